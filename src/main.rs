@@ -1,0 +1,3 @@
+//! The process shell: arguments, runtime, exit code.
+
+fn main() {}

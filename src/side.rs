@@ -1,0 +1,38 @@
+//! The two APIs behind the proxy. Lives below every other room; knows nothing of them.
+
+use std::fmt;
+
+/// Which of the vendor's two APIs a call goes to, a record lives on, or a fault lies with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Side {
+    /// The Stablecoin Conversion API (deprecated); pass-through goes here too.
+    Legacy,
+    /// The Orchestrations API.
+    New,
+}
+
+impl Side {
+    /// The name used in config, logs, metrics and the ledger.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::New => "new",
+        }
+    }
+
+    /// The side that this one is not.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Legacy => Self::New,
+            Self::New => Self::Legacy,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
