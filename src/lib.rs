@@ -8,3 +8,4 @@
 //! legacy answer or a [`failure::Failure`]. [`proxy`] turns a `Failure` into a problem in one place and writes one access line.
 
 pub mod side;
+pub mod translate;

@@ -1,0 +1,139 @@
+//! The legacy wire: a conversion as an old client sees it, and as the old API answers it.
+
+use super::json::{Raw, Reader, Text};
+use super::orchestration::{Unreadable, object, text};
+
+/// The three states that a legacy client knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Submitted, the source debited, not settled.
+    Created,
+    /// Done.
+    Settled,
+    /// Stopped, funds back.
+    Cancelled,
+}
+
+impl Status {
+    /// The word on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "CREATED",
+            Self::Settled => "SETTLED",
+            Self::Cancelled => "CANCELLED",
+        }
+    }
+}
+
+/// A conversion. Optional fields that are `None` are left out of the answer, as the old API does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conversion<'a> {
+    /// The vendor's id.
+    pub id: Option<Text<'a>>,
+    /// The profile that is debited, and credited unless a recipient is named.
+    pub profile_id: Option<Text<'a>>,
+    /// A decimal string in the source asset.
+    pub amount: Option<Text<'a>>,
+    /// What is converted.
+    pub source_asset: Option<Text<'a>>,
+    /// What it becomes.
+    pub target_asset: Option<Text<'a>>,
+    /// One of the words of [`Status`].
+    pub status: Option<&'a str>,
+    /// The client's reference.
+    pub ref_id: Option<Text<'a>>,
+    /// Identity, for customers with subledgers.
+    pub identity_id: Option<Text<'a>>,
+    /// Account, for customers with subledgers.
+    pub account_id: Option<Text<'a>>,
+    /// RFC 3339.
+    pub created_at: Option<Text<'a>>,
+    /// RFC 3339.
+    pub updated_at: Option<Text<'a>>,
+    /// RFC 3339, when settled.
+    pub settled_at: Option<Text<'a>>,
+    /// RFC 3339, when cancelled.
+    pub cancelled_at: Option<Text<'a>>,
+    /// The client's own keys and values, as written.
+    pub metadata: Option<Raw<'a>>,
+    /// The receiving profile of a directed settlement.
+    pub recipient_profile_id: Option<Text<'a>>,
+}
+
+impl<'a> Conversion<'a> {
+    /// Writes the conversion as JSON, fields in the order of the vendor's examples.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        let start = out.len();
+        let mut string = |key: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                let comma: &[u8] = if out.len() == start { b"\"" } else { b",\"" };
+                for part in [comma, key.as_bytes(), b"\":\"", value.as_bytes(), b"\""] {
+                    out.extend_from_slice(part);
+                }
+            }
+        };
+        let written = |text: Option<Text<'a>>| text.map(Text::as_written);
+        string("id", written(self.id));
+        string("profile_id", written(self.profile_id));
+        string("amount", written(self.amount));
+        string("source_asset", written(self.source_asset));
+        string("target_asset", written(self.target_asset));
+        string("status", self.status);
+        string("ref_id", written(self.ref_id));
+        string("identity_id", written(self.identity_id));
+        string("account_id", written(self.account_id));
+        string("created_at", written(self.created_at));
+        string("updated_at", written(self.updated_at));
+        string("settled_at", written(self.settled_at));
+        string("cancelled_at", written(self.cancelled_at));
+        string("recipient_profile_id", written(self.recipient_profile_id));
+        if let Some(metadata) = self.metadata {
+            out.extend_from_slice(if out.len() == start { b"\"metadata\":" } else { b",\"metadata\":" });
+            out.extend_from_slice(metadata.as_written().as_bytes());
+        }
+        out.push(b'}');
+    }
+
+    /// Reads the one conversion that `body` holds.
+    ///
+    /// # Errors
+    /// When `body` is not one JSON object whose known fields have their documented types.
+    pub fn parse(body: &'a [u8]) -> Result<Self, Unreadable> {
+        let mut reader = Reader::new(body)?;
+        let conversion = Self::read(&mut reader)?;
+        reader.end()?;
+        Ok(conversion)
+    }
+
+    /// Reads the conversion at the reader's place. A key that comes twice counts as it stood last.
+    ///
+    /// # Errors
+    /// As [`Conversion::parse`].
+    pub fn read(reader: &mut Reader<'a>) -> Result<Self, Unreadable> {
+        let mut it = Self::default();
+        reader.object(|key, value| {
+            match key {
+                "id" => it.id = text(value, "id")?,
+                "profile_id" => it.profile_id = text(value, "profile_id")?,
+                "amount" => it.amount = text(value, "amount")?,
+                "source_asset" => it.source_asset = text(value, "source_asset")?,
+                "target_asset" => it.target_asset = text(value, "target_asset")?,
+                "status" => it.status = text(value, "status")?.map(Text::as_written),
+                "ref_id" => it.ref_id = text(value, "ref_id")?,
+                "identity_id" => it.identity_id = text(value, "identity_id")?,
+                "account_id" => it.account_id = text(value, "account_id")?,
+                "created_at" => it.created_at = text(value, "created_at")?,
+                "updated_at" => it.updated_at = text(value, "updated_at")?,
+                "settled_at" => it.settled_at = text(value, "settled_at")?,
+                "cancelled_at" => it.cancelled_at = text(value, "cancelled_at")?,
+                "metadata" => it.metadata = object(value, "metadata")?,
+                "recipient_profile_id" => it.recipient_profile_id = text(value, "recipient_profile_id")?,
+                _ => drop(value.value()?),
+            }
+            Ok::<(), Unreadable>(())
+        })?;
+        Ok(it)
+    }
+}

@@ -1,0 +1,330 @@
+//! A one-pass JSON reader that hands out values as they were written.
+//!
+//! The translation renames keys and leaves values alone, so nothing is unescaped, copied or built into a tree: a value is a
+//! slice of the text it came in, checked against RFC 8259, and is written out again byte for byte. `docs/performance.md` has
+//! the measurements that chose this over `serde_json`; `tests/translation.rs` holds the two to the same opinion of any text.
+
+use std::borrow::Cow;
+
+/// Deeper nesting than this is refused, so that no text can exhaust the stack (`serde_json` draws the line here too).
+pub const DEPTH_MAX: usize = 127;
+
+/// Why a text is not the JSON that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} at byte {at}")]
+pub struct JsonError {
+    /// What is wrong, in words that may be shown to a client (no text of the document).
+    pub what: &'static str,
+    /// Where, in bytes from the start.
+    pub at: usize,
+}
+
+/// One complete JSON value, as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Raw<'a>(&'a str);
+
+impl<'a> Raw<'a> {
+    /// The value's text, quotes and all.
+    #[must_use]
+    pub const fn as_written(self) -> &'a str {
+        self.0
+    }
+
+    /// Whether the value is the literal `null`.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        self.0 == "null"
+    }
+
+    /// Whether the value is an object.
+    #[must_use]
+    pub fn is_object(self) -> bool {
+        self.0.starts_with('{')
+    }
+
+    /// The value as a string, if it is one.
+    #[must_use]
+    pub fn as_text(self) -> Option<Text<'a>> {
+        self.0.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map(Text)
+    }
+}
+
+/// The inside of a JSON string as written: escapes are still escapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text<'a>(&'a str);
+
+impl<'a> Text<'a> {
+    /// The text between the quotes, escapes untouched.
+    #[must_use]
+    pub const fn as_written(self) -> &'a str {
+        self.0
+    }
+
+    /// Whether the string is `""`.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What the string says, with its escapes resolved; `None` when it holds half of a surrogate pair.
+    #[must_use]
+    pub fn value(self) -> Option<Cow<'a, str>> {
+        if memchr::memchr(b'\\', self.0.as_bytes()).is_none() {
+            return Some(Cow::Borrowed(self.0));
+        }
+        serde_json::from_str::<String>(&format!("\"{}\"", self.0)).ok().map(Cow::Owned)
+    }
+
+    /// Whether the string says exactly `other`.
+    #[must_use]
+    pub fn says(self, other: &str) -> bool {
+        self.value().is_some_and(|value| value == other)
+    }
+}
+
+/// A cursor over one JSON text.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+}
+
+type Result<T> = std::result::Result<T, JsonError>;
+
+impl<'a> Reader<'a> {
+    /// Starts at the beginning of `bytes`.
+    ///
+    /// # Errors
+    /// When the bytes are not UTF-8.
+    pub fn new(bytes: &'a [u8]) -> Result<Self> {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(Self { text, at: 0, depth: 0 }),
+            Err(error) => Err(JsonError { what: "invalid UTF-8", at: error.valid_up_to() }),
+        }
+    }
+
+    /// Reads an object and calls `field` with each key; `field` must read that key's value.
+    ///
+    /// # Errors
+    /// When the text is not a JSON object, or `field` says so.
+    pub fn object<E: From<JsonError>>(
+        &mut self,
+        mut field: impl FnMut(&str, &mut Self) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        self.open(b'{', "expected an object")?;
+        if !self.take_after_space(b'}') {
+            loop {
+                let key = self.key()?;
+                match key.value() {
+                    Some(key) => field(&key, self)?,
+                    None => return Err(self.error("half of a surrogate pair in a key").into()),
+                }
+                if !self.more(b'}', "expected `,` or `}`")? {
+                    break;
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Reads an array and calls `element` once for each; `element` must read exactly one value.
+    ///
+    /// # Errors
+    /// When the text is not a JSON array, or `element` says so.
+    pub fn array<E: From<JsonError>>(
+        &mut self,
+        mut element: impl FnMut(&mut Self) -> std::result::Result<(), E>,
+    ) -> std::result::Result<(), E> {
+        self.open(b'[', "expected an array")?;
+        if !self.take_after_space(b']') {
+            loop {
+                element(self)?;
+                if !self.more(b']', "expected `,` or `]`")? {
+                    break;
+                }
+            }
+        }
+        self.depth -= 1;
+        Ok(())
+    }
+
+    /// Reads one value of any kind, checking all of it, and returns it as written.
+    ///
+    /// # Errors
+    /// When there is no well-formed value here.
+    pub fn value(&mut self) -> Result<Raw<'a>> {
+        self.skip_space();
+        let start = self.at;
+        match self.peek() {
+            Some(b'"') => self.skip_string()?,
+            Some(b'{') => self.object(|_, value| value.value().map(|_| ()))?,
+            Some(b'[') => self.array(|element| element.value().map(|_| ()))?,
+            Some(b't') => self.skip_literal("true")?,
+            Some(b'f') => self.skip_literal("false")?,
+            Some(b'n') => self.skip_literal("null")?,
+            Some(b'-' | b'0'..=b'9') => self.skip_number()?,
+            Some(_) => return Err(self.error("expected a value")),
+            None => return Err(self.error("the text ends too early")),
+        }
+        Ok(Raw(&self.text[start..self.at]))
+    }
+
+    /// The first byte of the next value, without reading it.
+    pub fn peek_kind(&mut self) -> Option<u8> {
+        self.skip_space();
+        self.peek()
+    }
+
+    /// How far the reader has come, in bytes.
+    #[must_use]
+    pub const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// Makes sure that nothing but white space is left.
+    ///
+    /// # Errors
+    /// When something follows the value.
+    pub fn end(&mut self) -> Result<()> {
+        self.skip_space();
+        if self.at == self.text.len() { Ok(()) } else { Err(self.error("text after the value")) }
+    }
+
+    /// An error at this place, for callers that want something else than what they found.
+    #[must_use]
+    pub const fn error(&self, what: &'static str) -> JsonError {
+        JsonError { what, at: self.at }
+    }
+
+    fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes().get(self.at).copied()
+    }
+
+    fn skip_space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    fn take_after_space(&mut self, byte: u8) -> bool {
+        self.skip_space();
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn open(&mut self, bracket: u8, otherwise: &'static str) -> Result<()> {
+        if !self.take_after_space(bracket) {
+            return Err(self.error(otherwise));
+        }
+        self.depth += 1;
+        if self.depth > DEPTH_MAX {
+            return Err(self.error("nested too deeply"));
+        }
+        Ok(())
+    }
+
+    fn more(&mut self, close: u8, otherwise: &'static str) -> Result<bool> {
+        if self.take_after_space(b',') {
+            return Ok(true);
+        }
+        if self.take_after_space(close) { Ok(false) } else { Err(self.error(otherwise)) }
+    }
+
+    fn key(&mut self) -> Result<Text<'a>> {
+        self.skip_space();
+        if self.peek() != Some(b'"') {
+            return Err(self.error("expected a key"));
+        }
+        let start = self.at + 1;
+        self.skip_string()?;
+        let key = Text(&self.text[start..self.at - 1]);
+        if self.take_after_space(b':') { Ok(key) } else { Err(self.error("expected `:`")) }
+    }
+
+    fn skip_string(&mut self) -> Result<()> {
+        self.at += 1;
+        loop {
+            self.at += plain_run(&self.bytes()[self.at..]);
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.skip_escape()?,
+                Some(_) => return Err(self.error("a control character in a string")),
+                None => return Err(self.error("the text ends inside a string")),
+            }
+        }
+    }
+
+    fn skip_escape(&mut self) -> Result<()> {
+        let rest = &self.bytes()[self.at + 1..];
+        let length = match rest.first() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => 2,
+            Some(b'u') if rest.len() > 4 && rest[1..5].iter().all(u8::is_ascii_hexdigit) => 6,
+            _ => return Err(self.error("an unknown escape in a string")),
+        };
+        self.at += length;
+        Ok(())
+    }
+
+    fn skip_literal(&mut self, literal: &'static str) -> Result<()> {
+        if !self.text[self.at..].starts_with(literal) {
+            return Err(self.error("expected a value"));
+        }
+        self.at += literal.len();
+        Ok(())
+    }
+
+    fn skip_number(&mut self) -> Result<()> {
+        self.at += usize::from(self.peek() == Some(b'-'));
+        let whole = self.skip_digits()?;
+        if whole > 1 && self.bytes()[self.at - whole] == b'0' {
+            return Err(self.error("a number with a leading zero"));
+        }
+        if self.peek() == Some(b'.') {
+            self.at += 1;
+            self.skip_digits()?;
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            self.skip_digits()?;
+        }
+        Ok(())
+    }
+
+    fn skip_digits(&mut self) -> Result<usize> {
+        let count = self.bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        self.at += count;
+        if count == 0 { Err(self.error("expected a digit")) } else { Ok(count) }
+    }
+}
+
+/// How many bytes from the start need no attention inside a string: neither quote, backslash nor control character.
+/// Eight at a time (the classic zero-byte test on `u64`), because strings are most of every document.
+fn plain_run(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    let mut run = 0;
+    while let Some(chunk) = bytes[run..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*chunk);
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        let special = (quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash)
+            | (word.wrapping_sub(ONES * 0x20) & !word);
+        if special & HIGHS != 0 {
+            return run + ((special & HIGHS).trailing_zeros() / 8) as usize;
+        }
+        run += 8;
+    }
+    run + bytes[run..].iter().take_while(|&&byte| byte != b'"' && byte != b'\\' && byte >= 0x20).count()
+}

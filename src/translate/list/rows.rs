@@ -1,0 +1,172 @@
+//! One upstream answer to a list, as rows that a legacy client may see.
+
+use std::ops::Range;
+
+use jiff::Timestamp;
+
+use super::ListQuery;
+use crate::translate::conversion::Conversion;
+use crate::translate::instant;
+use crate::translate::json::{Raw, Reader, Text};
+use crate::translate::orchestration::{Orchestration, Unreadable, text};
+use crate::translate::record;
+
+/// The rows of one answer, ready to be merged into a page.
+#[derive(Debug, Default)]
+pub struct Rows {
+    rows: std::collections::VecDeque<Row>,
+    json: Vec<u8>,
+    ids: String,
+    /// The side's own cursor, when it has more rows.
+    pub next: Option<String>,
+    /// What was left out, and what to tell the operator.
+    pub noticed: Noticed,
+}
+
+/// What happened to an answer's rows on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Noticed {
+    /// Rows that the old API could not have made.
+    pub never_conversions: usize,
+    /// Rows that the client did not ask for, or has already got.
+    pub filtered: usize,
+    /// Statuses that this build does not know.
+    pub unknown_statuses: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Row {
+    at: Timestamp,
+    json: Range<usize>,
+    id: Range<usize>,
+}
+
+/// One row, borrowed from its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct RowRef<'a> {
+    /// `created_at`.
+    pub at: Timestamp,
+    /// The conversion's id.
+    pub id: &'a str,
+    /// The conversion in the legacy shape.
+    pub json: &'a [u8],
+}
+
+impl Rows {
+    /// Reads the new API's answer: `items`, or the deprecated `orchestrations` where there are none.
+    ///
+    /// # Errors
+    /// When the answer or any of its rows cannot be read. A partial list is never passed off as a whole one.
+    pub fn of_orchestrations(body: &[u8], query: &ListQuery) -> Result<Self, Unreadable> {
+        let mut rows = Self { json: Vec::with_capacity(body.len()), ..Self::default() };
+        let mut deprecated = None;
+        let mut known = false;
+        let mut members = 0_usize;
+        let mut reader = Reader::new(body)?;
+        reader.object(|key, value| {
+            members += 1;
+            match key {
+                "items" if value.peek_kind() == Some(b'[') => {
+                    known = true;
+                    value.array(|element| rows.orchestration(element, query))?;
+                }
+                "orchestrations" if value.peek_kind() == Some(b'[') => deprecated = Some(value.value()?),
+                "next_page_cursor" => rows.next = text(value, "next_page_cursor")?.and_then(cursor_text),
+                "items" | "orchestrations" => known |= null_list(value)?,
+                _ => drop(value.value()?),
+            }
+            Ok::<(), Unreadable>(())
+        })?;
+        reader.end()?;
+        if let Some(array) = deprecated.filter(|_| rows.is_untouched()) {
+            Reader::new(array.as_written().as_bytes())?
+                .array(|element| rows.orchestration(element, query))?;
+        } else if !known && deprecated.is_none() && members > usize::from(rows.next.is_some()) {
+            return Err(Unreadable::Missing { field: "items" });
+        }
+        Ok(rows)
+    }
+
+    fn orchestration<'a>(&mut self, reader: &mut Reader<'a>, query: &ListQuery) -> Result<(), Unreadable> {
+        let it = Orchestration::read(reader)?;
+        if record::hidden(&it)?.is_some() {
+            self.noticed.never_conversions += 1;
+            return Ok(());
+        }
+        let mapped = record::conversion(&it)?;
+        let Some(at) = wanted(&mapped.conversion, query)? else {
+            self.noticed.filtered += 1;
+            return Ok(());
+        };
+        if let Some(status) = mapped.unknown_status {
+            self.noticed.unknown_statuses.push(status.as_written().to_owned());
+        }
+        let start = self.json.len();
+        mapped.conversion.write(&mut self.json);
+        self.push(at, mapped.conversion.id, start);
+        Ok(())
+    }
+
+    /// Notes the row whose JSON has just been written from `start` on.
+    fn push(&mut self, at: Timestamp, id: Option<Text<'_>>, start: usize) {
+        let id_start = self.ids.len();
+        self.ids.push_str(id.map_or("", Text::as_written));
+        self.rows.push_back(Row { at, json: start..self.json.len(), id: id_start..self.ids.len() });
+    }
+
+    fn is_untouched(&self) -> bool {
+        self.rows.is_empty() && self.noticed == Noticed::default()
+    }
+
+    /// The next row in the side's order.
+    #[must_use]
+    pub fn head(&self) -> Option<RowRef<'_>> {
+        let row = self.rows.front()?;
+        Some(RowRef { at: row.at, id: &self.ids[row.id.clone()], json: &self.json[row.json.clone()] })
+    }
+
+    /// The size of all rows together, in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.json.len()
+    }
+
+    /// Takes the head away.
+    pub fn pop(&mut self) {
+        self.rows.pop_front();
+    }
+}
+
+/// The row's `created_at` if the client asked for it and has not got it yet. The filters are checked again on every row:
+/// a side that ignores one must not leak other rows.
+fn wanted(row: &Conversion<'_>, query: &ListQuery) -> Result<Option<Timestamp>, Unreadable> {
+    let at = read_instant(row.created_at, "created_at")?;
+    let says = |text: Option<Text<'_>>, asked: &Option<String>| {
+        asked.as_ref().is_none_or(|asked| text.is_some_and(|text| text.says(asked)))
+    };
+    let updated = || read_instant(row.updated_at, "updated_at").map(|at| query.updated.holds(at));
+    let wanted = says(row.profile_id, &query.profile_id)
+        && says(row.ref_id, &query.ref_id)
+        && query.created.holds(at)
+        && !query.cursor().is_some_and(|cursor| cursor.is_past(at, row.id.map_or("", Text::as_written)))
+        && (query.updated.is_open() || updated()?);
+    Ok(wanted.then_some(at))
+}
+
+fn read_instant(text: Option<Text<'_>>, field: &'static str) -> Result<Timestamp, Unreadable> {
+    let text = text.ok_or(Unreadable::Missing { field })?;
+    instant::parse(text.as_written())
+        .ok_or(Unreadable::WrongType { field, expected: "an RFC 3339 timestamp" })
+}
+
+fn cursor_text(text: Text<'_>) -> Option<String> {
+    text.value().map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty())
+}
+
+fn null_list(value: &mut Reader<'_>) -> Result<bool, Unreadable> {
+    if value.value().map(Raw::is_null)? {
+        Ok(true)
+    } else {
+        Err(Unreadable::WrongType { field: "items", expected: "an array" })
+    }
+}

@@ -1,0 +1,18 @@
+//! The translation between the two APIs: values in, values out. Nothing here does I/O, reads a clock or logs; what the
+//! operator should hear of is returned.
+//!
+//! One operation a file, both directions together: [`create`], [`get`] (and cancel), [`list`]. They share the two wires
+//! ([`conversion`] and [`orchestration`]), the record mapping between them ([`record`]) and the errors ([`problem`]).
+
+pub mod conversion;
+pub mod create;
+pub mod decimal;
+pub mod get;
+pub mod instant;
+pub mod invalid;
+pub mod json;
+pub mod list;
+pub mod orchestration;
+pub mod problem;
+pub mod record;
+pub mod route;

@@ -1,0 +1,189 @@
+//! Problem documents in the legacy shape: the proxy's own, and the new API's errors in the old API's words.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::json::{JsonError, Reader};
+use super::orchestration::Orchestration;
+use super::record;
+
+/// A problem as the old API declares it. It travels as `application/json`, because generated clients look for `json`.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    /// A URI that names the kind of problem; `about:blank` says no more than the status.
+    #[serde(rename = "type")]
+    pub kind: Cow<'static, str>,
+    /// A short summary of the kind.
+    pub title: Cow<'static, str>,
+    /// The HTTP status.
+    pub status: u16,
+    /// What happened this time.
+    pub detail: String,
+    /// More about it, as JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta: Option<Box<RawValue>>,
+}
+
+impl Problem {
+    /// A problem that is no more special than its status.
+    #[must_use]
+    pub fn about_blank(status: u16, detail: impl Into<String>) -> Self {
+        Self {
+            kind: "about:blank".into(),
+            title: title(status).into(),
+            status,
+            detail: detail.into(),
+            meta: None,
+        }
+    }
+
+    /// The document's bytes.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        // Strings, a number and JSON that was read: nothing here can fail to serialize.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// The new API's error as the old API would have said it. A body that is not a problem document is replaced by one.
+#[must_use]
+pub fn from_orchestrations(status: u16, body: &[u8]) -> Problem {
+    let told = read(body).unwrap_or_default();
+    let text = |key: &str| told.get(key).and_then(|raw| serde_json::from_str::<String>(raw).ok());
+    Problem {
+        kind: text("type").map_or(Cow::Borrowed("about:blank"), Cow::Owned),
+        title: text("title").map_or_else(|| title(status).into(), Cow::Owned),
+        status,
+        detail: text("detail").map_or_else(
+            || format!("the Orchestrations API answered {status} without saying why"),
+            |detail| legacy_words(&detail),
+        ),
+        meta: told.get("meta").and_then(|raw| legacy_meta(raw)),
+    }
+}
+
+/// The 409 for a `ref_id` whose conversion already exists; `existing` is that conversion as JSON.
+#[must_use]
+pub fn already_exists(ref_id: &str, existing: &[u8]) -> Problem {
+    let meta = [b"{\"existing\":", existing, b"}"].concat();
+    Problem {
+        kind: "https://developer.paxos.com/docs/v2/problems/already-exists".into(),
+        title: "Already Exists".into(),
+        status: 409,
+        detail: format!("conversion already exists with ref_id '{ref_id}'"),
+        meta: String::from_utf8(meta).ok().and_then(|meta| RawValue::from_string(meta).ok()),
+    }
+}
+
+fn title(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("Error")
+}
+
+/// The members of a JSON object as written; `None` for anything else.
+fn read(body: &[u8]) -> Option<BTreeMap<String, &str>> {
+    let mut members = BTreeMap::new();
+    let mut reader = Reader::new(body).ok()?;
+    reader
+        .object(|key, value| {
+            members.insert(key.to_owned(), value.value()?.as_written());
+            Ok::<(), JsonError>(())
+        })
+        .ok()?;
+    reader.end().ok()?;
+    Some(members)
+}
+
+/// `existing` is mapped like any record, and left out when no legacy client may see it; the rest stays as written.
+fn legacy_meta(meta: &str) -> Option<Box<RawValue>> {
+    let mut out = Vec::with_capacity(meta.len());
+    for (key, value) in read(meta.as_bytes())? {
+        let mapped = if key == "existing" { legacy_record(value) } else { Some(value.as_bytes().to_vec()) };
+        let Some(mapped) = mapped else { continue };
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        out.extend(serde_json::to_vec(&key).ok()?);
+        out.push(b':');
+        out.extend(mapped);
+    }
+    if out.is_empty() {
+        return None;
+    }
+    out.push(b'}');
+    String::from_utf8(out).ok().and_then(|json| RawValue::from_string(json).ok())
+}
+
+fn legacy_record(orchestration: &str) -> Option<Vec<u8>> {
+    let orchestration = Orchestration::parse(orchestration.as_bytes()).ok()?;
+    if record::hidden(&orchestration).ok()?.is_some() {
+        return None;
+    }
+    let mut out = Vec::new();
+    record::conversion(&orchestration).ok()?.conversion.write(&mut out);
+    Some(out)
+}
+
+/// The new API's nouns and field names in the old API's words. What stands in quotes is a value and stays, unless it is
+/// exactly a field's name; scopes stay too, because they name what the caller has to ask for.
+#[must_use]
+pub fn legacy_words(detail: &str) -> String {
+    let mut out = String::with_capacity(detail.len());
+    let mut rest = detail;
+    while let Some(first) = rest.chars().next() {
+        let quoted = matches!(first, '\'' | '"' | '`') && !out.ends_with(char::is_alphanumeric);
+        let length = match rest[1..].find(first) {
+            Some(close) if quoted => close + 2,
+            _ => rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()).max(first.len_utf8()),
+        };
+        let (token, after) = rest.split_at(length);
+        if quoted && length > 1 {
+            let inside = &token[1..length - 1];
+            out.extend([first.encode_utf8(&mut [0; 4]), field(inside).unwrap_or(inside), &token[..1]]);
+        } else {
+            push_word(&mut out, token);
+        }
+        rest = after;
+    }
+    out
+}
+
+fn is_word(letter: char) -> bool {
+    letter.is_alphanumeric() || matches!(letter, '_' | '.' | ':')
+}
+
+fn push_word(out: &mut String, token: &str) {
+    let word = token.trim_end_matches(['.', ':']);
+    if let Some(noun) = noun(word) {
+        if out.ends_with("an ") && !out[..out.len() - 3].ends_with(is_word) {
+            out.truncate(out.len() - 2);
+            out.push(' ');
+        }
+        out.push_str(noun);
+    } else {
+        out.push_str(field(word).unwrap_or(word));
+    }
+    out.push_str(&token[word.len()..]);
+}
+
+fn noun(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "orchestration" => "conversion",
+        "orchestrations" => "conversions",
+        "Orchestration" => "Conversion",
+        "Orchestrations" => "Conversions",
+        _ => return None,
+    })
+}
+
+fn field(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "source_amount" => "amount",
+        "destination_asset" => "target_asset",
+        "source.profile.profile_id" => "profile_id",
+        "destination.profile.profile_id" => "recipient_profile_id",
+        "created_at.gte" => "created_at.begin",
+        "created_at.lte" => "created_at.end",
+        _ => return None,
+    })
+}
