@@ -1,5 +1,7 @@
 //! The config through its front door: layers, where values come from, and everything that is refused.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

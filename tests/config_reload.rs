@@ -1,6 +1,8 @@
 //! Reloading through its front door: what is swapped, what is refused, and what is said about it. No waiting: every look
 //! is asked for and answered. SIGHUP has a file of its own, because it reaches every watcher of a process.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,5 +1,7 @@
 //! SIGHUP makes a running proxy look at its config at once. Alone in its process: the signal reaches every watcher.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The config as meant: what the rest of the proxy reads, one immutable snapshot at a time.
 //!
 //! It is read twice. As written ([`load`], `written`): layers of loose values, each knowing where it came from. As meant
-//! (`check`, `refusals`): the types here. All problems of a config are told at once. [`reload`] swaps one snapshot for the
+//! (`check`, `sections`, `refusals`): the types here. All problems of a config are told at once. [`reload`] swaps one snapshot for the
 //! next. Nothing here opens a socket, reads the process's environment or knows what a mode does.
 
 pub mod load;
@@ -14,6 +14,7 @@ mod modes;
 mod problem;
 mod refusals;
 mod secret;
+mod sections;
 mod settings;
 mod upstream;
 mod values;
