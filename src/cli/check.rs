@@ -1,0 +1,58 @@
+//! `check`: the effective config in aligned columns, or everything that is wrong with it. No reading, no judging.
+
+use std::io::{self, Write};
+
+use crate::config::{Problem, Row};
+
+/// Writes one line a key: key, value, source, in columns.
+///
+/// # Errors
+/// What `out` says.
+pub fn write_rows(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+    let lines: Vec<_> =
+        rows.iter().map(|row| (row.key, one_line(&row.value), one_line(&row.source))).collect();
+    let key = lines.iter().map(|line| line.0.chars().count()).max().unwrap_or_default();
+    let value = lines.iter().map(|line| line.1.chars().count()).max().unwrap_or_default();
+    for line in &lines {
+        writeln!(out, "{:key$}  {:value$}  {}", line.0, line.1, line.2)?;
+    }
+    Ok(())
+}
+
+/// Writes one line a problem.
+///
+/// # Errors
+/// What `out` says.
+pub fn write_problems(problems: &[Problem], out: &mut impl Write) -> io::Result<()> {
+    problems.iter().try_for_each(|problem| writeln!(out, "{}", one_line(&problem.to_string())))
+}
+
+/// A control character in a value must neither break the columns nor reach the terminal.
+fn one_line(text: &str) -> String {
+    text.chars().fold(String::new(), |mut line, char| {
+        if char.is_control() {
+            line.extend(char.escape_default())
+        } else {
+            line.push(char)
+        }
+        line
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned_and_control_characters_stay_out() {
+        let row = |key, value: &str| Row { key, value: value.into(), source: "default".into() };
+        let mut out = Vec::new();
+        write_rows(&[row("a", "é"), row("long.key", "two\nlines\u{1b}[31m")], &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(
+            text,
+            "a         é                     default\n\
+             long.key  two\\nlines\\u{1b}[31m  default\n"
+        );
+    }
+}

@@ -1,0 +1,3 @@
+//! What the commands print, one file a command. The only room that writes to the terminal.
+
+pub mod check;

@@ -1,0 +1,104 @@
+//! Which keys there are: exactly those of `default.toml`. Finds what a layer says beyond them.
+
+use std::collections::BTreeMap;
+
+use figment::value::{Dict, Value};
+
+use super::problem::Problem;
+
+/// Below this similarity a suggestion would be a guess.
+const SIMILAR: f64 = 0.8;
+
+/// Every key, with the value that `default.toml` gives it.
+pub(super) struct Known {
+    leaves: BTreeMap<String, Value>,
+}
+
+impl Known {
+    pub(super) fn new(defaults: &Dict) -> Self {
+        let mut leaves = BTreeMap::new();
+        collect(defaults, "", &mut leaves);
+        Self { leaves }
+    }
+
+    /// The default of a key; `None` for what is no key.
+    pub(super) fn default_of(&self, key: &str) -> Option<&Value> {
+        self.leaves.get(key)
+    }
+
+    #[cfg(test)]
+    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.leaves.keys().map(String::as_str)
+    }
+
+    /// Takes out of a layer what does not belong there, and says so.
+    pub(super) fn keep(&self, layer: Dict, source: &str, problems: &mut Vec<Problem>) -> Dict {
+        self.keep_below("", layer, source, problems)
+    }
+
+    fn keep_below(&self, above: &str, layer: Dict, source: &str, problems: &mut Vec<Problem>) -> Dict {
+        let mut kept = Dict::new();
+        for (name, value) in layer {
+            let key = join(above, &name);
+            // A quoted name with a dot in it only looks like a key.
+            let known = !name.contains('.') && (self.leaves.contains_key(&key) || self.is_section(&key));
+            match value {
+                _ if !known => problems.push(Problem::new(&key, self.unknown(&key), source)),
+                Value::Dict(tag, below) if self.is_section(&key) => {
+                    kept.insert(name, Value::Dict(tag, self.keep_below(&key, below, source, problems)));
+                }
+                _ if self.is_section(&key) => {
+                    problems.push(Problem::new(
+                        &key,
+                        "is a section with keys of its own, not a value",
+                        source,
+                    ));
+                }
+                value => drop(kept.insert(name, value)),
+            }
+        }
+        kept
+    }
+
+    fn is_section(&self, key: &str) -> bool {
+        self.leaves.keys().any(|leaf| leaf.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
+    }
+
+    fn unknown(&self, key: &str) -> String {
+        self.nearest(key).map_or_else(
+            || "is not a key; config/default.toml lists them all".into(),
+            |near| format!("is not a key; did you mean {near}?"),
+        )
+    }
+
+    /// The key or section that was probably meant: one spelt alike, or one of the same name in another section.
+    fn nearest(&self, key: &str) -> Option<&str> {
+        let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+        let sections =
+            self.leaves.keys().flat_map(|leaf| leaf.match_indices('.').map(|(dot, _)| &leaf[..dot]));
+        let alike = self
+            .leaves
+            .keys()
+            .map(String::as_str)
+            .chain(sections)
+            .map(|known| (strsim::jaro_winkler(known, key), known))
+            .filter(|(similar, _)| *similar >= SIMILAR)
+            .max_by(|one, other| one.0.total_cmp(&other.0))
+            .map(|(_, known)| known);
+        alike.or_else(|| self.leaves.keys().map(String::as_str).find(|known| last(known) == last(key)))
+    }
+}
+
+fn join(above: &str, name: &str) -> String {
+    if above.is_empty() { name.to_owned() } else { format!("{above}.{name}") }
+}
+
+fn collect(dict: &Dict, above: &str, leaves: &mut BTreeMap<String, Value>) {
+    for (name, value) in dict {
+        let key = join(above, name);
+        match value {
+            Value::Dict(_, below) => collect(below, &key, leaves),
+            leaf => drop(leaves.insert(key, leaf.clone())),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The config as meant: what the rest of the proxy reads, one immutable snapshot at a time.
+//!
+//! It is read twice. As written ([`load`], `written`): layers of loose values, each knowing where it came from. As meant
+//! (`check`, `sections`, `refusals`): the types here. All problems of a config are told at once. [`reload`] swaps one snapshot for the
+//! next. Nothing here opens a socket, reads the process's environment or knows what a mode does.
+
+pub mod load;
+pub mod reload;
+
+mod check;
+mod fixed;
+mod known;
+mod modes;
+mod problem;
+mod refusals;
+mod secret;
+mod sections;
+mod settings;
+mod upstream;
+mod values;
+mod written;
+
+use std::net::SocketAddr;
+
+pub use self::check::explain;
+pub use self::modes::{Mode, Modes, ROUTES, Stage, UnknownName};
+pub use self::problem::Problem;
+pub use self::secret::Secret;
+pub use self::settings::{
+    Admin, Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload, Sandbox,
+    Server, Timeouts, Tls,
+};
+pub use self::upstream::{Upstream, Upstreams};
+pub use self::written::Row;
+
+// SWAP: becomes `pub use crate::translate::route::RouteName;` when that type is there.
+/// The four routes that are translated; everything else is pass-through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RouteName {
+    /// `POST …/conversion/stablecoins`
+    Create,
+    /// `GET …/conversion/stablecoins/{id}`
+    Get,
+    /// `GET …/conversion/stablecoins`
+    List,
+    /// `DELETE …/conversion/stablecoins/{id}`
+    Cancel,
+}
+
+impl RouteName {
+    /// The name used in config and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Cancel => "cancel",
+        }
+    }
+}
+
+/// A whole config, checked. `config/default.toml` explains every key.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where clients connect to.
+    pub listen: SocketAddr,
+    /// The path in the base URL that clients have; starts with a slash, never ends in one, has one spelling.
+    pub base_path: String,
+    /// How far the cutover is. What counts is `modes`, which single routes may override.
+    pub stage: Stage,
+    /// The mode of every route.
+    pub modes: Modes,
+    /// How many processes share the ledger.
+    pub replicas: u32,
+    /// `[upstream]`
+    pub upstream: Upstreams,
+    /// `[timeouts]`
+    pub timeouts: Timeouts,
+    /// `[hold]`
+    pub hold: Hold,
+    /// `[list]`
+    pub list: List,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[server]`
+    pub server: Server,
+    /// `[forwarding]`
+    pub forwarding: Forwarding,
+    /// `[tls]`; `None` = plain HTTP.
+    pub tls: Option<Tls>,
+    /// `[log]`
+    pub log: Log,
+    /// `[reload]`
+    pub reload: Reload,
+    /// `[canary]`
+    pub canary: Canary,
+    /// `[ledger]`; `None` = none configured.
+    pub ledger: Option<Ledger>,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[sandbox]`
+    pub sandbox: Sandbox,
+    /// Twelve hex digits that name the effective config, secrets excluded: equal on replicas that run the same one.
+    pub hash: String,
+    /// Which key decided each route's mode, so that a refusal can name it.
+    decided: refusals::Decided,
+}
+
+impl Config {
+    /// The refusals that need the ledger's memory (whether any create ever went to the new API): once one did, no reader
+    /// may go back to where it cannot see it. Empty = nothing to refuse.
+    #[must_use]
+    pub fn check_against_history(&self, ever_created_on_new: bool) -> Vec<Problem> {
+        if ever_created_on_new { refusals::blind_readers(&self.modes, &self.decided) } else { Vec::new() }
+    }
+}

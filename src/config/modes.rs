@@ -1,0 +1,215 @@
+//! Stages and modes: which side serves which route. The table only; what the loader refuses is in `refusals`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::RouteName;
+
+/// The four routes, in the order in which they are told everywhere.
+pub const ROUTES: [RouteName; 4] = [RouteName::Create, RouteName::Get, RouteName::List, RouteName::Cancel];
+
+/// How far the cutover is. Sets the mode of all four routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Everything to legacy.
+    Observe,
+    /// Everything to legacy, rehearsed against new.
+    Shadow,
+    /// Creates rehearsed, readers look on both sides.
+    Ready,
+    /// Creates are held off, readers look on both sides.
+    Hold,
+    /// Chosen profiles create on new.
+    Canary,
+    /// Everybody creates on new, readers look on both sides.
+    Live,
+    /// New alone.
+    Sealed,
+}
+
+impl Stage {
+    /// Every stage, in the order of a cutover.
+    pub const ALL: [Self; 7] =
+        [Self::Observe, Self::Shadow, Self::Ready, Self::Hold, Self::Canary, Self::Live, Self::Sealed];
+
+    /// The name used in config and logs.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Shadow => "shadow",
+            Self::Ready => "ready",
+            Self::Hold => "hold",
+            Self::Canary => "canary",
+            Self::Live => "live",
+            Self::Sealed => "sealed",
+        }
+    }
+
+    /// The modes that this stage sets.
+    #[must_use]
+    pub const fn modes(self) -> Modes {
+        use Mode::{Both, Canary, Hold, Legacy, New, Shadow};
+        match self {
+            Self::Observe => Modes { create: Legacy, get: Legacy, list: Legacy, cancel: Legacy },
+            Self::Shadow => Modes { create: Shadow, get: Shadow, list: Shadow, cancel: Legacy },
+            Self::Ready => Modes { create: Shadow, get: Both, list: Both, cancel: Both },
+            Self::Hold => Modes { create: Hold, get: Both, list: Both, cancel: Both },
+            Self::Canary => Modes { create: Canary, get: Both, list: Both, cancel: Both },
+            Self::Live => Modes { create: New, get: Both, list: Both, cancel: Both },
+            Self::Sealed => Modes { create: New, get: New, list: New, cancel: New },
+        }
+    }
+}
+
+/// How one route is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Sent to legacy, bytes untouched.
+    Legacy,
+    /// As `Legacy`, and rehearsed against new without an effect there.
+    Shadow,
+    /// Create only: 503 with Retry-After, nothing sent.
+    Hold,
+    /// Create only: chosen profiles on new, the rest on legacy.
+    Canary,
+    /// Readers and cancel: whichever side holds the record; lists are merged.
+    Both,
+    /// New alone.
+    New,
+}
+
+impl Mode {
+    /// Every mode.
+    pub const ALL: [Self; 6] = [Self::Legacy, Self::Shadow, Self::Hold, Self::Canary, Self::Both, Self::New];
+
+    /// The name used in config, logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::Shadow => "shadow",
+            Self::Hold => "hold",
+            Self::Canary => "canary",
+            Self::Both => "both",
+            Self::New => "new",
+        }
+    }
+
+    /// The modes that a route has.
+    #[must_use]
+    pub const fn of_route(route: RouteName) -> &'static [Self] {
+        match route {
+            RouteName::Create => &[Self::Legacy, Self::Shadow, Self::Hold, Self::Canary, Self::New],
+            RouteName::Get | RouteName::List => &[Self::Legacy, Self::Shadow, Self::Both, Self::New],
+            RouteName::Cancel => &[Self::Legacy, Self::Both, Self::New],
+        }
+    }
+
+    /// Whether a route in this mode sees nothing but legacy.
+    pub(super) const fn sees_only_legacy(self) -> bool {
+        matches!(self, Self::Legacy | Self::Shadow)
+    }
+}
+
+/// The mode of every route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Modes {
+    /// `POST …/conversion/stablecoins`
+    pub create: Mode,
+    /// `GET …/conversion/stablecoins/{id}`
+    pub get: Mode,
+    /// `GET …/conversion/stablecoins`
+    pub list: Mode,
+    /// `DELETE …/conversion/stablecoins/{id}`
+    pub cancel: Mode,
+}
+
+impl Modes {
+    /// The mode of one route.
+    #[must_use]
+    pub const fn of(&self, route: RouteName) -> Mode {
+        match route {
+            RouteName::Create => self.create,
+            RouteName::Get => self.get,
+            RouteName::List => self.list,
+            RouteName::Cancel => self.cancel,
+        }
+    }
+}
+
+/// A text that names no stage, or no mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownName;
+
+impl FromStr for Stage {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|stage| stage.as_str() == text).ok_or(UnknownName)
+    }
+}
+
+impl FromStr for Mode {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or(UnknownName)
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stage_table_reads_as_documented() {
+        let table: Vec<String> = Stage::ALL
+            .iter()
+            .map(|stage| {
+                let modes: Vec<_> = ROUTES.iter().map(|route| stage.modes().of(*route).as_str()).collect();
+                format!("{stage}: {}", modes.join(" "))
+            })
+            .collect();
+        assert_eq!(
+            table,
+            [
+                "observe: legacy legacy legacy legacy",
+                "shadow: shadow shadow shadow legacy",
+                "ready: shadow both both both",
+                "hold: hold both both both",
+                "canary: canary both both both",
+                "live: new both both both",
+                "sealed: new new new new",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_stage_sets_only_modes_that_the_route_has() {
+        for stage in Stage::ALL {
+            for route in ROUTES {
+                assert!(Mode::of_route(route).contains(&stage.modes().of(route)), "{stage} {route:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_read_back() {
+        assert!(Stage::ALL.iter().all(|stage| stage.as_str().parse() == Ok(*stage)));
+        assert!(Mode::ALL.iter().all(|mode| mode.as_str().parse() == Ok(*mode)));
+        assert_eq!("Live".parse::<Stage>(), Err(UnknownName));
+    }
+}

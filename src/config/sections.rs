@@ -1,0 +1,171 @@
+//! The sections, from as written to as meant: each reads all its keys before it gives up on one, and judges what
+//! concerns it alone. In the order of `default.toml`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::settings::{
+    Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, Log, LogFormat, Sandbox, Server, Timeouts, Tls,
+};
+use super::upstream::{Upstream, Upstreams};
+use super::values::file_path;
+use super::written::Written;
+
+const KIB: usize = 1 << 10;
+const GIB: usize = 1 << 30;
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+pub(super) fn upstreams(written: &mut Written) -> Option<Upstreams> {
+    let connect_timeout = written.duration("upstream.connect_timeout", MILLISECOND);
+    let pool_idle_timeout = written.duration("upstream.pool_idle_timeout", MILLISECOND);
+    let pool_idle_max = written.number("upstream.pool_idle_max", 0..=65_536_usize);
+    let ca_file = written.optional("upstream.ca_file", file_path);
+    let legacy = written.parsed("upstream.legacy.url", str::parse::<Upstream>);
+    let new = written.parsed("upstream.new.url", str::parse::<Upstream>);
+    let oauth = written.parsed("upstream.oauth.url", str::parse::<Upstream>);
+    Some(Upstreams {
+        connect_timeout: connect_timeout?,
+        pool_idle_timeout: pool_idle_timeout?,
+        pool_idle_max: pool_idle_max?,
+        ca_file: ca_file?,
+        legacy: legacy?,
+        new: new?,
+        oauth: oauth?,
+    })
+}
+
+pub(super) fn timeouts(written: &mut Written) -> Option<Timeouts> {
+    let create = written.duration("timeouts.create", MILLISECOND);
+    let get = written.duration("timeouts.get", MILLISECOND);
+    let list = written.duration("timeouts.list", MILLISECOND);
+    let cancel = written.duration("timeouts.cancel", MILLISECOND);
+    Some(Timeouts { create: create?, get: get?, list: list?, cancel: cancel? })
+}
+
+/// Retry-After knows whole seconds only.
+pub(super) fn hold(written: &mut Written) -> Option<Hold> {
+    let retry_after = written.duration("hold.retry_after", Duration::from_secs(1))?;
+    if retry_after.subsec_nanos() != 0 {
+        written.problem("hold.retry_after", "must be whole seconds");
+    }
+    Some(Hold { retry_after })
+}
+
+pub(super) fn limits(written: &mut Written) -> Option<Limits> {
+    let request_body_max = written.bytes("limits.request_body_max", KIB..=GIB);
+    let response_body_max = written.bytes("limits.response_body_max", KIB..=GIB);
+    let connections_max = written.number("limits.connections_max", 1..=1_000_000_usize);
+    let header_read_timeout = written.duration("limits.header_read_timeout", MILLISECOND);
+    let keep_alive_timeout = written.duration("limits.keep_alive_timeout", MILLISECOND);
+    // hyper refuses to work with less.
+    let header_bytes_max = written.bytes("limits.header_bytes_max", 8 * KIB..=1024 * KIB);
+    Some(Limits {
+        request_body_max: request_body_max?,
+        response_body_max: response_body_max?,
+        connections_max: connections_max?,
+        header_read_timeout: header_read_timeout?,
+        keep_alive_timeout: keep_alive_timeout?,
+        header_bytes_max: header_bytes_max?,
+    })
+}
+
+pub(super) fn server(written: &mut Written) -> Option<Server> {
+    let drain_deadline = written.duration("server.drain_deadline", Duration::ZERO);
+    let threads = written.number("server.threads", 0..=1024_usize);
+    let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    Some(Server {
+        drain_deadline: drain_deadline?,
+        threads: NonZeroUsize::new(threads?).unwrap_or_else(cores),
+    })
+}
+
+pub(super) fn forwarding(written: &mut Written) -> Option<Forwarding> {
+    let via = written.switch("forwarding.via");
+    let x_forwarded = written.switch("forwarding.x_forwarded");
+    let forwarded = written.switch("forwarding.forwarded");
+    Some(Forwarding { via: via?, x_forwarded: x_forwarded?, forwarded: forwarded? })
+}
+
+pub(super) fn tls(written: &mut Written) -> Option<Option<Tls>> {
+    let certificate = written.optional("tls.certificate", file_path);
+    let key = written.optional("tls.key", file_path);
+    match (certificate?, key?) {
+        (Some(certificate), Some(key)) => Some(Some(Tls { certificate, key })),
+        (None, None) => Some(None),
+        (Some(_), None) => {
+            written.problem("tls.certificate", "is set without tls.key; set both or neither");
+            None
+        }
+        (None, Some(_)) => {
+            written.problem("tls.key", "is set without tls.certificate; set both or neither");
+            None
+        }
+    }
+}
+
+pub(super) fn log(written: &mut Written) -> Option<Log> {
+    let format = written.parsed("log.format", |text| one_of(text, LogFormat::ALL.map(LogFormat::as_str)));
+    let filter = written.parsed("log.filter", |text| match EnvFilter::builder().parse(text) {
+        Ok(_) if !text.trim().is_empty() => Ok(text.to_owned()),
+        Ok(_) => Err("is empty; \"off\" turns logs off".into()),
+        Err(error) => Err(format!("is not a log filter: {error}")),
+    });
+    let format = format?;
+    let format = LogFormat::ALL.into_iter().find(|known| known.as_str() == format)?;
+    Some(Log { format, filter: filter? })
+}
+
+/// Every replica must hash alike, so the salt is said, never made up.
+pub(super) fn canary(written: &mut Written) -> Option<Canary> {
+    let profiles = written.names("canary.profiles");
+    let percent = written.number("canary.percent", 0..=100_u8);
+    let salt = written.text("canary.salt");
+    let (percent, salt) = (percent?, salt?);
+    if percent > 0 && salt.trim().is_empty() {
+        written
+            .problem("canary.salt", "is required while canary.percent is above 0; the same on every replica");
+    }
+    Some(Canary { profiles: profiles?.into_iter().collect(), percent, salt })
+}
+
+pub(super) fn ledger(written: &mut Written) -> Option<Option<Ledger>> {
+    let url = written.secret("ledger.url", LedgerKind::of_url);
+    let url_file = written.optional("ledger.url_file", file_path);
+    let tenant = written.text("ledger.tenant");
+    let timeout = written.duration("ledger.timeout", MILLISECOND);
+    let pool_max = written.number("ledger.pool_max", 1..=1000_u32);
+    let (url, url_file, tenant) = (url?, url_file?, tenant?);
+    if tenant.trim() != tenant || tenant.is_empty() {
+        written.problem("ledger.tenant", "is empty, or has blanks around it");
+    }
+    let Some((url, kind)) = url else {
+        // A file was named and said nothing: that there is no ledger is not what was meant.
+        return if url_file.is_some() { None } else { Some(None) };
+    };
+    let ledger = Ledger { url, kind, tenant, timeout: timeout?, pool_max: pool_max? };
+    if ledger.has_password() && written.source("ledger.url").starts_with("flag") {
+        written.problem(
+            "ledger.url",
+            "holds a password and came by a flag, which other users of the machine can see",
+        );
+    }
+    Some(Some(ledger))
+}
+
+pub(super) fn sandbox(written: &mut Written) -> Option<Sandbox> {
+    let listen = written.parsed("sandbox.listen", address);
+    let settle_after = written.duration("sandbox.settle_after", Duration::ZERO);
+    Some(Sandbox { listen: listen?, settle_after: settle_after? })
+}
+
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an IP address with a port, like 127.0.0.1:8080"))
+}
+
+pub(super) fn one_of<const N: usize>(text: &str, names: [&'static str; N]) -> Result<&'static str, String> {
+    let found = names.into_iter().find(|name| *name == text);
+    found.ok_or_else(|| format!("{text:?} is none of {}", names.join(", ")))
+}

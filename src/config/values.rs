@@ -1,0 +1,121 @@
+//! Single values as people write them: durations, sizes, paths. Pure; knows no keys.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+/// No duration in the config is longer: past it, it is a slip of the unit.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Reads `500ms`, `30s`, `2m`, `1h 30m`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let duration = text
+        .parse::<SignedDuration>()
+        .ok()
+        .and_then(|duration| Duration::try_from(duration).ok())
+        .ok_or_else(|| format!("{text:?} is not a duration; write it with a unit, like 500ms, 30s or 2m"))?;
+    if duration > LONGEST {
+        return Err(format!("{text:?} is longer than a day"));
+    }
+    Ok(duration)
+}
+
+/// The way durations are shown, readable by [`duration`].
+pub(super) fn show_duration(duration: Duration) -> String {
+    SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |short| format!("{short:#}"))
+}
+
+const UNITS: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+/// Reads `512B`, `64KiB`, `1MiB`, `2GiB` into bytes.
+pub(super) fn bytes(text: &str) -> Result<usize, String> {
+    UNITS
+        .iter()
+        .find_map(|(unit, factor)| text.strip_suffix(unit).map(|number| (number.trim_end(), *factor)))
+        .filter(|(number, _)| number.bytes().all(|digit| digit.is_ascii_digit()))
+        .and_then(|(number, factor)| number.parse::<usize>().ok()?.checked_mul(factor))
+        .ok_or_else(|| {
+            format!("{text:?} is not a size; write a whole number with a unit, like 64KiB or 1MiB")
+        })
+}
+
+/// The way sizes are shown, readable by [`bytes`].
+pub(super) fn show_bytes(bytes: usize) -> String {
+    let fits = |(_, factor): &&(&str, usize)| bytes != 0 && bytes.is_multiple_of(*factor);
+    UNITS
+        .iter()
+        .find(fits)
+        .map_or_else(|| format!("{bytes}B"), |(unit, factor)| format!("{}{unit}", bytes / factor))
+}
+
+/// Accepts a path that has one spelling only, so that it can be compared byte by byte.
+pub(super) fn canonical_path(path: &str) -> Result<(), String> {
+    let Some(inner) = path.strip_prefix('/') else { return Err("does not start with a slash".into()) };
+    if path.ends_with('/') {
+        return Err("ends with a slash".into());
+    }
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    for segment in inner.split('/') {
+        if matches!(segment, "" | "." | "..") {
+            return Err("has an empty or a dot segment".into());
+        }
+        if !segment.bytes().all(plain) {
+            return Err("has characters other than letters, digits, and - . _ ~".into());
+        }
+    }
+    Ok(())
+}
+
+/// Accepts a file's path. Refuses a pasted PEM without repeating it: it may be a private key.
+pub(super) fn file_path(text: &str) -> Result<PathBuf, String> {
+    if text.contains("-----BEGIN") || text.contains(['\n', '\0']) {
+        return Err("is not a path; name the file, do not paste its contents".into());
+    }
+    Ok(PathBuf::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit_and_a_sane_length() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for bad in ["", "30", "-1s", "1 day", "soon", "25h", "99999999999999999999s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_need_a_unit_and_fit() {
+        assert_eq!(bytes("512B"), Ok(512));
+        assert_eq!(bytes("64KiB"), Ok(65_536));
+        assert_eq!(bytes("1 MiB"), Ok(1 << 20));
+        for bad in ["", "1", "MiB", "1MB", "+1MiB", "-1B", "1.5MiB", "99999999999999999GiB"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_read_back() {
+        for text in ["500ms", "30s", "1m 15s", "0s"] {
+            assert_eq!(show_duration(duration(text).unwrap()), text);
+        }
+        for text in ["0B", "1025B", "64KiB", "16MiB", "2GiB"] {
+            assert_eq!(show_bytes(bytes(text).unwrap()), text);
+        }
+    }
+
+    #[test]
+    fn a_canonical_path_has_one_spelling() {
+        assert_eq!(canonical_path("/v2"), Ok(()));
+        assert_eq!(canonical_path("/a/b-1.0_~"), Ok(()));
+        for bad in ["", "v2", "/", "/v2/", "//v2", "/a//b", "/a/../b", "/./a", "/%76", "/a b", "/a?b", "/ä"]
+        {
+            assert!(canonical_path(bad).is_err(), "{bad}");
+        }
+    }
+}
