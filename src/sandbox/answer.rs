@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::books::Books;
 use super::distort::{Body, halved, whole, wrong_types};
-use super::faults::{Faults, Kind, Plant, RefusalBody};
+use super::faults::{Faults, Kind, Moment, Plant, RefusalBody};
 use super::listing::Query;
 use super::oauth::Tokens;
 use super::problem::Problem;
@@ -127,24 +127,25 @@ impl Vendor {
     /// Faults that strike before, the work itself, faults that strike after.
     async fn work(&self, arrived: Arrived) -> Outcome {
         let striking = self.faults.striking(arrived.target);
-        let mut view = View::default();
-        for plant in &striking {
-            match &plant.fault.kind {
-                Kind::IgnoreFilters => view.ignore_filters = true,
-                Kind::Lag(hidden) => view.hidden.push(*hidden),
-                _ => {}
-            }
-        }
-        for plant in &striking {
-            match strike(plant, false).await {
+        let acting = |moment| striking.iter().filter(move |plant| plant.fault.kind.moment() == moment);
+        for plant in acting(Moment::Before) {
+            match strike(plant).await {
                 Strike::Pass => {}
                 Strike::Reset => return Outcome::Reset,
                 Strike::Instead(answer) => return Outcome::Answer(answer.into_response()),
             }
         }
+        let mut view = View::default();
+        for plant in acting(Moment::During) {
+            plant.hit();
+            match &plant.fault.kind {
+                Kind::Lag(hidden) => view.hidden.push(*hidden),
+                _ => view.ignore_filters = true,
+            }
+        }
         let mut answer = self.handle(&arrived, &view).unwrap_or_else(Answer::from);
-        for plant in &striking {
-            match strike(plant, true).await {
+        for plant in acting(Moment::After) {
+            match strike(plant).await {
                 Strike::Pass => distort(&plant.fault.kind, &mut answer),
                 Strike::Reset => return Outcome::Reset,
                 Strike::Instead(other) => answer = other,
@@ -202,19 +203,20 @@ enum Strike {
     Instead(Answer),
 }
 
-/// Carries out what a fault does before (`applied` false) or after the work.
-async fn strike(plant: &Plant, applied: bool) -> Strike {
+/// Carries out what a fault does to the request as a whole.
+async fn strike(plant: &Plant) -> Strike {
+    plant.hit();
     match plant.fault.kind {
-        Kind::Delay { pause, applied: when } if when == applied => {
+        Kind::Delay { pause, .. } => {
             tokio::time::sleep(pause).await;
             Strike::Pass
         }
-        Kind::Gate { applied: when } if when == applied => {
+        Kind::Gate { .. } => {
             plant.wait().await;
             Strike::Pass
         }
-        Kind::Reset { applied: when } if when == applied => Strike::Reset,
-        Kind::Status { code, retry_after, body, applied: when } if when == applied => {
+        Kind::Reset { .. } => Strike::Reset,
+        Kind::Status { code, retry_after, body, .. } => {
             let answer = match body {
                 RefusalBody::Problem => Answer::from(Problem::plain(code, "on request")),
                 RefusalBody::Html => Answer::html(code),

@@ -60,6 +60,30 @@ pub enum Kind {
     Lag(Hidden),
 }
 
+/// When in a request's life a fault acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Before the work.
+    Before,
+    /// In what the work reads.
+    During,
+    /// On the answer, when a write has taken effect.
+    After,
+}
+
+impl Kind {
+    pub(super) const fn moment(&self) -> Moment {
+        match self {
+            Self::IgnoreFilters | Self::Lag(_) => Moment::During,
+            Self::Delay { applied: false, .. }
+            | Self::Gate { applied: false }
+            | Self::Reset { applied: false }
+            | Self::Status { applied: false, .. } => Moment::Before,
+            _ => Moment::After,
+        }
+    }
+}
+
 /// The body of [`Kind::Status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalBody {
@@ -160,8 +184,12 @@ impl Plant {
             }
         }
         count.struck += 1;
-        self.hits.send_replace(count.struck);
         true
+    }
+
+    /// Tells whoever waits that it acts now.
+    pub(super) fn hit(&self) {
+        self.hits.send_modify(|hits| *hits += 1);
     }
 
     /// Waits at the gate. A closed semaphore is an open gate.
@@ -188,13 +216,13 @@ impl Planted {
         self.0.id
     }
 
-    /// How many times it has struck.
+    /// How many times it has acted. One that acts after the write counts once the write has taken effect.
     #[must_use]
     pub fn hits(&self) -> u64 {
         *self.0.hits.borrow()
     }
 
-    /// Resolves once it has struck `count` times: "someone stands at the gate". Unbounded: give it a deadline.
+    /// Resolves once it has acted `count` times: "someone stands at the gate". Unbounded: give it a deadline.
     pub async fn reached(&self, count: u64) {
         // The sender lives in `self`, so waiting cannot fail.
         let _ = self.0.hits.subscribe().wait_for(|hits| *hits >= count).await;
