@@ -200,3 +200,15 @@ impl State {
         self.shelf_mut(side).get_mut(id).map(edit).is_some()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Options, State, Terms};
+
+    #[test]
+    fn no_two_stamps_are_equal_however_fast_they_come() {
+        let mut state = State::new(Terms::new(&Options::default()));
+        let stamps: Vec<_> = (0..10_000).map(|_| state.stamp()).collect();
+        assert!(stamps.is_sorted_by(|one, next| one < next));
+    }
+}
