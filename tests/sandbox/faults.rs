@@ -79,6 +79,20 @@ async fn a_request_that_arrived_is_worked_on_even_if_the_client_leaves() {
 }
 
 #[tokio::test]
+async fn a_delay_holds_the_request_or_the_answer() {
+    let (sandbox, client) = funded(quiet()).await;
+    for (applied, made) in [(false, 0), (true, 1)] {
+        let pause = Duration::from_secs(3600);
+        let delay = sandbox.faults().plant(Fault::new(Kind::Delay { pause, applied }).times(1));
+        let waiting = tokio::spawn(client.ask(Method::POST, LEGACY).body(conversion("r").to_string()).send());
+        soon(delay.reached(1)).await;
+        assert_eq!(sandbox.books().records(Side::Legacy), made);
+        assert!(!waiting.is_finished());
+        waiting.abort();
+    }
+}
+
+#[tokio::test]
 async fn a_gate_stands_before_or_after_the_write_and_lets_through_as_many_as_it_is_told() {
     let (sandbox, client) = funded(quiet()).await;
     for (applied, made) in [(false, 0), (true, 2)] {
