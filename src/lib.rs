@@ -9,5 +9,6 @@
 
 pub mod cli;
 pub mod config;
+pub mod sandbox;
 pub mod side;
 pub mod translate;
