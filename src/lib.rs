@@ -7,8 +7,16 @@
 //! asks [`translate`] (pure) what to send, sends it through [`upstream`], asks [`translate`] what the answer means, and returns a
 //! legacy answer or a [`failure::Failure`]. [`proxy`] turns a `Failure` into a problem in one place and writes one access line.
 
+pub mod body;
 pub mod cli;
 pub mod config;
+pub mod cutover;
+pub mod failure;
+pub mod headers;
+pub mod proxy;
 pub mod sandbox;
+pub mod server;
 pub mod side;
+pub mod telemetry;
 pub mod translate;
+pub mod upstream;

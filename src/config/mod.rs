@@ -33,32 +33,7 @@ pub use self::settings::{
 pub use self::upstream::{Upstream, Upstreams};
 pub use self::written::Row;
 
-// SWAP: becomes `pub use crate::translate::route::RouteName;` when that type is there.
-/// The four routes that are translated; everything else is pass-through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RouteName {
-    /// `POST …/conversion/stablecoins`
-    Create,
-    /// `GET …/conversion/stablecoins/{id}`
-    Get,
-    /// `GET …/conversion/stablecoins`
-    List,
-    /// `DELETE …/conversion/stablecoins/{id}`
-    Cancel,
-}
-
-impl RouteName {
-    /// The name used in config and logs.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Get => "get",
-            Self::List => "list",
-            Self::Cancel => "cancel",
-        }
-    }
-}
+pub use crate::translate::route::RouteName;
 
 /// A whole config, checked. `config/default.toml` explains every key.
 #[derive(Clone, Debug)]

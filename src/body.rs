@@ -1,0 +1,129 @@
+//! Bodies: streamed through, or whole. One type each way, so that the data path needs no boxes.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// Counts the bytes of a body as they pass. Clones share the count.
+#[derive(Clone, Debug, Default)]
+pub struct ByteCount(Arc<AtomicU64>);
+
+impl ByteCount {
+    /// Bytes so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts `bytes` more.
+    pub fn add(&self, bytes: usize) {
+        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+/// A body on its way through the proxy.
+#[derive(Debug)]
+pub enum Payload {
+    /// Passed on frame by frame as it arrives, trailers included.
+    Streamed(Incoming, ByteCount),
+    /// Written by the proxy.
+    Whole(Option<Bytes>),
+}
+
+impl Payload {
+    /// No bytes at all.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self::Whole(None)
+    }
+
+    /// All of it at once.
+    #[must_use]
+    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+        Self::Whole(Some(bytes.into()).filter(|bytes| !bytes.is_empty()))
+    }
+}
+
+impl Body for Payload {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Streamed(incoming, count) => {
+                let polled = Pin::new(incoming).poll_frame(context);
+                if let Poll::Ready(Some(Ok(frame))) = &polled {
+                    count.add(frame.data_ref().map_or(0, Bytes::len));
+                }
+                polled
+            }
+            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Streamed(incoming, _) => incoming.is_end_stream(),
+            Self::Whole(bytes) => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Streamed(incoming, _) => incoming.size_hint(),
+            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}
+
+/// Why a body could not be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CollectError {
+    /// It is longer than it may be.
+    #[error("the body is longer than {max} bytes")]
+    TooLong {
+        /// The most that is read, in bytes.
+        max: usize,
+    },
+    /// Its sender stopped before the end.
+    #[error("the body ended early")]
+    Broken(#[source] hyper::Error),
+}
+
+/// Reads a whole body into one piece of memory, at most `max` bytes of it.
+///
+/// # Errors
+/// When it is longer, or ends before its end.
+pub async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, CollectError> {
+    use http_body_util::BodyExt as _;
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if expected > max {
+        return Err(CollectError::TooLong { max });
+    }
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(CollectError::Broken)?.into_data() else { continue };
+        if first.len() + all.len() + data.len() > max {
+            return Err(CollectError::TooLong { max });
+        }
+        if first.is_empty() && all.is_empty() {
+            first = data;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve(expected.max(first.len() + data.len()));
+            all.extend_from_slice(&std::mem::take(&mut first));
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(if all.is_empty() { first } else { all.freeze() })
+}

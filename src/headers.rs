@@ -1,0 +1,170 @@
+//! Which headers travel, each way. Pure; the rules of HTTP proxies (RFC 9110, 7.6) and of translated answers in one place.
+
+use std::net::IpAddr;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// Meant for one connection only (RFC 9110, 7.6.1). `te` is special: see [`remove_hop_by_hop`].
+const HOP_BY_HOP: [HeaderName; 7] = [
+    header::CONNECTION,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// Speak of the client's bytes, or ask for a form of answer that a translated one does not have.
+const REQUEST_ONLY_AS_SENT: [HeaderName; 15] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::EXPECT,
+    header::RANGE,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_UNMODIFIED_SINCE,
+    header::TE,
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("content-md5"),
+];
+
+/// Speak of the upstream's bytes, or of the new API's addresses.
+const ANSWER_ONLY_AS_SENT: [HeaderName; 15] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_RANGE,
+    header::CONTENT_LOCATION,
+    header::ACCEPT_RANGES,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::LOCATION,
+    header::LINK,
+    header::TRAILER,
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("content-md5"),
+];
+
+/// The request id, made by the edge when the client sent none.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Removes what is meant for one connection only, whatever `Connection` names included. `te: trailers` stays, because the
+/// proxy passes trailers on.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if let Some(named) = named_by_connection(headers) {
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    let trailers = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"trailers");
+    if headers.get(header::TE).is_some_and(|te| !trailers(te)) {
+        headers.remove(header::TE);
+    }
+}
+
+/// The names in `Connection`, unless it says only what every client says.
+fn named_by_connection(headers: &HeaderMap) -> Option<Vec<HeaderName>> {
+    let usual = |value: &HeaderValue| {
+        ["keep-alive", "close", "te"]
+            .iter()
+            .any(|word| value.as_bytes().eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let values = headers.get_all(header::CONNECTION);
+    if values.iter().all(usual) {
+        return None;
+    }
+    let names = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let names = names.filter_map(|name| name.trim().parse().ok());
+    Some(names.filter(|name| *name != header::TE).collect())
+}
+
+/// Headers of a request that goes on as it came. Its Host becomes the upstream's.
+pub fn to_upstream(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    headers.remove(header::HOST);
+}
+
+/// Headers of a client's request for calls that the proxy makes in its stead: credentials, tracing and whatever else the
+/// client adds travel; what described its own bytes does not.
+pub fn to_translated(headers: &mut HeaderMap) {
+    to_upstream(headers);
+    for name in &REQUEST_ONLY_AS_SENT {
+        headers.remove(name);
+    }
+    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+}
+
+/// Headers of an upstream's answer for the answer that the proxy writes in its stead. The edge sets the length.
+pub fn from_translated(headers: &mut HeaderMap) {
+    remove_hop_by_hop(headers);
+    for name in &ANSWER_ONLY_AS_SENT {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
+/// Whom the proxy speaks for, for the headers that may say so.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientSide<'a> {
+    /// The client's address.
+    pub address: IpAddr,
+    /// The Host that it asked for.
+    pub host: Option<&'a HeaderValue>,
+    /// Whether it came by TLS.
+    pub tls: bool,
+}
+
+/// Adds `X-Forwarded-For`, `-Host` and `-Proto`. An address that the client sent along is kept before its own.
+pub fn add_x_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
+    append_to_list(headers, &HeaderName::from_static("x-forwarded-for"), &client.address.to_string());
+    if let Some(host) = client.host {
+        headers.insert(HeaderName::from_static("x-forwarded-host"), host.clone());
+    }
+    let proto = HeaderValue::from_static(if client.tls { "https" } else { "http" });
+    headers.insert(HeaderName::from_static("x-forwarded-proto"), proto);
+}
+
+/// Adds `Forwarded` (RFC 7239).
+pub fn add_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
+    let node = match client.address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("\"[{address}]\""),
+    };
+    let proto = if client.tls { "https" } else { "http" };
+    let host = client.host.and_then(|host| host.to_str().ok()).filter(|host| !host.contains(['"', '\\']));
+    let host = host.map_or_else(String::new, |host| format!(";host=\"{host}\""));
+    append_to_list(headers, &header::FORWARDED, &format!("for={node};proto={proto}{host}"));
+}
+
+/// Adds `Via` (RFC 9110, 7.6.3) for a message that came in `version`.
+pub fn add_via(headers: &mut HeaderMap, version: http::Version) {
+    let version = match version {
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_2 => "2",
+        _ => "1.1",
+    };
+    append_to_list(headers, &header::VIA, &format!("{version} conversion-shim"));
+}
+
+fn append_to_list(headers: &mut HeaderMap, name: &HeaderName, element: &str) {
+    let mut list = Vec::new();
+    for value in headers.get_all(name) {
+        list.extend_from_slice(value.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    list.extend_from_slice(element.as_bytes());
+    if let Ok(value) = HeaderValue::from_bytes(&list) {
+        headers.insert(name.clone(), value);
+    }
+}

@@ -1,0 +1,106 @@
+//! The two sides behind one pooled client. What is sent and what an answer means is decided elsewhere.
+//!
+//! The client is hyper-util's: `docs/performance.md` has the measurement. It sends every request at most once: its own
+//! resending of requests that a closed connection left unsent is switched off, it follows no redirects, and nothing here
+//! loops.
+
+mod connector;
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use self::connector::Connector;
+use crate::body::Payload;
+use crate::config::{Upstream, Upstreams};
+
+pub use self::connector::TrustError;
+
+/// The client of the data path. Clones share one pool.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<legacy::Client<Connector, Payload>>);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// Name lookup, TCP or TLS failed, or the connection was gone before the first byte: nothing was sent.
+    #[error("not sent")]
+    NotSent(#[source] Box<dyn StdError + Send + Sync>),
+    /// The request left, or may have; no answer came.
+    #[error("no answer")]
+    NoAnswer(#[source] Box<dyn StdError + Send + Sync>),
+}
+
+impl Client {
+    /// A client for these settings.
+    ///
+    /// # Errors
+    /// When the authorities to trust cannot be read.
+    pub fn new(settings: &Upstreams) -> Result<Self, TrustError> {
+        let connector = connector::build(settings)?;
+        let client = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(settings.pool_idle_timeout)
+            .pool_max_idle_per_host(settings.pool_idle_max)
+            .http1_preserve_header_case(true)
+            .http2_adaptive_window(true)
+            .retry_canceled_requests(false)
+            .build(connector);
+        Ok(Self(Arc::new(client)))
+    }
+
+    /// Sends a request, once.
+    ///
+    /// # Errors
+    /// When no answer came; the error tells whether the request may have left.
+    pub async fn send(&self, request: Request<Payload>) -> Result<Response<Incoming>, SendError> {
+        self.0.request(request).await.map_err(|error| {
+            // hyper says "canceled" only of a request that it hands back unsent.
+            let unsent = error.is_connect()
+                || error
+                    .source()
+                    .and_then(|source| source.downcast_ref::<hyper::Error>())
+                    .is_some_and(hyper::Error::is_canceled);
+            if unsent { SendError::NotSent(error.into()) } else { SendError::NoAnswer(error.into()) }
+        })
+    }
+}
+
+/// Where a client's path lies at an upstream: under the upstream's own prefix instead of `base_path`; a path outside
+/// `base_path` stays as it is. Byte for byte the same when prefix and `base_path` are equal.
+#[must_use]
+pub fn target(upstream: &Upstream, base_path: &str, asked: &Uri) -> Uri {
+    let whole = asked.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+    let rest =
+        whole.as_str().strip_prefix(base_path).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+    let moved = match rest {
+        Some(rest) if upstream.path_prefix != base_path => {
+            let slash = if upstream.path_prefix.is_empty() && !rest.starts_with('/') { "/" } else { "" };
+            PathAndQuery::try_from(format!("{}{slash}{rest}", upstream.path_prefix)).unwrap_or(whole)
+        }
+        _ => whole,
+    };
+    at(upstream, moved)
+}
+
+/// A path of the proxy's own making, under the upstream's prefix. `path` starts with a slash and is well-formed.
+#[must_use]
+pub fn call(upstream: &Upstream, path: &str) -> Option<Uri> {
+    let path = PathAndQuery::try_from(format!("{}{path}", upstream.path_prefix)).ok()?;
+    Some(at(upstream, path))
+}
+
+fn at(upstream: &Upstream, path: PathAndQuery) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(upstream.scheme.clone());
+    parts.authority = Some(upstream.authority.clone());
+    parts.path_and_query = Some(path);
+    // Scheme, authority and path together are always a whole URI.
+    Uri::from_parts(parts).unwrap_or_default()
+}
