@@ -1,0 +1,234 @@
+//! The story of a request: snapshot, route, mode; then straight through to an upstream, or through the route's flow.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::body::{self, ByteCount, CollectError, Payload};
+use crate::config::{Config, Mode};
+use crate::cutover::{self, Answer, Flow, Trail};
+use crate::failure::{Effect, Failure};
+use crate::headers::{self, ClientSide};
+use crate::side::Side;
+use crate::telemetry::access::{Access, Told};
+use crate::translate::route::{self, Matched, Route};
+use crate::upstream::{self, Client, SendError};
+
+/// What every request shares.
+#[derive(Debug)]
+pub struct App {
+    /// The config in force; a reload swaps it.
+    pub config: Arc<ArcSwap<Config>>,
+    /// The way to the upstreams.
+    pub upstream: Client,
+    /// Writes that must run to their end though their client has left.
+    pub detached: TaskTracker,
+}
+
+impl App {
+    /// Everything at its beginning.
+    #[must_use]
+    pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client) -> Self {
+        Self { config, upstream, detached: TaskTracker::new() }
+    }
+}
+
+/// The client's end of the connection that a request came by.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
+/// Answers one request. Whatever happens, there is an answer, and one access line.
+pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<Told> {
+    let mut access = begin(&request);
+    let answered = serve(&app, peer, request, &mut access).await;
+    let response = answered.unwrap_or_else(|failure| {
+        access.failed(&failure);
+        refuse(&failure)
+    });
+    access.status = Some(response.status().as_u16());
+    response.map(|payload| Told::new(payload, access))
+}
+
+fn begin(request: &Request<Incoming>) -> Access {
+    let request_id =
+        request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
+    let request_id = String::from_utf8_lossy(request_id).into_owned();
+    Access::begin(request.method().clone(), request.uri().path().to_owned(), request_id)
+}
+
+async fn serve(
+    app: &Arc<App>,
+    peer: Peer,
+    request: Request<Incoming>,
+    access: &mut Access,
+) -> Result<Response<Payload>, Failure> {
+    let config = app.config.load_full();
+    if request.method() == Method::CONNECT || !request.uri().path().starts_with('/') {
+        return Err(Failure::TargetForm);
+    }
+    let route = match route::route(request.method(), request.uri().path(), &config.base_path) {
+        Matched::Route(route) => route,
+        Matched::Lookalike if config.modes.create != Mode::Legacy => return Err(Failure::Lookalike),
+        Matched::Lookalike | Matched::PassThrough => return pass(app, &config, peer, request, access).await,
+    };
+    let mode = config.modes.of(route.name());
+    access.route = route.name().as_str();
+    access.mode = Some(mode.as_str());
+    match mode {
+        Mode::Hold => Err(Failure::Held { retry_after: config.hold.retry_after }),
+        Mode::Legacy | Mode::Shadow => pass(app, &config, peer, request, access).await,
+        Mode::Canary | Mode::Both | Mode::New => translated(app, config, route, request, access).await,
+    }
+}
+
+/// Straight through to the legacy side: bytes, headers and status as they come, both ways.
+async fn pass(
+    app: &Arc<App>,
+    config: &Config,
+    peer: Peer,
+    request: Request<Incoming>,
+    access: &mut Access,
+) -> Result<Response<Payload>, Failure> {
+    let side = Side::Legacy;
+    access.side = Some(side.as_str());
+    access.upstream_calls = 1;
+    let version = request.version();
+    let safe = request.method().is_safe();
+    let request = onward(config, peer, request, &access.request_bytes);
+    let start = Instant::now();
+    let answer = if safe {
+        app.upstream.send(request).await
+    } else {
+        // The client may leave; what was sent is not called back.
+        let upstream = app.upstream.clone();
+        let sending = app.detached.spawn(async move { upstream.send(request).await });
+        sending.await.map_err(|_| Failure::Internal)?
+    };
+    access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let effect = if safe { Effect::None } else { Effect::Unknown };
+    let mut response = answer.map_err(|error| match error {
+        SendError::NotSent(source) => Failure::Unreachable { side, source },
+        SendError::NoAnswer(source) => Failure::Broken { side, effect, source },
+    })?;
+    access.upstream_status = Some(response.status().as_u16());
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Failure::Broken { side, effect, source: "an upgrade that nobody asked for".into() });
+    }
+    headers::remove_hop_by_hop(response.headers_mut());
+    if config.forwarding.via {
+        let answered_in = response.version();
+        headers::add_via(response.headers_mut(), answered_in);
+    }
+    *response.version_mut() = version;
+    Ok(response.map(|incoming| Payload::Streamed(incoming, ByteCount::default())))
+}
+
+/// The request as it goes on to the legacy side.
+fn onward(config: &Config, peer: Peer, request: Request<Incoming>, count: &ByteCount) -> Request<Payload> {
+    let mut request = request.map(|incoming| Payload::Streamed(incoming, count.clone()));
+    let uri = upstream::target(&config.upstream.legacy, &config.base_path, request.uri());
+    let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
+    let host = request.headers().get(header::HOST).cloned();
+    headers::to_upstream(request.headers_mut());
+    forwarding(config, peer, version, host.as_ref(), request.headers_mut());
+    *request.uri_mut() = uri;
+    request
+}
+
+/// The headers that tell an upstream about the client, where the operator wants them.
+fn forwarding(
+    config: &Config,
+    peer: Peer,
+    version: Version,
+    host: Option<&HeaderValue>,
+    headers: &mut HeaderMap,
+) {
+    let client = ClientSide { address: peer.address.ip(), host, tls: peer.tls };
+    if config.forwarding.x_forwarded {
+        headers::add_x_forwarded(headers, client);
+    }
+    if config.forwarding.forwarded {
+        headers::add_forwarded(headers, client);
+    }
+    if config.forwarding.via {
+        headers::add_via(headers, version);
+    }
+}
+
+/// Through the route's flow, within the route's time.
+async fn translated(
+    app: &Arc<App>,
+    config: Arc<Config>,
+    route: Route,
+    request: Request<Incoming>,
+    access: &mut Access,
+) -> Result<Response<Payload>, Failure> {
+    let deadline = Instant::now() + config.timeouts.of(route.name());
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let (parts, incoming) = request.into_parts();
+    let mut headers = parts.headers;
+    let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
+    headers::to_translated(&mut headers);
+    let mut flow =
+        Flow { config, upstream: app.upstream.clone(), headers, deadline, trail: Trail::default() };
+    let (answered, trail) = match route {
+        Route::Create if encoded => return Err(Failure::BodyEncoded),
+        Route::Create => {
+            let body = whole_body(incoming, &flow, &access.request_bytes).await?;
+            // Detached: a client that leaves aborts nothing that was sent.
+            let run = async move { (cutover::create::run(&mut flow, &body).await, flow.trail) };
+            app.detached.spawn(run).await.map_err(|_| Failure::Internal)?
+        }
+        Route::Get(id) => (cutover::get::run(&mut flow, &id).await, flow.trail),
+        Route::List => (cutover::list::run(&mut flow, &query).await, flow.trail),
+        Route::Cancel(id) => (cutover::cancel::run(&mut flow, &id).await, flow.trail),
+    };
+    access.side = trail.side.map(Side::as_str);
+    access.upstream_status = trail.upstream_status;
+    access.upstream_calls = trail.upstream_calls;
+    access.upstream_us = trail.upstream_us;
+    answered.map(respond)
+}
+
+async fn whole_body(incoming: Incoming, flow: &Flow, count: &ByteCount) -> Result<bytes::Bytes, Failure> {
+    let max = flow.config.limits.request_body_max;
+    let collected = timeout_at(flow.deadline, body::collect(incoming, max)).await;
+    let body = collected.map_err(|_| Failure::BodySlow)?.map_err(|error| match error {
+        CollectError::TooLong { max } => Failure::BodyTooLong { max },
+        CollectError::Broken(source) => Failure::BodyBroken(source.into()),
+    })?;
+    count.add(body.len());
+    Ok(body)
+}
+
+fn respond(answer: Answer) -> Response<Payload> {
+    let length = HeaderValue::from(answer.body.len());
+    let mut response = Response::new(Payload::whole(answer.body));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers;
+    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    response
+}
+
+/// The one place where a failure becomes an answer.
+pub(crate) fn refuse(failure: &Failure) -> Response<Payload> {
+    let mut response = respond(Answer::problem(&failure.problem()));
+    let headers = response.headers_mut();
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(std::time::SystemTime::now())) {
+        headers.insert(header::DATE, date);
+    }
+    if let Some(after) = failure.retry_after() {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
+    }
+    response
+}

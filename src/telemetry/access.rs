@@ -1,0 +1,163 @@
+//! The access line: one for every request, written when the last byte of its answer has gone or the client has.
+//!
+//! It holds no query values, no header values but the request id, and nothing of any body.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::body::{ByteCount, Payload};
+use crate::failure::Failure;
+
+/// What is told of one request. Written when it is dropped.
+#[derive(Debug)]
+pub struct Access {
+    /// The HTTP method.
+    pub method: http::Method,
+    /// The path as the client wrote it, without the query.
+    pub path: String,
+    /// One of the four routes, or `pass_through`.
+    pub route: &'static str,
+    /// The route's mode.
+    pub mode: Option<&'static str>,
+    /// The side whose answer counted.
+    pub side: Option<&'static str>,
+    /// What the client was answered; `None` when it left before.
+    pub status: Option<u16>,
+    /// What the upstream answered.
+    pub upstream_status: Option<u16>,
+    /// How many upstream calls were made.
+    pub upstream_calls: u32,
+    /// How long they took together, in microseconds.
+    pub upstream_us: u64,
+    /// The request's body so far.
+    pub request_bytes: ByteCount,
+    /// The request id.
+    pub request_id: String,
+    /// What went wrong.
+    pub error: Option<&'static str>,
+    /// Whose fault it was.
+    pub fault: Option<&'static str>,
+    start: Instant,
+    response_bytes: u64,
+    whole: bool,
+}
+
+impl Access {
+    /// Starts the clock.
+    #[must_use]
+    pub fn begin(method: http::Method, path: String, request_id: String) -> Self {
+        Self {
+            method,
+            path,
+            route: "pass_through",
+            mode: None,
+            side: None,
+            status: None,
+            upstream_status: None,
+            upstream_calls: 0,
+            upstream_us: 0,
+            request_bytes: ByteCount::default(),
+            request_id,
+            error: None,
+            fault: None,
+            start: Instant::now(),
+            response_bytes: 0,
+            whole: false,
+        }
+    }
+
+    /// Notes a failure, and logs what lies behind it: the one place where a failure's source is told.
+    pub fn failed(&mut self, failure: &Failure) {
+        self.error = Some(failure.name());
+        self.fault = Some(failure.fault().as_str());
+        if let Some(source) = std::error::Error::source(failure) {
+            let source = chain(source);
+            tracing::warn!(target: "proxy", request_id = self.request_id, error = failure.name(), source, "{failure}");
+        }
+    }
+}
+
+fn chain(mut error: &(dyn std::error::Error + 'static)) -> String {
+    let mut told = error.to_string();
+    while let Some(source) = error.source() {
+        error = source;
+        told.push_str(": ");
+        told.push_str(&error.to_string());
+    }
+    told
+}
+
+impl Drop for Access {
+    fn drop(&mut self) {
+        tracing::info!(
+            target: "access",
+            method = self.method.as_str(),
+            path = self.path,
+            route = self.route,
+            mode = self.mode,
+            side = self.side,
+            status = self.status,
+            upstream_status = self.upstream_status,
+            upstream_calls = self.upstream_calls,
+            upstream_us = self.upstream_us,
+            duration_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
+            request_bytes = self.request_bytes.get(),
+            response_bytes = self.response_bytes,
+            complete = self.whole,
+            error = self.error,
+            fault = self.fault,
+            request_id = self.request_id,
+            "request"
+        );
+    }
+}
+
+/// An answer's body that carries its access line to the last byte.
+#[derive(Debug)]
+pub struct Told {
+    payload: Payload,
+    access: Access,
+}
+
+impl Told {
+    /// Joins the two.
+    #[must_use]
+    pub fn new(payload: Payload, mut access: Access) -> Self {
+        access.whole = payload.is_end_stream();
+        Self { payload, access }
+    }
+}
+
+impl Body for Told {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.payload).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.access.response_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
+                self.access.whole = self.payload.is_end_stream();
+            }
+            Poll::Ready(Some(Err(_))) => self.access.error = Some("broken"),
+            Poll::Ready(None) => self.access.whole = true,
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.payload.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.payload.size_hint()
+    }
+}
