@@ -1,3 +1,7 @@
-//! The process shell: arguments, runtime, exit code.
+//! The process shell: arguments in, exit code out.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    conversion_shim::cli::run(std::env::args_os())
+}

@@ -1,8 +1,29 @@
-//! `check`: the effective config in aligned columns, or everything that is wrong with it. No reading, no judging.
+//! `check`: the effective config in aligned columns, or everything that is wrong with it.
 
 use std::io::{self, Write};
 
-use crate::config::{Problem, Row};
+use super::{CONFIG, OK};
+use crate::config::load::{Sources, load};
+use crate::config::{self, Problem, Row};
+
+/// Checks a config and prints it, or its problems.
+pub(super) fn run(sources: Sources) -> u8 {
+    match load(&sources) {
+        Ok(loaded) => {
+            let _ = write_rows(&config::explain(&loaded), &mut io::stdout().lock());
+            OK
+        }
+        Err(problems) => refused(&problems),
+    }
+}
+
+/// Tells every problem of a config.
+pub(super) fn refused(problems: &[Problem]) -> u8 {
+    let mut out = io::stderr().lock();
+    let _ = writeln!(out, "conversion-shim: the config is refused:");
+    let _ = write_problems(problems, &mut out);
+    CONFIG
+}
 
 /// Writes one line a key: key, value, source, in columns.
 ///

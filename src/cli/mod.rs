@@ -1,3 +1,131 @@
-//! What the commands print, one file a command. The only room that writes to the terminal.
+//! The command line: one file a command. The only room that writes to the terminal.
 
 pub mod check;
+mod serve;
+mod translate;
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::load::{Flag, Overlay, Sources};
+
+/// All went well.
+pub const OK: u8 = 0;
+/// Something failed while running: a port that is taken, a file that cannot be read, writes cut off by the drain deadline.
+pub const FAILED: u8 = 1;
+/// The command line makes no sense.
+pub const USAGE: u8 = 2;
+/// The config was refused; nothing was started.
+pub const CONFIG: u8 = 3;
+/// The input cannot be translated.
+pub const INPUT: u8 = 4;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  all went well
+  1  something failed while running (a port in use, an unreadable file, work cut off at shutdown)
+  2  the command line makes no sense
+  3  the config was refused; every problem is listed and nothing was started
+  4  the input of `translate` cannot be translated";
+
+const ABOUT: &str = "\
+Keeps Stablecoin Conversion API clients working, unchanged, on the Orchestrations API.
+
+It is a reverse proxy: it stands in front of the old clients, takes their requests, makes the new calls and answers in the old
+shape. Every other path goes through untouched. `conversion-shim serve --sandbox` shows it at work without any setup.";
+
+/// The command line as typed.
+#[derive(Debug, Parser)]
+#[command(name = "conversion-shim", version, about = "Old conversion clients on the new API, unchanged", long_about = ABOUT, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the proxy: --sandbox to try it, --config FILE for production
+    #[command(after_help = EXIT_CODES)]
+    Serve(ServeArgs),
+    /// Check a config and print every value with where it came from
+    #[command(after_help = EXIT_CODES)]
+    Check(ConfigArgs),
+    /// Show what a legacy request becomes, or an orchestration to a legacy client
+    #[command(long_about = translate::ABOUT, after_help = EXIT_CODES)]
+    Translate(translate::TranslateArgs),
+}
+
+#[derive(Debug, Args)]
+struct ServeArgs {
+    /// Start an embedded stand-in for the vendor and send everything there; no money, no setup
+    #[arg(long)]
+    sandbox: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The config file; config/default.toml explains every key
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Address and port for clients, instead of the config's
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<String>,
+    /// How far the cutover is, instead of the config's
+    #[arg(long, value_name = "STAGE")]
+    stage: Option<String>,
+    /// Any other key, instead of the config's; may be given many times
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = |text: &str| text.parse::<Flag>())]
+    set: Vec<Flag>,
+}
+
+impl ConfigArgs {
+    /// All layers of the config but the default.
+    fn into_sources(self, sandbox: bool) -> Sources {
+        let mut flags = self.set;
+        flags.extend(self.listen.map(|value| Flag::new("--listen", "listen", value)));
+        flags.extend(self.stage.map(|value| Flag::new("--stage", "stage", value)));
+        let environment = std::env::vars_os();
+        Sources {
+            overlay: sandbox.then_some(Overlay::Sandbox),
+            file: self.config,
+            environment: environment
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            flags,
+        }
+    }
+}
+
+/// Runs the command that `arguments` name, the program's own name first, and returns the process's exit code.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { USAGE } else { OK }.into();
+        }
+    };
+    match cli.command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Check(arguments) => check::run(arguments.into_sources(false)),
+        Command::Translate(arguments) => translate::run(&arguments),
+    }
+    .into()
+}
+
+/// Writes lines to standard output. A reader that has left is no error worth a word.
+fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes lines to standard error.
+fn complain(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}

@@ -152,11 +152,12 @@ impl ListQuery {
     }
 
     /// How many rows to ask of a side at once: a page, one more to know whether it is the last, and those that the
-    /// widened bound brings again.
+    /// widened bound brings again. A refill asks for ten times as much: where rows were dropped, more will be.
     #[must_use]
-    pub fn ask(&self) -> u16 {
+    pub fn ask(&self, refill: bool) -> u16 {
         let again = self.cursor().map_or(0, |cursor| cursor.handed_out().len());
-        u16::try_from(self.limit() + 1 + again).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)
+        let rows = (self.limit() + 1 + again) * if refill { 10 } else { 1 };
+        u16::try_from(rows).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)
     }
 
     /// The cursor that the proxy itself handed out, if the listing goes on from one.

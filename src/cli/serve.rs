@@ -1,0 +1,171 @@
+//! `serve`: puts the rooms together, runs them until a signal, and says how it ended.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{FAILED, OK, ServeArgs, USAGE, check, complain};
+use crate::config::load::{Flag, Loaded, Sources, load};
+use crate::config::reload::{self, Handle};
+use crate::config::{Config, Problem};
+use crate::proxy::App;
+use crate::sandbox::{self, Sandbox};
+use crate::server::tls::Certificates;
+use crate::server::{self, Drained};
+use crate::telemetry;
+use crate::upstream::Client;
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+const NOTHING_TO_SERVE: &str = "\
+conversion-shim: there is nothing to serve yet. One of these:
+  conversion-shim serve --sandbox        try it on an embedded stand-in for the vendor
+  conversion-shim serve --config FILE    run it for real; start from config/production.example.toml
+";
+
+pub(super) fn run(arguments: ServeArgs) -> u8 {
+    let sandbox = arguments.sandbox;
+    if arguments.config.config.is_none() && !sandbox {
+        complain(NOTHING_TO_SERVE);
+        return USAGE;
+    }
+    let sources = arguments.config.into_sources(sandbox);
+    let loaded = match load(&sources) {
+        Ok(loaded) => loaded,
+        Err(problems) => return check::refused(&problems),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(loaded.config.server.threads.get())
+        .thread_name("conversion-shim")
+        .enable_all()
+        .build();
+    let ended = runtime.map_err(Failed::from).and_then(|runtime| {
+        runtime.block_on(async {
+            let (sources, loaded, _sandbox) =
+                if sandbox { with_sandbox(sources, &loaded.config).await? } else { (sources, loaded, None) };
+            start(sources, loaded, sandbox).await
+        })
+    });
+    match ended {
+        Ok(drained) if drained.is_clean() => OK,
+        Ok(_) => FAILED,
+        Err(error) => {
+            complain(&format!("conversion-shim: {error}\n"));
+            FAILED
+        }
+    }
+}
+
+/// Starts the stand-in and points every upstream at it.
+async fn with_sandbox(
+    mut sources: Sources,
+    config: &Config,
+) -> Result<(Sources, Loaded, Option<Sandbox>), Failed> {
+    let options = sandbox::Options {
+        listen: config.sandbox.listen,
+        settle_after: config.sandbox.settle_after,
+        demo: true,
+        ..sandbox::Options::default()
+    };
+    let listen = options.listen;
+    let sandbox = Sandbox::start(options).await;
+    let sandbox = sandbox.map_err(|error| format!("sandbox.listen {listen}: {error}"))?;
+    let urls = [("legacy", sandbox.base_url()), ("new", sandbox.base_url()), ("oauth", sandbox.token_url())];
+    sources.flags.extend(urls.map(|(name, url)| Flag::new("--sandbox", format!("upstream.{name}.url"), url)));
+    let loaded = load(&sources).map_err(|problems| told(&problems))?;
+    Ok((sources, loaded, Some(sandbox)))
+}
+
+fn told(problems: &[Problem]) -> String {
+    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+}
+
+async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Drained, Failed> {
+    let _log = telemetry::start(&loaded.config.log)?;
+    let config = loaded.config.clone();
+    let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
+    let upstream = Client::new(&config.upstream)?;
+    let listener = TcpListener::bind(config.listen).await;
+    let listener = listener.map_err(|error| format!("listen {}: {error}", config.listen))?;
+    let shutdown = terminated()?;
+    let current = Arc::new(ArcSwap::new(config.clone()));
+    let files = config.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]).collect();
+    let consult = Box::new(|_: Arc<Config>| Box::pin(async { Vec::new() }) as _);
+    let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, consult);
+    let watching = tokio::spawn(watcher.run());
+    let renewing = certificates.clone().map(|certificates| tokio::spawn(renew(certificates, handle)));
+    let address = listener.local_addr()?;
+    if sandbox {
+        // To standard error, so that standard output holds log lines and nothing else.
+        complain(&requests_to_try(&config, address));
+    }
+    tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
+    let drained =
+        server::serve(listener, Arc::new(App::new(current, upstream)), certificates, shutdown).await;
+    watching.abort();
+    renewing.inspect(tokio::task::JoinHandle::abort);
+    Ok(drained)
+}
+
+/// Reads the certificates again whenever their files change.
+async fn renew(certificates: Certificates, handle: Handle) {
+    let mut changed = handle.files_changed();
+    while changed.changed().await.is_ok() {
+        match certificates.reload() {
+            Ok(()) => tracing::info!(target: "server", "new certificates are in force"),
+            Err(error) => {
+                tracing::error!(target: "server", %error, "new certificates are refused; the old ones stay")
+            }
+        }
+    }
+}
+
+/// Ends with the first SIGTERM or SIGINT.
+fn terminated() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Lines to paste into another terminal.
+fn requests_to_try(config: &Config, address: std::net::SocketAddr) -> String {
+    let scheme = if config.tls.is_some() { "https" } else { "http" };
+    let legacy = format!("{scheme}://{address}{}/conversion/stablecoins", config.base_path);
+    let token = format!("-H 'Authorization: Bearer {}'", sandbox::TOKEN);
+    let profile = sandbox::PROFILE;
+    let body = format!(
+        r#"{{"ref_id":"usd-pyusd-a3b1c2d4","profile_id":"{profile}","amount":"100","source_asset":"USD","target_asset":"PYUSD"}}"#
+    );
+    let vendor = &config.upstream.new;
+    format!(
+        "The proxy is at {scheme}://{address}{base}, an embedded stand-in for the vendor at {vendor}.
+Requests of the old API to try, each answered from the new one; paste them into another terminal:
+
+# create a conversion; once more and it is a 409, as the old API would answer
+curl {token} {legacy} -d '{body}'
+
+# list conversions; the vendor's list also holds deposits and withdrawals, which no old client may see
+curl {token} '{legacy}?profile_id={profile}&order=DESC&limit=5'
+
+# read one conversion; after {settle:?} it is SETTLED
+curl {token} {legacy}/$(curl -s {token} '{legacy}?ref_id=usd-pyusd-a3b1c2d4' | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4)
+
+# the same record as the new API has it
+curl {token} '{vendor}/orchestration/orchestrations?ref_id=usd-pyusd-a3b1c2d4'
+
+# any other path goes through untouched
+curl {token} {scheme}://{address}{base}/profiles
+
+",
+        base = config.base_path,
+        settle = config.sandbox.settle_after,
+    )
+}
