@@ -1,0 +1,51 @@
+//! The house rules that the compiler does not know, checked on the text of `src/`. What ships is held to them; `#[cfg(test)]`
+//! code is not. Every violation is reported at once, with file and line.
+//!
+//! # The arrows
+//!
+//! A room is a top-level module. Imports point down: a room may name rooms of a lower rank, and itself.
+//!
+//! | rank | rooms |
+//! |---|---|
+//! | below all | `side` |
+//! | 0 | `translate`, `headers`, `failure` |
+//! | 1 | `config`, `upstream`, `ledger`, `telemetry` |
+//! | 2 | `cutover`, `shadow` |
+//! | 3 | `proxy` |
+//! | 4 | `server` |
+//! | 5 | `cli` |
+//! | 6 | `main`, `lib` |
+//!
+//! - Sideways, by exception: `upstream` → `config`, for its typed settings.
+//! - `sandbox` stands aside: only `cli` may name it, and it may name only `side`.
+//! - Only `cutover` and `shadow` name both `translate` and `upstream`. `proxy` asks `translate::route`, which does not count;
+//!   `cli` wires everything up and may name what it likes.
+//!
+//! # The rest
+//!
+//! - `translate` is pure: it names no runtime, no HTTP stack, no logging, no configuration, no clock and no file.
+//! - A source file stops at 400 lines, its tests not counted.
+//! - No module is called `utils`, `helpers`, `common`, `models` or `services`.
+//! - `proxy` holds no vendor path and no field name.
+//! - No `unwrap()` and no `todo!`.
+
+#[path = "architecture/paths.rs"]
+mod paths;
+#[path = "architecture/planted.rs"]
+mod planted;
+#[path = "architecture/rules.rs"]
+mod rules;
+#[path = "architecture/source.rs"]
+mod source;
+
+use std::{io, path::Path};
+
+#[test]
+fn the_house_keeps_its_rules() -> io::Result<()> {
+    let house = source::read_house(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))?;
+    assert!(house.iter().any(|file| file.file == "lib.rs"), "src/ was not found");
+    let violations = rules::all(&house);
+    let report: Vec<String> = violations.iter().map(ToString::to_string).collect();
+    assert!(report.is_empty(), "{} violations:\n{}", report.len(), report.join("\n"));
+    Ok(())
+}
