@@ -8,15 +8,16 @@
 //! | rank | rooms |
 //! |---|---|
 //! | below all | `side` |
-//! | 0 | `translate`, `headers`, `failure` |
-//! | 1 | `config`, `upstream`, `ledger`, `telemetry` |
-//! | 2 | `cutover`, `shadow` |
-//! | 3 | `proxy` |
-//! | 4 | `server` |
-//! | 5 | `cli` |
-//! | 6 | `main`, `lib` |
+//! | 0 | `translate`, `headers`, `body` |
+//! | 1 | `failure` |
+//! | 2 | `config`, `upstream`, `ledger`, `telemetry` |
+//! | 3 | `cutover`, `shadow` |
+//! | 4 | `proxy` |
+//! | 5 | `server` |
+//! | 6 | `cli` |
+//! | 7 | `main`, `lib` |
 //!
-//! - Sideways, by exception: `upstream` → `config`, for its typed settings.
+//! - Sideways, by exception: `upstream` → `config` and `telemetry` → `config`, for their typed settings.
 //! - `sandbox` stands aside: only `cli` may name it, and it may name only `side`.
 //! - Only `cutover` and `shadow` name both `translate` and `upstream`. `proxy` asks `translate::route`, which does not count;
 //!   `cli` wires everything up and may name what it likes.
