@@ -29,11 +29,14 @@ use support::{
     cpu::{Clock, Memory},
     measure::{Bench, Effort},
     scenario::{self, Scenario, Target},
-    table,
+    shim, table,
 };
 
 /// What is measured; the yardstick first, under the name that ratios look for.
-const SERVERS: [Server; 1] = [Server { name: "bare", translates: false, start: bare::start }];
+const SERVERS: [Server; 2] = [
+    Server { name: "bare", translates: false, start: bare::start },
+    Server { name: "shim", translates: true, start: shim::start },
+];
 
 /// The yardstick once more: what its ratio to itself is off 1 is noise.
 const CONTROL: Server = Server { name: "control", translates: false, start: bare::start };

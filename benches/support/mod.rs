@@ -7,6 +7,7 @@ pub(crate) mod load;
 pub(crate) mod measure;
 pub(crate) mod records;
 pub(crate) mod scenario;
+pub(crate) mod shim;
 pub(crate) mod table;
 pub(crate) mod upstream;
 

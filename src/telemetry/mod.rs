@@ -2,13 +2,14 @@
 
 pub mod access;
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write};
 
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::{Log, LogFormat};
+
+type Failed = Box<dyn std::error::Error + Send + Sync>;
 
 /// Keeps the log flowing; dropping it writes out what is still queued.
 #[derive(Debug)]
@@ -16,35 +17,36 @@ pub struct LogGuard {
     _worker: WorkerGuard,
 }
 
-/// Starts logging to standard output, for the whole process. Lines queue in memory while the reader of the output is slow; past
-/// the queue's bound they are dropped, so that no request ever waits for a log.
+/// Starts logging to standard output, for the whole process.
 ///
 /// # Errors
 /// When the process already logs.
-pub fn start(settings: &Log) -> Result<LogGuard, Box<dyn std::error::Error + Send + Sync>> {
-    let (writer, worker) = NonBlocking::new(std::io::stdout());
+pub fn start(settings: &Log) -> Result<LogGuard, Failed> {
+    start_to(settings, std::io::stdout(), std::io::stdout().is_terminal())
+}
+
+/// Starts logging to `out`. Lines queue in memory while its reader is slow; past the queue's bound they are dropped, so that no
+/// request ever waits for a log.
+///
+/// # Errors
+/// When the process already logs.
+pub fn start_to(
+    settings: &Log,
+    out: impl Write + Send + 'static,
+    terminal: bool,
+) -> Result<LogGuard, Failed> {
+    let (writer, worker) = NonBlockingBuilder::default().thread_name("shim-log").finish(out);
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
-        LogFormat::Auto => !std::io::stdout().is_terminal(),
+        LogFormat::Auto => !terminal,
     };
     let filter = EnvFilter::try_new(&settings.filter)?;
-    subscribe(writer, filter, json)?;
-    Ok(LogGuard { _worker: worker })
-}
-
-fn subscribe<W>(
-    writer: W,
-    filter: EnvFilter,
-    json: bool,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
-where
-    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
-{
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     if json {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()?;
     } else {
-        builder.with_ansi(std::io::stdout().is_terminal()).try_init()
+        builder.with_ansi(terminal).try_init()?;
     }
+    Ok(LogGuard { _worker: worker })
 }

@@ -1,35 +1,61 @@
 //! Timestamps: kept verbatim where they are carried, read only where they are compared.
 
 use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
 /// Reads an RFC 3339 timestamp with at most nanoseconds, as strictly as the old API: capital `T` and `Z`, no leap second.
 #[must_use]
 pub fn parse(text: &str) -> Option<Timestamp> {
-    has_shape(text.as_bytes()).then(|| text.parse().ok()).flatten()
+    let (whole, rest) = text.as_bytes().split_first_chunk::<19>()?;
+    let separators = [whole[4], whole[7], whole[10], whole[13], whole[16]];
+    if separators != *b"--T::" {
+        return None;
+    }
+    let (nanosecond, zone) = fraction(rest)?;
+    let civil = DateTime::new(
+        number(&whole[..4])?,
+        i8::try_from(number(&whole[5..7])?).ok()?,
+        i8::try_from(number(&whole[8..10])?).ok()?,
+        i8::try_from(number(&whole[11..13])?).ok()?,
+        i8::try_from(number(&whole[14..16])?).ok()?,
+        i8::try_from(number(&whole[17..])?).ok()?,
+        nanosecond,
+    );
+    offset(zone)?.to_timestamp(civil.ok()?).ok()
 }
 
-/// `2006-01-02T15:04:05`, up to nine digits of a fraction, `Z` or `±hh:mm`.
-fn has_shape(text: &[u8]) -> bool {
-    let Some((whole, rest)) = text.split_at_checked(19) else { return false };
-    let fits = whole.iter().zip(b"dddd-dd-ddTdd:dd:dd").all(|(byte, shape)| fits(*byte, *shape));
-    let fraction = match rest.strip_prefix(b".") {
-        Some(digits) => digits.iter().take_while(|byte| byte.is_ascii_digit()).count(),
-        None => 0,
-    };
-    let zone = &rest[if rest.starts_with(b".") { fraction + 1 } else { 0 }..];
-    fits && whole[17] < b'6'
-        && fraction <= 9
-        && (fraction > 0 || !rest.starts_with(b"."))
-        && (zone == b"Z"
-            || zone.len() == 6 && zone.iter().zip(b"+dd:dd").all(|(byte, shape)| fits_zone(*byte, *shape)))
+/// At most four digits.
+fn number(digits: &[u8]) -> Option<i16> {
+    digits
+        .iter()
+        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i16::from(digit - b'0')))
 }
 
-fn fits(byte: u8, shape: u8) -> bool {
-    if shape == b'd' { byte.is_ascii_digit() } else { byte == shape }
+/// The nanoseconds of `.123`, if that is there, and what follows.
+fn fraction(text: &[u8]) -> Option<(i32, &[u8])> {
+    let Some(text) = text.strip_prefix(b".") else { return Some((0, text)) };
+    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (digits, zone) = text.split_at(length);
+    let value =
+        digits.iter().fold(0_i64, |number, digit| number.saturating_mul(10) + i64::from(digit - b'0'));
+    let scale = 10_i64.pow(u32::try_from(9_usize.checked_sub(length)?).ok()?);
+    (length > 0).then_some(())?;
+    Some((i32::try_from(value * scale).ok()?, zone))
 }
 
-fn fits_zone(byte: u8, shape: u8) -> bool {
-    fits(byte, shape) || shape == b'+' && byte == b'-'
+/// `Z` or `±hh:mm`.
+fn offset(zone: &[u8]) -> Option<Offset> {
+    match zone {
+        b"Z" => Some(Offset::UTC),
+        [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
+            let (hours, minutes) = (i32::from(number(&[*h1, *h2])?), i32::from(number(&[*m1, *m2])?));
+            let seconds = (hours * 60 + minutes) * 60;
+            let fits = hours < 24 && minutes < 60;
+            fits.then(|| Offset::from_seconds(if *sign == b'-' { -seconds } else { seconds }).ok()).flatten()
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

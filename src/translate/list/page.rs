@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::ListQuery;
 use super::cursor::{Cursor, Order};
-use super::rows::{Noticed, Rows};
+use super::rows::{HEAD, Noticed, Rows};
 use crate::side::Side;
 
 /// A page under construction.
@@ -18,11 +18,35 @@ pub struct Page<'q> {
     sources: Vec<Source>,
     out: Vec<u8>,
     count: usize,
-    last: Option<Timestamp>,
-    /// Ids that went out at `last`, those of earlier pages included.
-    ids_at_last: Vec<String>,
+    ids: HandedOut,
     more: bool,
     noticed: Noticed,
+}
+
+/// The last instant that went out, and the ids that did at that instant, those of earlier pages included.
+#[derive(Debug, Default)]
+struct HandedOut {
+    at: Option<Timestamp>,
+    ids: String,
+    ends: Vec<usize>,
+}
+
+impl HandedOut {
+    fn note(&mut self, at: Timestamp, id: &str) {
+        if self.at != Some(at) {
+            self.at = Some(at);
+            self.ids.clear();
+            self.ends.clear();
+        }
+        self.ids.push_str(id);
+        self.ends.push(self.ids.len());
+    }
+
+    fn cursor(&self, order: Order) -> Option<Cursor> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let ids = starts.zip(&self.ends).map(|(start, end)| self.ids[start..*end].to_owned());
+        Some(Cursor::new(order, self.at?, ids.collect()))
+    }
 }
 
 #[derive(Debug)]
@@ -59,12 +83,15 @@ pub struct Finished {
     pub noticed: Noticed,
 }
 
-const HEAD: &[u8] = br#"{"items":["#;
-
 impl<'q> Page<'q> {
     /// An empty page that takes its rows from `sides`.
     #[must_use]
     pub fn new(query: &'q ListQuery, sides: &[Side]) -> Self {
+        let mut ids = HandedOut::default();
+        if let Some(cursor) = query.cursor() {
+            ids.at = Some(cursor.at);
+            cursor.handed_out().iter().for_each(|id| ids.note(cursor.at, id));
+        }
         let source = |side: &Side| Source { side: *side, rows: Rows::default(), asked: false };
         Self {
             query,
@@ -72,8 +99,7 @@ impl<'q> Page<'q> {
             sources: sides.iter().map(source).collect(),
             out: HEAD.to_vec(),
             count: 0,
-            last: query.cursor().map(|cursor| cursor.at),
-            ids_at_last: query.cursor().map_or_else(Vec::new, |cursor| cursor.handed_out().to_vec()),
+            ids,
             more: false,
             noticed: Noticed::default(),
         }
@@ -104,10 +130,8 @@ impl<'q> Page<'q> {
 
     /// Moves rows into the page for as long as it is certain which comes next.
     fn fill(&mut self) {
-        if self.out.capacity() < 4096
-            && let [source] = self.sources.as_slice()
-        {
-            self.out.reserve(source.rows.bytes() + 256);
+        if self.count == 0 && self.sources.len() == 1 {
+            return self.take_over();
         }
         while !self.sources.iter().any(Source::is_waiting) {
             let Some(next) = self.next_source() else { return };
@@ -119,12 +143,26 @@ impl<'q> Page<'q> {
         }
     }
 
+    /// The first rows of an only source are the page as they stand: nothing is moved.
+    fn take_over(&mut self) {
+        let rows = &mut self.sources[0].rows;
+        let limit = self.query.limit();
+        self.out = rows.take_page(limit);
+        self.count = rows.len().min(limit);
+        self.more = rows.len() > limit;
+        for _ in 0..self.count {
+            if let Some(row) = self.sources[0].rows.pop() {
+                self.ids.note(row.at, row.id);
+            }
+        }
+    }
+
     /// The source whose head comes first, by instant and then by id.
     fn next_source(&self) -> Option<usize> {
         let heads = self.sources.iter().enumerate();
         let heads = heads.filter_map(|(at, source)| Some((at, source.rows.head()?)));
         let first = heads.reduce(|first, other| {
-            let swap = self.order.before(&(other.1.at, other.1.id), &(first.1.at, first.1.id));
+            let swap = self.order.before(&other.1, &first.1);
             if swap { other } else { first }
         });
         first.map(|(at, _)| at)
@@ -132,18 +170,13 @@ impl<'q> Page<'q> {
 
     fn move_row(&mut self, source: usize) {
         let rows = &mut self.sources[source].rows;
-        let Some(row) = rows.head() else { return };
+        let Some(row) = rows.pop() else { return };
         if self.count > 0 {
             self.out.push(b',');
         }
         self.out.extend_from_slice(row.json);
-        if self.last != Some(row.at) {
-            self.last = Some(row.at);
-            self.ids_at_last.clear();
-        }
-        self.ids_at_last.push(row.id.to_owned());
+        self.ids.note(row.at, row.id);
         self.count += 1;
-        rows.pop();
     }
 
     /// Ends the page here, though the sides have not shown all they have. `false` when it has no rows: then there is
@@ -159,10 +192,9 @@ impl<'q> Page<'q> {
     pub fn finish(self) -> Finished {
         let mut body = self.out;
         body.push(b']');
-        if let Some(at) = self.last.filter(|_| self.more) {
-            let cursor = Cursor::new(self.order, at, self.ids_at_last).encode();
+        if let Some(cursor) = self.ids.cursor(self.order).filter(|_| self.more) {
             body.extend_from_slice(br#","next_page_cursor":""#);
-            body.extend_from_slice(cursor.as_bytes());
+            body.extend_from_slice(cursor.encode().as_bytes());
             body.push(b'"');
         }
         body.push(b'}');

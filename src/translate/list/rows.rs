@@ -11,10 +11,14 @@ use crate::translate::json::{Raw, Reader, Text};
 use crate::translate::orchestration::{Orchestration, Unreadable, text};
 use crate::translate::record;
 
+/// How every page begins.
+pub(super) const HEAD: &[u8] = br#"{"items":["#;
+
 /// The rows of one answer, ready to be merged into a page.
 #[derive(Debug, Default)]
 pub struct Rows {
     rows: std::collections::VecDeque<Row>,
+    /// [`HEAD`], then the rows with a comma between each two: already a page, should nothing else go into it.
     json: Vec<u8>,
     ids: String,
     /// The side's own cursor, when it has more rows.
@@ -59,6 +63,7 @@ impl Rows {
     /// When the answer or any of its rows cannot be read. A partial list is never passed off as a whole one.
     pub fn of_orchestrations(body: &[u8], query: &ListQuery) -> Result<Self, Unreadable> {
         let mut rows = Self { json: Vec::with_capacity(body.len()), ..Self::default() };
+        rows.json.extend_from_slice(HEAD);
         let mut deprecated = None;
         let mut known = false;
         let mut members = 0_usize;
@@ -101,6 +106,9 @@ impl Rows {
         if let Some(status) = mapped.unknown_status {
             self.noticed.unknown_statuses.push(status.as_written().to_owned());
         }
+        if !self.rows.is_empty() {
+            self.json.push(b',');
+        }
         let start = self.json.len();
         mapped.conversion.write(&mut self.json);
         self.push(at, mapped.conversion.id, start);
@@ -118,22 +126,37 @@ impl Rows {
         self.rows.is_empty() && self.noticed == Noticed::default()
     }
 
-    /// The next row in the side's order.
+    /// The next row in the side's order: when it was created, and its id.
     #[must_use]
-    pub fn head(&self) -> Option<RowRef<'_>> {
+    pub fn head(&self) -> Option<(Timestamp, &str)> {
         let row = self.rows.front()?;
-        Some(RowRef { at: row.at, id: &self.ids[row.id.clone()], json: &self.json[row.json.clone()] })
+        Some((row.at, &self.ids[row.id.clone()]))
     }
 
-    /// The size of all rows together, in bytes.
+    /// Gives up the first rows, at most `limit`, as a page that has begun. What is left can only be counted.
+    pub(super) fn take_page(&mut self, limit: usize) -> Vec<u8> {
+        let end = self.rows.iter().take(limit).next_back().map_or(HEAD.len(), |row| row.json.end);
+        let mut page = std::mem::take(&mut self.json);
+        page.truncate(end);
+        page
+    }
+
+    /// How many rows are left.
     #[must_use]
-    pub const fn bytes(&self) -> usize {
-        self.json.len()
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
 
-    /// Takes the head away.
-    pub fn pop(&mut self) {
-        self.rows.pop_front();
+    /// Whether no row is left.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Takes the head away. Its JSON is empty once [`Rows::take_page`] has given it away.
+    pub(super) fn pop(&mut self) -> Option<RowRef<'_>> {
+        let row = self.rows.pop_front()?;
+        Some(RowRef { at: row.at, id: &self.ids[row.id], json: self.json.get(row.json).unwrap_or_default() })
     }
 }
 

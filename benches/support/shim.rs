@@ -1,0 +1,40 @@
+//! The project's own server, on its defaults but for where it listens and what lies upstream. It logs, as it does in production.
+
+use std::{fs::OpenOptions, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+
+use arc_swap::ArcSwap;
+use conversion_shim::{
+    config::load::{Flag, Sources, load},
+    proxy::App,
+    server, telemetry,
+    upstream::Client,
+};
+use tokio::net::TcpListener;
+
+/// Starts it in front of `upstream`, everything on the new side.
+pub(crate) fn start(upstream: SocketAddr) -> Pin<Box<dyn Future<Output = io::Result<SocketAddr>>>> {
+    Box::pin(async move {
+        let url = format!("http://{upstream}/v2");
+        let flags = [
+            ("listen", "127.0.0.1:0"),
+            ("stage", "sealed"),
+            ("upstream.legacy.url", &url),
+            ("upstream.new.url", &url),
+        ];
+        let flags = flags.map(|(key, value)| Flag::new("bench", key, value)).to_vec();
+        let loaded = load(&Sources { flags, ..Sources::default() })
+            .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
+        let config = loaded.config;
+        let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+        let log = telemetry::start_to(&config.log, nowhere, false).map_err(io::Error::other)?;
+        let listener = TcpListener::bind(config.listen).await?;
+        let address = listener.local_addr()?;
+        let client = Client::new(&config.upstream).map_err(io::Error::other)?;
+        let app = Arc::new(App::new(Arc::new(ArcSwap::new(config)), client));
+        tokio::spawn(async move {
+            let _log = log;
+            server::serve(listener, app, None, std::future::pending()).await
+        });
+        Ok(address)
+    })
+}
