@@ -7,4 +7,5 @@
 //! asks [`translate`] (pure) what to send, sends it through [`upstream`], asks [`translate`] what the answer means, and returns a
 //! legacy answer or a [`failure::Failure`]. [`proxy`] turns a `Failure` into a problem in one place and writes one access line.
 
+pub mod ledger;
 pub mod side;
