@@ -62,6 +62,15 @@ impl Place {
         }
     }
 
+    /// Asks PostgreSQL something on a connection of its own.
+    async fn ask<R>(&self, sql: &'static str) -> Vec<R>
+    where
+        R: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin,
+    {
+        let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+        sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap()
+    }
+
     async fn open(&self) -> Ledger {
         Ledger::open(&self.settings()).await.unwrap()
     }

@@ -138,3 +138,21 @@ fn writing(path: &Path, timeout: Duration) -> SqliteConnectOptions {
         .busy_timeout(timeout / 2)
         .disable_statement_logging()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing less than a power cut shows from outside what these settings do.
+    #[tokio::test]
+    async fn the_writer_syncs_every_commit() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = writing(&directory.path().join("ledger.sqlite"), Duration::from_secs(10));
+        let mut connection = options.connect().await.unwrap();
+        let (synchronous,): (i64,) =
+            sqlx::query_as("PRAGMA synchronous").fetch_one(&mut connection).await.unwrap();
+        let (journal,): (String,) =
+            sqlx::query_as("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
+        assert_eq!((synchronous, journal.as_str()), (2, "wal"));
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use conversion_shim::ledger::{Claim, Health, Ledger, LedgerError, OpenError, Settings};
 use conversion_shim::side::Side::{Legacy, New};
 
+use sqlx::Connection;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::postgres_cluster::Postgres;
@@ -151,6 +152,68 @@ async fn abandon(polls: usize, call: impl Future) {
         call.as_mut().poll(context).map(drop)
     })
     .await;
+}
+
+/// A server that neither answers nor breaks off, as behind a network that swallows everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_server_means_a_timeout() {
+    let Some(place) = Place::postgres() else { return };
+    let ledger =
+        Ledger::open(&Settings { timeout: Duration::from_secs(2), pool_max: 1, ..place.settings() }).await;
+    let ledger = ledger.unwrap();
+    until_it_works(&ledger).await;
+    let backends: Vec<(i32,)> = place
+        .ask(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+        .await;
+    signal("STOP", &backends);
+    let answer = tokio::time::timeout(Duration::from_secs(20), ledger.claim(key("r"), New, &BODY)).await;
+    signal("CONT", &backends);
+    assert!(matches!(answer.expect("an answer at all"), Err(LedgerError::Timeout)));
+    assert!(!ledger.health().is_ready());
+    until_it_works(&ledger).await;
+    ledger.claim(key("r"), New, &BODY).await.unwrap();
+}
+
+fn signal(name: &str, backends: &[(i32,)]) {
+    assert!(!backends.is_empty());
+    for (pid,) in backends {
+        let kill = format!("kill -{name} {pid}");
+        assert!(std::process::Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+}
+
+/// A statement that waits for someone else's lock ends on the server too.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_table_means_a_timeout() {
+    let Some(place) = Place::postgres() else { return };
+    let ledger =
+        Ledger::open(&Settings { timeout: Duration::from_secs(2), ..place.settings() }).await.unwrap();
+    until_it_works(&ledger).await;
+    let mut intruder = sqlx::PgConnection::connect(&place.url).await.unwrap();
+    let mut lock = intruder.begin().await.unwrap();
+    sqlx::query("LOCK TABLE conversion_claims").execute(&mut *lock).await.unwrap();
+    let error = ledger.look(key("r")).await.unwrap_err();
+    assert!(matches!(error, LedgerError::Timeout), "{error:?}");
+    let gave_up = async {
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                       AND wait_event_type = 'Lock'";
+        while place.ask::<(i64,)>(waiting).await != [(0,)] {}
+    };
+    tokio::time::timeout(Duration::from_secs(20), gave_up).await.expect("the server gives up waiting");
+    drop(lock);
+}
+
+#[tokio::test]
+async fn a_server_that_never_speaks_cannot_hold_up_the_start() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://u:hunter2@{}/db?sslmode=disable", silent.local_addr().unwrap());
+    let settings = Settings { timeout: Duration::from_millis(200), ..Settings::new(url) };
+    let opened = tokio::time::timeout(Duration::from_secs(20), Ledger::open(&settings)).await;
+    let error = opened.expect("an answer at all").err().expect("nobody answered");
+    assert!(matches!(error, OpenError::Timeout(_)));
+    assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
