@@ -16,6 +16,8 @@ use crate::side::Side;
 pub(super) struct Change {
     key: OwnedKey,
     step: Transition,
+    /// Whether this write, if it changes anything, must also leave the high-water mark.
+    marks: bool,
 }
 
 enum Transition {
@@ -82,15 +84,12 @@ impl Change {
     }
 
     fn of(key: Key<'_>, step: Transition) -> Self {
-        Self { key: OwnedKey::from(key), step }
-    }
-
-    /// Whether this write, if it changes anything, must also leave the high-water mark: it opens the new side to a create.
-    const fn opens_new(&self) -> bool {
-        matches!(
-            self.step,
+        // These open the new side to a create.
+        let marks = matches!(
+            step,
             Transition::Claim { side: Side::New, .. } | Transition::Move { to: Side::New, .. }
-        )
+        );
+        Self { key: OwnedKey::from(key), step, marks }
     }
 
     async fn compare_and_set<C: Connection>(
@@ -140,7 +139,7 @@ impl Request for Change {
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Applied, LedgerError> {
         let now = Timestamp::now().as_microsecond();
         if let Some(row) = self.compare_and_set(connection, now).await? {
-            if self.opens_new() {
+            if self.marks {
                 connection.rows::<(i64,)>(MARK_NEW_SINCE, &[Bind::Number(now)]).await?;
             }
             return Ok(Applied { claim: Some(row.try_into()?), changed: true, as_asked: true });
@@ -188,8 +187,16 @@ const PROBE: &str = "INSERT INTO conversion_marks (name, at_us) VALUES ('probe',
 
 impl Write {
     /// Whether this write must leave the high-water mark together with what it changes.
-    pub(super) const fn opens_new(&self) -> bool {
-        matches!(self, Self::Change(change) if change.opens_new())
+    pub(super) const fn marks(&self) -> bool {
+        matches!(self, Self::Change(Change { marks: true, .. }))
+    }
+
+    /// For a caller who knows that the mark is durable already.
+    pub(super) const fn without_mark(mut self) -> Self {
+        if let Self::Change(change) = &mut self {
+            change.marks = false;
+        }
+        self
     }
 }
 

@@ -62,8 +62,10 @@ impl Store {
     }
 
     pub(super) async fn write(&self, write: Write) -> Result<Applied, LedgerError> {
-        let opens_new = write.opens_new() && !self.shared.marked.load(Ordering::Acquire);
-        let applied = if opens_new { self.write_marking(&write).await? } else { self.ask(&write).await? };
+        let known = self.shared.marked.load(Ordering::Acquire);
+        let write = if known { write.without_mark() } else { write };
+        let applied =
+            if write.marks() { self.write_marking(&write).await? } else { self.ask(&write).await? };
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
         Ok(applied)
     }

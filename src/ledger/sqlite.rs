@@ -78,10 +78,10 @@ impl Store {
     /// Writes what was accepted, then gives the file back. Waits for other clones to go first.
     pub(super) async fn close(self) {
         let Self { reads, writer, task } = self;
-        reads.0.close().await;
         drop(writer);
         // Ended by a panic or not: there is nothing left to wait for.
         let _ = (&mut *task.lock().await).await;
+        reads.0.close().await;
     }
 }
 
