@@ -13,6 +13,7 @@ pub mod config;
 pub mod cutover;
 pub mod failure;
 pub mod headers;
+pub mod ledger;
 pub mod proxy;
 pub mod sandbox;
 pub mod server;

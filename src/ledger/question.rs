@@ -1,0 +1,150 @@
+//! The reads. Each sees what was committed before it began.
+
+use jiff::Timestamp;
+
+use super::claim::{Claim, Count, Fingerprint, Key, State, Stats};
+use super::connection::{Bind, Connection, Request};
+use super::error::LedgerError;
+use crate::side::Side;
+
+/// The columns of a `ClaimRow`, in its order; a macro, because `concat!` takes only literals.
+macro_rules! COLUMNS_OF_A_CLAIM {
+    () => {
+        "side, state, fingerprint, record_id, created_at_us, updated_at_us"
+    };
+}
+pub(super) use COLUMNS_OF_A_CLAIM;
+
+/// A claim as the table holds it: its columns in their order.
+pub(super) type ClaimRow = (String, String, String, Option<String>, i64, i64);
+
+impl TryFrom<ClaimRow> for Claim {
+    type Error = LedgerError;
+
+    fn try_from(row: ClaimRow) -> Result<Self, LedgerError> {
+        let (of_side, in_state, fingerprint, record_id, created_at, updated_at) = row;
+        let fingerprint: Result<Fingerprint, _> = fingerprint.parse();
+        Ok(Self {
+            side: side(&of_side)?,
+            state: state(&in_state)?,
+            fingerprint: fingerprint.map_err(|error| LedgerError::Corrupt(error.to_string()))?,
+            record_id,
+            created_at: time(created_at)?,
+            updated_at: time(updated_at)?,
+        })
+    }
+}
+
+fn side(text: &str) -> Result<Side, LedgerError> {
+    [Side::Legacy, Side::New]
+        .into_iter()
+        .find(|side| side.as_str() == text)
+        .ok_or_else(|| LedgerError::Corrupt("a side that is neither legacy nor new".into()))
+}
+
+fn state(text: &str) -> Result<State, LedgerError> {
+    [State::Claimed, State::Fenced]
+        .into_iter()
+        .find(|state| state.as_str() == text)
+        .ok_or_else(|| LedgerError::Corrupt("a state that is neither claimed nor fenced".into()))
+}
+
+fn time(microseconds: i64) -> Result<Timestamp, LedgerError> {
+    Timestamp::from_microsecond(microseconds)
+        .map_err(|_| LedgerError::Corrupt("a time outside the calendar".into()))
+}
+
+/// A [`Key`] that can wait in a queue.
+pub(super) struct OwnedKey {
+    tenant: String,
+    ref_id: String,
+}
+
+impl From<Key<'_>> for OwnedKey {
+    fn from(key: Key<'_>) -> Self {
+        Self { tenant: key.tenant().to_owned(), ref_id: key.ref_id().to_owned() }
+    }
+}
+
+impl OwnedKey {
+    pub(super) fn binds(&self) -> [Bind<'_>; 2] {
+        [Bind::Text(&self.tenant), Bind::Text(&self.ref_id)]
+    }
+}
+
+/// The claim of a key.
+pub(super) struct Look<'a>(pub(super) &'a OwnedKey);
+
+const LOOK: &str =
+    concat!("SELECT ", COLUMNS_OF_A_CLAIM!(), " FROM conversion_claims WHERE tenant = $1 AND ref_id = $2");
+
+impl Request for Look<'_> {
+    type Answer = Option<Claim>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+        let rows: Vec<ClaimRow> = connection.rows(LOOK, &self.0.binds()).await?;
+        rows.into_iter().next().map(Claim::try_from).transpose()
+    }
+}
+
+/// The side on which a tenant's claim remembers a record id.
+pub(super) struct HomeOf<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) record_id: &'a str,
+}
+
+const HOME_OF: &str = "SELECT DISTINCT side FROM conversion_claims WHERE tenant = $1 AND record_id = $2";
+
+impl Request for HomeOf<'_> {
+    type Answer = Option<Side>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+        let binds = [Bind::Text(self.tenant), Bind::Text(self.record_id)];
+        let sides: Vec<(String,)> = connection.rows(HOME_OF, &binds).await?;
+        match sides.as_slice() {
+            [(only,)] => side(only).map(Some),
+            // The same id on both sides says nothing about where this one lives.
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The high-water mark.
+pub(super) struct NewSince;
+
+const NEW_SINCE: &str = "SELECT at_us FROM conversion_marks WHERE name = 'new_since'";
+
+impl Request for NewSince {
+    type Answer = Option<Timestamp>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+        let rows: Vec<(i64,)> = connection.rows(NEW_SINCE, &[]).await?;
+        rows.first().map(|(at,)| time(*at)).transpose()
+    }
+}
+
+/// The whole table in a few numbers. Reads every row: for operators, not for requests.
+pub(super) struct Summary;
+
+const SUMMARY: &str = "SELECT side, state, COUNT(*), MIN(created_at_us), MAX(created_at_us) \
+                       FROM conversion_claims GROUP BY side, state ORDER BY side, state";
+
+impl Request for Summary {
+    type Answer = Stats;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Stats, LedgerError> {
+        let mut stats = Stats { new_since: NewSince.run(connection).await?, ..Stats::default() };
+        let groups: Vec<(String, String, i64, i64, i64)> = connection.rows(SUMMARY, &[]).await?;
+        for (of_side, in_state, claims, first, last) in groups {
+            let (first, last) = (time(first)?, time(last)?);
+            stats.first = Some(stats.first.map_or(first, |known| known.min(first)));
+            stats.last = Some(stats.last.map_or(last, |known| known.max(last)));
+            stats.counts.push(Count {
+                side: side(&of_side)?,
+                state: state(&in_state)?,
+                claims: claims.unsigned_abs(),
+            });
+        }
+        Ok(stats)
+    }
+}

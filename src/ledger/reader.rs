@@ -1,0 +1,118 @@
+//! The reading half of a ledger, and the one place where calls are limited in time.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::claim::{Claim, Key, RECORD_ID_MAX, Stats, TENANT_MAX, fits};
+use super::connection::Request;
+use super::error::{LedgerError, OpenError};
+use super::health::Monitor;
+use super::question::{HomeOf, Look, NewSince, OwnedKey, Summary};
+use super::settings::{Place, Settings};
+use super::{postgres, sqlite};
+use crate::side::Side;
+
+/// The reading half: everything that can be asked without changing a claim.
+#[derive(Clone)]
+pub struct Reader {
+    reads: Reads,
+    timeout: Duration,
+    pub(super) health: Monitor,
+}
+
+#[derive(Clone)]
+pub(super) enum Reads {
+    Sqlite(sqlite::Reads),
+    Postgres(postgres::Store),
+}
+
+impl Reader {
+    /// Opens an existing ledger for looking only, also beside the process that serves: takes no lock and changes no table.
+    ///
+    /// # Errors
+    /// [`OpenError`], for example when there is no ledger yet.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        let place: Place = settings.url.parse()?;
+        let opening = async {
+            Ok(match place {
+                Place::Sqlite(path) => Reads::Sqlite(sqlite::Reads::open(&path, settings).await?),
+                Place::Postgres(options) => {
+                    Reads::Postgres(postgres::Store::open(*options, settings, false).await?)
+                }
+            })
+        };
+        Ok(Self::new(in_time(settings.timeout, opening).await?, settings))
+    }
+
+    pub(super) fn new(reads: Reads, settings: &Settings) -> Self {
+        Self { reads, timeout: settings.timeout, health: Monitor::new() }
+    }
+
+    /// The claim of a key, if there is one.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; "could not look" is never "there is none".
+    pub async fn look(&self, key: Key<'_>) -> Result<Option<Claim>, LedgerError> {
+        self.ask(&Look(&OwnedKey::from(key))).await
+    }
+
+    /// The side whose claim remembers this record id. `None` is no proof of anything: ids are remembered only on success.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn home_of(&self, tenant: &str, record_id: &str) -> Result<Option<Side>, LedgerError> {
+        let unfit =
+            fits("tenant", tenant, TENANT_MAX).and_then(|()| fits("record id", record_id, RECORD_ID_MAX));
+        // What cannot be stored cannot have been remembered.
+        if unfit.is_err() {
+            return Ok(None);
+        }
+        self.ask(&HomeOf { tenant, record_id }).await
+    }
+
+    /// The whole table in a few numbers. Reads every row: for operators, and with a timeout to match.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn stats(&self) -> Result<Stats, LedgerError> {
+        self.ask(&Summary).await
+    }
+
+    /// The high-water mark: a create went, or may have gone, to the new side since then. `None`: none ever did.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn new_since(&self) -> Result<Option<Timestamp>, LedgerError> {
+        self.ask(&NewSince).await
+    }
+
+    async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
+        let asking = async {
+            match &self.reads {
+                Reads::Sqlite(reads) => reads.ask(request).await,
+                Reads::Postgres(store) => store.ask(request).await,
+            }
+        };
+        self.bounded(asking, false).await
+    }
+
+    /// The one place where a call's time is limited and its outcome becomes the state of health.
+    pub(super) async fn bounded<T>(
+        &self,
+        call: impl Future<Output = Result<T, LedgerError>>,
+        wrote: bool,
+    ) -> Result<T, LedgerError> {
+        let outcome = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(LedgerError::Timeout));
+        self.health.observe(&outcome, wrote);
+        outcome
+    }
+}
+
+/// Opening, limited in time.
+pub(super) async fn in_time<T>(
+    timeout: Duration,
+    opening: impl Future<Output = Result<T, OpenError>>,
+) -> Result<T, OpenError> {
+    tokio::time::timeout(timeout, opening).await.unwrap_or(Err(OpenError::Timeout(timeout)))
+}

@@ -1,0 +1,23 @@
+-- One schema for SQLite and PostgreSQL: only types, checks and indexes that mean the same in both.
+-- Times are microseconds since the Unix epoch, by the clock of the process that wrote the row.
+
+CREATE TABLE conversion_claims (
+    tenant        TEXT   NOT NULL,
+    ref_id        TEXT   NOT NULL,
+    side          TEXT   NOT NULL CHECK (side IN ('legacy', 'new')),
+    state         TEXT   NOT NULL CHECK (state IN ('claimed', 'fenced')),
+    fingerprint   TEXT   NOT NULL,
+    record_id     TEXT,
+    created_at_us BIGINT NOT NULL,
+    updated_at_us BIGINT NOT NULL,
+    PRIMARY KEY (tenant, ref_id)
+);
+
+-- Which side holds a record, by the id that the create's answer carried.
+CREATE INDEX conversion_claims_by_record ON conversion_claims (record_id) WHERE record_id IS NOT NULL;
+
+-- 'new_since': the first create that went, or may have gone, to the new side. 'probe': the last write of a readiness check.
+CREATE TABLE conversion_marks (
+    name  TEXT   NOT NULL PRIMARY KEY,
+    at_us BIGINT NOT NULL
+);

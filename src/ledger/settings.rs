@@ -1,0 +1,119 @@
+//! Where the ledger is and how long it may take: the settings, and reading their URL.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::ConnectOptions;
+use sqlx::postgres::PgConnectOptions;
+
+use super::error::OpenError;
+
+/// How to open a ledger. `Debug` never shows the URL, which may hold a password.
+#[derive(Clone)]
+pub struct Settings {
+    /// `sqlite:PATH` (relative or absolute, created if missing) or `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`.
+    pub url: String,
+    /// The most that any one call may take, waiting included.
+    pub timeout: Duration,
+    /// The most connections that are open at once (for SQLite: for reading; one more writes).
+    pub pool_max: u32,
+    /// The most writes that may wait (SQLite only); one more is refused.
+    pub queue_max: usize,
+    /// The most writes that share one transaction (SQLite only).
+    pub batch_max: usize,
+}
+
+impl Settings {
+    /// The given place with the usual limits: 2 s, 8 connections, 1024 waiting writes, 128 writes a transaction.
+    #[must_use]
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            timeout: Duration::from_secs(2),
+            pool_max: 8,
+            queue_max: 1024,
+            batch_max: 128,
+        }
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Settings")
+            .field("timeout", &self.timeout)
+            .field("pool_max", &self.pool_max)
+            .field("queue_max", &self.queue_max)
+            .field("batch_max", &self.batch_max)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A URL, understood.
+pub(super) enum Place {
+    Sqlite(PathBuf),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl FromStr for Place {
+    type Err = OpenError;
+
+    fn from_str(url: &str) -> Result<Self, OpenError> {
+        match url.split_once(':') {
+            Some(("sqlite", rest)) => Ok(Self::Sqlite(sqlite_path(rest)?)),
+            Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(Box::new(postgres_options(url)?))),
+            // Neither the scheme nor the rest is repeated: a mistyped URL may begin with a secret.
+            _ => Err(OpenError::Url("must begin with sqlite:, postgres: or postgresql:".into())),
+        }
+    }
+}
+
+/// Only one process at a time can use a place that is a file.
+pub(super) fn is_for_one_process(url: &str) -> bool {
+    url.starts_with("sqlite:")
+}
+
+fn sqlite_path(rest: &str) -> Result<PathBuf, OpenError> {
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    match path {
+        "" => Err(OpenError::Url("names no file after sqlite:".into())),
+        ":memory:" => Err(OpenError::Url("names no file: claims in memory do not survive a restart".into())),
+        _ if path.contains(['?', '#', '\0']) => {
+            Err(OpenError::Url("has parameters after the file's name; a sqlite: url takes none".into()))
+        }
+        _ => Ok(Path::new(path).to_path_buf()),
+    }
+}
+
+/// What a PostgreSQL URL may carry after `?`. Anything else is refused: the driver would ignore it and print its value.
+const POSTGRES_PARAMETERS: [&str; 12] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+    "application_name",
+    "options",
+];
+
+fn postgres_options(url: &str) -> Result<PgConnectOptions, OpenError> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+        if !POSTGRES_PARAMETERS.contains(&&*name) {
+            return Err(OpenError::Url(format!(
+                "has an unknown parameter; known are {}",
+                POSTGRES_PARAMETERS.join(", ")
+            )));
+        }
+    }
+    let options = PgConnectOptions::from_str(url)
+        // The driver's reason may quote a part of the URL.
+        .map_err(|_| OpenError::Url("is not a PostgreSQL url that can be understood".into()))?;
+    Ok(options.disable_statement_logging())
+}
