@@ -341,6 +341,7 @@ fn a_request_that_asks_for_what_exists_is_recognised() {
     };
     for (request, json, same) in [
         (&asked, found("100", "p", "PYUSD", "p"), true),
+        (&asked, found("0100.00", "\\u0070", "PYUSD", "p"), true),
         (&asked, found("100.01", "p", "PYUSD", "p"), false),
         (&asked, found("100", "x", "PYUSD", "x"), false),
         (&asked, found("100", "p", "USDG", "p"), false),
