@@ -5,7 +5,14 @@ use jiff::Timestamp;
 /// Reads an RFC 3339 timestamp with at most nanoseconds, as strictly as the old API: capital `T` and `Z`, no leap second.
 #[must_use]
 pub fn parse(text: &str) -> Option<Timestamp> {
-    has_shape(text.as_bytes()).then(|| text.parse().ok()).flatten()
+    has_shape(text.as_bytes()).then(|| text.parse().ok().or_else(|| end_of_time(text))).flatten()
+}
+
+/// The last hours of the year 9999 are legal RFC 3339 and what clients write for "no end", but more than a [`Timestamp`]
+/// can hold: they are its last instant. The year before tells whether the rest is a date (neither is a leap year).
+fn end_of_time(text: &str) -> Option<Timestamp> {
+    let year_before = format!("9998{}", text.strip_prefix("9999")?);
+    year_before.parse().ok().map(|_: Timestamp| Timestamp::MAX)
 }
 
 /// `2006-01-02T15:04:05`, up to nine digits of a fraction, `Z` or `±hh:mm`.
@@ -44,6 +51,7 @@ mod tests {
             "2026-04-20T11:00:00.123456789Z",
             "2026-04-20T11:00:00+02:00",
             "2026-04-20T11:00:00.5-11:30",
+            "9999-12-31T23:59:59.999999999Z",
         ] {
             assert!(parse(good).is_some(), "{good}");
         }
@@ -56,6 +64,7 @@ mod tests {
             "2026-04-20T11:00Z",
             "2026-04-20T11:00:60Z",
             "2026-02-30T11:00:00Z",
+            "9999-12-32T00:00:00Z",
             "2026-04-20T25:00:00Z",
             "2026-04-20T11:00:00.Z",
             "2026-04-20T11:00:00.1234567890Z",
