@@ -176,20 +176,18 @@ fn in_family(path: &str, base_path: &str) -> bool {
     true
 }
 
-/// Decoded once more, slashes forward, letters small, parameters gone.
+/// Decoded once more, slashes forward, letters small.
 fn plainer(path: &str) -> String {
-    let decoded = percent_decode_str(path).decode_utf8_lossy().replace('\\', "/").to_ascii_lowercase();
-    let segments: Vec<&str> =
-        decoded.split('/').map(|segment| segment.split_once(';').map_or(segment, |(name, _)| name)).collect();
-    segments.join("/")
+    percent_decode_str(path).decode_utf8_lossy().replace('\\', "/").to_ascii_lowercase()
 }
 
-/// The two ways to resolve dot segments: among all segments, or among those that are not empty.
-fn resolutions(path: &str) -> [String; 2] {
-    [true, false].map(|count_empty| {
+/// The ways to resolve dot segments: with `;parameters` or without them, among all segments or those that are not empty.
+fn resolutions(path: &str) -> [String; 4] {
+    [(false, false), (false, true), (true, false), (true, true)].map(|(keep_parameters, count_empty)| {
         let mut segments: Vec<&str> = Vec::new();
         for segment in path.split('/').skip(usize::from(count_empty && path.starts_with('/'))) {
-            match segment {
+            let name = segment.split_once(';').map_or(segment, |(name, _)| name);
+            match if keep_parameters { segment } else { name } {
                 "." => {}
                 ".." => drop(segments.pop()),
                 "" if !count_empty => {}
