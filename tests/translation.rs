@@ -2,6 +2,13 @@
 //!
 //! One test a folder. A fixture that no test reads, that holds an unknown key or that expects nothing fails here.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test that cannot go on fails; a skipped one says so"
+)]
+
 #[path = "translation/fixture.rs"]
 mod fixture;
 #[path = "translation/schema.rs"]

@@ -73,3 +73,28 @@ fn check_object(schemas: &Value, schema: &Value, value: &Value) -> Result<(), St
         check(schemas, known, value).map_err(|wrong| format!(".{key}{wrong}"))
     })
 }
+
+#[test]
+fn the_check_finds_what_does_not_fit() {
+    let schemas = serde_json::json!({
+        "List": {"type": "object", "properties": {"items": {"type": "array", "items": {"$ref": "#/x/Row"}}}},
+        "Row": {"type": "object", "required": ["id"], "properties": {
+            "id": {"type": "string"}, "status": {"type": "integer"}, "meta": {"type": "object"},
+            "metadata": {"type": "object", "additionalProperties": {"type": "string"}},
+        }},
+    });
+    let judge = |row: Value| check(&schemas, &schemas["List"], &serde_json::json!({ "items": [row] }));
+    assert_eq!(
+        judge(serde_json::json!({"id": "1", "status": 4, "meta": {"a": 1}, "metadata": {"a": "b"}})),
+        Ok(())
+    );
+    for (row, wrong) in [
+        (serde_json::json!({"id": "1", "new": ""}), ".items has no field `new`"),
+        (serde_json::json!({"id": 1}), ".items.id is not a \"string\": 1"),
+        (serde_json::json!({"status": 4}), ".items lacks \"id\""),
+        (serde_json::json!({"id": "1", "metadata": {"a": 1}}), ".items.metadata.a is not a \"string\": 1"),
+        (serde_json::json!([]), ".items is not an object: []"),
+    ] {
+        assert_eq!(judge(row).unwrap_err(), wrong);
+    }
+}
