@@ -22,7 +22,9 @@ pub fn parse(text: &str) -> Option<Timestamp> {
         i8::try_from(number(&whole[17..])?).ok()?,
         nanosecond,
     );
-    offset(zone)?.to_timestamp(civil.ok()?).ok()
+    let (civil, offset) = (civil.ok()?, offset(zone)?);
+    // The last hours of the year 9999 are what clients write for "no end", but more than a `Timestamp` can hold.
+    offset.to_timestamp(civil).ok().or_else(|| (civil.year() == 9999).then_some(Timestamp::MAX))
 }
 
 /// At most four digits.
@@ -70,6 +72,7 @@ mod tests {
             "2026-04-20T11:00:00.123456789Z",
             "2026-04-20T11:00:00+02:00",
             "2026-04-20T11:00:00.5-11:30",
+            "9999-12-31T23:59:59.999999999Z",
         ] {
             assert!(parse(good).is_some(), "{good}");
         }
@@ -82,6 +85,7 @@ mod tests {
             "2026-04-20T11:00Z",
             "2026-04-20T11:00:60Z",
             "2026-02-30T11:00:00Z",
+            "9999-12-32T00:00:00Z",
             "2026-04-20T25:00:00Z",
             "2026-04-20T11:00:00.Z",
             "2026-04-20T11:00:00.1234567890Z",

@@ -132,9 +132,9 @@ pub fn legacy_words(detail: &str) -> String {
     let mut rest = detail;
     while let Some(first) = rest.chars().next() {
         let quoted = matches!(first, '\'' | '"' | '`') && !out.ends_with(char::is_alphanumeric);
-        let length = match rest[1..].find(first) {
-            Some(close) if quoted => close + 2,
-            _ => rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()).max(first.len_utf8()),
+        let length = match quoted.then(|| rest[1..].find(first)).flatten() {
+            Some(close) => close + 2,
+            None => rest.find(|letter| !is_word(letter)).unwrap_or(rest.len()).max(first.len_utf8()),
         };
         let (token, after) = rest.split_at(length);
         if quoted && length > 1 {
@@ -155,8 +155,9 @@ fn is_word(letter: char) -> bool {
 fn push_word(out: &mut String, token: &str) {
     let word = token.trim_end_matches(['.', ':']);
     if let Some(noun) = noun(word) {
-        if out.ends_with("an ") && !out[..out.len() - 3].ends_with(is_word) {
-            out.truncate(out.len() - 2);
+        let article = out.strip_suffix("an ").or_else(|| out.strip_suffix("An "));
+        if article.is_some_and(|before| !before.ends_with(is_word)) {
+            out.truncate(out.len() - "n ".len());
             out.push(' ');
         }
         out.push_str(noun);

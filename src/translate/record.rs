@@ -29,21 +29,20 @@ pub enum NotAConversion {
 /// Whether the old API could have made this orchestration.
 ///
 /// # Errors
-/// When an asset is missing, so that it cannot be told.
+/// When nothing else gives it away and an asset is missing, so that it cannot be told.
 pub fn hidden(it: &Orchestration<'_>) -> Result<Option<NotAConversion>, Unreadable> {
+    if it.source == Endpoint::Elsewhere {
+        return Ok(Some(NotAConversion::Source));
+    }
+    if it.destination == Endpoint::Elsewhere {
+        return Ok(Some(NotAConversion::Destination));
+    }
+    if it.orchestration_rule_id.is_some_and(|rule| !rule.is_empty()) {
+        return Ok(Some(NotAConversion::Rule));
+    }
     let source_asset = it.source_asset.ok_or(Unreadable::Missing { field: "source_asset" })?;
     let target_asset = it.destination_asset.ok_or(Unreadable::Missing { field: "destination_asset" })?;
-    Ok(if it.source == Endpoint::Elsewhere {
-        Some(NotAConversion::Source)
-    } else if it.destination == Endpoint::Elsewhere {
-        Some(NotAConversion::Destination)
-    } else if it.orchestration_rule_id.is_some_and(|rule| !rule.is_empty()) {
-        Some(NotAConversion::Rule)
-    } else if source_asset == target_asset {
-        Some(NotAConversion::SameAsset)
-    } else {
-        None
-    })
+    Ok((source_asset == target_asset).then_some(NotAConversion::SameAsset))
 }
 
 /// The record mapping of an orchestration that is not [`hidden`].
@@ -76,7 +75,7 @@ pub fn conversion<'a>(it: &Orchestration<'a>) -> Result<Mapped<'a>, Unreadable> 
 
 /// The legacy status for a new one, and whether the new one is known.
 fn status(new: Option<Text<'_>>) -> (Status, bool) {
-    match new.map(Text::as_written) {
+    match new.and_then(Text::value).as_deref() {
         Some("PROCESSING" | "PENDING" | "PENDING_APPROVAL") => (Status::Created, true),
         Some("COMPLETED") => (Status::Settled, true),
         Some("FAILED" | "REJECTED") => (Status::Cancelled, true),

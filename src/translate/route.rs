@@ -4,6 +4,7 @@
 //! pass-through is always the path as the client wrote it.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use http::Method;
@@ -152,27 +153,52 @@ fn normalise(path: &str) -> Cow<'_, str> {
     Cow::Owned(segments.iter().flat_map(|segment| ["/", segment]).collect())
 }
 
-/// Whether some server might take this path for one in the conversion family: decoded to the end, backslashes and letter
-/// case forgiven.
+/// Whether some server might take this path for one in the conversion family. Servers differ in how often they decode,
+/// whether they do so before or after they resolve dot segments, whether empty segments count and `;parameters` do, and
+/// whether a backslash is a slash. Each way to read the path is tried, letter case forgiven.
 fn in_family(path: &str, base_path: &str) -> bool {
     const TIMES: usize = 4;
-    let mut spelled = path.to_owned();
+    let family = format!("{base_path}/conversion").to_ascii_lowercase();
+    let mut readings = BTreeSet::from([plainer(path)]);
     for _ in 0..TIMES {
-        let plain = normalise(&spelled).replace('\\', "/").to_ascii_lowercase();
-        let plain = normalise(&plain);
-        let family = plain.strip_prefix(&base_path.to_ascii_lowercase());
-        if family.and_then(|rest| rest.strip_prefix("/conversion")).is_some_and(starts_segment) {
+        let next: BTreeSet<String> = readings.iter().flat_map(|reading| resolutions(reading)).collect();
+        if next.iter().any(|reading| reading.strip_prefix(&family).is_some_and(starts_segment)) {
             return true;
         }
-        if plain == spelled {
+        let next =
+            next.into_iter().chain(readings.iter().cloned()).map(|reading| plainer(&reading)).collect();
+        if next == readings {
             return false;
         }
-        spelled = plain.into_owned();
+        readings = next;
     }
     // Still changing after so many decodings: nobody writes that in good faith.
     true
 }
 
+/// Decoded once more, slashes forward, letters small.
+fn plainer(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().replace('\\', "/").to_ascii_lowercase()
+}
+
+/// The ways to resolve dot segments: with `;parameters` or without them, among all segments or those that are not empty.
+fn resolutions(path: &str) -> [String; 4] {
+    [(false, false), (false, true), (true, false), (true, true)].map(|(keep_parameters, count_empty)| {
+        let mut segments: Vec<&str> = Vec::new();
+        for segment in path.split('/').skip(usize::from(count_empty && path.starts_with('/'))) {
+            let name = segment.split_once(';').map_or(segment, |(name, _)| name);
+            match if keep_parameters { segment } else { name } {
+                "." => {}
+                ".." => drop(segments.pop()),
+                "" if !count_empty => {}
+                segment => segments.push(segment),
+            }
+        }
+        let filled = segments.iter().filter(|segment| !segment.is_empty());
+        filled.flat_map(|segment| ["/", segment]).collect()
+    })
+}
+
 fn starts_segment(rest: &str) -> bool {
-    rest.is_empty() || rest.starts_with(['/', ';'])
+    rest.is_empty() || rest.starts_with('/')
 }

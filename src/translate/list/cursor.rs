@@ -8,6 +8,10 @@ use uuid::Uuid;
 /// Marks a cursor as the proxy's own, and its version. The old API's cursors do not look like this.
 const TAG: &str = "cs1.";
 
+/// What kind of id follows, in a cursor's bytes.
+const UUID: u8 = 0;
+const TEXT: u8 = 1;
+
 /// Oldest or newest first, by `created_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -99,16 +103,15 @@ impl Cursor {
         let mut bytes = vec![u8::from(self.order == Order::Descending)];
         bytes.extend(self.at.as_nanosecond().to_be_bytes());
         for id in &self.ids {
-            // A canonical UUID travels as its 16 bytes, marked by a length that no text has; any other id as text.
+            // A canonical UUID travels as its 16 bytes, any other id as text with its length before it.
             match Uuid::try_parse(id).ok().filter(|uuid| uuid.hyphenated().to_string() == *id) {
                 Some(uuid) => {
-                    bytes.push(0);
+                    bytes.push(UUID);
                     bytes.extend(uuid.as_bytes());
                 }
                 None => {
-                    // Ids of over 255 bytes do not occur; one would only be handed out again.
-                    let Ok(length) = u8::try_from(id.len()) else { continue };
-                    bytes.push(length);
+                    bytes.push(TEXT);
+                    bytes.extend((id.len() as u64).to_be_bytes());
                     bytes.extend(id.as_bytes());
                 }
             }
@@ -126,12 +129,21 @@ impl Cursor {
             _ => return None,
         };
         let mut ids = Vec::new();
-        while let Some((&length, tail)) = rest.split_first() {
-            let (id, tail) = tail.split_at_checked(if length == 0 { 16 } else { length.into() })?;
-            ids.push(match length {
-                0 => Uuid::from_slice(id).ok()?.hyphenated().to_string(),
-                _ => String::from_utf8(id.to_vec()).ok()?,
-            });
+        while let Some((&kind, tail)) = rest.split_first() {
+            let (id, tail) = match kind {
+                UUID => {
+                    let (id, tail) = tail.split_first_chunk()?;
+                    (Uuid::from_bytes(*id).hyphenated().to_string(), tail)
+                }
+                TEXT => {
+                    let (length, tail) = tail.split_first_chunk()?;
+                    let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;
+                    let (id, tail) = tail.split_at_checked(length)?;
+                    (String::from_utf8(id.to_vec()).ok()?, tail)
+                }
+                _ => return None,
+            };
+            ids.push(id);
             rest = tail;
         }
         Some(Self { order, at: Timestamp::from_nanosecond(i128::from_be_bytes(at)).ok()?, ids })

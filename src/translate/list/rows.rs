@@ -66,19 +66,21 @@ impl Rows {
         rows.json.extend_from_slice(HEAD);
         let mut deprecated = None;
         let mut known = false;
-        let mut members = 0_usize;
+        let mut strange = false;
         let mut reader = Reader::new(body)?;
         reader.object(|key, value| {
-            members += 1;
             match key {
                 "items" if value.peek_kind() == Some(b'[') => {
                     known = true;
                     value.array(|element| rows.orchestration(element, query))?;
                 }
                 "orchestrations" if value.peek_kind() == Some(b'[') => deprecated = Some(value.value()?),
-                "next_page_cursor" => rows.next = text(value, "next_page_cursor")?.and_then(cursor_text),
                 "items" | "orchestrations" => known |= null_list(value)?,
-                _ => drop(value.value()?),
+                "next_page_cursor" => rows.next = cursor_text(value)?,
+                _ => {
+                    strange = true;
+                    value.value()?;
+                }
             }
             Ok::<(), Unreadable>(())
         })?;
@@ -86,7 +88,7 @@ impl Rows {
         if let Some(array) = deprecated.filter(|_| rows.is_untouched()) {
             Reader::new(array.as_written().as_bytes())?
                 .array(|element| rows.orchestration(element, query))?;
-        } else if !known && deprecated.is_none() && members > usize::from(rows.next.is_some()) {
+        } else if !known && deprecated.is_none() && strange {
             return Err(Unreadable::Missing { field: "items" });
         }
         Ok(rows)
@@ -178,12 +180,17 @@ fn wanted(row: &Conversion<'_>, query: &ListQuery) -> Result<Option<Timestamp>, 
 
 fn read_instant(text: Option<Text<'_>>, field: &'static str) -> Result<Timestamp, Unreadable> {
     let text = text.ok_or(Unreadable::Missing { field })?;
-    instant::parse(text.as_written())
+    text.value()
+        .and_then(|text| instant::parse(&text))
         .ok_or(Unreadable::WrongType { field, expected: "an RFC 3339 timestamp" })
 }
 
-fn cursor_text(text: Text<'_>) -> Option<String> {
-    text.value().map(std::borrow::Cow::into_owned).filter(|text| !text.is_empty())
+/// A cursor that cannot be sent back is an error, not the end of the list.
+fn cursor_text(value: &mut Reader<'_>) -> Result<Option<String>, Unreadable> {
+    const FIELD: &str = "next_page_cursor";
+    let Some(text) = text(value, FIELD)? else { return Ok(None) };
+    let cursor = text.value().ok_or(Unreadable::WrongType { field: FIELD, expected: "a string" })?;
+    Ok(Some(cursor.into_owned()).filter(|cursor| !cursor.is_empty()))
 }
 
 fn null_list(value: &mut Reader<'_>) -> Result<bool, Unreadable> {
