@@ -9,7 +9,7 @@ use crate::side::Side;
 use crate::translate::get;
 use crate::translate::invalid::Invalid;
 use crate::translate::orchestration::Unreadable;
-use crate::translate::problem::Problem;
+use crate::translate::problem::{self, Problem};
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -142,6 +142,25 @@ pub enum Failure {
         /// Whether it may have changed something.
         effect: Effect,
     },
+    /// The ledger did not do its part, so nothing may be sent.
+    #[error("the ledger cannot be used")]
+    Ledger(#[source] Source),
+    /// Whether the reference was used on the other side cannot be told, so nothing may be sent.
+    #[error("could not look for the reference on the {side} side")]
+    CouldNotLook {
+        /// The side that was asked.
+        side: Side,
+        /// How that failed.
+        source: Box<Self>,
+    },
+    /// A create left the proxy, and what became of it could not be found out.
+    #[error("the outcome of a create on the {side} side is not known")]
+    OutcomeUnknown {
+        /// Which upstream.
+        side: Side,
+        /// What happened to the call.
+        source: Box<Self>,
+    },
     /// A bug of the proxy, contained.
     #[error("an internal error")]
     Internal,
@@ -172,8 +191,10 @@ impl Failure {
             | Self::Broken { side, .. }
             | Self::TimedOut { side, .. }
             | Self::Unreadable { side, .. }
-            | Self::AnswerTooLong { side, .. } => Fault::Upstream(*side),
-            Self::Held { .. } | Self::Internal => Fault::Us,
+            | Self::AnswerTooLong { side, .. }
+            | Self::CouldNotLook { side, .. }
+            | Self::OutcomeUnknown { side, .. } => Fault::Upstream(*side),
+            Self::Held { .. } | Self::Ledger(_) | Self::Internal => Fault::Us,
         }
     }
 
@@ -197,6 +218,9 @@ impl Failure {
             Self::TimedOut { .. } => "timed-out",
             Self::Unreadable { .. } => "unreadable",
             Self::AnswerTooLong { .. } => "answer-too-long",
+            Self::Ledger(_) => "ledger",
+            Self::CouldNotLook { .. } => "could-not-look",
+            Self::OutcomeUnknown { .. } => "outcome-unknown",
             Self::Internal => "internal",
         }
     }
@@ -213,8 +237,8 @@ impl Failure {
             Self::BodyEncoded => 415,
             Self::Internal => 500,
             Self::Broken { .. } | Self::Unreadable { .. } | Self::AnswerTooLong { .. } => 502,
-            Self::Held { .. } | Self::Unreachable { .. } => 503,
-            Self::TimedOut { .. } => 504,
+            Self::Held { .. } | Self::Unreachable { .. } | Self::Ledger(_) | Self::CouldNotLook { .. } => 503,
+            Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => 504,
         }
     }
 
@@ -259,6 +283,17 @@ impl Failure {
             }
             Self::AnswerTooLong { side, max, effect } => {
                 format!("the {} answered more than {max} bytes; {}", api(*side), consequence(*effect))
+            }
+            Self::Ledger(_) => "the record of ref_ids cannot be used at the moment; nothing was sent; retry with the same ref_id".into(),
+            Self::CouldNotLook { side, .. } => format!(
+                "the {} could not be asked whether this ref_id was already used; nothing was sent; retry with the same ref_id",
+                api(*side)
+            ),
+            Self::OutcomeUnknown { side, .. } => {
+                return problem::outcome_unknown(format!(
+                    "the {} did not confirm the conversion, which may have taken effect; retry with the same ref_id",
+                    api(*side)
+                ));
             }
             Self::Internal => "the proxy failed; whether the call took effect is not known".into(),
         };

@@ -1,7 +1,7 @@
 //! The story of a request: snapshot, route, mode; then straight through to an upstream, or through the route's flow.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
@@ -11,30 +11,30 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::{self, ByteCount, CollectError, Payload};
 use crate::config::{Config, Mode};
-use crate::cutover::{self, Answer, Flow, Trail};
+use crate::cutover::{self, Answer, Flow, Homes, Shared};
 use crate::failure::{Effect, Failure};
 use crate::headers::{self, ClientSide};
+use crate::ledger::Ledger;
 use crate::side::Side;
 use crate::telemetry::access::{Access, Told};
+use crate::translate::list::ListQuery;
 use crate::translate::route::{self, Matched, Route};
 use crate::upstream::{self, Client, SendError};
 
 /// What every request shares.
-#[derive(Debug)]
 pub struct App {
     /// The config in force; a reload swaps it.
     pub config: Arc<ArcSwap<Config>>,
-    /// The way to the upstreams.
-    pub upstream: Client,
-    /// Writes that must run to their end though their client has left.
-    pub detached: TaskTracker,
+    /// What the flows share, and pass-through with them.
+    pub shared: Shared,
 }
 
 impl App {
     /// Everything at its beginning.
     #[must_use]
-    pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client) -> Self {
-        Self { config, upstream, detached: TaskTracker::new() }
+    pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client, ledger: Option<Ledger>) -> Self {
+        let shared = Shared { upstream, ledger, homes: Homes::default(), detached: TaskTracker::new() };
+        Self { config, shared }
     }
 }
 
@@ -78,7 +78,9 @@ async fn serve(
     }
     let route = match route::route(request.method(), request.uri().path(), &config.base_path) {
         Matched::Route(route) => route,
-        Matched::Lookalike if config.modes.create != Mode::Legacy => return Err(Failure::Lookalike),
+        Matched::Lookalike if app.shared.ledger.is_some() || config.modes.create != Mode::Legacy => {
+            return Err(Failure::Lookalike);
+        }
         Matched::Lookalike | Matched::PassThrough => return pass(app, &config, peer, request, access).await,
     };
     let mode = config.modes.of(route.name());
@@ -86,8 +88,22 @@ async fn serve(
     access.mode = Some(mode.as_str());
     match mode {
         Mode::Hold => Err(Failure::Held { retry_after: config.hold.retry_after }),
-        Mode::Legacy | Mode::Shadow => pass(app, &config, peer, request, access).await,
-        Mode::Canary | Mode::Both | Mode::New => translated(app, config, route, request, access).await,
+        Mode::Legacy | Mode::Shadow if !needs_flow(app, &route, &request) => {
+            pass(app, &config, peer, request, access).await
+        }
+        Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {
+            translated(app, config, peer, route, request, access).await
+        }
+    }
+}
+
+/// What goes to the legacy side still needs its flow when it touches the rules of the cutover: a create, once references are
+/// recorded; a list that goes on from a cursor of the proxy's own.
+fn needs_flow(app: &App, route: &Route, request: &Request<Incoming>) -> bool {
+    match route {
+        Route::Create => app.shared.ledger.is_some(),
+        Route::List => request.uri().query().is_some_and(ListQuery::goes_on_from_ours),
+        Route::Get(_) | Route::Cancel(_) => false,
     }
 }
 
@@ -107,11 +123,11 @@ async fn pass(
     let request = onward(config, peer, request, &access.request_bytes);
     let start = Instant::now();
     let answer = if safe {
-        app.upstream.send(request).await
+        app.shared.upstream.send(request).await
     } else {
         // The client may leave; what was sent is not called back.
-        let upstream = app.upstream.clone();
-        let sending = app.detached.spawn(async move { upstream.send(request).await });
+        let upstream = app.shared.upstream.clone();
+        let sending = app.shared.detached.spawn(async move { upstream.send(request).await });
         sending.await.map_err(|_| Failure::Internal)?
     };
     access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -169,30 +185,32 @@ fn forwarding(
 async fn translated(
     app: &Arc<App>,
     config: Arc<Config>,
+    peer: Peer,
     route: Route,
     request: Request<Incoming>,
     access: &mut Access,
 ) -> Result<Response<Payload>, Failure> {
     let deadline = Instant::now() + config.timeouts.of(route.name());
-    let query = request.uri().query().unwrap_or_default().to_owned();
-    let (parts, incoming) = request.into_parts();
-    let mut headers = parts.headers;
-    let encoded = headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    headers::to_translated(&mut headers);
-    let mut flow =
-        Flow { config, upstream: app.upstream.clone(), headers, deadline, trail: Trail::default() };
-    let (answered, trail) = match route {
-        Route::Create if encoded => return Err(Failure::BodyEncoded),
+    let (mut head, incoming) = request.into_parts();
+    let host = head.headers.get(header::HOST).cloned();
+    headers::to_upstream(&mut head.headers);
+    forwarding(&config, peer, head.version, host.as_ref(), &mut head.headers);
+    let flow = Flow { config, shared: app.shared.clone(), head, deadline, trail: Mutex::default() };
+    let (answered, flow) = match route {
         Route::Create => {
             let body = whole_body(incoming, &flow, &access.request_bytes).await?;
             // Detached: a client that leaves aborts nothing that was sent.
-            let run = async move { (cutover::create::run(&mut flow, &body).await, flow.trail) };
-            app.detached.spawn(run).await.map_err(|_| Failure::Internal)?
+            let run = async move { (cutover::create::run(&flow, body).await, flow) };
+            app.shared.detached.spawn(run).await.map_err(|_| Failure::Internal)?
         }
-        Route::Get(id) => (cutover::get::run(&mut flow, &id).await, flow.trail),
-        Route::List => (cutover::list::run(&mut flow, &query).await, flow.trail),
-        Route::Cancel(id) => (cutover::cancel::run(&mut flow, &id).await, flow.trail),
+        Route::Cancel(id) => {
+            let run = async move { (cutover::cancel::run(&flow, &id).await, flow) };
+            app.shared.detached.spawn(run).await.map_err(|_| Failure::Internal)?
+        }
+        Route::Get(id) => (cutover::get::run(&flow, &id).await, flow),
+        Route::List => (cutover::list::run(&flow).await, flow),
     };
+    let trail = flow.trail.into_inner().unwrap_or_default();
     access.side = trail.side.map(Side::as_str);
     access.upstream_status = trail.upstream_status;
     access.upstream_calls = trail.upstream_calls;
@@ -216,6 +234,7 @@ fn respond(answer: Answer) -> Response<Payload> {
     let mut response = Response::new(Payload::whole(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
+    *response.extensions_mut() = answer.extensions;
     response.headers_mut().insert(header::CONTENT_LENGTH, length);
     response
 }

@@ -319,12 +319,13 @@ fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
 
 #[test]
 fn a_look_up_by_reference_escapes_it() {
-    assert_eq!(list::orchestrations_by_ref("a b&ref_id=ü/1"), "ref_id=a+b%26ref_id%3D%C3%BC%2F1");
+    let path = list::lookup::path(Side::New, "a b&ref_id=ü/1");
+    assert_eq!(path, "/orchestration/orchestrations?ref_id=a+b%26ref_id%3D%C3%BC%2F1");
 }
 
 #[test]
 fn a_conflict_that_the_proxy_finds_reads_like_the_vendors() {
-    let problem = problem::already_exists("it's \"mine\"", br#"{"id":"1"}"#);
+    let problem = problem::already_exists("it's \"mine\"", Some(br#"{"id":"1"}"#));
     let expected = concat!(
         r#"{"type":"https://developer.paxos.com/docs/v2/problems/already-exists","title":"Already Exists","status":409,"#,
         r#""detail":"conversion already exists with ref_id 'it's \"mine\"'","meta":{"existing":{"id":"1"}}}"#,

@@ -30,7 +30,7 @@ pub(crate) fn start(upstream: SocketAddr) -> Pin<Box<dyn Future<Output = io::Res
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
         let client = Client::new(&config.upstream).map_err(io::Error::other)?;
-        let app = Arc::new(App::new(Arc::new(ArcSwap::new(config)), client));
+        let app = Arc::new(App::new(Arc::new(ArcSwap::new(config)), client, None));
         tokio::spawn(async move {
             let _log = log;
             server::serve(listener, app, None, std::future::pending()).await

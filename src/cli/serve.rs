@@ -11,6 +11,7 @@ use super::{FAILED, OK, ServeArgs, USAGE, check, complain};
 use crate::config::load::{Flag, Loaded, Sources, load};
 use crate::config::reload::{self, Handle};
 use crate::config::{Config, Problem};
+use crate::cutover::history;
 use crate::proxy::App;
 use crate::sandbox::{self, Sandbox};
 use crate::server::tls::Certificates;
@@ -88,12 +89,17 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Draine
     let config = loaded.config.clone();
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let upstream = Client::new(&config.upstream)?;
+    let ledger = history::open(&config).await.map_err(|error| format!("ledger: {error}"))?;
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|error| format!("listen {}: {error}", config.listen))?;
     let shutdown = terminated()?;
     let current = Arc::new(ArcSwap::new(config.clone()));
     let files = config.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]).collect();
-    let consult = Box::new(|_: Arc<Config>| Box::pin(async { Vec::new() }) as _);
+    let consult = history::consult(ledger.clone());
+    let refused = consult(config.clone()).await;
+    if !refused.is_empty() {
+        return Err(told(&refused).into());
+    }
     let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, consult);
     let watching = tokio::spawn(watcher.run());
     let renewing = certificates.clone().map(|certificates| tokio::spawn(renew(certificates, handle)));
@@ -103,10 +109,15 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Draine
         complain(&requests_to_try(&config, address));
     }
     tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
-    let drained =
-        server::serve(listener, Arc::new(App::new(current, upstream)), certificates, shutdown).await;
-    watching.abort();
-    renewing.inspect(tokio::task::JoinHandle::abort);
+    let probing = ledger.clone().map(|ledger| tokio::spawn(history::keep_probing(ledger)));
+    let app = Arc::new(App::new(current, upstream, ledger));
+    let drained = server::serve(listener, app, certificates, shutdown).await;
+    let background = [
+        Some(watching.abort_handle()),
+        renewing.map(|task| task.abort_handle()),
+        probing.map(|task| task.abort_handle()),
+    ];
+    background.into_iter().flatten().for_each(|task| task.abort());
     Ok(drained)
 }
 

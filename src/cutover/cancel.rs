@@ -1,18 +1,55 @@
-//! Cancel by id. The new API has no such call: a record there can be read, and the answer is no.
+//! Cancel by id: on the side that holds the record. The new API has no such call: a record there can be read, and the answer
+//! is no. Never a fake success, never a reverse conversion.
+
+use bytes::Bytes;
+use http::StatusCode;
 
 use super::{Answer, Flow, get};
-use crate::failure::Failure;
+use crate::config::Mode;
+use crate::failure::{Effect, Failure};
+use crate::side::Side;
+use crate::translate::get as wire;
 use crate::translate::route::Id;
 
-/// Says why a conversion of the new side cannot be cancelled, or that it is not there. Never a success, never a reverse
-/// conversion.
+/// Stops one conversion, or says why that cannot be.
 ///
 /// # Errors
 /// Every [`Failure`] that a cancel can end in.
-pub async fn run(flow: &mut Flow, id: &Id) -> Result<Answer, Failure> {
-    let found = get::run(flow, id).await?;
-    if found.status.is_success() {
-        return Err(Failure::CannotBeCancelled { id: id.as_str().to_owned() });
+pub async fn run(flow: &Flow, id: &Id) -> Result<Answer, Failure> {
+    let both = flow.config.modes.cancel != Mode::New;
+    let mut gone = None;
+    if both && flow.shared.homes.of(id.as_str()) != Some(Side::New) {
+        // A DELETE for a record of the other side is a 404 there, so nothing needs to be read first. It is sent once.
+        let reply = flow.forward(Bytes::new(), flow.deadline).await?;
+        if reply.status != StatusCode::NOT_FOUND {
+            if reply.status.is_success() {
+                flow.shared.homes.remember(id.as_str(), Side::Legacy);
+            }
+            return Ok(reply.verbatim());
+        }
+        gone = Some(reply.verbatim());
     }
-    Ok(found)
+    on_new(flow, id, gone).await
+}
+
+/// What the new side makes of it; `gone` is the legacy side's 404, if it was asked.
+async fn on_new(flow: &Flow, id: &Id, gone: Option<Answer>) -> Result<Answer, Failure> {
+    let reply = get::read_new(flow, id).await?;
+    if reply.status == StatusCode::NOT_FOUND {
+        return Ok(gone.unwrap_or_else(|| reply.refusal()));
+    }
+    if reply.is_refusal() {
+        return Ok(reply.refusal());
+    }
+    if reply.status != StatusCode::OK {
+        return Err(reply.unexpected(Effect::None));
+    }
+    let unreadable = |source| Failure::Unreadable { side: Side::New, effect: Effect::None, source };
+    match wire::answer(&reply.body).map_err(unreadable)? {
+        Ok(_) => {
+            flow.shared.homes.remember(id.as_str(), Side::New);
+            Err(Failure::CannotBeCancelled { id: id.as_str().to_owned() })
+        }
+        Err(_) => gone.map_or_else(|| Err(Failure::NotFound { id: id.as_str().to_owned() }), Ok),
+    }
 }

@@ -1,31 +1,241 @@
-//! Create on the new side.
+//! Create, step by step: claim the reference, look at the other side, send once, find out what became of it.
+//!
+//! The order is what keeps money safe: nothing is sent before the claim is durable, nothing is sent while the other side might
+//! hold a conversion with the same reference, and nothing is ever sent twice.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::{StatusCode, header};
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{Answer, Flow};
+use super::call::Reply;
+use super::fence::Looked;
+use super::{Answer, Flow, cohort, outcome};
+use crate::config::Mode;
 use crate::failure::{Effect, Failure};
+use crate::ledger::{Claim, Fingerprint, Key, Ledger, LedgerError, State, Step};
 use crate::side::Side;
+use crate::translate::conversion::Conversion;
 use crate::translate::create::{self, CreateRequest};
+use crate::translate::invalid::Invalid;
+use crate::translate::json::Text;
+use crate::translate::problem;
 
-/// Makes one conversion.
+/// What is known of the create before anything is sent.
+struct Plan<'a> {
+    /// The request, if it is one; in mode `legacy` the old API judges it.
+    request: Result<CreateRequest<'a>, Invalid>,
+    /// The reference: the client's, or one made for this request.
+    ref_id: Cow<'a, str>,
+    /// Whether the client gave it. Nobody else can have used one that was made.
+    given: bool,
+    /// The side that the modes choose.
+    side: Side,
+}
+
+/// Makes one conversion, on one side.
 ///
 /// # Errors
 /// Every [`Failure`] that a create can end in.
-pub async fn run(flow: &mut Flow, body: &Bytes) -> Result<Answer, Failure> {
-    let request = CreateRequest::parse(body)?;
-    // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
-    let made_ref_id = Uuid::new_v4().to_string();
-    let reply = flow
-        .write(Side::New, "/orchestration/orchestrations", request.to_orchestration(&made_ref_id))
-        .await?;
-    if reply.status.is_client_error() || reply.status.is_server_error() {
-        return Ok(reply.refusal());
+pub async fn run(flow: &Flow, body: Bytes) -> Result<Answer, Failure> {
+    let plan = plan(flow, &body)?;
+    if plan.side == Side::Legacy && !plan.given {
+        // No reference, on the old API: forwarded untouched, no claim, as risky as it always was.
+        return Ok(flow.forward(body.clone(), flow.deadline).await?.verbatim());
     }
-    if !reply.status.is_success() {
+    let side = match flow.shared.ledger.clone() {
+        Some(ledger) => match settle(flow, &ledger, &plan, &body).await? {
+            Settled::SendTo(side) => side,
+            Settled::Answer(answer) => return Ok(answer),
+        },
+        None => plan.side,
+    };
+    send(flow, side, &plan, body.clone()).await
+}
+
+fn plan<'a>(flow: &Flow, body: &'a Bytes) -> Result<Plan<'a>, Failure> {
+    let request = CreateRequest::parse(body);
+    let coding = flow.head.headers.get(header::CONTENT_ENCODING);
+    if coding.is_some_and(|coding| coding != "identity") && flow.config.modes.create != Mode::Legacy {
+        return Err(Failure::BodyEncoded);
+    }
+    let side = match flow.config.modes.create {
+        Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => Side::Legacy,
+        Mode::New => Side::New,
+        Mode::Canary => match request.as_ref().map_err(Clone::clone)?.profile_id.value() {
+            Some(profile_id) => cohort::side(&flow.config.canary, &profile_id),
+            None => Side::Legacy,
+        },
+    };
+    if side == Side::New {
+        request.as_ref().map_err(Clone::clone)?;
+    }
+    let given = match &request {
+        Ok(request) => request.ref_id.and_then(Text::value),
+        Err(_) => create::reference(body),
+    };
+    // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
+    let ref_id = given.clone().unwrap_or_else(|| Uuid::new_v4().to_string().into());
+    Ok(Plan { request, ref_id, given: given.is_some(), side })
+}
+
+/// What the ledger and the fence allow.
+enum Settled {
+    /// This side, and only this one, may be sent to.
+    SendTo(Side),
+    /// Nothing may be sent; this is what to say.
+    Answer(Answer),
+}
+
+/// Claims the reference and makes sure that the other side does not hold it.
+async fn settle(flow: &Flow, ledger: &Ledger, plan: &Plan<'_>, body: &[u8]) -> Result<Settled, Failure> {
+    let tenant = flow.config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str()).to_owned();
+    let key = Key::new(&tenant, &plan.ref_id).map_err(|error| Invalid::new("ref_id", error.to_string()))?;
+    let fingerprint = Fingerprint(Sha256::digest(body).into());
+    let claim = ledger.claim(key, plan.side, &fingerprint).await.map_err(down)?.claim;
+    // Already claimed for the other side: that side it is, whatever the mode says.
+    let side = claim.side;
+    if flow.is_sealed() {
+        return Ok(match side {
+            Side::New => Settled::SendTo(side),
+            Side::Legacy => Settled::Answer(remembered(&plan.ref_id, &claim)),
+        });
+    }
+    if claim.state == State::Fenced
+        || !plan.given
+        || (side == Side::Legacy && !created_on_new(ledger).await?)
+    {
+        return Ok(Settled::SendTo(side));
+    }
+    fence(flow, ledger, key, side).await
+}
+
+/// Looks at the other side and settles the claim by what is there.
+async fn fence(flow: &Flow, ledger: &Ledger, key: Key<'_>, side: Side) -> Result<Settled, Failure> {
+    let other = side.other();
+    let looked = flow.look(other, key.ref_id()).await;
+    match looked.map_err(|source| Failure::CouldNotLook { side: other, source: Box::new(source) })? {
+        Looked::Absent => match ledger.fence(key, side).await.map_err(down)? {
+            Step::Done(claim) | Step::Refused(claim) => Ok(Settled::SendTo(claim.side)),
+            Step::Absent => Err(down(LedgerError::Corrupt("a claim has vanished".into()))),
+        },
+        Looked::Found(record) => {
+            // Whatever becomes of the claim, a conversion exists and nothing is sent.
+            ledger.move_to(key, other, Some(&record.id)).await.map_err(down)?;
+            flow.shared.homes.remember(&record.id, other);
+            let problem = problem::already_exists(key.ref_id(), Some(&record.json));
+            Ok(Settled::Answer(Answer::problem(&problem)))
+        }
+        Looked::Forbidden(reply) if reply.status == StatusCode::UNAUTHORIZED => {
+            Ok(Settled::Answer(reply.refusal()))
+        }
+        Looked::Forbidden(_) => Ok(Settled::Answer(Answer::problem(&problem::may_not_look(other)))),
+    }
+}
+
+/// Once for good, so it is remembered once it is true.
+async fn created_on_new(ledger: &Ledger) -> Result<bool, Failure> {
+    ledger.new_since().await.map(|since| since.is_some()).map_err(down)
+}
+
+fn down(error: LedgerError) -> Failure {
+    Failure::Ledger(error.into())
+}
+
+/// The 409 for a reference whose side cannot be asked any more: what the claim remembers.
+fn remembered(ref_id: &str, claim: &Claim) -> Answer {
+    let mut existing = Vec::new();
+    let known = claim.record_id.as_ref().and_then(|id| {
+        let record = serde_json::json!({ "id": id, "ref_id": ref_id });
+        serde_json::to_writer(&mut existing, &record).ok()
+    });
+    Answer::problem(&problem::already_exists(ref_id, known.map(|()| existing.as_slice())))
+}
+
+/// Sends the create, once, and makes the answer.
+async fn send(flow: &Flow, side: Side, plan: &Plan<'_>, body: Bytes) -> Result<Answer, Failure> {
+    // A third of the time is kept for finding out what became of the call.
+    let left = flow.deadline.saturating_duration_since(Instant::now());
+    let until = flow.deadline - left / 3;
+    let sent = match (side, &plan.request) {
+        (Side::Legacy, _) => flow.forward(body, until).await,
+        (Side::New, Ok(request)) => {
+            let json = request.to_orchestration(&plan.ref_id);
+            flow.write(side, "/orchestration/orchestrations", json, until).await
+        }
+        // A claim for new made by a request that could be read.
+        (Side::New, Err(invalid)) => return Err(invalid.clone().into()),
+    };
+    let (answer, id) = match judge(sent, side) {
+        Ok(judged) => judged,
+        Err(cause) if is_settled(&cause) => return Err(cause),
+        Err(cause) => match &plan.request {
+            Ok(request) => outcome::resolve(flow, side, request, &plan.ref_id, cause).await?,
+            Err(_) => return Err(cause),
+        },
+    };
+    if let Some(id) = id {
+        flow.remember(side, plan.ref_id.to_string(), id);
+    }
+    Ok(answer)
+}
+
+/// Whether a failure leaves no doubt that nothing happened.
+const fn is_settled(failure: &Failure) -> bool {
+    matches!(failure, Failure::Unreachable { .. } | Failure::Invalid(_) | Failure::Internal)
+}
+
+/// The answer for the client and the record's id, or a failure when the outcome is not known.
+fn judge(sent: Result<Reply, Failure>, side: Side) -> Result<(Answer, Option<String>), Failure> {
+    let reply = sent?;
+    let status = reply.status;
+    if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
+        return Ok((reply.refusal(), None));
+    }
+    if !status.is_success() {
         return Err(reply.unexpected(Effect::Unknown));
     }
-    let unreadable = |source| Failure::Unreadable { side: Side::New, effect: Effect::Unknown, source };
-    let json = reply.conversion(&create::answer(&reply.body).map_err(unreadable)?);
-    Ok(reply.with(http::StatusCode::OK, json))
+    let unreadable = |source| Failure::Unreadable { side, effect: Effect::Unknown, source };
+    match side {
+        Side::Legacy => {
+            if reply.headers.contains_key(header::CONTENT_ENCODING) {
+                return Ok((reply.verbatim(), None));
+            }
+            let id = Conversion::parse(&reply.body).and_then(Conversion::into_id).map_err(unreadable)?;
+            Ok((reply.verbatim(), Some(id)))
+        }
+        Side::New => {
+            let mapped = create::answer(&reply.body).map_err(unreadable)?;
+            let id = mapped.conversion.into_id().map_err(unreadable)?;
+            let json = reply.conversion(&mapped);
+            Ok((Answer::json(StatusCode::OK, reply.headers, json), Some(id)))
+        }
+    }
+}
+
+impl Flow {
+    /// Whether the old API is gone by design.
+    fn is_sealed(&self) -> bool {
+        let modes = &self.config.modes;
+        [modes.create, modes.get, modes.list, modes.cancel].iter().all(|mode| *mode == Mode::New)
+    }
+
+    /// Keeps the id: in memory at once, in the ledger as soon as it gets to it. The client does not wait for it: the claim
+    /// alone keeps the money safe.
+    fn remember(&self, side: Side, ref_id: String, id: String) {
+        self.shared.homes.remember(&id, side);
+        let Some((ledger, settings)) = self.shared.ledger.clone().zip(self.config.ledger.as_ref()) else {
+            return;
+        };
+        let tenant = settings.tenant.clone();
+        self.shared.detached.spawn(async move {
+            let Ok(key) = Key::new(&tenant, &ref_id) else { return };
+            if let Err(error) = ledger.remember_id(key, side, &id).await {
+                tracing::warn!(target: "cutover", %error, id, "the id of a conversion was not kept in the ledger");
+            }
+        });
+    }
 }

@@ -1,8 +1,10 @@
-//! Get by id.
+//! Get by id: from whichever side holds the record. "Not found" is said only when every side that was asked said so.
 
 use http::StatusCode;
 
+use super::call::Reply;
 use super::{Answer, Flow};
+use crate::config::Mode;
 use crate::failure::{Effect, Failure};
 use crate::side::Side;
 use crate::translate::get;
@@ -12,11 +14,74 @@ use crate::translate::route::Id;
 ///
 /// # Errors
 /// Every [`Failure`] that a get can end in.
-pub async fn run(flow: &mut Flow, id: &Id) -> Result<Answer, Failure> {
-    let reply = flow.read(Side::New, &format!("/orchestration/orchestrations/{}", id.to_segment())).await?;
-    if reply.status.is_client_error() || reply.status.is_server_error() {
-        return Ok(reply.refusal());
+pub async fn run(flow: &Flow, id: &Id) -> Result<Answer, Failure> {
+    let sides = sides(flow, id);
+    let mut not_found = None;
+    let mut worst = None;
+    for side in sides {
+        match ask(flow, side, id).await {
+            Ok(Asked::Found(answer)) => {
+                flow.shared.homes.remember(id.as_str(), side);
+                return Ok(answer);
+            }
+            Ok(Asked::NotFound(answer)) => not_found = Some(answer),
+            Ok(Asked::Refused(answer)) => worst = worst.or(Some(Ok(answer))),
+            Err(failure) => worst = worst.or(Some(Err(failure))),
+        }
     }
+    match (worst, not_found) {
+        (Some(not_an_answer), _) => not_an_answer,
+        (None, Some(answer)) => Ok(answer),
+        (None, None) => Err(Failure::NotFound { id: id.as_str().to_owned() }),
+    }
+}
+
+/// The sides to ask, the likelier one first.
+fn sides(flow: &Flow, id: &Id) -> Vec<Side> {
+    if flow.config.modes.get == Mode::New {
+        return vec![Side::New];
+    }
+    let creating = match flow.config.modes.create {
+        Mode::New | Mode::Canary => Side::New,
+        Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => Side::Legacy,
+    };
+    let first = flow.shared.homes.of(id.as_str()).unwrap_or(creating);
+    vec![first, first.other()]
+}
+
+/// What one side says of an id.
+enum Asked {
+    Found(Answer),
+    /// Proof that the side does not hold it; the side's own words, if they may be shown.
+    NotFound(Answer),
+    /// Neither: a 401, a 403, a 429, a 5xx.
+    Refused(Answer),
+}
+
+async fn ask(flow: &Flow, side: Side, id: &Id) -> Result<Asked, Failure> {
+    let reply = match side {
+        Side::Legacy => flow.forward(bytes::Bytes::new(), flow.deadline).await?,
+        Side::New => read_new(flow, id).await?,
+    };
+    if reply.status == StatusCode::NOT_FOUND {
+        return Ok(Asked::NotFound(reply.refusal()));
+    }
+    if reply.is_refusal() {
+        return Ok(Asked::Refused(reply.refusal()));
+    }
+    match side {
+        Side::Legacy => Ok(Asked::Found(reply.verbatim())),
+        Side::New => shown(reply, id),
+    }
+}
+
+/// The new side's record of an id, as it answers it.
+pub(super) async fn read_new(flow: &Flow, id: &Id) -> Result<Reply, Failure> {
+    flow.read(Side::New, &format!("/orchestration/orchestrations/{}", id.to_segment())).await
+}
+
+/// The record as a legacy client may see it.
+fn shown(reply: Reply, id: &Id) -> Result<Asked, Failure> {
     if reply.status != StatusCode::OK {
         return Err(reply.unexpected(Effect::None));
     }
@@ -24,11 +89,11 @@ pub async fn run(flow: &mut Flow, id: &Id) -> Result<Answer, Failure> {
     match get::answer(&reply.body).map_err(unreadable)? {
         Ok(mapped) => {
             let json = reply.conversion(&mapped);
-            Ok(reply.with(StatusCode::OK, json))
+            Ok(Asked::Found(Answer::json(StatusCode::OK, reply.headers, json)))
         }
         Err(why) => {
             tracing::info!(target: "translate", id = id.as_str(), ?why, "a record that was never a conversion is not shown");
-            Err(Failure::NotFound { id: id.as_str().to_owned() })
+            Ok(Asked::NotFound(Answer::problem(&get::not_found(id.as_str()))))
         }
     }
 }

@@ -1,10 +1,13 @@
 //! List: pages put together from what the sides hold.
 
+use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 
-use super::{Answer, Flow, Reply, tell_unknown_status};
+use super::call::Reply;
+use super::{Answer, Flow, tell_unknown_status};
+use crate::config::Mode;
 use crate::failure::{Effect, Failure};
-use crate::headers;
 use crate::side::Side;
 use crate::translate::invalid::Invalid;
 use crate::translate::list::ListQuery;
@@ -16,55 +19,72 @@ use crate::translate::list::rows::{Noticed, Rows};
 ///
 /// # Errors
 /// Every [`Failure`] that a list can end in.
-pub async fn run(flow: &mut Flow, query: &str) -> Result<Answer, Failure> {
-    let query = ListQuery::parse(query)?;
-    if query.page_cursor == PageCursor::Foreign {
-        return Err(
-            Invalid::new("page_cursor", "is not one of this listing's; start the listing again").into()
-        );
+pub async fn run(flow: &Flow) -> Result<Answer, Failure> {
+    let mode = flow.config.modes.list;
+    let query = ListQuery::parse(flow.head.uri.query().unwrap_or_default());
+    // A cursor that the old API minted: that listing goes on there to its end, and the old API judges the rest.
+    if mode != Mode::New && matches!(&query, Ok(query) if query.page_cursor == PageCursor::Foreign) {
+        return Ok(flow.forward(Bytes::new(), flow.deadline).await?.verbatim());
     }
-    let mut page = Page::new(&query, &[Side::New]);
+    let query = query?;
+    let sides: &[Side] = match mode {
+        Mode::New if query.page_cursor == PageCursor::Foreign => {
+            let what = "was made by the old API, which is not used any more; start the listing again";
+            return Err(Invalid::new("page_cursor", what).into());
+        }
+        Mode::New => &[Side::New],
+        Mode::Both => &[Side::Legacy, Side::New],
+        // A cursor that the proxy handed out before it went back.
+        Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Canary => &[Side::Legacy],
+    };
+    page(flow, &query, sides).await
+}
+
+async fn page(flow: &Flow, query: &ListQuery, sides: &[Side]) -> Result<Answer, Failure> {
+    let mut page = Page::new(query, sides);
     let mut headers = HeaderMap::new();
-    let most = flow.config.list.upstream_calls_max;
-    for calls in 0.. {
-        let Some(call) = page.needs().pop() else { break };
-        if calls == most {
+    let (most, mut made) = (flow.config.list.upstream_calls_max, 0);
+    loop {
+        let calls = page.needs();
+        if calls.is_empty() {
+            break;
+        }
+        if made + calls.len() > most {
             if page.cut() {
                 break;
             }
-            return Err(Failure::TooManyDropped { calls });
+            return Err(Failure::TooManyDropped { calls: made });
         }
-        match rows(flow, &query, &call).await? {
-            Ok((rows, of)) => {
-                page.take(call.side, rows);
-                headers = of;
+        made += calls.len();
+        for (side, reply) in ask(flow, query, calls).await {
+            let reply = reply?;
+            if reply.is_refusal() {
+                return Ok(reply.refusal());
             }
-            Err(refusal) => return Ok(refusal),
+            page.take(side, rows(side, &reply, query)?);
+            headers = reply.headers;
         }
     }
     let page = page.finish();
     tell(&page.noticed);
-    headers::from_translated(&mut headers);
-    Ok(Answer { status: StatusCode::OK, headers, body: page.body.into() })
+    Ok(Answer::json(StatusCode::OK, headers, page.body))
 }
 
-/// One call for the page: its rows with the answer's headers, or the side's refusal.
-async fn rows(
-    flow: &mut Flow,
-    query: &ListQuery,
-    call: &Call,
-) -> Result<Result<(Rows, HeaderMap), Answer>, Failure> {
-    let asked = query.to_orchestrations(Some(query.ask(call.after.is_some())), call.after.as_deref());
-    let reply: Reply = flow.read(call.side, &format!("/orchestration/orchestrations?{asked}")).await?;
-    if reply.status.is_client_error() || reply.status.is_server_error() {
-        return Ok(Err(reply.refusal()));
-    }
+/// Makes the calls side by side.
+async fn ask(flow: &Flow, query: &ListQuery, calls: Vec<Call>) -> Vec<(Side, Result<Reply, Failure>)> {
+    join_all(calls.into_iter().map(|call| async move {
+        let path = query.path(call.side, query.ask(call.after.is_some()), call.after.as_deref());
+        (call.side, flow.read(call.side, &path).await)
+    }))
+    .await
+}
+
+fn rows(side: Side, reply: &Reply, query: &ListQuery) -> Result<Rows, Failure> {
     if reply.status != StatusCode::OK {
         return Err(reply.unexpected(Effect::None));
     }
-    let unreadable = |source| Failure::Unreadable { side: call.side, effect: Effect::None, source };
-    let rows = Rows::of_orchestrations(&reply.body, query).map_err(unreadable)?;
-    Ok(Ok((rows, reply.headers)))
+    let unreadable = |source| Failure::Unreadable { side, effect: Effect::None, source };
+    Rows::of(side, &reply.body, query).map_err(unreadable)
 }
 
 fn tell(noticed: &Noticed) {

@@ -91,14 +91,16 @@ async fn drain(
     deadline: Duration,
 ) -> Drained {
     tracing::info!(target: "server", connections = connections.len(), "draining");
-    app.detached.close();
+    app.shared.detached.close();
     let all = async {
-        tokio::join!(graceful.shutdown(), app.detached.wait());
+        // In this order: a connection's last request may still leave work behind.
+        graceful.shutdown().await;
+        app.shared.detached.wait().await;
         while connections.join_next().await.is_some() {}
     };
     let drained = match timeout(deadline, all).await {
         Ok(()) => Drained { connections_cut: 0, writes_cut: 0 },
-        Err(_) => Drained { connections_cut: connections.len(), writes_cut: app.detached.len() },
+        Err(_) => Drained { connections_cut: connections.len(), writes_cut: app.shared.detached.len() },
     };
     connections.shutdown().await;
     if !drained.is_clean() {

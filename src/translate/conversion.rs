@@ -96,6 +96,15 @@ impl<'a> Conversion<'a> {
         out.push(b'}');
     }
 
+    /// The id, which every record has.
+    ///
+    /// # Errors
+    /// When this one has none.
+    pub fn into_id(self) -> Result<String, Unreadable> {
+        let id = self.id.and_then(Text::value).filter(|id| !id.is_empty());
+        id.map(std::borrow::Cow::into_owned).ok_or(Unreadable::Missing { field: "id" })
+    }
+
     /// Reads the one conversion that `body` holds.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! Create: the legacy request becomes the new API's, the new answer becomes a conversion.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::conversion::Conversion;
@@ -122,6 +123,23 @@ impl<'a> CreateRequest<'a> {
                 _ => false,
             }
     }
+}
+
+/// The reference in a body that need not be a create that [`CreateRequest::parse`] takes: the last one given, as the vendor's
+/// own parser would read it.
+#[must_use]
+pub fn reference(body: &[u8]) -> Option<Cow<'_, str>> {
+    let mut found = None;
+    let mut reader = Reader::new(body).ok()?;
+    let each = |key: &str, value: &mut Reader<'_>| {
+        let text = value.value()?.as_text();
+        if key == "ref_id" {
+            found = text.map(|text| text.value().map(|value| value.into_owned()));
+        }
+        Ok::<(), super::json::JsonError>(())
+    };
+    reader.object(each).ok()?;
+    found.flatten().filter(|value| !value.is_empty()).map(Cow::Owned)
 }
 
 /// The conversion that a 2xx answer to a create holds. The proxy asked for it, so it is shown whatever it looks like.

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::json::{JsonError, Reader};
 use super::orchestration::Orchestration;
 use super::record;
+use crate::side::Side;
 
 /// A problem as the old API declares it. It travels as `application/json`, because generated clients look for `json`.
 #[derive(Debug, Serialize)]
@@ -65,17 +66,42 @@ pub fn from_orchestrations(status: u16, body: &[u8]) -> Problem {
     }
 }
 
-/// The 409 for a `ref_id` whose conversion already exists; `existing` is that conversion as JSON.
+/// The 409 for a `ref_id` whose conversion already exists; `existing` is that conversion as JSON, as far as it is known.
 #[must_use]
-pub fn already_exists(ref_id: &str, existing: &[u8]) -> Problem {
-    let meta = [b"{\"existing\":", existing, b"}"].concat();
+pub fn already_exists(ref_id: &str, existing: Option<&[u8]>) -> Problem {
+    let meta = existing.map(|existing| [b"{\"existing\":", existing, b"}"].concat());
+    let meta = meta.and_then(|meta| String::from_utf8(meta).ok());
     Problem {
         kind: "https://developer.paxos.com/docs/v2/problems/already-exists".into(),
         title: "Already Exists".into(),
         status: 409,
         detail: format!("conversion already exists with ref_id '{ref_id}'"),
-        meta: String::from_utf8(meta).ok().and_then(|meta| RawValue::from_string(meta).ok()),
+        meta: meta.and_then(|meta| RawValue::from_string(meta).ok()),
     }
+}
+
+/// The 504 for a create of which nobody knows whether it took effect. Not the vendor's kind: it has none for this.
+#[must_use]
+pub fn outcome_unknown(detail: String) -> Problem {
+    Problem {
+        kind: "urn:conversion-shim:problem:outcome-unknown".into(),
+        title: "Outcome Unknown".into(),
+        ..Problem::about_blank(504, detail)
+    }
+}
+
+/// The 403 for a caller whose token may not look whether its `ref_id` was already used on the other side.
+#[must_use]
+pub fn may_not_look(side: Side) -> Problem {
+    let scope = match side {
+        Side::Legacy => "conversion:read_conversion_stablecoin",
+        Side::New => "orchestration:read_orchestration",
+    };
+    let detail = format!(
+        "insufficient scopes: required one of '[{scope}]', to see whether a conversion with this ref_id already exists; \
+         nothing was sent"
+    );
+    Problem::about_blank(403, detail)
 }
 
 fn title(status: u16) -> &'static str {

@@ -1,8 +1,10 @@
 //! List: what the client asks for, and the calls that answer it.
 //!
-//! `cursor` is where a listing stands, `rows` reads an upstream's answer, `page` puts the client's page together.
+//! `cursor` is where a listing stands, `rows` reads an upstream's answer, `page` puts the client's page together, `lookup` asks
+//! for one record by reference.
 
 pub mod cursor;
+pub mod lookup;
 pub mod page;
 pub mod rows;
 
@@ -15,6 +17,7 @@ use percent_encoding::percent_decode_str;
 use self::cursor::{Cursor, Order, PageCursor};
 use super::instant;
 use super::invalid::Invalid;
+use crate::side::Side;
 
 /// Rows per page when the client does not say.
 pub const LIMIT_DEFAULT: u16 = 100;
@@ -135,6 +138,12 @@ impl ListQuery {
         }
     }
 
+    /// Whether a query string goes on from a cursor that the proxy handed out.
+    #[must_use]
+    pub fn goes_on_from_ours(query: &str) -> bool {
+        query.contains("page_cursor=") && matches!(Self::parse(query), Ok(query) if query.cursor().is_some())
+    }
+
     /// The order of the listing: what the client says, else what its cursor says, else newest first.
     #[must_use]
     pub fn order(&self) -> Order {
@@ -169,13 +178,41 @@ impl ListQuery {
         }
     }
 
+    /// The path and query that ask a side for this list, under the side's base URL. `limit` is how many rows to ask for,
+    /// `after` a cursor of that side's own from an earlier call for the same page.
+    #[must_use]
+    pub fn path(&self, side: Side, limit: u16, after: Option<&str>) -> String {
+        match side {
+            Side::Legacy => format!("/conversion/stablecoins?{}", self.to_conversions(limit, after)),
+            Side::New => {
+                format!("/orchestration/orchestrations?{}", self.to_orchestrations(Some(limit), after))
+            }
+        }
+    }
+
     /// The same list in the new API's words. `updated_at` has no counterpart there: the proxy filters, and since nothing
     /// is updated before it is created, `updated_at.end` also bounds `created_at`.
-    ///
-    /// `limit` is what to ask for, `after` a cursor of that side's own from an earlier call for the same page.
     #[must_use]
     pub fn to_orchestrations(&self, limit: Option<u16>, after: Option<&str>) -> String {
+        self.query(["created_at.gte", "created_at.lte"], &[], limit, after)
+    }
+
+    /// The same list in the old API's words, at the proxy's own place in it.
+    fn to_conversions(&self, limit: u16, after: Option<&str>) -> String {
+        let updated = [("updated_at.begin", &self.updated.begin), ("updated_at.end", &self.updated.end)];
+        self.query(["created_at.begin", "created_at.end"], &updated, Some(limit), after)
+    }
+
+    fn query(
+        &self,
+        created: [&str; 2],
+        further: &[(&str, &Option<Bound>)],
+        limit: Option<u16>,
+        after: Option<&str>,
+    ) -> String {
         let (begin, end) = self.bounds();
+        let order = self.order.or_else(|| self.cursor().map(|cursor| cursor.order));
+        let limit = limit.map(|limit| limit.to_string());
         let mut out = Serializer::new(String::new());
         let mut add = |key: &str, value: Option<&str>| {
             if let Some(value) = value {
@@ -184,11 +221,13 @@ impl ListQuery {
         };
         add("profile_id", self.profile_id.as_deref());
         add("ref_id", self.ref_id.as_deref());
-        add("created_at.gte", begin.as_ref().map(|bound| bound.text.as_str()));
-        add("created_at.lte", end.as_ref().map(|bound| bound.text.as_str()));
-        let order = self.order.or_else(|| self.cursor().map(|cursor| cursor.order));
+        add(created[0], begin.as_ref().map(|bound| bound.text.as_str()));
+        add(created[1], end.as_ref().map(|bound| bound.text.as_str()));
+        for (key, bound) in further {
+            add(key, bound.as_ref().map(|bound| bound.text.as_str()));
+        }
         add("order", order.map(Order::as_str));
-        add("limit", limit.map(|limit| limit.to_string()).as_deref());
+        add("limit", limit.as_deref());
         add("page_cursor", after);
         out.finish().replace("%3A", ":")
     }
@@ -213,12 +252,6 @@ impl ListQuery {
         }
         (begin, end)
     }
-}
-
-/// The query of a look-up by reference, on the new side.
-#[must_use]
-pub fn orchestrations_by_ref(ref_id: &str) -> String {
-    Serializer::new(String::new()).append_pair("ref_id", ref_id).finish()
 }
 
 fn whole_seconds(at: Timestamp) -> (Timestamp, Timestamp) {

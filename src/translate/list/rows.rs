@@ -5,6 +5,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::ListQuery;
+use crate::side::Side;
 use crate::translate::conversion::Conversion;
 use crate::translate::instant;
 use crate::translate::json::{Raw, Reader, Text};
@@ -45,6 +46,9 @@ struct Row {
     id: Range<usize>,
 }
 
+/// Reads one row of an answer.
+type ReadRow<'a> = fn(&mut Rows, &mut Reader<'a>, &ListQuery) -> Result<(), Unreadable>;
+
 /// One row, borrowed from its answer.
 #[derive(Clone, Copy, Debug)]
 pub struct RowRef<'a> {
@@ -57,11 +61,26 @@ pub struct RowRef<'a> {
 }
 
 impl Rows {
-    /// Reads the new API's answer: `items`, or the deprecated `orchestrations` where there are none.
+    /// Reads a side's answer.
     ///
     /// # Errors
     /// When the answer or any of its rows cannot be read. A partial list is never passed off as a whole one.
+    pub fn of(side: Side, body: &[u8], query: &ListQuery) -> Result<Self, Unreadable> {
+        match side {
+            Side::Legacy => Self::read(body, query, Self::conversion),
+            Side::New => Self::of_orchestrations(body, query),
+        }
+    }
+
+    /// Reads the new API's answer: `items`, or the deprecated `orchestrations` where there are none.
+    ///
+    /// # Errors
+    /// As [`Rows::of`].
     pub fn of_orchestrations(body: &[u8], query: &ListQuery) -> Result<Self, Unreadable> {
+        Self::read(body, query, Self::orchestration)
+    }
+
+    fn read<'a>(body: &'a [u8], query: &ListQuery, row: ReadRow<'a>) -> Result<Self, Unreadable> {
         let mut rows = Self { json: Vec::with_capacity(body.len()), ..Self::default() };
         rows.json.extend_from_slice(HEAD);
         let mut deprecated = None;
@@ -72,7 +91,7 @@ impl Rows {
             match key {
                 "items" if value.peek_kind() == Some(b'[') => {
                     known = true;
-                    value.array(|element| rows.orchestration(element, query))?;
+                    value.array(|element| row(&mut rows, element, query))?;
                 }
                 "orchestrations" if value.peek_kind() == Some(b'[') => deprecated = Some(value.value()?),
                 "items" | "orchestrations" => known |= null_list(value)?,
@@ -86,8 +105,7 @@ impl Rows {
         })?;
         reader.end()?;
         if let Some(array) = deprecated.filter(|_| rows.is_untouched()) {
-            Reader::new(array.as_written().as_bytes())?
-                .array(|element| rows.orchestration(element, query))?;
+            Reader::new(array.as_written().as_bytes())?.array(|element| row(&mut rows, element, query))?;
         } else if !known && deprecated.is_none() && strange {
             return Err(Unreadable::Missing { field: "items" });
         }
@@ -108,17 +126,28 @@ impl Rows {
         if let Some(status) = mapped.unknown_status {
             self.noticed.unknown_statuses.push(status.as_written().to_owned());
         }
+        self.push(at, mapped.conversion.id, |json| mapped.conversion.write(json));
+        Ok(())
+    }
+
+    /// A conversion of the old API goes to the client as it was written.
+    fn conversion<'a>(&mut self, reader: &mut Reader<'a>, query: &ListQuery) -> Result<(), Unreadable> {
+        let written = reader.value()?.as_written().as_bytes();
+        let it = Conversion::parse(written)?;
+        match wanted(&it, query)? {
+            Some(at) => self.push(at, it.id, |json| json.extend_from_slice(written)),
+            None => self.noticed.filtered += 1,
+        }
+        Ok(())
+    }
+
+    /// Adds a row, whose JSON `write` appends.
+    fn push(&mut self, at: Timestamp, id: Option<Text<'_>>, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.rows.is_empty() {
             self.json.push(b',');
         }
         let start = self.json.len();
-        mapped.conversion.write(&mut self.json);
-        self.push(at, mapped.conversion.id, start);
-        Ok(())
-    }
-
-    /// Notes the row whose JSON has just been written from `start` on.
-    fn push(&mut self, at: Timestamp, id: Option<Text<'_>>, start: usize) {
+        write(&mut self.json);
         let id_start = self.ids.len();
         self.ids.push_str(id.map_or("", Text::as_written));
         self.rows.push_back(Row { at, json: start..self.json.len(), id: id_start..self.ids.len() });

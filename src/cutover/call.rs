@@ -1,0 +1,155 @@
+//! One call to one side: the proxy's own, or the client's as it came. Nothing here repeats anything.
+
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, Method, Request, StatusCode, header};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Answer, Flow, tell_unknown_status};
+use crate::body::{self, CollectError, Payload};
+use crate::failure::{Effect, Failure};
+use crate::headers;
+use crate::side::Side;
+use crate::translate::json::Text;
+use crate::translate::problem;
+use crate::translate::record::Mapped;
+use crate::upstream::{self, Client, SendError};
+
+/// A whole answer of an upstream.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) side: Side,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+    extensions: Extensions,
+}
+
+impl Flow {
+    /// A call of the proxy's own that only reads.
+    pub(super) async fn read(&self, side: Side, path: &str) -> Result<Reply, Failure> {
+        let request = self.own_request(side, Method::GET, path, Payload::empty())?;
+        self.send(side, request, Effect::None, self.deadline).await
+    }
+
+    /// A call of the proxy's own that moves money. It is sent once, on every layer; nothing here or below may repeat it.
+    pub(super) async fn write(
+        &self,
+        side: Side,
+        path: &str,
+        json: String,
+        until: Instant,
+    ) -> Result<Reply, Failure> {
+        let mut request = self.own_request(side, Method::POST, path, Payload::whole(json))?;
+        let json = http::HeaderValue::from_static("application/json");
+        request.headers_mut().insert(header::CONTENT_TYPE, json);
+        self.send(side, request, Effect::Unknown, until).await
+    }
+
+    /// The client's own request, as it came, to the legacy side. Sent once.
+    pub(super) async fn forward(&self, body: Bytes, until: Instant) -> Result<Reply, Failure> {
+        let legacy = &self.config.upstream.legacy;
+        let mut request = Request::new(Payload::whole(body));
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = upstream::target(legacy, &self.config.base_path, &self.head.uri);
+        *request.headers_mut() = self.head.headers.clone();
+        *request.extensions_mut() = self.head.extensions.clone();
+        let effect = if self.head.method.is_safe() { Effect::None } else { Effect::Unknown };
+        self.send(Side::Legacy, request, effect, until).await
+    }
+
+    fn own_request(
+        &self,
+        side: Side,
+        method: Method,
+        path: &str,
+        body: Payload,
+    ) -> Result<Request<Payload>, Failure> {
+        let mut request = Request::new(body);
+        *request.uri_mut() =
+            upstream::call(self.config.upstream.side(side), path).ok_or(Failure::Internal)?;
+        *request.headers_mut() = self.head.headers.clone();
+        headers::to_translated(request.headers_mut());
+        *request.method_mut() = method;
+        Ok(request)
+    }
+
+    async fn send(
+        &self,
+        side: Side,
+        request: Request<Payload>,
+        effect: Effect,
+        until: Instant,
+    ) -> Result<Reply, Failure> {
+        let start = Instant::now();
+        let max = self.config.limits.response_body_max;
+        let answered = timeout_at(until, exchange(&self.shared.upstream, request, side, effect, max)).await;
+        let answered = answered.unwrap_or(Err(Failure::TimedOut { side, effect }));
+        let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
+        trail.side = Some(side);
+        trail.upstream_status = answered.as_ref().ok().map(|reply| reply.status.as_u16());
+        trail.upstream_calls += 1;
+        trail.upstream_us += u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        answered
+    }
+}
+
+/// A request and its whole answer.
+pub(super) async fn exchange(
+    upstream: &Client,
+    request: Request<Payload>,
+    side: Side,
+    effect: Effect,
+    max: usize,
+) -> Result<Reply, Failure> {
+    let answer = upstream.send(request).await.map_err(|error| match error {
+        SendError::NotSent(source) => Failure::Unreachable { side, source },
+        SendError::NoAnswer(source) => Failure::Broken { side, effect, source },
+    })?;
+    let (parts, body) = answer.into_parts();
+    let body = body::collect(body, max).await.map_err(|error| match error {
+        CollectError::TooLong { max } => Failure::AnswerTooLong { side, max, effect },
+        CollectError::Broken(source) => Failure::Broken { side, effect, source: source.into() },
+    })?;
+    Ok(Reply { side, status: parts.status, headers: parts.headers, extensions: parts.extensions, body })
+}
+
+impl Reply {
+    /// Whether the side said no.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.status.is_client_error() || self.status.is_server_error()
+    }
+
+    /// The answer as it came.
+    pub(super) fn verbatim(self) -> Answer {
+        let mut headers = self.headers;
+        headers::remove_hop_by_hop(&mut headers);
+        Answer { status: self.status, headers, extensions: self.extensions, body: self.body }
+    }
+
+    /// One conversion, in the legacy shape.
+    pub(super) fn conversion(&self, mapped: &Mapped<'_>) -> Vec<u8> {
+        tell_unknown_status(mapped.unknown_status.map(Text::as_written));
+        let mut json = Vec::with_capacity(self.body.len());
+        mapped.conversion.write(&mut json);
+        json
+    }
+
+    /// The side's refusal in the old API's words.
+    pub(super) fn refusal(self) -> Answer {
+        match self.side {
+            Side::Legacy => self.verbatim(),
+            Side::New => {
+                let problem = problem::from_orchestrations(self.status.as_u16(), &self.body);
+                Answer::json(self.status, self.headers, problem.to_json())
+            }
+        }
+    }
+
+    /// What to make of an answer that is neither the one hoped for nor an error: a redirect, a 204.
+    pub(super) fn unexpected(&self, effect: Effect) -> Failure {
+        let source = format!("status {} is not an answer to this call", self.status.as_u16()).into();
+        Failure::Broken { side: self.side, effect, source }
+    }
+}

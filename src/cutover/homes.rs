@@ -1,0 +1,33 @@
+//! Which side an id lives on. It never changes, so a bounded memory of it is always right; ids themselves carry no side.
+
+use moka::sync::Cache;
+
+use crate::side::Side;
+
+/// Ids that are remembered at once; about 15 MiB.
+const REMEMBERED: u64 = 100_000;
+
+/// The memory of homes. Clones share it.
+#[derive(Clone)]
+pub struct Homes(Cache<String, Side>);
+
+impl Default for Homes {
+    fn default() -> Self {
+        Self(Cache::new(REMEMBERED))
+    }
+}
+
+impl Homes {
+    /// Where the record with this id was last seen.
+    #[must_use]
+    pub fn of(&self, id: &str) -> Option<Side> {
+        self.0.get(id)
+    }
+
+    /// Notes where a record was seen.
+    pub fn remember(&self, id: &str, side: Side) {
+        if self.0.get(id) != Some(side) {
+            self.0.insert(id.to_owned(), side);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What became of a create whose outcome is not known: the side is asked, again and again within the time that is left.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::fence::Looked;
+use super::{Answer, Flow};
+use crate::failure::Failure;
+use crate::side::Side;
+use crate::translate::conversion::Conversion;
+use crate::translate::create::CreateRequest;
+use crate::translate::list::lookup::Record;
+use crate::translate::problem;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// Asks the side that the call went to until it shows the record or the time is over.
+///
+/// # Errors
+/// [`Failure::OutcomeUnknown`] when the record did not show; the cause is kept.
+pub(super) async fn resolve(
+    flow: &Flow,
+    side: Side,
+    request: &CreateRequest<'_>,
+    ref_id: &str,
+    cause: Failure,
+) -> Result<(Answer, Option<String>), Failure> {
+    tracing::warn!(target: "cutover", %side, cause = cause.name(), "the outcome of a create is not known; looking it up");
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let looked = flow.look(side, ref_id).await;
+        if let Ok(Looked::Found(record)) = looked {
+            tracing::info!(target: "cutover", %side, id = record.id, "the create had taken effect");
+            let answer = found(request, ref_id, &record);
+            return Ok((answer, Some(record.id)));
+        }
+        // A caller who may not look now may not look later.
+        let forbidden = matches!(looked, Ok(Looked::Forbidden(_)));
+        if forbidden || Instant::now() + pause >= flow.deadline {
+            return Err(Failure::OutcomeUnknown { side, source: Box::new(cause) });
+        }
+        sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// The record is this request's own, or another's that has the same reference.
+fn found(request: &CreateRequest<'_>, ref_id: &str, record: &Record) -> Answer {
+    match Conversion::parse(&record.json) {
+        Ok(conversion) if request.asks_for(&conversion) => {
+            Answer::json(http::StatusCode::OK, http::HeaderMap::new(), record.json.clone())
+        }
+        _ => Answer::problem(&problem::already_exists(ref_id, Some(&record.json))),
+    }
+}
