@@ -17,7 +17,6 @@ use crate::headers::{self, ClientSide};
 use crate::ledger::Ledger;
 use crate::side::Side;
 use crate::telemetry::access::{Access, Told};
-use crate::translate::list::ListQuery;
 use crate::translate::route::{self, Matched, Route};
 use crate::upstream::{self, Client, SendError};
 
@@ -88,22 +87,12 @@ async fn serve(
     access.mode = Some(mode.as_str());
     match mode {
         Mode::Hold => Err(Failure::Held { retry_after: config.hold.retry_after }),
-        Mode::Legacy | Mode::Shadow if !needs_flow(app, &route, &request) => {
+        Mode::Legacy | Mode::Shadow if !app.shared.keeps_rules_on_legacy(&route, request.uri()) => {
             pass(app, &config, peer, request, access).await
         }
         Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {
             translated(app, config, peer, route, request, access).await
         }
-    }
-}
-
-/// What goes to the legacy side still needs its flow when it touches the rules of the cutover: a create, once references are
-/// recorded; a list that goes on from a cursor of the proxy's own.
-fn needs_flow(app: &App, route: &Route, request: &Request<Incoming>) -> bool {
-    match route {
-        Route::Create => app.shared.ledger.is_some(),
-        Route::List => request.uri().query().is_some_and(ListQuery::goes_on_from_ours),
-        Route::Get(_) | Route::Cancel(_) => false,
     }
 }
 

@@ -19,7 +19,7 @@ mod outcome;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, StatusCode};
+use http::{Extensions, HeaderMap, StatusCode, Uri};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -28,7 +28,9 @@ use crate::config::Config;
 use crate::headers;
 use crate::ledger::Ledger;
 use crate::side::Side;
+use crate::translate::list::ListQuery;
 use crate::translate::problem::Problem;
+use crate::translate::route::Route;
 use crate::upstream::Client;
 
 /// What all flows share.
@@ -42,6 +44,19 @@ pub struct Shared {
     pub homes: Homes,
     /// Work that must run to its end though its client has left.
     pub detached: TaskTracker,
+}
+
+impl Shared {
+    /// Whether a request that goes to the legacy side needs its flow all the same, because it touches the rules of the
+    /// cutover: a create, once references are recorded; a list that goes on from a cursor of the proxy's own.
+    #[must_use]
+    pub fn keeps_rules_on_legacy(&self, route: &Route, uri: &Uri) -> bool {
+        match route {
+            Route::Create => self.ledger.is_some(),
+            Route::List => uri.query().is_some_and(ListQuery::goes_on_from_ours),
+            Route::Get(_) | Route::Cancel(_) => false,
+        }
+    }
 }
 
 /// What one request's flow works with.
