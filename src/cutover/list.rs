@@ -88,9 +88,12 @@ fn rows(side: Side, reply: &Reply, query: &ListQuery) -> Result<Rows, Failure> {
 }
 
 fn tell(noticed: &Noticed) {
-    if noticed.never_conversions + noticed.filtered > 0 {
-        let Noticed { never_conversions, filtered, .. } = noticed;
+    let Noticed { never_conversions, filtered, .. } = noticed;
+    if *never_conversions > 0 {
         tracing::info!(target: "translate", never_conversions, filtered, "rows left out of a list");
+    } else if *filtered > 0 {
+        // Every page after the first meets rows of the one before.
+        tracing::debug!(target: "translate", filtered, "rows left out of a list");
     }
     for status in &noticed.unknown_statuses {
         tell_unknown_status(Some(status));

@@ -64,34 +64,37 @@ pub struct Conversion<'a> {
 impl<'a> Conversion<'a> {
     /// Writes the conversion as JSON, fields in the order of the vendor's examples.
     pub fn write(&self, out: &mut Vec<u8>) {
-        out.push(b'{');
         let start = out.len();
         let mut string = |key: &str, value: Option<&str>| {
             if let Some(value) = value {
-                let comma: &[u8] = if out.len() == start { b"\"" } else { b",\"" };
-                for part in [comma, key.as_bytes(), b"\":\"", value.as_bytes(), b"\""] {
-                    out.extend_from_slice(part);
-                }
+                out.extend_from_slice(key.as_bytes());
+                out.extend_from_slice(value.as_bytes());
+                out.push(b'"');
             }
         };
         let written = |text: Option<Text<'a>>| text.map(Text::as_written);
-        string("id", written(self.id));
-        string("profile_id", written(self.profile_id));
-        string("amount", written(self.amount));
-        string("source_asset", written(self.source_asset));
-        string("target_asset", written(self.target_asset));
-        string("status", self.status);
-        string("ref_id", written(self.ref_id));
-        string("identity_id", written(self.identity_id));
-        string("account_id", written(self.account_id));
-        string("created_at", written(self.created_at));
-        string("updated_at", written(self.updated_at));
-        string("settled_at", written(self.settled_at));
-        string("cancelled_at", written(self.cancelled_at));
-        string("recipient_profile_id", written(self.recipient_profile_id));
+        string(",\"id\":\"", written(self.id));
+        string(",\"profile_id\":\"", written(self.profile_id));
+        string(",\"amount\":\"", written(self.amount));
+        string(",\"source_asset\":\"", written(self.source_asset));
+        string(",\"target_asset\":\"", written(self.target_asset));
+        string(",\"status\":\"", self.status);
+        string(",\"ref_id\":\"", written(self.ref_id));
+        string(",\"identity_id\":\"", written(self.identity_id));
+        string(",\"account_id\":\"", written(self.account_id));
+        string(",\"created_at\":\"", written(self.created_at));
+        string(",\"updated_at\":\"", written(self.updated_at));
+        string(",\"settled_at\":\"", written(self.settled_at));
+        string(",\"cancelled_at\":\"", written(self.cancelled_at));
+        string(",\"recipient_profile_id\":\"", written(self.recipient_profile_id));
         if let Some(metadata) = self.metadata {
-            out.extend_from_slice(if out.len() == start { b"\"metadata\":" } else { b",\"metadata\":" });
+            out.extend_from_slice(b",\"metadata\":");
             out.extend_from_slice(metadata.as_written().as_bytes());
+        }
+        // Every field came with a comma before it; the first one becomes the brace.
+        match out.get_mut(start) {
+            Some(first) => *first = b'{',
+            None => out.push(b'{'),
         }
         out.push(b'}');
     }

@@ -183,6 +183,19 @@ impl<'a> Reader<'a> {
         Ok(Raw(&self.text[start..self.at]))
     }
 
+    /// Reads the next value if it is a string; anything else is left where it is.
+    ///
+    /// # Errors
+    /// When the string is not well-formed.
+    pub fn text(&mut self) -> Result<Option<Text<'a>>> {
+        if self.peek_kind() != Some(b'"') {
+            return Ok(None);
+        }
+        let start = self.at + 1;
+        self.skip_string()?;
+        Ok(Some(Text(&self.text[start..self.at - 1])))
+    }
+
     /// The first byte of the next value, without reading it.
     pub fn peek_kind(&mut self) -> Option<u8> {
         self.skip_space();

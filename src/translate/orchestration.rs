@@ -171,11 +171,13 @@ fn read_profile<'a>(
 
 /// Reads a string; `null` is the same as absent.
 pub(super) fn text<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<Option<Text<'a>>, Unreadable> {
-    let value = reader.value()?;
-    match value.as_text() {
-        Some(text) => Ok(Some(text)),
-        None if value.is_null() => Ok(None),
-        None => Err(Unreadable::WrongType { field, expected: "a string" }),
+    if let Some(text) = reader.text()? {
+        return Ok(Some(text));
+    }
+    if reader.value()?.is_null() {
+        Ok(None)
+    } else {
+        Err(Unreadable::WrongType { field, expected: "a string" })
     }
 }
 

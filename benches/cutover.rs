@@ -1,0 +1,186 @@
+//! What the rules of the cutover cost: a create in `live` (claim, fence, send) against one in `sealed` (send), a get in `both`
+//! against one in `new`, a merged list. Before the embedded sandbox, with a SQLite ledger on this machine's disk.
+//!
+//! ```text
+//! cargo bench --bench cutover
+//! cargo bench --bench cutover -- --requests 2000
+//! ```
+//!
+//! One request at a time, the servers in turn, so that drift hits all alike; then fifty at once for the group commit.
+
+#![allow(
+    clippy::expect_used,
+    clippy::float_arithmetic,
+    clippy::cast_precision_loss,
+    reason = "a benchmark measures in fractions, and stops where it cannot go on"
+)]
+
+use std::{
+    future::Future,
+    io::{self, Write as _},
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use clap::Parser;
+use conversion_shim::{
+    config::load::{Flag, Sources, load},
+    cutover::history,
+    ledger::{Fingerprint, Key, Ledger},
+    proxy::App,
+    sandbox::{Options, PROFILE, Sandbox, TOKEN},
+    server,
+    side::Side,
+    upstream::Client,
+};
+use tokio::net::TcpListener;
+
+/// What the rules of the cutover cost.
+#[derive(Parser)]
+struct Flags {
+    /// Requests for each number.
+    #[arg(long, default_value_t = 1000)]
+    requests: usize,
+    /// Passed by cargo.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let requests = Flags::parse().requests.max(10);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let sandbox = Sandbox::start(Options { settle_after: Duration::MAX, ..Options::default() }).await?;
+    sandbox.books().credit(PROFILE, "USD", "100000000");
+    let dir = tempfile::tempdir()?;
+    let ledger = format!("sqlite:{}", dir.path().join("ledger.db").display());
+    let live = Shim::start(&sandbox, &[("stage", "live"), ("ledger.url", &ledger)]).await;
+    let sealed = Shim::start(&sandbox, &[("stage", "sealed")]).await;
+    let mut out = io::stdout().lock();
+    writeln!(out, "{requests} requests for each number, one at a time; milliseconds\n")?;
+    writeln!(out, "{:44} {:>8} {:>8}", "", "p50", "p99")?;
+    let mut row = |name: &str, times: &mut Vec<Duration>| {
+        let (p50, p99) = percentiles(times);
+        writeln!(out, "{name:44} {p50:8.3} {p99:8.3}").map(|()| p50)
+    };
+
+    let (mut in_live, mut in_sealed) = (Vec::new(), Vec::new());
+    for n in 0..requests {
+        in_sealed.push(timed(sealed.create(&format!("sealed-{n}"))).await);
+        in_live.push(timed(live.create(&format!("live-{n}"))).await);
+    }
+    row("create, sealed: send", &mut in_sealed)?;
+    row("create, live: claim, fence, settle, send", &mut in_live)?;
+    let ledger = live.ledger.clone().expect("live has a ledger");
+    let (mut claims, mut looks) = (Vec::new(), Vec::new());
+    for n in 0..requests {
+        let ref_id = format!("alone-{n}");
+        let key = Key::new("bench", &ref_id).expect("a short key");
+        claims.push(timed(ledger.claim(key, Side::New, &Fingerprint([0; 32]))).await);
+        let url = format!("{}/conversion/stablecoins?ref_id={ref_id}", sandbox.base_url());
+        looks.push(timed(live.get_url(&url)).await);
+    }
+    row("  of it, twice: one durable ledger write", &mut claims)?;
+    row("  of it: the look at the other side", &mut looks)?;
+
+    let id = live.create_id("to-get").await;
+    let (mut both, mut new) = (Vec::new(), Vec::new());
+    for _ in 0..requests {
+        both.push(timed(live.get(&id)).await);
+        new.push(timed(sealed.get(&id)).await);
+    }
+    let new = row("get, new", &mut new)?;
+    let both = row("get, both, home known", &mut both)?;
+
+    let before = ledger.commits();
+    let start = Instant::now();
+    let at_once = (0..50).map(|n| {
+        let live = live.clone();
+        tokio::spawn(async move { live.create(&format!("at-once-{n}")).await })
+    });
+    for create in at_once.collect::<Vec<_>>() {
+        create.await.expect("a create");
+    }
+    let took = start.elapsed();
+    // What is kept after the answers is part of the count, so the ids are waited for.
+    live.app.shared.detached.close();
+    live.app.shared.detached.wait().await;
+    let commits = ledger.commits() - before;
+    writeln!(out, "\nget, both over new (p50): {:.3}", both / new)?;
+    writeln!(
+        out,
+        "50 creates at once: {commits} syncs for 150 ledger writes, {:.1} ms",
+        took.as_secs_f64() * 1e3
+    )
+}
+
+/// A proxy under test and a way to ask it.
+#[derive(Clone)]
+struct Shim {
+    base: String,
+    http: reqwest::Client,
+    ledger: Option<Ledger>,
+    app: Arc<App>,
+}
+
+impl Shim {
+    async fn start(sandbox: &Sandbox, settings: &[(&str, &str)]) -> Self {
+        let url = sandbox.base_url();
+        let upstreams =
+            [("upstream.legacy.url", url.as_str()), ("upstream.new.url", &url), ("listen", "127.0.0.1:0")];
+        let flags =
+            upstreams.iter().chain(settings).map(|(key, value)| Flag::new("bench", *key, *value)).collect();
+        let config = load(&Sources { flags, ..Sources::default() }).expect("a config").config;
+        let ledger = history::open(&config).await.expect("a ledger");
+        let listener = TcpListener::bind(config.listen).await.expect("a port");
+        let address: SocketAddr = listener.local_addr().expect("an address");
+        let client = Client::new(&config.upstream).expect("a client");
+        let app = Arc::new(App::new(Arc::new(ArcSwap::new(config)), client, ledger.clone()));
+        tokio::spawn(server::serve(listener, app.clone(), None, std::future::pending()));
+        Self {
+            base: format!("http://{address}/v2/conversion/stablecoins"),
+            http: reqwest::Client::new(),
+            ledger,
+            app,
+        }
+    }
+
+    async fn create(&self, ref_id: &str) -> String {
+        let body = format!(
+            r#"{{"ref_id":"{ref_id}","profile_id":"{PROFILE}","amount":"1","source_asset":"USD","target_asset":"PYUSD"}}"#
+        );
+        let answer =
+            self.http.post(&self.base).bearer_auth(TOKEN).body(body).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "a create that is not made measures nothing");
+        answer.text().await.expect("a body")
+    }
+
+    async fn create_id(&self, ref_id: &str) -> String {
+        let made: serde_json::Value = serde_json::from_str(&self.create(ref_id).await).expect("JSON");
+        made["id"].as_str().expect("an id").to_owned()
+    }
+
+    async fn get(&self, id: &str) {
+        self.get_url(&format!("{}/{id}", self.base)).await;
+    }
+
+    async fn get_url(&self, url: &str) {
+        let answer = self.http.get(url).bearer_auth(TOKEN).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200);
+        answer.bytes().await.expect("a body");
+    }
+}
+
+async fn timed<T>(work: impl Future<Output = T>) -> Duration {
+    let start = Instant::now();
+    work.await;
+    start.elapsed()
+}
+
+fn percentiles(times: &mut Vec<Duration>) -> (f64, f64) {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    (at(0.5), at(0.99))
+}
