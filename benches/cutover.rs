@@ -30,7 +30,7 @@ use conversion_shim::{
     cutover::history,
     ledger::{Fingerprint, Key, Ledger},
     proxy::App,
-    sandbox::{Options, PROFILE, Sandbox, TOKEN},
+    sandbox::{Operation, Options, PROFILE, Sandbox, TOKEN},
     server,
     side::Side,
     upstream::Client,
@@ -58,62 +58,96 @@ async fn main() -> io::Result<()> {
     let ledger = format!("sqlite:{}", dir.path().join("ledger.db").display());
     let live = Shim::start(&sandbox, &[("stage", "live"), ("ledger.url", &ledger)]).await;
     let sealed = Shim::start(&sandbox, &[("stage", "sealed")]).await;
-    let mut out = io::stdout().lock();
-    writeln!(out, "{requests} requests for each number, one at a time; milliseconds\n")?;
-    writeln!(out, "{:44} {:>8} {:>8}", "", "p50", "p99")?;
-    let mut row = |name: &str, times: &mut Vec<Duration>| {
-        let (p50, p99) = percentiles(times);
-        writeln!(out, "{name:44} {p50:8.3} {p99:8.3}").map(|()| p50)
-    };
+    let bench = Bench { sandbox, live, sealed, requests };
+    writeln!(io::stdout().lock(), "{requests} requests for each number, one at a time; milliseconds\n")?;
+    writeln!(io::stdout().lock(), "{:44} {:>8} {:>8}", "", "p50", "p99")?;
+    bench.creates().await?;
+    bench.gets().await?;
+    bench.lists().await?;
+    bench.at_once().await
+}
 
-    let (mut in_live, mut in_sealed) = (Vec::new(), Vec::new());
-    for n in 0..requests {
-        in_sealed.push(timed(sealed.create(&format!("sealed-{n}"))).await);
-        in_live.push(timed(live.create(&format!("live-{n}"))).await);
-    }
-    row("create, sealed: send", &mut in_sealed)?;
-    row("create, live: claim, fence, settle, send", &mut in_live)?;
-    let ledger = live.ledger.clone().expect("live has a ledger");
-    let (mut claims, mut looks) = (Vec::new(), Vec::new());
-    for n in 0..requests {
-        let ref_id = format!("alone-{n}");
-        let key = Key::new("bench", &ref_id).expect("a short key");
-        claims.push(timed(ledger.claim(key, Side::New, &Fingerprint([0; 32]))).await);
-        let url = format!("{}/conversion/stablecoins?ref_id={ref_id}", sandbox.base_url());
-        looks.push(timed(live.get_url(&url)).await);
-    }
-    row("  of it, twice: one durable ledger write", &mut claims)?;
-    row("  of it: the look at the other side", &mut looks)?;
+struct Bench {
+    sandbox: Sandbox,
+    live: Shim,
+    sealed: Shim,
+    requests: usize,
+}
 
-    let id = live.create_id("to-get").await;
-    let (mut both, mut new) = (Vec::new(), Vec::new());
-    for _ in 0..requests {
-        both.push(timed(live.get(&id)).await);
-        new.push(timed(sealed.get(&id)).await);
+impl Bench {
+    async fn creates(&self) -> io::Result<()> {
+        let (mut in_live, mut in_sealed) = (Vec::new(), Vec::new());
+        for n in 0..self.requests {
+            in_sealed.push(timed(self.sealed.create(&format!("sealed-{n}"))).await);
+            in_live.push(timed(self.live.create(&format!("live-{n}"))).await);
+        }
+        row("create, sealed: send", &mut in_sealed)?;
+        row("create, live: claim, fence, settle, send", &mut in_live)?;
+        let (mut claims, mut looks) = (Vec::new(), Vec::new());
+        for n in 0..self.requests {
+            let ref_id = format!("alone-{n}");
+            let key = Key::new("bench", &ref_id).expect("a short key");
+            claims.push(timed(self.live.ledger().claim(key, Side::New, &Fingerprint([0; 32]))).await);
+            let url = format!("{}/conversion/stablecoins?ref_id={ref_id}", self.sandbox.base_url());
+            looks.push(timed(self.live.ask(&url)).await);
+        }
+        row("  of it, twice: one durable ledger write", &mut claims)?;
+        row("  of it, once: the look at the other side", &mut looks)?;
+        Ok(())
     }
-    let new = row("get, new", &mut new)?;
-    let both = row("get, both, home known", &mut both)?;
 
-    let before = ledger.commits();
-    let start = Instant::now();
-    let at_once = (0..50).map(|n| {
-        let live = live.clone();
-        tokio::spawn(async move { live.create(&format!("at-once-{n}")).await })
-    });
-    for create in at_once.collect::<Vec<_>>() {
-        create.await.expect("a create");
+    async fn gets(&self) -> io::Result<()> {
+        let id = self.live.create_id("to-get").await;
+        let (mut both, mut new) = (Vec::new(), Vec::new());
+        for _ in 0..self.requests {
+            both.push(timed(self.live.ask(&format!("{}/{id}", self.live.base))).await);
+            new.push(timed(self.sealed.ask(&format!("{}/{id}", self.sealed.base))).await);
+        }
+        let new = row("get, new", &mut new)?;
+        let both = row("get, both, home known", &mut both)?;
+        writeln!(io::stdout().lock(), "  both over new, p50: {:.3}", both / new)
     }
-    let took = start.elapsed();
-    // What is kept after the answers is part of the count, so the ids are waited for.
-    live.app.shared.detached.close();
-    live.app.shared.detached.wait().await;
-    let commits = ledger.commits() - before;
-    writeln!(out, "\nget, both over new (p50): {:.3}", both / new)?;
-    writeln!(
-        out,
-        "50 creates at once: {commits} syncs for 150 ledger writes, {:.1} ms",
-        took.as_secs_f64() * 1e3
-    )
+
+    async fn lists(&self) -> io::Result<()> {
+        let asked = || {
+            [Side::Legacy, Side::New].map(|side| self.sandbox.books().arrived(Some(side), Operation::List))
+        };
+        let (before, mut lists) = (asked(), Vec::new());
+        for _ in 0..self.requests {
+            lists.push(timed(self.live.ask(&self.live.base)).await);
+        }
+        row("list of 100, both, merged", &mut lists)?;
+        let calls = (asked().iter().sum::<u64>() - before.iter().sum::<u64>()) as f64 / self.requests as f64;
+        writeln!(io::stdout().lock(), "  upstream calls a page: {calls}")
+    }
+
+    async fn at_once(&self) -> io::Result<()> {
+        let before = self.live.ledger().commits();
+        let start = Instant::now();
+        let creates = (0..50).map(|n| {
+            let live = self.live.clone();
+            tokio::spawn(async move { live.create(&format!("at-once-{n}")).await })
+        });
+        for create in creates.collect::<Vec<_>>() {
+            create.await.expect("a create");
+        }
+        let took = start.elapsed().as_secs_f64() * 1e3;
+        // What is kept after the answers is part of the count, so it is waited for.
+        self.live.app.shared.detached.close();
+        self.live.app.shared.detached.wait().await;
+        let syncs = self.live.ledger().commits() - before;
+        writeln!(
+            io::stdout().lock(),
+            "\n50 creates at once: {syncs} syncs for 150 ledger writes, {took:.1} ms"
+        )
+    }
+}
+
+fn row(name: &str, times: &mut [Duration]) -> io::Result<f64> {
+    times.sort_unstable();
+    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
+    writeln!(io::stdout().lock(), "{name:44} {:8.3} {:8.3}", at(0.5), at(0.99))?;
+    Ok(at(0.5))
 }
 
 /// A proxy under test and a way to ask it.
@@ -162,14 +196,14 @@ impl Shim {
         made["id"].as_str().expect("an id").to_owned()
     }
 
-    async fn get(&self, id: &str) {
-        self.get_url(&format!("{}/{id}", self.base)).await;
-    }
-
-    async fn get_url(&self, url: &str) {
+    async fn ask(&self, url: &str) {
         let answer = self.http.get(url).bearer_auth(TOKEN).send().await.expect("an answer");
         assert_eq!(answer.status(), 200);
         answer.bytes().await.expect("a body");
+    }
+
+    fn ledger(&self) -> &Ledger {
+        self.ledger.as_ref().expect("live has a ledger")
     }
 }
 
@@ -177,10 +211,4 @@ async fn timed<T>(work: impl Future<Output = T>) -> Duration {
     let start = Instant::now();
     work.await;
     start.elapsed()
-}
-
-fn percentiles(times: &mut Vec<Duration>) -> (f64, f64) {
-    times.sort_unstable();
-    let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3;
-    (at(0.5), at(0.99))
 }
