@@ -1,0 +1,59 @@
+//! The end: what is in flight may finish, nothing new begins, and what had to be cut off is told.
+
+use conversion_shim::sandbox::{Fault, Kind, Operation, Planted, Sandbox};
+use conversion_shim::side::Side;
+
+use crate::support::binary::Binary;
+use crate::support::caller::Caller;
+use crate::support::line::Line;
+use crate::support::{LEGACY, conversion, soon, vendor};
+
+/// The program before a vendor whose creates stop at a gate.
+async fn gated(flags: &[(&str, &str)]) -> (Sandbox, Planted, Binary) {
+    let sandbox = vendor().await;
+    let fault = Fault::new(Kind::Gate { applied: false }).on(Side::New, Operation::Create);
+    let gate = sandbox.faults().plant(fault);
+    let url = sandbox.base_url();
+    let config = format!("stage = \"sealed\"\n[upstream]\nlegacy.url = \"{url}\"\nnew.url = \"{url}\"\n");
+    let shim = Binary::serve(tempfile::tempdir().unwrap(), &config, flags).await;
+    (sandbox, gate, shim)
+}
+
+#[tokio::test]
+async fn sigterm_lets_what_is_in_flight_finish_and_refuses_the_rest() {
+    for signal in ["TERM", "INT"] {
+        let (sandbox, gate, mut shim) = gated(&[]).await;
+        let client = Caller::of(&format!("http://{}", shim.address));
+        let mut idle = Line::to(shim.address).await;
+        idle.say("GET /v2/profiles HTTP/1.1\r\nhost: shim\r\n\r\n").await;
+        idle.message().await;
+        let in_flight = tokio::spawn(async move { client.create("r").await });
+        soon(gate.reached(1)).await;
+        shim.signal(signal);
+        shim.line("\"message\":\"draining\"").await;
+        assert!(idle.is_cut().await, "an idle connection has nothing to wait for");
+        let refused = soon(tokio::net::TcpStream::connect(shim.address)).await;
+        assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        gate.open();
+        let answer = soon(in_flight).await.unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert_eq!(shim.ended().await, Some(0));
+        assert_eq!(sandbox.books().applied(Side::New, Operation::Create), 1);
+        assert_eq!(shim.lines("\"target\":\"access\"", 2).await.len(), 2, "the log is whole");
+    }
+}
+
+#[tokio::test]
+async fn past_the_deadline_it_is_cut_off_and_told() {
+    let (_sandbox, gate, mut shim) = gated(&[("server.drain_deadline", "200ms")]).await;
+    let client = Caller::of(&format!("http://{}", shim.address));
+    let in_flight =
+        tokio::spawn(client.ask(reqwest::Method::POST, LEGACY).body(conversion("r").to_string()).send());
+    soon(gate.reached(1)).await;
+    shim.signal("TERM");
+    assert_eq!(shim.ended().await, Some(1));
+    assert!(soon(in_flight).await.unwrap().is_err());
+    let line = shim.line("the drain deadline has passed").await;
+    assert!(line.contains("\"level\":\"ERROR\"") && line.contains("\"connections_cut\":1"), "{line}");
+    assert!(line.contains("\"writes_cut\":1"), "{line}");
+}
