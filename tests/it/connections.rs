@@ -1,6 +1,10 @@
 //! Clients' connections: half-closed, slow, silent, too many.
 
+use bytes::Bytes;
 use conversion_shim::sandbox::{Fault, Kind};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::support::line::Line;
@@ -37,6 +41,19 @@ async fn a_client_that_has_closed_its_sending_half_still_gets_its_answer() {
 }
 
 #[tokio::test]
+async fn a_slow_head_is_cut_while_a_silent_connection_may_wait() {
+    let house =
+        house("observe", &[("limits.header_read_timeout", "300ms"), ("limits.keep_alive_timeout", "1h")])
+            .await;
+    let mut silent = Line::to(house.shim.address).await;
+    pings(&mut silent).await;
+    a_head_is_overdue(&house).await;
+    pings(&mut silent).await;
+    silent.say("GET /v2/again").await;
+    assert!(silent.is_cut().await, "a later head has the same time");
+}
+
+#[tokio::test]
 async fn a_connection_that_never_says_a_word_is_cut() {
     let house =
         house("observe", &[("limits.header_read_timeout", "100ms"), ("limits.keep_alive_timeout", "1h")])
@@ -66,6 +83,29 @@ async fn neither_time_runs_while_an_answer_is_awaited() {
     }
     gate.open();
     assert_eq!(waiting.message().await.status(), "200");
+}
+
+#[tokio::test]
+async fn a_silent_http_2_connection_may_wait_as_well() {
+    let house =
+        house("observe", &[("limits.header_read_timeout", "300ms"), ("limits.keep_alive_timeout", "1h")])
+            .await;
+    let stream = Line::to(house.shim.address).await.stream;
+    let (mut client, connection) =
+        soon(http2::handshake(TokioExecutor::new(), TokioIo::new(stream))).await.unwrap();
+    let driving = tokio::spawn(connection);
+    for round in 0..3 {
+        let request = http::Request::get(format!("http://{}/v2/profiles", house.shim.address))
+            .header("authorization", "Bearer sandbox")
+            .body(Empty::<Bytes>::new())
+            .unwrap();
+        let answer = soon(client.send_request(request)).await;
+        let answer = answer.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+        assert_eq!(answer.status(), 200);
+        soon(answer.into_body().collect()).await.unwrap();
+        a_head_is_overdue(&house).await;
+    }
+    driving.abort();
 }
 
 #[tokio::test]
