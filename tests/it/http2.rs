@@ -64,6 +64,8 @@ async fn tls_on_both_sides_speaks_http_2_or_1_as_the_client_can() {
         assert!(passed.json()["items"].is_array());
         let page = client.get(&format!("{LEGACY}?ref_id={version:?}")).await;
         assert_eq!(page.json(), json!({ "items": [created.json()] }));
+        let head = answer(client.ask(Method::HEAD, "/v2/profiles")).await;
+        assert_eq!((head.version, head.body.len()), (version, 0));
     }
 }
 
@@ -84,5 +86,17 @@ async fn many_streams_of_one_connection_are_served_at_once() {
     gate.open();
     for one in asking {
         assert_eq!(one.await.unwrap(), 200);
+    }
+}
+
+#[tokio::test]
+async fn the_refusal_of_a_head_request_has_no_body_in_either_version() {
+    let house = crate::support::house("observe", &[]).await;
+    house.sandbox.faults().go_down().await;
+    for http in [plain(), plain().http2_prior_knowledge()] {
+        let client = Caller::with(&format!("http://{}", house.shim.address), http);
+        let refused = answer(client.ask(Method::HEAD, "/v2/profiles")).await;
+        assert_eq!((refused.status, refused.body.len()), (503, 0));
+        assert!(refused.header("content-length").is_some_and(|length| length != "0"));
     }
 }
