@@ -93,8 +93,10 @@ async fn drain(
     tracing::info!(target: "server", connections = connections.len(), "draining");
     app.detached.close();
     let all = async {
-        tokio::join!(graceful.shutdown(), app.detached.wait());
+        graceful.shutdown().await;
         while connections.join_next().await.is_some() {}
+        // Last, when no connection is left that could begin another.
+        app.detached.wait().await;
     };
     let drained = match timeout(deadline, all).await {
         Ok(()) => Drained { connections_cut: 0, writes_cut: 0 },

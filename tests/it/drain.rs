@@ -1,12 +1,12 @@
 //! The end: what is in flight may finish, nothing new begins, and what had to be cut off is told.
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, Planted, Sandbox};
+use conversion_shim::sandbox::{Fault, Kind, Operation, Planted, Sandbox, TOKEN};
 use conversion_shim::side::Side;
 
 use crate::support::binary::Binary;
-use crate::support::caller::Caller;
+use crate::support::caller::{Caller, plain};
 use crate::support::line::Line;
-use crate::support::{LEGACY, conversion, soon, vendor};
+use crate::support::{LEGACY, conversion, house, soon, vendor};
 
 /// The program before a vendor whose creates stop at a gate.
 async fn gated(flags: &[(&str, &str)]) -> (Sandbox, Planted, Binary) {
@@ -56,4 +56,34 @@ async fn past_the_deadline_it_is_cut_off_and_told() {
     let line = shim.line("the drain deadline has passed").await;
     assert!(line.contains("\"level\":\"ERROR\"") && line.contains("\"connections_cut\":1"), "{line}");
     assert!(line.contains("\"writes_cut\":1"), "{line}");
+}
+
+/// A write whose client has left has no connection to be counted by; the drain waits for it all the same.
+#[tokio::test]
+async fn a_write_that_begins_during_the_drain_and_loses_its_client_is_still_waited_for() {
+    let mut house = house("sealed", &[("server.drain_deadline", "2s")]).await;
+    let gate = house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }));
+    let (pieces, mut rest) = tokio::sync::mpsc::channel::<String>(1);
+    let whole = futures_util::stream::poll_fn(move |context| {
+        rest.poll_recv(context).map(|piece| piece.map(Ok::<_, std::io::Error>))
+    });
+    // HTTP/2, where a client that leaves is noticed while its answer is awaited.
+    let client = plain().http2_prior_knowledge().build().unwrap();
+    let request = client.post(format!("http://{}{LEGACY}", house.shim.address)).bearer_auth(TOKEN);
+    let leaving = tokio::spawn(request.body(reqwest::Body::wrap_stream(whole)).send());
+    for _ in 0..20 {
+        // More than the connection's window holds: it gets through only because the proxy is reading.
+        soon(pieces.send(" ".repeat(16 * 1024))).await.unwrap();
+    }
+    house.shim.stop();
+    while soon(tokio::net::TcpStream::connect(house.shim.address)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    soon(pieces.send(conversion("r").to_string())).await.unwrap();
+    drop(pieces);
+    soon(gate.reached(1)).await;
+    leaving.abort();
+    drop((leaving.await, client));
+    let drained = house.shim.drained().await;
+    assert_eq!((drained.connections_cut, drained.writes_cut), (0, 1), "told as cut off at the deadline");
 }
