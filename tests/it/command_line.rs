@@ -93,8 +93,9 @@ async fn a_port_in_use_is_code_1_and_named() {
 fn the_sandbox_starts_with_nothing_and_prints_requests_that_work() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let shim = runtime.block_on(Binary::sandbox());
-    let curls: Vec<_> = shim.told().into_iter().filter(|line| line.starts_with("curl ")).collect();
-    assert!(curls.len() >= 4, "{curls:#?}");
+    let mut curls = runtime.block_on(shim.lines("curl -H", 5));
+    curls.retain(|line| line.starts_with("curl "));
+    assert_eq!(curls.len(), 5, "{curls:#?}");
     if std::process::Command::new("curl").arg("--version").output().is_err() {
         return; // Nothing to paste them into on this machine.
     }

