@@ -49,10 +49,13 @@ pub struct Peer {
 /// Answers one request. Whatever happens, there is an answer, and one access line.
 pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<Told> {
     let mut access = begin(&request);
+    let head = request.method() == Method::HEAD;
     let answered = serve(&app, peer, request, &mut access).await;
     let response = answered.unwrap_or_else(|failure| {
         access.failed(&failure);
-        refuse(&failure)
+        let refusal = refuse(&failure);
+        // Over HTTP/2 nothing below would hold the body back, and a client must not see one.
+        if head { refusal.map(|_| Payload::empty()) } else { refusal }
     });
     access.status = Some(response.status().as_u16());
     response.map(|payload| Told::new(payload, access))

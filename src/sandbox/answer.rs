@@ -113,6 +113,7 @@ impl Vendor {
         }
         let (target, _) = classify(&parts.method, parts.uri.path());
         self.books.requests.note(target, &parts, body.clone());
+        let head = parts.method == http::Method::HEAD;
         let arrived = Arrived { target, parts, body };
         let mut running = self.running.clone();
         let work = tokio::spawn(async move {
@@ -121,7 +122,11 @@ impl Vendor {
                 _ = running.changed() => Outcome::Reset,
             }
         });
-        work.await.unwrap_or(Outcome::Reset)
+        match work.await.unwrap_or(Outcome::Reset) {
+            // hyper holds the body of such an answer back on HTTP/1 alone.
+            Outcome::Answer(response) if head => Outcome::Answer(response.map(|_| whole(Bytes::new()))),
+            outcome => outcome,
+        }
     }
 
     /// Faults that strike before, the work itself, faults that strike after.

@@ -93,10 +93,10 @@ async fn drain(
     tracing::info!(target: "server", connections = connections.len(), "draining");
     app.shared.detached.close();
     let all = async {
-        // In this order: a connection's last request may still leave work behind.
         graceful.shutdown().await;
-        app.shared.detached.wait().await;
         while connections.join_next().await.is_some() {}
+        // Last, when no connection is left that could begin another.
+        app.shared.detached.wait().await;
     };
     let drained = match timeout(deadline, all).await {
         Ok(()) => Drained { connections_cut: 0, writes_cut: 0 },

@@ -14,19 +14,30 @@ use tokio::time::{Instant, Sleep};
 
 use crate::config::Limits;
 
-/// How many requests of one connection are being answered.
+/// The requests of one connection: how many are being answered, and how many have ever begun.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Activity(Arc<AtomicUsize>);
+pub(super) struct Activity(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    open: AtomicUsize,
+    begun: AtomicUsize,
+}
 
 impl Activity {
     /// One more, until the guard is dropped.
     pub(super) fn begin(&self) -> Busy {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.open.fetch_add(1, Ordering::Relaxed);
+        self.0.begun.fetch_add(1, Ordering::Relaxed);
         Busy(self.clone())
     }
 
     fn is_busy(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.0.open.load(Ordering::Relaxed) > 0
+    }
+
+    fn begun(&self) -> usize {
+        self.0.begun.load(Ordering::Relaxed)
     }
 }
 
@@ -36,7 +47,7 @@ pub(super) struct Busy(Activity);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -44,18 +55,25 @@ impl Drop for Busy {
 enum State {
     /// A request is being answered: no time runs here.
     Busy,
-    /// Nothing has been heard since the last answer.
+    /// No request has come since the last answer.
     Silent,
     /// Something has been heard, but not a whole head.
     Head,
 }
+
+/// What every HTTP/2 connection begins with.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
 /// A client's stream with the two times.
 #[derive(Debug)]
 pub(super) struct Quiet<S> {
     stream: S,
     activity: Activity,
+    /// How many requests had begun at the last look: one may come and go between two looks.
+    begun: usize,
     state: State,
+    /// How much of [`PREFACE`] has been heard; `None` once something else was.
+    preface: Option<usize>,
     timer: Pin<Box<Sleep>>,
     keep_alive: Duration,
     head: Duration,
@@ -66,7 +84,7 @@ impl<S> Quiet<S> {
         let (keep_alive, head) = (limits.keep_alive_timeout, limits.header_read_timeout);
         // A new connection has to say something soon: it counts as a head from the start.
         let timer = Box::pin(tokio::time::sleep(head));
-        Self { stream, activity, state: State::Head, timer, keep_alive, head }
+        Self { stream, activity, begun: 0, state: State::Head, preface: Some(0), timer, keep_alive, head }
     }
 
     fn enter(&mut self, state: State, time: Duration) {
@@ -74,17 +92,38 @@ impl<S> Quiet<S> {
         self.timer.as_mut().reset(Instant::now() + time);
     }
 
-    /// Whether the time of the present state is over.
-    fn is_over(&mut self, context: &mut Context<'_>) -> bool {
-        match (self.activity.is_busy(), self.state) {
-            (true, _) => {
-                self.state = State::Busy;
-                return false;
-            }
-            (false, State::Busy) => self.enter(State::Silent, self.keep_alive),
-            (false, State::Silent | State::Head) => {}
+    /// Takes note of requests that have begun or ended since the last look.
+    fn look(&mut self) {
+        let begun = self.activity.begun();
+        let was_asked = std::mem::replace(&mut self.begun, begun) != begun;
+        if self.activity.is_busy() {
+            self.state = State::Busy;
+        } else if was_asked || self.state == State::Busy {
+            self.enter(State::Silent, self.keep_alive);
         }
-        self.timer.as_mut().poll(context).is_ready()
+    }
+
+    fn hear(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        let speaks_frames = self.recognise(bytes);
+        match self.state {
+            // Frames need not be a request's: acknowledgements come at any time. The longer time covers them all.
+            State::Head if speaks_frames => self.enter(State::Silent, self.keep_alive),
+            State::Silent if !speaks_frames => self.enter(State::Head, self.head),
+            State::Busy | State::Silent | State::Head => {}
+        }
+    }
+
+    /// Whether this is HTTP/2, as far as can be told yet.
+    fn recognise(&mut self, bytes: &[u8]) -> bool {
+        if let Some(heard) = self.preface.filter(|heard| *heard < PREFACE.len()) {
+            let more = bytes.len().min(PREFACE.len() - heard);
+            let same = bytes[..more] == PREFACE[heard..heard + more];
+            self.preface = same.then_some(heard + more);
+        }
+        self.preface == Some(PREFACE.len())
     }
 }
 
@@ -94,16 +133,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Quiet<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        self.look();
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
-            let heard = buffer.filled().len() > before;
-            if heard && self.state != State::Head && !self.activity.is_busy() {
-                let head = self.head;
-                self.enter(State::Head, head);
-            }
+            self.hear(&buffer.filled()[before..]);
             return Poll::Ready(read);
         }
-        if self.is_over(context) {
+        if self.state != State::Busy && self.timer.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending

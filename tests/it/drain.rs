@@ -1,0 +1,88 @@
+//! The end: what is in flight may finish, nothing new begins, and what had to be cut off is told.
+
+use conversion_shim::sandbox::{Fault, Kind, Operation, Planted, Sandbox, TOKEN};
+use conversion_shim::side::Side;
+
+use crate::support::binary::Binary;
+use crate::support::caller::{Caller, plain};
+use crate::support::line::Line;
+use crate::support::{LEGACY, conversion, house, soon, vendor};
+
+/// The program before a vendor whose creates stop at a gate.
+async fn gated(flags: &[(&str, &str)]) -> (Sandbox, Planted, Binary) {
+    let sandbox = vendor().await;
+    let fault = Fault::new(Kind::Gate { applied: false }).on(Side::New, Operation::Create);
+    let gate = sandbox.faults().plant(fault);
+    let url = sandbox.base_url();
+    let config = format!("stage = \"sealed\"\n[upstream]\nlegacy.url = \"{url}\"\nnew.url = \"{url}\"\n");
+    let shim = Binary::serve(tempfile::tempdir().unwrap(), &config, flags).await;
+    (sandbox, gate, shim)
+}
+
+#[tokio::test]
+async fn sigterm_lets_what_is_in_flight_finish_and_refuses_the_rest() {
+    for signal in ["TERM", "INT"] {
+        let (sandbox, gate, mut shim) = gated(&[]).await;
+        let client = Caller::of(&format!("http://{}", shim.address));
+        let mut idle = Line::to(shim.address).await;
+        idle.say("GET /v2/profiles HTTP/1.1\r\nhost: shim\r\n\r\n").await;
+        idle.message().await;
+        let in_flight = tokio::spawn(async move { client.create("r").await });
+        soon(gate.reached(1)).await;
+        shim.signal(signal);
+        shim.line("\"message\":\"draining\"").await;
+        assert!(idle.is_cut().await, "an idle connection has nothing to wait for");
+        let refused = soon(tokio::net::TcpStream::connect(shim.address)).await;
+        assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        gate.open();
+        assert_eq!(soon(in_flight).await.unwrap().status, 200);
+        assert_eq!(shim.ended().await, Some(0));
+        assert_eq!(sandbox.books().applied(Side::New, Operation::Create), 1);
+        assert_eq!(shim.lines("\"target\":\"access\"", 2).await.len(), 2, "the log is whole");
+    }
+}
+
+#[tokio::test]
+async fn past_the_deadline_it_is_cut_off_and_told() {
+    let (_sandbox, gate, mut shim) = gated(&[("server.drain_deadline", "200ms")]).await;
+    let client = Caller::of(&format!("http://{}", shim.address));
+    let in_flight =
+        tokio::spawn(client.ask(reqwest::Method::POST, LEGACY).body(conversion("r").to_string()).send());
+    soon(gate.reached(1)).await;
+    shim.signal("TERM");
+    assert_eq!(shim.ended().await, Some(1));
+    assert!(soon(in_flight).await.unwrap().is_err());
+    let line = shim.line("the drain deadline has passed").await;
+    assert!(line.contains("\"level\":\"ERROR\"") && line.contains("\"connections_cut\":1"), "{line}");
+    assert!(line.contains("\"writes_cut\":1"), "{line}");
+}
+
+/// A write whose client has left has no connection to be counted by; the drain waits for it all the same.
+#[tokio::test]
+async fn a_write_that_begins_during_the_drain_and_loses_its_client_is_still_waited_for() {
+    let mut house = house("sealed", &[("server.drain_deadline", "2s")]).await;
+    let gate = house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }));
+    let (pieces, mut rest) = tokio::sync::mpsc::channel::<String>(1);
+    let whole = futures_util::stream::poll_fn(move |context| {
+        rest.poll_recv(context).map(|piece| piece.map(Ok::<_, std::io::Error>))
+    });
+    // HTTP/2, where a client that leaves is noticed while its answer is awaited.
+    let client = plain().http2_prior_knowledge().build().unwrap();
+    let request = client.post(format!("http://{}{LEGACY}", house.shim.address)).bearer_auth(TOKEN);
+    let leaving = tokio::spawn(request.body(reqwest::Body::wrap_stream(whole)).send());
+    for _ in 0..20 {
+        // More than the connection's window holds: it gets through only because the proxy is reading.
+        soon(pieces.send(" ".repeat(16 * 1024))).await.unwrap();
+    }
+    house.shim.stop();
+    while soon(tokio::net::TcpStream::connect(house.shim.address)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    soon(pieces.send(conversion("r").to_string())).await.unwrap();
+    drop(pieces);
+    soon(gate.reached(1)).await;
+    leaving.abort();
+    drop((leaving.await, client));
+    let drained = house.shim.drained().await;
+    assert_eq!((drained.connections_cut, drained.writes_cut), (0, 1), "told as cut off at the deadline");
+}
