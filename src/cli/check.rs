@@ -49,7 +49,7 @@ pub fn write_problems(problems: &[Problem], out: &mut impl Write) -> io::Result<
 }
 
 /// A control character in a value must neither break the columns nor reach the terminal.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().fold(String::new(), |mut line, char| {
         if char.is_control() {
             line.extend(char.escape_default())

@@ -1,7 +1,9 @@
 //! The command line: one file a command. The only room that writes to the terminal.
 
 pub mod check;
+mod ledger;
 mod serve;
+mod status;
 mod translate;
 
 use std::ffi::OsString;
@@ -23,14 +25,17 @@ pub const USAGE: u8 = 2;
 pub const CONFIG: u8 = 3;
 /// The input cannot be translated.
 pub const INPUT: u8 = 4;
+/// The ledger holds no claim for that reference.
+pub const ABSENT: u8 = 5;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0  all went well
-  1  something failed while running (a port in use, an unreadable file, work cut off at shutdown)
+  1  something failed while running (a port in use, an unreadable file, nobody to ask, work cut off at shutdown)
   2  the command line makes no sense
   3  the config was refused; every problem is listed and nothing was started
-  4  the input of `translate` cannot be translated";
+  4  the input of `translate` cannot be translated
+  5  `ledger show`: the ledger was asked and holds no claim for that ref_id";
 
 const ABOUT: &str = "\
 Keeps Stablecoin Conversion API clients working, unchanged, on the Orchestrations API.
@@ -54,6 +59,12 @@ enum Command {
     /// Check a config and print every value with where it came from
     #[command(after_help = EXIT_CODES)]
     Check(ConfigArgs),
+    /// Ask a running proxy for its stage, modes, ledger, config and reloads
+    #[command(after_help = EXIT_CODES)]
+    Status(status::StatusArgs),
+    /// Look into the ledger of claims, also beside a running proxy
+    #[command(after_help = EXIT_CODES)]
+    Ledger(ledger::LedgerArgs),
     /// Show what a legacy request becomes, or an orchestration to a legacy client
     #[command(long_about = translate::ABOUT, after_help = EXIT_CODES)]
     Translate(translate::TranslateArgs),
@@ -115,9 +126,25 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check(arguments) => check::run(arguments.into_sources(false)),
+        Command::Status(arguments) => status::run(arguments),
+        Command::Ledger(arguments) => ledger::run(arguments),
         Command::Translate(arguments) => translate::run(&arguments),
     }
     .into()
+}
+
+/// Runs a command that does one thing and waits for it.
+fn block_on<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, E>
+where
+    E: From<std::io::Error>,
+{
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+/// A label and a text a line, in two columns. Control characters stay out of the terminal.
+fn table(rows: &[(&str, String)]) -> String {
+    let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
+    rows.iter().map(|(label, text)| format!("{label:width$}  {}\n", check::one_line(text))).collect()
 }
 
 /// Writes lines to standard output. A reader that has left is no error worth a word.

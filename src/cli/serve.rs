@@ -1,6 +1,7 @@
 //! `serve`: puts the rooms together, runs them until a signal, and says how it ended.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -10,10 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{FAILED, OK, ServeArgs, USAGE, check, complain};
 use crate::config::load::{Flag, Loaded, Sources, load};
 use crate::config::reload::{self, Handle};
-use crate::config::{Config, Problem};
+use crate::config::{Config, Modes, Problem};
 use crate::cutover::history;
 use crate::proxy::App;
 use crate::sandbox::{self, Sandbox};
+use crate::server::admin::{self, view::View};
 use crate::server::tls::Certificates;
 use crate::server::{self, Drained};
 use crate::telemetry;
@@ -90,6 +92,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Draine
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let upstream = Client::new(&config.upstream)?;
     let ledger = history::open(&config).await.map_err(|error| format!("ledger: {error}"))?;
+    let admin = admin_listener(&config).await?;
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|error| format!("listen {}: {error}", config.listen))?;
     let shutdown = terminated()?;
@@ -100,25 +103,54 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Draine
     if !refused.is_empty() {
         return Err(told(&refused).into());
     }
+    tell_modes(&config);
     let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, consult);
+    let reloads = handle.reloads();
     let watching = tokio::spawn(watcher.run());
     let renewing = certificates.clone().map(|certificates| tokio::spawn(renew(certificates, handle)));
     let address = listener.local_addr()?;
     if sandbox {
         // To standard error, so that standard output holds log lines and nothing else.
-        complain(&requests_to_try(&config, address));
+        let admin = admin.as_ref().and_then(|admin| admin.local_addr().ok());
+        complain(&requests_to_try(&config, address, admin));
     }
     tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
     let probing = ledger.clone().map(|ledger| tokio::spawn(history::keep_probing(ledger)));
     let app = Arc::new(App::new(current, upstream, ledger));
+    let view = Arc::new(View::new(app.clone(), reloads));
+    // Before the first client and until after the last one, so that the drain can be watched.
+    let administering = admin.map(|listener| tokio::spawn(admin::serve(listener, view.clone())));
+    let shutdown = async move {
+        shutdown.await;
+        view.drain_begins();
+    };
     let drained = server::serve(listener, app, certificates, shutdown).await;
     let background = [
         Some(watching.abort_handle()),
         renewing.map(|task| task.abort_handle()),
         probing.map(|task| task.abort_handle()),
+        administering.map(|task| task.abort_handle()),
     ];
     background.into_iter().flatten().for_each(|task| task.abort());
     Ok(drained)
+}
+
+/// The port for operators; `None` when it is off.
+async fn admin_listener(config: &Config) -> Result<Option<TcpListener>, Failed> {
+    let Some(listen) = config.admin.listen else { return Ok(None) };
+    let listener = TcpListener::bind(listen).await.map_err(|error| {
+        format!("admin.listen {listen}: {error}; name another port there, or \"\" to do without")
+    })?;
+    let address = listener.local_addr()?;
+    tracing::info!(target: "server", %address, "admin listener ready");
+    Ok(Some(listener))
+}
+
+/// The modes that the process begins with; every later change is told by the reload.
+fn tell_modes(config: &Config) {
+    let Modes { create, get, list, cancel } = config.modes;
+    let (stage, hash) = (config.stage, &config.hash);
+    tracing::info!(target: "config", %stage, %create, %get, %list, %cancel, hash, "modes in force");
 }
 
 /// Reads the certificates again whenever their files change.
@@ -147,7 +179,7 @@ fn terminated() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Lines to paste into another terminal.
-fn requests_to_try(config: &Config, address: std::net::SocketAddr) -> String {
+fn requests_to_try(config: &Config, address: SocketAddr, admin: Option<SocketAddr>) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let legacy = format!("{scheme}://{address}{}/conversion/stablecoins", config.base_path);
     let token = format!("-H 'Authorization: Bearer {}'", sandbox::TOKEN);
@@ -156,6 +188,9 @@ fn requests_to_try(config: &Config, address: std::net::SocketAddr) -> String {
         r#"{{"ref_id":"usd-pyusd-a3b1c2d4","profile_id":"{profile}","amount":"100","source_asset":"USD","target_asset":"PYUSD"}}"#
     );
     let vendor = &config.upstream.new;
+    let status = admin.map_or_else(String::new, |admin| {
+        format!("# what the operator sees\nconversion-shim status --admin {admin}\n\n")
+    });
     format!(
         "The proxy is at {scheme}://{address}{base}, an embedded stand-in for the vendor at {vendor}.
 Requests of the old API to try, each answered from the new one; paste them into another terminal:
@@ -175,7 +210,7 @@ curl {token} '{vendor}/orchestration/orchestrations?ref_id=usd-pyusd-a3b1c2d4'
 # any other path goes through untouched
 curl {token} {scheme}://{address}{base}/profiles
 
-",
+{status}",
         base = config.base_path,
         settle = config.sandbox.settle_after,
     )

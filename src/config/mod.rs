@@ -13,6 +13,7 @@ mod known;
 mod modes;
 mod problem;
 mod refusals;
+mod reloads;
 mod secret;
 mod sections;
 mod settings;
@@ -25,6 +26,7 @@ use std::net::SocketAddr;
 pub use self::check::explain;
 pub use self::modes::{Mode, Modes, ROUTES, Stage, UnknownName};
 pub use self::problem::Problem;
+pub use self::reloads::{Refused, Reloads};
 pub use self::secret::Secret;
 pub use self::settings::{
     Admin, Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload, Sandbox,

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::load::{Loaded, Sources, load};
 use super::modes::ROUTES;
+use super::reloads::Reloads;
 use super::{Config, Problem, fixed};
 
 /// What one look came to.
@@ -54,6 +55,7 @@ pub struct Watcher {
     others: Vec<Other>,
     asked: mpsc::Receiver<Asked>,
     outcomes: watch::Sender<Outcome>,
+    reloads: watch::Sender<Reloads>,
     files: watch::Sender<u64>,
 }
 
@@ -85,6 +87,7 @@ enum Look {
 pub struct Handle {
     ask: mpsc::Sender<Asked>,
     outcomes: watch::Receiver<Outcome>,
+    reloads: watch::Receiver<Reloads>,
     files: watch::Receiver<u64>,
 }
 
@@ -103,6 +106,12 @@ impl Handle {
     #[must_use]
     pub fn outcomes(&self) -> watch::Receiver<Outcome> {
         self.outcomes.clone()
+    }
+
+    /// What all looks together came to; nothing is lost on a slow observer.
+    #[must_use]
+    pub fn reloads(&self) -> watch::Receiver<Reloads> {
+        self.reloads.clone()
     }
 
     /// Counts up whenever one of the further files has another content than before. The first look counts too: the file
@@ -131,6 +140,7 @@ pub fn watcher(
 ) -> (Watcher, Handle) {
     let (ask, asked) = mpsc::channel(1);
     let (outcomes, outcomes_seen) = watch::channel(Outcome::Unchanged);
+    let (reloads, reloads_seen) = watch::channel(Reloads::new());
     let (changed, changed_seen) = watch::channel(0);
     let watcher = Watcher {
         sources,
@@ -143,9 +153,10 @@ pub fn watcher(
         others: files.into_iter().map(|path| Other { path, seen: None, unreadable: false }).collect(),
         asked,
         outcomes,
+        reloads,
         files: changed,
     };
-    (watcher, Handle { ask, outcomes: outcomes_seen, files: changed_seen })
+    (watcher, Handle { ask, outcomes: outcomes_seen, reloads: reloads_seen, files: changed_seen })
 }
 
 impl Watcher {
@@ -176,8 +187,22 @@ impl Watcher {
             self.files.send_modify(|count| *count += 1);
         }
         let outcome = self.look_at_config(how).await;
+        self.remember(&outcome);
         self.outcomes.send_replace(outcome.clone());
         outcome
+    }
+
+    fn remember(&self, outcome: &Outcome) {
+        self.reloads.send_modify(|reloads| match outcome {
+            Outcome::Unchanged => reloads.settled(false),
+            Outcome::Accepted { .. } => reloads.settled(true),
+            Outcome::Refused(problems) => reloads.refused(problems.clone()),
+            Outcome::Unreadable => {
+                let file = self.sources.file.as_deref().unwrap_or_else(|| std::path::Path::new(""));
+                let source = format!("file {}", file.display());
+                reloads.refused(vec![Problem::new("", "the file cannot be read", source)]);
+            }
+        });
     }
 
     async fn look_at_config(&mut self, how: Look) -> Outcome {

@@ -4,11 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{sleep, timeout};
+
 use crate::config::reload::Consult;
-use crate::config::{Config, Mode, Problem};
+use crate::config::{self, Config, Mode, Problem};
 use crate::ledger::{Ledger, OpenError, Settings};
 
-const PROBE_EVERY: Duration = Duration::from_secs(1);
+const PROBE_WHILE_DOWN: Duration = Duration::from_secs(1);
+const PROBE_WHILE_READY: Duration = Duration::from_secs(5);
 
 /// Opens the config's ledger, if it has one.
 ///
@@ -24,12 +27,13 @@ pub async fn open(config: &Config) -> Result<Option<Ledger>, OpenError> {
         }
         return Ok(None);
     };
-    let settings = Settings {
-        timeout: settings.timeout,
-        pool_max: settings.pool_max,
-        ..Settings::new(settings.url.reveal())
-    };
-    Ledger::open(&settings).await.map(Some)
+    Ledger::open(&settings_of(settings)).await.map(Some)
+}
+
+/// How to open the ledger that a config names.
+#[must_use]
+pub fn settings_of(ledger: &config::Ledger) -> Settings {
+    Settings { timeout: ledger.timeout, pool_max: ledger.pool_max, ..Settings::new(ledger.url.reveal()) }
 }
 
 /// Asked at the start and before every reload: readers that would not see what was made on the new API are refused.
@@ -50,11 +54,17 @@ pub fn consult(ledger: Option<Ledger>) -> Consult {
     })
 }
 
-/// While the ledger is down, tries it every second, so that readiness returns without a client's help. Never ends.
+/// Tries the ledger without a client's help: every second while it is down, so that readiness returns, and every few seconds
+/// while it is ready, so that a replica without creates does not call itself ready for long when it is not. Never ends.
 pub async fn keep_probing(ledger: Ledger) {
     let mut health = ledger.watch_health();
-    while health.wait_for(|health| !health.is_ready()).await.is_ok() {
-        tokio::time::sleep(PROBE_EVERY).await;
+    loop {
+        let down = async { health.wait_for(|health| !health.is_ready()).await.map(drop) };
+        match timeout(PROBE_WHILE_READY, down).await {
+            Ok(Ok(())) => sleep(PROBE_WHILE_DOWN).await,
+            Ok(Err(_)) => return,
+            Err(_) => {}
+        }
         // The health itself tells how it went.
         let _ = ledger.probe().await;
     }

@@ -1,6 +1,7 @@
 //! The server's whole life: accept, serve, drain. It owns both ends: `serve` takes a listener and a signal, and returns what
 //! became of the connections.
 
+pub mod admin;
 mod edge;
 mod quiet;
 pub mod tls;

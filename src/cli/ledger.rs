@@ -1,0 +1,195 @@
+//! `ledger`: what the ledger remembers, for operators. Reads beside a running proxy, takes no lock, changes nothing.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{ABSENT, ConfigArgs, EXIT_CODES, FAILED, OK, USAGE, block_on, check, complain, print, table};
+use crate::config::load::load;
+use crate::config::{self, Problem};
+use crate::cutover::history;
+use crate::ledger::{Claim, Key, LedgerError, OpenError, Reader, Settings, State, Stats};
+
+/// Counting reads the whole table, which may take longer than a create would wait.
+const STATS_TIMEOUT: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Args)]
+pub(super) struct LedgerArgs {
+    #[command(subcommand)]
+    question: Question,
+}
+
+#[derive(Debug, Subcommand)]
+enum Question {
+    /// Show which side a client's reference belongs to, and what is known about it
+    #[command(after_help = EXIT_CODES)]
+    Show {
+        /// The client's reference; write `--` before one that begins with a dash
+        ref_id: String,
+        /// Whose reference it is, instead of the config's ledger.tenant
+        #[arg(long)]
+        tenant: Option<String>,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Count the claims by side and state; reads the whole table
+    #[command(after_help = EXIT_CODES)]
+    Stats {
+        #[command(flatten)]
+        shape: Shape,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Shape {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(arguments: LedgerArgs) -> u8 {
+    match arguments.question {
+        Question::Show { ref_id, tenant, shape } => show(&ref_id, tenant, shape),
+        Question::Stats { shape } => stats(shape),
+    }
+}
+
+fn show(ref_id: &str, tenant: Option<String>, shape: Shape) -> u8 {
+    let ledger = match configured(shape.config) {
+        Ok(ledger) => ledger,
+        Err(problems) => return check::refused(&problems),
+    };
+    let tenant = tenant.unwrap_or_else(|| ledger.tenant.clone());
+    let key = match Key::new(&tenant, ref_id) {
+        Ok(key) => key,
+        Err(error) => {
+            complain(&format!("conversion-shim: no claim can have this key: {error}\n"));
+            return USAGE;
+        }
+    };
+    let looked = block_on(async {
+        let reader = Reader::open(&history::settings_of(&ledger)).await?;
+        Ok(reader.look(key).await?)
+    });
+    answer(looked, |claim: Option<Claim>| {
+        let text = match &claim {
+            _ if shape.json => line(&claim_json(key, claim.as_ref())),
+            Some(claim) => table(&claim_rows(key, claim)),
+            None => table(&[("no claim", format!("for ref_id {ref_id} of tenant {tenant}"))]),
+        };
+        (text, if claim.is_some() { OK } else { ABSENT })
+    })
+}
+
+fn stats(shape: Shape) -> u8 {
+    let ledger = match configured(shape.config) {
+        Ok(ledger) => ledger,
+        Err(problems) => return check::refused(&problems),
+    };
+    let settings = history::settings_of(&ledger);
+    let settings = Settings { timeout: settings.timeout.max(STATS_TIMEOUT), ..settings };
+    let counted = block_on(async { Ok(Reader::open(&settings).await?.stats().await?) });
+    answer(counted, |stats: Stats| {
+        (if shape.json { line(&stats_json(&stats)) } else { table(&stats_rows(&stats)) }, OK)
+    })
+}
+
+/// The ledger that the config names, or why there is none to ask.
+fn configured(arguments: ConfigArgs) -> Result<config::Ledger, Vec<Problem>> {
+    let loaded = load(&arguments.into_sources(false))?;
+    loaded.config.ledger.clone().ok_or_else(|| {
+        let row = config::explain(&loaded).into_iter().find(|row| row.key == "ledger.url");
+        let source = row.map(|row| row.source).unwrap_or_default();
+        vec![Problem::new("ledger.url", "is not set, so there is no ledger to ask", source)]
+    })
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Unread {
+    #[error("the runtime cannot start: {0}")]
+    Runtime(#[from] std::io::Error),
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    #[error(transparent)]
+    Ask(#[from] LedgerError),
+}
+
+fn answer<T>(read: Result<T, Unread>, tell: impl FnOnce(T) -> (String, u8)) -> u8 {
+    match read {
+        Ok(read) => {
+            let (text, code) = tell(read);
+            print(&text);
+            code
+        }
+        Err(error) => {
+            complain(&format!("conversion-shim: {error}\n"));
+            FAILED
+        }
+    }
+}
+
+fn line(json: &Value) -> String {
+    format!("{json}\n")
+}
+
+fn claim_json(key: Key<'_>, claim: Option<&Claim>) -> Value {
+    let claim = claim.map(|claim| {
+        json!({
+            "side": claim.side.as_str(),
+            "state": claim.state.as_str(),
+            "record_id": claim.record_id,
+            "fingerprint": claim.fingerprint.to_string(),
+            "created_at": claim.created_at.to_string(),
+            "updated_at": claim.updated_at.to_string(),
+        })
+    });
+    json!({ "tenant": key.tenant(), "ref_id": key.ref_id(), "claim": claim })
+}
+
+fn claim_rows(key: Key<'_>, claim: &Claim) -> Vec<(&'static str, String)> {
+    let meaning = match claim.state {
+        State::Claimed => "the other side is still to be looked at before anything is sent",
+        State::Fenced => "settled for good",
+    };
+    vec![
+        ("ref_id", key.ref_id().into()),
+        ("tenant", key.tenant().into()),
+        ("side", claim.side.to_string()),
+        ("state", format!("{}: {meaning}", claim.state.as_str())),
+        ("record id", claim.record_id.clone().unwrap_or_else(|| "not known".into())),
+        ("fingerprint", claim.fingerprint.to_string()),
+        ("created", claim.created_at.to_string()),
+        ("changed", claim.updated_at.to_string()),
+    ]
+}
+
+fn stats_json(stats: &Stats) -> Value {
+    let counts = stats.counts.iter().map(
+        |count| json!({ "side": count.side.as_str(), "state": count.state.as_str(), "claims": count.claims }),
+    );
+    json!({
+        "counts": counts.collect::<Vec<_>>(),
+        "first": stats.first.map(|at| at.to_string()),
+        "last": stats.last.map(|at| at.to_string()),
+        "new_since": stats.new_since.map(|at| at.to_string()),
+    })
+}
+
+fn stats_rows(stats: &Stats) -> Vec<(&'static str, String)> {
+    let time = |at: Option<Timestamp>| at.map_or_else(|| "none".into(), |at| at.to_string());
+    let total: u64 = stats.counts.iter().map(|count| count.claims).sum();
+    let mark = stats.new_since.map_or_else(|| "no create yet".into(), |at| format!("creates since {at}"));
+    let mut rows = vec![("claims", total.to_string())];
+    rows.extend(
+        stats
+            .counts
+            .iter()
+            .map(|count| ("", format!("{} on {}, {}", count.claims, count.side, count.state.as_str()))),
+    );
+    rows.extend([("first", time(stats.first)), ("last", time(stats.last)), ("new API", mark)]);
+    rows
+}

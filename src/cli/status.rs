@@ -1,0 +1,191 @@
+//! `status`: asks a running proxy's admin listener and tells the answer to people.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::{ConfigArgs, FAILED, OK, block_on, check, complain, print, table};
+use crate::body;
+use crate::config::load::load;
+use crate::config::{Problem, explain};
+use crate::server::admin::documents::{Ledger, Refused, Status};
+
+/// Longest wait for the answer; the ledger's timeout is part of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest answer that is read, in bytes.
+const ANSWER_MAX: usize = 1 << 20;
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Where the admin listener is, instead of the config's admin.listen
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["config", "listen", "stage", "set"])]
+    admin: Option<SocketAddr>,
+    /// Print the answer as it came
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+pub(super) fn run(arguments: StatusArgs) -> u8 {
+    let address = match arguments.admin {
+        Some(address) => address,
+        None => match configured(arguments.config) {
+            Ok(address) => address,
+            Err(problems) => {
+                let code = check::refused(&problems);
+                complain(
+                    "To ask a running proxy all the same: conversion-shim status --admin ADDRESS:PORT\n",
+                );
+                return code;
+            }
+        },
+    };
+    match block_on(ask(address)).and_then(|answer| told(&answer, arguments.json)) {
+        Ok(text) => {
+            print(&text);
+            OK
+        }
+        Err(why) => {
+            complain(&format!("conversion-shim: no status from {address}: {why}\n"));
+            FAILED
+        }
+    }
+}
+
+/// The address that the config gives to the admin listener.
+fn configured(arguments: ConfigArgs) -> Result<SocketAddr, Vec<Problem>> {
+    let loaded = load(&arguments.into_sources(false))?;
+    let refuse = |message: &str| {
+        let source = explain(&loaded).into_iter().find(|row| row.key == "admin.listen");
+        let source = source.map(|row| row.source).unwrap_or_default();
+        vec![Problem::new("admin.listen", message, source)]
+    };
+    let mut address = loaded.config.admin.listen.ok_or_else(|| refuse("is off, so nobody can be asked"))?;
+    if address.port() == 0 {
+        return Err(refuse("is any free port; the proxy's log says which"));
+    }
+    // "All interfaces" is where to listen, not where to connect to.
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    Ok(address)
+}
+
+/// Why there is no status to tell.
+#[derive(Debug, thiserror::Error)]
+enum NoStatus {
+    #[error("the runtime cannot start: {0}")]
+    Runtime(#[from] std::io::Error),
+    #[error("{0}; does the proxy run on this machine, with admin.listen there?")]
+    Unreachable(std::io::Error),
+    #[error("no answer within {} s", PATIENCE.as_secs())]
+    Late,
+    #[error("what answers there is no admin listener of this program: {0}")]
+    Foreign(Box<dyn std::error::Error>),
+}
+
+impl NoStatus {
+    fn foreign(why: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self::Foreign(why.into())
+    }
+}
+
+/// One plain request over one connection of its own: no proxy, no redirect, no second try.
+async fn ask(address: SocketAddr) -> Result<Bytes, NoStatus> {
+    timeout(PATIENCE, exchange(address)).await.unwrap_or(Err(NoStatus::Late))
+}
+
+async fn exchange(address: SocketAddr) -> Result<Bytes, NoStatus> {
+    let stream = TcpStream::connect(address).await.map_err(NoStatus::Unreachable)?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(NoStatus::foreign)?;
+    tokio::spawn(connection);
+    let request = Request::get("/status").header(header::HOST, address.to_string());
+    let request = request.body(Empty::<Bytes>::new()).map_err(NoStatus::foreign)?;
+    let answer = sender.send_request(request).await.map_err(NoStatus::foreign)?;
+    if answer.status() != StatusCode::OK {
+        return Err(NoStatus::foreign(answer.status().to_string()));
+    }
+    body::collect(answer.into_body(), ANSWER_MAX).await.map_err(NoStatus::foreign)
+}
+
+fn told(answer: &[u8], json: bool) -> Result<String, NoStatus> {
+    let status: Status = serde_json::from_slice(answer).map_err(NoStatus::foreign)?;
+    if json {
+        return Ok(String::from_utf8_lossy(answer).into_owned() + "\n");
+    }
+    Ok(table(&rows(&status)))
+}
+
+fn rows(status: &Status) -> Vec<(&'static str, String)> {
+    let modes = &status.modes;
+    let mut rows = vec![
+        ("stage", status.stage.clone()),
+        (
+            "modes",
+            format!(
+                "create {}, get {}, list {}, cancel {}",
+                modes.create, modes.get, modes.list, modes.cancel
+            ),
+        ),
+        (
+            "canary",
+            format!("{}%, and {} listed profiles", status.canary.percent, status.canary.profiles_listed),
+        ),
+    ];
+    rows.extend(readiness(status));
+    rows.extend(status.ledger.as_ref().map_or_else(|| vec![("ledger", "none".into())], ledger));
+    rows.push(("config", format!("{}, in force since {}", status.config.hash, status.config.loaded_at)));
+    let accepted = status.config.reload_accepted_at.as_ref();
+    rows.push((
+        "last reload",
+        accepted.map_or_else(|| "none accepted since the start".into(), |at| format!("accepted {at}")),
+    ));
+    rows.extend(status.config.reload_refused.iter().flat_map(refused));
+    rows.push(("replicas", status.replicas.to_string()));
+    rows.push(("in flight", format!("{} writes that outlive their client", status.detached_writes)));
+    rows.push(("running", format!("version {}, for {} s", status.version, status.uptime_seconds)));
+    rows
+}
+
+fn readiness(status: &Status) -> Vec<(&'static str, String)> {
+    if status.readiness.ready {
+        return vec![("ready", "yes".into())];
+    }
+    let reasons = status.readiness.reasons.iter();
+    reasons
+        .map(|reason| ("ready", format!("no, {} since {}: {}", reason.what, reason.since, reason.why)))
+        .collect()
+}
+
+fn ledger(ledger: &Ledger) -> Vec<(&'static str, String)> {
+    let down = ledger.down_since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
+    let why = ledger.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
+    let state = format!("{}, {}{down}{why}; tenant {}", ledger.kind, ledger.health, ledger.tenant);
+    let mark = match (&ledger.new_since, ledger.created_on_new) {
+        (Some(since), _) => format!("creates since {since}"),
+        (None, Some(false)) => "no create yet".into(),
+        (None, _) => "not known: the ledger could not be asked".into(),
+    };
+    vec![("ledger", state), ("new API", mark)]
+}
+
+fn refused(refused: &Refused) -> Vec<(&'static str, String)> {
+    let now =
+        if refused.standing { "still refused: what is configured is not in force" } else { "settled since" };
+    let mut rows = vec![("refused", format!("{}, {now}", refused.at))];
+    rows.extend(refused.problems.iter().map(|problem| ("", format!("- {problem}"))));
+    let more = refused.problems_total.saturating_sub(refused.problems.len());
+    rows.extend((more > 0).then(|| ("", format!("- and {more} more"))));
+    rows
+}

@@ -1,0 +1,150 @@
+//! What the admin listener answers, field by field; the command `status` reads the same types. Times are RFC 3339 in UTC. What
+//! is not known is left out, never guessed.
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+/// `/livez`
+#[derive(Debug, Serialize)]
+pub struct Live {
+    /// True: the process answers.
+    pub live: bool,
+}
+
+/// `/readyz`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Readiness {
+    /// Whether clients should be sent here.
+    pub ready: bool,
+    /// Why not; empty when ready.
+    pub reasons: Vec<Reason>,
+}
+
+/// One reason why clients should not be sent here.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reason {
+    /// `ledger` or `draining`.
+    pub what: String,
+    /// Since when.
+    pub since: String,
+    /// In words.
+    pub why: String,
+}
+
+/// `/status`
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// How long the process has been running, in seconds.
+    pub uptime_seconds: u64,
+    /// As `/readyz` says.
+    pub readiness: Readiness,
+    /// How far the cutover is.
+    pub stage: String,
+    /// The mode of every route; what counts when it differs from the stage's.
+    pub modes: Modes,
+    /// Who creates on the new API while create is in mode canary.
+    pub canary: Canary,
+    /// How many processes share the ledger.
+    pub replicas: u32,
+    /// Writes under way that would go on if their client left.
+    pub detached_writes: usize,
+    /// Which config is in force, and since when.
+    pub config: Config,
+    /// Absent when none is configured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<Ledger>,
+}
+
+/// The mode of every route.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Modes {
+    /// Of create.
+    pub create: String,
+    /// Of get.
+    pub get: String,
+    /// Of list.
+    pub list: String,
+    /// Of cancel.
+    pub cancel: String,
+}
+
+/// The canary, without the profiles' ids: there may be thousands, and `check` prints them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Canary {
+    /// Share of the profiles that are not listed, 0 to 100.
+    pub percent: u8,
+    /// How many profiles are listed.
+    pub profiles_listed: usize,
+}
+
+/// Which config is in force, and what became of the last reloads.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Config {
+    /// Twelve hex digits; equal on replicas that run the same config.
+    pub hash: String,
+    /// When it was read: at the start or by a reload.
+    pub loaded_at: String,
+    /// When a reload was last accepted; absent: never since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_accepted_at: Option<String>,
+    /// The last refusal; absent: none since the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reload_refused: Option<Refused>,
+}
+
+/// A config that was refused while another one stayed in force.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refused {
+    /// When.
+    pub at: String,
+    /// Whether what is configured still is not what is running.
+    pub standing: bool,
+    /// Why; the first of them when there are very many.
+    pub problems: Vec<String>,
+    /// How many there are.
+    pub problems_total: usize,
+}
+
+/// The ledger, as its last calls found it.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ledger {
+    /// `sqlite` or `postgres`.
+    pub kind: String,
+    /// Whose references it keeps.
+    pub tenant: String,
+    /// `ready` or `down`.
+    pub health: String,
+    /// Since when it is down; absent while it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub down_since: Option<String>,
+    /// Why it is down; absent while it is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+    /// Whether a create ever went, or may have gone, to the new API; absent when the ledger could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_on_new: Option<bool>,
+    /// The high-water mark: when the first one did. Absent when none did, or when the ledger could not be asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_since: Option<String>,
+}
+
+/// A problem document (RFC 9457).
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'static str,
+}
+
+impl Problem {
+    /// A problem that is no more special than its status.
+    #[must_use]
+    pub fn about_blank(status: StatusCode, detail: &'static str) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error");
+        Self { kind: "about:blank", title, status: status.as_u16(), detail }
+    }
+}

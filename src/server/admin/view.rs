@@ -1,0 +1,138 @@
+//! What the process knows of itself, gathered when somebody asks. Changes nothing but the one fact that the drain has begun.
+
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use super::documents::{self, Readiness, Reason, Status};
+use crate::config::{self, Config, LedgerKind, Reloads};
+use crate::ledger::{Health, Ledger};
+use crate::proxy::App;
+
+/// The problems of a refused config that are shown; a file of nonsense may have thousands.
+const PROBLEMS_SHOWN: usize = 20;
+
+/// Where the answers come from.
+pub struct View {
+    app: Arc<App>,
+    reloads: watch::Receiver<Reloads>,
+    started: Instant,
+    draining: OnceLock<Timestamp>,
+    /// The high-water mark never changes once it is there: it is asked for until then, by one caller at a time.
+    new_since: Mutex<Option<Timestamp>>,
+}
+
+impl View {
+    /// A view of `app`; the uptime counts from here.
+    #[must_use]
+    pub fn new(app: Arc<App>, reloads: watch::Receiver<Reloads>) -> Self {
+        let (draining, new_since) = (OnceLock::new(), Mutex::new(None));
+        Self { app, reloads, started: Instant::now(), draining, new_since }
+    }
+
+    /// From now on clients should go elsewhere.
+    pub fn drain_begins(&self) {
+        self.draining.get_or_init(Timestamp::now);
+    }
+
+    /// Whether clients should be sent here, and why not.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let reason = |what: &str, since: &Timestamp, why: String| Reason {
+            what: what.into(),
+            since: since.to_string(),
+            why,
+        };
+        let draining =
+            self.draining.get().map(|since| reason("draining", since, "the process is ending".into()));
+        let ledger = match self.app.shared.ledger.as_ref().map(Ledger::health) {
+            Some(Health::Down { since, why }) => Some(reason("ledger", &since, why.to_string())),
+            Some(Health::Ready) | None => None,
+        };
+        let reasons: Vec<_> = draining.into_iter().chain(ledger).collect();
+        Readiness { ready: reasons.is_empty(), reasons }
+    }
+
+    /// Everything at once. Waits for the ledger no longer than one call to it may take.
+    pub async fn status(&self) -> Status {
+        let config = self.app.config.load_full();
+        let ledger = match (&config.ledger, &self.app.shared.ledger) {
+            (Some(settings), Some(ledger)) => Some(self.ledger(settings, ledger).await),
+            _ => None,
+        };
+        let modes = config.modes;
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            readiness: self.readiness(),
+            stage: config.stage.to_string(),
+            modes: documents::Modes {
+                create: modes.create.to_string(),
+                get: modes.get.to_string(),
+                list: modes.list.to_string(),
+                cancel: modes.cancel.to_string(),
+            },
+            canary: documents::Canary {
+                percent: config.canary.percent,
+                profiles_listed: config.canary.profiles.len(),
+            },
+            replicas: config.replicas,
+            detached_writes: self.app.shared.detached.len(),
+            config: self.config(&config),
+            ledger,
+        }
+    }
+
+    fn config(&self, config: &Config) -> documents::Config {
+        let reloads = self.reloads.borrow();
+        let refused = reloads.refused.as_ref().map(|refused| documents::Refused {
+            at: refused.at.to_string(),
+            standing: refused.standing,
+            problems: refused.problems.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect(),
+            problems_total: refused.problems.len(),
+        });
+        documents::Config {
+            hash: config.hash.clone(),
+            loaded_at: reloads.loaded_at.to_string(),
+            reload_accepted_at: reloads.accepted_at.as_ref().map(ToString::to_string),
+            reload_refused: refused,
+        }
+    }
+
+    async fn ledger(&self, settings: &config::Ledger, ledger: &Ledger) -> documents::Ledger {
+        let new_since = self.new_since(ledger).await;
+        // After the question, which may itself have found the ledger down.
+        let (health, down_since, why) = match ledger.health() {
+            Health::Ready => ("ready", None, None),
+            Health::Down { since, why } => ("down", Some(since.to_string()), Some(why.to_string())),
+        };
+        let kind = match settings.kind {
+            LedgerKind::Sqlite => "sqlite",
+            LedgerKind::Postgres => "postgres",
+        };
+        documents::Ledger {
+            kind: kind.into(),
+            tenant: settings.tenant.clone(),
+            health: health.into(),
+            down_since,
+            why,
+            created_on_new: new_since.map(|since| since.is_some()),
+            new_since: new_since.flatten().map(|since| since.to_string()),
+        }
+    }
+
+    /// The high-water mark; outer `None` when the ledger cannot say.
+    async fn new_since(&self, ledger: &Ledger) -> Option<Option<Timestamp>> {
+        let mut known = self.new_since.lock().await;
+        if known.is_none() {
+            // One that is down would take its whole timeout to say nothing.
+            if !ledger.health().is_ready() {
+                return None;
+            }
+            *known = ledger.new_since().await.ok()?;
+        }
+        Some(*known)
+    }
+}

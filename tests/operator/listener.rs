@@ -1,0 +1,126 @@
+//! The admin listener beside the public one: they never meet, and a port that cannot be had is said clearly.
+
+use std::net::TcpListener;
+
+use reqwest::{Method, StatusCode};
+
+use crate::process::{Config, Shim, read_all, run, run_with};
+use crate::{call, get, vendor};
+
+#[tokio::test]
+async fn admin_paths_on_the_public_port_go_upstream_like_any_path() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    for path in ["/livez", "/readyz", "/status"] {
+        let (direct, from_vendor) = get(vendor.base_url().replace("/v2", path)).await;
+        let (code, through) = get(shim.public(path)).await;
+        assert_eq!((code, &through), (direct, &from_vendor), "{path}");
+        let seen = vendor.books().requests().iter().filter(|seen| seen.path_and_query == path).count();
+        assert_eq!(seen, 2, "{path}: once directly, once through the proxy");
+    }
+}
+
+#[tokio::test]
+async fn the_admin_port_knows_its_own_paths_only_and_changes_nothing() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    let arrived = vendor.books().requests().len();
+    for path in ["/", "/v2/conversion/stablecoins", "/v2/profiles", "/livez/", "//status", "/metrics"] {
+        for method in [Method::GET, Method::POST] {
+            let (code, problem) = call(method, shim.admin(path)).await;
+            assert_eq!((code, &problem["status"]), (StatusCode::NOT_FOUND, &404.into()), "{path}");
+        }
+    }
+    for path in ["/livez", "/readyz", "/status"] {
+        for method in [Method::POST, Method::DELETE, Method::PUT] {
+            assert_eq!(call(method, shim.admin(path)).await.0, StatusCode::METHOD_NOT_ALLOWED);
+        }
+        assert_eq!(call(Method::GET, shim.admin(path)).await.0, StatusCode::OK);
+        let head = reqwest::Client::new().head(shim.admin(path)).send().await.unwrap();
+        assert_eq!((head.status(), head.text().await.unwrap().as_str()), (StatusCode::OK, ""));
+    }
+    let refusal = reqwest::get(shim.admin("/nothing")).await.unwrap();
+    assert_eq!(refusal.headers()["content-type"], "application/problem+json");
+    assert_eq!(vendor.books().requests().len(), arrived, "nothing of it went upstream");
+}
+
+#[tokio::test]
+async fn it_can_be_off() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write_only("admin.listen = \"\"\n");
+    let shim = Shim::start(&config).await;
+    assert!(!shim.has_admin());
+    let asked = run_with(&config.path(), &["status"]).await;
+    assert_eq!(asked.code, Some(3), "{asked:?}");
+    assert!(asked.err.contains("admin.listen") && asked.err.contains("off"), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_stops_the_start_and_is_named() {
+    let vendor = vendor().await;
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = Config::new(&vendor);
+    config.write_only(&format!("admin.listen = \"{address}\"\n"));
+    let ran = run_with(&config.path(), &["serve"]).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains(&format!("admin.listen {address}")) && ran.err.contains("in use"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn the_command_says_clearly_that_it_got_no_status() {
+    let vendor = vendor().await;
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let ran = run(&["status", "--admin", &closed]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""));
+    assert!(ran.err.contains(&closed) && ran.err.contains("does the proxy run"), "{ran:?}");
+
+    let foreign = run(&["status", "--admin", &vendor.addr().to_string()]).await;
+    assert_eq!((foreign.code, foreign.out.as_str()), (Some(1), ""));
+    assert!(foreign.err.contains("no admin listener"), "{foreign:?}");
+
+    let config = Config::new(&vendor);
+    config.write_only("admin.listen = \"127.0.0.1:0\"\n");
+    let anywhere = run_with(&config.path(), &["status"]).await;
+    assert_eq!(anywhere.code, Some(3), "{anywhere:?}");
+    config.write_only("stage = \"nonsense\"\n");
+    let refused = run_with(&config.path(), &["status"]).await;
+    assert_eq!(refused.code, Some(3), "{refused:?}");
+    assert!(refused.err.contains("status --admin"), "an operator still needs the status: {refused:?}");
+}
+
+#[tokio::test]
+async fn all_interfaces_are_asked_on_loopback() {
+    let vendor = vendor().await;
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let config = Config::new(&vendor);
+    config.write_only(&format!("admin.listen = \"0.0.0.0:{port}\"\n"));
+    let _shim = Shim::start(&config).await;
+    let told = run_with(&config.path(), &["status"]).await;
+    assert_eq!((told.code, told.row("ledger")), (Some(0), "none"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_newcomers_sandbox_does_not_stumble_over_a_taken_admin_port() {
+    let free = [
+        "--sandbox",
+        "--listen",
+        "127.0.0.1:0",
+        "--set",
+        "sandbox.listen=127.0.0.1:0",
+        "--set",
+        "log.format=json",
+    ];
+    let (mut one, other) = (Shim::serve(&free).await, Shim::serve(&free).await);
+    assert_ne!(one.admin_address(), other.admin_address());
+    let admin = one.admin_address().to_string();
+    assert_eq!(run(&["status", "--admin", &admin]).await.row("stage"), "sealed");
+    one.signal("-TERM");
+    assert_eq!(one.ended().await, Some(0));
+    assert!(read_all(one.stderr()).contains(&format!("conversion-shim status --admin {admin}")));
+}
