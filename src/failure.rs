@@ -153,6 +153,9 @@ pub enum Failure {
         /// How that failed.
         source: Box<Self>,
     },
+    /// So much time had gone before the create could be sent that its outcome could not have been waited for.
+    #[error("too little time was left to send")]
+    TooLate,
     /// A create left the proxy, and what became of it could not be found out.
     #[error("the outcome of a create on the {side} side is not known")]
     OutcomeUnknown {
@@ -194,7 +197,7 @@ impl Failure {
             | Self::AnswerTooLong { side, .. }
             | Self::CouldNotLook { side, .. }
             | Self::OutcomeUnknown { side, .. } => Fault::Upstream(*side),
-            Self::Held { .. } | Self::Ledger(_) | Self::Internal => Fault::Us,
+            Self::Held { .. } | Self::Ledger(_) | Self::TooLate | Self::Internal => Fault::Us,
         }
     }
 
@@ -220,6 +223,7 @@ impl Failure {
             Self::AnswerTooLong { .. } => "answer-too-long",
             Self::Ledger(_) => "ledger",
             Self::CouldNotLook { .. } => "could-not-look",
+            Self::TooLate => "too-late",
             Self::OutcomeUnknown { .. } => "outcome-unknown",
             Self::Internal => "internal",
         }
@@ -237,7 +241,11 @@ impl Failure {
             Self::BodyEncoded => 415,
             Self::Internal => 500,
             Self::Broken { .. } | Self::Unreadable { .. } | Self::AnswerTooLong { .. } => 502,
-            Self::Held { .. } | Self::Unreachable { .. } | Self::Ledger(_) | Self::CouldNotLook { .. } => 503,
+            Self::Held { .. }
+            | Self::Unreachable { .. }
+            | Self::Ledger(_)
+            | Self::CouldNotLook { .. }
+            | Self::TooLate => 503,
             Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => 504,
         }
     }
@@ -289,6 +297,7 @@ impl Failure {
                 "the {} could not be asked whether this ref_id was already used; nothing was sent; retry with the same ref_id",
                 api(*side)
             ),
+            Self::TooLate => "too little time was left; nothing was sent; retry with the same ref_id".into(),
             Self::OutcomeUnknown { side, .. } => {
                 return problem::outcome_unknown(format!(
                     "the {} did not confirm the conversion, which may have taken effect; retry with the same ref_id",
@@ -311,6 +320,6 @@ const fn api(side: Side) -> &'static str {
 const fn consequence(effect: Effect) -> &'static str {
     match effect {
         Effect::None => "nothing was changed",
-        Effect::Unknown => "the call may have taken effect; retry with the same ref_id",
+        Effect::Unknown => "the call may have taken effect",
     }
 }

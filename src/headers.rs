@@ -34,8 +34,9 @@ const REQUEST_ONLY_AS_SENT: [HeaderName; 15] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// Speak of the upstream's bytes, or of the new API's addresses.
-const ANSWER_ONLY_AS_SENT: [HeaderName; 15] = [
+/// Speak of the upstream's bytes or the new API's addresses, or name a call of the proxy's own.
+const ANSWER_ONLY_AS_SENT: [HeaderName; 16] = [
+    REQUEST_ID,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
     header::CONTENT_ENCODING,
@@ -116,6 +117,17 @@ pub fn from_translated(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+}
+
+/// Headers of a request whose body the proxy has read, or leaves out: its length is the body's own again. A length that no body
+/// follows would make an upstream take the next request of the connection for it.
+pub fn fit_to_body(headers: &mut HeaderMap, empty: bool) {
+    headers.remove(header::CONTENT_LENGTH);
+    if empty {
+        for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::EXPECT, header::TRAILER] {
+            headers.remove(name);
+        }
+    }
 }
 
 /// Whom the proxy speaks for, for the headers that may say so.

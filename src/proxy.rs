@@ -2,10 +2,12 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -61,10 +63,14 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
     response.map(|payload| Told::new(payload, access))
 }
 
+/// As much of a client's request id is logged, in bytes.
+const LONGEST_REQUEST_ID: usize = 128;
+
 fn begin(request: &Request<Incoming>) -> Access {
     let request_id =
         request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
-    let request_id = String::from_utf8_lossy(request_id).into_owned();
+    let told = &request_id[..request_id.len().min(LONGEST_REQUEST_ID)];
+    let request_id = String::from_utf8_lossy(told).into_owned();
     Access::begin(request.method().clone(), request.uri().path().to_owned(), request_id)
 }
 
@@ -80,10 +86,12 @@ async fn serve(
     }
     let route = match route::route(request.method(), request.uri().path(), &config.base_path) {
         Matched::Route(route) => route,
-        Matched::Lookalike if app.shared.ledger.is_some() || config.modes.create != Mode::Legacy => {
-            return Err(Failure::Lookalike);
+        Matched::Lookalike | Matched::PassThrough => {
+            if app.shared.guards_creates(&config) && is_lookalike(&config, &request) {
+                return Err(Failure::Lookalike);
+            }
+            return pass(app, &config, peer, request, access).await;
         }
-        Matched::Lookalike | Matched::PassThrough => return pass(app, &config, peer, request, access).await,
     };
     let mode = config.modes.of(route.name());
     access.route = route.name().as_str();
@@ -97,6 +105,15 @@ async fn serve(
             translated(app, config, peer, route, request, access).await
         }
     }
+}
+
+/// Whether a request that is to go straight through might be a create on the way or at its end. It is judged as the client
+/// wrote it and as the legacy side will see it.
+fn is_lookalike(config: &Config, request: &Request<Incoming>) -> bool {
+    let legacy = &config.upstream.legacy;
+    let target = upstream::target(legacy, &config.base_path, request.uri());
+    route::is_lookalike(request.method(), request.uri().path(), &config.base_path)
+        || route::is_lookalike(request.method(), target.path(), &legacy.path_prefix)
 }
 
 /// Straight through to the legacy side: bytes, headers and status as they come, both ways.
@@ -117,10 +134,7 @@ async fn pass(
     let answer = if safe {
         app.shared.upstream.send(request).await
     } else {
-        // The client may leave; what was sent is not called back.
-        let upstream = app.shared.upstream.clone();
-        let sending = app.shared.detached.spawn(async move { upstream.send(request).await });
-        sending.await.map_err(|_| Failure::Internal)?
+        send_detached(app, request, config.timeouts.create).await?
     };
     access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     let effect = if safe { Effect::None } else { Effect::Unknown };
@@ -141,6 +155,28 @@ async fn pass(
     Ok(response.map(|incoming| Payload::Streamed(incoming, ByteCount::default())))
 }
 
+/// Sends a write whose client may leave: what was sent is not called back. Nobody waits for an answer for ever, though; a
+/// client that stays may.
+async fn send_detached(
+    app: &App,
+    request: Request<Payload>,
+    patience: Duration,
+) -> Result<Result<Response<Incoming>, SendError>, Failure> {
+    let upstream = app.shared.upstream.clone();
+    let (_here, gone) = oneshot::channel::<()>();
+    let sending = app.shared.detached.spawn(async move {
+        let waited_out = async {
+            let _ = gone.await;
+            tokio::time::sleep(patience).await;
+        };
+        tokio::select! {
+            answer = upstream.send(request) => Some(answer),
+            () = waited_out => None,
+        }
+    });
+    sending.await.ok().flatten().ok_or(Failure::Internal)
+}
+
 /// The request as it goes on to the legacy side.
 fn onward(config: &Config, peer: Peer, request: Request<Incoming>, count: &ByteCount) -> Request<Payload> {
     let mut request = request.map(|incoming| Payload::Streamed(incoming, count.clone()));
@@ -148,6 +184,11 @@ fn onward(config: &Config, peer: Peer, request: Request<Incoming>, count: &ByteC
     let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
     let host = request.headers().get(header::HOST).cloned();
     headers::to_upstream(request.headers_mut());
+    let size = http_body::Body::size_hint(request.body()).exact();
+    if size.is_none() && request.method().is_safe() && version < Version::HTTP_2 {
+        // hyper takes a GET without a length for one without a body.
+        request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     forwarding(config, peer, version, host.as_ref(), request.headers_mut());
     *request.uri_mut() = uri;
     request

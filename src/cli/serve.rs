@@ -98,7 +98,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Draine
     let shutdown = terminated()?;
     let current = Arc::new(ArcSwap::new(config.clone()));
     let files = config.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]).collect();
-    let consult = history::consult(ledger.clone());
+    let consult = history::consult(ledger.clone(), current.clone());
     let refused = consult(config.clone()).await;
     if !refused.is_empty() {
         return Err(told(&refused).into());

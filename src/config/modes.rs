@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::RouteName;
+use crate::side::Side;
 
 /// The four routes, in the order in which they are told everywhere.
 pub const ROUTES: [RouteName; 4] = [RouteName::Create, RouteName::Get, RouteName::List, RouteName::Cancel];
@@ -106,6 +107,15 @@ impl Mode {
         }
     }
 
+    /// Where most creates go while `create` is in this mode.
+    #[must_use]
+    pub const fn creates_on(self) -> Side {
+        match self {
+            Self::New | Self::Canary => Side::New,
+            Self::Legacy | Self::Shadow | Self::Hold | Self::Both => Side::Legacy,
+        }
+    }
+
     /// Whether a route in this mode sees nothing but legacy.
     pub(super) const fn sees_only_legacy(self) -> bool {
         matches!(self, Self::Legacy | Self::Shadow)
@@ -126,6 +136,12 @@ pub struct Modes {
 }
 
 impl Modes {
+    /// Whether the old API is gone by design: no route looks at it.
+    #[must_use]
+    pub fn is_sealed(&self) -> bool {
+        ROUTES.into_iter().all(|route| self.of(route) == Mode::New)
+    }
+
     /// The mode of one route.
     #[must_use]
     pub const fn of(&self, route: RouteName) -> Mode {

@@ -182,7 +182,8 @@ impl LedgerKind {
             "sqlite" if rest.contains(":memory:") || rest.contains("mode=memory") => {
                 Err("is a ledger in memory; it would forget every claim when the process ends".into())
             }
-            "sqlite" if !place.is_empty() && !place.starts_with('?') => Ok(Self::Sqlite),
+            "sqlite" if rest.contains('?') => Err("has parameters, and a sqlite ledger takes none".into()),
+            "sqlite" if !place.is_empty() => Ok(Self::Sqlite),
             "postgres" | "postgresql" if rest.starts_with("//") && !place.is_empty() => Ok(Self::Postgres),
             "sqlite" | "postgres" | "postgresql" => Err("names no place for the ledger".into()),
             _ => Err("is neither sqlite:PATH nor postgres://HOST/DATABASE".into()),
@@ -223,7 +224,7 @@ mod tests {
     #[test]
     fn a_ledgers_kind_is_its_scheme() {
         assert_eq!(LedgerKind::of_url("sqlite:/var/lib/l.db"), Ok(LedgerKind::Sqlite));
-        assert_eq!(LedgerKind::of_url("sqlite://l.db?mode=rwc"), Ok(LedgerKind::Sqlite));
+        assert_eq!(LedgerKind::of_url("sqlite:l.db"), Ok(LedgerKind::Sqlite));
         assert_eq!(LedgerKind::of_url("postgres://u:p@h/d"), Ok(LedgerKind::Postgres));
         assert_eq!(LedgerKind::of_url("postgresql:///d?host=/run/pg"), Ok(LedgerKind::Postgres));
     }

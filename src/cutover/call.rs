@@ -28,9 +28,9 @@ pub(super) struct Reply {
 
 impl Flow {
     /// A call of the proxy's own that only reads.
-    pub(super) async fn read(&self, side: Side, path: &str) -> Result<Reply, Failure> {
+    pub(super) async fn read(&self, side: Side, path: &str, until: Instant) -> Result<Reply, Failure> {
         let request = self.own_request(side, Method::GET, path, Payload::empty())?;
-        self.send(side, request, Effect::None, self.deadline).await
+        self.send(side, request, Effect::None, until).await
     }
 
     /// A call of the proxy's own that moves money. It is sent once, on every layer; nothing here or below may repeat it.
@@ -50,10 +50,12 @@ impl Flow {
     /// The client's own request, as it came, to the legacy side. Sent once.
     pub(super) async fn forward(&self, body: Bytes, until: Instant) -> Result<Reply, Failure> {
         let legacy = &self.config.upstream.legacy;
+        let empty = body.is_empty();
         let mut request = Request::new(Payload::whole(body));
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = upstream::target(legacy, &self.config.base_path, &self.head.uri);
         *request.headers_mut() = self.head.headers.clone();
+        headers::fit_to_body(request.headers_mut(), empty);
         *request.extensions_mut() = self.head.extensions.clone();
         let effect = if self.head.method.is_safe() { Effect::None } else { Effect::Unknown };
         self.send(Side::Legacy, request, effect, until).await

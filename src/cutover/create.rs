@@ -4,6 +4,7 @@
 //! hold a conversion with the same reference, and nothing is ever sent twice.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{StatusCode, header};
@@ -27,7 +28,7 @@ use crate::translate::problem;
 /// What is known of the create before anything is sent.
 struct Plan<'a> {
     /// The request, if it is one; in mode `legacy` the old API judges it.
-    request: Result<CreateRequest<'a>, Invalid>,
+    request: Result<CreateRequest<'a>, Failure>,
     /// The reference: the client's, or one made for this request.
     ref_id: Cow<'a, str>,
     /// Whether the client gave it. Nobody else can have used one that was made.
@@ -41,45 +42,68 @@ struct Plan<'a> {
 /// # Errors
 /// Every [`Failure`] that a create can end in.
 pub async fn run(flow: &Flow, body: Bytes) -> Result<Answer, Failure> {
-    let plan = plan(flow, &body)?;
-    if plan.side == Side::Legacy && !plan.given {
+    let request = read(flow, &body);
+    let side = match chosen(flow, request.as_ref()) {
+        Some(side) => side,
+        // No side can be chosen for a request that cannot be read.
+        None => return Err(request.err().unwrap_or(Failure::Internal)),
+    };
+    let given = match &request {
+        Ok(request) => Ok(request.ref_id.and_then(Text::value)),
+        Err(Failure::BodyEncoded) => Err(create::NoReference),
+        Err(_) => create::reference(&body).map(|given| given.map(Cow::Owned)),
+    };
+    let plan = match (given, side) {
         // No reference, on the old API: forwarded untouched, no claim, as risky as it always was.
-        return Ok(flow.forward(body.clone(), flow.deadline).await?.verbatim());
-    }
-    let side = match flow.shared.ledger.clone() {
-        Some(ledger) => match settle(flow, &ledger, &plan, &body).await? {
+        (Ok(None), Side::Legacy) => return untouched(flow, body.clone()).await,
+        // Nor can it be told whether there is one. That matters once a conversion may be on the new side.
+        (Err(_), _) if !may_be_on_new(flow).await? => return untouched(flow, body.clone()).await,
+        (Err(_), _) => return Err(request.err().unwrap_or(Failure::Internal)),
+        (Ok(Some(ref_id)), _) => Plan { request, ref_id, given: true, side },
+        // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
+        (Ok(None), Side::New) => {
+            Plan { request, ref_id: Uuid::new_v4().to_string().into(), given: false, side }
+        }
+    };
+    let side = match &flow.shared.ledger {
+        Some(ledger) => match settle(flow, ledger, &plan, &body).await? {
             Settled::SendTo(side) => side,
             Settled::Answer(answer) => return Ok(answer),
         },
         None => plan.side,
     };
-    send(flow, side, &plan, body.clone()).await
+    send(flow, side, plan, body.clone()).await
 }
 
-fn plan<'a>(flow: &Flow, body: &'a Bytes) -> Result<Plan<'a>, Failure> {
-    let request = CreateRequest::parse(body);
+fn read<'a>(flow: &Flow, body: &'a [u8]) -> Result<CreateRequest<'a>, Failure> {
     let coding = flow.head.headers.get(header::CONTENT_ENCODING);
-    if coding.is_some_and(|coding| coding != "identity") && flow.config.modes.create != Mode::Legacy {
+    if coding.is_some_and(|coding| coding != "identity") {
         return Err(Failure::BodyEncoded);
     }
-    let side = match flow.config.modes.create {
-        Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => Side::Legacy,
-        Mode::New => Side::New,
-        Mode::Canary => match request.as_ref().map_err(Clone::clone)?.profile_id.value() {
-            Some(profile_id) => cohort::side(&flow.config.canary, &profile_id),
-            None => Side::Legacy,
-        },
-    };
-    if side == Side::New {
-        request.as_ref().map_err(Clone::clone)?;
+    CreateRequest::parse(body).map_err(Failure::Invalid)
+}
+
+/// The side that the modes choose; none when they need a request that can be read, and this one cannot.
+fn chosen(flow: &Flow, request: Result<&CreateRequest<'_>, &Failure>) -> Option<Side> {
+    match flow.config.modes.create {
+        Mode::Canary => {
+            let profile_id = request.ok()?.profile_id.value()?;
+            Some(cohort::side(&flow.config.canary, &profile_id))
+        }
+        Mode::New => request.ok().map(|_| Side::New),
+        mode => Some(mode.creates_on()),
     }
-    let given = match &request {
-        Ok(request) => request.ref_id.and_then(Text::value),
-        Err(_) => create::reference(body),
-    };
-    // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
-    let ref_id = given.clone().unwrap_or_else(|| Uuid::new_v4().to_string().into());
-    Ok(Plan { request, ref_id, given: given.is_some(), side })
+}
+
+async fn untouched(flow: &Flow, body: Bytes) -> Result<Answer, Failure> {
+    Ok(flow.forward(body, flow.deadline).await?.verbatim())
+}
+
+async fn may_be_on_new(flow: &Flow) -> Result<bool, Failure> {
+    match &flow.shared.ledger {
+        Some(ledger) => created_on_new(ledger).await,
+        None => Ok(false),
+    }
 }
 
 /// What the ledger and the fence allow.
@@ -98,7 +122,7 @@ async fn settle(flow: &Flow, ledger: &Ledger, plan: &Plan<'_>, body: &[u8]) -> R
     let claim = ledger.claim(key, plan.side, &fingerprint).await.map_err(down)?.claim;
     // Already claimed for the other side: that side it is, whatever the mode says.
     let side = claim.side;
-    if flow.is_sealed() {
+    if flow.config.modes.is_sealed() {
         return Ok(match side {
             Side::New => Settled::SendTo(side),
             Side::Legacy => Settled::Answer(remembered(&plan.ref_id, &claim)),
@@ -116,7 +140,8 @@ async fn settle(flow: &Flow, ledger: &Ledger, plan: &Plan<'_>, body: &[u8]) -> R
 /// Looks at the other side and settles the claim by what is there.
 async fn fence(flow: &Flow, ledger: &Ledger, key: Key<'_>, side: Side) -> Result<Settled, Failure> {
     let other = side.other();
-    let looked = flow.look(other, key.ref_id()).await;
+    let until = Instant::now() + flow.left() / 3;
+    let looked = flow.look(other, key.ref_id(), until).await;
     match looked.map_err(|source| Failure::CouldNotLook { side: other, source: Box::new(source) })? {
         Looked::Absent => match ledger.fence(key, side).await.map_err(down)? {
             Step::Done(claim) | Step::Refused(claim) => Ok(Settled::SendTo(claim.side)),
@@ -124,7 +149,11 @@ async fn fence(flow: &Flow, ledger: &Ledger, key: Key<'_>, side: Side) -> Result
         },
         Looked::Found(record) => {
             // Whatever becomes of the claim, a conversion exists and nothing is sent.
-            ledger.move_to(key, other, Some(&record.id)).await.map_err(down)?;
+            match ledger.move_to(key, other, Some(&record.id)).await {
+                Err(LedgerError::Unfit(_)) => ledger.move_to(key, other, None).await,
+                moved => moved,
+            }
+            .map_err(down)?;
             flow.shared.homes.remember(&record.id, other);
             let problem = problem::already_exists(key.ref_id(), Some(&record.json));
             Ok(Settled::Answer(Answer::problem(&problem)))
@@ -133,10 +162,13 @@ async fn fence(flow: &Flow, ledger: &Ledger, key: Key<'_>, side: Side) -> Result
             Ok(Settled::Answer(reply.refusal()))
         }
         Looked::Forbidden(_) => Ok(Settled::Answer(Answer::problem(&problem::may_not_look(other)))),
+        Looked::Throttled(reply) => {
+            Err(Failure::CouldNotLook { side: other, source: Box::new(reply.unexpected(Effect::None)) })
+        }
     }
 }
 
-/// Once for good, so it is remembered once it is true.
+/// Whether any create ever went to the new side: until then no reference can be there.
 async fn created_on_new(ledger: &Ledger) -> Result<bool, Failure> {
     ledger.new_since().await.map(|since| since.is_some()).map_err(down)
 }
@@ -156,29 +188,31 @@ fn remembered(ref_id: &str, claim: &Claim) -> Answer {
 }
 
 /// Sends the create, once, and makes the answer.
-async fn send(flow: &Flow, side: Side, plan: &Plan<'_>, body: Bytes) -> Result<Answer, Failure> {
+async fn send(flow: &Flow, side: Side, plan: Plan<'_>, body: Bytes) -> Result<Answer, Failure> {
+    let left = flow.left();
+    if left < flow.config.timeouts.create / 10 {
+        return Err(Failure::TooLate);
+    }
     // A third of the time is kept for finding out what became of the call.
-    let left = flow.deadline.saturating_duration_since(Instant::now());
     let until = flow.deadline - left / 3;
-    let sent = match (side, &plan.request) {
-        (Side::Legacy, _) => flow.forward(body, until).await,
+    let (sent, request) = match (side, plan.request) {
+        (Side::Legacy, request) => (flow.forward(body, until).await, request),
         (Side::New, Ok(request)) => {
             let json = request.to_orchestration(&plan.ref_id);
-            flow.write(side, "/orchestration/orchestrations", json, until).await
+            (flow.write(side, "/orchestration/orchestrations", json, until).await, Ok(request))
         }
-        // A claim for new made by a request that could be read.
-        (Side::New, Err(invalid)) => return Err(invalid.clone().into()),
+        // Its reference was claimed for new by a request that could be read.
+        (Side::New, Err(unreadable)) => return Err(unreadable),
     };
-    let (answer, id) = match judge(sent, side) {
-        Ok(judged) => judged,
-        Err(cause) if is_settled(&cause) => return Err(cause),
-        Err(cause) => match &plan.request {
-            Ok(request) => outcome::resolve(flow, side, request, &plan.ref_id, cause).await?,
-            Err(_) => return Err(cause),
-        },
+    let (answer, id) = match (judge(sent, side), &request) {
+        (Ok(judged), _) => judged,
+        (Err(cause), Ok(request)) if !is_settled(&cause) => {
+            outcome::resolve(flow, side, request, &plan.ref_id, cause).await?
+        }
+        (Err(cause), _) => return Err(cause),
     };
     if let Some(id) = id {
-        flow.remember(side, plan.ref_id.to_string(), id);
+        flow.remember(side, plan.ref_id.into_owned(), id);
     }
     Ok(answer)
 }
@@ -217,10 +251,8 @@ fn judge(sent: Result<Reply, Failure>, side: Side) -> Result<(Answer, Option<Str
 }
 
 impl Flow {
-    /// Whether the old API is gone by design.
-    fn is_sealed(&self) -> bool {
-        let modes = &self.config.modes;
-        [modes.create, modes.get, modes.list, modes.cancel].iter().all(|mode| *mode == Mode::New)
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// Keeps the id: in memory at once, in the ledger as soon as it gets to it. The client does not wait for it: the claim

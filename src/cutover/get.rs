@@ -1,6 +1,10 @@
 //! Get by id: from whichever side holds the record. "Not found" is said only when every side that was asked said so.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use http::StatusCode;
+use tokio::time::Instant;
 
 use super::call::Reply;
 use super::{Answer, Flow};
@@ -18,10 +22,15 @@ pub async fn run(flow: &Flow, id: &Id) -> Result<Answer, Failure> {
     let sides = sides(flow, id);
     let mut not_found = None;
     let mut worst = None;
-    for side in sides {
-        match ask(flow, side, id).await {
+    for (at, side) in sides.iter().enumerate() {
+        // A side that hangs must not use up the time of the one that may hold the record.
+        let left = flow.deadline.saturating_duration_since(Instant::now());
+        let until = flow.deadline - if at + 1 < sides.len() { left / 2 } else { Duration::ZERO };
+        match ask(flow, *side, id, until).await {
             Ok(Asked::Found(answer)) => {
-                flow.shared.homes.remember(id.as_str(), side);
+                if answer.status == StatusCode::OK {
+                    flow.shared.homes.remember(id.as_str(), *side);
+                }
                 return Ok(answer);
             }
             Ok(Asked::NotFound(answer)) => not_found = Some(answer),
@@ -41,11 +50,7 @@ fn sides(flow: &Flow, id: &Id) -> Vec<Side> {
     if flow.config.modes.get == Mode::New {
         return vec![Side::New];
     }
-    let creating = match flow.config.modes.create {
-        Mode::New | Mode::Canary => Side::New,
-        Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => Side::Legacy,
-    };
-    let first = flow.shared.homes.of(id.as_str()).unwrap_or(creating);
+    let first = flow.shared.homes.of(id.as_str()).unwrap_or(flow.config.modes.create.creates_on());
     vec![first, first.other()]
 }
 
@@ -58,10 +63,10 @@ enum Asked {
     Refused(Answer),
 }
 
-async fn ask(flow: &Flow, side: Side, id: &Id) -> Result<Asked, Failure> {
+async fn ask(flow: &Flow, side: Side, id: &Id, until: Instant) -> Result<Asked, Failure> {
     let reply = match side {
-        Side::Legacy => flow.forward(bytes::Bytes::new(), flow.deadline).await?,
-        Side::New => read_new(flow, id).await?,
+        Side::Legacy => flow.forward(Bytes::new(), until).await?,
+        Side::New => read_new(flow, id, until).await?,
     };
     if reply.status == StatusCode::NOT_FOUND {
         return Ok(Asked::NotFound(reply.refusal()));
@@ -76,8 +81,8 @@ async fn ask(flow: &Flow, side: Side, id: &Id) -> Result<Asked, Failure> {
 }
 
 /// The new side's record of an id, as it answers it.
-pub(super) async fn read_new(flow: &Flow, id: &Id) -> Result<Reply, Failure> {
-    flow.read(Side::New, &format!("/orchestration/orchestrations/{}", id.to_segment())).await
+pub(super) async fn read_new(flow: &Flow, id: &Id, until: Instant) -> Result<Reply, Failure> {
+    flow.read(Side::New, &format!("/orchestration/orchestrations/{}", id.to_segment()), until).await
 }
 
 /// The record as a legacy client may see it.

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
+
 use tokio::time::{sleep, timeout};
 
 use crate::config::reload::Consult;
@@ -36,13 +38,15 @@ pub fn settings_of(ledger: &config::Ledger) -> Settings {
     Settings { timeout: ledger.timeout, pool_max: ledger.pool_max, ..Settings::new(ledger.url.reveal()) }
 }
 
-/// Asked at the start and before every reload: readers that would not see what was made on the new API are refused.
+/// Asked at the start and before every reload: readers that would not see what was made on the new API are refused. Without
+/// a ledger only the running config tells that creates went there, and then none may come back: nothing knows which of them
+/// are retries.
 #[must_use]
-pub fn consult(ledger: Option<Ledger>) -> Consult {
+pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> Consult {
     Box::new(move |config: Arc<Config>| {
-        let ledger = ledger.clone();
+        let (ledger, running) = (ledger.clone(), running.load_full());
         Box::pin(async move {
-            let Some(ledger) = ledger else { return Vec::new() };
+            let Some(ledger) = ledger else { return without_ledger(&running, &config) };
             match ledger.new_since().await {
                 Ok(since) => config.check_against_history(since.is_some()),
                 Err(error) => {
@@ -52,6 +56,15 @@ pub fn consult(ledger: Option<Ledger>) -> Consult {
             }
         })
     })
+}
+
+fn without_ledger(running: &Config, config: &Config) -> Vec<Problem> {
+    if running.modes.create != Mode::New || matches!(config.modes.create, Mode::New | Mode::Hold) {
+        return Vec::new();
+    }
+    let message = "creates go to the new API now and no ledger knows their ref_ids: a retry would be converted again on \
+                   the old one; go back by a restart, and only when no client can retry any more";
+    vec![Problem::new("routes.create", message, "the running config")]
 }
 
 /// Tries the ledger without a client's help: every second while it is down, so that readiness returns, and every few seconds

@@ -4,8 +4,10 @@ use moka::sync::Cache;
 
 use crate::side::Side;
 
-/// Ids that are remembered at once; about 15 MiB.
+/// Ids that are remembered at once: about 15 MiB of UUIDs.
 const REMEMBERED: u64 = 100_000;
+/// Longer ones are not the vendor's, and are not worth the memory.
+const LONGEST_ID: usize = 128;
 
 /// The memory of homes. Clones share it.
 #[derive(Clone)]
@@ -26,7 +28,7 @@ impl Homes {
 
     /// Notes where a record was seen.
     pub fn remember(&self, id: &str, side: Side) {
-        if self.0.get(id) != Some(side) {
+        if id.len() <= LONGEST_ID && self.0.get(id) != Some(side) {
             self.0.insert(id.to_owned(), side);
         }
     }

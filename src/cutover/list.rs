@@ -22,7 +22,7 @@ use crate::translate::list::rows::{Noticed, Rows};
 pub async fn run(flow: &Flow) -> Result<Answer, Failure> {
     let mode = flow.config.modes.list;
     let query = ListQuery::parse(flow.head.uri.query().unwrap_or_default());
-    // A cursor that the old API minted: that listing goes on there to its end, and the old API judges the rest.
+    // A cursor that the old API minted: that listing goes on there to its end.
     if mode != Mode::New && matches!(&query, Ok(query) if query.page_cursor == PageCursor::Foreign) {
         return Ok(flow.forward(Bytes::new(), flow.deadline).await?.verbatim());
     }
@@ -74,7 +74,7 @@ async fn page(flow: &Flow, query: &ListQuery, sides: &[Side]) -> Result<Answer, 
 async fn ask(flow: &Flow, query: &ListQuery, calls: Vec<Call>) -> Vec<(Side, Result<Reply, Failure>)> {
     join_all(calls.into_iter().map(|call| async move {
         let path = query.path(call.side, query.ask(call.after.is_some()), call.after.as_deref());
-        (call.side, flow.read(call.side, &path).await)
+        (call.side, flow.read(call.side, &path, flow.deadline).await)
     }))
     .await
 }

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub use self::homes::Homes;
-use crate::config::Config;
+use crate::config::{Config, Mode};
 use crate::headers;
 use crate::ledger::Ledger;
 use crate::side::Side;
@@ -47,6 +47,12 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// Whether a create that slips past the flow could meet one on the other side.
+    #[must_use]
+    pub fn guards_creates(&self, config: &Config) -> bool {
+        self.ledger.is_some() || config.modes.create != Mode::Legacy
+    }
+
     /// Whether a request that goes to the legacy side needs its flow all the same, because it touches the rules of the
     /// cutover: a create, once references are recorded; a list that goes on from a cursor of the proxy's own.
     #[must_use]

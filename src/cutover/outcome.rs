@@ -1,4 +1,4 @@
-//! What became of a create whose outcome is not known: the side is asked, again and again within the time that is left.
+//! What became of a create whose outcome is not known: the side is asked, a few times within the time that is left.
 
 use std::time::Duration;
 
@@ -14,9 +14,10 @@ use crate::translate::list::lookup::Record;
 use crate::translate::problem;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// With the pauses about six seconds: long enough for a list that lags, few enough for the vendor's limit on requests.
+const LOOKS: u32 = 8;
 
-/// Asks the side that the call went to until it shows the record or the time is over.
+/// Asks the side that the call went to until it shows the record, or enough is enough.
 ///
 /// # Errors
 /// [`Failure::OutcomeUnknown`] when the record did not show; the cause is kept.
@@ -29,21 +30,22 @@ pub(super) async fn resolve(
 ) -> Result<(Answer, Option<String>), Failure> {
     tracing::warn!(target: "cutover", %side, cause = cause.name(), "the outcome of a create is not known; looking it up");
     let mut pause = FIRST_PAUSE;
-    loop {
-        let looked = flow.look(side, ref_id).await;
+    for _ in 0..LOOKS {
+        let looked = flow.look(side, ref_id, flow.deadline).await;
         if let Ok(Looked::Found(record)) = looked {
             tracing::info!(target: "cutover", %side, id = record.id, "the create had taken effect");
             let answer = found(request, ref_id, &record);
             return Ok((answer, Some(record.id)));
         }
-        // A caller who may not look now may not look later.
-        let forbidden = matches!(looked, Ok(Looked::Forbidden(_)));
-        if forbidden || Instant::now() + pause >= flow.deadline {
-            return Err(Failure::OutcomeUnknown { side, source: Box::new(cause) });
+        // A caller who may not look now may not look later, and a side that is tired of questions gets no more.
+        let refused = matches!(looked, Ok(Looked::Forbidden(_) | Looked::Throttled(_)));
+        if refused || Instant::now() + pause >= flow.deadline {
+            break;
         }
         sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause *= 2;
     }
+    Err(Failure::OutcomeUnknown { side, source: Box::new(cause) })
 }
 
 /// The record is this request's own, or another's that has the same reference.

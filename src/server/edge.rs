@@ -43,7 +43,7 @@ pub(super) fn service(
             let (app, busy) = (app.clone(), activity.begin());
             async move {
                 let answer = proxy::handle(app, peer, request).await;
-                Ok::<_, Infallible>(answer.map(|body| Held { body, _busy: busy }))
+                Ok::<_, Infallible>(answer.map(|body| KeepsBusy { body, _busy: busy }))
             }
         }));
     TowerToHyperService::new(stack)
@@ -66,12 +66,12 @@ fn answer_to_panic(_: Box<dyn Any + Send>) -> Response<Payload> {
 
 /// An answer's body that keeps its connection busy to the last byte.
 #[derive(Debug)]
-struct Held {
+struct KeepsBusy {
     body: Told,
     _busy: Busy,
 }
 
-impl http_body::Body for Held {
+impl http_body::Body for KeepsBusy {
     type Data = bytes::Bytes;
     type Error = hyper::Error;
 

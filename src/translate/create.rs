@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::conversion::Conversion;
 use super::decimal;
 use super::invalid::Invalid;
-use super::json::{Raw, Reader, Text};
+use super::json::{JsonError, Raw, Reader, Text};
 use super::orchestration::{Orchestration, Unreadable};
 use super::record::{self, Mapped};
 
@@ -103,43 +103,69 @@ impl<'a> CreateRequest<'a> {
         out
     }
 
-    /// Whether `found` is the conversion that this request asks for. Amounts are compared as decimals.
+    /// Whether `found` is the conversion that this request asks for. Amounts are compared as decimals. What a record leaves
+    /// out is not held against it, where the old API leaves it out as well.
     #[must_use]
     pub fn asks_for(&self, found: &Conversion<'_>) -> bool {
-        let same =
-            |asked: Text<'_>, found: Option<Text<'_>>| match (asked.value(), found.and_then(Text::value)) {
-                (Some(asked), Some(found)) => asked == found,
-                _ => false,
-            };
-        let recipient =
-            self.recipient_profile_id.filter(|recipient| !same(*recipient, Some(self.profile_id)));
-        same(self.profile_id, found.profile_id)
-            && same(self.source_asset, found.source_asset)
-            && same(self.target_asset, found.target_asset)
-            && recipient.is_some() == found.recipient_profile_id.is_some()
-            && recipient.is_none_or(|recipient| same(recipient, found.recipient_profile_id))
-            && match (self.amount.value(), found.amount.and_then(Text::value)) {
+        let account = |asked, found| {
+            let known = |text| value(text).filter(|text| !text.is_empty() && text != NIL);
+            known(found).is_none_or(|found| known(asked) == Some(found))
+        };
+        let same = |asked, found| value(found).is_some() && value(asked) == value(found);
+        same(Some(self.profile_id), found.profile_id)
+            && same(Some(self.source_asset), found.source_asset)
+            && same(Some(self.target_asset), found.target_asset)
+            && recipient(self.recipient_profile_id, Some(self.profile_id))
+                == recipient(found.recipient_profile_id, found.profile_id)
+            && account(self.identity_id, found.identity_id)
+            && account(self.account_id, found.account_id)
+            && match (self.amount.value(), value(found.amount)) {
                 (Some(asked), Some(found)) => decimal::same(&asked, &found),
                 _ => false,
             }
     }
 }
 
-/// The reference in a body that need not be a create that [`CreateRequest::parse`] takes: the last one given, as the vendor's
-/// own parser would read it.
-#[must_use]
-pub fn reference(body: &[u8]) -> Option<Cow<'_, str>> {
-    let mut found = None;
-    let mut reader = Reader::new(body).ok()?;
-    let each = |key: &str, value: &mut Reader<'_>| {
-        let text = value.value()?.as_text();
-        if key == "ref_id" {
-            found = text.map(|text| text.value().map(|value| value.into_owned()));
+/// What the old API shows for an identity or account that was not given.
+const NIL: &str = "00000000-0000-0000-0000-000000000000";
+
+/// The recipient, if it is another profile than the one that is debited.
+fn recipient<'a>(recipient: Option<Text<'a>>, profile: Option<Text<'_>>) -> Option<Cow<'a, str>> {
+    let named = value(recipient).filter(|recipient| !recipient.is_empty());
+    named.filter(|recipient| Some(recipient) != value(profile).as_ref())
+}
+
+fn value(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
+    text.and_then(Text::value)
+}
+
+/// A body in which it cannot be told whether a reference is given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoReference;
+
+/// The reference in a body that need not be a create that [`CreateRequest::parse`] takes; `None` when there is none.
+///
+/// # Errors
+/// When that cannot be told: the vendor might read the body otherwise.
+pub fn reference(body: &[u8]) -> Result<Option<String>, NoReference> {
+    let mut given = Vec::new();
+    let mut reader = Reader::new(body).map_err(|_| NoReference)?;
+    let mut each = |key: &str, value: Raw<'_>| {
+        if key == "ref_id" || spelled_otherwise(key) == Some("ref_id") {
+            let text = value.as_text().and_then(Text::value).map(Cow::into_owned);
+            given.push((key == "ref_id", text, value.is_null()));
         }
-        Ok::<(), super::json::JsonError>(())
     };
-    reader.object(each).ok()?;
-    found.flatten().filter(|value| !value.is_empty()).map(Cow::Owned)
+    let read = reader.object(|key, value| {
+        each(key, value.value()?);
+        Ok::<(), JsonError>(())
+    });
+    read.and_then(|()| reader.end()).map_err(|_| NoReference)?;
+    match given.as_slice() {
+        [] | [(true, None, true)] => Ok(None),
+        [(true, Some(text), _)] => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+        _ => Err(NoReference),
+    }
 }
 
 /// The conversion that a 2xx answer to a create holds. The proxy asked for it, so it is shown whatever it looks like.
@@ -162,21 +188,32 @@ const FIELDS: [&str; 9] = [
     "metadata",
 ];
 
+/// The field that a key might be taken for by a server that forgives letter case and underscores, as some do. A reference
+/// that one side reads and the proxy does not would be no protection.
+fn spelled_otherwise(key: &str) -> Option<&'static str> {
+    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    FIELDS.into_iter().find(|field| *field != key && plain(field) == plain(key))
+}
+
 /// The known fields of a body, as written, before anything is asked of them.
 struct Fields<'a>([Option<Raw<'a>>; FIELDS.len()]);
 
 impl<'a> Fields<'a> {
-    fn read(body: &'a [u8], wrong: &mut Invalid) -> Result<Self, super::json::JsonError> {
+    fn read(body: &'a [u8], wrong: &mut Invalid) -> Result<Self, JsonError> {
         let mut reader = Reader::new(body)?;
         let mut fields = [None; FIELDS.len()];
         reader.object(|key, value| {
             let value = value.value()?;
-            if let Some(at) = FIELDS.iter().position(|field| *field == key)
-                && fields[at].replace(value).is_some()
-            {
-                wrong.add(FIELDS[at], "is given twice");
+            match FIELDS.iter().position(|field| *field == key) {
+                Some(at) if fields[at].replace(value).is_some() => wrong.add(FIELDS[at], "is given twice"),
+                Some(_) => {}
+                None => {
+                    if let Some(field) = spelled_otherwise(key) {
+                        wrong.add(field, "is spelled otherwise; it must be spelled like this");
+                    }
+                }
             }
-            Ok::<(), super::json::JsonError>(())
+            Ok::<(), JsonError>(())
         })?;
         reader.end()?;
         Ok(Self(fields))
@@ -204,7 +241,7 @@ impl<'a> Fields<'a> {
                 let text = value.value()?.as_text().and_then(Text::value);
                 text.map(drop).ok_or_else(|| value.error("not a string"))
             };
-            reader.object::<super::json::JsonError>(each).is_ok()
+            reader.object::<JsonError>(each).is_ok()
         });
         if !all_strings {
             wrong.add("metadata", "must be an object whose values are strings");

@@ -95,8 +95,8 @@ impl Id {
 pub enum Matched {
     /// One of the four.
     Route(Route),
-    /// A POST or DELETE in the family's namespace that is none of the four. Passed through, it could be a create that
-    /// nothing fences; whether that matters depends on the modes.
+    /// A request that may write, in the family's namespace, and is none of the four. Passed through, it could be a create
+    /// that nothing fences; whether that matters depends on the modes.
     Lookalike,
     /// Anything else.
     PassThrough,
@@ -105,9 +105,6 @@ pub enum Matched {
 /// Finds the route of a request. `base_path` is what clients have in their base URL, such as `/v2`.
 #[must_use]
 pub fn route(method: &Method, path: &str, base_path: &str) -> Matched {
-    if !concerns(method) {
-        return Matched::PassThrough;
-    }
     let plain = normalise(path);
     let inside = plain.strip_prefix(base_path).and_then(|rest| rest.strip_prefix("/conversion/stablecoins"));
     match (method, inside) {
@@ -124,15 +121,14 @@ pub fn route(method: &Method, path: &str, base_path: &str) -> Matched {
         }
         (_, None) => {}
     }
-    if method != Method::GET && in_family(path, base_path) {
-        Matched::Lookalike
-    } else {
-        Matched::PassThrough
-    }
+    if is_lookalike(method, path, base_path) { Matched::Lookalike } else { Matched::PassThrough }
 }
 
-fn concerns(method: &Method) -> bool {
-    matches!(*method, Method::GET | Method::POST | Method::DELETE)
+/// Whether a request that is none of the four might all the same write in the family's namespace. Methods have many
+/// spellings too: only those that by definition change nothing are above suspicion.
+#[must_use]
+pub fn is_lookalike(method: &Method, path: &str, base_path: &str) -> bool {
+    !method.is_safe() && in_family(path, base_path)
 }
 
 /// The path with its percent-escapes decoded once, empty and dot segments resolved, and no slash at the end.
