@@ -128,12 +128,17 @@ impl Caller {
         Self { token: token.to_owned(), ..self.clone() }
     }
 
-    pub(crate) async fn ask(&self, method: Method, path: &str, body: String) -> Answer {
+    /// Sends a request; an error when no whole answer comes, as when an answer that passes through breaks off.
+    pub(crate) async fn try_ask(&self, method: Method, path: &str, body: String) -> reqwest::Result<Answer> {
         let request = self.http.request(method, format!("{}{path}", self.origin)).bearer_auth(&self.token);
         let request = if body.is_empty() { request } else { request.body(body) };
-        let response = request.send().await.unwrap();
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, body: response.bytes().await.unwrap() }
+        Ok(Answer { status, headers, body: response.bytes().await? })
+    }
+
+    pub(crate) async fn ask(&self, method: Method, path: &str, body: String) -> Answer {
+        self.try_ask(method, path, body).await.unwrap()
     }
 
     pub(crate) async fn post(&self, body: &Value) -> Answer {
