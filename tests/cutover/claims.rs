@@ -209,3 +209,15 @@ async fn readers_cannot_go_back_once_a_create_went_to_new() {
     assert_eq!(refused.len(), 3, "get, list and cancel: {refused:?}");
     house.go(BACK).await;
 }
+
+/// The new API would take it for a transfer between profiles, and no reader of the old one could ever see it.
+#[tokio::test]
+async fn nothing_is_made_on_new_that_the_old_api_could_not_have_made() {
+    let house = House::at("live").await;
+    let mut body = conversion("r");
+    body["target_asset"] = "USD".into();
+    body["recipient_profile_id"] = conversion_shim::sandbox::SECOND_PROFILE.into();
+    let problem = house.client.post(&body).await.problem(400);
+    assert!(problem["detail"].as_str().unwrap().contains("target_asset"), "{problem}");
+    assert_eq!(house.posts(Side::New), 0);
+}
