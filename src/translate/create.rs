@@ -54,7 +54,9 @@ impl<'a> CreateRequest<'a> {
         let source_asset = required("source_asset", &mut wrong);
         let target_asset = required("target_asset", &mut wrong);
         // The old API converts nothing into itself. The new one may take it for a transfer, which no legacy client could see.
-        let same = |(source, target): (Text<'_>, Text<'_>)| source.value().is_some() && source.value() == target.value();
+        let same = |(source, target): (Text<'_>, Text<'_>)| {
+            source.value().is_some() && source.value() == target.value()
+        };
         if source_asset.zip(target_asset).is_some_and(same) {
             wrong.add("target_asset", "must differ from source_asset");
         }

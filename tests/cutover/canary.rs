@@ -26,7 +26,7 @@ proptest! {
 
     #[test]
     fn a_listed_profile_goes_to_new_at_any_percentage(profile in ".*", salt in ".*", percent in 0u8..=100) {
-        prop_assert_eq!(cohort::side(&canary(percent, &salt, &[profile.clone()]), &profile), Side::New);
+        prop_assert_eq!(cohort::side(&canary(percent, &salt, std::slice::from_ref(&profile)), &profile), Side::New);
     }
 }
 
@@ -37,7 +37,12 @@ fn the_share_is_about_the_percentage_and_the_salt_decides_who() {
         (0..2000).filter(|n| cohort::side(&canary, &format!("profile-{n}")) == Side::New).collect()
     };
     let (one, other) = (chosen("one"), chosen("other"));
-    assert!((500..700).contains(&one.len()) && (500..700).contains(&other.len()), "{} {}", one.len(), other.len());
+    assert!(
+        (500..700).contains(&one.len()) && (500..700).contains(&other.len()),
+        "{} {}",
+        one.len(),
+        other.len()
+    );
     assert!((120..240).contains(&one.intersection(&other).count()), "two salts choose independently");
 }
 

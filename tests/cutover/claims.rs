@@ -150,9 +150,10 @@ async fn without_a_reference_the_old_api_gets_the_request_untouched_and_unclaime
 #[tokio::test]
 async fn a_ledger_that_cannot_write_means_503_and_nothing_sent() {
     for target in BOTH {
-        let house =
-            House::with_ledger(&[("stage", "live")], |settings| settings.timeout = Duration::from_millis(400))
-                .await;
+        let house = House::with_ledger(&[("stage", "live")], |settings| {
+            settings.timeout = Duration::from_millis(400)
+        })
+        .await;
         assert_eq!(house.client.create("somebody else's").await.status, 200);
         go_to(&house, target).await;
         let file = house.dir.path().join("ledger.db");
@@ -165,9 +166,7 @@ async fn a_ledger_that_cannot_write_means_503_and_nothing_sent() {
         assert!(!house.ledger.health().is_ready());
         other.execute("ROLLBACK").await.unwrap();
         other.close().await.unwrap();
-        let accepted = async {
-            while house.client.create("r").await.status != 200 {}
-        };
+        let accepted = async { while house.client.create("r").await.status != 200 {} };
         soon(accepted).await;
         assert_eq!(house.made("r"), one_on(target));
     }
@@ -177,7 +176,8 @@ async fn a_ledger_that_cannot_write_means_503_and_nothing_sent() {
 #[tokio::test]
 async fn a_fence_that_cannot_be_written_sends_nothing() {
     let house =
-        House::with_ledger(&[("stage", "live")], |settings| settings.timeout = Duration::from_millis(400)).await;
+        House::with_ledger(&[("stage", "live")], |settings| settings.timeout = Duration::from_millis(400))
+            .await;
     let gate = house.fault(Side::Legacy, Operation::List, Kind::Gate { applied: false });
     let client = house.client.clone();
     let call = tokio::spawn(async move { client.create("r").await });

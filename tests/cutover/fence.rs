@@ -198,7 +198,13 @@ async fn an_answer_that_is_no_list_to_its_end_proves_nothing() {
 async fn every_concurrent_request_looks_for_itself_while_the_claim_is_not_fenced() {
     for target in [Side::Legacy, Side::New] {
         let house = creating_on(target).await;
-        house.go(&[if target == Side::New { &[("stage", "live")] } else { BACK }, &[("timeouts.create", "20s")]].concat()).await;
+        house
+            .go(&[
+                if target == Side::New { &[("stage", "live")] } else { BACK },
+                &[("timeouts.create", "20s")],
+            ]
+            .concat())
+            .await;
         let gate = house.fault(target.other(), Operation::List, Kind::Gate { applied: false });
         let calls: Vec<_> = (0..6)
             .map(|_| {

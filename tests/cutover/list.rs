@@ -63,11 +63,11 @@ async fn filters_hold_on_both_sides() {
     let (ids, _) = house.client.all("order=ASC&limit=7&updated_at.end=2026-01-01T00:00:00.9Z").await;
     assert_eq!(ids, all[..20]);
     let one = &all[11];
-    assert_eq!(house.client.all(&format!("ref_id=r-{one}")).await.0, [one.clone()]);
+    assert_eq!(house.client.all(&format!("ref_id=r-{one}")).await.0, std::slice::from_ref(one));
     assert_eq!(house.client.all("profile_id=nobody").await.0.len(), 0);
     for side in [Side::Legacy, Side::New] {
         let fault = house.fault(side, Operation::List, Kind::IgnoreFilters);
-        assert_eq!(house.client.all(&format!("ref_id=r-{one}")).await.0, [one.clone()]);
+        assert_eq!(house.client.all(&format!("ref_id=r-{one}")).await.0, std::slice::from_ref(one));
         assert_eq!(house.client.all("order=ASC&limit=7").await.0, all);
         house.sandbox.faults().remove(&fault);
     }
@@ -134,7 +134,9 @@ async fn a_page_takes_one_call_a_side_and_no_more_than_its_cap() {
     assert!(pages >= 8);
     house.go(&[("stage", "live"), ("list.upstream_calls_max", "3")]).await;
     let before = lists();
-    let problem = house.client.list("limit=1&created_at.begin=2026-01-01T00:00:20.4Z&created_at.end=2026-01-01T00:00:20.6Z");
+    let problem = house
+        .client
+        .list("limit=1&created_at.begin=2026-01-01T00:00:20.4Z&created_at.end=2026-01-01T00:00:20.6Z");
     let problem = problem.await.problem(400);
     assert!(problem["detail"].as_str().unwrap().contains("narrow the filter"), "{problem}");
     let after = lists();
@@ -173,13 +175,16 @@ async fn our_cursor_survives_every_change_of_mode() {
     let all = fill(&house);
     let (mut ids, mut query) = (Vec::new(), String::from("order=ASC&limit=6"));
     let replica = house.replica(BACK).await;
-    let stages: [&[(&str, &str)]; 4] = [&[("stage", "live")], BACK, &[("stage", "canary")], &[("stage", "hold")]];
+    let stages: [&[(&str, &str)]; 4] =
+        [&[("stage", "live")], BACK, &[("stage", "canary")], &[("stage", "hold")]];
     for turn in 0..10 {
         house.go(stages[turn % 4]).await;
         // Another replica reads the next page.
         let client = if turn % 2 == 0 { &house.client } else { &replica.client };
         let page = client.list(&query).await.json();
-        ids.extend(page["items"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            page["items"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()),
+        );
         if let Some(next) = page["next_page_cursor"].as_str() {
             query = format!("order=ASC&limit=6&page_cursor={next}");
         }
@@ -211,7 +216,9 @@ async fn records_made_while_a_client_pages_disturb_nothing() {
         house.go(if turn % 2 == 0 { &[("stage", "live")] } else { BACK }).await;
         house.client.create(&format!("meanwhile-{turn}")).await.id();
         let page = house.client.list(&query).await.json();
-        ids.extend(page["items"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            page["items"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()),
+        );
         match page["next_page_cursor"].as_str() {
             Some(next) => query = format!("limit=7&page_cursor={next}"),
             None => break,

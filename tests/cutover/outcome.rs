@@ -84,13 +84,8 @@ fn status(code: u16, applied: bool) -> Kind {
 
 /// Ways to lose an answer whose write took effect.
 fn applied() -> Vec<Kind> {
-    let mut all = vec![
-        Kind::Reset { applied: true },
-        Kind::Truncate,
-        Kind::WrongTypes,
-        Kind::NotJson,
-        Kind::EmptyBody,
-    ];
+    let mut all =
+        vec![Kind::Reset { applied: true }, Kind::Truncate, Kind::WrongTypes, Kind::NotJson, Kind::EmptyBody];
     all.extend([204, 302, 408, 500, 502, 503, 504].map(|code| status(code, true)));
     all
 }
@@ -172,7 +167,9 @@ async fn an_outcome_that_stays_unknown_says_so_and_the_retry_meets_the_same_side
             assert!([200, 409].contains(&id.status), "{kind:?}: {:?}", id.body);
             assert_eq!(house.made(&ref_id), one_on(target), "{kind:?}");
             let time = ("timeouts.create", "700ms");
-            house.go(&[if target == Side::New { &[("stage", "live")] } else { BACK }, &[time]].concat()).await;
+            house
+                .go(&[if target == Side::New { &[("stage", "live")] } else { BACK }, &[time]].concat())
+                .await;
         }
     }
 }
@@ -204,14 +201,19 @@ async fn a_refusal_is_passed_on_at_once() {
             let ref_id = format!("r{code}");
             let lists = house.sandbox.books().arrived(target, Operation::List);
             let no = StatusCode::from_u16(code).unwrap();
-            let kind = Kind::Status { code: no, retry_after: None, body: RefusalBody::Problem, applied: false };
+            let kind =
+                Kind::Status { code: no, retry_after: None, body: RefusalBody::Problem, applied: false };
             let fault = house.fault(target, Operation::Create, kind);
             let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
             house.client.create(&ref_id).await.problem(code);
             house.sandbox.faults().remove(&fault);
             assert_eq!(house.posts(target), posts[target as usize] + 1, "{code}: no retry");
             assert_eq!(house.posts(target.other()), posts[target.other() as usize], "{code}: no fallback");
-            assert_eq!(house.sandbox.books().arrived(target, Operation::List), lists, "{code}: nothing to look for");
+            assert_eq!(
+                house.sandbox.books().arrived(target, Operation::List),
+                lists,
+                "{code}: nothing to look for"
+            );
         }
     }
 }

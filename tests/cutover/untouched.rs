@@ -15,7 +15,11 @@ async fn message(stream: &mut TcpStream, length: usize) -> Vec<u8> {
         {
             return heard;
         }
-        assert!(soon(stream.read_buf(&mut heard)).await.unwrap() > 0, "{:?}", String::from_utf8_lossy(&heard));
+        assert!(
+            soon(stream.read_buf(&mut heard)).await.unwrap() > 0,
+            "{:?}",
+            String::from_utf8_lossy(&heard)
+        );
     }
 }
 
@@ -60,7 +64,10 @@ async fn body_and_headers_go_through_as_they_came_both_ways() {
     );
     stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
     let told = String::from_utf8(message(&mut client, answer.len()).await).unwrap();
-    assert!(told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with(&format!("\r\n\r\n{answer}")), "{told}");
+    assert!(
+        told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with(&format!("\r\n\r\n{answer}")),
+        "{told}"
+    );
     for line in ["X-Request-ID: 7", "Content-Type: application/json; charset=utf-8"] {
         assert!(told.contains(&format!("\r\n{line}\r\n")), "{line} in {told}");
     }

@@ -24,7 +24,8 @@ pub(crate) fn plant(sandbox: &Sandbox, dice: &mut Dice) -> Trouble {
     let mut trouble = Trouble::default();
     for _ in 0..dice.below(5) {
         let side = *dice.pick(&[Side::Legacy, Side::New]);
-        let operations = [Operation::Create, Operation::Create, Operation::List, Operation::List, Operation::Get];
+        let operations =
+            [Operation::Create, Operation::Create, Operation::List, Operation::List, Operation::Get];
         let operation = *dice.pick(&operations);
         let kind = kind(dice, operation);
         let fault = Fault::new(kind.clone()).on(side, operation);
@@ -57,7 +58,8 @@ fn kind(dice: &mut Dice, operation: Operation) -> Kind {
         (9, Operation::List) => Kind::Lag(Hidden::Newest(usize::try_from(1 + dice.below(LAG_MAX)).unwrap())),
         // Even a refusal that took effect all the same: nothing else may become of it.
         _ => Kind::Status {
-            code: StatusCode::from_u16(*dice.pick(&[400, 401, 403, 408, 409, 429, 500, 502, 503, 504])).unwrap(),
+            code: StatusCode::from_u16(*dice.pick(&[400, 401, 403, 408, 409, 429, 500, 502, 503, 504]))
+                .unwrap(),
             retry_after: None,
             body: *dice.pick(&[RefusalBody::Problem, RefusalBody::Html, RefusalBody::Empty]),
             applied,

@@ -46,7 +46,10 @@ fn no_reference_is_ever_converted_twice() {
     println!("{told:?}");
     // A model in which hardly anything happens proves nothing.
     assert!(alone || told.accepted * 4 > told.creates, "{told:?}");
-    assert!(alone || told.conflicts.min(told.unknown).min(told.unavailable).min(told.listings) > 0, "{told:?}");
+    assert!(
+        alone || told.conflicts.min(told.unknown).min(told.unavailable).min(told.listings) > 0,
+        "{told:?}"
+    );
 }
 
 /// Every world has a thread of its own while it lives.

@@ -18,7 +18,8 @@ pub(crate) async fn accepted(house: &House, ref_id: &str, amount: &str, answer: 
     assert_eq!((&shown["ref_id"], &shown["amount"]), (&ref_id.into(), &amount.into()), "{shown}");
     let side = house.claim(ref_id).await.expect("an accepted create was claimed").side;
     let record = house.sandbox.books().record(side, &id);
-    let record = record.unwrap_or_else(|| panic!("{ref_id} is claimed for {side}, where {id} does not exist"));
+    let record =
+        record.unwrap_or_else(|| panic!("{ref_id} is claimed for {side}, where {id} does not exist"));
     let key = if side == Side::Legacy { "amount" } else { "source_amount" };
     assert_eq!((&record["ref_id"], &record[key]), (&ref_id.into(), &amount.into()), "{record}");
     id

@@ -23,7 +23,9 @@ impl Pager {
     /// Reads one page; an error is tried again another time. True at the end.
     pub(crate) async fn page(&mut self, client: &Caller) -> bool {
         let path = format!("{LEGACY}?{}{}", self.query, self.cursor);
-        let Ok(answer) = client.try_ask(reqwest::Method::GET, &path, String::new()).await else { return false };
+        let Ok(answer) = client.try_ask(reqwest::Method::GET, &path, String::new()).await else {
+            return false;
+        };
         let Ok(page) = serde_json::from_slice::<serde_json::Value>(&answer.body) else { return false };
         let Some(rows) = page["items"].as_array().filter(|_| answer.status == 200) else { return false };
         // What passes through in `observe` may be as broken as the vendor made it.

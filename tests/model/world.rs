@@ -17,11 +17,15 @@ use crate::oracle;
 use crate::pager::Pager;
 
 /// References that were converted before there was a ledger.
-const BEFORE: u64 = 4;
+const BEFORE: u64 = 30;
 /// How far back a client's retries reach.
 const WINDOW: u64 = 6;
-const TIMES: Keys<'static> =
-    &[("timeouts.create", "600ms"), ("timeouts.get", "400ms"), ("timeouts.list", "800ms"), ("timeouts.cancel", "400ms")];
+const TIMES: Keys<'static> = &[
+    ("timeouts.create", "600ms"),
+    ("timeouts.get", "400ms"),
+    ("timeouts.list", "800ms"),
+    ("timeouts.cancel", "400ms"),
+];
 
 /// A stage that an operator may choose.
 struct Stage {
@@ -85,10 +89,17 @@ struct Asked {
 
 #[derive(Clone)]
 enum What {
-    Create { ref_id: String, amount: &'static str },
+    Create {
+        ref_id: String,
+        amount: &'static str,
+    },
     /// A record that existed before the request was made.
-    Get { id: String },
-    Cancel { id: String },
+    Get {
+        id: String,
+    },
+    Cancel {
+        id: String,
+    },
 }
 
 pub(crate) struct World {
@@ -262,7 +273,7 @@ impl World {
     fn create(&mut self, sealed: bool) -> (String, What) {
         self.told.creates += 1;
         // The old API is gone: what it made before there was a ledger cannot be known.
-        let ref_id = if !sealed && self.dice.percent(8) {
+        let ref_id = if !sealed && self.dice.percent(15) {
             format!("before-{}", self.dice.below(BEFORE))
         } else {
             let back = self.dice.below(WINDOW).min(self.next_ref);
