@@ -53,6 +53,13 @@ impl<'a> CreateRequest<'a> {
         let amount = required("amount", &mut wrong).filter(|amount| check_amount(*amount, &mut wrong));
         let source_asset = required("source_asset", &mut wrong);
         let target_asset = required("target_asset", &mut wrong);
+        // The old API converts nothing into itself. The new one may take it for a transfer, which no legacy client could see.
+        let same = |(source, target): (Text<'_>, Text<'_>)| {
+            source.value().is_some() && source.value() == target.value()
+        };
+        if source_asset.zip(target_asset).is_some_and(same) {
+            wrong.add("target_asset", "must differ from source_asset");
+        }
         let ref_id = fields.text("ref_id", &mut wrong);
         if ref_id.and_then(Text::value).is_some_and(|value| value.contains('\0')) {
             wrong.add("ref_id", "must not hold the character U+0000");

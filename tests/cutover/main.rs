@@ -1,0 +1,17 @@
+//! The rules of the cutover, one by one, over real sockets: the real config, ledger, client and server before the sandbox.
+//! One file a route. Waiting is for signals, each with a deadline; no test asserts a time. Random interleavings of the same
+//! rules are in `tests/model`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, in its helpers as well")]
+
+#[path = "../support/house.rs"]
+mod house;
+
+mod canary;
+mod cancel;
+mod claims;
+mod fence;
+mod get;
+mod list;
+mod outcome;
+mod paths;
+mod untouched;

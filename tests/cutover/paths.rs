@@ -1,0 +1,86 @@
+//! A write that some server might take for a create or a cancel is a route or nothing.
+
+use conversion_shim::sandbox::Operation;
+use conversion_shim::side::Side;
+use reqwest::Method;
+
+use crate::house::{BACK, House, conversion, one_on};
+
+const LOOKALIKES: [&str; 14] = [
+    "/v2/conversion/stablecoins/x/y",
+    "/v2/conversion/stablecoin",
+    "/v2/conversion/STABLECOINS",
+    "/v2/Conversion/stablecoins",
+    "/V2/conversion/stablecoins",
+    "/v2/conversion/stablecoins;v=1",
+    "/v2/conversion/",
+    "/v2/conversion",
+    "/v2%2fconversion/stablecoins%3Bx",
+    "/v2/conversion%252fstablecoins",
+    "/v2/x/../conversion/stablecoins%00",
+    "/v2/%63onversion/stablecoins/.%2e/other",
+    "/v2\\conversion\\stablecoins",
+    "/v2/conversion/batch",
+];
+
+/// Other spellings of the one path, which are the route.
+const SPELLINGS: [&str; 6] = [
+    "/v2/conversion/stablecoins/",
+    "/v2//conversion/stablecoins",
+    "/v2/conversion/./stablecoins",
+    "/v2/conversion/x/../stablecoins",
+    "/v2%2Fconversion%2fstablecoins",
+    "/v2/conversion/stable%63oins",
+];
+
+/// Sends the path as written; an ordinary client would tidy it first.
+async fn raw(house: &House, method: &str, path: &str, body: &str) -> u16 {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(house.client.address()).await.unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    crate::house::soon(stream.read_to_string(&mut answer)).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn lookalikes_are_refused_and_nothing_reaches_the_vendor() {
+    for stage in [&[("stage", "live")], BACK] {
+        let house = House::with(stage).await;
+        for path in LOOKALIKES {
+            for method in ["POST", "DELETE"] {
+                let status = raw(&house, method, path, &conversion("r").to_string()).await;
+                assert!([400, 404].contains(&status), "{method} {path}: {status}");
+            }
+        }
+        assert_eq!(house.sandbox.books().requests().len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn every_spelling_of_the_route_is_claimed_and_fenced() {
+    let house = House::at("live").await;
+    house.made_on(Side::Legacy, "old").await;
+    for (at, path) in SPELLINGS.into_iter().enumerate() {
+        // Claimed for the old API, which gets the path as it was written and may not know it.
+        let status = raw(&house, "POST", path, &conversion("old").to_string()).await;
+        assert!([404, 409].contains(&status), "{path}: {status}");
+        let ref_id = format!("r{at}");
+        assert_eq!(raw(&house, "POST", path, &conversion(&ref_id).to_string()).await, 200, "{path}");
+        assert_eq!(house.made(&ref_id), one_on(Side::New), "{path}");
+    }
+    assert_eq!(house.made("old"), one_on(Side::Legacy));
+}
+
+#[tokio::test]
+async fn everything_else_passes() {
+    let house = House::at("live").await;
+    let others = house.sandbox.books().arrived(None, Operation::Other);
+    house.client.ask(Method::POST, "/v2/transfer/conversion", "{}".to_owned()).await;
+    house.client.ask(Method::POST, "/v2/conversions", "{}".to_owned()).await;
+    assert_eq!(house.sandbox.books().arrived(None, Operation::Other), others + 2);
+}
