@@ -21,6 +21,14 @@ use crate::upstream::Client;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
+/// How serving ended without a failure of its own.
+enum Ended {
+    /// By a signal.
+    Drained(Drained),
+    /// Before it began: the ledger knows why this config must not be served.
+    Refused(Vec<Problem>),
+}
+
 const NOTHING_TO_SERVE: &str = "\
 conversion-shim: there is nothing to serve yet. One of these:
   conversion-shim serve --sandbox        try it on an embedded stand-in for the vendor
@@ -51,8 +59,9 @@ pub(super) fn run(arguments: ServeArgs) -> u8 {
         })
     });
     match ended {
-        Ok(drained) if drained.is_clean() => OK,
-        Ok(_) => FAILED,
+        Ok(Ended::Drained(drained)) if drained.is_clean() => OK,
+        Ok(Ended::Drained(_)) => FAILED,
+        Ok(Ended::Refused(problems)) => check::refused(&problems),
         Err(error) => {
             complain(&format!("conversion-shim: {error}\n"));
             FAILED
@@ -84,7 +93,7 @@ fn told(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Drained, Failed> {
+async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Failed> {
     let _log = telemetry::start(&loaded.config.log)?;
     let config = loaded.config.clone();
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
@@ -98,7 +107,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Draine
     let consult = history::consult(ledger.clone());
     let refused = consult(config.clone()).await;
     if !refused.is_empty() {
-        return Err(told(&refused).into());
+        return Ok(Ended::Refused(refused));
     }
     let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, consult);
     let watching = tokio::spawn(watcher.run());
@@ -118,7 +127,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Draine
         probing.map(|task| task.abort_handle()),
     ];
     background.into_iter().flatten().for_each(|task| task.abort());
-    Ok(drained)
+    Ok(Ended::Drained(drained))
 }
 
 /// Reads the certificates again whenever their files change.
