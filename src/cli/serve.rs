@@ -23,6 +23,14 @@ use crate::upstream::Client;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
+/// How serving ended without a failure of its own.
+enum Ended {
+    /// By a signal.
+    Drained(Drained),
+    /// Before it began: the ledger knows why this config must not be served.
+    Refused(Vec<Problem>),
+}
+
 const NOTHING_TO_SERVE: &str = "\
 conversion-shim: there is nothing to serve yet. One of these:
   conversion-shim serve --sandbox        try it on an embedded stand-in for the vendor
@@ -53,8 +61,9 @@ pub(super) fn run(arguments: ServeArgs) -> u8 {
         })
     });
     match ended {
-        Ok(drained) if drained.is_clean() => OK,
-        Ok(_) => FAILED,
+        Ok(Ended::Drained(drained)) if drained.is_clean() => OK,
+        Ok(Ended::Drained(_)) => FAILED,
+        Ok(Ended::Refused(problems)) => check::refused(&problems),
         Err(error) => {
             complain(&format!("conversion-shim: {error}\n"));
             FAILED
@@ -86,7 +95,7 @@ fn told(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Drained, Failed> {
+async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Failed> {
     let _log = telemetry::start(&loaded.config.log)?;
     let config = loaded.config.clone();
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
@@ -101,7 +110,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Draine
     let consult = history::consult(ledger.clone(), current.clone());
     let refused = consult(config.clone()).await;
     if !refused.is_empty() {
-        return Err(told(&refused).into());
+        return Ok(Ended::Refused(refused));
     }
     tell_modes(&config);
     let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, consult);
@@ -132,7 +141,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Draine
         administering.map(|task| task.abort_handle()),
     ];
     background.into_iter().flatten().for_each(|task| task.abort());
-    Ok(drained)
+    Ok(Ended::Drained(drained))
 }
 
 /// The port for operators; `None` when it is off.

@@ -156,7 +156,44 @@ impl Requests {
     /// Resolves once `count` requests for `target` have arrived in all.
     pub(super) async fn wait(&self, target: Target, count: u64) {
         let mut changes = self.sequence.subscribe();
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = changes.wait_for(|_| self.arrived(target) >= count).await;
+        // Not by `wait_for`: it holds the channel's lock while it looks, and `note` takes the two locks the other way round.
+        while self.arrived(target) < count {
+            // The sender lives in `self`, so waiting cannot fail.
+            let _ = changes.changed().await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use super::{Bytes, Operation, Requests};
+
+    #[test]
+    fn waiting_and_arriving_never_stand_in_each_others_way() {
+        const MANY: u64 = 5_000;
+        let requests = Arc::new(Requests::new());
+        let (sender, done) = channel();
+        let noted = (requests.clone(), sender.clone());
+        std::thread::spawn(move || {
+            let (parts, ()) = http::Request::new(()).into_parts();
+            (0..MANY).for_each(|_| noted.0.note((None, Operation::Other), &parts, Bytes::new()));
+            noted.1.send(()).unwrap();
+        });
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let wait = async {
+                for count in 1..=MANY {
+                    requests.wait((None, Operation::Other), count).await;
+                }
+            };
+            runtime.block_on(wait);
+            sender.send(()).unwrap();
+        });
+        // Both ends, or nobody moves any more.
+        (0..2).for_each(|_| done.recv_timeout(Duration::from_secs(20)).unwrap());
     }
 }

@@ -83,6 +83,33 @@ impl Postgres {
         });
     }
 
+    /// Stops every process of the server where it stands: connections stay open, nothing is answered any more.
+    pub(crate) fn freeze(&self) {
+        // The parent first, so that no child is added meanwhile.
+        let parent = self.parent();
+        self.signal("STOP", &[parent]);
+        self.signal("STOP", &children(parent));
+    }
+
+    /// Lets every process of the server go on.
+    pub(crate) fn thaw(&self) {
+        let parent = self.parent();
+        self.signal("CONT", &children(parent));
+        self.signal("CONT", &[parent]);
+    }
+
+    fn parent(&self) -> u32 {
+        let file = fs::read_to_string(self.data().join("postmaster.pid")).unwrap();
+        file.lines().next().unwrap().trim().parse().unwrap()
+    }
+
+    fn signal(&self, name: &str, processes: &[u32]) {
+        let processes = processes.iter().map(u32::to_string);
+        // One that has ended meanwhile is no failure.
+        let _ =
+            Command::new("kill").args(["-s", name]).args(processes).stderr(Stdio::null()).status().unwrap();
+    }
+
     /// Makes an empty database and returns its URL.
     pub(crate) fn fresh_database(&self) -> String {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
@@ -140,7 +167,7 @@ fn watchdog(binaries: &Path, directory: &Path, user: Option<&str>) -> Child {
     let stop = command_as(user, binaries.join("pg_ctl"));
     let mut watchdog = Command::new("sh");
     watchdog
-        .args(["-c", r#"trap '' INT TERM HUP; dir=$1; shift; cat; "$@" stop -m immediate -D "$dir/data"; rm -rf "$dir""#, "sh"])
+        .args(["-c", r#"trap '' INT TERM HUP; dir=$1; shift; cat; kill -CONT "$(head -n 1 "$dir/data/postmaster.pid")"; "$@" stop -m immediate -D "$dir/data"; rm -rf "$dir""#, "sh"])
         .arg(directory)
         .arg(stop.get_program())
         .args(stop.get_args());
@@ -151,6 +178,12 @@ fn watchdog(binaries: &Path, directory: &Path, user: Option<&str>) -> Child {
         .stderr(Stdio::null())
         .spawn()
         .unwrap()
+}
+
+/// The processes that this one started and that still run.
+fn children(parent: u32) -> Vec<u32> {
+    let listed = Command::new("ps").args(["-o", "pid=", "--ppid", &parent.to_string()]).output().unwrap();
+    String::from_utf8(listed.stdout).unwrap().split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
 
 /// PostgreSQL refuses to run as root: then an unprivileged user owns the cluster.
