@@ -14,6 +14,7 @@ pub mod cutover;
 pub mod failure;
 pub mod headers;
 pub mod ledger;
+pub mod outlive;
 pub mod proxy;
 pub mod sandbox;
 pub mod server;

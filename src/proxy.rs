@@ -2,12 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
-use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -17,6 +15,7 @@ use crate::cutover::{self, Answer, Flow, Homes, Shared};
 use crate::failure::{Effect, Failure};
 use crate::headers::{self, ClientSide};
 use crate::ledger::Ledger;
+use crate::outlive::Outlive;
 use crate::side::Side;
 use crate::telemetry::access::{Access, Told};
 use crate::translate::route::{self, Matched, Route};
@@ -134,7 +133,10 @@ async fn pass(
     let answer = if safe {
         app.shared.upstream.send(request).await
     } else {
-        send_detached(app, request, config.timeouts.create).await?
+        // The client may leave; what was sent is not called back. Nobody waits for an answer for ever, though.
+        let upstream = app.shared.upstream.clone();
+        let sending = async move { upstream.send(request).await };
+        Outlive::new(sending, &app.shared.detached, config.timeouts.create).await
     };
     access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     let effect = if safe { Effect::None } else { Effect::Unknown };
@@ -153,28 +155,6 @@ async fn pass(
     }
     *response.version_mut() = version;
     Ok(response.map(|incoming| Payload::Streamed(incoming, ByteCount::default())))
-}
-
-/// Sends a write whose client may leave: what was sent is not called back. Nobody waits for an answer for ever, though; a
-/// client that stays may.
-async fn send_detached(
-    app: &App,
-    request: Request<Payload>,
-    patience: Duration,
-) -> Result<Result<Response<Incoming>, SendError>, Failure> {
-    let upstream = app.shared.upstream.clone();
-    let (_here, gone) = oneshot::channel::<()>();
-    let sending = app.shared.detached.spawn(async move {
-        let waited_out = async {
-            let _ = gone.await;
-            tokio::time::sleep(patience).await;
-        };
-        tokio::select! {
-            answer = upstream.send(request) => Some(answer),
-            () = waited_out => None,
-        }
-    });
-    sending.await.ok().flatten().ok_or(Failure::Internal)
 }
 
 /// The request as it goes on to the legacy side.
@@ -223,7 +203,8 @@ async fn translated(
     request: Request<Incoming>,
     access: &mut Access,
 ) -> Result<Response<Payload>, Failure> {
-    let deadline = Instant::now() + config.timeouts.of(route.name());
+    let time = config.timeouts.of(route.name());
+    let deadline = Instant::now() + time;
     let (mut head, incoming) = request.into_parts();
     let host = head.headers.get(header::HOST).cloned();
     headers::to_upstream(&mut head.headers);
@@ -232,13 +213,13 @@ async fn translated(
     let (answered, flow) = match route {
         Route::Create => {
             let body = whole_body(incoming, &flow, &access.request_bytes).await?;
-            // Detached: a client that leaves aborts nothing that was sent.
+            // A client that leaves aborts nothing that was sent.
             let run = async move { (cutover::create::run(&flow, body).await, flow) };
-            app.shared.detached.spawn(run).await.map_err(|_| Failure::Internal)?
+            Outlive::new(run, &app.shared.detached, time).await
         }
         Route::Cancel(id) => {
             let run = async move { (cutover::cancel::run(&flow, &id).await, flow) };
-            app.shared.detached.spawn(run).await.map_err(|_| Failure::Internal)?
+            Outlive::new(run, &app.shared.detached, time).await
         }
         Route::Get(id) => (cutover::get::run(&flow, &id).await, flow),
         Route::List => (cutover::list::run(&flow).await, flow),

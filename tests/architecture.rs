@@ -8,7 +8,7 @@
 //! | rank | rooms |
 //! |---|---|
 //! | below all | `side` |
-//! | 0 | `translate`, `headers`, `body` |
+//! | 0 | `translate`, `headers`, `body`, `outlive` |
 //! | 1 | `failure` |
 //! | 2 | `config`, `upstream`, `ledger`, `telemetry` |
 //! | 3 | `cutover`, `shadow` |

@@ -101,9 +101,13 @@ async fn drain(
     };
     let drained = match timeout(deadline, all).await {
         Ok(()) => Drained { connections_cut: 0, writes_cut: 0 },
-        Err(_) => Drained { connections_cut: connections.len(), writes_cut: app.shared.detached.len() },
+        Err(_) => {
+            let connections_cut = connections.len();
+            connections.shutdown().await;
+            // Those of the connections that were cut have become tasks of their own by now.
+            Drained { connections_cut, writes_cut: app.shared.detached.len() }
+        }
     };
-    connections.shutdown().await;
     if !drained.is_clean() {
         let Drained { connections_cut, writes_cut } = drained;
         tracing::error!(target: "server", connections_cut, writes_cut, "the drain deadline has passed; cut off");

@@ -2,7 +2,7 @@
 
 pub mod access;
 
-use std::io::{IsTerminal as _, Write};
+use std::io::{BufWriter, IsTerminal as _, Write};
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
@@ -10,6 +10,9 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Log, LogFormat};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
+
+/// Lines that wait together are written together, up to this many bytes at once.
+const BATCH: usize = 64 * 1024;
 
 /// Keeps the log flowing; dropping it writes out what is still queued.
 #[derive(Debug)]
@@ -35,7 +38,8 @@ pub fn start_to(
     out: impl Write + Send + 'static,
     terminal: bool,
 ) -> Result<LogGuard, Failed> {
-    let (writer, worker) = NonBlockingBuilder::default().thread_name("shim-log").finish(out);
+    let (writer, worker) =
+        NonBlockingBuilder::default().thread_name("shim-log").finish(BufWriter::with_capacity(BATCH, out));
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
