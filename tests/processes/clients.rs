@@ -55,9 +55,13 @@ pub(crate) struct Http(reqwest::Client);
 
 impl Http {
     pub(crate) fn new() -> Self {
-        // The first of the tests wins, which is all that is needed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Self(reqwest::Client::new())
+        Self(builder().build().unwrap())
+    }
+
+    /// One that speaks HTTP/2: the server hears of it at once when a client leaves. Over HTTP/1.1 it cannot tell a client that
+    /// has left from one that has only said its last word.
+    pub(crate) fn two() -> Self {
+        Self(builder().http2_prior_knowledge().build().unwrap())
     }
 
     /// Status and JSON, or nothing: the connection broke or the client has lost its patience.
@@ -91,6 +95,12 @@ impl Http {
             path = format!("{CONVERSIONS}?limit=100&order=ASC&page_cursor={cursor}");
         }
     }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    // The first of the tests wins, which is all that is needed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
 }
 
 async fn read(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
@@ -150,7 +160,8 @@ impl Register {
         for (ref_id, order) in &entries {
             let tally = tallies.get(ref_id).copied().unwrap_or_default();
             if tally.legacy + tally.new != 1 {
-                audit.wrong.push(format!("{ref_id} is not one conversion: {tally:?}"));
+                // First, because nothing is worse.
+                audit.wrong.insert(0, format!("{ref_id} is not one conversion: {tally:?}"));
                 continue;
             }
             *sums.entry(order.profile).or_default() += order.cents;

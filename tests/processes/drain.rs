@@ -83,7 +83,7 @@ async fn a_client_that_waits_gets_its_answer() {
 async fn the_outcome_is_found_out_though_the_client_has_left() {
     let mut doubt = Doubt::arrange().await;
     let (to, body) = (doubt.replica.address(), doubt.order.to_conversion());
-    let asking = tokio::spawn(async move { Http::new().post(to, CONVERSIONS, &body, PATIENCE).await });
+    let asking = tokio::spawn(async move { Http::two().post(to, CONVERSIONS, &body, PATIENCE).await });
     soon(doubt.gate.reached(1)).await;
     asking.abort();
     doubt.terminate().await;
