@@ -48,7 +48,7 @@ pub struct Status {
     pub canary: Canary,
     /// How many processes share the ledger.
     pub replicas: u32,
-    /// Writes under way that would go on if their client left.
+    /// Writes that go on though their client has left.
     pub detached_writes: usize,
     /// Which config is in force, and since when.
     pub config: Config,
