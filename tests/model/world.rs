@@ -21,10 +21,10 @@ const BEFORE: u64 = 30;
 /// How far back a client's retries reach.
 const WINDOW: u64 = 6;
 const TIMES: Keys<'static> = &[
-    ("timeouts.create", "600ms"),
-    ("timeouts.get", "400ms"),
-    ("timeouts.list", "800ms"),
-    ("timeouts.cancel", "400ms"),
+    ("timeouts.create", "400ms"),
+    ("timeouts.get", "300ms"),
+    ("timeouts.list", "500ms"),
+    ("timeouts.cancel", "300ms"),
 ];
 
 /// A stage that an operator may choose.
@@ -118,7 +118,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(seed: u64) -> Self {
-        let house = House::with_ledger(BACK, |ledger| ledger.timeout = Duration::from_millis(500)).await;
+        let house = House::with_ledger(BACK, |ledger| ledger.timeout = Duration::from_millis(300)).await;
         let books = house.sandbox.books();
         assert!(books.credit(SECOND_PROFILE, "USD", "100000000"));
         let mut known = BTreeSet::new();
@@ -233,7 +233,7 @@ impl World {
         self.told.outages += 1;
         self.told.steps += 1;
         let file = self.house.dir.path().join("ledger.db");
-        let pause = Duration::from_millis(50 + self.dice.below(600));
+        let pause = Duration::from_millis(50 + self.dice.below(300));
         tokio::spawn(async move {
             let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
             let mut connection = options.connect().await.unwrap();
@@ -320,9 +320,14 @@ impl World {
             self.told.steps += 1;
             let client = self.dice.pick(&self.proxies).client.clone();
             let pager = self.pager.get_or_insert_with(|| Pager::begin(&mut self.dice, &self.known));
-            if pager.page(&client).await {
-                self.pager = None;
-                self.told.listings += 1;
+            // What passes through in `observe` waits at a gate as long as its client does.
+            match timeout(Duration::from_secs(1), pager.page(&client)).await {
+                Ok(true) => {
+                    self.pager = None;
+                    self.told.listings += 1;
+                }
+                Ok(false) => {}
+                Err(_) => return,
             }
         }
     }
