@@ -28,7 +28,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use world::{Told, World};
 
 /// Worlds that live at the same time: enough that one world's waiting is another's work.
-const AT_ONCE: usize = 40;
+const AT_ONCE: usize = 24;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
