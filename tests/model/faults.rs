@@ -52,7 +52,7 @@ fn kind(dice: &mut Dice, operation: Operation) -> Kind {
         (2, _) => Kind::NotJson,
         (3, _) => Kind::EmptyBody,
         (4, _) => Kind::WrongTypes,
-        (5, _) => Kind::Delay { pause: Duration::from_millis(dice.below(250)), applied },
+        (5, _) => Kind::Delay { pause: Duration::from_millis(dice.below(150)), applied },
         (6 | 7, _) => Kind::Gate { applied },
         (8, Operation::List) => Kind::IgnoreFilters,
         (9, Operation::List) => Kind::Lag(Hidden::Newest(usize::try_from(1 + dice.below(LAG_MAX)).unwrap())),

@@ -36,10 +36,10 @@ fn number(name: &str) -> Option<u64> {
 
 #[test]
 fn no_reference_is_ever_converted_twice() {
-    let rounds = number("MODEL_ROUNDS").unwrap_or(20);
+    let rounds = number("MODEL_ROUNDS").unwrap_or(10);
     let seeds = match number("MODEL_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("MODEL_WORLDS").unwrap_or(24),
+        None => 0..number("MODEL_WORLDS").unwrap_or(40),
     };
     let alone = seeds.end - seeds.start == 1;
     let told = live(seeds, rounds);

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use conversion_shim::config::load::{Flag, Sources, load};
 use conversion_shim::config::{Config, Problem};
-use conversion_shim::ledger::{Claim, Key, Ledger, Settings};
+use conversion_shim::ledger::{Claim, Key, Ledger, LedgerError, OpenError, Settings};
 use conversion_shim::proxy::App;
 use conversion_shim::sandbox::{Fault, Kind, Operation, Options, PROFILE, Planted, Sandbox, TOKEN, Tally};
 use conversion_shim::server;
@@ -267,11 +267,17 @@ impl House {
     /// A house whose ledger has further settings.
     pub(crate) async fn with_ledger(keys: Keys<'_>, set: impl FnOnce(&mut Settings)) -> Self {
         let sandbox = vendor().await;
-        let dir = tempfile::tempdir().unwrap();
+        let dir = quick_dir();
         let ledger_url = format!("sqlite:{}", dir.path().join("ledger.db").display());
         let mut settings = Settings { timeout: Duration::from_secs(10), ..Settings::new(&ledger_url) };
         set(&mut settings);
-        let ledger = Ledger::open(&settings).await.unwrap();
+        // On a busy machine opening may take longer than a call may.
+        let ledger = loop {
+            match Ledger::open(&settings).await {
+                Err(OpenError::Timeout(_)) => {}
+                opened => break opened.unwrap(),
+            }
+        };
         let url = sandbox.base_url();
         let proxy = Proxy::start(&keyed(&url, &ledger_url, keys), Some(ledger.clone())).await;
         let client = proxy.client.clone();
@@ -304,7 +310,13 @@ impl House {
 
     /// What the ledger says of a reference.
     pub(crate) async fn claim(&self, ref_id: &str) -> Option<Claim> {
-        self.ledger.look(Key::new("default", ref_id).unwrap()).await.unwrap()
+        loop {
+            match self.ledger.look(Key::new("default", ref_id).unwrap()).await {
+                // On a busy machine.
+                Err(LedgerError::Timeout) => {}
+                looked => return looked.unwrap(),
+            }
+        }
     }
 
     /// Makes one conversion on a side, through the proxy, and answers its id; the stage is `live` afterwards.
@@ -324,6 +336,11 @@ fn keyed<'a>(url: &'a str, ledger_url: &'a str, keys: Keys<'a>) -> Vec<(&'a str,
     let mut all = vec![("upstream.legacy.url", url), ("upstream.new.url", url), ("ledger.url", ledger_url)];
     all.extend_from_slice(keys);
     all
+}
+
+/// A directory in memory where there is one: what these tests ask of a ledger is not that its disk is real.
+fn quick_dir() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// The tally of one conversion on that side.
