@@ -178,7 +178,7 @@ async fn renew(certificates: Certificates, handle: Handle) {
 /// Ends with the first SIGTERM or SIGINT.
 fn terminated() -> std::io::Result<impl Future<Output = ()>> {
     // The watcher listens for it; until it does, a SIGHUP must not end the process.
-    signal(SignalKind::hangup())?;
+    drop(signal(SignalKind::hangup())?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
