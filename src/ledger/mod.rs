@@ -160,14 +160,6 @@ impl Ledger {
         self.reader.look(key).await
     }
 
-    /// [`Reader::home_of`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn home_of(&self, tenant: &str, record_id: &str) -> Result<Option<Side>, LedgerError> {
-        self.reader.home_of(tenant, record_id).await
-    }
-
     /// [`Reader::new_since`].
     ///
     /// # Errors
@@ -234,10 +226,4 @@ impl Ledger {
         };
         self.reader.bounded(writing, true).await
     }
-}
-
-/// Whether only one process at a time can use the ledger at this URL.
-#[must_use]
-pub fn is_for_one_process(url: &str) -> bool {
-    settings::is_for_one_process(url)
 }

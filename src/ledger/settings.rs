@@ -69,11 +69,6 @@ impl FromStr for Place {
     }
 }
 
-/// Only one process at a time can use a place that is a file.
-pub(super) fn is_for_one_process(url: &str) -> bool {
-    url.starts_with("sqlite:")
-}
-
 fn sqlite_path(rest: &str) -> Result<PathBuf, OpenError> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     match path {
