@@ -86,3 +86,17 @@ pub async fn keep_probing(ledger: Ledger) {
         let _ = ledger.probe().await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{Flag, Sources, load};
+
+    #[test]
+    fn the_ledgers_usual_limits_are_the_configs_defaults() {
+        let flags = vec![Flag::new("--set", "ledger.url", "sqlite:l.db")];
+        let config = load(&Sources { flags, ..Sources::default() }).unwrap().config;
+        let (ours, usual) = (settings_of(config.ledger.as_ref().unwrap()), Settings::new("sqlite:l.db"));
+        assert_eq!((ours.timeout, ours.pool_max), (usual.timeout, usual.pool_max));
+    }
+}

@@ -26,13 +26,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The given place with the usual limits: 2 s, 8 connections, 1024 waiting writes, 128 writes a transaction.
+    /// The given place with the usual limits: those of `config/default.toml` where it has them, 1024 waiting writes, 128 writes a
+    /// transaction.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             timeout: Duration::from_secs(2),
-            pool_max: 8,
+            pool_max: 10,
             queue_max: 1024,
             batch_max: 128,
         }
