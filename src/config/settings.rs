@@ -182,7 +182,9 @@ impl LedgerKind {
             "sqlite" if rest.contains(":memory:") || rest.contains("mode=memory") => {
                 Err("is a ledger in memory; it would forget every claim when the process ends".into())
             }
-            "sqlite" if rest.contains('?') => Err("has parameters, and a sqlite ledger takes none".into()),
+            "sqlite" if rest.contains(['?', '#']) => {
+                Err("has parameters, and a sqlite ledger takes none".into())
+            }
             "sqlite" if !place.is_empty() => Ok(Self::Sqlite),
             "postgres" | "postgresql" if rest.starts_with("//") && !place.is_empty() => Ok(Self::Postgres),
             "sqlite" | "postgres" | "postgresql" => Err("names no place for the ledger".into()),

@@ -2,10 +2,10 @@
 //! again while it is down.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-
 use tokio::time::{sleep, timeout};
 
 use crate::config::reload::Consult;
@@ -39,14 +39,18 @@ pub fn settings_of(ledger: &config::Ledger) -> Settings {
 }
 
 /// Asked at the start and before every reload: readers that would not see what was made on the new API are refused. Without
-/// a ledger only the running config tells that creates went there, and then none may come back: nothing knows which of them
-/// are retries.
+/// a ledger only the configs that were in force tell that creates went there, and then none may come back, not by way of `hold`
+/// either: nothing knows which of them are retries.
 #[must_use]
 pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> Consult {
+    // Asked before every swap, so no config that was in force is missed.
+    let went_to_new = Arc::new(AtomicBool::new(false));
     Box::new(move |config: Arc<Config>| {
-        let (ledger, running) = (ledger.clone(), running.load_full());
+        let creates_on_new = running.load().modes.create == Mode::New;
+        let went_to_new = went_to_new.fetch_or(creates_on_new, Ordering::Relaxed) || creates_on_new;
+        let ledger = ledger.clone();
         Box::pin(async move {
-            let Some(ledger) = ledger else { return without_ledger(&running, &config) };
+            let Some(ledger) = ledger else { return without_ledger(went_to_new, &config) };
             match ledger.new_since().await {
                 Ok(since) => config.check_against_history(since.is_some()),
                 Err(error) => {
@@ -58,11 +62,11 @@ pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> Consult
     })
 }
 
-fn without_ledger(running: &Config, config: &Config) -> Vec<Problem> {
-    if running.modes.create != Mode::New || matches!(config.modes.create, Mode::New | Mode::Hold) {
+fn without_ledger(went_to_new: bool, config: &Config) -> Vec<Problem> {
+    if !went_to_new || matches!(config.modes.create, Mode::New | Mode::Hold) {
         return Vec::new();
     }
-    let message = "creates go to the new API now and no ledger knows their ref_ids: a retry would be converted again on \
+    let message = "creates went to the new API and no ledger knows their ref_ids: a retry would be converted again on \
                    the old one; go back by a restart, and only when no client can retry any more";
     vec![Problem::new("routes.create", message, "the running config")]
 }
@@ -80,5 +84,19 @@ pub async fn keep_probing(ledger: Ledger) {
         }
         // The health itself tells how it went.
         let _ = ledger.probe().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{Flag, Sources, load};
+
+    #[test]
+    fn the_ledgers_usual_limits_are_the_configs_defaults() {
+        let flags = vec![Flag::new("--set", "ledger.url", "sqlite:l.db")];
+        let config = load(&Sources { flags, ..Sources::default() }).unwrap().config;
+        let (ours, usual) = (settings_of(config.ledger.as_ref().unwrap()), Settings::new("sqlite:l.db"));
+        assert_eq!((ours.timeout, ours.pool_max), (usual.timeout, usual.pool_max));
     }
 }

@@ -33,3 +33,18 @@ impl Homes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_not_worth_the_memory_is_not_kept() {
+        let homes = Homes::default();
+        for (length, kept) in [(LONGEST_ID, Some(Side::New)), (LONGEST_ID + 1, None)] {
+            let id = "x".repeat(length);
+            homes.remember(&id, Side::New);
+            assert_eq!(homes.of(&id), kept, "{length}");
+        }
+    }
+}

@@ -30,7 +30,7 @@ pub(super) async fn resolve(
 ) -> Result<(Answer, Option<String>), Failure> {
     tracing::warn!(target: "cutover", %side, cause = cause.name(), "the outcome of a create is not known; looking it up");
     let mut pause = FIRST_PAUSE;
-    for _ in 0..LOOKS {
+    for look in 1..=LOOKS {
         let looked = flow.look(side, ref_id, flow.deadline).await;
         if let Ok(Looked::Found(record)) = looked {
             tracing::info!(target: "cutover", %side, id = record.id, "the create had taken effect");
@@ -39,7 +39,7 @@ pub(super) async fn resolve(
         }
         // A caller who may not look now may not look later, and a side that is tired of questions gets no more.
         let refused = matches!(looked, Ok(Looked::Forbidden(_) | Looked::Throttled(_)));
-        if refused || Instant::now() + pause >= flow.deadline {
+        if refused || look == LOOKS || Instant::now() + pause >= flow.deadline {
             break;
         }
         sleep(pause).await;

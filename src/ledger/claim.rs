@@ -156,7 +156,8 @@ pub struct Claimed {
 pub enum Step {
     /// The claim now stands as asked, by this call or an earlier one.
     Done(Claim),
-    /// Not allowed; the claim is untouched and stands like this. Act on it, send nothing for the side you had in mind.
+    /// Not allowed; the claim is untouched and stands like this. Act on it: send to its
+    /// side or to none, never to the one you had in mind.
     Refused(Claim),
     /// There is no such claim. Claims are kept, so this is a fault of the caller or a table restored from an older copy.
     Absent,

@@ -18,7 +18,8 @@
 //! - [`fence`](Ledger::fence) holds only while the claim is still on the side that the caller means to send to. Whoever is told
 //!   [`Step::Done`] may send to that side, because from then on no [`move_to`](Ledger::move_to) can succeed: a side to which a
 //!   POST may be under way never changes behind the sender's back. Fencing twice is harmless. A caller who looked while another
-//!   one moved the claim is told [`Step::Refused`] and the new side; he sends nothing.
+//!   one moved the claim is told [`Step::Refused`] and the claim as it stands: moved and fenced, on the side that holds the record.
+//!   That side is the one he may send to now; it refuses a second record with the same reference by itself.
 //! - [`move_to`](Ledger::move_to) is for a record found on the other side while the claim is not fenced, so nobody who keeps to the
 //!   rule above has sent anything. It fences at once: that side refuses a second record with the same reference by itself.
 //!   Moving where the claim already is, is harmless.
@@ -160,14 +161,6 @@ impl Ledger {
         self.reader.look(key).await
     }
 
-    /// [`Reader::home_of`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn home_of(&self, tenant: &str, record_id: &str) -> Result<Option<Side>, LedgerError> {
-        self.reader.home_of(tenant, record_id).await
-    }
-
     /// [`Reader::new_since`].
     ///
     /// # Errors
@@ -234,10 +227,4 @@ impl Ledger {
         };
         self.reader.bounded(writing, true).await
     }
-}
-
-/// Whether only one process at a time can use the ledger at this URL.
-#[must_use]
-pub fn is_for_one_process(url: &str) -> bool {
-    settings::is_for_one_process(url)
 }

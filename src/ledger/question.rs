@@ -87,28 +87,6 @@ impl Request for Look<'_> {
     }
 }
 
-/// The side on which a tenant's claim remembers a record id.
-pub(super) struct HomeOf<'a> {
-    pub(super) tenant: &'a str,
-    pub(super) record_id: &'a str,
-}
-
-const HOME_OF: &str = "SELECT DISTINCT side FROM conversion_claims WHERE tenant = $1 AND record_id = $2";
-
-impl Request for HomeOf<'_> {
-    type Answer = Option<Side>;
-
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
-        let binds = [Bind::Text(self.tenant), Bind::Text(self.record_id)];
-        let sides: Vec<(String,)> = connection.rows(HOME_OF, &binds).await?;
-        match sides.as_slice() {
-            [(only,)] => side(only).map(Some),
-            // The same id on both sides says nothing about where this one lives.
-            _ => Ok(None),
-        }
-    }
-}
-
 /// The high-water mark.
 pub(super) struct NewSince;
 

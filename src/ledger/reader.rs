@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::claim::{Claim, Key, RECORD_ID_MAX, Stats, TENANT_MAX, fits};
+use super::claim::{Claim, Key, Stats};
 use super::connection::Request;
 use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
-use super::question::{HomeOf, Look, NewSince, OwnedKey, Summary};
+use super::question::{Look, NewSince, OwnedKey, Summary};
 use super::settings::{Place, Settings};
 use super::{postgres, sqlite};
-use crate::side::Side;
 
 /// The reading half: everything that can be asked without changing a claim.
 #[derive(Clone)]
@@ -55,20 +54,6 @@ impl Reader {
     /// [`LedgerError`]; "could not look" is never "there is none".
     pub async fn look(&self, key: Key<'_>) -> Result<Option<Claim>, LedgerError> {
         self.ask(&Look(&OwnedKey::from(key))).await
-    }
-
-    /// The side whose claim remembers this record id. `None` is no proof of anything: ids are remembered only on success.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn home_of(&self, tenant: &str, record_id: &str) -> Result<Option<Side>, LedgerError> {
-        let unfit =
-            fits("tenant", tenant, TENANT_MAX).and_then(|()| fits("record id", record_id, RECORD_ID_MAX));
-        // What cannot be stored cannot have been remembered.
-        if unfit.is_err() {
-            return Ok(None);
-        }
-        self.ask(&HomeOf { tenant, record_id }).await
     }
 
     /// The whole table in a few numbers. Reads every row: for operators, and with a timeout to match.

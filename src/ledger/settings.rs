@@ -26,13 +26,14 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// The given place with the usual limits: 2 s, 8 connections, 1024 waiting writes, 128 writes a transaction.
+    /// The given place with the usual limits: those of `config/default.toml` where it has them, 1024 waiting writes, 128 writes a
+    /// transaction.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             timeout: Duration::from_secs(2),
-            pool_max: 8,
+            pool_max: 10,
             queue_max: 1024,
             batch_max: 128,
         }
@@ -67,11 +68,6 @@ impl FromStr for Place {
             _ => Err(OpenError::Url("must begin with sqlite:, postgres: or postgresql:".into())),
         }
     }
-}
-
-/// Only one process at a time can use a place that is a file.
-pub(super) fn is_for_one_process(url: &str) -> bool {
-    url.starts_with("sqlite:")
 }
 
 fn sqlite_path(rest: &str) -> Result<PathBuf, OpenError> {

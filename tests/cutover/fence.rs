@@ -6,6 +6,7 @@ use conversion_shim::ledger::State;
 use conversion_shim::sandbox::{CUSTOMER, Kind, Operation, RefusalBody, Tally};
 use conversion_shim::side::Side;
 use http::StatusCode;
+use sqlx::{ConnectOptions as _, Executor as _};
 
 use crate::house::{BACK, House, conversion, new_record, old_record, one_on, soon};
 use crate::outcome::Bare;
@@ -262,4 +263,71 @@ async fn replicas_in_different_stages_agree_on_the_side() {
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409]);
     assert_eq!(house.made("r"), one_on(side));
+}
+
+/// The look gets a third of the time: what is left must be enough to send, and to find out what became of it.
+#[tokio::test]
+async fn a_look_that_takes_half_of_the_time_took_too_long() {
+    for target in [Side::Legacy, Side::New] {
+        let house = creating_on(target).await;
+        let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
+        let slow = Kind::Delay { pause: Duration::from_millis(450), applied: false };
+        let fault = house.fault(target.other(), Operation::List, slow);
+        let problem = house.client.create("r").await.problem(503);
+        assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
+        assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts);
+        house.sandbox.faults().remove(&fault);
+        assert_eq!(house.client.create("r").await.status, 200, "the retry goes through");
+        assert_eq!(house.made("r"), one_on(target));
+    }
+}
+
+/// The claim is fenced, so there is nothing to look for; all the time goes by before the ledger has answered.
+#[tokio::test]
+async fn a_create_for_which_no_time_is_left_is_not_sent() {
+    for target in [Side::Legacy, Side::New] {
+        let house = creating_on(target).await;
+        let fault = house.fault(target, Operation::Create, Kind::Reset { applied: false });
+        house.client.create("r").await.problem(504);
+        house.sandbox.faults().remove(&fault);
+        let posts = house.posts(target);
+        let file = sqlx::sqlite::SqliteConnectOptions::new().filename(house.dir.path().join("ledger.db"));
+        let mut busy = file.connect().await.unwrap();
+        busy.execute("BEGIN IMMEDIATE").await.unwrap();
+        let client = house.client.clone();
+        let call = tokio::spawn(async move { client.create("r").await });
+        // Nothing tells that the time is over; the ledger waits for much longer.
+        tokio::time::sleep(3 * Duration::from_millis(900)).await;
+        busy.execute("ROLLBACK").await.unwrap();
+        let problem = soon(call).await.unwrap().problem(503);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains("too little time") && detail.contains("nothing was sent"), "{detail}");
+        assert_eq!(house.posts(target), posts);
+        assert_eq!(house.client.create("r").await.status, 200, "the retry goes through");
+        assert_eq!(house.made("r"), one_on(target));
+    }
+}
+
+/// The ledger cannot keep every id; that is no reason to forget that the record exists.
+#[tokio::test]
+async fn a_found_record_with_an_id_that_cannot_be_kept_is_a_409_all_the_same() {
+    for target in [Side::Legacy, Side::New] {
+        let house = creating_on(target).await;
+        let at = "2026-01-01T00:00:00Z";
+        let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
+        let mut record = if target == Side::New { old_record("r", at) } else { new_record("r", at) };
+        let id = "x".repeat(300);
+        record["id"] = id.as_str().into();
+        match target.other() {
+            Side::Legacy => house.sandbox.books().seed_conversion(record),
+            Side::New => house.sandbox.books().seed_orchestration(record),
+        };
+        let problem = house.client.create("r").await.problem(409);
+        assert_eq!(problem["meta"]["existing"]["id"], id);
+        assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts);
+        let claim = house.claim("r").await.unwrap();
+        assert_eq!((claim.side, claim.state, claim.record_id), (target.other(), State::Fenced, None));
+        house.client.create("r").await.problem(409);
+        assert_eq!(house.posts(target), posts[target as usize], "never to the side that did not hold it");
+    }
 }

@@ -163,3 +163,28 @@ async fn a_record_of_the_new_side_is_shown_in_the_old_words() {
         assert!(record.get("source").is_none() && record.get("destination_asset").is_none(), "{record}");
     }
 }
+
+#[tokio::test]
+async fn a_side_that_hangs_leaves_time_for_the_one_that_holds_the_record() {
+    for (stage, first) in [(&[("stage", "live")][..], Side::New), (BACK, Side::Legacy)] {
+        let house = House::with(&[stage, &[("timeouts.get", "2s")]].concat()).await;
+        let gate = house.fault(first, Operation::Get, Kind::Gate { applied: false });
+        seed(&house, first.other(), "id", Says::Found);
+        assert_eq!(house.client.get("id").await.id(), "id", "{first} hangs");
+        gate.open();
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_tells_nothing_about_where_a_record_lives() {
+    let house = House::at("live").await;
+    let moved =
+        Kind::Status { code: StatusCode::FOUND, retry_after: None, body: RefusalBody::Html, applied: false };
+    let fault = house.fault(Side::Legacy, Operation::Get, moved);
+    assert_eq!(house.client.get("id").await.status, 302);
+    house.sandbox.faults().remove(&fault);
+    seed(&house, Side::New, "id", Says::Found);
+    let asked = house.sandbox.books().arrived(Side::Legacy, Operation::Get);
+    assert_eq!(house.client.get("id").await.id(), "id");
+    assert_eq!(house.sandbox.books().arrived(Side::Legacy, Operation::Get), asked, "the likelier side first");
+}

@@ -14,4 +14,5 @@ mod get;
 mod list;
 mod outcome;
 mod paths;
+mod unreadable;
 mod untouched;

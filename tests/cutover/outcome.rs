@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Hidden, Kind, Operation, RefusalBody, Tally};
+use conversion_shim::sandbox::{Hidden, Kind, Operation, PROFILE, RefusalBody, SECOND_PROFILE, Tally};
 use conversion_shim::side::Side;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -280,4 +280,76 @@ async fn a_create_that_only_the_old_api_understands_is_still_sent_once() {
     house.sandbox.faults().remove(&fault);
     house.client.ask(reqwest::Method::POST, LEGACY, body).await.problem(409);
     assert_eq!(house.made("r"), one_on(Side::Legacy));
+}
+
+/// One reference, and a record that differs only in whose it is.
+#[tokio::test]
+async fn a_record_for_another_identity_or_account_is_not_this_requests_own() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        let mut mine = conversion("r");
+        (mine["identity_id"], mine["account_id"]) = ("i".into(), "a".into());
+        let id = house.client.post(&mine).await.id();
+        let _lost = house.fault(target, Operation::Create, Kind::Reset { applied: false });
+        for key in ["identity_id", "account_id"] {
+            for other in ["other".into(), serde_json::Value::Null] {
+                let mut body = mine.clone();
+                body[key] = other;
+                let problem = house.client.post(&body).await.problem(409);
+                assert_eq!(problem["meta"]["existing"]["id"], id, "{key}");
+            }
+        }
+        assert_eq!(house.client.post(&mine).await.id(), id);
+        assert_eq!(house.made("r"), one_on(target));
+    }
+}
+
+#[tokio::test]
+async fn a_recipient_who_is_the_sender_is_none() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        let to = |ref_id: &str, recipient: serde_json::Value| {
+            let mut body = conversion(ref_id);
+            body["recipient_profile_id"] = recipient;
+            body
+        };
+        let none = [serde_json::Value::Null, "".into(), PROFILE.into()];
+        for (at, first) in none.iter().enumerate() {
+            let ref_id = format!("r{at}");
+            let id = house.client.post(&to(&ref_id, first.clone())).await.id();
+            let lost = house.fault(target, Operation::Create, Kind::Reset { applied: false });
+            for again in &none {
+                let answer = house.client.post(&to(&ref_id, again.clone())).await;
+                assert_eq!(answer.id(), id, "{first} and {again}");
+            }
+            house.client.post(&to(&ref_id, SECOND_PROFILE.into())).await.problem(409);
+            house.sandbox.faults().remove(&lost);
+            assert_eq!(house.made(&ref_id), one_on(target));
+        }
+    }
+}
+
+/// Every question counts against the one limit that all clients share.
+#[tokio::test]
+async fn a_side_that_has_had_enough_is_asked_no_more() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        let _lost = house.fault(target, Operation::Create, Kind::Reset { applied: false });
+        let enough = house.fault(target, Operation::List, status(429, false));
+        let looks = || house.sandbox.books().arrived(target, Operation::List);
+        let before = looks();
+        assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
+        assert_eq!(looks(), before + 1);
+        house.sandbox.faults().remove(&enough);
+        assert_eq!(house.posts(target.other()), u64::from(target == Side::Legacy));
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_is_looked_for_eight_times_however_much_time_there_is() {
+    let house = creating_on(Side::New, "29s").await;
+    let _lost = house.fault(Side::New, Operation::Create, Kind::Reset { applied: false });
+    let before = house.sandbox.books().arrived(Side::New, Operation::List);
+    assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
+    assert_eq!(house.sandbox.books().arrived(Side::New, Operation::List), before + 8);
 }

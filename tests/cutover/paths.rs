@@ -6,6 +6,9 @@ use reqwest::Method;
 
 use crate::house::{BACK, House, conversion, one_on};
 
+/// Methods that are not safe by definition; `post` is another one than `POST`.
+const WRITES: [&str; 5] = ["POST", "DELETE", "PUT", "PATCH", "post"];
+
 const LOOKALIKES: [&str; 14] = [
     "/v2/conversion/stablecoins/x/y",
     "/v2/conversion/stablecoin",
@@ -52,7 +55,7 @@ async fn lookalikes_are_refused_and_nothing_reaches_the_vendor() {
     for stage in [&[("stage", "live")], BACK] {
         let house = House::with(stage).await;
         for path in LOOKALIKES {
-            for method in ["POST", "DELETE"] {
+            for method in WRITES {
                 let status = raw(&house, method, path, &conversion("r").to_string()).await;
                 assert!([400, 404].contains(&status), "{method} {path}: {status}");
             }
@@ -83,4 +86,36 @@ async fn everything_else_passes() {
     house.client.ask(Method::POST, "/v2/transfer/conversion", "{}".to_owned()).await;
     house.client.ask(Method::POST, "/v2/conversions", "{}".to_owned()).await;
     assert_eq!(house.sandbox.books().arrived(None, Operation::Other), others + 2);
+}
+
+/// What counts is where a request arrives: a path outside the base path goes on as it is, and may be the vendor's own.
+#[tokio::test]
+async fn a_path_that_is_a_create_only_at_the_vendor_is_refused() {
+    for stage in [&[("stage", "live")], BACK] {
+        let house = House::with(&[stage, &[("base_path", "/pay")]].concat()).await;
+        let requests = || house.sandbox.books().requests();
+        for path in [
+            "/v2/conversion/stablecoins",
+            "/pay/../v2/conversion/stablecoins",
+            "/v2/conversion/stablecoins/one",
+            "/v2%2Fconversion/stablecoins",
+        ] {
+            for method in WRITES {
+                let status = raw(&house, method, path, &conversion("r").to_string()).await;
+                assert_eq!(status, 404, "{method} {path}");
+            }
+        }
+        assert_eq!(requests().len(), 0);
+        for (at, method) in ["GET", "HEAD"].into_iter().enumerate() {
+            raw(&house, method, "/v2/conversion/stablecoins?limit=1", "").await;
+            let arrived = requests();
+            assert_eq!((arrived.len(), arrived[at].method.as_str()), (at + 1, method));
+            assert_eq!(arrived[at].path_and_query, "/v2/conversion/stablecoins?limit=1");
+        }
+        assert_eq!(
+            raw(&house, "POST", "/pay/conversion/stablecoins", &conversion("r").to_string()).await,
+            200
+        );
+        assert_eq!(house.made("r").legacy + house.made("r").new, 1);
+    }
 }

@@ -74,6 +74,25 @@ fn every_problem_of_a_config_is_told_and_is_code_3() {
     assert_eq!(run(&["check", "--config", "/nowhere/shim.toml"], "").0, 3);
 }
 
+#[test]
+fn a_ledger_that_serve_cannot_open_is_refused_by_check_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("shim.toml");
+    for more in ["?mode=rwc", "#x"] {
+        let url = format!("sqlite:{}{more}", dir.path().join("ledger.db").display());
+        std::fs::write(
+            &file,
+            format!("listen = \"127.0.0.1:0\"\nadmin.listen = \"\"\nledger.url = \"{url}\"\n"),
+        )
+        .unwrap();
+        for command in ["check", "serve"] {
+            let (code, out, complaint) = run(&[command, "--config", file.to_str().unwrap()], "");
+            assert_eq!((code, out.as_str()), (3, ""), "{command} {more}");
+            assert!(complaint.contains("ledger.url"), "{complaint}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_code_1_and_named() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

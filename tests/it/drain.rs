@@ -5,7 +5,8 @@ use conversion_shim::side::Side;
 
 use crate::support::binary::Binary;
 use crate::support::caller::{Caller, plain};
-use crate::support::line::Line;
+use crate::support::line::{Door, Line};
+use crate::support::shim::Shim;
 use crate::support::{LEGACY, conversion, house, soon, vendor};
 
 /// The program before a vendor whose creates stop at a gate.
@@ -85,4 +86,27 @@ async fn a_write_that_begins_during_the_drain_and_loses_its_client_is_still_wait
     drop((leaving.await, client));
     let drained = house.shim.drained().await;
     assert_eq!((drained.connections_cut, drained.writes_cut), (0, 1), "told as cut off at the deadline");
+}
+
+/// What was sent is not called back when its client leaves, and is not waited for without end either. Over HTTP/2, where it is
+/// noticed that the client has left; over HTTP/1.1 it may only have finished speaking.
+#[tokio::test]
+async fn a_write_that_is_never_answered_and_has_lost_its_client_ends_by_itself() {
+    let door = Door::open().await;
+    let url = door.url("/v2");
+    let flags = [
+        ("upstream.legacy.url", url.as_str()),
+        ("timeouts.create", "300ms"),
+        ("server.drain_deadline", "15s"),
+    ];
+    let mut shim = Shim::start(&flags).await;
+    let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
+    let leaving = tokio::spawn(client.ask(reqwest::Method::POST, "/v2/transfer/fiat").body("{}").send());
+    let mut upstream = door.next().await;
+    upstream.message().await;
+    leaving.abort();
+    drop((leaving.await, client));
+    shim.stop();
+    let drained = shim.drained().await;
+    assert_eq!((drained.connections_cut, drained.writes_cut), (0, 0));
 }

@@ -101,3 +101,31 @@ async fn a_translated_answer_has_its_own_length_and_type_and_no_marks_of_the_ven
         assert!(serde_json::from_slice::<serde_json::Value>(&answer.body).is_ok(), "the length is right");
     }
 }
+
+/// An answer that the proxy wrote is about the client's request; the vendor's id is about one of the proxy's own calls.
+#[tokio::test]
+async fn a_translated_answer_carries_the_id_of_the_clients_request() {
+    let door = Door::open().await;
+    let shim = Shim::start(&[("stage", "sealed"), ("upstream.new.url", &door.url("/v2"))]).await;
+    let record = r#"{"id":"one","source_asset":"USD","destination_asset":"PYUSD"}"#;
+    let problem = r#"{"type":"about:blank","title":"Not Found","status":404,"detail":"no"}"#;
+    for (path, status, body) in [
+        ("/v2/conversion/stablecoins/one", "200 OK", record),
+        ("/v2/conversion/stablecoins/one", "404 Not Found", problem),
+        ("/v2/conversion/stablecoins", "200 OK", r#"{"items":[]}"#),
+    ] {
+        let mut client = Line::to(shim.address).await;
+        client.say(format!("GET {path} HTTP/1.1\r\nhost: shim\r\nx-request-id: mine\r\n\r\n")).await;
+        let mut upstream = door.next().await;
+        upstream.message().await;
+        let length = body.len();
+        upstream
+            .say(format!(
+                "HTTP/1.1 {status}\r\nx-request-id: theirs\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}"
+            ))
+            .await;
+        let mut ids = client.message().await.headers();
+        ids.retain(|(name, _)| name == "x-request-id");
+        assert_eq!(ids, [("x-request-id".to_owned(), "mine".to_owned())], "{path} {status}");
+    }
+}

@@ -99,3 +99,42 @@ async fn ask_until(done: Arc<AtomicBool>, client: Caller) -> usize {
     }
     asked
 }
+
+/// Without a ledger nothing knows which creates are retries of one that went to the new API, however long the way back.
+#[tokio::test]
+async fn creates_without_a_ledger_do_not_come_back_from_the_new_api() {
+    let sandbox = vendor().await;
+    let config = |modes: &str| {
+        let url = sandbox.base_url();
+        format!(
+            "{modes}\n[upstream]\nlegacy.url = \"{url}\"\nnew.url = \"{url}\"\n[reload]\npoll_interval = \"1h\"\n"
+        )
+    };
+    let back = "stage = \"hold\"\nroutes.create = \"legacy\"";
+    let shim = Binary::serve(tempfile::tempdir().unwrap(), &config("stage = \"sealed\""), &[]).await;
+    let reload = |modes| {
+        std::fs::write(shim.dir.path().join("shim.toml"), config(modes)).unwrap();
+        shim.signal("HUP");
+    };
+    let client = Caller::of(&format!("http://{}", shim.address));
+    client.id_of_new("r").await;
+    let mut refusals = 0;
+    for (at, now) in ["stage = \"sealed\"", "stage = \"hold\""].into_iter().enumerate() {
+        if at > 0 {
+            reload(now);
+            shim.line("config reloaded").await;
+        }
+        for modes in ["stage = \"observe\"", back] {
+            reload(modes);
+            refusals += 1;
+            let refused = shim.lines("config refused", refusals).await.pop().unwrap();
+            assert!(refused.contains("\"routes.create\"") && refused.contains("no ledger"), "{refused}");
+        }
+        let created = client.create("r").await.status;
+        assert_eq!(created, if at == 0 { 409 } else { 503 });
+    }
+    assert_eq!(sandbox.books().arrived(Side::Legacy, conversion_shim::sandbox::Operation::Create), 0);
+    reload("stage = \"sealed\"");
+    shim.lines("config reloaded", 2).await;
+    client.create("r").await.problem(409);
+}

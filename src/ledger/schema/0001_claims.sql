@@ -13,9 +13,6 @@ CREATE TABLE conversion_claims (
     PRIMARY KEY (tenant, ref_id)
 );
 
--- Which side holds a record, by the id that the create's answer carried.
-CREATE INDEX conversion_claims_by_record ON conversion_claims (record_id) WHERE record_id IS NOT NULL;
-
 -- 'new_since': the first create that went, or may have gone, to the new side. 'probe': the last write of a readiness check.
 CREATE TABLE conversion_marks (
     name  TEXT   NOT NULL PRIMARY KEY,
