@@ -84,7 +84,9 @@ async fn with_sandbox(
     };
     let listen = options.listen;
     let sandbox = Sandbox::start(options).await;
-    let sandbox = sandbox.map_err(|error| format!("sandbox.listen {listen}: {error}"))?;
+    let sandbox = sandbox.map_err(|error| {
+        format!("sandbox.listen {listen}: {error}; name another port with --set sandbox.listen=127.0.0.1:0")
+    })?;
     let urls = [("legacy", sandbox.base_url()), ("new", sandbox.base_url()), ("oauth", sandbox.token_url())];
     sources.flags.extend(urls.map(|(name, url)| Flag::new("--sandbox", format!("upstream.{name}.url"), url)));
     let loaded = load(&sources).map_err(|problems| told(&problems))?;
@@ -196,7 +198,7 @@ fn requests_to_try(config: &Config, address: SocketAddr, admin: Option<SocketAdd
     let token = format!("-H 'Authorization: Bearer {}'", sandbox::TOKEN);
     let profile = sandbox::PROFILE;
     let body = format!(
-        r#"{{"ref_id":"usd-pyusd-a3b1c2d4","profile_id":"{profile}","amount":"100","source_asset":"USD","target_asset":"PYUSD"}}"#
+        r#"{{"ref_id":"try-it-1","profile_id":"{profile}","amount":"100","source_asset":"USD","target_asset":"PYUSD"}}"#
     );
     let vendor = &config.upstream.new;
     let status = admin.map_or_else(String::new, |admin| {
@@ -213,10 +215,10 @@ curl {token} {legacy} -d '{body}'
 curl {token} '{legacy}?profile_id={profile}&order=DESC&limit=5'
 
 # read one conversion; after {settle:?} it is SETTLED
-curl {token} {legacy}/$(curl -s {token} '{legacy}?ref_id=usd-pyusd-a3b1c2d4' | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4)
+curl {token} {legacy}/$(curl -s {token} '{legacy}?ref_id=try-it-1' | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4)
 
 # the same record as the new API has it
-curl {token} '{vendor}/orchestration/orchestrations?ref_id=usd-pyusd-a3b1c2d4'
+curl {token} '{vendor}/orchestration/orchestrations?ref_id=try-it-1'
 
 # any other path goes through untouched
 curl {token} {scheme}://{address}{base}/profiles

@@ -58,7 +58,8 @@ fn not_available_yet(modes: &Modes, decided: &Decided) -> Vec<Problem> {
 pub(super) fn blind_readers(modes: &Modes, decided: &Decided) -> Vec<Problem> {
     let refuse = |route| {
         let message = format!(
-            "{} is {} and would not see conversions made on the new API; it must be both or new",
+            "{} is {} and would not see conversions made on the new API; it must be both or new (to send creates back to \
+             the old API, keep the stage and set routes.create = \"legacy\")",
             name(route),
             modes.of(route)
         );

@@ -179,12 +179,12 @@ fn down(error: LedgerError) -> Failure {
 
 /// The 409 for a reference whose side cannot be asked any more: what the claim remembers.
 fn remembered(ref_id: &str, claim: &Claim) -> Answer {
-    let mut existing = Vec::new();
-    let known = claim.record_id.as_ref().and_then(|id| {
-        let record = serde_json::json!({ "id": id, "ref_id": ref_id });
-        serde_json::to_writer(&mut existing, &record).ok()
-    });
-    Answer::problem(&problem::already_exists(ref_id, known.map(|()| existing.as_slice())))
+    let record =
+        claim.record_id.as_ref().map(|id| serde_json::json!({ "id": id, "ref_id": ref_id }).to_string());
+    Answer::problem(&match record {
+        Some(record) => problem::already_exists(ref_id, Some(record.as_bytes())),
+        None => problem::used_before(ref_id),
+    })
 }
 
 /// Sends the create, once, and makes the answer.

@@ -11,6 +11,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::reload::Consult;
 use crate::config::{self, Config, Mode, Problem};
 use crate::ledger::{Ledger, OpenError, Settings};
+use crate::side::Side;
 
 const PROBE_WHILE_DOWN: Duration = Duration::from_secs(1);
 const PROBE_WHILE_READY: Duration = Duration::from_secs(5);
@@ -29,7 +30,15 @@ pub async fn open(config: &Config) -> Result<Option<Ledger>, OpenError> {
         }
         return Ok(None);
     };
-    Ledger::open(&settings_of(settings)).await.map(Some)
+    let ledger = Ledger::open(&settings_of(settings)).await?;
+    let moved = config.modes.create.creates_on() == Side::New;
+    if moved && matches!(ledger.new_since().await, Ok(None)) {
+        tracing::warn!(
+            target: "config",
+            "creates go to the new API, and this ledger has never seen one go there: is it the right ledger?"
+        );
+    }
+    Ok(Some(ledger))
 }
 
 /// How to open the ledger that a config names.
@@ -39,18 +48,21 @@ pub fn settings_of(ledger: &config::Ledger) -> Settings {
 }
 
 /// Asked at the start and before every reload: readers that would not see what was made on the new API are refused. Without
-/// a ledger only the configs that were in force tell that creates went there, and then none may come back, not by way of `hold`
-/// either: nothing knows which of them are retries.
+/// a ledger only the configs that were in force tell where creates went, and then none may go to the other side, not by way
+/// of `hold` either: nothing knows which of them are retries.
 #[must_use]
 pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> Consult {
     // Asked before every swap, so no config that was in force is missed.
-    let went_to_new = Arc::new(AtomicBool::new(false));
+    let went_to = Arc::new([const { AtomicBool::new(false) }; 2]);
     Box::new(move |config: Arc<Config>| {
-        let creates_on_new = running.load().modes.create == Mode::New;
-        let went_to_new = went_to_new.fetch_or(creates_on_new, Ordering::Relaxed) || creates_on_new;
+        if let Some(side) = creates_on(&running.load()) {
+            went_to[side as usize].store(true, Ordering::Relaxed);
+        }
+        let elsewhere = creates_on(&config).map(Side::other);
+        let elsewhere = elsewhere.filter(|other| went_to[*other as usize].load(Ordering::Relaxed));
         let ledger = ledger.clone();
         Box::pin(async move {
-            let Some(ledger) = ledger else { return without_ledger(went_to_new, &config) };
+            let Some(ledger) = ledger else { return without_ledger(elsewhere) };
             match ledger.new_since().await {
                 Ok(since) => config.check_against_history(since.is_some()),
                 Err(error) => {
@@ -62,13 +74,21 @@ pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> Consult
     })
 }
 
-fn without_ledger(went_to_new: bool, config: &Config) -> Vec<Problem> {
-    if !went_to_new || matches!(config.modes.create, Mode::New | Mode::Hold) {
-        return Vec::new();
-    }
-    let message = "creates went to the new API and no ledger knows their ref_ids: a retry would be converted again on \
-                   the old one; go back by a restart, and only when no client can retry any more";
-    vec![Problem::new("routes.create", message, "the running config")]
+/// The side that creates go to; none while they are held.
+fn creates_on(config: &Config) -> Option<Side> {
+    let mode = config.modes.create;
+    (mode != Mode::Hold).then(|| mode.creates_on())
+}
+
+fn without_ledger(elsewhere: Option<Side>) -> Vec<Problem> {
+    let refuse = |side: Side| {
+        let message = format!(
+            "creates went to the {side} side and no ledger knows their ref_ids: a retry would be converted again on the \
+             other one; set ledger.url before anything moves, or restart when no client can retry any more"
+        );
+        Problem::new("routes.create", message, "the running config")
+    };
+    elsewhere.map(refuse).into_iter().collect()
 }
 
 /// Tries the ledger without a client's help: every second while it is down, so that readiness returns, and every few seconds

@@ -110,13 +110,13 @@ impl<'a> CreateRequest<'a> {
         out
     }
 
-    /// Whether `found` is the conversion that this request asks for. Amounts are compared as decimals. What a record leaves
-    /// out is not held against it, where the old API leaves it out as well.
+    /// Whether `found` is the conversion that this request asks for. Amounts are compared as decimals; the nil UUID and an
+    /// empty string are the same as an absent id.
     #[must_use]
     pub fn asks_for(&self, found: &Conversion<'_>) -> bool {
         let account = |asked, found| {
             let known = |text| value(text).filter(|text| !text.is_empty() && text != NIL);
-            known(found).is_none_or(|found| known(asked) == Some(found))
+            known(found) == known(asked)
         };
         let same = |asked, found| value(found).is_some() && value(asked) == value(found);
         same(Some(self.profile_id), found.profile_id)

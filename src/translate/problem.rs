@@ -80,6 +80,20 @@ pub fn already_exists(ref_id: &str, existing: Option<&[u8]>) -> Problem {
     }
 }
 
+/// The 409 for a `ref_id` that was used on the old API, which cannot be asked any more what became of it. It does not say that
+/// a conversion exists: nobody knows.
+#[must_use]
+pub fn used_before(ref_id: &str) -> Problem {
+    let detail = format!(
+        "ref_id '{ref_id}' was used on the retired API, which can no longer be asked what became of it; nothing was sent"
+    );
+    Problem {
+        kind: "urn:conversion-shim:problem:ref-id-used-before".into(),
+        title: "Reference Used Before".into(),
+        ..Problem::about_blank(409, detail)
+    }
+}
+
 /// The 504 for a create of which nobody knows whether it took effect. Not the vendor's kind: it has none for this.
 #[must_use]
 pub fn outcome_unknown(detail: String) -> Problem {

@@ -41,6 +41,9 @@ pub enum TrustError {
         /// What is wrong with it.
         source: rustls::Error,
     },
+    /// The file holds none.
+    #[error("upstream.ca_file {0}: holds no PEM certificate")]
+    Empty(PathBuf),
     /// rustls itself.
     #[error("TLS towards upstreams: {0}")]
     Tls(#[from] rustls::Error),
@@ -66,9 +69,13 @@ fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError> {
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {
         let file = |source| TrustError::File { path: path.to_owned(), source };
+        let before = roots.len();
         for certificate in CertificateDer::pem_file_iter(path).map_err(file)? {
             let added = roots.add(certificate.map_err(file)?);
             added.map_err(|source| TrustError::Certificate { path: path.to_owned(), source })?;
+        }
+        if roots.len() == before {
+            return Err(TrustError::Empty(path.to_owned()));
         }
     }
     let provider = rustls::crypto::ring::default_provider().into();
