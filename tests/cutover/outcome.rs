@@ -10,7 +10,7 @@ use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::house::{BACK, House, LEGACY, conversion, one_on, soon};
+use crate::house::{BACK, Caller, House, LEGACY, conversion, one_on, soon};
 
 const BOTH: [Side; 2] = [Side::Legacy, Side::New];
 const UNKNOWN: &str = "urn:conversion-shim:problem:outcome-unknown";
@@ -241,32 +241,42 @@ async fn a_side_that_cannot_be_reached_is_a_503_and_the_other_one_is_not_tried()
     }
 }
 
+/// Over HTTP/1 a client that has closed may only have finished speaking; over HTTP/2 it says that it is gone.
 #[tokio::test]
 async fn a_client_that_leaves_changes_nothing() {
     for target in BOTH {
         let house = creating_on(target, "20s").await;
-        for (at, operation) in [Operation::List, Operation::Create].into_iter().enumerate() {
-            let side = if operation == Operation::List { target.other() } else { target };
-            let ref_id = format!("r{at}");
-            let gate = house.fault(side, operation, Kind::Gate { applied: false });
-            let (client, reference) = (house.client.clone(), ref_id.clone());
-            let leaving = tokio::spawn(async move { client.create(&reference).await });
-            soon(gate.reached(1)).await;
-            leaving.abort();
-            assert!(leaving.await.unwrap_err().is_cancelled());
-            // A round trip, in which the proxy can notice that its client is gone.
-            let http = reqwest::Method::GET;
-            assert_eq!(house.client.ask(http, "/v2/profiles", String::new()).await.status, 200);
-            gate.open();
-            let remembered = async {
-                while house.claim(&ref_id).await.unwrap().record_id.is_none() {
-                    tokio::time::sleep(Duration::from_millis(1)).await;
-                }
-            };
-            soon(remembered).await;
-            assert_eq!(house.made(&ref_id), one_on(target));
+        for client in [house.client.clone(), house.client.over_http2()] {
+            for operation in [Operation::List, Operation::Create] {
+                leave_at(&house, &client, target, operation).await;
+            }
         }
+        assert_eq!(house.posts(target), 4 + u64::from(target == Side::New), "each was sent, once");
     }
+}
+
+async fn leave_at(house: &House, client: &Caller, target: Side, operation: Operation) {
+    let side = if operation == Operation::List { target.other() } else { target };
+    let ref_id = format!("r{}", house.sandbox.books().requests().len());
+    let gate = house.fault(side, operation, Kind::Gate { applied: false });
+    let (leaving, reference) = (client.clone(), ref_id.clone());
+    let leaving = tokio::spawn(async move { leaving.create(&reference).await });
+    soon(gate.reached(1)).await;
+    leaving.abort();
+    assert!(leaving.await.unwrap_err().is_cancelled());
+    for _ in 0..20 {
+        // Round trips, in which the proxy notices that its client is gone.
+        let method = reqwest::Method::GET;
+        assert_eq!(client.ask(method, "/v2/profiles", String::new()).await.status, 200);
+    }
+    house.sandbox.faults().remove(&gate);
+    let remembered = async {
+        while house.claim(&ref_id).await.unwrap().record_id.is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon(remembered).await;
+    assert_eq!(house.made(&ref_id), one_on(target));
 }
 
 /// A body that only the old API can judge, and an answer that is lost.

@@ -106,16 +106,13 @@ pub(crate) struct Caller {
 
 impl Caller {
     pub(crate) fn of(address: SocketAddr) -> Self {
-        // The first of the tests wins, which is all that is needed.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .timeout(Duration::from_secs(30))
-            .build()
-            .unwrap();
+        let http = plain().build().unwrap();
         Self { http, origin: format!("http://{address}"), token: TOKEN.to_owned() }
+    }
+
+    /// The same client, speaking HTTP/2.
+    pub(crate) fn over_http2(&self) -> Self {
+        Self { http: plain().http2_prior_knowledge().build().unwrap(), ..self.clone() }
     }
 
     /// Where the proxy listens.
@@ -182,6 +179,16 @@ impl Caller {
             }
         }
     }
+}
+
+fn plain() -> reqwest::ClientBuilder {
+    // The first of the tests wins, which is all that is needed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .timeout(Duration::from_secs(30))
 }
 
 /// One proxy in this process.
