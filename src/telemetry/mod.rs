@@ -1,23 +1,21 @@
 //! What the process tells: log lines through `tracing`. One JSON object a line, or text for people on a terminal.
 
 pub mod access;
+mod queue;
 
-use std::io::{BufWriter, IsTerminal as _, Write};
+use std::io::{IsTerminal as _, Write};
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
+use self::queue::{Draining, Queue};
 use crate::config::{Log, LogFormat};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// Lines that wait together are written together, up to this many bytes at once.
-const BATCH: usize = 64 * 1024;
-
 /// Keeps the log flowing; dropping it writes out what is still queued.
 #[derive(Debug)]
 pub struct LogGuard {
-    _worker: WorkerGuard,
+    _draining: Draining,
 }
 
 /// Starts logging to standard output, for the whole process.
@@ -38,8 +36,7 @@ pub fn start_to(
     out: impl Write + Send + 'static,
     terminal: bool,
 ) -> Result<LogGuard, Failed> {
-    let (writer, worker) =
-        NonBlockingBuilder::default().thread_name("shim-log").finish(BufWriter::with_capacity(BATCH, out));
+    let (writer, draining) = Queue::start(out)?;
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
@@ -52,5 +49,5 @@ pub fn start_to(
     } else {
         builder.with_ansi(terminal).try_init()?;
     }
-    Ok(LogGuard { _worker: worker })
+    Ok(LogGuard { _draining: draining })
 }
