@@ -202,7 +202,8 @@ fn requests_to_try(config: &Config, address: SocketAddr, admin: Option<SocketAdd
     );
     let vendor = &config.upstream.new;
     let status = admin.map_or_else(String::new, |admin| {
-        format!("# what the operator sees\nconversion-shim status --admin {admin}\n\n")
+        let program = std::env::current_exe().unwrap_or_else(|_| "conversion-shim".into());
+        format!("# what the operator sees\n{} status --admin {admin}\n\n", program.display())
     });
     format!(
         "The proxy is at {scheme}://{address}{base}, an embedded stand-in for the vendor at {vendor}.
