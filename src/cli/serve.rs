@@ -201,8 +201,8 @@ fn requests_to_try(config: &Config, address: SocketAddr, admin: Option<SocketAdd
         r#"{{"ref_id":"try-it-1","profile_id":"{profile}","amount":"100","source_asset":"USD","target_asset":"PYUSD"}}"#
     );
     let vendor = &config.upstream.new;
+    let program = std::env::current_exe().unwrap_or_else(|_| "conversion-shim".into());
     let status = admin.map_or_else(String::new, |admin| {
-        let program = std::env::current_exe().unwrap_or_else(|_| "conversion-shim".into());
         format!("# what the operator sees\n{} status --admin {admin}\n\n", program.display())
     });
     format!(
