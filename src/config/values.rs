@@ -40,7 +40,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
         })
 }
 
-/// The way sizes are shown, readable by [`bytes`].
+/// The way sizes are shown, readable by [`bytes()`].
 pub(super) fn show_bytes(bytes: usize) -> String {
     let fits = |(_, factor): &&(&str, usize)| bytes != 0 && bytes.is_multiple_of(*factor);
     UNITS
