@@ -8,16 +8,18 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// A future that becomes a task of its own when it is dropped before its end. As long as somebody waits for it, it costs no
-/// more than any other.
+/// more than any other. From its beginning to its end its tracker counts it, so that whoever waits for the tracker cannot
+/// miss the moment in which it changes hands.
 pub struct Outlive<F>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     work: Option<Pin<Box<F>>>,
     begun: bool,
-    tracker: TaskTracker,
+    token: TaskTrackerToken,
     patience: Duration,
 }
 
@@ -28,7 +30,7 @@ where
     /// Wraps `work`. Left alone it goes on under `tracker`, for `patience` at the most.
     #[must_use]
     pub fn new(work: F, tracker: &TaskTracker, patience: Duration) -> Self {
-        Self { work: Some(Box::pin(work)), begun: false, tracker: tracker.clone(), patience }
+        Self { work: Some(Box::pin(work)), begun: false, token: tracker.token(), patience }
     }
 }
 
@@ -57,7 +59,38 @@ where
     fn drop(&mut self) {
         let Some(work) = self.work.take().filter(|_| self.begun && !std::thread::panicking()) else { return };
         if let Ok(runtime) = Handle::try_current() {
-            self.tracker.spawn_on(timeout(self.patience, work), &runtime);
+            self.token.task_tracker().spawn_on(timeout(self.patience, work), &runtime);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio_test::{assert_pending, assert_ready, task};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_tracker_counts_it_before_during_and_after_the_change_of_hands() {
+        let tracker = TaskTracker::new();
+        let (end, ended) = oneshot::channel::<()>();
+        let mut work = task::spawn(Outlive::new(ended, &tracker, Duration::from_secs(60)));
+        assert_pending!(work.poll());
+        tracker.close();
+        let mut drain = task::spawn(tracker.wait());
+        assert_pending!(drain.poll());
+        drop(work);
+        assert_pending!(drain.poll());
+        end.send(()).unwrap();
+        drain.await;
+    }
+
+    #[tokio::test]
+    async fn what_never_began_is_forgotten() {
+        let tracker = TaskTracker::new();
+        drop(Outlive::new(std::future::pending::<()>(), &tracker, Duration::from_secs(60)));
+        tracker.close();
+        assert_ready!(task::spawn(tracker.wait()).poll());
     }
 }

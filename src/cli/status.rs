@@ -153,7 +153,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     ));
     rows.extend(status.config.reload_refused.iter().flat_map(refused));
     rows.push(("replicas", status.replicas.to_string()));
-    rows.push(("in flight", format!("{} writes that outlive their client", status.detached_writes)));
+    rows.push(("in flight", format!("{} writes", status.writes_in_flight)));
     rows.push(("running", format!("version {}, for {} s", status.version, status.uptime_seconds)));
     rows
 }

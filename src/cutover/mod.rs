@@ -42,7 +42,7 @@ pub struct Shared {
     pub ledger: Option<Ledger>,
     /// Which side each id lives on.
     pub homes: Homes,
-    /// Work that must run to its end though its client has left.
+    /// Writes under way; they run to their end though their client leaves.
     pub detached: TaskTracker,
 }
 

@@ -116,7 +116,7 @@ async fn it_says_draining_until_the_last_request_is_through() {
         tokio::spawn(async move { request.send().await.unwrap().status() })
     };
     gate.reached(1).await;
-    assert_eq!(get(shim.admin("/status")).await.1["detached_writes"], 0, "its client still waits");
+    assert_eq!(get(shim.admin("/status")).await.1["writes_in_flight"], 1);
     shim.signal("-TERM");
     let (_, draining) = until(|| readiness(&shim), is_down).await;
     assert_eq!(draining["reasons"][0]["what"], "draining");

@@ -26,7 +26,7 @@ async fn a_reload_shows_in_the_status_and_each_change_of_mode_is_one_log_line() 
     assert_eq!(before["modes"], json!({"create": "hold", "get": "both", "list": "both", "cancel": "both"}));
     assert_eq!(before["canary"], json!({"percent": 0, "profiles_listed": 0}));
     assert_eq!(before["replicas"], 1);
-    assert_eq!(before["detached_writes"], 0);
+    assert_eq!(before["writes_in_flight"], 0);
     assert_eq!(before["version"], env!("CARGO_PKG_VERSION"));
     assert!(before["uptime_seconds"].is_u64());
     assert!(before["config"]["loaded_at"].is_string());

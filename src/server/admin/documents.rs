@@ -48,8 +48,8 @@ pub struct Status {
     pub canary: Canary,
     /// How many processes share the ledger.
     pub replicas: u32,
-    /// Writes that go on though their client has left.
-    pub detached_writes: usize,
+    /// Writes under way, whether their client waits or has left.
+    pub writes_in_flight: usize,
     /// Which config is in force, and since when.
     pub config: Config,
     /// Absent when none is configured.

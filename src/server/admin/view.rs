@@ -79,7 +79,7 @@ impl View {
                 profiles_listed: config.canary.profiles.len(),
             },
             replicas: config.replicas,
-            detached_writes: self.app.shared.detached.len(),
+            writes_in_flight: self.app.shared.detached.len(),
             config: self.config(&config),
             ledger,
         }
