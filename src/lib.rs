@@ -20,6 +20,7 @@ pub mod outlive;
 pub mod proxy;
 pub mod sandbox;
 pub mod server;
+pub mod shadow;
 pub mod side;
 pub mod telemetry;
 pub mod translate;

@@ -15,9 +15,11 @@ use super::modes::{Mode, Modes, Stage};
 use super::refusals::{self, Decided, Judged};
 use super::secret;
 use super::sections::{
-    address, canary, forwarding, hold, ledger, limits, log, one_of, sandbox, server, timeouts, tls, upstreams,
+    address, budget, canary, forwarding, hold, ledger, limits, log, one_of, sandbox, server, timeouts, tls,
+    upstreams,
 };
 use super::settings::{Admin, Ledger, List, Reload};
+use super::shadow::shadow;
 use super::values::canonical_path;
 use super::written::{NOT_SET, Row, Written};
 use super::{Config, Problem, RouteName};
@@ -59,6 +61,8 @@ fn whole(written: &mut Written) -> Option<Config> {
     let poll_interval = written.duration("reload.poll_interval", Duration::from_millis(100));
     let canary = canary(written);
     let ledger = ledger(written);
+    let budget = budget(written);
+    let shadow = shadow(written);
     let admin = written.optional("admin.listen", address);
     let sandbox = sandbox(written);
 
@@ -83,6 +87,8 @@ fn whole(written: &mut Written) -> Option<Config> {
         reload: Reload { poll_interval: poll_interval? },
         canary: canary?,
         ledger: ledger?,
+        budget: budget?,
+        shadow: shadow?,
         admin: Admin { listen: admin? },
         sandbox: sandbox?,
         hash: String::new(),

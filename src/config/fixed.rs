@@ -1,10 +1,11 @@
 //! What a reload may not change, and what it did change. Pure. `default.toml` marks the same keys "on restart".
 
-use super::Problem;
 use super::load::Loaded;
+use super::secret::Secret;
+use super::{Problem, Row};
 
 /// Keys that are read once, at start.
-const ON_RESTART: [&str; 23] = [
+const ON_RESTART: [&str; 30] = [
     "listen",
     "upstream.connect_timeout",
     "upstream.pool_idle_timeout",
@@ -25,6 +26,13 @@ const ON_RESTART: [&str; 23] = [
     "ledger.tenant",
     "ledger.timeout",
     "ledger.pool_max",
+    "shadow.jobs_max",
+    "shadow.bytes_max",
+    "shadow.concurrency",
+    "shadow.log",
+    "shadow.log_max",
+    "shadow.log_keep",
+    "shadow.redaction_key",
     "admin.listen",
     "sandbox.listen",
     "sandbox.settle_after",
@@ -32,18 +40,21 @@ const ON_RESTART: [&str; 23] = [
 
 /// The keys whose value in force differs.
 pub(super) fn changed(before: &Loaded, after: &Loaded) -> Vec<&'static str> {
-    let differs =
-        |key, one: &str, other: &str| one != other || (key == LEDGER_URL && ledger_differs(before, after));
+    let secret = |key, loaded| secrets(loaded).into_iter().find(|(name, _)| *name == key);
+    let differs = |one: &Row, other: &Row| {
+        one.value != other.value || secret(one.key, before) != secret(one.key, after)
+    };
     let pairs = before.rows.iter().zip(&after.rows);
-    pairs.filter(|(one, other)| differs(one.key, &one.value, &other.value)).map(|(one, _)| one.key).collect()
+    pairs.filter(|(one, other)| differs(one, other)).map(|(one, _)| one.key).collect()
 }
 
-/// The one secret: its rows look alike, so it is compared itself.
-const LEDGER_URL: &str = "ledger.url";
-
-fn ledger_differs(before: &Loaded, after: &Loaded) -> bool {
-    let url = |loaded: &Loaded| loaded.config.ledger.as_ref().map(|ledger| ledger.url.clone());
-    url(before) != url(after)
+/// The secrets by their keys: their rows look alike, so they are compared themselves.
+fn secrets(loaded: &Loaded) -> [(&'static str, Option<&Secret>); 2] {
+    let config = &loaded.config;
+    [
+        ("ledger.url", config.ledger.as_ref().map(|ledger| &ledger.url)),
+        ("shadow.redaction_key", config.shadow.redaction_key.as_ref()),
+    ]
 }
 
 /// Why `after` may not follow on `before` without a restart. Empty = it may.
@@ -51,9 +62,10 @@ pub(super) fn problems(before: &Loaded, after: &Loaded) -> Vec<Problem> {
     let changed = changed(before, after);
     let pairs = before.rows.iter().zip(&after.rows).filter(|(row, _)| changed.contains(&row.key));
     let fixed = pairs.filter(|(row, _)| ON_RESTART.contains(&row.key)).map(|(one, other)| {
-        let message = match one.key {
-            LEDGER_URL => "changed, and that needs a restart".into(),
-            _ => format!("changed from {} to {}, and that needs a restart", one.value, other.value),
+        let secret = secrets(before).iter().any(|(key, _)| *key == one.key);
+        let message = match secret {
+            true => "changed, and that needs a restart".into(),
+            false => format!("changed from {} to {}, and that needs a restart", one.value, other.value),
         };
         Problem::new(one.key, message, &other.source)
     });

@@ -9,6 +9,7 @@ pub mod reload;
 
 mod check;
 mod fixed;
+mod ignore;
 mod known;
 mod modes;
 mod problem;
@@ -17,6 +18,7 @@ mod reloads;
 mod secret;
 mod sections;
 mod settings;
+mod shadow;
 mod upstream;
 mod values;
 mod written;
@@ -24,14 +26,16 @@ mod written;
 use std::net::SocketAddr;
 
 pub use self::check::explain;
+pub use self::ignore::{IgnoreRule, PathPattern};
 pub use self::modes::{Mode, Modes, ROUTES, Stage, UnknownName};
 pub use self::problem::Problem;
 pub use self::reloads::{Refused, Reloads};
 pub use self::secret::Secret;
 pub use self::settings::{
-    Admin, Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload, Sandbox,
-    Server, Timeouts, Tls,
+    Admin, Budget, Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload,
+    Sandbox, Server, Timeouts, Tls,
 };
+pub use self::shadow::{Go, Sample, Shadow};
 pub use self::upstream::{Upstream, Upstreams};
 pub use self::written::Row;
 
@@ -74,6 +78,10 @@ pub struct Config {
     pub canary: Canary,
     /// `[ledger]`; `None` = none configured.
     pub ledger: Option<Ledger>,
+    /// `[shadow]`
+    pub shadow: Shadow,
+    /// `[budget]`
+    pub budget: Budget,
     /// `[admin]`
     pub admin: Admin,
     /// `[sandbox]`

@@ -37,7 +37,7 @@ pub(super) struct Judged<'a> {
 
 /// Everything that is refused without asking the ledger.
 pub(super) fn all(judged: &Judged<'_>) -> Vec<Problem> {
-    let mut problems = not_available_yet(judged.modes, judged.decided);
+    let mut problems = Vec::new();
     if matches!(judged.modes.create, Mode::Canary | Mode::New) {
         problems.extend(blind_readers(judged.modes, judged.decided));
     }
@@ -45,13 +45,6 @@ pub(super) fn all(judged: &Judged<'_>) -> Vec<Problem> {
     problems.extend(no_ledger(judged));
     problems.extend(ledger_of_one(judged));
     problems
-}
-
-/// Mode `shadow` needs the comparison that is not built yet. Delete this function to let it in.
-fn not_available_yet(modes: &Modes, decided: &Decided) -> Vec<Problem> {
-    let refuse =
-        |route| decided.problem(route, format!("mode shadow is not available yet ({} has it)", name(route)));
-    ROUTES.into_iter().filter(|route| modes.of(*route) == Mode::Shadow).map(refuse).collect()
 }
 
 /// Rule 1, and rule 5 once a create went to new: a reader that sees only legacy would say 404 for records made on new.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{
-    Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, Log, LogFormat, Sandbox, Server, Timeouts, Tls,
+    Budget, Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, Log, LogFormat, Sandbox, Server, Timeouts,
+    Tls,
 };
 use super::upstream::{Upstream, Upstreams};
 use super::values::file_path;
@@ -153,6 +154,12 @@ pub(super) fn ledger(written: &mut Written) -> Option<Option<Ledger>> {
         );
     }
     Some(Some(ledger))
+}
+
+pub(super) fn budget(written: &mut Written) -> Option<Budget> {
+    let per_second = written.number("budget.per_second", 1..=100_000_u32);
+    let shadow_share = written.share("budget.shadow_share");
+    Some(Budget { per_second: per_second?, shadow_share: shadow_share? })
 }
 
 pub(super) fn sandbox(written: &mut Written) -> Option<Sandbox> {

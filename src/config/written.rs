@@ -173,6 +173,30 @@ impl Written {
         )
     }
 
+    /// A share, from 0 (none) to 1 (all).
+    pub(super) fn share(&mut self, key: &'static str) -> Option<f64> {
+        let number = |value: &Value| {
+            value.to_num()?.to_f64().or_else(|| Some(f64::from(i16::try_from(value.to_i128()?).ok()?)))
+        };
+        let share = |number: f64| match (0.0..=1.0).contains(&number) {
+            true => Ok(number),
+            false => Err(format!("{number} is not within 0 to 1")),
+        };
+        self.read(key, "a number from 0 to 1", |value| number(value).map(share), f64::to_string)
+    }
+
+    /// A list whose items `parse` reads and `show` shows.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&Value) -> Option<Result<Vec<T>, String>>,
+        show: impl Fn(&T) -> String,
+    ) -> Option<Vec<T>> {
+        let shown = |items: &Vec<T>| shown_or_not_set(&items.iter().map(show).collect::<Vec<_>>().join(", "));
+        self.read(key, expected, parse, shown)
+    }
+
     /// Reads one key. `parse` answers `None` to a wrong type.
     fn read<T>(
         &mut self,

@@ -1,0 +1,158 @@
+//! `[[shadow.ignore]]`: differences that an operator has looked at and accepts, with a reason, an owner and an end.
+
+use figment::value::Value;
+use jiff::civil::Date;
+
+/// One accepted kind of difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IgnoreRule {
+    /// Where it may differ.
+    pub path: PathPattern,
+    /// Why that is fine.
+    pub reason: String,
+    /// Who answers for it.
+    pub owner: String,
+    /// The last day on which it holds, in UTC; past it the rule is reported and hides nothing.
+    pub expires: Date,
+}
+
+/// A pattern over paths such as `items[3].updated_at`. It matches whole paths only: `*` stands for one name, `[*]` for any
+/// index, everything else for itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern {
+    written: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    AnyName,
+    AnyIndex,
+    Exactly(String),
+}
+
+impl PathPattern {
+    /// Reads `status`, `items[*].updated_at`, `metadata.*`.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts = split(text).map(|part| match part {
+            "" => Err(format!("{text:?} has an empty part")),
+            "*" => Ok(Part::AnyName),
+            "[*]" => Ok(Part::AnyIndex),
+            exact if exact.contains('*') => {
+                Err(format!("{text:?}: * stands for a whole name, [*] for any index"))
+            }
+            exact if exact.starts_with('[') && !is_index(exact) => {
+                Err(format!("{text:?}: {exact} is not an index"))
+            }
+            exact => Ok(Part::Exactly(exact.to_owned())),
+        });
+        Ok(Self { parts: parts.collect::<Result<_, _>>()?, written: text.to_owned() })
+    }
+
+    /// As the operator wrote it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    /// Whether it matches this path, as a whole.
+    #[must_use]
+    pub fn matches(&self, path: &str) -> bool {
+        let mut found = split(path);
+        let all = self.parts.iter().all(|part| {
+            found.next().is_some_and(|found| match part {
+                Part::AnyName => !found.starts_with('['),
+                Part::AnyIndex => found.starts_with('['),
+                Part::Exactly(exact) => exact == found,
+            })
+        });
+        all && found.next().is_none()
+    }
+}
+
+/// The names and indices of a path: `items[3].id` is `items`, `[3]`, `id`.
+fn split(path: &str) -> impl Iterator<Item = &str> {
+    path.split('.').flat_map(|name| {
+        let (name, indices) = name.split_at(name.find('[').unwrap_or(name.len()));
+        // An index of its own, as in `[3]`, has no name before it.
+        let named = (!name.is_empty() || indices.is_empty()).then_some(name);
+        named.into_iter().chain(indices.split_inclusive(']'))
+    })
+}
+
+fn is_index(part: &str) -> bool {
+    let inner = part.strip_prefix('[').and_then(|part| part.strip_suffix(']'));
+    inner.is_some_and(|inner| !inner.is_empty() && inner.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+const KEYS: [&str; 4] = ["path", "reason", "owner", "expires"];
+
+/// Reads the whole list.
+pub(super) fn rules(value: &Value) -> Option<Result<Vec<IgnoreRule>, String>> {
+    let tables = value.as_array()?;
+    let read = tables
+        .iter()
+        .enumerate()
+        .map(|(at, table)| rule(table).map_err(|wrong| format!("rule {}: {wrong}", at + 1)));
+    Some(read.collect())
+}
+
+fn rule(table: &Value) -> Result<IgnoreRule, String> {
+    let dict = table.as_dict().ok_or("is not a table; write [[shadow.ignore]]")?;
+    if let Some(unknown) = dict.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        return Err(format!("{unknown} is not a key; it has {}", KEYS.join(", ")));
+    }
+    let text = |key: &str| -> Result<String, String> {
+        let text = dict.get(key).ok_or_else(|| format!("{key} is missing"))?;
+        let text = text.as_str().ok_or_else(|| format!("{key} must be text"))?.trim();
+        if text.is_empty() { Err(format!("{key} is empty")) } else { Ok(text.to_owned()) }
+    };
+    let expires = text("expires")?;
+    Ok(IgnoreRule {
+        path: PathPattern::parse(&text("path")?)?,
+        reason: text("reason")?,
+        owner: text("owner")?,
+        expires: expires.parse().map_err(|_| format!("expires {expires:?} is not a day like 2027-01-31"))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_matches_whole_paths_only() {
+        let table: [(&str, &[&str], &[&str]); 6] = [
+            ("status", &["status"], &["status.x", "items[0].status", "statu", "status[0]"]),
+            (
+                "items[*].updated_at",
+                &["items[0].updated_at", "items[17].updated_at"],
+                &["updated_at", "items.updated_at", "items[0].created_at", "items[0].updated_at.x"],
+            ),
+            ("items[3].id", &["items[3].id"], &["items[30].id", "items[*].id"]),
+            ("metadata.*", &["metadata.k", "metadata.*"], &["metadata", "metadata.a.b", "metadata[0]"]),
+            ("items[*]", &["items[2]"], &["items", "items[2].id"]),
+            ("*", &["status", "amount"], &["items[0]", "a.b"]),
+        ];
+        for (pattern, matched, unmatched) in table {
+            let read = PathPattern::parse(pattern).unwrap();
+            assert_eq!(read.as_str(), pattern);
+            for path in matched {
+                assert!(read.matches(path), "{pattern} must match {path}");
+            }
+            for path in unmatched {
+                assert!(!read.matches(path), "{pattern} must not match {path}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_would_not_mean_what_it_says_is_refused() {
+        for bad in ["", "a..b", "a.", ".a", "up*", "items[x]", "items[", "items[]", "items[*"] {
+            assert!(PathPattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+}
