@@ -260,7 +260,8 @@ fn whole_seconds(at: Timestamp) -> (Timestamp, Timestamp) {
     (rounded(jiff::RoundMode::Floor), rounded(jiff::RoundMode::Ceil))
 }
 
-const PARAMETERS: [&str; 9] = [
+/// The parameters that the old API knows.
+pub const PARAMETERS: [&str; 9] = [
     "profile_id",
     "ref_id",
     "created_at.begin",

@@ -1,0 +1,124 @@
+//! One page of conversions against another.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::weigh::{Field, presence};
+use super::{BODY, Difference, escaped, members, record};
+use crate::shadow::json::Json;
+use crate::shadow::terms::{DiffKind, Severity};
+
+/// What a comparison of two pages found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// What differs.
+    pub differences: Vec<Difference>,
+    /// Rows that were served.
+    pub served: usize,
+    /// Rows of the other page.
+    pub other: usize,
+    /// Rows that both have.
+    pub paired: usize,
+}
+
+/// What differs between two pages. Rows are paired by `ref_id`, then by `id`; those that say neither, and those that say the same,
+/// in the order in which they come. Ids differ between the APIs, and so do cursors: whether a page has a next one is
+/// compared, not how it is called.
+#[must_use]
+pub fn list(served: &Json, other: &Json) -> Listed {
+    let Some(members) = members(served, other) else {
+        let weighed = (DiffKind::Type, Severity::Contract);
+        let differs = || Difference::new(BODY, weighed, Some(served), Some(other));
+        let differences = (served != other).then(differs).into_iter().collect();
+        return Listed { differences, ..Listed::default() };
+    };
+    let mut found = Vec::new();
+    for (key, served, other) in members {
+        let weighed = match key {
+            "items" => presence(served, other).map(|kind| (kind, Severity::Contract)),
+            "next_page_cursor" => more(served, other),
+            _ => Field::Other.weigh(served, other),
+        };
+        if let Some(weighed) = weighed {
+            found.push(Difference::new(escaped(key).to_string(), weighed, served, other));
+        }
+    }
+    rows(items(served), items(other), found)
+}
+
+fn items(page: &Json) -> &[Json] {
+    match page.get("items") {
+        Some(Json::Array(items)) => items,
+        _ => &[],
+    }
+}
+
+/// Whether there is more. A cursor that is empty or null is none.
+fn more(served: Option<&Json>, other: Option<&Json>) -> Option<(DiffKind, Severity)> {
+    let set = |cursor: Option<&'_ Json>| {
+        cursor.is_some_and(|cursor| *cursor != Json::Null && cursor.as_text() != Some(""))
+    };
+    let kind = match (set(served), set(other)) {
+        (true, false) => DiffKind::Missing,
+        (false, true) => DiffKind::Extra,
+        (true, true) if presence(served, other).is_some() => DiffKind::Type,
+        (true, true) | (false, false) => return None,
+    };
+    Some((kind, Severity::Contract))
+}
+
+fn rows(served: &[Json], other: &[Json], mut found: Vec<Difference>) -> Listed {
+    let partners = pair(served, other);
+    let mut alone = vec![true; other.len()];
+    for (at, (row, partner)) in served.iter().zip(&partners).enumerate() {
+        let place = format!("items[{at}]");
+        // A conversion that only one side lists is all that money is about.
+        let missing = (DiffKind::Missing, Severity::Money);
+        match partner {
+            Some(partner) => {
+                alone[*partner] = false;
+                record::compare(&place, row, &other[*partner], &["id"], &mut found);
+            }
+            None => found.push(Difference::new(place, missing, Some(row), None)),
+        }
+    }
+    let extra = alone.iter().zip(other).enumerate().filter(|(_, (alone, _))| **alone);
+    let weighed = (DiffKind::Extra, Severity::Money);
+    found.extend(
+        extra.map(|(at, (_, row))| Difference::new(format!("items[{at}]"), weighed, None, Some(row))),
+    );
+    if !partners.iter().flatten().is_sorted() {
+        found.push(Difference::new("items", (DiffKind::Order, Severity::Contract), None, None));
+    }
+    let paired = partners.iter().flatten().count();
+    Listed { differences: found, served: served.len(), other: other.len(), paired }
+}
+
+/// For each row of the served page, the place of its partner in the other.
+fn pair(served: &[Json], other: &[Json]) -> Vec<Option<usize>> {
+    let mut partners = vec![None; served.len()];
+    let mut taken = vec![false; other.len()];
+    let by_ref_id = |row: &'_ Json| name(row, "ref_id").map(str::to_owned);
+    let by_id = |row: &'_ Json| name(row, "id").map(str::to_owned);
+    let nameless =
+        |row: &Json| (name(row, "ref_id").is_none() && name(row, "id").is_none()).then(String::new);
+    let keys: [&dyn Fn(&Json) -> Option<String>; 3] = [&by_ref_id, &by_id, &nameless];
+    for key in keys {
+        let mut waiting: HashMap<String, VecDeque<usize>> = HashMap::new();
+        for (at, row) in other.iter().enumerate().filter(|(at, _)| !taken[*at]) {
+            if let Some(key) = key(row) {
+                waiting.entry(key).or_default().push_back(at);
+            }
+        }
+        for (row, partner) in served.iter().zip(&mut partners).filter(|(_, partner)| partner.is_none()) {
+            let found = key(row).and_then(|key| waiting.get_mut(&key)?.pop_front());
+            if let Some(at) = found {
+                (*partner, taken[at]) = (Some(at), true);
+            }
+        }
+    }
+    partners
+}
+
+fn name<'a>(row: &'a Json, key: &str) -> Option<&'a str> {
+    row.text(key).filter(|name| !name.is_empty())
+}

@@ -1,0 +1,132 @@
+//! A JSON document as a tree, for comparison and nothing else. Unlike `serde_json`'s it keeps numbers as they were written: no
+//! float may decide whether two answers agree. Not for the client's path, where nothing is built into a tree.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::translate::json::{JsonError, Raw, Reader, Text};
+
+/// One JSON value. Two are equal when they say the same, whatever the order of keys and the escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Json {
+    /// `null`
+    Null,
+    /// `true`, `false`
+    Bool(bool),
+    /// A number, as written.
+    Number(String),
+    /// A string, escapes resolved.
+    Text(String),
+    /// An array.
+    Array(Vec<Self>),
+    /// An object. Of a key that came twice, the last value.
+    Object(BTreeMap<String, Self>),
+}
+
+impl Json {
+    /// Reads a whole document.
+    ///
+    /// # Errors
+    /// When it is not exactly one JSON value, nests deeper than [`DEPTH_MAX`](crate::translate::json::DEPTH_MAX), or a string
+    /// holds half of a surrogate pair.
+    pub fn read(bytes: &[u8]) -> Result<Self, JsonError> {
+        let mut reader = Reader::new(bytes)?;
+        let json = Self::next(&mut reader)?;
+        reader.end()?;
+        Ok(json)
+    }
+
+    fn next(reader: &mut Reader<'_>) -> Result<Self, JsonError> {
+        match reader.peek_kind() {
+            Some(b'{') => {
+                let mut members = BTreeMap::new();
+                reader.object(|key, value| {
+                    members.insert(key.to_owned(), Self::next(value)?);
+                    Ok::<(), JsonError>(())
+                })?;
+                Ok(Self::Object(members))
+            }
+            Some(b'[') => {
+                let mut elements = Vec::new();
+                reader.array(|element| {
+                    elements.push(Self::next(element)?);
+                    Ok::<(), JsonError>(())
+                })?;
+                Ok(Self::Array(elements))
+            }
+            _ => {
+                let raw = reader.value()?;
+                Self::scalar(raw).ok_or_else(|| reader.error("half of a surrogate pair in a string"))
+            }
+        }
+    }
+
+    fn scalar(raw: Raw<'_>) -> Option<Self> {
+        Some(match raw.as_written() {
+            "null" => Self::Null,
+            "true" => Self::Bool(true),
+            "false" => Self::Bool(false),
+            written => match raw.as_text().map(Text::value) {
+                Some(text) => Self::Text(text?.into_owned()),
+                None => Self::Number(written.to_owned()),
+            },
+        })
+    }
+
+    /// The string, if it is one.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The member of that name, if this is an object that has it.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Object(members) => members.get(key),
+            _ => None,
+        }
+    }
+
+    /// The member of that name, if it is a string.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<&str> {
+        self.get(key).and_then(Self::as_text)
+    }
+
+    /// Whether both are strings, both objects, and so on.
+    #[must_use]
+    pub fn is_like(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+}
+
+/// As JSON text, keys sorted, no white space: the same for all that is equal.
+impl fmt::Display for Json {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        match self {
+            Self::Null => out.write_str("null"),
+            Self::Bool(it) => write!(out, "{it}"),
+            Self::Number(written) => out.write_str(written),
+            Self::Text(text) => out.write_str(&quoted(text)),
+            Self::Array(elements) => {
+                out.write_str("[")?;
+                for (at, element) in elements.iter().enumerate() {
+                    write!(out, "{}{element}", if at == 0 { "" } else { "," })?;
+                }
+                out.write_str("]")
+            }
+            Self::Object(members) => {
+                out.write_str("{")?;
+                for (at, (key, value)) in members.iter().enumerate() {
+                    write!(out, "{}{}:{value}", if at == 0 { "" } else { "," }, quoted(key))?;
+                }
+                out.write_str("}")
+            }
+        }
+    }
+}
