@@ -93,32 +93,41 @@ fn rows(served: &[Json], other: &[Json], mut found: Vec<Difference>) -> Listed {
     Listed { differences: found, served: served.len(), other: other.len(), paired }
 }
 
+/// What a row is known by.
+type Name = fn(&Json) -> Option<&str>;
+
+/// In this order.
+const NAMES: [Name; 3] = [ref_id, id, nameless];
+
+fn ref_id(row: &Json) -> Option<&str> {
+    row.text("ref_id").filter(|name| !name.is_empty())
+}
+
+fn id(row: &Json) -> Option<&str> {
+    row.text("id").filter(|name| !name.is_empty())
+}
+
+/// All rows that say neither go by the same name.
+fn nameless(row: &Json) -> Option<&str> {
+    (ref_id(row).is_none() && id(row).is_none()).then_some("")
+}
+
 /// For each row of the served page, the place of its partner in the other.
 fn pair(served: &[Json], other: &[Json]) -> Vec<Option<usize>> {
     let mut partners = vec![None; served.len()];
     let mut taken = vec![false; other.len()];
-    let by_ref_id = |row: &'_ Json| name(row, "ref_id").map(str::to_owned);
-    let by_id = |row: &'_ Json| name(row, "id").map(str::to_owned);
-    let nameless =
-        |row: &Json| (name(row, "ref_id").is_none() && name(row, "id").is_none()).then(String::new);
-    let keys: [&dyn Fn(&Json) -> Option<String>; 3] = [&by_ref_id, &by_id, &nameless];
-    for key in keys {
-        let mut waiting: HashMap<String, VecDeque<usize>> = HashMap::new();
+    for name in NAMES {
+        let mut waiting: HashMap<&str, VecDeque<usize>> = HashMap::new();
         for (at, row) in other.iter().enumerate().filter(|(at, _)| !taken[*at]) {
-            if let Some(key) = key(row) {
-                waiting.entry(key).or_default().push_back(at);
+            if let Some(name) = name(row) {
+                waiting.entry(name).or_default().push_back(at);
             }
         }
         for (row, partner) in served.iter().zip(&mut partners).filter(|(_, partner)| partner.is_none()) {
-            let found = key(row).and_then(|key| waiting.get_mut(&key)?.pop_front());
-            if let Some(at) = found {
+            if let Some(at) = name(row).and_then(|name| waiting.get_mut(name)?.pop_front()) {
                 (*partner, taken[at]) = (Some(at), true);
             }
         }
     }
     partners
-}
-
-fn name<'a>(row: &'a Json, key: &str) -> Option<&'a str> {
-    row.text(key).filter(|name| !name.is_empty())
 }
