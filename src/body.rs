@@ -9,6 +9,8 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::copy::Tee;
+
 /// Counts the bytes of a body as they pass. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct ByteCount(Arc<AtomicU64>);
@@ -33,6 +35,8 @@ pub enum Payload {
     Streamed(Incoming, ByteCount),
     /// Written by the proxy.
     Whole(Option<Bytes>),
+    /// Either of them, and copied as it passes.
+    Copied(Box<Payload>, Tee),
 }
 
 impl Payload {
@@ -40,6 +44,16 @@ impl Payload {
     #[must_use]
     pub const fn empty() -> Self {
         Self::Whole(None)
+    }
+
+    /// The same body, copied as it passes.
+    #[must_use]
+    pub fn copied(self, mut tee: Tee) -> Self {
+        // Nobody asks an empty body for anything.
+        if self.is_end_stream() {
+            tee.end();
+        }
+        Self::Copied(Box::new(self), tee)
     }
 
     /// All of it at once.
@@ -66,6 +80,17 @@ impl Body for Payload {
                 polled
             }
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Copied(payload, tee) => {
+                let polled = Pin::new(&mut **payload).poll_frame(context);
+                if let Poll::Ready(Some(Ok(frame))) = &polled {
+                    frame.data_ref().into_iter().for_each(|data| tee.add(data));
+                }
+                // Nobody asks for more than the length that was promised.
+                if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && payload.is_end_stream()) {
+                    tee.end();
+                }
+                polled
+            }
         }
     }
 
@@ -73,12 +98,14 @@ impl Body for Payload {
         match self {
             Self::Streamed(incoming, _) => incoming.is_end_stream(),
             Self::Whole(bytes) => bytes.is_none(),
+            Self::Copied(payload, _) => payload.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Streamed(incoming, _) => incoming.size_hint(),
+            Self::Copied(payload, _) => payload.size_hint(),
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
     }

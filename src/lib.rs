@@ -12,6 +12,7 @@
 pub mod body;
 pub mod cli;
 pub mod config;
+pub mod copy;
 pub mod cutover;
 pub mod failure;
 pub mod headers;

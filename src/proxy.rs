@@ -16,6 +16,8 @@ use crate::failure::{Effect, Failure};
 use crate::headers::{self, ClientSide};
 use crate::ledger::Ledger;
 use crate::outlive::Outlive;
+use crate::shadow::Shadow;
+use crate::shadow::watch::Watch;
 use crate::side::Side;
 use crate::telemetry::access::{Access, Told};
 use crate::translate::route::{self, Matched, Route};
@@ -27,6 +29,8 @@ pub struct App {
     pub config: Arc<ArcSwap<Config>>,
     /// What the flows share, and pass-through with them.
     pub shared: Shared,
+    /// Who compares what is answered; `None` = nobody.
+    pub shadow: Option<Shadow>,
 }
 
 impl App {
@@ -34,7 +38,20 @@ impl App {
     #[must_use]
     pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client, ledger: Option<Ledger>) -> Self {
         let shared = Shared { upstream, ledger, homes: Homes::default(), detached: TaskTracker::new() };
-        Self { config, shared }
+        Self { config, shared, shadow: None }
+    }
+
+    /// The same, with somebody who compares.
+    #[must_use]
+    pub fn with_shadow(self, shadow: Shadow) -> Self {
+        Self { shadow: Some(shadow), ..self }
+    }
+
+    /// An upstream said 429.
+    fn throttled(&self, config: &Config) {
+        if let Some(shadow) = &self.shadow {
+            shadow.throttled(config);
+        }
     }
 }
 
@@ -51,7 +68,8 @@ pub struct Peer {
 pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<Told> {
     let mut access = begin(&request);
     let head = request.method() == Method::HEAD;
-    let answered = serve(&app, peer, request, &mut access).await;
+    let mut watch = None;
+    let answered = serve(&app, peer, request, &mut access, &mut watch).await;
     let response = answered.unwrap_or_else(|failure| {
         access.failed(&failure);
         let refusal = refuse(&failure);
@@ -59,6 +77,11 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
         if head { refusal.map(|_| Payload::empty()) } else { refusal }
     });
     access.status = Some(response.status().as_u16());
+    // What went wrong is compared too.
+    let response = match watch {
+        Some(watch) => watch.answer(response),
+        None => response,
+    };
     response.map(|payload| Told::new(payload, access))
 }
 
@@ -78,6 +101,7 @@ async fn serve(
     peer: Peer,
     request: Request<Incoming>,
     access: &mut Access,
+    watch: &mut Option<Watch>,
 ) -> Result<Response<Payload>, Failure> {
     let config = app.config.load_full();
     if request.method() == Method::CONNECT || !request.uri().path().starts_with('/') {
@@ -89,19 +113,22 @@ async fn serve(
             if app.shared.guards_creates(&config) && is_lookalike(&config, &request) {
                 return Err(Failure::Lookalike);
             }
-            return pass(app, &config, peer, request, access).await;
+            return pass(app, &config, peer, request, access, watch).await;
         }
     };
     let mode = config.modes.of(route.name());
     access.route = route.name().as_str();
     access.mode = Some(mode.as_str());
+    if let (Mode::Shadow, Some(shadow)) = (mode, &app.shadow) {
+        *watch = shadow.watch(&config, route.name(), &request, &access.request_id);
+    }
     match mode {
         Mode::Hold => Err(Failure::Held { retry_after: config.hold.retry_after }),
         Mode::Legacy | Mode::Shadow if !app.shared.keeps_rules_on_legacy(&route, request.uri()) => {
-            pass(app, &config, peer, request, access).await
+            pass(app, &config, peer, request, access, watch).await
         }
         Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {
-            translated(app, config, peer, route, request, access).await
+            translated(app, config, peer, route, request, access, watch).await
         }
     }
 }
@@ -122,6 +149,7 @@ async fn pass(
     peer: Peer,
     request: Request<Incoming>,
     access: &mut Access,
+    watch: &mut Option<Watch>,
 ) -> Result<Response<Payload>, Failure> {
     let side = Side::Legacy;
     access.side = Some(side.as_str());
@@ -129,6 +157,10 @@ async fn pass(
     let version = request.version();
     let safe = request.method().is_safe();
     let request = onward(config, peer, request, &access.request_bytes);
+    let request = match watch {
+        Some(watch) => watch.request(request),
+        None => request,
+    };
     let start = Instant::now();
     let answer = if safe {
         app.shared.upstream.send(request).await
@@ -145,6 +177,9 @@ async fn pass(
         SendError::NoAnswer(source) => Failure::Broken { side, effect, source },
     })?;
     access.upstream_status = Some(response.status().as_u16());
+    if response.status() == StatusCode::TOO_MANY_REQUESTS {
+        app.throttled(config);
+    }
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Broken { side, effect, source: "an upgrade that nobody asked for".into() });
     }
@@ -202,6 +237,7 @@ async fn translated(
     route: Route,
     request: Request<Incoming>,
     access: &mut Access,
+    watch: &mut Option<Watch>,
 ) -> Result<Response<Payload>, Failure> {
     let time = config.timeouts.of(route.name());
     let deadline = Instant::now() + time;
@@ -213,6 +249,9 @@ async fn translated(
     let (answered, flow) = match route {
         Route::Create => {
             let body = whole_body(incoming, &flow, &access.request_bytes).await?;
+            if let Some(watch) = watch {
+                watch.request_body(&body);
+            }
             // A client that leaves aborts nothing that was sent.
             let run = async move { (cutover::create::run(&flow, body).await, flow) };
             Outlive::new(run, &app.shared.detached, time).await
@@ -229,6 +268,9 @@ async fn translated(
     access.upstream_status = trail.upstream_status;
     access.upstream_calls = trail.upstream_calls;
     access.upstream_us = trail.upstream_us;
+    if trail.throttled {
+        app.throttled(&app.config.load());
+    }
     answered.map(respond)
 }
 

@@ -7,7 +7,7 @@
 //!
 //! | rank | rooms |
 //! |---|---|
-//! | below all | `side` |
+//! | below all | `side`, `copy` |
 //! | 0 | `translate`, `headers`, `body`, `outlive` |
 //! | 1 | `failure` |
 //! | 2 | `config`, `upstream`, `ledger`, `telemetry` |

@@ -18,7 +18,8 @@ use crate::sandbox::{self, Sandbox};
 use crate::server::admin::{self, view::View};
 use crate::server::tls::Certificates;
 use crate::server::{self, Drained};
-use crate::telemetry;
+use crate::shadow::Shadow;
+use crate::telemetry::{self, FileGuard, LogGuard};
 use crate::upstream::Client;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -98,7 +99,7 @@ fn told(problems: &[Problem]) -> String {
 }
 
 async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Failed> {
-    let _log = telemetry::start(&loaded.config.log)?;
+    let log = telemetry::start(&loaded.config.log)?;
     let config = loaded.config.clone();
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let upstream = Client::new(&config.upstream)?;
@@ -127,7 +128,9 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     }
     tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
     let probing = ledger.clone().map(|ledger| tokio::spawn(history::keep_probing(ledger)));
-    let app = Arc::new(App::new(current, upstream, ledger));
+    let (records, _records_file) = records(&config, &log)?;
+    let (shadow, comparing) = Shadow::start(current.clone(), records)?;
+    let app = Arc::new(App::new(current, upstream, ledger).with_shadow(shadow));
     let view = Arc::new(View::new(app.clone(), reloads));
     // Before the first client and until after the last one, so that the drain can be watched.
     let administering = admin.map(|listener| tokio::spawn(admin::serve(listener, view.clone())));
@@ -136,6 +139,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
         view.drain_begins();
     };
     let drained = server::serve(listener, app, certificates, shutdown).await;
+    drop(comparing);
     let background = [
         Some(watching.abort_handle()),
         renewing.map(|task| task.abort_handle()),
@@ -144,6 +148,18 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     ];
     background.into_iter().flatten().for_each(|task| task.abort());
     Ok(Ended::Drained(drained))
+}
+
+/// Where the records of shadow comparisons go.
+fn records(
+    config: &Config,
+    log: &LogGuard,
+) -> Result<(Box<dyn std::io::Write + Send>, Option<FileGuard>), Failed> {
+    let settings = &config.shadow;
+    let Some(path) = &settings.log else { return Ok((log.lines(), None)) };
+    let opened = telemetry::lines_to_file(path, settings.log_max, settings.log_keep);
+    let (records, guard) = opened.map_err(|error| format!("shadow.log {}: {error}", path.display()))?;
+    Ok((records, Some(guard)))
 }
 
 /// The port for operators; `None` when it is off.

@@ -16,7 +16,7 @@ use super::{ConfigArgs, FAILED, OK, block_on, check, complain, print, table};
 use crate::body;
 use crate::config::load::load;
 use crate::config::{Problem, explain};
-use crate::server::admin::documents::{Ledger, Refused, Status};
+use crate::server::admin::documents::{Ledger, Refused, Shadow, Status};
 
 /// Longest wait for the answer; the ledger's timeout is part of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -145,6 +145,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     ];
     rows.extend(readiness(status));
     rows.extend(status.ledger.as_ref().map_or_else(|| vec![("ledger", "none".into())], ledger));
+    rows.extend(status.shadow.iter().flat_map(shadow));
     rows.push(("config", format!("{}, in force since {}", status.config.hash, status.config.loaded_at)));
     let accepted = status.config.reload_accepted_at.as_ref();
     rows.push((
@@ -178,6 +179,24 @@ fn ledger(ledger: &Ledger) -> Vec<(&'static str, String)> {
         (None, _) => "not known: the ledger could not be asked".into(),
     };
     vec![("ledger", state), ("new API", mark)]
+}
+
+fn shadow(shadow: &Shadow) -> Vec<(&'static str, String)> {
+    let dropped: u64 = shadow.dropped.iter().map(|dropped| dropped.count).sum();
+    let state = match (shadow.active, &shadow.idle_reason) {
+        (true, _) => "compares".to_owned(),
+        (false, Some(reason)) => format!("DOES NOT RUN: {reason}"),
+        (false, None) => "off".to_owned(),
+    };
+    let counts = format!("{state}; {} due, {} compared, {dropped} dropped", shadow.due, shadow.done);
+    let mut rows = vec![("shadow", counts)];
+    rows.extend(shadow.verdicts.iter().map(|counted| {
+        let severity =
+            counted.severity.map(|severity| format!(" ({})", severity.as_str())).unwrap_or_default();
+        let (route, verdict) = (counted.route.as_str(), counted.verdict.as_str());
+        ("", format!("{route}: {} {verdict}{severity}", counted.count))
+    }));
+    rows
 }
 
 fn refused(refused: &Refused) -> Vec<(&'static str, String)> {

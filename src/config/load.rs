@@ -195,6 +195,7 @@ fn nested(key: &str, value: Value) -> Dict {
 /// does not fit stays a text and is refused as the wrong type later.
 fn typed(key: &str, text: &str, known: &Known) -> Value {
     let parsed = match known.default_of(key) {
+        Some(Value::Num(_, number)) if number.to_f64().is_some() => text.parse::<f64>().ok().map(Value::from),
         Some(Value::Num(..)) => text.parse::<i64>().ok().map(Value::from),
         Some(Value::Bool(..)) => text.parse::<bool>().ok().map(Value::from),
         Some(Value::Array(..)) => {

@@ -91,6 +91,7 @@ impl Flow {
         let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
         trail.side = Some(side);
         trail.upstream_status = answered.as_ref().ok().map(|reply| reply.status.as_u16());
+        trail.throttled |= trail.upstream_status == Some(429);
         trail.upstream_calls += 1;
         trail.upstream_us += u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         answered

@@ -90,6 +90,8 @@ pub struct Trail {
     pub upstream_calls: u32,
     /// How long they took together, in microseconds.
     pub upstream_us: u64,
+    /// Whether a side said 429 to any of them.
+    pub throttled: bool,
 }
 
 /// An answer for the client, in the legacy shape.

@@ -1,12 +1,15 @@
 //! What the process tells: log lines through `tracing`. One JSON object a line, or text for people on a terminal.
 
 pub mod access;
+mod file;
 mod queue;
 
-use std::io::{IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
 
 use tracing_subscriber::EnvFilter;
 
+use self::file::Rotated;
 use self::queue::{Draining, Queue};
 use crate::config::{Log, LogFormat};
 
@@ -15,7 +18,32 @@ type Failed = Box<dyn std::error::Error + Send + Sync>;
 /// Keeps the log flowing; dropping it writes out what is still queued.
 #[derive(Debug)]
 pub struct LogGuard {
+    lines: Queue,
     _draining: Draining,
+}
+
+impl LogGuard {
+    /// Takes whole lines, which go out among the others.
+    #[must_use]
+    pub fn lines(&self) -> Box<dyn Write + Send> {
+        Box::new(self.lines.clone())
+    }
+}
+
+/// Keeps a file of lines flowing; dropping it writes out what is still queued.
+#[derive(Debug)]
+pub struct FileGuard {
+    _draining: Draining,
+}
+
+/// Starts a file of lines of its own. At `max` bytes it is put aside; `keep` of those are kept. Nothing that writes to it ever
+/// waits: past a bound lines are dropped and counted.
+///
+/// # Errors
+/// When the file cannot be opened.
+pub fn lines_to_file(path: &Path, max: usize, keep: usize) -> io::Result<(Box<dyn Write + Send>, FileGuard)> {
+    let (queue, draining) = Queue::start(Rotated::open(path, max, keep)?)?;
+    Ok((Box::new(queue), FileGuard { _draining: draining }))
 }
 
 /// Starts logging to standard output, for the whole process.
@@ -43,11 +71,12 @@ pub fn start_to(
         LogFormat::Auto => !terminal,
     };
     let filter = EnvFilter::try_new(&settings.filter)?;
+    let lines = writer.clone();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     if json {
         builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()?;
     } else {
         builder.with_ansi(terminal).try_init()?;
     }
-    Ok(LogGuard { _draining: draining })
+    Ok(LogGuard { lines, _draining: draining })
 }

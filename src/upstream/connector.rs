@@ -64,7 +64,7 @@ pub(super) fn build(settings: &Upstreams) -> Result<Connector, TrustError> {
 }
 
 /// The operating system's authorities and those of `ca_file`.
-fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError> {
+pub(super) fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {

@@ -4,7 +4,9 @@
 //! resending of requests that a closed connection left unsent is switched off, it follows no redirects, and nothing here
 //! loops.
 
+pub mod budget;
 mod connector;
+pub mod reader;
 
 use std::error::Error as StdError;
 use std::sync::Arc;

@@ -4,6 +4,9 @@
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+use crate::shadow::heartbeat::{Dropped, RuleHits};
+use crate::shadow::tally::{Counted, Signature};
+
 /// `/livez`
 #[derive(Debug, Serialize)]
 pub struct Live {
@@ -55,6 +58,37 @@ pub struct Status {
     /// Absent when none is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
+    /// Absent while no route is in mode `shadow`, and none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Shadow>,
+}
+
+/// What shadow comparisons have come to since the start of the process.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Shadow {
+    /// Whether a route is in mode `shadow`.
+    pub configured: bool,
+    /// Whether comparisons are made now.
+    pub active: bool,
+    /// Why not, though configured: `cooldown`, `sample_0`, `budget_0`, `stopped`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_reason: Option<String>,
+    /// Comparisons that wait.
+    pub waiting: usize,
+    /// Memory that their bodies take.
+    pub bytes_held: usize,
+    /// Comparisons that were due.
+    pub due: u64,
+    /// Comparisons that were made.
+    pub done: u64,
+    /// Comparisons that were dropped.
+    pub dropped: Vec<Dropped>,
+    /// By route, verdict and severity.
+    pub verdicts: Vec<Counted>,
+    /// What differs, the gravest first.
+    pub top: Vec<Signature>,
+    /// The ignore rules in force.
+    pub rules: Vec<RuleHits>,
 }
 
 /// The mode of every route.

@@ -7,12 +7,15 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::documents::{self, Readiness, Reason, Status};
-use crate::config::{self, Config, LedgerKind, Reloads};
+use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
 use crate::ledger::{Health, Ledger};
 use crate::proxy::App;
 
 /// The problems of a refused config that are shown; a file of nonsense may have thousands.
 const PROBLEMS_SHOWN: usize = 20;
+
+/// The kinds of differences that are shown.
+const SIGNATURES_SHOWN: usize = 10;
 
 /// Where the answers come from.
 pub struct View {
@@ -82,7 +85,31 @@ impl View {
             writes_in_flight: self.app.shared.detached.len(),
             config: self.config(&config),
             ledger,
+            shadow: self.shadow(&config),
         }
+    }
+
+    fn shadow(&self, config: &Config) -> Option<documents::Shadow> {
+        let shadow = self.app.shadow.as_ref()?;
+        let configured = ROUTES.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
+        let tally = shadow.tally();
+        if !configured && tally.all_due() == 0 {
+            return None;
+        }
+        let idle_reason = shadow.idle_reason(config);
+        Some(documents::Shadow {
+            configured,
+            active: configured && idle_reason.is_none(),
+            idle_reason: idle_reason.map(str::to_owned),
+            waiting: shadow.jobs_waiting(),
+            bytes_held: shadow.bytes_held(),
+            due: tally.all_due(),
+            done: tally.all_done(),
+            dropped: tally.all_dropped(),
+            verdicts: tally.verdicts(),
+            top: tally.top(SIGNATURES_SHOWN),
+            rules: shadow.rules(config),
+        })
     }
 
     fn config(&self, config: &Config) -> documents::Config {

@@ -1,0 +1,71 @@
+//! The rest that shadow takes after an upstream said 429: the vendor locks everybody out behind one address, and comparisons
+//! must not be what prolongs it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// Shared by the data path, which begins it, and the shadow thread. Times are in milliseconds since `epoch`; 0 = never.
+#[derive(Debug)]
+pub(super) struct Cooldown {
+    epoch: Instant,
+    from: AtomicU64,
+    until: AtomicU64,
+}
+
+impl Default for Cooldown {
+    fn default() -> Self {
+        Self { epoch: Instant::now(), from: AtomicU64::new(0), until: AtomicU64::new(0) }
+    }
+}
+
+impl Cooldown {
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Rests for `time` from now on. Whether it did not rest before.
+    pub(super) fn begin(&self, time: Duration) -> bool {
+        let now = self.now();
+        let until = now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let before = self.until.fetch_max(until, Ordering::Relaxed);
+        let fresh = before <= now && until > now;
+        if fresh {
+            self.from.store(now, Ordering::Relaxed);
+        }
+        fresh
+    }
+
+    /// How long it still rests.
+    pub(super) fn left(&self) -> Option<Duration> {
+        let left = self.until.load(Ordering::Relaxed).checked_sub(self.now())?;
+        (left > 0).then(|| Duration::from_millis(left))
+    }
+
+    /// How much of the time since `since` it rested.
+    pub(super) fn rested(&self, since: Instant) -> Duration {
+        let since =
+            u64::try_from(since.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX);
+        let from = self.from.load(Ordering::Relaxed).max(since);
+        let until = self.until.load(Ordering::Relaxed).min(self.now());
+        Duration::from_millis(until.saturating_sub(from))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn it_begins_once_and_lasts() {
+        let cooldown = Cooldown::default();
+        assert_eq!((cooldown.left(), cooldown.rested(cooldown.epoch)), (None, Duration::ZERO));
+        assert!(!cooldown.begin(Duration::ZERO), "no time at all is no rest");
+        assert!(cooldown.begin(HOUR));
+        assert!(!cooldown.begin(HOUR), "it rests already");
+        assert!(!cooldown.begin(Duration::from_secs(1)), "a shorter rest does not cut it short");
+        let left = cooldown.left().unwrap();
+        assert!(left > HOUR / 2 && left <= HOUR, "{left:?}");
+    }
+}

@@ -1,0 +1,244 @@
+//! The story of one comparison: what was served, what the other side says, what that comes to, and what is told of it.
+
+use std::io::Read as _;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::answer::Answer;
+use super::journal::{milliseconds, now};
+use super::json::Json;
+use super::look::{Looked, NotRead, skipped};
+use super::pulse::today;
+use super::record::{Answered, Counts, Record, SCHEMA, TARGET};
+use super::rehearsal::Rehearsed;
+use super::runner::Worker;
+use super::tally::{DropReason, Signature};
+use super::terms::{Kind, Recheck, Route, Verdict};
+use super::verdict::{self, Judge, Judgement};
+use super::watch::{Asked, Job, Served, is_sampled};
+use super::{coverage, rehearsal};
+use crate::copy::State;
+use crate::side::Side;
+
+/// The most differences that one record tells.
+const DIFFS_MAX: usize = 50;
+
+/// Compares, tells and counts.
+pub(super) async fn run(worker: Rc<Worker>, mut job: Job) -> Result<(), DropReason> {
+    let served = served_answer(&job.served);
+    let time = job.asked.config.shadow.timeout;
+    let examined = match job.route {
+        Route::Create => rehearse(&mut job, &served)?,
+        Route::Get | Route::List => match timeout(time, read(&worker, &job, &served)).await {
+            Ok(examined) => examined?,
+            Err(_) => Examined::failed(&job, &served, "timeout", time),
+        },
+    };
+    tell(&worker, &job, &served, examined);
+    Ok(())
+}
+
+/// What a comparison came to.
+struct Examined {
+    looked: Looked,
+    judgement: Judgement,
+    recheck: Option<Recheck>,
+}
+
+impl Examined {
+    fn new(job: &Job, served: &Answer, looked: Looked, ref_id_made: bool) -> Self {
+        let judgement = judge(job, served, &looked.answer, ref_id_made);
+        Self { looked, judgement, recheck: None }
+    }
+
+    fn failed(job: &Job, served: &Answer, why: &'static str, latency: Duration) -> Self {
+        let answer = Answer::Failed(why);
+        Self::new(job, served, Looked { answer, bytes: None, latency, filtered_out: 0 }, false)
+    }
+}
+
+fn judge(job: &Job, served: &Answer, other: &Answer, ref_id_made: bool) -> Judgement {
+    let rules = &job.asked.config.shadow.ignore;
+    Judge { route: job.route, ref_id_made, rules, today: today() }.judge(served, other)
+}
+
+/// Nothing is sent: the new API's answer is made up from the request.
+fn rehearse(job: &mut Job, served: &Answer) -> Result<Examined, DropReason> {
+    let start = Instant::now();
+    let body = job.asked.body.take().and_then(|mut handed| handed.try_recv().ok());
+    let (answer, ref_id_made) = match body.as_ref().map(|copy| (copy.state(), copy.bytes())) {
+        Some((State::Whole, body)) => {
+            let Rehearsed { answer, ref_id_made } = rehearsal::rehearse(body);
+            (answer, ref_id_made)
+        }
+        Some((State::NoRoom, _)) => return Err(DropReason::Bytes),
+        Some((State::TooLong, _)) => (skipped("too_big"), false),
+        Some((State::Partial, _)) | None => (skipped("incomplete"), false),
+    };
+    let looked = Looked { answer, bytes: None, latency: start.elapsed(), filtered_out: 0 };
+    Ok(Examined::new(job, served, looked, ref_id_made))
+}
+
+async fn read(worker: &Worker, job: &Job, served: &Answer) -> Result<Examined, DropReason> {
+    let start = Instant::now();
+    let examined = match worker.look.at_new(&job.asked, served).await {
+        Ok(looked) => Examined::new(job, served, looked, false),
+        Err(NotRead::Budget) => return Err(DropReason::Budget),
+        Err(NotRead::Failed(why)) => {
+            if why == "429" {
+                worker.shadow.throttled(&job.asked.config);
+            }
+            Examined::failed(job, served, why, start.elapsed())
+        }
+    };
+    if examined.judgement.verdict == Verdict::Mismatch {
+        Ok(again(worker, job, examined).await)
+    } else {
+        Ok(examined)
+    }
+}
+
+/// Two reads a moment apart may differ because something happened in between. Reading both again tells.
+async fn again(worker: &Worker, job: &Job, mut examined: Examined) -> Examined {
+    let Ok(served) = worker.look.at_legacy(&job.asked).await else {
+        examined.recheck = Some(Recheck::Failed);
+        return examined;
+    };
+    let Ok(looked) = worker.look.at_new(&job.asked, &served).await else {
+        examined.recheck = Some(Recheck::Failed);
+        return examined;
+    };
+    let second = judge(job, &served, &looked.answer, false);
+    match second.verdict {
+        Verdict::Match | Verdict::MatchAfterRules | Verdict::Progress | Verdict::NoCounterpart => {
+            examined.recheck = Some(Recheck::Gone);
+            examined.judgement.verdict = Verdict::Transient;
+            examined.judgement.signature =
+                verdict::signature(job.route, Verdict::Transient, &examined.judgement.differences);
+        }
+        Verdict::Mismatch => {
+            examined.recheck = Some(Recheck::Stays);
+            examined.judgement = second;
+        }
+        _ => examined.recheck = Some(Recheck::Failed),
+    }
+    examined
+}
+
+/// The answer that the client got, as far as it was kept.
+fn served_answer(served: &Served) -> Answer {
+    match served.body.state() {
+        State::Whole => {}
+        State::TooLong => return skipped("too_big"),
+        State::Partial | State::NoRoom => return skipped("incomplete"),
+    }
+    let status = served.status.as_u16();
+    match served.encoding.as_deref() {
+        None | Some("identity") => Answer::read(status, served.body.bytes()),
+        Some("gzip") => match unpacked(served.body.bytes(), served.body.max()) {
+            Some(plain) => Answer::read(status, &plain),
+            None => skipped("encoding"),
+        },
+        Some(_) => skipped("encoding"),
+    }
+}
+
+/// Unpacks at most `max` bytes; none if there are more, or it is not gzip.
+fn unpacked(packed: &[u8], max: usize) -> Option<Vec<u8>> {
+    let mut plain = Vec::new();
+    let read = flate2::read::MultiGzDecoder::new(packed).take(max as u64 + 1).read_to_end(&mut plain).ok()?;
+    (read <= max).then_some(plain)
+}
+
+/// One record and the counts.
+fn tell(worker: &Worker, job: &Job, served: &Answer, examined: Examined) {
+    let record = record(worker, job, served, &examined);
+    let tally = worker.shadow.tally();
+    let rules = &job.asked.config.shadow.ignore;
+    let Judgement { ignored, expired, .. } = &examined.judgement;
+    for rule in ignored.iter().map(|(_, rule)| rule).chain(expired) {
+        tally.hit(rules[*rule].path.as_str());
+    }
+    tally.done(Signature {
+        signature: record.signature.clone(),
+        route: record.route,
+        verdict: record.verdict,
+        severity: record.severity,
+        count: 1,
+        last_seen: record.time.clone(),
+    });
+    let settings = &job.asked.config.shadow;
+    let sampled = is_sampled(settings.match_sample, &record.request_id);
+    worker.journal.borrow_mut().record(record, sampled, settings);
+}
+
+fn record(worker: &Worker, job: &Job, served: &Answer, examined: &Examined) -> Record {
+    let Examined { looked, judgement, recheck } = examined;
+    let Asked { config, request_id, uri, .. } = &job.asked;
+    let (query, by_reference) = coverage::known_query(uri.query().unwrap_or_default());
+    let (asset_pair, seen) = record_of(served).map(coverage::seen).unwrap_or_default();
+    let ref_id_present = match job.route {
+        Route::List => Some(by_reference),
+        Route::Create | Route::Get => record_of(served).map(|record| record.text("ref_id").is_some()),
+    };
+    let shown = &judgement.differences[..judgement.differences.len().min(DIFFS_MAX)];
+    let ignored = &judgement.ignored[..judgement.ignored.len().min(DIFFS_MAX)];
+    Record {
+        schema: SCHEMA,
+        target: TARGET.into(),
+        time: now(),
+        request_id: request_id.clone(),
+        trace_id: trace_id(&job.asked),
+        config_hash: config.hash.clone(),
+        stage: config.stage.to_string(),
+        route: job.route,
+        kind: if job.route == Route::Create { Kind::Rehearsal } else { Kind::Read },
+        query,
+        ref_id_present,
+        asset_pair,
+        seen,
+        served: Answered {
+            status: Some(job.served.status.as_u16()),
+            bytes: Some(job.served.body.bytes().len() as u64),
+            ..answered(worker, Side::Legacy, served, job.served.latency)
+        },
+        other: Answered {
+            bytes: looked.bytes,
+            ..answered(worker, Side::New, &looked.answer, looked.latency)
+        },
+        verdict: judgement.verdict,
+        severity: judgement.severity,
+        signature: judgement.signature.clone(),
+        diffs: worker.redactor.differences(shown),
+        diffs_left_out: (judgement.differences.len() - shown.len()) as u64,
+        ignored: worker.redactor.ignored(ignored, &config.shadow.ignore),
+        counts: judgement.counts.map(|counts| Counts { filtered_out: looked.filtered_out, ..counts }),
+        recheck: *recheck,
+        suppressed: 0,
+    }
+}
+
+/// The answer's document, unless it is a refusal.
+fn record_of(served: &Answer) -> Option<&Json> {
+    served.document().filter(|_| !served.is_refusal())
+}
+
+fn answered(worker: &Worker, side: Side, answer: &Answer, latency: Duration) -> Answered {
+    Answered {
+        side: side.into(),
+        status: answer.status(),
+        problem_type: worker.redactor.problem_type(answer),
+        latency_ms: Some(milliseconds(latency)),
+        bytes: None,
+        skip_reason: answer.skip_reason().map(str::to_owned),
+    }
+}
+
+/// The trace id of a `traceparent`: `00-<32 hex digits>-…`.
+fn trace_id(asked: &Asked) -> Option<String> {
+    let trace = asked.headers.get("traceparent")?.to_str().ok()?.split('-').nth(1)?;
+    let is_id = trace.len() == 32 && trace.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then(|| trace.to_owned())
+}

@@ -1,0 +1,210 @@
+//! What the new API says to a read that the old one answered, in the old API's shape. Reads only: the client given to it has no
+//! other method.
+
+use std::cell::RefCell;
+use std::time::{Duration, Instant};
+
+use http::{HeaderValue, StatusCode, Uri, header};
+
+use super::answer::Answer;
+use super::watch::Asked;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::side::Side;
+use crate::translate::list::ListQuery;
+use crate::translate::list::cursor::PageCursor;
+use crate::translate::list::lookup::{self, Seen};
+use crate::translate::list::page::Page;
+use crate::translate::list::rows::Rows;
+use crate::translate::route::{self, Id, Matched, Route};
+use crate::translate::{get, problem};
+use crate::upstream;
+use crate::upstream::budget::{Endpoint, Share};
+use crate::upstream::reader::{Read, ReadError, Reader};
+
+/// Reads within shadow's share of the rate budget.
+pub(super) struct Look {
+    reader: Reader,
+    /// The share, and the config that it was cut for.
+    share: RefCell<(String, Share)>,
+}
+
+/// What a look showed.
+pub(super) struct Looked {
+    pub(super) answer: Answer,
+    /// What it answered, in all calls together; none when no call was needed.
+    pub(super) bytes: Option<u64>,
+    /// Of all calls together.
+    pub(super) latency: Duration,
+    /// Rows that were no conversions, or that the proxy filtered.
+    pub(super) filtered_out: u64,
+}
+
+/// Why a call was not made, or has no answer.
+pub(super) enum NotRead {
+    /// The share is spent.
+    Budget,
+    /// This came of it.
+    Failed(&'static str),
+}
+
+impl Look {
+    pub(super) fn new(reader: Reader) -> Self {
+        Self { reader, share: RefCell::new((String::new(), Share::none())) }
+    }
+
+    /// What the new API answers to the request that was `served` so.
+    pub(super) async fn at_new(&self, asked: &Asked, served: &Answer) -> Result<Looked, NotRead> {
+        let mut calls = Calls { look: self, asked, bytes: None, start: Instant::now() };
+        let config = &asked.config;
+        let (answer, filtered_out) = match route::route(&asked.method, asked.uri.path(), &config.base_path) {
+            Matched::Route(Route::Get(id)) => (calls.get(&id, served).await?, 0),
+            Matched::Route(Route::List) => calls.list().await?,
+            _ => return Err(NotRead::Failed("not_a_read")),
+        };
+        let Calls { bytes, start, .. } = calls;
+        Ok(Looked { answer, bytes, latency: start.elapsed(), filtered_out })
+    }
+
+    /// What the old API answers if it is asked again.
+    pub(super) async fn at_legacy(&self, asked: &Asked) -> Result<Answer, NotRead> {
+        let config = &asked.config;
+        let by_id = matches!(
+            route::route(&asked.method, asked.uri.path(), &config.base_path),
+            Matched::Route(Route::Get(_))
+        );
+        let endpoint = if by_id { Endpoint::Get(Side::Legacy) } else { Endpoint::List(Side::Legacy) };
+        let uri = upstream::target(&config.upstream.legacy, &config.base_path, &asked.uri);
+        let read = self.read(asked, endpoint, &uri).await?;
+        Ok(Answer::read(read.status.as_u16(), &read.body))
+    }
+
+    async fn read(&self, asked: &Asked, endpoint: Endpoint, uri: &Uri) -> Result<Read, NotRead> {
+        if !self.spend(&asked.config, endpoint) {
+            return Err(NotRead::Budget);
+        }
+        let mut headers = asked.headers.clone();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        match self.reader.get(uri, headers, asked.config.shadow.body_max).await {
+            Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => Err(NotRead::Failed("429")),
+            Ok(read) => Ok(read),
+            Err(ReadError::NoAnswer(_)) => Err(NotRead::Failed("no_answer")),
+            Err(ReadError::TooLong { .. }) => Err(NotRead::Failed("too_big")),
+        }
+    }
+
+    fn spend(&self, config: &Config, endpoint: Endpoint) -> bool {
+        let mut share = self.share.borrow_mut();
+        if share.0 != config.hash {
+            *share = (config.hash.clone(), Share::of_shadow(config.budget, config.replicas));
+        }
+        share.1.spend(endpoint)
+    }
+}
+
+/// The calls of one look.
+struct Calls<'a> {
+    look: &'a Look,
+    asked: &'a Asked,
+    bytes: Option<u64>,
+    start: Instant,
+}
+
+impl Calls<'_> {
+    async fn new_side(&mut self, endpoint: Endpoint, path: &str) -> Result<Read, NotRead> {
+        let uri = upstream::call(&self.asked.config.upstream.new, path).ok_or(NotRead::Failed("no_uri"))?;
+        let read = self.look.read(self.asked, endpoint, &uri).await?;
+        self.bytes = Some(self.bytes.unwrap_or_default() + read.body.len() as u64);
+        Ok(read)
+    }
+
+    /// Ids differ between the APIs: a record is looked for by its reference. What the old API did not answer has none, so its
+    /// id is asked for: the new API should know it as little.
+    async fn get(&mut self, id: &Id, served: &Answer) -> Result<Answer, NotRead> {
+        if served.is_refusal() {
+            return self.by_id(id).await;
+        }
+        let ref_id = served.document().and_then(|document| document.text("ref_id"));
+        let Some(ref_id) = ref_id.filter(|ref_id| !ref_id.is_empty()) else {
+            return Ok(skipped("no_ref_id"));
+        };
+        let read = self.new_side(Endpoint::List(Side::New), &lookup::path(Side::New, ref_id)).await?;
+        if read.status != StatusCode::OK {
+            return Ok(refused(&read));
+        }
+        Ok(match lookup::answer(Side::New, &read.body, ref_id) {
+            Ok(Seen::Record(record)) => Answer::read(200, &record.json),
+            Ok(Seen::Nothing) => Answer::NoCounterpart,
+            Ok(Seen::NoProof(_)) => Answer::Failed("no_proof"),
+            Err(_) => Answer::Failed("unreadable"),
+        })
+    }
+
+    async fn by_id(&mut self, id: &Id) -> Result<Answer, NotRead> {
+        let path = format!("/orchestration/orchestrations/{}", id.to_segment());
+        let read = self.new_side(Endpoint::Get(Side::New), &path).await?;
+        if read.status != StatusCode::OK {
+            return Ok(refused(&read));
+        }
+        Ok(match get::answer(&read.body) {
+            Ok(Ok(mapped)) => {
+                let mut json = Vec::new();
+                mapped.conversion.write(&mut json);
+                Answer::read(200, &json)
+            }
+            Ok(Err(_)) => Answer::read(404, &get::not_found(id.as_str()).to_json()),
+            Err(_) => Answer::Failed("unreadable"),
+        })
+    }
+
+    async fn list(&mut self) -> Result<(Answer, u64), NotRead> {
+        let query = match ListQuery::parse(self.asked.uri.query().unwrap_or_default()) {
+            Ok(query) => query,
+            Err(invalid) => {
+                let problem = Failure::Invalid(invalid).problem();
+                return Ok((Answer::read(problem.status, &problem.to_json()), 0));
+            }
+        };
+        if query.page_cursor != PageCursor::Start {
+            // The old API's cursors mean nothing to the new one.
+            return Ok((skipped("page_cursor"), 0));
+        }
+        let mut page = Page::new(&query, &[Side::New]);
+        let mut left = self.asked.config.list.upstream_calls_max;
+        while let Some(call) = page.needs().pop() {
+            if left == 0 {
+                if page.cut() {
+                    break;
+                }
+                return Ok((Answer::Failed("too_many_calls"), 0));
+            }
+            left -= 1;
+            let path = query.path(Side::New, query.ask(call.after.is_some()), call.after.as_deref());
+            let read = self.new_side(Endpoint::List(Side::New), &path).await?;
+            if read.status != StatusCode::OK {
+                return Ok((refused(&read), 0));
+            }
+            match Rows::of(Side::New, &read.body, &query) {
+                Ok(rows) => page.take(Side::New, rows),
+                Err(_) => return Ok((Answer::Failed("unreadable"), 0)),
+            }
+        }
+        let page = page.finish();
+        let filtered_out = (page.noticed.never_conversions + page.noticed.filtered) as u64;
+        Ok((Answer::read(200, &page.body), filtered_out))
+    }
+}
+
+/// Nothing to compare, for this reason.
+pub(super) const fn skipped(reason: &'static str) -> Answer {
+    Answer::NotComparable { status: None, reason }
+}
+
+/// The new API's refusal in the old API's words.
+fn refused(read: &Read) -> Answer {
+    let status = read.status.as_u16();
+    if status < 400 {
+        return Answer::Failed("unexpected_status");
+    }
+    Answer::read(status, &problem::from_orchestrations(status, &read.body).to_json())
+}

@@ -1,0 +1,153 @@
+//! The thread on which comparisons run, so that no work of theirs ever delays the data path: takes jobs, lets so many run at once,
+//! contains what breaks, and tells once a heartbeat how it is doing.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::Write;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{Id, JoinError, JoinSet, LocalSet};
+use tokio::time::sleep_until;
+
+use super::journal::Journal;
+use super::look::Look;
+use super::pulse::Pulse;
+use super::redact::Redactor;
+use super::tally::DropReason;
+use super::terms::Route;
+use super::watch::Job;
+use super::{Shadow, examine};
+use crate::config::Config;
+use crate::upstream::reader::{Reader, ReaderError};
+
+/// Why shadow cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The client that reads cannot be made.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
+    /// The system gives no thread, or no runtime.
+    #[error("the shadow thread: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Keeps shadow going; dropping it ends the thread, with a last heartbeat.
+#[derive(Debug)]
+pub struct Running {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        // It drops its jobs and ends; a panic in it has been told already.
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+pub(super) fn start(
+    shadow: Shadow,
+    current: Arc<ArcSwap<Config>>,
+    due: mpsc::Receiver<Job>,
+    out: Box<dyn Write + Send>,
+) -> Result<Running, StartError> {
+    let config = current.load_full();
+    let reader = Reader::new(&config.upstream)?;
+    let key = config.shadow.redaction_key.as_ref().map(|key| key.reveal().to_owned());
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let (stop, stopped) = oneshot::channel();
+    let thread = std::thread::Builder::new().name("shim-shadow".into()).spawn(move || {
+        yield_to_the_data_path();
+        let worker = Rc::new(Worker {
+            look: Look::new(reader),
+            redactor: Redactor::new(key.as_deref()),
+            shadow,
+            journal: Journal::new(out).into(),
+        });
+        LocalSet::new().block_on(&runtime, run(worker, current, due, stopped));
+    })?;
+    Ok(Running { stop: Some(stop), thread: Some(thread) })
+}
+
+/// Where cores are scarce, requests come first.
+fn yield_to_the_data_path() {
+    let thread = rustix::thread::gettid();
+    if let Err(error) = rustix::process::setpriority_process(Some(thread), 10) {
+        tracing::debug!(target: "shadow", %error, "the shadow thread keeps its priority");
+    }
+}
+
+/// What all jobs share.
+pub(super) struct Worker {
+    pub(super) look: Look,
+    pub(super) redactor: Redactor,
+    pub(super) shadow: Shadow,
+    pub(super) journal: RefCell<Journal>,
+}
+
+type Jobs = JoinSet<Result<(), DropReason>>;
+
+/// Takes jobs until it is stopped.
+async fn run(
+    worker: Rc<Worker>,
+    current: Arc<ArcSwap<Config>>,
+    mut due: mpsc::Receiver<Job>,
+    mut stopped: oneshot::Receiver<()>,
+) {
+    let concurrency = current.load().shadow.concurrency;
+    let mut jobs = Jobs::new();
+    let mut routes = HashMap::new();
+    let mut pulse = Pulse::new();
+    loop {
+        let config = current.load_full();
+        let next_beat = pulse.last() + config.shadow.heartbeat;
+        tokio::select! {
+            // A beat must come however busy it is, and a finished job makes room.
+            biased;
+            _ = &mut stopped => break,
+            () = sleep_until(next_beat.into()) => pulse.beat(&worker, &config),
+            Some(ended) = jobs.join_next_with_id(), if !jobs.is_empty() => account(&worker, &mut routes, ended),
+            Some(job) = due.recv(), if jobs.len() < concurrency => {
+                let route = job.route;
+                let handle = jobs.spawn_local(examine::run(Rc::clone(&worker), job));
+                routes.insert(handle.id(), route);
+            }
+        }
+    }
+    due.close();
+    while let Ok(job) = due.try_recv() {
+        worker.shadow.tally().dropped(job.route, DropReason::Shutdown);
+    }
+    jobs.abort_all();
+    while let Some(ended) = jobs.join_next_with_id().await {
+        account(&worker, &mut routes, ended);
+    }
+    pulse.beat(&worker, &current.load());
+}
+
+/// Notes how a job ended.
+fn account(
+    worker: &Worker,
+    routes: &mut HashMap<Id, Route>,
+    ended: Result<(Id, Result<(), DropReason>), JoinError>,
+) {
+    let (id, why) = match ended {
+        Ok((id, result)) => (id, result.err()),
+        Err(error) if error.is_cancelled() => (error.id(), Some(DropReason::Shutdown)),
+        Err(error) => {
+            tracing::error!(target: "shadow", "a comparison broke; it is counted as dropped");
+            (error.id(), Some(DropReason::Panic))
+        }
+    };
+    if let (Some(route), Some(why)) = (routes.remove(&id), why) {
+        worker.shadow.tally().dropped(route, why);
+    }
+}

@@ -1,0 +1,10 @@
+//! Shadow comparisons over real sockets: the real config, client and server before the sandbox. Waiting is for the lines that
+//! shadow writes; no test asserts a time.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, in its helpers as well")]
+
+#[path = "../support/house.rs"]
+mod house;
+
+mod comparing;
+mod isolation;
+mod support;
