@@ -148,11 +148,7 @@ async fn bad_parameters_are_refused_by_both() {
     shim.client.list("limit=0").await.problem(400);
     let record = shim.record().await;
     assert_eq!((record.served.status, record.other.status), (Some(400), Some(400)));
-    assert_eq!(
-        vendor.books().arrived(Side::New, None::<Operation>.unwrap_or(Operation::List)),
-        0,
-        "nothing to ask"
-    );
+    assert_eq!(vendor.books().arrived(Side::New, Operation::List), 0, "nothing to ask");
 }
 
 #[tokio::test]

@@ -2,9 +2,13 @@
 //! shadow writes; no test asserts a time.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, in its helpers as well")]
 
+#[allow(dead_code, reason = "a part of it is used here")]
+#[path = "../processes/dice.rs"]
+mod dice;
 #[path = "../support/house.rs"]
 mod house;
 
 mod comparing;
 mod isolation;
 mod support;
+mod writing;

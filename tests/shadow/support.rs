@@ -10,6 +10,7 @@ use conversion_shim::proxy::App;
 use conversion_shim::sandbox::Sandbox;
 use conversion_shim::server;
 use conversion_shim::shadow::record::{Line, Record};
+use conversion_shim::shadow::tally::Tally;
 use conversion_shim::shadow::{Running, Shadow};
 use conversion_shim::upstream::Client;
 use serde_json::Value;
@@ -87,6 +88,17 @@ impl Shadowed {
         self.told().await.0
     }
 
+    /// The first of the next comparisons that is so.
+    pub(crate) async fn until(&mut self, is_so: impl Fn(&Record) -> bool) -> Record {
+        for _ in 0..1000 {
+            let record = self.record().await;
+            if is_so(&record) {
+                return record;
+            }
+        }
+        panic!("none of a thousand is so");
+    }
+
     /// The next heartbeat.
     pub(crate) async fn heartbeat(&mut self) -> Value {
         loop {
@@ -95,6 +107,16 @@ impl Shadowed {
                 return line;
             }
         }
+    }
+
+    /// Waits until the counts are so.
+    pub(crate) async fn counted(&self, are_so: impl Fn(&Tally) -> bool) {
+        soon(async {
+            while !are_so(self.shadow.tally()) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
     }
 
     /// Ends shadow and hands over what it had still to say.
