@@ -83,8 +83,11 @@ impl Judge<'_> {
         {
             return Found::Nothing(verdict, reason);
         }
-        if *other == Answer::NoCounterpart && served.document().is_some() && !served.is_refusal() {
-            return Found::NoCounterpart(None);
+        if *other == Answer::NoCounterpart && !served.is_refusal() {
+            return match served.skip_reason() {
+                None => Found::NoCounterpart(None),
+                reason => Found::Nothing(Verdict::NotComparable, reason),
+            };
         }
         self.compare(served, other)
     }
