@@ -5,7 +5,7 @@ use conversion_shim::shadow::terms::DiffKind::{self, Extra, Missing, Order, Prec
 use conversion_shim::shadow::terms::Severity::{self, Contract, Cosmetic, Money};
 use serde_json::{Value, json};
 
-use super::{page, problem, read, record, record_with, row, with};
+use super::{problem, read, record, record_with, row, with};
 
 type Found<'a> = (&'a str, DiffKind, Severity);
 
@@ -154,69 +154,52 @@ fn what_the_old_api_never_had_is_of_the_contract() {
     check("a record and an array", &not_a_record, &[("body", Type, Contract)]);
 }
 
+fn check_pages(name: &str, served: &[&Value], other: &[&Value], expected: &[Found<'_>]) {
+    let [one, another] = [served, other].map(|rows| read(&json!({ "items": rows })));
+    let listed = compare::list(&one, &another);
+    check(name, &listed.differences, expected);
+    assert_eq!((listed.served, listed.other), (served.len(), other.len()), "{name}");
+}
+
+fn changed(row: &Value) -> Value {
+    with(row.clone(), json!({ "amount": "1" }))
+}
+
 #[test]
-fn rows_are_paired_by_reference_then_by_id() {
-    let [a, b, c] = ["a", "b", "c"].map(row);
-    let anonymous = |id: &str| record_with(json!({ "ref_id": "(absent)", "id": id }));
-    let changed = |row: &Value| with(row.clone(), json!({ "amount": "1" }));
-    let pages: &[(&str, Vec<Value>, Vec<Value>, &[Found<'_>])] = &[
-        ("the same", vec![a.clone(), b.clone()], vec![a.clone(), b.clone()], &[]),
-        ("ids differ", vec![a.clone()], vec![with(a.clone(), json!({ "id": "x" }))], &[]),
-        (
-            "a changed row after one that is missing",
-            vec![a.clone(), b.clone()],
-            vec![changed(&b)],
-            &[("items[0]", Missing, Money), ("items[1].amount", VALUE, Money)],
-        ),
-        (
-            "an extra row, counted where it stands",
-            vec![b.clone()],
-            vec![a.clone(), b.clone()],
-            &[("items[0]", Extra, Money)],
-        ),
-        (
-            "another order",
-            vec![a.clone(), b.clone(), c.clone()],
-            vec![b.clone(), a.clone(), c.clone()],
-            &[("items", Order, Contract)],
-        ),
-        (
-            "a missing row is not another order",
-            vec![a.clone(), b.clone(), c.clone()],
-            vec![a.clone(), c.clone()],
-            &[("items[1]", Missing, Money)],
-        ),
-        (
-            "no reference, same id",
-            vec![anonymous("1"), anonymous("2")],
-            vec![anonymous("1"), anonymous("2")],
-            &[],
-        ),
-        (
-            "no reference, other ids",
-            vec![anonymous("1")],
-            vec![anonymous("2")],
-            &[("items[0]", Missing, Money), ("items[0]", Extra, Money)],
-        ),
-        (
-            "same id, another reference",
-            vec![a.clone()],
-            vec![with(a.clone(), json!({ "ref_id": "b" }))],
-            &[("items[0].ref_id", VALUE, Money)],
-        ),
-        (
-            "a reference twice is paired in order",
-            vec![a.clone(), changed(&a), b.clone()],
-            vec![a.clone(), changed(&a), changed(&a), b.clone()],
-            &[("items[2]", Extra, Money)],
-        ),
-        ("rows without any name", vec![json!(1), json!("x")], vec![json!(1), json!("x")], &[]),
-    ];
-    for (name, served, other, expected) in pages {
-        let listed = compare::list(&read(&page(served)), &read(&page(other)));
-        check(name, &listed.differences, expected);
-        assert_eq!((listed.served, listed.other), (served.len(), other.len()), "{name}");
-    }
+fn rows_are_paired_by_reference() {
+    let [a, b, c] = &["a", "b", "c"].map(row);
+    check_pages("the same", &[a, b], &[a, b], &[]);
+    check_pages("ids differ", &[a], &[&with(a.clone(), json!({ "id": "x" }))], &[]);
+    let expected = [("items[0]", Missing, Money), ("items[1].amount", VALUE, Money)];
+    check_pages("a changed row after one that is missing", &[a, b], &[&changed(b)], &expected);
+    check_pages("an extra row, counted where it stands", &[b], &[a, b], &[("items[0]", Extra, Money)]);
+    let twice = [("items[2]", Extra, Money)];
+    check_pages(
+        "a reference twice is paired in order",
+        &[a, &changed(a), b],
+        &[a, &changed(a), &changed(a), b],
+        &twice,
+    );
+}
+
+#[test]
+fn rows_without_a_partner_by_reference_are_paired_by_id() {
+    let [one, two] = &["1", "2"].map(|id| record_with(json!({ "ref_id": "(absent)", "id": id })));
+    check_pages("no reference, same ids", &[one, two], &[one, two], &[]);
+    let alone = [("items[0]", Missing, Money), ("items[0]", Extra, Money)];
+    check_pages("no reference, other ids", &[one], &[two], &alone);
+    let a = &row("a");
+    let renamed = with(a.clone(), json!({ "ref_id": "b" }));
+    check_pages("same id, another reference", &[a], &[&renamed], &[("items[0].ref_id", VALUE, Money)]);
+    let (number, text) = (&json!(1), &json!("x"));
+    check_pages("rows without any name", &[number, text], &[number, text], &[]);
+}
+
+#[test]
+fn the_order_of_the_rows_that_both_have_is_compared() {
+    let [a, b, c] = &["a", "b", "c"].map(row);
+    check_pages("another order", &[a, b, c], &[b, a, c], &[("items", Order, Contract)]);
+    check_pages("a hole is not another order", &[a, b, c], &[a, c], &[("items[1]", Missing, Money)]);
 }
 
 #[test]

@@ -94,6 +94,12 @@ fn a_later_status_is_progress_and_an_earlier_one_is_not() {
     for changes in mismatches {
         assert_eq!(later(changes.clone()).verdict, Mismatch, "{changes}");
     }
+    let created = |status: &str| ok(&record_with(json!({ "metadata": { "status": status } })));
+    let metadata = judge(Route::Get, &[]).judge(&created("CREATED"), &created("SETTLED"));
+    assert_eq!(metadata.verdict, Mismatch, "the client's own words");
+    let refusal = |status: &str| answer(403, &json!({ "status": status }));
+    let refusals = judge(Route::Get, &[]).judge(&refusal("CREATED"), &refusal("SETTLED"));
+    assert_eq!(refusals.verdict, Mismatch, "a refusal does not move on");
     let back = judge(Route::Get, &[]).judge(&ok(&record_with(settled)), &ok(&record()));
     assert_eq!((back.verdict, back.severity), (Mismatch, Some(Money)), "going back");
 }
