@@ -120,6 +120,7 @@ fn no_identity_is_no_identity_however_it_is_said() {
             (json!({ name: nil }), json!({ name: null }), &[(name, Type, Cosmetic)]),
             (json!({}), absent, &[(name, Missing, Contract)]),
             (json!({}), json!({ name: nil }), &[(name, VALUE, Contract)]),
+            (json!({ name: nil }), json!({}), &[(name, VALUE, Contract)]),
         ]);
     }
 }
@@ -170,6 +171,8 @@ fn rows_are_paired_by_reference() {
     let [a, b] = &["a", "b"].map(row);
     check_pages("the same", &[a, b], &[a, b], &[]);
     check_pages("ids differ", &[a], &[&with(a.clone(), json!({ "id": "x" }))], &[]);
+    let [id_of_b, id_of_a] = &[(a, b), (b, a)].map(|(row, of)| with(row.clone(), json!({ "id": of["id"] })));
+    check_pages("ids lead elsewhere", &[a, b], &[id_of_b, id_of_a], &[]);
     let expected = [("items[0]", Missing, Money), ("items[1].amount", VALUE, Money)];
     check_pages("a changed row after one that is missing", &[a, b], &[&changed(b)], &expected);
     check_pages("an extra row, counted where it stands", &[b], &[a, b], &[("items[0]", Extra, Money)]);

@@ -62,8 +62,13 @@ fn value() -> impl Strategy<Value = Value> {
 fn row() -> impl Strategy<Value = Value> {
     let members = prop::collection::btree_map(select(NAMES.to_vec()).prop_map(str::to_owned), value(), 0..8);
     let metadata = prop::option::of(prop::collection::btree_map("[ab.%]{0,2}", value(), 0..3));
-    (members, metadata).prop_map(|(members, metadata)| {
+    // Mostly a reference, so that rows of two pages meet.
+    let ref_id = prop::option::weighted(0.7, select(vec!["a", "b", "c"]));
+    (members, metadata, ref_id).prop_map(|(members, metadata, ref_id)| {
         let mut row: Map<String, Value> = members.into_iter().collect();
+        if let Some(ref_id) = ref_id {
+            row.insert("ref_id".into(), ref_id.into());
+        }
         if let Some(metadata) = metadata {
             row.insert("metadata".into(), json!(metadata));
         }
@@ -122,6 +127,8 @@ fn any_rule() -> impl Strategy<Value = IgnoreRule> {
         "items[*].*",
         "items[0].amount",
         "items[*].metadata.*",
+        "items[*].metadata",
+        "metadata",
         "metadata.*",
         "status_code",
         "next_page_cursor",

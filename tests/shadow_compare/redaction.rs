@@ -79,7 +79,8 @@ fn every_other_value_is_a_keyed_hash() {
         assert!(hash.len() == 16 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{text}");
         assert_eq!(text, same.value(path, &read(&value)), "one key, one hash");
         assert_ne!(text, other.value(path, &read(&value)), "the key counts");
-        assert_ne!(text, Redactor::new(None).value(path, &read(&value)), "no key is a random key");
+        let random = [Redactor::new(None), Redactor::new(None)].map(|it| it.value(path, &read(&value)));
+        assert!(random[0] != random[1] && !random.contains(&text), "no key is a random key");
     }
 }
 

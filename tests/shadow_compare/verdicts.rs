@@ -100,6 +100,10 @@ fn a_later_status_is_progress_and_an_earlier_one_is_not() {
     let refusal = |status: &str| answer(403, &json!({ "status": status }));
     let refusals = judge(Route::Get, &[]).judge(&refusal("CREATED"), &refusal("SETTLED"));
     assert_eq!(refusals.verdict, Mismatch, "a refusal does not move on");
+    let [settled_before, cancelled_now] =
+        ["SETTLED", "CANCELLED"].map(|it| ok(&record_with(json!({ "status": it }))));
+    let undone = judge(Route::Get, &[]).judge(&settled_before, &cancelled_now);
+    assert_eq!(undone.verdict, Mismatch, "what is final stays");
     let back = judge(Route::Get, &[]).judge(&ok(&record_with(settled)), &ok(&record()));
     assert_eq!((back.verdict, back.severity), (Mismatch, Some(Money)), "going back");
 }
@@ -116,6 +120,9 @@ fn progress_is_found_row_by_row() {
     let wrong_row = with(row("b"), json!({ "settled_at": "2026-04-20T13:00:00Z" }));
     let mixed = judge(Route::List, &[]).judge(&served, &ok(&page(&[settled("a"), wrong_row])));
     assert_eq!(mixed.verdict, Mismatch);
+    let own_words = |status: &str| ok(&page(&[with(row("a"), json!({ "metadata": { "status": status } }))]));
+    let metadata = judge(Route::List, &[]).judge(&own_words("CREATED"), &own_words("SETTLED"));
+    assert_eq!(metadata.verdict, Mismatch, "the client's own words");
 }
 
 #[test]
@@ -151,6 +158,10 @@ fn a_rule_hides_its_own_path_until_it_expires() {
     let worse = ok(&page(&[row("a"), with(changed, json!({ "amount": "1" }))]));
     let left = judge(Route::List, &rules).judge(&served, &worse);
     assert_eq!((left.verdict, left.severity, paths(&left)), (Mismatch, Some(Money), vec!["items[1].amount"]));
+
+    let of_the_row = [rule("items"), rule("items[*]"), rule("updated_at"), rule("*.updated_at")];
+    let elsewhere = judge(Route::List, &of_the_row).judge(&served, &other);
+    assert_eq!((elsewhere.verdict, elsewhere.ignored), (Mismatch, vec![]), "not what is within, nor without");
 
     let expired = [rule_until("items[*].updated_at", TODAY.yesterday().unwrap())];
     let back = judge(Route::List, &expired).judge(&served, &other);
