@@ -36,7 +36,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The gravest of `differences`; `None` also when progress explains them all.
     pub severity: Option<Severity>,
-    /// See [`signature`].
+    /// See [`signature()`].
     pub signature: String,
     /// What differs, the gravest first.
     pub differences: Vec<Difference>,
