@@ -54,9 +54,9 @@ pub(super) fn compare(served: &Json, rehearsed: &Json, ref_id_made: bool) -> Vec
     found
 }
 
-/// What is known of a refusal without a look at the documents. Two 400s agree, whatever they say; any other refusal hangs on what
+/// The verdict that needs no look at the documents, if there is one. Two 400s agree, whatever they say; any other refusal hangs on what
 /// only an API's own books know.
-pub(super) fn cannot_tell(served: &Answer, rehearsed: &Answer) -> Option<(Verdict, Option<&'static str>)> {
+pub(super) fn by_status(served: &Answer, rehearsed: &Answer) -> Option<(Verdict, Option<&'static str>)> {
     match (served.status()?, rehearsed.status()?) {
         (400, 400) => Some((Verdict::Match, None)),
         (401.., _) => Some((Verdict::NotComparable, Some("depends_on_state"))),

@@ -16,8 +16,6 @@ pub struct Listed {
     pub served: usize,
     /// Rows of the other page.
     pub other: usize,
-    /// Rows that both have.
-    pub paired: usize,
 }
 
 /// What differs between two pages. Rows are paired by `ref_id`, then by `id`; those that say neither, and those that say the same,
@@ -89,8 +87,7 @@ fn rows(served: &[Json], other: &[Json], mut found: Vec<Difference>) -> Listed {
     if !partners.iter().flatten().is_sorted() {
         found.push(Difference::new("items", (DiffKind::Order, Severity::Contract), None, None));
     }
-    let paired = partners.iter().flatten().count();
-    Listed { differences: found, served: served.len(), other: other.len(), paired }
+    Listed { differences: found, served: served.len(), other: other.len() }
 }
 
 /// What a row is known by.

@@ -1,18 +1,20 @@
 //! What a comparison comes to: the verdict, how grave it is, and which rules had a part in it.
 
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
+mod progress;
+mod signature;
 
 use jiff::civil::Date;
-use sha2::{Digest as _, Sha256};
 
 use super::answer::Answer;
 use super::compare::{self, Difference};
 use super::json::Json;
 use super::record::Counts;
 use super::rehearsal;
-use super::terms::{DiffKind, Route, Severity, Verdict};
+use super::terms::{Route, Severity, Verdict};
 use crate::config::IgnoreRule;
+
+pub(in crate::shadow) use self::signature::hex;
+pub use self::signature::signature;
 
 /// Judges the comparisons of one route.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +36,7 @@ pub struct Judgement {
     pub verdict: Verdict,
     /// The gravest of `differences`; `None` also when progress explains them all.
     pub severity: Option<Severity>,
-    /// See [`signature`].
+    /// See [`signature()`].
     pub signature: String,
     /// What differs, the gravest first.
     pub differences: Vec<Difference>,
@@ -54,6 +56,9 @@ enum Found {
     NoCounterpart(Option<Counts>),
     /// One side refused, or they refused differently.
     Disagreement(Difference),
+    /// Both refused.
+    Refusals(Vec<Difference>),
+    /// Neither did.
     Differences(Vec<Difference>, Option<Counts>),
 }
 
@@ -65,9 +70,12 @@ impl Judge<'_> {
             Found::Nothing(verdict, reason) => self.judgement(verdict, reason, None),
             Found::NoCounterpart(counts) => self.judgement(Verdict::NoCounterpart, None, counts),
             Found::Disagreement(difference) => {
-                self.settle(vec![difference], Verdict::ErrorDisagreement, None)
+                self.settle(vec![difference], None, |_| Verdict::ErrorDisagreement)
             }
-            Found::Differences(differences, counts) => self.settle(differences, Verdict::Mismatch, counts),
+            Found::Refusals(differences) => self.settle(differences, None, |_| Verdict::Mismatch),
+            Found::Differences(differences, counts) => self.settle(differences, counts, |left| {
+                if progress::explains(self.route, left) { Verdict::Progress } else { Verdict::Mismatch }
+            }),
         }
     }
 
@@ -79,12 +87,15 @@ impl Judge<'_> {
             return Found::Nothing(Verdict::ShadowFailed, Some(reason));
         }
         if self.route == Route::Create
-            && let Some((verdict, reason)) = rehearsal::cannot_tell(served, other)
+            && let Some((verdict, reason)) = rehearsal::by_status(served, other)
         {
             return Found::Nothing(verdict, reason);
         }
-        if *other == Answer::NoCounterpart && served.document().is_some() && !served.is_refusal() {
-            return Found::NoCounterpart(None);
+        if *other == Answer::NoCounterpart && !served.is_refusal() {
+            return match served.skip_reason() {
+                None => Found::NoCounterpart(None),
+                reason => Found::Nothing(Verdict::NotComparable, reason),
+            };
         }
         self.compare(served, other)
     }
@@ -107,11 +118,10 @@ impl Judge<'_> {
                 return Found::Nothing(Verdict::NotComparable, one.skip_reason().or(another.skip_reason()));
             }
         };
-        let mut found = if refused {
-            Found::Differences(compare::problem(served, other), None)
-        } else {
-            self.documents(served, other)
-        };
+        if refused {
+            return Found::Refusals(compare::problem(served, other));
+        }
+        let mut found = self.documents(served, other);
         if let Found::Differences(differences, _) = &mut found {
             differences.extend(status_code);
         }
@@ -136,8 +146,13 @@ impl Judge<'_> {
         }
     }
 
-    /// Takes away what the rules accept and judges what is left.
-    fn settle(&self, found: Vec<Difference>, otherwise: Verdict, counts: Option<Counts>) -> Judgement {
+    /// Takes away what the rules accept; `verdict` judges what is left.
+    fn settle(
+        &self,
+        found: Vec<Difference>,
+        counts: Option<Counts>,
+        verdict: impl FnOnce(&[Difference]) -> Verdict,
+    ) -> Judgement {
         let (mut differences, mut ignored, mut expired) = (Vec::new(), Vec::new(), Vec::new());
         for difference in found {
             let matching = |(_, rule): &(usize, &IgnoreRule)| rule.path.matches(&difference.path);
@@ -155,8 +170,7 @@ impl Judge<'_> {
         let verdict = match (differences.is_empty(), ignored.is_empty()) {
             (true, true) => Verdict::Match,
             (true, false) => Verdict::MatchAfterRules,
-            (false, _) if otherwise == Verdict::Mismatch && is_progress(&differences) => Verdict::Progress,
-            (false, _) => otherwise,
+            (false, _) => verdict(&differences),
         };
         let gravest = differences.first().map(|difference| difference.severity);
         Judgement {
@@ -186,70 +200,4 @@ impl Judge<'_> {
             skip_reason,
         }
     }
-}
-
-/// Whether all that differs is that the other answer was read later: a record was `CREATED` and is `SETTLED` or `CANCELLED`
-/// now, and says since when. Never the other way round.
-fn is_progress(differences: &[Difference]) -> bool {
-    let place = |difference: &'_ Difference| -> (String, String) {
-        let (place, name) = difference.path.rsplit_once('.').unwrap_or(("", &difference.path));
-        (place.to_owned(), name.to_owned())
-    };
-    let text = |value: &Option<Json>| value.as_ref().and_then(Json::as_text).map(str::to_owned);
-    let moved_on = |difference: &Difference| {
-        let (place, name) = place(difference);
-        let now = text(&difference.other).filter(|now| matches!(now.as_str(), "SETTLED" | "CANCELLED"))?;
-        (name == "status" && text(&difference.served).as_deref() == Some("CREATED")).then_some((place, now))
-    };
-    let moved: BTreeSet<(String, String)> = differences.iter().filter_map(moved_on).collect();
-    differences.iter().all(|difference| {
-        let (place, name) = place(difference);
-        let is = |status: &str| moved.contains(&(place.clone(), status.to_owned()));
-        match (name.as_str(), difference.kind) {
-            ("status", _) => moved_on(difference).is_some(),
-            ("updated_at", DiffKind::Value | DiffKind::Precision) => is("SETTLED") || is("CANCELLED"),
-            ("settled_at", DiffKind::Extra) => is("SETTLED"),
-            ("cancelled_at", DiffKind::Extra) => is("CANCELLED"),
-            _ => false,
-        }
-    })
-}
-
-/// Sixteen hex digits that are the same for all comparisons of a route with the same verdict in which the same places differ in
-/// the same ways: row numbers and the client's own keys do not count, values are not part of it.
-#[must_use]
-pub fn signature(route: Route, verdict: Verdict, differences: &[Difference]) -> String {
-    let places: BTreeSet<String> = differences
-        .iter()
-        .map(|difference| format!("{} {}", folded(&difference.path), difference.kind.as_str()))
-        .collect();
-    let mut hash = Sha256::new();
-    for part in [route.as_str(), verdict.as_str()].into_iter().chain(places.iter().map(String::as_str)) {
-        hash.update(part);
-        hash.update([0]);
-    }
-    hex(&hash.finalize()[..8])
-}
-
-/// `items[*].metadata.*` for `items[3].metadata.order`.
-fn folded(path: &str) -> String {
-    let mut names = Vec::new();
-    for name in path.split('.') {
-        let (name, index) = name.split_once('[').map_or((name, ""), |(name, _)| (name, "[*]"));
-        names.push(if names.last().is_some_and(|last| last == "metadata") {
-            "*".into()
-        } else {
-            format!("{name}{index}")
-        });
-    }
-    names.join(".")
-}
-
-/// Bytes as hex digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }

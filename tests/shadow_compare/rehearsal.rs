@@ -1,0 +1,201 @@
+//! Creates, rehearsed: every request among the fixtures, the rules of the new API, and how a rehearsal is judged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use conversion_shim::shadow::answer::Answer;
+use conversion_shim::shadow::rehearsal::{Rehearsed, rehearse};
+use conversion_shim::shadow::terms::Verdict::{ErrorDisagreement, Match, Mismatch, NotComparable};
+use conversion_shim::shadow::terms::{Route, Severity, Verdict};
+use conversion_shim::shadow::verdict::{Judge, Judgement};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::{TODAY, answer, ok, problem, with};
+
+fn judge(served: &Answer, rehearsed: &Rehearsed) -> Judgement {
+    let judge = Judge { route: Route::Create, ref_id_made: rehearsed.ref_id_made, rules: &[], today: TODAY };
+    judge.judge(served, &rehearsed.answer)
+}
+
+fn request() -> Value {
+    json!({
+        "ref_id": "r-1",
+        "profile_id": "7c4e8f2a-1d3b-4a5e-9f6c-8b2d7e0a4f1c",
+        "amount": "100",
+        "source_asset": "USD",
+        "target_asset": "PYUSD",
+        "metadata": { "my_id": "4" },
+    })
+}
+
+fn rehearse_with(changes: Value) -> Rehearsed {
+    rehearse(with(request(), changes).to_string().as_bytes())
+}
+
+/// What the old API answers to a request that it takes.
+fn legacy_answer(request: &Value) -> Value {
+    let known = [
+        "profile_id",
+        "amount",
+        "source_asset",
+        "target_asset",
+        "ref_id",
+        "identity_id",
+        "account_id",
+        "recipient_profile_id",
+        "metadata",
+    ];
+    let given = |name: &&str| request.get(*name).is_some_and(|value| !value.is_null() && value != "");
+    let shown = |name: &&str| *name != "recipient_profile_id" || request[*name] != request["profile_id"];
+    let mut answer = json!({
+        "id": "3d7a1e5b-9c2f-4d8a-a6b3-0e4f2c8d1a9b",
+        "status": "CREATED",
+        "created_at": "2026-04-20T12:30:01.397730123Z",
+        "updated_at": "2026-04-20T12:30:01.397730123Z",
+    });
+    for name in known.into_iter().filter(given).filter(shown) {
+        answer[name] = request[name].clone();
+    }
+    answer
+}
+
+/// The fixtures whose request the proxy takes and the new API's own rules refuse.
+const REFUSED_THERE: [&str; 1] = ["amount_verbatim.json"];
+
+/// A body that is not JSON, or has to be exact.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Verbatim {
+    text: String,
+}
+
+#[test]
+fn every_fixture_of_a_create_is_rehearsed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/create");
+    let (mut taken, mut refused) = (0, 0);
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        // As the file has it: not all of it is JSON that a tree can hold.
+        let fixture: BTreeMap<String, Box<RawValue>> =
+            serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+        let Some(body) = fixture.get("legacy_request") else { continue };
+        let verbatim = serde_json::from_str::<Verbatim>(body.get());
+        let bytes = verbatim.map_or_else(|_| body.get().to_owned(), |verbatim| verbatim.text);
+        let rehearsed = rehearse(bytes.as_bytes());
+        if let Some(invalid) = fixture.get("invalid") {
+            let detail = rehearsed.answer.document().unwrap().text("detail");
+            let invalid: String = serde_json::from_str(invalid.get()).unwrap();
+            assert_eq!((rehearsed.answer.status(), detail), (Some(400), Some(invalid.as_str())), "{name}");
+            refused += 1;
+        } else if REFUSED_THERE.contains(&name.as_str()) {
+            assert_eq!(rehearsed.answer.status(), Some(400), "{name}");
+        } else {
+            let request: Value = serde_json::from_str(&bytes).unwrap();
+            let judgement = judge(&ok(&legacy_answer(&request)), &rehearsed);
+            assert_eq!(judgement.verdict, Match, "{name}: {judgement:?}");
+            taken += 1;
+        }
+    }
+    assert!(taken > 10 && refused > 10, "{taken} taken, {refused} refused");
+}
+
+#[test]
+fn the_guides_own_example_matches_its_own_answer() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/create/guide_example.json");
+    let fixture: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
+    let rehearsed = rehearse(fixture["legacy_request"].to_string().as_bytes());
+    assert_eq!(judge(&ok(&fixture["legacy_answer"]), &rehearsed).verdict, Match);
+}
+
+#[test]
+fn what_the_new_api_refuses_is_refused() {
+    let table = [
+        (json!({ "amount": "0" }), "greater than 0"),
+        (json!({ "amount": "0.00" }), "greater than 0"),
+        (json!({ "amount": "1.001" }), "at most 2 decimals"),
+        (
+            json!({ "amount": "1.1234567", "source_asset": "PYUSD", "target_asset": "USDG" }),
+            "at most 6 decimals",
+        ),
+        (
+            json!({ "amount": "1.123456789", "source_asset": "USDP", "target_asset": "NEW" }),
+            "at most 8 decimals",
+        ),
+        (json!({ "amount": "x" }), "amount"),
+        (json!({ "metadata": { "a": 1 } }), "metadata"),
+        (json!({ "target_asset": "USD" }), "target_asset"),
+    ];
+    for (changes, why) in table {
+        let rehearsed = rehearse_with(changes.clone());
+        let detail = rehearsed.answer.document().unwrap().text("detail").unwrap_or_default();
+        assert!(rehearsed.answer.status() == Some(400) && detail.contains(why), "{changes}: {rehearsed:?}");
+    }
+    for changes in [
+        json!({ "amount": "1.10000" }),
+        json!({ "amount": "1.123456789", "source_asset": "A", "target_asset": "B" }),
+    ] {
+        assert_eq!(rehearse_with(changes.clone()).answer.status(), Some(200), "{changes}");
+    }
+}
+
+#[test]
+fn a_rehearsal_is_judged_by_what_can_be_known() {
+    let taken = || rehearse_with(json!({}));
+    let refused = || rehearse_with(json!({ "amount": "0" }));
+    let served = ok(&legacy_answer(&request()));
+    let refusal = |status| answer(status, &problem(status, "about:blank"));
+    let other_status = ok(&with(legacy_answer(&request()), json!({ "status": "SETTLED" })));
+    let mut table: Vec<(&str, Answer, Rehearsed, Verdict)> = vec![
+        ("both take it", served.clone(), taken(), Match),
+        ("only legacy takes it", served, refused(), ErrorDisagreement),
+        ("only the new API takes it", refusal(400), taken(), ErrorDisagreement),
+        ("both refuse it", refusal(400), refused(), Match),
+        ("both refuse it, in other words", Answer::read(400, b"<html>"), refused(), Match),
+        ("another status", other_status, taken(), Mismatch),
+        ("too big", Answer::NotComparable { status: Some(200), reason: "too_big" }, taken(), NotComparable),
+    ];
+    for status in [401, 403, 404, 409, 422, 429, 500, 502, 503, 504] {
+        table.push(("depends on state", refusal(status), taken(), NotComparable));
+        table.push(("depends on state", refusal(status), refused(), NotComparable));
+    }
+    for (name, served, rehearsed, verdict) in table {
+        let judgement = judge(&served, &rehearsed);
+        assert_eq!(judgement.verdict, verdict, "{name}: {served:?}");
+        let on_state = name == "depends on state";
+        assert_eq!(judgement.skip_reason == Some("depends_on_state"), on_state, "{name}: {served:?}");
+    }
+}
+
+#[test]
+fn ids_and_times_of_a_create_are_there_and_nothing_more() {
+    let rehearsed = rehearse_with(json!({}));
+    for (changes, path) in [
+        (json!({ "id": "(absent)" }), "id"),
+        (json!({ "created_at": 1 }), "created_at"),
+        (json!({ "updated_at": "(absent)" }), "updated_at"),
+        (json!({ "ref_id": "r-2" }), "ref_id"),
+    ] {
+        let judgement = judge(&ok(&with(legacy_answer(&request()), changes)), &rehearsed);
+        assert_eq!(judgement.verdict, Mismatch);
+        assert_eq!(judgement.differences[0].path, path);
+    }
+}
+
+#[test]
+fn a_reference_that_was_made_up_is_not_held_against_either_side() {
+    let anonymous = rehearse_with(json!({ "ref_id": "(absent)" }));
+    assert!(anonymous.ref_id_made && !rehearse_with(json!({})).ref_id_made);
+    let base = || legacy_answer(&with(request(), json!({ "ref_id": "(absent)" })));
+    for (ref_id, verdict) in
+        [(json!("(absent)"), Match), (json!("made by legacy"), Match), (json!(7), Mismatch)]
+    {
+        let served = ok(&with(base(), json!({ "ref_id": ref_id })));
+        let judgement = judge(&served, &anonymous);
+        assert_eq!(judgement.verdict, verdict, "{ref_id}");
+        assert!(verdict == Match || judgement.severity == Some(Severity::Money));
+    }
+}
