@@ -2,4 +2,5 @@
 
 pub mod heartbeat;
 pub mod record;
+pub mod report;
 pub mod terms;
