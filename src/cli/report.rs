@@ -19,12 +19,12 @@ use crate::shadow::terms::Route;
 pub(super) const ABOUT: &str = "\
 Read what shadow wrote, and say GO or NO-GO for each route.
 
-Takes whole logs as they are: rotated files, several replicas, lines of other programs in between, in any order. Every record counts
-once, so name every file once and leave none out. The thresholds are those of [shadow.go] in the config.
+Takes whole logs as they are: rotated files, several replicas, lines of other programs in between, in any order. Every record \
+counts, so leave no file out. The thresholds are those of [shadow.go] in the config; what cannot be known is not met.
 
-  conversion-shim report --config conversion-shim.toml /var/log/shim/shadow.log*
-  kubectl logs --prefix -l app=conversion-shim --tail=-1 | conversion-shim report --config conversion-shim.toml
-  conversion-shim report --since 24h --route get --html report.html shadow.log";
+  conversion-shim report /var/log/shim/shadow.log*
+  kubectl logs --prefix -l app=shim --tail=-1 | conversion-shim report --since 24h
+  conversion-shim report --route get --html report.html shadow.log";
 
 /// Bytes that are read from a file at once.
 const BUFFER: usize = 256 * 1024;

@@ -15,6 +15,14 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
+/// `9999`, `12k`, `3M`: at most five letters.
+pub(super) fn roughly(number: u64) -> String {
+    const UNITS: [(u64, &str); 4] =
+        [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1000, "k")];
+    let unit = UNITS.iter().find(|(size, _)| number >= 10_000 && number >= *size);
+    unit.map_or_else(|| number.to_string(), |(size, letter)| format!("{}{letter}", (number / size).min(9999)))
+}
+
 /// The part of the whole; 0 of nothing is 0.
 pub(super) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
@@ -66,6 +74,7 @@ mod tests {
     #[test]
     fn numbers_are_written_as_people_read_them() {
         assert_eq!([count(7), count(999), count(1000), count(1_234_567)], ["7", "999", "1,000", "1,234,567"]);
+        assert_eq!([9999, 12_345, 3_400_000, u64::MAX].map(roughly), ["9999", "12k", "3M", "9999T"]);
         let shares = [0.0, 1.0, 0.5, 0.125, 0.0312, 0.001, 0.0012, 0.000_000_2, 0.999_9];
         let shown = ["0%", "100%", "50%", "12.5%", "3.12%", "0.1%", "0.12%", "0.00002%", "100%"];
         assert_eq!(shares.map(percent)[..8], shown[..8]);

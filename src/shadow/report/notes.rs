@@ -71,7 +71,7 @@ fn configs(report: &Report) -> Option<String> {
 fn expired(report: &Report) -> Option<String> {
     let expired = report.rules.iter().filter(|rule| rule.state == RuleState::Expired).count();
     (expired > 0)
-        .then(|| format!("{expired} ignore rules are past their last day and accept nothing any more."))
+        .then(|| format!("Ignore rules past their last day, which accept nothing any more: {expired}."))
 }
 
 fn left_out(report: &Report) -> Option<String> {

@@ -6,8 +6,10 @@ use anstyle::{AnsiColor, Style};
 
 use super::table::{Cell, Table, WIDTH, cut};
 use super::{colour, heading, of_class, of_decision, of_severity, painted};
-use crate::shadow::report::document::{Class, CoverageRow, DiffShown, Example, Report, RuleState, Signature};
-use crate::shadow::report::figures::{count, percent};
+use crate::shadow::report::document::{
+    Class, Coverage, CoverageRow, DiffShown, Example, Report, RuleState, Signature,
+};
+use crate::shadow::report::figures::{count, percent, roughly};
 use crate::shadow::report::summary;
 use crate::shadow::terms::Route;
 
@@ -89,44 +91,54 @@ pub(super) fn coverage(report: &Report, out: &mut String) {
     if coverage.cells == 0 {
         return;
     }
-    let (never, cells) = (count(coverage.never_seen), count(coverage.cells));
-    heading(&format!("Coverage, in written records: {never} of {cells} cells never seen"), out);
-    let seen =
-        Route::ALL.map(|route| coverage.rows.first().is_some_and(|any| any.routes[route as usize] > 0));
-    let (mut top, mut bottom) =
-        (vec![Cell::left(""), Cell::left("")], vec![Cell::left("pair"), Cell::left("status")]);
-    for route in Route::ALL.into_iter().filter(|route| seen[*route as usize]) {
-        top.push(Cell::right(""));
-        bottom.push(Cell::right(route.as_str()));
+    let (never, all) = (count(coverage.never_seen), count(coverage.cells));
+    heading(&format!("Coverage, in written records: {never} of {all} cells never seen"), out);
+    let any = coverage.rows.first().map(|row| row.routes).unwrap_or_default();
+    let routes: Vec<_> = Route::ALL.into_iter().filter(|route| any[*route as usize] > 0).collect();
+    let names = routes.iter().map(|route| route.as_str());
+    cells(coverage, names, |row| routes.iter().map(|route| row.routes[*route as usize]).collect(), out);
+    if any[Route::List as usize] > 0 {
+        let _ = writeln!(out, "\n  list, by query parameter");
+        cells(coverage, coverage.parameters.iter().copied(), |row| row.parameters.clone(), out);
     }
-    for name in coverage.parameters.iter().filter(|_| seen[Route::List as usize]) {
-        let (name, rest) = name.split_at(name.find('.').unwrap_or(0));
-        top.push(Cell::right(name));
-        bottom.push(Cell::right(rest));
-    }
-    let mut table = Table::new(2).head(top).head(bottom);
-    coverage.rows.iter().for_each(|row| table.row(coverage_row(row, seen)));
-    table.write(out);
+    out.push('\n');
     for ids in &coverage.ref_ids {
-        let (with, without) = (seen_or_never(ids.with), seen_or_never(ids.without));
+        let (with, without) = (roughly_or_never(ids.with), roughly_or_never(ids.without));
         let _ = writeln!(out, "  {}: with ref_id {with}, without {without}", ids.route.as_str());
     }
 }
 
-fn coverage_row(row: &CoverageRow, seen: [bool; 3]) -> Vec<Cell> {
-    let name = |name: &Option<String>| cut(name.as_deref().unwrap_or("any"), 16);
-    let mut cells = vec![Cell::left(name(&row.asset_pair)), Cell::left(name(&row.status))];
-    let routes = row.routes.iter().zip(seen).filter(|(_, seen)| *seen).map(|(count, _)| count);
-    let parameters = row.parameters.iter().filter(|_| seen[Route::List as usize]);
-    cells.extend(routes.chain(parameters).map(|number| {
-        let style = if *number == 0 { colour(AnsiColor::Yellow) } else { Style::new() };
-        Cell::right(seen_or_never(*number)).styled(style)
-    }));
-    cells
+/// A table of what was seen of each pair and status. Its numbers are rough, so that it fits whatever they are.
+fn cells<'a>(
+    coverage: &Coverage,
+    names: impl Iterator<Item = &'a str>,
+    counts: impl Fn(&CoverageRow) -> Vec<u64>,
+    out: &mut String,
+) {
+    let (mut top, mut bottom) = (vec![Cell::left(""); 2], vec![Cell::left("pair"), Cell::left("status")]);
+    let mut split = false;
+    for name in names {
+        let (first, rest) = name.split_at(name.find('.').unwrap_or(0));
+        split |= !first.is_empty();
+        top.push(Cell::right(first));
+        bottom.push(Cell::right(rest));
+    }
+    let table = Table::new(2);
+    let mut table = if split { table.head(top) } else { table }.head(bottom);
+    for row in &coverage.rows {
+        let name = |name: &Option<String>, most| Cell::left(cut(name.as_deref().unwrap_or("any"), most));
+        let mut line = vec![name(&row.asset_pair, 12), name(&row.status, 9)];
+        line.extend(counts(row).into_iter().map(|number| {
+            let style = if number == 0 { colour(AnsiColor::Yellow) } else { Style::new() };
+            Cell::right(roughly_or_never(number)).styled(style)
+        }));
+        table.row(line);
+    }
+    table.write(out);
 }
 
-fn seen_or_never(number: u64) -> String {
-    if number == 0 { "never".into() } else { count(number) }
+fn roughly_or_never(number: u64) -> String {
+    if number == 0 { "never".into() } else { roughly(number) }
 }
 
 /// What is accepted, by whom, until when.

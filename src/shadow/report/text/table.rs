@@ -39,7 +39,9 @@ impl Cell {
         if self.right {
             out.push_str(&space);
         }
-        let _ = write!(out, "{}{text}{}", self.style.render(), self.style.render_reset());
+        if !text.is_empty() {
+            let _ = write!(out, "{}{text}{}", self.style.render(), self.style.render_reset());
+        }
         if !self.right && !last {
             out.push_str(&space);
         }
