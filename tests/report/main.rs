@@ -8,6 +8,7 @@
     reason = "helpers of tests are tests"
 )]
 
+mod browser;
 mod commands;
 mod golden;
 mod logs;

@@ -7,18 +7,22 @@ use jiff::Timestamp;
 use super::document::{Class, Column};
 use super::figures::moment;
 
-/// Most columns.
-const COLUMNS: i64 = 96;
+/// Most columns; a day in quarters of an hour fits.
+const COLUMNS: i64 = 100;
+
+/// How much wider each column is than the one before: 1 s, 5 s, 15 s, 1 m, 5 m, 15 m, 1 h, 6 h, 1 d; then it doubles.
+const STEPS: [i64; 8] = [5, 3, 4, 5, 3, 4, 6, 4];
 
 /// Counts by time; columns grow wider as the time grows longer.
 pub(super) struct Timeline {
     seconds: i64,
+    steps: usize,
     columns: BTreeMap<i64, [u64; 4]>,
 }
 
 impl Timeline {
     pub(super) const fn new() -> Self {
-        Self { seconds: 1, columns: BTreeMap::new() }
+        Self { seconds: 1, steps: 0, columns: BTreeMap::new() }
     }
 
     pub(super) fn add(&mut self, time: Timestamp, class: Class, count: u64) {
@@ -36,9 +40,11 @@ impl Timeline {
     }
 
     fn widen(&mut self) {
-        self.seconds *= 2;
+        let factor = STEPS.get(self.steps).copied().unwrap_or(2);
+        self.steps += 1;
+        self.seconds *= factor;
         for (at, counts) in std::mem::take(&mut self.columns) {
-            let wider = self.columns.entry(at.div_euclid(2)).or_default();
+            let wider = self.columns.entry(at.div_euclid(factor)).or_default();
             for (sum, count) in wider.iter_mut().zip(counts) {
                 *sum = sum.saturating_add(count);
             }

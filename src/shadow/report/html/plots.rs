@@ -11,18 +11,22 @@ fn across(share: f64) -> String {
     format!("{:.3}%", share.clamp(0.0, 1.0) * 100.0)
 }
 
+/// Least width of what is there: one difference among thousands must be seen.
+const LEAST: f64 = 0.005;
+
 /// All verdicts of a route in one bar.
 pub(super) fn stacked(route: &RouteReport) -> Markup {
-    let counts = route.verdicts.iter().filter(|verdict| verdict.count > 0);
-    let parts = counts.scan(0.0, |before, verdict| {
-        let start = *before;
-        *before += verdict.share;
-        Some((start, verdict))
+    let there = || route.verdicts.iter().filter(|verdict| verdict.count > 0);
+    let whole: f64 = there().map(|verdict| verdict.share.max(LEAST)).sum();
+    let parts = there().scan(0.0, |end, verdict| {
+        let (start, width) = (*end, verdict.share.max(LEAST) / whole);
+        *end += width;
+        Some((start, width, verdict))
     });
     html! {
         svg.stacked role="img" aria-label="Comparisons by verdict" width="100%" height="18" {
-            @for (start, verdict) in parts {
-                rect.(of_class(Class::of(verdict.verdict))) x=(across(start)) y="0" height="18" width=(across(verdict.share)) {
+            @for (start, width, verdict) in parts {
+                rect.(of_class(Class::of(verdict.verdict))) x=(across(start)) y="0" height="18" width=(across(width)) {
                     title { (verdict.verdict.as_str()) ": " (count(verdict.count)) ", " (percent(verdict.share)) }
                 }
             }
@@ -35,7 +39,10 @@ pub(super) fn share(verdict: &VerdictCount) -> Markup {
     html! {
         svg.bar role="img" aria-label=(percent(verdict.share)) width="100%" height="14" {
             rect.track x="0" y="0" width="100%" height="14" rx="2" {}
-            rect.(of_class(Class::of(verdict.verdict))) x="0" y="0" width=(across(verdict.share.max(0.004))) height="14" rx="2" {}
+            rect.(of_class(Class::of(verdict.verdict))) x="0" y="0" width="2" height="14" {}
+            @if verdict.share > LEAST {
+                rect.(of_class(Class::of(verdict.verdict))) x="0" y="0" width=(across(verdict.share)) height="14" rx="2" {}
+            }
         }
     }
 }
@@ -73,7 +80,6 @@ const HEIGHT: f64 = 90.0;
 /// Comparisons over time, in four heaps.
 pub(super) fn over_time(columns: &[Column]) -> Markup {
     let all = columns.last().map_or(1, |last| last.index + 1) as f64;
-    let total = |column: &Column| Class::ALL.map(|class| heap(column, class)).iter().sum::<f64>();
     let highest = columns.iter().map(total).fold(1.0, f64::max);
     html! {
         svg.over-time role="img" aria-label="Comparisons over time" width="100%" height=(HEIGHT + 1.0) {
@@ -100,6 +106,11 @@ fn heaps(column: &Column, highest: f64) -> Vec<(Class, f64, f64)> {
         Some((class, *bottom, height))
     });
     heaps.collect()
+}
+
+/// All comparisons of a column.
+pub(super) fn total(column: &Column) -> f64 {
+    Class::ALL.map(|class| heap(column, class)).iter().sum()
 }
 
 fn heap(column: &Column, class: Class) -> f64 {

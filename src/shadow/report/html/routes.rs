@@ -104,10 +104,15 @@ fn severities(route: &RouteReport) -> Markup {
 
 fn over_time(route: &RouteReport) -> Markup {
     let ends = route.over_time.first().zip(route.over_time.last());
+    let most = route.over_time.iter().map(plots::total).fold(0.0, f64::max);
     html! {
         (plots::over_time(&route.over_time))
         @if let Some((first, last)) = ends {
-            p.ends { span { (first.start) } span { "a column is " (span(route.column_seconds)) } span { (last.start) } }
+            p.ends {
+                span { (first.start) }
+                span { "a column is " (span(route.column_seconds)) ", the highest " (count(most as u64)) }
+                span { (last.start) }
+            }
         }
     }
 }

@@ -107,7 +107,7 @@ fn cells(coverage: &Coverage) -> Markup {
             thead { tr {
                 th { "Pair" } th { "Status" }
                 @for route in &routes { th.number { (route.as_str()) } }
-                @for name in parameters { th.number { (name) } }
+                @for name in parameters { th.number { (parameter(name)) } }
             } }
             tbody {
                 @for row in &coverage.rows {
@@ -121,6 +121,13 @@ fn cells(coverage: &Coverage) -> Markup {
                 }
             }
         } }
+    }
+}
+
+/// A name that may be broken at its dot.
+fn parameter(name: &str) -> Markup {
+    html! {
+        @if let Some((before, after)) = name.split_once('.') { (before) wbr; "." (after) } @else { (name) }
     }
 }
 
@@ -143,8 +150,8 @@ pub(super) fn rules(report: &Report) -> Markup {
                                 td.number { (count(rule.hits)) }
                                 td { code { (rule.path) } }
                                 td { (rule.owner) }
-                                td { (rule.expires) }
-                                td { (rule.reason) }
+                                td.day { (rule.expires) }
+                                td.prose { (rule.reason) }
                             }
                         }
                     }
