@@ -2,6 +2,7 @@
 
 pub mod check;
 mod ledger;
+mod report;
 mod serve;
 mod status;
 mod translate;
@@ -27,6 +28,8 @@ pub const CONFIG: u8 = 3;
 pub const INPUT: u8 = 4;
 /// The ledger holds no claim for that reference.
 pub const ABSENT: u8 = 5;
+/// The report says NO-GO.
+pub const NO_GO: u8 = 6;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -35,7 +38,8 @@ Exit codes:
   2  the command line makes no sense
   3  the config was refused; every problem is listed and nothing was started
   4  the input of `translate` cannot be translated
-  5  `ledger show`: the ledger was asked and holds no claim for that ref_id";
+  5  `ledger show`: the ledger was asked and holds no claim for that ref_id
+  6  `report`: NO-GO for at least one route, or nothing to judge by";
 
 const ABOUT: &str = "\
 Keeps Stablecoin Conversion API clients working, unchanged, on the Orchestrations API.
@@ -68,6 +72,9 @@ enum Command {
     /// Show what a legacy request becomes, or an orchestration to a legacy client
     #[command(long_about = translate::ABOUT, after_help = EXIT_CODES)]
     Translate(translate::TranslateArgs),
+    /// Read what shadow wrote, and say GO or NO-GO for each route
+    #[command(long_about = report::ABOUT, after_help = EXIT_CODES)]
+    Report(report::ReportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +136,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Status(arguments) => status::run(arguments),
         Command::Ledger(arguments) => ledger::run(arguments),
         Command::Translate(arguments) => translate::run(&arguments),
+        Command::Report(arguments) => report::run(arguments),
     }
     .into()
 }

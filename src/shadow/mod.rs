@@ -13,6 +13,7 @@ pub mod json;
 pub mod record;
 pub mod redact;
 pub mod rehearsal;
+pub mod report;
 pub mod tally;
 pub mod terms;
 pub mod verdict;

@@ -1,0 +1,200 @@
+//! `report`: reads what shadow wrote, and says whether a route may move on.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anstream::AutoStream;
+use clap::{Args, ValueEnum};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+
+use super::{ConfigArgs, FAILED, NO_GO, OK, USAGE, check, complain};
+use crate::config::Go;
+use crate::config::load::load;
+use crate::shadow::report::document::{Decision, Report};
+use crate::shadow::report::{Scope, Tally, html, text};
+use crate::shadow::terms::Route;
+
+pub(super) const ABOUT: &str = "\
+Read what shadow wrote, and say GO or NO-GO for each route.
+
+Takes whole logs as they are: rotated files, several replicas, lines of other programs in between, in any order. Every record \
+counts, so leave no file out. The thresholds are those of [shadow.go] in the config; what cannot be known is not met.
+
+  conversion-shim report /var/log/shim/shadow.log*
+  kubectl logs --prefix -l app=shim --tail=-1 | conversion-shim report --since 24h
+  conversion-shim report --route get --html report.html shadow.log";
+
+/// Bytes that are read from a file at once.
+const BUFFER: usize = 256 * 1024;
+/// What stands for standard input.
+const STDIN: &str = "-";
+
+#[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// Logs with shadow's lines; "-" or none is standard input
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// What to print: text for people, json for machines
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Write the report to this file as well, as a page for any browser, with plots; it needs no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Only this route; may be given many times
+    #[arg(long = "route", value_enum, value_name = "ROUTE")]
+    routes: Vec<RouteArg>,
+    /// Leave out what is older: a time like 2026-11-20T10:00:00Z, or a duration like 24h or 7d
+    #[arg(long, value_name = "TIME|DURATION", value_parser = since)]
+    since: Option<Since>,
+    /// Most signatures that are shown
+    #[arg(long, value_name = "NUMBER", default_value_t = 10)]
+    top: usize,
+    /// The time that the report is made at, for tests
+    #[arg(long, value_name = "TIME", hide = true)]
+    now: Option<Timestamp>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum RouteArg {
+    Create,
+    Get,
+    List,
+}
+
+impl RouteArg {
+    const fn route(self) -> Route {
+        match self {
+            Self::Create => Route::Create,
+            Self::Get => Route::Get,
+            Self::List => Route::List,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Since {
+    Time(Timestamp),
+    Ago(SignedDuration),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(Since::Time(time));
+    }
+    let span = text.parse::<Span>().ok();
+    let ago = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    ago.filter(|ago| !ago.is_negative())
+        .map(Since::Ago)
+        .ok_or_else(|| "is neither a time like 2026-11-20T10:00:00Z nor a duration like 24h or 7d".into())
+}
+
+pub(super) fn run(arguments: ReportArgs) -> u8 {
+    let files = match inputs(&arguments) {
+        Ok(files) => files,
+        Err(why) => {
+            complain(&format!("conversion-shim: {why}\n"));
+            return USAGE;
+        }
+    };
+    let scope = scope(&arguments);
+    let ReportArgs { format, html, config, .. } = arguments;
+    let go = match load(&config.into_sources(false)) {
+        Ok(loaded) => loaded.config.shadow.go,
+        Err(problems) => return check::refused(&problems),
+    };
+    match made(scope, &go, &files).and_then(|report| written(&report, html.as_deref()).map(|()| report)) {
+        Ok(report) => {
+            print(&report, format);
+            if report.verdict == Decision::Go { OK } else { NO_GO }
+        }
+        Err(why) => {
+            complain(&format!("conversion-shim: no report: {why}\n"));
+            FAILED
+        }
+    }
+}
+
+fn scope(arguments: &ReportArgs) -> Scope {
+    let now = arguments.now.unwrap_or_else(Timestamp::now);
+    let since = arguments.since.map(|since| match since {
+        Since::Time(time) => time,
+        Since::Ago(ago) => now.saturating_sub(ago).unwrap_or(Timestamp::MIN),
+    });
+    let asked = |route: &Route| {
+        arguments.routes.is_empty() || arguments.routes.iter().any(|asked| asked.route() == *route)
+    };
+    Scope { now, since, routes: Route::ALL.into_iter().filter(asked).collect(), top: arguments.top }
+}
+
+/// The files to read, each once: one that is named twice would count twice.
+fn inputs(arguments: &ReportArgs) -> Result<Vec<PathBuf>, String> {
+    let mut seen = HashSet::new();
+    let same = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut files = arguments.files.clone();
+    files.retain(|file| seen.insert(same(file)));
+    if files.is_empty() {
+        files.push(STDIN.into());
+    }
+    match arguments.html.as_deref().filter(|page| seen.contains(&same(page))) {
+        Some(page) => Err(format!("--html would overwrite {}, which is to be read", page.display())),
+        None => Ok(files),
+    }
+}
+
+fn made(scope: Scope, go: &Go, files: &[PathBuf]) -> Result<Report, String> {
+    let mut tally = Tally::new(scope);
+    for file in files {
+        let told = if file.as_os_str() == STDIN {
+            if io::stdin().is_terminal() {
+                complain("conversion-shim: reading standard input; Ctrl-D ends it\n");
+            }
+            tally.read(io::stdin().lock())
+        } else {
+            File::open(file).and_then(|open| tally.read(BufReader::with_capacity(BUFFER, open)))
+        };
+        told.map_err(|why| format!("{}: {why}", file.display()))?;
+    }
+    Ok(tally.report(go))
+}
+
+fn written(report: &Report, page: Option<&Path>) -> Result<(), String> {
+    let Some(page) = page else { return Ok(()) };
+    std::fs::write(page, html::render(report)).map_err(|why| format!("{}: {why}", page.display()))
+}
+
+/// Prints it; colours only where a terminal wants them. A reader that has left is no error worth a word.
+fn print(report: &Report, format: Format) {
+    let mut out = AutoStream::auto(io::stdout().lock());
+    let _ = match format {
+        Format::Text => out.write_all(text::render(report).as_bytes()),
+        Format::Json => serde_json::to_writer_pretty(&mut out, report)
+            .map_err(io::Error::from)
+            .and_then(|()| out.write_all(b"\n")),
+    };
+    let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn since_takes_a_time_or_how_long_ago() {
+        let hours = |hours| Ok(Since::Ago(SignedDuration::from_hours(hours)));
+        assert_eq!([since("24h"), since("7d"), since("1d 2h")], [hours(24), hours(168), hours(26)]);
+        assert_eq!(since("2026-11-20T10:00:00Z"), Ok(Since::Time("2026-11-20T10:00:00Z".parse().unwrap())));
+        for bad in ["", "yesterday", "-24h", "24", "1 month"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! Logs made up for the tests.
+
+use conversion_shim::shadow::heartbeat::{Dropped, Heartbeat, RuleHits, Sampled, Suppressed};
+use conversion_shim::shadow::record::{Answered, Counts, Diff, Line, Record, SCHEMA, Seen, TARGET};
+use conversion_shim::shadow::terms::{DiffKind, Kind, Recheck, Route, Severity, SideName, Verdict};
+use jiff::{SignedDuration, Timestamp};
+
+/// When the reports are made.
+pub(crate) const NOW: &str = "2026-11-21T12:00:00Z";
+
+/// So many minutes before that.
+pub(crate) fn ago(minutes: i64) -> String {
+    let now: Timestamp = NOW.parse().unwrap();
+    (now - SignedDuration::from_mins(minutes)).to_string()
+}
+
+/// A match of five minutes ago.
+pub(crate) fn record(route: Route) -> Record {
+    let rehearsed = route == Route::Create;
+    let answered = |side, latency_ms| Answered {
+        side,
+        status: Some(if rehearsed { 201 } else { 200 }),
+        problem_type: None,
+        latency_ms,
+        bytes: Some(412),
+        skip_reason: None,
+    };
+    Record {
+        schema: SCHEMA,
+        target: TARGET.into(),
+        time: ago(5),
+        request_id: "0193a4c2-0001".into(),
+        trace_id: None,
+        config_hash: "3f9c1e02ab77".into(),
+        stage: "shadow".into(),
+        route,
+        kind: if rehearsed { Kind::Rehearsal } else { Kind::Read },
+        query: Vec::new(),
+        ref_id_present: Some(true),
+        asset_pair: Some("USD/PYUSD".into()),
+        seen: vec![seen("USD/PYUSD", "SETTLED")],
+        served: answered(SideName::Legacy, Some(41.5)),
+        other: answered(SideName::New, if rehearsed { None } else { Some(63.0) }),
+        verdict: Verdict::Match,
+        severity: None,
+        signature: format!("{}00000000000000", route as u8 + 10),
+        diffs: Vec::new(),
+        diffs_left_out: 0,
+        ignored: Vec::new(),
+        counts: None,
+        recheck: None,
+        suppressed: 0,
+    }
+}
+
+pub(crate) fn seen(asset_pair: &str, status: &str) -> Seen {
+    Seen { asset_pair: asset_pair.into(), status: status.into(), count: 1 }
+}
+
+/// A record of that verdict, with a signature of its own.
+pub(crate) fn differing(route: Route, verdict: Verdict, severity: Option<Severity>) -> Record {
+    let signature =
+        format!("{:x}{:x}{:x}0aa0bb0cc0dd0", route as u8, verdict as u8, severity.map_or(9, |it| it as u8));
+    Record { verdict, severity, signature, ..record(route) }
+}
+
+pub(crate) fn diff(path: &str, kind: DiffKind, severity: Severity, served: &str, other: &str) -> Diff {
+    Diff {
+        path: path.into(),
+        kind,
+        served: Some(served.into()),
+        other: Some(other.into()),
+        rule: None,
+        severity,
+    }
+}
+
+/// A quiet hour of one process that samples everything.
+pub(crate) fn heartbeat() -> Heartbeat {
+    let sampled = |route| Sampled { route, share: 1.0 };
+    Heartbeat {
+        schema: SCHEMA,
+        target: TARGET.into(),
+        time: ago(4),
+        process: "shim-0".into(),
+        config_hash: "3f9c1e02ab77".into(),
+        stage: "shadow".into(),
+        routes: Route::ALL.map(sampled).to_vec(),
+        seconds: 3600.0,
+        idle_seconds: 0.0,
+        idle_reason: None,
+        due: 0,
+        done: 0,
+        dropped: Vec::new(),
+        waiting: 0,
+        suppressed: Vec::new(),
+        rules: Vec::new(),
+    }
+}
+
+pub(crate) fn lines(records: impl IntoIterator<Item = Record>) -> String {
+    records.into_iter().map(|record| line(&Line::Comparison(Box::new(record)))).collect()
+}
+
+pub(crate) fn beat(heartbeat: Heartbeat) -> String {
+    line(&Line::Heartbeat(Box::new(heartbeat)))
+}
+
+fn line(line: &Line) -> String {
+    serde_json::to_string(line).unwrap() + "\n"
+}
+
+/// Enough matches of a route for a GO, in one line.
+pub(crate) fn enough(route: Route) -> Record {
+    Record { suppressed: 1999, ..record(route) }
+}
+
+/// A route that may move on: enough matches, and a heartbeat.
+pub(crate) fn green(route: Route) -> String {
+    lines([enough(route)]) + &beat(heartbeat())
+}
+
+/// A day with something of everything: lists are GO, gets and creates are not.
+pub(crate) fn day() -> String {
+    let mut log = String::from("INFO conversion_shim: serving on 127.0.0.1:8080\n");
+    for hour in 0..24 {
+        let minutes = 1440 - hour * 60;
+        log += &hourly(minutes, hour);
+        log += r#"{"timestamp":"2026-11-21T00:00:00Z","level":"INFO","target":"access","route":"get","mode":"shadow","status":200}"#;
+        log += "\n";
+        log += &beat(hourly_heartbeat(minutes - 55, hour));
+    }
+    log += &oddities();
+    log += &green_torn();
+    log
+}
+
+fn hourly(minutes: i64, hour: i64) -> String {
+    let day = (hour - 12).abs();
+    let busy = 14_u64.saturating_sub(day as u64);
+    let pairs = ["USD/PYUSD", "USDC/USD", "USD/USDG"];
+    let queries: [&[&str]; 3] =
+        [&["limit"], &["created_at.begin", "limit", "order"], &["limit", "page_cursor", "profile_id"]];
+    let matched = |route, suppressed, at: i64| {
+        let mut record = record(route);
+        record.time = ago(minutes - at);
+        record.request_id = format!("0193a4c2-{hour:02}{at:02}");
+        record.suppressed = suppressed;
+        let statuses: &[&str] = if route == Route::Create { &["CREATED"] } else { &["SETTLED", "CREATED"] };
+        record.asset_pair = None;
+        record.seen = statuses.iter().map(|status| seen(pairs[(hour % 3) as usize], status)).collect();
+        record.served.latency_ms = Some(38.0 + (hour * 7 % 23) as f64 + at as f64);
+        record.other.latency_ms = record
+            .other
+            .latency_ms
+            .map(|_| 55.0 + (hour * 11 % 41) as f64 * if hour == 17 { 9.0 } else { 1.0 });
+        record
+    };
+    let mut records = vec![matched(Route::Create, busy * 2, 1), matched(Route::Get, busy * 20, 2)];
+    let mut list = matched(Route::List, busy * 9, 3);
+    list.query = queries[(hour % 3) as usize].iter().map(|&name| name.into()).collect();
+    list.ref_id_present = Some(false);
+    list.counts = Some(Counts { served: 20, other: 20, filtered_out: 1 });
+    records.push(list);
+    lines(records)
+}
+
+fn hourly_heartbeat(minutes: i64, hour: i64) -> Heartbeat {
+    let rule = |path: &str, owner: &str, expires: &str, hits, expired| RuleHits {
+        path: path.into(),
+        reason: "the new API touches records when it settles them".into(),
+        owner: owner.into(),
+        expires: expires.into(),
+        expired,
+        hits,
+    };
+    let cooling = hour == 17;
+    Heartbeat {
+        time: ago(minutes),
+        process: format!("shim-{}", hour % 2),
+        idle_seconds: if cooling { 360.0 } else { 0.0 },
+        idle_reason: cooling.then(|| "cooldown".into()),
+        due: 258,
+        done: 255,
+        dropped: vec![
+            Dropped { route: Route::Get, reason: "budget".into(), count: 2 },
+            Dropped { route: Route::List, reason: "jobs".into(), count: 1 },
+        ],
+        rules: vec![
+            rule("items[*].updated_at", "payments-platform", "2027-01-31", 2, false),
+            rule("metadata.*", "ledger-team", "2027-03-31", 0, false),
+            rule("settled_at", "payments-platform", "2026-10-31", 0, true),
+        ],
+        suppressed: if hour == 23 {
+            vec![Suppressed {
+                route: Route::Get,
+                verdict: Verdict::Progress,
+                severity: None,
+                signature: differing(Route::Get, Verdict::Progress, None).signature,
+                count: 7,
+            }]
+        } else {
+            Vec::new()
+        },
+        ..heartbeat()
+    }
+}
+
+fn oddities() -> String {
+    use DiffKind::{Extra, Missing, Type, Value};
+    use Severity::{Contract, Cosmetic, Money};
+    let get = |verdict, severity, minutes| {
+        let mut record = differing(Route::Get, verdict, severity);
+        record.time = ago(minutes);
+        record.request_id = format!("0193a4c2-d{minutes:03}");
+        record
+    };
+    let mut money = get(Verdict::Mismatch, Some(Money), 200);
+    money.trace_id = Some("4bf92f3577b34da6a3ce929d0e0e4736".into());
+    money.diffs = vec![
+        diff("amount", Value, Money, "100.00", "100.01"),
+        diff("updated_at", Missing, Cosmetic, "#5d41402a", "–"),
+    ];
+    money.recheck = Some(Recheck::Stays);
+    let again = Record { time: ago(90), request_id: "0193a4c2-d090".into(), suppressed: 3, ..money.clone() };
+    let mut contract = get(Verdict::Mismatch, Some(Contract), 180);
+    contract.diffs = vec![diff("metadata", Type, Contract, "object", "string")];
+    let mut refused = get(Verdict::ErrorDisagreement, Some(Contract), 170);
+    refused.other.status = Some(404);
+    refused.other.problem_type = Some("not_found".into());
+    refused.diffs = vec![diff("status_code", Value, Contract, "200", "404")];
+    let mut absent = get(Verdict::NoCounterpart, None, 160);
+    absent.other.status = Some(404);
+    absent.suppressed = 40;
+    let mut failed = get(Verdict::ShadowFailed, None, 150);
+    (failed.other.status, failed.other.latency_ms) = (None, None);
+    failed.other.skip_reason = Some("timeout".into());
+    let mut ruled = differing(Route::List, Verdict::MatchAfterRules, None);
+    ruled.time = ago(140);
+    ruled.suppressed = 30;
+    ruled.query = vec!["limit".into()];
+    let accepted = Diff {
+        rule: Some("items[*].updated_at".into()),
+        ..diff("items[3].updated_at", Value, Cosmetic, "…:00Z", "…:02Z")
+    };
+    ruled.ignored = vec![accepted];
+    let mut shape = differing(Route::List, Verdict::Mismatch, Some(Cosmetic));
+    shape.diffs = vec![diff("items[0].extra", Extra, Cosmetic, "–", "#9f86d081")];
+    shape.time = ago(130);
+    lines([money, again, contract, refused, absent, failed, get(Verdict::Progress, None, 145), ruled, shape])
+}
+
+/// What a process leaves that is cut off while it writes.
+fn green_torn() -> String {
+    let mut torn = lines([record(Route::Get)]);
+    torn.truncate(180);
+    torn
+}
