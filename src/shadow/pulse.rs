@@ -33,10 +33,9 @@ impl Pulse {
     }
 
     /// Tells how things stand, if a route is in mode `shadow` or something is left to tell.
-    pub(super) fn beat(&mut self, worker: &Worker, config: &Config) {
+    pub(super) fn beat(&mut self, worker: &Worker, config: &Config, idle_reason: Option<&str>) {
         let shadow = &worker.shadow;
         let since = std::mem::replace(&mut self.last, Instant::now());
-        let idle_reason = shadow.idle_reason(config);
         if let Some(reason) = idle_reason {
             tracing::warn!(target: "shadow", reason, "shadow is configured and does not run");
         }

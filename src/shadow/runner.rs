@@ -113,7 +113,9 @@ async fn run(
             // A beat must come however busy it is, and a finished job makes room.
             biased;
             _ = &mut stopped => break,
-            () = sleep_until(next_beat.into()) => pulse.beat(&worker, &config),
+            () = sleep_until(next_beat.into()) => {
+                pulse.beat(&worker, &config, worker.shadow.idle_reason(&config));
+            }
             Some(ended) = jobs.join_next_with_id(), if !jobs.is_empty() => account(&worker, &mut routes, ended),
             Some(job) = due.recv(), if jobs.len() < concurrency => {
                 let route = job.route;
@@ -122,6 +124,9 @@ async fn run(
             }
         }
     }
+    // An end in order is no idleness.
+    let config = current.load_full();
+    let idle_reason = worker.shadow.idle_reason(&config);
     due.close();
     while let Ok(job) = due.try_recv() {
         worker.shadow.tally().dropped(job.route, DropReason::Shutdown);
@@ -130,7 +135,7 @@ async fn run(
     while let Some(ended) = jobs.join_next_with_id().await {
         account(&worker, &mut routes, ended);
     }
-    pulse.beat(&worker, &current.load());
+    pulse.beat(&worker, &config, idle_reason);
 }
 
 /// Notes how a job ended.

@@ -7,8 +7,12 @@
 mod dice;
 #[path = "../support/house.rs"]
 mod house;
+#[allow(dead_code, reason = "a part of it is used here")]
+#[path = "../operator/process.rs"]
+mod process;
 
 mod comparing;
+mod end_to_end;
 mod isolation;
 mod support;
 mod writing;

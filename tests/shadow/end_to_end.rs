@@ -1,0 +1,142 @@
+//! The whole way: the real program in stage `shadow` before a vendor with planted differences, its records in a file of their
+//! own, and what `report` says of them.
+
+use conversion_shim::sandbox::{PROFILE, Sandbox, TOKEN};
+use serde_json::{Value, json};
+
+use crate::comparing::{WHEN, settled};
+use crate::house::{LEGACY, conversion, new_record, vendor};
+use crate::process::{Config, Shim, run, run_with};
+
+/// Low enough for a handful of requests; everything else as it comes.
+const SMALL: &str = "stage = \"shadow\"\nadmin.listen = \"127.0.0.1:0\"\nshadow.match_sample = 1.0\n\
+                     shadow.heartbeat = \"100ms\"\nbudget.per_second = 10000\nshadow.go.judged_min = 1\n";
+
+/// Asks for these, tells the program to end, and reports on what it wrote.
+async fn reported(
+    vendor: &Sandbox,
+    ids: &[String],
+    query: &str,
+    page: Option<&str>,
+) -> (Option<i32>, Value, String) {
+    let config = Config::new(vendor);
+    let log = config.sqlite().with_file_name("shadow.jsonl");
+    config.write_only(&format!("{SMALL}shadow.log = \"{}\"\n", log.display()));
+    let mut shim = Shim::start(&config).await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let created = client.post(shim.public(LEGACY)).bearer_auth(TOKEN).json(&conversion("made")).send().await;
+    assert_eq!(created.unwrap().status(), 200);
+    let list = format!("{LEGACY}?{query}");
+    for path in ids.iter().map(|id| format!("{LEGACY}/{id}")).chain([list]) {
+        let answer = client.get(shim.public(&path)).bearer_auth(TOKEN).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.bytes().await.unwrap();
+    }
+    let due = ids.len() + 2;
+    let status = async {
+        loop {
+            let status: Value = client.get(shim.admin("/status")).send().await.unwrap().json().await.unwrap();
+            if status["shadow"]["done"] == due {
+                return status;
+            }
+        }
+    };
+    let status = crate::house::soon(status).await;
+    assert_eq!(status["shadow"]["active"], true, "{status}");
+    let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    assert!(
+        told.row("shadow").starts_with(&format!("compares; {due} due, {due} compared, 0 dropped")),
+        "{told:?}"
+    );
+    shim.signal("-TERM");
+    assert_eq!(shim.ended().await, Some(0));
+    let log = log.to_str().unwrap();
+    let json = run_with(&config.path(), &["report", "--format", "json", log]).await;
+    let mut arguments = vec!["report", log];
+    arguments.extend(page.into_iter().flat_map(|page| ["--html", page]));
+    let text = run_with(&config.path(), &arguments).await;
+    assert_eq!(text.code, json.code, "{text:?}");
+    (json.code, json.json(), text.out)
+}
+
+fn seed(vendor: &Sandbox, ref_id: &str, change: impl FnOnce(&mut Value, &mut Value)) -> String {
+    let (mut old, mut new) = (settled(ref_id, WHEN), new_record(ref_id, WHEN));
+    change(&mut old, &mut new);
+    vendor.books().seed_orchestration(new);
+    vendor.books().seed_conversion(old)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn planted_differences_are_each_named_and_say_no_go() {
+    let vendor = vendor().await;
+    let ids = [
+        seed(&vendor, "value", |_, new| new["source_amount"] = json!("1.51")),
+        seed(&vendor, "precision", |_, new| new["source_amount"] = json!("1.5")),
+        seed(&vendor, "type", |old, _| old["amount"] = json!(1.5)),
+        seed(&vendor, "missing", |old, _| old["account_id"] = json!("0b0f6f5e-1111-4222-8333-944444444444")),
+        seed(&vendor, "extra", |_, new| {
+            new["destination"]["profile"]["profile_id"] = json!("0b0f6f5e-5555-4222-8333-944444444444");
+        }),
+    ];
+    for (ref_id, old, new) in [("a", "05", "06"), ("b", "06", "05")] {
+        seed(&vendor, ref_id, |it, other| {
+            it["created_at"] = json!(format!("2026-05-01T00:00:{old}Z"));
+            other["created_at"] = json!(format!("2026-05-01T00:00:{new}Z"));
+        });
+    }
+    let (code, report, text) = reported(
+        &vendor,
+        &ids,
+        "created_at.begin=2026-05-01T00:00:00Z&created_at.end=2026-05-01T00:01:00Z",
+        None,
+    )
+    .await;
+    assert_eq!(code, Some(6), "{text}");
+    let told = report.to_string();
+    for (kind, severity) in [
+        ("value", "money"),
+        ("precision", "cosmetic"),
+        ("type", "money"),
+        ("missing", "contract"),
+        ("extra", "money"),
+        ("order", "contract"),
+    ] {
+        let named = diffs(&report).any(|diff| diff["kind"] == kind && diff["severity"] == severity);
+        assert!(named, "no {kind} of severity {severity} in {told}");
+    }
+    assert!(text.contains("NO-GO"), "{text}");
+}
+
+/// Every difference in the report, wherever it stands.
+fn diffs(report: &Value) -> Box<dyn Iterator<Item = &Value> + '_> {
+    match report {
+        Value::Object(fields) if fields.contains_key("kind") && fields.contains_key("path") => {
+            Box::new(std::iter::once(report))
+        }
+        Value::Object(fields) => Box::new(fields.values().flat_map(diffs)),
+        Value::Array(items) => Box::new(items.iter().flat_map(diffs)),
+        _ => Box::new(std::iter::empty()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_differences_it_says_go() {
+    let vendor = vendor().await;
+    let ids: Vec<_> = (0..3)
+        .map(|at| {
+            seed(&vendor, &format!("r{at}"), |old, new| {
+                // At one instant the order is each side's own.
+                old["created_at"] = json!(format!("2026-04-20T10:00:0{at}Z"));
+                new["created_at"] = old["created_at"].clone();
+            })
+        })
+        .collect();
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    let (code, report, text) =
+        reported(&vendor, &ids, &format!("profile_id={PROFILE}&created_at.end={WHEN}"), page.to_str()).await;
+    assert_eq!(code, Some(0), "{text}\n{report:#}");
+    assert!(!text.contains("NO-GO"), "{text}");
+    assert!(std::fs::read_to_string(page).unwrap().contains("GO"));
+}
