@@ -200,8 +200,14 @@ fn rows_without_a_partner_by_reference_are_paired_by_id() {
 
 #[test]
 fn the_order_of_the_rows_that_both_have_is_compared() {
-    let [a, b, c] = &["a", "b", "c"].map(row);
+    let made = |name, at| with(row(name), json!({ "created_at": at }));
+    let [a, b, c] = &[("a", "01"), ("b", "02"), ("c", "03")]
+        .map(|(name, at)| made(name, format!("2026-04-20T11:00:{at}Z")));
     check_pages("another order", &[a, b, c], &[b, a, c], &[("items", Order, Contract)]);
+    check_pages("the last one first", &[a, b, c], &[c, a, b], &[("items", Order, Contract)]);
+    let [d, e] = &["d", "e"].map(|name| made(name, "2026-04-20T11:00:02Z".into()));
+    check_pages("any order at one instant", &[a, d, b, e, c], &[a, e, b, d, c], &[]);
+    check_pages("but not beyond it", &[a, d, b, c], &[d, a, b, c], &[("items", Order, Contract)]);
     check_pages("a hole is not another order", &[a, b, c], &[a, c], &[("items[1]", Missing, Money)]);
 }
 
