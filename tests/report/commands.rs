@@ -3,7 +3,7 @@
 use conversion_shim::shadow::terms::{Route, Severity, Verdict};
 
 use crate::story::{differing, green, lines};
-use crate::{report, write};
+use crate::{report, report_in, story, write};
 
 #[test]
 fn the_exit_code_is_the_verdict() {
@@ -62,6 +62,16 @@ fn a_config_that_is_refused_is_code_3() {
     let ended = report(&["--set", "shadow.go.money_max=few"], &green(Route::Get));
     assert_eq!((ended.code, ended.out.as_str()), (3, ""));
     assert!(ended.complaint.contains("shadow.go.money_max"), "{}", ended.complaint);
+}
+
+#[test]
+fn colours_are_for_those_who_want_them() {
+    let plain = report(&[], &story::day()).out;
+    let coloured = report_in(&[("CLICOLOR_FORCE", "1")], &[], &story::day()).out;
+    assert!(coloured.contains("\u{1b}[31m") && !plain.contains('\u{1b}'), "{coloured}");
+    let words = anstream::adapter::strip_str(&coloured).to_string();
+    assert!(words.lines().map(str::trim_end).eq(plain.lines().map(str::trim_end)), "{words}");
+    assert_eq!(report_in(&[("NO_COLOR", "1")], &[], &story::day()).out, plain);
 }
 
 #[test]

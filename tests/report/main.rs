@@ -38,11 +38,20 @@ impl Ended {
 
 /// Runs `report` at the time of the story, with that standard input.
 fn report(arguments: &[&str], input: &str) -> Ended {
+    report_in(&[], arguments, input)
+}
+
+/// The same, with more in its environment.
+fn report_in(environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_conversion-shim"));
     command.args(["report", "--now", story::NOW]).args(arguments);
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SHIM_")) {
         command.env_remove(name);
     }
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(name);
+    }
+    command.envs(environment.iter().copied());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // A program that refuses before it reads has closed its end; that is its right.

@@ -149,11 +149,9 @@ fn hourly(minutes: i64, hour: i64) -> String {
         let statuses: &[&str] = if route == Route::Create { &["CREATED"] } else { &["SETTLED", "CREATED"] };
         record.asset_pair = None;
         record.seen = statuses.iter().map(|status| seen(pairs[(hour % 3) as usize], status)).collect();
-        record.served.latency_ms = Some(38.0 + (hour * 7 % 23) as f64 + at as f64);
-        record.other.latency_ms = record
-            .other
-            .latency_ms
-            .map(|_| 55.0 + (hour * 11 % 41) as f64 * if hour == 17 { 9.0 } else { 1.0 });
+        record.served.latency_ms = Some((38 + hour * 7 % 23 + at) as f64);
+        record.other.latency_ms =
+            record.other.latency_ms.map(|_| (55 + hour * 11 % 41 * if hour == 17 { 9 } else { 1 }) as f64);
         record
     };
     let mut records = vec![matched(Route::Create, busy * 2, 1), matched(Route::Get, busy * 20, 2)];

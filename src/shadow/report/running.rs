@@ -45,7 +45,7 @@ impl RunningTally {
         self.seconds += heartbeat.seconds.max(0.0);
         if heartbeat.idle_seconds > 0.0 {
             self.idle_seconds += heartbeat.idle_seconds;
-            let reason = heartbeat.idle_reason.as_deref().unwrap_or("over when the heartbeat was written");
+            let reason = heartbeat.idle_reason.as_deref().unwrap_or("over again");
             if let Some(seconds) = self.idle.entry(reason, 1, || 0.0) {
                 *seconds += heartbeat.idle_seconds;
             }

@@ -53,7 +53,7 @@ fn write_signature(signature: &Signature, out: &mut String) {
         severity.unwrap_or_default(),
         count(signature.count),
         percent(signature.share),
-        painted(&signature.signature, Style::new().dimmed()),
+        painted(&cut(&signature.signature, 40), Style::new().dimmed()),
     );
     let _ = writeln!(out, "    first {}, last {}", signature.first_seen, signature.last_seen);
     signature.examples.iter().for_each(|example| write_example(example, out));
