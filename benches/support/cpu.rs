@@ -18,6 +18,7 @@ pub(crate) enum Clock {
 }
 
 /// CPU time by thread, for the threads of one server.
+#[derive(Default)]
 pub(crate) struct Sample(HashMap<String, Duration>);
 
 impl Sample {

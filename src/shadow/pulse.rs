@@ -1,7 +1,8 @@
 //! The heartbeat: once in a while, whether shadow runs, what it dropped and what it left unwritten. Silence would look like
 //! agreement.
 
-use std::time::Instant;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -20,12 +21,13 @@ pub(super) struct Pulse {
     due: u64,
     done: u64,
     dropped: Vec<Dropped>,
+    hits: HashMap<String, u64>,
 }
 
 impl Pulse {
     pub(super) fn new() -> Self {
         let process = Uuid::new_v4().simple().to_string()[..12].to_owned();
-        Self { process, last: Instant::now(), due: 0, done: 0, dropped: Vec::new() }
+        Self { process, last: Instant::now(), due: 0, done: 0, dropped: Vec::new(), hits: HashMap::new() }
     }
 
     pub(super) const fn last(&self) -> Instant {
@@ -52,11 +54,7 @@ impl Pulse {
             return;
         }
         let covered = self.last.duration_since(since);
-        let idle = if idle_reason == Some("cooldown") || idle_reason.is_none() {
-            shadow.0.cooldown.rested(since)
-        } else {
-            covered
-        };
+        let (idle, idle_reason) = idled(shadow, idle_reason, since, covered);
         let heartbeat = Heartbeat {
             schema: SCHEMA,
             target: TARGET.into(),
@@ -66,16 +64,24 @@ impl Pulse {
             stage: config.stage.to_string(),
             routes: routes.into_iter().map(|(route, share)| Sampled { route, share }).collect(),
             seconds: seconds(covered),
-            idle_seconds: seconds(idle.min(covered)),
+            idle_seconds: seconds(idle),
             idle_reason: idle_reason.map(str::to_owned),
             due: due - std::mem::replace(&mut self.due, due),
             done: done - std::mem::replace(&mut self.done, done),
             dropped: self.newly_dropped(tally),
             waiting: waiting(shadow),
             suppressed,
-            rules: rules(tally, config),
+            rules: self.new_hits(rules(tally, config)),
         };
         worker.journal.borrow_mut().heartbeat(heartbeat);
+    }
+
+    fn new_hits(&mut self, mut rules: Vec<RuleHits>) -> Vec<RuleHits> {
+        for rule in &mut rules {
+            let told = self.hits.insert(rule.path.clone(), rule.hits).unwrap_or_default();
+            rule.hits -= told;
+        }
+        rules
     }
 
     fn newly_dropped(&mut self, tally: &Tally) -> Vec<Dropped> {
@@ -88,6 +94,21 @@ impl Pulse {
         }
         since.retain(|dropped| dropped.count > 0);
         since
+    }
+}
+
+/// How much of the time since `since` nothing was compared, and why; also when it is over by now.
+fn idled<'a>(
+    shadow: &Shadow,
+    now: Option<&'a str>,
+    since: Instant,
+    covered: Duration,
+) -> (Duration, Option<&'a str>) {
+    let rested = shadow.0.cooldown.rested(since).min(covered);
+    match now {
+        Some("cooldown") => (rested, now),
+        Some(_) => (covered, now),
+        None => (rested, Some("cooldown").filter(|_| !rested.is_zero())),
     }
 }
 
