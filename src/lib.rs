@@ -6,8 +6,8 @@
 //! through [`upstream`] and stop. A route in mode `legacy`: stream to legacy, but for a create once there is a [`ledger`]: its flow
 //! runs in every mode, because the claim must be written before anything is sent. Otherwise the route's flow in [`cutover`]
 //! runs: it asks [`translate`] (pure) what to send, sends it through [`upstream`], asks [`translate`] what the answer means, and
-//! returns a legacy answer or a [`failure::Failure`]. [`proxy`] turns a `Failure` into a problem in one place and writes one
-//! access line.
+//! returns a legacy answer or a [`failure::Failure`]. [`proxy`] turns a `Failure` into a problem in one place, writes one
+//! access line, and hands a copy of what was asked and answered to [`shadow`] when the mode says so.
 
 pub mod body;
 pub mod cli;

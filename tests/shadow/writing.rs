@@ -5,7 +5,7 @@ use conversion_shim::shadow::heartbeat::Heartbeat;
 use conversion_shim::shadow::record::Line;
 use conversion_shim::side::Side;
 use http::{Method, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::comparing::{WHEN, settled};
 use crate::dice::Dice;
@@ -56,10 +56,12 @@ async fn a_long_random_run_only_reads_the_new_api() {
 
 const MARK: &str = "s3cr3t";
 
-#[tokio::test]
-async fn nothing_of_a_clients_is_written() {
-    let vendor = vendor().await;
-    let marked = |name: &str| format!("{MARK}-{name}");
+fn marked(name: &str) -> String {
+    format!("{MARK}-{name}")
+}
+
+/// A record with marks wherever a client, or a vendor gone wrong, could put something; the sides differ in all of it.
+fn marked_records() -> (Value, Value) {
     let mut old = settled(&marked("ref"), WHEN);
     let mut new = new_record(&marked("ref"), WHEN);
     for (at, record) in [&mut old, &mut new].into_iter().enumerate() {
@@ -75,6 +77,13 @@ async fn nothing_of_a_clients_is_written() {
         old[name] = json!(format!("{}-{at}", marked(name)));
     }
     old[marked("unknown")] = json!({ marked("inner"): marked("unknown") });
+    (old, new)
+}
+
+#[tokio::test]
+async fn nothing_of_a_clients_is_written() {
+    let vendor = vendor().await;
+    let (old, new) = marked_records();
     let id = vendor.books().seed_conversion(old);
     vendor.books().seed_orchestration(new);
     let refusal =
