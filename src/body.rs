@@ -42,6 +42,15 @@ impl Payload {
         Self::Whole(None)
     }
 
+    /// The bytes of one that the proxy wrote; none of one that streams.
+    #[must_use]
+    pub fn into_whole(self) -> Bytes {
+        match self {
+            Self::Streamed(..) => Bytes::new(),
+            Self::Whole(bytes) => bytes.unwrap_or_default(),
+        }
+    }
+
     /// All of it at once.
     #[must_use]
     pub fn whole(bytes: impl Into<Bytes>) -> Self {

@@ -17,6 +17,7 @@ mod reloads;
 mod secret;
 mod sections;
 mod settings;
+mod tls;
 mod upstream;
 mod values;
 mod written;
@@ -29,9 +30,10 @@ pub use self::problem::Problem;
 pub use self::reloads::{Refused, Reloads};
 pub use self::secret::Secret;
 pub use self::settings::{
-    Admin, Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload, Sandbox,
-    Server, Timeouts, Tls,
+    Admin, Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload,
+    Sandbox, Server, Timeouts, Tls,
 };
+pub use self::tls::{ClientAuth, Identity, TlsVersion};
 pub use self::upstream::{Upstream, Upstreams};
 pub use self::written::Row;
 
