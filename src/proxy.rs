@@ -50,6 +50,7 @@ impl App {
 pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<Told> {
     let mut access = begin(&request);
     let head = request.method() == Method::HEAD;
+    access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
     let mut place = None;
     let answered = serve(&app, peer, request, &mut access, &mut place).await;
     let mut response = answered.unwrap_or_else(|failure| {

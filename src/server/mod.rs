@@ -171,6 +171,10 @@ impl Door {
         match timeout(self.limits.header_read_timeout, certificates.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => {
                 let certificate = tls::client_certificate(stream.get_ref().1);
+                if let Some(shown) = &certificate {
+                    let (subject, fingerprint) = (&shown.subject, shown.fingerprint());
+                    tracing::debug!(target: "server", client = %address, subject, fingerprint, "client certificate verified");
+                }
                 self.speak(stream, Peer { address, tls: true, certificate }, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(target: "server", %error, "TLS handshake failed"),
