@@ -114,7 +114,8 @@ async fn serve(
 }
 
 /// What no server of this kind serves, whatever the route: an absolute target or `CONNECT` speaks to a forward proxy, `*` and
-/// more than one host to nobody in particular. Bytes that hyper cannot read never come as far as this.
+/// more than one host to nobody in particular. Heads that
+/// cannot be read, or leave open where their request ends, never come as far as this.
 fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failure> {
     let (uri, headers) = (request.uri(), request.headers());
     // HTTP/2 takes its targets apart, and hyper puts them together again.
@@ -126,7 +127,7 @@ fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failur
     if headers.len() > config.limits.headers_max + 1 {
         return Err(Failure::HeadTooLong);
     }
-    if !headers::has_one_length(headers) || headers.get_all(header::HOST).iter().count() > 1 {
+    if headers.get_all(header::HOST).iter().count() > 1 {
         return Err(Failure::Malformed);
     }
     Ok(())

@@ -7,7 +7,7 @@ use conversion_shim::side::Side;
 use tokio::net::TcpStream;
 
 use crate::support::binary::Binary;
-use crate::support::caller::Caller;
+use crate::support::caller::{Caller, plain};
 use crate::support::{LEGACY, house, soon, vendor};
 
 /// Half of the descriptors that a process may have: the proxy may have none left otherwise, and the test neither.
@@ -133,9 +133,11 @@ async fn leaving_does_not_make_room_for_more_writes() {
         let side = if stage == "sealed" { Side::New } else { Side::Legacy };
         let fault = Fault::new(Kind::Gate { applied: false }).on(side, Operation::Create);
         let gate = house.sandbox.faults().plant(fault);
+        // Over HTTP/2 the proxy hears at once that a client has gone.
+        let http2 = Caller::with(&format!("http://{}", house.shim.address), plain().http2_prior_knowledge());
         let leaving: Vec<_> = (0..2)
             .map(|at| {
-                let client = house.client.clone();
+                let client = http2.clone();
                 tokio::spawn(async move { client.create(&format!("left-{at}")).await.status })
             })
             .collect();
@@ -145,7 +147,7 @@ async fn leaving_does_not_make_room_for_more_writes() {
         }
         for _ in 0..20 {
             // Round trips, in which the proxy notices that its clients are gone.
-            assert_eq!(house.client.get("/v2/profiles").await.status, 200);
+            assert_eq!(http2.get("/v2/profiles").await.status, 200);
         }
         house.client.create("one-more").await.problem(503);
         gate.open();

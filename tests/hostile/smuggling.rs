@@ -206,6 +206,7 @@ async fn headers_for_one_connection_do_not_reach_the_next() {
             "proxy-connection",
             "proxy-authorization",
             "upgrade",
+            "http2-settings",
             "te",
         ] {
             assert_eq!(asked.header(name), None, "{connection}: {name}");

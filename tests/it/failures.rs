@@ -34,7 +34,8 @@ async fn unreachable_is_a_503_that_names_the_side_and_says_that_nothing_was_sent
 async fn an_upstream_that_does_not_finish_a_handshake_is_unreachable_in_time() {
     let door = Door::open().await;
     let url = door.url("/v2").replace("http:", "https:");
-    let house = house("observe", &[("upstream.legacy.url", &url), ("upstream.connect_timeout", "200ms")]).await;
+    let house =
+        house("observe", &[("upstream.legacy.url", &url), ("upstream.connect_timeout", "200ms")]).await;
     let asking = house.client.get("/v2/profiles");
     // It takes the connection and says nothing.
     let (answer, _silent) = tokio::join!(asking, door.next());
