@@ -137,18 +137,19 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .auto_date_header(false)
         .adaptive_window(true)
         .max_concurrent_streams(limits.http2_streams_max)
-        // Streams that a client opens and resets before they are served, and resets that it provokes: a client in good faith makes
-        // few, a flood of them ends the connection (CVE-2023-44487 and CVE-2025-8671).
-        .max_pending_accept_reset_streams(RESETS_MAX)
-        .max_local_error_reset_streams(RESETS_MAX)
+        // A client in good faith makes few of either; a flood ends the connection (CVE-2023-44487 and CVE-2025-8671).
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(PROVOKED_RESETS_MAX)
         .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(limits.keep_alive_timeout))
         .keep_alive_timeout(limits.header_read_timeout);
     builder
 }
 
-/// Most resets on one HTTP/2 connection that nobody has dealt with yet.
-const RESETS_MAX: usize = 100;
+/// Most streams of one HTTP/2 connection that its client has reset before anybody looked at them.
+const PENDING_RESETS_MAX: usize = 100;
+/// Most streams that the proxy had to reset in the life of one HTTP/2 connection. A load balancer's lasts long and carries many clients.
+const PROVOKED_RESETS_MAX: usize = 1024;
 
 /// What every connection needs.
 #[derive(Clone)]
