@@ -56,6 +56,16 @@ impl Payload {
         Self::Copied(Box::new(self), tee)
     }
 
+    /// The bytes of one that the proxy wrote; none of one that streams.
+    #[must_use]
+    pub fn into_whole(self) -> Bytes {
+        match self {
+            Self::Streamed(..) => Bytes::new(),
+            Self::Whole(bytes) => bytes.unwrap_or_default(),
+            Self::Copied(payload, _) => payload.into_whole(),
+        }
+    }
+
     /// All of it at once.
     #[must_use]
     pub fn whole(bytes: impl Into<Bytes>) -> Self {

@@ -84,6 +84,23 @@ pub enum Failure {
     /// The target is in a form that a reverse proxy does not serve.
     #[error("the request target is not a path")]
     TargetForm,
+    /// The head cannot be read, or leaves open where its request ends.
+    #[error("the request's head is malformed or ambiguous")]
+    Malformed,
+    /// The head is longer, or has more headers, than is taken.
+    #[error("the request's head is too long")]
+    HeadTooLong,
+    /// The target is longer than any server takes.
+    #[error("the request target is too long")]
+    TargetTooLong,
+    /// So many requests are in flight that this one was not begun.
+    #[error("too many requests are in flight")]
+    Overloaded {
+        /// The caller's when the cap is its own, else ours.
+        whose: Fault,
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// Creates are held.
     #[error("creates are held")]
     Held {
@@ -189,7 +206,11 @@ impl Failure {
             | Self::CannotBeCancelled { .. }
             | Self::Lookalike
             | Self::TargetForm
+            | Self::Malformed
+            | Self::HeadTooLong
+            | Self::TargetTooLong
             | Self::TooManyDropped { .. } => Fault::Caller,
+            Self::Overloaded { whose, .. } => *whose,
             Self::Unreachable { side, .. }
             | Self::Broken { side, .. }
             | Self::TimedOut { side, .. }
@@ -214,6 +235,10 @@ impl Failure {
             Self::CannotBeCancelled { .. } => "cannot-be-cancelled",
             Self::Lookalike => "lookalike",
             Self::TargetForm => "target-form",
+            Self::Malformed => "malformed",
+            Self::HeadTooLong => "head-too-long",
+            Self::TargetTooLong => "target-too-long",
+            Self::Overloaded { .. } => "overloaded",
             Self::Held { .. } => "held",
             Self::TooManyDropped { .. } => "too-many-dropped",
             Self::Unreachable { .. } => "unreachable",
@@ -233,15 +258,22 @@ impl Failure {
     #[must_use]
     pub const fn status(&self) -> u16 {
         match self {
-            Self::Invalid(_) | Self::BodyBroken(_) | Self::TargetForm | Self::TooManyDropped { .. } => 400,
+            Self::Invalid(_)
+            | Self::BodyBroken(_)
+            | Self::TargetForm
+            | Self::Malformed
+            | Self::TooManyDropped { .. } => 400,
             Self::CannotBeCancelled { .. } => 403,
             Self::NotFound { .. } | Self::Lookalike => 404,
             Self::BodySlow => 408,
             Self::BodyTooLong { .. } => 413,
+            Self::TargetTooLong => 414,
             Self::BodyEncoded => 415,
+            Self::HeadTooLong => 431,
             Self::Internal => 500,
             Self::Broken { .. } | Self::Unreadable { .. } | Self::AnswerTooLong { .. } => 502,
             Self::Held { .. }
+            | Self::Overloaded { .. }
             | Self::Unreachable { .. }
             | Self::Ledger(_)
             | Self::CouldNotLook { .. }
@@ -254,7 +286,7 @@ impl Failure {
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Held { retry_after } => Some(*retry_after),
+            Self::Held { retry_after } | Self::Overloaded { retry_after, .. } => Some(*retry_after),
             _ => None,
         }
     }
@@ -273,6 +305,10 @@ impl Failure {
             Self::CannotBeCancelled { id } => return get::cannot_be_cancelled(id),
             Self::Lookalike => "no such operation; check the path".into(),
             Self::TargetForm => "the request target must be a path".into(),
+            Self::Malformed => "the head of the request is malformed or ambiguous; nothing was sent".into(),
+            Self::HeadTooLong => "the head of the request is too long or has too many headers".into(),
+            Self::TargetTooLong => "the request target is too long".into(),
+            Self::Overloaded { .. } => "too much is in flight; nothing was sent; retry after Retry-After".into(),
             Self::Held { .. } => {
                 "conversions are held for a moment; nothing was sent; retry with the same ref_id after Retry-After".into()
             }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Meant for one connection only (RFC 9110, 7.6.1). `te` is special: see [`remove_hop_by_hop`].
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
@@ -13,6 +13,7 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     header::PROXY_AUTHORIZATION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("http2-settings"),
 ];
 
 /// Speak of the client's bytes, or ask for a form of answer that a translated one does not have.
@@ -57,6 +58,40 @@ const ANSWER_ONLY_AS_SENT: [HeaderName; 16] = [
 /// The request id, made by the edge when the client sent none.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// The client's address as proxies tell it, the nearest last.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Whether a message says in one way only how long its body is: one plain length, or the one coding that ends by itself. With
+/// two ways two readers may end it in two places.
+#[must_use]
+pub fn has_one_length(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let digits = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
+    match (codings.next(), lengths.next()) {
+        (Some(_), Some(_)) => false,
+        (Some(coding), None) => {
+            coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") && codings.next().is_none()
+        }
+        (None, Some(length)) => digits(length) && lengths.all(|other| other == length),
+        (None, None) => true,
+    }
+}
+
+/// Removes what tells where a request came from; anybody can write that. `Via` stays: it names proxies, not clients, and is
+/// what ends a loop of them.
+pub fn remove_forwarding(headers: &mut HeaderMap) {
+    let tells = |name: &HeaderName| {
+        *name == header::FORWARDED
+            || name.as_str() == "x-real-ip"
+            || name.as_str().starts_with("x-forwarded-")
+    };
+    let names: Vec<_> = headers.keys().filter(|name| tells(name)).cloned().collect();
+    for name in names {
+        headers.remove(name);
+    }
+}
+
 /// Removes what is meant for one connection only, whatever `Connection` names included. `te: trailers` stays, because the
 /// proxy passes trailers on.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
@@ -64,10 +99,6 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
         for name in named {
             headers.remove(name);
         }
-    }
-    // Where both say how long the body is, the coding was believed (RFC 9112, 6.3); the other must not outlive it.
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        headers.remove(header::CONTENT_LENGTH);
     }
     for name in &HOP_BY_HOP {
         headers.remove(name);
@@ -143,7 +174,7 @@ pub struct ClientSide<'a> {
 
 /// Adds `X-Forwarded-For`, `-Host` and `-Proto`. An address that the client sent along is kept before its own.
 pub fn add_x_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
-    append_to_list(headers, &HeaderName::from_static("x-forwarded-for"), &client.address.to_string());
+    append_to_list(headers, &X_FORWARDED_FOR, &client.address.to_string());
     if let Some(host) = client.host {
         headers.insert(HeaderName::from_static("x-forwarded-host"), host.clone());
     }

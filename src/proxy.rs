@@ -1,19 +1,22 @@
 //! The story of a request: snapshot, route, mode; then straight through to an upstream, or through the route's flow.
 
-use std::net::SocketAddr;
+mod admission;
+mod client;
+
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use self::admission::Lane;
 use crate::body::{self, ByteCount, CollectError, Payload};
 use crate::config::{Config, Mode};
 use crate::cutover::{self, Answer, Flow, Homes, Shared};
 use crate::failure::{Effect, Failure};
-use crate::headers::{self, ClientSide};
+use crate::headers;
 use crate::ledger::Ledger;
 use crate::outlive::Outlive;
 use crate::shadow::Shadow;
@@ -23,12 +26,17 @@ use crate::telemetry::access::{Access, Told};
 use crate::translate::route::{self, Matched, Route};
 use crate::upstream::{self, Client, SendError};
 
+pub use self::admission::{Admission, Place};
+pub use self::client::{ClientCertificate, Peer};
+
 /// What every request shares.
 pub struct App {
     /// The config in force; a reload swaps it.
     pub config: Arc<ArcSwap<Config>>,
     /// What the flows share, and pass-through with them.
     pub shared: Shared,
+    /// What is in flight.
+    pub admission: Admission,
     /// Who compares what is answered; `None` = nobody.
     pub shadow: Option<Shadow>,
 }
@@ -38,7 +46,7 @@ impl App {
     #[must_use]
     pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client, ledger: Option<Ledger>) -> Self {
         let shared = Shared { upstream, ledger, homes: Homes::default(), detached: TaskTracker::new() };
-        Self { config, shared, shadow: None }
+        Self { config, shared, admission: Admission::default(), shadow: None }
     }
 
     /// The same, with somebody who compares.
@@ -55,21 +63,22 @@ impl App {
     }
 }
 
-/// The client's end of the connection that a request came by.
-#[derive(Clone, Copy, Debug)]
-pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
-    /// Whether it speaks TLS.
-    pub tls: bool,
+/// What goes with a request to the end of its answer.
+#[derive(Default)]
+struct Escort {
+    /// Its place among those in flight.
+    place: Option<Arc<Place>>,
+    /// Whoever compares it.
+    watch: Option<Watch>,
 }
 
 /// Answers one request. Whatever happens, there is an answer, and one access line.
 pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<Told> {
     let mut access = begin(&request);
     let head = request.method() == Method::HEAD;
-    let mut watch = None;
-    let answered = serve(&app, peer, request, &mut access, &mut watch).await;
+    access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
+    let mut escort = Escort::default();
+    let answered = serve(&app, peer, request, &mut access, &mut escort).await;
     let response = answered.unwrap_or_else(|failure| {
         access.failed(&failure);
         let refusal = refuse(&failure);
@@ -78,10 +87,12 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
     });
     access.status = Some(response.status().as_u16());
     // What went wrong is compared too.
-    let response = match watch {
+    let mut response = match escort.watch {
         Some(watch) => watch.answer(response),
         None => response,
     };
+    // For the server, which holds it to the answer's last byte.
+    response.extensions_mut().insert(escort.place);
     response.map(|payload| Told::new(payload, access))
 }
 
@@ -99,38 +110,61 @@ fn begin(request: &Request<Incoming>) -> Access {
 async fn serve(
     app: &Arc<App>,
     peer: Peer,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
     access: &mut Access,
-    watch: &mut Option<Watch>,
+    escort: &mut Escort,
 ) -> Result<Response<Payload>, Failure> {
     let config = app.config.load_full();
-    if request.method() == Method::CONNECT || !request.uri().path().starts_with('/') {
-        return Err(Failure::TargetForm);
-    }
-    let route = match route::route(request.method(), request.uri().path(), &config.base_path) {
+    check_head(&config, &request)?;
+    let matched = route::route(request.method(), request.uri().path(), &config.base_path);
+    let client = peer.client(&config.forwarding, request.headers());
+    escort.place = Some(app.admission.admit(Lane::of(&matched), client, &config.limits.in_flight)?);
+    // Work that outlives its client keeps the place as well.
+    request.extensions_mut().insert(escort.place.clone());
+    let route = match matched {
         Matched::Route(route) => route,
         Matched::Lookalike | Matched::PassThrough => {
             if app.shared.guards_creates(&config) && is_lookalike(&config, &request) {
                 return Err(Failure::Lookalike);
             }
-            return pass(app, &config, peer, request, access, watch).await;
+            return pass(app, &config, peer, request, access, escort).await;
         }
     };
     let mode = config.modes.of(route.name());
     access.route = route.name().as_str();
     access.mode = Some(mode.as_str());
     if let (Mode::Shadow, Some(shadow)) = (mode, &app.shadow) {
-        *watch = shadow.watch(&config, route.name(), &request, &access.request_id);
+        escort.watch = shadow.watch(&config, route.name(), &request, &access.request_id);
     }
     match mode {
         Mode::Hold => Err(Failure::Held { retry_after: config.hold.retry_after }),
         Mode::Legacy | Mode::Shadow if !app.shared.keeps_rules_on_legacy(&route, request.uri()) => {
-            pass(app, &config, peer, request, access, watch).await
+            pass(app, &config, peer, request, access, escort).await
         }
         Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {
-            translated(app, config, peer, route, request, access, watch).await
+            translated(app, config, peer, route, request, access, escort).await
         }
     }
+}
+
+/// What no server of this kind serves, whatever the route: an absolute target or `CONNECT` speaks to a forward proxy, `*` and
+/// more than one host to nobody in particular. Heads that
+/// cannot be read, or leave open where their request ends, never come as far as this.
+fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failure> {
+    let (uri, headers) = (request.uri(), request.headers());
+    // HTTP/2 takes its targets apart, and hyper puts them together again.
+    let is_absolute = request.version() < Version::HTTP_2 && uri.authority().is_some();
+    if request.method() == Method::CONNECT || is_absolute || !uri.path().starts_with('/') {
+        return Err(Failure::TargetForm);
+    }
+    // Over HTTP/1 hyper has counted; over HTTP/2 nobody has. One is the request id that the edge may have made.
+    if headers.len() > config.limits.headers_max + 1 {
+        return Err(Failure::HeadTooLong);
+    }
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Err(Failure::Malformed);
+    }
+    Ok(())
 }
 
 /// Whether a request that is to go straight through might be a create on the way or at its end. It is judged as the client
@@ -149,7 +183,7 @@ async fn pass(
     peer: Peer,
     request: Request<Incoming>,
     access: &mut Access,
-    watch: &mut Option<Watch>,
+    escort: &mut Escort,
 ) -> Result<Response<Payload>, Failure> {
     let side = Side::Legacy;
     access.side = Some(side.as_str());
@@ -157,7 +191,7 @@ async fn pass(
     let version = request.version();
     let safe = request.method().is_safe();
     let request = onward(config, peer, request, &access.request_bytes);
-    let request = match watch {
+    let request = match &mut escort.watch {
         Some(watch) => watch.request(request),
         None => request,
     };
@@ -167,7 +201,11 @@ async fn pass(
     } else {
         // The client may leave; what was sent is not called back. Nobody waits for an answer for ever, though.
         let upstream = app.shared.upstream.clone();
-        let sending = async move { upstream.send(request).await };
+        let place = request.extensions().get::<Option<Arc<Place>>>().cloned();
+        let sending = async move {
+            let _place = place;
+            upstream.send(request).await
+        };
         Outlive::new(sending, &app.shared.detached, config.timeouts.create).await
     };
     access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
@@ -204,29 +242,9 @@ fn onward(config: &Config, peer: Peer, request: Request<Incoming>, count: &ByteC
         // hyper takes a GET without a length for one without a body.
         request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    forwarding(config, peer, version, host.as_ref(), request.headers_mut());
+    client::tell(config, &peer, version, host.as_ref(), request.headers_mut());
     *request.uri_mut() = uri;
     request
-}
-
-/// The headers that tell an upstream about the client, where the operator wants them.
-fn forwarding(
-    config: &Config,
-    peer: Peer,
-    version: Version,
-    host: Option<&HeaderValue>,
-    headers: &mut HeaderMap,
-) {
-    let client = ClientSide { address: peer.address.ip(), host, tls: peer.tls };
-    if config.forwarding.x_forwarded {
-        headers::add_x_forwarded(headers, client);
-    }
-    if config.forwarding.forwarded {
-        headers::add_forwarded(headers, client);
-    }
-    if config.forwarding.via {
-        headers::add_via(headers, version);
-    }
 }
 
 /// Through the route's flow, within the route's time.
@@ -237,19 +255,19 @@ async fn translated(
     route: Route,
     request: Request<Incoming>,
     access: &mut Access,
-    watch: &mut Option<Watch>,
+    escort: &mut Escort,
 ) -> Result<Response<Payload>, Failure> {
     let time = config.timeouts.of(route.name());
     let deadline = Instant::now() + time;
     let (mut head, incoming) = request.into_parts();
     let host = head.headers.get(header::HOST).cloned();
     headers::to_upstream(&mut head.headers);
-    forwarding(&config, peer, head.version, host.as_ref(), &mut head.headers);
+    client::tell(&config, &peer, head.version, host.as_ref(), &mut head.headers);
     let flow = Flow { config, shared: app.shared.clone(), head, deadline, trail: Mutex::default() };
     let (answered, flow) = match route {
         Route::Create => {
             let body = whole_body(incoming, &flow, &access.request_bytes).await?;
-            if let Some(watch) = watch {
+            if let Some(watch) = &mut escort.watch {
                 watch.request_body(&body);
             }
             // A client that leaves aborts nothing that was sent.

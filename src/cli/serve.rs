@@ -11,7 +11,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{FAILED, OK, ServeArgs, USAGE, check, complain};
 use crate::config::load::{Flag, Loaded, Sources, load};
 use crate::config::reload::{self, Handle};
-use crate::config::{Config, Modes, Problem};
+use crate::config::{Config, Modes, Problem, Tls};
 use crate::cutover::history;
 use crate::proxy::App;
 use crate::sandbox::{self, Sandbox};
@@ -109,7 +109,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let listener = listener.map_err(|error| format!("listen {}: {error}", config.listen))?;
     let shutdown = terminated()?;
     let current = Arc::new(ArcSwap::new(config.clone()));
-    let files = config.tls.iter().flat_map(|tls| [tls.certificate.clone(), tls.key.clone()]).collect();
+    let files = config.tls.iter().flat_map(Tls::files).collect();
     let consult = history::consult(ledger.clone(), current.clone());
     let refused = consult(config.clone()).await;
     if !refused.is_empty() {

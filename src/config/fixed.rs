@@ -5,20 +5,28 @@ use super::secret::Secret;
 use super::{Problem, Row};
 
 /// Keys that are read once, at start.
-const ON_RESTART: [&str; 30] = [
+const ON_RESTART: [&str; 38] = [
     "listen",
     "upstream.connect_timeout",
     "upstream.pool_idle_timeout",
     "upstream.pool_idle_max",
     "upstream.ca_file",
+    "upstream.client_certificate",
+    "upstream.client_key",
+    "upstream.tls_min_version",
     "limits.connections_max",
     "limits.header_read_timeout",
     "limits.keep_alive_timeout",
     "limits.header_bytes_max",
+    "limits.headers_max",
+    "limits.http2_streams_max",
     "server.drain_deadline",
     "server.threads",
     "tls.certificate",
     "tls.key",
+    "tls.client_ca",
+    "tls.client_auth",
+    "tls.min_version",
     "log.format",
     "log.filter",
     "ledger.url",

@@ -19,6 +19,7 @@ mod secret;
 mod sections;
 mod settings;
 mod shadow;
+mod tls;
 mod upstream;
 mod values;
 mod written;
@@ -32,10 +33,11 @@ pub use self::problem::Problem;
 pub use self::reloads::{Refused, Reloads};
 pub use self::secret::Secret;
 pub use self::settings::{
-    Admin, Budget, Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload,
-    Sandbox, Server, Timeouts, Tls,
+    Admin, Budget, Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, List, Log, LogFormat,
+    Reload, Sandbox, Server, Timeouts, Tls,
 };
 pub use self::shadow::{Go, Sample, Shadow};
+pub use self::tls::{ClientAuth, Identity, TlsVersion};
 pub use self::upstream::{Upstream, Upstreams};
 pub use self::written::Row;
 

@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{
-    Budget, Canary, Forwarding, Hold, Ledger, LedgerKind, Limits, Log, LogFormat, Sandbox, Server, Timeouts,
-    Tls,
+    Budget, Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, Log, LogFormat, Sandbox, Server,
+    Timeouts, Tls,
 };
+use super::tls::{Identity, client_auth, identity, version};
 use super::upstream::{Upstream, Upstreams};
 use super::values::file_path;
 use super::written::Written;
@@ -24,18 +26,32 @@ pub(super) fn upstreams(written: &mut Written) -> Option<Upstreams> {
     let pool_idle_timeout = written.duration("upstream.pool_idle_timeout", MILLISECOND);
     let pool_idle_max = written.number("upstream.pool_idle_max", 0..=65_536_usize);
     let ca_file = written.optional("upstream.ca_file", file_path);
-    let legacy = written.parsed("upstream.legacy.url", str::parse::<Upstream>);
-    let new = written.parsed("upstream.new.url", str::parse::<Upstream>);
-    let oauth = written.parsed("upstream.oauth.url", str::parse::<Upstream>);
+    let identity = identity(written, "upstream.client_certificate", "upstream.client_key");
+    let tls_min_version = version(written, "upstream.tls_min_version");
+    let allow_http = written.switch("upstream.allow_http");
+    let legacy = upstream(written, "upstream.legacy.url", allow_http);
+    let new = upstream(written, "upstream.new.url", allow_http);
+    let oauth = upstream(written, "upstream.oauth.url", allow_http);
     Some(Upstreams {
         connect_timeout: connect_timeout?,
         pool_idle_timeout: pool_idle_timeout?,
         pool_idle_max: pool_idle_max?,
         ca_file: ca_file?,
+        identity: identity?,
+        tls_min_version: tls_min_version?,
         legacy: legacy?,
         new: new?,
         oauth: oauth?,
     })
+}
+
+fn upstream(written: &mut Written, key: &'static str, allow_http: Option<bool>) -> Option<Upstream> {
+    let upstream = written.parsed(key, str::parse::<Upstream>)?;
+    if allow_http == Some(false) && upstream.is_in_the_clear() {
+        let message = "is http, and credentials would cross the network in the clear; make it https, or set upstream.allow_http";
+        written.problem(key, message);
+    }
+    Some(upstream)
 }
 
 pub(super) fn timeouts(written: &mut Written) -> Option<Timeouts> {
@@ -46,13 +62,17 @@ pub(super) fn timeouts(written: &mut Written) -> Option<Timeouts> {
     Some(Timeouts { create: create?, get: get?, list: list?, cancel: cancel? })
 }
 
-/// Retry-After knows whole seconds only.
 pub(super) fn hold(written: &mut Written) -> Option<Hold> {
-    let retry_after = written.duration("hold.retry_after", Duration::from_secs(1))?;
-    if retry_after.subsec_nanos() != 0 {
-        written.problem("hold.retry_after", "must be whole seconds");
+    Some(Hold { retry_after: seconds(written, "hold.retry_after")? })
+}
+
+/// Retry-After knows whole seconds only.
+fn seconds(written: &mut Written, key: &'static str) -> Option<Duration> {
+    let duration = written.duration(key, Duration::from_secs(1))?;
+    if duration.subsec_nanos() != 0 {
+        written.problem(key, "must be whole seconds");
     }
-    Some(Hold { retry_after })
+    Some(duration)
 }
 
 pub(super) fn limits(written: &mut Written) -> Option<Limits> {
@@ -63,6 +83,9 @@ pub(super) fn limits(written: &mut Written) -> Option<Limits> {
     let keep_alive_timeout = written.duration("limits.keep_alive_timeout", MILLISECOND);
     // hyper refuses to work with less.
     let header_bytes_max = written.bytes("limits.header_bytes_max", 8 * KIB..=1024 * KIB);
+    let headers_max = written.number("limits.headers_max", 10..=10_000_usize);
+    let http2_streams_max = written.number("limits.http2_streams_max", 1..=10_000_u32);
+    let in_flight = in_flight(written);
     Some(Limits {
         request_body_max: request_body_max?,
         response_body_max: response_body_max?,
@@ -70,6 +93,31 @@ pub(super) fn limits(written: &mut Written) -> Option<Limits> {
         header_read_timeout: header_read_timeout?,
         keep_alive_timeout: keep_alive_timeout?,
         header_bytes_max: header_bytes_max?,
+        headers_max: headers_max?,
+        http2_streams_max: http2_streams_max?,
+        in_flight: in_flight?,
+    })
+}
+
+fn in_flight(written: &mut Written) -> Option<InFlight> {
+    let mut cap = |key| written.number(key, 1..=1_000_000_usize);
+    let all = cap("limits.in_flight.all");
+    let client = cap("limits.in_flight.client");
+    let create = cap("limits.in_flight.create");
+    let get = cap("limits.in_flight.get");
+    let list = cap("limits.in_flight.list");
+    let cancel = cap("limits.in_flight.cancel");
+    let pass_through = cap("limits.in_flight.pass_through");
+    let retry_after = seconds(written, "limits.in_flight.retry_after");
+    Some(InFlight {
+        all: all?,
+        client: client?,
+        create: create?,
+        get: get?,
+        list: list?,
+        cancel: cancel?,
+        pass_through: pass_through?,
+        retry_after: retry_after?,
     })
 }
 
@@ -87,24 +135,47 @@ pub(super) fn forwarding(written: &mut Written) -> Option<Forwarding> {
     let via = written.switch("forwarding.via");
     let x_forwarded = written.switch("forwarding.x_forwarded");
     let forwarded = written.switch("forwarding.forwarded");
-    Some(Forwarding { via: via?, x_forwarded: x_forwarded?, forwarded: forwarded? })
+    let trusted_proxies = networks(written, "forwarding.trusted_proxies");
+    Some(Forwarding {
+        via: via?,
+        x_forwarded: x_forwarded?,
+        forwarded: forwarded?,
+        trusted_proxies: trusted_proxies?,
+    })
+}
+
+/// Networks with the length of their prefix: a lone address is one slip away from meaning another.
+fn networks(written: &mut Written, key: &'static str) -> Option<Vec<IpNet>> {
+    let named = written.names(key)?;
+    let (mut networks, mut wrong) = (Vec::new(), Vec::new());
+    for name in named {
+        match name.parse::<IpNet>() {
+            Ok(network) if network.trunc() == network => networks.push(network),
+            _ => wrong.push(name),
+        }
+    }
+    for name in &wrong {
+        let message = format!("{name:?} is not a network, like 10.0.0.0/8, 192.0.2.1/32 or fd00::/8");
+        written.problem(key, message);
+    }
+    wrong.is_empty().then_some(networks)
 }
 
 pub(super) fn tls(written: &mut Written) -> Option<Option<Tls>> {
-    let certificate = written.optional("tls.certificate", file_path);
-    let key = written.optional("tls.key", file_path);
-    match (certificate?, key?) {
-        (Some(certificate), Some(key)) => Some(Some(Tls { certificate, key })),
-        (None, None) => Some(None),
-        (Some(_), None) => {
-            written.problem("tls.certificate", "is set without tls.key; set both or neither");
-            None
+    let identity = identity(written, "tls.certificate", "tls.key");
+    let client_auth = client_auth(written);
+    let min_version = version(written, "tls.min_version");
+    let (identity, client_auth, min_version) = (identity?, client_auth?, min_version?);
+    let Some(Identity { certificate, key }) = identity else {
+        if client_auth.authorities().is_some() {
+            written.problem(
+                "tls.client_auth",
+                "needs tls.certificate and tls.key: there is no TLS without them",
+            );
         }
-        (None, Some(_)) => {
-            written.problem("tls.key", "is set without tls.certificate; set both or neither");
-            None
-        }
-    }
+        return Some(None);
+    };
+    Some(Some(Tls { certificate, key, client_auth, min_version }))
 }
 
 pub(super) fn log(written: &mut Written) -> Option<Log> {

@@ -7,8 +7,11 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::RouteName;
 use super::secret::Secret;
+use super::tls::{ClientAuth, TlsVersion};
 
 /// `[timeouts]`: the whole time of one request of a client, per translated route.
 #[derive(Clone, Debug)]
@@ -65,6 +68,33 @@ pub struct Limits {
     pub keep_alive_timeout: Duration,
     /// Longest head of a request, in bytes.
     pub header_bytes_max: usize,
+    /// Most headers of a request.
+    pub headers_max: usize,
+    /// Most requests at once on one HTTP/2 connection.
+    pub http2_streams_max: u32,
+    /// `[limits.in_flight]`
+    pub in_flight: InFlight,
+}
+
+/// `[limits.in_flight]`: most requests at one time; each at least one.
+#[derive(Clone, Copy, Debug)]
+pub struct InFlight {
+    /// All together.
+    pub all: usize,
+    /// Of one client.
+    pub client: usize,
+    /// Creates.
+    pub create: usize,
+    /// Gets.
+    pub get: usize,
+    /// Pages of lists.
+    pub list: usize,
+    /// Cancels.
+    pub cancel: usize,
+    /// Everything else.
+    pub pass_through: usize,
+    /// The Retry-After of what is refused; whole seconds.
+    pub retry_after: Duration,
 }
 
 /// `[server]`
@@ -77,7 +107,7 @@ pub struct Server {
 }
 
 /// `[forwarding]`
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Forwarding {
     /// Add `Via`.
     pub via: bool,
@@ -85,6 +115,8 @@ pub struct Forwarding {
     pub x_forwarded: bool,
     /// Add `Forwarded`.
     pub forwarded: bool,
+    /// Whose word about their clients is taken.
+    pub trusted_proxies: Vec<IpNet>,
 }
 
 /// `[tls]`, when it is on.
@@ -94,6 +126,19 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+    /// Whether clients show a certificate, and of whose authority.
+    pub client_auth: ClientAuth,
+    /// The oldest version that is spoken.
+    pub min_version: TlsVersion,
+}
+
+impl Tls {
+    /// Every file that it is read from.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let own = [&self.certificate, &self.key];
+        own.into_iter().chain(self.client_auth.authorities()).cloned().collect()
+    }
 }
 
 /// `[log]`

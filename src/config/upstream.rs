@@ -1,12 +1,14 @@
 //! Where the upstreams are, parsed once so that a request needs no parsing.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
 
+use super::tls::{Identity, TlsVersion};
 use super::values::canonical_path;
 use crate::side::Side;
 
@@ -21,6 +23,10 @@ pub struct Upstreams {
     pub pool_idle_max: usize,
     /// PEM file with further certificate authorities to trust.
     pub ca_file: Option<PathBuf>,
+    /// What the proxy shows to upstreams that ask; `None` = nothing.
+    pub identity: Option<Identity>,
+    /// The oldest version of TLS that is spoken.
+    pub tls_min_version: TlsVersion,
     /// The old API, and pass-through.
     pub legacy: Upstream,
     /// The new API.
@@ -76,6 +82,17 @@ impl FromStr for Upstream {
     }
 }
 
+impl Upstream {
+    /// Whether the credentials in a request would cross a network in the clear: http, and not to this machine.
+    pub(super) fn is_in_the_clear(&self) -> bool {
+        let host = self.authority.host();
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let here = host.eq_ignore_ascii_case("localhost")
+            || bare.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
+        self.scheme == Scheme::HTTP && !here
+    }
+}
+
 fn check_authority(authority: &Authority) -> Result<(), String> {
     if authority.as_str().contains('@') {
         return Err("names a user or a password; upstreams get the client's credentials only".into());
@@ -107,6 +124,27 @@ mod tests {
         assert_eq!(upstream.path_prefix, "/v2");
         assert_eq!(upstream.to_string(), "https://api.example:8443/v2");
         assert_eq!("http://[::1]:80".parse::<Upstream>().unwrap().path_prefix, "");
+    }
+
+    #[test]
+    fn http_is_in_the_clear_unless_it_stays_on_this_machine() {
+        for (host, clear) in [
+            ("localhost", false),
+            ("LOCALHOST:80", false),
+            ("127.0.0.1", false),
+            ("127.9.9.9:80", false),
+            ("[::1]", false),
+            ("[::ffff:127.0.0.1]:80", false),
+            ("127.0.0.1.example", true),
+            ("localhost.example", true),
+            ("0.0.0.0", true),
+            ("10.0.0.1", true),
+            ("[fd00::1]", true),
+        ] {
+            let upstream = |scheme| format!("{scheme}://{host}/v2").parse::<Upstream>().unwrap();
+            assert_eq!(upstream("http").is_in_the_clear(), clear, "{host}");
+            assert!(!upstream("https").is_in_the_clear(), "{host}");
+        }
     }
 
     #[test]

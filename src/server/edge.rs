@@ -19,7 +19,7 @@ use uuid::Uuid;
 use super::quiet::{Activity, Busy};
 use crate::body::Payload;
 use crate::failure::Failure;
-use crate::proxy::{self, App, Peer};
+use crate::proxy::{self, App, Peer, Place};
 use crate::telemetry::access::Told;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -40,10 +40,11 @@ pub(super) fn service(
         // Inside the id, so that even the answer to a bug bears it; outside the story, so that it catches all of it.
         .layer(CatchPanicLayer::custom(answer_to_panic))
         .service(service_fn(move |request| {
-            let (app, busy) = (app.clone(), activity.begin());
+            let (app, peer, busy) = (app.clone(), peer.clone(), activity.begin());
             async move {
-                let answer = proxy::handle(app, peer, request).await;
-                Ok::<_, Infallible>(answer.map(|body| KeepsBusy { body, _busy: busy }))
+                let mut answer = proxy::handle(app, peer, request).await;
+                let place = answer.extensions_mut().remove().flatten();
+                Ok::<_, Infallible>(answer.map(|body| KeepsBusy { body, _busy: busy, _place: place }))
             }
         }));
     TowerToHyperService::new(stack)
@@ -64,11 +65,12 @@ fn answer_to_panic(_: Box<dyn Any + Send>) -> Response<Payload> {
     proxy::refuse(&Failure::Internal)
 }
 
-/// An answer's body that keeps its connection busy to the last byte.
+/// An answer's body that keeps its connection busy, and its place taken, to the last byte.
 #[derive(Debug)]
 struct KeepsBusy {
     body: Told,
     _busy: Busy,
+    _place: Option<Arc<Place>>,
 }
 
 impl http_body::Body for KeepsBusy {

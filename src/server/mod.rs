@@ -3,7 +3,9 @@
 
 pub mod admin;
 mod edge;
+mod framing;
 mod quiet;
+mod strict;
 pub mod tls;
 
 use std::future::Future;
@@ -20,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::quiet::{Activity, Quiet};
+use self::strict::Strict;
 use self::tls::Certificates;
 use crate::config::Limits;
 use crate::proxy::{App, Peer};
@@ -126,17 +129,27 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .half_close(true)
         // An upstream's answer is passed on as it is; `proxy` dates its own.
         .auto_date_header(false)
+        .max_headers(limits.headers_max)
         .max_buf_size(limits.header_bytes_max);
     builder
         .http2()
         .timer(TokioTimer::new())
         .auto_date_header(false)
         .adaptive_window(true)
+        .max_concurrent_streams(limits.http2_streams_max)
+        // A client in good faith makes few of either; a flood ends the connection (CVE-2023-44487 and CVE-2025-8671).
+        .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
+        .max_local_error_reset_streams(PROVOKED_RESETS_MAX)
         .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
         .keep_alive_interval(Some(limits.keep_alive_timeout))
         .keep_alive_timeout(limits.header_read_timeout);
     builder
 }
+
+/// Most streams of one HTTP/2 connection that its client has reset before anybody looked at them.
+const PENDING_RESETS_MAX: usize = 100;
+/// Most streams that the proxy had to reset in the life of one HTTP/2 connection. A load balancer's lasts long and carries many clients.
+const PROVOKED_RESETS_MAX: usize = 1024;
 
 /// What every connection needs.
 #[derive(Clone)]
@@ -153,10 +166,18 @@ impl Door {
         // Answers are written whole; waiting for more to say would only delay them.
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
-            return self.speak(stream, Peer { address, tls: false }, watcher).await;
+            let peer = Peer { address, tls: false, certificate: None };
+            return self.speak(stream, peer, watcher).await;
         };
         match timeout(self.limits.header_read_timeout, certificates.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, Peer { address, tls: true }, watcher).await,
+            Ok(Ok(stream)) => {
+                let certificate = tls::client_certificate(stream.get_ref().1);
+                if let Some(shown) = &certificate {
+                    let (subject, fingerprint) = (&shown.subject, shown.fingerprint());
+                    tracing::debug!(target: "server", client = %address, subject, fingerprint, "client certificate verified");
+                }
+                self.speak(stream, Peer { address, tls: true, certificate }, watcher).await;
+            }
             Ok(Err(error)) => tracing::debug!(target: "server", %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(target: "server", "TLS handshake took too long"),
         }
@@ -168,6 +189,7 @@ impl Door {
     {
         let activity = Activity::default();
         let stream = Quiet::new(stream, activity.clone(), &self.limits);
+        let stream = Strict::new(stream, peer.address);
         let service = edge::service(self.app, peer, activity);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {

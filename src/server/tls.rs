@@ -1,15 +1,23 @@
-//! TLS towards clients: certificates from PEM files, picked up again when the files change.
+//! TLS towards clients: the proxy's certificate and the authorities of theirs, from PEM files, picked up again when the files change.
+//!
+//! Proves who a client is; what that client may do is not decided here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion};
+use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::Tls;
+use crate::config::{ClientAuth, Tls, TlsVersion};
+use crate::proxy::ClientCertificate;
 
 /// The certificates in force. Clones share them; new connections get the newest.
 #[derive(Clone)]
@@ -32,8 +40,16 @@ pub enum CertificateError {
         source: rustls::pki_types::pem::Error,
     },
     /// The certificate and the key do not belong together, or rustls cannot use them.
-    #[error("tls.certificate and tls.key: {0}")]
+    #[error("tls.certificate, tls.key and tls.client_ca: {0}")]
     Unusable(#[from] rustls::Error),
+    /// The file names no authority that could vouch for a client.
+    #[error("tls.client_ca {path}: {source}")]
+    Authorities {
+        /// Its path.
+        path: PathBuf,
+        /// What rustls says.
+        source: VerifierBuilderError,
+    },
 }
 
 impl Certificates {
@@ -61,17 +77,55 @@ impl Certificates {
 }
 
 fn read(files: &Tls) -> Result<ServerConfig, CertificateError> {
-    let certificate =
-        |source| CertificateError::File { key: "tls.certificate", path: files.certificate.clone(), source };
+    let chain = certificates("tls.certificate", &files.certificate)?;
     let key = |source| CertificateError::File { key: "tls.key", path: files.key.clone(), source };
-    let chain = CertificateDer::pem_file_iter(&files.certificate).map_err(certificate)?;
-    let chain = chain.collect::<Result<Vec<_>, _>>().map_err(certificate)?;
     let private = PrivateKeyDer::from_pem_file(&files.key).map_err(key)?;
-    let provider = rustls::crypto::ring::default_provider().into();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let clients = client_verifier(&files.client_auth, &provider)?;
     let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
+        .with_protocol_versions(&versions(files.min_version))?
+        .with_client_cert_verifier(clients)
         .with_single_cert(chain, private)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    let file = |source| CertificateError::File { key, path: path.to_owned(), source };
+    CertificateDer::pem_file_iter(path).map_err(file)?.collect::<Result<_, _>>().map_err(file)
+}
+
+fn versions(least: TlsVersion) -> Vec<&'static SupportedProtocolVersion> {
+    match least {
+        TlsVersion::V1_2 => vec![&TLS13, &TLS12],
+        TlsVersion::V1_3 => vec![&TLS13],
+    }
+}
+
+/// Who is asked for a certificate, and whose word is taken on it.
+fn client_verifier(
+    asked: &ClientAuth,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
+    let Some(path) = asked.authorities() else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates("tls.client_ca", path)? {
+        roots.add(certificate)?;
+    }
+    // Without any authority the builder refuses, and so an empty file.
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
+    let verifier = match asked {
+        ClientAuth::Off | ClientAuth::Optional(_) => verifier.allow_unauthenticated(),
+        ClientAuth::Required(_) => verifier,
+    };
+    verifier.build().map_err(|source| CertificateError::Authorities { path: path.clone(), source })
+}
+
+/// What the client showed, once the handshake has verified it.
+pub(super) fn client_certificate(connection: &ServerConnection) -> Option<Arc<ClientCertificate>> {
+    let certificate = connection.peer_certificates()?.first()?;
+    // For people only; what cannot be taken apart is shown as nothing and still has its fingerprint.
+    let subject = x509_parser::parse_x509_certificate(certificate)
+        .map_or_else(|_| String::new(), |(_, parsed)| parsed.subject().to_string());
+    Some(Arc::new(ClientCertificate { sha256: Sha256::digest(certificate).into(), subject }))
 }

@@ -37,6 +37,8 @@ pub struct Access {
     pub request_bytes: ByteCount,
     /// The request id.
     pub request_id: String,
+    /// The SHA-256 fingerprint of the client's certificate, in hex.
+    pub client_certificate: Option<String>,
     /// What went wrong.
     pub error: Option<&'static str>,
     /// Whose fault it was.
@@ -62,6 +64,7 @@ impl Access {
             upstream_us: 0,
             request_bytes: ByteCount::default(),
             request_id,
+            client_certificate: None,
             error: None,
             fault: None,
             start: Instant::now(),
@@ -111,6 +114,7 @@ impl Drop for Access {
             error = self.error,
             fault = self.fault,
             request_id = self.request_id,
+            client_certificate = self.client_certificate,
             "request"
         );
     }

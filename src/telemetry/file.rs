@@ -71,7 +71,7 @@ mod tests {
         let path = folder.path().join("shadow.jsonl");
         let mut file = Rotated::open(&path, 30, 2).unwrap();
         for number in 0..10 {
-            writeln!(file, "line number {number}").unwrap();
+            file.write_all(format!("line number {number}\n").as_bytes()).unwrap();
         }
         file.flush().unwrap();
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();

@@ -7,14 +7,15 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower::timeout::Timeout;
 use tower::util::BoxCloneSyncService;
 
-use crate::config::Upstreams;
+use crate::config::{Identity, TlsVersion, Upstreams};
 
 type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -22,21 +23,25 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// Makes connections. The box gives the future that hyper-util wants and costs nothing per request.
 pub(super) type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;
 
-/// Why the authorities to trust cannot be read.
+/// Why TLS towards upstreams cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// The file of `upstream.ca_file`.
-    #[error("upstream.ca_file {path}: {source}")]
+    /// A file is missing or is not PEM.
+    #[error("{key} {path}: {source}")]
     File {
+        /// The config key that names the file.
+        key: &'static str,
         /// Its path.
         path: PathBuf,
         /// What is wrong with it.
         source: rustls::pki_types::pem::Error,
     },
-    /// A certificate that is none.
-    #[error("upstream.ca_file {path}: {source}")]
+    /// A certificate that is none, or one that does not go with its key.
+    #[error("{key} {path}: {source}")]
     Certificate {
-        /// The file's path.
+        /// The config key that names the file.
+        key: &'static str,
+        /// Its path.
         path: PathBuf,
         /// What is wrong with it.
         source: rustls::Error,
@@ -55,7 +60,7 @@ pub(super) fn build(settings: &Upstreams) -> Result<Connector, TrustError> {
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(Duration::from_secs(60)));
     let tls: HttpsConnector<HttpConnector> = HttpsConnectorBuilder::new()
-        .with_tls_config(trust(settings.ca_file.as_deref())?)
+        .with_tls_config(tls(settings)?)
         .https_or_http()
         .enable_http1()
         .enable_http2()
@@ -63,24 +68,44 @@ pub(super) fn build(settings: &Upstreams) -> Result<Connector, TrustError> {
     Ok(BoxCloneSyncService::new(Timeout::new(tls, settings.connect_timeout)))
 }
 
+pub(super) fn tls(settings: &Upstreams) -> Result<ClientConfig, TrustError> {
+    let versions: &[_] = match settings.tls_min_version {
+        TlsVersion::V1_2 => &[&TLS13, &TLS12],
+        TlsVersion::V1_3 => &[&TLS13],
+    };
+    let provider = rustls::crypto::ring::default_provider().into();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)?
+        .with_root_certificates(roots(settings.ca_file.as_deref())?);
+    let Some(Identity { certificate, key }) = &settings.identity else {
+        return Ok(config.with_no_client_auth());
+    };
+    let file = |source| TrustError::File { key: "upstream.client_key", path: key.clone(), source };
+    let private = PrivateKeyDer::from_pem_file(key).map_err(file)?;
+    let (name, path) = ("upstream.client_certificate", certificate);
+    let chain = certificates(name, path)?;
+    let told = |source| TrustError::Certificate { key: name, path: path.clone(), source };
+    config.with_client_auth_cert(chain, private).map_err(told)
+}
+
 /// The operating system's authorities and those of `ca_file`.
-pub(super) fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError> {
+fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        let file = |source| TrustError::File { path: path.to_owned(), source };
-        let before = roots.len();
-        for certificate in CertificateDer::pem_file_iter(path).map_err(file)? {
-            let added = roots.add(certificate.map_err(file)?);
-            added.map_err(|source| TrustError::Certificate { path: path.to_owned(), source })?;
-        }
-        if roots.len() == before {
-            return Err(TrustError::Empty(path.to_owned()));
-        }
+    let Some(path) = ca_file else { return Ok(roots) };
+    let key = "upstream.ca_file";
+    let authorities = certificates(key, path)?;
+    if authorities.is_empty() {
+        return Err(TrustError::Empty(path.to_owned()));
     }
-    let provider = rustls::crypto::ring::default_provider().into();
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth())
+    for certificate in authorities {
+        let told = |source| TrustError::Certificate { key, path: path.to_owned(), source };
+        roots.add(certificate).map_err(told)?;
+    }
+    Ok(roots)
+}
+
+fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
+    let file = |source| TrustError::File { key, path: path.to_owned(), source };
+    CertificateDer::pem_file_iter(path).map_err(file)?.collect::<Result<_, _>>().map_err(file)
 }

@@ -15,11 +15,13 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use self::connector::Connector;
 use crate::body::Payload;
 use crate::config::{Upstream, Upstreams};
+use crate::headers;
 
 pub use self::connector::TrustError;
 
@@ -61,8 +63,9 @@ impl Client {
     ///
     /// # Errors
     /// When no answer came; the error tells whether the request may have left.
-    pub async fn send(&self, request: Request<Payload>) -> Result<Response<Incoming>, SendError> {
-        self.0.request(request).await.map_err(|error| {
+    pub async fn send(&self, mut request: Request<Payload>) -> Result<Response<Incoming>, SendError> {
+        let connection = capture_connection(&mut request);
+        let answer = self.0.request(request).await.map_err(|error| {
             // hyper says "canceled" only of a request that it hands back unsent.
             let unsent = error.is_connect()
                 || error
@@ -70,7 +73,16 @@ impl Client {
                     .and_then(|source| source.downcast_ref::<hyper::Error>())
                     .is_some_and(hyper::Error::is_canceled);
             if unsent { SendError::NotSent(error.into()) } else { SendError::NoAnswer(error.into()) }
-        })
+        })?;
+        // hyper reads it in one way; whoever is behind the proxy might read it in the other, and where the next answer on this
+        // connection begins is not known either.
+        if !headers::has_one_length(answer.headers()) {
+            if let Some(connected) = &*connection.connection_metadata() {
+                connected.poison();
+            }
+            return Err(SendError::NoAnswer("the answer says in two ways how long it is".into()));
+        }
+        Ok(answer)
     }
 }
 

@@ -52,7 +52,7 @@ impl Reader {
     /// When the authorities to trust cannot be read.
     pub fn new(settings: &Upstreams) -> Result<Self, ReaderError> {
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(connector::trust(settings.ca_file.as_deref())?)
+            .tls_backend_preconfigured(connector::tls(settings)?)
             .connect_timeout(settings.connect_timeout)
             .pool_idle_timeout(settings.pool_idle_timeout)
             .pool_max_idle_per_host(settings.pool_idle_max)

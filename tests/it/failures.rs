@@ -31,6 +31,18 @@ async fn unreachable_is_a_503_that_names_the_side_and_says_that_nothing_was_sent
 }
 
 #[tokio::test]
+async fn an_upstream_that_does_not_finish_a_handshake_is_unreachable_in_time() {
+    let door = Door::open().await;
+    let url = door.url("/v2").replace("http:", "https:");
+    let house =
+        house("observe", &[("upstream.legacy.url", &url), ("upstream.connect_timeout", "200ms")]).await;
+    let asking = house.client.get("/v2/profiles");
+    // It takes the connection and says nothing.
+    let (answer, _silent) = tokio::join!(asking, door.next());
+    assert!(answer.problem(503)["detail"].as_str().unwrap().contains("nothing was sent"));
+}
+
+#[tokio::test]
 async fn a_create_without_an_answer_in_time_is_a_504_that_says_it_may_have_taken_effect() {
     let house = house("sealed", &[("timeouts.create", "100ms"), ("timeouts.get", "100ms")]).await;
     let gate = house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: true }));

@@ -12,6 +12,7 @@ mod framing;
 mod http2;
 mod identity;
 mod lists;
+mod mutual_tls;
 mod once;
 mod pass_through;
 mod paths;

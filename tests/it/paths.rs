@@ -66,10 +66,23 @@ async fn an_id_is_encoded_again_for_the_new_api() {
 #[tokio::test]
 async fn a_target_that_is_no_path_is_refused() {
     let house = house("observe", &[]).await;
-    for target in ["OPTIONS *", "CONNECT example.com:443"] {
+    for target in [
+        "OPTIONS *",
+        "GET *",
+        "CONNECT example.com:443",
+        "CONNECT /v2/profiles",
+        "GET http://shim/v2/profiles",
+        "GET http://example.com/v2/profiles",
+        "GET HTTPS://shim",
+        "POST http://shim/v2/conversion/stablecoins",
+        "GET shim:80",
+        "GET v2/profiles",
+    ] {
         let mut client = Line::to(house.shim.address).await;
         client.say(format!("{target} HTTP/1.1\r\nhost: shim\r\n\r\n")).await;
-        assert_eq!(client.head().await.status(), "400", "{target}");
+        let answer = client.message().await;
+        assert_eq!(answer.status(), "400", "{target}");
+        assert!(answer.body.starts_with(b"{\"type\":\"about:blank\""), "{target}: {answer:?}");
     }
     assert!(house.sandbox.books().requests().is_empty());
 }

@@ -49,7 +49,12 @@ impl Message {
 
 impl Line {
     pub(crate) async fn to(address: SocketAddr) -> Self {
-        Self { stream: soon(TcpStream::connect(address)).await.unwrap(), heard: Vec::new() }
+        Self::over(soon(TcpStream::connect(address)).await.unwrap())
+    }
+
+    /// Over a connection that was made elsewhere.
+    pub(crate) fn over(stream: TcpStream) -> Self {
+        Self { stream, heard: Vec::new() }
     }
 
     pub(crate) async fn say(&mut self, bytes: impl AsRef<[u8]>) {
@@ -127,6 +132,12 @@ impl Line {
         std::mem::take(&mut self.heard)
     }
 
+    /// As [`Self::rest`], where the other end may close with what was said still unread.
+    pub(crate) async fn rest_or_reset(&mut self) -> Vec<u8> {
+        while soon(self.stream.read_buf(&mut self.heard)).await.is_ok_and(|bytes| bytes > 0) {}
+        std::mem::take(&mut self.heard)
+    }
+
     /// Whether the other end closes without another byte, by FIN or by RST.
     pub(crate) async fn is_cut(&mut self) -> bool {
         let read = soon(self.stream.read_buf(&mut self.heard)).await;
@@ -151,7 +162,7 @@ impl Door {
     }
 
     pub(crate) async fn next(&self) -> Line {
-        Line { stream: soon(self.0.accept()).await.unwrap().0, heard: Vec::new() }
+        Line::over(soon(self.0.accept()).await.unwrap().0)
     }
 
     /// Whether nobody is waiting: what was going to connect has done so when its client has its answer.
