@@ -10,10 +10,11 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::auth;
 use super::load::Loaded;
 use super::modes::{Mode, Modes, Stage};
 use super::refusals::{self, Decided, Judged};
-use super::secret;
+use super::secret::{self, is_secret};
 use super::sections::{
     address, canary, forwarding, hold, ledger, limits, log, one_of, sandbox, server, timeouts, tls, upstreams,
 };
@@ -48,6 +49,7 @@ fn whole(written: &mut Written) -> Option<Config> {
     let replicas = written.number("replicas", 1..=1000_u32);
     let routes = routes(written, stage);
     let upstream = upstreams(written);
+    let auth = auth::read(written, base_path.as_deref());
     let timeouts = timeouts(written);
     let hold = hold(written);
     let list = written.number("list.upstream_calls_max", 2..=1000_usize);
@@ -72,6 +74,7 @@ fn whole(written: &mut Written) -> Option<Config> {
         modes,
         replicas: replicas?,
         upstream: upstream?,
+        auth: auth?,
         timeouts: timeouts?,
         hold: hold?,
         list: List { upstream_calls_max: list? },
@@ -163,7 +166,7 @@ fn mode(text: &str, route: RouteName) -> Result<Mode, String> {
 /// Twelve hex digits over every key and value; secrets are shown as one word and so are not in it.
 fn hash(rows: &[Row]) -> String {
     debug_assert!(
-        rows.iter().all(|row| row.key != "ledger.url" || [secret::SHOWN, NOT_SET].contains(&&*row.value))
+        rows.iter().all(|row| !is_secret(row.key) || [secret::SHOWN, NOT_SET].contains(&&*row.value))
     );
     let mut sha = Sha256::new();
     for row in rows {

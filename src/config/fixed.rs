@@ -2,6 +2,7 @@
 
 use super::Problem;
 use super::load::Loaded;
+use super::secret;
 
 /// Keys that are read once, at start.
 const ON_RESTART: [&str; 23] = [
@@ -32,18 +33,10 @@ const ON_RESTART: [&str; 23] = [
 
 /// The keys whose value in force differs.
 pub(super) fn changed(before: &Loaded, after: &Loaded) -> Vec<&'static str> {
-    let differs =
-        |key, one: &str, other: &str| one != other || (key == LEDGER_URL && ledger_differs(before, after));
+    let (old, new) = (&before.config, &after.config);
+    let differs = |key, one: &str, other: &str| one != other || secret::differs(key, old, new);
     let pairs = before.rows.iter().zip(&after.rows);
     pairs.filter(|(one, other)| differs(one.key, &one.value, &other.value)).map(|(one, _)| one.key).collect()
-}
-
-/// The one secret: its rows look alike, so it is compared itself.
-const LEDGER_URL: &str = "ledger.url";
-
-fn ledger_differs(before: &Loaded, after: &Loaded) -> bool {
-    let url = |loaded: &Loaded| loaded.config.ledger.as_ref().map(|ledger| ledger.url.clone());
-    url(before) != url(after)
 }
 
 /// Why `after` may not follow on `before` without a restart. Empty = it may.
@@ -52,7 +45,7 @@ pub(super) fn problems(before: &Loaded, after: &Loaded) -> Vec<Problem> {
     let pairs = before.rows.iter().zip(&after.rows).filter(|(row, _)| changed.contains(&row.key));
     let fixed = pairs.filter(|(row, _)| ON_RESTART.contains(&row.key)).map(|(one, other)| {
         let message = match one.key {
-            LEDGER_URL => "changed, and that needs a restart".into(),
+            key if secret::is_secret(key) => "changed, and that needs a restart".into(),
             _ => format!("changed from {} to {}, and that needs a restart", one.value, other.value),
         };
         Problem::new(one.key, message, &other.source)

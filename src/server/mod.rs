@@ -153,10 +153,12 @@ impl Door {
         // Answers are written whole; waiting for more to say would only delay them.
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
-            return self.speak(stream, Peer { address, tls: false }, watcher).await;
+            return self.speak(stream, Peer { address, tls: false, certificate: None }, watcher).await;
         };
         match timeout(self.limits.header_read_timeout, certificates.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => self.speak(stream, Peer { address, tls: true }, watcher).await,
+            Ok(Ok(stream)) => {
+                self.speak(stream, Peer { address, tls: true, certificate: None }, watcher).await
+            }
             Ok(Err(error)) => tracing::debug!(target: "server", %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(target: "server", "TLS handshake took too long"),
         }

@@ -47,6 +47,9 @@ pub enum TrustError {
     /// rustls itself.
     #[error("TLS towards upstreams: {0}")]
     Tls(#[from] rustls::Error),
+    /// The client that asks for tokens.
+    #[error("TLS towards the token endpoint: {0}")]
+    Tokens(#[from] reqwest::Error),
 }
 
 pub(super) fn build(settings: &Upstreams) -> Result<Connector, TrustError> {
@@ -64,7 +67,7 @@ pub(super) fn build(settings: &Upstreams) -> Result<Connector, TrustError> {
 }
 
 /// The operating system's authorities and those of `ca_file`.
-fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError> {
+pub(super) fn trust(ca_file: Option<&Path>) -> Result<ClientConfig, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(path) = ca_file {
