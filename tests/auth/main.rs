@@ -9,6 +9,7 @@ mod binary;
 mod house;
 
 mod callers;
+mod held;
 mod lookup;
 mod own_tokens;
 mod refused_configs;
