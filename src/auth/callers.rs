@@ -33,6 +33,9 @@ pub fn admit<'config>(
         return Ok(None);
     }
     let caller = known(&auth.callers, bearer(headers).as_ref(), certificate).ok_or(Denied::UnknownCaller)?;
+    if *method == Method::TRACE {
+        return Err(Denied::Reflecting);
+    }
     let reads = method.is_safe() && !OVERRIDES.iter().any(|name| headers.contains_key(name));
     if if reads { caller.read } else { caller.write } {
         return Ok(Some(caller));

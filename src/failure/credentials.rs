@@ -19,6 +19,9 @@ pub enum Denied {
         /// Whether it may read, or write; what it asked for is the other.
         reads: bool,
     },
+    /// A method whose answer repeats the request, the proxy's own token included.
+    #[error("TRACE is not passed on with the proxy's own token")]
+    Reflecting,
     /// Tokens are not handed out here: the proxy holds the credentials.
     #[error("there is no token route in this mode")]
     NoTokenRoute,
@@ -50,7 +53,9 @@ pub enum Denied {
 impl Denied {
     pub(super) const fn fault(&self) -> Fault {
         match self {
-            Self::UnknownCaller | Self::NotAllowed { .. } | Self::NoTokenRoute => Fault::Caller,
+            Self::UnknownCaller | Self::NotAllowed { .. } | Self::Reflecting | Self::NoTokenRoute => {
+                Fault::Caller
+            }
             Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut => Fault::TokenEndpoint,
             Self::NoToken { .. } | Self::OwnTokenRefused { .. } => Fault::Us,
         }
@@ -60,6 +65,7 @@ impl Denied {
         match self {
             Self::UnknownCaller => "unknown-caller",
             Self::NotAllowed { .. } => "not-allowed",
+            Self::Reflecting => "reflecting",
             Self::NoTokenRoute => "no-token-route",
             Self::TokenUnreachable(_) => "token-unreachable",
             Self::TokenBroken(_) => "token-broken",
@@ -74,6 +80,7 @@ impl Denied {
             Self::UnknownCaller => 401,
             Self::NotAllowed { .. } => 403,
             Self::NoTokenRoute => 404,
+            Self::Reflecting => 405,
             Self::TokenBroken(_) => 502,
             Self::TokenUnreachable(_) | Self::NoToken { .. } | Self::OwnTokenRefused { .. } => 503,
             Self::TokenTimedOut => 504,
@@ -88,6 +95,7 @@ impl Denied {
                     if *reads { (LEGACY_READ, LEGACY_WRITE) } else { (LEGACY_WRITE, LEGACY_READ) };
                 return problem::insufficient_scopes(found, required);
             }
+            Self::Reflecting => "TRACE is not passed on",
             Self::NoTokenRoute => {
                 "tokens are not handed out here; use the credentials that the operator gave you"
             }
@@ -95,10 +103,10 @@ impl Denied {
             Self::TokenBroken(_) => "the token endpoint broke off before its answer was complete",
             Self::TokenTimedOut => "the token endpoint did not answer in time",
             Self::NoToken { .. } => {
-                "the proxy has no token for the upstream at the moment; nothing was sent; retry with the same ref_id"
+                "the proxy has no token for the upstream at the moment; nothing was sent; retry, a create with the same ref_id"
             }
             Self::OwnTokenRefused { .. } => {
-                "the upstream did not take the proxy's token; nothing was changed; retry with the same ref_id"
+                "the upstream did not take the proxy's token; nothing was changed; retry, a create with the same ref_id"
             }
         };
         Problem::about_blank(self.status(), detail)

@@ -132,6 +132,23 @@ async fn the_door_counts_before_anything_else_is_said() {
     house.client.with_token(READER).create("r").await.problem(403);
 }
 
+/// The answer to a TRACE repeats the request; the proxy's token would be in it.
+#[tokio::test]
+async fn nobody_gets_to_see_the_proxys_token() {
+    let (house, _dir) = held::house(Options::default(), &[("stage", "observe")]).await;
+    for path in PATHS {
+        house.client.ask(Method::TRACE, path, String::new()).await.problem(405);
+    }
+    // A header that is named to be removed on the way is the caller's; ours is put there after that.
+    let url = format!("http://{}{LEGACY}", house.client.address());
+    for path in [url.clone(), format!("{url}/nobody-knows-it"), url.replace(LEGACY, "/v2/profiles")] {
+        let request = house.client.http.get(&path).bearer_auth(FULL).header("connection", "authorization");
+        let answer = answered(request).await;
+        assert!(![401, 503].contains(&answer.status), "{path}: {answer:?}");
+    }
+    assert_eq!(calls(&house), 3);
+}
+
 #[tokio::test]
 async fn tokens_are_not_handed_out() {
     let (house, _dir) = held::house(Options::default(), &[("stage", "live")]).await;

@@ -178,3 +178,36 @@ impl Scopes {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Stage;
+    use super::super::load::{Flag, Sources, load};
+    use super::*;
+
+    #[test]
+    fn the_stage_says_which_scopes_are_asked_for() {
+        let auth = load(&Sources::default()).unwrap().config.auth.clone();
+        let told = Stage::ALL.map(|stage| (stage.as_str(), auth.rewriting(&stage.modes())));
+        let (add, replace) = (Some(Rewriting::Add), Some(Rewriting::Replace));
+        assert_eq!(
+            told,
+            [
+                ("observe", None),
+                ("shadow", add),
+                ("ready", add),
+                ("hold", add),
+                ("canary", add),
+                ("live", add),
+                ("sealed", replace),
+            ]
+        );
+    }
+
+    #[test]
+    fn creates_that_went_back_need_both_sides_scopes() {
+        let flags = vec![Flag::new("--set", "stage", "hold"), Flag::new("--set", "routes.create", "legacy")];
+        let config = load(&Sources { flags, ..Sources::default() }).unwrap().config;
+        assert_eq!(config.auth.rewriting(&config.modes), Some(Rewriting::Add));
+    }
+}
