@@ -1,6 +1,7 @@
 //! Which scopes a client's token request asks for in every stage, and how the answer tells them.
 
 use super::*;
+use conversion_shim::side::Side;
 
 /// The forms in which clients ask, for these scopes, with the demo client's credentials.
 fn forms(house: &House, scope: &str) -> Vec<RequestBuilder> {
@@ -161,4 +162,34 @@ async fn a_whole_client_gets_a_token_through_the_proxy_and_converts_in_every_sta
             assert_eq!(client.list("limit=5").await.status, 200, "{stage}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_token_with_the_old_scopes_alone_is_told_what_it_lacks_and_converts_nothing() {
+    let house = House::at("live").await;
+    let old = house.client.with_token(&house.sandbox.issue_token(CUSTOMER, &[READ, WRITE]));
+    let problem = old.create("r").await.problem(403);
+    assert!(problem["detail"].as_str().unwrap().contains(NEW_WRITE), "{problem}");
+    assert_eq!(house.made("r"), conversion_shim::sandbox::Tally::default());
+    let problem = old.list("limit=1").await.problem(403);
+    assert!(problem["detail"].as_str().unwrap().contains(NEW_READ), "{problem}");
+    let on_legacy = house.made_on(Side::Legacy, "old").await;
+    assert_eq!(old.get(&on_legacy).await.id(), on_legacy, "what it may see is shown");
+    old.get("nobody-knows-it").await.problem(403);
+    // The same reference with a token that may.
+    assert_eq!(house.client.create("r").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_client_of_http2_is_served_alike() {
+    let house = House::at("sealed").await;
+    let client = house.client.over_http2();
+    let url = format!("http://{}/oauth2/token", house.client.address());
+    let body = format!("grant_type=client_credentials&client_id=a&client_secret=s&scope={READ}");
+    let answer = answered(
+        client.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body),
+    )
+    .await;
+    assert_eq!(answer.json()["scope"], READ);
+    assert_eq!(really_granted(&house, &answer).await, [NEW_READ]);
 }

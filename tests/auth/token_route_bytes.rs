@@ -195,3 +195,59 @@ async fn raw_post(address: std::net::SocketAddr, path: &str, kind: &str, body: &
     soon(stream.read_to_string(&mut answer)).await.unwrap();
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
+
+/// A token endpoint that answers every request with the same bytes; where it listens.
+async fn endpoint(answer: Vec<u8>) -> (String, tokio::task::JoinHandle<()>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/token", listener.local_addr().unwrap());
+    let task = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut heard = Vec::new();
+            // The end of the one form that is sent here.
+            while !heard.ends_with(b"&end=1") {
+                assert!(stream.read_buf(&mut heard).await.unwrap() > 0);
+            }
+            stream.write_all(&answer).await.unwrap();
+        }
+    });
+    (url, task)
+}
+
+#[tokio::test]
+async fn of_an_answer_that_is_rewritten_nothing_speaks_of_the_old_bytes() {
+    let granted = format!("{{\"access_token\" : \"t\\u0041\", \"scope\":\"{NEW_READ}\" ,\"n\":1.0}}");
+    let shown = granted.replace(NEW_READ, READ);
+    let head = |more: &str, length: usize| {
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json;charset=UTF-8\r\ncache-control: no-store\r\netag: \"x\"\r\ndigest: d\r\n{more}content-length: {length}\r\nconnection: close\r\n\r\n"
+        )
+    };
+    let house = House::at("sealed").await;
+    let ask = async |answer: Vec<u8>, max: &str| {
+        let (url, task) = endpoint(answer).await;
+        house
+            .go(&[("stage", "sealed"), ("upstream.oauth.url", &url), ("limits.response_body_max", max)])
+            .await;
+        let body = format!("scope={READ}&end=1");
+        let answer = answered(post(&house, "/oauth2/token").header("content-type", FORM).body(body)).await;
+        task.abort();
+        answer
+    };
+    let answer = ask([head("", granted.len()).as_bytes(), granted.as_bytes()].concat(), "1KiB").await;
+    assert_eq!(answer.body, shown);
+    assert_eq!(answer.headers["content-length"], shown.len().to_string());
+    assert_eq!(
+        (&answer.headers["content-type"], &answer.headers["cache-control"]),
+        (&"application/json;charset=UTF-8".parse().unwrap(), &"no-store".parse().unwrap())
+    );
+    assert!(!answer.headers.contains_key("etag") && !answer.headers.contains_key("digest"));
+    // In a coding that nobody asked for, or longer than is read: as it came.
+    let long = format!("{granted}{}", " ".repeat(100_000));
+    for (more, body) in [("content-encoding: br\r\n", granted.clone()), ("", long)] {
+        let answer = ask([head(more, body.len()).as_bytes(), body.as_bytes()].concat(), "1KiB").await;
+        assert!(answer.body == body, "{more}");
+        assert_eq!(answer.headers["content-length"], body.len().to_string());
+        assert!(answer.headers.contains_key("etag") && answer.headers.contains_key("digest"));
+    }
+}
