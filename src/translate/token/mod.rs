@@ -109,11 +109,13 @@ fn shown<'a>(granted: &'a str, asked: &Asked) -> Cow<'a, str> {
     let words: Vec<&str> = granted.split(' ').filter(|scope| !scope.is_empty()).collect();
     let mut shown: Vec<&str> = Vec::with_capacity(words.len());
     for scope in &words {
-        let old = TWINS.iter().find(|(_, new)| new == scope).map(|(old, _)| *old);
-        match old.filter(|old| !asked_for(scope) && asked_for(old)) {
-            Some(old) if words.contains(&old) || shown.contains(&old) => {}
-            Some(old) => shown.push(old),
-            None => shown.push(scope),
+        let old =
+            TWINS.iter().find(|(_, new)| new == scope).map(|(old, _)| *old).filter(|old| asked_for(old));
+        if let Some(old) = old.filter(|old| !words.contains(old) && !shown.contains(old)) {
+            shown.push(old);
+        }
+        if old.is_none() || asked_for(scope) {
+            shown.push(scope);
         }
     }
     if shown == words { Cow::Borrowed(granted) } else { Cow::Owned(shown.join(" ")) }
@@ -171,6 +173,7 @@ mod tests {
             (format!("{lr} {lw}"), nr.into(), lr.into()),
             (format!("{lr} a"), format!("a {nr} {lr}"), format!("a {lr}")),
             (format!("{lr} {nr}"), format!("{lr} {nr}"), format!("{lr} {nr}")),
+            (format!("{lr} {nr}"), nr.into(), format!("{lr} {nr}")),
             (lr.into(), format!("{nw} b {nr}"), format!("{nw} b {lr}")),
             (lr.into(), String::new(), String::new()),
         ];
