@@ -91,8 +91,11 @@ async fn serve(
     if is_token_request(&config, &request) {
         return token(app, &config, peer, request, access).await;
     }
-    let caller = callers::admit(&config.auth, request.method(), request.headers(), peer.certificate.as_ref());
-    access.caller = caller?.map(|caller| caller.name.clone());
+    let caller = callers::identify(&config.auth, request.headers(), peer.certificate.as_ref())?;
+    if let Some(caller) = caller {
+        access.caller = Some(caller.name.clone());
+        callers::permit(caller, request.method(), request.headers())?;
+    }
     let route = match route::route(request.method(), request.uri().path(), &config.base_path) {
         Matched::Route(route) => route,
         Matched::Lookalike | Matched::PassThrough => {

@@ -18,29 +18,32 @@ const OVERRIDES: [HeaderName; 3] = [
     HeaderName::from_static("x-method-override"),
 ];
 
-/// Lets a request in, or says why not; the caller is `None` where callers need no proof. What may be done is judged by the method
-/// alone, so that no spelling of a path gets around it.
+/// Who asks; `None` where callers need no proof.
 ///
 /// # Errors
-/// When the caller is not known, or may not do what it asks for.
-pub fn admit<'config>(
+/// When the caller is not known.
+pub fn identify<'config>(
     auth: &'config Auth,
-    method: &Method,
     headers: &HeaderMap,
     certificate: Option<&Fingerprint>,
 ) -> Result<Option<&'config Caller>, Denied> {
     if auth.mode == AuthMode::Passthrough {
         return Ok(None);
     }
-    let caller = known(&auth.callers, bearer(headers).as_ref(), certificate).ok_or(Denied::UnknownCaller)?;
+    known(&auth.callers, bearer(headers).as_ref(), certificate).map(Some).ok_or(Denied::UnknownCaller)
+}
+
+/// Whether a known caller may do this. That is judged by the method alone, so that no spelling of a path gets around it.
+///
+/// # Errors
+/// When it may not.
+pub fn permit(caller: &Caller, method: &Method, headers: &HeaderMap) -> Result<(), Denied> {
     if *method == Method::TRACE {
         return Err(Denied::Reflecting);
     }
     let reads = method.is_safe() && !OVERRIDES.iter().any(|name| headers.contains_key(name));
-    if if reads { caller.read } else { caller.write } {
-        return Ok(Some(caller));
-    }
-    Err(Denied::NotAllowed { name: caller.name.clone(), reads: caller.read })
+    let may = if reads { caller.read } else { caller.write };
+    if may { Ok(()) } else { Err(Denied::NotAllowed { reads: caller.read }) }
 }
 
 /// The digest of the one bearer token that a request carries.

@@ -12,10 +12,8 @@ pub enum Denied {
     #[error("the caller is not known")]
     UnknownCaller,
     /// The caller may do something else, not this.
-    #[error("the caller {name} may not do this")]
+    #[error("the caller may not do this")]
     NotAllowed {
-        /// Its name in the config.
-        name: String,
         /// Whether it may read, or write; what it asked for is the other.
         reads: bool,
     },
@@ -90,7 +88,7 @@ impl Denied {
     pub(super) fn problem(&self) -> Problem {
         let detail = match self {
             Self::UnknownCaller => "access token is missing or invalid",
-            Self::NotAllowed { reads, .. } => {
+            Self::NotAllowed { reads } => {
                 let (found, required) =
                     if *reads { (LEGACY_READ, LEGACY_WRITE) } else { (LEGACY_WRITE, LEGACY_READ) };
                 return problem::insufficient_scopes(found, required);

@@ -96,7 +96,10 @@ async fn the_proxys_own_secrets_stay_secrets() {
     program.line("config reloaded").await;
     clients[0].with_token(FULL).create("t").await.problem(503);
     let access = program.lines("\"target\":\"access\"", 13).await;
-    assert!(access.iter().any(|line| line.contains("\"caller\":\"full\"")), "{access:#?}");
+    let of = |caller: &str| {
+        access.iter().filter(|line| line.contains(&format!("\"caller\":\"{caller}\""))).count()
+    };
+    assert_eq!((of("full"), of("reader")), (9, 2), "{access:#?}");
     let given: Vec<String> = sandbox
         .books()
         .requests()
