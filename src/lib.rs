@@ -2,12 +2,13 @@
 //!
 //! # One request, told once
 //!
-//! [`server`] accepts → [`proxy`] takes one config snapshot, lets the caller in ([`auth`]) and finds the route ([`translate::route`], pure) → no route: stream
-//! through [`upstream`] and stop (a client's token request: by way of [`auth`]). A route in mode `legacy`: stream to legacy, but for a create once there is a [`ledger`]: its flow
-//! runs in every mode, because the claim must be written before anything is sent. Otherwise the route's flow in [`cutover`]
-//! runs: it asks [`translate`] (pure) what to send, sends it through [`upstream`], asks [`translate`] what the answer means, and
-//! returns a legacy answer or a [`failure::Failure`]. [`proxy`] turns a `Failure` into a problem in one place and writes one
-//! access line.
+//! [`server`] accepts → [`proxy`] takes one config snapshot, asks [`auth`] who is there, and finds the route
+//! ([`translate::route`], pure) → no route: stream through [`upstream`] and stop. A client's request for a token: by way of
+//! [`auth`], which rewrites its scopes. A route in mode `legacy`: stream to legacy, but for a create once there is a [`ledger`]:
+//! its flow runs in every mode, because the claim must be written before anything is sent. Otherwise the route's flow in
+//! [`cutover`] runs: it asks [`translate`] (pure) what to send, sends it through [`upstream`], asks [`translate`] what the answer
+//! means, and returns a legacy answer or a [`failure::Failure`]. [`proxy`] turns a `Failure` into a problem in one place and
+//! writes one access line.
 
 pub mod auth;
 pub mod body;
