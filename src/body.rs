@@ -1,5 +1,6 @@
 //! Bodies: streamed through, or whole. One type each way, so that the data path needs no boxes.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,6 +34,8 @@ impl ByteCount {
 pub enum Payload {
     /// Passed on frame by frame as it arrives, trailers included.
     Streamed(Incoming, ByteCount),
+    /// As far as it was read, and then frame by frame as it arrives.
+    Begun(VecDeque<Frame<Bytes>>, Incoming, ByteCount),
     /// Written by the proxy.
     Whole(Option<Bytes>),
     /// Either of them, and copied as it passes.
@@ -60,9 +63,20 @@ impl Payload {
     #[must_use]
     pub fn into_whole(self) -> Bytes {
         match self {
-            Self::Streamed(..) => Bytes::new(),
+            Self::Streamed(..) | Self::Begun(..) => Bytes::new(),
             Self::Whole(bytes) => bytes.unwrap_or_default(),
             Self::Copied(payload, _) => payload.into_whole(),
+        }
+    }
+
+    /// The same once more, unless it is on its way from somewhere.
+    #[must_use]
+    pub fn copy(&self) -> Option<Self> {
+        match self {
+            Self::Streamed(incoming, _) => incoming.is_end_stream().then(Self::empty),
+            Self::Begun(..) => None,
+            Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
+            Self::Copied(payload, _) => payload.copy(),
         }
     }
 
@@ -89,6 +103,17 @@ impl Body for Payload {
                 }
                 polled
             }
+            Self::Begun(read, incoming, count) => match read.pop_front() {
+                // Counted when it was read.
+                Some(frame) => Poll::Ready(Some(Ok(frame))),
+                None => {
+                    let polled = Pin::new(incoming).poll_frame(context);
+                    if let Poll::Ready(Some(Ok(frame))) = &polled {
+                        count.add(frame.data_ref().map_or(0, Bytes::len));
+                    }
+                    polled
+                }
+            },
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Copied(payload, tee) => {
                 let polled = Pin::new(&mut **payload).poll_frame(context);
@@ -107,6 +132,7 @@ impl Body for Payload {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Streamed(incoming, _) => incoming.is_end_stream(),
+            Self::Begun(read, incoming, _) => read.is_empty() && incoming.is_end_stream(),
             Self::Whole(bytes) => bytes.is_none(),
             Self::Copied(payload, _) => payload.is_end_stream(),
         }
@@ -116,6 +142,14 @@ impl Body for Payload {
         match self {
             Self::Streamed(incoming, _) => incoming.size_hint(),
             Self::Copied(payload, _) => payload.size_hint(),
+            Self::Begun(read, incoming, _) => {
+                let read = read.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum::<u64>();
+                let left = incoming.size_hint();
+                let mut hint = SizeHint::new();
+                hint.set_lower(read + left.lower());
+                left.upper().into_iter().for_each(|upper| hint.set_upper(read + upper));
+                hint
+            }
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
     }
@@ -163,4 +197,35 @@ pub async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, CollectErr
         all.extend_from_slice(&data);
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// What became of reading a body that may be too long to read.
+#[derive(Debug)]
+pub enum Peeked {
+    /// All of it, without trailers.
+    Whole(Bytes),
+    /// It is longer than was read, or has trailers: what was read, and the rest, to be sent on as it came.
+    Begun(VecDeque<Frame<Bytes>>, Incoming),
+}
+
+/// Reads a whole body if it has at most `max` bytes, and loses none of it if it has more.
+///
+/// # Errors
+/// When its sender stops before the end.
+pub async fn peek(mut body: Incoming, max: usize, count: &ByteCount) -> Result<Peeked, hyper::Error> {
+    use http_body_util::BodyExt as _;
+    let mut read = VecDeque::new();
+    let mut length = 0;
+    while length <= max {
+        let Some(frame) = body.frame().await.transpose()? else {
+            let all: Vec<&[u8]> = read.iter().filter_map(Frame::data_ref).map(Bytes::as_ref).collect();
+            return Ok(Peeked::Whole(all.concat().into()));
+        };
+        let data = frame.data_ref().map(Bytes::len);
+        read.push_back(frame);
+        let Some(data) = data else { break };
+        count.add(data);
+        length += data;
+    }
+    Ok(Peeked::Begun(read, body))
 }

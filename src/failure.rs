@@ -2,9 +2,12 @@
 //!
 //! An upstream's own refusal is not a failure: it is an answer, and is translated like one.
 
+mod credentials;
+
 use std::error::Error as StdError;
 use std::time::Duration;
 
+pub use self::credentials::Denied;
 use crate::side::Side;
 use crate::translate::get;
 use crate::translate::invalid::Invalid;
@@ -20,6 +23,8 @@ pub enum Fault {
     Caller,
     /// An upstream did not do its part.
     Upstream(Side),
+    /// The vendor's token endpoint did not do its part.
+    TokenEndpoint,
     /// The proxy itself, or how it is configured.
     Us,
 }
@@ -31,6 +36,7 @@ impl Fault {
         match self {
             Self::Caller => "caller",
             Self::Upstream(side) => side.as_str(),
+            Self::TokenEndpoint => "token-endpoint",
             Self::Us => "proxy",
         }
     }
@@ -181,6 +187,9 @@ pub enum Failure {
         /// What happened to the call.
         source: Box<Self>,
     },
+    /// Credentials are missing, unknown, or do not suffice.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// A bug of the proxy, contained.
     #[error("an internal error")]
     Internal,
@@ -218,6 +227,7 @@ impl Failure {
             | Self::AnswerTooLong { side, .. }
             | Self::CouldNotLook { side, .. }
             | Self::OutcomeUnknown { side, .. } => Fault::Upstream(*side),
+            Self::Denied(denied) => denied.fault(),
             Self::Held { .. } | Self::Ledger(_) | Self::TooLate | Self::Internal => Fault::Us,
         }
     }
@@ -250,6 +260,7 @@ impl Failure {
             Self::CouldNotLook { .. } => "could-not-look",
             Self::TooLate => "too-late",
             Self::OutcomeUnknown { .. } => "outcome-unknown",
+            Self::Denied(denied) => denied.name(),
             Self::Internal => "internal",
         }
     }
@@ -265,6 +276,7 @@ impl Failure {
             | Self::TooManyDropped { .. } => 400,
             Self::CannotBeCancelled { .. } => 403,
             Self::NotFound { .. } | Self::Lookalike => 404,
+            Self::Denied(denied) => denied.status(),
             Self::BodySlow => 408,
             Self::BodyTooLong { .. } => 413,
             Self::TargetTooLong => 414,
@@ -340,6 +352,7 @@ impl Failure {
                     api(*side)
                 ));
             }
+            Self::Denied(denied) => return denied.problem(),
             Self::Internal => "the proxy failed; whether the call took effect is not known".into(),
         };
         Problem::about_blank(self.status(), detail)

@@ -55,6 +55,14 @@ const ANSWER_ONLY_AS_SENT: [HeaderName; 16] = [
     HeaderName::from_static("content-md5"),
 ];
 
+/// Check sums of the bytes of a body.
+const DIGESTS: [HeaderName; 4] = [
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("repr-digest"),
+    HeaderName::from_static("content-md5"),
+];
+
 /// The request id, made by the edge when the client sent none.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -158,6 +166,29 @@ pub fn fit_to_body(headers: &mut HeaderMap, empty: bool) {
         for name in [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::EXPECT, header::TRAILER] {
             headers.remove(name);
         }
+    }
+}
+
+/// Headers of a request of which the proxy has changed a part of the body: nothing speaks of the old bytes, and the answer comes in
+/// a coding that can be read.
+pub fn to_edited(headers: &mut HeaderMap) {
+    for name in [header::CONTENT_LENGTH, header::ACCEPT_ENCODING, header::EXPECT, header::TRAILER] {
+        headers.remove(name);
+    }
+    for name in &DIGESTS {
+        headers.remove(name);
+    }
+}
+
+/// Headers of an answer of which the proxy has changed a part of the body.
+pub fn from_edited(headers: &mut HeaderMap) {
+    for name in
+        [header::CONTENT_LENGTH, header::CONTENT_RANGE, header::ACCEPT_RANGES, header::ETAG, header::TRAILER]
+    {
+        headers.remove(name);
+    }
+    for name in &DIGESTS {
+        headers.remove(name);
     }
 }
 

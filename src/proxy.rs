@@ -12,10 +12,13 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use self::admission::Lane;
+use crate::auth::callers;
+use crate::auth::token_route::{self, Exchanged};
 use crate::body::{self, ByteCount, CollectError, Payload};
+use crate::config::auth::AuthMode;
 use crate::config::{Config, Mode};
 use crate::cutover::{self, Answer, Flow, Homes, Shared};
-use crate::failure::{Effect, Failure};
+use crate::failure::{Denied, Effect, Failure};
 use crate::headers;
 use crate::ledger::Ledger;
 use crate::outlive::Outlive;
@@ -121,6 +124,14 @@ async fn serve(
     escort.place = Some(app.admission.admit(Lane::of(&matched), client, &config.limits.in_flight)?);
     // Work that outlives its client keeps the place as well.
     request.extensions_mut().insert(escort.place.clone());
+    if is_token_request(&config, &request) {
+        return token(app, &config, &peer, request, access).await;
+    }
+    let shown = peer.certificate.as_deref().map(|certificate| &certificate.sha256);
+    if let Some(caller) = callers::identify(&config.auth, request.headers(), shown)? {
+        access.caller = Some(caller.name.clone());
+        callers::permit(caller, request.method(), request.headers())?;
+    }
     let route = match matched {
         Matched::Route(route) => route,
         Matched::Lookalike | Matched::PassThrough => {
@@ -167,6 +178,38 @@ fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failur
     Ok(())
 }
 
+/// Whether a client asks for a token. Its path has as many spellings as any.
+fn is_token_request(config: &Config, request: &Request<Incoming>) -> bool {
+    let path = config.auth.token_path.as_deref();
+    request.method() == Method::POST && path.is_some_and(|path| route::is_path(request.uri().path(), path))
+}
+
+/// A client's request for a token, to the vendor's token endpoint.
+async fn token(
+    app: &Arc<App>,
+    config: &Config,
+    peer: &Peer,
+    request: Request<Incoming>,
+    access: &mut Access,
+) -> Result<Response<Payload>, Failure> {
+    access.route = "token";
+    if config.auth.mode == AuthMode::ClientCredentials {
+        return Err(Denied::NoTokenRoute.into());
+    }
+    let (mut head, incoming) = request.into_parts();
+    let version = head.version;
+    let host = head.headers.get(header::HOST).cloned();
+    headers::to_upstream(&mut head.headers);
+    client::tell(config, peer, version, host.as_ref(), &mut head.headers);
+    let start = Instant::now();
+    let asked = token_route::run(&app.shared.upstream, config, head, incoming, &access.request_bytes).await;
+    access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let Exchanged { response, calls } = asked?;
+    access.upstream_calls = calls;
+    access.upstream_status = Some(response.status().as_u16());
+    Ok(back(config, response, version))
+}
+
 /// Whether a request that is to go straight through might be a create on the way or at its end. It is judged as the client
 /// wrote it and as the legacy side will see it.
 fn is_lookalike(config: &Config, request: &Request<Incoming>) -> bool {
@@ -179,7 +222,7 @@ fn is_lookalike(config: &Config, request: &Request<Incoming>) -> bool {
 /// Straight through to the legacy side: bytes, headers and status as they come, both ways.
 async fn pass(
     app: &Arc<App>,
-    config: &Config,
+    config: &Arc<Config>,
     peer: Peer,
     request: Request<Incoming>,
     access: &mut Access,
@@ -196,23 +239,27 @@ async fn pass(
         None => request,
     };
     let start = Instant::now();
+    let holder = config.auth.holder(side);
+    let until = start + config.auth.timeout;
     let answer = if safe {
-        app.shared.upstream.send(request).await
+        app.shared.upstream.send_as(holder, request, config, until).await
     } else {
         // The client may leave; what was sent is not called back. Nobody waits for an answer for ever, though.
-        let upstream = app.shared.upstream.clone();
+        let (upstream, kept) = (app.shared.upstream.clone(), config.clone());
         let place = request.extensions().get::<Option<Arc<Place>>>().cloned();
         let sending = async move {
             let _place = place;
-            upstream.send(request).await
+            upstream.send_as(holder, request, &kept, until).await
         };
         Outlive::new(sending, &app.shared.detached, config.timeouts.create).await
     };
     access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     let effect = if safe { Effect::None } else { Effect::Unknown };
-    let mut response = answer.map_err(|error| match error {
+    let response = answer.map_err(|error| match error {
         SendError::NotSent(source) => Failure::Unreachable { side, source },
         SendError::NoAnswer(source) => Failure::Broken { side, effect, source },
+        SendError::NoToken(source) => Denied::NoToken { side, source }.into(),
+        SendError::TokenRefused => Denied::OwnTokenRefused { side }.into(),
     })?;
     access.upstream_status = Some(response.status().as_u16());
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
@@ -221,13 +268,18 @@ async fn pass(
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         return Err(Failure::Broken { side, effect, source: "an upgrade that nobody asked for".into() });
     }
+    Ok(back(config, response.map(|incoming| Payload::Streamed(incoming, ByteCount::default())), version))
+}
+
+/// An upstream's answer as it goes back to the client.
+fn back(config: &Config, mut response: Response<Payload>, version: Version) -> Response<Payload> {
     headers::remove_hop_by_hop(response.headers_mut());
     if config.forwarding.via {
         let answered_in = response.version();
         headers::add_via(response.headers_mut(), answered_in);
     }
     *response.version_mut() = version;
-    Ok(response.map(|incoming| Payload::Streamed(incoming, ByteCount::default())))
+    response
 }
 
 /// The request as it goes on to the legacy side.
@@ -319,6 +371,9 @@ pub(crate) fn refuse(failure: &Failure) -> Response<Payload> {
     let headers = response.headers_mut();
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(std::time::SystemTime::now())) {
         headers.insert(header::DATE, date);
+    }
+    if failure.status() == StatusCode::UNAUTHORIZED.as_u16() {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     if let Some(after) = failure.retry_after() {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));

@@ -11,7 +11,7 @@
 //! | 0 | `translate`, `headers`, `body`, `outlive` |
 //! | 1 | `failure` |
 //! | 2 | `config`, `upstream`, `ledger`, `telemetry` |
-//! | 3 | `cutover`, `shadow` |
+//! | 3 | `cutover`, `shadow`, `auth` |
 //! | 4 | `proxy` |
 //! | 5 | `server` |
 //! | 6 | `cli` |
@@ -19,7 +19,7 @@
 //!
 //! - Sideways, by exception: `upstream` → `config` and `telemetry` → `config`, for their typed settings.
 //! - `sandbox` stands aside: only `cli` may name it, and it may name only `side`.
-//! - Only `cutover` and `shadow` name both `translate` and `upstream`. `proxy` asks `translate::route`, which does not count;
+//! - Only `cutover`, `shadow` and `auth` (token requests) name both `translate` and `upstream`. `proxy` asks `translate::route`, which does not count;
 //!   `cli` wires everything up and may name what it likes.
 //!
 //! # The rest

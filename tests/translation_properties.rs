@@ -10,6 +10,8 @@ mod paging;
 mod paths;
 #[path = "translation_properties/records.rs"]
 mod records;
+#[path = "translation_properties/token_forms.rs"]
+mod token_forms;
 
 use proptest::prelude::ProptestConfig;
 

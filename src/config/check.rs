@@ -10,15 +10,16 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::auth::{self, Auth};
 use super::load::Loaded;
 use super::modes::{Mode, Modes, Stage};
 use super::refusals::{self, Decided, Judged};
-use super::secret;
+use super::secret::{self, is_secret};
 use super::sections::{
     address, budget, canary, forwarding, hold, ledger, limits, log, one_of, sandbox, server, timeouts, tls,
     upstreams,
 };
-use super::settings::{Admin, Ledger, List, Reload};
+use super::settings::{Admin, Ledger, List, Reload, Tls};
 use super::shadow::shadow;
 use super::values::canonical_path;
 use super::written::{NOT_SET, Row, Written};
@@ -50,6 +51,7 @@ fn whole(written: &mut Written) -> Option<Config> {
     let replicas = written.number("replicas", 1..=1000_u32);
     let routes = routes(written, stage);
     let upstream = upstreams(written);
+    let auth = auth::read(written, base_path.as_deref());
     let timeouts = timeouts(written);
     let hold = hold(written);
     let list = written.number("list.upstream_calls_max", 2..=1000_usize);
@@ -67,15 +69,15 @@ fn whole(written: &mut Written) -> Option<Config> {
     let sandbox = sandbox(written);
 
     across(written, routes.as_ref(), ledger.as_ref(), replicas);
-    distinct(written, listen, admin);
-    let (modes, decided) = routes?;
+    between(written, (listen, admin), auth.as_ref(), tls.as_ref());
     Some(Config {
         listen: listen?,
         base_path: base_path?,
         stage: stage?,
-        modes,
+        modes: routes.as_ref()?.0,
         replicas: replicas?,
         upstream: upstream?,
+        auth: auth?,
         timeouts: timeouts?,
         hold: hold?,
         list: List { upstream_calls_max: list? },
@@ -92,7 +94,7 @@ fn whole(written: &mut Written) -> Option<Config> {
         admin: Admin { listen: admin? },
         sandbox: sandbox?,
         hash: String::new(),
-        decided,
+        decided: routes?.1,
     })
 }
 
@@ -139,12 +141,26 @@ fn across(
     written.problems.extend(refusals::all(&judged));
 }
 
-fn distinct(written: &mut Written, listen: Option<SocketAddr>, admin: Option<Option<SocketAddr>>) {
+/// Rules over two sections each.
+fn between(
+    written: &mut Written,
+    (listen, admin): (Option<SocketAddr>, Option<Option<SocketAddr>>),
+    auth: Option<&Auth>,
+    tls: Option<&Option<Tls>>,
+) {
     if let (Some(listen), Some(Some(admin))) = (listen, admin)
         && listen == admin
         && listen.port() != 0
     {
         written.problem("admin.listen", "is the same as listen");
+    }
+    let asked = |tls: &Option<Tls>| tls.as_ref().is_some_and(|tls| tls.client_auth.authorities().is_some());
+    if let (Some(auth), Some(tls), true) = (auth, tls, written.whole)
+        && auth.callers.iter().any(|caller| caller.certificate.is_some())
+        && !asked(tls)
+    {
+        let message = "has a certificate_sha256, and no client is asked for a certificate; set tls.client_auth and tls.client_ca";
+        written.problem("auth.callers", message);
     }
 }
 
@@ -169,7 +185,7 @@ fn mode(text: &str, route: RouteName) -> Result<Mode, String> {
 /// Twelve hex digits over every key and value; secrets are shown as one word and so are not in it.
 fn hash(rows: &[Row]) -> String {
     debug_assert!(
-        rows.iter().all(|row| row.key != "ledger.url" || [secret::SHOWN, NOT_SET].contains(&&*row.value))
+        rows.iter().all(|row| !is_secret(row.key) || [secret::SHOWN, NOT_SET].contains(&&*row.value))
     );
     let mut sha = Sha256::new();
     for row in rows {

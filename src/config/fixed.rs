@@ -1,11 +1,11 @@
 //! What a reload may not change, and what it did change. Pure. `default.toml` marks the same keys "on restart".
 
+use super::Problem;
 use super::load::Loaded;
-use super::secret::Secret;
-use super::{Problem, Row};
+use super::secret;
 
 /// Keys that are read once, at start.
-const ON_RESTART: [&str; 38] = [
+const ON_RESTART: [&str; 39] = [
     "listen",
     "upstream.connect_timeout",
     "upstream.pool_idle_timeout",
@@ -41,6 +41,7 @@ const ON_RESTART: [&str; 38] = [
     "shadow.log_max",
     "shadow.log_keep",
     "shadow.redaction_key",
+    "shadow.redaction_key_file",
     "admin.listen",
     "sandbox.listen",
     "sandbox.settle_after",
@@ -48,21 +49,10 @@ const ON_RESTART: [&str; 38] = [
 
 /// The keys whose value in force differs.
 pub(super) fn changed(before: &Loaded, after: &Loaded) -> Vec<&'static str> {
-    let secret = |key, loaded| secrets(loaded).into_iter().find(|(name, _)| *name == key);
-    let differs = |one: &Row, other: &Row| {
-        one.value != other.value || secret(one.key, before) != secret(one.key, after)
-    };
+    let (old, new) = (&before.config, &after.config);
+    let differs = |key, one: &str, other: &str| one != other || secret::differs(key, old, new);
     let pairs = before.rows.iter().zip(&after.rows);
-    pairs.filter(|(one, other)| differs(one, other)).map(|(one, _)| one.key).collect()
-}
-
-/// The secrets by their keys: their rows look alike, so they are compared themselves.
-fn secrets(loaded: &Loaded) -> [(&'static str, Option<&Secret>); 2] {
-    let config = &loaded.config;
-    [
-        ("ledger.url", config.ledger.as_ref().map(|ledger| &ledger.url)),
-        ("shadow.redaction_key", config.shadow.redaction_key.as_ref()),
-    ]
+    pairs.filter(|(one, other)| differs(one.key, &one.value, &other.value)).map(|(one, _)| one.key).collect()
 }
 
 /// Why `after` may not follow on `before` without a restart. Empty = it may.
@@ -70,10 +60,9 @@ pub(super) fn problems(before: &Loaded, after: &Loaded) -> Vec<Problem> {
     let changed = changed(before, after);
     let pairs = before.rows.iter().zip(&after.rows).filter(|(row, _)| changed.contains(&row.key));
     let fixed = pairs.filter(|(row, _)| ON_RESTART.contains(&row.key)).map(|(one, other)| {
-        let secret = secrets(before).iter().any(|(key, _)| *key == one.key);
-        let message = match secret {
-            true => "changed, and that needs a restart".into(),
-            false => format!("changed from {} to {}, and that needs a restart", one.value, other.value),
+        let message = match one.key {
+            key if secret::is_secret(key) => "changed, and that needs a restart".into(),
+            _ => format!("changed from {} to {}, and that needs a restart", one.value, other.value),
         };
         Problem::new(one.key, message, &other.source)
     });

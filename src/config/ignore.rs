@@ -1,6 +1,6 @@
 //! `[[shadow.ignore]]`: differences that an operator has looked at and accepts, with a reason, an owner and an end.
 
-use figment::value::Value;
+use figment::value::Dict;
 use jiff::civil::Date;
 
 /// One accepted kind of difference.
@@ -90,33 +90,25 @@ fn is_index(part: &str) -> bool {
 
 const KEYS: [&str; 4] = ["path", "reason", "owner", "expires"];
 
-/// Reads the whole list.
-pub(super) fn rules(value: &Value) -> Option<Result<Vec<IgnoreRule>, String>> {
-    let tables = value.as_array()?;
-    let read = tables
-        .iter()
-        .enumerate()
-        .map(|(at, table)| rule(table).map_err(|wrong| format!("rule {}: {wrong}", at + 1)));
-    Some(read.collect())
-}
-
-fn rule(table: &Value) -> Result<IgnoreRule, String> {
-    let dict = table.as_dict().ok_or("is not a table; write [[shadow.ignore]]")?;
-    if let Some(unknown) = dict.keys().find(|key| !KEYS.contains(&key.as_str())) {
+/// Reads one rule, and says how it is shown.
+pub(super) fn rule(table: &Dict) -> Result<(IgnoreRule, String), String> {
+    if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!("{unknown} is not a key; it has {}", KEYS.join(", ")));
     }
     let text = |key: &str| -> Result<String, String> {
-        let text = dict.get(key).ok_or_else(|| format!("{key} is missing"))?;
+        let text = table.get(key).ok_or_else(|| format!("{key} is missing"))?;
         let text = text.as_str().ok_or_else(|| format!("{key} must be text"))?.trim();
         if text.is_empty() { Err(format!("{key} is empty")) } else { Ok(text.to_owned()) }
     };
     let expires = text("expires")?;
-    Ok(IgnoreRule {
+    let rule = IgnoreRule {
         path: PathPattern::parse(&text("path")?)?,
         reason: text("reason")?,
         owner: text("owner")?,
         expires: expires.parse().map_err(|_| format!("expires {expires:?} is not a day like 2027-01-31"))?,
-    })
+    };
+    let shown = format!("{} ({}, until {})", rule.path.as_str(), rule.owner, rule.expires);
+    Ok((rule, shown))
 }
 
 #[cfg(test)]

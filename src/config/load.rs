@@ -111,7 +111,7 @@ impl Loaded {
 /// Every problem that there is, at once.
 pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
     let mut written = layered(sources);
-    written.take_url_from_file();
+    written.take_secrets_from_files();
     check::mean(written)
 }
 

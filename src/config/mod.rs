@@ -4,6 +4,7 @@
 //! (`check`, `sections`, `refusals`): the types here. All problems of a config are told at once. [`reload`] swaps one snapshot for the
 //! next. Nothing here opens a socket, reads the process's environment or knows what a mode does.
 
+pub mod auth;
 pub mod load;
 pub mod reload;
 
@@ -26,6 +27,7 @@ mod written;
 
 use std::net::SocketAddr;
 
+pub use self::auth::Auth;
 pub use self::check::explain;
 pub use self::ignore::{IgnoreRule, PathPattern};
 pub use self::modes::{Mode, Modes, ROUTES, Stage, UnknownName};
@@ -58,6 +60,8 @@ pub struct Config {
     pub replicas: u32,
     /// `[upstream]`
     pub upstream: Upstreams,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[timeouts]`
     pub timeouts: Timeouts,
     /// `[hold]`

@@ -119,9 +119,8 @@ pub(super) fn shadow(written: &mut Written) -> Option<Shadow> {
     let log_max = written.bytes("shadow.log_max", 64 * 1024..=GIB);
     let log_keep = written.number("shadow.log_keep", 0..=10_000_usize);
     let redaction_key = written.secret("shadow.redaction_key", redaction_key);
-    let ignore = written.list("shadow.ignore", "a list of tables", ignore::rules, |rule| {
-        format!("{} ({}, until {})", rule.path.as_str(), rule.owner, rule.expires)
-    });
+    let redaction_key_file = written.optional("shadow.redaction_key_file", values::file_path);
+    let ignore = written.tables("shadow.ignore", ignore::rule);
     let sample = sample(written);
     let go = go(written);
     Some(Shadow {
@@ -139,7 +138,7 @@ pub(super) fn shadow(written: &mut Written) -> Option<Shadow> {
         log: log?,
         log_max: log_max?,
         log_keep: log_keep?,
-        redaction_key: redaction_key?.map(|(key, ())| key),
+        redaction_key: redaction_key_file.and(redaction_key)?.map(|(key, ())| key),
         ignore: ignore?,
         go: go?,
     })

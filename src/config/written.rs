@@ -6,11 +6,12 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use figment::Figment;
-use figment::value::Value;
+use figment::value::{Dict, Value};
+use secrecy::zeroize::Zeroizing;
 
 use super::load::single;
 use super::problem::Problem;
-use super::secret::{SHOWN, Secret};
+use super::secret::{SECRETS, SHOWN, Secret};
 use super::values;
 
 /// What is shown for a key that is not set.
@@ -43,25 +44,29 @@ impl Written {
         Self { figment, problems, whole, rows: Vec::new() }
     }
 
-    /// Lets `ledger.url_file` speak for `ledger.url`.
-    pub(super) fn take_url_from_file(&mut self) {
+    /// Lets the file that is named beside a secret speak for it.
+    pub(super) fn take_secrets_from_files(&mut self) {
+        for secret in &SECRETS {
+            self.take_from_file(secret.key, secret.file_key);
+        }
+    }
+
+    fn take_from_file(&mut self, key: &'static str, file_key: &'static str) {
         let text = |key| self.figment.find_value(key).ok().and_then(Value::into_string).unwrap_or_default();
-        let (url, path) = (text("ledger.url"), text("ledger.url_file"));
+        let (value, path) = (text(key), text(file_key));
         if path.is_empty() {
             return;
         }
-        if !url.is_empty() {
-            return self.problem("ledger.url_file", "is set while ledger.url is set too; keep one of them");
+        if !value.is_empty() {
+            return self.problem(file_key, format!("is set while {key} is set too; keep one of them"));
         }
-        match std::fs::read_to_string(&path) {
+        match std::fs::read_to_string(&path).map(Zeroizing::new) {
             Ok(text) if !text.trim().is_empty() => {
-                let layer = single(format!("file {path}"), "ledger.url", text.trim());
+                let layer = single(format!("file {path}"), key, text.trim());
                 self.figment = std::mem::take(&mut self.figment).merge(layer);
             }
-            Ok(_) => self.problem("ledger.url_file", "names an empty file"),
-            Err(error) => {
-                self.problem("ledger.url_file", format!("names a file that cannot be read: {error}"))
-            }
+            Ok(_) => self.problem(file_key, "names an empty file"),
+            Err(error) => self.problem(file_key, format!("names a file that cannot be read: {error}")),
         }
     }
 
@@ -185,16 +190,24 @@ impl Written {
         self.read(key, "a number from 0 to 1", |value| number(value).map(share), f64::to_string)
     }
 
-    /// A list whose items `parse` reads and `show` shows.
-    pub(super) fn list<T>(
+    /// A list of tables, as `[[key]]` writes them. `parse` answers what one says and how that is shown.
+    pub(super) fn tables<T>(
         &mut self,
         key: &'static str,
-        expected: &str,
-        parse: impl FnOnce(&Value) -> Option<Result<Vec<T>, String>>,
-        show: impl Fn(&T) -> String,
+        parse: impl Fn(&Dict) -> Result<(T, String), String>,
     ) -> Option<Vec<T>> {
-        let shown = |items: &Vec<T>| shown_or_not_set(&items.iter().map(show).collect::<Vec<_>>().join(", "));
-        self.read(key, expected, parse, shown)
+        let one = |(at, item): (usize, &Value)| match item {
+            Value::Dict(_, table) => parse(table).map_err(|error| format!("number {}: {error}", at + 1)),
+            _ => Err(format!("number {} is not a table; write it under [[{key}]]", at + 1)),
+        };
+        let all = |value: &Value| {
+            Some(value.as_array()?.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>())
+        };
+        let shown = |read: &Vec<(T, String)>| {
+            shown_or_not_set(&read.iter().map(|(_, shown)| shown.as_str()).collect::<Vec<_>>().join("; "))
+        };
+        let read = self.read(key, "a list of tables", all, shown)?;
+        Some(read.into_iter().map(|(table, _)| table).collect())
     }
 
     /// Reads one key. `parse` answers `None` to a wrong type.
@@ -233,7 +246,7 @@ fn wrong_type(expected: &str, found: Option<&Value>) -> String {
         Some(Value::Bool(..)) => "true or false",
         Some(Value::Num(_, number)) if number.to_f64().is_some() => "a number with a fraction",
         Some(Value::Num(..)) => "a number",
-        Some(Value::Array(..)) => "a list that is not of texts",
+        Some(Value::Array(..)) => "a list of something else",
         Some(Value::Dict(..) | Value::Empty(..)) => "something else",
     };
     format!("must be {expected}, not {found}")

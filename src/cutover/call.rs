@@ -3,18 +3,20 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, Method, Request, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Answer, Flow, tell_unknown_status};
 use crate::body::{self, CollectError, Payload};
-use crate::failure::{Effect, Failure};
+use crate::config::auth::Holder;
+use crate::failure::{Denied, Effect, Failure};
 use crate::headers;
 use crate::side::Side;
 use crate::translate::json::Text;
 use crate::translate::problem;
 use crate::translate::record::Mapped;
-use crate::upstream::{self, Client, SendError};
+use crate::upstream::{self, SendError};
 
 /// A whole answer of an upstream.
 #[derive(Debug)]
@@ -31,6 +33,28 @@ impl Flow {
     pub(super) async fn read(&self, side: Side, path: &str, until: Instant) -> Result<Reply, Failure> {
         let request = self.own_request(side, Method::GET, path, Payload::empty())?;
         self.send(side, request, Effect::None, until).await
+    }
+
+    /// A look with the proxy's own lookup credentials; nothing of the caller's travels but the request id. `None` when there are
+    /// no such credentials.
+    pub(super) async fn look_up(
+        &self,
+        side: Side,
+        path: &str,
+        until: Instant,
+    ) -> Option<Result<Reply, Failure>> {
+        self.config.auth.credentials(Holder::Lookup)?;
+        tracing::info!(target: "cutover", %side, "the caller's token may not read; looking with the proxy's own");
+        let request = self.own_request(side, Method::GET, path, Payload::empty()).map(|mut request| {
+            let told = |name: &HeaderName| [headers::REQUEST_ID, header::ACCEPT].contains(name);
+            let kept = std::mem::take(request.headers_mut()).into_iter();
+            request.headers_mut().extend(kept.filter(|(name, _)| name.as_ref().is_some_and(told)));
+            request
+        });
+        Some(match request {
+            Ok(request) => self.send_as(Some(Holder::Lookup), side, request, Effect::None, until).await,
+            Err(failure) => Err(failure),
+        })
     }
 
     /// A call of the proxy's own that moves money. It is sent once, on every layer; nothing here or below may repeat it.
@@ -84,9 +108,21 @@ impl Flow {
         effect: Effect,
         until: Instant,
     ) -> Result<Reply, Failure> {
+        self.send_as(self.config.auth.holder(side), side, request, effect, until).await
+    }
+
+    async fn send_as(
+        &self,
+        holder: Option<Holder>,
+        side: Side,
+        request: Request<Payload>,
+        effect: Effect,
+        until: Instant,
+    ) -> Result<Reply, Failure> {
         let start = Instant::now();
+        let sending = self.shared.upstream.send_as(holder, request, &self.config, until);
         let max = self.config.limits.response_body_max;
-        let answered = timeout_at(until, exchange(&self.shared.upstream, request, side, effect, max)).await;
+        let answered = timeout_at(until, exchange(sending, side, effect, max)).await;
         let answered = answered.unwrap_or(Err(Failure::TimedOut { side, effect }));
         let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
         trail.side = Some(side);
@@ -98,17 +134,18 @@ impl Flow {
     }
 }
 
-/// A request and its whole answer.
+/// The whole answer to a request that is being sent.
 pub(super) async fn exchange(
-    upstream: &Client,
-    request: Request<Payload>,
+    sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
     side: Side,
     effect: Effect,
     max: usize,
 ) -> Result<Reply, Failure> {
-    let answer = upstream.send(request).await.map_err(|error| match error {
+    let answer = sending.await.map_err(|error| match error {
         SendError::NotSent(source) => Failure::Unreachable { side, source },
         SendError::NoAnswer(source) => Failure::Broken { side, effect, source },
+        SendError::NoToken(source) => Denied::NoToken { side, source }.into(),
+        SendError::TokenRefused => Denied::OwnTokenRefused { side }.into(),
     })?;
     let (parts, body) = answer.into_parts();
     let body = body::collect(body, max).await.map_err(|error| match error {

@@ -35,6 +35,7 @@ pub async fn run(flow: &Flow, id: &Id) -> Result<Answer, Failure> {
 /// What the new side makes of it; `gone` is the legacy side's 404, if it was asked.
 async fn on_new(flow: &Flow, id: &Id, gone: Option<Answer>) -> Result<Answer, Failure> {
     let reply = get::read_new(flow, id, flow.deadline).await?;
+    let reply = flow.look_instead(reply, &get::path_on_new(id), flow.deadline).await?;
     if reply.status == StatusCode::NOT_FOUND {
         return Ok(gone.unwrap_or_else(|| reply.refusal()));
     }

@@ -219,7 +219,8 @@ async fn send(flow: &Flow, side: Side, plan: Plan<'_>, body: Bytes) -> Result<An
 
 /// Whether a failure leaves no doubt that nothing happened.
 const fn is_settled(failure: &Failure) -> bool {
-    matches!(failure, Failure::Unreachable { .. } | Failure::Invalid(_) | Failure::Internal)
+    use Failure::{Denied, Internal, Invalid, Unreachable};
+    matches!(failure, Unreachable { .. } | Denied(_) | Invalid(_) | Internal)
 }
 
 /// The answer for the client and the record's id, or a failure when the outcome is not known.

@@ -82,7 +82,12 @@ async fn ask(flow: &Flow, side: Side, id: &Id, until: Instant) -> Result<Asked, 
 
 /// The new side's record of an id, as it answers it.
 pub(super) async fn read_new(flow: &Flow, id: &Id, until: Instant) -> Result<Reply, Failure> {
-    flow.read(Side::New, &format!("/orchestration/orchestrations/{}", id.to_segment()), until).await
+    flow.read(Side::New, &path_on_new(id), until).await
+}
+
+/// Where the new side keeps a record.
+pub(super) fn path_on_new(id: &Id) -> String {
+    format!("/orchestration/orchestrations/{}", id.to_segment())
 }
 
 /// The record as a legacy client may see it.

@@ -83,6 +83,8 @@ pub struct Client {
     pub secret: String,
     /// The customer; its profiles are opened with [`Books::open_profile`].
     pub customer: String,
+    /// What it may ask for; when empty, every scope there is.
+    pub scopes: Vec<String>,
 }
 
 /// How a sandbox behaves.
@@ -103,6 +105,8 @@ pub struct Options {
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// The only clients that get tokens; when empty, every one does, for the demo customer.
     pub clients: Vec<Client>,
+    /// How long a token lasts, as `expires_in` says it; only [`Sandbox::revoke_tokens`] really ends one.
+    pub token_life: Duration,
     /// The largest amount of one create; no limit when absent.
     pub maximum: Option<String>,
     /// Show `completed_at` and `destination_amount` in completed orchestrations, which the schema lacks.
@@ -121,6 +125,7 @@ impl Default for Options {
             demo: false,
             tls: None,
             clients: Vec::new(),
+            token_life: Duration::from_secs(3599),
             maximum: None,
             completed_at: false,
             empty_rule_id: false,
@@ -157,7 +162,7 @@ impl Sandbox {
         if options.demo {
             demo::fill(&books);
         }
-        let (faults, tokens) = (Faults::new(door), oauth::Tokens::new(options.clients));
+        let (faults, tokens) = (Faults::new(door), oauth::Tokens::new(options.clients, options.token_life));
         let vendor = Arc::new(answer::Vendor { books, faults, tokens, running });
         let scheme = if options.tls.is_some() { "https" } else { "http" };
         let tls = options.tls.map(TlsAcceptor::from);

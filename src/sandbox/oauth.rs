@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +16,7 @@ use super::requests::{Operation, Target};
 use super::{CUSTOMER, Client, TOKEN};
 use crate::side::Side;
 
-/// Every scope there is; a token request that names none gets all of them.
+/// Every scope there is; a token request that names none gets all that its client may have.
 pub const SCOPES: [&str; 5] = [
     "conversion:read_conversion_stablecoin",
     "conversion:write_conversion_stablecoin",
@@ -34,6 +35,7 @@ pub(super) struct Grant {
 /// The tokens handed out, and the clients that may ask for them.
 pub(super) struct Tokens {
     clients: Vec<Client>,
+    life: Duration,
     grants: Mutex<HashMap<String, Grant>>,
 }
 
@@ -41,8 +43,8 @@ pub(super) struct Tokens {
 type Refusal = (StatusCode, &'static str, &'static str);
 
 impl Tokens {
-    pub(super) fn new(clients: Vec<Client>) -> Self {
-        let tokens = Self { clients, grants: Mutex::default() };
+    pub(super) fn new(clients: Vec<Client>, life: Duration) -> Self {
+        let tokens = Self { clients, life, grants: Mutex::default() };
         tokens.reset();
         tokens
     }
@@ -83,29 +85,35 @@ impl Tokens {
             _ => return Err(bad("unsupported_grant_type", "only client_credentials is supported")),
         }
         let (id, secret) = basic(headers).unwrap_or_else(|| (field("client_id"), field("client_secret")));
-        let customer = self.customer_of(&id, &secret)?;
+        let (customer, entitled) = self.client_of(&id, &secret)?;
         let mut scopes: Vec<String> = field("scope").split_whitespace().map(str::to_owned).collect();
-        if scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
+        if scopes.iter().any(|scope| !entitled.contains(scope)) {
             return Err(bad("invalid_scope", "the requested scope is invalid, unknown, or malformed"));
         }
         if scopes.is_empty() {
-            scopes = SCOPES.map(str::to_owned).to_vec();
+            scopes = entitled;
         }
         let scope = scopes.join(" ");
         let token = self.issue(&customer, scopes);
-        Ok(json!({ "access_token": token, "expires_in": 3599, "scope": scope, "token_type": "bearer" }))
+        let life = self.life.as_secs();
+        Ok(json!({ "access_token": token, "expires_in": life, "scope": scope, "token_type": "bearer" }))
     }
 
-    fn customer_of(&self, id: &str, secret: &str) -> Result<String, Refusal> {
+    /// The customer behind a client, and the scopes that it may ask for.
+    fn client_of(&self, id: &str, secret: &str) -> Result<(String, Vec<String>), Refusal> {
         let refusal = (StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed");
         if id.is_empty() || secret.is_empty() {
             return Err(refusal);
         }
         if self.clients.is_empty() {
-            return Ok(CUSTOMER.to_owned());
+            return Ok((CUSTOMER.to_owned(), SCOPES.map(str::to_owned).to_vec()));
         }
         let known = self.clients.iter().find(|client| client.id == id && client.secret == secret);
-        known.map(|client| client.customer.clone()).ok_or(refusal)
+        let entitled = |client: &Client| match client.scopes.as_slice() {
+            [] => SCOPES.map(str::to_owned).to_vec(),
+            some => some.to_vec(),
+        };
+        known.map(|client| (client.customer.clone(), entitled(client))).ok_or(refusal)
     }
 
     /// The grant behind the bearer token, if it allows the operation.

@@ -20,7 +20,7 @@ use crate::translate::route::{self, Id, Matched, Route};
 use crate::translate::{get, problem};
 use crate::upstream;
 use crate::upstream::budget::{Endpoint, Share};
-use crate::upstream::reader::{Read, ReadError, Reader};
+use crate::upstream::reader::{Read, ReadError, Reader, Wanted};
 
 /// Reads within shadow's share of the rate budget.
 pub(super) struct Look {
@@ -85,10 +85,13 @@ impl Look {
         }
         let mut headers = asked.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        match self.reader.get(uri, headers, asked.config.shadow.body_max).await {
+        let config = &*asked.config;
+        let (holder, max) = (config.auth.holder(endpoint.side()), config.shadow.body_max);
+        match self.reader.get(Wanted { uri, headers, holder, config, max }).await {
             Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => Err(NotRead::Failed("429")),
             Ok(read) => Ok(read),
             Err(ReadError::NoAnswer(_)) => Err(NotRead::Failed("no_answer")),
+            Err(ReadError::NoToken(_)) => Err(NotRead::Failed("no_token")),
             Err(ReadError::TooLong { .. }) => Err(NotRead::Failed("too_big")),
         }
     }

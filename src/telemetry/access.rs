@@ -19,8 +19,10 @@ pub struct Access {
     pub method: http::Method,
     /// The path as the client wrote it, without the query.
     pub path: String,
-    /// One of the four routes, or `pass_through`.
+    /// One of the four routes, `token`, or `pass_through`.
     pub route: &'static str,
+    /// Who asks, where callers prove themselves to the proxy.
+    pub caller: Option<String>,
     /// The route's mode.
     pub mode: Option<&'static str>,
     /// The side whose answer counted.
@@ -56,6 +58,7 @@ impl Access {
             method,
             path,
             route: "pass_through",
+            caller: None,
             mode: None,
             side: None,
             status: None,
@@ -101,6 +104,7 @@ impl Drop for Access {
             method = self.method.as_str(),
             path = self.path,
             route = self.route,
+            caller = self.caller,
             mode = self.mode,
             side = self.side,
             status = self.status,

@@ -2,7 +2,8 @@
 //! operator should hear of is returned.
 //!
 //! One operation a file, both directions together: [`create`], [`get`] (and cancel), [`list`]. They share the two wires
-//! ([`conversion`] and [`orchestration`]), the record mapping between them ([`record`]) and the errors ([`problem`]).
+//! ([`conversion`] and [`orchestration`]), the record mapping between them ([`record`]) and the errors ([`problem`]). Beside them
+//! stand the scopes of token requests ([`token`]).
 
 pub mod conversion;
 pub mod create;
@@ -16,3 +17,4 @@ pub mod orchestration;
 pub mod problem;
 pub mod record;
 pub mod route;
+pub mod token;

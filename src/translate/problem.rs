@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::json::{JsonError, Reader};
 use super::orchestration::Orchestration;
-use super::record;
+use super::{record, token};
 use crate::side::Side;
 
 /// A problem as the old API declares it. It travels as `application/json`, because generated clients look for `json`.
@@ -108,14 +108,29 @@ pub fn outcome_unknown(detail: String) -> Problem {
 #[must_use]
 pub fn may_not_look(side: Side) -> Problem {
     let scope = match side {
-        Side::Legacy => "conversion:read_conversion_stablecoin",
-        Side::New => "orchestration:read_orchestration",
+        Side::Legacy => token::LEGACY_READ,
+        Side::New => token::NEW_READ,
     };
     let detail = format!(
         "insufficient scopes: required one of '[{scope}]', to see whether a conversion with this ref_id already exists; \
          nothing was sent"
     );
     Problem::about_blank(403, detail)
+}
+
+/// The 403 for a caller that may do something else than what it asked for, in the vendor's words.
+#[must_use]
+pub fn insufficient_scopes(found: &str, required: &str) -> Problem {
+    Problem::about_blank(403, format!("insufficient scopes: found '{found}', required one of '[{required}]'"))
+}
+
+/// Whether a refusal is the vendor's for a genuine token that lacks a scope. A 403 of anybody in between, who may not have looked
+/// at the token at all, is not.
+#[must_use]
+pub fn says_insufficient_scopes(status: u16, body: &[u8]) -> bool {
+    let detail = || serde_json::from_str::<String>(read(body)?.get("detail")?).ok();
+    status == 403
+        && detail().is_some_and(|detail| detail.to_ascii_lowercase().starts_with("insufficient scope"))
 }
 
 fn title(status: u16) -> &'static str {

@@ -131,6 +131,12 @@ pub fn is_lookalike(method: &Method, path: &str, base_path: &str) -> bool {
     !method.is_safe() && in_family(path, base_path)
 }
 
+/// Whether a request's path is this one, in whatever spelling. `plain` has one spelling only.
+#[must_use]
+pub fn is_path(path: &str, plain: &str) -> bool {
+    normalise(path) == plain
+}
+
 /// The path with its percent-escapes decoded once, empty and dot segments resolved, and no slash at the end.
 fn normalise(path: &str) -> Cow<'_, str> {
     let decoded = percent_decode_str(path).decode_utf8_lossy();

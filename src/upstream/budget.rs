@@ -17,6 +17,16 @@ pub enum Endpoint {
     List(Side),
 }
 
+impl Endpoint {
+    /// Whose it is.
+    #[must_use]
+    pub const fn side(self) -> Side {
+        match self {
+            Self::Get(side) | Self::List(side) => side,
+        }
+    }
+}
+
 /// A share of the limit of every endpoint. `None` within = nothing may be spent.
 #[derive(Debug)]
 pub struct Share(Option<[DefaultDirectRateLimiter; 4]>);

@@ -52,6 +52,9 @@ pub enum TrustError {
     /// rustls itself.
     #[error("TLS towards upstreams: {0}")]
     Tls(#[from] rustls::Error),
+    /// The client that asks for tokens.
+    #[error("TLS towards the token endpoint: {0}")]
+    Tokens(#[from] reqwest::Error),
 }
 
 pub(super) fn build(settings: &Upstreams) -> Result<Connector, TrustError> {

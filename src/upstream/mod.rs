@@ -1,4 +1,5 @@
-//! The two sides behind one pooled client. What is sent and what an answer means is decided elsewhere.
+//! The two sides behind one pooled client, and the credentials that the proxy may have of its own (`token`, `held`). What is sent
+//! and what an answer means is decided elsewhere.
 //!
 //! The client is hyper-util's: `docs/performance.md` has the measurement. It sends every request at most once: its own
 //! resending of requests that a closed connection left unsent is switched off, it follows no redirects, and nothing here
@@ -6,7 +7,9 @@
 
 pub mod budget;
 mod connector;
+mod held;
 pub mod reader;
+mod token;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -19,15 +22,23 @@ use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use self::connector::Connector;
+use self::token::Tokens;
 use crate::body::Payload;
 use crate::config::{Upstream, Upstreams};
 use crate::headers;
 
 pub use self::connector::TrustError;
+pub use self::token::TokenError;
 
-/// The client of the data path. Clones share one pool.
+/// The client of the data path, and the proxy's own tokens. Clones share one pool, and the tokens.
 #[derive(Clone, Debug)]
-pub struct Client(Arc<legacy::Client<Connector, Payload>>);
+pub struct Client(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    data: legacy::Client<Connector, Payload>,
+    tokens: Tokens,
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +49,12 @@ pub enum SendError {
     /// The request left, or may have; no answer came.
     #[error("no answer")]
     NoAnswer(#[source] Box<dyn StdError + Send + Sync>),
+    /// The proxy has no token of its own to send it with: nothing was sent.
+    #[error("no token to send with")]
+    NoToken(#[source] Box<dyn StdError + Send + Sync>),
+    /// The side did not take the proxy's own token: it has done nothing.
+    #[error("the proxy's own token was refused")]
+    TokenRefused,
 }
 
 impl Client {
@@ -47,7 +64,8 @@ impl Client {
     /// When the authorities to trust cannot be read.
     pub fn new(settings: &Upstreams) -> Result<Self, TrustError> {
         let connector = connector::build(settings)?;
-        let client = legacy::Client::builder(TokioExecutor::new())
+        let tokens = Tokens::new(settings, connector::tls(settings)?)?;
+        let data = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
             .pool_idle_timeout(settings.pool_idle_timeout)
@@ -56,7 +74,11 @@ impl Client {
             .http2_adaptive_window(true)
             .retry_canceled_requests(false)
             .build(connector);
-        Ok(Self(Arc::new(client)))
+        Ok(Self(Arc::new(Inner { data, tokens })))
+    }
+
+    fn tokens(&self) -> &Tokens {
+        &self.0.tokens
     }
 
     /// Sends a request, once.
@@ -65,7 +87,7 @@ impl Client {
     /// When no answer came; the error tells whether the request may have left.
     pub async fn send(&self, mut request: Request<Payload>) -> Result<Response<Incoming>, SendError> {
         let connection = capture_connection(&mut request);
-        let answer = self.0.request(request).await.map_err(|error| {
+        let answer = self.0.data.request(request).await.map_err(|error| {
             // hyper says "canceled" only of a request that it hands back unsent.
             let unsent = error.is_connect()
                 || error
@@ -108,6 +130,15 @@ pub fn target(upstream: &Upstream, base_path: &str, asked: &Uri) -> Uri {
 pub fn call(upstream: &Upstream, path: &str) -> Option<Uri> {
     let path = PathAndQuery::try_from(format!("{}{path}", upstream.path_prefix)).ok()?;
     Some(at(upstream, path))
+}
+
+/// The upstream's one path, with a client's query.
+#[must_use]
+pub fn endpoint(upstream: &Upstream, query: Option<&str>) -> Uri {
+    let path = if upstream.path_prefix.is_empty() { "/" } else { &upstream.path_prefix };
+    let whole = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    // Both come from urls that were read.
+    at(upstream, PathAndQuery::try_from(whole).unwrap_or_else(|_| PathAndQuery::from_static("/")))
 }
 
 fn at(upstream: &Upstream, path: PathAndQuery) -> Uri {

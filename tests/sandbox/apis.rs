@@ -225,8 +225,12 @@ async fn tokens_come_three_ways_and_carry_scopes() {
 
 #[tokio::test]
 async fn customers_do_not_see_each_other() {
-    let clients =
-        vec![Client { id: "two".to_owned(), secret: "s".to_owned(), customer: "second".to_owned() }];
+    let clients = vec![Client {
+        id: "two".to_owned(),
+        secret: "s".to_owned(),
+        customer: "second".to_owned(),
+        scopes: Vec::new(),
+    }];
     let (sandbox, client) = funded(Options { clients, ..quiet() }).await;
     let ask = |id: &'static str| {
         let request = client.http.post(sandbox.token_url()).basic_auth(id, Some("s"));

@@ -25,6 +25,9 @@ use tokio::task::JoinHandle;
 
 pub(crate) const LEGACY: &str = "/v2/conversion/stablecoins";
 
+/// In place of a key: its value is the path of a config file.
+pub(crate) const FILE: &str = "(file)";
+
 /// The values of some keys.
 pub(crate) type Keys<'a> = &'a [(&'a str, &'a str)];
 
@@ -241,9 +244,11 @@ impl Drop for Proxy {
 }
 
 fn read(base: &[(String, String)], more: Keys<'_>) -> Result<Arc<Config>, Vec<Problem>> {
-    let base = base.iter().map(|(key, value)| Flag::new("--set", key, value));
-    let more = more.iter().map(|(key, value)| Flag::new("--set", *key, *value));
-    load(&Sources { flags: base.chain(more).collect(), ..Sources::default() }).map(|loaded| loaded.config)
+    let base = base.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let (files, keys): (Vec<_>, Vec<_>) = base.chain(more.iter().copied()).partition(|(key, _)| *key == FILE);
+    let file = files.last().map(|(_, path)| path.into());
+    let flags = keys.into_iter().map(|(key, value)| Flag::new("--set", key, value)).collect();
+    load(&Sources { file, flags, ..Sources::default() }).map(|loaded| loaded.config)
 }
 
 /// A vendor, a ledger, a proxy before them and a client before that.
@@ -254,6 +259,7 @@ pub(crate) struct House {
     pub(crate) client: Caller,
     pub(crate) dir: TempDir,
     url: String,
+    token_url: String,
     ledger_url: String,
 }
 
@@ -273,7 +279,11 @@ impl House {
 
     /// A house whose ledger has further settings.
     pub(crate) async fn with_ledger(keys: Keys<'_>, set: impl FnOnce(&mut Settings)) -> Self {
-        let sandbox = vendor().await;
+        Self::before(vendor().await, keys, set).await
+    }
+
+    /// A house before that vendor.
+    pub(crate) async fn before(sandbox: Sandbox, keys: Keys<'_>, set: impl FnOnce(&mut Settings)) -> Self {
         let dir = quick_dir();
         let ledger_url = format!("sqlite:{}", dir.path().join("ledger.db").display());
         let mut settings = Settings { timeout: Duration::from_secs(10), ..Settings::new(&ledger_url) };
@@ -285,15 +295,17 @@ impl House {
                 opened => break opened.unwrap(),
             }
         };
-        let url = sandbox.base_url();
-        let proxy = Proxy::start(&keyed(&url, &ledger_url, keys), Some(ledger.clone())).await;
+        let (url, token_url) = (sandbox.base_url(), sandbox.token_url());
+        let keys = keyed(&url, &token_url, &ledger_url, keys);
+        let proxy = Proxy::start(&keys, Some(ledger.clone())).await;
         let client = proxy.client.clone();
-        Self { sandbox, ledger, proxy, client, dir, url, ledger_url }
+        Self { sandbox, ledger, proxy, client, dir, url, token_url, ledger_url }
     }
 
     /// Another proxy on the same ledger and vendor.
     pub(crate) async fn replica(&self, keys: Keys<'_>) -> Proxy {
-        Proxy::start(&keyed(&self.url, &self.ledger_url, keys), Some(self.ledger.clone())).await
+        let keys = keyed(&self.url, &self.token_url, &self.ledger_url, keys);
+        Proxy::start(&keys, Some(self.ledger.clone())).await
     }
 
     pub(crate) async fn go(&self, keys: Keys<'_>) {
@@ -339,8 +351,14 @@ impl House {
     }
 }
 
-fn keyed<'a>(url: &'a str, ledger_url: &'a str, keys: Keys<'a>) -> Vec<(&'a str, &'a str)> {
+fn keyed<'a>(
+    url: &'a str,
+    token_url: &'a str,
+    ledger_url: &'a str,
+    keys: Keys<'a>,
+) -> Vec<(&'a str, &'a str)> {
     let mut all = vec![("upstream.legacy.url", url), ("upstream.new.url", url), ("ledger.url", ledger_url)];
+    all.push(("upstream.oauth.url", token_url));
     all.extend_from_slice(keys);
     all
 }

@@ -1,0 +1,68 @@
+//! Sending with the proxy's own credentials in place of the caller's. A token that is refused is replaced; what only reads is
+//! then sent once more, what may write never is.
+
+use std::error::Error as StdError;
+
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::token::{Token, TokenError};
+use super::{Client, SendError};
+use crate::body::Payload;
+use crate::config::Config;
+use crate::config::auth::Holder;
+
+impl Client {
+    /// Sends a request: as it is, or with the credentials of `holder`. Only a read whose body is at hand goes a second time, after
+    /// a 401 to the proxy's own token. Waits for a token until `until`.
+    ///
+    /// # Errors
+    /// As [`Client::send`]; and when there is no token, or it was refused: then nothing has happened at the side.
+    pub async fn send_as(
+        &self,
+        holder: Option<Holder>,
+        mut request: Request<Payload>,
+        config: &Config,
+        until: Instant,
+    ) -> Result<Response<Incoming>, SendError> {
+        let Some(holder) = holder else { return self.send(request).await };
+        let until = until.min(Instant::now() + config.auth.timeout);
+        let token = self.tokens().token(holder, config, until).await.map_err(no_token)?;
+        authorize(&mut request, &token)?;
+        let again = copy(&request);
+        let answer = self.send(request).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(answer);
+        }
+        let renewed = self.tokens().renewed(holder, config, &token, until).await;
+        let Some(mut request) = again else { return Err(SendError::TokenRefused) };
+        authorize(&mut request, &renewed.map_err(no_token)?)?;
+        let answer = self.send(request).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED { Err(SendError::TokenRefused) } else { Ok(answer) }
+    }
+}
+
+fn no_token(error: TokenError) -> SendError {
+    SendError::NoToken(Box::<dyn StdError + Send + Sync>::from(error))
+}
+
+/// Ours and no other: whatever the caller sent is gone.
+fn authorize(request: &mut Request<Payload>, token: &Token) -> Result<(), SendError> {
+    let value = token.authorization().ok_or_else(|| no_token(TokenError::Unreadable))?;
+    request.headers_mut().insert(header::AUTHORIZATION, value);
+    Ok(())
+}
+
+/// The request once more, if it may be sent once more: it only reads, and its body is not on its way from somewhere.
+fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    let body = request.body().copy().filter(|_| reads)?;
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
+}
