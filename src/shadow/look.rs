@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode, Uri, header};
 
+use super::Shadow;
 use super::answer::Answer;
+use super::tally::DropReason;
 use super::watch::Asked;
 use crate::config::Config;
 use crate::failure::Failure;
@@ -22,9 +24,10 @@ use crate::upstream;
 use crate::upstream::budget::{Endpoint, Share};
 use crate::upstream::reader::{Read, ReadError, Reader};
 
-/// Reads within shadow's share of the rate budget.
+/// Reads within shadow's share of the rate budget, and not while shadow rests.
 pub(super) struct Look {
     reader: Reader,
+    shadow: Shadow,
     /// The share, and the config that it was cut for.
     share: RefCell<(String, Share)>,
 }
@@ -42,15 +45,15 @@ pub(super) struct Looked {
 
 /// Why a call was not made, or has no answer.
 pub(super) enum NotRead {
-    /// The share is spent.
-    Budget,
+    /// It must not be made now.
+    Dropped(DropReason),
     /// This came of it.
     Failed(&'static str),
 }
 
 impl Look {
-    pub(super) fn new(reader: Reader) -> Self {
-        Self { reader, share: RefCell::new((String::new(), Share::none())) }
+    pub(super) fn new(reader: Reader, shadow: Shadow) -> Self {
+        Self { reader, shadow, share: RefCell::new((String::new(), Share::none())) }
     }
 
     /// What the new API answers to the request that was `served` so.
@@ -80,13 +83,20 @@ impl Look {
     }
 
     async fn read(&self, asked: &Asked, endpoint: Endpoint, uri: &Uri) -> Result<Read, NotRead> {
+        // A job may have waited, or be in the middle of its calls, when a rest began.
+        if self.shadow.0.cooldown.left().is_some() {
+            return Err(NotRead::Dropped(DropReason::Cooldown));
+        }
         if !self.spend(&asked.config, endpoint) {
-            return Err(NotRead::Budget);
+            return Err(NotRead::Dropped(DropReason::Budget));
         }
         let mut headers = asked.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         match self.reader.get(uri, headers, asked.config.shadow.body_max).await {
-            Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => Err(NotRead::Failed("429")),
+            Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => {
+                self.shadow.throttled(&asked.config);
+                Err(NotRead::Failed("429"))
+            }
             Ok(read) => Ok(read),
             Err(ReadError::NoAnswer(_)) => Err(NotRead::Failed("no_answer")),
             Err(ReadError::TooLong { .. }) => Err(NotRead::Failed("too_big")),

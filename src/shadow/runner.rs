@@ -67,7 +67,7 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name("shim-shadow".into()).spawn(move || {
         yield_to_the_data_path();
         let worker = Rc::new(Worker {
-            look: Look::new(reader),
+            look: Look::new(reader, shadow.clone()),
             redactor: Redactor::new(key.as_deref()),
             shadow,
             journal: Journal::new(out).into(),

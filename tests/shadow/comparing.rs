@@ -6,7 +6,7 @@ use conversion_shim::shadow::terms::{DiffKind, Recheck, Route, Severity, Verdict
 use conversion_shim::side::Side;
 use serde_json::{Value, json};
 
-use crate::house::{LEGACY, conversion, new_record, old_record, vendor};
+use crate::house::{LEGACY, conversion, new_record, old_record, soon, vendor};
 use crate::support::Shadowed;
 
 pub(crate) const WHEN: &str = "2026-04-20T11:00:00.123456Z";
@@ -66,6 +66,26 @@ async fn a_difference_is_named_and_stays_after_reading_again() {
     );
     let reads = vendor.books().arrived(Side::Legacy, Operation::Get);
     assert_eq!(reads, 2, "the client's and the one that read again");
+}
+
+#[tokio::test]
+async fn a_difference_is_not_forgotten_when_reading_again_takes_too_long() {
+    let vendor = vendor().await;
+    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let mut other = new_record("r", WHEN);
+    other["source_amount"] = json!("1.51");
+    vendor.books().seed_orchestration(other);
+    let gate = vendor
+        .faults()
+        .plant(Fault::new(Kind::Gate { applied: true }).on(Side::New, Operation::List).times(1));
+    let mut shim = Shadowed::before(&vendor, &[("shadow.timeout", "1s")]).await;
+    shim.client.get(&id).await.id();
+    soon(gate.reached(1)).await;
+    vendor.faults().plant(Fault::new(Kind::Gate { applied: false }).on(Side::Legacy, Operation::Get));
+    gate.open();
+    let record = shim.record().await;
+    assert_eq!((record.verdict, record.recheck), (Verdict::Mismatch, Some(Recheck::Failed)));
+    assert_eq!(record.severity, Some(Severity::Money));
 }
 
 #[tokio::test]
