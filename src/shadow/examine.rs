@@ -17,7 +17,7 @@ use super::runner::Worker;
 use super::tally::{DropReason, Signature};
 use super::terms::{Kind, Recheck, Route, Verdict};
 use super::verdict::{self, Judge, Judgement};
-use super::watch::{Asked, Job, Served, is_sampled};
+use super::watch::{Asked, Job, Served, is_written};
 use super::{coverage, rehearsal};
 use crate::copy::State;
 use crate::side::Side;
@@ -166,7 +166,7 @@ fn tell(worker: &Worker, job: &Job, served: &Answer, examined: Examined) {
         last_seen: record.time.clone(),
     });
     let settings = &job.asked.config.shadow;
-    let sampled = is_sampled(settings.match_sample, &record.request_id);
+    let sampled = is_written(settings.match_sample, &record.request_id);
     worker.journal.borrow_mut().record(record, sampled, settings);
 }
 
@@ -205,6 +205,7 @@ fn record(worker: &Worker, job: &Job, served: &Answer, examined: &Examined) -> R
             ..answered(worker, Side::New, &looked.answer, looked.latency)
         },
         verdict: judgement.verdict,
+        both_held: both_held(served, &looked.answer, judgement.counts),
         severity: judgement.severity,
         signature: judgement.signature.clone(),
         diffs: worker.redactor.differences(shown),
@@ -214,6 +215,12 @@ fn record(worker: &Worker, job: &Job, served: &Answer, examined: &Examined) -> R
         recheck: *recheck,
         suppressed: 0,
     }
+}
+
+/// Whether there was a record, or a row, on either side.
+fn both_held(served: &Answer, other: &Answer, rows: Option<Counts>) -> bool {
+    record_of(served).and(record_of(other)).is_some()
+        && rows.is_none_or(|rows| rows.served.min(rows.other) > 0)
 }
 
 /// The answer's document, unless it is a refusal.

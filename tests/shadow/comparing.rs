@@ -45,7 +45,8 @@ async fn a_record_that_new_does_not_hold_has_no_counterpart() {
     shim.client.list("").await;
     assert_eq!(shim.record().await.verdict, Verdict::NoCounterpart);
     shim.client.list("ref_id=nobody").await;
-    assert_eq!(shim.record().await.verdict, Verdict::Match, "both hold nothing");
+    let record = shim.record().await;
+    assert_eq!((record.verdict, record.both_held), (Verdict::Match, false), "both hold nothing");
 }
 
 #[tokio::test]
@@ -114,6 +115,7 @@ async fn what_is_gone_when_both_are_read_again_is_transient() {
     shim.client.list("").await;
     let record = shim.record().await;
     assert_eq!((record.verdict, record.recheck), (Verdict::Transient, Some(Recheck::Gone)), "{record:?}");
+    assert!(record.both_held, "one row of two");
     assert_eq!(record.diffs[0].kind, DiffKind::Missing, "what was seen first is told");
 }
 
@@ -122,7 +124,8 @@ async fn both_unknown_is_a_match_and_one_refusal_is_a_disagreement() {
     let vendor = vendor().await;
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.get("5d0c1e7a-9d5e-4c1e-9d6e-000000000000").await.problem(404);
-    assert_eq!(shim.record().await.verdict, Verdict::Match);
+    let record = shim.record().await;
+    assert_eq!((record.verdict, record.both_held), (Verdict::Match, false));
     let id = vendor.books().seed_conversion(settled("r", WHEN));
     let reader = vendor.issue_token("sandbox-customer", &["conversion:read_conversion_stablecoin"]);
     let client = shim.client.with_token(&reader);

@@ -9,11 +9,17 @@ use super::running::RunningTally;
 use crate::config::Go;
 use crate::shadow::terms::{Route, Severity, Verdict};
 
+/// Largest share of comparisons that processes counted and the files do not hold: some are under way when a file is read. Past
+/// it, whatever differed may be in the lines that were lost.
+const MISSING_SHARE_MAX: f64 = 0.02;
+
 /// What a route is judged by.
 pub(super) struct Evidence<'a> {
     pub(super) route: Route,
     pub(super) tally: &'a RouteTally,
     pub(super) running: &'a RunningTally,
+    /// Comparisons that were made and not read, and all that were made.
+    pub(super) missing: (u64, u64),
     pub(super) newer_lines: u64,
     pub(super) now: Timestamp,
 }
@@ -21,7 +27,7 @@ pub(super) struct Evidence<'a> {
 impl Evidence<'_> {
     /// The verdict, and all that it rests on.
     pub(super) fn judge(&self, go: &Go) -> (Decision, Vec<Check>) {
-        if self.tally.records() == 0 && self.newer_lines == 0 && !self.running.was_sampled(self.route) {
+        if self.tally.records() == 0 && self.newer_lines == 0 && !self.running.was_in_shadow(self.route) {
             return (Decision::NotInShadow, Vec::new());
         }
         let mut checks = vec![self.records()];
@@ -41,8 +47,7 @@ impl Evidence<'_> {
     /// Is there enough, and is it recent?
     fn amounts(&self, go: &Go) -> [Check; 3] {
         let judged = self.tally.judged();
-        let unpaired = [Verdict::NoCounterpart, Verdict::ErrorDisagreement].map(|it| self.tally.of(it));
-        let paired = judged.saturating_sub(unpaired[0].saturating_add(unpaired[1]));
+        let paired = self.tally.paired;
         let longest = go.freshness_max.as_secs_f64();
         let age = self.tally.last.map(|last| self.now.as_second().saturating_sub(last.as_second()).max(0));
         let shown = age.map_or_else(|| "no record".into(), |age| format!("last record {} ago", span(age)));
@@ -108,7 +113,7 @@ impl Evidence<'_> {
     }
 
     /// Was all of it seen?
-    fn shadow_itself(&self, go: &Go) -> [Check; 4] {
+    fn shadow_itself(&self, go: &Go) -> [Check; 5] {
         let heartbeats = self.running.heartbeats();
         let beats = format!("{} heartbeats", count(heartbeats));
         // Heartbeats count what was due for all routes together. What was dropped here was due here, as was what is recorded.
@@ -131,6 +136,7 @@ impl Evidence<'_> {
             check("heartbeats", heartbeats > 0, Some(heartbeats as f64), 1.0, beats),
             if heartbeats > 0 { dropping } else { unknown("dropped_share_max", go.dropped_share_max) },
             idle,
+            at_most("missing_lines", self.missing, MISSING_SHARE_MAX, "made and not in what was read"),
             check(
                 "newer_lines",
                 newer == 0,
