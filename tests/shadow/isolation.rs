@@ -11,8 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::comparing::{WHEN, settled};
-use crate::house::{conversion, soon, vendor};
-use crate::support::Shadowed;
+use crate::house::{LEGACY, conversion, soon, vendor};
+use crate::support::{BREAKS, Shadowed};
 
 /// A server that takes connections and does with each what it is told.
 async fn odd_server(answer: &'static [u8], filler: usize, linger: bool) -> String {
@@ -289,6 +289,23 @@ async fn a_429_to_the_second_look_stops_comparisons_too() {
     let record = shim.record().await;
     assert_eq!((record.verdict, record.recheck), (Verdict::Mismatch, Some(Recheck::Failed)));
     assert_eq!(shim.shadow.idle_reason(&shim.current.load_full()), Some("cooldown"));
+}
+
+#[tokio::test]
+async fn a_comparison_that_panics_is_counted_and_ends_alone() {
+    let vendor = vendor().await;
+    let mut shim = Shadowed::before(&vendor, &[]).await;
+    let mut stream = tokio::net::TcpStream::connect(shim.client.address()).await.unwrap();
+    let request =
+        format!("GET {LEGACY} HTTP/1.1\r\nhost: shim\r\nx-request-id: {BREAKS}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    soon(stream.read_to_end(&mut Vec::new())).await.unwrap();
+    shim.counted(|tally| {
+        tally.all_dropped().iter().any(|dropped| (dropped.reason.as_str(), dropped.count) == ("panic", 1))
+    })
+    .await;
+    shim.client.list("").await;
+    assert_eq!(shim.record().await.verdict, Verdict::Match, "the next one is compared");
 }
 
 #[tokio::test]
