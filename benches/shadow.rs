@@ -57,8 +57,8 @@ fn main() -> io::Result<()> {
     let flags = Flags::parse();
     let clock = Clock::checked()?;
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let around = runtime("around")?;
-    let sandbox = around.block_on(Sandbox::start(Options::default()))?;
+    let (client, vendor) = (runtime("client")?, runtime("vendor")?);
+    let sandbox = vendor.block_on(Sandbox::start(Options::default()))?;
     sandbox.books().credit(PROFILE, "USD", "100000000");
     let ids: Vec<String> = (0..100).map(|number| seed(&sandbox, number)).collect();
     let plain = Server::start("plain", &sandbox, "observe")?;
@@ -75,7 +75,7 @@ fn main() -> io::Result<()> {
         "CPU us (of plain)"
     )?;
     for (name, ask) in [("get", Ask::Get), ("list100", Ask::List), ("create", Ask::Create)] {
-        let figures = around.block_on(measure(&servers, ask, &ids, &flags, clock))?;
+        let figures = client.block_on(measure(&servers, ask, &ids, &flags, clock))?;
         for (server, figure) in servers.iter().zip(&figures) {
             let of = |at: usize| format!("{:.1} ({:.3})", figure[at], figure[at] / figures[0][at]);
             let name = format!("{name} {}", server.name);

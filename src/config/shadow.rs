@@ -88,6 +88,10 @@ pub struct Go {
     pub contract_share_max: f64,
     /// Largest share of mismatches of severity `cosmetic`.
     pub cosmetic_share_max: f64,
+    /// Largest share of `transient`.
+    pub transient_share_max: f64,
+    /// Largest share of `progress`.
+    pub progress_share_max: f64,
     /// Largest share of `error_disagreement`.
     pub error_disagreement_share_max: f64,
     /// Largest share of `shadow_failed`, of all records.
@@ -162,6 +166,8 @@ fn go(written: &mut Written) -> Option<Go> {
     let money_max = written.number("shadow.go.money_max", 0..=u64::MAX);
     let contract = written.share("shadow.go.contract_share_max");
     let cosmetic = written.share("shadow.go.cosmetic_share_max");
+    let transient = written.share("shadow.go.transient_share_max");
+    let progress = written.share("shadow.go.progress_share_max");
     let error_disagreement = written.share("shadow.go.error_disagreement_share_max");
     let failed = written.share("shadow.go.failed_share_max");
     let not_comparable = written.share("shadow.go.not_comparable_share_max");
@@ -174,6 +180,8 @@ fn go(written: &mut Written) -> Option<Go> {
         money_max: money_max?,
         contract_share_max: contract?,
         cosmetic_share_max: cosmetic?,
+        transient_share_max: transient?,
+        progress_share_max: progress?,
         error_disagreement_share_max: error_disagreement?,
         failed_share_max: failed?,
         not_comparable_share_max: not_comparable?,

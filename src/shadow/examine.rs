@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::answer::Answer;
 use super::journal::{milliseconds, now};
@@ -17,24 +17,35 @@ use super::runner::Worker;
 use super::tally::{DropReason, Signature};
 use super::terms::{Kind, Recheck, Route, Verdict};
 use super::verdict::{self, Judge, Judgement};
-use super::watch::{Asked, Job, Served, is_sampled};
+use super::watch::{Asked, Job, Served, is_written};
 use super::{coverage, rehearsal};
 use crate::copy::State;
 use crate::side::Side;
+
+/// How long the client's answer has the machine to itself: what is handed to the kernel by then is on its way.
+const HEAD_START: Duration = Duration::from_millis(10);
 
 /// The most differences that one record tells.
 const DIFFS_MAX: usize = 50;
 
 /// Compares, tells and counts.
 pub(super) async fn run(worker: Rc<Worker>, mut job: Job) -> Result<(), DropReason> {
+    tokio::time::sleep(HEAD_START).await;
     let served = served_answer(&job.served);
     let time = job.asked.config.shadow.timeout;
     let examined = match job.route {
         Route::Create => rehearse(&mut job, &served)?,
-        Route::Get | Route::List => match timeout(time, read(&worker, &job, &served)).await {
-            Ok(examined) => examined?,
-            Err(_) => Examined::failed(&job, &served, "timeout", time),
-        },
+        Route::Get | Route::List => {
+            let until = Instant::now() + time;
+            let examined = match timeout_at(until.into(), read(&worker, &job, &served)).await {
+                Ok(examined) => examined?,
+                Err(_) => Examined::failed(&job, &served, "timeout", time),
+            };
+            match examined.judgement.verdict {
+                Verdict::Mismatch => again(&worker, &job, examined, until).await,
+                _ => examined,
+            }
+        }
     };
     tell(&worker, &job, &served, examined);
     Ok(())
@@ -83,48 +94,37 @@ fn rehearse(job: &mut Job, served: &Answer) -> Result<Examined, DropReason> {
 
 async fn read(worker: &Worker, job: &Job, served: &Answer) -> Result<Examined, DropReason> {
     let start = Instant::now();
-    let examined = match worker.look.at_new(&job.asked, served).await {
-        Ok(looked) => Examined::new(job, served, looked, false),
-        Err(NotRead::Budget) => return Err(DropReason::Budget),
-        Err(NotRead::Failed(why)) => {
-            if why == "429" {
-                worker.shadow.throttled(&job.asked.config);
-            }
-            Examined::failed(job, served, why, start.elapsed())
-        }
-    };
-    if examined.judgement.verdict == Verdict::Mismatch {
-        Ok(again(worker, job, examined).await)
-    } else {
-        Ok(examined)
+    match worker.look.at_new(&job.asked, served).await {
+        Ok(looked) => Ok(Examined::new(job, served, looked, false)),
+        Err(NotRead::Dropped(why)) => Err(why),
+        Err(NotRead::Failed(why)) => Ok(Examined::failed(job, served, why, start.elapsed())),
     }
 }
 
-/// Two reads a moment apart may differ because something happened in between. Reading both again tells.
-async fn again(worker: &Worker, job: &Job, mut examined: Examined) -> Examined {
-    let Ok(served) = worker.look.at_legacy(&job.asked).await else {
-        examined.recheck = Some(Recheck::Failed);
-        return examined;
-    };
-    let Ok(looked) = worker.look.at_new(&job.asked, &served).await else {
-        examined.recheck = Some(Recheck::Failed);
-        return examined;
-    };
-    let second = judge(job, &served, &looked.answer, false);
-    match second.verdict {
-        Verdict::Match | Verdict::MatchAfterRules | Verdict::Progress | Verdict::NoCounterpart => {
+/// Two reads a moment apart may differ because something happened in between. Reading both again tells; if that is not done
+/// in time, what was found stays found.
+async fn again(worker: &Worker, job: &Job, mut examined: Examined, until: Instant) -> Examined {
+    let second = timeout_at(until.into(), read_both(worker, job)).await.unwrap_or(None);
+    match second.as_ref().map(|second| second.verdict) {
+        Some(Verdict::Match | Verdict::MatchAfterRules | Verdict::Progress) => {
             examined.recheck = Some(Recheck::Gone);
             examined.judgement.verdict = Verdict::Transient;
             examined.judgement.signature =
                 verdict::signature(job.route, Verdict::Transient, &examined.judgement.differences);
         }
-        Verdict::Mismatch => {
+        Some(Verdict::Mismatch) => {
             examined.recheck = Some(Recheck::Stays);
-            examined.judgement = second;
+            examined.judgement = second.unwrap_or(examined.judgement);
         }
         _ => examined.recheck = Some(Recheck::Failed),
     }
     examined
+}
+
+async fn read_both(worker: &Worker, job: &Job) -> Option<Judgement> {
+    let served = worker.look.at_legacy(&job.asked).await.ok()?;
+    let looked = worker.look.at_new(&job.asked, &served).await.ok()?;
+    Some(judge(job, &served, &looked.answer, false))
 }
 
 /// The answer that the client got, as far as it was kept.
@@ -170,7 +170,7 @@ fn tell(worker: &Worker, job: &Job, served: &Answer, examined: Examined) {
         last_seen: record.time.clone(),
     });
     let settings = &job.asked.config.shadow;
-    let sampled = is_sampled(settings.match_sample, &record.request_id);
+    let sampled = is_written(settings.match_sample, &record.request_id);
     worker.journal.borrow_mut().record(record, sampled, settings);
 }
 
@@ -209,6 +209,7 @@ fn record(worker: &Worker, job: &Job, served: &Answer, examined: &Examined) -> R
             ..answered(worker, Side::New, &looked.answer, looked.latency)
         },
         verdict: judgement.verdict,
+        both_held: both_held(served, &looked.answer, judgement.counts),
         severity: judgement.severity,
         signature: judgement.signature.clone(),
         diffs: worker.redactor.differences(shown),
@@ -218,6 +219,12 @@ fn record(worker: &Worker, job: &Job, served: &Answer, examined: &Examined) -> R
         recheck: *recheck,
         suppressed: 0,
     }
+}
+
+/// Whether there was a record, or a row, on either side.
+fn both_held(served: &Answer, other: &Answer, rows: Option<Counts>) -> bool {
+    record_of(served).and(record_of(other)).is_some()
+        && rows.is_none_or(|rows| rows.served.min(rows.other) > 0)
 }
 
 /// The answer's document, unless it is a refusal.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::record::is_false;
 use super::terms::{Route, Severity, Verdict};
 
 /// How shadow itself is doing. Counts are since the last heartbeat of this process.
@@ -19,7 +20,8 @@ pub struct Heartbeat {
     pub config_hash: String,
     /// Its stage.
     pub stage: String,
-    /// The routes in mode `shadow` and the share of each that is compared; only those above 0.
+    /// The routes in mode `shadow` and the share of each that is compared. A share of 0 is told too: nothing speaks for that
+    /// route.
     pub routes: Vec<Sampled>,
     /// How much time this covers.
     pub seconds: f64,
@@ -74,6 +76,9 @@ pub struct Suppressed {
     /// Their severity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
+    /// As in a record.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub both_held: bool,
     /// Their signature.
     pub signature: String,
     /// How many.

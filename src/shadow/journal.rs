@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::heartbeat::{Heartbeat, Suppressed};
 use super::record::{Line, Record};
-use super::terms::Verdict;
+use super::terms::{Severity, Verdict};
 use crate::config;
 
 /// The most signatures that are followed; past it the one that was quiet longest is let go.
@@ -16,10 +16,14 @@ const SIGNATURES_MAX: usize = 10_000;
 /// Writes lines; belongs to the shadow thread.
 pub(super) struct Journal {
     out: Box<dyn Write + Send>,
-    followed: HashMap<String, Followed>,
+    followed: HashMap<Key, Followed>,
     /// Left out, and of signatures that are no longer followed.
     let_go: Vec<Suppressed>,
 }
+
+/// What the report counts apart. A signature alone would not do: it holds neither how grave the values are nor whether there was
+/// anything to compare.
+type Key = (String, Option<Severity>, bool);
 
 struct Followed {
     window: Instant,
@@ -36,9 +40,9 @@ impl Journal {
     /// Writes a record, or counts it as left out. `sampled` says whether a match is one of those to write.
     pub(super) fn record(&mut self, mut record: Record, sampled: bool, settings: &config::Shadow) {
         let now = Instant::now();
-        self.make_room(&record.signature);
-        let followed =
-            self.followed.entry(record.signature.clone()).or_insert_with(|| Followed::new(&record, now));
+        let key = (record.signature.clone(), record.severity, record.both_held);
+        self.make_room(&key);
+        let followed = self.followed.entry(key).or_insert_with(|| Followed::new(&record, now));
         followed.last = now;
         if now.duration_since(followed.window) >= settings.cap_window {
             (followed.window, followed.written) = (now, 0);
@@ -77,8 +81,8 @@ impl Journal {
         }
     }
 
-    fn make_room(&mut self, signature: &str) {
-        if self.followed.len() < SIGNATURES_MAX || self.followed.contains_key(signature) {
+    fn make_room(&mut self, key: &Key) {
+        if self.followed.len() < SIGNATURES_MAX || self.followed.contains_key(key) {
             return;
         }
         let quiet =
@@ -94,6 +98,7 @@ impl Followed {
             route: record.route,
             verdict: record.verdict,
             severity: record.severity,
+            both_held: record.both_held,
             signature: record.signature.clone(),
             count: 0,
         };
@@ -115,4 +120,31 @@ pub(super) fn seconds(time: Duration) -> f64 {
 pub(super) fn milliseconds(time: Duration) -> f64 {
     // A second's worth of microseconds is a thousand milliseconds' worth of milliseconds.
     Duration::from_millis(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{Sources, load};
+
+    #[test]
+    fn what_is_left_out_keeps_its_severity() {
+        let answer = r#"{"side":"new","status":200}"#;
+        let record = |severity: &str| -> Record {
+            serde_json::from_str(&format!(
+                r#"{{"schema":1,"target":"shadow","time":"t","request_id":"r","config_hash":"c","stage":"s","route":"get","kind":"read","served":{answer},"other":{answer},"verdict":"mismatch","severity":"{severity}","signature":"0"}}"#
+            ))
+            .unwrap()
+        };
+        let mut settings = load(&Sources::default()).unwrap().config.shadow.clone();
+        settings.cap_per_signature = 1;
+        let mut journal = Journal::new(Box::new(std::io::sink()));
+        for severity in ["cosmetic", "contract", "cosmetic", "contract", "contract"] {
+            journal.record(record(severity), true, &settings);
+        }
+        let mut left_out: Vec<_> = journal.left_out().iter().map(|it| (it.severity, it.count)).collect();
+        left_out.sort();
+        assert_eq!(left_out, [(Some(Severity::Cosmetic), 1), (Some(Severity::Contract), 2)]);
+        assert!(journal.left_out().is_empty(), "told once");
+    }
 }

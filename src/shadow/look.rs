@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode, Uri, header};
 
+use super::Shadow;
 use super::answer::Answer;
+use super::tally::DropReason;
 use super::watch::Asked;
 use crate::config::Config;
-use crate::failure::Failure;
+use crate::failure::{Effect, Failure};
 use crate::side::Side;
 use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
@@ -22,9 +24,10 @@ use crate::upstream;
 use crate::upstream::budget::{Endpoint, Share};
 use crate::upstream::reader::{Read, ReadError, Reader, Wanted};
 
-/// Reads within shadow's share of the rate budget.
+/// Reads within shadow's share of the rate budget, and not while shadow rests.
 pub(super) struct Look {
     reader: Reader,
+    shadow: Shadow,
     /// The share, and the config that it was cut for.
     share: RefCell<(String, Share)>,
 }
@@ -42,15 +45,15 @@ pub(super) struct Looked {
 
 /// Why a call was not made, or has no answer.
 pub(super) enum NotRead {
-    /// The share is spent.
-    Budget,
+    /// It must not be made now.
+    Dropped(DropReason),
     /// This came of it.
     Failed(&'static str),
 }
 
 impl Look {
-    pub(super) fn new(reader: Reader) -> Self {
-        Self { reader, share: RefCell::new((String::new(), Share::none())) }
+    pub(super) fn new(reader: Reader, shadow: Shadow) -> Self {
+        Self { reader, shadow, share: RefCell::new((String::new(), Share::none())) }
     }
 
     /// What the new API answers to the request that was `served` so.
@@ -80,15 +83,22 @@ impl Look {
     }
 
     async fn read(&self, asked: &Asked, endpoint: Endpoint, uri: &Uri) -> Result<Read, NotRead> {
+        // A job may have waited, or be in the middle of its calls, when a rest began.
+        if self.shadow.0.cooldown.left().is_some() {
+            return Err(NotRead::Dropped(DropReason::Cooldown));
+        }
         if !self.spend(&asked.config, endpoint) {
-            return Err(NotRead::Budget);
+            return Err(NotRead::Dropped(DropReason::Budget));
         }
         let mut headers = asked.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let config = &*asked.config;
         let (holder, max) = (config.auth.holder(endpoint.side()), config.shadow.body_max);
         match self.reader.get(Wanted { uri, headers, holder, config, max }).await {
-            Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => Err(NotRead::Failed("429")),
+            Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => {
+                self.shadow.throttled(&asked.config);
+                Err(NotRead::Failed("429"))
+            }
             Ok(read) => Ok(read),
             Err(ReadError::NoAnswer(_)) => Err(NotRead::Failed("no_answer")),
             Err(ReadError::NoToken(_)) => Err(NotRead::Failed("no_token")),
@@ -139,7 +149,7 @@ impl Calls<'_> {
             Ok(Seen::Record(record)) => Answer::read(200, &record.json),
             Ok(Seen::Nothing) => Answer::NoCounterpart,
             Ok(Seen::NoProof(_)) => Answer::Failed("no_proof"),
-            Err(_) => Answer::Failed("unreadable"),
+            Err(source) => refusal(Failure::Unreadable { side: Side::New, effect: Effect::None, source }),
         })
     }
 
@@ -156,7 +166,7 @@ impl Calls<'_> {
                 Answer::read(200, &json)
             }
             Ok(Err(_)) => Answer::read(404, &get::not_found(id.as_str()).to_json()),
-            Err(_) => Answer::Failed("unreadable"),
+            Err(source) => refusal(Failure::Unreadable { side: Side::New, effect: Effect::None, source }),
         })
     }
 
@@ -164,8 +174,7 @@ impl Calls<'_> {
         let query = match ListQuery::parse(self.asked.uri.query().unwrap_or_default()) {
             Ok(query) => query,
             Err(invalid) => {
-                let problem = Failure::Invalid(invalid).problem();
-                return Ok((Answer::read(problem.status, &problem.to_json()), 0));
+                return Ok((refusal(Failure::Invalid(invalid)), 0));
             }
         };
         if query.page_cursor != PageCursor::Start {
@@ -173,13 +182,14 @@ impl Calls<'_> {
             return Ok((skipped("page_cursor"), 0));
         }
         let mut page = Page::new(&query, &[Side::New]);
-        let mut left = self.asked.config.list.upstream_calls_max;
+        let config = &self.asked.config;
+        let mut left = config.list.upstream_calls_max;
         while let Some(call) = page.needs().pop() {
             if left == 0 {
                 if page.cut() {
                     break;
                 }
-                return Ok((Answer::Failed("too_many_calls"), 0));
+                return Ok((refusal(Failure::TooManyDropped { calls: config.list.upstream_calls_max }), 0));
             }
             left -= 1;
             let path = query.path(Side::New, query.ask(call.after.is_some()), call.after.as_deref());
@@ -189,7 +199,12 @@ impl Calls<'_> {
             }
             match Rows::of(Side::New, &read.body, &query) {
                 Ok(rows) => page.take(Side::New, rows),
-                Err(_) => return Ok((Answer::Failed("unreadable"), 0)),
+                Err(source) => {
+                    return Ok((
+                        refusal(Failure::Unreadable { side: Side::New, effect: Effect::None, source }),
+                        0,
+                    ));
+                }
             }
         }
         let page = page.finish();
@@ -201,6 +216,12 @@ impl Calls<'_> {
 /// Nothing to compare, for this reason.
 pub(super) const fn skipped(reason: &'static str) -> Answer {
     Answer::NotComparable { status: None, reason }
+}
+
+/// What the proxy itself would have to answer.
+fn refusal(failure: Failure) -> Answer {
+    let problem = failure.problem();
+    Answer::read(problem.status, &problem.to_json())
 }
 
 /// The new API's refusal in the old API's words.

@@ -91,7 +91,7 @@ impl Shadow {
 
     /// An upstream said 429 to anybody: nothing is compared for a while.
     pub fn throttled(&self, config: &Config) {
-        if self.0.cooldown.begin(config.shadow.cooldown) && !sampled(config).is_empty() {
+        if self.0.cooldown.begin(config.shadow.cooldown) && sampled(config).next().is_some() {
             let seconds = config.shadow.cooldown.as_secs();
             tracing::warn!(target: "shadow", seconds, "an upstream said 429; nothing is compared for a while");
         }
@@ -124,14 +124,13 @@ impl Shadow {
     /// Why nothing is compared though a route is in mode `shadow`; `None` = it is, or none is.
     #[must_use]
     pub fn idle_reason(&self, config: &Config) -> Option<&'static str> {
-        let configured = Route::ALL.into_iter().any(|route| config.modes.of(route.name()) == Mode::Shadow);
-        if !configured {
+        if shadowed(config).next().is_none() {
             None
         } else if self.0.jobs.is_closed() {
             Some("stopped")
         } else if self.0.cooldown.left().is_some() {
             Some("cooldown")
-        } else if sampled(config).is_empty() {
+        } else if sampled(config).next().is_none() {
             Some("sample_0")
         } else if config.budget.shadow_share <= 0.0 && config.modes.create != Mode::Shadow {
             Some("budget_0")
@@ -142,8 +141,12 @@ impl Shadow {
 }
 
 /// The routes that are compared, with their shares.
-fn sampled(config: &Config) -> Vec<(Route, f64)> {
-    let share = |route: Route| (route, config.shadow.sample.of(route.name()));
-    let shadowed = Route::ALL.into_iter().filter(|route| config.modes.of(route.name()) == Mode::Shadow);
-    shadowed.map(share).filter(|(_, share)| *share > 0.0).collect()
+fn sampled(config: &Config) -> impl Iterator<Item = (Route, f64)> {
+    shadowed(config).filter(|(_, share)| *share > 0.0)
+}
+
+/// The routes in mode `shadow`, with the shares that are compared.
+fn shadowed(config: &Config) -> impl Iterator<Item = (Route, f64)> {
+    let in_shadow = Route::ALL.into_iter().filter(|route| config.modes.of(route.name()) == Mode::Shadow);
+    in_shadow.map(|route| (route, config.shadow.sample.of(route.name())))
 }

@@ -11,7 +11,7 @@ use super::journal::{now, seconds};
 use super::record::{SCHEMA, TARGET};
 use super::runner::Worker;
 use super::tally::Tally;
-use super::{Shadow, sampled};
+use super::{Shadow, shadowed};
 use crate::config::Config;
 
 /// What was told last, so that a beat tells what came since.
@@ -44,7 +44,7 @@ impl Pulse {
         let suppressed = worker.journal.borrow_mut().left_out();
         let tally = shadow.tally();
         let (due, done) = (tally.all_due(), tally.all_done());
-        let routes = sampled(config);
+        let routes: Vec<_> = shadowed(config).collect();
         if routes.is_empty()
             && idle_reason.is_none()
             && suppressed.is_empty()

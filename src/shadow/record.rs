@@ -62,6 +62,9 @@ pub struct Record {
     pub other: Answered,
     /// What came out.
     pub verdict: Verdict,
+    /// Whether both sides had a record, or rows, to compare: two refusals and two empty pages agree on nothing that is held.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub both_held: bool,
     /// The gravest of `diffs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
@@ -85,6 +88,11 @@ pub struct Record {
     /// Records of this signature that were not written since the last one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub suppressed: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(super) const fn is_false(it: &bool) -> bool {
+    !*it
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -67,12 +68,15 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name("shim-shadow".into()).spawn(move || {
         yield_to_the_data_path();
         let worker = Rc::new(Worker {
-            look: Look::new(reader),
+            look: Look::new(reader, shadow.clone()),
             redactor: Redactor::new(key.as_deref()),
             shadow,
             journal: Journal::new(out).into(),
         });
-        LocalSet::new().block_on(&runtime, run(worker, current, due, stopped));
+        let comparing = || LocalSet::new().block_on(&runtime, run(worker, current, due, stopped));
+        if catch_unwind(AssertUnwindSafe(comparing)).is_err() {
+            tracing::error!(target: "shadow", "the shadow thread broke; nothing is compared until a restart");
+        }
     })?;
     Ok(Running { stop: Some(stop), thread: Some(thread) })
 }

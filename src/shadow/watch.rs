@@ -167,6 +167,12 @@ pub(super) fn is_sampled(share: f64, text: &str) -> bool {
     (hasher.finish() as f64) < share * (u64::MAX as f64) || share >= 1.0
 }
 
+/// As [`is_sampled`], for what is written of that which was compared: with one draw for both, whatever is in the smaller share
+/// would always be in the larger.
+pub(super) fn is_written(share: f64, text: &str) -> bool {
+    is_sampled(share, &format!("written {text}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,5 +185,7 @@ mod tests {
         let (tenth, third) = (taken(0.1), taken(0.33));
         assert!((900..1100).contains(&tenth.len()), "{}", tenth.len());
         assert!(tenth.iter().all(|id| third.contains(id)));
+        let written = tenth.iter().filter(|id| is_written(0.1, id)).count();
+        assert!((60..150).contains(&written), "a tenth of what was compared, not all of it: {written}");
     }
 }

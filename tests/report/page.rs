@@ -51,7 +51,7 @@ fn shows(text: &Value) {
     for words in [
         "shadow report no-go",
         "money_max 5 with a difference in money, at most 0",
-        "14 thresholds met",
+        "16 thresholds met",
         "error_disagreement",
         "262 ms",
         "served \\ other",

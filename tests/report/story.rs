@@ -42,6 +42,7 @@ pub(crate) fn record(route: Route) -> Record {
         served: answered(SideName::Legacy, Some(41.5)),
         other: answered(SideName::New, if rehearsed { None } else { Some(63.0) }),
         verdict: Verdict::Match,
+        both_held: true,
         severity: None,
         signature: format!("{}00000000000000", route as u8 + 10),
         diffs: Vec::new(),
@@ -61,7 +62,8 @@ pub(crate) fn seen(asset_pair: &str, status: &str) -> Seen {
 pub(crate) fn differing(route: Route, verdict: Verdict, severity: Option<Severity>) -> Record {
     let signature =
         format!("{:x}{:x}{:x}0aa0bb0cc0dd0", route as u8, verdict as u8, severity.map_or(9, |it| it as u8));
-    Record { verdict, severity, signature, ..record(route) }
+    let both_held = !matches!(verdict, Verdict::NoCounterpart | Verdict::ErrorDisagreement);
+    Record { verdict, both_held, severity, signature, ..record(route) }
 }
 
 pub(crate) fn diff(path: &str, kind: DiffKind, severity: Severity, served: &str, other: &str) -> Diff {
@@ -194,6 +196,7 @@ fn hourly_heartbeat(minutes: i64, hour: i64) -> Heartbeat {
                 route: Route::Get,
                 verdict: Verdict::Progress,
                 severity: None,
+                both_held: true,
                 signature: differing(Route::Get, Verdict::Progress, None).signature,
                 count: 7,
             }]

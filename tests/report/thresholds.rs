@@ -113,6 +113,10 @@ fn a_route_without_records_is_no_go_only_if_it_was_to_be_compared() {
     let missed = judged(&log, "list", &[]).1;
     assert_eq!(missed, ["records", "judged_min", "freshness_max"]);
     let mut alone = heartbeat();
+    alone.routes.retain(|sampled| sampled.route != Route::Create);
+    alone.routes.iter_mut().filter(|sampled| sampled.route == Route::List).for_each(|list| list.share = 0.0);
+    let log = lines([enough(Route::Get)]) + &beat(alone.clone());
+    assert_eq!(judged(&log, "list", &[]).0, "no_go", "in mode shadow, and nothing of it compared");
     alone.routes.retain(|sampled| sampled.route == Route::Get);
     let log = lines([enough(Route::Get)]) + &beat(alone);
     assert_eq!(judged(&log, "list", &[]), ("not_in_shadow".into(), vec![]));
@@ -125,6 +129,47 @@ fn a_route_without_records_is_no_go_only_if_it_was_to_be_compared() {
 }
 
 #[test]
+fn what_neither_side_holds_is_no_counterpart_and_said_aloud() {
+    let refused = Record { both_held: false, ..enough(Route::Get) };
+    let log = lines([refused]) + &beat(heartbeat());
+    assert_eq!(judged(&log, "get", &["--set", "shadow.go.counterparts_min=1"]).1, ["counterparts_min"]);
+    let notes = json(&["--route", "get"], &log)["notes"].to_string();
+    assert!(notes.contains("NOTHING WAS HELD ON BOTH SIDES in the 2,000 comparisons of get"), "{notes}");
+    let notes = json(&["--route", "get"], &green(Route::Get))["notes"].to_string();
+    assert!(!notes.contains("NOTHING WAS HELD"), "{notes}");
+}
+
+#[test]
+fn a_rule_that_hides_money_is_said_aloud() {
+    let mut beating = heartbeat();
+    let rule = |path: &str| conversion_shim::shadow::heartbeat::RuleHits {
+        path: path.into(),
+        reason: "known".into(),
+        owner: "somebody".into(),
+        expires: "2027-01-31".into(),
+        expired: false,
+        hits: 3,
+    };
+    beating.rules = vec![rule("items[*].amount"), rule("updated_at")];
+    let notes = json(&[], &(lines([enough(Route::Get)]) + &beat(beating)))["notes"].to_string();
+    assert!(
+        notes.contains("HIDE DIFFERENCES IN MONEY") && notes.contains("items[*].amount (somebody, 3 hits)"),
+        "{notes}"
+    );
+    assert!(!notes.contains("updated_at"), "{notes}");
+}
+
+#[test]
+fn comparisons_that_are_not_in_the_files_are_no_evidence() {
+    let mut beating = heartbeat();
+    beating.done = 2040;
+    let log = |beating| lines([enough(Route::Get)]) + &beat(beating);
+    assert_eq!(judged(&log(beating.clone()), "get", &[]).0, "go");
+    beating.done = 2050;
+    assert_eq!(judged(&log(beating), "get", &[]).1, ["missing_lines"]);
+}
+
+#[test]
 fn what_was_not_written_counts_wherever_it_is_told() {
     let mut told = heartbeat();
     let money = differing(Route::Get, Verdict::Mismatch, Some(Severity::Money));
@@ -132,6 +177,7 @@ fn what_was_not_written_counts_wherever_it_is_told() {
         route: Route::Get,
         verdict: money.verdict,
         severity: money.severity,
+        both_held: true,
         signature: money.signature,
         count: 7,
     }];

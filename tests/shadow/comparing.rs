@@ -6,7 +6,7 @@ use conversion_shim::shadow::terms::{DiffKind, Recheck, Route, Severity, Verdict
 use conversion_shim::side::Side;
 use serde_json::{Value, json};
 
-use crate::house::{LEGACY, conversion, new_record, old_record, vendor};
+use crate::house::{LEGACY, conversion, new_record, old_record, soon, vendor};
 use crate::support::Shadowed;
 
 pub(crate) const WHEN: &str = "2026-04-20T11:00:00.123456Z";
@@ -45,7 +45,8 @@ async fn a_record_that_new_does_not_hold_has_no_counterpart() {
     shim.client.list("").await;
     assert_eq!(shim.record().await.verdict, Verdict::NoCounterpart);
     shim.client.list("ref_id=nobody").await;
-    assert_eq!(shim.record().await.verdict, Verdict::Match, "both hold nothing");
+    let record = shim.record().await;
+    assert_eq!((record.verdict, record.both_held), (Verdict::Match, false), "both hold nothing");
 }
 
 #[tokio::test]
@@ -66,6 +67,26 @@ async fn a_difference_is_named_and_stays_after_reading_again() {
     );
     let reads = vendor.books().arrived(Side::Legacy, Operation::Get);
     assert_eq!(reads, 2, "the client's and the one that read again");
+}
+
+#[tokio::test]
+async fn a_difference_is_not_forgotten_when_reading_again_takes_too_long() {
+    let vendor = vendor().await;
+    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let mut other = new_record("r", WHEN);
+    other["source_amount"] = json!("1.51");
+    vendor.books().seed_orchestration(other);
+    let gate = vendor
+        .faults()
+        .plant(Fault::new(Kind::Gate { applied: true }).on(Side::New, Operation::List).times(1));
+    let mut shim = Shadowed::before(&vendor, &[("shadow.timeout", "1s")]).await;
+    shim.client.get(&id).await.id();
+    soon(gate.reached(1)).await;
+    vendor.faults().plant(Fault::new(Kind::Gate { applied: false }).on(Side::Legacy, Operation::Get));
+    gate.open();
+    let record = shim.record().await;
+    assert_eq!((record.verdict, record.recheck), (Verdict::Mismatch, Some(Recheck::Failed)));
+    assert_eq!(record.severity, Some(Severity::Money));
 }
 
 #[tokio::test]
@@ -94,6 +115,7 @@ async fn what_is_gone_when_both_are_read_again_is_transient() {
     shim.client.list("").await;
     let record = shim.record().await;
     assert_eq!((record.verdict, record.recheck), (Verdict::Transient, Some(Recheck::Gone)), "{record:?}");
+    assert!(record.both_held, "one row of two");
     assert_eq!(record.diffs[0].kind, DiffKind::Missing, "what was seen first is told");
 }
 
@@ -102,7 +124,8 @@ async fn both_unknown_is_a_match_and_one_refusal_is_a_disagreement() {
     let vendor = vendor().await;
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.get("5d0c1e7a-9d5e-4c1e-9d6e-000000000000").await.problem(404);
-    assert_eq!(shim.record().await.verdict, Verdict::Match);
+    let record = shim.record().await;
+    assert_eq!((record.verdict, record.both_held), (Verdict::Match, false));
     let id = vendor.books().seed_conversion(settled("r", WHEN));
     let reader = vendor.issue_token("sandbox-customer", &["conversion:read_conversion_stablecoin"]);
     let client = shim.client.with_token(&reader);

@@ -4,15 +4,15 @@
 use std::io::ErrorKind;
 
 use conversion_shim::sandbox::{Fault, Kind, Operation, RefusalBody};
-use conversion_shim::shadow::terms::Verdict;
+use conversion_shim::shadow::terms::{Recheck, Verdict};
 use conversion_shim::side::Side;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
 use crate::comparing::{WHEN, settled};
-use crate::house::{conversion, soon, vendor};
-use crate::support::Shadowed;
+use crate::house::{LEGACY, conversion, soon, vendor};
+use crate::support::{BREAKS, Shadowed};
 
 /// A server that takes connections and does with each what it is told.
 async fn odd_server(answer: &'static [u8], filler: usize, linger: bool) -> String {
@@ -216,21 +216,19 @@ fn resident() -> usize {
 
 #[tokio::test]
 async fn any_429_stops_comparisons_for_a_while_and_is_loud() {
-    let refusal = Kind::Status {
-        code: StatusCode::TOO_MANY_REQUESTS,
-        retry_after: None,
-        body: RefusalBody::Problem,
-        applied: false,
-    };
     for side in [Side::Legacy, Side::New] {
         let vendor = vendor().await;
         let id = vendor.books().seed_conversion(settled("r", WHEN));
-        vendor.faults().plant(Fault::new(refusal.clone()).on(side, None).times(1));
+        vendor.faults().plant(Fault::new(THROTTLED).on(side, None).times(1));
         let mut shim = Shadowed::before(&vendor, &[("shadow.heartbeat", "20ms")]).await;
         shim.client.get(&id).await;
-        shim.record().await;
         let config = shim.current.load_full();
-        assert_eq!(shim.shadow.idle_reason(&config), Some("cooldown"), "{side:?}");
+        soon(async {
+            while shim.shadow.idle_reason(&config) != Some("cooldown") {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
         let asked = vendor.books().arrived(Side::New, Operation::List);
         for _ in 0..10 {
             shim.client.get(&id).await.id();
@@ -247,6 +245,67 @@ async fn any_429_stops_comparisons_for_a_while_and_is_loud() {
         }
         assert!(told, "{side:?}");
     }
+}
+
+const THROTTLED: Kind = Kind::Status {
+    code: StatusCode::TOO_MANY_REQUESTS,
+    retry_after: None,
+    body: RefusalBody::Problem,
+    applied: false,
+};
+
+#[tokio::test]
+async fn what_waits_when_a_rest_begins_is_not_asked_any_more() {
+    let vendor = vendor().await;
+    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let gate =
+        vendor.faults().plant(Fault::new(Kind::Gate { applied: false }).on(Side::New, Operation::List));
+    let mut shim = Shadowed::before(&vendor, &[("shadow.concurrency", "1"), ("shadow.timeout", "1h")]).await;
+    for _ in 0..5 {
+        shim.client.get(&id).await.id();
+    }
+    soon(gate.reached(1)).await;
+    vendor.faults().plant(Fault::new(THROTTLED).on(Side::Legacy, Operation::Get).times(1));
+    shim.client.get(&id).await;
+    gate.open();
+    shim.record().await;
+    shim.counted(|tally| tally.all_dropped().iter().any(|it| it.reason == "cooldown" && it.count >= 4)).await;
+    assert_eq!(vendor.books().arrived(Side::New, Operation::List), 1, "the one that was on its way");
+}
+
+#[tokio::test]
+async fn a_429_to_the_second_look_stops_comparisons_too() {
+    let vendor = vendor().await;
+    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    vendor.books().seed_orchestration(crate::house::new_record("r", "2026-04-20T12:00:00.123456Z"));
+    let gate = vendor
+        .faults()
+        .plant(Fault::new(Kind::Gate { applied: true }).on(Side::New, Operation::List).times(1));
+    let mut shim = Shadowed::before(&vendor, &[]).await;
+    shim.client.get(&id).await.id();
+    soon(gate.reached(1)).await;
+    vendor.faults().plant(Fault::new(THROTTLED).on(Side::Legacy, Operation::Get).times(1));
+    gate.open();
+    let record = shim.record().await;
+    assert_eq!((record.verdict, record.recheck), (Verdict::Mismatch, Some(Recheck::Failed)));
+    assert_eq!(shim.shadow.idle_reason(&shim.current.load_full()), Some("cooldown"));
+}
+
+#[tokio::test]
+async fn a_comparison_that_panics_is_counted_and_ends_alone() {
+    let vendor = vendor().await;
+    let mut shim = Shadowed::before(&vendor, &[]).await;
+    let mut stream = tokio::net::TcpStream::connect(shim.client.address()).await.unwrap();
+    let request =
+        format!("GET {LEGACY} HTTP/1.1\r\nhost: shim\r\nx-request-id: {BREAKS}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    soon(stream.read_to_end(&mut Vec::new())).await.unwrap();
+    shim.counted(|tally| {
+        tally.all_dropped().iter().any(|dropped| (dropped.reason.as_str(), dropped.count) == ("panic", 1))
+    })
+    .await;
+    shim.client.list("").await;
+    assert_eq!(shim.record().await.verdict, Verdict::Match, "the next one is compared");
 }
 
 #[tokio::test]

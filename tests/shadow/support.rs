@@ -136,6 +136,9 @@ impl Drop for Shadowed {
     }
 }
 
+/// A request id at whose comparison the writer panics.
+pub(crate) const BREAKS: &str = "this-one-breaks";
+
 /// Hands on whole lines.
 struct Told(mpsc::UnboundedSender<String>);
 
@@ -143,6 +146,7 @@ impl Write for Told {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         assert!(line.ends_with(b"\n") && line.iter().filter(|byte| **byte == b'\n').count() == 1, "one line");
         let text = String::from_utf8(line.to_vec()).unwrap();
+        assert!(!text.contains(BREAKS), "planted");
         // Nobody listens any more when a test has seen enough.
         let _ = self.0.send(text);
         Ok(line.len())

@@ -16,7 +16,7 @@ use super::terms::{DiffKind, Severity};
 pub use self::list::{Listed, list};
 pub use self::problem::{problem, status_code};
 pub use self::record::record;
-pub use self::weigh::is_unset;
+pub use self::weigh::{MONEY, is_unset};
 
 /// One difference, with its values: never to be logged as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,6 +4,18 @@ use crate::shadow::json::Json;
 use crate::shadow::terms::{DiffKind, Severity};
 use crate::translate::{decimal, instant};
 
+/// The fields of a record that money hangs on: how much, what, whose, which one, and what became of it.
+pub const MONEY: [&str; 8] = [
+    "amount",
+    "source_asset",
+    "target_asset",
+    "profile_id",
+    "recipient_profile_id",
+    "id",
+    "ref_id",
+    "status",
+];
+
 /// What a field of a record means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Field {
@@ -23,13 +35,7 @@ impl Field {
     pub(super) fn of(name: &str) -> Self {
         match name {
             "amount" => Self::Amount,
-            "source_asset"
-            | "target_asset"
-            | "profile_id"
-            | "recipient_profile_id"
-            | "id"
-            | "ref_id"
-            | "status" => Self::Money,
+            money if MONEY.contains(&money) => Self::Money,
             "created_at" | "updated_at" | "settled_at" | "cancelled_at" => Self::Instant,
             "identity_id" | "account_id" => Self::Account,
             _ => Self::Other,

@@ -6,19 +6,7 @@ use super::bounded::Bounded;
 use super::document::{self, CoverageRow, RefIds};
 use crate::shadow::record::Record;
 use crate::shadow::terms::Route;
-
-/// The query parameters of the old list.
-const PARAMETERS: [&str; 9] = [
-    "profile_id",
-    "ref_id",
-    "created_at.begin",
-    "created_at.end",
-    "updated_at.begin",
-    "updated_at.end",
-    "order",
-    "limit",
-    "page_cursor",
-];
+use crate::translate::list::PARAMETERS;
 
 /// The statuses of a conversion.
 const STATUSES: [&str; 3] = ["CREATED", "SETTLED", "CANCELLED"];

@@ -9,11 +9,17 @@ use super::running::RunningTally;
 use crate::config::Go;
 use crate::shadow::terms::{Route, Severity, Verdict};
 
+/// Largest share of comparisons that processes counted and the files do not hold: some are under way when a file is read. Past
+/// it, whatever differed may be in the lines that were lost.
+const MISSING_SHARE_MAX: f64 = 0.02;
+
 /// What a route is judged by.
 pub(super) struct Evidence<'a> {
     pub(super) route: Route,
     pub(super) tally: &'a RouteTally,
     pub(super) running: &'a RunningTally,
+    /// Comparisons that were made and not read, and all that were made.
+    pub(super) missing: (u64, u64),
     pub(super) newer_lines: u64,
     pub(super) now: Timestamp,
 }
@@ -21,7 +27,7 @@ pub(super) struct Evidence<'a> {
 impl Evidence<'_> {
     /// The verdict, and all that it rests on.
     pub(super) fn judge(&self, go: &Go) -> (Decision, Vec<Check>) {
-        if self.tally.records() == 0 && self.newer_lines == 0 && !self.running.was_sampled(self.route) {
+        if self.tally.records() == 0 && self.newer_lines == 0 && !self.running.was_in_shadow(self.route) {
             return (Decision::NotInShadow, Vec::new());
         }
         let mut checks = vec![self.records()];
@@ -41,8 +47,7 @@ impl Evidence<'_> {
     /// Is there enough, and is it recent?
     fn amounts(&self, go: &Go) -> [Check; 3] {
         let judged = self.tally.judged();
-        let unpaired = [Verdict::NoCounterpart, Verdict::ErrorDisagreement].map(|it| self.tally.of(it));
-        let paired = judged.saturating_sub(unpaired[0].saturating_add(unpaired[1]));
+        let paired = self.tally.paired;
         let longest = go.freshness_max.as_secs_f64();
         let age = self.tally.last.map(|last| self.now.as_second().saturating_sub(last.as_second()).max(0));
         let shown = age.map_or_else(|| "no record".into(), |age| format!("last record {} ago", span(age)));
@@ -60,55 +65,60 @@ impl Evidence<'_> {
     }
 
     /// Do the sides agree?
-    fn differences(&self, go: &Go) -> [Check; 6] {
+    fn differences(&self, go: &Go) -> Vec<Check> {
         let tally = self.tally;
-        let (all, judged) = (tally.records(), tally.judged());
         let of = |severity| tally.of_severity(Verdict::Mismatch, severity);
         let refused = tally.of_severity(Verdict::ErrorDisagreement, Severity::Money);
         let money = of(Severity::Money).saturating_add(refused);
-        [
-            check(
-                "money_max",
-                money <= go.money_max,
-                Some(money as f64),
-                go.money_max as f64,
-                format!("{} with a difference in money, at most {}", count(money), count(go.money_max)),
+        let money = check(
+            "money_max",
+            money <= go.money_max,
+            Some(money as f64),
+            go.money_max as f64,
+            format!("{} with a difference in money, at most {}", count(money), count(go.money_max)),
+        );
+        let (all, judged) = (tally.records(), tally.judged());
+        let (contract, cosmetic) = (of(Severity::Contract), of(Severity::Cosmetic));
+        let of = |verdict| tally.of(verdict);
+        let shares = [
+            ("contract_share_max", contract, judged, go.contract_share_max, "with a difference in contract"),
+            ("cosmetic_share_max", cosmetic, judged, go.cosmetic_share_max, "with a cosmetic difference"),
+            (
+                "transient_share_max",
+                of(Verdict::Transient),
+                judged,
+                go.transient_share_max,
+                "with a difference that was gone at the second look",
             ),
-            at_most(
-                "contract_share_max",
-                (of(Severity::Contract), judged),
-                go.contract_share_max,
-                "with a difference in contract",
+            (
+                "progress_share_max",
+                of(Verdict::Progress),
+                judged,
+                go.progress_share_max,
+                "where the new API was ahead",
             ),
-            at_most(
-                "cosmetic_share_max",
-                (of(Severity::Cosmetic), judged),
-                go.cosmetic_share_max,
-                "with a cosmetic difference",
-            ),
-            at_most(
+            (
                 "error_disagreement_share_max",
-                (tally.of(Verdict::ErrorDisagreement), judged),
+                of(Verdict::ErrorDisagreement),
+                judged,
                 go.error_disagreement_share_max,
                 "where one side refused",
             ),
-            at_most(
-                "failed_share_max",
-                (tally.of(Verdict::ShadowFailed), all),
-                go.failed_share_max,
-                "failed",
-            ),
-            at_most(
+            ("failed_share_max", of(Verdict::ShadowFailed), all, go.failed_share_max, "failed"),
+            (
                 "not_comparable_share_max",
-                (tally.of(Verdict::NotComparable), all),
+                of(Verdict::NotComparable),
+                all,
                 go.not_comparable_share_max,
                 "not comparable",
             ),
-        ]
+        ];
+        let shares = shares.map(|(name, part, whole, most, what)| at_most(name, (part, whole), most, what));
+        std::iter::once(money).chain(shares).collect()
     }
 
     /// Was all of it seen?
-    fn shadow_itself(&self, go: &Go) -> [Check; 4] {
+    fn shadow_itself(&self, go: &Go) -> [Check; 5] {
         let heartbeats = self.running.heartbeats();
         let beats = format!("{} heartbeats", count(heartbeats));
         // Heartbeats count what was due for all routes together. What was dropped here was due here, as was what is recorded.
@@ -131,6 +141,7 @@ impl Evidence<'_> {
             check("heartbeats", heartbeats > 0, Some(heartbeats as f64), 1.0, beats),
             if heartbeats > 0 { dropping } else { unknown("dropped_share_max", go.dropped_share_max) },
             idle,
+            at_most("missing_lines", self.missing, MISSING_SHARE_MAX, "made and not in what was read"),
             check(
                 "newer_lines",
                 newer == 0,

@@ -1,15 +1,13 @@
 //! What a reader must know before believing the numbers.
 
-use super::document::{Report, RuleState};
+use super::document::{Check, Report, RuleState};
 use super::figures::{count, percent, share};
-
-/// Past this share, records that processes counted and the files do not hold are worth a word.
-const MISSING_SHARE: f64 = 0.02;
 
 pub(super) fn of(report: &Report) -> Vec<String> {
     let lines = broken_lines(report).into_iter().chain(newer_lines(report)).chain(future(report));
     let running = no_heartbeats(report).into_iter().chain(missing(report));
-    let config = configs(report).into_iter().chain(expired(report));
+    let config = configs(report).into_iter().chain(expired(report)).chain(hiding(report));
+    let running = unpaired(report).chain(running);
     running.chain(lines).chain(config).chain(left_out(report)).collect()
 }
 
@@ -20,13 +18,35 @@ fn no_heartbeats(report: &Report) -> Option<String> {
     })
 }
 
+/// A route may be GO before the new API holds anything. It is then not the records that agree.
+fn unpaired(report: &Report) -> impl Iterator<Item = String> {
+    let routes = report.routes.iter().filter(|route| route.judged > 0 && route.paired == 0);
+    routes.map(|route| {
+        format!(
+            "NOTHING WAS HELD ON BOTH SIDES in the {} comparisons of {}: not one field was compared.",
+            count(route.judged),
+            route.route.as_str()
+        )
+    })
+}
+
+fn hiding(report: &Report) -> Option<String> {
+    let hiding = report.rules.iter().filter(|rule| rule.hides_money && rule.state != RuleState::Expired);
+    let named: Vec<_> =
+        hiding.map(|rule| format!("{} ({}, {} hits)", rule.path, rule.owner, count(rule.hits))).collect();
+    (!named.is_empty()).then(|| {
+        format!(
+            "Ignore rules that HIDE DIFFERENCES IN MONEY, none of which counts above: {}.",
+            named.join(", ")
+        )
+    })
+}
+
 fn missing(report: &Report) -> Option<String> {
-    let found: u64 = report.routes.iter().fold(0, |sum, route| sum.saturating_add(route.records));
-    let lost = report.running.done.saturating_sub(found);
-    let partial = report.input.of_other_routes > 0 || report.input.newer > 0;
-    (share(lost, report.running.done) > MISSING_SHARE && !partial).then(|| {
-        let (done, lost, of) =
-            (count(report.running.done), count(lost), percent(share(lost, report.running.done)));
+    let (lost, done) = (report.running.missing, report.running.done);
+    let failed = |check: &Check| check.name == "missing_lines" && !check.passed;
+    report.routes.iter().flat_map(|route| &route.checks).any(failed).then(|| {
+        let (done, lost, of) = (count(done), count(lost), percent(share(lost, done)));
         format!("The processes made {done} comparisons; {lost} of them ({of}) are not in what was read. Is a file missing?")
     })
 }

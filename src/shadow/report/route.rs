@@ -19,6 +19,8 @@ pub(super) struct RouteTally {
     pub(super) written: u64,
     /// By verdict, and by severity: none, then as in [`Severity`].
     counts: [[u64; 4]; Verdict::ALL.len()],
+    /// Comparisons in which both sides held something.
+    pub(super) paired: u64,
     pub(super) last: Option<Timestamp>,
     pub(super) served: Latencies,
     pub(super) other: Latencies,
@@ -35,6 +37,7 @@ impl RouteTally {
         Self {
             written: 0,
             counts: Default::default(),
+            paired: 0,
             last: None,
             served: Latencies::new(),
             other: Latencies::new(),
@@ -48,7 +51,7 @@ impl RouteTally {
     pub(super) fn add(&mut self, record: &Record, time: Timestamp, weight: u64) {
         self.written += 1;
         self.last = self.last.max(Some(time));
-        self.count(record.verdict, record.severity, weight);
+        self.count(record.verdict, record.severity, record.both_held, weight);
         self.timeline.add(time, Class::of(record.verdict), weight);
         self.add_statuses((status(&record.served), status(&record.other)), weight);
         for (latencies, answer) in [(&mut self.served, &record.served), (&mut self.other, &record.other)] {
@@ -59,7 +62,16 @@ impl RouteTally {
     }
 
     /// Adds comparisons of which this is all that is known.
-    pub(super) fn count(&mut self, verdict: Verdict, severity: Option<Severity>, count: u64) {
+    pub(super) fn count(
+        &mut self,
+        verdict: Verdict,
+        severity: Option<Severity>,
+        both_held: bool,
+        count: u64,
+    ) {
+        if both_held && verdict.is_judged() && verdict != Verdict::NoCounterpart {
+            self.paired = self.paired.saturating_add(count);
+        }
         let cell = &mut self.counts[verdict as usize][severity.map_or(0, |severity| severity as usize + 1)];
         *cell = cell.saturating_add(count);
     }

@@ -7,6 +7,8 @@ use jiff::tz::TimeZone;
 use super::bounded::{Bounded, harmless};
 use super::document::{self, RuleState};
 use super::figures::moment;
+use crate::config::PathPattern;
+use crate::shadow::compare;
 use crate::shadow::heartbeat::RuleHits;
 
 /// Most rules that are told apart.
@@ -63,7 +65,36 @@ fn told(Entry { rule, hits, last }: &Entry, today: Date) -> document::Rule {
         owner: text(&rule.owner),
         expires: text(&rule.expires),
         hits: *hits,
+        hides_money: hides_money(&rule.path),
         state,
         last_seen: moment(*last),
+    }
+}
+
+/// Whether the pattern matches a place of severity `money`. One that cannot be read is taken for one that does.
+fn hides_money(pattern: &str) -> bool {
+    let Ok(read) = PathPattern::parse(pattern) else { return true };
+    // Only a row of that number would do for a pattern that names one.
+    let row = pattern.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(index, _)| index);
+    let row = format!("items[{}]", row.filter(|index| *index != "*").unwrap_or("0"));
+    let fields = compare::MONEY.iter().flat_map(|field| [(*field).to_owned(), format!("{row}.{field}")]);
+    fields.chain([row.clone()]).any(|place| read.matches(&place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hides_money;
+
+    #[test]
+    fn a_rule_that_reaches_money_is_known_by_its_pattern() {
+        for pattern in ["amount", "*", "items[*].status", "items[3].ref_id", "items[*]", "items[*].*", "a..b"]
+        {
+            assert!(hides_money(pattern), "{pattern}");
+        }
+        for pattern in
+            ["updated_at", "items[*].updated_at", "metadata.amount", "metadata.*", "items", "status_code"]
+        {
+            assert!(!hides_money(pattern), "{pattern}");
+        }
     }
 }

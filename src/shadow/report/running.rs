@@ -69,9 +69,9 @@ impl RunningTally {
         seen.highest = seen.highest.max(share);
     }
 
-    /// Whether anything was ever to be compared on that route.
-    pub(super) fn was_sampled(&self, route: Route) -> bool {
-        self.sampled.get(&route).is_some_and(|sampled| sampled.highest > 0.0)
+    /// Whether that route was ever in mode `shadow`, if only with a share of 0.
+    pub(super) fn was_in_shadow(&self, route: Route) -> bool {
+        self.sampled.contains_key(&route)
     }
 
     pub(super) const fn heartbeats(&self) -> u64 {
@@ -89,7 +89,12 @@ impl RunningTally {
         reasons.iter().fold(reasons.left_out(), |sum, (_, count)| sum.saturating_add(*count))
     }
 
-    pub(super) fn told(&self) -> document::Running {
+    /// Comparisons that the processes made beyond those that were `found`.
+    pub(super) const fn missing(&self, found: u64) -> (u64, u64) {
+        (self.done.saturating_sub(found), self.done)
+    }
+
+    pub(super) fn told(&self, found: u64) -> document::Running {
         let dropped =
             Route::ALL.into_iter().fold(0_u64, |sum, route| sum.saturating_add(self.dropped(route)));
         document::Running {
@@ -101,6 +106,7 @@ impl RunningTally {
             idle: self.idle(),
             due: self.due,
             done: self.done,
+            missing: self.missing(found).0,
             dropped,
             dropped_share: (self.heartbeats > 0).then(|| share(dropped, self.due.max(dropped))),
             dropped_by: self.dropped_by(),

@@ -49,6 +49,8 @@ pub struct Tally {
     ends: Option<(Timestamp, Timestamp)>,
     configs: Bounded<Config>,
     running: RunningTally,
+    /// Comparisons that the lines account for, of all routes.
+    found: u64,
     routes: [RouteTally; Route::ALL.len()],
     signatures: SignatureTally,
     coverage: CoverageTally,
@@ -73,6 +75,7 @@ impl Tally {
             ends: None,
             configs: Bounded::new(CONFIGS_MAX),
             running: RunningTally::new(),
+            found: 0,
             routes: Route::ALL.map(|_| RouteTally::new()),
             signatures: SignatureTally::new(),
             coverage: CoverageTally::new(),
@@ -112,6 +115,9 @@ impl Tally {
     fn comparison(&mut self, record: &Record) -> Option<()> {
         let time = record.time.parse().ok()?;
         self.input.comparisons += 1;
+        if !self.is_early(time) {
+            self.found = self.found.saturating_add(record.suppressed).saturating_add(1);
+        }
         if !self.scope.routes.contains(&record.route) {
             self.input.of_other_routes += 1;
         } else if self.is_early(time) {
@@ -150,10 +156,12 @@ impl Tally {
         self.config(&heartbeat.config_hash, &heartbeat.stage, time, 0);
         self.running.add(heartbeat);
         heartbeat.rules.iter().for_each(|rule| self.rules.add(rule, time));
+        let told = heartbeat.suppressed.iter().map(|suppressed| suppressed.count);
+        self.found = told.fold(self.found, u64::saturating_add);
         let asked: Vec<_> = heartbeat.suppressed.iter().filter(|it| self.is_asked(it)).collect();
         for suppressed in asked {
-            let Suppressed { route, verdict, severity, count, .. } = *suppressed;
-            self.routes[route as usize].count(verdict, severity, count);
+            let Suppressed { route, verdict, severity, both_held, count, .. } = *suppressed;
+            self.routes[route as usize].count(verdict, severity, both_held, count);
             self.signatures.add_suppressed(suppressed, time);
         }
         Some(())
@@ -196,7 +204,7 @@ impl Tally {
             input: self.input.clone(),
             window: self.window(),
             configs: self.configs(),
-            running: self.running.told(),
+            running: self.running.told(self.found),
             routes,
             signatures: self.signatures(),
             coverage: self.coverage.told(),
@@ -246,6 +254,7 @@ impl Tally {
             route,
             tally,
             running: &self.running,
+            missing: self.running.missing(self.found),
             newer_lines: self.input.newer,
             now: self.scope.now,
         };
@@ -258,6 +267,7 @@ impl Tally {
             records: tally.records(),
             written: tally.written,
             judged: tally.judged(),
+            paired: tally.paired,
             last: tally.last.map(moment),
             verdicts: verdicts(tally),
             severities: severities(tally),

@@ -128,6 +128,8 @@ pub struct Rule {
     pub expires: String,
     /// Differences that it met.
     pub hits: u64,
+    /// Whether it reaches a place that money hangs on: such a difference counts for nothing any more.
+    pub hides_money: bool,
     /// `used`, `unused` or `expired`.
     pub state: RuleState,
     /// The last heartbeat that named it.

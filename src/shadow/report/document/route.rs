@@ -20,6 +20,8 @@ pub struct RouteReport {
     pub written: u64,
     /// Those that could be made.
     pub judged: u64,
+    /// Those of them in which both sides held a record, or rows.
+    pub paired: u64,
     /// The last one.
     pub last: Option<String>,
     /// By verdict, all nine.

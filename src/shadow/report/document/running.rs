@@ -23,6 +23,8 @@ pub struct Running {
     pub due: u64,
     /// Comparisons that were made, as the processes counted them.
     pub done: u64,
+    /// Comparisons that were done and that no line read tells of.
+    pub missing: u64,
     /// Comparisons that were dropped.
     pub dropped: u64,
     /// The share of those, of all due.
