@@ -1,4 +1,5 @@
 //! The binary as a process of its own, with a config file that a test may rewrite.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
@@ -135,6 +136,13 @@ impl Shim {
 
     pub(crate) fn has_admin(&self) -> bool {
         self.admin.is_some()
+    }
+
+    /// The memory that it takes, in bytes.
+    pub(crate) fn resident(&self) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
     }
 
     pub(crate) fn signal(&self, signal: &str) {

@@ -2,7 +2,6 @@
 //! commands, and what a client sees at each step.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, in its helpers as well")]
 
-#[allow(dead_code, reason = "a part of it is used here")]
 #[path = "../operator/process.rs"]
 mod process;
 

@@ -140,3 +140,37 @@ async fn without_differences_it_says_go() {
     assert!(!text.contains("NO-GO"), "{text}");
     assert!(std::fs::read_to_string(page).unwrap().contains("GO"));
 }
+
+/// As many requests as one machine makes in a moment, all of them compared with nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dead_side_under_load_costs_no_memory() {
+    let vendor = vendor().await;
+    let id = seed(&vendor, "r", |_, _| {});
+    let dead = crate::isolation::nobody().await;
+    let config = Config::new(&vendor);
+    config.write_only(SMALL);
+    let shim = Shim::serve(&[
+        "--config",
+        config.path().to_str().unwrap(),
+        "--set",
+        &format!("upstream.new.url={dead}"),
+    ])
+    .await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let storm = async |requests: usize| {
+        for _ in 0..requests / 50 {
+            let asking =
+                (0..50).map(|_| client.get(shim.public(&format!("{LEGACY}/{id}"))).bearer_auth(TOKEN).send());
+            for answer in futures_util::future::join_all(asking).await {
+                assert_eq!(answer.unwrap().status(), 200);
+            }
+        }
+        shim.resident()
+    };
+    let before = storm(500).await;
+    let after = storm(3000).await;
+    assert!(after < before + (32 << 20), "from {before} to {after}");
+    let status: Value = client.get(shim.admin("/status")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(status["shadow"]["due"], 3500, "{status}");
+}

@@ -40,7 +40,7 @@ async fn odd_server(answer: &'static [u8], filler: usize, linger: bool) -> Strin
 }
 
 /// A port that nobody listens on.
-async fn nobody() -> String {
+pub(crate) async fn nobody() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -188,7 +188,6 @@ async fn a_dead_side_under_load_costs_no_memory() {
         ("shadow.bytes_max", "1MiB"),
     ])
     .await;
-    let before = resident();
     let mut most = 0;
     for _ in 0..40 {
         let asking = (0..50).map(|_| shim.client.get(&id));
@@ -198,7 +197,6 @@ async fn a_dead_side_under_load_costs_no_memory() {
         most = most.max(shim.shadow.bytes_held());
     }
     assert!(most <= 1 << 20);
-    assert!(resident() < before + (64 << 20), "from {before} to {}", resident());
     let tally = shim.shadow.tally();
     assert_eq!(tally.all_due(), 2000);
     let rest = shim.end();
@@ -206,12 +204,6 @@ async fn a_dead_side_under_load_costs_no_memory() {
     let tally = shim.shadow.tally();
     let dropped: u64 = tally.all_dropped().iter().map(|dropped| dropped.count).sum();
     assert_eq!(tally.all_done() + dropped, 2000, "every one is accounted for");
-}
-
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
 #[tokio::test]

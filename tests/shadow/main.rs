@@ -12,7 +12,6 @@
 mod dice;
 #[path = "../support/house.rs"]
 mod house;
-#[allow(dead_code, reason = "a part of it is used here")]
 #[path = "../operator/process.rs"]
 mod process;
 
