@@ -1,9 +1,16 @@
 //! Evidence before every step: what the new API would have answered, compared with what the old one did.
 //!
-//! The client never feels it. On the data path a chosen request is only copied as it passes ([`watch`]), within bounds of jobs and
-//! bytes; past them the comparison is dropped and counted. Everything else happens on a thread of its own (`runner`), with a
-//! client of its own that can only read (`look`): a create is never sent, it is rehearsed. What comes out is judged (pure:
-//! `compare`, `verdict`, `rehearsal`), redacted, written (`journal`), and counted ([`tally`]). `report` reads it again.
+//! The client never feels it. One comparison, in order:
+//!
+//! 1. On the request's own path, [`watch`] chooses it, copies it as it passes, and offers the copies as a job once the answer has
+//!    gone. Too many jobs or bytes, a rest after a 429 (`cooldown`): dropped, and counted in [`tally`].
+//! 2. All the rest is on a thread of its own: `runner` takes the job, so many at once, and contains what breaks. [`Running`] keeps
+//!    that thread; dropping it ends it in order.
+//! 3. `examine` tells the story: what was served, what the other side says, what that comes to. A create is never sent, it is
+//!    rehearsed ([`rehearsal`]); a read is asked of the new API by a client that can only read (`look`).
+//! 4. Pure: [`compare`] finds what differs, [`verdict`] judges it, [`redact`] makes it fit to be written.
+//! 5. `journal` writes the [`record`], or counts it as left out; `pulse` tells now and then how shadow itself is doing
+//!    ([`heartbeat`]). [`report`] reads both again.
 
 pub mod answer;
 pub mod compare;
