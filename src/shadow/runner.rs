@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::runtime::Builder;
@@ -97,6 +98,9 @@ pub(super) struct Worker {
     pub(super) journal: RefCell<Journal>,
 }
 
+/// How long jobs gather before they are taken. Waiting for each would have every request wake this thread.
+const GATHER: Duration = Duration::from_millis(10);
+
 type Jobs = JoinSet<Result<(), DropReason>>;
 
 /// Takes jobs until it is stopped.
@@ -110,9 +114,11 @@ async fn run(
     let mut jobs = Jobs::new();
     let mut routes = HashMap::new();
     let mut pulse = Pulse::new();
+    let mut gathering: Option<Instant> = None;
     loop {
         let config = current.load_full();
         let next_beat = pulse.last() + config.shadow.heartbeat;
+        let room = jobs.len() < concurrency;
         tokio::select! {
             // A beat must come however busy it is, and a finished job makes room.
             biased;
@@ -121,10 +127,18 @@ async fn run(
                 pulse.beat(&worker, &config, worker.shadow.idle_reason(&config));
             }
             Some(ended) = jobs.join_next_with_id(), if !jobs.is_empty() => account(&worker, &mut routes, ended),
-            Some(job) = due.recv(), if jobs.len() < concurrency => {
-                let route = job.route;
-                let handle = jobs.spawn_local(examine::run(Rc::clone(&worker), job));
-                routes.insert(handle.id(), route);
+            () = sleep_until(gathering.unwrap_or(next_beat).into()), if gathering.is_some() && room => {
+                let mut took = false;
+                while jobs.len() < concurrency {
+                    let Ok(job) = due.try_recv() else { break };
+                    begin(&worker, &mut jobs, &mut routes, job);
+                    took = true;
+                }
+                gathering = took.then(|| Instant::now() + GATHER);
+            }
+            Some(job) = due.recv(), if gathering.is_none() && room => {
+                begin(&worker, &mut jobs, &mut routes, job);
+                gathering = Some(Instant::now() + GATHER);
             }
         }
     }
@@ -140,6 +154,12 @@ async fn run(
         account(&worker, &mut routes, ended);
     }
     pulse.beat(&worker, &config, idle_reason);
+}
+
+fn begin(worker: &Rc<Worker>, jobs: &mut Jobs, routes: &mut HashMap<Id, Route>, job: Job) {
+    let route = job.route;
+    let handle = jobs.spawn_local(examine::run(Rc::clone(worker), job));
+    routes.insert(handle.id(), route);
 }
 
 /// Notes how a job ended.
