@@ -375,7 +375,7 @@ impl Failure {
     }
 }
 
-const OVER_BUDGET: &str = "too many requests of this kind at the moment; nothing was sent; retry after Retry-After, a create with the same ref_id";
+const OVER_BUDGET: &str = "too many requests of this kind at the moment; nothing was changed; retry after Retry-After, a create with the same ref_id";
 
 const fn api(side: Side) -> &'static str {
     match side {

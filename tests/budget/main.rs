@@ -41,7 +41,7 @@ fn shown(proxy: &Proxy, name: &str) -> ShownEndpoint {
 fn over_budget(answer: &Answer) {
     let problem = answer.problem(429);
     assert_eq!((&problem["type"], &problem["title"]), (&"about:blank".into(), &"Too Many Requests".into()));
-    assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("nothing was changed"), "{problem}");
     let after: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((1..=60).contains(&after), "{after}");
 }
