@@ -162,8 +162,12 @@ struct Shim {
 impl Shim {
     async fn start(sandbox: &Sandbox, settings: &[(&str, &str)]) -> Self {
         let url = sandbox.base_url();
-        let upstreams =
-            [("upstream.legacy.url", url.as_str()), ("upstream.new.url", &url), ("listen", "127.0.0.1:0")];
+        let upstreams = [
+            ("upstream.legacy.url", url.as_str()),
+            ("upstream.new.url", &url),
+            ("listen", "127.0.0.1:0"),
+            ("budget.per_second", "100000"),
+        ];
         let flags =
             upstreams.iter().chain(settings).map(|(key, value)| Flag::new("bench", *key, *value)).collect();
         let config = load(&Sources { flags, ..Sources::default() }).expect("a config").config;

@@ -175,7 +175,8 @@ impl Server {
         let mut app = App::new(Arc::clone(&current), client, None);
         let (mut shadow, mut running) = (None, None);
         if stage == "shadow" {
-            let (started, thread) = Shadow::start(current, Box::new(io::sink())).expect("a shadow");
+            let (started, thread) =
+                Shadow::start(current, client.budget(), Box::new(io::sink())).expect("a shadow");
             app = app.with_shadow(started.clone());
             (shadow, running) = (Some(started), Some(thread));
         }

@@ -107,6 +107,12 @@ pub enum Failure {
         /// When to come back.
         retry_after: Duration,
     },
+    /// The rate budget of the endpoint is spent, so the call was not sent.
+    #[error("the rate budget is spent")]
+    OverBudget {
+        /// When to come back.
+        retry_after: Duration,
+    },
     /// Creates are held.
     #[error("creates are held")]
     Held {
@@ -228,7 +234,11 @@ impl Failure {
             | Self::CouldNotLook { side, .. }
             | Self::OutcomeUnknown { side, .. } => Fault::Upstream(*side),
             Self::Denied(denied) => denied.fault(),
-            Self::Held { .. } | Self::Ledger(_) | Self::TooLate | Self::Internal => Fault::Us,
+            Self::OverBudget { .. }
+            | Self::Held { .. }
+            | Self::Ledger(_)
+            | Self::TooLate
+            | Self::Internal => Fault::Us,
         }
     }
 
@@ -249,6 +259,7 @@ impl Failure {
             Self::HeadTooLong => "head-too-long",
             Self::TargetTooLong => "target-too-long",
             Self::Overloaded { .. } => "overloaded",
+            Self::OverBudget { .. } => "over-budget",
             Self::Held { .. } => "held",
             Self::TooManyDropped { .. } => "too-many-dropped",
             Self::Unreachable { .. } => "unreachable",
@@ -281,6 +292,7 @@ impl Failure {
             Self::BodyTooLong { .. } => 413,
             Self::TargetTooLong => 414,
             Self::BodyEncoded => 415,
+            Self::OverBudget { .. } => 429,
             Self::HeadTooLong => 431,
             Self::Internal => 500,
             Self::Broken { .. } | Self::Unreadable { .. } | Self::AnswerTooLong { .. } => 502,
@@ -296,9 +308,12 @@ impl Failure {
 
     /// When to come back, where that is known.
     #[must_use]
-    pub const fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Held { retry_after } | Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            Self::Held { retry_after }
+            | Self::OverBudget { retry_after }
+            | Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            Self::CouldNotLook { source, .. } => source.retry_after(),
             _ => None,
         }
     }
@@ -321,6 +336,7 @@ impl Failure {
             Self::HeadTooLong => "the head of the request is too long or has too many headers".into(),
             Self::TargetTooLong => "the request target is too long".into(),
             Self::Overloaded { .. } => "too much is in flight; nothing was sent; retry after Retry-After".into(),
+            Self::OverBudget { .. } => OVER_BUDGET.into(),
             Self::Held { .. } => {
                 "conversions are held for a moment; nothing was sent; retry with the same ref_id after Retry-After".into()
             }
@@ -358,6 +374,8 @@ impl Failure {
         Problem::about_blank(self.status(), detail)
     }
 }
+
+const OVER_BUDGET: &str = "too many requests of this kind at the moment; nothing was changed; retry after Retry-After, a create with the same ref_id";
 
 const fn api(side: Side) -> &'static str {
     match side {

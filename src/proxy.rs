@@ -27,7 +27,8 @@ use crate::shadow::watch::Watch;
 use crate::side::Side;
 use crate::telemetry::access::{Access, Told};
 use crate::translate::route::{self, Matched, Route};
-use crate::upstream::{self, Client, SendError};
+use crate::upstream::budget::Endpoint;
+use crate::upstream::{self, Client};
 
 pub use self::admission::{Admission, Place};
 pub use self::client::{ClientCertificate, Peer};
@@ -48,6 +49,7 @@ impl App {
     /// Everything at its beginning.
     #[must_use]
     pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client, ledger: Option<Ledger>) -> Self {
+        upstream.budget().adopt(&config.load());
         let shared = Shared { upstream, ledger, homes: Homes::default(), detached: TaskTracker::new() };
         Self { config, shared, admission: Admission::default(), shadow: None }
     }
@@ -84,6 +86,11 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
     let answered = serve(&app, peer, request, &mut access, &mut escort).await;
     let response = answered.unwrap_or_else(|failure| {
         access.failed(&failure);
+        if matches!(failure, Failure::OverBudget { .. })
+            && let Some(watch) = escort.watch.take()
+        {
+            watch.over_budget();
+        }
         let refusal = refuse(&failure);
         // Over HTTP/2 nothing below would hold the body back, and a client must not see one.
         if head { refusal.map(|_| Payload::empty()) } else { refusal }
@@ -118,6 +125,7 @@ async fn serve(
     escort: &mut Escort,
 ) -> Result<Response<Payload>, Failure> {
     let config = app.config.load_full();
+    app.shared.upstream.budget().adopt(&config);
     check_head(&config, &request)?;
     let matched = route::route(request.method(), request.uri().path(), &config.base_path);
     let client = peer.client(&config.forwarding, request.headers());
@@ -138,7 +146,7 @@ async fn serve(
             if app.shared.guards_creates(&config) && is_lookalike(&config, &request) {
                 return Err(Failure::Lookalike);
             }
-            return pass(app, &config, peer, request, access, escort).await;
+            return pass(app, &config, peer, None, request, access, escort).await;
         }
     };
     let mode = config.modes.of(route.name());
@@ -150,7 +158,8 @@ async fn serve(
     match mode {
         Mode::Hold => Err(Failure::Held { retry_after: config.hold.retry_after }),
         Mode::Legacy | Mode::Shadow if !app.shared.keeps_rules_on_legacy(&route, request.uri()) => {
-            pass(app, &config, peer, request, access, escort).await
+            let endpoint = Endpoint::of_legacy(route.name());
+            pass(app, &config, peer, Some(endpoint), request, access, escort).await
         }
         Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {
             translated(app, config, peer, route, request, access, escort).await
@@ -219,15 +228,23 @@ fn is_lookalike(config: &Config, request: &Request<Incoming>) -> bool {
         || route::is_lookalike(request.method(), target.path(), &legacy.path_prefix)
 }
 
-/// Straight through to the legacy side: bytes, headers and status as they come, both ways.
+/// Straight through to the legacy side: bytes, headers and status as they come, both ways. No `endpoint` = nobody counts it.
 async fn pass(
     app: &Arc<App>,
     config: &Arc<Config>,
     peer: Peer,
+    endpoint: Option<Endpoint>,
     request: Request<Incoming>,
     access: &mut Access,
     escort: &mut Escort,
 ) -> Result<Response<Payload>, Failure> {
+    let paid = match endpoint {
+        Some(endpoint) => {
+            let until = Instant::now() + config.budget.wait_max;
+            Some(app.shared.upstream.budget().take(endpoint.primary(), until).await?)
+        }
+        None => None,
+    };
     let side = Side::Legacy;
     access.side = Some(side.as_str());
     access.upstream_calls = 1;
@@ -242,25 +259,20 @@ async fn pass(
     let holder = config.auth.holder(side);
     let until = start + config.auth.timeout;
     let answer = if safe {
-        app.shared.upstream.send_as(holder, request, config, until).await
+        app.shared.upstream.send_as(holder, request, config, until, paid).await
     } else {
         // The client may leave; what was sent is not called back. Nobody waits for an answer for ever, though.
         let (upstream, kept) = (app.shared.upstream.clone(), config.clone());
         let place = request.extensions().get::<Option<Arc<Place>>>().cloned();
         let sending = async move {
             let _place = place;
-            upstream.send_as(holder, request, &kept, until).await
+            upstream.send_as(holder, request, &kept, until, paid).await
         };
         Outlive::new(sending, &app.shared.detached, config.timeouts.create).await
     };
     access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     let effect = if safe { Effect::None } else { Effect::Unknown };
-    let response = answer.map_err(|error| match error {
-        SendError::NotSent(source) => Failure::Unreachable { side, source },
-        SendError::NoAnswer(source) => Failure::Broken { side, effect, source },
-        SendError::NoToken(source) => Denied::NoToken { side, source }.into(),
-        SendError::TokenRefused => Denied::OwnTokenRefused { side }.into(),
-    })?;
+    let response = answer.map_err(|error| error.into_failure(side, effect))?;
     access.upstream_status = Some(response.status().as_u16());
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         app.throttled(config);

@@ -336,3 +336,27 @@ fn a_set_flag_without_a_key_is_refused() {
     assert!("stage".parse::<Flag>().is_err() && "=x".parse::<Flag>().is_err());
     assert_eq!("a=b=c".parse::<Flag>().unwrap().value, "b=c");
 }
+
+#[test]
+fn a_budget_that_cannot_be_kept_is_refused() {
+    let refused_for = |flags: &[(&str, &str)]| {
+        let flags = flags.iter().map(|(key, value)| Flag::new("--set", *key, *value)).collect();
+        told(&refused(&Sources { flags, ..Sources::default() }))
+    };
+    assert_eq!(
+        refused_for(&[("replicas", "51")]),
+        ["budget.per_second: is less than one a second for each of the 51 replicas"]
+    );
+    assert_eq!(
+        refused_for(&[
+            ("budget.fence_share", "0.95"),
+            ("budget.cooldown_share", "0"),
+            ("budget.cooldown_max", "1m")
+        ]),
+        [
+            "budget.fence_share: is more than 0.9 and leaves too little for clients' lists",
+            "budget.cooldown_share: is less than 0.01, and nothing would go through",
+            "budget.cooldown_max: is shorter than budget.cooldown",
+        ]
+    );
+}

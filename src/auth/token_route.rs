@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::failure::{Denied, Failure};
 use crate::headers;
 use crate::translate::token::{self, Form, Rewriting};
+use crate::upstream::budget::Endpoint;
 use crate::upstream::{self, Client, SendError};
 
 /// What came of a token request.
@@ -124,12 +125,13 @@ impl Call<'_> {
     }
 
     async fn send(&self, headers: HeaderMap, body: Payload) -> Result<Response<Incoming>, Failure> {
+        let paid = self.upstream.budget().take(Endpoint::Token.primary(), self.deadline).await?;
         let mut request = Request::new(body);
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = self.head.uri.clone();
         *request.headers_mut() = headers;
         *request.extensions_mut() = self.head.extensions.clone();
-        let answered = timeout_at(self.deadline, self.upstream.send(request)).await;
+        let answered = timeout_at(self.deadline, self.upstream.send(request, Some(paid))).await;
         let denied = |error| match error {
             SendError::NotSent(source) | SendError::NoToken(source) => Denied::TokenUnreachable(source),
             SendError::NoAnswer(source) => Denied::TokenBroken(source),

@@ -129,7 +129,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
     let probing = ledger.clone().map(|ledger| tokio::spawn(history::keep_probing(ledger)));
     let (records, _records_file) = records(&config, &log)?;
-    let (shadow, comparing) = Shadow::start(current.clone(), records)?;
+    let (shadow, comparing) = Shadow::start(current.clone(), upstream.budget(), records)?;
     let app = Arc::new(App::new(current, upstream, ledger).with_shadow(shadow));
     let view = Arc::new(View::new(app.clone(), reloads));
     // Before the first client and until after the last one, so that the drain can be watched.

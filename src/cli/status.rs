@@ -17,6 +17,7 @@ use crate::body;
 use crate::config::load::load;
 use crate::config::{Problem, explain};
 use crate::server::admin::documents::{Ledger, Refused, Shadow, Status};
+use crate::upstream::budget::{Shown, ShownEndpoint};
 
 /// Longest wait for the answer; the ledger's timeout is part of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -146,6 +147,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     rows.extend(readiness(status));
     rows.extend(status.ledger.as_ref().map_or_else(|| vec![("ledger", "none".into())], ledger));
     rows.extend(status.shadow.iter().flat_map(shadow));
+    rows.extend(budget(&status.budget));
     rows.push(("config", format!("{}, in force since {}", status.config.hash, status.config.loaded_at)));
     let accepted = status.config.reload_accepted_at.as_ref();
     rows.push((
@@ -196,6 +198,24 @@ fn shadow(shadow: &Shadow) -> Vec<(&'static str, String)> {
         let (route, verdict) = (counted.route.as_str(), counted.verdict.as_str());
         ("", format!("{route}: {} {verdict}{severity}", counted.count))
     }));
+    rows
+}
+
+/// The endpoints that were called; what is not as usual stands out.
+fn budget(budget: &Shown) -> Vec<(&'static str, String)> {
+    let state = match budget.cooldown_seconds_left {
+        Some(left) => format!("SLOWED for {left} s, after a 429"),
+        None => "as configured".into(),
+    };
+    let mut rows = vec![("budget", state)];
+    rows.extend(budget.endpoints.iter().filter(|endpoint| endpoint.calls + endpoint.refused > 0).map(
+        |endpoint| {
+            let ShownEndpoint { endpoint, per_second, calls, waiting, refused, last_429 } = endpoint;
+            let last_429 = last_429.as_ref().map(|at| format!(", last 429 at {at}")).unwrap_or_default();
+            let counts = format!("{calls} calls, {waiting} wait, {refused} refused{last_429}");
+            ("", format!("{endpoint}: {per_second:.1} a second; {counts}"))
+        },
+    ));
     rows
 }
 

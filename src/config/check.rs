@@ -11,13 +11,13 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::auth::{self, Auth};
+use super::budget::budget;
 use super::load::Loaded;
 use super::modes::{Mode, Modes, Stage};
 use super::refusals::{self, Decided, Judged};
 use super::secret::{self, is_secret};
 use super::sections::{
-    address, budget, canary, forwarding, hold, ledger, limits, log, one_of, sandbox, server, timeouts, tls,
-    upstreams,
+    address, canary, forwarding, hold, ledger, limits, log, one_of, sandbox, server, timeouts, tls, upstreams,
 };
 use super::settings::{Admin, Ledger, List, Reload, Tls};
 use super::shadow::shadow;
@@ -63,7 +63,7 @@ fn whole(written: &mut Written) -> Option<Config> {
     let poll_interval = written.duration("reload.poll_interval", Duration::from_millis(100));
     let canary = canary(written);
     let ledger = ledger(written);
-    let budget = budget(written);
+    let budget = budget(written, replicas);
     let shadow = shadow(written);
     let admin = written.optional("admin.listen", address);
     let sandbox = sandbox(written);

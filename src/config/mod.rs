@@ -8,6 +8,7 @@ pub mod auth;
 pub mod load;
 pub mod reload;
 
+mod budget;
 mod check;
 mod fixed;
 mod ignore;
@@ -28,6 +29,7 @@ mod written;
 use std::net::SocketAddr;
 
 pub use self::auth::Auth;
+pub use self::budget::Budget;
 pub use self::check::explain;
 pub use self::ignore::{IgnoreRule, PathPattern};
 pub use self::modes::{Mode, Modes, ROUTES, Stage, UnknownName};
@@ -35,8 +37,8 @@ pub use self::problem::Problem;
 pub use self::reloads::{Refused, Reloads};
 pub use self::secret::Secret;
 pub use self::settings::{
-    Admin, Budget, Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, List, Log, LogFormat,
-    Reload, Sandbox, Server, Timeouts, Tls,
+    Admin, Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload,
+    Sandbox, Server, Timeouts, Tls,
 };
 pub use self::shadow::{Go, Sample, Shadow};
 pub use self::tls::{ClientAuth, Identity, TlsVersion};

@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use super::settings::{
-    Budget, Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, Log, LogFormat, Sandbox, Server,
+    Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, Log, LogFormat, Sandbox, Server,
     Timeouts, Tls,
 };
 use super::tls::{Identity, client_auth, identity, version};
@@ -225,12 +225,6 @@ pub(super) fn ledger(written: &mut Written) -> Option<Option<Ledger>> {
         );
     }
     Some(Some(ledger))
-}
-
-pub(super) fn budget(written: &mut Written) -> Option<Budget> {
-    let per_second = written.number("budget.per_second", 1..=100_000_u32);
-    let shadow_share = written.share("budget.shadow_share");
-    Some(Budget { per_second: per_second?, shadow_share: shadow_share? })
 }
 
 pub(super) fn sandbox(written: &mut Written) -> Option<Sandbox> {

@@ -248,15 +248,6 @@ impl Ledger {
     }
 }
 
-/// `[budget]`: the vendor's rate limit, per endpoint and for all clients together.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    /// Calls per second to one endpoint, over all replicas.
-    pub per_second: u32,
-    /// Which share of it shadow may spend, 0 to 1.
-    pub shadow_share: f64,
-}
-
 /// `[admin]`
 #[derive(Clone, Debug)]
 pub struct Admin {

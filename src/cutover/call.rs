@@ -10,12 +10,13 @@ use tokio::time::{Instant, timeout_at};
 use super::{Answer, Flow, tell_unknown_status};
 use crate::body::{self, CollectError, Payload};
 use crate::config::auth::Holder;
-use crate::failure::{Denied, Effect, Failure};
+use crate::failure::{Effect, Failure};
 use crate::headers;
 use crate::side::Side;
 use crate::translate::json::Text;
 use crate::translate::problem;
 use crate::translate::record::Mapped;
+use crate::upstream::budget::{Cost, Permit};
 use crate::upstream::{self, SendError};
 
 /// A whole answer of an upstream.
@@ -29,10 +30,22 @@ pub(super) struct Reply {
 }
 
 impl Flow {
+    /// Pays for one call out of the rate budget; waits for its turn. Nothing is sent without it.
+    pub(super) async fn pay(&self, cost: Cost, until: Instant) -> Result<Permit, Failure> {
+        Ok(self.shared.upstream.budget().take(cost, until).await?)
+    }
+
     /// A call of the proxy's own that only reads.
-    pub(super) async fn read(&self, side: Side, path: &str, until: Instant) -> Result<Reply, Failure> {
+    pub(super) async fn read(
+        &self,
+        side: Side,
+        cost: Cost,
+        path: &str,
+        until: Instant,
+    ) -> Result<Reply, Failure> {
         let request = self.own_request(side, Method::GET, path, Payload::empty())?;
-        self.send(side, request, Effect::None, until).await
+        let paid = self.pay(cost, until).await?;
+        self.send(paid, side, request, Effect::None, until).await
     }
 
     /// A look with the proxy's own lookup credentials; nothing of the caller's travels but the request id. `None` when there are
@@ -40,6 +53,7 @@ impl Flow {
     pub(super) async fn look_up(
         &self,
         side: Side,
+        cost: Cost,
         path: &str,
         until: Instant,
     ) -> Option<Result<Reply, Failure>> {
@@ -51,15 +65,17 @@ impl Flow {
             request.headers_mut().extend(kept.filter(|(name, _)| name.as_ref().is_some_and(told)));
             request
         });
-        Some(match request {
-            Ok(request) => self.send_as(Some(Holder::Lookup), side, request, Effect::None, until).await,
-            Err(failure) => Err(failure),
+        let holder = Some(Holder::Lookup);
+        Some(match (request, self.pay(cost, until).await) {
+            (Ok(request), Ok(paid)) => self.send_as(paid, holder, side, request, Effect::None, until).await,
+            (Err(failure), _) | (_, Err(failure)) => Err(failure),
         })
     }
 
     /// A call of the proxy's own that moves money. It is sent once, on every layer; nothing here or below may repeat it.
     pub(super) async fn write(
         &self,
+        paid: Permit,
         side: Side,
         path: &str,
         json: String,
@@ -68,11 +84,11 @@ impl Flow {
         let mut request = self.own_request(side, Method::POST, path, Payload::whole(json))?;
         let json = http::HeaderValue::from_static("application/json");
         request.headers_mut().insert(header::CONTENT_TYPE, json);
-        self.send(side, request, Effect::Unknown, until).await
+        self.send(paid, side, request, Effect::Unknown, until).await
     }
 
     /// The client's own request, as it came, to the legacy side. Sent once.
-    pub(super) async fn forward(&self, body: Bytes, until: Instant) -> Result<Reply, Failure> {
+    pub(super) async fn forward(&self, paid: Permit, body: Bytes, until: Instant) -> Result<Reply, Failure> {
         let legacy = &self.config.upstream.legacy;
         let empty = body.is_empty();
         let mut request = Request::new(Payload::whole(body));
@@ -82,7 +98,7 @@ impl Flow {
         headers::fit_to_body(request.headers_mut(), empty);
         *request.extensions_mut() = self.head.extensions.clone();
         let effect = if self.head.method.is_safe() { Effect::None } else { Effect::Unknown };
-        self.send(Side::Legacy, request, effect, until).await
+        self.send(paid, Side::Legacy, request, effect, until).await
     }
 
     fn own_request(
@@ -103,16 +119,18 @@ impl Flow {
 
     async fn send(
         &self,
+        paid: Permit,
         side: Side,
         request: Request<Payload>,
         effect: Effect,
         until: Instant,
     ) -> Result<Reply, Failure> {
-        self.send_as(self.config.auth.holder(side), side, request, effect, until).await
+        self.send_as(paid, self.config.auth.holder(side), side, request, effect, until).await
     }
 
     async fn send_as(
         &self,
+        paid: Permit,
         holder: Option<Holder>,
         side: Side,
         request: Request<Payload>,
@@ -120,7 +138,7 @@ impl Flow {
         until: Instant,
     ) -> Result<Reply, Failure> {
         let start = Instant::now();
-        let sending = self.shared.upstream.send_as(holder, request, &self.config, until);
+        let sending = self.shared.upstream.send_as(holder, request, &self.config, until, Some(paid));
         let max = self.config.limits.response_body_max;
         let answered = timeout_at(until, exchange(sending, side, effect, max)).await;
         let answered = answered.unwrap_or(Err(Failure::TimedOut { side, effect }));
@@ -141,12 +159,7 @@ pub(super) async fn exchange(
     effect: Effect,
     max: usize,
 ) -> Result<Reply, Failure> {
-    let answer = sending.await.map_err(|error| match error {
-        SendError::NotSent(source) => Failure::Unreachable { side, source },
-        SendError::NoAnswer(source) => Failure::Broken { side, effect, source },
-        SendError::NoToken(source) => Denied::NoToken { side, source }.into(),
-        SendError::TokenRefused => Denied::OwnTokenRefused { side }.into(),
-    })?;
+    let answer = sending.await.map_err(|error| error.into_failure(side, effect))?;
     let (parts, body) = answer.into_parts();
     let body = body::collect(body, max).await.map_err(|error| match error {
         CollectError::TooLong { max } => Failure::AnswerTooLong { side, max, effect },

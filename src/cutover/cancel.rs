@@ -10,6 +10,7 @@ use crate::failure::{Effect, Failure};
 use crate::side::Side;
 use crate::translate::get as wire;
 use crate::translate::route::Id;
+use crate::upstream::budget::Endpoint;
 
 /// Stops one conversion, or says why that cannot be.
 ///
@@ -20,7 +21,8 @@ pub async fn run(flow: &Flow, id: &Id) -> Result<Answer, Failure> {
     let mut gone = None;
     if both && flow.shared.homes.of(id.as_str()) != Some(Side::New) {
         // A DELETE for a record of the other side is a 404 there, so nothing needs to be read first. It is sent once.
-        let reply = flow.forward(Bytes::new(), flow.deadline).await?;
+        let paid = flow.pay(Endpoint::Cancel.primary(), flow.deadline).await?;
+        let reply = flow.forward(paid, Bytes::new(), flow.deadline).await?;
         if reply.status != StatusCode::NOT_FOUND {
             if reply.status.is_success() {
                 flow.shared.homes.remember(id.as_str(), Side::Legacy);
@@ -35,7 +37,8 @@ pub async fn run(flow: &Flow, id: &Id) -> Result<Answer, Failure> {
 /// What the new side makes of it; `gone` is the legacy side's 404, if it was asked.
 async fn on_new(flow: &Flow, id: &Id, gone: Option<Answer>) -> Result<Answer, Failure> {
     let reply = get::read_new(flow, id, flow.deadline).await?;
-    let reply = flow.look_instead(reply, &get::path_on_new(id), flow.deadline).await?;
+    let cost = Endpoint::Get(Side::New).primary();
+    let reply = flow.look_instead(reply, cost, &get::path_on_new(id), flow.deadline).await?;
     if reply.status == StatusCode::NOT_FOUND {
         return Ok(gone.unwrap_or_else(|| reply.refusal()));
     }

@@ -24,6 +24,7 @@ use crate::translate::create::{self, CreateRequest};
 use crate::translate::invalid::Invalid;
 use crate::translate::json::Text;
 use crate::translate::problem;
+use crate::upstream::budget::Endpoint;
 
 /// What is known of the create before anything is sent.
 struct Plan<'a> {
@@ -96,7 +97,8 @@ fn chosen(flow: &Flow, request: Result<&CreateRequest<'_>, &Failure>) -> Option<
 }
 
 async fn untouched(flow: &Flow, body: Bytes) -> Result<Answer, Failure> {
-    Ok(flow.forward(body, flow.deadline).await?.verbatim())
+    let paid = flow.pay(Endpoint::Create(Side::Legacy).primary(), flow.deadline).await?;
+    Ok(flow.forward(paid, body, flow.deadline).await?.verbatim())
 }
 
 async fn may_be_on_new(flow: &Flow) -> Result<bool, Failure> {
@@ -189,6 +191,8 @@ fn remembered(ref_id: &str, claim: &Claim) -> Answer {
 
 /// Sends the create, once, and makes the answer.
 async fn send(flow: &Flow, side: Side, plan: Plan<'_>, body: Bytes) -> Result<Answer, Failure> {
+    // The wait for it comes first: what is left after it must be enough. The claim stays for the retry.
+    let paid = flow.pay(Endpoint::Create(side).primary(), flow.deadline).await?;
     let left = flow.left();
     if left < flow.config.timeouts.create / 10 {
         return Err(Failure::TooLate);
@@ -196,10 +200,10 @@ async fn send(flow: &Flow, side: Side, plan: Plan<'_>, body: Bytes) -> Result<An
     // A third of the time is kept for finding out what became of the call.
     let until = flow.deadline - left / 3;
     let (sent, request) = match (side, plan.request) {
-        (Side::Legacy, request) => (flow.forward(body, until).await, request),
+        (Side::Legacy, request) => (flow.forward(paid, body, until).await, request),
         (Side::New, Ok(request)) => {
             let json = request.to_orchestration(&plan.ref_id);
-            (flow.write(side, "/orchestration/orchestrations", json, until).await, Ok(request))
+            (flow.write(paid, side, "/orchestration/orchestrations", json, until).await, Ok(request))
         }
         // Its reference was claimed for new by a request that could be read.
         (Side::New, Err(unreadable)) => return Err(unreadable),

@@ -9,6 +9,7 @@ use crate::failure::{Effect, Failure};
 use crate::side::Side;
 use crate::translate::list::lookup::{self, Seen};
 use crate::translate::problem;
+use crate::upstream::budget::{Cost, Endpoint};
 
 /// What looking came to.
 #[derive(Debug)]
@@ -30,26 +31,28 @@ impl Flow {
     pub(super) async fn look_instead(
         &self,
         reply: Reply,
+        cost: Cost,
         path: &str,
         until: Instant,
     ) -> Result<Reply, Failure> {
         if !problem::says_insufficient_scopes(reply.status.as_u16(), &reply.body) {
             return Ok(reply);
         }
-        let Some(looked) = self.look_up(reply.side, path, until).await else { return Ok(reply) };
+        let Some(looked) = self.look_up(reply.side, cost, path, until).await else { return Ok(reply) };
         let looked = looked?;
         // The caller's credentials are not to blame for what the proxy's own may not do.
         if looked.status == StatusCode::FORBIDDEN { Err(looked.unexpected(Effect::None)) } else { Ok(looked) }
     }
 
-    /// Looks for a reference on a side, once.
+    /// Looks for a reference on a side, once, on what the rate budget keeps for that.
     ///
     /// # Errors
     /// Whenever the answer proves neither that the conversion is there nor that it is not.
     pub(super) async fn look(&self, side: Side, ref_id: &str, until: Instant) -> Result<Looked, Failure> {
         let path = lookup::path(side, ref_id);
-        let reply = self.read(side, &path, until).await?;
-        let reply = self.look_instead(reply, &path, until).await?;
+        let cost = Endpoint::List(side).fence();
+        let reply = self.read(side, cost, &path, until).await?;
+        let reply = self.look_instead(reply, cost, &path, until).await?;
         match reply.status.as_u16() {
             200 => {}
             401 | 403 => return Ok(Looked::Forbidden(reply)),

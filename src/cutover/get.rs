@@ -13,6 +13,7 @@ use crate::failure::{Effect, Failure};
 use crate::side::Side;
 use crate::translate::get;
 use crate::translate::route::Id;
+use crate::upstream::budget::Endpoint;
 
 /// Reads one conversion.
 ///
@@ -65,7 +66,10 @@ enum Asked {
 
 async fn ask(flow: &Flow, side: Side, id: &Id, until: Instant) -> Result<Asked, Failure> {
     let reply = match side {
-        Side::Legacy => flow.forward(Bytes::new(), until).await?,
+        Side::Legacy => {
+            let paid = flow.pay(Endpoint::Get(side).primary(), until).await?;
+            flow.forward(paid, Bytes::new(), until).await?
+        }
         Side::New => read_new(flow, id, until).await?,
     };
     if reply.status == StatusCode::NOT_FOUND {
@@ -82,7 +86,7 @@ async fn ask(flow: &Flow, side: Side, id: &Id, until: Instant) -> Result<Asked, 
 
 /// The new side's record of an id, as it answers it.
 pub(super) async fn read_new(flow: &Flow, id: &Id, until: Instant) -> Result<Reply, Failure> {
-    flow.read(Side::New, &path_on_new(id), until).await
+    flow.read(Side::New, Endpoint::Get(Side::New).primary(), &path_on_new(id), until).await
 }
 
 /// Where the new side keeps a record.

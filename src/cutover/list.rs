@@ -14,6 +14,7 @@ use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
 use crate::translate::list::page::{Call, Page};
 use crate::translate::list::rows::{Noticed, Rows};
+use crate::upstream::budget::Endpoint;
 
 /// Reads one page.
 ///
@@ -24,7 +25,8 @@ pub async fn run(flow: &Flow) -> Result<Answer, Failure> {
     let query = ListQuery::parse(flow.head.uri.query().unwrap_or_default());
     // A cursor that the old API minted: that listing goes on there to its end.
     if mode != Mode::New && matches!(&query, Ok(query) if query.page_cursor == PageCursor::Foreign) {
-        return Ok(flow.forward(Bytes::new(), flow.deadline).await?.verbatim());
+        let paid = flow.pay(Endpoint::List(Side::Legacy).primary(), flow.deadline).await?;
+        return Ok(flow.forward(paid, Bytes::new(), flow.deadline).await?.verbatim());
     }
     let query = query?;
     let sides: &[Side] = match mode {
@@ -74,7 +76,8 @@ async fn page(flow: &Flow, query: &ListQuery, sides: &[Side]) -> Result<Answer, 
 async fn ask(flow: &Flow, query: &ListQuery, calls: Vec<Call>) -> Vec<(Side, Result<Reply, Failure>)> {
     join_all(calls.into_iter().map(|call| async move {
         let path = query.path(call.side, query.ask(call.after.is_some()), call.after.as_deref());
-        (call.side, flow.read(call.side, &path, flow.deadline).await)
+        let cost = Endpoint::List(call.side).primary();
+        (call.side, flow.read(call.side, cost, &path, flow.deadline).await)
     }))
     .await
 }

@@ -1,7 +1,6 @@
 //! What the new API says to a read that the old one answered, in the old API's shape. Reads only: the client given to it has no
 //! other method.
 
-use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode, Uri, header};
@@ -10,7 +9,6 @@ use super::Shadow;
 use super::answer::Answer;
 use super::tally::DropReason;
 use super::watch::Asked;
-use crate::config::Config;
 use crate::failure::{Effect, Failure};
 use crate::side::Side;
 use crate::translate::list::ListQuery;
@@ -21,15 +19,13 @@ use crate::translate::list::rows::Rows;
 use crate::translate::route::{self, Id, Matched, Route};
 use crate::translate::{get, problem};
 use crate::upstream;
-use crate::upstream::budget::{Endpoint, Share};
+use crate::upstream::budget::Endpoint;
 use crate::upstream::reader::{Read, ReadError, Reader, Wanted};
 
 /// Reads within shadow's share of the rate budget, and not while shadow rests.
 pub(super) struct Look {
     reader: Reader,
     shadow: Shadow,
-    /// The share, and the config that it was cut for.
-    share: RefCell<(String, Share)>,
 }
 
 /// What a look showed.
@@ -52,8 +48,8 @@ pub(super) enum NotRead {
 }
 
 impl Look {
-    pub(super) fn new(reader: Reader, shadow: Shadow) -> Self {
-        Self { reader, shadow, share: RefCell::new((String::new(), Share::none())) }
+    pub(super) const fn new(reader: Reader, shadow: Shadow) -> Self {
+        Self { reader, shadow }
     }
 
     /// What the new API answers to the request that was `served` so.
@@ -76,42 +72,38 @@ impl Look {
             route::route(&asked.method, asked.uri.path(), &config.base_path),
             Matched::Route(Route::Get(_))
         );
-        let endpoint = if by_id { Endpoint::Get(Side::Legacy) } else { Endpoint::List(Side::Legacy) };
+        let endpoint = if by_id { Endpoint::Get } else { Endpoint::List };
         let uri = upstream::target(&config.upstream.legacy, &config.base_path, &asked.uri);
-        let read = self.read(asked, endpoint, &uri).await?;
+        let read = self.read(asked, Side::Legacy, endpoint, &uri).await?;
         Ok(Answer::read(read.status.as_u16(), &read.body))
     }
 
-    async fn read(&self, asked: &Asked, endpoint: Endpoint, uri: &Uri) -> Result<Read, NotRead> {
+    async fn read(
+        &self,
+        asked: &Asked,
+        side: Side,
+        endpoint: fn(Side) -> Endpoint,
+        uri: &Uri,
+    ) -> Result<Read, NotRead> {
         // A job may have waited, or be in the middle of its calls, when a rest began.
         if self.shadow.0.cooldown.left().is_some() {
             return Err(NotRead::Dropped(DropReason::Cooldown));
         }
-        if !self.spend(&asked.config, endpoint) {
-            return Err(NotRead::Dropped(DropReason::Budget));
-        }
         let mut headers = asked.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let config = &*asked.config;
-        let (holder, max) = (config.auth.holder(endpoint.side()), config.shadow.body_max);
-        match self.reader.get(Wanted { uri, headers, holder, config, max }).await {
+        let (holder, max, endpoint) = (config.auth.holder(side), config.shadow.body_max, endpoint(side));
+        match self.reader.get(Wanted { uri, endpoint, headers, holder, config, max }).await {
             Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => {
                 self.shadow.throttled(&asked.config);
                 Err(NotRead::Failed("429"))
             }
             Ok(read) => Ok(read),
+            Err(ReadError::OverBudget) => Err(NotRead::Dropped(DropReason::Budget)),
             Err(ReadError::NoAnswer(_)) => Err(NotRead::Failed("no_answer")),
             Err(ReadError::NoToken(_)) => Err(NotRead::Failed("no_token")),
             Err(ReadError::TooLong { .. }) => Err(NotRead::Failed("too_big")),
         }
-    }
-
-    fn spend(&self, config: &Config, endpoint: Endpoint) -> bool {
-        let mut share = self.share.borrow_mut();
-        if share.0 != config.hash {
-            *share = (config.hash.clone(), Share::of_shadow(config.budget, config.replicas));
-        }
-        share.1.spend(endpoint)
     }
 }
 
@@ -124,9 +116,9 @@ struct Calls<'a> {
 }
 
 impl Calls<'_> {
-    async fn new_side(&mut self, endpoint: Endpoint, path: &str) -> Result<Read, NotRead> {
+    async fn new_side(&mut self, endpoint: fn(Side) -> Endpoint, path: &str) -> Result<Read, NotRead> {
         let uri = upstream::call(&self.asked.config.upstream.new, path).ok_or(NotRead::Failed("no_uri"))?;
-        let read = self.look.read(self.asked, endpoint, &uri).await?;
+        let read = self.look.read(self.asked, Side::New, endpoint, &uri).await?;
         self.bytes = Some(self.bytes.unwrap_or_default() + read.body.len() as u64);
         Ok(read)
     }
@@ -141,7 +133,7 @@ impl Calls<'_> {
         let Some(ref_id) = ref_id.filter(|ref_id| !ref_id.is_empty()) else {
             return Ok(skipped("no_ref_id"));
         };
-        let read = self.new_side(Endpoint::List(Side::New), &lookup::path(Side::New, ref_id)).await?;
+        let read = self.new_side(Endpoint::List, &lookup::path(Side::New, ref_id)).await?;
         if read.status != StatusCode::OK {
             return Ok(refused(&read));
         }
@@ -155,7 +147,7 @@ impl Calls<'_> {
 
     async fn by_id(&mut self, id: &Id) -> Result<Answer, NotRead> {
         let path = format!("/orchestration/orchestrations/{}", id.to_segment());
-        let read = self.new_side(Endpoint::Get(Side::New), &path).await?;
+        let read = self.new_side(Endpoint::Get, &path).await?;
         if read.status != StatusCode::OK {
             return Ok(refused(&read));
         }
@@ -193,7 +185,7 @@ impl Calls<'_> {
             }
             left -= 1;
             let path = query.path(Side::New, query.ask(call.after.is_some()), call.after.as_deref());
-            let read = self.new_side(Endpoint::List(Side::New), &path).await?;
+            let read = self.new_side(Endpoint::List, &path).await?;
             if read.status != StatusCode::OK {
                 return Ok((refused(&read), 0));
             }

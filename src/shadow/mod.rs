@@ -26,7 +26,6 @@ pub mod terms;
 pub mod verdict;
 pub mod watch;
 
-mod cooldown;
 mod examine;
 mod journal;
 mod look;
@@ -40,7 +39,6 @@ use arc_swap::ArcSwap;
 use http::Request;
 use tokio::sync::mpsc;
 
-use self::cooldown::Cooldown;
 use self::heartbeat::RuleHits;
 pub use self::runner::{Running, StartError};
 use self::tally::Tally;
@@ -48,6 +46,8 @@ use self::terms::Route;
 use self::watch::{Job, Watch};
 use crate::config::{Config, Mode, RouteName};
 use crate::copy::Room;
+use crate::upstream::budget::Budget;
+use crate::upstream::cooldown::Cooldown;
 
 /// The data path's end of shadow. Clones share everything.
 #[derive(Clone, Debug)]
@@ -62,13 +62,14 @@ struct Shared {
 }
 
 impl Shadow {
-    /// Starts the thread that compares. `current` is the config in force, `out` takes the records: whole lines, which it must
-    /// not hold up.
+    /// Starts the thread that compares. `current` is the config in force, `budget` what its calls are paid from, `out` takes the
+    /// records: whole lines, which it must not hold up.
     ///
     /// # Errors
     /// When the reading client or the thread cannot be made.
     pub fn start(
         current: Arc<ArcSwap<Config>>,
+        budget: &Budget,
         out: Box<dyn Write + Send>,
     ) -> Result<(Self, Running), StartError> {
         let config = current.load_full();
@@ -76,7 +77,7 @@ impl Shadow {
         let room = Room::new(config.shadow.bytes_max);
         let shared = Shared { jobs, room, tally: Tally::default(), cooldown: Cooldown::default() };
         let shadow = Self(Arc::new(shared));
-        let running = runner::start(shadow.clone(), current, due, out)?;
+        let running = runner::start(shadow.clone(), current, budget.clone(), due, out)?;
         Ok((shadow, running))
     }
 

@@ -25,6 +25,7 @@ use super::terms::Route;
 use super::watch::Job;
 use super::{Shadow, examine};
 use crate::config::Config;
+use crate::upstream::budget::Budget;
 use crate::upstream::reader::{Reader, ReaderError};
 
 /// Why shadow cannot start.
@@ -58,11 +59,12 @@ impl Drop for Running {
 pub(super) fn start(
     shadow: Shadow,
     current: Arc<ArcSwap<Config>>,
+    budget: Budget,
     due: mpsc::Receiver<Job>,
     out: Box<dyn Write + Send>,
 ) -> Result<Running, StartError> {
     let config = current.load_full();
-    let reader = Reader::new(&config.upstream)?;
+    let reader = Reader::new(&config.upstream, budget)?;
     let key = config.shadow.redaction_key.as_ref().map(|key| key.reveal().to_owned());
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (stop, stopped) = oneshot::channel();

@@ -135,6 +135,11 @@ impl Watch {
         response.map(|payload| payload.copied(tee))
     }
 
+    /// The request was not sent: the proxy's own budget says nothing about either API.
+    pub fn over_budget(self) {
+        self.shadow.0.tally.dropped(self.route, DropReason::Budget);
+    }
+
     fn copy(&self) -> Copy {
         Copy::new(self.asked.config.shadow.body_max, self.shadow.0.room.clone())
     }

@@ -7,6 +7,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::budget::Permit;
 use super::token::{Token, TokenError};
 use super::{Client, SendError};
 use crate::body::Payload;
@@ -15,7 +16,7 @@ use crate::config::auth::Holder;
 
 impl Client {
     /// Sends a request: as it is, or with the credentials of `holder`. Only a read whose body is at hand goes a second time, after
-    /// a 401 to the proxy's own token. Waits for a token until `until`.
+    /// a 401 to the proxy's own token, and when that can be paid for as well. Waits for a token until `until`.
     ///
     /// # Errors
     /// As [`Client::send`]; and when there is no token, or it was refused: then nothing has happened at the side.
@@ -25,20 +26,26 @@ impl Client {
         mut request: Request<Payload>,
         config: &Config,
         until: Instant,
+        paid: Option<Permit>,
     ) -> Result<Response<Incoming>, SendError> {
-        let Some(holder) = holder else { return self.send(request).await };
+        let Some(holder) = holder else { return self.send(request, paid).await };
+        let cost = paid.as_ref().map(Permit::cost);
         let until = until.min(Instant::now() + config.auth.timeout);
         let token = self.tokens().token(holder, config, until).await.map_err(no_token)?;
         authorize(&mut request, &token)?;
         let again = copy(&request);
-        let answer = self.send(request).await?;
+        let answer = self.send(request, paid).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
         let renewed = self.tokens().renewed(holder, config, &token, until).await;
         let Some(mut request) = again else { return Err(SendError::TokenRefused) };
         authorize(&mut request, &renewed.map_err(no_token)?)?;
-        let answer = self.send(request).await?;
+        let paid = match cost {
+            Some(cost) => Some(self.budget().take(cost, until).await.map_err(|_| SendError::TokenRefused)?),
+            None => None,
+        };
+        let answer = self.send(request, paid).await?;
         if answer.status() == StatusCode::UNAUTHORIZED { Err(SendError::TokenRefused) } else { Ok(answer) }
     }
 }

@@ -1,5 +1,5 @@
-//! The two sides behind one pooled client, and the credentials that the proxy may have of its own (`token`, `held`). What is sent
-//! and what an answer means is decided elsewhere.
+//! The two sides behind one pooled client, the credentials that the proxy may have of its own (`token`, `held`), and what may be
+//! spent of the vendor's rate limit ([`budget`]). What is sent and what an answer means is decided elsewhere.
 //!
 //! The client is hyper-util's: `docs/performance.md` has the measurement. It sends every request at most once: its own
 //! resending of requests that a closed connection left unsent is switched off, it follows no redirects, and nothing here
@@ -7,6 +7,7 @@
 
 pub mod budget;
 mod connector;
+pub(crate) mod cooldown;
 mod held;
 pub mod reader;
 mod token;
@@ -21,16 +22,19 @@ use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use self::budget::{Budget, Permit};
 use self::connector::Connector;
 use self::token::Tokens;
 use crate::body::Payload;
 use crate::config::{Upstream, Upstreams};
+use crate::failure::{Denied, Effect, Failure};
 use crate::headers;
+use crate::side::Side;
 
 pub use self::connector::TrustError;
 pub use self::token::TokenError;
 
-/// The client of the data path, and the proxy's own tokens. Clones share one pool, and the tokens.
+/// The client of the data path, the proxy's own tokens, and the rate budget. Clones share all of them.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Inner>);
 
@@ -38,6 +42,7 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     data: legacy::Client<Connector, Payload>,
     tokens: Tokens,
+    budget: Budget,
 }
 
 /// Why there is no answer.
@@ -57,6 +62,19 @@ pub enum SendError {
     TokenRefused,
 }
 
+impl SendError {
+    /// What it means for a request to that side, whose call may have had that effect once it left.
+    #[must_use]
+    pub fn into_failure(self, side: Side, effect: Effect) -> Failure {
+        match self {
+            Self::NotSent(source) => Failure::Unreachable { side, source },
+            Self::NoAnswer(source) => Failure::Broken { side, effect, source },
+            Self::NoToken(source) => Denied::NoToken { side, source }.into(),
+            Self::TokenRefused => Denied::OwnTokenRefused { side }.into(),
+        }
+    }
+}
+
 impl Client {
     /// A client for these settings.
     ///
@@ -64,7 +82,8 @@ impl Client {
     /// When the authorities to trust cannot be read.
     pub fn new(settings: &Upstreams) -> Result<Self, TrustError> {
         let connector = connector::build(settings)?;
-        let tokens = Tokens::new(settings, connector::tls(settings)?)?;
+        let budget = Budget::default();
+        let tokens = Tokens::new(settings, connector::tls(settings)?, budget.clone())?;
         let data = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .timer(TokioTimer::new())
@@ -74,18 +93,28 @@ impl Client {
             .http2_adaptive_window(true)
             .retry_canceled_requests(false)
             .build(connector);
-        Ok(Self(Arc::new(Inner { data, tokens })))
+        Ok(Self(Arc::new(Inner { data, tokens, budget })))
     }
 
     fn tokens(&self) -> &Tokens {
         &self.0.tokens
     }
 
-    /// Sends a request, once.
+    /// What may be spent of the vendor's rate limit.
+    #[must_use]
+    pub fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    /// Sends a request, once. `paid` is what it was paid for; `None` = it goes where nothing is counted.
     ///
     /// # Errors
     /// When no answer came; the error tells whether the request may have left.
-    pub async fn send(&self, mut request: Request<Payload>) -> Result<Response<Incoming>, SendError> {
+    pub async fn send(
+        &self,
+        mut request: Request<Payload>,
+        paid: Option<Permit>,
+    ) -> Result<Response<Incoming>, SendError> {
         let connection = capture_connection(&mut request);
         let answer = self.0.data.request(request).await.map_err(|error| {
             // hyper says "canceled" only of a request that it hands back unsent.
@@ -104,6 +133,7 @@ impl Client {
             }
             return Err(SendError::NoAnswer("the answer says in two ways how long it is".into()));
         }
+        self.budget().answered(paid.map(|paid| paid.endpoint()), answer.status(), answer.headers());
         Ok(answer)
     }
 }

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Uri, header};
 use tokio::time::Instant;
 
+use super::budget::{Budget, Endpoint};
 use super::connector::{self, TrustError};
 use super::token::{Token, TokenError, Tokens};
 use crate::config::auth::Holder;
@@ -16,6 +17,7 @@ pub struct Reader {
     http: reqwest::Client,
     /// Tokens apart from those of the data path, for the same reason.
     tokens: Tokens,
+    budget: Budget,
 }
 
 /// What to read, on whose behalf.
@@ -23,6 +25,8 @@ pub struct Reader {
 pub struct Wanted<'a> {
     /// Where.
     pub uri: &'a Uri,
+    /// What the vendor counts it as.
+    pub endpoint: Endpoint,
     /// What travels with it; the client's credentials, unless the proxy has its own.
     pub headers: HeaderMap,
     /// The proxy's own credentials to use in place of the client's.
@@ -45,6 +49,9 @@ pub struct Read {
 /// Why there is no whole answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
+    /// Shadow's share of the rate budget is spent, or others need it now: nothing was sent.
+    #[error("no budget")]
+    OverBudget,
     /// No connection, no answer, or one that broke off.
     #[error("no answer")]
     NoAnswer(#[source] reqwest::Error),
@@ -71,13 +78,13 @@ pub enum ReaderError {
 }
 
 impl Reader {
-    /// A reader for these settings.
+    /// A reader for these settings, which spends shadow's share of the budget.
     ///
     /// # Errors
     /// When the authorities to trust cannot be read.
-    pub fn new(settings: &Upstreams) -> Result<Self, ReaderError> {
+    pub fn new(settings: &Upstreams, budget: Budget) -> Result<Self, ReaderError> {
         let tls = connector::tls(settings)?;
-        let tokens = Tokens::new(settings, tls.clone())?;
+        let tokens = Tokens::new(settings, tls.clone(), budget.clone())?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .connect_timeout(settings.connect_timeout)
@@ -87,7 +94,7 @@ impl Reader {
             .retry(reqwest::retry::never())
             .no_proxy()
             .build()?;
-        Ok(Self { http, tokens })
+        Ok(Self { http, tokens, budget })
     }
 
     /// One GET; a second one only after a 401 to the proxy's own token, with a new one.
@@ -109,8 +116,10 @@ impl Reader {
     }
 
     async fn once(&self, wanted: &Wanted<'_>) -> Result<Read, ReadError> {
+        let paid = self.budget.take_for_shadow(wanted.endpoint).ok_or(ReadError::OverBudget)?;
         let request = self.http.get(wanted.uri.to_string()).headers(wanted.headers.clone());
         let mut answer = request.send().await.map_err(ReadError::NoAnswer)?;
+        self.budget.answered(Some(paid.endpoint()), answer.status(), answer.headers());
         let mut body = BytesMut::new();
         while let Some(chunk) = answer.chunk().await.map_err(ReadError::NoAnswer)? {
             if body.len() + chunk.len() > wanted.max {

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
+use super::budget::{Budget, Endpoint};
 use crate::config::auth::{ClientCredentials, Holder};
 use crate::config::{Config, Upstreams};
 
@@ -33,6 +34,9 @@ pub enum TokenError {
     /// None is configured.
     #[error("no credentials are configured")]
     Unconfigured,
+    /// The rate budget of the token endpoint is spent; it was not asked.
+    #[error("the rate budget of the token endpoint is spent")]
+    OverBudget,
     /// No answer, or none in time.
     #[error("the token endpoint gave no answer: {0}")]
     NoAnswer(String),
@@ -96,11 +100,16 @@ struct Pauses {
 #[derive(Debug)]
 pub(super) struct Tokens {
     http: reqwest::Client,
+    budget: Budget,
     slots: [Arc<Slot>; 3],
 }
 
 impl Tokens {
-    pub(super) fn new(settings: &Upstreams, tls: rustls::ClientConfig) -> reqwest::Result<Self> {
+    pub(super) fn new(
+        settings: &Upstreams,
+        tls: rustls::ClientConfig,
+        budget: Budget,
+    ) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .connect_timeout(settings.connect_timeout)
@@ -110,7 +119,7 @@ impl Tokens {
             .no_proxy()
             .referer(false)
             .build()?;
-        Ok(Self { http, slots: Default::default() })
+        Ok(Self { http, budget, slots: Default::default() })
     }
 
     const fn slot(&self, holder: Holder) -> &Arc<Slot> {
@@ -170,7 +179,7 @@ impl Tokens {
         config: &Config,
         old: Option<Token>,
     ) -> impl Future<Output = Result<Token, TokenError>> + Send + use<> {
-        let (slot, http) = (self.slot(holder).clone(), self.http.clone());
+        let (slot, http, budget) = (self.slot(holder).clone(), self.http.clone(), self.budget.clone());
         let (margin, patience) = (config.auth.refresh_margin, config.auth.timeout);
         let came = Instant::now();
         let task = tokio::spawn(async move {
@@ -183,7 +192,7 @@ impl Tokens {
             if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at >= came) {
                 return Err(error.clone());
             }
-            let answered = exchange(&http, &ask, patience).await;
+            let answered = exchange(&http, &budget, &ask, patience).await;
             match answered {
                 Ok((token, life)) => Ok(slot.keep(ask, token, life, margin)),
                 Err(error) => {
@@ -276,9 +285,12 @@ fn form(credentials: &ClientCredentials) -> String {
 
 async fn exchange(
     http: &reqwest::Client,
+    budget: &Budget,
     ask: &Ask,
     patience: Duration,
 ) -> Result<(Token, Duration), TokenError> {
+    let paid = budget.take(Endpoint::Token.primary(), Instant::now() + patience).await;
+    let paid = paid.map_err(|_| TokenError::OverBudget)?;
     let request = http
         .post(&ask.url)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
@@ -287,6 +299,7 @@ async fn exchange(
         .body(form(&ask.credentials));
     let no_answer = |error: reqwest::Error| TokenError::NoAnswer(chain(&error));
     let mut response = request.send().await.map_err(no_answer)?;
+    budget.answered(Some(paid.endpoint()), response.status(), response.headers());
     if response.status() != http::StatusCode::OK {
         return Err(TokenError::Refused(response.status().as_u16()));
     }

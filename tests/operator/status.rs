@@ -1,5 +1,7 @@
 //! `/status` and the command that asks for it.
 
+use conversion_shim::sandbox::{Fault, Kind, Operation, RefusalBody};
+use conversion_shim::side::Side;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -127,4 +129,41 @@ async fn the_command_tells_people_and_hands_the_json_on() {
 
     let json = run(&["status", "--json", "--admin", &admin]).await;
     assert_eq!((json.code, &json.json()["config"]["hash"]), (Some(0), &Value::from(hash)));
+}
+
+#[tokio::test]
+async fn a_429_shows_in_the_status_and_in_the_command() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"observe\"\nbudget.cooldown = \"1h\"\nbudget.cooldown_max = \"1h\"\n");
+    let shim = Shim::start(&config).await;
+    let admin = shim.admin_address().to_string();
+    let budget = status(&shim).await["budget"].take();
+    assert_eq!(
+        (budget.get("cooldown_seconds_left"), budget["endpoints"].as_array().unwrap().len()),
+        (None, 8)
+    );
+    assert_eq!(run(&["status", "--admin", &admin]).await.row("budget"), "as configured");
+
+    let code = StatusCode::TOO_MANY_REQUESTS;
+    let kind = Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
+    vendor.faults().plant(Fault::new(kind).on(Side::Legacy, Operation::List));
+    assert_eq!(get(shim.public("/v2/conversion/stablecoins")).await.0, code);
+    let budget = status(&shim).await["budget"].take();
+    assert!((3000..=3601).contains(&budget["cooldown_seconds_left"].as_u64().unwrap()), "{budget}");
+    let endpoints = budget["endpoints"].as_array().unwrap();
+    let list = endpoints.iter().find(|endpoint| endpoint["endpoint"] == "legacy list").unwrap();
+    assert_eq!((&list["calls"], &list["waiting"], &list["refused"]), (&json!(1), &json!(0), &json!(0)));
+    assert!(list["last_429"].is_string(), "{list}");
+    let told = run(&["status", "--admin", &admin]).await;
+    assert!(told.row("budget").starts_with("SLOWED for 3"), "{told:?}");
+    assert!(
+        told.out.contains("legacy list: 22.5 a second; 1 calls, 0 wait, 0 refused, last 429 at "),
+        "{told:?}"
+    );
+
+    // New numbers are in force before anybody asks for a conversion.
+    config.write("stage = \"observe\"\nbudget.per_second = 100\n");
+    let doubled = |now: &Value| now["budget"]["endpoints"][0]["per_second"].as_f64().unwrap() > 40.0;
+    until(|| status(&shim), doubled).await;
 }

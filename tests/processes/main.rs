@@ -90,6 +90,8 @@ impl ConfigFile {
         let rest = format!(
             "{more}
 admin.listen = \"\"
+budget.per_second = 100000
+budget.cooldown = \"0s\"
 upstream.legacy.url = \"{url}\"
 upstream.new.url = \"{url}\"
 upstream.oauth.url = \"{}\"

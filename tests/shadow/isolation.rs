@@ -301,6 +301,45 @@ async fn a_comparison_that_panics_is_counted_and_ends_alone() {
 }
 
 #[tokio::test]
+async fn the_budgets_cool_down_stops_comparisons_though_shadows_own_is_off() {
+    let vendor = vendor().await;
+    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let code = StatusCode::TOO_MANY_REQUESTS;
+    let refusal = Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
+    vendor.faults().plant(Fault::new(refusal).on(Side::Legacy, Operation::List).times(1));
+    let shim = Shadowed::before(&vendor, &[("shadow.cooldown", "0s"), ("shadow.sample.list", "0")]).await;
+    assert_eq!(shim.client.list("limit=1").await.status, 429);
+    for _ in 0..5 {
+        shim.client.get(&id).await.id();
+    }
+    shim.counted(|tally| {
+        tally.all_dropped().iter().any(|dropped| (dropped.reason.as_str(), dropped.count) == ("budget", 5))
+    })
+    .await;
+    assert_eq!(vendor.books().arrived(Side::New, Operation::List), 0);
+}
+
+#[tokio::test]
+async fn what_the_clients_own_calls_were_refused_is_not_compared() {
+    let vendor = vendor().await;
+    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let budget = [("budget.per_second", "1"), ("budget.wait_max", "0s")];
+    let shim = Shadowed::before(&vendor, &budget).await;
+    let mut refused = 0;
+    for _ in 0..50 {
+        refused += u64::from(shim.client.get(&id).await.status == 429);
+    }
+    assert!(refused > 30, "{refused}");
+    shim.counted(|tally| tally.all_due() == 50 && tally.all_done() + dropped(tally) == 50).await;
+    let verdicts = shim.shadow.tally().verdicts();
+    assert!(verdicts.iter().all(|counted| counted.verdict == Verdict::NoCounterpart), "{verdicts:?}");
+}
+
+fn dropped(tally: &conversion_shim::shadow::tally::Tally) -> u64 {
+    tally.all_dropped().iter().map(|dropped| dropped.count).sum()
+}
+
+#[tokio::test]
 async fn a_spent_budget_drops_and_counts() {
     let vendor = vendor().await;
     let id = vendor.books().seed_conversion(settled("r", WHEN));

@@ -61,7 +61,8 @@ impl Shadowed {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Caller::of(listener.local_addr().unwrap());
         let (tell, lines) = mpsc::unbounded_channel();
-        let (shadow, running) = Shadow::start(Arc::clone(&current), Box::new(Told(tell))).unwrap();
+        let (shadow, running) =
+            Shadow::start(Arc::clone(&current), upstream.budget(), Box::new(Told(tell))).unwrap();
         let app = App::new(Arc::clone(&current), upstream, None).with_shadow(shadow.clone());
         let served = tokio::spawn(server::serve(listener, Arc::new(app), None, std::future::pending()));
         Self { client, shadow, current, lines, running: Some(running), served }

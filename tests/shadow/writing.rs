@@ -24,7 +24,7 @@ async fn a_long_random_run_only_reads_the_new_api() {
             vendor.faults().plant(Fault::new(kind).on(side, None).sometimes(4, seed));
         }
     }
-    let shim = Shadowed::before(&vendor, &[("shadow.cooldown", "0s")]).await;
+    let shim = Shadowed::before(&vendor, &[("shadow.cooldown", "0s"), ("budget.cooldown", "0s")]).await;
     let client = shim.client.clone();
     for _ in 0..1500 {
         let id = ids[usize::try_from(dice.below(ids.len() as u64)).unwrap()].clone();

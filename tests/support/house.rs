@@ -17,6 +17,7 @@ use conversion_shim::sandbox::{Fault, Kind, Operation, Options, PROFILE, Planted
 use conversion_shim::server;
 use conversion_shim::side::Side;
 use conversion_shim::upstream::Client;
+use conversion_shim::upstream::budget::Budget;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -197,6 +198,7 @@ fn plain() -> reqwest::ClientBuilder {
 /// One proxy in this process.
 pub(crate) struct Proxy {
     pub(crate) client: Caller,
+    pub(crate) budget: Budget,
     current: Arc<ArcSwap<Config>>,
     keys: Vec<(String, String)>,
     ledger: Option<Ledger>,
@@ -209,12 +211,13 @@ impl Proxy {
         let keys: Vec<_> = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let config = read(&keys, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
         let upstream = Client::new(&config.upstream).unwrap();
+        let budget = upstream.budget().clone();
         let current = Arc::new(ArcSwap::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Caller::of(listener.local_addr().unwrap());
         let app = Arc::new(App::new(Arc::clone(&current), upstream, ledger.clone()));
         let served = tokio::spawn(server::serve(listener, app, None, std::future::pending()));
-        Self { client, current, keys, ledger, served }
+        Self { client, budget, current, keys, ledger, served }
     }
 
     /// Puts other keys into force, as a reload would: or says why not.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::shadow::heartbeat::{Dropped, RuleHits};
 use crate::shadow::tally::{Counted, Signature};
+use crate::upstream::budget::Shown as Budget;
 
 /// `/livez`
 #[derive(Debug, Serialize)]
@@ -55,6 +56,8 @@ pub struct Status {
     pub writes_in_flight: usize,
     /// Which config is in force, and since when.
     pub config: Config,
+    /// The rate budget.
+    pub budget: Budget,
     /// Absent when none is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,

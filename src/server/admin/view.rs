@@ -10,6 +10,7 @@ use super::documents::{self, Readiness, Reason, Status};
 use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
 use crate::ledger::{Health, Ledger};
 use crate::proxy::App;
+use crate::upstream::budget::Shown;
 
 /// The problems of a refused config that are shown; a file of nonsense may have thousands.
 const PROBLEMS_SHOWN: usize = 20;
@@ -84,9 +85,17 @@ impl View {
             replicas: config.replicas,
             writes_in_flight: self.app.shared.detached.len(),
             config: self.config(&config),
+            budget: self.budget(&config),
             ledger,
             shadow: self.shadow(&config),
         }
+    }
+
+    fn budget(&self, config: &Arc<Config>) -> Shown {
+        let budget = self.app.shared.upstream.budget();
+        // A reload may have come since the last request.
+        budget.adopt(config);
+        budget.shown()
     }
 
     fn shadow(&self, config: &Config) -> Option<documents::Shadow> {

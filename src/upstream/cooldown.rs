@@ -1,12 +1,12 @@
-//! The rest that shadow takes after an upstream said 429: the vendor locks everybody out behind one address, and comparisons
-//! must not be what prolongs it.
+//! A time of rest after an upstream said 429: the vendor locks everybody out behind one address, and the proxy must not be what
+//! prolongs it. Shadow has one, in which it compares nothing; the budget has one, in which everything goes slower.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Shared by the data path, which begins it, and the shadow thread. Times are in milliseconds since `epoch`; 0 = never.
+/// Shared by whoever begins it and whoever minds it. Times are in milliseconds since `epoch`; 0 = never.
 #[derive(Debug)]
-pub(super) struct Cooldown {
+pub(crate) struct Cooldown {
     epoch: Instant,
     from: AtomicU64,
     until: AtomicU64,
@@ -24,7 +24,7 @@ impl Cooldown {
     }
 
     /// Rests for `time` from now on. Whether it did not rest before.
-    pub(super) fn begin(&self, time: Duration) -> bool {
+    pub(crate) fn begin(&self, time: Duration) -> bool {
         let now = self.now();
         let until = now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let before = self.until.fetch_max(until, Ordering::Relaxed);
@@ -36,13 +36,13 @@ impl Cooldown {
     }
 
     /// How long it still rests.
-    pub(super) fn left(&self) -> Option<Duration> {
+    pub(crate) fn left(&self) -> Option<Duration> {
         let left = self.until.load(Ordering::Relaxed).checked_sub(self.now())?;
         (left > 0).then(|| Duration::from_millis(left))
     }
 
     /// How much of the time since `since` it rested.
-    pub(super) fn rested(&self, since: Instant) -> Duration {
+    pub(crate) fn rested(&self, since: Instant) -> Duration {
         let since =
             u64::try_from(since.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX);
         let from = self.from.load(Ordering::Relaxed).max(since);
