@@ -1,7 +1,28 @@
 //! From valid inputs to nearly valid ones.
 
+use std::fmt;
+use std::ops::Deref;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
+
+/// Bytes that are shown as text when a case fails.
+#[derive(Clone)]
+pub(crate) struct Stained(Vec<u8>);
+
+impl fmt::Debug for Stained {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "\"{}\"", self.0.escape_ascii())
+    }
+}
+
+impl Deref for Stained {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Edit {
@@ -32,7 +53,7 @@ fn edit() -> impl Strategy<Value = Edit> {
 pub(crate) fn mutated(
     inputs: impl IntoIterator<Item = impl Into<Vec<u8>>>,
     words: &'static [&'static str],
-) -> impl Strategy<Value = Vec<u8>> {
+) -> impl Strategy<Value = Stained> {
     let inputs: Vec<Vec<u8>> = inputs.into_iter().map(Into::into).collect();
     let edited = (any::<Index>(), prop::collection::vec(edit(), 0..5)).prop_map(move |(which, edits)| {
         let mut bytes = which.get(&inputs).clone();
@@ -41,7 +62,7 @@ pub(crate) fn mutated(
         }
         bytes
     });
-    prop_oneof![12 => edited, 1 => prop::collection::vec(any::<u8>(), 0..120)]
+    prop_oneof![12 => edited, 1 => prop::collection::vec(any::<u8>(), 0..120)].prop_map(Stained)
 }
 
 fn apply(bytes: &mut Vec<u8>, edit: &Edit, inputs: &[Vec<u8>], words: &[&str]) {

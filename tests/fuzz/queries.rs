@@ -55,6 +55,7 @@ fn queries() -> Vec<String> {
         "created_at.begin=2026-04-20T11:00:00Z&created_at.end=2026-04-21T11:00:00%2B02:00&updated_at.begin=2026-04-20T11:00:00Z".to_owned(),
         format!("order=DESC&page_cursor={cursor}"),
         format!("limit=1&page_cursor={cursor}&created_at.begin=2026-04-20T11:00:00Z"),
+        format!("page%5Fcursor={cursor}"),
         "page_cursor=of-the-old-api&status=CREATED".to_owned(),
     ]
 }
