@@ -29,6 +29,8 @@ enum Edit {
     Replace(Index, u8),
     Insert(Index, u8),
     Word(Index, Index),
+    /// A word where something begins: a member, an element, a field, a segment, a line.
+    Seam(Index, Index),
     Remove(Index, usize),
     Double(Index, usize),
     Cut(Index),
@@ -41,7 +43,8 @@ fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         2 => (at(), any::<u8>()).prop_map(|(at, byte)| Edit::Replace(at, byte)),
         2 => (at(), any::<u8>()).prop_map(|(at, byte)| Edit::Insert(at, byte)),
-        6 => (at(), at()).prop_map(|(at, word)| Edit::Word(at, word)),
+        3 => (at(), at()).prop_map(|(at, word)| Edit::Word(at, word)),
+        6 => (at(), at()).prop_map(|(at, word)| Edit::Seam(at, word)),
         2 => (at(), 1..12_usize).prop_map(|(at, many)| Edit::Remove(at, many)),
         3 => (at(), 1..60_usize).prop_map(|(at, many)| Edit::Double(at, many)),
         1 => at().prop_map(Edit::Cut),
@@ -78,6 +81,12 @@ fn apply(bytes: &mut Vec<u8>, edit: &Edit, inputs: &[Vec<u8>], words: &[&str]) {
         Edit::Word(at, word) => {
             let (at, word) = (place(at, bytes), word.get(words).bytes());
             drop(bytes.splice(at..at, word));
+        }
+        Edit::Seam(at, word) => {
+            let begins = |(at, byte): (usize, &u8)| b"{[,:=&;/\n ".contains(byte).then_some(at + 1);
+            let seams: Vec<usize> = bytes.iter().enumerate().filter_map(begins).collect();
+            let at = if seams.is_empty() { 0 } else { *at.get(&seams) };
+            drop(bytes.splice(at..at, word.get(words).bytes()));
         }
         Edit::Remove(at, many) => {
             let at = place(at, bytes);
