@@ -10,7 +10,7 @@ use crate::cases;
 use crate::mutation::mutated;
 
 const CREATE: &str = "/v2/conversion/stablecoins";
-const INPUTS: [&str; 8] = [
+const INPUTS: [&str; 11] = [
     CREATE,
     "/v2/conversion/stablecoins/3d7a1e5b-9c2f-4d8a-a6b3-0e4f2c8d1a9b",
     "/v2//conversion/./stablecoins/",
@@ -19,6 +19,9 @@ const INPUTS: [&str; 8] = [
     "/V2/Conversion;a=b/stablecoins",
     "/v2/orchestration/orchestrations/1",
     "/v2\\conversion\\stablecoins",
+    "/v2%252Fconversion/stablecoins",
+    "/v2/%252563onversion/stablecoins",
+    "/v2/conversion/stablecoins/%2541%20%3F%23",
 ];
 const WORDS: &[&str] = &[
     "/",
