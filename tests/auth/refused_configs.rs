@@ -137,3 +137,24 @@ fn callers_are_shown_without_what_opens_the_door() {
     let second = loaded(&one.replace(&sha256("t"), &sha256("u"))).unwrap();
     assert_ne!(first.hash(), second.hash(), "another token is another config");
 }
+
+#[test]
+fn a_certificate_that_nobody_is_asked_for_is_refused() {
+    let caller = format!(
+        "[[auth.callers]]\nname = \"a\"\ncertificate_sha256 = \"{}\"\nscopes = [\"read\"]\n",
+        sha256("c")
+    );
+    let message = "auth.callers: has a certificate_sha256, and no client is asked for a certificate; set tls.client_auth and \
+                   tls.client_ca";
+    let served = "[tls]\ncertificate = \"/c\"\nkey = \"/k\"\n";
+    for tls in [String::new(), served.to_owned(), format!("{served}client_auth = \"off\"\n")] {
+        assert_eq!(refused(&(caller.clone() + &tls)), [message], "{tls}");
+        // A token beside it does not help: what is configured must match, all of it.
+        let with_token = caller.replace("scopes", &format!("token_sha256 = \"{}\"\nscopes", sha256("t")));
+        assert_eq!(refused(&(with_token + &tls)), [message], "{tls}");
+    }
+    for asked in ["optional", "required"] {
+        let tls = format!("{served}client_ca = \"/a\"\nclient_auth = \"{asked}\"\n");
+        assert!(loaded(&(caller.clone() + &tls)).is_ok(), "{asked}");
+    }
+}

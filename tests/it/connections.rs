@@ -7,7 +7,9 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::line::Line;
+use crate::support::caller::Caller;
+use crate::support::line::{Door, Line};
+use crate::support::shim::Shim;
 use crate::support::{House, LEGACY, house, soon};
 
 const PING: &str = "GET /v2/profiles HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\n\r\n";
@@ -67,6 +69,23 @@ async fn a_silent_connection_is_closed_in_the_end() {
     let mut silent = Line::to(house.shim.address).await;
     pings(&mut silent).await;
     assert!(silent.is_cut().await);
+}
+
+#[tokio::test]
+async fn an_unused_connection_to_an_upstream_is_closed_in_the_end() {
+    let door = Door::open().await;
+    let flags =
+        [("upstream.legacy.url", door.url("/v2")), ("upstream.pool_idle_timeout", "100ms".to_owned())];
+    let flags: Vec<_> = flags.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let shim = Shim::start(&flags).await;
+    let client = Caller::of(&format!("http://{}", shim.address));
+    let asking = tokio::spawn(async move { client.get("/v2/profiles").await.status });
+    let mut line = door.next().await;
+    line.message().await;
+    line.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(soon(asking).await.unwrap(), 200);
+    // The default would keep it longer than anybody waits here.
+    assert_eq!(line.rest_or_reset().await, b"");
 }
 
 #[tokio::test]

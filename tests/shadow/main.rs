@@ -17,6 +17,7 @@ mod process;
 
 mod comparing;
 mod end_to_end;
+mod held_credentials;
 mod isolation;
 mod support;
 mod writing;

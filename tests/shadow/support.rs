@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::house::{Caller, Keys, soon};
+use crate::house::{Caller, FILE, Keys, soon};
 
 /// Keys under which every comparison is written at once, and no budget is in the way.
 const OPEN: Keys<'_> = &[
@@ -30,8 +30,10 @@ const OPEN: Keys<'_> = &[
 ];
 
 pub(crate) fn config(keys: Keys<'_>) -> Arc<Config> {
-    let flags = OPEN.iter().chain(keys).map(|(key, value)| Flag::new("--set", *key, *value)).collect();
-    let sources = Sources { flags, ..Sources::default() };
+    let (files, keys): (Vec<_>, Vec<_>) = OPEN.iter().chain(keys).copied().partition(|(key, _)| *key == FILE);
+    let file = files.last().map(|(_, path)| path.into());
+    let flags = keys.into_iter().map(|(key, value)| Flag::new("--set", key, value)).collect();
+    let sources = Sources { file, flags, ..Sources::default() };
     load(&sources).unwrap_or_else(|problems| panic!("{problems:?}")).config
 }
 
@@ -49,7 +51,12 @@ impl Shadowed {
     /// One before `vendor`, with these keys.
     pub(crate) async fn before(vendor: &Sandbox, keys: Keys<'_>) -> Self {
         let url = vendor.base_url();
-        let urls = [("upstream.legacy.url", url.as_str()), ("upstream.new.url", url.as_str())];
+        let token_url = vendor.token_url();
+        let urls = [
+            ("upstream.legacy.url", url.as_str()),
+            ("upstream.new.url", url.as_str()),
+            ("upstream.oauth.url", token_url.as_str()),
+        ];
         Self::start(&[&urls[..], keys].concat()).await
     }
 

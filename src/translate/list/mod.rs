@@ -141,7 +141,9 @@ impl ListQuery {
     /// Whether a query string goes on from a cursor that the proxy handed out.
     #[must_use]
     pub fn goes_on_from_ours(query: &str) -> bool {
-        query.contains("page_cursor=") && matches!(Self::parse(query), Ok(query) if query.cursor().is_some())
+        // Most queries need no closer look. The parameter's name may be written with escapes.
+        let may_hold_one = query.contains("page_cursor=") || query.contains('%');
+        may_hold_one && matches!(Self::parse(query), Ok(query) if query.cursor().is_some())
     }
 
     /// The order of the listing: what the client says, else what its cursor says, else newest first.
