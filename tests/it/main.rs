@@ -19,5 +19,6 @@ mod paths;
 mod refusals;
 mod reload;
 mod routes;
+mod shell;
 mod support;
 mod volume;
