@@ -35,7 +35,8 @@ fn the_man_page_tells_what_the_help_tells() {
 #[test]
 fn every_command_has_a_man_page_of_its_own() {
     let (_, page, _) = run(&["man"], "");
-    let named = page.lines().filter_map(|line| line.strip_prefix("conversion\\-shim\\-")?.strip_suffix("(1)"));
+    let named =
+        page.lines().filter_map(|line| line.strip_prefix("conversion\\-shim\\-")?.strip_suffix("(1)"));
     let commands: Vec<_> = named.filter(|name| *name != "help").collect();
     assert!(commands.contains(&"status"), "{commands:?}");
     for command in commands {
