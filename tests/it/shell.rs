@@ -42,7 +42,9 @@ fn every_command_has_a_man_page_of_its_own() {
     for command in commands {
         let (code, page, complaint) = run(&["man", command], "");
         assert_eq!((code, complaint.as_str()), (0, ""), "{command}");
-        assert!(page.contains(&format!(".TH conversion-shim-{command} 1 ")), "{page}");
+        let title =
+            format!(".TH conversion-shim-{command} 1  \"conversion-shim {}\"", env!("CARGO_PKG_VERSION"));
+        assert!(page.contains(&title), "{title} is not in {page}");
     }
     let (code, page, _) = run(&["man", "ledger", "show"], "");
     assert!(code == 0 && page.contains("REF_ID"), "{page}");
