@@ -4,6 +4,7 @@ pub mod check;
 mod ledger;
 mod report;
 mod serve;
+mod shell;
 mod status;
 mod translate;
 
@@ -75,6 +76,10 @@ enum Command {
     /// Read what shadow wrote, and say GO or NO-GO for each route
     #[command(long_about = report::ABOUT, after_help = EXIT_CODES)]
     Report(report::ReportArgs),
+    /// Print the completions for a shell
+    Completions(shell::CompletionsArgs),
+    /// Print a man page
+    Man(shell::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +142,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Ledger(arguments) => ledger::run(arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Report(arguments) => report::run(arguments),
+        Command::Completions(arguments) => shell::completions(&arguments),
+        Command::Man(arguments) => shell::man(&arguments),
     }
     .into()
 }

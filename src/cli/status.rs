@@ -32,6 +32,9 @@ pub(super) struct StatusArgs {
     /// Print the answer as it came
     #[arg(long)]
     json: bool,
+    /// Fail as well when the proxy is not ready: the health check of a container
+    #[arg(long)]
+    ready: bool,
     #[command(flatten)]
     config: ConfigArgs,
 }
@@ -51,9 +54,9 @@ pub(super) fn run(arguments: StatusArgs) -> u8 {
         },
     };
     match block_on(ask(address)).and_then(|answer| told(&answer, arguments.json)) {
-        Ok(text) => {
+        Ok((text, ready)) => {
             print(&text);
-            OK
+            if ready || !arguments.ready { OK } else { FAILED }
         }
         Err(why) => {
             complain(&format!("conversion-shim: no status from {address}: {why}\n"));
@@ -120,12 +123,11 @@ async fn exchange(address: SocketAddr) -> Result<Bytes, NoStatus> {
     body::collect(answer.into_body(), ANSWER_MAX).await.map_err(NoStatus::foreign)
 }
 
-fn told(answer: &[u8], json: bool) -> Result<String, NoStatus> {
+/// The answer for whoever reads it, and whether the proxy is ready.
+fn told(answer: &[u8], json: bool) -> Result<(String, bool), NoStatus> {
     let status: Status = serde_json::from_slice(answer).map_err(NoStatus::foreign)?;
-    if json {
-        return Ok(String::from_utf8_lossy(answer).into_owned() + "\n");
-    }
-    Ok(table(&rows(&status)))
+    let text = if json { String::from_utf8_lossy(answer).into_owned() + "\n" } else { table(&rows(&status)) };
+    Ok((text, status.readiness.ready))
 }
 
 fn rows(status: &Status) -> Vec<(&'static str, String)> {

@@ -20,5 +20,6 @@ mod paths;
 mod refusals;
 mod reload;
 mod routes;
+mod shell;
 mod support;
 mod volume;

@@ -15,6 +15,11 @@ async fn readiness(shim: &Shim) -> (StatusCode, Value) {
     get(shim.admin("/readyz")).await
 }
 
+/// The exit code of a container's health check.
+async fn healthy(shim: &Shim) -> Option<i32> {
+    run(&["status", "--ready", "--admin", &shim.admin_address().to_string()]).await.code
+}
+
 fn is_down(answer: &(StatusCode, Value)) -> bool {
     answer.0 == StatusCode::SERVICE_UNAVAILABLE
 }
@@ -47,11 +52,13 @@ async fn it_flips_with_a_sqlite_ledger_and_back_without_a_clients_help() {
     let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
     assert_eq!(told.code, Some(0), "{told:?}");
     assert!(told.row("ready").starts_with("no, ledger since"), "{told:?}");
+    assert_eq!(healthy(&shim).await, Some(1));
     assert!(told.row("new API").starts_with("not known"), "{told:?}");
 
     sqlx::query("ROLLBACK").execute(&mut blocker).await.unwrap();
     blocker.close().await.unwrap();
     until(|| readiness(&shim), is_ready).await;
+    assert_eq!(healthy(&shim).await, Some(0));
     assert_eq!(create(&shim, "while-down").await, StatusCode::OK);
 }
 

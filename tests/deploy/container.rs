@@ -1,0 +1,89 @@
+//! The image, and the machine that compose makes of it.
+
+use serde_json::Value;
+
+use crate::settings::{COMPOSE, drain, files, port, run, settings};
+use crate::{read, repository, seconds, words, yaml};
+
+const DOCKERFILE: &str = "deploy/Dockerfile";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+#[test]
+fn the_image_is_built_by_the_toolchain_of_the_repository() {
+    let toolchain = words("rust-toolchain.toml", "channel = ").remove(0).trim_matches('"').to_owned();
+    assert!(read(DOCKERFILE).contains(&format!("FROM rust:{toolchain}-bookworm AS build")), "{toolchain}");
+    assert_eq!(words(DOCKERFILE, "ENV "), [format!("RUSTUP_TOOLCHAIN={toolchain}")]);
+}
+
+#[test]
+fn what_the_build_reads_is_not_ignored() {
+    let kept: Vec<_> =
+        read(".dockerignore").lines().filter_map(|line| Some(line.strip_prefix('!')?.to_owned())).collect();
+    assert_eq!(kept, ["Cargo.toml", "Cargo.lock", "benches", "config", "src"]);
+    assert!(kept.iter().all(|path| repository(path).exists()));
+}
+
+#[test]
+fn the_health_check_is_a_command_of_the_program() {
+    let dockerfile = read(DOCKERFILE);
+    let check = dockerfile
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("CMD [\"/usr/local/bin/conversion-shim\", "));
+    let check: Vec<String> = serde_json::from_str(&format!("[{}", check.unwrap())).unwrap();
+    let mut check: Vec<&str> = check.iter().map(String::as_str).collect();
+    let admin = check.pop().unwrap();
+    assert_eq!(admin.rsplit(':').next().unwrap(), port(&settings(COMPOSE), "admin.listen").to_string());
+    // Nobody listens there: it is refused, for a reason that is not the command line.
+    let (code, said) = run(&[check, vec!["127.0.0.1:1"]].concat());
+    assert_eq!(code, Some(1), "{said}");
+}
+
+#[test]
+fn the_program_accepts_the_arguments_of_the_image() {
+    let command = words(DOCKERFILE, "CMD [\"serve\",").join(" ");
+    assert_eq!(command, r#""--config", "/etc/conversion-shim/conversion-shim.toml"]"#);
+}
+
+#[test]
+fn compose_gives_the_proxy_what_its_config_asks_for() {
+    let (compose, settings) = (yaml("deploy/compose.yaml"), settings(COMPOSE));
+    let proxy = &compose["services"]["proxy"];
+    assert_eq!(proxy["image"], format!("conversion-shim:{VERSION}"));
+    for key in ["listen", "admin.listen"] {
+        let published = format!("127.0.0.1:{0}:{0}", port(&settings, key));
+        assert!(has(&proxy["ports"], &published), "{published}");
+    }
+    assert!(seconds(proxy["stop_grace_period"].as_str().unwrap()) > drain(&settings));
+    assert!(proxy["ulimits"]["nofile"].as_u64().unwrap() > files(&settings));
+    for secret in ["ledger-url", "redaction-key"] {
+        assert!(read(COMPOSE).contains(&format!("\"/run/secrets/{secret}\"")), "{secret}");
+        assert!(has(&proxy["secrets"], secret), "{secret}");
+    }
+    assert!(
+        has(&proxy["volumes"], "./compose/config:/etc/conversion-shim:ro"),
+        "a folder, or it would never reload"
+    );
+    assert_eq!((&proxy["read_only"], &proxy["cap_drop"][0]), (&true.into(), &"ALL".into()));
+}
+
+#[test]
+fn every_secret_of_compose_is_made_by_the_script() {
+    let (compose, script) = (yaml("deploy/compose.yaml"), read("deploy/compose/secrets/make"));
+    for (name, secret) in compose["secrets"].as_object().unwrap() {
+        assert_eq!(secret["file"], format!("./compose/secrets/{name}"));
+        assert!(script.contains(name.as_str()), "{name}");
+    }
+}
+
+#[test]
+fn prometheus_asks_the_proxy_where_it_answers() {
+    let prometheus = yaml("deploy/prometheus/prometheus.yml");
+    let asked = &prometheus["scrape_configs"][0];
+    assert_eq!(asked["job_name"], "conversion-shim", "the alerts ask for this job");
+    let admin = port(&settings(COMPOSE), "admin.listen");
+    assert_eq!(asked["static_configs"][0]["targets"][0], format!("proxy:{admin}"));
+}
+
+fn has(list: &Value, text: &str) -> bool {
+    list.as_array().unwrap().iter().any(|entry| entry == text)
+}
