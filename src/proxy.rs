@@ -17,7 +17,7 @@ use crate::auth::token_route::{self, Exchanged};
 use crate::body::{self, ByteCount, CollectError, Payload};
 use crate::config::auth::AuthMode;
 use crate::config::{Config, Mode};
-use crate::cutover::{self, Answer, Flow, Homes, Shared};
+use crate::cutover::{self, Answer, Flow, Homes, Reach, Shared};
 use crate::failure::{Denied, Effect, Failure};
 use crate::headers;
 use crate::ledger::Ledger;
@@ -26,6 +26,7 @@ use crate::shadow::Shadow;
 use crate::shadow::watch::Watch;
 use crate::side::Side;
 use crate::telemetry::access::{Access, Told};
+use crate::telemetry::metrics::labels::RouteLabel;
 use crate::translate::route::{self, Matched, Route};
 use crate::upstream::{self, Client, SendError};
 
@@ -48,7 +49,9 @@ impl App {
     /// Everything at its beginning.
     #[must_use]
     pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client, ledger: Option<Ledger>) -> Self {
-        let shared = Shared { upstream, ledger, homes: Homes::default(), detached: TaskTracker::new() };
+        let (homes, detached) = (Homes::default(), TaskTracker::new());
+        let (metrics, reach) = (Arc::default(), Reach::default());
+        let shared = Shared { upstream, ledger, homes, detached, metrics, reach };
         Self { config, shared, admission: Admission::default(), shadow: None }
     }
 
@@ -77,7 +80,7 @@ struct Escort {
 
 /// Answers one request. Whatever happens, there is an answer, and one access line.
 pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<Told> {
-    let mut access = begin(&request);
+    let mut access = begin(&app, &request);
     let head = request.method() == Method::HEAD;
     access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
     let mut escort = Escort::default();
@@ -102,12 +105,13 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
 /// As much of a client's request id is logged, in bytes.
 const LONGEST_REQUEST_ID: usize = 128;
 
-fn begin(request: &Request<Incoming>) -> Access {
+fn begin(app: &App, request: &Request<Incoming>) -> Access {
     let request_id =
         request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
     let told = &request_id[..request_id.len().min(LONGEST_REQUEST_ID)];
     let request_id = String::from_utf8_lossy(told).into_owned();
-    Access::begin(request.method().clone(), request.uri().path().to_owned(), request_id)
+    let metrics = app.shared.metrics.clone();
+    Access::begin(metrics, request.method().clone(), request.uri().path().to_owned(), request_id)
 }
 
 async fn serve(
@@ -142,8 +146,8 @@ async fn serve(
         }
     };
     let mode = config.modes.of(route.name());
-    access.route = route.name().as_str();
-    access.mode = Some(mode.as_str());
+    access.route = route.name().into();
+    access.mode = Some(mode);
     if let (Mode::Shadow, Some(shadow)) = (mode, &app.shadow) {
         escort.watch = shadow.watch(&config, route.name(), &request, &access.request_id);
     }
@@ -192,7 +196,7 @@ async fn token(
     request: Request<Incoming>,
     access: &mut Access,
 ) -> Result<Response<Payload>, Failure> {
-    access.route = "token";
+    access.route = RouteLabel::Token;
     if config.auth.mode == AuthMode::ClientCredentials {
         return Err(Denied::NoTokenRoute.into());
     }
@@ -229,7 +233,7 @@ async fn pass(
     escort: &mut Escort,
 ) -> Result<Response<Payload>, Failure> {
     let side = Side::Legacy;
-    access.side = Some(side.as_str());
+    access.side = Some(side);
     access.upstream_calls = 1;
     let version = request.version();
     let safe = request.method().is_safe();
@@ -253,14 +257,17 @@ async fn pass(
         };
         Outlive::new(sending, &app.shared.detached, config.timeouts.create).await
     };
-    access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let took = start.elapsed();
+    access.upstream_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let effect = if safe { Effect::None } else { Effect::Unknown };
-    let response = answer.map_err(|error| match error {
+    let answered = answer.map_err(|error| match error {
         SendError::NotSent(source) => Failure::Unreachable { side, source },
         SendError::NoAnswer(source) => Failure::Broken { side, effect, source },
         SendError::NoToken(source) => Denied::NoToken { side, source }.into(),
         SendError::TokenRefused => Denied::OwnTokenRefused { side }.into(),
-    })?;
+    });
+    app.shared.passed(access.route, answered.as_ref().map(Response::status), took);
+    let response = answered?;
     access.upstream_status = Some(response.status().as_u16());
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         app.throttled(config);
@@ -334,7 +341,7 @@ async fn translated(
         Route::List => (cutover::list::run(&flow).await, flow),
     };
     let trail = flow.trail.into_inner().unwrap_or_default();
-    access.side = trail.side.map(Side::as_str);
+    access.side = trail.side;
     access.upstream_status = trail.upstream_status;
     access.upstream_calls = trail.upstream_calls;
     access.upstream_us = trail.upstream_us;

@@ -1,7 +1,9 @@
-//! What the process tells: log lines through `tracing`. One JSON object a line, or text for people on a terminal.
+//! What the process tells: log lines through `tracing`, one JSON object a line or text for people on a terminal; and figures
+//! ([`metrics`]).
 
 pub mod access;
 mod file;
+pub mod metrics;
 mod queue;
 
 use std::io::{self, IsTerminal as _, Write};

@@ -24,11 +24,13 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use self::connector::Connector;
 use self::token::Tokens;
 use crate::body::Payload;
+use crate::config::auth::Holder;
 use crate::config::{Upstream, Upstreams};
 use crate::headers;
+use crate::meters::Counters;
 
 pub use self::connector::TrustError;
-pub use self::token::TokenError;
+pub use self::token::{Asked, TokenError};
 
 /// The client of the data path, and the proxy's own tokens. Clones share one pool, and the tokens.
 #[derive(Clone, Debug)]
@@ -79,6 +81,12 @@ impl Client {
 
     fn tokens(&self) -> &Tokens {
         &self.0.tokens
+    }
+
+    /// The proxy's own tokens: how often each was asked for, and with what result.
+    #[must_use]
+    pub fn tokens_asked(&self) -> &Counters<(Holder, Asked)> {
+        self.tokens().asked()
     }
 
     /// Sends a request, once.

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::config::auth::{ClientCredentials, Holder};
 use crate::config::{Config, Upstreams};
+use crate::meters::{Counters, label};
 
 /// A token whose life is not told is trusted so long.
 const LIFE_UNTOLD: Duration = Duration::from_secs(300);
@@ -97,7 +98,19 @@ struct Pauses {
 pub(super) struct Tokens {
     http: reqwest::Client,
     slots: [Arc<Slot>; 3],
+    asked: Arc<Counters<(Holder, Asked)>>,
 }
+
+/// What came of asking for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A token.
+    Fetched,
+    /// None.
+    Failed,
+}
+label!(Asked, "result", Fetched = "fetched", Failed = "failed");
+label!(Holder, "holder", Legacy = "legacy", New = "new", Lookup = "lookup");
 
 impl Tokens {
     pub(super) fn new(settings: &Upstreams, tls: rustls::ClientConfig) -> reqwest::Result<Self> {
@@ -110,7 +123,11 @@ impl Tokens {
             .no_proxy()
             .referer(false)
             .build()?;
-        Ok(Self { http, slots: Default::default() })
+        Ok(Self { http, slots: Default::default(), asked: Arc::default() })
+    }
+
+    pub(super) fn asked(&self) -> &Counters<(Holder, Asked)> {
+        &self.asked
     }
 
     const fn slot(&self, holder: Holder) -> &Arc<Slot> {
@@ -170,7 +187,7 @@ impl Tokens {
         config: &Config,
         old: Option<Token>,
     ) -> impl Future<Output = Result<Token, TokenError>> + Send + use<> {
-        let (slot, http) = (self.slot(holder).clone(), self.http.clone());
+        let (slot, http, asked) = (self.slot(holder).clone(), self.http.clone(), self.asked.clone());
         let (margin, patience) = (config.auth.refresh_margin, config.auth.timeout);
         let came = Instant::now();
         let task = tokio::spawn(async move {
@@ -184,6 +201,7 @@ impl Tokens {
                 return Err(error.clone());
             }
             let answered = exchange(&http, &ask, patience).await;
+            asked.add((holder, if answered.is_ok() { Asked::Fetched } else { Asked::Failed }));
             match answered {
                 Ok((token, life)) => Ok(slot.keep(ask, token, life, margin)),
                 Err(error) => {

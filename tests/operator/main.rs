@@ -13,6 +13,7 @@ mod postgres;
 
 mod commands;
 mod listener;
+mod metrics;
 mod process;
 mod readiness;
 mod status;

@@ -26,7 +26,7 @@ pub struct Readiness {
 /// One reason why clients should not be sent here.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reason {
-    /// `ledger` or `draining`.
+    /// `draining`, `ledger`, `legacy side` or `new side`.
     pub what: String,
     /// Since when.
     pub since: String,

@@ -4,6 +4,8 @@
 //! [`documents`], where it comes from in [`view`].
 
 pub mod documents;
+mod figures;
+mod process;
 pub mod view;
 
 use std::convert::Infallible;
@@ -25,6 +27,7 @@ use tokio::task::JoinSet;
 use self::documents::{Live, Problem};
 use self::view::View;
 use super::recover;
+use crate::telemetry::metrics::expose;
 
 /// Probes, a scraper, a few operators; past it new connections wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -76,7 +79,7 @@ async fn speak(stream: TcpStream, view: Arc<View>) {
 async fn answer(view: &View, method: &Method, path: &str) -> Answer {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match path {
-        "/livez" | "/readyz" | "/status" if !reads => not_allowed(),
+        "/livez" | "/readyz" | "/status" | "/metrics" if !reads => not_allowed(),
         "/livez" => json(StatusCode::OK, &Live { live: true }),
         "/readyz" => {
             let readiness = view.readiness();
@@ -84,7 +87,8 @@ async fn answer(view: &View, method: &Method, path: &str) -> Answer {
             json(status, &readiness)
         }
         "/status" => json(StatusCode::OK, &view.status().await),
-        _ => problem(StatusCode::NOT_FOUND, "the admin listener has /livez, /readyz and /status"),
+        "/metrics" => text(expose::MEDIA_TYPE, view.metrics()),
+        _ => problem(StatusCode::NOT_FOUND, "the admin listener has /livez, /readyz, /status and /metrics"),
     }
 }
 
@@ -104,10 +108,15 @@ fn problem(status: StatusCode, detail: &'static str) -> Answer {
 fn json(status: StatusCode, document: &impl Serialize) -> Answer {
     // Texts, numbers and lists of them: nothing here can fail to serialize.
     let body = serde_json::to_vec(document).unwrap_or_default();
-    let mut answer = Response::new(Full::from(body));
+    let mut answer = text("application/json", body);
     *answer.status_mut() = status;
+    answer
+}
+
+fn text(media_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::from(body.into()));
     let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

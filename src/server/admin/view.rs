@@ -10,6 +10,7 @@ use super::documents::{self, Readiness, Reason, Status};
 use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
 use crate::ledger::{Health, Ledger};
 use crate::proxy::App;
+use crate::side::Side;
 
 /// The problems of a refused config that are shown; a file of nonsense may have thousands.
 const PROBLEMS_SHOWN: usize = 20;
@@ -22,6 +23,7 @@ pub struct View {
     app: Arc<App>,
     reloads: watch::Receiver<Reloads>,
     started: Instant,
+    started_at: Timestamp,
     draining: OnceLock<Timestamp>,
     /// The high-water mark never changes once it is there: it is asked for until then, by one caller at a time.
     new_since: Mutex<Option<Timestamp>>,
@@ -32,7 +34,20 @@ impl View {
     #[must_use]
     pub fn new(app: Arc<App>, reloads: watch::Receiver<Reloads>) -> Self {
         let (draining, new_since) = (OnceLock::new(), Mutex::new(None));
-        Self { app, reloads, started: Instant::now(), draining, new_since }
+        let (started, started_at) = (Instant::now(), Timestamp::now());
+        Self { app, reloads, started, started_at, draining, new_since }
+    }
+
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
+
+    pub(super) fn reloads(&self) -> watch::Ref<'_, Reloads> {
+        self.reloads.borrow()
+    }
+
+    pub(super) const fn started_at(&self) -> Timestamp {
+        self.started_at
     }
 
     /// From now on clients should go elsewhere.
@@ -54,7 +69,13 @@ impl View {
             Some(Health::Down { since, why }) => Some(reason("ledger", &since, why.to_string())),
             Some(Health::Ready) | None => None,
         };
-        let reasons: Vec<_> = draining.into_iter().chain(ledger).collect();
+        let config = self.app.config.load();
+        let sides = [Side::Legacy, Side::New].into_iter().filter(|side| config.modes.needs(*side));
+        let sides = sides.filter_map(|side| {
+            let down = self.app.shared.reach.unreachable(side)?;
+            Some(reason(&format!("{side} side"), &down.since, down.why))
+        });
+        let reasons: Vec<_> = draining.into_iter().chain(ledger).chain(sides).collect();
         Readiness { ready: reasons.is_empty(), reasons }
     }
 
