@@ -1,7 +1,9 @@
 //! The story of a request: snapshot, route, mode; then straight through to an upstream, or through the route's flow.
 
 mod admission;
+mod answer;
 mod client;
+mod retire;
 
 use std::sync::{Arc, Mutex};
 
@@ -12,12 +14,13 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use self::admission::Lane;
+use self::answer::respond;
 use crate::auth::callers;
 use crate::auth::token_route::{self, Exchanged};
 use crate::body::{self, ByteCount, CollectError, Payload};
 use crate::config::auth::AuthMode;
 use crate::config::{Config, Mode};
-use crate::cutover::{self, Answer, Flow, Homes, Reach, Shared};
+use crate::cutover::{self, Flow, Homes, Reach, Shared};
 use crate::failure::{Denied, Effect, Failure};
 use crate::headers;
 use crate::ledger::Ledger;
@@ -27,10 +30,12 @@ use crate::shadow::watch::Watch;
 use crate::side::Side;
 use crate::telemetry::access::{Access, Told};
 use crate::telemetry::metrics::labels::RouteLabel;
+use crate::telemetry::usage::{self, Usage};
 use crate::translate::route::{self, Matched, Route};
 use crate::upstream::{self, Client, SendError};
 
 pub use self::admission::{Admission, Place};
+pub(crate) use self::answer::refuse;
 pub use self::client::{ClientCertificate, Peer};
 
 /// What every request shares.
@@ -43,6 +48,8 @@ pub struct App {
     pub admission: Admission,
     /// Who compares what is answered; `None` = nobody.
     pub shadow: Option<Shadow>,
+    /// Who still calls.
+    pub usage: Usage,
 }
 
 impl App {
@@ -52,7 +59,7 @@ impl App {
         let (homes, detached) = (Homes::default(), TaskTracker::new());
         let (metrics, reach) = (Arc::default(), Reach::default());
         let shared = Shared { upstream, ledger, homes, detached, metrics, reach };
-        Self { config, shared, admission: Admission::default(), shadow: None }
+        Self { config, shared, admission: Admission::default(), shadow: None, usage: Usage::default() }
     }
 
     /// The same, with somebody who compares.
@@ -76,6 +83,10 @@ struct Escort {
     place: Option<Arc<Place>>,
     /// Whoever compares it.
     watch: Option<Watch>,
+    /// Its client, on one of the four routes.
+    client: Option<Arc<usage::Client>>,
+    /// Whether it is a create without a reference.
+    without_reference: bool,
 }
 
 /// Answers one request. Whatever happens, there is an answer, and one access line.
@@ -97,6 +108,10 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
         Some(watch) => watch.answer(response),
         None => response,
     };
+    if let Some(client) = &escort.client {
+        retire::note_answer(client, &access, escort.without_reference);
+        retire::tell(&app.config.load().retirement, response.headers_mut());
+    }
     // For the server, which holds it to the answer's last byte.
     response.extensions_mut().insert(escort.place);
     response.map(|payload| Told::new(payload, access))
@@ -148,6 +163,8 @@ async fn serve(
     let mode = config.modes.of(route.name());
     access.route = route.name().into();
     access.mode = Some(mode);
+    let caller = access.caller.as_deref();
+    escort.client = Some(retire::note(app, &config, &peer, route.name(), &request, caller));
     if let (Mode::Shadow, Some(shadow)) = (mode, &app.shadow) {
         escort.watch = shadow.watch(&config, route.name(), &request, &access.request_id);
     }
@@ -345,6 +362,7 @@ async fn translated(
     access.upstream_status = trail.upstream_status;
     access.upstream_calls = trail.upstream_calls;
     access.upstream_us = trail.upstream_us;
+    escort.without_reference = trail.without_reference;
     if trail.throttled {
         app.throttled(&app.config.load());
     }
@@ -360,30 +378,4 @@ async fn whole_body(incoming: Incoming, flow: &Flow, count: &ByteCount) -> Resul
     })?;
     count.add(body.len());
     Ok(body)
-}
-
-fn respond(answer: Answer) -> Response<Payload> {
-    let length = HeaderValue::from(answer.body.len());
-    let mut response = Response::new(Payload::whole(answer.body));
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers;
-    *response.extensions_mut() = answer.extensions;
-    response.headers_mut().insert(header::CONTENT_LENGTH, length);
-    response
-}
-
-/// The one place where a failure becomes an answer.
-pub(crate) fn refuse(failure: &Failure) -> Response<Payload> {
-    let mut response = respond(Answer::problem(&failure.problem()));
-    let headers = response.headers_mut();
-    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(std::time::SystemTime::now())) {
-        headers.insert(header::DATE, date);
-    }
-    if failure.status() == StatusCode::UNAUTHORIZED.as_u16() {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    if let Some(after) = failure.retry_after() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
-    }
-    response
 }

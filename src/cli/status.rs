@@ -21,7 +21,7 @@ use crate::server::admin::documents::{Ledger, Refused, Shadow, Status};
 /// Longest wait for the answer; the ledger's timeout is part of it.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest answer that is read, in bytes.
-const ANSWER_MAX: usize = 1 << 20;
+const ANSWER_MAX: usize = 4 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -36,6 +36,14 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(arguments: StatusArgs) -> u8 {
+    tell(arguments, |answer, status| match answer {
+        Some(answer) => answer.to_owned() + "\n",
+        None => table(&rows(status)),
+    })
+}
+
+/// Asks for the status and prints what `show` makes of it; `show` is given the answer as it came when JSON is wanted.
+pub(super) fn tell(arguments: StatusArgs, show: impl Fn(Option<&str>, &Status) -> String) -> u8 {
     let address = match arguments.admin {
         Some(address) => address,
         None => match configured(arguments.config) {
@@ -49,7 +57,7 @@ pub(super) fn run(arguments: StatusArgs) -> u8 {
             }
         },
     };
-    match block_on(ask(address)).and_then(|answer| told(&answer, arguments.json)) {
+    match block_on(ask(address)).and_then(|answer| told(&answer, arguments.json, show)) {
         Ok(text) => {
             print(&text);
             OK
@@ -119,12 +127,14 @@ async fn exchange(address: SocketAddr) -> Result<Bytes, NoStatus> {
     body::collect(answer.into_body(), ANSWER_MAX).await.map_err(NoStatus::foreign)
 }
 
-fn told(answer: &[u8], json: bool) -> Result<String, NoStatus> {
+fn told(
+    answer: &[u8],
+    json: bool,
+    show: impl Fn(Option<&str>, &Status) -> String,
+) -> Result<String, NoStatus> {
     let status: Status = serde_json::from_slice(answer).map_err(NoStatus::foreign)?;
-    if json {
-        return Ok(String::from_utf8_lossy(answer).into_owned() + "\n");
-    }
-    Ok(table(&rows(&status)))
+    let answer = String::from_utf8_lossy(answer);
+    Ok(show(json.then_some(&*answer), &status))
 }
 
 fn rows(status: &Status) -> Vec<(&'static str, String)> {

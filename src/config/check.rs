@@ -14,6 +14,7 @@ use super::auth::{self, Auth};
 use super::load::Loaded;
 use super::modes::{Mode, Modes, Stage};
 use super::refusals::{self, Decided, Judged};
+use super::retirement::{retirement, usage};
 use super::secret::{self, is_secret};
 use super::sections::{
     address, budget, canary, forwarding, hold, ledger, limits, log, one_of, sandbox, server, timeouts, tls,
@@ -65,6 +66,8 @@ fn whole(written: &mut Written) -> Option<Config> {
     let ledger = ledger(written);
     let budget = budget(written);
     let shadow = shadow(written);
+    let usage = usage(written);
+    let retirement = retirement(written);
     let admin = written.optional("admin.listen", address);
     let sandbox = sandbox(written);
 
@@ -91,6 +94,8 @@ fn whole(written: &mut Written) -> Option<Config> {
         ledger: ledger?,
         budget: budget?,
         shadow: shadow?,
+        usage: usage?,
+        retirement: retirement?,
         admin: Admin { listen: admin? },
         sandbox: sandbox?,
         hash: String::new(),

@@ -4,6 +4,7 @@
 //! hold a conversion with the same reference, and nothing is ever sent twice.
 
 use std::borrow::Cow;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,7 +57,7 @@ pub async fn run(flow: &Flow, body: Bytes) -> Result<Answer, Failure> {
     let plan = match (given, side) {
         // No reference, on the old API: forwarded untouched, no claim, as risky as it always was.
         (Ok(None), Side::Legacy) => {
-            flow.shared.metrics.creates_without_ref_id.add((side,));
+            flow.note_no_reference(side);
             return untouched(flow, body.clone()).await;
         }
         // Nor can it be told whether there is one. That matters once a conversion may be on the new side.
@@ -65,7 +66,7 @@ pub async fn run(flow: &Flow, body: Bytes) -> Result<Answer, Failure> {
         (Ok(Some(ref_id)), _) => Plan { request, ref_id, given: true, side },
         // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
         (Ok(None), Side::New) => {
-            flow.shared.metrics.creates_without_ref_id.add((side,));
+            flow.note_no_reference(side);
             Plan { request, ref_id: Uuid::new_v4().to_string().into(), given: false, side }
         }
     };
@@ -263,6 +264,12 @@ fn judge(flow: &Flow, sent: Result<Reply, Failure>, side: Side) -> Result<(Answe
 }
 
 impl Flow {
+    /// A create came without a reference.
+    fn note_no_reference(&self, side: Side) {
+        self.shared.metrics.creates_without_ref_id.add((side,));
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner).without_reference = true;
+    }
+
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

@@ -145,6 +145,8 @@ pub struct Trail {
     pub upstream_calls: u32,
     /// How long they took together, in microseconds.
     pub upstream_us: u64,
+    /// Whether it was a create without a reference.
+    pub without_reference: bool,
     /// Whether a side said 429 to any of them.
     pub throttled: bool,
 }

@@ -17,6 +17,7 @@ mod metrics;
 mod process;
 mod readiness;
 mod status;
+mod usage;
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! What the process knows of itself, gathered when somebody asks. Changes nothing but the one fact that the drain has begun.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -9,8 +10,10 @@ use tokio::time::Instant;
 use super::documents::{self, Readiness, Reason, Status};
 use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
 use crate::ledger::{Health, Ledger};
+use crate::meters::{Counters, Key, Name};
 use crate::proxy::App;
 use crate::side::Side;
+use crate::telemetry::usage::CLIENTS_MAX;
 
 /// The problems of a refused config that are shown; a file of nonsense may have thousands.
 const PROBLEMS_SHOWN: usize = 20;
@@ -105,8 +108,33 @@ impl View {
             replicas: config.replicas,
             writes_in_flight: self.app.shared.detached.len(),
             config: self.config(&config),
+            usage: self.usage(),
             ledger,
             shadow: self.shadow(&config),
+        }
+    }
+
+    pub(super) fn usage(&self) -> documents::Usage {
+        fn seen<N: Name>(counters: &Counters<(N,)>) -> BTreeMap<String, u64>
+        where
+            (N,): Key,
+        {
+            let seen = counters.all().filter(|(_, count)| *count > 0);
+            seen.map(|((name,), count)| (name.text().to_owned(), count)).collect()
+        }
+        let usage = &self.app.usage;
+        let clients = usage.clients().into_iter().map(|client| documents::Client {
+            client: client.name.clone(),
+            by: client.by.text().into(),
+            last_seen: client.last_seen().map(|at| at.to_string()).unwrap_or_default(),
+            requests: client.total(),
+            routes: seen(&client.requests),
+            blocking: seen(&client.features),
+        });
+        documents::Usage {
+            clients: clients.collect(),
+            clients_max: CLIENTS_MAX,
+            others: usage.others().total(),
         }
     }
 
