@@ -11,9 +11,13 @@
 #[path = "../support/postgres.rs"]
 mod postgres;
 
+#[path = "../support/browser.rs"]
+mod browser;
+
 mod commands;
 mod listener;
 mod metrics;
+mod page;
 mod process;
 mod readiness;
 mod status;

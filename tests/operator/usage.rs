@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::process::{Config, Shim, run};
 use crate::{get, vendor};
 
-const HEADER: &str = "usage.client_header = \"x-client\"\n";
+pub(crate) const HEADER: &str = "usage.client_header = \"x-client\"\n";
 
 fn request(shim: &Shim, method: Method, path: &str) -> RequestBuilder {
     let url = shim.public(&format!("/v2/conversion/stablecoins{path}"));
@@ -20,7 +20,7 @@ async fn usage(shim: &Shim) -> Value {
 }
 
 /// What one client of these tests does: everything that stands in the way.
-async fn make_trouble(shim: &Shim, client: &[u8]) {
+pub(crate) async fn make_trouble(shim: &Shim, client: &[u8]) {
     let name = reqwest::header::HeaderValue::from_bytes(client).unwrap();
     let send = |request: RequestBuilder| request.header("x-client", name.clone()).send();
     let body = json!({"profile_id": PROFILE, "amount": "1", "source_asset": "USD", "target_asset": "PYUSD"});

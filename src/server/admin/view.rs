@@ -8,6 +8,8 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::documents::{self, Readiness, Reason, Status};
+use super::history::History;
+use super::page;
 use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
 use crate::ledger::{Health, Ledger};
 use crate::meters::{Counters, Key, Name};
@@ -27,6 +29,7 @@ pub struct View {
     reloads: watch::Receiver<Reloads>,
     started: Instant,
     started_at: Timestamp,
+    history: History,
     draining: OnceLock<Timestamp>,
     /// The high-water mark never changes once it is there: it is asked for until then, by one caller at a time.
     new_since: Mutex<Option<Timestamp>>,
@@ -38,7 +41,7 @@ impl View {
     pub fn new(app: Arc<App>, reloads: watch::Receiver<Reloads>) -> Self {
         let (draining, new_since) = (OnceLock::new(), Mutex::new(None));
         let (started, started_at) = (Instant::now(), Timestamp::now());
-        Self { app, reloads, started, started_at, draining, new_since }
+        Self { app, reloads, started, started_at, draining, new_since, history: History::default() }
     }
 
     pub(super) fn app(&self) -> &App {
@@ -112,6 +115,17 @@ impl View {
             ledger,
             shadow: self.shadow(&config),
         }
+    }
+
+    /// Another minute has gone by.
+    pub(super) fn minute(&self) {
+        self.history.minute(&self.app.shared.metrics);
+    }
+
+    /// Everything for people. `still` = the page does not refresh itself.
+    pub(super) async fn page(&self, still: bool) -> String {
+        let metrics = &self.app.shared.metrics;
+        page::render(&self.status().await, &self.history.hour(metrics), metrics, still)
     }
 
     pub(super) fn usage(&self) -> documents::Usage {
