@@ -172,7 +172,7 @@ impl Server {
         let runtime = runtime(name)?;
         let client = Client::new(&config.upstream).expect("a client");
         let current = Arc::new(ArcSwap::new(config));
-        let mut app = App::new(Arc::clone(&current), client, None);
+        let mut app = App::new(Arc::clone(&current), client.clone(), None);
         let (mut shadow, mut running) = (None, None);
         if stage == "shadow" {
             let (started, thread) =

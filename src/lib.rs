@@ -19,6 +19,7 @@ pub mod cutover;
 pub mod failure;
 pub mod headers;
 pub mod ledger;
+pub mod meters;
 pub mod outlive;
 pub mod proxy;
 pub mod sandbox;

@@ -1,7 +1,9 @@
 //! The story of a request: snapshot, route, mode; then straight through to an upstream, or through the route's flow.
 
 mod admission;
+mod answer;
 mod client;
+mod retire;
 
 use std::sync::{Arc, Mutex};
 
@@ -12,12 +14,13 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
 use self::admission::Lane;
+use self::answer::respond;
 use crate::auth::callers;
 use crate::auth::token_route::{self, Exchanged};
 use crate::body::{self, ByteCount, CollectError, Payload};
 use crate::config::auth::AuthMode;
 use crate::config::{Config, Mode};
-use crate::cutover::{self, Answer, Flow, Homes, Shared};
+use crate::cutover::{self, Flow, Homes, Reach, Shared};
 use crate::failure::{Denied, Effect, Failure};
 use crate::headers;
 use crate::ledger::Ledger;
@@ -26,11 +29,14 @@ use crate::shadow::Shadow;
 use crate::shadow::watch::Watch;
 use crate::side::Side;
 use crate::telemetry::access::{Access, Told};
+use crate::telemetry::metrics::labels::RouteLabel;
+use crate::telemetry::usage::{self, Usage};
 use crate::translate::route::{self, Matched, Route};
 use crate::upstream::budget::Endpoint;
 use crate::upstream::{self, Client};
 
 pub use self::admission::{Admission, Place};
+pub(crate) use self::answer::refuse;
 pub use self::client::{ClientCertificate, Peer};
 
 /// What every request shares.
@@ -43,6 +49,8 @@ pub struct App {
     pub admission: Admission,
     /// Who compares what is answered; `None` = nobody.
     pub shadow: Option<Shadow>,
+    /// Who still calls.
+    pub usage: Usage,
 }
 
 impl App {
@@ -50,8 +58,10 @@ impl App {
     #[must_use]
     pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client, ledger: Option<Ledger>) -> Self {
         upstream.budget().adopt(&config.load());
-        let shared = Shared { upstream, ledger, homes: Homes::default(), detached: TaskTracker::new() };
-        Self { config, shared, admission: Admission::default(), shadow: None }
+        let (homes, detached) = (Homes::default(), TaskTracker::new());
+        let (metrics, reach) = (Arc::default(), Reach::default());
+        let shared = Shared { upstream, ledger, homes, detached, metrics, reach };
+        Self { config, shared, admission: Admission::default(), shadow: None, usage: Usage::default() }
     }
 
     /// The same, with somebody who compares.
@@ -75,11 +85,15 @@ struct Escort {
     place: Option<Arc<Place>>,
     /// Whoever compares it.
     watch: Option<Watch>,
+    /// Its client, on one of the four routes.
+    client: Option<Arc<usage::Client>>,
+    /// Whether it is a create without a reference.
+    without_reference: bool,
 }
 
 /// Answers one request. Whatever happens, there is an answer, and one access line.
 pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<Told> {
-    let mut access = begin(&request);
+    let mut access = begin(&app, &request);
     let head = request.method() == Method::HEAD;
     access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
     let mut escort = Escort::default();
@@ -101,6 +115,10 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
         Some(watch) => watch.answer(response),
         None => response,
     };
+    if let Some(client) = &escort.client {
+        retire::note_answer(client, &access, escort.without_reference);
+        retire::tell(&app.config.load().retirement, response.headers_mut());
+    }
     // For the server, which holds it to the answer's last byte.
     response.extensions_mut().insert(escort.place);
     response.map(|payload| Told::new(payload, access))
@@ -109,12 +127,13 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
 /// As much of a client's request id is logged, in bytes.
 const LONGEST_REQUEST_ID: usize = 128;
 
-fn begin(request: &Request<Incoming>) -> Access {
+fn begin(app: &App, request: &Request<Incoming>) -> Access {
     let request_id =
         request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
     let told = &request_id[..request_id.len().min(LONGEST_REQUEST_ID)];
     let request_id = String::from_utf8_lossy(told).into_owned();
-    Access::begin(request.method().clone(), request.uri().path().to_owned(), request_id)
+    let metrics = app.shared.metrics.clone();
+    Access::begin(metrics, request.method().clone(), request.uri().path().to_owned(), request_id)
 }
 
 async fn serve(
@@ -150,8 +169,10 @@ async fn serve(
         }
     };
     let mode = config.modes.of(route.name());
-    access.route = route.name().as_str();
-    access.mode = Some(mode.as_str());
+    access.route = route.name().into();
+    access.mode = Some(mode);
+    let caller = access.caller.as_deref();
+    escort.client = Some(retire::note(app, &config, &peer, route.name(), &request, caller));
     if let (Mode::Shadow, Some(shadow)) = (mode, &app.shadow) {
         escort.watch = shadow.watch(&config, route.name(), &request, &access.request_id);
     }
@@ -201,7 +222,7 @@ async fn token(
     request: Request<Incoming>,
     access: &mut Access,
 ) -> Result<Response<Payload>, Failure> {
-    access.route = "token";
+    access.route = RouteLabel::Token;
     if config.auth.mode == AuthMode::ClientCredentials {
         return Err(Denied::NoTokenRoute.into());
     }
@@ -246,7 +267,7 @@ async fn pass(
         None => None,
     };
     let side = Side::Legacy;
-    access.side = Some(side.as_str());
+    access.side = Some(side);
     access.upstream_calls = 1;
     let version = request.version();
     let safe = request.method().is_safe();
@@ -270,9 +291,12 @@ async fn pass(
         };
         Outlive::new(sending, &app.shared.detached, config.timeouts.create).await
     };
-    access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let took = start.elapsed();
+    access.upstream_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let effect = if safe { Effect::None } else { Effect::Unknown };
-    let response = answer.map_err(|error| error.into_failure(side, effect))?;
+    let answered = answer.map_err(|error| error.into_failure(side, effect));
+    app.shared.passed(access.route, answered.as_ref().map(Response::status), took);
+    let response = answered?;
     access.upstream_status = Some(response.status().as_u16());
     if response.status() == StatusCode::TOO_MANY_REQUESTS {
         app.throttled(config);
@@ -346,10 +370,11 @@ async fn translated(
         Route::List => (cutover::list::run(&flow).await, flow),
     };
     let trail = flow.trail.into_inner().unwrap_or_default();
-    access.side = trail.side.map(Side::as_str);
+    access.side = trail.side;
     access.upstream_status = trail.upstream_status;
     access.upstream_calls = trail.upstream_calls;
     access.upstream_us = trail.upstream_us;
+    escort.without_reference = trail.without_reference;
     if trail.throttled {
         app.throttled(&app.config.load());
     }
@@ -365,30 +390,4 @@ async fn whole_body(incoming: Incoming, flow: &Flow, count: &ByteCount) -> Resul
     })?;
     count.add(body.len());
     Ok(body)
-}
-
-fn respond(answer: Answer) -> Response<Payload> {
-    let length = HeaderValue::from(answer.body.len());
-    let mut response = Response::new(Payload::whole(answer.body));
-    *response.status_mut() = answer.status;
-    *response.headers_mut() = answer.headers;
-    *response.extensions_mut() = answer.extensions;
-    response.headers_mut().insert(header::CONTENT_LENGTH, length);
-    response
-}
-
-/// The one place where a failure becomes an answer.
-pub(crate) fn refuse(failure: &Failure) -> Response<Payload> {
-    let mut response = respond(Answer::problem(&failure.problem()));
-    let headers = response.headers_mut();
-    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(std::time::SystemTime::now())) {
-        headers.insert(header::DATE, date);
-    }
-    if failure.status() == StatusCode::UNAUTHORIZED.as_u16() {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-    }
-    if let Some(after) = failure.retry_after() {
-        headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs()));
-    }
-    response
 }

@@ -7,7 +7,7 @@
 //!
 //! | rank | rooms |
 //! |---|---|
-//! | below all | `side`, `copy` |
+//! | below all | `side`, `copy`, `meters` |
 //! | 0 | `translate`, `headers`, `body`, `outlive` |
 //! | 1 | `failure` |
 //! | 2 | `config`, `upstream`, `ledger`, `telemetry` |

@@ -51,7 +51,9 @@ pub fn write_problems(problems: &[Problem], out: &mut impl Write) -> io::Result<
 /// A control character in a value must neither break the columns nor reach the terminal.
 pub(super) fn one_line(text: &str) -> String {
     text.chars().fold(String::new(), |mut line, char| {
-        if char.is_control() {
+        // Marks that turn the direction of writing could make a line read as another.
+        let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
+        if char.is_control() || turns {
             line.extend(char.escape_default())
         } else {
             line.push(char)

@@ -7,6 +7,7 @@ mod serve;
 mod shell;
 mod status;
 mod translate;
+mod usage;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -67,6 +68,9 @@ enum Command {
     /// Ask a running proxy for its stage, modes, ledger, config and reloads
     #[command(after_help = EXIT_CODES)]
     Status(status::StatusArgs),
+    /// Ask a running proxy who still calls the old API, and what of it stands in the way of its end
+    #[command(after_help = EXIT_CODES)]
+    Usage(status::StatusArgs),
     /// Look into the ledger of claims, also beside a running proxy
     #[command(after_help = EXIT_CODES)]
     Ledger(ledger::LedgerArgs),
@@ -139,6 +143,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Check(arguments) => check::run(arguments.into_sources(false)),
         Command::Status(arguments) => status::run(arguments),
+        Command::Usage(arguments) => usage::run(arguments),
         Command::Ledger(arguments) => ledger::run(arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Report(arguments) => report::run(arguments),
@@ -158,8 +163,10 @@ where
 
 /// A label and a text a line, in two columns. Control characters stay out of the terminal.
 fn table(rows: &[(&str, String)]) -> String {
+    let rows: Vec<_> =
+        rows.iter().map(|(label, text)| (check::one_line(label), check::one_line(text))).collect();
     let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
-    rows.iter().map(|(label, text)| format!("{label:width$}  {}\n", check::one_line(text))).collect()
+    rows.iter().map(|(label, text)| format!("{label:width$}  {text}\n")).collect()
 }
 
 /// Writes lines to standard output. A reader that has left is no error worth a word.

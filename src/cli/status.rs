@@ -22,7 +22,7 @@ use crate::upstream::budget::{Shown, ShownEndpoint};
 /// Longest wait for the answer; the ledger's timeout is part of it.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest answer that is read, in bytes.
-const ANSWER_MAX: usize = 1 << 20;
+const ANSWER_MAX: usize = 4 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
@@ -40,6 +40,14 @@ pub(super) struct StatusArgs {
 }
 
 pub(super) fn run(arguments: StatusArgs) -> u8 {
+    tell(arguments, |answer, status| match answer {
+        Some(answer) => answer.to_owned() + "\n",
+        None => table(&rows(status)),
+    })
+}
+
+/// Asks for the status and prints what `show` makes of it; `show` is given the answer as it came when JSON is wanted.
+pub(super) fn tell(arguments: StatusArgs, show: impl Fn(Option<&str>, &Status) -> String) -> u8 {
     let address = match arguments.admin {
         Some(address) => address,
         None => match configured(arguments.config) {
@@ -53,7 +61,7 @@ pub(super) fn run(arguments: StatusArgs) -> u8 {
             }
         },
     };
-    match block_on(ask(address)).and_then(|answer| told(&answer, arguments.json)) {
+    match block_on(ask(address)).and_then(|answer| told(&answer, arguments.json, show)) {
         Ok((text, ready)) => {
             print(&text);
             if ready || !arguments.ready { OK } else { FAILED }
@@ -124,10 +132,14 @@ async fn exchange(address: SocketAddr) -> Result<Bytes, NoStatus> {
 }
 
 /// The answer for whoever reads it, and whether the proxy is ready.
-fn told(answer: &[u8], json: bool) -> Result<(String, bool), NoStatus> {
+fn told(
+    answer: &[u8],
+    json: bool,
+    show: impl Fn(Option<&str>, &Status) -> String,
+) -> Result<(String, bool), NoStatus> {
     let status: Status = serde_json::from_slice(answer).map_err(NoStatus::foreign)?;
-    let text = if json { String::from_utf8_lossy(answer).into_owned() + "\n" } else { table(&rows(&status)) };
-    Ok((text, status.readiness.ready))
+    let answer = String::from_utf8_lossy(answer);
+    Ok((show(json.then_some(&*answer), &status), status.readiness.ready))
 }
 
 fn rows(status: &Status) -> Vec<(&'static str, String)> {

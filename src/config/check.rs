@@ -15,6 +15,7 @@ use super::budget::budget;
 use super::load::Loaded;
 use super::modes::{Mode, Modes, Stage};
 use super::refusals::{self, Decided, Judged};
+use super::retirement::{retirement, usage};
 use super::secret::{self, is_secret};
 use super::sections::{
     address, canary, forwarding, hold, ledger, limits, log, one_of, sandbox, server, timeouts, tls, upstreams,
@@ -44,6 +45,10 @@ pub(super) fn mean(mut written: Written) -> Result<Loaded, Vec<Problem>> {
     }
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one line a section to read it and one to keep it; there is nothing to split by"
+)]
 fn whole(written: &mut Written) -> Option<Config> {
     let listen = written.parsed("listen", address);
     let base_path = written.parsed("base_path", base_path);
@@ -65,6 +70,8 @@ fn whole(written: &mut Written) -> Option<Config> {
     let ledger = ledger(written);
     let budget = budget(written, replicas);
     let shadow = shadow(written);
+    let usage = usage(written);
+    let retirement = retirement(written);
     let admin = written.optional("admin.listen", address);
     let sandbox = sandbox(written);
 
@@ -91,6 +98,8 @@ fn whole(written: &mut Written) -> Option<Config> {
         ledger: ledger?,
         budget: budget?,
         shadow: shadow?,
+        usage: usage?,
+        retirement: retirement?,
         admin: Admin { listen: admin? },
         sandbox: sandbox?,
         hash: String::new(),

@@ -17,6 +17,7 @@ mod modes;
 mod problem;
 mod refusals;
 mod reloads;
+mod retirement;
 mod secret;
 mod sections;
 mod settings;
@@ -35,6 +36,7 @@ pub use self::ignore::{IgnoreRule, PathPattern};
 pub use self::modes::{Mode, Modes, ROUTES, Stage, UnknownName};
 pub use self::problem::Problem;
 pub use self::reloads::{Refused, Reloads};
+pub use self::retirement::{Retirement, Usage};
 pub use self::secret::Secret;
 pub use self::settings::{
     Admin, Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload,
@@ -90,6 +92,10 @@ pub struct Config {
     pub shadow: Shadow,
     /// `[budget]`
     pub budget: Budget,
+    /// `[usage]`
+    pub usage: Usage,
+    /// `[retirement]`
+    pub retirement: Retirement,
     /// `[admin]`
     pub admin: Admin,
     /// `[sandbox]`

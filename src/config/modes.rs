@@ -142,6 +142,15 @@ impl Modes {
         ROUTES.into_iter().all(|route| self.of(route) == Mode::New)
     }
 
+    /// Whether any route may go to a side; what merely passes through is not looked at.
+    #[must_use]
+    pub fn needs(&self, side: Side) -> bool {
+        match side {
+            Side::Legacy => !self.is_sealed(),
+            Side::New => ROUTES.into_iter().any(|route| !self.of(route).sees_only_legacy()),
+        }
+    }
+
     /// The mode of one route.
     #[must_use]
     pub const fn of(&self, route: RouteName) -> Mode {

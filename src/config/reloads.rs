@@ -9,6 +9,10 @@ use super::Problem;
 pub struct Reloads {
     /// When the config in force was read: at the start, or by the last reload that was accepted.
     pub loaded_at: Timestamp,
+    /// How many reloads were accepted since the start.
+    pub accepted: u64,
+    /// How many were refused; one that stands is one.
+    pub refusals: u64,
     /// When a reload was last accepted; `None`: never since the start.
     pub accepted_at: Option<Timestamp>,
     /// The last refusal, also when it is over.
@@ -28,12 +32,13 @@ pub struct Refused {
 
 impl Reloads {
     pub(super) fn new() -> Self {
-        Self { loaded_at: Timestamp::now(), accepted_at: None, refused: None }
+        Self { loaded_at: Timestamp::now(), accepted: 0, refusals: 0, accepted_at: None, refused: None }
     }
 
     /// What is configured is in force.
     pub(super) fn settled(&mut self, swapped: bool) {
         if swapped {
+            self.accepted += 1;
             self.loaded_at = Timestamp::now();
             self.accepted_at = Some(self.loaded_at);
         }
@@ -46,6 +51,7 @@ impl Reloads {
     pub(super) fn refused(&mut self, problems: Vec<Problem>) {
         let again = |refused: &Refused| refused.standing && refused.problems == problems;
         if !self.refused.as_ref().is_some_and(again) {
+            self.refusals += 1;
             self.refused = Some(Refused { at: Timestamp::now(), problems, standing: true });
         }
     }

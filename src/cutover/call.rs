@@ -7,7 +7,7 @@ use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, StatusC
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Answer, Flow, tell_unknown_status};
+use super::{Answer, Flow, Shared};
 use crate::body::{self, CollectError, Payload};
 use crate::config::auth::Holder;
 use crate::failure::{Effect, Failure};
@@ -142,12 +142,14 @@ impl Flow {
         let max = self.config.limits.response_body_max;
         let answered = timeout_at(until, exchange(sending, side, effect, max)).await;
         let answered = answered.unwrap_or(Err(Failure::TimedOut { side, effect }));
+        let took = start.elapsed();
+        self.shared.called(side, answered.as_ref().map(|reply| reply.status), took);
         let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
         trail.side = Some(side);
         trail.upstream_status = answered.as_ref().ok().map(|reply| reply.status.as_u16());
         trail.throttled |= trail.upstream_status == Some(429);
         trail.upstream_calls += 1;
-        trail.upstream_us += u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        trail.upstream_us += u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         answered
     }
 }
@@ -182,8 +184,8 @@ impl Reply {
     }
 
     /// One conversion, in the legacy shape.
-    pub(super) fn conversion(&self, mapped: &Mapped<'_>) -> Vec<u8> {
-        tell_unknown_status(mapped.unknown_status.map(Text::as_written));
+    pub(super) fn conversion(&self, mapped: &Mapped<'_>, shared: &Shared) -> Vec<u8> {
+        shared.tell_unknown_status(mapped.unknown_status.map(Text::as_written));
         let mut json = Vec::with_capacity(self.body.len());
         mapped.conversion.write(&mut json);
         json

@@ -4,6 +4,7 @@
 //! hold a conversion with the same reference, and nothing is ever sent twice.
 
 use std::borrow::Cow;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -56,13 +57,17 @@ pub async fn run(flow: &Flow, body: Bytes) -> Result<Answer, Failure> {
     };
     let plan = match (given, side) {
         // No reference, on the old API: forwarded untouched, no claim, as risky as it always was.
-        (Ok(None), Side::Legacy) => return untouched(flow, body.clone()).await,
+        (Ok(None), Side::Legacy) => {
+            flow.note_no_reference(side);
+            return untouched(flow, body.clone()).await;
+        }
         // Nor can it be told whether there is one. That matters once a conversion may be on the new side.
         (Err(_), _) if !may_be_on_new(flow).await? => return untouched(flow, body.clone()).await,
         (Err(_), _) => return Err(request.err().unwrap_or(Failure::Internal)),
         (Ok(Some(ref_id)), _) => Plan { request, ref_id, given: true, side },
         // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
         (Ok(None), Side::New) => {
+            flow.note_no_reference(side);
             Plan { request, ref_id: Uuid::new_v4().to_string().into(), given: false, side }
         }
     };
@@ -98,7 +103,9 @@ fn chosen(flow: &Flow, request: Result<&CreateRequest<'_>, &Failure>) -> Option<
 
 async fn untouched(flow: &Flow, body: Bytes) -> Result<Answer, Failure> {
     let paid = flow.pay(Endpoint::Create(Side::Legacy).primary(), flow.deadline).await?;
-    Ok(flow.forward(paid, body, flow.deadline).await?.verbatim())
+    let sent = flow.forward(paid, body, flow.deadline).await;
+    flow.shared.created(Side::Legacy, sent.as_ref().map(|reply| reply.status));
+    Ok(sent?.verbatim())
 }
 
 async fn may_be_on_new(flow: &Flow) -> Result<bool, Failure> {
@@ -143,7 +150,7 @@ async fn settle(flow: &Flow, ledger: &Ledger, plan: &Plan<'_>, body: &[u8]) -> R
 async fn fence(flow: &Flow, ledger: &Ledger, key: Key<'_>, side: Side) -> Result<Settled, Failure> {
     let other = side.other();
     let until = Instant::now() + flow.left() / 3;
-    let looked = flow.look(other, key.ref_id(), until).await;
+    let looked = flow.look_before_sending(other, key.ref_id(), until).await;
     match looked.map_err(|source| Failure::CouldNotLook { side: other, source: Box::new(source) })? {
         Looked::Absent => match ledger.fence(key, side).await.map_err(down)? {
             Step::Done(claim) | Step::Refused(claim) => Ok(Settled::SendTo(claim.side)),
@@ -208,7 +215,12 @@ async fn send(flow: &Flow, side: Side, plan: Plan<'_>, body: Bytes) -> Result<An
         // Its reference was claimed for new by a request that could be read.
         (Side::New, Err(unreadable)) => return Err(unreadable),
     };
-    let (answer, id) = match (judge(sent, side), &request) {
+    flow.shared.created(side, sent.as_ref().map(|reply| reply.status));
+    let judged = judge(flow, sent, side);
+    if judged.as_ref().is_err_and(|cause| !is_settled(cause)) {
+        flow.shared.metrics.unknown_outcomes.add((side,));
+    }
+    let (answer, id) = match (judged, &request) {
         (Ok(judged), _) => judged,
         (Err(cause), Ok(request)) if !is_settled(&cause) => {
             outcome::resolve(flow, side, request, &plan.ref_id, cause).await?
@@ -222,13 +234,13 @@ async fn send(flow: &Flow, side: Side, plan: Plan<'_>, body: Bytes) -> Result<An
 }
 
 /// Whether a failure leaves no doubt that nothing happened.
-const fn is_settled(failure: &Failure) -> bool {
+pub(super) const fn is_settled(failure: &Failure) -> bool {
     use Failure::{Denied, Internal, Invalid, Unreachable};
     matches!(failure, Unreachable { .. } | Denied(_) | Invalid(_) | Internal)
 }
 
 /// The answer for the client and the record's id, or a failure when the outcome is not known.
-fn judge(sent: Result<Reply, Failure>, side: Side) -> Result<(Answer, Option<String>), Failure> {
+fn judge(flow: &Flow, sent: Result<Reply, Failure>, side: Side) -> Result<(Answer, Option<String>), Failure> {
     let reply = sent?;
     let status = reply.status;
     if status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT {
@@ -249,13 +261,19 @@ fn judge(sent: Result<Reply, Failure>, side: Side) -> Result<(Answer, Option<Str
         Side::New => {
             let mapped = create::answer(&reply.body).map_err(unreadable)?;
             let id = mapped.conversion.into_id().map_err(unreadable)?;
-            let json = reply.conversion(&mapped);
+            let json = reply.conversion(&mapped, &flow.shared);
             Ok((Answer::json(StatusCode::OK, reply.headers, json), Some(id)))
         }
     }
 }
 
 impl Flow {
+    /// A create came without a reference.
+    fn note_no_reference(&self, side: Side) {
+        self.shared.metrics.creates_without_ref_id.add((side,));
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner).without_reference = true;
+    }
+
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }

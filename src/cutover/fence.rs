@@ -7,6 +7,7 @@ use super::Flow;
 use super::call::Reply;
 use crate::failure::{Effect, Failure};
 use crate::side::Side;
+use crate::telemetry::metrics::labels::FenceResult;
 use crate::translate::list::lookup::{self, Seen};
 use crate::translate::problem;
 use crate::upstream::budget::{Cost, Endpoint};
@@ -42,6 +43,30 @@ impl Flow {
         let looked = looked?;
         // The caller's credentials are not to blame for what the proxy's own may not do.
         if looked.status == StatusCode::FORBIDDEN { Err(looked.unexpected(Effect::None)) } else { Ok(looked) }
+    }
+
+    /// The look that decides whether a create may be sent to the other side: [`look`](Self::look), counted.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    pub(super) async fn look_before_sending(
+        &self,
+        side: Side,
+        ref_id: &str,
+        until: Instant,
+    ) -> Result<Looked, Failure> {
+        let start = Instant::now();
+        let looked = self.look(side, ref_id, until).await;
+        let result = match &looked {
+            Ok(Looked::Absent) => FenceResult::Absent,
+            Ok(Looked::Found(_)) => FenceResult::Found,
+            Ok(Looked::Forbidden(_)) => FenceResult::Forbidden,
+            Ok(Looked::Throttled(_)) => FenceResult::Throttled,
+            Err(_) => FenceResult::Failed,
+        };
+        self.shared.metrics.fences.add((side, result));
+        self.shared.metrics.fence_seconds.took((side,), start.elapsed());
+        looked
     }
 
     /// Looks for a reference on a side, once, on what the rate budget keeps for that.

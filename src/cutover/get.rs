@@ -80,7 +80,7 @@ async fn ask(flow: &Flow, side: Side, id: &Id, until: Instant) -> Result<Asked, 
     }
     match side {
         Side::Legacy => Ok(Asked::Found(reply.verbatim())),
-        Side::New => shown(reply, id),
+        Side::New => shown(flow, reply, id),
     }
 }
 
@@ -95,14 +95,14 @@ pub(super) fn path_on_new(id: &Id) -> String {
 }
 
 /// The record as a legacy client may see it.
-fn shown(reply: Reply, id: &Id) -> Result<Asked, Failure> {
+fn shown(flow: &Flow, reply: Reply, id: &Id) -> Result<Asked, Failure> {
     if reply.status != StatusCode::OK {
         return Err(reply.unexpected(Effect::None));
     }
     let unreadable = |source| Failure::Unreadable { side: Side::New, effect: Effect::None, source };
     match get::answer(&reply.body).map_err(unreadable)? {
         Ok(mapped) => {
-            let json = reply.conversion(&mapped);
+            let json = reply.conversion(&mapped, &flow.shared);
             Ok(Asked::Found(Answer::json(StatusCode::OK, reply.headers, json)))
         }
         Err(why) => {

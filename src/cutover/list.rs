@@ -5,10 +5,11 @@ use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 
 use super::call::Reply;
-use super::{Answer, Flow, tell_unknown_status};
+use super::{Answer, Flow};
 use crate::config::Mode;
 use crate::failure::{Effect, Failure};
 use crate::side::Side;
+use crate::telemetry::metrics::labels::{Left, PageEnd};
 use crate::translate::invalid::Invalid;
 use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
@@ -39,37 +40,72 @@ pub async fn run(flow: &Flow) -> Result<Answer, Failure> {
         // A cursor that the proxy handed out before it went back.
         Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Canary => &[Side::Legacy],
     };
-    page(flow, &query, sides).await
+    let (page, calls, end) = page(flow, &query, sides).await;
+    flow.shared.metrics.list_pages.add((end,));
+    flow.shared.metrics.list_page_calls.observe((), calls as u64);
+    page
 }
 
-async fn page(flow: &Flow, query: &ListQuery, sides: &[Side]) -> Result<Answer, Failure> {
+/// Whether a list's query filters by the time of the last change, which the new API cannot.
+#[must_use]
+pub fn filters_by_change(query: &str) -> bool {
+    query.contains("updated")
+        && form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key.starts_with("updated_at."))
+}
+
+/// Puts a page together; with it how many calls that took, and how it ended.
+async fn page(flow: &Flow, query: &ListQuery, sides: &[Side]) -> (Result<Answer, Failure>, usize, PageEnd) {
+    let mut made = 0;
+    match gather(flow, query, sides, &mut made).await {
+        Ok(Gathered::Page(page, headers, end)) => {
+            let page = page.finish();
+            tell(flow, &page.noticed);
+            (Ok(Answer::json(StatusCode::OK, headers, page.body)), made, end)
+        }
+        Ok(Gathered::Refused(answer)) => (Ok(answer), made, PageEnd::Failed),
+        Err(failure @ Failure::TooManyDropped { .. }) => (Err(failure), made, PageEnd::Exhausted),
+        Err(failure) => (Err(failure), made, PageEnd::Failed),
+    }
+}
+
+/// What asking the sides came to.
+enum Gathered<'a> {
+    /// Rows enough, or as many as the calls brought.
+    Page(Page<'a>, HeaderMap, PageEnd),
+    /// A side said no.
+    Refused(Answer),
+}
+
+async fn gather<'a>(
+    flow: &Flow,
+    query: &'a ListQuery,
+    sides: &[Side],
+    made: &mut usize,
+) -> Result<Gathered<'a>, Failure> {
     let mut page = Page::new(query, sides);
     let mut headers = HeaderMap::new();
-    let (most, mut made) = (flow.config.list.upstream_calls_max, 0);
+    let most = flow.config.list.upstream_calls_max;
     loop {
         let calls = page.needs();
         if calls.is_empty() {
-            break;
+            return Ok(Gathered::Page(page, headers, PageEnd::Whole));
         }
-        if made + calls.len() > most {
+        if *made + calls.len() > most {
             if page.cut() {
-                break;
+                return Ok(Gathered::Page(page, headers, PageEnd::Cut));
             }
-            return Err(Failure::TooManyDropped { calls: made });
+            return Err(Failure::TooManyDropped { calls: *made });
         }
-        made += calls.len();
+        *made += calls.len();
         for (side, reply) in ask(flow, query, calls).await {
             let reply = reply?;
             if reply.is_refusal() {
-                return Ok(reply.refusal());
+                return Ok(Gathered::Refused(reply.refusal()));
             }
             page.take(side, rows(side, &reply, query)?);
             headers = reply.headers;
         }
     }
-    let page = page.finish();
-    tell(&page.noticed);
-    Ok(Answer::json(StatusCode::OK, headers, page.body))
 }
 
 /// Makes the calls side by side.
@@ -90,8 +126,11 @@ fn rows(side: Side, reply: &Reply, query: &ListQuery) -> Result<Rows, Failure> {
     Rows::of(side, &reply.body, query).map_err(unreadable)
 }
 
-fn tell(noticed: &Noticed) {
+fn tell(flow: &Flow, noticed: &Noticed) {
     let Noticed { never_conversions, filtered, .. } = noticed;
+    let left_out = &flow.shared.metrics.rows_left_out;
+    left_out.add_many((Left::NeverConversion,), *never_conversions as u64);
+    left_out.add_many((Left::Filtered,), *filtered as u64);
     if *never_conversions > 0 {
         tracing::info!(target: "translate", never_conversions, filtered, "rows left out of a list");
     } else if *filtered > 0 {
@@ -99,6 +138,6 @@ fn tell(noticed: &Noticed) {
         tracing::debug!(target: "translate", filtered, "rows left out of a list");
     }
     for status in &noticed.unknown_statuses {
-        tell_unknown_status(Some(status));
+        flow.shared.tell_unknown_status(Some(status));
     }
 }

@@ -11,12 +11,14 @@ pub mod get;
 pub mod history;
 pub mod homes;
 pub mod list;
+pub mod reach;
 
 mod call;
 mod fence;
 mod outcome;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, StatusCode, Uri};
@@ -24,10 +26,15 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub use self::homes::Homes;
+pub use self::reach::Reach;
 use crate::config::{Config, Mode};
+use crate::failure::Failure;
 use crate::headers;
 use crate::ledger::Ledger;
 use crate::side::Side;
+use crate::telemetry::access::chain;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::{Called, CreateOutcome, RouteLabel};
 use crate::translate::list::ListQuery;
 use crate::translate::problem::Problem;
 use crate::translate::route::Route;
@@ -44,6 +51,10 @@ pub struct Shared {
     pub homes: Homes,
     /// Writes under way; they run to their end though their client leaves.
     pub detached: TaskTracker,
+    /// What is counted on the way.
+    pub metrics: Arc<Metrics>,
+    /// Whether the sides can be reached.
+    pub reach: Reach,
 }
 
 impl Shared {
@@ -61,6 +72,50 @@ impl Shared {
             Route::Create => self.ledger.is_some(),
             Route::List => uri.query().is_some_and(ListQuery::goes_on_from_ours),
             Route::Get(_) | Route::Cancel(_) => false,
+        }
+    }
+
+    /// Notes what came of one call to a side.
+    fn called(&self, side: Side, answered: Result<StatusCode, &Failure>, took: Duration) {
+        let what = match answered {
+            Ok(status) => {
+                self.reach.answered(side);
+                return self.metrics.answered(side, status, took);
+            }
+            Err(Failure::Unreachable { source, .. }) => {
+                self.reach.failed(side, chain(source.as_ref()));
+                Called::NotSent
+            }
+            Err(Failure::TimedOut { .. }) => Called::TimedOut,
+            Err(Failure::Denied(_)) => Called::NoToken,
+            Err(_) => Called::Broken,
+        };
+        self.metrics.called(side, what, took);
+    }
+
+    /// Notes what came of a request that went straight through to the legacy side.
+    pub fn passed(&self, route: RouteLabel, answered: Result<StatusCode, &Failure>, took: Duration) {
+        self.called(Side::Legacy, answered, took);
+        if route == RouteLabel::Create {
+            self.created(Side::Legacy, answered);
+        }
+    }
+
+    /// Notes what came of sending a create.
+    fn created(&self, side: Side, answered: Result<StatusCode, &Failure>) {
+        let outcome = match answered {
+            Ok(status) => CreateOutcome::of_status(status),
+            Err(failure) if create::is_settled(failure) => CreateOutcome::NotSent,
+            Err(_) => CreateOutcome::Unknown,
+        };
+        self.metrics.creates.add((side, outcome));
+    }
+
+    /// A status that this build does not know is shown as `CREATED`; the operator hears of it.
+    fn tell_unknown_status(&self, status: Option<&str>) {
+        if let Some(status) = status {
+            self.metrics.unknown_statuses.add(());
+            tracing::warn!(target: "translate", status, "unknown status shown as CREATED");
         }
     }
 }
@@ -90,6 +145,8 @@ pub struct Trail {
     pub upstream_calls: u32,
     /// How long they took together, in microseconds.
     pub upstream_us: u64,
+    /// Whether it was a create without a reference.
+    pub without_reference: bool,
     /// Whether a side said 429 to any of them.
     pub throttled: bool,
 }
@@ -120,12 +177,5 @@ impl Answer {
     pub fn problem(problem: &Problem) -> Self {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::json(status, HeaderMap::new(), problem.to_json())
-    }
-}
-
-/// A status that this build does not know is shown as `CREATED`; the operator hears of it.
-fn tell_unknown_status(status: Option<&str>) {
-    if let Some(status) = status {
-        tracing::warn!(target: "translate", status, "unknown status shown as CREATED");
     }
 }

@@ -8,6 +8,7 @@ use super::fence::Looked;
 use super::{Answer, Flow};
 use crate::failure::Failure;
 use crate::side::Side;
+use crate::telemetry::metrics::labels::Resolution;
 use crate::translate::conversion::Conversion;
 use crate::translate::create::CreateRequest;
 use crate::translate::list::lookup::Record;
@@ -29,12 +30,14 @@ pub(super) async fn resolve(
     cause: Failure,
 ) -> Result<(Answer, Option<String>), Failure> {
     tracing::warn!(target: "cutover", %side, cause = cause.name(), "the outcome of a create is not known; looking it up");
+    let metrics = &flow.shared.metrics;
     let mut pause = FIRST_PAUSE;
     for look in 1..=LOOKS {
         let looked = flow.look(side, ref_id, flow.deadline).await;
         if let Ok(Looked::Found(record)) = looked {
             tracing::info!(target: "cutover", %side, id = record.id, "the create had taken effect");
-            let answer = found(request, ref_id, &record);
+            let (answer, resolution) = found(request, ref_id, &record);
+            metrics.resolutions.add((side, resolution));
             return Ok((answer, Some(record.id)));
         }
         // A caller who may not look now may not look later, and a side that is tired of questions gets no more.
@@ -45,15 +48,20 @@ pub(super) async fn resolve(
         sleep(pause).await;
         pause *= 2;
     }
+    metrics.resolutions.add((side, Resolution::Unresolved));
     Err(Failure::OutcomeUnknown { side, source: Box::new(cause) })
 }
 
 /// The record is this request's own, or another's that has the same reference.
-fn found(request: &CreateRequest<'_>, ref_id: &str, record: &Record) -> Answer {
+fn found(request: &CreateRequest<'_>, ref_id: &str, record: &Record) -> (Answer, Resolution) {
     match Conversion::parse(&record.json) {
         Ok(conversion) if request.asks_for(&conversion) => {
-            Answer::json(http::StatusCode::OK, http::HeaderMap::new(), record.json.clone())
+            let answer = Answer::json(http::StatusCode::OK, http::HeaderMap::new(), record.json.clone());
+            (answer, Resolution::Found)
         }
-        _ => Answer::problem(&problem::already_exists(ref_id, Some(&record.json))),
+        _ => {
+            let problem = problem::already_exists(ref_id, Some(&record.json));
+            (Answer::problem(&problem), Resolution::Conflict)
+        }
     }
 }

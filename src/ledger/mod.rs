@@ -63,7 +63,7 @@ pub use claim::{
 };
 pub use error::{LedgerError, OpenError};
 pub use health::Health;
-pub use reader::Reader;
+pub use reader::{Ended, Operation, Reader};
 pub use settings::Settings;
 
 use crate::side::Side;

@@ -1,6 +1,7 @@
 //! The reading half of a ledger, and the one place where calls are limited in time.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -11,6 +12,7 @@ use super::health::Monitor;
 use super::question::{Look, NewSince, OwnedKey, Summary};
 use super::settings::{Place, Settings};
 use super::{postgres, sqlite};
+use crate::meters::{Histograms, TIMES, label};
 
 /// The reading half: everything that can be asked without changing a claim.
 #[derive(Clone)]
@@ -18,7 +20,28 @@ pub struct Reader {
     reads: Reads,
     timeout: Duration,
     pub(super) health: Monitor,
+    times: Arc<Histograms<(Operation, Ended)>>,
 }
+
+/// What a call to the ledger does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It asks.
+    Read,
+    /// It writes, durably.
+    Write,
+}
+label!(Operation, "operation", Read = "read", Write = "write");
+
+/// How a call to the ledger ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Well.
+    Ok,
+    /// Without what was asked for.
+    Failed,
+}
+label!(Ended, "outcome", Ok = "ok", Failed = "failed");
 
 #[derive(Clone)]
 pub(super) enum Reads {
@@ -45,7 +68,8 @@ impl Reader {
     }
 
     pub(super) fn new(reads: Reads, settings: &Settings) -> Self {
-        Self { reads, timeout: settings.timeout, health: Monitor::new() }
+        let times = Arc::new(Histograms::new(&TIMES));
+        Self { reads, timeout: settings.timeout, health: Monitor::new(), times }
     }
 
     /// The claim of a key, if there is one.
@@ -88,9 +112,19 @@ impl Reader {
         call: impl Future<Output = Result<T, LedgerError>>,
         wrote: bool,
     ) -> Result<T, LedgerError> {
+        let start = Instant::now();
         let outcome = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(LedgerError::Timeout));
+        let operation = if wrote { Operation::Write } else { Operation::Read };
+        let ended = if outcome.is_ok() { Ended::Ok } else { Ended::Failed };
+        self.times.took((operation, ended), start.elapsed());
         self.health.observe(&outcome, wrote);
         outcome
+    }
+
+    /// How long calls took.
+    #[must_use]
+    pub fn times(&self) -> &Histograms<(Operation, Ended)> {
+        &self.times
     }
 }
 

@@ -12,6 +12,8 @@ use dashmap::mapref::entry::Entry;
 
 use crate::config::{InFlight, RouteName};
 use crate::failure::{Failure, Fault};
+use crate::meters::Counters;
+use crate::telemetry::metrics::labels::RouteLabel;
 use crate::translate::route::Matched;
 
 /// What is in flight. Clones share the counts.
@@ -22,6 +24,8 @@ pub struct Admission(Arc<Counts>);
 struct Counts {
     all: AtomicUsize,
     lanes: [AtomicUsize; 5],
+    /// Refused at the door.
+    shed: Counters<(RouteLabel,)>,
     /// Only who has something in flight: an entry goes with the last of it, so the table never outgrows `all`.
     clients: DashMap<IpAddr, usize>,
 }
@@ -38,6 +42,13 @@ impl Lane {
         match matched {
             Matched::Route(route) => Self::Route(route.name()),
             Matched::Lookalike | Matched::PassThrough => Self::PassThrough,
+        }
+    }
+
+    fn label(self) -> RouteLabel {
+        match self {
+            Self::Route(route) => route.into(),
+            Self::PassThrough => RouteLabel::PassThrough,
         }
     }
 
@@ -65,8 +76,11 @@ impl Lane {
 impl Admission {
     /// A place for one more request, or the refusal.
     pub(super) fn admit(&self, lane: Lane, client: IpAddr, caps: &InFlight) -> Result<Arc<Place>, Failure> {
-        let refused = |whose| Failure::Overloaded { whose, retry_after: caps.retry_after };
         let counts = &*self.0;
+        let refused = |whose| {
+            counts.shed.add((lane.label(),));
+            Failure::Overloaded { whose, retry_after: caps.retry_after }
+        };
         // Each step back gives up what the steps before it took.
         let all = Taken::one(&counts.all, caps.all).ok_or_else(|| refused(Fault::Us))?;
         let route =
@@ -84,6 +98,19 @@ impl Admission {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.0.all.load(Ordering::Relaxed)
+    }
+
+    /// How many of them on each route; those for tokens count as pass-through.
+    #[must_use]
+    pub fn by_route(&self) -> Vec<(RouteLabel, usize)> {
+        let lanes = RouteName::ALL.map(Lane::Route).into_iter().chain([Lane::PassThrough]);
+        lanes.map(|lane| (lane.label(), self.0.lanes[lane.place()].load(Ordering::Relaxed))).collect()
+    }
+
+    /// How many requests were refused because too much was in flight.
+    #[must_use]
+    pub fn shed(&self) -> &Counters<(RouteLabel,)> {
+        &self.0.shed
     }
 
     /// How many clients have something in flight.

@@ -3,16 +3,22 @@
 //! It holds no query values, no header values but the request id, and nothing of any body.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::metrics::Metrics;
+use super::metrics::labels::{RouteLabel, StatusClass};
 use crate::body::{ByteCount, Payload};
+use crate::config::Mode;
 use crate::failure::Failure;
+use crate::meters::Name as _;
+use crate::side::Side;
 
-/// What is told of one request. Written when it is dropped.
+/// What is told of one request. Written, and counted, when it is dropped.
 #[derive(Debug)]
 pub struct Access {
     /// The HTTP method.
@@ -20,13 +26,13 @@ pub struct Access {
     /// The path as the client wrote it, without the query.
     pub path: String,
     /// One of the four routes, `token`, or `pass_through`.
-    pub route: &'static str,
+    pub route: RouteLabel,
     /// Who asks, where callers prove themselves to the proxy.
     pub caller: Option<String>,
     /// The route's mode.
-    pub mode: Option<&'static str>,
+    pub mode: Option<Mode>,
     /// The side whose answer counted.
-    pub side: Option<&'static str>,
+    pub side: Option<Side>,
     /// What the client was answered; `None` when it left before.
     pub status: Option<u16>,
     /// What the upstream answered.
@@ -45,6 +51,7 @@ pub struct Access {
     pub error: Option<&'static str>,
     /// Whose fault it was.
     pub fault: Option<&'static str>,
+    metrics: Arc<Metrics>,
     start: Instant,
     response_bytes: u64,
     whole: bool,
@@ -53,11 +60,11 @@ pub struct Access {
 impl Access {
     /// Starts the clock.
     #[must_use]
-    pub fn begin(method: http::Method, path: String, request_id: String) -> Self {
+    pub fn begin(metrics: Arc<Metrics>, method: http::Method, path: String, request_id: String) -> Self {
         Self {
             method,
             path,
-            route: "pass_through",
+            route: RouteLabel::PassThrough,
             caller: None,
             mode: None,
             side: None,
@@ -70,6 +77,7 @@ impl Access {
             client_certificate: None,
             error: None,
             fault: None,
+            metrics,
             start: Instant::now(),
             response_bytes: 0,
             whole: false,
@@ -80,6 +88,7 @@ impl Access {
     pub fn failed(&mut self, failure: &Failure) {
         self.error = Some(failure.name());
         self.fault = Some(failure.fault().as_str());
+        self.metrics.failed(failure);
         if let Some(source) = std::error::Error::source(failure) {
             let source = chain(source);
             tracing::warn!(target: "proxy", request_id = self.request_id, error = failure.name(), source, "{failure}");
@@ -87,7 +96,8 @@ impl Access {
     }
 }
 
-fn chain(mut error: &(dyn std::error::Error + 'static)) -> String {
+/// An error and what lies behind it, in one line.
+pub(crate) fn chain(mut error: &(dyn std::error::Error + 'static)) -> String {
     let mut told = error.to_string();
     while let Some(source) = error.source() {
         error = source;
@@ -99,19 +109,23 @@ fn chain(mut error: &(dyn std::error::Error + 'static)) -> String {
 
 impl Drop for Access {
     fn drop(&mut self) {
+        let took = self.start.elapsed();
+        let key = (self.route, self.mode, self.side, StatusClass::of(self.status));
+        self.metrics.requests.add(key);
+        self.metrics.request_seconds.took((self.route,), took);
         tracing::info!(
             target: "access",
             method = self.method.as_str(),
             path = self.path,
-            route = self.route,
+            route = self.route.text(),
             caller = self.caller,
-            mode = self.mode,
-            side = self.side,
+            mode = self.mode.map(Mode::as_str),
+            side = self.side.map(Side::as_str),
             status = self.status,
             upstream_status = self.upstream_status,
             upstream_calls = self.upstream_calls,
             upstream_us = self.upstream_us,
-            duration_us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX),
+            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
             request_bytes = self.request_bytes.get(),
             response_bytes = self.response_bytes,
             complete = self.whole,

@@ -1,8 +1,11 @@
-//! What the process tells: log lines through `tracing`. One JSON object a line, or text for people on a terminal.
+//! What the process tells: log lines through `tracing`, one JSON object a line or text for people on a terminal; and figures
+//! ([`metrics`]); and who still calls ([`usage`]).
 
 pub mod access;
 mod file;
+pub mod metrics;
 mod queue;
+pub mod usage;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;

@@ -26,13 +26,15 @@ use self::budget::{Budget, Permit};
 use self::connector::Connector;
 use self::token::Tokens;
 use crate::body::Payload;
+use crate::config::auth::Holder;
 use crate::config::{Upstream, Upstreams};
 use crate::failure::{Denied, Effect, Failure};
 use crate::headers;
+use crate::meters::Counters;
 use crate::side::Side;
 
 pub use self::connector::TrustError;
-pub use self::token::TokenError;
+pub use self::token::{Asked, TokenError};
 
 /// The client of the data path, the proxy's own tokens, and the rate budget. Clones share all of them.
 #[derive(Clone, Debug)]
@@ -104,6 +106,12 @@ impl Client {
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.0.budget
+    }
+
+    /// The proxy's own tokens: how often each was asked for, and with what result.
+    #[must_use]
+    pub fn tokens_asked(&self) -> &Counters<(Holder, Asked)> {
+        self.tokens().asked()
     }
 
     /// Sends a request, once. `paid` is what it was paid for; `None` = it goes where nothing is counted.

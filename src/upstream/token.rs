@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::budget::{Budget, Endpoint};
 use crate::config::auth::{ClientCredentials, Holder};
 use crate::config::{Config, Upstreams};
+use crate::meters::{Counters, label};
 
 /// A token whose life is not told is trusted so long.
 const LIFE_UNTOLD: Duration = Duration::from_secs(300);
@@ -102,7 +103,19 @@ pub(super) struct Tokens {
     http: reqwest::Client,
     budget: Budget,
     slots: [Arc<Slot>; 3],
+    asked: Arc<Counters<(Holder, Asked)>>,
 }
+
+/// What came of asking for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A token.
+    Fetched,
+    /// None.
+    Failed,
+}
+label!(Asked, "result", Fetched = "fetched", Failed = "failed");
+label!(Holder, "holder", Legacy = "legacy", New = "new", Lookup = "lookup");
 
 impl Tokens {
     pub(super) fn new(
@@ -119,7 +132,11 @@ impl Tokens {
             .no_proxy()
             .referer(false)
             .build()?;
-        Ok(Self { http, budget, slots: Default::default() })
+        Ok(Self { http, budget, slots: Default::default(), asked: Arc::default() })
+    }
+
+    pub(super) fn asked(&self) -> &Counters<(Holder, Asked)> {
+        &self.asked
     }
 
     const fn slot(&self, holder: Holder) -> &Arc<Slot> {
@@ -180,6 +197,7 @@ impl Tokens {
         old: Option<Token>,
     ) -> impl Future<Output = Result<Token, TokenError>> + Send + use<> {
         let (slot, http, budget) = (self.slot(holder).clone(), self.http.clone(), self.budget.clone());
+        let asked = self.asked.clone();
         let (margin, patience) = (config.auth.refresh_margin, config.auth.timeout);
         let came = Instant::now();
         let task = tokio::spawn(async move {
@@ -193,6 +211,7 @@ impl Tokens {
                 return Err(error.clone());
             }
             let answered = exchange(&http, &budget, &ask, patience).await;
+            asked.add((holder, if answered.is_ok() { Asked::Fetched } else { Asked::Failed }));
             match answered {
                 Ok((token, life)) => Ok(slot.keep(ask, token, life, margin)),
                 Err(error) => {

@@ -13,7 +13,7 @@ async fn admin_paths_on_the_public_port_go_upstream_like_any_path() {
     let config = Config::new(&vendor);
     config.write("stage = \"live\"\n");
     let shim = Shim::start(&config).await;
-    for path in ["/livez", "/readyz", "/status"] {
+    for path in ["/livez", "/readyz", "/status", "/metrics"] {
         let (direct, from_vendor) = get(vendor.base_url().replace("/v2", path)).await;
         let (code, through) = get(shim.public(path)).await;
         assert_eq!((code, &through), (direct, &from_vendor), "{path}");
@@ -29,13 +29,13 @@ async fn the_admin_port_knows_its_own_paths_only_and_changes_nothing() {
     config.write("stage = \"live\"\n");
     let shim = Shim::start(&config).await;
     let arrived = vendor.books().requests().len();
-    for path in ["/", "/v2/conversion/stablecoins", "/v2/profiles", "/livez/", "//status", "/metrics"] {
+    for path in ["/v2/conversion/stablecoins", "/v2/profiles", "/livez/", "//status", "/metrics/"] {
         for method in [Method::GET, Method::POST] {
             let (code, problem) = call(method, shim.admin(path)).await;
             assert_eq!((code, &problem["status"]), (StatusCode::NOT_FOUND, &404.into()), "{path}");
         }
     }
-    for path in ["/livez", "/readyz", "/status"] {
+    for path in ["/", "/livez", "/readyz", "/status", "/metrics"] {
         for method in [Method::POST, Method::DELETE, Method::PUT] {
             assert_eq!(call(method, shim.admin(path)).await.0, StatusCode::METHOD_NOT_ALLOWED);
         }

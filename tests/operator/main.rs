@@ -11,11 +11,17 @@
 #[path = "../support/postgres.rs"]
 mod postgres;
 
+#[path = "../support/browser.rs"]
+mod browser;
+
 mod commands;
 mod listener;
+mod metrics;
+mod page;
 mod process;
 mod readiness;
 mod status;
+mod usage;
 
 use std::time::Duration;
 

@@ -97,7 +97,7 @@ async fn it_flips_with_an_idle_postgresql_ledger_and_no_password_is_ever_told() 
 /// All that can be asked, as told.
 async fn everything(shim: &Shim, config: &Config) -> Vec<String> {
     let mut told = Vec::new();
-    for path in ["/livez", "/readyz", "/status", "/nothing"] {
+    for path in ["/livez", "/readyz", "/status", "/metrics", "/nothing"] {
         told.push(reqwest::get(shim.admin(path)).await.unwrap().text().await.unwrap());
     }
     let admin = shim.admin_address().to_string();

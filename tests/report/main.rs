@@ -8,6 +8,7 @@
     reason = "helpers of tests are tests"
 )]
 
+#[path = "../support/browser.rs"]
 mod browser;
 mod commands;
 mod golden;

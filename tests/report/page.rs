@@ -1,7 +1,7 @@
 //! The page in a real browser: its plots have sizes, its tables show, it stays inside a phone's width, and nothing complains.
 //! `REPORT_SCREENSHOTS=DIR` keeps pictures of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ fn plots_and_tables_show_in_the_light_in_the_dark_and_on_a_phone() {
         (390, "light", "rgb(251, 251, 250)"),
         (390, "dark", "rgb(20, 23, 26)"),
     ] {
-        browser.open(&page, width, scheme);
+        browser.open(&url(&page), width, scheme);
         let sizes = browser.evaluate(SIZES);
         for (name, least) in [("stacked", 3), ("bar", 20), ("latency", 15), ("over-time", 72)] {
             let (sized, all) = (sizes[name][0].as_u64().unwrap(), sizes[name][1].as_u64().unwrap());
@@ -71,7 +71,7 @@ fn a_click_shows_examples_without_any_script() {
     let dir = tempfile::tempdir().unwrap();
     let page = dir.path().join("report.html");
     report(&["--html", page.to_str().unwrap()], &story::day());
-    browser.open(&page, 1100, "light");
+    browser.open(&url(&page), 1100, "light");
     let text = "document.querySelector('details.signature').innerText";
     assert!(!browser.evaluate(text).as_str().unwrap().contains("100.01"));
     browser.evaluate("document.querySelector('details.signature summary').click()");
@@ -83,7 +83,7 @@ fn a_click_shows_examples_without_any_script() {
     browser.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)");
     assert_eq!(browser.evaluate(OUTSIDE), 0);
     keep_picture(&mut browser, "opened-1100.png");
-    browser.open(&page, 390, "dark");
+    browser.open(&url(&page), 390, "dark");
     browser.evaluate("document.querySelectorAll('details').forEach(it => it.open = true)");
     assert_eq!(browser.evaluate(OUTSIDE), 0);
     keep_picture(&mut browser, "opened-390.png");
@@ -100,7 +100,7 @@ fn the_page_runs_nothing_and_loads_nothing() {
     let slipped = "<script>window.ran = true</script><style>body { display: none }</style><p style='position: fixed'>\
         <img src=https://example.invalid/x onerror='window.ran = true'>";
     let text = std::fs::read_to_string(&page).unwrap().replace("<main>", &format!("<main>{slipped}"));
-    browser.open(&write(dir.path(), "slipped.html", text), 1100, "light");
+    browser.open(&url(&write(dir.path(), "slipped.html", text)), 1100, "light");
     assert_eq!(browser.evaluate("window.ran === undefined"), true);
     assert_eq!(browser.evaluate("getComputedStyle(document.body).display"), "block");
     assert_eq!(browser.evaluate("getComputedStyle(document.querySelector('main p')).position"), "static");
@@ -111,4 +111,8 @@ fn keep_picture(browser: &mut Browser, name: &str) {
     if let Some(dir) = std::env::var_os("REPORT_SCREENSHOTS") {
         browser.screenshot(&PathBuf::from(dir).join(name));
     }
+}
+
+fn url(file: &Path) -> String {
+    format!("file://{}", file.display())
 }

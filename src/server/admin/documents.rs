@@ -1,6 +1,8 @@
 //! What the admin listener answers, field by field; the command `status` reads the same types. Times are RFC 3339 in UTC. What
 //! is not known is left out, never guessed.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -27,7 +29,7 @@ pub struct Readiness {
 /// One reason why clients should not be sent here.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reason {
-    /// `ledger` or `draining`.
+    /// `draining`, `ledger`, `legacy side` or `new side`.
     pub what: String,
     /// Since when.
     pub since: String,
@@ -58,12 +60,44 @@ pub struct Status {
     pub config: Config,
     /// The rate budget.
     pub budget: Budget,
+    /// Who still calls.
+    #[serde(default)]
+    pub usage: Usage,
     /// Absent when none is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
     /// Absent while no route is in mode `shadow`, and none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadow>,
+}
+
+/// Who has called the old API's four routes since the start of the process.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// The busiest first.
+    pub clients: Vec<Client>,
+    /// Most clients that are told apart.
+    pub clients_max: usize,
+    /// Requests of clients for whom there was no place left.
+    pub others: u64,
+}
+
+/// One client. Its name is whatever it says: escape it wherever it is shown.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Client {
+    /// Its name, cut.
+    pub client: String,
+    /// By what it is known: `header`, `caller`, `certificate`, `token` (not verified) or `nothing`.
+    pub by: String,
+    /// When it called last.
+    pub last_seen: String,
+    /// All its requests.
+    pub requests: u64,
+    /// By route; only where there were some.
+    pub routes: BTreeMap<String, u64>,
+    /// What stands in the way of switching the old API off, and how often it was met: `cancel`, `change_filter` (`updated_at.*` on a
+    /// list), `no_reference` (a create without `ref_id`), `legacy_record` (a get of a record that the old API holds).
+    pub blocking: BTreeMap<String, u64>,
 }
 
 /// What shadow comparisons have come to since the start of the process.

@@ -4,6 +4,10 @@
 //! [`documents`], where it comes from in [`view`].
 
 pub mod documents;
+mod figures;
+mod history;
+mod page;
+mod process;
 pub mod view;
 
 use std::convert::Infallible;
@@ -11,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,10 +25,12 @@ use serde::Serialize;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use self::documents::{Live, Problem};
 use self::view::View;
 use super::recover;
+use crate::telemetry::metrics::expose;
 
 /// Probes, a scraper, a few operators; past it new connections wait.
 const CONNECTIONS_MAX: usize = 64;
@@ -37,6 +43,7 @@ type Answer = Response<Full<Bytes>>;
 
 /// Answers on `listener` until it is dropped.
 pub async fn serve(listener: TcpListener, view: Arc<View>) {
+    let mut minutes = tokio::time::interval_at(Instant::now() + history::MINUTE, history::MINUTE);
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     loop {
@@ -46,6 +53,7 @@ pub async fn serve(listener: TcpListener, view: Arc<View>) {
         };
         tokio::select! {
             Some(_) = connections.join_next() => {}
+            _ = minutes.tick() => view.minute(),
             (seat, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
                     let view = view.clone();
@@ -63,7 +71,7 @@ pub async fn serve(listener: TcpListener, view: Arc<View>) {
 async fn speak(stream: TcpStream, view: Arc<View>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let view = view.clone();
-        async move { Ok::<_, Infallible>(answer(&view, request.method(), request.uri().path()).await) }
+        async move { Ok::<_, Infallible>(answer(&view, request.method(), request.uri()).await) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
@@ -73,10 +81,11 @@ async fn speak(stream: TcpStream, view: Arc<View>) {
 }
 
 /// All that there is, on one screen.
-async fn answer(view: &View, method: &Method, path: &str) -> Answer {
+async fn answer(view: &View, method: &Method, uri: &Uri) -> Answer {
     let reads = matches!(*method, Method::GET | Method::HEAD);
-    match path {
-        "/livez" | "/readyz" | "/status" if !reads => not_allowed(),
+    match uri.path() {
+        "/" | "/livez" | "/readyz" | "/status" | "/metrics" if !reads => not_allowed(),
+        "/" => page(view.page(uri.query() == Some("still")).await),
         "/livez" => json(StatusCode::OK, &Live { live: true }),
         "/readyz" => {
             let readiness = view.readiness();
@@ -84,7 +93,10 @@ async fn answer(view: &View, method: &Method, path: &str) -> Answer {
             json(status, &readiness)
         }
         "/status" => json(StatusCode::OK, &view.status().await),
-        _ => problem(StatusCode::NOT_FOUND, "the admin listener has /livez, /readyz and /status"),
+        "/metrics" => text(expose::MEDIA_TYPE, view.metrics()),
+        _ => {
+            problem(StatusCode::NOT_FOUND, "the admin listener has /, /livez, /readyz, /status and /metrics")
+        }
     }
 }
 
@@ -104,10 +116,26 @@ fn problem(status: StatusCode, detail: &'static str) -> Answer {
 fn json(status: StatusCode, document: &impl Serialize) -> Answer {
     // Texts, numbers and lists of them: nothing here can fail to serialize.
     let body = serde_json::to_vec(document).unwrap_or_default();
-    let mut answer = Response::new(Full::from(body));
+    let mut answer = text("application/json", body);
     *answer.status_mut() = status;
+    answer
+}
+
+fn page(html: String) -> Answer {
+    let mut answer = text("text/html; charset=utf-8", html);
     let headers = answer.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // Base64 and words: always a header's value.
+    if let Ok(policy) = HeaderValue::from_str(&page::policy()) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+fn text(media_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::from(body.into()));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

@@ -1,5 +1,6 @@
 //! What the process knows of itself, gathered when somebody asks. Changes nothing but the one fact that the drain has begun.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -7,9 +8,14 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::documents::{self, Readiness, Reason, Status};
+use super::history::History;
+use super::page;
 use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
 use crate::ledger::{Health, Ledger};
+use crate::meters::{Counters, Key, Name};
 use crate::proxy::App;
+use crate::side::Side;
+use crate::telemetry::usage::CLIENTS_MAX;
 use crate::upstream::budget::Shown;
 
 /// The problems of a refused config that are shown; a file of nonsense may have thousands.
@@ -23,6 +29,8 @@ pub struct View {
     app: Arc<App>,
     reloads: watch::Receiver<Reloads>,
     started: Instant,
+    started_at: Timestamp,
+    history: History,
     draining: OnceLock<Timestamp>,
     /// The high-water mark never changes once it is there: it is asked for until then, by one caller at a time.
     new_since: Mutex<Option<Timestamp>>,
@@ -33,7 +41,20 @@ impl View {
     #[must_use]
     pub fn new(app: Arc<App>, reloads: watch::Receiver<Reloads>) -> Self {
         let (draining, new_since) = (OnceLock::new(), Mutex::new(None));
-        Self { app, reloads, started: Instant::now(), draining, new_since }
+        let (started, started_at) = (Instant::now(), Timestamp::now());
+        Self { app, reloads, started, started_at, draining, new_since, history: History::default() }
+    }
+
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
+
+    pub(super) fn reloads(&self) -> watch::Ref<'_, Reloads> {
+        self.reloads.borrow()
+    }
+
+    pub(super) const fn started_at(&self) -> Timestamp {
+        self.started_at
     }
 
     /// From now on clients should go elsewhere.
@@ -55,7 +76,13 @@ impl View {
             Some(Health::Down { since, why }) => Some(reason("ledger", &since, why.to_string())),
             Some(Health::Ready) | None => None,
         };
-        let reasons: Vec<_> = draining.into_iter().chain(ledger).collect();
+        let config = self.app.config.load();
+        let sides = [Side::Legacy, Side::New].into_iter().filter(|side| config.modes.needs(*side));
+        let sides = sides.filter_map(|side| {
+            let down = self.app.shared.reach.unreachable(side)?;
+            Some(reason(&format!("{side} side"), &down.since, down.why))
+        });
+        let reasons: Vec<_> = draining.into_iter().chain(ledger).chain(sides).collect();
         Readiness { ready: reasons.is_empty(), reasons }
     }
 
@@ -86,6 +113,7 @@ impl View {
             writes_in_flight: self.app.shared.detached.len(),
             config: self.config(&config),
             budget: self.budget(&config),
+            usage: self.usage(),
             ledger,
             shadow: self.shadow(&config),
         }
@@ -96,6 +124,41 @@ impl View {
         // A reload may have come since the last request.
         budget.adopt(config);
         budget.shown()
+    }
+
+    /// Another minute has gone by.
+    pub(super) fn minute(&self) {
+        self.history.minute(&self.app.shared.metrics);
+    }
+
+    /// Everything for people. `still` = the page does not refresh itself.
+    pub(super) async fn page(&self, still: bool) -> String {
+        let metrics = &self.app.shared.metrics;
+        page::render(&self.status().await, &self.history.hour(metrics), metrics, still)
+    }
+
+    pub(super) fn usage(&self) -> documents::Usage {
+        fn seen<N: Name>(counters: &Counters<(N,)>) -> BTreeMap<String, u64>
+        where
+            (N,): Key,
+        {
+            let seen = counters.all().filter(|(_, count)| *count > 0);
+            seen.map(|((name,), count)| (name.text().to_owned(), count)).collect()
+        }
+        let usage = &self.app.usage;
+        let clients = usage.clients().into_iter().map(|client| documents::Client {
+            client: client.name.clone(),
+            by: client.by.text().into(),
+            last_seen: client.last_seen().map(|at| at.to_string()).unwrap_or_default(),
+            requests: client.total(),
+            routes: seen(&client.requests),
+            blocking: seen(&client.features),
+        });
+        documents::Usage {
+            clients: clients.collect(),
+            clients_max: CLIENTS_MAX,
+            others: usage.others().total(),
+        }
     }
 
     fn shadow(&self, config: &Config) -> Option<documents::Shadow> {

@@ -21,6 +21,8 @@ pub(crate) struct Browser {
     messages: Receiver<Value>,
     session: Option<String>,
     number: u64,
+    /// The page that was opened.
+    page: String,
     /// What the page complained of.
     pub(crate) complaints: Vec<Value>,
     _dir: TempDir,
@@ -46,8 +48,16 @@ impl Browser {
         let child = child.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let commands = File::options().write(true).open(path("commands")).unwrap();
         let messages = listen(File::open(path("messages")).unwrap());
-        let mut it =
-            Self { child, commands, messages, session: None, number: 0, complaints: Vec::new(), _dir: dir };
+        let mut it = Self {
+            child,
+            commands,
+            messages,
+            session: None,
+            number: 0,
+            page: String::new(),
+            complaints: Vec::new(),
+            _dir: dir,
+        };
         let target = it.call("Target.createTarget", json!({"url": "about:blank"}))["targetId"].clone();
         let attached = it.call("Target.attachToTarget", json!({"targetId": target, "flatten": true}));
         it.session = attached["sessionId"].as_str().map(str::to_owned);
@@ -78,8 +88,7 @@ impl Browser {
         let message = self.messages.recv_timeout(PATIENCE).expect("the browser answers in time");
         let told = message["method"].as_str().unwrap_or_default();
         // Whatever is logged, thrown, or asked for beyond the page itself is one complaint too many.
-        let loaded =
-            message["params"]["request"]["url"].as_str().is_some_and(|url| !url.starts_with("file:"));
+        let loaded = message["params"]["request"]["url"].as_str().is_some_and(|url| url != self.page);
         if told.starts_with("Log.entryAdded")
             || told.starts_with("Runtime.exception")
             || told == "Runtime.consoleAPICalled"
@@ -90,13 +99,14 @@ impl Browser {
         message
     }
 
-    /// Opens a file, in a window of that width, light or dark, and returns when it is loaded.
-    pub(crate) fn open(&mut self, file: &Path, width: u32, scheme: &str) {
+    /// Opens a page, in a window of that width, light or dark, and returns when it is loaded.
+    pub(crate) fn open(&mut self, url: &str, width: u32, scheme: &str) {
         let scheme = json!([{"name": "prefers-color-scheme", "value": scheme}]);
         self.call("Emulation.setEmulatedMedia", json!({"features": scheme}));
         let metrics = json!({"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500});
         self.call("Emulation.setDeviceMetricsOverride", metrics);
-        self.call("Page.navigate", json!({"url": format!("file://{}", file.display())}));
+        url.clone_into(&mut self.page);
+        self.call("Page.navigate", json!({"url": url}));
         while self.next()["method"] != "Page.loadEventFired" {}
     }
 

@@ -1,0 +1,131 @@
+//! The last hour, for the page: what was counted at the end of each of its minutes. Nothing is added on the way of a request; a
+//! minute is the difference between two looks.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::meters::Shape;
+use crate::side::Side;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::RouteLabel;
+
+/// Minutes that are remembered.
+pub(super) const MINUTES: usize = 60;
+/// How long one of them is.
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
+
+/// Requests by route and side; `None` = no side was asked.
+type Requests = Vec<((RouteLabel, Option<Side>), u64)>;
+
+/// What had been counted at one moment since the start.
+#[derive(Clone, Debug)]
+struct Moment {
+    requests: Requests,
+    latency: Vec<(Side, Shape)>,
+}
+
+impl Moment {
+    fn now(metrics: &Metrics) -> Self {
+        let mut requests = Requests::new();
+        for ((route, _, side, _), count) in metrics.requests.all().filter(|(_, count)| *count > 0) {
+            match requests.iter_mut().find(|(key, _)| *key == (route, side)) {
+                Some((_, sum)) => *sum += count,
+                None => requests.push(((route, side), count)),
+            }
+        }
+        Self {
+            requests,
+            latency: metrics.upstream_seconds.all().map(|((side,), shape)| (side, shape)).collect(),
+        }
+    }
+
+    fn of(&self, key: (RouteLabel, Option<Side>)) -> u64 {
+        self.requests.iter().find(|(known, _)| *known == key).map_or(0, |(_, count)| *count)
+    }
+
+    fn side(&self, side: Option<Side>) -> u64 {
+        self.requests.iter().filter(|((_, known), _)| *known == side).map(|(_, count)| count).sum()
+    }
+}
+
+/// The moments; the oldest is the end of the minute before the hour.
+#[derive(Debug, Default)]
+pub(super) struct History(Mutex<VecDeque<Moment>>);
+
+/// The hour up to now.
+#[derive(Debug)]
+pub(super) struct Hour {
+    /// By route and side, only where there were some; in the order of the routes.
+    pub(super) requests: Requests,
+    /// Requests of each minute that went to the legacy side, to the new one, and to none; the last minute is still going on.
+    pub(super) minutes: Vec<[u64; 3]>,
+    /// The times of calls to the sides.
+    pub(super) latency: Vec<(Side, Shape)>,
+}
+
+impl History {
+    /// A minute has ended.
+    pub(super) fn minute(&self, metrics: &Metrics) {
+        let mut moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if moments.len() == MINUTES {
+            moments.pop_front();
+        }
+        moments.push_back(Moment::now(metrics));
+    }
+
+    /// What happened since the oldest moment that is remembered.
+    pub(super) fn hour(&self, metrics: &Metrics) -> Hour {
+        let mut moments: Vec<_> =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        if moments.len() < MINUTES {
+            // Younger than an hour: it began with nothing.
+            moments.insert(0, Moment::now(&Metrics::default()));
+        }
+        let now = Moment::now(metrics);
+        let first = moments[0].clone();
+        moments.push(now.clone());
+        let sides = [Some(Side::Legacy), Some(Side::New), None];
+        let minutes = moments
+            .windows(2)
+            .map(|pair| sides.map(|side| pair[1].side(side).saturating_sub(pair[0].side(side))));
+        let mut requests: Requests =
+            now.requests.iter().map(|(key, count)| (*key, count.saturating_sub(first.of(*key)))).collect();
+        requests.retain(|(_, count)| *count > 0);
+        requests.sort_by_key(|(key, _)| *key);
+        let latency = now.latency.into_iter().zip(first.latency);
+        let latency = latency.map(|((side, now), (_, then))| (side, since(&now, &then)));
+        Hour { requests, minutes: minutes.collect(), latency: latency.collect() }
+    }
+}
+
+fn since(now: &Shape, then: &Shape) -> Shape {
+    let counts = now.counts.iter().zip(&then.counts).map(|(now, then)| now.saturating_sub(*then));
+    Shape { counts: counts.collect(), sum: now.sum.saturating_sub(then.sum) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::labels::StatusClass;
+
+    #[test]
+    fn an_hour_forgets_what_was_before_and_counts_the_minute_that_goes_on() {
+        let (history, metrics) = (History::default(), Metrics::default());
+        let request = |side| metrics.requests.add((RouteLabel::Get, None, side, StatusClass::Success));
+        request(Some(Side::Legacy));
+        assert_eq!(history.hour(&metrics).minutes, [[1, 0, 0]]);
+        history.minute(&metrics);
+        request(Some(Side::New));
+        let hour = history.hour(&metrics);
+        assert_eq!(hour.minutes, [[1, 0, 0], [0, 1, 0]]);
+        assert_eq!(hour.requests.len(), 2);
+        for _ in 0..MINUTES {
+            history.minute(&metrics);
+        }
+        request(None);
+        let hour = history.hour(&metrics);
+        assert_eq!((hour.minutes.len(), hour.minutes.last()), (MINUTES, Some(&[0, 0, 1])));
+        assert_eq!(hour.requests, [((RouteLabel::Get, None), 1)]);
+    }
+}

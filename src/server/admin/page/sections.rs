@@ -1,0 +1,261 @@
+//! Everything that is not a plot: where the cutover is, what must be looked at, who still calls, what shadow found, the ledger, the
+//! config.
+
+use maud::{Markup, html};
+
+use super::super::documents::{Client, Shadow, Status, Usage};
+use super::{count, scrolling};
+use crate::meters::{Counters, Key};
+use crate::side::Side;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::{FenceResult, Resolution};
+
+/// Most clients that are shown; `/status` has all.
+const CLIENTS_SHOWN: usize = 50;
+
+pub(super) fn header(status: &Status, still: bool) -> Markup {
+    html! {
+        header {
+            h1 { "conversion-shim " span.badge.stage { (status.stage) }
+                " " @if status.readiness.ready { span.badge.good { "ready" } } @else { span.badge.bad { "not ready" } } }
+            nav { @if still { a href="/" { "Refresh by itself" } } @else { a href="/?still" { "Keep still" } } }
+        }
+        @if !status.readiness.ready {
+            ul.notes {
+                @for reason in &status.readiness.reasons {
+                    li { strong { (reason.what) } " since " (reason.since) ": " (reason.why) }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn modes(status: &Status) -> Markup {
+    let modes = &status.modes;
+    let canary = &status.canary;
+    html! {
+        section id="modes" {
+            h2 { "Modes" }
+            dl.modes {
+                @for (route, mode) in
+                    [("create", &modes.create), ("get", &modes.get), ("list", &modes.list), ("cancel", &modes.cancel)] {
+                    div { dt { (route) } dd { strong { (mode) } } }
+                }
+                @if modes.create == "canary" {
+                    div { dt { "on new" } dd { (canary.percent) "% and " (canary.profiles_listed) " listed profiles" } }
+                }
+            }
+        }
+    }
+}
+
+fn all<K: Key>(counters: &Counters<K>) -> u64 {
+    counters.all().map(|(_, count)| count).sum()
+}
+
+/// What stands for money, and what must be looked at, since the start.
+pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
+    let by_side = |counters: &Counters<(Side,)>| (counters.get((Side::Legacy,)), counters.get((Side::New,)));
+    let (bare_legacy, bare_new) = by_side(&metrics.creates_without_ref_id);
+    let of_both =
+        |result| [Side::Legacy, Side::New].map(|side| metrics.fences.get((side, result))).iter().sum();
+    let resolved =
+        |how| [Side::Legacy, Side::New].map(|side| metrics.resolutions.get((side, how))).iter().sum();
+    let (found, looked): (u64, _) = (of_both(FenceResult::Found), all(&metrics.fences));
+    let (unknown, unresolved): (_, u64) = (all(&metrics.unknown_outcomes), resolved(Resolution::Unresolved));
+    let tiles = [
+        (
+            "creates without ref_id",
+            bare_legacy + bare_new,
+            format!("{} legacy, {} new", count(bare_legacy), count(bare_new)),
+        ),
+        (
+            "fence hits",
+            found,
+            format!("of {} looks; {} failed", count(looked), count(of_both(FenceResult::Failed))),
+        ),
+        ("unknown outcomes", unknown, format!("{} of them unresolved", count(unresolved))),
+        (
+            "429 from the sides",
+            all(&metrics.upstream_throttled),
+            "everybody behind this address waits".into(),
+        ),
+        ("unknown statuses", all(&metrics.unknown_statuses), "shown as CREATED".into()),
+        ("writes in flight", status.writes_in_flight as u64, "now".into()),
+    ];
+    html! {
+        section id="counts" {
+            h2 { "Since the start" }
+            div.tiles {
+                @for (name, number, more) in tiles {
+                    div.tile {
+                        p.name { (name) }
+                        p.figure.is-zero[number == 0] { (count(number)) }
+                        p.quiet { (more) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn usage(usage: &Usage) -> Markup {
+    html! {
+        section id="usage" {
+            h2 { "Who still calls" }
+            @if usage.clients.is_empty() {
+                p.quiet { "Nobody has called the four routes since the start." }
+            } @else {
+                (scrolling("Clients", &html! {
+                    table {
+                        thead { tr {
+                            th { "client" } th { "known by" } th.number { "requests" } th { "last" } th { "in the way of the end" }
+                        } }
+                        tbody { @for client in usage.clients.iter().take(CLIENTS_SHOWN) { (one_client(client)) } }
+                    }
+                }))
+                @let more = usage.clients.len().saturating_sub(CLIENTS_SHOWN);
+                @if more > 0 { p.quiet { "And " (more) " more: see " code { "conversion-shim usage" } "." } }
+                @if usage.others > 0 {
+                    p.quiet { (count(usage.others)) " requests of clients beyond the first " (usage.clients_max) "." }
+                }
+            }
+        }
+    }
+}
+
+fn one_client(client: &Client) -> Markup {
+    let word = |feature: &str| match feature {
+        "cancel" => "cancels",
+        "change_filter" => "lists by updated_at",
+        "no_reference" => "creates without ref_id",
+        "legacy_record" => "gets of old records",
+        _ => "others",
+    };
+    let blocking: Vec<_> = client
+        .blocking
+        .iter()
+        .map(|(feature, times)| format!("{} {}", count(*times), word(feature)))
+        .collect();
+    html! {
+        tr {
+            // A name may turn the direction of writing: not beyond itself.
+            td.name { bdi { (client.client) } }
+            td { (client.by) }
+            td.number { (count(client.requests)) }
+            td.time { (client.last_seen) }
+            td { @if blocking.is_empty() { "nothing" } @else { (blocking.join(", ")) } }
+        }
+    }
+}
+
+pub(super) fn shadow(shadow: &Shadow) -> Markup {
+    let dropped: u64 = shadow.dropped.iter().map(|dropped| dropped.count).sum();
+    let state = match (shadow.active, &shadow.idle_reason) {
+        (true, _) => "compares".to_owned(),
+        (false, Some(reason)) => format!("does not run: {reason}"),
+        (false, None) => "off".to_owned(),
+    };
+    html! {
+        section id="shadow" {
+            h2 { "Shadow" }
+            p { strong { (state) } "; " (count(shadow.done)) " of " (count(shadow.due)) " compared, " (count(dropped)) " dropped" }
+            @if !shadow.verdicts.is_empty() {
+                (scrolling("Verdicts", &html! {
+                    table {
+                        thead { tr { th { "route" } th { "verdict" } th { "severity" } th.number { "comparisons" } } }
+                        tbody {
+                            @for counted in &shadow.verdicts {
+                                tr {
+                                    td { (counted.route.as_str()) }
+                                    td { (counted.verdict.as_str()) }
+                                    td { (counted.severity.map_or("", |severity| severity.as_str())) }
+                                    td.number { (count(counted.count)) }
+                                }
+                            }
+                        }
+                    }
+                }))
+            }
+            @if !shadow.top.is_empty() { (differences(shadow)) }
+        }
+    }
+}
+
+fn differences(shadow: &Shadow) -> Markup {
+    html! {
+        h3 { "Top differences" }
+        (scrolling("Top differences", &html! {
+            table {
+                thead { tr {
+                    th { "signature" } th { "route" } th { "verdict" } th { "severity" } th.number { "times" } th { "last" }
+                } }
+                tbody {
+                    @for signature in &shadow.top {
+                        tr {
+                            td { code { (signature.signature) } }
+                            td { (signature.route.as_str()) }
+                            td { (signature.verdict.as_str()) }
+                            td { (signature.severity.map_or("", |severity| severity.as_str())) }
+                            td.number { (count(signature.count)) }
+                            td.time { (signature.last_seen) }
+                        }
+                    }
+                }
+            }
+        }))
+        p.quiet { code { "conversion-shim report" } " tells what differs, with examples." }
+    }
+}
+
+pub(super) fn ledger(status: &Status) -> Markup {
+    html! {
+        section id="ledger" {
+            h2 { "Ledger" }
+            @match &status.ledger {
+                None => p.quiet { "None is configured." }
+                Some(ledger) => {
+                    dl {
+                        dt { "state" }
+                        dd {
+                            @if ledger.health == "ready" { span.badge.good { "ready" } } @else { span.badge.bad { (ledger.health) } }
+                            " " (ledger.kind) ", tenant " (ledger.tenant)
+                            @if let (Some(since), Some(why)) = (&ledger.down_since, &ledger.why) { "; since " (since) ": " (why) }
+                        }
+                        dt { "creates on new" }
+                        dd { @match (&ledger.new_since, ledger.created_on_new) {
+                            (Some(since), _) => { "since " (since) }
+                            (None, Some(false)) => { "none yet" }
+                            (None, _) => { "not known: the ledger could not be asked" }
+                        } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn config(status: &Status) -> Markup {
+    let config = &status.config;
+    html! {
+        section id="config" {
+            h2 { "Config and reloads" }
+            dl {
+                dt { "in force" } dd { code { (config.hash) } " since " (config.loaded_at) }
+                dt { "last accepted" } dd { (config.reload_accepted_at.as_deref().unwrap_or("none since the start")) }
+                dt { "last refused" }
+                dd {
+                    @match &config.reload_refused {
+                        None => "none since the start",
+                        Some(refused) => {
+                            (refused.at) " "
+                            @if refused.standing { span.badge.bad { "stands" } } @else { "(settled since)" }
+                            ul { @for problem in &refused.problems { li { (problem) } } }
+                        }
+                    }
+                }
+                dt { "replicas" } dd { (status.replicas) }
+            }
+        }
+    }
+}
