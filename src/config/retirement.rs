@@ -31,10 +31,8 @@ pub(super) fn usage(written: &mut Written) -> Option<Usage> {
 pub(super) fn retirement(written: &mut Written) -> Option<Retirement> {
     let deprecation =
         written.optional("retirement.deprecated_at", |text| value(format!("@{}", time(text)?.as_second())));
-    let sunset = written.optional("retirement.sunset_at", |text| {
-        let at = std::time::SystemTime::try_from(time(text)?);
-        value(httpdate::fmt_http_date(at.map_err(|error| error.to_string())?))
-    });
+    let sunset =
+        written.optional("retirement.sunset_at", |text| value(httpdate::fmt_http_date(time(text)?.into())));
     let link = written.optional("retirement.link", link);
     Some(Retirement { deprecation: deprecation?, sunset: sunset?, link: link? })
 }
