@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::{CONFIG, OK};
 use crate::config::load::{Sources, load};
 use crate::config::{self, Problem, Row};
+use crate::telemetry::plain::one_line;
 
 /// Checks a config and prints it, or its problems.
 pub(super) fn run(sources: Sources) -> u8 {
@@ -46,20 +47,6 @@ pub fn write_rows(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
 /// What `out` says.
 pub fn write_problems(problems: &[Problem], out: &mut impl Write) -> io::Result<()> {
     problems.iter().try_for_each(|problem| writeln!(out, "{}", one_line(&problem.to_string())))
-}
-
-/// A control character in a value must neither break the columns nor reach the terminal.
-pub(super) fn one_line(text: &str) -> String {
-    text.chars().fold(String::new(), |mut line, char| {
-        // Marks that turn the direction of writing could make a line read as another.
-        let turns = matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
-        if char.is_control() || turns {
-            line.extend(char.escape_default())
-        } else {
-            line.push(char)
-        }
-        line
-    })
 }
 
 #[cfg(test)]

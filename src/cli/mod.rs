@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::load::{Flag, Overlay, Sources};
+use crate::telemetry::plain::one_line;
 
 /// All went well.
 pub const OK: u8 = 0;
@@ -163,8 +164,7 @@ where
 
 /// A label and a text a line, in two columns. Control characters stay out of the terminal.
 fn table(rows: &[(&str, String)]) -> String {
-    let rows: Vec<_> =
-        rows.iter().map(|(label, text)| (check::one_line(label), check::one_line(text))).collect();
+    let rows: Vec<_> = rows.iter().map(|(label, text)| (one_line(label), one_line(text))).collect();
     let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
     rows.iter().map(|(label, text)| format!("{label:width$}  {text}\n")).collect()
 }

@@ -57,21 +57,17 @@ fn whole(written: &mut Written) -> Option<Config> {
     let routes = routes(written, stage);
     let upstream = upstreams(written);
     let auth = auth::read(written, base_path.as_deref());
-    let timeouts = timeouts(written);
-    let hold = hold(written);
+    let (timeouts, hold) = (timeouts(written), hold(written));
     let list = written.number("list.upstream_calls_max", 2..=1000_usize);
     let limits = limits(written);
-    let server = server(written);
-    let forwarding = forwarding(written);
-    let tls = tls(written);
-    let log = log(written);
+    let (server, forwarding) = (server(written), forwarding(written));
+    let (tls, log) = (tls(written), log(written));
     let poll_interval = written.duration("reload.poll_interval", Duration::from_millis(100));
     let canary = canary(written);
     let ledger = ledger(written);
     let budget = budget(written, replicas);
     let shadow = shadow(written);
-    let usage = usage(written);
-    let retirement = retirement(written);
+    let (usage, retirement) = (usage(written), retirement(written));
     let admin = written.optional("admin.listen", address);
     let sandbox = sandbox(written);
 

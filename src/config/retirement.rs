@@ -31,9 +31,8 @@ pub(super) fn usage(written: &mut Written) -> Option<Usage> {
 pub(super) fn retirement(written: &mut Written) -> Option<Retirement> {
     let deprecation =
         written.optional("retirement.deprecated_at", |text| value(format!("@{}", time(text)?.as_second())));
-    let sunset = written.optional("retirement.sunset_at", |text| {
-        value(httpdate::fmt_http_date(std::time::SystemTime::from(time(text)?)))
-    });
+    let sunset =
+        written.optional("retirement.sunset_at", |text| value(httpdate::fmt_http_date(time(text)?.into())));
     let link = written.optional("retirement.link", link);
     Some(Retirement { deprecation: deprecation?, sunset: sunset?, link: link? })
 }

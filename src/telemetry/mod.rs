@@ -4,6 +4,7 @@
 pub mod access;
 mod file;
 pub mod metrics;
+pub mod plain;
 mod queue;
 pub mod usage;
 

@@ -156,7 +156,7 @@ async fn the_policy_lets_nothing_run_and_the_hostile_name_is_text() {
     assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8");
     assert_eq!(answer.headers()["cache-control"], "no-store");
     let html = answer.text().await.unwrap();
-    assert!(html.contains("<bdi>\u{202e}&lt;/td&gt;&lt;script&gt;window.ran=1&lt;/script&gt;"), "{html}");
+    assert!(html.contains("<bdi>\\u{202e}&lt;/td&gt;&lt;script&gt;window.ran=1&lt;/script&gt;"), "{html}");
     assert!(!html.contains("<script") && !html.contains("<img") && !html.contains("style="), "{html}");
 }
 

@@ -58,13 +58,13 @@ impl View {
 
     fn of_process(&self) -> Vec<Figure> {
         let version: Labels = vec![("version", env!("CARGO_PKG_VERSION").into())];
-        let started = std::time::Duration::from_millis(self.started_at().as_millisecond().unsigned_abs());
+        let started = float(self.started_at().as_second().unsigned_abs());
         vec![
             Figure::infos("build", "The program.", vec![version]),
             Figure::gauge(
                 "process_start_time",
                 "When the process started, in seconds since 1970.",
-                Some(started.as_secs_f64()),
+                Some(started),
             )
             .seconds()
             .of_any_process(),

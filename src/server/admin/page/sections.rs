@@ -9,6 +9,7 @@ use crate::meters::{Counters, Key};
 use crate::side::Side;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{FenceResult, Resolution};
+use crate::telemetry::plain::one_line;
 
 /// Most clients that are shown; `/status` has all.
 const CLIENTS_SHOWN: usize = 50;
@@ -139,12 +140,12 @@ fn one_client(client: &Client) -> Markup {
         .collect();
     html! {
         tr {
-            // A name may turn the direction of writing: not beyond itself.
-            td.name { bdi { (client.client) } }
+            // What is written from right to left stays within its cell.
+            td.name { bdi { (one_line(&client.client)) } }
             td { (client.by) }
             td.number { (count(client.requests)) }
             td.time { (client.last_seen) }
-            td { @if blocking.is_empty() { "nothing" } @else { (blocking.join(", ")) } }
+            td.blocking { @if blocking.is_empty() { "nothing" } @else { (blocking.join(", ")) } }
         }
     }
 }

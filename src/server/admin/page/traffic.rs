@@ -106,7 +106,7 @@ fn latency_row(side: Side, shape: &Shape) -> Markup {
     let most = shape.counts.iter().max().copied().unwrap_or(1).max(1);
     html! {
         tr {
-            td { span.swatch.(class) {} (class) }
+            td.time { span.swatch.(class) {} (class) }
             td.number { (count(shape.count())) }
             @for percent in [50, 95, 99] { td.number { (quantile(shape, percent)) } }
             td.wide {
