@@ -63,6 +63,13 @@ const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-md5"),
 ];
 
+/// Some servers take a request for one of the method that these name.
+const METHOD_OVERRIDES: [HeaderName; 3] = [
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-method-override"),
+];
+
 /// The request id, made by the edge when the client sent none.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -84,6 +91,12 @@ pub fn has_one_length(headers: &HeaderMap) -> bool {
         (None, Some(length)) => digits(length) && lengths.all(|other| other == length),
         (None, None) => true,
     }
+}
+
+/// Whether some server might take a request for one of another method than its own.
+#[must_use]
+pub fn override_method(headers: &HeaderMap) -> bool {
+    METHOD_OVERRIDES.iter().any(|name| headers.contains_key(name))
 }
 
 /// Removes what tells where a request came from; anybody can write that. `Via` stays: it names proxies, not clients, and is
@@ -143,7 +156,7 @@ pub fn to_upstream(headers: &mut HeaderMap) {
 /// client adds travel; what described its own bytes does not.
 pub fn to_translated(headers: &mut HeaderMap) {
     to_upstream(headers);
-    for name in &REQUEST_ONLY_AS_SENT {
+    for name in REQUEST_ONLY_AS_SENT.iter().chain(&METHOD_OVERRIDES) {
         headers.remove(name);
     }
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));

@@ -160,8 +160,8 @@ async fn serve(
         callers::permit(caller, request.method(), request.headers())?;
     }
     let route = match matched {
-        Matched::Route(route) => route,
-        Matched::Lookalike | Matched::PassThrough => {
+        Matched::Route(route) if !is_dressed_write(&request) => route,
+        Matched::Route(_) | Matched::Lookalike | Matched::PassThrough => {
             if app.shared.guards_creates(&config) && is_lookalike(&config, &request) {
                 return Err(Failure::Lookalike);
             }
@@ -240,13 +240,19 @@ async fn token(
     Ok(back(config, response, version))
 }
 
+/// Whether a request only seems to be safe: some servers would take it for another.
+fn is_dressed_write(request: &Request<Incoming>) -> bool {
+    request.method().is_safe() && headers::override_method(request.headers())
+}
+
 /// Whether a request that is to go straight through might be a create on the way or at its end. It is judged as the client
 /// wrote it and as the legacy side will see it.
 fn is_lookalike(config: &Config, request: &Request<Incoming>) -> bool {
     let legacy = &config.upstream.legacy;
     let target = upstream::target(legacy, &config.base_path, request.uri());
-    route::is_lookalike(request.method(), request.uri().path(), &config.base_path)
-        || route::is_lookalike(request.method(), target.path(), &legacy.path_prefix)
+    let method = if is_dressed_write(request) { &Method::POST } else { request.method() };
+    route::is_lookalike(method, request.uri().path(), &config.base_path)
+        || route::is_lookalike(method, target.path(), &legacy.path_prefix)
 }
 
 /// Straight through to the legacy side: bytes, headers and status as they come, both ways. No `endpoint` = nobody counts it.

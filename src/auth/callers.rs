@@ -1,22 +1,16 @@
 //! Who may come in while the proxy's own credentials travel, and whether to read or to write. In passthrough everybody may: the
 //! vendor judges the caller's own token.
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::{HeaderMap, Method, header};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
 use crate::config::auth::{Auth, AuthMode, Caller};
 use crate::failure::Denied;
+use crate::headers;
 
 /// SHA-256 of a client's certificate, as DER.
 pub type Fingerprint = [u8; 32];
-
-/// Some servers take a request for one of the method that these name.
-const OVERRIDES: [HeaderName; 3] = [
-    HeaderName::from_static("x-http-method-override"),
-    HeaderName::from_static("x-http-method"),
-    HeaderName::from_static("x-method-override"),
-];
 
 /// Who asks; `None` where callers need no proof.
 ///
@@ -41,7 +35,7 @@ pub fn permit(caller: &Caller, method: &Method, headers: &HeaderMap) -> Result<(
     if *method == Method::TRACE {
         return Err(Denied::Reflecting);
     }
-    let reads = method.is_safe() && !OVERRIDES.iter().any(|name| headers.contains_key(name));
+    let reads = method.is_safe() && !headers::override_method(headers);
     let may = if reads { caller.read } else { caller.write };
     if may { Ok(()) } else { Err(Denied::NotAllowed { reads: caller.read }) }
 }

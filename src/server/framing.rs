@@ -14,7 +14,7 @@ pub(super) enum Verdict {
     Plain,
     /// At this index ends a head that leaves open where its request ends.
     Ambiguous(usize),
-    /// From this index on nobody can tell what the bytes are: a chunk without a size.
+    /// From this index on nobody can tell what the bytes are: a chunk without a size, a trailer without an end.
     Lost(usize),
 }
 
@@ -24,6 +24,8 @@ pub(super) struct Framing {
     state: State,
     line: Line,
     lengths: Lengths,
+    /// Request lines that have ended.
+    heads: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +49,8 @@ enum State {
 struct Line {
     bytes: Vec<u8>,
     cut: bool,
+    /// Whether the last byte was a carriage return.
+    returned: bool,
 }
 
 impl Line {
@@ -54,6 +58,7 @@ impl Line {
         let fits = bytes.len().min(LINE_MAX.saturating_sub(self.bytes.len()));
         self.bytes.extend_from_slice(&bytes[..fits]);
         self.cut |= fits < bytes.len();
+        self.returned = bytes.last().map_or(self.returned, |last| *last == b'\r');
     }
 
     /// Without its end.
@@ -64,6 +69,7 @@ impl Line {
     fn clear(&mut self) {
         self.bytes.clear();
         self.cut = false;
+        self.returned = false;
     }
 }
 
@@ -142,6 +148,11 @@ impl Framing {
         Verdict::Plain
     }
 
+    /// How many heads have begun.
+    pub(super) fn heads(&self) -> usize {
+        self.heads + usize::from(self.state == State::Start && !self.line.bytes.is_empty())
+    }
+
     fn skip(&mut self, left: u64, rest: &[u8], same: fn(u64) -> State, next: State) -> usize {
         let skipped = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
         self.state = match left - skipped as u64 {
@@ -153,10 +164,18 @@ impl Framing {
 
     fn end_of_line(&mut self) -> Result<State, Unclear> {
         let empty = self.line.text().is_empty();
+        // In a head hyper takes a bare line feed for the end of a line. Between chunks it does not, and in trailers it goes on
+        // with the line, where another reader may see the end of the request.
+        let strict = matches!(self.state, State::ChunkSize | State::ChunkEnd | State::Trailers);
+        if strict && !self.line.returned {
+            return Err(Unclear::Chunk);
+        }
         Ok(match self.state {
             State::Start if empty => State::Start,
-            State::Start if self.line.text() == b"PRI * HTTP/2.0" => State::Frames,
-            State::Start => State::Head,
+            State::Start => {
+                self.heads += 1;
+                if self.line.text() == b"PRI * HTTP/2.0" { State::Frames } else { State::Head }
+            }
             State::Head if empty => std::mem::take(&mut self.lengths).body().ok_or(Unclear::Head)?,
             State::Head => {
                 self.lengths.hear(&self.line);
@@ -278,9 +297,40 @@ mod tests {
 
     #[test]
     fn a_chunk_without_a_size_is_lost() {
-        for chunk in ["x\r\n", "\r\n", "-1\r\n", "+5\r\n", "fffffffffffffffff\r\n", "1\r\naXX\r\n"] {
+        for chunk in ["x\r\n", "\r\n", "-1\r\n", "+5\r\n", "fffffffffffffffff\r\n", "1\r\naXX\r\n", "1\na"] {
             let bytes = [head("transfer-encoding: chunked"), chunk.as_bytes().to_vec()].concat();
             assert!(matches!(verdict(&bytes), Verdict::Lost(_)), "{chunk:?}");
+        }
+    }
+
+    #[test]
+    fn a_trailer_that_two_readers_could_end_in_two_places_is_lost() {
+        for trailers in ["\n", "a: b\n", "a: b\r\n\n", &format!("a: {}\n", "b".repeat(LINE_MAX))] {
+            let bytes =
+                [head("transfer-encoding: chunked"), format!("0\r\n{trailers}").into_bytes()].concat();
+            assert!(matches!(verdict(&bytes), Verdict::Lost(_)), "{trailers:?}");
+        }
+        let long = format!("0\r\na: {}\r\n\r\n", "b".repeat(LINE_MAX));
+        assert_eq!(
+            verdict(&[head("transfer-encoding: chunked"), long.into_bytes()].concat()),
+            Verdict::Plain
+        );
+    }
+
+    #[test]
+    fn heads_are_counted_from_their_first_byte() {
+        let mut framing = Framing::default();
+        for (bytes, heads) in [
+            ("\r\n", 0),
+            ("G", 1),
+            ("ET / HTTP/1.1\r\nhost: x", 1),
+            ("\r\n\r\n", 1),
+            ("POST / HTTP/1.1\r\ncontent-length: 3\r\n\r\nG", 2),
+            ("ET", 2),
+            ("\x00", 3),
+        ] {
+            assert_eq!(framing.hear(bytes.as_bytes()), Verdict::Plain);
+            assert_eq!(framing.heads(), heads, "{bytes:?}");
         }
     }
 

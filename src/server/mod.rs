@@ -189,7 +189,7 @@ impl Door {
     {
         let activity = Activity::default();
         let stream = Quiet::new(stream, activity.clone(), &self.limits);
-        let stream = Strict::new(stream, peer.address);
+        let stream = Strict::new(stream, peer.address, activity.clone());
         let service = edge::service(self.app, peer, activity);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {

@@ -32,11 +32,13 @@ impl Activity {
         Busy(self.clone())
     }
 
-    fn is_busy(&self) -> bool {
+    /// Whether an answer is on its way.
+    pub(super) fn is_busy(&self) -> bool {
         self.0.open.load(Ordering::Relaxed) > 0
     }
 
-    fn begun(&self) -> usize {
+    /// How many requests there were so far.
+    pub(super) fn begun(&self) -> usize {
         self.0.begun.load(Ordering::Relaxed)
     }
 }

@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
 use super::framing::{Framing, Verdict};
+use super::quiet::Activity;
 use crate::failure::Failure;
 use crate::headers;
 use crate::proxy;
@@ -28,6 +29,7 @@ const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 pub(super) struct Strict<S> {
     stream: S,
     client: SocketAddr,
+    activity: Activity,
     framing: Framing,
     /// What is still to be read once nothing more is taken from the stream.
     last: Option<&'static [u8]>,
@@ -36,8 +38,8 @@ pub(super) struct Strict<S> {
 }
 
 impl<S> Strict<S> {
-    pub(super) fn new(stream: S, client: SocketAddr) -> Self {
-        Self { stream, client, framing: Framing::default(), last: None, refusal: Bytes::new() }
+    pub(super) fn new(stream: S, client: SocketAddr, activity: Activity) -> Self {
+        Self { stream, client, activity, framing: Framing::default(), last: None, refusal: Bytes::new() }
     }
 
     /// Looks at what was read from `from` on.
@@ -56,8 +58,17 @@ impl<S> Strict<S> {
         }
     }
 
+    /// Whether hyper may be refusing now: a head came that did not become a request, and no answer is on its way. An upstream
+    /// may write into a body whatever it likes.
+    fn may_refuse(&self) -> bool {
+        self.framing.heads() > self.activity.begun() && !self.activity.is_busy()
+    }
+
     /// The refusal to be written in place of these bytes, if they are one of hyper's.
     fn refuse(&mut self, bytes: &[u8]) {
+        if !self.may_refuse() {
+            return;
+        }
         let Some(failure) = bare_refusal(bytes) else { return };
         let request_id = Uuid::new_v4().hyphenated().to_string();
         let (client, error, status) = (self.client, failure.name(), failure.status());

@@ -26,6 +26,11 @@ const LIFE_MAX: u64 = 24 * 60 * 60;
 const FORCED_PAUSE: Duration = Duration::from_secs(5);
 /// After a failure, an early replacement is tried again at most so often; the old token still works.
 const EARLY_PAUSE: Duration = Duration::from_secs(1);
+/// So many failures in a row are each followed by another attempt at once; after that, failures are shared for [`FAILED_PAUSE`].
+/// The vendor counts requests for tokens as well.
+const FAILURES_AT_ONCE: u32 = 3;
+/// How long a failure is shared after that.
+const FAILED_PAUSE: Duration = Duration::from_secs(1);
 /// Longest answer of a token endpoint that is read, in bytes.
 const ANSWER_MAX: usize = 64 << 10;
 
@@ -86,9 +91,26 @@ struct Kept {
 #[derive(Debug, Default)]
 struct Slot {
     kept: Mutex<Option<Kept>>,
-    /// Held while one request asks; keeps when and how that failed last.
-    asking: tokio::sync::Mutex<Option<(Instant, TokenError)>>,
+    /// Held while one request asks; keeps how that failed last, until it does not.
+    asking: tokio::sync::Mutex<Option<Failed>>,
     pauses: Mutex<Pauses>,
+}
+
+#[derive(Debug)]
+struct Failed {
+    ask: Ask,
+    error: TokenError,
+    at: Instant,
+    /// How often in a row.
+    times: u32,
+}
+
+impl Failed {
+    /// Whether whoever came then takes this for an answer instead of asking again.
+    fn holds(&self, ask: &Ask, came: Instant, now: Instant) -> bool {
+        let pauses = self.times >= FAILURES_AT_ONCE && now < self.at + FAILED_PAUSE;
+        self.ask == *ask && (self.at >= came || pauses)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -207,16 +229,18 @@ impl Tokens {
             {
                 return Ok(token);
             }
-            if let Some((_, error)) = failed.as_ref().filter(|(at, _)| *at >= came) {
-                return Err(error.clone());
+            if let Some(failed) = failed.as_ref().filter(|failed| failed.holds(&ask, came, Instant::now())) {
+                return Err(failed.error.clone());
             }
+            let before = failed.take().filter(|failed| failed.ask == ask);
             let answered = exchange(&http, &budget, &ask, patience).await;
             asked.add((holder, if answered.is_ok() { Asked::Fetched } else { Asked::Failed }));
             match answered {
                 Ok((token, life)) => Ok(slot.keep(ask, token, life, margin)),
                 Err(error) => {
                     tracing::error!(target: "auth", holder = holder.as_str(), %error, "the proxy has no new token");
-                    *failed = Some((Instant::now(), error.clone()));
+                    let times = before.map_or(0, |failed| failed.times) + 1;
+                    *failed = Some(Failed { ask, error: error.clone(), at: Instant::now(), times });
                     Err(error)
                 }
             }

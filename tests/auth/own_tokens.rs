@@ -235,3 +235,19 @@ async fn another_secret_takes_effect_with_the_reload() {
     house.go(&[("stage", "sealed")]).await;
     assert_eq!(house.client.list("limit=1").await.status, 200);
 }
+
+/// The vendor counts requests for tokens like any other: a secret that it does not take must not become one with every request.
+#[tokio::test]
+async fn a_token_endpoint_that_always_refuses_is_not_asked_with_every_request() {
+    const REQUESTS: u64 = 50;
+    let (house, _dir) = held::house(Options::default(), &[("stage", "sealed")]).await;
+    let refusing = house.sandbox.faults().plant(Fault::new(UNAUTHORIZED).on(None, Operation::Token));
+    let start = std::time::Instant::now();
+    for _ in 0..REQUESTS {
+        house.client.list("limit=1").await.problem(503);
+    }
+    let most = 3 + start.elapsed().as_secs() + 1;
+    assert!(token_calls(&house) <= most, "{} for {REQUESTS} requests", token_calls(&house));
+    house.sandbox.faults().remove(&refusing);
+    house::soon(async { while house.client.list("limit=1").await.status != 200 {} }).await;
+}

@@ -50,6 +50,34 @@ async fn raw(house: &House, method: &str, path: &str, body: &str) -> u16 {
     answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
+/// Some servers take a safe method for the one that a header names.
+#[tokio::test]
+async fn a_write_in_the_clothes_of_a_read_is_a_write() {
+    for stage in [&[("stage", "live")], BACK] {
+        let house = House::with(stage).await;
+        for path in LOOKALIKES.iter().chain(&SPELLINGS).chain(&["/v2/conversion/stablecoins?page_cursor=x"]) {
+            for name in ["x-http-method-override", "X-HTTP-Method", "x-method-override"] {
+                let dressed = format!("{path} HTTP/1.1\r\n{name}: POST\r\nx: ");
+                let status = raw(&house, "GET", &dressed, &conversion("r").to_string()).await;
+                assert!([400, 404].contains(&status), "{name} {path}: {status}");
+            }
+        }
+        assert!(house.sandbox.books().requests().is_empty());
+    }
+}
+
+/// A create in such clothes is a create, and the looks that keep it safe stay looks.
+#[tokio::test]
+async fn no_client_renames_the_proxys_own_calls() {
+    let house = House::at("live").await;
+    let dressed = "/v2/conversion/stablecoins HTTP/1.1\r\nx-http-method-override: POST\r\nx: ";
+    assert_eq!(raw(&house, "POST", dressed, &conversion("r").to_string()).await, 200);
+    assert_eq!(house.made("r"), one_on(Side::New));
+    let requests = house.sandbox.books().requests();
+    assert!(requests.len() > 1);
+    assert!(requests.iter().all(|seen| !seen.headers.contains_key("x-http-method-override")));
+}
+
 #[tokio::test]
 async fn lookalikes_are_refused_and_nothing_reaches_the_vendor() {
     for stage in [&[("stage", "live")], BACK] {

@@ -135,3 +135,23 @@ async fn a_get_with_chunks_goes_on_with_them_and_one_without_a_body_has_none() {
         assert_eq!((asked.header("transfer-encoding"), asked.header("content-length")), (None, None));
     }
 }
+
+/// The proxy puts a document in place of hyper's own bare refusals, and must not take an upstream's bytes for one of them.
+#[tokio::test]
+async fn a_body_that_reads_like_a_refusal_is_a_body() {
+    let door = Door::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
+    let body = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let mut client = Line::to(shim.address).await;
+    client.say("GET /v2/x HTTP/1.1\r\nhost: shim\r\n\r\n").await;
+    let mut upstream = door.next().await;
+    upstream.message().await;
+    upstream.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len() + 3)).await;
+    // Each part goes on by itself.
+    assert_eq!(client.head().await.status(), "200");
+    upstream.say(body).await;
+    assert_eq!(client.exactly(body.len()).await, body.as_bytes());
+    upstream.say("end").await;
+    assert_eq!(client.exactly(3).await, b"end");
+    assert_eq!(client.heard_already(), 0);
+}
