@@ -176,7 +176,7 @@ impl Server {
         let (mut shadow, mut running) = (None, None);
         if stage == "shadow" {
             let (started, thread) =
-                Shadow::start(current, client.budget(), Box::new(io::sink())).expect("a shadow");
+                Shadow::start(current, app.shared.upstream.budget(), Box::new(io::sink())).expect("a shadow");
             app = app.with_shadow(started.clone());
             (shadow, running) = (Some(started), Some(thread));
         }

@@ -160,6 +160,11 @@ async fn a_refused_token_is_replaced_once_and_a_read_goes_once_more() {
             assert!(problem["detail"].as_str().unwrap().contains("nothing was changed"), "{problem}");
         }
         assert_eq!(token_calls(&house), before + sides, "{stage} {path}");
+        // The second time is paid for as well, and so are the tokens.
+        let counted = house.sandbox.books().requests();
+        let counted = counted.iter().filter(|seen| seen.operation != Operation::Other).count() as u64;
+        let paid: u64 = house.proxy.budget.shown().endpoints.iter().map(|endpoint| endpoint.calls).sum();
+        assert_eq!(paid, counted, "{stage} {path}");
     }
 }
 
