@@ -45,10 +45,6 @@ pub(super) fn mean(mut written: Written) -> Result<Loaded, Vec<Problem>> {
     }
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "one line a section to read it and one to keep it; there is nothing to split by"
-)]
 fn whole(written: &mut Written) -> Option<Config> {
     let listen = written.parsed("listen", address);
     let base_path = written.parsed("base_path", base_path);

@@ -44,7 +44,9 @@ scopes = [\"read\", \"write\"]
     );
     let file = dir.path().join("shim.toml");
     std::fs::write(&file, config).unwrap();
-    let shim = Shadowed::before(vendor, &[(FILE, file.to_str().unwrap())]).await;
+    let token_url = vendor.token_url();
+    let keys = [(FILE, file.to_str().unwrap()), ("upstream.oauth.url", token_url.as_str())];
+    let shim = Shadowed::before(vendor, &keys).await;
     let caller = shim.client.with_token(TOKEN);
     (shim, caller, dir)
 }

@@ -51,12 +51,7 @@ impl Shadowed {
     /// One before `vendor`, with these keys.
     pub(crate) async fn before(vendor: &Sandbox, keys: Keys<'_>) -> Self {
         let url = vendor.base_url();
-        let token_url = vendor.token_url();
-        let urls = [
-            ("upstream.legacy.url", url.as_str()),
-            ("upstream.new.url", url.as_str()),
-            ("upstream.oauth.url", token_url.as_str()),
-        ];
+        let urls = [("upstream.legacy.url", url.as_str()), ("upstream.new.url", url.as_str())];
         Self::start(&[&urls[..], keys].concat()).await
     }
 
