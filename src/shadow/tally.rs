@@ -1,5 +1,5 @@
 //! The running tally: what shadow has come to since the start of the process. The data path adds to plain counters and takes no
-//! lock; the maps belong to the shadow thread and to whoever reads a [`Snapshot`].
+//! lock; the maps belong to the shadow thread and to whoever reads them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
