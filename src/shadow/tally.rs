@@ -1,9 +1,5 @@
 //! The running tally: what shadow has come to since the start of the process. The data path adds to plain counters and takes no
-<<<<<<< HEAD
 //! lock; the maps belong to the shadow thread and to whoever reads it.
-=======
-//! lock; the maps belong to the shadow thread and to whoever reads them.
->>>>>>> metrics
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
