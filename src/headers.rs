@@ -125,7 +125,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     let trailers = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"trailers");
-    if headers.get(header::TE).is_some_and(|te| !trailers(te)) {
+    if !headers.get_all(header::TE).iter().all(trailers) {
         headers.remove(header::TE);
     }
 }

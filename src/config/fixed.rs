@@ -5,7 +5,7 @@ use super::load::Loaded;
 use super::secret;
 
 /// Keys that are read once, at start.
-const ON_RESTART: [&str; 39] = [
+const ON_RESTART: [&str; 40] = [
     "listen",
     "upstream.connect_timeout",
     "upstream.pool_idle_timeout",
@@ -17,6 +17,7 @@ const ON_RESTART: [&str; 39] = [
     "limits.connections_max",
     "limits.header_read_timeout",
     "limits.keep_alive_timeout",
+    "limits.write_timeout",
     "limits.header_bytes_max",
     "limits.headers_max",
     "limits.http2_streams_max",

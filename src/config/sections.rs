@@ -81,6 +81,7 @@ pub(super) fn limits(written: &mut Written) -> Option<Limits> {
     let connections_max = written.number("limits.connections_max", 1..=1_000_000_usize);
     let header_read_timeout = written.duration("limits.header_read_timeout", MILLISECOND);
     let keep_alive_timeout = written.duration("limits.keep_alive_timeout", MILLISECOND);
+    let write_timeout = written.duration("limits.write_timeout", MILLISECOND);
     // hyper refuses to work with less.
     let header_bytes_max = written.bytes("limits.header_bytes_max", 8 * KIB..=1024 * KIB);
     let headers_max = written.number("limits.headers_max", 10..=10_000_usize);
@@ -92,6 +93,7 @@ pub(super) fn limits(written: &mut Written) -> Option<Limits> {
         connections_max: connections_max?,
         header_read_timeout: header_read_timeout?,
         keep_alive_timeout: keep_alive_timeout?,
+        write_timeout: write_timeout?,
         header_bytes_max: header_bytes_max?,
         headers_max: headers_max?,
         http2_streams_max: http2_streams_max?,

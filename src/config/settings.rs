@@ -66,6 +66,8 @@ pub struct Limits {
     pub header_read_timeout: Duration,
     /// How long a client's unused connection is kept.
     pub keep_alive_timeout: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_timeout: Duration,
     /// Longest head of a request, in bytes.
     pub header_bytes_max: usize,
     /// Most headers of a request.

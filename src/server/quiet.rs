@@ -1,4 +1,5 @@
-//! Ends connections that have gone quiet: no request within the keep-alive time, or a head that takes too long to arrive.
+//! Ends connections that have gone quiet: no request within the keep-alive time, a head that takes too long to arrive, or an
+//! answer of which the client takes nothing any more.
 //!
 //! hyper has one timer for both; here a silent client may wait for long while one that has begun to speak must go on.
 
@@ -79,6 +80,9 @@ pub(super) struct Quiet<S> {
     timer: Pin<Box<Sleep>>,
     keep_alive: Duration,
     head: Duration,
+    /// Runs while the client takes nothing of an answer.
+    stalled: Option<Pin<Box<Sleep>>>,
+    patience: Duration,
 }
 
 impl<S> Quiet<S> {
@@ -86,7 +90,20 @@ impl<S> Quiet<S> {
         let (keep_alive, head) = (limits.keep_alive_timeout, limits.header_read_timeout);
         // A new connection has to say something soon: it counts as a head from the start.
         let timer = Box::pin(tokio::time::sleep(head));
-        Self { stream, activity, begun: 0, state: State::Head, preface: Some(0), timer, keep_alive, head }
+        let (stalled, patience) = (None, limits.write_timeout);
+        let (begun, state, preface) = (0, State::Head, Some(0));
+        Self { stream, activity, begun, state, preface, timer, keep_alive, head, stalled, patience }
+    }
+
+    /// Lets a write through that went on, and gives up on one that has not for too long.
+    fn patient<T>(&mut self, wrote: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if wrote.is_ready() {
+            self.stalled = None;
+            return wrote;
+        }
+        let patience = self.patience;
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
     fn enter(&mut self, state: State, time: Duration) {
@@ -154,11 +171,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Quiet<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.patient(wrote, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.patient(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -170,7 +189,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Quiet<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.patient(wrote, context)
     }
 
     fn is_write_vectored(&self) -> bool {

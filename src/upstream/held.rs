@@ -40,7 +40,12 @@ impl Client {
         }
         let renewed = self.tokens().renewed(holder, config, &token, until).await;
         let Some(mut request) = again else { return Err(SendError::TokenRefused) };
-        authorize(&mut request, &renewed.map_err(no_token)?)?;
+        let renewed = renewed.map_err(no_token)?;
+        // Replaced a moment ago: what was refused would be refused again.
+        if renewed.is(&token) {
+            return Err(SendError::TokenRefused);
+        }
+        authorize(&mut request, &renewed)?;
         let paid = match cost {
             Some(cost) => Some(self.budget().take(cost, until).await.map_err(|_| SendError::TokenRefused)?),
             None => None,

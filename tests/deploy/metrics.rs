@@ -59,6 +59,10 @@ fn every_alert_says_what_it_means_and_where_to_read_on() {
             format!("docs/runbook.md#{}", name.to_lowercase()),
             "{name}"
         );
+        assert!(
+            read("docs/runbook.md").contains(&format!("\n### {name}\n")),
+            "no part of the runbook is about {name}"
+        );
     }
 }
 

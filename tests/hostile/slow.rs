@@ -106,3 +106,22 @@ async fn answers_that_nobody_reads_hold_up_nobody_else() {
     assert_eq!(house.client.get(LEGACY).await.status, 200);
     assert_eq!(house.client.create("in-good-faith").await.status, 200);
 }
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
+    let house = house("sealed", &[("limits.write_timeout", "200ms")]).await;
+    for at in 0..1000 {
+        house
+            .sandbox
+            .books()
+            .seed_orchestration(crate::house::new_record(&format!("r{at}"), "2026-01-01T00:00:00Z"));
+    }
+    let mut line = Line::to(house.shim.address).await;
+    let get =
+        format!("GET {LEGACY}?limit=1000 HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
+    // More answers than the kernel's buffers of both ends take.
+    line.say(get.repeat(100)).await;
+    let cut = async { while line.stream.write_all(b"x").await.is_ok() {} };
+    soon(cut).await;
+    assert_eq!(house.client.get(LEGACY).await.status, 200);
+}
