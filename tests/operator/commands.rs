@@ -4,7 +4,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::process::{Config, Shim, run, run_with};
-use crate::{create, vendor};
+use crate::{create, get, until, vendor};
 
 #[tokio::test]
 async fn a_claim_is_shown_beside_the_process_that_serves() {
@@ -13,6 +13,8 @@ async fn a_claim_is_shown_beside_the_process_that_serves() {
     config.write("stage = \"live\"\n");
     let shim = Shim::start(&config).await;
     assert_eq!(create(&shim, "ref-1").await, StatusCode::OK);
+    // The id is kept a moment after the answer; until then it is a write in flight.
+    until(|| get(shim.admin("/status")), |(_, status)| status["writes_in_flight"] == 0).await;
 
     let shown = run_with(&config.path(), &["ledger", "show", "ref-1"]).await;
     assert_eq!(shown.code, Some(0), "{shown:?}");
