@@ -148,6 +148,8 @@ proptest! {
 
     #[test]
     fn a_request_there_and_back_keeps_every_field(request in legacy_request(), pretty in any::<bool>()) {
+        // Nothing is converted into itself.
+        prop_assume!(request["source_asset"] != request["target_asset"]);
         let body = if pretty { serde_json::to_vec_pretty(&request) } else { serde_json::to_vec(&request) }.unwrap();
         let new = CreateRequest::parse(&body).expect("valid").to_orchestration("made-1");
         // What the vendor would answer: the same fields, an id and a status.
