@@ -174,3 +174,71 @@ async fn a_dead_side_under_load_costs_no_memory() {
     let status: Value = client.get(shim.admin("/status")).send().await.unwrap().json().await.unwrap();
     assert_eq!(status["shadow"]["due"], 3500, "{status}");
 }
+
+const MARK: &str = "s3cr3t";
+
+/// A record on both sides with marks in all that is the client's own, different on each.
+fn seed_marked(vendor: &Sandbox) -> String {
+    seed(vendor, &format!("{MARK}-ref"), |old, new| {
+        for (at, record) in [old, new].into_iter().enumerate() {
+            record["metadata"] = json!({ format!("{MARK}-key"): format!("{MARK}-{at}") });
+            record["account_id"] = json!(format!("{MARK}-{at}"));
+            record["identity_id"] = json!(format!("{MARK}-{at}"));
+        }
+    })
+}
+
+/// Everything that a client or a vendor could put somewhere is marked, but for what is logged by design: path and request id.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_marked_is_in_any_log_or_report() {
+    let vendor = vendor().await;
+    let id = seed_marked(&vendor);
+    let config = Config::new(&vendor);
+    // Records go to standard output here, among the other lines, which are all there are.
+    config.write_only(&format!("{SMALL}log.filter = \"trace\"\n"));
+    let mut shim = Shim::start(&config).await;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let marked = |request: reqwest::RequestBuilder| {
+        let headers = ["cookie", "user-agent", "x-anything", "referer"];
+        headers.into_iter().fold(request, |request, name| request.header(name, format!("{MARK}-{name}")))
+    };
+    let mut body = conversion(&format!("{MARK}-create"));
+    body["metadata"] = json!({ format!("{MARK}-key"): format!("{MARK}-value") });
+    body["account_id"] = json!(format!("{MARK}-account"));
+    let list = format!("{LEGACY}?ref_id={MARK}-ref&{MARK}={MARK}");
+    let requests = [
+        client.post(shim.public(LEGACY)).bearer_auth(TOKEN).json(&body),
+        client.get(shim.public(&format!("{LEGACY}/{id}"))).bearer_auth(TOKEN),
+        client.get(shim.public(&list)).bearer_auth(TOKEN),
+        client.get(shim.public(&format!("{LEGACY}/{id}"))).bearer_auth(format!("{MARK}-token")),
+    ];
+    let due = requests.len();
+    for request in requests {
+        marked(request).send().await.unwrap().bytes().await.unwrap();
+    }
+    let all_done = async {
+        loop {
+            let status = client.get(shim.admin("/status")).send().await.unwrap().text().await.unwrap();
+            if serde_json::from_str::<Value>(&status).unwrap()["shadow"]["done"] == due {
+                return status;
+            }
+        }
+    };
+    let status = crate::house::soon(all_done).await;
+    shim.signal("-TERM");
+    assert_eq!(shim.ended().await, Some(0));
+    let lines: Vec<String> = shim.log().iter().map(Value::to_string).collect();
+    assert!(lines.iter().any(|line| line.contains("\"line\":\"comparison\"") && line.contains("account_id")));
+    let log = config.file("all.log", &lines.join("\n"));
+    let page = config.file("page.html", "");
+    let (log, page) = (log.to_str().unwrap(), page.to_str().unwrap());
+    let json = run_with(&config.path(), &["report", "--format", "json", log]).await;
+    let text = run_with(&config.path(), &["report", "--html", page, log]).await;
+    assert!(text.out.contains("account_id"), "the differences are reported: {text:?}");
+    let page = std::fs::read_to_string(page).unwrap();
+    let errors = crate::process::read_all(shim.stderr());
+    for told in lines.iter().chain([&status, &json.out, &json.err, &text.out, &text.err, &page, &errors]) {
+        assert!(!told.contains(MARK), "{told}");
+    }
+}
