@@ -26,6 +26,7 @@ pub mod sandbox;
 pub mod server;
 pub mod shadow;
 pub mod side;
+pub mod spans;
 pub mod telemetry;
 pub mod translate;
 pub mod upstream;

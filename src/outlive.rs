@@ -9,6 +9,8 @@ use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
+use tracing::Instrument as _;
+use tracing::instrument::Instrumented;
 
 /// A future that becomes a task of its own when it is dropped before its end. As long as somebody waits for it, it costs no
 /// more than any other. From its beginning to its end its tracker counts it, so that whoever waits for the tracker cannot
@@ -17,7 +19,8 @@ pub struct Outlive<F>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
-    work: Option<Pin<Box<F>>>,
+    /// Within the span in which it began, whoever goes on with it.
+    work: Option<Pin<Box<Instrumented<F>>>>,
     begun: bool,
     token: TaskTrackerToken,
     patience: Duration,
@@ -30,7 +33,7 @@ where
     /// Wraps `work`. Left alone it goes on under `tracker`, for `patience` at the most.
     #[must_use]
     pub fn new(work: F, tracker: &TaskTracker, patience: Duration) -> Self {
-        Self { work: Some(Box::pin(work)), begun: false, token: tracker.token(), patience }
+        Self { work: Some(Box::pin(work.in_current_span())), begun: false, token: tracker.token(), patience }
     }
 }
 

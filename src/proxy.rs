@@ -12,6 +12,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use self::admission::Lane;
 use self::answer::respond;
@@ -93,11 +94,13 @@ struct Escort {
 
 /// Answers one request. Whatever happens, there is an answer, and one access line.
 pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<Told> {
-    let mut access = begin(&app, &request);
+    let continued = app.config.load().traces.continue_client_traces;
+    let mut access = Access::begin(app.shared.metrics.clone(), &request, continued);
     let head = request.method() == Method::HEAD;
     access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
     let mut escort = Escort::default();
-    let answered = serve(&app, peer, request, &mut access, &mut escort).await;
+    let span = access.span();
+    let answered = serve(&app, peer, request, &mut access, &mut escort).instrument(span).await;
     let response = answered.unwrap_or_else(|failure| {
         access.failed(&failure);
         if matches!(failure, Failure::OverBudget { .. })
@@ -122,18 +125,6 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
     // For the server, which holds it to the answer's last byte.
     response.extensions_mut().insert(escort.place);
     response.map(|payload| Told::new(payload, access))
-}
-
-/// As much of a client's request id is logged, in bytes.
-const LONGEST_REQUEST_ID: usize = 128;
-
-fn begin(app: &App, request: &Request<Incoming>) -> Access {
-    let request_id =
-        request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
-    let told = &request_id[..request_id.len().min(LONGEST_REQUEST_ID)];
-    let request_id = String::from_utf8_lossy(told).into_owned();
-    let metrics = app.shared.metrics.clone();
-    Access::begin(metrics, request.method().clone(), request.uri().path().to_owned(), request_id)
 }
 
 async fn serve(

@@ -8,7 +8,7 @@
 //! | rank | rooms |
 //! |---|---|
 //! | below all | `side`, `copy`, `meters` |
-//! | 0 | `translate`, `headers`, `body`, `outlive` |
+//! | 0 | `translate`, `headers`, `body`, `outlive`, `spans` |
 //! | 1 | `failure` |
 //! | 2 | `config`, `upstream`, `ledger`, `telemetry` |
 //! | 3 | `cutover`, `shadow`, `auth` |

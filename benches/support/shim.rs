@@ -6,7 +6,8 @@ use arc_swap::ArcSwap;
 use conversion_shim::{
     config::load::{Flag, Sources, load},
     proxy::App,
-    server, telemetry,
+    server,
+    telemetry::{self, traces::Collecting},
     upstream::Client,
 };
 use tokio::net::TcpListener;
@@ -23,18 +24,26 @@ pub(crate) fn start(upstream: SocketAddr) -> Pin<Box<dyn Future<Output = io::Res
             ("upstream.legacy.url", &url),
             ("upstream.new.url", &url),
         ];
-        let flags = flags.map(|(key, value)| Flag::new("bench", key, value)).to_vec();
+        let mut flags = flags.map(|(key, value)| Flag::new("bench", key, value)).to_vec();
+        // Traces to a collector that is not there: what recording them costs, not what sending them does.
+        if let Ok(ratio) = std::env::var("BENCH_SAMPLE_RATIO") {
+            flags.push(Flag::new("bench", "tracing.endpoint", "http://127.0.0.1:9"));
+            flags.push(Flag::new("bench", "tracing.sample_ratio", ratio));
+        }
         let loaded = load(&Sources { flags, ..Sources::default() })
             .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
         let config = loaded.config;
         let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
-        let log = telemetry::start_to(&config.log, nowhere, false).map_err(io::Error::other)?;
+        let current = Arc::new(ArcSwap::new(config.clone()));
+        let collecting = Collecting::start(current.clone()).map_err(io::Error::other)?;
+        let log = telemetry::start_to(&config.log, collecting.as_ref(), nowhere, false);
+        let log = log.map_err(io::Error::other)?;
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
         let client = Client::new(&config.upstream).map_err(io::Error::other)?;
-        let app = Arc::new(App::new(Arc::new(ArcSwap::new(config)), client, None));
+        let app = Arc::new(App::new(current, client, None));
         tokio::spawn(async move {
-            let _log = log;
+            let (_log, _collecting) = (log, collecting);
             server::serve(listener, app, None, std::future::pending()).await
         });
         Ok(address)

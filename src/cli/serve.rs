@@ -7,10 +7,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 use super::{FAILED, OK, ServeArgs, USAGE, check, complain};
 use crate::config::load::{Flag, Loaded, Sources, load};
-use crate::config::reload::{self, Handle};
+use crate::config::reload::{self, Handle, Watcher};
 use crate::config::{Config, Modes, Problem, Tls};
 use crate::cutover::history;
 use crate::proxy::App;
@@ -19,6 +20,7 @@ use crate::server::admin::{self, view::View};
 use crate::server::tls::Certificates;
 use crate::server::{self, Drained};
 use crate::shadow::Shadow;
+use crate::telemetry::traces::Collecting;
 use crate::telemetry::{self, FileGuard, LogGuard};
 use crate::upstream::Client;
 
@@ -99,8 +101,10 @@ fn told(problems: &[Problem]) -> String {
 }
 
 async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Failed> {
-    let log = telemetry::start(&loaded.config.log)?;
     let config = loaded.config.clone();
+    let current = Arc::new(ArcSwap::new(config.clone()));
+    let collecting = Collecting::start(current.clone()).map_err(|error| format!("tracing: {error}"))?;
+    let log = telemetry::start(&config.log, collecting.as_ref())?;
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let upstream = Client::new(&config.upstream)?;
     let ledger = history::open(&config).await.map_err(|error| format!("ledger: {error}"))?;
@@ -108,7 +112,6 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|error| format!("listen {}: {error}", config.listen))?;
     let shutdown = terminated()?;
-    let current = Arc::new(ArcSwap::new(config.clone()));
     let files = config.tls.iter().flat_map(Tls::files).collect();
     let consult = history::consult(ledger.clone(), current.clone());
     let refused = consult(config.clone()).await;
@@ -118,36 +121,44 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     tell_modes(&config);
     let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, consult);
     let reloads = handle.reloads();
-    let watching = tokio::spawn(watcher.run());
-    let renewing = certificates.clone().map(|certificates| tokio::spawn(renew(certificates, handle)));
-    let address = listener.local_addr()?;
-    if sandbox {
-        // To standard error, so that standard output holds log lines and nothing else.
-        let admin = admin.as_ref().and_then(|admin| admin.local_addr().ok());
-        complain(&requests_to_try(&config, address, admin));
+    let mut background = JoinSet::new();
+    background.spawn(keep_watching(watcher));
+    if let Some(certificates) = certificates.clone() {
+        background.spawn(renew(certificates, handle));
     }
-    tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
-    let probing = ledger.clone().map(|ledger| tokio::spawn(history::keep_probing(ledger)));
+    announce(&config, listener.local_addr()?, admin.as_ref(), sandbox);
+    if let Some(ledger) = ledger.clone() {
+        background.spawn(history::keep_probing(ledger));
+    }
     let (records, _records_file) = records(&config, &log)?;
     let (shadow, comparing) = Shadow::start(current.clone(), upstream.budget(), records)?;
     let app = Arc::new(App::new(current, upstream, ledger).with_shadow(shadow));
-    let view = Arc::new(View::new(app.clone(), reloads));
+    let spans = collecting.as_ref().map(Collecting::sent);
+    let view = Arc::new(View::new(app.clone(), reloads).with_spans(spans));
     // Before the first client and until after the last one, so that the drain can be watched.
-    let administering = admin.map(|listener| tokio::spawn(admin::serve(listener, view.clone())));
+    if let Some(listener) = admin {
+        background.spawn(admin::serve(listener, view.clone()));
+    }
     let shutdown = async move {
         shutdown.await;
         view.drain_begins();
     };
     let drained = server::serve(listener, app, certificates, shutdown).await;
     drop(comparing);
-    let background = [
-        Some(watching.abort_handle()),
-        renewing.map(|task| task.abort_handle()),
-        probing.map(|task| task.abort_handle()),
-        administering.map(|task| task.abort_handle()),
-    ];
-    background.into_iter().flatten().for_each(|task| task.abort());
+    background.abort_all();
+    // It waits for the collector, which no thread of the runtime may.
+    tokio::task::spawn_blocking(move || drop(collecting)).await?;
     Ok(Ended::Drained(drained))
+}
+
+/// Says where clients can come to.
+fn announce(config: &Config, address: SocketAddr, admin: Option<&TcpListener>, sandbox: bool) {
+    if sandbox {
+        // To standard error, so that standard output holds log lines and nothing else.
+        let admin = admin.and_then(|admin| admin.local_addr().ok());
+        complain(&requests_to_try(config, address, admin));
+    }
+    tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
 }
 
 /// Where the records of shadow comparisons go.
@@ -178,6 +189,13 @@ fn tell_modes(config: &Config) {
     let Modes { create, get, list, cancel } = config.modes;
     let (stage, hash) = (config.stage, &config.hash);
     tracing::info!(target: "config", %stage, %create, %get, %list, %cancel, hash, "modes in force");
+}
+
+/// Reads the config again whenever it changes.
+async fn keep_watching(watcher: Watcher) {
+    if let Err(error) = watcher.run().await {
+        tracing::error!(target: "config", %error, "the config is not watched; changes need a restart");
+    }
 }
 
 /// Reads the certificates again whenever their files change.

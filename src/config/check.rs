@@ -22,6 +22,7 @@ use super::sections::{
 };
 use super::settings::{Admin, Ledger, List, Reload, Tls};
 use super::shadow::shadow;
+use super::traces::traces;
 use super::values::canonical_path;
 use super::written::{NOT_SET, Row, Written};
 use super::{Config, Problem, RouteName};
@@ -57,10 +58,9 @@ fn whole(written: &mut Written) -> Option<Config> {
     let list = written.number("list.upstream_calls_max", 2..=1000_usize);
     let limits = limits(written);
     let (server, forwarding) = (server(written), forwarding(written));
-    let (tls, log) = (tls(written), log(written));
+    let (tls, log, traces) = (tls(written), log(written), traces(written));
     let poll_interval = written.duration("reload.poll_interval", Duration::from_millis(100));
-    let canary = canary(written);
-    let ledger = ledger(written);
+    let (canary, ledger) = (canary(written), ledger(written));
     let budget = budget(written, replicas);
     let shadow = shadow(written);
     let (usage, retirement) = (usage(written), retirement(written));
@@ -85,6 +85,7 @@ fn whole(written: &mut Written) -> Option<Config> {
         forwarding: forwarding?,
         tls: tls?,
         log: log?,
+        traces: traces?,
         reload: Reload { poll_interval: poll_interval? },
         canary: canary?,
         ledger: ledger?,

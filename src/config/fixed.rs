@@ -5,7 +5,7 @@ use super::load::Loaded;
 use super::secret;
 
 /// Keys that are read once, at start.
-const ON_RESTART: [&str; 40] = [
+const ON_RESTART: [&str; 46] = [
     "listen",
     "upstream.connect_timeout",
     "upstream.pool_idle_timeout",
@@ -30,6 +30,12 @@ const ON_RESTART: [&str; 40] = [
     "tls.min_version",
     "log.format",
     "log.filter",
+    "tracing.endpoint",
+    "tracing.authorization",
+    "tracing.authorization_file",
+    "tracing.service_name",
+    "tracing.queue_max",
+    "tracing.timeout",
     "ledger.url",
     "ledger.url_file",
     "ledger.tenant",

@@ -23,6 +23,7 @@ mod sections;
 mod settings;
 mod shadow;
 mod tls;
+mod traces;
 mod upstream;
 mod values;
 mod written;
@@ -44,6 +45,7 @@ pub use self::settings::{
 };
 pub use self::shadow::{Go, Sample, Shadow};
 pub use self::tls::{ClientAuth, Identity, TlsVersion};
+pub use self::traces::Traces;
 pub use self::upstream::{Upstream, Upstreams};
 pub use self::written::Row;
 
@@ -82,6 +84,8 @@ pub struct Config {
     pub tls: Option<Tls>,
     /// `[log]`
     pub log: Log,
+    /// `[tracing]`
+    pub traces: Traces,
     /// `[reload]`
     pub reload: Reload,
     /// `[canary]`

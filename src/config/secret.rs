@@ -59,7 +59,7 @@ pub(super) struct SecretKey {
 }
 
 /// Every key that holds a secret.
-pub(super) const SECRETS: [SecretKey; 5] = [
+pub(super) const SECRETS: [SecretKey; 6] = [
     SecretKey {
         key: "auth.legacy.client_secret",
         file_key: "auth.legacy.client_secret_file",
@@ -84,6 +84,11 @@ pub(super) const SECRETS: [SecretKey; 5] = [
         key: "shadow.redaction_key",
         file_key: "shadow.redaction_key_file",
         of: |config| config.shadow.redaction_key.as_ref(),
+    },
+    SecretKey {
+        key: "tracing.authorization",
+        file_key: "tracing.authorization_file",
+        of: |config| config.traces.authorization.as_ref(),
     },
 ];
 

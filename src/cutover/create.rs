@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::call::Reply;
@@ -20,6 +21,7 @@ use crate::config::Mode;
 use crate::failure::{Effect, Failure};
 use crate::ledger::{Claim, Fingerprint, Key, Ledger, LedgerError, State, Step};
 use crate::side::Side;
+use crate::spans;
 use crate::translate::conversion::Conversion;
 use crate::translate::create::{self, CreateRequest};
 use crate::translate::invalid::Invalid;
@@ -128,7 +130,7 @@ async fn settle(flow: &Flow, ledger: &Ledger, plan: &Plan<'_>, body: &[u8]) -> R
     let tenant = flow.config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str()).to_owned();
     let key = Key::new(&tenant, &plan.ref_id).map_err(|error| Invalid::new("ref_id", error.to_string()))?;
     let fingerprint = Fingerprint(Sha256::digest(body).into());
-    let claim = ledger.claim(key, plan.side, &fingerprint).await.map_err(down)?.claim;
+    let claim = claim(ledger, key, plan.side, &fingerprint).await?;
     // Already claimed for the other side: that side it is, whatever the mode says.
     let side = claim.side;
     if flow.config.modes.is_sealed() {
@@ -146,13 +148,31 @@ async fn settle(flow: &Flow, ledger: &Ledger, plan: &Plan<'_>, body: &[u8]) -> R
     fence(flow, ledger, key, side).await
 }
 
+/// Writes down, before anything else, which side the reference goes to; or answers what was written down before.
+async fn claim(
+    ledger: &Ledger,
+    key: Key<'_>,
+    side: Side,
+    fingerprint: &Fingerprint,
+) -> Result<Claim, Failure> {
+    let span = spans::step("claim", side);
+    let claimed = ledger.claim(key, side, fingerprint).instrument(span.clone()).await;
+    let result = match &claimed {
+        Ok(claimed) if claimed.fresh => "fresh",
+        Ok(_) => "repeated",
+        Err(_) => "failed",
+    };
+    spans::stepped(&span, result, claimed.is_err());
+    Ok(claimed.map_err(down)?.claim)
+}
+
 /// Looks at the other side and settles the claim by what is there.
 async fn fence(flow: &Flow, ledger: &Ledger, key: Key<'_>, side: Side) -> Result<Settled, Failure> {
     let other = side.other();
     let until = Instant::now() + flow.left() / 3;
     let looked = flow.look_before_sending(other, key.ref_id(), until).await;
     match looked.map_err(|source| Failure::CouldNotLook { side: other, source: Box::new(source) })? {
-        Looked::Absent => match ledger.fence(key, side).await.map_err(down)? {
+        Looked::Absent => match mark_fenced(ledger, key, side).await? {
             Step::Done(claim) | Step::Refused(claim) => Ok(Settled::SendTo(claim.side)),
             Step::Absent => Err(down(LedgerError::Corrupt("a claim has vanished".into()))),
         },
@@ -175,6 +195,19 @@ async fn fence(flow: &Flow, ledger: &Ledger, key: Key<'_>, side: Side) -> Result
             Err(Failure::CouldNotLook { side: other, source: Box::new(reply.unexpected(Effect::None)) })
         }
     }
+}
+
+/// Writes down that the other side was seen empty.
+async fn mark_fenced(ledger: &Ledger, key: Key<'_>, side: Side) -> Result<Step, Failure> {
+    let span = spans::step("mark_fenced", side);
+    let marked = ledger.fence(key, side).instrument(span.clone()).await;
+    let result = match &marked {
+        Ok(Step::Done(_)) => "done",
+        Ok(Step::Refused(_)) => "refused",
+        Ok(Step::Absent) | Err(_) => "failed",
+    };
+    spans::stepped(&span, result, result == "failed");
+    marked.map_err(down)
 }
 
 /// Whether any create ever went to the new side: until then no reference can be there.
@@ -223,7 +256,8 @@ async fn send(flow: &Flow, side: Side, plan: Plan<'_>, body: Bytes) -> Result<An
     let (answer, id) = match (judged, &request) {
         (Ok(judged), _) => judged,
         (Err(cause), Ok(request)) if !is_settled(&cause) => {
-            outcome::resolve(flow, side, request, &plan.ref_id, cause).await?
+            let span = spans::step("resolve", side);
+            outcome::resolve(flow, side, request, &plan.ref_id, cause).instrument(span).await?
         }
         (Err(cause), _) => return Err(cause),
     };

@@ -2,11 +2,14 @@
 
 use http::StatusCode;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::Flow;
 use super::call::Reply;
 use crate::failure::{Effect, Failure};
+use crate::meters::Name as _;
 use crate::side::Side;
+use crate::spans;
 use crate::telemetry::metrics::labels::FenceResult;
 use crate::translate::list::lookup::{self, Seen};
 use crate::translate::problem;
@@ -56,7 +59,8 @@ impl Flow {
         until: Instant,
     ) -> Result<Looked, Failure> {
         let start = Instant::now();
-        let looked = self.look(side, ref_id, until).await;
+        let span = spans::step("fence", side);
+        let looked = self.look(side, ref_id, until).instrument(span.clone()).await;
         let result = match &looked {
             Ok(Looked::Absent) => FenceResult::Absent,
             Ok(Looked::Found(_)) => FenceResult::Found,
@@ -64,6 +68,7 @@ impl Flow {
             Ok(Looked::Throttled(_)) => FenceResult::Throttled,
             Err(_) => FenceResult::Failed,
         };
+        spans::stepped(&span, result.text(), result == FenceResult::Failed);
         self.shared.metrics.fences.add((side, result));
         self.shared.metrics.fence_seconds.took((side,), start.elapsed());
         looked

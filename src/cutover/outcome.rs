@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use tracing::Span;
 
 use super::fence::Looked;
 use super::{Answer, Flow};
 use crate::failure::Failure;
+use crate::meters::Name as _;
 use crate::side::Side;
+use crate::spans;
 use crate::telemetry::metrics::labels::Resolution;
 use crate::translate::conversion::Conversion;
 use crate::translate::create::CreateRequest;
@@ -38,6 +41,7 @@ pub(super) async fn resolve(
             tracing::info!(target: "cutover", %side, id = record.id, "the create had taken effect");
             let (answer, resolution) = found(request, ref_id, &record);
             metrics.resolutions.add((side, resolution));
+            spans::stepped(&Span::current(), resolution.text(), false);
             return Ok((answer, Some(record.id)));
         }
         // A caller who may not look now may not look later, and a side that is tired of questions gets no more.
@@ -49,6 +53,7 @@ pub(super) async fn resolve(
         pause *= 2;
     }
     metrics.resolutions.add((side, Resolution::Unresolved));
+    spans::stepped(&Span::current(), Resolution::Unresolved.text(), true);
     Err(Failure::OutcomeUnknown { side, source: Box::new(cause) })
 }
 

@@ -8,15 +8,19 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::Bytes;
+use http::{HeaderValue, Request};
 use http_body::{Body, Frame, SizeHint};
+use tracing::Span;
 
 use super::metrics::Metrics;
 use super::metrics::labels::{RouteLabel, StatusClass};
 use crate::body::{ByteCount, Payload};
 use crate::config::Mode;
 use crate::failure::Failure;
+use crate::headers;
 use crate::meters::Name as _;
 use crate::side::Side;
+use crate::spans::{self, Answered, TraceId};
 
 /// What is told of one request. Written, and counted, when it is dropped.
 #[derive(Debug)]
@@ -52,18 +56,26 @@ pub struct Access {
     /// Whose fault it was.
     pub fault: Option<&'static str>,
     metrics: Arc<Metrics>,
+    span: Span,
+    trace_id: Option<TraceId>,
     start: Instant,
     response_bytes: u64,
     whole: bool,
 }
 
+/// As much of a client's request id is logged, in bytes.
+const LONGEST_REQUEST_ID: usize = 128;
+
 impl Access {
-    /// Starts the clock.
+    /// Starts the clock. `continued` = whether the request may be part of its client's trace.
     #[must_use]
-    pub fn begin(metrics: Arc<Metrics>, method: http::Method, path: String, request_id: String) -> Self {
+    pub fn begin<B>(metrics: Arc<Metrics>, request: &Request<B>, continued: bool) -> Self {
+        let id = request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
+        let request_id = String::from_utf8_lossy(&id[..id.len().min(LONGEST_REQUEST_ID)]).into_owned();
+        let span = spans::request(request, &request_id, continued);
         Self {
-            method,
-            path,
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
             route: RouteLabel::PassThrough,
             caller: None,
             mode: None,
@@ -78,10 +90,18 @@ impl Access {
             error: None,
             fault: None,
             metrics,
+            trace_id: spans::trace_id(&span),
+            span,
             start: Instant::now(),
             response_bytes: 0,
             whole: false,
         }
+    }
+
+    /// The request's span.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        self.span.clone()
     }
 
     /// Notes a failure, and logs what lies behind it: the one place where a failure's source is told.
@@ -113,13 +133,16 @@ impl Drop for Access {
         let key = (self.route, self.mode, self.side, StatusClass::of(self.status));
         self.metrics.requests.add(key);
         self.metrics.request_seconds.took((self.route,), took);
+        let (route, mode) = (self.route.text(), self.mode.map(Mode::as_str));
+        let answered = Answered { route, mode, side: self.side, status: self.status, error: self.error };
+        spans::answered(&self.span, &self.method, answered);
         tracing::info!(
             target: "access",
             method = self.method.as_str(),
             path = self.path,
-            route = self.route.text(),
+            route,
             caller = self.caller,
-            mode = self.mode.map(Mode::as_str),
+            mode,
             side = self.side.map(Side::as_str),
             status = self.status,
             upstream_status = self.upstream_status,
@@ -133,6 +156,7 @@ impl Drop for Access {
             fault = self.fault,
             request_id = self.request_id,
             client_certificate = self.client_certificate,
+            trace_id = self.trace_id.map(tracing::field::display),
             "request"
         );
     }

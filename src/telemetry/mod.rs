@@ -1,21 +1,26 @@
-//! What the process tells: log lines through `tracing`, one JSON object a line or text for people on a terminal; and figures
-//! ([`metrics`]); and who still calls ([`usage`]).
+//! What the process tells: log lines through `tracing`, one JSON object a line or text for people on a terminal; figures
+//! ([`metrics`]); spans for a collector ([`traces`]); and who still calls ([`usage`]).
 
 pub mod access;
 mod file;
 pub mod metrics;
 pub mod plain;
 mod queue;
+pub mod traces;
 pub mod usage;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, registry};
 
 use self::file::Rotated;
 use self::queue::{Draining, Queue};
+use self::traces::Collecting;
 use crate::config::{Log, LogFormat};
+use crate::spans;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
@@ -50,12 +55,12 @@ pub fn lines_to_file(path: &Path, max: usize, keep: usize) -> io::Result<(Box<dy
     Ok((Box::new(queue), FileGuard { _draining: draining }))
 }
 
-/// Starts logging to standard output, for the whole process.
+/// Starts logging to standard output, for the whole process, and hands spans to whoever collects them.
 ///
 /// # Errors
 /// When the process already logs.
-pub fn start(settings: &Log) -> Result<LogGuard, Failed> {
-    start_to(settings, std::io::stdout(), std::io::stdout().is_terminal())
+pub fn start(settings: &Log, collecting: Option<&Collecting>) -> Result<LogGuard, Failed> {
+    start_to(settings, collecting, std::io::stdout(), std::io::stdout().is_terminal())
 }
 
 /// Starts logging to `out`. Lines queue in memory while its reader is slow; past the queue's bound they are dropped, so that no
@@ -65,6 +70,7 @@ pub fn start(settings: &Log) -> Result<LogGuard, Failed> {
 /// When the process already logs.
 pub fn start_to(
     settings: &Log,
+    collecting: Option<&Collecting>,
     out: impl Write + Send + 'static,
     terminal: bool,
 ) -> Result<LogGuard, Failed> {
@@ -74,13 +80,24 @@ pub fn start_to(
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
-    let filter = EnvFilter::try_new(&settings.filter)?;
+    // Whatever is logged, spans are not: while nobody collects them they are not even made.
+    let filter =
+        EnvFilter::try_new(&settings.filter)?.add_directive(format!("{}=off", spans::TARGET).parse()?);
     let lines = writer.clone();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
-    if json {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()?;
+    let layer = tracing_subscriber::fmt::layer().with_writer(writer);
+    let log = if json {
+        layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_filter(filter)
+            .boxed()
     } else {
-        builder.with_ansi(terminal).try_init()?;
-    }
+        layer.with_ansi(terminal).with_filter(filter).boxed()
+    };
+    // A layer that is not there would count as one that wants everything.
+    let layers: Vec<_> = collecting.map(Collecting::layer).into_iter().chain([log]).collect();
+    registry().with(layers).try_init()?;
     Ok(LogGuard { lines, _draining: draining })
 }

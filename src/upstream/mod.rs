@@ -21,6 +21,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tracing::Instrument as _;
 
 use self::budget::{Budget, Permit};
 use self::connector::Connector;
@@ -32,6 +33,7 @@ use crate::failure::{Denied, Effect, Failure};
 use crate::headers;
 use crate::meters::Counters;
 use crate::side::Side;
+use crate::spans;
 
 pub use self::connector::TrustError;
 pub use self::token::{Asked, TokenError};
@@ -65,6 +67,16 @@ pub enum SendError {
 }
 
 impl SendError {
+    /// What happened, in one word.
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::NotSent(_) => "not_sent",
+            Self::NoAnswer(_) => "no_answer",
+            Self::NoToken(_) => "no_token",
+            Self::TokenRefused => "token_refused",
+        }
+    }
+
     /// What it means for a request to that side, whose call may have had that effect once it left.
     #[must_use]
     pub fn into_failure(self, side: Side, effect: Effect) -> Failure {
@@ -119,6 +131,18 @@ impl Client {
     /// # Errors
     /// When no answer came; the error tells whether the request may have left.
     pub async fn send(
+        &self,
+        mut request: Request<Payload>,
+        paid: Option<Permit>,
+    ) -> Result<Response<Incoming>, SendError> {
+        let name = paid.as_ref().map_or("legacy pass_through", |paid| paid.endpoint().name());
+        let span = spans::call(name, &mut request);
+        let answer = self.send_within(request, paid).instrument(span.clone()).await;
+        spans::called(&span, answer.as_ref(), SendError::name);
+        answer
+    }
+
+    async fn send_within(
         &self,
         mut request: Request<Payload>,
         paid: Option<Permit>,

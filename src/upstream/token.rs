@@ -11,11 +11,13 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument as _;
 
 use super::budget::{Budget, Endpoint};
 use crate::config::auth::{ClientCredentials, Holder};
 use crate::config::{Config, Upstreams};
-use crate::meters::{Counters, label};
+use crate::meters::{Counters, Name as _, label};
+use crate::spans;
 
 /// A token whose life is not told is trusted so long.
 const LIFE_UNTOLD: Duration = Duration::from_secs(300);
@@ -222,7 +224,7 @@ impl Tokens {
         let asked = self.asked.clone();
         let (margin, patience) = (config.auth.refresh_margin, config.auth.timeout);
         let came = Instant::now();
-        let task = tokio::spawn(async move {
+        let asking = async move {
             let mut failed = slot.asking.lock().await;
             if let Some((token, _)) = slot.usable(&ask, Instant::now())
                 && old.is_none_or(|old| !old.is(&token))
@@ -233,8 +235,11 @@ impl Tokens {
                 return Err(failed.error.clone());
             }
             let before = failed.take().filter(|failed| failed.ask == ask);
-            let answered = exchange(&http, &budget, &ask, patience).await;
-            asked.add((holder, if answered.is_ok() { Asked::Fetched } else { Asked::Failed }));
+            let span = spans::step("token", None);
+            let answered = exchange(&http, &budget, &ask, patience).instrument(span.clone()).await;
+            let result = if answered.is_ok() { Asked::Fetched } else { Asked::Failed };
+            spans::stepped(&span, result.text(), answered.is_err());
+            asked.add((holder, result));
             match answered {
                 Ok((token, life)) => Ok(slot.keep(ask, token, life, margin)),
                 Err(error) => {
@@ -244,7 +249,8 @@ impl Tokens {
                     Err(error)
                 }
             }
-        });
+        };
+        let task = tokio::spawn(asking.in_current_span());
         async move { task.await.unwrap_or(Err(TokenError::Unreadable)) }
     }
 }

@@ -21,6 +21,7 @@ mod page;
 mod process;
 mod readiness;
 mod status;
+mod traces;
 mod usage;
 
 use std::time::Duration;

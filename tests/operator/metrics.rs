@@ -77,7 +77,7 @@ async fn everything() -> String {
         if shadowed.contains("shadow_comparisons_total{") { shadowed } else { compared(&shim).await };
 
     let config = Config::new(&vendor);
-    config.write("stage = \"canary\"\ncanary.percent = 3\ncanary.salt = \"s\"\n");
+    config.write("stage = \"canary\"\ncanary.percent = 3\ncanary.salt = \"s\"\ntracing.endpoint = \"http://127.0.0.1:9\"\n");
     shadowed + &metrics(&Shim::start(&config).await).await
 }
 

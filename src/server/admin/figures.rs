@@ -23,6 +23,8 @@ impl View {
         figures.extend(self.of_config(&config));
         figures.extend(ledger(app));
         figures.extend(app.shadow.iter().flat_map(|shadow| of_shadow(shadow, &config)));
+        let sent = |spans| Figure::counters("spans", "Spans that were sent to the collector.", spans);
+        figures.extend(self.spans().map(sent));
         figures.extend(self.of_process());
         to_text(figures)
     }

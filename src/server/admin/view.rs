@@ -15,6 +15,7 @@ use crate::ledger::{Health, Ledger};
 use crate::meters::{Counters, Key, Name};
 use crate::proxy::App;
 use crate::side::Side;
+use crate::telemetry::traces::SentSpans;
 use crate::telemetry::usage::CLIENTS_MAX;
 use crate::upstream::budget::Shown;
 
@@ -34,6 +35,8 @@ pub struct View {
     draining: OnceLock<Timestamp>,
     /// The high-water mark never changes once it is there: it is asked for until then, by one caller at a time.
     new_since: Mutex<Option<Timestamp>>,
+    /// `None` while no spans are collected.
+    spans: Option<Arc<SentSpans>>,
 }
 
 impl View {
@@ -42,7 +45,26 @@ impl View {
     pub fn new(app: Arc<App>, reloads: watch::Receiver<Reloads>) -> Self {
         let (draining, new_since) = (OnceLock::new(), Mutex::new(None));
         let (started, started_at) = (Instant::now(), Timestamp::now());
-        Self { app, reloads, started, started_at, draining, new_since, history: History::default() }
+        Self {
+            app,
+            reloads,
+            started,
+            started_at,
+            draining,
+            new_since,
+            history: History::default(),
+            spans: None,
+        }
+    }
+
+    /// The same, with what becomes of the spans.
+    #[must_use]
+    pub fn with_spans(self, spans: Option<Arc<SentSpans>>) -> Self {
+        Self { spans, ..self }
+    }
+
+    pub(super) fn spans(&self) -> Option<&SentSpans> {
+        self.spans.as_deref()
     }
 
     pub(super) fn app(&self) -> &App {

@@ -96,7 +96,7 @@ impl Endpoint {
         }
     }
 
-    const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Create(Side::Legacy) => "legacy create",
             Self::Get(Side::Legacy) => "legacy get",
