@@ -120,8 +120,7 @@ fn inject(span: &Span, headers: &mut HeaderMap) {
     if !context.span().span_context().is_valid() {
         return;
     }
-    headers.remove(TRACEPARENT);
-    headers.remove(TRACESTATE);
+    // Both headers are set, in place of whatever was there; a trace without a state sets an empty one.
     W3C.inject_context(&context, &mut HeaderInjector(headers));
     if headers.get(TRACESTATE).is_some_and(http::HeaderValue::is_empty) {
         headers.remove(TRACESTATE);

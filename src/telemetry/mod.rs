@@ -80,9 +80,7 @@ pub fn start_to(
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
-    // Whatever is logged, spans are not: while nobody collects them they are not even made.
-    let filter =
-        EnvFilter::try_new(&settings.filter)?.add_directive(format!("{}=off", spans::TARGET).parse()?);
+    let filter = filter(&settings.filter)?;
     let lines = writer.clone();
     let layer = tracing_subscriber::fmt::layer().with_writer(writer);
     let log = if json {
@@ -100,4 +98,26 @@ pub fn start_to(
     let layers: Vec<_> = collecting.map(Collecting::layer).into_iter().chain([log]).collect();
     registry().with(layers).try_init()?;
     Ok(LogGuard { lines, _draining: draining })
+}
+
+/// What is logged. Spans are not, whatever the settings say: while nobody collects them they are not even made.
+fn filter(settings: &str) -> Result<EnvFilter, Failed> {
+    Ok(EnvFilter::try_new(settings)?.add_directive(format!("{}=off", spans::TARGET).parse()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_log_filter_makes_spans() {
+        for settings in ["trace", "spans=trace", "info,spans=trace"] {
+            let lines = tracing_subscriber::fmt::layer().with_writer(io::sink);
+            let log = lines.with_filter(filter(settings).unwrap());
+            tracing::subscriber::with_default(registry().with(log), || {
+                let span = spans::request(&http::Request::new(()), "an-id", true);
+                assert!(span.is_disabled(), "{settings}");
+            });
+        }
+    }
 }
