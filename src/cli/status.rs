@@ -221,16 +221,20 @@ fn budget(budget: &Shown) -> Vec<(&'static str, String)> {
         Some(left) => format!("SLOWED for {left} s, after a 429"),
         None => "as configured".into(),
     };
-    let mut rows = vec![("budget", state)];
-    rows.extend(budget.endpoints.iter().filter(|endpoint| endpoint.calls + endpoint.refused > 0).map(
-        |endpoint| {
-            let ShownEndpoint { endpoint, per_second, calls, waiting, refused, last_429 } = endpoint;
-            let last_429 = last_429.as_ref().map(|at| format!(", last 429 at {at}")).unwrap_or_default();
-            let counts = format!("{calls} calls, {waiting} wait, {refused} refused{last_429}");
-            ("", format!("{endpoint}: {per_second:.1} a second; {counts}"))
-        },
-    ));
-    rows
+    let called = budget.endpoints.iter().filter(|endpoint| endpoint.calls + endpoint.refused > 0);
+    let rows = called.map(|endpoint| ("", spent(endpoint)));
+    std::iter::once(("budget", state)).chain(rows).collect()
+}
+
+fn spent(endpoint: &ShownEndpoint) -> String {
+    let ShownEndpoint { endpoint, per_second, calls, calls_by, waiting, refused, last_429 } = endpoint;
+    let allowed = per_second.map(|rate| format!("{rate:.1} a second; ")).unwrap_or_default();
+    let others =
+        [(calls_by.fence, "fence"), (calls_by.shadow, "shadow")].into_iter().filter(|(calls, _)| *calls > 0);
+    let others: Vec<_> = others.map(|(calls, payer)| format!("{calls} by {payer}")).collect();
+    let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
+    let last_429 = last_429.as_ref().map(|at| format!(", last 429 at {at}")).unwrap_or_default();
+    format!("{endpoint}: {allowed}{calls} calls{others}, {waiting} wait, {refused} refused{last_429}")
 }
 
 fn refused(refused: &Refused) -> Vec<(&'static str, String)> {

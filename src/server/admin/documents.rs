@@ -10,6 +10,12 @@ use crate::shadow::heartbeat::{Dropped, RuleHits};
 use crate::shadow::tally::{Counted, Signature};
 use crate::upstream::budget::Shown as Budget;
 
+/// A time without its fractions, for where there is little room.
+#[must_use]
+pub fn to_the_second(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.into(), |(whole, _)| format!("{whole}Z"))
+}
+
 /// `/livez`
 #[derive(Debug, Serialize)]
 pub struct Live {

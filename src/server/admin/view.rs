@@ -16,7 +16,7 @@ use crate::meters::{Counters, Key, Name};
 use crate::proxy::App;
 use crate::side::Side;
 use crate::telemetry::usage::CLIENTS_MAX;
-use crate::upstream::budget::Shown;
+use crate::upstream::budget::Budget;
 
 /// The problems of a refused config that are shown; a file of nonsense may have thousands.
 const PROBLEMS_SHOWN: usize = 20;
@@ -112,29 +112,30 @@ impl View {
             replicas: config.replicas,
             writes_in_flight: self.app.shared.detached.len(),
             config: self.config(&config),
-            budget: self.budget(&config),
+            budget: self.budget(&config).shown(),
             usage: self.usage(),
             ledger,
             shadow: self.shadow(&config),
         }
     }
 
-    fn budget(&self, config: &Arc<Config>) -> Shown {
+    /// The rate budget under this config: a reload may have come since the last request.
+    pub(super) fn budget(&self, config: &Arc<Config>) -> &Budget {
         let budget = self.app.shared.upstream.budget();
-        // A reload may have come since the last request.
         budget.adopt(config);
-        budget.shown()
+        budget
     }
 
     /// Another minute has gone by.
     pub(super) fn minute(&self) {
-        self.history.minute(&self.app.shared.metrics);
+        let shared = &self.app.shared;
+        self.history.minute(&shared.metrics, shared.upstream.budget());
     }
 
     /// Everything for people. `still` = the page does not refresh itself.
     pub(super) async fn page(&self, still: bool) -> String {
-        let metrics = &self.app.shared.metrics;
-        page::render(&self.status().await, &self.history.hour(metrics), metrics, still)
+        let (metrics, budget) = (&self.app.shared.metrics, self.app.shared.upstream.budget());
+        page::render(&self.status().await, &self.history.hour(metrics, budget), metrics, still)
     }
 
     pub(super) fn usage(&self) -> documents::Usage {
