@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::documents::{self, Readiness, Reason, Status};
 use super::history::History;
-use super::page;
+use super::{page, reloads};
 use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
 use crate::ledger::{Health, Ledger};
 use crate::meters::{Counters, Key, Name};
@@ -17,9 +17,6 @@ use crate::proxy::App;
 use crate::side::Side;
 use crate::telemetry::usage::CLIENTS_MAX;
 use crate::upstream::budget::Budget;
-
-/// The problems of a refused config that are shown; a file of nonsense may have thousands.
-const PROBLEMS_SHOWN: usize = 20;
 
 /// The kinds of differences that are shown.
 const SIGNATURES_SHOWN: usize = 10;
@@ -111,7 +108,7 @@ impl View {
             },
             replicas: config.replicas,
             writes_in_flight: self.app.shared.detached.len(),
-            config: self.config(&config),
+            config: reloads::told(&config, &self.reloads()),
             budget: self.budget(&config).shown(),
             usage: self.usage(),
             ledger,
@@ -183,22 +180,6 @@ impl View {
             top: tally.top(SIGNATURES_SHOWN),
             rules: shadow.rules(config),
         })
-    }
-
-    fn config(&self, config: &Config) -> documents::Config {
-        let reloads = self.reloads.borrow();
-        let refused = reloads.refused.as_ref().map(|refused| documents::Refused {
-            at: refused.at.to_string(),
-            standing: refused.standing,
-            problems: refused.problems.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect(),
-            problems_total: refused.problems.len(),
-        });
-        documents::Config {
-            hash: config.hash.clone(),
-            loaded_at: reloads.loaded_at.to_string(),
-            reload_accepted_at: reloads.accepted_at.as_ref().map(ToString::to_string),
-            reload_refused: refused,
-        }
     }
 
     async fn ledger(&self, settings: &config::Ledger, ledger: &Ledger) -> documents::Ledger {

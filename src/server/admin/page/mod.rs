@@ -3,6 +3,7 @@
 //! page's policy lets a browser run and load nothing.
 
 mod budget;
+mod config;
 mod sections;
 mod traffic;
 
@@ -33,7 +34,7 @@ pub(super) fn render(status: &Status, hour: &Hour, metrics: &Metrics, still: boo
         (sections::usage(&status.usage))
         @if let Some(shadow) = &status.shadow { (sections::shadow(shadow)) }
         (sections::ledger(status))
-        (sections::config(status))
+        (config::section(status))
         footer {
             "conversion-shim " (status.version) ", running for " (status.uptime_seconds) " s. The same for machines: "
             a href="/status" { "/status" } ", " a href="/metrics" { "/metrics" } ", " a href="/readyz" { "/readyz" }
