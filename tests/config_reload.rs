@@ -12,7 +12,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use conversion_shim::config::load::{Sources, load};
 use conversion_shim::config::reload::{Consult, Handle, Outcome, watcher};
-use conversion_shim::config::{Config, Mode, Problem, Stage};
+use conversion_shim::config::{
+    Change, Config, Mode, PastReload, Problem, RELOADS_KEPT, Reloaded, RouteName, Stage,
+};
 use tracing::subscriber::DefaultGuard;
 
 /// Polls by itself never within a test.
@@ -228,6 +230,107 @@ async fn the_ledgers_memory_is_asked_before_a_swap_and_asked_again_until_it_agre
         matches!(running.poll().await, Outcome::Accepted { .. }),
         "the file did not change, the ledger did"
     );
+}
+
+/// The last reloads, the newest first.
+fn history(running: &Running) -> Vec<PastReload> {
+    running.handle.reloads().borrow().history.iter().cloned().collect()
+}
+
+#[tokio::test]
+async fn an_accepted_reload_is_remembered_by_what_it_changed() {
+    let running = start();
+    running.poll().await;
+    assert!(history(&running).is_empty(), "the start is no reload");
+    std::fs::write(
+        &running.file,
+        START.replace("observe", "canary")
+            + "[canary]\npercent = 5\nsalt = \"s\"\n[routes]\ncreate = \"hold\"\nget = \"both\"\n",
+    )
+    .unwrap();
+    let Outcome::Accepted { hash } = running.poll().await else { panic!("accepted") };
+    let past = history(&running).remove(0);
+    assert_eq!((&past.hash, past.stage), (&hash, Stage::Canary));
+    let Reloaded::Accepted(change) = past.result else { panic!("{past:?}") };
+    let modes = vec![
+        (RouteName::Create, Mode::Legacy, Mode::Hold),
+        (RouteName::Get, Mode::Legacy, Mode::Both),
+        (RouteName::List, Mode::Legacy, Mode::Both),
+        (RouteName::Cancel, Mode::Legacy, Mode::Both),
+    ];
+    let keys = vec!["canary.percent", "canary.salt"];
+    assert_eq!(change, Change { stage: Some((Stage::Observe, Stage::Canary)), modes, keys });
+}
+
+#[tokio::test]
+async fn a_key_of_a_route_whose_mode_stays_is_named_like_any_other_and_a_secret_is_named_only() {
+    let running = start();
+    let secret = "[auth.lookup]\nclient_id = \"c\"\nclient_secret = \"hunter4\"\n";
+    std::fs::write(&running.file, format!("{START}{secret}[routes]\nget = \"legacy\"\n")).unwrap();
+    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    let past = history(&running);
+    assert!(!format!("{past:?}").contains("hunter"), "{past:?}");
+    let Reloaded::Accepted(Change { stage: None, modes, keys }) = &past[0].result else { panic!("{past:?}") };
+    assert!(modes.is_empty(), "{modes:?}");
+    assert_eq!(keys, &["routes.get", "auth.lookup.client_id", "auth.lookup.client_secret"]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_remembered_once_in_short_and_when_it_ended() {
+    let running = start();
+    let before = running.current.load().hash.clone();
+    let wrong = |many: usize| {
+        let keys: String = (0..many).map(|at| format!("wrong{at}{} = 1\n", "x".repeat(999))).collect();
+        std::fs::write(&running.file, format!("{keys}{START}")).unwrap();
+    };
+    let of = |past: &PastReload| match &past.result {
+        Reloaded::Refused { problems, problems_total, ended_at } => {
+            (problems.clone(), *problems_total, *ended_at)
+        }
+        Reloaded::Accepted(_) => panic!("{past:?}"),
+    };
+    wrong(9);
+    for _ in 0..3 {
+        running.handle.reload().await;
+    }
+    let past = history(&running);
+    assert_eq!((past.len(), &past[0].hash, past[0].stage), (1, &before, Stage::Observe));
+    let (problems, total, ended_at) = of(&past[0]);
+    assert_eq!((problems.len(), total, ended_at), (3, 9, None));
+    assert!(problems.iter().all(|problem| problem.chars().count() <= 301), "{problems:?}");
+
+    wrong(1);
+    running.poll().await;
+    let past = history(&running);
+    assert_eq!(
+        (past.len(), of(&past[0]).2, of(&past[1]).2),
+        (2, None, Some(past[0].at)),
+        "refused for other reasons"
+    );
+
+    wrong(0);
+    assert_eq!(running.poll().await, Outcome::Unchanged);
+    let past = history(&running);
+    let ended = of(&past[0]).2.expect("taken back");
+    assert!(past.len() == 2 && ended >= past[0].at, "{past:?}");
+    running.poll().await;
+    running.write("observe", "hold");
+    running.poll().await;
+    let past = history(&running);
+    assert_eq!((past.len(), of(&past[1]).2), (3, Some(ended)), "it ended once");
+}
+
+#[tokio::test]
+async fn only_the_last_reloads_are_remembered() {
+    let running = start();
+    for at in 0..RELOADS_KEPT + 5 {
+        running.write("observe", ["hold", "ready"][at % 2]);
+        assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    }
+    let past = history(&running);
+    assert_eq!(past.len(), RELOADS_KEPT);
+    assert_eq!((past[0].stage, &past[0].hash), (Stage::Hold, &running.current.load().hash));
+    assert!(past.windows(2).all(|pair| pair[0].at >= pair[1].at), "the newest first");
 }
 
 #[tokio::test]

@@ -16,11 +16,13 @@ use super::{ConfigArgs, FAILED, OK, block_on, check, complain, print, table};
 use crate::body;
 use crate::config::load::load;
 use crate::config::{Problem, explain};
-use crate::server::admin::documents::{Ledger, Refused, Shadow, Status};
+use crate::server::admin::documents::{Ledger, Refused, Reload, Shadow, Status, to_the_second};
 use crate::upstream::budget::{Shown, ShownEndpoint};
 
 /// Longest wait for the answer; the ledger's timeout is part of it.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The reloads that are told; `--json` has more.
+const RELOADS_SHOWN: usize = 5;
 /// Longest answer that is read, in bytes.
 const ANSWER_MAX: usize = 4 << 20;
 
@@ -169,6 +171,8 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
         accepted.map_or_else(|| "none accepted since the start".into(), |at| format!("accepted {at}")),
     ));
     rows.extend(status.config.reload_refused.iter().flat_map(refused));
+    let reloads = status.config.reloads.iter().take(RELOADS_SHOWN).map(past);
+    rows.extend(reloads.enumerate().map(|(at, told)| (if at == 0 { "reloads" } else { "" }, told)));
     rows.push(("replicas", status.replicas.to_string()));
     rows.push(("in flight", format!("{} writes", status.writes_in_flight)));
     rows.push(("running", format!("version {}, for {} s", status.version, status.uptime_seconds)));
@@ -221,16 +225,20 @@ fn budget(budget: &Shown) -> Vec<(&'static str, String)> {
         Some(left) => format!("SLOWED for {left} s, after a 429"),
         None => "as configured".into(),
     };
-    let mut rows = vec![("budget", state)];
-    rows.extend(budget.endpoints.iter().filter(|endpoint| endpoint.calls + endpoint.refused > 0).map(
-        |endpoint| {
-            let ShownEndpoint { endpoint, per_second, calls, waiting, refused, last_429 } = endpoint;
-            let last_429 = last_429.as_ref().map(|at| format!(", last 429 at {at}")).unwrap_or_default();
-            let counts = format!("{calls} calls, {waiting} wait, {refused} refused{last_429}");
-            ("", format!("{endpoint}: {per_second:.1} a second; {counts}"))
-        },
-    ));
-    rows
+    let called = budget.endpoints.iter().filter(|endpoint| endpoint.calls + endpoint.refused > 0);
+    let rows = called.map(|endpoint| ("", spent(endpoint)));
+    std::iter::once(("budget", state)).chain(rows).collect()
+}
+
+fn spent(endpoint: &ShownEndpoint) -> String {
+    let ShownEndpoint { endpoint, per_second, calls, calls_by, waiting, refused, last_429 } = endpoint;
+    let allowed = per_second.map(|rate| format!("{rate:.1} a second; ")).unwrap_or_default();
+    let others =
+        [(calls_by.fence, "fence"), (calls_by.shadow, "shadow")].into_iter().filter(|(calls, _)| *calls > 0);
+    let others: Vec<_> = others.map(|(calls, payer)| format!("{calls} by {payer}")).collect();
+    let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
+    let last_429 = last_429.as_ref().map(|at| format!(", last 429 at {at}")).unwrap_or_default();
+    format!("{endpoint}: {allowed}{calls} calls{others}, {waiting} wait, {refused} refused{last_429}")
 }
 
 fn refused(refused: &Refused) -> Vec<(&'static str, String)> {
@@ -241,4 +249,20 @@ fn refused(refused: &Refused) -> Vec<(&'static str, String)> {
     let more = refused.problems_total.saturating_sub(refused.problems.len());
     rows.extend((more > 0).then(|| ("", format!("- and {more} more"))));
     rows
+}
+
+/// One reload on one line; why the last one was refused is told in full elsewhere.
+fn past(reload: &Reload) -> String {
+    let at = to_the_second(&reload.at);
+    if reload.result == "accepted" {
+        let changed = reload.changes.iter().chain(&reload.other_keys).map(String::as_str);
+        return format!("{at} accepted: {}", changed.collect::<Vec<_>>().join(", "));
+    }
+    let end = reload
+        .ended_at
+        .as_ref()
+        .map_or_else(|| "stands".into(), |end| format!("until {}", to_the_second(end)));
+    let more = reload.problems_total.saturating_sub(1);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("{at} refused, {end}: {}{more}", reload.problems.first().map(String::as_str).unwrap_or_default())
 }

@@ -36,7 +36,7 @@ pub use self::check::explain;
 pub use self::ignore::{IgnoreRule, PathPattern};
 pub use self::modes::{Mode, Modes, ROUTES, Stage, UnknownName};
 pub use self::problem::Problem;
-pub use self::reloads::{Refused, Reloads};
+pub use self::reloads::{Change, PastReload, RELOADS_KEPT, Refused, Reloaded, Reloads};
 pub use self::retirement::{Retirement, Usage};
 pub use self::secret::Secret;
 pub use self::settings::{

@@ -16,8 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::load::{Loaded, Sources, load};
-use super::modes::ROUTES;
-use super::reloads::Reloads;
+use super::reloads::{Change, Reloads};
 use super::{Config, Problem, fixed};
 
 /// What one look came to.
@@ -193,14 +192,16 @@ impl Watcher {
     }
 
     fn remember(&self, outcome: &Outcome) {
+        let running = &self.running.config;
         self.reloads.send_modify(|reloads| match outcome {
-            Outcome::Unchanged => reloads.settled(false),
-            Outcome::Accepted { .. } => reloads.settled(true),
-            Outcome::Refused(problems) => reloads.refused(problems.clone()),
+            Outcome::Unchanged => reloads.settled(),
+            // Told where it is known what has changed.
+            Outcome::Accepted { .. } => {}
+            Outcome::Refused(problems) => reloads.refused(running, problems.clone()),
             Outcome::Unreadable => {
                 let file = self.sources.file.as_deref().unwrap_or_else(|| std::path::Path::new(""));
                 let source = format!("file {}", file.display());
-                reloads.refused(vec![Problem::new("", "the file cannot be read", source)]);
+                reloads.refused(running, vec![Problem::new("", "the file cannot be read", source)]);
             }
         });
     }
@@ -243,12 +244,11 @@ impl Watcher {
         let before = std::mem::replace(&mut self.running, loaded);
         let after = &self.running.config;
         self.current.store(Arc::clone(after));
-        for route in ROUTES {
-            let (from, to) = (before.config.modes.of(route), after.modes.of(route));
-            if from != to {
-                tracing::info!(target: "config", route = route.as_str(), %from, %to, %hash, "mode changed");
-            }
+        let change = Change::between(&before.config, after, &changed);
+        for (route, from, to) in &change.modes {
+            tracing::info!(target: "config", route = route.as_str(), %from, %to, %hash, "mode changed");
         }
+        self.reloads.send_modify(|reloads| reloads.accepted(after, change));
         tracing::info!(target: "config", keys = changed.join(","), %hash, "config reloaded");
         Outcome::Accepted { hash }
     }

@@ -7,7 +7,7 @@ use conversion_shim::side::Side;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::process::{Config, Shim};
+use crate::process::{Config, Shim, run};
 use crate::{call, create, get, until, vendor};
 
 const TOO_MANY: Kind = Kind::Status {
@@ -78,7 +78,10 @@ async fn everything() -> String {
 
     let config = Config::new(&vendor);
     config.write("stage = \"canary\"\ncanary.percent = 3\ncanary.salt = \"s\"\ntracing.endpoint = \"http://127.0.0.1:9\"\n");
-    shadowed + &metrics(&Shim::start(&config).await).await
+    let shim = Shim::start(&config).await;
+    vendor.faults().plant(Fault::new(TOO_MANY).on(Side::Legacy, Operation::List).times(1));
+    get(shim.public("/v2/conversion/stablecoins")).await;
+    shadowed + &metrics(&shim).await
 }
 
 async fn compared(shim: &Shim) -> String {
@@ -163,6 +166,83 @@ async fn lists_throttling_and_pass_through_are_counted() {
     }
     assert!(value(&text, "process_open_fds").unwrap() > 3.0);
     assert!(value(&text, "process_resident_memory_bytes").unwrap() > 1e6);
+}
+
+#[tokio::test]
+async fn the_rate_budget_is_told_by_endpoint_and_payer_and_what_is_not_known_is_absent() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"sealed\"\nbudget = { per_second = 1, wait_max = \"0s\", cooldown = \"1h\", cooldown_max = \"1h\" }\n");
+    let shim = Shim::start(&config).await;
+    let (record, text) = (shim.public("/v2/conversion/stablecoins/none"), metrics(&shim).await);
+    let of = |text: &str, series: &str| value(text, &format!("conversion_shim_budget_{series}"));
+    let new_get = "{side=\"new\",endpoint=\"get\"}";
+    let by = |payer: &str| format!("{{side=\"new\",endpoint=\"get\",payer=\"{payer}\"}}");
+    for (series, expected) in [
+        ("calls_per_second".to_owned(), Some(1.0)),
+        ("cooldown_left_seconds".into(), Some(0.0)),
+        (format!("allowed_calls_per_second{new_get}"), Some(0.9)),
+        (format!("waiting{}", by("client")), Some(0.0)),
+        (format!("calls_total{}", by("shadow")), Some(0.0)),
+        (format!("refused_total{}", by("fence")), Some(0.0)),
+        ("calls_total{side=\"none\",endpoint=\"token\",payer=\"client\"}".into(), Some(0.0)),
+        (format!("last_429_timestamp_seconds{new_get}"), None),
+        (format!("refused_total{}", by("shadow")), None),
+        (format!("waiting{}", by("shadow")), None),
+    ] {
+        let told = of(&text, &series).map(|told| (told * 100.0).round() / 100.0);
+        assert_eq!(told, expected, "{series}\n{text}");
+    }
+
+    let (mut served, mut refused) = (0.0, 0.0);
+    for _ in 0..50 {
+        match get(record.clone()).await.0 {
+            StatusCode::NOT_FOUND => served += 1.0,
+            StatusCode::TOO_MANY_REQUESTS => refused += 1.0,
+            other => panic!("{other}"),
+        }
+    }
+    let text = metrics(&shim).await;
+    assert!(refused > 0.0);
+    assert_eq!(of(&text, &format!("calls_total{}", by("client"))), Some(served), "{text}");
+    assert_eq!(of(&text, &format!("refused_total{}", by("client"))), Some(refused), "{text}");
+
+    vendor.faults().plant(Fault::new(TOO_MANY).on(Side::New, Operation::List).times(1));
+    assert_eq!(get(shim.public("/v2/conversion/stablecoins")).await.0, StatusCode::TOO_MANY_REQUESTS);
+    let text = metrics(&shim).await;
+    assert!(of(&text, "cooldown_left_seconds").unwrap() > 3000.0, "{text}");
+    let last = of(&text, "last_429_timestamp_seconds{side=\"new\",endpoint=\"list\"}").unwrap();
+    assert!(last >= value(&text, "process_start_time_seconds").unwrap(), "{text}");
+    assert!(of(&text, &format!("allowed_calls_per_second{new_get}")).unwrap() < 0.9, "slowed: {text}");
+}
+
+/// A look of the fence, a comparison and a client's own call to one endpoint are told apart.
+#[tokio::test]
+async fn who_pays_is_told() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    assert_eq!(create(&shim, "r-1").await, StatusCode::OK);
+    assert_eq!(get(shim.public("/v2/conversion/stablecoins")).await.0, StatusCode::OK);
+    let by = |side: &str, payer: &str| {
+        format!("conversion_shim_budget_calls_total{{side=\"{side}\",endpoint=\"list\",payer=\"{payer}\"}}")
+    };
+    let text = metrics(&shim).await;
+    for (side, payer, expected) in
+        [("legacy", "fence", 1.0), ("legacy", "client", 1.0), ("new", "client", 1.0), ("new", "fence", 0.0)]
+    {
+        assert_eq!(value(&text, &by(side, payer)), Some(expected), "{side} {payer}\n{text}");
+    }
+    let config = Config::new(&vendor);
+    config.write("stage = \"shadow\"\n");
+    let shim = Shim::start(&config).await;
+    assert_eq!(get(shim.public("/v2/conversion/stablecoins")).await.0, StatusCode::OK);
+    let text = until(|| metrics(&shim), |text| value(text, &by("new", "shadow")) > Some(0.0)).await;
+    assert_eq!(value(&text, &by("new", "client")), Some(0.0), "{text}");
+    assert_eq!(value(&text, &by("legacy", "client")), Some(1.0), "{text}");
+    let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    assert!(told.out.contains(" by shadow), 0 wait, 0 refused"), "{told:?}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, TOKEN};
+use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, RefusalBody, TOKEN};
 use conversion_shim::side::Side;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -62,6 +62,10 @@ async fn busy(vendor: &conversion_shim::sandbox::Sandbox, config: &Config) -> Sh
     }
     get(shim.public("/v2/conversion/stablecoins?limit=2")).await;
     get(shim.public("/v2/profiles")).await;
+    let code = StatusCode::TOO_MANY_REQUESTS;
+    let throttled = Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
+    vendor.faults().plant(Fault::new(throttled).on(Side::New, Operation::List).times(1));
+    assert_eq!(get(shim.public("/v2/conversion/stablecoins?limit=2")).await.0, code);
     config.write("stage = \"nonsense\"\n");
     until(|| get(shim.admin("/status")), |(_, status)| status["config"]["reload_refused"].is_object()).await;
     shim
@@ -89,6 +93,9 @@ async fn the_page_shows_everything_to_everybody() {
             "unknown outcomes\n1",
             "requests in the last hour",
             "how long the sides took",
+            "rate budget",
+            " s still: the vendor said 429",
+            "the vendor takes 15,000 calls to each endpoint",
             "who still calls",
             "treasury",
             "1 creates without ref_id",
@@ -99,6 +106,8 @@ async fn the_page_shows_everything_to_everybody() {
             "since 20",
             "stands",
             "is none of observe, shadow",
+            "the last reloads",
+            "stage: shadow → live\ncreate: shadow → new\nget: shadow → both\n",
         ] {
             assert!(text.contains(words), "{words:?} is not in {text}");
         }
@@ -107,10 +116,29 @@ async fn the_page_shows_everything_to_everybody() {
         let bars = browser.evaluate("[...document.querySelectorAll('svg.minutes rect.legacy, svg.minutes rect.new, svg.spread rect.legacy')]
             .every(bar => bar.getBoundingClientRect().height > 0.5) && document.querySelectorAll('svg.minutes rect.new').length");
         assert_eq!(bars, 1, "one minute, or the first of two, has requests to the new side");
+        budget_and_reloads(&mut browser);
         keep_picture(&mut browser, &format!("{scheme}-{width}.png"));
     }
     assert_eq!(browser.evaluate("window.ran === undefined && document.images.length === 0"), true);
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
+}
+
+/// The rows of the rate budget's table, and the reloads.
+fn budget_and_reloads(browser: &mut Browser) {
+    let cells = "[...document.querySelectorAll('#budget tbody tr')].map(row => [...row.cells].map(cell => cell.innerText.trim()))";
+    let rows = browser.evaluate(cells);
+    for (endpoint, fence, throttled) in
+        [("legacy list", true, false), ("new create", false, false), ("new list", true, true)]
+    {
+        let row = rows.as_array().unwrap().iter().find(|row| row[0] == endpoint);
+        let row = row.unwrap_or_else(|| panic!("{endpoint} is not in {rows}"));
+        assert_eq!((&row[1], &row[3]), (&row[7], &json!("22.5")), "all of it was just now: {row}");
+        assert_eq!((row[8] != "0", row[6] != "never"), (fence, throttled), "{row}");
+        assert_eq!((&row[4], &row[5]), (&json!("0"), &json!("0")), "{row}");
+    }
+    let results =
+        browser.evaluate("[...document.querySelectorAll('#config tbody .badge')].map(it => it.innerText)");
+    assert_eq!(results, json!(["refused", "accepted"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -134,7 +162,9 @@ async fn the_keyboard_is_enough_and_the_page_can_be_told_to_keep_still() {
             "(it => it.getAttribute('href') ?? it.getAttribute('aria-label') ?? '')(document.activeElement)";
         reached.push(browser.evaluate(focus).as_str().unwrap().to_owned());
     }
-    for wanted in ["/?still", "Clients", "Requests by route and side", "/status", "/metrics", "/readyz"] {
+    for wanted in
+        ["/?still", "Clients", "Requests by route and side", "Rate budget", "/status", "/metrics", "/readyz"]
+    {
         assert!(reached.iter().any(|it| it == wanted), "{wanted} is not in {reached:?}");
     }
     browser.open(&shim.admin("/?still"), 390, "light");

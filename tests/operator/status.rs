@@ -88,6 +88,52 @@ async fn a_refused_reload_is_told_with_its_problems_and_whether_it_still_stands(
 }
 
 #[tokio::test]
+async fn the_last_reloads_are_listed_with_what_changed_and_when_a_refusal_ended() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"hold\"\n");
+    let shim = Shim::start(&config).await;
+    let admin = shim.admin_address().to_string();
+    let reloads = async || status(&shim).await["config"]["reloads"].take();
+    assert_eq!(reloads().await, json!([]));
+
+    config.write("stage = \"canary\"\ncanary = { percent = 7, salt = \"s\" }\nlimits.in_flight.list = 9\n");
+    let accepted = until(&reloads, |reloads| reloads[0].is_object()).await;
+    let hash = status(&shim).await["config"]["hash"].clone();
+    assert_eq!(
+        accepted,
+        json!([{
+            "at": accepted[0]["at"], "result": "accepted", "hash": hash, "stage": "canary", "problems_total": 0,
+            "changes": ["stage: hold → canary", "create: hold → canary"],
+            "other_keys": ["limits.in_flight.list", "canary.percent", "canary.salt"],
+        }])
+    );
+    assert_eq!(accepted[0]["at"], status(&shim).await["config"]["reload_accepted_at"]);
+
+    config.write("stage = \"canary\"\nserver.threads = 3\nreplicas = 2\n");
+    let refused = until(&reloads, |reloads| reloads[1].is_object()).await;
+    assert_eq!(
+        [&refused[0]["result"], &refused[0]["stage"], &refused[0]["hash"]],
+        [&json!("refused"), &json!("canary"), &hash]
+    );
+    assert!(refused[0]["problems"].as_array().is_some_and(|problems| !problems.is_empty()), "{refused}");
+    assert_eq!((refused[0].get("ended_at"), &refused[1]), (None, &accepted[0]));
+    let told = run(&["status", "--admin", &admin]).await;
+    assert!(told.row("reloads").contains(" refused, stands: "), "{told:?}");
+    let line = " accepted: stage: hold → canary, create: hold → canary, limits.in_flight.list, canary.percent, canary.salt";
+    assert!(told.out.contains(line), "{told:?}");
+
+    config.write("stage = \"hold\"\ncanary = { percent = 7, salt = \"s\" }\nlimits.in_flight.list = 9\n");
+    let after = until(&reloads, |reloads| reloads[2].is_object()).await;
+    assert_eq!(after[1]["ended_at"], after[0]["at"]);
+    assert_eq!(after[0]["changes"], json!(["stage: canary → hold", "create: canary → hold"]));
+    let told = run(&["status", "--admin", &admin]).await;
+    let (until_then, _) = after[0]["at"].as_str().unwrap().split_once('.').unwrap();
+    let line = format!(" refused, until {until_then}Z: ");
+    assert!(told.out.contains(&line), "{told:?}");
+}
+
+#[tokio::test]
 async fn the_high_water_mark_is_there_once_a_create_went_to_the_new_api() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);

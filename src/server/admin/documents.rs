@@ -10,6 +10,12 @@ use crate::shadow::heartbeat::{Dropped, RuleHits};
 use crate::shadow::tally::{Counted, Signature};
 use crate::upstream::budget::Shown as Budget;
 
+/// A time without its fractions, for where there is little room.
+#[must_use]
+pub fn to_the_second(time: &str) -> String {
+    time.split_once('.').map_or_else(|| time.into(), |(whole, _)| format!("{whole}Z"))
+}
+
 /// `/livez`
 #[derive(Debug, Serialize)]
 pub struct Live {
@@ -163,6 +169,37 @@ pub struct Config {
     /// The last refusal; absent: none since the start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload_refused: Option<Refused>,
+    /// The last reloads, the newest first; at most 20, and none from before the start.
+    #[serde(default)]
+    pub reloads: Vec<Reload>,
+}
+
+/// One reload: a config that was read anew, and was another one than that in force.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Reload {
+    /// When.
+    pub at: String,
+    /// `accepted` or `refused`.
+    pub result: String,
+    /// The config in force after it.
+    pub hash: String,
+    /// The stage in force after it.
+    pub stage: String,
+    /// The stage and the modes that changed: `stage: hold → canary`, `create: hold → canary`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<String>,
+    /// The other keys whose value changed; never the values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_keys: Vec<String>,
+    /// Why it was refused, in short: the first few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<String>,
+    /// How many problems there were.
+    #[serde(default)]
+    pub problems_total: usize,
+    /// When the refusal was over: mended, taken back, or refused for other reasons. Absent: it stands, or it was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
 }
 
 /// A config that was refused while another one stayed in force.

@@ -9,11 +9,15 @@ use crate::meters::Shape;
 use crate::side::Side;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::RouteLabel;
+use crate::upstream::budget::{Budget, Endpoint};
 
 /// Minutes that are remembered.
 pub(super) const MINUTES: usize = 60;
 /// How long one of them is.
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
+
+/// The last five minutes, for which the vendor's limit counts, begin so many moments ago: all five are whole.
+const FIVE_MINUTES: usize = 6;
 
 /// Requests by route and side; `None` = no side was asked.
 type Requests = Vec<((RouteLabel, Option<Side>), u64)>;
@@ -23,10 +27,12 @@ type Requests = Vec<((RouteLabel, Option<Side>), u64)>;
 struct Moment {
     requests: Requests,
     latency: Vec<(Side, Shape)>,
+    /// Calls that were paid for, by endpoint.
+    paid: [u64; Endpoint::ALL.len()],
 }
 
 impl Moment {
-    fn now(metrics: &Metrics) -> Self {
+    fn now(metrics: &Metrics, budget: &Budget) -> Self {
         let mut requests = Requests::new();
         for ((route, _, side, _), count) in metrics.requests.all().filter(|(_, count)| *count > 0) {
             match requests.iter_mut().find(|(key, _)| *key == (route, side)) {
@@ -37,6 +43,7 @@ impl Moment {
         Self {
             requests,
             latency: metrics.upstream_seconds.all().map(|((side,), shape)| (side, shape)).collect(),
+            paid: Endpoint::ALL.map(|endpoint| budget.calls_by(endpoint).all()),
         }
     }
 
@@ -62,27 +69,31 @@ pub(super) struct Hour {
     pub(super) minutes: Vec<[u64; 3]>,
     /// The times of calls to the sides.
     pub(super) latency: Vec<(Side, Shape)>,
+    /// Calls of the last five minutes and a bit by endpoint, in the order of [`Endpoint::ALL`].
+    pub(super) paid: [u64; Endpoint::ALL.len()],
 }
 
 impl History {
     /// A minute has ended.
-    pub(super) fn minute(&self, metrics: &Metrics) {
+    pub(super) fn minute(&self, metrics: &Metrics, budget: &Budget) {
         let mut moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if moments.len() == MINUTES {
             moments.pop_front();
         }
-        moments.push_back(Moment::now(metrics));
+        moments.push_back(Moment::now(metrics, budget));
     }
 
     /// What happened since the oldest moment that is remembered.
-    pub(super) fn hour(&self, metrics: &Metrics) -> Hour {
+    pub(super) fn hour(&self, metrics: &Metrics, budget: &Budget) -> Hour {
         let mut moments: Vec<_> =
             self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         if moments.len() < MINUTES {
             // Younger than an hour: it began with nothing.
-            moments.insert(0, Moment::now(&Metrics::default()));
+            moments.insert(0, Moment::now(&Metrics::default(), &Budget::default()));
         }
-        let now = Moment::now(metrics);
+        let now = Moment::now(metrics, budget);
+        let before = &moments[moments.len().saturating_sub(FIVE_MINUTES)];
+        let paid = std::array::from_fn(|at| now.paid[at].saturating_sub(before.paid[at]));
         let first = moments[0].clone();
         moments.push(now.clone());
         let sides = [Some(Side::Legacy), Some(Side::New), None];
@@ -95,7 +106,7 @@ impl History {
         requests.sort_by_key(|(key, _)| *key);
         let latency = now.latency.into_iter().zip(first.latency);
         let latency = latency.map(|((side, now), (_, then))| (side, since(&now, &then)));
-        Hour { requests, minutes: minutes.collect(), latency: latency.collect() }
+        Hour { requests, minutes: minutes.collect(), latency: latency.collect(), paid }
     }
 }
 
@@ -111,21 +122,39 @@ mod tests {
 
     #[test]
     fn an_hour_forgets_what_was_before_and_counts_the_minute_that_goes_on() {
-        let (history, metrics) = (History::default(), Metrics::default());
+        let (history, metrics, budget) = (History::default(), Metrics::default(), Budget::default());
         let request = |side| metrics.requests.add((RouteLabel::Get, None, side, StatusClass::Success));
         request(Some(Side::Legacy));
-        assert_eq!(history.hour(&metrics).minutes, [[1, 0, 0]]);
-        history.minute(&metrics);
+        assert_eq!(history.hour(&metrics, &budget).minutes, [[1, 0, 0]]);
+        history.minute(&metrics, &budget);
         request(Some(Side::New));
-        let hour = history.hour(&metrics);
+        let hour = history.hour(&metrics, &budget);
         assert_eq!(hour.minutes, [[1, 0, 0], [0, 1, 0]]);
         assert_eq!(hour.requests.len(), 2);
         for _ in 0..MINUTES {
-            history.minute(&metrics);
+            history.minute(&metrics, &budget);
         }
         request(None);
-        let hour = history.hour(&metrics);
+        let hour = history.hour(&metrics, &budget);
         assert_eq!((hour.minutes.len(), hour.minutes.last()), (MINUTES, Some(&[0, 0, 1])));
         assert_eq!(hour.requests, [((RouteLabel::Get, None), 1)]);
+    }
+
+    #[tokio::test]
+    async fn what_was_paid_for_is_forgotten_after_five_whole_minutes() {
+        let (history, metrics, budget) = (History::default(), Metrics::default(), Budget::default());
+        let get = Endpoint::Get(Side::New);
+        let pay = async || budget.take(get.primary(), tokio::time::Instant::now()).await.unwrap();
+        let paid = || history.hour(&metrics, &budget).paid[5];
+        assert_eq!((Endpoint::ALL[5], paid()), (get, 0));
+        let _ = pay().await;
+        assert_eq!(paid(), 1, "of the minute that goes on");
+        for minute in 0..6 {
+            assert_eq!(paid(), 1, "after {minute} minutes");
+            history.minute(&metrics, &budget);
+        }
+        assert_eq!(paid(), 0);
+        let _ = pay().await;
+        assert_eq!(paid(), 1);
     }
 }

@@ -8,6 +8,7 @@ mod figures;
 mod history;
 mod page;
 mod process;
+mod reloads;
 pub mod view;
 
 use std::convert::Infallible;

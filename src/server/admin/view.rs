@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::documents::{self, Readiness, Reason, Status};
 use super::history::History;
-use super::page;
+use super::{page, reloads};
 use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
 use crate::ledger::{Health, Ledger};
 use crate::meters::{Counters, Key, Name};
@@ -17,10 +17,7 @@ use crate::proxy::App;
 use crate::side::Side;
 use crate::telemetry::traces::SentSpans;
 use crate::telemetry::usage::CLIENTS_MAX;
-use crate::upstream::budget::Shown;
-
-/// The problems of a refused config that are shown; a file of nonsense may have thousands.
-const PROBLEMS_SHOWN: usize = 20;
+use crate::upstream::budget::Budget;
 
 /// The kinds of differences that are shown.
 const SIGNATURES_SHOWN: usize = 10;
@@ -110,6 +107,8 @@ impl View {
 
     /// Everything at once. Waits for the ledger no longer than one call to it may take.
     pub async fn status(&self) -> Status {
+        // In this order: a reload that is told of is in force.
+        let reloads = self.reloads().clone();
         let config = self.app.config.load_full();
         let ledger = match (&config.ledger, &self.app.shared.ledger) {
             (Some(settings), Some(ledger)) => Some(self.ledger(settings, ledger).await),
@@ -133,30 +132,31 @@ impl View {
             },
             replicas: config.replicas,
             writes_in_flight: self.app.shared.detached.len(),
-            config: self.config(&config),
-            budget: self.budget(&config),
+            config: reloads::told(&config, &reloads),
+            budget: self.budget(&config).shown(),
             usage: self.usage(),
             ledger,
             shadow: self.shadow(&config),
         }
     }
 
-    fn budget(&self, config: &Arc<Config>) -> Shown {
+    /// The rate budget under this config: a reload may have come since the last request.
+    pub(super) fn budget(&self, config: &Arc<Config>) -> &Budget {
         let budget = self.app.shared.upstream.budget();
-        // A reload may have come since the last request.
         budget.adopt(config);
-        budget.shown()
+        budget
     }
 
     /// Another minute has gone by.
     pub(super) fn minute(&self) {
-        self.history.minute(&self.app.shared.metrics);
+        let shared = &self.app.shared;
+        self.history.minute(&shared.metrics, shared.upstream.budget());
     }
 
     /// Everything for people. `still` = the page does not refresh itself.
     pub(super) async fn page(&self, still: bool) -> String {
-        let metrics = &self.app.shared.metrics;
-        page::render(&self.status().await, &self.history.hour(metrics), metrics, still)
+        let (metrics, budget) = (&self.app.shared.metrics, self.app.shared.upstream.budget());
+        page::render(&self.status().await, &self.history.hour(metrics, budget), metrics, still)
     }
 
     pub(super) fn usage(&self) -> documents::Usage {
@@ -204,22 +204,6 @@ impl View {
             top: tally.top(SIGNATURES_SHOWN),
             rules: shadow.rules(config),
         })
-    }
-
-    fn config(&self, config: &Config) -> documents::Config {
-        let reloads = self.reloads.borrow();
-        let refused = reloads.refused.as_ref().map(|refused| documents::Refused {
-            at: refused.at.to_string(),
-            standing: refused.standing,
-            problems: refused.problems.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect(),
-            problems_total: refused.problems.len(),
-        });
-        documents::Config {
-            hash: config.hash.clone(),
-            loaded_at: reloads.loaded_at.to_string(),
-            reload_accepted_at: reloads.accepted_at.as_ref().map(ToString::to_string),
-            reload_refused: refused,
-        }
     }
 
     async fn ledger(&self, settings: &config::Ledger, ledger: &Ledger) -> documents::Ledger {

@@ -161,7 +161,9 @@ fn scaled(scale: &Scale, shape: &Shape) -> (f64, Vec<(f64, u64)>) {
     (shown(shape.sum), ends.zip(shape.counts.iter().copied()).collect())
 }
 
-fn labels<K: Key>(key: K) -> Labels {
+/// The labels of a key.
+#[must_use]
+pub fn labels<K: Key>(key: K) -> Labels {
     let mut labels = Vec::new();
     key.tell(&mut labels);
     labels.into_iter().map(|(name, value)| (name, value.into())).collect()

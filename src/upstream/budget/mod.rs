@@ -2,14 +2,15 @@
 //! locked out, so every call that counts is paid for before it is sent, with a [`Permit`].
 //!
 //! What may be spent is arithmetic (`allowance`, on `bucket`). Here: who spends on what, waiting for a turn (`line`), the
-//! cool-down after a 429, and taking over new numbers. A call that need not wait takes no lock.
+//! cool-down after a 429, and taking over new numbers. A call that need not wait takes no lock. How it stands is told by `shown`.
 
 mod allowance;
 mod bucket;
+mod endpoint;
 mod line;
 mod shown;
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -20,119 +21,19 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use self::allowance::Allowance;
+pub use self::endpoint::{Cost, Endpoint, Payer, Permit};
 use self::line::Line;
-pub use self::shown::{Shown, ShownEndpoint};
+pub use self::shown::{Calls, Shown, ShownEndpoint};
 use super::cooldown::Cooldown;
-use crate::config::{self, Config, RouteName};
+use crate::config::{self, Config};
 use crate::failure::Failure;
-use crate::side::Side;
+use crate::meters::Counters;
 
 /// Whoever is first in line looks again at least so often: a reload or the end of a cool-down may have come in between.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// The longest Retry-After that is given, in seconds.
 const RETRY_AFTER_MAX: u64 = 60;
-
-/// What the vendor counts apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
-    /// Making a record.
-    Create(Side),
-    /// One record by its id.
-    Get(Side),
-    /// A page of a list.
-    List(Side),
-    /// Stopping a conversion; the new API has no such call.
-    Cancel,
-    /// The token endpoint.
-    Token,
-}
-
-impl Endpoint {
-    const ALL: [Self; 8] = [
-        Self::Create(Side::Legacy),
-        Self::Get(Side::Legacy),
-        Self::List(Side::Legacy),
-        Self::Cancel,
-        Self::Create(Side::New),
-        Self::Get(Side::New),
-        Self::List(Side::New),
-        Self::Token,
-    ];
-
-    /// The endpoint of a route, on the old API.
-    #[must_use]
-    pub const fn of_legacy(route: RouteName) -> Self {
-        match route {
-            RouteName::Create => Self::Create(Side::Legacy),
-            RouteName::Get => Self::Get(Side::Legacy),
-            RouteName::List => Self::List(Side::Legacy),
-            RouteName::Cancel => Self::Cancel,
-        }
-    }
-
-    /// A call on behalf of a client.
-    #[must_use]
-    pub const fn primary(self) -> Cost {
-        Cost { endpoint: self, of_fence: false }
-    }
-
-    /// A look of the fence or the resolver: part of a create.
-    #[must_use]
-    pub const fn fence(self) -> Cost {
-        Cost { endpoint: self, of_fence: true }
-    }
-
-    const fn at(self) -> usize {
-        match self {
-            Self::Create(Side::Legacy) => 0,
-            Self::Get(Side::Legacy) => 1,
-            Self::List(Side::Legacy) => 2,
-            Self::Cancel => 3,
-            Self::Create(Side::New) => 4,
-            Self::Get(Side::New) => 5,
-            Self::List(Side::New) => 6,
-            Self::Token => 7,
-        }
-    }
-
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Create(Side::Legacy) => "legacy create",
-            Self::Get(Side::Legacy) => "legacy get",
-            Self::List(Side::Legacy) => "legacy list",
-            Self::Cancel => "legacy cancel",
-            Self::Create(Side::New) => "new create",
-            Self::Get(Side::New) => "new get",
-            Self::List(Side::New) => "new list",
-            Self::Token => "token",
-        }
-    }
-}
-
-/// One call, and out of which part of the budget it is paid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
-    endpoint: Endpoint,
-    of_fence: bool,
-}
-
-/// One call that is paid for. It is used up by sending, and there is no second one like it.
-#[must_use = "the call is paid for"]
-#[derive(Debug)]
-pub struct Permit(Cost);
-
-impl Permit {
-    /// What it is for.
-    #[must_use]
-    pub const fn endpoint(&self) -> Endpoint {
-        self.0.endpoint
-    }
-
-    pub(super) const fn cost(&self) -> Cost {
-        self.0
-    }
-}
 
 /// There was no turn for a call, so it was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -159,6 +60,10 @@ struct Inner {
     /// Held by whoever makes the next plan.
     planning: Mutex<()>,
     desks: [Desk; 8],
+    /// Calls that were paid for.
+    calls: Counters<(Endpoint, Payer)>,
+    /// Calls that had no turn; shadow's are not counted here.
+    refused: Counters<(Endpoint, Payer)>,
     cooldown: Cooldown,
 }
 
@@ -174,8 +79,6 @@ struct Plan {
 struct Desk {
     primary: Line,
     fence: Line,
-    calls: AtomicU64,
-    refused: AtomicU64,
     /// In milliseconds since 1970; 0 = never.
     last_429: AtomicI64,
 }
@@ -209,14 +112,14 @@ impl Budget {
         if self.line(cost).waiting() > 0 || self.spend(cost).is_err() {
             self.wait(cost, until).await?;
         }
-        self.0.desks[cost.endpoint.at()].calls.fetch_add(1, Ordering::Relaxed);
-        Ok(Permit(cost))
+        self.0.calls.add((cost.endpoint, cost.payer));
+        Ok(Permit::new(cost))
     }
 
     async fn wait(&self, cost: Cost, until: Instant) -> Result<(), OverBudget> {
         let (pace, wait_max) = self.0.plan.load().as_ref().map_or((Duration::ZERO, Duration::ZERO), |plan| {
             let allowance = &plan.allowances[cost.endpoint.at()];
-            (allowance.pace(cost.of_fence, self.is_cooling()), plan.of.budget.wait_max)
+            (allowance.pace(cost.is_of_fence(), self.is_cooling()), plan.of.budget.wait_max)
         });
         let line = self.line(cost);
         let place = line.join();
@@ -231,7 +134,7 @@ impl Budget {
         if expected <= patience && timeout_at(Instant::now() + patience, turn).await.is_ok() {
             return Ok(());
         }
-        self.0.desks[cost.endpoint.at()].refused.fetch_add(1, Ordering::Relaxed);
+        self.0.refused.add((cost.endpoint, cost.payer));
         // Whoever comes back then finds those before it gone.
         let seconds = expected.as_secs().saturating_add(1).min(RETRY_AFTER_MAX);
         Err(OverBudget { retry_after: Duration::from_secs(seconds) })
@@ -242,7 +145,7 @@ impl Budget {
         let plan = self.0.plan.load();
         let Some(plan) = &*plan else { return Ok(()) };
         let allowance = &plan.allowances[cost.endpoint.at()];
-        if cost.of_fence {
+        if cost.is_of_fence() {
             let nobody_waits = self.0.desks[cost.endpoint.at()].primary.waiting() == 0;
             allowance.fence(self.is_cooling(), nobody_waits)
         } else {
@@ -258,8 +161,8 @@ impl Budget {
         let is_free = !self.is_cooling() && desk.primary.waiting() == 0;
         let paid = is_free && plan.as_ref().is_none_or(|plan| plan.allowances[endpoint.at()].shadow());
         paid.then(|| {
-            desk.calls.fetch_add(1, Ordering::Relaxed);
-            Permit(endpoint.primary())
+            self.0.calls.add((endpoint, Payer::Shadow));
+            Permit::new(endpoint.shadow())
         })
     }
 
@@ -292,30 +195,16 @@ impl Budget {
 
     fn line(&self, cost: Cost) -> &Line {
         let desk = &self.0.desks[cost.endpoint.at()];
-        if cost.of_fence { &desk.fence } else { &desk.primary }
+        desk.line(cost.payer)
     }
+}
 
-    /// How it stands.
-    #[must_use]
-    pub fn shown(&self) -> Shown {
-        let (plan, left) = (self.0.plan.load(), self.cooldown_left());
-        let endpoint = |endpoint: Endpoint| {
-            let desk = &self.0.desks[endpoint.at()];
-            let allowance = plan.as_ref().map(|plan| &plan.allowances[endpoint.at()]);
-            let last_429 = desk.last_429.load(Ordering::Relaxed);
-            let last_429 = Timestamp::from_millisecond(last_429).ok().filter(|_| last_429 > 0);
-            ShownEndpoint {
-                endpoint: endpoint.name().into(),
-                per_second: allowance.map_or(0.0, |allowance| allowance.per_second(left.is_some())),
-                calls: desk.calls.load(Ordering::Relaxed),
-                waiting: desk.primary.waiting() + desk.fence.waiting(),
-                refused: desk.refused.load(Ordering::Relaxed),
-                last_429: last_429.map(|at| at.to_string()),
-            }
-        };
-        let endpoints = Endpoint::ALL.map(endpoint).into();
-        // Rounded up: what lasts still does not last 0 s.
-        Shown { cooldown_seconds_left: left.map(|left| left.as_secs() + 1), endpoints }
+impl Desk {
+    const fn line(&self, payer: Payer) -> &Line {
+        match payer {
+            Payer::Client | Payer::Shadow => &self.primary,
+            Payer::Fence => &self.fence,
+        }
     }
 }
 
@@ -347,13 +236,6 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
-
-    #[test]
-    fn every_endpoint_has_a_desk_of_its_own() {
-        for (at, endpoint) in Endpoint::ALL.into_iter().enumerate() {
-            assert_eq!(endpoint.at(), at, "{endpoint:?}");
-        }
-    }
 
     #[test]
     fn a_retry_after_is_seconds_or_a_date() {

@@ -2,6 +2,8 @@
 //! with the keyboard alone; it refreshes itself unless it is told to keep still. Whatever clients or vendors wrote is escaped, and the
 //! page's policy lets a browser run and load nothing.
 
+mod budget;
+mod config;
 mod sections;
 mod traffic;
 
@@ -28,10 +30,11 @@ pub(super) fn render(status: &Status, hour: &Hour, metrics: &Metrics, still: boo
         (sections::counts(status, metrics))
         (traffic::requests(hour))
         (traffic::latency(hour))
+        (budget::section(&status.budget, hour))
         (sections::usage(&status.usage))
         @if let Some(shadow) = &status.shadow { (sections::shadow(shadow)) }
         (sections::ledger(status))
-        (sections::config(status))
+        (config::section(status))
         footer {
             "conversion-shim " (status.version) ", running for " (status.uptime_seconds) " s. The same for machines: "
             a href="/status" { "/status" } ", " a href="/metrics" { "/metrics" } ", " a href="/readyz" { "/readyz" }

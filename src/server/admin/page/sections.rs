@@ -1,5 +1,4 @@
-//! Everything that is not a plot: where the cutover is, what must be looked at, who still calls, what shadow found, the ledger, the
-//! config.
+//! Where the cutover is, what must be looked at, who still calls, what shadow found, the ledger.
 
 use maud::{Markup, html};
 
@@ -231,31 +230,6 @@ pub(super) fn ledger(status: &Status) -> Markup {
                         } }
                     }
                 }
-            }
-        }
-    }
-}
-
-pub(super) fn config(status: &Status) -> Markup {
-    let config = &status.config;
-    html! {
-        section id="config" {
-            h2 { "Config and reloads" }
-            dl {
-                dt { "in force" } dd { code { (config.hash) } " since " (config.loaded_at) }
-                dt { "last accepted" } dd { (config.reload_accepted_at.as_deref().unwrap_or("none since the start")) }
-                dt { "last refused" }
-                dd {
-                    @match &config.reload_refused {
-                        None => "none since the start",
-                        Some(refused) => {
-                            (refused.at) " "
-                            @if refused.standing { span.badge.bad { "stands" } } @else { "(settled since)" }
-                            ul { @for problem in &refused.problems { li { (problem) } } }
-                        }
-                    }
-                }
-                dt { "replicas" } dd { (status.replicas) }
             }
         }
     }

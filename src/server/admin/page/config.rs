@@ -1,0 +1,76 @@
+//! The config in force, and the reloads before it: what each changed, or why it was refused.
+
+use maud::{Markup, html};
+
+use super::super::documents::{Reload, Status, to_the_second};
+use super::scrolling;
+
+pub(super) fn section(status: &Status) -> Markup {
+    let config = &status.config;
+    html! {
+        section id="config" {
+            h2 { "Config and reloads" }
+            dl {
+                dt { "in force" } dd { code { (config.hash) } " since " (config.loaded_at) }
+                dt { "last accepted" } dd { (config.reload_accepted_at.as_deref().unwrap_or("none since the start")) }
+                dt { "last refused" }
+                dd {
+                    @match &config.reload_refused {
+                        None => "none since the start",
+                        Some(refused) => {
+                            (refused.at) " "
+                            @if refused.standing { span.badge.bad { "stands" } } @else { "(settled since)" }
+                            ul { @for problem in &refused.problems { li { (problem) } } }
+                        }
+                    }
+                }
+                dt { "replicas" } dd { (status.replicas) }
+            }
+            @if !config.reloads.is_empty() { (history(&config.reloads)) }
+        }
+    }
+}
+
+fn history(reloads: &[Reload]) -> Markup {
+    html! {
+        h3 { "The last reloads" }
+        (scrolling("The last reloads", &html! {
+            table {
+                thead { tr { th { "time" } th { "what" } th { "in force then" } } }
+                tbody { @for reload in reloads { (one_reload(reload)) } }
+            }
+        }))
+    }
+}
+
+fn one_reload(reload: &Reload) -> Markup {
+    html! {
+        tr {
+            td.time { (to_the_second(&reload.at)) }
+            td.what { @if reload.result == "accepted" { (changed(reload)) } @else { (refused(reload)) } }
+            td.time { (reload.stage) ", " code { (reload.hash) } }
+        }
+    }
+}
+
+fn changed(reload: &Reload) -> Markup {
+    html! {
+        span.badge.good { "accepted" }
+        @for change in &reload.changes { div { (change) } }
+        @if !reload.other_keys.is_empty() {
+            div {
+                @for (at, key) in reload.other_keys.iter().enumerate() { @if at > 0 { ", " } code { (key) } }
+            }
+        }
+    }
+}
+
+fn refused(reload: &Reload) -> Markup {
+    let more = reload.problems_total.saturating_sub(reload.problems.len());
+    html! {
+        span.badge.bad { "refused" }
+        " " @match &reload.ended_at { Some(end) => { "until " (to_the_second(end)) } None => "stands" }
+        @for problem in &reload.problems { div { (problem) } }
+        @if more > 0 { div { "and " (more) " more" } }
+    }
+}

@@ -1,0 +1,61 @@
+//! What `/status` tells of the config in force and of the reloads before it.
+
+use super::documents;
+use crate::config::{Change, Config, PastReload, Refused, Reloaded, Reloads};
+
+/// The problems of a refused config that are shown; a file of nonsense may have thousands.
+const PROBLEMS_SHOWN: usize = 20;
+
+pub(super) fn told(config: &Config, reloads: &Reloads) -> documents::Config {
+    documents::Config {
+        hash: config.hash.clone(),
+        loaded_at: reloads.loaded_at.to_string(),
+        reload_accepted_at: reloads.accepted_at.as_ref().map(ToString::to_string),
+        reload_refused: reloads.refused.as_ref().map(refused),
+        reloads: reloads.history.iter().map(past).collect(),
+    }
+}
+
+fn refused(refused: &Refused) -> documents::Refused {
+    documents::Refused {
+        at: refused.at.to_string(),
+        standing: refused.standing,
+        problems: refused.problems.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect(),
+        problems_total: refused.problems.len(),
+    }
+}
+
+fn past(reload: &PastReload) -> documents::Reload {
+    let told = documents::Reload {
+        at: reload.at.to_string(),
+        result: String::new(),
+        hash: reload.hash.clone(),
+        stage: reload.stage.to_string(),
+        changes: Vec::new(),
+        other_keys: Vec::new(),
+        problems: Vec::new(),
+        problems_total: 0,
+        ended_at: None,
+    };
+    match &reload.result {
+        Reloaded::Accepted(change) => documents::Reload {
+            result: "accepted".into(),
+            changes: changes(change),
+            other_keys: change.keys.iter().map(|key| (*key).to_owned()).collect(),
+            ..told
+        },
+        Reloaded::Refused { problems, problems_total, ended_at } => documents::Reload {
+            result: "refused".into(),
+            problems: problems.clone(),
+            problems_total: *problems_total,
+            ended_at: ended_at.as_ref().map(ToString::to_string),
+            ..told
+        },
+    }
+}
+
+fn changes(change: &Change) -> Vec<String> {
+    let stage = change.stage.iter().map(|(from, to)| format!("stage: {from} → {to}"));
+    let modes = change.modes.iter().map(|(route, from, to)| format!("{}: {from} → {to}", route.as_str()));
+    stage.chain(modes).collect()
+}
