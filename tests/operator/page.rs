@@ -86,7 +86,8 @@ async fn the_page_shows_everything_to_everybody() {
             .to_lowercase()
             .replace("\n\n", "\n");
         for words in [
-            "conversion-shim live ready",
+            "conversion-shim live ready config refused",
+            "what is configured is refused, and not what is running; why",
             "create\nnew",
             "creates without ref_id\n2",
             "fence hits\n1",

@@ -11,14 +11,14 @@ pub(super) fn section(status: &Status) -> Markup {
         section id="config" {
             h2 { "Config and reloads" }
             dl {
-                dt { "in force" } dd { code { (config.hash) } " since " (config.loaded_at) }
-                dt { "last accepted" } dd { (config.reload_accepted_at.as_deref().unwrap_or("none since the start")) }
+                dt { "in force" } dd { code { (config.hash) } " since " (to_the_second(&config.loaded_at)) }
+                dt { "last accepted" } dd { (config.reload_accepted_at.as_deref().map_or("none since the start".into(), to_the_second)) }
                 dt { "last refused" }
                 dd {
                     @match &config.reload_refused {
                         None => "none since the start",
                         Some(refused) => {
-                            (refused.at) " "
+                            (to_the_second(&refused.at)) " "
                             @if refused.standing { span.badge.bad { "stands" } } @else { "(settled since)" }
                             ul { @for problem in &refused.problems { li { (problem) } } }
                         }

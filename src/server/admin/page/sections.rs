@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::documents::{Client, Shadow, Status, Usage};
+use super::super::documents::{Client, Shadow, Status, Usage, to_the_second};
 use super::{count, scrolling};
 use crate::meters::{Counters, Key};
 use crate::side::Side;
@@ -14,16 +14,24 @@ use crate::telemetry::plain::one_line;
 const CLIENTS_SHOWN: usize = 50;
 
 pub(super) fn header(status: &Status, still: bool) -> Markup {
+    let refused = status.config.reload_refused.as_ref().filter(|refused| refused.standing);
     html! {
         header {
             h1 { "conversion-shim " span.badge.stage { (status.stage) }
-                " " @if status.readiness.ready { span.badge.good { "ready" } } @else { span.badge.bad { "not ready" } } }
+                " " @if status.readiness.ready { span.badge.good { "ready" } } @else { span.badge.bad { "not ready" } }
+                @if refused.is_some() { " " span.badge.bad { "config refused" } } }
             nav { @if still { a href="/" { "Refresh by itself" } } @else { a href="/?still" { "Keep still" } } }
         }
-        @if !status.readiness.ready {
+        @if !status.readiness.ready || refused.is_some() {
             ul.notes {
                 @for reason in &status.readiness.reasons {
-                    li { strong { (reason.what) } " since " (reason.since) ": " (reason.why) }
+                    li { strong { (reason.what) } " since " (to_the_second(&reason.since)) ": " (reason.why) }
+                }
+                @if let Some(refused) = refused {
+                    li {
+                        strong { "config" } " since " (to_the_second(&refused.at)) ": what is configured is refused, and not what is running; "
+                        a href="#config" { "why" }
+                    }
                 }
             }
         }
@@ -109,7 +117,7 @@ pub(super) fn usage(usage: &Usage) -> Markup {
                 (scrolling("Clients", &html! {
                     table {
                         thead { tr {
-                            th { "client" } th { "known by" } th.number { "requests" } th { "last" } th { "in the way of the end" }
+                            th { "client" } th { "in the way of the end" } th.number { "requests" } th { "last" } th { "known by" }
                         } }
                         tbody { @for client in usage.clients.iter().take(CLIENTS_SHOWN) { (one_client(client)) } }
                     }
@@ -141,10 +149,10 @@ fn one_client(client: &Client) -> Markup {
         tr {
             // What is written from right to left stays within its cell.
             td.name { bdi { (one_line(&client.client)) } }
-            td { (client.by) }
-            td.number { (count(client.requests)) }
-            td.time { (client.last_seen) }
             td.blocking { @if blocking.is_empty() { "nothing" } @else { (blocking.join(", ")) } }
+            td.number { (count(client.requests)) }
+            td.time { (to_the_second(&client.last_seen)) }
+            td { (client.by) }
         }
     }
 }
@@ -198,7 +206,7 @@ fn differences(shadow: &Shadow) -> Markup {
                             td { (signature.verdict.as_str()) }
                             td { (signature.severity.map_or("", |severity| severity.as_str())) }
                             td.number { (count(signature.count)) }
-                            td.time { (signature.last_seen) }
+                            td.time { (to_the_second(&signature.last_seen)) }
                         }
                     }
                 }
@@ -220,11 +228,11 @@ pub(super) fn ledger(status: &Status) -> Markup {
                         dd {
                             @if ledger.health == "ready" { span.badge.good { "ready" } } @else { span.badge.bad { (ledger.health) } }
                             " " (ledger.kind) ", tenant " (ledger.tenant)
-                            @if let (Some(since), Some(why)) = (&ledger.down_since, &ledger.why) { "; since " (since) ": " (why) }
+                            @if let (Some(since), Some(why)) = (&ledger.down_since, &ledger.why) { "; since " (to_the_second(since)) ": " (why) }
                         }
                         dt { "creates on new" }
                         dd { @match (&ledger.new_since, ledger.created_on_new) {
-                            (Some(since), _) => { "since " (since) }
+                            (Some(since), _) => { "since " (to_the_second(since)) }
                             (None, Some(false)) => { "none yet" }
                             (None, _) => { "not known: the ledger could not be asked" }
                         } }
