@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
@@ -12,20 +12,40 @@ use hyper::body::Incoming;
 
 use crate::copy::Tee;
 
-/// Counts the bytes of a body as they pass. Clones share the count.
+/// Counts the bytes of a body as they pass, and notes when it breaks off. Clones share what is known.
 #[derive(Clone, Debug, Default)]
-pub struct ByteCount(Arc<AtomicU64>);
+pub struct ByteCount(Arc<Counted>);
+
+#[derive(Debug, Default)]
+struct Counted {
+    bytes: AtomicU64,
+    broke_off: AtomicBool,
+}
 
 impl ByteCount {
     /// Bytes so far.
     #[must_use]
     pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.bytes.load(Ordering::Relaxed)
     }
 
     /// Counts `bytes` more.
     pub fn add(&self, bytes: usize) {
-        self.0.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Whether the body ended before its end: whoever was sending it is to blame for what follows.
+    #[must_use]
+    pub fn broke_off(&self) -> bool {
+        self.0.broke_off.load(Ordering::Relaxed)
+    }
+
+    fn passed(&self, polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) {
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => self.add(frame.data_ref().map_or(0, Bytes::len)),
+            Poll::Ready(Some(Err(_))) => self.0.broke_off.store(true, Ordering::Relaxed),
+            Poll::Ready(None) | Poll::Pending => {}
+        }
     }
 }
 
@@ -98,9 +118,7 @@ impl Body for Payload {
         match self.get_mut() {
             Self::Streamed(incoming, count) => {
                 let polled = Pin::new(incoming).poll_frame(context);
-                if let Poll::Ready(Some(Ok(frame))) = &polled {
-                    count.add(frame.data_ref().map_or(0, Bytes::len));
-                }
+                count.passed(&polled);
                 polled
             }
             Self::Begun(read, incoming, count) => match read.pop_front() {
@@ -108,9 +126,7 @@ impl Body for Payload {
                 Some(frame) => Poll::Ready(Some(Ok(frame))),
                 None => {
                     let polled = Pin::new(incoming).poll_frame(context);
-                    if let Poll::Ready(Some(Ok(frame))) = &polled {
-                        count.add(frame.data_ref().map_or(0, Bytes::len));
-                    }
+                    count.passed(&polled);
                     polled
                 }
             },

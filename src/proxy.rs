@@ -291,7 +291,10 @@ async fn pass(
     let took = start.elapsed();
     access.upstream_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let effect = if safe { Effect::None } else { Effect::Unknown };
-    let answered = answer.map_err(|error| error.into_failure(side, effect));
+    let answered = answer.map_err(|error| match access.request_bytes.broke_off() {
+        true => Failure::BodyBroken(error.into()),
+        false => error.into_failure(side, effect),
+    });
     app.shared.passed(access.route, answered.as_ref().map(Response::status), took);
     let response = answered?;
     access.upstream_status = Some(response.status().as_u16());

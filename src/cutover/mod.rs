@@ -88,6 +88,8 @@ impl Shared {
             }
             Err(Failure::TimedOut { .. }) => Called::TimedOut,
             Err(Failure::Denied(_)) => Called::NoToken,
+            // The client's doing, and no word about the side.
+            Err(Failure::BodyBroken(_)) => return,
             Err(_) => Called::Broken,
         };
         self.metrics.called(side, what, took);

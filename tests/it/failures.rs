@@ -57,6 +57,26 @@ async fn a_create_without_an_answer_in_time_is_a_504_that_says_it_may_have_taken
 }
 
 #[tokio::test]
+async fn a_body_that_a_client_breaks_off_on_its_way_through_is_the_clients_fault() {
+    let door = Door::open().await;
+    let url = door.url("/v2");
+    let house = house("observe", &[("upstream.legacy.url", &url)]).await;
+    let mut client = Line::to(house.shim.address).await;
+    client
+        .say("POST /v2/uploads HTTP/1.1\r\nhost: shim\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n")
+        .await;
+    let mut upstream = door.next().await;
+    upstream.head().await;
+    client.say("this is no chunk\r\n").await;
+    let answer = client.message().await;
+    assert_eq!(answer.status(), "400", "{}", answer.head);
+    let problem = String::from_utf8(answer.body).unwrap();
+    assert!(problem.contains("the request body ended before its end"), "{problem}");
+    let rest = String::from_utf8(upstream.rest_or_reset().await).unwrap();
+    assert!(!rest.contains("\r\n0\r\n"), "the upstream does not take it for whole: {rest:?}");
+}
+
+#[tokio::test]
 async fn a_create_whose_body_stops_arriving_is_a_408_and_nothing_is_sent() {
     let house = house("sealed", &[("timeouts.create", "100ms")]).await;
     let mut client = Line::to(house.shim.address).await;
