@@ -219,7 +219,7 @@ async fn token(
     }
     let (mut head, incoming) = request.into_parts();
     let version = head.version;
-    let host = head.headers.get(header::HOST).cloned();
+    let host = client::host(&head.uri, &head.headers);
     headers::to_upstream(&mut head.headers);
     client::tell(config, peer, version, host.as_ref(), &mut head.headers);
     let start = Instant::now();
@@ -323,7 +323,7 @@ fn onward(config: &Config, peer: Peer, request: Request<Incoming>, count: &ByteC
     let mut request = request.map(|incoming| Payload::Streamed(incoming, count.clone()));
     let uri = upstream::target(&config.upstream.legacy, &config.base_path, request.uri());
     let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
-    let host = request.headers().get(header::HOST).cloned();
+    let host = client::host(request.uri(), request.headers());
     headers::to_upstream(request.headers_mut());
     let size = http_body::Body::size_hint(request.body()).exact();
     if size.is_none() && request.method().is_safe() && version < Version::HTTP_2 {
@@ -348,7 +348,7 @@ async fn translated(
     let time = config.timeouts.of(route.name());
     let deadline = Instant::now() + time;
     let (mut head, incoming) = request.into_parts();
-    let host = head.headers.get(header::HOST).cloned();
+    let host = client::host(&head.uri, &head.headers);
     headers::to_upstream(&mut head.headers);
     client::tell(&config, &peer, head.version, host.as_ref(), &mut head.headers);
     let flow = Flow { config, shared: app.shared.clone(), head, deadline, trail: Mutex::default() };

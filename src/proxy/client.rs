@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Version};
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Uri, Version};
 use ipnet::IpNet;
 
 use crate::config::{Config, Forwarding};
@@ -55,6 +56,12 @@ impl Peer {
         }
         client
     }
+}
+
+/// The host that a client asks for: HTTP/2 names it in the target, and need not in a header.
+pub(super) fn host(target: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
+    let named = || HeaderValue::from_str(target.authority()?.as_str().rsplit('@').next()?).ok();
+    headers.get(HOST).cloned().or_else(named)
 }
 
 /// The headers that tell an upstream about the client, where the operator wants them. What a client says about itself is

@@ -35,6 +35,22 @@ async fn a_client_with_prior_knowledge_reaches_an_http_1_upstream() {
 }
 
 #[tokio::test]
+async fn an_upstream_is_told_the_host_that_http_2_names_in_its_target() {
+    let door = Door::open().await;
+    let shim =
+        Shim::start(&[("upstream.legacy.url", &door.url("/v2")), ("forwarding.x_forwarded", "true")]).await;
+    let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
+    let serving = async {
+        let mut upstream = door.next().await;
+        let request = upstream.message().await;
+        assert_eq!(request.header("x-forwarded-host"), Some(shim.address.to_string()));
+        upstream.say("HTTP/1.1 204 No Content\r\n\r\n").await;
+    };
+    let (answer, ()) = tokio::join!(client.get("/v2/x"), serving);
+    assert_eq!(answer.status, 204);
+}
+
+#[tokio::test]
 async fn tls_on_both_sides_speaks_http_2_or_1_as_the_client_can() {
     let (inner, outer) = (Pair::new(), Pair::new());
     let dir = tempfile::tempdir().unwrap();
