@@ -94,8 +94,7 @@ struct Escort {
 
 /// Answers one request. Whatever happens, there is an answer, and one access line.
 pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<Told> {
-    let continued = app.config.load().traces.continue_client_traces;
-    let mut access = Access::begin(app.shared.metrics.clone(), &request, continued);
+    let mut access = Access::begin(app.shared.metrics.clone(), &request, &app.config.load().traces);
     let head = request.method() == Method::HEAD;
     access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
     let mut escort = Escort::default();

@@ -7,13 +7,15 @@ use std::sync::LazyLock;
 
 use http::header::HeaderName;
 use http::{HeaderMap, Method, Request, Response, Version};
+use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::TraceContextExt as _;
+use opentelemetry::trace::{SpanContext, TraceContextExt as _};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::field::Empty;
-use tracing::{Span, info_span};
+use tracing::{Level, Span, info_span, span_enabled};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
+use uuid::Uuid;
 
 use crate::side::Side;
 
@@ -26,10 +28,45 @@ static W3C: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContextPropaga
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// A client's request. With `continued` it is part of the trace that the client says it is in, its decision about sampling
-/// included; else a trace of its own, with a link to the client's.
+/// Which requests are traced.
+#[derive(Clone, Copy, Debug)]
+pub struct Sampling {
+    /// The share of those that begin a trace of their own, 0 to 1.
+    pub ratio: f64,
+    /// Whether a request is part of the trace that its client says it is in, if it is in one. Then the client decides.
+    pub continues: bool,
+}
+
+impl Sampling {
+    fn takes(self, theirs: &SpanContext) -> bool {
+        if self.continues && theirs.is_valid() { theirs.is_sampled() } else { self.draws() }
+    }
+
+    #[expect(
+        clippy::float_arithmetic,
+        clippy::cast_precision_loss,
+        reason = "a share of requests, not money"
+    )]
+    fn draws(self) -> bool {
+        // Of a random id, the 48 bits before those that are always the same.
+        let (drawn, _) = Uuid::new_v4().as_u64_pair();
+        (drawn >> 16) as f64 / ((1_u64 << 48) as f64) < self.ratio
+    }
+}
+
+/// A client's request: part of the trace that the client says it is in, where it continues that; else a trace of its own, with a
+/// link to the client's. One that is not taken has no span, nor has anything that is done for it, and its headers go on as they
+/// came.
 #[must_use]
-pub fn request<B>(request: &Request<B>, request_id: &str, continued: bool) -> Span {
+pub fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampling) -> Span {
+    if !span_enabled!(target: TARGET, Level::INFO) {
+        return Span::none();
+    }
+    let theirs = context(request.headers());
+    let theirs_span = theirs.span().span_context().clone();
+    if !sampling.takes(&theirs_span) {
+        return Span::none();
+    }
     let span = info_span!(
         target: TARGET,
         "request",
@@ -45,17 +82,26 @@ pub fn request<B>(request: &Request<B>, request_id: &str, continued: bool) -> Sp
         http.response.status_code = Empty,
         error.type = Empty,
     );
-    if span.is_disabled() || request.headers().get_all(TRACEPARENT).iter().count() != 1 {
-        return span;
-    }
-    let theirs = W3C.extract(&HeaderExtractor(request.headers()));
-    if continued {
+    if sampling.continues {
         // It fails when nobody collects, and then there is nothing to be part of.
         let _ = span.set_parent(theirs);
-    } else {
-        span.add_link(theirs.span().span_context().clone());
+    } else if theirs_span.is_valid() {
+        span.add_link(theirs_span);
     }
     span
+}
+
+/// What a client says of its trace. More than one header, and it says nothing.
+fn context(headers: &HeaderMap) -> Context {
+    match headers.get_all(TRACEPARENT).iter().count() {
+        1 => W3C.extract_with_context(&Context::new(), &HeaderExtractor(headers)),
+        _ => Context::new(),
+    }
+}
+
+/// Whether what is being done is done for a request that is traced.
+fn traced() -> bool {
+    Span::current().metadata().is_some_and(|metadata| metadata.target() == TARGET)
 }
 
 /// What came of a client's request.
@@ -96,6 +142,9 @@ pub fn answered(span: &Span, method: &Method, answered: Answered) {
 /// the trace context along, in place of any that it had.
 #[must_use]
 pub fn call<B>(name: &str, request: &mut Request<B>) -> Span {
+    if !traced() {
+        return Span::none();
+    }
     let span = info_span!(
         target: TARGET,
         "call",
@@ -108,10 +157,8 @@ pub fn call<B>(name: &str, request: &mut Request<B>) -> Span {
         http.response.status_code = Empty,
         error.type = Empty,
     );
-    if !span.is_disabled() {
-        span.record("otel.name", format!("{} {name}", method(request.method())));
-        inject(&span, request.headers_mut());
-    }
+    span.record("otel.name", format!("{} {name}", method(request.method())));
+    inject(&span, request.headers_mut());
     span
 }
 
@@ -143,6 +190,9 @@ pub fn called<B, E>(span: &Span, answer: Result<&Response<B>, &E>, failed: impl 
 /// A step on the way to an answer that is no call of the client's own: `claim`, `fence`, `resolve`, `token`.
 #[must_use]
 pub fn step(name: &'static str, side: impl Into<Option<Side>>) -> Span {
+    if !traced() {
+        return Span::none();
+    }
     info_span!(
         target: TARGET,
         "step",
@@ -195,5 +245,18 @@ fn version(version: Version) -> &'static str {
         Version::HTTP_2 => "2",
         Version::HTTP_3 => "3",
         _ => "1.1",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_that_is_asked_for_is_drawn() {
+        let drawn = |ratio| (0..10_000).filter(|_| Sampling { ratio, continues: false }.draws()).count();
+        assert_eq!((drawn(0.0), drawn(1.0)), (0, 10_000));
+        // Seven standard deviations to either side.
+        assert!((2_200..=2_800).contains(&drawn(0.25)));
     }
 }

@@ -34,14 +34,13 @@ pub(crate) fn start(upstream: SocketAddr) -> Pin<Box<dyn Future<Output = io::Res
             .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
         let config = loaded.config;
         let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
-        let current = Arc::new(ArcSwap::new(config.clone()));
-        let collecting = Collecting::start(current.clone()).map_err(io::Error::other)?;
+        let collecting = Collecting::start(&config.traces).map_err(io::Error::other)?;
         let log = telemetry::start_to(&config.log, collecting.as_ref(), nowhere, false);
         let log = log.map_err(io::Error::other)?;
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
         let client = Client::new(&config.upstream).map_err(io::Error::other)?;
-        let app = Arc::new(App::new(current, client, None));
+        let app = Arc::new(App::new(Arc::new(ArcSwap::new(config)), client, None));
         tokio::spawn(async move {
             let (_log, _collecting) = (log, collecting);
             server::serve(listener, app, None, std::future::pending()).await

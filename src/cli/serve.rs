@@ -102,8 +102,7 @@ fn told(problems: &[Problem]) -> String {
 
 async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Failed> {
     let config = loaded.config.clone();
-    let current = Arc::new(ArcSwap::new(config.clone()));
-    let collecting = Collecting::start(current.clone()).map_err(|error| format!("tracing: {error}"))?;
+    let collecting = Collecting::start(&config.traces).map_err(|error| format!("tracing: {error}"))?;
     let log = telemetry::start(&config.log, collecting.as_ref())?;
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let upstream = Client::new(&config.upstream)?;
@@ -112,6 +111,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|error| format!("listen {}: {error}", config.listen))?;
     let shutdown = terminated()?;
+    let current = Arc::new(ArcSwap::new(config.clone()));
     let files = config.tls.iter().flat_map(Tls::files).collect();
     let consult = history::consult(ledger.clone(), current.clone());
     let refused = consult(config.clone()).await;

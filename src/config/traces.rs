@@ -7,6 +7,7 @@ use http::HeaderValue;
 use super::secret::Secret;
 use super::upstream::Upstream;
 use super::written::Written;
+use crate::spans::Sampling;
 
 /// `[tracing]`
 #[derive(Clone, Debug)]
@@ -25,6 +26,14 @@ pub struct Traces {
     pub queue_max: usize,
     /// How long sending one batch may take.
     pub timeout: Duration,
+}
+
+impl Traces {
+    /// Which requests are traced.
+    #[must_use]
+    pub const fn sampling(&self) -> Sampling {
+        Sampling { ratio: self.sample_ratio, continues: self.continue_client_traces }
+    }
 }
 
 pub(super) fn traces(written: &mut Written) -> Option<Traces> {

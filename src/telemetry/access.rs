@@ -15,7 +15,7 @@ use tracing::Span;
 use super::metrics::Metrics;
 use super::metrics::labels::{RouteLabel, StatusClass};
 use crate::body::{ByteCount, Payload};
-use crate::config::Mode;
+use crate::config::{Mode, Traces};
 use crate::failure::Failure;
 use crate::headers;
 use crate::meters::Name as _;
@@ -67,12 +67,12 @@ pub struct Access {
 const LONGEST_REQUEST_ID: usize = 128;
 
 impl Access {
-    /// Starts the clock. `continued` = whether the request may be part of its client's trace.
+    /// Starts the clock, and a trace of the request if it is one of those.
     #[must_use]
-    pub fn begin<B>(metrics: Arc<Metrics>, request: &Request<B>, continued: bool) -> Self {
+    pub fn begin<B>(metrics: Arc<Metrics>, request: &Request<B>, traces: &Traces) -> Self {
         let id = request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
         let request_id = String::from_utf8_lossy(&id[..id.len().min(LONGEST_REQUEST_ID)]).into_owned();
-        let span = spans::request(request, &request_id, continued);
+        let span = spans::request(request, &request_id, traces.sampling());
         Self {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),

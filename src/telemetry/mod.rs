@@ -115,7 +115,8 @@ mod tests {
             let lines = tracing_subscriber::fmt::layer().with_writer(io::sink);
             let log = lines.with_filter(filter(settings).unwrap());
             tracing::subscriber::with_default(registry().with(log), || {
-                let span = spans::request(&http::Request::new(()), "an-id", true);
+                let all = spans::Sampling { ratio: 1.0, continues: true };
+                let span = spans::request(&http::Request::new(()), "an-id", all);
                 assert!(span.is_disabled(), "{settings}");
             });
         }

@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
-use opentelemetry::trace::{Link, SpanKind, TraceId, TracerProvider as _};
-use opentelemetry::{Context, KeyValue};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SamplingResult, SdkTracerProvider, ShouldSample,
-    SpanData,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData,
 };
 use reqwest::blocking::Client;
 use reqwest::header::AUTHORIZATION;
@@ -23,7 +21,7 @@ use tracing_subscriber::{Layer, Registry};
 use uuid::Uuid;
 
 use super::Failed;
-use crate::config::{Config, Traces};
+use crate::config::Traces;
 use crate::meters::{Counters, label};
 use crate::spans;
 
@@ -54,19 +52,18 @@ pub struct Collecting {
 }
 
 impl Collecting {
-    /// Starts; `None` when nothing is to be collected. The sample ratio is the one of the config in force.
+    /// Starts; `None` when nothing is to be collected.
     ///
     /// # Errors
     /// When the client that sends them cannot be built.
-    pub fn start(config: Arc<ArcSwap<Config>>) -> Result<Option<Self>, Failed> {
-        let settings = config.load().traces.clone();
+    pub fn start(settings: &Traces) -> Result<Option<Self>, Failed> {
         let Some(endpoint) = settings.endpoint.clone() else { return Ok(None) };
         let sent = Arc::new(SentSpans::default());
         let exporter = SpanExporter::builder()
             .with_http()
             .with_endpoint(endpoint)
             .with_timeout(settings.timeout)
-            .with_http_client(client(&settings)?)
+            .with_http_client(client(settings)?)
             .build()?;
         let queue = BatchConfigBuilder::default()
             .with_max_queue_size(settings.queue_max)
@@ -74,8 +71,9 @@ impl Collecting {
             .build();
         let counted = Counted { exporter, sent: sent.clone() };
         let provider = SdkTracerProvider::builder()
-            .with_resource(resource(settings.service_name))
-            .with_sampler(Sampler::ParentBased(Box::new(InForce(config))))
+            .with_resource(resource(settings.service_name.clone()))
+            // Spans are made of what is to be sent, and of nothing else.
+            .with_sampler(Sampler::AlwaysOn)
             .with_span_processor(BatchSpanProcessor::builder(counted).with_batch_config(queue).build())
             .build();
         Ok(Some(Self { provider, sent }))
@@ -140,25 +138,6 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
     let provider = rustls::crypto::ring::default_provider().into();
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(config.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// Samples by the ratio of the config in force.
-#[derive(Clone, Debug)]
-struct InForce(Arc<ArcSwap<Config>>);
-
-impl ShouldSample for InForce {
-    fn should_sample(
-        &self,
-        parent: Option<&Context>,
-        trace_id: TraceId,
-        name: &str,
-        kind: &SpanKind,
-        attributes: &[KeyValue],
-        links: &[Link],
-    ) -> SamplingResult {
-        let ratio = Sampler::TraceIdRatioBased(self.0.load().traces.sample_ratio);
-        ratio.should_sample(parent, trace_id, name, kind, attributes, links)
-    }
 }
 
 /// An exporter that counts.
