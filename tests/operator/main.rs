@@ -15,6 +15,7 @@ mod postgres;
 mod browser;
 
 mod commands;
+mod ledger_file;
 mod listener;
 mod metrics;
 mod page;
