@@ -22,6 +22,7 @@ impl View {
         figures.extend(budget(&config));
         figures.extend(self.of_config(&config));
         figures.extend(ledger(app));
+        figures.extend(self.of_notes());
         figures.extend(app.shadow.iter().flat_map(|shadow| of_shadow(shadow, &config)));
         let sent = |spans| Figure::counters("spans", "Spans that were sent to the collector.", spans);
         figures.extend(self.spans().map(sent));
