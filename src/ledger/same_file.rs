@@ -45,14 +45,13 @@ impl SameFile {
     /// Fails once the path led elsewhere, and from then on: what was written meanwhile may be lost, whatever the path leads to now.
     ///
     /// # Errors
-    /// [`LedgerError::Replaced`].
+    /// [`LedgerError::Replaced`]; [`LedgerError::Unavailable`] while nobody can look.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
-        let is = |path: &Path, known: &Identity| {
-            fs::metadata(path).is_ok_and(|metadata| identity(&metadata) == *known)
-        };
         let kept = &*self.0;
-        let log = *kept.log_identity.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = is(&kept.path, &kept.identity) && log.is_none_or(|log| is(&kept.log, &log));
+        // Held while looking, so that the log does not go by right in between.
+        let log = kept.log_identity.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = leads_to(&kept.path, Some(kept.identity))? && leads_to(&kept.log, *log)?;
+        drop(log);
         if !same {
             kept.lost.store(true, Ordering::Relaxed);
         }
@@ -75,6 +74,16 @@ impl SameFile {
     /// The connection that writes is about to be closed, and SQLite may remove the log with it.
     pub(super) fn log_may_go(&self) {
         *self.0.log_identity.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Whether the path leads to that file; to any, while none is known.
+fn leads_to(path: &Path, known: Option<Identity>) -> Result<bool, LedgerError> {
+    let Some(known) = known else { return Ok(true) };
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(identity(&metadata) == known),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(LedgerError::from(sqlx::Error::Io(error))),
     }
 }
 
