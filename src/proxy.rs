@@ -31,7 +31,7 @@ use crate::shadow::watch::Watch;
 use crate::side::Side;
 use crate::telemetry::access::{Access, Told};
 use crate::telemetry::metrics::labels::RouteLabel;
-use crate::telemetry::usage::{self, Usage};
+use crate::telemetry::usage::Usage;
 use crate::translate::route::{self, Matched, Route};
 use crate::upstream::budget::Endpoint;
 use crate::upstream::{self, Client};
@@ -86,8 +86,8 @@ struct Escort {
     place: Option<Arc<Place>>,
     /// Whoever compares it.
     watch: Option<Watch>,
-    /// Its client, on one of the four routes.
-    client: Option<Arc<usage::Client>>,
+    /// What it tells of its client, on one of the four routes.
+    noted: Option<retire::Noted>,
     /// Whether it is a create without a reference.
     without_reference: bool,
 }
@@ -117,8 +117,8 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
         Some(watch) => watch.answer(response),
         None => response,
     };
-    if let Some(client) = &escort.client {
-        retire::note_answer(client, &access, escort.without_reference);
+    if let Some(noted) = &escort.noted {
+        noted.answered(&app.usage, &access, escort.without_reference);
         retire::tell(&app.config.load().retirement, response.headers_mut());
     }
     // For the server, which holds it to the answer's last byte.
@@ -162,7 +162,7 @@ async fn serve(
     access.route = route.name().into();
     access.mode = Some(mode);
     let caller = access.caller.as_deref();
-    escort.client = Some(retire::note(app, &config, &peer, route.name(), &request, caller));
+    escort.noted = Some(retire::note(&config, &peer, route.name(), &request, caller));
     if let (Mode::Shadow, Some(shadow)) = (mode, &app.shadow) {
         escort.watch = shadow.watch(&config, route.name(), &request, &access.request_id);
     }

@@ -6,7 +6,9 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{ABSENT, ConfigArgs, EXIT_CODES, FAILED, OK, USAGE, block_on, check, complain, print, table};
+use super::{
+    ABSENT, ConfigArgs, EXIT_CODES, FAILED, OK, USAGE, block_on, check, complain, json_line, print, table,
+};
 use crate::config::load::load;
 use crate::config::{self, Problem};
 use crate::cutover::history;
@@ -133,7 +135,7 @@ fn answer<T>(read: Result<T, Unread>, tell: impl FnOnce(T) -> (String, u8)) -> u
 }
 
 fn line(json: &Value) -> String {
-    format!("{json}\n")
+    json_line(&json.to_string())
 }
 
 fn claim_json(key: Key<'_>, claim: Option<&Claim>) -> Value {

@@ -1,5 +1,6 @@
 //! The command line: one file a command. The only room that writes to the terminal.
 
+mod admin;
 pub mod check;
 mod ledger;
 mod report;
@@ -7,6 +8,7 @@ mod serve;
 mod shell;
 mod status;
 mod translate;
+mod try_it;
 mod usage;
 
 use std::ffi::OsString;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::load::{Flag, Overlay, Sources};
-use crate::telemetry::plain::one_line;
+use crate::telemetry::plain::{self, one_line};
 
 /// All went well.
 pub const OK: u8 = 0;
@@ -167,6 +169,11 @@ fn table(rows: &[(&str, String)]) -> String {
     let rows: Vec<_> = rows.iter().map(|(label, text)| (one_line(label), one_line(text))).collect();
     let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
     rows.iter().map(|(label, text)| format!("{label:width$}  {text}\n")).collect()
+}
+
+/// A JSON document as a line. Control characters stay out of the terminal; whoever parses it reads the same.
+fn json_line(document: &str) -> String {
+    plain::json(document) + "\n"
 }
 
 /// Writes lines to standard output. A reader that has left is no error worth a word.

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::{FAILED, OK, ServeArgs, USAGE, check, complain};
+use super::{FAILED, OK, ServeArgs, USAGE, check, complain, try_it};
 use crate::config::load::{Flag, Loaded, Sources, load};
 use crate::config::reload::{self, Handle, Watcher};
 use crate::config::{Config, Modes, Problem, Tls};
@@ -134,7 +134,8 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let (shadow, comparing) = Shadow::start(current.clone(), upstream.budget(), records)?;
     let app = Arc::new(App::new(current, upstream, ledger).with_shadow(shadow));
     let spans = collecting.as_ref().map(Collecting::sent);
-    let view = Arc::new(View::new(app.clone(), reloads).with_spans(spans));
+    let view = Arc::new(View::new(app.clone(), reloads.clone()).with_spans(spans));
+    background.spawn(view.notes().clone().begin(config, app.config.clone(), reloads).await);
     // Before the first client and until after the last one, so that the drain can be watched.
     if let Some(listener) = admin {
         background.spawn(admin::serve(listener, view.clone()));
@@ -156,7 +157,7 @@ fn announce(config: &Config, address: SocketAddr, admin: Option<&TcpListener>, s
     if sandbox {
         // To standard error, so that standard output holds log lines and nothing else.
         let admin = admin.and_then(|admin| admin.local_addr().ok());
-        complain(&requests_to_try(config, address, admin));
+        complain(&try_it::requests(config, address, admin));
     }
     tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
 }
@@ -223,43 +224,4 @@ fn terminated() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
-}
-
-/// Lines to paste into another terminal.
-fn requests_to_try(config: &Config, address: SocketAddr, admin: Option<SocketAddr>) -> String {
-    let scheme = if config.tls.is_some() { "https" } else { "http" };
-    let legacy = format!("{scheme}://{address}{}/conversion/stablecoins", config.base_path);
-    let token = format!("-H 'Authorization: Bearer {}'", sandbox::TOKEN);
-    let profile = sandbox::PROFILE;
-    let body = format!(
-        r#"{{"ref_id":"try-it-1","profile_id":"{profile}","amount":"100","source_asset":"USD","target_asset":"PYUSD"}}"#
-    );
-    let vendor = &config.upstream.new;
-    let program = std::env::current_exe().unwrap_or_else(|_| "conversion-shim".into());
-    let status = admin.map_or_else(String::new, |admin| {
-        format!("# what the operator sees\n{} status --admin {admin}\n\n", program.display())
-    });
-    format!(
-        "The proxy is at {scheme}://{address}{base}, an embedded stand-in for the vendor at {vendor}.
-Requests of the old API to try, each answered from the new one; paste them into another terminal:
-
-# create a conversion; once more and it is a 409, as the old API would answer
-curl {token} {legacy} -d '{body}'
-
-# list conversions; the vendor's list also holds deposits and withdrawals, which no old client may see
-curl {token} '{legacy}?profile_id={profile}&order=DESC&limit=5'
-
-# read one conversion; after {settle:?} it is SETTLED
-curl {token} {legacy}/$(curl -s {token} '{legacy}?ref_id=try-it-1' | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4)
-
-# the same record as the new API has it
-curl {token} '{vendor}/orchestration/orchestrations?ref_id=try-it-1'
-
-# any other path goes through untouched
-curl {token} {scheme}://{address}{base}/profiles
-
-{status}",
-        base = config.base_path,
-        settle = config.sandbox.settle_after,
-    )
 }

@@ -1,6 +1,6 @@
 //! `status`: asks a running proxy's admin listener and tells the answer to people.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,10 +12,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{ConfigArgs, FAILED, OK, block_on, check, complain, print, table};
+use super::admin::{self, Place};
+use super::{ConfigArgs, FAILED, OK, block_on, complain, json_line, print, table};
 use crate::body;
-use crate::config::load::load;
-use crate::config::{Problem, explain};
 use crate::server::admin::documents::{Ledger, Refused, Reload, Shadow, Status, to_the_second};
 use crate::upstream::budget::{Shown, ShownEndpoint};
 
@@ -28,10 +27,10 @@ const ANSWER_MAX: usize = 4 << 20;
 
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
-    /// Where the admin listener is, instead of the config's admin.listen
+    /// Where the admin listener is, instead of the config's admin.listen; a name or a bare port will do
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["config", "listen", "stage", "set"])]
-    admin: Option<SocketAddr>,
-    /// Print the answer as it came
+    admin: Option<Place>,
+    /// Print the answer as JSON
     #[arg(long)]
     json: bool,
     /// Fail as well when the proxy is not ready: the health check of a container
@@ -43,25 +42,16 @@ pub(super) struct StatusArgs {
 
 pub(super) fn run(arguments: StatusArgs) -> u8 {
     tell(arguments, |answer, status| match answer {
-        Some(answer) => answer.to_owned() + "\n",
+        Some(answer) => json_line(answer),
         None => table(&rows(status)),
     })
 }
 
 /// Asks for the status and prints what `show` makes of it; `show` is given the answer as it came when JSON is wanted.
 pub(super) fn tell(arguments: StatusArgs, show: impl Fn(Option<&str>, &Status) -> String) -> u8 {
-    let address = match arguments.admin {
-        Some(address) => address,
-        None => match configured(arguments.config) {
-            Ok(address) => address,
-            Err(problems) => {
-                let code = check::refused(&problems);
-                complain(
-                    "To ask a running proxy all the same: conversion-shim status --admin ADDRESS:PORT\n",
-                );
-                return code;
-            }
-        },
+    let address = match admin::find(arguments.admin, arguments.config) {
+        Ok(address) => address,
+        Err(code) => return code,
     };
     match block_on(ask(address)).and_then(|answer| told(&answer, arguments.json, show)) {
         Ok((text, ready)) => {
@@ -73,27 +63,6 @@ pub(super) fn tell(arguments: StatusArgs, show: impl Fn(Option<&str>, &Status) -
             FAILED
         }
     }
-}
-
-/// The address that the config gives to the admin listener.
-fn configured(arguments: ConfigArgs) -> Result<SocketAddr, Vec<Problem>> {
-    let loaded = load(&arguments.into_sources(false))?;
-    let refuse = |message: &str| {
-        let source = explain(&loaded).into_iter().find(|row| row.key == "admin.listen");
-        let source = source.map(|row| row.source).unwrap_or_default();
-        vec![Problem::new("admin.listen", message, source)]
-    };
-    let mut address = loaded.config.admin.listen.ok_or_else(|| refuse("is off, so nobody can be asked"))?;
-    if address.port() == 0 {
-        return Err(refuse("is any free port; the proxy's log says which"));
-    }
-    // "All interfaces" is where to listen, not where to connect to.
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    Ok(address)
 }
 
 /// Why there is no status to tell.
@@ -161,6 +130,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
         ),
     ];
     rows.extend(readiness(status));
+    rows.extend(status.notes.iter().map(|note| ("NOTE", format!("since {}: {}", note.since, note.why))));
     rows.extend(status.ledger.as_ref().map_or_else(|| vec![("ledger", "none".into())], ledger));
     rows.extend(status.shadow.iter().flat_map(shadow));
     rows.extend(budget(&status.budget));

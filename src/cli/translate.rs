@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{FAILED, INPUT, OK, complain, print};
+use super::{FAILED, INPUT, OK, complain, json_line, print};
 use crate::translate::create::CreateRequest;
 use crate::translate::get;
 use crate::translate::list::ListQuery;
@@ -119,5 +119,5 @@ fn back(body: &[u8]) -> Translated {
 
 fn pretty(json: &[u8]) -> Translated {
     let value: Value = serde_json::from_slice(json).map_err(cannot)?;
-    serde_json::to_string_pretty(&value).map(|text| text + "\n").map_err(cannot)
+    serde_json::to_string_pretty(&value).map(|text| json_line(&text)).map_err(cannot)
 }

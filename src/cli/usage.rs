@@ -1,13 +1,13 @@
 //! `usage`: asks a running proxy who still calls the old API, and tells it to people.
 
 use super::status::{self, StatusArgs};
-use super::table;
+use super::{json_line, table};
 use crate::server::admin::documents::{Client, Status, Usage};
 
 pub(super) fn run(arguments: StatusArgs) -> u8 {
     status::tell(arguments, |json, Status { usage, .. }| match json {
         // Texts and numbers: nothing here can fail to serialize.
-        Some(_) => serde_json::to_string(usage).unwrap_or_default() + "\n",
+        Some(_) => json_line(&serde_json::to_string(usage).unwrap_or_default()),
         None => table(&rows(usage)),
     })
 }
@@ -20,6 +20,13 @@ fn rows(usage: &Usage) -> Vec<(&str, String)> {
     if usage.others > 0 {
         let more = format!("{} requests of more than {} clients", usage.others, usage.clients_max);
         rows.push(("others", more));
+    }
+    if let Some(since) = &usage.full_since {
+        let full = format!(
+            "since {since}, with {} clients; {} that were not seen for long and had nothing in the way were forgotten",
+            usage.clients_max, usage.given_way
+        );
+        rows.push(("FULL", full));
     }
     rows
 }

@@ -117,6 +117,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
 
 /// Puts the layers together; what is wrong with one is kept for later and the others are still read.
 fn layered(sources: &Sources) -> Written {
+    let (figment, problems, whole) = merged(sources, read_file);
+    Written::new(figment, problems, whole)
+}
+
+/// The layers, what is wrong with them, and whether each of them could be read.
+pub(super) fn merged(
+    sources: &Sources,
+    read_file: impl Fn(&Path) -> Result<Dict, String>,
+) -> (Figment, Vec<Problem>, bool) {
     let defaults = embedded(DEFAULT);
     let known = Known::new(&defaults);
     let mut problems = Vec::new();
@@ -143,7 +152,7 @@ fn layered(sources: &Sources) -> Written {
         let values = known.keep(values, &name, &mut problems);
         figment = figment.merge(Layer { name, values });
     }
-    Written::new(figment, problems, whole)
+    (figment, problems, whole)
 }
 
 #[expect(clippy::expect_used, reason = "built into the binary, and every test reads it")]

@@ -30,15 +30,7 @@ pub async fn open(config: &Config) -> Result<Option<Ledger>, OpenError> {
         }
         return Ok(None);
     };
-    let ledger = Ledger::open(&settings_of(settings)).await?;
-    let moved = config.modes.create.creates_on() == Side::New;
-    if moved && matches!(ledger.new_since().await, Ok(None)) {
-        tracing::warn!(
-            target: "config",
-            "creates go to the new API, and this ledger has never seen one go there: is it the right ledger?"
-        );
-    }
-    Ok(Some(ledger))
+    Ledger::open(&settings_of(settings)).await.map(Some)
 }
 
 /// How to open the ledger that a config names.

@@ -11,6 +11,7 @@ pub mod get;
 pub mod history;
 pub mod homes;
 pub mod list;
+pub mod notes;
 pub mod reach;
 
 mod call;

@@ -174,6 +174,15 @@ pub struct Count {
     pub claims: u64,
 }
 
+/// The claims of one side that are not old.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Recent {
+    /// How many there are.
+    pub claims: u64,
+    /// When the newest of them was made.
+    pub last: Option<Timestamp>,
+}
+
 /// The whole table in a few numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {

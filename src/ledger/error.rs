@@ -25,6 +25,12 @@ pub enum LedgerError {
     /// The record id cannot be stored; nothing was written.
     #[error("the record id cannot be remembered: {0}")]
     Unfit(#[from] KeyError),
+    /// The path of the SQLite file does not lead to the file that is open: claims in it would be gone at the next start. Lasts until then.
+    #[error(
+        "the ledger file was removed or replaced while the process runs, so that claims would be lost; bring the right file back \
+         and restart"
+    )]
+    Replaced,
     /// The ledger was closed; nothing was written.
     #[error("the ledger is closed")]
     Closed,

@@ -13,11 +13,22 @@ use tokio::task::JoinHandle;
 use super::change::{Applied, Write};
 use super::connection::Request;
 use super::error::LedgerError;
+use super::same_file::SameFile;
 
 /// A write and who waits for it.
 struct Job {
     write: Write,
     reply: oneshot::Sender<Result<Applied, LedgerError>>,
+}
+
+/// A file that was opened to write in it.
+pub(super) struct Opened {
+    /// How to open it once more.
+    pub(super) options: SqliteConnectOptions,
+    pub(super) connection: SqliteConnection,
+    pub(super) same: SameFile,
+    /// Kept as long as the writer can write.
+    pub(super) lock: File,
 }
 
 /// The way in. The writer ends, and gives the lock back, when the last clone is gone or one was closed.
@@ -28,18 +39,13 @@ pub(super) struct GroupCommit {
 }
 
 impl GroupCommit {
-    /// Starts the writer. It keeps `lock` as long as it can write.
-    pub(super) fn start(
-        options: SqliteConnectOptions,
-        connection: SqliteConnection,
-        lock: File,
-        queue_max: usize,
-        batch_max: usize,
-    ) -> (Self, JoinHandle<()>) {
+    /// Starts the writer.
+    pub(super) fn start(opened: Opened, queue_max: usize, batch_max: usize) -> (Self, JoinHandle<()>) {
+        let Opened { options, connection, same, lock } = opened;
         let (queue, waiting) = mpsc::channel(queue_max.max(1));
         let commits = Arc::new(AtomicU64::new(0));
-        let writer =
-            Writer { options, connection: Some(connection), commits: Arc::clone(&commits), _lock: lock };
+        let connection = Some(connection);
+        let writer = Writer { options, connection, same, commits: Arc::clone(&commits), _lock: lock };
         let task = tokio::spawn(writer.work(waiting, batch_max.max(1)));
         (Self { queue, commits }, task)
     }
@@ -64,6 +70,7 @@ struct Writer {
     options: SqliteConnectOptions,
     /// None after a failure: a connection that failed is not trusted again.
     connection: Option<SqliteConnection>,
+    same: SameFile,
     commits: Arc<AtomicU64>,
     _lock: File,
 }
@@ -81,6 +88,7 @@ impl Writer {
             }
         }
         if let Some(connection) = self.connection {
+            self.same.log_may_go();
             // Only tidies up the write-ahead log: whatever was answered is durable already.
             let _ = connection.close().await;
         }
@@ -90,9 +98,16 @@ impl Writer {
     async fn commit(&mut self, batch: &[Job]) -> Result<Vec<Result<Applied, LedgerError>>, LedgerError> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.options.connect().await?,
+            None => {
+                // Asked first: opening would make a new file where the old one was.
+                self.same.check()?;
+                self.options.connect().await?
+            }
         };
-        let answers = in_one_transaction(&mut connection, batch).await?;
+        let answers = in_one_transaction(&mut connection, batch).await;
+        let answers = answers.inspect_err(|_| self.same.log_may_go())?;
+        // Asked last: whoever is told "written" may rely on finding it after a restart.
+        self.same.check_written()?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.connection = Some(connection);
         Ok(answers)

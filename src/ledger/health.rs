@@ -50,9 +50,12 @@ impl Monitor {
         match outcome {
             Ok(_) if wrote => self.up(),
             Ok(_) => {}
-            Err(why @ (LedgerError::Unavailable(_) | LedgerError::Timeout | LedgerError::Closed)) => {
-                self.down(why);
-            }
+            Err(
+                why @ (LedgerError::Unavailable(_)
+                | LedgerError::Timeout
+                | LedgerError::Replaced
+                | LedgerError::Closed),
+            ) => self.down(why),
             // Says something about one row, or about how much is asked; nothing about the database.
             Err(LedgerError::Corrupt(_) | LedgerError::Unfit(_) | LedgerError::Overloaded) => {}
         }

@@ -50,6 +50,7 @@ mod health;
 mod postgres;
 mod question;
 mod reader;
+mod same_file;
 mod schema;
 mod settings;
 mod sqlite;
@@ -58,8 +59,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use claim::{
-    Claim, Claimed, Count, Fingerprint, Key, KeyError, NotAFingerprint, RECORD_ID_MAX, REF_ID_MAX, State,
-    Stats, Step, TENANT_MAX,
+    Claim, Claimed, Count, Fingerprint, Key, KeyError, NotAFingerprint, RECORD_ID_MAX, REF_ID_MAX, Recent,
+    State, Stats, Step, TENANT_MAX,
 };
 pub use error::{LedgerError, OpenError};
 pub use health::Health;

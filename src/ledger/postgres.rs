@@ -18,11 +18,12 @@ use super::settings::Settings;
 /// A connection idle for longer is tried out before it is used: the server may have gone and come back.
 const STALE: Duration = Duration::from_secs(1);
 
-/// What every session is told, whatever its role or database prefers.
+/// What every session is told, whatever its role or database prefers. Notices, as of tables that are there already, help nobody.
 const SESSION: &str = "SELECT set_config('synchronous_commit', 'on', false), \
                        set_config('default_transaction_isolation', 'read committed', false), \
                        set_config('statement_timeout', $1, false), \
                        set_config('idle_in_transaction_session_timeout', $1, false), \
+                       set_config('client_min_messages', 'warning', false), \
                        current_setting('fsync'), \
                        CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END";
 
@@ -122,7 +123,7 @@ fn pool(options: PgConnectOptions, settings: &Settings) -> PgPool {
 /// Makes the session's promises explicit and refuses a server that would not keep them.
 async fn prepare(connection: &mut PgConnection, timeout: Duration) -> Result<(), OpenError> {
     let milliseconds = timeout.as_millis().max(1).to_string();
-    let rows: Vec<(String, String, String, String, String, String)> =
+    let rows: Vec<(String, String, String, String, String, String, String)> =
         connection.rows(SESSION, &[Bind::Text(&milliseconds)]).await?;
     match rows.first() {
         Some((.., fsync, _)) if fsync != "on" => {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::claim::{Claim, Count, Fingerprint, Key, State, Stats};
+use super::claim::{Claim, Count, Fingerprint, Key, Recent, State, Stats};
 use super::connection::{Bind, Connection, Request};
 use super::error::LedgerError;
 use crate::side::Side;
@@ -98,6 +98,42 @@ impl Request for NewSince {
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
         let rows: Vec<(i64,)> = connection.rows(NEW_SINCE, &[]).await?;
         rows.first().map(|(at,)| time(*at)).transpose()
+    }
+}
+
+/// When the tables were made.
+pub(super) struct Begun;
+
+const BEGUN: &str = "SELECT CAST(MIN(installed_on) AS TEXT) FROM conversion_migrations";
+
+impl Request for Begun {
+    type Answer = Option<Timestamp>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+        let rows: Vec<(Option<String>,)> = connection.rows(BEGUN, &[]).await?;
+        // PostgreSQL names the offset, SQLite means UTC.
+        let read = |text: String| {
+            let read = text.parse().or_else(|_| format!("{text}Z").parse());
+            read.map_err(|_| LedgerError::Corrupt("a time that cannot be read".into()))
+        };
+        rows.into_iter().next().and_then(|(at,)| at).map(read).transpose()
+    }
+}
+
+/// The claims of one side since a time. Reads every row, because no index helps: for a rare question, not for requests.
+pub(super) struct Since(pub(super) Side, pub(super) Timestamp);
+
+const SINCE: &str =
+    "SELECT COUNT(*), MAX(created_at_us) FROM conversion_claims WHERE side = $1 AND created_at_us >= $2";
+
+impl Request for Since {
+    type Answer = Recent;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Recent, LedgerError> {
+        let binds = [Bind::Text(self.0.as_str()), Bind::Number(self.1.as_microsecond())];
+        let rows: Vec<(i64, Option<i64>)> = connection.rows(SINCE, &binds).await?;
+        let Some((claims, last)) = rows.first() else { return Ok(Recent::default()) };
+        Ok(Recent { claims: claims.unsigned_abs(), last: last.map(time).transpose()? })
     }
 }
 

@@ -5,14 +5,15 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::claim::{Claim, Key, Stats};
+use super::claim::{Claim, Key, Recent, Stats};
 use super::connection::Request;
 use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
-use super::question::{Look, NewSince, OwnedKey, Summary};
+use super::question::{Begun, Look, NewSince, OwnedKey, Since, Summary};
 use super::settings::{Place, Settings};
 use super::{postgres, sqlite};
 use crate::meters::{Histograms, TIMES, label};
+use crate::side::Side;
 
 /// The reading half: everything that can be asked without changing a claim.
 #[derive(Clone)]
@@ -96,14 +97,33 @@ impl Reader {
         self.ask(&NewSince).await
     }
 
+    /// When the ledger's tables were made, by the clock of its database or machine.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn begun(&self) -> Result<Option<Timestamp>, LedgerError> {
+        self.ask(&Begun).await
+    }
+
+    /// The claims on a side that were made since then. Reads every row, so it may take long where there are millions: that says
+    /// nothing about the ledger's health, and is not noted there.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn recent(&self, side: Side, since: Timestamp) -> Result<Recent, LedgerError> {
+        let asked = tokio::time::timeout(self.timeout, self.run(&Since(side, since))).await;
+        asked.unwrap_or(Err(LedgerError::Timeout))
+    }
+
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
-        let asking = async {
-            match &self.reads {
-                Reads::Sqlite(reads) => reads.ask(request).await,
-                Reads::Postgres(store) => store.ask(request).await,
-            }
-        };
-        self.bounded(asking, false).await
+        self.bounded(self.run(request), false).await
+    }
+
+    async fn run<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
+        match &self.reads {
+            Reads::Sqlite(reads) => reads.ask(request).await,
+            Reads::Postgres(store) => store.ask(request).await,
+        }
     }
 
     /// The one place where a call's time is limited and its outcome becomes the state of health.

@@ -15,33 +15,40 @@ use tokio::task::JoinHandle;
 use super::change::{Applied, Write};
 use super::connection::Request;
 use super::error::{LedgerError, OpenError};
-use super::group_commit::GroupCommit;
+use super::group_commit::{GroupCommit, Opened};
+use super::same_file::SameFile;
 use super::schema;
 use super::settings::Settings;
 
 /// Reads, in this process or beside the one that writes.
 #[derive(Clone)]
-pub(super) struct Reads(SqlitePool);
+pub(super) struct Reads {
+    pool: SqlitePool,
+    /// `None` for a look from outside, which knows of no other file.
+    same: Option<SameFile>,
+}
 
 impl Reads {
     /// For looking into a ledger that another process may be writing: takes no lock, makes and changes nothing.
     pub(super) async fn open(path: &Path, settings: &Settings) -> Result<Self, OpenError> {
         let options = reading(&resolve(path)?, settings.timeout);
         options.connect().await?.close().await?;
-        Ok(Self::pool(options, settings))
+        Ok(Self::pool(options, settings, None))
     }
 
-    fn pool(options: SqliteConnectOptions, settings: &Settings) -> Self {
+    fn pool(options: SqliteConnectOptions, settings: &Settings, same: Option<SameFile>) -> Self {
         let pool = SqlitePoolOptions::new()
             .max_connections(settings.pool_max.max(1))
             .acquire_timeout(settings.timeout)
             // The file is local: a connection cannot go stale.
             .test_before_acquire(false);
-        Self(pool.connect_lazy_with(options))
+        Self { pool: pool.connect_lazy_with(options), same }
     }
 
     pub(super) async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
-        let mut connection = self.0.acquire().await?;
+        // A new connection of the pool would open whatever file is there now.
+        self.same.as_ref().map_or(Ok(()), SameFile::check)?;
+        let mut connection = self.pool.acquire().await?;
         request.run(&mut *connection).await
     }
 }
@@ -61,9 +68,10 @@ impl Store {
         let options = writing(&path, settings.timeout);
         let mut connection = options.connect().await?;
         schema::migrator().run(&mut connection).await?;
-        let reads = Reads::pool(reading(&path, settings.timeout), settings);
-        let (writer, task) =
-            GroupCommit::start(options, connection, lock, settings.queue_max, settings.batch_max);
+        let same = SameFile::of(&path).map_err(|error| OpenError::Connect(error.into()))?;
+        let reads = Reads::pool(reading(&path, settings.timeout), settings, Some(same.clone()));
+        let opened = Opened { options, connection, same, lock };
+        let (writer, task) = GroupCommit::start(opened, settings.queue_max, settings.batch_max);
         Ok(Self { reads, writer, task: Arc::new(Mutex::new(task)) })
     }
 
@@ -81,7 +89,7 @@ impl Store {
         drop(writer);
         // Ended by a panic or not: there is nothing left to wait for.
         let _ = (&mut *task.lock().await).await;
-        reads.0.close().await;
+        reads.pool.close().await;
     }
 }
 

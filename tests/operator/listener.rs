@@ -48,6 +48,35 @@ async fn the_admin_port_knows_its_own_paths_only_and_changes_nothing() {
     assert_eq!(vendor.books().requests().len(), arrived, "nothing of it went upstream");
 }
 
+/// A page that lets its own name lead to this machine reads nothing.
+#[tokio::test]
+async fn on_loopback_only_an_address_or_localhost_is_answered() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    let port = shim.admin_address().port();
+    let ask = async |shim: &Shim, path: &str, host: String| {
+        reqwest::Client::new().get(shim.admin(path)).header("host", host).send().await.unwrap()
+    };
+    for path in ["/", "/status", "/metrics", "/readyz", "/nothing"] {
+        let refused = ask(&shim, path, format!("evil.example:{port}")).await;
+        assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+        assert_eq!(refused.headers()["content-type"], "application/problem+json");
+        assert!(!refused.text().await.unwrap().contains("live"));
+    }
+    for host in
+        ["localhost".to_owned(), format!("LOCALHOST:{port}"), format!("[::1]:{port}"), "10.0.0.7".into()]
+    {
+        assert_eq!(ask(&shim, "/status", host.clone()).await.status(), StatusCode::OK, "{host}");
+    }
+
+    // Where others are meant to come to, they come by whatever name there is.
+    config.write_only("admin.listen = \"0.0.0.0:0\"\n");
+    let open = Shim::start(&config).await;
+    assert_eq!(ask(&open, "/readyz", "shim-admin.payments.svc".into()).await.status(), StatusCode::OK);
+}
+
 #[tokio::test]
 async fn it_can_be_off() {
     let vendor = vendor().await;
@@ -88,10 +117,57 @@ async fn the_command_says_clearly_that_it_got_no_status() {
     config.write_only("admin.listen = \"127.0.0.1:0\"\n");
     let anywhere = run_with(&config.path(), &["status"]).await;
     assert_eq!(anywhere.code, Some(3), "{anywhere:?}");
-    config.write_only("stage = \"nonsense\"\n");
+    config.write_only("stage = \"nonsense\"\nadmin.listen = \"\"\n");
     let refused = run_with(&config.path(), &["status"]).await;
     assert_eq!(refused.code, Some(3), "{refused:?}");
     assert!(refused.err.contains("status --admin"), "an operator still needs the status: {refused:?}");
+}
+
+#[tokio::test]
+async fn the_command_takes_a_name_or_a_port_and_says_what_it_does_not_take() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    let port = shim.admin_address().port().to_string();
+    for place in [port.clone(), format!("localhost:{port}")] {
+        let told = run(&["status", "--admin", &place]).await;
+        assert_eq!((told.code, told.row("stage")), (Some(0), "live"), "{place}: {told:?}");
+    }
+    let url = run(&["status", "--admin", &format!("http://localhost:{port}")]).await;
+    assert_eq!(url.code, Some(2));
+    assert!(url.err.contains("write only ADDRESS:PORT"), "{url:?}");
+}
+
+#[tokio::test]
+async fn the_sandbox_says_what_each_stage_answers_and_where_to_look() {
+    let all = [
+        "--sandbox",
+        "--listen",
+        "0.0.0.0:0",
+        "--set",
+        "sandbox.listen=127.0.0.1:0",
+        "--set",
+        "log.format=json",
+    ];
+    for (stage, answered) in [
+        ("observe", "each answered from the old one, as it is"),
+        (
+            "shadow",
+            "each answered from the old one, as it is, and compared with the new one in the background",
+        ),
+        ("sealed", "each answered from the new one"),
+    ] {
+        let mut shim = Shim::serve(&[all.as_slice(), &["--stage", stage]].concat()).await;
+        let admin = shim.admin_address();
+        shim.signal("-TERM");
+        assert_eq!(shim.ended().await, Some(0));
+        let told = read_all(shim.stderr());
+        assert!(told.contains(&format!("to try, {answered};")), "{told}");
+        assert!(told.contains(&format!("http://{admin}/\n")) && !told.contains("0.0.0.0"), "{told}");
+        let there = "the same record as the new API has it";
+        assert_eq!(told.contains(there), stage == "sealed", "{told}");
+    }
 }
 
 #[tokio::test]

@@ -15,11 +15,14 @@ mod postgres;
 mod browser;
 
 mod commands;
+mod ledger_file;
 mod listener;
 mod metrics;
+mod notes;
 mod page;
 mod process;
 mod readiness;
+mod refused;
 mod status;
 mod traces;
 mod usage;

@@ -88,6 +88,7 @@ async fn the_page_shows_everything_to_everybody() {
         for words in [
             "conversion-shim live ready config refused",
             "what is configured is refused, and not what is running; why",
+            "young_ledger since 20",
             "create\nnew",
             "creates without ref_id\n2",
             "fence hits\n1",

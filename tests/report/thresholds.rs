@@ -104,6 +104,7 @@ fn without_heartbeats_nothing_says_that_shadow_ran() {
     assert_eq!(missed, ["heartbeats", "dropped_share_max", "idle_share_max"]);
     let notes = json(&[], &log)["notes"].to_string();
     assert!(notes.contains("NO HEARTBEAT"), "{notes}");
+    assert_eq!(judged(&log, "list", &[]), ("not_known".into(), vec![]), "nor that it was not to");
 }
 
 #[test]

@@ -69,12 +69,27 @@ pub struct Status {
     /// Who still calls.
     #[serde(default)]
     pub usage: Usage,
+    /// What is allowed and somebody should know; empty when there is nothing.
+    #[serde(default)]
+    pub notes: Vec<Note>,
     /// Absent when none is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
     /// Absent while no route is in mode `shadow`, and none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadow>,
+}
+
+/// Something that is allowed and somebody should know, while it lasts.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Note {
+    /// `sealed_early` (reads do not ask the old API, where creates went not long ago) or `young_ledger` (the ledger is hardly older
+    /// than the first create on the new API).
+    pub what: String,
+    /// Since when.
+    pub since: String,
+    /// In words.
+    pub why: String,
 }
 
 /// Who has called the old API's four routes since the start of the process.
@@ -86,6 +101,12 @@ pub struct Usage {
     pub clients_max: usize,
     /// Requests of clients for whom there was no place left.
     pub others: u64,
+    /// Since when clients have come for whom there was no free place; absent: there was always one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub full_since: Option<String>,
+    /// Clients that were forgotten in favour of new ones: those not seen for longest, of those with nothing in the way.
+    #[serde(default)]
+    pub given_way: u64,
 }
 
 /// One client. Its name is whatever it says: escape it wherever it is shown.

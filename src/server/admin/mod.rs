@@ -6,6 +6,7 @@
 pub mod documents;
 mod figures;
 mod history;
+mod host;
 mod page;
 mod process;
 mod reloads;
@@ -47,6 +48,7 @@ pub async fn serve(listener: TcpListener, view: Arc<View>) {
     let mut minutes = tokio::time::interval_at(Instant::now() + history::MINUTE, history::MINUTE);
     let seats = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
+    let only_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     loop {
         let accepted = async {
             let seat = seats.clone().acquire_owned().await.ok();
@@ -59,7 +61,7 @@ pub async fn serve(listener: TcpListener, view: Arc<View>) {
                 Ok((stream, _)) => {
                     let view = view.clone();
                     connections.spawn(async move {
-                        speak(stream, view).await;
+                        speak(stream, view, only_local).await;
                         drop(seat);
                     });
                 }
@@ -69,10 +71,14 @@ pub async fn serve(listener: TcpListener, view: Arc<View>) {
     }
 }
 
-async fn speak(stream: TcpStream, view: Arc<View>) {
+async fn speak(stream: TcpStream, view: Arc<View>, only_local: bool) {
     let service = service_fn(move |request: Request<Incoming>| {
         let view = view.clone();
-        async move { Ok::<_, Infallible>(answer(&view, request.method(), request.uri()).await) }
+        async move {
+            let meant = !only_local || host::is_ours(request.uri(), request.headers());
+            let answering = async { answer(&view, request.method(), request.uri()).await };
+            Ok::<_, Infallible>(if meant { answering.await } else { misdirected() })
+        }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
@@ -99,6 +105,13 @@ async fn answer(view: &View, method: &Method, uri: &Uri) -> Answer {
             problem(StatusCode::NOT_FOUND, "the admin listener has /, /livez, /readyz, /status and /metrics")
         }
     }
+}
+
+fn misdirected() -> Answer {
+    problem(
+        StatusCode::MISDIRECTED_REQUEST,
+        "the admin listener is on loopback and answers only to an address or localhost",
+    )
 }
 
 fn not_allowed() -> Answer {

@@ -11,6 +11,7 @@ use super::documents::{self, Readiness, Reason, Status};
 use super::history::History;
 use super::{page, reloads};
 use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
+use crate::cutover::notes::Notes;
 use crate::ledger::{Health, Ledger};
 use crate::meters::{Counters, Key, Name};
 use crate::proxy::App;
@@ -32,6 +33,7 @@ pub struct View {
     draining: OnceLock<Timestamp>,
     /// The high-water mark never changes once it is there: it is asked for until then, by one caller at a time.
     new_since: Mutex<Option<Timestamp>>,
+    notes: Arc<Notes>,
     /// `None` while no spans are collected.
     spans: Option<Arc<SentSpans>>,
 }
@@ -41,6 +43,7 @@ impl View {
     #[must_use]
     pub fn new(app: Arc<App>, reloads: watch::Receiver<Reloads>) -> Self {
         let (draining, new_since) = (OnceLock::new(), Mutex::new(None));
+        let notes = Arc::new(Notes::new(app.shared.ledger.clone()));
         let (started, started_at) = (Instant::now(), Timestamp::now());
         Self {
             app,
@@ -49,6 +52,7 @@ impl View {
             started_at,
             draining,
             new_since,
+            notes,
             history: History::default(),
             spans: None,
         }
@@ -62,6 +66,12 @@ impl View {
 
     pub(super) fn spans(&self) -> Option<&SentSpans> {
         self.spans.as_deref()
+    }
+
+    /// What is allowed and somebody should know.
+    #[must_use]
+    pub const fn notes(&self) -> &Arc<Notes> {
+        &self.notes
     }
 
     pub(super) fn app(&self) -> &App {
@@ -135,9 +145,20 @@ impl View {
             config: reloads::told(&config, &reloads),
             budget: self.budget(&config).shown(),
             usage: self.usage(),
+            notes: self.standing_notes(&config).await,
             ledger,
             shadow: self.shadow(&config),
         }
+    }
+
+    async fn standing_notes(&self, config: &Config) -> Vec<documents::Note> {
+        let standing = self.notes.standing(config).await.into_iter();
+        let shown = standing.map(|note| documents::Note {
+            what: note.what.text().into(),
+            since: note.since.to_string(),
+            why: note.why,
+        });
+        shown.collect()
     }
 
     /// The rate budget under this config: a reload may have come since the last request.
@@ -180,6 +201,8 @@ impl View {
             clients: clients.collect(),
             clients_max: CLIENTS_MAX,
             others: usage.others().total(),
+            full_since: usage.full_since().map(|at| at.to_string()),
+            given_way: usage.given_way(),
         }
     }
 

@@ -28,7 +28,8 @@ impl Evidence<'_> {
     /// The verdict, and all that it rests on.
     pub(super) fn judge(&self, go: &Go) -> (Decision, Vec<Check>) {
         if self.tally.records() == 0 && self.newer_lines == 0 && !self.running.was_in_shadow(self.route) {
-            return (Decision::NotInShadow, Vec::new());
+            let told = self.running.heartbeats() > 0;
+            return (if told { Decision::NotInShadow } else { Decision::NotKnown }, Vec::new());
         }
         let mut checks = vec![self.records()];
         checks.extend(self.amounts(go));

@@ -2,6 +2,7 @@
 //! left out, never 0.
 
 mod config;
+mod notes;
 mod shadow;
 mod vendor;
 
@@ -25,6 +26,7 @@ impl View {
         figures.extend(vendor::budget(self.budget(&config), &config));
         figures.extend(config::figures(&config, &reloads));
         figures.extend(ledger(app));
+        figures.extend(notes::figures(self.notes()));
         figures.extend(app.shadow.iter().flat_map(|shadow| shadow::figures(shadow, &config)));
         let sent = |spans| Figure::counters("spans", "Spans that were sent to the collector.", spans);
         figures.extend(self.spans().map(sent));

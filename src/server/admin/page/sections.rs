@@ -22,7 +22,7 @@ pub(super) fn header(status: &Status, still: bool) -> Markup {
                 @if refused.is_some() { " " span.badge.bad { "config refused" } } }
             nav { @if still { a href="/" { "Refresh by itself" } } @else { a href="/?still" { "Keep still" } } }
         }
-        @if !status.readiness.ready || refused.is_some() {
+        @if !status.readiness.ready || refused.is_some() || !status.notes.is_empty() {
             ul.notes {
                 @for reason in &status.readiness.reasons {
                     li { strong { (reason.what) } " since " (to_the_second(&reason.since)) ": " (reason.why) }
@@ -32,6 +32,9 @@ pub(super) fn header(status: &Status, still: bool) -> Markup {
                         strong { "config" } " since " (to_the_second(&refused.at)) ": what is configured is refused, and not what is running; "
                         a href="#config" { "why" }
                     }
+                }
+                @for note in &status.notes {
+                    li { strong { (note.what) } " since " (to_the_second(&note.since)) ": " (note.why) }
                 }
             }
         }

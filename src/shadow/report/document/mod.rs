@@ -61,6 +61,8 @@ pub enum Decision {
     NoGo,
     /// Nothing was compared, and nothing was to be.
     NotInShadow,
+    /// Nothing was compared, and no heartbeat says yet whether anything was to be.
+    NotKnown,
 }
 
 impl Decision {
@@ -71,6 +73,7 @@ impl Decision {
             Self::Go => "GO",
             Self::NoGo => "NO-GO",
             Self::NotInShadow => "not in shadow",
+            Self::NotKnown => "not known",
         }
     }
 }

@@ -58,7 +58,7 @@ const fn of_decision(decision: Decision) -> &'static str {
     match decision {
         Decision::Go => "go",
         Decision::NoGo => "no-go",
-        Decision::NotInShadow => "absent",
+        Decision::NotInShadow | Decision::NotKnown => "absent",
     }
 }
 

@@ -40,7 +40,7 @@ const fn of_decision(decision: Decision) -> Style {
     match decision {
         Decision::Go => colour(AnsiColor::Green).bold(),
         Decision::NoGo => colour(AnsiColor::Red).bold(),
-        Decision::NotInShadow => Style::new().dimmed(),
+        Decision::NotInShadow | Decision::NotKnown => Style::new().dimmed(),
     }
 }
 
