@@ -14,8 +14,8 @@ use tokio::time::timeout;
 
 use super::{ConfigArgs, FAILED, OK, block_on, check, complain, print, table};
 use crate::body;
-use crate::config::load::load;
-use crate::config::{Problem, explain};
+use crate::config::Problem;
+use crate::config::load::examine;
 use crate::server::admin::documents::{Ledger, Refused, Shadow, Status};
 use crate::upstream::budget::{Shown, ShownEndpoint};
 
@@ -75,13 +75,14 @@ pub(super) fn tell(arguments: StatusArgs, show: impl Fn(Option<&str>, &Status) -
 
 /// The address that the config gives to the admin listener.
 fn configured(arguments: ConfigArgs) -> Result<SocketAddr, Vec<Problem>> {
-    let loaded = load(&arguments.into_sources(false))?;
+    let examined = examine(&arguments.into_sources(false))?;
     let refuse = |message: &str| {
-        let source = explain(&loaded).into_iter().find(|row| row.key == "admin.listen");
+        let source = examined.rows().into_iter().find(|row| row.key == "admin.listen");
         let source = source.map(|row| row.source).unwrap_or_default();
         vec![Problem::new("admin.listen", message, source)]
     };
-    let mut address = loaded.config.admin.listen.ok_or_else(|| refuse("is off, so nobody can be asked"))?;
+    let mut address =
+        examined.config().admin.listen.ok_or_else(|| refuse("is off, so nobody can be asked"))?;
     if address.port() == 0 {
         return Err(refuse("is any free port; the proxy's log says which"));
     }
