@@ -130,9 +130,7 @@ fn shipped() -> String {
 /// The proxy as the page rehearses it, but for the vendor, whose books are looked into here, ports of its own, and less patience.
 async fn serve(ways: &Ways, vendor: &Sandbox) -> Shim {
     let mut set = as_rehearsed(ways);
-    set.extend(
-        ["shadow.heartbeat=100ms", "shadow.match_sample=1.0", "budget.per_second=10000"].map(String::from),
-    );
+    set.extend(["shadow.heartbeat=100ms", "budget.per_second=10000"].map(String::from));
     for (side, url) in
         [("legacy", vendor.base_url()), ("new", vendor.base_url()), ("oauth", vendor.token_url())]
     {
@@ -168,7 +166,7 @@ async fn every_config_that_is_shipped_can_be_rehearsed() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let page = page();
     let begin = Step::under(&page, "Rehearse it first").blocks("sh")[1];
-    assert!(begin.contains("\nshim serve --sandbox --config \"$config\" "), "{begin}");
+    assert!(begin.contains("\nconversion-shim serve --sandbox --config \"$config\" "), "{begin}");
     for path in shipped::SHIPPED {
         let ways = Ways::of(&page);
         std::fs::copy(path, ways.config()).unwrap();
