@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::str::FromStr;
 
 use super::{CONFIG, ConfigArgs, FAILED, check, complain};
-use crate::config::load::{Sources, load};
-use crate::config::{Problem, admin_listen, explain};
+use crate::config::load::{Sources, examine};
+use crate::config::{Problem, admin_listen};
 
 /// What `--admin` takes: `ADDRESS:PORT`, `NAME:PORT`, or a port of this machine.
 #[derive(Clone, Debug)]
@@ -50,10 +50,10 @@ pub(super) fn find(asked: Option<Place>, config: ConfigArgs) -> Result<SocketAdd
 /// The address that the config gives to the admin listener. A config that is refused is no reason not to ask: the proxy runs with
 /// the one before.
 fn configured(sources: &Sources) -> Result<SocketAddr, u8> {
-    let (found, source) = match load(sources) {
-        Ok(loaded) => {
-            let source = explain(&loaded).into_iter().find(|row| row.key == "admin.listen");
-            (loaded.config.admin.listen, source.map(|row| row.source).unwrap_or_default())
+    let (found, source) = match examine(sources) {
+        Ok(examined) => {
+            let source = examined.rows().into_iter().find(|row| row.key == "admin.listen");
+            (examined.config().admin.listen, source.map(|row| row.source).unwrap_or_default())
         }
         Err(problems) => {
             let address = admin_listen(sources).filter(|address| address.port() != 0);

@@ -1,20 +1,77 @@
 //! `check`: the effective config in aligned columns, or everything that is wrong with it.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal as _, Read as _, Write};
 
-use super::{CONFIG, OK};
-use crate::config::load::{Sources, load};
-use crate::config::{self, Problem, Row};
+use clap::Args;
+
+use super::{CONFIG, ConfigArgs, FAILED, OK, complain};
+use crate::config::load::{Sources, examine};
+use crate::config::{Problem, Row};
 use crate::telemetry::plain::one_line;
 
+pub(super) const ABOUT: &str = "\
+Check a config and print every value with where it came from, or every problem.
+
+Looks at the values and at nothing else: not at the ledger, not at certificates, not at the vendor. A secret's file that cannot be \
+read here is named on standard error and counts as set, so that a config can be checked where its secrets are not; `serve` refuses \
+it. `--config -` reads standard input:
+
+  conversion-shim check --config - <next.toml";
+
+/// What stands for standard input.
+const STDIN: &str = "-";
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// Print nothing but what is wrong
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
 /// Checks a config and prints it, or its problems.
-pub(super) fn run(sources: Sources) -> u8 {
-    match load(&sources) {
-        Ok(loaded) => {
-            let _ = write_rows(&config::explain(&loaded), &mut io::stdout().lock());
+pub(super) fn run(arguments: CheckArgs) -> u8 {
+    let CheckArgs { quiet, config } = arguments;
+    let sources = match given(config.into_sources(false)) {
+        Ok(sources) => sources,
+        Err(error) => {
+            complain(&format!("conversion-shim: standard input: {error}\n"));
+            return FAILED;
+        }
+    };
+    match examine(&sources) {
+        Ok(examined) => {
+            if !quiet {
+                let _ = write_rows(&examined.rows(), &mut io::stdout().lock());
+            }
+            note_unread(examined.unread());
             OK
         }
         Err(problems) => refused(&problems),
+    }
+}
+
+/// The sources, with the text of standard input if the config's name stands for it.
+fn given(sources: Sources) -> io::Result<Sources> {
+    if sources.file.as_ref().is_none_or(|file| file.as_os_str() != STDIN) {
+        return Ok(sources);
+    }
+    if io::stdin().is_terminal() {
+        complain("conversion-shim: reading standard input; Ctrl-D ends it\n");
+    }
+    let mut text = String::new();
+    io::stdin().lock().read_to_string(&mut text)?;
+    Ok(Sources { file: None, text: Some(text), ..sources })
+}
+
+/// Names the secrets' files that could not be read, where that does not matter.
+fn note_unread(unread: &[Problem]) {
+    if !unread.is_empty() {
+        let mut out = io::stderr().lock();
+        let _ =
+            writeln!(out, "conversion-shim: not readable here, so taken to be right; `serve` will need it:");
+        let _ = write_problems(unread, &mut out);
     }
 }
 

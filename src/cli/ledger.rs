@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     ABSENT, ConfigArgs, EXIT_CODES, FAILED, OK, USAGE, block_on, check, complain, json_line, print, table,
 };
-use crate::config::load::load;
+use crate::config::load::examine;
 use crate::config::{self, Problem};
 use crate::cutover::history;
 use crate::ledger::{Claim, Key, LedgerError, OpenError, Reader, Settings, State, Stats};
@@ -102,9 +102,13 @@ fn stats(shape: Shape) -> u8 {
 
 /// The ledger that the config names, or why there is none to ask.
 fn configured(arguments: ConfigArgs) -> Result<config::Ledger, Vec<Problem>> {
-    let loaded = load(&arguments.into_sources(false))?;
-    loaded.config.ledger.clone().ok_or_else(|| {
-        let row = config::explain(&loaded).into_iter().find(|row| row.key == "ledger.url");
+    let examined = examine(&arguments.into_sources(false))?;
+    // Of all secrets this is the one that is needed here.
+    if let Some(problem) = examined.unread().iter().find(|problem| problem.key == "ledger.url_file") {
+        return Err(vec![problem.clone()]);
+    }
+    examined.config().ledger.clone().ok_or_else(|| {
+        let row = examined.rows().into_iter().find(|row| row.key == "ledger.url");
         let source = row.map(|row| row.source).unwrap_or_default();
         vec![Problem::new("ledger.url", "is not set, so there is no ledger to ask", source)]
     })

@@ -66,8 +66,8 @@ enum Command {
     #[command(after_help = EXIT_CODES)]
     Serve(ServeArgs),
     /// Check a config and print every value with where it came from
-    #[command(after_help = EXIT_CODES)]
-    Check(ConfigArgs),
+    #[command(long_about = check::ABOUT, after_help = EXIT_CODES)]
+    Check(check::CheckArgs),
     /// Ask a running proxy for its stage, modes, ledger, config and reloads
     #[command(after_help = EXIT_CODES)]
     Status(status::StatusArgs),
@@ -124,6 +124,7 @@ impl ConfigArgs {
         Sources {
             overlay: sandbox.then_some(Overlay::Sandbox),
             file: self.config,
+            text: None,
             environment: environment
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
@@ -144,7 +145,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
-        Command::Check(arguments) => check::run(arguments.into_sources(false)),
+        Command::Check(arguments) => check::run(arguments),
         Command::Status(arguments) => status::run(arguments),
         Command::Usage(arguments) => usage::run(arguments),
         Command::Ledger(arguments) => ledger::run(arguments),

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
 use super::{ConfigArgs, FAILED, NO_GO, OK, USAGE, check, complain};
 use crate::config::Go;
-use crate::config::load::load;
+use crate::config::load::examine;
 use crate::shadow::report::document::{Decision, Report};
 use crate::shadow::report::{Scope, Tally, html, text};
 use crate::shadow::terms::Route;
@@ -22,9 +22,12 @@ Read what shadow wrote, and say GO or NO-GO for each route.
 Takes whole logs as they are: rotated files, several replicas, lines of other programs in between, in any order. Every record \
 counts, so leave no file out. The thresholds are those of [shadow.go] in the config; what cannot be known is not met.
 
-  conversion-shim report /var/log/shim/shadow.log*
-  kubectl logs --prefix -l app=shim --tail=-1 | conversion-shim report --since 24h
-  conversion-shim report --route get --html report.html shadow.log";
+  conversion-shim report /var/lib/conversion-shim/shadow.jsonl*
+  kubectl -n conversion-shim logs -l app.kubernetes.io/name=conversion-shim --tail=-1 | conversion-shim report --since 24h
+  conversion-shim report --route get --html report.html shadow.jsonl
+
+`kubectl logs` shows what the kubelet still holds of the pods that are there: for a longer time take the lines from where the \
+cluster's logs are kept.";
 
 /// Bytes that are read from a file at once.
 const BUFFER: usize = 256 * 1024;
@@ -108,8 +111,8 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
     };
     let scope = scope(&arguments);
     let ReportArgs { format, html, config, .. } = arguments;
-    let go = match load(&config.into_sources(false)) {
-        Ok(loaded) => loaded.config.shadow.go,
+    let go = match examine(&config.into_sources(false)) {
+        Ok(examined) => examined.config().shadow.go,
         Err(problems) => return check::refused(&problems),
     };
     match made(scope, &go, &files).and_then(|report| written(&report, html.as_deref()).map(|()| report)) {

@@ -2,7 +2,6 @@
 //! served by what is read here.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Value};
@@ -15,7 +14,7 @@ const LINES_LEFT_OUT: usize = 100;
 /// `admin.listen`, whatever else is wrong: the layers' own value if that one can be read, else the default. `None` when it is off.
 #[must_use]
 pub fn admin_listen(sources: &Sources) -> Option<SocketAddr> {
-    let (figment, ..) = merged(sources, |path| Ok(read(path)));
+    let (figment, ..) = merged(sources, |text| Ok(read(text)));
     let written = figment.find_value("admin.listen").ok().and_then(Value::into_string);
     match written.as_deref() {
         Some("") => None,
@@ -28,9 +27,8 @@ fn default() -> Option<SocketAddr> {
     defaults.get("admin")?.find_ref("listen")?.as_str()?.parse().ok()
 }
 
-/// What can be read of a file: its lines but those that TOML stumbles over.
-fn read(path: &Path) -> Dict {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
+/// What can be read of a text: its lines but those that TOML stumbles over.
+fn read(text: &str) -> Dict {
     let mut lines: Vec<&str> = text.split('\n').collect();
     for _ in 0..LINES_LEFT_OUT {
         let text = lines.join("\n");

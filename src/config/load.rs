@@ -4,7 +4,7 @@
 //! environment or its arguments. What the values mean is `check`'s.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
 use super::known::Known;
-use super::written::{Row, Written};
+use super::written::{Row, Unreadable, Written};
 use super::{Config, Problem, check};
 
 pub(super) const DEFAULT: &str = include_str!("../../config/default.toml");
@@ -27,6 +27,8 @@ pub struct Sources {
     pub overlay: Option<Overlay>,
     /// The config file.
     pub file: Option<PathBuf>,
+    /// A config file's text that came on standard input, in place of `file`. Nothing watches it.
+    pub text: Option<String>,
     /// Environment variables, name and value; those that do not start with `SHIM_` are ignored.
     pub environment: Vec<(String, String)>,
     /// Command-line flags; a later one wins.
@@ -111,20 +113,59 @@ impl Loaded {
 /// Every problem that there is, at once.
 pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
     let mut written = layered(sources);
-    written.take_secrets_from_files();
+    written.take_secrets_from_files(Unreadable::Refused);
     check::mean(written)
+}
+
+/// A config that was looked at and is not to be served: where a secret's file could not be read, something else stands for it.
+#[derive(Debug)]
+pub struct Examined {
+    loaded: Loaded,
+    unread: Vec<Problem>,
+}
+
+impl Examined {
+    /// What it says, but for the secrets that could not be read.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.loaded.config
+    }
+
+    /// Every key with its value and source; see [`check::explain`].
+    #[must_use]
+    pub fn rows(&self) -> Vec<Row> {
+        check::explain(&self.loaded)
+    }
+
+    /// The secrets' files that are not on this machine, or not for this user: what [`load`] would refuse, and nothing else.
+    #[must_use]
+    pub fn unread(&self) -> &[Problem] {
+        &self.unread
+    }
+}
+
+/// As [`load`], for somebody who looks at a config elsewhere than where it is served. A secret whose file is not there, or not for
+/// this user, counts as set.
+///
+/// # Errors
+/// Every other problem that there is, at once.
+pub fn examine(sources: &Sources) -> Result<Examined, Vec<Problem>> {
+    let mut written = layered(sources);
+    written.take_secrets_from_files(Unreadable::Excused);
+    let unread = std::mem::take(&mut written.unread);
+    Ok(Examined { loaded: check::mean(written)?, unread })
 }
 
 /// Puts the layers together; what is wrong with one is kept for later and the others are still read.
 fn layered(sources: &Sources) -> Written {
-    let (figment, problems, whole) = merged(sources, read_file);
+    let (figment, problems, whole) = merged(sources, toml);
     Written::new(figment, problems, whole)
 }
 
 /// The layers, what is wrong with them, and whether each of them could be read.
 pub(super) fn merged(
     sources: &Sources,
-    read_file: impl Fn(&Path) -> Result<Dict, String>,
+    parse: impl Fn(&str) -> Result<Dict, String>,
 ) -> (Figment, Vec<Problem>, bool) {
     let defaults = embedded(DEFAULT);
     let known = Known::new(&defaults);
@@ -134,9 +175,8 @@ pub(super) fn merged(
         layers.push(Layer { name: "sandbox".into(), values: embedded(SANDBOX) });
     }
     let mut whole = true;
-    if let Some(path) = &sources.file {
-        let name = format!("file {}", path.display());
-        match read_file(path) {
+    if let Some((name, text)) = file_of(sources) {
+        match text.and_then(|text| parse(&text)) {
             Ok(values) => layers.push(Layer { name, values }),
             Err(message) => {
                 whole = false;
@@ -160,10 +200,19 @@ fn embedded(text: &str) -> Dict {
     Toml::from_str(text).expect("an embedded config file is TOML")
 }
 
+/// The config file's name and text, or why that cannot be read; `None` where there is none.
+fn file_of(sources: &Sources) -> Option<(String, Result<String, String>)> {
+    if let Some(text) = &sources.text {
+        return Some(("standard input".into(), Ok(text.clone())));
+    }
+    let path = sources.file.as_ref()?;
+    let text = std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {error}"));
+    Some((format!("file {}", path.display()), text))
+}
+
 /// The file's values, or what is wrong with it. Never repeats a line of it: it may hold a secret.
-fn read_file(path: &Path) -> Result<Dict, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {error}"))?;
-    Toml::from_str(&text).map_err(|error| {
+fn toml(text: &str) -> Result<Dict, String> {
+    Toml::from_str(text).map_err(|error| {
         let upto = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
         let line = upto.matches('\n').count() + 1;
         let column = upto.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

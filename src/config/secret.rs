@@ -55,39 +55,51 @@ pub(super) struct SecretKey {
     pub(super) key: &'static str,
     /// The key that names a file to read it from.
     pub(super) file_key: &'static str,
+    /// What stands for it where the file cannot be read and nobody will use it: a text that breaks no rule about this key. Of
+    /// ledgers the one that any number of processes may share.
+    pub(super) stand_in: &'static str,
     of: fn(&Config) -> Option<&Secret>,
 }
+
+/// Long enough for a key, and fit for a header.
+const STAND_IN: &str = "(not readable here)";
 
 /// Every key that holds a secret.
 pub(super) const SECRETS: [SecretKey; 6] = [
     SecretKey {
         key: "auth.legacy.client_secret",
         file_key: "auth.legacy.client_secret_file",
+        stand_in: STAND_IN,
         of: |config| config.auth.credentials(Holder::Legacy).map(ClientCredentials::secret),
     },
     SecretKey {
         key: "auth.new.client_secret",
         file_key: "auth.new.client_secret_file",
+        stand_in: STAND_IN,
         of: |config| config.auth.credentials(Holder::New).map(ClientCredentials::secret),
     },
     SecretKey {
         key: "auth.lookup.client_secret",
         file_key: "auth.lookup.client_secret_file",
+        stand_in: STAND_IN,
         of: |config| config.auth.credentials(Holder::Lookup).map(ClientCredentials::secret),
     },
     SecretKey {
         key: "ledger.url",
         file_key: "ledger.url_file",
+        stand_in: "postgres://not-readable-here",
         of: |config| config.ledger.as_ref().map(|ledger| &ledger.url),
     },
     SecretKey {
         key: "shadow.redaction_key",
         file_key: "shadow.redaction_key_file",
+        stand_in: STAND_IN,
         of: |config| config.shadow.redaction_key.as_ref(),
     },
     SecretKey {
         key: "tracing.authorization",
         file_key: "tracing.authorization_file",
+        stand_in: STAND_IN,
         of: |config| config.traces.authorization.as_ref(),
     },
 ];

@@ -2,6 +2,7 @@
 //! force for people. Knows types of values, no key's meaning.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::load::single;
 use super::problem::Problem;
-use super::secret::{SECRETS, SHOWN, Secret};
+use super::secret::{SECRETS, SHOWN, Secret, SecretKey};
 use super::values;
 
 /// What is shown for a key that is not set.
@@ -37,21 +38,33 @@ pub(super) struct Written {
     pub(super) whole: bool,
     /// The keys read so far.
     pub(super) rows: Vec<Row>,
+    /// The files of secrets that are not on this machine, or not for this user, and that are excused.
+    pub(super) unread: Vec<Problem>,
+}
+
+/// What is made of a secret's file that is not on this machine, or not for this user.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    /// A problem: the secret will be used.
+    Refused,
+    /// A note: the secret counts as set, and will not be used.
+    Excused,
 }
 
 impl Written {
     pub(super) const fn new(figment: Figment, problems: Vec<Problem>, whole: bool) -> Self {
-        Self { figment, problems, whole, rows: Vec::new() }
+        Self { figment, problems, whole, rows: Vec::new(), unread: Vec::new() }
     }
 
     /// Lets the file that is named beside a secret speak for it.
-    pub(super) fn take_secrets_from_files(&mut self) {
+    pub(super) fn take_secrets_from_files(&mut self, unreadable: Unreadable) {
         for secret in &SECRETS {
-            self.take_from_file(secret.key, secret.file_key);
+            self.take_from_file(secret, unreadable);
         }
     }
 
-    fn take_from_file(&mut self, key: &'static str, file_key: &'static str) {
+    fn take_from_file(&mut self, secret: &SecretKey, unreadable: Unreadable) {
+        let SecretKey { key, file_key, stand_in, .. } = *secret;
         let text = |key| self.figment.find_value(key).ok().and_then(Value::into_string).unwrap_or_default();
         let (value, path) = (text(key), text(file_key));
         if path.is_empty() {
@@ -66,7 +79,16 @@ impl Written {
                 self.figment = std::mem::take(&mut self.figment).merge(layer);
             }
             Ok(_) => self.problem(file_key, "names an empty file"),
-            Err(error) => self.problem(file_key, format!("names a file that cannot be read: {error}")),
+            Err(error) => {
+                let told = format!("names a file that cannot be read: {error}");
+                let elsewhere = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied);
+                if unreadable == Unreadable::Refused || !elsewhere {
+                    return self.problem(file_key, told);
+                }
+                self.unread.push(Problem::new(file_key, told, self.source(file_key)));
+                let layer = single(format!("file {path}, not readable here"), key, stand_in);
+                self.figment = std::mem::take(&mut self.figment).merge(layer);
+            }
         }
     }
 

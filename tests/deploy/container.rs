@@ -1,5 +1,9 @@
 //! The image, and the machine that compose makes of it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
+
 use serde_json::Value;
 
 use crate::settings::{COMPOSE, drain, files, port, run, settings};
@@ -73,6 +77,44 @@ fn every_secret_of_compose_is_made_by_the_script() {
         assert_eq!(secret["file"], format!("./compose/secrets/{name}"));
         assert!(script.contains(name.as_str()), "{name}");
     }
+}
+
+#[test]
+fn a_script_that_is_stopped_leaves_no_short_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+    std::fs::copy(repository("deploy/compose/secrets/make"), dir.path().join("make")).unwrap();
+    // A `tr` that dies halfway, as the machine may.
+    let broken = dir.path().join("bin");
+    std::fs::create_dir(&broken).unwrap();
+    std::fs::write(broken.join("tr"), "#!/bin/sh\nprintf abc\nexit 1\n").unwrap();
+    std::fs::set_permissions(broken.join("tr"), Permissions::from_mode(0o755)).unwrap();
+    let usual = std::env::var("PATH").unwrap();
+    let make = |path: &str| {
+        Command::new(dir.path().join("make")).env("PATH", path).output().unwrap().status.success()
+    };
+    assert!(!make(&format!("{}:{usual}", broken.display())));
+    assert_eq!(made("postgres-password"), "");
+    assert!(make(&usual));
+    for name in ["postgres-password", "grafana-password", "redaction-key"] {
+        assert_eq!(made(name).len(), 48, "{name}");
+    }
+    let url = made("ledger-url");
+    assert!(url.contains(&made("postgres-password")), "{url}");
+    assert!(make(&usual), "once more");
+    assert_eq!(made("ledger-url"), url, "what is there is kept");
+    let left = std::fs::read_dir(dir.path()).unwrap().count();
+    assert_eq!(left, 6, "four secrets, the script and the broken program");
+}
+
+#[test]
+fn the_sandbox_of_the_image_answers_its_health_check() {
+    let readme = read("deploy/README.md");
+    let (_, command) = readme.split_once("docker run ").expect("the image is tried");
+    let command = command.split("\n```").next().unwrap().replace("\\\n", " ");
+    let arguments = command.split_once(&format!("conversion-shim:{VERSION} ")).unwrap().1;
+    let port = port(&settings(COMPOSE), "admin.listen");
+    assert!(arguments.contains("--sandbox") && arguments.contains(&format!("admin.listen=127.0.0.1:{port}")));
 }
 
 #[test]

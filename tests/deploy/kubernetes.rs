@@ -1,10 +1,11 @@
 //! The manifests against one another, the config and the image.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::settings::{KUBERNETES, drain, port, settings};
+use crate::settings::{KUBERNETES, drain, port, run, settings};
 use crate::{read, repository, words, yaml};
 
 fn manifest(name: &str) -> Value {
@@ -136,4 +137,51 @@ fn the_pod_may_do_nothing_that_it_does_not_do() {
     assert_eq!(security["capabilities"]["drop"][0], "ALL");
     let image = pod["containers"][0]["image"].as_str().unwrap().to_owned();
     assert!(image.ends_with(concat!("/conversion-shim:", env!("CARGO_PKG_VERSION"))), "{image}");
+}
+
+#[test]
+fn the_operator_is_given_the_alerts_that_prometheus_is_given() {
+    let rule = read("deploy/kubernetes/prometheusrule.yaml");
+    let (_, spec) = rule.split_once("\nspec:\n").unwrap();
+    let indented = |line: &str| if line.is_empty() { String::new() } else { format!("  {line}") };
+    let alerts: Vec<_> = read("deploy/prometheus/alerts.yaml").lines().map(indented).collect();
+    let spec: Vec<_> = spec.lines().collect();
+    assert_eq!(spec, alerts, "make it anew as its head says");
+    assert_eq!(manifest("prometheusrule")["spec"], yaml("deploy/prometheus/alerts.yaml"));
+    // The command at its head does that.
+    let command = rule.lines().find_map(|line| line.strip_prefix("#   ")).unwrap();
+    let made = Command::new("sh").args(["-c", command]).current_dir(repository("")).output().unwrap();
+    assert_eq!(String::from_utf8(made.stdout).unwrap(), rule, "{command}");
+}
+
+#[test]
+fn the_documents_ask_for_the_pods_that_there_are() {
+    let label =
+        manifest("deployment")["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"].clone();
+    let label = format!("-l app.kubernetes.io/name={}", label.as_str().unwrap());
+    let namespace = format!("kubectl -n {} ", manifest("kustomization")["namespace"].as_str().unwrap());
+    let help = run(&["report", "--help"]).1;
+    for (place, text) in [
+        ("report --help", help),
+        ("docs/runbook.md", read("docs/runbook.md")),
+        ("deploy/README.md", read("deploy/README.md")),
+    ] {
+        let lines: Vec<_> = text.lines().filter(|line| line.contains(" -l ")).collect();
+        assert!(!lines.is_empty(), "{place}");
+        for line in lines {
+            assert!(line.contains(&label) && line.contains(&namespace), "{place}: {line}");
+        }
+    }
+}
+
+#[test]
+fn the_policy_marks_what_differs_from_cluster_to_cluster() {
+    let policy = read("deploy/kubernetes/networkpolicy.yaml");
+    assert_eq!(policy.matches("# Yours: ").count(), 4);
+    for text in [&policy, &read("deploy/README.md")] {
+        assert!(text.contains("four places"), "{text}");
+    }
+    // The vendor's name may have either kind of address.
+    let blocks = policy.lines().filter_map(|line| line.trim().strip_prefix("cidr: "));
+    assert_eq!(blocks.filter(|block| block.contains("/0")).collect::<Vec<_>>(), ["0.0.0.0/0", "\"::/0\""]);
 }

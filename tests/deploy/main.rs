@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
 
 mod container;
+mod elsewhere;
 mod kubernetes;
 mod metrics;
 mod settings;

@@ -30,6 +30,21 @@ fn every_metric_that_is_asked_for_is_exported() {
 }
 
 #[test]
+fn every_metric_that_the_runbook_sends_to_is_exported() {
+    let exported = exported();
+    let page = read("docs/runbook.md");
+    let quoted = page.split('`').filter(|quoted| quoted.starts_with("conversion_shim_"));
+    let named: Vec<_> = quoted.map(|quoted| quoted.split('{').next().unwrap()).collect();
+    assert!(named.len() >= 5, "{named:?}");
+    for name in named {
+        assert!(
+            exported.iter().any(|series| series.strip_suffix("_count").unwrap_or(series) == name),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn every_metric_has_a_graph() {
     let dashboard = queries().into_iter().filter(|(place, _)| place.starts_with(DASHBOARD));
     let shown: BTreeSet<_> = dashboard.flat_map(|(place, query)| metrics(&place, &query)).collect();

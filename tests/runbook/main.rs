@@ -1,38 +1,28 @@
-//! Walks `docs/runbook.md` as it is printed, on the sandbox: the real program, the page's config blocks in their order, its
-//! commands, and what a client sees at each step.
+//! Walks `docs/runbook.md` as it is printed, on the sandbox: the real program with the config that is shipped for one machine, the page's
+//! config blocks in their order, its commands in every way that it offers, and what a client sees at each step.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may panic, in its helpers as well")]
 
 #[path = "../operator/process.rs"]
 mod process;
 
+mod page;
+mod shipped;
+mod ways;
+
 use std::time::Duration;
 
 use conversion_shim::sandbox::{Operation, Options, PROFILE, Sandbox, TOKEN};
 use conversion_shim::side::Side;
-use process::{Config, Ran, Shim, run};
+use page::{Step, page, with_block};
+use process::Shim;
 use serde_json::{Value, json};
+use ways::{Said, Ways};
 
 const LEGACY: &str = "/v2/conversion/stablecoins";
 
-/// The page's part under one heading.
-struct Step<'a>(&'a str);
-
-impl<'a> Step<'a> {
-    fn under(page: &'a str, heading: &str) -> Self {
-        let (_, after) = page.split_once(&format!("\n## {heading}\n")).expect(heading);
-        Self(after.split("\n## ").next().unwrap())
-    }
-
-    /// Its blocks of this language.
-    fn blocks(&self, language: &str) -> Vec<&'a str> {
-        let fence = format!("```{language}\n");
-        self.0.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
-    }
-}
-
 /// The proxy behind the page's config, and a client that never changes.
 struct Walk {
-    config: Config,
+    ways: Ways,
     shim: Shim,
     vendor: Sandbox,
     client: reqwest::Client,
@@ -43,25 +33,27 @@ struct Walk {
 impl Walk {
     async fn begin() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/runbook.md")).unwrap();
+        let page = page();
         let vendor =
             Sandbox::start(Options { settle_after: Duration::ZERO, ..Options::default() }).await.unwrap();
         assert!(vendor.books().credit(PROFILE, "USD", "1000000"));
-        let config = Config::new(&vendor);
-        write(&config, Step::under(&page, "Step 1: stand in front").blocks("toml")[0]);
-        let shim = Shim::start(&config).await;
+        let mut ways = Ways::of(&page);
+        let block = Step::under(&page, "Step 1: stand in front").blocks("toml")[0];
+        std::fs::write(ways.config(), with_block(&shipped(), block)).unwrap();
+        let shim = serve(&ways, &vendor).await;
+        ways.set("SHIM_ADMIN__LISTEN", shim.admin_address().to_string());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { config, shim, vendor, client, page, steps: 0 }
+        Self { ways, shim, vendor, client, page, steps: 0 }
     }
 
     fn step(&self, heading: &str) -> Step<'_> {
         Step::under(&self.page, heading)
     }
 
-    /// Puts a block in place and waits until it is in force.
+    /// Puts a block in place as the page says, in one way after the other, and waits until it is in force.
     async fn put(&mut self, heading: &str, at: usize) -> Value {
         let block = self.step(heading).blocks("toml")[at].to_owned();
-        write(&self.config, &block);
+        self.replace(&block);
         self.steps += 1;
         let accepted = async {
             loop {
@@ -80,29 +72,27 @@ impl Walk {
         self.status().await
     }
 
+    /// The page's commands for every change.
+    fn replace(&self, block: &str) {
+        std::fs::write(self.ways.root().join("next.toml"), with_block(&shipped(), block)).unwrap();
+        let change = *self.step("How to change the config").blocks("sh").last().unwrap();
+        let said = self.ways.run_in(self.steps % self.ways.count(), change, &[]);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        assert!(said.out.contains("modes"), "{said:?}");
+    }
+
     async fn status(&self) -> Value {
         self.client.get(self.shim.admin("/status")).send().await.unwrap().json().await.unwrap()
     }
 
-    /// Runs the commands under a heading, with the file that the test uses.
-    async fn commands(&self, text: &str) -> Vec<Ran> {
-        let mut ran = Vec::new();
-        for block in Step(text).blocks("sh") {
-            for line in block.lines().filter(|line| !line.is_empty()) {
-                let words = line.split_whitespace().skip(1).map(|word| match word {
-                    "conversion-shim.toml" => self.config.path().display().to_string(),
-                    "shadow.jsonl" => records(&self.config),
-                    word => word.to_owned(),
-                });
-                let mut words: Vec<_> = words.collect();
-                // The config says port 0; the process knows which one it got.
-                if words[0] == "status" {
-                    words = vec!["status".into(), "--admin".into(), self.shim.admin_address().to_string()];
-                }
-                ran.push(run(&words.iter().map(String::as_str).collect::<Vec<_>>()).await);
-            }
-        }
-        ran
+    /// Runs the commands under a heading, in every way.
+    fn commands(&self, heading: &str) -> Vec<Said> {
+        let blocks = self.step(heading).blocks("sh").join("");
+        let old = format!("{}/conversion/stablecoins", self.vendor.base_url());
+        // Few to a page, so that there are pages.
+        let blocks =
+            blocks.replace("https://api.paxos.com/v2/conversion/stablecoins", &old).replace("=1000", "=2");
+        self.ways.run(&blocks, &[("TOKEN", TOKEN)])
     }
 
     async fn create(&self, ref_id: &str) -> (u16, Value) {
@@ -132,17 +122,63 @@ impl Walk {
     }
 }
 
-fn records(config: &Config) -> String {
-    config.sqlite().with_file_name("shadow.jsonl").display().to_string()
+/// The config of a machine of one's own.
+fn shipped() -> String {
+    std::fs::read_to_string("config/production.example.toml").unwrap()
 }
 
-fn write(config: &Config, block: &str) {
-    let more = format!(
-        "shadow.log = \"{}\"\nshadow.heartbeat = \"100ms\"\nshadow.match_sample = 1.0\nshadow.go.judged_min = 3\n\
-         budget.per_second = 10000\ncanary.salt = \"conversion-cutover\"\n{block}",
-        records(config)
+/// The proxy as the page rehearses it, but for the vendor, whose books are looked into here, ports of its own, and less patience.
+async fn serve(ways: &Ways, vendor: &Sandbox) -> Shim {
+    let mut set = as_rehearsed(ways);
+    set.extend(["shadow.heartbeat=100ms", "budget.per_second=10000"].map(String::from));
+    for (side, url) in
+        [("legacy", vendor.base_url()), ("new", vendor.base_url()), ("oauth", vendor.token_url())]
+    {
+        set.push(format!("upstream.{side}.url={url}"));
+    }
+    start(ways, &[], &set).await
+}
+
+/// The rehearsal's variables as flags, with any ports.
+fn as_rehearsed(ways: &Ways) -> Vec<String> {
+    let flag = |(name, value): &(String, String)| {
+        let key = name.strip_prefix("SHIM_").unwrap().to_lowercase().replace("__", ".");
+        let value = value.replace("rehearsal/", &format!("{}/rehearsal/", ways.root().display()));
+        format!("{key}={value}")
+    };
+    let mut set: Vec<_> = ways.variables().iter().map(flag).collect();
+    set.extend(
+        ["listen=127.0.0.1:0", "admin.listen=127.0.0.1:0", "reload.poll_interval=100ms"].map(String::from),
     );
-    config.write(&more);
+    set
+}
+
+async fn start(ways: &Ways, first: &[&str], set: &[String]) -> Shim {
+    let config = ways.config();
+    let mut arguments = [first, &["--config", config.to_str().unwrap()]].concat();
+    arguments.extend(set.iter().flat_map(|set| ["--set", set]));
+    Shim::serve(&arguments).await
+}
+
+/// The rehearsal, as far as to the first request, of every config that is shipped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_config_that_is_shipped_can_be_rehearsed() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let page = page();
+    let begin = Step::under(&page, "Rehearse it first").blocks("sh")[1];
+    assert!(begin.contains("\nconversion-shim serve --sandbox --config \"$config\" "), "{begin}");
+    for path in shipped::SHIPPED {
+        let ways = Ways::of(&page);
+        std::fs::copy(path, ways.config()).unwrap();
+        let mut set = as_rehearsed(&ways);
+        set.push("sandbox.listen=127.0.0.1:0".into());
+        let shim = start(&ways, &["--sandbox"], &set).await;
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let status: Value = client.get(shim.admin("/status")).send().await.unwrap().json().await.unwrap();
+        assert_eq!((&status["stage"], &status["ledger"]["kind"]), (&json!("observe"), &json!("sqlite")));
+        let list = client.get(shim.public(LEGACY)).bearer_auth(TOKEN).send().await.unwrap();
+        assert_eq!(list.status(), 200, "{path}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -164,12 +200,24 @@ async fn the_page_is_true() {
 async fn observe(walk: &Walk) -> String {
     let (status, made) = walk.create("old").await;
     assert_eq!((status, walk.made(Side::Legacy), walk.made(Side::New)), (200, 1, 0));
-    let intro = walk.page.split("\n## ").next().unwrap();
-    let ran = walk.commands(intro).await;
-    assert_eq!(ran.iter().map(|ran| ran.code).collect::<Vec<_>>(), [Some(0), Some(0)], "{ran:?}");
-    assert_eq!(ran[1].row("stage"), "observe");
-    let ran = walk.commands(walk.step("Step 1: stand in front").0).await;
-    assert_eq!(ran[0].code, Some(0), "{ran:?}");
+    let shown = walk.client.get(walk.shim.admin("/")).send().await.unwrap().text().await.unwrap();
+    for name in [
+        "Since the start",
+        "unknown outcomes",
+        "creates without ref_id",
+        "How long the sides took",
+        "Requests in the last hour",
+        "Who still calls",
+    ] {
+        assert!(walk.page.contains(&format!("*{name}*")), "the page sends nobody to {name}");
+        assert!(shown.contains(&format!(">{name}<")), "the operator's page has no {name}");
+    }
+    for said in walk.commands("Step 1: stand in front") {
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        for told in ["stage  ", "observe", "ready  ", "requests, last", "claims"] {
+            assert!(said.out.contains(told), "{told}: {said:?}");
+        }
+    }
     made["id"].as_str().unwrap().to_owned()
 }
 
@@ -192,15 +240,16 @@ async fn compare(walk: &mut Walk) {
     // The file is written a moment after the count.
     let go = async {
         loop {
-            let ran = walk.commands(walk.step("Step 2: compare").0).await.remove(0);
-            if ran.code == Some(0) {
+            let ran = walk.commands("Step 2: compare");
+            if ran.iter().all(|said| said.code == Some(0)) {
                 return ran;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    let ran = tokio::time::timeout(Duration::from_secs(20), go).await.expect("the report says GO");
-    assert!(ran.out.contains("GO") && !ran.out.contains("NO-GO"), "{ran:?}");
+    for said in tokio::time::timeout(Duration::from_secs(20), go).await.expect("the report says GO") {
+        assert!(said.out.contains("GO") && !said.out.contains("NO-GO"), "{said:?}");
+    }
 }
 
 async fn read_both(walk: &mut Walk, old: &str) {
@@ -215,8 +264,9 @@ async fn first_creates(walk: &mut Walk) {
     walk.put("Step 4: the first creates", 0).await;
     assert_eq!(walk.create("first-on-new").await.0, 200);
     assert_eq!((walk.made(Side::Legacy), walk.made(Side::New)), (before, 1));
-    let ran = walk.commands(walk.step("Step 4: the first creates").0).await;
-    assert!(ran[0].code == Some(0) && ran[0].out.contains("new"), "{ran:?}");
+    for said in walk.commands("Step 4: the first creates") {
+        assert!(said.code == Some(0) && said.out.contains("new"), "{said:?}");
+    }
     let status = walk.put("Step 4: the first creates", 1).await;
     assert_eq!(status["canary"]["percent"], 5);
     walk.balances();
@@ -228,6 +278,11 @@ async fn everybody(walk: &mut Walk, old: &str) {
     assert_eq!(walk.create("old").await.0, 409, "a reference of the old API stays there");
     assert_eq!(walk.get(&format!("/{old}")).await.0, 200);
     assert_eq!(walk.made(Side::New), 2);
+    for said in walk.commands("Step 5: everybody") {
+        // Three pages of the six that the old API holds, all settled at once.
+        assert!(said.code == Some(0) && said.out.ends_with("\n0\n0\n0\nthat was all\n"), "{said:?}");
+        assert!(said.out.contains("IN THE WAY"), "{said:?}");
+    }
     walk.balances();
 }
 
@@ -239,7 +294,7 @@ async fn back_and_forth(walk: &mut Walk) {
     assert_eq!(walk.create("live").await.0, 409, "a reference of the new API stays there");
     assert_eq!(walk.made(Side::New), before);
     // What the page says the loader refuses.
-    write(&walk.config, walk.step("Step 2: compare").blocks("toml")[0]);
+    walk.replace(walk.step("Step 2: compare").blocks("toml")[0]);
     walk.shim.logged("config refused, nothing changed").await;
     assert_eq!(walk.status().await["modes"]["get"], "both");
     walk.put("Going back", 1).await;
