@@ -9,7 +9,7 @@ use http::header::HeaderName;
 use http::{HeaderMap, Method, Request, Response, Version};
 use opentelemetry::Context;
 use opentelemetry::propagation::TextMapPropagator as _;
-use opentelemetry::trace::{SpanContext, TraceContextExt as _};
+use opentelemetry::trace::{SpanContext, TraceContextExt as _, TraceState};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::field::Empty;
@@ -74,7 +74,7 @@ pub fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampling) ->
         otel.status_code = Empty,
         http.request.method = method(request.method()),
         network.protocol.version = version(request.version()),
-        url.path = request.uri().path(),
+        url.path = start(request.uri().path()),
         conversion_shim.request_id = request_id,
         conversion_shim.route = Empty,
         conversion_shim.mode = Empty,
@@ -86,7 +86,9 @@ pub fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampling) ->
         // It fails when nobody collects, and then there is nothing to be part of.
         let _ = span.set_parent(theirs);
     } else if theirs_span.is_valid() {
-        span.add_link(theirs_span);
+        // Its id alone: what else it says is as long as the client likes.
+        let (id, within) = (theirs_span.span_id(), theirs_span.trace_id());
+        span.add_link(SpanContext::new(within, id, theirs_span.trace_flags(), true, TraceState::default()));
     }
     span
 }
@@ -130,7 +132,7 @@ pub fn answered(span: &Span, method: &Method, answered: Answered) {
     span.record("conversion_shim.route", route);
     span.record("conversion_shim.mode", mode);
     span.record("conversion_shim.side", side.map(Side::as_str));
-    span.record("http.response.status_code", status);
+    span.record("http.response.status_code", status.map(i64::from));
     span.record("error.type", error);
     // A caller's own mistake is no fault of a server's.
     if status.is_none_or(|status| status >= 500) {
@@ -153,7 +155,7 @@ pub fn call<B>(name: &str, request: &mut Request<B>) -> Span {
         otel.status_code = Empty,
         http.request.method = method(request.method()),
         server.address = request.uri().host(),
-        server.port = request.uri().port_u16(),
+        server.port = request.uri().port_u16().map(i64::from),
         http.response.status_code = Empty,
         error.type = Empty,
     );
@@ -180,7 +182,7 @@ pub fn called<B, E>(span: &Span, answer: Result<&Response<B>, &E>, failed: impl 
         return;
     }
     let status = answer.as_ref().ok().map(|answer| answer.status());
-    span.record("http.response.status_code", status.map(|status| status.as_u16()));
+    span.record("http.response.status_code", status.map(|status| i64::from(status.as_u16())));
     span.record("error.type", answer.err().map(failed));
     if status.is_none_or(|status| status.is_client_error() || status.is_server_error()) {
         span.record("otel.status_code", "ERROR");
@@ -220,6 +222,13 @@ pub fn trace_id(span: &Span) -> Option<TraceId> {
     let context = span.context();
     let span = context.span();
     span.span_context().is_valid().then(|| span.span_context().trace_id())
+}
+
+/// As much of a path as a span holds, in bytes: what waits to be sent is bounded by number.
+const LONGEST_PATH: usize = 512;
+
+fn start(path: &str) -> &str {
+    &path[..path.floor_char_boundary(LONGEST_PATH)]
 }
 
 /// A client may send any method; a name may not be made of it.

@@ -133,7 +133,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let (records, _records_file) = records(&config, &log)?;
     let (shadow, comparing) = Shadow::start(current.clone(), upstream.budget(), records)?;
     let app = Arc::new(App::new(current, upstream, ledger).with_shadow(shadow));
-    let spans = collecting.as_ref().map(Collecting::sent);
+    let spans = collecting.as_ref().map(Collecting::counts);
     let view = Arc::new(View::new(app.clone(), reloads.clone()).with_spans(spans));
     background.spawn(view.notes().clone().begin(config, app.config.clone(), reloads).await);
     // Before the first client and until after the last one, so that the drain can be watched.

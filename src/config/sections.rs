@@ -220,11 +220,8 @@ pub(super) fn ledger(written: &mut Written) -> Option<Option<Ledger>> {
         return if url_file.is_some() { None } else { Some(None) };
     };
     let ledger = Ledger { url, kind, tenant, timeout: timeout?, pool_max: pool_max? };
-    if ledger.has_password() && written.source("ledger.url").starts_with("flag") {
-        written.problem(
-            "ledger.url",
-            "holds a password and came by a flag, which other users of the machine can see",
-        );
+    if ledger.has_password() {
+        written.not_by_flag("ledger.url", "holds a password");
     }
     Some(Some(ledger))
 }

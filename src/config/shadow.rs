@@ -124,6 +124,9 @@ pub(super) fn shadow(written: &mut Written) -> Option<Shadow> {
     let log_keep = written.number("shadow.log_keep", 0..=10_000_usize);
     let redaction_key = written.secret("shadow.redaction_key", redaction_key);
     let redaction_key_file = written.optional("shadow.redaction_key_file", values::file_path);
+    if matches!(redaction_key, Some(Some(_))) {
+        written.not_by_flag("shadow.redaction_key", "is a secret");
+    }
     let ignore = written.tables("shadow.ignore", ignore::rule);
     let sample = sample(written);
     let go = go(written);

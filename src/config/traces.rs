@@ -44,13 +44,16 @@ pub(super) fn traces(written: &mut Written) -> Option<Traces> {
     let service_name = written.parsed("tracing.service_name", service_name);
     let sample_ratio = written.share("tracing.sample_ratio");
     let continue_client_traces = written.switch("tracing.continue_client_traces");
-    let queue_max = written.number("tracing.queue_max", 1..=1_000_000_usize);
+    let queue_max = written.number("tracing.queue_max", 1..=65_536_usize);
     let timeout = written.duration("tracing.timeout", Duration::from_millis(100));
     let is_open = |endpoint: &Option<Upstream>| endpoint.as_ref().is_some_and(Upstream::is_in_the_clear);
     if endpoint.as_ref().is_some_and(is_open) && matches!(authorization, Some(Some(_))) {
         let message =
             "is http, and tracing.authorization would cross the network in the clear; make it https";
         written.problem("tracing.endpoint", message);
+    }
+    if matches!(authorization, Some(Some(_))) {
+        written.not_by_flag("tracing.authorization", "is a secret");
     }
     file?;
     Some(Traces {

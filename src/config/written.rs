@@ -147,6 +147,13 @@ impl Written {
         Some(read)
     }
 
+    /// Whoever can list the processes of the machine reads the arguments of each.
+    pub(super) fn not_by_flag(&mut self, key: &str, what: &str) {
+        if self.source(key).starts_with("flag") {
+            self.problem(key, format!("{what} and came by a flag, which other users of the machine can see"));
+        }
+    }
+
     pub(super) fn duration(&mut self, key: &'static str, least: Duration) -> Option<Duration> {
         let parse = |text: &str| match values::duration(text)? {
             short if short < least => {

@@ -256,8 +256,7 @@ async fn send(flow: &Flow, side: Side, plan: Plan<'_>, body: Bytes) -> Result<An
     let (answer, id) = match (judged, &request) {
         (Ok(judged), _) => judged,
         (Err(cause), Ok(request)) if !is_settled(&cause) => {
-            let span = spans::step("resolve", side);
-            outcome::resolve(flow, side, request, &plan.ref_id, cause).instrument(span).await?
+            outcome::resolve(flow, side, request, &plan.ref_id, cause).await?
         }
         (Err(cause), _) => return Err(cause),
     };

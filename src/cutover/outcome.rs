@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use tracing::Span;
+use tracing::Instrument as _;
 
 use super::fence::Looked;
 use super::{Answer, Flow};
@@ -33,16 +33,27 @@ pub(super) async fn resolve(
     cause: Failure,
 ) -> Result<(Answer, Option<String>), Failure> {
     tracing::warn!(target: "cutover", %side, cause = cause.name(), "the outcome of a create is not known; looking it up");
-    let metrics = &flow.shared.metrics;
+    let span = spans::step("resolve", side);
+    let record = look_for(flow, side, ref_id).instrument(span.clone()).await;
+    let (resolution, resolved) = match record {
+        Some(record) => {
+            tracing::info!(target: "cutover", %side, id = record.id, "the create had taken effect");
+            let (answer, resolution) = found(request, ref_id, &record);
+            (resolution, Ok((answer, Some(record.id))))
+        }
+        None => (Resolution::Unresolved, Err(Failure::OutcomeUnknown { side, source: Box::new(cause) })),
+    };
+    spans::stepped(&span, resolution.text(), resolution == Resolution::Unresolved);
+    flow.shared.metrics.resolutions.add((side, resolution));
+    resolved
+}
+
+async fn look_for(flow: &Flow, side: Side, ref_id: &str) -> Option<Record> {
     let mut pause = FIRST_PAUSE;
     for look in 1..=LOOKS {
         let looked = flow.look(side, ref_id, flow.deadline).await;
         if let Ok(Looked::Found(record)) = looked {
-            tracing::info!(target: "cutover", %side, id = record.id, "the create had taken effect");
-            let (answer, resolution) = found(request, ref_id, &record);
-            metrics.resolutions.add((side, resolution));
-            spans::stepped(&Span::current(), resolution.text(), false);
-            return Ok((answer, Some(record.id)));
+            return Some(record);
         }
         // A caller who may not look now may not look later, and a side that is tired of questions gets no more.
         let refused = matches!(looked, Ok(Looked::Forbidden(_) | Looked::Throttled(_)));
@@ -52,9 +63,7 @@ pub(super) async fn resolve(
         sleep(pause).await;
         pause *= 2;
     }
-    metrics.resolutions.add((side, Resolution::Unresolved));
-    spans::stepped(&Span::current(), Resolution::Unresolved.text(), true);
-    Err(Failure::OutcomeUnknown { side, source: Box::new(cause) })
+    None
 }
 
 /// The record is this request's own, or another's that has the same reference.

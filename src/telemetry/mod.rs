@@ -12,9 +12,10 @@ pub mod usage;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
-use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::layer::{Filter, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, registry};
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, registry};
 
 use self::file::Rotated;
 use self::queue::{Draining, Queue};
@@ -101,8 +102,8 @@ pub fn start_to(
 }
 
 /// What is logged. Spans are not, whatever the settings say: while nobody collects them they are not even made.
-fn filter(settings: &str) -> Result<EnvFilter, Failed> {
-    Ok(EnvFilter::try_new(settings)?.add_directive(format!("{}=off", spans::TARGET).parse()?))
+fn filter(settings: &str) -> Result<impl Filter<Registry> + Send + Sync + 'static, Failed> {
+    Ok(EnvFilter::try_new(settings)?.and(filter_fn(|metadata| metadata.target() != spans::TARGET)))
 }
 
 #[cfg(test)]
@@ -111,7 +112,9 @@ mod tests {
 
     #[test]
     fn no_log_filter_makes_spans() {
-        for settings in ["trace", "spans=trace", "info,spans=trace"] {
+        for settings in
+            ["trace", "spans=trace", "info,spans=trace", "[request]=trace", "spans[request]=trace"]
+        {
             let lines = tracing_subscriber::fmt::layer().with_writer(io::sink);
             let log = lines.with_filter(filter(settings).unwrap());
             tracing::subscriber::with_default(registry().with(log), || {

@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use opentelemetry::KeyValue;
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Request, Response};
 use opentelemetry::trace::TracerProvider as _;
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
-    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData,
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor,
 };
 use reqwest::blocking::Client;
-use reqwest::header::AUTHORIZATION;
 use rustls::{ClientConfig, RootCertStore};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::{Layer, Registry};
@@ -28,6 +32,13 @@ use crate::spans;
 /// How long the end of the process waits for the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(3);
 
+/// How long spans gather before they are sent.
+const GATHER: Duration = Duration::from_secs(5);
+/// Most spans in one batch.
+const BATCH_MAX: usize = 512;
+/// Most of anything in one span; there are fewer.
+const PER_SPAN: u32 = 32;
+
 /// What became of a span that was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
@@ -38,8 +49,14 @@ pub enum Sent {
 }
 label!(Sent, "result", Exported = "exported", Failed = "failed");
 
-/// The spans that were sent, by what became of them.
-pub type SentSpans = Counters<(Sent,)>;
+/// The spans so far. Those that were made and are neither sent nor still waiting found the queue full.
+#[derive(Debug, Default)]
+pub struct SpanCounts {
+    /// Ended, and were to be sent.
+    pub made: Counters<()>,
+    /// What became of those that were.
+    pub sent: Counters<(Sent,)>,
+}
 
 /// What takes the spans on their way to the log.
 pub(super) type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -48,7 +65,7 @@ pub(super) type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
 #[derive(Debug)]
 pub struct Collecting {
     provider: SdkTracerProvider,
-    sent: Arc<SentSpans>,
+    counts: Arc<SpanCounts>,
 }
 
 impl Collecting {
@@ -58,25 +75,31 @@ impl Collecting {
     /// When the client that sends them cannot be built.
     pub fn start(settings: &Traces) -> Result<Option<Self>, Failed> {
         let Some(endpoint) = settings.endpoint.clone() else { return Ok(None) };
-        let sent = Arc::new(SentSpans::default());
+        let counts = Arc::new(SpanCounts::default());
         let exporter = SpanExporter::builder()
             .with_http()
             .with_endpoint(endpoint)
             .with_timeout(settings.timeout)
-            .with_http_client(client(settings)?)
+            .with_http_client(Sender::new(settings)?)
             .build()?;
+        // Everything is said here: what is not, the libraries would take from the environment.
         let queue = BatchConfigBuilder::default()
             .with_max_queue_size(settings.queue_max)
-            .with_max_export_batch_size(settings.queue_max.min(512))
+            .with_max_export_batch_size(settings.queue_max.min(BATCH_MAX))
+            .with_scheduled_delay(GATHER)
             .build();
-        let counted = Counted { exporter, sent: sent.clone() };
+        let batches = BatchSpanProcessor::builder(CountedExporter { exporter, counts: counts.clone() });
+        let batches = batches.with_batch_config(queue).build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource(settings.service_name.clone()))
             // Spans are made of what is to be sent, and of nothing else.
             .with_sampler(Sampler::AlwaysOn)
-            .with_span_processor(BatchSpanProcessor::builder(counted).with_batch_config(queue).build())
+            .with_max_attributes_per_span(PER_SPAN)
+            .with_max_events_per_span(PER_SPAN)
+            .with_max_links_per_span(PER_SPAN)
+            .with_span_processor(CountedProcessor { batches, counts: counts.clone() })
             .build();
-        Ok(Some(Self { provider, sent }))
+        Ok(Some(Self { provider, counts }))
     }
 
     /// What takes the spans, and nothing of what is logged.
@@ -93,10 +116,10 @@ impl Collecting {
             .boxed()
     }
 
-    /// What became of the spans so far.
+    /// The spans so far.
     #[must_use]
-    pub fn sent(&self) -> Arc<SentSpans> {
-        self.sent.clone()
+    pub fn counts(&self) -> Arc<SpanCounts> {
+        self.counts.clone()
     }
 }
 
@@ -113,22 +136,42 @@ fn resource(service_name: String) -> Resource {
     Resource::builder().with_service_name(service_name).with_attributes([version, instance]).build()
 }
 
-/// The client that sends them. Building it blocks, which no thread of the runtime may.
-fn client(settings: &Traces) -> Result<Client, Failed> {
-    let mut headers = reqwest::header::HeaderMap::new();
-    if let Some(authorization) = &settings.authorization {
-        let mut value = reqwest::header::HeaderValue::from_str(authorization.reveal())?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
+/// What sends them, with no header but those that it needs: the exporter would add what the environment says.
+#[derive(Debug)]
+struct Sender {
+    http: Client,
+    authorization: Option<HeaderValue>,
+}
+
+impl Sender {
+    fn new(settings: &Traces) -> Result<Self, Failed> {
+        let mut authorization = settings
+            .authorization
+            .as_ref()
+            .map(|secret| HeaderValue::from_str(secret.reveal()))
+            .transpose()?;
+        authorization.iter_mut().for_each(|value| value.set_sensitive(true));
+        let builder = Client::builder()
+            .tls_backend_preconfigured(tls()?)
+            .timeout(settings.timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy();
+        // Building it blocks, which no thread of the runtime may.
+        let built = thread::spawn(move || builder.build()).join();
+        let http = built.map_err(|_| "the client that sends spans could not be built")??;
+        Ok(Self { http, authorization })
     }
-    let builder = Client::builder()
-        .tls_backend_preconfigured(tls()?)
-        .default_headers(headers)
-        .timeout(settings.timeout)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy();
-    let built = thread::spawn(move || builder.build()).join();
-    Ok(built.map_err(|_| "the client that sends spans could not be built")??)
+}
+
+#[async_trait]
+impl HttpClient for Sender {
+    async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let headers = request.headers_mut();
+        headers.clear();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
+        headers.extend(self.authorization.iter().map(|value| (AUTHORIZATION, value.clone())));
+        self.http.send_bytes(request).await
+    }
 }
 
 /// TLS with the authorities that the machine trusts; the vendor's, and what the proxy shows to the vendor, are none of theirs.
@@ -140,18 +183,19 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// An exporter that counts.
+/// Counts what was sent.
 #[derive(Debug)]
-struct Counted {
+struct CountedExporter {
     exporter: SpanExporter,
-    sent: Arc<SentSpans>,
+    counts: Arc<SpanCounts>,
 }
 
-impl opentelemetry_sdk::trace::SpanExporter for Counted {
+impl opentelemetry_sdk::trace::SpanExporter for CountedExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let many = batch.len() as u64;
         let exported = self.exporter.export(batch).await;
-        self.sent.add_many((if exported.is_ok() { Sent::Exported } else { Sent::Failed },), many);
+        let what = if exported.is_ok() { Sent::Exported } else { Sent::Failed };
+        self.counts.sent.add_many((what,), many);
         exported
     }
 
@@ -161,5 +205,35 @@ impl opentelemetry_sdk::trace::SpanExporter for Counted {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.exporter.set_resource(resource);
+    }
+}
+
+/// Counts what is to be sent.
+#[derive(Debug)]
+struct CountedProcessor {
+    batches: BatchSpanProcessor,
+    counts: Arc<SpanCounts>,
+}
+
+impl SpanProcessor for CountedProcessor {
+    fn on_start(&self, span: &mut Span, context: &Context) {
+        self.batches.on_start(span, context);
+    }
+
+    fn on_end(&self, span: SpanData) {
+        self.counts.made.add(());
+        self.batches.on_end(span);
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.batches.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
     }
 }

@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::budget::{Budget, Endpoint};
 use crate::config::auth::{ClientCredentials, Holder};
@@ -187,7 +187,7 @@ impl Tokens {
             }
             return Ok(token);
         }
-        within(until, self.fetch(holder, ask, config, None)).await
+        within(until, self.fetch(holder, ask, config, None, Span::current())).await
     }
 
     /// Another token than the one that was refused; the same one when it was replaced a moment ago.
@@ -203,11 +203,12 @@ impl Tokens {
             return self.token(holder, config, until).await;
         }
         tracing::warn!(target: "auth", holder = holder.as_str(), "the proxy's own token was refused; asking for another");
-        within(until, self.fetch(holder, ask, config, None)).await
+        within(until, self.fetch(holder, ask, config, None, Span::current())).await
     }
 
     fn replace(&self, holder: Holder, ask: Ask, config: &Config, old: Token) -> tokio::task::JoinHandle<()> {
-        let fetching = self.fetch(holder, ask, config, Some(old));
+        // Of no request: the next ones get what comes of it.
+        let fetching = self.fetch(holder, ask, config, Some(old), Span::none());
         tokio::spawn(async move { drop(fetching.await) })
     }
 
@@ -219,6 +220,7 @@ impl Tokens {
         ask: Ask,
         config: &Config,
         old: Option<Token>,
+        span: Span,
     ) -> impl Future<Output = Result<Token, TokenError>> + Send + use<> {
         let (slot, http, budget) = (self.slot(holder).clone(), self.http.clone(), self.budget.clone());
         let asked = self.asked.clone();
@@ -250,7 +252,7 @@ impl Tokens {
                 }
             }
         };
-        let task = tokio::spawn(asking.in_current_span());
+        let task = tokio::spawn(asking.instrument(span));
         async move { task.await.unwrap_or(Err(TokenError::Unreadable)) }
     }
 }

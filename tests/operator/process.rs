@@ -77,8 +77,17 @@ impl Shim {
         Self::serve(&["--config", config.path().to_str().unwrap()]).await
     }
 
+    pub(crate) async fn start_within(config: &Config, environment: &[(&str, &str)]) -> Self {
+        Self::run(&["--config", config.path().to_str().unwrap()], environment).await
+    }
+
     pub(crate) async fn serve(arguments: &[&str]) -> Self {
+        Self::run(arguments, &[]).await
+    }
+
+    async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = binary();
+        command.envs(environment.iter().copied());
         command.arg("serve").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));

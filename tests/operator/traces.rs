@@ -31,6 +31,7 @@ const THEIR_SPAN: &str = "b7ad6b7169203331";
 #[derive(Clone)]
 struct Export {
     authorization: Option<String>,
+    content_type: String,
     raw: Bytes,
     request: ExportTraceServiceRequest,
 }
@@ -83,9 +84,10 @@ async fn keep(
     assert_eq!(request.uri().path(), "/v1/traces");
     let authorization =
         request.headers().get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    let content_type = request.headers()["content-type"].to_str().unwrap().to_owned();
     let raw = request.into_body().collect().await.unwrap().to_bytes();
     let request = ExportTraceServiceRequest::decode(raw.clone()).unwrap();
-    kept.lock().unwrap().push(Export { authorization, raw, request });
+    kept.lock().unwrap().push(Export { authorization, content_type, raw, request });
     let mut answer = hyper::Response::new(Empty::new());
     *answer.status_mut() = status;
     Ok(answer)
@@ -97,13 +99,14 @@ async fn end(mut shim: Shim) {
     assert_eq!(shim.ended().await, Some(0), "{:?}", shim.log());
 }
 
+/// An attribute; a number bears a `#`: whoever looks for 500 and more needs numbers.
 fn text(span: &Span, key: &str) -> String {
     let found = span.attributes.iter().find(|attribute| attribute.key == key);
     let value = found.and_then(|found| found.value.clone()?.value);
     match value {
         Some(opentelemetry_proto::tonic::common::v1::any_value::Value::StringValue(text)) => text,
         Some(opentelemetry_proto::tonic::common::v1::any_value::Value::IntValue(number)) => {
-            number.to_string()
+            format!("#{number}")
         }
         None => "(none)".to_owned(),
         other => panic!("{key} is {other:?}"),
@@ -174,8 +177,9 @@ async fn a_create_is_one_trace_of_claim_fence_and_calls() {
     assert_eq!(told(claim), ("fresh".into(), "new".into()));
     assert_eq!(told(fence), ("absent".into(), "legacy".into()));
     assert_eq!(told(marked), ("done".into(), "new".into()));
-    assert_eq!((sent.kind, text(sent, "http.response.status_code")), (CLIENT, "200".into()));
+    assert_eq!((sent.kind, text(sent, "http.response.status_code")), (CLIENT, "#200".into()));
     assert_eq!(text(sent, "server.address"), "127.0.0.1");
+    assert!(text(sent, "server.port").starts_with('#'));
     let failed = |span: &&Span| span.status.as_ref().is_some_and(|status| status.code == ERROR);
     assert_eq!(spans.iter().find(failed), None);
     assert_eq!(spans.len(), 6, "{spans:?}");
@@ -189,7 +193,7 @@ async fn a_request_says_what_its_access_line_says_and_all_of_it_is_documented() 
         ("http.request.method", "POST"),
         ("network.protocol.version", "1.1"),
         ("url.path", "/v2/conversion/stablecoins"),
-        ("http.response.status_code", "200"),
+        ("http.response.status_code", "#200"),
         ("conversion_shim.route", "create"),
         ("conversion_shim.mode", "new"),
         ("conversion_shim.side", "new"),
@@ -348,6 +352,7 @@ async fn a_collector_that_fails_harms_nothing_and_is_counted() {
     let shim = Shim::start(&config).await;
     assert_eq!(create(&shim, "a-reference").await, StatusCode::OK);
     let ask = || async { reqwest::get(shim.admin("/metrics")).await.unwrap().text().await.unwrap() };
+    until(ask, |metrics| metrics.contains("conversion_shim_spans_made_total 6\n")).await;
     let failed = "conversion_shim_spans_total{result=\"failed\"} 6";
     let metrics = until(ask, |metrics| metrics.contains(failed)).await;
     assert!(metrics.contains("conversion_shim_spans_total{result=\"exported\"} 0"), "{metrics}");
@@ -369,6 +374,35 @@ async fn a_collector_that_hangs_holds_nobody_up() {
         assert_eq!(create(&shim, &format!("r-{number}")).await, StatusCode::OK);
     }
     end(shim).await;
+}
+
+#[tokio::test]
+async fn only_the_config_says_what_goes_where() {
+    let (vendor, collector) = (vendor().await, Collector::start(StatusCode::OK).await);
+    let config = Config::new(&vendor);
+    config.write(&format!("stage = \"live\"\ntracing.authorization = \"Bearer ours\"\n{}", collector.key()));
+    let headers = "authorization=Basic%20theirs,host=elsewhere.example,content-type=text/plain";
+    let environment = [
+        ("OTEL_EXPORTER_OTLP_HEADERS", headers),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "1"),
+        ("OTEL_TRACES_SAMPLER", "always_off"),
+        ("OTEL_SERVICE_NAME", "theirs"),
+    ];
+    let shim = Shim::start_within(&config, &environment).await;
+    // As long as a client likes, and what waits to be sent is bounded by number.
+    let long = traced(&shim, &format!("/v2/{}", "x".repeat(4000)), "01");
+    long.send().await.unwrap();
+    end(shim).await;
+    let exports = collector.exports();
+    assert_eq!(exports[0].authorization.as_deref(), Some("Bearer ours"));
+    assert_eq!(exports[0].content_type, "application/x-protobuf");
+    let resource = format!("{:?}", exports[0].request.resource_spans[0].resource);
+    assert!(resource.contains("\"conversion-shim\"") && !resource.contains("theirs"), "{resource}");
+    let spans = collector.spans();
+    let request = named(&spans, "GET pass_through");
+    assert_eq!(text(request, "url.path"), format!("/v2/{}", "x".repeat(508)));
+    assert_eq!((hex(&request.links[0].trace_id), &*request.links[0].trace_state), (THEIRS.into(), ""));
 }
 
 #[tokio::test]

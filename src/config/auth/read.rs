@@ -110,7 +110,6 @@ const LOOKUP: Keys = Keys {
 fn credentials(written: &mut Written, keys: &Keys) -> Option<Option<ClientCredentials>> {
     let id = written.optional(keys.id, |text| Ok(text.to_owned()));
     let secret = written.secret(keys.secret, |_| Ok(()));
-    let by_flag = written.source(keys.secret).starts_with("flag");
     let file = written.optional(keys.file, file_path);
     let scopes = written.names(keys.scopes);
     let (id, secret, file, scopes) = (id?, secret?, file?, scopes?);
@@ -119,10 +118,7 @@ fn credentials(written: &mut Written, keys: &Keys) -> Option<Option<ClientCreden
     }
     match (id, secret) {
         (Some(client_id), Some((client_secret, ()))) => {
-            if by_flag {
-                let message = "is a secret and came by a flag, which other users of the machine can see";
-                written.problem(keys.secret, message);
-            }
+            written.not_by_flag(keys.secret, "is a secret");
             Some(Some(ClientCredentials { client_id, client_secret, scopes }))
         }
         (None, None) if file.is_none() => Some(None),

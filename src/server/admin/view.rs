@@ -16,7 +16,7 @@ use crate::ledger::{Health, Ledger};
 use crate::meters::{Counters, Key, Name};
 use crate::proxy::App;
 use crate::side::Side;
-use crate::telemetry::traces::SentSpans;
+use crate::telemetry::traces::SpanCounts;
 use crate::telemetry::usage::CLIENTS_MAX;
 use crate::upstream::budget::Budget;
 
@@ -35,7 +35,7 @@ pub struct View {
     new_since: Mutex<Option<Timestamp>>,
     notes: Arc<Notes>,
     /// `None` while no spans are collected.
-    spans: Option<Arc<SentSpans>>,
+    spans: Option<Arc<SpanCounts>>,
 }
 
 impl View {
@@ -60,11 +60,11 @@ impl View {
 
     /// The same, with what becomes of the spans.
     #[must_use]
-    pub fn with_spans(self, spans: Option<Arc<SentSpans>>) -> Self {
+    pub fn with_spans(self, spans: Option<Arc<SpanCounts>>) -> Self {
         Self { spans, ..self }
     }
 
-    pub(super) fn spans(&self) -> Option<&SentSpans> {
+    pub(super) fn spans(&self) -> Option<&SpanCounts> {
         self.spans.as_deref()
     }
 
@@ -143,7 +143,7 @@ impl View {
             replicas: config.replicas,
             writes_in_flight: self.app.shared.detached.len(),
             config: reloads::told(&config, &reloads),
-            budget: self.budget(&config).shown(),
+            budget: self.budget().shown(),
             usage: self.usage(),
             notes: self.standing_notes(&config).await,
             ledger,
@@ -161,10 +161,10 @@ impl View {
         shown.collect()
     }
 
-    /// The rate budget under this config: a reload may have come since the last request.
-    pub(super) fn budget(&self, config: &Arc<Config>) -> &Budget {
+    /// The rate budget under the config in force now: a reload may have come since the last request.
+    pub(super) fn budget(&self) -> &Budget {
         let budget = self.app.shared.upstream.budget();
-        budget.adopt(config);
+        budget.adopt(&self.app.config.load_full());
         budget
     }
 

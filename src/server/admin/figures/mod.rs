@@ -11,6 +11,7 @@ use super::view::View;
 use crate::meters::Name as _;
 use crate::proxy::App;
 use crate::telemetry::metrics::expose::{Figure, Labels, to_text};
+use crate::telemetry::traces::SpanCounts;
 
 impl View {
     /// Everything, as text for Prometheus.
@@ -23,13 +24,12 @@ impl View {
         let mut figures = app.shared.metrics.figures();
         figures.extend(in_flight(app));
         figures.extend(vendor::sides(app));
-        figures.extend(vendor::budget(self.budget(&config), &config));
+        figures.extend(vendor::budget(self.budget(), &config));
         figures.extend(config::figures(&config, &reloads));
         figures.extend(ledger(app));
         figures.extend(notes::figures(self.notes()));
         figures.extend(app.shadow.iter().flat_map(|shadow| shadow::figures(shadow, &config)));
-        let sent = |spans| Figure::counters("spans", "Spans that were sent to the collector.", spans);
-        figures.extend(self.spans().map(sent));
+        figures.extend(self.spans().into_iter().flat_map(spans));
         figures.extend(self.of_process());
         to_text(figures)
     }
@@ -59,6 +59,13 @@ impl View {
             .of_any_process(),
         ]
     }
+}
+
+fn spans(counts: &SpanCounts) -> [Figure; 2] {
+    [
+        Figure::counters("spans_made", "Spans that were to be sent to the collector.", &counts.made),
+        Figure::counters("spans", "Spans that were sent to the collector.", &counts.sent),
+    ]
 }
 
 fn in_flight(app: &App) -> Vec<Figure> {
