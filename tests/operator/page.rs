@@ -16,11 +16,11 @@ use crate::{create, get, until, vendor};
 /// Runs, styles, loads, closes what it stands in, and turns the direction of writing.
 const HOSTILE: &str = "\u{202e}</td><script>window.ran=1</script><img src=x onerror=ran=1>";
 
-/// What sticks out of the page; tables scroll aside by themselves.
+/// What sticks out of the page; tables scroll aside by themselves. One pixel is what rounding makes of parts of one.
 const OUTSIDE: &str = "(() => {
     const page = document.documentElement, wide = page.scrollWidth - page.clientWidth;
     const out = it => !it.closest('.scroll') && it.getBoundingClientRect().right > page.clientWidth;
-    return wide === 0 ? [] : [wide, ...[...document.querySelectorAll('body *')].filter(out)
+    return wide <= 1 ? [] : [wide, ...[...document.querySelectorAll('body *')].filter(out)
         .map(it => `${it.tagName}.${it.className} ${it.getBoundingClientRect().right}: ${it.textContent.slice(0, 40)}`)];
 })()";
 
