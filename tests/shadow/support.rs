@@ -26,14 +26,15 @@ const OPEN: Keys<'_> = &[
     ("shadow.match_sample", "1.0"),
     ("budget.per_second", "100000"),
     ("budget.shadow_share", "1.0"),
-    ("shadow.redaction_key", "a key for the tests"),
 ];
 
 pub(crate) fn config(keys: Keys<'_>) -> Arc<Config> {
     let (files, keys): (Vec<_>, Vec<_>) = OPEN.iter().chain(keys).copied().partition(|(key, _)| *key == FILE);
     let file = files.last().map(|(_, path)| path.into());
     let flags = keys.into_iter().map(|(key, value)| Flag::new("--set", key, value)).collect();
-    let sources = Sources { file, flags, ..Sources::default() };
+    // A flag may hold no secret.
+    let environment = vec![("SHIM_SHADOW__REDACTION_KEY".to_owned(), "a key for the tests".to_owned())];
+    let sources = Sources { file, flags, environment, ..Sources::default() };
     load(&sources).unwrap_or_else(|problems| panic!("{problems:?}")).config
 }
 
