@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
-use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, Sandbox, Seen, TOKEN};
+use conversion_shim::sandbox::{Fault, Kind, Operation, Options, PROFILE, Sandbox, Seen, TOKEN};
 use conversion_shim::side::Side;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -16,6 +17,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 
 use crate::process::{Config, Shim};
@@ -342,6 +344,45 @@ async fn a_create_without_an_answer_is_resolved_in_its_trace() {
     let failed = sent.status.as_ref().map(|status| status.code);
     assert_eq!((text(sent, "error.type"), failed), ("no_answer".into(), Some(ERROR)));
     assert_eq!(request.status.as_ref().map(|status| status.code), Some(0), "all went well in the end");
+}
+
+#[tokio::test]
+async fn a_token_that_is_replaced_in_the_background_is_part_of_no_request() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let options = Options { token_life: Duration::from_secs(1), ..Options::default() };
+    let (vendor, collector) =
+        (Sandbox::start(options).await.unwrap(), Collector::start(StatusCode::OK).await);
+    // The first token is given. Whoever asks for the second one never hears of it.
+    let gate = Fault::new(Kind::Gate { applied: true }).on(None, Operation::Token).after(1);
+    let gate = vendor.faults().plant(gate);
+    let config = Config::new(&vendor);
+    let client = |side: &str| format!("[auth.{side}]\nclient_id = \"{side}\"\nclient_secret = \"s3cret\"\n");
+    let caller: String = hex(&Sha256::digest("caller-7f3a"));
+    let caller =
+        format!("[[auth.callers]]\nname = \"it\"\ntoken_sha256 = \"{caller}\"\nscopes = [\"read\"]\n");
+    let both = client("legacy") + &client("new") + &caller;
+    config.write(&format!(
+        "stage = \"observe\"\n{}[auth]\nmode = \"client_credentials\"\n{both}",
+        collector.key()
+    ));
+    let shim = Shim::start(&config).await;
+    let ask = || {
+        let url = shim.public("/v2/conversion/stablecoins/none");
+        reqwest::Client::new().get(url).bearer_auth("caller-7f3a").send()
+    };
+    let mut asked = 0;
+    // Half a second on, one of them finds the token due.
+    let due = async {
+        while gate.hits() == 0 {
+            assert_eq!(ask().await.unwrap().status(), StatusCode::NOT_FOUND);
+            asked += 1;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), due).await.expect("the token is replaced in the end");
+    end(shim).await;
+    let spans = collector.spans();
+    assert_eq!(spans.iter().filter(|span| span.name == "GET get").count(), asked, "all of them ended");
+    assert_eq!(spans.iter().filter(|span| span.name == "token").count(), 1, "that of the first request");
 }
 
 #[tokio::test]
