@@ -111,7 +111,7 @@ async fn urls_that_make_no_sense_are_refused() {
         (&nowhere, "no/such"),
         ("postgres://user:hunter2@host:x/db", "PostgreSQL url"),
         ("postgres://user@host/db?sslmod=hunter2", "unknown parameter"),
-        ("postgres://user@host/db?sslmode=hunter2", "PostgreSQL url"),
+        ("postgres://user@host/db?sslmode=hunter2", "an sslmode that is none of disable, allow"),
     ];
     for (url, expected) in urls {
         let settings = Settings::new(url);

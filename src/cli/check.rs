@@ -6,7 +6,8 @@ use clap::Args;
 
 use super::{CONFIG, ConfigArgs, FAILED, OK, complain};
 use crate::config::load::{Sources, examine};
-use crate::config::{Problem, Row};
+use crate::config::{Config, Problem, Row};
+use crate::ledger::{self, OpenError};
 use crate::telemetry::plain::one_line;
 
 pub(super) const ABOUT: &str = "\
@@ -42,6 +43,11 @@ pub(super) fn run(arguments: CheckArgs) -> u8 {
     };
     match examine(&sources) {
         Ok(examined) => {
+            let problems = ledger_url(examined.config(), &examined.rows());
+            if !problems.is_empty() && !examined.unread().iter().any(|unread| unread.key == "ledger.url_file")
+            {
+                return refused(&problems);
+            }
             if !quiet {
                 let _ = write_rows(&examined.rows(), &mut io::stdout().lock());
             }
@@ -63,6 +69,17 @@ fn given(sources: Sources) -> io::Result<Sources> {
     let mut text = String::new();
     io::stdin().lock().read_to_string(&mut text)?;
     Ok(Sources { file: None, text: Some(text), ..sources })
+}
+
+/// What is wrong with where the ledger is said to be; only the ledger itself understands that.
+pub(super) fn ledger_url(config: &Config, rows: &[Row]) -> Vec<Problem> {
+    let url = config.ledger.as_ref().map(|ledger| ledger::check_url(ledger.url.reveal()));
+    let source = rows.iter().find(|row| row.key == "ledger.url").map(|row| row.source.clone());
+    let problem = |error| {
+        let message = if let OpenError::Url(what) = error { what } else { error.to_string() };
+        Problem::new("ledger.url", message, source.unwrap_or_default())
+    };
+    url.and_then(Result::err).map(problem).into_iter().collect()
 }
 
 /// Names the secrets' files that could not be read, where that does not matter.

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::{FAILED, OK, ServeArgs, USAGE, check, complain, try_it};
 use crate::config::load::{Flag, Loaded, Sources, load};
 use crate::config::reload::{self, Handle, Watcher};
-use crate::config::{Config, Modes, Problem, Tls};
+use crate::config::{Config, Modes, Problem, Tls, explain};
 use crate::cutover::history;
 use crate::proxy::App;
 use crate::sandbox::{self, Sandbox};
@@ -51,6 +51,10 @@ pub(super) fn run(arguments: ServeArgs) -> u8 {
         Ok(loaded) => loaded,
         Err(problems) => return check::refused(&problems),
     };
+    let problems = check::ledger_url(&loaded.config, &explain(&loaded));
+    if !problems.is_empty() {
+        return check::refused(&problems);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(loaded.config.server.threads.get())
         .thread_name("conversion-shim")

@@ -15,7 +15,7 @@ pub(super) fn run(arguments: StatusArgs) -> u8 {
 fn rows(usage: &Usage) -> Vec<(&str, String)> {
     let mut rows: Vec<_> = usage.clients.iter().flat_map(client).collect();
     if rows.is_empty() {
-        rows.push(("nobody", "has called the four routes since the start".into()));
+        rows.push(("nobody", "whose request was taken has called the four routes since the start".into()));
     }
     if usage.others > 0 {
         let more = format!("{} requests of more than {} clients", usage.others, usage.clients_max);

@@ -65,7 +65,7 @@ pub use claim::{
 pub use error::{LedgerError, OpenError};
 pub use health::Health;
 pub use reader::{Ended, Operation, Reader};
-pub use settings::Settings;
+pub use settings::{Settings, check_url};
 
 use crate::side::Side;
 use change::{Applied, Change, Write};

@@ -70,6 +70,14 @@ impl FromStr for Place {
     }
 }
 
+/// Whether a URL says where a ledger is; nothing is opened.
+///
+/// # Errors
+/// [`OpenError::Url`], which repeats nothing of it.
+pub fn check_url(url: &str) -> Result<(), OpenError> {
+    url.parse().map(|_: Place| ())
+}
+
 fn sqlite_path(rest: &str) -> Result<PathBuf, OpenError> {
     let path = rest.strip_prefix("//").unwrap_or(rest);
     match path {
@@ -98,9 +106,14 @@ const POSTGRES_PARAMETERS: [&str; 12] = [
     "options",
 ];
 
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
 fn postgres_options(url: &str) -> Result<PgConnectOptions, OpenError> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
-    for (name, _) in form_urlencoded::parse(query.as_bytes()) {
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name == "sslmode" && !SSL_MODES.contains(&&*value) {
+            return Err(OpenError::Url(format!("has an sslmode that is none of {}", SSL_MODES.join(", "))));
+        }
         if !POSTGRES_PARAMETERS.contains(&&*name) {
             return Err(OpenError::Url(format!(
                 "has an unknown parameter; known are {}",

@@ -185,6 +185,8 @@ fn record(worker: &Worker, job: &Job, served: &Answer, examined: &Examined) -> R
     };
     let shown = &judgement.differences[..judgement.differences.len().min(DIFFS_MAX)];
     let ignored = &judgement.ignored[..judgement.ignored.len().min(DIFFS_MAX)];
+    let other = answered(worker, Side::New, &looked.answer, looked.latency);
+    let skip_reason = not_compared(judgement, served, &looked.answer);
     Record {
         schema: SCHEMA,
         target: TARGET.into(),
@@ -204,10 +206,7 @@ fn record(worker: &Worker, job: &Job, served: &Answer, examined: &Examined) -> R
             bytes: Some(job.served.body.bytes().len() as u64),
             ..answered(worker, Side::Legacy, served, job.served.latency)
         },
-        other: Answered {
-            bytes: looked.bytes,
-            ..answered(worker, Side::New, &looked.answer, looked.latency)
-        },
+        other: Answered { bytes: looked.bytes, skip_reason, ..other },
         verdict: judgement.verdict,
         both_held: both_held(served, &looked.answer, judgement.counts),
         severity: judgement.severity,
@@ -225,6 +224,12 @@ fn record(worker: &Worker, job: &Job, served: &Answer, examined: &Examined) -> R
 fn both_held(served: &Answer, other: &Answer, rows: Option<Counts>) -> bool {
     record_of(served).and(record_of(other)).is_some()
         && rows.is_none_or(|rows| rows.served.min(rows.other) > 0)
+}
+
+/// Why the other answer was not compared: what it is itself, or what both are to each other.
+fn not_compared(judgement: &Judgement, served: &Answer, other: &Answer) -> Option<String> {
+    let both = judgement.skip_reason.filter(|_| served.skip_reason().is_none());
+    other.skip_reason().or(both).map(str::to_owned)
 }
 
 /// The answer's document, unless it is a refusal.

@@ -67,6 +67,9 @@ async fn busy(vendor: &conversion_shim::sandbox::Sandbox, config: &Config) -> Sh
     }
     get(shim.public("/v2/conversion/stablecoins?limit=2")).await;
     get(shim.public("/v2/profiles")).await;
+    let reset = Fault::new(Kind::Reset { applied: false }).on(None, Operation::Other).times(1);
+    vendor.faults().plant(reset);
+    assert_eq!(get(shim.public("/v2/profiles")).await.0, StatusCode::BAD_GATEWAY);
     let code = StatusCode::TOO_MANY_REQUESTS;
     let throttled = Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
     vendor.faults().plant(Fault::new(throttled).on(Side::New, Operation::List).times(1));
@@ -75,6 +78,37 @@ async fn busy(vendor: &conversion_shim::sandbox::Sandbox, config: &Config) -> Sh
     until(|| get(shim.admin("/status")), |(_, status)| status["config"]["reload_refused"].is_object()).await;
     shim
 }
+
+/// What stands on the page of a proxy that has seen a bit of everything.
+const SHOWN: &[&str] = &[
+    "conversion-shim stage live ready config refused",
+    "what is configured is refused, and not what is running; why",
+    "young_ledger since 20",
+    "create\nnew",
+    "creates without ref_id\n2",
+    "fence hits\n1",
+    "unknown outcomes\n1",
+    "requests in the last hour",
+    "failed\n1",
+    "route\tside\trequests\t5xx\t4xx\tclient left",
+    "pass_through\tlegacy\t2\t1\t0\t0",
+    "how long the sides took",
+    "rate budget",
+    " s still: the vendor said 429",
+    "the vendor takes 15,000 calls to each endpoint",
+    "who still calls",
+    "treasury",
+    "1 creates without ref_id",
+    "<script>window.ran=1</script>",
+    "shadow",
+    "compared",
+    "sqlite, tenant default",
+    "since 20",
+    "stands",
+    "is none of observe, shadow",
+    "the last reloads",
+    "stage: shadow → live\ncreate: shadow → new\nget: shadow → both\n",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_shows_everything_to_everybody() {
@@ -90,33 +124,8 @@ async fn the_page_shows_everything_to_everybody() {
             .unwrap()
             .to_lowercase()
             .replace("\n\n", "\n");
-        for words in [
-            "conversion-shim live ready config refused",
-            "what is configured is refused, and not what is running; why",
-            "young_ledger since 20",
-            "create\nnew",
-            "creates without ref_id\n2",
-            "fence hits\n1",
-            "unknown outcomes\n1",
-            "requests in the last hour",
-            "how long the sides took",
-            "rate budget",
-            " s still: the vendor said 429",
-            "the vendor takes 15,000 calls to each endpoint",
-            "who still calls",
-            "treasury",
-            "1 creates without ref_id",
-            "<script>window.ran=1</script>",
-            "shadow",
-            "compared",
-            "sqlite, tenant default",
-            "since 20",
-            "stands",
-            "is none of observe, shadow",
-            "the last reloads",
-            "stage: shadow → live\ncreate: shadow → new\nget: shadow → both\n",
-        ] {
-            assert!(text.contains(words), "{words:?} is not in {text}");
+        for words in SHOWN {
+            assert!(text.contains(*words), "{words:?} is not in {text}");
         }
         assert_eq!(browser.evaluate(OUTSIDE), json!([]), "nothing sticks out at {width}");
         assert_eq!(browser.evaluate(FAINT), json!([]), "{scheme}");

@@ -5,10 +5,10 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::meters::Shape;
+use crate::meters::{Name as _, Shape};
 use crate::side::Side;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::metrics::labels::RouteLabel;
+use crate::telemetry::metrics::labels::{RouteLabel, StatusClass};
 use crate::upstream::budget::{Budget, Endpoint};
 
 /// Minutes that are remembered.
@@ -19,8 +19,28 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 /// The last five minutes, for which the vendor's limit counts, begin so many moments ago: all five are whole.
 const FIVE_MINUTES: usize = 6;
 
+/// Requests by what they were answered, in the order of [`StatusClass::ALL`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answers([u64; StatusClass::ALL.len()]);
+
+impl Answers {
+    /// All of them.
+    pub(super) fn all(self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Those of one class.
+    pub(super) fn of(self, class: StatusClass) -> u64 {
+        self.0[class.place()]
+    }
+
+    fn since(self, then: Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at].saturating_sub(then.0[at])))
+    }
+}
+
 /// Requests by route and side; `None` = no side was asked.
-type Requests = Vec<((RouteLabel, Option<Side>), u64)>;
+type Requests = Vec<((RouteLabel, Option<Side>), Answers)>;
 
 /// What had been counted at one moment since the start.
 #[derive(Clone, Debug)]
@@ -34,11 +54,13 @@ struct Moment {
 impl Moment {
     fn now(metrics: &Metrics, budget: &Budget) -> Self {
         let mut requests = Requests::new();
-        for ((route, _, side, _), count) in metrics.requests.all().filter(|(_, count)| *count > 0) {
-            match requests.iter_mut().find(|(key, _)| *key == (route, side)) {
-                Some((_, sum)) => *sum += count,
-                None => requests.push(((route, side), count)),
-            }
+        for ((route, _, side, class), count) in metrics.requests.all().filter(|(_, count)| *count > 0) {
+            let known = requests.iter().position(|(key, _)| *key == (route, side));
+            let at = known.unwrap_or_else(|| {
+                requests.push(((route, side), Answers::default()));
+                requests.len() - 1
+            });
+            requests[at].1.0[class.place()] += count;
         }
         Self {
             requests,
@@ -47,12 +69,13 @@ impl Moment {
         }
     }
 
-    fn of(&self, key: (RouteLabel, Option<Side>)) -> u64 {
-        self.requests.iter().find(|(known, _)| *known == key).map_or(0, |(_, count)| *count)
+    fn of(&self, key: (RouteLabel, Option<Side>)) -> Answers {
+        let found = self.requests.iter().find(|(known, _)| *known == key);
+        found.map(|(_, answers)| *answers).unwrap_or_default()
     }
 
     fn side(&self, side: Option<Side>) -> u64 {
-        self.requests.iter().filter(|((_, known), _)| *known == side).map(|(_, count)| count).sum()
+        self.requests.iter().filter(|((_, known), _)| *known == side).map(|(_, answers)| answers.all()).sum()
     }
 }
 
@@ -101,8 +124,8 @@ impl History {
             .windows(2)
             .map(|pair| sides.map(|side| pair[1].side(side).saturating_sub(pair[0].side(side))));
         let mut requests: Requests =
-            now.requests.iter().map(|(key, count)| (*key, count.saturating_sub(first.of(*key)))).collect();
-        requests.retain(|(_, count)| *count > 0);
+            now.requests.iter().map(|(key, answers)| (*key, answers.since(first.of(*key)))).collect();
+        requests.retain(|(_, answers)| answers.all() > 0);
         requests.sort_by_key(|(key, _)| *key);
         let latency = now.latency.into_iter().zip(first.latency);
         let latency = latency.map(|((side, now), (_, then))| (side, since(&now, &then)));
@@ -118,7 +141,6 @@ fn since(now: &Shape, then: &Shape) -> Shape {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::labels::StatusClass;
 
     #[test]
     fn an_hour_forgets_what_was_before_and_counts_the_minute_that_goes_on() {
@@ -137,7 +159,9 @@ mod tests {
         request(None);
         let hour = history.hour(&metrics, &budget);
         assert_eq!((hour.minutes.len(), hour.minutes.last()), (MINUTES, Some(&[0, 0, 1])));
-        assert_eq!(hour.requests, [((RouteLabel::Get, None), 1)]);
+        let [(key, answers)] = hour.requests[..] else { panic!("{:?}", hour.requests) };
+        assert_eq!((key, answers.all()), ((RouteLabel::Get, None), 1));
+        assert_eq!((answers.of(StatusClass::Success), answers.of(StatusClass::ServerError)), (1, 0));
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use http::StatusCode;
 use self::expose::Figure;
 use self::labels::{Called, CreateOutcome, FenceResult, Left, PageEnd, Resolution, RouteLabel, StatusClass};
 use crate::config::Mode;
-use crate::failure::Failure;
+use crate::failure::{Failure, Fault};
 use crate::meters::{Counters, FEW, Histograms, TIMES};
 use crate::side::Side;
 
@@ -85,6 +85,13 @@ impl Metrics {
     pub fn called(&self, side: Side, what: Called, time: Duration) {
         self.upstream_calls.add((side, what));
         self.upstream_seconds.took((side,), time);
+    }
+
+    /// Requests that failed through no fault of their caller.
+    #[must_use]
+    pub fn failures_of_ours(&self) -> u64 {
+        let blameless = self.failures.iter().filter(|entry| entry.key().1 != Fault::Caller.as_str());
+        blameless.map(|entry| *entry.value()).sum()
     }
 
     /// A side answered.

@@ -17,7 +17,7 @@ pub(super) fn header(status: &Status, still: bool) -> Markup {
     let refused = status.config.reload_refused.as_ref().filter(|refused| refused.standing);
     html! {
         header {
-            h1 { "conversion-shim " span.badge.stage { (status.stage) }
+            h1 { "conversion-shim " span.badge.stage { "stage " (status.stage) }
                 " " @if status.readiness.ready { span.badge.good { "ready" } } @else { span.badge.bad { "not ready" } }
                 @if refused.is_some() { " " span.badge.bad { "config refused" } } }
             nav { @if still { a href="/" { "Refresh by itself" } } @else { a href="/?still" { "Keep still" } } }
@@ -91,6 +91,7 @@ pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
             all(&metrics.upstream_throttled),
             "everybody behind this address waits".into(),
         ),
+        ("failed", metrics.failures_of_ours(), "requests, by a side or the proxy".into()),
         ("unknown statuses", all(&metrics.unknown_statuses), "shown as CREATED".into()),
         ("writes in flight", status.writes_in_flight as u64, "now".into()),
     ];
@@ -115,7 +116,7 @@ pub(super) fn usage(usage: &Usage) -> Markup {
         section id="usage" {
             h2 { "Who still calls" }
             @if usage.clients.is_empty() {
-                p.quiet { "Nobody has called the four routes since the start." }
+                p.quiet { "Nobody whose request was taken has called the four routes since the start." }
             } @else {
                 (scrolling("Clients", &html! {
                     table {

@@ -6,6 +6,7 @@ use super::super::history::{Hour, MINUTES};
 use super::{count, scrolling};
 use crate::meters::{Name as _, Shape, TIMES};
 use crate::side::Side;
+use crate::telemetry::metrics::labels::StatusClass;
 
 /// Height of the plot, and the width of one minute's bar with its gap.
 const HEIGHT: u64 = 120;
@@ -14,8 +15,15 @@ const STEP: usize = 10;
 const SIDES: [(&str, &str); 3] =
     [("legacy", "legacy side"), ("new", "new side"), ("nowhere", "no side was asked")];
 
+/// What else than well a request may end, the worst first.
+const ANSWERS: [(StatusClass, &str); 3] = [
+    (StatusClass::ServerError, "5xx"),
+    (StatusClass::ClientError, "4xx"),
+    (StatusClass::Gone, "client left"),
+];
+
 pub(super) fn requests(hour: &Hour) -> Markup {
-    let all: u64 = hour.requests.iter().map(|(_, count)| count).sum();
+    let all: u64 = hour.requests.iter().map(|(_, answers)| answers.all()).sum();
     html! {
         section id="traffic" {
             h2 { "Requests in the last hour" }
@@ -28,13 +36,21 @@ pub(super) fn requests(hour: &Hour) -> Markup {
                 }
                 (scrolling("Requests by route and side", &html! {
                     table {
-                        thead { tr { th { "route" } th { "side" } th.number { "requests" } } }
+                        thead { tr {
+                            th { "route" } th { "side" } th.number { "requests" }
+                            @for (_, name) in ANSWERS { th.number { (name) } }
+                        } }
                         tbody {
-                            @for ((route, side), requests) in &hour.requests {
+                            @for ((route, side), answers) in &hour.requests {
                                 tr {
                                     td { (route.text()) }
                                     td { (side.map_or("none", Side::as_str)) }
-                                    td.number { (count(*requests)) }
+                                    td.number { (count(answers.all())) }
+                                    @for (class, _) in ANSWERS {
+                                        td.number.is-bad[class == StatusClass::ServerError && answers.of(class) > 0] {
+                                            (count(answers.of(class)))
+                                        }
+                                    }
                                 }
                             }
                         }
@@ -86,7 +102,7 @@ pub(super) fn latency(hour: &Hour) -> Markup {
             @if rows.is_empty() {
                 p.quiet { "Neither was called in the last hour." }
             } @else {
-                p.quiet { "Calls of the last hour. Of a hundred, so many took at most so long." }
+                p.quiet { "Calls of the last hour, those without an answer among them. Of a hundred, so many took at most so long." }
                 (scrolling("Latency of the sides", &html! {
                     table {
                         thead { tr {
