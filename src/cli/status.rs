@@ -191,10 +191,12 @@ fn shadow(shadow: &Shadow) -> Vec<(&'static str, String)> {
 
 /// The endpoints that were called; what is not as usual stands out.
 fn budget(budget: &Shown) -> Vec<(&'static str, String)> {
-    let state = match budget.cooldown_seconds_left {
+    let refused: u64 = budget.endpoints.iter().map(|endpoint| endpoint.refused).sum();
+    let pace = match budget.cooldown_seconds_left {
         Some(left) => format!("SLOWED for {left} s, after a 429"),
         None => "as configured".into(),
     };
+    let state = if refused == 0 { pace } else { format!("{pace}; {refused} calls REFUSED since the start") };
     let called = budget.endpoints.iter().filter(|endpoint| endpoint.calls + endpoint.refused > 0);
     let rows = called.map(|endpoint| ("", spent(endpoint)));
     std::iter::once(("budget", state)).chain(rows).collect()

@@ -213,3 +213,19 @@ async fn a_429_shows_in_the_status_and_in_the_command() {
     let doubled = |now: &Value| now["budget"]["endpoints"][0]["per_second"].as_f64().unwrap() > 40.0;
     until(|| status(&shim), doubled).await;
 }
+
+#[tokio::test]
+async fn calls_that_were_refused_for_want_of_budget_stand_out() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"observe\"\nbudget.per_second = 1\nbudget.wait_max = \"0s\"\n");
+    let shim = Shim::start(&config).await;
+    let list = || get(shim.public("/v2/conversion/stablecoins"));
+    let mut answers = Vec::new();
+    while answers.last() != Some(&StatusCode::TOO_MANY_REQUESTS) {
+        assert!(answers.len() < 50, "{answers:?}");
+        answers.push(list().await.0);
+    }
+    let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    assert_eq!(told.row("budget"), "as configured; 1 calls REFUSED since the start");
+}
