@@ -269,6 +269,11 @@ async fn first_creates(walk: &mut Walk) {
     }
     let status = walk.put("Step 4: the first creates", 1).await;
     assert_eq!(status["canary"]["percent"], 5);
+    let status = walk.put("Going back", 0).await;
+    assert_eq!((&status["stage"], &status["modes"]["create"]), (&json!("canary"), &json!("legacy")));
+    assert_eq!(walk.create("first-on-new").await.0, 409, "a reference of the new API stays there");
+    assert_eq!(walk.made(Side::New), 1);
+    walk.put("Step 4: the first creates", 1).await;
     walk.balances();
 }
 
@@ -288,7 +293,7 @@ async fn everybody(walk: &mut Walk, old: &str) {
 
 async fn back_and_forth(walk: &mut Walk) {
     let before = walk.made(Side::New);
-    let status = walk.put("Going back", 0).await;
+    let status = walk.put("Going back", 1).await;
     assert_eq!((&status["modes"]["create"], &status["modes"]["get"]), (&json!("legacy"), &json!("both")));
     assert_eq!(walk.create("gone-back").await.0, 200);
     assert_eq!(walk.create("live").await.0, 409, "a reference of the new API stays there");
@@ -297,10 +302,10 @@ async fn back_and_forth(walk: &mut Walk) {
     walk.replace(walk.step("Step 2: compare").blocks("toml")[0]);
     walk.shim.logged("config refused, nothing changed").await;
     assert_eq!(walk.status().await["modes"]["get"], "both");
-    walk.put("Going back", 1).await;
+    walk.put("Going back", 2).await;
     assert_eq!(walk.create("held").await.0, 503);
     assert_eq!(walk.get("?limit=1").await.0, 200);
-    walk.put("Going back", 2).await;
+    walk.put("Going back", 3).await;
     assert_eq!(walk.create("held").await.0, 200);
     walk.balances();
 }
