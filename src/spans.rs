@@ -1,7 +1,8 @@
 //! Spans of a request for OpenTelemetry: what they are called, what they say, and the W3C trace context that comes with a request
-//! and goes on with each call. Who collects them is `telemetry::tracing`'s business; while nobody does, they cost a look at a flag.
+//! and goes on with each call. Who collects them is `telemetry::traces`'s business; while nobody does, they cost a look at a flag.
 //!
-//! A span says what an access line says and no more: no query, no header, nothing of a body.
+//! A span holds no query, no header but the request id and the id of the client's trace, and nothing of a body. `docs/tracing.md` lists
+//! all that it holds.
 
 use std::sync::LazyLock;
 

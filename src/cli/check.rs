@@ -44,8 +44,7 @@ pub(super) fn run(arguments: CheckArgs) -> u8 {
     match examine(&sources) {
         Ok(examined) => {
             let problems = ledger_url(examined.config(), &examined.rows());
-            if !problems.is_empty() && !examined.unread().iter().any(|unread| unread.key == "ledger.url_file")
-            {
+            if !problems.is_empty() {
                 return refused(&problems);
             }
             if !quiet {

@@ -6,6 +6,7 @@ use http::HeaderValue;
 
 use super::secret::Secret;
 use super::upstream::Upstream;
+use super::values::file_path;
 use super::written::Written;
 use crate::spans::Sampling;
 
@@ -39,8 +40,7 @@ impl Traces {
 pub(super) fn traces(written: &mut Written) -> Option<Traces> {
     let endpoint = written.optional("tracing.endpoint", str::parse::<Upstream>);
     let authorization = written.secret("tracing.authorization", authorization);
-    // Read already, before everything else.
-    let file = written.text("tracing.authorization_file");
+    let authorization_file = written.optional("tracing.authorization_file", file_path);
     let service_name = written.parsed("tracing.service_name", service_name);
     let sample_ratio = written.share("tracing.sample_ratio");
     let continue_client_traces = written.switch("tracing.continue_client_traces");
@@ -55,10 +55,9 @@ pub(super) fn traces(written: &mut Written) -> Option<Traces> {
     if matches!(authorization, Some(Some(_))) {
         written.not_by_flag("tracing.authorization", "is a secret");
     }
-    file?;
     Some(Traces {
         endpoint: endpoint?.map(|endpoint| traces_path(&endpoint)),
-        authorization: authorization?.map(|(secret, ())| secret),
+        authorization: authorization_file.and(authorization)?.map(|(secret, ())| secret),
         service_name: service_name?,
         sample_ratio: sample_ratio?,
         continue_client_traces: continue_client_traces?,

@@ -115,7 +115,7 @@ impl View {
         Readiness { ready: reasons.is_empty(), reasons }
     }
 
-    /// Everything at once. Waits for the ledger no longer than one call to it may take.
+    /// Everything at once. Waits for the ledger no longer than the few calls to it may take, and not at all while it is down.
     pub async fn status(&self) -> Status {
         // In this order: a reload that is told of is in force.
         let reloads = self.reloads().clone();
