@@ -27,12 +27,11 @@ use arc_swap::ArcSwap;
 use clap::Parser;
 use conversion_shim::{
     config::load::{Flag, Sources, load},
-    cutover::history,
-    ledger::{Fingerprint, Key, Ledger},
+    ledger::{Fingerprint, Key, Ledger, reload_guard},
     proxy::App,
     sandbox::{Operation, Options, PROFILE, Sandbox, TOKEN},
     server,
-    side::Side,
+    translate::side::Side,
     upstream::Client,
 };
 use tokio::net::TcpListener;
@@ -171,7 +170,7 @@ impl Shim {
         let flags =
             upstreams.iter().chain(settings).map(|(key, value)| Flag::new("bench", *key, *value)).collect();
         let config = load(&Sources { flags, ..Sources::default() }).expect("a config").config;
-        let ledger = history::open(&config).await.expect("a ledger");
+        let ledger = reload_guard::open(&config).await.expect("a ledger");
         let listener = TcpListener::bind(config.listen).await.expect("a port");
         let address: SocketAddr = listener.local_addr().expect("an address");
         let client = Client::new(&config.upstream).expect("a client");

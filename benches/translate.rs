@@ -8,12 +8,12 @@
 use std::borrow::Cow;
 use std::hint::black_box;
 
-use conversion_shim::side::Side;
 use conversion_shim::translate::create::CreateRequest;
 use conversion_shim::translate::get;
 use conversion_shim::translate::list::ListQuery;
-use conversion_shim::translate::list::page::Page;
+use conversion_shim::translate::list::page::PageBuilder;
 use conversion_shim::translate::list::rows::Rows;
+use conversion_shim::translate::side::Side;
 use divan::Bencher;
 use divan::counter::BytesCount;
 use serde::{Deserialize, Serialize};
@@ -76,7 +76,7 @@ fn measure(bencher: Bencher<'_, '_>, count: usize, map: fn(&[u8]) -> Vec<u8>) {
 
 fn by_page(body: &[u8]) -> Vec<u8> {
     let query = ListQuery::parse("limit=1000&order=ASC").expect("valid");
-    let mut page = Page::new(&query, &[Side::New]);
+    let mut page = PageBuilder::new(&query, &[Side::New]);
     page.take(Side::New, Rows::of_orchestrations(body, &query).expect("readable"));
     page.finish().body
 }

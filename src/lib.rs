@@ -10,23 +10,19 @@
 //! means, and returns a legacy answer or a [`failure::Failure`]. [`proxy`] turns a `Failure` into a problem in one place, writes
 //! one access line, and hands a copy of what was asked and answered to [`shadow`] when the mode says so.
 
-pub mod auth;
-pub mod body;
+pub mod admin;
 pub mod cli;
 pub mod config;
-pub mod copy;
-pub mod cutover;
+pub mod deprecation;
 pub mod failure;
-pub mod headers;
+pub mod http;
 pub mod ledger;
-pub mod meters;
-pub mod outlive;
 pub mod proxy;
+pub mod report;
+pub mod routes;
 pub mod sandbox;
 pub mod server;
 pub mod shadow;
-pub mod side;
-pub mod spans;
 pub mod telemetry;
 pub mod translate;
 pub mod upstream;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use conversion_shim::config::load::{Sources, load};
-use conversion_shim::config::reload::{Consult, Handle, Outcome, watcher};
+use conversion_shim::config::reload::{Handle, Outcome, ReloadGuard, watcher};
 use conversion_shim::config::{
     Change, Config, Mode, PastReload, Problem, RELOADS_KEPT, Reloaded, RouteName, Stage,
 };
@@ -55,7 +55,7 @@ fn start() -> Running {
     start_with(Box::new(|_| Box::pin(async { Vec::new() })))
 }
 
-fn start_with(consult: Consult) -> Running {
+fn start_with(consult: ReloadGuard) -> Running {
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()

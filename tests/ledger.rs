@@ -20,7 +20,7 @@ mod on_sqlite;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use conversion_shim::ledger::{Claim, Fingerprint, Key, Ledger, Settings, Step};
+use conversion_shim::ledger::{Claim, Fingerprint, Key, Ledger, Settings, TransitionResult};
 use postgres_cluster::Postgres;
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
@@ -83,17 +83,17 @@ fn key(ref_id: &str) -> Key<'_> {
 const BODY: Fingerprint = Fingerprint([0xa7; 32]);
 
 #[track_caller]
-fn done(step: Step) -> Claim {
+fn done(step: TransitionResult) -> Claim {
     match step {
-        Step::Done(claim) => claim,
+        TransitionResult::Done(claim) => claim,
         other => panic!("expected Done, got {other:?}"),
     }
 }
 
 #[track_caller]
-fn refused(step: Step) -> Claim {
+fn refused(step: TransitionResult) -> Claim {
     match step {
-        Step::Refused(claim) => claim,
+        TransitionResult::Refused(claim) => claim,
         other => panic!("expected Refused, got {other:?}"),
     }
 }

@@ -14,13 +14,13 @@ mod fixture;
 #[path = "translation/schema.rs"]
 mod schema;
 
-use conversion_shim::side::Side;
 use conversion_shim::translate::create::{self, CreateRequest};
-use conversion_shim::translate::list::page::Page;
-use conversion_shim::translate::list::rows::{Noticed, Rows};
+use conversion_shim::translate::list::page::PageBuilder;
+use conversion_shim::translate::list::rows::{DroppedRows, Rows};
 use conversion_shim::translate::list::{self, ListQuery};
-use conversion_shim::translate::record::{Mapped, NotAConversion};
+use conversion_shim::translate::mapping::{Mapped, NotAConversion};
 use conversion_shim::translate::route::{Matched, Route, route};
+use conversion_shim::translate::side::Side;
 use conversion_shim::translate::{get, problem};
 use fixture::{Body, assert_json, each, expect_ok};
 use http::Method;
@@ -241,7 +241,7 @@ fn routes() {
                 Matched::Route(Route::List) => "list".to_owned(),
                 Matched::Route(Route::Get(id)) => format!("get {}", id.to_segment()),
                 Matched::Route(Route::Cancel(id)) => format!("cancel {}", id.to_segment()),
-                Matched::Lookalike => "lookalike".to_owned(),
+                Matched::UnroutedWrite => "lookalike".to_owned(),
                 Matched::PassThrough => "pass-through".to_owned(),
             };
             assert_eq!(found, is, "{name}: {method} {path}");
@@ -292,7 +292,7 @@ fn list() {
 }
 
 fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
-    let mut page = Page::new(query, &[Side::New]);
+    let mut page = PageBuilder::new(query, &[Side::New]);
     for (at, answer) in case.new_answers.iter().enumerate() {
         assert_eq!(page.needs().len(), 1, "{name}: nobody asks for answer {at}");
         match Rows::of_orchestrations(&answer.bytes(), query) {
@@ -309,7 +309,7 @@ fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
     let expected = case.legacy_answer.as_ref().unwrap_or_else(|| panic!("{name} expects no answer"));
     assert_json(name, "the legacy answer", &finished.body, expected);
     specs.assert_legacy(name, "ListStablecoinConversionsResponse", &finished.body);
-    let noticed = Noticed {
+    let noticed = DroppedRows {
         never_conversions: case.never_conversions,
         filtered: case.filtered,
         unknown_statuses: case.unknown_statuses.clone(),

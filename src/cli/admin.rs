@@ -9,12 +9,12 @@ use crate::config::{Problem, admin_listen};
 
 /// What `--admin` takes: `ADDRESS:PORT`, `NAME:PORT`, or a port of this machine.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct AdminAddr {
     host: String,
     port: u16,
 }
 
-impl FromStr for Place {
+impl FromStr for AdminAddr {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -35,8 +35,8 @@ impl FromStr for Place {
 }
 
 /// Where to ask; an exit code when there is nobody to ask, having said why.
-pub(super) fn find(asked: Option<Place>, config: ConfigArgs) -> Result<SocketAddr, u8> {
-    let Some(Place { host, port }) = asked else { return configured(&config.into_sources(false)) };
+pub(super) fn find(asked: Option<AdminAddr>, config: ConfigArgs) -> Result<SocketAddr, u8> {
+    let Some(AdminAddr { host, port }) = asked else { return configured(&config.into_sources(false)) };
     let found = (host.as_str(), port).to_socket_addrs().map(|mut found| found.next());
     let why = match found {
         Ok(Some(address)) => return Ok(address),
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_place_is_an_address_a_name_or_a_port() {
-        let place = |text: &str| text.parse::<Place>().map(|place| (place.host, place.port));
+        let place = |text: &str| text.parse::<AdminAddr>().map(|place| (place.host, place.port));
         assert_eq!(place("127.0.0.1:9090"), Ok(("127.0.0.1".into(), 9090)));
         assert_eq!(place("localhost:9090"), Ok(("localhost".into(), 9090)));
         assert_eq!(place("[::1]:9090"), Ok(("::1".into(), 9090)));

@@ -8,7 +8,7 @@ use super::{CONFIG, ConfigArgs, FAILED, OK, complain};
 use crate::config::load::{Sources, examine};
 use crate::config::{Config, Problem, Row};
 use crate::ledger::{self, OpenError};
-use crate::telemetry::plain::one_line;
+use crate::telemetry::sanitize::one_line;
 
 pub(super) const ABOUT: &str = "\
 Check a config and print every value with where it came from, or every problem.

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::config::load::examine;
 use crate::config::{self, Problem};
-use crate::cutover::history;
-use crate::ledger::{Claim, Key, LedgerError, OpenError, Reader, Settings, State, Stats};
+use crate::ledger::reload_guard;
+use crate::ledger::{Claim, ClaimState, Key, LedgerError, OpenError, Reader, Settings, Stats};
 
 /// Counting reads the whole table, which may take longer than a create would wait.
 const STATS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,18 +34,18 @@ enum Question {
         #[arg(long)]
         tenant: Option<String>,
         #[command(flatten)]
-        shape: Shape,
+        shape: OutputArgs,
     },
     /// Count the claims by side and state; reads the whole table
     #[command(after_help = EXIT_CODES)]
     Stats {
         #[command(flatten)]
-        shape: Shape,
+        shape: OutputArgs,
     },
 }
 
 #[derive(Debug, Args)]
-struct Shape {
+struct OutputArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: LedgerArgs) -> u8 {
     }
 }
 
-fn show(ref_id: &str, tenant: Option<String>, shape: Shape) -> u8 {
+fn show(ref_id: &str, tenant: Option<String>, shape: OutputArgs) -> u8 {
     let ledger = match configured(shape.config) {
         Ok(ledger) => ledger,
         Err(problems) => return check::refused(&problems),
@@ -74,7 +74,7 @@ fn show(ref_id: &str, tenant: Option<String>, shape: Shape) -> u8 {
         }
     };
     let looked = block_on(async {
-        let reader = Reader::open(&history::settings_of(&ledger)).await?;
+        let reader = Reader::open(&reload_guard::settings_of(&ledger)).await?;
         Ok(reader.look(key).await?)
     });
     answer(looked, |claim: Option<Claim>| {
@@ -87,12 +87,12 @@ fn show(ref_id: &str, tenant: Option<String>, shape: Shape) -> u8 {
     })
 }
 
-fn stats(shape: Shape) -> u8 {
+fn stats(shape: OutputArgs) -> u8 {
     let ledger = match configured(shape.config) {
         Ok(ledger) => ledger,
         Err(problems) => return check::refused(&problems),
     };
-    let settings = history::settings_of(&ledger);
+    let settings = reload_guard::settings_of(&ledger);
     let settings = Settings { timeout: settings.timeout.max(STATS_TIMEOUT), ..settings };
     let counted = block_on(async { Ok(Reader::open(&settings).await?.stats().await?) });
     answer(counted, |stats: Stats| {
@@ -158,8 +158,8 @@ fn claim_json(key: Key<'_>, claim: Option<&Claim>) -> Value {
 
 fn claim_rows(key: Key<'_>, claim: &Claim) -> Vec<(&'static str, String)> {
     let meaning = match claim.state {
-        State::Claimed => "the other side is still to be looked at before anything is sent",
-        State::Fenced => "settled for good",
+        ClaimState::Claimed => "the other side is still to be looked at before anything is sent",
+        ClaimState::Checked => "settled for good",
     };
     vec![
         ("ref_id", key.ref_id().into()),
@@ -181,14 +181,15 @@ fn stats_json(stats: &Stats) -> Value {
         "counts": counts.collect::<Vec<_>>(),
         "first": stats.first.map(|at| at.to_string()),
         "last": stats.last.map(|at| at.to_string()),
-        "new_since": stats.new_since.map(|at| at.to_string()),
+        "new_since": stats.first_new_create_at.map(|at| at.to_string()),
     })
 }
 
 fn stats_rows(stats: &Stats) -> Vec<(&'static str, String)> {
     let time = |at: Option<Timestamp>| at.map_or_else(|| "none".into(), |at| at.to_string());
     let total: u64 = stats.counts.iter().map(|count| count.claims).sum();
-    let mark = stats.new_since.map_or_else(|| "no create yet".into(), |at| format!("creates since {at}"));
+    let mark =
+        stats.first_new_create_at.map_or_else(|| "no create yet".into(), |at| format!("creates since {at}"));
     let mut rows = vec![("claims", total.to_string())];
     rows.extend(
         stats

@@ -2,13 +2,13 @@
 
 mod admin;
 pub mod check;
+mod completions;
 mod ledger;
 mod report;
+mod sandbox_hints;
 mod serve;
-mod shell;
 mod status;
 mod translate;
-mod try_it;
 mod usage;
 
 use std::ffi::OsString;
@@ -19,7 +19,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::load::{Flag, Overlay, Sources};
-use crate::telemetry::plain::{self, one_line};
+use crate::telemetry::sanitize::{self, one_line};
 
 /// All went well.
 pub const OK: u8 = 0;
@@ -84,9 +84,9 @@ enum Command {
     #[command(long_about = report::ABOUT, after_help = EXIT_CODES)]
     Report(report::ReportArgs),
     /// Print the completions for a shell
-    Completions(shell::CompletionsArgs),
+    Completions(completions::CompletionsArgs),
     /// Print a man page
-    Man(shell::ManArgs),
+    Man(completions::ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -151,8 +151,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Ledger(arguments) => ledger::run(arguments),
         Command::Translate(arguments) => translate::run(&arguments),
         Command::Report(arguments) => report::run(arguments),
-        Command::Completions(arguments) => shell::completions(&arguments),
-        Command::Man(arguments) => shell::man(&arguments),
+        Command::Completions(arguments) => completions::completions(&arguments),
+        Command::Man(arguments) => completions::man(&arguments),
     }
     .into()
 }
@@ -174,7 +174,7 @@ fn table(rows: &[(&str, String)]) -> String {
 
 /// A JSON document as a line. Control characters stay out of the terminal; whoever parses it reads the same.
 fn json_line(document: &str) -> String {
-    plain::json(document) + "\n"
+    sanitize::json(document) + "\n"
 }
 
 /// Writes lines to standard output. A reader that has left is no error worth a word.

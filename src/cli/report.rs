@@ -12,9 +12,9 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use super::{ConfigArgs, FAILED, NO_GO, OK, USAGE, check, complain};
 use crate::config::Go;
 use crate::config::load::examine;
-use crate::shadow::report::document::{Decision, Report};
-use crate::shadow::report::{Scope, Tally, html, text};
-use crate::shadow::terms::Route;
+use crate::report::document::{Decision, Report};
+use crate::report::{Scope, Tally, html, text};
+use crate::shadow::types::Route;
 
 pub(super) const ABOUT: &str = "\
 Read what shadow wrote, and say GO or NO-GO for each route.

@@ -9,14 +9,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::{FAILED, OK, ServeArgs, USAGE, check, complain, try_it};
+use super::{FAILED, OK, ServeArgs, USAGE, check, complain, sandbox_hints};
+use crate::admin::{self, view::View};
 use crate::config::load::{Flag, Loaded, Sources, load};
 use crate::config::reload::{self, Handle, Watcher};
 use crate::config::{Config, Modes, Problem, Tls, explain};
-use crate::cutover::history;
+use crate::ledger::reload_guard;
 use crate::proxy::App;
 use crate::sandbox::{self, Sandbox};
-use crate::server::admin::{self, view::View};
 use crate::server::tls::Certificates;
 use crate::server::{self, Drained};
 use crate::shadow::Shadow;
@@ -110,14 +110,14 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let log = telemetry::start(&config.log, collecting.as_ref())?;
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let upstream = Client::new(&config.upstream)?;
-    let ledger = history::open(&config).await.map_err(|error| format!("ledger: {error}"))?;
+    let ledger = reload_guard::open(&config).await.map_err(|error| format!("ledger: {error}"))?;
     let admin = admin_listener(&config).await?;
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|error| format!("listen {}: {error}", config.listen))?;
     let shutdown = terminated()?;
     let current = Arc::new(ArcSwap::new(config.clone()));
     let files = config.tls.iter().flat_map(Tls::files).collect();
-    let consult = history::consult(ledger.clone(), current.clone());
+    let consult = reload_guard::consult(ledger.clone(), current.clone());
     let refused = consult(config.clone()).await;
     if !refused.is_empty() {
         return Ok(Ended::Refused(refused));
@@ -132,7 +132,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     }
     announce(&config, listener.local_addr()?, admin.as_ref(), sandbox);
     if let Some(ledger) = ledger.clone() {
-        background.spawn(history::keep_probing(ledger));
+        background.spawn(reload_guard::keep_probing(ledger));
     }
     let (records, _records_file) = records(&config, &log)?;
     let (shadow, comparing) = Shadow::start(current.clone(), upstream.budget(), records)?;
@@ -161,7 +161,7 @@ fn announce(config: &Config, address: SocketAddr, admin: Option<&TcpListener>, s
     if sandbox {
         // To standard error, so that standard output holds log lines and nothing else.
         let admin = admin.and_then(|admin| admin.local_addr().ok());
-        complain(&try_it::requests(config, address, admin));
+        complain(&sandbox_hints::requests(config, address, admin));
     }
     tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
 }

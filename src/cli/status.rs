@@ -12,11 +12,11 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::admin::{self, Place};
+use super::admin::{self, AdminAddr};
 use super::{ConfigArgs, FAILED, OK, block_on, complain, json_line, print, table};
-use crate::body;
-use crate::server::admin::documents::{Ledger, Refused, Reload, Shadow, Status, to_the_second};
-use crate::upstream::budget::{Shown, ShownEndpoint};
+use crate::admin::documents::{Ledger, Refused, Reload, Shadow, Status, to_the_second};
+use crate::http::body;
+use crate::upstream::rate_limit::{Shown, ShownEndpoint};
 
 /// Longest wait for the answer; the ledger's timeout is part of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,7 +29,7 @@ const ANSWER_MAX: usize = 4 << 20;
 pub(super) struct StatusArgs {
     /// Where the admin listener is, instead of the config's admin.listen; a name or a bare port will do
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["config", "listen", "stage", "set"])]
-    admin: Option<Place>,
+    admin: Option<AdminAddr>,
     /// Print the answer as JSON
     #[arg(long)]
     json: bool,
@@ -163,7 +163,7 @@ fn ledger(ledger: &Ledger) -> Vec<(&'static str, String)> {
     let down = ledger.down_since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
     let why = ledger.why.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
     let state = format!("{}, {}{down}{why}; tenant {}", ledger.kind, ledger.health, ledger.tenant);
-    let mark = match (&ledger.new_since, ledger.created_on_new) {
+    let mark = match (&ledger.first_new_create_at, ledger.created_on_new) {
         (Some(since), _) => format!("creates since {since}"),
         (None, Some(false)) => "no create yet".into(),
         (None, _) => "not known: the ledger could not be asked".into(),

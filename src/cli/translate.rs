@@ -78,7 +78,7 @@ fn call(method: &http::Method, target: &str, base_path: &str) -> Translated {
             "the new API cannot cancel; the proxy reads {base_path}/orchestration/orchestrations/{} and answers 403, or 404",
             id.to_segment()
         ))),
-        Matched::Lookalike | Matched::PassThrough => {
+        Matched::UnroutedWrite | Matched::PassThrough => {
             Err(cannot("this request is none of the four that are translated; it would go through untouched"))
         }
     }

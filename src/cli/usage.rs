@@ -2,7 +2,7 @@
 
 use super::status::{self, StatusArgs};
 use super::{json_line, table};
-use crate::server::admin::documents::{Client, Status, Usage};
+use crate::admin::documents::{Client, Status, Usage};
 
 pub(super) fn run(arguments: StatusArgs) -> u8 {
     status::tell(arguments, |json, Status { usage, .. }| match json {

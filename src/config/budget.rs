@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::written::Written;
+use super::read::Written;
 
 /// `[budget]`: shares are 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -12,19 +12,19 @@ use sha2::{Digest, Sha256};
 
 use super::auth::{self, Auth};
 use super::budget::budget;
+use super::deprecation::{retirement, usage};
 use super::load::Loaded;
 use super::modes::{Mode, Modes, Stage};
-use super::refusals::{self, Decided, Judged};
-use super::retirement::{retirement, usage};
-use super::secret::{self, is_secret};
-use super::sections::{
+use super::parse::{
     address, canary, forwarding, hold, ledger, limits, log, one_of, sandbox, server, timeouts, tls, upstreams,
 };
+use super::read::{NOT_SET, Row, Written};
+use super::rules::{self, Decided, Judged};
+use super::secret::{self, is_secret};
 use super::settings::{Admin, Ledger, List, Reload, Tls};
 use super::shadow::shadow;
 use super::traces::traces;
 use super::values::canonical_path;
-use super::written::{NOT_SET, Row, Written};
 use super::{Config, Problem, RouteName};
 
 /// Every key with its value in force and its source, in the order of `default.toml`. Secrets are `(set)`.
@@ -140,7 +140,7 @@ fn across(
     };
     let replicas_source = &written.source("replicas");
     let judged = Judged { modes, decided, ledger: ledger.as_ref(), replicas, replicas_source };
-    written.problems.extend(refusals::all(&judged));
+    written.problems.extend(rules::all(&judged));
 }
 
 /// Rules over two sections each.
@@ -202,8 +202,8 @@ fn hash(rows: &[Row]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::known::Known;
     use super::super::load::{DEFAULT, Sources, load};
+    use super::super::schema::Known;
     use figment::providers::{Format, Toml};
 
     #[test]

@@ -12,8 +12,8 @@ use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::known::Known;
-use super::written::{Row, Unreadable, Written};
+use super::read::{Row, Unreadable, Written};
+use super::schema::Known;
 use super::{Config, Problem, check};
 
 pub(super) const DEFAULT: &str = include_str!("../../config/default.toml");

@@ -8,38 +8,39 @@ pub mod auth;
 pub mod load;
 pub mod reload;
 
+mod best_effort;
 mod budget;
 mod check;
-mod fixed;
+mod deprecation;
 mod ignore;
-mod known;
-mod lenient;
 mod modes;
+mod parse;
 mod problem;
-mod refusals;
-mod reloads;
-mod retirement;
+mod read;
+mod reload_history;
+mod restart_required;
+mod rules;
+mod schema;
 mod secret;
-mod sections;
 mod settings;
 mod shadow;
 mod tls;
 mod traces;
 mod upstream;
 mod values;
-mod written;
 
 use std::net::SocketAddr;
 
 pub use self::auth::Auth;
+pub use self::best_effort::admin_listen;
 pub use self::budget::Budget;
 pub use self::check::explain;
+pub use self::deprecation::{Deprecation, Usage};
 pub use self::ignore::{IgnoreRule, PathPattern};
-pub use self::lenient::admin_listen;
 pub use self::modes::{Mode, Modes, ROUTES, Stage, UnknownName};
 pub use self::problem::Problem;
-pub use self::reloads::{Change, PastReload, RELOADS_KEPT, Refused, Reloaded, Reloads};
-pub use self::retirement::{Retirement, Usage};
+pub use self::read::Row;
+pub use self::reload_history::{Change, PastReload, RELOADS_KEPT, Refused, Reloaded, Reloads};
 pub use self::secret::Secret;
 pub use self::settings::{
     Admin, Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload,
@@ -49,7 +50,6 @@ pub use self::shadow::{Go, Sample, Shadow};
 pub use self::tls::{ClientAuth, Identity, TlsVersion};
 pub use self::traces::Traces;
 pub use self::upstream::{Upstream, Upstreams};
-pub use self::written::Row;
 
 pub use crate::translate::route::RouteName;
 
@@ -101,7 +101,7 @@ pub struct Config {
     /// `[usage]`
     pub usage: Usage,
     /// `[retirement]`
-    pub retirement: Retirement,
+    pub retirement: Deprecation,
     /// `[admin]`
     pub admin: Admin,
     /// `[sandbox]`
@@ -109,7 +109,7 @@ pub struct Config {
     /// Twelve hex digits that name the effective config, secrets excluded: equal on replicas that run the same one.
     pub hash: String,
     /// Which key decided each route's mode, so that a refusal can name it.
-    decided: refusals::Decided,
+    decided: rules::Decided,
 }
 
 impl Config {
@@ -117,6 +117,6 @@ impl Config {
     /// may go back to where it cannot see it. Empty = nothing to refuse.
     #[must_use]
     pub fn check_against_history(&self, ever_created_on_new: bool) -> Vec<Problem> {
-        if ever_created_on_new { refusals::blind_readers(&self.modes, &self.decided) } else { Vec::new() }
+        if ever_created_on_new { rules::blind_readers(&self.modes, &self.decided) } else { Vec::new() }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::RouteName;
-use crate::side::Side;
+use crate::translate::side::Side;
 
 /// The four routes, in the order in which they are told everywhere.
 pub const ROUTES: [RouteName; 4] = [RouteName::Create, RouteName::Get, RouteName::List, RouteName::Cancel];

@@ -16,8 +16,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::load::{Loaded, Sources, load};
-use super::reloads::{Change, Reloads};
-use super::{Config, Problem, fixed};
+use super::reload_history::{Change, Reloads};
+use super::{Config, Problem, restart_required};
 
 /// What one look came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +37,7 @@ pub enum Outcome {
 
 /// Asked before every swap, for what only the ledger knows: see [`Config::check_against_history`]. If it cannot find out,
 /// that is a problem too.
-pub type Consult =
+pub type ReloadGuard =
     Box<dyn Fn(Arc<Config>) -> Pin<Box<dyn Future<Output = Vec<Problem>> + Send>> + Send + Sync>;
 
 /// Keeps the snapshot in force up to date. Made by [`watcher`], driven by [`Watcher::run`].
@@ -45,14 +45,14 @@ pub struct Watcher {
     sources: Sources,
     running: Loaded,
     current: Arc<ArcSwap<Config>>,
-    consult: Consult,
+    consult: ReloadGuard,
     /// The content at the last look; the first look reads in any case, so nothing that changed since the start is missed.
     seen: Option<Content>,
     unreadable: bool,
     /// Why the last look was refused. While there is a reason every look tries again: it may lie outside the file.
     refused: Vec<Problem>,
     others: Vec<Other>,
-    asked: mpsc::Receiver<Asked>,
+    asked: mpsc::Receiver<ReloadRequest>,
     outcomes: watch::Sender<Outcome>,
     reloads: watch::Sender<Reloads>,
     files: watch::Sender<u64>,
@@ -68,13 +68,13 @@ struct Other {
     unreadable: bool,
 }
 
-struct Asked {
-    how: Look,
+struct ReloadRequest {
+    how: Trigger,
     answer: oneshot::Sender<Outcome>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Look {
+enum Trigger {
     /// As the timer does: skip what was seen before, tell a problem once.
     Quietly,
     /// As SIGHUP does: read and tell in any case.
@@ -84,7 +84,7 @@ enum Look {
 /// Talks to a running [`Watcher`].
 #[derive(Clone)]
 pub struct Handle {
-    ask: mpsc::Sender<Asked>,
+    ask: mpsc::Sender<ReloadRequest>,
     outcomes: watch::Receiver<Outcome>,
     reloads: watch::Receiver<Reloads>,
     files: watch::Receiver<u64>,
@@ -93,12 +93,12 @@ pub struct Handle {
 impl Handle {
     /// Looks now, as on SIGHUP, and says what it came to. `None` when the watcher does not run any more.
     pub async fn reload(&self) -> Option<Outcome> {
-        self.look(Look::Expressly).await
+        self.look(Trigger::Expressly).await
     }
 
     /// Looks now, as the timer does. `None` when the watcher does not run any more.
     pub async fn poll(&self) -> Option<Outcome> {
-        self.look(Look::Quietly).await
+        self.look(Trigger::Quietly).await
     }
 
     /// The outcome of every look; a slow observer sees the latest.
@@ -120,9 +120,9 @@ impl Handle {
         self.files.clone()
     }
 
-    async fn look(&self, how: Look) -> Option<Outcome> {
+    async fn look(&self, how: Trigger) -> Option<Outcome> {
         let (answer, answered) = oneshot::channel();
-        self.ask.send(Asked { how, answer }).await.ok()?;
+        self.ask.send(ReloadRequest { how, answer }).await.ok()?;
         answered.await.ok()
     }
 }
@@ -135,7 +135,7 @@ pub fn watcher(
     loaded: Loaded,
     current: Arc<ArcSwap<Config>>,
     files: Vec<PathBuf>,
-    consult: Consult,
+    consult: ReloadGuard,
 ) -> (Watcher, Handle) {
     let (ask, asked) = mpsc::channel(1);
     let (outcomes, outcomes_seen) = watch::channel(Outcome::Unchanged);
@@ -168,9 +168,9 @@ impl Watcher {
         loop {
             let pause = tokio::time::sleep(self.running.config.reload.poll_interval);
             tokio::select! {
-                () = pause => self.look(Look::Quietly).await,
-                Some(()) = hangup.recv() => self.look(Look::Expressly).await,
-                Some(Asked { how, answer }) = self.asked.recv() => {
+                () = pause => self.look(Trigger::Quietly).await,
+                Some(()) = hangup.recv() => self.look(Trigger::Expressly).await,
+                Some(ReloadRequest { how, answer }) = self.asked.recv() => {
                     let outcome = self.look(how).await;
                     // Who asked may have gone; the outcome stands all the same.
                     let _ = answer.send(outcome.clone());
@@ -180,7 +180,7 @@ impl Watcher {
         }
     }
 
-    async fn look(&mut self, how: Look) -> Outcome {
+    async fn look(&mut self, how: Trigger) -> Outcome {
         // Every file is looked at, also after one that changed.
         if self.others.iter_mut().map(Other::changed).filter(|changed| *changed).count() > 0 {
             self.files.send_modify(|count| *count += 1);
@@ -206,13 +206,13 @@ impl Watcher {
         });
     }
 
-    async fn look_at_config(&mut self, how: Look) -> Outcome {
+    async fn look_at_config(&mut self, how: Trigger) -> Outcome {
         let content = match self.sources.file.as_ref().map_or_else(|| Ok([0; 32]), content) {
             Ok(content) => content,
             Err(error) => return self.unreadable(&error, how),
         };
         self.unreadable = false;
-        let anew = self.seen != Some(content) || how == Look::Expressly;
+        let anew = self.seen != Some(content) || how == Trigger::Expressly;
         if !anew && self.refused.is_empty() {
             return Outcome::Unchanged;
         }
@@ -226,17 +226,17 @@ impl Watcher {
     /// What the sources say now, if it may follow on what is running.
     async fn candidate(&self) -> Result<Loaded, Vec<Problem>> {
         let loaded = load(&self.sources)?;
-        if fixed::changed(&self.running, &loaded).is_empty() {
+        if restart_required::changed(&self.running, &loaded).is_empty() {
             return Ok(loaded);
         }
-        let mut problems = fixed::problems(&self.running, &loaded);
+        let mut problems = restart_required::problems(&self.running, &loaded);
         problems.extend((self.consult)(Arc::clone(&loaded.config)).await);
         if problems.is_empty() { Ok(loaded) } else { Err(problems) }
     }
 
     fn accept(&mut self, loaded: Loaded) -> Outcome {
         self.refused.clear();
-        let changed = fixed::changed(&self.running, &loaded);
+        let changed = restart_required::changed(&self.running, &loaded);
         if changed.is_empty() {
             return Outcome::Unchanged;
         }
@@ -264,8 +264,8 @@ impl Watcher {
         Outcome::Refused(problems)
     }
 
-    fn unreadable(&mut self, error: &io::Error, how: Look) -> Outcome {
-        if !self.unreadable || how == Look::Expressly {
+    fn unreadable(&mut self, error: &io::Error, how: Trigger) -> Outcome {
+        if !self.unreadable || how == Trigger::Expressly {
             let file =
                 self.sources.file.as_deref().map(std::path::Path::display).map(tracing::field::display);
             tracing::warn!(target: "config", file, %error, "config file cannot be read, nothing changed");

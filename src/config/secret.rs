@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
 
 use super::Config;
-use super::auth::{ClientCredentials, Holder};
+use super::auth::{ClientCredentials, CredentialSet};
 
 /// A text that may hold a password. Neither `Debug` nor `Display` print it, it has no `Serialize`, and its memory is
 /// overwritten when it is dropped.
@@ -70,19 +70,19 @@ pub(super) const SECRETS: [SecretKey; 6] = [
         key: "auth.legacy.client_secret",
         file_key: "auth.legacy.client_secret_file",
         stand_in: STAND_IN,
-        of: |config| config.auth.credentials(Holder::Legacy).map(ClientCredentials::secret),
+        of: |config| config.auth.credentials(CredentialSet::Legacy).map(ClientCredentials::secret),
     },
     SecretKey {
         key: "auth.new.client_secret",
         file_key: "auth.new.client_secret_file",
         stand_in: STAND_IN,
-        of: |config| config.auth.credentials(Holder::New).map(ClientCredentials::secret),
+        of: |config| config.auth.credentials(CredentialSet::New).map(ClientCredentials::secret),
     },
     SecretKey {
         key: "auth.lookup.client_secret",
         file_key: "auth.lookup.client_secret_file",
         stand_in: STAND_IN,
-        of: |config| config.auth.credentials(Holder::Lookup).map(ClientCredentials::secret),
+        of: |config| config.auth.credentials(CredentialSet::Lookup).map(ClientCredentials::secret),
     },
     SecretKey {
         key: "ledger.url",

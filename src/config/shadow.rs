@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::RouteName;
 use super::ignore::IgnoreRule;
+use super::read::Written;
 use super::secret::Secret;
-use super::written::Written;
 use super::{ignore, values};
 
 /// `[shadow]`

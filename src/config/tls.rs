@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::sections::one_of;
+use super::parse::one_of;
+use super::read::Written;
 use super::values::file_path;
-use super::written::Written;
 
 /// The oldest version of TLS that is spoken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::read::Written;
 use super::secret::Secret;
 use super::upstream::Upstream;
 use super::values::file_path;
-use super::written::Written;
-use crate::spans::Sampling;
+use crate::telemetry::spans::Sampling;
 
 /// `[tracing]`
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use http::uri::{Authority, Scheme, Uri};
 
 use super::tls::{Identity, TlsVersion};
 use super::values::canonical_path;
-use crate::side::Side;
+use crate::translate::side::Side;
 
 /// The section `[upstream]`.
 #[derive(Clone, Debug)]

@@ -1,13 +1,13 @@
 //! The failures that have to do with credentials: a caller's, or the proxy's own.
 
 use super::{Fault, Source};
-use crate::side::Side;
 use crate::translate::problem::{self, Problem};
+use crate::translate::side::Side;
 use crate::translate::token::{LEGACY_READ, LEGACY_WRITE};
 
 /// Every way in which credentials can be the reason of a failure.
 #[derive(Debug, thiserror::Error)]
-pub enum Denied {
+pub enum AuthFailure {
     /// The caller did not prove who it is.
     #[error("the caller is not known")]
     UnknownCaller,
@@ -48,14 +48,14 @@ pub enum Denied {
     },
 }
 
-impl Denied {
+impl AuthFailure {
     pub(super) const fn fault(&self) -> Fault {
         match self {
             Self::UnknownCaller | Self::NotAllowed { .. } | Self::Reflecting | Self::NoTokenRoute => {
                 Fault::Caller
             }
             Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut => Fault::TokenEndpoint,
-            Self::NoToken { .. } | Self::OwnTokenRefused { .. } => Fault::Us,
+            Self::NoToken { .. } | Self::OwnTokenRefused { .. } => Fault::Proxy,
         }
     }
 

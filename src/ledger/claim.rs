@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use crate::side::Side;
+use crate::translate::side::Side;
 
 /// Longest tenant, in bytes.
 pub const TENANT_MAX: usize = 256;
@@ -107,20 +107,20 @@ impl FromStr for Fingerprint {
 
 /// How far a claim has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum State {
+pub enum ClaimState {
     /// A side was chosen, nothing is known about the other one yet: look there before anything is sent.
     Claimed,
     /// The side is settled for good: the other one was seen empty, or the record was found on, or accepted by, this one.
-    Fenced,
+    Checked,
 }
 
-impl State {
+impl ClaimState {
     /// The name in the table and on the operator's screen.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Claimed => "claimed",
-            Self::Fenced => "fenced",
+            Self::Checked => "fenced",
         }
     }
 }
@@ -131,7 +131,7 @@ pub struct Claim {
     /// The only side that a create with this reference may be sent to.
     pub side: Side,
     /// Whether that side can still change.
-    pub state: State,
+    pub state: ClaimState,
     /// The body that made the claim.
     pub fingerprint: Fingerprint,
     /// The record's id on `side`, once known.
@@ -153,7 +153,7 @@ pub struct Claimed {
 
 /// The answer to a step that is allowed only while the claim stands as the caller believes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum TransitionResult {
     /// The claim now stands as asked, by this call or an earlier one.
     Done(Claim),
     /// Not allowed; the claim is untouched and stands like this. Act on it: send to its
@@ -169,7 +169,7 @@ pub struct Count {
     /// The claims' side.
     pub side: Side,
     /// The claims' state.
-    pub state: State,
+    pub state: ClaimState,
     /// How many there are.
     pub claims: u64,
 }
@@ -193,5 +193,5 @@ pub struct Stats {
     /// When the newest claim was made.
     pub last: Option<Timestamp>,
     /// A create went, or may have gone, to the new side since then.
-    pub new_since: Option<Timestamp>,
+    pub first_new_create_at: Option<Timestamp>,
 }

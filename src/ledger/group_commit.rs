@@ -10,10 +10,10 @@ use sqlx::{ConnectOptions, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::change::{Applied, Write};
+use super::commands::{Applied, Write};
 use super::connection::Request;
 use super::error::LedgerError;
-use super::same_file::SameFile;
+use super::file_identity::SameFile;
 
 /// A write and who waits for it.
 struct Job {

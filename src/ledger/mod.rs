@@ -16,9 +16,9 @@
 //! - [`claim`](Ledger::claim) is a unique insert: of any number of callers on any number of replicas one wins, and every one of
 //!   them is told the winner's side.
 //! - [`fence`](Ledger::fence) holds only while the claim is still on the side that the caller means to send to. Whoever is told
-//!   [`Step::Done`] may send to that side, because from then on no [`move_to`](Ledger::move_to) can succeed: a side to which a
+//!   [`TransitionResult::Done`] may send to that side, because from then on no [`move_to`](Ledger::move_to) can succeed: a side to which a
 //!   POST may be under way never changes behind the sender's back. Fencing twice is harmless. A caller who looked while another
-//!   one moved the claim is told [`Step::Refused`] and the claim as it stands: moved and fenced, on the side that holds the record.
+//!   one moved the claim is told [`TransitionResult::Refused`] and the claim as it stands: moved and fenced, on the side that holds the record.
 //!   That side is the one he may send to now; it refuses a second record with the same reference by itself.
 //! - [`move_to`](Ledger::move_to) is for a record found on the other side while the claim is not fenced, so nobody who keeps to the
 //!   rule above has sent anything. It fences at once: that side refuses a second record with the same reference by itself.
@@ -33,7 +33,7 @@
 //!
 //! # The high-water mark
 //!
-//! [`new_since`](Ledger::new_since) is written in the transaction that makes or moves a claim to the new side, therefore before the
+//! [`first_new_create_at`](Ledger::new_since) is written in the transaction that makes or moves a claim to the new side, therefore before the
 //! POST that follows can be sent. It errs on the safe side: the POST may not have happened.
 //!
 //! # Durable means synced
@@ -41,16 +41,18 @@
 //! SQLite: write-ahead log, `synchronous=FULL`, one writer that commits everything that waits together and answers afterwards.
 //! PostgreSQL: `synchronous_commit=on` in every session, `fsync=off` refused. No call ever reports success earlier.
 
-mod change;
+pub mod advisories;
 mod claim;
+mod commands;
 mod connection;
 mod error;
+mod file_identity;
 mod group_commit;
 mod health;
 mod postgres;
-mod question;
+mod queries;
 mod reader;
-mod same_file;
+pub mod reload_guard;
 mod schema;
 mod settings;
 mod sqlite;
@@ -59,18 +61,18 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use claim::{
-    Claim, Claimed, Count, Fingerprint, Key, KeyError, NotAFingerprint, RECORD_ID_MAX, REF_ID_MAX, Recent,
-    State, Stats, Step, TENANT_MAX,
+    Claim, ClaimState, Claimed, Count, Fingerprint, Key, KeyError, NotAFingerprint, RECORD_ID_MAX,
+    REF_ID_MAX, Recent, Stats, TENANT_MAX, TransitionResult,
 };
 pub use error::{LedgerError, OpenError};
 pub use health::Health;
 pub use reader::{Ended, Operation, Reader};
 pub use settings::{Settings, check_url};
 
-use crate::side::Side;
-use change::{Applied, Change, Write};
+use crate::translate::side::Side;
+use commands::{Applied, Change, Write};
 use reader::{Reads, in_time};
-use settings::Place;
+use settings::DatabaseUrl;
 
 /// The whole ledger. Cheap to clone; all clones share one writer or pool.
 #[derive(Clone)]
@@ -91,11 +93,11 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`], in particular [`OpenError::Locked`] when another process has the SQLite file.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let place: Place = settings.url.parse()?;
+        let place: DatabaseUrl = settings.url.parse()?;
         let opening = async {
             Ok(match place {
-                Place::Sqlite(path) => Store::Sqlite(sqlite::Store::open(&path, settings).await?),
-                Place::Postgres(options) => {
+                DatabaseUrl::Sqlite(path) => Store::Sqlite(sqlite::Store::open(&path, settings).await?),
+                DatabaseUrl::Postgres(options) => {
                     Store::Postgres(postgres::Store::open(*options, settings, true).await?)
                 }
             })
@@ -125,7 +127,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`]; nothing may be sent.
-    pub async fn fence(&self, key: Key<'_>, side: Side) -> Result<Step, LedgerError> {
+    pub async fn fence(&self, key: Key<'_>, side: Side) -> Result<TransitionResult, LedgerError> {
         self.change(Change::fence(key, side)).await
     }
 
@@ -139,7 +141,7 @@ impl Ledger {
         key: Key<'_>,
         to: Side,
         record_id: Option<&str>,
-    ) -> Result<Step, LedgerError> {
+    ) -> Result<TransitionResult, LedgerError> {
         record_id.map_or(Ok(()), |id| claim::fits("record id", id, RECORD_ID_MAX))?;
         self.change(Change::move_to(key, to, record_id)).await
     }
@@ -149,7 +151,12 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`]; the record exists all the same.
-    pub async fn remember_id(&self, key: Key<'_>, side: Side, record_id: &str) -> Result<Step, LedgerError> {
+    pub async fn remember_id(
+        &self,
+        key: Key<'_>,
+        side: Side,
+        record_id: &str,
+    ) -> Result<TransitionResult, LedgerError> {
         claim::fits("record id", record_id, RECORD_ID_MAX)?;
         self.change(Change::remember(key, side, record_id)).await
     }
@@ -162,12 +169,12 @@ impl Ledger {
         self.reader.look(key).await
     }
 
-    /// [`Reader::new_since`].
+    /// [`Reader::first_new_create_at`].
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn new_since(&self) -> Result<Option<Timestamp>, LedgerError> {
-        self.reader.new_since().await
+    pub async fn first_new_create_at(&self) -> Result<Option<Timestamp>, LedgerError> {
+        self.reader.first_new_create_at().await
     }
 
     /// The reading half, with [`Reader::stats`].
@@ -215,8 +222,8 @@ impl Ledger {
         }
     }
 
-    async fn change(&self, change: Change) -> Result<Step, LedgerError> {
-        self.write(Write::Change(change)).await.map(Step::from)
+    async fn change(&self, change: Change) -> Result<TransitionResult, LedgerError> {
+        self.write(Write::Change(change)).await.map(TransitionResult::from)
     }
 
     async fn write(&self, write: Write) -> Result<Applied, LedgerError> {

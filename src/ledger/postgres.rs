@@ -9,7 +9,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
 use sqlx::{ConnectOptions, Connection as _};
 
-use super::change::{Applied, Write};
+use super::commands::{Applied, Write};
 use super::connection::{Bind, Connection, Request};
 use super::error::{LedgerError, OpenError};
 use super::schema;
@@ -30,10 +30,10 @@ const SESSION: &str = "SELECT set_config('synchronous_commit', 'on', false), \
 #[derive(Clone)]
 pub(super) struct Store {
     pool: PgPool,
-    shared: Arc<Shared>,
+    shared: Arc<PoolState>,
 }
 
-struct Shared {
+struct PoolState {
     commits: AtomicU64,
     /// Whether this process knows the high-water mark to be durable. It is never taken back, so it need not be written again.
     marked: AtomicBool,
@@ -52,7 +52,7 @@ impl Store {
             schema::migrator().run(&mut connection).await?;
         }
         connection.close().await?;
-        let shared = Shared { commits: AtomicU64::new(0), marked: AtomicBool::new(false) };
+        let shared = PoolState { commits: AtomicU64::new(0), marked: AtomicBool::new(false) };
         Ok(Self { pool: pool(options, settings), shared: Arc::new(shared) })
     }
 

@@ -9,11 +9,11 @@ use super::claim::{Claim, Key, Recent, Stats};
 use super::connection::Request;
 use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
-use super::question::{Begun, Look, NewSince, OwnedKey, Since, Summary};
-use super::settings::{Place, Settings};
+use super::queries::{ClaimByRef, CreatedAt, FirstNewCreateAt, OwnedKey, Since, Summary};
+use super::settings::{DatabaseUrl, Settings};
 use super::{postgres, sqlite};
-use crate::meters::{Histograms, TIMES, label};
-use crate::side::Side;
+use crate::telemetry::metrics::registry::{Histograms, TIMES, label};
+use crate::translate::side::Side;
 
 /// The reading half: everything that can be asked without changing a claim.
 #[derive(Clone)]
@@ -56,11 +56,11 @@ impl Reader {
     /// # Errors
     /// [`OpenError`], for example when there is no ledger yet.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let place: Place = settings.url.parse()?;
+        let place: DatabaseUrl = settings.url.parse()?;
         let opening = async {
             Ok(match place {
-                Place::Sqlite(path) => Reads::Sqlite(sqlite::Reads::open(&path, settings).await?),
-                Place::Postgres(options) => {
+                DatabaseUrl::Sqlite(path) => Reads::Sqlite(sqlite::Reads::open(&path, settings).await?),
+                DatabaseUrl::Postgres(options) => {
                     Reads::Postgres(postgres::Store::open(*options, settings, false).await?)
                 }
             })
@@ -78,7 +78,7 @@ impl Reader {
     /// # Errors
     /// [`LedgerError`]; "could not look" is never "there is none".
     pub async fn look(&self, key: Key<'_>) -> Result<Option<Claim>, LedgerError> {
-        self.ask(&Look(&OwnedKey::from(key))).await
+        self.ask(&ClaimByRef(&OwnedKey::from(key))).await
     }
 
     /// The whole table in a few numbers. Reads every row: for operators, and with a timeout to match.
@@ -93,8 +93,8 @@ impl Reader {
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn new_since(&self) -> Result<Option<Timestamp>, LedgerError> {
-        self.ask(&NewSince).await
+    pub async fn first_new_create_at(&self) -> Result<Option<Timestamp>, LedgerError> {
+        self.ask(&FirstNewCreateAt).await
     }
 
     /// When the ledger's tables were made, by the clock of its database or machine.
@@ -102,7 +102,7 @@ impl Reader {
     /// # Errors
     /// [`LedgerError`].
     pub async fn begun(&self) -> Result<Option<Timestamp>, LedgerError> {
-        self.ask(&Begun).await
+        self.ask(&CreatedAt).await
     }
 
     /// The claims on a side that were made since then. Reads every row, so it may take long where there are millions: that says
@@ -136,7 +136,7 @@ impl Reader {
         let outcome = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(LedgerError::Timeout));
         let operation = if wrote { Operation::Write } else { Operation::Read };
         let ended = if outcome.is_ok() { Ended::Ok } else { Ended::Failed };
-        self.times.took((operation, ended), start.elapsed());
+        self.times.elapsed((operation, ended), start.elapsed());
         self.health.observe(&outcome, wrote);
         outcome
     }

@@ -52,12 +52,12 @@ impl fmt::Debug for Settings {
 }
 
 /// A URL, understood.
-pub(super) enum Place {
+pub(super) enum DatabaseUrl {
     Sqlite(PathBuf),
     Postgres(Box<PgConnectOptions>),
 }
 
-impl FromStr for Place {
+impl FromStr for DatabaseUrl {
     type Err = OpenError;
 
     fn from_str(url: &str) -> Result<Self, OpenError> {
@@ -75,7 +75,7 @@ impl FromStr for Place {
 /// # Errors
 /// [`OpenError::Url`], which repeats nothing of it.
 pub fn check_url(url: &str) -> Result<(), OpenError> {
-    url.parse().map(|_: Place| ())
+    url.parse().map(|_: DatabaseUrl| ())
 }
 
 fn sqlite_path(rest: &str) -> Result<PathBuf, OpenError> {

@@ -12,11 +12,11 @@ use sqlx::{ConnectOptions, Connection as _};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::change::{Applied, Write};
+use super::commands::{Applied, Write};
 use super::connection::Request;
 use super::error::{LedgerError, OpenError};
+use super::file_identity::SameFile;
 use super::group_commit::{GroupCommit, Opened};
-use super::same_file::SameFile;
 use super::schema;
 use super::settings::Settings;
 

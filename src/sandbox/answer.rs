@@ -11,16 +11,16 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::books::Books;
 use super::distort::{Body, halved, whole, wrong_types};
-use super::faults::{Faults, Kind, Moment, Plant, RefusalBody};
+use super::faults::{ArmedFault, Faults, Kind, Moment, RefusalBody};
+use super::inspector::Inspector;
 use super::listing::Query;
 use super::oauth::Tokens;
 use super::problem::Problem;
 use super::records::View;
 use super::requests::{Operation, Target, classify};
 use super::{control, legacy, orchestrations};
-use crate::side::Side;
+use crate::translate::side::Side;
 
 /// Larger request bodies are refused.
 const MAXIMUM_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -91,7 +91,7 @@ struct Arrived {
 
 /// The vendor: everything an answer needs.
 pub(super) struct Vendor {
-    pub(super) books: Books,
+    pub(super) books: Inspector,
     pub(super) faults: Faults,
     pub(super) tokens: Tokens,
     /// Gone when the sandbox stops.
@@ -209,7 +209,7 @@ enum Strike {
 }
 
 /// Carries out what a fault does to the request as a whole.
-async fn strike(plant: &Plant) -> Strike {
+async fn strike(plant: &ArmedFault) -> Strike {
     plant.hit();
     match plant.fault.kind {
         Kind::Delay { pause, .. } => {

@@ -25,7 +25,7 @@ use super::faults::{Fault, Kind, RefusalBody};
 use super::problem::Problem;
 use super::records::Hidden;
 use super::requests::{Operation, Target};
-use crate::side::Side;
+use crate::translate::side::Side;
 
 pub(super) fn answer(vendor: &Vendor, parts: &Parts, body: &[u8]) -> Answer {
     let done = match (parts.method.clone(), parts.uri.path()) {

@@ -12,8 +12,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::records::Hidden;
 use super::requests::{Operation, Target};
-use super::serve::Door;
-use crate::side::Side;
+use super::serve::ListenerCommand;
+use crate::translate::side::Side;
 
 /// What a fault does to a request. `applied` says whether the write takes effect before it strikes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ struct Count {
     random: u64,
 }
 
-pub(super) struct Plant {
+pub(super) struct ArmedFault {
     pub(super) id: u64,
     pub(super) fault: Fault,
     count: Mutex<Count>,
@@ -163,7 +163,7 @@ pub(super) struct Plant {
     gate: Semaphore,
 }
 
-impl Plant {
+impl ArmedFault {
     /// Counts the request if the fault is for it, and says whether it strikes.
     fn strikes(&self, (side, operation): Target) -> bool {
         let fault = &self.fault;
@@ -207,7 +207,7 @@ const fn next_random(state: u64) -> u64 {
 
 /// A fault that is in place: what it did so far, and its gate.
 #[derive(Clone)]
-pub struct Planted(Arc<Plant>);
+pub struct Planted(Arc<ArmedFault>);
 
 impl Planted {
     /// The number that `/sandbox/books` shows.
@@ -247,24 +247,24 @@ impl fmt::Debug for Planted {
 
 /// The faults of one sandbox, and its front door.
 pub struct Faults {
-    planted: Mutex<Vec<Arc<Plant>>>,
+    planted: Mutex<Vec<Arc<ArmedFault>>>,
     next: AtomicU64,
-    door: mpsc::UnboundedSender<Door>,
+    door: mpsc::UnboundedSender<ListenerCommand>,
 }
 
 impl Faults {
-    pub(super) fn new(door: mpsc::UnboundedSender<Door>) -> Self {
+    pub(super) fn new(door: mpsc::UnboundedSender<ListenerCommand>) -> Self {
         Self { planted: Mutex::default(), next: AtomicU64::new(1), door }
     }
 
-    fn planted(&self) -> MutexGuard<'_, Vec<Arc<Plant>>> {
+    fn planted(&self) -> MutexGuard<'_, Vec<Arc<ArmedFault>>> {
         self.planted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a fault in place. Several may strike the same request; they do so in the order in which they were planted.
     pub fn plant(&self, fault: Fault) -> Planted {
         let random = fault.chance.map_or(0, |(_, seed)| next_random(seed));
-        let plant = Arc::new(Plant {
+        let plant = Arc::new(ArmedFault {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             fault,
             count: Mutex::new(Count { random, ..Count::default() }),
@@ -295,14 +295,14 @@ impl Faults {
     }
 
     /// The faults that strike this request.
-    pub(super) fn striking(&self, target: Target) -> Vec<Arc<Plant>> {
+    pub(super) fn striking(&self, target: Target) -> Vec<Arc<ArmedFault>> {
         self.planted().iter().filter(|plant| plant.strikes(target)).cloned().collect()
     }
 
     /// Closes the port and every connection: from here on connecting is refused. Requests that arrived are still worked on.
     pub async fn go_down(&self) {
         let (done, is_done) = oneshot::channel();
-        if self.door.send(Door::Close(done)).is_ok() {
+        if self.door.send(ListenerCommand::Close(done)).is_ok() {
             let _ = is_done.await;
         }
     }
@@ -314,12 +314,12 @@ impl Faults {
     pub async fn come_up(&self) -> io::Result<()> {
         let (done, is_done) = oneshot::channel();
         let stopped = || io::Error::other("the sandbox has stopped");
-        self.door.send(Door::Open(done)).map_err(|_| stopped())?;
+        self.door.send(ListenerCommand::Open(done)).map_err(|_| stopped())?;
         is_done.await.map_err(|_| stopped())?
     }
 
     /// Goes down now and comes up again after a while; does not wait for either.
     pub(super) fn go_down_for(&self, pause: Duration) {
-        let _ = self.door.send(Door::CloseFor(pause));
+        let _ = self.door.send(ListenerCommand::CloseFor(pause));
     }
 }

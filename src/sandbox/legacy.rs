@@ -5,9 +5,9 @@ use serde_json::{Map, Value, json};
 use super::intake::{Intake, check_amount, check_profile};
 use super::listing::{Listing, Query};
 use super::problem::Problem;
-use super::records::{Pot, Record, View};
+use super::records::{Account, Record, View};
 use super::state::{State, written};
-use crate::side::Side;
+use crate::translate::side::Side;
 
 const NOUN: &str = "conversion";
 
@@ -28,7 +28,7 @@ pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<V
     check_profile(state, customer, recipient.unwrap_or(profile))?;
     refuse_known_ref(state, customer, ref_id)?;
 
-    let pot = |profile: &str, asset: &str| Pot { profile: profile.to_owned(), asset: asset.to_owned() };
+    let pot = |profile: &str, asset: &str| Account { profile: profile.to_owned(), asset: asset.to_owned() };
     let to = pot(recipient.unwrap_or(profile), target);
     let funds = state.take(pot(profile, source), Some(to), amount)?;
     let now = state.stamp();

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::problem::Problem;
-use super::records::{Record, Shelf, View};
+use super::records::{Accounts, Record, View};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAXIMUM_LIMIT: usize = 1000;
@@ -88,7 +88,7 @@ impl Listing {
     /// The page's rows, and a cursor if there are more.
     pub(super) fn page(
         &self,
-        shelf: &Shelf,
+        shelf: &Accounts,
         customer: &str,
         view: &View,
         keep: impl Fn(&Record) -> bool,

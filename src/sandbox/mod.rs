@@ -1,18 +1,18 @@
 //! A stand-in for the vendor, in process and with a memory: both APIs and the token endpoint on one port of its own.
 //!
 //! `serve --sandbox` embeds it for newcomers, and it is the project's only test double, so it does what the vendor documents
-//! and no more. Tests look behind it with [`Books`] and break it with [`Faults`]; over HTTP both are under `/sandbox/`.
+//! and no more. Tests look behind it with [`Inspector`] and break it with [`Faults`]; over HTTP both are under `/sandbox/`.
 //! It knows nothing of the proxy. Nothing here is meant to be fast.
 //!
 //! A request's way: `serve` (the port) → `answer` (note, faults, authorise) → `legacy` or `orchestrations` (one file an API) →
 //! `state` (what both share: time, money, statuses) over `records` and `vault`.
 
 mod answer;
-mod books;
+mod balances;
 mod control;
-mod demo;
 mod distort;
 mod faults;
+mod inspector;
 mod intake;
 mod legacy;
 mod listing;
@@ -22,9 +22,9 @@ mod orchestrations;
 mod problem;
 mod records;
 mod requests;
+mod seed;
 mod serve;
 mod state;
-mod vault;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -35,8 +35,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-pub use books::{Books, Outcome, Tally};
 pub use faults::{Fault, Faults, Kind, Planted, RefusalBody};
+pub use inspector::{Inspector, Outcome, Tally};
 pub use oauth::SCOPES;
 pub use records::Hidden;
 pub use requests::{Operation, Seen};
@@ -81,7 +81,7 @@ pub struct Client {
     pub id: String,
     /// `client_secret`.
     pub secret: String,
-    /// The customer; its profiles are opened with [`Books::open_profile`].
+    /// The customer; its profiles are opened with [`Inspector::open_profile`].
     pub customer: String,
     /// What it may ask for; when empty, every scope there is.
     pub scopes: Vec<String>,
@@ -93,7 +93,7 @@ pub struct Options {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// How long a conversion stays CREATED and an orchestration PROCESSING. [`Duration::ZERO`]: the next read shows the end;
-    /// [`Duration::MAX`]: only [`Books::set_status`] ends it.
+    /// [`Duration::MAX`]: only [`Inspector::set_status`] ends it.
     pub settle_after: Duration,
     /// The array of the new list.
     pub list_shape: ListShape,
@@ -156,11 +156,11 @@ impl Sandbox {
         let address = listener.local_addr()?;
         let (door, wishes) = mpsc::unbounded_channel();
         let (running_sender, running) = watch::channel(());
-        let books = Books::new(state::Terms::new(&options));
+        let books = Inspector::new(state::Terms::new(&options));
         books.open_profile(CUSTOMER, PROFILE);
         books.open_profile(CUSTOMER, SECOND_PROFILE);
         if options.demo {
-            demo::fill(&books);
+            seed::fill(&books);
         }
         let (faults, tokens) = (Faults::new(door), oauth::Tokens::new(options.clients, options.token_life));
         let vendor = Arc::new(answer::Vendor { books, faults, tokens, running });
@@ -190,7 +190,7 @@ impl Sandbox {
 
     /// What a test looks at and arranges.
     #[must_use]
-    pub fn books(&self) -> &Books {
+    pub fn books(&self) -> &Inspector {
         &self.vendor.books
     }
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::problem::Problem;
 use super::requests::{Operation, Target};
 use super::{CUSTOMER, Client, TOKEN};
-use crate::side::Side;
+use crate::translate::side::Side;
 
 /// Every scope there is; a token request that names none gets all that its client may have.
 pub const SCOPES: [&str; 5] = [

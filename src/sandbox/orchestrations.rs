@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 use super::intake::{Intake, check_amount, check_profile};
 use super::listing::{Listing, Query};
 use super::problem::Problem;
-use super::records::{Pot, Record, View};
+use super::records::{Account, Record, View};
 use super::state::{State, written};
 use super::{ListShape, Outcome, ProfileFilter};
-use crate::side::Side;
+use crate::translate::side::Side;
 
 const NOUN: &str = "orchestration";
 
@@ -30,8 +30,8 @@ pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<V
         return Err(Problem::already_exists(NOUN, ref_id, &existing.to_json()));
     }
 
-    let to = recipient.map(|profile| Pot { profile, asset: target.to_owned() });
-    let from = Pot { profile: profile.clone(), asset: source.to_owned() };
+    let to = recipient.map(|profile| Account { profile, asset: target.to_owned() });
+    let from = Account { profile: profile.clone(), asset: source.to_owned() };
     let funds = state.take(from, to, amount)?;
     let (status, next, fail_reason) = course(state.outcomes.get(&profile));
     let now = state.stamp();

@@ -10,7 +10,7 @@ use super::money::Amount;
 
 /// Whose balance, of what.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Pot {
+pub(super) struct Account {
     pub(super) profile: String,
     pub(super) asset: String,
 }
@@ -19,8 +19,8 @@ pub(super) struct Pot {
 #[derive(Debug)]
 pub(super) struct Funds {
     pub(super) amount: Amount,
-    pub(super) from: Pot,
-    pub(super) to: Option<Pot>,
+    pub(super) from: Account,
+    pub(super) to: Option<Account>,
 }
 
 /// The status a record takes by itself when its time has come.
@@ -83,13 +83,13 @@ pub(super) struct View {
 
 /// All records of one API, of every customer. Nothing is ever removed.
 #[derive(Default)]
-pub(super) struct Shelf {
+pub(super) struct Accounts {
     records: HashMap<String, Record>,
     order: BTreeSet<(Timestamp, String)>,
     refs: HashMap<(String, String), String>,
 }
 
-impl Shelf {
+impl Accounts {
     pub(super) fn put(&mut self, id: &str, mut record: Record) {
         record.sequence = self.records.len();
         self.order.insert((record.created, id.to_owned()));

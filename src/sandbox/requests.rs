@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tokio::sync::watch;
 
-use crate::side::Side;
+use crate::translate::side::Side;
 
 /// How many requests [`Requests`] remembers; older ones are forgotten, the counters are not.
 const REMEMBERED: usize = 10_000;

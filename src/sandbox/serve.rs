@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 use super::answer::{Outcome, Vendor};
 
 /// A wish concerning the front door, and whom to tell when it is done.
-pub(super) enum Door {
+pub(super) enum ListenerCommand {
     Close(oneshot::Sender<()>),
     CloseFor(Duration),
     Open(oneshot::Sender<io::Result<()>>),
@@ -32,7 +32,7 @@ pub(super) async fn serve(
     mut listener: TcpListener,
     tls: Option<TlsAcceptor>,
     vendor: Arc<Vendor>,
-    mut door: mpsc::UnboundedReceiver<Door>,
+    mut door: mpsc::UnboundedReceiver<ListenerCommand>,
     address: SocketAddr,
 ) {
     loop {
@@ -45,9 +45,9 @@ pub(super) async fn serve(
                 Some(_) = connections.join_next() => {}
                 wish = door.recv() => match wish {
                     None => return,
-                    Some(Door::Open(done)) => drop(done.send(Ok(()))),
-                    Some(Door::CloseFor(pause)) => break Err(pause),
-                    Some(Door::Close(done)) => break Ok(done),
+                    Some(ListenerCommand::Open(done)) => drop(done.send(Ok(()))),
+                    Some(ListenerCommand::CloseFor(pause)) => break Err(pause),
+                    Some(ListenerCommand::Close(done)) => break Ok(done),
                 },
             }
         };
@@ -63,7 +63,7 @@ pub(super) async fn serve(
 /// Refuses connections until it is told to open, or the pause is over. `None` when the sandbox stops.
 async fn closed(
     pause: Result<oneshot::Sender<()>, Duration>,
-    door: &mut mpsc::UnboundedReceiver<Door>,
+    door: &mut mpsc::UnboundedReceiver<ListenerCommand>,
     address: SocketAddr,
 ) -> Option<TcpListener> {
     // A socket that is bound but does not listen refuses connections and keeps the port from being given to others.
@@ -79,12 +79,12 @@ async fn closed(
         };
         let told = match wish {
             Some(None) => return None,
-            Some(Some(Door::Close(done))) => {
+            Some(Some(ListenerCommand::Close(done))) => {
                 let _ = done.send(());
                 continue;
             }
-            Some(Some(Door::CloseFor(_))) => continue,
-            Some(Some(Door::Open(done))) => Some(done),
+            Some(Some(ListenerCommand::CloseFor(_))) => continue,
+            Some(Some(ListenerCommand::Open(done))) => Some(done),
             None => None,
         };
         drop(reserved.take());
@@ -108,7 +108,7 @@ pub(super) fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
 
 async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, vendor: Arc<Vendor>) {
     let _ = stream.set_nodelay(true);
-    let fate = Arc::new(Fate::default());
+    let fate = Arc::new(ResetSwitch::default());
     let line = Line { stream, fate: Arc::clone(&fate) };
     match tls {
         None => exchange(line, vendor, fate).await,
@@ -124,7 +124,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, vendor: Arc<Ven
 async fn exchange(
     line: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     vendor: Arc<Vendor>,
-    fate: Arc<Fate>,
+    fate: Arc<ResetSwitch>,
 ) {
     let service = service_fn(|request| {
         let (vendor, fate) = (Arc::clone(&vendor), Arc::clone(&fate));
@@ -149,12 +149,12 @@ async fn exchange(
 
 /// Whether a connection ends by a reset.
 #[derive(Default)]
-struct Fate {
+struct ResetSwitch {
     reset: AtomicBool,
     sealed: Notify,
 }
 
-impl Fate {
+impl ResetSwitch {
     fn seal(&self) {
         self.reset.store(true, Ordering::Release);
         self.sealed.notify_one();
@@ -164,7 +164,7 @@ impl Fate {
 /// The TCP stream, closed by RST instead of FIN if fate has it so.
 struct Line {
     stream: TcpStream,
-    fate: Arc<Fate>,
+    fate: Arc<ResetSwitch>,
 }
 
 impl Drop for Line {

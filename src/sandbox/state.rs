@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::balances::Balances;
 use super::money::Amount;
 use super::problem::Problem;
-use super::records::{Funds, Plan, Pot, Record, Shelf};
-use super::vault::Vault;
+use super::records::{Account, Accounts, Funds, Plan, Record};
 use super::{Options, Outcome, ProfileFilter};
-use crate::side::Side;
+use crate::translate::side::Side;
 
 /// The options that shape what the sandbox says, once it runs.
 #[derive(Clone)]
@@ -42,10 +42,10 @@ impl Terms {
 /// Everything that a lock protects.
 pub(super) struct State {
     pub(super) terms: Terms,
-    pub(super) vault: Vault,
+    pub(super) vault: Balances,
     pub(super) outcomes: BTreeMap<String, Outcome>,
-    legacy: Shelf,
-    new: Shelf,
+    legacy: Accounts,
+    new: Accounts,
     plans: BTreeSet<(Timestamp, Side, String)>,
     last_stamp: Timestamp,
 }
@@ -59,23 +59,23 @@ impl State {
     pub(super) fn new(terms: Terms) -> Self {
         Self {
             terms,
-            vault: Vault::default(),
+            vault: Balances::default(),
             outcomes: BTreeMap::new(),
-            legacy: Shelf::default(),
-            new: Shelf::default(),
+            legacy: Accounts::default(),
+            new: Accounts::default(),
             plans: BTreeSet::new(),
             last_stamp: Timestamp::UNIX_EPOCH,
         }
     }
 
-    pub(super) const fn shelf(&self, side: Side) -> &Shelf {
+    pub(super) const fn shelf(&self, side: Side) -> &Accounts {
         match side {
             Side::Legacy => &self.legacy,
             Side::New => &self.new,
         }
     }
 
-    const fn shelf_mut(&mut self, side: Side) -> &mut Shelf {
+    const fn shelf_mut(&mut self, side: Side) -> &mut Accounts {
         match side {
             Side::Legacy => &mut self.legacy,
             Side::New => &mut self.new,
@@ -119,7 +119,12 @@ impl State {
     }
 
     /// Takes the source amount out of its profile, or refuses.
-    pub(super) fn take(&mut self, from: Pot, to: Option<Pot>, amount: Amount) -> Result<Funds, Problem> {
+    pub(super) fn take(
+        &mut self,
+        from: Account,
+        to: Option<Account>,
+        amount: Amount,
+    ) -> Result<Funds, Problem> {
         match self.vault.debit(&from, amount) {
             Ok(()) => Ok(Funds { amount, from, to }),
             Err(available) => {

@@ -1,11 +1,9 @@
 //! The server's whole life: accept, serve, drain. It owns both ends: `serve` takes a listener and a signal, and returns what
 //! became of the connections.
 
-pub mod admin;
-mod edge;
-mod framing;
-mod quiet;
-mod strict;
+mod framing_guard;
+mod idle_timeout;
+mod middleware;
 pub mod tls;
 
 use std::future::Future;
@@ -21,8 +19,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::quiet::{Activity, Quiet};
-use self::strict::Strict;
+use self::framing_guard::FramingGuard;
+use self::idle_timeout::{Activity, IdleTimeoutStream};
 use self::tls::Certificates;
 use crate::config::Limits;
 use crate::proxy::{App, Peer};
@@ -52,26 +50,31 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Drained {
     let config = app.config.load_full();
-    let seats = Arc::new(Semaphore::new(config.limits.connections_max));
-    let door = Door { builder: builder(&config.limits), limits: config.limits.clone(), app, certificates };
+    let permits = Arc::new(Semaphore::new(config.limits.connections_max));
+    let door = ConnectionHandler {
+        builder: builder(&config.limits),
+        limits: config.limits.clone(),
+        app,
+        certificates,
+    };
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     tokio::pin!(shutdown);
     loop {
         let accepted = async {
             // Past the cap, clients wait in the kernel's queue. The semaphore is never closed.
-            let seat = seats.clone().acquire_owned().await.ok();
-            (seat, listener.accept().await)
+            let permit = permits.clone().acquire_owned().await.ok();
+            (permit, listener.accept().await)
         };
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
-            (seat, accepted) = accepted => match accepted {
+            (permit, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
                     let connection = door.clone().open(stream, graceful.watcher());
                     connections.spawn(async move {
                         connection.await;
-                        drop(seat);
+                        drop(permit);
                     });
                 }
                 Err(error) => recover(&error).await,
@@ -83,7 +86,7 @@ pub async fn serve(
 }
 
 /// Out of file descriptors or the like: it passes, and a busy loop would not help.
-async fn recover(error: &std::io::Error) {
+pub(crate) async fn recover(error: &std::io::Error) {
     tracing::warn!(target: "server", %error, "a connection could not be accepted");
     tokio::time::sleep(Duration::from_millis(50)).await;
 }
@@ -153,14 +156,14 @@ const PROVOKED_RESETS_MAX: usize = 1024;
 
 /// What every connection needs.
 #[derive(Clone)]
-struct Door {
+struct ConnectionHandler {
     builder: auto::Builder<TokioExecutor>,
     limits: Limits,
     app: Arc<App>,
     certificates: Option<Certificates>,
 }
 
-impl Door {
+impl ConnectionHandler {
     async fn open(self, stream: TcpStream, watcher: Watcher) {
         let Ok(address) = stream.peer_addr() else { return };
         // Answers are written whole; waiting for more to say would only delay them.
@@ -188,9 +191,9 @@ impl Door {
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let activity = Activity::default();
-        let stream = Quiet::new(stream, activity.clone(), &self.limits);
-        let stream = Strict::new(stream, peer.address, activity.clone());
-        let service = edge::service(self.app, peer, activity);
+        let stream = IdleTimeoutStream::new(stream, activity.clone(), &self.limits);
+        let stream = FramingGuard::new(stream, peer.address, activity.clone());
+        let service = middleware::service(self.app, peer, activity);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(target: "server", error, "a connection ended early");

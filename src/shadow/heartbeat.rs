@@ -1,103 +1,136 @@
-//! What shadow tells of itself, once a heartbeat: whether it runs, what it dropped, what it left unwritten.
+//! The heartbeat: once in a while, whether shadow runs, what it dropped and what it left unwritten. Silence would look like
+//! agreement.
 
-use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
-use super::record::is_false;
-use super::terms::{Route, Severity, Verdict};
+use uuid::Uuid;
 
-/// How shadow itself is doing. Counts are since the last heartbeat of this process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Heartbeat {
-    /// [`SCHEMA`](super::record::SCHEMA)
-    pub schema: u8,
-    /// [`TARGET`](super::record::TARGET)
-    pub target: String,
-    /// When; RFC 3339 in UTC.
-    pub time: String,
-    /// Tells processes apart.
-    pub process: String,
-    /// The config in force.
-    pub config_hash: String,
-    /// Its stage.
-    pub stage: String,
-    /// The routes in mode `shadow` and the share of each that is compared. A share of 0 is told too: nothing speaks for that
-    /// route.
-    pub routes: Vec<Sampled>,
-    /// How much time this covers.
-    pub seconds: f64,
-    /// How much of it shadow was configured and did not run.
-    pub idle_seconds: f64,
-    /// Why it does not run now.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub idle_reason: Option<String>,
-    /// Jobs that were due.
-    pub due: u64,
-    /// Jobs that were compared.
-    pub done: u64,
-    /// Jobs that were dropped, by reason: `jobs`, `bytes`, `budget`, `cooldown`, `panic`, `shutdown`.
-    pub dropped: Vec<Dropped>,
-    /// Jobs that wait or run now.
-    pub waiting: u64,
-    /// Records that were not written, and that no later record will tell of.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub suppressed: Vec<Suppressed>,
-    /// The rules in force, and how often each was hit.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub rules: Vec<RuleHits>,
+use super::heartbeat_record::{Dropped, HeartbeatRecord, RuleHits, Sampled};
+use super::record::{SCHEMA, TARGET};
+use super::record_writer::{now, seconds};
+use super::runner::Worker;
+use super::stats::Tally;
+use super::{Shadow, shadowed};
+use crate::config::Config;
+
+/// What was told last, so that a beat tells what came since.
+pub(super) struct Heartbeat {
+    process: String,
+    last: Instant,
+    due: u64,
+    done: u64,
+    dropped: Vec<Dropped>,
+    hits: HashMap<String, u64>,
 }
 
-/// A route's share.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sampled {
-    /// Which.
-    pub route: Route,
-    /// 0 to 1.
-    pub share: f64,
+impl Heartbeat {
+    pub(super) fn new() -> Self {
+        let process = Uuid::new_v4().simple().to_string()[..12].to_owned();
+        Self { process, last: Instant::now(), due: 0, done: 0, dropped: Vec::new(), hits: HashMap::new() }
+    }
+
+    pub(super) const fn last(&self) -> Instant {
+        self.last
+    }
+
+    /// Tells how things stand, if a route is in mode `shadow` or something is left to tell.
+    pub(super) fn emit(&mut self, worker: &Worker, config: &Config, idle_reason: Option<&str>) {
+        let shadow = &worker.shadow;
+        let since = std::mem::replace(&mut self.last, Instant::now());
+        if let Some(reason) = idle_reason {
+            tracing::warn!(target: "shadow", reason, "shadow is configured and does not run");
+        }
+        let suppressed = worker.journal.borrow_mut().left_out();
+        let tally = shadow.tally();
+        let (due, done) = (tally.all_due(), tally.all_done());
+        let routes: Vec<_> = shadowed(config).collect();
+        if routes.is_empty()
+            && idle_reason.is_none()
+            && suppressed.is_empty()
+            && due == self.due
+            && done == self.done
+        {
+            return;
+        }
+        let covered = self.last.duration_since(since);
+        let (idle, idle_reason) = idled(shadow, idle_reason, since, covered);
+        let heartbeat = HeartbeatRecord {
+            schema: SCHEMA,
+            target: TARGET.into(),
+            time: now(),
+            process: self.process.clone(),
+            config_hash: config.hash.clone(),
+            stage: config.stage.to_string(),
+            routes: routes.into_iter().map(|(route, share)| Sampled { route, share }).collect(),
+            seconds: seconds(covered),
+            idle_seconds: seconds(idle),
+            idle_reason: idle_reason.map(str::to_owned),
+            due: due - std::mem::replace(&mut self.due, due),
+            done: done - std::mem::replace(&mut self.done, done),
+            dropped: self.newly_dropped(tally),
+            waiting: waiting(shadow),
+            suppressed,
+            rules: self.new_hits(rules(tally, config)),
+        };
+        worker.journal.borrow_mut().heartbeat(heartbeat);
+    }
+
+    fn new_hits(&mut self, mut rules: Vec<RuleHits>) -> Vec<RuleHits> {
+        for rule in &mut rules {
+            let told = self.hits.insert(rule.path.clone(), rule.hits).unwrap_or_default();
+            rule.hits -= told;
+        }
+        rules
+    }
+
+    fn newly_dropped(&mut self, tally: &Tally) -> Vec<Dropped> {
+        let before = std::mem::replace(&mut self.dropped, tally.all_dropped());
+        let mut since = self.dropped.clone();
+        for dropped in &mut since {
+            let known =
+                before.iter().find(|told| (told.route, &told.reason) == (dropped.route, &dropped.reason));
+            dropped.count -= known.map_or(0, |told| told.count);
+        }
+        since.retain(|dropped| dropped.count > 0);
+        since
+    }
 }
 
-/// Jobs dropped for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dropped {
-    /// The route.
-    pub route: Route,
-    /// Why.
-    pub reason: String,
-    /// How many.
-    pub count: u64,
+/// How much of the time since `since` nothing was compared, and why; also when it is over by now.
+fn idled<'a>(
+    shadow: &Shadow,
+    now: Option<&'a str>,
+    since: Instant,
+    covered: Duration,
+) -> (Duration, Option<&'a str>) {
+    let rested = shadow.0.cooldown.rested(since).min(covered);
+    match now {
+        Some("cooldown") => (rested, now),
+        Some(_) => (covered, now),
+        None => (rested, Some("cooldown").filter(|_| !rested.is_zero())),
+    }
 }
 
-/// Records of one signature that were not written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suppressed {
-    /// The route.
-    pub route: Route,
-    /// Their verdict.
-    pub verdict: Verdict,
-    /// Their severity.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub severity: Option<Severity>,
-    /// As in a record.
-    #[serde(default, skip_serializing_if = "is_false")]
-    pub both_held: bool,
-    /// Their signature.
-    pub signature: String,
-    /// How many.
-    pub count: u64,
+fn waiting(shadow: &Shadow) -> u64 {
+    shadow.jobs_waiting().try_into().unwrap_or(u64::MAX)
 }
 
-/// A rule and its hits.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RuleHits {
-    /// Its pattern.
-    pub path: String,
-    /// Why.
-    pub reason: String,
-    /// Who answers for it.
-    pub owner: String,
-    /// Its last day, `2027-01-31`.
-    pub expires: String,
-    /// Whether that is past.
-    pub expired: bool,
-    /// Differences that it accepted, or would have if it had not expired.
-    pub hits: u64,
+/// Hits since the start of the process.
+pub(super) fn rules(tally: &Tally, config: &Config) -> Vec<RuleHits> {
+    let today = today();
+    let told = config.shadow.ignore.iter().map(|rule| RuleHits {
+        path: rule.path.as_str().into(),
+        reason: rule.reason.clone(),
+        owner: rule.owner.clone(),
+        expires: rule.expires.to_string(),
+        expired: rule.expires < today,
+        hits: tally.hits(rule.path.as_str()),
+    });
+    told.collect()
+}
+
+/// The day in UTC, by which rules expire.
+pub(super) fn today() -> jiff::civil::Date {
+    jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
 }

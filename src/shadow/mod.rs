@@ -13,24 +13,23 @@
 //!    ([`heartbeat`]). [`report`] reads both again.
 
 pub mod answer;
+pub mod capture;
 pub mod compare;
 pub mod coverage;
-pub mod heartbeat;
+pub mod dry_run;
+pub mod heartbeat_record;
 pub mod json;
 pub mod record;
 pub mod redact;
-pub mod rehearsal;
-pub mod report;
-pub mod tally;
-pub mod terms;
+pub mod stats;
+pub mod types;
 pub mod verdict;
-pub mod watch;
 
-mod examine;
-mod journal;
-mod look;
-mod pulse;
+mod compare_job;
+mod heartbeat;
+mod record_writer;
 mod runner;
+mod shadow_client;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -39,15 +38,15 @@ use arc_swap::ArcSwap;
 use http::Request;
 use tokio::sync::mpsc;
 
-use self::heartbeat::RuleHits;
+use self::capture::{Job, ShadowCapture};
+use self::heartbeat_record::RuleHits;
 pub use self::runner::{Running, StartError};
-use self::tally::Tally;
-use self::terms::Route;
-use self::watch::{Job, Watch};
+use self::stats::Tally;
+use self::types::Route;
 use crate::config::{Config, Mode, RouteName};
-use crate::copy::Room;
-use crate::upstream::budget::Budget;
+use crate::http::capture::MemoryBudget;
 use crate::upstream::cooldown::Cooldown;
+use crate::upstream::rate_limit::Budget;
 
 /// The data path's end of shadow. Clones share everything.
 #[derive(Clone, Debug)]
@@ -56,7 +55,7 @@ pub struct Shadow(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     jobs: mpsc::Sender<Job>,
-    room: Room,
+    room: MemoryBudget,
     tally: Tally,
     cooldown: Cooldown,
 }
@@ -74,7 +73,7 @@ impl Shadow {
     ) -> Result<(Self, Running), StartError> {
         let config = current.load_full();
         let (jobs, due) = mpsc::channel(config.shadow.jobs_max);
-        let room = Room::new(config.shadow.bytes_max);
+        let room = MemoryBudget::new(config.shadow.bytes_max);
         let shared = Shared { jobs, room, tally: Tally::default(), cooldown: Cooldown::default() };
         let shadow = Self(Arc::new(shared));
         let running = runner::start(shadow.clone(), current, budget.clone(), due, out)?;
@@ -89,12 +88,12 @@ impl Shadow {
         route: RouteName,
         request: &Request<B>,
         request_id: &str,
-    ) -> Option<Watch> {
+    ) -> Option<ShadowCapture> {
         let route = Route::ALL.into_iter().find(|known| known.name() == route)?;
         if config.modes.of(route.name()) != Mode::Shadow {
             return None;
         }
-        Watch::choose(self, config, route, request, request_id)
+        ShadowCapture::choose(self, config, route, request, request_id)
     }
 
     /// An upstream said 429 to anybody: nothing is compared for a while.
@@ -114,7 +113,7 @@ impl Shadow {
     /// The ignore rules in force, and how often each was hit.
     #[must_use]
     pub fn rules(&self, config: &Config) -> Vec<RuleHits> {
-        pulse::rules(&self.0.tally, config)
+        heartbeat::rules(&self.0.tally, config)
     }
 
     /// Bytes that the bodies of waiting and running jobs take.

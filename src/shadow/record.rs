@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::heartbeat::Heartbeat;
-use super::terms::{DiffKind, Kind, Recheck, Route, Severity, SideName, Verdict};
+use super::heartbeat_record::HeartbeatRecord;
+use super::types::{DiffKind, Kind, Recheck, Route, Severity, SideName, Verdict};
 
 /// The version of these lines.
 pub const SCHEMA: u8 = 1;
@@ -19,7 +19,7 @@ pub enum Line {
     /// One comparison.
     Comparison(Box<Record>),
     /// How shadow itself is doing.
-    Heartbeat(Box<Heartbeat>),
+    HeartbeatRecord(Box<HeartbeatRecord>),
 }
 
 /// One comparison.

@@ -13,7 +13,7 @@ use super::json::Json;
 use super::record::Diff;
 use super::verdict::hex;
 use crate::config::IgnoreRule;
-use crate::translate::{decimal, instant};
+use crate::translate::{decimal, timestamp};
 
 /// Makes differences fit to be written.
 #[derive(Clone)]
@@ -154,7 +154,7 @@ fn is_harmless(field: &str, text: &str) -> bool {
         "amount" => text.len() <= 64 && decimal::is_decimal(text),
         "source_asset" | "target_asset" => is_asset(text),
         "status" => is_word(text, 32, |byte| byte.is_ascii_uppercase() || byte == b'_'),
-        "created_at" | "updated_at" | "settled_at" | "cancelled_at" => instant::parse(text).is_some(),
+        "created_at" | "updated_at" | "settled_at" | "cancelled_at" => timestamp::parse(text).is_some(),
         "id" | "profile_id" | "recipient_profile_id" => text.len() == 36 && Uuid::try_parse(text).is_ok(),
         "type" => text.len() <= 128 && is_problem_type(text),
         _ => false,

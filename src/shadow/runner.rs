@@ -16,17 +16,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet, LocalSet};
 use tokio::time::sleep_until;
 
-use super::journal::Journal;
-use super::look::Look;
-use super::pulse::Pulse;
+use super::capture::Job;
+use super::heartbeat::Heartbeat;
+use super::record_writer::Journal;
 use super::redact::Redactor;
-use super::tally::DropReason;
-use super::terms::Route;
-use super::watch::Job;
-use super::{Shadow, examine};
+use super::shadow_client::ShadowClient;
+use super::stats::ShadowDropReason;
+use super::types::Route;
+use super::{Shadow, compare_job};
 use crate::config::Config;
-use crate::upstream::budget::Budget;
-use crate::upstream::reader::{Reader, ReaderError};
+use crate::upstream::rate_limit::Budget;
+use crate::upstream::readonly_client::{Reader, ReaderError};
 
 /// Why shadow cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +71,7 @@ pub(super) fn start(
     let thread = std::thread::Builder::new().name("shim-shadow".into()).spawn(move || {
         yield_to_the_data_path();
         let worker = Rc::new(Worker {
-            look: Look::new(reader, shadow.clone()),
+            look: ShadowClient::new(reader, shadow.clone()),
             redactor: Redactor::new(key.as_deref()),
             shadow,
             journal: Journal::new(out).into(),
@@ -94,7 +94,7 @@ fn yield_to_the_data_path() {
 
 /// What all jobs share.
 pub(super) struct Worker {
-    pub(super) look: Look,
+    pub(super) look: ShadowClient,
     pub(super) redactor: Redactor,
     pub(super) shadow: Shadow,
     pub(super) journal: RefCell<Journal>,
@@ -103,7 +103,7 @@ pub(super) struct Worker {
 /// How long jobs gather before they are taken. Waiting for each would have every request wake this thread.
 const GATHER: Duration = Duration::from_millis(10);
 
-type Jobs = JoinSet<Result<(), DropReason>>;
+type Jobs = JoinSet<Result<(), ShadowDropReason>>;
 
 /// Takes jobs until it is stopped.
 async fn run(
@@ -115,7 +115,7 @@ async fn run(
     let concurrency = current.load().shadow.concurrency;
     let mut jobs = Jobs::new();
     let mut routes = HashMap::new();
-    let mut pulse = Pulse::new();
+    let mut pulse = Heartbeat::new();
     let mut gathering: Option<Instant> = None;
     loop {
         let config = current.load_full();
@@ -126,17 +126,17 @@ async fn run(
             biased;
             _ = &mut stopped => break,
             () = sleep_until(next_beat.into()) => {
-                pulse.beat(&worker, &config, worker.shadow.idle_reason(&config));
+                pulse.emit(&worker, &config, worker.shadow.idle_reason(&config));
             }
             Some(ended) = jobs.join_next_with_id(), if !jobs.is_empty() => account(&worker, &mut routes, ended),
             () = sleep_until(gathering.unwrap_or(next_beat).into()), if gathering.is_some() && room => {
-                let mut took = false;
+                let mut elapsed = false;
                 while jobs.len() < concurrency {
                     let Ok(job) = due.try_recv() else { break };
                     begin(&worker, &mut jobs, &mut routes, job);
-                    took = true;
+                    elapsed = true;
                 }
-                gathering = took.then(|| Instant::now() + GATHER);
+                gathering = elapsed.then(|| Instant::now() + GATHER);
             }
             Some(job) = due.recv(), if gathering.is_none() && room => {
                 begin(&worker, &mut jobs, &mut routes, job);
@@ -149,18 +149,18 @@ async fn run(
     let idle_reason = worker.shadow.idle_reason(&config);
     due.close();
     while let Ok(job) = due.try_recv() {
-        worker.shadow.tally().dropped(job.route, DropReason::Shutdown);
+        worker.shadow.tally().dropped(job.route, ShadowDropReason::Shutdown);
     }
     jobs.abort_all();
     while let Some(ended) = jobs.join_next_with_id().await {
         account(&worker, &mut routes, ended);
     }
-    pulse.beat(&worker, &config, idle_reason);
+    pulse.emit(&worker, &config, idle_reason);
 }
 
 fn begin(worker: &Rc<Worker>, jobs: &mut Jobs, routes: &mut HashMap<Id, Route>, job: Job) {
     let route = job.route;
-    let handle = jobs.spawn_local(examine::run(Rc::clone(worker), job));
+    let handle = jobs.spawn_local(compare_job::run(Rc::clone(worker), job));
     routes.insert(handle.id(), route);
 }
 
@@ -168,14 +168,14 @@ fn begin(worker: &Rc<Worker>, jobs: &mut Jobs, routes: &mut HashMap<Id, Route>, 
 fn account(
     worker: &Worker,
     routes: &mut HashMap<Id, Route>,
-    ended: Result<(Id, Result<(), DropReason>), JoinError>,
+    ended: Result<(Id, Result<(), ShadowDropReason>), JoinError>,
 ) {
     let (id, why) = match ended {
         Ok((id, result)) => (id, result.err()),
-        Err(error) if error.is_cancelled() => (error.id(), Some(DropReason::Shutdown)),
+        Err(error) if error.is_cancelled() => (error.id(), Some(ShadowDropReason::Shutdown)),
         Err(error) => {
             tracing::error!(target: "shadow", "a comparison broke; it is counted as dropped");
-            (error.id(), Some(DropReason::Panic))
+            (error.id(), Some(ShadowDropReason::Panic))
         }
     };
     if let (Some(route), Some(why)) = (routes.remove(&id), why) {

@@ -14,13 +14,13 @@ use tracing::Span;
 
 use super::metrics::Metrics;
 use super::metrics::labels::{RouteLabel, StatusClass};
-use crate::body::{ByteCount, Payload};
 use crate::config::{Mode, Traces};
 use crate::failure::Failure;
-use crate::headers;
-use crate::meters::Name as _;
-use crate::side::Side;
-use crate::spans::{self, Answered, TraceId};
+use crate::http::body::{ByteCount, Payload};
+use crate::http::headers;
+use crate::telemetry::metrics::registry::Name as _;
+use crate::telemetry::spans::{self, Answered, TraceId};
+use crate::translate::side::Side;
 
 /// What is told of one request. Written, and counted, when it is dropped.
 #[derive(Debug)]
@@ -129,10 +129,10 @@ pub(crate) fn chain(mut error: &(dyn std::error::Error + 'static)) -> String {
 
 impl Drop for Access {
     fn drop(&mut self) {
-        let took = self.start.elapsed();
+        let elapsed = self.start.elapsed();
         let key = (self.route, self.mode, self.side, StatusClass::of(self.status));
         self.metrics.requests.add(key);
-        self.metrics.request_seconds.took((self.route,), took);
+        self.metrics.request_seconds.elapsed((self.route,), elapsed);
         let (route, mode) = (self.route.text(), self.mode.map(Mode::as_str));
         let answered = Answered { route, mode, side: self.side, status: self.status, error: self.error };
         spans::answered(&self.span, &self.method, answered);
@@ -148,7 +148,7 @@ impl Drop for Access {
             upstream_status = self.upstream_status,
             upstream_calls = self.upstream_calls,
             upstream_us = self.upstream_us,
-            duration_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+            duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             request_bytes = self.request_bytes.get(),
             response_bytes = self.response_bytes,
             complete = self.whole,
@@ -164,12 +164,12 @@ impl Drop for Access {
 
 /// An answer's body that carries its access line to the last byte.
 #[derive(Debug)]
-pub struct Told {
+pub struct AccessLogBody {
     payload: Payload,
     access: Access,
 }
 
-impl Told {
+impl AccessLogBody {
     /// Joins the two.
     #[must_use]
     pub fn new(payload: Payload, mut access: Access) -> Self {
@@ -178,7 +178,7 @@ impl Told {
     }
 }
 
-impl Body for Told {
+impl Body for AccessLogBody {
     type Data = Bytes;
     type Error = hyper::Error;
 

@@ -4,10 +4,10 @@
 pub mod access;
 mod file;
 pub mod metrics;
-pub mod plain;
 mod queue;
+pub mod sanitize;
+pub mod spans;
 pub mod traces;
-pub mod usage;
 
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
@@ -21,7 +21,6 @@ use self::file::Rotated;
 use self::queue::{Draining, Queue};
 use self::traces::Collecting;
 use crate::config::{Log, LogFormat};
-use crate::spans;
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 

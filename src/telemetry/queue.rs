@@ -20,10 +20,10 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The requests' end. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Queue(Arc<Shared>);
+pub(super) struct Queue(Arc<QueueState>);
 
 #[derive(Debug, Default)]
-struct Shared {
+struct QueueState {
     waiting: Mutex<Waiting>,
     arrived: Condvar,
     dropped: AtomicU64,
@@ -163,14 +163,14 @@ mod tests {
 
     #[test]
     fn a_stuck_reader_stops_nobody_and_what_did_not_fit_is_counted() {
-        let (let_go, go) = mpsc::channel();
+        let (release, go) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
         let (mut queue, draining) = Queue::start(Stuck { go: Some(go), written: written.clone() }).unwrap();
         let line = vec![b'x'; 1024 * 1024];
         for _ in 0..64 {
             queue.write_all(&line).unwrap();
         }
-        let_go.send(()).unwrap();
+        release.send(()).unwrap();
         drop(draining);
         let written = written.lock().unwrap();
         let (lines, rest) = (written.iter().filter(|byte| **byte == b'x').count() >> 20, written.len());

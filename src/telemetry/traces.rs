@@ -1,4 +1,4 @@
-//! Who collects the spans ([`crate::spans`]): an OpenTelemetry collector, over OTLP, from a thread of its own. Nothing that
+//! Who collects the spans ([`crate::telemetry::spans`]): an OpenTelemetry collector, over OTLP, from a thread of its own. Nothing that
 //! answers requests waits for it.
 
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use uuid::Uuid;
 
 use super::Failed;
 use crate::config::Traces;
-use crate::meters::{Counters, label};
-use crate::spans;
+use crate::telemetry::metrics::registry::{Counters, label};
+use crate::telemetry::spans;
 
 /// How long the end of the process waits for the last spans.
 const LAST_SPANS: Duration = Duration::from_secs(3);

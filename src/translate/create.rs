@@ -7,8 +7,8 @@ use super::conversion::Conversion;
 use super::decimal;
 use super::invalid::Invalid;
 use super::json::{JsonError, Raw, Reader, Text};
+use super::mapping::{self, Mapped};
 use super::orchestration::{Orchestration, Unreadable};
-use super::record::{self, Mapped};
 
 /// A legacy create as a client sent it, checked. Empty strings and `null` count as left out, as they do upstream.
 #[derive(Clone, Copy, Debug)]
@@ -180,7 +180,7 @@ pub fn reference(body: &[u8]) -> Result<Option<String>, NoReference> {
 /// # Errors
 /// When the answer is not an orchestration with an id: then nobody knows whether the call took effect.
 pub fn answer(body: &[u8]) -> Result<Mapped<'_>, Unreadable> {
-    record::conversion(&Orchestration::parse(body)?)
+    mapping::conversion(&Orchestration::parse(body)?)
 }
 
 const FIELDS: [&str; 9] = [

@@ -1,8 +1,8 @@
 //! Get, and what cancel can say about a record of the new API.
 
+use super::mapping::{self, Mapped, NotAConversion};
 use super::orchestration::{Orchestration, Unreadable};
 use super::problem::Problem;
-use super::record::{self, Mapped, NotAConversion};
 
 /// Reads the answer to a get. The inner `Err` is a record that the old API could not have made: not there, to a legacy
 /// client.
@@ -11,9 +11,9 @@ use super::record::{self, Mapped, NotAConversion};
 /// When it is not an orchestration.
 pub fn answer(body: &[u8]) -> Result<Result<Mapped<'_>, NotAConversion>, Unreadable> {
     let orchestration = Orchestration::parse(body)?;
-    match record::hidden(&orchestration)? {
+    match mapping::hidden(&orchestration)? {
         Some(why) => Ok(Err(why)),
-        None => record::conversion(&orchestration).map(Ok),
+        None => mapping::conversion(&orchestration).map(Ok),
     }
 }
 

@@ -8,8 +8,8 @@ use serde_json::value::RawValue;
 
 use super::json::{JsonError, Reader};
 use super::orchestration::Orchestration;
-use super::{record, token};
-use crate::side::Side;
+use super::{mapping, token};
+use crate::translate::side::Side;
 
 /// A problem as the old API declares it. It travels as `application/json`, because generated clients look for `json`.
 #[derive(Debug, Serialize)]
@@ -171,11 +171,11 @@ fn legacy_meta(meta: &str) -> Option<Box<RawValue>> {
 
 fn legacy_record(orchestration: &str) -> Option<Vec<u8>> {
     let orchestration = Orchestration::parse(orchestration.as_bytes()).ok()?;
-    if record::hidden(&orchestration).ok()?.is_some() {
+    if mapping::hidden(&orchestration).ok()?.is_some() {
         return None;
     }
     let mut out = Vec::new();
-    record::conversion(&orchestration).ok()?.conversion.write(&mut out);
+    mapping::conversion(&orchestration).ok()?.conversion.write(&mut out);
     Some(out)
 }
 

@@ -97,7 +97,7 @@ pub enum Matched {
     Route(Route),
     /// A request that may write, in the family's namespace, and is none of the four. Passed through, it could be a create
     /// that nothing fences; whether that matters depends on the modes.
-    Lookalike,
+    UnroutedWrite,
     /// Anything else.
     PassThrough,
 }
@@ -121,13 +121,13 @@ pub fn route(method: &Method, path: &str, base_path: &str) -> Matched {
         }
         (_, None) => {}
     }
-    if is_lookalike(method, path, base_path) { Matched::Lookalike } else { Matched::PassThrough }
+    if is_unrouted_write(method, path, base_path) { Matched::UnroutedWrite } else { Matched::PassThrough }
 }
 
 /// Whether a request that is none of the four might all the same write in the family's namespace. Methods have many
 /// spellings too: only those that by definition change nothing are above suspicion.
 #[must_use]
-pub fn is_lookalike(method: &Method, path: &str, base_path: &str) -> bool {
+pub fn is_unrouted_write(method: &Method, path: &str, base_path: &str) -> bool {
     !method.is_safe() && in_family(path, base_path)
 }
 

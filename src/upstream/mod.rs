@@ -5,11 +5,12 @@
 //! resending of requests that a closed connection left unsent is switched off, it follows no redirects, and nothing here
 //! loops.
 
-pub mod budget;
+mod authenticated;
 mod connector;
 pub(crate) mod cooldown;
-mod held;
-pub mod reader;
+pub mod health;
+pub mod rate_limit;
+pub mod readonly_client;
 mod token;
 
 use std::error::Error as StdError;
@@ -23,20 +24,20 @@ use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tracing::Instrument as _;
 
-use self::budget::{Budget, Permit};
 use self::connector::Connector;
+use self::rate_limit::{Budget, Permit};
 use self::token::Tokens;
-use crate::body::Payload;
-use crate::config::auth::Holder;
+use crate::config::auth::CredentialSet;
 use crate::config::{Upstream, Upstreams};
-use crate::failure::{Denied, Effect, Failure};
-use crate::headers;
-use crate::meters::Counters;
-use crate::side::Side;
-use crate::spans;
+use crate::failure::{AuthFailure, Failure, SideEffect};
+use crate::http::body::Payload;
+use crate::http::headers;
+use crate::telemetry::metrics::registry::Counters;
+use crate::telemetry::spans;
+use crate::translate::side::Side;
 
 pub use self::connector::TrustError;
-pub use self::token::{Asked, TokenError};
+pub use self::token::{TokenError, TokenFetchResult};
 
 /// The client of the data path, the proxy's own tokens, and the rate budget. Clones share all of them.
 #[derive(Clone, Debug)]
@@ -79,12 +80,12 @@ impl SendError {
 
     /// What it means for a request to that side, whose call may have had that effect once it left.
     #[must_use]
-    pub fn into_failure(self, side: Side, effect: Effect) -> Failure {
+    pub fn into_failure(self, side: Side, effect: SideEffect) -> Failure {
         match self {
             Self::NotSent(source) => Failure::Unreachable { side, source },
             Self::NoAnswer(source) => Failure::Broken { side, effect, source },
-            Self::NoToken(source) => Denied::NoToken { side, source }.into(),
-            Self::TokenRefused => Denied::OwnTokenRefused { side }.into(),
+            Self::NoToken(source) => AuthFailure::NoToken { side, source }.into(),
+            Self::TokenRefused => AuthFailure::OwnTokenRefused { side }.into(),
         }
     }
 }
@@ -122,7 +123,7 @@ impl Client {
 
     /// The proxy's own tokens: how often each was asked for, and with what result.
     #[must_use]
-    pub fn tokens_asked(&self) -> &Counters<(Holder, Asked)> {
+    pub fn tokens_asked(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
         self.tokens().asked()
     }
 

@@ -13,11 +13,11 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, Span};
 
-use super::budget::{Budget, Endpoint};
-use crate::config::auth::{ClientCredentials, Holder};
+use super::rate_limit::{Budget, Endpoint};
+use crate::config::auth::{ClientCredentials, CredentialSet};
 use crate::config::{Config, Upstreams};
-use crate::meters::{Counters, Name as _, label};
-use crate::spans;
+use crate::telemetry::metrics::registry::{Counters, Name as _, label};
+use crate::telemetry::spans;
 
 /// A token whose life is not told is trusted so long.
 const LIFE_UNTOLD: Duration = Duration::from_secs(300);
@@ -76,14 +76,14 @@ impl Token {
 
 /// What is asked for, and where. A token for anything else is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Ask {
+struct TokenRequest {
     url: String,
     credentials: ClientCredentials,
 }
 
 #[derive(Debug)]
-struct Kept {
-    ask: Ask,
+struct CachedToken {
+    ask: TokenRequest,
     token: Token,
     replace_at: Instant,
     ends_at: Instant,
@@ -91,8 +91,8 @@ struct Kept {
 
 /// The one token of one purpose.
 #[derive(Debug, Default)]
-struct Slot {
-    kept: Mutex<Option<Kept>>,
+struct CacheSlot {
+    kept: Mutex<Option<CachedToken>>,
     /// Held while one request asks; keeps how that failed last, until it does not.
     asking: tokio::sync::Mutex<Option<Failed>>,
     pauses: Mutex<Pauses>,
@@ -100,7 +100,7 @@ struct Slot {
 
 #[derive(Debug)]
 struct Failed {
-    ask: Ask,
+    ask: TokenRequest,
     error: TokenError,
     at: Instant,
     /// How often in a row.
@@ -109,7 +109,7 @@ struct Failed {
 
 impl Failed {
     /// Whether whoever came then takes this for an answer instead of asking again.
-    fn holds(&self, ask: &Ask, came: Instant, now: Instant) -> bool {
+    fn holds(&self, ask: &TokenRequest, came: Instant, now: Instant) -> bool {
         let pauses = self.times >= FAILURES_AT_ONCE && now < self.at + FAILED_PAUSE;
         self.ask == *ask && (self.at >= came || pauses)
     }
@@ -126,20 +126,20 @@ struct Pauses {
 pub(super) struct Tokens {
     http: reqwest::Client,
     budget: Budget,
-    slots: [Arc<Slot>; 3],
-    asked: Arc<Counters<(Holder, Asked)>>,
+    slots: [Arc<CacheSlot>; 3],
+    asked: Arc<Counters<(CredentialSet, TokenFetchResult)>>,
 }
 
 /// What came of asking for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum TokenFetchResult {
     /// A token.
     Fetched,
     /// None.
     Failed,
 }
-label!(Asked, "result", Fetched = "fetched", Failed = "failed");
-label!(Holder, "holder", Legacy = "legacy", New = "new", Lookup = "lookup");
+label!(TokenFetchResult, "result", Fetched = "fetched", Failed = "failed");
+label!(CredentialSet, "holder", Legacy = "legacy", New = "new", Lookup = "lookup");
 
 impl Tokens {
     pub(super) fn new(
@@ -159,22 +159,22 @@ impl Tokens {
         Ok(Self { http, budget, slots: Default::default(), asked: Arc::default() })
     }
 
-    pub(super) fn asked(&self) -> &Counters<(Holder, Asked)> {
+    pub(super) fn asked(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
         &self.asked
     }
 
-    const fn slot(&self, holder: Holder) -> &Arc<Slot> {
+    const fn slot(&self, holder: CredentialSet) -> &Arc<CacheSlot> {
         match holder {
-            Holder::Legacy => &self.slots[0],
-            Holder::New => &self.slots[1],
-            Holder::Lookup => &self.slots[2],
+            CredentialSet::Legacy => &self.slots[0],
+            CredentialSet::New => &self.slots[1],
+            CredentialSet::Lookup => &self.slots[2],
         }
     }
 
     /// The token for a purpose. Waits, until `until` at the latest, only when there is none that works.
     pub(super) async fn token(
         &self,
-        holder: Holder,
+        holder: CredentialSet,
         config: &Config,
         until: Instant,
     ) -> Result<Token, TokenError> {
@@ -193,7 +193,7 @@ impl Tokens {
     /// Another token than the one that was refused; the same one when it was replaced a moment ago.
     pub(super) async fn renewed(
         &self,
-        holder: Holder,
+        holder: CredentialSet,
         config: &Config,
         refused: &Token,
         until: Instant,
@@ -206,7 +206,13 @@ impl Tokens {
         within(until, self.fetch(holder, ask, config, None, Span::current())).await
     }
 
-    fn replace(&self, holder: Holder, ask: Ask, config: &Config, old: Token) -> tokio::task::JoinHandle<()> {
+    fn replace(
+        &self,
+        holder: CredentialSet,
+        ask: TokenRequest,
+        config: &Config,
+        old: Token,
+    ) -> tokio::task::JoinHandle<()> {
         // Of no request: the next ones get what comes of it.
         let fetching = self.fetch(holder, ask, config, Some(old), Span::none());
         tokio::spawn(async move { drop(fetching.await) })
@@ -216,8 +222,8 @@ impl Tokens {
     /// to wait for another's asking takes what came of it, a failure included.
     fn fetch(
         &self,
-        holder: Holder,
-        ask: Ask,
+        holder: CredentialSet,
+        ask: TokenRequest,
         config: &Config,
         old: Option<Token>,
         span: Span,
@@ -239,7 +245,7 @@ impl Tokens {
             let before = failed.take().filter(|failed| failed.ask == ask);
             let span = spans::step("token", None);
             let answered = exchange(&http, &budget, &ask, patience).instrument(span.clone()).await;
-            let result = if answered.is_ok() { Asked::Fetched } else { Asked::Failed };
+            let result = if answered.is_ok() { TokenFetchResult::Fetched } else { TokenFetchResult::Failed };
             spans::stepped(&span, result.text(), answered.is_err());
             asked.add((holder, result));
             match answered {
@@ -257,8 +263,8 @@ impl Tokens {
     }
 }
 
-impl Slot {
-    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+impl CacheSlot {
+    fn kept(&self) -> MutexGuard<'_, Option<CachedToken>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -267,21 +273,21 @@ impl Slot {
     }
 
     /// The token, if it was asked for like this and still lives, and whether it is time to replace it.
-    fn usable(&self, ask: &Ask, now: Instant) -> Option<(Token, bool)> {
+    fn usable(&self, ask: &TokenRequest, now: Instant) -> Option<(Token, bool)> {
         let kept = self.kept();
         let kept = kept.as_ref().filter(|kept| kept.ask == *ask && now < kept.ends_at)?;
         Some((kept.token.clone(), now >= kept.replace_at))
     }
 
-    fn keep(&self, ask: Ask, token: Token, life: Duration, margin: Duration) -> Token {
+    fn keep(&self, ask: TokenRequest, token: Token, life: Duration, margin: Duration) -> Token {
         let now = Instant::now();
         let replace_at = now + life.saturating_sub(margin).max(life / 2);
-        *self.kept() = Some(Kept { ask, token: token.clone(), replace_at, ends_at: now + life });
+        *self.kept() = Some(CachedToken { ask, token: token.clone(), replace_at, ends_at: now + life });
         token
     }
 
     /// Lets go of a token that was refused; false when it is gone already, or was replaced by force a moment ago.
-    fn discards(&self, ask: &Ask, refused: &Token, now: Instant) -> bool {
+    fn discards(&self, ask: &TokenRequest, refused: &Token, now: Instant) -> bool {
         let mut kept = self.kept();
         let mut pauses = self.pauses();
         let same = kept.as_ref().is_some_and(|kept| kept.ask == *ask && kept.token.is(refused));
@@ -303,9 +309,9 @@ impl Slot {
     }
 }
 
-fn ask(holder: Holder, config: &Config) -> Option<Ask> {
+fn ask(holder: CredentialSet, config: &Config) -> Option<TokenRequest> {
     let credentials = config.auth.credentials(holder)?.clone();
-    Some(Ask { url: config.upstream.oauth.to_string(), credentials })
+    Some(TokenRequest { url: config.upstream.oauth.to_string(), credentials })
 }
 
 async fn within(
@@ -337,7 +343,7 @@ fn form(credentials: &ClientCredentials) -> String {
 async fn exchange(
     http: &reqwest::Client,
     budget: &Budget,
-    ask: &Ask,
+    ask: &TokenRequest,
     patience: Duration,
 ) -> Result<(Token, Duration), TokenError> {
     let paid = budget.take(Endpoint::Token.primary(), Instant::now() + patience).await;

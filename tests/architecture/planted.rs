@@ -26,7 +26,7 @@ fn an_arrow_that_points_up_is_found() {
         ("upstream/token.rs", "use crate::{side::Side, server::{self, Limits}};"),
         ("failure.rs", "fn f(_: &crate::config::Config) {}"),
         ("shadow/mod.rs", "use crate::proxy::Story;"),
-        ("shadow/mod.rs", "use crate::cutover::create;"),
+        ("shadow/mod.rs", "use crate::routes::create;"),
         ("server.rs", "use conversion_shim::cli;"),
         ("config/mod.rs", "mod inner { use super::super::server; }"),
         ("proxy.rs", "use crate::Side;"),
@@ -42,7 +42,7 @@ fn an_arrow_that_points_down_is_none() {
     let right = [
         ("main.rs", "use conversion_shim::cli;"),
         ("lib.rs", "pub mod cli; pub mod side;"),
-        ("failure.rs", "use crate::side::Side;"),
+        ("failure.rs", "use crate::translate::side::Side;"),
         (
             "config/mod.rs",
             "use crate::{failure::Failure, headers, translate::route::Route}; mod load; use self::load::x;",
@@ -70,8 +70,11 @@ fn an_arrow_that_points_down_is_none() {
 fn the_sandbox_stands_aside() {
     assert_eq!(lines(rules::arrows, "server.rs", "\nuse crate::sandbox::Sandbox;"), [2]);
     assert_eq!(lines(rules::arrows, "main.rs", "use conversion_shim::sandbox::Sandbox;"), [1]);
-    assert_eq!(lines(rules::arrows, "sandbox/mod.rs", "use crate::headers;"), [1]);
-    assert_eq!(lines(rules::arrows, "sandbox/mod.rs", "use crate::side::Side;\nmod books;"), [0; 0]);
+    assert_eq!(lines(rules::arrows, "sandbox/mod.rs", "use crate::http::headers;"), [1]);
+    assert_eq!(
+        lines(rules::arrows, "sandbox/mod.rs", "use crate::translate::side::Side;\nmod books;"),
+        [0; 0]
+    );
     assert_eq!(lines(rules::arrows, "cli/serve.rs", "use crate::sandbox::Sandbox;"), [0; 0]);
 }
 

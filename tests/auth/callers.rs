@@ -1,7 +1,7 @@
 //! Who may come in while the proxy holds the credentials, and to do what. Every path and spelling; pass-through too.
 
 use super::*;
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use held::{FULL, READER, WRITER};
 use house::LEGACY;
 use reqwest::Method;

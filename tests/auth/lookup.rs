@@ -3,7 +3,7 @@
 
 use super::*;
 use conversion_shim::sandbox::{Fault, Kind, RefusalBody};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use house::{BACK, Keys, LEGACY, conversion, new_record, old_record, one_on};
 use http::StatusCode;
 use reqwest::Method;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use conversion_shim::sandbox::{Fault, Kind, RefusalBody};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use house::one_on;
 use http::StatusCode;
 use reqwest::Method;

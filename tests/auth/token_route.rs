@@ -1,7 +1,7 @@
 //! Which scopes a client's token request asks for in every stage, and how the answer tells them.
 
 use super::*;
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 
 /// The forms in which clients ask, for these scopes, with the demo client's credentials.
 fn forms(house: &House, scope: &str) -> Vec<RequestBuilder> {

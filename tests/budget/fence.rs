@@ -1,6 +1,6 @@
 //! The fence and the budget: it has a part for itself, and when even that is spent nothing is sent.
 
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 
 use crate::house::{House, one_on};
 use crate::{shown, until_refused};

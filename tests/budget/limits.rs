@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use conversion_shim::sandbox::{Operation, Tally};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::Method;
 
 use crate::house::{House, Proxy, new_record, old_record, one_on, soon, vendor};

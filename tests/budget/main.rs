@@ -13,8 +13,8 @@ mod throttled;
 use std::time::Instant;
 
 use conversion_shim::sandbox::{Operation, Sandbox};
-use conversion_shim::side::Side;
-use conversion_shim::upstream::budget::ShownEndpoint;
+use conversion_shim::translate::side::Side;
+use conversion_shim::upstream::rate_limit::ShownEndpoint;
 use house::{Answer, Keys, Proxy};
 
 /// One call a second to each endpoint, and nobody waits: a process begins with six.

@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 
 use conversion_shim::config::Canary;
-use conversion_shim::cutover::cohort;
+use conversion_shim::routes::create::canary;
 use conversion_shim::sandbox::{PROFILE, SECOND_PROFILE};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use proptest::prelude::*;
 
 use crate::house::{House, conversion, one_on};
@@ -18,7 +18,7 @@ proptest! {
     #[test]
     fn raising_the_percentage_only_adds_profiles(profile in ".*", salt in ".+", low in 0u8..=100, high in 0u8..=100) {
         let (low, high) = (low.min(high), low.max(high));
-        let on = |percent| cohort::side(&canary(percent, &salt, &[]), &profile) == Side::New;
+        let on = |percent| canary::side(&canary(percent, &salt, &[]), &profile) == Side::New;
         prop_assert!(!on(low) || on(high));
         prop_assert_eq!(on(low), on(low));
         prop_assert!(!on(0) && on(100));
@@ -26,7 +26,7 @@ proptest! {
 
     #[test]
     fn a_listed_profile_goes_to_new_at_any_percentage(profile in ".*", salt in ".*", percent in 0u8..=100) {
-        prop_assert_eq!(cohort::side(&canary(percent, &salt, std::slice::from_ref(&profile)), &profile), Side::New);
+        prop_assert_eq!(canary::side(&canary(percent, &salt, std::slice::from_ref(&profile)), &profile), Side::New);
     }
 }
 
@@ -34,7 +34,7 @@ proptest! {
 fn the_share_is_about_the_percentage_and_the_salt_decides_who() {
     let chosen = |salt: &str| -> HashSet<u32> {
         let canary = canary(30, salt, &[]);
-        (0..2000).filter(|n| cohort::side(&canary, &format!("profile-{n}")) == Side::New).collect()
+        (0..2000).filter(|n| canary::side(&canary, &format!("profile-{n}")) == Side::New).collect()
     };
     let (one, other) = (chosen("one"), chosen("other"));
     assert!(
@@ -51,7 +51,7 @@ fn the_share_is_about_the_percentage_and_the_salt_decides_who() {
 #[test]
 fn the_hash_is_what_it_was() {
     let threshold = |salt: &str, profile: &str| {
-        (0..=100).find(|percent| cohort::side(&canary(*percent, salt, &[]), profile) == Side::New)
+        (0..=100).find(|percent| canary::side(&canary(*percent, salt, &[]), profile) == Side::New)
     };
     assert_eq!(threshold("salt", "profile"), Some(EXPECTED[0]));
     assert_eq!(threshold("", ""), Some(EXPECTED[1]));

@@ -1,7 +1,7 @@
 //! Cancel in `both`: on the side that holds the record, and never a success that did not happen.
 
 use conversion_shim::sandbox::{Kind, Operation, RefusalBody};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
 use crate::house::House;

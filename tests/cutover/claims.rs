@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use conversion_shim::ledger::State;
+use conversion_shim::ledger::ClaimState;
 use conversion_shim::sandbox::{Kind, Operation, RefusalBody, Tally};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use serde_json::Value;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
@@ -32,15 +32,15 @@ async fn the_claim_is_durable_before_anything_is_sent() {
         if target == Side::New {
             soon(gates[0].0.reached(1)).await;
             let claim = house.claim("r").await.unwrap();
-            assert_eq!((claim.side, claim.state), (target, State::Claimed), "claimed before it looks");
+            assert_eq!((claim.side, claim.state), (target, ClaimState::Claimed), "claimed before it looks");
             gates[0].0.open();
         }
         soon(gates[target as usize].1.reached(1)).await;
         let claim = house.claim("r").await.unwrap();
         assert_eq!(claim.side, target);
         if target == Side::New {
-            assert_eq!(claim.state, State::Fenced, "fenced before it sends");
-            assert!(house.ledger.new_since().await.unwrap().is_some());
+            assert_eq!(claim.state, ClaimState::Checked, "fenced before it sends");
+            assert!(house.ledger.first_new_create_at().await.unwrap().is_some());
         }
         gates[target as usize].1.open();
         let id = soon(call).await.unwrap().id();

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use conversion_shim::ledger::State;
+use conversion_shim::ledger::ClaimState;
 use conversion_shim::sandbox::{CUSTOMER, Kind, Operation, RefusalBody, Tally};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use sqlx::{ConnectOptions as _, Executor as _};
 
@@ -48,7 +48,7 @@ async fn a_reference_found_on_the_other_side_is_a_409_that_shows_it_and_nothing_
             assert!(existing.get("source_amount").is_none() && existing.get("destination_asset").is_none());
             // The second time the claim stands on that side, so the side itself refuses.
             let claim = house.claim("r").await.unwrap();
-            assert_eq!((claim.side, claim.state), (target.other(), State::Fenced));
+            assert_eq!((claim.side, claim.state), (target.other(), ClaimState::Checked));
             assert_eq!(claim.record_id, Some(id.clone()));
             if body == conversion("r") {
                 assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts, "{target}");
@@ -67,7 +67,7 @@ async fn an_empty_other_side_is_seen_once_then_the_create_is_sent() {
         let first = house.client.create("r").await.id();
         assert_eq!(house.sandbox.books().arrived(target.other(), Operation::List), looked + 1);
         let claim = house.claim("r").await.unwrap();
-        assert_eq!((claim.side, claim.state), (target, State::Fenced));
+        assert_eq!((claim.side, claim.state), (target, ClaimState::Checked));
         // A retry does not look again: the claim is fenced. The side's own uniqueness answers it.
         let again = house.client.create("r").await.problem(409);
         assert_eq!(again["meta"]["existing"]["id"], first);
@@ -124,7 +124,7 @@ async fn could_not_look_is_never_absent() {
             let now = [house.posts(Side::Legacy), house.posts(Side::New)];
             assert_eq!(now, posts, "{kind:?} on {}", target.other());
             let claim = house.claim(&ref_id).await.unwrap();
-            assert_eq!((claim.side, claim.state), (target, State::Claimed), "{kind:?}");
+            assert_eq!((claim.side, claim.state), (target, ClaimState::Claimed), "{kind:?}");
             house.sandbox.faults().remove(&fault);
         }
         for at in 0..blind().len() {
@@ -215,7 +215,7 @@ async fn every_concurrent_request_looks_for_itself_while_the_claim_is_not_fenced
             .collect();
         soon(gate.reached(6)).await;
         let claim = house.claim("r").await.unwrap();
-        assert_eq!((claim.side, claim.state), (target, State::Claimed));
+        assert_eq!((claim.side, claim.state), (target, ClaimState::Claimed));
         assert_eq!(house.made("r"), Tally::default());
         gate.open();
         let mut ids = Vec::new();
@@ -326,7 +326,7 @@ async fn a_found_record_with_an_id_that_cannot_be_kept_is_a_409_all_the_same() {
         assert_eq!(problem["meta"]["existing"]["id"], id);
         assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts);
         let claim = house.claim("r").await.unwrap();
-        assert_eq!((claim.side, claim.state, claim.record_id), (target.other(), State::Fenced, None));
+        assert_eq!((claim.side, claim.state, claim.record_id), (target.other(), ClaimState::Checked, None));
         house.client.create("r").await.problem(409);
         assert_eq!(house.posts(target), posts[target as usize], "never to the side that did not hold it");
     }

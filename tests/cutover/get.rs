@@ -1,7 +1,7 @@
 //! Get in `both`: the record if any side has it, and 404 only if every side said so.
 
 use conversion_shim::sandbox::{Kind, Operation, RefusalBody};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
 use crate::house::{BACK, House, new_record, old_record};

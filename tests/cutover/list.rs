@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conversion_shim::sandbox::{Kind, Operation, RefusalBody};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
 use crate::house::{BACK, House, new_record, old_record};

@@ -1,7 +1,7 @@
 //! A write that some server might take for a create or a cancel is a route or nothing.
 
 use conversion_shim::sandbox::Operation;
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::Method;
 
 use crate::house::{BACK, House, conversion, one_on};

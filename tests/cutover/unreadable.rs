@@ -2,7 +2,7 @@
 //! only while nothing can be on the new side.
 
 use conversion_shim::sandbox::TOKEN;
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 
 use crate::house::{Answer, BACK, House, LEGACY, conversion};
 

@@ -1,7 +1,7 @@
 //! Creates in mode `legacy` with a ledger: claimed, and on the wire what they always were.
 
-use conversion_shim::ledger::State;
-use conversion_shim::side::Side;
+use conversion_shim::ledger::ClaimState;
+use conversion_shim::translate::side::Side;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -55,7 +55,7 @@ async fn body_and_headers_go_through_as_they_came_both_ways() {
     }
     // The claim is there before the answer is, under the reference as the vendor reads it.
     let claim = house.claim("r1").await.unwrap();
-    assert_eq!((claim.side, claim.state), (Side::Legacy, State::Claimed));
+    assert_eq!((claim.side, claim.state), (Side::Legacy, ClaimState::Claimed));
 
     let answer = "{\"id\" :\"x\", \"created_at\":\"2026-01-01T00:00:00Z\",\"surprise\": {} }";
     let head = format!(

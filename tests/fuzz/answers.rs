@@ -1,11 +1,11 @@
 //! Answers of the vendor. What counts: "there is nothing" is said only of an answer that says so to every reader, a record that is
 //! shown is the one that was asked for, and nothing of the new API's shape leaks out.
 
-use conversion_shim::side::Side;
 use conversion_shim::translate::list::ListQuery;
 use conversion_shim::translate::list::lookup::{self, Seen};
-use conversion_shim::translate::list::page::Page;
+use conversion_shim::translate::list::page::PageBuilder;
 use conversion_shim::translate::list::rows::Rows;
+use conversion_shim::translate::side::Side;
 use conversion_shim::translate::{create, get, problem};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -127,7 +127,7 @@ proptest! {
         for sides in [&[Side::New][..], &[Side::Legacy, Side::New]] {
             let Ok(rows) = Rows::of(Side::New, &body, &query) else { return Ok(()) };
             let count = rows.len();
-            let mut page = Page::new(&query, sides);
+            let mut page = PageBuilder::new(&query, sides);
             page.take(Side::New, rows);
             if sides.len() > 1 {
                 page.take(Side::Legacy, nothing());

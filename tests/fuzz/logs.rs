@@ -1,9 +1,9 @@
 //! Logs that `report` adds up. What counts: every line is counted as something, nothing breaks it, and damage never makes a GO.
 
 use conversion_shim::config::load::{Sources, load};
-use conversion_shim::shadow::report::document::Decision;
-use conversion_shim::shadow::report::{Scope, Tally, html, text};
-use conversion_shim::shadow::terms::{Route, Severity, Verdict};
+use conversion_shim::report::document::Decision;
+use conversion_shim::report::{Scope, Tally, html, text};
+use conversion_shim::shadow::types::{Route, Severity, Verdict};
 use proptest::prelude::*;
 
 use crate::cases;

@@ -1,9 +1,9 @@
 //! Query strings of lists, and the cursors in them. What counts: they reach a side as one query, with the values that the client
 //! gave, and a cursor goes on where it ended or is refused.
 
-use conversion_shim::side::Side;
 use conversion_shim::translate::list::ListQuery;
 use conversion_shim::translate::list::cursor::{Cursor, Order, PageCursor};
+use conversion_shim::translate::side::Side;
 use jiff::Timestamp;
 use proptest::prelude::*;
 

@@ -3,11 +3,11 @@
 
 use conversion_shim::shadow::answer::Answer;
 use conversion_shim::shadow::coverage;
+use conversion_shim::shadow::dry_run::rehearse;
 use conversion_shim::shadow::json::Json;
 use conversion_shim::shadow::redact::Redactor;
-use conversion_shim::shadow::rehearsal::rehearse;
-use conversion_shim::shadow::terms::{Route, Verdict};
-use conversion_shim::shadow::verdict::Judge;
+use conversion_shim::shadow::types::{Route, Verdict};
+use conversion_shim::shadow::verdict::Comparison;
 use conversion_shim::translate::create::CreateRequest;
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -55,7 +55,7 @@ proptest! {
         route in select(Route::ALL.to_vec()), statuses in (select(vec![200_u16, 404, 500]), select(vec![200_u16, 404, 500])),
         one in mutated(INPUTS, WORDS), another in mutated(INPUTS, WORDS),
     ) {
-        let judge = Judge { route, ref_id_made: false, rules: &[], today: date(2026, 11, 21) };
+        let judge = Comparison { route, ref_id_made: false, rules: &[], today: date(2026, 11, 21) };
         let (served, other) = (Answer::read(statuses.0, &one), Answer::read(statuses.1, &another));
         let judgement = judge.judge(&served, &other);
         let redactor = Redactor::new(Some("a key for the tests"));

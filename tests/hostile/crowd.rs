@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use conversion_shim::sandbox::{Fault, Kind, Operation};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use tokio::net::TcpStream;
 
 use crate::support::binary::Binary;

@@ -18,7 +18,7 @@ mod slow;
 mod smuggling;
 
 use conversion_shim::sandbox::{Operation, Sandbox, TOKEN};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 
 use crate::support::line::{Line, Message};
 use crate::support::{House, LEGACY, conversion};

@@ -2,7 +2,7 @@
 //! route, or is refused; none goes through to the old API, which would convert without a claim.
 
 use conversion_shim::sandbox::{Operation, TOKEN};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 
 use crate::asked;
 use crate::house::{House, LEGACY, conversion};

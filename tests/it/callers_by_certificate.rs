@@ -3,7 +3,7 @@
 
 use conversion_shim::config::reload::Outcome;
 use conversion_shim::sandbox::{Operation, Sandbox};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::header::AUTHORIZATION;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;

@@ -1,7 +1,7 @@
 //! The end: what is in flight may finish, nothing new begins, and what had to be cut off is told.
 
 use conversion_shim::sandbox::{Fault, Kind, Operation, Planted, Sandbox, TOKEN};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 
 use crate::support::binary::Binary;
 use crate::support::caller::{Caller, plain};

@@ -1,7 +1,7 @@
 //! An upstream that is not there, is slow, or breaks off: which side, and whether the call may have taken effect.
 
 use conversion_shim::sandbox::{Fault, Kind, Operation};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 
 use crate::support::line::{Door, Line};
 use crate::support::shim::Shim;

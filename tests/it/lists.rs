@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use conversion_shim::sandbox::{Fault, Kind, ListShape, Operation, Options, PROFILE, SECOND_PROFILE};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
 use crate::support::{House, LEGACY, before, house, vendor_with};

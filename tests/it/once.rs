@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use conversion_shim::sandbox::{Fault, Kind, Operation, Tally};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 

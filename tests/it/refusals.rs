@@ -1,7 +1,7 @@
 //! Each documented error, from the new API, in the old API's shape and words.
 
 use conversion_shim::sandbox::{CUSTOMER, Fault, Kind, Operation, Options, PROFILE, RefusalBody, SCOPES};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

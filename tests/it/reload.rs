@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use conversion_shim::config::reload::Outcome;
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 
 use crate::support::binary::Binary;

@@ -1,7 +1,7 @@
 //! The four routes in each mode: who is asked, and that a legacy client sees no difference.
 
 use conversion_shim::sandbox::{Operation, PROFILE, SECOND_PROFILE, Tally};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
 use crate::support::{LEGACY, conversion, house};

@@ -1,7 +1,9 @@
 //! What holds on both backends.
 
-use conversion_shim::ledger::{Count, Fingerprint, Key, KeyError, Ledger, LedgerError, Reader, State, Step};
-use conversion_shim::side::Side::{self, Legacy, New};
+use conversion_shim::ledger::{
+    ClaimState, Count, Fingerprint, Key, KeyError, Ledger, LedgerError, Reader, TransitionResult,
+};
+use conversion_shim::translate::side::Side::{self, Legacy, New};
 
 use super::{BODY, Place, done, key, refused};
 
@@ -54,7 +56,7 @@ async fn a_claim_is_made_once_and_stays_as_it_was(place: Place) {
 
     let first = ledger.claim(key("r"), New, &BODY).await.unwrap();
     assert!(first.fresh);
-    assert_eq!((first.claim.side, first.claim.state), (New, State::Claimed));
+    assert_eq!((first.claim.side, first.claim.state), (New, ClaimState::Claimed));
     assert_eq!((first.claim.fingerprint, &first.claim.record_id), (BODY, &None));
     assert_eq!(first.claim.created_at, first.claim.updated_at);
 
@@ -101,10 +103,10 @@ async fn fencing_settles_the_side(place: Place) {
     let ledger = place.open().await;
     let claimed = ledger.claim(key("r"), New, &BODY).await.unwrap().claim;
     assert_eq!(refused(ledger.fence(key("r"), Legacy).await.unwrap()), claimed);
-    assert_eq!(ledger.look(key("r")).await.unwrap().unwrap().state, State::Claimed);
+    assert_eq!(ledger.look(key("r")).await.unwrap().unwrap().state, ClaimState::Claimed);
 
     let fenced = done(ledger.fence(key("r"), New).await.unwrap());
-    assert_eq!((fenced.side, fenced.state), (New, State::Fenced));
+    assert_eq!((fenced.side, fenced.state), (New, ClaimState::Checked));
     assert!(fenced.updated_at >= fenced.created_at);
     assert_eq!(done(ledger.fence(key("r"), New).await.unwrap()), fenced);
     assert_eq!(refused(ledger.fence(key("r"), Legacy).await.unwrap()), fenced);
@@ -115,7 +117,7 @@ async fn a_found_record_moves_the_claim_and_settles_it(place: Place) {
     let ledger = place.open().await;
     ledger.claim(key("r"), New, &BODY).await.unwrap();
     let moved = done(ledger.move_to(key("r"), Legacy, Some("found")).await.unwrap());
-    assert_eq!((moved.side, moved.state), (Legacy, State::Fenced));
+    assert_eq!((moved.side, moved.state), (Legacy, ClaimState::Checked));
     assert_eq!(moved.record_id.as_deref(), Some("found"));
 
     // One who looked earlier and saw nothing learns that he is too late.
@@ -142,7 +144,7 @@ async fn an_accepted_record_is_remembered_and_settles_the_claim(place: Place) {
     assert_eq!(refused(ledger.remember_id(key("r"), New, "id").await.unwrap()), claimed);
 
     let known = done(ledger.remember_id(key("r"), Legacy, "id").await.unwrap());
-    assert_eq!((known.side, known.state), (Legacy, State::Fenced));
+    assert_eq!((known.side, known.state), (Legacy, ClaimState::Checked));
     assert_eq!(known.record_id.as_deref(), Some("id"));
     assert_eq!(refused(ledger.move_to(key("r"), New, None).await.unwrap()), known);
 }
@@ -159,11 +161,11 @@ async fn an_id_never_changes(place: Place) {
 
 async fn steps_without_a_claim_are_absent(place: Place) {
     let ledger = place.open().await;
-    assert_eq!(ledger.fence(key("r"), New).await.unwrap(), Step::Absent);
-    assert_eq!(ledger.move_to(key("r"), New, Some("id")).await.unwrap(), Step::Absent);
-    assert_eq!(ledger.remember_id(key("r"), New, "id").await.unwrap(), Step::Absent);
+    assert_eq!(ledger.fence(key("r"), New).await.unwrap(), TransitionResult::Absent);
+    assert_eq!(ledger.move_to(key("r"), New, Some("id")).await.unwrap(), TransitionResult::Absent);
+    assert_eq!(ledger.remember_id(key("r"), New, "id").await.unwrap(), TransitionResult::Absent);
     assert_eq!(ledger.look(key("r")).await.unwrap(), None);
-    assert_eq!(ledger.new_since().await.unwrap(), None);
+    assert_eq!(ledger.first_new_create_at().await.unwrap(), None);
 }
 
 async fn what_cannot_be_stored_is_refused(place: Place) {
@@ -225,38 +227,40 @@ async fn of_fence_and_move_exactly_one_wins(place: Place) {
         let step = tokio::spawn(async move { moving.move_to(key(&b), Legacy, None).await.unwrap() });
 
         let settled = match (fence.await.unwrap(), step.await.unwrap()) {
-            (Step::Done(won), Step::Refused(lost)) if won.side == New => (won, lost),
-            (Step::Refused(lost), Step::Done(won)) if won.side == Legacy => (won, lost),
+            (TransitionResult::Done(won), TransitionResult::Refused(lost)) if won.side == New => (won, lost),
+            (TransitionResult::Refused(lost), TransitionResult::Done(won)) if won.side == Legacy => {
+                (won, lost)
+            }
             other => panic!("one must win and one must lose: {other:?}"),
         };
         assert_eq!(settled.0, settled.1);
-        assert_eq!(settled.0.state, State::Fenced);
+        assert_eq!(settled.0.state, ClaimState::Checked);
     }
 }
 
 async fn the_high_water_mark_is_set_by_a_claim_and_kept(place: Place) {
     let ledger = place.open().await;
     ledger.claim(key("old"), Legacy, &BODY).await.unwrap();
-    assert_eq!(ledger.new_since().await.unwrap(), None);
+    assert_eq!(ledger.first_new_create_at().await.unwrap(), None);
 
     let first = ledger.claim(key("first"), New, &BODY).await.unwrap().claim;
-    assert_eq!(ledger.new_since().await.unwrap(), Some(first.created_at));
+    assert_eq!(ledger.first_new_create_at().await.unwrap(), Some(first.created_at));
     ledger.claim(key("second"), New, &BODY).await.unwrap();
     done(ledger.move_to(key("first"), Legacy, None).await.unwrap());
-    assert_eq!(ledger.new_since().await.unwrap(), Some(first.created_at));
+    assert_eq!(ledger.first_new_create_at().await.unwrap(), Some(first.created_at));
 
     ledger.close().await;
     let again = place.open().await;
-    assert_eq!(again.new_since().await.unwrap(), Some(first.created_at));
+    assert_eq!(again.first_new_create_at().await.unwrap(), Some(first.created_at));
     again.claim(key("third"), New, &BODY).await.unwrap();
-    assert_eq!(again.new_since().await.unwrap(), Some(first.created_at));
+    assert_eq!(again.first_new_create_at().await.unwrap(), Some(first.created_at));
 }
 
 async fn the_high_water_mark_is_set_by_a_move(place: Place) {
     let ledger = place.open().await;
     ledger.claim(key("r"), Legacy, &BODY).await.unwrap();
     let moved = done(ledger.move_to(key("r"), New, None).await.unwrap());
-    assert_eq!(ledger.new_since().await.unwrap(), Some(moved.updated_at));
+    assert_eq!(ledger.first_new_create_at().await.unwrap(), Some(moved.updated_at));
 }
 
 async fn a_lost_claim_sets_no_high_water_mark(place: Place) {
@@ -265,16 +269,19 @@ async fn a_lost_claim_sets_no_high_water_mark(place: Place) {
     assert_eq!(ledger.claim(key("r"), New, &BODY).await.unwrap().claim.side, Legacy);
     done(ledger.fence(key("r"), Legacy).await.unwrap());
     refused(ledger.move_to(key("r"), New, None).await.unwrap());
-    assert_eq!(ledger.new_since().await.unwrap(), None);
+    assert_eq!(ledger.first_new_create_at().await.unwrap(), None);
     // And the one that wins later still does.
     ledger.claim(key("s"), New, &BODY).await.unwrap();
-    assert!(ledger.new_since().await.unwrap().is_some());
+    assert!(ledger.first_new_create_at().await.unwrap().is_some());
 }
 
 async fn stats_count_by_side_and_state(place: Place) {
     let ledger = place.open().await;
     let stats = ledger.reader().stats().await.unwrap();
-    assert_eq!((stats.counts, stats.first, stats.last, stats.new_since), (vec![], None, None, None));
+    assert_eq!(
+        (stats.counts, stats.first, stats.last, stats.first_new_create_at),
+        (vec![], None, None, None)
+    );
 
     for (reference, side) in [("a", Legacy), ("b", New), ("c", New), ("d", New)] {
         ledger.claim(key(reference), side, &BODY).await.unwrap();
@@ -285,15 +292,15 @@ async fn stats_count_by_side_and_state(place: Place) {
     let stats = ledger.reader().stats().await.unwrap();
     let count = |side: Side, state, claims| Count { side, state, claims };
     let counts = vec![
-        count(Legacy, State::Claimed, 1),
-        count(Legacy, State::Fenced, 1),
-        count(New, State::Claimed, 1),
-        count(New, State::Fenced, 1),
+        count(Legacy, ClaimState::Claimed, 1),
+        count(Legacy, ClaimState::Checked, 1),
+        count(New, ClaimState::Claimed, 1),
+        count(New, ClaimState::Checked, 1),
     ];
     assert_eq!(stats.counts, counts);
     let made_at = async |reference| ledger.look(key(reference)).await.unwrap().map(|claim| claim.created_at);
     assert_eq!((stats.first, stats.last), (made_at("a").await, made_at("d").await));
-    assert_eq!(stats.new_since, made_at("b").await);
+    assert_eq!(stats.first_new_create_at, made_at("b").await);
 }
 
 async fn a_reader_sees_what_the_ledger_writes(place: Place) {
@@ -301,7 +308,7 @@ async fn a_reader_sees_what_the_ledger_writes(place: Place) {
     let reader = Reader::open(&place.settings()).await.unwrap();
     let claim = ledger.claim(key("r"), New, &BODY).await.unwrap().claim;
     assert_eq!(reader.look(key("r")).await.unwrap(), Some(claim.clone()));
-    assert_eq!(reader.new_since().await.unwrap(), Some(claim.created_at));
+    assert_eq!(reader.first_new_create_at().await.unwrap(), Some(claim.created_at));
     ledger.close().await;
     assert_eq!(reader.look(key("r")).await.unwrap(), Some(claim));
 }
@@ -320,7 +327,7 @@ async fn a_probe_leaves_no_trace(place: Place) {
     ledger.probe().await.unwrap();
     ledger.probe().await.unwrap();
     assert!(ledger.health().is_ready());
-    assert_eq!(ledger.new_since().await.unwrap(), None);
+    assert_eq!(ledger.first_new_create_at().await.unwrap(), None);
     assert_eq!(ledger.reader().stats().await.unwrap().counts, vec![]);
 }
 

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use conversion_shim::ledger::{Claim, Health, Ledger, LedgerError, OpenError, Settings};
-use conversion_shim::side::Side::{Legacy, New};
+use conversion_shim::translate::side::Side::{Legacy, New};
 
 use sqlx::Connection;
 use tokio::sync::mpsc::UnboundedSender;

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use conversion_shim::ledger::{Health, Ledger, LedgerError, OpenError, Settings};
-use conversion_shim::side::Side::{Legacy, New};
+use conversion_shim::translate::side::Side::{Legacy, New};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use super::{BODY, Place, key};
@@ -108,7 +108,7 @@ async fn what_was_answered_survives_the_death_of_the_process() {
         let said = String::from_utf8_lossy(&child.stderr);
         assert_eq!(claim.map(|claim| claim.side), Some(New), "r{n}; the child said: {said}");
     }
-    assert!(ledger.new_since().await.unwrap().is_some());
+    assert!(ledger.first_new_create_at().await.unwrap().is_some());
 }
 
 /// Someone else (an operator's shell) who keeps the file from being written.
@@ -132,7 +132,7 @@ async fn a_file_that_cannot_be_written_fails_in_time_and_recovers() {
     assert!(matches!(error, LedgerError::Unavailable(_) | LedgerError::Timeout), "{error:?}");
     assert!(matches!(*health.borrow_and_update(), Health::Down { .. }));
     // Reading still works and proves nothing about writing.
-    assert_eq!(ledger.new_since().await.unwrap(), None);
+    assert_eq!(ledger.first_new_create_at().await.unwrap(), None);
     assert!(!ledger.health().is_ready());
 
     intruder.close().await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conversion_shim::sandbox::{Fault, Hidden, Kind, Operation, Planted, RefusalBody, Sandbox};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
 use crate::dice::Dice;

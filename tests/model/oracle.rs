@@ -1,6 +1,6 @@
 //! What must hold, whatever happened.
 
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 
 use crate::house::{Answer, House};
 

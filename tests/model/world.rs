@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conversion_shim::sandbox::{PROFILE, SECOND_PROFILE};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::Method;
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::task::JoinHandle;

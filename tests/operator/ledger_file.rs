@@ -1,6 +1,6 @@
 //! The file of a SQLite ledger is taken away while the process runs: what would be written into it would be lost, so nothing is sent.
 
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::Value;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, RefusalBody, Sandbox};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, RefusalBody, TOKEN};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::json;
 

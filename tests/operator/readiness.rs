@@ -1,7 +1,7 @@
 //! `/readyz` follows the ledger and the drain; `/livez` follows neither.
 
 use conversion_shim::sandbox::{Fault, Kind, Operation};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;

@@ -1,7 +1,7 @@
 //! `/status` and the command that asks for it.
 
 use conversion_shim::sandbox::{Fault, Kind, Operation, RefusalBody};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use conversion_shim::sandbox::{Fault, Kind, Operation, Options, PROFILE, Sandbox, Seen, TOKEN};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
 use hyper::service::service_fn;

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, RefusalBody, TOKEN};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use futures_util::StreamExt as _;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Books, Operation, Sandbox};
-use conversion_shim::side::Side;
+use conversion_shim::sandbox::{Inspector, Operation, Sandbox};
+use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -72,7 +72,7 @@ async fn nothing_is_converted_twice_whatever_happens() {
 }
 
 /// The comparison, and that the run was worth comparing.
-async fn finish(scene: &Scene, books: &Books, ledger: &str, operators: Vec<Operator>) {
+async fn finish(scene: &Scene, books: &Inspector, ledger: &str, operators: Vec<Operator>) {
     let mut audit = scene.register.balance(books, ledger).await;
     let flips: u64 = operators.iter().map(|operator| operator.flips).sum();
     let kills: u64 = operators.iter().map(|operator| operator.kills).sum();

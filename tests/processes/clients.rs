@@ -6,8 +6,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use conversion_shim::ledger::{Key, Reader, Settings};
-use conversion_shim::sandbox::{Books, PROFILE, SECOND_PROFILE, TOKEN};
-use conversion_shim::side::Side;
+use conversion_shim::sandbox::{Inspector, PROFILE, SECOND_PROFILE, TOKEN};
+use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
 use crate::FORTUNE;
@@ -151,7 +151,7 @@ impl Register {
     }
 
     /// Compares the books with what was asked for, told and claimed. Every order was seen through to its end.
-    pub(crate) async fn balance(&self, books: &Books, ledger: &str) -> Audit {
+    pub(crate) async fn balance(&self, books: &Inspector, ledger: &str) -> Audit {
         let reader = Reader::open(&Settings::new(ledger)).await.unwrap();
         let mut audit = self.entries();
         let tallies = books.conversions_by_ref();
@@ -207,7 +207,7 @@ pub(crate) struct Audit {
 
 impl Audit {
     /// Whatever was told of a reference, and what its claim remembers, is the record that exists.
-    fn check(&mut self, books: &Books, side: Side, ref_id: &str, remembered: Option<String>) {
+    fn check(&mut self, books: &Inspector, side: Side, ref_id: &str, remembered: Option<String>) {
         let mut ids = self.told.get(ref_id).cloned().unwrap_or_default();
         if ids.is_empty() {
             self.wrong.push(format!("{ref_id} was never answered"));
@@ -225,7 +225,7 @@ impl Audit {
         self.ids.extend(ids);
     }
 
-    fn check_money(&mut self, books: &Books, profile: &str, cents: u64) {
+    fn check_money(&mut self, books: &Inspector, profile: &str, cents: u64) {
         let plain = |cents: u64| {
             let text = format!("{}.{:02}", cents / 100, cents % 100);
             text.trim_end_matches('0').trim_end_matches('.').to_owned()

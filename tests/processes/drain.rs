@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conversion_shim::ledger::{Key, Reader, Settings};
 use conversion_shim::sandbox::{Fault, Kind, Operation, Planted, Sandbox};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 
 use crate::clients::{CONVERSIONS, Http, Order};
 use crate::dice::Dice;

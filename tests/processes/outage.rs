@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conversion_shim::sandbox::{Operation, Sandbox};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use conversion_shim::ledger::{Key, Reader, Settings};
 use conversion_shim::sandbox::{Fault, Kind, Operation};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 

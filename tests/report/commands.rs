@@ -1,6 +1,6 @@
 //! Exit codes, and where what is printed goes.
 
-use conversion_shim::shadow::terms::{Route, Severity, Verdict};
+use conversion_shim::shadow::types::{Route, Severity, Verdict};
 
 use crate::story::{differing, green, lines};
 use crate::{report, report_in, story, write};

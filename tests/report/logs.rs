@@ -1,7 +1,7 @@
 //! What logs are really like: rotated, torn, mixed with others, and written by people who mean harm.
 
 use conversion_shim::shadow::record::Record;
-use conversion_shim::shadow::terms::{DiffKind, Route, Severity, Verdict};
+use conversion_shim::shadow::types::{DiffKind, Route, Severity, Verdict};
 
 use crate::story::{ago, beat, diff, differing, enough, green, heartbeat, lines, record, seen};
 use crate::{json, report, write};
@@ -95,7 +95,7 @@ fn hostile(text: &str) -> String {
     heartbeat.process = text();
     heartbeat.idle_seconds = 1.0;
     heartbeat.idle_reason = Some(text());
-    heartbeat.rules = vec![conversion_shim::shadow::heartbeat::RuleHits {
+    heartbeat.rules = vec![conversion_shim::shadow::heartbeat_record::RuleHits {
         path: text(),
         reason: text(),
         owner: text(),
@@ -103,8 +103,11 @@ fn hostile(text: &str) -> String {
         expired: false,
         hits: 1,
     }];
-    heartbeat.dropped =
-        vec![conversion_shim::shadow::heartbeat::Dropped { route: Route::Get, reason: text(), count: 1 }];
+    heartbeat.dropped = vec![conversion_shim::shadow::heartbeat_record::Dropped {
+        route: Route::Get,
+        reason: text(),
+        count: 1,
+    }];
     lines([record]) + &beat(heartbeat)
 }
 

@@ -1,8 +1,8 @@
 //! Logs made up for the tests.
 
-use conversion_shim::shadow::heartbeat::{Dropped, Heartbeat, RuleHits, Sampled, Suppressed};
+use conversion_shim::shadow::heartbeat_record::{Dropped, HeartbeatRecord, RuleHits, Sampled, Suppressed};
 use conversion_shim::shadow::record::{Answered, Counts, Diff, Line, Record, SCHEMA, Seen, TARGET};
-use conversion_shim::shadow::terms::{DiffKind, Kind, Recheck, Route, Severity, SideName, Verdict};
+use conversion_shim::shadow::types::{DiffKind, Kind, Recheck, Route, Severity, SideName, Verdict};
 use jiff::{SignedDuration, Timestamp};
 
 /// When the reports are made.
@@ -78,9 +78,9 @@ pub(crate) fn diff(path: &str, kind: DiffKind, severity: Severity, served: &str,
 }
 
 /// A quiet hour of one process that samples everything.
-pub(crate) fn heartbeat() -> Heartbeat {
+pub(crate) fn heartbeat() -> HeartbeatRecord {
     let sampled = |route| Sampled { route, share: 1.0 };
-    Heartbeat {
+    HeartbeatRecord {
         schema: SCHEMA,
         target: TARGET.into(),
         time: ago(4),
@@ -104,8 +104,8 @@ pub(crate) fn lines(records: impl IntoIterator<Item = Record>) -> String {
     records.into_iter().map(|record| line(&Line::Comparison(Box::new(record)))).collect()
 }
 
-pub(crate) fn beat(heartbeat: Heartbeat) -> String {
-    line(&Line::Heartbeat(Box::new(heartbeat)))
+pub(crate) fn beat(heartbeat: HeartbeatRecord) -> String {
+    line(&Line::HeartbeatRecord(Box::new(heartbeat)))
 }
 
 fn line(line: &Line) -> String {
@@ -165,7 +165,7 @@ fn hourly(minutes: i64, hour: i64) -> String {
     lines(records)
 }
 
-fn hourly_heartbeat(minutes: i64, hour: i64) -> Heartbeat {
+fn hourly_heartbeat(minutes: i64, hour: i64) -> HeartbeatRecord {
     let rule = |path: &str, owner: &str, expires: &str, hits, expired| RuleHits {
         path: path.into(),
         reason: "the new API touches records when it settles them".into(),
@@ -175,7 +175,7 @@ fn hourly_heartbeat(minutes: i64, hour: i64) -> Heartbeat {
         hits,
     };
     let cooling = hour == 17;
-    Heartbeat {
+    HeartbeatRecord {
         time: ago(minutes),
         process: format!("shim-{}", hour % 2),
         idle_seconds: if cooling { 360.0 } else { 0.0 },

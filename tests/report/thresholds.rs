@@ -1,8 +1,8 @@
 //! Every threshold of `[shadow.go]`, met at its edge and missed just past it, each for its own reason only.
 
-use conversion_shim::shadow::heartbeat::{Dropped, Heartbeat};
+use conversion_shim::shadow::heartbeat_record::{Dropped, HeartbeatRecord};
 use conversion_shim::shadow::record::Record;
-use conversion_shim::shadow::terms::{Route, Severity, Verdict};
+use conversion_shim::shadow::types::{Route, Severity, Verdict};
 use serde_json::Value;
 
 use crate::json;
@@ -39,15 +39,15 @@ fn table() -> Vec<(&'static str, String, String)> {
     };
     let matches = |count: u64| lines([Record { suppressed: count - 1, ..record(Route::Get) }]);
     let at = |minutes| lines([Record { time: ago(minutes), ..enough(Route::Get) }]) + &beat(heartbeat());
-    let beating = |change: fn(&mut Heartbeat, u64), number| {
+    let beating = |change: fn(&mut HeartbeatRecord, u64), number| {
         let mut heartbeat = heartbeat();
         change(&mut heartbeat, number);
         lines([Record { suppressed: 7999, ..record(Route::Get) }]) + &beat(heartbeat)
     };
-    let dropping = |heartbeat: &mut Heartbeat, count| {
+    let dropping = |heartbeat: &mut HeartbeatRecord, count| {
         heartbeat.dropped = vec![Dropped { route: Route::Get, reason: "jobs".into(), count }];
     };
-    let idling = |heartbeat: &mut Heartbeat, seconds: u64| heartbeat.idle_seconds = seconds as f64;
+    let idling = |heartbeat: &mut HeartbeatRecord, seconds: u64| heartbeat.idle_seconds = seconds as f64;
     let newer = green(Route::Get).lines().next().unwrap().replace("\"schema\":1", "\"schema\":2") + "\n";
     vec![
         ("judged_min", matches(1000) + &beat(heartbeat()), matches(999) + &beat(heartbeat())),
@@ -143,7 +143,7 @@ fn what_neither_side_holds_is_no_counterpart_and_said_aloud() {
 #[test]
 fn a_rule_that_hides_money_is_said_aloud() {
     let mut beating = heartbeat();
-    let rule = |path: &str| conversion_shim::shadow::heartbeat::RuleHits {
+    let rule = |path: &str| conversion_shim::shadow::heartbeat_record::RuleHits {
         path: path.into(),
         reason: "known".into(),
         owner: "somebody".into(),
@@ -174,7 +174,7 @@ fn comparisons_that_are_not_in_the_files_are_no_evidence() {
 fn what_was_not_written_counts_wherever_it_is_told() {
     let mut told = heartbeat();
     let money = differing(Route::Get, Verdict::Mismatch, Some(Severity::Money));
-    told.suppressed = vec![conversion_shim::shadow::heartbeat::Suppressed {
+    told.suppressed = vec![conversion_shim::shadow::heartbeat_record::Suppressed {
         route: Route::Get,
         verdict: money.verdict,
         severity: money.severity,

@@ -12,7 +12,7 @@ mod ways;
 use std::time::Duration;
 
 use conversion_shim::sandbox::{Operation, Options, PROFILE, Sandbox, TOKEN};
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use page::{Step, page, with_block};
 use process::Shim;
 use serde_json::{Value, json};

@@ -13,7 +13,7 @@ use conversion_shim::sandbox::{
     CUSTOMER, Client, Fault, Hidden, Kind, ListShape, Operation, Options, Outcome, PROFILE, RefusalBody,
     SECOND_PROFILE, Sandbox, TOKEN, Tally,
 };
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 

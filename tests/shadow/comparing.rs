@@ -2,8 +2,8 @@
 
 use conversion_shim::sandbox::{Fault, Hidden, Kind, Operation, PROFILE};
 use conversion_shim::shadow::record::Record;
-use conversion_shim::shadow::terms::{DiffKind, Recheck, Route, Severity, Verdict};
-use conversion_shim::side::Side;
+use conversion_shim::shadow::types::{DiffKind, Recheck, Route, Severity, Verdict};
+use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
 use crate::house::{LEGACY, conversion, new_record, old_record, soon, vendor};

@@ -2,8 +2,8 @@
 //! nowhere.
 
 use conversion_shim::sandbox::{CUSTOMER, Client, Operation, Options, PROFILE, SCOPES, Sandbox, Seen};
-use conversion_shim::shadow::terms::{Recheck, Verdict};
-use conversion_shim::side::Side;
+use conversion_shim::shadow::types::{Recheck, Verdict};
+use conversion_shim::translate::side::Side;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;

@@ -4,8 +4,8 @@
 use std::io::ErrorKind;
 
 use conversion_shim::sandbox::{Fault, Kind, Operation, RefusalBody};
-use conversion_shim::shadow::terms::{Recheck, Verdict};
-use conversion_shim::side::Side;
+use conversion_shim::shadow::types::{Recheck, Verdict};
+use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -335,7 +335,7 @@ async fn what_the_clients_own_calls_were_refused_is_not_compared() {
     assert!(verdicts.iter().all(|counted| counted.verdict == Verdict::NoCounterpart), "{verdicts:?}");
 }
 
-fn dropped(tally: &conversion_shim::shadow::tally::Tally) -> u64 {
+fn dropped(tally: &conversion_shim::shadow::stats::Tally) -> u64 {
     tally.all_dropped().iter().map(|dropped| dropped.count).sum()
 }
 

@@ -10,7 +10,7 @@ use conversion_shim::proxy::App;
 use conversion_shim::sandbox::Sandbox;
 use conversion_shim::server;
 use conversion_shim::shadow::record::{Line, Record};
-use conversion_shim::shadow::tally::Tally;
+use conversion_shim::shadow::stats::Tally;
 use conversion_shim::shadow::{Running, Shadow};
 use conversion_shim::upstream::Client;
 use serde_json::Value;
@@ -82,7 +82,7 @@ impl Shadowed {
             let line = self.line().await;
             match serde_json::from_str(&line).unwrap() {
                 Line::Comparison(record) => return (*record, line),
-                Line::Heartbeat(_) => {}
+                Line::HeartbeatRecord(_) => {}
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Nothing is ever written to the new API, and nothing of the clients' is ever written to the log.
 
 use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, RefusalBody};
-use conversion_shim::shadow::heartbeat::Heartbeat;
+use conversion_shim::shadow::heartbeat_record::HeartbeatRecord;
 use conversion_shim::shadow::record::Line;
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -137,8 +137,8 @@ async fn records_are_capped_and_what_is_left_out_is_told() {
     }
     shim.counted(|tally| tally.all_done() == 10).await;
     let rest = shim.end();
-    let [Line::Heartbeat(beat)] = &rest[..] else { panic!("{rest:?}") };
-    let Heartbeat { due, done, suppressed, .. } = &**beat;
+    let [Line::HeartbeatRecord(beat)] = &rest[..] else { panic!("{rest:?}") };
+    let HeartbeatRecord { due, done, suppressed, .. } = &**beat;
     assert_eq!((*due, *done, suppressed.len(), suppressed[0].count), (10, 10, 1, 7), "{rest:?}");
 }
 
@@ -175,6 +175,6 @@ async fn matches_are_written_by_sample_and_all_are_counted() {
     }
     shim.counted(|tally| tally.all_done() == 5).await;
     let rest = shim.end();
-    let [Line::Heartbeat(beat)] = &rest[..] else { panic!("{rest:?}") };
+    let [Line::HeartbeatRecord(beat)] = &rest[..] else { panic!("{rest:?}") };
     assert_eq!(beat.suppressed[0].count, 5);
 }

@@ -1,8 +1,8 @@
 //! One row a kind of difference: what is changed, and what is found.
 
 use conversion_shim::shadow::compare::{self, Difference};
-use conversion_shim::shadow::terms::DiffKind::{self, Extra, Missing, Order, Precision, Type};
-use conversion_shim::shadow::terms::Severity::{self, Contract, Cosmetic, Money};
+use conversion_shim::shadow::types::DiffKind::{self, Extra, Missing, Order, Precision, Type};
+use conversion_shim::shadow::types::Severity::{self, Contract, Cosmetic, Money};
 use serde_json::{Value, json};
 
 use super::{problem, read, record, record_with, row, with};

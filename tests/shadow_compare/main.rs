@@ -12,8 +12,8 @@ mod verdicts;
 use conversion_shim::config::{IgnoreRule, PathPattern};
 use conversion_shim::shadow::answer::Answer;
 use conversion_shim::shadow::json::Json;
-use conversion_shim::shadow::terms::Route;
-use conversion_shim::shadow::verdict::Judge;
+use conversion_shim::shadow::types::Route;
+use conversion_shim::shadow::verdict::Comparison;
 use jiff::civil::{Date, date};
 use serde_json::{Value, json};
 
@@ -89,6 +89,6 @@ fn rule_until(path: &str, expires: Date) -> IgnoreRule {
     IgnoreRule { path, reason: "looked at".into(), owner: "payments".into(), expires }
 }
 
-fn judge(route: Route, rules: &[IgnoreRule]) -> Judge<'_> {
-    Judge { route, ref_id_made: false, rules, today: TODAY }
+fn judge(route: Route, rules: &[IgnoreRule]) -> Comparison<'_> {
+    Comparison { route, ref_id_made: false, rules, today: TODAY }
 }

@@ -5,18 +5,19 @@ use std::fs;
 use std::path::Path;
 
 use conversion_shim::shadow::answer::Answer;
-use conversion_shim::shadow::rehearsal::{Rehearsed, rehearse};
-use conversion_shim::shadow::terms::Verdict::{ErrorDisagreement, Match, Mismatch, NotComparable};
-use conversion_shim::shadow::terms::{Route, Severity, Verdict};
-use conversion_shim::shadow::verdict::{Judge, Judgement};
+use conversion_shim::shadow::dry_run::{DryRun, rehearse};
+use conversion_shim::shadow::types::Verdict::{ErrorDisagreement, Match, Mismatch, NotComparable};
+use conversion_shim::shadow::types::{Route, Severity, Verdict};
+use conversion_shim::shadow::verdict::{Comparison, Judgement};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::{TODAY, answer, ok, problem, with};
 
-fn judge(served: &Answer, rehearsed: &Rehearsed) -> Judgement {
-    let judge = Judge { route: Route::Create, ref_id_made: rehearsed.ref_id_made, rules: &[], today: TODAY };
+fn judge(served: &Answer, rehearsed: &DryRun) -> Judgement {
+    let judge =
+        Comparison { route: Route::Create, ref_id_made: rehearsed.ref_id_made, rules: &[], today: TODAY };
     judge.judge(served, &rehearsed.answer)
 }
 
@@ -31,7 +32,7 @@ fn request() -> Value {
     })
 }
 
-fn rehearse_with(changes: Value) -> Rehearsed {
+fn rehearse_with(changes: Value) -> DryRun {
     rehearse(with(request(), changes).to_string().as_bytes())
 }
 
@@ -149,7 +150,7 @@ fn a_rehearsal_is_judged_by_what_can_be_known() {
     let served = ok(&legacy_answer(&request()));
     let refusal = |status| answer(status, &problem(status, "about:blank"));
     let other_status = ok(&with(legacy_answer(&request()), json!({ "status": "SETTLED" })));
-    let mut table: Vec<(&str, Answer, Rehearsed, Verdict)> = vec![
+    let mut table: Vec<(&str, Answer, DryRun, Verdict)> = vec![
         ("both take it", served.clone(), taken(), Match),
         ("only legacy takes it", served, refused(), ErrorDisagreement),
         ("only the new API takes it", refusal(400), taken(), ErrorDisagreement),

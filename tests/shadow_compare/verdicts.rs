@@ -2,11 +2,11 @@
 
 use conversion_shim::shadow::answer::Answer;
 use conversion_shim::shadow::record::Counts;
-use conversion_shim::shadow::terms::Severity::{Contract, Cosmetic, Money};
-use conversion_shim::shadow::terms::Verdict::{
+use conversion_shim::shadow::types::Severity::{Contract, Cosmetic, Money};
+use conversion_shim::shadow::types::Verdict::{
     ErrorDisagreement, Match, MatchAfterRules, Mismatch, NoCounterpart, NotComparable, Progress, ShadowFailed,
 };
-use conversion_shim::shadow::terms::{Route, Severity, Verdict};
+use conversion_shim::shadow::types::{Route, Severity, Verdict};
 use conversion_shim::shadow::verdict::{Judgement, signature};
 use serde_json::{Value, json};
 

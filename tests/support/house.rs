@@ -15,9 +15,9 @@ use conversion_shim::ledger::{Claim, Key, Ledger, LedgerError, OpenError, Settin
 use conversion_shim::proxy::App;
 use conversion_shim::sandbox::{Fault, Kind, Operation, Options, PROFILE, Planted, Sandbox, TOKEN, Tally};
 use conversion_shim::server;
-use conversion_shim::side::Side;
+use conversion_shim::translate::side::Side;
 use conversion_shim::upstream::Client;
-use conversion_shim::upstream::budget::Budget;
+use conversion_shim::upstream::rate_limit::Budget;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -224,7 +224,7 @@ impl Proxy {
     pub(crate) async fn try_go(&self, keys: Keys<'_>) -> Result<(), Vec<Problem>> {
         let config = read(&self.keys, keys)?;
         if let Some(ledger) = &self.ledger {
-            let since = ledger.new_since().await.map_err(|_| Vec::new())?;
+            let since = ledger.first_new_create_at().await.map_err(|_| Vec::new())?;
             let problems = config.check_against_history(since.is_some());
             if !problems.is_empty() {
                 return Err(problems);

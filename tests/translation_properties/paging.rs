@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use conversion_shim::side::Side;
 use conversion_shim::translate::list::ListQuery;
-use conversion_shim::translate::list::page::Page;
+use conversion_shim::translate::list::page::PageBuilder;
 use conversion_shim::translate::list::rows::Rows;
+use conversion_shim::translate::side::Side;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -201,7 +201,7 @@ impl Filters {
 /// One page, as the flow in front of the real upstream puts it together.
 fn page(query: &str, records: &[Record], manners: Manners, salt: usize) -> Value {
     let query = ListQuery::parse(query).unwrap_or_else(|invalid| panic!("{query}: {invalid}"));
-    let mut page = Page::new(&query, &[Side::New]);
+    let mut page = PageBuilder::new(&query, &[Side::New]);
     for _ in 0..500 {
         let calls = page.needs();
         let Some(call) = calls.first() else {

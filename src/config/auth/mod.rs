@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::modes::{Mode, Modes, ROUTES};
 use super::secret::Secret;
-use crate::side::Side;
+use crate::translate::side::Side;
 use crate::translate::token::Rewriting;
 
 pub(super) use self::read::read;
@@ -59,7 +59,7 @@ pub enum Scopes {
 
 /// What the proxy uses credentials of its own for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum CredentialSet {
     /// Whatever goes to the legacy side.
     Legacy,
     /// Whatever goes to the new side.
@@ -68,7 +68,7 @@ pub enum Holder {
     Lookup,
 }
 
-impl Holder {
+impl CredentialSet {
     /// Every one, in the order of the config.
     pub const ALL: [Self; 3] = [Self::Legacy, Self::New, Self::Lookup];
 
@@ -118,21 +118,21 @@ pub struct Caller {
 impl Auth {
     /// The credentials for one purpose, if there are any.
     #[must_use]
-    pub const fn credentials(&self, holder: Holder) -> Option<&ClientCredentials> {
+    pub const fn credentials(&self, holder: CredentialSet) -> Option<&ClientCredentials> {
         match holder {
-            Holder::Legacy => self.legacy.as_ref(),
-            Holder::New => self.new.as_ref(),
-            Holder::Lookup => self.lookup.as_ref(),
+            CredentialSet::Legacy => self.legacy.as_ref(),
+            CredentialSet::New => self.new.as_ref(),
+            CredentialSet::Lookup => self.lookup.as_ref(),
         }
     }
 
     /// Whose credentials go to a side in place of the caller's; `None` = the caller's own go.
     #[must_use]
-    pub const fn holder(&self, side: Side) -> Option<Holder> {
+    pub const fn holder(&self, side: Side) -> Option<CredentialSet> {
         match (self.mode, side) {
             (AuthMode::Passthrough, _) => None,
-            (AuthMode::ClientCredentials, Side::Legacy) => Some(Holder::Legacy),
-            (AuthMode::ClientCredentials, Side::New) => Some(Holder::New),
+            (AuthMode::ClientCredentials, Side::Legacy) => Some(CredentialSet::Legacy),
+            (AuthMode::ClientCredentials, Side::New) => Some(CredentialSet::New),
         }
     }
 

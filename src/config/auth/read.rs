@@ -5,9 +5,9 @@ use std::time::Duration;
 use figment::value::Dict;
 
 use super::{Auth, AuthMode, Caller, ClientCredentials, Scopes};
-use crate::config::sections::one_of;
+use crate::config::parse::one_of;
+use crate::config::read::Written;
 use crate::config::values::{canonical_path, file_path};
-use crate::config::written::Written;
 
 pub(in crate::config) fn read(written: &mut Written, base_path: Option<&str>) -> Option<Auth> {
     let mode = written.parsed("auth.mode", |text| one_of(text, AuthMode::ALL.map(AuthMode::as_str)));

@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::weigh::{Field, presence};
+use super::severity::{Field, presence};
 use super::{BODY, Difference, escaped, members, record};
 use crate::shadow::json::Json;
-use crate::shadow::terms::{DiffKind, Severity};
+use crate::shadow::types::{DiffKind, Severity};
 
 /// What a comparison of two pages found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,17 +6,17 @@
 mod list;
 mod problem;
 mod record;
-mod weigh;
+mod severity;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::json::Json;
-use super::terms::{DiffKind, Severity};
+use super::types::{DiffKind, Severity};
 
 pub use self::list::{Listed, list};
 pub use self::problem::{problem, status_code};
 pub use self::record::record;
-pub use self::weigh::{MONEY, is_unset};
+pub use self::severity::{MONEY, is_unset};
 
 /// One difference, with its values: never to be logged as it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

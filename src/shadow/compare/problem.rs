@@ -1,9 +1,9 @@
 //! One refusal against another, and the HTTP status.
 
-use super::weigh::presence;
+use super::severity::presence;
 use super::{BODY, Difference, STATUS_CODE, members};
 use crate::shadow::json::Json;
-use crate::shadow::terms::{DiffKind, Severity};
+use crate::shadow::types::{DiffKind, Severity};
 
 /// What differs between two problem documents. The text of `detail` and what is in `meta` are of the occasion, full of ids and of
 /// each API's own nouns: whether they are there is all that is compared.

@@ -1,9 +1,9 @@
 //! One conversion against one conversion.
 
-use super::weigh::{Field, presence};
+use super::severity::{Field, presence};
 use super::{BODY, Difference, escaped, members};
 use crate::shadow::json::Json;
-use crate::shadow::terms::{DiffKind, Severity};
+use crate::shadow::types::{DiffKind, Severity};
 
 /// What differs between two conversions. Of the fields named in `except` only presence and type are compared.
 #[must_use]

@@ -7,10 +7,10 @@ use jiff::civil::Date;
 
 use super::answer::Answer;
 use super::compare::{self, Difference};
+use super::dry_run;
 use super::json::Json;
 use super::record::Counts;
-use super::rehearsal;
-use super::terms::{Route, Severity, Verdict};
+use super::types::{Route, Severity, Verdict};
 use crate::config::IgnoreRule;
 
 pub(in crate::shadow) use self::signature::hex;
@@ -18,7 +18,7 @@ pub use self::signature::signature;
 
 /// Judges the comparisons of one route.
 #[derive(Clone, Copy, Debug)]
-pub struct Judge<'a> {
+pub struct Comparison<'a> {
     /// The route. For a create the other answer is a rehearsed one.
     pub route: Route,
     /// Whether the `ref_id` of a rehearsal was made up, because the client gave none.
@@ -62,7 +62,7 @@ enum Found {
     Differences(Vec<Difference>, Option<Counts>),
 }
 
-impl Judge<'_> {
+impl Comparison<'_> {
     /// Compares two answers and judges what differs.
     #[must_use]
     pub fn judge(&self, served: &Answer, other: &Answer) -> Judgement {
@@ -87,7 +87,7 @@ impl Judge<'_> {
             return Found::Nothing(Verdict::ShadowFailed, Some(reason));
         }
         if self.route == Route::Create
-            && let Some((verdict, reason)) = rehearsal::by_status(served, other)
+            && let Some((verdict, reason)) = dry_run::by_status(served, other)
         {
             return Found::Nothing(verdict, reason);
         }
@@ -130,7 +130,7 @@ impl Judge<'_> {
 
     fn documents(&self, served: &Json, other: &Json) -> Found {
         match self.route {
-            Route::Create => Found::Differences(rehearsal::compare(served, other, self.ref_id_made), None),
+            Route::Create => Found::Differences(dry_run::compare(served, other, self.ref_id_made), None),
             Route::Get => Found::Differences(compare::record(served, other, &["id"]), None),
             Route::List => {
                 let listed = compare::list(served, other);

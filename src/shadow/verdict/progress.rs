@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::shadow::compare::Difference;
 use crate::shadow::json::Json;
-use crate::shadow::terms::{DiffKind, Route};
+use crate::shadow::types::{DiffKind, Route};
 
 /// Whether this explains all that differs: each record in question was `CREATED` and is `SETTLED` or `CANCELLED` now, and says since
 /// when. Never the other way round.

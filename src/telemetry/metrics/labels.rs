@@ -3,8 +3,8 @@
 use http::StatusCode;
 
 use crate::config::{Mode, RouteName};
-use crate::meters::label;
-use crate::side::Side;
+use crate::telemetry::metrics::registry::label;
+use crate::translate::side::Side;
 
 /// Which way a request took.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -100,7 +100,7 @@ impl StatusClass {
 
 /// What came of a call to a side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Called {
+pub enum UpstreamOutcome {
     /// 1xx
     Informational,
     /// 2xx
@@ -121,7 +121,7 @@ pub enum Called {
     NoToken,
 }
 label!(
-    Called,
+    UpstreamOutcome,
     "outcome",
     Informational = "1xx",
     Success = "2xx",
@@ -134,7 +134,7 @@ label!(
     NoToken = "no_token",
 );
 
-impl Called {
+impl UpstreamOutcome {
     /// What an answer's status says.
     #[must_use]
     pub fn of_status(status: StatusCode) -> Self {
@@ -184,7 +184,7 @@ impl CreateOutcome {
 
 /// What a look at the other side came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FenceResult {
+pub enum DuplicateCheckResult {
     /// There is no such conversion: the create may be sent.
     Absent,
     /// There is one: nothing was sent.
@@ -197,7 +197,7 @@ pub enum FenceResult {
     Failed,
 }
 label!(
-    FenceResult,
+    DuplicateCheckResult,
     "result",
     Absent = "absent",
     Found = "found",
@@ -234,10 +234,10 @@ label!(PageEnd, "result", Whole = "whole", Cut = "cut", Exhausted = "exhausted",
 
 /// Why a row was left out of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Left {
+pub enum DropReason {
     /// The old API could not have made it.
     NeverConversion,
     /// The client did not ask for it, or has got it already.
     Filtered,
 }
-label!(Left, "reason", NeverConversion = "never_conversion", Filtered = "filtered");
+label!(DropReason, "reason", NeverConversion = "never_conversion", Filtered = "filtered");

@@ -2,20 +2,24 @@
 //! Prometheus text by [`expose`]. What other rooms count anyway (shadow's tally, the ledger, reloads) is not here: it is collected
 //! when somebody asks, by `server::admin::figures`. `docs/metrics.md` lists everything.
 
-pub mod expose;
+pub mod exposition;
 pub mod labels;
+pub mod registry;
 
 use std::time::Duration;
 
 use dashmap::DashMap;
 use http::StatusCode;
 
-use self::expose::Figure;
-use self::labels::{Called, CreateOutcome, FenceResult, Left, PageEnd, Resolution, RouteLabel, StatusClass};
+use self::exposition::Figure;
+use self::labels::{
+    CreateOutcome, DropReason, DuplicateCheckResult, PageEnd, Resolution, RouteLabel, StatusClass,
+    UpstreamOutcome,
+};
 use crate::config::Mode;
 use crate::failure::{Failure, Fault};
-use crate::meters::{Counters, FEW, Histograms, TIMES};
-use crate::side::Side;
+use crate::telemetry::metrics::registry::{Counters, FEW, Histograms, TIMES};
+use crate::translate::side::Side;
 
 /// The route, the mode, the side whose answer counted, and what the client was answered.
 pub type Request = (RouteLabel, Option<Mode>, Option<Side>, StatusClass);
@@ -30,7 +34,7 @@ pub struct Metrics {
     /// Requests that failed in the proxy's own judgement, by the failure's name and whose fault it was.
     failures: DashMap<(&'static str, &'static str), u64>,
     /// Calls to the sides, and what came of them.
-    pub upstream_calls: Counters<(Side, Called)>,
+    pub upstream_calls: Counters<(Side, UpstreamOutcome)>,
     /// How long they took; on pass-through to the answer's head, else to its end.
     pub upstream_seconds: Histograms<(Side,)>,
     /// Answers with 429.
@@ -40,7 +44,7 @@ pub struct Metrics {
     /// Creates that came without a reference.
     pub creates_without_ref_id: Counters<(Side,)>,
     /// Looks at the other side before a create; the side is the one looked at.
-    pub fences: Counters<(Side, FenceResult)>,
+    pub fences: Counters<(Side, DuplicateCheckResult)>,
     /// How long they took.
     pub fence_seconds: Histograms<(Side,)>,
     /// Creates that were sent and had no certain outcome.
@@ -52,7 +56,7 @@ pub struct Metrics {
     /// Upstream calls for each of them.
     pub list_page_calls: Histograms<()>,
     /// Rows that were left out of them.
-    pub rows_left_out: Counters<(Left,)>,
+    pub rows_left_out: Counters<(DropReason,)>,
     /// Records with a status that this build does not know.
     pub unknown_statuses: Counters<()>,
 }
@@ -82,9 +86,9 @@ impl Default for Metrics {
 
 impl Metrics {
     /// A call to a side came to this.
-    pub fn called(&self, side: Side, what: Called, time: Duration) {
+    pub fn called(&self, side: Side, what: UpstreamOutcome, time: Duration) {
         self.upstream_calls.add((side, what));
-        self.upstream_seconds.took((side,), time);
+        self.upstream_seconds.elapsed((side,), time);
     }
 
     /// Requests that failed through no fault of their caller.
@@ -96,7 +100,7 @@ impl Metrics {
 
     /// A side answered.
     pub fn answered(&self, side: Side, status: StatusCode, time: Duration) {
-        self.called(side, Called::of_status(status), time);
+        self.called(side, UpstreamOutcome::of_status(status), time);
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.upstream_throttled.add((side,));
         }

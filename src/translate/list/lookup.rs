@@ -4,8 +4,8 @@ use form_urlencoded::Serializer;
 
 use super::ListQuery;
 use super::rows::Rows;
-use crate::side::Side;
 use crate::translate::orchestration::Unreadable;
+use crate::translate::side::Side;
 
 /// What an answer proves.
 #[derive(Debug)]

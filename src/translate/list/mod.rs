@@ -15,9 +15,9 @@ use jiff::{Timestamp, Unit};
 use percent_encoding::percent_decode_str;
 
 use self::cursor::{Cursor, Order, PageCursor};
-use super::instant;
 use super::invalid::Invalid;
-use crate::side::Side;
+use super::timestamp;
+use crate::translate::side::Side;
 
 /// Rows per page when the client does not say.
 pub const LIMIT_DEFAULT: u16 = 100;
@@ -287,7 +287,7 @@ fn decode(text: &str) -> Option<Cow<'_, str>> {
 
 fn bound(value: Option<String>, name: &'static str, wrong: &mut Invalid) -> Option<Bound> {
     let text = value?;
-    let at = instant::parse(&text);
+    let at = timestamp::parse(&text);
     if at.is_none() {
         wrong.add(name, "must be an RFC 3339 timestamp, such as 2006-01-02T15:04:05Z");
     }

@@ -1,18 +1,18 @@
 //! A page for the client, from the rows of one side or of two.
 //!
-//! The flow in `cutover::list` asks [`Page::needs`] which sides to call, hands over what they answer, and finishes. Rows go
+//! The flow in `cutover::list` asks [`PageBuilder::needs`] which sides to call, hands over what they answer, and finishes. Rows go
 //! out only while every side that has more has shown its next row, so what has gone out is always a true prefix.
 
 use jiff::Timestamp;
 
 use super::ListQuery;
 use super::cursor::{Cursor, Order};
-use super::rows::{HEAD, Noticed, Rows};
-use crate::side::Side;
+use super::rows::{DroppedRows, HEAD, Rows};
+use crate::translate::side::Side;
 
 /// A page under construction.
 #[derive(Debug)]
-pub struct Page<'q> {
+pub struct PageBuilder<'q> {
     query: &'q ListQuery,
     order: Order,
     sources: Vec<Source>,
@@ -20,7 +20,7 @@ pub struct Page<'q> {
     count: usize,
     ids: HandedOut,
     more: bool,
-    noticed: Noticed,
+    noticed: DroppedRows,
 }
 
 /// The last instant that went out, and the ids that did at that instant, those of earlier pages included.
@@ -74,16 +74,16 @@ pub struct Call {
 
 /// A finished page.
 #[derive(Debug)]
-pub struct Finished {
+pub struct Page {
     /// The legacy answer.
     pub body: Vec<u8>,
     /// How many conversions it holds.
     pub count: usize,
     /// What to tell the operator.
-    pub noticed: Noticed,
+    pub noticed: DroppedRows,
 }
 
-impl<'q> Page<'q> {
+impl<'q> PageBuilder<'q> {
     /// An empty page that takes its rows from `sides`.
     #[must_use]
     pub fn new(query: &'q ListQuery, sides: &[Side]) -> Self {
@@ -101,7 +101,7 @@ impl<'q> Page<'q> {
             count: 0,
             ids,
             more: false,
-            noticed: Noticed::default(),
+            noticed: DroppedRows::default(),
         }
     }
 
@@ -189,7 +189,7 @@ impl<'q> Page<'q> {
 
     /// The answer: a cursor exactly when there are more conversions.
     #[must_use]
-    pub fn finish(self) -> Finished {
+    pub fn finish(self) -> Page {
         let mut body = self.out;
         body.push(b']');
         if let Some(cursor) = self.ids.cursor(self.order).filter(|_| self.more) {
@@ -198,6 +198,6 @@ impl<'q> Page<'q> {
             body.push(b'"');
         }
         body.push(b'}');
-        Finished { body, count: self.count, noticed: self.noticed }
+        Page { body, count: self.count, noticed: self.noticed }
     }
 }

@@ -5,12 +5,12 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::ListQuery;
-use crate::side::Side;
 use crate::translate::conversion::Conversion;
-use crate::translate::instant;
 use crate::translate::json::{Raw, Reader, Text};
+use crate::translate::mapping;
 use crate::translate::orchestration::{Orchestration, Unreadable, text};
-use crate::translate::record;
+use crate::translate::side::Side;
+use crate::translate::timestamp;
 
 /// How every page begins.
 pub(super) const HEAD: &[u8] = br#"{"items":["#;
@@ -25,12 +25,12 @@ pub struct Rows {
     /// The side's own cursor, when it has more rows.
     pub next: Option<String>,
     /// What was left out, and what to tell the operator.
-    pub noticed: Noticed,
+    pub noticed: DroppedRows,
 }
 
 /// What happened to an answer's rows on the way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Noticed {
+pub struct DroppedRows {
     /// Rows that the old API could not have made.
     pub never_conversions: usize,
     /// Rows that the client did not ask for, or has already got.
@@ -114,11 +114,11 @@ impl Rows {
 
     fn orchestration<'a>(&mut self, reader: &mut Reader<'a>, query: &ListQuery) -> Result<(), Unreadable> {
         let it = Orchestration::read(reader)?;
-        if record::hidden(&it)?.is_some() {
+        if mapping::hidden(&it)?.is_some() {
             self.noticed.never_conversions += 1;
             return Ok(());
         }
-        let mapped = record::conversion(&it)?;
+        let mapped = mapping::conversion(&it)?;
         let Some(at) = wanted(&mapped.conversion, query)? else {
             self.noticed.filtered += 1;
             return Ok(());
@@ -154,7 +154,7 @@ impl Rows {
     }
 
     fn is_untouched(&self) -> bool {
-        self.rows.is_empty() && self.noticed == Noticed::default()
+        self.rows.is_empty() && self.noticed == DroppedRows::default()
     }
 
     /// The next row in the side's order: when it was created, and its id.
@@ -210,7 +210,7 @@ fn wanted(row: &Conversion<'_>, query: &ListQuery) -> Result<Option<Timestamp>, 
 fn read_instant(text: Option<Text<'_>>, field: &'static str) -> Result<Timestamp, Unreadable> {
     let text = text.ok_or(Unreadable::Missing { field })?;
     text.value()
-        .and_then(|text| instant::parse(&text))
+        .and_then(|text| timestamp::parse(&text))
         .ok_or(Unreadable::WrongType { field, expected: "an RFC 3339 timestamp" })
 }
 

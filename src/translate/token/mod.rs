@@ -21,7 +21,7 @@ pub const NEW_READ: &str = "orchestration:read_orchestration";
 pub const NEW_WRITE: &str = "orchestration:write_orchestration";
 
 /// The old API's scopes, each with its twin on the new one.
-const TWINS: [(&str, &str); 2] = [(LEGACY_READ, NEW_READ), (LEGACY_WRITE, NEW_WRITE)];
+const SCOPE_PAIRS: [(&str, &str); 2] = [(LEGACY_READ, NEW_READ), (LEGACY_WRITE, NEW_WRITE)];
 
 /// What becomes of the old API's scopes in a token request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,7 @@ pub fn request(form: &Form, body: &[u8], how: Rewriting) -> Option<Rewritten> {
 }
 
 fn rewritten(asked: &[String], how: Rewriting) -> Vec<String> {
-    let twin = |scope: &str| TWINS.iter().find(|(old, _)| *old == scope).map(|(_, new)| *new);
+    let twin = |scope: &str| SCOPE_PAIRS.iter().find(|(old, _)| *old == scope).map(|(_, new)| *new);
     let own = asked.iter().map(|scope| match how {
         Rewriting::Add => scope.as_str(),
         Rewriting::Replace => twin(scope).unwrap_or(scope),
@@ -109,8 +109,11 @@ fn shown<'a>(granted: &'a str, asked: &Asked) -> Cow<'a, str> {
     let words: Vec<&str> = granted.split(' ').filter(|scope| !scope.is_empty()).collect();
     let mut shown: Vec<&str> = Vec::with_capacity(words.len());
     for scope in &words {
-        let old =
-            TWINS.iter().find(|(_, new)| new == scope).map(|(old, _)| *old).filter(|old| asked_for(old));
+        let old = SCOPE_PAIRS
+            .iter()
+            .find(|(_, new)| new == scope)
+            .map(|(old, _)| *old)
+            .filter(|old| asked_for(old));
         if let Some(old) = old.filter(|old| !words.contains(old) && !shown.contains(old)) {
             shown.push(old);
         }

@@ -1,0 +1,155 @@
+//! The admin listener: a port of its own for probes and operators. It reads state and changes none, and shows no secret.
+//!
+//! It never meets pass-through: the public port knows none of these paths, and this one knows no other. What is told lives in
+//! [`documents`], where it comes from in [`view`].
+
+mod collectors;
+pub mod documents;
+mod history;
+mod host;
+mod page;
+mod process;
+mod reloads;
+pub mod view;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::Serialize;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use self::documents::{Live, Problem};
+use self::view::View;
+use crate::server::recover;
+use crate::telemetry::metrics::exposition;
+
+/// Probes, a scraper, a few operators; past it new connections wait.
+const CONNECTIONS_MAX: usize = 64;
+/// Longest time for the head of a request, and for silence between two.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest head of a request, in bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+type Answer = Response<Full<Bytes>>;
+
+/// Answers on `listener` until it is dropped.
+pub async fn serve(listener: TcpListener, view: Arc<View>) {
+    let mut minutes = tokio::time::interval_at(Instant::now() + history::MINUTE, history::MINUTE);
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    let only_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    loop {
+        let accepted = async {
+            let permit = permits.clone().acquire_owned().await.ok();
+            (permit, listener.accept().await)
+        };
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            _ = minutes.tick() => view.minute(),
+            (permit, accepted) = accepted => match accepted {
+                Ok((stream, _)) => {
+                    let view = view.clone();
+                    connections.spawn(async move {
+                        speak(stream, view, only_local).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => recover(&error).await,
+            },
+        }
+    }
+}
+
+async fn speak(stream: TcpStream, view: Arc<View>, only_local: bool) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let view = view.clone();
+        async move {
+            let meant = !only_local || host::is_ours(request.uri(), request.headers());
+            let answering = async { answer(&view, request.method(), request.uri()).await };
+            Ok::<_, Infallible>(if meant { answering.await } else { misdirected() })
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(HEAD_BYTES_MAX);
+    if let Err(error) = builder.serve_connection(TokioIo::new(stream), service).await {
+        tracing::debug!(target: "server", %error, "an admin connection ended early");
+    }
+}
+
+/// All that there is, on one screen.
+async fn answer(view: &View, method: &Method, uri: &Uri) -> Answer {
+    let reads = matches!(*method, Method::GET | Method::HEAD);
+    match uri.path() {
+        "/" | "/livez" | "/readyz" | "/status" | "/metrics" if !reads => not_allowed(),
+        "/" => page(view.page(uri.query() == Some("still")).await),
+        "/livez" => json(StatusCode::OK, &Live { live: true }),
+        "/readyz" => {
+            let readiness = view.readiness();
+            let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            json(status, &readiness)
+        }
+        "/status" => json(StatusCode::OK, &view.status().await),
+        "/metrics" => text(exposition::MEDIA_TYPE, view.metrics()),
+        _ => {
+            problem(StatusCode::NOT_FOUND, "the admin listener has /, /livez, /readyz, /status and /metrics")
+        }
+    }
+}
+
+fn misdirected() -> Answer {
+    problem(
+        StatusCode::MISDIRECTED_REQUEST,
+        "the admin listener is on loopback and answers only to an address or localhost",
+    )
+}
+
+fn not_allowed() -> Answer {
+    let mut answer =
+        problem(StatusCode::METHOD_NOT_ALLOWED, "the admin listener changes nothing: GET or HEAD");
+    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+    answer
+}
+
+fn problem(status: StatusCode, detail: &'static str) -> Answer {
+    let mut answer = json(status, &Problem::about_blank(status, detail));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    answer
+}
+
+fn json(status: StatusCode, document: &impl Serialize) -> Answer {
+    // Texts, numbers and lists of them: nothing here can fail to serialize.
+    let body = serde_json::to_vec(document).unwrap_or_default();
+    let mut answer = text("application/json", body);
+    *answer.status_mut() = status;
+    answer
+}
+
+fn page(html: String) -> Answer {
+    let mut answer = text("text/html; charset=utf-8", html);
+    let headers = answer.headers_mut();
+    // Base64 and words: always a header's value.
+    if let Ok(policy) = HeaderValue::from_str(&page::policy()) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    answer
+}
+
+fn text(media_type: &'static str, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::from(body.into()));
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

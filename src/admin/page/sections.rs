@@ -1,0 +1,248 @@
+//! Where the cutover is, what must be looked at, who still calls, what shadow found, the ledger.
+
+use maud::{Markup, html};
+
+use super::super::documents::{Client, Shadow, Status, Usage, to_the_second};
+use super::{count, scrolling};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::{DuplicateCheckResult, Resolution};
+use crate::telemetry::metrics::registry::{Counters, Key};
+use crate::telemetry::sanitize::one_line;
+use crate::translate::side::Side;
+
+/// Most clients that are shown; `/status` has all.
+const CLIENTS_SHOWN: usize = 50;
+
+pub(super) fn header(status: &Status, still: bool) -> Markup {
+    let refused = status.config.reload_refused.as_ref().filter(|refused| refused.standing);
+    html! {
+        header {
+            h1 { "conversion-shim " span.badge.stage { "stage " (status.stage) }
+                " " @if status.readiness.ready { span.badge.good { "ready" } } @else { span.badge.bad { "not ready" } }
+                @if refused.is_some() { " " span.badge.bad { "config refused" } } }
+            nav { @if still { a href="/" { "Refresh by itself" } } @else { a href="/?still" { "Keep still" } } }
+        }
+        @if !status.readiness.ready || refused.is_some() || !status.notes.is_empty() {
+            ul.notes {
+                @for reason in &status.readiness.reasons {
+                    li { strong { (reason.what) } " since " (to_the_second(&reason.since)) ": " (reason.why) }
+                }
+                @if let Some(refused) = refused {
+                    li {
+                        strong { "config" } " since " (to_the_second(&refused.at)) ": what is configured is refused, and not what is running; "
+                        a href="#config" { "why" }
+                    }
+                }
+                @for note in &status.notes {
+                    li { strong { (note.what) } " since " (to_the_second(&note.since)) ": " (note.why) }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn modes(status: &Status) -> Markup {
+    let modes = &status.modes;
+    let canary = &status.canary;
+    html! {
+        section id="modes" {
+            h2 { "Modes" }
+            dl.modes {
+                @for (route, mode) in
+                    [("create", &modes.create), ("get", &modes.get), ("list", &modes.list), ("cancel", &modes.cancel)] {
+                    div { dt { (route) } dd { strong { (mode) } } }
+                }
+                @if modes.create == "canary" {
+                    div { dt { "on new" } dd { (canary.percent) "% and " (canary.profiles_listed) " listed profiles" } }
+                }
+            }
+        }
+    }
+}
+
+fn all<K: Key>(counters: &Counters<K>) -> u64 {
+    counters.all().map(|(_, count)| count).sum()
+}
+
+/// What stands for money, and what must be looked at, since the start.
+pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
+    let by_side = |counters: &Counters<(Side,)>| (counters.get((Side::Legacy,)), counters.get((Side::New,)));
+    let (bare_legacy, bare_new) = by_side(&metrics.creates_without_ref_id);
+    let of_both =
+        |result| [Side::Legacy, Side::New].map(|side| metrics.fences.get((side, result))).iter().sum();
+    let resolved =
+        |how| [Side::Legacy, Side::New].map(|side| metrics.resolutions.get((side, how))).iter().sum();
+    let (found, looked): (u64, _) = (of_both(DuplicateCheckResult::Found), all(&metrics.fences));
+    let (unknown, unresolved): (_, u64) = (all(&metrics.unknown_outcomes), resolved(Resolution::Unresolved));
+    let tiles = [
+        (
+            "creates without ref_id",
+            bare_legacy + bare_new,
+            format!("{} legacy, {} new", count(bare_legacy), count(bare_new)),
+        ),
+        (
+            "fence hits",
+            found,
+            format!("of {} looks; {} failed", count(looked), count(of_both(DuplicateCheckResult::Failed))),
+        ),
+        ("unknown outcomes", unknown, format!("{} of them unresolved", count(unresolved))),
+        (
+            "429 from the sides",
+            all(&metrics.upstream_throttled),
+            "everybody behind this address waits".into(),
+        ),
+        ("failed", metrics.failures_of_ours(), "requests, by a side or the proxy".into()),
+        ("unknown statuses", all(&metrics.unknown_statuses), "shown as CREATED".into()),
+        ("writes in flight", status.writes_in_flight as u64, "now".into()),
+    ];
+    html! {
+        section id="counts" {
+            h2 { "Since the start" }
+            div.tiles {
+                @for (name, number, more) in tiles {
+                    div.tile {
+                        p.name { (name) }
+                        p.figure.is-zero[number == 0] { (count(number)) }
+                        p.quiet { (more) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(super) fn usage(usage: &Usage) -> Markup {
+    html! {
+        section id="usage" {
+            h2 { "Who still calls" }
+            @if usage.clients.is_empty() {
+                p.quiet { "Nobody whose request was taken has called the four routes since the start." }
+            } @else {
+                (scrolling("Clients", &html! {
+                    table {
+                        thead { tr {
+                            th { "client" } th { "in the way of the end" } th.number { "requests" } th { "last" } th { "known by" }
+                        } }
+                        tbody { @for client in usage.clients.iter().take(CLIENTS_SHOWN) { (one_client(client)) } }
+                    }
+                }))
+                @let more = usage.clients.len().saturating_sub(CLIENTS_SHOWN);
+                @if more > 0 { p.quiet { "And " (more) " more: see " code { "conversion-shim usage" } "." } }
+                @if usage.others > 0 {
+                    p.quiet { (count(usage.others)) " requests of clients beyond the first " (usage.clients_max) "." }
+                }
+            }
+        }
+    }
+}
+
+fn one_client(client: &Client) -> Markup {
+    let word = |feature: &str| match feature {
+        "cancel" => "cancels",
+        "change_filter" => "lists by updated_at",
+        "no_reference" => "creates without ref_id",
+        "legacy_record" => "gets of old records",
+        _ => "others",
+    };
+    let blocking: Vec<_> = client
+        .blocking
+        .iter()
+        .map(|(feature, times)| format!("{} {}", count(*times), word(feature)))
+        .collect();
+    html! {
+        tr {
+            // What is written from right to left stays within its cell.
+            td.name { bdi { (one_line(&client.client)) } }
+            td.blocking { @if blocking.is_empty() { "nothing" } @else { (blocking.join(", ")) } }
+            td.number { (count(client.requests)) }
+            td.time { (to_the_second(&client.last_seen)) }
+            td { (client.by) }
+        }
+    }
+}
+
+pub(super) fn shadow(shadow: &Shadow) -> Markup {
+    let dropped: u64 = shadow.dropped.iter().map(|dropped| dropped.count).sum();
+    let state = match (shadow.active, &shadow.idle_reason) {
+        (true, _) => "compares".to_owned(),
+        (false, Some(reason)) => format!("does not run: {reason}"),
+        (false, None) => "off".to_owned(),
+    };
+    html! {
+        section id="shadow" {
+            h2 { "Shadow" }
+            p { strong { (state) } "; " (count(shadow.done)) " of " (count(shadow.due)) " compared, " (count(dropped)) " dropped" }
+            @if !shadow.verdicts.is_empty() {
+                (scrolling("Verdicts", &html! {
+                    table {
+                        thead { tr { th { "route" } th { "verdict" } th { "severity" } th.number { "comparisons" } } }
+                        tbody {
+                            @for counted in &shadow.verdicts {
+                                tr {
+                                    td { (counted.route.as_str()) }
+                                    td { (counted.verdict.as_str()) }
+                                    td { (counted.severity.map_or("", |severity| severity.as_str())) }
+                                    td.number { (count(counted.count)) }
+                                }
+                            }
+                        }
+                    }
+                }))
+            }
+            @if !shadow.top.is_empty() { (differences(shadow)) }
+        }
+    }
+}
+
+fn differences(shadow: &Shadow) -> Markup {
+    html! {
+        h3 { "Top differences" }
+        (scrolling("Top differences", &html! {
+            table {
+                thead { tr {
+                    th { "signature" } th { "route" } th { "verdict" } th { "severity" } th.number { "times" } th { "last" }
+                } }
+                tbody {
+                    @for signature in &shadow.top {
+                        tr {
+                            td { code { (signature.signature) } }
+                            td { (signature.route.as_str()) }
+                            td { (signature.verdict.as_str()) }
+                            td { (signature.severity.map_or("", |severity| severity.as_str())) }
+                            td.number { (count(signature.count)) }
+                            td.time { (to_the_second(&signature.last_seen)) }
+                        }
+                    }
+                }
+            }
+        }))
+        p.quiet { code { "conversion-shim report" } " tells what differs, with examples." }
+    }
+}
+
+pub(super) fn ledger(status: &Status) -> Markup {
+    html! {
+        section id="ledger" {
+            h2 { "Ledger" }
+            @match &status.ledger {
+                None => p.quiet { "None is configured." }
+                Some(ledger) => {
+                    dl {
+                        dt { "state" }
+                        dd {
+                            @if ledger.health == "ready" { span.badge.good { "ready" } } @else { span.badge.bad { (ledger.health) } }
+                            " " (ledger.kind) ", tenant " (ledger.tenant)
+                            @if let (Some(since), Some(why)) = (&ledger.down_since, &ledger.why) { "; since " (to_the_second(since)) ": " (why) }
+                        }
+                        dt { "creates on new" }
+                        dd { @match (&ledger.first_new_create_at, ledger.created_on_new) {
+                            (Some(since), _) => { "since " (to_the_second(since)) }
+                            (None, Some(false)) => { "none yet" }
+                            (None, _) => { "not known: the ledger could not be asked" }
+                        } }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! What the process knows of itself, gathered when somebody asks. Changes nothing but the one fact that the drain has begun.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
+
+use super::documents::{self, Readiness, Reason, Status};
+use super::history::History;
+use super::{page, reloads};
+use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
+use crate::deprecation::usage::CLIENTS_MAX;
+use crate::ledger::advisories::Advisories;
+use crate::ledger::{Health, Ledger};
+use crate::proxy::App;
+use crate::telemetry::metrics::registry::{Counters, Key, Name};
+use crate::telemetry::traces::SpanCounts;
+use crate::translate::side::Side;
+use crate::upstream::rate_limit::Budget;
+
+/// The kinds of differences that are shown.
+const SIGNATURES_SHOWN: usize = 10;
+
+/// Where the answers come from.
+pub struct View {
+    app: Arc<App>,
+    reloads: watch::Receiver<Reloads>,
+    started: Instant,
+    started_at: Timestamp,
+    history: History,
+    draining: OnceLock<Timestamp>,
+    /// The high-water mark never changes once it is there: it is asked for until then, by one caller at a time.
+    first_new_create_at: Mutex<Option<Timestamp>>,
+    notes: Arc<Advisories>,
+    /// `None` while no spans are collected.
+    spans: Option<Arc<SpanCounts>>,
+}
+
+impl View {
+    /// A view of `app`; the uptime counts from here.
+    #[must_use]
+    pub fn new(app: Arc<App>, reloads: watch::Receiver<Reloads>) -> Self {
+        let (draining, first_new_create_at) = (OnceLock::new(), Mutex::new(None));
+        let notes = Arc::new(Advisories::new(app.shared.ledger.clone()));
+        let (started, started_at) = (Instant::now(), Timestamp::now());
+        Self {
+            app,
+            reloads,
+            started,
+            started_at,
+            draining,
+            first_new_create_at,
+            notes,
+            history: History::default(),
+            spans: None,
+        }
+    }
+
+    /// The same, with what becomes of the spans.
+    #[must_use]
+    pub fn with_spans(self, spans: Option<Arc<SpanCounts>>) -> Self {
+        Self { spans, ..self }
+    }
+
+    pub(super) fn spans(&self) -> Option<&SpanCounts> {
+        self.spans.as_deref()
+    }
+
+    /// What is allowed and somebody should know.
+    #[must_use]
+    pub const fn notes(&self) -> &Arc<Advisories> {
+        &self.notes
+    }
+
+    pub(super) fn app(&self) -> &App {
+        &self.app
+    }
+
+    pub(super) fn reloads(&self) -> watch::Ref<'_, Reloads> {
+        self.reloads.borrow()
+    }
+
+    pub(super) const fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
+    /// From now on clients should go elsewhere.
+    pub fn drain_begins(&self) {
+        self.draining.get_or_init(Timestamp::now);
+    }
+
+    /// Whether clients should be sent here, and why not.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let reason = |what: &str, since: &Timestamp, why: String| Reason {
+            what: what.into(),
+            since: since.to_string(),
+            why,
+        };
+        let draining =
+            self.draining.get().map(|since| reason("draining", since, "the process is ending".into()));
+        let ledger = match self.app.shared.ledger.as_ref().map(Ledger::health) {
+            Some(Health::Down { since, why }) => Some(reason("ledger", &since, why.to_string())),
+            Some(Health::Ready) | None => None,
+        };
+        let config = self.app.config.load();
+        let sides = [Side::Legacy, Side::New].into_iter().filter(|side| config.modes.needs(*side));
+        let sides = sides.filter_map(|side| {
+            let down = self.app.shared.reach.unreachable(side)?;
+            Some(reason(&format!("{side} side"), &down.since, down.why))
+        });
+        let reasons: Vec<_> = draining.into_iter().chain(ledger).chain(sides).collect();
+        Readiness { ready: reasons.is_empty(), reasons }
+    }
+
+    /// Everything at once. Waits for the ledger no longer than the few calls to it may take, and not at all while it is down.
+    pub async fn status(&self) -> Status {
+        // In this order: a reload that is told of is in force.
+        let reloads = self.reloads().clone();
+        let config = self.app.config.load_full();
+        let ledger = match (&config.ledger, &self.app.shared.ledger) {
+            (Some(settings), Some(ledger)) => Some(self.ledger(settings, ledger).await),
+            _ => None,
+        };
+        let modes = config.modes;
+        Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            readiness: self.readiness(),
+            stage: config.stage.to_string(),
+            modes: documents::Modes {
+                create: modes.create.to_string(),
+                get: modes.get.to_string(),
+                list: modes.list.to_string(),
+                cancel: modes.cancel.to_string(),
+            },
+            canary: documents::Canary {
+                percent: config.canary.percent,
+                profiles_listed: config.canary.profiles.len(),
+            },
+            replicas: config.replicas,
+            writes_in_flight: self.app.shared.detached.len(),
+            config: reloads::told(&config, &reloads),
+            budget: self.budget().shown(),
+            usage: self.usage(),
+            notes: self.standing_notes(&config).await,
+            ledger,
+            shadow: self.shadow(&config),
+        }
+    }
+
+    async fn standing_notes(&self, config: &Config) -> Vec<documents::Note> {
+        let standing = self.notes.standing(config).await.into_iter();
+        let shown = standing.map(|note| documents::Note {
+            what: note.what.text().into(),
+            since: note.since.to_string(),
+            why: note.why,
+        });
+        shown.collect()
+    }
+
+    /// The rate budget under the config in force now: a reload may have come since the last request.
+    pub(super) fn budget(&self) -> &Budget {
+        let budget = self.app.shared.upstream.budget();
+        budget.adopt(&self.app.config.load_full());
+        budget
+    }
+
+    /// Another minute has gone by.
+    pub(super) fn minute(&self) {
+        let shared = &self.app.shared;
+        self.history.minute(&shared.metrics, shared.upstream.budget());
+    }
+
+    /// Everything for people. `still` = the page does not refresh itself.
+    pub(super) async fn page(&self, still: bool) -> String {
+        let (metrics, budget) = (&self.app.shared.metrics, self.app.shared.upstream.budget());
+        page::render(&self.status().await, &self.history.hour(metrics, budget), metrics, still)
+    }
+
+    pub(super) fn usage(&self) -> documents::Usage {
+        fn seen<N: Name>(counters: &Counters<(N,)>) -> BTreeMap<String, u64>
+        where
+            (N,): Key,
+        {
+            let seen = counters.all().filter(|(_, count)| *count > 0);
+            seen.map(|((name,), count)| (name.text().to_owned(), count)).collect()
+        }
+        let usage = &self.app.usage;
+        let clients = usage.clients().into_iter().map(|client| documents::Client {
+            client: client.name.clone(),
+            by: client.by.text().into(),
+            last_seen: client.last_seen().map(|at| at.to_string()).unwrap_or_default(),
+            requests: client.total(),
+            routes: seen(&client.requests),
+            blocking: seen(&client.features),
+        });
+        documents::Usage {
+            clients: clients.collect(),
+            clients_max: CLIENTS_MAX,
+            others: usage.others().total(),
+            full_since: usage.full_since().map(|at| at.to_string()),
+            given_way: usage.given_way(),
+        }
+    }
+
+    fn shadow(&self, config: &Config) -> Option<documents::Shadow> {
+        let shadow = self.app.shadow.as_ref()?;
+        let configured = ROUTES.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
+        let tally = shadow.tally();
+        if !configured && tally.all_due() == 0 {
+            return None;
+        }
+        let idle_reason = shadow.idle_reason(config);
+        Some(documents::Shadow {
+            configured,
+            active: configured && idle_reason.is_none(),
+            idle_reason: idle_reason.map(str::to_owned),
+            waiting: shadow.jobs_waiting(),
+            bytes_held: shadow.bytes_held(),
+            due: tally.all_due(),
+            done: tally.all_done(),
+            dropped: tally.all_dropped(),
+            verdicts: tally.verdicts(),
+            top: tally.top(SIGNATURES_SHOWN),
+            rules: shadow.rules(config),
+        })
+    }
+
+    async fn ledger(&self, settings: &config::Ledger, ledger: &Ledger) -> documents::Ledger {
+        let first_new_create_at = self.first_new_create_at(ledger).await;
+        // After the question, which may itself have found the ledger down.
+        let (health, down_since, why) = match ledger.health() {
+            Health::Ready => ("ready", None, None),
+            Health::Down { since, why } => ("down", Some(since.to_string()), Some(why.to_string())),
+        };
+        let kind = match settings.kind {
+            LedgerKind::Sqlite => "sqlite",
+            LedgerKind::Postgres => "postgres",
+        };
+        documents::Ledger {
+            kind: kind.into(),
+            tenant: settings.tenant.clone(),
+            health: health.into(),
+            down_since,
+            why,
+            created_on_new: first_new_create_at.map(|since| since.is_some()),
+            first_new_create_at: first_new_create_at.flatten().map(|since| since.to_string()),
+        }
+    }
+
+    /// The high-water mark; outer `None` when the ledger cannot say.
+    async fn first_new_create_at(&self, ledger: &Ledger) -> Option<Option<Timestamp>> {
+        let mut known = self.first_new_create_at.lock().await;
+        if known.is_none() {
+            // One that is down would take its whole timeout to say nothing.
+            if !ledger.health().is_ready() {
+                return None;
+            }
+            *known = ledger.first_new_create_at().await.ok()?;
+        }
+        Some(*known)
+    }
+}

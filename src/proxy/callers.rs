@@ -1,0 +1,122 @@
+//! Who may come in while the proxy's own credentials travel, and whether to read or to write. In passthrough everybody may: the
+//! vendor judges the caller's own token.
+
+use http::{HeaderMap, Method, header};
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq as _};
+
+use crate::config::auth::{Auth, AuthMode, Caller};
+use crate::failure::AuthFailure;
+use crate::http::headers;
+
+/// SHA-256 of a client's certificate, as DER.
+pub(crate) type Fingerprint = [u8; 32];
+
+/// Who asks; `None` where callers need no proof.
+///
+/// # Errors
+/// When the caller is not known.
+pub(crate) fn identify<'config>(
+    auth: &'config Auth,
+    headers: &HeaderMap,
+    certificate: Option<&Fingerprint>,
+) -> Result<Option<&'config Caller>, AuthFailure> {
+    if auth.mode == AuthMode::Passthrough {
+        return Ok(None);
+    }
+    known(&auth.callers, bearer(headers).as_ref(), certificate).map(Some).ok_or(AuthFailure::UnknownCaller)
+}
+
+/// Whether a known caller may do this. That is judged by the method alone, so that no spelling of a path gets around it.
+///
+/// # Errors
+/// When it may not.
+pub(crate) fn permit(caller: &Caller, method: &Method, headers: &HeaderMap) -> Result<(), AuthFailure> {
+    if *method == Method::TRACE {
+        return Err(AuthFailure::Reflecting);
+    }
+    let reads = method.is_safe() && !headers::override_method(headers);
+    let may = if reads { caller.read } else { caller.write };
+    if may { Ok(()) } else { Err(AuthFailure::NotAllowed { reads: caller.read }) }
+}
+
+/// The digest of the one bearer token that a request carries.
+fn bearer(headers: &HeaderMap) -> Option<[u8; 32]> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
+    let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
+    let token = token.trim_matches(' ');
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| Sha256::digest(token).into())
+}
+
+/// The caller that all that it must show was shown for; one with a token before one without. Every one is compared in full,
+/// so that the time tells nothing.
+fn known<'config>(
+    callers: &'config [Caller],
+    token: Option<&[u8; 32]>,
+    certificate: Option<&Fingerprint>,
+) -> Option<&'config Caller> {
+    let same = |wanted: &Option<[u8; 32]>, shown: Option<&[u8; 32]>| match (wanted, shown) {
+        (None, _) => Choice::from(1),
+        (Some(_), None) => Choice::from(0),
+        (Some(wanted), Some(shown)) => wanted.ct_eq(shown),
+    };
+    let mut found = None;
+    for caller in callers {
+        let proven = same(&caller.token, token) & same(&caller.certificate, certificate);
+        let better = found.is_none_or(|found: &Caller| found.token.is_none() && caller.token.is_some());
+        if bool::from(proven) && better {
+            found = Some(caller);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller(name: &str, token: Option<&str>, certificate: Option<[u8; 32]>) -> Caller {
+        let token = token.map(|token| Sha256::digest(token).into());
+        Caller { name: name.into(), token, certificate, read: true, write: false }
+    }
+
+    #[test]
+    fn what_is_configured_must_match_all_of_it() {
+        let callers = [
+            caller("by certificate", None, Some([1; 32])),
+            caller("by token", Some("t"), None),
+            caller("by both", Some("b"), Some([2; 32])),
+        ];
+        let name = |token: Option<&str>, certificate: Option<[u8; 32]>| {
+            let token = token.map(|token| Sha256::digest(token).into());
+            known(&callers, token.as_ref(), certificate.as_ref()).map(|caller| caller.name.as_str())
+        };
+        assert_eq!(name(Some("t"), None), Some("by token"));
+        assert_eq!(name(None, Some([1; 32])), Some("by certificate"));
+        assert_eq!(name(Some("unknown"), Some([1; 32])), Some("by certificate"));
+        assert_eq!(name(Some("t"), Some([1; 32])), Some("by token"));
+        assert_eq!(name(Some("b"), Some([2; 32])), Some("by both"));
+        for (token, certificate) in
+            [(Some("b"), None), (None, Some([2; 32])), (None, None), (Some("x"), Some([9; 32]))]
+        {
+            assert_eq!(name(token, certificate), None, "{token:?} {certificate:?}");
+        }
+    }
+
+    #[test]
+    fn there_is_one_bearer_token_or_none() {
+        let of = |values: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, http::HeaderValue::from_static(value));
+            }
+            bearer(&headers)
+        };
+        let digest = Some(Sha256::digest("t").into());
+        assert_eq!((of(&["Bearer t"]), of(&["bEARER  t "])), (digest, digest));
+        for none in [&[][..], &["Bearer t", "Bearer t"], &["Basic t"], &["Bearer "], &["Bearer"], &["t"]] {
+            assert_eq!(of(none), None, "{none:?}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Who the client is: its end of the connection, whose word about other clients is taken, and what an upstream is told.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::header::HOST;
+use http::{HeaderMap, HeaderValue, Uri, Version};
+use ipnet::IpNet;
+
+use crate::config::{Config, Forwarding};
+use crate::http::headers::{self, ClientSide};
+
+/// The client's end of the connection that a request came by.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+    /// What it proved to be, by a certificate that an authority of `tls.client_ca` signed; `None` without one.
+    pub certificate: Option<Arc<ClientCertificate>>,
+}
+
+/// A client's certificate, verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// The SHA-256 fingerprint of the whole certificate (DER): what tells one from another.
+    pub sha256: [u8; 32],
+    /// Its subject for people, as `CN=…, O=…`. Two certificates may have the same.
+    pub subject: String,
+}
+
+impl ClientCertificate {
+    /// The fingerprint as people compare it: 64 hex digits.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        self.sha256.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+}
+
+impl Peer {
+    /// The client's address: the connection's, or behind trusted proxies the nearest that is none of them.
+    pub(super) fn client(&self, forwarding: &Forwarding, headers: &HeaderMap) -> IpAddr {
+        let mut client = self.address.ip();
+        let hops = headers.get_all(headers::X_FORWARDED_FOR).iter().rev();
+        let mut hops = hops.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
+        while is_trusted(client, &forwarding.trusted_proxies) {
+            // What cannot be read was not written by a proxy that can be trusted: the one who passed it on answers for it.
+            let Some(hop) = hops.next().and_then(address) else { break };
+            client = hop;
+        }
+        client
+    }
+}
+
+/// The host that a client asks for: HTTP/2 names it in the target, and need not in a header.
+pub(super) fn host(target: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
+    let named = || HeaderValue::from_str(target.authority()?.as_str().rsplit('@').next()?).ok();
+    headers.get(HOST).cloned().or_else(named)
+}
+
+/// The headers that tell an upstream about the client, where the operator wants them. What a client says about itself is
+/// dropped, unless it is a proxy whose word is taken.
+pub(super) fn tell(
+    config: &Config,
+    peer: &Peer,
+    version: Version,
+    host: Option<&HeaderValue>,
+    headers: &mut HeaderMap,
+) {
+    let forwarding = &config.forwarding;
+    if !is_trusted(peer.address.ip(), &forwarding.trusted_proxies) {
+        headers::remove_forwarding(headers);
+    }
+    let client = ClientSide { address: peer.address.ip(), host, tls: peer.tls };
+    if forwarding.x_forwarded {
+        headers::add_x_forwarded(headers, client);
+    }
+    if forwarding.forwarded {
+        headers::add_forwarded(headers, client);
+    }
+    if forwarding.via {
+        headers::add_via(headers, version);
+    }
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    let address = address.to_canonical();
+    trusted.iter().any(|network| network.contains(&address))
+}
+
+/// An element of `X-Forwarded-For`: an address, with a port or without.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.parse().ok().or_else(|| text.parse().ok().map(|socket: SocketAddr| socket.ip()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, said: &[&str]) -> String {
+        let trusted_proxies = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().unwrap()).to_vec();
+        let forwarding = Forwarding { via: false, x_forwarded: false, forwarded: false, trusted_proxies };
+        let address = SocketAddr::new(peer.parse().unwrap(), 1);
+        let mut headers = HeaderMap::new();
+        for value in said {
+            headers.append(headers::X_FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+        }
+        Peer { address, tls: false, certificate: None }.client(&forwarding, &headers).to_string()
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed_hop_by_hop() {
+        assert_eq!(client("192.0.2.1", &["198.51.100.1"]), "192.0.2.1");
+        assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(client("fd00::1", &["[2001:db8::1]:4711"]), "2001:db8::1");
+        assert_eq!(client("10.0.0.1", &["[2001:db8::1]"]), "2001:db8::1");
+        // The client's own lie is to the left of what the proxies add.
+        assert_eq!(client("10.0.0.1", &["203.0.113.9, 198.51.100.1, 10.0.0.2"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["203.0.113.9", "198.51.100.1", "10.0.0.2"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1, unknown, 10.0.0.2"]), "10.0.0.2");
+        assert_eq!(client("10.0.0.1", &["198.51.100.1, \u{e9}"]), "10.0.0.1");
+    }
+}

@@ -1,0 +1,255 @@
+//! How many requests may be in flight: at once, on one route, from one client. What is over is refused at the door, with
+//! nothing sent; nothing waits here, because a queue of requests that their clients have given up on helps nobody.
+//!
+//! Counters rather than semaphores, so that a reload changes the caps for what is already in flight.
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+
+use crate::config::{InFlight, RouteName};
+use crate::failure::{Failure, Fault};
+use crate::telemetry::metrics::labels::RouteLabel;
+use crate::telemetry::metrics::registry::Counters;
+use crate::translate::route::Matched;
+
+/// What is in flight. Clones share the counts.
+#[derive(Clone, Debug, Default)]
+pub struct Admission(Arc<Counts>);
+
+#[derive(Debug, Default)]
+struct Counts {
+    all: AtomicUsize,
+    lanes: [AtomicUsize; 5],
+    /// Refused at the door.
+    shed: Counters<(RouteLabel,)>,
+    /// Only who has something in flight: an entry goes with the last of it, so the table never outgrows `all`.
+    clients: DashMap<IpAddr, usize>,
+}
+
+/// One of the four routes, or pass-through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TrafficClass {
+    Route(RouteName),
+    PassThrough,
+}
+
+impl TrafficClass {
+    pub(super) const fn of(matched: &Matched) -> Self {
+        match matched {
+            Matched::Route(route) => Self::Route(route.name()),
+            Matched::UnroutedWrite | Matched::PassThrough => Self::PassThrough,
+        }
+    }
+
+    fn label(self) -> RouteLabel {
+        match self {
+            Self::Route(route) => route.into(),
+            Self::PassThrough => RouteLabel::PassThrough,
+        }
+    }
+
+    const fn place(self) -> usize {
+        match self {
+            Self::Route(RouteName::Create) => 0,
+            Self::Route(RouteName::Get) => 1,
+            Self::Route(RouteName::List) => 2,
+            Self::Route(RouteName::Cancel) => 3,
+            Self::PassThrough => 4,
+        }
+    }
+
+    const fn cap(self, caps: &InFlight) -> usize {
+        match self {
+            Self::Route(RouteName::Create) => caps.create,
+            Self::Route(RouteName::Get) => caps.get,
+            Self::Route(RouteName::List) => caps.list,
+            Self::Route(RouteName::Cancel) => caps.cancel,
+            Self::PassThrough => caps.pass_through,
+        }
+    }
+}
+
+impl Admission {
+    /// A place for one more request, or the refusal.
+    pub(super) fn admit(
+        &self,
+        lane: TrafficClass,
+        client: IpAddr,
+        caps: &InFlight,
+    ) -> Result<Arc<InFlightGuard>, Failure> {
+        let counts = &*self.0;
+        let refused = |whose| {
+            counts.shed.add((lane.label(),));
+            Failure::Overloaded { whose, retry_after: caps.retry_after }
+        };
+        // Each step back gives up what the steps before it took.
+        let all = Taken::one(&counts.all, caps.all).ok_or_else(|| refused(Fault::Proxy))?;
+        let route =
+            Taken::one(&counts.lanes[lane.place()], lane.cap(caps)).ok_or_else(|| refused(Fault::Proxy))?;
+        let client = network(client);
+        if !counts.enter(client, caps.client) {
+            return Err(refused(Fault::Caller));
+        }
+        all.keep();
+        route.keep();
+        Ok(Arc::new(InFlightGuard { counts: Arc::clone(&self.0), lane, client }))
+    }
+
+    /// How many requests are in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.0.all.load(Ordering::Relaxed)
+    }
+
+    /// How many of them on each route; those for tokens count as pass-through.
+    #[must_use]
+    pub fn by_route(&self) -> Vec<(RouteLabel, usize)> {
+        let lanes = RouteName::ALL.map(TrafficClass::Route).into_iter().chain([TrafficClass::PassThrough]);
+        lanes.map(|lane| (lane.label(), self.0.lanes[lane.place()].load(Ordering::Relaxed))).collect()
+    }
+
+    /// How many requests were refused because too much was in flight.
+    #[must_use]
+    pub fn shed(&self) -> &Counters<(RouteLabel,)> {
+        &self.0.shed
+    }
+
+    /// How many clients have something in flight.
+    #[must_use]
+    pub fn clients(&self) -> usize {
+        self.0.clients.len()
+    }
+}
+
+/// One more on a counter, until it is dropped or kept.
+struct Taken<'a>(Option<&'a AtomicUsize>);
+
+impl<'a> Taken<'a> {
+    fn one(counter: &'a AtomicUsize, cap: usize) -> Option<Self> {
+        let more = |count: usize| (count < cap).then_some(count + 1);
+        counter.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Self(Some(counter)))
+    }
+
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(counter) = self.0 {
+            counter.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Counts {
+    fn enter(&self, client: IpAddr, cap: usize) -> bool {
+        match self.clients.entry(client) {
+            Entry::Occupied(count) if *count.get() >= cap => false,
+            Entry::Occupied(mut count) => {
+                *count.get_mut() += 1;
+                true
+            }
+            // A cap is at least one.
+            Entry::Vacant(none) => {
+                none.insert(1);
+                true
+            }
+        }
+    }
+
+    fn leave(&self, client: IpAddr) {
+        if let Entry::Occupied(mut count) = self.clients.entry(client) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// The place of one request, given up when the last of its holders is gone: its answer, and its work that goes on without a
+/// client.
+#[derive(Debug)]
+pub struct InFlightGuard {
+    counts: Arc<Counts>,
+    lane: TrafficClass,
+    client: IpAddr,
+}
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        self.counts.all.fetch_sub(1, Ordering::Relaxed);
+        self.counts.lanes[self.lane.place()].fetch_sub(1, Ordering::Relaxed);
+        self.counts.leave(self.client);
+    }
+}
+
+/// Whom an address counts as: an IPv6 network of 64 bits is usually one client, who may use any address in it.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const CAPS: InFlight = InFlight {
+        all: 4,
+        client: 2,
+        create: 1,
+        get: 4,
+        list: 4,
+        cancel: 4,
+        pass_through: 4,
+        retry_after: Duration::from_secs(1),
+    };
+
+    fn client(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_refusal_takes_nothing_and_a_place_given_up_leaves_nothing() {
+        let admission = Admission::default();
+        let admit = |lane, from| admission.admit(lane, client(from), &CAPS);
+        let create = admit(TrafficClass::Route(RouteName::Create), "192.0.2.1").unwrap();
+        admit(TrafficClass::Route(RouteName::Create), "192.0.2.2").unwrap_err();
+        let pass = admit(TrafficClass::PassThrough, "::ffff:192.0.2.1").unwrap();
+        assert_eq!(admit(TrafficClass::PassThrough, "192.0.2.1").unwrap_err().fault(), Fault::Caller);
+        assert_eq!((admission.in_flight(), admission.clients()), (2, 1));
+        let other = admit(TrafficClass::PassThrough, "2001:db8::1").unwrap();
+        let same_network = admit(TrafficClass::PassThrough, "2001:db8::2").unwrap();
+        assert_eq!(admission.clients(), 2);
+        assert_eq!(
+            admit(TrafficClass::PassThrough, "192.0.2.9").unwrap_err().fault(),
+            Fault::Proxy,
+            "all are taken"
+        );
+        drop((create, pass, other, same_network));
+        assert_eq!((admission.in_flight(), admission.clients()), (0, 0));
+        assert!(admission.0.lanes.iter().all(|lane| lane.load(Ordering::Relaxed) == 0));
+    }
+
+    #[test]
+    fn a_place_is_kept_until_its_last_holder_is_gone() {
+        let admission = Admission::default();
+        let place = admission.admit(TrafficClass::PassThrough, client("192.0.2.1"), &CAPS).unwrap();
+        let work = Arc::clone(&place);
+        drop(place);
+        assert_eq!(admission.in_flight(), 1);
+        drop(work);
+        assert_eq!(admission.in_flight(), 0);
+    }
+}

@@ -1,0 +1,120 @@
+//! What the records covered: a green rate over narrow traffic is no evidence.
+
+use std::collections::BTreeSet;
+
+use super::bounded::Bounded;
+use super::document::{self, CoverageRow, RefIds};
+use crate::shadow::record::Record;
+use crate::shadow::types::Route;
+use crate::translate::list::PARAMETERS;
+
+/// The statuses of a conversion.
+const STATUSES: [&str; 3] = ["CREATED", "SETTLED", "CANCELLED"];
+/// Whatever else a record shows as one.
+const OTHER_STATUS: &str = "other";
+
+/// Most asset pairs that are told apart.
+const PAIRS_MAX: usize = 100;
+
+/// Counts of written records.
+pub(super) struct CoverageTally {
+    any: Cells,
+    /// By asset pair; one after the other the statuses, then all others.
+    pairs: Bounded<[Cells; STATUSES.len() + 1]>,
+    ref_ids: [[u64; 2]; Route::ALL.len()],
+}
+
+#[derive(Clone, Copy, Default)]
+struct Cells {
+    routes: [u64; Route::ALL.len()],
+    parameters: [u64; PARAMETERS.len()],
+}
+
+impl Cells {
+    fn add(&mut self, record: &Record) {
+        self.routes[record.route as usize] += 1;
+        if record.route == Route::List {
+            for (cell, name) in self.parameters.iter_mut().zip(PARAMETERS) {
+                *cell += u64::from(record.query.iter().any(|known| known == name));
+            }
+        }
+    }
+
+    fn row(&self, asset_pair: Option<&str>, status: Option<&str>) -> CoverageRow {
+        CoverageRow {
+            asset_pair: asset_pair.map(str::to_owned),
+            status: status.map(str::to_owned),
+            routes: self.routes,
+            parameters: self.parameters.to_vec(),
+        }
+    }
+}
+
+impl CoverageTally {
+    pub(super) fn new() -> Self {
+        Self { any: Cells::default(), pairs: Bounded::new(PAIRS_MAX), ref_ids: Default::default() }
+    }
+
+    pub(super) fn add(&mut self, record: &Record) {
+        self.any.add(record);
+        if let Some(present) = record.ref_id_present {
+            self.ref_ids[record.route as usize][usize::from(!present)] += 1;
+        }
+        for seen in &record.seen {
+            let status = STATUSES.iter().position(|status| *status == seen.status);
+            if let Some(statuses) = self.pairs.entry(&seen.asset_pair, 1, Default::default) {
+                statuses[status.unwrap_or(STATUSES.len())].add(record);
+            }
+        }
+        // An answer without rows, as an error is, may still be known to be about a pair.
+        if let Some(pair) = record.asset_pair.as_deref().filter(|_| record.seen.is_empty()) {
+            self.pairs.entry(pair, 1, Default::default);
+        }
+    }
+
+    pub(super) fn told(&self) -> document::Coverage {
+        let rows = self.rows();
+        let (cells, never_seen) = self.count(&rows);
+        document::Coverage {
+            parameters: PARAMETERS.to_vec(),
+            rows,
+            never_seen,
+            cells,
+            pairs_left_out: self.pairs.left_out(),
+            ref_ids: self.ref_ids(),
+        }
+    }
+
+    fn rows(&self) -> Vec<CoverageRow> {
+        let mut rows = vec![self.any.row(None, None)];
+        let names: BTreeSet<_> = self.pairs.iter().map(|(pair, _)| pair).collect();
+        for (pair, statuses) in
+            names.iter().filter_map(|name| self.pairs.iter().find(|(pair, _)| pair == name))
+        {
+            let known = statuses.iter().zip(STATUSES);
+            rows.extend(known.map(|(cells, status)| cells.row(Some(pair), Some(status))));
+            let other = statuses[STATUSES.len()];
+            if other.routes.iter().any(|count| *count > 0) {
+                rows.push(other.row(Some(pair), Some(OTHER_STATUS)));
+            }
+        }
+        rows
+    }
+
+    /// All cells, and the empty ones. What was not compared at all is told elsewhere.
+    fn count(&self, rows: &[CoverageRow]) -> (u64, u64) {
+        let listed = self.any.routes[Route::List as usize] > 0;
+        let counts = rows.iter().flat_map(|row| {
+            let routes = row.routes.iter().zip(self.any.routes).filter(|(_, any)| *any > 0);
+            let parameters = row.parameters.iter().filter(move |_| listed);
+            routes.map(|(count, _)| count).chain(parameters)
+        });
+        counts.fold((0, 0), |(all, empty), count| (all + 1, empty + u64::from(*count == 0)))
+    }
+
+    fn ref_ids(&self) -> Vec<RefIds> {
+        let all = Route::ALL.into_iter().zip(self.ref_ids);
+        let seen = all.filter(|(_, [with, without])| with + without > 0);
+        seen.map(|(route, [with, without])| RefIds { route, with, without }).collect()
+    }
+}

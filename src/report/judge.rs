@@ -1,0 +1,171 @@
+//! GO or NO-GO for one route: every threshold with its number, met or not. What cannot be known is not met.
+
+use jiff::Timestamp;
+
+use super::document::{Check, Decision};
+use super::figures::{count, percent, share, span};
+use super::route::RouteTally;
+use super::running::RunningTally;
+use crate::config::Go;
+use crate::shadow::types::{Route, Severity, Verdict};
+
+/// Largest share of comparisons that processes counted and the files do not hold: some are under way when a file is read. Past
+/// it, whatever differed may be in the lines that were lost.
+const MISSING_SHARE_MAX: f64 = 0.02;
+
+/// What a route is judged by.
+pub(super) struct RouteStats<'a> {
+    pub(super) route: Route,
+    pub(super) tally: &'a RouteTally,
+    pub(super) running: &'a RunningTally,
+    /// Comparisons that were made and not read, and all that were made.
+    pub(super) missing: (u64, u64),
+    pub(super) newer_lines: u64,
+    pub(super) now: Timestamp,
+}
+
+impl RouteStats<'_> {
+    /// The verdict, and all that it rests on.
+    pub(super) fn judge(&self, go: &Go) -> (Decision, Vec<Check>) {
+        if self.tally.records() == 0 && self.newer_lines == 0 && !self.running.was_in_shadow(self.route) {
+            let told = self.running.heartbeats() > 0;
+            return (if told { Decision::NotInShadow } else { Decision::NotKnown }, Vec::new());
+        }
+        let mut checks = vec![self.records()];
+        checks.extend(self.amounts(go));
+        checks.extend(self.differences(go));
+        checks.extend(self.shadow_itself(go));
+        let met = checks.iter().all(|check| check.passed);
+        (if met { Decision::Go } else { Decision::NoGo }, checks)
+    }
+
+    fn records(&self) -> Check {
+        let records = self.tally.records();
+        let text = if records == 0 { "no records".into() } else { format!("{} records", count(records)) };
+        check("records", records > 0, Some(records as f64), 1.0, text)
+    }
+
+    /// Is there enough, and is it recent?
+    fn amounts(&self, go: &Go) -> [Check; 3] {
+        let judged = self.tally.judged();
+        let paired = self.tally.paired;
+        let longest = go.freshness_max.as_secs_f64();
+        let age = self.tally.last.map(|last| self.now.as_second().saturating_sub(last.as_second()).max(0));
+        let shown = age.map_or_else(|| "no record".into(), |age| format!("last record {} ago", span(age)));
+        [
+            at_least("judged_min", judged, go.judged_min, "judged"),
+            at_least("counterparts_min", paired, go.counterparts_min, "with a record on both sides"),
+            check(
+                "freshness_max",
+                age.is_some_and(|age| age as f64 <= longest),
+                age.map(|age| age as f64),
+                longest,
+                format!("{shown}, at most {}", span(longest as i64)),
+            ),
+        ]
+    }
+
+    /// Do the sides agree?
+    fn differences(&self, go: &Go) -> Vec<Check> {
+        let tally = self.tally;
+        let of = |severity| tally.of_severity(Verdict::Mismatch, severity);
+        let refused = tally.of_severity(Verdict::ErrorDisagreement, Severity::Money);
+        let money = of(Severity::Money).saturating_add(refused);
+        let money = check(
+            "money_max",
+            money <= go.money_max,
+            Some(money as f64),
+            go.money_max as f64,
+            format!("{} with a difference in money, at most {}", count(money), count(go.money_max)),
+        );
+        let (all, judged) = (tally.records(), tally.judged());
+        let (contract, cosmetic) = (of(Severity::Contract), of(Severity::Cosmetic));
+        let of = |verdict| tally.of(verdict);
+        let shares = [
+            ("contract_share_max", contract, judged, go.contract_share_max, "with a difference in contract"),
+            ("cosmetic_share_max", cosmetic, judged, go.cosmetic_share_max, "with a cosmetic difference"),
+            (
+                "transient_share_max",
+                of(Verdict::Transient),
+                judged,
+                go.transient_share_max,
+                "with a difference that was gone at the second look",
+            ),
+            (
+                "progress_share_max",
+                of(Verdict::Progress),
+                judged,
+                go.progress_share_max,
+                "where the new API was ahead",
+            ),
+            (
+                "error_disagreement_share_max",
+                of(Verdict::ErrorDisagreement),
+                judged,
+                go.error_disagreement_share_max,
+                "where one side refused",
+            ),
+            ("failed_share_max", of(Verdict::ShadowFailed), all, go.failed_share_max, "failed"),
+            (
+                "not_comparable_share_max",
+                of(Verdict::NotComparable),
+                all,
+                go.not_comparable_share_max,
+                "not comparable",
+            ),
+        ];
+        let shares = shares.map(|(name, part, whole, most, what)| at_most(name, (part, whole), most, what));
+        std::iter::once(money).chain(shares).collect()
+    }
+
+    /// Was all of it seen?
+    fn shadow_itself(&self, go: &Go) -> [Check; 5] {
+        let heartbeats = self.running.heartbeats();
+        let beats = format!("{} heartbeats", count(heartbeats));
+        // Heartbeats count what was due for all routes together. What was dropped here was due here, as was what is recorded.
+        let dropped = self.running.dropped(self.route);
+        let due = self.tally.records().saturating_add(dropped);
+        let dropping = at_most("dropped_share_max", (dropped, due), go.dropped_share_max, "dropped");
+        let unknown = |name, most| {
+            check(name, false, None, most, format!("not known without heartbeats, at most {}", percent(most)))
+        };
+        let idle = self.running.idle_share().map_or_else(
+            || unknown("idle_share_max", go.idle_share_max),
+            |idle| {
+                let text =
+                    format!("idle {} of the time, at most {}", percent(idle), percent(go.idle_share_max));
+                check("idle_share_max", idle <= go.idle_share_max, Some(idle), go.idle_share_max, text)
+            },
+        );
+        let newer = self.newer_lines;
+        [
+            check("heartbeats", heartbeats > 0, Some(heartbeats as f64), 1.0, beats),
+            if heartbeats > 0 { dropping } else { unknown("dropped_share_max", go.dropped_share_max) },
+            idle,
+            at_most("missing_lines", self.missing, MISSING_SHARE_MAX, "made and not in what was read"),
+            check(
+                "newer_lines",
+                newer == 0,
+                Some(newer as f64),
+                0.0,
+                format!("{} lines of a newer version, not read", count(newer)),
+            ),
+        ]
+    }
+}
+
+const fn check(name: &'static str, passed: bool, found: Option<f64>, threshold: f64, text: String) -> Check {
+    Check { name, passed, found, threshold, text }
+}
+
+fn at_least(name: &'static str, found: u64, least: u64, what: &str) -> Check {
+    let text = format!("{} {what}, at least {}", count(found), count(least));
+    check(name, found >= least, Some(found as f64), least as f64, text)
+}
+
+fn at_most(name: &'static str, (part, whole): (u64, u64), most: f64, what: &str) -> Check {
+    let found = share(part, whole);
+    let text =
+        format!("{} {what}, {} of {}, at most {}", count(part), percent(found), count(whole), percent(most));
+    check(name, found <= most, Some(found), most, text)
+}

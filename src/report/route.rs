@@ -1,0 +1,142 @@
+//! What one route's records add up to.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+
+use super::bounded::harmless;
+use super::document::{Class, StatusPair};
+use super::latency::Latencies;
+use super::timeline::Timeline;
+use crate::shadow::record::{Answered, Record};
+use crate::shadow::types::{Severity, Verdict};
+
+/// Most pairs of statuses that are told apart.
+const STATUSES_MAX: usize = 256;
+
+/// One route.
+pub(super) struct RouteTally {
+    pub(super) written: u64,
+    /// By verdict, and by severity: none, then as in [`Severity`].
+    counts: [[u64; 4]; Verdict::ALL.len()],
+    /// Comparisons in which both sides held something.
+    pub(super) paired: u64,
+    pub(super) last: Option<Timestamp>,
+    pub(super) served: Latencies,
+    pub(super) other: Latencies,
+    statuses: HashMap<(Status, Status), u64>,
+    pub(super) statuses_left_out: u64,
+    pub(super) timeline: Timeline,
+}
+
+/// What a side said: a status, why there is none or why it was not compared, or both.
+type Status = (Option<u16>, Option<String>);
+
+impl RouteTally {
+    pub(super) fn new() -> Self {
+        Self {
+            written: 0,
+            counts: Default::default(),
+            paired: 0,
+            last: None,
+            served: Latencies::new(),
+            other: Latencies::new(),
+            statuses: HashMap::new(),
+            statuses_left_out: 0,
+            timeline: Timeline::new(),
+        }
+    }
+
+    /// Adds a written record, which stands for `weight` comparisons.
+    pub(super) fn add(&mut self, record: &Record, time: Timestamp, weight: u64) {
+        self.written += 1;
+        self.last = self.last.max(Some(time));
+        self.count(record.verdict, record.severity, record.both_held, weight);
+        self.timeline.add(time, Class::of(record.verdict), weight);
+        self.add_statuses((status(&record.served), status(&record.other)), weight);
+        for (latencies, answer) in [(&mut self.served, &record.served), (&mut self.other, &record.other)] {
+            if let Some(latency) = answer.latency_ms {
+                latencies.add(latency, weight);
+            }
+        }
+    }
+
+    /// Adds comparisons of which this is all that is known.
+    pub(super) fn count(
+        &mut self,
+        verdict: Verdict,
+        severity: Option<Severity>,
+        both_held: bool,
+        count: u64,
+    ) {
+        if both_held && verdict.is_judged() && verdict != Verdict::NoCounterpart {
+            self.paired = self.paired.saturating_add(count);
+        }
+        let cell = &mut self.counts[verdict as usize][severity.map_or(0, |severity| severity as usize + 1)];
+        *cell = cell.saturating_add(count);
+    }
+
+    fn add_statuses(&mut self, pair: (Status, Status), weight: u64) {
+        if self.statuses.len() >= STATUSES_MAX && !self.statuses.contains_key(&pair) {
+            self.statuses_left_out = self.statuses_left_out.saturating_add(weight);
+        } else {
+            let count = self.statuses.entry(pair).or_default();
+            *count = count.saturating_add(weight);
+        }
+    }
+
+    /// Comparisons with that verdict.
+    pub(super) fn of(&self, verdict: Verdict) -> u64 {
+        sum(self.counts[verdict as usize])
+    }
+
+    /// Comparisons with that verdict and severity. A difference that nobody graded counts as the gravest.
+    pub(super) fn of_severity(&self, verdict: Verdict, severity: Severity) -> u64 {
+        let graded = self.counts[verdict as usize][severity as usize + 1];
+        let ungraded = if verdict == Verdict::Mismatch { self.counts[verdict as usize][0] } else { 0 };
+        if severity == Severity::Money { graded.saturating_add(ungraded) } else { graded }
+    }
+
+    pub(super) fn records(&self) -> u64 {
+        sum(Verdict::ALL.map(|verdict| self.of(verdict)))
+    }
+
+    /// Comparisons that could be made.
+    pub(super) fn judged(&self) -> u64 {
+        sum(Verdict::ALL.into_iter().filter(|verdict| verdict.is_judged()).map(|verdict| self.of(verdict)))
+    }
+
+    /// The most frequent first.
+    pub(super) fn statuses(&self) -> Vec<StatusPair> {
+        let pair = |((served, other), count): (&(Status, Status), &u64)| StatusPair {
+            served: shown(served),
+            other: shown(other),
+            count: *count,
+        };
+        let mut pairs: Vec<_> = self.statuses.iter().map(pair).collect();
+        pairs.sort_by(|a, b| (b.count, &a.served, &a.other).cmp(&(a.count, &b.served, &b.other)));
+        pairs
+    }
+}
+
+fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
+}
+
+fn status(answer: &Answered) -> Status {
+    (answer.status, answer.skip_reason.as_deref().map(|reason| harmless(reason, 24).into_owned()))
+}
+
+fn shown((status, reason): &Status) -> String {
+    match (status, reason) {
+        (Some(status), Some(reason)) => format!("{status} {reason}"),
+        (Some(status), None) => status.to_string(),
+        (None, Some(reason)) => reason.clone(),
+        (None, None) => "none".into(),
+    }
+}
+
+/// What one side of a record said, for people.
+pub(super) fn said(answer: &Answered) -> String {
+    shown(&status(answer))
+}

@@ -1,0 +1,100 @@
+//! Accepted differences: who answers for them, whether anything meets them, whether their time is over.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::bounded::{Bounded, harmless};
+use super::document::{self, RuleState};
+use super::figures::moment;
+use crate::config::PathPattern;
+use crate::shadow::compare;
+use crate::shadow::heartbeat_record::RuleHits;
+
+/// Most rules that are told apart.
+const RULES_MAX: usize = 1000;
+
+/// Rules, by all that is written in them.
+pub(super) struct RuleTally(Bounded<Entry>);
+
+struct Entry {
+    rule: RuleHits,
+    hits: u64,
+    last: Timestamp,
+}
+
+impl RuleTally {
+    pub(super) fn new() -> Self {
+        Self(Bounded::new(RULES_MAX))
+    }
+
+    pub(super) fn add(&mut self, rule: &RuleHits, time: Timestamp) {
+        let key = format!("{}\n{}\n{}", rule.path, rule.owner, rule.expires);
+        let new = || Entry { rule: rule.clone(), hits: 0, last: time };
+        if let Some(entry) = self.0.entry(&key, 1, new) {
+            entry.hits = entry.hits.saturating_add(rule.hits);
+            entry.last = entry.last.max(time);
+        }
+    }
+
+    /// What must be looked at first: expired, unused, then the rest by path.
+    pub(super) fn told(&self, now: Timestamp) -> Vec<document::Rule> {
+        let today = now.to_zoned(TimeZone::UTC).date();
+        let mut rules: Vec<_> = self.0.iter().map(|(_, entry)| told(entry, today)).collect();
+        let rank = |rule: &document::Rule| match rule.state {
+            RuleState::Expired => 0,
+            RuleState::Unused => 1,
+            RuleState::Used => 2,
+        };
+        rules.sort_by(|a, b| (rank(a), &a.path, &a.owner).cmp(&(rank(b), &b.path, &b.owner)));
+        rules
+    }
+}
+
+fn told(Entry { rule, hits, last }: &Entry, today: Date) -> document::Rule {
+    let text = |text: &str| harmless(text, 200).into_owned();
+    let past = rule.expires.parse::<Date>().is_ok_and(|day| day < today);
+    let state = match (rule.expired || past, *hits) {
+        (true, _) => RuleState::Expired,
+        (false, 0) => RuleState::Unused,
+        (false, _) => RuleState::Used,
+    };
+    document::Rule {
+        path: text(&rule.path),
+        reason: text(&rule.reason),
+        owner: text(&rule.owner),
+        expires: text(&rule.expires),
+        hits: *hits,
+        hides_money: hides_money(&rule.path),
+        state,
+        last_seen: moment(*last),
+    }
+}
+
+/// Whether the pattern matches a place of severity `money`. One that cannot be read is taken for one that does.
+fn hides_money(pattern: &str) -> bool {
+    let Ok(read) = PathPattern::parse(pattern) else { return true };
+    // Only a row of that number would do for a pattern that names one.
+    let row = pattern.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(index, _)| index);
+    let row = format!("items[{}]", row.filter(|index| *index != "*").unwrap_or("0"));
+    let fields = compare::MONEY.iter().flat_map(|field| [(*field).to_owned(), format!("{row}.{field}")]);
+    fields.chain([row.clone()]).any(|place| read.matches(&place))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hides_money;
+
+    #[test]
+    fn a_rule_that_reaches_money_is_known_by_its_pattern() {
+        for pattern in ["amount", "*", "items[*].status", "items[3].ref_id", "items[*]", "items[*].*", "a..b"]
+        {
+            assert!(hides_money(pattern), "{pattern}");
+        }
+        for pattern in
+            ["updated_at", "items[*].updated_at", "metadata.amount", "metadata.*", "items", "status_code"]
+        {
+            assert!(!hides_money(pattern), "{pattern}");
+        }
+    }
+}

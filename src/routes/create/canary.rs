@@ -1,0 +1,24 @@
+//! Who creates on the new side while create is in mode canary. Pure, so that every replica agrees.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::config::Canary;
+use crate::translate::side::Side;
+
+/// The side of a profile: on the allow list, or below the percentage by a salted hash. A profile stays where it is while salt
+/// and percentage stay, and raising the percentage only ever adds profiles.
+#[must_use]
+pub fn side(canary: &Canary, profile_id: &str) -> Side {
+    if canary.profiles.contains(profile_id) || share(&canary.salt, profile_id) < u64::from(canary.percent) {
+        Side::New
+    } else {
+        Side::Legacy
+    }
+}
+
+/// A number from 0 to 99 that belongs to the profile. The salt is followed by a NUL, so that no two pairs read alike.
+fn share(salt: &str, profile_id: &str) -> u64 {
+    let digest = Sha256::new().chain_update(salt).chain_update([0]).chain_update(profile_id).finalize();
+    let first = digest.first_chunk::<8>().copied().unwrap_or_default();
+    u64::from_be_bytes(first) % 100
+}

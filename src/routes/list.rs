@@ -1,0 +1,151 @@
+//! List: pages put together from what the sides hold.
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::{HeaderMap, StatusCode};
+
+use super::upstream_call::Reply;
+use super::{RouteContext, RouteResponse};
+use crate::config::Mode;
+use crate::failure::{Failure, SideEffect};
+use crate::telemetry::metrics::labels::{DropReason, PageEnd};
+use crate::translate::invalid::Invalid;
+use crate::translate::list::ListQuery;
+use crate::translate::list::cursor::PageCursor;
+use crate::translate::list::page::{Call, PageBuilder};
+use crate::translate::list::rows::{DroppedRows, Rows};
+use crate::translate::side::Side;
+use crate::upstream::rate_limit::Endpoint;
+
+/// Reads one page.
+///
+/// # Errors
+/// Every [`Failure`] that a list can end in.
+pub async fn run(flow: &RouteContext) -> Result<RouteResponse, Failure> {
+    let mode = flow.config.modes.list;
+    let query = ListQuery::parse(flow.head.uri.query().unwrap_or_default());
+    // A cursor that the old API minted: that listing goes on there to its end.
+    if mode != Mode::New && matches!(&query, Ok(query) if query.page_cursor == PageCursor::Foreign) {
+        let paid = flow.pay(Endpoint::List(Side::Legacy).primary(), flow.deadline).await?;
+        return Ok(flow.forward(paid, Bytes::new(), flow.deadline).await?.verbatim());
+    }
+    let query = query?;
+    let sides: &[Side] = match mode {
+        Mode::New if query.page_cursor == PageCursor::Foreign => {
+            let what = "was made by the old API, which is not used any more; start the listing again";
+            return Err(Invalid::new("page_cursor", what).into());
+        }
+        Mode::New => &[Side::New],
+        Mode::Both => &[Side::Legacy, Side::New],
+        // A cursor that the proxy handed out before it went back.
+        Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Canary => &[Side::Legacy],
+    };
+    let (page, calls, end) = page(flow, &query, sides).await;
+    flow.shared.metrics.list_pages.add((end,));
+    flow.shared.metrics.list_page_calls.observe((), calls as u64);
+    page
+}
+
+/// Whether a list's query filters by the time of the last change, which the new API cannot.
+#[must_use]
+pub fn filters_by_change(query: &str) -> bool {
+    query.contains("updated")
+        && form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key.starts_with("updated_at."))
+}
+
+/// Puts a page together; with it how many calls that took, and how it ended.
+async fn page(
+    flow: &RouteContext,
+    query: &ListQuery,
+    sides: &[Side],
+) -> (Result<RouteResponse, Failure>, usize, PageEnd) {
+    let mut made = 0;
+    match gather(flow, query, sides, &mut made).await {
+        Ok(Gathered::PageBuilder(page, headers, end)) => {
+            let page = page.finish();
+            tell(flow, &page.noticed);
+            (Ok(RouteResponse::json(StatusCode::OK, headers, page.body)), made, end)
+        }
+        Ok(Gathered::Refused(answer)) => (Ok(answer), made, PageEnd::Failed),
+        Err(failure @ Failure::TooManyDropped { .. }) => (Err(failure), made, PageEnd::Exhausted),
+        Err(failure) => (Err(failure), made, PageEnd::Failed),
+    }
+}
+
+/// What asking the sides came to.
+enum Gathered<'a> {
+    /// Rows enough, or as many as the calls brought.
+    PageBuilder(PageBuilder<'a>, HeaderMap, PageEnd),
+    /// A side said no.
+    Refused(RouteResponse),
+}
+
+async fn gather<'a>(
+    flow: &RouteContext,
+    query: &'a ListQuery,
+    sides: &[Side],
+    made: &mut usize,
+) -> Result<Gathered<'a>, Failure> {
+    let mut page = PageBuilder::new(query, sides);
+    let mut headers = HeaderMap::new();
+    let most = flow.config.list.upstream_calls_max;
+    loop {
+        let calls = page.needs();
+        if calls.is_empty() {
+            return Ok(Gathered::PageBuilder(page, headers, PageEnd::Whole));
+        }
+        if *made + calls.len() > most {
+            if page.cut() {
+                return Ok(Gathered::PageBuilder(page, headers, PageEnd::Cut));
+            }
+            return Err(Failure::TooManyDropped { calls: *made });
+        }
+        *made += calls.len();
+        for (side, reply) in ask(flow, query, calls).await {
+            let reply = reply?;
+            if reply.is_refusal() {
+                return Ok(Gathered::Refused(reply.refusal()));
+            }
+            page.take(side, rows(side, &reply, query)?);
+            headers = reply.headers;
+        }
+    }
+}
+
+/// Makes the calls side by side.
+async fn ask(
+    flow: &RouteContext,
+    query: &ListQuery,
+    calls: Vec<Call>,
+) -> Vec<(Side, Result<Reply, Failure>)> {
+    join_all(calls.into_iter().map(|call| async move {
+        let path = query.path(call.side, query.ask(call.after.is_some()), call.after.as_deref());
+        let cost = Endpoint::List(call.side).primary();
+        (call.side, flow.read(call.side, cost, &path, flow.deadline).await)
+    }))
+    .await
+}
+
+fn rows(side: Side, reply: &Reply, query: &ListQuery) -> Result<Rows, Failure> {
+    if reply.status != StatusCode::OK {
+        return Err(reply.unexpected(SideEffect::None));
+    }
+    let unreadable = |source| Failure::Unreadable { side, effect: SideEffect::None, source };
+    Rows::of(side, &reply.body, query).map_err(unreadable)
+}
+
+fn tell(flow: &RouteContext, noticed: &DroppedRows) {
+    let DroppedRows { never_conversions, filtered, .. } = noticed;
+    let left_out = &flow.shared.metrics.rows_left_out;
+    left_out.add_many((DropReason::NeverConversion,), *never_conversions as u64);
+    left_out.add_many((DropReason::Filtered,), *filtered as u64);
+    if *never_conversions > 0 {
+        tracing::info!(target: "translate", never_conversions, filtered, "rows left out of a list");
+    } else if *filtered > 0 {
+        // Every page after the first meets rows of the one before.
+        tracing::debug!(target: "translate", filtered, "rows left out of a list");
+    }
+    for status in &noticed.unknown_statuses {
+        flow.shared.tell_unknown_status(Some(status));
+    }
+}

@@ -1,0 +1,180 @@
+//! The rules of the cutover: one flow a route, for the modes in which the proxy does more than pass through.
+//!
+//! A flow asks `translate` what to send, sends it through `upstream`, and asks `translate` what the answer means. It owns
+//! all that it works with, so that it can outlive the client's connection. Create is the one that must never go wrong:
+//! [`create`] tells it step by step, [`fence`] looks at the other side, [`outcome`] finds out what became of a call.
+
+pub mod cancel;
+pub mod create;
+pub mod get;
+pub mod list;
+pub mod record_side;
+pub mod token;
+
+mod lookup;
+mod upstream_call;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Extensions, HeaderMap, StatusCode, Uri};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+pub use self::record_side::RecordSideCache;
+use crate::config::{Config, Mode};
+use crate::failure::Failure;
+use crate::http::headers;
+use crate::ledger::Ledger;
+use crate::telemetry::access::chain;
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::labels::{CreateOutcome, RouteLabel, UpstreamOutcome};
+use crate::translate::list::ListQuery;
+use crate::translate::problem::Problem;
+use crate::translate::route::Route;
+use crate::translate::side::Side;
+use crate::upstream::Client;
+pub use crate::upstream::health::UpstreamHealth;
+
+/// What all flows share.
+#[derive(Clone)]
+pub struct Services {
+    /// The way to both sides.
+    pub upstream: Client,
+    /// Which side each reference belongs to; `None` when no ledger is configured.
+    pub ledger: Option<Ledger>,
+    /// Which side each id lives on.
+    pub record_sides: RecordSideCache,
+    /// Writes under way; they run to their end though their client leaves.
+    pub detached: TaskTracker,
+    /// What is counted on the way.
+    pub metrics: Arc<Metrics>,
+    /// Whether the sides can be reached.
+    pub reach: UpstreamHealth,
+}
+
+impl Services {
+    /// Whether a create that slips past the flow could meet one on the other side.
+    #[must_use]
+    pub fn guards_creates(&self, config: &Config) -> bool {
+        self.ledger.is_some() || config.modes.create != Mode::Legacy
+    }
+
+    /// Whether a request that goes to the legacy side needs its flow all the same, because it touches the rules of the
+    /// cutover: a create, once references are recorded; a list that goes on from a cursor of the proxy's own.
+    #[must_use]
+    pub fn keeps_rules_on_legacy(&self, route: &Route, uri: &Uri) -> bool {
+        match route {
+            Route::Create => self.ledger.is_some(),
+            Route::List => uri.query().is_some_and(ListQuery::goes_on_from_ours),
+            Route::Get(_) | Route::Cancel(_) => false,
+        }
+    }
+
+    /// Notes what came of one call to a side.
+    fn called(&self, side: Side, answered: Result<StatusCode, &Failure>, elapsed: Duration) {
+        let what = match answered {
+            Ok(status) => {
+                self.reach.answered(side);
+                return self.metrics.answered(side, status, elapsed);
+            }
+            Err(Failure::Unreachable { source, .. }) => {
+                self.reach.failed(side, chain(source.as_ref()));
+                UpstreamOutcome::NotSent
+            }
+            Err(Failure::TimedOut { .. }) => UpstreamOutcome::TimedOut,
+            Err(Failure::AuthFailure(_)) => UpstreamOutcome::NoToken,
+            // The client's doing, and no word about the side.
+            Err(Failure::BodyBroken(_)) => return,
+            Err(_) => UpstreamOutcome::Broken,
+        };
+        self.metrics.called(side, what, elapsed);
+    }
+
+    /// Notes what came of a request that went straight through to the legacy side.
+    pub fn passed(&self, route: RouteLabel, answered: Result<StatusCode, &Failure>, elapsed: Duration) {
+        self.called(Side::Legacy, answered, elapsed);
+        if route == RouteLabel::Create {
+            self.created(Side::Legacy, answered);
+        }
+    }
+
+    /// Notes what came of sending a create.
+    fn created(&self, side: Side, answered: Result<StatusCode, &Failure>) {
+        let outcome = match answered {
+            Ok(status) => CreateOutcome::of_status(status),
+            Err(failure) if create::is_settled(failure) => CreateOutcome::NotSent,
+            Err(_) => CreateOutcome::Unknown,
+        };
+        self.metrics.creates.add((side, outcome));
+    }
+
+    /// A status that this build does not know is shown as `CREATED`; the operator hears of it.
+    fn tell_unknown_status(&self, status: Option<&str>) {
+        if let Some(status) = status {
+            self.metrics.unknown_statuses.add(());
+            tracing::warn!(target: "translate", status, "unknown status shown as CREATED");
+        }
+    }
+}
+
+/// What one request's flow works with.
+pub struct RouteContext {
+    /// The snapshot that the request began with.
+    pub config: Arc<Config>,
+    /// What all flows share.
+    pub shared: Services,
+    /// The client's request without its body; only what may travel is left of its headers.
+    pub head: http::request::Parts,
+    /// When the client's request has taken all the time that it may.
+    pub deadline: Instant,
+    /// What to tell of the request afterwards.
+    pub trail: Mutex<UpstreamCallStats>,
+}
+
+/// What a flow did, for the access line.
+#[derive(Clone, Debug, Default)]
+pub struct UpstreamCallStats {
+    /// The side whose answer counted last.
+    pub side: Option<Side>,
+    /// That answer's status.
+    pub upstream_status: Option<u16>,
+    /// How many calls were made.
+    pub upstream_calls: u32,
+    /// How long they took together, in microseconds.
+    pub upstream_us: u64,
+    /// Whether it was a create without a reference.
+    pub without_reference: bool,
+    /// Whether a side said 429 to any of them.
+    pub throttled: bool,
+}
+
+/// An answer for the client, in the legacy shape.
+#[derive(Debug)]
+pub struct RouteResponse {
+    /// The HTTP status.
+    pub status: StatusCode,
+    /// The upstream's headers that still hold.
+    pub headers: HeaderMap,
+    /// What the HTTP library keeps beside the headers, such as their spelling.
+    pub extensions: Extensions,
+    /// JSON, or whatever the legacy side answered.
+    pub body: Bytes,
+}
+
+impl RouteResponse {
+    /// A document that the proxy wrote itself.
+    #[must_use]
+    pub fn json(status: StatusCode, mut headers: HeaderMap, body: impl Into<Bytes>) -> Self {
+        headers::from_translated(&mut headers);
+        Self { status, headers, extensions: Extensions::new(), body: body.into() }
+    }
+
+    /// A problem of the proxy's own.
+    #[must_use]
+    pub fn problem(problem: &Problem) -> Self {
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        Self::json(status, HeaderMap::new(), problem.to_json())
+    }
+}
