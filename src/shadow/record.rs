@@ -19,7 +19,7 @@ pub enum Line {
     /// One comparison.
     Comparison(Box<Record>),
     /// How shadow itself is doing.
-    HeartbeatRecord(Box<HeartbeatRecord>),
+    Heartbeat(Box<HeartbeatRecord>),
 }
 
 /// One comparison.

@@ -70,7 +70,7 @@ impl Journal {
 
     /// Writes a heartbeat.
     pub(super) fn heartbeat(&mut self, heartbeat: HeartbeatRecord) {
-        self.write(&Line::HeartbeatRecord(Box::new(heartbeat)));
+        self.write(&Line::Heartbeat(Box::new(heartbeat)));
     }
 
     fn write(&mut self, line: &Line) {

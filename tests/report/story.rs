@@ -105,7 +105,7 @@ pub(crate) fn lines(records: impl IntoIterator<Item = Record>) -> String {
 }
 
 pub(crate) fn beat(heartbeat: HeartbeatRecord) -> String {
-    line(&Line::HeartbeatRecord(Box::new(heartbeat)))
+    line(&Line::Heartbeat(Box::new(heartbeat)))
 }
 
 fn line(line: &Line) -> String {

@@ -82,7 +82,7 @@ impl Shadowed {
             let line = self.line().await;
             match serde_json::from_str(&line).unwrap() {
                 Line::Comparison(record) => return (*record, line),
-                Line::HeartbeatRecord(_) => {}
+                Line::Heartbeat(_) => {}
             }
         }
     }

@@ -137,7 +137,7 @@ async fn records_are_capped_and_what_is_left_out_is_told() {
     }
     shim.counted(|tally| tally.all_done() == 10).await;
     let rest = shim.end();
-    let [Line::HeartbeatRecord(beat)] = &rest[..] else { panic!("{rest:?}") };
+    let [Line::Heartbeat(beat)] = &rest[..] else { panic!("{rest:?}") };
     let HeartbeatRecord { due, done, suppressed, .. } = &**beat;
     assert_eq!((*due, *done, suppressed.len(), suppressed[0].count), (10, 10, 1, 7), "{rest:?}");
 }
@@ -175,6 +175,6 @@ async fn matches_are_written_by_sample_and_all_are_counted() {
     }
     shim.counted(|tally| tally.all_done() == 5).await;
     let rest = shim.end();
-    let [Line::HeartbeatRecord(beat)] = &rest[..] else { panic!("{rest:?}") };
+    let [Line::Heartbeat(beat)] = &rest[..] else { panic!("{rest:?}") };
     assert_eq!(beat.suppressed[0].count, 5);
 }
