@@ -52,7 +52,7 @@ async fn main() -> io::Result<()> {
     let requests = Flags::parse().requests.max(10);
     let _ = rustls::crypto::ring::default_provider().install_default();
     let sandbox = Sandbox::start(Options { settle_after: Duration::MAX, ..Options::default() }).await?;
-    sandbox.books().credit(PROFILE, "USD", "100000000");
+    sandbox.inspector().credit(PROFILE, "USD", "100000000");
     let dir = tempfile::tempdir()?;
     let ledger = format!("sqlite:{}", dir.path().join("ledger.db").display());
     let live = Shim::start(&sandbox, &[("stage", "live"), ("ledger.url", &ledger)]).await;
@@ -109,7 +109,8 @@ impl Bench {
 
     async fn lists(&self) -> io::Result<()> {
         let asked = || {
-            [Side::Legacy, Side::New].map(|side| self.sandbox.books().arrived(Some(side), Operation::List))
+            [Side::Legacy, Side::New]
+                .map(|side| self.sandbox.inspector().arrived(Some(side), Operation::List))
         };
         let (before, mut lists) = (asked(), Vec::new());
         for _ in 0..self.requests {

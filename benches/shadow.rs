@@ -59,7 +59,7 @@ fn main() -> io::Result<()> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (client, vendor) = (runtime("client")?, runtime("vendor")?);
     let sandbox = vendor.block_on(Sandbox::start(Options::default()))?;
-    sandbox.books().credit(PROFILE, "USD", "100000000");
+    sandbox.inspector().credit(PROFILE, "USD", "100000000");
     let ids: Vec<String> = (0..100).map(|number| seed(&sandbox, number)).collect();
     let plain = Server::start("plain", &sandbox, "observe")?;
     let shadowed = Server::start("shadowed", &sandbox, "shadow")?;
@@ -90,12 +90,12 @@ fn main() -> io::Result<()> {
 fn seed(sandbox: &Sandbox, number: usize) -> String {
     let when = format!("2026-04-20T11:{:02}:{:02}Z", number / 60, number % 60);
     let ref_id = format!("r{number}");
-    sandbox.books().seed_orchestration(json!({
+    sandbox.inspector().seed_orchestration(json!({
         "profile_id": PROFILE, "source_amount": "1.50", "source_asset": "USD", "destination_asset": "PYUSD",
         "status": "COMPLETED", "ref_id": ref_id, "created_at": when, "updated_at": when,
         "source": { "profile": { "profile_id": PROFILE } }, "destination": { "profile": { "profile_id": PROFILE } },
     }));
-    sandbox.books().seed_conversion(json!({
+    sandbox.inspector().seed_conversion(json!({
         "profile_id": PROFILE, "amount": "1.50", "source_asset": "USD", "target_asset": "PYUSD", "status": "SETTLED",
         "ref_id": ref_id, "created_at": when, "updated_at": when, "settled_at": when,
     }))

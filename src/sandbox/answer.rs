@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::distort::{Body, halved, whole, wrong_types};
-use super::faults::{ArmedFault, Faults, Kind, Moment, RefusalBody};
+use super::faults::{ArmedState, FaultKind, Faults, Moment, RefusalBody};
 use super::inspector::Inspector;
 use super::listing::Query;
 use super::oauth::Tokens;
@@ -132,26 +132,26 @@ impl Vendor {
     /// Faults that strike before, the work itself, faults that strike after.
     async fn work(&self, arrived: Arrived) -> Outcome {
         let striking = self.faults.striking(arrived.target);
-        let acting = |moment| striking.iter().filter(move |plant| plant.fault.kind.moment() == moment);
-        for plant in acting(Moment::Before) {
-            match strike(plant).await {
+        let acting = |moment| striking.iter().filter(move |armed| armed.fault.kind.moment() == moment);
+        for armed in acting(Moment::Before) {
+            match strike(armed).await {
                 Strike::Pass => {}
                 Strike::Reset => return Outcome::Reset,
                 Strike::Instead(answer) => return Outcome::Answer(answer.into_response()),
             }
         }
         let mut view = View::default();
-        for plant in acting(Moment::During) {
-            plant.hit();
-            match &plant.fault.kind {
-                Kind::Lag(hidden) => view.hidden.push(*hidden),
+        for armed in acting(Moment::During) {
+            armed.hit();
+            match &armed.fault.kind {
+                FaultKind::Lag(hidden) => view.hidden.push(*hidden),
                 _ => view.ignore_filters = true,
             }
         }
         let mut answer = self.handle(&arrived, &view).unwrap_or_else(Answer::from);
-        for plant in acting(Moment::After) {
-            match strike(plant).await {
-                Strike::Pass => distort(&plant.fault.kind, &mut answer),
+        for armed in acting(Moment::After) {
+            match strike(armed).await {
+                Strike::Pass => distort(&armed.fault.kind, &mut answer),
                 Strike::Reset => return Outcome::Reset,
                 Strike::Instead(other) => answer = other,
             }
@@ -209,19 +209,19 @@ enum Strike {
 }
 
 /// Carries out what a fault does to the request as a whole.
-async fn strike(plant: &ArmedFault) -> Strike {
-    plant.hit();
-    match plant.fault.kind {
-        Kind::Delay { pause, .. } => {
+async fn strike(armed: &ArmedState) -> Strike {
+    armed.hit();
+    match armed.fault.kind {
+        FaultKind::Delay { pause, .. } => {
             tokio::time::sleep(pause).await;
             Strike::Pass
         }
-        Kind::Gate { .. } => {
-            plant.wait().await;
+        FaultKind::Gate { .. } => {
+            armed.wait().await;
             Strike::Pass
         }
-        Kind::Reset { .. } => Strike::Reset,
-        Kind::Status { code, retry_after, body, .. } => {
+        FaultKind::Reset { .. } => Strike::Reset,
+        FaultKind::Status { code, retry_after, body, .. } => {
             let answer = match body {
                 RefusalBody::Problem => Answer::from(Problem::plain(code, "on request")),
                 RefusalBody::Html => Answer::html(code),
@@ -234,12 +234,12 @@ async fn strike(plant: &ArmedFault) -> Strike {
 }
 
 /// Spoils an answer that is on its way.
-fn distort(kind: &Kind, answer: &mut Answer) {
+fn distort(kind: &FaultKind, answer: &mut Answer) {
     match kind {
-        Kind::Truncate => answer.half = true,
-        Kind::NotJson => *answer = Answer::html(StatusCode::OK),
-        Kind::EmptyBody => *answer = Answer::new(StatusCode::OK, JSON, ""),
-        Kind::WrongTypes => {
+        FaultKind::Truncate => answer.half = true,
+        FaultKind::NotJson => *answer = Answer::html(StatusCode::OK),
+        FaultKind::EmptyBody => *answer = Answer::new(StatusCode::OK, JSON, ""),
+        FaultKind::WrongTypes => {
             let right = serde_json::from_slice(&answer.body).unwrap_or_default();
             *answer = Answer::json(StatusCode::OK, &wrong_types(right));
         }

@@ -2,7 +2,7 @@
 //!
 //! | call | does |
 //! |---|---|
-//! | `POST /sandbox/faults` | plants a fault, answers `{"id": n}` |
+//! | `POST /sandbox/faults` | arms a fault, answers `{"id": n}` |
 //! | `DELETE /sandbox/faults` | takes all faults away, opens their gates |
 //! | `GET /sandbox/books` | tallies by `ref_id`, balances, counters, faults with their hits |
 //!
@@ -21,15 +21,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Vendor};
-use super::faults::{Fault, Kind, RefusalBody};
+use super::faults::{Fault, FaultKind, RefusalBody};
 use super::problem::Problem;
-use super::records::Hidden;
+use super::records::HiddenRecords;
 use super::requests::{Operation, Target};
 use crate::translate::side::Side;
 
 pub(super) fn answer(vendor: &Vendor, parts: &Parts, body: &[u8]) -> Answer {
     let done = match (parts.method.clone(), parts.uri.path()) {
-        (Method::POST, "/sandbox/faults") => plant(vendor, body).map_err(Problem::bad_request),
+        (Method::POST, "/sandbox/faults") => arm(vendor, body).map_err(Problem::bad_request),
         (Method::DELETE, "/sandbox/faults") => {
             vendor.faults.clear();
             Ok(json!({}))
@@ -84,7 +84,7 @@ struct Written {
     younger_than_ms: Option<u64>,
 }
 
-fn plant(vendor: &Vendor, body: &[u8]) -> Result<Value, String> {
+fn arm(vendor: &Vendor, body: &[u8]) -> Result<Value, String> {
     let written: Written = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     if written.kind == "unavailable" {
         vendor.faults.go_down_for(pause(&written)?);
@@ -104,36 +104,36 @@ fn plant(vendor: &Vendor, body: &[u8]) -> Result<Value, String> {
     };
     let chance = written.percent.map(|percent| (percent, written.seed));
     let (skip, times, kind) = (written.skip, written.times, kind(&written)?);
-    let planted = vendor.faults.plant(Fault { side, operation, skip, times, chance, kind });
-    Ok(json!({ "id": planted.id() }))
+    let armed = vendor.faults.arm(Fault { side, operation, skip, times, chance, kind });
+    Ok(json!({ "id": armed.id() }))
 }
 
 fn pause(written: &Written) -> Result<Duration, String> {
     written.ms.map(Duration::from_millis).ok_or_else(|| format!("{} needs ms", written.kind))
 }
 
-fn kind(written: &Written) -> Result<Kind, String> {
+fn kind(written: &Written) -> Result<FaultKind, String> {
     let applied = written.applied;
     Ok(match written.kind.as_str() {
-        "delay" => Kind::Delay { pause: pause(written)?, applied },
-        "gate" => Kind::Gate { applied },
-        "reset" => Kind::Reset { applied },
-        "truncate" => Kind::Truncate,
+        "delay" => FaultKind::Delay { pause: pause(written)?, applied },
+        "gate" => FaultKind::Gate { applied },
+        "reset" => FaultKind::Reset { applied },
+        "truncate" => FaultKind::Truncate,
         "status" => status(written)?,
-        "wrong_types" => Kind::WrongTypes,
-        "not_json" => Kind::NotJson,
-        "empty_body" => Kind::EmptyBody,
-        "ignore_filters" => Kind::IgnoreFilters,
-        "lag" => Kind::Lag(match (written.newest, written.younger_than_ms) {
-            (Some(count), None) => Hidden::Newest(count),
-            (None, Some(ms)) => Hidden::YoungerThan(Duration::from_millis(ms)),
+        "wrong_types" => FaultKind::WrongTypes,
+        "not_json" => FaultKind::NotJson,
+        "empty_body" => FaultKind::EmptyBody,
+        "ignore_filters" => FaultKind::IgnoreFilters,
+        "lag" => FaultKind::Lag(match (written.newest, written.younger_than_ms) {
+            (Some(count), None) => HiddenRecords::Newest(count),
+            (None, Some(ms)) => HiddenRecords::YoungerThan(Duration::from_millis(ms)),
             _ => return Err("lag needs newest or younger_than_ms".to_owned()),
         }),
         other => return Err(format!("there is no kind {other}")),
     })
 }
 
-fn status(written: &Written) -> Result<Kind, String> {
+fn status(written: &Written) -> Result<FaultKind, String> {
     let code = written.code.and_then(|code| StatusCode::from_u16(code).ok());
     let body = match written.body.as_deref() {
         None | Some("problem") => RefusalBody::Problem,
@@ -142,5 +142,5 @@ fn status(written: &Written) -> Result<Kind, String> {
         Some(other) => return Err(format!("there is no body {other}")),
     };
     let code = code.ok_or_else(|| "status needs a code from 100 to 999".to_owned())?;
-    Ok(Kind::Status { code, retry_after: written.retry_after, body, applied: written.applied })
+    Ok(FaultKind::Status { code, retry_after: written.retry_after, body, applied: written.applied })
 }

@@ -10,14 +10,14 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use super::records::Hidden;
+use super::records::HiddenRecords;
 use super::requests::{Operation, Target};
 use super::serve::ListenerCommand;
 use crate::translate::side::Side;
 
 /// What a fault does to a request. `applied` says whether the write takes effect before it strikes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FaultKind {
     /// The request, or its answer, waits this long.
     Delay {
         /// How long.
@@ -25,7 +25,7 @@ pub enum Kind {
         /// Whether the write takes effect before the wait.
         applied: bool,
     },
-    /// The request, or its answer, waits until it is let through: see [`Planted`].
+    /// The request, or its answer, waits until it is let through: see [`ArmedFault`].
     Gate {
         /// Whether the write takes effect before the gate.
         applied: bool,
@@ -57,7 +57,7 @@ pub enum Kind {
     /// A list that ignores every filter (not order, limit and cursor).
     IgnoreFilters,
     /// A list or get that does not show some records yet. Writes still know them.
-    Lag(Hidden),
+    Lag(HiddenRecords),
 }
 
 /// When in a request's life a fault acts.
@@ -71,7 +71,7 @@ pub(super) enum Moment {
     After,
 }
 
-impl Kind {
+impl FaultKind {
     pub(super) const fn moment(&self) -> Moment {
         match self {
             Self::IgnoreFilters | Self::Lag(_) => Moment::During,
@@ -84,7 +84,7 @@ impl Kind {
     }
 }
 
-/// The body of [`Kind::Status`].
+/// The body of [`FaultKind::Status`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefusalBody {
     /// A problem object.
@@ -109,13 +109,13 @@ pub struct Fault {
     /// It strikes so many out of a hundred matching requests, by a generator with this seed.
     pub chance: Option<(u8, u64)>,
     /// What it does.
-    pub kind: Kind,
+    pub kind: FaultKind,
 }
 
 impl Fault {
     /// A fault that meets every request, always.
     #[must_use]
-    pub const fn new(kind: Kind) -> Self {
+    pub const fn new(kind: FaultKind) -> Self {
         Self { side: None, operation: None, skip: 0, times: None, chance: None, kind }
     }
 
@@ -155,7 +155,7 @@ struct Count {
     random: u64,
 }
 
-pub(super) struct ArmedFault {
+pub(super) struct ArmedState {
     pub(super) id: u64,
     pub(super) fault: Fault,
     count: Mutex<Count>,
@@ -163,7 +163,7 @@ pub(super) struct ArmedFault {
     gate: Semaphore,
 }
 
-impl ArmedFault {
+impl ArmedState {
     /// Counts the request if the fault is for it, and says whether it strikes.
     fn strikes(&self, (side, operation): Target) -> bool {
         let fault = &self.fault;
@@ -207,9 +207,9 @@ const fn next_random(state: u64) -> u64 {
 
 /// A fault that is in place: what it did so far, and its gate.
 #[derive(Clone)]
-pub struct Planted(Arc<ArmedFault>);
+pub struct ArmedFault(Arc<ArmedState>);
 
-impl Planted {
+impl ArmedFault {
     /// The number that `/sandbox/books` shows.
     #[must_use]
     pub fn id(&self) -> u64 {
@@ -239,64 +239,64 @@ impl Planted {
     }
 }
 
-impl fmt::Debug for Planted {
+impl fmt::Debug for ArmedFault {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Planted").field("fault", &self.0.fault).field("hits", &self.hits()).finish()
+        out.debug_struct("ArmedFault").field("fault", &self.0.fault).field("hits", &self.hits()).finish()
     }
 }
 
 /// The faults of one sandbox, and its front door.
 pub struct Faults {
-    planted: Mutex<Vec<Arc<ArmedFault>>>,
+    armed: Mutex<Vec<Arc<ArmedState>>>,
     next: AtomicU64,
     door: mpsc::UnboundedSender<ListenerCommand>,
 }
 
 impl Faults {
     pub(super) fn new(door: mpsc::UnboundedSender<ListenerCommand>) -> Self {
-        Self { planted: Mutex::default(), next: AtomicU64::new(1), door }
+        Self { armed: Mutex::default(), next: AtomicU64::new(1), door }
     }
 
-    fn planted(&self) -> MutexGuard<'_, Vec<Arc<ArmedFault>>> {
-        self.planted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn armed(&self) -> MutexGuard<'_, Vec<Arc<ArmedState>>> {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts a fault in place. Several may strike the same request; they do so in the order in which they were planted.
-    pub fn plant(&self, fault: Fault) -> Planted {
+    /// Puts a fault in place. Several may strike the same request; they do so in the order in which they were armed.
+    pub fn arm(&self, fault: Fault) -> ArmedFault {
         let random = fault.chance.map_or(0, |(_, seed)| next_random(seed));
-        let plant = Arc::new(ArmedFault {
+        let arm = Arc::new(ArmedState {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             fault,
             count: Mutex::new(Count { random, ..Count::default() }),
             hits: watch::Sender::new(0),
             gate: Semaphore::new(0),
         });
-        self.planted().push(Arc::clone(&plant));
-        Planted(plant)
+        self.armed().push(Arc::clone(&arm));
+        ArmedFault(arm)
     }
 
     /// Takes a fault away and opens its gate.
-    pub fn remove(&self, planted: &Planted) {
-        planted.open();
-        self.planted().retain(|plant| plant.id != planted.0.id);
+    pub fn remove(&self, armed: &ArmedFault) {
+        armed.open();
+        self.armed().retain(|arm| arm.id != armed.0.id);
     }
 
     /// Takes all faults away and opens their gates.
     pub fn clear(&self) {
-        for plant in self.planted().drain(..) {
-            plant.gate.close();
+        for arm in self.armed().drain(..) {
+            arm.gate.close();
         }
     }
 
     /// Every fault in place.
     #[must_use]
-    pub fn all(&self) -> Vec<Planted> {
-        self.planted().iter().cloned().map(Planted).collect()
+    pub fn all(&self) -> Vec<ArmedFault> {
+        self.armed().iter().cloned().map(ArmedFault).collect()
     }
 
     /// The faults that strike this request.
-    pub(super) fn striking(&self, target: Target) -> Vec<Arc<ArmedFault>> {
-        self.planted().iter().filter(|plant| plant.strikes(target)).cloned().collect()
+    pub(super) fn striking(&self, target: Target) -> Vec<Arc<ArmedState>> {
+        self.armed().iter().filter(|arm| arm.strikes(target)).cloned().collect()
     }
 
     /// Closes the port and every connection: from here on connecting is refused. Requests that arrived are still worked on.

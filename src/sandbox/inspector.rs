@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::CUSTOMER;
 use super::money::Amount;
 use super::records::Account;
-use super::requests::{Operation, Requests, Seen};
+use super::requests::{Operation, ReceivedRequest, Requests};
 use super::state::{State, Terms};
 use crate::translate::side::Side;
 
@@ -24,7 +24,7 @@ pub struct Tally {
 
 /// What becomes of the orchestrations that are created from a profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Outcome {
+pub enum OrchestrationOutcome {
     /// PROCESSING, then COMPLETED.
     #[default]
     Complete,
@@ -151,7 +151,7 @@ impl Inspector {
     }
 
     /// Decides what becomes of orchestrations created from this profile from now on.
-    pub fn set_outcome(&self, profile: &str, outcome: Outcome) {
+    pub fn set_outcome(&self, profile: &str, outcome: OrchestrationOutcome) {
         self.with(|state| state.outcomes.insert(profile.to_owned(), outcome));
     }
 
@@ -191,7 +191,7 @@ impl Inspector {
 
     /// The requests that arrived, oldest first; only the last 10 000 are remembered.
     #[must_use]
-    pub fn requests(&self) -> Vec<Seen> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.requests.all()
     }
 

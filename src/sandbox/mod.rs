@@ -35,11 +35,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-pub use faults::{Fault, Faults, Kind, Planted, RefusalBody};
-pub use inspector::{Inspector, Outcome, Tally};
+pub use faults::{ArmedFault, Fault, FaultKind, Faults, RefusalBody};
+pub use inspector::{Inspector, OrchestrationOutcome, Tally};
 pub use oauth::SCOPES;
-pub use records::Hidden;
-pub use requests::{Operation, Seen};
+pub use records::HiddenRecords;
+pub use requests::{Operation, ReceivedRequest};
 
 /// The demo customer: owner of the fixed token and of what clients without a customer of their own do.
 pub const CUSTOMER: &str = "a1b2c3d4-5e6f-7a8b-9c0d-e1f2a3b4c5d6";
@@ -190,7 +190,7 @@ impl Sandbox {
 
     /// What a test looks at and arranges.
     #[must_use]
-    pub fn books(&self) -> &Inspector {
+    pub fn inspector(&self) -> &Inspector {
         &self.vendor.books
     }
 

@@ -7,7 +7,7 @@ use super::listing::{Listing, Query};
 use super::problem::Problem;
 use super::records::{Account, Record, View};
 use super::state::{State, written};
-use super::{ListShape, Outcome, ProfileFilter};
+use super::{ListShape, OrchestrationOutcome, ProfileFilter};
 use crate::translate::side::Side;
 
 const NOUN: &str = "orchestration";
@@ -66,12 +66,12 @@ fn remember_reason(state: &mut State, answer: &Value, reason: Option<String>) {
 }
 
 /// The first status, the one that follows by itself, and why it will fail.
-fn course(outcome: Option<&Outcome>) -> (&'static str, Option<&'static str>, Option<String>) {
+fn course(outcome: Option<&OrchestrationOutcome>) -> (&'static str, Option<&'static str>, Option<String>) {
     match outcome {
-        None | Some(Outcome::Complete) => ("PROCESSING", Some("COMPLETED"), None),
-        Some(Outcome::AwaitApproval) => ("PENDING", None, None),
-        Some(Outcome::Reject) => ("PENDING", Some("REJECTED"), None),
-        Some(Outcome::Fail(reason)) => ("PROCESSING", Some("FAILED"), Some(reason.clone())),
+        None | Some(OrchestrationOutcome::Complete) => ("PROCESSING", Some("COMPLETED"), None),
+        Some(OrchestrationOutcome::AwaitApproval) => ("PENDING", None, None),
+        Some(OrchestrationOutcome::Reject) => ("PENDING", Some("REJECTED"), None),
+        Some(OrchestrationOutcome::Fail(reason)) => ("PROCESSING", Some("FAILED"), Some(reason.clone())),
     }
 }
 

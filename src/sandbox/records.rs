@@ -67,7 +67,7 @@ impl Record {
 
 /// Which records a reader does not see yet, because what it reads from lags behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hidden {
+pub enum HiddenRecords {
     /// The newest so many of that API (`usize::MAX` hides all).
     Newest(usize),
     /// Those made less than this long ago.
@@ -78,7 +78,7 @@ pub enum Hidden {
 #[derive(Clone, Debug, Default)]
 pub(super) struct View {
     pub(super) ignore_filters: bool,
-    pub(super) hidden: Vec<Hidden>,
+    pub(super) hidden: Vec<HiddenRecords>,
 }
 
 /// All records of one API, of every customer. Nothing is ever removed.
@@ -140,8 +140,8 @@ impl Accounts {
 
     pub(super) fn shows(&self, record: &Record, view: &View) -> bool {
         !view.hidden.iter().any(|hidden| match *hidden {
-            Hidden::Newest(count) => record.sequence.saturating_add(count) >= self.records.len(),
-            Hidden::YoungerThan(age) => record.made.elapsed() < age,
+            HiddenRecords::Newest(count) => record.sequence.saturating_add(count) >= self.records.len(),
+            HiddenRecords::YoungerThan(age) => record.made.elapsed() < age,
         })
     }
 }

@@ -79,7 +79,7 @@ pub(super) fn classify<'path>(method: &Method, path: &'path str) -> (Target, Opt
 
 /// One request as it arrived. Holds credentials: for assertions in memory, never to be printed.
 #[derive(Clone)]
-pub struct Seen {
+pub struct ReceivedRequest {
     /// Counts the requests that arrived, from 1.
     pub sequence: u64,
     /// The API that was asked; none for tokens and unknown paths.
@@ -98,7 +98,7 @@ pub struct Seen {
 
 #[derive(Default)]
 struct Log {
-    seen: VecDeque<Seen>,
+    seen: VecDeque<ReceivedRequest>,
     arrived: BTreeMap<Target, u64>,
     applied: BTreeMap<Target, u64>,
 }
@@ -127,7 +127,15 @@ impl Requests {
             log.seen.pop_front();
         }
         let (method, headers) = (parts.method.clone(), parts.headers.clone());
-        log.seen.push_back(Seen { sequence, side, operation, method, path_and_query, headers, body });
+        log.seen.push_back(ReceivedRequest {
+            sequence,
+            side,
+            operation,
+            method,
+            path_and_query,
+            headers,
+            body,
+        });
         *log.arrived.entry((side, operation)).or_default() += 1;
         self.sequence.send_replace(sequence);
     }
@@ -136,7 +144,7 @@ impl Requests {
         *self.log().applied.entry(target).or_default() += 1;
     }
 
-    pub(super) fn all(&self) -> Vec<Seen> {
+    pub(super) fn all(&self) -> Vec<ReceivedRequest> {
         self.log().seen.iter().cloned().collect()
     }
 

@@ -12,7 +12,7 @@ use super::balances::Balances;
 use super::money::Amount;
 use super::problem::Problem;
 use super::records::{Account, Accounts, Funds, Plan, Record};
-use super::{Options, Outcome, ProfileFilter};
+use super::{Options, OrchestrationOutcome, ProfileFilter};
 use crate::translate::side::Side;
 
 /// The options that shape what the sandbox says, once it runs.
@@ -43,7 +43,7 @@ impl Terms {
 pub(super) struct State {
     pub(super) terms: Terms,
     pub(super) vault: Balances,
-    pub(super) outcomes: BTreeMap<String, Outcome>,
+    pub(super) outcomes: BTreeMap<String, OrchestrationOutcome>,
     legacy: Accounts,
     new: Accounts,
     plans: BTreeSet<(Timestamp, Side, String)>,

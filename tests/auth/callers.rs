@@ -8,7 +8,7 @@ use reqwest::Method;
 
 /// Everything that reached the vendor but token requests.
 fn calls(house: &House) -> usize {
-    house.sandbox.books().requests().iter().filter(|seen| seen.operation != Operation::Token).count()
+    house.sandbox.inspector().requests().iter().filter(|seen| seen.operation != Operation::Token).count()
 }
 
 const PATHS: [&str; 8] = [

@@ -2,7 +2,7 @@
 //! keep a create safe or a cancel truthful.
 
 use super::*;
-use conversion_shim::sandbox::{Fault, Kind, RefusalBody};
+use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
 use conversion_shim::translate::side::Side;
 use house::{BACK, Keys, LEGACY, conversion, new_record, old_record, one_on};
 use http::StatusCode;
@@ -30,8 +30,8 @@ async fn house(keys: Keys<'_>) -> (House, TempDir) {
     house_with(&[READ, NEW_READ], keys).await
 }
 
-fn refusing(code: StatusCode, body: RefusalBody) -> Kind {
-    Kind::Status { code, retry_after: None, body, applied: false }
+fn refusing(code: StatusCode, body: RefusalBody) -> FaultKind {
+    FaultKind::Status { code, retry_after: None, body, applied: false }
 }
 
 const TARGETS: [(Side, Keys<'static>); 2] = [(Side::New, &[("stage", "live")]), (Side::Legacy, BACK)];
@@ -48,8 +48,8 @@ async fn creating_on(target: Side) -> (House, TempDir) {
 fn seed(house: &House, side: Side, ref_id: &str) {
     let at = "2026-01-01T00:00:00Z";
     match side {
-        Side::Legacy => house.sandbox.books().seed_conversion(old_record(ref_id, at)),
-        Side::New => house.sandbox.books().seed_orchestration(new_record(ref_id, at)),
+        Side::Legacy => house.sandbox.inspector().seed_conversion(old_record(ref_id, at)),
+        Side::New => house.sandbox.inspector().seed_orchestration(new_record(ref_id, at)),
     };
 }
 
@@ -75,7 +75,7 @@ async fn what_became_of_its_create_is_found_out_too() {
         house
             .sandbox
             .faults()
-            .plant(Fault::new(Kind::Reset { applied: true }).on(target, Operation::Create).times(1));
+            .arm(Fault::new(FaultKind::Reset { applied: true }).on(target, Operation::Create).times(1));
         assert_eq!(house.client.create("r").await.status, 200);
         assert_eq!(house.made("r"), one_on(target));
     }
@@ -137,9 +137,9 @@ async fn could_not_look_is_never_absent_with_them_either() {
         let posts = house.posts(target);
         house.sandbox.revoke_tokens();
         let writer = house.client.with_token(&house.sandbox.issue_token(CUSTOMER, &[WRITE, NEW_WRITE]));
-        let faults: [(Option<Side>, Operation, Kind, u64); 5] = [
+        let faults: [(Option<Side>, Operation, FaultKind, u64); 5] = [
             (None, Operation::Token, refusing(StatusCode::BAD_GATEWAY, RefusalBody::Html), 0),
-            (None, Operation::Token, Kind::NotJson, 0),
+            (None, Operation::Token, FaultKind::NotJson, 0),
             // The first look is the caller's own, which is refused; the second is the proxy's.
             (
                 Some(target.other()),
@@ -148,13 +148,12 @@ async fn could_not_look_is_never_absent_with_them_either() {
                 1,
             ),
             (Some(target.other()), Operation::List, refusing(StatusCode::FORBIDDEN, RefusalBody::Problem), 1),
-            (Some(target.other()), Operation::List, Kind::IgnoreFilters, 1),
+            (Some(target.other()), Operation::List, FaultKind::IgnoreFilters, 1),
         ];
         seed(&house, target.other(), "unrelated");
         for (at, (side, operation, kind, skip)) in faults.into_iter().enumerate() {
             let ref_id = format!("r{at}");
-            let fault =
-                house.sandbox.faults().plant(Fault::new(kind.clone()).on(side, operation).after(skip));
+            let fault = house.sandbox.faults().arm(Fault::new(kind.clone()).on(side, operation).after(skip));
             let problem = writer.create(&ref_id).await.problem(503);
             assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{kind:?} {problem}");
             assert_eq!(house.posts(target), posts, "{kind:?}");
@@ -191,7 +190,7 @@ async fn nothing_of_the_callers_travels_with_them() {
     let request = house.client.http.request(Method::POST, url).bearer_auth(&writer).header("x-own", "1");
     let request = request.header("cookie", "a=b").header("x-request-id", "it-is-me");
     assert_eq!(answered(request.body(conversion("r").to_string())).await.status, 200);
-    let requests = house.sandbox.books().requests();
+    let requests = house.sandbox.inspector().requests();
     let looks: Vec<_> = requests.iter().filter(|seen| seen.operation == Operation::List).collect();
     let [own, ours] = looks[..] else { panic!("{} looks", looks.len()) };
     assert_eq!(own.headers["authorization"], format!("Bearer {writer}"));

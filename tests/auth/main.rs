@@ -17,7 +17,9 @@ mod secrets;
 mod token_route;
 mod token_route_bytes;
 
-use conversion_shim::sandbox::{CUSTOMER, Client, Operation, Options, PROFILE, SCOPES, Sandbox, Seen};
+use conversion_shim::sandbox::{
+    CUSTOMER, Client, Operation, Options, PROFILE, ReceivedRequest, SCOPES, Sandbox,
+};
 use house::{Answer, House, soon};
 use reqwest::RequestBuilder;
 use sha2::{Digest as _, Sha256};
@@ -38,7 +40,7 @@ pub(crate) async fn vendor_with(clients: &[(&str, &[&str])], options: Options) -
     let clients = clients.iter().map(client).collect();
     let settle_after = std::time::Duration::MAX;
     let sandbox = Sandbox::start(Options { settle_after, clients, ..options }).await.unwrap();
-    assert!(sandbox.books().credit(PROFILE, "USD", "1000000"));
+    assert!(sandbox.inspector().credit(PROFILE, "USD", "1000000"));
     sandbox
 }
 
@@ -51,12 +53,12 @@ pub(crate) async fn answered(request: RequestBuilder) -> Answer {
 
 /// How many token requests reached the vendor.
 pub(crate) fn token_calls(house: &House) -> u64 {
-    house.sandbox.books().arrived(None, Operation::Token)
+    house.sandbox.inspector().arrived(None, Operation::Token)
 }
 
 /// The last token request that reached the vendor.
-pub(crate) fn last_token_call(house: &House) -> Seen {
-    let mut all = house.sandbox.books().requests().into_iter();
+pub(crate) fn last_token_call(house: &House) -> ReceivedRequest {
+    let mut all = house.sandbox.inspector().requests().into_iter();
     all.rfind(|seen| seen.operation == Operation::Token).unwrap()
 }
 

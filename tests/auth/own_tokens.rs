@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::*;
-use conversion_shim::sandbox::{Fault, Kind, RefusalBody};
+use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
 use conversion_shim::translate::side::Side;
 use house::one_on;
 use http::StatusCode;
 use reqwest::Method;
 
-const UNAUTHORIZED: Kind = Kind::Status {
+const UNAUTHORIZED: FaultKind = FaultKind::Status {
     code: StatusCode::UNAUTHORIZED,
     retry_after: None,
     body: RefusalBody::Problem,
@@ -26,7 +26,7 @@ async fn each_side_gets_its_own_token_and_the_callers_goes_nowhere() {
     let passed = house.client.ask(Method::GET, "/v2/profiles", String::new()).await;
     assert_eq!(passed.status, 200, "{passed:?}");
     assert_eq!(token_calls(&house), 2, "one a side");
-    for seen in house.sandbox.books().requests() {
+    for seen in house.sandbox.inspector().requests() {
         let told = format!("{:?} {:?} {:?}", seen.headers, seen.path_and_query, seen.body);
         assert!(!told.contains(held::FULL), "{told}");
         assert!(
@@ -40,7 +40,7 @@ async fn each_side_gets_its_own_token_and_the_callers_goes_nowhere() {
 async fn a_hundred_requests_at_once_ask_for_one_token() {
     let (house, _dir) = held::house(Options::default(), &[("stage", "sealed")]).await;
     let gate =
-        house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }).on(None, Operation::Token));
+        house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
     let calls: Vec<_> = (0..100)
         .map(|_| {
             let client = house.client.clone();
@@ -59,14 +59,14 @@ async fn a_hundred_requests_at_once_ask_for_one_token() {
 async fn a_hundred_requests_at_once_share_one_failure() {
     let (house, _dir) = held::house(Options::default(), &[("stage", "sealed")]).await;
     let gate =
-        house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }).on(None, Operation::Token));
-    let down = Kind::Status {
+        house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
+    let down = FaultKind::Status {
         code: StatusCode::BAD_GATEWAY,
         retry_after: None,
         body: RefusalBody::Html,
         applied: false,
     };
-    let down = house.sandbox.faults().plant(Fault::new(down).on(None, Operation::Token));
+    let down = house.sandbox.faults().arm(Fault::new(down).on(None, Operation::Token));
     let first = tokio::spawn({
         let client = house.client.clone();
         async move { client.create("r").await }
@@ -106,7 +106,7 @@ async fn a_token_is_replaced_before_it_ends_while_the_old_one_is_used() {
     let (house, _dir) = held::house(options, &[("stage", "sealed")]).await;
     assert_eq!(house.client.list("limit=1").await.status, 200);
     let gate =
-        house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }).on(None, Operation::Token));
+        house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
     let first = token_of_last_call(&house);
     let asked_again = async {
         // Nothing tells that half a life is over.
@@ -129,7 +129,7 @@ async fn a_token_is_replaced_before_it_ends_while_the_old_one_is_used() {
 
 /// The token with which the last request came that was no token request.
 fn token_of_last_call(house: &House) -> String {
-    let mut all = house.sandbox.books().requests().into_iter();
+    let mut all = house.sandbox.inspector().requests().into_iter();
     let last = all.rfind(|seen| seen.operation != Operation::Token).unwrap();
     last.headers["authorization"].to_str().unwrap().to_owned()
 }
@@ -152,16 +152,16 @@ async fn a_refused_token_is_replaced_once_and_a_read_goes_once_more() {
         assert_eq!(token_calls(&house), before + sides, "{stage} {path}");
         // A side that takes no token at all is no reason to ask for one with every request.
         for side in [Side::Legacy, Side::New] {
-            house.sandbox.faults().plant(Fault::new(UNAUTHORIZED).on(side, None));
+            house.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(side, None));
         }
-        house.sandbox.faults().plant(Fault::new(UNAUTHORIZED).on(None, Operation::Other));
+        house.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Other));
         for _ in 0..5 {
             let problem = ask().await.problem(503);
             assert!(problem["detail"].as_str().unwrap().contains("nothing was changed"), "{problem}");
         }
         assert_eq!(token_calls(&house), before + sides, "{stage} {path}");
         // The second time is paid for as well, and so are the tokens.
-        let counted = house.sandbox.books().requests();
+        let counted = house.sandbox.inspector().requests();
         let counted = counted.iter().filter(|seen| seen.operation != Operation::Other).count() as u64;
         let paid: u64 = house.proxy.budget.shown().endpoints.iter().map(|endpoint| endpoint.calls).sum();
         assert_eq!(paid, counted, "{stage} {path}");
@@ -194,14 +194,14 @@ async fn no_other_write_is_sent_twice_either() {
     let id = house.client.create("r").await.id();
     let fault = house.fault(Side::Legacy, Operation::Cancel, UNAUTHORIZED);
     house.client.cancel(&id).await.problem(503);
-    assert_eq!(house.sandbox.books().arrived(Side::Legacy, Operation::Cancel), 1);
+    assert_eq!(house.sandbox.inspector().arrived(Side::Legacy, Operation::Cancel), 1);
     house.sandbox.faults().remove(&fault);
-    let others = house.sandbox.books().arrived(None, Operation::Other);
-    house.sandbox.faults().plant(Fault::new(UNAUTHORIZED).on(None, Operation::Other));
+    let others = house.sandbox.inspector().arrived(None, Operation::Other);
+    house.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Other));
     house.client.ask(Method::POST, "/v2/transfers", "{}".into()).await.problem(503);
-    assert_eq!(house.sandbox.books().arrived(None, Operation::Other), others + 1);
+    assert_eq!(house.sandbox.inspector().arrived(None, Operation::Other), others + 1);
     house.client.ask(Method::GET, "/v2/profiles", "a body on its way".into()).await.problem(503);
-    assert_eq!(house.sandbox.books().arrived(None, Operation::Other), others + 2);
+    assert_eq!(house.sandbox.inspector().arrived(None, Operation::Other), others + 2);
 }
 
 #[tokio::test]
@@ -209,11 +209,11 @@ async fn without_a_token_nothing_is_sent() {
     for stage in ["observe", "live", "sealed"] {
         let (house, _dir) = held::house(Options::default(), &[("stage", stage)]).await;
         let unreadable =
-            house.sandbox.faults().plant(Fault::new(Kind::WrongTypes).on(None, Operation::Token));
+            house.sandbox.faults().arm(Fault::new(FaultKind::WrongTypes).on(None, Operation::Token));
         house.client.create("r").await.problem(503);
         assert_eq!((house.posts(Side::Legacy), house.posts(Side::New)), (0, 0), "{stage}");
         house.client.ask(Method::GET, "/v2/profiles", String::new()).await.problem(503);
-        assert_eq!(house.sandbox.books().arrived(None, Operation::Other), 0);
+        assert_eq!(house.sandbox.inspector().arrived(None, Operation::Other), 0);
         house.sandbox.faults().remove(&unreadable);
         assert_eq!(house.client.create("r").await.status, 200, "{stage}");
     }
@@ -223,7 +223,7 @@ async fn without_a_token_nothing_is_sent() {
 async fn waiting_for_a_token_has_an_end() {
     let (house, _dir) =
         held::house(Options::default(), &[("stage", "sealed"), ("auth.timeout", "300ms")]).await;
-    house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }).on(None, Operation::Token));
+    house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
     house.client.create("r").await.problem(503);
     house.client.list("limit=1").await.problem(503);
     assert_eq!(house.posts(Side::New), 0);
@@ -246,7 +246,7 @@ async fn another_secret_takes_effect_with_the_reload() {
 async fn a_token_endpoint_that_always_refuses_is_not_asked_with_every_request() {
     const REQUESTS: u64 = 50;
     let (house, _dir) = held::house(Options::default(), &[("stage", "sealed")]).await;
-    let refusing = house.sandbox.faults().plant(Fault::new(UNAUTHORIZED).on(None, Operation::Token));
+    let refusing = house.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Token));
     let start = std::time::Instant::now();
     for _ in 0..REQUESTS {
         house.client.list("limit=1").await.problem(503);

@@ -2,7 +2,7 @@
 
 use super::*;
 use binary::Binary;
-use conversion_shim::sandbox::{Fault, Kind, RefusalBody};
+use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
 use held::FULL;
 use house::{LEGACY, conversion};
 use http::StatusCode;
@@ -84,13 +84,13 @@ async fn the_proxys_own_secrets_stay_secrets() {
         sandbox.revoke_tokens();
         full.create(&format!("s{at}")).await.problem(503);
     }
-    let kind = Kind::Status {
+    let kind = FaultKind::Status {
         code: StatusCode::BAD_GATEWAY,
         retry_after: None,
         body: RefusalBody::Html,
         applied: false,
     };
-    sandbox.faults().plant(Fault::new(kind).on(None, Operation::Token));
+    sandbox.faults().arm(Fault::new(kind).on(None, Operation::Token));
     std::fs::write(program.dir.path().join("secret"), format!("other-{MARK}")).unwrap();
     program.signal("HUP");
     program.line("config reloaded").await;
@@ -101,7 +101,7 @@ async fn the_proxys_own_secrets_stay_secrets() {
     };
     assert_eq!((of("full"), of("reader")), (9, 2), "{access:#?}");
     let given: Vec<String> = sandbox
-        .books()
+        .inspector()
         .requests()
         .iter()
         .filter_map(|seen| Some(seen.headers.get("authorization")?.to_str().unwrap().replace("Bearer ", "")))

@@ -3,7 +3,7 @@
 
 use super::*;
 use bytes::Bytes;
-use conversion_shim::sandbox::{Fault, Kind, RefusalBody};
+use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -107,9 +107,9 @@ async fn what_cannot_be_read_goes_on_as_it_came() {
 async fn an_answer_that_cannot_be_read_passes_as_it_came() {
     let house = House::at("sealed").await;
     let kinds = [
-        Kind::NotJson,
-        Kind::EmptyBody,
-        Kind::Status {
+        FaultKind::NotJson,
+        FaultKind::EmptyBody,
+        FaultKind::Status {
             code: http::StatusCode::BAD_GATEWAY,
             retry_after: Some(3),
             body: RefusalBody::Html,
@@ -117,7 +117,7 @@ async fn an_answer_that_cannot_be_read_passes_as_it_came() {
         },
     ];
     for kind in kinds {
-        let fault = house.sandbox.faults().plant(Fault::new(kind.clone()).on(None, Operation::Token));
+        let fault = house.sandbox.faults().arm(Fault::new(kind.clone()).on(None, Operation::Token));
         let body = format!("grant_type=client_credentials&client_id=a&client_secret=b&scope={READ}");
         let request =
             |url: String| house.client.http.post(url).header("content-type", FORM).body(body.clone());
@@ -134,11 +134,11 @@ async fn a_token_endpoint_that_fails_is_told_as_such() {
     let house = House::with(&[("stage", "sealed"), ("auth.timeout", "300ms")]).await;
     let body = format!("scope={READ}");
     let request = || post(&house, "/oauth2/token").header("content-type", FORM).body(body.clone());
-    let plant = |kind| house.sandbox.faults().plant(Fault::new(kind).on(None, Operation::Token));
-    let reset = plant(Kind::Reset { applied: false });
+    let arm = |kind| house.sandbox.faults().arm(Fault::new(kind).on(None, Operation::Token));
+    let reset = arm(FaultKind::Reset { applied: false });
     answered(request()).await.problem(502);
     house.sandbox.faults().remove(&reset);
-    let gate = plant(Kind::Gate { applied: false });
+    let gate = arm(FaultKind::Gate { applied: false });
     answered(request()).await.problem(504);
     house.sandbox.faults().remove(&gate);
     house.sandbox.faults().go_down().await;
@@ -179,7 +179,7 @@ async fn the_path_is_met_in_every_spelling_and_no_other_is() {
     answered(post(&house, "/v2/token").header("content-type", FORM).body("a=b")).await;
     answered(post(&house, "/oauth2/token").header("content-type", FORM).body("a=b")).await;
     assert_eq!(token_calls(&house), before + 1);
-    assert_eq!(apis.books().arrived(None, Operation::Token), 1, "the last one, as it came");
+    assert_eq!(apis.inspector().arrived(None, Operation::Token), 1, "the last one, as it came");
 }
 
 /// A POST whose path nobody tidies; answers the status.

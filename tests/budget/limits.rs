@@ -23,8 +23,8 @@ async fn token(proxy: &Proxy) -> crate::Answer {
 async fn every_call_that_the_vendor_counts_is_paid_for_and_no_other() {
     for stage in ["observe", "canary", "live", "sealed"] {
         let house = House::with(&[("stage", stage), ("canary.percent", "50"), ("canary.salt", "s")]).await;
-        let old = house.sandbox.books().seed_conversion(old_record("old", WHEN));
-        let new = house.sandbox.books().seed_orchestration(new_record("new", WHEN));
+        let old = house.sandbox.inspector().seed_conversion(old_record("old", WHEN));
+        let new = house.sandbox.inspector().seed_orchestration(new_record("new", WHEN));
         for at in 0..10 {
             house.client.create(&format!("r{at}")).await.id();
             house.client.list("limit=2").await;
@@ -45,7 +45,7 @@ async fn every_call_that_the_vendor_counts_is_paid_for_and_no_other() {
 #[tokio::test]
 async fn past_the_budget_a_call_waits_for_its_turn() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(old_record("r", WHEN));
+    let id = vendor.inspector().seed_conversion(old_record("r", WHEN));
     let start = Instant::now();
     let proxy = plain(&vendor, &[("budget.per_second", "4"), ("budget.wait_max", "60s")]).await;
     let calls: Vec<_> = (0..30)
@@ -63,7 +63,7 @@ async fn past_the_budget_a_call_waits_for_its_turn() {
     for call in calls {
         soon(call).await.unwrap();
     }
-    assert_eq!(vendor.books().arrived(Side::Legacy, Operation::Get), 30);
+    assert_eq!(vendor.inspector().arrived(Side::Legacy, Operation::Get), 30);
     assert!(most(24, 3.6, start) >= 30, "none came before its turn");
     let shown = shown(&proxy, "legacy get");
     assert_eq!((shown.calls, shown.waiting, shown.refused), (30, 0, 0));
@@ -73,7 +73,7 @@ async fn past_the_budget_a_call_waits_for_its_turn() {
 async fn past_the_wait_a_call_is_refused_in_the_old_shape_and_nothing_is_sent() {
     for stage in ["observe", "live"] {
         let house = House::with(&[&[("stage", stage)], &TIGHT[..]].concat()).await;
-        let id = house.sandbox.books().seed_conversion(old_record("r", WHEN));
+        let id = house.sandbox.inspector().seed_conversion(old_record("r", WHEN));
         let client = &house.client;
         let gets = until_refused(async || client.get(&id).await).await;
         until_refused(async || client.list("limit=5").await).await;
@@ -122,13 +122,13 @@ async fn a_create_that_is_refused_keeps_its_claim_and_the_retry_goes_through_onc
         house.client.create(&ref_id).await.problem(409);
         assert_eq!(house.made(&ref_id), one_on(Side::New));
     }
-    assert_eq!(house.sandbox.books().applied(Side::New, Operation::Create), 20);
+    assert_eq!(house.sandbox.inspector().applied(Side::New, Operation::Create), 20);
 }
 
 #[tokio::test]
 async fn replicas_share_the_limit() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(old_record("r", WHEN));
+    let id = vendor.inspector().seed_conversion(old_record("r", WHEN));
     let start = Instant::now();
     let keys = [("replicas", "2"), ("budget.per_second", "10"), ("budget.wait_max", "0s")];
     let replicas = [plain(&vendor, &keys).await, plain(&vendor, &keys).await];
@@ -137,14 +137,14 @@ async fn replicas_share_the_limit() {
             replica.client.get(&id).await;
         }
     }
-    let arrived = vendor.books().arrived(Side::Legacy, Operation::Get);
+    let arrived = vendor.inspector().arrived(Side::Legacy, Operation::Get);
     assert!(arrived >= 60 && arrived <= most(60, 9.0, start), "{arrived}");
 }
 
 #[tokio::test]
 async fn a_reload_changes_the_numbers_at_once_and_is_no_new_burst() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(old_record("r", WHEN));
+    let id = vendor.inspector().seed_conversion(old_record("r", WHEN));
     let start = Instant::now();
     let proxy = plain(&vendor, &TIGHT).await;
     for at in 0..30 {
@@ -155,7 +155,7 @@ async fn a_reload_changes_the_numbers_at_once_and_is_no_new_burst() {
             proxy.client.get(&id).await;
         }
     }
-    let arrived = vendor.books().arrived(Side::Legacy, Operation::Get);
+    let arrived = vendor.inspector().arrived(Side::Legacy, Operation::Get);
     assert!(arrived >= 6 && arrived <= most(6, 1.8, start), "{arrived}");
     proxy.go(&[("budget.per_second", "50000"), ("budget.wait_max", "10s")]).await;
     for _ in 0..100 {
@@ -166,7 +166,7 @@ async fn a_reload_changes_the_numbers_at_once_and_is_no_new_burst() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_of_a_thousand_stays_within_the_vendors_limit() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(old_record("r", WHEN));
+    let id = vendor.inspector().seed_conversion(old_record("r", WHEN));
     let start = Instant::now();
     let proxy = plain(
         &vendor,
@@ -194,7 +194,7 @@ async fn a_storm_of_a_thousand_stays_within_the_vendors_limit() {
             served += 1;
         }
     }
-    let arrived = vendor.books().arrived(Side::Legacy, Operation::Get);
+    let arrived = vendor.inspector().arrived(Side::Legacy, Operation::Get);
     assert_eq!((arrived, shown(&proxy, "legacy get").refused), (served, refused));
     assert!(served >= 300 && served <= most(300, 45.0, start), "{served}");
 }

@@ -72,7 +72,7 @@ fn most(began: u64, rate: f64, start: Instant) -> u64 {
 
 /// What arrived where the vendor counts it.
 fn arrived(vendor: &Sandbox) -> Vec<(&'static str, u64)> {
-    let count = |side: Option<Side>, operation| vendor.books().arrived(side, operation);
+    let count = |side: Option<Side>, operation| vendor.inspector().arrived(side, operation);
     vec![
         ("legacy create", count(Some(Side::Legacy), Operation::Create)),
         ("legacy get", count(Some(Side::Legacy), Operation::Get)),

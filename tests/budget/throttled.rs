@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, RefusalBody, Sandbox};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, RefusalBody, Sandbox};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use reqwest::Method;
@@ -14,8 +14,8 @@ const WHEN: &str = "2026-01-01T00:00:00Z";
 
 fn says_429(vendor: &Sandbox, side: impl Into<Option<Side>>, operation: Operation, retry_after: Option<u64>) {
     let code = StatusCode::TOO_MANY_REQUESTS;
-    let kind = Kind::Status { code, retry_after, body: RefusalBody::Problem, applied: false };
-    vendor.faults().plant(Fault::new(kind).on(side, operation).times(1));
+    let kind = FaultKind::Status { code, retry_after, body: RefusalBody::Problem, applied: false };
+    vendor.faults().arm(Fault::new(kind).on(side, operation).times(1));
 }
 
 fn left(proxy: &Proxy) -> Option<u64> {
@@ -25,7 +25,7 @@ fn left(proxy: &Proxy) -> Option<u64> {
 #[tokio::test]
 async fn a_429_slows_every_endpoint_and_is_shown() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(old_record("r", WHEN));
+    let id = vendor.inspector().seed_conversion(old_record("r", WHEN));
     let start = Instant::now();
     let keys = [("budget.per_second", "20"), ("budget.cooldown_share", "0.1"), ("budget.wait_max", "0s")];
     let proxy = plain(&vendor, &keys).await;
@@ -44,7 +44,7 @@ async fn a_429_slows_every_endpoint_and_is_shown() {
         proxy.client.get(&id).await;
     }
     // A process begins with 120 otherwise.
-    let arrived = vendor.books().arrived(Side::Legacy, Operation::Get);
+    let arrived = vendor.inspector().arrived(Side::Legacy, Operation::Get);
     assert!(arrived >= 1 && arrived <= most(1, 1.8, start), "{arrived}");
 }
 

@@ -63,7 +63,7 @@ const EXPECTED: [u8; 2] = [52, 93];
 #[tokio::test]
 async fn chosen_profiles_create_on_new_and_the_rest_on_legacy() {
     let house = House::with(&[("stage", "canary"), ("canary.profiles", SECOND_PROFILE)]).await;
-    assert!(house.sandbox.books().credit(SECOND_PROFILE, "USD", "100"));
+    assert!(house.sandbox.inspector().credit(SECOND_PROFILE, "USD", "100"));
     for (ref_id, profile, side) in [("a", PROFILE, Side::Legacy), ("b", SECOND_PROFILE, Side::New)] {
         let mut body = conversion(ref_id);
         body["profile_id"] = profile.into();
@@ -81,10 +81,10 @@ async fn chosen_profiles_create_on_new_and_the_rest_on_legacy() {
 #[tokio::test]
 async fn a_create_that_cannot_be_read_goes_nowhere() {
     let house = House::at("canary").await;
-    let requests = house.sandbox.books().requests().len();
+    let requests = house.sandbox.inspector().requests().len();
     for body in ["", "{", "[]", r#"{"profile_id":7}"#, r#"{"profile_id":"a","profile_id":"b"}"#] {
         let answer = house.client.ask(reqwest::Method::POST, crate::house::LEGACY, body.to_owned()).await;
         answer.problem(400);
     }
-    assert_eq!(house.sandbox.books().requests().len(), requests);
+    assert_eq!(house.sandbox.inspector().requests().len(), requests);
 }

@@ -1,6 +1,6 @@
 //! Cancel in `both`: on the side that holds the record, and never a success that did not happen.
 
-use conversion_shim::sandbox::{Kind, Operation, RefusalBody};
+use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
@@ -22,11 +22,11 @@ async fn each_record_is_cancelled_or_refused_where_it_lives() {
     for client in [&fresh.client, &house.client] {
         let problem = client.cancel(&new).await.problem(403);
         assert!(problem["detail"].as_str().unwrap().contains("cannot be cancelled"), "{problem}");
-        assert_eq!(house.sandbox.books().record(Side::New, &new).unwrap()["status"], "PROCESSING");
+        assert_eq!(house.sandbox.inspector().record(Side::New, &new).unwrap()["status"], "PROCESSING");
         client.cancel("nobody-knows-it").await.problem(404);
     }
     assert_eq!(fresh.client.cancel(&old).await.json()["status"], "CANCELLED");
-    assert_eq!(house.sandbox.books().record(Side::Legacy, &old).unwrap()["status"], "CANCELLED");
+    assert_eq!(house.sandbox.inspector().record(Side::Legacy, &old).unwrap()["status"], "CANCELLED");
     house.client.cancel(&old).await.problem(403);
     assert_eq!(house.posts(Side::Legacy) + house.posts(Side::New), 2, "nothing was converted back");
 }
@@ -34,7 +34,7 @@ async fn each_record_is_cancelled_or_refused_where_it_lives() {
 #[tokio::test]
 async fn a_side_that_fails_is_never_a_404_and_never_a_success() {
     let (house, fresh, old, new) = house().await;
-    let status = |code: u16| Kind::Status {
+    let status = |code: u16| FaultKind::Status {
         code: StatusCode::from_u16(code).unwrap(),
         retry_after: None,
         body: RefusalBody::Problem,
@@ -46,9 +46,9 @@ async fn a_side_that_fails_is_never_a_404_and_never_a_success() {
         status(429),
         status(500),
         status(503),
-        Kind::Reset { applied: false },
-        Kind::Gate { applied: false },
-        Kind::Truncate,
+        FaultKind::Reset { applied: false },
+        FaultKind::Gate { applied: false },
+        FaultKind::Truncate,
     ];
     for kind in kinds {
         for client in [&fresh.client, &house.client] {
@@ -58,7 +58,7 @@ async fn a_side_that_fails_is_never_a_404_and_never_a_success() {
                 (Side::Legacy, Operation::Cancel, "nobody-knows-it"),
                 (Side::New, Operation::Get, "nobody-knows-it"),
             ] {
-                let takes_effect = matches!(kind, Kind::Truncate | Kind::Gate { .. });
+                let takes_effect = matches!(kind, FaultKind::Truncate | FaultKind::Gate { .. });
                 if takes_effect && side == Side::Legacy && id == old {
                     // Told apart below.
                     continue;
@@ -72,8 +72,8 @@ async fn a_side_that_fails_is_never_a_404_and_never_a_success() {
             }
         }
     }
-    assert_eq!(house.sandbox.books().record(Side::Legacy, &old).unwrap()["status"], "CREATED");
-    let fault = house.fault(Side::Legacy, Operation::Cancel, Kind::Truncate);
+    assert_eq!(house.sandbox.inspector().record(Side::Legacy, &old).unwrap()["status"], "CREATED");
+    let fault = house.fault(Side::Legacy, Operation::Cancel, FaultKind::Truncate);
     let problem = house.client.cancel(&old).await.problem(502);
     assert!(problem["detail"].as_str().unwrap().contains("may have taken effect"), "{problem}");
     house.sandbox.faults().remove(&fault);

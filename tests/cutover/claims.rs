@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conversion_shim::ledger::ClaimState;
-use conversion_shim::sandbox::{Kind, Operation, RefusalBody, Tally};
+use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody, Tally};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use serde_json::Value;
@@ -24,8 +24,8 @@ async fn the_claim_is_durable_before_anything_is_sent() {
         let house = House::at("live").await;
         go_to(&house, target).await;
         let gates = [Side::Legacy, Side::New].map(|side| {
-            let list = house.fault(side, Operation::List, Kind::Gate { applied: false });
-            (list, house.fault(side, Operation::Create, Kind::Gate { applied: false }))
+            let list = house.fault(side, Operation::List, FaultKind::Gate { applied: false });
+            (list, house.fault(side, Operation::Create, FaultKind::Gate { applied: false }))
         });
         let client = house.client.clone();
         let call = tokio::spawn(async move { client.create("r").await });
@@ -83,7 +83,7 @@ async fn a_create_that_was_refused_keeps_its_side() {
         let house = House::at("live").await;
         go_to(&house, target).await;
         let code = StatusCode::FORBIDDEN;
-        let no = Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
+        let no = FaultKind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
         let fault = house.fault(target, Operation::Create, no);
         house.client.create("r").await.problem(403);
         house.sandbox.faults().remove(&fault);
@@ -106,7 +106,7 @@ async fn sealed_answers_a_legacy_claim_from_memory_and_sends_nothing() {
     soon(kept).await;
     house.go(&[("stage", "sealed")]).await;
     let (posts, lists) =
-        (house.posts(Side::Legacy), house.sandbox.books().arrived(Side::Legacy, Operation::List));
+        (house.posts(Side::Legacy), house.sandbox.inspector().arrived(Side::Legacy, Operation::List));
     let problem = house.client.create("old").await.problem(409);
     assert_eq!(problem["meta"]["existing"]["id"], id);
     assert_eq!(problem["meta"]["existing"]["ref_id"], "old");
@@ -114,7 +114,7 @@ async fn sealed_answers_a_legacy_claim_from_memory_and_sends_nothing() {
     house.client.create("fresh").await.id();
     assert_eq!(house.made("fresh"), one_on(Side::New));
     assert_eq!(house.posts(Side::Legacy), posts, "the old API is not asked any more");
-    assert_eq!(house.sandbox.books().arrived(Side::Legacy, Operation::List), lists);
+    assert_eq!(house.sandbox.inspector().arrived(Side::Legacy, Operation::List), lists);
 }
 
 #[tokio::test]
@@ -125,7 +125,7 @@ async fn references_without_which_the_new_api_cannot_do_are_made_one_per_request
         let mut body = conversion("");
         body["ref_id"] = given;
         let answer = house.client.post(&body).await;
-        let record = house.sandbox.books().record(Side::New, &answer.id()).unwrap();
+        let record = house.sandbox.inspector().record(Side::New, &answer.id()).unwrap();
         assert_eq!(answer.json()["ref_id"], record["ref_id"], "the client is told");
         refs.insert(record["ref_id"].as_str().unwrap().to_owned());
     }
@@ -143,7 +143,7 @@ async fn without_a_reference_the_old_api_gets_the_request_untouched_and_unclaime
     let answer = house.client.ask(reqwest::Method::POST, crate::house::LEGACY, body.to_owned()).await;
     answer.id();
     assert_eq!(house.ledger.reader().stats().await.unwrap().counts.len(), 0);
-    let requests = house.sandbox.books().requests();
+    let requests = house.sandbox.inspector().requests();
     assert_eq!(requests.last().unwrap().body, body);
 }
 
@@ -159,10 +159,10 @@ async fn a_ledger_that_cannot_write_means_503_and_nothing_sent() {
         let file = house.dir.path().join("ledger.db");
         let mut other = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
         other.execute("BEGIN IMMEDIATE").await.unwrap();
-        let before = house.sandbox.books().requests().len();
+        let before = house.sandbox.inspector().requests().len();
         let problem = house.client.create("r").await.problem(503);
         assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
-        assert_eq!(house.sandbox.books().requests().len(), before, "nothing at all was sent");
+        assert_eq!(house.sandbox.inspector().requests().len(), before, "nothing at all was sent");
         assert!(!house.ledger.health().is_ready());
         other.execute("ROLLBACK").await.unwrap();
         other.close().await.unwrap();
@@ -178,7 +178,7 @@ async fn a_fence_that_cannot_be_written_sends_nothing() {
     let house =
         House::with_ledger(&[("stage", "live")], |settings| settings.timeout = Duration::from_millis(400))
             .await;
-    let gate = house.fault(Side::Legacy, Operation::List, Kind::Gate { applied: false });
+    let gate = house.fault(Side::Legacy, Operation::List, FaultKind::Gate { applied: false });
     let client = house.client.clone();
     let call = tokio::spawn(async move { client.create("r").await });
     soon(gate.reached(1)).await;
@@ -198,7 +198,7 @@ async fn held_creates_are_neither_claimed_nor_sent() {
     answer.problem(503);
     assert!(answer.headers.contains_key("retry-after"));
     assert_eq!(house.claim("r").await, None);
-    assert_eq!(house.sandbox.books().requests().len(), 0);
+    assert_eq!(house.sandbox.inspector().requests().len(), 0);
 }
 
 #[tokio::test]

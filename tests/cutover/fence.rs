@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conversion_shim::ledger::ClaimState;
-use conversion_shim::sandbox::{CUSTOMER, Kind, Operation, RefusalBody, Tally};
+use conversion_shim::sandbox::{CUSTOMER, FaultKind, Operation, RefusalBody, Tally};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use sqlx::{ConnectOptions as _, Executor as _};
@@ -25,8 +25,8 @@ async fn creating_on(target: Side) -> House {
 
 fn seed(house: &House, side: Side, ref_id: &str) -> String {
     match side {
-        Side::Legacy => house.sandbox.books().seed_conversion(old_record(ref_id, "2026-01-01T00:00:00Z")),
-        Side::New => house.sandbox.books().seed_orchestration(new_record(ref_id, "2026-01-01T00:00:00Z")),
+        Side::Legacy => house.sandbox.inspector().seed_conversion(old_record(ref_id, "2026-01-01T00:00:00Z")),
+        Side::New => house.sandbox.inspector().seed_orchestration(new_record(ref_id, "2026-01-01T00:00:00Z")),
     }
 }
 
@@ -63,27 +63,27 @@ async fn a_reference_found_on_the_other_side_is_a_409_that_shows_it_and_nothing_
 async fn an_empty_other_side_is_seen_once_then_the_create_is_sent() {
     for target in [Side::Legacy, Side::New] {
         let house = creating_on(target).await;
-        let looked = house.sandbox.books().arrived(target.other(), Operation::List);
+        let looked = house.sandbox.inspector().arrived(target.other(), Operation::List);
         let first = house.client.create("r").await.id();
-        assert_eq!(house.sandbox.books().arrived(target.other(), Operation::List), looked + 1);
+        assert_eq!(house.sandbox.inspector().arrived(target.other(), Operation::List), looked + 1);
         let claim = house.claim("r").await.unwrap();
         assert_eq!((claim.side, claim.state), (target, ClaimState::Checked));
         // A retry does not look again: the claim is fenced. The side's own uniqueness answers it.
         let again = house.client.create("r").await.problem(409);
         assert_eq!(again["meta"]["existing"]["id"], first);
-        assert_eq!(house.sandbox.books().arrived(target.other(), Operation::List), looked + 1);
+        assert_eq!(house.sandbox.inspector().arrived(target.other(), Operation::List), looked + 1);
         assert_eq!(house.made("r"), one_on(target));
     }
 }
 
-fn status(code: u16) -> Kind {
+fn status(code: u16) -> FaultKind {
     let code = StatusCode::from_u16(code).unwrap();
-    Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false }
+    FaultKind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false }
 }
 
 /// Everything that a look can come to without proving anything, and the status that the client gets.
-fn blind() -> Vec<(Kind, u16)> {
-    let html = Kind::Status {
+fn blind() -> Vec<(FaultKind, u16)> {
+    let html = FaultKind::Status {
         code: StatusCode::BAD_GATEWAY,
         retry_after: None,
         body: RefusalBody::Html,
@@ -93,12 +93,12 @@ fn blind() -> Vec<(Kind, u16)> {
         (status(401), 401),
         (status(403), 403),
         (html, 503),
-        (Kind::Reset { applied: false }, 503),
-        (Kind::Truncate, 503),
-        (Kind::NotJson, 503),
-        (Kind::EmptyBody, 503),
-        (Kind::IgnoreFilters, 503),
-        (Kind::Gate { applied: false }, 503),
+        (FaultKind::Reset { applied: false }, 503),
+        (FaultKind::Truncate, 503),
+        (FaultKind::NotJson, 503),
+        (FaultKind::EmptyBody, 503),
+        (FaultKind::IgnoreFilters, 503),
+        (FaultKind::Gate { applied: false }, 503),
     ];
     all.extend([204, 302, 400, 404, 408, 410, 422, 429, 500, 502, 503, 504].map(|code| (status(code), 503)));
     all
@@ -206,7 +206,7 @@ async fn every_concurrent_request_looks_for_itself_while_the_claim_is_not_fenced
             ]
             .concat())
             .await;
-        let gate = house.fault(target.other(), Operation::List, Kind::Gate { applied: false });
+        let gate = house.fault(target.other(), Operation::List, FaultKind::Gate { applied: false });
         let calls: Vec<_> = (0..6)
             .map(|_| {
                 let client = house.client.clone();
@@ -239,7 +239,7 @@ async fn replicas_in_different_stages_agree_on_the_side() {
     assert_eq!(house.client.create("somebody else's").await.status, 200);
     let back = house.replica(BACK).await;
     let gates = [Side::Legacy, Side::New]
-        .map(|side| house.fault(side, Operation::List, Kind::Gate { applied: false }));
+        .map(|side| house.fault(side, Operation::List, FaultKind::Gate { applied: false }));
     let calls = [&house.proxy, &back].map(|proxy| {
         let client = proxy.client.clone();
         tokio::spawn(async move { client.create("r").await })
@@ -271,7 +271,7 @@ async fn a_look_that_takes_half_of_the_time_took_too_long() {
     for target in [Side::Legacy, Side::New] {
         let house = creating_on(target).await;
         let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
-        let slow = Kind::Delay { pause: Duration::from_millis(450), applied: false };
+        let slow = FaultKind::Delay { pause: Duration::from_millis(450), applied: false };
         let fault = house.fault(target.other(), Operation::List, slow);
         let problem = house.client.create("r").await.problem(503);
         assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
@@ -287,7 +287,7 @@ async fn a_look_that_takes_half_of_the_time_took_too_long() {
 async fn a_create_for_which_no_time_is_left_is_not_sent() {
     for target in [Side::Legacy, Side::New] {
         let house = creating_on(target).await;
-        let fault = house.fault(target, Operation::Create, Kind::Reset { applied: false });
+        let fault = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
         house.client.create("r").await.problem(504);
         house.sandbox.faults().remove(&fault);
         let posts = house.posts(target);
@@ -319,8 +319,8 @@ async fn a_found_record_with_an_id_that_cannot_be_kept_is_a_409_all_the_same() {
         let id = "x".repeat(300);
         record["id"] = id.as_str().into();
         match target.other() {
-            Side::Legacy => house.sandbox.books().seed_conversion(record),
-            Side::New => house.sandbox.books().seed_orchestration(record),
+            Side::Legacy => house.sandbox.inspector().seed_conversion(record),
+            Side::New => house.sandbox.inspector().seed_orchestration(record),
         };
         let problem = house.client.create("r").await.problem(409);
         assert_eq!(problem["meta"]["existing"]["id"], id);

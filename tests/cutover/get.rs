@@ -1,6 +1,6 @@
 //! Get in `both`: the record if any side has it, and 404 only if every side said so.
 
-use conversion_shim::sandbox::{Kind, Operation, RefusalBody};
+use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
@@ -45,13 +45,13 @@ impl Says {
             Self::Found | Self::Hidden => return seed(house, side, id, self),
             Self::Status(code) => {
                 let code = StatusCode::from_u16(code).unwrap();
-                Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false }
+                FaultKind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false }
             }
-            Self::Reset => Kind::Reset { applied: false },
-            Self::Never => Kind::Gate { applied: false },
+            Self::Reset => FaultKind::Reset { applied: false },
+            Self::Never => FaultKind::Gate { applied: false },
             Self::Garbage => {
                 seed(house, side, id, Self::Found);
-                Kind::Truncate
+                FaultKind::Truncate
             }
         };
         house.fault(side, Operation::Get, kind);
@@ -66,12 +66,12 @@ fn seed(house: &House, side: Side, id: &str, says: Says) {
     };
     record["id"] = id.into();
     match side {
-        Side::Legacy => house.sandbox.books().seed_conversion(record),
+        Side::Legacy => house.sandbox.inspector().seed_conversion(record),
         Side::New => {
             if says == Says::Hidden {
                 record["orchestration_rule_id"] = "rule".into();
             }
-            house.sandbox.books().seed_orchestration(record)
+            house.sandbox.inspector().seed_orchestration(record)
         }
     };
 }
@@ -119,23 +119,27 @@ async fn a_known_home_is_asked_first_and_its_failure_is_told() {
     for home in [Side::Legacy, Side::New] {
         let house = House::with(&[("stage", "live"), ("timeouts.get", "150ms")]).await;
         teach(&house, home, "id").await;
-        let others = house.sandbox.books().arrived(home.other(), Operation::Get);
+        let others = house.sandbox.inspector().arrived(home.other(), Operation::Get);
         assert_eq!(house.client.get("id").await.id(), "id");
-        assert_eq!(house.sandbox.books().arrived(home.other(), Operation::Get), others, "one call is enough");
+        assert_eq!(
+            house.sandbox.inspector().arrived(home.other(), Operation::Get),
+            others,
+            "one call is enough"
+        );
         for says in ALL {
             if says == Says::Found || says.is_proof_of_absence() {
                 continue;
             }
             let kind = match says {
-                Says::Status(code) => Kind::Status {
+                Says::Status(code) => FaultKind::Status {
                     code: StatusCode::from_u16(code).unwrap(),
                     retry_after: None,
                     body: RefusalBody::Problem,
                     applied: false,
                 },
-                Says::Reset => Kind::Reset { applied: false },
-                Says::Never => Kind::Gate { applied: false },
-                _ => Kind::Truncate,
+                Says::Reset => FaultKind::Reset { applied: false },
+                Says::Never => FaultKind::Gate { applied: false },
+                _ => FaultKind::Truncate,
             };
             let fault = house.fault(home, Operation::Get, kind);
             let answer = house.client.get("id").await;
@@ -154,7 +158,7 @@ async fn a_known_home_is_asked_first_and_its_failure_is_told() {
 async fn a_record_of_the_new_side_is_shown_in_the_old_words() {
     let house = House::at("live").await;
     let id = house.client.create("r").await.id();
-    house.sandbox.books().set_status(&id, "COMPLETED");
+    house.sandbox.inspector().set_status(&id, "COMPLETED");
     // By a proxy that has never seen it, too.
     for client in [&house.client, &house.replica(BACK).await.client] {
         let record = client.get(&id).await.json();
@@ -168,7 +172,7 @@ async fn a_record_of_the_new_side_is_shown_in_the_old_words() {
 async fn a_side_that_hangs_leaves_time_for_the_one_that_holds_the_record() {
     for (stage, first) in [(&[("stage", "live")][..], Side::New), (BACK, Side::Legacy)] {
         let house = House::with(&[stage, &[("timeouts.get", "2s")]].concat()).await;
-        let gate = house.fault(first, Operation::Get, Kind::Gate { applied: false });
+        let gate = house.fault(first, Operation::Get, FaultKind::Gate { applied: false });
         seed(&house, first.other(), "id", Says::Found);
         assert_eq!(house.client.get("id").await.id(), "id", "{first} hangs");
         gate.open();
@@ -178,13 +182,21 @@ async fn a_side_that_hangs_leaves_time_for_the_one_that_holds_the_record() {
 #[tokio::test]
 async fn a_redirect_tells_nothing_about_where_a_record_lives() {
     let house = House::at("live").await;
-    let moved =
-        Kind::Status { code: StatusCode::FOUND, retry_after: None, body: RefusalBody::Html, applied: false };
+    let moved = FaultKind::Status {
+        code: StatusCode::FOUND,
+        retry_after: None,
+        body: RefusalBody::Html,
+        applied: false,
+    };
     let fault = house.fault(Side::Legacy, Operation::Get, moved);
     assert_eq!(house.client.get("id").await.status, 302);
     house.sandbox.faults().remove(&fault);
     seed(&house, Side::New, "id", Says::Found);
-    let asked = house.sandbox.books().arrived(Side::Legacy, Operation::Get);
+    let asked = house.sandbox.inspector().arrived(Side::Legacy, Operation::Get);
     assert_eq!(house.client.get("id").await.id(), "id");
-    assert_eq!(house.sandbox.books().arrived(Side::Legacy, Operation::Get), asked, "the likelier side first");
+    assert_eq!(
+        house.sandbox.inspector().arrived(Side::Legacy, Operation::Get),
+        asked,
+        "the likelier side first"
+    );
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Kind, Operation, RefusalBody};
+use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
@@ -11,7 +11,7 @@ use crate::house::{BACK, House, new_record, old_record};
 /// Records on both sides, many of them at the same instants, some with nanoseconds, and rows that were never conversions.
 /// Answers the ids oldest first, by instant and then by id.
 fn fill(house: &House) -> Vec<String> {
-    let books = house.sandbox.books();
+    let books = house.sandbox.inspector();
     let mut all = Vec::new();
     for at in 0..30u32 {
         let instant = format!("2026-01-01T00:00:{:02}.{:06}Z", at / 10, (at / 3 % 3) * 100);
@@ -66,7 +66,7 @@ async fn filters_hold_on_both_sides() {
     assert_eq!(house.client.all(&format!("ref_id=r-{one}")).await.0, std::slice::from_ref(one));
     assert_eq!(house.client.all("profile_id=nobody").await.0.len(), 0);
     for side in [Side::Legacy, Side::New] {
-        let fault = house.fault(side, Operation::List, Kind::IgnoreFilters);
+        let fault = house.fault(side, Operation::List, FaultKind::IgnoreFilters);
         assert_eq!(house.client.all(&format!("ref_id=r-{one}")).await.0, std::slice::from_ref(one));
         assert_eq!(house.client.all("order=ASC&limit=7").await.0, all);
         house.sandbox.faults().remove(&fault);
@@ -79,7 +79,7 @@ async fn one_side_failing_fails_the_page() {
     fill(&house);
     let first = house.client.list("order=ASC&limit=5").await.json();
     let next = format!("order=ASC&limit=5&page_cursor={}", first["next_page_cursor"].as_str().unwrap());
-    let status = |code: u16| Kind::Status {
+    let status = |code: u16| FaultKind::Status {
         code: StatusCode::from_u16(code).unwrap(),
         retry_after: None,
         body: RefusalBody::Problem,
@@ -92,12 +92,12 @@ async fn one_side_failing_fails_the_page() {
         (status(500), 500),
         (status(503), 503),
         (status(204), 502),
-        (Kind::Reset { applied: false }, 502),
-        (Kind::Gate { applied: false }, 504),
-        (Kind::Truncate, 502),
-        (Kind::WrongTypes, 502),
-        (Kind::NotJson, 502),
-        (Kind::EmptyBody, 502),
+        (FaultKind::Reset { applied: false }, 502),
+        (FaultKind::Gate { applied: false }, 504),
+        (FaultKind::Truncate, 502),
+        (FaultKind::WrongTypes, 502),
+        (FaultKind::NotJson, 502),
+        (FaultKind::EmptyBody, 502),
     ];
     for side in [Side::Legacy, Side::New] {
         for (kind, expected) in &kinds {
@@ -114,9 +114,10 @@ async fn one_side_failing_fails_the_page() {
 #[tokio::test]
 async fn a_page_takes_one_call_a_side_and_no_more_than_its_cap() {
     let house = House::at("live").await;
-    let lists = || [Side::Legacy, Side::New].map(|side| house.sandbox.books().arrived(side, Operation::List));
+    let lists =
+        || [Side::Legacy, Side::New].map(|side| house.sandbox.inspector().arrived(side, Operation::List));
     for at in 0..40 {
-        let books = house.sandbox.books();
+        let books = house.sandbox.inspector();
         books.seed_conversion(old_record("", &format!("2026-01-01T00:00:{at:02}Z")));
         books.seed_orchestration(new_record(&at.to_string(), &format!("2026-01-01T00:00:{at:02}Z")));
     }
@@ -126,7 +127,7 @@ async fn a_page_takes_one_call_a_side_and_no_more_than_its_cap() {
     for _ in 0..300 {
         let mut deposit = new_record("", "2026-01-01T00:00:20.5Z");
         deposit["orchestration_rule_id"] = "rule".into();
-        house.sandbox.books().seed_orchestration(deposit);
+        house.sandbox.inspector().seed_orchestration(deposit);
     }
     house.go(&[("stage", "live"), ("list.upstream_calls_max", "5")]).await;
     let (ids, pages) = house.client.all("limit=10&order=ASC").await;
@@ -153,9 +154,9 @@ async fn a_cursor_of_the_old_api_goes_on_there_whatever_the_mode() {
     let mut ids: Vec<_> = first["items"].as_array().unwrap().clone();
     for stage in [&[("stage", "live")], BACK, &[("stage", "canary")]] {
         house.go(stage).await;
-        let asked = house.sandbox.books().arrived(Side::New, Operation::List);
+        let asked = house.sandbox.inspector().arrived(Side::New, Operation::List);
         let page = house.client.list(&format!("order=ASC&limit=6&page_cursor={cursor}")).await.json();
-        assert_eq!(house.sandbox.books().arrived(Side::New, Operation::List), asked);
+        assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::List), asked);
         ids.extend(page["items"].as_array().unwrap().clone());
         if let Some(next) = page["next_page_cursor"].as_str() {
             next.clone_into(&mut cursor);
@@ -233,7 +234,7 @@ async fn records_made_while_a_client_pages_disturb_nothing() {
 async fn the_sides_are_asked_side_by_side() {
     let house = House::at("live").await;
     let gates = [Side::Legacy, Side::New]
-        .map(|side| house.fault(side, Operation::List, Kind::Gate { applied: false }));
+        .map(|side| house.fault(side, Operation::List, FaultKind::Gate { applied: false }));
     let client = house.client.clone();
     let call = tokio::spawn(async move { client.list("").await });
     for gate in &gates {

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Hidden, Kind, Operation, PROFILE, RefusalBody, SECOND_PROFILE, Tally};
+use conversion_shim::sandbox::{
+    FaultKind, HiddenRecords, Operation, PROFILE, RefusalBody, SECOND_PROFILE, Tally,
+};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -77,15 +79,20 @@ async fn creating_on(target: Side, time: &str) -> House {
     house
 }
 
-fn status(code: u16, applied: bool) -> Kind {
+fn status(code: u16, applied: bool) -> FaultKind {
     let code = StatusCode::from_u16(code).unwrap();
-    Kind::Status { code, retry_after: None, body: RefusalBody::Html, applied }
+    FaultKind::Status { code, retry_after: None, body: RefusalBody::Html, applied }
 }
 
 /// Ways to lose an answer whose write took effect.
-fn applied() -> Vec<Kind> {
-    let mut all =
-        vec![Kind::Reset { applied: true }, Kind::Truncate, Kind::WrongTypes, Kind::NotJson, Kind::EmptyBody];
+fn applied() -> Vec<FaultKind> {
+    let mut all = vec![
+        FaultKind::Reset { applied: true },
+        FaultKind::Truncate,
+        FaultKind::WrongTypes,
+        FaultKind::NotJson,
+        FaultKind::EmptyBody,
+    ];
     all.extend([204, 302, 408, 500, 502, 503, 504].map(|code| status(code, true)));
     all
 }
@@ -100,7 +107,7 @@ async fn a_lost_answer_is_found_again() {
             let fault = house.fault(target, Operation::Create, kind.clone());
             let answer = house.client.create(&ref_id).await;
             house.sandbox.faults().remove(&fault);
-            let record = house.sandbox.books().record(target, &answer.id()).unwrap();
+            let record = house.sandbox.inspector().record(target, &answer.id()).unwrap();
             let shown = answer.json();
             assert_eq!(record["ref_id"], ref_id);
             assert_eq!((&shown["amount"], &shown["status"]), (&"1.50".into(), &"CREATED".into()), "{kind:?}");
@@ -115,9 +122,9 @@ async fn a_lost_answer_is_found_again() {
 async fn an_answer_that_never_comes_is_found_again() {
     for target in BOTH {
         let house = creating_on(target, "1500ms").await;
-        let gate = house.fault(target, Operation::Create, Kind::Gate { applied: true });
+        let gate = house.fault(target, Operation::Create, FaultKind::Gate { applied: true });
         let answer = house.client.create("r").await;
-        assert_eq!(house.sandbox.books().record(target, &answer.id()).unwrap()["ref_id"], "r");
+        assert_eq!(house.sandbox.inspector().record(target, &answer.id()).unwrap()["ref_id"], "r");
         assert_eq!(house.made("r"), one_on(target));
         gate.open();
     }
@@ -128,7 +135,7 @@ async fn what_is_found_under_the_reference_but_differs_is_a_409() {
     for target in BOTH {
         let house = creating_on(target, "20s").await;
         let id = house.client.create("r").await.id();
-        let fault = house.fault(target, Operation::Create, Kind::Reset { applied: false });
+        let fault = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
         for (key, value) in [("amount", "2"), ("target_asset", "USDP")] {
             let mut other = conversion("r");
             other[key] = value.into();
@@ -148,7 +155,7 @@ async fn what_is_found_under_the_reference_but_differs_is_a_409() {
 async fn an_outcome_that_stays_unknown_says_so_and_the_retry_meets_the_same_side() {
     for target in BOTH {
         let house = creating_on(target, "700ms").await;
-        let mut kinds = vec![Kind::Reset { applied: false }, Kind::Gate { applied: false }];
+        let mut kinds = vec![FaultKind::Reset { applied: false }, FaultKind::Gate { applied: false }];
         kinds.extend([408, 500, 503].map(|code| status(code, false)));
         for (at, kind) in kinds.into_iter().enumerate() {
             let ref_id = format!("r{at}");
@@ -180,8 +187,8 @@ async fn a_lagging_list_leaves_the_outcome_unknown_and_nothing_doubled() {
     for target in BOTH {
         let house = creating_on(target, "700ms").await;
         let faults = [
-            house.fault(target, Operation::Create, Kind::Reset { applied: true }),
-            house.fault(target, Operation::List, Kind::Lag(Hidden::Newest(1))),
+            house.fault(target, Operation::Create, FaultKind::Reset { applied: true }),
+            house.fault(target, Operation::List, FaultKind::Lag(HiddenRecords::Newest(1))),
         ];
         assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
         house.sandbox.faults().remove(&faults[0]);
@@ -199,10 +206,10 @@ async fn a_refusal_is_passed_on_at_once() {
         let house = creating_on(target, "20s").await;
         for code in [400, 401, 403, 404, 409, 422, 429] {
             let ref_id = format!("r{code}");
-            let lists = house.sandbox.books().arrived(target, Operation::List);
+            let lists = house.sandbox.inspector().arrived(target, Operation::List);
             let no = StatusCode::from_u16(code).unwrap();
             let kind =
-                Kind::Status { code: no, retry_after: None, body: RefusalBody::Problem, applied: false };
+                FaultKind::Status { code: no, retry_after: None, body: RefusalBody::Problem, applied: false };
             let fault = house.fault(target, Operation::Create, kind);
             let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
             house.client.create(&ref_id).await.problem(code);
@@ -210,7 +217,7 @@ async fn a_refusal_is_passed_on_at_once() {
             assert_eq!(house.posts(target), posts[target as usize] + 1, "{code}: no retry");
             assert_eq!(house.posts(target.other()), posts[target.other() as usize], "{code}: no fallback");
             assert_eq!(
-                house.sandbox.books().arrived(target, Operation::List),
+                house.sandbox.inspector().arrived(target, Operation::List),
                 lists,
                 "{code}: nothing to look for"
             );
@@ -257,8 +264,8 @@ async fn a_client_that_leaves_changes_nothing() {
 
 async fn leave_at(house: &House, client: &Caller, target: Side, operation: Operation) {
     let side = if operation == Operation::List { target.other() } else { target };
-    let ref_id = format!("r{}", house.sandbox.books().requests().len());
-    let gate = house.fault(side, operation, Kind::Gate { applied: false });
+    let ref_id = format!("r{}", house.sandbox.inspector().requests().len());
+    let gate = house.fault(side, operation, FaultKind::Gate { applied: false });
     let (leaving, reference) = (client.clone(), ref_id.clone());
     let leaving = tokio::spawn(async move { leaving.create(&reference).await });
     soon(gate.reached(1)).await;
@@ -284,7 +291,7 @@ async fn leave_at(house: &House, client: &Caller, target: Side, operation: Opera
 async fn a_create_that_only_the_old_api_understands_is_still_sent_once() {
     let house = creating_on(Side::Legacy, "700ms").await;
     let body = conversion("r").to_string().replacen('{', r#"{"amount":"9","#, 1);
-    let fault = house.fault(Side::Legacy, Operation::Create, Kind::Reset { applied: true });
+    let fault = house.fault(Side::Legacy, Operation::Create, FaultKind::Reset { applied: true });
     let answer = house.client.ask(reqwest::Method::POST, LEGACY, body.clone()).await;
     assert!(answer.status >= 500, "{answer:?}");
     house.sandbox.faults().remove(&fault);
@@ -300,7 +307,7 @@ async fn a_record_for_another_identity_or_account_is_not_this_requests_own() {
         let mut mine = conversion("r");
         (mine["identity_id"], mine["account_id"]) = ("i".into(), "a".into());
         let id = house.client.post(&mine).await.id();
-        let _lost = house.fault(target, Operation::Create, Kind::Reset { applied: false });
+        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
         for key in ["identity_id", "account_id"] {
             for other in ["other".into(), serde_json::Value::Null] {
                 let mut body = mine.clone();
@@ -327,7 +334,7 @@ async fn a_recipient_who_is_the_sender_is_none() {
         for (at, first) in none.iter().enumerate() {
             let ref_id = format!("r{at}");
             let id = house.client.post(&to(&ref_id, first.clone())).await.id();
-            let lost = house.fault(target, Operation::Create, Kind::Reset { applied: false });
+            let lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
             for again in &none {
                 let answer = house.client.post(&to(&ref_id, again.clone())).await;
                 assert_eq!(answer.id(), id, "{first} and {again}");
@@ -344,9 +351,9 @@ async fn a_recipient_who_is_the_sender_is_none() {
 async fn a_side_that_has_had_enough_is_asked_no_more() {
     for target in BOTH {
         let house = creating_on(target, "20s").await;
-        let _lost = house.fault(target, Operation::Create, Kind::Reset { applied: false });
+        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
         let enough = house.fault(target, Operation::List, status(429, false));
-        let looks = || house.sandbox.books().arrived(target, Operation::List);
+        let looks = || house.sandbox.inspector().arrived(target, Operation::List);
         let before = looks();
         assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
         assert_eq!(looks(), before + 1);
@@ -358,8 +365,8 @@ async fn a_side_that_has_had_enough_is_asked_no_more() {
 #[tokio::test]
 async fn an_outcome_is_looked_for_eight_times_however_much_time_there_is() {
     let house = creating_on(Side::New, "29s").await;
-    let _lost = house.fault(Side::New, Operation::Create, Kind::Reset { applied: false });
-    let before = house.sandbox.books().arrived(Side::New, Operation::List);
+    let _lost = house.fault(Side::New, Operation::Create, FaultKind::Reset { applied: false });
+    let before = house.sandbox.inspector().arrived(Side::New, Operation::List);
     assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
-    assert_eq!(house.sandbox.books().arrived(Side::New, Operation::List), before + 8);
+    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::List), before + 8);
 }

@@ -62,7 +62,7 @@ async fn a_write_in_the_clothes_of_a_read_is_a_write() {
                 assert!([400, 404].contains(&status), "{name} {path}: {status}");
             }
         }
-        assert!(house.sandbox.books().requests().is_empty());
+        assert!(house.sandbox.inspector().requests().is_empty());
     }
 }
 
@@ -73,7 +73,7 @@ async fn no_client_renames_the_proxys_own_calls() {
     let dressed = "/v2/conversion/stablecoins HTTP/1.1\r\nx-http-method-override: POST\r\nx: ";
     assert_eq!(raw(&house, "POST", dressed, &conversion("r").to_string()).await, 200);
     assert_eq!(house.made("r"), one_on(Side::New));
-    let requests = house.sandbox.books().requests();
+    let requests = house.sandbox.inspector().requests();
     assert!(requests.len() > 1);
     assert!(requests.iter().all(|seen| !seen.headers.contains_key("x-http-method-override")));
 }
@@ -88,7 +88,7 @@ async fn lookalikes_are_refused_and_nothing_reaches_the_vendor() {
                 assert!([400, 404].contains(&status), "{method} {path}: {status}");
             }
         }
-        assert_eq!(house.sandbox.books().requests().len(), 0);
+        assert_eq!(house.sandbox.inspector().requests().len(), 0);
     }
 }
 
@@ -110,10 +110,10 @@ async fn every_spelling_of_the_route_is_claimed_and_fenced() {
 #[tokio::test]
 async fn everything_else_passes() {
     let house = House::at("live").await;
-    let others = house.sandbox.books().arrived(None, Operation::Other);
+    let others = house.sandbox.inspector().arrived(None, Operation::Other);
     house.client.ask(Method::POST, "/v2/transfer/conversion", "{}".to_owned()).await;
     house.client.ask(Method::POST, "/v2/conversions", "{}".to_owned()).await;
-    assert_eq!(house.sandbox.books().arrived(None, Operation::Other), others + 2);
+    assert_eq!(house.sandbox.inspector().arrived(None, Operation::Other), others + 2);
 }
 
 /// What counts is where a request arrives: a path outside the base path goes on as it is, and may be the vendor's own.
@@ -121,7 +121,7 @@ async fn everything_else_passes() {
 async fn a_path_that_is_a_create_only_at_the_vendor_is_refused() {
     for stage in [&[("stage", "live")], BACK] {
         let house = House::with(&[stage, &[("base_path", "/pay")]].concat()).await;
-        let requests = || house.sandbox.books().requests();
+        let requests = || house.sandbox.inspector().requests();
         for path in [
             "/v2/conversion/stablecoins",
             "/pay/../v2/conversion/stablecoins",

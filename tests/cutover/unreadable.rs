@@ -57,7 +57,7 @@ async fn they_are_the_old_apis_to_judge_while_nothing_ever_went_to_the_new_one()
     let house = House::at("observe").await;
     for (at, odd) in odd().iter().enumerate() {
         send(&house, odd).await;
-        let arrived = house.sandbox.books().requests();
+        let arrived = house.sandbox.inspector().requests();
         assert_eq!(arrived.len(), at + 1, "sent once");
         assert_eq!(arrived[at].body, odd.body);
         let coding = arrived[at].headers.get("content-encoding").map(|coding| coding.to_str().unwrap());
@@ -85,12 +85,12 @@ async fn they_are_refused_by_who_creates_on_the_new_api() {
 }
 
 async fn refuses_all(house: &House) {
-    let arrived = house.sandbox.books().requests().len();
+    let arrived = house.sandbox.inspector().requests().len();
     for odd in odd() {
         let (status, word) = odd.refused;
         let problem = send(house, &odd).await.problem(status);
         let body = String::from_utf8_lossy(&odd.body);
         assert!(problem["detail"].as_str().unwrap().contains(word), "{body}: {problem}");
     }
-    assert_eq!(house.sandbox.books().requests().len(), arrived, "nothing is sent");
+    assert_eq!(house.sandbox.inspector().requests().len(), arrived, "nothing is sent");
 }

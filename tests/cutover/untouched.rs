@@ -80,6 +80,6 @@ async fn a_body_that_is_no_create_is_judged_by_the_old_api() {
     for body in ["", "{", "[]", r#"{"ref_id":7}"#, r#"{"ref_id":"r","ref_id":"s"}"#, "\u{feff}{}"] {
         let answer = house.client.ask(reqwest::Method::POST, crate::house::LEGACY, body.to_owned()).await;
         answer.problem(400);
-        assert_eq!(house.sandbox.books().requests().last().unwrap().body, body);
+        assert_eq!(house.sandbox.inspector().requests().last().unwrap().body, body);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use conversion_shim::sandbox::{Fault, Kind, Operation};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation};
 use conversion_shim::translate::side::Side;
 use tokio::net::TcpStream;
 
@@ -53,7 +53,7 @@ async fn ten_thousand_idle_connections_cost_little_and_shut_out_nobody() {
     eprintln!("{count} idle connections: {each} bytes each");
     assert!(each < 32 * 1024, "{each} bytes for each of {count} connections");
     assert_eq!(fresh(&shim).create("in-good-faith").await.status, 200);
-    assert_eq!(sandbox.books().conversions_by_ref().len(), 1);
+    assert_eq!(sandbox.inspector().conversions_by_ref().len(), 1);
     drop(idle);
 }
 
@@ -77,7 +77,7 @@ async fn over_a_cap_the_answer_is_503_with_retry_after_and_nothing_is_sent() {
     for (cap, refused, held) in cases {
         // Legacy mode, so that each route is one call upstream.
         let house = house("observe", &[(cap, "2"), ("limits.in_flight.retry_after", "7s")]).await;
-        let gate = house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }));
+        let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
         let holding = match held {
             Operation::Create => "create",
             Operation::Get => "get",
@@ -100,13 +100,13 @@ async fn over_a_cap_the_answer_is_503_with_retry_after_and_nothing_is_sent() {
             }
         }
         assert_eq!(gate.hits(), 2, "{cap}");
-        let asked = house.sandbox.books().requests().len();
+        let asked = house.sandbox.inspector().requests().len();
         gate.open();
         for one in waiting {
             assert_ne!(soon(one).await.unwrap(), 503, "{cap}");
         }
         assert_eq!(
-            house.sandbox.books().requests().len(),
+            house.sandbox.inspector().requests().len(),
             asked,
             "{cap}: nothing of what was refused was sent"
         );
@@ -131,8 +131,8 @@ async fn leaving_does_not_make_room_for_more_writes() {
     for stage in ["sealed", "observe"] {
         let house = house(stage, &[("limits.in_flight.create", "2")]).await;
         let side = if stage == "sealed" { Side::New } else { Side::Legacy };
-        let fault = Fault::new(Kind::Gate { applied: false }).on(side, Operation::Create);
-        let gate = house.sandbox.faults().plant(fault);
+        let fault = Fault::new(FaultKind::Gate { applied: false }).on(side, Operation::Create);
+        let gate = house.sandbox.faults().arm(fault);
         // Over HTTP/2 the proxy hears at once that a client has gone.
         let http2 = Caller::with(&format!("http://{}", house.shim.address), plain().http2_prior_knowledge());
         let leaving: Vec<_> = (0..2)
@@ -152,7 +152,7 @@ async fn leaving_does_not_make_room_for_more_writes() {
         house.client.create("one-more").await.problem(503);
         gate.open();
         soon(async { while house.client.create("later").await.status == 503 {} }).await;
-        let made: BTreeMap<_, _> = house.sandbox.books().conversions_by_ref();
+        let made: BTreeMap<_, _> = house.sandbox.inspector().conversions_by_ref();
         assert_eq!(made.keys().collect::<Vec<_>>(), ["later", "left-0", "left-1"], "{stage}");
     }
 }
@@ -162,7 +162,7 @@ async fn leaving_does_not_make_room_for_more_writes() {
 async fn behind_a_trusted_proxy_clients_are_told_apart_by_what_it_says() {
     let flags = [("limits.in_flight.client", "1"), ("forwarding.trusted_proxies", "127.0.0.0/8")];
     let house = house("observe", &flags).await;
-    let gate = house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }));
+    let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
     let from = |address: &'static str| {
         let request =
             house.client.ask(reqwest::Method::GET, "/v2/profiles").header("x-forwarded-for", address);

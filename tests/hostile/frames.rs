@@ -85,7 +85,7 @@ async fn what_is_no_frame_or_out_of_turn_ends_the_connection() {
     for (attack, bytes) in attacks {
         ended(&house, bytes, attack).await;
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "bad frames").await;
 }
 
@@ -151,7 +151,7 @@ async fn two_lengths_over_http_2_are_reset() {
             break;
         }
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "two lengths").await;
 }
 
@@ -167,7 +167,7 @@ async fn headers_that_go_on_for_ever_end_the_connection() {
     let mut empty = [opened(), frame(HEADERS, END_STREAM, 1, GET)].concat();
     empty.extend(frame(CONTINUATION, 0, 1, b"").repeat(20_000));
     ended(&house, empty, "empty continuations").await;
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "continuations").await;
 }
 
@@ -181,7 +181,7 @@ async fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() 
     }
     let heard = ended(&house, bytes, "rapid reset").await;
     assert!(goaway(&heard).is_none_or(|code| code != 0));
-    let asked = house.sandbox.books().requests().len();
+    let asked = house.sandbox.inspector().requests().len();
     assert!(asked < 5000, "it was cut off half-way at the latest: {asked}");
     unharmed(&house, "rapid reset").await;
 }
@@ -203,8 +203,9 @@ async fn resets_that_a_client_provokes_end_the_connection() {
 #[tokio::test]
 async fn more_streams_than_allowed_are_refused_and_the_rest_is_served() {
     let house = house("sealed", &[("limits.http2_streams_max", "3")]).await;
-    let fault = conversion_shim::sandbox::Fault::new(conversion_shim::sandbox::Kind::Gate { applied: false });
-    let gate = house.sandbox.faults().plant(fault);
+    let fault =
+        conversion_shim::sandbox::Fault::new(conversion_shim::sandbox::FaultKind::Gate { applied: false });
+    let gate = house.sandbox.faults().arm(fault);
     let mut line = Line::to(house.shim.address).await;
     let mut bytes = opened();
     for stream in [1, 3, 5, 7, 9] {

@@ -42,7 +42,7 @@ async fn get(house: &House, target: &str) -> String {
 
 /// Every request upstream has the family's path and nothing that a client smuggled in.
 fn is_clean(house: &House, attack: &str) {
-    for seen in house.sandbox.books().requests() {
+    for seen in house.sandbox.inspector().requests() {
         let asked = &seen.path_and_query;
         assert!(
             seen.headers.keys().all(|name| !name.as_str().contains("evil")),
@@ -80,10 +80,11 @@ async fn an_id_is_one_segment_whatever_is_in_it() {
             assert!(["400", "404", "200"].contains(&status.as_str()), "{id}: {status}");
         }
     }
-    let through =
-        |seen: &conversion_shim::sandbox::Seen| !seen.path_and_query.starts_with("/v2/orchestration/");
+    let through = |seen: &conversion_shim::sandbox::ReceivedRequest| {
+        !seen.path_and_query.starts_with("/v2/orchestration/")
+    };
     // An id that is a path of its own is no id: it goes through as it was written.
-    let passed: Vec<_> = house.sandbox.books().requests().into_iter().filter(through).collect();
+    let passed: Vec<_> = house.sandbox.inspector().requests().into_iter().filter(through).collect();
     assert!(
         passed.iter().all(|seen| seen.path_and_query.starts_with(&format!("{LEGACY}/"))),
         "{:?}",
@@ -152,7 +153,7 @@ async fn bytes_that_no_target_may_hold_are_refused() {
             problem(&mut line, "400", &place).await;
         }
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "targets").await;
 }
 
@@ -165,7 +166,7 @@ async fn what_a_body_holds_reaches_the_new_api_as_json_and_as_nothing_else() {
         "metadata": { evil: evil },
     });
     let answer = house.client.post(LEGACY, &body).await;
-    let seen = house.sandbox.books().requests();
+    let seen = house.sandbox.inspector().requests();
     for request in &seen {
         assert!(request.headers.keys().all(|name| !name.as_str().contains("evil")));
         let sent: serde_json::Value = serde_json::from_slice(&request.body).unwrap();

@@ -117,6 +117,6 @@ async fn a_deep_body_on_its_way_to_the_old_api_breaks_nothing() {
     let sent = house.client.ask(Method::POST, LEGACY).bearer_auth(TOKEN).body(deep.clone());
     let refused = answer(sent).await;
     assert_eq!(refused.status, 400, "{:?}", refused.body);
-    assert_eq!(house.sandbox.books().conversions_by_ref().len(), 0);
+    assert_eq!(house.sandbox.inspector().conversions_by_ref().len(), 0);
     assert_eq!(house.client.create("in-good-faith").await.status, 200);
 }

@@ -25,7 +25,7 @@ use crate::support::{House, LEGACY, conversion};
 
 /// The proxy is up and what was done to it converted nothing: a client in good faith makes the one conversion that there is.
 async fn unharmed(house: &House, attack: &str) {
-    let books = house.sandbox.books();
+    let books = house.sandbox.inspector();
     assert_eq!(books.conversions_by_ref().len(), 0, "{attack}");
     assert_eq!(books.records(Side::Legacy) + books.records(Side::New), 0, "{attack}");
     house.client.id_of_new("in-good-faith").await;
@@ -37,7 +37,7 @@ async fn unharmed(house: &House, attack: &str) {
 
 /// What arrived at the vendor, as `METHOD path`.
 fn asked(sandbox: &Sandbox) -> Vec<String> {
-    let seen = sandbox.books().requests();
+    let seen = sandbox.inspector().requests();
     seen.iter().map(|seen| format!("{} {}", seen.method, seen.path_and_query)).collect()
 }
 

@@ -50,7 +50,7 @@ async fn heads_over_the_caps_are_refused_over_http_2_as_well() {
     if let Ok(refused) = long.send().await {
         assert_eq!(refused.status(), 431);
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "long heads over HTTP/2").await;
 }
 
@@ -73,7 +73,7 @@ async fn bodies_over_the_cap_are_413_however_they_are_announced() {
         }
         problem(&mut line, "413", &length[..40.min(length.len())]).await;
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "long bodies").await;
 }
 
@@ -93,6 +93,6 @@ async fn what_chunks_carry_besides_data_is_bounded() {
         let heard = String::from_utf8(line.rest_or_reset().await).unwrap();
         assert!(heard.is_empty() || heard.starts_with("HTTP/1.1 400"), "{heard}");
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "long chunks").await;
 }

@@ -96,5 +96,5 @@ async fn every_spelling_of_the_route_meets_the_same_claim() {
         assert_eq!(status, if at == 0 { "200" } else { "409" }, "{target}");
     }
     assert_eq!(house.made("trick"), crate::house::one_on(Side::New));
-    assert_eq!(house.sandbox.books().arrived(Side::Legacy, Operation::Create), 0);
+    assert_eq!(house.sandbox.inspector().arrived(Side::Legacy, Operation::Create), 0);
 }

@@ -48,7 +48,7 @@ async fn a_body_that_does_not_arrive_is_a_408_and_nothing_was_sent() {
         problem(&mut line, "408", length).await;
         assert!(line.is_cut().await, "what is left of the body is not taken for a request");
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
 }
 
 /// Pass-through bodies have no deadline, so one client's are bounded in number.
@@ -93,7 +93,7 @@ async fn answers_that_nobody_reads_hold_up_nobody_else() {
     for at in 0..30 {
         house
             .sandbox
-            .books()
+            .inspector()
             .seed_orchestration(crate::house::new_record(&format!("r{at}"), "2026-01-01T00:00:00Z"));
     }
     let mut held = Vec::new();
@@ -113,7 +113,7 @@ async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
     for at in 0..1000 {
         house
             .sandbox
-            .books()
+            .inspector()
             .seed_orchestration(crate::house::new_record(&format!("r{at}"), "2026-01-01T00:00:00Z"));
     }
     let mut line = Line::to(house.shim.address).await;

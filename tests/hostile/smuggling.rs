@@ -54,7 +54,7 @@ async fn a_head_that_two_readers_could_end_in_two_places_is_refused_and_nothing_
             }
         }
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "two lengths").await;
 }
 
@@ -74,7 +74,7 @@ async fn no_cut_between_packets_hides_it() {
         problem(&mut line, "400", &format!("cut at {cut}")).await;
         assert!(line.is_cut().await, "{cut}");
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "cut").await;
 }
 
@@ -103,7 +103,7 @@ async fn what_came_before_it_on_the_connection_is_answered_first() {
     }
     problem(&mut line, "400", "pipelined").await;
     assert!(line.is_cut().await);
-    assert_eq!(house.sandbox.books().requests().len(), 3);
+    assert_eq!(house.sandbox.inspector().requests().len(), 3);
     unharmed(&house, "pipelined").await;
 }
 
@@ -181,7 +181,7 @@ async fn what_is_no_http_at_all_is_refused_in_the_legacy_shape() {
     }
     let two_hosts = "GET /v2/profiles HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n";
     refused(&house, two_hosts, "400").await;
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     unharmed(&house, "no HTTP").await;
 }
 
@@ -233,5 +233,5 @@ async fn a_header_named_by_connection_takes_no_length_away() {
     let mut line = Line::to(house.shim.address).await;
     line.say(head).await;
     assert_eq!(line.message().await.status(), "200");
-    assert_eq!(house.sandbox.books().conversions_by_ref()["named"].new, 1);
+    assert_eq!(house.sandbox.inspector().conversions_by_ref()["named"].new, 1);
 }

@@ -95,7 +95,7 @@ async fn pass_through_and_failures_are_told_as_what_they_are() {
 async fn dropped_rows_and_unknown_statuses_are_told() {
     let sandbox = vendor().await;
     let seed = |destination: &str, status: &str| {
-        sandbox.books().seed_orchestration(json!({
+        sandbox.inspector().seed_orchestration(json!({
             "profile_id": PROFILE, "source_asset": "USD", "destination_asset": destination, "source_amount": "1", "status": status,
         }))
     };

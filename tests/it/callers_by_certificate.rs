@@ -101,7 +101,7 @@ scopes = [\"read\", \"write\"]
 
     /// Everything that reached the vendor but token requests.
     fn calls(&self) -> usize {
-        let seen = self.sandbox.books().requests();
+        let seen = self.sandbox.inspector().requests();
         seen.iter().filter(|seen| seen.operation != Operation::Token).count()
     }
 }
@@ -146,7 +146,7 @@ async fn a_certificate_that_is_merely_verified_opens_nothing() {
         answer(claimed).await.problem(401);
         client.get("/v2/profiles").await.problem(401);
     }
-    assert_eq!(door.sandbox.books().requests().len(), 0, "not even a token was asked for");
+    assert_eq!(door.sandbox.inspector().requests().len(), 0, "not even a token was asked for");
 }
 
 #[tokio::test]
@@ -158,7 +158,7 @@ async fn a_reader_by_certificate_cannot_write() {
         written.problem(403);
         let client = door.with(Some(&door.reader));
         client.delete(&format!("{LEGACY}/some-id")).await.problem(403);
-        let books = door.sandbox.books();
+        let books = door.sandbox.inspector();
         let posts = [Side::Legacy, Side::New].map(|side| books.arrived(side, Operation::Create));
         assert_eq!((posts, door.calls()), ([0, 0], 1), "{stage}");
     }
@@ -175,7 +175,7 @@ async fn where_both_are_configured_both_are_shown_or_nobody_comes_in() {
     for identity in [Some(&door.stranger), None] {
         door.with(identity).token(TOKEN).create("r").await.problem(401);
     }
-    assert_eq!(door.sandbox.books().requests().len(), 0);
+    assert_eq!(door.sandbox.inspector().requests().len(), 0);
     // Another's certificate is another's right, whatever token comes with it.
     door.with(Some(&door.reader)).token(TOKEN).create("r").await.problem(403);
     assert_eq!(door.with(Some(&door.both)).token(TOKEN).create("r").await.status, 200);
@@ -186,7 +186,7 @@ async fn the_vendor_never_sees_what_a_caller_showed() {
     let door = Door::open("observe", "required").await;
     assert_eq!(door.with(Some(&door.both)).token(TOKEN).create("r").await.status, 200);
     assert_eq!(door.with(Some(&door.both)).token(TOKEN).get("/v2/profiles").await.status, 200);
-    for seen in door.sandbox.books().requests() {
+    for seen in door.sandbox.inspector().requests() {
         let told = format!("{:?} {} {:?}", seen.headers, seen.path_and_query, seen.body);
         assert!(!told.contains(TOKEN) && !told.contains(&fingerprint(&door.both)), "{told}");
     }

@@ -1,7 +1,7 @@
 //! Clients' connections: half-closed, slow, silent, too many.
 
 use bytes::Bytes;
-use conversion_shim::sandbox::{Fault, Kind};
+use conversion_shim::sandbox::{Fault, FaultKind};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -30,7 +30,7 @@ async fn a_head_is_overdue(house: &House) {
 async fn a_client_that_has_closed_its_sending_half_still_gets_its_answer() {
     for (stage, path) in [("sealed", LEGACY), ("observe", LEGACY), ("observe", "/v2/profiles")] {
         let house = house(stage, &[]).await;
-        let gate = house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }));
+        let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
         let mut client = Line::to(house.shim.address).await;
         client
             .say(format!("GET {path} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\n\r\n"))
@@ -93,7 +93,7 @@ async fn neither_time_runs_while_an_answer_is_awaited() {
     let house =
         house("observe", &[("limits.header_read_timeout", "100ms"), ("limits.keep_alive_timeout", "100ms")])
             .await;
-    let gate = house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }));
+    let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
     let mut waiting = Line::to(house.shim.address).await;
     waiting.say(PING).await;
     soon(gate.reached(1)).await;
@@ -138,7 +138,7 @@ async fn one_client_over_the_cap_waits_and_is_served_later() {
         // Round trips, in which the second would be served if it could.
         pings(&mut first).await;
     }
-    let seen = house.sandbox.books().requests();
+    let seen = house.sandbox.inspector().requests();
     assert!(!seen.iter().any(|seen| seen.path_and_query == "/v2/second"));
     drop(first);
     assert_eq!(second.message().await.status(), "404");
@@ -153,5 +153,5 @@ async fn a_head_longer_than_allowed_is_refused() {
         .write_all(format!("GET /v2/x HTTP/1.1\r\nx-long: {}", "x".repeat(20_000)).as_bytes())
         .await;
     assert_eq!(client.head().await.status(), "431");
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
 }

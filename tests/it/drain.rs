@@ -1,6 +1,6 @@
 //! The end: what is in flight may finish, nothing new begins, and what had to be cut off is told.
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, Planted, Sandbox, TOKEN};
+use conversion_shim::sandbox::{ArmedFault, Fault, FaultKind, Operation, Sandbox, TOKEN};
 use conversion_shim::translate::side::Side;
 
 use crate::support::binary::Binary;
@@ -10,10 +10,10 @@ use crate::support::shim::Shim;
 use crate::support::{LEGACY, conversion, house, soon, vendor};
 
 /// The program before a vendor whose creates stop at a gate.
-async fn gated(flags: &[(&str, &str)]) -> (Sandbox, Planted, Binary) {
+async fn gated(flags: &[(&str, &str)]) -> (Sandbox, ArmedFault, Binary) {
     let sandbox = vendor().await;
-    let fault = Fault::new(Kind::Gate { applied: false }).on(Side::New, Operation::Create);
-    let gate = sandbox.faults().plant(fault);
+    let fault = Fault::new(FaultKind::Gate { applied: false }).on(Side::New, Operation::Create);
+    let gate = sandbox.faults().arm(fault);
     let url = sandbox.base_url();
     let config = format!("stage = \"sealed\"\n[upstream]\nlegacy.url = \"{url}\"\nnew.url = \"{url}\"\n");
     let shim = Binary::serve(tempfile::tempdir().unwrap(), &config, flags).await;
@@ -38,7 +38,7 @@ async fn sigterm_lets_what_is_in_flight_finish_and_refuses_the_rest() {
         gate.open();
         assert_eq!(soon(in_flight).await.unwrap().status, 200);
         assert_eq!(shim.ended().await, Some(0));
-        assert_eq!(sandbox.books().applied(Side::New, Operation::Create), 1);
+        assert_eq!(sandbox.inspector().applied(Side::New, Operation::Create), 1);
         assert_eq!(shim.lines("\"target\":\"access\"", 2).await.len(), 2, "the log is whole");
     }
 }
@@ -62,7 +62,7 @@ async fn past_the_deadline_it_is_cut_off_and_told() {
 #[tokio::test]
 async fn a_write_that_begins_during_the_drain_and_loses_its_client_is_still_waited_for() {
     let mut house = house("sealed", &[("server.drain_deadline", "2s")]).await;
-    let gate = house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: false }));
+    let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
     let (pieces, mut rest) = tokio::sync::mpsc::channel::<String>(1);
     let whole = futures_util::stream::poll_fn(move |context| {
         rest.poll_recv(context).map(|piece| piece.map(Ok::<_, std::io::Error>))

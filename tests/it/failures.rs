@@ -1,6 +1,6 @@
 //! An upstream that is not there, is slow, or breaks off: which side, and whether the call may have taken effect.
 
-use conversion_shim::sandbox::{Fault, Kind, Operation};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation};
 use conversion_shim::translate::side::Side;
 
 use crate::support::line::{Door, Line};
@@ -45,7 +45,7 @@ async fn an_upstream_that_does_not_finish_a_handshake_is_unreachable_in_time() {
 #[tokio::test]
 async fn a_create_without_an_answer_in_time_is_a_504_that_says_it_may_have_taken_effect() {
     let house = house("sealed", &[("timeouts.create", "100ms"), ("timeouts.get", "100ms")]).await;
-    let gate = house.sandbox.faults().plant(Fault::new(Kind::Gate { applied: true }));
+    let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: true }));
     let problem = house.client.create("r").await.problem(504);
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("new side") && detail.contains("may have taken effect"), "{detail}");
@@ -53,7 +53,7 @@ async fn a_create_without_an_answer_in_time_is_a_504_that_says_it_may_have_taken
     let detail = house.client.get(&format!("{LEGACY}/x")).await.problem(504)["detail"].clone();
     assert!(detail.as_str().unwrap().contains("nothing was changed"), "{detail}");
     gate.open();
-    assert_eq!(house.sandbox.books().arrived(Side::New, Operation::Create), 1);
+    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::Create), 1);
 }
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_create_whose_body_stops_arriving_is_a_408_and_nothing_is_sent() {
     let mut client = Line::to(house.shim.address).await;
     client.say(format!("POST {LEGACY} HTTP/1.1\r\nhost: shim\r\ncontent-length: 9\r\n\r\n{{")).await;
     assert_eq!(client.message().await.status(), "408");
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
 }
 
 #[tokio::test]
@@ -90,13 +90,13 @@ async fn an_answer_that_breaks_off_before_it_was_whole_is_a_502_on_a_translated_
     let house = house("sealed", &[]).await;
     let id = house.client.id_of_new("r").await;
     for path in [LEGACY.to_owned(), format!("{LEGACY}/{id}")] {
-        house.sandbox.faults().plant(Fault::new(Kind::Truncate).times(1));
+        house.sandbox.faults().arm(Fault::new(FaultKind::Truncate).times(1));
         let detail = house.client.get(&path).await.problem(502)["detail"].clone();
         assert!(detail.as_str().unwrap().contains("broke off"), "{detail}");
     }
-    house.sandbox.faults().plant(Fault::new(Kind::Truncate).times(1));
+    house.sandbox.faults().arm(Fault::new(FaultKind::Truncate).times(1));
     assert_eq!(house.client.create("s").await.json()["ref_id"], "s", "looked up by its ref_id");
-    assert_eq!(house.sandbox.books().arrived(Side::New, Operation::Create), 2, "and not sent again");
+    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::Create), 2, "and not sent again");
 }
 
 #[tokio::test]

@@ -90,8 +90,9 @@ async fn many_streams_of_one_connection_are_served_at_once() {
     let house = crate::support::house("sealed", &[]).await;
     let origin = format!("http://{}", house.shim.address);
     let client = Caller::with(&origin, plain().http2_prior_knowledge());
-    let gate = conversion_shim::sandbox::Fault::new(conversion_shim::sandbox::Kind::Gate { applied: false });
-    let gate = house.sandbox.faults().plant(gate);
+    let gate =
+        conversion_shim::sandbox::Fault::new(conversion_shim::sandbox::FaultKind::Gate { applied: false });
+    let gate = house.sandbox.faults().arm(gate);
     let asking: Vec<_> = (0..30)
         .map(|_| {
             let client = client.clone();

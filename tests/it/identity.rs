@@ -15,7 +15,7 @@ async fn a_request_id_is_kept_and_goes_both_ways() {
         let answer = answer(house.client.ask(Method::GET, path).header("x-request-id", "mine-1")).await;
         assert_eq!(answer.header("x-request-id"), Some("mine-1"), "{path}");
         assert_eq!(
-            house.sandbox.books().requests().last().unwrap().headers["x-request-id"],
+            house.sandbox.inspector().requests().last().unwrap().headers["x-request-id"],
             "mine-1",
             "{path}"
         );
@@ -27,7 +27,7 @@ async fn a_request_id_is_made_where_there_is_none_also_for_what_is_refused() {
     let house = house("sealed", &[]).await;
     let one = house.client.get(LEGACY).await;
     let made = one.header("x-request-id").unwrap();
-    assert_eq!(house.sandbox.books().requests()[0].headers["x-request-id"], made);
+    assert_eq!(house.sandbox.inspector().requests()[0].headers["x-request-id"], made);
     let two = house.client.post(LEGACY, &serde_json::json!([])).await;
     assert_eq!(two.status, 400);
     assert!(two.header("x-request-id").is_some_and(|other| other != made));
@@ -57,7 +57,7 @@ async fn tracing_and_credentials_travel_and_what_described_the_clients_bytes_doe
     let request = dropped.iter().fold(request, |request, name| request.header(*name, "x"));
     let request = request.header("accept", "text/html").header("accept-encoding", "gzip");
     assert_eq!(answer(request.body(conversion("r").to_string())).await.status, 200);
-    let seen = house.sandbox.books().requests().remove(0);
+    let seen = house.sandbox.inspector().requests().remove(0);
     for (name, value) in [
         ("traceparent", trace),
         ("tracestate", "a=1"),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use conversion_shim::sandbox::{Fault, Kind, ListShape, Operation, Options, PROFILE, SECOND_PROFILE};
+use conversion_shim::sandbox::{Fault, FaultKind, ListShape, Operation, Options, PROFILE, SECOND_PROFILE};
 use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
@@ -10,7 +10,7 @@ use crate::support::{House, LEGACY, before, house, vendor_with};
 
 /// Puts a conversion there, or what never was one.
 fn seed(house: &House, at: &str, shown: bool) -> String {
-    house.sandbox.books().seed_orchestration(json!({
+    house.sandbox.inspector().seed_orchestration(json!({
         "profile_id": PROFILE, "source_asset": "USD", "destination_asset": if shown { "PYUSD" } else { "USD" },
         "source_amount": "1", "status": "COMPLETED", "created_at": at, "updated_at": at,
     }))
@@ -69,7 +69,7 @@ async fn a_page_is_refilled_past_hidden_rows() {
     let page = house.client.get(&format!("{LEGACY}?limit=2")).await.json();
     assert_eq!(ids(&page), [newest, oldest]);
     assert_eq!(page.get("next_page_cursor"), None, "there are no more, whatever the other side hides");
-    assert!(house.sandbox.books().arrived(Side::New, Operation::List) > 1);
+    assert!(house.sandbox.inspector().arrived(Side::New, Operation::List) > 1);
 }
 
 #[tokio::test]
@@ -83,12 +83,12 @@ async fn a_page_costs_no_more_upstream_calls_than_configured() {
     let page = house.client.get(&format!("{LEGACY}?limit=2")).await.json();
     assert_eq!(ids(&page), [newest], "short, because the page was cut");
     assert!(page["next_page_cursor"].is_string(), "and says that there may be more");
-    assert_eq!(house.sandbox.books().arrived(Side::New, Operation::List), 2);
+    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::List), 2);
 
     let empty = house.client.get(&format!("{LEGACY}?limit=1&created_at.end=2026-05-01T00:01:59Z")).await;
     let problem = empty.problem(400);
     assert!(problem["detail"].as_str().unwrap().contains("narrow the filter"), "{problem}");
-    assert_eq!(house.sandbox.books().arrived(Side::New, Operation::List), 4);
+    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::List), 4);
     assert_eq!(walk(&house, "limit=10").await.last(), Some(&oldest), "a larger page reaches further");
 }
 
@@ -111,7 +111,7 @@ async fn what_is_not_a_valid_list_is_a_400_that_names_the_parameter() {
         let problem = house.client.get(&format!("{LEGACY}?{query}")).await.problem(400);
         assert!(problem["detail"].as_str().unwrap().contains(parameter), "{query}: {problem}");
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     let ignored = house.client.get(&format!("{LEGACY}?cursor=x&status=SETTLED&status=CREATED")).await;
     assert_eq!((ignored.status, ignored.json()), (200, json!({ "items": [] })));
 }
@@ -135,7 +135,7 @@ async fn filters_hold_even_when_the_vendor_ignores_them() {
     let house = house("sealed", &[]).await;
     let wanted = house.client.id_of_new("wanted").await;
     house.client.id_of_new("other").await;
-    house.sandbox.faults().plant(Fault::new(Kind::IgnoreFilters));
+    house.sandbox.faults().arm(Fault::new(FaultKind::IgnoreFilters));
     let page = house.client.get(&format!("{LEGACY}?ref_id=wanted")).await.json();
     assert_eq!(ids(&page), [wanted]);
     let page = house.client.get(&format!("{LEGACY}?profile_id={SECOND_PROFILE}")).await.json();
@@ -155,7 +155,9 @@ async fn updated_at_is_filtered_though_the_new_api_has_no_such_filter() {
         let page = house.client.get(&format!("{LEGACY}?{query}")).await.json();
         assert_eq!(ids(&page), std::slice::from_ref(expected), "{query}");
     }
-    assert!(house.sandbox.books().requests().iter().all(|seen| !seen.path_and_query.contains("updated_at")));
+    assert!(
+        house.sandbox.inspector().requests().iter().all(|seen| !seen.path_and_query.contains("updated_at"))
+    );
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn clients_are_asked_for_a_certificate_as_configured() {
             ask(Some(&stranger)).await.expect_err("of an authority that is not trusted");
             assert_eq!(ask(None).await.is_ok(), without, "{asked}");
         }
-        let arrived = house.sandbox.books().requests().len();
+        let arrived = house.sandbox.inspector().requests().len();
         assert_eq!(arrived, if without { 4 } else { 2 }, "{asked}: nothing passes a handshake that failed");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, Tally};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, Tally};
 use conversion_shim::translate::side::Side;
 use reqwest::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -17,8 +17,8 @@ use crate::support::{LEGACY, conversion, house, soon};
 async fn leaves_while_the_write_is_in_flight(stage: &str, side: Side, http: reqwest::ClientBuilder) {
     let house = house(stage, &[]).await;
     let gate = |applied| {
-        let fault = Fault::new(Kind::Gate { applied }).on(side, Operation::Create);
-        house.sandbox.faults().plant(fault)
+        let fault = Fault::new(FaultKind::Gate { applied }).on(side, Operation::Create);
+        house.sandbox.faults().arm(fault)
     };
     let (before, after) = (gate(false), gate(true));
     let client = Caller::with(&format!("http://{}", house.shim.address), http);
@@ -34,9 +34,9 @@ async fn leaves_while_the_write_is_in_flight(stage: &str, side: Side, http: reqw
     before.open();
     soon(after.reached(1)).await;
     after.open();
-    let books = house.sandbox.books();
-    assert_eq!(books.arrived(side, Operation::Create), 1);
-    assert_eq!(books.conversions_by_ref()["r"].legacy + books.conversions_by_ref()["r"].new, 1);
+    let inspector = house.sandbox.inspector();
+    assert_eq!(inspector.arrived(side, Operation::Create), 1);
+    assert_eq!(inspector.conversions_by_ref()["r"].legacy + inspector.conversions_by_ref()["r"].new, 1);
 }
 
 #[tokio::test]
@@ -84,8 +84,8 @@ async fn a_reset_before_or_after_the_write_is_never_repaired_by_a_second_write()
         let house = house(stage, &[("timeouts.create", "1s")]).await;
         for (applied, made) in [(false, 0), (true, 1)] {
             let ref_id = applied.to_string();
-            let fault = Fault::new(Kind::Reset { applied }).on(side, Operation::Create).times(1);
-            house.sandbox.faults().plant(fault);
+            let fault = Fault::new(FaultKind::Reset { applied }).on(side, Operation::Create).times(1);
+            house.sandbox.faults().arm(fault);
             let answer = house.client.create(&ref_id).await;
             if stage == "sealed" && applied {
                 assert_eq!(answer.json()["ref_id"], ref_id, "looked up");
@@ -97,14 +97,15 @@ async fn a_reset_before_or_after_the_write_is_never_repaired_by_a_second_write()
                     "{detail}"
                 );
             }
-            let tally = house.sandbox.books().conversions_by_ref().get(&ref_id).copied().unwrap_or_default();
+            let tally =
+                house.sandbox.inspector().conversions_by_ref().get(&ref_id).copied().unwrap_or_default();
             let expected = match side {
                 Side::New => Tally { legacy: 0, new: made },
                 Side::Legacy => Tally { legacy: made, new: 0 },
             };
             assert_eq!(tally, expected);
         }
-        assert_eq!(house.sandbox.books().arrived(side, Operation::Create), 2, "{stage}");
+        assert_eq!(house.sandbox.inspector().arrived(side, Operation::Create), 2, "{stage}");
     }
 }
 
@@ -182,7 +183,7 @@ async fn one_request(stream: &mut tokio::net::TcpStream, posts: &AtomicUsize) {
 #[tokio::test]
 async fn reads_are_not_repeated_either() {
     let house = house("sealed", &[]).await;
-    house.sandbox.faults().plant(Fault::new(Kind::Reset { applied: false }));
+    house.sandbox.faults().arm(Fault::new(FaultKind::Reset { applied: false }));
     house.client.get(LEGACY).await.problem(502);
-    assert_eq!(house.sandbox.books().arrived(Side::New, Operation::List), 1);
+    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::List), 1);
 }

@@ -346,5 +346,5 @@ async fn an_upstream_that_cannot_be_trusted_is_not_spoken_to() {
     let house = crate::support::before(sandbox, "observe", &[]).await;
     let problem = house.client.get("/v2/profiles").await.problem(503);
     assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
 }

@@ -51,7 +51,7 @@ async fn no_spelling_of_a_route_slips_past_the_translation() {
         client.say(head).await;
         assert_eq!(client.message().await.body, b"{\"items\":[]}", "{target}");
     }
-    let asked = house.sandbox.books().requests();
+    let asked = house.sandbox.inspector().requests();
     assert!(asked.iter().all(|seen| seen.path_and_query.starts_with("/v2/orchestration/orchestrations?")));
 }
 
@@ -59,7 +59,7 @@ async fn no_spelling_of_a_route_slips_past_the_translation() {
 async fn an_id_is_encoded_again_for_the_new_api() {
     let house = house("sealed", &[]).await;
     house.client.get(&format!("{LEGACY}/a%3Fb%23c%25d")).await.problem(404);
-    let asked = house.sandbox.books().requests();
+    let asked = house.sandbox.inspector().requests();
     assert_eq!(asked[0].path_and_query, "/v2/orchestration/orchestrations/a%3Fb%23c%25d");
 }
 
@@ -84,5 +84,5 @@ async fn a_target_that_is_no_path_is_refused() {
         assert_eq!(answer.status(), "400", "{target}");
         assert!(answer.body.starts_with(b"{\"type\":\"about:blank\""), "{target}: {answer:?}");
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
 }

@@ -1,6 +1,8 @@
 //! Each documented error, from the new API, in the old API's shape and words.
 
-use conversion_shim::sandbox::{CUSTOMER, Fault, Kind, Operation, Options, PROFILE, RefusalBody, SCOPES};
+use conversion_shim::sandbox::{
+    CUSTOMER, Fault, FaultKind, Operation, Options, PROFILE, RefusalBody, SCOPES,
+};
 use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -13,12 +15,12 @@ fn with(field: &str, value: Value) -> Value {
     body
 }
 
-fn status(code: StatusCode, retry_after: Option<u64>, body: RefusalBody) -> Kind {
-    Kind::Status { code, retry_after, body, applied: false }
+fn status(code: StatusCode, retry_after: Option<u64>, body: RefusalBody) -> FaultKind {
+    FaultKind::Status { code, retry_after, body, applied: false }
 }
 
-fn strike(house: &House, kind: Kind) {
-    house.sandbox.faults().plant(Fault::new(kind).times(1));
+fn strike(house: &House, kind: FaultKind) {
+    house.sandbox.faults().arm(Fault::new(kind).times(1));
 }
 
 #[tokio::test]
@@ -38,7 +40,7 @@ async fn an_invalid_create_is_a_400_that_names_the_field_and_asks_nobody() {
         assert_eq!((&problem["type"], &problem["title"]), (&json!("about:blank"), &json!("Bad Request")));
         assert!(problem["detail"].as_str().unwrap().contains(field), "{field}: {problem}");
     }
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
 }
 
 #[tokio::test]
@@ -129,14 +131,16 @@ async fn an_error_that_is_not_json_becomes_a_problem_of_the_same_status() {
             house.client.create("r").await.problem(expected);
         }
     }
-    assert_eq!(house.sandbox.books().applied(Side::New, Operation::Create), 0);
+    assert_eq!(house.sandbox.inspector().applied(Side::New, Operation::Create), 0);
 }
 
 #[tokio::test]
 async fn a_success_that_is_none_is_a_502_and_never_an_empty_200() {
     let house = house("sealed", &[]).await;
     let id = house.client.id_of_new("first").await;
-    for (at, kind) in [Kind::EmptyBody, Kind::NotJson, Kind::WrongTypes].into_iter().enumerate() {
+    for (at, kind) in
+        [FaultKind::EmptyBody, FaultKind::NotJson, FaultKind::WrongTypes].into_iter().enumerate()
+    {
         for path in [LEGACY.to_owned(), format!("{LEGACY}/{id}")] {
             strike(&house, kind.clone());
             let detail = house.client.get(&path).await.problem(502)["detail"].clone();
@@ -161,7 +165,7 @@ async fn bodies_that_no_create_has_are_refused_before_anything_is_sent() {
     crate::support::caller::answer(chunked).await.problem(413);
     let packed = house.client.ask(reqwest::Method::POST, LEGACY).header("content-encoding", "gzip").body("x");
     crate::support::caller::answer(packed).await.problem(415);
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
 }
 
 #[tokio::test]

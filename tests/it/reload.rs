@@ -72,7 +72,7 @@ async fn the_stage_flips_under_load_and_no_request_is_lost() {
     let client = Caller::of(&format!("http://{}", shim.address));
     let done = Arc::new(AtomicBool::new(false));
     let asking: Vec<_> = (0..4).map(|_| tokio::spawn(ask_until(done.clone(), client.clone()))).collect();
-    let books = sandbox.books();
+    let books = sandbox.inspector();
     let lists = |side| books.arrived(side, conversion_shim::sandbox::Operation::List);
     for flip in 1..=40 {
         let (stage, side) = if flip % 2 == 1 { ("sealed", Side::New) } else { ("observe", Side::Legacy) };
@@ -133,7 +133,7 @@ async fn creates_without_a_ledger_do_not_come_back_from_the_new_api() {
         let created = client.create("r").await.status;
         assert_eq!(created, if at == 0 { 409 } else { 503 });
     }
-    assert_eq!(sandbox.books().arrived(Side::Legacy, conversion_shim::sandbox::Operation::Create), 0);
+    assert_eq!(sandbox.inspector().arrived(Side::Legacy, conversion_shim::sandbox::Operation::Create), 0);
     reload("stage = \"sealed\"");
     shim.lines("config reloaded", 2).await;
     client.create("r").await.problem(409);

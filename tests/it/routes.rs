@@ -46,9 +46,9 @@ async fn sealed_serves_all_four_from_the_new_api_alone() {
     assert_eq!((listed.status, listed.json()), (200, json!({ "items": [record] })));
     house.client.delete(&format!("{LEGACY}/{id}")).await.problem(403);
 
-    let seen = house.sandbox.books().requests();
+    let seen = house.sandbox.inspector().requests();
     assert!(seen.len() == 4 && seen.iter().all(|seen| seen.side == Some(Side::New)));
-    assert_eq!(house.sandbox.books().conversions_by_ref()["r"], Tally { legacy: 0, new: 1 });
+    assert_eq!(house.sandbox.inspector().conversions_by_ref()["r"], Tally { legacy: 0, new: 1 });
 }
 
 #[tokio::test]
@@ -67,7 +67,7 @@ async fn observe_serves_all_four_from_the_old_api_alone_and_changes_no_byte() {
     let cancelled = house.client.delete(&format!("{LEGACY}/{id}")).await;
     assert_eq!((cancelled.status, &cancelled.json()["status"]), (200, &json!("CANCELLED")));
 
-    let seen = house.sandbox.books().requests();
+    let seen = house.sandbox.inspector().requests();
     assert!(seen.iter().all(|seen| seen.side == Some(Side::Legacy)));
     assert_eq!(seen[0].body, body.as_bytes(), "not even the blanks");
     assert_eq!(seen[2].path_and_query, format!("{LEGACY}?ref_id=r&cursor=unknown"));
@@ -80,7 +80,7 @@ async fn hold_answers_creates_itself_and_lets_readers_go_on() {
     assert_eq!(held.header("retry-after"), Some("7"));
     let detail = held.problem(503)["detail"].clone();
     assert!(detail.as_str().unwrap().contains("nothing was sent"), "{detail}");
-    assert!(house.sandbox.books().requests().is_empty());
+    assert!(house.sandbox.inspector().requests().is_empty());
     assert_eq!(house.client.get(LEGACY).await.json(), json!({ "items": [] }));
 }
 
@@ -92,7 +92,7 @@ async fn a_create_is_read_as_json_whatever_its_content_type_says() {
         let created = crate::support::caller::answer(request.body(conversion(kind).to_string())).await;
         assert_eq!(created.status, 200, "{kind}");
     }
-    let seen = house.sandbox.books().requests();
+    let seen = house.sandbox.inspector().requests();
     assert!(seen.iter().all(|seen| seen.headers["content-type"] == "application/json"));
 }
 
@@ -118,7 +118,7 @@ async fn a_directed_settlement_names_its_recipient_there_and_back() {
         (&record["profile_id"], &record["recipient_profile_id"]),
         (&json!(PROFILE), &json!(SECOND_PROFILE))
     );
-    let sent: Value = serde_json::from_slice(&house.sandbox.books().requests()[0].body).unwrap();
+    let sent: Value = serde_json::from_slice(&house.sandbox.inspector().requests()[0].body).unwrap();
     assert_eq!(sent["destination"]["profile"]["profile_id"], SECOND_PROFILE);
 }
 
@@ -134,7 +134,7 @@ async fn every_status_of_the_new_api_is_shown_in_the_old_ones_words() {
         ("FAILED", "CANCELLED", Some("cancelled_at")),
         ("REJECTED", "CANCELLED", Some("cancelled_at")),
     ] {
-        assert!(house.sandbox.books().set_status(&id, new));
+        assert!(house.sandbox.inspector().set_status(&id, new));
         let record = house.client.get(&format!("{LEGACY}/{id}")).await.json();
         assert_eq!(record["status"], legacy, "{new}");
         for name in ["settled_at", "cancelled_at"] {
@@ -150,7 +150,7 @@ async fn a_record_that_never_was_a_conversion_is_not_found() {
     let seed = |changes: Value| {
         let mut record = json!({ "source_asset": "USD", "destination_asset": "PYUSD", "source_amount": "1", "status": "COMPLETED" });
         record.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        house.sandbox.books().seed_orchestration(record)
+        house.sandbox.inspector().seed_orchestration(record)
     };
     for hidden in [
         json!({ "source": { "fiat": {} } }),
@@ -174,9 +174,12 @@ async fn a_cancel_on_the_new_side_is_never_a_success_and_never_a_write() {
     let refused = house.client.delete(&format!("{LEGACY}/{id}")).await;
     assert_eq!(refused.problem(403)["detail"], format!("conversion with id {id} cannot be cancelled"));
     house.client.delete(&format!("{LEGACY}/nope")).await.problem(404);
-    let books = house.sandbox.books();
-    assert_eq!((books.arrived(Side::New, Operation::Get), books.arrived(None, Operation::Other)), (2, 0));
-    assert_eq!(books.balance(PROFILE, "USD"), "900");
+    let inspector = house.sandbox.inspector();
+    assert_eq!(
+        (inspector.arrived(Side::New, Operation::Get), inspector.arrived(None, Operation::Other)),
+        (2, 0)
+    );
+    assert_eq!(inspector.balance(PROFILE, "USD"), "900");
 }
 
 #[tokio::test]
@@ -185,6 +188,6 @@ async fn a_write_beside_the_routes_is_refused_once_creates_may_go_to_the_new_api
         let house = house(stage, &[]).await;
         let strange = house.client.post("/v2/conversion/stablecoins/x/y", &conversion("r")).await;
         strange.problem(404);
-        assert_eq!(house.sandbox.books().requests().len(), arrives, "{stage}");
+        assert_eq!(house.sandbox.inspector().requests().len(), arrives, "{stage}");
     }
 }

@@ -1,7 +1,7 @@
 //! Never convert twice, under everything at once: random interleavings of creates, retries, changes of mode on two replicas,
 //! faults before and after the write, lagging and lying lists, ledger outages, restarts and clients that leave.
 //!
-//! A world is one vendor, one ledger and two proxies, and one seed. After every round the vendor's own books are checked
+//! A world is one vendor, one ledger and two proxies, and one seed. After every round the vendor's own records are checked
 //! (`oracle`), and at the end that every reference can still be converted, once.
 //!
 //! `MODEL_WORLDS` and `MODEL_ROUNDS` make it longer; `MODEL_SEED` replays one world: the same decisions, as far as their

@@ -6,7 +6,7 @@ use crate::house::{Answer, House};
 
 /// For every reference: conversions on legacy + conversions on new ≤ 1.
 pub(crate) fn nothing_is_doubled(house: &House) {
-    for (ref_id, tally) in house.sandbox.books().conversions_by_ref() {
+    for (ref_id, tally) in house.sandbox.inspector().conversions_by_ref() {
         assert!(tally.legacy + tally.new <= 1, "{ref_id} was converted twice: {tally:?}");
     }
 }
@@ -17,7 +17,7 @@ pub(crate) async fn accepted(house: &House, ref_id: &str, amount: &str, answer: 
     let id = shown["id"].as_str().unwrap().to_owned();
     assert_eq!((&shown["ref_id"], &shown["amount"]), (&ref_id.into(), &amount.into()), "{shown}");
     let side = house.claim(ref_id).await.expect("an accepted create was claimed").side;
-    let record = house.sandbox.books().record(side, &id);
+    let record = house.sandbox.inspector().record(side, &id);
     let record =
         record.unwrap_or_else(|| panic!("{ref_id} is claimed for {side}, where {id} does not exist"));
     let key = if side == Side::Legacy { "amount" } else { "source_amount" };
@@ -29,8 +29,8 @@ pub(crate) async fn accepted(house: &House, ref_id: &str, amount: &str, answer: 
 pub(crate) fn conflict(house: &House, ref_id: &str, answer: &Answer) -> Option<String> {
     let problem: serde_json::Value = serde_json::from_slice(&answer.body).ok()?;
     let id = problem["meta"]["existing"]["id"].as_str()?.to_owned();
-    let books = house.sandbox.books();
-    let record = [Side::Legacy, Side::New].into_iter().find_map(|side| books.record(side, &id));
+    let inspector = house.sandbox.inspector();
+    let record = [Side::Legacy, Side::New].into_iter().find_map(|side| inspector.record(side, &id));
     let record = record.unwrap_or_else(|| panic!("the 409 for {ref_id} shows {id}, which does not exist"));
     assert_eq!(record["ref_id"], ref_id, "{problem}");
     Some(id)

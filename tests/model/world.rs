@@ -124,12 +124,14 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new(seed: u64) -> Self {
         let house = House::with_ledger(BACK, |ledger| ledger.timeout = Duration::from_millis(500)).await;
-        let books = house.sandbox.books();
-        assert!(books.credit(SECOND_PROFILE, "USD", "100000000"));
+        let inspector = house.sandbox.inspector();
+        assert!(inspector.credit(SECOND_PROFILE, "USD", "100000000"));
         let mut known = BTreeSet::new();
         for at in 0..=BEFORE + LAG_MAX {
             let ref_id = if at < BEFORE { format!("before-{at}") } else { String::new() };
-            known.insert(books.seed_conversion(old_record(&ref_id, &format!("2026-01-01T00:00:{at:02}Z"))));
+            known.insert(
+                inspector.seed_conversion(old_record(&ref_id, &format!("2026-01-01T00:00:{at:02}Z"))),
+            );
         }
         let mut proxies = Vec::new();
         for _ in 0..2 {
@@ -166,7 +168,7 @@ impl World {
         let sealed = self.stages.iter().any(|stage| stage.sealed);
         // What passes through waits as long as its client does, so no gate may stay closed.
         let passes = self.stages.iter().any(|stage| stage.sees_only_legacy);
-        let trouble = faults::plant(&self.house.sandbox, &mut self.dice);
+        let trouble = faults::arm(&self.house.sandbox, &mut self.dice);
         let outage = self.dice.percent(8).then(|| self.ledger_outage());
         let mut asked = Vec::new();
         for _ in 0..=self.dice.below(6) {
@@ -316,7 +318,7 @@ impl World {
             }
             (What::Cancel { id }, status) => {
                 assert!(status != 404 || sealed, "{id} exists: {:?}", answer.body);
-                let legacy = self.house.sandbox.books().record(Side::Legacy, &id);
+                let legacy = self.house.sandbox.inspector().record(Side::Legacy, &id);
                 let is_cancelled = legacy.is_some_and(|record| record["status"] == "CANCELLED");
                 assert!(status != 200 || is_cancelled, "{id} was not cancelled: {:?}", answer.body);
             }
@@ -379,10 +381,10 @@ impl World {
         }
         let (ids, _) = self.proxies[1].client.all("limit=50").await;
         assert!(self.known.iter().all(|id| ids.contains(id)), "a listing shows everything");
-        let books = self.house.sandbox.books();
+        let inspector = self.house.sandbox.inspector();
         let posts = self.house.posts(Side::Legacy) + self.house.posts(Side::New);
         let most = self.told.creates + self.retried;
         assert!(posts <= most, "{posts} creates were sent for {most} requests");
-        assert_eq!(ids.len(), books.records(Side::Legacy) + books.records(Side::New));
+        assert_eq!(ids.len(), inspector.records(Side::Legacy) + inspector.records(Side::New));
     }
 }

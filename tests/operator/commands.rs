@@ -27,7 +27,7 @@ async fn a_claim_is_shown_beside_the_process_that_serves() {
     );
     let id = json["claim"]["record_id"].as_str().unwrap();
     assert_eq!(shown.row("record id"), id);
-    assert!(vendor.books().record(conversion_shim::translate::side::Side::New, id).is_some());
+    assert!(vendor.inspector().record(conversion_shim::translate::side::Side::New, id).is_some());
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ fn tells_why((code, told): &(StatusCode, Value)) -> bool {
 
 /// The creates that came to the vendor.
 fn sent(vendor: &conversion_shim::sandbox::Sandbox) -> usize {
-    let requests = vendor.books().requests();
+    let requests = vendor.inspector().requests();
     requests.iter().filter(|seen| seen.method == reqwest::Method::POST).count()
 }
 
@@ -38,7 +38,7 @@ async fn a_removed_ledger_file_refuses_creates_sends_nothing_and_says_why() {
     std::fs::remove_file(config.sqlite()).unwrap();
     assert_eq!(create(&shim, "after").await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(sent(&vendor), before, "nothing is sent on a claim that will be lost");
-    assert_eq!(vendor.books().records(Side::New), 1);
+    assert_eq!(vendor.inspector().records(Side::New), 1);
     let told = readiness(&shim).await;
     assert!(tells_why(&told), "{told:?}");
 

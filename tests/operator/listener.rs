@@ -17,7 +17,7 @@ async fn admin_paths_on_the_public_port_go_upstream_like_any_path() {
         let (direct, from_vendor) = get(vendor.base_url().replace("/v2", path)).await;
         let (code, through) = get(shim.public(path)).await;
         assert_eq!((code, &through), (direct, &from_vendor), "{path}");
-        let seen = vendor.books().requests().iter().filter(|seen| seen.path_and_query == path).count();
+        let seen = vendor.inspector().requests().iter().filter(|seen| seen.path_and_query == path).count();
         assert_eq!(seen, 2, "{path}: once directly, once through the proxy");
     }
 }
@@ -28,7 +28,7 @@ async fn the_admin_port_knows_its_own_paths_only_and_changes_nothing() {
     let config = Config::new(&vendor);
     config.write("stage = \"live\"\n");
     let shim = Shim::start(&config).await;
-    let arrived = vendor.books().requests().len();
+    let arrived = vendor.inspector().requests().len();
     for path in ["/v2/conversion/stablecoins", "/v2/profiles", "/livez/", "//status", "/metrics/"] {
         for method in [Method::GET, Method::POST] {
             let (code, problem) = call(method, shim.admin(path)).await;
@@ -45,7 +45,7 @@ async fn the_admin_port_knows_its_own_paths_only_and_changes_nothing() {
     }
     let refusal = reqwest::get(shim.admin("/nothing")).await.unwrap();
     assert_eq!(refusal.headers()["content-type"], "application/problem+json");
-    assert_eq!(vendor.books().requests().len(), arrived, "nothing of it went upstream");
+    assert_eq!(vendor.inspector().requests().len(), arrived, "nothing of it went upstream");
 }
 
 /// A page that lets its own name lead to this machine reads nothing.

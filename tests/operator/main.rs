@@ -39,7 +39,7 @@ async fn vendor() -> Sandbox {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let sandbox =
         Sandbox::start(Options { settle_after: Duration::MAX, ..Options::default() }).await.unwrap();
-    assert!(sandbox.books().credit(PROFILE, "USD", "100000"));
+    assert!(sandbox.inspector().credit(PROFILE, "USD", "100000"));
     sandbox
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, RefusalBody, Sandbox};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, PROFILE, RefusalBody, Sandbox};
 use conversion_shim::translate::side::Side;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::process::{Config, Shim, run};
 use crate::{call, create, get, until, vendor};
 
-const TOO_MANY: Kind = Kind::Status {
+const TOO_MANY: FaultKind = FaultKind::Status {
     code: StatusCode::TOO_MANY_REQUESTS,
     retry_after: None,
     body: RefusalBody::Problem,
@@ -66,7 +66,7 @@ async fn everything() -> String {
     assert_eq!(create(&shim, "r-1").await, StatusCode::OK);
     let list = shim.public("/v2/conversion/stablecoins");
     let gate =
-        vendor.faults().plant(Fault::new(Kind::Gate { applied: true }).on(Side::Legacy, Operation::List));
+        vendor.faults().arm(Fault::new(FaultKind::Gate { applied: true }).on(Side::Legacy, Operation::List));
     let waiting = tokio::spawn(get(list.clone()));
     gate.reached(1).await;
     assert_eq!(get(list).await.0, StatusCode::SERVICE_UNAVAILABLE, "one list at a time");
@@ -79,7 +79,7 @@ async fn everything() -> String {
     let config = Config::new(&vendor);
     config.write("stage = \"canary\"\ncanary.percent = 3\ncanary.salt = \"s\"\ntracing.endpoint = \"http://127.0.0.1:9\"\n");
     let shim = Shim::start(&config).await;
-    vendor.faults().plant(Fault::new(TOO_MANY).on(Side::Legacy, Operation::List).times(1));
+    vendor.faults().arm(Fault::new(TOO_MANY).on(Side::Legacy, Operation::List).times(1));
     get(shim.public("/v2/conversion/stablecoins")).await;
     shadowed + &metrics(&shim).await
 }
@@ -109,7 +109,7 @@ async fn what_happens_to_creates_is_counted() {
     assert_eq!(send(&shim, bare).await, StatusCode::OK);
     vendor
         .faults()
-        .plant(Fault::new(Kind::Reset { applied: true }).on(Side::New, Operation::Create).times(1));
+        .arm(Fault::new(FaultKind::Reset { applied: true }).on(Side::New, Operation::Create).times(1));
     assert_eq!(create(&shim, "r-2").await, StatusCode::OK, "it had taken effect");
     let text = metrics(&shim).await;
     for (series, expected) in [
@@ -147,7 +147,7 @@ async fn lists_throttling_and_pass_through_are_counted() {
     let shim = Shim::start(&config).await;
     let list = shim.public("/v2/conversion/stablecoins");
     assert_eq!(get(list.clone()).await.0, StatusCode::OK);
-    vendor.faults().plant(Fault::new(TOO_MANY).on(Side::New, Operation::List).times(1));
+    vendor.faults().arm(Fault::new(TOO_MANY).on(Side::New, Operation::List).times(1));
     assert_eq!(get(list).await.0, StatusCode::TOO_MANY_REQUESTS);
     get(shim.public("/v2/profiles")).await;
     let text = metrics(&shim).await;
@@ -207,7 +207,7 @@ async fn the_rate_budget_is_told_by_endpoint_and_payer_and_what_is_not_known_is_
     assert_eq!(of(&text, &format!("calls_total{}", by("client"))), Some(served), "{text}");
     assert_eq!(of(&text, &format!("refused_total{}", by("client"))), Some(refused), "{text}");
 
-    vendor.faults().plant(Fault::new(TOO_MANY).on(Side::New, Operation::List).times(1));
+    vendor.faults().arm(Fault::new(TOO_MANY).on(Side::New, Operation::List).times(1));
     assert_eq!(get(shim.public("/v2/conversion/stablecoins")).await.0, StatusCode::TOO_MANY_REQUESTS);
     let text = metrics(&shim).await;
     assert!(of(&text, "cooldown_left_seconds").unwrap() > 3000.0, "{text}");
@@ -290,7 +290,7 @@ async fn readiness_flips_with_a_side_and_says_why() {
     let back = Sandbox::start(conversion_shim::sandbox::Options { listen: nobody, ..Default::default() })
         .await
         .unwrap();
-    back.books().credit(PROFILE, "USD", "10");
+    back.inspector().credit(PROFILE, "USD", "10");
     assert_eq!(create(&shim, "r-9").await, StatusCode::OK);
     assert_eq!(ready().await.0, StatusCode::OK);
 }

@@ -35,7 +35,7 @@ async fn sealed(vendor: &Sandbox, config: &Config) -> Shim {
     let shim = Shim::start(config).await;
     assert_eq!(create(&shim, "one").await, StatusCode::OK);
     assert_eq!(create(&shim, "two").await, StatusCode::OK);
-    assert_eq!(vendor.books().records(conversion_shim::translate::side::Side::Legacy), 2);
+    assert_eq!(vendor.inspector().records(conversion_shim::translate::side::Side::Legacy), 2);
     assert!(note(&status(&shim).await, "sealed_early").is_none());
     config.write("stage = \"sealed\"\n");
     until(|| status(&shim), |now| now["stage"] == "sealed").await;

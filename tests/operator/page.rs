@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, RefusalBody, TOKEN};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, PROFILE, RefusalBody, TOKEN};
 use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::json;
@@ -50,8 +50,8 @@ async fn busy(vendor: &conversion_shim::sandbox::Sandbox, config: &Config) -> Sh
         assert_eq!(create(&shim, &format!("r-{number}")).await, StatusCode::OK);
     }
     until(|| get(shim.admin("/status")), |(_, status)| status["shadow"]["done"].as_u64() > Some(4)).await;
-    let fault = Fault::new(Kind::Reset { applied: true }).on(Side::New, Operation::Create).times(1);
-    vendor.faults().plant(fault);
+    let fault = Fault::new(FaultKind::Reset { applied: true }).on(Side::New, Operation::Create).times(1);
+    vendor.faults().arm(fault);
     config.write(&format!("stage = \"live\"\n{HEADER}"));
     until(|| get(shim.admin("/status")), |(_, status)| status["stage"] == "live").await;
     // Made behind the proxy's back: the fence finds it.
@@ -67,12 +67,12 @@ async fn busy(vendor: &conversion_shim::sandbox::Sandbox, config: &Config) -> Sh
     }
     get(shim.public("/v2/conversion/stablecoins?limit=2")).await;
     get(shim.public("/v2/profiles")).await;
-    let reset = Fault::new(Kind::Reset { applied: false }).on(None, Operation::Other).times(1);
-    vendor.faults().plant(reset);
+    let reset = Fault::new(FaultKind::Reset { applied: false }).on(None, Operation::Other).times(1);
+    vendor.faults().arm(reset);
     assert_eq!(get(shim.public("/v2/profiles")).await.0, StatusCode::BAD_GATEWAY);
     let code = StatusCode::TOO_MANY_REQUESTS;
-    let throttled = Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
-    vendor.faults().plant(Fault::new(throttled).on(Side::New, Operation::List).times(1));
+    let throttled = FaultKind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
+    vendor.faults().arm(Fault::new(throttled).on(Side::New, Operation::List).times(1));
     assert_eq!(get(shim.public("/v2/conversion/stablecoins?limit=2")).await.0, code);
     config.write("stage = \"nonsense\"\n");
     until(|| get(shim.admin("/status")), |(_, status)| status["config"]["reload_refused"].is_object()).await;

@@ -1,6 +1,6 @@
 //! `/readyz` follows the ledger and the drain; `/livez` follows neither.
 
-use conversion_shim::sandbox::{Fault, Kind, Operation};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation};
 use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -115,7 +115,7 @@ async fn it_says_draining_until_the_last_request_is_through() {
     config.write("stage = \"live\"\n");
     let mut shim = Shim::start(&config).await;
     let gate =
-        vendor.faults().plant(Fault::new(Kind::Gate { applied: false }).on(Side::New, Operation::Create));
+        vendor.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(Side::New, Operation::Create));
     let client = {
         let (url, body) = (shim.public("/v2/conversion/stablecoins"), body("in-flight"));
         let request =

@@ -1,6 +1,6 @@
 //! `/status` and the command that asks for it.
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, RefusalBody};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
@@ -192,8 +192,8 @@ async fn a_429_shows_in_the_status_and_in_the_command() {
     assert_eq!(run(&["status", "--admin", &admin]).await.row("budget"), "as configured");
 
     let code = StatusCode::TOO_MANY_REQUESTS;
-    let kind = Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
-    vendor.faults().plant(Fault::new(kind).on(Side::Legacy, Operation::List));
+    let kind = FaultKind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
+    vendor.faults().arm(Fault::new(kind).on(Side::Legacy, Operation::List));
     assert_eq!(get(shim.public("/v2/conversion/stablecoins")).await.0, code);
     let budget = status(&shim).await["budget"].take();
     assert!((3000..=3601).contains(&budget["cooldown_seconds_left"].as_u64().unwrap()), "{budget}");

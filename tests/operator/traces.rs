@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use conversion_shim::sandbox::{Fault, Kind, Operation, Options, PROFILE, Sandbox, Seen, TOKEN};
+use conversion_shim::sandbox::{
+    Fault, FaultKind, Operation, Options, PROFILE, ReceivedRequest, Sandbox, TOKEN,
+};
 use conversion_shim::translate::side::Side;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
@@ -133,13 +135,13 @@ fn is_within(child: &Span, parent: &Span) {
     assert_eq!(hex(&child.parent_span_id), hex(&parent.span_id), "{} in {}", child.name, parent.name);
 }
 
-fn seen(vendor: &Sandbox, side: impl Into<Option<Side>>, operation: Operation) -> Seen {
+fn seen(vendor: &Sandbox, side: impl Into<Option<Side>>, operation: Operation) -> ReceivedRequest {
     let side = side.into();
-    let all = vendor.books().requests();
+    let all = vendor.inspector().requests();
     all.into_iter().rev().find(|seen| seen.side == side && seen.operation == operation).unwrap()
 }
 
-fn header(seen: &Seen, name: &str) -> Option<String> {
+fn header(seen: &ReceivedRequest, name: &str) -> Option<String> {
     assert!(seen.headers.get_all(name).iter().count() <= 1, "{name} came twice");
     seen.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
 }
@@ -303,8 +305,8 @@ async fn what_a_write_does_after_its_client_has_left_is_in_its_trace() {
     let config = Config::new(&vendor);
     config.write(&format!("stage = \"live\"\n{}", collector.key()));
     let shim = Shim::start(&config).await;
-    let gate = Fault::new(Kind::Gate { applied: true }).on(Side::Legacy, Operation::List).times(1);
-    let gate = vendor.faults().plant(gate);
+    let gate = Fault::new(FaultKind::Gate { applied: true }).on(Side::Legacy, Operation::List).times(1);
+    let gate = vendor.faults().arm(gate);
     let url = shim.public("/v2/conversion/stablecoins");
     let body = json!({
         "profile_id": PROFILE, "amount": "1", "source_asset": "USD", "target_asset": "PYUSD", "ref_id": "left",
@@ -330,8 +332,8 @@ async fn a_create_without_an_answer_is_resolved_in_its_trace() {
     let config = Config::new(&vendor);
     config.write(&format!("stage = \"live\"\n{}", collector.key()));
     let shim = Shim::start(&config).await;
-    let reset = Fault::new(Kind::Reset { applied: true }).on(Side::New, Operation::Create).times(1);
-    vendor.faults().plant(reset);
+    let reset = Fault::new(FaultKind::Reset { applied: true }).on(Side::New, Operation::Create).times(1);
+    vendor.faults().arm(reset);
     assert_eq!(create(&shim, "r-1").await, StatusCode::OK);
     end(shim).await;
     let spans = collector.spans();
@@ -353,8 +355,8 @@ async fn a_token_that_is_replaced_in_the_background_is_part_of_no_request() {
     let (vendor, collector) =
         (Sandbox::start(options).await.unwrap(), Collector::start(StatusCode::OK).await);
     // The first token is given. Whoever asks for the second one never hears of it.
-    let gate = Fault::new(Kind::Gate { applied: true }).on(None, Operation::Token).after(1);
-    let gate = vendor.faults().plant(gate);
+    let gate = Fault::new(FaultKind::Gate { applied: true }).on(None, Operation::Token).after(1);
+    let gate = vendor.faults().arm(gate);
     let config = Config::new(&vendor);
     let client = |side: &str| format!("[auth.{side}]\nclient_id = \"{side}\"\nclient_secret = \"s3cret\"\n");
     let caller: String = hex(&Sha256::digest("caller-7f3a"));
@@ -480,7 +482,7 @@ async fn spans_hold_nothing_secret_and_the_collectors_own_secret_is_told_nobody_
     }
     assert!(!format!("{log:?}").contains("collectors-own"));
     assert!(
-        !format!("{:?}", vendor.books().requests().iter().map(|seen| &seen.headers).collect::<Vec<_>>())
+        !format!("{:?}", vendor.inspector().requests().iter().map(|seen| &seen.headers).collect::<Vec<_>>())
             .contains("collectors-own")
     );
 }

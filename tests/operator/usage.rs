@@ -1,7 +1,7 @@
 //! Who still calls: in `/status` and by the command, with what stands in the way; and the headers that tell clients of the end.
 
 use base64::Engine as _;
-use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, RefusalBody, TOKEN};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, PROFILE, RefusalBody, TOKEN};
 use conversion_shim::translate::side::Side;
 use futures_util::StreamExt as _;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -155,9 +155,13 @@ async fn a_token_names_its_client_without_being_kept() {
     let token = format!("e30.{payload}.secret-signature");
     let url = shim.public("/v2/conversion/stablecoins?limit=1");
     // A vendor that takes this token.
-    let taken =
-        Kind::Status { code: StatusCode::OK, retry_after: None, body: RefusalBody::Problem, applied: false };
-    vendor.faults().plant(Fault::new(taken).on(Side::Legacy, Operation::List).times(1));
+    let taken = FaultKind::Status {
+        code: StatusCode::OK,
+        retry_after: None,
+        body: RefusalBody::Problem,
+        applied: false,
+    };
+    vendor.faults().arm(Fault::new(taken).on(Side::Legacy, Operation::List).times(1));
     assert_eq!(
         reqwest::Client::new().get(url).bearer_auth(&token).send().await.unwrap().status(),
         StatusCode::OK

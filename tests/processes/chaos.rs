@@ -49,7 +49,7 @@ async fn nothing_is_converted_twice_whatever_happens() {
         clients.spawn(client(scene.clone(), number, dice.fork(), until));
     }
     // Both replicas show their readers both sides before the first create can go to new.
-    soon(vendor.books().wait_arrived(Side::Legacy, Operation::Create, 50)).await;
+    soon(vendor.inspector().wait_arrived(Side::Legacy, Operation::Create, 50)).await;
     for operator in &mut operators {
         operator.flip(Position::Hold).await;
     }
@@ -68,12 +68,12 @@ async fn nothing_is_converted_twice_whatever_happens() {
     storm.await.unwrap();
     outsiders.await.unwrap();
     timeout(CALM, clients.join_all()).await.expect("every order is seen through");
-    finish(&scene, vendor.books(), &ledger, operators).await;
+    finish(&scene, vendor.inspector(), &ledger, operators).await;
 }
 
 /// The comparison, and that the run was worth comparing.
-async fn finish(scene: &Scene, books: &Inspector, ledger: &str, operators: Vec<Operator>) {
-    let mut audit = scene.register.balance(books, ledger).await;
+async fn finish(scene: &Scene, inspector: &Inspector, ledger: &str, operators: Vec<Operator>) {
+    let mut audit = scene.register.balance(inspector, ledger).await;
     let flips: u64 = operators.iter().map(|operator| operator.flips).sum();
     let kills: u64 = operators.iter().map(|operator| operator.kills).sum();
     eprintln!(
@@ -82,8 +82,8 @@ async fn finish(scene: &Scene, books: &Inspector, ledger: &str, operators: Vec<O
         audit.new,
         scene.register.answers(),
         scene.posts.load(Ordering::Relaxed),
-        books.arrived(Side::Legacy, Operation::Create),
-        books.arrived(Side::New, Operation::Create),
+        inspector.arrived(Side::Legacy, Operation::Create),
+        inspector.arrived(Side::New, Operation::Create),
     );
     audit.assert_clean();
     audit.ids.sort();
@@ -155,7 +155,7 @@ impl Scene {
 
 /// Somebody who uses the new API without the proxy, once creates have gone there: the fence of a create on legacy must see it.
 async fn outsiders(scene: Arc<Scene>, mut dice: Dice) {
-    soon(scene.books_arrived.books().wait_arrived(Side::New, Operation::Create, 1)).await;
+    soon(scene.books_arrived.inspector().wait_arrived(Side::New, Operation::Create, 1)).await;
     let made = scene.made_elsewhere(ORCHESTRATIONS, "outside", &mut dice).await;
     sleep_until(made + LAG).await;
     scene.hand_out("outside");
@@ -290,10 +290,10 @@ impl Operator {
     /// Kills the replica, often while a create is under way at the vendor; perhaps moves it meanwhile.
     async fn kill(&mut self) {
         let side = self.dice.pick(&[Side::Legacy, Side::New]);
-        let books = self.scene.books_arrived.books();
-        let next = books.arrived(side, Operation::Create) + 1;
+        let inspector = self.scene.books_arrived.inspector();
+        let next = inspector.arrived(side, Operation::Create) + 1;
         // Nothing arrives there in some positions.
-        let _ = timeout(self.dice.millis(300), books.wait_arrived(side, Operation::Create, next)).await;
+        let _ = timeout(self.dice.millis(300), inspector.wait_arrived(side, Operation::Create, next)).await;
         self.replica.take().unwrap().kill();
         self.scene.replicas[self.which].send_replace(None);
         self.kills += 1;

@@ -120,7 +120,7 @@ pub(crate) fn told(status: u16, body: &Value) -> Result<Option<String>, String> 
     id.as_str().map(|id| Some(id.to_owned())).ok_or_else(|| format!("{status} without an id: {body}"))
 }
 
-/// What the clients asked for and what they were told. The books must agree.
+/// What the clients asked for and what they were told. The inspector must agree.
 #[derive(Default)]
 pub(crate) struct Register(Mutex<Entries>);
 
@@ -150,11 +150,11 @@ impl Register {
         self.0.lock().unwrap().told.values().map(Vec::len).sum()
     }
 
-    /// Compares the books with what was asked for, told and claimed. Every order was seen through to its end.
-    pub(crate) async fn balance(&self, books: &Inspector, ledger: &str) -> Audit {
+    /// Compares the inspector with what was asked for, told and claimed. Every order was seen through to its end.
+    pub(crate) async fn balance(&self, inspector: &Inspector, ledger: &str) -> Audit {
         let reader = Reader::open(&Settings::new(ledger)).await.unwrap();
         let mut audit = self.entries();
-        let tallies = books.conversions_by_ref();
+        let tallies = inspector.conversions_by_ref();
         let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
         let entries = audit.orders.clone();
         for (ref_id, order) in &entries {
@@ -168,7 +168,7 @@ impl Register {
             let side = if tally.legacy == 1 { Side::Legacy } else { Side::New };
             let claim = reader.look(Key::new("default", ref_id).unwrap()).await.unwrap();
             match claim {
-                Some(claim) if claim.side == side => audit.check(books, side, ref_id, claim.record_id),
+                Some(claim) if claim.side == side => audit.check(inspector, side, ref_id, claim.record_id),
                 claim => audit.wrong.push(format!("{ref_id} is on {side}, but its claim is {claim:?}")),
             }
             *(if side == Side::Legacy { &mut audit.legacy } else { &mut audit.new }) += 1;
@@ -176,7 +176,7 @@ impl Register {
         let unknown = tallies.keys().filter(|ref_id| !entries.contains_key(*ref_id));
         audit.wrong.extend(unknown.map(|ref_id| format!("{ref_id} was never asked for")));
         for profile in [PROFILE, SECOND_PROFILE] {
-            audit.check_money(books, profile, sums.get(profile).copied().unwrap_or_default());
+            audit.check_money(inspector, profile, sums.get(profile).copied().unwrap_or_default());
         }
         audit
     }
@@ -207,7 +207,7 @@ pub(crate) struct Audit {
 
 impl Audit {
     /// Whatever was told of a reference, and what its claim remembers, is the record that exists.
-    fn check(&mut self, books: &Inspector, side: Side, ref_id: &str, remembered: Option<String>) {
+    fn check(&mut self, inspector: &Inspector, side: Side, ref_id: &str, remembered: Option<String>) {
         let mut ids = self.told.get(ref_id).cloned().unwrap_or_default();
         if ids.is_empty() {
             self.wrong.push(format!("{ref_id} was never answered"));
@@ -216,7 +216,7 @@ impl Audit {
         ids.sort();
         ids.dedup();
         for id in &ids {
-            let record = books.record(side, id).unwrap_or_default();
+            let record = inspector.record(side, id).unwrap_or_default();
             if record["ref_id"] != *ref_id {
                 self.wrong
                     .push(format!("{ref_id} was answered with {id}, which {side} does not hold for it"));
@@ -225,14 +225,14 @@ impl Audit {
         self.ids.extend(ids);
     }
 
-    fn check_money(&mut self, books: &Inspector, profile: &str, cents: u64) {
+    fn check_money(&mut self, inspector: &Inspector, profile: &str, cents: u64) {
         let plain = |cents: u64| {
             let text = format!("{}.{:02}", cents / 100, cents % 100);
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
         };
         let expected = [("USD", plain(FORTUNE * 100 - cents)), ("PYUSD", plain(cents))];
         for (asset, expected) in expected {
-            let balance = books.balance(profile, asset);
+            let balance = inspector.balance(profile, asset);
             if balance != expected {
                 self.wrong.push(format!("{profile} has {balance} {asset} and should have {expected}"));
             }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conversion_shim::ledger::{Key, Reader, Settings};
-use conversion_shim::sandbox::{Fault, Kind, Operation, Planted, Sandbox};
+use conversion_shim::sandbox::{ArmedFault, Fault, FaultKind, Operation, Sandbox};
 use conversion_shim::translate::side::Side;
 
 use crate::clients::{CONVERSIONS, Http, Order};
@@ -19,7 +19,7 @@ struct Doubt {
     replica: Replica,
     order: Order,
     /// Where the look-up of the create's outcome waits.
-    gate: Planted,
+    gate: ArmedFault,
 }
 
 impl Doubt {
@@ -31,10 +31,10 @@ impl Doubt {
         let file = ConfigFile::new(directory.path(), "shim.toml", &vendor, &ledger(&directory), "");
         file.write(Position::Back);
         let replica = Replica::start(&file.path).await.unwrap();
-        let broken = Fault::new(Kind::Reset { applied: true }).on(Side::Legacy, Operation::Create);
-        vendor.faults().plant(broken.times(1));
-        let gate = Fault::new(Kind::Gate { applied: false }).on(Side::Legacy, Operation::List);
-        let gate = vendor.faults().plant(gate);
+        let broken = Fault::new(FaultKind::Reset { applied: true }).on(Side::Legacy, Operation::Create);
+        vendor.faults().arm(broken.times(1));
+        let gate = Fault::new(FaultKind::Gate { applied: false }).on(Side::Legacy, Operation::List);
+        let gate = vendor.faults().arm(gate);
         let order = Order::new("in doubt", &mut Dice::from_environment());
         Self { directory, vendor, replica, order, gate }
     }
@@ -54,11 +54,11 @@ impl Doubt {
         self.gate.open();
         let ended = self.replica.ended().await;
         assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""));
-        assert_eq!(self.vendor.books().applied(Side::Legacy, Operation::Create), 1);
+        assert_eq!(self.vendor.inspector().applied(Side::Legacy, Operation::Create), 1);
         let reader = Reader::open(&Settings::new(ledger(&self.directory))).await.unwrap();
         let claim = reader.look(Key::new("default", &self.order.ref_id).unwrap()).await.unwrap().unwrap();
         let id = claim.record_id.expect("the outcome was kept");
-        assert_eq!(self.vendor.books().record(Side::Legacy, &id).unwrap()["ref_id"], self.order.ref_id);
+        assert_eq!(self.vendor.inspector().record(Side::Legacy, &id).unwrap()["ref_id"], self.order.ref_id);
         id
     }
 }

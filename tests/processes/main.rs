@@ -1,5 +1,5 @@
 //! The real binary, as operators run it: started, flipped, killed and stopped while clients keep asking. The vendor is a
-//! [`Sandbox`](conversion_shim::sandbox::Sandbox) in this process, because its books are the oracle: for every reference, conversions on
+//! [`Sandbox`](conversion_shim::sandbox::Sandbox) in this process, because its inspector is the oracle: for every reference, conversions on
 //! legacy plus conversions on new are at most one.
 //!
 //! `PROCESS_SECONDS` makes the long test longer (20 s otherwise), `PROCESS_SEED` repeats the plan of an earlier run. Clocks and
@@ -44,7 +44,7 @@ async fn vendor() -> Sandbox {
     let options = Options { settle_after: Duration::ZERO, ..Options::default() };
     let sandbox = Sandbox::start(options).await.unwrap();
     for profile in [PROFILE, SECOND_PROFILE] {
-        assert!(sandbox.books().credit(profile, "USD", &FORTUNE.to_string()));
+        assert!(sandbox.inspector().credit(profile, "USD", &FORTUNE.to_string()));
     }
     sandbox
 }

@@ -58,20 +58,23 @@ async fn outage(postgres: &Postgres, goes: fn(&Postgres), comes: fn(&Postgres)) 
     load.until(200).await;
 
     let register = load.end().await;
-    let audit = register.balance(vendor.books(), &ledger).await;
+    let audit = register.balance(vendor.inspector(), &ledger).await;
     audit.assert_clean();
     assert!(audit.new > 0);
 }
 
 /// Creates that were sent on.
 fn posts(vendor: &Sandbox) -> u64 {
-    [Side::Legacy, Side::New].into_iter().map(|side| vendor.books().arrived(side, Operation::Create)).sum()
+    [Side::Legacy, Side::New]
+        .into_iter()
+        .map(|side| vendor.inspector().arrived(side, Operation::Create))
+        .sum()
 }
 
 /// Get, list and pass-through, of both sides' records.
 async fn readers_work(load: &Load, vendor: &Sandbox) {
     let (http, to) = (&load.http, load.to);
-    let legacy = vendor.books().seed_conversion(serde_json::json!({ "status": "SETTLED" }));
+    let legacy = vendor.inspector().seed_conversion(serde_json::json!({ "status": "SETTLED" }));
     let listed = http.list(to).await;
     let on_new = listed.iter().find(|id| **id != legacy).unwrap();
     assert!(listed.contains(&legacy));

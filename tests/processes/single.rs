@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conversion_shim::ledger::{Key, Reader, Settings};
-use conversion_shim::sandbox::{Fault, Kind, Operation};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation};
 use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -55,18 +55,18 @@ async fn a_killed_process_loses_no_claim() {
         clients.spawn(client(number, http, to, register, dice.fork()));
     }
     // Writes take effect long after their sender is gone, and lists that are read meanwhile do not show them.
-    let late = Kind::Delay { pause: Duration::from_millis(700), applied: false };
-    vendor.faults().plant(Fault::new(late).on(None, Operation::Create).sometimes(50, 1));
+    let late = FaultKind::Delay { pause: Duration::from_millis(700), applied: false };
+    vendor.faults().arm(Fault::new(late).on(None, Operation::Create).sometimes(50, 1));
     let positions = [Position::Live, Position::Back, Position::Canary, Position::Back, Position::Live];
     for position in positions {
         file.write(position);
         let replica = Replica::start(&file.path).await.unwrap();
         address.send_replace(Some(replica.address()));
-        let arrived = |side| vendor.books().arrived(side, Operation::Create);
+        let arrived = |side| vendor.inspector().arrived(side, Operation::Create);
         let (legacy, new) = (arrived(Side::Legacy), arrived(Side::New));
         tokio::select! {
-            () = vendor.books().wait_arrived(Side::Legacy, Operation::Create, legacy + 8) => {}
-            () = vendor.books().wait_arrived(Side::New, Operation::Create, new + 8) => {}
+            () = vendor.inspector().wait_arrived(Side::Legacy, Operation::Create, legacy + 8) => {}
+            () = vendor.inspector().wait_arrived(Side::New, Operation::Create, new + 8) => {}
             () = tokio::time::sleep(Duration::from_secs(20)) => panic!("nothing is sent"),
         }
         let sent: Vec<String> = references_sent(&vendor);
@@ -82,14 +82,15 @@ async fn a_killed_process_loses_no_claim() {
     let replica = Replica::start(&file.path).await.unwrap();
     address.send_replace(Some(replica.address()));
     soon(clients.join_all()).await;
-    let audit = register.balance(vendor.books(), &ledger).await;
+    let audit = register.balance(vendor.inspector(), &ledger).await;
     audit.assert_clean();
     assert!(audit.legacy > 0 && audit.new > 0);
 }
 
 /// Every reference that a create has carried to the vendor.
 fn references_sent(vendor: &conversion_shim::sandbox::Sandbox) -> Vec<String> {
-    let creates = vendor.books().requests().into_iter().filter(|seen| seen.operation == Operation::Create);
+    let creates =
+        vendor.inspector().requests().into_iter().filter(|seen| seen.operation == Operation::Create);
     let reference = |body: &[u8]| {
         let body: serde_json::Value = serde_json::from_slice(body).unwrap();
         body["ref_id"].as_str().unwrap().to_owned()

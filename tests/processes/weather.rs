@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Fault, Hidden, Kind, Operation, RefusalBody, Sandbox};
+use conversion_shim::sandbox::{Fault, FaultKind, HiddenRecords, Operation, RefusalBody, Sandbox};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use tokio::time::{Instant, sleep};
@@ -18,7 +18,7 @@ pub(crate) async fn storm(vendor: &Sandbox, mut dice: Dice, until: Instant) {
     while Instant::now() < until {
         faults.clear();
         for _ in 0..=dice.below(4) {
-            faults.plant(fault(&mut dice));
+            faults.arm(fault(&mut dice));
         }
         sleep(Duration::from_millis(100) + dice.millis(900)).await;
         if dice.one_in(8) {
@@ -44,36 +44,36 @@ fn fault(dice: &mut Dice) -> Fault {
     Fault::new(kind).on(side, operation).sometimes(percent, dice.below(u64::MAX))
 }
 
-fn on_create(dice: &mut Dice) -> Kind {
+fn on_create(dice: &mut Dice) -> FaultKind {
     match dice.below(6) {
-        0 => Kind::NotJson,
-        1 => Kind::EmptyBody,
-        2 => Kind::WrongTypes,
+        0 => FaultKind::NotJson,
+        1 => FaultKind::EmptyBody,
+        2 => FaultKind::WrongTypes,
         3 => refusal(dice, &[StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED], false),
         _ => on_any(dice),
     }
 }
 
-fn on_list(dice: &mut Dice) -> Kind {
+fn on_list(dice: &mut Dice) -> FaultKind {
     match dice.below(7) {
-        0 => Kind::NotJson,
-        1 => Kind::WrongTypes,
+        0 => FaultKind::NotJson,
+        1 => FaultKind::WrongTypes,
         2 => refusal(dice, &[StatusCode::FORBIDDEN, StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND], false),
-        3 => Kind::IgnoreFilters,
-        4 => Kind::Lag(Hidden::YoungerThan(LAG)),
+        3 => FaultKind::IgnoreFilters,
+        4 => FaultKind::Lag(HiddenRecords::YoungerThan(LAG)),
         _ => on_any(dice),
     }
 }
 
-fn on_any(dice: &mut Dice) -> Kind {
+fn on_any(dice: &mut Dice) -> FaultKind {
     let applied = dice.one_in(2);
     match dice.below(4) {
-        0 => Kind::Reset { applied },
-        1 => Kind::Truncate,
+        0 => FaultKind::Reset { applied },
+        1 => FaultKind::Truncate,
         2 => {
             // Longer than a create may take at times.
             let longest = dice.pick(&[100, 500, 2500]);
-            Kind::Delay { pause: dice.millis(longest), applied }
+            FaultKind::Delay { pause: dice.millis(longest), applied }
         }
         _ => refusal(
             dice,
@@ -83,7 +83,7 @@ fn on_any(dice: &mut Dice) -> Kind {
     }
 }
 
-fn refusal(dice: &mut Dice, codes: &[StatusCode], applied: bool) -> Kind {
+fn refusal(dice: &mut Dice, codes: &[StatusCode], applied: bool) -> FaultKind {
     let body = dice.pick(&[RefusalBody::Problem, RefusalBody::Html, RefusalBody::Empty]);
-    Kind::Status { code: dice.pick(codes), retry_after: None, body, applied }
+    FaultKind::Status { code: dice.pick(codes), retry_after: None, body, applied }
 }

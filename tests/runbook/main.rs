@@ -36,7 +36,7 @@ impl Walk {
         let page = page();
         let vendor =
             Sandbox::start(Options { settle_after: Duration::ZERO, ..Options::default() }).await.unwrap();
-        assert!(vendor.books().credit(PROFILE, "USD", "1000000"));
+        assert!(vendor.inspector().credit(PROFILE, "USD", "1000000"));
         let mut ways = Ways::of(&page);
         let block = Step::under(&page, "Step 1: stand in front").blocks("toml")[0];
         std::fs::write(ways.config(), with_block(&shipped(), block)).unwrap();
@@ -112,13 +112,13 @@ impl Walk {
 
     /// What every step must leave true: no reference was converted twice.
     fn balances(&self) {
-        for (ref_id, tally) in self.vendor.books().conversions_by_ref() {
+        for (ref_id, tally) in self.vendor.inspector().conversions_by_ref() {
             assert!(tally.legacy + tally.new <= 1, "{ref_id}: {tally:?}");
         }
     }
 
     fn made(&self, side: Side) -> u64 {
-        self.vendor.books().applied(side, Operation::Create)
+        self.vendor.inspector().applied(side, Operation::Create)
     }
 }
 
@@ -313,7 +313,7 @@ async fn back_and_forth(walk: &mut Walk) {
 async fn seal(walk: &mut Walk) {
     let status = walk.put("Step 6: seal", 0).await;
     assert_eq!(status["modes"]["cancel"], "new");
-    let looked = walk.vendor.books().arrived(Side::Legacy, Operation::List);
+    let looked = walk.vendor.inspector().arrived(Side::Legacy, Operation::List);
     let (code, made) = walk.create("sealed").await;
     assert_eq!(code, 200);
     let id = made["id"].as_str().unwrap();
@@ -321,7 +321,7 @@ async fn seal(walk: &mut Walk) {
     assert_eq!(cancel.send().await.unwrap().status(), 403);
     assert_eq!(walk.create("old").await.0, 409, "from the ledger's memory");
     assert_eq!(
-        walk.vendor.books().arrived(Side::Legacy, Operation::List),
+        walk.vendor.inspector().arrived(Side::Legacy, Operation::List),
         looked,
         "the old API is not asked"
     );

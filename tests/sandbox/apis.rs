@@ -17,8 +17,8 @@ async fn a_conversion_is_created_then_settled_and_the_money_follows() {
     assert_eq!(read["status"], "SETTLED");
     assert!(read["settled_at"].is_string());
     assert_eq!(read["updated_at"], read["settled_at"]);
-    assert_eq!(sandbox.books().balance(PROFILE, "USD"), "900");
-    assert_eq!(sandbox.books().balance(PROFILE, "PYUSD"), "100");
+    assert_eq!(sandbox.inspector().balance(PROFILE, "USD"), "900");
+    assert_eq!(sandbox.inspector().balance(PROFILE, "PYUSD"), "100");
 }
 
 #[tokio::test]
@@ -27,25 +27,25 @@ async fn directed_settlement_pays_the_recipient() {
     let body = but(conversion("r"), &json!({ "recipient_profile_id": SECOND_PROFILE }));
     let (_, created) = client.post(LEGACY, &body).await;
     assert_eq!(created["recipient_profile_id"], SECOND_PROFILE);
-    assert!(sandbox.books().set_status(created["id"].as_str().unwrap(), "SETTLED"));
-    assert_eq!(sandbox.books().balance(SECOND_PROFILE, "PYUSD"), "100");
-    assert_eq!(sandbox.books().balance(PROFILE, "PYUSD"), "0");
+    assert!(sandbox.inspector().set_status(created["id"].as_str().unwrap(), "SETTLED"));
+    assert_eq!(sandbox.inspector().balance(SECOND_PROFILE, "PYUSD"), "100");
+    assert_eq!(sandbox.inspector().balance(PROFILE, "PYUSD"), "0");
 }
 
 #[tokio::test]
 async fn cancel_returns_the_funds_once() {
     let (sandbox, client) = funded(quiet()).await;
     let path = format!("{LEGACY}/{}", client.create("r").await["id"].as_str().unwrap());
-    assert_eq!(sandbox.books().balance(PROFILE, "USD"), "900");
+    assert_eq!(sandbox.inspector().balance(PROFILE, "USD"), "900");
     let (status, cancelled) = client.delete(&path).await;
     assert_eq!((status.as_u16(), &cancelled["status"]), (200, &json!("CANCELLED")));
     assert_eq!(cancelled["cancelled_at"], cancelled["updated_at"]);
-    assert_eq!(sandbox.books().balance(PROFILE, "USD"), "1000");
+    assert_eq!(sandbox.inspector().balance(PROFILE, "USD"), "1000");
     let (status, refusal) = client.delete(&path).await;
     assert_eq!((status.as_u16(), &refusal["title"]), (403, &json!("Forbidden")));
-    assert_eq!(sandbox.books().balance(PROFILE, "USD"), "1000");
-    assert_eq!(sandbox.books().applied(Side::Legacy, Operation::Cancel), 1);
-    assert_eq!(sandbox.books().conversions_by_ref()["r"], Tally { legacy: 1, new: 0 });
+    assert_eq!(sandbox.inspector().balance(PROFILE, "USD"), "1000");
+    assert_eq!(sandbox.inspector().applied(Side::Legacy, Operation::Cancel), 1);
+    assert_eq!(sandbox.inspector().conversions_by_ref()["r"], Tally { legacy: 1, new: 0 });
 }
 
 #[tokio::test]
@@ -79,8 +79,8 @@ async fn invalid_creates_are_refused_and_move_nothing() {
         let (status, problem) = client.post(NEW, &but(orchestration("r"), &change)).await;
         assert_eq!((status.as_u16(), &problem["detail"]), (400, &json!(detail)));
     }
-    assert_eq!(sandbox.books().conversions_by_ref().len(), 0);
-    assert_eq!(sandbox.books().balance(PROFILE, "USD"), "1000");
+    assert_eq!(sandbox.inspector().conversions_by_ref().len(), 0);
+    assert_eq!(sandbox.inspector().balance(PROFILE, "USD"), "1000");
 }
 
 #[tokio::test]
@@ -126,8 +126,8 @@ async fn each_api_has_its_own_ref_ids_and_both_spend_the_same_money() {
     let (status, problem) = client.post(NEW, &orchestration("r")).await;
     assert_eq!((status.as_u16(), &problem["meta"]["existing"]), (409, &new));
     assert_eq!(problem["detail"], "orchestration already exists with ref_id 'r'");
-    assert_eq!(sandbox.books().conversions_by_ref()["r"], Tally { legacy: 1, new: 1 });
-    assert_eq!(sandbox.books().balance(PROFILE, "USD"), "800");
+    assert_eq!(sandbox.inspector().conversions_by_ref()["r"], Tally { legacy: 1, new: 1 });
+    assert_eq!(sandbox.inspector().balance(PROFILE, "USD"), "800");
     let (status, _) = client.get(&format!("{NEW}/{}", old["id"].as_str().unwrap())).await;
     assert_eq!(status, 404);
 }
@@ -141,16 +141,16 @@ async fn an_orchestration_takes_the_course_its_profile_is_set_to() {
         ..Options::default()
     };
     let (sandbox, client) = funded(options).await;
-    let books = sandbox.books();
+    let inspector = sandbox.inspector();
     let cases = [
-        (Outcome::Complete, "PROCESSING", "COMPLETED"),
-        (Outcome::AwaitApproval, "PENDING", "PENDING"),
-        (Outcome::Reject, "PENDING", "REJECTED"),
-        (Outcome::Fail("no luck".to_owned()), "PROCESSING", "FAILED"),
+        (OrchestrationOutcome::Complete, "PROCESSING", "COMPLETED"),
+        (OrchestrationOutcome::AwaitApproval, "PENDING", "PENDING"),
+        (OrchestrationOutcome::Reject, "PENDING", "REJECTED"),
+        (OrchestrationOutcome::Fail("no luck".to_owned()), "PROCESSING", "FAILED"),
     ];
     let mut last = Vec::new();
     for (outcome, first, then) in cases {
-        books.set_outcome(PROFILE, outcome);
+        inspector.set_outcome(PROFILE, outcome);
         let (_, created) = client.post(NEW, &orchestration(then)).await;
         assert_eq!(created["status"], first);
         assert_eq!(created["orchestration_rule_id"], "");
@@ -160,13 +160,13 @@ async fn an_orchestration_takes_the_course_its_profile_is_set_to() {
     }
     assert!(last[0]["completed_at"].is_string());
     assert_eq!(last[3]["fail_reason"]["detail"], "no luck");
-    assert_eq!(books.balance(PROFILE, "USD"), "800", "one completed, one waits; the others came back");
+    assert_eq!(inspector.balance(PROFILE, "USD"), "800", "one completed, one waits; the others came back");
     let waiting = last[1]["id"].as_str().unwrap();
-    assert!(books.approve(waiting));
-    assert!(!books.approve(waiting));
-    assert_eq!(books.record(Side::New, waiting).unwrap()["status"], "COMPLETED");
-    assert_eq!(books.balance(PROFILE, "PYUSD"), "200");
-    assert!(books.set_status(waiting, "PENDING_APPROVAL"));
+    assert!(inspector.approve(waiting));
+    assert!(!inspector.approve(waiting));
+    assert_eq!(inspector.record(Side::New, waiting).unwrap()["status"], "COMPLETED");
+    assert_eq!(inspector.balance(PROFILE, "PYUSD"), "200");
+    assert!(inspector.set_status(waiting, "PENDING_APPROVAL"));
     let (_, read) = client.get(&format!("{NEW}/{waiting}")).await;
     assert_eq!(read["status"], "PENDING_APPROVAL");
 }
@@ -177,8 +177,8 @@ async fn money_to_a_wallet_or_a_bank_leaves_the_platform() {
     let wallet = json!({ "destination": { "crypto": { "address": "0x1", "network": "ETHEREUM" } } });
     let (status, created) = client.post(NEW, &but(orchestration("r"), &wallet)).await;
     assert_eq!((status.as_u16(), &created["destination"]), (200, &wallet["destination"]));
-    assert_eq!(sandbox.books().balance(PROFILE, "USD"), "900");
-    assert_eq!(sandbox.books().balance(PROFILE, "PYUSD"), "0");
+    assert_eq!(sandbox.inspector().balance(PROFILE, "USD"), "900");
+    assert_eq!(sandbox.inspector().balance(PROFILE, "PYUSD"), "0");
 }
 
 #[tokio::test]
@@ -220,7 +220,7 @@ async fn tokens_come_three_ways_and_carry_scopes() {
     let unknown = form(&[("grant_type", "client_credentials"), ("scope", "everything")]);
     let (status, answer) = read(ask().basic_auth("me", Some("s")).body(unknown)).await;
     assert_eq!((status.as_u16(), &answer["error"]), (400, &json!("invalid_scope")));
-    assert_eq!(sandbox.books().arrived(None, Operation::Token), 4);
+    assert_eq!(sandbox.inspector().arrived(None, Operation::Token), 4);
 }
 
 #[tokio::test]
@@ -239,13 +239,13 @@ async fn customers_do_not_see_each_other() {
     assert_eq!(ask("one").await.0, 401);
     let token = ask("two").await.1["access_token"].as_str().unwrap().to_owned();
     let other = Caller::of(&sandbox).with_token(token);
-    sandbox.books().open_profile("second", "theirs");
-    sandbox.books().credit("theirs", "USD", "100");
+    sandbox.inspector().open_profile("second", "theirs");
+    sandbox.inspector().credit("theirs", "USD", "100");
     let mine = client.create("r").await;
     assert_eq!(other.get(&format!("{LEGACY}/{}", mine["id"].as_str().unwrap())).await.0, 404);
     assert_eq!(other.post(LEGACY, &conversion("r")).await.0, 404, "not their profile");
     assert_eq!(other.post(NEW, &orchestration("r")).await.1["profile_id"], "theirs");
     assert_eq!(other.post(LEGACY, &but(conversion("r"), &json!({ "profile_id": "theirs" }))).await.0, 403);
-    assert_eq!(sandbox.books().conversions_by_ref_of("second")["r"], Tally { legacy: 0, new: 1 });
+    assert_eq!(sandbox.inspector().conversions_by_ref_of("second")["r"], Tally { legacy: 0, new: 1 });
     assert_eq!(other.get("/profiles").await.1, json!({ "items": [{ "id": "theirs" }] }));
 }

@@ -6,16 +6,16 @@ use super::*;
 async fn resets_come_before_or_after_the_write() {
     let (sandbox, client) = funded(quiet()).await;
     for (applied, tally) in [(false, None), (true, Some(Tally { legacy: 1, new: 0 }))] {
-        let fault = Fault::new(Kind::Reset { applied }).on(Side::Legacy, Operation::Create).times(1);
-        let planted = sandbox.faults().plant(fault);
+        let fault = Fault::new(FaultKind::Reset { applied }).on(Side::Legacy, Operation::Create).times(1);
+        let armed = sandbox.faults().arm(fault);
         let error =
             client.ask(Method::POST, LEGACY).body(conversion("r").to_string()).send().await.unwrap_err();
         assert!(format!("{error:?}").contains("ConnectionReset"), "{error:?}");
-        assert_eq!(sandbox.books().conversions_by_ref().get("r").copied(), tally);
-        assert_eq!(planted.hits(), 1);
+        assert_eq!(sandbox.inspector().conversions_by_ref().get("r").copied(), tally);
+        assert_eq!(armed.hits(), 1);
     }
-    assert_eq!(sandbox.books().arrived(Side::Legacy, Operation::Create), 2);
-    assert_eq!(sandbox.books().applied(Side::Legacy, Operation::Create), 1);
+    assert_eq!(sandbox.inspector().arrived(Side::Legacy, Operation::Create), 2);
+    assert_eq!(sandbox.inspector().applied(Side::Legacy, Operation::Create), 1);
 }
 
 #[tokio::test]
@@ -25,10 +25,10 @@ async fn http2_streams_are_reset_and_cut_off_as_well() {
     let http = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let client = Caller { http, ..Caller::of(&sandbox) };
     assert_eq!(client.ask(Method::GET, LEGACY).send().await.unwrap().version(), reqwest::Version::HTTP_2);
-    sandbox.faults().plant(Fault::new(Kind::Truncate).times(1));
+    sandbox.faults().arm(Fault::new(FaultKind::Truncate).times(1));
     let response = client.ask(Method::GET, LEGACY).send().await.unwrap();
     assert!(response.bytes().await.is_err());
-    sandbox.faults().plant(Fault::new(Kind::Reset { applied: false }).times(1));
+    sandbox.faults().arm(Fault::new(FaultKind::Reset { applied: false }).times(1));
     assert!(client.ask(Method::POST, LEGACY).body("{}").send().await.is_err());
     assert_eq!(client.get(LEGACY).await.0, 200);
 }
@@ -53,7 +53,7 @@ async fn it_speaks_tls_with_both_versions() {
         let client = Caller { http: http.build().unwrap(), ..Caller::of(&sandbox) };
         let response = client.ask(Method::GET, LEGACY).send().await.unwrap();
         assert_eq!((response.status().as_u16(), response.version()), (200, version));
-        sandbox.faults().plant(Fault::new(Kind::Reset { applied: true }).times(1));
+        sandbox.faults().arm(Fault::new(FaultKind::Reset { applied: true }).times(1));
         let error = client.ask(Method::POST, LEGACY).body("{}").send().await.unwrap_err();
         assert!(!error.is_connect(), "{error:?}");
     }
@@ -63,7 +63,7 @@ async fn it_speaks_tls_with_both_versions() {
 async fn a_request_that_arrived_is_worked_on_even_if_the_client_leaves() {
     let (sandbox, client) = funded(quiet()).await;
     let gate =
-        |applied| sandbox.faults().plant(Fault::new(Kind::Gate { applied }).on(None, Operation::Create));
+        |applied| sandbox.faults().arm(Fault::new(FaultKind::Gate { applied }).on(None, Operation::Create));
     let (before, after) = (gate(false), gate(true));
     let leaving = tokio::spawn(client.ask(Method::POST, LEGACY).body(conversion("r").to_string()).send());
     soon(before.reached(1)).await;
@@ -75,7 +75,7 @@ async fn a_request_that_arrived_is_worked_on_even_if_the_client_leaves() {
     }
     before.open();
     soon(after.reached(1)).await;
-    assert_eq!(sandbox.books().conversions_by_ref()["r"], Tally { legacy: 1, new: 0 });
+    assert_eq!(sandbox.inspector().conversions_by_ref()["r"], Tally { legacy: 1, new: 0 });
 }
 
 #[tokio::test]
@@ -83,10 +83,10 @@ async fn a_delay_holds_the_request_or_the_answer() {
     let (sandbox, client) = funded(quiet()).await;
     for (applied, made) in [(false, 0), (true, 1)] {
         let pause = Duration::from_secs(3600);
-        let delay = sandbox.faults().plant(Fault::new(Kind::Delay { pause, applied }).times(1));
+        let delay = sandbox.faults().arm(Fault::new(FaultKind::Delay { pause, applied }).times(1));
         let waiting = tokio::spawn(client.ask(Method::POST, LEGACY).body(conversion("r").to_string()).send());
         soon(delay.reached(1)).await;
-        assert_eq!(sandbox.books().records(Side::Legacy), made);
+        assert_eq!(sandbox.inspector().records(Side::Legacy), made);
         assert!(!waiting.is_finished());
         waiting.abort();
     }
@@ -96,20 +96,20 @@ async fn a_delay_holds_the_request_or_the_answer() {
 async fn a_gate_stands_before_or_after_the_write_and_lets_through_as_many_as_it_is_told() {
     let (sandbox, client) = funded(quiet()).await;
     for (applied, made) in [(false, 0), (true, 2)] {
-        let gate = sandbox.faults().plant(Fault::new(Kind::Gate { applied }));
+        let gate = sandbox.faults().arm(Fault::new(FaultKind::Gate { applied }));
         let post = |name: &str| {
             let ref_id = format!("{name}-{applied}");
             tokio::spawn(client.ask(Method::POST, LEGACY).body(conversion(&ref_id).to_string()).send())
         };
-        let before = sandbox.books().records(Side::Legacy);
+        let before = sandbox.inspector().records(Side::Legacy);
         let both = [post("a"), post("b")];
         soon(gate.reached(2)).await;
-        assert_eq!(sandbox.books().records(Side::Legacy) - before, made);
+        assert_eq!(sandbox.inspector().records(Side::Legacy) - before, made);
         gate.release(2);
         for one in both {
             assert_eq!(soon(one).await.unwrap().unwrap().status(), 200);
         }
-        assert_eq!(sandbox.books().records(Side::Legacy) - before, 2);
+        assert_eq!(sandbox.inspector().records(Side::Legacy) - before, 2);
         sandbox.faults().remove(&gate);
     }
 }
@@ -122,7 +122,7 @@ async fn statuses_come_with_or_without_effect_and_in_three_bodies() {
         (StatusCode::BAD_GATEWAY, None, RefusalBody::Html, true),
         (StatusCode::REQUEST_TIMEOUT, None, RefusalBody::Empty, true),
     ] {
-        sandbox.faults().plant(Fault::new(Kind::Status { code, retry_after, body, applied }).times(1));
+        sandbox.faults().arm(Fault::new(FaultKind::Status { code, retry_after, body, applied }).times(1));
         let ref_id = code.as_str();
         let sent =
             client.ask(Method::POST, LEGACY).body(conversion(ref_id).to_string()).send().await.unwrap();
@@ -135,7 +135,7 @@ async fn statuses_come_with_or_without_effect_and_in_three_bodies() {
             RefusalBody::Html => assert!(text.starts_with("<html>")),
             RefusalBody::Empty => assert!(text.is_empty()),
         }
-        assert_eq!(sandbox.books().conversions_by_ref().contains_key(ref_id), applied);
+        assert_eq!(sandbox.inspector().conversions_by_ref().contains_key(ref_id), applied);
     }
 }
 
@@ -143,21 +143,21 @@ async fn statuses_come_with_or_without_effect_and_in_three_bodies() {
 async fn answers_can_break_off_or_lie() {
     let (sandbox, client) = funded(quiet()).await;
     let path = format!("{LEGACY}/{}", client.create("r").await["id"].as_str().unwrap());
-    let once = |kind| sandbox.faults().plant(Fault::new(kind).on(None, Operation::Get).times(1));
-    once(Kind::Truncate);
+    let once = |kind| sandbox.faults().arm(Fault::new(kind).on(None, Operation::Get).times(1));
+    once(FaultKind::Truncate);
     let cut = client.ask(Method::GET, &path).send().await.unwrap();
     assert_eq!(cut.status(), 200);
     assert!(cut.bytes().await.is_err());
-    once(Kind::WrongTypes);
+    once(FaultKind::WrongTypes);
     let (status, wrong) = client.get(&path).await;
     assert_eq!((status.as_u16(), &wrong["id"], &wrong["metadata"]), (200, &json!(7), &json!("an object")));
-    once(Kind::NotJson);
+    once(FaultKind::NotJson);
     let page = client.ask(Method::GET, &path).send().await.unwrap();
     assert_eq!(
         (page.status().as_u16(), &page.headers()["content-type"]),
         (200, &"text/html; charset=utf-8".parse().unwrap())
     );
-    once(Kind::EmptyBody);
+    once(FaultKind::EmptyBody);
     let empty = client.ask(Method::GET, &path).send().await.unwrap();
     assert_eq!((empty.status().as_u16(), empty.bytes().await.unwrap().len()), (200, 0));
     assert_eq!(client.get(&path).await.0, 200, "each struck once");
@@ -172,13 +172,13 @@ async fn reads_can_lag_or_ignore_filters_while_writes_do_not() {
         client.get(&format!("{LEGACY}{query}")).await.1["items"].as_array().unwrap().len()
     };
     let ignoring =
-        sandbox.faults().plant(Fault::new(Kind::IgnoreFilters).on(Side::Legacy, Operation::List).after(1));
+        sandbox.faults().arm(Fault::new(FaultKind::IgnoreFilters).on(Side::Legacy, Operation::List).after(1));
     assert_eq!(found("?ref_id=r1").await, 1, "the first passes");
     assert_eq!(found("?ref_id=r1").await, 2);
     sandbox.faults().remove(&ignoring);
-    for hidden in [Hidden::Newest(1), Hidden::YoungerThan(Duration::from_secs(3600))] {
-        let shown = usize::from(hidden == Hidden::Newest(1));
-        let lag = sandbox.faults().plant(Fault::new(Kind::Lag(hidden)));
+    for hidden in [HiddenRecords::Newest(1), HiddenRecords::YoungerThan(Duration::from_secs(3600))] {
+        let shown = usize::from(hidden == HiddenRecords::Newest(1));
+        let lag = sandbox.faults().arm(Fault::new(FaultKind::Lag(hidden)));
         assert_eq!(found("").await, shown);
         assert_eq!(client.get(&format!("{LEGACY}/{}", second["id"].as_str().unwrap())).await.0, 404);
         assert_eq!(client.post(LEGACY, &conversion("r2")).await.0, 409);
@@ -193,13 +193,13 @@ async fn chance_is_the_same_for_the_same_seed() {
     let (sandbox, client) = funded(quiet()).await;
     let mut runs = Vec::new();
     for seed in [1, 1, 2] {
-        let kind = Kind::Status {
+        let kind = FaultKind::Status {
             code: StatusCode::BAD_GATEWAY,
             retry_after: None,
             body: RefusalBody::Problem,
             applied: false,
         };
-        let fault = sandbox.faults().plant(Fault::new(kind).sometimes(50, seed));
+        let fault = sandbox.faults().arm(Fault::new(kind).sometimes(50, seed));
         let mut run = Vec::new();
         for _ in 0..40 {
             run.push(client.get(LEGACY).await.0.is_success());
@@ -229,11 +229,11 @@ async fn it_goes_down_and_comes_up_on_the_same_port() {
 async fn faults_and_books_are_there_over_http() {
     let (sandbox, client) = funded(quiet()).await;
     let faults = format!("http://{}/sandbox/faults", sandbox.addr());
-    let plant = |fault: Value| read(client.http.post(&faults).body(fault.to_string()));
+    let arm = |fault: Value| read(client.http.post(&faults).body(fault.to_string()));
     let fault = json!({ "kind": "status", "code": 503, "side": "new", "operation": "list", "times": 1 });
-    assert_eq!(plant(fault).await.0, 200);
-    assert_eq!(plant(json!({ "kind": "rest" })).await.0, 400);
-    assert_eq!(plant(json!({ "kind": "reset", "time": 1 })).await.0, 400);
+    assert_eq!(arm(fault).await.0, 200);
+    assert_eq!(arm(json!({ "kind": "rest" })).await.0, 400);
+    assert_eq!(arm(json!({ "kind": "reset", "time": 1 })).await.0, 400);
     assert_eq!(client.get(LEGACY).await.0, 200);
     assert_eq!(client.get(NEW).await.0, 503);
     assert_eq!(client.get(NEW).await.0, 200);
@@ -252,11 +252,11 @@ async fn faults_and_books_are_there_over_http() {
 async fn what_arrived_can_be_looked_at() {
     let (sandbox, client) = funded(quiet()).await;
     let path = format!("{NEW}?ref_id=a%20b");
-    let waiting = sandbox.books().wait_arrived(Side::New, Operation::List, 1);
+    let waiting = sandbox.inspector().wait_arrived(Side::New, Operation::List, 1);
     let (_, (status, _)) = soon(async { tokio::join!(waiting, client.get(&path)) }).await;
     assert_eq!(status, 200);
     client.create("r").await;
-    let seen = sandbox.books().requests();
+    let seen = sandbox.inspector().requests();
     assert_eq!(seen.iter().map(|one| one.sequence).collect::<Vec<_>>(), [1, 2]);
     assert_eq!(seen[0].path_and_query, "/v2/orchestration/orchestrations?ref_id=a%20b");
     assert_eq!((seen[1].side, seen[1].operation), (Some(Side::Legacy), Operation::Create));

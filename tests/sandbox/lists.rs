@@ -26,8 +26,8 @@ async fn paging_yields_every_row_once_in_both_orders() {
     for number in 0..23 {
         // Equal instants, and some that differ by a nanosecond.
         let at = format!("2026-04-20T12:30:01.00000000{}Z", number % 3);
-        made.insert(sandbox.books().seed_conversion(json!({ "created_at": at, "status": "SETTLED" })));
-        sandbox.books().seed_orchestration(json!({ "created_at": at, "status": "COMPLETED" }));
+        made.insert(sandbox.inspector().seed_conversion(json!({ "created_at": at, "status": "SETTLED" })));
+        sandbox.inspector().seed_orchestration(json!({ "created_at": at, "status": "COMPLETED" }));
     }
     for limit in [1, 4, 22, 23, 1000] {
         let mut ascending = page_through(&client, LEGACY, &format!("order=ASC&limit={limit}"), "items").await;
@@ -46,8 +46,8 @@ async fn lists_filter_as_documented() {
     let seed = |ref_id: &str, profile: &str, second: u8| {
         let at = format!("2026-04-20T12:00:0{second}Z");
         let record = json!({ "ref_id": ref_id, "profile_id": profile, "created_at": at, "status": "X" });
-        sandbox.books().seed_conversion(record.clone());
-        sandbox.books().seed_orchestration(record);
+        sandbox.inspector().seed_conversion(record.clone());
+        sandbox.inspector().seed_orchestration(record);
     };
     (1..=4).for_each(|second| seed(&format!("r{second}"), if second < 3 { "p" } else { "q" }, second));
     let at = |second: u8| format!("2026-04-20T12:00:0{second}Z");

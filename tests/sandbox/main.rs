@@ -10,8 +10,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use conversion_shim::sandbox::{
-    CUSTOMER, Client, Fault, Hidden, Kind, ListShape, Operation, Options, Outcome, PROFILE, RefusalBody,
-    SECOND_PROFILE, Sandbox, TOKEN, Tally,
+    CUSTOMER, Client, Fault, FaultKind, HiddenRecords, ListShape, Operation, Options, OrchestrationOutcome,
+    PROFILE, RefusalBody, SECOND_PROFILE, Sandbox, TOKEN, Tally,
 };
 use conversion_shim::translate::side::Side;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -83,7 +83,7 @@ fn quiet() -> Options {
 /// A sandbox with 1000 USD in the default profile.
 async fn funded(options: Options) -> (Sandbox, Caller) {
     let sandbox = Sandbox::start(options).await.unwrap();
-    assert!(sandbox.books().credit(PROFILE, "USD", "1000"));
+    assert!(sandbox.inspector().credit(PROFILE, "USD", "1000"));
     let client = Caller::of(&sandbox);
     (sandbox, client)
 }

@@ -1,6 +1,6 @@
 //! What is compared with what, and what comes of it.
 
-use conversion_shim::sandbox::{Fault, Hidden, Kind, Operation, PROFILE};
+use conversion_shim::sandbox::{Fault, FaultKind, HiddenRecords, Operation, PROFILE};
 use conversion_shim::shadow::record::Record;
 use conversion_shim::shadow::types::{DiffKind, Recheck, Route, Severity, Verdict};
 use conversion_shim::translate::side::Side;
@@ -25,8 +25,8 @@ fn differences(record: &Record) -> Vec<(&str, DiffKind, Severity)> {
 #[tokio::test]
 async fn a_get_is_looked_for_on_new_by_its_reference() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
-    vendor.books().seed_orchestration(new_record("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
+    vendor.inspector().seed_orchestration(new_record("r", WHEN));
     let mut shim = Shadowed::before(&vendor, &[]).await;
     assert_eq!(shim.client.get(&id).await.id(), id);
     let record = shim.record().await;
@@ -38,7 +38,7 @@ async fn a_get_is_looked_for_on_new_by_its_reference() {
 #[tokio::test]
 async fn a_record_that_new_does_not_hold_has_no_counterpart() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.get(&id).await;
     assert_eq!(shim.record().await.verdict, Verdict::NoCounterpart);
@@ -52,10 +52,10 @@ async fn a_record_that_new_does_not_hold_has_no_counterpart() {
 #[tokio::test]
 async fn a_difference_is_named_and_stays_after_reading_again() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let mut other = new_record("r", WHEN);
     other["source_amount"] = json!("1.51");
-    vendor.books().seed_orchestration(other);
+    vendor.inspector().seed_orchestration(other);
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.get(&id).await;
     let record = shim.record().await;
@@ -65,24 +65,24 @@ async fn a_difference_is_named_and_stays_after_reading_again() {
         (record.diffs[0].served.as_deref(), record.diffs[0].other.as_deref()),
         (Some("1.50"), Some("1.51"))
     );
-    let reads = vendor.books().arrived(Side::Legacy, Operation::Get);
+    let reads = vendor.inspector().arrived(Side::Legacy, Operation::Get);
     assert_eq!(reads, 2, "the client's and the one that read again");
 }
 
 #[tokio::test]
 async fn a_difference_is_not_forgotten_when_reading_again_takes_too_long() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let mut other = new_record("r", WHEN);
     other["source_amount"] = json!("1.51");
-    vendor.books().seed_orchestration(other);
+    vendor.inspector().seed_orchestration(other);
     let gate = vendor
         .faults()
-        .plant(Fault::new(Kind::Gate { applied: true }).on(Side::New, Operation::List).times(1));
+        .arm(Fault::new(FaultKind::Gate { applied: true }).on(Side::New, Operation::List).times(1));
     let mut shim = Shadowed::before(&vendor, &[("shadow.timeout", "1s")]).await;
     shim.client.get(&id).await.id();
     soon(gate.reached(1)).await;
-    vendor.faults().plant(Fault::new(Kind::Gate { applied: false }).on(Side::Legacy, Operation::Get));
+    vendor.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(Side::Legacy, Operation::Get));
     gate.open();
     let record = shim.record().await;
     assert_eq!((record.verdict, record.recheck), (Verdict::Mismatch, Some(Recheck::Failed)));
@@ -94,8 +94,8 @@ async fn a_later_status_is_progress() {
     let vendor = vendor().await;
     let mut old = old_record("r", WHEN);
     old["status"] = json!("CREATED");
-    let id = vendor.books().seed_conversion(old);
-    vendor.books().seed_orchestration(new_record("r", WHEN));
+    let id = vendor.inspector().seed_conversion(old);
+    vendor.inspector().seed_orchestration(new_record("r", WHEN));
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.get(&id).await;
     let record = shim.record().await;
@@ -106,11 +106,11 @@ async fn a_later_status_is_progress() {
 async fn what_is_gone_when_both_are_read_again_is_transient() {
     let vendor = vendor().await;
     for ref_id in ["r", "s"] {
-        vendor.books().seed_conversion(settled(ref_id, WHEN));
-        vendor.books().seed_orchestration(new_record(ref_id, WHEN));
+        vendor.inspector().seed_conversion(settled(ref_id, WHEN));
+        vendor.inspector().seed_orchestration(new_record(ref_id, WHEN));
     }
-    let lag = Kind::Lag(Hidden::Newest(1));
-    vendor.faults().plant(Fault::new(lag).on(Side::New, Operation::List).times(1));
+    let lag = FaultKind::Lag(HiddenRecords::Newest(1));
+    vendor.faults().arm(Fault::new(lag).on(Side::New, Operation::List).times(1));
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.list("").await;
     let record = shim.record().await;
@@ -126,7 +126,7 @@ async fn both_unknown_is_a_match_and_one_refusal_is_a_disagreement() {
     shim.client.get("5d0c1e7a-9d5e-4c1e-9d6e-000000000000").await.problem(404);
     let record = shim.record().await;
     assert_eq!((record.verdict, record.both_held), (Verdict::Match, false));
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let reader = vendor.issue_token("sandbox-customer", &["conversion:read_conversion_stablecoin"]);
     let client = shim.client.with_token(&reader);
     let _ = client.get(&id).await;
@@ -140,9 +140,9 @@ async fn lists_are_compared_row_by_row_and_refilled() {
     let vendor = vendor().await;
     for at in 0..5 {
         let when = format!("2026-04-20T11:0{at}:00Z");
-        vendor.books().seed_conversion(settled(&format!("r{at}"), &when));
-        vendor.books().seed_orchestration(new_record(&format!("r{at}"), &when));
-        vendor.books().seed_orchestration(
+        vendor.inspector().seed_conversion(settled(&format!("r{at}"), &when));
+        vendor.inspector().seed_orchestration(new_record(&format!("r{at}"), &when));
+        vendor.inspector().seed_orchestration(
             json!({ "profile_id": PROFILE, "orchestration_rule_id": "rule", "created_at": when }),
         );
     }
@@ -171,7 +171,7 @@ async fn bad_parameters_are_refused_by_both() {
     shim.client.list("limit=0").await.problem(400);
     let record = shim.record().await;
     assert_eq!((record.served.status, record.other.status), (Some(400), Some(400)));
-    assert_eq!(vendor.books().arrived(Side::New, Operation::List), 0, "nothing to ask");
+    assert_eq!(vendor.inspector().arrived(Side::New, Operation::List), 0, "nothing to ask");
 }
 
 #[tokio::test]
@@ -189,17 +189,17 @@ async fn a_create_is_rehearsed_and_nothing_is_sent() {
     broken["amount"] = json!("one");
     shim.client.post(&broken).await.problem(400);
     assert_eq!(shim.record().await.verdict, Verdict::Match, "both refuse it");
-    assert_eq!(vendor.books().arrived(Side::New, Operation::Create), 0);
-    assert_eq!(vendor.books().records(Side::New), 0);
+    assert_eq!(vendor.inspector().arrived(Side::New, Operation::Create), 0);
+    assert_eq!(vendor.inspector().records(Side::New), 0);
 }
 
 #[tokio::test]
 async fn a_failed_primary_is_compared_too() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     vendor
         .faults()
-        .plant(Fault::new(Kind::Reset { applied: false }).on(Side::Legacy, Operation::Get).times(1));
+        .arm(Fault::new(FaultKind::Reset { applied: false }).on(Side::Legacy, Operation::Get).times(1));
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.ask(reqwest::Method::GET, &format!("{LEGACY}/{id}"), String::new()).await.problem(502);
     let record = shim.record().await;

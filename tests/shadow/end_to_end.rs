@@ -63,8 +63,8 @@ async fn reported(
 fn seed(vendor: &Sandbox, ref_id: &str, change: impl FnOnce(&mut Value, &mut Value)) -> String {
     let (mut old, mut new) = (settled(ref_id, WHEN), new_record(ref_id, WHEN));
     change(&mut old, &mut new);
-    vendor.books().seed_orchestration(new);
-    vendor.books().seed_conversion(old)
+    vendor.inspector().seed_orchestration(new);
+    vendor.inspector().seed_conversion(old)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

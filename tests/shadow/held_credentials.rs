@@ -1,7 +1,9 @@
 //! Shadow while the proxy holds the credentials: its reads bear the proxy's own tokens, and what a caller showed at the door goes
 //! nowhere.
 
-use conversion_shim::sandbox::{CUSTOMER, Client, Operation, Options, PROFILE, SCOPES, Sandbox, Seen};
+use conversion_shim::sandbox::{
+    CUSTOMER, Client, Operation, Options, PROFILE, ReceivedRequest, SCOPES, Sandbox,
+};
 use conversion_shim::shadow::types::{Recheck, Verdict};
 use conversion_shim::translate::side::Side;
 use serde_json::json;
@@ -53,18 +55,18 @@ scopes = [\"read\", \"write\"]
 
 /// The credentials of every request to a side.
 fn shown(vendor: &Sandbox, side: Side) -> Vec<String> {
-    let at = |seen: &Seen| seen.side == Some(side);
-    let seen = vendor.books().requests().into_iter().filter(at);
+    let at = |seen: &ReceivedRequest| seen.side == Some(side);
+    let seen = vendor.inspector().requests().into_iter().filter(at);
     seen.map(|seen| seen.headers["authorization"].to_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
 async fn shadow_reads_with_the_proxys_own_tokens() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let mut other = new_record("r", WHEN);
     other["source_amount"] = json!("1.51");
-    vendor.books().seed_orchestration(other);
+    vendor.inspector().seed_orchestration(other);
     let (mut shim, caller, _dir) = shadowed(&vendor).await;
     assert_eq!(caller.get(&id).await.id(), id);
     // It differs, so both sides were read again: the vendor took every token for the side to which it came.
@@ -75,7 +77,7 @@ async fn shadow_reads_with_the_proxys_own_tokens() {
     let (legacy, new) = (shown(&vendor, Side::Legacy), shown(&vendor, Side::New));
     assert!(legacy.len() >= 4 && new.len() >= 4, "{} {}", legacy.len(), new.len());
     assert!(legacy.iter().all(|shown| !new.contains(shown)), "each side has its own");
-    for seen in vendor.books().requests() {
+    for seen in vendor.inspector().requests() {
         let told = format!("{:?} {} {:?}", seen.headers, seen.path_and_query, seen.body);
         assert!(!told.contains(TOKEN), "{told}");
     }
@@ -84,7 +86,7 @@ async fn shadow_reads_with_the_proxys_own_tokens() {
 #[tokio::test]
 async fn shadow_reads_nothing_for_whom_the_door_stays_shut() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let (mut shim, caller, _dir) = shadowed(&vendor).await;
     let stranger = caller.with_token(&vendor.issue_token(CUSTOMER, &SCOPES));
     stranger.get(&id).await.problem(401);
@@ -93,6 +95,6 @@ async fn shadow_reads_nothing_for_whom_the_door_stays_shut() {
     assert_eq!(caller.get(&id).await.id(), id);
     assert_eq!(shim.record().await.verdict, Verdict::NoCounterpart, "the first comparison is the caller's");
     assert_eq!(shim.shadow.tally().all_due().to_string(), "1");
-    assert_eq!(vendor.books().arrived(Side::Legacy, Operation::Get), 1);
+    assert_eq!(vendor.inspector().arrived(Side::Legacy, Operation::Get), 1);
     assert!(shim.end().iter().all(|line| !format!("{line:?}").contains(TOKEN)));
 }

@@ -3,7 +3,7 @@
 
 use std::io::ErrorKind;
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, RefusalBody};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, RefusalBody};
 use conversion_shim::shadow::types::{Recheck, Verdict};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
@@ -67,7 +67,7 @@ async fn the_answer_is_the_same_whatever_the_other_side_does() {
     ];
     for (name, new, reason) in others {
         let vendor = vendor().await;
-        let id = vendor.books().seed_conversion(settled("r", WHEN));
+        let id = vendor.inspector().seed_conversion(settled("r", WHEN));
         let legacy = vendor.base_url();
         let plain = Shadowed::start(&[
             ("stage", "observe"),
@@ -108,9 +108,9 @@ async fn the_answer_is_the_same_whatever_the_other_side_does() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_have_their_answers_before_any_comparison_ends() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let gate =
-        vendor.faults().plant(Fault::new(Kind::Gate { applied: false }).on(Side::New, Operation::List));
+        vendor.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(Side::New, Operation::List));
     let mut shim = Shadowed::before(&vendor, &[("shadow.timeout", "1h")]).await;
     for _ in 0..20 {
         assert_eq!(soon(shim.client.get(&id)).await.id(), id);
@@ -125,9 +125,9 @@ async fn clients_have_their_answers_before_any_comparison_ends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_too_much_is_dropped_and_counted_and_bounded() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let gate =
-        vendor.faults().plant(Fault::new(Kind::Gate { applied: false }).on(Side::New, Operation::List));
+        vendor.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(Side::New, Operation::List));
     let bounds = [("shadow.jobs_max", "8"), ("shadow.concurrency", "2"), ("shadow.timeout", "1h")];
     let mut shim = Shadowed::before(&vendor, &bounds).await;
     for _ in 0..50 {
@@ -150,10 +150,10 @@ async fn what_is_too_much_is_dropped_and_counted_and_bounded() {
 async fn bodies_never_take_more_memory_than_they_may() {
     let vendor = vendor().await;
     for at in 0..1000 {
-        vendor.books().seed_conversion(settled(&format!("r{at}"), WHEN));
+        vendor.inspector().seed_conversion(settled(&format!("r{at}"), WHEN));
     }
     let gate =
-        vendor.faults().plant(Fault::new(Kind::Gate { applied: false }).on(Side::New, Operation::List));
+        vendor.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(Side::New, Operation::List));
     let url = vendor.base_url();
     let bounds = [
         ("upstream.legacy.url", url.as_str()),
@@ -180,7 +180,7 @@ async fn bodies_never_take_more_memory_than_they_may() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_side_under_load_costs_no_memory() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let dead = nobody().await;
     let mut shim = Shadowed::start(&[
         ("upstream.legacy.url", &vendor.base_url()),
@@ -210,8 +210,8 @@ async fn a_dead_side_under_load_costs_no_memory() {
 async fn any_429_stops_comparisons_for_a_while_and_is_loud() {
     for side in [Side::Legacy, Side::New] {
         let vendor = vendor().await;
-        let id = vendor.books().seed_conversion(settled("r", WHEN));
-        vendor.faults().plant(Fault::new(THROTTLED).on(side, None).times(1));
+        let id = vendor.inspector().seed_conversion(settled("r", WHEN));
+        vendor.faults().arm(Fault::new(THROTTLED).on(side, None).times(1));
         let mut shim = Shadowed::before(&vendor, &[("shadow.heartbeat", "20ms")]).await;
         shim.client.get(&id).await;
         let config = shim.current.load_full();
@@ -221,11 +221,11 @@ async fn any_429_stops_comparisons_for_a_while_and_is_loud() {
             }
         })
         .await;
-        let asked = vendor.books().arrived(Side::New, Operation::List);
+        let asked = vendor.inspector().arrived(Side::New, Operation::List);
         for _ in 0..10 {
             shim.client.get(&id).await.id();
         }
-        assert_eq!(vendor.books().arrived(Side::New, Operation::List), asked, "{side:?}");
+        assert_eq!(vendor.inspector().arrived(Side::New, Operation::List), asked, "{side:?}");
         let mut told = false;
         for _ in 0..1000 {
             let beat = shim.heartbeat().await;
@@ -239,7 +239,7 @@ async fn any_429_stops_comparisons_for_a_while_and_is_loud() {
     }
 }
 
-const THROTTLED: Kind = Kind::Status {
+const THROTTLED: FaultKind = FaultKind::Status {
     code: StatusCode::TOO_MANY_REQUESTS,
     retry_after: None,
     body: RefusalBody::Problem,
@@ -249,34 +249,34 @@ const THROTTLED: Kind = Kind::Status {
 #[tokio::test]
 async fn what_waits_when_a_rest_begins_is_not_asked_any_more() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let gate =
-        vendor.faults().plant(Fault::new(Kind::Gate { applied: false }).on(Side::New, Operation::List));
+        vendor.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(Side::New, Operation::List));
     let mut shim = Shadowed::before(&vendor, &[("shadow.concurrency", "1"), ("shadow.timeout", "1h")]).await;
     for _ in 0..5 {
         shim.client.get(&id).await.id();
     }
     soon(gate.reached(1)).await;
-    vendor.faults().plant(Fault::new(THROTTLED).on(Side::Legacy, Operation::Get).times(1));
+    vendor.faults().arm(Fault::new(THROTTLED).on(Side::Legacy, Operation::Get).times(1));
     shim.client.get(&id).await;
     gate.open();
     shim.record().await;
     shim.counted(|tally| tally.all_dropped().iter().any(|it| it.reason == "cooldown" && it.count >= 4)).await;
-    assert_eq!(vendor.books().arrived(Side::New, Operation::List), 1, "the one that was on its way");
+    assert_eq!(vendor.inspector().arrived(Side::New, Operation::List), 1, "the one that was on its way");
 }
 
 #[tokio::test]
 async fn a_429_to_the_second_look_stops_comparisons_too() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
-    vendor.books().seed_orchestration(crate::house::new_record("r", "2026-04-20T12:00:00.123456Z"));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
+    vendor.inspector().seed_orchestration(crate::house::new_record("r", "2026-04-20T12:00:00.123456Z"));
     let gate = vendor
         .faults()
-        .plant(Fault::new(Kind::Gate { applied: true }).on(Side::New, Operation::List).times(1));
+        .arm(Fault::new(FaultKind::Gate { applied: true }).on(Side::New, Operation::List).times(1));
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.get(&id).await.id();
     soon(gate.reached(1)).await;
-    vendor.faults().plant(Fault::new(THROTTLED).on(Side::Legacy, Operation::Get).times(1));
+    vendor.faults().arm(Fault::new(THROTTLED).on(Side::Legacy, Operation::Get).times(1));
     gate.open();
     let record = shim.record().await;
     assert_eq!((record.verdict, record.recheck), (Verdict::Mismatch, Some(Recheck::Failed)));
@@ -303,10 +303,10 @@ async fn a_comparison_that_panics_is_counted_and_ends_alone() {
 #[tokio::test]
 async fn the_budgets_cool_down_stops_comparisons_though_shadows_own_is_off() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let code = StatusCode::TOO_MANY_REQUESTS;
-    let refusal = Kind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
-    vendor.faults().plant(Fault::new(refusal).on(Side::Legacy, Operation::List).times(1));
+    let refusal = FaultKind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
+    vendor.faults().arm(Fault::new(refusal).on(Side::Legacy, Operation::List).times(1));
     let shim = Shadowed::before(&vendor, &[("shadow.cooldown", "0s"), ("shadow.sample.list", "0")]).await;
     assert_eq!(shim.client.list("limit=1").await.status, 429);
     for _ in 0..5 {
@@ -316,13 +316,13 @@ async fn the_budgets_cool_down_stops_comparisons_though_shadows_own_is_off() {
         tally.all_dropped().iter().any(|dropped| (dropped.reason.as_str(), dropped.count) == ("budget", 5))
     })
     .await;
-    assert_eq!(vendor.books().arrived(Side::New, Operation::List), 0);
+    assert_eq!(vendor.inspector().arrived(Side::New, Operation::List), 0);
 }
 
 #[tokio::test]
 async fn what_the_clients_own_calls_were_refused_is_not_compared() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let budget = [("budget.per_second", "1"), ("budget.wait_max", "0s")];
     let shim = Shadowed::before(&vendor, &budget).await;
     let mut refused = 0;
@@ -342,7 +342,7 @@ fn dropped(tally: &conversion_shim::shadow::stats::Tally) -> u64 {
 #[tokio::test]
 async fn a_spent_budget_drops_and_counts() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let budget = [("budget.per_second", "1"), ("budget.shadow_share", "0.01")];
     let mut shim = Shadowed::before(&vendor, &budget).await;
     for _ in 0..5 {
@@ -353,7 +353,7 @@ async fn a_spent_budget_drops_and_counts() {
         tally.all_dropped().iter().any(|dropped| (dropped.reason.as_str(), dropped.count) == ("budget", 4))
     })
     .await;
-    assert_eq!(vendor.books().arrived(Side::New, Operation::List), 1);
+    assert_eq!(vendor.inspector().arrived(Side::New, Operation::List), 1);
 }
 
 #[tokio::test]
@@ -368,7 +368,7 @@ async fn a_sample_of_nothing_is_loud() {
 #[tokio::test]
 async fn the_config_is_read_live() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let url = vendor.base_url();
     let urls = [("upstream.legacy.url", url.as_str()), ("upstream.new.url", url.as_str())];
     let with = |key, value| crate::support::config(&[&urls[..], &[(key, value)]].concat());
@@ -389,7 +389,7 @@ async fn the_config_is_read_live() {
 async fn a_client_that_leaves_early_is_no_comparison() {
     let vendor = vendor().await;
     for at in 0..1000 {
-        vendor.books().seed_conversion(settled(&format!("r{at}"), WHEN));
+        vendor.inspector().seed_conversion(settled(&format!("r{at}"), WHEN));
     }
     let mut shim = Shadowed::before(&vendor, &[]).await;
     let mut stream = tokio::net::TcpStream::connect(shim.client.address()).await.unwrap();

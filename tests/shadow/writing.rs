@@ -1,6 +1,6 @@
 //! Nothing is ever written to the new API, and nothing of the clients' is ever written to the log.
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, PROFILE, RefusalBody};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, PROFILE, RefusalBody};
 use conversion_shim::shadow::heartbeat_record::HeartbeatRecord;
 use conversion_shim::shadow::record::Line;
 use conversion_shim::translate::side::Side;
@@ -16,12 +16,17 @@ use crate::support::Shadowed;
 async fn a_long_random_run_only_reads_the_new_api() {
     let vendor = vendor().await;
     let mut dice = Dice::from_environment();
-    let mut ids = vec![vendor.books().seed_conversion(settled("seed", WHEN))];
-    vendor.books().seed_orchestration(new_record("seed", WHEN));
+    let mut ids = vec![vendor.inspector().seed_conversion(settled("seed", WHEN))];
+    vendor.inspector().seed_orchestration(new_record("seed", WHEN));
     for (at, side) in [Side::Legacy, Side::New].into_iter().enumerate() {
         let seed = dice.below(u64::MAX);
-        for kind in [Kind::Reset { applied: at == 0 }, Kind::Truncate, Kind::NotJson, Kind::IgnoreFilters] {
-            vendor.faults().plant(Fault::new(kind).on(side, None).sometimes(4, seed));
+        for kind in [
+            FaultKind::Reset { applied: at == 0 },
+            FaultKind::Truncate,
+            FaultKind::NotJson,
+            FaultKind::IgnoreFilters,
+        ] {
+            vendor.faults().arm(Fault::new(kind).on(side, None).sometimes(4, seed));
         }
     }
     let shim = Shadowed::before(&vendor, &[("shadow.cooldown", "0s"), ("budget.cooldown", "0s")]).await;
@@ -47,9 +52,9 @@ async fn a_long_random_run_only_reads_the_new_api() {
     let tally = shim.shadow.tally();
     assert!(tally.all_due() > 800, "{}", tally.all_due());
     drop(shim);
-    assert_eq!(vendor.books().arrived(Side::New, Operation::Create), 0);
-    assert_eq!(vendor.books().records(Side::New), 1, "the one that was there");
-    let seen = vendor.books().requests();
+    assert_eq!(vendor.inspector().arrived(Side::New, Operation::Create), 0);
+    assert_eq!(vendor.inspector().records(Side::New), 1, "the one that was there");
+    let seen = vendor.inspector().requests();
     assert!(seen.iter().any(|seen| seen.side == Some(Side::New)), "it was asked");
     assert!(seen.iter().filter(|seen| seen.side == Some(Side::New)).all(|seen| seen.method == Method::GET));
 }
@@ -84,10 +89,10 @@ fn marked_records() -> (Value, Value) {
 async fn nothing_of_a_clients_is_written() {
     let vendor = vendor().await;
     let (old, new) = marked_records();
-    let id = vendor.books().seed_conversion(old);
-    vendor.books().seed_orchestration(new);
+    let id = vendor.inspector().seed_conversion(old);
+    vendor.inspector().seed_orchestration(new);
     let refusal =
-        |body| Kind::Status { code: StatusCode::FORBIDDEN, retry_after: None, body, applied: false };
+        |body| FaultKind::Status { code: StatusCode::FORBIDDEN, retry_after: None, body, applied: false };
     let mut shim = Shadowed::before(&vendor, &[("shadow.heartbeat", "50ms")]).await;
     shim.client.get(&id).await;
     let (record, line) = shim.told().await;
@@ -101,7 +106,7 @@ async fn nothing_of_a_clients_is_written() {
         shim.client.ask(Method::GET, &format!("{LEGACY}{path}"), String::new()).await;
         lines.push(shim.told().await.1);
     }
-    vendor.faults().plant(Fault::new(refusal(RefusalBody::Html)).on(Side::New, None).times(1));
+    vendor.faults().arm(Fault::new(refusal(RefusalBody::Html)).on(Side::New, None).times(1));
     let stranger = shim.client.with_token(&marked("token"));
     for client in [shim.client.clone(), stranger] {
         client.get(&id).await;
@@ -126,7 +131,7 @@ async fn nothing_of_a_clients_is_written() {
 #[tokio::test]
 async fn records_are_capped_and_what_is_left_out_is_told() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let keys = [("shadow.cap_per_signature", "3"), ("shadow.heartbeat", "1h")];
     let mut shim = Shadowed::before(&vendor, &keys).await;
     for _ in 0..10 {
@@ -145,7 +150,7 @@ async fn records_are_capped_and_what_is_left_out_is_told() {
 #[tokio::test]
 async fn a_new_window_tells_what_the_last_one_left_out() {
     let vendor = vendor().await;
-    let id = vendor.books().seed_conversion(settled("r", WHEN));
+    let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let url = vendor.base_url();
     let keys = [
         ("upstream.legacy.url", url.as_str()),

@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Fault, Kind, Operation, Sandbox};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, Sandbox};
 use reqwest::Method;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -133,8 +133,8 @@ impl House {
 
     /// As many requests as there are places, all at once, and none is shed: nobody has kept one.
     async fn every_place_is_free(&self, load: &Load) {
-        let gate = Fault::new(Kind::Gate { applied: false }).on(None, Operation::Other);
-        let gate = self.vendor.faults().plant(gate);
+        let gate = Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Other);
+        let gate = self.vendor.faults().arm(gate);
         let client = Client::new(load.address(), true);
         let asked: Vec<_> = (0..PLACES)
             .map(|_| {
@@ -155,7 +155,7 @@ impl House {
 
     /// For every reference at most one conversion, here as everywhere.
     fn assert_books(&self) {
-        let twice: Vec<_> = self.vendor.books().conversions_by_ref().into_iter().collect();
+        let twice: Vec<_> = self.vendor.inspector().conversions_by_ref().into_iter().collect();
         assert!(!twice.is_empty());
         let twice: Vec<_> = twice.into_iter().filter(|(_, tally)| tally.legacy + tally.new > 1).collect();
         assert!(twice.is_empty(), "{twice:?}");

@@ -13,7 +13,9 @@ use conversion_shim::config::load::{Flag, Sources, load};
 use conversion_shim::config::{Config, Problem};
 use conversion_shim::ledger::{Claim, Key, Ledger, LedgerError, OpenError, Settings};
 use conversion_shim::proxy::App;
-use conversion_shim::sandbox::{Fault, Kind, Operation, Options, PROFILE, Planted, Sandbox, TOKEN, Tally};
+use conversion_shim::sandbox::{
+    ArmedFault, Fault, FaultKind, Operation, Options, PROFILE, Sandbox, TOKEN, Tally,
+};
 use conversion_shim::server;
 use conversion_shim::translate::side::Side;
 use conversion_shim::upstream::Client;
@@ -66,7 +68,7 @@ pub(crate) fn new_record(ref_id: &str, created_at: &str) -> Value {
 pub(crate) async fn vendor() -> Sandbox {
     let options = Options { settle_after: Duration::MAX, ..Options::default() };
     let sandbox = Sandbox::start(options).await.unwrap();
-    assert!(sandbox.books().credit(PROFILE, "USD", "100000000"));
+    assert!(sandbox.inspector().credit(PROFILE, "USD", "100000000"));
     sandbox
 }
 
@@ -316,18 +318,18 @@ impl House {
     }
 
     /// Puts a fault before one operation of one side.
-    pub(crate) fn fault(&self, side: Side, operation: Operation, kind: Kind) -> Planted {
-        self.sandbox.faults().plant(Fault::new(kind).on(side, operation))
+    pub(crate) fn fault(&self, side: Side, operation: Operation, kind: FaultKind) -> ArmedFault {
+        self.sandbox.faults().arm(Fault::new(kind).on(side, operation))
     }
 
     /// How many creates arrived at a side.
     pub(crate) fn posts(&self, side: Side) -> u64 {
-        self.sandbox.books().arrived(side, Operation::Create)
+        self.sandbox.inspector().arrived(side, Operation::Create)
     }
 
     /// How many conversions a reference has.
     pub(crate) fn made(&self, ref_id: &str) -> Tally {
-        self.sandbox.books().conversions_by_ref().get(ref_id).copied().unwrap_or_default()
+        self.sandbox.inspector().conversions_by_ref().get(ref_id).copied().unwrap_or_default()
     }
 
     /// What the ledger says of a reference.
@@ -349,7 +351,7 @@ impl House {
         }
         let id = self.client.create(ref_id).await.id();
         self.go(&[("stage", "live")]).await;
-        assert!(self.sandbox.books().record(side, &id).is_some());
+        assert!(self.sandbox.inspector().record(side, &id).is_some());
         id
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn vendor() -> Sandbox {
 
 pub(crate) async fn vendor_with(options: Options) -> Sandbox {
     let sandbox = Sandbox::start(Options { settle_after: Duration::MAX, ..options }).await.unwrap();
-    assert!(sandbox.books().credit(PROFILE, "USD", "1000"));
+    assert!(sandbox.inspector().credit(PROFILE, "USD", "1000"));
     sandbox
 }
 
