@@ -3,7 +3,6 @@
 //! All problems are told at once: what could not be read is `None` and the reading goes on (`sections`). Rules over several
 //! keys judge only what could be read.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -193,11 +192,7 @@ fn hash(rows: &[Row]) -> String {
     for row in rows {
         sha.update(format!("{}={}\n", row.key, row.value));
     }
-    sha.finalize()[..6].iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    const_hex::encode(&sha.finalize()[..6])
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub struct Fingerprint(pub [u8; 32]);
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+        out.write_str(const_hex::Buffer::<32>::new().format(&self.0))
     }
 }
 
@@ -94,14 +94,11 @@ impl FromStr for Fingerprint {
     type Err = NotAFingerprint;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut bytes = [0; 32];
-        if text.len() != 64 || !text.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        // Of 64 characters, so that the prefix "0x", which const-hex skips, is refused.
+        if text.len() != 64 {
             return Err(NotAFingerprint);
         }
-        for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(|_| NotAFingerprint)?;
-        }
-        Ok(Self(bytes))
+        const_hex::decode_to_array(text).map(Self).map_err(|_| NotAFingerprint)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Who the client is: its end of the connection, whose word about other clients is taken, and what an upstream is told.
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -35,11 +34,7 @@ impl ClientCertificate {
     /// The fingerprint as people compare it: 64 hex digits.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        self.sha256.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        const_hex::encode(self.sha256)
     }
 }
 

@@ -21,7 +21,7 @@ pub(super) enum Found {
     /// One comparison.
     Comparison(Box<Record>),
     /// How shadow itself is doing.
-    HeartbeatRecord(Box<HeartbeatRecord>),
+    Heartbeat(Box<HeartbeatRecord>),
     /// Somebody else's line.
     Other,
     /// Shadow's, in a version that is newer than this program.
@@ -81,7 +81,7 @@ fn sort(line: &[u8]) -> Found {
     }
     match kind {
         "comparison" => serde_json::from_slice(line).map_or(Found::Broken, Found::Comparison),
-        "heartbeat" => serde_json::from_slice(line).map_or(Found::Broken, Found::HeartbeatRecord),
+        "heartbeat" => serde_json::from_slice(line).map_or(Found::Broken, Found::Heartbeat),
         _ => Found::Broken,
     }
 }
@@ -108,7 +108,7 @@ mod tests {
 
     fn kind(line: impl AsRef<[u8]>) -> &'static str {
         match found(line.as_ref()).as_slice() {
-            [Found::HeartbeatRecord(_)] => "heartbeat",
+            [Found::Heartbeat(_)] => "heartbeat",
             [Found::Other] => "other",
             [Found::Newer(2)] => "newer",
             [Found::Broken] => "broken",
@@ -173,7 +173,7 @@ mod tests {
     #[test]
     fn a_line_without_end_takes_no_more_than_its_share_of_memory() {
         let long = format!("{}{}\n{HEARTBEAT}\n", &HEARTBEAT[..60], "x".repeat(3 * LINE_MAX));
-        assert!(matches!(found(long.as_bytes()).as_slice(), [Found::Broken, Found::HeartbeatRecord(_)]));
+        assert!(matches!(found(long.as_bytes()).as_slice(), [Found::Broken, Found::Heartbeat(_)]));
         let foreign = format!("{}\n", "y".repeat(3 * LINE_MAX));
         assert_eq!(found(foreign.as_bytes()), [Found::Other]);
     }

@@ -96,7 +96,7 @@ impl Tally {
         self.input.lines += 1;
         let read = match found {
             Found::Comparison(record) => self.comparison(&record),
-            Found::HeartbeatRecord(heartbeat) => self.heartbeat(&heartbeat),
+            Found::Heartbeat(heartbeat) => self.heartbeat(&heartbeat),
             Found::Other => {
                 self.input.other += 1;
                 Some(())

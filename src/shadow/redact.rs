@@ -11,7 +11,6 @@ use super::answer::Answer;
 use super::compare::{BODY, Difference, STATUS_CODE};
 use super::json::Json;
 use super::record::Diff;
-use super::verdict::hex;
 use crate::config::IgnoreRule;
 use crate::translate::{decimal, timestamp};
 
@@ -97,7 +96,7 @@ impl Redactor {
     fn hash(&self, text: &str, bytes: usize) -> String {
         let mut keyed = self.keyed.clone();
         keyed.update(text.as_bytes());
-        format!("hash:{}", hex(&keyed.finalize().into_bytes()[..bytes]))
+        format!("hash:{}", const_hex::encode(&keyed.finalize().into_bytes()[..bytes]))
     }
 }
 

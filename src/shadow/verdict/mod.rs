@@ -13,7 +13,6 @@ use super::record::Counts;
 use super::types::{Route, Severity, Verdict};
 use crate::config::IgnoreRule;
 
-pub(in crate::shadow) use self::signature::hex;
 pub use self::signature::signature;
 
 /// Judges the comparisons of one route.

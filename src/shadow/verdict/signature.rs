@@ -1,7 +1,6 @@
 //! The signature: what is counted as the same finding.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
@@ -21,7 +20,7 @@ pub fn signature(route: Route, verdict: Verdict, differences: &[Difference]) -> 
         hash.update(part);
         hash.update([0]);
     }
-    hex(&hash.finalize()[..8])
+    const_hex::encode(&hash.finalize()[..8])
 }
 
 /// `items[*].metadata.*` for `items[3].metadata.order`.
@@ -36,13 +35,4 @@ fn folded(path: &str) -> String {
         });
     }
     names.join(".")
-}
-
-/// Bytes as hex digits.
-pub(in crate::shadow) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut out, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
 }
