@@ -38,7 +38,7 @@ impl Walk {
             Sandbox::start(Options { settle_after: Duration::ZERO, ..Options::default() }).await.unwrap();
         assert!(vendor.inspector().credit(PROFILE, "USD", "1000000"));
         let mut ways = Ways::of(&page);
-        let block = Step::under(&page, "Step 1: stand in front").blocks("toml")[0];
+        let block = Step::under(&page, "Step 1: put the proxy in front").blocks("toml")[0];
         std::fs::write(ways.config(), with_block(&shipped(), block)).unwrap();
         let shim = serve(&ways, &vendor).await;
         ways.set("SHIM_ADMIN__LISTEN", shim.admin_address().to_string());
@@ -127,9 +127,9 @@ fn shipped() -> String {
     std::fs::read_to_string("config/production.example.toml").unwrap()
 }
 
-/// The proxy as the page rehearses it, but for the vendor, whose books are looked into here, ports of its own, and less patience.
+/// The proxy as the page runs it, but for the vendor, whose books are looked into here, ports of its own, and less patience.
 async fn serve(ways: &Ways, vendor: &Sandbox) -> Shim {
-    let mut set = as_rehearsed(ways);
+    let mut set = as_tried(ways);
     set.extend(["shadow.heartbeat=100ms", "budget.per_second=10000"].map(String::from));
     for (side, url) in
         [("legacy", vendor.base_url()), ("new", vendor.base_url()), ("oauth", vendor.token_url())]
@@ -139,11 +139,11 @@ async fn serve(ways: &Ways, vendor: &Sandbox) -> Shim {
     start(ways, &[], &set).await
 }
 
-/// The rehearsal's variables as flags, with any ports.
-fn as_rehearsed(ways: &Ways) -> Vec<String> {
+/// The trial's variables as flags, with any ports.
+fn as_tried(ways: &Ways) -> Vec<String> {
     let flag = |(name, value): &(String, String)| {
         let key = name.strip_prefix("SHIM_").unwrap().to_lowercase().replace("__", ".");
-        let value = value.replace("rehearsal/", &format!("{}/rehearsal/", ways.root().display()));
+        let value = value.replace("trial/", &format!("{}/trial/", ways.root().display()));
         format!("{key}={value}")
     };
     let mut set: Vec<_> = ways.variables().iter().map(flag).collect();
@@ -160,17 +160,17 @@ async fn start(ways: &Ways, first: &[&str], set: &[String]) -> Shim {
     Shim::serve(&arguments).await
 }
 
-/// The rehearsal, as far as to the first request, of every config that is shipped.
+/// The trial, as far as to the first request, of every config that is shipped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_config_that_is_shipped_can_be_rehearsed() {
+async fn every_config_that_is_shipped_can_be_tried() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let page = page();
-    let begin = Step::under(&page, "Rehearse it first").blocks("sh")[1];
+    let begin = Step::under(&page, "Try it on the sandbox first").blocks("sh")[1];
     assert!(begin.contains("\nconversion-shim serve --sandbox --config \"$config\" "), "{begin}");
     for path in shipped::SHIPPED {
         let ways = Ways::of(&page);
         std::fs::copy(path, ways.config()).unwrap();
-        let mut set = as_rehearsed(&ways);
+        let mut set = as_tried(&ways);
         set.push("sandbox.listen=127.0.0.1:0".into());
         let shim = start(&ways, &["--sandbox"], &set).await;
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -212,7 +212,7 @@ async fn observe(walk: &Walk) -> String {
         assert!(walk.page.contains(&format!("*{name}*")), "the page sends nobody to {name}");
         assert!(shown.contains(&format!(">{name}<")), "the operator's page has no {name}");
     }
-    for said in walk.commands("Step 1: stand in front") {
+    for said in walk.commands("Step 1: put the proxy in front") {
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
         for told in ["stage  ", "observe", "ready  ", "requests, last", "claims"] {
             assert!(said.out.contains(told), "{told}: {said:?}");
@@ -236,7 +236,7 @@ async fn compare(walk: &mut Walk) {
         }
     };
     tokio::time::timeout(Duration::from_secs(20), all_done).await.expect("they are compared");
-    assert_eq!(walk.made(Side::New), 0, "a rehearsal sends nothing");
+    assert_eq!(walk.made(Side::New), 0, "a dry run sends nothing");
     // The file is written a moment after the count.
     let go = async {
         loop {
@@ -253,7 +253,7 @@ async fn compare(walk: &mut Walk) {
 }
 
 async fn read_both(walk: &mut Walk, old: &str) {
-    let status = walk.put("Step 3: let readers see both", 0).await;
+    let status = walk.put("Step 3: read from both APIs", 0).await;
     assert_eq!((&status["modes"]["get"], &status["modes"]["list"]), (&json!("both"), &json!("both")));
     assert_eq!(walk.get(&format!("/{old}")).await.0, 200);
     assert_eq!(walk.get("?limit=100").await.1["items"].as_array().unwrap().len(), 6);
@@ -278,12 +278,12 @@ async fn first_creates(walk: &mut Walk) {
 }
 
 async fn everybody(walk: &mut Walk, old: &str) {
-    walk.put("Step 5: everybody", 0).await;
+    walk.put("Step 5: all profiles", 0).await;
     assert_eq!(walk.create("live").await.0, 200);
     assert_eq!(walk.create("old").await.0, 409, "a reference of the old API stays there");
     assert_eq!(walk.get(&format!("/{old}")).await.0, 200);
     assert_eq!(walk.made(Side::New), 2);
-    for said in walk.commands("Step 5: everybody") {
+    for said in walk.commands("Step 5: all profiles") {
         // Three pages of the six that the old API holds, all settled at once.
         assert!(said.code == Some(0) && said.out.ends_with("\n0\n0\n0\nthat was all\n"), "{said:?}");
         assert!(said.out.contains("IN THE WAY"), "{said:?}");

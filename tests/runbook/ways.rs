@@ -12,7 +12,7 @@ const STAND_INS: &str = r##"#!/bin/sh
 set -eu
 refuse() { echo "$0 does not know: $*" >&2; exit 90; }
 local_path() {
-    printf %s "$1" | sed "s#/etc/conversion-shim/#$ROOT/rehearsal/#g; s#/var/lib/conversion-shim/#$ROOT/rehearsal/#g; s#^/usr/local/bin/##"
+    printf %s "$1" | sed "s#/etc/conversion-shim/#$ROOT/trial/#g; s#/var/lib/conversion-shim/#$ROOT/trial/#g; s#^/usr/local/bin/##"
 }
 case "${0##*/} $*" in
 "sudo install -m 0640 -g conversion-shim "*)
@@ -30,8 +30,8 @@ case "${0##*/} $*" in
     set -- sh -c 'cat /var/lib/conversion-shim/shadow.jsonl*' ;;
 "kubectl apply -k deploy/kubernetes")
     # A ConfigMap arrives in one step.
-    cp deploy/kubernetes/conversion-shim.toml rehearsal/arriving
-    set -- mv rehearsal/arriving rehearsal/conversion-shim.toml ;;
+    cp deploy/kubernetes/conversion-shim.toml trial/arriving
+    set -- mv trial/arriving trial/conversion-shim.toml ;;
 *) refuse "$@" ;;
 esac
 count=$#
@@ -46,7 +46,7 @@ pub(crate) struct Ways {
     root: tempfile::TempDir,
     /// What each way's words are.
     words: Vec<(String, String)>,
-    /// The rehearsal's variables: they keep every command of every way away from what is not there.
+    /// The trial's variables: they keep every command of every way away from what is not there.
     variables: Vec<(String, String)>,
 }
 
@@ -63,10 +63,10 @@ pub(crate) struct Said {
 impl Ways {
     pub(crate) fn of(page: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["bin", "rehearsal", "config", "deploy/kubernetes", "deploy/compose"] {
+        for folder in ["bin", "trial", "config", "deploy/kubernetes", "deploy/compose"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();
         }
-        symlink("../../rehearsal", root.path().join("deploy/compose/config")).unwrap();
+        symlink("../../trial", root.path().join("deploy/compose/config")).unwrap();
         symlink(env!("CARGO_BIN_EXE_conversion-shim"), root.path().join("bin/conversion-shim")).unwrap();
         for name in ["sudo", "docker", "kubectl"] {
             let path = root.path().join("bin").join(name);
@@ -74,9 +74,9 @@ impl Ways {
             std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let change = Step::under(page, "How to change the config").blocks("sh");
-        let rehearse = Step::under(page, "Rehearse it first").blocks("sh");
-        let (exports, rehearsal): (Vec<_>, Vec<_>) =
-            rehearse[0].lines().partition(|line| line.starts_with("export "));
+        let trial_blocks = Step::under(page, "Try it on the sandbox first").blocks("sh");
+        let (exports, trial): (Vec<_>, Vec<_>) =
+            trial_blocks[0].lines().partition(|line| line.starts_with("export "));
         let exports = exports.iter().flat_map(|line| line.split_whitespace().skip(1));
         let variables = exports.map(|set| set.split_once('=').unwrap());
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
@@ -85,7 +85,7 @@ impl Ways {
             .zip(change)
             .map(|(way, words)| (way.to_owned(), words.to_owned()))
             .collect();
-        words.push(("rehearsal".into(), rehearsal.join("\n")));
+        words.push(("trial".into(), trial.join("\n")));
         Self { root, words, variables }
     }
 
@@ -95,10 +95,10 @@ impl Ways {
 
     /// The config in force.
     pub(crate) fn config(&self) -> PathBuf {
-        self.root().join("rehearsal/conversion-shim.toml")
+        self.root().join("trial/conversion-shim.toml")
     }
 
-    /// The rehearsal's variables.
+    /// The trial's variables.
     pub(crate) fn variables(&self) -> &[(String, String)] {
         &self.variables
     }
@@ -106,7 +106,7 @@ impl Ways {
     /// One of them takes another value: ports that tests may not share.
     pub(crate) fn set(&mut self, name: &str, value: String) {
         let found = self.variables.iter_mut().find(|(known, _)| known == name);
-        found.unwrap_or_else(|| panic!("the rehearsal does not set {name}")).1 = value;
+        found.unwrap_or_else(|| panic!("the trial does not set {name}")).1 = value;
     }
 
     /// Runs commands in every way.
