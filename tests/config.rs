@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use conversion_shim::cli::check::{write_problems, write_rows};
 use conversion_shim::config::load::{Flag, Loaded, Overlay, Sources, load};
-use conversion_shim::config::{LedgerKind, Mode, Problem, RouteName, Row, Stage, explain};
+use conversion_shim::config::{LedgerKind, Mode, Problem, Row, Stage, explain};
+use conversion_shim::translate::route::Route;
 
 fn file(text: &str) -> (tempfile::TempDir, Sources) {
     let dir = tempfile::tempdir().unwrap();
@@ -48,7 +49,7 @@ fn the_defaults_alone_are_a_config_that_changes_nothing() {
     assert_eq!((config.listen.to_string().as_str(), config.base_path.as_str()), ("127.0.0.1:8080", "/v2"));
     assert_eq!((config.stage, config.modes), (Stage::Observe, Stage::Observe.modes()));
     assert_eq!(config.upstream.legacy.to_string(), "https://api.paxos.com/v2");
-    assert_eq!(config.timeouts.of(RouteName::Create), Duration::from_secs(30));
+    assert_eq!(config.timeouts.of(Route::Create), Duration::from_secs(30));
     assert_eq!(config.limits.request_body_max, 1 << 20);
     assert!(config.tls.is_none() && config.ledger.is_none() && config.server.threads.get() > 0);
     assert!(explain(&loaded).iter().all(|row| row.source == "default"));

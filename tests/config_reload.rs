@@ -12,9 +12,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use conversion_shim::config::load::{Sources, load};
 use conversion_shim::config::reload::{Handle, Outcome, ReloadGuard, watcher};
-use conversion_shim::config::{
-    Change, Config, Mode, PastReload, Problem, RELOADS_KEPT, Reloaded, RouteName, Stage,
-};
+use conversion_shim::config::{Change, Config, Mode, PastReload, Problem, RELOADS_KEPT, Reloaded, Stage};
+use conversion_shim::translate::route::Route;
 use tracing::subscriber::DefaultGuard;
 
 /// Polls by itself never within a test.
@@ -253,10 +252,10 @@ async fn an_accepted_reload_is_remembered_by_what_it_changed() {
     assert_eq!((&past.hash, past.stage), (&hash, Stage::Canary));
     let Reloaded::Accepted(change) = past.result else { panic!("{past:?}") };
     let modes = vec![
-        (RouteName::Create, Mode::Legacy, Mode::Hold),
-        (RouteName::Get, Mode::Legacy, Mode::Both),
-        (RouteName::List, Mode::Legacy, Mode::Both),
-        (RouteName::Cancel, Mode::Legacy, Mode::Both),
+        (Route::Create, Mode::Legacy, Mode::Hold),
+        (Route::Get, Mode::Legacy, Mode::Both),
+        (Route::List, Mode::Legacy, Mode::Both),
+        (Route::Cancel, Mode::Legacy, Mode::Both),
     ];
     let keys = vec!["canary.percent", "canary.salt"];
     assert_eq!(change, Change { stage: Some((Stage::Observe, Stage::Canary)), modes, keys });

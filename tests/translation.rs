@@ -237,10 +237,10 @@ fn routes() {
         for Request { method, path, is } in case.requests {
             let matched = route(&Method::from_bytes(method.as_bytes()).unwrap(), &path, &case.base_path);
             let found = match matched {
-                Matched::Route(Route::Create) => "create".to_owned(),
-                Matched::Route(Route::List) => "list".to_owned(),
-                Matched::Route(Route::Get(id)) => format!("get {}", id.to_segment()),
-                Matched::Route(Route::Cancel(id)) => format!("cancel {}", id.to_segment()),
+                Matched::Route(Route::Create, _) => "create".to_owned(),
+                Matched::Route(Route::List, _) => "list".to_owned(),
+                Matched::Route(Route::Get, id) => format!("get {}", id.to_segment()),
+                Matched::Route(Route::Cancel, id) => format!("cancel {}", id.to_segment()),
                 Matched::UnroutedWrite => "lookalike".to_owned(),
                 Matched::PassThrough => "pass-through".to_owned(),
             };

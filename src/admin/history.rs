@@ -141,11 +141,13 @@ fn since(now: &HistogramSnapshot, then: &HistogramSnapshot) -> HistogramSnapshot
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translate::route::Route;
 
     #[test]
     fn an_hour_forgets_what_was_before_and_counts_the_minute_that_goes_on() {
         let (history, metrics, budget) = (History::default(), Metrics::default(), Budget::default());
-        let request = |side| metrics.requests.add((RouteLabel::Get, None, side, StatusClass::Success));
+        let request =
+            |side| metrics.requests.add((RouteLabel::Route(Route::Get), None, side, StatusClass::Success));
         request(Some(Side::Legacy));
         assert_eq!(history.hour(&metrics, &budget).minutes, [[1, 0, 0]]);
         history.minute(&metrics, &budget);
@@ -160,7 +162,7 @@ mod tests {
         let hour = history.hour(&metrics, &budget);
         assert_eq!((hour.minutes.len(), hour.minutes.last()), (MINUTES, Some(&[0, 0, 1])));
         let [(key, answers)] = hour.requests[..] else { panic!("{:?}", hour.requests) };
-        assert_eq!((key, answers.all()), ((RouteLabel::Get, None), 1));
+        assert_eq!((key, answers.all()), ((RouteLabel::Route(Route::Get), None), 1));
         assert_eq!((answers.of(StatusClass::Success), answers.of(StatusClass::ServerError)), (1, 0));
     }
 

@@ -10,13 +10,14 @@ use tokio::time::Instant;
 use super::documents::{self, Readiness, Reason, Status};
 use super::history::History;
 use super::{page, reloads};
-use crate::config::{self, Config, LedgerKind, Mode, ROUTES, Reloads};
+use crate::config::{self, Config, LedgerKind, Mode, Reloads};
 use crate::deprecation::usage::CLIENTS_MAX;
 use crate::ledger::advisories::Advisories;
 use crate::ledger::{Health, Ledger};
 use crate::proxy::App;
 use crate::telemetry::metrics::registry::{Counters, Key, Name};
 use crate::telemetry::traces::SpanCounts;
+use crate::translate::route::Route;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Budget;
 
@@ -208,7 +209,7 @@ impl View {
 
     fn shadow(&self, config: &Config) -> Option<documents::Shadow> {
         let shadow = self.app.shadow.as_ref()?;
-        let configured = ROUTES.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
+        let configured = Route::ALL.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
         let tally = shadow.tally();
         if !configured && tally.all_due() == 0 {
             return None;

@@ -6,6 +6,7 @@ use std::io::{self, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anstream::AutoStream;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
@@ -14,7 +15,8 @@ use crate::config::Go;
 use crate::config::load::examine;
 use crate::report::document::{Decision, Report};
 use crate::report::{Scope, Tally, html, text};
-use crate::shadow::types::Route;
+use crate::shadow::types::COMPARED;
+use crate::translate::route::Route;
 
 pub(super) const ABOUT: &str = "\
 Read what shadow wrote, and say GO or NO-GO for each route.
@@ -46,8 +48,8 @@ pub(super) struct ReportArgs {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
     /// Only this route; may be given many times
-    #[arg(long = "route", value_enum, value_name = "ROUTE")]
-    routes: Vec<RouteArg>,
+    #[arg(long = "route", value_name = "ROUTE", value_parser = compared_route())]
+    routes: Vec<Route>,
     /// Leave out what is older: a time like 2026-11-20T10:00:00Z, or a duration like 24h or 7d
     #[arg(long, value_name = "TIME|DURATION", value_parser = since)]
     since: Option<Since>,
@@ -67,27 +69,14 @@ enum Format {
     Json,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum RouteArg {
-    Create,
-    Get,
-    List,
-}
-
-impl RouteArg {
-    const fn route(self) -> Route {
-        match self {
-            Self::Create => Route::Create,
-            Self::Get => Route::Get,
-            Self::List => Route::List,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Since {
     Time(Timestamp),
     Ago(SignedDuration),
+}
+
+fn compared_route() -> impl TypedValueParser<Value = Route> {
+    PossibleValuesParser::new(COMPARED.map(Route::as_str)).try_map(|name| name.parse::<Route>())
 }
 
 fn since(text: &str) -> Result<Since, String> {
@@ -133,10 +122,8 @@ fn scope(arguments: &ReportArgs) -> Scope {
         Since::Time(time) => time,
         Since::Ago(ago) => now.saturating_sub(ago).unwrap_or(Timestamp::MIN),
     });
-    let asked = |route: &Route| {
-        arguments.routes.is_empty() || arguments.routes.iter().any(|asked| asked.route() == *route)
-    };
-    Scope { now, since, routes: Route::ALL.into_iter().filter(asked).collect(), top: arguments.top }
+    let asked = |route: &Route| arguments.routes.is_empty() || arguments.routes.contains(route);
+    Scope { now, since, routes: COMPARED.into_iter().filter(asked).collect(), top: arguments.top }
 }
 
 /// The files to read, each once: one that is named twice would count twice.

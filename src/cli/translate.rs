@@ -69,12 +69,12 @@ fn input() -> Result<Vec<u8>, (u8, String)> {
 fn call(method: &http::Method, target: &str, base_path: &str) -> Translated {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     match route::route(method, path, base_path) {
-        Matched::Route(Route::Create) => create(&input()?, base_path),
-        Matched::Route(Route::Get(id)) => {
+        Matched::Route(Route::Create, _) => create(&input()?, base_path),
+        Matched::Route(Route::Get, id) => {
             Ok(format!("GET {base_path}/orchestration/orchestrations/{}\n", id.to_segment()))
         }
-        Matched::Route(Route::List) => list(query, base_path),
-        Matched::Route(Route::Cancel(id)) => Err(cannot(format!(
+        Matched::Route(Route::List, _) => list(query, base_path),
+        Matched::Route(Route::Cancel, id) => Err(cannot(format!(
             "the new API cannot cancel; the proxy reads {base_path}/orchestration/orchestrations/{} and answers 403, or 404",
             id.to_segment()
         ))),

@@ -24,7 +24,8 @@ use super::settings::{Admin, Ledger, List, Reload, Tls};
 use super::shadow::shadow;
 use super::traces::traces;
 use super::values::canonical_path;
-use super::{Config, Problem, RouteName};
+use super::{Config, Problem};
+use crate::translate::route::Route;
 
 /// Every key with its value in force and its source, in the order of `default.toml`. Secrets are `(set)`.
 #[must_use]
@@ -100,10 +101,10 @@ fn whole(written: &mut Written) -> Option<Config> {
 }
 
 fn routes(written: &mut Written, stage: Option<Stage>) -> Option<(Modes, Decided)> {
-    let create = route(written, "routes.create", RouteName::Create, stage);
-    let get = route(written, "routes.get", RouteName::Get, stage);
-    let list = route(written, "routes.list", RouteName::List, stage);
-    let cancel = route(written, "routes.cancel", RouteName::Cancel, stage);
+    let create = route(written, "routes.create", Route::Create, stage);
+    let get = route(written, "routes.get", Route::Get, stage);
+    let list = route(written, "routes.list", Route::List, stage);
+    let cancel = route(written, "routes.cancel", Route::Cancel, stage);
     let (create, get, list, cancel) = (create?, get?, list?, cancel?);
     let modes = Modes { create: create.0, get: get.0, list: list.0, cancel: cancel.0 };
     let decided = [create.1, get.1, list.1, cancel.1].map(|key| (key, written.source(key)));
@@ -114,7 +115,7 @@ fn routes(written: &mut Written, stage: Option<Stage>) -> Option<(Modes, Decided
 fn route(
     written: &mut Written,
     key: &'static str,
-    route: RouteName,
+    route: Route,
     stage: Option<Stage>,
 ) -> Option<(Mode, &'static str)> {
     if let Some(mode) = written.optional(key, |text| mode(text, route))? {
@@ -174,7 +175,7 @@ fn stage(text: &str) -> Result<Stage, String> {
     name.parse().map_err(|_| format!("{text:?} is not a stage"))
 }
 
-fn mode(text: &str, route: RouteName) -> Result<Mode, String> {
+fn mode(text: &str, route: Route) -> Result<Mode, String> {
     let allowed = Mode::of_route(route);
     let found = allowed.iter().find(|mode| mode.as_str() == text);
     found.copied().ok_or_else(|| {

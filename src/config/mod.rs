@@ -37,7 +37,7 @@ pub use self::budget::Budget;
 pub use self::check::explain;
 pub use self::deprecation::{Deprecation, Usage};
 pub use self::ignore::{IgnoreRule, PathPattern};
-pub use self::modes::{Mode, Modes, ROUTES, Stage, UnknownName};
+pub use self::modes::{Mode, Modes, Stage, UnknownName};
 pub use self::problem::Problem;
 pub use self::read::Row;
 pub use self::reload_history::{Change, PastReload, RELOADS_KEPT, Refused, Reloaded, Reloads};
@@ -50,8 +50,6 @@ pub use self::shadow::{Go, Sample, Shadow};
 pub use self::tls::{ClientAuth, Identity, TlsVersion};
 pub use self::traces::Traces;
 pub use self::upstream::{Upstream, Upstreams};
-
-pub use crate::translate::route::RouteName;
 
 /// A whole config, checked. `config/default.toml` explains every key.
 #[derive(Clone, Debug)]

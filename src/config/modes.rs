@@ -3,11 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::RouteName;
+use crate::translate::route::Route;
 use crate::translate::side::Side;
-
-/// The four routes, in the order in which they are told everywhere.
-pub const ROUTES: [RouteName; 4] = [RouteName::Create, RouteName::Get, RouteName::List, RouteName::Cancel];
 
 /// How far the cutover is. Sets the mode of all four routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,11 +96,11 @@ impl Mode {
 
     /// The modes that a route has.
     #[must_use]
-    pub const fn of_route(route: RouteName) -> &'static [Self] {
+    pub const fn of_route(route: Route) -> &'static [Self] {
         match route {
-            RouteName::Create => &[Self::Legacy, Self::Shadow, Self::Hold, Self::Canary, Self::New],
-            RouteName::Get | RouteName::List => &[Self::Legacy, Self::Shadow, Self::Both, Self::New],
-            RouteName::Cancel => &[Self::Legacy, Self::Both, Self::New],
+            Route::Create => &[Self::Legacy, Self::Shadow, Self::Hold, Self::Canary, Self::New],
+            Route::Get | Route::List => &[Self::Legacy, Self::Shadow, Self::Both, Self::New],
+            Route::Cancel => &[Self::Legacy, Self::Both, Self::New],
         }
     }
 
@@ -139,7 +136,7 @@ impl Modes {
     /// Whether the old API is gone by design: no route looks at it.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
-        ROUTES.into_iter().all(|route| self.of(route) == Mode::New)
+        Route::ALL.into_iter().all(|route| self.of(route) == Mode::New)
     }
 
     /// Whether any route may go to a side; what merely passes through is not looked at.
@@ -147,18 +144,18 @@ impl Modes {
     pub fn needs(&self, side: Side) -> bool {
         match side {
             Side::Legacy => !self.is_sealed(),
-            Side::New => ROUTES.into_iter().any(|route| !self.of(route).sees_only_legacy()),
+            Side::New => Route::ALL.into_iter().any(|route| !self.of(route).sees_only_legacy()),
         }
     }
 
     /// The mode of one route.
     #[must_use]
-    pub const fn of(&self, route: RouteName) -> Mode {
+    pub const fn of(&self, route: Route) -> Mode {
         match route {
-            RouteName::Create => self.create,
-            RouteName::Get => self.get,
-            RouteName::List => self.list,
-            RouteName::Cancel => self.cancel,
+            Route::Create => self.create,
+            Route::Get => self.get,
+            Route::List => self.list,
+            Route::Cancel => self.cancel,
         }
     }
 }
@@ -204,7 +201,8 @@ mod tests {
         let table: Vec<String> = Stage::ALL
             .iter()
             .map(|stage| {
-                let modes: Vec<_> = ROUTES.iter().map(|route| stage.modes().of(*route).as_str()).collect();
+                let modes: Vec<_> =
+                    Route::ALL.iter().map(|route| stage.modes().of(*route).as_str()).collect();
                 format!("{stage}: {}", modes.join(" "))
             })
             .collect();
@@ -225,7 +223,7 @@ mod tests {
     #[test]
     fn a_stage_sets_only_modes_that_the_route_has() {
         for stage in Stage::ALL {
-            for route in ROUTES {
+            for route in Route::ALL {
                 assert!(Mode::of_route(route).contains(&stage.modes().of(route)), "{stage} {route:?}");
             }
         }

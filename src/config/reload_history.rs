@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-use super::modes::{Mode, ROUTES, Stage};
-use super::{Config, Problem, RouteName};
+use super::modes::{Mode, Stage};
+use super::{Config, Problem};
+use crate::translate::route::Route;
 
 /// Reloads that are remembered.
 pub const RELOADS_KEPT: usize = 20;
@@ -78,7 +79,7 @@ pub struct Change {
     /// The stage before and after, when it is another one.
     pub stage: Option<(Stage, Stage)>,
     /// The routes whose mode is another one, before and after.
-    pub modes: Vec<(RouteName, Mode, Mode)>,
+    pub modes: Vec<(Route, Mode, Mode)>,
     /// The other keys whose value is another one.
     pub keys: Vec<&'static str>,
 }
@@ -86,7 +87,7 @@ pub struct Change {
 impl Change {
     /// What is different in `after`; `keys` are all keys that differ.
     pub(super) fn between(before: &Config, after: &Config, keys: &[&'static str]) -> Self {
-        let modes = ROUTES.map(|route| (route, before.modes.of(route), after.modes.of(route)));
+        let modes = Route::ALL.map(|route| (route, before.modes.of(route), after.modes.of(route)));
         let modes: Vec<_> = modes.into_iter().filter(|(_, from, to)| from != to).collect();
         let told = |key: &str| {
             key == "stage"

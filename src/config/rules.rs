@@ -1,25 +1,26 @@
 //! Configs whose single values are fine and that would still put money at risk. One function a rule, in the order of the
 //! cutover's rules. Pure.
 
-use super::modes::{Mode, Modes, ROUTES};
+use super::Problem;
+use super::modes::{Mode, Modes};
 use super::settings::{Ledger, LedgerKind};
-use super::{Problem, RouteName};
+use crate::translate::route::Route;
 
-/// Which key decided each route's mode, and where it came from. In the order of [`ROUTES`].
+/// Which key decided each route's mode, and where it came from. In the order of [`Route::ALL`].
 #[derive(Clone, Debug)]
 pub(super) struct Decided(pub(super) [(&'static str, String); 4]);
 
 impl Decided {
-    fn of(&self, route: RouteName) -> &(&'static str, String) {
+    fn of(&self, route: Route) -> &(&'static str, String) {
         match route {
-            RouteName::Create => &self.0[0],
-            RouteName::Get => &self.0[1],
-            RouteName::List => &self.0[2],
-            RouteName::Cancel => &self.0[3],
+            Route::Create => &self.0[0],
+            Route::Get => &self.0[1],
+            Route::List => &self.0[2],
+            Route::Cancel => &self.0[3],
         }
     }
 
-    fn problem(&self, route: RouteName, message: String) -> Problem {
+    fn problem(&self, route: Route, message: String) -> Problem {
         let (key, source) = self.of(route);
         Problem::new(*key, message, source)
     }
@@ -89,7 +90,7 @@ fn no_ledger(judged: &Judged<'_>) -> Option<Problem> {
              set ledger.url",
             judged.modes.create
         );
-        judged.decided.problem(RouteName::Create, message)
+        judged.decided.problem(Route::Create, message)
     })
 }
 
@@ -105,10 +106,10 @@ fn ledger_of_one(judged: &Judged<'_>) -> Option<Problem> {
     })
 }
 
-fn readers() -> impl Iterator<Item = RouteName> {
-    ROUTES.into_iter().filter(|route| *route != RouteName::Create)
+fn readers() -> impl Iterator<Item = Route> {
+    Route::ALL.into_iter().filter(|route| *route != Route::Create)
 }
 
-const fn name(route: RouteName) -> &'static str {
+const fn name(route: Route) -> &'static str {
     route.as_str()
 }

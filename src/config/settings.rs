@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::RouteName;
 use super::secret::Secret;
 use super::tls::{ClientAuth, TlsVersion};
+use crate::translate::route::Route;
 
 /// `[timeouts]`: the whole time of one request of a client, per translated route.
 #[derive(Clone, Debug)]
@@ -29,12 +29,12 @@ pub struct Timeouts {
 impl Timeouts {
     /// The time of one route.
     #[must_use]
-    pub const fn of(&self, route: RouteName) -> Duration {
+    pub const fn of(&self, route: Route) -> Duration {
         match route {
-            RouteName::Create => self.create,
-            RouteName::Get => self.get,
-            RouteName::List => self.list,
-            RouteName::Cancel => self.cancel,
+            Route::Create => self.create,
+            Route::Get => self.get,
+            Route::List => self.list,
+            Route::Cancel => self.cancel,
         }
     }
 }

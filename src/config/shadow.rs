@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::RouteName;
 use super::ignore::IgnoreRule;
 use super::read::Written;
 use super::secret::Secret;
 use super::{ignore, values};
+use crate::translate::route::Route;
 
 /// `[shadow]`
 #[derive(Clone, Debug)]
@@ -62,12 +62,12 @@ pub struct Sample {
 impl Sample {
     /// The share of one route. Cancel has no mode `shadow`.
     #[must_use]
-    pub const fn of(&self, route: RouteName) -> f64 {
+    pub const fn of(&self, route: Route) -> f64 {
         match route {
-            RouteName::Create => self.create,
-            RouteName::Get => self.get,
-            RouteName::List => self.list,
-            RouteName::Cancel => 0.0,
+            Route::Create => self.create,
+            Route::Get => self.get,
+            Route::List => self.list,
+            Route::Cancel => 0.0,
         }
     }
 }

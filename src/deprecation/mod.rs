@@ -14,11 +14,12 @@ use std::sync::Arc;
 use http::{HeaderMap, Request, StatusCode, header};
 
 use self::usage::{Client, Feature, KnownBy, Usage};
-use crate::config::{Config, Deprecation, RouteName};
+use crate::config::{Config, Deprecation};
 use crate::proxy::{ClientCertificate, Peer};
 use crate::routes::list;
 use crate::telemetry::access::Access;
 use crate::telemetry::metrics::labels::RouteLabel;
+use crate::translate::route::Route;
 use crate::translate::side::Side;
 
 /// A request on one of the four routes, until its answer is known.
@@ -32,17 +33,17 @@ pub(super) struct ClientUsage {
 pub(super) fn note<B>(
     config: &Config,
     peer: &Peer,
-    route: RouteName,
+    route: Route,
     request: &Request<B>,
     caller: Option<&str>,
 ) -> ClientUsage {
     let (by, name) = identify(config, peer, request.headers(), caller);
     let feature = match route {
-        RouteName::Cancel => Some(Feature::Cancel),
-        RouteName::List if request.uri().query().is_some_and(list::filters_by_change) => {
+        Route::Cancel => Some(Feature::Cancel),
+        Route::List if request.uri().query().is_some_and(list::filters_by_change) => {
             Some(Feature::ChangeFilter)
         }
-        RouteName::List | RouteName::Create | RouteName::Get => None,
+        Route::List | Route::Create | Route::Get => None,
     };
     ClientUsage { by, name, feature }
 }
@@ -82,7 +83,8 @@ impl ClientUsage {
         let Some(client) = self.client(usage, access) else { return };
         client.seen(access.route);
         let found = access.status == Some(StatusCode::OK.as_u16());
-        let legacy_record = found && access.route == RouteLabel::Get && access.side == Some(Side::Legacy);
+        let legacy_record =
+            found && access.route == RouteLabel::Route(Route::Get) && access.side == Some(Side::Legacy);
         let features = [
             self.feature,
             without_reference.then_some(Feature::NoReference),

@@ -226,6 +226,7 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translate::route::Route;
 
     #[test]
     fn the_table_never_grows_past_its_bound_and_names_are_cut() {
@@ -233,7 +234,7 @@ mod tests {
         let call = |number: usize| {
             let client = usage.client(KnownBy::Header, &format!("client-{number}"));
             client.features.add((Feature::Cancel,));
-            client.seen(RouteLabel::Get);
+            client.seen(RouteLabel::Route(Route::Get));
         };
         (0..CLIENTS_MAX).for_each(call);
         assert_eq!(usage.full_since(), None, "there was a place for everybody");
@@ -241,7 +242,7 @@ mod tests {
         assert_eq!((usage.clients().len(), usage.others().total()), (CLIENTS_MAX, 50));
         assert!(usage.full_since().is_some());
         assert_eq!(usage.given_way(), 0, "all of them stand in the way");
-        usage.client(KnownBy::Header, "client-0").seen(RouteLabel::Get);
+        usage.client(KnownBy::Header, "client-0").seen(RouteLabel::Route(Route::Get));
         assert_eq!(
             usage.clients()[0].name,
             "client-0",
@@ -255,11 +256,11 @@ mod tests {
         let usage = Usage::default();
         for number in 0..CLIENTS_MAX {
             let client = usage.client(KnownBy::Header, &format!("client-{number}"));
-            client.seen(RouteLabel::Get);
+            client.seen(RouteLabel::Route(Route::Get));
             client.last_seen.store(number as i64 + 1, Ordering::Relaxed);
         }
         usage.client(KnownBy::Header, "client-0").features.add((Feature::Cancel,));
-        usage.client(KnownBy::Token, "new").seen(RouteLabel::Get);
+        usage.client(KnownBy::Token, "new").seen(RouteLabel::Route(Route::Get));
         assert!(usage.known(KnownBy::Token, "new").is_some());
         assert!(usage.known(KnownBy::Header, "client-0").is_some(), "it stands in the way");
         assert!(usage.known(KnownBy::Header, "client-1").is_none());
@@ -269,8 +270,8 @@ mod tests {
     #[test]
     fn one_name_known_by_two_ways_is_two_clients() {
         let usage = Usage::default();
-        usage.client(KnownBy::Header, "treasury").seen(RouteLabel::Get);
-        usage.client(KnownBy::Caller, "treasury").seen(RouteLabel::Cancel);
+        usage.client(KnownBy::Header, "treasury").seen(RouteLabel::Route(Route::Get));
+        usage.client(KnownBy::Caller, "treasury").seen(RouteLabel::Route(Route::Cancel));
         let told: Vec<_> = usage.clients().iter().map(|client| (client.by, client.total())).collect();
         assert_eq!(told, [(KnownBy::Header, 1), (KnownBy::Caller, 1)]);
     }

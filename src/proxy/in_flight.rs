@@ -10,11 +10,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
-use crate::config::{InFlight, RouteName};
+use crate::config::InFlight;
 use crate::failure::{Failure, Fault};
 use crate::telemetry::metrics::labels::RouteLabel;
 use crate::telemetry::metrics::registry::Counters;
 use crate::translate::route::Matched;
+use crate::translate::route::Route;
 
 /// What is in flight. Clones share the counts.
 #[derive(Clone, Debug, Default)]
@@ -33,14 +34,14 @@ struct Counts {
 /// One of the four routes, or pass-through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrafficClass {
-    Route(RouteName),
+    Route(Route),
     PassThrough,
 }
 
 impl TrafficClass {
     pub(super) const fn of(matched: &Matched) -> Self {
         match matched {
-            Matched::Route(route) => Self::Route(route.name()),
+            Matched::Route(route, _) => Self::Route(*route),
             Matched::UnroutedWrite | Matched::PassThrough => Self::PassThrough,
         }
     }
@@ -54,20 +55,20 @@ impl TrafficClass {
 
     const fn place(self) -> usize {
         match self {
-            Self::Route(RouteName::Create) => 0,
-            Self::Route(RouteName::Get) => 1,
-            Self::Route(RouteName::List) => 2,
-            Self::Route(RouteName::Cancel) => 3,
+            Self::Route(Route::Create) => 0,
+            Self::Route(Route::Get) => 1,
+            Self::Route(Route::List) => 2,
+            Self::Route(Route::Cancel) => 3,
             Self::PassThrough => 4,
         }
     }
 
     const fn cap(self, caps: &InFlight) -> usize {
         match self {
-            Self::Route(RouteName::Create) => caps.create,
-            Self::Route(RouteName::Get) => caps.get,
-            Self::Route(RouteName::List) => caps.list,
-            Self::Route(RouteName::Cancel) => caps.cancel,
+            Self::Route(Route::Create) => caps.create,
+            Self::Route(Route::Get) => caps.get,
+            Self::Route(Route::List) => caps.list,
+            Self::Route(Route::Cancel) => caps.cancel,
             Self::PassThrough => caps.pass_through,
         }
     }
@@ -108,7 +109,7 @@ impl Admission {
     /// How many of them on each route; those for tokens count as pass-through.
     #[must_use]
     pub fn by_route(&self) -> Vec<(RouteLabel, usize)> {
-        let lanes = RouteName::ALL.map(TrafficClass::Route).into_iter().chain([TrafficClass::PassThrough]);
+        let lanes = Route::ALL.map(TrafficClass::Route).into_iter().chain([TrafficClass::PassThrough]);
         lanes.map(|lane| (lane.label(), self.0.lanes[lane.place()].load(Ordering::Relaxed))).collect()
     }
 
@@ -224,8 +225,8 @@ mod tests {
     fn a_refusal_takes_nothing_and_a_place_given_up_leaves_nothing() {
         let admission = Admission::default();
         let admit = |lane, from| admission.admit(lane, client(from), &CAPS);
-        let create = admit(TrafficClass::Route(RouteName::Create), "192.0.2.1").unwrap();
-        admit(TrafficClass::Route(RouteName::Create), "192.0.2.2").unwrap_err();
+        let create = admit(TrafficClass::Route(Route::Create), "192.0.2.1").unwrap();
+        admit(TrafficClass::Route(Route::Create), "192.0.2.2").unwrap_err();
         let pass = admit(TrafficClass::PassThrough, "::ffff:192.0.2.1").unwrap();
         assert_eq!(admit(TrafficClass::PassThrough, "192.0.2.1").unwrap_err().fault(), Fault::Caller);
         assert_eq!((admission.in_flight(), admission.clients()), (2, 1));

@@ -31,7 +31,7 @@ use crate::shadow::Shadow;
 use crate::shadow::capture::ShadowCapture;
 use crate::telemetry::access::{Access, AccessLogBody};
 use crate::telemetry::metrics::labels::RouteLabel;
-use crate::translate::route::{self, Matched, Route};
+use crate::translate::route::{self, Id, Matched, Route};
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Endpoint;
 use crate::upstream::{self, Client};
@@ -150,31 +150,31 @@ async fn serve(
         access.caller = Some(caller.name.clone());
         callers::permit(caller, request.method(), request.headers())?;
     }
-    let route = match matched {
-        Matched::Route(route) if !is_dressed_write(&request) => route,
-        Matched::Route(_) | Matched::UnroutedWrite | Matched::PassThrough => {
+    let (route, id) = match matched {
+        Matched::Route(route, id) if !is_dressed_write(&request) => (route, id),
+        Matched::Route(..) | Matched::UnroutedWrite | Matched::PassThrough => {
             if app.shared.guards_creates(&config) && is_unrouted_write(&config, &request) {
                 return Err(Failure::UnroutedWrite);
             }
             return pass(app, &config, peer, None, request, access, context).await;
         }
     };
-    let mode = config.modes.of(route.name());
-    access.route = route.name().into();
+    let mode = config.modes.of(route);
+    access.route = route.into();
     access.mode = Some(mode);
     let caller = access.caller.as_deref();
-    context.noted = Some(deprecation::note(&config, &peer, route.name(), &request, caller));
+    context.noted = Some(deprecation::note(&config, &peer, route, &request, caller));
     if let (Mode::Shadow, Some(shadow)) = (mode, &app.shadow) {
-        context.watch = shadow.watch(&config, route.name(), &request, &access.request_id);
+        context.watch = shadow.watch(&config, route, &request, &access.request_id);
     }
     match mode {
         Mode::Hold => Err(Failure::Held { retry_after: config.hold.retry_after }),
-        Mode::Legacy | Mode::Shadow if !app.shared.keeps_rules_on_legacy(&route, request.uri()) => {
-            let endpoint = Endpoint::of_legacy(route.name());
+        Mode::Legacy | Mode::Shadow if !app.shared.keeps_rules_on_legacy(route, request.uri()) => {
+            let endpoint = Endpoint::of_legacy(route);
             pass(app, &config, peer, Some(endpoint), request, access, context).await
         }
         Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {
-            translated(app, config, peer, route, request, access, context).await
+            translated(app, config, peer, (route, id), request, access, context).await
         }
     }
 }
@@ -340,12 +340,12 @@ async fn translated(
     app: &Arc<App>,
     config: Arc<Config>,
     peer: Peer,
-    route: Route,
+    (route, id): (Route, Id),
     request: Request<Incoming>,
     access: &mut Access,
     context: &mut RequestContext,
 ) -> Result<Response<Payload>, Failure> {
-    let time = config.timeouts.of(route.name());
+    let time = config.timeouts.of(route);
     let deadline = Instant::now() + time;
     let (mut head, incoming) = request.into_parts();
     let host = forwarding::host(&head.uri, &head.headers);
@@ -362,11 +362,11 @@ async fn translated(
             let run = async move { (routes::create::run(&flow, body).await, flow) };
             DetachOnDrop::new(run, &app.shared.detached, time).await
         }
-        Route::Cancel(id) => {
+        Route::Cancel => {
             let run = async move { (routes::cancel::run(&flow, &id).await, flow) };
             DetachOnDrop::new(run, &app.shared.detached, time).await
         }
-        Route::Get(id) => (routes::get::run(&flow, &id).await, flow),
+        Route::Get => (routes::get::run(&flow, &id).await, flow),
         Route::List => (routes::list::run(&flow).await, flow),
     };
     let trail = flow.trail.into_inner().unwrap_or_default();

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use super::bounded::Bounded;
 use super::document::{self, CoverageRow, RefIds};
 use crate::shadow::record::Record;
-use crate::shadow::types::Route;
+use crate::shadow::types::COMPARED;
 use crate::translate::list::PARAMETERS;
+use crate::translate::route::Route;
 
 /// The statuses of a conversion.
 const STATUSES: [&str; 3] = ["CREATED", "SETTLED", "CANCELLED"];
@@ -21,12 +22,12 @@ pub(super) struct CoverageTally {
     any: Cells,
     /// By asset pair; one after the other the statuses, then all others.
     pairs: Bounded<[Cells; STATUSES.len() + 1]>,
-    ref_ids: [[u64; 2]; Route::ALL.len()],
+    ref_ids: [[u64; 2]; COMPARED.len()],
 }
 
 #[derive(Clone, Copy, Default)]
 struct Cells {
-    routes: [u64; Route::ALL.len()],
+    routes: [u64; COMPARED.len()],
     parameters: [u64; PARAMETERS.len()],
 }
 
@@ -113,7 +114,7 @@ impl CoverageTally {
     }
 
     fn ref_ids(&self) -> Vec<RefIds> {
-        let all = Route::ALL.into_iter().zip(self.ref_ids);
+        let all = COMPARED.into_iter().zip(self.ref_ids);
         let seen = all.filter(|(_, [with, without])| with + without > 0);
         seen.map(|(route, [with, without])| RefIds { route, with, without }).collect()
     }

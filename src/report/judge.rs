@@ -7,7 +7,8 @@ use super::figures::{count, percent, share, span};
 use super::route::RouteTally;
 use super::running::RunningTally;
 use crate::config::Go;
-use crate::shadow::types::{Route, Severity, Verdict};
+use crate::shadow::types::{Severity, Verdict};
+use crate::translate::route::Route;
 
 /// Largest share of comparisons that processes counted and the files do not hold: some are under way when a file is read. Past
 /// it, whatever differed may be in the lines that were lost.

@@ -6,7 +6,8 @@ use super::bounded::Bounded;
 use super::document::{self, DroppedBy, Idle, SampledRoute};
 use super::figures::share;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, Sampled};
-use crate::shadow::types::Route;
+use crate::shadow::types::COMPARED;
+use crate::translate::route::Route;
 
 /// Most processes and most reasons that are told apart.
 const NAMES_MAX: usize = 1000;
@@ -20,7 +21,7 @@ pub(super) struct RunningTally {
     idle: Bounded<f64>,
     due: u64,
     done: u64,
-    dropped: [Bounded<u64>; Route::ALL.len()],
+    dropped: [Bounded<u64>; COMPARED.len()],
     sampled: BTreeMap<Route, SampledRoute>,
 }
 
@@ -34,7 +35,7 @@ impl RunningTally {
             idle: Bounded::new(NAMES_MAX),
             due: 0,
             done: 0,
-            dropped: Route::ALL.map(|_| Bounded::new(NAMES_MAX)),
+            dropped: COMPARED.map(|_| Bounded::new(NAMES_MAX)),
             sampled: BTreeMap::new(),
         }
     }
@@ -95,8 +96,7 @@ impl RunningTally {
     }
 
     pub(super) fn told(&self, found: u64) -> document::Running {
-        let dropped =
-            Route::ALL.into_iter().fold(0_u64, |sum, route| sum.saturating_add(self.dropped(route)));
+        let dropped = COMPARED.into_iter().fold(0_u64, |sum, route| sum.saturating_add(self.dropped(route)));
         document::Running {
             heartbeats: self.heartbeats,
             processes: self.processes.len() as u64 + self.processes.left_out(),
@@ -123,7 +123,7 @@ impl RunningTally {
     }
 
     fn dropped_by(&self) -> Vec<DroppedBy> {
-        let mut all: Vec<_> = Route::ALL
+        let mut all: Vec<_> = COMPARED
             .into_iter()
             .zip(&self.dropped)
             .flat_map(|(route, reasons)| {

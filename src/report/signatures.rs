@@ -10,7 +10,8 @@ use super::figures::moment;
 use super::route::said;
 use crate::shadow::heartbeat_record::Suppressed;
 use crate::shadow::record::{Diff, Record};
-use crate::shadow::types::{Route, Severity, Verdict};
+use crate::shadow::types::{Severity, Verdict};
+use crate::translate::route::Route;
 
 /// Most signatures that are told apart.
 const SIGNATURES_MAX: usize = 10_000;

@@ -21,7 +21,8 @@ use super::signatures::SignatureTally;
 use crate::config::Go;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, Suppressed};
 use crate::shadow::record::Record;
-use crate::shadow::types::{Route, Severity, Verdict};
+use crate::shadow::types::{COMPARED, Severity, Verdict};
+use crate::translate::route::Route;
 
 /// How far clocks may be apart before a record counts as being from the future.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
@@ -51,7 +52,7 @@ pub struct Tally {
     running: RunningTally,
     /// Comparisons that the lines account for, of all routes.
     found: u64,
-    routes: [RouteTally; Route::ALL.len()],
+    routes: [RouteTally; COMPARED.len()],
     signatures: SignatureTally,
     coverage: CoverageTally,
     rules: RuleTally,
@@ -76,7 +77,7 @@ impl Tally {
             configs: Bounded::new(CONFIGS_MAX),
             running: RunningTally::new(),
             found: 0,
-            routes: Route::ALL.map(|_| RouteTally::new()),
+            routes: COMPARED.map(|_| RouteTally::new()),
             signatures: SignatureTally::new(),
             coverage: CoverageTally::new(),
             rules: RuleTally::new(),

@@ -64,11 +64,11 @@ impl Services {
     /// Whether a request that goes to the legacy side needs its flow all the same, because it touches the rules of the
     /// cutover: a create, once references are recorded; a list that goes on from a cursor of the proxy's own.
     #[must_use]
-    pub fn keeps_rules_on_legacy(&self, route: &Route, uri: &Uri) -> bool {
+    pub fn keeps_rules_on_legacy(&self, route: Route, uri: &Uri) -> bool {
         match route {
             Route::Create => self.ledger.is_some(),
             Route::List => uri.query().is_some_and(ListQuery::goes_on_from_ours),
-            Route::Get(_) | Route::Cancel(_) => false,
+            Route::Get | Route::Cancel => false,
         }
     }
 
@@ -95,7 +95,7 @@ impl Services {
     /// Notes what came of a request that went straight through to the legacy side.
     pub fn passed(&self, route: RouteLabel, answered: Result<StatusCode, &Failure>, elapsed: Duration) {
         self.called(Side::Legacy, answered, elapsed);
-        if route == RouteLabel::Create {
+        if route == RouteLabel::Route(Route::Create) {
             self.created(Side::Legacy, answered);
         }
     }

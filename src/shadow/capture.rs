@@ -10,11 +10,11 @@ use tokio::sync::oneshot;
 
 use super::Shadow;
 use super::stats::ShadowDropReason;
-use super::types::Route;
 use crate::config::Config;
 use crate::http::body::Payload;
 use crate::http::capture::{CaptureState, CapturedBody, Tee};
 use crate::http::headers;
+use crate::translate::route::Route;
 
 /// A comparison to make.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl ShadowCapture {
         request: &Request<B>,
         request_id: &str,
     ) -> Option<Self> {
-        if !is_sampled(config.shadow.sample.of(route.name()), request_id) {
+        if !is_sampled(config.shadow.sample.of(route), request_id) {
             return None;
         }
         shadow.0.tally.due(route);

@@ -16,10 +16,11 @@ use super::record_writer::{milliseconds, now};
 use super::runner::Worker;
 use super::shadow_client::{NotRead, ShadowReply, skipped};
 use super::stats::{ShadowDropReason, Signature};
-use super::types::{Kind, Recheck, Route, Verdict};
+use super::types::{Kind, Recheck, Verdict};
 use super::verdict::{self, Comparison, Judgement};
 use super::{coverage, dry_run};
 use crate::http::capture::CaptureState;
+use crate::translate::route::Route;
 use crate::translate::side::Side;
 
 /// How long the client's answer has the machine to itself: what is handed to the kernel by then is on its way.
@@ -35,7 +36,7 @@ pub(super) async fn run(worker: Rc<Worker>, mut job: Job) -> Result<(), ShadowDr
     let time = job.asked.config.shadow.timeout;
     let examined = match job.route {
         Route::Create => rehearse(&mut job, &served)?,
-        Route::Get | Route::List => {
+        Route::Get | Route::List | Route::Cancel => {
             let until = Instant::now() + time;
             let examined = match timeout_at(until.into(), read(&worker, &job, &served)).await {
                 Ok(examined) => examined?,
@@ -181,7 +182,9 @@ fn record(worker: &Worker, job: &Job, served: &Answer, examined: &Examined) -> R
     let (asset_pair, seen) = record_of(served).map(coverage::seen).unwrap_or_default();
     let ref_id_present = match job.route {
         Route::List => Some(by_reference),
-        Route::Create | Route::Get => record_of(served).map(|record| record.text("ref_id").is_some()),
+        Route::Create | Route::Get | Route::Cancel => {
+            record_of(served).map(|record| record.text("ref_id").is_some())
+        }
     };
     let shown = &judgement.differences[..judgement.differences.len().min(DIFFS_MAX)];
     let ignored = &judgement.ignored[..judgement.ignored.len().min(DIFFS_MAX)];

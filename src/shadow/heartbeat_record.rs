@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::record::is_false;
-use super::types::{Route, Severity, Verdict};
+use super::types::{Severity, Verdict, compared_route};
+use crate::translate::route::Route;
 
 /// How shadow itself is doing. Counts are since the last heartbeat of this process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,7 @@ pub struct HeartbeatRecord {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sampled {
     /// Which.
+    #[serde(deserialize_with = "compared_route")]
     pub route: Route,
     /// 0 to 1.
     pub share: f64,
@@ -59,6 +61,7 @@ pub struct Sampled {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dropped {
     /// The route.
+    #[serde(deserialize_with = "compared_route")]
     pub route: Route,
     /// Why.
     pub reason: String,
@@ -70,6 +73,7 @@ pub struct Dropped {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppressed {
     /// The route.
+    #[serde(deserialize_with = "compared_route")]
     pub route: Route,
     /// Their verdict.
     pub verdict: Verdict,

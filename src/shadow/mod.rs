@@ -42,9 +42,10 @@ use self::capture::{Job, ShadowCapture};
 use self::heartbeat_record::RuleHits;
 pub use self::runner::{Running, StartError};
 use self::stats::Tally;
-use self::types::Route;
-use crate::config::{Config, Mode, RouteName};
+use self::types::COMPARED;
+use crate::config::{Config, Mode};
 use crate::http::capture::MemoryBudget;
+use crate::translate::route::Route;
 use crate::upstream::cooldown::Cooldown;
 use crate::upstream::rate_limit::Budget;
 
@@ -85,12 +86,11 @@ impl Shadow {
     pub fn watch<B>(
         &self,
         config: &Arc<Config>,
-        route: RouteName,
+        route: Route,
         request: &Request<B>,
         request_id: &str,
     ) -> Option<ShadowCapture> {
-        let route = Route::ALL.into_iter().find(|known| known.name() == route)?;
-        if config.modes.of(route.name()) != Mode::Shadow {
+        if config.modes.of(route) != Mode::Shadow || !COMPARED.contains(&route) {
             return None;
         }
         ShadowCapture::choose(self, config, route, request, request_id)
@@ -154,6 +154,6 @@ fn sampled(config: &Config) -> impl Iterator<Item = (Route, f64)> {
 
 /// The routes in mode `shadow`, with the shares that are compared.
 fn shadowed(config: &Config) -> impl Iterator<Item = (Route, f64)> {
-    let in_shadow = Route::ALL.into_iter().filter(|route| config.modes.of(route.name()) == Mode::Shadow);
-    in_shadow.map(|route| (route, config.shadow.sample.of(route.name())))
+    let in_shadow = COMPARED.into_iter().filter(|route| config.modes.of(*route) == Mode::Shadow);
+    in_shadow.map(|route| (route, config.shadow.sample.of(route)))
 }

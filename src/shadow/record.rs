@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::heartbeat_record::HeartbeatRecord;
-use super::types::{DiffKind, Kind, Recheck, Route, Severity, SideName, Verdict};
+use super::types::{DiffKind, Kind, Recheck, Severity, SideName, Verdict, compared_route};
+use crate::translate::route::Route;
 
 /// The version of these lines.
 pub const SCHEMA: u8 = 1;
@@ -41,6 +42,7 @@ pub struct Record {
     /// Its stage.
     pub stage: String,
     /// create, get or list.
+    #[serde(deserialize_with = "compared_route")]
     pub route: Route,
     /// Whether the new API was read, or its answer made up.
     pub kind: Kind,

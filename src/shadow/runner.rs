@@ -22,9 +22,9 @@ use super::record_writer::Journal;
 use super::redact::Redactor;
 use super::shadow_client::ShadowClient;
 use super::stats::ShadowDropReason;
-use super::types::Route;
 use super::{Shadow, compare_job};
 use crate::config::Config;
+use crate::translate::route::Route;
 use crate::upstream::rate_limit::Budget;
 use crate::upstream::readonly_client::{Reader, ReaderError};
 

@@ -61,9 +61,13 @@ impl ShadowClient {
         let mut calls = Calls { look: self, asked, bytes: None, start: Instant::now() };
         let config = &asked.config;
         let (answer, filtered_out) = match route::route(&asked.method, asked.uri.path(), &config.base_path) {
-            Matched::Route(Route::Get(id)) => (calls.get(&id, served).await?, 0),
-            Matched::Route(Route::List) => calls.list().await?,
-            _ => return Err(NotRead::Failed("not_a_read")),
+            Matched::Route(Route::Get, id) => (calls.get(&id, served).await?, 0),
+            Matched::Route(Route::List, _) => calls.list().await?,
+            Matched::Route(Route::Create | Route::Cancel, _)
+            | Matched::UnroutedWrite
+            | Matched::PassThrough => {
+                return Err(NotRead::Failed("not_a_read"));
+            }
         };
         let Calls { bytes, start, .. } = calls;
         Ok(ShadowReply { answer, bytes, latency: start.elapsed(), filtered_out })
@@ -74,7 +78,7 @@ impl ShadowClient {
         let config = &asked.config;
         let by_id = matches!(
             route::route(&asked.method, asked.uri.path(), &config.base_path),
-            Matched::Route(Route::Get(_))
+            Matched::Route(Route::Get, _)
         );
         let endpoint = if by_id { Endpoint::Get } else { Endpoint::List };
         let uri = upstream::target(&config.upstream.legacy, &config.base_path, &asked.uri);

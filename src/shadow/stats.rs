@@ -7,7 +7,8 @@ use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
 use super::heartbeat_record::Dropped;
-use super::types::{Route, Severity, Verdict};
+use super::types::{COMPARED, Severity, Verdict};
+use crate::translate::route::Route;
 
 /// Why a job was not compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,9 +52,9 @@ const SIGNATURES_MAX: usize = 1000;
 /// Counts, from the start of the process.
 #[derive(Debug, Default)]
 pub struct Tally {
-    due: [AtomicU64; Route::ALL.len()],
-    done: [AtomicU64; Route::ALL.len()],
-    dropped: [[AtomicU64; ShadowDropReason::ALL.len()]; Route::ALL.len()],
+    due: [AtomicU64; COMPARED.len()],
+    done: [AtomicU64; COMPARED.len()],
+    dropped: [[AtomicU64; ShadowDropReason::ALL.len()]; COMPARED.len()],
     verdicts: DashMap<(Route, Verdict, Option<Severity>), u64>,
     signatures: DashMap<String, Signature>,
     rules: DashMap<String, u64>,
@@ -146,8 +147,7 @@ impl Tally {
             reason: why.as_str().into(),
             count: self.dropped[route as usize][why as usize].load(Ordering::Relaxed),
         };
-        let each =
-            Route::ALL.into_iter().flat_map(|route| ShadowDropReason::ALL.map(|why| count(route, why)));
+        let each = COMPARED.into_iter().flat_map(|route| ShadowDropReason::ALL.map(|why| count(route, why)));
         each.filter(|dropped| dropped.count > 0).collect()
     }
 

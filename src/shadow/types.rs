@@ -1,41 +1,18 @@
 //! The words that records are made of: closed sets, each with its names in JSON.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::config::RouteName;
+use crate::translate::route::Route;
 use crate::translate::side::Side;
 
-/// The routes that can be compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Route {
-    /// Rehearsed.
-    Create,
-    /// Read on both sides.
-    Get,
-    /// Read on both sides.
-    List,
-}
+/// The routes that can be compared: a cancel changes the record, so no second side can answer it.
+pub const COMPARED: [Route; 3] = [Route::Create, Route::Get, Route::List];
 
-impl Route {
-    /// All of them, in this order.
-    pub const ALL: [Self; 3] = [Self::Create, Self::Get, Self::List];
-
-    /// The route's name.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        self.name().as_str()
-    }
-
-    /// The route as the config knows it.
-    #[must_use]
-    pub const fn name(self) -> RouteName {
-        match self {
-            Self::Create => RouteName::Create,
-            Self::Get => RouteName::Get,
-            Self::List => RouteName::List,
-        }
-    }
+/// Reads a route of a record.
+pub(super) fn compared_route<'de, D: Deserializer<'de>>(from: D) -> Result<Route, D::Error> {
+    let route = Route::deserialize(from)?;
+    if COMPARED.contains(&route) { Ok(route) } else { Err(D::Error::custom("this route is never compared")) }
 }
 
 /// How the other answer came about.

@@ -6,13 +6,16 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
 use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
-/// The four operations of the old API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RouteName {
+/// An operation of the legacy API that the proxy translates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
     /// `POST …/conversion/stablecoins`
     Create,
     /// `GET …/conversion/stablecoins/{id}`
@@ -23,11 +26,11 @@ pub enum RouteName {
     Cancel,
 }
 
-impl RouteName {
-    /// All four, in the order in which they are shown.
+impl Route {
+    /// Every route, in display order.
     pub const ALL: [Self; 4] = [Self::Create, Self::Get, Self::List, Self::Cancel];
 
-    /// The name used in config and logs.
+    /// The name in config, logs, metrics and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -39,35 +42,22 @@ impl RouteName {
     }
 }
 
-impl fmt::Display for RouteName {
+impl fmt::Display for Route {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(self.as_str())
     }
 }
 
-/// A route with what its path says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
-    /// Make a conversion.
-    Create,
-    /// Read one, by id.
-    Get(Id),
-    /// Read many.
-    List,
-    /// Stop one, by id.
-    Cancel(Id),
-}
+/// A text that names no [`Route`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown route; expected create, get, list or cancel")]
+pub struct UnknownRoute;
 
-impl Route {
-    /// Which of the four it is.
-    #[must_use]
-    pub const fn name(&self) -> RouteName {
-        match self {
-            Self::Create => RouteName::Create,
-            Self::Get(_) => RouteName::Get,
-            Self::List => RouteName::List,
-            Self::Cancel(_) => RouteName::Cancel,
-        }
+impl FromStr for Route {
+    type Err = UnknownRoute;
+
+    fn from_str(text: &str) -> Result<Self, UnknownRoute> {
+        Self::ALL.into_iter().find(|route| route.as_str() == text).ok_or(UnknownRoute)
     }
 }
 
@@ -93,35 +83,39 @@ impl Id {
 /// What a request is to the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Matched {
-    /// One of the four.
-    Route(Route),
-    /// A request that may write, in the family's namespace, and is none of the four. Passed through, it could be a create
-    /// that nothing fences; whether that matters depends on the modes.
+    /// One of the four routes, with the id in its path. The id is empty for a create and a list, which name no record.
+    Route(Route, Id),
+    /// A write under the conversions path that no route takes. Passed through, it could be a create without a duplicate
+    /// check; the modes decide whether that matters.
     UnroutedWrite,
-    /// Anything else.
+    /// Any other request.
     PassThrough,
 }
 
-/// Finds the route of a request. `base_path` is what clients have in their base URL, such as `/v2`.
+/// Matches a request to a route. `base_path` is the path prefix in the clients' base URL, such as `/v2`.
 #[must_use]
 pub fn route(method: &Method, path: &str, base_path: &str) -> Matched {
-    let plain = normalise(path);
-    let inside = plain.strip_prefix(base_path).and_then(|rest| rest.strip_prefix("/conversion/stablecoins"));
-    match (method, inside) {
-        (&Method::POST, Some("")) => return Matched::Route(Route::Create),
-        (&Method::GET, Some("")) => return Matched::Route(Route::List),
-        (method, Some(rest)) => {
-            if let Some(id) = rest.strip_prefix('/').filter(|id| !id.is_empty() && !id.contains('/')) {
-                match *method {
-                    Method::GET => return Matched::Route(Route::Get(Id(id.to_owned()))),
-                    Method::DELETE => return Matched::Route(Route::Cancel(Id(id.to_owned()))),
-                    _ => {}
-                }
-            }
-        }
-        (_, None) => {}
+    let path_once_decoded = normalise(path);
+    let inside = path_once_decoded
+        .strip_prefix(base_path)
+        .and_then(|rest| rest.strip_prefix("/conversion/stablecoins"));
+    if let Some((route, id)) = inside.and_then(|rest| within_conversions(method, rest)) {
+        return Matched::Route(route, Id(id.to_owned()));
     }
     if is_unrouted_write(method, path, base_path) { Matched::UnroutedWrite } else { Matched::PassThrough }
+}
+
+/// The route and the id for `rest`, the part of the path after the collection's own.
+fn within_conversions<'a>(method: &Method, rest: &'a str) -> Option<(Route, &'a str)> {
+    let is_collection = rest.is_empty();
+    let id = rest.strip_prefix('/').filter(|id| !id.is_empty() && !id.contains('/'));
+    match (method, id) {
+        (&Method::POST, None) if is_collection => Some((Route::Create, "")),
+        (&Method::GET, None) if is_collection => Some((Route::List, "")),
+        (&Method::GET, Some(id)) => Some((Route::Get, id)),
+        (&Method::DELETE, Some(id)) => Some((Route::Cancel, id)),
+        (_, _) => None,
+    }
 }
 
 /// Whether a request that is none of the four might all the same write in the family's namespace. Methods have many

@@ -1,6 +1,7 @@
 //! Exit codes, and where what is printed goes.
 
-use conversion_shim::shadow::types::{Route, Severity, Verdict};
+use conversion_shim::shadow::types::{Severity, Verdict};
+use conversion_shim::translate::route::Route;
 
 use crate::story::{differing, green, lines};
 use crate::{report, report_in, story, write};

@@ -1,7 +1,8 @@
 //! What logs are really like: rotated, torn, mixed with others, and written by people who mean harm.
 
 use conversion_shim::shadow::record::Record;
-use conversion_shim::shadow::types::{DiffKind, Route, Severity, Verdict};
+use conversion_shim::shadow::types::{DiffKind, Severity, Verdict};
+use conversion_shim::translate::route::Route;
 
 use crate::story::{ago, beat, diff, differing, enough, green, heartbeat, lines, record, seen};
 use crate::{json, report, write};

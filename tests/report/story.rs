@@ -2,7 +2,8 @@
 
 use conversion_shim::shadow::heartbeat_record::{Dropped, HeartbeatRecord, RuleHits, Sampled, Suppressed};
 use conversion_shim::shadow::record::{Answered, Counts, Diff, Line, Record, SCHEMA, Seen, TARGET};
-use conversion_shim::shadow::types::{DiffKind, Kind, Recheck, Route, Severity, SideName, Verdict};
+use conversion_shim::shadow::types::{COMPARED, DiffKind, Kind, Recheck, Severity, SideName, Verdict};
+use conversion_shim::translate::route::Route;
 use jiff::{SignedDuration, Timestamp};
 
 /// When the reports are made.
@@ -87,7 +88,7 @@ pub(crate) fn heartbeat() -> HeartbeatRecord {
         process: "shim-0".into(),
         config_hash: "3f9c1e02ab77".into(),
         stage: "shadow".into(),
-        routes: Route::ALL.map(sampled).to_vec(),
+        routes: COMPARED.map(sampled).to_vec(),
         seconds: 3600.0,
         idle_seconds: 0.0,
         idle_reason: None,

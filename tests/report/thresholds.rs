@@ -2,7 +2,8 @@
 
 use conversion_shim::shadow::heartbeat_record::{Dropped, HeartbeatRecord};
 use conversion_shim::shadow::record::Record;
-use conversion_shim::shadow::types::{Route, Severity, Verdict};
+use conversion_shim::shadow::types::{Severity, Verdict};
+use conversion_shim::translate::route::Route;
 use serde_json::Value;
 
 use crate::json;

@@ -2,7 +2,8 @@
 
 use conversion_shim::sandbox::{Fault, FaultKind, HiddenRecords, Operation, PROFILE};
 use conversion_shim::shadow::record::Record;
-use conversion_shim::shadow::types::{DiffKind, Recheck, Route, Severity, Verdict};
+use conversion_shim::shadow::types::{DiffKind, Recheck, Severity, Verdict};
+use conversion_shim::translate::route::Route;
 use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 

@@ -12,8 +12,8 @@ mod verdicts;
 use conversion_shim::config::{IgnoreRule, PathPattern};
 use conversion_shim::shadow::answer::Answer;
 use conversion_shim::shadow::json::Json;
-use conversion_shim::shadow::types::Route;
 use conversion_shim::shadow::verdict::Comparison;
+use conversion_shim::translate::route::Route;
 use jiff::civil::{Date, date};
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
 //! What may be written of a difference.
 
 use conversion_shim::shadow::redact::Redactor;
-use conversion_shim::shadow::types::Route;
+use conversion_shim::translate::route::Route;
 use serde_json::{Value, json};
 
 use super::{answer, judge, ok, page, problem, read, record, rule, with};

@@ -6,8 +6,9 @@ use conversion_shim::shadow::types::Severity::{Contract, Cosmetic, Money};
 use conversion_shim::shadow::types::Verdict::{
     ErrorDisagreement, Match, MatchAfterRules, Mismatch, NoCounterpart, NotComparable, Progress, ShadowFailed,
 };
-use conversion_shim::shadow::types::{Route, Severity, Verdict};
+use conversion_shim::shadow::types::{Severity, Verdict};
 use conversion_shim::shadow::verdict::{Judgement, signature};
+use conversion_shim::translate::route::Route;
 use serde_json::{Value, json};
 
 use super::{TODAY, answer, judge, ok, page, problem, record, record_with, row, rule, rule_until, with};

@@ -1,11 +1,12 @@
 //! The config in force, and what reloads came to.
 
-use crate::config::{Config, Mode, ROUTES, Reloads};
+use crate::config::{Config, Mode, Reloads};
 use crate::telemetry::metrics::exposition::Figure;
+use crate::translate::route::Route;
 
 pub(super) fn figures(config: &Config, reloads: &Reloads) -> Vec<Figure> {
     let standing = reloads.refused.as_ref().is_some_and(|refused| refused.standing);
-    let modes = ROUTES.map(|route| {
+    let modes = Route::ALL.map(|route| {
         vec![("route", route.as_str().into()), ("mode", config.modes.of(route).as_str().into())]
     });
     let result = |result: &'static str, count| (vec![("result", result.into())], count);

@@ -1,13 +1,14 @@
 //! What shadow keeps count of.
 
 use super::float;
-use crate::config::{Config, Mode, ROUTES};
+use crate::config::{Config, Mode};
 use crate::shadow::Shadow;
 use crate::telemetry::metrics::exposition::{Figure, Labels};
+use crate::translate::route::Route;
 
 pub(super) fn figures(shadow: &Shadow, config: &Config) -> Vec<Figure> {
     let tally = shadow.tally();
-    let configured = ROUTES.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
+    let configured = Route::ALL.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
     let active = configured.then(|| f64::from(u8::from(shadow.idle_reason(config).is_none())));
     let verdicts = tally.verdicts().into_iter().map(|counted| {
         let severity = counted.severity.map_or("none", |severity| severity.as_str());

@@ -5,8 +5,9 @@ mod read;
 
 use std::time::Duration;
 
-use super::modes::{Mode, Modes, ROUTES};
+use super::modes::{Mode, Modes};
 use super::secret::Secret;
+use crate::translate::route::Route;
 use crate::translate::side::Side;
 use crate::translate::token::Rewriting;
 
@@ -145,7 +146,7 @@ impl Auth {
             Scopes::Add => Some(Rewriting::Add),
             Scopes::Replace => Some(Rewriting::Replace),
             Scopes::Auto if modes.is_sealed() => Some(Rewriting::Replace),
-            Scopes::Auto if ROUTES.into_iter().all(|route| modes.of(route) == Mode::Legacy) => None,
+            Scopes::Auto if Route::ALL.into_iter().all(|route| modes.of(route) == Mode::Legacy) => None,
             Scopes::Auto => Some(Rewriting::Add),
         }
     }

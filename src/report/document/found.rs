@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::shadow::types::{Route, Severity, Verdict};
+use crate::shadow::types::{COMPARED, Severity, Verdict};
+use crate::translate::route::Route;
 
 /// Kinds of outcomes other than a plain match.
 #[derive(Clone, Debug, Serialize)]
@@ -99,7 +100,7 @@ pub struct CoverageRow {
     /// `CREATED`, …; `None` = any, or none at all.
     pub status: Option<String>,
     /// Records of each route, in the order create, get, list.
-    pub routes: [u64; 3],
+    pub routes: [u64; COMPARED.len()],
     /// Records of list with that query parameter.
     pub parameters: Vec<u64>,
 }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::Decision;
-use crate::shadow::types::{Route, Severity, Verdict};
+use crate::shadow::types::{Severity, Verdict};
+use crate::translate::route::Route;
 
 /// One route.
 #[derive(Clone, Debug, Serialize)]

@@ -1,8 +1,7 @@
 //! Whether shadow ran: its time, what it dropped, what it was to compare.
 
+use crate::translate::route::Route;
 use serde::Serialize;
-
-use crate::shadow::types::Route;
 
 /// Whether shadow really ran, from its heartbeats.
 #[derive(Clone, Debug, Default, Serialize)]

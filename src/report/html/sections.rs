@@ -6,7 +6,8 @@ use super::{of_class, of_decision};
 use crate::report::document::{Class, Coverage, DiffShown, Example, Report, Signature};
 use crate::report::figures::{count, percent};
 use crate::report::summary;
-use crate::shadow::types::Route;
+use crate::shadow::types::COMPARED;
+use crate::translate::route::Route;
 
 /// The verdict, the window, and whether to believe the rest.
 pub(super) fn header(report: &Report) -> Markup {
@@ -100,7 +101,7 @@ pub(super) fn coverage(report: &Report) -> Markup {
 
 fn cells(coverage: &Coverage) -> Markup {
     let any = coverage.rows.first().map(|row| row.routes).unwrap_or_default();
-    let routes: Vec<_> = Route::ALL.into_iter().filter(|route| any[*route as usize] > 0).collect();
+    let routes: Vec<_> = COMPARED.into_iter().filter(|route| any[*route as usize] > 0).collect();
     let parameters = if any[Route::List as usize] > 0 { coverage.parameters.as_slice() } else { &[] };
     html! {
         div.scroll { table.coverage {

@@ -11,7 +11,8 @@ use crate::report::document::{
 };
 use crate::report::figures::{count, percent, roughly};
 use crate::report::summary;
-use crate::shadow::types::Route;
+use crate::shadow::types::COMPARED;
+use crate::translate::route::Route;
 
 /// The verdict, the window, and whether to believe the rest.
 pub(super) fn header(report: &Report, out: &mut String) {
@@ -94,7 +95,7 @@ pub(super) fn coverage(report: &Report, out: &mut String) {
     let (never, all) = (count(coverage.never_seen), count(coverage.cells));
     heading(&format!("Coverage, in written records: {never} of {all} cells never seen"), out);
     let any = coverage.rows.first().map(|row| row.routes).unwrap_or_default();
-    let routes: Vec<_> = Route::ALL.into_iter().filter(|route| any[*route as usize] > 0).collect();
+    let routes: Vec<_> = COMPARED.into_iter().filter(|route| any[*route as usize] > 0).collect();
     let names = routes.iter().map(|route| route.as_str());
     cells(coverage, names, |row| routes.iter().map(|route| row.routes[*route as usize]).collect(), out);
     if any[Route::List as usize] > 0 {

@@ -10,8 +10,9 @@ use super::compare::{self, Difference};
 use super::dry_run;
 use super::json::Json;
 use super::record::Counts;
-use super::types::{Route, Severity, Verdict};
+use super::types::{Severity, Verdict};
 use crate::config::IgnoreRule;
+use crate::translate::route::Route;
 
 pub use self::signature::signature;
 
@@ -130,7 +131,7 @@ impl Comparison<'_> {
     fn documents(&self, served: &Json, other: &Json) -> Found {
         match self.route {
             Route::Create => Found::Differences(dry_run::compare(served, other, self.ref_id_made), None),
-            Route::Get => Found::Differences(compare::record(served, other, &["id"]), None),
+            Route::Get | Route::Cancel => Found::Differences(compare::record(served, other, &["id"]), None),
             Route::List => {
                 let listed = compare::list(served, other);
                 let count = |rows| u64::try_from(rows).unwrap_or(u64::MAX);

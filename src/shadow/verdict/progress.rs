@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use crate::shadow::compare::Difference;
 use crate::shadow::json::Json;
-use crate::shadow::types::{DiffKind, Route};
+use crate::shadow::types::DiffKind;
+use crate::translate::route::Route;
 
 /// Whether this explains all that differs: each record in question was `CREATED` and is `SETTLED` or `CANCELLED` now, and says since
 /// when. Never the other way round.
@@ -31,7 +32,7 @@ fn place(route: Route, difference: &Difference) -> Option<&str> {
     let path = difference.path.as_str();
     match route {
         Route::Create => None,
-        Route::Get => (!path.contains('.')).then_some(""),
+        Route::Get | Route::Cancel => (!path.contains('.')).then_some(""),
         Route::List => path.rsplit_once('.').map(|(place, _)| place).filter(|place| !place.contains('.')),
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use sha2::{Digest as _, Sha256};
 
 use crate::shadow::compare::Difference;
-use crate::shadow::types::{Route, Verdict};
+use crate::shadow::types::Verdict;
+use crate::translate::route::Route;
 
 /// Sixteen hex digits that are the same for all comparisons of a route with the same verdict in which the same places differ in
 /// the same ways: row numbers and the client's own keys do not count, values are not part of it.

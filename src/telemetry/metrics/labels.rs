@@ -2,45 +2,53 @@
 
 use http::StatusCode;
 
-use crate::config::{Mode, RouteName};
-use crate::telemetry::metrics::registry::label;
+use crate::config::Mode;
+use crate::telemetry::metrics::registry::{Name, label};
+use crate::translate::route::Route;
 use crate::translate::side::Side;
 
-/// Which way a request took.
+/// How the proxy handled a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RouteLabel {
-    /// A create.
-    Create,
-    /// A get.
-    Get,
-    /// A page of a list.
-    List,
-    /// A cancel.
-    Cancel,
-    /// A client's request for a token.
+    /// On one of the four routes.
+    Route(Route),
+    /// As a client's request for a token.
     Token,
-    /// Everything else.
+    /// Passed through to legacy.
     PassThrough,
 }
-label!(
-    RouteLabel,
-    "route",
-    Create = "create",
-    Get = "get",
-    List = "list",
-    Cancel = "cancel",
-    Token = "token",
-    PassThrough = "pass_through",
-);
 
-impl From<RouteName> for RouteLabel {
-    fn from(route: RouteName) -> Self {
-        match route {
-            RouteName::Create => Self::Create,
-            RouteName::Get => Self::Get,
-            RouteName::List => Self::List,
-            RouteName::Cancel => Self::Cancel,
+impl Name for RouteLabel {
+    const LABEL: &'static str = "route";
+    const ALL: &'static [Self] = &[
+        Self::Route(Route::Create),
+        Self::Route(Route::Get),
+        Self::Route(Route::List),
+        Self::Route(Route::Cancel),
+        Self::Token,
+        Self::PassThrough,
+    ];
+
+    fn place(self) -> usize {
+        match self {
+            Self::Route(route) => route as usize,
+            Self::Token => Route::ALL.len(),
+            Self::PassThrough => Route::ALL.len() + 1,
         }
+    }
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Route(route) => route.as_str(),
+            Self::Token => "token",
+            Self::PassThrough => "pass_through",
+        }
+    }
+}
+
+impl From<Route> for RouteLabel {
+    fn from(route: Route) -> Self {
+        Self::Route(route)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a call is counted as: the vendor's endpoints, each with a limit of its own, and who pays. Values only.
 
-use crate::config::RouteName;
 use crate::telemetry::metrics::registry::{Key, Label, label};
+use crate::translate::route::Route;
 use crate::translate::side::Side;
 
 /// What the vendor counts apart.
@@ -34,12 +34,12 @@ impl Endpoint {
 
     /// The endpoint of a route, on the old API.
     #[must_use]
-    pub const fn of_legacy(route: RouteName) -> Self {
+    pub const fn of_legacy(route: Route) -> Self {
         match route {
-            RouteName::Create => Self::Create(Side::Legacy),
-            RouteName::Get => Self::Get(Side::Legacy),
-            RouteName::List => Self::List(Side::Legacy),
-            RouteName::Cancel => Self::Cancel,
+            Route::Create => Self::Create(Side::Legacy),
+            Route::Get => Self::Get(Side::Legacy),
+            Route::List => Self::List(Side::Legacy),
+            Route::Cancel => Self::Cancel,
         }
     }
 
