@@ -2,7 +2,7 @@
 //!
 //! The translation renames keys and leaves values alone, so nothing is unescaped, copied or built into a tree: a value is a
 //! slice of the text it came in, checked against RFC 8259, and is written out again byte for byte. `docs/performance.md` has
-//! the measurements that chose this over `serde_json`; `tests/translation_properties.rs` holds the two to the same opinion of any text.
+//! the measurements that chose this over `serde_json`; `tests/contract/properties` holds the two to the same opinion of any text.
 
 use std::borrow::Cow;
 

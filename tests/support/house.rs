@@ -1,8 +1,5 @@
-//! The real proxy (one or several) on one ledger before the sandbox. Include it with `#[path = "../support/house.rs"] mod house;`.
+//! The real proxy (one or several) on one ledger before the sandbox.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,11 +30,6 @@ pub(crate) const FILE: &str = "(file)";
 
 /// The values of some keys.
 pub(crate) type Keys<'a> = &'a [(&'a str, &'a str)];
-
-/// Waits for a signal, with a deadline.
-pub(crate) async fn soon<T>(signal: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), signal).await.expect("it happens soon")
-}
 
 /// A legacy create.
 pub(crate) fn conversion(ref_id: &str) -> Value {

@@ -3,8 +3,6 @@
 //! It listens on 127.0.0.1 and lives in a temporary directory. A watchdog stops and removes it when its owner is dropped or the test
 //! process ends, whichever way that happens.
 
-#![allow(dead_code, reason = "each test binary uses a part of it")]
-
 use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;

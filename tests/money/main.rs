@@ -1,0 +1,17 @@
+//! No reference is converted twice: the ledger alone, a randomized model of the whole system, real processes that are killed, and a soak.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests panic to fail, and print what they measured or skipped"
+)]
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of the support code")]
+mod support;
+
+mod ledger;
+mod model;
+mod processes;
+mod soak;

@@ -1,0 +1,333 @@
+//! Two replicas on one PostgreSQL, killed and flipped at different moments, in front of a vendor in bad weather, while many
+//! clients create and ask again. Afterwards every reference is exactly one conversion, and the money and the claims agree.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use conversion_shim::sandbox::{Inspector, Operation, Sandbox};
+use conversion_shim::translate::side::Side;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::clients::{CONVERSIONS, Http, Order, Register, told};
+use super::weather::{self, LAG};
+use super::{ConfigFile, Position, soon, vendor};
+use crate::support::dice::Dice;
+use crate::support::postgres::Postgres;
+use crate::support::replica::Replica;
+
+const ORCHESTRATIONS: &str = "/v2/orchestration/orchestrations";
+const CLIENTS: u64 = 12;
+/// How long the clients may take to see everything through once the weather is fine.
+const CALM: Duration = Duration::from_secs(90);
+/// What both replicas have beside ledger and vendor. Short times, so that many things end in the unknown.
+const SETTINGS: &str = "replicas = 2\ntimeouts.create = \"2s\"\nhold.retry_after = \"1s\"";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_converted_twice_whatever_happens() {
+    let Some(postgres) = Postgres::start_new() else { return };
+    let mut dice = Dice::from_environment();
+    let seconds = std::env::var("PROCESS_SECONDS").map_or(20, |text| text.parse().expect("a number"));
+    let ledger = postgres.fresh_database();
+    let directory = tempfile::tempdir().unwrap();
+    let vendor = Arc::new(vendor().await);
+    let scene = Arc::new(Scene::new(&vendor));
+    let older = scene.made_elsewhere(CONVERSIONS, "older", &mut dice).await;
+
+    let files = ["one.toml", "two.toml"]
+        .map(|name| ConfigFile::new(directory.path(), name, &vendor, &ledger, SETTINGS));
+    let mut operators = Vec::new();
+    for (which, file) in files.into_iter().enumerate() {
+        operators.push(Operator::begin(which, file, scene.clone(), dice.fork()).await);
+    }
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut clients = JoinSet::new();
+    for number in 0..CLIENTS {
+        clients.spawn(client(scene.clone(), number, dice.fork(), until));
+    }
+    // Both replicas show their readers both sides before the first create can go to new.
+    soon(vendor.inspector().wait_arrived(Side::Legacy, Operation::Create, 50)).await;
+    for operator in &mut operators {
+        operator.flip(Position::Hold).await;
+    }
+    sleep_until(older + LAG).await;
+    scene.hand_out("older");
+    let storm = tokio::spawn({
+        let (vendor, dice) = (vendor.clone(), dice.fork());
+        async move { weather::storm(&vendor, dice, until).await }
+    });
+    let outsiders = tokio::spawn(outsiders(scene.clone(), dice.fork()));
+    let mut driving = JoinSet::new();
+    operators.into_iter().for_each(|operator| drop(driving.spawn(operator.drive(until))));
+
+    // The replicas live until the clients are done.
+    let operators = driving.join_all().await;
+    storm.await.unwrap();
+    outsiders.await.unwrap();
+    timeout(CALM, clients.join_all()).await.expect("every order is seen through");
+    finish(&scene, vendor.inspector(), &ledger, operators).await;
+}
+
+/// The comparison, and that the run was worth comparing.
+async fn finish(scene: &Scene, inspector: &Inspector, ledger: &str, operators: Vec<Operator>) {
+    let mut audit = scene.register.balance(inspector, ledger).await;
+    let flips: u64 = operators.iter().map(|operator| operator.flips).sum();
+    let kills: u64 = operators.iter().map(|operator| operator.kills).sum();
+    eprintln!(
+        "{} on legacy, {} on new; {} answers, {} posts of clients, {} to legacy, {} to new; {kills} kills, {flips} flips",
+        audit.legacy,
+        audit.new,
+        scene.register.answers(),
+        scene.posts.load(Ordering::Relaxed),
+        inspector.arrived(Side::Legacy, Operation::Create),
+        inspector.arrived(Side::New, Operation::Create),
+    );
+    audit.assert_clean();
+    audit.ids.sort();
+    for operator in &operators {
+        let mut listed = scene.http.list(operator.address()).await;
+        listed.sort();
+        assert_eq!(listed, audit.ids, "the merged list holds every conversion exactly once");
+    }
+    assert!(audit.legacy > 0 && audit.new > 0 && kills > 0 && flips > 4, "the run has tried something");
+}
+
+/// What clients and operators share.
+struct Scene {
+    vendor: SocketAddr,
+    books_arrived: Arc<Sandbox>,
+    http: Http,
+    register: Register,
+    /// Where the replicas are; nothing while one is down.
+    replicas: [watch::Sender<Option<SocketAddr>>; 2],
+    /// Orders whose conversion was made elsewhere, old enough for every list to show it.
+    known: Mutex<Vec<Order>>,
+    waiting: Mutex<Vec<Order>>,
+    posts: AtomicU64,
+}
+
+impl Scene {
+    fn new(vendor: &Arc<Sandbox>) -> Self {
+        Self {
+            vendor: vendor.addr(),
+            books_arrived: vendor.clone(),
+            http: Http::new(),
+            register: Register::default(),
+            replicas: [watch::Sender::new(None), watch::Sender::new(None)],
+            known: Mutex::default(),
+            waiting: Mutex::default(),
+            posts: AtomicU64::new(0),
+        }
+    }
+
+    /// Conversions that no replica has seen, such as those from before the proxy. Returns when the last one was made.
+    async fn made_elsewhere(&self, path: &str, name: &str, dice: &mut Dice) -> Instant {
+        for number in 0..20 {
+            let order = Order::new(format!("{name}-{number}"), dice);
+            let body = if path == CONVERSIONS { order.to_conversion() } else { order.to_orchestration() };
+            // The weather strikes here as well.
+            let made = async {
+                loop {
+                    let answer = self.http.post(self.vendor, path, &body, Duration::from_secs(5)).await;
+                    if answer.is_some_and(|(status, _)| [200, 409].contains(&status)) {
+                        break;
+                    }
+                    sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(CALM, made).await.expect("the vendor takes it in the end");
+            self.register.ordered(&order);
+            self.waiting.lock().unwrap().push(order);
+        }
+        Instant::now()
+    }
+
+    /// From now on clients ask for those that were made elsewhere under this name.
+    fn hand_out(&self, name: &str) {
+        let mut waiting = self.waiting.lock().unwrap();
+        let known = waiting.extract_if(.., |order| order.ref_id.starts_with(name));
+        self.known.lock().unwrap().extend(known);
+    }
+}
+
+/// Somebody who uses the new API without the proxy, once creates have gone there: the fence of a create on legacy must see it.
+async fn outsiders(scene: Arc<Scene>, mut dice: Dice) {
+    soon(scene.books_arrived.inspector().wait_arrived(Side::New, Operation::Create, 1)).await;
+    let made = scene.made_elsewhere(ORCHESTRATIONS, "outside", &mut dice).await;
+    sleep_until(made + LAG).await;
+    scene.hand_out("outside");
+}
+
+/// Orders again and again until the time is over; sees every order through.
+async fn client(scene: Arc<Scene>, number: u64, mut dice: Dice, until: Instant) {
+    let mut mine: Vec<Order> = Vec::new();
+    let mut count = 0;
+    while Instant::now() < until {
+        let known = if dice.one_in(4) { scene.known.lock().unwrap().pop() } else { None };
+        let order = match known {
+            Some(order) => order,
+            // An old acquaintance, perhaps on another side by now if it were not for its claim.
+            None if !mine.is_empty() && dice.one_in(4) => {
+                mine[usize::try_from(dice.below(mine.len() as u64)).unwrap()].clone()
+            }
+            None => {
+                count += 1;
+                let order = Order::new(format!("order-{number}-{count}"), &mut dice);
+                scene.register.ordered(&order);
+                order
+            }
+        };
+        // Impatient clients ask twice at once, at either replica.
+        let hands = dice.pick(&[1, 1, 2, 3]);
+        let mut asking = JoinSet::new();
+        for _ in 0..hands {
+            asking.spawn(see_through(scene.clone(), order.clone(), dice.fork()));
+        }
+        asking.join_all().await;
+        mine.push(order);
+    }
+    // What nobody came to ask for.
+    while let Some(order) = { scene.known.lock().unwrap().pop() } {
+        see_through(scene.clone(), order, dice.fork()).await;
+    }
+}
+
+/// Asks with the same reference until the answer is an answer.
+async fn see_through(scene: Arc<Scene>, order: Order, mut dice: Dice) {
+    loop {
+        let patience = if dice.one_in(4) { 20 + dice.below(300) } else { 5000 };
+        let address = *scene.replicas[usize::from(dice.one_in(2))].borrow();
+        if let Some(address) = address {
+            scene.posts.fetch_add(1, Ordering::Relaxed);
+            let patience = Duration::from_millis(patience);
+            let answer = scene.http.post(address, CONVERSIONS, &order.to_conversion(), patience).await;
+            match answer.map_or(Ok(None), |(status, body)| told(status, &body)) {
+                Ok(None) => {}
+                Ok(Some(id)) => {
+                    scene.register.told(&order, id.clone());
+                    return read_back(&scene, &id, &mut dice).await;
+                }
+                Err(wrong) => {
+                    scene.register.told(&order, String::new());
+                    return scene.register.wrong(format!("{}: {wrong}", order.ref_id));
+                }
+            }
+        }
+        sleep(Duration::from_millis(5) + dice.millis(60)).await;
+    }
+}
+
+/// Whatever else goes wrong, a conversion that was answered is never "not found".
+async fn read_back(scene: &Scene, id: &str, dice: &mut Dice) {
+    let Some(address) = *scene.replicas[usize::from(dice.one_in(2))].borrow() else { return };
+    match scene.http.get(address, &format!("{CONVERSIONS}/{id}")).await {
+        Some((200, body)) if body["id"] == id => {}
+        Some((status @ (200 | 404), body)) => {
+            scene.register.wrong(format!("{id} was read as {status}: {body}"));
+        }
+        _ => {}
+    }
+}
+
+/// Who runs one replica: moves its position, kills it, starts it again.
+struct Operator {
+    which: usize,
+    file: ConfigFile,
+    scene: Arc<Scene>,
+    dice: Dice,
+    replica: Option<Replica>,
+    position: Position,
+    flips: u64,
+    kills: u64,
+}
+
+impl Operator {
+    async fn begin(which: usize, file: ConfigFile, scene: Arc<Scene>, dice: Dice) -> Self {
+        let position = Position::Observe;
+        file.write(position);
+        let mut operator = Self { which, file, scene, dice, replica: None, position, flips: 0, kills: 0 };
+        operator.start().await;
+        operator
+    }
+
+    async fn start(&mut self) {
+        for _ in 0..10 {
+            match Replica::start(&self.file.path).await {
+                Ok(replica) => {
+                    self.scene.replicas[self.which].send_replace(Some(replica.address()));
+                    self.replica = Some(replica);
+                    return;
+                }
+                // A machine under load may need more than one attempt.
+                Err(ended) if ended.errors.contains("did not open within") => {}
+                Err(ended) => panic!("it did not start: {ended:?}"),
+            }
+        }
+        panic!("the ledger never opened in time");
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.replica.as_ref().unwrap().address()
+    }
+
+    /// Moves the replica and returns when the new position is in force.
+    async fn flip(&mut self, position: Position) {
+        if position == self.position {
+            return;
+        }
+        let replica = self.replica.as_ref().unwrap();
+        let from = replica.lines();
+        self.file.write(position);
+        let reloaded = replica.line_after(from, |line| line["message"] == "config reloaded").await;
+        reloaded.expect("the replica has taken it up");
+        self.position = position;
+        self.flips += 1;
+    }
+
+    /// Kills the replica, often while a create is under way at the vendor; perhaps moves it meanwhile.
+    async fn kill(&mut self) {
+        let side = self.dice.pick(&[Side::Legacy, Side::New]);
+        let inspector = self.scene.books_arrived.inspector();
+        let next = inspector.arrived(side, Operation::Create) + 1;
+        // Nothing arrives there in some positions.
+        let _ = timeout(self.dice.millis(300), inspector.wait_arrived(side, Operation::Create, next)).await;
+        self.replica.take().unwrap().kill();
+        self.scene.replicas[self.which].send_replace(None);
+        self.kills += 1;
+        sleep(self.dice.millis(300)).await;
+        if self.dice.one_in(2) {
+            self.position = self.any_position();
+            self.file.write(self.position);
+        }
+        self.start().await;
+    }
+
+    fn any_position(&mut self) -> Position {
+        self.dice.pick(&[
+            Position::Hold,
+            Position::Canary,
+            Position::Live,
+            Position::Live,
+            Position::Back,
+            Position::Back,
+        ])
+    }
+
+    /// At random until the time is over; then one replica on each side, so that every client can end.
+    async fn drive(mut self, until: Instant) -> Self {
+        while Instant::now() < until {
+            if self.dice.one_in(3) {
+                self.kill().await;
+            } else {
+                let position = self.any_position();
+                self.flip(position).await;
+            }
+            sleep(self.dice.millis(500)).await;
+        }
+        self.flip([Position::Live, Position::Back][self.which]).await;
+        self
+    }
+}

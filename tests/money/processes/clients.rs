@@ -1,0 +1,252 @@
+//! Clients of the old API: they create with a reference, and ask again with the same one until they know how it went.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use conversion_shim::ledger::{Key, Reader, Settings};
+use conversion_shim::sandbox::{Inspector, PROFILE, SECOND_PROFILE, TOKEN};
+use conversion_shim::translate::side::Side;
+use serde_json::{Value, json};
+
+use super::FORTUNE;
+use crate::support::dice::Dice;
+
+pub(crate) const CONVERSIONS: &str = "/v2/conversion/stablecoins";
+
+/// What a client wants converted.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) ref_id: String,
+    profile: &'static str,
+    cents: u64,
+}
+
+impl Order {
+    pub(crate) fn new(ref_id: impl Into<String>, dice: &mut Dice) -> Self {
+        let profile = dice.pick(&[PROFILE, SECOND_PROFILE]);
+        Self { ref_id: ref_id.into(), profile, cents: 1 + dice.below(100_000) }
+    }
+
+    fn amount(&self) -> String {
+        format!("{}.{:02}", self.cents / 100, self.cents % 100)
+    }
+
+    pub(crate) fn to_conversion(&self) -> Value {
+        json!({
+            "ref_id": self.ref_id, "profile_id": self.profile, "amount": self.amount(),
+            "source_asset": "USD", "target_asset": "PYUSD",
+        })
+    }
+
+    pub(crate) fn to_orchestration(&self) -> Value {
+        let profile = json!({ "profile": { "profile_id": self.profile } });
+        json!({
+            "ref_id": self.ref_id, "source_amount": self.amount(), "source_asset": "USD",
+            "destination_asset": "PYUSD", "source": profile, "destination": profile,
+        })
+    }
+}
+
+/// A client's HTTP library.
+#[derive(Clone)]
+pub(crate) struct Http(reqwest::Client);
+
+impl Http {
+    pub(crate) fn new() -> Self {
+        Self(builder().build().unwrap())
+    }
+
+    /// One that speaks HTTP/2: the server hears of it at once when a client leaves. Over HTTP/1.1 it cannot tell a client that
+    /// has left from one that has only said its last word.
+    pub(crate) fn two() -> Self {
+        Self(builder().http2_prior_knowledge().build().unwrap())
+    }
+
+    /// Status and JSON, or nothing: the connection broke or the client has lost its patience.
+    pub(crate) async fn get(&self, to: SocketAddr, path: &str) -> Option<(u16, Value)> {
+        let request = self.0.get(format!("http://{to}{path}"));
+        read(request.timeout(Duration::from_secs(20))).await
+    }
+
+    /// As [`get`](Self::get).
+    pub(crate) async fn post(
+        &self,
+        to: SocketAddr,
+        path: &str,
+        body: &Value,
+        patience: Duration,
+    ) -> Option<(u16, Value)> {
+        let request = self.0.post(format!("http://{to}{path}")).body(body.to_string());
+        read(request.timeout(patience)).await
+    }
+
+    /// Every id of the whole list, page by page.
+    pub(crate) async fn list(&self, to: SocketAddr) -> Vec<String> {
+        let (mut ids, mut path) = (Vec::new(), format!("{CONVERSIONS}?limit=100&order=ASC"));
+        loop {
+            let (status, page) = self.get(to, &path).await.expect("a page");
+            assert_eq!(status, 200, "{page}");
+            let items = page["items"].as_array().expect("items");
+            ids.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+            let Some(cursor) = page["next_page_cursor"].as_str() else { return ids };
+            assert!(!items.is_empty(), "a page is never empty while more exist");
+            path = format!("{CONVERSIONS}?limit=100&order=ASC&page_cursor={cursor}");
+        }
+    }
+}
+
+fn builder() -> reqwest::ClientBuilder {
+    // The first of the tests wins, which is all that is needed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+}
+
+async fn read(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
+    let response = request.bearer_auth(TOKEN).send().await.ok()?;
+    let status = response.status().as_u16();
+    Some((status, response.json().await.ok()?))
+}
+
+/// The conversion that an answer to a create speaks of; nothing while the client has to ask again.
+pub(crate) fn told(status: u16, body: &Value) -> Result<Option<String>, String> {
+    let id = match status {
+        200 => &body["id"],
+        409 => &body["meta"]["existing"]["id"],
+        401 | 403 | 408 | 429 | 500..=599 => return Ok(None),
+        _ => return Err(format!("a create was answered {status}: {body}")),
+    };
+    id.as_str().map(|id| Some(id.to_owned())).ok_or_else(|| format!("{status} without an id: {body}"))
+}
+
+/// What the clients asked for and what they were told. The inspector must agree.
+#[derive(Default)]
+pub(crate) struct Register(Mutex<Entries>);
+
+#[derive(Default)]
+struct Entries {
+    orders: BTreeMap<String, Order>,
+    /// Every id that a reference was answered with.
+    told: BTreeMap<String, Vec<String>>,
+    wrong: Vec<String>,
+}
+
+impl Register {
+    pub(crate) fn ordered(&self, order: &Order) {
+        self.0.lock().unwrap().orders.insert(order.ref_id.clone(), order.clone());
+    }
+
+    pub(crate) fn told(&self, order: &Order, id: String) {
+        self.0.lock().unwrap().told.entry(order.ref_id.clone()).or_default().push(id);
+    }
+
+    /// Something that no client should ever see.
+    pub(crate) fn wrong(&self, what: String) {
+        self.0.lock().unwrap().wrong.push(what);
+    }
+
+    pub(crate) fn answers(&self) -> usize {
+        self.0.lock().unwrap().told.values().map(Vec::len).sum()
+    }
+
+    /// Compares the inspector with what was asked for, told and claimed. Every order was seen through to its end.
+    pub(crate) async fn balance(&self, inspector: &Inspector, ledger: &str) -> Audit {
+        let reader = Reader::open(&Settings::new(ledger)).await.unwrap();
+        let mut audit = self.entries();
+        let tallies = inspector.conversions_by_ref();
+        let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
+        let entries = audit.orders.clone();
+        for (ref_id, order) in &entries {
+            let tally = tallies.get(ref_id).copied().unwrap_or_default();
+            if tally.legacy + tally.new != 1 {
+                // First, because nothing is worse.
+                audit.wrong.insert(0, format!("{ref_id} is not one conversion: {tally:?}"));
+                continue;
+            }
+            *sums.entry(order.profile).or_default() += order.cents;
+            let side = if tally.legacy == 1 { Side::Legacy } else { Side::New };
+            let claim = reader.look(Key::new("default", ref_id).unwrap()).await.unwrap();
+            match claim {
+                Some(claim) if claim.side == side => audit.check(inspector, side, ref_id, claim.record_id),
+                claim => audit.wrong.push(format!("{ref_id} is on {side}, but its claim is {claim:?}")),
+            }
+            *(if side == Side::Legacy { &mut audit.legacy } else { &mut audit.new }) += 1;
+        }
+        let unknown = tallies.keys().filter(|ref_id| !entries.contains_key(*ref_id));
+        audit.wrong.extend(unknown.map(|ref_id| format!("{ref_id} was never asked for")));
+        for profile in [PROFILE, SECOND_PROFILE] {
+            audit.check_money(inspector, profile, sums.get(profile).copied().unwrap_or_default());
+        }
+        audit
+    }
+
+    fn entries(&self) -> Audit {
+        let entries = self.0.lock().unwrap();
+        Audit {
+            legacy: 0,
+            new: 0,
+            wrong: entries.wrong.clone(),
+            orders: entries.orders.clone(),
+            told: entries.told.clone(),
+            ids: Vec::new(),
+        }
+    }
+}
+
+/// What came of comparing.
+pub(crate) struct Audit {
+    pub(crate) legacy: usize,
+    pub(crate) new: usize,
+    pub(crate) wrong: Vec<String>,
+    /// The id of every conversion.
+    pub(crate) ids: Vec<String>,
+    orders: BTreeMap<String, Order>,
+    told: BTreeMap<String, Vec<String>>,
+}
+
+impl Audit {
+    /// Whatever was told of a reference, and what its claim remembers, is the record that exists.
+    fn check(&mut self, inspector: &Inspector, side: Side, ref_id: &str, remembered: Option<String>) {
+        let mut ids = self.told.get(ref_id).cloned().unwrap_or_default();
+        if ids.is_empty() {
+            self.wrong.push(format!("{ref_id} was never answered"));
+        }
+        ids.extend(remembered);
+        ids.sort();
+        ids.dedup();
+        for id in &ids {
+            let record = inspector.record(side, id).unwrap_or_default();
+            if record["ref_id"] != *ref_id {
+                self.wrong
+                    .push(format!("{ref_id} was answered with {id}, which {side} does not hold for it"));
+            }
+        }
+        self.ids.extend(ids);
+    }
+
+    fn check_money(&mut self, inspector: &Inspector, profile: &str, cents: u64) {
+        let plain = |cents: u64| {
+            let text = format!("{}.{:02}", cents / 100, cents % 100);
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        };
+        let expected = [("USD", plain(FORTUNE * 100 - cents)), ("PYUSD", plain(cents))];
+        for (asset, expected) in expected {
+            let balance = inspector.balance(profile, asset);
+            if balance != expected {
+                self.wrong.push(format!("{profile} has {balance} {asset} and should have {expected}"));
+            }
+        }
+    }
+
+    /// Fails with everything that is wrong.
+    pub(crate) fn assert_clean(&self) {
+        let wrong = &self.wrong;
+        assert!(
+            wrong.is_empty(),
+            "{} things are wrong:\n{}",
+            wrong.len(),
+            wrong[..wrong.len().min(20)].join("\n")
+        );
+    }
+}

@@ -1,0 +1,89 @@
+//! What goes wrong at the vendor, at random: before and after a write takes effect, in lists, in gets, with the whole port.
+
+use std::time::Duration;
+
+use conversion_shim::sandbox::{Fault, FaultKind, HiddenRecords, Operation, RefusalBody, Sandbox};
+use conversion_shim::translate::side::Side;
+use http::StatusCode;
+use tokio::time::{Instant, sleep};
+
+use crate::support::dice::Dice;
+
+/// A list may not show a record younger than this.
+pub(crate) const LAG: Duration = Duration::from_millis(300);
+
+/// Bad weather until the given time, then a clear sky.
+pub(crate) async fn storm(vendor: &Sandbox, mut dice: Dice, until: Instant) {
+    let faults = vendor.faults();
+    while Instant::now() < until {
+        faults.clear();
+        for _ in 0..=dice.below(4) {
+            faults.arm(fault(&mut dice));
+        }
+        sleep(Duration::from_millis(100) + dice.millis(900)).await;
+        if dice.one_in(8) {
+            faults.go_down().await;
+            sleep(dice.millis(300)).await;
+            faults.come_up().await.unwrap();
+        }
+    }
+    faults.clear();
+}
+
+fn fault(dice: &mut Dice) -> Fault {
+    // Mostly where the money moves.
+    let operation =
+        dice.pick(&[Operation::Create, Operation::Create, Operation::List, Operation::List, Operation::Get]);
+    let kind = match operation {
+        Operation::Create => on_create(dice),
+        Operation::List => on_list(dice),
+        _ => on_any(dice),
+    };
+    let percent = u8::try_from(5 + dice.below(50)).unwrap();
+    let side = dice.pick(&[Some(Side::Legacy), Some(Side::New), None]);
+    Fault::new(kind).on(side, operation).sometimes(percent, dice.below(u64::MAX))
+}
+
+fn on_create(dice: &mut Dice) -> FaultKind {
+    match dice.below(6) {
+        0 => FaultKind::NotJson,
+        1 => FaultKind::EmptyBody,
+        2 => FaultKind::WrongTypes,
+        3 => refusal(dice, &[StatusCode::TOO_MANY_REQUESTS, StatusCode::UNAUTHORIZED], false),
+        _ => on_any(dice),
+    }
+}
+
+fn on_list(dice: &mut Dice) -> FaultKind {
+    match dice.below(7) {
+        0 => FaultKind::NotJson,
+        1 => FaultKind::WrongTypes,
+        2 => refusal(dice, &[StatusCode::FORBIDDEN, StatusCode::UNAUTHORIZED, StatusCode::NOT_FOUND], false),
+        3 => FaultKind::IgnoreFilters,
+        4 => FaultKind::Lag(HiddenRecords::YoungerThan(LAG)),
+        _ => on_any(dice),
+    }
+}
+
+fn on_any(dice: &mut Dice) -> FaultKind {
+    let applied = dice.one_in(2);
+    match dice.below(4) {
+        0 => FaultKind::Reset { applied },
+        1 => FaultKind::Truncate,
+        2 => {
+            // Longer than a create may take at times.
+            let longest = dice.pick(&[100, 500, 2500]);
+            FaultKind::Delay { pause: dice.millis(longest), applied }
+        }
+        _ => refusal(
+            dice,
+            &[StatusCode::INTERNAL_SERVER_ERROR, StatusCode::BAD_GATEWAY, StatusCode::GATEWAY_TIMEOUT],
+            applied,
+        ),
+    }
+}
+
+fn refusal(dice: &mut Dice, codes: &[StatusCode], applied: bool) -> FaultKind {
+    let body = dice.pick(&[RefusalBody::Problem, RefusalBody::Html, RefusalBody::Empty]);
+    FaultKind::Status { code: dice.pick(codes), retry_after: None, body, applied }
+}

@@ -1,0 +1,100 @@
+//! `ledger show` and `ledger stats`, beside a serving process that holds the ledger's lock.
+
+use reqwest::StatusCode;
+use serde_json::json;
+
+use super::{create, get, until, vendor};
+use crate::support::process::{Config, Shim, run, run_with};
+
+#[tokio::test]
+async fn a_claim_is_shown_beside_the_process_that_serves() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    assert_eq!(create(&shim, "ref-1").await, StatusCode::OK);
+    // The id is kept a moment after the answer; until then it is a write in flight.
+    until(|| get(shim.admin("/status")), |(_, status)| status["writes_in_flight"] == 0).await;
+
+    let shown = run_with(&config.path(), &["ledger", "show", "ref-1"]).await;
+    assert_eq!(shown.code, Some(0), "{shown:?}");
+    assert_eq!([shown.row("ref_id"), shown.row("tenant"), shown.row("side")], ["ref-1", "default", "new"]);
+    assert_eq!(shown.row("state"), "fenced: settled for good");
+    let json = run_with(&config.path(), &["ledger", "show", "ref-1", "--json"]).await.json();
+    assert_eq!(
+        [&json["ref_id"], &json["claim"]["side"], &json["claim"]["state"]],
+        ["ref-1", "new", "fenced"]
+    );
+    let id = json["claim"]["record_id"].as_str().unwrap();
+    assert_eq!(shown.row("record id"), id);
+    assert!(vendor.inspector().record(conversion_shim::translate::side::Side::New, id).is_some());
+}
+
+#[tokio::test]
+async fn no_claim_is_an_answer_of_its_own() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    assert_eq!(create(&shim, "ref-1").await, StatusCode::OK);
+    let absent = run_with(&config.path(), &["ledger", "show", "ref-\u{1b}[31m2"]).await;
+    assert_eq!(absent.code, Some(5), "{absent:?}");
+    assert_eq!(absent.row("no claim"), "for ref_id ref-\\u{1b}[31m2 of tenant default");
+    let elsewhere =
+        run_with(&config.path(), &["ledger", "show", "ref-1", "--tenant", "other", "--json"]).await;
+    assert_eq!(elsewhere.code, Some(5), "{elsewhere:?}");
+    assert_eq!(elsewhere.json(), json!({"tenant": "other", "ref_id": "ref-1", "claim": null}));
+    assert_eq!(run_with(&config.path(), &["ledger", "show", ""]).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn the_claims_are_counted() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    let empty = run_with(&config.path(), &["ledger", "stats"]).await;
+    assert_eq!(
+        [empty.row("claims"), empty.row("first"), empty.row("new API")],
+        ["0", "none", "no create yet"]
+    );
+    for ref_id in ["a", "b", "c"] {
+        assert_eq!(create(&shim, ref_id).await, StatusCode::OK);
+    }
+    let counted = run_with(&config.path(), &["ledger", "stats"]).await;
+    assert_eq!((counted.code, counted.row("claims")), (Some(0), "3"), "{counted:?}");
+    assert!(counted.out.contains("3 on new, fenced"), "{counted:?}");
+    let json = run_with(&config.path(), &["ledger", "stats", "--json"]).await.json();
+    assert_eq!(json["counts"], json!([{"side": "new", "state": "fenced", "claims": 3}]));
+    assert!(json["new_since"].is_string() && json["first"].is_string() && json["last"].is_string());
+}
+
+#[tokio::test]
+async fn without_a_ledger_there_is_nothing_to_ask() {
+    for question in [&["ledger", "show", "ref-1"][..], &["ledger", "stats"]] {
+        let ran = run(question).await;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""), "{ran:?}");
+        assert!(ran.err.contains("ledger.url") && ran.err.contains("not set"), "{ran:?}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let nowhere = format!("ledger.url=sqlite:{}", directory.path().join("none.db").display());
+    let ran = run(&["ledger", "stats", "--set", &nowhere]).await;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(!directory.path().join("none.db").exists(), "looking makes no ledger");
+}
+
+#[tokio::test]
+async fn help_names_the_commands_and_their_exit_codes() {
+    let help = run(&["--help"]).await;
+    for word in ["status", "ledger", "5  `ledger show`"] {
+        assert!(help.out.contains(word), "{word}: {}", help.out);
+    }
+    for command in [&["status", "--help"][..], &["ledger", "show", "--help"], &["ledger", "stats", "--help"]]
+    {
+        let help = run(command).await;
+        assert!(
+            help.code == Some(0) && help.out.contains("--json") && help.out.contains("Exit codes"),
+            "{help:?}"
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! The file of a SQLite ledger is taken away while the process runs: what would be written into it would be lost, so nothing is sent.
+
+use conversion_shim::translate::side::Side;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::{create, get, until, vendor};
+use crate::support::process::{Config, Shim};
+
+const WHY: &str = "the ledger file was removed or replaced";
+
+async fn readiness(shim: &Shim) -> (StatusCode, Value) {
+    get(shim.admin("/readyz")).await
+}
+
+fn tells_why((code, told): &(StatusCode, Value)) -> bool {
+    let reason = &told["reasons"][0];
+    *code == StatusCode::SERVICE_UNAVAILABLE
+        && reason["what"] == "ledger"
+        && reason["why"].as_str().is_some_and(|why| why.contains(WHY))
+}
+
+/// The creates that came to the vendor.
+fn sent(vendor: &conversion_shim::sandbox::Sandbox) -> usize {
+    let requests = vendor.inspector().requests();
+    requests.iter().filter(|seen| seen.method == reqwest::Method::POST).count()
+}
+
+#[tokio::test]
+async fn a_removed_ledger_file_refuses_creates_sends_nothing_and_says_why() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    assert_eq!(create(&shim, "before").await, StatusCode::OK);
+    let before = sent(&vendor);
+
+    std::fs::remove_file(config.sqlite()).unwrap();
+    assert_eq!(create(&shim, "after").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(sent(&vendor), before, "nothing is sent on a claim that will be lost");
+    assert_eq!(vendor.inspector().records(Side::New), 1);
+    let told = readiness(&shim).await;
+    assert!(tells_why(&told), "{told:?}");
+
+    // A file of that name is not the ledger that was lost.
+    std::fs::write(config.sqlite(), "").unwrap();
+    assert_eq!(create(&shim, "again").await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(sent(&vendor), before);
+}
+
+#[tokio::test]
+async fn a_replaced_ledger_file_is_noticed_without_a_create() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    assert_eq!(create(&shim, "before").await, StatusCode::OK);
+    let copy = config.sqlite().with_extension("copy");
+    std::fs::copy(config.sqlite(), &copy).unwrap();
+    std::fs::rename(&copy, config.sqlite()).unwrap();
+    until(|| readiness(&shim), tells_why).await;
+    assert_eq!(create(&shim, "after").await, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_removed_write_ahead_log_counts_as_well() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    assert_eq!(create(&shim, "before").await, StatusCode::OK);
+    std::fs::remove_file(format!("{}-wal", config.sqlite().display())).unwrap();
+    assert_eq!(create(&shim, "after").await, StatusCode::SERVICE_UNAVAILABLE);
+    let told = readiness(&shim).await;
+    assert!(tells_why(&told), "{told:?}");
+}

@@ -1,0 +1,159 @@
+//! What is allowed and somebody should know: sealing while creates on the old API are fresh, a ledger that began too late, a step that
+//! leaves the evidence out.
+
+use conversion_shim::sandbox::Sandbox;
+use reqwest::StatusCode;
+use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+
+use super::{create, get, until, vendor};
+use crate::support::postgres::Postgres;
+use crate::support::process::{Config, Shim, run};
+
+async fn status(shim: &Shim) -> Value {
+    get(shim.admin("/status")).await.1
+}
+
+fn note<'a>(status: &'a Value, what: &str) -> Option<&'a Value> {
+    status["notes"].as_array().unwrap().iter().find(|note| note["what"] == what)
+}
+
+async fn gauge(shim: &Shim, series: &str) -> Option<f64> {
+    let text = reqwest::get(shim.admin("/metrics")).await.unwrap().text().await.unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix(&format!("conversion_shim_{series} ")));
+    line.map(|value| value.parse().unwrap())
+}
+
+async fn told(shim: &Shim) -> String {
+    run(&["status", "--admin", &shim.admin_address().to_string()]).await.out
+}
+
+/// Creates on the old API, then seals.
+async fn sealed(vendor: &Sandbox, config: &Config) -> Shim {
+    config.write("stage = \"ready\"\n");
+    let shim = Shim::start(config).await;
+    assert_eq!(create(&shim, "one").await, StatusCode::OK);
+    assert_eq!(create(&shim, "two").await, StatusCode::OK);
+    assert_eq!(vendor.inspector().records(conversion_shim::translate::side::Side::Legacy), 2);
+    assert!(note(&status(&shim).await, "sealed_early").is_none());
+    config.write("stage = \"sealed\"\n");
+    until(|| status(&shim), |now| now["stage"] == "sealed").await;
+    shim
+}
+
+#[tokio::test]
+async fn sealing_soon_after_creates_on_the_old_api_is_noted() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    let shim = sealed(&vendor, &config).await;
+    let now = status(&shim).await;
+    let noted = note(&now, "sealed_early").unwrap_or_else(|| panic!("{now}"));
+    let why = noted["why"].as_str().unwrap();
+    assert!(why.contains("2 claims there of the last 7 days, the newest of 20"), "{why}");
+    assert!(told(&shim).await.contains(why), "for people too");
+    assert_eq!(now["readiness"]["ready"], true, "it is allowed");
+    assert_eq!(gauge(&shim, "note_standing{note=\"sealed_early\"}").await, Some(1.0));
+    let line = shim.logged(why).await;
+    assert_eq!([&line["level"], &line["note"]], ["WARN", "sealed_early"]);
+
+    // Open again, and it is over.
+    config.write("stage = \"live\"\n");
+    until(|| status(&shim), |now| now["stage"] == "live" && note(now, "sealed_early").is_none()).await;
+    assert_eq!(gauge(&shim, "note_standing{note=\"sealed_early\"}").await, Some(0.0));
+}
+
+#[tokio::test]
+async fn old_claims_do_not_stand_against_sealing() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    drop(sealed(&vendor, &config).await);
+    change(&config, "UPDATE conversion_claims SET created_at_us = created_at_us - 8 * 86400000000").await;
+    let shim = Shim::start(&config).await;
+    assert!(note(&status(&shim).await, "sealed_early").is_none());
+}
+
+/// Changes the ledger of a proxy that has ended.
+async fn change(config: &Config, sql: &'static str) {
+    let mut ledger = SqliteConnectOptions::new().filename(config.sqlite()).connect().await.unwrap();
+    sqlx::query(sql).execute(&mut ledger).await.unwrap();
+    ledger.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_ledger_that_began_when_creates_had_moved_is_noted_over_restarts() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    let before = status(&shim).await;
+    let noted = note(&before, "young_ledger").unwrap_or_else(|| panic!("{before}")).clone();
+    let why = noted["why"].as_str().unwrap();
+    assert!(why.contains("is it the right ledger?"), "{why}");
+    assert_eq!(shim.logged(why).await["level"], "WARN");
+    assert_eq!(create(&shim, "one").await, StatusCode::OK);
+    drop(shim);
+
+    let shim = Shim::start(&config).await;
+    let after = status(&shim).await;
+    assert_eq!(note(&after, "young_ledger").expect("a restart changes nothing")["since"], noted["since"]);
+    let out = told(&shim).await;
+    assert!(out.contains("NOTE") && out.contains(noted["since"].as_str().unwrap()), "{out}");
+    assert_eq!(gauge(&shim, "note_standing{note=\"young_ledger\"}").await, Some(1.0));
+    drop(shim);
+
+    change(&config, "UPDATE conversion_migrations SET installed_on = '2020-01-01 00:00:00'").await;
+    let shim = Shim::start(&config).await;
+    assert!(note(&status(&shim).await, "young_ledger").is_none());
+    assert_eq!(gauge(&shim, "ledger_begun_time_seconds").await, Some(1_577_836_800.0));
+    assert_eq!(gauge(&shim, "note_standing{note=\"young_ledger\"}").await, Some(0.0));
+}
+
+#[tokio::test]
+async fn a_ledger_on_postgres_tells_its_beginning_and_starts_without_chatter() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    let more = format!(
+        "ledger.url = \"{}\"\nadmin.listen = \"127.0.0.1:0\"\nstage = \"live\"\n",
+        postgres.fresh_database()
+    );
+    config.write_only(&more);
+    for _ in 0..2 {
+        let shim = Shim::start(&config).await;
+        assert!(note(&status(&shim).await, "young_ledger").is_some());
+        assert!(gauge(&shim, "ledger_begun_time_seconds").await.is_some_and(|at| at > 1.7e9));
+        let log = shim.log();
+        assert!(!log.iter().any(|line| line.to_string().contains("already exists")), "{log:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_leaves_the_evidence_out_is_one_warning() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"observe\"\n");
+    let shim = Shim::start(&config).await;
+    config.write("stage = \"live\"\n");
+    let message = "creates go to the new API, and the stage before compared nothing: no report speaks for this step (docs/runbook.md)";
+    let line = shim.logged(message).await;
+    assert_eq!([&line["level"], &line["from"], &line["to"]], ["WARN", "observe", "live"]);
+}
+
+#[tokio::test]
+async fn a_step_that_other_replicas_would_not_see_is_one_warning() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    let ledger = format!(
+        "ledger.url = \"{}\"\nadmin.listen = \"127.0.0.1:0\"\nreplicas = 2\n",
+        postgres.fresh_database()
+    );
+    config.write_only(&format!("{ledger}stage = \"shadow\"\n"));
+    let shim = Shim::start(&config).await;
+    config.write_only(&format!("{ledger}stage = \"live\"\n"));
+    let message = "creates go to the new API, and the stage before did not read there: a replica that has not reloaded yet cannot see them";
+    let line = shim.logged(message).await;
+    assert_eq!([&line["level"], &line["from"], &line["to"]], ["WARN", "shadow", "live"]);
+    assert!(!shim.log().iter().any(|line| line["message"].as_str().unwrap().contains("compared nothing")));
+}

@@ -1,0 +1,4 @@
+//! The command line through the real binary: what it prints, what it reads, how it ends.
+
+mod commands;
+mod completions;

@@ -1,0 +1,6 @@
+//! The configuration through its loader and its watcher.
+
+mod network;
+mod reload;
+mod sighup;
+mod sources;

@@ -1,0 +1,373 @@
+//! Reloading through its front door: what is swapped, what is refused, and what is said about it. No waiting: every look
+//! is asked for and answered. SIGHUP has a file of its own, because it reaches every watcher of a process.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use conversion_shim::config::load::{Sources, load};
+use conversion_shim::config::reload::{Handle, Outcome, ReloadGuard, watcher};
+use conversion_shim::config::{Change, Config, Mode, PastReload, Problem, RELOADS_KEPT, Reloaded, Stage};
+use conversion_shim::translate::route::Route;
+use tracing::subscriber::DefaultGuard;
+
+/// Polls by itself never within a test.
+const START: &str =
+    "stage = \"observe\"\n[reload]\npoll_interval = \"1h\"\n[ledger]\nurl = \"sqlite:/tmp/hunter2.db\"\n";
+
+struct Running {
+    dir: tempfile::TempDir,
+    file: PathBuf,
+    current: Arc<ArcSwap<Config>>,
+    handle: Handle,
+    log: Log,
+    _guard: DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// The lines since the last call.
+    fn lines(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+fn start() -> Running {
+    start_with(Box::new(|_| Box::pin(async { Vec::new() })))
+}
+
+fn start_with(consult: ReloadGuard) -> Running {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_ansi(false)
+        .without_time()
+        .with_writer(move || writer.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("shim.toml");
+    std::fs::write(&file, START).unwrap();
+    std::fs::write(dir.path().join("tls.pem"), "one").unwrap();
+    let sources = Sources { file: Some(file.clone()), ..Sources::default() };
+    let loaded = load(&sources).unwrap();
+    let current = Arc::new(ArcSwap::from(Arc::clone(&loaded.config)));
+    let pem = vec![dir.path().join("tls.pem")];
+    let (watcher, handle) = watcher(sources, loaded, Arc::clone(&current), pem, consult);
+    tokio::spawn(watcher.run());
+    Running { dir, file, current, handle, log, _guard: guard }
+}
+
+impl Running {
+    fn write(&self, from: &str, to: &str) {
+        assert!(START.contains(from));
+        std::fs::write(&self.file, START.replace(from, to)).unwrap();
+    }
+
+    async fn poll(&self) -> Outcome {
+        self.handle.poll().await.unwrap()
+    }
+
+    fn stage(&self) -> Stage {
+        self.current.load().stage
+    }
+}
+
+fn keys(outcome: &Outcome) -> Vec<&str> {
+    let Outcome::Refused(problems) = outcome else { panic!("{outcome:?}") };
+    problems.iter().map(|problem| problem.key.as_str()).collect()
+}
+
+#[tokio::test]
+async fn a_good_change_swaps_the_snapshot_and_tells_every_mode() {
+    let running = start();
+    assert_eq!(running.poll().await, Outcome::Unchanged);
+    let before = running.current.load_full();
+    running.write("observe", "canary");
+    let Outcome::Accepted { hash } = running.poll().await else { panic!("accepted") };
+    assert_eq!((running.stage(), running.current.load().modes.create), (Stage::Canary, Mode::Canary));
+    assert_eq!(running.current.load().hash, hash);
+    assert_eq!(before.stage, Stage::Observe, "who holds a snapshot keeps it");
+    let lines = running.log.lines();
+    assert_eq!(lines.len(), 5, "{lines:#?}");
+    assert!(lines.iter().all(|line| line.contains(" config: ") && line.contains(&hash)), "{lines:#?}");
+    assert!(lines[0].contains("route=\"create\" from=legacy to=canary"), "{lines:#?}");
+    assert_eq!(running.poll().await, Outcome::Unchanged);
+    assert!(running.log.lines().is_empty());
+}
+
+#[tokio::test]
+async fn a_bad_change_changes_nothing_and_every_problem_is_told_once() {
+    let running = start();
+    let before = running.current.load_full();
+    running.write("stage = \"observe\"", "stage = \"lvie\"\nbase_path = \"v2\"");
+    assert_eq!(keys(&running.poll().await), ["base_path", "stage"]);
+    let lines = running.log.lines();
+    assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("ERROR config: ")), "{lines:#?}");
+    assert_eq!(keys(&running.poll().await), ["base_path", "stage"]);
+    assert!(running.log.lines().is_empty(), "told before");
+    running.handle.reload().await;
+    assert_eq!(running.log.lines().len(), 2, "who asks expressly is answered");
+    assert!(Arc::ptr_eq(&before, &running.current.load_full()));
+
+    running.write("observe", "hold");
+    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    assert_eq!(running.stage(), Stage::Hold);
+}
+
+#[tokio::test]
+async fn a_change_that_needs_a_restart_is_refused_as_a_whole_and_named_without_secrets() {
+    let running = start();
+    std::fs::write(
+        &running.file,
+        START
+            .replace("observe", "hold")
+            .replace("hunter2", "hunter3")
+            .replace("stage", "listen = \"127.0.0.1:1\"\nstage"),
+    )
+    .unwrap();
+    let outcome = running.poll().await;
+    assert_eq!(keys(&outcome), ["listen", "ledger.url"]);
+    let Outcome::Refused(problems) = outcome else { unreachable!() };
+    assert_eq!(problems[0].message, "changed from 127.0.0.1:8080 to 127.0.0.1:1, and that needs a restart");
+    assert!(problems[0].source.starts_with("file /"));
+    assert_eq!(running.stage(), Stage::Observe);
+    assert!(!running.log.lines().concat().contains("hunter"));
+}
+
+#[tokio::test]
+async fn another_salt_is_refused_while_a_percentage_is_in_force() {
+    let running = start();
+    let canary = |salt: &str, percent: u8| {
+        std::fs::write(&running.file, format!("{START}[canary]\nsalt = \"{salt}\"\npercent = {percent}\n"))
+            .unwrap();
+    };
+    canary("a", 5);
+    assert!(
+        matches!(running.poll().await, Outcome::Accepted { .. }),
+        "salt and percentage may begin together"
+    );
+    canary("b", 5);
+    assert_eq!(keys(&running.poll().await), ["canary.salt"]);
+    canary("a", 0);
+    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    canary("b", 5);
+    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+}
+
+#[tokio::test]
+async fn a_symlink_swap_as_with_mounted_config_is_noticed() {
+    let running = start();
+    let (one, two) = (running.dir.path().join("..one"), running.dir.path().join("..two"));
+    for (dir, stage) in [(&one, "observe"), (&two, "hold")] {
+        std::fs::create_dir(dir).unwrap();
+        std::fs::write(dir.join("shim.toml"), START.replace("observe", stage)).unwrap();
+    }
+    let data = running.dir.path().join("..data");
+    std::os::unix::fs::symlink(&one, &data).unwrap();
+    std::fs::remove_file(&running.file).unwrap();
+    std::os::unix::fs::symlink(data.join("shim.toml"), &running.file).unwrap();
+    assert_eq!(running.poll().await, Outcome::Unchanged);
+    let next = running.dir.path().join("..next");
+    std::os::unix::fs::symlink(&two, &next).unwrap();
+    std::fs::rename(&next, &data).unwrap();
+    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    assert_eq!(running.stage(), Stage::Hold);
+}
+
+#[tokio::test]
+async fn a_file_that_vanishes_is_told_once_and_changes_nothing() {
+    let running = start();
+    running.poll().await;
+    std::fs::remove_file(&running.file).unwrap();
+    assert_eq!(running.poll().await, Outcome::Unreadable);
+    assert_eq!(running.poll().await, Outcome::Unreadable);
+    let lines = running.log.lines();
+    assert!(lines.len() == 1 && lines[0].contains("WARN config: "), "{lines:#?}");
+    assert_eq!(running.stage(), Stage::Observe);
+    running.write("observe", "hold");
+    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+}
+
+#[tokio::test]
+async fn the_ledgers_memory_is_asked_before_a_swap_and_asked_again_until_it_agrees() {
+    let down = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&down);
+    let running = start_with(Box::new(move |config| {
+        let down = asked.load(Ordering::SeqCst);
+        let refuse = move || {
+            if down { vec![Problem::new("ledger", "down", config.stage.as_str())] } else { Vec::new() }
+        };
+        Box::pin(async move { refuse() })
+    }));
+    assert_eq!(running.poll().await, Outcome::Unchanged, "nothing changed, nothing is asked");
+    running.write("observe", "live");
+    assert_eq!(keys(&running.poll().await), ["ledger"]);
+    assert_eq!(running.stage(), Stage::Observe);
+    running.poll().await;
+    assert_eq!(running.log.lines().len(), 1);
+    down.store(false, Ordering::SeqCst);
+    assert!(
+        matches!(running.poll().await, Outcome::Accepted { .. }),
+        "the file did not change, the ledger did"
+    );
+}
+
+/// The last reloads, the newest first.
+fn history(running: &Running) -> Vec<PastReload> {
+    running.handle.reloads().borrow().history.iter().cloned().collect()
+}
+
+#[tokio::test]
+async fn an_accepted_reload_is_remembered_by_what_it_changed() {
+    let running = start();
+    running.poll().await;
+    assert!(history(&running).is_empty(), "the start is no reload");
+    std::fs::write(
+        &running.file,
+        START.replace("observe", "canary")
+            + "[canary]\npercent = 5\nsalt = \"s\"\n[routes]\ncreate = \"hold\"\nget = \"both\"\n",
+    )
+    .unwrap();
+    let Outcome::Accepted { hash } = running.poll().await else { panic!("accepted") };
+    let past = history(&running).remove(0);
+    assert_eq!((&past.hash, past.stage), (&hash, Stage::Canary));
+    let Reloaded::Accepted(change) = past.result else { panic!("{past:?}") };
+    let modes = vec![
+        (Route::Create, Mode::Legacy, Mode::Hold),
+        (Route::Get, Mode::Legacy, Mode::Both),
+        (Route::List, Mode::Legacy, Mode::Both),
+        (Route::Cancel, Mode::Legacy, Mode::Both),
+    ];
+    let keys = vec!["canary.percent", "canary.salt"];
+    assert_eq!(change, Change { stage: Some((Stage::Observe, Stage::Canary)), modes, keys });
+}
+
+#[tokio::test]
+async fn a_key_of_a_route_whose_mode_stays_is_named_like_any_other_and_a_secret_is_named_only() {
+    let running = start();
+    let secret = "[auth.lookup]\nclient_id = \"c\"\nclient_secret = \"hunter4\"\n";
+    std::fs::write(&running.file, format!("{START}{secret}[routes]\nget = \"legacy\"\n")).unwrap();
+    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    let past = history(&running);
+    assert!(!format!("{past:?}").contains("hunter"), "{past:?}");
+    let Reloaded::Accepted(Change { stage: None, modes, keys }) = &past[0].result else { panic!("{past:?}") };
+    assert!(modes.is_empty(), "{modes:?}");
+    assert_eq!(keys, &["routes.get", "auth.lookup.client_id", "auth.lookup.client_secret"]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_remembered_once_in_short_and_when_it_ended() {
+    let running = start();
+    let before = running.current.load().hash.clone();
+    let wrong = |many: usize| {
+        let keys: String = (0..many).map(|at| format!("wrong{at}{} = 1\n", "x".repeat(999))).collect();
+        std::fs::write(&running.file, format!("{keys}{START}")).unwrap();
+    };
+    let of = |past: &PastReload| match &past.result {
+        Reloaded::Refused { problems, problems_total, ended_at } => {
+            (problems.clone(), *problems_total, *ended_at)
+        }
+        Reloaded::Accepted(_) => panic!("{past:?}"),
+    };
+    wrong(9);
+    for _ in 0..3 {
+        running.handle.reload().await;
+    }
+    let past = history(&running);
+    assert_eq!((past.len(), &past[0].hash, past[0].stage), (1, &before, Stage::Observe));
+    let (problems, total, ended_at) = of(&past[0]);
+    assert_eq!((problems.len(), total, ended_at), (3, 9, None));
+    assert!(problems.iter().all(|problem| problem.chars().count() <= 301), "{problems:?}");
+
+    wrong(1);
+    running.poll().await;
+    let past = history(&running);
+    assert_eq!(
+        (past.len(), of(&past[0]).2, of(&past[1]).2),
+        (2, None, Some(past[0].at)),
+        "refused for other reasons"
+    );
+
+    wrong(0);
+    assert_eq!(running.poll().await, Outcome::Unchanged);
+    let past = history(&running);
+    let ended = of(&past[0]).2.expect("taken back");
+    assert!(past.len() == 2 && ended >= past[0].at, "{past:?}");
+    running.poll().await;
+    running.write("observe", "hold");
+    running.poll().await;
+    let past = history(&running);
+    assert_eq!((past.len(), of(&past[1]).2), (3, Some(ended)), "it ended once");
+}
+
+#[tokio::test]
+async fn only_the_last_reloads_are_remembered() {
+    let running = start();
+    for at in 0..RELOADS_KEPT + 5 {
+        running.write("observe", ["hold", "ready"][at % 2]);
+        assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    }
+    let past = history(&running);
+    assert_eq!(past.len(), RELOADS_KEPT);
+    assert_eq!((past[0].stage, &past[0].hash), (Stage::Hold, &running.current.load().hash));
+    assert!(past.windows(2).all(|pair| pair[0].at >= pair[1].at), "the newest first");
+}
+
+#[tokio::test]
+async fn what_changed_between_the_start_and_the_first_look_is_not_missed() {
+    let running = start();
+    running.write("observe", "hold");
+    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+}
+
+#[tokio::test]
+async fn further_files_are_watched_by_content() {
+    let running = start();
+    let count = || *running.handle.files_changed().borrow();
+    let pem = running.dir.path().join("tls.pem");
+    running.poll().await;
+    assert_eq!(count(), 1, "the first look");
+    std::fs::write(&pem, "one").unwrap();
+    running.poll().await;
+    assert_eq!(count(), 1, "the same content");
+    std::fs::write(&pem, "two").unwrap();
+    running.poll().await;
+    assert_eq!(count(), 2);
+    std::fs::remove_file(&pem).unwrap();
+    running.poll().await;
+    running.poll().await;
+    assert_eq!((count(), running.log.lines().len()), (2, 1), "told once, the last one stays");
+}
+
+#[tokio::test]
+async fn the_timer_looks_too() {
+    let running = start();
+    running.write("1h", "100ms");
+    running.poll().await;
+    let mut outcomes = running.handle.outcomes();
+    running.write("observe", "hold");
+    let looked = async {
+        while running.stage() != Stage::Hold {
+            outcomes.changed().await.unwrap();
+        }
+    };
+    // The write sets the interval back to an hour, so this is the look that was already due.
+    tokio::time::timeout(Duration::from_secs(20), looked).await.unwrap();
+}

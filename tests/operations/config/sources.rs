@@ -1,0 +1,361 @@
+//! The config through its front door: layers, where values come from, and everything that is refused.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use conversion_shim::cli::check::{write_problems, write_rows};
+use conversion_shim::config::load::{Flag, Loaded, Overlay, Sources, load};
+use conversion_shim::config::{LedgerKind, Mode, Problem, Row, Stage, explain};
+use conversion_shim::translate::route::Route;
+
+fn file(text: &str) -> (tempfile::TempDir, Sources) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("shim.toml");
+    std::fs::write(&path, text).unwrap();
+    (dir, Sources { file: Some(path), ..Sources::default() })
+}
+
+fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+}
+
+fn set(flags: &[&str]) -> Sources {
+    Sources { flags: flags.iter().map(|flag| flag.parse().unwrap()).collect(), ..Sources::default() }
+}
+
+fn row(loaded: &Loaded, key: &str) -> Row {
+    explain(loaded).into_iter().find(|row| row.key == key).unwrap()
+}
+
+fn refused(sources: &Sources) -> Vec<Problem> {
+    load(sources).expect_err("refused")
+}
+
+/// `key: message` of every problem.
+fn told(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect()
+}
+
+fn keys(problems: &[Problem]) -> Vec<&str> {
+    problems.iter().map(|problem| problem.key.as_str()).collect()
+}
+
+#[test]
+fn the_defaults_alone_are_a_config_that_changes_nothing() {
+    let loaded = load(&Sources::default()).unwrap();
+    let config = &loaded.config;
+    assert_eq!((config.listen.to_string().as_str(), config.base_path.as_str()), ("127.0.0.1:8080", "/v2"));
+    assert_eq!((config.stage, config.modes), (Stage::Observe, Stage::Observe.modes()));
+    assert_eq!(config.upstream.legacy.to_string(), "https://api.paxos.com/v2");
+    assert_eq!(config.timeouts.of(Route::Create), Duration::from_secs(30));
+    assert_eq!(config.limits.request_body_max, 1 << 20);
+    assert!(config.tls.is_none() && config.ledger.is_none() && config.server.threads.get() > 0);
+    assert!(explain(&loaded).iter().all(|row| row.source == "default"));
+}
+
+#[test]
+fn each_layer_wins_over_the_ones_below_and_is_named() {
+    let (_dir, mut sources) = file("[sandbox]\nsettle_after = \"3ms\"\n[limits]\nconnections_max = 3");
+    let path = sources.file.clone().unwrap();
+    let value = |sources: &Sources| {
+        let row = row(&load(sources).unwrap(), "sandbox.settle_after");
+        (row.value, row.source)
+    };
+    let file = sources.file.take();
+    assert_eq!(value(&sources), ("3s".into(), "default".into()));
+    sources.overlay = Some(Overlay::Sandbox);
+    assert_eq!(value(&sources), ("2s".into(), "sandbox".into()));
+    sources.file = file;
+    assert_eq!(value(&sources), ("3ms".into(), format!("file {}", path.display())));
+    sources.environment = environment(&[("SHIM_SANDBOX__SETTLE_AFTER", "4ms"), ("PATH", "/bin")]);
+    assert_eq!(value(&sources), ("4ms".into(), "environment SHIM_SANDBOX__SETTLE_AFTER".into()));
+    sources.flags = vec!["sandbox.settle_after=5ms".parse().unwrap()];
+    assert_eq!(value(&sources), ("5ms".into(), "flag --set".into()));
+    sources.flags.push(Flag::new("--settle-after", "sandbox.settle_after", "6ms"));
+    assert_eq!(value(&sources), ("6ms".into(), "flag --settle-after".into()));
+    let loaded = load(&sources).unwrap();
+    assert_eq!(row(&loaded, "limits.connections_max").source, format!("file {}", path.display()));
+    assert_eq!(row(&loaded, "listen").source, "default");
+}
+
+#[test]
+fn the_sandbox_overlay_shows_the_translation_at_once() {
+    let loaded = load(&Sources { overlay: Some(Overlay::Sandbox), ..Sources::default() }).unwrap();
+    assert_eq!(loaded.config.modes, Stage::Sealed.modes());
+}
+
+#[test]
+fn texts_from_the_environment_take_the_type_of_their_key() {
+    let variables = [
+        ("SHIM_CANARY__SALT", "0042"),
+        ("SHIM_CANARY__PERCENT", "7"),
+        ("SHIM_CANARY__PROFILES", "a, b,"),
+        ("SHIM_FORWARDING__VIA", "true"),
+    ];
+    let loaded = load(&Sources { environment: environment(&variables), ..Sources::default() }).unwrap();
+    let canary = &loaded.config.canary;
+    assert_eq!((canary.salt.as_str(), canary.percent), ("0042", 7));
+    assert!(canary.profiles.len() == 2 && canary.profiles.contains("b") && loaded.config.forwarding.via);
+}
+
+#[test]
+fn all_problems_are_told_at_once_each_with_its_key_and_source() {
+    let (_dir, mut sources) = file(
+        "listen = \"localhost\"\nbase_path = \"/v2/\"\nlisten_on = 1\nlimits = 3\n\
+         [canary]\npercent = 101\nprofiles = [1]\n[timeouts]\nget = 10\nlist = \"0s\"\n[upstream.legcy]\n",
+    );
+    sources.environment = environment(&[("SHIM_TLS__KEY", "/k.pem"), ("SHIM_SERVER__THREADS", "many")]);
+    sources.flags = vec!["log.filter=a=b=c".parse().unwrap(), "hold.retry_after=1500ms".parse().unwrap()];
+    let problems = refused(&sources);
+    assert_eq!(
+        keys(&problems),
+        [
+            "limits",
+            "listen_on",
+            "upstream.legcy",
+            "listen",
+            "base_path",
+            "timeouts.get",
+            "timeouts.list",
+            "hold.retry_after",
+            "server.threads",
+            "tls.key",
+            "log.filter",
+            "canary.profiles",
+            "canary.percent",
+        ]
+    );
+    let source = |key| &problems.iter().find(|problem| problem.key == key).unwrap().source;
+    assert_eq!(source("tls.key"), "environment SHIM_TLS__KEY");
+    assert_eq!(source("log.filter"), "flag --set");
+    assert!(source("listen").starts_with("file /"));
+    let told = told(&problems);
+    assert!(told.contains(&"timeouts.get: must be text, not a number".into()), "{told:#?}");
+    let mut out = Vec::new();
+    write_problems(&problems, &mut out).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap().lines().count(), problems.len());
+}
+
+#[test]
+fn unknown_keys_are_refused_with_what_was_probably_meant() {
+    for (written, meant) in [
+        ("listn", "listen"),
+        ("upstream.legcy.url", "upstream.legacy"),
+        ("upstream.legacy.uri", "upstream.legacy.url"),
+        ("limits.request_body_maximum", "limits.request_body_max"),
+        ("retry_after", "hold.retry_after"),
+        ("percent", "canary.percent"),
+    ] {
+        let problems = refused(&set(&[&format!("{written}=1")]));
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].message.ends_with(&format!("did you mean {meant}?")), "{problems:?}");
+    }
+    assert!(refused(&set(&["zzzzzz=1"]))[0].message.ends_with("lists them all"));
+    let (_dir, sources) = file("\"upstream.legacy.url\" = \"https://elsewhere\"");
+    assert_eq!(refused(&sources).len(), 1, "a quoted name is no key");
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_one_problem_with_its_place_and_without_its_text() {
+    let (_dir, sources) = file("stage = \"canary\"\n[ledger]\nurl = \"postgres://u:hunter2@h/d\n");
+    let problems = refused(&sources);
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].message.starts_with("not TOML: line 3, column "), "{problems:?}");
+    assert!(!format!("{problems:?}").contains("hunter2"));
+}
+
+#[test]
+fn a_file_that_is_not_there_does_not_hide_other_problems() {
+    let mut sources = set(&["listen=nowhere", "stage=canary"]);
+    sources.file = Some(PathBuf::from("/nonexistent/shim.toml"));
+    let problems = refused(&sources);
+    assert_eq!(keys(&problems), ["", "listen"], "and no rule judges what the file would have said");
+    assert_eq!(problems[0].source, "file /nonexistent/shim.toml");
+}
+
+#[test]
+fn a_mode_that_a_route_does_not_have_is_refused_with_those_it_has() {
+    let problems = refused(&set(&["routes.list=hold", "routes.create=both", "routes.cancel=shadow"]));
+    assert_eq!(
+        told(&problems),
+        [
+            "routes.create: \"both\" is not a mode of create; it has legacy, shadow, hold, canary, new",
+            "routes.list: \"hold\" is not a mode of list; it has legacy, shadow, both, new",
+            "routes.cancel: \"shadow\" is not a mode of cancel; it has legacy, both, new",
+        ]
+    );
+}
+
+#[test]
+fn a_route_overrides_its_stage_and_an_empty_one_does_not() {
+    let loaded = load(&set(&["stage=hold", "routes.create=legacy", "routes.get="])).unwrap();
+    assert_eq!((loaded.config.modes.create, loaded.config.modes.get), (Mode::Legacy, Mode::Both));
+    assert_eq!(row(&loaded, "routes.get").value, "both (by stage)");
+}
+
+const SQLITE: &str = "ledger.url=sqlite:/tmp/ledger.db";
+
+#[test]
+fn the_refusals_of_the_cutover_hold() {
+    let cases: &[(&[&str], &[&str])] = &[
+        // 1: creates on new that a reader would not see
+        (&["stage=canary", SQLITE, "routes.get=legacy"], &["routes.get"]),
+        (
+            &["stage=live", SQLITE, "routes.list=legacy", "routes.cancel=legacy"],
+            &["routes.list", "routes.cancel"],
+        ),
+        (&["routes.create=new"], &["stage", "stage", "stage"]),
+        // 2: readers of new alone while creates may go to legacy
+        (&["stage=hold", "routes.get=new"], &["routes.get"]),
+        (&["stage=sealed", "routes.create=legacy"], &["stage", "stage", "stage"]),
+        (&["stage=canary", SQLITE, "routes.cancel=new"], &["routes.cancel"]),
+        // 3: two sides and no ledger
+        (&["stage=canary"], &["stage"]),
+        (&["stage=live"], &["stage"]),
+        (&["stage=sealed", "routes.cancel=both"], &["stage"]),
+        (&["stage=hold", "routes.create=new"], &["routes.create"]),
+        // 4: a ledger that only one process can use
+        (&["replicas=2", SQLITE], &["replicas"]),
+        // several rules at once
+        (&["stage=canary", "routes.get=shadow", "routes.list=new"], &["routes.get", "routes.list", "stage"]),
+        // canary needs a salt that all replicas share
+        (&["canary.percent=1"], &["canary.salt"]),
+        (&["canary.percent=100"], &["canary.salt"]),
+        // others
+        (&["admin.listen=127.0.0.1:8080"], &["admin.listen"]),
+        (&["ledger.url=sqlite::memory:"], &["ledger.url"]),
+    ];
+    for (flags, expected) in cases {
+        assert_eq!(keys(&refused(&set(flags))), *expected, "{flags:?}");
+    }
+}
+
+#[test]
+fn every_step_of_a_cutover_is_accepted() {
+    for flags in [
+        &["stage=observe"][..],
+        &["stage=shadow"],
+        &["stage=ready"],
+        &["stage=hold"],
+        &["stage=canary", SQLITE],
+        &["stage=live", SQLITE],
+        &["stage=sealed"],
+        &["stage=live", SQLITE, "routes.create=legacy"],
+        &["stage=live", "ledger.url=postgres://host/database", "replicas=3"],
+        &["stage=ready", "routes.create=legacy"],
+        &["replicas=2"],
+    ] {
+        load(&set(flags)).unwrap_or_else(|problems| panic!("{flags:?}: {problems:?}"));
+    }
+}
+
+#[test]
+fn once_a_create_went_to_new_no_reader_goes_back() {
+    let observe = load(&set(&["stage=observe", "routes.list=both"])).unwrap();
+    assert_eq!(observe.config.check_against_history(false), []);
+    let problems = observe.config.check_against_history(true);
+    assert_eq!(keys(&problems), ["stage", "stage"]);
+    assert!(problems[0].message.starts_with("get is legacy") && problems[0].source == "flag --set");
+    let back = load(&set(&["stage=live", "routes.create=legacy", SQLITE])).unwrap();
+    assert_eq!(back.config.check_against_history(true), []);
+}
+
+#[test]
+fn secrets_show_nowhere() {
+    let (dir, mut sources) = file("[ledger]\nurl = \"postgres://u:hunter2@h/d\"\n");
+    sources.environment = environment(&[("SHIM_LEDGER__TENANT", "t")]);
+    let loaded = load(&sources).unwrap();
+    let ledger = loaded.config.ledger.as_ref().unwrap();
+    assert_eq!((ledger.url.reveal(), ledger.kind), ("postgres://u:hunter2@h/d", LedgerKind::Postgres));
+    assert_eq!(row(&loaded, "ledger.url").value, "(set)");
+    let mut shown = Vec::new();
+    write_rows(&explain(&loaded), &mut shown).unwrap();
+    let shown = format!("{}{loaded:?}{:#?}{}", String::from_utf8(shown).unwrap(), loaded.config, ledger.url);
+    assert!(!shown.contains("hunter2"));
+
+    sources.environment = environment(&[("SHIM_LEDGER__URL", "mysql://hunter2")]);
+    sources.flags = vec![
+        "upstream.new.url=https://u:hunter2@h/v2".parse().unwrap(),
+        "tls.key=-----BEGIN hunter2".parse().unwrap(),
+        "hunter=hunter2".parse().unwrap(),
+    ];
+    let problems = refused(&sources);
+    assert_eq!(keys(&problems), ["hunter", "upstream.new.url", "tls.key", "ledger.url"]);
+    assert!(!format!("{problems:?}{sources:?}").contains("hunter2"));
+    drop(dir);
+}
+
+#[test]
+fn a_password_may_come_by_file_or_environment_but_not_by_flag() {
+    for url in ["postgres://u:hunter2@h/d", "postgres://h/d?password=hunter2"] {
+        assert_eq!(keys(&refused(&set(&[&format!("ledger.url={url}")]))), ["ledger.url"]);
+        let variables = environment(&[("SHIM_LEDGER__URL", url)]);
+        load(&Sources { environment: variables, ..Sources::default() }).unwrap();
+    }
+    load(&set(&["ledger.url=postgres://u@h/d"])).unwrap();
+}
+
+#[test]
+fn the_ledgers_url_can_be_a_mounted_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("url");
+    std::fs::write(&path, "postgres://u:hunter2@h/d\n").unwrap();
+    let url_file = format!("ledger.url_file={}", path.display());
+    let loaded = load(&set(&["stage=live", &url_file])).unwrap();
+    assert_eq!(loaded.config.ledger.as_ref().unwrap().url.reveal(), "postgres://u:hunter2@h/d");
+    assert_eq!(row(&loaded, "ledger.url").source, format!("file {}", path.display()));
+
+    assert_eq!(keys(&refused(&set(&[SQLITE, &url_file]))), ["ledger.url_file"]);
+    std::fs::write(&path, "\n").unwrap();
+    assert_eq!(keys(&refused(&set(&["stage=live", &url_file]))), ["ledger.url_file"]);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(keys(&refused(&set(&["stage=live", &url_file]))), ["ledger.url_file"]);
+}
+
+#[test]
+fn the_hash_names_the_effective_config_without_its_secrets() {
+    let hash = |flags: &[&str]| load(&set(flags)).unwrap().hash().to_owned();
+    let plain = hash(&[]);
+    assert!(plain.len() == 12 && plain.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_eq!(plain, hash(&["timeouts.create=30000ms"]), "another spelling is the same config");
+    assert_ne!(plain, hash(&["timeouts.create=31s"]));
+    assert_eq!(hash(&["ledger.url=sqlite:/a"]), hash(&["ledger.url=sqlite:/b"]));
+}
+
+#[test]
+fn the_production_example_is_accepted_and_changes_nothing_yet() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/production.example.toml");
+    let loaded = load(&Sources { file: Some(path), ..Sources::default() }).unwrap();
+    assert_eq!(loaded.config.modes, Stage::Observe.modes());
+    assert!(loaded.config.tls.is_some() && loaded.config.ledger.is_some());
+}
+
+#[test]
+fn a_set_flag_without_a_key_is_refused() {
+    assert!("stage".parse::<Flag>().is_err() && "=x".parse::<Flag>().is_err());
+    assert_eq!("a=b=c".parse::<Flag>().unwrap().value, "b=c");
+}
+
+#[test]
+fn a_budget_that_cannot_be_kept_is_refused() {
+    let refused_for = |flags: &[(&str, &str)]| {
+        let flags = flags.iter().map(|(key, value)| Flag::new("--set", *key, *value)).collect();
+        told(&refused(&Sources { flags, ..Sources::default() }))
+    };
+    assert_eq!(
+        refused_for(&[("replicas", "51")]),
+        ["budget.per_second: is less than one a second for each of the 51 replicas"]
+    );
+    assert_eq!(
+        refused_for(&[
+            ("budget.fence_share", "0.95"),
+            ("budget.cooldown_share", "0"),
+            ("budget.cooldown_max", "1m")
+        ]),
+        [
+            "budget.fence_share: is more than 0.9 and leaves too little for clients' lists",
+            "budget.cooldown_share: is less than 0.01, and nothing would go through",
+            "budget.cooldown_max: is shorter than budget.cooldown",
+        ]
+    );
+}

@@ -1,0 +1,192 @@
+//! Every threshold of `[shadow.go]`, met at its edge and missed just past it, each for its own reason only.
+
+use conversion_shim::shadow::heartbeat_record::{Dropped, HeartbeatRecord};
+use conversion_shim::shadow::record::Record;
+use conversion_shim::shadow::types::{Severity, Verdict};
+use conversion_shim::translate::route::Route;
+use serde_json::Value;
+
+use super::json;
+use crate::support::story::{ago, beat, differing, enough, green, heartbeat, lines, record};
+
+/// The route's verdict, and the names of the thresholds that it misses.
+fn judged(log: &str, route: &str, more: &[&str]) -> (String, Vec<String>) {
+    let report = json(more, log);
+    let routes = report["routes"].as_array().unwrap();
+    let found = routes.iter().find(|it| it["route"] == route).unwrap();
+    let checks = found["checks"].as_array().unwrap();
+    let missed = checks.iter().filter(|check| check["passed"] == Value::Bool(false));
+    let missed = missed.map(|check| check["name"].as_str().unwrap().to_owned()).collect();
+    (found["verdict"].as_str().unwrap().to_owned(), missed)
+}
+
+/// So many of that verdict, in one record.
+fn many(verdict: Verdict, severity: Option<Severity>, count: u64) -> Record {
+    Record { suppressed: count - 1, ..differing(Route::Get, verdict, severity) }
+}
+
+/// 1000 comparisons of which so many came to that.
+fn of_thousand(verdict: Verdict, severity: Option<Severity>, count: u64) -> String {
+    let matches = Record { suppressed: 999 - count, ..record(Route::Get) };
+    lines([matches, many(verdict, severity, count)]) + &beat(heartbeat())
+}
+
+/// Name, a log that meets it at its edge, and one that misses it.
+fn table() -> Vec<(&'static str, String, String)> {
+    use Severity::{Contract, Cosmetic, Money};
+    use Verdict::{ErrorDisagreement, Mismatch, NotComparable, Progress, ShadowFailed, Transient};
+    let edge = |name, verdict, severity, most| {
+        (name, of_thousand(verdict, severity, most), of_thousand(verdict, severity, most + 1))
+    };
+    let matches = |count: u64| lines([Record { suppressed: count - 1, ..record(Route::Get) }]);
+    let at = |minutes| lines([Record { time: ago(minutes), ..enough(Route::Get) }]) + &beat(heartbeat());
+    let beating = |change: fn(&mut HeartbeatRecord, u64), number| {
+        let mut heartbeat = heartbeat();
+        change(&mut heartbeat, number);
+        lines([Record { suppressed: 7999, ..record(Route::Get) }]) + &beat(heartbeat)
+    };
+    let dropping = |heartbeat: &mut HeartbeatRecord, count| {
+        heartbeat.dropped = vec![Dropped { route: Route::Get, reason: "jobs".into(), count }];
+    };
+    let idling = |heartbeat: &mut HeartbeatRecord, seconds: u64| heartbeat.idle_seconds = seconds as f64;
+    let newer = green(Route::Get).lines().next().unwrap().replace("\"schema\":1", "\"schema\":2") + "\n";
+    vec![
+        ("judged_min", matches(1000) + &beat(heartbeat()), matches(999) + &beat(heartbeat())),
+        ("freshness_max", at(24 * 60), at(24 * 60 + 1)),
+        ("money_max", of_thousand(Transient, Some(Money), 1), of_thousand(Mismatch, Some(Money), 1)),
+        ("money_max", of_thousand(Progress, Some(Money), 1), of_thousand(Mismatch, None, 1)),
+        edge("contract_share_max", Mismatch, Some(Contract), 1),
+        edge("cosmetic_share_max", Mismatch, Some(Cosmetic), 50),
+        edge("error_disagreement_share_max", ErrorDisagreement, Some(Contract), 1),
+        (
+            "failed_share_max",
+            green(Route::Get) + &lines([many(ShadowFailed, None, 105)]),
+            green(Route::Get) + &lines([many(ShadowFailed, None, 106)]),
+        ),
+        (
+            "not_comparable_share_max",
+            green(Route::Get) + &lines([many(NotComparable, None, 222)]),
+            green(Route::Get) + &lines([many(NotComparable, None, 223)]),
+        ),
+        ("dropped_share_max", beating(dropping, 2000), beating(dropping, 2001)),
+        ("idle_share_max", beating(idling, 180), beating(idling, 181)),
+        ("newer_lines", green(Route::Get), newer + &green(Route::Get)),
+    ]
+}
+
+#[test]
+fn each_threshold_turns_go_into_no_go_and_says_which_it_is() {
+    for (name, met, missed) in table() {
+        assert_eq!(judged(&met, "get", &[]), ("go".into(), vec![]), "{name}, met");
+        assert_eq!(judged(&missed, "get", &[]), ("no_go".into(), vec![name.into()]), "{name}, missed");
+    }
+}
+
+#[test]
+fn thresholds_come_from_the_config() {
+    let log = of_thousand(Verdict::NoCounterpart, None, 900);
+    let counterparts = ["--set", "shadow.go.counterparts_min=101"];
+    assert_eq!(judged(&log, "get", &counterparts).1, ["counterparts_min"]);
+    assert_eq!(judged(&log, "get", &["--set", "shadow.go.counterparts_min=100"]).0, "go");
+    let one = of_thousand(Verdict::Mismatch, Some(Severity::Money), 1);
+    assert_eq!(judged(&one, "get", &["--set", "shadow.go.money_max=1"]).0, "go");
+}
+
+#[test]
+fn a_refusal_on_one_side_with_money_in_it_counts_as_money() {
+    let log = of_thousand(Verdict::ErrorDisagreement, Some(Severity::Money), 1);
+    assert_eq!(judged(&log, "get", &[]).1, ["money_max"]);
+}
+
+#[test]
+fn without_heartbeats_nothing_says_that_shadow_ran() {
+    let log = lines([enough(Route::Get)]);
+    let missed = judged(&log, "get", &[]).1;
+    assert_eq!(missed, ["heartbeats", "dropped_share_max", "idle_share_max"]);
+    let notes = json(&[], &log)["notes"].to_string();
+    assert!(notes.contains("NO HEARTBEAT"), "{notes}");
+    assert_eq!(judged(&log, "list", &[]), ("not_known".into(), vec![]), "nor that it was not to");
+}
+
+#[test]
+fn a_route_without_records_is_no_go_only_if_it_was_to_be_compared() {
+    let log = green(Route::Get);
+    assert_eq!(judged(&log, "list", &[]).0, "no_go");
+    let missed = judged(&log, "list", &[]).1;
+    assert_eq!(missed, ["records", "judged_min", "freshness_max"]);
+    let mut alone = heartbeat();
+    alone.routes.retain(|sampled| sampled.route != Route::Create);
+    alone.routes.iter_mut().filter(|sampled| sampled.route == Route::List).for_each(|list| list.share = 0.0);
+    let log = lines([enough(Route::Get)]) + &beat(alone.clone());
+    assert_eq!(judged(&log, "list", &[]).0, "no_go", "in mode shadow, and nothing of it compared");
+    alone.routes.retain(|sampled| sampled.route == Route::Get);
+    let log = lines([enough(Route::Get)]) + &beat(alone);
+    assert_eq!(judged(&log, "list", &[]), ("not_in_shadow".into(), vec![]));
+    assert_eq!(json(&[], &log)["verdict"], "go");
+    assert_eq!(
+        json(&["--route", "list"], &log)["verdict"],
+        "no_go",
+        "nothing was asked about that can be GO"
+    );
+}
+
+#[test]
+fn what_neither_side_holds_is_no_counterpart_and_said_aloud() {
+    let refused = Record { both_held: false, ..enough(Route::Get) };
+    let log = lines([refused]) + &beat(heartbeat());
+    assert_eq!(judged(&log, "get", &["--set", "shadow.go.counterparts_min=1"]).1, ["counterparts_min"]);
+    let notes = json(&["--route", "get"], &log)["notes"].to_string();
+    assert!(notes.contains("NOTHING WAS HELD ON BOTH SIDES in the 2,000 comparisons of get"), "{notes}");
+    let notes = json(&["--route", "get"], &green(Route::Get))["notes"].to_string();
+    assert!(!notes.contains("NOTHING WAS HELD"), "{notes}");
+}
+
+#[test]
+fn a_rule_that_hides_money_is_said_aloud() {
+    let mut beating = heartbeat();
+    let rule = |path: &str| conversion_shim::shadow::heartbeat_record::RuleHits {
+        path: path.into(),
+        reason: "known".into(),
+        owner: "somebody".into(),
+        expires: "2027-01-31".into(),
+        expired: false,
+        hits: 3,
+    };
+    beating.rules = vec![rule("items[*].amount"), rule("updated_at")];
+    let notes = json(&[], &(lines([enough(Route::Get)]) + &beat(beating)))["notes"].to_string();
+    assert!(
+        notes.contains("HIDE DIFFERENCES IN MONEY") && notes.contains("items[*].amount (somebody, 3 hits)"),
+        "{notes}"
+    );
+    assert!(!notes.contains("updated_at"), "{notes}");
+}
+
+#[test]
+fn comparisons_that_are_not_in_the_files_are_no_evidence() {
+    let mut beating = heartbeat();
+    beating.done = 2040;
+    let log = |beating| lines([enough(Route::Get)]) + &beat(beating);
+    assert_eq!(judged(&log(beating.clone()), "get", &[]).0, "go");
+    beating.done = 2050;
+    assert_eq!(judged(&log(beating), "get", &[]).1, ["missing_lines"]);
+}
+
+#[test]
+fn what_was_not_written_counts_wherever_it_is_told() {
+    let mut told = heartbeat();
+    let money = differing(Route::Get, Verdict::Mismatch, Some(Severity::Money));
+    told.suppressed = vec![conversion_shim::shadow::heartbeat_record::Suppressed {
+        route: Route::Get,
+        verdict: money.verdict,
+        severity: money.severity,
+        both_held: true,
+        signature: money.signature,
+        count: 7,
+    }];
+    let report = json(&["--route", "get"], &(lines([enough(Route::Get)]) + &beat(told)));
+    let route = &report["routes"][0];
+    assert_eq!((route["records"].as_u64(), route["written"].as_u64()), (Some(2007), Some(1)));
+    assert_eq!(report["signatures"]["top"][0]["count"], 7);
+    let money = route["checks"].as_array().unwrap().iter().find(|check| check["name"] == "money_max");
+    assert_eq!(money.unwrap()["found"], 7.0);
+}

@@ -1,0 +1,324 @@
+//! Walks `docs/runbook.md` as it is printed, on the sandbox: the real program with the config that is shipped for one machine, the page's
+//! config blocks in their order, its commands in every way that it offers, and what a client sees at each step.
+
+mod page;
+mod shipped;
+mod ways;
+
+use std::time::Duration;
+
+use crate::support::process::Shim;
+use conversion_shim::sandbox::{Operation, Options, PROFILE, Sandbox, TOKEN};
+use conversion_shim::translate::side::Side;
+use page::{Step, page, with_block};
+use serde_json::{Value, json};
+use ways::{Said, Ways};
+
+const LEGACY: &str = "/v2/conversion/stablecoins";
+
+/// The proxy behind the page's config, and a client that never changes.
+struct Walk {
+    ways: Ways,
+    shim: Shim,
+    vendor: Sandbox,
+    client: reqwest::Client,
+    page: String,
+    steps: usize,
+}
+
+impl Walk {
+    async fn begin() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let page = page();
+        let vendor =
+            Sandbox::start(Options { settle_after: Duration::ZERO, ..Options::default() }).await.unwrap();
+        assert!(vendor.inspector().credit(PROFILE, "USD", "1000000"));
+        let mut ways = Ways::of(&page);
+        let block = Step::under(&page, "Step 1: put the proxy in front").blocks("toml")[0];
+        std::fs::write(ways.config(), with_block(&shipped(), block)).unwrap();
+        let shim = serve(&ways, &vendor).await;
+        ways.set("SHIM_ADMIN__LISTEN", shim.admin_address().to_string());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { ways, shim, vendor, client, page, steps: 0 }
+    }
+
+    fn step(&self, heading: &str) -> Step<'_> {
+        Step::under(&self.page, heading)
+    }
+
+    /// Puts a block in place as the page says, in one way after the other, and waits until it is in force.
+    async fn put(&mut self, heading: &str, at: usize) -> Value {
+        let block = self.step(heading).blocks("toml")[at].to_owned();
+        self.replace(&block);
+        self.steps += 1;
+        let accepted = async {
+            loop {
+                let lines = self.shim.log();
+                let changed = lines.iter().filter(|line| line["message"] == "config reloaded").count();
+                if changed >= self.steps {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let came = tokio::time::timeout(Duration::from_secs(20), accepted).await;
+        let told =
+            || self.shim.log().into_iter().filter(|line| line["target"] == "config").collect::<Vec<_>>();
+        assert!(came.is_ok(), "{heading}, block {at} is not in force: {:#?}", told());
+        self.status().await
+    }
+
+    /// The page's commands for every change.
+    fn replace(&self, block: &str) {
+        std::fs::write(self.ways.root().join("next.toml"), with_block(&shipped(), block)).unwrap();
+        let change = *self.step("How to change the config").blocks("sh").last().unwrap();
+        let said = self.ways.run_in(self.steps % self.ways.count(), change, &[]);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        assert!(said.out.contains("modes"), "{said:?}");
+    }
+
+    async fn status(&self) -> Value {
+        self.client.get(self.shim.admin("/status")).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// Runs the commands under a heading, in every way.
+    fn commands(&self, heading: &str) -> Vec<Said> {
+        let blocks = self.step(heading).blocks("sh").join("");
+        let old = format!("{}/conversion/stablecoins", self.vendor.base_url());
+        // Few to a page, so that there are pages.
+        let blocks =
+            blocks.replace("https://api.paxos.com/v2/conversion/stablecoins", &old).replace("=1000", "=2");
+        self.ways.run(&blocks, &[("TOKEN", TOKEN)])
+    }
+
+    async fn create(&self, ref_id: &str) -> (u16, Value) {
+        let body = json!({
+            "profile_id": PROFILE, "amount": "1", "source_asset": "USD", "target_asset": "PYUSD", "ref_id": ref_id,
+        });
+        let request = self.client.post(self.shim.public(LEGACY)).bearer_auth(TOKEN).body(body.to_string());
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    async fn get(&self, path: &str) -> (u16, Value) {
+        let request = self.client.get(self.shim.public(&format!("{LEGACY}{path}"))).bearer_auth(TOKEN);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.json().await.unwrap())
+    }
+
+    /// What every step must leave true: no reference was converted twice.
+    fn balances(&self) {
+        for (ref_id, tally) in self.vendor.inspector().conversions_by_ref() {
+            assert!(tally.legacy + tally.new <= 1, "{ref_id}: {tally:?}");
+        }
+    }
+
+    fn made(&self, side: Side) -> u64 {
+        self.vendor.inspector().applied(side, Operation::Create)
+    }
+}
+
+/// The config of a machine of one's own.
+fn shipped() -> String {
+    std::fs::read_to_string("config/production.example.toml").unwrap()
+}
+
+/// The proxy as the page runs it, but for the vendor, whose books are looked into here, ports of its own, and less patience.
+async fn serve(ways: &Ways, vendor: &Sandbox) -> Shim {
+    let mut set = as_tried(ways);
+    set.extend(["shadow.heartbeat=100ms", "budget.per_second=10000"].map(String::from));
+    for (side, url) in
+        [("legacy", vendor.base_url()), ("new", vendor.base_url()), ("oauth", vendor.token_url())]
+    {
+        set.push(format!("upstream.{side}.url={url}"));
+    }
+    start(ways, &[], &set).await
+}
+
+/// The trial's variables as flags, with any ports.
+fn as_tried(ways: &Ways) -> Vec<String> {
+    let flag = |(name, value): &(String, String)| {
+        let key = name.strip_prefix("SHIM_").unwrap().to_lowercase().replace("__", ".");
+        let value = value.replace("trial/", &format!("{}/trial/", ways.root().display()));
+        format!("{key}={value}")
+    };
+    let mut set: Vec<_> = ways.variables().iter().map(flag).collect();
+    set.extend(
+        ["listen=127.0.0.1:0", "admin.listen=127.0.0.1:0", "reload.poll_interval=100ms"].map(String::from),
+    );
+    set
+}
+
+async fn start(ways: &Ways, first: &[&str], set: &[String]) -> Shim {
+    let config = ways.config();
+    let mut arguments = [first, &["--config", config.to_str().unwrap()]].concat();
+    arguments.extend(set.iter().flat_map(|set| ["--set", set]));
+    Shim::serve(&arguments).await
+}
+
+/// The trial, as far as to the first request, of every config that is shipped.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_config_that_is_shipped_can_be_tried() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let page = page();
+    let begin = Step::under(&page, "Try it on the sandbox first").blocks("sh")[1];
+    assert!(begin.contains("\nconversion-shim serve --sandbox --config \"$config\" "), "{begin}");
+    for path in shipped::SHIPPED {
+        let ways = Ways::of(&page);
+        std::fs::copy(path, ways.config()).unwrap();
+        let mut set = as_tried(&ways);
+        set.push("sandbox.listen=127.0.0.1:0".into());
+        let shim = start(&ways, &["--sandbox"], &set).await;
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let status: Value = client.get(shim.admin("/status")).send().await.unwrap().json().await.unwrap();
+        assert_eq!((&status["stage"], &status["ledger"]["kind"]), (&json!("observe"), &json!("sqlite")));
+        let list = client.get(shim.public(LEGACY)).bearer_auth(TOKEN).send().await.unwrap();
+        assert_eq!(list.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_page_is_true() {
+    let mut walk = Walk::begin().await;
+    let old = observe(&walk).await;
+    compare(&mut walk).await;
+    read_both(&mut walk, &old).await;
+    first_creates(&mut walk).await;
+    everybody(&mut walk, &old).await;
+    back_and_forth(&mut walk).await;
+    seal(&mut walk).await;
+    walk.balances();
+    walk.shim.signal("-TERM");
+    assert_eq!(walk.shim.ended().await, Some(0));
+}
+
+/// Step 1; the id of a record of the old API.
+async fn observe(walk: &Walk) -> String {
+    let (status, made) = walk.create("old").await;
+    assert_eq!((status, walk.made(Side::Legacy), walk.made(Side::New)), (200, 1, 0));
+    let shown = walk.client.get(walk.shim.admin("/")).send().await.unwrap().text().await.unwrap();
+    for name in [
+        "Since the start",
+        "unknown outcomes",
+        "creates without ref_id",
+        "How long the sides took",
+        "Requests in the last hour",
+        "Who still calls",
+    ] {
+        assert!(walk.page.contains(&format!("*{name}*")), "the page sends nobody to {name}");
+        assert!(shown.contains(&format!(">{name}<")), "the operator's page has no {name}");
+    }
+    for said in walk.commands("Step 1: put the proxy in front") {
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        for told in ["stage  ", "observe", "ready  ", "requests, last", "claims"] {
+            assert!(said.out.contains(told), "{told}: {said:?}");
+        }
+    }
+    made["id"].as_str().unwrap().to_owned()
+}
+
+async fn compare(walk: &mut Walk) {
+    let status = walk.put("Step 2: compare", 0).await;
+    assert_eq!(status["modes"]["create"], "shadow");
+    for at in 0..5 {
+        let (code, made) = walk.create(&format!("compared-{at}")).await;
+        assert_eq!(code, 200);
+        assert_eq!(walk.get(&format!("/{}", made["id"].as_str().unwrap())).await.0, 200);
+        assert_eq!(walk.get("?limit=2").await.0, 200);
+    }
+    let all_done = async {
+        while walk.status().await["shadow"]["done"] != 15 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), all_done).await.expect("they are compared");
+    assert_eq!(walk.made(Side::New), 0, "a dry run sends nothing");
+    // The file is written a moment after the count.
+    let go = async {
+        loop {
+            let ran = walk.commands("Step 2: compare");
+            if ran.iter().all(|said| said.code == Some(0)) {
+                return ran;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    for said in tokio::time::timeout(Duration::from_secs(20), go).await.expect("the report says GO") {
+        assert!(said.out.contains("GO") && !said.out.contains("NO-GO"), "{said:?}");
+    }
+}
+
+async fn read_both(walk: &mut Walk, old: &str) {
+    let status = walk.put("Step 3: read from both APIs", 0).await;
+    assert_eq!((&status["modes"]["get"], &status["modes"]["list"]), (&json!("both"), &json!("both")));
+    assert_eq!(walk.get(&format!("/{old}")).await.0, 200);
+    assert_eq!(walk.get("?limit=100").await.1["items"].as_array().unwrap().len(), 6);
+}
+
+async fn first_creates(walk: &mut Walk) {
+    let before = walk.made(Side::Legacy);
+    walk.put("Step 4: the first creates", 0).await;
+    assert_eq!(walk.create("first-on-new").await.0, 200);
+    assert_eq!((walk.made(Side::Legacy), walk.made(Side::New)), (before, 1));
+    for said in walk.commands("Step 4: the first creates") {
+        assert!(said.code == Some(0) && said.out.contains("new"), "{said:?}");
+    }
+    let status = walk.put("Step 4: the first creates", 1).await;
+    assert_eq!(status["canary"]["percent"], 5);
+    let status = walk.put("Going back", 0).await;
+    assert_eq!((&status["stage"], &status["modes"]["create"]), (&json!("canary"), &json!("legacy")));
+    assert_eq!(walk.create("first-on-new").await.0, 409, "a reference of the new API stays there");
+    assert_eq!(walk.made(Side::New), 1);
+    walk.put("Step 4: the first creates", 1).await;
+    walk.balances();
+}
+
+async fn everybody(walk: &mut Walk, old: &str) {
+    walk.put("Step 5: all profiles", 0).await;
+    assert_eq!(walk.create("live").await.0, 200);
+    assert_eq!(walk.create("old").await.0, 409, "a reference of the old API stays there");
+    assert_eq!(walk.get(&format!("/{old}")).await.0, 200);
+    assert_eq!(walk.made(Side::New), 2);
+    for said in walk.commands("Step 5: all profiles") {
+        // Three pages of the six that the old API holds, all settled at once.
+        assert!(said.code == Some(0) && said.out.ends_with("\n0\n0\n0\nthat was all\n"), "{said:?}");
+        assert!(said.out.contains("IN THE WAY"), "{said:?}");
+    }
+    walk.balances();
+}
+
+async fn back_and_forth(walk: &mut Walk) {
+    let before = walk.made(Side::New);
+    let status = walk.put("Going back", 1).await;
+    assert_eq!((&status["modes"]["create"], &status["modes"]["get"]), (&json!("legacy"), &json!("both")));
+    assert_eq!(walk.create("gone-back").await.0, 200);
+    assert_eq!(walk.create("live").await.0, 409, "a reference of the new API stays there");
+    assert_eq!(walk.made(Side::New), before);
+    // What the page says the loader refuses.
+    walk.replace(walk.step("Step 2: compare").blocks("toml")[0]);
+    walk.shim.logged("config refused, nothing changed").await;
+    assert_eq!(walk.status().await["modes"]["get"], "both");
+    walk.put("Going back", 2).await;
+    assert_eq!(walk.create("held").await.0, 503);
+    assert_eq!(walk.get("?limit=1").await.0, 200);
+    walk.put("Going back", 3).await;
+    assert_eq!(walk.create("held").await.0, 200);
+    walk.balances();
+}
+
+async fn seal(walk: &mut Walk) {
+    let status = walk.put("Step 6: seal", 0).await;
+    assert_eq!(status["modes"]["cancel"], "new");
+    let looked = walk.vendor.inspector().arrived(Side::Legacy, Operation::List);
+    let (code, made) = walk.create("sealed").await;
+    assert_eq!(code, 200);
+    let id = made["id"].as_str().unwrap();
+    let cancel = walk.client.delete(walk.shim.public(&format!("{LEGACY}/{id}"))).bearer_auth(TOKEN);
+    assert_eq!(cancel.send().await.unwrap().status(), 403);
+    assert_eq!(walk.create("old").await.0, 409, "from the ledger's memory");
+    assert_eq!(
+        walk.vendor.inspector().arrived(Side::Legacy, Operation::List),
+        looked,
+        "the old API is not asked"
+    );
+}

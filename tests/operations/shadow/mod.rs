@@ -1,0 +1,9 @@
+//! Shadow comparisons over real sockets: the real config, client and server before the sandbox. Waiting is for the lines that
+//! shadow writes; no test asserts a time.
+
+mod comparing;
+mod end_to_end;
+mod held_credentials;
+mod isolation;
+mod shadowed;
+mod writing;

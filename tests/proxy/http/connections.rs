@@ -1,0 +1,158 @@
+//! Clients' connections: half-closed, slow, silent, too many.
+
+use bytes::Bytes;
+use conversion_shim::sandbox::{Fault, FaultKind};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::AsyncWriteExt as _;
+
+use crate::support::soon;
+use crate::support::wire::caller::Caller;
+use crate::support::wire::line::{Door, Line};
+use crate::support::wire::shim::Shim;
+use crate::support::wire::{House, LEGACY, house};
+
+const PING: &str = "GET /v2/profiles HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\n\r\n";
+
+async fn pings(line: &mut Line) {
+    line.say(PING).await;
+    assert_eq!(line.message().await.status(), "200");
+}
+
+/// Resolves when the time for a head has passed on a connection that began one: a clock that is the proxy's own.
+async fn a_head_is_overdue(house: &House) {
+    let mut slow = Line::to(house.shim.address).await;
+    slow.say("GET /v2/slow HTTP/1.1\r\nx-sl").await;
+    assert!(slow.is_cut().await);
+}
+
+#[tokio::test]
+async fn a_client_that_has_closed_its_sending_half_still_gets_its_answer() {
+    for (stage, path) in [("sealed", LEGACY), ("observe", LEGACY), ("observe", "/v2/profiles")] {
+        let house = house(stage, &[]).await;
+        let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
+        let mut client = Line::to(house.shim.address).await;
+        client
+            .say(format!("GET {path} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\n\r\n"))
+            .await;
+        client.stream.shutdown().await.unwrap();
+        soon(gate.reached(1)).await;
+        gate.open();
+        assert_eq!(client.message().await.status(), "200", "{stage} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_head_is_cut_while_a_silent_connection_may_wait() {
+    let house =
+        house("observe", &[("limits.header_read_timeout", "300ms"), ("limits.keep_alive_timeout", "1h")])
+            .await;
+    let mut silent = Line::to(house.shim.address).await;
+    pings(&mut silent).await;
+    a_head_is_overdue(&house).await;
+    pings(&mut silent).await;
+    silent.say("GET /v2/again").await;
+    assert!(silent.is_cut().await, "a later head has the same time");
+}
+
+#[tokio::test]
+async fn a_connection_that_never_says_a_word_is_cut() {
+    let house =
+        house("observe", &[("limits.header_read_timeout", "100ms"), ("limits.keep_alive_timeout", "1h")])
+            .await;
+    assert!(Line::to(house.shim.address).await.is_cut().await);
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed_in_the_end() {
+    let house = house("observe", &[("limits.keep_alive_timeout", "100ms")]).await;
+    let mut silent = Line::to(house.shim.address).await;
+    pings(&mut silent).await;
+    assert!(silent.is_cut().await);
+}
+
+#[tokio::test]
+async fn an_unused_connection_to_an_upstream_is_closed_in_the_end() {
+    let door = Door::open().await;
+    let flags =
+        [("upstream.legacy.url", door.url("/v2")), ("upstream.pool_idle_timeout", "100ms".to_owned())];
+    let flags: Vec<_> = flags.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    let shim = Shim::start(&flags).await;
+    let client = Caller::of(&format!("http://{}", shim.address));
+    let asking = tokio::spawn(async move { client.get("/v2/profiles").await.status });
+    let mut line = door.next().await;
+    line.message().await;
+    line.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(soon(asking).await.unwrap(), 200);
+    // The default would keep it longer than anybody waits here.
+    assert_eq!(line.rest_or_reset().await, b"");
+}
+
+#[tokio::test]
+async fn neither_time_runs_while_an_answer_is_awaited() {
+    let house =
+        house("observe", &[("limits.header_read_timeout", "100ms"), ("limits.keep_alive_timeout", "100ms")])
+            .await;
+    let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
+    let mut waiting = Line::to(house.shim.address).await;
+    waiting.say(PING).await;
+    soon(gate.reached(1)).await;
+    for _ in 0..3 {
+        a_head_is_overdue(&house).await;
+    }
+    gate.open();
+    assert_eq!(waiting.message().await.status(), "200");
+}
+
+#[tokio::test]
+async fn a_silent_http_2_connection_may_wait_as_well() {
+    let house =
+        house("observe", &[("limits.header_read_timeout", "300ms"), ("limits.keep_alive_timeout", "1h")])
+            .await;
+    let stream = Line::to(house.shim.address).await.stream;
+    let (mut client, connection) =
+        soon(http2::handshake(TokioExecutor::new(), TokioIo::new(stream))).await.unwrap();
+    let driving = tokio::spawn(connection);
+    for round in 0..3 {
+        let request = http::Request::get(format!("http://{}/v2/profiles", house.shim.address))
+            .header("authorization", "Bearer sandbox")
+            .body(Empty::<Bytes>::new())
+            .unwrap();
+        let answer = soon(client.send_request(request)).await;
+        let answer = answer.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+        assert_eq!(answer.status(), 200);
+        soon(answer.into_body().collect()).await.unwrap();
+        a_head_is_overdue(&house).await;
+    }
+    driving.abort();
+}
+
+#[tokio::test]
+async fn one_client_over_the_cap_waits_and_is_served_later() {
+    let house = house("observe", &[("limits.connections_max", "1")]).await;
+    let mut first = Line::to(house.shim.address).await;
+    pings(&mut first).await;
+    let mut second = Line::to(house.shim.address).await;
+    second.say(PING.replace("/v2/profiles", "/v2/second")).await;
+    for _ in 0..20 {
+        // Round trips, in which the second would be served if it could.
+        pings(&mut first).await;
+    }
+    let seen = house.sandbox.inspector().requests();
+    assert!(!seen.iter().any(|seen| seen.path_and_query == "/v2/second"));
+    drop(first);
+    assert_eq!(second.message().await.status(), "404");
+}
+
+#[tokio::test]
+async fn a_head_longer_than_allowed_is_refused() {
+    let house = house("observe", &[("limits.header_bytes_max", "8KiB")]).await;
+    let mut client = Line::to(house.shim.address).await;
+    let _ = client
+        .stream
+        .write_all(format!("GET /v2/x HTTP/1.1\r\nx-long: {}", "x".repeat(20_000)).as_bytes())
+        .await;
+    assert_eq!(client.head().await.status(), "431");
+    assert!(house.sandbox.inspector().requests().is_empty());
+}

@@ -1,0 +1,113 @@
+//! The end: what is in flight may finish, nothing new begins, and what had to be cut off is told.
+
+use conversion_shim::sandbox::{ArmedFault, Fault, FaultKind, Operation, Sandbox, TOKEN};
+use conversion_shim::translate::side::Side;
+
+use crate::support::soon;
+use crate::support::wire::binary::Binary;
+use crate::support::wire::caller::{Caller, plain};
+use crate::support::wire::line::{Door, Line};
+use crate::support::wire::shim::Shim;
+use crate::support::wire::{LEGACY, conversion, house, vendor};
+
+/// The program before a vendor whose creates stop at a gate.
+async fn gated(flags: &[(&str, &str)]) -> (Sandbox, ArmedFault, Binary) {
+    let sandbox = vendor().await;
+    let fault = Fault::new(FaultKind::Gate { applied: false }).on(Side::New, Operation::Create);
+    let gate = sandbox.faults().arm(fault);
+    let url = sandbox.base_url();
+    let config = format!("stage = \"sealed\"\n[upstream]\nlegacy.url = \"{url}\"\nnew.url = \"{url}\"\n");
+    let shim = Binary::serve(tempfile::tempdir().unwrap(), &config, flags).await;
+    (sandbox, gate, shim)
+}
+
+#[tokio::test]
+async fn sigterm_lets_what_is_in_flight_finish_and_refuses_the_rest() {
+    for signal in ["TERM", "INT"] {
+        let (sandbox, gate, mut shim) = gated(&[]).await;
+        let client = Caller::of(&format!("http://{}", shim.address));
+        let mut idle = Line::to(shim.address).await;
+        idle.say("GET /v2/profiles HTTP/1.1\r\nhost: shim\r\n\r\n").await;
+        idle.message().await;
+        let in_flight = tokio::spawn(async move { client.create("r").await });
+        soon(gate.reached(1)).await;
+        shim.signal(signal);
+        shim.line("\"message\":\"draining\"").await;
+        assert!(idle.is_cut().await, "an idle connection has nothing to wait for");
+        let refused = soon(tokio::net::TcpStream::connect(shim.address)).await;
+        assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
+        gate.open();
+        assert_eq!(soon(in_flight).await.unwrap().status, 200);
+        assert_eq!(shim.ended().await, Some(0));
+        assert_eq!(sandbox.inspector().applied(Side::New, Operation::Create), 1);
+        assert_eq!(shim.lines("\"target\":\"access\"", 2).await.len(), 2, "the log is whole");
+    }
+}
+
+#[tokio::test]
+async fn past_the_deadline_it_is_cut_off_and_told() {
+    let (_sandbox, gate, mut shim) = gated(&[("server.drain_deadline", "200ms")]).await;
+    let client = Caller::of(&format!("http://{}", shim.address));
+    let in_flight =
+        tokio::spawn(client.ask(reqwest::Method::POST, LEGACY).body(conversion("r").to_string()).send());
+    soon(gate.reached(1)).await;
+    shim.signal("TERM");
+    assert_eq!(shim.ended().await, Some(1));
+    assert!(soon(in_flight).await.unwrap().is_err());
+    let line = shim.line("the drain deadline has passed").await;
+    assert!(line.contains("\"level\":\"ERROR\"") && line.contains("\"connections_cut\":1"), "{line}");
+    assert!(line.contains("\"writes_cut\":1"), "{line}");
+}
+
+/// A write whose client has left has no connection to be counted by; the drain waits for it all the same.
+#[tokio::test]
+async fn a_write_that_begins_during_the_drain_and_loses_its_client_is_still_waited_for() {
+    let mut house = house("sealed", &[("server.drain_deadline", "2s")]).await;
+    let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
+    let (pieces, mut rest) = tokio::sync::mpsc::channel::<String>(1);
+    let whole = futures_util::stream::poll_fn(move |context| {
+        rest.poll_recv(context).map(|piece| piece.map(Ok::<_, std::io::Error>))
+    });
+    // HTTP/2, where a client that leaves is noticed while its answer is awaited.
+    let client = plain().http2_prior_knowledge().build().unwrap();
+    let request = client.post(format!("http://{}{LEGACY}", house.shim.address)).bearer_auth(TOKEN);
+    let leaving = tokio::spawn(request.body(reqwest::Body::wrap_stream(whole)).send());
+    for _ in 0..20 {
+        // More than the connection's window holds: it gets through only because the proxy is reading.
+        soon(pieces.send(" ".repeat(16 * 1024))).await.unwrap();
+    }
+    house.shim.stop();
+    while soon(tokio::net::TcpStream::connect(house.shim.address)).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    soon(pieces.send(conversion("r").to_string())).await.unwrap();
+    drop(pieces);
+    soon(gate.reached(1)).await;
+    leaving.abort();
+    drop((leaving.await, client));
+    let drained = house.shim.drained().await;
+    assert_eq!((drained.connections_cut, drained.writes_cut), (0, 1), "told as cut off at the deadline");
+}
+
+/// What was sent is not called back when its client leaves, and is not waited for without end either. Over HTTP/2, where it is
+/// noticed that the client has left; over HTTP/1.1 it may only have finished speaking.
+#[tokio::test]
+async fn a_write_that_is_never_answered_and_has_lost_its_client_ends_by_itself() {
+    let door = Door::open().await;
+    let url = door.url("/v2");
+    let flags = [
+        ("upstream.legacy.url", url.as_str()),
+        ("timeouts.create", "300ms"),
+        ("server.drain_deadline", "15s"),
+    ];
+    let mut shim = Shim::start(&flags).await;
+    let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
+    let leaving = tokio::spawn(client.ask(reqwest::Method::POST, "/v2/transfer/fiat").body("{}").send());
+    let mut upstream = door.next().await;
+    upstream.message().await;
+    leaving.abort();
+    drop((leaving.await, client));
+    shim.stop();
+    let drained = shim.drained().await;
+    assert_eq!((drained.connections_cut, drained.writes_cut), (0, 0));
+}

@@ -1,0 +1,119 @@
+//! HTTP/2 on either side: prior knowledge, ALPN over TLS, and both versions mixed.
+
+use conversion_shim::sandbox::Options;
+use reqwest::{Method, Version};
+use serde_json::json;
+
+use crate::support::wire::caller::{Caller, answer, plain};
+use crate::support::wire::line::Door;
+use crate::support::wire::shim::Shim;
+use crate::support::wire::tls::Pair;
+use crate::support::wire::{LEGACY, vendor_with};
+
+#[tokio::test]
+async fn a_client_with_prior_knowledge_reaches_an_http_1_upstream() {
+    let door = Door::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
+    let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
+    let asking = answer(client.ask(Method::POST, "/v2/x?y=1").header("x-own", "1").body("hello"));
+    let serving = async {
+        let mut upstream = door.next().await;
+        let request = upstream.message().await;
+        assert_eq!(request.start(), "POST /v2/x?y=1 HTTP/1.1");
+        assert_eq!(request.header("host"), Some(door.address().to_string()));
+        assert_eq!((request.header("x-own").as_deref(), &*request.body), (Some("1"), b"hello".as_slice()));
+        upstream
+            .say("HTTP/1.1 201 Created\r\nconnection: x-hop\r\nx-hop: 1\r\nX-Kept: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
+            .await;
+    };
+    let (answer, ()) = tokio::join!(asking, serving);
+    assert_eq!((answer.status, answer.version, &*answer.body), (201, Version::HTTP_2, b"ok".as_slice()));
+    assert_eq!(
+        (answer.header("x-kept"), answer.header("x-hop"), answer.header("transfer-encoding")),
+        (Some("1"), None, None)
+    );
+}
+
+#[tokio::test]
+async fn an_upstream_is_told_the_host_that_http_2_names_in_its_target() {
+    let door = Door::open().await;
+    let shim =
+        Shim::start(&[("upstream.legacy.url", &door.url("/v2")), ("forwarding.x_forwarded", "true")]).await;
+    let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
+    let serving = async {
+        let mut upstream = door.next().await;
+        let request = upstream.message().await;
+        assert_eq!(request.header("x-forwarded-host"), Some(shim.address.to_string()));
+        upstream.say("HTTP/1.1 204 No Content\r\n\r\n").await;
+    };
+    let (answer, ()) = tokio::join!(client.get("/v2/x"), serving);
+    assert_eq!(answer.status, 204);
+}
+
+#[tokio::test]
+async fn tls_on_both_sides_speaks_http_2_or_1_as_the_client_can() {
+    let (inner, outer) = (Pair::new(), Pair::new());
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = outer.write(dir.path());
+    let trusted = tempfile::tempdir().unwrap();
+    let (authority, _) = inner.write(trusted.path());
+    let sandbox = vendor_with(Options { tls: Some(inner.server()), ..Options::default() }).await;
+    let url = sandbox.base_url();
+    let flags = [
+        ("stage", "sealed"),
+        ("upstream.legacy.url", &url),
+        ("upstream.new.url", &url),
+        ("upstream.ca_file", authority.to_str().unwrap()),
+        ("tls.certificate", certificate.to_str().unwrap()),
+        ("tls.key", key.to_str().unwrap()),
+    ];
+    let shim = Shim::start(&flags).await;
+    let origin = format!("https://{}", shim.address);
+    for (http, version) in
+        [(outer.trusting(), Version::HTTP_2), (outer.trusting().http1_only(), Version::HTTP_11)]
+    {
+        let client = Caller::with(&origin, http);
+        let created = client.create(&format!("{version:?}")).await;
+        assert_eq!((created.status, created.version), (200, version));
+        let passed = client.get("/v2/profiles").await;
+        assert_eq!((passed.status, passed.version), (200, version));
+        assert!(passed.json()["items"].is_array());
+        let page = client.get(&format!("{LEGACY}?ref_id={version:?}")).await;
+        assert_eq!(page.json(), json!({ "items": [created.json()] }));
+        let head = answer(client.ask(Method::HEAD, "/v2/profiles")).await;
+        assert_eq!((head.version, head.body.len()), (version, 0));
+    }
+}
+
+#[tokio::test]
+async fn many_streams_of_one_connection_are_served_at_once() {
+    let house = crate::support::wire::house("sealed", &[]).await;
+    let origin = format!("http://{}", house.shim.address);
+    let client = Caller::with(&origin, plain().http2_prior_knowledge());
+    let gate =
+        conversion_shim::sandbox::Fault::new(conversion_shim::sandbox::FaultKind::Gate { applied: false });
+    let gate = house.sandbox.faults().arm(gate);
+    let asking: Vec<_> = (0..30)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.get(LEGACY).await.status })
+        })
+        .collect();
+    crate::support::soon(gate.reached(30)).await;
+    gate.open();
+    for one in asking {
+        assert_eq!(one.await.unwrap(), 200);
+    }
+}
+
+#[tokio::test]
+async fn the_refusal_of_a_head_request_has_no_body_in_either_version() {
+    let house = crate::support::wire::house("observe", &[]).await;
+    house.sandbox.faults().go_down().await;
+    for http in [plain(), plain().http2_prior_knowledge()] {
+        let client = Caller::with(&format!("http://{}", house.shim.address), http);
+        let refused = answer(client.ask(Method::HEAD, "/v2/profiles")).await;
+        assert_eq!((refused.status, refused.body.len()), (503, 0));
+        assert!(refused.header("content-length").is_some_and(|length| length != "0"));
+    }
+}

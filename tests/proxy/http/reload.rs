@@ -1,0 +1,140 @@
+//! Changes while it runs: certificates for the next connection, the config for the next request, and no request lost.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use conversion_shim::config::reload::Outcome;
+use conversion_shim::translate::side::Side;
+use reqwest::StatusCode;
+
+use crate::support::wire::binary::Binary;
+use crate::support::wire::caller::{Caller, answer};
+use crate::support::wire::shim::Shim;
+use crate::support::wire::tls::Pair;
+use crate::support::wire::{LEGACY, vendor};
+
+/// Whether a new connection is shown this certificate.
+async fn shows(shim: &Binary, pair: &Pair) -> bool {
+    let client = Caller::with(&format!("https://{}", shim.address), pair.trusting());
+    client.ask(reqwest::Method::OPTIONS, "/v2/x").send().await.is_ok()
+}
+
+#[tokio::test]
+async fn new_connections_get_the_new_certificate_and_a_bad_one_changes_nothing() {
+    let sandbox = vendor().await;
+    let dir = tempfile::tempdir().unwrap();
+    let (old, new) = (Pair::new(), Pair::new());
+    let (certificate, key) = old.write(dir.path());
+    let config = format!(
+        "[upstream.legacy]\nurl = \"{}\"\n[tls]\ncertificate = \"{}\"\nkey = \"{}\"\n[reload]\npoll_interval = \"1h\"\n",
+        sandbox.base_url(),
+        certificate.display(),
+        key.display()
+    );
+    let shim = Binary::serve(dir, &config, &[]).await;
+    assert!(shows(&shim, &old).await);
+    let open = Caller::with(&format!("https://{}", shim.address), old.trusting());
+    open.get("/v2/profiles").await;
+
+    std::fs::write(&certificate, "-----BEGIN CERTIFICATE-----\nnone\n").unwrap();
+    shim.signal("HUP");
+    shim.line("new certificates are refused").await;
+    assert!(shows(&shim, &old).await, "the old one stays");
+
+    Pair::new().write(shim.dir.path());
+    std::fs::copy(&key, shim.dir.path().join("other.key")).unwrap();
+    new.write(shim.dir.path());
+    let right = std::fs::read(&key).unwrap();
+    std::fs::copy(shim.dir.path().join("other.key"), &key).unwrap();
+    shim.signal("HUP");
+    shim.lines("new certificates are refused", 2).await;
+    assert!(shows(&shim, &old).await, "a key of another certificate");
+
+    std::fs::write(&key, right).unwrap();
+    shim.signal("HUP");
+    shim.line("new certificates are in force").await;
+    assert!(shows(&shim, &new).await && !shows(&shim, &old).await);
+    assert_eq!(open.get("/v2/profiles").await.status, 200, "who was connected stays so");
+}
+
+#[tokio::test]
+async fn the_stage_flips_under_load_and_no_request_is_lost() {
+    let sandbox = vendor().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("shim.toml");
+    let url = sandbox.base_url();
+    let write = |stage: &str| {
+        std::fs::write(&file, format!("stage = \"{stage}\"\n[reload]\npoll_interval = \"1h\"\n"))
+    };
+    write("observe").unwrap();
+    let flags = [("upstream.legacy.url", url.as_str()), ("upstream.new.url", &url)];
+    let shim = Shim::start_with(Some(file.clone()), &flags).await;
+    let client = Caller::of(&format!("http://{}", shim.address));
+    let done = Arc::new(AtomicBool::new(false));
+    let asking: Vec<_> = (0..4).map(|_| tokio::spawn(ask_until(done.clone(), client.clone()))).collect();
+    let books = sandbox.inspector();
+    let lists = |side| books.arrived(side, conversion_shim::sandbox::Operation::List);
+    for flip in 1..=40 {
+        let (stage, side) = if flip % 2 == 1 { ("sealed", Side::New) } else { ("observe", Side::Legacy) };
+        write(stage).unwrap();
+        let before = lists(side);
+        let outcome = shim.handle.poll().await.unwrap();
+        assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+        let arrived = books.wait_arrived(side, conversion_shim::sandbox::Operation::List, before + 4);
+        crate::support::soon(arrived).await;
+    }
+    done.store(true, Ordering::SeqCst);
+    for one in asking {
+        assert!(one.await.unwrap() > 0);
+    }
+}
+
+/// Asks until told to stop; every answer is a good one. Answers how many there were.
+async fn ask_until(done: Arc<AtomicBool>, client: Caller) -> usize {
+    let mut asked = 0;
+    while !done.load(Ordering::SeqCst) {
+        let got = answer(client.ask(reqwest::Method::GET, LEGACY)).await;
+        assert_eq!((got.status, got.body.as_ref()), (StatusCode::OK.as_u16(), br#"{"items":[]}"#.as_slice()));
+        asked += 1;
+    }
+    asked
+}
+
+/// Without a ledger nothing knows which creates are retries of one that went to the new API, however long the way back.
+#[tokio::test]
+async fn creates_without_a_ledger_do_not_come_back_from_the_new_api() {
+    let sandbox = vendor().await;
+    let config = |modes: &str| {
+        let url = sandbox.base_url();
+        format!(
+            "{modes}\n[upstream]\nlegacy.url = \"{url}\"\nnew.url = \"{url}\"\n[reload]\npoll_interval = \"1h\"\n"
+        )
+    };
+    let back = "stage = \"hold\"\nroutes.create = \"legacy\"";
+    let shim = Binary::serve(tempfile::tempdir().unwrap(), &config("stage = \"sealed\""), &[]).await;
+    let reload = |modes| {
+        std::fs::write(shim.dir.path().join("shim.toml"), config(modes)).unwrap();
+        shim.signal("HUP");
+    };
+    let client = Caller::of(&format!("http://{}", shim.address));
+    client.id_of_new("r").await;
+    let mut refusals = 0;
+    for (at, now) in ["stage = \"sealed\"", "stage = \"hold\""].into_iter().enumerate() {
+        if at > 0 {
+            reload(now);
+            shim.line("config reloaded").await;
+        }
+        for modes in ["stage = \"observe\"", back] {
+            reload(modes);
+            refusals += 1;
+            let refused = shim.lines("config refused", refusals).await.pop().unwrap();
+            assert!(refused.contains("\"routes.create\"") && refused.contains("no ledger"), "{refused}");
+        }
+        let created = client.create("r").await.status;
+        assert_eq!(created, if at == 0 { 409 } else { 503 });
+    }
+    assert_eq!(sandbox.inspector().arrived(Side::Legacy, conversion_shim::sandbox::Operation::Create), 0);
+    reload("stage = \"sealed\"");
+    shim.lines("config reloaded", 2).await;
+    client.create("r").await.problem(409);
+}

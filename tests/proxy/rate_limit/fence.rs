@@ -1,0 +1,58 @@
+//! The fence and the budget: it has a part for itself, and when even that is spent nothing is sent.
+
+use conversion_shim::translate::side::Side;
+
+use super::{shown, until_refused};
+use crate::support::house::{House, one_on};
+
+#[tokio::test]
+async fn the_fence_keeps_its_part_while_lists_storm() {
+    for share in ["0.5", "0"] {
+        let keys = [
+            ("stage", "live"),
+            ("budget.per_second", "2"),
+            ("budget.wait_max", "0s"),
+            ("budget.fence_share", share),
+        ];
+        let house = House::with(&keys).await;
+        until_refused(async || house.client.list("limit=5").await).await;
+        let creates = [house.client.create("r1").await, house.client.create("r2").await];
+        for (answer, ref_id) in creates.iter().zip(["r1", "r2"]) {
+            if share == "0" {
+                // Nothing is kept, so the lists took all. (A call that has flowed in since is no wonder.)
+                assert!([503, 200].contains(&answer.status), "{answer:?}");
+            } else {
+                answer.id();
+                assert_eq!(house.made(ref_id), one_on(Side::New));
+            }
+        }
+        assert_eq!(creates.iter().all(|answer| answer.status == 200), share != "0");
+    }
+}
+
+#[tokio::test]
+async fn a_fence_without_budget_could_not_look_and_nothing_is_sent() {
+    let keys = [("stage", "live"), ("budget.per_second", "1"), ("budget.wait_max", "0s")];
+    let house = House::with(&keys).await;
+    let mut blind = Vec::new();
+    for at in 0..20 {
+        let ref_id = format!("r{at}");
+        let answer = house.client.create(&ref_id).await;
+        if answer.status == 200 {
+            continue;
+        }
+        // The looks are spent before the creates are: five at the beginning, against six.
+        let problem = answer.problem(503);
+        assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
+        assert!(answer.headers.contains_key("retry-after"), "{answer:?}");
+        blind.push(ref_id);
+    }
+    assert!(blind.len() > 3, "{blind:?}");
+    assert_eq!(house.posts(Side::New), 20 - blind.len() as u64);
+    assert!(shown(&house.proxy, "legacy list").refused >= blind.len() as u64);
+    house.go(&[("stage", "live"), ("budget.per_second", "10000")]).await;
+    for ref_id in blind {
+        house.client.create(&ref_id).await.id();
+        assert_eq!(house.made(&ref_id), one_on(Side::New));
+    }
+}

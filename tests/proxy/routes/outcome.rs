@@ -1,0 +1,373 @@
+//! A create is sent once, whatever becomes of it; what became of it is found out by reading, and never guessed.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use conversion_shim::sandbox::{
+    FaultKind, HiddenRecords, Operation, PROFILE, RefusalBody, SECOND_PROFILE, Tally,
+};
+use conversion_shim::translate::side::Side;
+use http::StatusCode;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::house::{BACK, Caller, House, LEGACY, conversion, one_on};
+use crate::support::soon;
+
+const BOTH: [Side; 2] = [Side::Legacy, Side::New];
+const UNKNOWN: &str = "urn:conversion-shim:problem:outcome-unknown";
+
+/// A server that answers every GET and every POST with the same bytes, and counts the POSTs.
+pub(crate) struct Bare {
+    address: std::net::SocketAddr,
+    posts: Arc<AtomicUsize>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Bare {
+    pub(crate) async fn answering(get: &'static str, post: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let posts = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&posts);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(answer(stream, get, post, Arc::clone(&counted)));
+            }
+        });
+        Self { address, posts, task }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/v2", self.address)
+    }
+
+    pub(crate) fn posts(&self) -> usize {
+        self.posts.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn answer(mut stream: TcpStream, get: &str, post: &str, posts: Arc<AtomicUsize>) {
+    let mut heard = Vec::new();
+    while !heard.windows(4).any(|end| end == b"\r\n\r\n") {
+        if stream.read_buf(&mut heard).await.unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let is_post = heard.starts_with(b"POST");
+    if is_post {
+        posts.fetch_add(1, Ordering::SeqCst);
+    }
+    let body = if is_post { post } else { get };
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
+}
+
+async fn creating_on(target: Side, time: &str) -> House {
+    let time = ("timeouts.create", time);
+    let house = House::with(&[("stage", "live"), time]).await;
+    assert_eq!(house.client.create("somebody else's").await.status, 200);
+    if target == Side::Legacy {
+        house.go(&[BACK, &[time]].concat()).await;
+    }
+    house
+}
+
+fn status(code: u16, applied: bool) -> FaultKind {
+    let code = StatusCode::from_u16(code).unwrap();
+    FaultKind::Status { code, retry_after: None, body: RefusalBody::Html, applied }
+}
+
+/// Ways to lose an answer whose write took effect.
+fn applied() -> Vec<FaultKind> {
+    let mut all = vec![
+        FaultKind::Reset { applied: true },
+        FaultKind::Truncate,
+        FaultKind::WrongTypes,
+        FaultKind::NotJson,
+        FaultKind::EmptyBody,
+    ];
+    all.extend([204, 302, 408, 500, 502, 503, 504].map(|code| status(code, true)));
+    all
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_found_again() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        for (at, kind) in applied().into_iter().enumerate() {
+            let ref_id = format!("r{at}");
+            let posts = house.posts(target);
+            let fault = house.fault(target, Operation::Create, kind.clone());
+            let answer = house.client.create(&ref_id).await;
+            house.sandbox.faults().remove(&fault);
+            let record = house.sandbox.inspector().record(target, &answer.id()).unwrap();
+            let shown = answer.json();
+            assert_eq!(record["ref_id"], ref_id);
+            assert_eq!((&shown["amount"], &shown["status"]), (&"1.50".into(), &"CREATED".into()), "{kind:?}");
+            assert_eq!(house.posts(target), posts + 1, "{kind:?}: sent once");
+            assert_eq!(house.made(&ref_id), one_on(target));
+        }
+        assert_eq!(house.posts(target.other()), u64::from(target == Side::Legacy));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_found_again() {
+    for target in BOTH {
+        let house = creating_on(target, "1500ms").await;
+        let gate = house.fault(target, Operation::Create, FaultKind::Gate { applied: true });
+        let answer = house.client.create("r").await;
+        assert_eq!(house.sandbox.inspector().record(target, &answer.id()).unwrap()["ref_id"], "r");
+        assert_eq!(house.made("r"), one_on(target));
+        gate.open();
+    }
+}
+
+#[tokio::test]
+async fn what_is_found_under_the_reference_but_differs_is_a_409() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        let id = house.client.create("r").await.id();
+        let fault = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+        for (key, value) in [("amount", "2"), ("target_asset", "USDP")] {
+            let mut other = conversion("r");
+            other[key] = value.into();
+            let problem = house.client.post(&other).await.problem(409);
+            assert_eq!(problem["meta"]["existing"]["id"], id, "{key}");
+        }
+        // An equal amount in other digits is the same request.
+        let mut same = conversion("r");
+        same["amount"] = "1.5".into();
+        assert_eq!(house.client.post(&same).await.id(), id);
+        house.sandbox.faults().remove(&fault);
+        assert_eq!(house.made("r"), one_on(target));
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_that_stays_unknown_says_so_and_the_retry_meets_the_same_side() {
+    for target in BOTH {
+        let house = creating_on(target, "700ms").await;
+        let mut kinds = vec![FaultKind::Reset { applied: false }, FaultKind::Gate { applied: false }];
+        kinds.extend([408, 500, 503].map(|code| status(code, false)));
+        for (at, kind) in kinds.into_iter().enumerate() {
+            let ref_id = format!("r{at}");
+            let posts = house.posts(target);
+            let fault = house.fault(target, Operation::Create, kind.clone());
+            let problem = house.client.create(&ref_id).await.problem(504);
+            assert_eq!(problem["type"], UNKNOWN, "{kind:?}");
+            assert!(problem["detail"].as_str().unwrap().contains("retry with the same ref_id"), "{problem}");
+            assert_eq!(house.posts(target), posts + 1, "{kind:?}: sent once");
+            assert_eq!(house.made(&ref_id), Tally::default());
+            house.sandbox.faults().remove(&fault);
+            // The operator turns the wheel meanwhile.
+            house.go(if target == Side::New { BACK } else { &[("stage", "live")] }).await;
+            let id = house.client.create(&ref_id).await;
+            // A gate that opened let the first one through after all.
+            assert!([200, 409].contains(&id.status), "{kind:?}: {:?}", id.body);
+            assert_eq!(house.made(&ref_id), one_on(target), "{kind:?}");
+            let time = ("timeouts.create", "700ms");
+            house
+                .go(&[if target == Side::New { &[("stage", "live")] } else { BACK }, &[time]].concat())
+                .await;
+        }
+    }
+}
+
+/// The write took effect, the list does not show it yet: nothing may be concluded from that.
+#[tokio::test]
+async fn a_lagging_list_leaves_the_outcome_unknown_and_nothing_doubled() {
+    for target in BOTH {
+        let house = creating_on(target, "700ms").await;
+        let faults = [
+            house.fault(target, Operation::Create, FaultKind::Reset { applied: true }),
+            house.fault(target, Operation::List, FaultKind::Lag(HiddenRecords::Newest(1))),
+        ];
+        assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
+        house.sandbox.faults().remove(&faults[0]);
+        for mode in [&[("stage", "live")], BACK] {
+            house.go(mode).await;
+            house.client.create("r").await.problem(409);
+        }
+        assert_eq!(house.made("r"), one_on(target));
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_passed_on_at_once() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        for code in [400, 401, 403, 404, 409, 422, 429] {
+            let ref_id = format!("r{code}");
+            let lists = house.sandbox.inspector().arrived(target, Operation::List);
+            let no = StatusCode::from_u16(code).unwrap();
+            let kind =
+                FaultKind::Status { code: no, retry_after: None, body: RefusalBody::Problem, applied: false };
+            let fault = house.fault(target, Operation::Create, kind);
+            let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
+            house.client.create(&ref_id).await.problem(code);
+            house.sandbox.faults().remove(&fault);
+            assert_eq!(house.posts(target), posts[target as usize] + 1, "{code}: no retry");
+            assert_eq!(house.posts(target.other()), posts[target.other() as usize], "{code}: no fallback");
+            assert_eq!(
+                house.sandbox.inspector().arrived(target, Operation::List),
+                lists,
+                "{code}: nothing to look for"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_side_that_cannot_be_reached_is_a_503_and_the_other_one_is_not_tried() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        // A port that is bound and does not listen.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let url = format!("http://{}/v2", socket.local_addr().unwrap());
+        let (stage, key): (&[_], _) = match target {
+            Side::Legacy => (BACK, "upstream.legacy.url"),
+            Side::New => (&[("stage", "live")], "upstream.new.url"),
+        };
+        house.go(&[stage, &[(key, url.as_str())]].concat()).await;
+        let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
+        let problem = house.client.create("r").await.problem(503);
+        assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
+        assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts);
+        house.go(stage).await;
+        house.client.create("r").await.id();
+        assert_eq!(house.made("r"), one_on(target));
+    }
+}
+
+/// Over HTTP/1 a client that has closed may only have finished speaking; over HTTP/2 it says that it is gone.
+#[tokio::test]
+async fn a_client_that_leaves_changes_nothing() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        for client in [house.client.clone(), house.client.over_http2()] {
+            for operation in [Operation::List, Operation::Create] {
+                leave_at(&house, &client, target, operation).await;
+            }
+        }
+        assert_eq!(house.posts(target), 4 + u64::from(target == Side::New), "each was sent, once");
+    }
+}
+
+async fn leave_at(house: &House, client: &Caller, target: Side, operation: Operation) {
+    let side = if operation == Operation::List { target.other() } else { target };
+    let ref_id = format!("r{}", house.sandbox.inspector().requests().len());
+    let gate = house.fault(side, operation, FaultKind::Gate { applied: false });
+    let (leaving, reference) = (client.clone(), ref_id.clone());
+    let leaving = tokio::spawn(async move { leaving.create(&reference).await });
+    soon(gate.reached(1)).await;
+    leaving.abort();
+    assert!(leaving.await.unwrap_err().is_cancelled());
+    for _ in 0..20 {
+        // Round trips, in which the proxy notices that its client is gone.
+        let method = reqwest::Method::GET;
+        assert_eq!(client.ask(method, "/v2/profiles", String::new()).await.status, 200);
+    }
+    house.sandbox.faults().remove(&gate);
+    let remembered = async {
+        while house.claim(&ref_id).await.unwrap().record_id.is_none() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    soon(remembered).await;
+    assert_eq!(house.made(&ref_id), one_on(target));
+}
+
+/// A body that only the old API can judge, and an answer that is lost.
+#[tokio::test]
+async fn a_create_that_only_the_old_api_understands_is_still_sent_once() {
+    let house = creating_on(Side::Legacy, "700ms").await;
+    let body = conversion("r").to_string().replacen('{', r#"{"amount":"9","#, 1);
+    let fault = house.fault(Side::Legacy, Operation::Create, FaultKind::Reset { applied: true });
+    let answer = house.client.ask(reqwest::Method::POST, LEGACY, body.clone()).await;
+    assert!(answer.status >= 500, "{answer:?}");
+    house.sandbox.faults().remove(&fault);
+    house.client.ask(reqwest::Method::POST, LEGACY, body).await.problem(409);
+    assert_eq!(house.made("r"), one_on(Side::Legacy));
+}
+
+/// One reference, and a record that differs only in whose it is.
+#[tokio::test]
+async fn a_record_for_another_identity_or_account_is_not_this_requests_own() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        let mut mine = conversion("r");
+        (mine["identity_id"], mine["account_id"]) = ("i".into(), "a".into());
+        let id = house.client.post(&mine).await.id();
+        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+        for key in ["identity_id", "account_id"] {
+            for other in ["other".into(), serde_json::Value::Null] {
+                let mut body = mine.clone();
+                body[key] = other;
+                let problem = house.client.post(&body).await.problem(409);
+                assert_eq!(problem["meta"]["existing"]["id"], id, "{key}");
+            }
+        }
+        assert_eq!(house.client.post(&mine).await.id(), id);
+        assert_eq!(house.made("r"), one_on(target));
+    }
+}
+
+#[tokio::test]
+async fn a_recipient_who_is_the_sender_is_none() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        let to = |ref_id: &str, recipient: serde_json::Value| {
+            let mut body = conversion(ref_id);
+            body["recipient_profile_id"] = recipient;
+            body
+        };
+        let none = [serde_json::Value::Null, "".into(), PROFILE.into()];
+        for (at, first) in none.iter().enumerate() {
+            let ref_id = format!("r{at}");
+            let id = house.client.post(&to(&ref_id, first.clone())).await.id();
+            let lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+            for again in &none {
+                let answer = house.client.post(&to(&ref_id, again.clone())).await;
+                assert_eq!(answer.id(), id, "{first} and {again}");
+            }
+            house.client.post(&to(&ref_id, SECOND_PROFILE.into())).await.problem(409);
+            house.sandbox.faults().remove(&lost);
+            assert_eq!(house.made(&ref_id), one_on(target));
+        }
+    }
+}
+
+/// Every question counts against the one limit that all clients share.
+#[tokio::test]
+async fn a_side_that_has_had_enough_is_asked_no_more() {
+    for target in BOTH {
+        let house = creating_on(target, "20s").await;
+        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+        let enough = house.fault(target, Operation::List, status(429, false));
+        let looks = || house.sandbox.inspector().arrived(target, Operation::List);
+        let before = looks();
+        assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
+        assert_eq!(looks(), before + 1);
+        house.sandbox.faults().remove(&enough);
+        assert_eq!(house.posts(target.other()), u64::from(target == Side::Legacy));
+    }
+}
+
+#[tokio::test]
+async fn an_outcome_is_looked_for_eight_times_however_much_time_there_is() {
+    let house = creating_on(Side::New, "29s").await;
+    let _lost = house.fault(Side::New, Operation::Create, FaultKind::Reset { applied: false });
+    let before = house.sandbox.inspector().arrived(Side::New, Operation::List);
+    assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
+    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::List), before + 8);
+}

@@ -1,0 +1,96 @@
+//! Creates in which it cannot be told whether they carry a reference. The old API may read one all the same, so they pass
+//! only while nothing can be on the new side.
+
+use conversion_shim::sandbox::TOKEN;
+use conversion_shim::translate::side::Side;
+
+use crate::support::house::{Answer, BACK, House, LEGACY, conversion};
+
+struct Odd {
+    coding: Option<&'static str>,
+    body: Vec<u8>,
+    /// How it is refused, and the word that the refusal must hold.
+    refused: (u16, &'static str),
+}
+
+fn odd() -> Vec<Odd> {
+    let whole = conversion("odd").to_string();
+    let with = |from: &str, to: &[u8]| {
+        let at = whole.find(from).unwrap();
+        [&whole.as_bytes()[..at], to, &whole.as_bytes()[at + from.len()..]].concat()
+    };
+    let key = r#""ref_id":"odd""#;
+    let plain = |body, word| Odd { coding: None, body, refused: (400, word) };
+    let coded =
+        |coding| Odd { coding: Some(coding), body: whole.clone().into(), refused: (415, "Content-Encoding") };
+    vec![
+        coded("gzip"),
+        coded("br"),
+        coded("identity, gzip"),
+        plain(with(r#""apple":"2""#, b"\"apple\":\"\xe9\""), "body"),
+        plain([b"\xef\xbb\xbf", whole.as_bytes()].concat(), "body"),
+        plain(with(key, br#""ref_id":"\ud800""#), "ref_id"),
+        plain(with(key, br#""refId":"odd""#), "ref_id"),
+        plain(with(key, br#""REF_ID":"odd""#), "ref_id"),
+        plain(with(key, br#""ref\u005fId":"odd""#), "ref_id"),
+        plain(with(key, br#""refid":"odd","ref_id":"odd""#), "ref_id"),
+        plain(with(key, br#""ref_id":"odd","ref_id":"odder""#), "ref_id"),
+        plain(with(key, br#""ref_id":null,"ref_id":"odd""#), "ref_id"),
+        plain(with(key, br#""ref_id":7"#), "ref_id"),
+        plain(with(key, br#""ref_id":["odd"]"#), "ref_id"),
+    ]
+}
+
+async fn send(house: &House, odd: &Odd) -> Answer {
+    let url = format!("http://{}{LEGACY}", house.client.address());
+    let mut request = house.client.http.post(url).bearer_auth(TOKEN).body(odd.body.clone());
+    if let Some(coding) = odd.coding {
+        request = request.header("content-encoding", coding);
+    }
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Answer { status, headers, body: response.bytes().await.unwrap() }
+}
+
+#[tokio::test]
+async fn they_are_the_old_apis_to_judge_while_nothing_ever_went_to_the_new_one() {
+    let house = House::at("observe").await;
+    for (at, odd) in odd().iter().enumerate() {
+        send(&house, odd).await;
+        let arrived = house.sandbox.inspector().requests();
+        assert_eq!(arrived.len(), at + 1, "sent once");
+        assert_eq!(arrived[at].body, odd.body);
+        let coding = arrived[at].headers.get("content-encoding").map(|coding| coding.to_str().unwrap());
+        assert_eq!(coding, odd.coding);
+    }
+    assert_eq!(house.ledger.reader().stats().await.unwrap().counts, []);
+    assert_eq!((house.posts(Side::Legacy), house.posts(Side::New)), (odd().len() as u64, 0));
+}
+
+#[tokio::test]
+async fn they_are_refused_once_a_create_went_to_the_new_api() {
+    let house = House::at("live").await;
+    assert_eq!(house.client.create("somebody else's").await.status, 200);
+    refuses_all(&house).await;
+    house.go(BACK).await;
+    refuses_all(&house).await;
+}
+
+#[tokio::test]
+async fn they_are_refused_by_who_creates_on_the_new_api() {
+    let canary = [("stage", "canary"), ("canary.percent", "100"), ("canary.salt", "s")];
+    for keys in [&[("stage", "live")][..], &canary] {
+        refuses_all(&House::with(keys).await).await;
+    }
+}
+
+async fn refuses_all(house: &House) {
+    let arrived = house.sandbox.inspector().requests().len();
+    for odd in odd() {
+        let (status, word) = odd.refused;
+        let problem = send(house, &odd).await.problem(status);
+        let body = String::from_utf8_lossy(&odd.body);
+        assert!(problem["detail"].as_str().unwrap().contains(word), "{body}: {problem}");
+    }
+    assert_eq!(house.sandbox.inspector().requests().len(), arrived, "nothing is sent");
+}

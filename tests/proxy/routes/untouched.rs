@@ -1,0 +1,87 @@
+//! Creates in mode `legacy` with a ledger: claimed, and on the wire what they always were.
+
+use conversion_shim::ledger::ClaimState;
+use conversion_shim::translate::side::Side;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::support::house::House;
+use crate::support::soon;
+
+async fn message(stream: &mut TcpStream, length: usize) -> Vec<u8> {
+    let mut heard = Vec::new();
+    loop {
+        if let Some(at) = heard.windows(4).position(|end| end == b"\r\n\r\n")
+            && heard.len() >= at + 4 + length
+        {
+            return heard;
+        }
+        assert!(
+            soon(stream.read_buf(&mut heard)).await.unwrap() > 0,
+            "{:?}",
+            String::from_utf8_lossy(&heard)
+        );
+    }
+}
+
+#[tokio::test]
+async fn body_and_headers_go_through_as_they_came_both_ways() {
+    let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let house = House::at("observe").await;
+    let url = format!("http://{}/v2", upstream.local_addr().unwrap());
+    house.go(&[("stage", "observe"), ("upstream.legacy.url", &url)]).await;
+    let body = "{ \"ref_id\" : \"r\\u0031\",\n\t\"amount\":\"1.50\", \"profile_id\":\"p\",\"source_asset\":\"USD\",\
+                \"target_asset\":\"PYUSD\", \"unknown\":[1e400], \"metadata\":{\"b\":\"\\u00e9\",\"a\":\"é\"} }\n";
+    let mut client = TcpStream::connect(house.client.address()).await.unwrap();
+    let head = format!(
+        "POST /v2/conversion/stablecoins?trace=1 HTTP/1.1\r\nHost: shim\r\nauthorization: Bearer t\r\nX-Odd-CASE: a\r\n\
+         x-odd-case: b\r\nContent-Type: application/x-www-form-urlencoded\r\nUser-Agent: old/1\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let (mut stream, _) = soon(upstream.accept()).await.unwrap();
+    let heard = message(&mut stream, body.len()).await;
+    assert!(heard.ends_with(format!("\r\n\r\n{body}").as_bytes()), "{:?}", String::from_utf8_lossy(&heard));
+    let heard = String::from_utf8(heard).unwrap();
+    let start = "POST /v2/conversion/stablecoins?trace=1 HTTP/1.1\r\n";
+    assert!(heard.starts_with(start), "{heard}");
+    for line in [
+        "authorization: Bearer t",
+        "X-Odd-CASE: a",
+        "x-odd-case: b",
+        "Content-Type: application/x-www-form-urlencoded",
+        "User-Agent: old/1",
+    ] {
+        assert!(heard.contains(&format!("\r\n{line}\r\n")), "{line} in {heard}");
+    }
+    // The claim is there before the answer is, under the reference as the vendor reads it.
+    let claim = house.claim("r1").await.unwrap();
+    assert_eq!((claim.side, claim.state), (Side::Legacy, ClaimState::Claimed));
+
+    let answer = "{\"id\" :\"x\", \"created_at\":\"2026-01-01T00:00:00Z\",\"surprise\": {} }";
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nX-Request-ID: 7\r\nContent-Type: application/json; charset=utf-8\r\ncontent-length: {}\r\n\r\n",
+        answer.len()
+    );
+    stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
+    let told = String::from_utf8(message(&mut client, answer.len()).await).unwrap();
+    assert!(
+        told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with(&format!("\r\n\r\n{answer}")),
+        "{told}"
+    );
+    for line in ["X-Request-ID: 7", "Content-Type: application/json; charset=utf-8"] {
+        assert!(told.contains(&format!("\r\n{line}\r\n")), "{line} in {told}");
+    }
+}
+
+/// What the old API refuses is the old API's to refuse, in its own words.
+#[tokio::test]
+async fn a_body_that_is_no_create_is_judged_by_the_old_api() {
+    let house = House::at("observe").await;
+    for body in ["", "{", "[]", r#"{"ref_id":7}"#, r#"{"ref_id":"r","ref_id":"s"}"#, "\u{feff}{}"] {
+        let answer =
+            house.client.ask(reqwest::Method::POST, crate::support::house::LEGACY, body.to_owned()).await;
+        answer.problem(400);
+        assert_eq!(house.sandbox.inspector().requests().last().unwrap().body, body);
+    }
+}
