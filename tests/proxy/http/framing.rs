@@ -3,7 +3,7 @@
 use crate::support::wire::line::{Door, Line};
 use crate::support::wire::shim::Shim;
 
-/// Smuggling by requests is in `tests/hostile`; this is its mirror image.
+/// Smuggling by requests is in `tests/proxy/hostile`; this is its mirror image.
 #[tokio::test]
 async fn an_answer_that_says_in_two_ways_how_long_it_is_is_a_502() {
     let door = Door::open().await;
