@@ -1,4 +1,4 @@
-//! A throwaway PostgreSQL cluster from the binaries on this machine. Include it with `#[path = "support/postgres.rs"] mod postgres;`.
+//! A throwaway PostgreSQL cluster from the binaries on this machine.
 //!
 //! It listens on 127.0.0.1 and lives in a temporary directory. A watchdog stops and removes it when its owner is dropped or the test
 //! process ends, whichever way that happens.
