@@ -86,7 +86,7 @@ async fn with_sandbox(
     let options = sandbox::Options {
         listen: config.sandbox.listen,
         settle_after: config.sandbox.settle_after,
-        demo: true,
+        seed: true,
         ..sandbox::Options::default()
     };
     let listen = options.listen;

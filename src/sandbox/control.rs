@@ -3,144 +3,166 @@
 //! | call | does |
 //! |---|---|
 //! | `POST /sandbox/faults` | arms a fault, answers `{"id": n}` |
-//! | `DELETE /sandbox/faults` | takes all faults away, opens their gates |
-//! | `GET /sandbox/books` | tallies by `ref_id`, balances, counters, faults with their hits |
+//! | `DELETE /sandbox/faults` | removes all faults, opens their gates |
+//! | `GET /sandbox/variants` | the [`Variants`](super::Variants) in force |
+//! | `PATCH /sandbox/variants` | replaces the variants named in the body, answers all of them |
+//! | `GET /sandbox/inspector` | record counts by `ref_id`, balances, request counters, faults with their hits |
 //!
-//! A fault is `{"kind": …, "side", "operation", "skip", "times", "percent", "seed"}`; all but `kind` may be left out. Kinds and
-//! their own fields: `delay` (`ms`, `applied`), `gate` (`applied`), `reset` (`applied`), `truncate`, `status` (`code`, `retry_after`,
-//! `body`: `problem` | `html` | `empty`, `applied`), `wrong_types`, `not_json`, `empty_body`, `ignore_filters`, `lag` (`newest` or
-//! `younger_than_ms`), `unavailable` (`ms`: the port refuses connections for so long; the answer to this very call may be lost).
-//! They are open to whoever reaches the port, without a token: the sandbox holds nothing that is worth one.
+//! A fault is `{"kind": …, "side", "operation", "skip", "times", "percent", "seed"}` with the fields of its kind; all but `kind` may be
+//! left out. Kinds and their fields: `delay` (`ms`, `applied`), `gate` (`applied`), `reset` (`applied`), `truncate`, `status` (`code`,
+//! `retry_after`, `body`: `problem` | `html` | `empty`, `applied`), `wrong_types`, `not_json`, `empty_body`, `ignore_filters`, `lag`
+//! (`newest` or `younger_than_ms`), `unavailable` (`ms`: the port refuses connections that long; the answer to this call may be lost).
+//!
+//! These endpoints need no token: the sandbox holds nothing worth protecting.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use http::StatusCode;
 use http::request::Parts;
-use http::{Method, StatusCode};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Vendor};
-use super::faults::{Fault, FaultKind, RefusalBody};
+use super::fault::{Fault, FaultKind};
+use super::operation::{Operation, Target};
 use super::problem::Problem;
-use super::records::HiddenRecords;
-use super::requests::{Operation, Target};
+use super::records::milliseconds;
+use super::response::Answer;
+use super::vendor::Vendor;
 use crate::translate::side::Side;
 
+/// All paths of this API begin with it.
+pub(super) const PREFIX: &str = "/sandbox/";
+
 pub(super) fn answer(vendor: &Vendor, parts: &Parts, body: &[u8]) -> Answer {
-    let done = match (parts.method.clone(), parts.uri.path()) {
-        (Method::POST, "/sandbox/faults") => arm(vendor, body).map_err(Problem::bad_request),
-        (Method::DELETE, "/sandbox/faults") => {
+    let done = match (parts.method.as_str(), parts.uri.path()) {
+        ("POST", "/sandbox/faults") => arm(vendor, body).map_err(|error| error.to_string()),
+        ("DELETE", "/sandbox/faults") => {
             vendor.faults.clear();
             Ok(json!({}))
         }
-        (Method::GET, "/sandbox/books") => Ok(books(vendor)),
-        _ => Err(Problem::plain(StatusCode::NOT_FOUND, "see the sandbox's documentation")),
+        ("GET", "/sandbox/variants") => Ok(json!(vendor.inspector.variants())),
+        ("PATCH", "/sandbox/variants") => change_variants(vendor, body).map_err(|error| error.to_string()),
+        ("GET", "/sandbox/inspector") => Ok(inspect(vendor)),
+        (method, path) => {
+            let detail = format!("there is no {method} {path}; see the documentation of the sandbox");
+            return Problem::plain(StatusCode::NOT_FOUND, detail).into();
+        }
     };
-    done.map_or_else(Answer::from, |body| Answer::json(StatusCode::OK, &body))
+    match done {
+        Ok(body) => Answer::json(StatusCode::OK, &body),
+        Err(detail) => Problem::bad_request(detail).into(),
+    }
 }
 
-fn books(vendor: &Vendor) -> Value {
-    let tallies = vendor.books.conversions_by_ref().into_iter();
-    let tallies: BTreeMap<_, _> = tallies
-        .map(|(ref_id, tally)| (ref_id, json!({ "legacy": tally.legacy, "new": tally.new })))
-        .collect();
-    let named = |counters: BTreeMap<Target, u64>| -> BTreeMap<String, u64> {
-        let name = |(side, operation): Target| match side {
-            Some(side) => format!("{side}.{}", operation.as_str()),
-            None => operation.as_str().to_owned(),
-        };
-        counters.into_iter().map(|(target, count)| (name(target), count)).collect()
-    };
-    let (arrived, applied) = vendor.books.requests.counters();
+fn inspect(vendor: &Vendor) -> Value {
+    let by_ref = vendor.inspector.conversions_by_ref().into_iter();
+    let by_ref: BTreeMap<_, _> =
+        by_ref.map(|(ref_id, tally)| (ref_id, json!({ "legacy": tally.legacy, "new": tally.new }))).collect();
+    let (arrived, applied) = vendor.inspector.requests.counters();
     let faults = vendor.faults.all().into_iter();
     let faults: Vec<_> = faults.map(|fault| json!({ "id": fault.id(), "hits": fault.hits() })).collect();
     json!({
-        "conversions_by_ref": tallies, "balances": vendor.books.balances(),
+        "conversions_by_ref": by_ref, "balances": vendor.inspector.balances(),
         "arrived": named(arrived), "applied": named(applied), "faults": faults,
     })
 }
 
-/// A fault as written; `None` everywhere it was left out.
+fn named(counters: BTreeMap<Target, u64>) -> BTreeMap<String, u64> {
+    let name = |(side, operation): Target| match side {
+        Some(side) => format!("{side}.{}", operation.as_str()),
+        None => operation.as_str().to_owned(),
+    };
+    counters.into_iter().map(|(target, count)| (name(target), count)).collect()
+}
+
+fn change_variants(vendor: &Vendor, body: &[u8]) -> serde_json::Result<Value> {
+    let changes: Map<String, Value> = serde_json::from_slice(body)?;
+    let variants = vendor.inspector.variants().with(changes)?;
+    vendor.inspector.set_variants(variants.clone());
+    serde_json::to_value(variants)
+}
+
+/// Which requests a fault affects; `None` is any.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
-    kind: String,
-    side: Option<String>,
-    operation: Option<String>,
+struct Selector {
+    side: Option<SideName>,
+    operation: Option<OperationName>,
     #[serde(default)]
     skip: u64,
     times: Option<u64>,
     percent: Option<u8>,
     #[serde(default)]
     seed: u64,
-    ms: Option<u64>,
-    #[serde(default)]
-    applied: bool,
-    code: Option<u16>,
-    retry_after: Option<u64>,
-    body: Option<String>,
-    newest: Option<usize>,
-    younger_than_ms: Option<u64>,
 }
 
-fn arm(vendor: &Vendor, body: &[u8]) -> Result<Value, String> {
-    let written: Written = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    if written.kind == "unavailable" {
-        vendor.faults.go_down_for(pause(&written)?);
+const SELECTOR_FIELDS: [&str; 6] = ["side", "operation", "skip", "times", "percent", "seed"];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SideName {
+    Any,
+    Legacy,
+    New,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum OperationName {
+    Only(Operation),
+    Any(Any),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Any {
+    Any,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unavailable {
+    #[serde(rename = "ms", deserialize_with = "milliseconds")]
+    pause: Duration,
+}
+
+fn arm(vendor: &Vendor, body: &[u8]) -> serde_json::Result<Value> {
+    let mut fields: Map<String, Value> = serde_json::from_slice(body)?;
+    let kind = fields.remove("kind").unwrap_or_default();
+    let (selector, fields): (Map<_, _>, Map<_, _>) =
+        fields.into_iter().partition(|(name, _)| SELECTOR_FIELDS.contains(&name.as_str()));
+    let selector: Selector = serde_json::from_value(selector.into())?;
+    if kind == "unavailable" {
+        vendor.faults.go_down_for(serde_json::from_value::<Unavailable>(fields.into())?.pause);
         return Ok(json!({}));
     }
-    let side = match written.side.as_deref() {
-        None | Some("any") => None,
-        Some("legacy") => Some(Side::Legacy),
-        Some("new") => Some(Side::New),
-        Some(other) => return Err(format!("there is no side {other}")),
+    let side = match selector.side {
+        None | Some(SideName::Any) => None,
+        Some(SideName::Legacy) => Some(Side::Legacy),
+        Some(SideName::New) => Some(Side::New),
     };
-    let operation = match written.operation.as_deref() {
-        None | Some("any") => None,
-        Some(name) => {
-            Some(Operation::from_name(name).ok_or_else(|| format!("there is no operation {name}"))?)
-        }
+    let operation = match selector.operation {
+        None | Some(OperationName::Any(Any::Any)) => None,
+        Some(OperationName::Only(operation)) => Some(operation),
     };
-    let chance = written.percent.map(|percent| (percent, written.seed));
-    let (skip, times, kind) = (written.skip, written.times, kind(&written)?);
+    let chance = selector.percent.map(|percent| (percent, selector.seed));
+    let (skip, times, kind) = (selector.skip, selector.times, parse_kind(kind, fields)?);
     let armed = vendor.faults.arm(Fault { side, operation, skip, times, chance, kind });
     Ok(json!({ "id": armed.id() }))
 }
 
-fn pause(written: &Written) -> Result<Duration, String> {
-    written.ms.map(Duration::from_millis).ok_or_else(|| format!("{} needs ms", written.kind))
-}
-
-fn kind(written: &Written) -> Result<FaultKind, String> {
-    let applied = written.applied;
-    Ok(match written.kind.as_str() {
-        "delay" => FaultKind::Delay { pause: pause(written)?, applied },
-        "gate" => FaultKind::Gate { applied },
-        "reset" => FaultKind::Reset { applied },
-        "truncate" => FaultKind::Truncate,
-        "status" => status(written)?,
-        "wrong_types" => FaultKind::WrongTypes,
-        "not_json" => FaultKind::NotJson,
-        "empty_body" => FaultKind::EmptyBody,
-        "ignore_filters" => FaultKind::IgnoreFilters,
-        "lag" => FaultKind::Lag(match (written.newest, written.younger_than_ms) {
-            (Some(count), None) => HiddenRecords::Newest(count),
-            (None, Some(ms)) => HiddenRecords::YoungerThan(Duration::from_millis(ms)),
-            _ => return Err("lag needs newest or younger_than_ms".to_owned()),
-        }),
-        other => return Err(format!("there is no kind {other}")),
-    })
-}
-
-fn status(written: &Written) -> Result<FaultKind, String> {
-    let code = written.code.and_then(|code| StatusCode::from_u16(code).ok());
-    let body = match written.body.as_deref() {
-        None | Some("problem") => RefusalBody::Problem,
-        Some("html") => RefusalBody::Html,
-        Some("empty") => RefusalBody::Empty,
-        Some(other) => return Err(format!("there is no body {other}")),
+/// A kind with its fields, in serde's form of an enum: `"name"` without fields, `{"name": fields}` with some.
+fn parse_kind(name: Value, fields: Map<String, Value>) -> serde_json::Result<FaultKind> {
+    let tagged = |fields: Value| match &name {
+        Value::String(name) => json!({ name.as_str(): fields }),
+        other => other.clone(),
     };
-    let code = code.ok_or_else(|| "status needs a code from 100 to 999".to_owned())?;
-    Ok(FaultKind::Status { code, retry_after: written.retry_after, body, applied: written.applied })
+    if fields.is_empty() {
+        // A kind whose fields all have defaults may be written without any as well.
+        if let Ok(kind) = serde_json::from_value(name.clone()) {
+            return Ok(kind);
+        }
+    }
+    serde_json::from_value(tagged(fields.into()))
 }

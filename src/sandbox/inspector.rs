@@ -1,19 +1,21 @@
-//! The books: what a test or an operator may look at and arrange behind the two APIs. Rules live in `state`.
+//! What tests and operators read and arrange behind the two APIs. Rules live in `state`.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::CUSTOMER;
-use super::money::Amount;
-use super::records::Account;
-use super::requests::{Operation, ReceivedRequest, Requests};
-use super::state::{State, Terms};
+use super::amount;
+use super::balances::Account;
+use super::operation::Operation;
+use super::options::{CUSTOMER, Options};
+use super::records::Record;
+use super::request_log::{ReceivedRequest, RequestLog};
+use super::state::{OrchestrationOutcome, State};
+use super::variants::Variants;
 use crate::translate::side::Side;
 
-/// How many records were ever made with one `ref_id`, cancelled and failed ones included.
+/// How many records were created with one `ref_id`, cancelled and failed ones included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Conversions.
@@ -22,61 +24,45 @@ pub struct Tally {
     pub new: usize,
 }
 
-/// What becomes of the orchestrations that are created from a profile.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum OrchestrationOutcome {
-    /// PROCESSING, then COMPLETED.
-    #[default]
-    Complete,
-    /// PENDING until [`Inspector::approve`] or [`Inspector::reject`].
-    AwaitApproval,
-    /// PENDING, then REJECTED; the funds come back.
-    Reject,
-    /// PROCESSING, then FAILED with this detail; the funds come back.
-    Fail(String),
-}
-
 /// Records, balances and requests of one sandbox. Cheap, synchronous, and safe to use from any thread.
 pub struct Inspector {
     state: Mutex<State>,
-    pub(super) requests: Requests,
+    pub(super) requests: RequestLog,
 }
 
 impl Inspector {
-    pub(super) fn new(terms: Terms) -> Self {
-        Self { state: Mutex::new(State::new(terms)), requests: Requests::new() }
+    pub(super) fn new(options: &Options) -> Self {
+        Self { state: Mutex::new(State::new(options)), requests: RequestLog::new() }
     }
 
-    /// Works on the state as it is now: what has come due is done first.
+    /// Runs `work` on the state, after every scheduled status that is due.
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.catch_up();
+        state.apply_due();
         work(&mut state)
     }
 
     /// Gives a profile to a customer. A customer's first profile is its default one.
     pub fn open_profile(&self, customer: &str, profile: &str) {
-        self.with(|state| state.vault.open(customer, profile));
+        self.with(|state| state.balances.open(customer, profile));
     }
 
-    /// Adds money; a profile that nobody has becomes the demo customer's. False if `amount` is not an amount.
+    /// Credits an account; an unknown profile is given to [`CUSTOMER`](super::CUSTOMER). False if `amount` is not an amount.
     pub fn credit(&self, profile: &str, asset: &str, amount: &str) -> bool {
-        let Some(amount) = Amount::parse(amount) else { return false };
+        let Some(amount) = amount::parse(amount) else { return false };
         self.with(|state| {
-            if !state.vault.is_open(profile) {
-                state.vault.open(CUSTOMER, profile);
+            if !state.balances.is_open(profile) {
+                state.balances.open(CUSTOMER, profile);
             }
-            let pot = Account { profile: profile.to_owned(), asset: asset.to_owned() };
-            state.vault.credit(pot, amount);
+            state.balances.credit(Account::new(profile, asset), amount);
             true
         })
     }
 
-    /// The money that a profile can spend, as a plain decimal without trailing zeros.
+    /// The available balance, as a plain decimal without trailing zeros.
     #[must_use]
     pub fn balance(&self, profile: &str, asset: &str) -> String {
-        let pot = Account { profile: profile.to_owned(), asset: asset.to_owned() };
-        self.with(|state| state.vault.balance(&pot).to_string())
+        self.with(|state| amount::format(state.balances.balance(&Account::new(profile, asset))))
     }
 
     /// Every balance: profile → asset → amount.
@@ -84,20 +70,20 @@ impl Inspector {
     pub fn balances(&self) -> BTreeMap<String, BTreeMap<String, String>> {
         self.with(|state| {
             let mut all: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-            for (pot, amount) in state.vault.balances() {
-                all.entry(pot.profile.clone()).or_default().insert(pot.asset.clone(), amount.to_string());
+            for (account, balance) in state.balances.all() {
+                let assets = all.entry(account.profile.clone()).or_default();
+                assets.insert(account.asset.clone(), amount::format(balance));
             }
             all
         })
     }
 
-    /// Puts a conversion there as it is and answers its id. `id`, `created_at` and `updated_at` are added when missing;
-    /// no money moves.
+    /// Inserts a conversion as given and returns its id. `id`, `created_at` and `updated_at` are added when missing; no money moves.
     pub fn seed_conversion(&self, conversion: Value) -> String {
         self.seed(Side::Legacy, CUSTOMER, conversion)
     }
 
-    /// Puts any orchestration there as it is, like [`Inspector::seed_conversion`]; it belongs to its `customer_id`, if any.
+    /// Inserts an orchestration as given, like [`Inspector::seed_conversion`]; it belongs to its `customer_id`, if it has one.
     pub fn seed_orchestration(&self, orchestration: Value) -> String {
         let customer = orchestration["customer_id"].as_str().unwrap_or(CUSTOMER).to_owned();
         self.seed(Side::New, &customer, orchestration)
@@ -111,7 +97,7 @@ impl Inspector {
         self.with(|state| state.seed(side, customer, body))
     }
 
-    /// Records ever made by the demo customer, by `ref_id`: the oracle of "never convert twice".
+    /// Records created by [`CUSTOMER`](super::CUSTOMER), by `ref_id`: the test oracle of "never convert twice".
     #[must_use]
     pub fn conversions_by_ref(&self) -> BTreeMap<String, Tally> {
         self.conversions_by_ref_of(CUSTOMER)
@@ -123,7 +109,7 @@ impl Inspector {
         self.with(|state| {
             let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
             for side in [Side::Legacy, Side::New] {
-                let records = state.shelf(side).records().filter(|record| record.customer == customer);
+                let records = state.records(side).all().filter(|record| record.customer == customer);
                 for ref_id in
                     records.filter_map(|record| record.text("ref_id")).filter(|text| !text.is_empty())
                 {
@@ -141,29 +127,31 @@ impl Inspector {
     /// How many records a side holds, of every customer.
     #[must_use]
     pub fn records(&self, side: Side) -> usize {
-        self.with(|state| state.shelf(side).records().count())
+        self.with(|state| state.records(side).all().count())
     }
 
     /// A record as its API would show it now.
     #[must_use]
     pub fn record(&self, side: Side, id: &str) -> Option<Value> {
-        self.with(|state| state.shelf(side).get(id).map(super::records::Record::to_json))
+        self.with(|state| state.records(side).get(id).map(Record::to_json))
     }
 
-    /// Decides what becomes of orchestrations created from this profile from now on.
+    /// Sets the outcome of orchestrations created from this profile from now on.
     pub fn set_outcome(&self, profile: &str, outcome: OrchestrationOutcome) {
         self.with(|state| state.outcomes.insert(profile.to_owned(), outcome));
     }
 
-    /// Lets a PENDING orchestration go on to PROCESSING; it completes `settle_after` from now. False if it is not PENDING.
+    /// Moves a PENDING orchestration to PROCESSING; it completes `settle_after` from now. False if it is not PENDING.
     pub fn approve(&self, id: &str) -> bool {
         self.with(|state| {
-            let pending =
-                state.shelf(Side::New).get(id).is_some_and(|record| record.text("status") == Some("PENDING"));
+            let pending = state
+                .records(Side::New)
+                .get(id)
+                .is_some_and(|record| record.text("status") == Some("PENDING"));
             if pending {
-                let now = state.stamp();
-                state.change(Side::New, id, "PROCESSING", now);
-                state.plan(Side::New, id, now, "COMPLETED");
+                let now = state.now();
+                state.set_status(Side::New, id, "PROCESSING", now);
+                state.schedule(Side::New, id, now, "COMPLETED");
             }
             pending
         })
@@ -177,36 +165,48 @@ impl Inspector {
     /// Ends an orchestration as FAILED with that reason; the funds come back.
     pub fn fail(&self, id: &str, detail: &str) -> bool {
         let reason = Some(detail.to_owned());
-        self.with(|state| state.edit(id, |record| record.reason = reason)) && self.set_status(id, "FAILED")
+        self.with(|state| state.edit(id, |record| record.fail_reason = reason))
+            && self.set_status(id, "FAILED")
     }
 
-    /// Gives a record of either side any status, known or not, and stops its own progress. Final statuses move the money:
+    /// Sets any status, known or not, on a record of either side, and cancels its scheduled one. Final statuses move the money:
     /// SETTLED and COMPLETED to the destination, CANCELLED, FAILED and REJECTED back. False if there is no such record.
     pub fn set_status(&self, id: &str, status: &str) -> bool {
         self.with(|state| {
-            let now: Timestamp = state.stamp();
-            state.side_of(id).is_some_and(|side| state.change(side, id, status, now))
+            let now = state.now();
+            state.side_of(id).is_some_and(|side| state.set_status(side, id, status, now))
         })
     }
 
-    /// The requests that arrived, oldest first; only the last 10 000 are remembered.
+    /// The variants in force.
+    #[must_use]
+    pub fn variants(&self) -> Variants {
+        self.with(|state| state.variants.clone())
+    }
+
+    /// Changes the variants in force from the next request on.
+    pub fn set_variants(&self, variants: Variants) {
+        self.with(|state| state.variants = variants);
+    }
+
+    /// The requests that arrived, oldest first; only the last 10 000 are kept.
     #[must_use]
     pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.requests.all()
     }
 
-    /// How many requests arrived, whatever became of them. Tokens and unknown paths have no side.
+    /// How many requests arrived, whatever was answered. Tokens and unknown paths have no side.
     pub fn arrived(&self, side: impl Into<Option<Side>>, operation: Operation) -> u64 {
         self.requests.arrived((side.into(), operation))
     }
 
-    /// How many writes (creates, cancels) took effect, whatever the client was told.
+    /// How many writes (creates, cancels) took effect, whatever was answered.
     #[must_use]
     pub fn applied(&self, side: Side, operation: Operation) -> u64 {
         self.requests.applied((Some(side), operation))
     }
 
-    /// Resolves once so many requests have arrived in all. Unbounded: give it a deadline.
+    /// Resolves once that many requests have arrived in all. Unbounded: give it a deadline.
     pub async fn wait_arrived(&self, side: impl Into<Option<Side>>, operation: Operation, count: u64) {
         self.requests.wait((side.into(), operation), count).await;
     }

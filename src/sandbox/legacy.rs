@@ -1,93 +1,135 @@
-//! The Stablecoin Conversion API: create, get, list, cancel, in its own words.
+//! The Stablecoin Conversion API: create, get, list, cancel.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::intake::{Intake, check_amount, check_profile};
-use super::listing::{Listing, Query};
+use super::balances::Account;
+use super::create_body::{CreateBody, check_amount, check_profile};
+use super::list_page::PageRequest;
+use super::list_query::ListQuery;
 use super::problem::Problem;
-use super::records::{Account, Record, View};
-use super::state::{State, written};
+use super::records::{ReadView, Record};
+use super::state::{State, format_time};
 use crate::translate::side::Side;
 
 const NOUN: &str = "conversion";
 
-/// `POST /v2/conversion/stablecoins`
-pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<Value, Problem> {
-    let intake = Intake::read(body)?;
-    let profile = intake.required("profile_id")?;
-    let text = intake.required("amount")?;
-    let (source, target) = (intake.required("source_asset")?, intake.required("target_asset")?);
-    let (ref_id, recipient) = (intake.text("ref_id")?, intake.text("recipient_profile_id")?);
-    let (identity, account) = (intake.text("identity_id")?, intake.text("account_id")?);
-    let metadata = intake.metadata()?;
-    if source == target {
-        return Err(Problem::bad_request("source_asset and target_asset must differ"));
-    }
-    let amount = check_amount(state, text, source, target)?;
-    check_profile(state, customer, profile)?;
-    check_profile(state, customer, recipient.unwrap_or(profile))?;
-    refuse_known_ref(state, customer, ref_id)?;
-
-    let pot = |profile: &str, asset: &str| Account { profile: profile.to_owned(), asset: asset.to_owned() };
-    let to = pot(recipient.unwrap_or(profile), target);
-    let funds = state.take(pot(profile, source), Some(to), amount)?;
-    let now = state.stamp();
-    let mut record = Record::new(customer, now, Map::new());
-    record.funds = Some(funds);
-    let fields =
-        [("profile_id", profile), ("amount", text), ("source_asset", source), ("target_asset", target)];
-    fields.into_iter().for_each(|(name, value)| record.set(name, value));
-    record.set("status", "CREATED");
-    let optional = [("ref_id", ref_id), ("identity_id", identity), ("account_id", account)];
-    for (name, value) in optional.into_iter().chain([("recipient_profile_id", recipient)]) {
-        if let Some(value) = value {
-            record.set(name, value);
-        }
-    }
-    record.set("created_at", written(now));
-    record.set("updated_at", written(now));
-    if let Some(metadata) = metadata {
-        record.set("metadata", metadata.clone());
-    }
-    Ok(state.file(Side::Legacy, record, Some("SETTLED")))
+/// The fields of a create.
+struct Conversion<'body> {
+    profile: &'body str,
+    amount: &'body str,
+    source: &'body str,
+    target: &'body str,
+    ref_id: Option<&'body str>,
+    recipient: Option<&'body str>,
+    identity: Option<&'body str>,
+    account: Option<&'body str>,
+    metadata: Option<&'body Map<String, Value>>,
 }
 
-fn refuse_known_ref(state: &State, customer: &str, ref_id: Option<&str>) -> Result<(), Problem> {
+impl<'body> Conversion<'body> {
+    fn read(body: &'body CreateBody) -> Result<Self, Problem> {
+        let conversion = Self {
+            profile: body.required("profile_id")?,
+            amount: body.required("amount")?,
+            source: body.required("source_asset")?,
+            target: body.required("target_asset")?,
+            ref_id: body.text("ref_id")?,
+            recipient: body.text("recipient_profile_id")?,
+            identity: body.text("identity_id")?,
+            account: body.text("account_id")?,
+            metadata: body.metadata()?,
+        };
+        if conversion.source == conversion.target {
+            return Err(Problem::bad_request("source_asset and target_asset must differ"));
+        }
+        Ok(conversion)
+    }
+
+    /// The profile that receives the money.
+    fn destination(&self) -> &'body str {
+        self.recipient.unwrap_or(self.profile)
+    }
+
+    fn fill(&self, record: &mut Record) {
+        let now = format_time(record.created);
+        record.set_all([
+            ("profile_id", Some(self.profile)),
+            ("amount", Some(self.amount)),
+            ("source_asset", Some(self.source)),
+            ("target_asset", Some(self.target)),
+            ("status", Some("CREATED")),
+            ("ref_id", self.ref_id),
+            ("identity_id", self.identity),
+            ("account_id", self.account),
+            ("recipient_profile_id", self.recipient),
+            ("created_at", Some(&now)),
+            ("updated_at", Some(&now)),
+        ]);
+        if let Some(metadata) = self.metadata {
+            record.set("metadata", metadata.clone());
+        }
+    }
+}
+
+/// `POST /v2/conversion/stablecoins`
+pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<Value, Problem> {
+    let body = CreateBody::read(body)?;
+    let conversion = Conversion::read(&body)?;
+    let amount = check_amount(state, conversion.amount, conversion.source, conversion.target)?;
+    check_profile(state, customer, conversion.profile)?;
+    check_profile(state, customer, conversion.destination())?;
+    check_ref_id(state, customer, conversion.ref_id)?;
+
+    let from = Account::new(conversion.profile, conversion.source);
+    let to = Account::new(conversion.destination(), conversion.target);
+    let funds = state.withdraw(from, Some(to), amount)?;
+    let mut record = Record::new(customer, state.now(), Map::new());
+    record.funds = Some(funds);
+    conversion.fill(&mut record);
+    Ok(state.insert(Side::Legacy, record, Some("SETTLED")))
+}
+
+fn check_ref_id(state: &State, customer: &str, ref_id: Option<&str>) -> Result<(), Problem> {
     let Some(ref_id) = ref_id else { return Ok(()) };
-    match state.shelf(Side::Legacy).by_ref(customer, ref_id) {
+    match state.records(Side::Legacy).by_ref(customer, ref_id) {
         Some(existing) => Err(Problem::already_exists(NOUN, ref_id, &existing.to_json())),
         None => Ok(()),
     }
 }
 
 /// `GET /v2/conversion/stablecoins/{id}`
-pub(super) fn get(state: &State, customer: &str, id: &str, view: &View) -> Result<Value, Problem> {
-    let record = state.shelf(Side::Legacy).visible(id, customer, view);
+pub(super) fn get(state: &State, customer: &str, id: &str, view: &ReadView) -> Result<Value, Problem> {
+    let record = state.records(Side::Legacy).visible(id, customer, view);
     record.map(Record::to_json).ok_or_else(|| Problem::not_found(NOUN, id, customer))
 }
 
 /// `DELETE /v2/conversion/stablecoins/{id}`
 pub(super) fn cancel(state: &mut State, customer: &str, id: &str) -> Result<Value, Problem> {
-    let record = state.shelf(Side::Legacy).visible(id, customer, &View::default());
+    let record = state.records(Side::Legacy).visible(id, customer, &ReadView::default());
     let record = record.ok_or_else(|| Problem::not_found(NOUN, id, customer))?;
     let status = record.text("status").unwrap_or_default();
     if status != "CREATED" {
         return Err(Problem::forbidden(format!("{NOUN} with id {id} is {status} and cannot be cancelled")));
     }
-    let now = state.stamp();
-    state.change(Side::Legacy, id, "CANCELLED", now);
-    get(state, customer, id, &View::default())
+    let now = state.now();
+    state.set_status(Side::Legacy, id, "CANCELLED", now);
+    get(state, customer, id, &ReadView::default())
 }
 
 /// `GET /v2/conversion/stablecoins`
-pub(super) fn list(state: &State, customer: &str, query: &Query, view: &View) -> Result<Value, Problem> {
+pub(super) fn list(
+    state: &State,
+    customer: &str,
+    query: &ListQuery,
+    view: &ReadView,
+) -> Result<Value, Problem> {
     let (profile, ref_id) = (query.single("profile_id")?, query.single("ref_id")?);
     let created = (query.time("created_at.begin")?, query.time("created_at.end")?);
     let updated = (query.time("updated_at.begin")?, query.time("updated_at.end")?);
     let within = |at, (begin, end): (Option<_>, Option<_>)| {
         begin.is_none_or(|begin| at >= begin) && end.is_none_or(|end| at <= end)
     };
-    let (rows, next) = Listing::asked_by(query)?.page(state.shelf(Side::Legacy), customer, view, |record| {
+    let page = PageRequest::parse(query)?.read(state.records(Side::Legacy), customer, view, |record| {
         let updated_at =
             record.text("updated_at").and_then(|text| text.parse().ok()).unwrap_or(record.created);
         profile.is_none_or(|profile| record.text("profile_id") == Some(profile))
@@ -95,9 +137,5 @@ pub(super) fn list(state: &State, customer: &str, query: &Query, view: &View) ->
             && within(record.created, created)
             && within(updated_at, updated)
     });
-    let mut answer = json!({ "items": rows });
-    if let Some(next) = next {
-        answer["next_page_cursor"] = json!(next);
-    }
-    Ok(answer)
+    Ok(page.into_json(&["items"]))
 }

@@ -1,72 +1,108 @@
-//! The Orchestrations API: create, get, list, in its own words. It has no cancel.
+//! The Orchestrations API: create, get, list. It has no cancel.
 
 use serde_json::{Map, Value, json};
 
-use super::intake::{Intake, check_amount, check_profile};
-use super::listing::{Listing, Query};
+use super::balances::Account;
+use super::create_body::{CreateBody, check_amount, check_profile};
+use super::list_page::PageRequest;
+use super::list_query::ListQuery;
 use super::problem::Problem;
-use super::records::{Account, Record, View};
-use super::state::{State, written};
-use super::{ListShape, OrchestrationOutcome, ProfileFilter};
+use super::records::{ReadView, Record};
+use super::state::{OrchestrationOutcome, State, format_time};
+use super::variants::{ListShape, ProfileFilter};
 use crate::translate::side::Side;
 
 const NOUN: &str = "orchestration";
 
+/// The fields of a create, with the defaults filled in.
+struct Orchestration<'body> {
+    ref_id: &'body str,
+    source: &'body str,
+    target: &'body str,
+    amount: &'body str,
+    identity: Option<&'body str>,
+    account: Option<&'body str>,
+    metadata: Option<&'body Map<String, Value>>,
+    profile: String,
+    /// As the record shows it.
+    destination: Value,
+    /// The destination's profile, if it is one.
+    recipient: Option<String>,
+}
+
+impl<'body> Orchestration<'body> {
+    fn read(state: &State, customer: &str, body: &'body CreateBody) -> Result<Self, Problem> {
+        let ref_id = body.required("ref_id")?;
+        let (source, target) = (body.required("source_asset")?, body.required("destination_asset")?);
+        let amount = body.required("source_amount")?;
+        let (identity, account) = (body.text("identity_id")?, body.text("account_id")?);
+        let metadata = body.metadata()?;
+        let profile = source_profile(state, customer, body)?;
+        let (destination, recipient) = destination(state, customer, body)?;
+        if source == target && recipient.as_ref() == Some(&profile) {
+            return Err(Problem::bad_request("source_asset and destination_asset must differ"));
+        }
+        Ok(Self {
+            ref_id,
+            source,
+            target,
+            amount,
+            identity,
+            account,
+            metadata,
+            profile,
+            destination,
+            recipient,
+        })
+    }
+
+    fn fill(&self, record: &mut Record, status: &str) {
+        let (now, customer) = (format_time(record.created), record.customer.clone());
+        record.set_all([
+            ("profile_id", Some(self.profile.as_str())),
+            ("source_amount", Some(self.amount)),
+            ("source_asset", Some(self.source)),
+            ("destination_asset", Some(self.target)),
+            ("status", Some(status)),
+            ("ref_id", Some(self.ref_id)),
+            ("identity_id", self.identity),
+            ("account_id", self.account),
+            ("customer_id", Some(&customer)),
+            ("created_at", Some(&now)),
+            ("updated_at", Some(&now)),
+        ]);
+        record.set("source", json!({ "profile": { "profile_id": self.profile } }));
+        record.set("destination", self.destination.clone());
+        if let Some(metadata) = self.metadata {
+            record.set("metadata", metadata.clone());
+        }
+    }
+}
+
 /// `POST /v2/orchestration/orchestrations`
 pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<Value, Problem> {
-    let intake = Intake::read(body)?;
-    let ref_id = intake.required("ref_id")?;
-    let (source, target) = (intake.required("source_asset")?, intake.required("destination_asset")?);
-    let text = intake.required("source_amount")?;
-    let (identity, account) = (intake.text("identity_id")?, intake.text("account_id")?);
-    let metadata = intake.metadata()?;
-    let profile = source_profile(state, customer, &intake)?;
-    let (destination, recipient) = destination(state, customer, &intake)?;
-    if source == target && recipient.as_ref() == Some(&profile) {
-        return Err(Problem::bad_request("source_asset and destination_asset must differ"));
-    }
-    let amount = check_amount(state, text, source, target)?;
-    if let Some(existing) = state.shelf(Side::New).by_ref(customer, ref_id) {
-        return Err(Problem::already_exists(NOUN, ref_id, &existing.to_json()));
+    let body = CreateBody::read(body)?;
+    let orchestration = Orchestration::read(state, customer, &body)?;
+    let amount = check_amount(state, orchestration.amount, orchestration.source, orchestration.target)?;
+    if let Some(existing) = state.records(Side::New).by_ref(customer, orchestration.ref_id) {
+        return Err(Problem::already_exists(NOUN, orchestration.ref_id, &existing.to_json()));
     }
 
-    let to = recipient.map(|profile| Account { profile, asset: target.to_owned() });
-    let from = Account { profile: profile.clone(), asset: source.to_owned() };
-    let funds = state.take(from, to, amount)?;
-    let (status, next, fail_reason) = course(state.outcomes.get(&profile));
-    let now = state.stamp();
-    let mut record = Record::new(customer, now, Map::new());
-    record.funds = Some(funds);
-    let fields = [("profile_id", profile.as_str()), ("source_amount", text), ("source_asset", source)];
-    fields.into_iter().for_each(|(name, value)| record.set(name, value));
-    let fields = [("destination_asset", target), ("status", status), ("ref_id", ref_id)];
-    fields.into_iter().for_each(|(name, value)| record.set(name, value));
-    for (name, value) in [("identity_id", identity), ("account_id", account)] {
-        value.into_iter().for_each(|value| record.set(name, value));
-    }
-    record.set("customer_id", customer);
-    record.set("created_at", written(now));
-    record.set("updated_at", written(now));
-    record.set("source", json!({ "profile": { "profile_id": profile } }));
-    record.set("destination", destination);
-    metadata.into_iter().for_each(|metadata| record.set("metadata", metadata.clone()));
-    if state.terms.empty_rule_id {
+    let from = Account::new(&orchestration.profile, orchestration.source);
+    let to = orchestration.recipient.as_deref().map(|profile| Account::new(profile, orchestration.target));
+    let funds = state.withdraw(from, to, amount)?;
+    let (status, next, fail_reason) = lifecycle(state.outcomes.get(&orchestration.profile));
+    let mut record = Record::new(customer, state.now(), Map::new());
+    (record.funds, record.fail_reason) = (Some(funds), fail_reason);
+    orchestration.fill(&mut record, status);
+    if state.variants.empty_rule_id {
         record.set("orchestration_rule_id", "");
     }
-    let answer = state.file(Side::New, record, next);
-    remember_reason(state, &answer, fail_reason);
-    Ok(answer)
+    Ok(state.insert(Side::New, record, next))
 }
 
-/// A failing orchestration carries its reason only once it has failed, so the reason waits with the outcome.
-fn remember_reason(state: &mut State, answer: &Value, reason: Option<String>) {
-    if let (Some(reason), Some(id)) = (reason, answer["id"].as_str()) {
-        state.edit(id, |record| record.reason = Some(reason));
-    }
-}
-
-/// The first status, the one that follows by itself, and why it will fail.
-fn course(outcome: Option<&OrchestrationOutcome>) -> (&'static str, Option<&'static str>, Option<String>) {
+/// The first status, the status that follows by itself, and why it will fail.
+fn lifecycle(outcome: Option<&OrchestrationOutcome>) -> (&'static str, Option<&'static str>, Option<String>) {
     match outcome {
         None | Some(OrchestrationOutcome::Complete) => ("PROCESSING", Some("COMPLETED"), None),
         Some(OrchestrationOutcome::AwaitApproval) => ("PENDING", None, None),
@@ -76,7 +112,7 @@ fn course(outcome: Option<&OrchestrationOutcome>) -> (&'static str, Option<&'sta
 }
 
 fn default_profile(state: &State, customer: &str) -> Result<String, Problem> {
-    let profile = state.vault.default_profile(customer).map(ToOwned::to_owned);
+    let profile = state.balances.default_profile(customer).map(ToOwned::to_owned);
     profile.ok_or_else(|| Problem::bad_request(format!("customer {customer} has no default profile")))
 }
 
@@ -88,18 +124,18 @@ fn named_profile(state: &State, customer: &str, profile: &Value) -> Result<Strin
     Ok(id.to_owned())
 }
 
-fn source_profile(state: &State, customer: &str, intake: &Intake) -> Result<String, Problem> {
-    let source = intake.object("source")?;
+fn source_profile(state: &State, customer: &str, body: &CreateBody) -> Result<String, Problem> {
+    let source = body.object("source")?;
     match source.and_then(|source| source.get("profile")).filter(|profile| !profile.is_null()) {
         Some(profile) => named_profile(state, customer, profile),
         None => default_profile(state, customer),
     }
 }
 
-/// The destination as it will be shown, and its profile if it is one.
-fn destination(state: &State, customer: &str, intake: &Intake) -> Result<(Value, Option<String>), Problem> {
+/// The destination as the record shows it, and its profile if it is one.
+fn destination(state: &State, customer: &str, body: &CreateBody) -> Result<(Value, Option<String>), Problem> {
     let empty = Map::new();
-    let fields = intake.object("destination")?.unwrap_or(&empty);
+    let fields = body.object("destination")?.unwrap_or(&empty);
     let kinds = ["profile", "crypto", "fiat"];
     let mut named =
         kinds.into_iter().filter_map(|kind| Some((kind, fields.get(kind)?))).filter(|(_, v)| !v.is_null());
@@ -116,27 +152,32 @@ fn destination(state: &State, customer: &str, intake: &Intake) -> Result<(Value,
 }
 
 /// `GET /v2/orchestration/orchestrations/{id}`
-pub(super) fn get(state: &State, customer: &str, id: &str, view: &View) -> Result<Value, Problem> {
-    let record = state.shelf(Side::New).visible(id, customer, view);
+pub(super) fn get(state: &State, customer: &str, id: &str, view: &ReadView) -> Result<Value, Problem> {
+    let record = state.records(Side::New).visible(id, customer, view);
     record.map(Record::to_json).ok_or_else(|| Problem::not_found(NOUN, id, customer))
 }
 
 /// `GET /v2/orchestration/orchestrations`
-pub(super) fn list(state: &State, customer: &str, query: &Query, view: &View) -> Result<Value, Problem> {
+pub(super) fn list(
+    state: &State,
+    customer: &str,
+    query: &ListQuery,
+    view: &ReadView,
+) -> Result<Value, Problem> {
     let fields = ["ref_id", "orchestration_rule_id", "source_asset", "destination_asset", "status"];
+    let fields = fields.into_iter().map(|name| (name, name)).chain([("orchestration_id", "id")]);
     let mut filters = Vec::new();
-    for (parameter, field) in fields.into_iter().map(|name| (name, name)).chain([("orchestration_id", "id")])
-    {
+    for (parameter, field) in fields {
         filters.push((field, query.repeated(parameter)?));
     }
     let profiles = query.repeated("profile_id")?;
     let [lt, lte, eq, gte, gt] =
         ["lt", "lte", "eq", "gte", "gt"].map(|name| query.time(&format!("created_at.{name}")));
     let (lt, lte, eq, gte, gt) = (lt?, lte?, eq?, gte?, gt?);
-    let which = state.terms.profile_filter;
-    let (rows, next) = Listing::asked_by(query)?.page(state.shelf(Side::New), customer, view, |record| {
+    let by = state.variants.profile_filter;
+    let page = PageRequest::parse(query)?.read(state.records(Side::New), customer, view, |record| {
         let at = record.created;
-        (profiles.is_empty() || profiles_of(record, which).any(|profile| profiles.contains(&profile)))
+        (profiles.is_empty() || profiles_of(record, by).any(|profile| profiles.contains(&profile)))
             && filters.iter().all(|(field, values)| {
                 values.is_empty() || record.text(field).is_some_and(|value| values.contains(&value))
             })
@@ -146,29 +187,21 @@ pub(super) fn list(state: &State, customer: &str, query: &Query, view: &View) ->
             && gte.is_none_or(|bound| at >= bound)
             && gt.is_none_or(|bound| at > bound)
     });
-    Ok(shaped(state.terms.list_shape, rows, next))
+    Ok(page.into_json(match state.variants.list_shape {
+        ListShape::Items => &["items"],
+        ListShape::Orchestrations => &["orchestrations"],
+        ListShape::Both => &["orchestrations", "items"],
+    }))
 }
 
-/// The profiles that a `profile_id` filter compares with.
-fn profiles_of(record: &Record, which: ProfileFilter) -> impl Iterator<Item = &str> {
+/// The profiles of a record that a `profile_id` filter compares.
+fn profiles_of(record: &Record, filter: ProfileFilter) -> impl Iterator<Item = &str> {
     let destination =
         record.body.get("destination").and_then(|to| to.pointer("/profile/profile_id")?.as_str());
-    let (source, destination) = match which {
+    let (source, destination) = match filter {
         ProfileFilter::Source => (record.text("profile_id"), None),
         ProfileFilter::Destination => (None, destination),
         ProfileFilter::Either => (record.text("profile_id"), destination),
     };
     source.into_iter().chain(destination)
-}
-
-fn shaped(shape: ListShape, rows: Vec<Value>, next: Option<String>) -> Value {
-    let mut answer = match shape {
-        ListShape::Items => json!({ "items": rows }),
-        ListShape::Orchestrations => json!({ "orchestrations": rows }),
-        ListShape::Both => json!({ "orchestrations": rows.clone(), "items": rows }),
-    };
-    if let Some(next) = next {
-        answer["next_page_cursor"] = json!(next);
-    }
-    answer
 }

@@ -1,15 +1,19 @@
-//! Refusals as the vendor words them: problem objects, declared as plain JSON. Not the token endpoint's (see `oauth`).
+//! Refusals as the vendor words them: problem objects served as plain `application/json`. The token endpoint has errors of its own
+//! (see `tokens`).
 
 use http::StatusCode;
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
+
+use super::amount;
+use super::balances::Account;
 
 const TYPES: &str = "https://developer.paxos.com/docs/v2/problems/";
 
-/// One refusal, before it becomes an answer.
 #[derive(Debug)]
 pub(super) struct Problem {
     pub(super) status: StatusCode,
-    /// The problem object; boxed to keep results small.
+    /// Boxed to keep results small.
     pub(super) body: Box<Value>,
 }
 
@@ -24,7 +28,7 @@ impl Problem {
         self
     }
 
-    /// A problem of type `about:blank`: the status says it all.
+    /// A problem of type `about:blank`.
     pub(super) fn plain(status: StatusCode, detail: impl AsRef<str>) -> Self {
         Self::new(status, "about:blank", status.canonical_reason().unwrap_or("Unknown"), detail.as_ref())
     }
@@ -43,19 +47,18 @@ impl Problem {
     }
 
     pub(super) fn already_exists(noun: &str, ref_id: &str, existing: &Value) -> Self {
-        let (kind, detail) =
-            (format!("{TYPES}already-exists"), format!("{noun} already exists with ref_id '{ref_id}'"));
-        Self::new(StatusCode::CONFLICT, &kind, "Already Exists", &detail)
+        let detail = format!("{noun} already exists with ref_id '{ref_id}'");
+        Self::new(StatusCode::CONFLICT, &format!("{TYPES}already-exists"), "Already Exists", &detail)
             .with_meta(json!({ "existing": existing }))
     }
 
-    pub(super) fn insufficient_funds(profile: &str, asset: &str, available: &str, needed: &str) -> Self {
-        let (kind, detail) = (
-            format!("{TYPES}insufficient-funds"),
-            format!("insufficient {asset} balance in profile {profile}"),
-        );
-        Self::new(StatusCode::FORBIDDEN, &kind, "Insufficient Funds", &detail).with_meta(json!({
-            "profile_id": profile, "asset": asset, "available": available, "needed": needed,
-        }))
+    pub(super) fn insufficient_funds(account: &Account, available: Decimal, needed: Decimal) -> Self {
+        let Account { profile, asset } = account;
+        let (available, needed) = (amount::format(available), amount::format(needed));
+        let detail = format!("insufficient {asset} balance in profile {profile}");
+        Self::new(StatusCode::FORBIDDEN, &format!("{TYPES}insufficient-funds"), "Insufficient Funds", &detail)
+            .with_meta(json!({
+                "profile_id": profile, "asset": asset, "available": available, "needed": needed,
+            }))
     }
 }

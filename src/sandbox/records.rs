@@ -1,57 +1,59 @@
-//! Records and how they are kept: one shelf for each API, ordered by creation. No rules about money or statuses here.
+//! The records of one API, in order of creation. Rules about money and statuses live in `state`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::money::Amount;
+use super::balances::Account;
 
-/// Whose balance, of what.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Account {
-    pub(super) profile: String,
-    pub(super) asset: String,
-}
-
-/// Money taken from `from` that has not reached its end yet. Without a `to` it leaves the platform.
+/// Money debited from `from` and not credited yet. Without `to` it leaves the platform.
 #[derive(Debug)]
 pub(super) struct Funds {
-    pub(super) amount: Amount,
+    pub(super) amount: Decimal,
     pub(super) from: Account,
     pub(super) to: Option<Account>,
 }
 
-/// The status a record takes by itself when its time has come.
+/// The status that a record gets at a time, unless something changes it before.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Plan {
+pub(super) struct ScheduledStatus {
     pub(super) at: Timestamp,
     pub(super) status: &'static str,
 }
 
-/// A conversion or an orchestration: the JSON that readers get, and what the JSON does not say.
+/// A conversion or an orchestration: the JSON that readers get, and state that the JSON does not show.
 #[derive(Debug)]
 pub(super) struct Record {
     pub(super) customer: String,
     pub(super) created: Timestamp,
     pub(super) body: Map<String, Value>,
     pub(super) funds: Option<Funds>,
-    pub(super) plan: Option<Plan>,
-    /// Why it will fail, if it will; shown only then.
-    pub(super) reason: Option<String>,
+    pub(super) scheduled: Option<ScheduledStatus>,
+    /// Why it will fail; shown only once it has.
+    pub(super) fail_reason: Option<String>,
     sequence: usize,
-    made: Instant,
+    inserted: Instant,
 }
 
 impl Record {
     pub(super) fn new(customer: &str, created: Timestamp, body: Map<String, Value>) -> Self {
-        let (funds, plan, reason) = (None, None, None);
-        let customer = customer.to_owned();
-        Self { customer, created, body, funds, plan, reason, sequence: 0, made: Instant::now() }
+        Self {
+            customer: customer.to_owned(),
+            created,
+            body,
+            funds: None,
+            scheduled: None,
+            fail_reason: None,
+            sequence: 0,
+            inserted: Instant::now(),
+        }
     }
 
-    /// A field's text, if it is there and is text.
+    /// A field's value, if it is a string.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.body.get(name).and_then(Value::as_str)
     }
@@ -60,41 +62,61 @@ impl Record {
         self.body.insert(name.to_owned(), value.into());
     }
 
+    /// Sets the fields that have a value, in this order; JSON fields keep the order of insertion.
+    pub(super) fn set_all<'a>(&mut self, fields: impl IntoIterator<Item = (&'static str, Option<&'a str>)>) {
+        for (name, value) in fields {
+            if let Some(value) = value {
+                self.set(name, value);
+            }
+        }
+    }
+
     pub(super) fn to_json(&self) -> Value {
         Value::Object(self.body.clone())
     }
 }
 
-/// Which records a reader does not see yet, because what it reads from lags behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Records that a read does not show yet, as from a replica that lags behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum HiddenRecords {
-    /// The newest so many of that API (`usize::MAX` hides all).
+    /// That many of the newest records of the API; `usize::MAX` hides all.
+    #[serde(rename = "newest")]
     Newest(usize),
-    /// Those made less than this long ago.
+    /// Records inserted less than this long ago.
+    #[serde(rename = "younger_than_ms", deserialize_with = "milliseconds")]
     YoungerThan(Duration),
 }
 
-/// How a read is distorted; by default not at all.
+/// Reads a duration from a number of milliseconds.
+pub(super) fn milliseconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+    u64::deserialize(from).map(Duration::from_millis)
+}
+
+/// How faults distort a read; the default is not at all.
 #[derive(Clone, Debug, Default)]
-pub(super) struct View {
+pub(super) struct ReadView {
     pub(super) ignore_filters: bool,
     pub(super) hidden: Vec<HiddenRecords>,
 }
 
-/// All records of one API, of every customer. Nothing is ever removed.
+/// A record's position in lists: creation time, then id.
+pub(super) type Position = (Timestamp, String);
+
+/// All records of one API, of every customer. Records are never removed.
 #[derive(Default)]
-pub(super) struct Accounts {
+pub(super) struct RecordStore {
     records: HashMap<String, Record>,
-    order: BTreeSet<(Timestamp, String)>,
+    order: BTreeSet<Position>,
+    /// (customer, `ref_id`) → record id.
     refs: HashMap<(String, String), String>,
 }
 
-impl Accounts {
-    pub(super) fn put(&mut self, id: &str, mut record: Record) {
+impl RecordStore {
+    pub(super) fn insert(&mut self, id: &str, mut record: Record) {
         record.sequence = self.records.len();
         self.order.insert((record.created, id.to_owned()));
         if let Some(ref_id) = record.text("ref_id").filter(|ref_id| !ref_id.is_empty()) {
-            // A seeded duplicate leaves the first record as the one that creates collide with.
+            // A seeded duplicate does not replace the record that creates conflict with.
             let key = (record.customer.clone(), ref_id.to_owned());
             self.refs.entry(key).or_insert_with(|| id.to_owned());
         }
@@ -109,8 +131,8 @@ impl Accounts {
         self.records.get_mut(id)
     }
 
-    /// The record as that customer's reader sees it.
-    pub(super) fn visible(&self, id: &str, customer: &str, view: &View) -> Option<&Record> {
+    /// The record, if that customer may read it through this view.
+    pub(super) fn visible(&self, id: &str, customer: &str, view: &ReadView) -> Option<&Record> {
         self.get(id).filter(|record| record.customer == customer && self.shows(record, view))
     }
 
@@ -118,19 +140,19 @@ impl Accounts {
         self.refs.get(&(customer.to_owned(), ref_id.to_owned())).and_then(|id| self.get(id))
     }
 
-    pub(super) fn records(&self) -> impl Iterator<Item = &Record> {
+    pub(super) fn all(&self) -> impl Iterator<Item = &Record> {
         self.records.values()
     }
 
-    /// Records by creation, then id, strictly after `after` in the direction asked for.
-    pub(super) fn ordered<'shelf>(
-        &'shelf self,
+    /// Records by position, strictly after `after` in that direction.
+    pub(super) fn ordered<'a>(
+        &'a self,
         descending: bool,
-        after: Option<&(Timestamp, String)>,
-    ) -> Box<dyn Iterator<Item = (&'shelf (Timestamp, String), &'shelf Record)> + 'shelf> {
+        after: Option<&Position>,
+    ) -> Box<dyn Iterator<Item = (&'a Position, &'a Record)> + 'a> {
         use std::ops::Bound::{Excluded, Unbounded};
         let bound = after.cloned().map_or(Unbounded, Excluded);
-        let record = |key: &'shelf (Timestamp, String)| self.records.get(&key.1).map(|found| (key, found));
+        let record = |position: &'a Position| self.records.get(&position.1).map(|found| (position, found));
         if descending {
             Box::new(self.order.range((Unbounded, bound)).rev().filter_map(record))
         } else {
@@ -138,10 +160,10 @@ impl Accounts {
         }
     }
 
-    pub(super) fn shows(&self, record: &Record, view: &View) -> bool {
+    pub(super) fn shows(&self, record: &Record, view: &ReadView) -> bool {
         !view.hidden.iter().any(|hidden| match *hidden {
             HiddenRecords::Newest(count) => record.sequence.saturating_add(count) >= self.records.len(),
-            HiddenRecords::YoungerThan(age) => record.made.elapsed() < age,
+            HiddenRecords::YoungerThan(age) => record.inserted.elapsed() < age,
         })
     }
 }

@@ -1,19 +1,18 @@
-//! What a newcomer finds: two profiles with money, and orchestrations that never were conversions.
+//! The records and balances of `serve --sandbox`: two funded profiles, and orchestrations that never were conversions.
 
 use serde_json::{Value, json};
 
 use super::inspector::Inspector;
-use super::{PROFILE, SECOND_PROFILE};
+use super::options::{CUSTOMER, PROFILE, SECOND_PROFILE};
 
-/// Fills the books.
-pub(super) fn fill(books: &Inspector) {
+pub(super) fn seed(inspector: &Inspector) {
     for profile in [PROFILE, SECOND_PROFILE] {
         for asset in ["USD", "PYUSD", "USDG", "USDP", "USDC"] {
-            books.credit(profile, asset, "1000000");
+            inspector.credit(profile, asset, "1000000");
         }
     }
     for orchestration in [deposit(), withdrawal(), payout(), by_rule()] {
-        books.seed_orchestration(orchestration);
+        inspector.seed_orchestration(orchestration);
     }
 }
 
@@ -24,7 +23,7 @@ fn profile(id: &str) -> Value {
 fn orchestration(ref_id: &str, assets: [&str; 2], source: &Value, destination: &Value) -> Value {
     json!({
         "profile_id": PROFILE, "ref_id": ref_id, "source_asset": assets[0], "destination_asset": assets[1],
-        "source_amount": "250", "status": "COMPLETED", "customer_id": super::CUSTOMER,
+        "source_amount": "250", "status": "COMPLETED", "customer_id": CUSTOMER,
         "source": source, "destination": destination, "orchestration_rule_id": "", "metadata": {},
     })
 }

@@ -1,4 +1,4 @@
-//! The port: accepting, TLS, HTTP/1.1 and HTTP/2, resets, going down and coming up. What is answered lives in `answer`.
+//! The network: accepting, TLS, HTTP/1.1 and HTTP/2, resets, closing and reopening the port. Answers come from `vendor` and `control`.
 
 use std::convert::Infallible;
 use std::io;
@@ -9,30 +9,32 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use super::answer::{Outcome, Vendor};
+use super::control;
+use super::listener::{ListenerCommand, bind};
+use super::response::Answer;
+use super::vendor::{Outcome, Vendor};
 
-/// A wish concerning the front door, and whom to tell when it is done.
-pub(super) enum ListenerCommand {
-    Close(oneshot::Sender<()>),
-    CloseFor(Duration),
-    Open(oneshot::Sender<io::Result<()>>),
-}
+/// Larger request bodies are refused with 413.
+const MAXIMUM_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// Serves until the task is aborted; every connection ends with it.
 pub(super) async fn serve(
     mut listener: TcpListener,
     tls: Option<TlsAcceptor>,
     vendor: Arc<Vendor>,
-    mut door: mpsc::UnboundedReceiver<ListenerCommand>,
+    mut commands: mpsc::UnboundedReceiver<ListenerCommand>,
     address: SocketAddr,
 ) {
     loop {
@@ -43,7 +45,7 @@ pub(super) async fn serve(
                     connections.spawn(connection(stream, tls.clone(), Arc::clone(&vendor)));
                 },
                 Some(_) = connections.join_next() => {}
-                wish = door.recv() => match wish {
+                command = commands.recv() => match command {
                     None => return,
                     Some(ListenerCommand::Open(done)) => drop(done.send(Ok(()))),
                     Some(ListenerCommand::CloseFor(pause)) => break Err(pause),
@@ -53,31 +55,31 @@ pub(super) async fn serve(
         };
         drop(listener);
         connections.shutdown().await;
-        listener = match closed(pause, &mut door, address).await {
+        listener = match closed(pause, &mut commands, address).await {
             Some(listener) => listener,
             None => return,
         };
     }
 }
 
-/// Refuses connections until it is told to open, or the pause is over. `None` when the sandbox stops.
+/// Refuses connections until [`ListenerCommand::Open`] or the end of the pause. `None` when the sandbox stops.
 async fn closed(
     pause: Result<oneshot::Sender<()>, Duration>,
-    door: &mut mpsc::UnboundedReceiver<ListenerCommand>,
+    commands: &mut mpsc::UnboundedReceiver<ListenerCommand>,
     address: SocketAddr,
 ) -> Option<TcpListener> {
-    // A socket that is bound but does not listen refuses connections and keeps the port from being given to others.
+    // A bound socket that does not listen refuses connections, and keeps the kernel from giving the port to another process.
     let mut reserved = bind(address).ok();
     let end = pause.as_ref().err().map(|pause| tokio::time::Instant::now() + *pause);
     if let Ok(done) = pause {
         let _ = done.send(());
     }
     loop {
-        let wish = match end {
-            Some(end) => tokio::time::timeout_at(end, door.recv()).await.ok(),
-            None => Some(door.recv().await),
+        let command = match end {
+            Some(end) => tokio::time::timeout_at(end, commands.recv()).await.ok(),
+            None => Some(commands.recv().await),
         };
-        let told = match wish {
+        let reply = match command {
             Some(None) => return None,
             Some(Some(ListenerCommand::Close(done))) => {
                 let _ = done.send(());
@@ -90,49 +92,54 @@ async fn closed(
         drop(reserved.take());
         match bind(address).and_then(|socket| socket.listen(1024)) {
             Ok(listener) => {
-                told.map(|done| done.send(Ok(())));
+                reply.map(|done| done.send(Ok(())));
                 return Some(listener);
             }
-            Err(error) => told.map(|done| done.send(Err(error)))?.ok()?,
+            Err(error) => reply.map(|done| done.send(Err(error)))?.ok()?,
         }
     }
-}
-
-/// A socket on that address that may follow one whose connections still linger.
-pub(super) fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
 }
 
 async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, vendor: Arc<Vendor>) {
     let _ = stream.set_nodelay(true);
-    let fate = Arc::new(ResetSwitch::default());
-    let line = Line { stream, fate: Arc::clone(&fate) };
+    let reset = Arc::new(ResetSwitch::default());
+    let stream = ResettableStream { stream, reset: Arc::clone(&reset) };
     match tls {
-        None => exchange(line, vendor, fate).await,
+        None => exchange(stream, vendor, reset).await,
         Some(acceptor) => {
-            if let Ok(line) = acceptor.accept(line).await {
-                exchange(line, vendor, fate).await;
+            if let Ok(stream) = acceptor.accept(stream).await {
+                exchange(stream, vendor, reset).await;
             }
         }
     }
 }
 
-/// Answers the requests of one connection until it ends or is to be reset.
+/// Reads the body and answers. The control API is not subject to faults, or it could not remove them.
+async fn respond(vendor: Arc<Vendor>, request: Request<Incoming>) -> Outcome {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAXIMUM_BODY_BYTES).collect().await else {
+        return Answer::empty(StatusCode::PAYLOAD_TOO_LARGE).into();
+    };
+    let body = body.to_bytes();
+    if parts.uri.path().starts_with(control::PREFIX) {
+        return control::answer(&vendor, &parts, &body).into();
+    }
+    vendor.answer(parts, body).await
+}
+
+/// Answers the requests of one connection until it ends or is reset.
 async fn exchange(
-    line: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     vendor: Arc<Vendor>,
-    fate: Arc<ResetSwitch>,
+    reset: Arc<ResetSwitch>,
 ) {
     let service = service_fn(|request| {
-        let (vendor, fate) = (Arc::clone(&vendor), Arc::clone(&fate));
+        let (vendor, reset) = (Arc::clone(&vendor), Arc::clone(&reset));
         async move {
-            match vendor.answer(request).await {
+            match respond(vendor, request).await {
                 Outcome::Answer(response) => Ok::<_, Infallible>(response),
                 Outcome::Reset => {
-                    fate.seal();
+                    reset.trigger();
                     std::future::pending().await
                 }
             }
@@ -142,40 +149,40 @@ async fn exchange(
     builder.http1().timer(TokioTimer::new());
     builder.http2().timer(TokioTimer::new());
     tokio::select! {
-        _ = builder.serve_connection(TokioIo::new(line), service) => {}
-        () = fate.sealed.notified() => {}
+        _ = builder.serve_connection(TokioIo::new(stream), service) => {}
+        () = reset.triggered.notified() => {}
     }
 }
 
-/// Whether a connection ends by a reset.
+/// Makes a connection end with a reset.
 #[derive(Default)]
 struct ResetSwitch {
-    reset: AtomicBool,
-    sealed: Notify,
+    is_set: AtomicBool,
+    triggered: Notify,
 }
 
 impl ResetSwitch {
-    fn seal(&self) {
-        self.reset.store(true, Ordering::Release);
-        self.sealed.notify_one();
+    fn trigger(&self) {
+        self.is_set.store(true, Ordering::Release);
+        self.triggered.notify_one();
     }
 }
 
-/// The TCP stream, closed by RST instead of FIN if fate has it so.
-struct Line {
+/// A TCP stream that is closed by RST instead of FIN once its switch is set.
+struct ResettableStream {
     stream: TcpStream,
-    fate: Arc<ResetSwitch>,
+    reset: Arc<ResetSwitch>,
 }
 
-impl Drop for Line {
+impl Drop for ResettableStream {
     fn drop(&mut self) {
-        if self.fate.reset.load(Ordering::Acquire) {
+        if self.reset.is_set.load(Ordering::Acquire) {
             let _ = self.stream.set_zero_linger();
         }
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for ResettableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
@@ -185,7 +192,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for ResettableStream {
     fn poll_write(mut self: Pin<&mut Self>, task: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(task, bytes)
     }

@@ -1,194 +1,174 @@
-//! The vendor's state and the rules that both APIs share: time, balances, and what a change of status does to money.
-//! Field names of one API live in `legacy` and `orchestrations`.
+//! The vendor's state and the rules that both APIs share: time, balances, and what a status means for the money.
+//! Field names that only one API has live in `legacy` and `orchestrations`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::balances::Balances;
-use super::money::Amount;
+use super::amount;
+use super::balances::{Account, Balances};
+use super::options::Options;
 use super::problem::Problem;
-use super::records::{Account, Accounts, Funds, Plan, Record};
-use super::{Options, OrchestrationOutcome, ProfileFilter};
+use super::records::{Funds, Record, RecordStore, ScheduledStatus};
+use super::variants::Variants;
 use crate::translate::side::Side;
 
-/// The options that shape what the sandbox says, once it runs.
-#[derive(Clone)]
-pub(super) struct Terms {
-    pub(super) settle_after: Duration,
-    pub(super) list_shape: super::ListShape,
-    pub(super) profile_filter: ProfileFilter,
-    pub(super) maximum: Option<Amount>,
-    pub(super) completed_at: bool,
-    pub(super) empty_rule_id: bool,
+/// What becomes of the orchestrations that are created from a profile.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum OrchestrationOutcome {
+    /// PROCESSING, then COMPLETED.
+    #[default]
+    Complete,
+    /// PENDING until [`Inspector::approve`](super::Inspector::approve) or [`Inspector::reject`](super::Inspector::reject).
+    AwaitApproval,
+    /// PENDING, then REJECTED; the funds come back.
+    Reject,
+    /// PROCESSING, then FAILED with this detail; the funds come back.
+    Fail(String),
 }
 
-impl Terms {
-    pub(super) fn new(options: &Options) -> Self {
-        Self {
-            settle_after: options.settle_after,
-            list_shape: options.list_shape,
-            profile_filter: options.profile_filter,
-            maximum: options.maximum.as_deref().and_then(Amount::parse),
-            completed_at: options.completed_at,
-            empty_rule_id: options.empty_rule_id,
-        }
-    }
-}
-
-/// Everything that a lock protects.
+/// Everything that one lock protects.
 pub(super) struct State {
-    pub(super) terms: Terms,
-    pub(super) vault: Balances,
+    pub(super) variants: Variants,
+    pub(super) balances: Balances,
+    /// By source profile.
     pub(super) outcomes: BTreeMap<String, OrchestrationOutcome>,
-    legacy: Accounts,
-    new: Accounts,
-    plans: BTreeSet<(Timestamp, Side, String)>,
-    last_stamp: Timestamp,
+    /// The largest amount of one create.
+    pub(super) maximum: Option<Decimal>,
+    settle_after: Duration,
+    legacy: RecordStore,
+    new: RecordStore,
+    scheduled: BTreeSet<(Timestamp, Side, String)>,
+    last_time: Timestamp,
 }
 
-/// A timestamp as the vendor writes it on read: UTC with microseconds.
-pub(super) fn written(at: Timestamp) -> String {
+/// A timestamp as the vendor formats it: UTC with microseconds.
+pub(super) fn format_time(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
 impl State {
-    pub(super) fn new(terms: Terms) -> Self {
+    pub(super) fn new(options: &Options) -> Self {
         Self {
-            terms,
-            vault: Balances::default(),
+            variants: options.variants.clone(),
+            balances: Balances::default(),
             outcomes: BTreeMap::new(),
-            legacy: Accounts::default(),
-            new: Accounts::default(),
-            plans: BTreeSet::new(),
-            last_stamp: Timestamp::UNIX_EPOCH,
+            maximum: options.maximum.as_deref().and_then(amount::parse),
+            settle_after: options.settle_after,
+            legacy: RecordStore::default(),
+            new: RecordStore::default(),
+            scheduled: BTreeSet::new(),
+            last_time: Timestamp::UNIX_EPOCH,
         }
     }
 
-    pub(super) const fn shelf(&self, side: Side) -> &Accounts {
+    pub(super) const fn records(&self, side: Side) -> &RecordStore {
         match side {
             Side::Legacy => &self.legacy,
             Side::New => &self.new,
         }
     }
 
-    const fn shelf_mut(&mut self, side: Side) -> &mut Accounts {
+    const fn records_mut(&mut self, side: Side) -> &mut RecordStore {
         match side {
             Side::Legacy => &mut self.legacy,
             Side::New => &mut self.new,
         }
     }
 
-    /// Now, in whole microseconds, and later than every stamp before.
-    pub(super) fn stamp(&mut self) -> Timestamp {
+    /// The current time in whole microseconds, and later than every time returned before: creation order is unambiguous.
+    pub(super) fn now(&mut self) -> Timestamp {
         let micro = |at: Timestamp| at.as_microsecond();
-        let next = micro(Timestamp::now()).max(micro(self.last_stamp) + 1);
-        self.last_stamp = Timestamp::from_microsecond(next).unwrap_or(self.last_stamp);
-        self.last_stamp
+        let next = micro(Timestamp::now()).max(micro(self.last_time) + 1);
+        self.last_time = Timestamp::from_microsecond(next).unwrap_or(self.last_time);
+        self.last_time
     }
 
-    /// Puts a new record on its shelf, stamped, and answers it as it is at this moment.
-    pub(super) fn file(&mut self, side: Side, mut record: Record, next: Option<&'static str>) -> Value {
+    /// Inserts a new record under a new id and returns its JSON of this moment. `next` is the status that it gets by itself.
+    pub(super) fn insert(&mut self, side: Side, mut record: Record, next: Option<&'static str>) -> Value {
         let id = Uuid::new_v4().to_string();
         record.body.shift_insert(0, "id".to_owned(), json!(id));
         let answer = record.to_json();
         let created = record.created;
-        self.shelf_mut(side).put(&id, record);
+        self.records_mut(side).insert(&id, record);
         if let Some(status) = next {
-            self.plan(side, &id, created, status);
+            self.schedule(side, &id, created, status);
         }
         answer
     }
 
-    /// Puts a record there as it is, with an id and a creation time if it has none, and answers its id.
+    /// Inserts a record as given and returns its id. Adds an id and times where it has none.
     pub(super) fn seed(&mut self, side: Side, customer: &str, mut body: Map<String, Value>) -> String {
         let id = match body.get("id").and_then(Value::as_str) {
             Some(id) => id.to_owned(),
             None => Uuid::new_v4().to_string(),
         };
         let given = body.get("created_at").and_then(Value::as_str).and_then(|text| text.parse().ok());
-        let created = given.unwrap_or_else(|| self.stamp());
+        let created = given.unwrap_or_else(|| self.now());
         body.entry("id").or_insert_with(|| json!(id));
-        body.entry("created_at").or_insert_with(|| json!(written(created)));
-        body.entry("updated_at").or_insert_with(|| json!(written(created)));
-        self.shelf_mut(side).put(&id, Record::new(customer, created, body));
+        body.entry("created_at").or_insert_with(|| json!(format_time(created)));
+        body.entry("updated_at").or_insert_with(|| json!(format_time(created)));
+        self.records_mut(side).insert(&id, Record::new(customer, created, body));
         id
     }
 
-    /// Takes the source amount out of its profile, or refuses.
-    pub(super) fn take(
+    /// Debits the source account, or refuses.
+    pub(super) fn withdraw(
         &mut self,
         from: Account,
         to: Option<Account>,
-        amount: Amount,
+        amount: Decimal,
     ) -> Result<Funds, Problem> {
-        match self.vault.debit(&from, amount) {
+        match self.balances.debit(&from, amount) {
             Ok(()) => Ok(Funds { amount, from, to }),
-            Err(available) => {
-                let (available, needed) = (available.to_string(), amount.to_string());
-                Err(Problem::insufficient_funds(&from.profile, &from.asset, &available, &needed))
-            }
+            Err(available) => Err(Problem::insufficient_funds(&from, available, amount)),
         }
     }
 
-    /// The status that a record takes by itself, `settle_after` from `start` on (never, if that is beyond all time).
-    pub(super) fn plan(&mut self, side: Side, id: &str, start: Timestamp, status: &'static str) {
-        let Ok(at) = start.checked_add(self.terms.settle_after) else { return };
-        if let Some(record) = self.shelf_mut(side).get_mut(id) {
-            record.plan = Some(Plan { at, status });
-            self.plans.insert((at, side, id.to_owned()));
+    /// Schedules a status for `settle_after` from `start` on; never, if that time is out of range.
+    pub(super) fn schedule(&mut self, side: Side, id: &str, start: Timestamp, status: &'static str) {
+        let Ok(at) = start.checked_add(self.settle_after) else { return };
+        if let Some(record) = self.records_mut(side).get_mut(id) {
+            record.scheduled = Some(ScheduledStatus { at, status });
+            self.scheduled.insert((at, side, id.to_owned()));
         }
     }
 
-    /// Carries out every plan whose time has come. Called before anything is read or written, so no task is needed.
-    pub(super) fn catch_up(&mut self) {
-        let now = Timestamp::now().max(self.last_stamp);
-        while let Some((at, side, id)) = self.plans.first().cloned() {
+    /// Applies every scheduled status that is due. Runs before each read and write, so no timer is needed.
+    pub(super) fn apply_due(&mut self) {
+        let now = Timestamp::now().max(self.last_time);
+        while let Some((at, side, id)) = self.scheduled.first().cloned() {
             if at > now {
                 return;
             }
-            self.plans.pop_first();
-            let planned = self.shelf(side).get(&id).and_then(|record| record.plan);
-            if let Some(plan) = planned.filter(|plan| plan.at == at) {
-                self.change(side, &id, plan.status, at);
+            self.scheduled.pop_first();
+            let scheduled = self.records(side).get(&id).and_then(|record| record.scheduled);
+            // A record that changed meanwhile has another schedule, or none.
+            if let Some(due) = scheduled.filter(|scheduled| scheduled.at == at) {
+                self.set_status(side, &id, due.status, at);
             }
         }
     }
 
-    /// Gives a record a status at a time, with what that means for its times and its money.
-    pub(super) fn change(&mut self, side: Side, id: &str, status: &str, at: Timestamp) -> bool {
-        let completed_at = self.terms.completed_at;
-        let Some(record) = self.shelf_mut(side).get_mut(id) else { return false };
-        let at = json!(written(at));
-        record.plan = None;
-        record.set("status", status);
-        record.set("updated_at", at.clone());
-        match status {
-            "SETTLED" => record.set("settled_at", at),
-            "CANCELLED" => record.set("cancelled_at", at),
-            "COMPLETED" if completed_at => {
-                let amount = record.body.get("source_amount").cloned().unwrap_or_default();
-                record.set("destination_amount", amount);
-                record.set("completed_at", at);
-            }
-            "FAILED" => {
-                let reason = record.reason.take().unwrap_or_else(|| "the transfer failed".to_owned());
-                record.set("fail_reason", json!({ "detail": reason }));
-            }
-            _ => {}
-        }
-        let arrives = match status {
+    /// Sets a record's status at a time, with its times and its money. False if there is no such record.
+    pub(super) fn set_status(&mut self, side: Side, id: &str, status: &str, at: Timestamp) -> bool {
+        let completed_at = self.variants.completed_at;
+        let Some(record) = self.records_mut(side).get_mut(id) else { return false };
+        record.scheduled = None;
+        set_status_fields(record, status, at, completed_at);
+        let succeeded = match status {
             "SETTLED" | "COMPLETED" => true,
             "CANCELLED" | "FAILED" | "REJECTED" => false,
             _ => return true,
         };
         if let Some(funds) = record.funds.take() {
-            let pot = if arrives { funds.to } else { Some(funds.from) };
-            if let Some(pot) = pot {
-                self.vault.credit(pot, funds.amount);
+            let account = if succeeded { funds.to } else { Some(funds.from) };
+            if let Some(account) = account {
+                self.balances.credit(account, funds.amount);
             }
         }
         true
@@ -196,24 +176,44 @@ impl State {
 
     /// The side that holds the record; ids are unique over both.
     pub(super) fn side_of(&self, id: &str) -> Option<Side> {
-        [Side::Legacy, Side::New].into_iter().find(|side| self.shelf(*side).get(id).is_some())
+        [Side::Legacy, Side::New].into_iter().find(|side| self.records(*side).get(id).is_some())
     }
 
-    /// Changes a record before it is read again; false if there is none.
+    /// Changes a record; false if there is none.
     pub(super) fn edit(&mut self, id: &str, edit: impl FnOnce(&mut Record)) -> bool {
         let Some(side) = self.side_of(id) else { return false };
-        self.shelf_mut(side).get_mut(id).map(edit).is_some()
+        self.records_mut(side).get_mut(id).map(edit).is_some()
+    }
+}
+
+fn set_status_fields(record: &mut Record, status: &str, at: Timestamp, completed_at: bool) {
+    let at = json!(format_time(at));
+    record.set("status", status);
+    record.set("updated_at", at.clone());
+    match status {
+        "SETTLED" => record.set("settled_at", at),
+        "CANCELLED" => record.set("cancelled_at", at),
+        "COMPLETED" if completed_at => {
+            let amount = record.body.get("source_amount").cloned().unwrap_or_default();
+            record.set("destination_amount", amount);
+            record.set("completed_at", at);
+        }
+        "FAILED" => {
+            let reason = record.fail_reason.take().unwrap_or_else(|| "the transfer failed".to_owned());
+            record.set("fail_reason", json!({ "detail": reason }));
+        }
+        _ => {}
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Options, State, Terms};
+    use super::{Options, State};
 
     #[test]
-    fn no_two_stamps_are_equal_however_fast_they_come() {
-        let mut state = State::new(Terms::new(&Options::default()));
-        let stamps: Vec<_> = (0..10_000).map(|_| state.stamp()).collect();
-        assert!(stamps.is_sorted_by(|one, next| one < next));
+    fn times_are_strictly_increasing() {
+        let mut state = State::new(&Options::default());
+        let times: Vec<_> = (0..10_000).map(|_| state.now()).collect();
+        assert!(times.is_sorted_by(|one, next| one < next));
     }
 }

@@ -226,7 +226,7 @@ async fn it_goes_down_and_comes_up_on_the_same_port() {
 }
 
 #[tokio::test]
-async fn faults_and_books_are_there_over_http() {
+async fn faults_and_the_inspector_are_served_over_http() {
     let (sandbox, client) = funded(quiet()).await;
     let faults = format!("http://{}/sandbox/faults", sandbox.addr());
     let arm = |fault: Value| read(client.http.post(&faults).body(fault.to_string()));
@@ -238,12 +238,12 @@ async fn faults_and_books_are_there_over_http() {
     assert_eq!(client.get(NEW).await.0, 503);
     assert_eq!(client.get(NEW).await.0, 200);
     client.create("r").await;
-    let (_, books) = read(client.http.get(format!("http://{}/sandbox/books", sandbox.addr()))).await;
-    assert_eq!(books["conversions_by_ref"], json!({ "r": { "legacy": 1, "new": 0 } }));
-    assert_eq!(books["balances"][PROFILE]["USD"], "900");
-    assert_eq!(books["arrived"]["new.list"], 2);
-    assert_eq!(books["applied"], json!({ "legacy.create": 1 }));
-    assert_eq!(books["faults"][0]["hits"], 1);
+    let (_, state) = read(client.http.get(format!("http://{}/sandbox/inspector", sandbox.addr()))).await;
+    assert_eq!(state["conversions_by_ref"], json!({ "r": { "legacy": 1, "new": 0 } }));
+    assert_eq!(state["balances"][PROFILE]["USD"], "900");
+    assert_eq!(state["arrived"]["new.list"], 2);
+    assert_eq!(state["applied"], json!({ "legacy.create": 1 }));
+    assert_eq!(state["faults"][0]["hits"], 1);
     assert_eq!(read(client.http.delete(&faults)).await.0, 200);
     assert_eq!(sandbox.faults().all().len(), 0);
 }
@@ -262,4 +262,66 @@ async fn what_arrived_can_be_looked_at() {
     assert_eq!((seen[1].side, seen[1].operation), (Some(Side::Legacy), Operation::Create));
     assert_eq!(seen[1].headers["authorization"], "Bearer sandbox");
     assert_eq!(seen[1].body, conversion("r").to_string());
+}
+
+#[tokio::test]
+async fn every_fault_can_be_written_as_json() {
+    let (sandbox, client) = funded(quiet()).await;
+    let faults = format!("http://{}/sandbox/faults", sandbox.addr());
+    let arm = async |fault: &Value| read(client.http.post(&faults).body(fault.to_string())).await.0.as_u16();
+    for fault in [
+        json!({ "kind": "delay", "ms": 1, "applied": true, "side": "any", "operation": "any" }),
+        json!({ "kind": "gate", "skip": 1_000_000 }),
+        json!({ "kind": "gate", "applied": true, "skip": 1_000_000 }),
+        json!({ "kind": "reset", "side": "legacy", "operation": "cancel", "percent": 0, "seed": 3 }),
+        json!({ "kind": "truncate" }),
+        json!({ "kind": "status", "code": 429, "retry_after": 1, "body": "html", "applied": true }),
+        json!({ "kind": "wrong_types" }),
+        json!({ "kind": "not_json" }),
+        json!({ "kind": "empty_body" }),
+        json!({ "kind": "ignore_filters" }),
+        json!({ "kind": "lag", "newest": 3 }),
+        json!({ "kind": "lag", "younger_than_ms": 3 }),
+    ] {
+        assert_eq!(arm(&fault).await, 200, "{fault}");
+    }
+    assert_eq!(sandbox.faults().all().len(), 12);
+    for fault in [
+        json!({}),
+        json!({ "kind": 1 }),
+        json!({ "kind": "delay" }),
+        json!({ "kind": "delay", "ms": -1 }),
+        json!({ "kind": "truncate", "time": 1 }),
+        json!({ "kind": "status" }),
+        json!({ "kind": "status", "code": 1 }),
+        json!({ "kind": "status", "code": 500, "body": "xml" }),
+        json!({ "kind": "lag" }),
+        json!({ "kind": "lag", "newest": 1, "younger_than_ms": 1 }),
+        json!({ "kind": "reset", "side": "left" }),
+        json!({ "kind": "reset", "operation": "patch" }),
+        json!({ "kind": "unavailable" }),
+    ] {
+        assert_eq!(arm(&fault).await, 400, "{fault}");
+    }
+    assert_eq!(sandbox.faults().all().len(), 12);
+}
+
+#[tokio::test]
+async fn variants_change_over_http_one_by_one() {
+    let (sandbox, client) = funded(quiet()).await;
+    let url = format!("http://{}/sandbox/variants", sandbox.addr());
+    let documented = read(client.http.get(&url)).await.1;
+    let expected = json!({ "list_shape": "items", "profile_filter": "source", "completed_at": false, "empty_rule_id": false });
+    assert_eq!(documented, expected);
+    let change = async |changes: Value| read(client.http.patch(&url).body(changes.to_string())).await;
+    let (status, changed) = change(json!({ "list_shape": "orchestrations" })).await;
+    assert_eq!(
+        (status.as_u16(), changed),
+        (200, but(documented, &json!({ "list_shape": "orchestrations" })))
+    );
+    assert_eq!(client.get(NEW).await.1, json!({ "orchestrations": [] }));
+    for wrong in [json!({ "list_shape": "rows" }), json!({ "shape": "both" }), json!([])] {
+        assert_eq!(change(wrong).await.0, 400);
+    }
+    assert_eq!(sandbox.inspector().variants().list_shape, ListShape::Orchestrations);
 }

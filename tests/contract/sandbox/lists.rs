@@ -108,14 +108,15 @@ async fn the_new_list_has_the_shape_it_is_told_to_have() {
         (ListShape::Orchestrations, false, true),
         (ListShape::Both, true, true),
     ] {
-        let (_sandbox, client) = funded(Options { list_shape: shape, demo: true, ..quiet() }).await;
+        let (_sandbox, client) = funded(Options {
+            variants: Variants { list_shape: shape, ..Variants::default() },
+            seed: true,
+            ..quiet()
+        })
+        .await;
         let (_, page) = client.get(NEW).await;
         assert_eq!((page.get("items").is_some(), page.get("orchestrations").is_some()), (items, older));
         let rows = page.get("items").or(page.get("orchestrations")).unwrap();
-        assert_eq!(
-            rows.as_array().unwrap().len(),
-            4,
-            "the demo's orchestrations that never were conversions"
-        );
+        assert_eq!(rows.as_array().unwrap().len(), 4, "the seeded orchestrations");
     }
 }

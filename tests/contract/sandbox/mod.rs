@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use conversion_shim::sandbox::{
     CUSTOMER, Client, Fault, FaultKind, HiddenRecords, ListShape, Operation, Options, OrchestrationOutcome,
-    PROFILE, RefusalBody, SECOND_PROFILE, Sandbox, TOKEN, Tally,
+    PROFILE, RefusalBody, SECOND_PROFILE, Sandbox, TOKEN, Tally, Variants,
 };
 use conversion_shim::translate::side::Side;
 use reqwest::{Method, RequestBuilder, StatusCode};

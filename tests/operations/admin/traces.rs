@@ -351,7 +351,7 @@ async fn a_create_without_an_answer_is_resolved_in_its_trace() {
 #[tokio::test]
 async fn a_token_that_is_replaced_in_the_background_is_part_of_no_request() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let options = Options { token_life: Duration::from_secs(1), ..Options::default() };
+    let options = Options { token_lifetime: Duration::from_secs(1), ..Options::default() };
     let (vendor, collector) =
         (Sandbox::start(options).await.unwrap(), Collector::start(StatusCode::OK).await);
     // The first token is given. Whoever asks for the second one never hears of it.

@@ -102,7 +102,7 @@ async fn a_hundred_requests_at_once_share_one_failure() {
 #[tokio::test]
 async fn a_token_is_replaced_before_it_ends_while_the_old_one_is_used() {
     // Half of its life is over after a second, and the margin is longer than that.
-    let options = Options { token_life: Duration::from_secs(2), ..Options::default() };
+    let options = Options { token_lifetime: Duration::from_secs(2), ..Options::default() };
     let (house, _dir) = held::house(options, &[("stage", "sealed")]).await;
     assert_eq!(house.client.list("limit=1").await.status, 200);
     let gate =

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use conversion_shim::sandbox::{Fault, FaultKind, ListShape, Operation, Options, PROFILE, SECOND_PROFILE};
+use conversion_shim::sandbox::{
+    Fault, FaultKind, ListShape, Operation, Options, PROFILE, SECOND_PROFILE, Variants,
+};
 use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
@@ -163,7 +165,11 @@ async fn updated_at_is_filtered_though_the_new_api_has_no_such_filter() {
 #[tokio::test]
 async fn both_names_of_the_array_are_read_and_no_row_comes_twice() {
     for list_shape in [ListShape::Items, ListShape::Orchestrations, ListShape::Both] {
-        let sandbox = vendor_with(Options { list_shape, ..Options::default() }).await;
+        let sandbox = vendor_with(Options {
+            variants: Variants { list_shape, ..Variants::default() },
+            ..Options::default()
+        })
+        .await;
         let house = before(sandbox, "sealed", &[]).await;
         let id = seed(&house, "2026-05-01T00:00:00Z", true);
         assert_eq!(walk(&house, "").await, [id], "{list_shape:?}");

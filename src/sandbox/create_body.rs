@@ -1,16 +1,16 @@
-//! What both creates check: the shape of the body, the amount, the assets. Field names are the callers'.
+//! What both creates check: the shape of the body, the amount, the assets, the profile.
 
+use rust_decimal::Decimal;
 use serde_json::{Map, Value};
 
-use super::money::{Amount, precision};
+use super::amount::{self, precision};
 use super::problem::Problem;
 use super::state::State;
 
-/// A create's body.
-pub(super) struct Intake(Map<String, Value>);
+pub(super) struct CreateBody(Map<String, Value>);
 
-impl Intake {
-    /// Reads JSON whatever the content type said.
+impl CreateBody {
+    /// Reads JSON; the vendor ignores the content type.
     pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
         match serde_json::from_slice(body) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
@@ -19,7 +19,7 @@ impl Intake {
         }
     }
 
-    /// A text field; absent, null and empty are the same.
+    /// A string field; absent, null and empty are the same.
     pub(super) fn text(&self, name: &str) -> Result<Option<&str>, Problem> {
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(None),
@@ -41,7 +41,7 @@ impl Intake {
         }
     }
 
-    /// The metadata, string to string, in the order in which it was given.
+    /// The metadata, string to string, in the order given.
     pub(super) fn metadata(&self) -> Result<Option<&Map<String, Value>>, Problem> {
         let metadata = self.object("metadata")?;
         if metadata.is_some_and(|fields| fields.values().any(|value| !value.is_string())) {
@@ -51,32 +51,36 @@ impl Intake {
     }
 }
 
-/// Checks both assets and that the amount suits them.
-pub(super) fn check_amount(state: &State, text: &str, source: &str, target: &str) -> Result<Amount, Problem> {
+/// Checks both assets and the amount: positive, no more decimals than both assets have, not above the maximum.
+pub(super) fn check_amount(
+    state: &State,
+    text: &str,
+    source: &str,
+    target: &str,
+) -> Result<Decimal, Problem> {
     let known = |asset: &str| {
         precision(asset).ok_or_else(|| Problem::bad_request(format!("asset {asset} is not supported")))
     };
     let decimals = known(source)?.min(known(target)?);
-    let amount =
-        Amount::parse(text).ok_or_else(|| Problem::bad_request(format!("{text} is not a valid amount")))?;
-    if amount == Amount::ZERO {
-        return Err(Problem::bad_request(format!("{text} amount must be positive")));
+    let refuse = |why: String| Err(Problem::bad_request(format!("{text} {why}")));
+    let Some(amount) = amount::parse(text) else { return refuse("is not a valid amount".to_owned()) };
+    if amount.is_zero() {
+        return refuse("amount must be positive".to_owned());
     }
-    if !amount.fits(decimals) {
-        let detail = format!("{text} amount has more than {decimals} decimals for {source} to {target}");
-        return Err(Problem::bad_request(detail));
+    if !amount::fits(amount, decimals) {
+        return refuse(format!("amount has more than {decimals} decimals for {source} to {target}"));
     }
-    match state.terms.maximum {
+    match state.maximum {
         Some(maximum) if amount > maximum => {
-            Err(Problem::bad_request(format!("{text} amount is above the maximum {maximum} {source}")))
+            refuse(format!("amount is above the maximum {} {source}", amount::format(maximum)))
         }
-        _ => Ok(amount),
+        Some(_) | None => Ok(amount),
     }
 }
 
-/// Refuses a profile that the customer does not have.
+/// Refuses a profile that the customer does not own.
 pub(super) fn check_profile(state: &State, customer: &str, profile: &str) -> Result<(), Problem> {
-    if state.vault.owns(customer, profile) {
+    if state.balances.owns(customer, profile) {
         Ok(())
     } else {
         Err(Problem::not_found("profile", profile, customer))

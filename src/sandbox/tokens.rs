@@ -1,4 +1,4 @@
-//! The token endpoint and what tokens allow. Its errors are OAuth's own (RFC 6749 §5.2), not problem objects.
+//! The token endpoint and the scopes of tokens. Its errors are OAuth's own (RFC 6749 §5.2), not problem objects.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,12 +11,12 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::operation::{Operation, Target};
+use super::options::{CUSTOMER, Client, TOKEN};
 use super::problem::Problem;
-use super::requests::{Operation, Target};
-use super::{CUSTOMER, Client, TOKEN};
 use crate::translate::side::Side;
 
-/// Every scope there is; a token request that names none gets all that its client may have.
+/// Every scope. A token request that names none gets all scopes of its client.
 pub const SCOPES: [&str; 5] = [
     "conversion:read_conversion_stablecoin",
     "conversion:write_conversion_stablecoin",
@@ -25,17 +25,17 @@ pub const SCOPES: [&str; 5] = [
     "funding:read_profile",
 ];
 
-/// What a token stands for.
+/// What a token allows.
 #[derive(Clone)]
 pub(super) struct Grant {
     pub(super) customer: String,
     scopes: Vec<String>,
 }
 
-/// The tokens handed out, and the clients that may ask for them.
+/// The tokens issued, and the clients that may request them.
 pub(super) struct Tokens {
     clients: Vec<Client>,
-    life: Duration,
+    lifetime: Duration,
     grants: Mutex<HashMap<String, Grant>>,
 }
 
@@ -43,8 +43,8 @@ pub(super) struct Tokens {
 type Refusal = (StatusCode, &'static str, &'static str);
 
 impl Tokens {
-    pub(super) fn new(clients: Vec<Client>, life: Duration) -> Self {
-        let tokens = Self { clients, life, grants: Mutex::default() };
+    pub(super) fn new(clients: Vec<Client>, lifetime: Duration) -> Self {
+        let tokens = Self { clients, lifetime, grants: Mutex::default() };
         tokens.reset();
         tokens
     }
@@ -53,7 +53,7 @@ impl Tokens {
         self.grants.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Forgets every token but the fixed one.
+    /// Invalidates every token but the fixed one.
     pub(super) fn reset(&self) {
         let scopes = SCOPES.map(str::to_owned).to_vec();
         let mut grants = self.grants();
@@ -61,7 +61,6 @@ impl Tokens {
         grants.insert(TOKEN.to_owned(), Grant { customer: CUSTOMER.to_owned(), scopes });
     }
 
-    /// Hands out a token.
     pub(super) fn issue(&self, customer: &str, scopes: Vec<String>) -> String {
         let token = Uuid::new_v4().simple().to_string();
         self.grants().insert(token.clone(), Grant { customer: customer.to_owned(), scopes });
@@ -85,21 +84,21 @@ impl Tokens {
             _ => return Err(bad("unsupported_grant_type", "only client_credentials is supported")),
         }
         let (id, secret) = basic(headers).unwrap_or_else(|| (field("client_id"), field("client_secret")));
-        let (customer, entitled) = self.client_of(&id, &secret)?;
+        let (customer, allowed) = self.client_of(&id, &secret)?;
         let mut scopes: Vec<String> = field("scope").split_whitespace().map(str::to_owned).collect();
-        if scopes.iter().any(|scope| !entitled.contains(scope)) {
+        if scopes.iter().any(|scope| !allowed.contains(scope)) {
             return Err(bad("invalid_scope", "the requested scope is invalid, unknown, or malformed"));
         }
         if scopes.is_empty() {
-            scopes = entitled;
+            scopes = allowed;
         }
         let scope = scopes.join(" ");
         let token = self.issue(&customer, scopes);
-        let life = self.life.as_secs();
-        Ok(json!({ "access_token": token, "expires_in": life, "scope": scope, "token_type": "bearer" }))
+        let lifetime = self.lifetime.as_secs();
+        Ok(json!({ "access_token": token, "expires_in": lifetime, "scope": scope, "token_type": "bearer" }))
     }
 
-    /// The customer behind a client, and the scopes that it may ask for.
+    /// The customer of a client, and the scopes that it may request.
     fn client_of(&self, id: &str, secret: &str) -> Result<(String, Vec<String>), Refusal> {
         let refusal = (StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed");
         if id.is_empty() || secret.is_empty() {
@@ -109,15 +108,15 @@ impl Tokens {
             return Ok((CUSTOMER.to_owned(), SCOPES.map(str::to_owned).to_vec()));
         }
         let known = self.clients.iter().find(|client| client.id == id && client.secret == secret);
-        let entitled = |client: &Client| match client.scopes.as_slice() {
+        let allowed = |client: &Client| match client.scopes.as_slice() {
             [] => SCOPES.map(str::to_owned).to_vec(),
             some => some.to_vec(),
         };
-        known.map(|client| (client.customer.clone(), entitled(client))).ok_or(refusal)
+        known.map(|client| (client.customer.clone(), allowed(client))).ok_or(refusal)
     }
 
-    /// The grant behind the bearer token, if it allows the operation.
-    pub(super) fn authorise(&self, headers: &HeaderMap, target: Target) -> Result<Grant, Problem> {
+    /// The grant of the bearer token, if it allows the operation.
+    pub(super) fn authorize(&self, headers: &HeaderMap, target: Target) -> Result<Grant, Problem> {
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (scheme, token) = header.split_once(' ').unwrap_or_default();
         let grant = self.grants().get(token).filter(|_| scheme.eq_ignore_ascii_case("bearer")).cloned();
@@ -136,10 +135,12 @@ impl Tokens {
 
 const fn needed_scope((side, operation): Target) -> Option<&'static str> {
     let writes = matches!(operation, Operation::Create | Operation::Cancel);
-    match side {
-        Some(Side::Legacy) => Some(if writes { SCOPES[1] } else { SCOPES[0] }),
-        Some(Side::New) => Some(if writes { SCOPES[3] } else { SCOPES[2] }),
-        None => None,
+    match (side, writes) {
+        (Some(Side::Legacy), false) => Some(SCOPES[0]),
+        (Some(Side::Legacy), true) => Some(SCOPES[1]),
+        (Some(Side::New), false) => Some(SCOPES[2]),
+        (Some(Side::New), true) => Some(SCOPES[3]),
+        (None, _) => None,
     }
 }
 
@@ -166,7 +167,7 @@ fn form(headers: &HeaderMap, body: &[u8]) -> HashMap<String, String> {
     }
 }
 
-/// The text fields of a multipart form: enough for what `curl --form` and HTTP libraries send, no files.
+/// The text fields of a multipart form, as `curl --form` and HTTP libraries send them; no files.
 fn multipart(boundary: &str, body: &str) -> HashMap<String, String> {
     let boundary = format!("--{boundary}");
     let parts = body.split(&boundary).filter_map(|part| part.split_once("\r\n\r\n"));

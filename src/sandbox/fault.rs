@@ -1,0 +1,165 @@
+//! What a fault is: its effect, and which requests it affects. A new fault is a variant of [`FaultKind`], its place in
+//! [`FaultKind::moment`] and its effect in `vendor`. The control API reads faults by the serde names here.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::{Deserialize, Deserializer};
+
+use super::operation::Operation;
+use super::records::{HiddenRecords, milliseconds};
+use crate::translate::side::Side;
+
+/// The effect of a fault. `applied` says whether the write takes effect before it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FaultKind {
+    /// The request, or its answer, is held for a time.
+    Delay {
+        /// How long; `ms` in JSON.
+        #[serde(rename = "ms", deserialize_with = "milliseconds")]
+        pause: Duration,
+        /// Whether the write takes effect before the wait.
+        #[serde(default)]
+        applied: bool,
+    },
+    /// The request, or its answer, is held until a test releases it: see [`ArmedFault`](super::ArmedFault).
+    Gate {
+        /// Whether the write takes effect before the gate.
+        #[serde(default)]
+        applied: bool,
+    },
+    /// The connection is reset (TCP RST) without a byte of an answer. On HTTP/2 this ends every request on the connection.
+    Reset {
+        /// Whether the write takes effect before the reset.
+        #[serde(default)]
+        applied: bool,
+    },
+    /// The answer's headers and half of its body, then the connection closes.
+    Truncate,
+    /// Another status instead of the answer.
+    Status {
+        /// The status.
+        #[serde(deserialize_with = "status_code")]
+        code: StatusCode,
+        /// `Retry-After`, in seconds.
+        retry_after: Option<u64>,
+        /// The body of the answer.
+        #[serde(default)]
+        body: RefusalBody,
+        /// Whether the write takes effect nevertheless.
+        #[serde(default)]
+        applied: bool,
+    },
+    /// A 200 whose JSON has fields of the wrong types.
+    WrongTypes,
+    /// A 200 with an HTML page.
+    NotJson,
+    /// A 200 without a body.
+    EmptyBody,
+    /// A list that ignores every filter, but not order, limit and cursor.
+    IgnoreFilters,
+    /// A list or get that does not show some records yet. Writes see them.
+    Lag(HiddenRecords),
+}
+
+/// When a fault acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// Before the request is handled.
+    Before,
+    /// On what handling reads.
+    During,
+    /// On the answer, once a write has taken effect.
+    After,
+}
+
+impl FaultKind {
+    pub(super) const fn moment(&self) -> Moment {
+        match self {
+            Self::IgnoreFilters | Self::Lag(_) => Moment::During,
+            Self::Delay { applied: false, .. }
+            | Self::Gate { applied: false }
+            | Self::Reset { applied: false }
+            | Self::Status { applied: false, .. } => Moment::Before,
+            Self::Delay { applied: true, .. }
+            | Self::Gate { applied: true }
+            | Self::Reset { applied: true }
+            | Self::Status { applied: true, .. }
+            | Self::Truncate
+            | Self::WrongTypes
+            | Self::NotJson
+            | Self::EmptyBody => Moment::After,
+        }
+    }
+}
+
+/// The body of [`FaultKind::Status`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalBody {
+    /// A problem object.
+    #[default]
+    Problem,
+    /// An HTML page, as a gateway sends it.
+    Html,
+    /// No body.
+    Empty,
+}
+
+fn status_code<'de, D: Deserializer<'de>>(from: D) -> Result<StatusCode, D::Error> {
+    StatusCode::from_u16(u16::deserialize(from)?).map_err(serde::de::Error::custom)
+}
+
+/// A fault and the requests that it affects; by default every request of any side and operation.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// Only requests to this API. Tokens and unknown paths have no side.
+    pub side: Option<Side>,
+    /// Only this operation.
+    pub operation: Option<Operation>,
+    /// That many matching requests pass first.
+    pub skip: u64,
+    /// The fault acts that many times; `None` is always.
+    pub times: Option<u64>,
+    /// The percentage of matching requests that it affects, and the seed of the generator that picks them.
+    pub chance: Option<(u8, u64)>,
+    /// The effect.
+    pub kind: FaultKind,
+}
+
+impl Fault {
+    /// A fault that affects every request, always.
+    #[must_use]
+    pub const fn new(kind: FaultKind) -> Self {
+        Self { side: None, operation: None, skip: 0, times: None, chance: None, kind }
+    }
+
+    /// Only on this side and operation.
+    #[must_use]
+    pub fn on(mut self, side: impl Into<Option<Side>>, operation: impl Into<Option<Operation>>) -> Self {
+        (self.side, self.operation) = (side.into(), operation.into());
+        self
+    }
+
+    /// The first `count` matching requests pass.
+    #[must_use]
+    pub const fn after(mut self, count: u64) -> Self {
+        self.skip = count;
+        self
+    }
+
+    /// Acts `count` times.
+    #[must_use]
+    pub const fn times(mut self, count: u64) -> Self {
+        self.times = Some(count);
+        self
+    }
+
+    /// Affects `percent` of the matching requests, the same ones for the same seed.
+    #[must_use]
+    pub const fn sometimes(mut self, percent: u8, seed: u64) -> Self {
+        self.chance = Some((percent, seed));
+        self
+    }
+}

@@ -1,0 +1,96 @@
+//! One page of a list: order, limit and cursor, and the JSON around the rows. Which rows match is decided by `legacy` and
+//! `orchestrations`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::list_query::ListQuery;
+use super::problem::Problem;
+use super::records::{Position, ReadView, Record, RecordStore};
+
+const DEFAULT_LIMIT: usize = 100;
+const MAXIMUM_LIMIT: usize = 1000;
+
+/// The page that a query asks for.
+pub(super) struct PageRequest {
+    descending: bool,
+    limit: usize,
+    after: Option<Position>,
+}
+
+/// The rows of a page, and the cursor of the next one, if there are more rows.
+pub(super) struct Page {
+    rows: Vec<Value>,
+    next: Option<String>,
+}
+
+impl PageRequest {
+    pub(super) fn parse(query: &ListQuery) -> Result<Self, Problem> {
+        let descending = match query.single("order")? {
+            None | Some("DESC") => true,
+            Some("ASC") => false,
+            Some(order) => {
+                return Err(Problem::bad_request(format!("order {order} is neither ASC nor DESC")));
+            }
+        };
+        let limit = match query.single("limit")? {
+            None => DEFAULT_LIMIT,
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|limit| (1..=MAXIMUM_LIMIT).contains(limit))
+                .ok_or_else(|| Problem::bad_request(format!("limit must be from 1 to {MAXIMUM_LIMIT}")))?,
+        };
+        let after = match query.single("page_cursor")? {
+            None => None,
+            Some(text) => {
+                Some(read_cursor(text).ok_or_else(|| Problem::bad_request("page_cursor is invalid"))?)
+            }
+        };
+        Ok(Self { descending, limit, after })
+    }
+
+    /// The customer's records that `keep` accepts, as far as the view shows them.
+    pub(super) fn read(
+        &self,
+        records: &RecordStore,
+        customer: &str,
+        view: &ReadView,
+        keep: impl Fn(&Record) -> bool,
+    ) -> Page {
+        let mut matching = records.ordered(self.descending, self.after.as_ref()).filter(|(_, record)| {
+            record.customer == customer
+                && records.shows(record, view)
+                && (view.ignore_filters || keep(record))
+        });
+        let mut rows = Vec::new();
+        let mut last = None;
+        for (position, record) in matching.by_ref().take(self.limit) {
+            rows.push(record.to_json());
+            last = Some(position);
+        }
+        let more = matching.next().is_some();
+        Page { rows, next: last.filter(|_| more).map(write_cursor) }
+    }
+}
+
+impl Page {
+    /// The page with its rows under each of these names.
+    pub(super) fn into_json(self, arrays: &[&str]) -> Value {
+        let mut page: Map<_, _> = arrays.iter().map(|name| ((*name).to_owned(), json!(self.rows))).collect();
+        page.extend(self.next.map(|next| ("next_page_cursor".to_owned(), json!(next))));
+        Value::Object(page)
+    }
+}
+
+fn write_cursor((at, id): &Position) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}/{id}", at.as_nanosecond()))
+}
+
+fn read_cursor(text: &str) -> Option<Position> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+    let (at, id) = text.split_once('/')?;
+    Some((Timestamp::from_nanosecond(at.parse().ok()?).ok()?, id.to_owned()))
+}

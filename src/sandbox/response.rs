@@ -1,0 +1,138 @@
+//! Answers before they are put on the wire, and bodies that break off or have wrong types.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt as _, Full};
+use serde_json::Value;
+
+use super::problem::Problem;
+
+pub(super) type Body = BoxBody<Bytes, io::Error>;
+
+const JSON: &str = "application/json";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// An answer that can still be distorted.
+pub(super) struct Answer {
+    status: StatusCode,
+    content_type: &'static str,
+    retry_after: Option<u64>,
+    body: Bytes,
+    truncated: bool,
+}
+
+impl Answer {
+    fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status, content_type, retry_after: None, body: body.into(), truncated: false }
+    }
+
+    pub(super) fn json(status: StatusCode, body: &Value) -> Self {
+        Self::new(status, JSON, body.to_string())
+    }
+
+    pub(super) fn html(status: StatusCode) -> Self {
+        Self::new(status, HTML, format!("<html><body><h1>{status}</h1></body></html>"))
+    }
+
+    pub(super) fn empty(status: StatusCode) -> Self {
+        Self::new(status, JSON, "")
+    }
+
+    pub(super) fn retry_after(self, seconds: Option<u64>) -> Self {
+        Self { retry_after: seconds, ..self }
+    }
+
+    /// Breaks off after half of the body.
+    pub(super) const fn truncate(&mut self) {
+        self.truncated = true;
+    }
+
+    /// A 200 whose fields have other types.
+    pub(super) fn with_wrong_types(&self) -> Self {
+        let body = serde_json::from_slice(&self.body).unwrap_or_default();
+        Self::json(StatusCode::OK, &wrong_types(body))
+    }
+
+    pub(super) fn into_response(self) -> Response<Body> {
+        let mut response =
+            Response::new(if self.truncated { halved(&self.body) } else { whole(self.body.clone()) });
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if !self.body.is_empty() {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
+        }
+        if self.truncated {
+            headers.insert(CONTENT_LENGTH, self.body.len().into());
+        }
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl From<Problem> for Answer {
+    fn from(problem: Problem) -> Self {
+        Self::json(problem.status, &problem.body)
+    }
+}
+
+pub(super) fn whole(bytes: Bytes) -> Body {
+    Full::new(bytes).map_err(|never| match never {}).boxed()
+}
+
+/// The first half of the bytes, then an error, which makes hyper drop the connection (HTTP/2: reset the stream).
+fn halved(bytes: &Bytes) -> Body {
+    Halved { half: Some(bytes.slice(..bytes.len() / 2)), flushed: false }.boxed()
+}
+
+struct Halved {
+    half: Option<Bytes>,
+    flushed: bool,
+}
+
+impl http_body::Body for Halved {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        task: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(half) = self.half.take() {
+            return Poll::Ready(Some(Ok(Frame::data(half))));
+        }
+        if !self.flushed {
+            // One pending poll lets hyper flush the half; an immediate error would discard it.
+            self.flushed = true;
+            task.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(io::Error::other("cut off on request"))))
+    }
+}
+
+/// The same names with values of other types, in a record or in a list of records.
+fn wrong_types(answer: Value) -> Value {
+    let Value::Object(fields) = answer else { return Value::Bool(true) };
+    let fields = fields.into_iter().map(|(name, value)| {
+        let value = match value {
+            Value::String(_) => Value::from(7),
+            Value::Array(rows) => rows.into_iter().map(wrong_types).collect(),
+            Value::Object(_) => Value::from("an object"),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Value::Array(Vec::new()),
+        };
+        (name, value)
+    });
+    Value::Object(fields.collect())
+}

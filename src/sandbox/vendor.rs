@@ -1,0 +1,221 @@
+//! One request from arrival to answer: recorded, then faults before it, authorization, the API, faults after it. The network is in
+//! `serve`.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::fault::{FaultKind, Moment, RefusalBody};
+use super::faults::{ArmedFault, Faults};
+use super::inspector::Inspector;
+use super::list_query::ListQuery;
+use super::operation::{Operation, Target, classify};
+use super::problem::Problem;
+use super::records::ReadView;
+use super::response::{Answer, Body, whole};
+use super::state::State;
+use super::tokens::Tokens;
+use super::{legacy, orchestrations};
+use crate::translate::side::Side;
+
+/// What `serve` does with the connection.
+pub(super) enum Outcome {
+    Answer(Response<Body>),
+    Reset,
+}
+
+impl From<Answer> for Outcome {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer.into_response())
+    }
+}
+
+/// A request with its whole body.
+struct Arrived {
+    target: Target,
+    parts: Parts,
+    body: Bytes,
+}
+
+pub(super) struct Vendor {
+    pub(super) inspector: Inspector,
+    pub(super) faults: Faults,
+    pub(super) tokens: Tokens,
+    /// Closed when the sandbox stops.
+    pub(super) running: watch::Receiver<()>,
+}
+
+impl Vendor {
+    /// Answers a request. It is handled to the end even if the client disconnects, as a real vendor would.
+    pub(super) async fn answer(self: Arc<Self>, parts: Parts, body: Bytes) -> Outcome {
+        let (target, _) = classify(&parts.method, parts.uri.path());
+        self.inspector.requests.record(target, &parts, body.clone());
+        let is_head = parts.method == Method::HEAD;
+        let arrived = Arrived { target, parts, body };
+        let mut running = self.running.clone();
+        let work = tokio::spawn(async move {
+            tokio::select! {
+                outcome = self.process(arrived) => outcome,
+                _ = running.changed() => Outcome::Reset,
+            }
+        });
+        match work.await.unwrap_or(Outcome::Reset) {
+            // hyper drops the body of an answer to HEAD on HTTP/1 only.
+            Outcome::Answer(response) if is_head => Outcome::Answer(response.map(|_| whole(Bytes::new()))),
+            outcome => outcome,
+        }
+    }
+
+    async fn process(&self, arrived: Arrived) -> Outcome {
+        let faults = self.faults.affecting(arrived.target);
+        let acting = |moment| faults.iter().filter(move |fault| fault.kind().moment() == moment);
+        for fault in acting(Moment::Before) {
+            match act(fault).await {
+                Effect::Continue => {}
+                Effect::Reset => return Outcome::Reset,
+                Effect::Replace(answer) => return answer.into(),
+            }
+        }
+        let view = read_view(acting(Moment::During));
+        let mut answer = self.handle(&arrived, &view).unwrap_or_else(Answer::from);
+        for fault in acting(Moment::After) {
+            match act(fault).await {
+                Effect::Continue => distort(fault.kind(), &mut answer),
+                Effect::Reset => return Outcome::Reset,
+                Effect::Replace(other) => answer = other,
+            }
+        }
+        answer.into()
+    }
+
+    fn handle(&self, arrived: &Arrived, view: &ReadView) -> Result<Answer, Problem> {
+        let Arrived { target, parts, body } = arrived;
+        if target.1 == Operation::Token {
+            let (status, body) = self.tokens.answer(&parts.headers, body);
+            return Ok(Answer::json(status, &body));
+        }
+        let customer = &self.tokens.authorize(&parts.headers, *target)?.customer;
+        let (Some(side), operation) = *target else { return self.profiles(parts, customer) };
+        let answer = self.inspector.with(|state| match side {
+            Side::Legacy => call_legacy(state, customer, arrived, view),
+            Side::New => call_new(state, customer, arrived, view),
+        })?;
+        if matches!(operation, Operation::Create | Operation::Cancel) {
+            self.inspector.requests.record_applied(*target);
+        }
+        Ok(Answer::json(StatusCode::OK, &answer))
+    }
+
+    /// The one path outside the two APIs, so that pass-through has something to answer.
+    fn profiles(&self, parts: &Parts, customer: &str) -> Result<Answer, Problem> {
+        if parts.method != Method::GET || parts.uri.path() != "/v2/profiles" {
+            return Err(unknown_path(parts));
+        }
+        let items: Vec<Value> = self
+            .inspector
+            .with(|state| state.balances.profiles(customer).map(|id| json!({ "id": id })).collect());
+        Ok(Answer::json(StatusCode::OK, &json!({ "items": items })))
+    }
+}
+
+impl Arrived {
+    fn id(&self) -> &str {
+        classify(&self.parts.method, self.parts.uri.path()).1.unwrap_or_default()
+    }
+
+    fn query(&self) -> ListQuery {
+        ListQuery::parse(self.parts.uri.query().unwrap_or_default())
+    }
+}
+
+fn call_legacy(
+    state: &mut State,
+    customer: &str,
+    arrived: &Arrived,
+    view: &ReadView,
+) -> Result<Value, Problem> {
+    match arrived.target.1 {
+        Operation::Create => legacy::create(state, customer, &arrived.body),
+        Operation::Get => legacy::get(state, customer, arrived.id(), view),
+        Operation::List => legacy::list(state, customer, &arrived.query(), view),
+        Operation::Cancel => legacy::cancel(state, customer, arrived.id()),
+        Operation::Token | Operation::Other => Err(unknown_path(&arrived.parts)),
+    }
+}
+
+fn call_new(state: &mut State, customer: &str, arrived: &Arrived, view: &ReadView) -> Result<Value, Problem> {
+    match arrived.target.1 {
+        Operation::Create => orchestrations::create(state, customer, &arrived.body),
+        Operation::Get => orchestrations::get(state, customer, arrived.id(), view),
+        Operation::List => orchestrations::list(state, customer, &arrived.query(), view),
+        Operation::Cancel | Operation::Token | Operation::Other => Err(unknown_path(&arrived.parts)),
+    }
+}
+
+fn unknown_path(parts: &Parts) -> Problem {
+    let detail = format!("there is no {} {}", parts.method, parts.uri.path());
+    Problem::plain(StatusCode::NOT_FOUND, detail)
+}
+
+/// What a fault does to the request as a whole.
+enum Effect {
+    Continue,
+    Reset,
+    Replace(Answer),
+}
+
+async fn act(fault: &ArmedFault) -> Effect {
+    fault.hit();
+    match *fault.kind() {
+        FaultKind::Delay { pause, .. } => {
+            tokio::time::sleep(pause).await;
+            Effect::Continue
+        }
+        FaultKind::Gate { .. } => {
+            fault.wait().await;
+            Effect::Continue
+        }
+        FaultKind::Reset { .. } => Effect::Reset,
+        FaultKind::Status { code, retry_after, body, .. } => {
+            let answer = match body {
+                RefusalBody::Problem => Answer::from(Problem::plain(code, "on request")),
+                RefusalBody::Html => Answer::html(code),
+                RefusalBody::Empty => Answer::empty(code),
+            };
+            Effect::Replace(answer.retry_after(retry_after))
+        }
+        FaultKind::Truncate
+        | FaultKind::WrongTypes
+        | FaultKind::NotJson
+        | FaultKind::EmptyBody
+        | FaultKind::IgnoreFilters
+        | FaultKind::Lag(_) => Effect::Continue,
+    }
+}
+
+fn read_view<'a>(faults: impl Iterator<Item = &'a ArmedFault>) -> ReadView {
+    let mut view = ReadView::default();
+    for fault in faults {
+        fault.hit();
+        match fault.kind() {
+            FaultKind::Lag(hidden) => view.hidden.push(*hidden),
+            FaultKind::IgnoreFilters => view.ignore_filters = true,
+            _ => {}
+        }
+    }
+    view
+}
+
+fn distort(kind: &FaultKind, answer: &mut Answer) {
+    match kind {
+        FaultKind::Truncate => answer.truncate(),
+        FaultKind::NotJson => *answer = Answer::html(StatusCode::OK),
+        FaultKind::EmptyBody => *answer = Answer::empty(StatusCode::OK),
+        FaultKind::WrongTypes => *answer = answer.with_wrong_types(),
+        _ => {}
+    }
+}
