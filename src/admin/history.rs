@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::family::HistogramSnapshot;
+use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::{RouteLabel, StatusClass};
-use crate::telemetry::metrics::registry::{HistogramSnapshot, Name as _};
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Budget, Endpoint};
 
@@ -31,7 +32,7 @@ impl Answers {
 
     /// Those of one class.
     pub(super) fn of(self, class: StatusClass) -> u64 {
-        self.0[class.place()]
+        self.0[class.index()]
     }
 
     fn since(self, then: Self) -> Self {
@@ -60,7 +61,7 @@ impl Moment {
                 requests.push(((route, side), Answers::default()));
                 requests.len() - 1
             });
-            requests[at].1.0[class.place()] += count;
+            requests[at].1.0[class.index()] += count;
         }
         Self {
             requests,

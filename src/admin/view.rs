@@ -15,7 +15,8 @@ use crate::deprecation::usage::CLIENTS_MAX;
 use crate::ledger::advisories::Advisories;
 use crate::ledger::{Health, Ledger};
 use crate::proxy::App;
-use crate::telemetry::metrics::registry::{Counters, Key, Name};
+use crate::telemetry::metrics::family::Counters;
+use crate::telemetry::metrics::label_set::{LabelSet, LabelValue};
 use crate::telemetry::traces::SpanCounts;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
@@ -155,7 +156,7 @@ impl View {
     async fn standing_notes(&self, config: &Config) -> Vec<documents::Note> {
         let standing = self.notes.standing(config).await.into_iter();
         let shown = standing.map(|note| documents::Note {
-            what: note.what.text().into(),
+            what: note.what.as_str().into(),
             since: note.since.to_string(),
             why: note.why,
         });
@@ -182,17 +183,17 @@ impl View {
     }
 
     pub(super) fn usage(&self) -> documents::Usage {
-        fn seen<N: Name>(counters: &Counters<(N,)>) -> BTreeMap<String, u64>
+        fn seen<V: LabelValue>(counters: &Counters<(V,)>) -> BTreeMap<String, u64>
         where
-            (N,): Key,
+            (V,): LabelSet,
         {
             let seen = counters.all().filter(|(_, count)| *count > 0);
-            seen.map(|((name,), count)| (name.text().to_owned(), count)).collect()
+            seen.map(|((value,), count)| (value.as_str().to_owned(), count)).collect()
         }
         let usage = &self.app.usage;
         let clients = usage.clients().into_iter().map(|client| documents::Client {
             client: client.name.clone(),
-            by: client.by.text().into(),
+            by: client.by.as_str().into(),
             last_seen: client.last_seen().map(|at| at.to_string()).unwrap_or_default(),
             requests: client.total(),
             routes: seen(&client.requests),

@@ -12,8 +12,9 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use jiff::Timestamp;
 
+use crate::telemetry::metrics::family::Counters;
+use crate::telemetry::metrics::label_set::label;
 use crate::telemetry::metrics::labels::RouteLabel;
-use crate::telemetry::metrics::registry::{Counters, label};
 
 /// Most clients that are told apart at a time.
 pub const CLIENTS_MAX: usize = 1000;

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::{Config, Mode, Reloads};
 use crate::ledger::{Ledger, Recent};
-use crate::telemetry::metrics::registry::{Name as _, label};
+use crate::telemetry::metrics::label_set::{LabelValue as _, label};
 use crate::translate::side::Side;
 
 /// How long a client may still come back for a conversion that it made: claims on the old API that are younger stand against
@@ -33,7 +33,7 @@ pub enum AdvisoryKind {
     /// The ledger is hardly older than the first create on the new API: is it the one that was there before?
     YoungLedger,
 }
-label!(AdvisoryKind, "note", SealedEarly = "sealed_early", YoungLedger = "young_ledger");
+label!(AdvisoryKind, "advisory", SealedEarly = "sealed_early", YoungLedger = "young_ledger");
 
 /// Something to know, while it lasts.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ impl Advisories {
         let (standing, known) = state.judge(config, Timestamp::now());
         for note in &standing {
             if !state.standing.iter().any(|before| before.what == note.what) {
-                tracing::warn!(target: "config", note = note.what.text(), since = %note.since, "{}", note.why);
+                tracing::warn!(target: "config", note = note.what.as_str(), since = %note.since, "{}", note.why);
             }
         }
         state.standing.clone_from(&standing);

@@ -12,7 +12,8 @@ use super::health::Monitor;
 use super::queries::{ClaimByRef, CreatedAt, FirstNewCreateAt, OwnedKey, Since, Summary};
 use super::settings::{DatabaseUrl, Settings};
 use super::{postgres, sqlite};
-use crate::telemetry::metrics::registry::{Histograms, TIMES, label};
+use crate::telemetry::metrics::family::{DURATIONS, Histograms};
+use crate::telemetry::metrics::label_set::label;
 use crate::translate::side::Side;
 
 /// The reading half: everything that can be asked without changing a claim.
@@ -69,7 +70,7 @@ impl Reader {
     }
 
     pub(super) fn new(reads: Reads, settings: &Settings) -> Self {
-        let times = Arc::new(Histograms::new(&TIMES));
+        let times = Arc::new(Histograms::new(&DURATIONS));
         Self { reads, timeout: settings.timeout, health: Monitor::new(), times }
     }
 
@@ -136,7 +137,7 @@ impl Reader {
         let outcome = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(LedgerError::Timeout));
         let operation = if wrote { Operation::Write } else { Operation::Read };
         let ended = if outcome.is_ok() { Ended::Ok } else { Ended::Failed };
-        self.times.elapsed((operation, ended), start.elapsed());
+        self.times.observe_duration((operation, ended), start.elapsed());
         self.health.observe(&outcome, wrote);
         outcome
     }

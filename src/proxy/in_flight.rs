@@ -12,8 +12,8 @@ use dashmap::mapref::entry::Entry;
 
 use crate::config::InFlight;
 use crate::failure::{Failure, Fault};
+use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::labels::RouteLabel;
-use crate::telemetry::metrics::registry::Counters;
 use crate::translate::route::Matched;
 use crate::translate::route::Route;
 

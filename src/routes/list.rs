@@ -8,7 +8,7 @@ use super::upstream_call::Reply;
 use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
-use crate::telemetry::metrics::labels::{DropReason, PageEnd};
+use crate::telemetry::metrics::labels::{DropReason, PageResult};
 use crate::translate::invalid::Invalid;
 use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
@@ -42,7 +42,7 @@ pub async fn run(flow: &RouteContext) -> Result<RouteResponse, Failure> {
     };
     let (page, calls, end) = page(flow, &query, sides).await;
     flow.shared.metrics.list_pages.add((end,));
-    flow.shared.metrics.list_page_calls.observe((), calls as u64);
+    flow.shared.metrics.list_page_upstream_calls.observe((), calls as u64);
     page
 }
 
@@ -58,7 +58,7 @@ async fn page(
     flow: &RouteContext,
     query: &ListQuery,
     sides: &[Side],
-) -> (Result<RouteResponse, Failure>, usize, PageEnd) {
+) -> (Result<RouteResponse, Failure>, usize, PageResult) {
     let mut made = 0;
     match gather(flow, query, sides, &mut made).await {
         Ok(Gathered::PageBuilder(page, headers, end)) => {
@@ -66,16 +66,16 @@ async fn page(
             tell(flow, &page.noticed);
             (Ok(RouteResponse::json(StatusCode::OK, headers, page.body)), made, end)
         }
-        Ok(Gathered::Refused(answer)) => (Ok(answer), made, PageEnd::Failed),
-        Err(failure @ Failure::TooManyDropped { .. }) => (Err(failure), made, PageEnd::Exhausted),
-        Err(failure) => (Err(failure), made, PageEnd::Failed),
+        Ok(Gathered::Refused(answer)) => (Ok(answer), made, PageResult::Failed),
+        Err(failure @ Failure::TooManyDropped { .. }) => (Err(failure), made, PageResult::Exhausted),
+        Err(failure) => (Err(failure), made, PageResult::Failed),
     }
 }
 
 /// What asking the sides came to.
 enum Gathered<'a> {
     /// Rows enough, or as many as the calls brought.
-    PageBuilder(PageBuilder<'a>, HeaderMap, PageEnd),
+    PageBuilder(PageBuilder<'a>, HeaderMap, PageResult),
     /// A side said no.
     Refused(RouteResponse),
 }
@@ -92,11 +92,11 @@ async fn gather<'a>(
     loop {
         let calls = page.needs();
         if calls.is_empty() {
-            return Ok(Gathered::PageBuilder(page, headers, PageEnd::Whole));
+            return Ok(Gathered::PageBuilder(page, headers, PageResult::Complete));
         }
         if *made + calls.len() > most {
             if page.cut() {
-                return Ok(Gathered::PageBuilder(page, headers, PageEnd::Cut));
+                return Ok(Gathered::PageBuilder(page, headers, PageResult::Truncated));
             }
             return Err(Failure::TooManyDropped { calls: *made });
         }
@@ -136,7 +136,7 @@ fn rows(side: Side, reply: &Reply, query: &ListQuery) -> Result<Rows, Failure> {
 
 fn tell(flow: &RouteContext, noticed: &DroppedRows) {
     let DroppedRows { never_conversions, filtered, .. } = noticed;
-    let left_out = &flow.shared.metrics.rows_left_out;
+    let left_out = &flow.shared.metrics.list_rows_dropped;
     left_out.add_many((DropReason::NeverConversion,), *never_conversions as u64);
     left_out.add_many((DropReason::Filtered,), *filtered as u64);
     if *never_conversions > 0 {

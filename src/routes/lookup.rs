@@ -7,8 +7,8 @@ use tracing::Instrument as _;
 use super::RouteContext;
 use super::upstream_call::Reply;
 use crate::failure::{Failure, SideEffect};
+use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::DuplicateCheckResult;
-use crate::telemetry::metrics::registry::Name as _;
 use crate::telemetry::spans;
 use crate::translate::list::lookup::{self, Seen};
 use crate::translate::problem;
@@ -72,9 +72,9 @@ impl RouteContext {
             Ok(LookupResult::Throttled(_)) => DuplicateCheckResult::Throttled,
             Err(_) => DuplicateCheckResult::Failed,
         };
-        spans::stepped(&span, result.text(), result == DuplicateCheckResult::Failed);
-        self.shared.metrics.fences.add((side, result));
-        self.shared.metrics.fence_seconds.elapsed((side,), start.elapsed());
+        spans::stepped(&span, result.as_str(), result == DuplicateCheckResult::Failed);
+        self.shared.metrics.duplicate_checks.add((side, result));
+        self.shared.metrics.duplicate_check_seconds.observe_duration((side,), start.elapsed());
         looked
     }
 

@@ -77,7 +77,7 @@ impl Services {
         let what = match answered {
             Ok(status) => {
                 self.reach.answered(side);
-                return self.metrics.answered(side, status, elapsed);
+                return self.metrics.upstream_response(side, status, elapsed);
             }
             Err(Failure::Unreachable { source, .. }) => {
                 self.reach.failed(side, chain(source.as_ref()));
@@ -89,7 +89,7 @@ impl Services {
             Err(Failure::BodyBroken(_)) => return,
             Err(_) => UpstreamOutcome::Broken,
         };
-        self.metrics.called(side, what, elapsed);
+        self.metrics.upstream_call(side, what, elapsed);
     }
 
     /// Notes what came of a request that went straight through to the legacy side.

@@ -18,7 +18,7 @@ use crate::config::{Mode, Traces};
 use crate::failure::Failure;
 use crate::http::body::{ByteCount, Payload};
 use crate::http::headers;
-use crate::telemetry::metrics::registry::Name as _;
+use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::spans::{self, Answered, TraceId};
 use crate::translate::side::Side;
 
@@ -132,8 +132,8 @@ impl Drop for Access {
         let elapsed = self.start.elapsed();
         let key = (self.route, self.mode, self.side, StatusClass::of(self.status));
         self.metrics.requests.add(key);
-        self.metrics.request_seconds.elapsed((self.route,), elapsed);
-        let (route, mode) = (self.route.text(), self.mode.map(Mode::as_str));
+        self.metrics.request_seconds.observe_duration((self.route,), elapsed);
+        let (route, mode) = (self.route.as_str(), self.mode.map(Mode::as_str));
         let answered = Answered { route, mode, side: self.side, status: self.status, error: self.error };
         spans::answered(&self.span, &self.method, answered);
         tracing::info!(

@@ -1,12 +1,12 @@
 //! What the process tells: log lines through `tracing`, one JSON object a line or text for people on a terminal; figures
 //! ([`metrics`]); spans for a collector ([`traces`]); and who still calls ([`usage`]).
 
-pub mod access;
+pub(crate) mod access;
 mod file;
-pub mod metrics;
+pub(crate) mod metrics;
 mod queue;
-pub mod sanitize;
-pub mod spans;
+pub(crate) mod sanitize;
+pub(crate) mod spans;
 pub mod traces;
 
 use std::io::{self, IsTerminal as _, Write};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// The text without anything that moves a cursor, ends a line or turns the direction of writing; such characters are written out.
 #[must_use]
-pub fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut line, char| {
         if char.is_control() || turns(char) {
             line.extend(char.escape_default())
@@ -17,7 +17,7 @@ pub fn one_line(text: &str) -> String {
 
 /// A JSON document without such characters: they are escaped, so that whoever parses it reads the same.
 #[must_use]
-pub fn json(document: &str) -> String {
+pub(crate) fn json(document: &str) -> String {
     document.chars().fold(String::with_capacity(document.len()), |mut json, char| {
         // Everything else that JSON lets stand as it is, blanks between tokens apart, is printable. These have four digits.
         if ('\u{7f}'..='\u{9f}').contains(&char) || turns(char) || char == '\u{feff}' {

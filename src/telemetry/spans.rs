@@ -20,10 +20,10 @@ use uuid::Uuid;
 
 use crate::translate::side::Side;
 
-pub use opentelemetry::trace::TraceId;
+pub(crate) use opentelemetry::trace::TraceId;
 
 /// The target of every span, by which the log leaves them out and the collector's layer takes them.
-pub const TARGET: &str = "spans";
+pub(crate) const TARGET: &str = "spans";
 
 static W3C: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContextPropagator::new);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -59,7 +59,7 @@ impl Sampling {
 /// link to the client's. One that is not taken has no span, nor has anything that is done for it, and its headers go on as they
 /// came.
 #[must_use]
-pub fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampling) -> Span {
+pub(crate) fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampling) -> Span {
     if !span_enabled!(target: TARGET, Level::INFO) {
         return Span::none();
     }
@@ -109,7 +109,7 @@ fn traced() -> bool {
 
 /// What came of a client's request.
 #[derive(Clone, Copy, Debug)]
-pub struct Answered {
+pub(crate) struct Answered {
     /// One of the four routes, `token`, or `pass_through`.
     pub route: &'static str,
     /// The route's mode.
@@ -123,7 +123,7 @@ pub struct Answered {
 }
 
 /// Notes what came of a client's request, in its span.
-pub fn answered(span: &Span, method: &Method, answered: Answered) {
+pub(crate) fn answered(span: &Span, method: &Method, answered: Answered) {
     if span.is_disabled() {
         return;
     }
@@ -144,7 +144,7 @@ pub fn answered(span: &Span, method: &Method, answered: Answered) {
 /// One call to an upstream, from its sending to the head of its answer. `name` says which, out of few. The request takes
 /// the trace context along, in place of any that it had.
 #[must_use]
-pub fn call<B>(name: &str, request: &mut Request<B>) -> Span {
+pub(crate) fn call<B>(name: &str, request: &mut Request<B>) -> Span {
     if !traced() {
         return Span::none();
     }
@@ -178,7 +178,11 @@ fn inject(span: &Span, headers: &mut HeaderMap) {
 }
 
 /// Notes what an upstream answered, in the span of the call. `failed` says why there is no answer.
-pub fn called<B, E>(span: &Span, answer: Result<&Response<B>, &E>, failed: impl FnOnce(&E) -> &'static str) {
+pub(crate) fn called<B, E>(
+    span: &Span,
+    answer: Result<&Response<B>, &E>,
+    failed: impl FnOnce(&E) -> &'static str,
+) {
     if span.is_disabled() {
         return;
     }
@@ -192,7 +196,7 @@ pub fn called<B, E>(span: &Span, answer: Result<&Response<B>, &E>, failed: impl 
 
 /// A step on the way to an answer that is no call of the client's own: `claim`, `fence`, `resolve`, `token`.
 #[must_use]
-pub fn step(name: &'static str, side: impl Into<Option<Side>>) -> Span {
+pub(crate) fn step(name: &'static str, side: impl Into<Option<Side>>) -> Span {
     if !traced() {
         return Span::none();
     }
@@ -207,7 +211,7 @@ pub fn step(name: &'static str, side: impl Into<Option<Side>>) -> Span {
 }
 
 /// Notes what a step came to; `failed` = it could not be done.
-pub fn stepped(span: &Span, result: &'static str, failed: bool) {
+pub(crate) fn stepped(span: &Span, result: &'static str, failed: bool) {
     span.record("conversion_shim.result", result);
     if failed {
         span.record("otel.status_code", "ERROR");
@@ -216,7 +220,7 @@ pub fn stepped(span: &Span, result: &'static str, failed: bool) {
 
 /// The trace that a span belongs to; `None` while nobody collects.
 #[must_use]
-pub fn trace_id(span: &Span) -> Option<TraceId> {
+pub(crate) fn trace_id(span: &Span) -> Option<TraceId> {
     if span.is_disabled() {
         return None;
     }

@@ -26,7 +26,8 @@ use uuid::Uuid;
 
 use super::Failed;
 use crate::config::Traces;
-use crate::telemetry::metrics::registry::{Counters, label};
+use crate::telemetry::metrics::family::Counters;
+use crate::telemetry::metrics::label_set::label;
 use crate::telemetry::spans;
 
 /// How long the end of the process waits for the last spans.
@@ -53,7 +54,7 @@ label!(Sent, "result", Exported = "exported", Failed = "failed");
 #[derive(Debug, Default)]
 pub struct SpanCounts {
     /// Ended, and were to be sent.
-    pub made: Counters<()>,
+    pub ended: Counters<()>,
     /// What became of those that were.
     pub sent: Counters<(Sent,)>,
 }
@@ -221,7 +222,7 @@ impl SpanProcessor for CountedProcessor {
     }
 
     fn on_end(&self, span: SpanData) {
-        self.counts.made.add(());
+        self.counts.ended.add(());
         self.batches.on_end(span);
     }
 

@@ -32,7 +32,7 @@ use crate::config::{Upstream, Upstreams};
 use crate::failure::{AuthFailure, Failure, SideEffect};
 use crate::http::body::Payload;
 use crate::http::headers;
-use crate::telemetry::metrics::registry::Counters;
+use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::spans;
 use crate::translate::side::Side;
 

@@ -16,7 +16,8 @@ use tracing::{Instrument as _, Span};
 use super::rate_limit::{Budget, Endpoint};
 use crate::config::auth::{ClientCredentials, CredentialSet};
 use crate::config::{Config, Upstreams};
-use crate::telemetry::metrics::registry::{Counters, Name as _, label};
+use crate::telemetry::metrics::family::Counters;
+use crate::telemetry::metrics::label_set::{LabelValue as _, label};
 use crate::telemetry::spans;
 
 /// A token whose life is not told is trusted so long.
@@ -139,7 +140,7 @@ pub enum TokenFetchResult {
     Failed,
 }
 label!(TokenFetchResult, "result", Fetched = "fetched", Failed = "failed");
-label!(CredentialSet, "holder", Legacy = "legacy", New = "new", Lookup = "lookup");
+label!(CredentialSet, "credential_set", Legacy = "legacy", New = "new", Lookup = "lookup");
 
 impl Tokens {
     pub(super) fn new(
@@ -246,7 +247,7 @@ impl Tokens {
             let span = spans::step("token", None);
             let answered = exchange(&http, &budget, &ask, patience).instrument(span.clone()).await;
             let result = if answered.is_ok() { TokenFetchResult::Fetched } else { TokenFetchResult::Failed };
-            spans::stepped(&span, result.text(), answered.is_err());
+            spans::stepped(&span, result.as_str(), answered.is_err());
             asked.add((holder, result));
             match answered {
                 Ok((token, life)) => Ok(slot.keep(ask, token, life, margin)),

@@ -1,111 +1,86 @@
-//! What `/metrics` tells: what was recorded on the way, and what other rooms keep anyway, collected now. What cannot be read is
-//! left out, never 0.
+//! Collects the metrics for `/metrics`: those that requests recorded, and those that other parts keep for themselves, read now. A value that
+//! cannot be read is left out and never reported as 0. All metrics are declared in `telemetry::metrics::registry`.
 
+mod advisories;
 mod config;
-mod notes;
 mod shadow;
 mod vendor;
 
 use super::process;
 use super::view::View;
 use crate::proxy::App;
-use crate::telemetry::metrics::exposition::{Figure, Labels, to_text};
-use crate::telemetry::metrics::registry::Name as _;
+use crate::telemetry::metrics::exposition::{MetricFamily, to_text};
+use crate::telemetry::metrics::label_set::LabelValue as _;
+use crate::telemetry::metrics::registry::{
+    BUILD, CLIENTS_IN_FLIGHT, LEDGER_COMMITS, LEDGER_OPERATION, LEDGER_UP, PROCESS_MAX_FDS, PROCESS_OPEN_FDS,
+    PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, REQUESTS_IN_FLIGHT, REQUESTS_SHED, SPANS, SPANS_ENDED,
+    WRITES_IN_FLIGHT,
+};
 use crate::telemetry::traces::SpanCounts;
 
 impl View {
-    /// Everything, as text for Prometheus.
+    /// All metrics in the OpenMetrics text format.
     #[must_use]
     pub fn metrics(&self) -> String {
         let app = self.app();
-        // In this order: a reload that is told of is in force.
+        // Reloads before config: a reload that is reported is then active.
         let reloads = self.reloads().clone();
         let config = app.config.load_full();
-        let mut figures = app.shared.metrics.figures();
-        figures.extend(in_flight(app));
-        figures.extend(vendor::sides(app));
-        figures.extend(vendor::budget(self.budget(), &config));
-        figures.extend(config::figures(&config, &reloads));
-        figures.extend(ledger(app));
-        figures.extend(notes::figures(self.notes()));
-        figures.extend(app.shadow.iter().flat_map(|shadow| shadow::figures(shadow, &config)));
-        figures.extend(self.spans().into_iter().flat_map(spans));
-        figures.extend(self.of_process());
-        to_text(figures)
+        let mut families = app.shared.metrics.families();
+        families.extend(in_flight(app));
+        families.extend(vendor::sides(app));
+        families.extend(vendor::budget(self.budget(), &config));
+        families.extend(config::families(&config, &reloads));
+        families.extend(ledger(app));
+        families.extend(advisories::families(self.notes()));
+        families.extend(app.shadow.iter().flat_map(|shadow| shadow::families(shadow, &config)));
+        families.extend(self.spans().into_iter().flat_map(spans));
+        families.extend(self.process());
+        to_text(families)
     }
 
-    fn of_process(&self) -> Vec<Figure> {
-        let version: Labels = vec![("version", env!("CARGO_PKG_VERSION").into())];
+    fn process(&self) -> [MetricFamily; 5] {
         let started = float(self.started_at().as_second().unsigned_abs());
-        vec![
-            Figure::infos("build", "The program.", vec![version]),
-            Figure::gauge(
-                "process_start_time",
-                "When the process started, in seconds since 1970.",
-                Some(started),
-            )
-            .seconds()
-            .of_any_process(),
-            Figure::gauge("process_resident_memory", "Memory in use.", process::resident_bytes().map(float))
-                .bytes()
-                .of_any_process(),
-            Figure::gauge("process_open_fds", "Open file descriptors.", process::open_fds().map(float))
-                .of_any_process(),
-            Figure::gauge(
-                "process_max_fds",
-                "Most of them that there may be.",
-                process::max_fds().map(float),
-            )
-            .of_any_process(),
+        [
+            BUILD.infos(vec![vec![("version", env!("CARGO_PKG_VERSION").into())]]),
+            PROCESS_START_TIME.value(Some(started)),
+            PROCESS_RESIDENT_MEMORY.value(process::resident_bytes().map(float)),
+            PROCESS_OPEN_FDS.value(process::open_fds().map(float)),
+            PROCESS_MAX_FDS.value(process::max_fds().map(float)),
         ]
     }
 }
 
-fn spans(counts: &SpanCounts) -> [Figure; 2] {
-    [
-        Figure::counters("spans_made", "Spans that were to be sent to the collector.", &counts.made),
-        Figure::counters("spans", "Spans that were sent to the collector.", &counts.sent),
-    ]
+fn spans(counts: &SpanCounts) -> [MetricFamily; 2] {
+    [SPANS_ENDED.counters(&counts.ended), SPANS.counters(&counts.sent)]
 }
 
-fn in_flight(app: &App) -> Vec<Figure> {
+fn in_flight(app: &App) -> [MetricFamily; 4] {
     let by_route = app.admission.by_route().into_iter();
-    let by_route = by_route.map(|(route, count)| (vec![("route", route.text().into())], float(count as u64)));
-    vec![
-        Figure::gauges("requests_in_flight", "Requests that are being answered.", by_route.collect()),
-        Figure::gauge(
-            "clients_in_flight",
-            "Clients with requests in flight.",
-            Some(float(app.admission.clients() as u64)),
-        ),
-        Figure::gauge(
-            "writes_in_flight",
-            "Writes under way, their client there or not.",
-            Some(float(app.shared.detached.len() as u64)),
-        ),
-        Figure::counters_seen(
-            "requests_shed",
-            "Requests refused because too much was in flight.",
-            app.admission.shed(),
-        ),
+    let by_route =
+        by_route.map(|(route, count)| (vec![("route", route.as_str().into())], float(count as u64)));
+    [
+        REQUESTS_IN_FLIGHT.gauges(by_route.collect()),
+        CLIENTS_IN_FLIGHT.value(Some(float(app.admission.clients() as u64))),
+        WRITES_IN_FLIGHT.value(Some(float(app.shared.detached.len() as u64))),
+        REQUESTS_SHED.counters(app.admission.shed()),
     ]
 }
 
-fn ledger(app: &App) -> Vec<Figure> {
+fn ledger(app: &App) -> Vec<MetricFamily> {
     let Some(ledger) = &app.shared.ledger else { return Vec::new() };
-    let up = Some(f64::from(u8::from(ledger.health().is_ready())));
     vec![
-        Figure::gauge("ledger_up", "Whether the ledger's last calls went well.", up),
-        Figure::counts(
-            "ledger_commits",
-            "Transactions of this process.",
-            vec![(Vec::new(), ledger.commits())],
-        ),
-        Figure::histograms("ledger_operation", "Time of calls to the ledger.", ledger.reader().times()),
+        LEDGER_UP.value(Some(boolean(ledger.health().is_ready()))),
+        LEDGER_COMMITS.count(ledger.commits()),
+        LEDGER_OPERATION.histograms(ledger.reader().times()),
     ]
 }
 
-#[expect(clippy::cast_precision_loss, reason = "gauges are floats; none of these comes near 2^53")]
+fn boolean(value: bool) -> f64 {
+    f64::from(u8::from(value))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats, and none of these comes near 2^53")]
 const fn float(number: u64) -> f64 {
     number as f64
 }

@@ -1,45 +1,51 @@
-//! What shadow keeps count of.
+//! Counts of shadow comparisons.
 
-use super::float;
+use super::{boolean, float};
 use crate::config::{Config, Mode};
 use crate::shadow::Shadow;
-use crate::telemetry::metrics::exposition::{Figure, Labels};
+use crate::telemetry::metrics::exposition::{Labels, MetricFamily};
+use crate::telemetry::metrics::registry::{
+    SHADOW_ACTIVE, SHADOW_COMPARISONS, SHADOW_DROPPED, SHADOW_DUE, SHADOW_HELD, SHADOW_WAITING,
+};
 use crate::translate::route::Route;
 
-pub(super) fn figures(shadow: &Shadow, config: &Config) -> Vec<Figure> {
-    let tally = shadow.tally();
+pub(super) fn families(shadow: &Shadow, config: &Config) -> Vec<MetricFamily> {
+    let due = shadow.tally().all_due();
     let configured = Route::ALL.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
-    let active = configured.then(|| f64::from(u8::from(shadow.idle_reason(config).is_none())));
-    let verdicts = tally.verdicts().into_iter().map(|counted| {
+    let active = configured.then(|| boolean(shadow.idle_reason(config).is_none()));
+    let mut families = vec![
+        SHADOW_ACTIVE.value(active),
+        SHADOW_COMPARISONS.counts(comparisons(shadow)),
+        SHADOW_DROPPED.counts(dropped(shadow)),
+    ];
+    if configured || due > 0 {
+        families.extend([
+            SHADOW_DUE.count(due),
+            SHADOW_WAITING.value(Some(float(shadow.jobs_waiting() as u64))),
+            SHADOW_HELD.value(Some(float(shadow.bytes_held() as u64))),
+        ]);
+    }
+    families
+}
+
+fn comparisons(shadow: &Shadow) -> Vec<(Labels, u64)> {
+    let comparisons = shadow.tally().verdicts().into_iter().map(|counted| {
         let severity = counted.severity.map_or("none", |severity| severity.as_str());
-        let labels: Labels = vec![
+        let labels = vec![
             ("route", counted.route.as_str().into()),
             ("verdict", counted.verdict.as_str().into()),
             ("severity", severity.into()),
         ];
         (labels, counted.count)
     });
-    let dropped = tally.all_dropped().into_iter().map(|dropped| {
-        let labels: Labels =
-            vec![("route", dropped.route.as_str().into()), ("reason", dropped.reason.into())];
+    comparisons.collect()
+}
+
+fn dropped(shadow: &Shadow) -> Vec<(Labels, u64)> {
+    let dropped = shadow.tally().all_dropped().into_iter();
+    let dropped = dropped.map(|dropped| {
+        let labels = vec![("route", dropped.route.as_str().into()), ("reason", dropped.reason.into())];
         (labels, dropped.count)
     });
-    let mut figures = vec![
-        Figure::gauge("shadow_active", "Whether comparisons are made.", active),
-        Figure::counts("shadow_comparisons", "Comparisons made.", verdicts.collect()),
-        Figure::counts("shadow_dropped", "Comparisons dropped.", dropped.collect()),
-    ];
-    if configured || tally.all_due() > 0 {
-        let (waiting, held) = (float(shadow.jobs_waiting() as u64), float(shadow.bytes_held() as u64));
-        figures.extend([
-            Figure::counts(
-                "shadow_due",
-                "Comparisons that were to be made.",
-                vec![(Vec::new(), tally.all_due())],
-            ),
-            Figure::gauge("shadow_waiting", "Comparisons that wait.", Some(waiting)),
-            Figure::gauge("shadow_held", "Memory that their bodies take.", Some(held)).bytes(),
-        ]);
-    }
-    figures
+    dropped.collect()
 }

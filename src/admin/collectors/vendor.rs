@@ -1,59 +1,50 @@
-//! The vendor as it is seen from here: whether its sides can be reached, and what is spent of its rate limit.
+//! The two upstreams: whether they are reachable, and the use of their rate limits.
 
-use super::float;
+use super::{boolean, float};
 use crate::config::Config;
 use crate::proxy::App;
-use crate::telemetry::metrics::exposition::{Figure, Labels, labels};
+use crate::telemetry::metrics::exposition::{Labels, MetricFamily, labels};
+use crate::telemetry::metrics::registry::{
+    BUDGET_ALLOWED_CALLS_PER_SECOND, BUDGET_CALLS, BUDGET_CALLS_PER_SECOND, BUDGET_COOLDOWN_LEFT,
+    BUDGET_LAST_429_TIMESTAMP, BUDGET_REFUSED, BUDGET_WAITING, TOKEN_FETCHES, UPSTREAM_REACHABLE,
+};
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Budget, CallClass, Endpoint};
 
-pub(super) fn sides(app: &App) -> Vec<Figure> {
-    let seen = [Side::Legacy, Side::New].into_iter().filter_map(|side| {
+pub(super) fn sides(app: &App) -> [MetricFamily; 2] {
+    let reachable = [Side::Legacy, Side::New].into_iter().filter_map(|side| {
         let reachable = app.shared.reach.is_reachable(side)?;
-        Some((vec![("side", side.as_str().into())], f64::from(u8::from(reachable))))
+        Some((vec![("side", side.as_str().into())], boolean(reachable)))
     });
-    vec![
-        Figure::gauges("upstream_reachable", "Whether a side can be reached, as last seen.", seen.collect()),
-        Figure::counters(
-            "own_tokens",
-            "Tokens of the proxy's own, asked for.",
-            app.shared.upstream.tokens_asked(),
-        ),
+    [
+        UPSTREAM_REACHABLE.gauges(reachable.collect()),
+        TOKEN_FETCHES.counters(app.shared.upstream.tokens_asked()),
     ]
 }
 
-/// The rate budget by endpoint, and where it is told apart by who pays. It has taken over the config before it is asked.
-pub(super) fn budget(budget: &Budget, config: &Config) -> Vec<Figure> {
-    let refused = budget.refused().all().filter(|((_, payer), _)| *payer != CallClass::Shadow);
+/// `budget` must have adopted `config`.
+pub(super) fn budget(budget: &Budget, config: &Config) -> [MetricFamily; 7] {
+    // Shadow comparisons without budget are counted in `shadow_dropped`, and never wait.
+    let refused = budget.refused().all().filter(|((_, class), _)| *class != CallClass::Shadow);
     let refused = refused.map(|(key, count)| (labels(key), count));
-    let waiting = [CallClass::Client, CallClass::Fence].into_iter().flat_map(|payer| {
-        Endpoint::ALL.map(|endpoint| (labels((endpoint, payer)), float(budget.waiting(endpoint, payer))))
+    let waiting = [CallClass::Client, CallClass::Fence].into_iter().flat_map(|class| {
+        Endpoint::ALL.map(|endpoint| (labels((endpoint, class)), float(budget.waiting(endpoint, class))))
     });
-    let limit = Some(f64::from(config.budget.per_second));
-    let cooldown = Some(budget.cooldown_left().unwrap_or_default().as_secs_f64());
-    vec![
-        Figure::gauge("budget_calls_per_second", "What the vendor allows for one endpoint.", limit),
-        Figure::gauges(
-            "budget_allowed_calls_per_second",
-            "What this process may spend now.",
-            of_each(|endpoint| budget.allowed_per_second(endpoint)),
-        ),
-        Figure::counters("budget_calls", "Calls that were paid for.", budget.calls()),
-        Figure::counts("budget_refused", "Calls that had no turn and were not sent.", refused.collect()),
-        Figure::gauges("budget_waiting", "Calls that wait for their turn.", waiting.collect()),
-        Figure::gauges(
-            "budget_last_429_timestamp",
-            "When an endpoint last answered 429, in seconds since 1970.",
-            of_each(|endpoint| Some(float(budget.last_429(endpoint)?.as_second().unsigned_abs()))),
-        )
-        .seconds(),
-        Figure::gauge("budget_cooldown_left", "How long the cool-down after a 429 lasts still.", cooldown)
-            .seconds(),
+    let last_429 = |endpoint| Some(float(budget.last_429(endpoint)?.as_second().unsigned_abs()));
+    let cooldown = budget.cooldown_left().unwrap_or_default();
+    [
+        BUDGET_CALLS_PER_SECOND.value(Some(f64::from(config.budget.per_second))),
+        BUDGET_ALLOWED_CALLS_PER_SECOND.gauges(by_endpoint(|endpoint| budget.allowed_per_second(endpoint))),
+        BUDGET_CALLS.counters(budget.calls()),
+        BUDGET_REFUSED.counts(refused.collect()),
+        BUDGET_WAITING.gauges(waiting.collect()),
+        BUDGET_LAST_429_TIMESTAMP.gauges(by_endpoint(last_429)),
+        BUDGET_COOLDOWN_LEFT.value(Some(cooldown.as_secs_f64())),
     ]
 }
 
 /// One value for each endpoint that has one.
-fn of_each(value: impl Fn(Endpoint) -> Option<f64>) -> Vec<(Labels, f64)> {
-    let each = Endpoint::ALL.into_iter();
-    each.filter_map(|endpoint| Some((labels((endpoint,)), value(endpoint)?))).collect()
+fn by_endpoint(value: impl Fn(Endpoint) -> Option<f64>) -> Vec<(Labels, f64)> {
+    let endpoints = Endpoint::ALL.into_iter();
+    endpoints.filter_map(|endpoint| Some((labels((endpoint,)), value(endpoint)?))).collect()
 }

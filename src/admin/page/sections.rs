@@ -5,8 +5,9 @@ use maud::{Markup, html};
 use super::super::documents::{Client, Shadow, Status, Usage, to_the_second};
 use super::{count, scrolling};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::family::Counters;
+use crate::telemetry::metrics::label_set::LabelSet;
 use crate::telemetry::metrics::labels::{DuplicateCheckResult, Resolution};
-use crate::telemetry::metrics::registry::{Counters, Key};
 use crate::telemetry::sanitize::one_line;
 use crate::translate::side::Side;
 
@@ -60,7 +61,7 @@ pub(super) fn modes(status: &Status) -> Markup {
     }
 }
 
-fn all<K: Key>(counters: &Counters<K>) -> u64 {
+fn all<L: LabelSet>(counters: &Counters<L>) -> u64 {
     counters.all().map(|(_, count)| count).sum()
 }
 
@@ -68,11 +69,16 @@ fn all<K: Key>(counters: &Counters<K>) -> u64 {
 pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
     let by_side = |counters: &Counters<(Side,)>| (counters.get((Side::Legacy,)), counters.get((Side::New,)));
     let (bare_legacy, bare_new) = by_side(&metrics.creates_without_ref_id);
-    let of_both =
-        |result| [Side::Legacy, Side::New].map(|side| metrics.fences.get((side, result))).iter().sum();
-    let resolved =
-        |how| [Side::Legacy, Side::New].map(|side| metrics.resolutions.get((side, how))).iter().sum();
-    let (found, looked): (u64, _) = (of_both(DuplicateCheckResult::Found), all(&metrics.fences));
+    let of_both = |result| {
+        [Side::Legacy, Side::New].map(|side| metrics.duplicate_checks.get((side, result))).iter().sum()
+    };
+    let resolved = |how| {
+        [Side::Legacy, Side::New]
+            .map(|side| metrics.unknown_outcome_resolutions.get((side, how)))
+            .iter()
+            .sum()
+    };
+    let (found, looked): (u64, _) = (of_both(DuplicateCheckResult::Found), all(&metrics.duplicate_checks));
     let (unknown, unresolved): (_, u64) = (all(&metrics.unknown_outcomes), resolved(Resolution::Unresolved));
     let tiles = [
         (
@@ -91,7 +97,7 @@ pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
             all(&metrics.upstream_throttled),
             "everybody behind this address waits".into(),
         ),
-        ("failed", metrics.failures_of_ours(), "requests, by a side or the proxy".into()),
+        ("failed", metrics.failures_not_by_caller(), "requests, by a side or the proxy".into()),
         ("unknown statuses", all(&metrics.unknown_statuses), "shown as CREATED".into()),
         ("writes in flight", status.writes_in_flight as u64, "now".into()),
     ];

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use super::super::history::{Hour, MINUTES};
 use super::{count, scrolling};
+use crate::telemetry::metrics::family::{DURATIONS, HistogramSnapshot};
+use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::StatusClass;
-use crate::telemetry::metrics::registry::{HistogramSnapshot, Name as _, TIMES};
 use crate::translate::side::Side;
 
 /// Height of the plot, and the width of one minute's bar with its gap.
@@ -19,7 +20,7 @@ const SIDES: [(&str, &str); 3] =
 const ANSWERS: [(StatusClass, &str); 3] = [
     (StatusClass::ServerError, "5xx"),
     (StatusClass::ClientError, "4xx"),
-    (StatusClass::Gone, "client left"),
+    (StatusClass::ClientClosed, "client left"),
 ];
 
 pub(super) fn requests(hour: &Hour) -> Markup {
@@ -43,7 +44,7 @@ pub(super) fn requests(hour: &Hour) -> Markup {
                         tbody {
                             @for ((route, side), answers) in &hour.requests {
                                 tr {
-                                    td { (route.text()) }
+                                    td { (route.as_str()) }
                                     td { (side.map_or("none", Side::as_str)) }
                                     td.number { (count(answers.all())) }
                                     @for (class, _) in ANSWERS {
@@ -147,7 +148,7 @@ fn quantile(shape: &HistogramSnapshot, percent: u64) -> String {
         ended += count;
         ended >= wanted
     });
-    match bucket.and_then(|bucket| TIMES.ends.get(bucket)) {
+    match bucket.and_then(|bucket| DURATIONS.bounds.get(bucket)) {
         Some(end) if *end < 1_000 => format!("≤ {end} µs"),
         Some(end) if *end < 1_000_000 && end % 1_000 != 0 => {
             format!("≤ {}.{} ms", end / 1_000, end % 1_000 / 100)
@@ -165,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_quantile_is_the_end_of_its_bucket() {
-        let mut counts = vec![0; TIMES.ends.len() + 1];
+        let mut counts = vec![0; DURATIONS.bounds.len() + 1];
         (counts[2], counts[10], counts[15]) = (94, 5, 1);
         let shape = HistogramSnapshot { counts, sum: 0 };
         let told = [50, 94, 95, 99, 100].map(|percent| quantile(&shape, percent));

@@ -8,8 +8,8 @@ use tracing::Instrument as _;
 use super::super::lookup::LookupResult;
 use super::super::{RouteContext, RouteResponse};
 use crate::failure::Failure;
+use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::Resolution;
-use crate::telemetry::metrics::registry::Name as _;
 use crate::telemetry::spans;
 use crate::translate::conversion::Conversion;
 use crate::translate::create::CreateRequest;
@@ -43,8 +43,8 @@ pub(super) async fn resolve(
         }
         None => (Resolution::Unresolved, Err(Failure::OutcomeUnknown { side, source: Box::new(cause) })),
     };
-    spans::stepped(&span, resolution.text(), resolution == Resolution::Unresolved);
-    flow.shared.metrics.resolutions.add((side, resolution));
+    spans::stepped(&span, resolution.as_str(), resolution == Resolution::Unresolved);
+    flow.shared.metrics.unknown_outcome_resolutions.add((side, resolution));
     resolved
 }
 

@@ -1,4 +1,5 @@
-//! Figures as text for Prometheus (the OpenMetrics text format, which adds each type's suffix: `_total`, `_info`, a unit's).
+//! The OpenMetrics text format. Encoding is `prometheus-client`'s, which appends the suffix of each type and unit (`_total`, `_info`,
+//! `_seconds`, `_bytes`).
 
 use std::borrow::Cow;
 use std::fmt::Error;
@@ -9,106 +10,185 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::exemplar::Exemplar;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::telemetry::metrics::registry::{Buckets, Counters, HistogramSnapshot, Histograms, Key};
+use super::family::{Buckets, Counters, HistogramSnapshot, Histograms};
+use super::label_set::LabelSet;
 
-/// The media type of the text.
-pub const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of [`to_text`].
+pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What every name begins with; but for those of the process, which are the same everywhere.
+/// The prefix of every metric but those of [`Metric::process`].
 const PREFIX: &str = "conversion_shim_";
 
-/// Labels with their values.
-pub type Labels = Vec<(&'static str, Cow<'static, str>)>;
+/// The labels of one series.
+pub(crate) type Labels = Vec<(&'static str, Cow<'static, str>)>;
 
-/// One metric with all its series.
+/// The declaration of one metric. All of them are in [`registry`](super::registry).
 #[derive(Debug)]
-pub struct Figure {
-    name: String,
+pub(crate) struct Metric {
+    prefix: &'static str,
+    name: &'static str,
     help: &'static str,
-    unit: Option<Unit>,
+    labels: &'static [&'static str],
+    unit: Option<MetricUnit>,
+    kind: MetricType,
+    nonzero: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum MetricUnit {
+    Seconds,
+    Bytes,
+}
+
+impl MetricUnit {
+    const fn encoded(self) -> Unit {
+        match self {
+            Self::Seconds => Unit::Seconds,
+            Self::Bytes => Unit::Bytes,
+        }
+    }
+}
+
+/// One metric with the values of all its series at one moment.
+#[derive(Debug)]
+pub(crate) struct MetricFamily {
+    metric: &'static Metric,
     series: Series,
 }
 
 #[derive(Debug)]
 enum Series {
-    Counts(Vec<(Labels, u64)>),
+    Counters(Vec<(Labels, u64)>),
     Gauges(Vec<(Labels, f64)>),
     Infos(Vec<Labels>),
     Histograms(&'static Buckets, Vec<(Labels, HistogramSnapshot)>),
 }
 
-impl Figure {
-    /// Counters, with all their series.
-    #[must_use]
-    pub fn counters<K: Key>(name: &str, help: &'static str, counters: &Counters<K>) -> Self {
-        Self::counts(name, help, counters.all().map(|(key, count)| (labels(key), count)).collect())
+/// Declarations.
+impl Metric {
+    const fn new(
+        kind: MetricType,
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self { prefix: PREFIX, name, help, labels, unit: None, kind, nonzero: false }
     }
 
-    /// Counters of which only those are shown that have counted: most of their series never will.
-    #[must_use]
-    pub fn counters_seen<K: Key>(name: &str, help: &'static str, counters: &Counters<K>) -> Self {
-        let seen = counters.all().filter(|(_, count)| *count > 0);
-        Self::counts(name, help, seen.map(|(key, count)| (labels(key), count)).collect())
+    pub(super) const fn counter(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self::new(MetricType::Counter, name, labels, help)
     }
 
-    /// Counts that somebody else keeps.
-    #[must_use]
-    pub fn counts(name: &str, help: &'static str, counts: Vec<(Labels, u64)>) -> Self {
-        Self::new(name, help, Series::Counts(counts))
+    pub(super) const fn gauge(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self::new(MetricType::Gauge, name, labels, help)
     }
 
-    /// Values that go up and down. What cannot be read is left out.
-    #[must_use]
-    pub fn gauges(name: &str, help: &'static str, values: Vec<(Labels, f64)>) -> Self {
-        Self::new(name, help, Series::Gauges(values))
+    /// A metric whose labels are the information and whose value is always 1.
+    pub(super) const fn info(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self::new(MetricType::Info, name, labels, help)
     }
 
-    /// One value that goes up and down; `None` = it cannot be read.
-    #[must_use]
-    pub fn gauge(name: &str, help: &'static str, value: Option<f64>) -> Self {
-        Self::gauges(name, help, value.map(|value| (Vec::new(), value)).into_iter().collect())
+    pub(super) const fn histogram(
+        name: &'static str,
+        labels: &'static [&'static str],
+        help: &'static str,
+    ) -> Self {
+        Self::new(MetricType::Histogram, name, labels, help)
     }
 
-    /// Texts: the labels are what is told.
-    #[must_use]
-    pub fn infos(name: &str, help: &'static str, infos: Vec<Labels>) -> Self {
-        Self::new(name, help, Series::Infos(infos))
+    pub(super) const fn seconds(self) -> Self {
+        Self { unit: Some(MetricUnit::Seconds), ..self }
     }
 
-    /// Histograms; those of times are in seconds.
-    #[must_use]
-    pub fn histograms<K: Key>(name: &str, help: &'static str, histograms: &Histograms<K>) -> Self {
-        let shapes = histograms.all().map(|(key, shape)| (labels(key), shape)).collect();
-        let figure = Self::new(name, help, Series::Histograms(histograms.scale, shapes));
-        if histograms.scale.per_unit == 1 { figure } else { figure.seconds() }
+    pub(super) const fn bytes(self) -> Self {
+        Self { unit: Some(MetricUnit::Bytes), ..self }
     }
 
-    fn new(name: &str, help: &'static str, series: Series) -> Self {
-        Self { name: format!("{PREFIX}{name}"), help, unit: None, series }
+    /// Exports only series that have counted: most combinations of the labels never will.
+    pub(super) const fn only_nonzero(self) -> Self {
+        Self { nonzero: true, ..self }
     }
 
-    /// In seconds.
-    #[must_use]
-    pub fn seconds(self) -> Self {
-        Self { unit: Some(Unit::Seconds), ..self }
+    /// One of the metrics that client libraries export for every process, under the same name everywhere.
+    pub(super) const fn process(self) -> Self {
+        Self { prefix: "", ..self }
+    }
+}
+
+/// Values.
+impl Metric {
+    pub(crate) fn counters<L: LabelSet>(&'static self, counters: &Counters<L>) -> MetricFamily {
+        let all = counters.all().filter(|(_, count)| !self.nonzero || *count > 0);
+        self.counts(all.map(|(key, count)| (labels(key), count)).collect())
     }
 
-    /// In bytes.
-    #[must_use]
-    pub fn bytes(self) -> Self {
-        Self { unit: Some(Unit::Bytes), ..self }
+    pub(crate) fn counts(&'static self, counts: Vec<(Labels, u64)>) -> MetricFamily {
+        self.family(Series::Counters(counts))
     }
 
-    /// Under the name that every process has it by.
-    #[must_use]
-    pub fn of_any_process(self) -> Self {
-        let name = self.name.strip_prefix(PREFIX).unwrap_or(&self.name).to_owned();
-        Self { name, ..self }
+    pub(crate) fn count(&'static self, count: u64) -> MetricFamily {
+        self.counts(vec![(Labels::new(), count)])
+    }
+
+    /// Leave out a series whose value is not known; never report it as 0.
+    pub(crate) fn gauges(&'static self, values: Vec<(Labels, f64)>) -> MetricFamily {
+        self.family(Series::Gauges(values))
+    }
+
+    /// `None`: the value is not known, and the metric is not exported.
+    pub(crate) fn value(&'static self, value: Option<f64>) -> MetricFamily {
+        self.gauges(value.map(|value| (Labels::new(), value)).into_iter().collect())
+    }
+
+    pub(crate) fn infos(&'static self, infos: Vec<Labels>) -> MetricFamily {
+        self.family(Series::Infos(infos))
+    }
+
+    pub(crate) fn histograms<L: LabelSet>(&'static self, histograms: &Histograms<L>) -> MetricFamily {
+        let all = histograms.all().map(|(key, snapshot)| (labels(key), snapshot));
+        self.family(Series::Histograms(histograms.buckets, all.collect()))
+    }
+
+    fn family(&'static self, series: Series) -> MetricFamily {
+        let family = MetricFamily { metric: self, series };
+        debug_assert!(family.is_as_declared(), "{family:?}");
+        family
+    }
+}
+
+impl MetricFamily {
+    /// Whether type and label names are those of the declaration.
+    fn is_as_declared(&self) -> bool {
+        let declared =
+            |labels: &Labels| labels.iter().map(|(name, _)| *name).eq(self.metric.labels.iter().copied());
+        match (&self.series, self.metric.kind) {
+            (Series::Counters(series), MetricType::Counter) => {
+                series.iter().all(|(labels, _)| declared(labels))
+            }
+            (Series::Gauges(series), MetricType::Gauge) => series.iter().all(|(labels, _)| declared(labels)),
+            (Series::Infos(series), MetricType::Info) => series.iter().all(declared),
+            (Series::Histograms(_, series), MetricType::Histogram) => {
+                series.iter().all(|(labels, _)| declared(labels))
+            }
+            (Series::Counters(_) | Series::Gauges(_) | Series::Infos(_) | Series::Histograms(..), _) => false,
+        }
     }
 
     fn is_empty(&self) -> bool {
         match &self.series {
-            Series::Counts(series) => series.is_empty(),
+            Series::Counters(series) => series.is_empty(),
             Series::Gauges(series) => series.is_empty(),
             Series::Infos(series) => series.is_empty(),
             Series::Histograms(_, series) => series.is_empty(),
@@ -116,24 +196,21 @@ impl Figure {
     }
 
     fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let kind = match &self.series {
-            Series::Counts(_) => MetricType::Counter,
-            Series::Gauges(_) => MetricType::Gauge,
-            Series::Infos(_) => MetricType::Info,
-            Series::Histograms(..) => MetricType::Histogram,
-        };
-        let mut encoder = encoder.encode_descriptor(&self.name, self.help, self.unit.as_ref(), kind)?;
+        let Metric { prefix, name, help, unit, kind, .. } = self.metric;
+        let unit = unit.map(MetricUnit::encoded);
+        let name = format!("{prefix}{name}");
+        let mut encoder = encoder.encode_descriptor(&name, help, unit.as_ref(), *kind)?;
         match &self.series {
-            Series::Counts(series) => each(&mut encoder, series, |encoder, count| {
+            Series::Counters(series) => each(&mut encoder, series, |encoder, count| {
                 encoder.encode_counter(count, None::<&Exemplar<NoLabelSet, u64>>)
             }),
             Series::Gauges(series) => {
                 each(&mut encoder, series, |encoder, value| encoder.encode_gauge(value))
             }
             Series::Infos(series) => series.iter().try_for_each(|labels| encoder.encode_info(labels)),
-            Series::Histograms(scale, series) => each(&mut encoder, series, |encoder, shape| {
-                let (sum, buckets) = scaled(scale, shape);
-                encoder.encode_histogram::<NoLabelSet>(sum, shape.count(), &buckets, None)
+            Series::Histograms(buckets, series) => each(&mut encoder, series, |encoder, snapshot| {
+                let (sum, counts) = exported(buckets, snapshot);
+                encoder.encode_histogram::<NoLabelSet>(sum, snapshot.count(), &counts, None)
             }),
         }
     }
@@ -142,47 +219,49 @@ impl Figure {
 fn each<T>(
     encoder: &mut MetricEncoder<'_>,
     series: &[(Labels, T)],
-    one: impl Fn(&mut MetricEncoder<'_>, &T) -> Result<(), Error>,
+    encode: impl Fn(&mut MetricEncoder<'_>, &T) -> Result<(), Error>,
 ) -> Result<(), Error> {
     series.iter().try_for_each(|(labels, value)| {
-        if labels.is_empty() { one(encoder, value) } else { one(&mut encoder.encode_family(labels)?, value) }
+        if labels.is_empty() {
+            encode(encoder, value)
+        } else {
+            encode(&mut encoder.encode_family(labels)?, value)
+        }
     })
 }
 
-/// The sum and the buckets, in the unit that is shown.
+/// The sum, and each bucket's bound and count, in the exported unit.
 #[expect(
     clippy::float_arithmetic,
     clippy::cast_precision_loss,
-    reason = "times and numbers of calls, not money"
+    reason = "durations and numbers of calls, not money"
 )]
-fn scaled(scale: &Buckets, shape: &HistogramSnapshot) -> (f64, Vec<(f64, u64)>) {
-    let shown = |observed: u64| observed as f64 / scale.per_unit as f64;
-    let ends = scale.ends.iter().map(|end| shown(*end)).chain([f64::INFINITY]);
-    (shown(shape.sum), ends.zip(shape.counts.iter().copied()).collect())
+fn exported(buckets: &Buckets, snapshot: &HistogramSnapshot) -> (f64, Vec<(f64, u64)>) {
+    let exported = |observed: u64| observed as f64 / buckets.per_unit as f64;
+    let bounds = buckets.bounds.iter().map(|bound| exported(*bound)).chain([f64::INFINITY]);
+    (exported(snapshot.sum), bounds.zip(snapshot.counts.iter().copied()).collect())
 }
 
-/// The labels of a key.
-#[must_use]
-pub fn labels<K: Key>(key: K) -> Labels {
+/// The labels of a series.
+pub(crate) fn labels<L: LabelSet>(key: L) -> Labels {
     let mut labels = Vec::new();
-    key.tell(&mut labels);
+    key.append_to(&mut labels);
     labels.into_iter().map(|(name, value)| (name, value.into())).collect()
 }
 
 #[derive(Debug)]
-struct Sheet(Vec<Figure>);
+struct Families(Vec<MetricFamily>);
 
-impl Collector for Sheet {
+impl Collector for Families {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        self.0.iter().filter(|figure| !figure.is_empty()).try_for_each(|figure| figure.encode(&mut encoder))
+        self.0.iter().filter(|family| !family.is_empty()).try_for_each(|family| family.encode(&mut encoder))
     }
 }
 
-/// Figures as text; those without any series are left out.
-#[must_use]
-pub fn to_text(figures: Vec<Figure>) -> String {
+/// The text format of `families`. One without series is left out.
+pub(crate) fn to_text(families: Vec<MetricFamily>) -> String {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Sheet(figures)));
+    registry.register_collector(Box::new(Families(families)));
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = text::encode(&mut text, &registry);
@@ -192,22 +271,27 @@ pub fn to_text(figures: Vec<Figure>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::metrics::registry::TIMES;
+    use crate::telemetry::metrics::family::DURATIONS;
     use crate::translate::side::Side;
 
+    const CALLS: Metric = Metric::counter("calls", &["side"], "Calls.").only_nonzero();
+    const WAIT: Metric = Metric::histogram("wait", &[], "Waiting.").seconds();
+    const ABSENT: Metric = Metric::gauge("absent", &[], "Unknown.");
+    const OPEN_FDS: Metric = Metric::gauge("process_open_fds", &[], "Open.").process();
+    const BUILD: Metric = Metric::info("build", &["name"], "Build.");
+
     #[test]
-    fn names_units_and_suffixes_are_those_of_the_format() {
+    fn names_units_and_suffixes_follow_openmetrics() {
         let calls = Counters::<(Side,)>::default();
         calls.add((Side::New,));
-        let times = Histograms::<()>::new(&TIMES);
-        times.observe((), 1_500_000);
-        let hostile = vec![("name", "a\"b\\c\nd".into())];
+        let wait = Histograms::<()>::new(&DURATIONS);
+        wait.observe((), 1_500_000);
         let text = to_text(vec![
-            Figure::counters_seen("calls", "Calls.", &calls),
-            Figure::histograms("wait", "Waiting.", &times),
-            Figure::gauge("absent", "Not there.", None),
-            Figure::gauge("process_open_fds", "Open.", Some(7.0)).of_any_process(),
-            Figure::infos("build", "Which.", vec![hostile]),
+            CALLS.counters(&calls),
+            WAIT.histograms(&wait),
+            ABSENT.value(None),
+            OPEN_FDS.value(Some(7.0)),
+            BUILD.infos(vec![vec![("name", "a\"b\\c\nd".into())]]),
         ]);
         for line in [
             "# TYPE conversion_shim_calls counter",
@@ -219,9 +303,15 @@ mod tests {
             "process_open_fds 7.0",
             r#"conversion_shim_build_info{name="a\"b\\c\nd"} 1"#,
         ] {
-            assert!(text.lines().any(|told| told == line), "{line} is not in\n{text}");
+            assert!(text.lines().any(|exported| exported == line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("legacy") && !text.contains("absent"), "{text}");
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    #[should_panic(expected = "endpoint")]
+    fn labels_that_are_not_declared_are_a_bug() {
+        let _ = CALLS.counts(vec![(vec![("endpoint", "get".into())], 1)]);
     }
 }

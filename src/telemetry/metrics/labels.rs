@@ -1,9 +1,9 @@
-//! The values that labels have. All are known in advance, so that no client can make a new series.
+//! Label values that several metrics share. Values that belong to one part of the program are declared there.
 
 use http::StatusCode;
 
 use crate::config::Mode;
-use crate::telemetry::metrics::registry::{Name, label};
+use crate::telemetry::metrics::label_set::{LabelValue, label};
 use crate::translate::route::Route;
 use crate::translate::side::Side;
 
@@ -14,11 +14,11 @@ pub enum RouteLabel {
     Route(Route),
     /// As a client's request for a token.
     Token,
-    /// Passed through to legacy.
+    /// Passed through to legacy, because it matches no route.
     PassThrough,
 }
 
-impl Name for RouteLabel {
+impl LabelValue for RouteLabel {
     const LABEL: &'static str = "route";
     const ALL: &'static [Self] = &[
         Self::Route(Route::Create),
@@ -29,7 +29,7 @@ impl Name for RouteLabel {
         Self::PassThrough,
     ];
 
-    fn place(self) -> usize {
+    fn index(self) -> usize {
         match self {
             Self::Route(route) => route as usize,
             Self::Token => Route::ALL.len(),
@@ -37,7 +37,7 @@ impl Name for RouteLabel {
         }
     }
 
-    fn text(self) -> &'static str {
+    fn as_str(self) -> &'static str {
         match self {
             Self::Route(route) => route.as_str(),
             Self::Token => "token",
@@ -64,21 +64,17 @@ label!(
     New = "new",
 );
 
-/// What the client was answered.
+/// The class of the status that the client got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StatusClass {
-    /// 1xx
+pub(crate) enum StatusClass {
     Informational,
-    /// 2xx
     Success,
-    /// 3xx
     Redirection,
-    /// 4xx
     ClientError,
-    /// 5xx, and whatever else there may be.
+    /// 5xx, and every status outside the five classes.
     ServerError,
-    /// The client left before its answer.
-    Gone,
+    /// The client disconnected before the response.
+    ClientClosed,
 }
 label!(
     StatusClass,
@@ -88,15 +84,15 @@ label!(
     Redirection = "3xx",
     ClientError = "4xx",
     ServerError = "5xx",
-    Gone = "gone",
+    ClientClosed = "client_closed",
 );
 
 impl StatusClass {
-    /// The class of a status; `None`: there was none.
+    /// `None`: the client disconnected before the response.
     #[must_use]
-    pub const fn of(status: Option<u16>) -> Self {
+    pub(crate) const fn of(status: Option<u16>) -> Self {
         match status {
-            None => Self::Gone,
+            None => Self::ClientClosed,
             Some(100..=199) => Self::Informational,
             Some(200..=299) => Self::Success,
             Some(300..=399) => Self::Redirection,
@@ -106,26 +102,20 @@ impl StatusClass {
     }
 }
 
-/// What came of a call to a side.
+/// The outcome of a call to an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpstreamOutcome {
-    /// 1xx
+pub(crate) enum UpstreamOutcome {
     Informational,
-    /// 2xx
     Success,
-    /// 3xx
     Redirection,
-    /// 4xx
     ClientError,
-    /// 5xx
     ServerError,
     /// No connection: nothing was sent.
     NotSent,
-    /// It was sent, or may have been, and no whole answer came.
+    /// The request may have been sent, and the response is missing or incomplete.
     Broken,
-    /// Too late.
     TimedOut,
-    /// The proxy's own token was missing, or refused.
+    /// The proxy's own token was missing or refused.
     NoToken,
 }
 label!(
@@ -143,29 +133,25 @@ label!(
 );
 
 impl UpstreamOutcome {
-    /// What an answer's status says.
-    #[must_use]
-    pub fn of_status(status: StatusCode) -> Self {
+    pub(crate) fn of_status(status: StatusCode) -> Self {
         match StatusClass::of(Some(status.as_u16())) {
             StatusClass::Informational => Self::Informational,
             StatusClass::Success => Self::Success,
             StatusClass::Redirection => Self::Redirection,
             StatusClass::ClientError => Self::ClientError,
-            StatusClass::ServerError | StatusClass::Gone => Self::ServerError,
+            StatusClass::ServerError | StatusClass::ClientClosed => Self::ServerError,
         }
     }
 }
 
-/// What came of sending a create.
+/// The first outcome of a create that was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CreateOutcome {
-    /// The side took it.
+pub(crate) enum CreateOutcome {
     Accepted,
-    /// The side said no.
     Refused,
-    /// It never left.
+    /// No connection: nothing was sent.
     NotSent,
-    /// It left, and what became of it was not told.
+    /// The request may have been sent, and no response says whether it took effect.
     Unknown,
 }
 label!(
@@ -178,9 +164,7 @@ label!(
 );
 
 impl CreateOutcome {
-    /// What an answer's status says.
-    #[must_use]
-    pub fn of_status(status: StatusCode) -> Self {
+    pub(crate) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::REQUEST_TIMEOUT => Self::Unknown,
             status if status.is_success() => Self::Accepted,
@@ -190,18 +174,18 @@ impl CreateOutcome {
     }
 }
 
-/// What a look at the other side came to.
+/// The result of a duplicate check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DuplicateCheckResult {
-    /// There is no such conversion: the create may be sent.
+pub(crate) enum DuplicateCheckResult {
+    /// The other side has no conversion with this `ref_id`: the create may be sent.
     Absent,
-    /// There is one: nothing was sent.
+    /// The other side has one: nothing is sent.
     Found,
-    /// The credentials may not look.
+    /// The credentials have no read scope.
     Forbidden,
-    /// The side said 429.
+    /// The other side answered 429.
     Throttled,
-    /// It could not be found out.
+    /// The lookup failed otherwise.
     Failed,
 }
 label!(
@@ -214,38 +198,45 @@ label!(
     Failed = "failed",
 );
 
-/// What became of a create with no certain outcome.
+/// What the lookup after a create without a conclusive response found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resolution {
-    /// It had taken effect.
+pub(crate) enum Resolution {
+    /// The create had taken effect.
     Found,
-    /// Another conversion has its reference.
+    /// Another conversion has the `ref_id`.
     Conflict,
-    /// Nothing was found in time: the client was answered 504.
+    /// Nothing conclusive before the deadline: the client got 504.
     Unresolved,
 }
 label!(Resolution, "resolution", Found = "found", Conflict = "conflict", Unresolved = "unresolved");
 
-/// How putting a page together ended.
+/// The result of assembling a list page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PageEnd {
-    /// As long as it was to be.
-    Whole,
-    /// Short, because of `list.upstream_calls_max`; with a cursor.
-    Cut,
-    /// Empty when the calls were used up: an error.
+pub(crate) enum PageResult {
+    /// As many rows as requested, or the end of the list.
+    Complete,
+    /// Fewer rows because of `list.upstream_calls_max`, with a cursor for the rest.
+    Truncated,
+    /// No row after `list.upstream_calls_max` calls: an error.
     Exhausted,
-    /// A side refused, or failed.
+    /// An upstream refused or failed.
     Failed,
 }
-label!(PageEnd, "result", Whole = "whole", Cut = "cut", Exhausted = "exhausted", Failed = "failed");
+label!(
+    PageResult,
+    "result",
+    Complete = "complete",
+    Truncated = "truncated",
+    Exhausted = "exhausted",
+    Failed = "failed"
+);
 
-/// Why a row was left out of a page.
+/// Why a row from an upstream is not on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DropReason {
-    /// The old API could not have made it.
+pub(crate) enum DropReason {
+    /// The legacy API could not have returned it.
     NeverConversion,
-    /// The client did not ask for it, or has got it already.
+    /// It does not match the filter, or an earlier page had it.
     Filtered,
 }
 label!(DropReason, "reason", NeverConversion = "never_conversion", Filtered = "filtered");

@@ -1,324 +1,292 @@
-//! What counts: counters and histograms by typed labels, each a fixed block of atomics. Adding is one or two atomic adds; nothing
-//! is looked up, allocated or locked. Knows neither what is counted nor how it is shown: that is `telemetry::metrics`.
+//! Every metric of the process: name, labels, help and unit. Names are without the prefix `conversion_shim_` and without the suffix of the
+//! type and unit. `docs/metrics.md` explains each of them; a test compares it with what the binary exports.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-/// A label and its value.
-pub type Label = (&'static str, &'static str);
+use dashmap::DashMap;
+use http::StatusCode;
 
-/// A label with few values, all of them known.
-pub trait Name: Copy + 'static {
-    /// The label's name.
-    const LABEL: &'static str;
-    /// Every value; each at its [`place`](Self::place).
-    const ALL: &'static [Self];
-    /// The value's place in [`ALL`](Self::ALL).
-    fn place(self) -> usize;
-    /// The value as it is shown.
-    fn text(self) -> &'static str;
-}
-
-/// What a count is told apart by: one label, some of them, or none.
-pub trait Key: Copy {
-    /// How many there are.
-    const COUNT: usize;
-    /// Where it stands among them.
-    fn place(self) -> usize;
-    /// The one that stands there; `place` is below [`COUNT`](Self::COUNT).
-    fn at(place: usize) -> Self;
-    /// Its labels, added to `labels`.
-    fn tell(self, labels: &mut Vec<Label>);
-}
-
-impl<N: Name> Key for (N,) {
-    const COUNT: usize = N::ALL.len();
-
-    fn place(self) -> usize {
-        self.0.place()
-    }
-
-    fn at(place: usize) -> Self {
-        (N::ALL[place],)
-    }
-
-    fn tell(self, labels: &mut Vec<Label>) {
-        labels.push((N::LABEL, self.0.text()));
-    }
-}
-
-impl<N: Name> Key for (Option<N>,) {
-    const COUNT: usize = N::ALL.len() + 1;
-
-    fn place(self) -> usize {
-        self.0.map_or(0, |name| name.place() + 1)
-    }
-
-    fn at(place: usize) -> Self {
-        (place.checked_sub(1).map(|place| N::ALL[place]),)
-    }
-
-    fn tell(self, labels: &mut Vec<Label>) {
-        labels.push((N::LABEL, self.0.map_or("none", N::text)));
-    }
-}
-
-impl Key for () {
-    const COUNT: usize = 1;
-
-    fn place(self) -> usize {
-        0
-    }
-
-    fn at(_: usize) -> Self {}
-
-    fn tell(self, _: &mut Vec<Label>) {}
-}
-
-impl<A, B> Key for (A, B)
-where
-    A: Copy,
-    B: Copy,
-    (A,): Key,
-    (B,): Key,
-{
-    const COUNT: usize = <(A,)>::COUNT * <(B,)>::COUNT;
-
-    fn place(self) -> usize {
-        (self.0,).place() * <(B,)>::COUNT + (self.1,).place()
-    }
-
-    fn at(place: usize) -> Self {
-        let (first, second) = (<(A,)>::at(place / <(B,)>::COUNT), <(B,)>::at(place % <(B,)>::COUNT));
-        (first.0, second.0)
-    }
-
-    fn tell(self, labels: &mut Vec<Label>) {
-        (self.0,).tell(labels);
-        (self.1,).tell(labels);
-    }
-}
-
-impl<A, B, C, D> Key for (A, B, C, D)
-where
-    A: Copy,
-    B: Copy,
-    C: Copy,
-    D: Copy,
-    (A, B): Key,
-    (C, D): Key,
-{
-    const COUNT: usize = <(A, B)>::COUNT * <(C, D)>::COUNT;
-
-    fn place(self) -> usize {
-        (self.0, self.1).place() * <(C, D)>::COUNT + (self.2, self.3).place()
-    }
-
-    fn at(place: usize) -> Self {
-        let (first, second) = (<(A, B)>::at(place / <(C, D)>::COUNT), <(C, D)>::at(place % <(C, D)>::COUNT));
-        (first.0, first.1, second.0, second.1)
-    }
-
-    fn tell(self, labels: &mut Vec<Label>) {
-        (self.0, self.1).tell(labels);
-        (self.2, self.3).tell(labels);
-    }
-}
-
-/// Gives an enum whose variants carry nothing its place among the labels.
-macro_rules! label {
-    ($name:ty, $label:literal, $($variant:ident = $text:literal),+ $(,)?) => {
-        impl $crate::telemetry::metrics::registry::Name for $name {
-            const LABEL: &'static str = $label;
-            const ALL: &'static [Self] = &[$(Self::$variant),+];
-
-            fn place(self) -> usize {
-                self as usize
-            }
-
-            fn text(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $text),+
-                }
-            }
-        }
-    };
-}
-pub(crate) use label;
-
-fn cells(count: usize) -> Box<[AtomicU64]> {
-    (0..count).map(|_| AtomicU64::new(0)).collect()
-}
-
-/// One counter for each key.
-#[derive(Debug)]
-pub struct Counters<K> {
-    cells: Box<[AtomicU64]>,
-    key: std::marker::PhantomData<fn(K)>,
-}
-
-impl<K: Key> Default for Counters<K> {
-    fn default() -> Self {
-        Self { cells: cells(K::COUNT), key: std::marker::PhantomData }
-    }
-}
-
-impl<K: Key> Counters<K> {
-    /// One more.
-    pub fn add(&self, key: K) {
-        self.add_many(key, 1);
-    }
-
-    /// `many` more.
-    pub fn add_many(&self, key: K, many: u64) {
-        self.cells[key.place()].fetch_add(many, Ordering::Relaxed);
-    }
-
-    /// How many so far.
-    #[must_use]
-    pub fn get(&self, key: K) -> u64 {
-        self.cells[key.place()].load(Ordering::Relaxed)
-    }
-
-    /// Every key and its count.
-    pub fn all(&self) -> impl Iterator<Item = (K, u64)> {
-        self.cells.iter().enumerate().map(|(place, cell)| (K::at(place), cell.load(Ordering::Relaxed)))
-    }
-}
-
-/// Where the buckets of a histogram end, inclusive, ascending.
-#[derive(Debug)]
-pub struct Buckets {
-    /// The ends, in what is observed.
-    pub ends: &'static [u64],
-    /// How many of what is observed make one of what is shown.
-    pub per_unit: u64,
-}
-
-/// Times: observed in microseconds, shown in seconds. From a local call to the longest time that a create may take.
-pub const TIMES: Buckets = Buckets {
-    ends: &[
-        500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
-        5_000_000, 10_000_000, 30_000_000,
-    ],
-    per_unit: 1_000_000,
+use super::exposition::{Metric, MetricFamily};
+use super::family::{Counters, DURATIONS, Histograms, SMALL_COUNTS};
+use super::labels::{
+    CreateOutcome, DropReason, DuplicateCheckResult, PageResult, Resolution, RouteLabel, StatusClass,
+    UpstreamOutcome,
 };
+use crate::config::Mode;
+use crate::failure::{Failure, Fault};
+use crate::translate::side::Side;
 
-/// Small numbers.
-pub const FEW: Buckets = Buckets { ends: &[1, 2, 3, 4, 6, 8, 10, 20, 50], per_unit: 1 };
+// Requests of clients.
+const REQUESTS: Metric = Metric::counter(
+    "requests",
+    &["route", "mode", "side", "status_class"],
+    "Completed requests by the response that the client got.",
+)
+.only_nonzero();
+const REQUEST: Metric =
+    Metric::histogram("request", &["route"], "Time from the request head to the last byte of the response.")
+        .seconds();
+const FAILURES: Metric = Metric::counter(
+    "failures",
+    &["error", "fault"],
+    "Requests that the proxy answered with a problem document of its own.",
+);
+pub(crate) const REQUESTS_IN_FLIGHT: Metric =
+    Metric::gauge("requests_in_flight", &["route"], "Requests being processed.");
+pub(crate) const CLIENTS_IN_FLIGHT: Metric =
+    Metric::gauge("clients_in_flight", &[], "Clients with at least one request in flight.");
+pub(crate) const WRITES_IN_FLIGHT: Metric = Metric::gauge(
+    "writes_in_flight",
+    &[],
+    "Writes being processed, including those whose client has disconnected.",
+);
+pub(crate) const REQUESTS_SHED: Metric =
+    Metric::counter("requests_shed", &["route"], "Requests refused by an in-flight limit.").only_nonzero();
 
-/// What one histogram has seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HistogramSnapshot {
-    /// How many fell into each bucket; the last one has no end.
-    pub counts: Vec<u64>,
-    /// All that was observed, together.
-    pub sum: u64,
-}
+// Calls to upstreams.
+const UPSTREAM_CALLS: Metric =
+    Metric::counter("upstream_calls", &["side", "outcome"], "Calls to an upstream by outcome.")
+        .only_nonzero();
+const UPSTREAM_CALL: Metric =
+    Metric::histogram("upstream_call", &["side"], "Duration of calls to an upstream.").seconds();
+const UPSTREAM_THROTTLED: Metric =
+    Metric::counter("upstream_throttled", &["side"], "Calls that an upstream answered with 429.");
+pub(crate) const UPSTREAM_REACHABLE: Metric = Metric::gauge(
+    "upstream_reachable",
+    &["side"],
+    "1 while connections to the upstream succeed, 0 after five failed in a row.",
+);
+pub(crate) const TOKEN_FETCHES: Metric = Metric::counter(
+    "token_fetches",
+    &["credential_set", "result"],
+    "Requests for an access token of the proxy's own.",
+);
 
-impl HistogramSnapshot {
-    /// How many were observed.
-    #[must_use]
-    pub fn count(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-}
+// Rate limits.
+pub(crate) const BUDGET_CALLS_PER_SECOND: Metric = Metric::gauge(
+    "budget_calls_per_second",
+    &[],
+    "Configured limit of calls per second to one vendor endpoint, for all replicas together.",
+);
+pub(crate) const BUDGET_ALLOWED_CALLS_PER_SECOND: Metric = Metric::gauge(
+    "budget_allowed_calls_per_second",
+    &["side", "endpoint"],
+    "Calls per second that this process may sustain now.",
+);
+pub(crate) const BUDGET_CALLS: Metric =
+    Metric::counter("budget_calls", &["side", "endpoint", "class"], "Calls admitted by the rate limiter.");
+pub(crate) const BUDGET_REFUSED: Metric = Metric::counter(
+    "budget_refused",
+    &["side", "endpoint", "class"],
+    "Calls refused by the rate limiter and not sent.",
+);
+pub(crate) const BUDGET_WAITING: Metric =
+    Metric::gauge("budget_waiting", &["side", "endpoint", "class"], "Calls queued by the rate limiter.");
+pub(crate) const BUDGET_LAST_429_TIMESTAMP: Metric = Metric::gauge(
+    "budget_last_429_timestamp",
+    &["side", "endpoint"],
+    "Unix time of the last 429 from the endpoint.",
+)
+.seconds();
+pub(crate) const BUDGET_COOLDOWN_LEFT: Metric =
+    Metric::gauge("budget_cooldown_left", &[], "Remaining back-off time after a 429, 0 if none.").seconds();
 
-/// One histogram for each key.
+// Creates.
+const CREATES: Metric = Metric::counter("creates", &["side", "outcome"], "Creates sent, by first outcome.");
+const CREATES_WITHOUT_REF_ID: Metric =
+    Metric::counter("creates_without_ref_id", &["side"], "Creates without a ref_id.");
+const DUPLICATE_CHECKS: Metric = Metric::counter(
+    "duplicate_checks",
+    &["side", "result"],
+    "Lookups of a ref_id on the other side before a create, by the side that was asked.",
+);
+const DUPLICATE_CHECK: Metric =
+    Metric::histogram("duplicate_check", &["side"], "Duration of duplicate checks.").seconds();
+const UNKNOWN_OUTCOMES: Metric =
+    Metric::counter("unknown_outcomes", &["side"], "Creates sent without a conclusive response.");
+const UNKNOWN_OUTCOME_RESOLUTIONS: Metric = Metric::counter(
+    "unknown_outcome_resolutions",
+    &["side", "resolution"],
+    "Creates without a conclusive response, by what the lookup found.",
+);
+
+// Lists and records.
+const LIST_PAGES: Metric =
+    Metric::counter("list_pages", &["result"], "List pages assembled by the proxy, by result.");
+const LIST_PAGE_UPSTREAM_CALLS: Metric =
+    Metric::histogram("list_page_upstream_calls", &[], "Upstream calls for one list page.");
+const LIST_ROWS_DROPPED: Metric = Metric::counter(
+    "list_rows_dropped",
+    &["reason"],
+    "Rows from upstreams that were left out of list pages.",
+);
+const UNKNOWN_STATUSES: Metric = Metric::counter(
+    "unknown_statuses",
+    &[],
+    "Records with a status that this version does not know, returned as CREATED.",
+);
+
+// Shadow comparisons.
+pub(crate) const SHADOW_ACTIVE: Metric =
+    Metric::gauge("shadow_active", &[], "1 while shadow comparisons run, 0 while they are suspended.");
+pub(crate) const SHADOW_DUE: Metric =
+    Metric::counter("shadow_due", &[], "Shadow comparisons selected by sampling.");
+pub(crate) const SHADOW_COMPARISONS: Metric = Metric::counter(
+    "shadow_comparisons",
+    &["route", "verdict", "severity"],
+    "Completed shadow comparisons by verdict.",
+);
+pub(crate) const SHADOW_DROPPED: Metric =
+    Metric::counter("shadow_dropped", &["route", "reason"], "Shadow comparisons dropped, by reason.");
+pub(crate) const SHADOW_WAITING: Metric = Metric::gauge("shadow_waiting", &[], "Queued shadow comparisons.");
+pub(crate) const SHADOW_HELD: Metric =
+    Metric::gauge("shadow_held", &[], "Memory held by captured bodies of shadow comparisons.").bytes();
+
+// Config.
+pub(crate) const CONFIG: Metric = Metric::info("config", &["hash", "stage"], "The active config.");
+pub(crate) const ROUTE_MODE: Metric =
+    Metric::info("route_mode", &["route", "mode"], "The mode of each route.");
+pub(crate) const CANARY_PERCENT: Metric = Metric::gauge(
+    "canary_percent",
+    &[],
+    "Percentage of the profiles without an entry of their own whose creates go to the new API.",
+);
+pub(crate) const RELOADS: Metric = Metric::counter("reloads", &["result"], "Config reloads by result.");
+pub(crate) const CONFIG_LAST_RELOAD_SUCCESSFUL: Metric = Metric::gauge(
+    "config_last_reload_successful",
+    &[],
+    "1 while the configuration on disk is active, 0 while a reload of it is refused.",
+);
+
+// Ledger.
+pub(crate) const LEDGER_UP: Metric =
+    Metric::gauge("ledger_up", &[], "1 while ledger operations succeed, 0 while they fail.");
+pub(crate) const LEDGER_OPERATION: Metric = Metric::histogram(
+    "ledger_operation",
+    &["operation", "outcome"],
+    "Duration of ledger operations, queueing included.",
+)
+.seconds();
+pub(crate) const LEDGER_COMMITS: Metric =
+    Metric::counter("ledger_commits", &[], "Ledger transactions committed by this process.");
+pub(crate) const LEDGER_CREATED_TIMESTAMP: Metric =
+    Metric::gauge("ledger_created_timestamp", &[], "Unix time at which the ledger's tables were created.")
+        .seconds();
+pub(crate) const ADVISORY_ACTIVE: Metric =
+    Metric::gauge("advisory_active", &["advisory"], "1 while this warning is active.");
+
+// The process.
+pub(crate) const SPANS_ENDED: Metric = Metric::counter(
+    "spans_ended",
+    &[],
+    "Ended spans, queued for export or dropped because the queue was full.",
+);
+pub(crate) const SPANS: Metric =
+    Metric::counter("spans", &["result"], "Spans sent to the collector, by result.");
+pub(crate) const BUILD: Metric = Metric::info("build", &["version"], "The version of the binary.");
+pub(crate) const PROCESS_START_TIME: Metric =
+    Metric::gauge("process_start_time", &[], "Unix time at which the process started.").seconds().process();
+pub(crate) const PROCESS_RESIDENT_MEMORY: Metric =
+    Metric::gauge("process_resident_memory", &[], "Resident memory size.").bytes().process();
+pub(crate) const PROCESS_OPEN_FDS: Metric =
+    Metric::gauge("process_open_fds", &[], "Open file descriptors.").process();
+pub(crate) const PROCESS_MAX_FDS: Metric =
+    Metric::gauge("process_max_fds", &[], "Maximum number of open file descriptors.").process();
+
+/// Handles of the metrics that requests record. One for a process.
 #[derive(Debug)]
-pub struct Histograms<K> {
-    /// Where its buckets end.
-    pub scale: &'static Buckets,
-    cells: Box<[AtomicU64]>,
-    key: std::marker::PhantomData<fn(K)>,
+pub struct Metrics {
+    pub(crate) requests: Counters<(RouteLabel, Option<Mode>, Option<Side>, StatusClass)>,
+    pub(crate) request_seconds: Histograms<(RouteLabel,)>,
+    /// A map, since failures are rare and their names are not enumerable.
+    failures: DashMap<(&'static str, &'static str), u64>,
+    pub(crate) upstream_calls: Counters<(Side, UpstreamOutcome)>,
+    pub(crate) upstream_seconds: Histograms<(Side,)>,
+    pub(crate) upstream_throttled: Counters<(Side,)>,
+    pub(crate) creates: Counters<(Side, CreateOutcome)>,
+    pub(crate) creates_without_ref_id: Counters<(Side,)>,
+    pub(crate) duplicate_checks: Counters<(Side, DuplicateCheckResult)>,
+    pub(crate) duplicate_check_seconds: Histograms<(Side,)>,
+    pub(crate) unknown_outcomes: Counters<(Side,)>,
+    pub(crate) unknown_outcome_resolutions: Counters<(Side, Resolution)>,
+    pub(crate) list_pages: Counters<(PageResult,)>,
+    pub(crate) list_page_upstream_calls: Histograms<()>,
+    pub(crate) list_rows_dropped: Counters<(DropReason,)>,
+    pub(crate) unknown_statuses: Counters<()>,
 }
 
-impl<K: Key> Histograms<K> {
-    /// Nothing observed yet.
-    #[must_use]
-    pub fn new(scale: &'static Buckets) -> Self {
-        let key = std::marker::PhantomData;
-        Self { scale, cells: cells(K::COUNT * Self::width(scale)), key }
-    }
-
-    /// The buckets, the one without an end, and the sum.
-    const fn width(scale: &Buckets) -> usize {
-        scale.ends.len() + 2
-    }
-
-    fn cells_of(&self, place: usize) -> &[AtomicU64] {
-        let width = Self::width(self.scale);
-        &self.cells[place * width..][..width]
-    }
-
-    /// Notes one number.
-    pub fn observe(&self, key: K, observed: u64) {
-        let cells = self.cells_of(key.place());
-        let bucket = self.scale.ends.partition_point(|end| *end < observed);
-        cells[bucket].fetch_add(1, Ordering::Relaxed);
-        cells[cells.len() - 1].fetch_add(observed, Ordering::Relaxed);
-    }
-
-    /// Notes a time, on a scale of [`TIMES`].
-    pub fn elapsed(&self, key: K, time: std::time::Duration) {
-        self.observe(key, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
-    }
-
-    /// Every key and what was seen of it.
-    pub fn all(&self) -> impl Iterator<Item = (K, HistogramSnapshot)> {
-        (0..K::COUNT).map(|place| {
-            let mut counts: Vec<_> =
-                self.cells_of(place).iter().map(|cell| cell.load(Ordering::Relaxed)).collect();
-            let sum = counts.pop().unwrap_or_default();
-            (K::at(place), HistogramSnapshot { counts, sum })
-        })
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            requests: Counters::default(),
+            request_seconds: Histograms::new(&DURATIONS),
+            failures: DashMap::new(),
+            upstream_calls: Counters::default(),
+            upstream_seconds: Histograms::new(&DURATIONS),
+            upstream_throttled: Counters::default(),
+            creates: Counters::default(),
+            creates_without_ref_id: Counters::default(),
+            duplicate_checks: Counters::default(),
+            duplicate_check_seconds: Histograms::new(&DURATIONS),
+            unknown_outcomes: Counters::default(),
+            unknown_outcome_resolutions: Counters::default(),
+            list_pages: Counters::default(),
+            list_page_upstream_calls: Histograms::new(&SMALL_COUNTS),
+            list_rows_dropped: Counters::default(),
+            unknown_statuses: Counters::default(),
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Colour {
-        Red,
-        Blue,
+impl Metrics {
+    /// Records a call to an upstream. `duration` ends with the response head on pass-through, else with the response body.
+    pub(crate) fn upstream_call(&self, side: Side, outcome: UpstreamOutcome, duration: Duration) {
+        self.upstream_calls.add((side, outcome));
+        self.upstream_seconds.observe_duration((side,), duration);
     }
-    label!(Colour, "colour", Red = "red", Blue = "blue");
 
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    enum Size {
-        Small,
-        Middle,
-        Large,
-    }
-    label!(Size, "size", Small = "small", Middle = "middle", Large = "large");
-
-    #[test]
-    fn every_key_has_a_place_of_its_own_and_finds_back() {
-        type All = (Colour, Option<Size>, Size, Colour);
-        for place in 0..All::COUNT {
-            assert_eq!(All::at(place).place(), place);
+    /// Records a call to an upstream that was answered with `status`.
+    pub(crate) fn upstream_response(&self, side: Side, status: StatusCode, duration: Duration) {
+        self.upstream_call(side, UpstreamOutcome::of_status(status), duration);
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            self.upstream_throttled.add((side,));
         }
-        assert_eq!(All::COUNT, 2 * 4 * 3 * 2);
-        let counters = Counters::<All>::default();
-        let key = (Colour::Blue, None, Size::Large, Colour::Red);
-        counters.add_many(key, 2);
-        let counted: Vec<_> = counters.all().filter(|(_, count)| *count > 0).collect();
-        assert_eq!((counted, counters.get(key)), (vec![(key, 2)], 2));
-        let mut labels = Vec::new();
-        key.tell(&mut labels);
-        assert_eq!(labels, [("colour", "blue"), ("size", "none"), ("size", "large"), ("colour", "red")]);
     }
 
-    #[test]
-    fn a_bucket_holds_its_end_and_the_last_one_holds_the_rest() {
-        let histograms = Histograms::<(Colour,)>::new(&FEW);
-        for observed in [0, 1, 2, 50, 51] {
-            histograms.observe((Colour::Blue,), observed);
-        }
-        let shapes: Vec<_> = histograms.all().collect();
-        assert_eq!(shapes[0].1.count(), 0, "red has a block of its own");
-        let blue = &shapes[1].1;
-        assert_eq!((blue.counts.as_slice(), blue.sum), (&[2, 1, 0, 0, 0, 0, 0, 0, 1, 1][..], 104));
+    /// Records a request that the proxy answered with a problem document of its own.
+    pub(crate) fn failed(&self, failure: &Failure) {
+        *self.failures.entry((failure.name(), failure.fault().as_str())).or_default() += 1;
+    }
+
+    /// Failed requests whose fault is not the caller's.
+    pub(crate) fn failures_not_by_caller(&self) -> u64 {
+        let failures = self.failures.iter().filter(|entry| entry.key().1 != Fault::Caller.as_str());
+        failures.map(|entry| *entry.value()).sum()
+    }
+
+    /// Everything recorded so far.
+    pub(crate) fn families(&self) -> Vec<MetricFamily> {
+        let failures = self.failures.iter().map(|entry| {
+            let (name, fault) = *entry.key();
+            (vec![("error", name.into()), ("fault", fault.into())], *entry.value())
+        });
+        vec![
+            REQUESTS.counters(&self.requests),
+            REQUEST.histograms(&self.request_seconds),
+            FAILURES.counts(failures.collect()),
+            UPSTREAM_CALLS.counters(&self.upstream_calls),
+            UPSTREAM_CALL.histograms(&self.upstream_seconds),
+            UPSTREAM_THROTTLED.counters(&self.upstream_throttled),
+            CREATES.counters(&self.creates),
+            CREATES_WITHOUT_REF_ID.counters(&self.creates_without_ref_id),
+            DUPLICATE_CHECKS.counters(&self.duplicate_checks),
+            DUPLICATE_CHECK.histograms(&self.duplicate_check_seconds),
+            UNKNOWN_OUTCOMES.counters(&self.unknown_outcomes),
+            UNKNOWN_OUTCOME_RESOLUTIONS.counters(&self.unknown_outcome_resolutions),
+            LIST_PAGES.counters(&self.list_pages),
+            LIST_PAGE_UPSTREAM_CALLS.histograms(&self.list_page_upstream_calls),
+            LIST_ROWS_DROPPED.counters(&self.list_rows_dropped),
+            UNKNOWN_STATUSES.counters(&self.unknown_statuses),
+        ]
     }
 }

@@ -1,6 +1,6 @@
 //! What a call is counted as: the vendor's endpoints, each with a limit of its own, and who pays. Values only.
 
-use crate::telemetry::metrics::registry::{Key, Label, label};
+use crate::telemetry::metrics::label_set::{Label, LabelSet, label};
 use crate::translate::route::Route;
 use crate::translate::side::Side;
 
@@ -100,18 +100,18 @@ impl Endpoint {
     }
 }
 
-impl Key for (Endpoint,) {
+impl LabelSet for (Endpoint,) {
     const COUNT: usize = Endpoint::ALL.len();
 
-    fn place(self) -> usize {
+    fn index(self) -> usize {
         self.0.at()
     }
 
-    fn at(place: usize) -> Self {
-        (Endpoint::ALL[place],)
+    fn from_index(index: usize) -> Self {
+        (Endpoint::ALL[index],)
     }
 
-    fn tell(self, labels: &mut Vec<Label>) {
+    fn append_to(self, labels: &mut Vec<Label>) {
         let (side, does) = self.0.parts();
         labels.extend([("side", side.map_or("none", Side::as_str)), ("endpoint", does)]);
     }
@@ -127,7 +127,7 @@ pub enum CallClass {
     /// Comparisons.
     Shadow,
 }
-label!(CallClass, "payer", Client = "client", Fence = "fence", Shadow = "shadow");
+label!(CallClass, "class", Client = "client", Fence = "lookup", Shadow = "shadow");
 
 /// One call, and who pays for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +173,7 @@ mod tests {
         for (at, endpoint) in Endpoint::ALL.into_iter().enumerate() {
             assert_eq!(endpoint.at(), at, "{endpoint:?}");
             let mut labels = Vec::new();
-            (endpoint,).tell(&mut labels);
+            (endpoint,).append_to(&mut labels);
             assert!(!told.contains(&labels), "{labels:?}");
             told.push(labels);
         }

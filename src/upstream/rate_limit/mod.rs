@@ -27,7 +27,7 @@ use self::wait_queue::WaitQueue;
 use super::cooldown::Cooldown;
 use crate::config::{self, Config};
 use crate::failure::Failure;
-use crate::telemetry::metrics::registry::Counters;
+use crate::telemetry::metrics::family::Counters;
 
 /// Whoever is first in line looks again at least so often: a reload or the end of a cool-down may have come in between.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Budget, CallClass, Endpoint, numbers};
-use crate::telemetry::metrics::registry::Counters;
+use crate::telemetry::metrics::family::Counters;
 
 /// What the vendor's limit is averaged over, in seconds.
 const WINDOW: u64 = 300;
