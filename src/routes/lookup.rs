@@ -63,7 +63,7 @@ impl RouteContext {
         until: Instant,
     ) -> Result<LookupResult, Failure> {
         let start = Instant::now();
-        let span = spans::step("fence", side);
+        let span = spans::step("duplicate_check", side);
         let looked = self.look(side, ref_id, until).instrument(span.clone()).await;
         let result = match &looked {
             Ok(LookupResult::Absent) => DuplicateCheckResult::Absent,

@@ -216,7 +216,7 @@ async fn fence(
 
 /// Writes down that the other side was seen empty.
 async fn mark_fenced(ledger: &Ledger, key: Key<'_>, side: Side) -> Result<TransitionResult, Failure> {
-    let span = spans::step("mark_fenced", side);
+    let span = spans::step("mark_checked", side);
     let marked = ledger.fence(key, side).instrument(span.clone()).await;
     let result = match &marked {
         Ok(TransitionResult::Done(_)) => "done",

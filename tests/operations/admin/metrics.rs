@@ -118,8 +118,8 @@ async fn what_happens_to_creates_is_counted() {
         ("creates_total{side=\"new\",outcome=\"unknown\"}", 1.0),
         ("creates_total{side=\"legacy\",outcome=\"accepted\"}", 0.0),
         ("creates_without_ref_id_total{side=\"new\"}", 1.0),
-        ("fences_total{side=\"legacy\",result=\"absent\"}", 2.0),
-        ("fence_seconds_count{side=\"legacy\"}", 2.0),
+        ("duplicate_checks_total{side=\"legacy\",result=\"absent\"}", 2.0),
+        ("duplicate_check_seconds_count{side=\"legacy\"}", 2.0),
         ("unknown_outcomes_total{side=\"new\"}", 1.0),
         ("unknown_outcome_resolutions_total{side=\"new\",resolution=\"found\"}", 1.0),
         ("requests_total{route=\"create\",mode=\"new\",side=\"new\",status_class=\"2xx\"}", 3.0),
@@ -152,7 +152,7 @@ async fn lists_throttling_and_pass_through_are_counted() {
     get(shim.public("/v2/profiles")).await;
     let text = metrics(&shim).await;
     for (series, expected) in [
-        ("list_pages_total{result=\"whole\"}", 1.0),
+        ("list_pages_total{result=\"complete\"}", 1.0),
         ("list_pages_total{result=\"failed\"}", 1.0),
         ("list_page_upstream_calls_count", 2.0),
         ("list_page_upstream_calls_sum", 4.0),
@@ -169,7 +169,7 @@ async fn lists_throttling_and_pass_through_are_counted() {
 }
 
 #[tokio::test]
-async fn the_rate_budget_is_told_by_endpoint_and_payer_and_what_is_not_known_is_absent() {
+async fn rate_limit_metrics_have_endpoint_and_class_and_unknown_values_are_absent() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write("stage = \"sealed\"\nbudget = { per_second = 1, wait_max = \"0s\", cooldown = \"1h\", cooldown_max = \"1h\" }\n");
@@ -177,15 +177,15 @@ async fn the_rate_budget_is_told_by_endpoint_and_payer_and_what_is_not_known_is_
     let (record, text) = (shim.public("/v2/conversion/stablecoins/none"), metrics(&shim).await);
     let of = |text: &str, series: &str| value(text, &format!("conversion_shim_budget_{series}"));
     let new_get = "{side=\"new\",endpoint=\"get\"}";
-    let by = |payer: &str| format!("{{side=\"new\",endpoint=\"get\",payer=\"{payer}\"}}");
+    let by = |class: &str| format!("{{side=\"new\",endpoint=\"get\",class=\"{class}\"}}");
     for (series, expected) in [
         ("calls_per_second".to_owned(), Some(1.0)),
         ("cooldown_left_seconds".into(), Some(0.0)),
         (format!("allowed_calls_per_second{new_get}"), Some(0.9)),
         (format!("waiting{}", by("client")), Some(0.0)),
         (format!("calls_total{}", by("shadow")), Some(0.0)),
-        (format!("refused_total{}", by("fence")), Some(0.0)),
-        ("calls_total{side=\"none\",endpoint=\"token\",payer=\"client\"}".into(), Some(0.0)),
+        (format!("refused_total{}", by("lookup")), Some(0.0)),
+        ("calls_total{side=\"none\",endpoint=\"token\",class=\"client\"}".into(), Some(0.0)),
         (format!("last_429_timestamp_seconds{new_get}"), None),
         (format!("refused_total{}", by("shadow")), None),
         (format!("waiting{}", by("shadow")), None),
@@ -216,7 +216,7 @@ async fn the_rate_budget_is_told_by_endpoint_and_payer_and_what_is_not_known_is_
     assert!(of(&text, &format!("allowed_calls_per_second{new_get}")).unwrap() < 0.9, "slowed: {text}");
 }
 
-/// A look of the fence, a comparison and a client's own call to one endpoint are told apart.
+/// A duplicate check, a comparison and a client's own call to one endpoint are counted separately.
 #[tokio::test]
 async fn who_pays_is_told() {
     let vendor = vendor().await;
@@ -225,14 +225,14 @@ async fn who_pays_is_told() {
     let shim = Shim::start(&config).await;
     assert_eq!(create(&shim, "r-1").await, StatusCode::OK);
     assert_eq!(get(shim.public("/v2/conversion/stablecoins")).await.0, StatusCode::OK);
-    let by = |side: &str, payer: &str| {
-        format!("conversion_shim_budget_calls_total{{side=\"{side}\",endpoint=\"list\",payer=\"{payer}\"}}")
+    let by = |side: &str, class: &str| {
+        format!("conversion_shim_budget_calls_total{{side=\"{side}\",endpoint=\"list\",class=\"{class}\"}}")
     };
     let text = metrics(&shim).await;
-    for (side, payer, expected) in
-        [("legacy", "fence", 1.0), ("legacy", "client", 1.0), ("new", "client", 1.0), ("new", "fence", 0.0)]
+    for (side, class, expected) in
+        [("legacy", "lookup", 1.0), ("legacy", "client", 1.0), ("new", "client", 1.0), ("new", "lookup", 0.0)]
     {
-        assert_eq!(value(&text, &by(side, payer)), Some(expected), "{side} {payer}\n{text}");
+        assert_eq!(value(&text, &by(side, class)), Some(expected), "{side} {class}\n{text}");
     }
     let config = Config::new(&vendor);
     config.write("stage = \"shadow\"\n");
@@ -246,7 +246,7 @@ async fn who_pays_is_told() {
 }
 
 #[tokio::test]
-async fn reloads_and_the_config_in_force_are_told() {
+async fn reloads_and_the_active_config_are_exported() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write("stage = \"observe\"\n");
@@ -262,8 +262,9 @@ async fn reloads_and_the_config_in_force_are_told() {
     );
     assert!(text.contains("conversion_shim_route_mode_info{route=\"list\",mode=\"both\"} 1"), "{text}");
     config.write("stage = \"nonsense\"\n");
-    let standing = "conversion_shim_reload_refusal_standing";
-    let text = until(|| metrics(&shim), |text| value(text, standing) == Some(1.0)).await;
+    let successful = "conversion_shim_config_last_reload_successful";
+    assert_eq!(value(&text, successful), Some(1.0), "{text}");
+    let text = until(|| metrics(&shim), |text| value(text, successful) == Some(0.0)).await;
     assert_eq!(value(&text, "conversion_shim_reloads_total{result=\"refused\"}"), Some(1.0), "{text}");
 }
 

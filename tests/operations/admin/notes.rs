@@ -53,14 +53,14 @@ async fn sealing_soon_after_creates_on_the_old_api_is_noted() {
     assert!(why.contains("2 claims there of the last 7 days, the newest of 20"), "{why}");
     assert!(told(&shim).await.contains(why), "for people too");
     assert_eq!(now["readiness"]["ready"], true, "it is allowed");
-    assert_eq!(gauge(&shim, "note_standing{note=\"sealed_early\"}").await, Some(1.0));
+    assert_eq!(gauge(&shim, "advisory_active{advisory=\"sealed_early\"}").await, Some(1.0));
     let line = shim.logged(why).await;
     assert_eq!([&line["level"], &line["note"]], ["WARN", "sealed_early"]);
 
     // Open again, and it is over.
     config.write("stage = \"live\"\n");
     until(|| status(&shim), |now| now["stage"] == "live" && note(now, "sealed_early").is_none()).await;
-    assert_eq!(gauge(&shim, "note_standing{note=\"sealed_early\"}").await, Some(0.0));
+    assert_eq!(gauge(&shim, "advisory_active{advisory=\"sealed_early\"}").await, Some(0.0));
 }
 
 #[tokio::test]
@@ -99,14 +99,14 @@ async fn a_ledger_that_began_when_creates_had_moved_is_noted_over_restarts() {
     assert_eq!(note(&after, "young_ledger").expect("a restart changes nothing")["since"], noted["since"]);
     let out = told(&shim).await;
     assert!(out.contains("NOTE") && out.contains(noted["since"].as_str().unwrap()), "{out}");
-    assert_eq!(gauge(&shim, "note_standing{note=\"young_ledger\"}").await, Some(1.0));
+    assert_eq!(gauge(&shim, "advisory_active{advisory=\"young_ledger\"}").await, Some(1.0));
     drop(shim);
 
     change(&config, "UPDATE conversion_migrations SET installed_on = '2020-01-01 00:00:00'").await;
     let shim = Shim::start(&config).await;
     assert!(note(&status(&shim).await, "young_ledger").is_none());
-    assert_eq!(gauge(&shim, "ledger_begun_time_seconds").await, Some(1_577_836_800.0));
-    assert_eq!(gauge(&shim, "note_standing{note=\"young_ledger\"}").await, Some(0.0));
+    assert_eq!(gauge(&shim, "ledger_created_timestamp_seconds").await, Some(1_577_836_800.0));
+    assert_eq!(gauge(&shim, "advisory_active{advisory=\"young_ledger\"}").await, Some(0.0));
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn a_ledger_on_postgres_tells_its_beginning_and_starts_without_chatter() {
     for _ in 0..2 {
         let shim = Shim::start(&config).await;
         assert!(note(&status(&shim).await, "young_ledger").is_some());
-        assert!(gauge(&shim, "ledger_begun_time_seconds").await.is_some_and(|at| at > 1.7e9));
+        assert!(gauge(&shim, "ledger_created_timestamp_seconds").await.is_some_and(|at| at > 1.7e9));
         let log = shim.log();
         assert!(!log.iter().any(|line| line.to_string().contains("already exists")), "{log:?}");
     }

@@ -167,13 +167,13 @@ async fn one_create() -> (Vec<Span>, Value, Collector) {
 }
 
 #[tokio::test]
-async fn a_create_is_one_trace_of_claim_fence_and_calls() {
+async fn a_create_is_one_trace_of_claim_duplicate_check_and_calls() {
     let (spans, line, _) = one_create().await;
     let request = named(&spans, "POST create");
     assert_eq!(line["trace_id"], hex(&request.trace_id), "the log names the trace");
     assert_eq!((request.kind, hex(&request.parent_span_id)), (SERVER, String::new()));
-    let (claim, fence) = (named(&spans, "claim"), named(&spans, "fence"));
-    let (looked, marked) = (named(&spans, "GET legacy list"), named(&spans, "mark_fenced"));
+    let (claim, fence) = (named(&spans, "claim"), named(&spans, "duplicate_check"));
+    let (looked, marked) = (named(&spans, "GET legacy list"), named(&spans, "mark_checked"));
     let sent = named(&spans, "POST new create");
     [claim, fence, marked, sent].into_iter().for_each(|step| is_within(step, request));
     is_within(looked, fence);
@@ -320,7 +320,7 @@ async fn what_a_write_does_after_its_client_has_left_is_in_its_trace() {
     gate.open();
     end(shim).await;
     let spans = collector.spans();
-    let (request, fence) = (named(&spans, "POST create"), named(&spans, "fence"));
+    let (request, fence) = (named(&spans, "POST create"), named(&spans, "duplicate_check"));
     assert_eq!(text(request, "http.response.status_code"), "(none)");
     is_within(fence, request);
     is_within(named(&spans, "POST new create"), request);
@@ -395,7 +395,7 @@ async fn a_collector_that_fails_harms_nothing_and_is_counted() {
     let shim = Shim::start(&config).await;
     assert_eq!(create(&shim, "a-reference").await, StatusCode::OK);
     let ask = || async { reqwest::get(shim.admin("/metrics")).await.unwrap().text().await.unwrap() };
-    until(ask, |metrics| metrics.contains("conversion_shim_spans_made_total 6\n")).await;
+    until(ask, |metrics| metrics.contains("conversion_shim_spans_ended_total 6\n")).await;
     let failed = "conversion_shim_spans_total{result=\"failed\"} 6";
     let metrics = until(ask, |metrics| metrics.contains(failed)).await;
     assert!(metrics.contains("conversion_shim_spans_total{result=\"exported\"} 0"), "{metrics}");
