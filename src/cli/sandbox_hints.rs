@@ -5,13 +5,14 @@ use std::net::SocketAddr;
 use super::admin::connects_to;
 use crate::config::{Config, Mode, Modes};
 use crate::sandbox;
+use crate::translate::paths::{CONVERSIONS, ORCHESTRATIONS};
 use crate::translate::side::Side;
 
 /// Lines to paste into another terminal.
 pub(super) fn requests(config: &Config, address: SocketAddr, admin: Option<SocketAddr>) -> String {
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let proxy = format!("{scheme}://{}{}", connects_to(address), config.base_path);
-    let legacy = format!("{proxy}/conversion/stablecoins");
+    let legacy = format!("{proxy}{CONVERSIONS}");
     let token = format!("-H 'Authorization: Bearer {}'", sandbox::TOKEN);
     let profile = sandbox::PROFILE;
     let body = format!(
@@ -34,7 +35,7 @@ curl {token} '{legacy}?profile_id={profile}&order=DESC&limit=5'
 curl {token} {legacy}/$(curl -s {token} '{legacy}?ref_id=try-it-1' | grep -o '\"id\":\"[^\"]*' | cut -d'\"' -f4)
 
 # {there}
-curl {token} '{vendor}/orchestration/orchestrations?ref_id=try-it-1'
+curl {token} '{vendor}{ORCHESTRATIONS}?ref_id=try-it-1'
 
 # any other path goes through untouched
 curl {token} {proxy}/profiles

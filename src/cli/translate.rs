@@ -10,6 +10,7 @@ use super::{FAILED, INPUT, OK, complain, json_line, print};
 use crate::translate::create::CreateRequest;
 use crate::translate::get;
 use crate::translate::list::ListQuery;
+use crate::translate::paths::{self, ORCHESTRATIONS};
 use crate::translate::route::{self, Matched, Route};
 
 pub(super) const ABOUT: &str = "\
@@ -70,13 +71,11 @@ fn call(method: &http::Method, target: &str, base_path: &str) -> Translated {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     match route::route(method, path, base_path) {
         Matched::Route(Route::Create, _) => create(&input()?, base_path),
-        Matched::Route(Route::Get, id) => {
-            Ok(format!("GET {base_path}/orchestration/orchestrations/{}\n", id.to_segment()))
-        }
+        Matched::Route(Route::Get, id) => Ok(format!("GET {base_path}{}\n", paths::orchestration(&id))),
         Matched::Route(Route::List, _) => list(query, base_path),
         Matched::Route(Route::Cancel, id) => Err(cannot(format!(
-            "the new API cannot cancel; the proxy reads {base_path}/orchestration/orchestrations/{} and answers 403, or 404",
-            id.to_segment()
+            "the new API cannot cancel; the proxy reads {base_path}{} and answers 403, or 404",
+            paths::orchestration(&id)
         ))),
         Matched::UnroutedWrite | Matched::PassThrough => {
             Err(cannot("this request is none of the four that are translated; it would go through untouched"))
@@ -92,7 +91,7 @@ fn create(body: &[u8], base_path: &str) -> Translated {
         );
     }
     let json = request.to_orchestration(&Uuid::new_v4().to_string());
-    Ok(format!("POST {base_path}/orchestration/orchestrations\n\n{}", pretty(json.as_bytes())?))
+    Ok(format!("POST {base_path}{ORCHESTRATIONS}\n\n{}", pretty(json.as_bytes())?))
 }
 
 fn list(query: &str, base_path: &str) -> Translated {
@@ -102,7 +101,7 @@ fn list(query: &str, base_path: &str) -> Translated {
     }
     let asked = query.to_orchestrations(query.limit, None);
     let mark = if asked.is_empty() { "" } else { "?" };
-    Ok(format!("GET {base_path}/orchestration/orchestrations{mark}{asked}\n"))
+    Ok(format!("GET {base_path}{ORCHESTRATIONS}{mark}{asked}\n"))
 }
 
 fn back(body: &[u8]) -> Translated {

@@ -1,36 +1,37 @@
-//! Every way a request can fail: whose fault it is, which status follows, and the problem document that says so.
+//! Every way a request can fail. [`Failure`] is the enum; `classify` answers whose fault it is, which status follows, when
+//! to retry and whether the vendor may have acted; `problem` writes the document for the client.
 //!
-//! An upstream's own refusal is not a failure: it is an answer, and is translated like one.
+//! An upstream's own refusal is an answer, not a failure: `translate` maps it.
 
-mod credentials;
+mod auth;
+mod classify;
+mod problem;
 
 use std::error::Error as StdError;
 use std::time::Duration;
 
-pub use self::credentials::AuthFailure;
-use crate::translate::get;
+pub use self::auth::AuthFailure;
 use crate::translate::invalid::Invalid;
 use crate::translate::orchestration::Unreadable;
-use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// Whose fault a failure is.
+/// Who has to act for the request to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The client asked for something that cannot be.
+    /// The client: its request cannot be served.
     Caller,
-    /// An upstream did not do its part.
+    /// One of the vendor's two APIs.
     Upstream(Side),
-    /// The vendor's token endpoint did not do its part.
+    /// The vendor's token endpoint.
     TokenEndpoint,
-    /// The proxy itself, or how it is configured.
+    /// The proxy or its configuration.
     Proxy,
 }
 
 impl Fault {
-    /// The name used in logs.
+    /// The name in logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,351 +43,170 @@ impl Fault {
     }
 }
 
-/// Whether a call that failed may have changed something upstream.
+/// Whether a failed request may have changed something at the vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SideEffect {
-    /// Nothing was sent, or what was sent only reads.
+    /// Nothing left the proxy, or what left can only read, or the vendor refused it.
     None,
-    /// It may have taken effect; nobody knows.
+    /// A write left the proxy and may have taken effect. Money may have moved.
     Unknown,
 }
 
 /// Every way a request can fail.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The request breaks a rule of the old API.
+    /// The request breaks a rule of the legacy API.
     #[error("the request is invalid: {0}")]
     Invalid(Invalid),
-    /// The request's body is longer than a translated route takes.
+    /// The request body exceeds `limits.request_body_max`.
     #[error("the request body is longer than {max} bytes")]
     BodyTooLong {
-        /// The most that is taken, in bytes.
+        /// The limit in bytes.
         max: usize,
     },
-    /// The request's body ended before its end.
+    /// The request body broke off. A body that was being streamed has reached the upstream in part.
     #[error("the request body ended early")]
     BodyBroken(#[source] Source),
-    /// The request's body is compressed.
+    /// The request body of a translated route is compressed.
     #[error("the request body has a Content-Encoding")]
     BodyEncoded,
-    /// The request's body did not arrive within the route's time.
+    /// The request body did not arrive within the route's timeout.
     #[error("the request body did not arrive in time")]
     BodySlow,
-    /// No such conversion, said by every side that was asked.
+    /// Every side that was asked answered that there is no such conversion.
     #[error("no such conversion")]
     NotFound {
-        /// The id that was asked for.
+        /// The requested id.
         id: String,
     },
-    /// A record of the new side cannot be cancelled.
+    /// The new API has no cancel, and the record is there.
     #[error("a conversion on the new side cannot be cancelled")]
     CannotBeCancelled {
-        /// The id that was asked for.
+        /// The requested id.
         id: String,
     },
-    /// A write under the family's paths that is none of the four routes.
+    /// A write under the conversions path that no route takes: passed through, it would be a create without a duplicate check.
     #[error("a write beside the routes is not passed through")]
     UnroutedWrite,
-    /// The target is in a form that a reverse proxy does not serve.
+    /// The request target has a form that only a forward proxy serves (RFC 9112, section 3.2).
     #[error("the request target is not a path")]
     TargetForm,
-    /// The head cannot be read, or leaves open where its request ends.
+    /// The request head cannot be parsed, or does not say unambiguously where the request ends.
     #[error("the request's head is malformed or ambiguous")]
     Malformed,
-    /// The head is longer, or has more headers, than is taken.
+    /// The request head has too many bytes or too many headers.
     #[error("the request's head is too long")]
     HeadTooLong,
-    /// The target is longer than any server takes.
+    /// The request target has too many bytes.
     #[error("the request target is too long")]
     TargetTooLong,
-    /// So many requests are in flight that this one was not begun.
+    /// An in-flight limit is reached.
     #[error("too many requests are in flight")]
     Overloaded {
-        /// The caller's when the cap is its own, else ours.
-        whose: Fault,
-        /// When to come back.
+        /// [`Fault::Caller`] for the limit of one client, else [`Fault::Proxy`].
+        fault: Fault,
+        /// The `Retry-After` to answer.
         retry_after: Duration,
     },
-    /// The rate budget of the endpoint is spent, so the call was not sent.
+    /// The rate limit of an endpoint left no turn for the call in time.
     #[error("the rate budget is spent")]
     OverBudget {
-        /// When to come back.
+        /// The `Retry-After` to answer.
         retry_after: Duration,
     },
-    /// Creates are held.
+    /// Creates are in mode `hold`.
     #[error("creates are held")]
     Held {
-        /// When to come back.
+        /// The `Retry-After` to answer.
         retry_after: Duration,
     },
-    /// The page holds nothing though much was read for it.
+    /// `list.upstream_calls_max` calls brought no row that may be shown.
     #[error("no conversion among the records of {calls} upstream calls")]
     TooManyDropped {
         /// How many calls were made.
         calls: usize,
     },
-    /// The call did not leave the proxy.
+    /// No connection to the side, so the call was not sent.
     #[error("the {side} side cannot be reached")]
     Unreachable {
-        /// Which upstream.
+        /// The side of the call.
         side: Side,
-        /// What the network said.
+        /// The connection error.
         source: Source,
     },
-    /// The call left the proxy and no whole answer came.
+    /// The call was sent and no whole, usable answer came.
     #[error("the {side} side broke off")]
     Broken {
-        /// Which upstream.
+        /// The side of the call.
         side: Side,
-        /// Whether it may have changed something.
+        /// What the call may have changed.
         effect: SideEffect,
-        /// What the network said.
+        /// The connection error, or why the answer is not usable.
         source: Source,
     },
-    /// The call left the proxy and no answer came in time.
+    /// The call was sent and no answer came within the timeout.
     #[error("the {side} side did not answer in time")]
     TimedOut {
-        /// Which upstream.
+        /// The side of the call.
         side: Side,
-        /// Whether it may have changed something.
+        /// What the call may have changed.
         effect: SideEffect,
     },
-    /// A successful answer that cannot be what it should be.
+    /// The side answered a success that does not parse.
     #[error("the {side} side answered something unreadable")]
     Unreadable {
-        /// Which upstream.
+        /// The side of the call.
         side: Side,
-        /// Whether it may have changed something.
+        /// What the call may have changed.
         effect: SideEffect,
-        /// What is wrong with it.
+        /// The parse error.
         source: Unreadable,
     },
-    /// An answer that is longer than is read for translation.
+    /// The answer exceeds `limits.response_body_max`.
     #[error("the {side} side answered more than {max} bytes")]
     AnswerTooLong {
-        /// Which upstream.
+        /// The side of the call.
         side: Side,
-        /// The most that is read, in bytes.
+        /// The limit in bytes.
         max: usize,
-        /// Whether it may have changed something.
+        /// What the call may have changed.
         effect: SideEffect,
     },
-    /// The ledger did not do its part, so nothing may be sent.
+    /// The ledger failed before the create was sent.
     #[error("the ledger cannot be used")]
     Ledger(#[source] Source),
-    /// Whether the reference was used on the other side cannot be told, so nothing may be sent.
+    /// The duplicate check gave no proof, so the create was not sent.
     #[error("could not look for the reference on the {side} side")]
-    CouldNotLook {
+    DuplicateCheckFailed {
         /// The side that was asked.
         side: Side,
-        /// How that failed.
+        /// The failure of the lookup.
         source: Box<Self>,
     },
-    /// So much time had gone before the create could be sent that its outcome could not have been waited for.
+    /// The create was not sent, because the time left would not suffice to learn its outcome.
     #[error("too little time was left to send")]
     TooLate,
-    /// A create left the proxy, and what became of it could not be found out.
+    /// A create was sent, and lookups did not show what became of it.
     #[error("the outcome of a create on the {side} side is not known")]
     OutcomeUnknown {
-        /// Which upstream.
+        /// The side of the create.
         side: Side,
-        /// What happened to the call.
+        /// The failure of the create call.
         source: Box<Self>,
     },
-    /// Credentials are missing, unknown, or do not suffice.
+    /// Credentials are missing, wrong, or lack a permission.
     #[error(transparent)]
     AuthFailure(#[from] AuthFailure),
-    /// A bug of the proxy, contained.
+    /// A bug of the proxy.
     #[error("an internal error")]
-    Internal,
+    Internal {
+        /// What the request may have changed before it met the bug.
+        effect: SideEffect,
+    },
 }
 
 impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
         Self::Invalid(invalid)
-    }
-}
-
-impl Failure {
-    /// Whose fault it is.
-    #[must_use]
-    pub const fn fault(&self) -> Fault {
-        match self {
-            Self::Invalid(_)
-            | Self::BodyTooLong { .. }
-            | Self::BodyBroken(_)
-            | Self::BodyEncoded
-            | Self::BodySlow
-            | Self::NotFound { .. }
-            | Self::CannotBeCancelled { .. }
-            | Self::UnroutedWrite
-            | Self::TargetForm
-            | Self::Malformed
-            | Self::HeadTooLong
-            | Self::TargetTooLong
-            | Self::TooManyDropped { .. } => Fault::Caller,
-            Self::Overloaded { whose, .. } => *whose,
-            Self::Unreachable { side, .. }
-            | Self::Broken { side, .. }
-            | Self::TimedOut { side, .. }
-            | Self::Unreadable { side, .. }
-            | Self::AnswerTooLong { side, .. }
-            | Self::CouldNotLook { side, .. }
-            | Self::OutcomeUnknown { side, .. } => Fault::Upstream(*side),
-            Self::AuthFailure(denied) => denied.fault(),
-            Self::OverBudget { .. }
-            | Self::Held { .. }
-            | Self::Ledger(_)
-            | Self::TooLate
-            | Self::Internal => Fault::Proxy,
-        }
-    }
-
-    /// The name used in logs.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Invalid(_) => "invalid",
-            Self::BodyTooLong { .. } => "body-too-long",
-            Self::BodyBroken(_) => "body-broken",
-            Self::BodyEncoded => "body-encoded",
-            Self::BodySlow => "body-slow",
-            Self::NotFound { .. } => "not-found",
-            Self::CannotBeCancelled { .. } => "cannot-be-cancelled",
-            Self::UnroutedWrite => "lookalike",
-            Self::TargetForm => "target-form",
-            Self::Malformed => "malformed",
-            Self::HeadTooLong => "head-too-long",
-            Self::TargetTooLong => "target-too-long",
-            Self::Overloaded { .. } => "overloaded",
-            Self::OverBudget { .. } => "over-budget",
-            Self::Held { .. } => "held",
-            Self::TooManyDropped { .. } => "too-many-dropped",
-            Self::Unreachable { .. } => "unreachable",
-            Self::Broken { .. } => "broken",
-            Self::TimedOut { .. } => "timed-out",
-            Self::Unreadable { .. } => "unreadable",
-            Self::AnswerTooLong { .. } => "answer-too-long",
-            Self::Ledger(_) => "ledger",
-            Self::CouldNotLook { .. } => "could-not-look",
-            Self::TooLate => "too-late",
-            Self::OutcomeUnknown { .. } => "outcome-unknown",
-            Self::AuthFailure(denied) => denied.name(),
-            Self::Internal => "internal",
-        }
-    }
-
-    /// The HTTP status.
-    #[must_use]
-    pub const fn status(&self) -> u16 {
-        match self {
-            Self::Invalid(_)
-            | Self::BodyBroken(_)
-            | Self::TargetForm
-            | Self::Malformed
-            | Self::TooManyDropped { .. } => 400,
-            Self::CannotBeCancelled { .. } => 403,
-            Self::NotFound { .. } | Self::UnroutedWrite => 404,
-            Self::AuthFailure(denied) => denied.status(),
-            Self::BodySlow => 408,
-            Self::BodyTooLong { .. } => 413,
-            Self::TargetTooLong => 414,
-            Self::BodyEncoded => 415,
-            Self::OverBudget { .. } => 429,
-            Self::HeadTooLong => 431,
-            Self::Internal => 500,
-            Self::Broken { .. } | Self::Unreadable { .. } | Self::AnswerTooLong { .. } => 502,
-            Self::Held { .. }
-            | Self::Overloaded { .. }
-            | Self::Unreachable { .. }
-            | Self::Ledger(_)
-            | Self::CouldNotLook { .. }
-            | Self::TooLate => 503,
-            Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => 504,
-        }
-    }
-
-    /// When to come back, where that is known.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Held { retry_after }
-            | Self::OverBudget { retry_after }
-            | Self::Overloaded { retry_after, .. } => Some(*retry_after),
-            Self::CouldNotLook { source, .. } => source.retry_after(),
-            _ => None,
-        }
-    }
-
-    /// The document for the client. It says which side failed and whether the call may have taken effect; it holds no
-    /// value that the client did not send in the path.
-    #[must_use]
-    pub fn problem(&self) -> Problem {
-        let detail = match self {
-            Self::Invalid(invalid) => invalid.to_string(),
-            Self::BodyTooLong { max } => format!("the request body is longer than the {max} bytes that this route takes"),
-            Self::BodyBroken(_) => "the request body ended before its end".into(),
-            Self::BodyEncoded => "the request body must not have a Content-Encoding".into(),
-            Self::BodySlow => "the request body did not arrive in time; nothing was sent on".into(),
-            Self::NotFound { id } => return get::not_found(id),
-            Self::CannotBeCancelled { id } => return get::cannot_be_cancelled(id),
-            Self::UnroutedWrite => "no such operation; check the path".into(),
-            Self::TargetForm => "the request target must be a path".into(),
-            Self::Malformed => "the head of the request is malformed or ambiguous; nothing was sent".into(),
-            Self::HeadTooLong => "the head of the request is too long or has too many headers".into(),
-            Self::TargetTooLong => "the request target is too long".into(),
-            Self::Overloaded { .. } => "too much is in flight; nothing was sent; retry after Retry-After".into(),
-            Self::OverBudget { .. } => OVER_BUDGET.into(),
-            Self::Held { .. } => {
-                "conversions are held for a moment; nothing was sent; retry with the same ref_id after Retry-After".into()
-            }
-            Self::TooManyDropped { .. } => {
-                "too many other records match; narrow the filter, for example by created_at or profile_id".into()
-            }
-            Self::Unreachable { side, .. } => format!("the {} could not be reached; nothing was sent", api(*side)),
-            Self::Broken { side, effect, .. } => {
-                format!("the {} broke off before its answer was complete; {}", api(*side), consequence(*effect))
-            }
-            Self::TimedOut { side, effect } => {
-                format!("the {} did not answer in time; {}", api(*side), consequence(*effect))
-            }
-            Self::Unreadable { side, effect, .. } => {
-                format!("the {} answered something that cannot be read; {}", api(*side), consequence(*effect))
-            }
-            Self::AnswerTooLong { side, max, effect } => {
-                format!("the {} answered more than {max} bytes; {}", api(*side), consequence(*effect))
-            }
-            Self::Ledger(_) => "the record of ref_ids cannot be used at the moment; nothing was sent; retry with the same ref_id".into(),
-            Self::CouldNotLook { side, .. } => format!(
-                "the {} could not be asked whether this ref_id was already used; nothing was sent; retry with the same ref_id",
-                api(*side)
-            ),
-            Self::TooLate => "too little time was left; nothing was sent; retry with the same ref_id".into(),
-            Self::OutcomeUnknown { side, .. } => {
-                return problem::outcome_unknown(format!(
-                    "the {} did not confirm the conversion, which may have taken effect; retry with the same ref_id",
-                    api(*side)
-                ));
-            }
-            Self::AuthFailure(denied) => return denied.problem(),
-            Self::Internal => "the proxy failed; whether the call took effect is not known".into(),
-        };
-        Problem::about_blank(self.status(), detail)
-    }
-}
-
-const OVER_BUDGET: &str = "too many requests of this kind at the moment; nothing was changed; retry after Retry-After, a create with the same ref_id";
-
-const fn api(side: Side) -> &'static str {
-    match side {
-        Side::Legacy => "upstream of the legacy side",
-        Side::New => "upstream of the new side",
-    }
-}
-
-const fn consequence(effect: SideEffect) -> &'static str {
-    match effect {
-        SideEffect::None => "nothing was changed",
-        SideEffect::Unknown => "the call may have taken effect",
     }
 }

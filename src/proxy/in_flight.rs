@@ -83,9 +83,9 @@ impl Admission {
         caps: &InFlight,
     ) -> Result<Arc<InFlightGuard>, Failure> {
         let counts = &*self.0;
-        let refused = |whose| {
+        let refused = |fault| {
             counts.shed.add((lane.label(),));
-            Failure::Overloaded { whose, retry_after: caps.retry_after }
+            Failure::Overloaded { fault, retry_after: caps.retry_after }
         };
         // Each step back gives up what the steps before it took.
         let all = Taken::one(&counts.all, caps.all).ok_or_else(|| refused(Fault::Proxy))?;

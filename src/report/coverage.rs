@@ -6,11 +6,10 @@ use super::bounded::Bounded;
 use super::document::{self, CoverageRow, RefIds};
 use crate::shadow::record::Record;
 use crate::shadow::types::COMPARED;
+use crate::translate::conversion::Status;
 use crate::translate::list::PARAMETERS;
 use crate::translate::route::Route;
 
-/// The statuses of a conversion.
-const STATUSES: [&str; 3] = ["CREATED", "SETTLED", "CANCELLED"];
 /// Whatever else a record shows as one.
 const OTHER_STATUS: &str = "other";
 
@@ -21,7 +20,7 @@ const PAIRS_MAX: usize = 100;
 pub(super) struct CoverageTally {
     any: Cells,
     /// By asset pair; one after the other the statuses, then all others.
-    pairs: Bounded<[Cells; STATUSES.len() + 1]>,
+    pairs: Bounded<[Cells; Status::ALL.len() + 1]>,
     ref_ids: [[u64; 2]; COMPARED.len()],
 }
 
@@ -62,9 +61,9 @@ impl CoverageTally {
             self.ref_ids[record.route as usize][usize::from(!present)] += 1;
         }
         for seen in &record.seen {
-            let status = STATUSES.iter().position(|status| *status == seen.status);
+            let status = Status::parse(&seen.status).map(|status| status as usize);
             if let Some(statuses) = self.pairs.entry(&seen.asset_pair, 1, Default::default) {
-                statuses[status.unwrap_or(STATUSES.len())].add(record);
+                statuses[status.unwrap_or(Status::ALL.len())].add(record);
             }
         }
         // An answer without rows, as an error is, may still be known to be about a pair.
@@ -92,9 +91,9 @@ impl CoverageTally {
         for (pair, statuses) in
             names.iter().filter_map(|name| self.pairs.iter().find(|(pair, _)| pair == name))
         {
-            let known = statuses.iter().zip(STATUSES);
-            rows.extend(known.map(|(cells, status)| cells.row(Some(pair), Some(status))));
-            let other = statuses[STATUSES.len()];
+            let known = statuses.iter().zip(Status::ALL);
+            rows.extend(known.map(|(cells, status)| cells.row(Some(pair), Some(status.as_str()))));
+            let other = statuses[Status::ALL.len()];
             if other.routes.iter().any(|count| *count > 0) {
                 rows.push(other.row(Some(pair), Some(OTHER_STATUS)));
             }

@@ -8,6 +8,7 @@ use super::{RouteContext, RouteResponse, get};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::get as wire;
+use crate::translate::paths;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Endpoint;
@@ -38,7 +39,7 @@ pub async fn run(flow: &RouteContext, id: &Id) -> Result<RouteResponse, Failure>
 async fn on_new(flow: &RouteContext, id: &Id, gone: Option<RouteResponse>) -> Result<RouteResponse, Failure> {
     let reply = get::read_new(flow, id, flow.deadline).await?;
     let cost = Endpoint::Get(Side::New).primary();
-    let reply = flow.look_instead(reply, cost, &get::path_on_new(id), flow.deadline).await?;
+    let reply = flow.look_instead(reply, cost, &paths::orchestration(id), flow.deadline).await?;
     if reply.status == StatusCode::NOT_FOUND {
         return Ok(gone.unwrap_or_else(|| reply.refusal()));
     }

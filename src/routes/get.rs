@@ -11,6 +11,7 @@ use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::get;
+use crate::translate::paths;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Endpoint;
@@ -86,12 +87,7 @@ async fn ask(flow: &RouteContext, side: Side, id: &Id, until: Instant) -> Result
 
 /// The new side's record of an id, as it answers it.
 pub(super) async fn read_new(flow: &RouteContext, id: &Id, until: Instant) -> Result<Reply, Failure> {
-    flow.read(Side::New, Endpoint::Get(Side::New).primary(), &path_on_new(id), until).await
-}
-
-/// Where the new side keeps a record.
-pub(super) fn path_on_new(id: &Id) -> String {
-    format!("/orchestration/orchestrations/{}", id.to_segment())
+    flow.read(Side::New, Endpoint::Get(Side::New).primary(), &paths::orchestration(id), until).await
 }
 
 /// The record as a legacy client may see it.

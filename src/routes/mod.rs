@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::record_side::RecordSideCache;
 use crate::config::{Config, Mode};
-use crate::failure::Failure;
+use crate::failure::{Failure, SideEffect};
 use crate::http::headers;
 use crate::ledger::Ledger;
 use crate::telemetry::access::chain;
@@ -85,9 +85,33 @@ impl Services {
             }
             Err(Failure::TimedOut { .. }) => UpstreamOutcome::TimedOut,
             Err(Failure::AuthFailure(_)) => UpstreamOutcome::NoToken,
-            // The client's doing, and no word about the side.
+            // The client broke off, which says nothing about the side.
             Err(Failure::BodyBroken(_)) => return,
-            Err(_) => UpstreamOutcome::Broken,
+            Err(
+                Failure::Broken { .. }
+                | Failure::Unreadable { .. }
+                | Failure::AnswerTooLong { .. }
+                | Failure::Internal { .. }
+                | Failure::Invalid(_)
+                | Failure::BodyTooLong { .. }
+                | Failure::BodyEncoded
+                | Failure::BodySlow
+                | Failure::NotFound { .. }
+                | Failure::CannotBeCancelled { .. }
+                | Failure::UnroutedWrite
+                | Failure::TargetForm
+                | Failure::Malformed
+                | Failure::HeadTooLong
+                | Failure::TargetTooLong
+                | Failure::Overloaded { .. }
+                | Failure::OverBudget { .. }
+                | Failure::Held { .. }
+                | Failure::TooManyDropped { .. }
+                | Failure::Ledger(_)
+                | Failure::DuplicateCheckFailed { .. }
+                | Failure::TooLate
+                | Failure::OutcomeUnknown { .. },
+            ) => UpstreamOutcome::Broken,
         };
         self.metrics.upstream_call(side, what, elapsed);
     }
@@ -104,8 +128,10 @@ impl Services {
     fn created(&self, side: Side, answered: Result<StatusCode, &Failure>) {
         let outcome = match answered {
             Ok(status) => CreateOutcome::of_status(status),
-            Err(failure) if create::is_settled(failure) => CreateOutcome::NotSent,
-            Err(_) => CreateOutcome::Unknown,
+            Err(failure) => match failure.outcome() {
+                SideEffect::None => CreateOutcome::NotSent,
+                SideEffect::Unknown => CreateOutcome::Unknown,
+            },
         };
         self.metrics.creates.add((side, outcome));
     }

@@ -111,8 +111,8 @@ impl RouteContext {
         body: Payload,
     ) -> Result<Request<Payload>, Failure> {
         let mut request = Request::new(body);
-        *request.uri_mut() =
-            upstream::call(self.config.upstream.side(side), path).ok_or(Failure::Internal)?;
+        *request.uri_mut() = upstream::call(self.config.upstream.side(side), path)
+            .ok_or(Failure::Internal { effect: SideEffect::None })?;
         *request.headers_mut() = self.head.headers.clone();
         headers::to_translated(request.headers_mut());
         *request.method_mut() = method;

@@ -17,7 +17,7 @@ use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, 
 use uuid::Uuid;
 
 use super::idle_timeout::{Activity, Busy};
-use crate::failure::Failure;
+use crate::failure::{Failure, SideEffect};
 use crate::http::body::Payload;
 use crate::proxy::{self, App, InFlightGuard, Peer};
 use crate::telemetry::access::AccessLogBody;
@@ -62,7 +62,7 @@ impl MakeRequestId for NewId {
 
 fn answer_to_panic(_: Box<dyn Any + Send>) -> Response<Payload> {
     tracing::error!(target: "server", "a request panicked; this is a bug");
-    proxy::refuse(&Failure::Internal)
+    proxy::refuse(&Failure::Internal { effect: SideEffect::Unknown })
 }
 
 /// An answer's body that keeps its connection busy, and its place taken, to the last byte.

@@ -8,6 +8,7 @@ use form_urlencoded::parse;
 use super::json::Json;
 use super::record::Seen;
 use super::redact::is_asset;
+use crate::translate::conversion::Status;
 use crate::translate::list::PARAMETERS;
 
 /// What stands for a pair, or a status, that is of no known shape.
@@ -48,8 +49,7 @@ fn asset_pair(row: &Json) -> String {
 }
 
 fn status(row: &Json) -> &'static str {
-    let known = ["CREATED", "SETTLED", "CANCELLED"];
-    known.into_iter().find(|known| row.text("status") == Some(known)).unwrap_or(OTHER)
+    row.text("status").and_then(Status::parse).map_or(OTHER, Status::as_str)
 }
 
 /// The names of the list parameters in a query that the old API knows, sorted, each once; and whether a `ref_id` is asked for.

@@ -15,6 +15,7 @@ use crate::translate::list::cursor::PageCursor;
 use crate::translate::list::lookup::{self, Seen};
 use crate::translate::list::page::PageBuilder;
 use crate::translate::list::rows::Rows;
+use crate::translate::paths;
 use crate::translate::route::{self, Id, Matched, Route};
 use crate::translate::side::Side;
 use crate::translate::{get, problem};
@@ -154,8 +155,7 @@ impl Calls<'_> {
     }
 
     async fn by_id(&mut self, id: &Id) -> Result<Answer, NotRead> {
-        let path = format!("/orchestration/orchestrations/{}", id.to_segment());
-        let read = self.new_side(Endpoint::Get, &path).await?;
+        let read = self.new_side(Endpoint::Get, &paths::orchestration(id)).await?;
         if read.status != StatusCode::OK {
             return Ok(refused(&read));
         }

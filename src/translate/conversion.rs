@@ -3,19 +3,28 @@
 use super::json::{Raw, Reader, Text};
 use super::orchestration::{Unreadable, object, text};
 
-/// The three states that a legacy client knows.
+/// The statuses of the legacy API. `SETTLED` and `CANCELLED` are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// Submitted, the source debited, not settled.
+    /// Submitted and the source debited, not settled.
     Created,
-    /// Done.
+    /// The target is credited.
     Settled,
-    /// Stopped, funds back.
+    /// Stopped, and the source is credited again.
     Cancelled,
 }
 
 impl Status {
-    /// The word on the wire.
+    /// Every status.
+    pub const ALL: [Self; 3] = [Self::Created, Self::Settled, Self::Cancelled];
+
+    /// The status with this name; `None` for a name that the legacy API does not document.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -2,7 +2,7 @@
 
 use super::conversion::{Conversion, Status};
 use super::json::Text;
-use super::orchestration::{Endpoint, Orchestration, Unreadable};
+use super::orchestration::{self, Endpoint, Orchestration, Unreadable};
 
 /// An orchestration as a legacy client sees it.
 #[derive(Clone, Copy, Debug)]
@@ -75,11 +75,15 @@ pub fn conversion<'a>(it: &Orchestration<'a>) -> Result<Mapped<'a>, Unreadable> 
 
 /// The legacy status for a new one, and whether the new one is known.
 fn status(new: Option<Text<'_>>) -> (Status, bool) {
-    match new.and_then(Text::value).as_deref() {
-        Some("PROCESSING" | "PENDING" | "PENDING_APPROVAL") => (Status::Created, true),
-        Some("COMPLETED") => (Status::Settled, true),
-        Some("FAILED" | "REJECTED") => (Status::Cancelled, true),
-        Some(_) | None => (Status::Created, false),
+    match new.and_then(Text::value).and_then(|text| orchestration::Status::parse(&text)) {
+        Some(
+            orchestration::Status::Processing
+            | orchestration::Status::Pending
+            | orchestration::Status::PendingApproval,
+        ) => (Status::Created, true),
+        Some(orchestration::Status::Completed) => (Status::Settled, true),
+        Some(orchestration::Status::Failed | orchestration::Status::Rejected) => (Status::Cancelled, true),
+        None => (Status::Created, false),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod json;
 pub mod list;
 pub mod mapping;
 pub mod orchestration;
+pub(crate) mod paths;
 pub mod problem;
 pub mod route;
 pub mod side;

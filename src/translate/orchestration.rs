@@ -4,6 +4,51 @@
 
 use super::json::{JsonError, Raw, Reader, Text};
 
+/// The statuses of the new API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Transfers are under way.
+    Processing,
+    /// Awaits an approval; `Processing` or `Rejected` follows.
+    Pending,
+    /// The name of `Pending` in older previews of the API.
+    PendingApproval,
+    /// Done. Final.
+    Completed,
+    /// Stopped, and the funds returned. Final.
+    Failed,
+    /// The approval was declined. Final.
+    Rejected,
+}
+
+impl Status {
+    const ALL: [Self; 6] = [
+        Self::Processing,
+        Self::Pending,
+        Self::PendingApproval,
+        Self::Completed,
+        Self::Failed,
+        Self::Rejected,
+    ];
+
+    /// The status with this name; `None` for one that this build does not know.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// The name on the wire.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Processing => "PROCESSING",
+            Self::Pending => "PENDING",
+            Self::PendingApproval => "PENDING_APPROVAL",
+            Self::Completed => "COMPLETED",
+            Self::Failed => "FAILED",
+            Self::Rejected => "REJECTED",
+        }
+    }
+}
+
 /// One orchestration, borrowed from the answer it came in. Fields that no legacy client may see are not kept.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Orchestration<'a> {

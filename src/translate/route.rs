@@ -12,6 +12,8 @@ use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
+use super::paths::{CONVERSION_NAMESPACE, CONVERSIONS};
+
 /// An operation of the legacy API that the proxy translates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -96,9 +98,7 @@ pub enum Matched {
 #[must_use]
 pub fn route(method: &Method, path: &str, base_path: &str) -> Matched {
     let path_once_decoded = normalise(path);
-    let inside = path_once_decoded
-        .strip_prefix(base_path)
-        .and_then(|rest| rest.strip_prefix("/conversion/stablecoins"));
+    let inside = path_once_decoded.strip_prefix(base_path).and_then(|rest| rest.strip_prefix(CONVERSIONS));
     if let Some((route, id)) = inside.and_then(|rest| within_conversions(method, rest)) {
         return Matched::Route(route, Id(id.to_owned()));
     }
@@ -154,7 +154,7 @@ fn normalise(path: &str) -> Cow<'_, str> {
 /// whether a backslash is a slash. Each way to read the path is tried, letter case forgiven.
 fn in_family(path: &str, base_path: &str) -> bool {
     const TIMES: usize = 4;
-    let family = format!("{base_path}/conversion").to_ascii_lowercase();
+    let family = format!("{base_path}{CONVERSION_NAMESPACE}").to_ascii_lowercase();
     let mut readings = BTreeSet::from([plainer(path)]);
     for _ in 0..TIMES {
         let next: BTreeSet<String> = readings.iter().flat_map(|reading| resolutions(reading)).collect();

@@ -8,6 +8,7 @@ use super::{Auth, AuthMode, Caller, ClientCredentials, Scopes};
 use crate::config::parse::one_of;
 use crate::config::read::Written;
 use crate::config::values::{canonical_path, file_path};
+use crate::translate::paths::CONVERSION_NAMESPACE;
 
 pub(in crate::config) fn read(written: &mut Written, base_path: Option<&str>) -> Option<Auth> {
     let mode = written.parsed("auth.mode", |text| one_of(text, AuthMode::ALL.map(AuthMode::as_str)));
@@ -72,7 +73,7 @@ fn distinct(written: &mut Written, callers: &[Caller]) {
 
 fn token_path(text: &str, base_path: Option<&str>) -> Result<String, String> {
     canonical_path(text)?;
-    let family = format!("{}/conversion", base_path.unwrap_or_default());
+    let family = format!("{}{CONVERSION_NAMESPACE}", base_path.unwrap_or_default());
     match text.strip_prefix(&family) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => Err("lies among the conversions".into()),
         _ => Ok(text.to_owned()),

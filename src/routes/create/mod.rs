@@ -28,6 +28,7 @@ use crate::translate::conversion::Conversion;
 use crate::translate::create::{self, CreateRequest};
 use crate::translate::invalid::Invalid;
 use crate::translate::json::Text;
+use crate::translate::paths::ORCHESTRATIONS;
 use crate::translate::problem;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Endpoint;
@@ -53,7 +54,7 @@ pub async fn run(flow: &RouteContext, body: Bytes) -> Result<RouteResponse, Fail
     let side = match chosen(flow, request.as_ref()) {
         Some(side) => side,
         // No side can be chosen for a request that cannot be read.
-        None => return Err(request.err().unwrap_or(Failure::Internal)),
+        None => return Err(request.err().unwrap_or(Failure::Internal { effect: SideEffect::None })),
     };
     let given = match &request {
         Ok(request) => Ok(request.ref_id.and_then(Text::value)),
@@ -68,7 +69,7 @@ pub async fn run(flow: &RouteContext, body: Bytes) -> Result<RouteResponse, Fail
         }
         // Nor can it be told whether there is one. That matters once a conversion may be on the new side.
         (Err(_), _) if !may_be_on_new(flow).await? => return untouched(flow, body.clone()).await,
-        (Err(_), _) => return Err(request.err().unwrap_or(Failure::Internal)),
+        (Err(_), _) => return Err(request.err().unwrap_or(Failure::Internal { effect: SideEffect::None })),
         (Ok(Some(ref_id)), _) => Plan { request, ref_id, given: true, side },
         // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
         (Ok(None), Side::New) => {
@@ -184,7 +185,7 @@ async fn fence(
     let other = side.other();
     let until = Instant::now() + flow.left() / 3;
     let looked = flow.duplicate_check(other, key.ref_id(), until).await;
-    match looked.map_err(|source| Failure::CouldNotLook { side: other, source: Box::new(source) })? {
+    match looked.map_err(|source| Failure::DuplicateCheckFailed { side: other, source: Box::new(source) })? {
         LookupResult::Absent => match mark_fenced(ledger, key, side).await? {
             TransitionResult::Done(claim) | TransitionResult::Refused(claim) => {
                 Ok(CreateDecision::SendTo(claim.side))
@@ -208,9 +209,10 @@ async fn fence(
         LookupResult::Forbidden(_) => {
             Ok(CreateDecision::RouteResponse(RouteResponse::problem(&problem::may_not_look(other))))
         }
-        LookupResult::Throttled(reply) => {
-            Err(Failure::CouldNotLook { side: other, source: Box::new(reply.unexpected(SideEffect::None)) })
-        }
+        LookupResult::Throttled(reply) => Err(Failure::DuplicateCheckFailed {
+            side: other,
+            source: Box::new(reply.unexpected(SideEffect::None)),
+        }),
     }
 }
 
@@ -265,33 +267,29 @@ async fn send(
         (Side::Legacy, request) => (flow.forward(paid, body, until).await, request),
         (Side::New, Ok(request)) => {
             let json = request.to_orchestration(&plan.ref_id);
-            (flow.write(paid, side, "/orchestration/orchestrations", json, until).await, Ok(request))
+            (flow.write(paid, side, ORCHESTRATIONS, json, until).await, Ok(request))
         }
         // Its reference was claimed for new by a request that could be read.
         (Side::New, Err(unreadable)) => return Err(unreadable),
     };
     flow.shared.created(side, sent.as_ref().map(|reply| reply.status));
     let judged = judge(flow, sent, side);
-    if judged.as_ref().is_err_and(|cause| !is_settled(cause)) {
-        flow.shared.metrics.unknown_outcomes.add((side,));
-    }
-    let (answer, id) = match (judged, &request) {
-        (Ok(judged), _) => judged,
-        (Err(cause), Ok(request)) if !is_settled(&cause) => {
-            resolve::resolve(flow, side, request, &plan.ref_id, cause).await?
-        }
-        (Err(cause), _) => return Err(cause),
+    let (answer, id) = match judged {
+        Ok(judged) => judged,
+        Err(cause) => match cause.outcome() {
+            SideEffect::None => return Err(cause),
+            SideEffect::Unknown => {
+                flow.shared.metrics.unknown_outcomes.add((side,));
+                // A body that only the legacy API can read names no fields that a found record could be compared with.
+                let Ok(request) = &request else { return Err(cause) };
+                resolve::resolve(flow, side, request, &plan.ref_id, cause).await?
+            }
+        },
     };
     if let Some(id) = id {
         flow.remember(side, plan.ref_id.into_owned(), id);
     }
     Ok(answer)
-}
-
-/// Whether a failure leaves no doubt that nothing happened.
-pub(super) const fn is_settled(failure: &Failure) -> bool {
-    use Failure::{AuthFailure, Internal, Invalid, Unreachable};
-    matches!(failure, Unreachable { .. } | AuthFailure(_) | Invalid(_) | Internal)
 }
 
 /// The answer for the client and the record's id, or a failure when the outcome is not known.

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::shadow::json::Json;
-use crate::translate::decimal;
+use crate::translate::{decimal, orchestration};
 
 /// The orchestration that the new API would answer, as JSON.
 ///
@@ -21,7 +21,7 @@ pub(super) fn take(request: &[u8]) -> Result<String, String> {
         made.insert("id".into(), MADE_ID.into());
         made.insert("customer_id".into(), MADE_ID.into());
         made.insert("profile_id".into(), asked.get("source").and_then(profile_id).into());
-        made.insert("status".into(), "PROCESSING".into());
+        made.insert("status".into(), orchestration::Status::Processing.as_str().into());
         made.insert("source_transfer".into(), json!({ "transfer_id": MADE_ID, "status": "PENDING" }));
         made.insert("destination_transfer".into(), json!({ "transfer_id": MADE_ID, "status": "PENDING" }));
         made.insert("created_at".into(), MADE_AT.into());

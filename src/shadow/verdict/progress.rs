@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::shadow::compare::Difference;
 use crate::shadow::json::Json;
 use crate::shadow::types::DiffKind;
+use crate::translate::conversion::Status;
 use crate::translate::route::Route;
 
 /// Whether this explains all that differs: each record in question was `CREATED` and is `SETTLED` or `CANCELLED` now, and says since
@@ -12,15 +13,15 @@ use crate::translate::route::Route;
 pub(super) fn explains(route: Route, differences: &[Difference]) -> bool {
     let statuses =
         differences.iter().filter_map(|difference| Some((place(route, difference)?, later(difference)?)));
-    let moved: HashMap<&str, &str> = statuses.collect();
+    let moved: HashMap<&str, Status> = statuses.collect();
     differences.iter().all(|difference| {
         let now = place(route, difference).and_then(|place| moved.get(place).copied());
         match (name(difference), difference.kind) {
             ("status", DiffKind::Value) | ("updated_at", DiffKind::Value | DiffKind::Precision) => {
                 now.is_some()
             }
-            ("settled_at", DiffKind::Extra) => now == Some("SETTLED"),
-            ("cancelled_at", DiffKind::Extra) => now == Some("CANCELLED"),
+            ("settled_at", DiffKind::Extra) => now == Some(Status::Settled),
+            ("cancelled_at", DiffKind::Extra) => now == Some(Status::Cancelled),
             _ => false,
         }
     })
@@ -42,9 +43,11 @@ fn name(difference: &Difference) -> &str {
 }
 
 /// The later status, if it is one.
-fn later(difference: &Difference) -> Option<&str> {
-    let [served, other] =
-        [&difference.served, &difference.other].map(|it| it.as_ref().and_then(Json::as_text));
-    let final_one = other.filter(|now| matches!(*now, "SETTLED" | "CANCELLED"))?;
-    (name(difference) == "status" && served == Some("CREATED")).then_some(final_one)
+fn later(difference: &Difference) -> Option<Status> {
+    let [served, other] = [&difference.served, &difference.other]
+        .map(|value| value.as_ref().and_then(Json::as_text).and_then(Status::parse));
+    if name(difference) != "status" || served != Some(Status::Created) {
+        return None;
+    }
+    other.filter(|status| *status != Status::Created)
 }

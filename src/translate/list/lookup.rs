@@ -5,6 +5,7 @@ use form_urlencoded::Serializer;
 use super::ListQuery;
 use super::rows::Rows;
 use crate::translate::orchestration::Unreadable;
+use crate::translate::paths;
 use crate::translate::side::Side;
 
 /// What an answer proves.
@@ -30,11 +31,8 @@ pub struct Record {
 /// The path and query, under the side's base URL.
 #[must_use]
 pub fn path(side: Side, ref_id: &str) -> String {
-    let family = match side {
-        Side::Legacy => "/conversion/stablecoins",
-        Side::New => "/orchestration/orchestrations",
-    };
-    format!("{family}?{}", Serializer::new(String::new()).append_pair("ref_id", ref_id).finish())
+    let collection = paths::collection(side);
+    format!("{collection}?{}", Serializer::new(String::new()).append_pair("ref_id", ref_id).finish())
 }
 
 /// Reads the answer to a look-up.

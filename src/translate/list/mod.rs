@@ -17,6 +17,7 @@ use percent_encoding::percent_decode_str;
 use self::cursor::{Cursor, Order, PageCursor};
 use super::invalid::Invalid;
 use super::timestamp;
+use crate::translate::paths;
 use crate::translate::side::Side;
 
 /// Rows per page when the client does not say.
@@ -184,12 +185,11 @@ impl ListQuery {
     /// `after` a cursor of that side's own from an earlier call for the same page.
     #[must_use]
     pub fn path(&self, side: Side, limit: u16, after: Option<&str>) -> String {
-        match side {
-            Side::Legacy => format!("/conversion/stablecoins?{}", self.to_conversions(limit, after)),
-            Side::New => {
-                format!("/orchestration/orchestrations?{}", self.to_orchestrations(Some(limit), after))
-            }
-        }
+        let query = match side {
+            Side::Legacy => self.to_conversions(limit, after),
+            Side::New => self.to_orchestrations(Some(limit), after),
+        };
+        format!("{}?{query}", paths::collection(side))
     }
 
     /// The same list in the new API's words. `updated_at` has no counterpart there: the proxy filters, and since nothing

@@ -232,7 +232,7 @@ fn routes() {
                 Matched::Route(Route::List, _) => "list".to_owned(),
                 Matched::Route(Route::Get, id) => format!("get {}", id.to_segment()),
                 Matched::Route(Route::Cancel, id) => format!("cancel {}", id.to_segment()),
-                Matched::UnroutedWrite => "lookalike".to_owned(),
+                Matched::UnroutedWrite => "unrouted-write".to_owned(),
                 Matched::PassThrough => "pass-through".to_owned(),
             };
             assert_eq!(found, is, "{name}: {method} {path}");

@@ -1,49 +1,49 @@
-//! The failures that have to do with credentials: a caller's, or the proxy's own.
+//! Failures of credentials: the caller's, or the proxy's own.
 
-use super::{Fault, Source};
+use super::{Fault, SideEffect, Source};
 use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
 use crate::translate::token::{LEGACY_READ, LEGACY_WRITE};
 
-/// Every way in which credentials can be the reason of a failure.
+/// A failure of credentials.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthFailure {
-    /// The caller did not prove who it is.
+    /// No configured caller matches the request's credentials.
     #[error("the caller is not known")]
     UnknownCaller,
-    /// The caller may do something else, not this.
+    /// The caller lacks the permission for this request.
     #[error("the caller may not do this")]
     NotAllowed {
-        /// Whether it may read, or write; what it asked for is the other.
+        /// `true`: it may read and tried to write; `false`: the reverse.
         reads: bool,
     },
-    /// A method whose answer repeats the request, the proxy's own token included.
+    /// `TRACE`: its answer repeats the request (RFC 9110, section 9.3.8), and with it the proxy's own token.
     #[error("TRACE is not passed on with the proxy's own token")]
     Reflecting,
-    /// Tokens are not handed out here: the proxy holds the credentials.
+    /// A token request in a mode in which the proxy holds the credentials.
     #[error("there is no token route in this mode")]
     NoTokenRoute,
-    /// A client's token request did not leave the proxy.
+    /// No connection to the token endpoint, so the client's token request was not sent.
     #[error("the token endpoint cannot be reached")]
     TokenUnreachable(#[source] Source),
-    /// A client's token request left the proxy and no whole answer came.
+    /// The client's token request was sent and no whole answer came.
     #[error("the token endpoint broke off")]
     TokenBroken(#[source] Source),
-    /// A client's token request left the proxy and no answer came in time.
+    /// The client's token request was sent and no answer came within `auth.timeout`.
     #[error("the token endpoint did not answer in time")]
     TokenTimedOut,
-    /// The proxy has no token of its own, so nothing was sent.
+    /// The proxy has no token of its own, so the call was not sent.
     #[error("no token of the proxy's own for the {side} side")]
     NoToken {
-        /// Where it was needed.
+        /// The side of the call.
         side: Side,
-        /// Why there is none.
+        /// The error of the token request.
         source: Source,
     },
-    /// A side did not take the proxy's own token, and has done nothing.
+    /// The side answered 401 to the proxy's own token and did not act on the call.
     #[error("the {side} side refused the proxy's own token")]
     OwnTokenRefused {
-        /// Which upstream.
+        /// The side of the call.
         side: Side,
     },
 }
@@ -56,6 +56,21 @@ impl AuthFailure {
             }
             Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut => Fault::TokenEndpoint,
             Self::NoToken { .. } | Self::OwnTokenRefused { .. } => Fault::Proxy,
+        }
+    }
+
+    /// A token request moves no money, and a side that refuses a token does not act on the request.
+    pub(super) const fn outcome(&self) -> SideEffect {
+        match self {
+            Self::UnknownCaller
+            | Self::NotAllowed { .. }
+            | Self::Reflecting
+            | Self::NoTokenRoute
+            | Self::TokenUnreachable(_)
+            | Self::TokenBroken(_)
+            | Self::TokenTimedOut
+            | Self::NoToken { .. }
+            | Self::OwnTokenRefused { .. } => SideEffect::None,
         }
     }
 

@@ -1,0 +1,24 @@
+//! The vendor's paths, relative to the base URL of their API.
+
+use super::route::Id;
+use super::side::Side;
+
+/// The namespace of the legacy API's conversions. A write under it that no route takes could be a create.
+pub(crate) const CONVERSION_NAMESPACE: &str = "/conversion";
+/// The legacy API's collection of conversions.
+pub(crate) const CONVERSIONS: &str = "/conversion/stablecoins";
+/// The new API's collection of orchestrations.
+pub(crate) const ORCHESTRATIONS: &str = "/orchestration/orchestrations";
+
+/// The collection of a side.
+pub(crate) const fn collection(side: Side) -> &'static str {
+    match side {
+        Side::Legacy => CONVERSIONS,
+        Side::New => ORCHESTRATIONS,
+    }
+}
+
+/// One orchestration.
+pub(crate) fn orchestration(id: &Id) -> String {
+    format!("{ORCHESTRATIONS}/{}", id.to_segment())
+}
