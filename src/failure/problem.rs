@@ -7,8 +7,7 @@ use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
 
 impl Failure {
-    /// The document for the client. It says which side failed and whether the call may have taken effect; it holds no
-    /// value that the client did not send in the path.
+    /// The document for the client.
     #[must_use]
     pub fn problem(&self) -> Problem {
         let detail = match self {
@@ -33,17 +32,11 @@ impl Failure {
                 "too many other records match; narrow the filter, for example by created_at or profile_id".into()
             }
             Self::Unreachable { side, .. } => format!("the {} could not be reached; nothing was sent", api(*side)),
-            Self::Broken { side, effect, .. } => {
-                format!("the {} broke off before its answer was complete; {}", api(*side), consequence(*effect))
-            }
-            Self::TimedOut { side, effect } => {
-                format!("the {} did not answer in time; {}", api(*side), consequence(*effect))
-            }
-            Self::Unreadable { side, effect, .. } => {
-                format!("the {} answered something that cannot be read; {}", api(*side), consequence(*effect))
-            }
+            Self::Broken { side, effect, .. } => upstream(*side, "broke off before its answer was complete", *effect),
+            Self::TimedOut { side, effect } => upstream(*side, "did not answer in time", *effect),
+            Self::Unreadable { side, effect, .. } => upstream(*side, "answered something that cannot be read", *effect),
             Self::AnswerTooLong { side, max, effect } => {
-                format!("the {} answered more than {max} bytes; {}", api(*side), consequence(*effect))
+                upstream(*side, &format!("answered more than {max} bytes"), *effect)
             }
             Self::Ledger(_) => "the record of ref_ids cannot be used at the moment; nothing was sent; retry with the same ref_id".into(),
             Self::DuplicateCheckFailed { side, .. } => format!(
@@ -68,6 +61,10 @@ impl Failure {
 }
 
 const OVER_BUDGET: &str = "too many requests of this kind at the moment; nothing was changed; retry after Retry-After, a create with the same ref_id";
+
+fn upstream(side: Side, failed: &str, effect: SideEffect) -> String {
+    format!("the {} {failed}; {}", api(side), consequence(effect))
+}
 
 const fn api(side: Side) -> &'static str {
     match side {
