@@ -12,6 +12,23 @@ pub(crate) struct NamedPath {
     pub(crate) segments: Vec<String>,
     /// From the crate root, when the path starts with `crate`, the crate's name, `self` or `super`.
     pub(crate) within_crate: Option<Vec<String>>,
+    /// When a `use` names it.
+    pub(crate) import: Option<Import>,
+}
+
+/// What a `use` brings into its module.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Import {
+    /// The name that it goes by there; `*` for a glob.
+    pub(crate) name: String,
+    /// Whether other modules see it as well.
+    pub(crate) public: bool,
+}
+
+impl Import {
+    pub(crate) fn is_glob(&self) -> bool {
+        self.name == "*"
+    }
 }
 
 #[derive(PartialEq, Eq)]
@@ -51,12 +68,15 @@ pub(crate) struct PathReader {
     at: usize,
     module: Vec<String>,
     blocks: Vec<Option<String>>,
+    /// Whether the item that begins here has been declared `pub`, to whomever.
+    public: bool,
     found: Vec<NamedPath>,
 }
 
 impl PathReader {
     pub(crate) fn new(code: &str, module: &[String]) -> Self {
-        Self { tokens: tokens(code), at: 0, module: module.to_vec(), blocks: Vec::new(), found: Vec::new() }
+        let module = module.to_vec();
+        Self { tokens: tokens(code), at: 0, module, blocks: Vec::new(), public: false, found: Vec::new() }
     }
 
     pub(crate) fn read(mut self) -> Vec<NamedPath> {
@@ -70,6 +90,11 @@ impl PathReader {
                 Token::Word(word) if word == "mod" => {
                     self.at += 1;
                     inline_module = self.word();
+                }
+                Token::Word(word) if word == "pub" => {
+                    self.at += 1;
+                    self.visibility();
+                    continue;
                 }
                 Token::Word(_) => self.inline_path(),
                 Token::Mark('{') => {
@@ -86,8 +111,19 @@ impl PathReader {
                 }
                 Token::PathSeparator => self.at += 1,
             }
+            self.public = false;
         }
         self.found
+    }
+
+    /// Steps over `(crate)` or `(in crate::config)`, which is no use of a path.
+    fn visibility(&mut self) {
+        self.public = true;
+        if self.take(&Token::Mark('(')) {
+            while self.at < self.tokens.len() && !self.take(&Token::Mark(')')) {
+                self.at += 1;
+            }
+        }
     }
 
     /// Takes the next token if it is a word.
@@ -116,14 +152,14 @@ impl PathReader {
                 None => break,
             }
         }
-        // An own macro (`crate::name!`) lives at the root wherever it was written: it names no room.
+        // An own macro (`crate::name!`) lives at the root wherever it was written: it names no part.
         let own = segments.len() == 2 && segments[0] == "crate";
         if !(own && self.tokens.get(self.at).is_some_and(|(_, next)| *next == Token::Mark('!'))) {
-            self.note(segments);
+            self.note(segments, None);
         }
     }
 
-    /// Reads `a::b::{c, d as e, f::*}` and notes each leaf; an alias is skipped.
+    /// Reads `a::b::{c, d as e, f::*}` and notes each leaf.
     fn use_tree(&mut self, prefix: &[String]) {
         let mut path = prefix.to_vec();
         self.take(&Token::PathSeparator);
@@ -143,24 +179,24 @@ impl PathReader {
             }
             return;
         }
-        self.take(&Token::Mark('*'));
-        if self.tokens.get(self.at).is_some_and(|(_, next)| *next == Token::Word("as".to_owned())) {
-            self.at += 2;
-        }
+        let is_glob = self.take(&Token::Mark('*'));
+        let alias = self.take(&Token::Word("as".to_owned())).then(|| self.word()).flatten();
         if path.len() > 1 && path.last().is_some_and(|last| last == "self") {
             path.pop();
         }
         if path.len() > prefix.len() || !prefix.is_empty() {
-            self.note(path);
+            let own_name = if is_glob { Some("*".to_owned()) } else { path.last().cloned() };
+            let import = alias.or(own_name).map(|name| Import { name, public: self.public });
+            self.note(path, import);
         } else {
             self.at += 1;
         }
     }
 
-    fn note(&mut self, segments: Vec<String>) {
+    fn note(&mut self, segments: Vec<String>, import: Option<Import>) {
         let line = self.tokens[self.at.saturating_sub(1)].0;
         let within_crate = self.resolve(&segments);
-        self.found.push(NamedPath { line, segments, within_crate });
+        self.found.push(NamedPath { line, segments, within_crate, import });
     }
 
     fn resolve(&self, segments: &[String]) -> Option<Vec<String>> {

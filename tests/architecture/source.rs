@@ -1,7 +1,7 @@
 //! Reads Rust source as the rules need it: without comments and without test code. Not a parser: it knows just enough of the
 //! language to see where those begin and end. What the code names is read in `paths.rs`; the rules live in `rules.rs`.
 
-use std::{fs, io, path::Path};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
 use crate::paths::{NamedPath, PathReader, is_word};
 
@@ -17,6 +17,8 @@ pub(crate) struct Source {
     pub(crate) code_and_strings: String,
     /// How many lines are left without the `#[cfg(test)]` items.
     pub(crate) lines: usize,
+    /// The names of all items, whatever their depth.
+    defined: BTreeSet<String>,
     /// Modules declared as `#[cfg(test)] mod name;`, whose files are test code as a whole.
     test_modules: Vec<String>,
 }
@@ -32,32 +34,39 @@ impl Source {
                 erase(&mut text[item.start..item.end]);
             }
         }
+        let code: String = code.into_iter().collect();
         Self {
             file: file.to_owned(),
             module: module_of(file),
             lines: text.lines().count().saturating_sub(test_lines),
-            code: code.into_iter().collect(),
+            defined: defined_items(&code),
+            code,
             code_and_strings: code_and_strings.into_iter().collect(),
             test_modules,
         }
     }
 
-    /// The top-level module this file belongs to; `main` and `lib` for the two crate roots.
-    pub(crate) fn room(&self) -> &str {
+    /// The directory of `src/` that this file belongs to; `main` and `lib` for the two crate roots.
+    pub(crate) fn part(&self) -> &str {
         match self.module.first() {
-            Some(room) => room,
+            Some(part) => part,
             None => self.file.trim_end_matches(".rs"),
         }
     }
 
-    /// Every path the code names, with the line it stands on; `use` trees are spelled out.
+    /// Whether an item of this name is defined in the file.
+    pub(crate) fn defines(&self, name: &str) -> bool {
+        self.defined.contains(name)
+    }
+
+    /// Every path the code names, with its line; `use` trees are spelled out.
     pub(crate) fn paths(&self) -> Vec<NamedPath> {
         PathReader::new(&self.code, &self.module).read()
     }
 }
 
 /// All files below `src`, test-only ones left out.
-pub(crate) fn read_house(src: &Path) -> io::Result<Vec<Source>> {
+pub(crate) fn read_tree(src: &Path) -> io::Result<Vec<Source>> {
     let mut files = Vec::new();
     collect(src, "", &mut files)?;
     files.sort_by(|one, other| one.file.cmp(&other.file));
@@ -86,6 +95,14 @@ pub(crate) fn without_test_files(files: Vec<Source>) -> Vec<Source> {
         })
         .collect();
     files.into_iter().filter(|file| !tests.iter().any(|test| file.module.starts_with(test))).collect()
+}
+
+fn defined_items(code: &str) -> BTreeSet<String> {
+    const KEYWORDS: [&str; 9] =
+        ["const", "enum", "fn", "macro_rules", "static", "struct", "trait", "type", "union"];
+    let words: Vec<&str> = code.split(|c: char| !is_word(c)).filter(|word| !word.is_empty()).collect();
+    let items = words.windows(2).filter(|pair| KEYWORDS.contains(&pair[0]));
+    items.map(|pair| pair[1].to_owned()).collect()
 }
 
 fn module_of(file: &str) -> Vec<String> {

@@ -134,23 +134,23 @@ async fn the_last_reloads_are_listed_with_what_changed_and_when_a_refusal_ended(
 }
 
 #[tokio::test]
-async fn the_high_water_mark_is_there_once_a_create_went_to_the_new_api() {
+async fn the_time_of_the_first_new_create_is_shown_once_a_create_went_to_the_new_api() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write("stage = \"live\"\n");
     let shim = Shim::start(&config).await;
     let before = status(&shim).await;
     assert_eq!(before["ledger"]["created_on_new"], false);
-    assert_eq!(before["ledger"].get("new_since"), None);
+    assert_eq!(before["ledger"].get("first_new_create_at"), None);
     let admin = shim.admin_address().to_string();
     assert_eq!(run(&["status", "--admin", &admin]).await.row("new API"), "no create yet");
 
     assert_eq!(create(&shim, "first").await, StatusCode::OK);
     let after = status(&shim).await;
     assert_eq!(after["ledger"]["created_on_new"], true);
-    let since = after["ledger"]["new_since"].as_str().unwrap().to_owned();
+    let since = after["ledger"]["first_new_create_at"].as_str().unwrap().to_owned();
     assert_eq!(create(&shim, "second").await, StatusCode::OK);
-    assert_eq!(status(&shim).await["ledger"]["new_since"], since.as_str(), "it never moves");
+    assert_eq!(status(&shim).await["ledger"]["first_new_create_at"], since.as_str(), "it never moves");
     assert_eq!(run(&["status", "--admin", &admin]).await.row("new API"), format!("creates since {since}"));
 }
 

@@ -15,5 +15,5 @@ async fn sighup_reloads_at_once() {
     config.write("stage = \"hold\"\n");
     shim.signal("-HUP");
     let reloaded = shim.logged("config reloaded").await;
-    assert!(reloaded.to_string().contains("hold"), "{reloaded}");
+    assert!(reloaded["keys"].as_str().unwrap().starts_with("stage,"), "{reloaded}");
 }
