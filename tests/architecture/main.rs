@@ -42,12 +42,44 @@ mod source;
 
 use std::{io, path::Path};
 
+/// What the tree breaks today: the beginning of a file's path, and words of the violation. The list only gets shorter; an entry that
+/// nothing needs any more fails.
+const PENDING: &[(&str, &str)] = &[
+    ("cli/report.rs", "vendor path"),
+    ("cli/sandbox_hints.rs", "vendor path"),
+    ("cli/translate.rs", "vendor path"),
+    ("config/auth/mod.rs", "import one another"),
+    ("config/auth/read.rs", "vendor path"),
+    ("config/budget.rs", "import one another"),
+    ("config/traces.rs", "imports `telemetry`"),
+    ("deprecation/mod.rs", "imports `proxy`"),
+    ("deprecation/mod.rs", "imports `routes`"),
+    ("failure/mod.rs", "name each case"),
+    ("routes/create/mod.rs", "name each case"),
+    ("routes/create/mod.rs", "vendor path"),
+    ("routes/create/resolve.rs", "name each case"),
+    ("routes/get.rs", "vendor path"),
+    ("shadow/compare_job.rs", "import one another"),
+    ("shadow/heartbeat_record.rs", "import one another"),
+    ("shadow/shadow_client.rs", "vendor path"),
+    ("translate/list/", "vendor path"),
+    ("translate/route.rs", "vendor path"),
+];
+
 #[test]
 fn the_source_follows_the_architecture() -> io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = source::read_tree(&root.join("src"))?;
     assert!(files.iter().any(|file| file.file == "lib.rs"), "src/ was not found");
-    let report: Vec<String> = rules::all(&files).iter().map(ToString::to_string).collect();
+    let all: Vec<String> = rules::all(&files).iter().map(ToString::to_string).collect();
+    let is_pending = |(file, words): &(&str, &str), violation: &str| {
+        violation.starts_with(&format!("src/{file}")) && violation.contains(words)
+    };
+    for pending in PENDING {
+        assert!(all.iter().any(|violation| is_pending(pending, violation)), "no longer pending: {pending:?}");
+    }
+    let (_, report): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|violation| PENDING.iter().any(|pending| is_pending(pending, violation)));
     assert!(report.is_empty(), "{} violations:\n{}", report.len(), report.join("\n"));
     Ok(())
 }
