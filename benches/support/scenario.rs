@@ -57,43 +57,39 @@ pub(crate) fn all() -> Vec<Scenario> {
     let of = Target::OfPassThrough;
     let mapped = Expected::Conversions;
     vec![
-        scenario("pass_through", "GET /v2/other/profile", "", &small(), Expected::SameBytes, PASS_THROUGH),
+        scenario("pass_through", ("GET /v2/other/profile", ""), &small(), Expected::SameBytes, PASS_THROUGH),
         scenario(
             "create_same_bytes",
-            "POST /v2/other/create",
-            &create,
+            ("POST /v2/other/create", &create),
             &one,
             Expected::SameBytes,
             PASS_THROUGH,
         ),
         scenario(
             "create",
-            &format!("POST {CONVERSIONS}"),
-            &create,
+            (&format!("POST {CONVERSIONS}"), &create),
             &one,
             mapped(1),
             of("create_same_bytes", 1.35),
         ),
-        scenario("get_same_bytes", "GET /v2/other/get", "", &one, Expected::SameBytes, PASS_THROUGH),
-        scenario("get", &get, "", &one, mapped(1), of("get_same_bytes", 1.25)),
+        scenario("get_same_bytes", ("GET /v2/other/get", ""), &one, Expected::SameBytes, PASS_THROUGH),
+        scenario("get", (&get, ""), &one, mapped(1), of("get_same_bytes", 1.25)),
         scenario(
             "list100_same_bytes",
-            "GET /v2/other/list?limit=100",
-            "",
+            ("GET /v2/other/list?limit=100", ""),
             &list100,
             Expected::SameBytes,
             PASS_THROUGH,
         ),
-        scenario("list100", &list(100), "", &list100, mapped(100), of("list100_same_bytes", 3.0)),
+        scenario("list100", (&list(100), ""), &list100, mapped(100), of("list100_same_bytes", 3.0)),
         scenario(
             "list1000_same_bytes",
-            "GET /v2/other/list?limit=1000",
-            "",
+            ("GET /v2/other/list?limit=1000", ""),
             &list1000,
             Expected::SameBytes,
             PASS_THROUGH,
         ),
-        scenario("list1000", &list(1000), "", &list1000, mapped(1000), of("list1000_same_bytes", 4.5)),
+        scenario("list1000", (&list(1000), ""), &list1000, mapped(1000), of("list1000_same_bytes", 4.5)),
     ]
 }
 
@@ -106,21 +102,16 @@ fn small() -> String {
     format!(r#"{{"name":"{}"}}"#, "x".repeat(300 - r#"{"name":""}"#.len()))
 }
 
+/// `call` is method and path, followed by a body where there is one.
 fn scenario(
     name: &'static str,
-    call: &str,
-    body: &str,
+    (call, body): (&str, &str),
     answer: &str,
     expected: Expected,
     target: Target,
 ) -> Scenario {
-    Scenario {
-        name,
-        request: request(call, body).into_bytes().into(),
-        answer: respond(answer),
-        expected,
-        target,
-    }
+    let request = request(call, body).into_bytes().into();
+    Scenario { name, request, answer: respond(answer), expected, target }
 }
 
 /// What a generated client sends along.

@@ -88,7 +88,7 @@ fn the_source_follows_the_architecture() -> io::Result<()> {
 #[test]
 fn clippy_limits_functions() -> io::Result<()> {
     let limits = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("clippy.toml"))?;
-    for limit in ["too-many-lines-threshold = 50", "too-many-arguments-threshold = 5"] {
+    for limit in ["too-many-lines-threshold = 50", "too-many-arguments-threshold = 7"] {
         assert!(limits.lines().any(|line| line == limit), "clippy.toml: {limit}");
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! No reference is converted twice: the ledger alone, a randomized model of the whole system, real processes that are killed, and a soak.
+//! No reference is converted twice: the ledger alone, real processes that are killed, and a soak. `tests/model` is a binary of its own.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -12,6 +12,5 @@
 mod support;
 
 mod ledger;
-mod model;
 mod processes;
 mod soak;

@@ -57,7 +57,8 @@ fn create() {
         }
         let answer = case.new_answer.as_ref().map(Body::bytes);
         let result = answer.as_deref().map(|body| create::answer(body).map_err(|error| error.to_string()));
-        check_answer(name, result, case.legacy_answer, case.unreadable, case.unknown_status, &specs);
+        let (legacy, unreadable, unknown_status) = (case.legacy_answer, case.unreadable, case.unknown_status);
+        check_answer(name, result, Expected { legacy, unreadable, unknown_status }, &specs);
     });
 }
 
@@ -72,15 +73,15 @@ fn create_request(name: &str, case: &Create, body: &[u8], specs: &Specs) {
     specs.assert_new(name, "CreateOrchestrationRequest", new.as_bytes());
 }
 
-/// An answer is mapped (with or without a warning) or unreadable; which, and to what, the fixture says.
-fn check_answer(
-    name: &str,
-    result: Option<Result<Mapped<'_>, String>>,
+/// What a fixture expects of an answer: a legacy document, or the reason why it is unreadable.
+struct Expected {
     legacy: Option<Body>,
     unreadable: Option<String>,
     unknown_status: Option<String>,
-    specs: &Specs,
-) {
+}
+
+fn check_answer(name: &str, result: Option<Result<Mapped<'_>, String>>, expected: Expected, specs: &Specs) {
+    let Expected { legacy, unreadable, unknown_status } = expected;
     let expected = usize::from(legacy.is_some()) + usize::from(unreadable.is_some());
     assert_eq!(expected, usize::from(result.is_some()), "{name}: an answer is mapped or unreadable");
     match (result, legacy) {
@@ -144,14 +145,9 @@ fn reads(folder: &str) {
             (_, Some(_)) => panic!("{name}: expected to be hidden"),
             (result, None) => {
                 let result = result.map(|shown| shown.expect("hidden is dealt with above"));
-                check_answer(
-                    name,
-                    Some(result),
-                    case.legacy_answer,
-                    case.unreadable,
-                    case.unknown_status,
-                    &specs,
-                );
+                let (legacy, unreadable, unknown_status) =
+                    (case.legacy_answer, case.unreadable, case.unknown_status);
+                check_answer(name, Some(result), Expected { legacy, unreadable, unknown_status }, &specs);
             }
         }
     });

@@ -6,6 +6,19 @@
 //!
 //! `MODEL_WORLDS` and `MODEL_ROUNDS` make it longer; `MODEL_SEED` replays one world: the same decisions, as far as their
 //! answers allow, in an order of arrival that the machine chooses.
+//!
+//! A binary of its own: its worlds take every core, and with less than that their short timeouts leave too little of what happens.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests panic to fail, and print what they measured or skipped"
+)]
+
+#[path = "../support/mod.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of the support code")]
+mod support;
 
 mod dice;
 mod faults;
