@@ -32,7 +32,7 @@ use conversion_shim::{
     proxy::App,
     sandbox::{Options, PROFILE, Sandbox, TOKEN},
     server,
-    shadow::{Running, Shadow},
+    shadow::{Shadow, ShadowThread},
     upstream::Client,
 };
 use cpu::Clock;
@@ -82,7 +82,7 @@ fn main() -> io::Result<()> {
             writeln!(io::stdout().lock(), "{name:18} {:>18} {:>22} {:>22}", of(0), of(1), of(2))?;
         }
     }
-    let tally = shadowed.shadow.as_ref().expect("it has one").tally();
+    let tally = shadowed.shadow.as_ref().expect("it has one").stats();
     let (due, done, dropped) = (tally.all_due(), tally.all_done(), tally.all_dropped());
     writeln!(io::stdout().lock(), "\n{due} comparisons due, {done} made, dropped: {dropped:?}")
 }
@@ -153,7 +153,7 @@ struct Server {
     base: String,
     http: reqwest::Client,
     shadow: Option<Shadow>,
-    _running: Option<Running>,
+    _thread: Option<ShadowThread>,
     _runtime: Runtime,
 }
 
@@ -173,18 +173,18 @@ impl Server {
         let client = Client::new(&config.upstream).expect("a client");
         let current = Arc::new(ArcSwap::new(config));
         let mut app = App::new(Arc::clone(&current), client.clone(), None);
-        let (mut shadow, mut running) = (None, None);
+        let (mut shadow, mut thread) = (None, None);
         if stage == "shadow" {
-            let (started, thread) =
+            let (started, running) =
                 Shadow::start(current, app.shared.upstream.budget(), Box::new(io::sink())).expect("a shadow");
             app = app.with_shadow(started.clone());
-            (shadow, running) = (Some(started), Some(thread));
+            (shadow, thread) = (Some(started), Some(running));
         }
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"))?;
         let base = format!("http://{}/v2/conversion/stablecoins", listener.local_addr()?);
         runtime.spawn(server::serve(listener, Arc::new(app), None, std::future::pending()));
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Ok(Self { name, base, http, shadow, _running: running, _runtime: runtime })
+        Ok(Self { name, base, http, shadow, _thread: thread, _runtime: runtime })
     }
 
     async fn ask(&self, ask: Ask, id: &str, number: usize) {

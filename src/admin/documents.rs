@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use crate::shadow::heartbeat_record::{Dropped, RuleHits};
-use crate::shadow::stats::{Counted, Signature};
+use crate::shadow::heartbeat_record::{DroppedJobs, RuleHits};
+use crate::shadow::stats::{SignatureTotal, VerdictTotal};
 use crate::upstream::rate_limit::Shown as Budget;
 
 /// A time without its fractions, for where there is little room.
@@ -146,11 +146,11 @@ pub struct Shadow {
     /// Comparisons that were made.
     pub done: u64,
     /// Comparisons that were dropped.
-    pub dropped: Vec<Dropped>,
+    pub dropped: Vec<DroppedJobs>,
     /// By route, verdict and severity.
-    pub verdicts: Vec<Counted>,
+    pub verdicts: Vec<VerdictTotal>,
     /// What differs, the gravest first.
-    pub top: Vec<Signature>,
+    pub top: Vec<SignatureTotal>,
     /// The ignore rules in force.
     pub rules: Vec<RuleHits>,
 }

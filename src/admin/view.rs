@@ -211,7 +211,7 @@ impl View {
     fn shadow(&self, config: &Config) -> Option<documents::Shadow> {
         let shadow = self.app.shadow.as_ref()?;
         let configured = Route::ALL.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
-        let tally = shadow.tally();
+        let tally = shadow.stats();
         if !configured && tally.all_due() == 0 {
             return None;
         }

@@ -114,7 +114,7 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
     access.status = Some(response.status().as_u16());
     // What went wrong is compared too.
     let mut response = match context.watch {
-        Some(watch) => watch.answer(response),
+        Some(watch) => watch.tee_response(response),
         None => response,
     };
     if let Some(noted) = &context.noted {
@@ -165,7 +165,7 @@ async fn serve(
     let caller = access.caller.as_deref();
     context.noted = Some(deprecation::note(&config, &peer, route, &request, caller));
     if let (Mode::Shadow, Some(shadow)) = (mode, &app.shadow) {
-        context.watch = shadow.watch(&config, route, &request, &access.request_id);
+        context.watch = shadow.capture(&config, route, &request, &access.request_id);
     }
     match mode {
         Mode::Hold => Err(Failure::Held { retry_after: config.hold.retry_after }),
@@ -270,7 +270,7 @@ async fn pass(
     let safe = request.method().is_safe();
     let request = onward(config, peer, request, &access.request_bytes);
     let request = match &mut context.watch {
-        Some(watch) => watch.request(request),
+        Some(watch) => watch.tee_request(request),
         None => request,
     };
     let start = Instant::now();
@@ -356,7 +356,7 @@ async fn translated(
         Route::Create => {
             let body = whole_body(incoming, &flow, &access.request_bytes).await?;
             if let Some(watch) = &mut context.watch {
-                watch.request_body(&body);
+                watch.set_request_body(&body);
             }
             // A client that leaves aborts nothing that was sent.
             let run = async move { (routes::create::run(&flow, body).await, flow) };

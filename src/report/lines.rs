@@ -13,7 +13,7 @@ use crate::shadow::record::{Record, SCHEMA, TARGET};
 const LINE_MAX: usize = 1 << 20;
 
 /// How a record begins when nobody has rewritten it: most lines need no second look.
-const AS_WRITTEN: &[u8] = b"{\"line\":\"comparison\",\"schema\":1,\"target\":\"shadow\",";
+const AS_WRITTEN: &[u8] = b"{\"line\":\"comparison\",\"schema\":2,\"target\":\"shadow\",";
 
 /// What a line turned out to be.
 #[derive(Debug, PartialEq)]
@@ -96,9 +96,9 @@ fn looks_ours(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shadow::record::Line;
+    use crate::shadow::record::ShadowLine;
 
-    const HEARTBEAT: &str = r#"{"line":"heartbeat","schema":1,"target":"shadow","time":"2026-11-21T10:00:00Z","process":"p","config_hash":"c","stage":"shadow","routes":[],"seconds":60.0,"idle_seconds":0.0,"due":0,"done":0,"dropped":[],"waiting":0}"#;
+    const HEARTBEAT: &str = r#"{"line":"heartbeat","schema":2,"target":"shadow","time":"2026-11-21T10:00:00Z","process":"p","config_hash":"c","stage":"shadow","routes":[],"seconds":60.0,"idle_seconds":0.0,"due":0,"done":0,"dropped":[],"waiting":0}"#;
 
     fn found(text: &[u8]) -> Vec<Found> {
         let mut all = Vec::new();
@@ -110,7 +110,7 @@ mod tests {
         match found(line.as_ref()).as_slice() {
             [Found::Heartbeat(_)] => "heartbeat",
             [Found::Other] => "other",
-            [Found::Newer(2)] => "newer",
+            [Found::Newer(3)] => "newer",
             [Found::Broken] => "broken",
             odd => panic!("{odd:?}"),
         }
@@ -140,7 +140,7 @@ mod tests {
         let rest = format!(
             r#""time":"t","request_id":"r","config_hash":"c","stage":"s","route":"get","kind":"read","served":{answer},"other":{answer},"verdict":"match","signature":"0","line":"comparison","schema":{SCHEMA},"target":"{TARGET}""#
         );
-        let record: Line = serde_json::from_str(&format!("{{{rest}}}")).unwrap();
+        let record: ShadowLine = serde_json::from_str(&format!("{{{rest}}}")).unwrap();
         let written = serde_json::to_vec(&record).unwrap();
         assert!(written.starts_with(AS_WRITTEN), "{}", String::from_utf8_lossy(&written));
         assert_eq!(
@@ -156,7 +156,7 @@ mod tests {
             assert_eq!(kind(&HEARTBEAT[..end]), "broken", "{}", &HEARTBEAT[..end]);
         }
         let odd = [
-            ("\"schema\":1", "\"schema\":\"1\""),
+            ("\"schema\":2", "\"schema\":\"2\""),
             ("60.0", "\"soon\""),
             ("\"line\":\"heartbeat\"", "\"line\":\"x\""),
         ];
@@ -164,7 +164,7 @@ mod tests {
             assert_eq!(kind(HEARTBEAT.replace(from, to)), "broken", "{to}");
         }
         assert_eq!(
-            kind(HEARTBEAT.replace("\"schema\":1", "\"schema\":2").replace("seconds", "span")),
+            kind(HEARTBEAT.replace("\"schema\":2", "\"schema\":3").replace("seconds", "span")),
             "newer"
         );
         assert_eq!(kind([HEARTBEAT.as_bytes(), b"\xff"].concat()), "broken");

@@ -8,7 +8,7 @@ use super::bounded::harmless;
 use super::document::{Class, StatusPair};
 use super::latency::Latencies;
 use super::timeline::Timeline;
-use crate::shadow::record::{Answered, Record};
+use crate::shadow::record::{Record, ResponseSummary};
 use crate::shadow::types::{Severity, Verdict};
 
 /// Most pairs of statuses that are told apart.
@@ -123,7 +123,7 @@ fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().fold(0, u64::saturating_add)
 }
 
-fn status(answer: &Answered) -> Status {
+fn status(answer: &ResponseSummary) -> Status {
     (answer.status, answer.skip_reason.as_deref().map(|reason| harmless(reason, 24).into_owned()))
 }
 
@@ -137,6 +137,6 @@ fn shown((status, reason): &Status) -> String {
 }
 
 /// What one side of a record said, for people.
-pub(super) fn said(answer: &Answered) -> String {
+pub(super) fn said(answer: &ResponseSummary) -> String {
     shown(&status(answer))
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::bounded::Bounded;
 use super::document::{self, DroppedBy, Idle, SampledRoute};
 use super::figures::share;
-use crate::shadow::heartbeat_record::{HeartbeatRecord, Sampled};
+use crate::shadow::heartbeat_record::{HeartbeatRecord, RouteShare};
 use crate::shadow::types::COMPARED;
 use crate::translate::route::Route;
 
@@ -62,8 +62,8 @@ impl RunningTally {
         heartbeat.routes.iter().for_each(|sampled| self.sample(sampled));
     }
 
-    fn sample(&mut self, sampled: &Sampled) {
-        let Sampled { route, share } = *sampled;
+    fn sample(&mut self, sampled: &RouteShare) {
+        let RouteShare { route, share } = *sampled;
         let seen = self.sampled.entry(route);
         let seen = seen.or_insert(SampledRoute { route, lowest: share, highest: share });
         seen.lowest = seen.lowest.min(share);

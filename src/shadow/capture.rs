@@ -1,55 +1,25 @@
-//! One chosen request on the data path: what it asked and what it was answered is copied as it passes, and becomes a [`Job`]
-//! once the client has its answer. Nothing here waits.
+//! Captures one sampled request on the data path: copies of the request and of the response as they pass become a
+//! [`CompareJob`] when the response has ended. Nothing here waits.
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderName, Request, Response, header};
 use tokio::sync::oneshot;
 
-use super::Shadow;
+use super::handle::Shadow;
+use super::job::{CapturedRequest, CompareJob, ServedResponse};
 use super::stats::ShadowDropReason;
-use crate::config::Config;
+use super::types::COMPARED;
+use crate::config::{Config, Mode};
 use crate::http::body::Payload;
-use crate::http::capture::{CaptureState, CapturedBody, Tee};
+use crate::http::capture::{CapturedBody, Tee};
 use crate::http::headers;
 use crate::translate::route::Route;
 
-/// A comparison to make.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) route: Route,
-    pub(super) asked: CapturedRequest,
-    pub(super) served: Served,
-}
-
-/// What the client asked.
-#[derive(Debug)]
-pub(super) struct CapturedRequest {
-    /// The snapshot that the request began with.
-    pub(super) config: Arc<Config>,
-    pub(super) request_id: String,
-    pub(super) method: Method,
-    pub(super) uri: Uri,
-    /// The client's credentials and tracing; nothing else.
-    pub(super) headers: HeaderMap,
-    /// A create's body.
-    pub(super) body: Option<oneshot::Receiver<CapturedBody>>,
-}
-
-/// What it was answered.
-#[derive(Debug)]
-pub(super) struct Served {
-    pub(super) status: StatusCode,
-    pub(super) encoding: Option<String>,
-    pub(super) body: CapturedBody,
-    /// From sending to the last byte.
-    pub(super) latency: Duration,
-}
-
-/// What the other side needs to know of the client.
-const KEPT: [HeaderName; 5] = [
+/// The headers that a read on the client's behalf carries: its credentials and its tracing context.
+const COPIED_HEADERS: [HeaderName; 5] = [
     header::AUTHORIZATION,
     header::USER_AGENT,
     headers::REQUEST_ID,
@@ -57,125 +27,116 @@ const KEPT: [HeaderName; 5] = [
     HeaderName::from_static("tracestate"),
 ];
 
-/// A request that was chosen.
+/// A request that was sampled.
 #[derive(Debug)]
 pub struct ShadowCapture {
     shadow: Shadow,
     route: Route,
-    asked: CapturedRequest,
+    request: CapturedRequest,
     start: Instant,
 }
 
-impl ShadowCapture {
-    /// Chooses, or not, by the route's share and a hash of the request id.
-    pub(super) fn choose<B>(
-        shadow: &Shadow,
+impl Shadow {
+    /// Samples a request of a route in mode `shadow`, by the route's share and a hash of the request id. `None` when it is not
+    /// compared.
+    #[must_use]
+    pub fn capture<B>(
+        &self,
         config: &Arc<Config>,
         route: Route,
         request: &Request<B>,
         request_id: &str,
-    ) -> Option<Self> {
-        if !is_sampled(config.shadow.sample.of(route), request_id) {
+    ) -> Option<ShadowCapture> {
+        let is_shadowed = config.modes.of(route) == Mode::Shadow && COMPARED.contains(&route);
+        if !is_shadowed || !is_sampled(config.shadow.sample.of(route), request_id) {
             return None;
         }
-        shadow.0.tally.due(route);
-        if shadow.0.cooldown.left().is_some() {
-            shadow.0.tally.dropped(route, ShadowDropReason::Cooldown);
+        self.stats().due(route);
+        if self.cooldown().left().is_some() {
+            self.stats().dropped(route, ShadowDropReason::Cooldown);
             return None;
         }
-        let kept =
-            KEPT.into_iter().filter_map(|name| Some((name.clone(), request.headers().get(&name)?.clone())));
-        let asked = CapturedRequest {
+        let headers = COPIED_HEADERS
+            .into_iter()
+            .filter_map(|name| Some((name.clone(), request.headers().get(&name)?.clone())));
+        let request = CapturedRequest {
             config: Arc::clone(config),
             request_id: request_id.to_owned(),
             method: request.method().clone(),
             uri: request.uri().clone(),
-            headers: kept.collect(),
+            headers: headers.collect(),
             body: None,
         };
-        Some(Self { shadow: shadow.clone(), route, asked, start: Instant::now() })
+        Some(ShadowCapture { shadow: self.clone(), route, request, start: Instant::now() })
     }
+}
 
-    /// Copies a create's body as it goes on.
+impl ShadowCapture {
+    /// Copies the body of a create as it streams to the upstream.
     #[must_use]
-    pub fn request(&mut self, request: Request<Payload>) -> Request<Payload> {
+    pub fn tee_request(&mut self, request: Request<Payload>) -> Request<Payload> {
         if self.route != Route::Create {
             return request;
         }
-        let (hand, handed) = oneshot::channel();
-        self.asked.body = Some(handed);
-        // Nobody is there any more if the client left.
-        let tee = Tee::new(self.copy(), |copy| drop(hand.send(copy)));
+        let (sender, receiver) = oneshot::channel();
+        self.request.body = Some(receiver);
+        // The receiver is gone when the client disconnected before its response began.
+        let tee = Tee::new(self.new_copy(), |copy| drop(sender.send(copy)));
         request.map(|payload| payload.copied(tee))
     }
 
-    /// Copies a create's body that is in memory already.
-    pub fn request_body(&mut self, body: &[u8]) {
-        let (hand, handed) = oneshot::channel();
-        let mut copy = self.copy();
+    /// Copies the body of a create that is already in memory.
+    pub fn set_request_body(&mut self, body: &[u8]) {
+        let (sender, receiver) = oneshot::channel();
+        let mut copy = self.new_copy();
         copy.add(body);
         copy.end();
-        if hand.send(copy).is_ok() {
-            self.asked.body = Some(handed);
+        if sender.send(copy).is_ok() {
+            self.request.body = Some(receiver);
         }
     }
 
-    /// Copies the answer as it goes to the client, and asks for the comparison at its end.
+    /// Copies the response as it streams to the client, and queues the comparison at its end.
     #[must_use]
-    pub fn answer(self, response: Response<Payload>) -> Response<Payload> {
+    pub fn tee_response(self, response: Response<Payload>) -> Response<Payload> {
         let status = response.status();
         let encoding = response.headers().get(header::CONTENT_ENCODING);
         let encoding = encoding.map(|coding| String::from_utf8_lossy(coding.as_bytes()).into_owned());
-        let copy = self.copy();
-        let Self { shadow, route, asked, start } = self;
+        let copy = self.new_copy();
+        let Self { shadow, route, request, start } = self;
         let tee = Tee::new(copy, move |body| {
-            let served = Served { status, encoding, body, latency: start.elapsed() };
-            shadow.offer(Job { route, asked, served });
+            let served = ServedResponse { status, encoding, body, latency: start.elapsed() };
+            shadow.enqueue(CompareJob { route, request, served });
         });
         response.map(|payload| payload.copied(tee))
     }
 
-    /// The request was not sent: the proxy's own budget says nothing about either API.
+    /// Drops the capture of a request that the proxy's own rate budget refused: it says nothing about either API.
     pub fn over_budget(self) {
-        self.shadow.0.tally.dropped(self.route, ShadowDropReason::Budget);
+        self.shadow.stats().dropped(self.route, ShadowDropReason::Budget);
     }
 
-    fn copy(&self) -> CapturedBody {
-        CapturedBody::new(self.asked.config.shadow.body_max, self.shadow.0.room.clone())
-    }
-}
-
-impl Shadow {
-    fn offer(&self, job: Job) {
-        let route = job.route;
-        if job.served.body.state() == CaptureState::NoRoom {
-            self.0.tally.dropped(route, ShadowDropReason::Bytes);
-        } else if let Err(error) = self.0.jobs.try_send(job) {
-            let why = match error {
-                tokio::sync::mpsc::error::TrySendError::Full(_) => ShadowDropReason::Jobs,
-                tokio::sync::mpsc::error::TrySendError::Closed(_) => ShadowDropReason::Shutdown,
-            };
-            self.0.tally.dropped(route, why);
-        }
+    fn new_copy(&self) -> CapturedBody {
+        CapturedBody::new(self.request.config.shadow.body_max, self.shadow.memory().clone())
     }
 }
 
-/// Whether a text falls into a share of all texts. The same text always does, on every replica.
+/// Whether `id` falls into this share (0 to 1) of all ids. The same id gives the same result on every replica.
 #[expect(
     clippy::float_arithmetic,
     clippy::cast_precision_loss,
     reason = "a share of requests; 53 bits of a hash are plenty"
 )]
-pub(super) fn is_sampled(share: f64, text: &str) -> bool {
+fn is_sampled(share: f64, id: &str) -> bool {
     let mut hasher = DefaultHasher::new();
-    hasher.write(text.as_bytes());
+    hasher.write(id.as_bytes());
     (hasher.finish() as f64) < share * (u64::MAX as f64) || share >= 1.0
 }
 
-/// As [`is_sampled`], for what is written of that which was compared: with one draw for both, whatever is in the smaller share
-/// would always be in the larger.
-pub(super) fn is_written(share: f64, text: &str) -> bool {
-    is_sampled(share, &format!("written {text}"))
+/// As [`is_sampled`], for the share of matches that is written. The salt makes the two draws independent: with one draw, the
+/// smaller share would be a subset of the larger.
+pub(super) fn is_written(share: f64, request_id: &str) -> bool {
+    is_sampled(share, &format!("written {request_id}"))
 }
 
 #[cfg(test)]
@@ -183,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_takes_about_that_many_and_a_larger_one_only_adds() {
+    fn a_share_samples_about_that_many_and_a_larger_share_only_adds() {
         let ids: Vec<_> = (0..10_000).map(|number| format!("request-{number}")).collect();
         let taken = |share| ids.iter().filter(|id| is_sampled(share, id)).collect::<Vec<_>>();
         assert_eq!((taken(0.0).len(), taken(1.0).len()), (0, ids.len()));

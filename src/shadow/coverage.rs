@@ -1,26 +1,26 @@
-//! What traffic was seen: which kinds of conversions, and which parameters of the query. A green rate over narrow traffic is no
-//! evidence, so every record tells. Nothing here is a value of one client.
+//! What the compared traffic covered: asset pairs, statuses and query parameters. A high match rate over narrow traffic is no
+//! evidence, so every record holds them. None of them is a value of one client.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use form_urlencoded::parse;
 
 use super::json::Json;
-use super::record::Seen;
+use super::record::ConversionCount;
 use super::redact::is_asset;
 use crate::translate::conversion::Status;
 use crate::translate::list::PARAMETERS;
 
-/// What stands for a pair, or a status, that is of no known shape.
+/// Replaces a pair or a status of unknown shape.
 const OTHER: &str = "other";
 
-/// Most kinds of conversions that one answer is told to hold; the rest is counted as `other`.
+/// Most pairs of asset pair and status that one response is counted by; the rest is counted as `other`.
 const KINDS_MAX: usize = 32;
 
-/// The asset pair of an answer, where all of it is of one pair, and the kinds of conversions in it. `document` is a record or a
-/// page; of anything else nothing is seen.
+/// The asset pair, if all conversions in `document` have the same, and the number of conversions by pair and status.
+/// `document` is a record or a page; any other holds no conversion.
 #[must_use]
-pub fn seen(document: &Json) -> (Option<String>, Vec<Seen>) {
+pub fn seen(document: &Json) -> (Option<String>, Vec<ConversionCount>) {
     let rows = match document.get("items") {
         Some(Json::Array(rows)) => rows.as_slice(),
         _ => std::slice::from_ref(document),
@@ -30,14 +30,15 @@ pub fn seen(document: &Json) -> (Option<String>, Vec<Seen>) {
         rows.iter().filter(|row| row.get("source_asset").is_some() || row.get("target_asset").is_some())
     {
         let kind = (asset_pair(row), status(row));
-        let room = kinds.len() < KINDS_MAX - 1 || kinds.contains_key(&kind);
-        let kind = if room { kind } else { (OTHER.to_owned(), OTHER) };
+        let has_room = kinds.len() < KINDS_MAX - 1 || kinds.contains_key(&kind);
+        let kind = if has_room { kind } else { (OTHER.to_owned(), OTHER) };
         *kinds.entry(kind).or_default() += 1;
     }
     let pairs: BTreeSet<&String> = kinds.keys().map(|(pair, _)| pair).collect();
     let only = pairs.first().filter(|_| pairs.len() == 1).map(|pair| (*pair).clone());
-    let seen = |((asset_pair, status), count)| Seen { asset_pair, status: String::from(status), count };
-    (only, kinds.into_iter().map(seen).collect())
+    let counted =
+        |((asset_pair, status), count)| ConversionCount { asset_pair, status: String::from(status), count };
+    (only, kinds.into_iter().map(counted).collect())
 }
 
 fn asset_pair(row: &Json) -> String {
@@ -52,7 +53,8 @@ fn status(row: &Json) -> &'static str {
     row.text("status").and_then(Status::parse).map_or(OTHER, Status::as_str)
 }
 
-/// The names of the list parameters in a query that the old API knows, sorted, each once; and whether a `ref_id` is asked for.
+/// The names of the list parameters in a query that the legacy API documents, sorted, each once; and whether the query has a
+/// `ref_id`.
 #[must_use]
 pub fn known_query(query: &str) -> (Vec<String>, bool) {
     let mut names = BTreeSet::new();

@@ -1,71 +1,70 @@
-//! What shadow tells of itself, once a heartbeat: whether it runs, what it dropped, what it left unwritten.
+//! The heartbeat line: whether shadow runs, what it dropped, which records it did not write.
 
 use serde::{Deserialize, Serialize};
 
-use super::record::is_false;
 use super::types::{Severity, Verdict, compared_route};
 use crate::translate::route::Route;
 
-/// How shadow itself is doing. Counts are since the last heartbeat of this process.
+/// The state of shadow in one process. Counts are increases since the last heartbeat of that process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeartbeatRecord {
-    /// [`SCHEMA`](super::record::SCHEMA)
+    /// As in a comparison's record.
     pub schema: u8,
-    /// [`TARGET`](super::record::TARGET)
+    /// Always `shadow`.
     pub target: String,
-    /// When; RFC 3339 in UTC.
+    /// RFC 3339 in UTC.
     pub time: String,
-    /// Tells processes apart.
+    /// Twelve random hex digits, made at the start of the process.
     pub process: String,
-    /// The config in force.
+    /// Twelve hex digits of the config in force.
     pub config_hash: String,
-    /// Its stage.
+    /// The stage of that config.
     pub stage: String,
-    /// The routes in mode `shadow` and the share of each that is compared. A share of 0 is told too: nothing speaks for that
-    /// route.
-    pub routes: Vec<Sampled>,
-    /// How much time this covers.
+    /// The routes in mode `shadow`, each with the share that is compared. A share of 0 is listed too: that route has no
+    /// evidence.
+    pub routes: Vec<RouteShare>,
+    /// The time that this heartbeat covers.
     pub seconds: f64,
-    /// How much of it shadow was configured and did not run.
+    /// The part of it in which shadow was configured and did not run.
     pub idle_seconds: f64,
-    /// Why it does not run now.
+    /// Why shadow does not run: `stopped`, `cooldown`, `sample_0`, `budget_0`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_reason: Option<String>,
-    /// Jobs that were due.
+    /// Requests that were sampled.
     pub due: u64,
-    /// Jobs that were compared.
+    /// Comparisons that were made.
     pub done: u64,
-    /// Jobs that were dropped, by reason: `jobs`, `bytes`, `budget`, `cooldown`, `panic`, `shutdown`.
-    pub dropped: Vec<Dropped>,
-    /// Jobs that wait or run now.
+    /// Jobs that were dropped.
+    pub dropped: Vec<DroppedJobs>,
+    /// Jobs in the queue now.
     pub waiting: u64,
-    /// Records that were not written, and that no later record will tell of.
+    /// Records that were not written and that no later record counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressed: Vec<Suppressed>,
-    /// The rules in force, and how often each was hit.
+    /// The ignore rules in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleHits>,
 }
 
-/// A route's share.
+/// A route in mode `shadow`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sampled {
-    /// Which.
-    #[serde(deserialize_with = "compared_route")]
-    pub route: Route,
-    /// 0 to 1.
-    pub share: f64,
-}
-
-/// Jobs dropped for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dropped {
+pub struct RouteShare {
     /// The route.
     #[serde(deserialize_with = "compared_route")]
     pub route: Route,
-    /// Why.
+    /// The share of its requests that is compared, 0 to 1.
+    pub share: f64,
+}
+
+/// Jobs of one route that were dropped for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DroppedJobs {
+    /// The route.
+    #[serde(deserialize_with = "compared_route")]
+    pub route: Route,
+    /// `jobs`, `bytes`, `budget`, `cooldown`, `panic` or `shutdown`.
     pub reason: String,
-    /// How many.
+    /// Jobs.
     pub count: u64,
 }
 
@@ -75,33 +74,33 @@ pub struct Suppressed {
     /// The route.
     #[serde(deserialize_with = "compared_route")]
     pub route: Route,
-    /// Their verdict.
+    /// As in a record.
     pub verdict: Verdict,
-    /// Their severity.
+    /// As in a record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
     /// As in a record.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub both_held: bool,
-    /// Their signature.
+    /// As in a record.
     pub signature: String,
-    /// How many.
+    /// Records.
     pub count: u64,
 }
 
-/// A rule and its hits.
+/// An ignore rule and its hits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleHits {
-    /// Its pattern.
+    /// The path pattern.
     pub path: String,
-    /// Why.
+    /// Why the difference is accepted.
     pub reason: String,
-    /// Who answers for it.
+    /// Who is responsible for the rule.
     pub owner: String,
-    /// Its last day, `2027-01-31`.
+    /// The last day on which the rule applies, `2027-01-31`.
     pub expires: String,
-    /// Whether that is past.
+    /// Whether that day is past.
     pub expired: bool,
-    /// Differences that it accepted, or would have if it had not expired.
+    /// Differences that the rule accepted, or would have accepted had it not expired.
     pub hits: u64,
 }

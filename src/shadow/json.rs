@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::translate::json::{JsonError, Raw, Reader, Text};
 
-/// One JSON value. Two are equal when they say the same, whatever the order of keys and the escapes.
+/// One JSON value. Equality ignores the order of keys and the escapes in strings; numbers are compared as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Json {
     /// `null`
@@ -15,11 +15,11 @@ pub enum Json {
     Bool(bool),
     /// A number, as written.
     Number(String),
-    /// A string, escapes resolved.
+    /// A string, unescaped.
     Text(String),
     /// An array.
     Array(Vec<Self>),
-    /// An object. Of a key that came twice, the last value.
+    /// An object. A repeated key has its last value, as in RFC 8259 section 4.
     Object(BTreeMap<String, Self>),
 }
 
@@ -97,14 +97,14 @@ impl Json {
         self.get(key).and_then(Self::as_text)
     }
 
-    /// Whether both are strings, both objects, and so on.
+    /// Whether both have the same JSON type.
     #[must_use]
     pub fn is_like(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
 }
 
-/// As JSON text, keys sorted, no white space: the same for all that is equal.
+/// Compact JSON with sorted keys; equal values give equal text.
 impl fmt::Display for Json {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();

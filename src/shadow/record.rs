@@ -1,25 +1,26 @@
-//! The record: what is written of one comparison, one JSON line each, and of shadow itself once a heartbeat. Written by the
-//! proxy, read by `report`. Holds no body, no token, and no value that might identify somebody: see `redact`.
+//! The shadow log: one JSON line for each comparison, and one for each heartbeat. The proxy writes it, `report` reads it. It holds no
+//! body, no token and no value that identifies a person; see `redact`.
 
 use serde::{Deserialize, Serialize};
 
 use super::heartbeat_record::HeartbeatRecord;
-use super::types::{DiffKind, Kind, Recheck, Severity, SideName, Verdict, compared_route};
+use super::types::{ComparisonKind, DiffKind, Recheck, Severity, Verdict, compared_route};
 use crate::translate::route::Route;
+use crate::translate::side::Side;
 
-/// The version of these lines.
-pub const SCHEMA: u8 = 1;
+/// The version of these lines. Version 1 (conversion-shim 0.1.0) has `kind` `rehearsal` where this one has `dry_run`.
+pub const SCHEMA: u8 = 2;
 
-/// The target of these lines, as in every other line of the log.
+/// The `target` of these lines, as in every other line of the log.
 pub const TARGET: &str = "shadow";
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
-pub enum Line {
+pub enum ShadowLine {
     /// One comparison.
     Comparison(Box<Record>),
-    /// How shadow itself is doing.
+    /// The state of shadow itself.
     Heartbeat(Box<HeartbeatRecord>),
 }
 
@@ -30,71 +31,66 @@ pub struct Record {
     pub schema: u8,
     /// [`TARGET`]
     pub target: String,
-    /// When the comparison ended; RFC 3339 in UTC.
+    /// The end of the comparison, RFC 3339 in UTC.
     pub time: String,
     /// The request id of the client's request.
     pub request_id: String,
-    /// The trace id of its `traceparent`.
+    /// The trace id of the client's `traceparent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trace_id: Option<String>,
-    /// The config that the request met.
+    /// Twelve hex digits of the config that the request ran with.
     pub config_hash: String,
-    /// Its stage.
+    /// The stage of that config.
     pub stage: String,
-    /// create, get or list.
+    /// `create`, `get` or `list`.
     #[serde(deserialize_with = "compared_route")]
     pub route: Route,
-    /// Whether the new API was read, or its answer made up.
-    pub kind: Kind,
-    /// The names of the query parameters that the old API knows, sorted.
+    /// Where the other response comes from.
+    pub kind: ComparisonKind,
+    /// The names of the query parameters that the legacy API documents, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub query: Vec<String>,
     /// Whether there was a `ref_id`: the client's in a create, the record's in a get, the parameter in a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ref_id_present: Option<bool>,
-    /// `USD/PYUSD`, where all that was answered is of one pair.
+    /// `USD/PYUSD`, if all rows of the served response have the same pair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asset_pair: Option<String>,
-    /// Which kinds of conversions the client was answered.
+    /// The conversions in the served response, by asset pair and status.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub seen: Vec<Seen>,
-    /// The answer that the client got.
-    pub served: Answered,
-    /// The answer that it was compared with.
-    pub other: Answered,
-    /// What came out.
+    pub seen: Vec<ConversionCount>,
+    /// The response that the client got.
+    pub served: ResponseSummary,
+    /// The response that it was compared with.
+    pub other: ResponseSummary,
+    /// The result of the comparison.
     pub verdict: Verdict,
-    /// Whether both sides had a record, or rows, to compare: two refusals and two empty pages agree on nothing that is held.
-    #[serde(default, skip_serializing_if = "is_false")]
+    /// Whether both sides had a record, or rows, to compare. Two refusals or two empty pages agree on no field.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub both_held: bool,
-    /// The gravest of `diffs`.
+    /// The highest severity in `diffs`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
     /// Sixteen hex digits over route, verdict, paths and kinds; no values.
     pub signature: String,
-    /// What differs, the gravest first.
+    /// The differences, the highest severity first; at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub diffs: Vec<Diff>,
-    /// How many more differed than `diffs` has room for.
+    /// Differences that `diffs` has no room for.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub diffs_left_out: u64,
-    /// What differs and is accepted by a rule.
+    /// The differences that an ignore rule accepts; at most 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ignored: Vec<Diff>,
-    /// Rows, in a list.
+    /// The rows of a list.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counts: Option<Counts>,
-    /// What reading both sides again showed; only after a mismatch.
+    pub counts: Option<RowCounts>,
+    /// The result of reading both sides again after a mismatch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recheck: Option<Recheck>,
-    /// Records of this signature that were not written since the last one.
+    /// Records of this signature that were not written since the last one that was.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub suppressed: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-pub(super) const fn is_false(it: &bool) -> bool {
-    !*it
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -102,29 +98,29 @@ const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// A kind of conversions that the client was answered.
+/// Conversions of one asset pair and status.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Seen {
-    /// `USD/PYUSD`
+pub struct ConversionCount {
+    /// `USD/PYUSD`, or `other`.
     pub asset_pair: String,
     /// `CREATED`, `SETTLED`, `CANCELLED`, or `other`.
     pub status: String,
-    /// How many.
+    /// Conversions.
     pub count: u64,
 }
 
-/// One side's answer, without its contents.
+/// One side's response without its contents.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answered {
+pub struct ResponseSummary {
     /// `legacy` or `new`.
-    pub side: SideName,
-    /// Its HTTP status, in the terms of the old API.
+    pub side: Side,
+    /// The HTTP status in the terms of the legacy API.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The `type` of its problem document.
+    /// The `type` of a problem document.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem_type: Option<String>,
-    /// From sending to the last byte.
+    /// From sending the request to the last byte of the response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latency_ms: Option<f64>,
     /// The length of the body.
@@ -140,28 +136,28 @@ pub struct Answered {
 pub struct Diff {
     /// `amount`, `items[3].status`, `meta.existing.amount`; `status_code` for the HTTP status.
     pub path: String,
-    /// What kind.
+    /// The kind of difference.
     pub kind: DiffKind,
-    /// What was served, redacted.
+    /// The served value, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<String>,
-    /// What the other answer has there, redacted.
+    /// The other value, redacted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other: Option<String>,
-    /// The pattern of the rule that accepts it.
+    /// The pattern of the ignore rule that accepts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// How grave.
+    /// How much it matters.
     pub severity: Severity,
 }
 
-/// Rows of a list.
+/// The rows of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
+pub struct RowCounts {
     /// Rows that the client got.
     pub served: u64,
-    /// Rows of the other answer.
+    /// Rows of the other response.
     pub other: u64,
-    /// Rows of the new API that were left out of it: never conversions, or filtered by the proxy.
+    /// Rows of the new API that the other response leaves out: they are no conversions, or the proxy filtered them.
     pub filtered_out: u64,
 }

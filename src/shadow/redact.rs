@@ -1,26 +1,26 @@
-//! What may be written of a difference. A value is shown only where its place **and** its shape are known to be harmless;
-//! everything else is a keyed hash: equal values have equal hashes, and without the key nobody can try out what they stand for.
-//! Keys can be a client's text too: one that is not a name of the legacy API, and every key of metadata, is a hash in paths.
-//! Ignore rules are matched against the path as it is, before anything here.
+//! Makes differences safe to write. A value is shown only if its path **and** its shape are known to be harmless; any other value is
+//! a keyed hash: equal values have equal hashes, and guesses cannot be tested without the key. A key can be a client's text
+//! too: one that the legacy API does not document, and every key of metadata, is a hash in paths. Ignore rules are matched
+//! before redaction, against the path as it is.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use uuid::Uuid;
 
-use super::answer::Answer;
-use super::compare::{BODY, Difference, STATUS_CODE};
+use super::compare::difference::{BODY, Difference, STATUS_CODE};
 use super::json::Json;
 use super::record::Diff;
+use super::side_response::SideResponse;
 use crate::config::IgnoreRule;
 use crate::translate::{decimal, timestamp};
 
-/// Makes differences fit to be written.
+/// Redacts paths and values with a keyed hash.
 #[derive(Clone)]
 pub struct Redactor {
     keyed: Hmac<Sha256>,
 }
 
-/// Never shows the key.
+/// Does not show the key.
 impl std::fmt::Debug for Redactor {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str("Redactor")
@@ -28,16 +28,16 @@ impl std::fmt::Debug for Redactor {
 }
 
 impl Redactor {
-    /// A redactor with this key; without one, a random key, so that hashes of two processes cannot be compared.
+    /// A redactor with this key. Without one the key is random, and hashes of two processes cannot be compared.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+    #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
     pub fn new(key: Option<&str>) -> Self {
         let random = || [Uuid::new_v4(), Uuid::new_v4()].map(Uuid::into_bytes).concat();
         let key = key.map_or_else(random, |key| key.as_bytes().to_vec());
-        Self { keyed: Hmac::new_from_slice(&key).expect("any key will do") }
+        Self { keyed: Hmac::new_from_slice(&key).expect("HMAC accepts keys of any length") }
     }
 
-    /// A value, as it may be written at this place.
+    /// The value at this path, redacted.
     #[must_use]
     pub fn value(&self, path: &str, value: &Json) -> String {
         match shown(path, value) {
@@ -46,7 +46,7 @@ impl Redactor {
         }
     }
 
-    /// A path, as it may be written.
+    /// The path, redacted.
     #[must_use]
     pub fn path(&self, path: &str) -> String {
         let mut names: Vec<String> = Vec::new();
@@ -61,13 +61,13 @@ impl Redactor {
         names.join(".")
     }
 
-    /// What differs, as it may be written.
+    /// The differences, redacted.
     #[must_use]
     pub fn differences(&self, differences: &[Difference]) -> Vec<Diff> {
         differences.iter().map(|difference| self.difference(difference, None)).collect()
     }
 
-    /// What differs and is accepted, as it may be written, each with its rule.
+    /// The accepted differences, redacted, each with the rule at its index in `rules`.
     #[must_use]
     pub fn ignored(&self, ignored: &[(Difference, usize)], rules: &[IgnoreRule]) -> Vec<Diff> {
         ignored.iter().map(|(difference, at)| self.difference(difference, rules.get(*at))).collect()
@@ -85,14 +85,14 @@ impl Redactor {
         }
     }
 
-    /// The `type` of an answer's problem document, as it may be written.
+    /// The `type` of a problem document, redacted.
     #[must_use]
-    pub fn problem_type(&self, answer: &Answer) -> Option<String> {
-        let kind = answer.document().filter(|_| answer.is_refusal())?.get("type")?;
+    pub fn problem_type(&self, response: &SideResponse) -> Option<String> {
+        let kind = response.document().filter(|_| response.is_refusal())?.get("type")?;
         Some(self.value("type", kind))
     }
 
-    /// `hash:` and so many bytes of the keyed hash, in hex.
+    /// `hash:` and the first `bytes` bytes of the keyed hash, in hex.
     fn hash(&self, text: &str, bytes: usize) -> String {
         let mut keyed = self.keyed.clone();
         keyed.update(text.as_bytes());
@@ -100,7 +100,7 @@ impl Redactor {
     }
 }
 
-/// The names of the legacy API's fields, and the places that are not fields. No client chose them.
+/// The names that no client chose: the legacy API's fields, and the paths that are not fields.
 const NAMES: [&str; 24] = [
     "account_id",
     "amount",
@@ -128,7 +128,7 @@ const NAMES: [&str; 24] = [
     "updated_at",
 ];
 
-/// The value itself, where that gives nothing away.
+/// The value itself, if it is harmless at this path.
 fn shown(path: &str, value: &Json) -> Option<String> {
     let field = field(path)?;
     let harmless = match value {
@@ -140,7 +140,7 @@ fn shown(path: &str, value: &Json) -> Option<String> {
     harmless.then(|| value.as_text().map_or_else(|| value.to_string(), str::to_owned))
 }
 
-/// The field that a path ends in, if it is one of a record, a row, a page or a problem: not of metadata, not of anything unknown.
+/// The last name of a path, if it is a field of a record, a row, a page or a problem; not of metadata, not of an unknown object.
 fn field(path: &str) -> Option<&str> {
     let Some(row) = path.strip_prefix("items[") else { return (!path.contains(['.', '['])).then_some(path) };
     let (index, field) = row.split_once("].")?;
@@ -160,7 +160,7 @@ fn is_harmless(field: &str, text: &str) -> bool {
     }
 }
 
-/// Whether a text has the shape of an asset's name.
+/// Whether the text has the shape of an asset's name.
 pub(super) fn is_asset(text: &str) -> bool {
     is_word(text, 12, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
@@ -173,16 +173,17 @@ fn is_status_code(number: &str) -> bool {
     number.len() == 3 && number.bytes().all(|digit| digit.is_ascii_digit())
 }
 
-/// `about:blank`, the proxy's own kinds, or an address whose path is nothing but words, as in `/docs/v2/problems/already-exists`.
+/// Whether it is `about:blank`, one of the proxy's own types, or a URL whose path holds words only, as in
+/// `/docs/v2/problems/already-exists`.
 fn is_problem_type(text: &str) -> bool {
     let slug = |segment: &str| is_word(segment, 40, |byte| byte.is_ascii_lowercase() || byte == b'-');
     let version = |segment: &str| matches!(segment.as_bytes(), [b'v', digit] if digit.is_ascii_digit());
     if let Some(kind) = text.strip_prefix("urn:conversion-shim:problem:") {
         return slug(kind);
     }
-    let address = text.strip_prefix("https://").and_then(|rest| rest.split_once('/'));
+    let url = text.strip_prefix("https://").and_then(|rest| rest.split_once('/'));
     text == "about:blank"
-        || address.is_some_and(|(host, path)| {
+        || url.is_some_and(|(host, path)| {
             host.split('.').all(slug) && path.split('/').all(|segment| slug(segment) || version(segment))
         })
 }

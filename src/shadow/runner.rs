@@ -1,7 +1,6 @@
-//! The thread on which comparisons run, so that no work of theirs ever delays the data path: takes jobs, lets so many run at once,
-//! contains what breaks, and tells once a heartbeat how it is doing.
+//! The shadow thread: takes jobs from the queue, bounds how many run at once, contains panics and writes heartbeats. It is a thread
+//! of its own, at a lower priority, so that no comparison delays the data path.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,13 +15,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{Id, JoinError, JoinSet, LocalSet};
 use tokio::time::sleep_until;
 
-use super::capture::Job;
+use super::compare_job;
+use super::handle::Shadow;
 use super::heartbeat::Heartbeat;
-use super::record_writer::Journal;
+use super::job::CompareJob;
+use super::record_writer::RecordWriter;
 use super::redact::Redactor;
 use super::shadow_client::ShadowClient;
 use super::stats::ShadowDropReason;
-use super::{Shadow, compare_job};
+use super::worker::Worker;
 use crate::config::Config;
 use crate::translate::route::Route;
 use crate::upstream::rate_limit::Budget;
@@ -31,154 +32,166 @@ use crate::upstream::readonly_client::{Reader, ReaderError};
 /// Why shadow cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The client that reads cannot be made.
+    /// The read-only client cannot be built.
     #[error(transparent)]
     Reader(#[from] ReaderError),
-    /// The system gives no thread, or no runtime.
-    #[error("the shadow thread: {0}")]
+    /// The thread or its runtime cannot be created.
+    #[error("cannot start the shadow thread: {0}")]
     Thread(#[from] std::io::Error),
 }
 
-/// Keeps shadow going; dropping it ends the thread, with a last heartbeat.
+/// Owns the shadow thread. Dropping it stops the thread, which drops its jobs and writes a last heartbeat.
 #[derive(Debug)]
-pub struct Running {
+pub struct ShadowThread {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Running {
+impl Drop for ShadowThread {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // It drops its jobs and ends; a panic in it has been told already.
+        // A panic of the thread is already logged.
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-pub(super) fn start(
-    shadow: Shadow,
-    current: Arc<ArcSwap<Config>>,
-    budget: Budget,
-    due: mpsc::Receiver<Job>,
-    out: Box<dyn Write + Send>,
-) -> Result<Running, StartError> {
-    let config = current.load_full();
-    let reader = Reader::new(&config.upstream, budget)?;
-    let key = config.shadow.redaction_key.as_ref().map(|key| key.reveal().to_owned());
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let (stop, stopped) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("shim-shadow".into()).spawn(move || {
-        yield_to_the_data_path();
-        let worker = Rc::new(Worker {
-            look: ShadowClient::new(reader, shadow.clone()),
-            redactor: Redactor::new(key.as_deref()),
-            shadow,
-            journal: Journal::new(out).into(),
-        });
-        let comparing = || LocalSet::new().block_on(&runtime, run(worker, current, due, stopped));
-        if catch_unwind(AssertUnwindSafe(comparing)).is_err() {
-            tracing::error!(target: "shadow", "the shadow thread broke; nothing is compared until a restart");
-        }
-    })?;
-    Ok(Running { stop: Some(stop), thread: Some(thread) })
+impl Shadow {
+    /// Starts the shadow thread. `budget` is the rate budget that its calls draw from; `out` takes whole lines and must not
+    /// block.
+    ///
+    /// # Errors
+    /// When the read-only client or the thread cannot be created.
+    pub fn start(
+        current: Arc<ArcSwap<Config>>,
+        budget: &Budget,
+        out: Box<dyn Write + Send>,
+    ) -> Result<(Self, ShadowThread), StartError> {
+        let config = current.load_full();
+        let (shadow, queue) = Self::new(&config);
+        let reader = Reader::new(&config.upstream, budget.clone())?;
+        let key = config.shadow.redaction_key.as_ref().map(|key| key.reveal().to_owned());
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (stop, stopped) = oneshot::channel();
+        let handle = shadow.clone();
+        let thread = std::thread::Builder::new().name("shim-shadow".into()).spawn(move || {
+            lower_priority();
+            let worker = Rc::new(Worker {
+                client: ShadowClient::new(reader, handle.clone()),
+                redactor: Redactor::new(key.as_deref()),
+                shadow: handle,
+                writer: RecordWriter::new(out).into(),
+            });
+            let running = || LocalSet::new().block_on(&runtime, Runner::new(worker, current).run(queue, stopped));
+            if catch_unwind(AssertUnwindSafe(running)).is_err() {
+                tracing::error!(target: "shadow", "the shadow thread panicked; nothing is compared until a restart");
+            }
+        })?;
+        Ok((shadow, ShadowThread { stop: Some(stop), thread: Some(thread) }))
+    }
 }
 
-/// Where cores are scarce, requests come first.
-fn yield_to_the_data_path() {
+/// Requests come first where cores are scarce.
+fn lower_priority() {
     let thread = rustix::thread::gettid();
     if let Err(error) = rustix::process::setpriority_process(Some(thread), 10) {
-        tracing::debug!(target: "shadow", %error, "the shadow thread keeps its priority");
+        tracing::debug!(target: "shadow", %error, "cannot lower the priority of the shadow thread");
     }
 }
 
-/// What all jobs share.
-pub(super) struct Worker {
-    pub(super) look: ShadowClient,
-    pub(super) redactor: Redactor,
-    pub(super) shadow: Shadow,
-    pub(super) journal: RefCell<Journal>,
-}
+/// How long jobs wait to be taken in a batch. Taking each at once would wake this thread for every request.
+const BATCH_DELAY: Duration = Duration::from_millis(10);
 
-/// How long jobs gather before they are taken. Waiting for each would have every request wake this thread.
-const GATHER: Duration = Duration::from_millis(10);
+type JobResult = Result<(), ShadowDropReason>;
 
-type Jobs = JoinSet<Result<(), ShadowDropReason>>;
-
-/// Takes jobs until it is stopped.
-async fn run(
+struct Runner {
     worker: Rc<Worker>,
     current: Arc<ArcSwap<Config>>,
-    mut due: mpsc::Receiver<Job>,
-    mut stopped: oneshot::Receiver<()>,
-) {
-    let concurrency = current.load().shadow.concurrency;
-    let mut jobs = Jobs::new();
-    let mut routes = HashMap::new();
-    let mut pulse = Heartbeat::new();
-    let mut gathering: Option<Instant> = None;
-    loop {
-        let config = current.load_full();
-        let next_beat = pulse.last() + config.shadow.heartbeat;
-        let room = jobs.len() < concurrency;
-        tokio::select! {
-            // A beat must come however busy it is, and a finished job makes room.
-            biased;
-            _ = &mut stopped => break,
-            () = sleep_until(next_beat.into()) => {
-                pulse.emit(&worker, &config, worker.shadow.idle_reason(&config));
-            }
-            Some(ended) = jobs.join_next_with_id(), if !jobs.is_empty() => account(&worker, &mut routes, ended),
-            () = sleep_until(gathering.unwrap_or(next_beat).into()), if gathering.is_some() && room => {
-                let mut elapsed = false;
-                while jobs.len() < concurrency {
-                    let Ok(job) = due.try_recv() else { break };
-                    begin(&worker, &mut jobs, &mut routes, job);
-                    elapsed = true;
+    jobs: JoinSet<JobResult>,
+    /// The route of each running job, to count a job that panics.
+    routes: HashMap<Id, Route>,
+    heartbeat: Heartbeat,
+}
+
+impl Runner {
+    fn new(worker: Rc<Worker>, current: Arc<ArcSwap<Config>>) -> Self {
+        let (jobs, routes, heartbeat) = (JoinSet::new(), HashMap::new(), Heartbeat::new());
+        Self { worker, current, jobs, routes, heartbeat }
+    }
+
+    /// Runs jobs until `stopped`.
+    async fn run(mut self, mut queue: mpsc::Receiver<CompareJob>, mut stopped: oneshot::Receiver<()>) {
+        let concurrency = self.current.load().shadow.concurrency;
+        let mut next_batch: Option<Instant> = None;
+        loop {
+            let config = self.current.load_full();
+            let next_heartbeat = self.heartbeat.last() + config.shadow.heartbeat;
+            let has_room = self.jobs.len() < concurrency;
+            tokio::select! {
+                // In this order: a heartbeat is due however busy the thread is, and a finished job makes room.
+                biased;
+                _ = &mut stopped => break,
+                () = sleep_until(next_heartbeat.into()) => {
+                    self.heartbeat.emit(&self.worker, &config, self.worker.shadow.idle_reason(&config));
                 }
-                gathering = elapsed.then(|| Instant::now() + GATHER);
-            }
-            Some(job) = due.recv(), if gathering.is_none() && room => {
-                begin(&worker, &mut jobs, &mut routes, job);
-                gathering = Some(Instant::now() + GATHER);
+                Some(ended) = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => self.ended(ended),
+                () = sleep_until(next_batch.unwrap_or(next_heartbeat).into()), if next_batch.is_some() && has_room => {
+                    let started = self.start_batch(&mut queue, concurrency);
+                    next_batch = (started > 0).then(|| Instant::now() + BATCH_DELAY);
+                }
+                Some(job) = queue.recv(), if next_batch.is_none() && has_room => {
+                    self.start(job);
+                    next_batch = Some(Instant::now() + BATCH_DELAY);
+                }
             }
         }
+        self.stop(queue).await;
     }
-    // An end in order is no idleness.
-    let config = current.load_full();
-    let idle_reason = worker.shadow.idle_reason(&config);
-    due.close();
-    while let Ok(job) = due.try_recv() {
-        worker.shadow.tally().dropped(job.route, ShadowDropReason::Shutdown);
-    }
-    jobs.abort_all();
-    while let Some(ended) = jobs.join_next_with_id().await {
-        account(&worker, &mut routes, ended);
-    }
-    pulse.emit(&worker, &config, idle_reason);
-}
 
-fn begin(worker: &Rc<Worker>, jobs: &mut Jobs, routes: &mut HashMap<Id, Route>, job: Job) {
-    let route = job.route;
-    let handle = jobs.spawn_local(compare_job::run(Rc::clone(worker), job));
-    routes.insert(handle.id(), route);
-}
-
-/// Notes how a job ended.
-fn account(
-    worker: &Worker,
-    routes: &mut HashMap<Id, Route>,
-    ended: Result<(Id, Result<(), ShadowDropReason>), JoinError>,
-) {
-    let (id, why) = match ended {
-        Ok((id, result)) => (id, result.err()),
-        Err(error) if error.is_cancelled() => (error.id(), Some(ShadowDropReason::Shutdown)),
-        Err(error) => {
-            tracing::error!(target: "shadow", "a comparison broke; it is counted as dropped");
-            (error.id(), Some(ShadowDropReason::Panic))
+    fn start_batch(&mut self, queue: &mut mpsc::Receiver<CompareJob>, concurrency: usize) -> usize {
+        let before = self.jobs.len();
+        while self.jobs.len() < concurrency {
+            let Ok(job) = queue.try_recv() else { break };
+            self.start(job);
         }
-    };
-    if let (Some(route), Some(why)) = (routes.remove(&id), why) {
-        worker.shadow.tally().dropped(route, why);
+        self.jobs.len() - before
+    }
+
+    fn start(&mut self, job: CompareJob) {
+        let route = job.route;
+        let handle = self.jobs.spawn_local(compare_job::run(Rc::clone(&self.worker), job));
+        self.routes.insert(handle.id(), route);
+    }
+
+    /// Drops what is queued and running, and writes a last heartbeat.
+    async fn stop(mut self, mut queue: mpsc::Receiver<CompareJob>) {
+        // Before the queue is closed: a shutdown in order is not an idle shadow.
+        let config = self.current.load_full();
+        let idle_reason = self.worker.shadow.idle_reason(&config);
+        queue.close();
+        while let Ok(job) = queue.try_recv() {
+            self.worker.shadow.stats().dropped(job.route, ShadowDropReason::Shutdown);
+        }
+        self.jobs.abort_all();
+        while let Some(ended) = self.jobs.join_next_with_id().await {
+            self.ended(ended);
+        }
+        self.heartbeat.emit(&self.worker, &config, idle_reason);
+    }
+
+    /// Counts a job that ended without a comparison.
+    fn ended(&mut self, ended: Result<(Id, JobResult), JoinError>) {
+        let (id, reason) = match ended {
+            Ok((id, result)) => (id, result.err()),
+            Err(error) if error.is_cancelled() => (error.id(), Some(ShadowDropReason::Shutdown)),
+            Err(error) => {
+                tracing::error!(target: "shadow", "a comparison panicked; it is counted as dropped");
+                (error.id(), Some(ShadowDropReason::Panic))
+            }
+        };
+        if let (Some(route), Some(reason)) = (self.routes.remove(&id), reason) {
+            self.worker.shadow.stats().dropped(route, reason);
+        }
     }
 }

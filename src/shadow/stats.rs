@@ -1,29 +1,29 @@
-//! The running tally: what shadow has come to since the start of the process. The data path adds to plain counters and takes no
-//! lock; the maps belong to the shadow thread and to whoever reads it.
+//! Counts since the start of the process. The data path adds to atomic counters and takes no lock; the maps are written by the shadow
+//! thread alone and read by the admin listener.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use serde::{Deserialize, Serialize};
 
-use super::heartbeat_record::Dropped;
+use super::heartbeat_record::DroppedJobs;
 use super::types::{COMPARED, Severity, Verdict};
 use crate::translate::route::Route;
 
-/// Why a job was not compared.
+/// Why a job was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShadowDropReason {
-    /// Too many jobs wait.
+    /// The queue is full.
     Jobs,
-    /// The bodies of the jobs take all the memory that they may.
+    /// `shadow.bytes_max` is reached.
     Bytes,
-    /// The share of the rate budget is spent.
+    /// Shadow's share of the rate budget is spent.
     Budget,
-    /// An upstream said 429 not long ago.
+    /// The back-off after a 429.
     Cooldown,
-    /// The comparison itself broke.
+    /// The comparison panicked.
     Panic,
-    /// The process ended.
+    /// The process stopped.
     Shutdown,
 }
 
@@ -32,7 +32,7 @@ impl ShadowDropReason {
     pub const ALL: [Self; 6] =
         [Self::Jobs, Self::Bytes, Self::Budget, Self::Cooldown, Self::Panic, Self::Shutdown];
 
-    /// The name in records.
+    /// The name in records and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,24 +46,24 @@ impl ShadowDropReason {
     }
 }
 
-/// The most signatures that are counted one by one; what comes later is in the other counts only.
+/// Most signatures that are counted apart. Later ones are in the totals by verdict only.
 const SIGNATURES_MAX: usize = 1000;
 
-/// Counts, from the start of the process.
+/// Counts since the start of the process.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct ShadowStats {
     due: [AtomicU64; COMPARED.len()],
     done: [AtomicU64; COMPARED.len()],
     dropped: [[AtomicU64; ShadowDropReason::ALL.len()]; COMPARED.len()],
     verdicts: DashMap<(Route, Verdict, Option<Severity>), u64>,
-    signatures: DashMap<String, Signature>,
+    signatures: DashMap<String, SignatureTotal>,
     rules: DashMap<String, u64>,
 }
 
-/// One kind of result.
+/// The comparisons of one signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Signature {
-    /// Sixteen hex digits.
+pub struct SignatureTotal {
+    /// As in a record.
     #[serde(default)]
     pub signature: String,
     /// The route.
@@ -72,38 +72,38 @@ pub struct Signature {
     pub verdict: Verdict,
     /// Its severity.
     pub severity: Option<Severity>,
-    /// How many.
+    /// Comparisons.
     pub count: u64,
-    /// When last; RFC 3339.
+    /// The end of the last one, RFC 3339 in UTC.
     pub last_seen: String,
 }
 
-/// One verdict's count.
+/// The comparisons of one verdict and severity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
+pub struct VerdictTotal {
     /// The route.
     pub route: Route,
     /// The verdict.
     pub verdict: Verdict,
     /// Its severity.
     pub severity: Option<Severity>,
-    /// How many.
+    /// Comparisons.
     pub count: u64,
 }
 
-impl Tally {
-    /// A request was chosen.
+impl ShadowStats {
+    /// Counts a request that was sampled.
     pub(super) fn due(&self, route: Route) {
         self.due[route as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It was not compared after all.
-    pub(super) fn dropped(&self, route: Route, why: ShadowDropReason) {
-        self.dropped[route as usize][why as usize].fetch_add(1, Ordering::Relaxed);
+    /// Counts a job that was dropped.
+    pub(super) fn dropped(&self, route: Route, reason: ShadowDropReason) {
+        self.dropped[route as usize][reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// It was compared.
-    pub(super) fn done(&self, result: Signature) {
+    /// Counts a comparison.
+    pub(super) fn done(&self, result: SignatureTotal) {
         self.done[result.route as usize].fetch_add(1, Ordering::Relaxed);
         *self.verdicts.entry((result.route, result.verdict, result.severity)).or_default() += 1;
         if let Some(mut known) = self.signatures.get_mut(&result.signature) {
@@ -114,7 +114,7 @@ impl Tally {
         }
     }
 
-    /// A rule accepted a difference.
+    /// Counts a difference that an ignore rule accepts.
     pub(super) fn hit(&self, pattern: &str) {
         match self.rules.get_mut(pattern) {
             Some(mut hits) => *hits += 1,
@@ -122,56 +122,56 @@ impl Tally {
         }
     }
 
-    /// How often a rule was hit.
     pub(super) fn hits(&self, pattern: &str) -> u64 {
         self.rules.get(pattern).map_or(0, |hits| *hits)
     }
 
-    /// Jobs that were due, of all routes.
+    /// Requests that were sampled, over all routes.
     #[must_use]
     pub fn all_due(&self) -> u64 {
         sum(&self.due)
     }
 
-    /// Jobs that were compared, of all routes.
+    /// Comparisons, over all routes.
     #[must_use]
     pub fn all_done(&self) -> u64 {
         sum(&self.done)
     }
 
-    /// Jobs that were dropped, by route and reason; only where there were some.
+    /// Jobs that were dropped, by route and reason; without the zeros.
     #[must_use]
-    pub fn all_dropped(&self) -> Vec<Dropped> {
-        let count = |route: Route, why: ShadowDropReason| Dropped {
+    pub fn all_dropped(&self) -> Vec<DroppedJobs> {
+        let count = |route: Route, reason: ShadowDropReason| DroppedJobs {
             route,
-            reason: why.as_str().into(),
-            count: self.dropped[route as usize][why as usize].load(Ordering::Relaxed),
+            reason: reason.as_str().into(),
+            count: self.dropped[route as usize][reason as usize].load(Ordering::Relaxed),
         };
-        let each = COMPARED.into_iter().flat_map(|route| ShadowDropReason::ALL.map(|why| count(route, why)));
+        let each =
+            COMPARED.into_iter().flat_map(|route| ShadowDropReason::ALL.map(|reason| count(route, reason)));
         each.filter(|dropped| dropped.count > 0).collect()
     }
 
-    /// Every verdict's count, in a fixed order.
+    /// Comparisons by route, verdict and severity, in that order.
     #[must_use]
-    pub fn verdicts(&self) -> Vec<Counted> {
+    pub fn verdicts(&self) -> Vec<VerdictTotal> {
         let counted = self.verdicts.iter().map(|entry| {
             let (route, verdict, severity) = *entry.key();
-            Counted { route, verdict, severity, count: *entry.value() }
+            VerdictTotal { route, verdict, severity, count: *entry.value() }
         });
         let mut counted: Vec<_> = counted.collect();
         counted.sort_by_key(|counted| (counted.route, counted.verdict, counted.severity));
         counted
     }
 
-    /// The signatures that show differences, the gravest and then the most frequent first; at most `most`.
+    /// The signatures with differences, by severity and then by count, the highest first; at most `max`.
     #[must_use]
-    pub fn top(&self, most: usize) -> Vec<Signature> {
+    pub fn top(&self, max: usize) -> Vec<SignatureTotal> {
         let differing = self.signatures.iter().filter(|entry| entry.severity.is_some());
         let mut all: Vec<_> = differing.map(|entry| entry.value().clone()).collect();
         all.sort_by(|one, other| {
             (other.severity, other.count, &one.signature).cmp(&(one.severity, one.count, &other.signature))
         });
-        all.truncate(most);
+        all.truncate(max);
         all
     }
 }

@@ -1,70 +1,51 @@
-//! The words that records are made of: closed sets, each with its names in JSON.
+//! The closed sets of values in records, each with its names in JSON.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::translate::route::Route;
-use crate::translate::side::Side;
 
-/// The routes that can be compared: a cancel changes the record, so no second side can answer it.
+/// The routes that can be compared. A cancel changes the record, so no second side can answer it.
 pub const COMPARED: [Route; 3] = [Route::Create, Route::Get, Route::List];
 
-/// Reads a route of a record.
+/// Reads a route of a record; a route that is never compared is an error.
 pub(super) fn compared_route<'de, D: Deserializer<'de>>(from: D) -> Result<Route, D::Error> {
     let route = Route::deserialize(from)?;
     if COMPARED.contains(&route) { Ok(route) } else { Err(D::Error::custom("this route is never compared")) }
 }
 
-/// How the other answer came about.
+/// Where the other response comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum ComparisonKind {
     /// The new API was read.
     Read,
-    /// Nothing was sent; the answer was made up from the request.
-    Rehearsal,
+    /// It was computed from the request; nothing was sent. Schema 1 has `rehearsal` here.
+    #[serde(alias = "rehearsal")]
+    DryRun,
 }
 
-/// A side's name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SideName {
-    /// The Stablecoin Conversion API.
-    Legacy,
-    /// The Orchestrations API.
-    New,
-}
-
-impl From<Side> for SideName {
-    fn from(side: Side) -> Self {
-        match side {
-            Side::Legacy => Self::Legacy,
-            Side::New => Self::New,
-        }
-    }
-}
-
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The same.
+    /// No difference.
     Match,
-    /// Only ignored differences.
+    /// Only differences that an ignore rule accepts.
     MatchAfterRules,
-    /// The later reader saw a later status.
+    /// The new API was read later and shows a later status.
     Progress,
     /// Gone when both sides were read again.
     Transient,
     /// The new API does not hold the record: normal before the cutover.
     NoCounterpart,
-    /// Too big, not JSON, nothing to look it up by.
+    /// A response is too big or not JSON, or there is no `ref_id` to look up.
     NotComparable,
-    /// One side refused, or they refused differently.
+    /// One side refused the request, or both did with different statuses.
     ErrorDisagreement,
-    /// They differ.
+    /// At least one difference.
     Mismatch,
-    /// The other side could not be asked.
+    /// The call to the new API failed.
     ShadowFailed,
 }
 
@@ -98,18 +79,18 @@ impl Verdict {
         }
     }
 
-    /// Whether a comparison took place at all.
+    /// Whether the two responses were compared.
     #[must_use]
     pub const fn is_judged(self) -> bool {
         !matches!(self, Self::NotComparable | Self::ShadowFailed)
     }
 }
 
-/// How grave a difference is.
+/// How much a difference matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Nobody's program would notice.
+    /// Clients read the same from both.
     Cosmetic,
     /// Shape, type, status code.
     Contract,
@@ -118,7 +99,7 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// All of them, the gravest first.
+    /// All of them, the highest first.
     pub const ALL: [Self; 3] = [Self::Money, Self::Contract, Self::Cosmetic];
 
     /// The name in records.
@@ -132,21 +113,21 @@ impl Severity {
     }
 }
 
-/// What kind of difference it is, seen from the answer that was served.
+/// The kind of a difference, seen from the served response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiffKind {
-    /// Only served has it.
+    /// Only the served response has it.
     Missing,
-    /// Only the other has it.
+    /// Only the other response has it.
     Extra,
-    /// Text here, an object there.
+    /// Another JSON type.
     Type,
     /// Another value.
     Value,
     /// The same rows in another order.
     Order,
-    /// The same value, written with other digits.
+    /// The same number or time, written with other digits.
     Precision,
 }
 
@@ -165,14 +146,14 @@ impl DiffKind {
     }
 }
 
-/// What reading both sides again showed.
+/// The result of reading both sides again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Recheck {
-    /// No difference any more.
+    /// The difference is gone.
     Gone,
-    /// They still differ; `diffs` is what was seen then.
+    /// They still differ; `diffs` holds the second comparison.
     Stays,
-    /// One of them could not be read again; `diffs` is what was seen first.
+    /// A second read failed; `diffs` holds the first comparison.
     Failed,
 }

@@ -1,9 +1,14 @@
 //! Logs made up for the tests.
 
-use conversion_shim::shadow::heartbeat_record::{Dropped, HeartbeatRecord, RuleHits, Sampled, Suppressed};
-use conversion_shim::shadow::record::{Answered, Counts, Diff, Line, Record, SCHEMA, Seen, TARGET};
-use conversion_shim::shadow::types::{COMPARED, DiffKind, Kind, Recheck, Severity, SideName, Verdict};
+use conversion_shim::shadow::heartbeat_record::{
+    DroppedJobs, HeartbeatRecord, RouteShare, RuleHits, Suppressed,
+};
+use conversion_shim::shadow::record::{
+    ConversionCount, Diff, Record, ResponseSummary, RowCounts, SCHEMA, ShadowLine, TARGET,
+};
+use conversion_shim::shadow::types::{COMPARED, ComparisonKind, DiffKind, Recheck, Severity, Verdict};
 use conversion_shim::translate::route::Route;
+use conversion_shim::translate::side::Side;
 use jiff::{SignedDuration, Timestamp};
 
 /// When the reports are made.
@@ -17,10 +22,10 @@ pub(crate) fn ago(minutes: i64) -> String {
 
 /// A match of five minutes ago.
 pub(crate) fn record(route: Route) -> Record {
-    let rehearsed = route == Route::Create;
-    let answered = |side, latency_ms| Answered {
+    let dry_run = route == Route::Create;
+    let answered = |side, latency_ms| ResponseSummary {
         side,
-        status: Some(if rehearsed { 201 } else { 200 }),
+        status: Some(if dry_run { 201 } else { 200 }),
         problem_type: None,
         latency_ms,
         bytes: Some(412),
@@ -35,13 +40,13 @@ pub(crate) fn record(route: Route) -> Record {
         config_hash: "3f9c1e02ab77".into(),
         stage: "shadow".into(),
         route,
-        kind: if rehearsed { Kind::Rehearsal } else { Kind::Read },
+        kind: if dry_run { ComparisonKind::DryRun } else { ComparisonKind::Read },
         query: Vec::new(),
         ref_id_present: Some(true),
         asset_pair: Some("USD/PYUSD".into()),
         seen: vec![seen("USD/PYUSD", "SETTLED")],
-        served: answered(SideName::Legacy, Some(41.5)),
-        other: answered(SideName::New, if rehearsed { None } else { Some(63.0) }),
+        served: answered(Side::Legacy, Some(41.5)),
+        other: answered(Side::New, if dry_run { None } else { Some(63.0) }),
         verdict: Verdict::Match,
         both_held: true,
         severity: None,
@@ -55,8 +60,8 @@ pub(crate) fn record(route: Route) -> Record {
     }
 }
 
-pub(crate) fn seen(asset_pair: &str, status: &str) -> Seen {
-    Seen { asset_pair: asset_pair.into(), status: status.into(), count: 1 }
+pub(crate) fn seen(asset_pair: &str, status: &str) -> ConversionCount {
+    ConversionCount { asset_pair: asset_pair.into(), status: status.into(), count: 1 }
 }
 
 /// A record of that verdict, with a signature of its own.
@@ -80,7 +85,7 @@ pub(crate) fn diff(path: &str, kind: DiffKind, severity: Severity, served: &str,
 
 /// A quiet hour of one process that samples everything.
 pub(crate) fn heartbeat() -> HeartbeatRecord {
-    let sampled = |route| Sampled { route, share: 1.0 };
+    let sampled = |route| RouteShare { route, share: 1.0 };
     HeartbeatRecord {
         schema: SCHEMA,
         target: TARGET.into(),
@@ -102,14 +107,14 @@ pub(crate) fn heartbeat() -> HeartbeatRecord {
 }
 
 pub(crate) fn lines(records: impl IntoIterator<Item = Record>) -> String {
-    records.into_iter().map(|record| line(&Line::Comparison(Box::new(record)))).collect()
+    records.into_iter().map(|record| line(&ShadowLine::Comparison(Box::new(record)))).collect()
 }
 
 pub(crate) fn beat(heartbeat: HeartbeatRecord) -> String {
-    line(&Line::Heartbeat(Box::new(heartbeat)))
+    line(&ShadowLine::Heartbeat(Box::new(heartbeat)))
 }
 
-fn line(line: &Line) -> String {
+fn line(line: &ShadowLine) -> String {
     serde_json::to_string(line).unwrap() + "\n"
 }
 
@@ -161,7 +166,7 @@ fn hourly(minutes: i64, hour: i64) -> String {
     let mut list = matched(Route::List, busy * 9, 3);
     list.query = queries[(hour % 3) as usize].iter().map(|&name| name.into()).collect();
     list.ref_id_present = Some(false);
-    list.counts = Some(Counts { served: 20, other: 20, filtered_out: 1 });
+    list.counts = Some(RowCounts { served: 20, other: 20, filtered_out: 1 });
     records.push(list);
     lines(records)
 }
@@ -184,8 +189,8 @@ fn hourly_heartbeat(minutes: i64, hour: i64) -> HeartbeatRecord {
         due: 258,
         done: 255,
         dropped: vec![
-            Dropped { route: Route::Get, reason: "budget".into(), count: 2 },
-            Dropped { route: Route::List, reason: "jobs".into(), count: 1 },
+            DroppedJobs { route: Route::Get, reason: "budget".into(), count: 2 },
+            DroppedJobs { route: Route::List, reason: "jobs".into(), count: 1 },
         ],
         rules: vec![
             rule("items[*].updated_at", "payments-platform", "2027-01-31", 2, false),

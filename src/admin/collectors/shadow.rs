@@ -10,7 +10,7 @@ use crate::telemetry::metrics::registry::{
 use crate::translate::route::Route;
 
 pub(super) fn families(shadow: &Shadow, config: &Config) -> Vec<MetricFamily> {
-    let due = shadow.tally().all_due();
+    let due = shadow.stats().all_due();
     let configured = Route::ALL.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
     let active = configured.then(|| boolean(shadow.idle_reason(config).is_none()));
     let mut families = vec![
@@ -29,7 +29,7 @@ pub(super) fn families(shadow: &Shadow, config: &Config) -> Vec<MetricFamily> {
 }
 
 fn comparisons(shadow: &Shadow) -> Vec<(Labels, u64)> {
-    let comparisons = shadow.tally().verdicts().into_iter().map(|counted| {
+    let comparisons = shadow.stats().verdicts().into_iter().map(|counted| {
         let severity = counted.severity.map_or("none", |severity| severity.as_str());
         let labels = vec![
             ("route", counted.route.as_str().into()),
@@ -42,7 +42,7 @@ fn comparisons(shadow: &Shadow) -> Vec<(Labels, u64)> {
 }
 
 fn dropped(shadow: &Shadow) -> Vec<(Labels, u64)> {
-    let dropped = shadow.tally().all_dropped().into_iter();
+    let dropped = shadow.stats().all_dropped().into_iter();
     let dropped = dropped.map(|dropped| {
         let labels = vec![("route", dropped.route.as_str().into()), ("reason", dropped.reason.into())];
         (labels, dropped.count)

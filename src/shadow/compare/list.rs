@@ -1,46 +1,46 @@
-//! One page of conversions against another.
+//! The differences between two pages of conversions.
 
 use std::collections::{HashMap, VecDeque};
 
-use super::severity::{Field, presence};
-use super::{BODY, Difference, escaped, members, record};
+use super::difference::{BODY, Difference, escaped, members};
+use super::field::{FieldClass, presence};
+use super::record;
 use crate::shadow::json::Json;
 use crate::shadow::types::{DiffKind, Severity};
 
-/// What a comparison of two pages found.
+/// The comparison of two pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Listed {
-    /// What differs.
+pub struct ListComparison {
+    /// The differences.
     pub differences: Vec<Difference>,
-    /// Rows that were served.
+    /// Rows of the served page.
     pub served: usize,
     /// Rows of the other page.
     pub other: usize,
 }
 
-/// What differs between two pages. Rows are paired by `ref_id`, then by `id`; those that say neither, and those that say the same,
-/// in the order in which they come. Ids differ between the APIs, and so do cursors: whether a page has a next one is
-/// compared, not how it is called.
+/// Compares two pages. Rows are paired by `ref_id`, then by `id`; rows with neither, and rows with the same, in their order. Ids
+/// and cursors differ between the APIs: of a cursor only its presence is compared.
 #[must_use]
-pub fn list(served: &Json, other: &Json) -> Listed {
+pub fn list(served: &Json, other: &Json) -> ListComparison {
     let Some(members) = members(served, other) else {
-        let weighed = (DiffKind::Type, Severity::Contract);
-        let differs = || Difference::new(BODY, weighed, Some(served), Some(other));
+        let class = (DiffKind::Type, Severity::Contract);
+        let differs = || Difference::new(BODY, class, Some(served), Some(other));
         let differences = (served != other).then(differs).into_iter().collect();
-        return Listed { differences, ..Listed::default() };
+        return ListComparison { differences, ..ListComparison::default() };
     };
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     for (key, served, other) in members {
-        let weighed = match key {
+        let class = match key {
             "items" => presence(served, other).map(|kind| (kind, Severity::Contract)),
-            "next_page_cursor" => more(served, other),
-            _ => Field::Other.weigh(served, other),
+            "next_page_cursor" => next_page(served, other),
+            _ => FieldClass::Other.compare(served, other),
         };
-        if let Some(weighed) = weighed {
-            found.push(Difference::new(escaped(key).to_string(), weighed, served, other));
+        if let Some(class) = class {
+            differences.push(Difference::new(escaped(key).to_string(), class, served, other));
         }
     }
-    rows(items(served), items(other), found)
+    rows(items(served), items(other), differences)
 }
 
 fn items(page: &Json) -> &[Json] {
@@ -50,8 +50,8 @@ fn items(page: &Json) -> &[Json] {
     }
 }
 
-/// Whether there is more. A cursor that is empty or null is none.
-fn more(served: Option<&Json>, other: Option<&Json>) -> Option<(DiffKind, Severity)> {
+/// Compares whether there is a next page. A cursor that is empty or null means none.
+fn next_page(served: Option<&Json>, other: Option<&Json>) -> Option<(DiffKind, Severity)> {
     let set = |cursor: Option<&'_ Json>| {
         cursor.is_some_and(|cursor| *cursor != Json::Null && cursor.as_text() != Some(""))
     };
@@ -64,58 +64,57 @@ fn more(served: Option<&Json>, other: Option<&Json>) -> Option<(DiffKind, Severi
     Some((kind, Severity::Contract))
 }
 
-fn rows(served: &[Json], other: &[Json], mut found: Vec<Difference>) -> Listed {
+fn rows(served: &[Json], other: &[Json], mut differences: Vec<Difference>) -> ListComparison {
     let partners = pair(served, other);
-    let mut alone = vec![true; other.len()];
+    let mut unpaired = vec![true; other.len()];
     for (at, (row, partner)) in served.iter().zip(&partners).enumerate() {
-        let place = format!("items[{at}]");
-        // A conversion that only one side lists is all that money is about.
+        let path = format!("items[{at}]");
+        // A conversion that only one side has is money that only one side knows of.
         let missing = (DiffKind::Missing, Severity::Money);
         match partner {
             Some(partner) => {
-                alone[*partner] = false;
-                record::compare(&place, row, &other[*partner], &["id"], &mut found);
+                unpaired[*partner] = false;
+                record::compare(&path, row, &other[*partner], &["id"], &mut differences);
             }
-            None => found.push(Difference::new(place, missing, Some(row), None)),
+            None => differences.push(Difference::new(path, missing, Some(row), None)),
         }
     }
-    let extra = alone.iter().zip(other).enumerate().filter(|(_, (alone, _))| **alone);
-    let weighed = (DiffKind::Extra, Severity::Money);
-    found.extend(
-        extra.map(|(at, (_, row))| Difference::new(format!("items[{at}]"), weighed, None, Some(row))),
-    );
+    let extra = unpaired.iter().zip(other).enumerate().filter(|(_, (unpaired, _))| **unpaired);
+    let class = (DiffKind::Extra, Severity::Money);
+    differences
+        .extend(extra.map(|(at, (_, row))| Difference::new(format!("items[{at}]"), class, None, Some(row))));
     if !keeps_order(served, &partners) {
-        found.push(Difference::new("items", (DiffKind::Order, Severity::Contract), None, None));
+        differences.push(Difference::new("items", (DiffKind::Order, Severity::Contract), None, None));
     }
-    Listed { differences: found, served: served.len(), other: other.len() }
+    ListComparison { differences, served: served.len(), other: other.len() }
 }
 
-/// Whether the other page has the rows in the served order. At one instant either API sorts as it likes, so rows of one
-/// instant may stand in any order among themselves.
+/// Whether the other page has the rows in the served order. Neither API documents an order of rows with the same `created_at`, so
+/// these may come in any order among themselves.
 fn keeps_order(served: &[Json], partners: &[Option<usize>]) -> bool {
     let mut furthest = None;
     for instant in
-        served.iter().zip(partners).collect::<Vec<_>>().chunk_by(|one, next| at_once(one.0, next.0))
+        served.iter().zip(partners).collect::<Vec<_>>().chunk_by(|one, next| same_instant(one.0, next.0))
     {
-        let places = || instant.iter().filter_map(|(_, partner)| **partner);
-        if places().min().is_some_and(|first| Some(first) < furthest) {
+        let positions = || instant.iter().filter_map(|(_, partner)| **partner);
+        if positions().min().is_some_and(|first| Some(first) < furthest) {
             return false;
         }
-        furthest = places().max().max(furthest);
+        furthest = positions().max().max(furthest);
     }
     true
 }
 
-/// Whether two rows were made at the same instant, as far as they say.
-fn at_once(one: &Json, other: &Json) -> bool {
+/// Whether two rows have the same `created_at`.
+fn same_instant(one: &Json, other: &Json) -> bool {
     one.text("created_at").is_some_and(|at| Some(at) == other.text("created_at"))
 }
 
-/// What a row is known by.
-type Name = fn(&Json) -> Option<&str>;
+/// What rows are paired by.
+type PairingKey = fn(&Json) -> Option<&str>;
 
-/// In this order.
-const NAMES: [Name; 3] = [ref_id, id, nameless];
+/// In order of precedence.
+const PAIRING_KEYS: [PairingKey; 3] = [ref_id, id, no_key];
 
 fn ref_id(row: &Json) -> Option<&str> {
     row.text("ref_id").filter(|name| !name.is_empty())
@@ -125,24 +124,24 @@ fn id(row: &Json) -> Option<&str> {
     row.text("id").filter(|name| !name.is_empty())
 }
 
-/// All rows that say neither go by the same name.
-fn nameless(row: &Json) -> Option<&str> {
+/// The same key for all rows without a `ref_id` and an `id`.
+fn no_key(row: &Json) -> Option<&str> {
     (ref_id(row).is_none() && id(row).is_none()).then_some("")
 }
 
-/// For each row of the served page, the place of its partner in the other.
+/// For each row of the served page, the index of its partner in the other.
 fn pair(served: &[Json], other: &[Json]) -> Vec<Option<usize>> {
     let mut partners = vec![None; served.len()];
     let mut taken = vec![false; other.len()];
-    for name in NAMES {
+    for key in PAIRING_KEYS {
         let mut waiting: HashMap<&str, VecDeque<usize>> = HashMap::new();
         for (at, row) in other.iter().enumerate().filter(|(at, _)| !taken[*at]) {
-            if let Some(name) = name(row) {
-                waiting.entry(name).or_default().push_back(at);
+            if let Some(key) = key(row) {
+                waiting.entry(key).or_default().push_back(at);
             }
         }
         for (row, partner) in served.iter().zip(&mut partners).filter(|(_, partner)| partner.is_none()) {
-            if let Some(at) = name(row).and_then(|name| waiting.get_mut(name)?.pop_front()) {
+            if let Some(at) = key(row).and_then(|key| waiting.get_mut(key)?.pop_front()) {
                 (*partner, taken[at]) = (Some(at), true);
             }
         }

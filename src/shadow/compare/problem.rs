@@ -1,12 +1,12 @@
-//! One refusal against another, and the HTTP status.
+//! The differences between two problem documents, and between two HTTP statuses.
 
-use super::severity::presence;
-use super::{BODY, Difference, STATUS_CODE, members};
+use super::difference::{BODY, Difference, STATUS_CODE, escaped, members};
+use super::field::presence;
 use crate::shadow::json::Json;
 use crate::shadow::types::{DiffKind, Severity};
 
-/// What differs between two problem documents. The text of `detail` and what is in `meta` are of the occasion, full of ids and of
-/// each API's own nouns: whether they are there is all that is compared.
+/// Compares two problem documents. Of `detail` and `meta` only presence and type are compared: their contents hold ids and each
+/// API's own terms.
 #[must_use]
 pub fn problem(served: &Json, other: &Json) -> Vec<Difference> {
     let Some(members) = members(served, other) else {
@@ -15,17 +15,17 @@ pub fn problem(served: &Json, other: &Json) -> Vec<Difference> {
         return not_alike.then(|| differs(DiffKind::Type)).into_iter().collect();
     };
     let differs = |(key, served, other)| {
-        let weighed = match presence(served, other) {
+        let class = match presence(served, other) {
             Some(kind) => (kind, Severity::Contract),
             None if served != other => (DiffKind::Value, value_severity(key)?),
             None => return None,
         };
-        Some(Difference::new(super::escaped(key).to_string(), weighed, served, other))
+        Some(Difference::new(escaped(key).to_string(), class, served, other))
     };
     members.filter_map(differs).collect()
 }
 
-/// How grave it is when this member has another value; `None` when that is to be expected.
+/// The severity of another value under this key; `None` when values differ by nature.
 fn value_severity(key: &str) -> Option<Severity> {
     match key {
         "type" | "status" => Some(Severity::Contract),
@@ -34,11 +34,10 @@ fn value_severity(key: &str) -> Option<Severity> {
     }
 }
 
-/// The difference between two HTTP statuses, if there is one.
+/// The difference between two HTTP statuses, if any.
 #[must_use]
 pub fn status_code(served: u16, other: u16) -> Option<Difference> {
     let [served_number, other_number] = [served, other].map(|status| Json::Number(status.to_string()));
-    let weighed = (DiffKind::Value, Severity::Contract);
-    (served != other)
-        .then(|| Difference::new(STATUS_CODE, weighed, Some(&served_number), Some(&other_number)))
+    let class = (DiffKind::Value, Severity::Contract);
+    (served != other).then(|| Difference::new(STATUS_CODE, class, Some(&served_number), Some(&other_number)))
 }

@@ -1,158 +1,165 @@
-//! What a comparison comes to: the verdict, how grave it is, and which rules had a part in it.
+//! The result of a comparison: its verdict, its severity, and the ignore rules that applied.
 
 mod progress;
 mod signature;
 
 use jiff::civil::Date;
 
-use super::answer::Answer;
-use super::compare::{self, Difference};
+use super::compare;
+use super::compare::difference::Difference;
 use super::dry_run;
 use super::json::Json;
-use super::record::Counts;
+use super::record::RowCounts;
+use super::side_response::SideResponse;
 use super::types::{Severity, Verdict};
 use crate::config::IgnoreRule;
 use crate::translate::route::Route;
 
 pub use self::signature::signature;
 
-/// Judges the comparisons of one route.
+/// Compares the responses to one request.
 #[derive(Clone, Copy, Debug)]
-pub struct Comparison<'a> {
-    /// The route. For a create the other answer is a rehearsed one.
+pub struct Comparator<'a> {
+    /// The route. For a create, the other response is that of a dry run.
     pub route: Route,
-    /// Whether the `ref_id` of a rehearsal was made up, because the client gave none.
+    /// Whether the dry run generated a `ref_id`, because the client gave none.
     pub ref_id_made: bool,
-    /// Accepted differences.
+    /// The ignore rules.
     pub rules: &'a [IgnoreRule],
-    /// The day in UTC, for the end of the rules.
+    /// The current day in UTC, by which rules expire.
     pub today: Date,
 }
 
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    /// In a word.
+pub struct ComparisonResult {
+    /// The verdict.
     pub verdict: Verdict,
-    /// The gravest of `differences`; `None` also when progress explains them all.
+    /// The highest severity in `differences`; `None` also when progress explains them all.
     pub severity: Option<Severity>,
     /// See [`signature()`].
     pub signature: String,
-    /// What differs, the gravest first.
+    /// The differences, the highest severity first.
     pub differences: Vec<Difference>,
-    /// What differs and is accepted, each with the place of the rule that accepts it.
+    /// The differences that a rule accepts, each with the index of that rule.
     pub ignored: Vec<(Difference, usize)>,
-    /// For each of `differences` that a rule would accept had it not expired: the place of that rule.
+    /// For each of `differences` that an expired rule would have accepted, the index of that rule.
     pub expired: Vec<usize>,
-    /// Rows, in a list; what was left out of the other answer is not known here.
-    pub counts: Option<Counts>,
+    /// The rows of a list. `filtered_out` is always 0 here.
+    pub counts: Option<RowCounts>,
     /// Why nothing was compared.
     pub skip_reason: Option<&'static str>,
 }
 
-/// What two answers are to each other, before the rules had a look.
-enum Found {
-    Nothing(Verdict, Option<&'static str>),
-    NoCounterpart(Option<Counts>),
+/// What two responses are to each other, before the ignore rules apply.
+enum Findings {
+    NotCompared(Verdict, Option<&'static str>),
+    NoCounterpart(Option<RowCounts>),
     /// One side refused, or they refused differently.
     Disagreement(Difference),
     /// Both refused.
     Refusals(Vec<Difference>),
     /// Neither did.
-    Differences(Vec<Difference>, Option<Counts>),
+    Differences(Vec<Difference>, Option<RowCounts>),
 }
 
-impl Comparison<'_> {
-    /// Compares two answers and judges what differs.
+impl Comparator<'_> {
+    /// Compares two responses.
     #[must_use]
-    pub fn judge(&self, served: &Answer, other: &Answer) -> Judgement {
+    pub fn compare(&self, served: &SideResponse, other: &SideResponse) -> ComparisonResult {
         match self.find(served, other) {
-            Found::Nothing(verdict, reason) => self.judgement(verdict, reason, None),
-            Found::NoCounterpart(counts) => self.judgement(Verdict::NoCounterpart, None, counts),
-            Found::Disagreement(difference) => {
-                self.settle(vec![difference], None, |_| Verdict::ErrorDisagreement)
+            Findings::NotCompared(verdict, reason) => self.without_differences(verdict, reason, None),
+            Findings::NoCounterpart(counts) => self.without_differences(Verdict::NoCounterpart, None, counts),
+            Findings::Disagreement(difference) => {
+                self.apply_rules(vec![difference], None, |_| Verdict::ErrorDisagreement)
             }
-            Found::Refusals(differences) => self.settle(differences, None, |_| Verdict::Mismatch),
-            Found::Differences(differences, counts) => self.settle(differences, counts, |left| {
-                if progress::explains(self.route, left) { Verdict::Progress } else { Verdict::Mismatch }
+            Findings::Refusals(differences) => self.apply_rules(differences, None, |_| Verdict::Mismatch),
+            Findings::Differences(differences, counts) => self.apply_rules(differences, counts, |rest| {
+                if progress::explains(self.route, rest) { Verdict::Progress } else { Verdict::Mismatch }
             }),
         }
     }
 
-    fn find(&self, served: &Answer, other: &Answer) -> Found {
-        if let Answer::Failed(reason) = served {
-            return Found::Nothing(Verdict::ShadowFailed, Some(reason));
+    fn find(&self, served: &SideResponse, other: &SideResponse) -> Findings {
+        if let SideResponse::Failed(reason) = served {
+            return Findings::NotCompared(Verdict::ShadowFailed, Some(reason));
         }
-        if let Answer::Failed(reason) = other {
-            return Found::Nothing(Verdict::ShadowFailed, Some(reason));
+        if let SideResponse::Failed(reason) = other {
+            return Findings::NotCompared(Verdict::ShadowFailed, Some(reason));
         }
         if self.route == Route::Create
             && let Some((verdict, reason)) = dry_run::by_status(served, other)
         {
-            return Found::Nothing(verdict, reason);
+            return Findings::NotCompared(verdict, reason);
         }
-        if *other == Answer::NoCounterpart && !served.is_refusal() {
+        if *other == SideResponse::NoCounterpart && !served.is_refusal() {
             return match served.skip_reason() {
-                None => Found::NoCounterpart(None),
-                reason => Found::Nothing(Verdict::NotComparable, reason),
+                None => Findings::NoCounterpart(None),
+                reason => Findings::NotCompared(Verdict::NotComparable, reason),
             };
         }
-        self.compare(served, other)
+        self.compare_answered(served, other)
     }
 
-    fn compare(&self, served: &Answer, other: &Answer) -> Found {
+    fn compare_answered(&self, served: &SideResponse, other: &SideResponse) -> Findings {
         let statuses = served.status().zip(other.status());
         let status_code = statuses.and_then(|(served, other)| compare::status_code(served, other));
         let refused = served.is_refusal() || other.is_refusal();
         if refused && let Some(difference) = status_code {
-            return Found::Disagreement(difference);
+            return Findings::Disagreement(difference);
         }
         let (served, other) = match (served, other) {
-            (Answer::Document { document: served, .. }, Answer::Document { document: other, .. }) => {
-                (served, other)
-            }
-            (Answer::NoCounterpart, _) | (_, Answer::NoCounterpart) => {
-                return Found::Nothing(Verdict::Match, None);
+            (
+                SideResponse::Document { document: served, .. },
+                SideResponse::Document { document: other, .. },
+            ) => (served, other),
+            (SideResponse::NoCounterpart, _) | (_, SideResponse::NoCounterpart) => {
+                return Findings::NotCompared(Verdict::Match, None);
             }
             (one, another) => {
-                return Found::Nothing(Verdict::NotComparable, one.skip_reason().or(another.skip_reason()));
+                return Findings::NotCompared(
+                    Verdict::NotComparable,
+                    one.skip_reason().or(another.skip_reason()),
+                );
             }
         };
         if refused {
-            return Found::Refusals(compare::problem(served, other));
+            return Findings::Refusals(compare::problem(served, other));
         }
         let mut found = self.documents(served, other);
-        if let Found::Differences(differences, _) = &mut found {
+        if let Findings::Differences(differences, _) = &mut found {
             differences.extend(status_code);
         }
         found
     }
 
-    fn documents(&self, served: &Json, other: &Json) -> Found {
+    fn documents(&self, served: &Json, other: &Json) -> Findings {
         match self.route {
-            Route::Create => Found::Differences(dry_run::compare(served, other, self.ref_id_made), None),
-            Route::Get | Route::Cancel => Found::Differences(compare::record(served, other, &["id"]), None),
+            Route::Create => Findings::Differences(dry_run::compare(served, other, self.ref_id_made), None),
+            Route::Get | Route::Cancel => {
+                Findings::Differences(compare::record(served, other, &["id"]), None)
+            }
             Route::List => {
                 let listed = compare::list(served, other);
                 let count = |rows| u64::try_from(rows).unwrap_or(u64::MAX);
                 let counts =
-                    Counts { served: count(listed.served), other: count(listed.other), filtered_out: 0 };
+                    RowCounts { served: count(listed.served), other: count(listed.other), filtered_out: 0 };
                 if listed.other == 0 && listed.served > 0 {
-                    Found::NoCounterpart(Some(counts))
+                    Findings::NoCounterpart(Some(counts))
                 } else {
-                    Found::Differences(listed.differences, Some(counts))
+                    Findings::Differences(listed.differences, Some(counts))
                 }
             }
         }
     }
 
-    /// Takes away what the rules accept; `verdict` judges what is left.
-    fn settle(
+    /// Sets aside the differences that the rules accept; `verdict` classifies the rest.
+    fn apply_rules(
         &self,
         found: Vec<Difference>,
-        counts: Option<Counts>,
+        counts: Option<RowCounts>,
         verdict: impl FnOnce(&[Difference]) -> Verdict,
-    ) -> Judgement {
+    ) -> ComparisonResult {
         let (mut differences, mut ignored, mut expired) = (Vec::new(), Vec::new(), Vec::new());
         for difference in found {
             let matching = |(_, rule): &(usize, &IgnoreRule)| rule.path.matches(&difference.path);
@@ -172,24 +179,24 @@ impl Comparison<'_> {
             (true, false) => Verdict::MatchAfterRules,
             (false, _) => verdict(&differences),
         };
-        let gravest = differences.first().map(|difference| difference.severity);
-        Judgement {
-            severity: gravest.filter(|_| verdict != Verdict::Progress),
+        let highest = differences.first().map(|difference| difference.severity);
+        ComparisonResult {
+            severity: highest.filter(|_| verdict != Verdict::Progress),
             signature: signature(self.route, verdict, &differences),
             differences,
             ignored,
             expired,
-            ..self.judgement(verdict, None, counts)
+            ..self.without_differences(verdict, None, counts)
         }
     }
 
-    fn judgement(
+    fn without_differences(
         &self,
         verdict: Verdict,
         skip_reason: Option<&'static str>,
-        counts: Option<Counts>,
-    ) -> Judgement {
-        Judgement {
+        counts: Option<RowCounts>,
+    ) -> ComparisonResult {
+        ComparisonResult {
             verdict,
             severity: None,
             signature: signature(self.route, verdict, &[]),

@@ -1,23 +1,23 @@
-//! The signature: what is counted as the same finding.
+//! The signature: comparisons with the same one are counted together.
 
 use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::shadow::compare::Difference;
+use crate::shadow::compare::difference::Difference;
 use crate::shadow::types::Verdict;
 use crate::translate::route::Route;
 
-/// Sixteen hex digits that are the same for all comparisons of a route with the same verdict in which the same places differ in
-/// the same ways: row numbers and the client's own keys do not count, values are not part of it.
+/// Sixteen hex digits over the route, the verdict, and the path and kind of each difference. Row numbers, keys of metadata and values
+/// are not part of it. Stable from release to release, so that reports can be compared.
 #[must_use]
 pub fn signature(route: Route, verdict: Verdict, differences: &[Difference]) -> String {
-    let places: BTreeSet<String> = differences
+    let paths: BTreeSet<String> = differences
         .iter()
-        .map(|difference| format!("{} {}", folded(&difference.path), difference.kind.as_str()))
+        .map(|difference| format!("{} {}", generalized(&difference.path), difference.kind.as_str()))
         .collect();
     let mut hash = Sha256::new();
-    for part in [route.as_str(), verdict.as_str()].into_iter().chain(places.iter().map(String::as_str)) {
+    for part in [route.as_str(), verdict.as_str()].into_iter().chain(paths.iter().map(String::as_str)) {
         hash.update(part);
         hash.update([0]);
     }
@@ -25,7 +25,7 @@ pub fn signature(route: Route, verdict: Verdict, differences: &[Difference]) -> 
 }
 
 /// `items[*].metadata.*` for `items[3].metadata.order`.
-fn folded(path: &str) -> String {
+fn generalized(path: &str) -> String {
     let mut names = Vec::new();
     for name in path.split('.') {
         let (name, index) = name.split_once('[').map_or((name, ""), |(name, _)| (name, "[*]"));

@@ -1,13 +1,13 @@
 //! What shadow does with bodies of both sides. What counts: it never breaks, it sees no difference between equal bytes, and a
-//! rehearsal accepts what a create would accept.
+//! dry run accepts what a create would accept.
 
-use conversion_shim::shadow::answer::Answer;
 use conversion_shim::shadow::coverage;
-use conversion_shim::shadow::dry_run::rehearse;
+use conversion_shim::shadow::dry_run;
 use conversion_shim::shadow::json::Json;
 use conversion_shim::shadow::redact::Redactor;
+use conversion_shim::shadow::side_response::SideResponse;
 use conversion_shim::shadow::types::{COMPARED, Verdict};
-use conversion_shim::shadow::verdict::Comparison;
+use conversion_shim::shadow::verdict::Comparator;
 use conversion_shim::translate::create::CreateRequest;
 use jiff::civil::date;
 use proptest::prelude::*;
@@ -55,12 +55,12 @@ proptest! {
         route in select(COMPARED.to_vec()), statuses in (select(vec![200_u16, 404, 500]), select(vec![200_u16, 404, 500])),
         one in mutated(INPUTS, WORDS), another in mutated(INPUTS, WORDS),
     ) {
-        let judge = Comparison { route, ref_id_made: false, rules: &[], today: date(2026, 11, 21) };
-        let (served, other) = (Answer::read(statuses.0, &one), Answer::read(statuses.1, &another));
-        let judgement = judge.judge(&served, &other);
+        let judge = Comparator { route, ref_id_made: false, rules: &[], today: date(2026, 11, 21) };
+        let (served, other) = (SideResponse::read(statuses.0, &one), SideResponse::read(statuses.1, &another));
+        let judgement = judge.compare(&served, &other);
         let redactor = Redactor::new(Some("a key for the tests"));
         prop_assert_eq!(redactor.differences(&judgement.differences).len(), judgement.differences.len());
-        let itself = judge.judge(&served, &served);
+        let itself = judge.compare(&served, &served);
         prop_assert!(matches!(itself.verdict, Verdict::Match | Verdict::NotComparable), "{:?}", itself.differences);
         if let Ok(document) = Json::read(&one) {
             let _ = coverage::seen(&document);
@@ -79,12 +79,12 @@ proptest! {
     }
 
     #[test]
-    fn a_rehearsal_accepts_what_a_create_would(body in mutated([INPUTS[3]], WORDS)) {
-        let rehearsed = rehearse(&body);
+    fn a_dry_run_accepts_what_a_create_would(body in mutated([INPUTS[3]], WORDS)) {
+        let result = dry_run::run(&body);
         let taken = CreateRequest::parse(&body);
-        if rehearsed.answer.status() == Some(200) {
+        if result.response.status() == Some(200) {
             prop_assert!(taken.is_ok());
         }
-        prop_assert_eq!(rehearsed.ref_id_made, taken.is_ok_and(|request| request.ref_id.is_none()));
+        prop_assert_eq!(result.ref_id_made, taken.is_ok_and(|request| request.ref_id.is_none()));
     }
 }

@@ -1,6 +1,6 @@
 //! One row a kind of difference: what is changed, and what is found.
 
-use conversion_shim::shadow::compare::{self, Difference};
+use conversion_shim::shadow::compare::{self, difference::Difference};
 use conversion_shim::shadow::types::DiffKind::{self, Extra, Missing, Order, Precision, Type};
 use conversion_shim::shadow::types::Severity::{self, Contract, Cosmetic, Money};
 use serde_json::{Value, json};

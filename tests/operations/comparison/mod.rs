@@ -2,15 +2,15 @@
 
 mod coverage;
 mod differences;
+mod dry_run;
 mod properties;
 mod redaction;
-mod rehearsal;
 mod verdicts;
 
 use conversion_shim::config::{IgnoreRule, PathPattern};
-use conversion_shim::shadow::answer::Answer;
 use conversion_shim::shadow::json::Json;
-use conversion_shim::shadow::verdict::Comparison;
+use conversion_shim::shadow::side_response::SideResponse;
+use conversion_shim::shadow::verdict::Comparator;
 use conversion_shim::translate::route::Route;
 use jiff::civil::{Date, date};
 use serde_json::{Value, json};
@@ -70,12 +70,12 @@ fn read(document: &Value) -> Json {
     Json::read(document.to_string().as_bytes()).unwrap()
 }
 
-fn ok(document: &Value) -> Answer {
+fn ok(document: &Value) -> SideResponse {
     answer(200, document)
 }
 
-fn answer(status: u16, document: &Value) -> Answer {
-    Answer::read(status, document.to_string().as_bytes())
+fn answer(status: u16, document: &Value) -> SideResponse {
+    SideResponse::read(status, document.to_string().as_bytes())
 }
 
 fn rule(path: &str) -> IgnoreRule {
@@ -87,6 +87,6 @@ fn rule_until(path: &str, expires: Date) -> IgnoreRule {
     IgnoreRule { path, reason: "looked at".into(), owner: "payments".into(), expires }
 }
 
-fn judge(route: Route, rules: &[IgnoreRule]) -> Comparison<'_> {
-    Comparison { route, ref_id_made: false, rules, today: TODAY }
+fn comparator(route: Route, rules: &[IgnoreRule]) -> Comparator<'_> {
+    Comparator { route, ref_id_made: false, rules, today: TODAY }
 }

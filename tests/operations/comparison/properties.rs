@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use conversion_shim::config::IgnoreRule;
-use conversion_shim::shadow::compare::Difference;
+use conversion_shim::shadow::compare::difference::Difference;
 use conversion_shim::shadow::coverage;
-use conversion_shim::shadow::dry_run::rehearse;
+use conversion_shim::shadow::dry_run;
 use conversion_shim::shadow::json::Json;
 use conversion_shim::shadow::redact::Redactor;
 use conversion_shim::shadow::types::{COMPARED, DiffKind, Verdict};
@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
 
-use super::{answer, judge, read, rule};
+use super::{answer, comparator, read, rule};
 
 fn cases() -> ProptestConfig {
     ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() }
@@ -157,8 +157,8 @@ proptest! {
     #[test]
     fn an_answer_matches_itself(route in route(), document in document()) {
         let answer = answer(200, &document);
-        let judgement = judge(route, &[]).judge(&answer, &answer);
-        prop_assert_eq!(judgement.verdict, Verdict::Match, "{:?}", judgement.differences);
+        let result = comparator(route, &[]).compare(&answer, &answer);
+        prop_assert_eq!(result.verdict, Verdict::Match, "{:?}", result.differences);
     }
 
     #[test]
@@ -166,8 +166,8 @@ proptest! {
         route in route(), status in status(), one in document(), another in document(),
     ) {
         let (one, another) = (answer(status, &one), answer(status, &another));
-        let here = judge(route, &[]).judge(&one, &another);
-        let there = judge(route, &[]).judge(&another, &one);
+        let here = comparator(route, &[]).compare(&one, &another);
+        let there = comparator(route, &[]).compare(&another, &one);
         prop_assume!(here.verdict != Verdict::NoCounterpart && there.verdict != Verdict::NoCounterpart);
         let turned = here.differences.iter().map(|difference| Difference {
             kind: match difference.kind {
@@ -188,8 +188,8 @@ proptest! {
         rules in prop::collection::vec(any_rule(), 0..3),
     ) {
         let (one, another) = (answer(statuses.0, &one), answer(statuses.1, &another));
-        let open = judge(route, &[]).judge(&one, &another);
-        let ruled = judge(route, &rules).judge(&one, &another);
+        let open = comparator(route, &[]).compare(&one, &another);
+        let ruled = comparator(route, &rules).compare(&one, &another);
         let hidden = |it: &Difference| rules.iter().any(|rule| rule.path.matches(&it.path));
         let (expected_ignored, expected_left): (Vec<_>, Vec<_>) =
             open.differences.iter().cloned().partition(hidden);
@@ -204,15 +204,15 @@ proptest! {
         query in any::<String>(), path in any::<String>(),
     ) {
         let redactor = Redactor::new(Some("k"));
-        let judgement = judge(route, &[]).judge(&answer(statuses.0, &one), &answer(statuses.1, &another));
-        let diffs = redactor.differences(&judgement.differences);
-        prop_assert_eq!(diffs.len(), judgement.differences.len());
-        prop_assert_eq!(judgement.severity.is_some(), !diffs.is_empty() && judgement.verdict != Verdict::Progress);
+        let result = comparator(route, &[]).compare(&answer(statuses.0, &one), &answer(statuses.1, &another));
+        let diffs = redactor.differences(&result.differences);
+        prop_assert_eq!(diffs.len(), result.differences.len());
+        prop_assert_eq!(result.severity.is_some(), !diffs.is_empty() && result.verdict != Verdict::Progress);
         let _ = redactor.value(&path, &read(&one));
         let _ = redactor.path(&path);
         let _ = coverage::seen(&read(&one));
         let _ = coverage::known_query(&query);
-        let _ = rehearse(one.to_string().as_bytes());
+        let _ = dry_run::run(one.to_string().as_bytes());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use conversion_shim::shadow::redact::Redactor;
 use conversion_shim::translate::route::Route;
 use serde_json::{Value, json};
 
-use super::{answer, judge, ok, page, problem, read, record, rule, with};
+use super::{answer, comparator, ok, page, problem, read, record, rule, with};
 
 const KEY: &str = "a key of sixteen letters or more";
 
@@ -124,11 +124,11 @@ fn marked(document: &Value, salt: &str) -> Value {
 }
 
 /// All that a log line would tell of the comparison.
-fn written(route: Route, served: &super::Answer, other: &super::Answer) -> String {
+fn written(route: Route, served: &super::SideResponse, other: &super::SideResponse) -> String {
     let redactor = Redactor::new(Some(KEY));
     let rules = [rule("*"), rule("items[*].*")];
-    let open = judge(route, &[]).judge(served, other);
-    let ruled = judge(route, &rules).judge(served, other);
+    let open = comparator(route, &[]).compare(served, other);
+    let ruled = comparator(route, &rules).compare(served, other);
     let diffs = [redactor.differences(&open.differences), redactor.ignored(&ruled.ignored, &rules)].concat();
     assert!(!diffs.is_empty(), "{route:?}: there is something to write");
     let kinds = [redactor.problem_type(served), redactor.problem_type(other)];
@@ -167,8 +167,8 @@ fn a_secret_in_any_field_or_key_is_never_written() {
 #[test]
 fn a_difference_keeps_what_is_harmless() {
     let (served, other) = (ok(&record()), ok(&with(record(), json!({ "amount": "1", "ref_id": "r-2" }))));
-    let judgement = judge(Route::Get, &[]).judge(&served, &other);
-    let diffs = Redactor::new(Some(KEY)).differences(&judgement.differences);
+    let result = comparator(Route::Get, &[]).compare(&served, &other);
+    let diffs = Redactor::new(Some(KEY)).differences(&result.differences);
     assert_eq!(diffs[0].path, "amount");
     assert_eq!((diffs[0].served.as_deref(), diffs[0].other.as_deref()), (Some("100.50"), Some("1")));
     let [one, another] = [&diffs[1].served, &diffs[1].other].map(|value| value.as_deref().unwrap());

@@ -1,20 +1,20 @@
 //! One row a verdict: two answers, and what they come to.
 
-use conversion_shim::shadow::answer::Answer;
-use conversion_shim::shadow::record::Counts;
+use conversion_shim::shadow::record::RowCounts;
+use conversion_shim::shadow::side_response::SideResponse;
 use conversion_shim::shadow::types::Severity::{Contract, Cosmetic, Money};
 use conversion_shim::shadow::types::Verdict::{
     ErrorDisagreement, Match, MatchAfterRules, Mismatch, NoCounterpart, NotComparable, Progress, ShadowFailed,
 };
 use conversion_shim::shadow::types::{Severity, Verdict};
-use conversion_shim::shadow::verdict::{Judgement, signature};
+use conversion_shim::shadow::verdict::{ComparisonResult, signature};
 use conversion_shim::translate::route::Route;
 use serde_json::{Value, json};
 
-use super::{TODAY, answer, judge, ok, page, problem, record, record_with, row, rule, rule_until, with};
+use super::{TODAY, answer, comparator, ok, page, problem, record, record_with, row, rule, rule_until, with};
 
-fn paths(judgement: &Judgement) -> Vec<&str> {
-    judgement.differences.iter().map(|it| it.path.as_str()).collect()
+fn paths(result: &ComparisonResult) -> Vec<&str> {
+    result.differences.iter().map(|it| it.path.as_str()).collect()
 }
 
 #[test]
@@ -23,20 +23,20 @@ fn every_pair_of_answers_has_its_verdict() {
     let cosmetic = || ok(&record_with(json!({ "amount": "100.5" })));
     let other_amount = || ok(&record_with(json!({ "amount": "1" })));
     let refused = |status| answer(status, &problem(status, "about:blank"));
-    let too_big = || Answer::NotComparable { status: Some(200), reason: "too_big" };
-    let html = |status| Answer::read(status, b"<html>");
-    let table: Vec<(&str, Answer, Answer, Verdict, Option<Severity>)> = vec![
+    let too_big = || SideResponse::NotComparable { status: Some(200), reason: "too_big" };
+    let html = |status| SideResponse::read(status, b"<html>");
+    let table: Vec<(&str, SideResponse, SideResponse, Verdict, Option<Severity>)> = vec![
         ("the same", same(), same(), Match, None),
         ("written otherwise", same(), cosmetic(), Mismatch, Some(Cosmetic)),
         ("another amount", same(), other_amount(), Mismatch, Some(Money)),
         ("another success", same(), answer(201, &record()), Mismatch, Some(Contract)),
-        ("not there", same(), Answer::NoCounterpart, NoCounterpart, None),
-        ("neither has it", refused(404), Answer::NoCounterpart, Match, None),
+        ("not there", same(), SideResponse::NoCounterpart, NoCounterpart, None),
+        ("neither has it", refused(404), SideResponse::NoCounterpart, Match, None),
         ("both say 404", refused(404), refused(404), Match, None),
         (
             "refused there, not there here",
             refused(403),
-            Answer::NoCounterpart,
+            SideResponse::NoCounterpart,
             ErrorDisagreement,
             Some(Contract),
         ),
@@ -53,23 +53,23 @@ fn every_pair_of_answers_has_its_verdict() {
             Some(Contract),
         ),
         ("too big", too_big(), same(), NotComparable, None),
-        ("too big, and not there", too_big(), Answer::NoCounterpart, NotComparable, None),
+        ("too big, and not there", too_big(), SideResponse::NoCounterpart, NotComparable, None),
         ("not JSON", same(), html(200), NotComparable, None),
-        ("could not ask", same(), Answer::Failed("timeout"), ShadowFailed, None),
+        ("could not ask", same(), SideResponse::Failed("timeout"), ShadowFailed, None),
     ];
     for (name, served, other, verdict, severity) in table {
-        let judgement = judge(Route::Get, &[]).judge(&served, &other);
-        assert_eq!((judgement.verdict, judgement.severity), (verdict, severity), "{name}: {judgement:?}");
+        let result = comparator(Route::Get, &[]).compare(&served, &other);
+        assert_eq!((result.verdict, result.severity), (verdict, severity), "{name}: {result:?}");
         let disagrees = verdict == ErrorDisagreement;
-        assert!(!disagrees || paths(&judgement) == ["status_code"], "{name}: {judgement:?}");
+        assert!(!disagrees || paths(&result) == ["status_code"], "{name}: {result:?}");
         let skipped = matches!(verdict, NotComparable | ShadowFailed);
-        assert_eq!(judgement.skip_reason.is_some(), skipped, "{name}");
+        assert_eq!(result.skip_reason.is_some(), skipped, "{name}");
     }
 }
 
 /// `CREATED` served, and what the later reader saw.
-fn later(changes: Value) -> Judgement {
-    judge(Route::Get, &[]).judge(&ok(&record()), &ok(&record_with(changes)))
+fn later(changes: Value) -> ComparisonResult {
+    comparator(Route::Get, &[]).compare(&ok(&record()), &ok(&record_with(changes)))
 }
 
 #[test]
@@ -79,9 +79,9 @@ fn a_later_status_is_progress_and_an_earlier_one_is_not() {
     let cancelled = json!({ "status": "CANCELLED", "updated_at": at, "cancelled_at": at });
     let progress = [&settled, &cancelled, &json!({ "status": "SETTLED" })];
     for changes in progress {
-        let judgement = later(changes.clone());
-        assert_eq!((judgement.verdict, judgement.severity), (Progress, None), "{changes}");
-        assert!(!judgement.differences.is_empty(), "what moved is told");
+        let result = later(changes.clone());
+        assert_eq!((result.verdict, result.severity), (Progress, None), "{changes}");
+        assert!(!result.differences.is_empty(), "what moved is told");
     }
     let mismatches = [
         json!({ "status": "FROZEN" }),
@@ -96,16 +96,16 @@ fn a_later_status_is_progress_and_an_earlier_one_is_not() {
         assert_eq!(later(changes.clone()).verdict, Mismatch, "{changes}");
     }
     let created = |status: &str| ok(&record_with(json!({ "metadata": { "status": status } })));
-    let metadata = judge(Route::Get, &[]).judge(&created("CREATED"), &created("SETTLED"));
+    let metadata = comparator(Route::Get, &[]).compare(&created("CREATED"), &created("SETTLED"));
     assert_eq!(metadata.verdict, Mismatch, "the client's own words");
     let refusal = |status: &str| answer(403, &json!({ "status": status }));
-    let refusals = judge(Route::Get, &[]).judge(&refusal("CREATED"), &refusal("SETTLED"));
+    let refusals = comparator(Route::Get, &[]).compare(&refusal("CREATED"), &refusal("SETTLED"));
     assert_eq!(refusals.verdict, Mismatch, "a refusal does not move on");
     let [settled_before, cancelled_now] =
         ["SETTLED", "CANCELLED"].map(|it| ok(&record_with(json!({ "status": it }))));
-    let undone = judge(Route::Get, &[]).judge(&settled_before, &cancelled_now);
+    let undone = comparator(Route::Get, &[]).compare(&settled_before, &cancelled_now);
     assert_eq!(undone.verdict, Mismatch, "what is final stays");
-    let back = judge(Route::Get, &[]).judge(&ok(&record_with(settled)), &ok(&record()));
+    let back = comparator(Route::Get, &[]).compare(&ok(&record_with(settled)), &ok(&record()));
     assert_eq!((back.verdict, back.severity), (Mismatch, Some(Money)), "going back");
 }
 
@@ -115,14 +115,14 @@ fn progress_is_found_row_by_row() {
         with(row(ref_id), json!({ "status": "SETTLED", "settled_at": "2026-04-20T13:00:00Z" }))
     };
     let served = ok(&page(&[row("a"), row("b")]));
-    let moved = judge(Route::List, &[]).judge(&served, &ok(&page(&[settled("a"), settled("b")])));
+    let moved = comparator(Route::List, &[]).compare(&served, &ok(&page(&[settled("a"), settled("b")])));
     assert_eq!(moved.verdict, Progress);
     // The time of one row is not explained by the status of another.
     let wrong_row = with(row("b"), json!({ "settled_at": "2026-04-20T13:00:00Z" }));
-    let mixed = judge(Route::List, &[]).judge(&served, &ok(&page(&[settled("a"), wrong_row])));
+    let mixed = comparator(Route::List, &[]).compare(&served, &ok(&page(&[settled("a"), wrong_row])));
     assert_eq!(mixed.verdict, Mismatch);
     let own_words = |status: &str| ok(&page(&[with(row("a"), json!({ "metadata": { "status": status } }))]));
-    let metadata = judge(Route::List, &[]).judge(&own_words("CREATED"), &own_words("SETTLED"));
+    let metadata = comparator(Route::List, &[]).compare(&own_words("CREATED"), &own_words("SETTLED"));
     assert_eq!(metadata.verdict, Mismatch, "the client's own words");
 }
 
@@ -138,10 +138,10 @@ fn a_page_without_any_counterpart_is_told_from_one_with_holes() {
         (&[], &["a"], Mismatch),
     ];
     for (served, other, verdict) in table {
-        let judgement = judge(Route::List, &[]).judge(&rows(served), &rows(other));
-        assert_eq!(judgement.verdict, verdict, "{served:?} {other:?}");
-        let counts = Counts { served: served.len() as u64, other: other.len() as u64, filtered_out: 0 };
-        assert_eq!(judgement.counts, Some(counts), "{served:?} {other:?}");
+        let result = comparator(Route::List, &[]).compare(&rows(served), &rows(other));
+        assert_eq!(result.verdict, verdict, "{served:?} {other:?}");
+        let counts = RowCounts { served: served.len() as u64, other: other.len() as u64, filtered_out: 0 };
+        assert_eq!(result.counts, Some(counts), "{served:?} {other:?}");
     }
 }
 
@@ -151,24 +151,24 @@ fn a_rule_hides_its_own_path_until_it_expires() {
     let changed = with(row("b"), json!({ "updated_at": "2026-04-20T13:00:00Z" }));
     let other = ok(&page(&[row("a"), changed.clone()]));
     let rules = [rule("items[*].created_at"), rule("items[*].updated_at")];
-    let hidden = judge(Route::List, &rules).judge(&served, &other);
+    let hidden = comparator(Route::List, &rules).compare(&served, &other);
     assert_eq!((hidden.verdict, hidden.severity), (MatchAfterRules, None));
     let ignored: Vec<_> = hidden.ignored.iter().map(|(it, at)| (it.path.as_str(), *at)).collect();
     assert_eq!(ignored, [("items[1].updated_at", 1)], "the path is of one row, the rule of all");
 
     let worse = ok(&page(&[row("a"), with(changed, json!({ "amount": "1" }))]));
-    let left = judge(Route::List, &rules).judge(&served, &worse);
+    let left = comparator(Route::List, &rules).compare(&served, &worse);
     assert_eq!((left.verdict, left.severity, paths(&left)), (Mismatch, Some(Money), vec!["items[1].amount"]));
 
     let of_the_row = [rule("items"), rule("items[*]"), rule("updated_at"), rule("*.updated_at")];
-    let elsewhere = judge(Route::List, &of_the_row).judge(&served, &other);
+    let elsewhere = comparator(Route::List, &of_the_row).compare(&served, &other);
     assert_eq!((elsewhere.verdict, elsewhere.ignored), (Mismatch, vec![]), "not what is within, nor without");
 
     let expired = [rule_until("items[*].updated_at", TODAY.yesterday().unwrap())];
-    let back = judge(Route::List, &expired).judge(&served, &other);
+    let back = comparator(Route::List, &expired).compare(&served, &other);
     assert_eq!((back.verdict, back.expired), (Mismatch, vec![0]));
     let both = [expired[0].clone(), rules[1].clone()];
-    let renewed = judge(Route::List, &both).judge(&served, &other);
+    let renewed = comparator(Route::List, &both).compare(&served, &other);
     assert_eq!((renewed.verdict, renewed.ignored[0].1, renewed.expired), (MatchAfterRules, 1, vec![]));
 }
 
@@ -176,10 +176,10 @@ fn a_rule_hides_its_own_path_until_it_expires() {
 fn rules_come_before_progress_and_reach_the_status_code() {
     let moved = record_with(json!({ "status": "SETTLED", "amount": "100.5" }));
     let rules = [rule("amount"), rule("status_code")];
-    let judgement = judge(Route::Get, &rules).judge(&ok(&record()), &ok(&moved));
-    assert_eq!((judgement.verdict, judgement.ignored.len()), (Progress, 1));
+    let result = comparator(Route::Get, &rules).compare(&ok(&record()), &ok(&moved));
+    assert_eq!((result.verdict, result.ignored.len()), (Progress, 1));
     let refused = answer(403, &problem(403, "about:blank"));
-    let accepted = judge(Route::Get, &rules).judge(&ok(&record()), &refused);
+    let accepted = comparator(Route::Get, &rules).compare(&ok(&record()), &refused);
     assert_eq!(accepted.verdict, MatchAfterRules);
 }
 
@@ -206,10 +206,10 @@ fn a_signature_knows_places_and_kinds_and_no_values() {
         let rows = names.map(row);
         let changed = with(rows[1].clone(), json!({ "amount": "1" }));
         let other = ok(&page(&[rows[0].clone(), changed]));
-        judge(Route::List, &[]).judge(&ok(&page(&rows)), &other)
+        comparator(Route::List, &[]).compare(&ok(&page(&rows)), &other)
     };
-    let first = judge(Route::List, &[])
-        .judge(&ok(&page(&[row("a")])), &ok(&page(&[with(row("a"), json!({ "amount": "1" }))])));
+    let first = comparator(Route::List, &[])
+        .compare(&ok(&page(&[row("a")])), &ok(&page(&[with(row("a"), json!({ "amount": "1" }))])));
     assert_eq!(first.signature, second(["a", "b"]).signature, "row numbers do not count");
     let differences = &first.differences;
     assert_eq!(first.signature, signature(Route::List, Mismatch, differences));

@@ -1,6 +1,6 @@
 //! Every threshold of `[shadow.go]`, met at its edge and missed just past it, each for its own reason only.
 
-use conversion_shim::shadow::heartbeat_record::{Dropped, HeartbeatRecord};
+use conversion_shim::shadow::heartbeat_record::{DroppedJobs, HeartbeatRecord};
 use conversion_shim::shadow::record::Record;
 use conversion_shim::shadow::types::{Severity, Verdict};
 use conversion_shim::translate::route::Route;
@@ -46,10 +46,10 @@ fn table() -> Vec<(&'static str, String, String)> {
         lines([Record { suppressed: 7999, ..record(Route::Get) }]) + &beat(heartbeat)
     };
     let dropping = |heartbeat: &mut HeartbeatRecord, count| {
-        heartbeat.dropped = vec![Dropped { route: Route::Get, reason: "jobs".into(), count }];
+        heartbeat.dropped = vec![DroppedJobs { route: Route::Get, reason: "jobs".into(), count }];
     };
     let idling = |heartbeat: &mut HeartbeatRecord, seconds: u64| heartbeat.idle_seconds = seconds as f64;
-    let newer = green(Route::Get).lines().next().unwrap().replace("\"schema\":1", "\"schema\":2") + "\n";
+    let newer = green(Route::Get).lines().next().unwrap().replace("\"schema\":2", "\"schema\":3") + "\n";
     vec![
         ("judged_min", matches(1000) + &beat(heartbeat()), matches(999) + &beat(heartbeat())),
         ("freshness_max", at(24 * 60), at(24 * 60 + 1)),

@@ -177,7 +177,7 @@ async fn bad_parameters_are_refused_by_both() {
 }
 
 #[tokio::test]
-async fn a_create_is_rehearsed_and_nothing_is_sent() {
+async fn a_create_is_compared_in_a_dry_run_and_nothing_is_sent() {
     let vendor = vendor().await;
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.create("r").await.id();

@@ -94,7 +94,7 @@ async fn shadow_reads_nothing_for_whom_the_door_stays_shut() {
     stranger.create("another").await.problem(401);
     assert_eq!(caller.get(&id).await.id(), id);
     assert_eq!(shim.record().await.verdict, Verdict::NoCounterpart, "the first comparison is the caller's");
-    assert_eq!(shim.shadow.tally().all_due().to_string(), "1");
+    assert_eq!(shim.shadow.stats().all_due().to_string(), "1");
     assert_eq!(vendor.inspector().arrived(Side::Legacy, Operation::Get), 1);
     assert!(shim.end().iter().all(|line| !format!("{line:?}").contains(TOKEN)));
 }

@@ -116,7 +116,7 @@ async fn clients_have_their_answers_before_any_comparison_ends() {
     for _ in 0..20 {
         assert_eq!(soon(shim.client.get(&id)).await.id(), id);
     }
-    assert_eq!(shim.shadow.tally().all_done(), 0, "none could end");
+    assert_eq!(shim.shadow.stats().all_done(), 0, "none could end");
     gate.open();
     for _ in 0..20 {
         assert_eq!(shim.record().await.verdict, Verdict::NoCounterpart);
@@ -134,7 +134,7 @@ async fn what_is_too_much_is_dropped_and_counted_and_bounded() {
     for _ in 0..50 {
         shim.client.get(&id).await.id();
     }
-    let dropped = shim.shadow.tally().all_dropped();
+    let dropped = shim.shadow.stats().all_dropped();
     let jobs: u64 =
         dropped.iter().filter(|dropped| dropped.reason == "jobs").map(|dropped| dropped.count).sum();
     assert!((38..=42).contains(&jobs), "2 run, 8 wait, perhaps one or two on their way: {dropped:?}");
@@ -168,7 +168,7 @@ async fn bodies_never_take_more_memory_than_they_may() {
         assert!(page.body.len() > 200_000, "{}", page.body.len());
         assert!(shim.shadow.bytes_held() <= 1 << 20);
     }
-    let dropped = shim.shadow.tally().all_dropped();
+    let dropped = shim.shadow.stats().all_dropped();
     assert!(dropped.iter().any(|dropped| dropped.reason == "bytes" && dropped.count >= 15), "{dropped:?}");
     gate.open();
     shim.record().await;
@@ -198,11 +198,11 @@ async fn a_dead_side_under_load_costs_no_memory() {
         most = most.max(shim.shadow.bytes_held());
     }
     assert!(most <= 1 << 20);
-    let tally = shim.shadow.tally();
+    let tally = shim.shadow.stats();
     assert_eq!(tally.all_due(), 2000);
     let rest = shim.end();
     assert!(!rest.is_empty());
-    let tally = shim.shadow.tally();
+    let tally = shim.shadow.stats();
     let dropped: u64 = tally.all_dropped().iter().map(|dropped| dropped.count).sum();
     assert_eq!(tally.all_done() + dropped, 2000, "every one is accounted for");
 }
@@ -334,11 +334,11 @@ async fn what_the_clients_own_calls_were_refused_is_not_compared() {
     }
     assert!(refused > 30, "{refused}");
     shim.counted(|tally| tally.all_due() == 50 && tally.all_done() + dropped(tally) == 50).await;
-    let verdicts = shim.shadow.tally().verdicts();
+    let verdicts = shim.shadow.stats().verdicts();
     assert!(verdicts.iter().all(|counted| counted.verdict == Verdict::NoCounterpart), "{verdicts:?}");
 }
 
-fn dropped(tally: &conversion_shim::shadow::stats::Tally) -> u64 {
+fn dropped(tally: &conversion_shim::shadow::stats::ShadowStats) -> u64 {
     tally.all_dropped().iter().map(|dropped| dropped.count).sum()
 }
 
@@ -385,7 +385,7 @@ async fn the_config_is_read_live() {
     shim.current.store(with("shadow.sample.get", "1.0"));
     shim.client.get(&id).await;
     assert_eq!(shim.record().await.config_hash, first, "the two in between were not compared");
-    assert_eq!(shim.shadow.tally().all_due(), 2);
+    assert_eq!(shim.shadow.stats().all_due(), 2);
 }
 
 #[tokio::test]
@@ -407,7 +407,7 @@ async fn a_client_that_leaves_early_is_no_comparison() {
 }
 
 #[tokio::test]
-async fn creates_with_and_without_a_length_are_rehearsed() {
+async fn creates_with_and_without_a_length_are_compared_in_a_dry_run() {
     let vendor = vendor().await;
     let mut shim = Shadowed::before(&vendor, &[]).await;
     let body = conversion("chunked").to_string();

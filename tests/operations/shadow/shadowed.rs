@@ -9,9 +9,9 @@ use conversion_shim::config::load::{Flag, Sources, load};
 use conversion_shim::proxy::App;
 use conversion_shim::sandbox::Sandbox;
 use conversion_shim::server;
-use conversion_shim::shadow::record::{Line, Record};
-use conversion_shim::shadow::stats::Tally;
-use conversion_shim::shadow::{Running, Shadow};
+use conversion_shim::shadow::record::{Record, ShadowLine};
+use conversion_shim::shadow::stats::ShadowStats;
+use conversion_shim::shadow::{Shadow, ShadowThread};
 use conversion_shim::upstream::Client;
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -45,7 +45,7 @@ pub(crate) struct Shadowed {
     pub(crate) shadow: Shadow,
     pub(crate) current: Arc<ArcSwap<Config>>,
     lines: mpsc::UnboundedReceiver<String>,
-    running: Option<Running>,
+    running: Option<ShadowThread>,
     served: JoinHandle<server::Drained>,
 }
 
@@ -82,8 +82,8 @@ impl Shadowed {
         loop {
             let line = self.line().await;
             match serde_json::from_str(&line).unwrap() {
-                Line::Comparison(record) => return (*record, line),
-                Line::Heartbeat(_) => {}
+                ShadowLine::Comparison(record) => return (*record, line),
+                ShadowLine::Heartbeat(_) => {}
             }
         }
     }
@@ -115,9 +115,9 @@ impl Shadowed {
     }
 
     /// Waits until the counts are so.
-    pub(crate) async fn counted(&self, are_so: impl Fn(&Tally) -> bool) {
+    pub(crate) async fn counted(&self, are_so: impl Fn(&ShadowStats) -> bool) {
         soon(async {
-            while !are_so(self.shadow.tally()) {
+            while !are_so(self.shadow.stats()) {
                 tokio::task::yield_now().await;
             }
         })
@@ -125,7 +125,7 @@ impl Shadowed {
     }
 
     /// Ends shadow and hands over what it had still to say.
-    pub(crate) fn end(&mut self) -> Vec<Line> {
+    pub(crate) fn end(&mut self) -> Vec<ShadowLine> {
         drop(self.running.take());
         let mut rest = Vec::new();
         while let Ok(line) = self.lines.try_recv() {

@@ -2,7 +2,7 @@
 
 use conversion_shim::sandbox::{Fault, FaultKind, Operation, PROFILE, RefusalBody};
 use conversion_shim::shadow::heartbeat_record::HeartbeatRecord;
-use conversion_shim::shadow::record::Line;
+use conversion_shim::shadow::record::ShadowLine;
 use conversion_shim::translate::side::Side;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ async fn a_long_random_run_only_reads_the_new_api() {
             ids.push(id.to_owned());
         }
     }
-    let tally = shim.shadow.tally();
+    let tally = shim.shadow.stats();
     assert!(tally.all_due() > 800, "{}", tally.all_due());
     drop(shim);
     assert_eq!(vendor.inspector().arrived(Side::New, Operation::Create), 0);
@@ -142,7 +142,7 @@ async fn records_are_capped_and_what_is_left_out_is_told() {
     }
     shim.counted(|tally| tally.all_done() == 10).await;
     let rest = shim.end();
-    let [Line::Heartbeat(beat)] = &rest[..] else { panic!("{rest:?}") };
+    let [ShadowLine::Heartbeat(beat)] = &rest[..] else { panic!("{rest:?}") };
     let HeartbeatRecord { due, done, suppressed, .. } = &**beat;
     assert_eq!((*due, *done, suppressed.len(), suppressed[0].count), (10, 10, 1, 7), "{rest:?}");
 }
@@ -180,6 +180,6 @@ async fn matches_are_written_by_sample_and_all_are_counted() {
     }
     shim.counted(|tally| tally.all_done() == 5).await;
     let rest = shim.end();
-    let [Line::Heartbeat(beat)] = &rest[..] else { panic!("{rest:?}") };
+    let [ShadowLine::Heartbeat(beat)] = &rest[..] else { panic!("{rest:?}") };
     assert_eq!(beat.suppressed[0].count, 5);
 }

@@ -1,14 +1,14 @@
-//! Creates, rehearsed: every request among the fixtures, the rules of the new API, and how a rehearsal is judged.
+//! Dry runs of creates: every request among the fixtures, the rules of the new API, and the verdicts.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use conversion_shim::shadow::answer::Answer;
-use conversion_shim::shadow::dry_run::{DryRun, rehearse};
+use conversion_shim::shadow::dry_run::{self, DryRun};
+use conversion_shim::shadow::side_response::SideResponse;
 use conversion_shim::shadow::types::Verdict::{ErrorDisagreement, Match, Mismatch, NotComparable};
 use conversion_shim::shadow::types::{Severity, Verdict};
-use conversion_shim::shadow::verdict::{Comparison, Judgement};
+use conversion_shim::shadow::verdict::{Comparator, ComparisonResult};
 use conversion_shim::translate::route::Route;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,10 +16,10 @@ use serde_json::{Value, json};
 
 use super::{TODAY, answer, ok, problem, with};
 
-fn judge(served: &Answer, rehearsed: &DryRun) -> Judgement {
+fn compare(served: &SideResponse, result: &DryRun) -> ComparisonResult {
     let judge =
-        Comparison { route: Route::Create, ref_id_made: rehearsed.ref_id_made, rules: &[], today: TODAY };
-    judge.judge(served, &rehearsed.answer)
+        Comparator { route: Route::Create, ref_id_made: result.ref_id_made, rules: &[], today: TODAY };
+    judge.compare(served, &result.response)
 }
 
 fn request() -> Value {
@@ -33,8 +33,8 @@ fn request() -> Value {
     })
 }
 
-fn rehearse_with(changes: Value) -> DryRun {
-    rehearse(with(request(), changes).to_string().as_bytes())
+fn dry_run_with(changes: Value) -> DryRun {
+    dry_run::run(with(request(), changes).to_string().as_bytes())
 }
 
 /// What the old API answers to a request that it takes.
@@ -87,18 +87,18 @@ fn every_fixture_of_a_create_is_rehearsed() {
         let Some(body) = fixture.get("legacy_request") else { continue };
         let verbatim = serde_json::from_str::<Verbatim>(body.get());
         let bytes = verbatim.map_or_else(|_| body.get().to_owned(), |verbatim| verbatim.text);
-        let rehearsed = rehearse(bytes.as_bytes());
+        let result = dry_run::run(bytes.as_bytes());
         if let Some(invalid) = fixture.get("invalid") {
-            let detail = rehearsed.answer.document().unwrap().text("detail");
+            let detail = result.response.document().unwrap().text("detail");
             let invalid: String = serde_json::from_str(invalid.get()).unwrap();
-            assert_eq!((rehearsed.answer.status(), detail), (Some(400), Some(invalid.as_str())), "{name}");
+            assert_eq!((result.response.status(), detail), (Some(400), Some(invalid.as_str())), "{name}");
             refused += 1;
         } else if REFUSED_THERE.contains(&name.as_str()) {
-            assert_eq!(rehearsed.answer.status(), Some(400), "{name}");
+            assert_eq!(result.response.status(), Some(400), "{name}");
         } else {
             let request: Value = serde_json::from_str(&bytes).unwrap();
-            let judgement = judge(&ok(&legacy_answer(&request)), &rehearsed);
-            assert_eq!(judgement.verdict, Match, "{name}: {judgement:?}");
+            let comparison = compare(&ok(&legacy_answer(&request)), &result);
+            assert_eq!(comparison.verdict, Match, "{name}: {comparison:?}");
             taken += 1;
         }
     }
@@ -109,8 +109,8 @@ fn every_fixture_of_a_create_is_rehearsed() {
 fn the_guides_own_example_matches_its_own_answer() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/create/guide_example.json");
     let fixture: Value = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let rehearsed = rehearse(fixture["legacy_request"].to_string().as_bytes());
-    assert_eq!(judge(&ok(&fixture["legacy_answer"]), &rehearsed).verdict, Match);
+    let result = dry_run::run(fixture["legacy_request"].to_string().as_bytes());
+    assert_eq!(compare(&ok(&fixture["legacy_answer"]), &result).verdict, Match);
 }
 
 #[test]
@@ -132,72 +132,77 @@ fn what_the_new_api_refuses_is_refused() {
         (json!({ "target_asset": "USD" }), "target_asset"),
     ];
     for (changes, why) in table {
-        let rehearsed = rehearse_with(changes.clone());
-        let detail = rehearsed.answer.document().unwrap().text("detail").unwrap_or_default();
-        assert!(rehearsed.answer.status() == Some(400) && detail.contains(why), "{changes}: {rehearsed:?}");
+        let result = dry_run_with(changes.clone());
+        let detail = result.response.document().unwrap().text("detail").unwrap_or_default();
+        assert!(result.response.status() == Some(400) && detail.contains(why), "{changes}: {result:?}");
     }
     for changes in [
         json!({ "amount": "1.10000" }),
         json!({ "amount": "1.123456789", "source_asset": "A", "target_asset": "B" }),
     ] {
-        assert_eq!(rehearse_with(changes.clone()).answer.status(), Some(200), "{changes}");
+        assert_eq!(dry_run_with(changes.clone()).response.status(), Some(200), "{changes}");
     }
 }
 
 #[test]
-fn a_rehearsal_is_judged_by_what_can_be_known() {
-    let taken = || rehearse_with(json!({}));
-    let refused = || rehearse_with(json!({ "amount": "0" }));
+fn a_dry_run_is_compared_by_what_can_be_known() {
+    let taken = || dry_run_with(json!({}));
+    let refused = || dry_run_with(json!({ "amount": "0" }));
     let served = ok(&legacy_answer(&request()));
     let refusal = |status| answer(status, &problem(status, "about:blank"));
     let other_status = ok(&with(legacy_answer(&request()), json!({ "status": "SETTLED" })));
-    let mut table: Vec<(&str, Answer, DryRun, Verdict)> = vec![
+    let mut table: Vec<(&str, SideResponse, DryRun, Verdict)> = vec![
         ("both take it", served.clone(), taken(), Match),
         ("only legacy takes it", served, refused(), ErrorDisagreement),
         ("only the new API takes it", refusal(400), taken(), ErrorDisagreement),
         ("both refuse it", refusal(400), refused(), Match),
-        ("both refuse it, in other words", Answer::read(400, b"<html>"), refused(), Match),
+        ("both refuse it, in other words", SideResponse::read(400, b"<html>"), refused(), Match),
         ("another status", other_status, taken(), Mismatch),
-        ("too big", Answer::NotComparable { status: Some(200), reason: "too_big" }, taken(), NotComparable),
+        (
+            "too big",
+            SideResponse::NotComparable { status: Some(200), reason: "too_big" },
+            taken(),
+            NotComparable,
+        ),
     ];
     for status in [401, 403, 404, 409, 422, 429, 500, 502, 503, 504] {
         table.push(("depends on state", refusal(status), taken(), NotComparable));
         table.push(("depends on state", refusal(status), refused(), NotComparable));
     }
-    for (name, served, rehearsed, verdict) in table {
-        let judgement = judge(&served, &rehearsed);
-        assert_eq!(judgement.verdict, verdict, "{name}: {served:?}");
+    for (name, served, result, verdict) in table {
+        let comparison = compare(&served, &result);
+        assert_eq!(comparison.verdict, verdict, "{name}: {served:?}");
         let on_state = name == "depends on state";
-        assert_eq!(judgement.skip_reason == Some("depends_on_state"), on_state, "{name}: {served:?}");
+        assert_eq!(comparison.skip_reason == Some("depends_on_state"), on_state, "{name}: {served:?}");
     }
 }
 
 #[test]
 fn ids_and_times_of_a_create_are_there_and_nothing_more() {
-    let rehearsed = rehearse_with(json!({}));
+    let result = dry_run_with(json!({}));
     for (changes, path) in [
         (json!({ "id": "(absent)" }), "id"),
         (json!({ "created_at": 1 }), "created_at"),
         (json!({ "updated_at": "(absent)" }), "updated_at"),
         (json!({ "ref_id": "r-2" }), "ref_id"),
     ] {
-        let judgement = judge(&ok(&with(legacy_answer(&request()), changes)), &rehearsed);
-        assert_eq!(judgement.verdict, Mismatch);
-        assert_eq!(judgement.differences[0].path, path);
+        let comparison = compare(&ok(&with(legacy_answer(&request()), changes)), &result);
+        assert_eq!(comparison.verdict, Mismatch);
+        assert_eq!(comparison.differences[0].path, path);
     }
 }
 
 #[test]
 fn a_reference_that_was_made_up_is_not_held_against_either_side() {
-    let anonymous = rehearse_with(json!({ "ref_id": "(absent)" }));
-    assert!(anonymous.ref_id_made && !rehearse_with(json!({})).ref_id_made);
+    let anonymous = dry_run_with(json!({ "ref_id": "(absent)" }));
+    assert!(anonymous.ref_id_made && !dry_run_with(json!({})).ref_id_made);
     let base = || legacy_answer(&with(request(), json!({ "ref_id": "(absent)" })));
     for (ref_id, verdict) in
         [(json!("(absent)"), Match), (json!("made by legacy"), Match), (json!(7), Mismatch)]
     {
         let served = ok(&with(base(), json!({ "ref_id": ref_id })));
-        let judgement = judge(&served, &anonymous);
-        assert_eq!(judgement.verdict, verdict, "{ref_id}");
-        assert!(verdict == Match || judgement.severity == Some(Severity::Money));
+        let comparison = compare(&served, &anonymous);
+        assert_eq!(comparison.verdict, verdict, "{ref_id}");
+        assert!(verdict == Match || comparison.severity == Some(Severity::Money));
     }
 }

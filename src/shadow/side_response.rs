@@ -1,41 +1,46 @@
-//! What one side said, in the shape and the terms of the old API, ready to be compared.
+//! One side's response in the shape and the terms of the legacy API, ready to be compared.
 
 use super::json::Json;
 
-/// One side's answer.
+/// One side's response.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// It answered with a JSON document: a record, a list or a problem.
+pub enum SideResponse {
+    /// A JSON document: a record, a list or a problem.
     Document {
         /// The HTTP status.
         status: u16,
         /// The body, in the legacy shape.
         document: Json,
     },
-    /// There is nothing that could be compared.
+    /// A response that cannot be compared.
     NotComparable {
-        /// The HTTP status, where there was one.
+        /// The HTTP status, if there was one.
         status: Option<u16>,
         /// `too_big`, `not_json`, `encoding`, `no_ref_id`, …
         reason: &'static str,
     },
-    /// The side was asked and does not hold the record.
+    /// The side answered and does not hold the record.
     NoCounterpart,
-    /// The side could not be asked: `timeout`, `connect`, …
+    /// The call failed: `timeout`, `no_answer`, `429`, …
     Failed(&'static str),
 }
 
-impl Answer {
-    /// The answer with this status and body, in the legacy shape. What is not JSON is not comparable.
+impl SideResponse {
+    /// A response with this status and body, in the legacy shape. A body that is not JSON is not comparable.
     #[must_use]
     pub fn read(status: u16, body: &[u8]) -> Self {
         match Json::read(body) {
             Ok(document) => Self::Document { status, document },
-            Err(_) => Self::NotComparable { status: Some(status), reason: "not_json" },
+            Err(_not_json) => Self::NotComparable { status: Some(status), reason: "not_json" },
         }
     }
 
-    /// The HTTP status, in the terms of the old API: a record that is not there is a 404.
+    /// A response that is not comparable, without a status.
+    pub(super) const fn skipped(reason: &'static str) -> Self {
+        Self::NotComparable { status: None, reason }
+    }
+
+    /// The HTTP status in the terms of the legacy API: 404 for a record that is not there.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
         match self {
@@ -46,13 +51,18 @@ impl Answer {
         }
     }
 
-    /// The body, where there is one to compare.
+    /// The body, if there is one to compare.
     #[must_use]
     pub const fn document(&self) -> Option<&Json> {
         match self {
             Self::Document { document, .. } => Some(document),
             Self::NotComparable { .. } | Self::NoCounterpart | Self::Failed(_) => None,
         }
+    }
+
+    /// The body, unless the side refused the request.
+    pub(super) fn accepted(&self) -> Option<&Json> {
+        self.document().filter(|_| !self.is_refusal())
     }
 
     /// Why there is nothing to compare.
@@ -64,7 +74,7 @@ impl Answer {
         }
     }
 
-    /// Whether the side refused, as far as is known.
+    /// Whether the status is 400 or above. `false` when no status is known.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         self.status().is_some_and(|status| status >= 400)

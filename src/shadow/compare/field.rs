@@ -1,10 +1,10 @@
-//! One field: whether its two values differ, in which way, and how much that matters.
+//! Two values of one field: the kind of their difference and its severity.
 
 use crate::shadow::json::Json;
 use crate::shadow::types::{DiffKind, Severity};
 use crate::translate::{decimal, timestamp};
 
-/// The fields of a record that money hangs on: how much, what, whose, which one, and what became of it.
+/// The fields of a record whose differences have severity `money`.
 pub const MONEY: [&str; 8] = [
     "amount",
     "source_asset",
@@ -16,22 +16,22 @@ pub const MONEY: [&str; 8] = [
     "status",
 ];
 
-/// What a field of a record means.
+/// How the values of a field are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Field {
-    /// How much.
+pub(super) enum FieldClass {
+    /// A decimal in a string.
     Amount,
-    /// What, whose, which one, and what became of it.
+    /// An asset, a profile, an id or a status.
     Money,
-    /// When.
+    /// An RFC 3339 timestamp.
     Instant,
-    /// Whose, within a customer with subledgers. Not given, it is absent, empty, or the nil UUID, depending on the vendor's year.
+    /// A party within a customer with subledgers. The vendor's guides show "none" as absent, empty, or the nil UUID.
     Account,
-    /// What is the client's own, and what this build does not know.
+    /// Metadata, and fields that this build does not know.
     Other,
 }
 
-impl Field {
+impl FieldClass {
     pub(super) fn of(name: &str) -> Self {
         match name {
             "amount" => Self::Amount,
@@ -42,8 +42,8 @@ impl Field {
         }
     }
 
-    /// What differs between two values of this field, and how grave that is.
-    pub(super) fn weigh(self, served: Option<&Json>, other: Option<&Json>) -> Option<(DiffKind, Severity)> {
+    /// The kind and the severity of the difference, if the values differ.
+    pub(super) fn compare(self, served: Option<&Json>, other: Option<&Json>) -> Option<(DiffKind, Severity)> {
         let kind = presence(served, other).or_else(|| self.kind(served?, other?))?;
         Some((kind, self.severity(kind, served, other)))
     }
@@ -70,7 +70,7 @@ impl Field {
         match self {
             _ if kind == DiffKind::Precision => Severity::Cosmetic,
             Self::Amount | Self::Money => Severity::Money,
-            // A client that can read the one can read the other.
+            // A client that can parse one can parse the other. The times of the two APIs differ by nature.
             Self::Instant if kind == DiffKind::Value && parses(served) == parses(other) => Severity::Cosmetic,
             Self::Account if is_unset(served) && is_unset(other) => Severity::Cosmetic,
             Self::Instant | Self::Account | Self::Other => Severity::Contract,
@@ -78,7 +78,7 @@ impl Field {
     }
 }
 
-/// What can be told without the values: whether both are there, and of one type.
+/// The difference that shows without the values: one is missing, or the JSON types differ.
 pub(super) fn presence(served: Option<&Json>, other: Option<&Json>) -> Option<DiffKind> {
     match (served, other) {
         (Some(_), None) => Some(DiffKind::Missing),
@@ -88,7 +88,7 @@ pub(super) fn presence(served: Option<&Json>, other: Option<&Json>) -> Option<Di
     }
 }
 
-/// Whether an identity or account says that there is none.
+/// Whether an identity or account means "none".
 #[must_use]
 pub fn is_unset(value: Option<&Json>) -> bool {
     const NIL: &str = "00000000-0000-0000-0000-000000000000";
@@ -98,14 +98,14 @@ pub fn is_unset(value: Option<&Json>) -> bool {
     }
 }
 
-/// Whether two timestamps are the same, to the digits that both have.
+/// Whether two timestamps are equal to the number of fraction digits that both have.
 fn same_instant(one: &str, other: &str) -> bool {
     let digits = fraction_digits(one).min(fraction_digits(other));
     let truncated = |text: &str| Some(timestamp::parse(text)?.as_nanosecond().div_euclid(unit(digits)));
     truncated(one).is_some_and(|one| Some(one) == truncated(other))
 }
 
-/// How many nanoseconds the last of so many digits counts.
+/// The nanoseconds of one unit in the last of so many fraction digits.
 fn unit(digits: u32) -> i128 {
     10_i128.pow(9_u32.saturating_sub(digits))
 }
