@@ -160,6 +160,7 @@ fn claim_rows(key: Key<'_>, claim: &Claim) -> Vec<(&'static str, String)> {
     let meaning = match claim.state {
         ClaimState::Claimed => "the other side is still to be looked at before anything is sent",
         ClaimState::Checked => "settled for good",
+        ClaimState::Refused => "no attempt made a conversion; the next create chooses the side anew",
     };
     vec![
         ("ref_id", key.ref_id().into()),

@@ -105,19 +105,34 @@ impl FromStr for Fingerprint {
 /// How far a claim has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClaimState {
-    /// A side was chosen, nothing is known about the other one yet: look there before anything is sent.
+    /// A side was chosen; the other side has not been checked for a duplicate.
     Claimed,
-    /// The side is settled for good: the other one was seen empty, or the record was found on, or accepted by, this one.
+    /// The side is final in this generation: the other one was checked, or the record was found on, or accepted by, this one.
     Checked,
+    /// Every attempt of this generation ended without a conversion: the next one may choose the side anew.
+    Refused,
 }
 
 impl ClaimState {
-    /// The name in the table and on the operator's screen.
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Claimed, Self::Checked, Self::Refused];
+
+    /// The name in output for operators.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Claimed => "claimed",
+            Self::Checked => "checked",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// The name in the table. Ledgers of 0.1 hold `fenced` for a checked claim, and stored words do not change.
+    pub(super) const fn stored(self) -> &'static str {
+        match self {
+            Self::Claimed => "claimed",
             Self::Checked => "fenced",
+            Self::Refused => "refused",
         }
     }
 }
@@ -125,38 +140,74 @@ impl ClaimState {
 /// Which side a reference belongs to, and what is known about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The only side that a create with this reference may be sent to.
+    /// The only side that a create with this reference may be sent to in this generation.
     pub side: Side,
-    /// Whether that side can still change.
+    /// How far the claim has come.
     pub state: ClaimState,
-    /// The body that made the claim.
+    /// The digest of the body that made the claim, or chose its side anew.
     pub fingerprint: Fingerprint,
     /// The record's id on `side`, once known.
     pub record_id: Option<String>,
+    /// Counts how often the side was chosen; from 1.
+    pub generation: i64,
+    /// Attempts begun in this generation; from 1, because choosing the side begins the first.
+    pub begun: i64,
+    /// Attempts of this generation that are known to have made nothing.
+    pub closed: i64,
     /// When the claim was made, by the clock of the process that made it.
     pub created_at: Timestamp,
     /// When it last changed, by the clock of the process that changed it.
     pub updated_at: Timestamp,
 }
 
+impl Claim {
+    /// What the next statement about this claim expects to find.
+    #[must_use]
+    pub const fn expected(&self) -> Expected {
+        Expected { generation: self.generation, side: self.side, state: self.state }
+    }
+}
+
+/// The claim as the caller read it. A statement that finds another one changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// [`Claim::generation`].
+    pub generation: i64,
+    /// [`Claim::side`].
+    pub side: Side,
+    /// [`Claim::state`].
+    pub state: ClaimState,
+}
+
 /// The answer to a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
-    /// The claim as it stands now; its side may be another than the one asked for.
+    /// The claim as it is now; its side may be another than the one asked for.
     pub claim: Claim,
-    /// Whether this call made it.
-    pub fresh: bool,
+    /// Whether this call made it, and thereby began its first attempt.
+    pub inserted: bool,
+    /// Whether a create may have gone to the new side: the mark says so, or any claim names new. Read after the insert.
+    pub created_on_new: bool,
+    /// Whether a create with this reference on the new API's own path is recorded. Read after the insert, and not for a claim that this
+    /// call made for the new side, where it decides nothing.
+    pub native: bool,
 }
 
-/// The answer to a step that is allowed only while the claim stands as the caller believes.
+/// What [`release`](super::Ledger::release) did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TransitionResult {
-    /// The claim now stands as asked, by this call or an earlier one.
+pub enum Released {
+    /// The claim is refused now; the next create may choose its side anew.
     Done(Claim),
-    /// Not allowed; the claim is untouched and stands like this. Act on it: send to its
-    /// side or to none, never to the one you had in mind.
-    Refused(Claim),
-    /// There is no such claim. Claims are kept, so this is a fault of the caller or a table restored from an older copy.
+    /// It was refused before.
+    Already(Claim),
+    /// An attempt may be younger than an hour; nothing was changed.
+    TooYoung {
+        /// The claim as it is.
+        claim: Claim,
+        /// When it may be released, unless another attempt begins.
+        at: Timestamp,
+    },
+    /// No claim has this key.
     Absent,
 }
 
@@ -183,12 +234,12 @@ pub struct Recent {
 /// The whole table in a few numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// One entry for each side and state that occurs, legacy before new, claimed before fenced.
+    /// One entry for each side and state that occurs, in the order of their names.
     pub counts: Vec<Count>,
     /// When the oldest claim was made.
     pub first: Option<Timestamp>,
     /// When the newest claim was made.
     pub last: Option<Timestamp>,
-    /// A create went, or may have gone, to the new side since then.
+    /// When a create first went, or may have gone, to the new side.
     pub first_new_create_at: Option<Timestamp>,
 }

@@ -9,6 +9,7 @@ use sqlx::{FromRow, query_as};
 use super::error::LedgerError;
 
 /// A value bound to `$1`, `$2`, ….
+#[derive(Clone, Copy)]
 pub(super) enum Bind<'a> {
     Text(&'a str),
     Optional(Option<&'a str>),
@@ -22,6 +23,27 @@ pub(super) trait Row:
 }
 impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
 
+/// A write that takes effect only on the session that it is meant for. Both texts differ in the guard alone; its value is `$1`.
+pub(super) struct Guarded {
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
+}
+
+/// Builds a [`Guarded`] from what stands before and after the guard.
+macro_rules! guarded {
+    ([$($before:expr),+ $(,)?], [$($after:expr),* $(,)?] $(,)?) => {
+        $crate::ledger::connection::Guarded {
+            sqlite: concat!(
+                $($before,)+
+                "EXISTS (SELECT 1 FROM ledger_settings WHERE name = 'cookie' AND value = $1)",
+                $($after),*
+            ),
+            postgres: concat!($($before,)+ "current_setting('conversion_shim.session', true) = $1", $($after),*),
+        }
+    };
+}
+pub(super) use guarded;
+
 /// A connection on which a statement runs to its end: outside a transaction, a returned `Ok` means committed.
 pub(super) trait Connection: Send {
     /// Runs one statement and returns all of its rows.
@@ -30,11 +52,39 @@ pub(super) trait Connection: Send {
         sql: &'static str,
         binds: &[Bind<'_>],
     ) -> impl Future<Output = sqlx::Result<Vec<T>>> + Send;
+
+    /// As [`Self::rows`], for a statement with a guard; `binds` begin at `$2`.
+    fn guarded<T: Row>(
+        &mut self,
+        statement: &Guarded,
+        binds: &[Bind<'_>],
+    ) -> impl Future<Output = sqlx::Result<Vec<T>>> + Send;
+
+    /// What it means that the guard does not hold: nothing was written, and the connection is of no further use.
+    fn foreign(&self) -> LedgerError;
+
+    /// Whether a table exists.
+    fn has_table(&mut self, name: &str) -> impl Future<Output = sqlx::Result<bool>> + Send;
+
+    /// What the server says about its history; `None` where there is no server, or it does not say.
+    fn history(&self) -> Option<&History>;
+}
+
+/// What distinguishes a PostgreSQL server from one that went another way from the same beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct History {
+    /// `system_identifier`, made by `initdb`.
+    pub(super) system: String,
+    /// Eight hexadecimal digits; another one after every promotion and every recovery to a point in time.
+    pub(super) timeline: String,
 }
 
 /// Something that can be asked on a connection of either driver.
 pub(super) trait Request: Sync {
     type Answer: Send;
+
+    /// Whether it is several writes that take effect together.
+    const COMPOUND: bool = false;
 
     fn run<C: Connection>(
         &self,
@@ -42,20 +92,97 @@ pub(super) trait Request: Sync {
     ) -> impl Future<Output = Result<Self::Answer, LedgerError>> + Send;
 }
 
+macro_rules! rows {
+    ($connection:expr, $sql:expr, $binds:expr) => {{
+        let statement = $binds.iter().fold(query_as($sql), |statement, bind| match bind {
+            Bind::Text(text) => statement.bind(*text),
+            Bind::Optional(text) => statement.bind(*text),
+            Bind::Number(number) => statement.bind(*number),
+        });
+        statement.fetch_all($connection).await
+    }};
+}
+
+/// A connection and the value that guards what is written on it.
+pub(super) struct Session<C> {
+    pub(super) connection: C,
+    pub(super) guard: String,
+    pub(super) history: Option<History>,
+}
+
 macro_rules! connection {
-    ($driver:ty) => {
-        impl Connection for $driver {
+    ($connection:ty, $text:ident, $foreign:expr, $has_table:expr, $raw:expr, $guard:expr, $history:expr) => {
+        impl Connection for $connection {
             async fn rows<T: Row>(&mut self, sql: &'static str, binds: &[Bind<'_>]) -> sqlx::Result<Vec<T>> {
-                let statement = binds.iter().fold(query_as(sql), |statement, bind| match bind {
-                    Bind::Text(text) => statement.bind(*text),
-                    Bind::Optional(text) => statement.bind(*text),
-                    Bind::Number(number) => statement.bind(*number),
-                });
-                statement.fetch_all(self).await
+                rows!($raw(self), sql, binds)
+            }
+
+            async fn guarded<T: Row>(
+                &mut self,
+                statement: &Guarded,
+                binds: &[Bind<'_>],
+            ) -> sqlx::Result<Vec<T>> {
+                let guard: String = $guard(self);
+                let all: Vec<_> = std::iter::once(Bind::Text(&guard)).chain(binds.iter().copied()).collect();
+                rows!($raw(self), statement.$text, all)
+            }
+
+            fn foreign(&self) -> LedgerError {
+                $foreign
+            }
+
+            async fn has_table(&mut self, name: &str) -> sqlx::Result<bool> {
+                let rows: Vec<(i64,)> = self.rows($has_table, &[Bind::Text(name)]).await?;
+                Ok(rows.first().is_some_and(|(count,)| *count > 0))
+            }
+
+            fn history(&self) -> Option<&History> {
+                $history(self)
             }
         }
     };
 }
 
-connection!(SqliteConnection);
-connection!(PgConnection);
+const TABLE_IN_SQLITE: &str = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1";
+const TABLE_IN_POSTGRES: &str = "SELECT CAST(CASE WHEN to_regclass($1) IS NULL THEN 0 ELSE 1 END AS BIGINT)";
+
+connection!(
+    Session<SqliteConnection>,
+    sqlite,
+    LedgerError::Replaced,
+    TABLE_IN_SQLITE,
+    raw_of,
+    guard_of,
+    history_of
+);
+connection!(
+    Session<PgConnection>,
+    postgres,
+    LedgerError::Session,
+    TABLE_IN_POSTGRES,
+    raw_of,
+    guard_of,
+    history_of
+);
+// For reading: no cookie is empty, so a guarded write on it changes nothing.
+connection!(
+    SqliteConnection,
+    sqlite,
+    LedgerError::Replaced,
+    TABLE_IN_SQLITE,
+    |connection| connection,
+    |_: &SqliteConnection| String::new(),
+    |_| None
+);
+
+const fn raw_of<C>(session: &mut Session<C>) -> &mut C {
+    &mut session.connection
+}
+
+fn guard_of<C>(session: &Session<C>) -> String {
+    session.guard.clone()
+}
+
+const fn history_of<C>(session: &Session<C>) -> Option<&History> {
+    session.history.as_ref()
+}

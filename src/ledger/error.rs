@@ -31,20 +31,37 @@ pub enum LedgerError {
          and restart"
     )]
     Replaced,
+    /// Creates are on hold until `ledger accept`: the ledger may have lost claims. Nothing was written.
+    #[error("creates are on hold: {0}")]
+    Held(String),
+    /// The statement ran on another server session than the one that was prepared; nothing was written.
+    #[error(
+        "the PostgreSQL connection changed its server session, so its settings are not in force: connect to the server itself, or \
+         set `pool_mode = session` in pgbouncer"
+    )]
+    Session,
+    /// A reader met the tables of an older version.
+    #[error("the ledger's tables are of an older version: `serve` or `ledger init` brings them up to date")]
+    Older,
+    /// A reader met a database without a ledger.
+    #[error("there is no ledger in this database")]
+    NoTables,
     /// The ledger was closed; nothing was written.
     #[error("the ledger is closed")]
     Closed,
 }
 
 impl LedgerError {
-    /// Whether the fault lies in one row or argument, and says nothing about the database.
-    pub(super) const fn is_about_one_row(&self) -> bool {
-        matches!(self, Self::Corrupt(_) | Self::Unfit(_))
+    /// Whether the statement failed and its connection and transaction are sound.
+    pub(super) const fn leaves_transaction_sound(&self) -> bool {
+        matches!(self, Self::Corrupt(_) | Self::Unfit(_) | Self::Held(_))
     }
 }
 
 /// SQLSTATE `query_canceled`: what PostgreSQL answers when `statement_timeout` strikes.
 const QUERY_CANCELED: &str = "57014";
+/// SQLSTATE `invalid_sql_statement_name` and `duplicate_prepared_statement`: the statement was prepared on another server session.
+const PREPARED_ELSEWHERE: [&str; 2] = ["26000", "42P05"];
 
 impl From<sqlx::Error> for LedgerError {
     fn from(error: sqlx::Error) -> Self {
@@ -53,6 +70,11 @@ impl From<sqlx::Error> for LedgerError {
             Error::PoolTimedOut => Self::Timeout,
             Error::Database(ref refusal) if refusal.code().as_deref() == Some(QUERY_CANCELED) => {
                 Self::Timeout
+            }
+            Error::Database(ref refusal)
+                if refusal.code().is_some_and(|code| PREPARED_ELSEWHERE.contains(&&*code)) =>
+            {
+                Self::Session
             }
             Error::ColumnDecode { .. } | Error::Decode(_) => Self::Corrupt(error.to_string()),
             other => Self::Unavailable(Arc::new(other)),
@@ -89,9 +111,52 @@ pub enum OpenError {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// The server is set up so that a committed claim can be lost.
-    #[error("the ledger's database would not keep its promise: {0}")]
-    NotDurable(&'static str),
+    /// The server's settings would lose or refuse claims.
+    #[error("the ledger's database cannot be used: {0}")]
+    Unsuitable(&'static str),
+    /// No ledger is there, and this start may not make one.
+    #[error(
+        "there is no ledger at ledger.url: if one was there, it is lost; `conversion-shim ledger init` makes a new one"
+    )]
+    Missing,
+    /// The config names another ledger.
+    #[error(
+        "ledger.id is {configured}, and the ledger at ledger.url {}: restore the ledger that the config means; \
+         `conversion-shim ledger init` gives an id to a ledger that has none",
+        found.as_ref().map_or_else(|| "has no id".to_owned(), |id| format!("has the id {id}"))
+    )]
+    OtherLedger {
+        /// `ledger.id`.
+        configured: String,
+        /// The id in the ledger.
+        found: Option<String>,
+    },
+    /// The ledger belongs to other upstream hosts.
+    #[error(
+        "the ledger is for the upstream hosts {recorded}, and the config names {configured}: use the ledger of these hosts, or \
+         `conversion-shim ledger accept --why` if the hosts were renamed"
+    )]
+    OtherHosts {
+        /// The hosts on record.
+        recorded: String,
+        /// The hosts of the config.
+        configured: String,
+    },
+    /// Creates may have gone to the new API, and no claim of this tenant is known.
+    #[error(
+        "the ledger does not know the tenant {0}, and creates may have gone to the new API: correct ledger.tenant, or \
+         `conversion-shim ledger accept --why` adds the tenant"
+    )]
+    UnknownTenant(String),
+    /// A pooler gives server sessions from one client to the next.
+    #[error(
+        "a pooler in transaction or statement mode is in front of the ledger's database, and settings of a session do not hold there: \
+         set `pool_mode = session` in pgbouncer, or connect to PostgreSQL itself"
+    )]
+    Pooler,
+    /// A statement of the start failed.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
     /// The tables could not be brought up to date, or are newer than this program.
     #[error("the ledger's tables cannot be used: {0}")]
     Schema(#[from] sqlx::migrate::MigrateError),

@@ -1,20 +1,25 @@
-//! Whether the open SQLite file is still the one that its path leads to. A file that was removed or replaced under a running process
-//! takes every write and keeps none of them: at the next start its claims are gone.
+//! Whether the open SQLite file is still the one that its path leads to, with the content that this process left in it. A file that
+//! was removed, replaced or overwritten under a running process takes every write and keeps none of them: at the next start its
+//! claims are gone.
 
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use super::error::LedgerError;
 
-/// What tells a file from any other: device, inode and, where the file system keeps it, the time of its birth, because an inode may be
-/// used again.
-type Identity = (u64, u64, Option<std::time::SystemTime>);
+/// What distinguishes a file from any other: device, inode and, where the file system keeps it, the time of its birth, because an
+/// inode may be used again.
+type Identity = (u64, u64, Option<SystemTime>);
 
-/// The database file and its write-ahead log, as they were when they were opened. Clones share what they found.
+/// Changes whenever the file is written. In WAL mode only a checkpoint writes to it, and only this process makes checkpoints.
+type Content = (Option<SystemTime>, u64);
+
+/// The database file and its write-ahead log, as they were when they were opened. Clones share their state.
 ///
 /// It only looks at the paths: to open the file once more and close it again would give up every lock that SQLite holds on it.
 #[derive(Clone)]
@@ -24,9 +29,16 @@ struct OpenedFile {
     path: PathBuf,
     log: PathBuf,
     identity: Identity,
-    /// `None` until the open connection has written: SQLite makes the log then.
-    log_identity: Mutex<Option<Identity>>,
+    known: Mutex<Known>,
     lost: AtomicBool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// `None` while a checkpoint may be under way.
+    content: Option<Content>,
+    /// `None` until the open connection has written: SQLite makes the log then.
+    log: Option<Identity>,
 }
 
 impl SameFile {
@@ -37,25 +49,30 @@ impl SameFile {
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
-        let (identity, log_identity) = (identity(&fs::metadata(path)?), Mutex::new(None));
+        let (identity, known) = (identity(&fs::metadata(path)?), Mutex::default());
         let (path, lost) = (path.to_path_buf(), AtomicBool::new(false));
-        Ok(Self(Arc::new(OpenedFile { path, log: log.into(), identity, log_identity, lost })))
+        Ok(Self(Arc::new(OpenedFile { path, log: log.into(), identity, known, lost })))
     }
 
-    /// Fails once the path led elsewhere, and from then on: what was written meanwhile may be lost, whatever the path leads to now.
+    /// Fails once the path led elsewhere or the file was written by another hand, and from then on: what was written meanwhile may be
+    /// lost, whatever the path leads to now.
     ///
     /// # Errors
-    /// [`LedgerError::Replaced`]; [`LedgerError::Unavailable`] while nobody can look.
+    /// [`LedgerError::Replaced`]; [`LedgerError::Unavailable`] while the paths cannot be read.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
-        let kept = &*self.0;
-        // Held while looking, so that the log does not go by right in between.
-        let log = kept.log_identity.lock().unwrap_or_else(PoisonError::into_inner);
-        let same = leads_to(&kept.path, Some(kept.identity))? && leads_to(&kept.log, *log)?;
-        drop(log);
+        let file = &*self.0;
+        // Held while looking, so that neither log nor content goes by right in between.
+        let known = self.known();
+        let same =
+            leads_to(&file.path, |found| {
+                identity(found) == file.identity
+                    && known.content.is_none_or(|content| content == content_of(found))
+            })? && known.log.map_or(Ok(true), |log| leads_to(&file.log, |found| identity(found) == log))?;
+        drop(known);
         if !same {
-            kept.lost.store(true, Ordering::Relaxed);
+            self.lose();
         }
-        if kept.lost.load(Ordering::Relaxed) { Err(LedgerError::Replaced) } else { Ok(()) }
+        if file.lost.load(Ordering::Relaxed) { Err(LedgerError::Replaced) } else { Ok(()) }
     }
 
     /// As [`Self::check`], right after a commit: the log is there now, and must stay the one that it is.
@@ -64,27 +81,50 @@ impl SameFile {
     /// [`LedgerError::Replaced`]: what was committed will not be found again.
     pub(super) fn check_written(&self) -> Result<(), LedgerError> {
         self.check()?;
-        let mut log = self.0.log_identity.lock().unwrap_or_else(PoisonError::into_inner);
-        if log.is_none() {
-            *log = fs::metadata(&self.0.log).ok().as_ref().map(identity);
+        let mut known = self.known();
+        if known.log.is_none() {
+            known.log = fs::metadata(&self.0.log).ok().as_ref().map(identity);
         }
         Ok(())
     }
 
-    /// The connection that writes is about to be closed, and SQLite may remove the log with it.
-    pub(super) fn log_may_go(&self) {
-        *self.0.log_identity.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// From now on the file is not the ledger's any more.
+    pub(super) fn lose(&self) {
+        self.0.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// A checkpoint of this process begins: it writes to the file.
+    pub(super) fn checkpoint_begins(&self) {
+        self.known().content = None;
+    }
+
+    /// No checkpoint is under way.
+    pub(super) fn checkpoint_ends(&self) {
+        let mut known = self.known();
+        known.content = fs::metadata(&self.0.path).ok().as_ref().map(content_of);
+    }
+
+    /// The connection that writes is about to be closed: SQLite may make a checkpoint and remove the log.
+    pub(super) fn closing(&self) {
+        *self.known() = Known::default();
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Whether the path leads to that file; to any, while none is known.
-fn leads_to(path: &Path, known: Option<Identity>) -> Result<bool, LedgerError> {
-    let Some(known) = known else { return Ok(true) };
+/// Whether the path leads to a file of that description.
+fn leads_to(path: &Path, fits: impl FnOnce(&Metadata) -> bool) -> Result<bool, LedgerError> {
     match fs::metadata(path) {
-        Ok(metadata) => Ok(identity(&metadata) == known),
+        Ok(metadata) => Ok(fits(&metadata)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(LedgerError::from(sqlx::Error::Io(error))),
     }
+}
+
+fn content_of(metadata: &Metadata) -> Content {
+    (metadata.modified().ok(), metadata.len())
 }
 
 fn identity(metadata: &Metadata) -> Identity {

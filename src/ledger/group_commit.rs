@@ -1,59 +1,100 @@
 //! The one writer of a SQLite ledger: everything that waits goes into one transaction, one sync makes it durable, and only then is
-//! anyone answered.
+//! any caller answered.
 
-use std::fs::File;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions, Connection as _};
+use sqlx::Connection as _;
+use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::commands::{Applied, Write};
-use super::connection::Request;
+use super::connection::{Connection as _, Request, Session};
 use super::error::LedgerError;
-use super::file_identity::SameFile;
+use super::sqlite_file::WritableFile;
 
-/// A write and who waits for it.
-struct Job {
-    write: Write,
-    reply: oneshot::Sender<Result<Applied, LedgerError>>,
+type FileSession = Session<SqliteConnection>;
+
+/// A write and the caller that waits for it, whatever its type.
+trait Job: Send {
+    /// Runs the write and keeps its answer. An error says that the transaction is of no use any more.
+    fn run<'a>(
+        &'a mut self,
+        session: &'a mut FileSession,
+    ) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send + 'a>>;
+
+    /// Answers the caller once the transaction ended.
+    fn answer(self: Box<Self>, committed: Result<(), LedgerError>);
+
+    fn is_abandoned(&self) -> bool;
 }
 
-/// A file that was opened to write in it.
-pub(super) struct Opened {
-    /// How to open it once more.
-    pub(super) options: SqliteConnectOptions,
-    pub(super) connection: SqliteConnection,
-    pub(super) same: SameFile,
-    /// Kept as long as the writer can write.
-    pub(super) lock: File,
+struct Pending<R: Request> {
+    request: R,
+    answer: Option<Result<R::Answer, LedgerError>>,
+    reply: oneshot::Sender<Result<R::Answer, LedgerError>>,
 }
 
-/// The way in. The writer ends, and gives the lock back, when the last clone is gone or one was closed.
+impl<R: Request + Send + 'static> Job for Pending<R> {
+    fn run<'a>(
+        &'a mut self,
+        session: &'a mut FileSession,
+    ) -> Pin<Box<dyn Future<Output = Result<(), LedgerError>> + Send + 'a>> {
+        Box::pin(async move {
+            match self.request.run(session).await {
+                Err(error) if !error.leaves_transaction_sound() => Err(error),
+                answer => {
+                    self.answer = Some(answer);
+                    Ok(())
+                }
+            }
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<(), LedgerError>) {
+        let Self { answer, reply, .. } = *self;
+        let answer = committed.and_then(|()| answer.unwrap_or(Err(LedgerError::Closed)));
+        // A caller that has gone needs no answer.
+        drop(reply.send(answer));
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+}
+
+/// The queue of writes. The writer ends, and releases the file, when the last clone is dropped.
 #[derive(Clone)]
 pub(super) struct GroupCommit {
-    queue: mpsc::Sender<Job>,
+    queue: mpsc::Sender<Box<dyn Job>>,
     commits: Arc<AtomicU64>,
 }
 
 impl GroupCommit {
     /// Starts the writer.
-    pub(super) fn start(opened: Opened, queue_max: usize, batch_max: usize) -> (Self, JoinHandle<()>) {
-        let Opened { options, connection, same, lock } = opened;
+    pub(super) fn start(
+        file: WritableFile,
+        session: FileSession,
+        queue_max: usize,
+        batch_max: usize,
+    ) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(queue_max.max(1));
         let commits = Arc::new(AtomicU64::new(0));
-        let connection = Some(connection);
-        let writer = Writer { options, connection, same, commits: Arc::clone(&commits), _lock: lock };
+        let writer = Writer { file, session: Some(session), commits: Arc::clone(&commits) };
         let task = tokio::spawn(writer.work(waiting, batch_max.max(1)));
         (Self { queue, commits }, task)
     }
 
     /// Returns once the write is durable. A caller that stops waiting may or may not have written.
-    pub(super) async fn write(&self, write: Write) -> Result<Applied, LedgerError> {
+    pub(super) async fn write<R: Request + Send + 'static>(
+        &self,
+        request: R,
+    ) -> Result<R::Answer, LedgerError> {
         let (reply, answer) = oneshot::channel();
-        self.queue.try_send(Job { write, reply }).map_err(|refused| match refused {
+        let job = Box::new(Pending { request, answer: None, reply });
+        self.queue.try_send(job).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => LedgerError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => LedgerError::Closed,
         })?;
@@ -67,74 +108,56 @@ impl GroupCommit {
 }
 
 struct Writer {
-    options: SqliteConnectOptions,
+    file: WritableFile,
     /// None after a failure: a connection that failed is not trusted again.
-    connection: Option<SqliteConnection>,
-    same: SameFile,
+    session: Option<FileSession>,
     commits: Arc<AtomicU64>,
-    _lock: File,
 }
 
 impl Writer {
-    async fn work(mut self, mut waiting: mpsc::Receiver<Job>, batch_max: usize) {
+    async fn work(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>, batch_max: usize) {
         let mut batch = Vec::with_capacity(batch_max);
         // What piles up while one batch is synced is the next batch.
         while waiting.recv_many(&mut batch, batch_max).await > 0 {
-            // Nobody waits for these any more; writing them would only hold up the others.
-            batch.retain(|job| !job.reply.is_closed());
+            // Their callers stopped waiting; writing them would only hold up the others.
+            batch.retain(|job| !job.is_abandoned());
             if !batch.is_empty() {
-                let outcome = self.commit(&batch).await;
-                answer(batch.drain(..), outcome);
+                let committed = self.commit(&mut batch).await;
+                batch.drain(..).for_each(|job| job.answer(committed.clone()));
             }
         }
-        if let Some(connection) = self.connection {
-            self.same.log_may_go();
+        if let Some(session) = self.session {
+            self.file.same.closing();
             // Only tidies up the write-ahead log: whatever was answered is durable already.
-            let _ = connection.close().await;
+            let _ = session.connection.close().await;
         }
     }
 
-    /// All of the batch or none of it. After an error nothing is known and nobody is told otherwise.
-    async fn commit(&mut self, batch: &[Job]) -> Result<Vec<Result<Applied, LedgerError>>, LedgerError> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                // Asked first: opening would make a new file where the old one was.
-                self.same.check()?;
-                self.options.connect().await?
-            }
+    /// All of the batch or none of it. After an error nothing is known, and every caller gets the error.
+    async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.file.reopen().await?,
         };
-        let answers = in_one_transaction(&mut connection, batch).await;
-        let answers = answers.inspect_err(|_| self.same.log_may_go())?;
-        // Asked last: whoever is told "written" may rely on finding it after a restart.
-        self.same.check_written()?;
+        let written = in_one_transaction(&mut session, batch).await;
+        written.inspect_err(|error| self.file.failed(error))?;
+        // Asked last: a caller that is answered may rely on finding its write after a restart.
+        self.file.committed(&mut session, batch.len()).await?;
         self.commits.fetch_add(1, Ordering::Relaxed);
-        self.connection = Some(connection);
-        Ok(answers)
+        self.session = Some(session);
+        Ok(())
     }
 }
 
 async fn in_one_transaction(
-    connection: &mut SqliteConnection,
-    batch: &[Job],
-) -> Result<Vec<Result<Applied, LedgerError>>, LedgerError> {
+    session: &mut FileSession,
+    batch: &mut [Box<dyn Job>],
+) -> Result<(), LedgerError> {
     // IMMEDIATE: the lock is taken, and waited for, at the beginning and not in the middle.
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut answers = Vec::with_capacity(batch.len());
+    session.rows::<(i64,)>("BEGIN IMMEDIATE", &[]).await?;
     for job in batch {
-        match job.write.run(&mut *transaction).await {
-            Err(error) if !error.is_about_one_row() => return Err(error),
-            answer => answers.push(answer),
-        }
+        job.run(session).await?;
     }
-    transaction.commit().await?;
-    Ok(answers)
-}
-
-fn answer(batch: impl Iterator<Item = Job>, outcome: Result<Vec<Result<Applied, LedgerError>>, LedgerError>) {
-    match outcome {
-        // A caller that has gone is no reason to do anything.
-        Ok(answers) => batch.zip(answers).for_each(|(job, answer)| drop(job.reply.send(answer))),
-        Err(error) => batch.for_each(|job| drop(job.reply.send(Err(error.clone())))),
-    }
+    session.rows::<(i64,)>("COMMIT", &[]).await?;
+    Ok(())
 }

@@ -54,6 +54,10 @@ impl Monitor {
                 why @ (LedgerError::Unavailable(_)
                 | LedgerError::Timeout
                 | LedgerError::Replaced
+                | LedgerError::Held(_)
+                | LedgerError::Session
+                | LedgerError::Older
+                | LedgerError::NoTables
                 | LedgerError::Closed),
             ) => self.down(why),
             // Says something about one row, or about how much is asked; nothing about the database.

@@ -1,47 +1,46 @@
 //! The durable table of claims: which side a client's reference belongs to. It is what makes "at most one conversion per `ref_id`
-//! over both APIs" hold under retries, several replicas and crashes. Here live what a claim is, the steps it may take, and where
-//! it is kept (SQLite or PostgreSQL, the same SQL). When to claim, look, send or answer is not here: that is `cutover`'s.
+//! over both APIs" hold under retries, several replicas and crashes. This module owns what a claim is, how it may change, and where
+//! it is kept (SQLite or PostgreSQL, the same SQL). It makes no decision about a create: `routes::create` does.
 //!
-//! # The steps, and why they are safe
+//! # A claim's life
 //!
 //! ```text
-//!              claim                    fence
-//!   (nothing) ───────▶ claimed on S ───────────▶ fenced on S      record_id: none ──remember_id──▶ known
-//!                          │   └──── remember_id ────▲
-//!                          └──── move_to ──▶ fenced on O (the other side)
+//!              claim                 mark_checked
+//!   (nothing) ───────▶ claimed on S ─────────────▶ checked on S     record_id: none ──remember_id──▶ known
+//!                        │   │   └─── remember_id ──▲  │
+//!                        │   └── move_claim ──▶ checked on O (the other side)
+//!                        └───────── close ──────┬──────┘
+//!                                               ▼ every attempt closed, no record known
+//!                                            refused ── choose_anew ──▶ claimed on any side, generation + 1
 //! ```
 //!
-//! That is all; nothing leads back, and **a claim changes its side at most once, and never after it was fenced**.
-//!
 //! - [`claim`](Ledger::claim) is a unique insert: of any number of callers on any number of replicas one wins, and every one of
-//!   them is told the winner's side.
-//! - [`fence`](Ledger::fence) holds only while the claim is still on the side that the caller means to send to. Whoever is told
-//!   [`TransitionResult::Done`] may send to that side, because from then on no [`move_to`](Ledger::move_to) can succeed: a side to which a
-//!   POST may be under way never changes behind the sender's back. Fencing twice is harmless. A caller who looked while another
-//!   one moved the claim is told [`TransitionResult::Refused`] and the claim as it stands: moved and fenced, on the side that holds the record.
-//!   That side is the one he may send to now; it refuses a second record with the same reference by itself.
-//! - [`move_to`](Ledger::move_to) is for a record found on the other side while the claim is not fenced, so nobody who keeps to the
-//!   rule above has sent anything. It fences at once: that side refuses a second record with the same reference by itself.
-//!   Moving where the claim already is, is harmless.
-//! - [`remember_id`](Ledger::remember_id) is for a record that the claim's side accepted; it fences as well. An id never changes.
+//!   them gets the winner's side. The insertion begins the first attempt; a repeated request calls [`begin`](Ledger::begin) first.
+//! - Every other write is a compare-and-set: it names the generation, side and state that its caller read. `None` says that the claim
+//!   is another one now, and that nothing was changed: start again at the claim.
+//! - [`move_claim`](Ledger::move_claim) changes the side within a generation, and only while no attempt but the caller's own is open:
+//!   nobody else can have sent, or still send, to the side that it leaves.
+//! - [`close`](Ledger::close) says that an attempt made nothing. When all are closed, the claim is refused and
+//!   [`choose_anew`](Ledger::choose_anew) may choose any side, in a new generation; what an older generation still does hits no row. A
+//!   crash leaves an attempt open for ever, which keeps the side: the safe outcome.
 //!
-//! A caller who by design does not look at the other side (it is gone, or nothing was ever created there) may send while the
-//! claim is only `claimed`. He can lose it to a `move_to` meanwhile, but only to a side that already held the record.
+//! A call that *fails* may still have happened. A begin or close of unknown result is neither repeated nor undone. Claims are never
+//! deleted, generations only grow, a record id never changes within a generation.
 //!
-//! A step that is refused changes nothing. A call that *fails* may still have happened; it is safe to ask again, since each step,
-//! done late, is one that was safe when it was asked for. Claims are never deleted.
+//! # The right ledger
 //!
-//! # The high-water mark
-//!
-//! [`first_new_create_at`](Ledger::new_since) is written in the transaction that makes or moves a claim to the new side, therefore before the
-//! POST that follows can be sent. It errs on the safe side: the POST may not have happened.
+//! A ledger has an id, and the config names the one that is meant; an operator sets the mark that creates may go to the new side.
+//! Together they refuse a ledger that was lost, exchanged or restored from before. While a hold is set (`history`), no attempt begins
+//! on any replica.
 //!
 //! # Durable means synced
 //!
 //! SQLite: write-ahead log, `synchronous=FULL`, one writer that commits everything that waits together and answers afterwards.
-//! PostgreSQL: `synchronous_commit=on` in every session, `fsync=off` refused. No call ever reports success earlier.
+//! PostgreSQL: `synchronous_commit=on` in every session, `fsync=off` and `full_page_writes=off` refused. No call ever reports success
+//! earlier.
 
 pub mod advisories;
+mod audit;
 mod claim;
 mod commands;
 mod connection;
@@ -49,29 +48,44 @@ mod error;
 mod file_identity;
 mod group_commit;
 mod health;
+mod history;
+mod identity;
+mod newest;
+mod operator;
 mod postgres;
 mod queries;
 mod reader;
 pub mod reload_guard;
 mod schema;
+mod server_session;
+mod session_pool;
 mod settings;
 mod sqlite;
+mod sqlite_file;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
+use uuid::Uuid;
 
 pub use claim::{
-    Claim, ClaimState, Claimed, Count, Fingerprint, Key, KeyError, NotAFingerprint, RECORD_ID_MAX,
-    REF_ID_MAX, Recent, Stats, TENANT_MAX, TransitionResult,
+    Claim, ClaimState, Claimed, Count, Expected, Fingerprint, Key, KeyError, NotAFingerprint, RECORD_ID_MAX,
+    REF_ID_MAX, Recent, Released, Stats, TENANT_MAX,
 };
 pub use error::{LedgerError, OpenError};
 pub use health::Health;
+pub use operator::Order;
 pub use reader::{Ended, Operation, Reader};
-pub use settings::{Settings, check_url};
+pub use settings::{Identity, SANDBOX_ID, Settings, check_url};
 
 use crate::translate::side::Side;
-use commands::{Applied, Change, Write};
-use reader::{Reads, in_time};
+use commands::{Change, MakeClaim, RecordNative, Step};
+use connection::Request;
+use history::{Heartbeat, PlaceHold, Probe, Verifier};
+use identity::Setting;
+use newest::Newest;
+use operator::{Accept, Init, OpenNew, Release};
+use queries::OwnedKey;
+use reader::Reads;
 use settings::DatabaseUrl;
 
 /// The whole ledger. Cheap to clone; all clones share one writer or pool.
@@ -79,6 +93,7 @@ use settings::DatabaseUrl;
 pub struct Ledger {
     reader: Reader,
     store: Store,
+    verifier: Verifier,
 }
 
 #[derive(Clone)]
@@ -87,78 +102,213 @@ enum Store {
     Postgres(postgres::Store),
 }
 
+/// What a ledger is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Serve,
+    /// A command beside the process that serves.
+    Command,
+}
+
 impl Ledger {
-    /// Opens the ledger, makes its tables if they are missing, and takes the lock if only one process may have it.
+    /// Opens the ledger to serve with it: checks that it is the one that is meant, brings its tables up to date, and takes the lock if
+    /// only one process may have it.
     ///
     /// # Errors
     /// [`OpenError`], in particular [`OpenError::Locked`] when another process has the SQLite file.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Self::open_for(settings, Purpose::Serve).await
+    }
+
+    /// Opens the ledger for one command of an operator, also beside a process that serves.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_beside(settings: &Settings) -> Result<Self, OpenError> {
+        Self::open_for(settings, Purpose::Command).await
+    }
+
+    async fn open_for(settings: &Settings, purpose: Purpose) -> Result<Self, OpenError> {
         let place: DatabaseUrl = settings.url.parse()?;
-        let opening = async {
-            Ok(match place {
-                DatabaseUrl::Sqlite(path) => Store::Sqlite(sqlite::Store::open(&path, settings).await?),
-                DatabaseUrl::Postgres(options) => {
-                    Store::Postgres(postgres::Store::open(*options, settings, true).await?)
-                }
-            })
+        let verifier = Verifier {
+            process: Uuid::new_v4().to_string(),
+            newest: Newest::default(),
+            failover_keeps_commits: settings.failover_keeps_commits,
         };
-        let store = in_time(settings.timeout, opening).await?;
+        let store = match place {
+            DatabaseUrl::Sqlite(path) => {
+                Store::Sqlite(sqlite::Store::open(&path, settings, purpose == Purpose::Serve).await?)
+            }
+            DatabaseUrl::Postgres(options) => {
+                Store::Postgres(postgres::Store::open(*options, settings, verifier.clone()).await?)
+            }
+        };
         let reads = match &store {
             Store::Sqlite(store) => Reads::Sqlite(store.reads.clone()),
             Store::Postgres(store) => Reads::Postgres(store.clone()),
         };
-        Ok(Self { reader: Reader::new(reads, settings), store })
+        Ok(Self { reader: Reader::new(reads, settings), store, verifier })
     }
 
-    /// Claims the key for `side`, or returns the claim that is there, untouched.
+    /// Claims the key for `side` and begins the first attempt, or returns the claim that is there, unchanged.
     ///
     /// # Errors
-    /// [`LedgerError`]; the claim may have been made, nothing may be sent.
+    /// [`LedgerError`]; the claim may have been made, nothing may be sent. [`LedgerError::Held`] when there is no claim and none may
+    /// be made now.
     pub async fn claim(
         &self,
         key: Key<'_>,
         side: Side,
         fingerprint: &Fingerprint,
     ) -> Result<Claimed, LedgerError> {
-        self.write(Write::Change(Change::claim(key, side, fingerprint))).await?.try_into()
+        let claimed = self.write(MakeClaim::new(key, side, fingerprint)).await?;
+        if claimed.inserted {
+            self.verifier.newest.add(key.into(), &claimed.claim);
+        }
+        Ok(claimed)
     }
 
-    /// Settles the claim on `side`, whose other side was seen empty. Refused when the claim is not, or no longer, on `side`.
+    /// Chooses the side of a refused claim anew and begins the first attempt of the next generation. `None`: the claim is not refused,
+    /// or of another generation.
     ///
     /// # Errors
     /// [`LedgerError`]; nothing may be sent.
-    pub async fn fence(&self, key: Key<'_>, side: Side) -> Result<TransitionResult, LedgerError> {
-        self.change(Change::fence(key, side)).await
+    pub async fn choose_anew(
+        &self,
+        key: Key<'_>,
+        side: Side,
+        fingerprint: &Fingerprint,
+        generation: i64,
+    ) -> Result<Option<Claim>, LedgerError> {
+        let fingerprint = fingerprint.to_string();
+        self.change(key, Step::ChooseAnew { side, fingerprint, generation }).await
     }
 
-    /// Settles the claim on `to`, where a record with this reference was found (its id, if it has one). Refused when the claim is
-    /// already fenced on the other side.
+    /// Begins an attempt, and marks the claim checked if `checked`. `None`: the claim is not as expected, or refused.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; the attempt may have been begun, nothing may be sent.
+    pub async fn begin(
+        &self,
+        key: Key<'_>,
+        expected: Expected,
+        checked: bool,
+    ) -> Result<Option<Claim>, LedgerError> {
+        self.change(key, Step::Begin { expected, checked }).await
+    }
+
+    /// Makes the claim checked: the other side was seen not to hold the reference. `None`: the claim is not as expected, or refused.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; nothing may be sent.
+    pub async fn mark_checked(&self, key: Key<'_>, expected: Expected) -> Result<Option<Claim>, LedgerError> {
+        self.change(key, Step::MarkChecked { expected }).await
+    }
+
+    /// Moves a claim that is not checked to the side where a record with its reference was found, and makes it checked. `None`: the
+    /// claim is not as expected, or more than `own_attempts` are open.
     ///
     /// # Errors
     /// [`LedgerError`]; [`LedgerError::Unfit`] when the id cannot be stored (move without it).
-    pub async fn move_to(
+    pub async fn move_claim(
         &self,
         key: Key<'_>,
+        expected: Expected,
         to: Side,
         record_id: Option<&str>,
-    ) -> Result<TransitionResult, LedgerError> {
+        own_attempts: i64,
+    ) -> Result<Option<Claim>, LedgerError> {
         record_id.map_or(Ok(()), |id| claim::fits("record id", id, RECORD_ID_MAX))?;
-        self.change(Change::move_to(key, to, record_id)).await
+        let record_id = record_id.map(str::to_owned);
+        self.change(key, Step::Move { expected, to, record_id, own_attempts }).await
     }
 
-    /// Remembers the id of the record that `side` accepted, and thereby settles the claim. Refused when the claim is on the other
-    /// side or has another id.
+    /// Remembers the id of the record on the claim's side, and makes the claim checked. `None`: the claim is of another generation or
+    /// side, or has another id.
     ///
     /// # Errors
     /// [`LedgerError`]; the record exists all the same.
     pub async fn remember_id(
         &self,
         key: Key<'_>,
+        generation: i64,
         side: Side,
         record_id: &str,
-    ) -> Result<TransitionResult, LedgerError> {
+    ) -> Result<Option<Claim>, LedgerError> {
         claim::fits("record id", record_id, RECORD_ID_MAX)?;
-        self.change(Change::remember(key, side, record_id)).await
+        self.change(key, Step::Remember { generation, side, record_id: record_id.to_owned() }).await
+    }
+
+    /// Closes an attempt that is known to have made nothing; the claim becomes refused when all are closed and no record is known.
+    /// `None`: the claim is of another generation or side, or has no open attempt.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; the attempt may have been closed. Do not call it again.
+    pub async fn close(
+        &self,
+        key: Key<'_>,
+        generation: i64,
+        side: Side,
+    ) -> Result<Option<Claim>, LedgerError> {
+        self.change(key, Step::Close { generation, side }).await
+    }
+
+    /// Records a create on the new API's own path, before it is forwarded.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn record_native(&self, key: Key<'_>) -> Result<(), LedgerError> {
+        self.write(RecordNative(key.into())).await
+    }
+
+    /// Whether a create with this reference went, or may go, to the legacy side.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn is_claimed_for_legacy(&self, key: Key<'_>) -> Result<bool, LedgerError> {
+        let claim = self.reader.look(key).await?;
+        Ok(claim.is_some_and(|claim| claim.side == Side::Legacy && claim.state != ClaimState::Refused))
+    }
+
+    /// Makes a claim refused after lookups showed its reference on neither side. Audited.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn release(&self, key: Key<'_>, order: Order) -> Result<Released, LedgerError> {
+        self.write(Release { process: self.process(), order, key: key.into() }).await
+    }
+
+    /// Sets the mark that creates may go to the new side, and returns whether it was not set before. Audited.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn open_new(&self, order: Order) -> Result<bool, LedgerError> {
+        self.write(OpenNew { process: self.process(), order }).await
+    }
+
+    /// Takes the database as it is for the right one: lifts every hold, records the server and what `identity` names, and returns the
+    /// holds. Audited.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn accept(&self, order: Order, identity: Identity) -> Result<Vec<String>, LedgerError> {
+        self.write(Accept { process: self.process(), order, identity }).await
+    }
+
+    /// Gives the ledger what `identity` names and it does not have, and returns its id. Audited when it had none.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn init(&self, order: Order, identity: Identity) -> Result<String, LedgerError> {
+        self.write(Init { process: self.process(), order, identity }).await
+    }
+
+    /// Puts creates on hold on every replica until `ledger accept`. Audited.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn hold(&self, why: String) -> Result<(), LedgerError> {
+        self.write(PlaceHold { process: self.process(), kind: Setting::Hold, why }).await
     }
 
     /// [`Reader::look`].
@@ -169,6 +319,14 @@ impl Ledger {
         self.reader.look(key).await
     }
 
+    /// [`Reader::created_on_new`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn created_on_new(&self) -> Result<bool, LedgerError> {
+        self.reader.created_on_new().await
+    }
+
     /// [`Reader::first_new_create_at`].
     ///
     /// # Errors
@@ -177,19 +335,56 @@ impl Ledger {
         self.reader.first_new_create_at().await
     }
 
-    /// The reading half, with [`Reader::stats`].
+    /// [`Reader::record_side`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn record_side(&self, tenant: &str, record_id: &str) -> Result<Option<Side>, LedgerError> {
+        self.reader.record_side(tenant, record_id).await
+    }
+
+    /// [`Reader::newest_record`].
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn newest_record(
+        &self,
+        tenant: &str,
+        side: Side,
+        older_than: Timestamp,
+    ) -> Result<Option<(String, String)>, LedgerError> {
+        self.reader.newest_record(tenant, side, older_than).await
+    }
+
+    /// The reading half.
     #[must_use]
     pub const fn reader(&self) -> &Reader {
         &self.reader
     }
 
-    /// Makes one durable write that changes no claim: the whole way of a claim, so that [`health`](Self::health) turns ready only
-    /// when creates can work again. Ask while the ledger is down; calls keep the state up to date otherwise.
+    /// Makes one durable write that changes no claim, so that [`health`](Self::health) turns ready only when creates can work again.
+    /// Also the heartbeat of this process: call it every few seconds.
     ///
     /// # Errors
-    /// [`LedgerError`].
+    /// [`LedgerError`], in particular [`LedgerError::Held`].
     pub async fn probe(&self) -> Result<(), LedgerError> {
-        self.write(Write::Probe).await.map(drop)
+        let probe = Probe(Heartbeat::of(&self.verifier));
+        let writing = async {
+            match self.store_write(probe).await? {
+                Some(why) => Err(LedgerError::Held(why)),
+                None => Ok(()),
+            }
+        };
+        self.reader.bounded(writing, true).await
+    }
+
+    /// Whether the PostgreSQL server says on which timeline it is; where it does not, a fail-over is not found out. `None` for SQLite.
+    #[must_use]
+    pub fn says_its_timeline(&self) -> Option<bool> {
+        match &self.store {
+            Store::Sqlite(_) => None,
+            Store::Postgres(store) => store.says_its_timeline(),
+        }
     }
 
     /// What the last calls found.
@@ -198,7 +393,7 @@ impl Ledger {
         self.reader.health.now()
     }
 
-    /// Told of every change between ready and down.
+    /// Every change between ready and down.
     #[must_use]
     pub fn watch_health(&self) -> watch::Receiver<Health> {
         self.reader.health.subscribe()
@@ -213,26 +408,35 @@ impl Ledger {
         }
     }
 
-    /// Ends in order: whatever was accepted is written, and a SQLite file is free for another process when this returns. Waits for the
-    /// other clones to go. Not needed for durability.
-    pub async fn close(self) {
+    /// Ends in order: whatever was accepted is written, and a SQLite file is free for another process when this returns. Waits until
+    /// the other clones are dropped. Not needed for durability.
+    pub async fn shutdown(self) {
         match self.store {
             Store::Sqlite(store) => store.close().await,
             Store::Postgres(store) => store.close().await,
         }
     }
 
-    async fn change(&self, change: Change) -> Result<TransitionResult, LedgerError> {
-        self.write(Write::Change(change)).await.map(TransitionResult::from)
+    fn process(&self) -> String {
+        self.verifier.process.clone()
     }
 
-    async fn write(&self, write: Write) -> Result<Applied, LedgerError> {
-        let writing = async {
-            match &self.store {
-                Store::Sqlite(store) => store.write(write).await,
-                Store::Postgres(store) => store.write(write).await,
-            }
-        };
-        self.reader.bounded(writing, true).await
+    async fn change(&self, key: Key<'_>, step: Step) -> Result<Option<Claim>, LedgerError> {
+        let changed = self.write(Change::new(key, step)).await?;
+        if let Some(claim) = &changed {
+            self.verifier.newest.add(OwnedKey::from(key), claim);
+        }
+        Ok(changed)
+    }
+
+    async fn write<R: Request + Send + 'static>(&self, request: R) -> Result<R::Answer, LedgerError> {
+        self.reader.bounded(self.store_write(request), true).await
+    }
+
+    async fn store_write<R: Request + Send + 'static>(&self, request: R) -> Result<R::Answer, LedgerError> {
+        match &self.store {
+            Store::Sqlite(store) => store.write(request).await,
+            Store::Postgres(store) => store.write(&request).await,
+        }
     }
 }

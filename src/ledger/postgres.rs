@@ -1,89 +1,90 @@
-//! The shared ledger: several replicas, one PostgreSQL. Connect to the server itself or through a pooler that keeps sessions
-//! apart; a pooler that hands a session from one transaction to the next loses the settings made here.
+//! The shared ledger: several replicas, one PostgreSQL.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::pool::PoolConnection;
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions, Postgres};
-use sqlx::{ConnectOptions, Connection as _};
+use sqlx::postgres::PgConnectOptions;
 
-use super::commands::{Applied, Write};
-use super::connection::{Bind, Connection, Request};
+use super::connection::{Connection as _, Request};
 use super::error::{LedgerError, OpenError};
+use super::history::Verifier;
+use super::identity::{self, Found, Make};
 use super::schema;
-use super::settings::Settings;
-
-/// A connection idle for longer is tried out before it is used: the server may have gone and come back.
-const STALE: Duration = Duration::from_secs(1);
-
-/// What every session is told, whatever its role or database prefers. Notices, as of tables that are there already, help nobody.
-const SESSION: &str = "SELECT set_config('synchronous_commit', 'on', false), \
-                       set_config('default_transaction_isolation', 'read committed', false), \
-                       set_config('statement_timeout', $1, false), \
-                       set_config('idle_in_transaction_session_timeout', $1, false), \
-                       set_config('client_min_messages', 'warning', false), \
-                       current_setting('fsync'), \
-                       CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END";
+use super::server_session::{ServerSession, connect};
+use super::session_pool::{Lease, SessionPool};
+use super::settings::{MIGRATION_TIMEOUT, Settings, in_time};
 
 #[derive(Clone)]
 pub(super) struct Store {
-    pool: PgPool,
-    shared: Arc<PoolState>,
-}
-
-struct PoolState {
-    commits: AtomicU64,
-    /// Whether this process knows the high-water mark to be durable. It is never taken back, so it need not be written again.
-    marked: AtomicBool,
+    pool: SessionPool,
+    commits: Arc<AtomicU64>,
 }
 
 impl Store {
-    /// Connects, checks that commits are durable, and brings the tables up to date unless only reading is meant.
+    /// For reading only, also where the tables are older than this program.
+    pub(super) async fn open_to_read(
+        options: PgConnectOptions,
+        settings: &Settings,
+    ) -> Result<Self, OpenError> {
+        let options = options.extra_float_digits(None);
+        let first = in_time(settings.timeout, connect(&options, settings.timeout)).await?;
+        Ok(Self::new(SessionPool::new(options, settings, None).with(first)))
+    }
+
+    /// Connects, checks that the server keeps what it commits and that this is the ledger that is meant, and brings the tables up to
+    /// date.
     pub(super) async fn open(
         options: PgConnectOptions,
         settings: &Settings,
-        migrate: bool,
+        verifier: Verifier,
     ) -> Result<Self, OpenError> {
-        let mut connection = options.connect().await?;
-        prepare(&mut connection, settings.timeout).await?;
-        if migrate {
-            schema::migrator().run(&mut connection).await?;
-        }
-        connection.close().await?;
-        let shared = PoolState { commits: AtomicU64::new(0), marked: AtomicBool::new(false) };
-        Ok(Self { pool: pool(options, settings), shared: Arc::new(shared) })
+        // No column is a float, and a pooler refuses the parameter.
+        let options = options.extra_float_digits(None);
+        let mut session = in_time(settings.timeout, connect_apart(&options, settings)).await?;
+        let found = in_time(settings.timeout, identity::examine(&mut session, &settings.identity)).await?;
+        let mut session = in_time(MIGRATION_TIMEOUT, migrate(session, &options, settings)).await?;
+        let opening = async {
+            if let Found::Nothing = found {
+                in_transaction(&mut session, &Make(&settings.identity)).await?;
+            }
+            identity::admit(&mut session, &settings.identity).await?;
+            verifier.verify(&mut session).await?;
+            Ok(session)
+        };
+        let session = in_time(settings.timeout, opening).await?;
+        Ok(Self::new(SessionPool::new(options, settings, Some(verifier)).with(session)))
+    }
+
+    fn new(pool: SessionPool) -> Self {
+        Self { pool, commits: Arc::default() }
+    }
+
+    /// Whether the server says on which timeline it is; `None` before the first connection.
+    pub(super) fn says_its_timeline(&self) -> Option<bool> {
+        self.pool.says_its_timeline()
     }
 
     pub(super) async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
-        let mut lease = Lease::take(&self.pool).await?;
-        let outcome = request.run(lease.connection()?).await;
+        let mut lease = self.pool.take().await?;
+        let outcome = request.run(lease.session()?).await;
         lease.give_back(outcome)
     }
 
-    pub(super) async fn write(&self, write: Write) -> Result<Applied, LedgerError> {
-        let known = self.shared.marked.load(Ordering::Acquire);
-        let write = if known { write.without_mark() } else { write };
-        let applied =
-            if write.marks() { self.write_marking(&write).await? } else { self.ask(&write).await? };
-        self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        Ok(applied)
-    }
-
-    /// The claim and the high-water mark in one transaction: neither is ever seen without the other.
-    async fn write_marking(&self, write: &Write) -> Result<Applied, LedgerError> {
-        let mut lease = Lease::take(&self.pool).await?;
-        let outcome = in_transaction(lease.connection()?, write).await;
-        let applied = lease.give_back(outcome)?;
-        if applied.changed() {
-            self.shared.marked.store(true, Ordering::Release);
-        }
-        Ok(applied)
+    pub(super) async fn write<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
+        let answer = if R::COMPOUND {
+            let mut lease: Lease = self.pool.take().await?;
+            let outcome = in_transaction(lease.session()?, request).await;
+            // A refusal may have left a transaction open.
+            lease.give_back_if_ok(outcome)?
+        } else {
+            self.ask(request).await?
+        };
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        Ok(answer)
     }
 
     pub(super) fn commits(&self) -> u64 {
-        self.shared.commits.load(Ordering::Relaxed)
+        self.commits.load(Ordering::Relaxed)
     }
 
     pub(super) async fn close(self) {
@@ -91,76 +92,36 @@ impl Store {
     }
 }
 
-async fn in_transaction(connection: &mut PgConnection, write: &Write) -> Result<Applied, LedgerError> {
-    let mut transaction = connection.begin().await?;
-    let applied = write.run(&mut *transaction).await?;
-    transaction.commit().await?;
-    Ok(applied)
+async fn in_transaction<R: Request>(
+    session: &mut ServerSession,
+    request: &R,
+) -> Result<R::Answer, LedgerError> {
+    session.rows::<(i64,)>("BEGIN", &[]).await?;
+    let answer = request.run(session).await?;
+    session.rows::<(i64,)>("COMMIT", &[]).await?;
+    Ok(answer)
 }
 
-fn pool(options: PgConnectOptions, settings: &Settings) -> PgPool {
-    let timeout = settings.timeout;
-    PgPoolOptions::new()
-        .max_connections(settings.pool_max.max(1))
-        .acquire_timeout(timeout)
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > STALE {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .after_connect(move |connection, _| {
-            Box::pin(async move {
-                prepare(connection, timeout).await.map_err(|error| sqlx::Error::Configuration(error.into()))
-            })
-        })
-        .connect_lazy_with(options)
+/// Connects twice: behind a pooler that hands one server session to both, the second connection changes the settings of the first.
+async fn connect_apart(options: &PgConnectOptions, settings: &Settings) -> Result<ServerSession, OpenError> {
+    let mut first = connect(options, settings.timeout).await?;
+    let mut second = connect(options, settings.timeout).await?;
+    for session in [&mut first, &mut second] {
+        session.check_own().await?;
+    }
+    first.check_own().await?;
+    second.close().await;
+    Ok(first)
 }
 
-/// Makes the session's promises explicit and refuses a server that would not keep them.
-async fn prepare(connection: &mut PgConnection, timeout: Duration) -> Result<(), OpenError> {
-    let milliseconds = timeout.as_millis().max(1).to_string();
-    let rows: Vec<(String, String, String, String, String, String, String)> =
-        connection.rows(SESSION, &[Bind::Text(&milliseconds)]).await?;
-    match rows.first() {
-        Some((.., fsync, _)) if fsync != "on" => {
-            Err(OpenError::NotDurable("the server runs with fsync switched off"))
-        }
-        Some((.., role)) if role != "primary" => {
-            Err(OpenError::NotDurable("the server is a standby and accepts no writes"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// A connection that goes back to the pool only after a clean answer. In every other case, a future dropped half-way included, it is
-/// cut: what comes next on it could run inside a transaction that nobody commits, and would be answered as if it were durable.
-struct Lease(Option<PoolConnection<Postgres>>);
-
-impl Lease {
-    async fn take(pool: &PgPool) -> Result<Self, LedgerError> {
-        Ok(Self(Some(pool.acquire().await?)))
-    }
-
-    fn connection(&mut self) -> Result<&mut PgConnection, LedgerError> {
-        self.0.as_deref_mut().ok_or(LedgerError::Closed)
-    }
-
-    fn give_back<T>(mut self, outcome: Result<T, LedgerError>) -> Result<T, LedgerError> {
-        if outcome.is_ok() {
-            drop(self.0.take());
-        }
-        outcome
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.0.take() {
-            drop(connection.detach());
-        }
-    }
+/// Brings the tables up to date, with as much time as that needs.
+async fn migrate(
+    mut session: ServerSession,
+    options: &PgConnectOptions,
+    settings: &Settings,
+) -> Result<ServerSession, OpenError> {
+    session.without_statement_timeout().await?;
+    schema::migrator().run(session.raw()).await?;
+    session.close().await;
+    connect(options, settings.timeout).await
 }

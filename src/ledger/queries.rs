@@ -3,32 +3,51 @@
 use jiff::Timestamp;
 
 use super::claim::{Claim, ClaimState, Count, Fingerprint, Key, Recent, Stats};
-use super::connection::{Bind, Connection, Request};
+use super::connection::{Bind, Connection, Guarded, Request, guarded};
 use super::error::LedgerError;
 use crate::translate::side::Side;
 
 /// The columns of a `ClaimRow`, in its order; a macro, because `concat!` takes only literals.
 macro_rules! COLUMNS_OF_A_CLAIM {
     () => {
-        "side, state, fingerprint, record_id, created_at_us, updated_at_us"
+        "side, state, fingerprint, record_id, generation, begun, closed, created_at_us, updated_at_us"
     };
 }
 pub(super) use COLUMNS_OF_A_CLAIM;
 
+/// True once a create may have gone to the new side.
+macro_rules! CREATED_ON_NEW {
+    () => {
+        "(EXISTS (SELECT 1 FROM conversion_marks WHERE name IN ('open_new', 'new_since')) \
+          OR EXISTS (SELECT 1 FROM ref_claims WHERE side = 'new'))"
+    };
+}
+
+/// The reason for which no attempt may begin, or NULL.
+macro_rules! HOLD {
+    () => {
+        "(SELECT MIN(value) FROM ledger_settings WHERE name IN ('hold', 'hold_timeline'))"
+    };
+}
+
 /// A claim as the table holds it: its columns in their order.
-pub(super) type ClaimRow = (String, String, String, Option<String>, i64, i64);
+pub(super) type ClaimRow = (String, String, String, Option<String>, i64, i64, i64, i64, i64);
 
 impl TryFrom<ClaimRow> for Claim {
     type Error = LedgerError;
 
     fn try_from(row: ClaimRow) -> Result<Self, LedgerError> {
-        let (of_side, in_state, fingerprint, record_id, created_at, updated_at) = row;
+        let (of_side, in_state, fingerprint, record_id, generation, begun, closed, created_at, updated_at) =
+            row;
         let fingerprint: Result<Fingerprint, _> = fingerprint.parse();
         Ok(Self {
             side: side(&of_side)?,
             state: state(&in_state)?,
             fingerprint: fingerprint.map_err(|error| LedgerError::Corrupt(error.to_string()))?,
             record_id,
+            generation,
+            begun,
+            closed,
             created_at: time(created_at)?,
             updated_at: time(updated_at)?,
         })
@@ -43,21 +62,22 @@ fn side(text: &str) -> Result<Side, LedgerError> {
 }
 
 fn state(text: &str) -> Result<ClaimState, LedgerError> {
-    [ClaimState::Claimed, ClaimState::Checked]
+    ClaimState::ALL
         .into_iter()
-        .find(|state| state.as_str() == text)
-        .ok_or_else(|| LedgerError::Corrupt("a state that is neither claimed nor fenced".into()))
+        .find(|state| state.stored() == text)
+        .ok_or_else(|| LedgerError::Corrupt("a state that is none of claimed, fenced and refused".into()))
 }
 
-fn time(microseconds: i64) -> Result<Timestamp, LedgerError> {
+pub(super) fn time(microseconds: i64) -> Result<Timestamp, LedgerError> {
     Timestamp::from_microsecond(microseconds)
         .map_err(|_| LedgerError::Corrupt("a time outside the calendar".into()))
 }
 
 /// A [`Key`] that can wait in a queue.
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct OwnedKey {
-    tenant: String,
-    ref_id: String,
+    pub(super) tenant: String,
+    pub(super) ref_id: String,
 }
 
 impl From<Key<'_>> for OwnedKey {
@@ -75,48 +95,174 @@ impl OwnedKey {
 /// The claim of a key.
 pub(super) struct ClaimByRef<'a>(pub(super) &'a OwnedKey);
 
-const LOOK: &str =
-    concat!("SELECT ", COLUMNS_OF_A_CLAIM!(), " FROM conversion_claims WHERE tenant = $1 AND ref_id = $2");
+const CLAIM_BY_REF: &str =
+    concat!("SELECT ", COLUMNS_OF_A_CLAIM!(), " FROM ref_claims WHERE tenant = $1 AND ref_id = $2");
 
 impl Request for ClaimByRef<'_> {
     type Answer = Option<Claim>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
-        let rows: Vec<ClaimRow> = connection.rows(LOOK, &self.0.binds()).await?;
+        let rows: Vec<ClaimRow> = connection.rows(CLAIM_BY_REF, &self.0.binds()).await?;
         rows.into_iter().next().map(Claim::try_from).transpose()
     }
 }
 
-/// The high-water mark.
+/// What surrounds a claim, as a write that follows or missed sees it.
+pub(super) struct Facts {
+    /// A create may have gone to the new side.
+    pub(super) created_on_new: bool,
+    /// A native create of the reference is recorded.
+    pub(super) native: bool,
+    /// Why no attempt may begin.
+    pub(super) hold: Option<String>,
+}
+
+/// The [`Facts`] about a key. Fails on a connection whose guard does not hold: nothing written on it took effect.
+pub(super) struct FactsByRef<'a>(pub(super) &'a OwnedKey);
+
+const FACTS: Guarded = guarded!(
+    ["SELECT CAST(CASE WHEN "],
+    [
+        " THEN 1 ELSE 0 END AS BIGINT), CAST(CASE WHEN ",
+        CREATED_ON_NEW!(),
+        " THEN 1 ELSE 0 END AS BIGINT), \
+         CAST(CASE WHEN EXISTS (SELECT 1 FROM native_creates WHERE tenant = $2 AND ref_id = $3) THEN 1 ELSE 0 END AS BIGINT), ",
+        HOLD!()
+    ],
+);
+
+impl Request for FactsByRef<'_> {
+    type Answer = Facts;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Facts, LedgerError> {
+        let rows: Vec<(i64, i64, i64, Option<String>)> = connection.guarded(&FACTS, &self.0.binds()).await?;
+        match rows.into_iter().next() {
+            Some((1, created_on_new, native, hold)) => {
+                Ok(Facts { created_on_new: created_on_new == 1, native: native == 1, hold })
+            }
+            Some(_) | None => Err(connection.foreign()),
+        }
+    }
+}
+
+/// Whether a create may have gone to the new side.
+pub(super) struct CreatedOnNew;
+
+const ANY_ON_NEW: &str =
+    concat!("SELECT CAST(CASE WHEN ", CREATED_ON_NEW!(), " THEN 1 ELSE 0 END AS BIGINT)");
+
+impl Request for CreatedOnNew {
+    type Answer = bool;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
+        let rows: Vec<(i64,)> = connection.rows(ANY_ON_NEW, &[]).await?;
+        Ok(rows.first().is_some_and(|(yes,)| *yes == 1))
+    }
+}
+
+/// Why no attempt may begin.
+pub(super) struct Hold;
+
+const STANDING_HOLD: &str = concat!("SELECT ", HOLD!());
+
+impl Request for Hold {
+    type Answer = Option<String>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<String>, LedgerError> {
+        let rows: Vec<(Option<String>,)> = connection.rows(STANDING_HOLD, &[]).await?;
+        Ok(rows.into_iter().next().and_then(|(why,)| why))
+    }
+}
+
+/// When a create first went, or may have gone, to the new side: the mark of a 0.1 ledger, or the oldest claim there.
 pub(super) struct FirstNewCreateAt;
 
-const NEW_SINCE: &str = "SELECT at_us FROM conversion_marks WHERE name = 'new_since'";
+const FIRST_NEW_CREATE_AT: &str = "SELECT MIN(at_us) FROM (\
+     SELECT at_us FROM conversion_marks WHERE name = 'new_since' \
+     UNION ALL SELECT MIN(created_at_us) FROM ref_claims WHERE side = 'new') AS times";
 
 impl Request for FirstNewCreateAt {
     type Answer = Option<Timestamp>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
-        let rows: Vec<(i64,)> = connection.rows(NEW_SINCE, &[]).await?;
-        rows.first().map(|(at,)| time(*at)).transpose()
+        let rows: Vec<(Option<i64>,)> = connection.rows(FIRST_NEW_CREATE_AT, &[]).await?;
+        rows.first().and_then(|(at,)| *at).map(time).transpose()
     }
 }
 
 /// When the tables were made.
 pub(super) struct CreatedAt;
 
-const BEGUN: &str = "SELECT CAST(MIN(installed_on) AS TEXT) FROM conversion_migrations";
+const CREATED_AT: &str = "SELECT CAST(MIN(installed_on) AS TEXT) FROM conversion_migrations";
 
 impl Request for CreatedAt {
     type Answer = Option<Timestamp>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
-        let rows: Vec<(Option<String>,)> = connection.rows(BEGUN, &[]).await?;
-        // PostgreSQL names the offset, SQLite means UTC.
-        let read = |text: String| {
-            let read = text.parse().or_else(|_| format!("{text}Z").parse());
-            read.map_err(|_| LedgerError::Corrupt("a time that cannot be read".into()))
-        };
-        rows.into_iter().next().and_then(|(at,)| at).map(read).transpose()
+        installed_at(connection, CREATED_AT).await
+    }
+}
+
+/// When the tables got their present form.
+pub(super) struct MigratedAt;
+
+const MIGRATED_AT: &str = "SELECT CAST(MAX(installed_on) AS TEXT) FROM conversion_migrations";
+
+impl Request for MigratedAt {
+    type Answer = Option<Timestamp>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+        installed_at(connection, MIGRATED_AT).await
+    }
+}
+
+async fn installed_at<C: Connection>(
+    connection: &mut C,
+    sql: &'static str,
+) -> Result<Option<Timestamp>, LedgerError> {
+    let rows: Vec<(Option<String>,)> = connection.rows(sql, &[]).await?;
+    // PostgreSQL names the offset, SQLite means UTC.
+    let read = |text: String| {
+        let read = text.parse().or_else(|_| format!("{text}Z").parse());
+        read.map_err(|_| LedgerError::Corrupt("a time that cannot be read".into()))
+    };
+    rows.into_iter().next().and_then(|(at,)| at).map(read).transpose()
+}
+
+/// The side of a record by its id; the newest claim decides.
+pub(super) struct SideOfRecord<'a>(pub(super) &'a str, pub(super) &'a str);
+
+const SIDE_OF_RECORD: &str = "SELECT side FROM ref_claims WHERE tenant = $1 AND record_id = $2 \
+                              ORDER BY created_at_us DESC LIMIT 1";
+
+impl Request for SideOfRecord<'_> {
+    type Answer = Option<Side>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<Side>, LedgerError> {
+        let rows: Vec<(String,)> =
+            connection.rows(SIDE_OF_RECORD, &[Bind::Text(self.0), Bind::Text(self.1)]).await?;
+        rows.first().map(|(of_side,)| side(of_side)).transpose()
+    }
+}
+
+/// The newest known record of a tenant on a side that is older than a time: its reference and id.
+pub(super) struct NewestRecord<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) side: Side,
+    pub(super) older_than: Timestamp,
+}
+
+const NEWEST_RECORD: &str = "SELECT ref_id, record_id FROM ref_claims WHERE tenant = $1 AND side = $2 \
+                             AND record_id IS NOT NULL AND created_at_us < $3 ORDER BY created_at_us DESC LIMIT 1";
+
+impl Request for NewestRecord<'_> {
+    type Answer = Option<(String, String)>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+        let older_than = Bind::Number(self.older_than.as_microsecond());
+        let binds = [Bind::Text(self.tenant), Bind::Text(self.side.as_str()), older_than];
+        let rows: Vec<(String, String)> = connection.rows(NEWEST_RECORD, &binds).await?;
+        Ok(rows.into_iter().next())
     }
 }
 
@@ -124,7 +270,7 @@ impl Request for CreatedAt {
 pub(super) struct Since(pub(super) Side, pub(super) Timestamp);
 
 const SINCE: &str =
-    "SELECT COUNT(*), MAX(created_at_us) FROM conversion_claims WHERE side = $1 AND created_at_us >= $2";
+    "SELECT COUNT(*), MAX(created_at_us) FROM ref_claims WHERE side = $1 AND created_at_us >= $2";
 
 impl Request for Since {
     type Answer = Recent;
@@ -141,7 +287,7 @@ impl Request for Since {
 pub(super) struct Summary;
 
 const SUMMARY: &str = "SELECT side, state, COUNT(*), MIN(created_at_us), MAX(created_at_us) \
-                       FROM conversion_claims GROUP BY side, state ORDER BY side, state";
+                       FROM ref_claims GROUP BY side, state ORDER BY side, state";
 
 impl Request for Summary {
     type Answer = Stats;

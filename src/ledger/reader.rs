@@ -6,11 +6,15 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::claim::{Claim, Key, Recent, Stats};
-use super::connection::Request;
+use super::connection::{Connection, Request};
 use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
-use super::queries::{ClaimByRef, CreatedAt, FirstNewCreateAt, OwnedKey, Since, Summary};
-use super::settings::{DatabaseUrl, Settings};
+use super::identity::{Setting, setting};
+use super::queries::{
+    ClaimByRef, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, NewestRecord, OwnedKey, SideOfRecord, Since,
+    Summary,
+};
+use super::settings::{DatabaseUrl, Settings, in_time};
 use super::{postgres, sqlite};
 use crate::telemetry::metrics::family::{DURATIONS, Histograms};
 use crate::telemetry::metrics::label_set::label;
@@ -58,15 +62,15 @@ impl Reader {
     /// [`OpenError`], for example when there is no ledger yet.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
         let place: DatabaseUrl = settings.url.parse()?;
-        let opening = async {
-            Ok(match place {
-                DatabaseUrl::Sqlite(path) => Reads::Sqlite(sqlite::Reads::open(&path, settings).await?),
-                DatabaseUrl::Postgres(options) => {
-                    Reads::Postgres(postgres::Store::open(*options, settings, false).await?)
-                }
-            })
+        let reads = match place {
+            DatabaseUrl::Sqlite(path) => Reads::Sqlite(sqlite::Reads::open(&path, settings).await?),
+            DatabaseUrl::Postgres(options) => {
+                Reads::Postgres(postgres::Store::open_to_read(*options, settings).await?)
+            }
         };
-        Ok(Self::new(in_time(settings.timeout, opening).await?, settings))
+        let reader = Self::new(reads, settings);
+        in_time(settings.timeout, async { Ok(reader.run(&RefuseOlder).await?) }).await?;
+        Ok(reader)
     }
 
     pub(super) fn new(reads: Reads, settings: &Settings) -> Self {
@@ -90,12 +94,57 @@ impl Reader {
         self.ask(&Summary).await
     }
 
-    /// The high-water mark: a create went, or may have gone, to the new side since then. `None`: none ever did.
+    /// When a create first went, or may have gone, to the new side. `None`: no claim names it.
     ///
     /// # Errors
     /// [`LedgerError`].
     pub async fn first_new_create_at(&self) -> Result<Option<Timestamp>, LedgerError> {
         self.ask(&FirstNewCreateAt).await
+    }
+
+    /// Whether a create may have gone to the new side: the mark says so, or any claim names it.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn created_on_new(&self) -> Result<bool, LedgerError> {
+        self.ask(&CreatedOnNew).await
+    }
+
+    /// The side of a record by its id, where a claim of the tenant knows it.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; "could not look" is never "not known".
+    pub async fn record_side(&self, tenant: &str, record_id: &str) -> Result<Option<Side>, LedgerError> {
+        self.ask(&SideOfRecord(tenant, record_id)).await
+    }
+
+    /// Reference and id of the newest record of the tenant on a side, of those claimed before `older_than`.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn newest_record(
+        &self,
+        tenant: &str,
+        side: Side,
+        older_than: Timestamp,
+    ) -> Result<Option<(String, String)>, LedgerError> {
+        self.ask(&NewestRecord { tenant, side, older_than }).await
+    }
+
+    /// Why creates are on hold; `None` while they are not.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn hold(&self) -> Result<Option<String>, LedgerError> {
+        self.ask(&Hold).await
+    }
+
+    /// The ledger's id; `None` for one that was made by 0.1 and has none yet.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn id(&self) -> Result<Option<String>, LedgerError> {
+        self.ask(&Id).await
     }
 
     /// When the ledger's tables were made, by the clock of its database or machine.
@@ -149,10 +198,31 @@ impl Reader {
     }
 }
 
-/// Opening, limited in time.
-pub(super) async fn in_time<T>(
-    timeout: Duration,
-    opening: impl Future<Output = Result<T, OpenError>>,
-) -> Result<T, OpenError> {
-    tokio::time::timeout(timeout, opening).await.unwrap_or(Err(OpenError::Timeout(timeout)))
+struct Id;
+
+impl Request for Id {
+    type Answer = Option<String>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<String>, LedgerError> {
+        Ok(setting(connection, Setting::Id).await?.map(|(id, _)| id))
+    }
+}
+
+/// Fails on a ledger whose tables are older than this program: only a program that may write brings them up to date.
+struct RefuseOlder;
+
+impl Request for RefuseOlder {
+    type Answer = ();
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        let (made, current) = (
+            connection.has_table("conversion_migrations").await?,
+            connection.has_table("ledger_settings").await?,
+        );
+        match (made, current) {
+            (true, true) => Ok(()),
+            (true, false) => Err(LedgerError::Older),
+            (false, _) => Err(LedgerError::NoTables),
+        }
+    }
 }

@@ -23,7 +23,36 @@ pub struct Settings {
     pub queue_max: usize,
     /// The most writes that share one transaction (SQLite only).
     pub batch_max: usize,
+    /// Which ledger is meant, and what to do where it is not there.
+    pub identity: Identity,
+    /// Whether commits survive every fail-over (quorum commit, shared storage): then another timeline is accepted once every process
+    /// found its own newest claims (PostgreSQL only).
+    pub failover_keeps_commits: bool,
 }
+
+/// Which ledger is meant. The default takes any and makes one where none is.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The id that the ledger must have. [`SANDBOX_ID`] is the id of every ledger that `serve --sandbox` makes.
+    pub id: Option<String>,
+    /// Whether opening may make a ledger where none is.
+    pub create: bool,
+    /// Whether a ledger that is made gets the mark that creates may go to the new side.
+    pub new_in_use: bool,
+    /// The upstream hosts that the ledger is for; `None` leaves them unchecked.
+    pub hosts: Option<String>,
+    /// The tenant that this process serves; `None` leaves it unchecked.
+    pub tenant: Option<String>,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { id: None, create: true, new_in_use: false, hosts: None, tenant: None }
+    }
+}
+
+/// The id of a ledger of the embedded sandbox, where no money is.
+pub const SANDBOX_ID: &str = "sandbox";
 
 impl Settings {
     /// The given place with the usual limits: those of `config/default.toml` where it has them, 1024 waiting writes, 128 writes a
@@ -36,6 +65,8 @@ impl Settings {
             pool_max: 10,
             queue_max: 1024,
             batch_max: 128,
+            identity: Identity::default(),
+            failover_keeps_commits: false,
         }
     }
 }
@@ -47,6 +78,8 @@ impl fmt::Debug for Settings {
             .field("pool_max", &self.pool_max)
             .field("queue_max", &self.queue_max)
             .field("batch_max", &self.batch_max)
+            .field("identity", &self.identity)
+            .field("failover_keeps_commits", &self.failover_keeps_commits)
             .finish_non_exhaustive()
     }
 }
@@ -125,4 +158,15 @@ fn postgres_options(url: &str) -> Result<PgConnectOptions, OpenError> {
         // The driver's reason may quote a part of the URL.
         .map_err(|_| OpenError::Url("is not a PostgreSQL url that can be understood".into()))?;
     Ok(options.disable_statement_logging())
+}
+
+/// Copying the claims of a large ledger may take long, and happens once.
+pub(super) const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Opening, limited in time.
+pub(super) async fn in_time<T>(
+    timeout: Duration,
+    opening: impl Future<Output = Result<T, OpenError>>,
+) -> Result<T, OpenError> {
+    tokio::time::timeout(timeout, opening).await.unwrap_or(Err(OpenError::Timeout(timeout)))
 }

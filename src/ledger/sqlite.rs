@@ -1,38 +1,37 @@
-//! The embedded ledger: one file, one process, every commit synced to the disk.
+//! The embedded ledger: one file, one process that serves, every commit synced to the disk.
 
-use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{ConnectOptions, Connection as _};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePool, SqlitePoolOptions};
+use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::commands::{Applied, Write};
 use super::connection::Request;
 use super::error::{LedgerError, OpenError};
 use super::file_identity::SameFile;
-use super::group_commit::{GroupCommit, Opened};
+use super::group_commit::GroupCommit;
+use super::identity::{self, Found, Make};
 use super::schema;
-use super::settings::Settings;
+use super::settings::{MIGRATION_TIMEOUT, Settings, in_time};
+use super::sqlite_file::{WritableFile, lock, resolve, writing};
 
 /// Reads, in this process or beside the one that writes.
 #[derive(Clone)]
 pub(super) struct Reads {
     pool: SqlitePool,
-    /// `None` for a look from outside, which knows of no other file.
+    /// `None` for a reader beside the process that serves, which knows of no other file.
     same: Option<SameFile>,
 }
 
 impl Reads {
-    /// For looking into a ledger that another process may be writing: takes no lock, makes and changes nothing.
+    /// For reading a ledger that another process may be writing: takes no lock, makes and changes nothing.
     pub(super) async fn open(path: &Path, settings: &Settings) -> Result<Self, OpenError> {
         let options = reading(&resolve(path)?, settings.timeout);
-        options.connect().await?.close().await?;
+        let connection = in_time(settings.timeout, async { Ok(options.connect().await?) }).await?;
+        connection.close().await?;
         Ok(Self::pool(options, settings, None))
     }
 
@@ -62,28 +61,42 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) async fn open(path: &Path, settings: &Settings) -> Result<Self, OpenError> {
+    /// Opens the file; `exclusively` for the process that serves.
+    pub(super) async fn open(path: &Path, settings: &Settings, exclusively: bool) -> Result<Self, OpenError> {
         let path = resolve(path)?;
-        let lock = lock(&path)?;
+        if !settings.identity.create && !path.exists() {
+            return Err(OpenError::Missing);
+        }
+        let lock = if exclusively { Some(lock(&path)?) } else { None };
         let options = writing(&path, settings.timeout);
-        let mut connection = options.connect().await?;
-        schema::migrator().run(&mut connection).await?;
-        let same = SameFile::of(&path).map_err(|error| OpenError::Connect(error.into()))?;
-        let reads = Reads::pool(reading(&path, settings.timeout), settings, Some(same.clone()));
-        let opened = Opened { options, connection, same, lock };
-        let (writer, task) = GroupCommit::start(opened, settings.queue_max, settings.batch_max);
+        let mut connection = in_time(settings.timeout, async { Ok(options.connect().await?) }).await?;
+        let found = migrated(&mut connection, settings).await?;
+        let opening = async {
+            let (file, mut session) = WritableFile::of(&path, options, connection, lock).await?;
+            if let Found::Nothing = found {
+                Make(&settings.identity).run(&mut session).await?;
+            }
+            identity::admit(&mut session, &settings.identity).await?;
+            Ok((file, session))
+        };
+        let (file, session) = in_time(settings.timeout, opening).await?;
+        let reads = Reads::pool(reading(&path, settings.timeout), settings, Some(file.same.clone()));
+        let (writer, task) = GroupCommit::start(file, session, settings.queue_max, settings.batch_max);
         Ok(Self { reads, writer, task: Arc::new(Mutex::new(task)) })
     }
 
-    pub(super) async fn write(&self, write: Write) -> Result<Applied, LedgerError> {
-        self.writer.write(write).await
+    pub(super) async fn write<R: Request + Send + 'static>(
+        &self,
+        request: R,
+    ) -> Result<R::Answer, LedgerError> {
+        self.writer.write(request).await
     }
 
     pub(super) fn commits(&self) -> u64 {
         self.writer.commits()
     }
 
-    /// Writes what was accepted, then gives the file back. Waits for other clones to go first.
+    /// Writes what was accepted, then releases the file. Waits until the other clones are dropped.
     pub(super) async fn close(self) {
         let Self { reads, writer, task } = self;
         drop(writer);
@@ -93,36 +106,12 @@ impl Store {
     }
 }
 
-/// The file's one true name, so that two ways to write it cannot lead to two locks.
-fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
-    if let Ok(existing) = fs::canonicalize(path) {
-        return Ok(existing);
-    }
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let Some(name) = path.file_name() else {
-        return Err(OpenError::Url("names a directory, not a file".into()));
-    };
-    match fs::canonicalize(directory) {
-        Ok(directory) => Ok(directory.join(name)),
-        Err(source) => Err(OpenError::Directory { directory: directory.to_path_buf(), source }),
-    }
-}
-
-/// Held as long as the file is open; the operating system gives it back when the process dies.
-fn lock(path: &Path) -> Result<File, OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let path = PathBuf::from(name);
-    let failed = |source| OpenError::Lock { path: path.clone(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path)),
-        Err(TryLockError::Error(source)) => Err(OpenError::Lock { path, source }),
-    }
+/// Compares the ledger with the one that is meant, then brings its tables up to date.
+async fn migrated(connection: &mut SqliteConnection, settings: &Settings) -> Result<Found, OpenError> {
+    let found = in_time(settings.timeout, identity::examine(connection, &settings.identity)).await?;
+    let migration = async { Ok(schema::migrator().run(connection).await?) };
+    in_time(MIGRATION_TIMEOUT, migration).await?;
+    Ok(found)
 }
 
 fn reading(path: &Path, timeout: Duration) -> SqliteConnectOptions {
@@ -132,35 +121,4 @@ fn reading(path: &Path, timeout: Duration) -> SqliteConnectOptions {
         // Not SQLITE_OPEN_READONLY: a reader of a write-ahead log must be able to make its index file.
         .pragma("query_only", "ON")
         .disable_statement_logging()
-}
-
-fn writing(path: &Path, timeout: Duration) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        // macOS answers a plain fsync before the disk has the data.
-        .pragma("fullfsync", "ON")
-        .pragma("checkpoint_fullfsync", "ON")
-        .busy_timeout(timeout / 2)
-        .disable_statement_logging()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Nothing less than a power cut shows from outside what these settings do.
-    #[tokio::test]
-    async fn the_writer_syncs_every_commit() {
-        let directory = tempfile::tempdir().unwrap();
-        let options = writing(&directory.path().join("ledger.sqlite"), Duration::from_secs(10));
-        let mut connection = options.connect().await.unwrap();
-        let (synchronous,): (i64,) =
-            sqlx::query_as("PRAGMA synchronous").fetch_one(&mut connection).await.unwrap();
-        let (journal,): (String,) =
-            sqlx::query_as("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
-        assert_eq!((synchronous, journal.as_str()), (2, "wal"));
-    }
 }

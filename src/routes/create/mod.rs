@@ -22,7 +22,7 @@ use super::upstream_call::Reply;
 use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
-use crate::ledger::{Claim, ClaimState, Fingerprint, Key, Ledger, LedgerError, TransitionResult};
+use crate::ledger::{Claim, ClaimState, Fingerprint, Key, Ledger, LedgerError};
 use crate::telemetry::spans;
 use crate::translate::conversion::Conversion;
 use crate::translate::create::{self, CreateRequest};
@@ -154,7 +154,7 @@ async fn settle(
     {
         return Ok(CreateDecision::SendTo(side));
     }
-    fence(flow, ledger, key, side).await
+    fence(flow, ledger, key, &claim).await
 }
 
 /// Writes down, before anything else, which side the reference goes to; or answers what was written down before.
@@ -167,12 +167,18 @@ async fn claim(
     let span = spans::step("claim", side);
     let claimed = ledger.claim(key, side, fingerprint).instrument(span.clone()).await;
     let result = match &claimed {
-        Ok(claimed) if claimed.fresh => "fresh",
+        Ok(claimed) if claimed.inserted => "fresh",
         Ok(_) => "repeated",
         Err(_) => "failed",
     };
     spans::stepped(&span, result, claimed.is_err());
-    Ok(claimed.map_err(down)?.claim)
+    let claim = claimed.map_err(down)?.claim;
+    if claim.state != ClaimState::Refused {
+        return Ok(claim);
+    }
+    let chosen = ledger.choose_anew(key, side, fingerprint, claim.generation).await.map_err(down)?;
+    // Another request was first.
+    chosen.ok_or_else(|| down(LedgerError::Overloaded))
 }
 
 /// Looks at the other side and settles the claim by what is there.
@@ -180,22 +186,20 @@ async fn fence(
     flow: &RouteContext,
     ledger: &Ledger,
     key: Key<'_>,
-    side: Side,
+    claim: &Claim,
 ) -> Result<CreateDecision, Failure> {
-    let other = side.other();
+    let other = claim.side.other();
     let until = Instant::now() + flow.left() / 3;
     let looked = flow.duplicate_check(other, key.ref_id(), until).await;
     match looked.map_err(|source| Failure::DuplicateCheckFailed { side: other, source: Box::new(source) })? {
-        LookupResult::Absent => match mark_fenced(ledger, key, side).await? {
-            TransitionResult::Done(claim) | TransitionResult::Refused(claim) => {
-                Ok(CreateDecision::SendTo(claim.side))
-            }
-            TransitionResult::Absent => Err(down(LedgerError::Corrupt("a claim has vanished".into()))),
-        },
+        LookupResult::Absent => mark_checked(ledger, key, claim).await.map(CreateDecision::SendTo),
         LookupResult::Found(record) => {
             // Whatever becomes of the claim, a conversion exists and nothing is sent.
-            match ledger.move_to(key, other, Some(&record.id)).await {
-                Err(LedgerError::Unfit(_)) => ledger.move_to(key, other, None).await,
+            let expected = claim.expected();
+            match ledger.move_claim(key, expected, other, Some(&record.id), claim.begun).await {
+                Err(LedgerError::Unfit(_)) => {
+                    ledger.move_claim(key, expected, other, None, claim.begun).await
+                }
                 moved => moved,
             }
             .map_err(down)?;
@@ -216,22 +220,26 @@ async fn fence(
     }
 }
 
-/// Writes down that the other side was seen empty.
-async fn mark_fenced(ledger: &Ledger, key: Key<'_>, side: Side) -> Result<TransitionResult, Failure> {
-    let span = spans::step("mark_checked", side);
-    let marked = ledger.fence(key, side).instrument(span.clone()).await;
-    let result = match &marked {
-        Ok(TransitionResult::Done(_)) => "done",
-        Ok(TransitionResult::Refused(_)) => "refused",
-        Ok(TransitionResult::Absent) | Err(_) => "failed",
+/// Writes down that the other side was seen empty, and returns the side that may be sent to.
+async fn mark_checked(ledger: &Ledger, key: Key<'_>, claim: &Claim) -> Result<Side, Failure> {
+    let span = spans::step("mark_checked", claim.side);
+    let marked = async {
+        match ledger.mark_checked(key, claim.expected()).await? {
+            Some(claim) => Ok(("done", claim.side)),
+            None => match ledger.look(key).await? {
+                Some(claim) if claim.state == ClaimState::Checked => Ok(("refused", claim.side)),
+                _ => Err(LedgerError::Corrupt("a claim went back".into())),
+            },
+        }
     };
-    spans::stepped(&span, result, result == "failed");
-    marked.map_err(down)
+    let marked = marked.instrument(span.clone()).await;
+    spans::stepped(&span, marked.as_ref().map_or("failed", |(result, _)| *result), marked.is_err());
+    marked.map(|(_, side)| side).map_err(down)
 }
 
 /// Whether any create ever went to the new side: until then no reference can be there.
 async fn created_on_new(ledger: &Ledger) -> Result<bool, Failure> {
-    ledger.first_new_create_at().await.map(|since| since.is_some()).map_err(down)
+    ledger.created_on_new().await.map_err(down)
 }
 
 fn down(error: LedgerError) -> Failure {
@@ -345,7 +353,11 @@ impl RouteContext {
         let tenant = settings.tenant.clone();
         self.shared.detached.spawn(async move {
             let Ok(key) = Key::new(&tenant, &ref_id) else { return };
-            if let Err(error) = ledger.remember_id(key, side, &id).await {
+            let kept = async {
+                let Some(claim) = ledger.look(key).await? else { return Ok(None) };
+                ledger.remember_id(key, claim.generation, side, &id).await
+            };
+            if let Err(error) = kept.await {
                 tracing::warn!(target: "cutover", %error, id, "the id of a conversion was not kept in the ledger");
             }
         });

@@ -1,0 +1,217 @@
+//! Whether the database went back in time: another server, another timeline, or a claim of this process that is missing. Checked on
+//! every new connection to PostgreSQL, because a restored or promoted server breaks the old ones.
+
+use jiff::Timestamp;
+use tracing::{error, warn};
+
+use super::audit::{Entry, record};
+use super::connection::{Bind, Connection, Guarded, History, Request, guarded};
+use super::error::LedgerError;
+use super::identity::{Setting, clear_setting, insert_setting, set_setting, setting};
+use super::newest::{Committed, Newest};
+use super::queries::Hold;
+
+/// A process that wrote within this time of the newest heartbeat was running when the old timeline ended.
+const FRESH_US: i64 = 30_000_000;
+/// After this long on a new timeline, a process that has not written there does not run any more. Processes write every few seconds.
+const GONE_US: i64 = 60_000_000;
+
+/// What a process needs to judge a connection.
+#[derive(Clone)]
+pub(super) struct Verifier {
+    pub(super) process: String,
+    pub(super) newest: Newest,
+    pub(super) failover_keeps_commits: bool,
+}
+
+impl Verifier {
+    /// Compares the server with what the ledger has on record, and sets the hold if it may have lost claims.
+    pub(super) async fn verify<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        if let Some(lost) = self.first_missing(connection).await? {
+            let why = format!(
+                "the database does not have the claim of ref_id {:?} that this process wrote: it was restored, or a standby without \
+                 it was promoted",
+                lost.key.ref_id
+            );
+            return self.hold(connection, Setting::Hold, &why).await;
+        }
+        let Some(server) = connection.history().cloned() else { return Ok(()) };
+        let Some((system, _)) = setting(connection, Setting::System).await? else {
+            insert_setting(connection, Setting::System, &server.system).await?;
+            insert_setting(connection, Setting::Timeline, &server.timeline).await?;
+            return Ok(());
+        };
+        if system != server.system {
+            let why = format!("the database is on the system {}, and on record is {system}", server.system);
+            return self.hold(connection, Setting::Hold, &why).await;
+        }
+        let recorded = setting(connection, Setting::Timeline).await?;
+        match recorded {
+            Some((timeline, _)) if timeline != server.timeline => {
+                self.on_another_timeline(connection, &timeline, &server).await
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    async fn on_another_timeline<C: Connection>(
+        &self,
+        connection: &mut C,
+        recorded: &str,
+        server: &History,
+    ) -> Result<(), LedgerError> {
+        let why = format!(
+            "the database is on timeline {}, and on record is {recorded}: a standby was promoted or a backup restored, and claims may \
+             be lost",
+            server.timeline
+        );
+        if !self.failover_keeps_commits {
+            return self.hold(connection, Setting::Hold, &why).await;
+        }
+        self.hold(connection, Setting::HoldTimeline, &why).await?;
+        Heartbeat::of(self).run(connection).await.map(drop)
+    }
+
+    async fn first_missing<C: Connection>(
+        &self,
+        connection: &mut C,
+    ) -> Result<Option<Committed>, LedgerError> {
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM ref_claims WHERE tenant = $1 AND ref_id = $2 \
+                   AND (generation > $3 OR (generation = $3 AND begun >= $4))";
+        for claim in self.newest.all() {
+            let [tenant, ref_id] = claim.key.binds();
+            let binds = [tenant, ref_id, Bind::Number(claim.generation), Bind::Number(claim.begun)];
+            let rows: Vec<(i64,)> = connection.rows(sql, &binds).await?;
+            if rows.first().is_none_or(|(count,)| *count == 0) {
+                return Ok(Some(claim));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn hold<C: Connection>(
+        &self,
+        connection: &mut C,
+        kind: Setting,
+        why: &str,
+    ) -> Result<(), LedgerError> {
+        let hold = PlaceHold { process: self.process.clone(), kind, why: why.to_owned() };
+        hold.run(connection).await
+    }
+}
+
+/// Sets a hold: no attempt begins until it is lifted. One that is set already stays as it is.
+pub(super) struct PlaceHold {
+    pub(super) process: String,
+    pub(super) kind: Setting,
+    pub(super) why: String,
+}
+
+impl Request for PlaceHold {
+    type Answer = ();
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        if insert_setting(connection, self.kind, &self.why).await? {
+            error!(target: "ledger", why = self.why, "creates are on hold until `ledger accept`");
+            let entry = Entry {
+                process: &self.process,
+                operator: "",
+                kind: "hold",
+                subject: "",
+                reason: &self.why,
+                before: None,
+                after: None,
+            };
+            record(connection, &entry).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The periodic write of a process: proves that writes work, says that the process runs, and answers why creates are on hold.
+pub(super) struct Heartbeat {
+    process: String,
+    failover_keeps_commits: bool,
+}
+
+const BEAT: Guarded = guarded!(
+    [
+        "INSERT INTO ledger_processes (process, started_at_us, seen_at_us, timeline) SELECT $2, $3, $3, $4 WHERE "
+    ],
+    [
+        " ON CONFLICT (process) DO UPDATE SET seen_at_us = excluded.seen_at_us, timeline = excluded.timeline RETURNING process"
+    ],
+);
+
+impl Heartbeat {
+    pub(super) fn of(verifier: &Verifier) -> Self {
+        Self { process: verifier.process.clone(), failover_keeps_commits: verifier.failover_keeps_commits }
+    }
+
+    async fn write<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        // Every connection was verified when it was made, so its timeline is one on which this process found its claims.
+        let timeline = connection.history().map(|server| server.timeline.clone());
+        let now = Bind::Number(Timestamp::now().as_microsecond());
+        let binds = [Bind::Text(&self.process), now, Bind::Optional(timeline.as_deref())];
+        let rows: Vec<(String,)> = connection.guarded(&BEAT, &binds).await?;
+        if rows.is_empty() { Err(connection.foreign()) } else { Ok(()) }
+    }
+
+    /// Takes the new timeline on record once every process that was running on the old one has found its claims there.
+    async fn try_to_accept<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        let Some(server) = connection.history().cloned() else { return Ok(()) };
+        let Some((why, since)) = setting(connection, Setting::HoldTimeline).await? else { return Ok(()) };
+        let recorded = setting(connection, Setting::Timeline).await?.map(|(timeline, _)| timeline);
+        let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_processes WHERE timeline <> $1 AND seen_at_us >= \
+                   (SELECT MAX(seen_at_us) FROM ledger_processes WHERE timeline <> $1) - $2";
+        let binds = [Bind::Text(&server.timeline), Bind::Number(FRESH_US)];
+        let missing: Vec<(i64,)> = connection.rows(sql, &binds).await?;
+        let all = missing.first().is_none_or(|(count,)| *count == 0);
+        if !all && Timestamp::now().as_microsecond() - since < GONE_US {
+            return Ok(());
+        }
+        set_setting(connection, Setting::Timeline, &server.timeline).await?;
+        clear_setting(connection, Setting::HoldTimeline).await?;
+        warn!(target: "ledger", timeline = server.timeline, "another timeline is accepted: every process found its newest claims");
+        let entry = Entry {
+            process: &self.process,
+            operator: "",
+            kind: "accept-timeline",
+            subject: "",
+            reason: &why,
+            before: recorded.as_deref(),
+            after: Some(&server.timeline),
+        };
+        record(connection, &entry).await
+    }
+}
+
+impl Request for Heartbeat {
+    type Answer = ();
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        self.write(connection).await?;
+        if self.failover_keeps_commits {
+            self.try_to_accept(connection).await?;
+        }
+        Ok(())
+    }
+}
+
+/// [`Heartbeat`], then the hold: a process is not ready while creates are on hold.
+pub(super) struct Probe(pub(super) Heartbeat);
+
+impl Request for Probe {
+    type Answer = Option<String>;
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<String>, LedgerError> {
+        self.0.run(connection).await?;
+        Hold.run(connection).await
+    }
+}

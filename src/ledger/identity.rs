@@ -1,0 +1,178 @@
+//! Which ledger this is: its id, the hosts and tenants that it serves, and the mark that creates may go to the new side.
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::connection::{Bind, Connection, Guarded, Request, guarded};
+use super::error::{LedgerError, OpenError};
+use super::queries::CreatedOnNew;
+use super::settings::{Identity, SANDBOX_ID};
+
+/// A row of `ledger_settings`.
+#[derive(Clone, Copy)]
+pub(super) enum Setting {
+    Id,
+    Hosts,
+    System,
+    Timeline,
+    /// Lifted by `ledger accept` alone.
+    Hold,
+    /// Lifted when every process has found its newest claims on the new timeline, or by `ledger accept`.
+    HoldTimeline,
+}
+
+impl Setting {
+    const fn name(self) -> Bind<'static> {
+        Bind::Text(match self {
+            Self::Id => "id",
+            Self::Hosts => "hosts",
+            Self::System => "system",
+            Self::Timeline => "timeline",
+            Self::Hold => "hold",
+            Self::HoldTimeline => "hold_timeline",
+        })
+    }
+}
+
+fn now() -> Bind<'static> {
+    Bind::Number(Timestamp::now().as_microsecond())
+}
+
+/// The value of a setting and when it was written.
+pub(super) async fn setting<C: Connection>(
+    connection: &mut C,
+    setting: Setting,
+) -> Result<Option<(String, i64)>, LedgerError> {
+    let sql = "SELECT value, at_us FROM ledger_settings WHERE name = $1";
+    let rows: Vec<(String, i64)> = connection.rows(sql, &[setting.name()]).await?;
+    Ok(rows.into_iter().next())
+}
+
+const INSERT_SETTING: Guarded = guarded!(
+    ["INSERT INTO ledger_settings (name, value, at_us) SELECT $2, $3, $4 WHERE "],
+    [" ON CONFLICT (name) DO NOTHING RETURNING value"],
+);
+
+/// Writes a setting that has no value, and returns whether it did.
+pub(super) async fn insert_setting<C: Connection>(
+    connection: &mut C,
+    setting: Setting,
+    value: &str,
+) -> Result<bool, LedgerError> {
+    let binds = [setting.name(), Bind::Text(value), now()];
+    let rows: Vec<(String,)> = connection.guarded(&INSERT_SETTING, &binds).await?;
+    Ok(!rows.is_empty())
+}
+
+const SET_SETTING: Guarded = guarded!(
+    ["INSERT INTO ledger_settings (name, value, at_us) SELECT $2, $3, $4 WHERE "],
+    [" ON CONFLICT (name) DO UPDATE SET value = excluded.value, at_us = excluded.at_us RETURNING value"],
+);
+
+/// Writes a setting, whatever its value was.
+pub(super) async fn set_setting<C: Connection>(
+    connection: &mut C,
+    setting: Setting,
+    value: &str,
+) -> Result<(), LedgerError> {
+    let binds = [setting.name(), Bind::Text(value), now()];
+    let rows: Vec<(String,)> = connection.guarded(&SET_SETTING, &binds).await?;
+    if rows.is_empty() { Err(connection.foreign()) } else { Ok(()) }
+}
+
+const CLEAR_SETTING: Guarded =
+    guarded!(["DELETE FROM ledger_settings WHERE name = $2 AND "], [" RETURNING value"]);
+
+/// Removes a setting and returns its value.
+pub(super) async fn clear_setting<C: Connection>(
+    connection: &mut C,
+    setting: Setting,
+) -> Result<Option<String>, LedgerError> {
+    let rows: Vec<(String,)> = connection.guarded(&CLEAR_SETTING, &[setting.name()]).await?;
+    Ok(rows.into_iter().next().map(|(value,)| value))
+}
+
+/// The mark that creates may go to the new side.
+const SET_MARK: Guarded = guarded!(
+    ["INSERT INTO conversion_marks (name, at_us) SELECT 'open_new', $2 WHERE "],
+    [" ON CONFLICT (name) DO NOTHING RETURNING name"],
+);
+
+/// Sets the mark, and returns whether it was not set.
+pub(super) async fn set_mark<C: Connection>(connection: &mut C) -> Result<bool, LedgerError> {
+    let rows: Vec<(String,)> = connection.guarded(&SET_MARK, &[now()]).await?;
+    Ok(!rows.is_empty())
+}
+
+const ADD_TENANT: Guarded = guarded!(
+    ["INSERT INTO ledger_tenants (tenant, at_us) SELECT $2, $3 WHERE "],
+    [" ON CONFLICT (tenant) DO NOTHING RETURNING tenant"],
+);
+
+/// Adds a tenant to those that the ledger serves, and returns whether it is new.
+pub(super) async fn add_tenant<C: Connection>(connection: &mut C, tenant: &str) -> Result<bool, LedgerError> {
+    let rows: Vec<(String,)> = connection.guarded(&ADD_TENANT, &[Bind::Text(tenant), now()]).await?;
+    Ok(!rows.is_empty())
+}
+
+/// Whether a ledger is there, before anything is changed.
+pub(super) enum Found {
+    Nothing,
+    Ledger,
+}
+
+/// Compares what is there with what is meant.
+pub(super) async fn examine<C: Connection>(connection: &mut C, meant: &Identity) -> Result<Found, OpenError> {
+    if !connection.has_table("conversion_migrations").await.map_err(LedgerError::from)? {
+        return if meant.create { Ok(Found::Nothing) } else { Err(OpenError::Missing) };
+    }
+    let current = connection.has_table("ledger_settings").await.map_err(LedgerError::from)?;
+    let found = if current { setting(connection, Setting::Id).await?.map(|(id, _)| id) } else { None };
+    // A ledger of the sandbox is of no use elsewhere.
+    let sandbox = found.as_deref() == Some(SANDBOX_ID) && meant.id.is_none() && meant.hosts.is_some();
+    if sandbox || meant.id.is_some() && meant.id != found {
+        let configured = meant.id.clone().unwrap_or_else(|| "not set".into());
+        return Err(OpenError::OtherLedger { configured, found });
+    }
+    Ok(Found::Ledger)
+}
+
+/// Gives a ledger without an id one, and returns the id that it has now.
+pub(super) struct Make<'a>(pub(super) &'a Identity);
+
+impl Request for Make<'_> {
+    type Answer = String;
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<String, LedgerError> {
+        let new = self.0.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
+        insert_setting(connection, Setting::Id, &new).await?;
+        if self.0.new_in_use {
+            set_mark(connection).await?;
+        }
+        let id = setting(connection, Setting::Id).await?;
+        id.map(|(id, _)| id).ok_or_else(|| connection.foreign())
+    }
+}
+
+/// Checks the hosts and the tenant of a ledger that has its tables, and records those that it has not seen.
+pub(super) async fn admit<C: Connection>(connection: &mut C, meant: &Identity) -> Result<(), OpenError> {
+    if let Some(configured) = &meant.hosts {
+        insert_setting(connection, Setting::Hosts, configured).await?;
+        let recorded = setting(connection, Setting::Hosts).await?.map(|(hosts, _)| hosts);
+        if let Some(recorded) = recorded.filter(|recorded| recorded != configured) {
+            return Err(OpenError::OtherHosts { recorded, configured: configured.clone() });
+        }
+    }
+    if let Some(tenant) = &meant.tenant {
+        let sql = "SELECT tenant FROM ledger_tenants WHERE tenant = $1";
+        let known: Vec<(String,)> =
+            connection.rows(sql, &[Bind::Text(tenant)]).await.map_err(LedgerError::from)?;
+        if known.is_empty() && CreatedOnNew.run(connection).await? {
+            return Err(OpenError::UnknownTenant(tenant.clone()));
+        }
+        add_tenant(connection, tenant).await?;
+    }
+    Ok(())
+}

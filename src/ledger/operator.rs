@@ -1,0 +1,203 @@
+//! The writes that an operator orders. Each is audited in the transaction that changes something.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::audit::{Entry, record};
+use super::claim::{Claim, ClaimState, Released};
+use super::connection::{Bind, Connection, Guarded, Request, guarded};
+use super::error::LedgerError;
+use super::identity::{
+    Make, Setting, add_tenant, clear_setting, insert_setting, set_mark, set_setting, setting,
+};
+use super::queries::{COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimRow, FactsByRef, MigratedAt, OwnedKey};
+use super::settings::Identity;
+
+/// An attempt may still be under way at the vendor for this long.
+const ATTEMPT_SETTLES_IN: SignedDuration = SignedDuration::from_hours(1);
+
+/// Who orders a change, and why.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The user who runs the command.
+    pub operator: String,
+    /// The reason that the audit keeps.
+    pub why: String,
+}
+
+impl Order {
+    fn entry<'a>(&'a self, process: &'a str, kind: &'a str) -> Entry<'a> {
+        Entry {
+            process,
+            operator: &self.operator,
+            kind,
+            subject: "",
+            reason: &self.why,
+            before: None,
+            after: None,
+        }
+    }
+}
+
+/// Gives the ledger an id, its hosts and its tenant, where it has none.
+pub(super) struct Init {
+    pub(super) process: String,
+    pub(super) order: Order,
+    pub(super) identity: Identity,
+}
+
+impl Request for Init {
+    type Answer = String;
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<String, LedgerError> {
+        let before = setting(connection, Setting::Id).await?.map(|(id, _)| id);
+        let id = Make(&self.identity).run(connection).await?;
+        if let Some(hosts) = &self.identity.hosts {
+            insert_setting(connection, Setting::Hosts, hosts).await?;
+        }
+        if let Some(tenant) = &self.identity.tenant {
+            add_tenant(connection, tenant).await?;
+        }
+        if before.is_none() {
+            let entry = Entry { after: Some(&id), ..self.order.entry(&self.process, "init") };
+            record(connection, &entry).await?;
+        }
+        Ok(id)
+    }
+}
+
+/// Sets the mark that creates may go to the new side.
+pub(super) struct OpenNew {
+    pub(super) process: String,
+    pub(super) order: Order,
+}
+
+impl Request for OpenNew {
+    /// Whether the mark was not set before.
+    type Answer = bool;
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
+        let set = set_mark(connection).await?;
+        if set {
+            record(connection, &self.order.entry(&self.process, "open-new")).await?;
+        }
+        Ok(set)
+    }
+}
+
+/// Takes the database as it is for the right one: lifts the hold and records server, hosts and tenant.
+pub(super) struct Accept {
+    pub(super) process: String,
+    pub(super) order: Order,
+    pub(super) identity: Identity,
+}
+
+impl Request for Accept {
+    /// The holds that were lifted.
+    type Answer = Vec<String>;
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Vec<String>, LedgerError> {
+        let mut lifted = Vec::new();
+        for hold in [Setting::Hold, Setting::HoldTimeline] {
+            lifted.extend(clear_setting(connection, hold).await?);
+        }
+        let (mut before, mut after) = (lifted.clone(), Vec::new());
+        let server = connection.history().cloned();
+        let values = [
+            (Setting::System, server.as_ref().map(|server| server.system.as_str())),
+            (Setting::Timeline, server.as_ref().map(|server| server.timeline.as_str())),
+            (Setting::Hosts, self.identity.hosts.as_deref()),
+        ];
+        for (name, value) in values {
+            let Some(value) = value else { continue };
+            let recorded = setting(connection, name).await?.map(|(value, _)| value);
+            if recorded.as_deref() != Some(value) {
+                set_setting(connection, name, value).await?;
+                before.extend(recorded);
+                after.push(value.to_owned());
+            }
+        }
+        if let Some(tenant) = &self.identity.tenant
+            && add_tenant(connection, tenant).await?
+        {
+            after.push(format!("tenant {tenant}"));
+        }
+        if self.identity.new_in_use && set_mark(connection).await? {
+            after.push("creates may go to new".into());
+        }
+        let (before, after) = (before.join("; "), after.join("; "));
+        let entry =
+            Entry { before: Some(&before), after: Some(&after), ..self.order.entry(&self.process, "accept") };
+        record(connection, &entry).await?;
+        Ok(lifted)
+    }
+}
+
+/// Makes a claim refused, so that the next create may choose its side anew.
+pub(super) struct Release {
+    pub(super) process: String,
+    pub(super) order: Order,
+    pub(super) key: OwnedKey,
+}
+
+const RELEASE: Guarded = guarded!(
+    ["UPDATE ref_claims SET state = 'refused', updated_at_us = $7 \
+         WHERE tenant = $2 AND ref_id = $3 AND generation = $4 AND begun = $5 AND updated_at_us = $6 AND "],
+    [" RETURNING ", COLUMNS_OF_A_CLAIM!()],
+);
+
+impl Release {
+    async fn refuse<C: Connection>(
+        &self,
+        connection: &mut C,
+        claim: &Claim,
+    ) -> Result<Option<Claim>, LedgerError> {
+        let [tenant, ref_id] = self.key.binds();
+        let read = [claim.generation, claim.begun, claim.updated_at.as_microsecond()].map(Bind::Number);
+        let now = Bind::Number(Timestamp::now().as_microsecond());
+        let binds: Vec<_> = [tenant, ref_id].into_iter().chain(read).chain([now]).collect();
+        let rows: Vec<ClaimRow> = connection.guarded(&RELEASE, &binds).await?;
+        rows.into_iter().next().map(Claim::try_from).transpose()
+    }
+}
+
+impl Request for Release {
+    type Answer = Released;
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Released, LedgerError> {
+        let Some(claim) = ClaimByRef(&self.key).run(connection).await? else { return Ok(Released::Absent) };
+        if claim.state == ClaimState::Refused {
+            return Ok(Released::Already(claim));
+        }
+        // A 0.1 process did not write repeated attempts down, and was stopped before the tables were changed.
+        let migrated = MigratedAt.run(connection).await?;
+        let last =
+            migrated.filter(|at| *at > claim.created_at).unwrap_or(claim.updated_at).max(claim.updated_at);
+        let at = last.saturating_add(ATTEMPT_SETTLES_IN).unwrap_or(last);
+        if Timestamp::now() < at {
+            return Ok(Released::TooYoung { claim, at });
+        }
+        let Some(released) = self.refuse(connection, &claim).await? else {
+            FactsByRef(&self.key).run(connection).await?;
+            // An attempt began between the read and the write.
+            let at = Timestamp::now().saturating_add(ATTEMPT_SETTLES_IN).unwrap_or(last);
+            return Ok(Released::TooYoung { claim, at });
+        };
+        let before = format!("{} {} generation {}", claim.side, claim.state.as_str(), claim.generation);
+        let entry = Entry {
+            subject: &self.key.ref_id,
+            before: Some(&before),
+            after: Some("refused"),
+            ..self.order.entry(&self.process, "release")
+        };
+        record(connection, &entry).await?;
+        Ok(Released::Done(released))
+    }
+}

@@ -1,0 +1,167 @@
+//! The open sessions of a process. Own code instead of sqlx's pool, because a session comes with the value that guards its writes
+//! and with the history of its server, and sqlx's pool keeps nothing beside a connection.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::error::{LedgerError, OpenError};
+use super::history::Verifier;
+use super::server_session::{ServerSession, connect};
+use super::settings::Settings;
+
+/// A session idle for longer is tried out before it is used: the server may have gone and come back.
+const STALE: Duration = Duration::from_secs(1);
+/// A session idle for longer is closed.
+const IDLE_MAX: Duration = Duration::from_secs(600);
+/// A session is replaced after this long, so that the checks of a new one are made now and then.
+const AGE_MAX: Duration = Duration::from_secs(1800);
+
+struct Idle {
+    session: ServerSession,
+    opened: Instant,
+    since: Instant,
+}
+
+/// Clones share the sessions.
+#[derive(Clone)]
+pub(super) struct SessionPool(Arc<Shared>);
+
+struct Shared {
+    options: PgConnectOptions,
+    timeout: Duration,
+    verifier: Option<Verifier>,
+    permits: Arc<Semaphore>,
+    /// The last one used is the first one used again.
+    idle: Mutex<VecDeque<Idle>>,
+    timeline: AtomicU8,
+}
+
+const NOT_ASKED: u8 = 0;
+const SAYS: u8 = 1;
+const SAYS_NOT: u8 = 2;
+
+impl SessionPool {
+    /// Without a verifier for reading only.
+    pub(super) fn new(options: PgConnectOptions, settings: &Settings, verifier: Option<Verifier>) -> Self {
+        let permits = Arc::new(Semaphore::new(settings.pool_max.max(1) as usize));
+        let idle = Mutex::default();
+        let timeline = AtomicU8::new(NOT_ASKED);
+        Self(Arc::new(Shared { options, timeout: settings.timeout, verifier, permits, idle, timeline }))
+    }
+
+    /// With a session that is open already.
+    pub(super) fn with(self, session: ServerSession) -> Self {
+        self.note(&session);
+        self.0.keep(session, Instant::now());
+        self
+    }
+
+    pub(super) fn says_its_timeline(&self) -> Option<bool> {
+        match self.0.timeline.load(Ordering::Relaxed) {
+            NOT_ASKED => None,
+            says => Some(says == SAYS),
+        }
+    }
+
+    fn note(&self, session: &ServerSession) {
+        let says = if session.history.is_some() { SAYS } else { SAYS_NOT };
+        self.0.timeline.store(says, Ordering::Relaxed);
+    }
+
+    /// Waits for a session without a limit of its own: the caller limits the whole call.
+    pub(super) async fn take(&self) -> Result<Lease, LedgerError> {
+        let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| LedgerError::Closed)?;
+        let (session, opened) = match self.reuse().await {
+            Some(found) => found,
+            None => (self.open().await?, Instant::now()),
+        };
+        Ok(Lease { session: Some(session), opened, pool: Arc::clone(&self.0), _permit: permit })
+    }
+
+    async fn reuse(&self) -> Option<(ServerSession, Instant)> {
+        loop {
+            let Idle { mut session, opened, since } = self.0.lock().pop_back()?;
+            if since.elapsed() > IDLE_MAX || opened.elapsed() > AGE_MAX {
+                session.close().await;
+                continue;
+            }
+            if since.elapsed() <= STALE || session.ping().await.is_ok() {
+                return Some((session, opened));
+            }
+        }
+    }
+
+    async fn open(&self) -> Result<ServerSession, LedgerError> {
+        let session = connect(&self.0.options, self.0.timeout).await;
+        let mut session = session.map_err(|error| match error {
+            OpenError::Ledger(error) => error,
+            OpenError::Connect(error) => error.into(),
+            OpenError::Pooler => LedgerError::Session,
+            other => LedgerError::from(sqlx::Error::Configuration(other.into())),
+        })?;
+        self.note(&session);
+        if let Some(verifier) = &self.0.verifier {
+            verifier.verify(&mut session).await?;
+        }
+        Ok(session)
+    }
+
+    pub(super) async fn close(self) {
+        self.0.permits.close();
+        let idle = std::mem::take(&mut *self.0.lock());
+        for Idle { session, .. } in idle {
+            session.close().await;
+        }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, session: ServerSession, opened: Instant) {
+        if !self.permits.is_closed() {
+            self.lock().push_back(Idle { session, opened, since: Instant::now() });
+        }
+    }
+}
+
+/// A session that goes back to the pool only after a clean answer. In every other case, a future dropped half-way included, it is
+/// cut: what comes next on it could run inside a transaction that nobody commits, and would be answered as if it were durable.
+pub(super) struct Lease {
+    session: Option<ServerSession>,
+    opened: Instant,
+    pool: Arc<Shared>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    pub(super) fn session(&mut self) -> Result<&mut ServerSession, LedgerError> {
+        self.session.as_mut().ok_or(LedgerError::Closed)
+    }
+
+    /// After a call that is one statement at a time.
+    pub(super) fn give_back<T>(self, outcome: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        match outcome {
+            Err(error) if error.leaves_transaction_sound() => self.keep(Err(error)),
+            outcome => self.give_back_if_ok(outcome),
+        }
+    }
+
+    pub(super) fn give_back_if_ok<T>(self, outcome: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        if outcome.is_ok() { self.keep(outcome) } else { outcome }
+    }
+
+    fn keep<T>(mut self, outcome: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        if let Some(session) = self.session.take() {
+            self.pool.keep(session, self.opened);
+        }
+        outcome
+    }
+}

@@ -1,0 +1,167 @@
+//! The SQLite file that a writer works on: its lock, its cookie, its checkpoints.
+
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use tracing::warn;
+use uuid::Uuid;
+
+use super::connection::{Bind, Connection, Session};
+use super::error::{LedgerError, OpenError};
+use super::file_identity::SameFile;
+
+/// Writes between two checkpoints: the log stays at a few MiB.
+const CHECKPOINT_AFTER: usize = 1000;
+
+/// The file of the writer.
+pub(super) struct WritableFile {
+    pub(super) same: SameFile,
+    options: SqliteConnectOptions,
+    cookie: String,
+    since_checkpoint: usize,
+    /// Kept as long as the writer can write. `None` for a command, which writes beside the process that serves.
+    _lock: Option<File>,
+}
+
+impl WritableFile {
+    /// Of a file whose tables are up to date: puts a new cookie into it if this process is the one that serves.
+    pub(super) async fn of(
+        path: &Path,
+        options: SqliteConnectOptions,
+        mut connection: SqliteConnection,
+        lock: Option<File>,
+    ) -> Result<(Self, Session<SqliteConnection>), OpenError> {
+        let same = SameFile::of(path).map_err(|error| OpenError::Connect(error.into()))?;
+        let cookie = cookie(&mut connection, lock.is_some()).await?;
+        let mut session = Session { connection, guard: cookie.clone(), history: None };
+        let mut file = Self { same, options, cookie, since_checkpoint: 0, _lock: lock };
+        file.checkpoint(&mut session).await;
+        Ok((file, session))
+    }
+
+    /// Opens the file again after a failure.
+    pub(super) async fn reopen(&self) -> Result<Session<SqliteConnection>, LedgerError> {
+        // Asked first: opening would make a new file where the old one was.
+        self.same.check()?;
+        let connection = self.options.connect().await?;
+        self.same.checkpoint_ends();
+        Ok(Session { connection, guard: self.cookie.clone(), history: None })
+    }
+
+    /// The session is of no use any more.
+    pub(super) fn failed(&self, error: &LedgerError) {
+        self.same.closing();
+        if matches!(error, LedgerError::Replaced) {
+            // The cookie is another one: this is another file, however alike.
+            self.same.lose();
+        }
+    }
+
+    /// After a commit of so many writes: fails if the file is not the ledger's any more.
+    pub(super) async fn committed(
+        &mut self,
+        session: &mut Session<SqliteConnection>,
+        writes: usize,
+    ) -> Result<(), LedgerError> {
+        self.same.check_written()?;
+        self.since_checkpoint += writes;
+        if self.since_checkpoint >= CHECKPOINT_AFTER {
+            self.checkpoint(session).await;
+        }
+        Ok(())
+    }
+
+    async fn checkpoint(&mut self, session: &mut Session<SqliteConnection>) {
+        self.since_checkpoint = 0;
+        self.same.checkpoint_begins();
+        // PASSIVE waits for nobody; what a reader keeps from being copied is copied the next time.
+        let done = session.rows::<(i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)", &[]).await;
+        if let Err(error) = done {
+            warn!(target: "ledger", %error, "the write-ahead log was not copied into the ledger file; it grows until that works");
+        }
+        self.same.checkpoint_ends();
+    }
+}
+
+/// The random text that every write requires in the file. A file without it is not the one that this process opened.
+async fn cookie(connection: &mut SqliteConnection, serves: bool) -> Result<String, OpenError> {
+    let new = Uuid::new_v4().to_string();
+    let put = if serves {
+        "INSERT INTO ledger_settings (name, value, at_us) VALUES ('cookie', $1, 0) \
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING value"
+    } else {
+        "INSERT INTO ledger_settings (name, value, at_us) VALUES ('cookie', $1, 0) \
+         ON CONFLICT (name) DO UPDATE SET value = ledger_settings.value RETURNING value"
+    };
+    let mut rows: Vec<(String,)> =
+        connection.rows(put, &[Bind::Text(&new)]).await.map_err(LedgerError::from)?;
+    Ok(rows.pop().map_or(new, |(cookie,)| cookie))
+}
+
+/// The file's one canonical name, so that two ways to write it cannot lead to two locks.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, OpenError> {
+    if let Ok(existing) = fs::canonicalize(path) {
+        return Ok(existing);
+    }
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let Some(name) = path.file_name() else {
+        return Err(OpenError::Url("names a directory, not a file".into()));
+    };
+    match fs::canonicalize(directory) {
+        Ok(directory) => Ok(directory.join(name)),
+        Err(source) => Err(OpenError::Directory { directory: directory.to_path_buf(), source }),
+    }
+}
+
+/// Held as long as the file is open; the operating system releases it when the process dies.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let failed = |source| OpenError::Lock { path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(path)),
+        Err(TryLockError::Error(source)) => Err(OpenError::Lock { path, source }),
+    }
+}
+
+pub(super) fn writing(path: &Path, timeout: Duration) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        // macOS answers a plain fsync before the disk has the data.
+        .pragma("fullfsync", "ON")
+        .pragma("checkpoint_fullfsync", "ON")
+        // Only `WritableFile` makes checkpoints, so that any other change of the file is found out.
+        .pragma("wal_autocheckpoint", "0")
+        .busy_timeout(timeout / 2)
+        .disable_statement_logging()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nothing less than a power cut shows from outside what these settings do.
+    #[tokio::test]
+    async fn the_writer_syncs_every_commit() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = writing(&directory.path().join("ledger.sqlite"), Duration::from_secs(10));
+        let mut connection = options.connect().await.unwrap();
+        let (synchronous,): (i64,) =
+            sqlx::query_as("PRAGMA synchronous").fetch_one(&mut connection).await.unwrap();
+        let (journal,): (String,) =
+            sqlx::query_as("PRAGMA journal_mode").fetch_one(&mut connection).await.unwrap();
+        assert_eq!((synchronous, journal.as_str()), (2, "wal"));
+    }
+}
