@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::support::postgres::Postgres;
-use conversion_shim::ledger::{Claim, Fingerprint, Key, Ledger, Settings, TransitionResult};
+use conversion_shim::ledger::{Fingerprint, Key, Ledger, Settings};
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
 
@@ -49,13 +49,51 @@ impl Place {
         }
     }
 
-    /// Asks PostgreSQL something on a connection of its own.
-    async fn ask<R>(&self, sql: &'static str) -> Vec<R>
+    /// Reads rows on a connection of its own.
+    async fn query<R>(&self, sql: &'static str) -> Vec<R>
     where
-        R: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow> + Send + Unpin,
+        R: for<'r> sqlx::FromRow<'r, sqlx::postgres::PgRow>
+            + for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow>
+            + Send
+            + Unpin,
     {
-        let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
-        sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap()
+        if self.url.starts_with("sqlite:") {
+            let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.file());
+            sqlx::query_as(sql).fetch_all(&mut options.connect().await.unwrap()).await.unwrap()
+        } else {
+            let mut connection = sqlx::PgConnection::connect(&self.url).await.unwrap();
+            sqlx::query_as(sql).fetch_all(&mut connection).await.unwrap()
+        }
+    }
+
+    /// Puts a ledger there as 0.1 left it: its first migration, claims of each kind, and the mark.
+    async fn put_ledger_of_0_1(&self) {
+        let mut migrator = sqlx::migrate::Migrator::with_migrations(vec![sqlx::migrate::Migration::new(
+            1,
+            "claims".into(),
+            sqlx::migrate::MigrationType::Simple,
+            sqlx::SqlSafeStr::into_sql_str(include_str!("../../../src/ledger/schema/0001_claims.sql")),
+            false,
+        )]);
+        migrator.dangerous_set_table_name("conversion_migrations");
+        if self.url.starts_with("sqlite:") {
+            let options =
+                sqlx::sqlite::SqliteConnectOptions::new().filename(self.file()).create_if_missing(true);
+            let options = options.journal_mode(sqlx::sqlite::SqliteJournalMode::Wal);
+            migrator.run(&mut options.connect().await.unwrap()).await.unwrap();
+        } else {
+            migrator.run(&mut sqlx::PgConnection::connect(&self.url).await.unwrap()).await.unwrap();
+        }
+        self.tamper(
+            "INSERT INTO conversion_claims (tenant, ref_id, side, state, fingerprint, record_id, created_at_us, updated_at_us) \
+             VALUES \
+             ('tenant', 'fenced', 'new', 'fenced', 'a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7', NULL, 1700000000000001, 1700000000000002), \
+             ('tenant', 'known', 'legacy', 'fenced', 'a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7', 'id-1', 1700000000000003, 1700000000000004), \
+             ('tenant', 'claimed', 'legacy', 'claimed', 'a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7a7', NULL, 1700000000000005, 1700000000000005)",
+        )
+        .await;
+        self.tamper("INSERT INTO conversion_marks (name, at_us) VALUES ('new_since', 1700000000000001)")
+            .await;
     }
 
     async fn open(&self) -> Ledger {
@@ -68,22 +106,6 @@ fn key(ref_id: &str) -> Key<'_> {
 }
 
 const BODY: Fingerprint = Fingerprint([0xa7; 32]);
-
-#[track_caller]
-fn done(step: TransitionResult) -> Claim {
-    match step {
-        TransitionResult::Done(claim) => claim,
-        other => panic!("expected Done, got {other:?}"),
-    }
-}
-
-#[track_caller]
-fn refused(step: TransitionResult) -> Claim {
-    match step {
-        TransitionResult::Refused(claim) => claim,
-        other => panic!("expected Refused, got {other:?}"),
-    }
-}
 
 #[tokio::test]
 async fn urls_that_make_no_sense_are_refused() {

@@ -46,7 +46,7 @@ async fn a_stopped_server_means_errors_in_time_and_recovery_without_reopening() 
     until_it_works(&ledger).await;
     assert!(ledger.health().is_ready());
     assert_eq!(ledger.look(key("before")).await.unwrap(), Some(claim));
-    assert!(ledger.claim(key("after"), New, &BODY).await.unwrap().fresh);
+    assert!(ledger.claim(key("after"), New, &BODY).await.unwrap().inserted);
 }
 
 async fn until_it_works(ledger: &Ledger) {
@@ -94,14 +94,14 @@ async fn a_server_without_fsync_is_refused() {
     server.stop();
     server.start_with("-c fsync=off");
     let settings = Settings { timeout: Duration::from_secs(20), ..Settings::new(server.url()) };
-    assert!(matches!(Ledger::open(&settings).await, Err(OpenError::NotDurable(_))));
+    assert!(matches!(Ledger::open(&settings).await, Err(OpenError::Unsuitable(_))));
 }
 
 /// Whatever the role, the database or the URL prefers: a claim is answered after it was synced, and sees what others committed.
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_made_durable() {
     let Some(place) = Place::postgres() else { return };
-    place.open().await.close().await;
+    place.open().await.shutdown().await;
     for sql in [
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = off', current_database()); END $$",
         "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''serializable''', \
@@ -110,7 +110,7 @@ async fn sessions_are_made_durable() {
          IF current_setting('synchronous_commit') <> 'on' OR current_setting('transaction_isolation') <> 'read committed' \
          OR current_setting('statement_timeout') <> '20s' THEN RAISE 'a session that promises too little'; END IF; \
          RETURN NEW; END $$",
-        "CREATE TRIGGER check_session BEFORE INSERT ON conversion_claims FOR EACH ROW EXECUTE FUNCTION check_session()",
+        "CREATE TRIGGER check_session BEFORE INSERT ON ref_claims FOR EACH ROW EXECUTE FUNCTION check_session()",
     ] {
         place.tamper(sql).await;
     }
@@ -128,11 +128,12 @@ async fn an_abandoned_call_spoils_no_connection() {
     let watcher = place.open().await;
     // Which poll meets which step varies a little with the machine's load: each is tried several times.
     for attempt in 0..60 {
-        // A fresh handle, because only its first claim for the new side opens a transaction; one connection, to meet it again.
+        // One connection, to meet it again. A probe is a transaction of several statements.
         let ledger = Ledger::open(&Settings { pool_max: 1, ..place.settings() }).await.unwrap();
         ledger.probe().await.unwrap();
         let abandoned = format!("abandoned{attempt}");
         abandon(attempt % 12, ledger.claim(key(&abandoned), New, &BODY)).await;
+        abandon(attempt % 12, ledger.probe()).await;
 
         let reference = format!("r{attempt}");
         ledger.claim(key(&reference), Legacy, &BODY).await.unwrap();
@@ -164,7 +165,7 @@ async fn a_silent_server_means_a_timeout() {
     let ledger = ledger.unwrap();
     until_it_works(&ledger).await;
     let backends: Vec<(i32,)> = place
-        .ask(
+        .query(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
         )
         .await;
@@ -194,13 +195,13 @@ async fn a_locked_table_means_a_timeout() {
     until_it_works(&ledger).await;
     let mut intruder = sqlx::PgConnection::connect(&place.url).await.unwrap();
     let mut lock = intruder.begin().await.unwrap();
-    sqlx::query("LOCK TABLE conversion_claims").execute(&mut *lock).await.unwrap();
+    sqlx::query("LOCK TABLE ref_claims").execute(&mut *lock).await.unwrap();
     let error = ledger.look(key("r")).await.unwrap_err();
     assert!(matches!(error, LedgerError::Timeout), "{error:?}");
     let gave_up = async {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
                        AND wait_event_type = 'Lock'";
-        while place.ask::<(i64,)>(waiting).await != [(0,)] {}
+        while place.query::<(i64,)>(waiting).await != [(0,)] {}
     };
     tokio::time::timeout(Duration::from_secs(20), gave_up).await.expect("the server gives up waiting");
     drop(lock);

@@ -17,7 +17,7 @@ async fn fifty_concurrent_claims_need_far_fewer_commits() {
     let refs: Vec<String> = (0..50).map(|n| format!("r{n}")).collect();
     let claims = refs.iter().map(|reference| ledger.claim(key(reference), New, &BODY));
     for claimed in futures_util::future::join_all(claims).await {
-        assert!(claimed.unwrap().fresh);
+        assert!(claimed.unwrap().inserted);
     }
     let commits = ledger.commits() - before;
     assert!((1..=10).contains(&commits), "50 claims took {commits} commits");
@@ -48,7 +48,7 @@ async fn a_second_handle_is_refused_and_told_which_lock() {
     let settings = Settings { url: format!("sqlite://{}", alias.display()), ..place.settings() };
     assert!(matches!(Ledger::open(&settings).await, Err(OpenError::Locked(_))));
 
-    ledger.close().await;
+    ledger.shutdown().await;
     Ledger::open(&settings).await.unwrap();
 }
 

@@ -19,11 +19,11 @@ async fn a_claim_is_shown_beside_the_process_that_serves() {
     let shown = run_with(&config.path(), &["ledger", "show", "ref-1"]).await;
     assert_eq!(shown.code, Some(0), "{shown:?}");
     assert_eq!([shown.row("ref_id"), shown.row("tenant"), shown.row("side")], ["ref-1", "default", "new"]);
-    assert_eq!(shown.row("state"), "fenced: settled for good");
+    assert_eq!(shown.row("state"), "checked: settled for good");
     let json = run_with(&config.path(), &["ledger", "show", "ref-1", "--json"]).await.json();
     assert_eq!(
         [&json["ref_id"], &json["claim"]["side"], &json["claim"]["state"]],
-        ["ref-1", "new", "fenced"]
+        ["ref-1", "new", "checked"]
     );
     let id = json["claim"]["record_id"].as_str().unwrap();
     assert_eq!(shown.row("record id"), id);
@@ -63,9 +63,9 @@ async fn the_claims_are_counted() {
     }
     let counted = run_with(&config.path(), &["ledger", "stats"]).await;
     assert_eq!((counted.code, counted.row("claims")), (Some(0), "3"), "{counted:?}");
-    assert!(counted.out.contains("3 on new, fenced"), "{counted:?}");
+    assert!(counted.out.contains("3 on new, checked"), "{counted:?}");
     let json = run_with(&config.path(), &["ledger", "stats", "--json"]).await.json();
-    assert_eq!(json["counts"], json!([{"side": "new", "state": "fenced", "claims": 3}]));
+    assert_eq!(json["counts"], json!([{"side": "new", "state": "checked", "claims": 3}]));
     assert!(json["new_since"].is_string() && json["first"].is_string() && json["last"].is_string());
 }
 

@@ -68,7 +68,7 @@ async fn old_claims_do_not_stand_against_sealing() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     drop(sealed(&vendor, &config).await);
-    change(&config, "UPDATE conversion_claims SET created_at_us = created_at_us - 8 * 86400000000").await;
+    change(&config, "UPDATE ref_claims SET created_at_us = created_at_us - 8 * 86400000000").await;
     let shim = Shim::start(&config).await;
     assert!(note(&status(&shim).await, "sealed_early").is_none());
 }
