@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    conversion_shim::cli::run(std::env::args_os())
+    conversion_shim::run(std::env::args_os())
 }

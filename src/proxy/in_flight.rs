@@ -100,9 +100,8 @@ impl Admission {
         Ok(Arc::new(InFlightGuard { counts: Arc::clone(&self.0), lane, client }))
     }
 
-    /// How many requests are in flight.
-    #[must_use]
-    pub fn in_flight(&self) -> usize {
+    #[cfg(test)]
+    fn in_flight(&self) -> usize {
         self.0.all.load(Ordering::Relaxed)
     }
 
