@@ -17,6 +17,7 @@ mod cli;
 mod comparison;
 mod config;
 mod deploy;
+mod documents;
 mod report;
 mod runbook;
 mod shadow;
