@@ -1,5 +1,5 @@
-//! What the admin listener answers, field by field; the command `status` reads the same types. Times are RFC 3339 in UTC. What
-//! is not known is left out, never guessed.
+//! The JSON documents of the admin listener; the commands `status` and `usage` read the same types. Times are RFC 3339 in UTC.
+//! Unknown values are left out, never guessed.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::shadow::heartbeat_record::{DroppedJobs, RuleHits};
 use crate::shadow::stats::{SignatureTotal, VerdictTotal};
 use crate::upstream::rate_limit::Shown as Budget;
 
-/// A time without its fractions, for where there is little room.
+/// An RFC 3339 time without fractional seconds.
 #[must_use]
 pub fn to_the_second(time: &str) -> String {
     time.split_once('.').map_or_else(|| time.into(), |(whole, _)| format!("{whole}Z"))
@@ -19,28 +19,28 @@ pub fn to_the_second(time: &str) -> String {
 /// `/livez`
 #[derive(Debug, Serialize)]
 pub struct Live {
-    /// True: the process answers.
+    /// Always true: the process answers.
     pub live: bool,
 }
 
 /// `/readyz`
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Readiness {
-    /// Whether clients should be sent here.
+    /// Whether a load balancer should send clients here.
     pub ready: bool,
     /// Why not; empty when ready.
     pub reasons: Vec<Reason>,
 }
 
-/// One reason why clients should not be sent here.
+/// One reason why the process is not ready.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reason {
     /// `draining`, `ledger`, `legacy side` or `new side`.
-    pub what: String,
-    /// Since when.
+    pub kind: String,
+    /// When it began.
     pub since: String,
-    /// In words.
-    pub why: String,
+    /// Message for operators.
+    pub detail: String,
 }
 
 /// `/status`
@@ -48,108 +48,108 @@ pub struct Reason {
 pub struct Status {
     /// The program's version.
     pub version: String,
-    /// How long the process has been running, in seconds.
+    /// Seconds since the process started.
     pub uptime_seconds: u64,
-    /// As `/readyz` says.
+    /// The same as `/readyz`.
     pub readiness: Readiness,
-    /// How far the cutover is.
+    /// The stage of the cutover.
     pub stage: String,
-    /// The mode of every route; what counts when it differs from the stage's.
+    /// The mode of every route in force; it may override the stage's.
     pub modes: Modes,
-    /// Who creates on the new API while create is in mode canary.
+    /// Which profiles create on the new API while create is in mode `canary`.
     pub canary: Canary,
     /// How many processes share the ledger.
     pub replicas: u32,
-    /// Writes under way, whether their client waits or has left.
+    /// Writes in flight, including those whose client has disconnected.
     pub writes_in_flight: usize,
-    /// Which config is in force, and since when.
+    /// The config in force, and the last reloads.
     pub config: Config,
     /// The rate budget.
     pub budget: Budget,
-    /// Who still calls.
+    /// Clients that still call the old API.
     #[serde(default)]
     pub usage: Usage,
-    /// What is allowed and somebody should know; empty when there is nothing.
+    /// The active advisories.
     #[serde(default)]
-    pub notes: Vec<Note>,
-    /// Absent when none is configured.
+    pub advisories: Vec<Advisory>,
+    /// Absent when no ledger is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ledger: Option<Ledger>,
-    /// Absent while no route is in mode `shadow`, and none was.
+    /// Absent if no route is or was in mode `shadow` since start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Shadow>,
 }
 
-/// Something that is allowed and somebody should know, while it lasts.
+/// A state that the config permits and that an operator should check, while it lasts.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Note {
-    /// `sealed_early` (reads do not ask the old API, where creates went not long ago) or `young_ledger` (the ledger is hardly older
-    /// than the first create on the new API).
-    pub what: String,
-    /// Since when.
+pub struct Advisory {
+    /// `sealed_early`: reads no longer query the old API, although creates went there recently. `young_ledger`: the ledger is barely
+    /// older than the first create on the new API.
+    pub kind: String,
+    /// When it began.
     pub since: String,
-    /// In words.
-    pub why: String,
+    /// Message for operators.
+    pub detail: String,
 }
 
-/// Who has called the old API's four routes since the start of the process.
+/// Clients that called the four routes of the old API since the process started.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
-    /// The busiest first.
+    /// By number of requests, highest first.
     pub clients: Vec<Client>,
-    /// Most clients that are told apart.
+    /// Maximum number of clients that are counted separately.
     pub clients_max: usize,
-    /// Requests of clients for whom there was no place left.
-    pub others: u64,
-    /// Since when clients have come for whom there was no free place; absent: there was always one.
+    /// Requests of clients beyond that maximum.
+    pub other_requests: u64,
+    /// When the maximum was first exceeded; absent if it never was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_since: Option<String>,
-    /// Clients that were forgotten in favour of new ones: those not seen for longest, of those with nothing in the way.
+    /// Clients replaced by new ones: the least recently seen without blocking requests.
     #[serde(default)]
-    pub given_way: u64,
+    pub evicted: u64,
 }
 
-/// One client. Its name is whatever it says: escape it wherever it is shown.
+/// One client. It chooses its own name, so every display must escape it.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Client {
-    /// Its name, cut.
+    /// Its name, truncated.
     pub client: String,
-    /// By what it is known: `header`, `caller`, `certificate`, `token` (not verified) or `nothing`.
-    pub by: String,
-    /// When it called last.
+    /// The source of the name: `header`, `caller`, `certificate`, `token` (not verified) or `nothing`.
+    pub identified_by: String,
+    /// Time of its last request.
     pub last_seen: String,
-    /// All its requests.
+    /// Number of requests.
     pub requests: u64,
-    /// By route; only where there were some.
+    /// Requests by route, without zeros.
     pub routes: BTreeMap<String, u64>,
-    /// What stands in the way of switching the old API off, and how often it was met: `cancel`, `change_filter` (`updated_at.*` on a
-    /// list), `no_reference` (a create without `ref_id`), `legacy_record` (a get of a record that the old API holds).
+    /// Requests that block the end of the old API, by feature: `cancel`, `change_filter` (`updated_at.*` on a list), `no_reference`
+    /// (a create without `ref_id`), `legacy_record` (a get of a record that only the old API holds).
     pub blocking: BTreeMap<String, u64>,
 }
 
-/// What shadow comparisons have come to since the start of the process.
+/// Shadow comparisons since the process started.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Shadow {
     /// Whether a route is in mode `shadow`.
     pub configured: bool,
-    /// Whether comparisons are made now.
+    /// Whether comparisons run now.
     pub active: bool,
-    /// Why not, though configured: `cooldown`, `sample_0`, `budget_0`, `stopped`.
+    /// Why comparisons do not run although configured: `cooldown`, `sample_0`, `budget_0`, `stopped`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_reason: Option<String>,
-    /// Comparisons that wait.
+    /// Queued comparisons.
     pub waiting: usize,
-    /// Memory that their bodies take.
+    /// Memory of their bodies, in bytes.
     pub bytes_held: usize,
-    /// Comparisons that were due.
+    /// Comparisons that were due, whether made or dropped.
     pub due: u64,
-    /// Comparisons that were made.
+    /// Completed comparisons.
     pub done: u64,
-    /// Comparisons that were dropped.
+    /// Dropped comparisons, by route and reason.
     pub dropped: Vec<DroppedJobs>,
-    /// By route, verdict and severity.
+    /// Completed comparisons by route, verdict and severity.
     pub verdicts: Vec<VerdictTotal>,
-    /// What differs, the gravest first.
+    /// The top difference signatures, the most severe first.
     pub top: Vec<SignatureTotal>,
     /// The ignore rules in force.
     pub rules: Vec<RuleHits>,
@@ -168,37 +168,37 @@ pub struct Modes {
     pub cancel: String,
 }
 
-/// The canary, without the profiles' ids: there may be thousands, and `check` prints them.
+/// The canary. Profile ids are left out because there may be thousands; `check` prints them.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Canary {
-    /// Share of the profiles that are not listed, 0 to 100.
+    /// Percentage of the profiles that are not listed, 0 to 100.
     pub percent: u8,
     /// How many profiles are listed.
     pub profiles_listed: usize,
 }
 
-/// Which config is in force, and what became of the last reloads.
+/// The config in force, and the last reloads.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Config {
-    /// Twelve hex digits; equal on replicas that run the same config.
+    /// Twelve hex digits, equal on replicas with the same config.
     pub hash: String,
-    /// When it was read: at the start or by a reload.
+    /// When it was loaded, at start or by a reload.
     pub loaded_at: String,
-    /// When a reload was last accepted; absent: never since the start.
+    /// When a reload was last accepted; absent if none was since start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload_accepted_at: Option<String>,
-    /// The last refusal; absent: none since the start.
+    /// The last refusal; absent if there was none since start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reload_refused: Option<Refused>,
-    /// The last reloads, the newest first; at most 20, and none from before the start.
+    /// Reloads since start, newest first; at most 20.
     #[serde(default)]
     pub reloads: Vec<Reload>,
 }
 
-/// One reload: a config that was read anew, and was another one than that in force.
+/// One reload: a config that differed from the one in force.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Reload {
-    /// When.
+    /// When it was read.
     pub at: String,
     /// `accepted` or `refused`.
     pub result: String,
@@ -209,16 +209,16 @@ pub struct Reload {
     /// The stage and the modes that changed: `stage: hold → canary`, `create: hold → canary`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<String>,
-    /// The other keys whose value changed; never the values.
+    /// The other keys whose value changed, without the values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_keys: Vec<String>,
-    /// Why it was refused, in short: the first few.
+    /// The first few reasons of a refusal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
     /// How many problems there were.
     #[serde(default)]
     pub problems_total: usize,
-    /// When the refusal was over: mended, taken back, or refused for other reasons. Absent: it stands, or it was accepted.
+    /// When the refusal ended: fixed, reverted, or refused for other reasons. Absent while it is active, and if the reload was accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<String>,
 }
@@ -226,35 +226,35 @@ pub struct Reload {
 /// A config that was refused while another one stayed in force.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Refused {
-    /// When.
+    /// When it was read.
     pub at: String,
-    /// Whether what is configured still is not what is running.
-    pub standing: bool,
-    /// Why; the first of them when there are very many.
+    /// Whether the configured values are still not in force.
+    pub active: bool,
+    /// The first reasons.
     pub problems: Vec<String>,
-    /// How many there are.
+    /// Number of reasons.
     pub problems_total: usize,
 }
 
-/// The ledger, as its last calls found it.
+/// The ledger, as of its last calls.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Ledger {
     /// `sqlite` or `postgres`.
     pub kind: String,
-    /// Whose references it keeps.
+    /// The tenant of new claims.
     pub tenant: String,
     /// `ready` or `down`.
     pub health: String,
-    /// Since when it is down; absent while it is ready.
+    /// When it went down; absent while it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub down_since: Option<String>,
-    /// Why it is down; absent while it is ready.
+    /// The error; absent while it is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// Whether a create ever went, or may have gone, to the new API; absent when the ledger could not be asked.
+    pub error: Option<String>,
+    /// Whether a create went, or may have gone, to the new API; absent if the ledger does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_on_new: Option<bool>,
-    /// The high-water mark: when the first one did. Absent when none did, or when the ledger could not be asked.
+    /// When a create first went to the new API; absent if none did or the ledger does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_new_create_at: Option<String>,
 }
@@ -270,7 +270,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem that is no more special than its status.
+    /// A problem of type `about:blank`, with the title of its status.
     #[must_use]
     pub fn about_blank(status: StatusCode, detail: &'static str) -> Self {
         let title = status.canonical_reason().unwrap_or("Error");

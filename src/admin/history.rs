@@ -1,5 +1,5 @@
-//! The last hour, for the page: what was counted at the end of each of its minutes. Nothing is added on the way of a request; a
-//! minute is the difference between two looks.
+//! The last hour, for the page: snapshots of the counters at the end of each minute. A minute is the difference between two
+//! snapshots, so requests pay nothing for it.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -12,25 +12,22 @@ use crate::telemetry::metrics::labels::{RouteLabel, StatusClass};
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Budget, Endpoint};
 
-/// Minutes that are remembered.
+/// Minutes kept.
 pub(super) const MINUTES: usize = 60;
-/// How long one of them is.
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
-/// The last five minutes, for which the vendor's limit counts, begin so many moments ago: all five are whole.
+/// Snapshots back to the start of five whole minutes, the window of the vendor's limit.
 const FIVE_MINUTES: usize = 6;
 
-/// Requests by what they were answered, in the order of [`StatusClass::ALL`].
+/// Requests by status class, in the order of [`StatusClass::ALL`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Answers([u64; StatusClass::ALL.len()]);
 
 impl Answers {
-    /// All of them.
     pub(super) fn all(self) -> u64 {
         self.0.iter().sum()
     }
 
-    /// Those of one class.
     pub(super) fn of(self, class: StatusClass) -> u64 {
         self.0[class.index()]
     }
@@ -40,19 +37,19 @@ impl Answers {
     }
 }
 
-/// Requests by route and side; `None` = no side was asked.
+/// Requests by route and side; `None` = no side was called.
 type Requests = Vec<((RouteLabel, Option<Side>), Answers)>;
 
-/// What had been counted at one moment since the start.
+/// The counters since start, at one moment.
 #[derive(Clone, Debug)]
-struct Moment {
+struct Snapshot {
     requests: Requests,
     latency: Vec<(Side, HistogramSnapshot)>,
-    /// Calls that were paid for, by endpoint.
-    paid: [u64; Endpoint::ALL.len()],
+    /// Calls charged to the rate budget, by endpoint.
+    charged: [u64; Endpoint::ALL.len()],
 }
 
-impl Moment {
+impl Snapshot {
     fn now(metrics: &Metrics, budget: &Budget) -> Self {
         let mut requests = Requests::new();
         for ((route, _, side, class), count) in metrics.requests.all().filter(|(_, count)| *count > 0) {
@@ -66,7 +63,7 @@ impl Moment {
         Self {
             requests,
             latency: metrics.upstream_seconds.all().map(|((side,), shape)| (side, shape)).collect(),
-            paid: Endpoint::ALL.map(|endpoint| budget.calls_by(endpoint).all()),
+            charged: Endpoint::ALL.map(|endpoint| budget.calls_by(endpoint).all()),
         }
     }
 
@@ -80,48 +77,48 @@ impl Moment {
     }
 }
 
-/// The moments; the oldest is the end of the minute before the hour.
+/// The snapshots; the oldest is from the end of the minute before the hour.
 #[derive(Debug, Default)]
-pub(super) struct History(Mutex<VecDeque<Moment>>);
+pub(super) struct History(Mutex<VecDeque<Snapshot>>);
 
 /// The hour up to now.
 #[derive(Debug)]
 pub(super) struct Hour {
-    /// By route and side, only where there were some; in the order of the routes.
+    /// By route and side, without zeros, in the order of the routes.
     pub(super) requests: Requests,
-    /// Requests of each minute that went to the legacy side, to the new one, and to none; the last minute is still going on.
+    /// Requests of each minute to the legacy side, the new one, and none; the last minute is the current one.
     pub(super) minutes: Vec<[u64; 3]>,
-    /// The times of calls to the sides.
+    /// Latency of calls to the sides.
     pub(super) latency: Vec<(Side, HistogramSnapshot)>,
-    /// Calls of the last five minutes and a bit by endpoint, in the order of [`Endpoint::ALL`].
-    pub(super) paid: [u64; Endpoint::ALL.len()],
+    /// Calls charged in the last five whole minutes and the current one, in the order of [`Endpoint::ALL`].
+    pub(super) charged: [u64; Endpoint::ALL.len()],
 }
 
 impl History {
-    /// A minute has ended.
-    pub(super) fn minute(&self, metrics: &Metrics, budget: &Budget) {
-        let mut moments = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if moments.len() == MINUTES {
-            moments.pop_front();
+    /// Takes the snapshot at the end of a minute.
+    pub(super) fn end_minute(&self, metrics: &Metrics, budget: &Budget) {
+        let mut snapshots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if snapshots.len() == MINUTES {
+            snapshots.pop_front();
         }
-        moments.push_back(Moment::now(metrics, budget));
+        snapshots.push_back(Snapshot::now(metrics, budget));
     }
 
-    /// What happened since the oldest moment that is remembered.
+    /// The hour: the difference to the oldest snapshot.
     pub(super) fn hour(&self, metrics: &Metrics, budget: &Budget) -> Hour {
-        let mut moments: Vec<_> =
+        let mut snapshots: Vec<_> =
             self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-        if moments.len() < MINUTES {
-            // Younger than an hour: it began with nothing.
-            moments.insert(0, Moment::now(&Metrics::default(), &Budget::default()));
+        if snapshots.len() < MINUTES {
+            // The process is younger than an hour and started with zeros.
+            snapshots.insert(0, Snapshot::now(&Metrics::default(), &Budget::default()));
         }
-        let now = Moment::now(metrics, budget);
-        let before = &moments[moments.len().saturating_sub(FIVE_MINUTES)];
-        let paid = std::array::from_fn(|at| now.paid[at].saturating_sub(before.paid[at]));
-        let first = moments[0].clone();
-        moments.push(now.clone());
+        let now = Snapshot::now(metrics, budget);
+        let before = &snapshots[snapshots.len().saturating_sub(FIVE_MINUTES)];
+        let charged = std::array::from_fn(|at| now.charged[at].saturating_sub(before.charged[at]));
+        let first = snapshots[0].clone();
+        snapshots.push(now.clone());
         let sides = [Some(Side::Legacy), Some(Side::New), None];
-        let minutes = moments
+        let minutes = snapshots
             .windows(2)
             .map(|pair| sides.map(|side| pair[1].side(side).saturating_sub(pair[0].side(side))));
         let mut requests: Requests =
@@ -130,7 +127,7 @@ impl History {
         requests.sort_by_key(|(key, _)| *key);
         let latency = now.latency.into_iter().zip(first.latency);
         let latency = latency.map(|((side, now), (_, then))| (side, since(&now, &then)));
-        Hour { requests, minutes: minutes.collect(), latency: latency.collect(), paid }
+        Hour { requests, minutes: minutes.collect(), latency: latency.collect(), charged }
     }
 }
 
@@ -145,19 +142,19 @@ mod tests {
     use crate::translate::route::Route;
 
     #[test]
-    fn an_hour_forgets_what_was_before_and_counts_the_minute_that_goes_on() {
+    fn an_hour_drops_older_minutes_and_includes_the_current_one() {
         let (history, metrics, budget) = (History::default(), Metrics::default(), Budget::default());
         let request =
             |side| metrics.requests.add((RouteLabel::Route(Route::Get), None, side, StatusClass::Success));
         request(Some(Side::Legacy));
         assert_eq!(history.hour(&metrics, &budget).minutes, [[1, 0, 0]]);
-        history.minute(&metrics, &budget);
+        history.end_minute(&metrics, &budget);
         request(Some(Side::New));
         let hour = history.hour(&metrics, &budget);
         assert_eq!(hour.minutes, [[1, 0, 0], [0, 1, 0]]);
         assert_eq!(hour.requests.len(), 2);
         for _ in 0..MINUTES {
-            history.minute(&metrics, &budget);
+            history.end_minute(&metrics, &budget);
         }
         request(None);
         let hour = history.hour(&metrics, &budget);
@@ -168,17 +165,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_paid_for_is_forgotten_after_five_whole_minutes() {
+    async fn charged_calls_are_dropped_after_five_whole_minutes() {
         let (history, metrics, budget) = (History::default(), Metrics::default(), Budget::default());
         let get = Endpoint::Get(Side::New);
         let pay = async || budget.take(get.primary(), tokio::time::Instant::now()).await.unwrap();
-        let paid = || history.hour(&metrics, &budget).paid[5];
+        let paid = || history.hour(&metrics, &budget).charged[5];
         assert_eq!((Endpoint::ALL[5], paid()), (get, 0));
         let _ = pay().await;
-        assert_eq!(paid(), 1, "of the minute that goes on");
+        assert_eq!(paid(), 1, "of the current minute");
         for minute in 0..6 {
             assert_eq!(paid(), 1, "after {minute} minutes");
-            history.minute(&metrics, &budget);
+            history.end_minute(&metrics, &budget);
         }
         assert_eq!(paid(), 0);
         let _ = pay().await;

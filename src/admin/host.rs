@@ -1,13 +1,13 @@
-//! Who may be meant by a request. A page on the web can let its own name lead to this machine, and a browser then sends that name: only
-//! an address or `localhost` is answered, so that no page reads what the listener tells (DNS rebinding).
+//! Protection against DNS rebinding: a website can point its own name at this machine, so that a browser sends that name here and the
+//! site reads the answer. Only requests for an IP address or `localhost` are answered.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::uri::Authority;
 use http::{HeaderMap, Uri, header};
 
-/// Whether a request is meant for this machine. Probes that speak HTTP/1.0 name nobody; a browser always does.
-pub(super) fn is_ours(uri: &Uri, headers: &HeaderMap) -> bool {
+/// Whether `Host` and the target name this machine. HTTP/1.0 probes send no `Host`; browsers always do.
+pub(super) fn is_local_request(uri: &Uri, headers: &HeaderMap) -> bool {
     let named = headers.get_all(header::HOST).iter().map(|host| host.to_str().ok());
     let target = uri.authority().map(|authority| Some(authority.as_str()));
     named.chain(target).all(|host| host.is_some_and(is_local))
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_and_localhost_are_ours_and_names_are_not() {
+    fn addresses_and_localhost_are_local_and_names_are_not() {
         for host in [
             "127.0.0.1",
             "127.0.0.1:9090",

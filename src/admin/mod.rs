@@ -1,7 +1,7 @@
-//! The admin listener: a port of its own for probes and operators. It reads state and changes none, and shows no secret.
+//! The admin listener: a separate port for probes and operators. It only reads state, and shows no secrets.
 //!
-//! It never meets pass-through: the public port knows none of these paths, and this one knows no other. What is told lives in
-//! [`documents`], where it comes from in [`view`].
+//! The public port has none of these paths, so pass-through never reaches them. [`documents`] has the answers' JSON types, [`view`]
+//! their sources.
 
 mod collectors;
 pub mod documents;
@@ -34,16 +34,16 @@ use self::view::View;
 use crate::server::recover;
 use crate::telemetry::metrics::exposition;
 
-/// Probes, a scraper, a few operators; past it new connections wait.
+/// Maximum number of connections: enough for probes, scrapers and a few operators. Further ones wait.
 const CONNECTIONS_MAX: usize = 64;
-/// Longest time for the head of a request, and for silence between two.
+/// Timeout of a request's head, and of an idle connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest head of a request, in bytes.
+/// Maximum size of a request's head, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 type Answer = Response<Full<Bytes>>;
 
-/// Answers on `listener` until it is dropped.
+/// Serves the listener until the future is dropped.
 pub async fn serve(listener: TcpListener, view: Arc<View>) {
     let mut minutes = tokio::time::interval_at(Instant::now() + history::MINUTE, history::MINUTE);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -56,12 +56,12 @@ pub async fn serve(listener: TcpListener, view: Arc<View>) {
         };
         tokio::select! {
             Some(_) = connections.join_next() => {}
-            _ = minutes.tick() => view.minute(),
+            _ = minutes.tick() => view.end_minute(),
             (permit, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
                     let view = view.clone();
                     connections.spawn(async move {
-                        speak(stream, view, only_local).await;
+                        connection(stream, view, only_local).await;
                         drop(permit);
                     });
                 }
@@ -71,13 +71,14 @@ pub async fn serve(listener: TcpListener, view: Arc<View>) {
     }
 }
 
-async fn speak(stream: TcpStream, view: Arc<View>, only_local: bool) {
+async fn connection(stream: TcpStream, view: Arc<View>, only_local: bool) {
     let service = service_fn(move |request: Request<Incoming>| {
         let view = view.clone();
         async move {
-            let meant = !only_local || host::is_ours(request.uri(), request.headers());
-            let answering = async { answer(&view, request.method(), request.uri()).await };
-            Ok::<_, Infallible>(if meant { answering.await } else { misdirected() })
+            if only_local && !host::is_local_request(request.uri(), request.headers()) {
+                return Ok::<_, Infallible>(misdirected());
+            }
+            Ok(answer(&view, request.method(), request.uri()).await)
         }
     });
     let mut builder = http1::Builder::new();
@@ -87,12 +88,12 @@ async fn speak(stream: TcpStream, view: Arc<View>, only_local: bool) {
     }
 }
 
-/// All that there is, on one screen.
+/// Every path of the listener.
 async fn answer(view: &View, method: &Method, uri: &Uri) -> Answer {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match uri.path() {
         "/" | "/livez" | "/readyz" | "/status" | "/metrics" if !reads => not_allowed(),
-        "/" => page(view.page(uri.query() == Some("still")).await),
+        "/" => page(view.page(uri.query() == Some("paused")).await),
         "/livez" => json(StatusCode::OK, &Live { live: true }),
         "/readyz" => {
             let readiness = view.readiness();
@@ -110,13 +111,13 @@ async fn answer(view: &View, method: &Method, uri: &Uri) -> Answer {
 fn misdirected() -> Answer {
     problem(
         StatusCode::MISDIRECTED_REQUEST,
-        "the admin listener is on loopback and answers only to an address or localhost",
+        "the admin listener is on loopback and serves only requests for an IP address or localhost",
     )
 }
 
 fn not_allowed() -> Answer {
     let mut answer =
-        problem(StatusCode::METHOD_NOT_ALLOWED, "the admin listener changes nothing: GET or HEAD");
+        problem(StatusCode::METHOD_NOT_ALLOWED, "the admin listener is read-only: use GET or HEAD");
     answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     answer
 }
@@ -128,7 +129,7 @@ fn problem(status: StatusCode, detail: &'static str) -> Answer {
 }
 
 fn json(status: StatusCode, document: &impl Serialize) -> Answer {
-    // Texts, numbers and lists of them: nothing here can fail to serialize.
+    // Strings, numbers and lists of them always serialize.
     let body = serde_json::to_vec(document).unwrap_or_default();
     let mut answer = text("application/json", body);
     *answer.status_mut() = status;
@@ -138,7 +139,7 @@ fn json(status: StatusCode, document: &impl Serialize) -> Answer {
 fn page(html: String) -> Answer {
     let mut answer = text("text/html; charset=utf-8", html);
     let headers = answer.headers_mut();
-    // Base64 and words: always a header's value.
+    // Base64 and ASCII words are always a valid header value.
     if let Ok(policy) = HeaderValue::from_str(&page::policy()) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }

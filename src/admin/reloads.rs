@@ -1,12 +1,12 @@
-//! What `/status` tells of the config in force and of the reloads before it.
+//! The config section of `/status`: the config in force and the reloads before it.
 
 use super::documents;
 use crate::config::{Change, Config, PastReload, Refused, Reloaded, Reloads};
 
-/// The problems of a refused config that are shown; a file of nonsense may have thousands.
+/// Maximum number of problems shown of a refused config; a broken file may have thousands.
 const PROBLEMS_SHOWN: usize = 20;
 
-pub(super) fn told(config: &Config, reloads: &Reloads) -> documents::Config {
+pub(super) fn section(config: &Config, reloads: &Reloads) -> documents::Config {
     documents::Config {
         hash: config.hash.clone(),
         loaded_at: reloads.loaded_at.to_string(),
@@ -19,14 +19,14 @@ pub(super) fn told(config: &Config, reloads: &Reloads) -> documents::Config {
 fn refused(refused: &Refused) -> documents::Refused {
     documents::Refused {
         at: refused.at.to_string(),
-        standing: refused.standing,
+        active: refused.standing,
         problems: refused.problems.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect(),
         problems_total: refused.problems.len(),
     }
 }
 
 fn past(reload: &PastReload) -> documents::Reload {
-    let told = documents::Reload {
+    let reload_base = documents::Reload {
         at: reload.at.to_string(),
         result: String::new(),
         hash: reload.hash.clone(),
@@ -42,14 +42,14 @@ fn past(reload: &PastReload) -> documents::Reload {
             result: "accepted".into(),
             changes: changes(change),
             other_keys: change.keys.iter().map(|key| (*key).to_owned()).collect(),
-            ..told
+            ..reload_base
         },
         Reloaded::Refused { problems, problems_total, ended_at } => documents::Reload {
             result: "refused".into(),
             problems: problems.clone(),
             problems_total: *problems_total,
             ended_at: ended_at.as_ref().map(ToString::to_string),
-            ..told
+            ..reload_base
         },
     }
 }

@@ -1,4 +1,4 @@
-//! What the process knows of itself, gathered when somebody asks. Changes nothing but the one fact that the drain has begun.
+//! The state of the process, collected on request. Nothing here changes state, except that the drain has begun.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -22,10 +22,10 @@ use crate::translate::route::Route;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Budget;
 
-/// The kinds of differences that are shown.
+/// Maximum number of difference signatures shown.
 const SIGNATURES_SHOWN: usize = 10;
 
-/// Where the answers come from.
+/// The sources of every document of the admin listener.
 pub struct View {
     app: Arc<App>,
     reloads: watch::Receiver<Reloads>,
@@ -33,19 +33,19 @@ pub struct View {
     started_at: Timestamp,
     history: History,
     draining: OnceLock<Timestamp>,
-    /// The high-water mark never changes once it is there: it is asked for until then, by one caller at a time.
+    /// Cached, because it never changes once set. The lock makes one caller at a time query the ledger.
     first_new_create_at: Mutex<Option<Timestamp>>,
-    notes: Arc<Advisories>,
-    /// `None` while no spans are collected.
+    advisories: Arc<Advisories>,
+    /// `None` when spans are not exported.
     spans: Option<Arc<SpanCounts>>,
 }
 
 impl View {
-    /// A view of `app`; the uptime counts from here.
+    /// A view of `app`. The uptime counts from here.
     #[must_use]
     pub fn new(app: Arc<App>, reloads: watch::Receiver<Reloads>) -> Self {
         let (draining, first_new_create_at) = (OnceLock::new(), Mutex::new(None));
-        let notes = Arc::new(Advisories::new(app.shared.ledger.clone()));
+        let advisories = Arc::new(Advisories::new(app.shared.ledger.clone()));
         let (started, started_at) = (Instant::now(), Timestamp::now());
         Self {
             app,
@@ -54,13 +54,13 @@ impl View {
             started_at,
             draining,
             first_new_create_at,
-            notes,
+            advisories,
             history: History::default(),
             spans: None,
         }
     }
 
-    /// The same, with what becomes of the spans.
+    /// Adds the counters of exported spans.
     #[must_use]
     pub fn with_spans(self, spans: Option<Arc<SpanCounts>>) -> Self {
         Self { spans, ..self }
@@ -70,10 +70,10 @@ impl View {
         self.spans.as_deref()
     }
 
-    /// What is allowed and somebody should know.
+    /// The advisories of this process.
     #[must_use]
-    pub const fn notes(&self) -> &Arc<Advisories> {
-        &self.notes
+    pub const fn advisories(&self) -> &Arc<Advisories> {
+        &self.advisories
     }
 
     pub(super) fn app(&self) -> &App {
@@ -88,21 +88,21 @@ impl View {
         self.started_at
     }
 
-    /// From now on clients should go elsewhere.
+    /// Makes `/readyz` fail, so that load balancers send clients elsewhere.
     pub fn drain_begins(&self) {
         self.draining.get_or_init(Timestamp::now);
     }
 
-    /// Whether clients should be sent here, and why not.
+    /// Whether the process is ready, with the reasons if not.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        let reason = |what: &str, since: &Timestamp, why: String| Reason {
-            what: what.into(),
+        let reason = |kind: &str, since: &Timestamp, detail: String| Reason {
+            kind: kind.into(),
             since: since.to_string(),
-            why,
+            detail,
         };
         let draining =
-            self.draining.get().map(|since| reason("draining", since, "the process is ending".into()));
+            self.draining.get().map(|since| reason("draining", since, "the process is shutting down".into()));
         let ledger = match self.app.shared.ledger.as_ref().map(Ledger::health) {
             Some(Health::Down { since, why }) => Some(reason("ledger", &since, why.to_string())),
             Some(Health::Ready) | None => None,
@@ -117,9 +117,9 @@ impl View {
         Readiness { ready: reasons.is_empty(), reasons }
     }
 
-    /// Everything at once. Waits for the ledger no longer than the few calls to it may take, and not at all while it is down.
+    /// The whole status. Waits for the ledger at most its timeouts, and not at all while it is down.
     pub async fn status(&self) -> Status {
-        // In this order: a reload that is told of is in force.
+        // In this order, so that a reload in the answer is in force.
         let reloads = self.reloads().clone();
         let config = self.app.config.load_full();
         let ledger = match (&config.ledger, &self.app.shared.ledger) {
@@ -144,67 +144,67 @@ impl View {
             },
             replicas: config.replicas,
             writes_in_flight: self.app.shared.detached.len(),
-            config: reloads::told(&config, &reloads),
+            config: reloads::section(&config, &reloads),
             budget: self.budget().shown(),
             usage: self.usage(),
-            notes: self.standing_notes(&config).await,
+            advisories: self.active_advisories(&config).await,
             ledger,
             shadow: self.shadow(&config),
         }
     }
 
-    async fn standing_notes(&self, config: &Config) -> Vec<documents::Note> {
-        let standing = self.notes.standing(config).await.into_iter();
-        let shown = standing.map(|note| documents::Note {
-            what: note.what.as_str().into(),
-            since: note.since.to_string(),
-            why: note.why,
+    async fn active_advisories(&self, config: &Config) -> Vec<documents::Advisory> {
+        let active = self.advisories.standing(config).await.into_iter();
+        let documents = active.map(|advisory| documents::Advisory {
+            kind: advisory.what.as_str().into(),
+            since: advisory.since.to_string(),
+            detail: advisory.why,
         });
-        shown.collect()
+        documents.collect()
     }
 
-    /// The rate budget under the config in force now: a reload may have come since the last request.
+    /// The rate budget under the config in force; otherwise it would adopt a reload only with the next request.
     pub(super) fn budget(&self) -> &Budget {
         let budget = self.app.shared.upstream.budget();
         budget.adopt(&self.app.config.load_full());
         budget
     }
 
-    /// Another minute has gone by.
-    pub(super) fn minute(&self) {
+    /// Takes the history's snapshot at the end of a minute.
+    pub(super) fn end_minute(&self) {
         let shared = &self.app.shared;
-        self.history.minute(&shared.metrics, shared.upstream.budget());
+        self.history.end_minute(&shared.metrics, shared.upstream.budget());
     }
 
-    /// Everything for people. `still` = the page does not refresh itself.
-    pub(super) async fn page(&self, still: bool) -> String {
+    /// The HTML page. A `paused` page does not refresh itself.
+    pub(super) async fn page(&self, paused: bool) -> String {
         let (metrics, budget) = (&self.app.shared.metrics, self.app.shared.upstream.budget());
-        page::render(&self.status().await, &self.history.hour(metrics, budget), metrics, still)
+        page::render(&self.status().await, &self.history.hour(metrics, budget), metrics, paused)
     }
 
     pub(super) fn usage(&self) -> documents::Usage {
-        fn seen<V: LabelValue>(counters: &Counters<(V,)>) -> BTreeMap<String, u64>
+        fn non_zero<V: LabelValue>(counters: &Counters<(V,)>) -> BTreeMap<String, u64>
         where
             (V,): LabelSet,
         {
-            let seen = counters.all().filter(|(_, count)| *count > 0);
-            seen.map(|((value,), count)| (value.as_str().to_owned(), count)).collect()
+            let counts = counters.all().filter(|(_, count)| *count > 0);
+            counts.map(|((value,), count)| (value.as_str().to_owned(), count)).collect()
         }
         let usage = &self.app.usage;
         let clients = usage.clients().into_iter().map(|client| documents::Client {
             client: client.name.clone(),
-            by: client.by.as_str().into(),
+            identified_by: client.by.as_str().into(),
             last_seen: client.last_seen().map(|at| at.to_string()).unwrap_or_default(),
             requests: client.total(),
-            routes: seen(&client.requests),
-            blocking: seen(&client.features),
+            routes: non_zero(&client.requests),
+            blocking: non_zero(&client.features),
         });
         documents::Usage {
             clients: clients.collect(),
             clients_max: CLIENTS_MAX,
-            others: usage.others().total(),
+            other_requests: usage.others().total(),
             full_since: usage.full_since().map(|at| at.to_string()),
-            given_way: usage.given_way(),
+            evicted: usage.given_way(),
         }
     }
 
@@ -233,8 +233,8 @@ impl View {
 
     async fn ledger(&self, settings: &config::Ledger, ledger: &Ledger) -> documents::Ledger {
         let first_new_create_at = self.first_new_create_at(ledger).await;
-        // After the question, which may itself have found the ledger down.
-        let (health, down_since, why) = match ledger.health() {
+        // After the query, which may itself find the ledger down.
+        let (health, down_since, error) = match ledger.health() {
             Health::Ready => ("ready", None, None),
             Health::Down { since, why } => ("down", Some(since.to_string()), Some(why.to_string())),
         };
@@ -247,17 +247,17 @@ impl View {
             tenant: settings.tenant.clone(),
             health: health.into(),
             down_since,
-            why,
+            error,
             created_on_new: first_new_create_at.map(|since| since.is_some()),
             first_new_create_at: first_new_create_at.flatten().map(|since| since.to_string()),
         }
     }
 
-    /// The high-water mark; outer `None` when the ledger cannot say.
+    /// When a create first went to the new API; outer `None` if the ledger does not answer.
     async fn first_new_create_at(&self, ledger: &Ledger) -> Option<Option<Timestamp>> {
         let mut known = self.first_new_create_at.lock().await;
         if known.is_none() {
-            // One that is down would take its whole timeout to say nothing.
+            // A query would only wait for the whole timeout.
             if !ledger.health().is_ready() {
                 return None;
             }

@@ -1,43 +1,44 @@
-//! `check`: the effective config in aligned columns, or everything that is wrong with it.
+//! `check`: every value of a config with its source, or every problem of it.
 
 use std::io::{self, IsTerminal as _, Read as _, Write};
 
 use clap::Args;
 
-use super::{CONFIG, ConfigArgs, FAILED, OK, complain};
+use super::config_args::ConfigArgs;
+use super::exit::{CONFIG, FAILED, OK};
+use super::output::complain;
 use crate::config::load::{Sources, examine};
 use crate::config::{Config, Problem, Row};
 use crate::ledger::{self, OpenError};
 use crate::telemetry::sanitize::one_line;
 
 pub(super) const ABOUT: &str = "\
-Check a config and print every value with where it came from, or every problem.
+Check a config and print every value with its source, or every problem.
 
-Looks at the values and at nothing else: not at the ledger, not at certificates, not at the vendor. A secret's file that cannot be \
-read here is named on standard error and counts as set, so that a config can be checked where its secrets are not; `serve` refuses \
-it. `--config -` reads standard input:
+Checks the values only: it does not open the ledger, read certificates or call the vendor. A secret file that cannot be read here is \
+named on standard error and counts as set, so that a config can be checked on a machine without its secrets; `serve` refuses it. \
+`--config -` reads standard input:
 
   conversion-shim check --config - <next.toml";
 
-/// What stands for standard input.
+/// File name that means standard input.
 const STDIN: &str = "-";
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
-    /// Print nothing but what is wrong
+    /// Print only problems
     #[arg(long, short)]
     quiet: bool,
     #[command(flatten)]
     config: ConfigArgs,
 }
 
-/// Checks a config and prints it, or its problems.
 pub(super) fn run(arguments: CheckArgs) -> u8 {
     let CheckArgs { quiet, config } = arguments;
-    let sources = match given(config.into_sources(false)) {
+    let sources = match with_stdin(config.into_sources()) {
         Ok(sources) => sources,
         Err(error) => {
-            complain(&format!("conversion-shim: standard input: {error}\n"));
+            complain(format_args!("standard input: {error}"));
             return FAILED;
         }
     };
@@ -57,41 +58,41 @@ pub(super) fn run(arguments: CheckArgs) -> u8 {
     }
 }
 
-/// The sources, with the text of standard input if the config's name stands for it.
-fn given(sources: Sources) -> io::Result<Sources> {
+/// The sources, with the text of standard input if the file is `-`.
+fn with_stdin(sources: Sources) -> io::Result<Sources> {
     if sources.file.as_ref().is_none_or(|file| file.as_os_str() != STDIN) {
         return Ok(sources);
     }
     if io::stdin().is_terminal() {
-        complain("conversion-shim: reading standard input; Ctrl-D ends it\n");
+        complain("reading standard input; Ctrl-D ends it");
     }
     let mut text = String::new();
     io::stdin().lock().read_to_string(&mut text)?;
     Ok(Sources { file: None, text: Some(text), ..sources })
 }
 
-/// What is wrong with where the ledger is said to be; only the ledger itself understands that.
+/// Problems of `ledger.url`. Only the ledger can parse it, and `config` must not import the ledger.
 pub(super) fn ledger_url(config: &Config, rows: &[Row]) -> Vec<Problem> {
     let url = config.ledger.as_ref().map(|ledger| ledger::check_url(ledger.url.reveal()));
     let source = rows.iter().find(|row| row.key == "ledger.url").map(|row| row.source.clone());
     let problem = |error| {
-        let message = if let OpenError::Url(what) = error { what } else { error.to_string() };
+        let message = if let OpenError::Url(detail) = error { detail } else { error.to_string() };
         Problem::new("ledger.url", message, source.unwrap_or_default())
     };
     url.and_then(Result::err).map(problem).into_iter().collect()
 }
 
-/// Names the secrets' files that could not be read, where that does not matter.
+/// Warns of secret files that cannot be read here.
 fn note_unread(unread: &[Problem]) {
     if !unread.is_empty() {
         let mut out = io::stderr().lock();
         let _ =
-            writeln!(out, "conversion-shim: not readable here, so taken to be right; `serve` will need it:");
+            writeln!(out, "conversion-shim: not readable here and assumed to be valid; `serve` needs it:");
         let _ = write_problems(unread, &mut out);
     }
 }
 
-/// Tells every problem of a config.
+/// Prints every problem and returns the exit code.
 pub(super) fn refused(problems: &[Problem]) -> u8 {
     let mut out = io::stderr().lock();
     let _ = writeln!(out, "conversion-shim: the config is refused:");
@@ -99,10 +100,10 @@ pub(super) fn refused(problems: &[Problem]) -> u8 {
     CONFIG
 }
 
-/// Writes one line a key: key, value, source, in columns.
+/// Writes one line per key: key, value and source in aligned columns. Control characters are escaped.
 ///
 /// # Errors
-/// What `out` says.
+/// Those of `out`.
 pub fn write_rows(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     let lines: Vec<_> =
         rows.iter().map(|row| (row.key, one_line(&row.value), one_line(&row.source))).collect();
@@ -114,10 +115,10 @@ pub fn write_rows(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes one line a problem.
+/// Writes one line per problem. Control characters are escaped.
 ///
 /// # Errors
-/// What `out` says.
+/// Those of `out`.
 pub fn write_problems(problems: &[Problem], out: &mut impl Write) -> io::Result<()> {
     problems.iter().try_for_each(|problem| writeln!(out, "{}", one_line(&problem.to_string())))
 }
@@ -127,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_and_control_characters_stay_out() {
+    fn columns_are_aligned_and_control_characters_are_escaped() {
         let row = |key, value: &str| Row { key, value: value.into(), source: "default".into() };
         let mut out = Vec::new();
         write_rows(&[row("a", "é"), row("long.key", "two\nlines\u{1b}[31m")], &mut out).unwrap();

@@ -1,4 +1,4 @@
-//! `ledger`: what the ledger remembers, for operators. Reads beside a running proxy, takes no lock, changes nothing.
+//! `ledger`: reads the ledger of claims. Takes no lock and changes nothing, so it is safe beside a running proxy.
 
 use std::time::Duration;
 
@@ -6,41 +6,42 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{
-    ABSENT, ConfigArgs, EXIT_CODES, FAILED, OK, USAGE, block_on, check, complain, json_line, print, table,
-};
+use super::check;
+use super::config_args::ConfigArgs;
+use super::exit::{ABSENT, FAILED, HELP as EXIT_CODES, OK, USAGE};
+use super::output::{block_on, complain, json_line, print, table};
 use crate::config::load::examine;
 use crate::config::{self, Problem};
 use crate::ledger::reload_guard;
 use crate::ledger::{Claim, ClaimState, Key, LedgerError, OpenError, Reader, Settings, Stats};
 
-/// Counting reads the whole table, which may take longer than a create would wait.
+/// Minimum timeout of `ledger stats`: counting reads the whole table.
 const STATS_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
 pub(super) struct LedgerArgs {
     #[command(subcommand)]
-    question: Question,
+    command: LedgerCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Question {
-    /// Show which side a client's reference belongs to, and what is known about it
+enum LedgerCommand {
+    /// Show the claim of a ref_id: its side, state and record
     #[command(after_help = EXIT_CODES)]
     Show {
-        /// The client's reference; write `--` before one that begins with a dash
+        /// The client's ref_id; write `--` before one that begins with a dash
         ref_id: String,
-        /// Whose reference it is, instead of the config's ledger.tenant
+        /// Tenant of the ref_id; overrides ledger.tenant of the config
         #[arg(long)]
         tenant: Option<String>,
         #[command(flatten)]
-        shape: OutputArgs,
+        output: OutputArgs,
     },
     /// Count the claims by side and state; reads the whole table
     #[command(after_help = EXIT_CODES)]
     Stats {
         #[command(flatten)]
-        shape: OutputArgs,
+        output: OutputArgs,
     },
 }
 
@@ -54,14 +55,14 @@ struct OutputArgs {
 }
 
 pub(super) fn run(arguments: LedgerArgs) -> u8 {
-    match arguments.question {
-        Question::Show { ref_id, tenant, shape } => show(&ref_id, tenant, shape),
-        Question::Stats { shape } => stats(shape),
+    match arguments.command {
+        LedgerCommand::Show { ref_id, tenant, output } => show(&ref_id, tenant, output),
+        LedgerCommand::Stats { output } => stats(output),
     }
 }
 
-fn show(ref_id: &str, tenant: Option<String>, shape: OutputArgs) -> u8 {
-    let ledger = match configured(shape.config) {
+fn show(ref_id: &str, tenant: Option<String>, output: OutputArgs) -> u8 {
+    let ledger = match configured(output.config) {
         Ok(ledger) => ledger,
         Err(problems) => return check::refused(&problems),
     };
@@ -69,17 +70,17 @@ fn show(ref_id: &str, tenant: Option<String>, shape: OutputArgs) -> u8 {
     let key = match Key::new(&tenant, ref_id) {
         Ok(key) => key,
         Err(error) => {
-            complain(&format!("conversion-shim: no claim can have this key: {error}\n"));
+            complain(format_args!("invalid ref_id or tenant: {error}"));
             return USAGE;
         }
     };
-    let looked = block_on(async {
+    let found = block_on(async {
         let reader = Reader::open(&reload_guard::settings_of(&ledger)).await?;
         Ok(reader.look(key).await?)
     });
-    answer(looked, |claim: Option<Claim>| {
+    answer(found, |claim: Option<Claim>| {
         let text = match &claim {
-            _ if shape.json => line(&claim_json(key, claim.as_ref())),
+            _ if output.json => line(&claim_json(key, claim.as_ref())),
             Some(claim) => table(&claim_rows(key, claim)),
             None => table(&[("no claim", format!("for ref_id {ref_id} of tenant {tenant}"))]),
         };
@@ -87,8 +88,8 @@ fn show(ref_id: &str, tenant: Option<String>, shape: OutputArgs) -> u8 {
     })
 }
 
-fn stats(shape: OutputArgs) -> u8 {
-    let ledger = match configured(shape.config) {
+fn stats(output: OutputArgs) -> u8 {
+    let ledger = match configured(output.config) {
         Ok(ledger) => ledger,
         Err(problems) => return check::refused(&problems),
     };
@@ -96,43 +97,43 @@ fn stats(shape: OutputArgs) -> u8 {
     let settings = Settings { timeout: settings.timeout.max(STATS_TIMEOUT), ..settings };
     let counted = block_on(async { Ok(Reader::open(&settings).await?.stats().await?) });
     answer(counted, |stats: Stats| {
-        (if shape.json { line(&stats_json(&stats)) } else { table(&stats_rows(&stats)) }, OK)
+        (if output.json { line(&stats_json(&stats)) } else { table(&stats_rows(&stats)) }, OK)
     })
 }
 
-/// The ledger that the config names, or why there is none to ask.
+/// The `[ledger]` section of the config, or the problem that there is none.
 fn configured(arguments: ConfigArgs) -> Result<config::Ledger, Vec<Problem>> {
-    let examined = examine(&arguments.into_sources(false))?;
-    // Of all secrets this is the one that is needed here.
+    let examined = examine(&arguments.into_sources())?;
+    // `examine` tolerates unreadable secret files; this one is needed here.
     if let Some(problem) = examined.unread().iter().find(|problem| problem.key == "ledger.url_file") {
         return Err(vec![problem.clone()]);
     }
     examined.config().ledger.clone().ok_or_else(|| {
         let row = examined.rows().into_iter().find(|row| row.key == "ledger.url");
         let source = row.map(|row| row.source).unwrap_or_default();
-        vec![Problem::new("ledger.url", "is not set, so there is no ledger to ask", source)]
+        vec![Problem::new("ledger.url", "is not set, so there is no ledger to read", source)]
     })
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Unread {
+enum ReadError {
     #[error("the runtime cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
-    Ask(#[from] LedgerError),
+    Read(#[from] LedgerError),
 }
 
-fn answer<T>(read: Result<T, Unread>, tell: impl FnOnce(T) -> (String, u8)) -> u8 {
+fn answer<T>(read: Result<T, ReadError>, render: impl FnOnce(T) -> (String, u8)) -> u8 {
     match read {
         Ok(read) => {
-            let (text, code) = tell(read);
+            let (text, code) = render(read);
             print(&text);
             code
         }
         Err(error) => {
-            complain(&format!("conversion-shim: {error}\n"));
+            complain(error);
             FAILED
         }
     }
@@ -158,19 +159,19 @@ fn claim_json(key: Key<'_>, claim: Option<&Claim>) -> Value {
 
 fn claim_rows(key: Key<'_>, claim: &Claim) -> Vec<(&'static str, String)> {
     let meaning = match claim.state {
-        ClaimState::Claimed => "the other side is still to be looked at before anything is sent",
-        ClaimState::Checked => "settled for good",
-        ClaimState::Refused => "no attempt made a conversion; the next create chooses the side anew",
+        ClaimState::Claimed => "the duplicate check on the other side is still due before anything is sent",
+        ClaimState::Checked => "the side is final",
+        ClaimState::Refused => "no attempt created a conversion; the next create chooses the side again",
     };
     vec![
         ("ref_id", key.ref_id().into()),
         ("tenant", key.tenant().into()),
         ("side", claim.side.to_string()),
         ("state", format!("{}: {meaning}", claim.state.as_str())),
-        ("record id", claim.record_id.clone().unwrap_or_else(|| "not known".into())),
+        ("record id", claim.record_id.clone().unwrap_or_else(|| "unknown".into())),
         ("fingerprint", claim.fingerprint.to_string()),
         ("created", claim.created_at.to_string()),
-        ("changed", claim.updated_at.to_string()),
+        ("updated", claim.updated_at.to_string()),
     ]
 }
 
@@ -180,16 +181,16 @@ fn stats_json(stats: &Stats) -> Value {
     );
     json!({
         "counts": counts.collect::<Vec<_>>(),
-        "first": stats.first.map(|at| at.to_string()),
-        "last": stats.last.map(|at| at.to_string()),
-        "new_since": stats.first_new_create_at.map(|at| at.to_string()),
+        "first_created_at": stats.first.map(|at| at.to_string()),
+        "last_created_at": stats.last.map(|at| at.to_string()),
+        "first_new_create_at": stats.first_new_create_at.map(|at| at.to_string()),
     })
 }
 
 fn stats_rows(stats: &Stats) -> Vec<(&'static str, String)> {
     let time = |at: Option<Timestamp>| at.map_or_else(|| "none".into(), |at| at.to_string());
     let total: u64 = stats.counts.iter().map(|count| count.claims).sum();
-    let mark =
+    let created =
         stats.first_new_create_at.map_or_else(|| "no create yet".into(), |at| format!("creates since {at}"));
     let mut rows = vec![("claims", total.to_string())];
     rows.extend(
@@ -198,6 +199,6 @@ fn stats_rows(stats: &Stats) -> Vec<(&'static str, String)> {
             .iter()
             .map(|count| ("", format!("{} on {}, {}", count.claims, count.side, count.state.as_str()))),
     );
-    rows.extend([("first", time(stats.first)), ("last", time(stats.last)), ("new API", mark)]);
+    rows.extend([("first", time(stats.first)), ("last", time(stats.last)), ("new API", created)]);
     rows
 }

@@ -1,4 +1,4 @@
-//! `report`: reads what shadow wrote, and says whether a route may move on.
+//! `report`: reads the shadow log and judges whether each route may move to the next stage.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -10,7 +10,10 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 
-use super::{ConfigArgs, FAILED, NO_GO, OK, USAGE, check, complain};
+use super::check;
+use super::config_args::ConfigArgs;
+use super::exit::{FAILED, NO_GO, OK, USAGE};
+use super::output::complain;
 use crate::config::Go;
 use crate::config::load::examine;
 use crate::report::document::{Decision, Report};
@@ -19,44 +22,43 @@ use crate::shadow::types::COMPARED;
 use crate::translate::route::Route;
 
 pub(super) const ABOUT: &str = "\
-Read what shadow wrote, and say GO or NO-GO for each route.
+Read the shadow log and report GO or NO-GO for each route.
 
-Takes whole logs as they are: rotated files, several replicas, lines of other programs in between, in any order. Every record \
-counts, so leave no file out. The thresholds are those of [shadow.go] in the config; what cannot be known is not met.
+Reads whole logs: rotated files, several replicas, other programs' lines in between, in any order. Pass every file, because every \
+record counts. The thresholds are those of [shadow.go] in the config; a threshold without data is not met.
 
   conversion-shim report /var/lib/conversion-shim/shadow.jsonl*
   kubectl -n conversion-shim logs -l app.kubernetes.io/name=conversion-shim --tail=-1 | conversion-shim report --since 24h
   conversion-shim report --route get --html report.html shadow.jsonl
 
-`kubectl logs` shows what the kubelet still holds of the pods that are there: for a longer time take the lines from where the \
-cluster's logs are kept.";
+`kubectl logs` prints only what the kubelet still holds of existing pods; for a longer period read the cluster's log storage.";
 
-/// Bytes that are read from a file at once.
+/// Read buffer, in bytes.
 const BUFFER: usize = 256 * 1024;
-/// What stands for standard input.
+/// File name that means standard input.
 const STDIN: &str = "-";
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// Logs with shadow's lines; "-" or none is standard input
+    /// Shadow logs; "-" or none reads standard input
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// What to print: text for people, json for machines
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Write the report to this file as well, as a page for any browser, with plots; it needs no network
+    /// Also write the report to this file as one HTML page with plots; it needs no network
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Only this route; may be given many times
+    /// Only this route; may be repeated
     #[arg(long = "route", value_name = "ROUTE", value_parser = compared_route())]
     routes: Vec<Route>,
-    /// Leave out what is older: a time like 2026-11-20T10:00:00Z, or a duration like 24h or 7d
+    /// Ignore older records: a time such as 2026-11-20T10:00:00Z, or a duration such as 24h or 7d
     #[arg(long, value_name = "TIME|DURATION", value_parser = since)]
     since: Option<Since>,
-    /// Most signatures that are shown
+    /// Maximum number of difference signatures
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     top: usize,
-    /// The time that the report is made at, for tests
+    /// Time at which the report is made, for tests
     #[arg(long, value_name = "TIME", hide = true)]
     now: Option<Timestamp>,
     #[command(flatten)]
@@ -87,30 +89,30 @@ fn since(text: &str) -> Result<Since, String> {
     let ago = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     ago.filter(|ago| !ago.is_negative())
         .map(Since::Ago)
-        .ok_or_else(|| "is neither a time like 2026-11-20T10:00:00Z nor a duration like 24h or 7d".into())
+        .ok_or_else(|| "expected a time such as 2026-11-20T10:00:00Z or a duration such as 24h or 7d".into())
 }
 
 pub(super) fn run(arguments: ReportArgs) -> u8 {
     let files = match inputs(&arguments) {
         Ok(files) => files,
-        Err(why) => {
-            complain(&format!("conversion-shim: {why}\n"));
+        Err(error) => {
+            complain(error);
             return USAGE;
         }
     };
     let scope = scope(&arguments);
     let ReportArgs { format, html, config, .. } = arguments;
-    let go = match examine(&config.into_sources(false)) {
+    let go = match examine(&config.into_sources()) {
         Ok(examined) => examined.config().shadow.go,
         Err(problems) => return check::refused(&problems),
     };
-    match made(scope, &go, &files).and_then(|report| written(&report, html.as_deref()).map(|()| report)) {
+    match read(scope, &go, &files).and_then(|report| write_html(&report, html.as_deref()).map(|()| report)) {
         Ok(report) => {
             print(&report, format);
             if report.verdict == Decision::Go { OK } else { NO_GO }
         }
-        Err(why) => {
-            complain(&format!("conversion-shim: no report: {why}\n"));
+        Err(error) => {
+            complain(format_args!("no report: {error}"));
             FAILED
         }
     }
@@ -122,11 +124,11 @@ fn scope(arguments: &ReportArgs) -> Scope {
         Since::Time(time) => time,
         Since::Ago(ago) => now.saturating_sub(ago).unwrap_or(Timestamp::MIN),
     });
-    let asked = |route: &Route| arguments.routes.is_empty() || arguments.routes.contains(route);
-    Scope { now, since, routes: COMPARED.into_iter().filter(asked).collect(), top: arguments.top }
+    let selected = |route: &Route| arguments.routes.is_empty() || arguments.routes.contains(route);
+    Scope { now, since, routes: COMPARED.into_iter().filter(selected).collect(), top: arguments.top }
 }
 
-/// The files to read, each once: one that is named twice would count twice.
+/// The files to read, each once: records of a file given twice would count twice.
 fn inputs(arguments: &ReportArgs) -> Result<Vec<PathBuf>, String> {
     let mut seen = HashSet::new();
     let same = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -136,33 +138,33 @@ fn inputs(arguments: &ReportArgs) -> Result<Vec<PathBuf>, String> {
         files.push(STDIN.into());
     }
     match arguments.html.as_deref().filter(|page| seen.contains(&same(page))) {
-        Some(page) => Err(format!("--html would overwrite {}, which is to be read", page.display())),
+        Some(page) => Err(format!("--html would overwrite the input file {}", page.display())),
         None => Ok(files),
     }
 }
 
-fn made(scope: Scope, go: &Go, files: &[PathBuf]) -> Result<Report, String> {
+fn read(scope: Scope, go: &Go, files: &[PathBuf]) -> Result<Report, String> {
     let mut tally = Tally::new(scope);
     for file in files {
-        let told = if file.as_os_str() == STDIN {
+        let read = if file.as_os_str() == STDIN {
             if io::stdin().is_terminal() {
-                complain("conversion-shim: reading standard input; Ctrl-D ends it\n");
+                complain("reading standard input; Ctrl-D ends it");
             }
             tally.read(io::stdin().lock())
         } else {
             File::open(file).and_then(|open| tally.read(BufReader::with_capacity(BUFFER, open)))
         };
-        told.map_err(|why| format!("{}: {why}", file.display()))?;
+        read.map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(tally.report(go))
 }
 
-fn written(report: &Report, page: Option<&Path>) -> Result<(), String> {
+fn write_html(report: &Report, page: Option<&Path>) -> Result<(), String> {
     let Some(page) = page else { return Ok(()) };
-    std::fs::write(page, html::render(report)).map_err(|why| format!("{}: {why}", page.display()))
+    std::fs::write(page, html::render(report)).map_err(|error| format!("{}: {error}", page.display()))
 }
 
-/// Prints it; colours only where a terminal wants them. A reader that has left is no error worth a word.
+/// Prints the report, with colours on terminals that support them. Errors are ignored: a reader such as `head` may close the pipe.
 fn print(report: &Report, format: Format) {
     let mut out = AutoStream::auto(io::stdout().lock());
     let _ = match format {
@@ -179,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn since_takes_a_time_or_how_long_ago() {
+    fn since_takes_a_time_or_a_duration() {
         let hours = |hours| Ok(Since::Ago(SignedDuration::from_hours(hours)));
         assert_eq!([since("24h"), since("7d"), since("1d 2h")], [hours(24), hours(168), hours(26)]);
         assert_eq!(since("2026-11-20T10:00:00Z"), Ok(Since::Time("2026-11-20T10:00:00Z".parse().unwrap())));

@@ -1,8 +1,8 @@
-//! What `serve --sandbox` tells a newcomer: requests to paste into another terminal, and what they will show in the stage at hand.
+//! What `serve --sandbox` prints: requests to paste into another terminal, and what they show in the current stage.
 
 use std::net::SocketAddr;
 
-use super::admin::connects_to;
+use super::admin_address::connects_to;
 use crate::config::{Config, Mode, Modes};
 use crate::sandbox;
 use crate::translate::paths::{CONVERSIONS, ORCHESTRATIONS};
@@ -19,13 +19,13 @@ pub(super) fn requests(config: &Config, address: SocketAddr, admin: Option<Socke
         r#"{{"ref_id":"try-it-1","profile_id":"{profile}","amount":"100","source_asset":"USD","target_asset":"PYUSD"}}"#
     );
     let vendor = &config.upstream.new;
-    let (answered, listed, there) = told(&config.modes);
+    let (answered, listed, there) = describe(&config.modes);
     let status = admin.map_or_else(String::new, operator);
     format!(
-        "The proxy is at {proxy}, an embedded stand-in for the vendor at {vendor}.
+        "The proxy is at {proxy}, an embedded sandbox of the vendor at {vendor}.
 Requests of the old API to try, {answered}; paste them into another terminal:
 
-# create a conversion; once more and it is a 409, as the old API would answer
+# create a conversion; a repetition gets a 409, as from the old API
 curl {token} {legacy} -d '{body}'
 
 # list conversions{listed}
@@ -37,7 +37,7 @@ curl {token} {legacy}/$(curl -s {token} '{legacy}?ref_id=try-it-1' | grep -o '\"
 # {there}
 curl {token} '{vendor}{ORCHESTRATIONS}?ref_id=try-it-1'
 
-# any other path goes through untouched
+# any other path is passed through unchanged
 curl {token} {proxy}/profiles
 
 {status}",
@@ -45,8 +45,8 @@ curl {token} {proxy}/profiles
     )
 }
 
-/// Which side answers, what a list leaves out, and what the new API has of the conversion.
-fn told(modes: &Modes) -> (&'static str, &'static str, &'static str) {
+/// Which side answers, what a list leaves out, and what the new API holds of the conversion.
+fn describe(modes: &Modes) -> (&'static str, &'static str, &'static str) {
     const ON_NEW: &str = "the same record as the new API has it";
     const NOT_ON_NEW: &str = "what the new API has of it: nothing, because creates go to the old one";
     let others = "; the vendor's list also holds deposits and withdrawals, which no old client may see";
@@ -74,7 +74,7 @@ fn operator(admin: SocketAddr) -> String {
     let admin = connects_to(admin);
     let program = std::env::current_exe().unwrap_or_else(|_| "conversion-shim".into());
     format!(
-        "# what the operator sees, here and in a browser at http://{admin}/\n{} status --admin {admin}\n\n",
+        "# the status for operators, also in a browser at http://{admin}/\n{} status --admin {admin}\n\n",
         program.display()
     )
 }

@@ -1,15 +1,19 @@
-//! `serve`: puts the rooms together, runs them until a signal, and says how it ended.
+//! `serve`: builds all parts, runs them until a signal, and returns how it ended.
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
-use super::{FAILED, OK, ServeArgs, USAGE, check, complain, sandbox_hints};
+use super::config_args::ConfigArgs;
+use super::exit::{FAILED, OK, USAGE};
+use super::output::{complain, print_error};
+use super::{check, sandbox_hints};
 use crate::admin::{self, view::View};
 use crate::config::load::{Flag, Loaded, Sources, load};
 use crate::config::reload::{self, Handle, Watcher};
@@ -24,29 +28,39 @@ use crate::telemetry::traces::Collecting;
 use crate::telemetry::{self, FileGuard, LogGuard};
 use crate::upstream::Client;
 
-type Failed = Box<dyn std::error::Error + Send + Sync>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// How serving ended without a failure of its own.
+/// How serving ended, if without an error.
 enum Ended {
-    /// By a signal.
+    /// A signal ended it.
     Drained(Drained),
-    /// Before it began: the ledger knows why this config must not be served.
+    /// It did not start: the ledger shows that this config must not be served.
     Refused(Vec<Problem>),
 }
 
 const NOTHING_TO_SERVE: &str = "\
-conversion-shim: there is nothing to serve yet. One of these:
-  conversion-shim serve --sandbox        try it on an embedded stand-in for the vendor
-  conversion-shim serve --config FILE    run it for real; start from config/production.example.toml
+conversion-shim: serve needs --sandbox or --config:
+  conversion-shim serve --sandbox        try it with an embedded sandbox of the vendor
+  conversion-shim serve --config FILE    production; start from config/production.example.toml
 ";
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    /// Start an embedded sandbox of the vendor and send all requests there; no money, no setup
+    #[arg(long)]
+    sandbox: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
 
 pub(super) fn run(arguments: ServeArgs) -> u8 {
     let sandbox = arguments.sandbox;
     if arguments.config.config.is_none() && !sandbox {
-        complain(NOTHING_TO_SERVE);
+        print_error(NOTHING_TO_SERVE);
         return USAGE;
     }
-    let sources = arguments.config.into_sources(sandbox);
+    let sources =
+        if sandbox { arguments.config.into_sandbox_sources() } else { arguments.config.into_sources() };
     let loaded = match load(&sources) {
         Ok(loaded) => loaded,
         Err(problems) => return check::refused(&problems),
@@ -55,34 +69,37 @@ pub(super) fn run(arguments: ServeArgs) -> u8 {
     if !problems.is_empty() {
         return check::refused(&problems);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(loaded.config.server.threads.get())
-        .thread_name("conversion-shim")
-        .enable_all()
-        .build();
-    let ended = runtime.map_err(Failed::from).and_then(|runtime| {
-        runtime.block_on(async {
-            let (sources, loaded, _sandbox) =
-                if sandbox { with_sandbox(sources, &loaded.config).await? } else { (sources, loaded, None) };
-            start(sources, loaded, sandbox).await
-        })
-    });
-    match ended {
+    match serve(sources, loaded, sandbox) {
         Ok(Ended::Drained(drained)) if drained.is_clean() => OK,
         Ok(Ended::Drained(_)) => FAILED,
         Ok(Ended::Refused(problems)) => check::refused(&problems),
         Err(error) => {
-            complain(&format!("conversion-shim: {error}\n"));
+            complain(error);
             FAILED
         }
     }
 }
 
-/// Starts the stand-in and points every upstream at it.
+/// Runs everything on a runtime of the configured number of threads.
+fn serve(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(loaded.config.server.threads.get())
+        .thread_name("conversion-shim")
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        // The sandbox lives until serving has ended.
+        let (sources, loaded, _sandbox) =
+            if sandbox { with_sandbox(sources, &loaded.config).await? } else { (sources, loaded, None) };
+        start(sources, loaded, sandbox).await
+    })
+}
+
+/// Starts the sandbox and points every upstream at it.
 async fn with_sandbox(
     mut sources: Sources,
     config: &Config,
-) -> Result<(Sources, Loaded, Option<Sandbox>), Failed> {
+) -> Result<(Sources, Loaded, Option<Sandbox>), Error> {
     let options = sandbox::Options {
         listen: config.sandbox.listen,
         settle_after: config.sandbox.settle_after,
@@ -92,19 +109,19 @@ async fn with_sandbox(
     let listen = options.listen;
     let sandbox = Sandbox::start(options).await;
     let sandbox = sandbox.map_err(|error| {
-        format!("sandbox.listen {listen}: {error}; name another port with --set sandbox.listen=127.0.0.1:0")
+        format!("sandbox.listen {listen}: {error}; choose another port with --set sandbox.listen=127.0.0.1:0")
     })?;
     let urls = [("legacy", sandbox.base_url()), ("new", sandbox.base_url()), ("oauth", sandbox.token_url())];
     sources.flags.extend(urls.map(|(name, url)| Flag::new("--sandbox", format!("upstream.{name}.url"), url)));
-    let loaded = load(&sources).map_err(|problems| told(&problems))?;
+    let loaded = load(&sources).map_err(|problems| joined(&problems))?;
     Ok((sources, loaded, Some(sandbox)))
 }
 
-fn told(problems: &[Problem]) -> String {
+fn joined(problems: &[Problem]) -> String {
     problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Failed> {
+async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Error> {
     let config = loaded.config.clone();
     let collecting = Collecting::start(&config.traces).map_err(|error| format!("tracing: {error}"))?;
     let log = telemetry::start(&config.log, collecting.as_ref())?;
@@ -122,7 +139,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     if !refused.is_empty() {
         return Ok(Ended::Refused(refused));
     }
-    tell_modes(&config);
+    log_modes(&config);
     let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, consult);
     let reloads = handle.reloads();
     let mut background = JoinSet::new();
@@ -139,8 +156,8 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let app = Arc::new(App::new(current, upstream, ledger).with_shadow(shadow));
     let spans = collecting.as_ref().map(Collecting::counts);
     let view = Arc::new(View::new(app.clone(), reloads.clone()).with_spans(spans));
-    background.spawn(view.notes().clone().begin(config, app.config.clone(), reloads).await);
-    // Before the first client and until after the last one, so that the drain can be watched.
+    background.spawn(view.advisories().clone().begin(config, app.config.clone(), reloads).await);
+    // Serves before the first client and until after the last one, so that operators can watch the drain.
     if let Some(listener) = admin {
         background.spawn(admin::serve(listener, view.clone()));
     }
@@ -151,26 +168,26 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let drained = server::serve(listener, app, certificates, shutdown).await;
     drop(comparing);
     background.abort_all();
-    // It waits for the collector, which no thread of the runtime may.
+    // Dropping it flushes to the collector and blocks, so it must not run on a runtime thread.
     tokio::task::spawn_blocking(move || drop(collecting)).await?;
     Ok(Ended::Drained(drained))
 }
 
-/// Says where clients can come to.
+/// Logs the address that serves clients, and prints requests to try with a sandbox.
 fn announce(config: &Config, address: SocketAddr, admin: Option<&TcpListener>, sandbox: bool) {
     if sandbox {
-        // To standard error, so that standard output holds log lines and nothing else.
+        // To standard error, because standard output holds only log lines.
         let admin = admin.and_then(|admin| admin.local_addr().ok());
-        complain(&sandbox_hints::requests(config, address, admin));
+        print_error(&sandbox_hints::requests(config, address, admin));
     }
     tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
 }
 
-/// Where the records of shadow comparisons go.
+/// The writer of shadow records: `shadow.log`, or the process log.
 fn records(
     config: &Config,
     log: &LogGuard,
-) -> Result<(Box<dyn std::io::Write + Send>, Option<FileGuard>), Failed> {
+) -> Result<(Box<dyn std::io::Write + Send>, Option<FileGuard>), Error> {
     let settings = &config.shadow;
     let Some(path) = &settings.log else { return Ok((log.lines(), None)) };
     let opened = telemetry::lines_to_file(path, settings.log_max, settings.log_keep);
@@ -178,47 +195,47 @@ fn records(
     Ok((records, Some(guard)))
 }
 
-/// The port for operators; `None` when it is off.
-async fn admin_listener(config: &Config) -> Result<Option<TcpListener>, Failed> {
+/// The admin listener; `None` when it is off.
+async fn admin_listener(config: &Config) -> Result<Option<TcpListener>, Error> {
     let Some(listen) = config.admin.listen else { return Ok(None) };
     let listener = TcpListener::bind(listen).await.map_err(|error| {
-        format!("admin.listen {listen}: {error}; name another port there, or \"\" to do without")
+        format!("admin.listen {listen}: {error}; set another port, or \"\" to turn it off")
     })?;
     let address = listener.local_addr()?;
     tracing::info!(target: "server", %address, "admin listener ready");
     Ok(Some(listener))
 }
 
-/// The modes that the process begins with; every later change is told by the reload.
-fn tell_modes(config: &Config) {
+/// Logs the modes at start; a reload logs every later change.
+fn log_modes(config: &Config) {
     let Modes { create, get, list, cancel } = config.modes;
     let (stage, hash) = (config.stage, &config.hash);
     tracing::info!(target: "config", %stage, %create, %get, %list, %cancel, hash, "modes in force");
 }
 
-/// Reads the config again whenever it changes.
+/// Reloads the config whenever it changes.
 async fn keep_watching(watcher: Watcher) {
     if let Err(error) = watcher.run().await {
         tracing::error!(target: "config", %error, "the config is not watched; changes need a restart");
     }
 }
 
-/// Reads the certificates again whenever their files change.
+/// Reloads the certificates whenever their files change.
 async fn renew(certificates: Certificates, handle: Handle) {
     let mut changed = handle.files_changed();
     while changed.changed().await.is_ok() {
         match certificates.reload() {
             Ok(()) => tracing::info!(target: "server", "new certificates are in force"),
             Err(error) => {
-                tracing::error!(target: "server", %error, "new certificates are refused; the old ones stay")
+                tracing::error!(target: "server", %error, "new certificates are refused; the old ones stay in force")
             }
         }
     }
 }
 
-/// Ends with the first SIGTERM or SIGINT.
+/// Resolves with the first SIGTERM or SIGINT.
 fn terminated() -> std::io::Result<impl Future<Output = ()>> {
-    // The watcher listens for it; until it does, a SIGHUP must not end the process.
+    // The default action of SIGHUP ends the process; a handler must exist before the watcher listens for it.
     drop(signal(SignalKind::hangup())?);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;

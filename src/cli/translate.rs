@@ -6,7 +6,8 @@ use clap::Args;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{FAILED, INPUT, OK, complain, json_line, print};
+use super::exit::{FAILED, INPUT, OK};
+use super::output::{complain, json_line, print, print_error};
 use crate::translate::create::CreateRequest;
 use crate::translate::get;
 use crate::translate::list::ListQuery;
@@ -14,7 +15,7 @@ use crate::translate::paths::{self, ORCHESTRATIONS};
 use crate::translate::route::{self, Matched, Route};
 
 pub(super) const ABOUT: &str = "\
-Show what a legacy request becomes, or what an orchestration is to a legacy client. Nothing is sent anywhere.
+Print the new request of a legacy request, or the legacy record of an orchestration. Nothing is sent.
 
   conversion-shim translate < create.json
   conversion-shim translate GET '/v2/conversion/stablecoins?created_at.begin=2026-04-20T11:00:00Z'
@@ -23,15 +24,15 @@ Show what a legacy request becomes, or what an orchestration is to a legacy clie
 
 #[derive(Debug, Args)]
 pub(super) struct TranslateArgs {
-    /// GET, POST or DELETE; left out, a create is read from standard input
+    /// GET, POST or DELETE; without it, the body of a create is read from standard input
     #[arg(requires = "target")]
     method: Option<http::Method>,
-    /// PATH?QUERY as a client sends it, with the base path
+    /// PATH?QUERY as a client sends it, including the base path
     target: Option<String>,
-    /// The other way: an orchestration on standard input becomes a conversion
+    /// Translate an orchestration on standard input to a conversion
     #[arg(long, conflicts_with = "method")]
     back: bool,
-    /// What clients have in their base URL
+    /// Base path of the clients' URLs
     #[arg(long, default_value = "/v2", value_name = "PATH")]
     base_path: String,
 }
@@ -47,23 +48,30 @@ pub(super) fn run(arguments: &TranslateArgs) -> u8 {
             print(&text);
             OK
         }
-        Err((code, why)) => {
-            complain(&format!("conversion-shim: {why}\n"));
+        Err(Failure(code, message)) => {
+            complain(message);
             code
         }
     }
 }
 
-type Translated = Result<String, (u8, String)>;
+/// Exit code and message.
+struct Failure(u8, String);
 
-fn cannot(why: impl std::fmt::Display) -> (u8, String) {
-    (INPUT, why.to_string())
+type Translated = Result<String, Failure>;
+
+fn invalid(message: impl std::fmt::Display) -> Failure {
+    Failure(INPUT, message.to_string())
 }
 
-fn input() -> Result<Vec<u8>, (u8, String)> {
+fn note(text: &str) {
+    print_error(&format!("note: {text}\n"));
+}
+
+fn input() -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut body);
-    read.map_err(|error| (FAILED, format!("standard input: {error}")))?;
+    read.map_err(|error| Failure(FAILED, format!("standard input: {error}")))?;
     Ok(body)
 }
 
@@ -73,43 +81,41 @@ fn call(method: &http::Method, target: &str, base_path: &str) -> Translated {
         Matched::Route(Route::Create, _) => create(&input()?, base_path),
         Matched::Route(Route::Get, id) => Ok(format!("GET {base_path}{}\n", paths::orchestration(&id))),
         Matched::Route(Route::List, _) => list(query, base_path),
-        Matched::Route(Route::Cancel, id) => Err(cannot(format!(
+        Matched::Route(Route::Cancel, id) => Err(invalid(format!(
             "the new API cannot cancel; the proxy reads {base_path}{} and answers 403, or 404",
             paths::orchestration(&id)
         ))),
         Matched::UnroutedWrite | Matched::PassThrough => {
-            Err(cannot("this request is none of the four that are translated; it would go through untouched"))
+            Err(invalid("not a request to one of the four routes; the proxy would pass it through unchanged"))
         }
     }
 }
 
 fn create(body: &[u8], base_path: &str) -> Translated {
-    let request = CreateRequest::parse(body).map_err(cannot)?;
+    let request = CreateRequest::parse(body).map_err(invalid)?;
     if request.ref_id.is_none() {
-        complain(
-            "note: no ref_id, which the new API requires; the proxy makes a new one for every request\n",
-        );
+        note("no ref_id, which the new API requires; the proxy generates one for every request");
     }
     let json = request.to_orchestration(&Uuid::new_v4().to_string());
     Ok(format!("POST {base_path}{ORCHESTRATIONS}\n\n{}", pretty(json.as_bytes())?))
 }
 
 fn list(query: &str, base_path: &str) -> Translated {
-    let query = ListQuery::parse(query).map_err(cannot)?;
+    let query = ListQuery::parse(query).map_err(invalid)?;
     if !query.updated.is_open() {
-        complain("note: the new API has no updated_at filter; the proxy filters what comes back\n");
+        note("the new API has no updated_at filter; the proxy filters the rows of the answer");
     }
-    let asked = query.to_orchestrations(query.limit, None);
-    let mark = if asked.is_empty() { "" } else { "?" };
-    Ok(format!("GET {base_path}{ORCHESTRATIONS}{mark}{asked}\n"))
+    let translated = query.to_orchestrations(query.limit, None);
+    let separator = if translated.is_empty() { "" } else { "?" };
+    Ok(format!("GET {base_path}{ORCHESTRATIONS}{separator}{translated}\n"))
 }
 
 fn back(body: &[u8]) -> Translated {
-    let mapped = get::answer(body).map_err(cannot)?.map_err(|why| {
-        cannot(format!("no legacy client may see this: the old API could not have made it ({why:?})"))
+    let mapped = get::answer(body).map_err(invalid)?.map_err(|reason| {
+        invalid(format!("not visible to legacy clients: the old API could not have created it ({reason:?})"))
     })?;
     if let Some(status) = mapped.unknown_status {
-        complain(&format!("note: status {} is not known; it is shown as CREATED\n", status.as_written()));
+        note(&format!("status {} is unknown; it is shown as CREATED", status.as_written()));
     }
     let mut json = Vec::new();
     mapped.conversion.write(&mut json);
@@ -117,6 +123,6 @@ fn back(body: &[u8]) -> Translated {
 }
 
 fn pretty(json: &[u8]) -> Translated {
-    let value: Value = serde_json::from_slice(json).map_err(cannot)?;
-    serde_json::to_string_pretty(&value).map(|text| json_line(&text)).map_err(cannot)
+    let value: Value = serde_json::from_slice(json).map_err(invalid)?;
+    serde_json::to_string_pretty(&value).map(|text| json_line(&text)).map_err(invalid)
 }

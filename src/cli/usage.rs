@@ -1,12 +1,12 @@
-//! `usage`: asks a running proxy who still calls the old API, and tells it to people.
+//! `usage`: which clients still call the old API, as a running proxy reports it.
 
-use super::status::{self, StatusArgs};
-use super::{json_line, table};
+use super::admin_client::{self, StatusArgs};
+use super::output::{json_line, table};
 use crate::admin::documents::{Client, Status, Usage};
 
 pub(super) fn run(arguments: StatusArgs) -> u8 {
-    status::tell(arguments, |json, Status { usage, .. }| match json {
-        // Texts and numbers: nothing here can fail to serialize.
+    admin_client::show(arguments, |json, Status { usage, .. }| match json {
+        // Strings and numbers always serialize.
         Some(_) => json_line(&serde_json::to_string(usage).unwrap_or_default()),
         None => table(&rows(usage)),
     })
@@ -15,16 +15,17 @@ pub(super) fn run(arguments: StatusArgs) -> u8 {
 fn rows(usage: &Usage) -> Vec<(&str, String)> {
     let mut rows: Vec<_> = usage.clients.iter().flat_map(client).collect();
     if rows.is_empty() {
-        rows.push(("nobody", "whose request was taken has called the four routes since the start".into()));
+        rows.push(("clients", "none with an accepted request to the four routes since start".into()));
     }
-    if usage.others > 0 {
-        let more = format!("{} requests of more than {} clients", usage.others, usage.clients_max);
+    if usage.other_requests > 0 {
+        let more =
+            format!("{} requests of clients beyond the first {}", usage.other_requests, usage.clients_max);
         rows.push(("others", more));
     }
     if let Some(since) = &usage.full_since {
         let full = format!(
-            "since {since}, with {} clients; {} that were not seen for long and had nothing in the way were forgotten",
-            usage.clients_max, usage.given_way
+            "since {since}, with {} clients; {} idle clients without blocking requests were evicted",
+            usage.clients_max, usage.evicted
         );
         rows.push(("FULL", full));
     }
@@ -32,18 +33,21 @@ fn rows(usage: &Usage) -> Vec<(&str, String)> {
 }
 
 fn client(client: &Client) -> Vec<(&str, String)> {
-    let by = format!("known by {}; {} requests, last {}", client.by, client.requests, client.last_seen);
+    let by = format!(
+        "identified by {}; {} requests, last {}",
+        client.identified_by, client.requests, client.last_seen
+    );
     let mut rows = vec![(client.client.as_str(), by)];
     let routes: Vec<_> = client.routes.iter().map(|(route, count)| format!("{count} {route}")).collect();
     rows.push(("", routes.join(", ")));
     let blocking = client.blocking.iter().map(|(feature, count)| match feature.as_str() {
-        "cancel" => format!("IN THE WAY: {count} cancels, which the new API does not have"),
+        "cancel" => format!("BLOCKING: {count} cancels, which the new API does not support"),
         "change_filter" => {
-            format!("IN THE WAY: {count} lists filtered by updated_at, which the new API does not have")
+            format!("BLOCKING: {count} lists filtered by updated_at, which the new API does not support")
         }
-        "no_reference" => format!("IN THE WAY: {count} creates without ref_id, which the new API demands"),
-        "legacy_record" => format!("IN THE WAY: {count} gets of records that the old API holds"),
-        other => format!("IN THE WAY: {count} {other}"),
+        "no_reference" => format!("BLOCKING: {count} creates without ref_id, which the new API requires"),
+        "legacy_record" => format!("BLOCKING: {count} gets of records that only the old API holds"),
+        other => format!("BLOCKING: {count} {other}"),
     });
     rows.extend(blocking.map(|text| ("", text)));
     rows

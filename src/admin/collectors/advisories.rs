@@ -1,6 +1,6 @@
 //! Advisories as metrics.
 
-use super::{boolean, float};
+use super::values::{boolean, float};
 use crate::ledger::advisories::Advisories;
 use crate::telemetry::metrics::exposition::MetricFamily;
 use crate::telemetry::metrics::label_set::LabelValue as _;

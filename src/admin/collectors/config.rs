@@ -1,6 +1,6 @@
 //! The active config and the reloads before it.
 
-use super::boolean;
+use super::values::boolean;
 use crate::config::{Config, Mode, Reloads};
 use crate::telemetry::metrics::exposition::MetricFamily;
 use crate::telemetry::metrics::registry::{

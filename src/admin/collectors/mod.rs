@@ -4,8 +4,10 @@
 mod advisories;
 mod config;
 mod shadow;
+mod values;
 mod vendor;
 
+use self::values::{boolean, float};
 use super::process;
 use super::view::View;
 use crate::proxy::App;
@@ -32,7 +34,7 @@ impl View {
         families.extend(vendor::budget(self.budget(), &config));
         families.extend(config::families(&config, &reloads));
         families.extend(ledger(app));
-        families.extend(advisories::families(self.notes()));
+        families.extend(advisories::families(self.advisories()));
         families.extend(app.shadow.iter().flat_map(|shadow| shadow::families(shadow, &config)));
         families.extend(self.spans().into_iter().flat_map(spans));
         families.extend(self.process());
@@ -74,13 +76,4 @@ fn ledger(app: &App) -> Vec<MetricFamily> {
         LEDGER_COMMITS.count(ledger.commits()),
         LEDGER_OPERATION.histograms(ledger.reader().times()),
     ]
-}
-
-fn boolean(value: bool) -> f64 {
-    f64::from(u8::from(value))
-}
-
-#[expect(clippy::cast_precision_loss, reason = "gauges are floats, and none of these comes near 2^53")]
-const fn float(number: u64) -> f64 {
-    number as f64
 }

@@ -1,6 +1,6 @@
 //! Counts of shadow comparisons.
 
-use super::{boolean, float};
+use super::values::{boolean, float};
 use crate::config::{Config, Mode};
 use crate::shadow::Shadow;
 use crate::telemetry::metrics::exposition::{Labels, MetricFamily};

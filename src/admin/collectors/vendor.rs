@@ -1,6 +1,6 @@
 //! The two upstreams: whether they are reachable, and the use of their rate limits.
 
-use super::{boolean, float};
+use super::values::{boolean, float};
 use crate::config::Config;
 use crate::proxy::App;
 use crate::telemetry::metrics::exposition::{Labels, MetricFamily, labels};

@@ -1,37 +1,37 @@
-//! The vendor's rate limit: what each endpoint may take, has taken, and was refused.
+//! The rate budget: limit, use and refusals of each endpoint.
 
 use maud::{Markup, html};
 
 use super::super::documents::to_the_second;
 use super::super::history::Hour;
-use super::{count, scrolling};
+use super::elements::{count, scrolling};
 use crate::upstream::rate_limit::{Shown, ShownEndpoint};
 
-/// How long the bars are when everything is used.
+/// Width of a full bar.
 const FULL: u64 = 100;
 
 pub(super) fn section(budget: &Shown, hour: &Hour) -> Markup {
     let rows: Vec<_> =
-        budget.endpoints.iter().zip(hour.paid).filter(|(endpoint, _)| is_used(endpoint)).collect();
+        budget.endpoints.iter().zip(hour.charged).filter(|(endpoint, _)| is_used(endpoint)).collect();
     html! {
         section id="budget" {
             h2 { "Rate budget" }
             @match budget.cooldown_seconds_left {
-                Some(left) => p { span.badge.bad { "slowed" } " for " (count(left)) " s still: the vendor said 429." },
-                None => p.quiet { "No cool-down. A call that has no turn in time is refused, and not sent." },
+                Some(left) => p { span.badge.bad { "slowed" } " for another " (count(left)) " s: the vendor answered 429." },
+                None => p.quiet { "No back-off. A call that waits longer than budget.wait_max is refused and not sent." },
             }
             @if let Some(most) = budget.five_minutes_max {
-                p.quiet { "The vendor takes " (count(most)) " calls to each endpoint from this process in any five minutes." }
+                p.quiet { "Limit of this process: " (count(most)) " calls to each endpoint in five minutes." }
             }
             @if rows.is_empty() {
-                p.quiet { "No endpoint was called since the start." }
+                p.quiet { "No endpoint was called since start." }
             } @else {
                 (scrolling("Rate budget", &html! {
                     table {
                         thead { tr {
                             th { "endpoint" } th.number { "last 5 min" } th.bar { span.unseen { "of the limit" } }
-                            th.number { "a second now" } th.number { "waiting" } th.number { "refused" } th { "last 429" }
-                            th.number { "since the start" } th.number { "by the fence" } th.number { "by shadow" }
+                            th.number { "calls/s now" } th.number { "waiting" } th.number { "refused" } th { "last 429" }
+                            th.number { "since start" } th.number { "duplicate checks" } th.number { "shadow" }
                         } }
                         tbody { @for (endpoint, recent) in rows { (row(endpoint, recent, budget.five_minutes_max)) } }
                     }
@@ -62,7 +62,7 @@ fn row(endpoint: &ShownEndpoint, recent: u64, most: Option<u64>) -> Markup {
     }
 }
 
-/// How much of the vendor's limit it is; whatever is there is seen.
+/// The used share of the limit as a bar; at least one unit wide.
 fn used(recent: u64, most: u64) -> Markup {
     let share = (recent.saturating_mul(FULL) / most.max(1)).min(FULL);
     html! {

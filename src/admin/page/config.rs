@@ -1,9 +1,9 @@
-//! The config in force, and the reloads before it: what each changed, or why it was refused.
+//! The config in force, and the reloads before it with their changes or problems.
 
 use maud::{Markup, html};
 
 use super::super::documents::{Reload, Status, to_the_second};
-use super::scrolling;
+use super::elements::scrolling;
 
 pub(super) fn section(status: &Status) -> Markup {
     let config = &status.config;
@@ -12,14 +12,14 @@ pub(super) fn section(status: &Status) -> Markup {
             h2 { "Config and reloads" }
             dl {
                 dt { "in force" } dd { code { (config.hash) } " since " (to_the_second(&config.loaded_at)) }
-                dt { "last accepted" } dd { (config.reload_accepted_at.as_deref().map_or("none since the start".into(), to_the_second)) }
+                dt { "last accepted" } dd { (config.reload_accepted_at.as_deref().map_or("none since start".into(), to_the_second)) }
                 dt { "last refused" }
                 dd {
                     @match &config.reload_refused {
-                        None => "none since the start",
+                        None => "none since start",
                         Some(refused) => {
                             (to_the_second(&refused.at)) " "
-                            @if refused.standing { span.badge.bad { "stands" } } @else { "(settled since)" }
+                            @if refused.active { span.badge.bad { "active" } } @else { "(resolved since)" }
                             ul { @for problem in &refused.problems { li { (problem) } } }
                         }
                     }
@@ -33,10 +33,10 @@ pub(super) fn section(status: &Status) -> Markup {
 
 fn history(reloads: &[Reload]) -> Markup {
     html! {
-        h3 { "The last reloads" }
-        (scrolling("The last reloads", &html! {
+        h3 { "Last reloads" }
+        (scrolling("Last reloads", &html! {
             table {
-                thead { tr { th { "time" } th { "what" } th { "in force then" } } }
+                thead { tr { th { "time" } th { "change" } th { "config in force" } } }
                 tbody { @for reload in reloads { (one_reload(reload)) } }
             }
         }))
@@ -69,7 +69,7 @@ fn refused(reload: &Reload) -> Markup {
     let more = reload.problems_total.saturating_sub(reload.problems.len());
     html! {
         span.badge.bad { "refused" }
-        " " @match &reload.ended_at { Some(end) => { "until " (to_the_second(end)) } None => "stands" }
+        " " @match &reload.ended_at { Some(end) => { "until " (to_the_second(end)) } None => "still active" }
         @for problem in &reload.problems { div { (problem) } }
         @if more > 0 { div { "and " (more) " more" } }
     }

@@ -1,9 +1,10 @@
-//! `/`: the proxy for people, on one page. No script, nothing loaded from anywhere, readable on a phone, in the light and in the dark,
-//! with the keyboard alone; it refreshes itself unless it is told to keep still. Whatever clients or vendors wrote is escaped, and the
-//! page's policy lets a browser run and load nothing.
+//! `/`: the status as one HTML page. No script and no external resource; it works on a phone, in light and dark mode and with the
+//! keyboard alone, and refreshes itself unless paused. Text of clients and vendors is escaped, and the page's Content-Security-Policy
+//! lets a browser run and load nothing.
 
 mod budget;
 mod config;
+mod elements;
 mod sections;
 mod traffic;
 
@@ -16,16 +17,15 @@ use super::documents::Status;
 use super::history::Hour;
 use crate::telemetry::metrics::Metrics;
 
-/// How it looks.
 const STYLE: &str = include_str!("style.css");
 
-/// How often it refreshes itself, in seconds.
+/// Refresh interval, in seconds.
 const REFRESH: u32 = 15;
 
-/// The whole page. `still` = it does not refresh itself.
-pub(super) fn render(status: &Status, hour: &Hour, metrics: &Metrics, still: bool) -> String {
+/// The whole page. A `paused` page does not refresh itself.
+pub(super) fn render(status: &Status, hour: &Hour, metrics: &Metrics, paused: bool) -> String {
     let body = html! {
-        (sections::header(status, still))
+        (sections::header(status, paused))
         (sections::modes(status))
         (sections::counts(status, metrics))
         (traffic::requests(hour))
@@ -36,20 +36,20 @@ pub(super) fn render(status: &Status, hour: &Hour, metrics: &Metrics, still: boo
         (sections::ledger(status))
         (config::section(status))
         footer {
-            "conversion-shim " (status.version) ", running for " (status.uptime_seconds) " s. The same for machines: "
+            "conversion-shim " (status.version) ", running for " (status.uptime_seconds) " s. The same as data: "
             a href="/status" { "/status" } ", " a href="/metrics" { "/metrics" } ", " a href="/readyz" { "/readyz" }
         }
     };
-    page(&body, status, still).into_string()
+    page(&body, status, paused).into_string()
 }
 
-fn page(body: &Markup, status: &Status, still: bool) -> Markup {
+fn page(body: &Markup, status: &Status, paused: bool) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                @if !still { meta http-equiv="refresh" content=(REFRESH); }
+                @if !paused { meta http-equiv="refresh" content=(REFRESH); }
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
@@ -61,22 +61,10 @@ fn page(body: &Markup, status: &Status, still: bool) -> Markup {
     }
 }
 
-/// Nothing but the style above: it is named by its hash, so that not even a style can be slipped in. Sent as a header.
+/// The Content-Security-Policy: only the page's own style, by its hash, so that injected styles are blocked as well.
 pub(super) fn policy() -> String {
     let hash = STANDARD.encode(Sha256::digest(STYLE));
     format!(
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
-}
-
-/// A table that scrolls aside where the window is narrow, with the keyboard too.
-fn scrolling(label: &str, table: &Markup) -> Markup {
-    html! { div.scroll tabindex="0" role="region" aria-label=(label) { (table) } }
-}
-
-/// A count with its thousands apart.
-fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let apart = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy);
-    apart.collect::<Vec<_>>().join(",")
 }

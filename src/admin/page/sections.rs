@@ -1,9 +1,9 @@
-//! Where the cutover is, what must be looked at, who still calls, what shadow found, the ledger.
+//! Stage, modes, advisories, counters, clients, shadow and ledger.
 
 use maud::{Markup, html};
 
 use super::super::documents::{Client, Shadow, Status, Usage, to_the_second};
-use super::{count, scrolling};
+use super::elements::{count, scrolling};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::LabelSet;
@@ -11,31 +11,31 @@ use crate::telemetry::metrics::labels::{DuplicateCheckResult, Resolution};
 use crate::telemetry::sanitize::one_line;
 use crate::translate::side::Side;
 
-/// Most clients that are shown; `/status` has all.
+/// Maximum number of clients shown; `/status` has all.
 const CLIENTS_SHOWN: usize = 50;
 
-pub(super) fn header(status: &Status, still: bool) -> Markup {
-    let refused = status.config.reload_refused.as_ref().filter(|refused| refused.standing);
+pub(super) fn header(status: &Status, paused: bool) -> Markup {
+    let refused = status.config.reload_refused.as_ref().filter(|refused| refused.active);
     html! {
         header {
             h1 { "conversion-shim " span.badge.stage { "stage " (status.stage) }
                 " " @if status.readiness.ready { span.badge.good { "ready" } } @else { span.badge.bad { "not ready" } }
                 @if refused.is_some() { " " span.badge.bad { "config refused" } } }
-            nav { @if still { a href="/" { "Refresh by itself" } } @else { a href="/?still" { "Keep still" } } }
+            nav { @if paused { a href="/" { "Resume refresh" } } @else { a href="/?paused" { "Pause refresh" } } }
         }
-        @if !status.readiness.ready || refused.is_some() || !status.notes.is_empty() {
-            ul.notes {
+        @if !status.readiness.ready || refused.is_some() || !status.advisories.is_empty() {
+            ul.advisories {
                 @for reason in &status.readiness.reasons {
-                    li { strong { (reason.what) } " since " (to_the_second(&reason.since)) ": " (reason.why) }
+                    li { strong { (reason.kind) } " since " (to_the_second(&reason.since)) ": " (reason.detail) }
                 }
                 @if let Some(refused) = refused {
                     li {
-                        strong { "config" } " since " (to_the_second(&refused.at)) ": what is configured is refused, and not what is running; "
-                        a href="#config" { "why" }
+                        strong { "config" } " since " (to_the_second(&refused.at)) ": the reload was refused, so the configured values are not in force; "
+                        a href="#config" { "problems" }
                     }
                 }
-                @for note in &status.notes {
-                    li { strong { (note.what) } " since " (to_the_second(&note.since)) ": " (note.why) }
+                @for advisory in &status.advisories {
+                    li { strong { (advisory.kind) } " since " (to_the_second(&advisory.since)) ": " (advisory.detail) }
                 }
             }
         }
@@ -65,7 +65,7 @@ fn all<L: LabelSet>(counters: &Counters<L>) -> u64 {
     counters.all().map(|(_, count)| count).sum()
 }
 
-/// What stands for money, and what must be looked at, since the start.
+/// Counters since start that concern money or need attention.
 pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
     let by_side = |counters: &Counters<(Side,)>| (counters.get((Side::Legacy,)), counters.get((Side::New,)));
     let (bare_legacy, bare_new) = by_side(&metrics.creates_without_ref_id);
@@ -78,7 +78,7 @@ pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
             .iter()
             .sum()
     };
-    let (found, looked): (u64, _) = (of_both(DuplicateCheckResult::Found), all(&metrics.duplicate_checks));
+    let (found, checks): (u64, _) = (of_both(DuplicateCheckResult::Found), all(&metrics.duplicate_checks));
     let (unknown, unresolved): (_, u64) = (all(&metrics.unknown_outcomes), resolved(Resolution::Unresolved));
     let tiles = [
         (
@@ -87,23 +87,27 @@ pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
             format!("{} legacy, {} new", count(bare_legacy), count(bare_new)),
         ),
         (
-            "fence hits",
+            "duplicates found",
             found,
-            format!("of {} looks; {} failed", count(looked), count(of_both(DuplicateCheckResult::Failed))),
+            format!(
+                "by {} duplicate checks; {} failed",
+                count(checks),
+                count(of_both(DuplicateCheckResult::Failed))
+            ),
         ),
         ("unknown outcomes", unknown, format!("{} of them unresolved", count(unresolved))),
         (
-            "429 from the sides",
+            "429 from upstreams",
             all(&metrics.upstream_throttled),
-            "everybody behind this address waits".into(),
+            "affects every client of this address".into(),
         ),
-        ("failed", metrics.failures_not_by_caller(), "requests, by a side or the proxy".into()),
-        ("unknown statuses", all(&metrics.unknown_statuses), "shown as CREATED".into()),
+        ("failed", metrics.failures_not_by_caller(), "requests, by an upstream or the proxy".into()),
+        ("unknown statuses", all(&metrics.unknown_statuses), "answered as CREATED".into()),
         ("writes in flight", status.writes_in_flight as u64, "now".into()),
     ];
     html! {
         section id="counts" {
-            h2 { "Since the start" }
+            h2 { "Since start" }
             div.tiles {
                 @for (name, number, more) in tiles {
                     div.tile {
@@ -120,22 +124,22 @@ pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
 pub(super) fn usage(usage: &Usage) -> Markup {
     html! {
         section id="usage" {
-            h2 { "Who still calls" }
+            h2 { "Clients of the old API" }
             @if usage.clients.is_empty() {
-                p.quiet { "Nobody whose request was taken has called the four routes since the start." }
+                p.quiet { "No accepted request to the four routes since start." }
             } @else {
                 (scrolling("Clients", &html! {
                     table {
                         thead { tr {
-                            th { "client" } th { "in the way of the end" } th.number { "requests" } th { "last" } th { "known by" }
+                            th { "client" } th { "blocking requests" } th.number { "requests" } th { "last" } th { "identified by" }
                         } }
                         tbody { @for client in usage.clients.iter().take(CLIENTS_SHOWN) { (one_client(client)) } }
                     }
                 }))
                 @let more = usage.clients.len().saturating_sub(CLIENTS_SHOWN);
                 @if more > 0 { p.quiet { "And " (more) " more: see " code { "conversion-shim usage" } "." } }
-                @if usage.others > 0 {
-                    p.quiet { (count(usage.others)) " requests of clients beyond the first " (usage.clients_max) "." }
+                @if usage.other_requests > 0 {
+                    p.quiet { (count(usage.other_requests)) " requests of clients beyond the first " (usage.clients_max) "." }
                 }
             }
         }
@@ -157,12 +161,12 @@ fn one_client(client: &Client) -> Markup {
         .collect();
     html! {
         tr {
-            // What is written from right to left stays within its cell.
+            // `bdi` keeps right-to-left text within its cell.
             td.name { bdi { (one_line(&client.client)) } }
-            td.blocking { @if blocking.is_empty() { "nothing" } @else { (blocking.join(", ")) } }
+            td.blocking { @if blocking.is_empty() { "none" } @else { (blocking.join(", ")) } }
             td.number { (count(client.requests)) }
             td.time { (to_the_second(&client.last_seen)) }
-            td { (client.by) }
+            td { (client.identified_by) }
         }
     }
 }
@@ -170,8 +174,8 @@ fn one_client(client: &Client) -> Markup {
 pub(super) fn shadow(shadow: &Shadow) -> Markup {
     let dropped: u64 = shadow.dropped.iter().map(|dropped| dropped.count).sum();
     let state = match (shadow.active, &shadow.idle_reason) {
-        (true, _) => "compares".to_owned(),
-        (false, Some(reason)) => format!("does not run: {reason}"),
+        (true, _) => "comparing".to_owned(),
+        (false, Some(reason)) => format!("not running: {reason}"),
         (false, None) => "off".to_owned(),
     };
     html! {
@@ -222,7 +226,7 @@ fn differences(shadow: &Shadow) -> Markup {
                 }
             }
         }))
-        p.quiet { code { "conversion-shim report" } " tells what differs, with examples." }
+        p.quiet { code { "conversion-shim report" } " shows the differences with examples." }
     }
 }
 
@@ -231,20 +235,20 @@ pub(super) fn ledger(status: &Status) -> Markup {
         section id="ledger" {
             h2 { "Ledger" }
             @match &status.ledger {
-                None => p.quiet { "None is configured." }
+                None => p.quiet { "No ledger is configured." }
                 Some(ledger) => {
                     dl {
                         dt { "state" }
                         dd {
                             @if ledger.health == "ready" { span.badge.good { "ready" } } @else { span.badge.bad { (ledger.health) } }
                             " " (ledger.kind) ", tenant " (ledger.tenant)
-                            @if let (Some(since), Some(why)) = (&ledger.down_since, &ledger.why) { "; since " (to_the_second(since)) ": " (why) }
+                            @if let (Some(since), Some(error)) = (&ledger.down_since, &ledger.error) { "; since " (to_the_second(since)) ": " (error) }
                         }
                         dt { "creates on new" }
                         dd { @match (&ledger.first_new_create_at, ledger.created_on_new) {
                             (Some(since), _) => { "since " (to_the_second(since)) }
                             (None, Some(false)) => { "none yet" }
-                            (None, _) => { "not known: the ledger could not be asked" }
+                            (None, _) => { "unknown: the ledger does not answer" }
                         } }
                     }
                 }

@@ -1,9 +1,9 @@
-//! The last hour: requests by route and side, and how long the sides took.
+//! The last hour: requests by route and side, and upstream latency.
 
 use maud::{Markup, html};
 
 use super::super::history::{Hour, MINUTES};
-use super::{count, scrolling};
+use super::elements::{count, scrolling};
 use crate::telemetry::metrics::family::{DURATIONS, HistogramSnapshot};
 use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::StatusClass;
@@ -13,11 +13,10 @@ use crate::translate::side::Side;
 const HEIGHT: u64 = 120;
 const STEP: usize = 10;
 
-const SIDES: [(&str, &str); 3] =
-    [("legacy", "legacy side"), ("new", "new side"), ("nowhere", "no side was asked")];
+const SIDES: [(&str, &str); 3] = [("legacy", "legacy side"), ("new", "new side"), ("nowhere", "no upstream")];
 
-/// What else than well a request may end, the worst first.
-const ANSWERS: [(StatusClass, &str); 3] = [
+/// Status classes of failed requests, the worst first.
+const FAILURES: [(StatusClass, &str); 3] = [
     (StatusClass::ServerError, "5xx"),
     (StatusClass::ClientError, "4xx"),
     (StatusClass::ClientClosed, "client left"),
@@ -39,7 +38,7 @@ pub(super) fn requests(hour: &Hour) -> Markup {
                     table {
                         thead { tr {
                             th { "route" } th { "side" } th.number { "requests" }
-                            @for (_, name) in ANSWERS { th.number { (name) } }
+                            @for (_, name) in FAILURES { th.number { (name) } }
                         } }
                         tbody {
                             @for ((route, side), answers) in &hour.requests {
@@ -47,7 +46,7 @@ pub(super) fn requests(hour: &Hour) -> Markup {
                                     td { (route.as_str()) }
                                     td { (side.map_or("none", Side::as_str)) }
                                     td.number { (count(answers.all())) }
-                                    @for (class, _) in ANSWERS {
+                                    @for (class, _) in FAILURES {
                                         td.number.is-bad[class == StatusClass::ServerError && answers.of(class) > 0] {
                                             (count(answers.of(class)))
                                         }
@@ -62,13 +61,13 @@ pub(super) fn requests(hour: &Hour) -> Markup {
     }
 }
 
-/// A bar a minute, the newest at the right, the sides on top of each other.
+/// One stacked bar per minute, the newest at the right.
 fn plot(hour: &Hour) -> Markup {
     let most = hour.minutes.iter().map(|sides| sides.iter().sum()).max().unwrap_or(1).max(1);
     let first = MINUTES.saturating_sub(hour.minutes.len());
     html! {
         figure {
-            svg.minutes role="img" aria-label=(format!("Requests per minute, at most {most}"))
+            svg.minutes role="img" aria-label=(format!("Requests per minute, maximum {most}"))
                 viewBox=(format!("0 0 {} {HEIGHT}", MINUTES * STEP)) preserveAspectRatio="none" {
                 rect.track x="0" y="0" width=(MINUTES * STEP) height=(HEIGHT) {}
                 @for (at, sides) in hour.minutes.iter().enumerate() {
@@ -77,12 +76,12 @@ fn plot(hour: &Hour) -> Markup {
                     }
                 }
             }
-            figcaption.ends { span { "an hour ago" } span { "at most " (count(most)) " a minute" } span { "now" } }
+            figcaption.ends { span { "an hour ago" } span { "maximum " (count(most)) " per minute" } span { "now" } }
         }
     }
 }
 
-/// Where the parts of a bar begin, and how high they are; whatever is there is seen.
+/// Class, top and height of the parts of a bar; every part is at least two units high.
 fn stacked(sides: [u64; 3], most: u64) -> Vec<(&'static str, u64, u64)> {
     let mut top = HEIGHT;
     let parts = sides.into_iter().zip(SIDES).filter(|(requests, _)| *requests > 0);
@@ -99,16 +98,16 @@ pub(super) fn latency(hour: &Hour) -> Markup {
     let rows: Vec<_> = called.map(|(side, shape)| (*side, shape)).collect();
     html! {
         section id="latency" {
-            h2 { "How long the sides took" }
+            h2 { "Upstream latency" }
             @if rows.is_empty() {
-                p.quiet { "Neither was called in the last hour." }
+                p.quiet { "No upstream call in the last hour." }
             } @else {
-                p.quiet { "Calls of the last hour, those without an answer among them. Of a hundred, so many took at most so long." }
-                (scrolling("Latency of the sides", &html! {
+                p.quiet { "p50, p95 and p99 of the calls of the last hour, including calls without an answer." }
+                (scrolling("Upstream latency", &html! {
                     table {
                         thead { tr {
-                            th { "side" } th.number { "calls" } th.number { "50 of 100" } th.number { "95" } th.number { "99" }
-                            th.wide { span.unseen { "spread" } }
+                            th { "side" } th.number { "calls" } th.number { "p50" } th.number { "p95" } th.number { "p99" }
+                            th.wide { span.unseen { "distribution" } }
                         } }
                         tbody { @for (side, shape) in rows { (latency_row(side, shape)) } }
                     }
@@ -127,7 +126,7 @@ fn latency_row(side: Side, shape: &HistogramSnapshot) -> Markup {
             td.number { (count(shape.count())) }
             @for percent in [50, 95, 99] { td.number { (quantile(shape, percent)) } }
             td.wide {
-                svg.spread role="img" aria-label="Calls by how long they took, from fast to slow"
+                svg.spread role="img" aria-label="Calls by latency, from fast to slow"
                     viewBox=(format!("0 0 {} 24", shape.counts.len() * STEP)) preserveAspectRatio="none" {
                     rect.track x="0" y="0" width=(shape.counts.len() * STEP) height="24" {}
                     @for (at, calls) in shape.counts.iter().enumerate().filter(|(_, calls)| **calls > 0) {
@@ -140,13 +139,13 @@ fn latency_row(side: Side, shape: &HistogramSnapshot) -> Markup {
     }
 }
 
-/// The end of the bucket in which so many of a hundred have ended.
+/// The upper bound of the bucket that holds this percentile.
 fn quantile(shape: &HistogramSnapshot, percent: u64) -> String {
-    let wanted = shape.count().saturating_mul(percent).div_ceil(100);
+    let rank = shape.count().saturating_mul(percent).div_ceil(100);
     let mut ended = 0;
     let bucket = shape.counts.iter().position(|count| {
         ended += count;
-        ended >= wanted
+        ended >= rank
     });
     match bucket.and_then(|bucket| DURATIONS.bounds.get(bucket)) {
         Some(end) if *end < 1_000 => format!("≤ {end} µs"),
@@ -165,16 +164,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_is_the_end_of_its_bucket() {
+    fn a_quantile_is_the_upper_bound_of_its_bucket() {
         let mut counts = vec![0; DURATIONS.bounds.len() + 1];
         (counts[2], counts[10], counts[15]) = (94, 5, 1);
         let shape = HistogramSnapshot { counts, sum: 0 };
-        let told = [50, 94, 95, 99, 100].map(|percent| quantile(&shape, percent));
-        assert_eq!(told, ["≤ 2.5 ms", "≤ 2.5 ms", "≤ 1 s", "≤ 1 s", "longer than 30 s"]);
+        let shown = [50, 94, 95, 99, 100].map(|percent| quantile(&shape, percent));
+        assert_eq!(shown, ["≤ 2.5 ms", "≤ 2.5 ms", "≤ 1 s", "≤ 1 s", "longer than 30 s"]);
     }
 
     #[test]
-    fn a_bar_never_sticks_out_and_one_among_thousands_is_seen() {
+    fn a_bar_never_overflows_and_its_smallest_part_is_visible() {
         assert_eq!(stacked([1, 999_999, 0], 1_000_000), [("legacy", 118, 2), ("new", 0, 118)]);
     }
 }

@@ -19,7 +19,7 @@ async fn a_claim_is_shown_beside_the_process_that_serves() {
     let shown = run_with(&config.path(), &["ledger", "show", "ref-1"]).await;
     assert_eq!(shown.code, Some(0), "{shown:?}");
     assert_eq!([shown.row("ref_id"), shown.row("tenant"), shown.row("side")], ["ref-1", "default", "new"]);
-    assert_eq!(shown.row("state"), "checked: settled for good");
+    assert_eq!(shown.row("state"), "checked: the side is final");
     let json = run_with(&config.path(), &["ledger", "show", "ref-1", "--json"]).await.json();
     assert_eq!(
         [&json["ref_id"], &json["claim"]["side"], &json["claim"]["state"]],
@@ -66,13 +66,17 @@ async fn the_claims_are_counted() {
     assert!(counted.out.contains("3 on new, checked"), "{counted:?}");
     let json = run_with(&config.path(), &["ledger", "stats", "--json"]).await.json();
     assert_eq!(json["counts"], json!([{"side": "new", "state": "checked", "claims": 3}]));
-    assert!(json["new_since"].is_string() && json["first"].is_string() && json["last"].is_string());
+    assert!(
+        ["first_new_create_at", "first_created_at", "last_created_at"]
+            .iter()
+            .all(|field| json[field].is_string())
+    );
 }
 
 #[tokio::test]
-async fn without_a_ledger_there_is_nothing_to_ask() {
-    for question in [&["ledger", "show", "ref-1"][..], &["ledger", "stats"]] {
-        let ran = run(question).await;
+async fn without_a_ledger_the_commands_are_refused() {
+    for command in [&["ledger", "show", "ref-1"][..], &["ledger", "stats"]] {
+        let ran = run(command).await;
         assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""), "{ran:?}");
         assert!(ran.err.contains("ledger.url") && ran.err.contains("not set"), "{ran:?}");
     }
@@ -80,7 +84,7 @@ async fn without_a_ledger_there_is_nothing_to_ask() {
     let nowhere = format!("ledger.url=sqlite:{}", directory.path().join("none.db").display());
     let ran = run(&["ledger", "stats", "--set", &nowhere]).await;
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
-    assert!(!directory.path().join("none.db").exists(), "looking makes no ledger");
+    assert!(!directory.path().join("none.db").exists(), "reading creates no ledger");
 }
 
 #[tokio::test]

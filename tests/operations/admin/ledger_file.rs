@@ -16,8 +16,8 @@ async fn readiness(shim: &Shim) -> (StatusCode, Value) {
 fn tells_why((code, told): &(StatusCode, Value)) -> bool {
     let reason = &told["reasons"][0];
     *code == StatusCode::SERVICE_UNAVAILABLE
-        && reason["what"] == "ledger"
-        && reason["why"].as_str().is_some_and(|why| why.contains(WHY))
+        && reason["kind"] == "ledger"
+        && reason["detail"].as_str().is_some_and(|why| why.contains(WHY))
 }
 
 /// The creates that came to the vendor.

@@ -136,7 +136,7 @@ async fn the_command_takes_a_name_or_a_port_and_says_what_it_does_not_take() {
     }
     let url = run(&["status", "--admin", &format!("http://localhost:{port}")]).await;
     assert_eq!(url.code, Some(2));
-    assert!(url.err.contains("write only ADDRESS:PORT"), "{url:?}");
+    assert!(url.err.contains("expected only ADDRESS:PORT"), "{url:?}");
 }
 
 #[tokio::test]

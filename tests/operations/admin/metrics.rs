@@ -242,7 +242,7 @@ async fn who_pays_is_told() {
     assert_eq!(value(&text, &by("new", "client")), Some(0.0), "{text}");
     assert_eq!(value(&text, &by("legacy", "client")), Some(1.0), "{text}");
     let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
-    assert!(told.out.contains(" by shadow), 0 wait, 0 refused"), "{told:?}");
+    assert!(told.out.contains(" by shadow), 0 waiting, 0 refused"), "{told:?}");
 }
 
 #[tokio::test]
@@ -283,9 +283,9 @@ async fn readiness_flips_with_a_side_and_says_why() {
         assert_eq!(create(&shim, &format!("r-{already}")).await, StatusCode::SERVICE_UNAVAILABLE);
     }
     let (code, told) = ready().await;
-    assert_eq!((code, &told["reasons"][0]["what"]), (StatusCode::SERVICE_UNAVAILABLE, &"new side".into()));
+    assert_eq!((code, &told["reasons"][0]["kind"]), (StatusCode::SERVICE_UNAVAILABLE, &"new side".into()));
     assert!(told["reasons"][0]["since"].is_string(), "{told}");
-    assert!(told["reasons"][0]["why"].as_str().unwrap().contains("refused"), "{told}");
+    assert!(told["reasons"][0]["detail"].as_str().unwrap().contains("refused"), "{told}");
     assert_eq!(value(&metrics(&shim).await, "conversion_shim_upstream_reachable{side=\"new\"}"), Some(0.0));
 
     let back = Sandbox::start(conversion_shim::sandbox::Options { listen: nobody, ..Default::default() })

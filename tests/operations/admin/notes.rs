@@ -15,8 +15,8 @@ async fn status(shim: &Shim) -> Value {
     get(shim.admin("/status")).await.1
 }
 
-fn note<'a>(status: &'a Value, what: &str) -> Option<&'a Value> {
-    status["notes"].as_array().unwrap().iter().find(|note| note["what"] == what)
+fn note<'a>(status: &'a Value, kind: &str) -> Option<&'a Value> {
+    status["advisories"].as_array().unwrap().iter().find(|note| note["kind"] == kind)
 }
 
 async fn gauge(shim: &Shim, series: &str) -> Option<f64> {
@@ -49,7 +49,7 @@ async fn sealing_soon_after_creates_on_the_old_api_is_noted() {
     let shim = sealed(&vendor, &config).await;
     let now = status(&shim).await;
     let noted = note(&now, "sealed_early").unwrap_or_else(|| panic!("{now}"));
-    let why = noted["why"].as_str().unwrap();
+    let why = noted["detail"].as_str().unwrap();
     assert!(why.contains("2 claims there of the last 7 days, the newest of 20"), "{why}");
     assert!(told(&shim).await.contains(why), "for people too");
     assert_eq!(now["readiness"]["ready"], true, "it is allowed");
@@ -88,7 +88,7 @@ async fn a_ledger_that_began_when_creates_had_moved_is_noted_over_restarts() {
     let shim = Shim::start(&config).await;
     let before = status(&shim).await;
     let noted = note(&before, "young_ledger").unwrap_or_else(|| panic!("{before}")).clone();
-    let why = noted["why"].as_str().unwrap();
+    let why = noted["detail"].as_str().unwrap();
     assert!(why.contains("is it the right ledger?"), "{why}");
     assert_eq!(shim.logged(why).await["level"], "WARN");
     assert_eq!(create(&shim, "one").await, StatusCode::OK);
@@ -98,7 +98,7 @@ async fn a_ledger_that_began_when_creates_had_moved_is_noted_over_restarts() {
     let after = status(&shim).await;
     assert_eq!(note(&after, "young_ledger").expect("a restart changes nothing")["since"], noted["since"]);
     let out = told(&shim).await;
-    assert!(out.contains("NOTE") && out.contains(noted["since"].as_str().unwrap()), "{out}");
+    assert!(out.contains("ADVISORY") && out.contains(noted["since"].as_str().unwrap()), "{out}");
     assert_eq!(gauge(&shim, "advisory_active{advisory=\"young_ledger\"}").await, Some(1.0));
     drop(shim);
 

@@ -54,7 +54,7 @@ async fn busy(vendor: &conversion_shim::sandbox::Sandbox, config: &Config) -> Sh
     vendor.faults().arm(fault);
     config.write(&format!("stage = \"live\"\n{HEADER}"));
     until(|| get(shim.admin("/status")), |(_, status)| status["stage"] == "live").await;
-    // Made behind the proxy's back: the fence finds it.
+    // Made behind the proxy's back: the duplicate check finds it.
     let body = json!({
         "profile_id": PROFILE, "amount": "1", "source_asset": "USD", "target_asset": "PYUSD", "ref_id": "d-1",
     });
@@ -82,21 +82,22 @@ async fn busy(vendor: &conversion_shim::sandbox::Sandbox, config: &Config) -> Sh
 /// What stands on the page of a proxy that has seen a bit of everything.
 const SHOWN: &[&str] = &[
     "conversion-shim stage live ready config refused",
-    "what is configured is refused, and not what is running; why",
+    "the reload was refused, so the configured values are not in force; problems",
     "young_ledger since 20",
     "create\nnew",
     "creates without ref_id\n2",
-    "fence hits\n1",
+    "duplicates found\n1",
     "unknown outcomes\n1",
     "requests in the last hour",
     "failed\n1",
     "route\tside\trequests\t5xx\t4xx\tclient left",
     "pass_through\tlegacy\t2\t1\t0\t0",
-    "how long the sides took",
+    "upstream latency",
+    "side\tcalls\tp50\tp95\tp99",
     "rate budget",
-    " s still: the vendor said 429",
-    "the vendor takes 15,000 calls to each endpoint",
-    "who still calls",
+    " s: the vendor answered 429",
+    "limit of this process: 15,000 calls to each endpoint",
+    "clients of the old api",
     "treasury",
     "1 creates without ref_id",
     "<script>window.ran=1</script>",
@@ -104,9 +105,9 @@ const SHOWN: &[&str] = &[
     "compared",
     "sqlite, tenant default",
     "since 20",
-    "stands",
+    "active",
     "is none of observe, shadow",
-    "the last reloads",
+    "last reloads",
     "stage: shadow → live\ncreate: shadow → new\nget: shadow → both\n",
 ];
 
@@ -158,7 +159,7 @@ fn budget_and_reloads(browser: &mut Browser) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_keyboard_is_enough_and_the_page_can_be_told_to_keep_still() {
+async fn the_keyboard_is_enough_and_the_refresh_can_be_paused() {
     let Some(mut browser) = Browser::start() else { return };
     let vendor = vendor().await;
     let config = Config::new(&vendor);
@@ -179,11 +180,11 @@ async fn the_keyboard_is_enough_and_the_page_can_be_told_to_keep_still() {
         reached.push(browser.evaluate(focus).as_str().unwrap().to_owned());
     }
     for wanted in
-        ["/?still", "Clients", "Requests by route and side", "Rate budget", "/status", "/metrics", "/readyz"]
+        ["/?paused", "Clients", "Requests by route and side", "Rate budget", "/status", "/metrics", "/readyz"]
     {
         assert!(reached.iter().any(|it| it == wanted), "{wanted} is not in {reached:?}");
     }
-    browser.open(&shim.admin("/?still"), 390, "light");
+    browser.open(&shim.admin("/?paused"), 390, "light");
     assert!(browser.evaluate(refresh).is_null());
     assert!(browser.complaints.is_empty(), "{:#?}", browser.complaints);
 }

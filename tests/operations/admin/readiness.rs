@@ -42,18 +42,18 @@ async fn it_flips_with_a_sqlite_ledger_and_back_without_a_clients_help() {
     assert_eq!(create(&shim, "while-down").await, StatusCode::SERVICE_UNAVAILABLE);
     let (code, down) = readiness(&shim).await;
     assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!((&down["ready"], &down["reasons"][0]["what"]), (&false.into(), &"ledger".into()));
-    assert!(down["reasons"][0]["since"].is_string() && down["reasons"][0]["why"].is_string(), "{down}");
+    assert_eq!((&down["ready"], &down["reasons"][0]["kind"]), (&false.into(), &"ledger".into()));
+    assert!(down["reasons"][0]["since"].is_string() && down["reasons"][0]["detail"].is_string(), "{down}");
     assert_eq!(get(shim.admin("/livez")).await.0, StatusCode::OK);
     let status = get(shim.admin("/status")).await.1;
     assert_eq!(status["ledger"]["health"], "down");
     assert_eq!(status["ledger"]["down_since"], down["reasons"][0]["since"]);
-    assert_eq!(status["ledger"].get("created_on_new"), None, "not known is not said");
+    assert_eq!(status["ledger"].get("created_on_new"), None, "unknown values are left out");
     let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
     assert_eq!(told.code, Some(0), "{told:?}");
     assert!(told.row("ready").starts_with("no, ledger since"), "{told:?}");
     assert_eq!(healthy(&shim).await, Some(1));
-    assert!(told.row("new API").starts_with("not known"), "{told:?}");
+    assert!(told.row("new API").starts_with("unknown"), "{told:?}");
 
     sqlx::query("ROLLBACK").execute(&mut blocker).await.unwrap();
     blocker.close().await.unwrap();
@@ -126,7 +126,7 @@ async fn it_says_draining_until_the_last_request_is_through() {
     assert_eq!(get(shim.admin("/status")).await.1["writes_in_flight"], 1);
     shim.signal("-TERM");
     let (_, draining) = until(|| readiness(&shim), is_down).await;
-    assert_eq!(draining["reasons"][0]["what"], "draining");
+    assert_eq!(draining["reasons"][0]["kind"], "draining");
     assert_eq!(get(shim.admin("/livez")).await.0, StatusCode::OK);
     shim.logged("draining").await;
     gate.open();

@@ -21,21 +21,20 @@ async fn status_and_usage_find_the_proxy_by_a_file_that_is_refused() {
     ] {
         for file in [format!("{wrong}{listen}"), format!("{listen}{wrong}")] {
             config.write_only(&file);
-            let standing =
-                |(_, now): &(_, serde_json::Value)| now["config"]["reload_refused"]["standing"] == true;
-            until(|| get(shim.admin("/status")), standing).await;
+            let active =
+                |(_, now): &(_, serde_json::Value)| now["config"]["reload_refused"]["active"] == true;
+            until(|| get(shim.admin("/status")), active).await;
             let told = run_with(&config.path(), &["status"]).await;
             assert_eq!((told.code, told.row("stage")), (Some(0), "observe"), "{file}: {told:?}");
             assert!(told.row("refused").contains("still refused"), "{told:?}");
-            let note = format!("the config file is refused (run `check`); asking {address}\n");
+            let note = format!("the config file is refused (run `check`); connecting to {address}\n");
             assert!(told.err.contains(&note), "{told:?}");
             let usage = run_with(&config.path(), &["usage"]).await;
             assert_eq!(usage.code, Some(0), "{usage:?}");
             assert!(usage.err.contains(&note), "{usage:?}");
         }
         config.write_only(&format!("stage = \"observe\"\n{listen}"));
-        let settled =
-            |(_, now): &(_, serde_json::Value)| now["config"]["reload_refused"]["standing"] == false;
+        let settled = |(_, now): &(_, serde_json::Value)| now["config"]["reload_refused"]["active"] == false;
         until(|| get(shim.admin("/status")), settled).await;
     }
 }
@@ -47,7 +46,7 @@ async fn an_address_that_cannot_be_read_means_the_usual_one() {
     config.write_only("admin.listen = \"somewhere\"\nstage = \"nonsense\"\n");
     let asked = run_with(&config.path(), &["status"]).await;
     assert!(
-        asked.err.contains("the config file is refused (run `check`); asking 127.0.0.1:9090"),
+        asked.err.contains("the config file is refused (run `check`); connecting to 127.0.0.1:9090"),
         "{asked:?}"
     );
 }

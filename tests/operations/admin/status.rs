@@ -64,7 +64,7 @@ async fn a_refused_reload_is_told_with_its_problems_and_whether_it_still_stands(
     assert_eq!(before["config"].get("reload_refused"), None);
 
     config.write("stage = \"hold\"\nserver.threads = 3\nreplicas = 2\n");
-    let refused = |now: &Value| now["config"]["reload_refused"]["standing"] == true;
+    let refused = |now: &Value| now["config"]["reload_refused"]["active"] == true;
     let after = until(|| status(&shim), refused).await;
     assert_eq!(after["config"]["hash"], before["config"]["hash"], "nothing changed");
     assert_eq!(after["config"]["loaded_at"], before["config"]["loaded_at"]);
@@ -76,7 +76,7 @@ async fn a_refused_reload_is_told_with_its_problems_and_whether_it_still_stands(
     assert!(told.out.contains("- "), "{told:?}");
 
     config.write("stage = \"hold\"\n");
-    let settled = |now: &Value| now["config"]["reload_refused"]["standing"] == false;
+    let settled = |now: &Value| now["config"]["reload_refused"]["active"] == false;
     let settled = until(|| status(&shim), settled).await;
     assert_eq!(
         settled["config"]["reload_refused"]["at"], after["config"]["reload_refused"]["at"],
@@ -119,7 +119,7 @@ async fn the_last_reloads_are_listed_with_what_changed_and_when_a_refusal_ended(
     assert!(refused[0]["problems"].as_array().is_some_and(|problems| !problems.is_empty()), "{refused}");
     assert_eq!((refused[0].get("ended_at"), &refused[1]), (None, &accepted[0]));
     let told = run(&["status", "--admin", &admin]).await;
-    assert!(told.row("reloads").contains(" refused, stands: "), "{told:?}");
+    assert!(told.row("reloads").contains(" refused, still active: "), "{told:?}");
     let line = " accepted: stage: hold → canary, create: hold → canary, limits.in_flight.list, canary.percent, canary.salt";
     assert!(told.out.contains(line), "{told:?}");
 
@@ -155,7 +155,7 @@ async fn the_time_of_the_first_new_create_is_shown_once_a_create_went_to_the_new
 }
 
 #[tokio::test]
-async fn the_command_tells_people_and_hands_the_json_on() {
+async fn the_command_prints_text_or_the_json_of_the_listener() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write(CANARY);
@@ -165,10 +165,10 @@ async fn the_command_tells_people_and_hands_the_json_on() {
     assert_eq!(told.code, Some(0), "{told:?}");
     assert_eq!(told.row("stage"), "canary");
     assert_eq!(told.row("modes"), "create canary, get both, list both, cancel both");
-    assert_eq!(told.row("canary"), "7%, and 2 listed profiles");
+    assert_eq!(told.row("canary"), "7% and 2 listed profiles");
     assert_eq!(told.row("ready"), "yes");
     assert_eq!(told.row("ledger"), "sqlite, ready; tenant default");
-    assert_eq!(told.row("last reload"), "none accepted since the start");
+    assert_eq!(told.row("last reload"), "none accepted since start");
     let hash = status(&shim).await["config"]["hash"].as_str().unwrap().to_owned();
     assert!(told.row("config").starts_with(&hash), "{told:?}");
     assert!(!told.out.contains("p-1"), "ids of profiles are not for here: {told:?}");
@@ -204,7 +204,7 @@ async fn a_429_shows_in_the_status_and_in_the_command() {
     let told = run(&["status", "--admin", &admin]).await;
     assert!(told.row("budget").starts_with("SLOWED for 3"), "{told:?}");
     assert!(
-        told.out.contains("legacy list: 22.5 a second; 1 calls, 0 wait, 0 refused, last 429 at "),
+        told.out.contains("legacy list: 22.5/s; 1 calls, 0 waiting, 0 refused, last 429 at "),
         "{told:?}"
     );
 
@@ -227,5 +227,5 @@ async fn calls_that_were_refused_for_want_of_budget_stand_out() {
         answers.push(list().await.0);
     }
     let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
-    assert_eq!(told.row("budget"), "as configured; 1 calls REFUSED since the start");
+    assert_eq!(told.row("budget"), "as configured; 1 calls REFUSED since start");
 }

@@ -38,7 +38,7 @@ pub(crate) async fn make_trouble(shim: &Shim, client: &[u8]) {
 }
 
 #[tokio::test]
-async fn a_client_is_told_with_all_that_stands_in_the_way() {
+async fn a_client_is_reported_with_all_its_blocking_requests() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write(&format!("stage = \"ready\"\n{HEADER}"));
@@ -47,7 +47,7 @@ async fn a_client_is_told_with_all_that_stands_in_the_way() {
     let told = usage(&shim).await;
     let client = &told["clients"][0];
     assert_eq!(
-        (&client["client"], &client["by"], &client["requests"]),
+        (&client["client"], &client["identified_by"], &client["requests"]),
         (&"treasury".into(), &"header".into(), &5.into())
     );
     assert_eq!(client["routes"], json!({"create": 1, "get": 1, "list": 2, "cancel": 1}));
@@ -59,8 +59,8 @@ async fn a_client_is_told_with_all_that_stands_in_the_way() {
     let admin = shim.admin_address().to_string();
     let people = run(&["usage", "--admin", &admin]).await;
     assert_eq!(people.code, Some(0), "{people:?}");
-    assert!(people.row("treasury").starts_with("known by header; 5 requests, last 20"), "{people:?}");
-    assert!(people.out.contains("IN THE WAY: 1 creates without ref_id"), "{people:?}");
+    assert!(people.row("treasury").starts_with("identified by header; 5 requests, last 20"), "{people:?}");
+    assert!(people.out.contains("BLOCKING: 1 creates without ref_id"), "{people:?}");
     let machine = run(&["usage", "--json", "--admin", &admin]).await.json();
     assert_eq!(machine["clients"][0]["requests"], 5, "{machine}");
 }
@@ -94,7 +94,7 @@ async fn requests_that_nobody_took_make_no_client() {
     let told = usage(&shim).await;
     assert_eq!(named(&told, "treasury").expect("a real client is there")["requests"], 1);
     assert_eq!(told["clients"].as_array().unwrap().len(), 1, "{told}");
-    assert_eq!((&told["others"], told.get("full_since")), (&json!(0), None));
+    assert_eq!((&told["other_requests"], told.get("full_since")), (&json!(0), None));
 
     // Who is known is counted with what fails, but not with what others send in its name without a token that holds.
     let failed = request(&shim, Method::POST, "").header("x-client", "treasury").body("{");
@@ -120,7 +120,7 @@ async fn a_full_table_takes_a_new_client_and_says_since_when_it_is_full() {
     assert_eq!(call("late".into()).await.unwrap().status(), StatusCode::OK);
     let told = usage(&shim).await;
     assert!(named(&told, "late").is_some(), "{}", told["clients"].as_array().unwrap().len());
-    assert_eq!((&told["given_way"], &told["others"]), (&json!(1), &json!(0)));
+    assert_eq!((&told["evicted"], &told["other_requests"]), (&json!(1), &json!(0)));
     let since = told["full_since"].as_str().unwrap().to_owned();
     let people = run(&["usage", "--admin", &shim.admin_address().to_string()]).await;
     assert!(people.row("FULL").starts_with(&format!("since {since}, with 1000 clients; 1 ")), "{people:?}");
@@ -172,7 +172,7 @@ async fn a_token_names_its_client_without_being_kept() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|one| (one["client"].as_str(), one["by"].as_str()))
+        .map(|one| (one["client"].as_str(), one["identified_by"].as_str()))
         .collect();
     names.sort_unstable();
     assert_eq!(names, [(Some("from-the-token"), Some("token")), (Some("not identified"), Some("nothing"))]);

@@ -1,4 +1,4 @@
-//! The program as people meet it: what it prints, where, and the exit code.
+//! The program as its users run it: what it prints, where, and the exit code.
 
 use crate::support::wire::binary::{Binary, run};
 use crate::support::wire::conversion;
@@ -16,12 +16,14 @@ fn help_is_written_for_a_person_and_documents_the_exit_codes() {
 }
 
 #[test]
-fn a_command_line_that_makes_no_sense_is_code_2() {
+fn invalid_arguments_are_code_2() {
     for arguments in
         [&["sevre"][..], &[], &["serve", "--sandbx"], &["check", "--set", "stage"], &["translate", "GET"]]
     {
         let (code, out, complaint) = run(arguments, "");
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+        let named = complaint.starts_with("conversion-shim: invalid arguments: ");
+        assert_eq!(named, !arguments.is_empty(), "{complaint}");
         assert!(!complaint.is_empty());
     }
 }
@@ -177,7 +179,7 @@ fn what_cannot_be_translated_is_code_4_and_says_why() {
     for (arguments, input, word) in [
         (&["translate"][..], "{}", "profile_id"),
         (&["translate"], "not json", "body"),
-        (&["translate", "GET", "/v2/profiles"], "", "untouched"),
+        (&["translate", "GET", "/v2/profiles"], "", "pass it through"),
         (&["translate", "DELETE", "/v2/conversion/stablecoins/i"], "", "cannot cancel"),
         (&["translate", "GET", "/v2/conversion/stablecoins?limit=0"], "", "limit"),
         (

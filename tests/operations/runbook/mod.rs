@@ -198,12 +198,12 @@ async fn observe(walk: &Walk) -> String {
     assert_eq!((status, walk.made(Side::Legacy), walk.made(Side::New)), (200, 1, 0));
     let shown = walk.client.get(walk.shim.admin("/")).send().await.unwrap().text().await.unwrap();
     for name in [
-        "Since the start",
+        "Since start",
         "unknown outcomes",
         "creates without ref_id",
-        "How long the sides took",
+        "Upstream latency",
         "Requests in the last hour",
-        "Who still calls",
+        "Clients of the old API",
     ] {
         assert!(walk.page.contains(&format!("*{name}*")), "the page sends nobody to {name}");
         assert!(shown.contains(&format!(">{name}<")), "the operator's page has no {name}");
@@ -282,7 +282,7 @@ async fn everybody(walk: &mut Walk, old: &str) {
     for said in walk.commands("Step 5: all profiles") {
         // Three pages of the six that the old API holds, all settled at once.
         assert!(said.code == Some(0) && said.out.ends_with("\n0\n0\n0\nthat was all\n"), "{said:?}");
-        assert!(said.out.contains("IN THE WAY"), "{said:?}");
+        assert!(said.out.contains("BLOCKING"), "{said:?}");
     }
     walk.balances();
 }

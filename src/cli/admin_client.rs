@@ -1,0 +1,106 @@
+//! `GET /status` of a running proxy, for `status` and `usage`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{Request, StatusCode, header};
+use http_body_util::Empty;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::admin_address::{self, AdminAddr};
+use super::config_args::ConfigArgs;
+use super::exit::{FAILED, OK};
+use super::output::{block_on, complain, print};
+use crate::admin::documents::Status;
+use crate::http::body;
+
+/// Timeout of the whole exchange; the proxy may wait for the ledger's own timeout.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum size of the answer, in bytes.
+const ANSWER_MAX: usize = 4 << 20;
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Admin listener of the proxy, as ADDRESS:PORT, NAME:PORT or PORT; overrides admin.listen of the config
+    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["config", "listen", "stage", "set"])]
+    admin: Option<AdminAddr>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Exit with 1 also when the proxy is not ready, for a container's health check
+    #[arg(long)]
+    ready: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+/// Fetches the status and prints what `render` returns. With `--json`, `render` gets the answer's text as well.
+pub(super) fn show(arguments: StatusArgs, render: impl Fn(Option<&str>, &Status) -> String) -> u8 {
+    let address = match admin_address::find(arguments.admin, arguments.config) {
+        Ok(address) => address,
+        Err(code) => return code,
+    };
+    match block_on(fetch(address)).and_then(|answer| rendered(&answer, arguments.json, render)) {
+        Ok((text, ready)) => {
+            print(&text);
+            if ready || !arguments.ready { OK } else { FAILED }
+        }
+        Err(error) => {
+            complain(format_args!("no status from {address}: {error}"));
+            FAILED
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum StatusError {
+    #[error("the runtime cannot start: {0}")]
+    Runtime(#[from] std::io::Error),
+    #[error("{0}; does the proxy run on this machine, with admin.listen there?")]
+    Unreachable(std::io::Error),
+    #[error("no answer within {} s", TIMEOUT.as_secs())]
+    Timeout,
+    #[error("what answers there is no admin listener of this program: {0}")]
+    Foreign(Box<dyn std::error::Error>),
+}
+
+impl StatusError {
+    fn foreign(why: impl Into<Box<dyn std::error::Error>>) -> Self {
+        Self::Foreign(why.into())
+    }
+}
+
+/// One request on a connection of its own: no proxy settings of the environment, no redirects, no retries.
+async fn fetch(address: SocketAddr) -> Result<Bytes, StatusError> {
+    timeout(TIMEOUT, exchange(address)).await.unwrap_or(Err(StatusError::Timeout))
+}
+
+async fn exchange(address: SocketAddr) -> Result<Bytes, StatusError> {
+    let stream = TcpStream::connect(address).await.map_err(StatusError::Unreachable)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(StatusError::foreign)?;
+    tokio::spawn(connection);
+    let request = Request::get("/status").header(header::HOST, address.to_string());
+    let request = request.body(Empty::<Bytes>::new()).map_err(StatusError::foreign)?;
+    let answer = sender.send_request(request).await.map_err(StatusError::foreign)?;
+    if answer.status() != StatusCode::OK {
+        return Err(StatusError::foreign(answer.status().to_string()));
+    }
+    body::collect(answer.into_body(), ANSWER_MAX).await.map_err(StatusError::foreign)
+}
+
+/// The rendered answer, and whether the proxy is ready.
+fn rendered(
+    answer: &[u8],
+    json: bool,
+    render: impl Fn(Option<&str>, &Status) -> String,
+) -> Result<(String, bool), StatusError> {
+    let status: Status = serde_json::from_slice(answer).map_err(StatusError::foreign)?;
+    let answer = String::from_utf8_lossy(answer);
+    Ok((render(json.then_some(&*answer), &status), status.readiness.ready))
+}

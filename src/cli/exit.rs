@@ -1,0 +1,27 @@
+//! The exit codes of the process.
+
+/// Success.
+pub const OK: u8 = 0;
+/// Something failed while running: a port in use, an unreadable file, writes cut off by the drain deadline.
+pub const FAILED: u8 = 1;
+/// The arguments are invalid.
+pub const USAGE: u8 = 2;
+/// The config was refused; nothing was started.
+pub const CONFIG: u8 = 3;
+/// The input of `translate` cannot be translated.
+pub const INPUT: u8 = 4;
+/// The ledger holds no claim for that `ref_id`.
+pub const ABSENT: u8 = 5;
+/// The verdict of the report is NO-GO.
+pub const NO_GO: u8 = 6;
+
+/// The table of exit codes that ends each command's help.
+pub(super) const HELP: &str = "\
+Exit codes:
+  0  success
+  1  runtime failure (a port in use, an unreadable file, no answer from the proxy, work cut off at shutdown)
+  2  invalid arguments
+  3  the config was refused; every problem is listed and nothing was started
+  4  `translate`: the input cannot be translated
+  5  `ledger show`: the ledger holds no claim for that ref_id
+  6  `report`: NO-GO for at least one route, or no data to judge";

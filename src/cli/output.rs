@@ -1,0 +1,42 @@
+//! Writing to the terminal, and running one asynchronous task to its end.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::io::Write as _;
+
+use crate::telemetry::sanitize::{self, one_line};
+
+/// Writes to standard output. Errors are ignored: a reader such as `head` may close the pipe.
+pub(super) fn print(text: &str) {
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+}
+
+/// Writes to standard error.
+pub(super) fn print_error(text: &str) {
+    let _ = std::io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes `conversion-shim: message` to standard error.
+pub(super) fn complain(message: impl Display) {
+    print_error(&format!("conversion-shim: {message}\n"));
+}
+
+/// Two columns, one row a line. Control characters are escaped.
+pub(super) fn table(rows: &[(&str, String)]) -> String {
+    let rows: Vec<_> = rows.iter().map(|(label, text)| (one_line(label), one_line(text))).collect();
+    let width = rows.iter().map(|(label, _)| label.chars().count()).max().unwrap_or_default();
+    rows.iter().map(|(label, text)| format!("{label:width$}  {text}\n")).collect()
+}
+
+/// A JSON document as one line. Control characters are escaped, which parsers read as the same text.
+pub(super) fn json_line(document: &str) -> String {
+    sanitize::json(document) + "\n"
+}
+
+/// Runs a future on a runtime of its own.
+pub(super) fn block_on<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, E>
+where
+    E: From<std::io::Error>,
+{
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
