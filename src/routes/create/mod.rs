@@ -4,7 +4,11 @@
 //! hold a conversion with the same reference, and nothing is ever sent twice.
 
 pub mod canary;
+#[allow(missing_docs, reason = "the docs of a variant say what its fields are")]
+pub mod events;
+pub mod protocol;
 mod resolve;
+pub mod rules;
 
 use std::borrow::Cow;
 use std::sync::PoisonError;

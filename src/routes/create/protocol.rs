@@ -1,0 +1,176 @@
+//! The create protocol: one pure state machine that decides everything about money.
+//!
+//! It claims the reference, proves that the other side does not hold it, sends once, and decides what the client may be told.
+//! [`start`] and [`next`] return what to do; the shell in `run` does it and feeds back what happened. No clock, no IO, no payload:
+//! an event says only what was proved. `tests/protocol` explores this very code to the end of its bounds, and finds a violation
+//! when any [`Rule`] is switched off.
+//!
+//! A request may have several candidates for its reference (a body that the vendor may read in more than one way). They are
+//! prepared one after the other, in sorted order, and sent in one POST.
+
+mod after;
+mod before;
+
+use super::events::{ClaimView, Context, Effect, Event, Step, Verdict};
+
+/// Most readings of one body's reference that are claimed.
+pub const CANDIDATES_MAX: usize = 4;
+/// Statements that met a changed claim before the request gives up. Each one means that another request made progress.
+const RESTARTS_MAX: u8 = 16;
+/// Lookups after an unknown outcome. With pauses that double from 50 ms they take about six seconds.
+const RESOLVE_LOOKUPS_MAX: u8 = 8;
+
+/// Where a request is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    context: Context,
+    phase: Phase,
+    /// The candidate at work.
+    at: u8,
+    slots: [Slot; CANDIDATES_MAX],
+    restarts: u8,
+    /// Whether a create may have gone to new, as the claim at work was told.
+    new_in_use: bool,
+}
+
+/// What this request knows about one candidate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Slot {
+    claim: Option<ClaimView>,
+    /// Whether this request has an attempt open in the claim's generation.
+    attempt: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    Claiming,
+    Choosing,
+    ReadingRecord,
+    Checking,
+    Confirming,
+    Moving,
+    Marking,
+    Beginning,
+    Sending,
+    ConfirmingRefusal,
+    FindingExisting,
+    Pausing {
+        lookups: u8,
+    },
+    Resolving {
+        lookups: u8,
+    },
+    /// Storing what was learned; then the verdict.
+    Remembering(Verdict),
+    /// Closing attempts that sent nothing or were refused, from candidate `at` on; then the verdict.
+    Closing(Verdict),
+}
+
+/// Begins a request.
+#[must_use]
+pub fn start(context: Context) -> Step {
+    let slots = [Slot::default(); CANDIDATES_MAX];
+    let state = State { context, phase: Phase::Claiming, at: 0, slots, restarts: 0, new_in_use: false };
+    if context.ledger {
+        state.claim()
+    } else {
+        state.act(Phase::Sending, Effect::Send { side: context.target })
+    }
+}
+
+/// Goes on with what happened.
+#[must_use]
+pub fn next(state: State, event: Event) -> Step {
+    match (state.phase, event) {
+        (Phase::Claiming | Phase::Choosing, Event::Claimed(claimed)) => state.claimed(claimed),
+        (Phase::Marking, Event::Changed(Some(claim))) => state.holding(claim).prepared(),
+        (Phase::Beginning, Event::Changed(Some(claim))) => state.holding(claim).prepared(),
+        (Phase::Moving, Event::Changed(_) | Event::LedgerFailed) => state.found_on_other(),
+        (Phase::Choosing | Phase::Marking | Phase::Beginning, Event::Changed(None)) => state.restart(),
+        (Phase::Claiming | Phase::Choosing | Phase::Marking | Phase::Beginning, Event::LedgerFailed) => {
+            Step::Done(Verdict::LedgerUnavailable)
+        }
+        (Phase::ReadingRecord, Event::Lookup(found)) => state.read_known(found),
+        (Phase::Checking, Event::Lookup(found)) => state.checked(found),
+        (Phase::Confirming, Event::Lookup(found)) => state.confirmed(found),
+        (Phase::Sending, Event::Answer(answer)) => state.answered(answer),
+        (Phase::ConfirmingRefusal, Event::Lookup(found)) => state.refusal_confirmed(found),
+        (Phase::FindingExisting, Event::Lookup(found)) => state.existing_found(found),
+        (Phase::Pausing { lookups }, Event::Paused) => state.look_again(lookups),
+        (Phase::Resolving { lookups }, Event::Lookup(found)) => state.resolved(lookups, found),
+        (Phase::Pausing { .. } | Phase::Resolving { .. }, Event::TimeIsUp) => state.unknown_for_good(),
+        // The record exists and an attempt is closed whether or not the ledger confirms it now.
+        (Phase::Remembering(verdict), Event::Changed(_) | Event::LedgerFailed) => {
+            state.disprove_others(verdict)
+        }
+        (Phase::Closing(verdict), Event::Changed(_) | Event::LedgerFailed) => {
+            state.closed().close_all(verdict)
+        }
+        // An event that the effect cannot have: the shell is wrong. Nothing more is sent.
+        (Phase::Sending | Phase::Pausing { .. } | Phase::Resolving { .. }, _) => state.unknown_for_good(),
+        (phase, _) => state.misled(phase),
+    }
+}
+
+/// How a request comes to its end.
+impl State {
+    /// Stores the record's id before the client learns of it.
+    fn remember(mut self, candidate: u8, verdict: Verdict) -> Step {
+        self.at = candidate.min(self.context.candidates.saturating_sub(1));
+        match self.slot().claim {
+            Some(claim) => {
+                let effect = Effect::RememberId { candidate: self.at, claim };
+                self.act(Phase::Remembering(verdict), effect)
+            }
+            None => Step::Done(verdict),
+        }
+    }
+
+    /// The candidate at work is the reference that the answer names: the other readings were wrong, and nothing came of them.
+    fn disprove_others(mut self, verdict: Verdict) -> Step {
+        self.slots[usize::from(self.at)].attempt = false;
+        self.close_all_from_start(verdict)
+    }
+
+    fn close_all_from_start(mut self, verdict: Verdict) -> Step {
+        self.at = 0;
+        self.close_all(verdict)
+    }
+
+    /// Closes what this request has open, one statement a candidate, then ends.
+    fn close_all(mut self, verdict: Verdict) -> Step {
+        while self.at < self.context.candidates {
+            if let Slot { claim: Some(claim), attempt: true } = self.slot() {
+                let effect = Effect::Close { candidate: self.at, claim };
+                return self.act(Phase::Closing(verdict), effect);
+            }
+            self.at += 1;
+        }
+        Step::Done(verdict)
+    }
+
+    /// Closed once, whatever the ledger says of it.
+    fn closed(mut self) -> Self {
+        self.slots[usize::from(self.at)].attempt = false;
+        self
+    }
+
+    /// The shell fed back an event that its effect cannot have.
+    fn misled(self, phase: Phase) -> Step {
+        match phase {
+            Phase::Remembering(verdict) | Phase::Closing(verdict) => Step::Done(verdict),
+            Phase::ConfirmingRefusal | Phase::FindingExisting => self.unknown_for_good(),
+            Phase::Claiming
+            | Phase::Choosing
+            | Phase::ReadingRecord
+            | Phase::Checking
+            | Phase::Confirming
+            | Phase::Moving
+            | Phase::Marking
+            | Phase::Beginning
+            | Phase::Sending
+            | Phase::Pausing { .. }
+            | Phase::Resolving { .. } => Step::Done(Verdict::LedgerUnavailable),
+        }
+    }
+}

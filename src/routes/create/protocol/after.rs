@@ -1,0 +1,125 @@
+//! After the send: what the answer proves, and what a lookup proves where the answer does not.
+
+use super::super::events::{Answer, Effect, Evidence, Lookup, Purpose, Step, Verdict};
+use super::super::rules::Rule;
+use super::{Phase, RESOLVE_LOOKUPS_MAX, State};
+
+impl State {
+    pub(super) fn answered(self, answer: Answer) -> Step {
+        let (side, rules) = (self.side(), self.context.rules);
+        let evidence = Evidence::Answer;
+        match answer {
+            Answer::Accepted { candidate: Some(candidate) } => {
+                self.remember(candidate, Verdict::Accepted { side, evidence })
+            }
+            // Legacy's answer names no reference: true, and nothing to remember.
+            Answer::Accepted { candidate: None } => Step::Done(Verdict::Accepted { side, evidence }),
+            Answer::Foreign if !rules.keep(Rule::ForeignAnswerIsUnknown) => {
+                Step::Done(Verdict::Accepted { side, evidence })
+            }
+            Answer::Refused { reused: true } if rules.keep(Rule::ConfirmRefusalOnReusedConnection) => {
+                self.confirm_refusal()
+            }
+            Answer::Refused { .. } => self.close_all_from_start(Verdict::Refused { side }),
+            Answer::Exists { .. } if !rules.keep(Rule::ConflictKeepsAttempt) => {
+                self.close_all_from_start(Verdict::AlreadyExists { side, evidence })
+            }
+            Answer::Exists { candidate: Some(candidate), .. } => {
+                self.remember(candidate, Verdict::AlreadyExists { side, evidence })
+            }
+            Answer::Exists { candidate: None, reused: false } => self.find_existing(),
+            // Another request's 409 proves nothing about this one.
+            Answer::Exists { candidate: None, reused: true } => self.resolve(),
+            Answer::NotSent => self.close_all_from_start(Verdict::NotSent { side }),
+            Answer::Foreign | Answer::Unknown if !rules.keep(Rule::UnknownKeepsAttempt) => {
+                self.close_all_from_start(Verdict::OutcomeUnknown { side })
+            }
+            Answer::Foreign | Answer::Unknown => self.resolve(),
+        }
+    }
+
+    fn confirm_refusal(self) -> Step {
+        let (candidate, side, purpose) = (self.at, self.side(), Purpose::ConfirmRefusal);
+        if self.can_be_looked_up() {
+            return self.act(Phase::ConfirmingRefusal, Effect::Lookup { candidate, side, purpose });
+        }
+        self.unknown_for_good()
+    }
+
+    /// The reference exists on that side; the lookup finds the record to show.
+    fn find_existing(self) -> Step {
+        let (candidate, side, purpose) = (self.at, self.side(), Purpose::Existing);
+        if self.can_be_looked_up() {
+            return self.act(Phase::FindingExisting, Effect::Lookup { candidate, side, purpose });
+        }
+        Step::Done(Verdict::AlreadyExists { side, evidence: Evidence::Answer })
+    }
+
+    /// With several candidates, or a body that cannot be compared, only the answer itself can say what happened.
+    pub(super) fn can_be_looked_up(&self) -> bool {
+        self.context.readable && self.context.candidates == 1
+    }
+
+    pub(super) fn resolve(self) -> Step {
+        if self.can_be_looked_up() {
+            return self.act(Phase::Pausing { lookups: 0 }, Effect::Pause { number: 0 });
+        }
+        self.unknown_for_good()
+    }
+
+    pub(super) fn look_again(self, lookups: u8) -> Step {
+        let effect = Effect::Lookup { candidate: self.at, side: self.side(), purpose: Purpose::Resolve };
+        self.act(Phase::Resolving { lookups: lookups + 1 }, effect)
+    }
+
+    pub(super) fn resolved(self, lookups: u8, found: Lookup) -> Step {
+        match found {
+            Lookup::Found { matches } => self.found_on_own_side(matches),
+            // Who may not look now may not look later.
+            Lookup::Unauthorized | Lookup::Forbidden => self.unknown_for_good(),
+            Lookup::Absent | Lookup::CouldNot | Lookup::OtherKind if lookups < RESOLVE_LOOKUPS_MAX => {
+                self.act(Phase::Pausing { lookups }, Effect::Pause { number: lookups })
+            }
+            Lookup::Absent | Lookup::CouldNot | Lookup::OtherKind => self.unknown_for_good(),
+        }
+    }
+
+    pub(super) fn found_on_own_side(self, matches: bool) -> Step {
+        let (side, evidence) = (self.side(), Evidence::Lookup);
+        let own = matches || !self.context.rules.keep(Rule::FoundMustMatch);
+        let verdict = if own {
+            Verdict::Accepted { side, evidence }
+        } else {
+            Verdict::AlreadyExists { side, evidence }
+        };
+        self.remember(self.at, verdict)
+    }
+
+    /// A refusal that may have been another request's. The attempt stays open.
+    pub(super) fn refusal_confirmed(self, found: Lookup) -> Step {
+        match found {
+            Lookup::Absent => Step::Done(Verdict::Refused { side: self.side() }),
+            Lookup::Found { matches } => self.found_on_own_side(matches),
+            Lookup::OtherKind | Lookup::CouldNot | Lookup::Unauthorized | Lookup::Forbidden => self.resolve(),
+        }
+    }
+
+    /// A 409 on a connection of its own: the reference exists, whether or not the lookup shows it yet.
+    pub(super) fn existing_found(self, found: Lookup) -> Step {
+        let side = self.side();
+        match found {
+            Lookup::Found { .. } => {
+                self.remember(self.at, Verdict::AlreadyExists { side, evidence: Evidence::Lookup })
+            }
+            Lookup::Absent
+            | Lookup::OtherKind
+            | Lookup::CouldNot
+            | Lookup::Unauthorized
+            | Lookup::Forbidden => Step::Done(Verdict::AlreadyExists { side, evidence: Evidence::Answer }),
+        }
+    }
+
+    pub(super) fn unknown_for_good(self) -> Step {
+        Step::Done(Verdict::OutcomeUnknown { side: self.side() })
+    }
+}

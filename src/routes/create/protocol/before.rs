@@ -1,0 +1,185 @@
+//! Before the send: claim the reference, prove that the other side does not hold it, begin an attempt.
+
+use super::super::events::{
+    ClaimState, ClaimView, Claimed, Context, Effect, Evidence, Lookup, Purpose, Reads, Step, Verdict,
+};
+use super::super::rules::Rule;
+use super::{Phase, RESTARTS_MAX, Slot, State};
+use crate::translate::side::Side;
+
+impl State {
+    pub(super) fn act(self, phase: Phase, effect: Effect) -> Step {
+        Step::Do(Self { phase, ..self }, effect)
+    }
+
+    pub(super) fn slot(&self) -> Slot {
+        self.slots[usize::from(self.at)]
+    }
+
+    /// The claim that an attempt of this request is open in, or that it has just read.
+    pub(super) fn holding(mut self, claim: ClaimView) -> Self {
+        self.slots[usize::from(self.at)] = Slot { claim: Some(claim), attempt: true };
+        self
+    }
+
+    pub(super) fn claim(self) -> Step {
+        self.act(Phase::Claiming, Effect::Claim { candidate: self.at, side: self.context.target })
+    }
+
+    /// The claim was not as expected: read it again.
+    pub(super) fn restart(mut self) -> Step {
+        self.restarts += 1;
+        if self.restarts > RESTARTS_MAX {
+            self.close_all_from_start(Verdict::LedgerUnavailable)
+        } else {
+            self.claim()
+        }
+    }
+
+    pub(super) fn claimed(mut self, claimed: Claimed) -> Step {
+        let Claimed { claim, inserted, created_on_new, native } = claimed;
+        let Context { target, rules, .. } = self.context;
+        let kept = self.slot().attempt
+            && self
+                .slot()
+                .claim
+                .is_some_and(|own| (own.side, own.generation) == (claim.side, claim.generation));
+        self.slots[usize::from(self.at)] = Slot { claim: Some(claim), attempt: inserted || kept };
+        self.new_in_use = created_on_new || (native && rules.keep(Rule::NativeCreateIsLookedUp));
+        if claim.state == ClaimState::Refused {
+            let effect =
+                Effect::ChooseAnew { candidate: self.at, side: target, generation: claim.generation };
+            return self.act(Phase::Choosing, effect);
+        }
+        if self.is_gone(claim.side) && rules.keep(Rule::SealedLegacyClaimIsNotSent) {
+            return self.close_all_from_start(Verdict::UsedOnRetiredApi { known: claim.has_record });
+        }
+        if claim.has_record && self.knows_enough(claim.side) && rules.keep(Rule::KnownRecordIsNotSent) {
+            let effect =
+                Effect::Lookup { candidate: self.at, side: claim.side, purpose: Purpose::KnownRecord };
+            return self.act(Phase::ReadingRecord, effect);
+        }
+        self.check_or_prepare()
+    }
+
+    /// Whether a claim that knows its record is not sent again. While nobody reads new, the old API answers a repeat by itself, as it
+    /// always did; a claim on new is never such a case.
+    pub(super) fn knows_enough(&self, side: Side) -> bool {
+        let as_before = self.context.target == Side::Legacy && self.context.reads == Reads::LegacyOnly;
+        let on_new = side == Side::New && self.context.rules.keep(Rule::KnownRecordOnNewIsNeverSent);
+        !as_before || on_new
+    }
+
+    /// The side is out of reach by design.
+    pub(super) fn is_gone(&self, side: Side) -> bool {
+        self.context.reads == Reads::NewOnly && side == Side::Legacy
+    }
+
+    /// The side that this request goes to.
+    pub(super) fn side(&self) -> Side {
+        let claimed = self.slot().claim.map_or(self.context.target, |claim| claim.side);
+        if self.context.rules.keep(Rule::FollowClaim) { claimed } else { self.context.target }
+    }
+
+    /// Looks at the other side if that is needed.
+    pub(super) fn check_or_prepare(self) -> Step {
+        let Context { reads, generated, readable, rules, .. } = self.context;
+        let side = self.side();
+        if side == Side::New && !readable {
+            return self.close_all_from_start(Verdict::Unreadable);
+        }
+        let is_checked = self.slot().claim.is_some_and(|claim| claim.state == ClaimState::Checked);
+        let in_both = reads == Reads::Both && rules.keep(Rule::CheckWhileReadsAreBoth);
+        let nothing_there = side == Side::Legacy && !in_both && !self.new_in_use;
+        let unneeded = is_checked || generated || nothing_there || self.is_gone(side.other());
+        if unneeded || !rules.keep(Rule::DuplicateCheck) {
+            return self.prepare(false);
+        }
+        let effect =
+            Effect::Lookup { candidate: self.at, side: side.other(), purpose: Purpose::DuplicateCheck };
+        self.act(Phase::Checking, effect)
+    }
+
+    /// Begins an attempt if this request has none, and writes down that the other side was seen empty.
+    pub(super) fn prepare(self, absent: bool) -> Step {
+        let Slot { claim, attempt } = self.slot();
+        let Some(expected) = claim else { return Step::Done(Verdict::LedgerUnavailable) };
+        let candidate = self.at;
+        match (attempt, absent) {
+            (true, true) => self.act(Phase::Marking, Effect::MarkChecked { candidate, expected }),
+            (true, false) => self.prepared(),
+            (false, _) if !self.context.rules.keep(Rule::BeginBeforeSend) => self.prepared(),
+            (false, checked) => self.act(Phase::Beginning, Effect::Begin { candidate, expected, checked }),
+        }
+    }
+
+    /// This candidate may be sent; on with the next one, or to the send.
+    pub(super) fn prepared(mut self) -> Step {
+        if self.at + 1 < self.context.candidates {
+            self.at += 1;
+            return self.claim();
+        }
+        self.act(Phase::Sending, Effect::Send { side: self.side() })
+    }
+
+    pub(super) fn read_known(self, found: Lookup) -> Step {
+        let side = self.side();
+        let verdict = match found {
+            Lookup::Found { .. } => Verdict::AlreadyExists { side, evidence: Evidence::Lookup },
+            Lookup::Unauthorized => Verdict::Unauthorized { side },
+            Lookup::Forbidden => Verdict::Forbidden { side },
+            Lookup::Absent | Lookup::OtherKind | Lookup::CouldNot => Verdict::RecordUnavailable { side },
+        };
+        self.close_all_from_start(verdict)
+    }
+
+    /// The duplicate check has an answer.
+    pub(super) fn checked(self, found: Lookup) -> Step {
+        let (other, rules) = (self.side().other(), self.context.rules);
+        match found {
+            Lookup::Absent => self.prepare(true),
+            Lookup::CouldNot if !rules.keep(Rule::CouldNotLookIsNotAbsent) => self.prepare(true),
+            Lookup::Found { .. } if !rules.keep(Rule::ConfirmBeforeMove) => self.move_claim(),
+            Lookup::Found { .. } => {
+                let effect =
+                    Effect::Lookup { candidate: self.at, side: self.side(), purpose: Purpose::ConfirmMove };
+                self.act(Phase::Confirming, effect)
+            }
+            Lookup::OtherKind => self.close_all_from_start(Verdict::UsedByAnotherKind { side: other }),
+            Lookup::Unauthorized => self.close_all_from_start(Verdict::Unauthorized { side: other }),
+            Lookup::Forbidden => self.close_all_from_start(Verdict::Forbidden { side: other }),
+            Lookup::CouldNot => self.close_all_from_start(Verdict::CouldNotLook { side: other }),
+        }
+    }
+
+    pub(super) fn move_claim(self) -> Step {
+        let Slot { claim, attempt } = self.slot();
+        let Some(expected) = claim else { return self.found_on_other() };
+        let with_others = !self.context.rules.keep(Rule::MoveOnlyWithoutOpenAttempts);
+        let to = self.side().other();
+        let effect =
+            Effect::MoveClaim { candidate: self.at, expected, to, own_attempt: attempt, with_others };
+        self.act(Phase::Moving, effect)
+    }
+
+    /// The other side holds the reference; what does the claim's own side say?
+    pub(super) fn confirmed(self, found: Lookup) -> Step {
+        match found {
+            Lookup::Absent => self.move_claim(),
+            // On both sides: a mirror, or a double. The claim stays, and its own side's record is shown.
+            Lookup::Found { .. } => {
+                let side = self.side();
+                self.remember(self.at, Verdict::AlreadyExists { side, evidence: Evidence::Lookup })
+            }
+            Lookup::OtherKind | Lookup::CouldNot | Lookup::Unauthorized | Lookup::Forbidden => {
+                self.found_on_other()
+            }
+        }
+    }
+
+    /// Whatever became of the claim, the record exists on the other side and nothing is sent.
+    pub(super) fn found_on_other(self) -> Step {
+        let side = self.side().other();
+        self.close_all_from_start(Verdict::AlreadyExists { side, evidence: Evidence::Lookup })
+    }
+}

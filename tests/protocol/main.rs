@@ -1,0 +1,98 @@
+//! The create protocol, explored to the end of its bounds: the shipped machine inside a model of everything around it.
+//!
+//! `PROTOCOL_STATES=50000000 cargo test --release --test protocol` explores further. With the feature `mutants`, every rule is
+//! broken once and must be missed; `UPDATE_DOCS=1` then writes the traces into `docs/money-safety.md`.
+
+#[cfg(feature = "mutants")]
+mod document;
+mod explore;
+mod ledger;
+mod properties;
+mod world;
+
+use conversion_shim::routes::create::rules::Rules;
+
+use crate::explore::explore;
+use crate::world::{Bounds, Excluded, Mirror, Stage};
+
+/// What happens in every world unless it says otherwise.
+pub(crate) const USUAL: Bounds = Bounds {
+    stages: [Stage::Observe; 2],
+    requests: 2,
+    faults: 2,
+    stage_changes: 1,
+    crashes: 1,
+    lost_writes: 1,
+    mirror: Mirror::Neither,
+    native: false,
+    strays: false,
+    excluded: Excluded::NOTHING,
+    rules: Rules::ALL,
+};
+
+/// The worlds that are explored.
+pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
+    let short = Bounds { faults: 1, ..USUAL };
+    let apart = Bounds { stages: [Stage::Ready, Stage::Live], ..USUAL };
+    vec![
+        ("two replicas, a fail-over", short),
+        ("replicas in two stages", apart),
+        ("lists of new show legacy's conversions", Bounds { mirror: Mirror::NewShowsLegacy, ..apart }),
+        ("lists of legacy show new's conversions", Bounds { mirror: Mirror::LegacyShowsNew, ..apart }),
+        ("connections that answer twice", Bounds { strays: true, lost_writes: 0, stage_changes: 0, ..apart }),
+        ("creates through the new API's own path", Bounds { native: true, ..short }),
+        ("two stage changes, two lost writes", Bounds { stage_changes: 2, lost_writes: 2, ..short }),
+        ("three requests, one with another amount", Bounds { requests: 3, crashes: 0, lost_writes: 0, stage_changes: 0, ..Bounds { faults: 1, ..apart } }),
+    ]
+}
+
+/// Most states of one world; the exploration of CI ends by itself below it, but for the world of three requests.
+fn states_max() -> usize {
+    let given = std::env::var("PROTOCOL_STATES").ok().and_then(|states| states.parse().ok());
+    given.unwrap_or(1_500_000)
+}
+
+#[test]
+fn no_reference_is_converted_twice_and_every_answer_is_true() {
+    let mut states = 0;
+    for (name, bounds) in worlds() {
+        let explored = explore(&bounds, states_max());
+        let (count, depth, complete) = (explored.states, explored.depth, explored.complete);
+        println!("{count:>9} states, depth {depth:>2}, complete: {complete:<5} {name}");
+        if let Some((broken, trace)) = explored.violation {
+            panic!("{name}: {broken}\n  {}", trace.join("\n  "));
+        }
+        states += count;
+    }
+    println!("{states:>9} states in all");
+    assert!(states >= 1_000_000, "{states} states are too few to say much");
+}
+
+#[test]
+fn every_excluded_world_does_break_a_promise() {
+    let nothing = Excluded::NOTHING;
+    let worlds = [
+        ("accept_before_quiet", Excluded { accept_before_quiet: true, ..nothing }, USUAL),
+        ("seal_after_loss", Excluded { seal_after_loss: true, ..nothing }, Bounds { stage_changes: 2, lost_writes: 2, ..USUAL }),
+        ("unnoticed_loss", Excluded { unnoticed_loss: true, ..nothing }, Bounds { lost_writes: 2, ..USUAL }),
+        ("native_at_once", Excluded { native_at_once: true, ..nothing }, Bounds { native: true, ..USUAL }),
+        ("native_after_loss", Excluded { native_after_loss: true, ..nothing }, Bounds { native: true, ..USUAL }),
+        ("stray_before_effect", Excluded { stray_before_effect: true, ..nothing }, Bounds { strays: true, ..USUAL }),
+    ];
+    for (name, excluded, bounds) in worlds {
+        let explored = explore(&Bounds { excluded, ..bounds }, states_max());
+        let (broken, trace) = explored.violation.unwrap_or_else(|| panic!("{name} breaks nothing: why is it excluded?"));
+        println!("{name}: {broken}\n  {}", trace.join("\n  "));
+    }
+}
+
+#[cfg(feature = "mutants")]
+#[test]
+fn every_rule_is_missed_when_it_is_broken() {
+    use conversion_shim::routes::create::rules::Rule;
+
+    let found: Vec<_> = Rule::ALL.iter().map(|rule| (*rule, document::shortest(*rule, states_max()))).collect();
+    let missed: Vec<_> = found.iter().filter(|(_, found)| found.is_none()).map(|(rule, _)| rule).collect();
+    document::write_or_compare(&found);
+    assert!(missed.is_empty(), "no violation without {missed:?}");
+}

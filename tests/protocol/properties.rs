@@ -1,0 +1,109 @@
+//! What must hold in every state.
+
+use conversion_shim::routes::create::events::Verdict;
+use conversion_shim::routes::create::protocol;
+use conversion_shim::translate::side::Side;
+
+use crate::world::{Bounds, Progress, Request, Stage, World};
+
+/// The promises, each checked for the state as it stands.
+pub(crate) fn check(world: &World, bounds: &Bounds) -> Result<(), String> {
+    if world.legacy.made.is_some() && world.new.made.is_some() {
+        return Err("the reference was converted on both sides".into());
+    }
+    for request in &world.requests {
+        if let Progress::Done(verdict) = request.progress {
+            answer_is_true(world, bounds, request, verdict)?;
+        }
+    }
+    Ok(())
+}
+
+fn answer_is_true(world: &World, bounds: &Bounds, request: &Request, verdict: Verdict) -> Result<(), String> {
+    let under_way = request.in_flight.is_some() || request.effective;
+    let exists = |side: Side| world.vendor(side).made.is_some() || world.shown(side, bounds.mirror).is_some();
+    match verdict {
+        Verdict::Accepted { side, .. } => {
+            let made = world.vendor(side).made.or(world.shown(side, bounds.mirror));
+            if made != Some(request.body) {
+                return Err(format!("a request was accepted, and {side} holds {made:?}"));
+            }
+        }
+        Verdict::AlreadyExists { side, .. } if !exists(side) => {
+            return Err(format!("a client was told that {side} holds its reference, and it does not"));
+        }
+        Verdict::AlreadyExists { .. } | Verdict::OutcomeUnknown { .. } => {}
+        Verdict::Refused { .. }
+        | Verdict::UsedByAnotherKind { .. }
+        | Verdict::UsedOnRetiredApi { .. }
+        | Verdict::Unauthorized { .. }
+        | Verdict::Forbidden { .. }
+        | Verdict::CouldNotLook { .. }
+        | Verdict::RecordUnavailable { .. }
+        | Verdict::LedgerUnavailable
+        | Verdict::Unreadable
+        | Verdict::NotSent { .. } => {
+            if under_way {
+                return Err(format!("a client was told that nothing came of its request ({verdict:?}), and its POST did"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// With faults ending, a few retries reach an answer that is final. `Err`: what the last retry was told.
+pub(crate) fn recovers(world: &World, bounds: &Bounds) -> Result<(), String> {
+    let calm = Bounds { faults: 0, stage_changes: 0, crashes: 0, native: false, ..*bounds };
+    let mut world = calm_down(*world);
+    for _ in 0..4 {
+        let verdict = retry(&mut world, &calm);
+        check(&world, &calm)?;
+        match verdict {
+            Verdict::Accepted { .. } | Verdict::AlreadyExists { .. } => return Ok(()),
+            // The old API is gone: nobody can say what became of the reference there.
+            Verdict::UsedOnRetiredApi { .. } => return Ok(()),
+            other => drop(other),
+        }
+    }
+    Err(format!("four retries without faults did not end: {:?}", world.requests[0].progress))
+}
+
+/// Everything under way takes effect or is lost, lists show what there is, and the operator accepts the ledger.
+fn calm_down(mut world: World) -> World {
+    for at in 0..world.requests.len() {
+        if let Some(side) = world.requests[at].in_flight.take()
+            && world.vendor(side).made.is_none()
+        {
+            world.vendor_mut(side).made = Some(world.requests[at].body);
+        }
+        world.requests[at].progress = Progress::Crashed;
+    }
+    (world.legacy.listed, world.new.listed, world.late) = (true, true, None);
+    if world.ledger.hold {
+        let new_in_use = world.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
+        world.ledger.opened_new |= new_in_use;
+        (world.ledger.hold, world.lost) = (false, true);
+    }
+    world
+}
+
+/// One request, alone in the world.
+fn retry(world: &mut World, bounds: &Bounds) -> Verdict {
+    let body = world.requests[0].body;
+    world.requests[0] = Request { body, progress: Progress::NotStarted, in_flight: None, effective: false };
+    let stage = if world.lost && world.stages[0] == Stage::Sealed { Stage::Live } else { world.stages[0] };
+    let context = stage.context(bounds.rules);
+    world.go_on(0, protocol::start(context));
+    for _ in 0..64 {
+        match world.requests[0].progress {
+            Progress::Done(verdict) => return verdict,
+            Progress::Running(..) => {
+                // The first successor of a request is what happens without a fault.
+                let (_, next) = world.successors_of(0, bounds).into_iter().next().expect("a running request goes on");
+                *world = next;
+            }
+            Progress::NotStarted | Progress::Crashed => break,
+        }
+    }
+    Verdict::LedgerUnavailable
+}

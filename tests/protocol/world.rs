@@ -1,0 +1,592 @@
+//! The world around the machine: two replicas, requests with one reference, the ledger, both sides of the vendor.
+//!
+//! [`World::successors`] lists everything that may happen next. What a world rules out is a named switch in [`Bounds`].
+
+use std::hash::{Hash as _, Hasher as _};
+
+use conversion_shim::routes::create::events::{
+    Answer, ClaimState, Context, Effect, Event, Lookup, Reads, Step, Verdict,
+};
+use conversion_shim::routes::create::protocol::{self, State};
+use conversion_shim::routes::create::rules::Rules;
+use conversion_shim::translate::side::Side;
+
+use crate::ledger::Ledger;
+
+/// What may happen, and how often.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The stages that the replicas begin in. From `Live` on, the operator has opened new.
+    pub(crate) stages: [Stage; 2],
+    /// Concurrent requests with the reference; the last one asks for another amount.
+    pub(crate) requests: usize,
+    /// Answers lost, late, foreign or refused; ledger statements that fail; lists that lag.
+    pub(crate) faults: u8,
+    /// Changes of a replica's stage.
+    pub(crate) stage_changes: u8,
+    /// Requests that die with their process.
+    pub(crate) crashes: u8,
+    /// Ledger writes that a fail-over may lose.
+    pub(crate) lost_writes: usize,
+    /// Which lists show the other side's conversions as well.
+    pub(crate) mirror: Mirror,
+    /// Whether creates through the new API's own path happen.
+    pub(crate) native: bool,
+    /// Whether HTTP/1.1 connections answer twice.
+    pub(crate) strays: bool,
+    /// Worlds that the documentation excludes.
+    pub(crate) excluded: Excluded,
+    pub(crate) rules: Rules,
+}
+
+/// Which list shows conversions that the other side made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mirror {
+    Neither,
+    NewShowsLegacy,
+    LegacyShowsNew,
+}
+
+/// Worlds in which a promise does not hold. Each is off unless a test shows just that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Excluded {
+    /// `ledger accept` while a create is under way or not yet listed.
+    pub(crate) accept_before_quiet: bool,
+    /// `sealed` while or after a ledger that lost claims was accepted.
+    pub(crate) seal_after_loss: bool,
+    /// The ledger is replaced by an empty one, and nothing notices.
+    pub(crate) unnoticed_loss: bool,
+    /// A native create and a legacy create with one reference at the same instant, or before lists show the first.
+    pub(crate) native_at_once: bool,
+    /// A native create uses a reference whose claim was lost.
+    pub(crate) native_after_loss: bool,
+    /// Another request's refusal arrives while this request's POST is under way or not yet listed.
+    pub(crate) stray_before_effect: bool,
+}
+
+impl Excluded {
+    pub(crate) const NOTHING: Self = Self {
+        accept_before_quiet: false,
+        seal_after_loss: false,
+        unnoticed_loss: false,
+        native_at_once: false,
+        native_after_loss: false,
+        stray_before_effect: false,
+    };
+}
+
+/// The stages that differ for a create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Stage {
+    Observe,
+    Ready,
+    Live,
+    Sealed,
+}
+
+impl Stage {
+    const ALL: [Self; 4] = [Self::Observe, Self::Ready, Self::Live, Self::Sealed];
+
+    pub(crate) fn context(self, rules: Rules) -> Context {
+        let (target, reads) = match self {
+            Self::Observe => (Side::Legacy, Reads::LegacyOnly),
+            Self::Ready => (Side::Legacy, Reads::Both),
+            Self::Live => (Side::New, Reads::Both),
+            Self::Sealed => (Side::New, Reads::NewOnly),
+        };
+        Context { target, reads, ledger: true, generated: false, readable: true, candidates: 1, rules }
+    }
+}
+
+/// One side of the vendor. It keeps to one conversion a reference by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Vendor {
+    /// Whose body made the conversion.
+    pub(crate) made: Option<Body>,
+    /// Whether lists show it.
+    pub(crate) listed: bool,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Body {
+    Usual,
+    OtherAmount,
+    Native,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Progress {
+    NotStarted,
+    Running(State, Effect),
+    Done(Verdict),
+    Crashed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Request {
+    pub(crate) body: Body,
+    pub(crate) progress: Progress,
+    /// A POST that left and may take effect later.
+    pub(crate) in_flight: Option<Side>,
+    /// Its POST made the conversion.
+    pub(crate) effective: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct World {
+    pub(crate) ledger: Ledger,
+    /// The ledger before the last write, and before the one before it.
+    pub(crate) older: [Option<Ledger>; 2],
+    /// A statement that failed and may still happen.
+    pub(crate) late: Option<Effect>,
+    pub(crate) legacy: Vendor,
+    pub(crate) new: Vendor,
+    pub(crate) stages: [Stage; 2],
+    pub(crate) requests: [Request; 3],
+    /// A ledger that lost claims was accepted.
+    pub(crate) lost: bool,
+    pub(crate) faults: u8,
+    pub(crate) stage_changes: u8,
+    pub(crate) crashes: u8,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub(crate) struct Happening {
+    /// In words; empty unless a trace is written.
+    pub(crate) words: String,
+    /// Whether the first two requests changed places afterwards.
+    pub(crate) swapped: bool,
+}
+
+impl World {
+    pub(crate) fn first(bounds: &Bounds) -> Self {
+        let request = |body| Request { body, progress: Progress::NotStarted, in_flight: None, effective: false };
+        let (faults, stage_changes, crashes) = (bounds.faults, bounds.stage_changes, bounds.crashes);
+        let last = if bounds.requests > 2 { Body::OtherAmount } else { Body::Usual };
+        let opened_new = bounds.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
+        Self {
+            ledger: Ledger { opened_new, ..Ledger::default() },
+            older: [None; 2],
+            late: None,
+            legacy: Vendor::default(),
+            new: Vendor::default(),
+            stages: bounds.stages,
+            requests: [request(Body::Usual), request(Body::Usual), request(last)],
+            lost: false,
+            faults,
+            stage_changes,
+            crashes,
+        }
+    }
+
+    pub(crate) fn vendor(&self, side: Side) -> Vendor {
+        match side {
+            Side::Legacy => self.legacy,
+            Side::New => self.new,
+        }
+    }
+
+    pub(crate) fn vendor_mut(&mut self, side: Side) -> &mut Vendor {
+        match side {
+            Side::Legacy => &mut self.legacy,
+            Side::New => &mut self.new,
+        }
+    }
+
+    /// What a list of that side shows.
+    pub(crate) fn shown(&self, side: Side, mirror: Mirror) -> Option<Body> {
+        let own = self.vendor(side);
+        let other = self.vendor(side.other());
+        let mirrored = match mirror {
+            Mirror::Neither => false,
+            Mirror::NewShowsLegacy => side == Side::New,
+            Mirror::LegacyShowsNew => side == Side::Legacy,
+        };
+        own.made.filter(|_| own.listed).or(other.made.filter(|_| other.listed && mirrored))
+    }
+
+    /// Requests with one body are interchangeable: their order carries no meaning.
+    pub(crate) fn canonical(mut self) -> (Self, bool) {
+        let key = |request: &Request| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            request.hash(&mut hasher);
+            hasher.finish()
+        };
+        let swapped =
+            self.requests[0].body == self.requests[1].body && key(&self.requests[0]) > key(&self.requests[1]);
+        if swapped {
+            self.requests.swap(0, 1);
+        }
+        (self, swapped)
+    }
+
+    /// Records the ledger as it was, for a fail-over.
+    fn write(&mut self, effect: Effect, rules: Rules) -> Event {
+        let before = self.ledger;
+        let event = self.ledger.execute(effect, rules);
+        if self.ledger != before {
+            self.older = [Some(before), self.older[0]];
+        }
+        event
+    }
+
+    /// No request runs, no POST is under way, and lists show everything.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let idle = |request: &Request| {
+            !matches!(request.progress, Progress::Running(..)) && request.in_flight.is_none()
+        };
+        self.requests.iter().all(idle) && self.late.is_none() && self.everything_is_listed()
+    }
+
+    fn everything_is_listed(&self) -> bool {
+        [self.legacy, self.new].iter().all(|vendor| vendor.made.is_none() || vendor.listed)
+    }
+
+    /// A POST takes effect.
+    fn apply(&mut self, at: usize, side: Side, listed: bool) {
+        let body = self.requests[at].body;
+        self.requests[at].in_flight = None;
+        let vendor = self.vendor_mut(side);
+        if vendor.made.is_none() {
+            *vendor = Vendor { made: Some(body), listed };
+            self.requests[at].effective = true;
+        }
+    }
+
+    pub(crate) fn go_on(&mut self, at: usize, step: Step) {
+        self.requests[at].progress = match step {
+            Step::Do(state, effect) => Progress::Running(state, effect),
+            Step::Done(verdict) => Progress::Done(verdict),
+        };
+    }
+}
+
+/// Everything that may happen next.
+pub(crate) struct Successors<'a> {
+    pub(crate) world: World,
+    pub(crate) bounds: &'a Bounds,
+    pub(crate) found: Vec<(Happening, World)>,
+    /// Words are made only when a trace is written.
+    pub(crate) in_words: bool,
+    /// Whether interchangeable requests are put in order.
+    pub(crate) sorted: bool,
+}
+
+impl World {
+    pub(crate) fn successors(self, bounds: &Bounds, in_words: bool) -> Vec<(Happening, Self)> {
+        let mut all = Successors { world: self, bounds, found: Vec::new(), in_words, sorted: true };
+        for at in 0..bounds.requests {
+            all.of_request(at);
+        }
+        all.of_vendor();
+        all.of_ledger();
+        all.of_operator();
+        all.found
+    }
+}
+
+impl World {
+    /// What may happen next to one request, without sorting the requests; the usual course comes first.
+    pub(crate) fn successors_of(self, at: usize, bounds: &Bounds) -> Vec<(Happening, Self)> {
+        let mut all = Successors { world: self, bounds, found: Vec::new(), in_words: false, sorted: false };
+        all.of_request(at);
+        all.found
+    }
+}
+
+impl Successors<'_> {
+    fn add(&mut self, words: impl Fn() -> String, change: impl FnOnce(&mut World)) {
+        let mut world = self.world;
+        change(&mut world);
+        let words = if self.in_words { words() } else { String::new() };
+        let (world, swapped) = if self.sorted { world.canonical() } else { (world, false) };
+        self.found.push((Happening { words, swapped }, world));
+    }
+
+    /// Adds what costs a fault, while there are any left.
+    fn fault(&mut self, words: impl Fn() -> String, change: impl FnOnce(&mut World)) {
+        if self.world.faults > 0 {
+            self.add(words, |world| {
+                world.faults -= 1;
+                change(world);
+            });
+        }
+    }
+
+    fn of_request(&mut self, at: usize) {
+        match self.world.requests[at].progress {
+            Progress::NotStarted => {
+                for (replica, stage) in self.world.stages.into_iter().enumerate() {
+                    let context = stage.context(self.bounds.rules);
+                    self.add(
+                        || format!("request {at} starts on replica {replica} in {stage:?}"),
+                        |world| world.go_on(at, protocol::start(context)),
+                    );
+                }
+            }
+            Progress::Running(state, effect) => {
+                self.perform(at, state, effect);
+                if self.world.crashes > 0 {
+                    self.add(
+                        || format!("request {at} dies with its process"),
+                        |world| {
+                            world.crashes -= 1;
+                            world.requests[at].progress = Progress::Crashed;
+                        },
+                    );
+                }
+            }
+            Progress::Done(_) | Progress::Crashed => {}
+        }
+    }
+
+    fn event(&mut self, at: usize, state: State, event: Event) {
+        self.add(|| format!("request {at}: {event:?}"), |world| world.go_on(at, protocol::next(state, event)));
+    }
+
+    fn faulty_event(&mut self, at: usize, state: State, event: Event) {
+        self.fault(|| format!("request {at}: {event:?}"), |world| world.go_on(at, protocol::next(state, event)));
+    }
+
+    fn perform(&mut self, at: usize, state: State, effect: Effect) {
+        match effect {
+            Effect::Pause { number } => {
+                if number < 2 {
+                    self.event(at, state, Event::Paused);
+                }
+                self.event(at, state, Event::TimeIsUp);
+            }
+            Effect::Lookup { side, .. } => self.lookup(at, state, side),
+            Effect::Send { side } => self.send(at, state, side),
+            Effect::Claim { .. }
+            | Effect::ChooseAnew { .. }
+            | Effect::Begin { .. }
+            | Effect::MarkChecked { .. }
+            | Effect::MoveClaim { .. }
+            | Effect::RememberId { .. }
+            | Effect::Close { .. } => self.statement(at, state, effect),
+        }
+    }
+
+    /// A statement happens; or fails and has happened, will happen, or never does.
+    fn statement(&mut self, at: usize, state: State, effect: Effect) {
+        let rules = self.bounds.rules;
+        self.add(
+            || format!("request {at}: {effect:?}"),
+            |world| {
+                let event = world.write(effect, rules);
+                world.go_on(at, protocol::next(state, event));
+            },
+        );
+        let fail = |world: &mut World| world.go_on(at, protocol::next(state, Event::LedgerFailed));
+        self.fault(|| format!("request {at}: {effect:?} fails, and nothing was written"), fail);
+        self.fault(
+            || format!("request {at}: {effect:?} is not confirmed, and was written"),
+            |world| {
+                world.write(effect, rules);
+                fail(world);
+            },
+        );
+        if self.world.late.is_none() {
+            self.fault(
+                || format!("request {at}: {effect:?} is not confirmed, and may be written later"),
+                |world| {
+                    world.late = Some(effect);
+                    fail(world);
+                },
+            );
+        }
+    }
+
+    fn lookup(&mut self, at: usize, state: State, side: Side) {
+        let shown = self.world.shown(side, self.bounds.mirror);
+        let body = self.world.requests[at].body;
+        let truth = shown.map_or(Lookup::Absent, |made| Lookup::Found { matches: made == body });
+        self.event(at, state, Event::Lookup(truth));
+        self.faulty_event(at, state, Event::Lookup(Lookup::CouldNot));
+        self.faulty_event(at, state, Event::Lookup(Lookup::Forbidden));
+    }
+
+    fn send(&mut self, at: usize, state: State, side: Side) {
+        let answer = |answer| protocol::next(state, Event::Answer(answer));
+        let made = self.world.vendor(side).made;
+        match made {
+            None => {
+                for listed in [true, false] {
+                    let accept = |world: &mut World| {
+                        world.apply(at, side, listed);
+                        world.go_on(at, answer(Answer::Accepted { candidate: Some(0) }));
+                    };
+                    let words = || format!("request {at}: {side} accepts; lists show it: {listed}");
+                    if listed { self.add(words, accept) } else { self.fault(words, accept) }
+                }
+            }
+            Some(made) => {
+                self.event(at, state, Event::Answer(Answer::Exists { candidate: Some(0), reused: false }));
+                self.faulty_event(at, state, Event::Answer(Answer::Exists { candidate: None, reused: false }));
+                let repeated = made == self.world.requests[at].body;
+                let repeated = if repeated { Answer::Accepted { candidate: Some(0) } } else { Answer::Foreign };
+                self.faulty_event(at, state, Event::Answer(repeated));
+            }
+        }
+        self.faulty_event(at, state, Event::Answer(Answer::NotSent));
+        self.faulty_event(at, state, Event::Answer(Answer::Refused { reused: false }));
+        let mut doubtful = vec![Answer::Unknown, Answer::Foreign];
+        if self.bounds.strays {
+            doubtful.extend([Answer::Refused { reused: true }, Answer::Exists { candidate: None, reused: true }]);
+        }
+        for given in doubtful {
+            self.doubtful(at, side, given, answer(given));
+        }
+    }
+
+    /// An answer that says nothing certain: the POST took effect, will, or never does.
+    fn doubtful(
+        &mut self,
+        at: usize,
+        side: Side,
+        given: Answer,
+        step: Step,
+    ) {
+        let stray = matches!(given, Answer::Refused { .. });
+        let racing = !stray || self.bounds.excluded.stray_before_effect;
+        self.fault(
+            || format!("request {at}: {given:?}, and {side} has not got it"),
+            |world| world.go_on(at, step),
+        );
+        self.fault(
+            || format!("request {at}: {given:?}, and {side} took it"),
+            |world| {
+                world.apply(at, side, true);
+                world.go_on(at, step);
+            },
+        );
+        if racing {
+            self.fault(
+                || format!("request {at}: {given:?}, and {side} may take it later"),
+                |world| {
+                    world.requests[at].in_flight = Some(side);
+                    world.go_on(at, step);
+                },
+            );
+        }
+    }
+
+    fn of_vendor(&mut self) {
+        for at in 0..self.bounds.requests {
+            let Some(side) = self.world.requests[at].in_flight else { continue };
+            self.add(|| format!("{side} takes the POST of request {at}"), |world| world.apply(at, side, true));
+            self.add(
+                || format!("the POST of request {at} to {side} is lost"),
+                |world| world.requests[at].in_flight = None,
+            );
+        }
+        for side in [Side::Legacy, Side::New] {
+            let vendor = self.world.vendor(side);
+            if vendor.made.is_some() && !vendor.listed {
+                self.add(|| format!("lists of {side} show the record"), |world| world.vendor_mut(side).listed = true);
+            }
+        }
+    }
+
+    fn of_ledger(&mut self) {
+        let rules = self.bounds.rules;
+        if let Some(effect) = self.world.late {
+            self.add(
+                || format!("the late {effect:?} is written"),
+                |world| {
+                    world.late = None;
+                    world.write(effect, rules);
+                },
+            );
+            self.add(|| format!("the late {effect:?} is lost"), |world| world.late = None);
+        }
+        for lost in 0..self.bounds.lost_writes {
+            let Some(older) = self.world.older[lost] else { continue };
+            let noticed = !self.bounds.excluded.unnoticed_loss;
+            self.fault(
+                || format!("a fail-over loses the last {} writes", lost + 1),
+                |world| {
+                    world.ledger = Ledger { hold: noticed, ..older };
+                    world.older = [None; 2];
+                    world.late = None;
+                },
+            );
+        }
+    }
+
+    fn of_operator(&mut self) {
+        let ledger = self.world.ledger;
+        if self.world.stage_changes > 0 {
+            for (replica, stage) in [0, 1].into_iter().flat_map(|at| Stage::ALL.map(|stage| (at, stage))) {
+                if self.world.stages[replica] != stage && self.may_enter(stage) {
+                    self.add(
+                        || format!("replica {replica} moves to {stage:?}"),
+                        |world| {
+                            world.stage_changes -= 1;
+                            world.stages[replica] = stage;
+                        },
+                    );
+                }
+            }
+        }
+        if !ledger.opened_new && !ledger.hold {
+            self.add(|| "the operator opens new".into(), |world| world.ledger.opened_new = true);
+        }
+        let creates_on_new = self.world.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
+        if creates_on_new && !ledger.other_on_new && !ledger.hold {
+            self.add(|| "another reference is claimed for new".into(), |world| world.ledger.other_on_new = true);
+        }
+        let quiet = self.world.is_quiet() || self.bounds.excluded.accept_before_quiet;
+        let unsealed = !self.world.stages.contains(&Stage::Sealed) || self.bounds.excluded.seal_after_loss;
+        if ledger.hold && quiet && unsealed {
+            let opened_new = ledger.opened_new || creates_on_new;
+            self.add(
+                || "the operator accepts the ledger as it is".into(),
+                |world| {
+                    world.ledger = Ledger { hold: false, opened_new, ..world.ledger };
+                    world.lost = true;
+                },
+            );
+        }
+        if self.bounds.native {
+            self.native();
+        }
+    }
+
+    /// What the loader lets pass.
+    fn may_enter(&self, stage: Stage) -> bool {
+        let (ledger, rules) = (&self.world.ledger, self.bounds.rules);
+        match stage {
+            Stage::Observe => !ledger.created_on_new(rules) && !ledger.hold,
+            Stage::Ready => true,
+            Stage::Live => ledger.opened_new,
+            Stage::Sealed => {
+                ledger.opened_new && !ledger.hold && (!self.world.lost || self.bounds.excluded.seal_after_loss)
+            }
+        }
+    }
+
+    /// A create through the new API's own path: recorded beside the claims, refused when the reference is claimed for legacy.
+    fn native(&mut self) {
+        let claimed = self.world.ledger.row.is_some_and(|row| {
+            row.side == Side::Legacy
+                && row.state != ClaimState::Refused
+        });
+        let at_once = self.bounds.excluded.native_at_once;
+        if (self.world.lost || self.world.ledger.hold) && !self.bounds.excluded.native_after_loss {
+            return;
+        }
+        if self.world.new.made.is_none() && (!claimed || at_once) && !self.world.ledger.native {
+            self.add(
+                || "a native create uses the reference on new".into(),
+                |world| {
+                    world.ledger.native = true;
+                    world.new = Vendor { made: Some(Body::Native), listed: !at_once };
+                },
+            );
+        }
+    }
+}
