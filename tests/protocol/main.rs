@@ -25,6 +25,8 @@ pub(crate) const USUAL: Bounds = Bounds {
     lost_writes: 1,
     mirror: Mirror::Neither,
     native: false,
+    released: false,
+    rows_deleted: false,
     strays: false,
     excluded: Excluded::NOTHING,
     rules: Rules::ALL,
@@ -41,6 +43,8 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
         ("lists of legacy show new's conversions", Bounds { mirror: Mirror::LegacyShowsNew, ..apart }),
         ("connections that answer twice", Bounds { strays: true, lost_writes: 0, stage_changes: 0, ..apart }),
         ("creates through the new API's own path", Bounds { native: true, ..short }),
+        ("claims that are released", Bounds { released: true, ..short }),
+        ("rows deleted by hand", Bounds { rows_deleted: true, stage_changes: 2, lost_writes: 0, crashes: 0, ..Bounds { faults: 1, ..apart } }),
         ("two stage changes, two lost writes", Bounds { stage_changes: 2, lost_writes: 2, ..short }),
         ("three requests, one with another amount", Bounds { requests: 3, crashes: 0, lost_writes: 0, stage_changes: 0, ..Bounds { faults: 1, ..apart } }),
     ]

@@ -11,7 +11,7 @@ use conversion_shim::routes::create::protocol::{self, State};
 use conversion_shim::routes::create::rules::Rules;
 use conversion_shim::translate::side::Side;
 
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, Row};
 
 /// What may happen, and how often.
 #[derive(Clone, Copy, Debug)]
@@ -32,6 +32,10 @@ pub(crate) struct Bounds {
     pub(crate) mirror: Mirror,
     /// Whether creates through the new API's own path happen.
     pub(crate) native: bool,
+    /// Whether the operator releases pinned claims.
+    pub(crate) released: bool,
+    /// Whether somebody deletes the claim and the mark by hand, and the operator accepts that.
+    pub(crate) rows_deleted: bool,
     /// Whether HTTP/1.1 connections answer twice.
     pub(crate) strays: bool,
     /// Worlds that the documentation excludes.
@@ -103,8 +107,10 @@ impl Stage {
 pub(crate) struct Vendor {
     /// Whose body made the conversion.
     pub(crate) made: Option<Body>,
-    /// Whether lists show it.
+    /// Whether this side's lists show it.
     pub(crate) listed: bool,
+    /// Whether the other side's lists would show it, where they mirror this side.
+    pub(crate) mirrored: bool,
 }
 
 /// What a request asks for.
@@ -131,6 +137,10 @@ pub(crate) struct Request {
     pub(crate) in_flight: Option<Side>,
     /// Its POST made the conversion.
     pub(crate) effective: bool,
+    /// The side of the record that the ledger knew when the request began.
+    pub(crate) known_at_start: Option<Side>,
+    /// The stage of its replica when it began.
+    pub(crate) stage: Stage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -146,6 +156,8 @@ pub(crate) struct World {
     pub(crate) requests: [Request; 3],
     /// A ledger that lost claims was accepted.
     pub(crate) lost: bool,
+    /// A promise that was broken by what was sent, whatever came of it.
+    pub(crate) broken: Option<&'static str>,
     pub(crate) faults: u8,
     pub(crate) stage_changes: u8,
     pub(crate) crashes: u8,
@@ -162,7 +174,7 @@ pub(crate) struct Happening {
 
 impl World {
     pub(crate) fn first(bounds: &Bounds) -> Self {
-        let request = |body| Request { body, progress: Progress::NotStarted, in_flight: None, effective: false };
+        let request = |body| Request { body, progress: Progress::NotStarted, in_flight: None, effective: false, known_at_start: None, stage: Stage::Observe };
         let (faults, stage_changes, crashes) = (bounds.faults, bounds.stage_changes, bounds.crashes);
         let last = if bounds.requests > 2 { Body::OtherAmount } else { Body::Usual };
         let opened_new = bounds.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
@@ -175,6 +187,7 @@ impl World {
             stages: bounds.stages,
             requests: [request(Body::Usual), request(Body::Usual), request(last)],
             lost: false,
+            broken: None,
             faults,
             stage_changes,
             crashes,
@@ -204,7 +217,7 @@ impl World {
             Mirror::NewShowsLegacy => side == Side::New,
             Mirror::LegacyShowsNew => side == Side::Legacy,
         };
-        own.made.filter(|_| own.listed).or(other.made.filter(|_| other.listed && mirrored))
+        own.made.filter(|_| own.listed).or(other.made.filter(|_| other.mirrored && mirrored))
     }
 
     /// Requests with one body are interchangeable: their order carries no meaning.
@@ -241,7 +254,18 @@ impl World {
     }
 
     fn everything_is_listed(&self) -> bool {
-        [self.legacy, self.new].iter().all(|vendor| vendor.made.is_none() || vendor.listed)
+        [self.legacy, self.new].iter().all(|vendor| vendor.made.is_none() || (vendor.listed && vendor.mirrored))
+    }
+
+    /// Why this POST should never leave, whatever the vendor makes of it.
+    fn must_not_send(&self, at: usize, side: Side) -> Option<&'static str> {
+        let Request { known_at_start, stage, .. } = self.requests[at];
+        // While nobody reads new, the old API answers a repeat by itself.
+        let answers_itself = stage == Stage::Observe && known_at_start == Some(Side::Legacy);
+        if known_at_start.is_some() && !answers_itself {
+            return Some("a POST was sent for a reference whose record the ledger knew");
+        }
+        (stage == Stage::Sealed && side == Side::Legacy).then_some("a POST was sent to the API that is gone")
     }
 
     /// A POST takes effect.
@@ -250,7 +274,7 @@ impl World {
         self.requests[at].in_flight = None;
         let vendor = self.vendor_mut(side);
         if vendor.made.is_none() {
-            *vendor = Vendor { made: Some(body), listed };
+            *vendor = Vendor { made: Some(body), listed, mirrored: listed };
             self.requests[at].effective = true;
         }
     }
@@ -322,7 +346,12 @@ impl Successors<'_> {
                     let context = stage.context(self.bounds.rules);
                     self.add(
                         || format!("request {at} starts on replica {replica} in {stage:?}"),
-                        |world| world.go_on(at, protocol::start(context)),
+                        |world| {
+                            let row = world.ledger.row.filter(|row| row.has_record);
+                            world.requests[at].known_at_start = row.map(|row| row.side);
+                            world.requests[at].stage = stage;
+                            world.go_on(at, protocol::start(context));
+                        },
                     );
                 }
             }
@@ -380,6 +409,17 @@ impl Successors<'_> {
                 world.go_on(at, protocol::next(state, event));
             },
         );
+        if matches!(effect, Effect::MoveClaim { .. }) {
+            self.fault(
+                || format!("request {at}: {effect:?}, but the id cannot be stored"),
+                |world| {
+                    let event = world.write(effect, rules);
+                    let moved = matches!(event, Event::Changed(Some(_)));
+                    world.ledger.row.iter_mut().filter(|_| moved).for_each(|row| row.has_record = false);
+                    world.go_on(at, protocol::next(state, event));
+                },
+            );
+        }
         let fail = |world: &mut World| world.go_on(at, protocol::next(state, Event::LedgerFailed));
         self.fault(|| format!("request {at}: {effect:?} fails, and nothing was written"), fail);
         self.fault(
@@ -410,6 +450,7 @@ impl Successors<'_> {
     }
 
     fn send(&mut self, at: usize, state: State, side: Side) {
+        self.world.broken = self.world.broken.or(self.world.must_not_send(at, side));
         let answer = |answer| protocol::next(state, Event::Answer(answer));
         let made = self.world.vendor(side).made;
         match made {
@@ -483,10 +524,19 @@ impl Successors<'_> {
                 |world| world.requests[at].in_flight = None,
             );
         }
+        let mirror = self.bounds.mirror;
         for side in [Side::Legacy, Side::New] {
             let vendor = self.world.vendor(side);
+            if vendor.made.is_some() && !vendor.mirrored && self.bounds.mirror != Mirror::Neither {
+                let words = || format!("lists of {} show the record of {side}", side.other());
+                self.add(words, |world| world.vendor_mut(side).mirrored = true);
+            }
             if vendor.made.is_some() && !vendor.listed {
-                self.add(|| format!("lists of {side} show the record"), |world| world.vendor_mut(side).listed = true);
+                self.add(|| format!("lists of {side} show the record"), |world| {
+                    let vendor = world.vendor_mut(side);
+                    vendor.listed = true;
+                    vendor.mirrored |= mirror == Mirror::Neither;
+                });
             }
         }
     }
@@ -502,6 +552,12 @@ impl Successors<'_> {
                 },
             );
             self.add(|| format!("the late {effect:?} is lost"), |world| world.late = None);
+        }
+        if self.bounds.rows_deleted && self.world.ledger.row.is_some() {
+            self.fault(
+                || "somebody deletes the claim and the mark".into(),
+                |world| world.ledger = Ledger { row: None, opened_new: false, hold: true, ..world.ledger },
+            );
         }
         for lost in 0..self.bounds.lost_writes {
             let Some(older) = self.world.older[lost] else { continue };
@@ -542,7 +598,8 @@ impl Successors<'_> {
         let quiet = self.world.is_quiet() || self.bounds.excluded.accept_before_quiet;
         let unsealed = !self.world.stages.contains(&Stage::Sealed) || self.bounds.excluded.seal_after_loss;
         if ledger.hold && quiet && unsealed {
-            let opened_new = ledger.opened_new || creates_on_new;
+            // The config says whether new is in use; where rows were deleted, it was forgotten there too.
+            let opened_new = ledger.opened_new || (creates_on_new && !self.bounds.rows_deleted);
             self.add(
                 || "the operator accepts the ledger as it is".into(),
                 |world| {
@@ -551,16 +608,38 @@ impl Successors<'_> {
                 },
             );
         }
+        if let Some(row) = ledger.row
+            && self.bounds.released
+            && row.state != ClaimState::Refused
+            && self.may_release()
+        {
+            self.add(
+                || "the operator releases the claim".into(),
+                |world| world.ledger.row = Some(Row { state: ClaimState::Refused, ..row }),
+            );
+        }
         if self.bounds.native {
             self.native();
         }
+    }
+
+    /// Neither side shows the reference, and every attempt is an hour old.
+    fn may_release(&self) -> bool {
+        let over = |request: &Request| {
+            !matches!(request.progress, Progress::Running(..)) && request.in_flight.is_none()
+        };
+        self.world.requests.iter().all(over) && self.world.legacy.made.or(self.world.new.made).is_none()
     }
 
     /// What the loader lets pass.
     fn may_enter(&self, stage: Stage) -> bool {
         let (ledger, rules) = (&self.world.ledger, self.bounds.rules);
         match stage {
-            Stage::Observe => !ledger.created_on_new(rules) && !ledger.hold,
+            // An operator who forgot that new is in use at least stays in stages that read it, unless a claim says so.
+            Stage::Observe => {
+                let forgotten = self.bounds.rows_deleted && self.world.lost && !ledger.other_on_new;
+                !ledger.created_on_new(rules) && !ledger.hold && !forgotten
+            }
             Stage::Ready => true,
             Stage::Live => ledger.opened_new,
             Stage::Sealed => {
@@ -584,7 +663,7 @@ impl Successors<'_> {
                 || "a native create uses the reference on new".into(),
                 |world| {
                     world.ledger.native = true;
-                    world.new = Vendor { made: Some(Body::Native), listed: !at_once };
+                    world.new = Vendor { made: Some(Body::Native), listed: !at_once, mirrored: !at_once };
                 },
             );
         }
