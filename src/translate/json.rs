@@ -42,6 +42,15 @@ impl<'a> Raw<'a> {
         self.0.starts_with('{')
     }
 
+    /// Whether the value is an object with at least one member.
+    #[must_use]
+    pub fn has_members(self) -> bool {
+        self.0
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+            .is_some_and(|inside| !inside.trim().is_empty())
+    }
+
     /// The value as a string, if it is one.
     #[must_use]
     pub fn as_text(self) -> Option<Text<'a>> {

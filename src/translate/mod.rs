@@ -8,6 +8,7 @@
 pub mod conversion;
 pub mod create;
 pub mod decimal;
+pub mod evidence;
 pub mod get;
 pub mod invalid;
 pub mod json;

@@ -165,19 +165,26 @@ impl<'a> Orchestration<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    /// A profile and nothing else is a profile; any other member that is set means another kind of place.
+    /// Only a `crypto` or `fiat` object with content is another kind of place. A member that this build does not know may appear at any
+    /// time (the vendor calls new fields compatible), and must not make a record disappear.
     fn read(reader: &mut Reader<'a>, field: &'static str) -> Result<Self, Unreadable> {
         if reader.peek_kind() != Some(b'{') {
             return object(reader, field).map(|_| Self::Unset);
         }
         let mut end = Self::Unset;
         reader.object(|key, value| {
-            if key == "profile" {
-                if let (Some(profile), false) = (read_profile(value, field)?, end == Self::Elsewhere) {
-                    end = Self::Profile(profile);
+            match key {
+                "profile" => {
+                    if let (Some(profile), false) = (read_profile(value, field)?, end == Self::Elsewhere) {
+                        end = Self::Profile(profile);
+                    }
                 }
-            } else if !value.value()?.is_null() {
-                end = Self::Elsewhere;
+                "crypto" | "fiat" => {
+                    if object(value, field)?.is_some_and(Raw::has_members) {
+                        end = Self::Elsewhere;
+                    }
+                }
+                _ => drop(value.value()?),
             }
             Ok::<(), Unreadable>(())
         })?;

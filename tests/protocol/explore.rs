@@ -56,7 +56,12 @@ pub(crate) fn explore(bounds: &Bounds, states_max: usize) -> Explored {
                 });
                 if let Err(broken) = broken {
                     let trace = trace(bounds, &parents, print);
-                    return Explored { states: parents.len(), depth: depth + 1, violation: Some((broken, trace)), complete: false };
+                    return Explored {
+                        states: parents.len(),
+                        depth: depth + 1,
+                        violation: Some((broken, trace)),
+                        complete: false,
+                    };
                 }
                 next_level.push(next);
             }

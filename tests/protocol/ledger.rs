@@ -96,7 +96,8 @@ impl Ledger {
                 }
             }
             Effect::MarkChecked { expected, .. } => {
-                (is(row, expected) && row.state == expected.state).then(|| row.state = ClaimState::Checked)?;
+                (is(row, expected) && row.state == expected.state)
+                    .then(|| row.state = ClaimState::Checked)?;
             }
             Effect::MoveClaim { expected, to, own_attempt, with_others, .. } => {
                 let alone = row.begun - row.closed <= u8::from(own_attempt) || with_others;
@@ -116,7 +117,9 @@ impl Ledger {
                     row.state = ClaimState::Refused;
                 }
             }
-            Effect::Claim { .. } | Effect::Lookup { .. } | Effect::Send { .. } | Effect::Pause { .. } => return None,
+            Effect::Claim { .. } | Effect::Lookup { .. } | Effect::Send { .. } | Effect::Pause { .. } => {
+                return None;
+            }
         }
         Some(row.view())
     }

@@ -47,7 +47,9 @@ fn answer_is_true(world: &World, bounds: &Bounds, request: &Request, verdict: Ve
         | Verdict::Unreadable
         | Verdict::NotSent { .. } => {
             if under_way {
-                return Err(format!("a client was told that nothing came of its request ({verdict:?}), and its POST did"));
+                return Err(format!(
+                    "a client was told that nothing came of its request ({verdict:?}), and its POST did"
+                ));
             }
         }
     }
@@ -98,7 +100,14 @@ fn calm_down(mut world: World) -> World {
 fn retry(world: &mut World, bounds: &Bounds) -> Verdict {
     let body = world.requests[0].body;
     let stage = if world.lost && world.stages[0] == Stage::Sealed { Stage::Live } else { world.stages[0] };
-    world.requests[0] = Request { body, progress: Progress::NotStarted, in_flight: None, effective: false, known_at_start: None, stage };
+    world.requests[0] = Request {
+        body,
+        progress: Progress::NotStarted,
+        in_flight: None,
+        effective: false,
+        known_at_start: None,
+        stage,
+    };
     world.requests[0].known_at_start = world.ledger.row.filter(|row| row.has_record).map(|row| row.side);
     let context = stage.context(bounds.rules);
     world.go_on(0, protocol::start(context));
@@ -107,7 +116,8 @@ fn retry(world: &mut World, bounds: &Bounds) -> Verdict {
             Progress::Done(verdict) => return verdict,
             Progress::Running(..) => {
                 // The first successor of a request is what happens without a fault.
-                let (_, next) = world.successors_of(0, bounds).into_iter().next().expect("a running request goes on");
+                let (_, next) =
+                    world.successors_of(0, bounds).into_iter().next().expect("a running request goes on");
                 *world = next;
             }
             Progress::NotStarted | Progress::Crashed => break,

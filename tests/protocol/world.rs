@@ -174,7 +174,14 @@ pub(crate) struct Happening {
 
 impl World {
     pub(crate) fn first(bounds: &Bounds) -> Self {
-        let request = |body| Request { body, progress: Progress::NotStarted, in_flight: None, effective: false, known_at_start: None, stage: Stage::Observe };
+        let request = |body| Request {
+            body,
+            progress: Progress::NotStarted,
+            in_flight: None,
+            effective: false,
+            known_at_start: None,
+            stage: Stage::Observe,
+        };
         let (faults, stage_changes, crashes) = (bounds.faults, bounds.stage_changes, bounds.crashes);
         let last = if bounds.requests > 2 { Body::OtherAmount } else { Body::Usual };
         let opened_new = bounds.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
@@ -254,7 +261,9 @@ impl World {
     }
 
     fn everything_is_listed(&self) -> bool {
-        [self.legacy, self.new].iter().all(|vendor| vendor.made.is_none() || (vendor.listed && vendor.mirrored))
+        [self.legacy, self.new]
+            .iter()
+            .all(|vendor| vendor.made.is_none() || (vendor.listed && vendor.mirrored))
     }
 
     /// Why this POST should never leave, whatever the vendor makes of it.
@@ -372,11 +381,17 @@ impl Successors<'_> {
     }
 
     fn event(&mut self, at: usize, state: State, event: Event) {
-        self.add(|| format!("request {at}: {event:?}"), |world| world.go_on(at, protocol::next(state, event)));
+        self.add(
+            || format!("request {at}: {event:?}"),
+            |world| world.go_on(at, protocol::next(state, event)),
+        );
     }
 
     fn faulty_event(&mut self, at: usize, state: State, event: Event) {
-        self.fault(|| format!("request {at}: {event:?}"), |world| world.go_on(at, protocol::next(state, event)));
+        self.fault(
+            || format!("request {at}: {event:?}"),
+            |world| world.go_on(at, protocol::next(state, event)),
+        );
     }
 
     fn perform(&mut self, at: usize, state: State, effect: Effect) {
@@ -466,9 +481,14 @@ impl Successors<'_> {
             }
             Some(made) => {
                 self.event(at, state, Event::Answer(Answer::Exists { candidate: Some(0), reused: false }));
-                self.faulty_event(at, state, Event::Answer(Answer::Exists { candidate: None, reused: false }));
+                self.faulty_event(
+                    at,
+                    state,
+                    Event::Answer(Answer::Exists { candidate: None, reused: false }),
+                );
                 let repeated = made == self.world.requests[at].body;
-                let repeated = if repeated { Answer::Accepted { candidate: Some(0) } } else { Answer::Foreign };
+                let repeated =
+                    if repeated { Answer::Accepted { candidate: Some(0) } } else { Answer::Foreign };
                 self.faulty_event(at, state, Event::Answer(repeated));
             }
         }
@@ -476,7 +496,8 @@ impl Successors<'_> {
         self.faulty_event(at, state, Event::Answer(Answer::Refused { reused: false }));
         let mut doubtful = vec![Answer::Unknown, Answer::Foreign];
         if self.bounds.strays {
-            doubtful.extend([Answer::Refused { reused: true }, Answer::Exists { candidate: None, reused: true }]);
+            doubtful
+                .extend([Answer::Refused { reused: true }, Answer::Exists { candidate: None, reused: true }]);
         }
         for given in doubtful {
             self.doubtful(at, side, given, answer(given));
@@ -484,13 +505,7 @@ impl Successors<'_> {
     }
 
     /// An answer that says nothing certain: the POST took effect, will, or never does.
-    fn doubtful(
-        &mut self,
-        at: usize,
-        side: Side,
-        given: Answer,
-        step: Step,
-    ) {
+    fn doubtful(&mut self, at: usize, side: Side, given: Answer, step: Step) {
         let stray = matches!(given, Answer::Refused { .. });
         let racing = !stray || self.bounds.excluded.stray_before_effect;
         self.fault(
@@ -518,7 +533,10 @@ impl Successors<'_> {
     fn of_vendor(&mut self) {
         for at in 0..self.bounds.requests {
             let Some(side) = self.world.requests[at].in_flight else { continue };
-            self.add(|| format!("{side} takes the POST of request {at}"), |world| world.apply(at, side, true));
+            self.add(
+                || format!("{side} takes the POST of request {at}"),
+                |world| world.apply(at, side, true),
+            );
             self.add(
                 || format!("the POST of request {at} to {side} is lost"),
                 |world| world.requests[at].in_flight = None,
@@ -532,11 +550,14 @@ impl Successors<'_> {
                 self.add(words, |world| world.vendor_mut(side).mirrored = true);
             }
             if vendor.made.is_some() && !vendor.listed {
-                self.add(|| format!("lists of {side} show the record"), |world| {
-                    let vendor = world.vendor_mut(side);
-                    vendor.listed = true;
-                    vendor.mirrored |= mirror == Mirror::Neither;
-                });
+                self.add(
+                    || format!("lists of {side} show the record"),
+                    |world| {
+                        let vendor = world.vendor_mut(side);
+                        vendor.listed = true;
+                        vendor.mirrored |= mirror == Mirror::Neither;
+                    },
+                );
             }
         }
     }
@@ -591,9 +612,13 @@ impl Successors<'_> {
         if !ledger.opened_new && !ledger.hold {
             self.add(|| "the operator opens new".into(), |world| world.ledger.opened_new = true);
         }
-        let creates_on_new = self.world.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
+        let creates_on_new =
+            self.world.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
         if creates_on_new && !ledger.other_on_new && !ledger.hold {
-            self.add(|| "another reference is claimed for new".into(), |world| world.ledger.other_on_new = true);
+            self.add(
+                || "another reference is claimed for new".into(),
+                |world| world.ledger.other_on_new = true,
+            );
         }
         let quiet = self.world.is_quiet() || self.bounds.excluded.accept_before_quiet;
         let unsealed = !self.world.stages.contains(&Stage::Sealed) || self.bounds.excluded.seal_after_loss;
@@ -643,17 +668,20 @@ impl Successors<'_> {
             Stage::Ready => true,
             Stage::Live => ledger.opened_new,
             Stage::Sealed => {
-                ledger.opened_new && !ledger.hold && (!self.world.lost || self.bounds.excluded.seal_after_loss)
+                ledger.opened_new
+                    && !ledger.hold
+                    && (!self.world.lost || self.bounds.excluded.seal_after_loss)
             }
         }
     }
 
     /// A create through the new API's own path: recorded beside the claims, refused when the reference is claimed for legacy.
     fn native(&mut self) {
-        let claimed = self.world.ledger.row.is_some_and(|row| {
-            row.side == Side::Legacy
-                && row.state != ClaimState::Refused
-        });
+        let claimed = self
+            .world
+            .ledger
+            .row
+            .is_some_and(|row| row.side == Side::Legacy && row.state != ClaimState::Refused);
         let at_once = self.bounds.excluded.native_at_once;
         if (self.world.lost || self.world.ledger.hold) && !self.bounds.excluded.native_after_loss {
             return;

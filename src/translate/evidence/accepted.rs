@@ -1,0 +1,217 @@
+//! What the answer to a create proves.
+
+use super::{Reply, is_problem_document};
+use crate::translate::conversion::Conversion;
+use crate::translate::create::CreateRequest;
+use crate::translate::json::{JsonError, Raw, Reader, Text};
+use crate::translate::mapping;
+use crate::translate::orchestration::Orchestration;
+use crate::translate::side::Side;
+
+/// What the answer proves.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// The conversion was made. `record`: which of the candidates the record names, and its id; legacy may leave the reference out.
+    Accepted {
+        /// The candidate's position and the record's id.
+        record: Option<(usize, String)>,
+    },
+    /// A success that shows another record than the one that was asked for, or none that can be read.
+    Foreign(&'static str),
+    /// A definite refusal, in the vendor's own words.
+    Refused,
+    /// The reference exists. `record`: which of the candidates the shown record names, and its id.
+    Exists {
+        /// The candidate's position and the record's id.
+        record: Option<(usize, String)>,
+    },
+    /// Nothing.
+    Unknown(&'static str),
+}
+
+/// The statuses with which the vendor refuses for good. Any other one may come from something in between, or after the write.
+const REFUSALS: [u16; 6] = [400, 401, 403, 404, 422, 429];
+
+/// Reads the answer of `side` to a create. `request` is there when the body could be read strictly; `candidates` are the readings of its
+/// reference.
+#[must_use]
+pub fn judge<S: AsRef<str>>(
+    side: Side,
+    reply: &Reply<'_>,
+    request: Option<&CreateRequest<'_>>,
+    candidates: &[S],
+) -> Sent {
+    let position = |ref_id: Option<Text<'_>>| {
+        let value = ref_id.and_then(Text::value)?;
+        candidates.iter().position(|candidate| candidate.as_ref() == value)
+    };
+    match (reply.status, side) {
+        (200..=299, Side::Legacy) => legacy_success(reply, position),
+        (200..=299, Side::New) => new_success(reply, request, position),
+        (409, _) if is_problem_document(reply) => {
+            Sent::Exists { record: existing(side, reply.body, position) }
+        }
+        (status, _) if REFUSALS.contains(&status) && is_problem_document(reply) => Sent::Refused,
+        (status, _) if REFUSALS.contains(&status) || status == 409 => {
+            Sent::Unknown("a refusal that is not the vendor's")
+        }
+        _ => Sent::Unknown("the status says nothing certain"),
+    }
+}
+
+/// The old API judges its own requests; only a record of another reference is not believed.
+fn legacy_success(reply: &Reply<'_>, position: impl Fn(Option<Text<'_>>) -> Option<usize>) -> Sent {
+    let Ok(conversion) = Conversion::parse(reply.body) else {
+        return Sent::Foreign("the answer is no conversion");
+    };
+    let named = conversion.ref_id.filter(|ref_id| !ref_id.is_empty());
+    match (named, position(named), conversion.into_id()) {
+        (None, _, _) => Sent::Accepted { record: None },
+        (Some(_), Some(at), Ok(id)) => Sent::Accepted { record: Some((at, id)) },
+        (Some(_), Some(_), Err(_)) => Sent::Accepted { record: None },
+        (Some(_), None, _) => Sent::Foreign("the record carries another reference"),
+    }
+}
+
+/// Reference, amount, assets and profiles must be those that were asked for.
+fn new_success(
+    reply: &Reply<'_>,
+    request: Option<&CreateRequest<'_>>,
+    position: impl Fn(Option<Text<'_>>) -> Option<usize>,
+) -> Sent {
+    let (Some(request), Ok(orchestration)) = (request, Orchestration::parse(reply.body)) else {
+        return Sent::Foreign("the answer is no orchestration");
+    };
+    let Ok(mapped) = mapping::conversion(&orchestration) else {
+        return Sent::Foreign("the record has no id");
+    };
+    if !request.asks_for(&mapped.conversion) {
+        return Sent::Foreign("the record differs from the request");
+    }
+    match (position(orchestration.ref_id), mapped.conversion.into_id()) {
+        (Some(at), Ok(id)) => Sent::Accepted { record: Some((at, id)) },
+        (Some(_), Err(_)) => Sent::Foreign("the record has no id"),
+        (None, _) => Sent::Foreign("the record carries another reference"),
+    }
+}
+
+/// The record in `meta.existing` of a 409, if it carries one of the candidates.
+fn existing(
+    side: Side,
+    body: &[u8],
+    position: impl Fn(Option<Text<'_>>) -> Option<usize>,
+) -> Option<(usize, String)> {
+    let existing = member(member(body, "meta")?.as_written().as_bytes(), "existing")?.as_written().as_bytes();
+    let (ref_id, id) = match side {
+        Side::Legacy => {
+            let conversion = Conversion::parse(existing).ok()?;
+            (conversion.ref_id, conversion.id)
+        }
+        Side::New => {
+            let orchestration = Orchestration::parse(existing).ok()?;
+            mapping::conversion(&orchestration).ok()?;
+            (orchestration.ref_id, orchestration.id)
+        }
+    };
+    let id = id.and_then(Text::value).filter(|id| !id.is_empty())?.into_owned();
+    Some((position(ref_id)?, id))
+}
+
+fn member<'a>(object: &'a [u8], name: &str) -> Option<Raw<'a>> {
+    let mut found = None;
+    let mut reader = Reader::new(object).ok()?;
+    let read = reader.object(|key, value| {
+        let value = value.value()?;
+        if key == name {
+            found = Some(value);
+        }
+        Ok::<(), JsonError>(())
+    });
+    read.ok().and(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: &[u8] =
+        br#"{"ref_id":"r","profile_id":"p","amount":"100","source_asset":"USD","target_asset":"PYUSD"}"#;
+
+    fn judged(side: Side, status: u16, content_type: &str, body: &str) -> Sent {
+        let request = CreateRequest::parse(REQUEST).unwrap();
+        let reply = Reply { status, content_type: Some(content_type), body: body.as_bytes() };
+        judge(side, &reply, Some(&request), &["r"])
+    }
+
+    #[test]
+    fn new_is_believed_only_when_the_record_is_the_one_that_was_asked_for() {
+        let record = r#"{"id":"1","ref_id":"r","source_amount":"100.00","source_asset":"USD","destination_asset":"PYUSD","profile_id":"p"}"#;
+        let accepted = Sent::Accepted { record: Some((0, "1".into())) };
+        assert_eq!(judged(Side::New, 200, "application/json", record), accepted);
+        assert_eq!(judged(Side::New, 201, "application/json", record), accepted);
+        for (what, with) in [
+            (r#""id":"1""#, r#""id":"""#),
+            (r#""id":"1","#, ""),
+            (r#""ref_id":"r""#, r#""ref_id":"other""#),
+            (r#""ref_id":"r","#, ""),
+            ("100.00", "10.00"),
+            ("PYUSD", "USDG"),
+            (r#""profile_id":"p""#, r#""profile_id":"q""#),
+        ] {
+            let record = record.replace(what, with);
+            assert!(
+                matches!(judged(Side::New, 200, "application/json", &record), Sent::Foreign(_)),
+                "{record}"
+            );
+        }
+        for body in ["", "{}", r#"{"id":"1"}"#, "<html>", "null"] {
+            assert!(matches!(judged(Side::New, 200, "application/json", body), Sent::Foreign(_)), "{body}");
+        }
+    }
+
+    #[test]
+    fn legacy_is_doubted_only_when_it_names_another_reference() {
+        let with = |record: &str| judged(Side::Legacy, 200, "application/json", record);
+        assert_eq!(with(r#"{"id":"1","ref_id":"r"}"#), Sent::Accepted { record: Some((0, "1".into())) });
+        assert_eq!(with(r#"{"id":"1"}"#), Sent::Accepted { record: None });
+        assert_eq!(with(r#"{"id":"1","ref_id":""}"#), Sent::Accepted { record: None });
+        assert!(matches!(with(r#"{"id":"1","ref_id":"other"}"#), Sent::Foreign(_)));
+        assert!(matches!(with("<html>"), Sent::Foreign(_)));
+    }
+
+    #[test]
+    fn a_refusal_counts_only_in_the_vendors_words_and_with_its_statuses() {
+        let problem = r#"{"title":"No"}"#;
+        for status in [400, 401, 403, 404, 422, 429] {
+            assert_eq!(judged(Side::New, status, "application/json", problem), Sent::Refused, "{status}");
+            for (kind, body) in
+                [("text/html", "<html>"), ("application/json", ""), ("application/json", "{}")]
+            {
+                assert!(matches!(judged(Side::New, status, kind, body), Sent::Unknown(_)), "{status} {kind}");
+            }
+        }
+        for status in [302, 405, 408, 410, 421, 423, 425, 426, 451, 499, 500, 502, 503, 504] {
+            assert!(
+                matches!(judged(Side::New, status, "application/json", problem), Sent::Unknown(_)),
+                "{status}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_conflict_shows_its_record_only_if_it_carries_the_reference() {
+        let with =
+            |meta: &str| judged(Side::Legacy, 409, "application/json", &format!(r#"{{"title":"x"{meta}}}"#));
+        let found = Sent::Exists { record: Some((0, "1".into())) };
+        assert_eq!(with(r#","meta":{"existing":{"id":"1","ref_id":"r"}}"#), found);
+        for meta in [
+            "",
+            r#","meta":{}"#,
+            r#","meta":{"existing":{"id":"1","ref_id":"q"}}"#,
+            r#","meta":{"existing":{"ref_id":"r"}}"#,
+        ] {
+            assert_eq!(with(meta), Sent::Exists { record: None }, "{meta}");
+        }
+        assert!(matches!(judged(Side::Legacy, 409, "text/html", "<html>"), Sent::Unknown(_)));
+    }
+}

@@ -1,0 +1,281 @@
+//! The lookup by reference: what to ask of a side, and what its answer proves.
+
+use std::fmt::Write as _;
+
+use super::{Facts, Reply};
+use crate::translate::conversion::Conversion;
+use crate::translate::json::{Raw, Reader, Text};
+use crate::translate::mapping;
+use crate::translate::orchestration::{Orchestration, Unreadable};
+use crate::translate::problem::says_insufficient_scopes;
+use crate::translate::side::Side;
+
+/// What the answer to a lookup proves.
+#[derive(Debug)]
+pub enum Finding {
+    /// The side holds no record with this reference.
+    Absent,
+    /// The side holds this conversion.
+    Found(Record),
+    /// The side holds a record with this reference that is no conversion.
+    OtherKind,
+    /// The side does not know the caller.
+    Unauthorized,
+    /// The side knows the caller, who may not read; `genuine`: the vendor itself says so, about a genuine token.
+    Forbidden {
+        /// Whether the refusal is the vendor's for a token without the scope.
+        genuine: bool,
+    },
+    /// Nothing; the reason is for the log.
+    Nothing(&'static str),
+}
+
+/// A conversion that was found.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// The vendor's id.
+    pub id: String,
+    /// The conversion in the legacy shape.
+    pub json: Vec<u8>,
+}
+
+/// The path and query of a lookup, under the side's base URL. A space is `%20`: a server that reads `+` literally would look for another
+/// reference and find nothing.
+#[must_use]
+pub fn lookup_path(side: Side, ref_id: &str) -> String {
+    let mut path = match side {
+        Side::Legacy => "/conversion/stablecoins?ref_id=".to_owned(),
+        Side::New => "/orchestration/orchestrations?ref_id=".to_owned(),
+    };
+    for byte in ref_id.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            path.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(path, "%{byte:02X}");
+        }
+    }
+    path
+}
+
+/// Reads the answer to a lookup of `ref_id`. `is_ours`: the ledger knows the reference as created on this side, so whatever carries it is
+/// a conversion.
+#[must_use]
+pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, is_ours: bool, facts: Facts) -> Finding {
+    match reply.status {
+        200 if reply.is_json() => {}
+        200 => return Finding::Nothing("the answer is not JSON"),
+        401 => return Finding::Unauthorized,
+        403 => return Finding::Forbidden { genuine: says_insufficient_scopes(403, reply.body) },
+        429 => return Finding::Nothing("the side answered 429"),
+        _ => return Finding::Nothing("the status is not an answer to a lookup"),
+    }
+    let mut list = List { is_ours, ..List::new(side, ref_id, facts) };
+    match list.read(reply.body) {
+        Ok(()) => list.finding(),
+        Err(_) => Finding::Nothing("the list cannot be read"),
+    }
+}
+
+/// A list while it is read.
+struct List<'q> {
+    side: Side,
+    ref_id: &'q str,
+    is_ours: bool,
+    facts: Facts,
+    /// A list member that this API documents was there, with an array.
+    is_list: bool,
+    found: Option<Record>,
+    other_kind: bool,
+    /// Why an empty list would prove nothing.
+    doubt: Option<&'static str>,
+}
+
+impl<'q> List<'q> {
+    fn new(side: Side, ref_id: &'q str, facts: Facts) -> Self {
+        let (is_list, found, other_kind, doubt) = (false, None, false, None);
+        Self { side, ref_id, is_ours: false, facts, is_list, found, other_kind, doubt }
+    }
+
+    fn read(&mut self, body: &[u8]) -> Result<(), Unreadable> {
+        let mut reader = Reader::new(body)?;
+        reader.object(|key, value| match (key, value.peek_kind()) {
+            ("items", Some(b'[')) => self.rows(value),
+            ("orchestrations", Some(b'[')) if self.side == Side::New => self.rows(value),
+            _ => {
+                let value = value.value()?;
+                self.member(key, value);
+                Ok(())
+            }
+        })?;
+        Ok(reader.end()?)
+    }
+
+    /// Anything beside the rows. A member with content may mean that the list is not whole.
+    fn member(&mut self, key: &str, value: Raw<'_>) {
+        let is_empty_list = value.is_null() && matches!(key, "items" | "orchestrations");
+        if is_empty_list || !has_content(key, value) {
+            return;
+        }
+        let doubt =
+            if key == "next_page_cursor" { "more rows are to come" } else { "an unknown member has content" };
+        self.doubt = Some(doubt);
+    }
+
+    fn rows(&mut self, reader: &mut Reader<'_>) -> Result<(), Unreadable> {
+        self.is_list = true;
+        reader.array(|element| {
+            let row = element.value()?;
+            self.row(row.as_written().as_bytes())
+        })
+    }
+
+    fn row(&mut self, row: &[u8]) -> Result<(), Unreadable> {
+        match self.side {
+            Side::Legacy => {
+                let conversion = Conversion::parse(row)?;
+                if self.is_asked_for(conversion.ref_id) {
+                    self.keep(conversion.into_id()?, row.to_vec());
+                }
+            }
+            Side::New => {
+                let orchestration = Orchestration::parse(row)?;
+                if self.is_asked_for(orchestration.ref_id) {
+                    if !self.is_ours && mapping::hidden(&orchestration)?.is_some() {
+                        self.other_kind = true;
+                        return Ok(());
+                    }
+                    let mapped = mapping::conversion(&orchestration)?;
+                    let mut json = Vec::with_capacity(row.len());
+                    mapped.conversion.write(&mut json);
+                    self.keep(mapped.conversion.into_id()?, json);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, id: String, json: Vec<u8>) {
+        self.found.get_or_insert(Record { id, json });
+    }
+
+    /// Whether a row carries the reference. Every other row means that the filter was ignored.
+    fn is_asked_for(&mut self, ref_id: Option<Text<'_>>) -> bool {
+        let value = ref_id.and_then(Text::value);
+        let same =
+            value.as_deref().map_or(Some(false), |value| self.facts.ref_match.same(self.ref_id, value));
+        match same {
+            Some(true) => return true,
+            Some(false) => self.doubt = Some("a row carries another reference: the filter was ignored"),
+            None => self.doubt = Some("a row's reference differs only in case or spaces"),
+        }
+        false
+    }
+
+    fn finding(self) -> Finding {
+        match self {
+            Self { found: Some(record), .. } => Finding::Found(record),
+            Self { other_kind: true, .. } => Finding::OtherKind,
+            Self { doubt: Some(doubt), .. } => Finding::Nothing(doubt),
+            Self { is_list: true, .. } => Finding::Absent,
+            Self { facts: Facts { empty_list: true, .. }, .. } => Finding::Absent,
+            Self { .. } => Finding::Nothing("the answer holds no list"),
+        }
+    }
+}
+
+/// Words in the name of a member that says something about the list itself.
+const TELLING: [&str; 9] =
+    ["cursor", "next", "more", "token", "error", "partial", "truncated", "warning", "page"];
+
+/// Whether a member may mean that rows are missing. A string under any other name is new decoration, as the vendor may add at any time.
+fn has_content(key: &str, value: Raw<'_>) -> bool {
+    let written = value.as_written();
+    if let Some(text) = value.as_text() {
+        let key = key.to_ascii_lowercase();
+        return !text.is_empty() && TELLING.iter().any(|word| key.contains(word));
+    }
+    let inside = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();
+    match written.as_bytes().first() {
+        Some(b'{' | b'[') => !inside.trim().is_empty(),
+        Some(b'0'..=b'9') => written.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0'),
+        Some(b't') => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JSON: Option<&str> = Some("application/json");
+
+    fn finding(side: Side, body: &str) -> Finding {
+        let reply = Reply { status: 200, content_type: JSON, body: body.as_bytes() };
+        read(side, &reply, "r 1", false, Facts::default())
+    }
+
+    #[test]
+    fn an_empty_list_with_nothing_beside_it_proves_absence() {
+        for body in [
+            r#"{"items":[]}"#,
+            r#"{"items":[],"next_page_cursor":""}"#,
+            r#"{"items":[],"next_page_cursor":null}"#,
+            r#"{"items":[],"has_more":false,"total":0,"errors":[],"meta":{},"nextPageCursor":null}"#,
+            r#"{"items":[],"request_id":"req_1"}"#,
+        ] {
+            for side in [Side::Legacy, Side::New] {
+                assert!(matches!(finding(side, body), Finding::Absent), "{side} {body}");
+            }
+        }
+        assert!(matches!(finding(Side::New, r#"{"orchestrations":[]}"#), Finding::Absent));
+    }
+
+    #[test]
+    fn a_list_that_may_not_be_whole_proves_nothing() {
+        for body in [
+            r#"{}"#,
+            r#"{"items":null}"#,
+            r#"{"items":[],"next_page_cursor":"c"}"#,
+            r#"{"items":[],"nextPageCursor":"c"}"#,
+            r#"{"items":[],"has_more":true}"#,
+            r#"{"items":[],"error":{"code":1}}"#,
+            r#"{"items":[],"error":"timeout"}"#,
+            r#"{"items":[],"partial":true}"#,
+            r#"{"items":[],"total":1}"#,
+            r#"{"items":[],"total":0.5}"#,
+            r#"{"items":[],"conversions":[{}]}"#,
+            r#"{"conversions":[]}"#,
+            r#"{"items":[{"id":"1","ref_id":"another","source_asset":"USD","destination_asset":"PYUSD"}]}"#,
+            r#"{"items":[{"id":"1","source_asset":"USD","destination_asset":"PYUSD"}]}"#,
+            r#"{"items":[{"id":"1","ref_id":"R 1","source_asset":"USD","destination_asset":"PYUSD"}]}"#,
+            r#"{"items":[]"#,
+            r#"{"items":[]} trailing"#,
+            "[]",
+            "",
+        ] {
+            for side in [Side::Legacy, Side::New] {
+                assert!(matches!(finding(side, body), Finding::Nothing(_)), "{side} {body}");
+            }
+        }
+        assert!(matches!(finding(Side::Legacy, r#"{"orchestrations":[]}"#), Finding::Nothing(_)));
+    }
+
+    #[test]
+    fn what_is_found_is_told_apart() {
+        let row = r#"{"items":[{"id":"1","ref_id":"r 1","source_asset":"USD","destination_asset":"PYUSD","status":"PENDING"MORE}]}"#;
+        let of = |more: &str| finding(Side::New, &row.replace("MORE", more));
+        assert!(matches!(of(""), Finding::Found(record) if record.id == "1"));
+        assert!(matches!(
+            of(r#","destination":{"profile":{"profile_id":"p"},"network":null,"label":"x"}"#),
+            Finding::Found(_)
+        ));
+        assert!(matches!(of(r#","destination":{"crypto":{}}"#), Finding::Found(_)));
+        assert!(matches!(of(r#","destination":{"crypto":{"address":"0x1"}}"#), Finding::OtherKind));
+    }
+
+    #[test]
+    fn a_reference_is_escaped_byte_by_byte() {
+        assert_eq!(lookup_path(Side::Legacy, "a b+c/ü"), "/conversion/stablecoins?ref_id=a%20b%2Bc%2F%C3%BC");
+    }
+}

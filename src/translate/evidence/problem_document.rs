@@ -1,0 +1,53 @@
+//! Whether a refusal is the vendor's own word or that of something in between.
+
+use super::Reply;
+use crate::translate::json::{JsonError, Reader};
+
+/// Whether the answer is a problem document of the vendor: JSON by its content type, an object with at least one of `type`, `title` and
+/// `detail`, and no `status` that contradicts the answer's. A gateway's HTML page is none.
+#[must_use]
+pub fn is_problem_document(reply: &Reply<'_>) -> bool {
+    if !reply.is_json() {
+        return false;
+    }
+    let (mut says_something, mut contradicts) = (false, false);
+    let read = Reader::new(reply.body).and_then(|mut reader| {
+        reader.object(|key, value| {
+            let value = value.value()?;
+            match key {
+                "type" | "title" | "detail" => {
+                    says_something |= value.as_text().is_some_and(|text| !text.is_empty())
+                }
+                "status" => contradicts |= value.as_written() != reply.status.to_string(),
+                _ => {}
+            }
+            Ok::<(), JsonError>(())
+        })?;
+        reader.end()
+    });
+    read.is_ok() && says_something && !contradicts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_vendors_own_document_counts() {
+        let json = Some("application/json; charset=utf-8");
+        for (content_type, body, expected) in [
+            (json, r#"{"type":"about:blank","title":"Not Found","status":404}"#, true),
+            (json, r#"{"title":"Not Found"}"#, true),
+            (json, r#"{"title":"Not Found","status":500}"#, false),
+            (json, r#"{"message":"no healthy upstream"}"#, false),
+            (json, "{}", false),
+            (json, "", false),
+            (json, r#"{"title":"Not Found"}{}"#, false),
+            (Some("text/html"), r#"{"title":"Not Found","status":404}"#, false),
+            (None, r#"{"title":"Not Found","status":404}"#, false),
+        ] {
+            let reply = Reply { status: 404, content_type, body: body.as_bytes() };
+            assert_eq!(is_problem_document(&reply), expected, "{content_type:?} {body}");
+        }
+    }
+}
