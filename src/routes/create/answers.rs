@@ -1,0 +1,119 @@
+//! The verdict of the protocol as an answer to the client.
+
+use http::{HeaderMap, StatusCode};
+
+use super::events::{Evidence, Verdict};
+use super::perform::{Performer, index};
+use crate::failure::{Failure, SideEffect};
+use crate::routes::RouteResponse;
+use crate::routes::upstream_call::Reply;
+use crate::telemetry::metrics::labels::Resolution;
+use crate::translate::create;
+use crate::translate::problem;
+use crate::translate::side::Side;
+
+impl Performer<'_> {
+    /// The answer to the client.
+    ///
+    /// # Errors
+    /// The failure that the verdict stands for.
+    pub(super) fn answer(mut self, verdict: Verdict) -> Result<RouteResponse, Failure> {
+        self.count(verdict);
+        match verdict {
+            Verdict::Accepted { side, evidence } => self.accepted(side, evidence),
+            Verdict::Refused { .. } => Ok(self.reply()?.refusal()),
+            Verdict::AlreadyExists { side, evidence } => self.already_exists(side, evidence),
+            Verdict::UsedByAnotherKind { .. } => Ok(RouteResponse::problem(&problem::used_by_another_record(self.ref_id()))),
+            Verdict::UsedOnRetiredApi { .. } => Ok(self.used_on_retired_api()),
+            Verdict::Unauthorized { side } => self.refusal.take().ok_or(Failure::RecordUnavailable { side }),
+            Verdict::Forbidden { side } => Ok(RouteResponse::problem(&problem::may_not_look(side))),
+            Verdict::CouldNotLook { side } => {
+                let source = Box::new(self.cause());
+                Err(Failure::DuplicateCheckFailed { side, source })
+            }
+            Verdict::RecordUnavailable { side } => Err(Failure::RecordUnavailable { side }),
+            Verdict::LedgerUnavailable => Err(self.cause()),
+            Verdict::Unreadable => Err(Failure::UnreadableReference),
+            Verdict::NotSent { .. } => Err(self.cause()),
+            Verdict::OutcomeUnknown { side } => {
+                let (source, ref_id) = (Box::new(self.cause()), self.ref_id().to_owned());
+                Err(Failure::OutcomeUnknown { side, ref_id, source })
+            }
+        }
+    }
+
+    fn ref_id(&self) -> &str {
+        self.request.candidates.first().map_or("", String::as_str)
+    }
+
+    /// Why the last call failed, for the log and for `Retry-After`.
+    fn cause(&mut self) -> Failure {
+        self.failure.take().unwrap_or_else(Failure::internal)
+    }
+
+    fn reply(&mut self) -> Result<Reply, Failure> {
+        self.reply.take().ok_or_else(Failure::internal)
+    }
+
+    fn accepted(&mut self, side: Side, evidence: Evidence) -> Result<RouteResponse, Failure> {
+        if evidence == Evidence::Lookup {
+            let record = self.found[index(side)].take().ok_or_else(Failure::internal)?;
+            return Ok(RouteResponse::json(StatusCode::OK, HeaderMap::new(), record.json));
+        }
+        let reply = self.reply()?;
+        match side {
+            Side::Legacy => Ok(reply.verbatim()),
+            Side::New => {
+                let unreadable = |source| Failure::Unreadable { side, effect: SideEffect::Unknown, source };
+                let mapped = create::answer(&reply.body).map_err(unreadable)?;
+                let json = reply.conversion(&mapped, &self.context.services);
+                Ok(RouteResponse::json(StatusCode::OK, reply.headers, json))
+            }
+        }
+    }
+
+    fn already_exists(&mut self, side: Side, evidence: Evidence) -> Result<RouteResponse, Failure> {
+        if evidence == Evidence::Answer {
+            return Ok(self.reply()?.refusal());
+        }
+        let record = self.found[index(side)].take();
+        let json = record.as_ref().map(|record| record.json.as_slice());
+        Ok(RouteResponse::problem(&problem::already_exists(self.ref_id(), json)))
+    }
+
+    /// The old API cannot be asked any more: what the claim knows is all that can be said.
+    fn used_on_retired_api(&self) -> RouteResponse {
+        let ref_id = self.ref_id();
+        let known = self.claim_id(0).map(|id| serde_json::json!({ "id": id, "ref_id": ref_id }).to_string());
+        RouteResponse::problem(&match known {
+            Some(record) => problem::already_exists(ref_id, Some(record.as_bytes())),
+            None => problem::used_before(ref_id),
+        })
+    }
+
+    fn count(&self, verdict: Verdict) {
+        let sent_and_unsure = self.was_unsure();
+        let metrics = &self.context.services.metrics;
+        match verdict {
+            Verdict::OutcomeUnknown { side } => metrics.resolutions.add((side, Resolution::Unresolved)),
+            Verdict::Accepted { side, evidence: Evidence::Lookup } => {
+                metrics.resolutions.add((side, Resolution::Found));
+            }
+            Verdict::AlreadyExists { side, evidence: Evidence::Lookup } if sent_and_unsure => {
+                metrics.resolutions.add((side, Resolution::Conflict));
+            }
+            Verdict::Accepted { .. }
+            | Verdict::AlreadyExists { .. }
+            | Verdict::Refused { .. }
+            | Verdict::UsedByAnotherKind { .. }
+            | Verdict::UsedOnRetiredApi { .. }
+            | Verdict::Unauthorized { .. }
+            | Verdict::Forbidden { .. }
+            | Verdict::CouldNotLook { .. }
+            | Verdict::RecordUnavailable { .. }
+            | Verdict::LedgerUnavailable
+            | Verdict::Unreadable
+            | Verdict::NotSent { .. } => {}
+        }
+    }
+}

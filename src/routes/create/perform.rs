@@ -1,0 +1,334 @@
+//! The shell of the create protocol: performs one effect and returns the event. It keeps payloads; it decides nothing.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
+
+use super::events::{Answer, ClaimView, Claimed, Effect, Event, Lookup, Purpose};
+use super::intake::Request;
+use super::single_flight::Turn;
+use crate::failure::{Failure, SideEffect};
+use crate::ledger::{Claim, Expected, Fingerprint, Key, Ledger, LedgerError};
+use crate::routes::lookup::{LookupQuery, LookupResult};
+use crate::routes::upstream_call::{Reply, UpstreamCall};
+use crate::routes::{RouteContext, RouteResponse};
+use crate::telemetry::spans;
+use crate::translate::conversion::Conversion;
+use crate::translate::evidence::{self, Finding, Record, Sent};
+use crate::translate::side::Side;
+use crate::translate::invalid::Invalid;
+use crate::translate::paths;
+use crate::upstream::Lane;
+use crate::upstream::rate_limit::Endpoint;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// One request on its way through the protocol.
+pub(super) struct Performer<'a> {
+    pub(super) context: &'a RouteContext,
+    pub(super) request: Request<'a>,
+    body: Bytes,
+    fingerprint: Fingerprint,
+    /// The claim of each candidate, as last read.
+    claims: Vec<Option<Claim>>,
+    /// The answer to the POST.
+    pub(super) reply: Option<Reply>,
+    /// The record's id in that answer.
+    answered_id: Option<String>,
+    /// What the last lookup found on each side, legacy first.
+    pub(super) found: [Option<Record>; 2],
+    /// The refusal that a lookup met.
+    pub(super) refusal: Option<RouteResponse>,
+    /// Why the last call failed.
+    pub(super) failure: Option<Failure>,
+}
+
+impl<'a> Performer<'a> {
+    /// A request that has not begun.
+    ///
+    /// # Errors
+    /// A reference that no ledger can hold.
+    pub(super) fn new(context: &'a RouteContext, request: Request<'a>, body: Bytes) -> Result<Self, Failure> {
+        let performer = Self {
+            fingerprint: Fingerprint(Sha256::digest(&body).into()),
+            claims: vec![None; request.candidates.len()],
+            context,
+            request,
+            body,
+            reply: None,
+            answered_id: None,
+            found: [None, None],
+            refusal: None,
+            failure: None,
+        };
+        for candidate in 0..performer.request.candidates.len() {
+            performer.key(candidate)?;
+        }
+        Ok(performer)
+    }
+
+    fn key(&self, candidate: usize) -> Result<Key<'_>, Failure> {
+        let key = Key::new(self.context.tenant(), &self.request.candidates[candidate]);
+        key.map_err(|error| Failure::Invalid(Invalid::new("ref_id", error.to_string())))
+    }
+
+    /// Waits for other requests of this process with the same reference.
+    ///
+    /// # Errors
+    /// When they take too long; nothing was sent.
+    pub(super) async fn enter(&self) -> Result<Turn, Failure> {
+        let keys: Result<Vec<_>, _> = (0..self.claims.len()).map(|candidate| self.key(candidate)).collect();
+        let turn = self.context.services.single_flight.enter(&keys?, self.context.deadline).await;
+        turn.ok_or(Failure::TooLate)
+    }
+
+    /// Performs one effect.
+    pub(super) async fn perform(&mut self, effect: Effect) -> Event {
+        match effect {
+            Effect::Lookup { candidate, side, purpose } => {
+                Event::Lookup(self.lookup(usize::from(candidate), side, purpose).await)
+            }
+            Effect::Send { side } => Event::Answer(self.send(side).await),
+            Effect::Pause { number } => self.pause(number).await,
+            Effect::Claim { candidate, .. }
+            | Effect::ChooseAnew { candidate, .. }
+            | Effect::Begin { candidate, .. }
+            | Effect::MarkChecked { candidate, .. }
+            | Effect::MoveClaim { candidate, .. }
+            | Effect::RememberId { candidate, .. }
+            | Effect::Close { candidate, .. } => self.statement(usize::from(candidate), effect).await,
+        }
+    }
+
+    async fn pause(&self, number: u8) -> Event {
+        let pause = FIRST_PAUSE * 2_u32.saturating_pow(number.into());
+        if Instant::now() + pause >= self.context.deadline {
+            return Event::TimeIsUp;
+        }
+        sleep(pause).await;
+        Event::Paused
+    }
+}
+
+/// The ledger.
+impl Performer<'_> {
+    async fn statement(&mut self, candidate: usize, effect: Effect) -> Event {
+        let Some(ledger) = self.context.services.ledger.clone() else { return Event::LedgerFailed };
+        let (name, side) = describe(effect);
+        let span = spans::step(name, side);
+        let executed = self.execute(&ledger, candidate, effect).instrument(span.clone()).await;
+        spans::stepped(&span, if executed.is_ok() { "done" } else { "failed" }, executed.is_err());
+        executed.unwrap_or_else(|error| {
+            self.failure = Some(Failure::Ledger(error.into()));
+            Event::LedgerFailed
+        })
+    }
+
+    async fn execute(&mut self, ledger: &Ledger, candidate: usize, effect: Effect) -> Result<Event, LedgerError> {
+        let key = Key::new(self.context.tenant(), &self.request.candidates[candidate])?;
+        let changed = match effect {
+            Effect::Claim { side, .. } => {
+                let claimed = ledger.claim(key, side, &self.fingerprint).await?;
+                let event = view_claimed(&claimed, claimed.inserted);
+                self.claims[candidate] = Some(claimed.claim);
+                return Ok(event);
+            }
+            Effect::ChooseAnew { side, generation, .. } => {
+                let chosen = ledger.choose_anew(key, side, &self.fingerprint, generation.into()).await?;
+                let Some(chosen) = chosen else { return Ok(Event::Changed(None)) };
+                // Read again, so that what is known about new is as young as the choice.
+                let claimed = ledger.claim(key, side, &self.fingerprint).await?;
+                let own = claimed.claim.generation == chosen.generation;
+                let event = view_claimed(&claimed, own);
+                self.claims[candidate] = Some(claimed.claim);
+                return Ok(event);
+            }
+            Effect::Begin { expected, checked, .. } => ledger.begin(key, expect(expected), checked).await?,
+            Effect::MarkChecked { expected, .. } => ledger.mark_checked(key, expect(expected)).await?,
+            Effect::MoveClaim { expected, to, own_attempt, .. } => {
+                let id = self.found[index(to)].as_ref().map(|record| record.id.clone());
+                let own = i64::from(own_attempt);
+                match ledger.move_claim(key, expect(expected), to, id.as_deref(), own).await {
+                    Err(LedgerError::Unfit(_)) => ledger.move_claim(key, expect(expected), to, None, own).await?,
+                    moved => moved?,
+                }
+            }
+            Effect::RememberId { claim, .. } => match self.known_id(claim.side) {
+                Some(id) => {
+                    self.context.services.record_sides.remember(&id, claim.side);
+                    ledger.remember_id(key, claim.generation.into(), claim.side, &id).await?
+                }
+                None => None,
+            },
+            Effect::Close { claim, .. } => ledger.close(key, claim.generation.into(), claim.side).await?,
+            Effect::Lookup { .. } | Effect::Send { .. } | Effect::Pause { .. } => None,
+        };
+        let view = changed.as_ref().map(view);
+        if let Some(claim) = changed {
+            self.claims[candidate] = Some(claim);
+        }
+        Ok(Event::Changed(view))
+    }
+
+    /// The id that was learned: in the answer to the POST, or by a lookup on that side.
+    fn known_id(&self, side: Side) -> Option<String> {
+        let looked_up = || self.found[index(side)].as_ref().map(|record| record.id.clone());
+        self.answered_id.clone().or_else(looked_up)
+    }
+}
+
+/// The vendor.
+impl Performer<'_> {
+    async fn lookup(&mut self, candidate: usize, side: Side, purpose: Purpose) -> Lookup {
+        let own_claim = self.claims[candidate].as_ref().filter(|claim| claim.side == side);
+        let record_id = own_claim.and_then(|claim| claim.record_id.clone());
+        let query = LookupQuery {
+            side,
+            ref_id: &self.request.candidates[candidate],
+            record_id: record_id.filter(|_| purpose == Purpose::KnownRecord),
+            is_ours: own_claim.is_some(),
+            purpose,
+            until: match purpose {
+                Purpose::DuplicateCheck | Purpose::ConfirmMove => Instant::now() + self.context.left() / 3,
+                Purpose::KnownRecord | Purpose::Resolve | Purpose::ConfirmRefusal | Purpose::Existing => {
+                    self.context.deadline
+                }
+            },
+        };
+        let LookupResult { finding, refusal, failure } = self.context.lookup(query).await;
+        self.refusal = refusal.or(self.refusal.take());
+        self.failure = failure.or(self.failure.take());
+        match finding {
+            Finding::Absent => Lookup::Absent,
+            Finding::Found(record) => {
+                self.context.services.record_sides.remember(&record.id, side);
+                let matches = self.matches(&record);
+                self.found[index(side)] = Some(record);
+                Lookup::Found { matches }
+            }
+            Finding::OtherKind => Lookup::OtherKind,
+            Finding::Unauthorized => Lookup::Unauthorized,
+            Finding::Forbidden { .. } => Lookup::Forbidden,
+            Finding::Nothing(_) => Lookup::CouldNot,
+        }
+    }
+
+    fn matches(&self, record: &Record) -> bool {
+        let conversion = Conversion::parse(&record.json);
+        self.request.create.as_ref().zip(conversion.ok()).is_some_and(|(create, found)| create.asks_for(&found))
+    }
+
+    /// Sends the POST, once, on no layer twice.
+    async fn send(&mut self, side: Side) -> Answer {
+        let sent = self.post(side).await;
+        self.context.services.created(side, sent.as_ref().map(|reply| reply.status));
+        match sent {
+            Ok(reply) => {
+                let answer = self.judge(side, &reply);
+                self.reply = Some(reply);
+                answer
+            }
+            Err(failure) => {
+                let answer = match failure.outcome() {
+                    SideEffect::None => Answer::NotSent,
+                    SideEffect::Unknown => Answer::Unknown,
+                };
+                self.failure = Some(failure);
+                answer
+            }
+        }
+    }
+
+    async fn post(&self, side: Side) -> Result<Reply, Failure> {
+        let context = self.context;
+        let cost = Endpoint::create(side).primary();
+        // The wait for the rate limit comes first: what is left after it must be enough to wait for the outcome.
+        let permit = context.pay(cost, context.deadline).await?;
+        let left = context.left();
+        if left < context.config.timeouts.create / 10 {
+            return Err(Failure::TooLate);
+        }
+        // A third of the time is kept for finding out what became of the call.
+        let until = context.deadline - left / 3;
+        let call = match (side, &self.request.create) {
+            (Side::Legacy, _) => UpstreamCall::forward(context, self.body.clone(), Lane::Create, cost, until),
+            (Side::New, Some(create)) => {
+                let json = create.to_orchestration(&self.request.candidates[0]);
+                UpstreamCall::post(context, side, paths::ORCHESTRATIONS, json, until)?
+            }
+            (Side::New, None) => return Err(Failure::BodyEncoded),
+        };
+        context.call(call.paid(permit)).await
+    }
+
+    fn judge(&mut self, side: Side, reply: &Reply) -> Answer {
+        let seen = reply.evidence();
+        let reused = reply.reused;
+        match evidence::judge(side, &seen, self.request.create.as_ref(), &self.request.candidates) {
+            Sent::Accepted { record: Some((candidate, id)) } => {
+                self.answered_id = Some(id);
+                Answer::Accepted { candidate: u8::try_from(candidate).ok() }
+            }
+            Sent::Accepted { record: None } => Answer::Accepted { candidate: None },
+            Sent::Refused => Answer::Refused { reused },
+            Sent::Exists { record: Some((candidate, id)) } => {
+                self.answered_id = Some(id);
+                Answer::Exists { candidate: u8::try_from(candidate).ok(), reused }
+            }
+            Sent::Exists { record: None } => Answer::Exists { candidate: None, reused },
+            Sent::OtherKind => Answer::OtherKind,
+            Sent::Foreign(why) => {
+                self.failure = Some(reply.unexpected(SideEffect::Unknown, why));
+                Answer::Foreign
+            }
+            Sent::Unknown(why) => {
+                self.failure = Some(reply.unexpected(SideEffect::Unknown, why));
+                Answer::Unknown
+            }
+        }
+    }
+}
+
+/// Where a side's findings are kept.
+pub(super) const fn index(side: Side) -> usize {
+    match side {
+        Side::Legacy => 0,
+        Side::New => 1,
+    }
+}
+
+/// The statement's name in traces, and the side that it is about.
+const fn describe(effect: Effect) -> (&'static str, Side) {
+    match effect {
+        Effect::Claim { side, .. } => ("claim", side),
+        Effect::ChooseAnew { side, .. } => ("choose_anew", side),
+        Effect::Begin { expected, .. } => ("begin_attempt", expected.side),
+        Effect::MarkChecked { expected, .. } => ("mark_checked", expected.side),
+        Effect::MoveClaim { to, .. } => ("move_claim", to),
+        Effect::RememberId { claim, .. } => ("remember_id", claim.side),
+        Effect::Close { claim, .. } => ("close_attempt", claim.side),
+        Effect::Lookup { side, .. } | Effect::Send { side } => ("call", side),
+        Effect::Pause { .. } => ("pause", Side::New),
+    }
+}
+
+fn view(claim: &Claim) -> ClaimView {
+    ClaimView {
+        side: claim.side,
+        state: claim.state,
+        generation: u32::try_from(claim.generation).unwrap_or(u32::MAX),
+        has_record: claim.record_id.is_some(),
+    }
+}
+
+fn view_claimed(claimed: &crate::ledger::Claimed, inserted: bool) -> Event {
+    let crate::ledger::Claimed { claim, created_on_new, native, .. } = claimed;
+    Event::Claimed(Claimed { claim: view(claim), inserted, created_on_new: *created_on_new, native: *native })
+}
+
+const fn expect(view: ClaimView) -> Expected {
+    Expected { generation: view.generation as i64, side: view.side, state: view.state }
+}

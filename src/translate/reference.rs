@@ -1,0 +1,161 @@
+//! The references that a lenient server may read in a body that the proxy cannot read strictly.
+//!
+//! The vendor may take the first or the last of two keys, forgive letter case and underscores, skip a byte order mark, nest deeper
+//! than this proxy reads. Every reading is a candidate: it is claimed before the body goes to the old API untouched.
+
+use std::collections::BTreeSet;
+
+use super::json::{JsonError, Reader, Text};
+
+/// What a body may mean by its reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum References {
+    /// The body is JSON that can be read in one way only, and holds no reference.
+    None,
+    /// The readings, sorted and without repetition; at least one.
+    Candidates(Vec<String>),
+    /// Nobody can say which references a server would read.
+    Unknown,
+}
+
+/// Reads the references in `body`, which is decoded.
+#[must_use]
+pub fn references(body: &[u8]) -> References {
+    match strict(body) {
+        Ok(None) => References::None,
+        Ok(Some(reference)) => References::Candidates(vec![reference]),
+        Err(Ambiguous) => lenient(body),
+    }
+}
+
+/// The body can be read in more than one way.
+struct Ambiguous;
+
+fn strict(body: &[u8]) -> Result<Option<String>, Ambiguous> {
+    let mut given = Vec::new();
+    let mut reader = Reader::new(body).map_err(|_| Ambiguous)?;
+    let read = reader.object(|key, value| {
+        let value = value.value()?;
+        if is_reference(key) {
+            given.push((key == "ref_id", value));
+        }
+        Ok::<(), JsonError>(())
+    });
+    read.and_then(|()| reader.end()).map_err(|_| Ambiguous)?;
+    match given.as_slice() {
+        [] => Ok(None),
+        [(true, value)] if value.is_null() => Ok(None),
+        [(true, value)] => match value.as_text().and_then(Text::value) {
+            Some(text) => Ok(Some(text.into_owned()).filter(|text| !text.is_empty())),
+            None => Err(Ambiguous),
+        },
+        _ => Err(Ambiguous),
+    }
+}
+
+/// Whether a server that forgives letter case, underscores and dashes takes a key for `ref_id`.
+fn is_reference(key: &str) -> bool {
+    let letters = key.chars().filter(|letter| !matches!(letter, '_' | '-' | ' '));
+    letters.flat_map(char::to_lowercase).eq("refid".chars())
+}
+
+/// Every string, number or literal that follows a key like `ref_id`, at any depth. Broken text is read as far as it goes.
+fn lenient(body: &[u8]) -> References {
+    let text = String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body));
+    let mut found = BTreeSet::new();
+    let mut rest = text.as_ref();
+    while let Some(start) = rest.find('"') {
+        let Some(length) = string_length(&rest[start..]) else { break };
+        let (token, after) = rest[start..].split_at(length);
+        rest = after;
+        let Some(value) = after.trim_start().strip_prefix(':').map(str::trim_start) else { continue };
+        if is_reference(&unescaped(token)) {
+            found.extend(scalar(value));
+        }
+    }
+    if found.is_empty() { References::Unknown } else { References::Candidates(found.into_iter().collect()) }
+}
+
+/// The length of the string literal at the start of `text`, quotes included.
+fn string_length(text: &str) -> Option<usize> {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return Some(at + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// What a string literal says; half of a surrogate pair becomes U+FFFD, as in servers that do not refuse it.
+fn unescaped(literal: &str) -> String {
+    serde_json::from_str(literal).unwrap_or_else(|_| {
+        let mut lossy = String::new();
+        let mut rest = literal.trim_matches('"');
+        while let Some(at) = rest.find("\\u") {
+            lossy.push_str(&rest[..at]);
+            let escape = rest.get(at..at + 6).unwrap_or(&rest[at..]);
+            let single = serde_json::from_str::<String>(&format!("\"{escape}\""));
+            lossy.push_str(single.as_deref().unwrap_or("\u{FFFD}"));
+            rest = &rest[at + escape.len()..];
+        }
+        lossy.push_str(rest);
+        lossy
+    })
+}
+
+/// The value as a server may read it: a string's text, a number or literal as written; nothing for null, objects and arrays.
+fn scalar(value: &str) -> Option<String> {
+    if value.starts_with('"') {
+        let text = unescaped(&value[..string_length(value)?]);
+        return Some(text).filter(|text| !text.is_empty());
+    }
+    let end = value.find(|letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '+' | '-' | '.'));
+    let word = &value[..end.unwrap_or(value.len())];
+    Some(word.to_owned()).filter(|word| !word.is_empty() && word != "null")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(body: &str) -> Vec<String> {
+        match references(body.as_bytes()) {
+            References::Candidates(candidates) => candidates,
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn strict_json_has_one_reading() {
+        assert_eq!(references(br#"{"amount":"1"}"#), References::None);
+        assert_eq!(references(br#"{"ref_id":null}"#), References::None);
+        assert_eq!(references(br#"{"ref_id":""}"#), References::None);
+        assert_eq!(candidates(r#"{"ref_id":"a","amount":1}"#), ["a"]);
+        assert_eq!(candidates(r#"{"ref_id":"\u0061"}"#), ["a"]);
+    }
+
+    #[test]
+    fn every_reading_of_a_lenient_server_is_a_candidate() {
+        assert_eq!(candidates(r#"{"ref_id":"b","ref_id":"a"}"#), ["a", "b"]);
+        assert_eq!(candidates(r#"{"refId":"a"}"#), ["a"]);
+        assert_eq!(candidates(r#"{"ref_id":"b","Ref-ID":"a"}"#), ["a", "b"]);
+        assert_eq!(candidates(r#"{"ref_id":5}"#), ["5"]);
+        assert_eq!(candidates("\u{FEFF}{\"ref_id\":\"a\"}"), ["a"]);
+        assert_eq!(candidates(r#"{"ref_id":"a"} trailing"#), ["a"]);
+        assert_eq!(candidates(r#"{"ref_id":"a","metadata":{"#), ["a"]);
+        assert_eq!(candidates(r#"{"ref_id":"x\ud800y"}"#), ["x\u{FFFD}y"]);
+        let deep = format!(r#"{{"metadata":{}{},"ref_id":"a"}}"#, "[".repeat(200), "]".repeat(200));
+        assert_eq!(candidates(&deep), ["a"]);
+    }
+
+    #[test]
+    fn what_shows_no_reference_is_unknown_unless_it_is_strict_json() {
+        for body in ["", "ref_id=a", "{", "\u{1}\u{2}", r#"{"ref_id":"#, r#"{"ref_id":{}}"#] {
+            assert_eq!(references(body.as_bytes()), References::Unknown, "{body:?}");
+        }
+    }
+}
