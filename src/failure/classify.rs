@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use super::{Failure, Fault, SideEffect};
 
+/// When a record that a side did not show is worth another look: about the time that lists and reads lag.
+const RETRY_RECORD_AFTER: Duration = Duration::from_secs(1);
+
 impl Failure {
     /// Who has to act for the request to succeed.
     #[must_use]
@@ -22,6 +25,7 @@ impl Failure {
             | Self::Malformed
             | Self::HeadTooLong
             | Self::TargetTooLong
+            | Self::UnreadableReference
             | Self::TooManyDropped { .. } => Fault::Caller,
             Self::Overloaded { fault, .. } => *fault,
             Self::Unreachable { side, .. }
@@ -30,6 +34,7 @@ impl Failure {
             | Self::Unreadable { side, .. }
             | Self::AnswerTooLong { side, .. }
             | Self::DuplicateCheckFailed { side, .. }
+            | Self::RecordUnavailable { side }
             | Self::OutcomeUnknown { side, .. } => Fault::Upstream(*side),
             Self::AuthFailure(auth) => auth.fault(),
             Self::OverBudget { .. }
@@ -67,6 +72,8 @@ impl Failure {
             Self::AnswerTooLong { .. } => "answer-too-long",
             Self::Ledger(_) => "ledger",
             Self::DuplicateCheckFailed { .. } => "duplicate-check-failed",
+            Self::RecordUnavailable { .. } => "record-unavailable",
+            Self::UnreadableReference => "unreadable-reference",
             Self::TooLate => "too-late",
             Self::OutcomeUnknown { .. } => "outcome-unknown",
             Self::AuthFailure(auth) => auth.name(),
@@ -82,6 +89,7 @@ impl Failure {
             | Self::BodyBroken(_)
             | Self::TargetForm
             | Self::Malformed
+            | Self::UnreadableReference
             | Self::TooManyDropped { .. } => 400,
             Self::CannotBeCancelled { .. } => 403,
             Self::NotFound { .. } | Self::UnroutedWrite => 404,
@@ -99,6 +107,7 @@ impl Failure {
             | Self::Unreachable { .. }
             | Self::Ledger(_)
             | Self::DuplicateCheckFailed { .. }
+            | Self::RecordUnavailable { .. }
             | Self::TooLate => 503,
             Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => 504,
         }
@@ -112,6 +121,7 @@ impl Failure {
             | Self::OverBudget { retry_after }
             | Self::Overloaded { retry_after, .. } => Some(*retry_after),
             Self::DuplicateCheckFailed { source, .. } => source.retry_after(),
+            Self::RecordUnavailable { .. } => Some(RETRY_RECORD_AFTER),
             Self::Invalid(_)
             | Self::BodyTooLong { .. }
             | Self::BodyBroken(_)
@@ -131,6 +141,7 @@ impl Failure {
             | Self::Unreadable { .. }
             | Self::AnswerTooLong { .. }
             | Self::Ledger(_)
+            | Self::UnreadableReference
             | Self::TooLate
             | Self::OutcomeUnknown { .. }
             | Self::AuthFailure(_)
@@ -161,6 +172,8 @@ impl Failure {
             | Self::Unreachable { .. }
             | Self::Ledger(_)
             | Self::DuplicateCheckFailed { .. }
+            | Self::RecordUnavailable { .. }
+            | Self::UnreadableReference
             | Self::TooLate => SideEffect::None,
             Self::AuthFailure(auth) => auth.outcome(),
             Self::Broken { effect, .. }

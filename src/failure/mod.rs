@@ -183,6 +183,15 @@ pub enum Failure {
         /// The failure of the lookup.
         source: Box<Self>,
     },
+    /// The ledger knows the record, and the side that holds it did not show it now. Nothing was sent.
+    #[error("a known record on the {side} side could not be read")]
+    RecordUnavailable {
+        /// The side of the record.
+        side: Side,
+    },
+    /// The reference belongs to the new side, and the body can be read in more than one way. Nothing was sent.
+    #[error("the reference cannot be read in one way only")]
+    UnreadableReference,
     /// The create was not sent, because the time left would not suffice to learn its outcome.
     #[error("too little time was left to send")]
     TooLate,
@@ -191,6 +200,8 @@ pub enum Failure {
     OutcomeUnknown {
         /// The side of the create.
         side: Side,
+        /// The reference to retry with, also when the proxy made it.
+        ref_id: String,
         /// The failure of the create call.
         source: Box<Self>,
     },

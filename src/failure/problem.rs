@@ -44,11 +44,19 @@ impl Failure {
                 api(*side)
             ),
             Self::TooLate => "too little time was left; nothing was sent; retry with the same ref_id".into(),
-            Self::OutcomeUnknown { side, .. } => {
-                return problem::outcome_unknown(format!(
+            Self::RecordUnavailable { side } => format!(
+                "a conversion with this ref_id is known, and the {} did not show it now; nothing was sent; retry with the same ref_id",
+                api(*side)
+            ),
+            Self::UnreadableReference => {
+                "the body can be read in more than one way and its ref_id belongs to the new API; nothing was sent now".into()
+            }
+            Self::OutcomeUnknown { side, ref_id, .. } => {
+                let detail = format!(
                     "the {} did not confirm the conversion, which may have taken effect; retry with the same ref_id",
                     api(*side)
-                ));
+                );
+                return problem::outcome_unknown(detail, ref_id);
             }
             Self::AuthFailure(auth) => return auth.problem(),
             Self::Internal { effect: SideEffect::None } => "the proxy failed; nothing was sent".into(),

@@ -4,57 +4,90 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::{RouteContext, RouteResponse, get};
+use super::presence::{Known, Presence, SideAnswer, conclude};
+use super::upstream_call::{Reply, UpstreamCall};
+use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
+use crate::translate::evidence::is_not_found;
 use crate::translate::get as wire;
-use crate::translate::paths;
+use crate::translate::problem;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
+use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
 
 /// Stops one conversion, or says why that cannot be.
 ///
 /// # Errors
 /// Every [`Failure`] that a cancel can end in.
-pub async fn run(flow: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
-    let both = flow.config.modes.cancel != Mode::New;
-    let mut gone = None;
-    if both && flow.shared.record_sides.of(id.as_str()) != Some(Side::New) {
-        // A DELETE for a record of the other side is a 404 there, so nothing needs to be read first. It is sent once.
-        let paid = flow.pay(Endpoint::Cancel.primary(), flow.deadline).await?;
-        let reply = flow.forward(paid, Bytes::new(), flow.deadline).await?;
-        if reply.status != StatusCode::NOT_FOUND {
-            if reply.status.is_success() {
-                flow.shared.record_sides.remember(id.as_str(), Side::Legacy);
-            }
-            return Ok(reply.verbatim());
+pub async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
+    let known = context.known_side(id).await;
+    let sealed = context.config.modes.cancel == Mode::New;
+    if sealed && known == Known::On(Side::Legacy) {
+        return Ok(RouteResponse::problem(&problem::gone(id.as_str())));
+    }
+    let mut answers = Vec::with_capacity(2);
+    let mut denied = None;
+    if !sealed && known != Known::On(Side::New) {
+        match on_legacy(context, id).await? {
+            Ok(response) => return Ok(response),
+            Err(not_found) => denied = Some(not_found),
         }
-        gone = Some(reply.verbatim());
+        answers.push((Side::Legacy, SideAnswer::NotFound));
     }
-    on_new(flow, id, gone).await
-}
-
-/// What the new side makes of it; `gone` is the legacy side's 404, if it was asked.
-async fn on_new(flow: &RouteContext, id: &Id, gone: Option<RouteResponse>) -> Result<RouteResponse, Failure> {
-    let reply = get::read_new(flow, id, flow.deadline).await?;
-    let cost = Endpoint::Get(Side::New).primary();
-    let reply = flow.look_instead(reply, cost, &paths::orchestration(id), flow.deadline).await?;
-    if reply.status == StatusCode::NOT_FOUND {
-        return Ok(gone.unwrap_or_else(|| reply.refusal()));
+    let reply = context.read_by_id(Side::New, id, context.deadline).await?;
+    if reply.is_refusal() && !is_not_found(&reply.evidence()) {
+        return not_the_vendors(reply);
     }
-    if reply.is_refusal() {
-        return Ok(reply.refusal());
-    }
-    if reply.status != StatusCode::OK {
-        return Err(reply.unexpected(SideEffect::None));
-    }
-    let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
-    match wire::answer(&reply.body).map_err(unreadable)? {
-        Ok(_) => {
-            flow.shared.record_sides.remember(id.as_str(), Side::New);
+    let is_conversion = reply.status == StatusCode::OK && holds_conversion(&reply, known)?;
+    answers.push((Side::New, if is_conversion { SideAnswer::Found } else { SideAnswer::NotFound }));
+    match conclude(known, &answers) {
+        Presence::Found(side) => {
+            context.services.record_sides.remember(id.as_str(), side);
             Err(Failure::CannotBeCancelled { id: id.as_str().to_owned() })
         }
-        Err(_) => gone.map_or_else(|| Err(Failure::NotFound { id: id.as_str().to_owned() }), Ok),
+        Presence::NotFound => match denied {
+            Some(not_found) => Ok(not_found),
+            None if reply.is_refusal() => Ok(reply.refusal()),
+            None => Err(Failure::NotFound { id: id.as_str().to_owned() }),
+        },
+        Presence::Unavailable(side) => Err(Failure::RecordUnavailable { side }),
+        Presence::Unclear(_) => not_the_vendors(reply),
+        Presence::CouldNotLook => Err(Failure::Ledger("whether the id is known could not be read".into())),
     }
+}
+
+/// A DELETE for a record of the other side is a 404 there, so nothing needs to be read first. It is sent once. The inner `Err` is the
+/// vendor's own 404.
+async fn on_legacy(
+    context: &RouteContext,
+    id: &Id,
+) -> Result<Result<RouteResponse, RouteResponse>, Failure> {
+    let cost = Endpoint::Cancel.primary();
+    let call = UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, context.deadline);
+    let reply = context.call(call).await?;
+    if is_not_found(&reply.evidence()) {
+        return Ok(Err(reply.verbatim()));
+    }
+    if reply.status == StatusCode::NOT_FOUND {
+        return Err(reply.unexpected(SideEffect::Unknown, "a 404 that is not the vendor's"));
+    }
+    if reply.status.is_success() {
+        context.services.record_sides.remember(id.as_str(), Side::Legacy);
+    }
+    Ok(Ok(reply.verbatim()))
+}
+
+/// A refusal of the vendor goes to the client; anything else is a failure of the side.
+fn not_the_vendors(reply: Reply) -> Result<RouteResponse, Failure> {
+    if reply.status == StatusCode::NOT_FOUND || !reply.is_refusal() {
+        return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));
+    }
+    Ok(reply.refusal())
+}
+
+fn holds_conversion(reply: &Reply, known: Known) -> Result<bool, Failure> {
+    let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
+    Ok(known == Known::On(Side::New) || wire::answer(&reply.body).map_err(unreadable)?.is_ok())
 }

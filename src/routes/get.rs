@@ -1,4 +1,4 @@
-//! Get by id: from whichever side holds the record. "Not found" is said only when every side that was asked said so.
+//! Get by id: from whichever side holds the record.
 
 use std::time::Duration;
 
@@ -6,104 +6,166 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::upstream_call::Reply;
+use super::presence::{Known, Presence, SideAnswer, conclude};
+use super::upstream_call::{Reply, UpstreamCall};
 use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
-use crate::translate::get;
+use crate::ledger::Key;
+use crate::translate::evidence::is_not_found;
+use crate::translate::get as wire;
+use crate::translate::json::Text;
+use crate::translate::mapping;
+use crate::translate::orchestration::Orchestration;
 use crate::translate::paths;
+use crate::translate::problem;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
+use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
 
 /// Reads one conversion.
 ///
 /// # Errors
 /// Every [`Failure`] that a get can end in.
-pub async fn run(flow: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
-    let sides = sides(flow, id);
-    let mut not_found = None;
-    let mut worst = None;
-    for (at, side) in sides.iter().enumerate() {
+pub async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
+    let known = context.known_side(id).await;
+    let sealed = context.config.modes.get == Mode::New;
+    if sealed && known == Known::On(Side::Legacy) {
+        return Ok(RouteResponse::problem(&problem::gone(id.as_str())));
+    }
+    let sides = sides(context, known, sealed);
+    let mut answers = Vec::with_capacity(sides.len());
+    let mut kept: [Option<Result<RouteResponse, Failure>>; 2] = [None, None];
+    for (at, side) in sides.iter().copied().enumerate() {
         // A side that hangs must not use up the time of the one that may hold the record.
-        let left = flow.deadline.saturating_duration_since(Instant::now());
-        let until = flow.deadline - if at + 1 < sides.len() { left / 2 } else { Duration::ZERO };
-        match ask(flow, *side, id, until).await {
-            Ok(LookupOutcome::Found(answer)) => {
-                if answer.status == StatusCode::OK {
-                    flow.shared.record_sides.remember(id.as_str(), *side);
-                }
-                return Ok(answer);
-            }
-            Ok(LookupOutcome::NotFound(answer)) => not_found = Some(answer),
-            Ok(LookupOutcome::Refused(answer)) => worst = worst.or(Some(Ok(answer))),
-            Err(failure) => worst = worst.or(Some(Err(failure))),
+        let left = context.deadline.saturating_duration_since(Instant::now());
+        let until = context.deadline - if at + 1 < sides.len() { left / 2 } else { Duration::ZERO };
+        let (answer, outcome) = match ask(context, side, id, known, until).await {
+            Ok((answer, response)) => (answer, Ok(response)),
+            Err(failure) => (SideAnswer::Unclear, Err(failure)),
+        };
+        answers.push((side, answer));
+        kept[side as usize] = Some(outcome);
+        if answer == SideAnswer::Found {
+            break;
         }
     }
-    match (worst, not_found) {
-        (Some(not_an_answer), _) => not_an_answer,
-        (None, Some(answer)) => Ok(answer),
-        (None, None) => Err(Failure::NotFound { id: id.as_str().to_owned() }),
+    let presence = conclude(known, &answers);
+    if let Presence::Found(side) = presence {
+        context.services.record_sides.remember(id.as_str(), side);
+    }
+    respond(presence, id, kept, &sides)
+}
+
+/// The answer that follows, with the sides' own words where they count.
+fn respond(
+    presence: Presence,
+    id: &Id,
+    mut kept: [Option<Result<RouteResponse, Failure>>; 2],
+    sides: &[Side],
+) -> Result<RouteResponse, Failure> {
+    let mut words_of = |side: Side| kept[side as usize].take();
+    let not_found = || Err(Failure::NotFound { id: id.as_str().to_owned() });
+    match presence {
+        Presence::Found(side) | Presence::Unclear(side) => words_of(side).unwrap_or_else(not_found),
+        // The side that was asked last speaks for both.
+        Presence::NotFound => sides.last().and_then(|side| words_of(*side)).unwrap_or_else(not_found),
+        Presence::Unavailable(side) => Err(Failure::RecordUnavailable { side }),
+        Presence::CouldNotLook => Err(Failure::Ledger("whether the id is known could not be read".into())),
     }
 }
 
 /// The sides to ask, the likelier one first.
-fn sides(flow: &RouteContext, id: &Id) -> Vec<Side> {
-    if flow.config.modes.get == Mode::New {
+fn sides(context: &RouteContext, known: Known, sealed: bool) -> Vec<Side> {
+    if sealed {
         return vec![Side::New];
     }
-    let first = flow.shared.record_sides.of(id.as_str()).unwrap_or(flow.config.modes.create.creates_on());
+    let first = match known {
+        Known::On(side) => side,
+        Known::Nowhere | Known::CouldNotLook => context.config.modes.create.creates_on(),
+    };
     vec![first, first.other()]
 }
 
-/// What one side says of an id.
-enum LookupOutcome {
-    Found(RouteResponse),
-    /// Proof that the side does not hold it; the side's own words, if they may be shown.
-    NotFound(RouteResponse),
-    /// Neither: a 401, a 403, a 429, a 5xx.
-    Refused(RouteResponse),
-}
-
-async fn ask(flow: &RouteContext, side: Side, id: &Id, until: Instant) -> Result<LookupOutcome, Failure> {
+async fn ask(
+    context: &RouteContext,
+    side: Side,
+    id: &Id,
+    known: Known,
+    until: Instant,
+) -> Result<(SideAnswer, RouteResponse), Failure> {
+    let cost = Endpoint::Get(side).primary();
     let reply = match side {
         Side::Legacy => {
-            let paid = flow.pay(Endpoint::Get(side).primary(), until).await?;
-            flow.forward(paid, Bytes::new(), until).await?
+            context.call(UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, until)).await?
         }
-        Side::New => read_new(flow, id, until).await?,
+        Side::New => context.call(UpstreamCall::get(context, side, &paths::orchestration(id), cost, until)?).await?,
     };
+    if is_not_found(&reply.evidence()) {
+        return Ok((SideAnswer::NotFound, reply.refusal()));
+    }
     if reply.status == StatusCode::NOT_FOUND {
-        return Ok(LookupOutcome::NotFound(reply.refusal()));
+        return Err(reply.unexpected(SideEffect::None, "a 404 that is not the vendor's"));
     }
     if reply.is_refusal() {
-        return Ok(LookupOutcome::Refused(reply.refusal()));
+        return Ok((SideAnswer::Unclear, reply.refusal()));
     }
     match side {
-        Side::Legacy => Ok(LookupOutcome::Found(reply.verbatim())),
-        Side::New => shown(flow, reply, id),
+        Side::Legacy => Ok((SideAnswer::Found, reply.verbatim())),
+        Side::New => shown(context, reply, id, known).await,
     }
 }
 
-/// The new side's record of an id, as it answers it.
-pub(super) async fn read_new(flow: &RouteContext, id: &Id, until: Instant) -> Result<Reply, Failure> {
-    flow.read(Side::New, Endpoint::Get(Side::New).primary(), &paths::orchestration(id), until).await
-}
-
-/// The record as a legacy client may see it.
-fn shown(flow: &RouteContext, reply: Reply, id: &Id) -> Result<LookupOutcome, Failure> {
+/// The record of new as a legacy client may see it.
+async fn shown(
+    context: &RouteContext,
+    reply: Reply,
+    id: &Id,
+    known: Known,
+) -> Result<(SideAnswer, RouteResponse), Failure> {
     if reply.status != StatusCode::OK {
-        return Err(reply.unexpected(SideEffect::None));
+        return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));
     }
     let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
-    match get::answer(&reply.body).map_err(unreadable)? {
-        Ok(mapped) => {
-            let json = reply.conversion(&mapped, &flow.shared);
-            Ok(LookupOutcome::Found(RouteResponse::json(StatusCode::OK, reply.headers, json)))
+    let orchestration = Orchestration::parse(&reply.body).map_err(unreadable)?;
+    if let Some(why) = mapping::hidden(&orchestration).map_err(unreadable)?
+        && known != Known::On(Side::New)
+        && !context.is_claimed_for_new(orchestration.ref_id).await?
+    {
+        tracing::info!(target: "translate", id = id.as_str(), ?why, "a record that was never a conversion is not shown");
+        return Ok((SideAnswer::NotFound, RouteResponse::problem(&wire::not_found(id.as_str()))));
+    }
+    let mapped = mapping::conversion(&orchestration).map_err(unreadable)?;
+    let json = reply.conversion(&mapped, &context.services);
+    Ok((SideAnswer::Found, RouteResponse::json(StatusCode::OK, reply.headers, json)))
+}
+
+impl RouteContext {
+    /// Which side is known to hold an id: from memory, else from the ledger.
+    pub(super) async fn known_side(&self, id: &Id) -> Known {
+        if let Some(side) = self.services.record_sides.of(id.as_str()) {
+            return Known::On(side);
         }
-        Err(why) => {
-            tracing::info!(target: "translate", id = id.as_str(), ?why, "a record that was never a conversion is not shown");
-            Ok(LookupOutcome::NotFound(RouteResponse::problem(&get::not_found(id.as_str()))))
+        let Some(ledger) = &self.services.ledger else { return Known::Nowhere };
+        match ledger.record_side(self.tenant(), id.as_str()).await {
+            Ok(Some(side)) => Known::On(side),
+            Ok(None) => Known::Nowhere,
+            Err(error) => {
+                tracing::warn!(target: "ledger", %error, "whether an id is known could not be read");
+                Known::CouldNotLook
+            }
         }
+    }
+
+    /// Whether the ledger knows the reference as created on new, so that its record is a conversion whatever it looks like.
+    async fn is_claimed_for_new(&self, ref_id: Option<Text<'_>>) -> Result<bool, Failure> {
+        let (Some(ledger), Some(ref_id)) = (&self.services.ledger, ref_id.and_then(Text::value)) else {
+            return Ok(false);
+        };
+        // A reference that the ledger cannot hold was never claimed.
+        let Ok(key) = Key::new(self.tenant(), &ref_id) else { return Ok(false) };
+        let claim = ledger.look(key).await.map_err(|error| Failure::Ledger(error.into()))?;
+        Ok(claim.is_some_and(|claim| claim.side == Side::New && claim.record_id.is_some()))
     }
 }

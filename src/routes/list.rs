@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 
-use super::upstream_call::Reply;
+use super::upstream_call::{Reply, UpstreamCall};
 use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
@@ -15,19 +15,21 @@ use crate::translate::list::cursor::PageCursor;
 use crate::translate::list::page::{Call, PageBuilder};
 use crate::translate::list::rows::{DroppedRows, Rows};
 use crate::translate::side::Side;
+use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
 
 /// Reads one page.
 ///
 /// # Errors
 /// Every [`Failure`] that a list can end in.
-pub async fn run(flow: &RouteContext) -> Result<RouteResponse, Failure> {
-    let mode = flow.config.modes.list;
-    let query = ListQuery::parse(flow.head.uri.query().unwrap_or_default());
+pub async fn run(context: &RouteContext) -> Result<RouteResponse, Failure> {
+    let mode = context.config.modes.list;
+    let query = ListQuery::parse(context.head.uri.query().unwrap_or_default());
     // A cursor that the old API minted: that listing goes on there to its end.
     if mode != Mode::New && matches!(&query, Ok(query) if query.page_cursor == PageCursor::Foreign) {
-        let paid = flow.pay(Endpoint::List(Side::Legacy).primary(), flow.deadline).await?;
-        return Ok(flow.forward(paid, Bytes::new(), flow.deadline).await?.verbatim());
+        let cost = Endpoint::List(Side::Legacy).primary();
+        let call = UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, context.deadline);
+        return Ok(context.call(call).await?.verbatim());
     }
     let query = query?;
     let sides: &[Side] = match mode {
@@ -40,9 +42,9 @@ pub async fn run(flow: &RouteContext) -> Result<RouteResponse, Failure> {
         // A cursor that the proxy handed out before it went back.
         Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Canary => &[Side::Legacy],
     };
-    let (page, calls, end) = page(flow, &query, sides).await;
-    flow.shared.metrics.list_pages.add((end,));
-    flow.shared.metrics.list_page_upstream_calls.observe((), calls as u64);
+    let (page, calls, end) = page(context, &query, sides).await;
+    context.services.metrics.list_pages.add((end,));
+    context.services.metrics.list_page_upstream_calls.observe((), calls as u64);
     page
 }
 
@@ -55,15 +57,15 @@ pub fn filters_by_change(query: &str) -> bool {
 
 /// Puts a page together; with it how many calls that took, and how it ended.
 async fn page(
-    flow: &RouteContext,
+    context: &RouteContext,
     query: &ListQuery,
     sides: &[Side],
 ) -> (Result<RouteResponse, Failure>, usize, PageResult) {
     let mut made = 0;
-    match gather(flow, query, sides, &mut made).await {
+    match gather(context, query, sides, &mut made).await {
         Ok(Gathered::PageBuilder(page, headers, end)) => {
             let page = page.finish();
-            tell(flow, &page.noticed);
+            tell(context, &page.noticed);
             (Ok(RouteResponse::json(StatusCode::OK, headers, page.body)), made, end)
         }
         Ok(Gathered::Refused(answer)) => (Ok(answer), made, PageResult::Failed),
@@ -81,14 +83,14 @@ enum Gathered<'a> {
 }
 
 async fn gather<'a>(
-    flow: &RouteContext,
+    context: &RouteContext,
     query: &'a ListQuery,
     sides: &[Side],
     made: &mut usize,
 ) -> Result<Gathered<'a>, Failure> {
     let mut page = PageBuilder::new(query, sides);
     let mut headers = HeaderMap::new();
-    let most = flow.config.list.upstream_calls_max;
+    let most = context.config.list.upstream_calls_max;
     loop {
         let calls = page.needs();
         if calls.is_empty() {
@@ -101,7 +103,7 @@ async fn gather<'a>(
             return Err(Failure::TooManyDropped { calls: *made });
         }
         *made += calls.len();
-        for (side, reply) in ask(flow, query, calls).await {
+        for (side, reply) in ask(context, query, calls).await {
             let reply = reply?;
             if reply.is_refusal() {
                 return Ok(Gathered::Refused(reply.refusal()));
@@ -114,29 +116,33 @@ async fn gather<'a>(
 
 /// Makes the calls side by side.
 async fn ask(
-    flow: &RouteContext,
+    context: &RouteContext,
     query: &ListQuery,
     calls: Vec<Call>,
 ) -> Vec<(Side, Result<Reply, Failure>)> {
     join_all(calls.into_iter().map(|call| async move {
         let path = query.path(call.side, query.ask(call.after.is_some()), call.after.as_deref());
         let cost = Endpoint::List(call.side).primary();
-        (call.side, flow.read(call.side, cost, &path, flow.deadline).await)
+        let reply = async {
+            let call = UpstreamCall::get(context, call.side, &path, cost, context.deadline)?;
+            context.call(call).await
+        };
+        (call.side, reply.await)
     }))
     .await
 }
 
 fn rows(side: Side, reply: &Reply, query: &ListQuery) -> Result<Rows, Failure> {
     if reply.status != StatusCode::OK {
-        return Err(reply.unexpected(SideEffect::None));
+        return Err(reply.unexpected(SideEffect::None, "not an answer to a list"));
     }
     let unreadable = |source| Failure::Unreadable { side, effect: SideEffect::None, source };
     Rows::of(side, &reply.body, query).map_err(unreadable)
 }
 
-fn tell(flow: &RouteContext, noticed: &DroppedRows) {
+fn tell(context: &RouteContext, noticed: &DroppedRows) {
     let DroppedRows { never_conversions, filtered, .. } = noticed;
-    let left_out = &flow.shared.metrics.list_rows_dropped;
+    let left_out = &context.services.metrics.list_rows_dropped;
     left_out.add_many((DropReason::NeverConversion,), *never_conversions as u64);
     left_out.add_many((DropReason::Filtered,), *filtered as u64);
     if *never_conversions > 0 {
@@ -146,6 +152,6 @@ fn tell(flow: &RouteContext, noticed: &DroppedRows) {
         tracing::debug!(target: "translate", filtered, "rows left out of a list");
     }
     for status in &noticed.unknown_statuses {
-        flow.shared.tell_unknown_status(Some(status));
+        context.services.report_unknown_status(Some(status));
     }
 }

@@ -1,108 +1,165 @@
-//! The fence: whether a side holds a conversion with a reference. "Could not look" is never "absent".
+//! The lookup by reference on one side: credentials, a fresh connection where it matters, and the positive control. What an answer
+//! proves is `translate::evidence`'s to say.
 
 use http::StatusCode;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::RouteContext;
-use super::upstream_call::Reply;
+use super::create::events::Purpose;
+use super::upstream_call::{Reply, UpstreamCall};
+use super::{RouteContext, RouteResponse};
 use crate::failure::{Failure, SideEffect};
-use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::DuplicateCheckResult;
+use crate::telemetry::metrics::registry::Name as _;
 use crate::telemetry::spans;
-use crate::translate::list::lookup::{self, Seen};
+use crate::translate::evidence::{self, Finding, Record, lookup_path};
+use crate::translate::paths;
 use crate::translate::problem;
+use crate::translate::route::Id;
 use crate::translate::side::Side;
-use crate::upstream::rate_limit::{Cost, Endpoint};
+use crate::upstream::Lane;
+use crate::upstream::rate_limit::Endpoint;
 
-/// What looking came to.
-#[derive(Debug)]
-pub(super) enum LookupResult {
-    /// The side answered, and it holds no such conversion.
-    Absent,
-    /// The side holds it.
-    Found(lookup::Record),
-    /// The side will not let this caller look: a 401 or 403.
-    Forbidden(Reply),
-    /// The side has had enough of questions: a 429.
-    Throttled(Reply),
+/// What is looked up.
+pub(super) struct LookupQuery<'a> {
+    pub(super) side: Side,
+    pub(super) ref_id: &'a str,
+    /// The record's id, if it is known: then it is read by id first.
+    pub(super) record_id: Option<String>,
+    /// Whether the ledger knows the reference as created on this side.
+    pub(super) is_ours: bool,
+    pub(super) purpose: Purpose,
+    pub(super) until: Instant,
+}
+
+/// What the lookup proved, and what it met on the way.
+pub(super) struct LookupResult {
+    pub(super) finding: Finding,
+    /// The side's refusal in the old API's words, if it refused.
+    pub(super) refusal: Option<RouteResponse>,
+    /// Why nothing was proved.
+    pub(super) failure: Option<Failure>,
+}
+
+impl LookupResult {
+    fn failed(failure: Failure) -> Self {
+        Self { finding: Finding::Nothing("the call failed"), refusal: None, failure: Some(failure) }
+    }
 }
 
 impl RouteContext {
-    /// The same look with the proxy's own lookup credentials, when the side has said that the caller's token is genuine and may
-    /// not read; else the reply as it is. Only that opens this door: nobody without a genuine token learns what is on a side.
-    /// Whose records may be shown rests on one assumption: all callers' tokens and the lookup credentials are one customer's.
-    pub(super) async fn look_instead(
+    /// Looks a reference up; counted when it decides whether a create may be sent.
+    pub(super) async fn lookup(&self, query: LookupQuery<'_>) -> LookupResult {
+        let (side, purpose) = (query.side, query.purpose);
+        let name = if purpose == Purpose::Resolve { "resolve" } else { "duplicate_check" };
+        let (start, span) = (Instant::now(), spans::step(name, side));
+        let looked_up = self.look_up(&query).instrument(span.clone()).await;
+        let result = match &looked_up.finding {
+            Finding::Absent => DuplicateCheckResult::Absent,
+            Finding::Found(_) | Finding::OtherKind => DuplicateCheckResult::Found,
+            Finding::Unauthorized | Finding::Forbidden { .. } => DuplicateCheckResult::Forbidden,
+            Finding::Nothing(_) => DuplicateCheckResult::Failed,
+        };
+        spans::stepped(&span, result.text(), result == DuplicateCheckResult::Failed);
+        if let Finding::Nothing(why) = &looked_up.finding {
+            tracing::info!(target: "cutover", %side, why, "a lookup by ref_id proved nothing");
+        }
+        if purpose == Purpose::DuplicateCheck {
+            self.services.metrics.duplicate_checks.add((side, result));
+            self.services.metrics.duplicate_check_seconds.elapsed((side,), start.elapsed());
+        }
+        looked_up
+    }
+
+    async fn look_up(&self, query: &LookupQuery<'_>) -> LookupResult {
+        if let Some(id) = &query.record_id
+            && let Some(record) = self.read_record(query.side, id, query.until).await
+        {
+            return LookupResult { finding: Finding::Found(record), refusal: None, failure: None };
+        }
+        let mut lane = Lane::Create;
+        loop {
+            let reply = match self.list_by_ref(query.side, query.ref_id, lane, query.until).await {
+                Ok(reply) => reply,
+                Err(failure) => return LookupResult::failed(failure),
+            };
+            let reused = reply.reused;
+            let found = self.read_finding(query, reply);
+            match found.finding {
+                // It could be another request's empty list: ask once more, on a connection of its own.
+                Finding::Absent if reused && lane == Lane::Create => lane = Lane::Fresh,
+                Finding::Absent if query.purpose != Purpose::Resolve => return self.confirm_absence(query).await,
+                _ => return found,
+            }
+        }
+    }
+
+    fn read_finding(&self, query: &LookupQuery<'_>, reply: Reply) -> LookupResult {
+        let finding =
+            evidence::read(query.side, &reply.evidence(), query.ref_id, query.is_ours, self.facts());
+        let failure = match &finding {
+            Finding::Nothing(why) => Some(reply.unexpected(SideEffect::None, why)),
+            Finding::Absent
+            | Finding::Found(_)
+            | Finding::OtherKind
+            | Finding::Unauthorized
+            | Finding::Forbidden { .. } => None,
+        };
+        let refusal = reply.is_refusal().then(|| reply.refusal());
+        LookupResult { finding, refusal, failure }
+    }
+
+    /// An empty list counts as absence only while the side is known to find what it holds; see `positive_control`.
+    async fn confirm_absence(&self, query: &LookupQuery<'_>) -> LookupResult {
+        match self.positive_control(query.side, query.until).await {
+            Ok(()) => LookupResult { finding: Finding::Absent, refusal: None, failure: None },
+            Err(failure) => LookupResult::failed(failure),
+        }
+    }
+
+    /// The side's list by reference.
+    pub(super) async fn list_by_ref(
         &self,
-        reply: Reply,
-        cost: Cost,
-        path: &str,
+        side: Side,
+        ref_id: &str,
+        lane: Lane,
         until: Instant,
     ) -> Result<Reply, Failure> {
-        if !problem::says_insufficient_scopes(reply.status.as_u16(), &reply.body) {
+        let path = lookup_path(side, ref_id);
+        let cost = Endpoint::List(side).lookup();
+        let call = || Ok(UpstreamCall::get(self, side, &path, cost, until)?.uncached());
+        let reply = self.call(call()?.on(lane)).await?;
+        if !problem::says_insufficient_scopes(reply.status.as_u16(), &reply.body)
+            || !self.has_lookup_credentials()
+        {
             return Ok(reply);
         }
-        let Some(looked) = self.look_up(reply.side, cost, path, until).await else { return Ok(reply) };
-        let looked = looked?;
-        // The caller's credentials are not to blame for what the proxy's own may not do.
-        if looked.status == StatusCode::FORBIDDEN {
-            Err(looked.unexpected(SideEffect::None))
-        } else {
-            Ok(looked)
+        // Only the vendor's word that the token is genuine opens this way: nobody without one learns what is on a side. It rests on one
+        // assumption: all callers' tokens and the lookup credentials belong to one customer.
+        tracing::info!(target: "cutover", %side, "the caller's token may not read; looking up with the proxy's own");
+        let reply = self.call(call()?.on(lane).with_lookup_credentials()).await?;
+        // The caller is not to blame for what the proxy's own credentials may not do.
+        if reply.status == StatusCode::FORBIDDEN {
+            return Err(reply.unexpected(SideEffect::None, "the lookup credentials may not read"));
         }
+        Ok(reply)
     }
 
-    /// The look that decides whether a create may be sent to the other side: [`look`](Self::look), counted.
-    ///
-    /// # Errors
-    /// As [`look`](Self::look).
-    pub(super) async fn duplicate_check(
-        &self,
-        side: Side,
-        ref_id: &str,
-        until: Instant,
-    ) -> Result<LookupResult, Failure> {
-        let start = Instant::now();
-        let span = spans::step("duplicate_check", side);
-        let looked = self.look(side, ref_id, until).instrument(span.clone()).await;
-        let result = match &looked {
-            Ok(LookupResult::Absent) => DuplicateCheckResult::Absent,
-            Ok(LookupResult::Found(_)) => DuplicateCheckResult::Found,
-            Ok(LookupResult::Forbidden(_)) => DuplicateCheckResult::Forbidden,
-            Ok(LookupResult::Throttled(_)) => DuplicateCheckResult::Throttled,
-            Err(_) => DuplicateCheckResult::Failed,
-        };
-        spans::stepped(&span, result.as_str(), result == DuplicateCheckResult::Failed);
-        self.shared.metrics.duplicate_checks.add((side, result));
-        self.shared.metrics.duplicate_check_seconds.observe_duration((side,), start.elapsed());
-        looked
+    /// One record by its id, with the lookup credentials where the caller's token may not read.
+    pub(super) async fn read_by_id(&self, side: Side, id: &Id, until: Instant) -> Result<Reply, Failure> {
+        let cost = Endpoint::Get(side).primary();
+        let path = paths::record(side, id);
+        let reply = self.call(UpstreamCall::get(self, side, &path, cost, until)?).await?;
+        let lacks_scope = problem::says_insufficient_scopes(reply.status.as_u16(), &reply.body);
+        if !lacks_scope || !self.has_lookup_credentials() {
+            return Ok(reply);
+        }
+        self.call(UpstreamCall::get(self, side, &path, cost, until)?.with_lookup_credentials()).await
     }
 
-    /// Looks for a reference on a side, once, on what the rate budget keeps for that.
-    ///
-    /// # Errors
-    /// Whenever the answer proves neither that the conversion is there nor that it is not.
-    pub(super) async fn look(
-        &self,
-        side: Side,
-        ref_id: &str,
-        until: Instant,
-    ) -> Result<LookupResult, Failure> {
-        let path = lookup::path(side, ref_id);
-        let cost = Endpoint::List(side).fence();
-        let reply = self.read(side, cost, &path, until).await?;
-        let reply = self.look_instead(reply, cost, &path, until).await?;
-        match reply.status.as_u16() {
-            200 => {}
-            401 | 403 => return Ok(LookupResult::Forbidden(reply)),
-            429 => return Ok(LookupResult::Throttled(reply)),
-            _ => return Err(reply.unexpected(SideEffect::None)),
-        }
-        let seen = lookup::answer(side, &reply.body, ref_id);
-        match seen.map_err(|source| Failure::Unreadable { side, effect: SideEffect::None, source })? {
-            Seen::Nothing => Ok(LookupResult::Absent),
-            Seen::Record(record) => Ok(LookupResult::Found(record)),
-            Seen::NoProof(why) => Err(Failure::Broken { side, effect: SideEffect::None, source: why.into() }),
-        }
+    /// The record that a claim knows, in the legacy shape; `None` if it could not be read now.
+    async fn read_record(&self, side: Side, id: &str, until: Instant) -> Option<Record> {
+        let reply = self.read_by_id(side, &Id::known(id), until).await.ok()?;
+        (reply.status == StatusCode::OK).then(|| evidence::record(side, &reply.body)).flatten()
     }
 }

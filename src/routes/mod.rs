@@ -1,8 +1,7 @@
-//! The rules of the cutover: one flow a route, for the modes in which the proxy does more than pass through.
+//! One handler a route, for the modes in which the proxy does more than pass through.
 //!
-//! A flow asks `translate` what to send, sends it through `upstream`, and asks `translate` what the answer means. It owns
-//! all that it works with, so that it can outlive the client's connection. Create is the one that must never go wrong:
-//! [`create`] tells it step by step, [`fence`] looks at the other side, [`outcome`] finds out what became of a call.
+//! A handler asks `translate` what to send, sends it through `upstream`, asks `translate` what the answer means, and returns an answer in the
+//! legacy shape or a `Failure`. It owns all that it works with, so that it can outlive the client's connection.
 
 pub mod cancel;
 pub mod create;
@@ -12,9 +11,11 @@ pub mod record_side;
 pub mod token;
 
 mod lookup;
+mod positive_control;
+mod presence;
 mod upstream_call;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -22,6 +23,8 @@ use http::{Extensions, HeaderMap, StatusCode, Uri};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+pub use self::create::SingleFlight;
+pub use self::positive_control::PositiveControls;
 pub use self::record_side::RecordSideCache;
 use crate::config::{Config, Mode};
 use crate::failure::{Failure, SideEffect};
@@ -30,6 +33,7 @@ use crate::ledger::Ledger;
 use crate::telemetry::access::chain;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{CreateOutcome, RouteLabel, UpstreamOutcome};
+use crate::translate::evidence::Facts;
 use crate::translate::list::ListQuery;
 use crate::translate::problem::Problem;
 use crate::translate::route::Route;
@@ -52,6 +56,10 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// Whether the sides can be reached.
     pub reach: UpstreamHealth,
+    /// The references that requests of this process work on.
+    pub single_flight: SingleFlight,
+    /// When lookups were last seen to find what a side holds.
+    pub positive_controls: PositiveControls,
 }
 
 impl Services {
@@ -137,7 +145,7 @@ impl Services {
     }
 
     /// A status that this build does not know is shown as `CREATED`; the operator hears of it.
-    fn tell_unknown_status(&self, status: Option<&str>) {
+    fn report_unknown_status(&self, status: Option<&str>) {
         if let Some(status) = status {
             self.metrics.unknown_statuses.add(());
             tracing::warn!(target: "translate", status, "unknown status shown as CREATED");
@@ -145,18 +153,41 @@ impl Services {
     }
 }
 
-/// What one request's flow works with.
+/// What one request's handler works with.
 pub struct RouteContext {
     /// The snapshot that the request began with.
     pub config: Arc<Config>,
     /// What all flows share.
-    pub shared: Services,
+    pub services: Services,
     /// The client's request without its body; only what may travel is left of its headers.
     pub head: http::request::Parts,
     /// When the client's request has taken all the time that it may.
     pub deadline: Instant,
     /// What to tell of the request afterwards.
-    pub trail: Mutex<UpstreamCallStats>,
+    pub stats: Mutex<UpstreamCallStats>,
+}
+
+impl RouteContext {
+    /// Whose references these are in the ledger.
+    fn tenant(&self) -> &str {
+        self.config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str())
+    }
+
+    /// What is known about the vendor beyond its documents.
+    fn facts(&self) -> Facts {
+        Facts::default()
+    }
+
+    /// The time that is left for the client's request.
+    fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// A create came without a reference.
+    fn note_no_reference(&self, side: Side) {
+        self.services.metrics.creates_without_ref_id.add((side,));
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).without_reference = true;
+    }
 }
 
 /// What a flow did, for the access line.

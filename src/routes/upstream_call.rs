@@ -3,7 +3,7 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderName, Method, Request, Response, StatusCode, header};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
@@ -12,12 +12,26 @@ use crate::config::auth::CredentialSet;
 use crate::failure::{Failure, SideEffect};
 use crate::http::body::{self, CollectError, Payload};
 use crate::http::headers;
+use crate::translate::evidence;
 use crate::translate::json::Text;
 use crate::translate::mapping::Mapped;
 use crate::translate::problem;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Cost, Permit};
-use crate::upstream::{self, SendError};
+use crate::upstream::{self, Lane, Outgoing, SendError, Uses};
+
+/// A call that is ready to be made.
+pub(super) struct UpstreamCall {
+    side: Side,
+    request: Request<Payload>,
+    effect: SideEffect,
+    lane: Lane,
+    credentials: Option<CredentialSet>,
+    cost: Cost,
+    /// Already paid for; else the call waits for its turn.
+    permit: Option<Permit>,
+    until: Instant,
+}
 
 /// A whole answer of an upstream.
 #[derive(Debug)]
@@ -26,132 +40,129 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// Whether it came on an HTTP/1.1 connection that had carried an answer before, and may belong to another request.
+    pub(super) reused: bool,
     extensions: Extensions,
+}
+
+impl UpstreamCall {
+    /// The client's own request, as it came, to the legacy side.
+    pub(super) fn forward(context: &RouteContext, body: Bytes, lane: Lane, cost: Cost, until: Instant) -> Self {
+        let (head, config) = (&context.head, &context.config);
+        let empty = body.is_empty();
+        let mut request = Request::new(Payload::whole(body));
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = upstream::target(&config.upstream.legacy, &config.base_path, &head.uri);
+        *request.headers_mut() = head.headers.clone();
+        headers::fit_to_body(request.headers_mut(), empty);
+        *request.extensions_mut() = head.extensions.clone();
+        let effect = if head.method.is_safe() { SideEffect::None } else { SideEffect::Unknown };
+        let (side, credentials) = (Side::Legacy, config.auth.holder(Side::Legacy));
+        Self { side, request, effect, lane, credentials, cost, permit: None, until }
+    }
+
+    /// A call of the proxy's own that only reads.
+    pub(super) fn get(
+        context: &RouteContext,
+        side: Side,
+        path: &str,
+        cost: Cost,
+        until: Instant,
+    ) -> Result<Self, Failure> {
+        let request = own_request(context, side, Method::GET, path, Payload::empty())?;
+        let credentials = context.config.auth.holder(side);
+        let (effect, lane) = (SideEffect::None, Lane::Read);
+        Ok(Self { side, request, effect, lane, credentials, cost, permit: None, until })
+    }
+
+    /// A call of the proxy's own that moves money. It is sent once, on every layer; nothing here or below may repeat it.
+    pub(super) fn post(
+        context: &RouteContext,
+        side: Side,
+        json: String,
+        cost: Cost,
+        until: Instant,
+    ) -> Result<Self, Failure> {
+        let path = crate::translate::paths::collection(side);
+        let mut request = own_request(context, side, Method::POST, path, Payload::whole(json))?;
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let credentials = context.config.auth.holder(side);
+        let (effect, lane) = (SideEffect::Unknown, Lane::Create);
+        Ok(Self { side, request, effect, lane, credentials, cost, permit: None, until })
+    }
+
+    /// The same call in another lane.
+    pub(super) fn on(self, lane: Lane) -> Self {
+        Self { lane, ..self }
+    }
+
+    /// The same call, already paid for.
+    pub(super) fn paid(self, permit: Permit) -> Self {
+        Self { permit: Some(permit), ..self }
+    }
+
+    /// The same read past every cache on the way.
+    pub(super) fn uncached(mut self) -> Self {
+        self.request.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        self
+    }
+
+    /// The same read with the proxy's lookup credentials; nothing of the caller's travels but the request id.
+    pub(super) fn with_lookup_credentials(mut self) -> Self {
+        let kept = [headers::REQUEST_ID, header::ACCEPT, header::CACHE_CONTROL];
+        let travels = |name: &HeaderName| kept.contains(name);
+        let all = std::mem::take(self.request.headers_mut()).into_iter();
+        self.request.headers_mut().extend(all.filter(|(name, _)| name.as_ref().is_some_and(travels)));
+        Self { credentials: Some(CredentialSet::Lookup), ..self }
+    }
+}
+
+fn own_request(
+    context: &RouteContext,
+    side: Side,
+    method: Method,
+    path: &str,
+    body: Payload,
+) -> Result<Request<Payload>, Failure> {
+    let uri = upstream::call(context.config.upstream.side(side), path);
+    let mut request = Request::new(body);
+    *request.uri_mut() = uri.ok_or(Failure::Internal { effect: SideEffect::None })?;
+    *request.headers_mut() = context.head.headers.clone();
+    headers::to_translated(request.headers_mut());
+    *request.method_mut() = method;
+    Ok(request)
 }
 
 impl RouteContext {
     /// Pays for one call out of the rate budget; waits for its turn. Nothing is sent without it.
     pub(super) async fn pay(&self, cost: Cost, until: Instant) -> Result<Permit, Failure> {
-        Ok(self.shared.upstream.budget().take(cost, until).await?)
+        Ok(self.services.upstream.budget().take(cost, until).await?)
     }
 
-    /// A call of the proxy's own that only reads.
-    pub(super) async fn read(
-        &self,
-        side: Side,
-        cost: Cost,
-        path: &str,
-        until: Instant,
-    ) -> Result<Reply, Failure> {
-        let request = self.own_request(side, Method::GET, path, Payload::empty())?;
-        let paid = self.pay(cost, until).await?;
-        self.send(paid, side, request, SideEffect::None, until).await
-    }
-
-    /// A look with the proxy's own lookup credentials; nothing of the caller's travels but the request id. `None` when there are
-    /// no such credentials.
-    pub(super) async fn look_up(
-        &self,
-        side: Side,
-        cost: Cost,
-        path: &str,
-        until: Instant,
-    ) -> Option<Result<Reply, Failure>> {
-        self.config.auth.credentials(CredentialSet::Lookup)?;
-        tracing::info!(target: "cutover", %side, "the caller's token may not read; looking with the proxy's own");
-        let request = self.own_request(side, Method::GET, path, Payload::empty()).map(|mut request| {
-            let told = |name: &HeaderName| [headers::REQUEST_ID, header::ACCEPT].contains(name);
-            let kept = std::mem::take(request.headers_mut()).into_iter();
-            request.headers_mut().extend(kept.filter(|(name, _)| name.as_ref().is_some_and(told)));
-            request
-        });
-        let holder = Some(CredentialSet::Lookup);
-        Some(match (request, self.pay(cost, until).await) {
-            (Ok(request), Ok(paid)) => {
-                self.send_as(paid, holder, side, request, SideEffect::None, until).await
-            }
-            (Err(failure), _) | (_, Err(failure)) => Err(failure),
-        })
-    }
-
-    /// A call of the proxy's own that moves money. It is sent once, on every layer; nothing here or below may repeat it.
-    pub(super) async fn write(
-        &self,
-        paid: Permit,
-        side: Side,
-        path: &str,
-        json: String,
-        until: Instant,
-    ) -> Result<Reply, Failure> {
-        let mut request = self.own_request(side, Method::POST, path, Payload::whole(json))?;
-        let json = http::HeaderValue::from_static("application/json");
-        request.headers_mut().insert(header::CONTENT_TYPE, json);
-        self.send(paid, side, request, SideEffect::Unknown, until).await
-    }
-
-    /// The client's own request, as it came, to the legacy side. Sent once.
-    pub(super) async fn forward(&self, paid: Permit, body: Bytes, until: Instant) -> Result<Reply, Failure> {
-        let legacy = &self.config.upstream.legacy;
-        let empty = body.is_empty();
-        let mut request = Request::new(Payload::whole(body));
-        *request.method_mut() = self.head.method.clone();
-        *request.uri_mut() = upstream::target(legacy, &self.config.base_path, &self.head.uri);
-        *request.headers_mut() = self.head.headers.clone();
-        headers::fit_to_body(request.headers_mut(), empty);
-        *request.extensions_mut() = self.head.extensions.clone();
-        let effect = if self.head.method.is_safe() { SideEffect::None } else { SideEffect::Unknown };
-        self.send(paid, Side::Legacy, request, effect, until).await
-    }
-
-    fn own_request(
-        &self,
-        side: Side,
-        method: Method,
-        path: &str,
-        body: Payload,
-    ) -> Result<Request<Payload>, Failure> {
-        let mut request = Request::new(body);
-        *request.uri_mut() = upstream::call(self.config.upstream.side(side), path)
-            .ok_or(Failure::Internal { effect: SideEffect::None })?;
-        *request.headers_mut() = self.head.headers.clone();
-        headers::to_translated(request.headers_mut());
-        *request.method_mut() = method;
-        Ok(request)
-    }
-
-    async fn send(
-        &self,
-        paid: Permit,
-        side: Side,
-        request: Request<Payload>,
-        effect: SideEffect,
-        until: Instant,
-    ) -> Result<Reply, Failure> {
-        self.send_as(paid, self.config.auth.holder(side), side, request, effect, until).await
-    }
-
-    async fn send_as(
-        &self,
-        paid: Permit,
-        holder: Option<CredentialSet>,
-        side: Side,
-        request: Request<Payload>,
-        effect: SideEffect,
-        until: Instant,
-    ) -> Result<Reply, Failure> {
+    /// Makes the call and reads its whole answer.
+    ///
+    /// # Errors
+    /// When no whole answer came in time; [`Failure::outcome`] says whether the call may have taken effect.
+    pub(super) async fn call(&self, call: UpstreamCall) -> Result<Reply, Failure> {
+        let UpstreamCall { side, request, effect, lane, credentials, cost, permit, until } = call;
+        let permit = match permit {
+            Some(permit) => permit,
+            None => self.pay(cost, until).await?,
+        };
         let start = Instant::now();
-        let sending = self.shared.upstream.send_as(holder, request, &self.config, until, Some(paid));
+        let outgoing = Outgoing { request, lane, credentials, permit: Some(permit), until };
+        let sending = self.services.upstream.send_as(outgoing, &self.config);
         let max = self.config.limits.response_body_max;
         let answered = timeout_at(until, exchange(sending, side, effect, max)).await;
         let answered = answered.unwrap_or(Err(Failure::TimedOut { side, effect }));
         let elapsed = start.elapsed();
-        self.shared.called(side, answered.as_ref().map(|reply| reply.status), elapsed);
-        let mut trail = self.trail.lock().unwrap_or_else(PoisonError::into_inner);
-        trail.side = Some(side);
-        trail.upstream_status = answered.as_ref().ok().map(|reply| reply.status.as_u16());
-        trail.throttled |= trail.upstream_status == Some(429);
-        trail.upstream_calls += 1;
-        trail.upstream_us += u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        self.services.called(side, answered.as_ref().map(|reply| reply.status), elapsed);
+        let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        stats.side = Some(side);
+        stats.upstream_status = answered.as_ref().ok().map(|reply| reply.status.as_u16());
+        stats.throttled |= stats.upstream_status == Some(429);
+        stats.upstream_calls += 1;
+        stats.upstream_us += u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         answered
     }
 }
@@ -169,13 +180,21 @@ pub(super) async fn exchange(
         CollectError::TooLong { max } => Failure::AnswerTooLong { side, max, effect },
         CollectError::Broken(source) => Failure::Broken { side, effect, source: source.into() },
     })?;
-    Ok(Reply { side, status: parts.status, headers: parts.headers, extensions: parts.extensions, body })
+    let used_before = parts.extensions.get::<Uses>().is_none_or(Uses::count);
+    let reused = parts.version < Version::HTTP_2 && used_before;
+    Ok(Reply { side, status: parts.status, headers: parts.headers, body, reused, extensions: parts.extensions })
 }
 
 impl Reply {
-    /// Whether the side said no.
+    /// Whether the side refused.
     pub(super) fn is_refusal(&self) -> bool {
         self.status.is_client_error() || self.status.is_server_error()
+    }
+
+    /// What the answer may prove.
+    pub(super) fn evidence(&self) -> evidence::Reply<'_> {
+        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        evidence::Reply { status: self.status.as_u16(), content_type, body: &self.body }
     }
 
     /// The answer as it came.
@@ -186,8 +205,8 @@ impl Reply {
     }
 
     /// One conversion, in the legacy shape.
-    pub(super) fn conversion(&self, mapped: &Mapped<'_>, shared: &Services) -> Vec<u8> {
-        shared.tell_unknown_status(mapped.unknown_status.map(Text::as_written));
+    pub(super) fn conversion(&self, mapped: &Mapped<'_>, services: &Services) -> Vec<u8> {
+        services.report_unknown_status(mapped.unknown_status.map(Text::as_written));
         let mut json = Vec::with_capacity(self.body.len());
         mapped.conversion.write(&mut json);
         json
@@ -204,9 +223,9 @@ impl Reply {
         }
     }
 
-    /// What to make of an answer that is neither the one hoped for nor an error: a redirect, a 204.
-    pub(super) fn unexpected(&self, effect: SideEffect) -> Failure {
-        let source = format!("status {} is not an answer to this call", self.status.as_u16()).into();
+    /// The failure for an answer that is neither a success that can be used nor a refusal of the vendor.
+    pub(super) fn unexpected(&self, effect: SideEffect, why: &str) -> Failure {
+        let source = format!("status {}: {why}", self.status.as_u16()).into();
         Failure::Broken { side: self.side, effect, source }
     }
 }

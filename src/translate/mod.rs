@@ -17,6 +17,7 @@ pub mod mapping;
 pub mod orchestration;
 pub(crate) mod paths;
 pub mod problem;
+pub mod reference;
 pub mod route;
 pub mod side;
 pub mod timestamp;

@@ -20,5 +20,10 @@ pub(crate) const fn collection(side: Side) -> &'static str {
 
 /// One orchestration.
 pub(crate) fn orchestration(id: &Id) -> String {
-    format!("{ORCHESTRATIONS}/{}", id.to_segment())
+    record(Side::New, id)
+}
+
+/// One record of a side.
+pub(crate) fn record(side: Side, id: &Id) -> String {
+    format!("{}/{}", collection(side), id.to_segment())
 }

@@ -96,11 +96,37 @@ pub fn used_before(ref_id: &str) -> Problem {
 
 /// The 504 for a create of which nobody knows whether it took effect. Not the vendor's kind: it has none for this.
 #[must_use]
-pub fn outcome_unknown(detail: String) -> Problem {
+pub fn outcome_unknown(detail: String, ref_id: &str) -> Problem {
+    let meta = serde_json::json!({ "ref_id": ref_id }).to_string();
     Problem {
         kind: "urn:conversion-shim:problem:outcome-unknown".into(),
         title: "Outcome Unknown".into(),
+        meta: RawValue::from_string(meta).ok(),
         ..Problem::about_blank(504, detail)
+    }
+}
+
+/// The 409 for a `ref_id` that a record of another kind uses, such as a withdrawal. No conversion with it exists or was made.
+#[must_use]
+pub fn used_by_another_record(ref_id: &str) -> Problem {
+    let detail = format!(
+        "ref_id '{ref_id}' is used by a record that is not a conversion; nothing was converted; use another ref_id"
+    );
+    Problem {
+        kind: "urn:conversion-shim:problem:ref-id-used-by-another-record".into(),
+        title: "Reference Used By Another Record".into(),
+        ..Problem::about_blank(409, detail)
+    }
+}
+
+/// The 410 for a record of the API that is gone.
+#[must_use]
+pub fn gone(id: &str) -> Problem {
+    let detail = format!("conversion with id {id} was made on the retired API, which is no longer reachable");
+    Problem {
+        kind: "urn:conversion-shim:problem:on-retired-api".into(),
+        title: "On The Retired API".into(),
+        ..Problem::about_blank(410, detail)
     }
 }
 

@@ -68,6 +68,12 @@ impl FromStr for Route {
 pub struct Id(String);
 
 impl Id {
+    /// An id that the vendor handed out.
+    #[must_use]
+    pub fn known(id: &str) -> Self {
+        Self(id.to_owned())
+    }
+
     /// The id itself.
     #[must_use]
     pub fn as_str(&self) -> &str {

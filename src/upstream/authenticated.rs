@@ -9,32 +9,26 @@ use tokio::time::Instant;
 
 use super::rate_limit::Permit;
 use super::token::{Token, TokenError};
-use super::{Client, SendError};
+use super::{Client, Outgoing, SendError};
 use crate::config::Config;
 use crate::config::auth::CredentialSet;
 use crate::http::body::Payload;
 
 impl Client {
-    /// Sends a request: as it is, or with the credentials of `holder`. Only a read whose body is at hand goes a second time, after
-    /// a 401 to the proxy's own token, and when that can be paid for as well. Waits for a token until `until`.
+    /// Sends a request: as it is, or with the proxy's own credentials. Only a read whose body is at hand goes a second time, after a 401
+    /// to the proxy's own token, and when that can be paid for as well.
     ///
     /// # Errors
     /// As [`Client::send`]; and when there is no token, or it was refused: then nothing has happened at the side.
-    pub async fn send_as(
-        &self,
-        holder: Option<CredentialSet>,
-        mut request: Request<Payload>,
-        config: &Config,
-        until: Instant,
-        paid: Option<Permit>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let Some(holder) = holder else { return self.send(request, paid).await };
+    pub async fn send_as(&self, outgoing: Outgoing, config: &Config) -> Result<Response<Incoming>, SendError> {
+        let Outgoing { mut request, lane, credentials, permit: paid, until } = outgoing;
+        let Some(holder) = credentials else { return self.send(request, lane, paid).await };
         let cost = paid.as_ref().map(Permit::cost);
         let until = until.min(Instant::now() + config.auth.timeout);
         let token = self.tokens().token(holder, config, until).await.map_err(no_token)?;
         authorize(&mut request, &token)?;
         let again = copy(&request);
-        let answer = self.send(request, paid).await?;
+        let answer = self.send(request, lane, paid).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
@@ -50,7 +44,7 @@ impl Client {
             Some(cost) => Some(self.budget().take(cost, until).await.map_err(|_| SendError::TokenRefused)?),
             None => None,
         };
-        let answer = self.send(request, paid).await?;
+        let answer = self.send(request, lane, paid).await?;
         if answer.status() == StatusCode::UNAUTHORIZED { Err(SendError::TokenRefused) } else { Ok(answer) }
     }
 }

@@ -13,11 +13,14 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tower::timeout::Timeout;
+use tower::ServiceExt as _;
 use tower::util::BoxCloneSyncService;
 
+use super::counted_stream::CountedStream;
+pub use super::counted_stream::Uses;
 use crate::config::{Identity, TlsVersion, Upstreams};
 
-type Stream = MaybeHttpsStream<TokioIo<TcpStream>>;
+type Stream = CountedStream<MaybeHttpsStream<TokioIo<TcpStream>>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Makes connections. The box gives the future that hyper-util wants and costs nothing per request.
@@ -68,7 +71,8 @@ pub(super) fn build(settings: &Upstreams) -> Result<Connector, TrustError> {
         .enable_http1()
         .enable_http2()
         .wrap_connector(tcp);
-    Ok(BoxCloneSyncService::new(Timeout::new(tls, settings.connect_timeout)))
+    let counted = tls.map_response(CountedStream::new);
+    Ok(BoxCloneSyncService::new(Timeout::new(counted, settings.connect_timeout)))
 }
 
 pub(super) fn tls(settings: &Upstreams) -> Result<ClientConfig, TrustError> {

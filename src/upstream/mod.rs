@@ -8,6 +8,7 @@
 mod authenticated;
 mod connector;
 pub(crate) mod cooldown;
+mod counted_stream;
 pub mod health;
 pub mod rate_limit;
 pub mod readonly_client;
@@ -22,6 +23,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use self::connector::Connector;
@@ -36,16 +38,47 @@ use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::spans;
 use crate::translate::side::Side;
 
-pub use self::connector::TrustError;
+pub use self::connector::{TrustError, Uses};
 pub use self::token::{TokenError, TokenFetchResult};
 
 /// The client of the data path, the proxy's own tokens, and the rate budget. Clones share all of them.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Inner>);
 
+/// Connections that are kept apart: what is slow or broken in one lane does not hold up another, and a stray answer stays in its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// Creates and the lookups around them.
+    Create,
+    /// Gets, lists and cancels.
+    Read,
+    /// Everything that is passed through.
+    PassThrough,
+    /// A connection that is used once.
+    Fresh,
+}
+
+impl Lane {
+    const ALL: [Self; 4] = [Self::Create, Self::Read, Self::PassThrough, Self::Fresh];
+}
+
+/// A request and how it is to be sent.
+pub struct Outgoing {
+    /// The request.
+    pub request: Request<Payload>,
+    /// The connections that it may use.
+    pub lane: Lane,
+    /// The proxy's own credentials to send it with; `None`: as it is.
+    pub credentials: Option<CredentialSet>,
+    /// What it was paid for; `None`: it goes where nothing is counted.
+    pub permit: Option<Permit>,
+    /// Longest wait for a token.
+    pub until: Instant,
+}
+
 #[derive(Debug)]
 struct Inner {
-    data: legacy::Client<Connector, Payload>,
+    lanes: [legacy::Client<Connector, Payload>; Lane::ALL.len()],
     tokens: Tokens,
     budget: Budget,
 }
@@ -99,16 +132,19 @@ impl Client {
         let connector = connector::build(settings)?;
         let budget = Budget::default();
         let tokens = Tokens::new(settings, connector::tls(settings)?, budget.clone())?;
-        let data = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .timer(TokioTimer::new())
-            .pool_idle_timeout(settings.pool_idle_timeout)
-            .pool_max_idle_per_host(settings.pool_idle_max)
-            .http1_preserve_header_case(true)
-            .http2_adaptive_window(true)
-            .retry_canceled_requests(false)
-            .build(connector);
-        Ok(Self(Arc::new(Inner { data, tokens, budget })))
+        let lanes = Lane::ALL.map(|lane| {
+            let idle_max = if lane == Lane::Fresh { 0 } else { settings.pool_idle_max };
+            legacy::Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .timer(TokioTimer::new())
+                .pool_idle_timeout(settings.pool_idle_timeout)
+                .pool_max_idle_per_host(idle_max)
+                .http1_preserve_header_case(true)
+                .http2_adaptive_window(true)
+                .retry_canceled_requests(false)
+                .build(connector.clone())
+        });
+        Ok(Self(Arc::new(Inner { lanes, tokens, budget })))
     }
 
     fn tokens(&self) -> &Tokens {
@@ -134,11 +170,12 @@ impl Client {
     pub async fn send(
         &self,
         mut request: Request<Payload>,
+        lane: Lane,
         paid: Option<Permit>,
     ) -> Result<Response<Incoming>, SendError> {
         let name = paid.as_ref().map_or("legacy pass_through", |paid| paid.endpoint().name());
         let span = spans::call(name, &mut request);
-        let answer = self.send_within(request, paid).instrument(span.clone()).await;
+        let answer = self.send_within(request, lane, paid).instrument(span.clone()).await;
         spans::called(&span, answer.as_ref(), SendError::name);
         answer
     }
@@ -146,10 +183,11 @@ impl Client {
     async fn send_within(
         &self,
         mut request: Request<Payload>,
+        lane: Lane,
         paid: Option<Permit>,
     ) -> Result<Response<Incoming>, SendError> {
         let connection = capture_connection(&mut request);
-        let answer = self.0.data.request(request).await.map_err(|error| {
+        let answer = self.0.lanes[lane as usize].request(request).await.map_err(|error| {
             // hyper says "canceled" only of a request that it hands back unsent.
             let unsent = error.is_connect()
                 || error

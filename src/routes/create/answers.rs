@@ -12,6 +12,9 @@ use crate::translate::create;
 use crate::translate::problem;
 use crate::translate::side::Side;
 
+/// A verdict that rests on something that the shell does not hold. Whether anything was sent is not known here.
+const BUG: Failure = Failure::Internal { effect: SideEffect::Unknown };
+
 impl Performer<'_> {
     /// The answer to the client.
     ///
@@ -48,16 +51,16 @@ impl Performer<'_> {
 
     /// Why the last call failed, for the log and for `Retry-After`.
     fn cause(&mut self) -> Failure {
-        self.failure.take().unwrap_or_else(Failure::internal)
+        self.failure.take().unwrap_or(BUG)
     }
 
     fn reply(&mut self) -> Result<Reply, Failure> {
-        self.reply.take().ok_or_else(Failure::internal)
+        self.reply.take().ok_or(BUG)
     }
 
     fn accepted(&mut self, side: Side, evidence: Evidence) -> Result<RouteResponse, Failure> {
         if evidence == Evidence::Lookup {
-            let record = self.found[index(side)].take().ok_or_else(Failure::internal)?;
+            let record = self.found[index(side)].take().ok_or(BUG)?;
             return Ok(RouteResponse::json(StatusCode::OK, HeaderMap::new(), record.json));
         }
         let reply = self.reply()?;
@@ -84,7 +87,7 @@ impl Performer<'_> {
     /// The old API cannot be asked any more: what the claim knows is all that can be said.
     fn used_on_retired_api(&self) -> RouteResponse {
         let ref_id = self.ref_id();
-        let known = self.claim_id(0).map(|id| serde_json::json!({ "id": id, "ref_id": ref_id }).to_string());
+        let known = self.claimed_record_id().map(|id| serde_json::json!({ "id": id, "ref_id": ref_id }).to_string());
         RouteResponse::problem(&match known {
             Some(record) => problem::already_exists(ref_id, Some(record.as_bytes())),
             None => problem::used_before(ref_id),
@@ -92,14 +95,13 @@ impl Performer<'_> {
     }
 
     fn count(&self, verdict: Verdict) {
-        let sent_and_unsure = self.was_unsure();
         let metrics = &self.context.services.metrics;
         match verdict {
             Verdict::OutcomeUnknown { side } => metrics.resolutions.add((side, Resolution::Unresolved)),
             Verdict::Accepted { side, evidence: Evidence::Lookup } => {
                 metrics.resolutions.add((side, Resolution::Found));
             }
-            Verdict::AlreadyExists { side, evidence: Evidence::Lookup } if sent_and_unsure => {
+            Verdict::AlreadyExists { side, evidence: Evidence::Lookup } if self.was_sent => {
                 metrics.resolutions.add((side, Resolution::Conflict));
             }
             Verdict::Accepted { .. }

@@ -151,6 +151,8 @@ pub enum Answer {
     Refused { reused: bool },
     /// A 409; `candidate`: the reference of the record that it shows.
     Exists { candidate: Option<u8>, reused: bool },
+    /// A 409 whose record is no conversion.
+    OtherKind,
     /// Anything else: a timeout, a reset, a 5xx.
     Unknown,
     /// The request never left the proxy.

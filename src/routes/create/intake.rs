@@ -12,7 +12,7 @@ use super::protocol::CANDIDATES_MAX;
 use super::rules::Rules;
 use super::{canary, reads};
 use crate::config::Mode;
-use crate::failure::Failure;
+use crate::failure::{Failure, SideEffect};
 use crate::routes::RouteContext;
 use crate::translate::create::CreateRequest;
 use crate::translate::invalid::Invalid;
@@ -69,7 +69,7 @@ impl<'a> Intake<'a> {
         };
         match chosen(context, request.as_ref()) {
             Some(target) => Ok(Self { request, references, target }),
-            None => Err(request.err().unwrap_or_else(Failure::internal)),
+            None => Err(request.err().unwrap_or(Failure::Internal { effect: SideEffect::None })),
         }
     }
 
@@ -101,7 +101,7 @@ impl<'a> Intake<'a> {
             }
             (_, Err(_)) if target == Side::Legacy && on_legacy_alone => Ok(Plan::Forward),
             (_, Err(failure)) => Err(unreadable(failure)),
-            (_, Ok(_)) => Err(Failure::internal()),
+            (_, Ok(_)) => Err(Failure::Internal { effect: SideEffect::None }),
         }
     }
 }

@@ -20,7 +20,6 @@ use crate::translate::conversion::Conversion;
 use crate::translate::evidence::{self, Finding, Record, Sent};
 use crate::translate::side::Side;
 use crate::translate::invalid::Invalid;
-use crate::translate::paths;
 use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
 
@@ -36,6 +35,8 @@ pub(super) struct Performer<'a> {
     claims: Vec<Option<Claim>>,
     /// The answer to the POST.
     pub(super) reply: Option<Reply>,
+    /// Whether the POST left, or may have.
+    pub(super) was_sent: bool,
     /// The record's id in that answer.
     answered_id: Option<String>,
     /// What the last lookup found on each side, legacy first.
@@ -59,6 +60,7 @@ impl<'a> Performer<'a> {
             request,
             body,
             reply: None,
+            was_sent: false,
             answered_id: None,
             found: [None, None],
             refusal: None,
@@ -73,6 +75,11 @@ impl<'a> Performer<'a> {
     fn key(&self, candidate: usize) -> Result<Key<'_>, Failure> {
         let key = Key::new(self.context.tenant(), &self.request.candidates[candidate]);
         key.map_err(|error| Failure::Invalid(Invalid::new("ref_id", error.to_string())))
+    }
+
+    /// The record's id in the first candidate's claim.
+    pub(super) fn claimed_record_id(&self) -> Option<&str> {
+        self.claims.first()?.as_ref()?.record_id.as_deref()
     }
 
     /// Waits for other requests of this process with the same reference.
@@ -225,6 +232,7 @@ impl Performer<'_> {
     async fn send(&mut self, side: Side) -> Answer {
         let sent = self.post(side).await;
         self.context.services.created(side, sent.as_ref().map(|reply| reply.status));
+        self.was_sent = sent.as_ref().map_or_else(|failure| failure.outcome() == SideEffect::Unknown, |_| true);
         match sent {
             Ok(reply) => {
                 let answer = self.judge(side, &reply);
@@ -244,7 +252,7 @@ impl Performer<'_> {
 
     async fn post(&self, side: Side) -> Result<Reply, Failure> {
         let context = self.context;
-        let cost = Endpoint::create(side).primary();
+        let cost = Endpoint::Create(side).primary();
         // The wait for the rate limit comes first: what is left after it must be enough to wait for the outcome.
         let permit = context.pay(cost, context.deadline).await?;
         let left = context.left();
@@ -257,7 +265,7 @@ impl Performer<'_> {
             (Side::Legacy, _) => UpstreamCall::forward(context, self.body.clone(), Lane::Create, cost, until),
             (Side::New, Some(create)) => {
                 let json = create.to_orchestration(&self.request.candidates[0]);
-                UpstreamCall::post(context, side, paths::ORCHESTRATIONS, json, until)?
+                UpstreamCall::post(context, side, json, cost, until)?
             }
             (Side::New, None) => return Err(Failure::BodyEncoded),
         };

@@ -1,11 +1,13 @@
 //! What the answer to a create proves.
 
+use std::borrow::Cow;
+
 use super::{Reply, is_problem_document};
 use crate::translate::conversion::Conversion;
 use crate::translate::create::CreateRequest;
 use crate::translate::json::{JsonError, Raw, Reader, Text};
 use crate::translate::mapping;
-use crate::translate::orchestration::Orchestration;
+use crate::translate::orchestration::{Endpoint, Orchestration};
 use crate::translate::side::Side;
 
 /// What the answer proves.
@@ -25,6 +27,8 @@ pub enum Sent {
         /// The candidate's position and the record's id.
         record: Option<(usize, String)>,
     },
+    /// The reference exists, as a record that is no conversion.
+    OtherKind,
     /// Nothing.
     Unknown(&'static str),
 }
@@ -95,26 +99,27 @@ fn new_success(
     }
 }
 
-/// The record in `meta.existing` of a 409, if it carries one of the candidates.
-fn existing(
-    side: Side,
-    body: &[u8],
-    position: impl Fn(Option<Text<'_>>) -> Option<usize>,
-) -> Option<(usize, String)> {
-    let existing = member(member(body, "meta")?.as_written().as_bytes(), "existing")?.as_written().as_bytes();
+/// What a 409 shows: the record in `meta.existing`, if it carries one of the candidates.
+fn conflict(side: Side, body: &[u8], position: impl Fn(Option<Text<'_>>) -> Option<usize>) -> Sent {
+    let none = Sent::Exists { record: None };
+    let existing = member(body, "meta").and_then(|meta| member(meta.as_written().as_bytes(), "existing"));
+    let Some(existing) = existing.map(|existing| existing.as_written().as_bytes()) else { return none };
     let (ref_id, id) = match side {
         Side::Legacy => {
-            let conversion = Conversion::parse(existing).ok()?;
+            let Ok(conversion) = Conversion::parse(existing) else { return none };
             (conversion.ref_id, conversion.id)
         }
         Side::New => {
-            let orchestration = Orchestration::parse(existing).ok()?;
-            mapping::conversion(&orchestration).ok()?;
+            let Ok(orchestration) = Orchestration::parse(existing) else { return none };
+            let elsewhere = [orchestration.source, orchestration.destination].contains(&Endpoint::Elsewhere);
+            if elsewhere && position(orchestration.ref_id).is_some() {
+                return Sent::OtherKind;
+            }
             (orchestration.ref_id, orchestration.id)
         }
     };
-    let id = id.and_then(Text::value).filter(|id| !id.is_empty())?.into_owned();
-    Some((position(ref_id)?, id))
+    let id = id.and_then(Text::value).filter(|id| !id.is_empty());
+    Sent::Exists { record: position(ref_id).zip(id.map(Cow::into_owned)) }
 }
 
 fn member<'a>(object: &'a [u8], name: &str) -> Option<Raw<'a>> {

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::{Facts, Reply};
 use crate::translate::conversion::Conversion;
 use crate::translate::json::{Raw, Reader, Text};
-use crate::translate::mapping;
+use crate::translate::mapping::{self, NotAConversion};
 use crate::translate::orchestration::{Orchestration, Unreadable};
+use crate::translate::paths;
 use crate::translate::problem::says_insufficient_scopes;
 use crate::translate::side::Side;
 
@@ -43,10 +44,7 @@ pub struct Record {
 /// reference and find nothing.
 #[must_use]
 pub fn lookup_path(side: Side, ref_id: &str) -> String {
-    let mut path = match side {
-        Side::Legacy => "/conversion/stablecoins?ref_id=".to_owned(),
-        Side::New => "/orchestration/orchestrations?ref_id=".to_owned(),
-    };
+    let mut path = format!("{}?ref_id=", paths::collection(side));
     for byte in ref_id.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
             path.push(char::from(byte));
@@ -74,6 +72,24 @@ pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, is_ours: bool, facts: F
     match list.read(reply.body) {
         Ok(()) => list.finding(),
         Err(_) => Finding::Nothing("the list cannot be read"),
+    }
+}
+
+/// The conversion that the answer to a get by id holds, in the legacy shape.
+#[must_use]
+pub fn record(side: Side, body: &[u8]) -> Option<Record> {
+    match side {
+        Side::Legacy => {
+            let id = Conversion::parse(body).and_then(Conversion::into_id).ok()?;
+            Some(Record { id, json: body.to_vec() })
+        }
+        Side::New => {
+            let orchestration = Orchestration::parse(body).ok()?;
+            let conversion = mapping::conversion(&orchestration).ok()?.conversion;
+            let mut json = Vec::with_capacity(body.len());
+            conversion.write(&mut json);
+            Some(Record { id: conversion.into_id().ok()?, json })
+        }
     }
 }
 
@@ -141,7 +157,7 @@ impl<'q> List<'q> {
             Side::New => {
                 let orchestration = Orchestration::parse(row)?;
                 if self.is_asked_for(orchestration.ref_id) {
-                    if !self.is_ours && mapping::hidden(&orchestration)?.is_some() {
+                    if self.hides(&orchestration)? {
                         self.other_kind = true;
                         return Ok(());
                     }
@@ -153,6 +169,15 @@ impl<'q> List<'q> {
             }
         }
         Ok(())
+    }
+
+    /// Whether the record is no conversion. A rule's id on a record of a reference that was created here is the vendor's decoration.
+    fn hides(&self, orchestration: &Orchestration<'_>) -> Result<bool, Unreadable> {
+        Ok(match mapping::hidden(orchestration)? {
+            None => false,
+            Some(NotAConversion::Rule) => !self.is_ours,
+            Some(NotAConversion::Source | NotAConversion::Destination | NotAConversion::SameAsset) => true,
+        })
     }
 
     fn keep(&mut self, id: String, json: Vec<u8>) {

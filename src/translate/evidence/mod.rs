@@ -9,7 +9,7 @@ mod not_found;
 mod problem_document;
 
 pub use self::accepted::{Sent, judge};
-pub use self::lookup::{Finding, Record, lookup_path, read};
+pub use self::lookup::{Finding, Record, lookup_path, read, record};
 pub use self::not_found::is_not_found;
 pub use self::problem_document::is_problem_document;
 

@@ -51,7 +51,7 @@ impl Endpoint {
 
     /// A look of the fence or the resolver: part of a create.
     #[must_use]
-    pub const fn fence(self) -> Cost {
+    pub const fn lookup(self) -> Cost {
         Cost { endpoint: self, payer: CallClass::Fence }
     }
 

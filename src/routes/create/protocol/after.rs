@@ -30,6 +30,8 @@ impl State {
             Answer::Exists { candidate: None, reused: false } => self.find_existing(),
             // Another request's 409 proves nothing about this one.
             Answer::Exists { candidate: None, reused: true } => self.resolve(),
+            // A 409 never closes an attempt.
+            Answer::OtherKind => Step::Done(Verdict::UsedByAnotherKind { side }),
             Answer::NotSent => self.close_all_from_start(Verdict::NotSent { side }),
             Answer::Foreign | Answer::Unknown if !rules.keep(Rule::UnknownKeepsAttempt) => {
                 self.close_all_from_start(Verdict::OutcomeUnknown { side })
@@ -111,11 +113,10 @@ impl State {
             Lookup::Found { .. } => {
                 self.remember(self.at, Verdict::AlreadyExists { side, evidence: Evidence::Lookup })
             }
-            Lookup::Absent
-            | Lookup::OtherKind
-            | Lookup::CouldNot
-            | Lookup::Unauthorized
-            | Lookup::Forbidden => Step::Done(Verdict::AlreadyExists { side, evidence: Evidence::Answer }),
+            Lookup::OtherKind => Step::Done(Verdict::UsedByAnotherKind { side }),
+            Lookup::Absent | Lookup::CouldNot | Lookup::Unauthorized | Lookup::Forbidden => {
+                Step::Done(Verdict::AlreadyExists { side, evidence: Evidence::Answer })
+            }
         }
     }
 

@@ -1,0 +1,78 @@
+//! A connection that counts the answers it has carried. On HTTP/1.1 nothing but order ties an answer to its request, so the first answer
+//! on a connection is worth more than any later one.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+
+/// Whether a connection has carried an answer. Travels in the extensions of every response.
+#[derive(Clone, Debug, Default)]
+pub struct Uses(Arc<AtomicBool>);
+
+impl Uses {
+    /// Counts one answer, and returns whether there was one before it.
+    #[must_use]
+    pub fn count(&self) -> bool {
+        self.0.swap(true, Ordering::Relaxed)
+    }
+}
+
+/// The stream; it changes nothing.
+#[derive(Debug)]
+pub(super) struct CountedStream<S> {
+    stream: S,
+    uses: Uses,
+}
+
+impl<S> CountedStream<S> {
+    pub(super) fn new(stream: S) -> Self {
+        Self { stream, uses: Uses::default() }
+    }
+}
+
+impl<S: Connection> Connection for CountedStream<S> {
+    fn connected(&self) -> Connected {
+        self.stream.connected().extra(self.uses.clone())
+    }
+}
+
+impl<S: Read + Unpin> Read for CountedStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl<S: Write + Unpin> Write for CountedStream<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+}
