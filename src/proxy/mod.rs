@@ -11,7 +11,6 @@ use arc_swap::ArcSwap;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
-use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use self::in_flight::TrafficClass;
@@ -26,7 +25,7 @@ use crate::http::detach::DetachOnDrop;
 use crate::http::headers;
 use crate::ledger::Ledger;
 use crate::routes::token::{self as token_route, Exchanged};
-use crate::routes::{self, RecordSideCache, RouteContext, Services, UpstreamHealth};
+use crate::routes::{self, RouteContext, Services};
 use crate::shadow::Shadow;
 use crate::shadow::capture::ShadowCapture;
 use crate::telemetry::access::{Access, AccessLogBody};
@@ -34,7 +33,7 @@ use crate::telemetry::metrics::labels::RouteLabel;
 use crate::translate::route::{self, Id, Matched, Route};
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Endpoint;
-use crate::upstream::{self, Client};
+use crate::upstream::{self, Client, Lane, Outgoing};
 
 pub use self::forwarding::{ClientCertificate, Peer};
 pub use self::in_flight::{Admission, InFlightGuard};
@@ -59,9 +58,7 @@ impl App {
     #[must_use]
     pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client, ledger: Option<Ledger>) -> Self {
         upstream.budget().adopt(&config.load());
-        let (record_sides, detached) = (RecordSideCache::default(), TaskTracker::new());
-        let (metrics, reach) = (Arc::default(), UpstreamHealth::default());
-        let shared = Services { upstream, ledger, record_sides, detached, metrics, reach };
+        let shared = Services::new(upstream, ledger);
         Self { config, shared, admission: Admission::default(), shadow: None, usage: Usage::default() }
     }
 
@@ -276,15 +273,16 @@ async fn pass(
     let start = Instant::now();
     let holder = config.auth.holder(side);
     let until = start + config.auth.timeout;
+    let outgoing = Outgoing { request, lane: Lane::PassThrough, credentials: holder, permit: paid, until };
     let answer = if safe {
-        app.shared.upstream.send_as(holder, request, config, until, paid).await
+        app.shared.upstream.send_as(outgoing, config).await
     } else {
         // The client may leave; what was sent is not called back. Nobody waits for an answer for ever, though.
         let (upstream, kept) = (app.shared.upstream.clone(), config.clone());
-        let place = request.extensions().get::<Option<Arc<InFlightGuard>>>().cloned();
+        let place = outgoing.request.extensions().get::<Option<Arc<InFlightGuard>>>().cloned();
         let sending = async move {
             let _place = place;
-            upstream.send_as(holder, request, &kept, until, paid).await
+            upstream.send_as(outgoing, &kept).await
         };
         DetachOnDrop::new(sending, &app.shared.detached, config.timeouts.create).await
     };
@@ -351,7 +349,8 @@ async fn translated(
     let host = forwarding::host(&head.uri, &head.headers);
     headers::to_upstream(&mut head.headers);
     forwarding::tell(&config, &peer, head.version, host.as_ref(), &mut head.headers);
-    let flow = RouteContext { config, shared: app.shared.clone(), head, deadline, trail: Mutex::default() };
+    let services = app.shared.clone();
+    let flow = RouteContext { config, services, head, deadline, stats: Mutex::default() };
     let (answered, flow) = match route {
         Route::Create => {
             let body = whole_body(incoming, &flow, &access.request_bytes).await?;
@@ -369,7 +368,7 @@ async fn translated(
         Route::Get => (routes::get::run(&flow, &id).await, flow),
         Route::List => (routes::list::run(&flow).await, flow),
     };
-    let trail = flow.trail.into_inner().unwrap_or_default();
+    let trail = flow.stats.into_inner().unwrap_or_default();
     access.side = trail.side;
     access.upstream_status = trail.upstream_status;
     access.upstream_calls = trail.upstream_calls;

@@ -100,7 +100,9 @@ async fn ask(
         Side::Legacy => {
             context.call(UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, until)).await?
         }
-        Side::New => context.call(UpstreamCall::get(context, side, &paths::orchestration(id), cost, until)?).await?,
+        Side::New => {
+            context.call(UpstreamCall::get(context, side, &paths::orchestration(id), cost, until)?).await?
+        }
     };
     if is_not_found(&reply.evidence()) {
         return Ok((SideAnswer::NotFound, reply.refusal()));

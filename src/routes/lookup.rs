@@ -65,8 +65,8 @@ impl RouteContext {
             tracing::info!(target: "cutover", %side, why, "a lookup by ref_id proved nothing");
         }
         if purpose == Purpose::DuplicateCheck {
-            self.services.metrics.duplicate_checks.add((side, result));
-            self.services.metrics.duplicate_check_seconds.elapsed((side,), start.elapsed());
+            self.services.metrics.fences.add((side, result));
+            self.services.metrics.fence_seconds.elapsed((side,), start.elapsed());
         }
         looked_up
     }
@@ -88,7 +88,9 @@ impl RouteContext {
             match found.finding {
                 // It could be another request's empty list: ask once more, on a connection of its own.
                 Finding::Absent if reused && lane == Lane::Create => lane = Lane::Fresh,
-                Finding::Absent if query.purpose != Purpose::Resolve => return self.confirm_absence(query).await,
+                Finding::Absent if query.purpose != Purpose::Resolve => {
+                    return self.confirm_absence(query).await;
+                }
                 _ => return found,
             }
         }
@@ -127,7 +129,7 @@ impl RouteContext {
     ) -> Result<Reply, Failure> {
         let path = lookup_path(side, ref_id);
         let cost = Endpoint::List(side).lookup();
-        let call = || Ok(UpstreamCall::get(self, side, &path, cost, until)?.uncached());
+        let call = || UpstreamCall::get(self, side, &path, cost, until).map(UpstreamCall::uncached);
         let reply = self.call(call()?.on(lane)).await?;
         if !problem::says_insufficient_scopes(reply.status.as_u16(), &reply.body)
             || !self.has_lookup_credentials()

@@ -63,6 +63,21 @@ pub struct Services {
 }
 
 impl Services {
+    /// Nothing in flight, nothing remembered.
+    #[must_use]
+    pub fn new(upstream: Client, ledger: Option<Ledger>) -> Self {
+        Self {
+            upstream,
+            ledger,
+            record_sides: RecordSideCache::default(),
+            detached: TaskTracker::new(),
+            metrics: Arc::default(),
+            reach: UpstreamHealth::default(),
+            single_flight: SingleFlight::default(),
+            positive_controls: PositiveControls::default(),
+        }
+    }
+
     /// Whether a create that slips past the flow could meet one on the other side.
     #[must_use]
     pub fn guards_creates(&self, config: &Config) -> bool {
@@ -117,6 +132,8 @@ impl Services {
                 | Failure::TooManyDropped { .. }
                 | Failure::Ledger(_)
                 | Failure::DuplicateCheckFailed { .. }
+                | Failure::RecordUnavailable { .. }
+                | Failure::UnreadableReference
                 | Failure::TooLate
                 | Failure::OutcomeUnknown { .. },
             ) => UpstreamOutcome::Broken,

@@ -59,7 +59,8 @@ impl RouteContext {
     /// When the newest known record was not found, or nobody could look.
     pub(super) async fn positive_control(&self, side: Side, until: Instant) -> Result<(), Failure> {
         let Some(ledger) = &self.services.ledger else { return Ok(()) };
-        let credential = self.head.headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
+        let credential =
+            self.head.headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         let credential = if self.config.auth.holder(side).is_some() { b"own" } else { credential };
         let controls = &self.services.positive_controls;
         let key = controls.key(side, credential);

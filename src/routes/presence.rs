@@ -41,7 +41,8 @@ pub(super) enum Presence {
 
 /// Concludes from the answers of the sides that were asked, in the order in which they were asked.
 pub(super) fn conclude(known: Known, answers: &[(Side, SideAnswer)]) -> Presence {
-    let side_of = |wanted: SideAnswer| answers.iter().find(|(_, answer)| *answer == wanted).map(|(side, _)| *side);
+    let side_of =
+        |wanted: SideAnswer| answers.iter().find(|(_, answer)| *answer == wanted).map(|(side, _)| *side);
     match (side_of(SideAnswer::Found), side_of(SideAnswer::Unclear), known) {
         (Some(side), _, _) => Presence::Found(side),
         (None, Some(side), _) => Presence::Unclear(side),

@@ -14,7 +14,7 @@ use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::http::headers;
 use crate::translate::token::{self, Form, Rewriting};
 use crate::upstream::rate_limit::Endpoint;
-use crate::upstream::{self, Client, SendError};
+use crate::upstream::{self, Client, Lane, SendError};
 
 /// What came of a token request.
 #[derive(Debug)]
@@ -131,7 +131,8 @@ impl Call<'_> {
         *request.uri_mut() = self.head.uri.clone();
         *request.headers_mut() = headers;
         *request.extensions_mut() = self.head.extensions.clone();
-        let answered = timeout_at(self.deadline, self.upstream.send(request, Some(paid))).await;
+        let answered =
+            timeout_at(self.deadline, self.upstream.send(request, Lane::PassThrough, Some(paid))).await;
         let denied = |error| match error {
             SendError::NotSent(source) | SendError::NoToken(source) => AuthFailure::TokenUnreachable(source),
             SendError::NoAnswer(source) => AuthFailure::TokenBroken(source),

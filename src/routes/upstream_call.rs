@@ -3,7 +3,9 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
+};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
@@ -47,7 +49,13 @@ pub(super) struct Reply {
 
 impl UpstreamCall {
     /// The client's own request, as it came, to the legacy side.
-    pub(super) fn forward(context: &RouteContext, body: Bytes, lane: Lane, cost: Cost, until: Instant) -> Self {
+    pub(super) fn forward(
+        context: &RouteContext,
+        body: Bytes,
+        lane: Lane,
+        cost: Cost,
+        until: Instant,
+    ) -> Self {
         let (head, config) = (&context.head, &context.config);
         let empty = body.is_empty();
         let mut request = Request::new(Payload::whole(body));
@@ -182,7 +190,14 @@ pub(super) async fn exchange(
     })?;
     let used_before = parts.extensions.get::<Uses>().is_none_or(Uses::count);
     let reused = parts.version < Version::HTTP_2 && used_before;
-    Ok(Reply { side, status: parts.status, headers: parts.headers, body, reused, extensions: parts.extensions })
+    Ok(Reply {
+        side,
+        status: parts.status,
+        headers: parts.headers,
+        body,
+        reused,
+        extensions: parts.extensions,
+    })
 }
 
 impl Reply {

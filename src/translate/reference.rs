@@ -113,7 +113,8 @@ fn scalar(value: &str) -> Option<String> {
         let text = unescaped(&value[..string_length(value)?]);
         return Some(text).filter(|text| !text.is_empty());
     }
-    let end = value.find(|letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '+' | '-' | '.'));
+    let end =
+        value.find(|letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '+' | '-' | '.'));
     let word = &value[..end.unwrap_or(value.len())];
     Some(word.to_owned()).filter(|word| !word.is_empty() && word != "null")
 }

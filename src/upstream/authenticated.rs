@@ -11,7 +11,6 @@ use super::rate_limit::Permit;
 use super::token::{Token, TokenError};
 use super::{Client, Outgoing, SendError};
 use crate::config::Config;
-use crate::config::auth::CredentialSet;
 use crate::http::body::Payload;
 
 impl Client {
@@ -20,7 +19,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::send`]; and when there is no token, or it was refused: then nothing has happened at the side.
-    pub async fn send_as(&self, outgoing: Outgoing, config: &Config) -> Result<Response<Incoming>, SendError> {
+    pub async fn send_as(
+        &self,
+        outgoing: Outgoing,
+        config: &Config,
+    ) -> Result<Response<Incoming>, SendError> {
         let Outgoing { mut request, lane, credentials, permit: paid, until } = outgoing;
         let Some(holder) = credentials else { return self.send(request, lane, paid).await };
         let cost = paid.as_ref().map(Permit::cost);

@@ -12,8 +12,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
-use tower::timeout::Timeout;
 use tower::ServiceExt as _;
+use tower::timeout::Timeout;
 use tower::util::BoxCloneSyncService;
 
 use super::counted_stream::CountedStream;

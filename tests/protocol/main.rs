@@ -43,8 +43,28 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
         ("lists of legacy show new's conversions", Bounds { mirror: Mirror::LegacyShowsNew, ..apart }),
         ("connections that answer twice", Bounds { strays: true, lost_writes: 0, stage_changes: 0, ..apart }),
         ("creates through the new API's own path", Bounds { native: true, ..short }),
-        ("lists of new show legacy's conversions first", Bounds { stages: [Stage::Observe, Stage::Ready], mirror: Mirror::NewShowsLegacy, stage_changes: 0, lost_writes: 0, ..USUAL }),
-        ("claims that are released", Bounds { stages: [Stage::Sealed, Stage::Ready], stage_changes: 0, faults: 3, released: true, lost_writes: 0, crashes: 0, ..USUAL }),
+        (
+            "lists of new show legacy's conversions first",
+            Bounds {
+                stages: [Stage::Observe, Stage::Ready],
+                mirror: Mirror::NewShowsLegacy,
+                stage_changes: 0,
+                lost_writes: 0,
+                ..USUAL
+            },
+        ),
+        (
+            "claims that are released",
+            Bounds {
+                stages: [Stage::Sealed, Stage::Ready],
+                stage_changes: 0,
+                faults: 3,
+                released: true,
+                lost_writes: 0,
+                crashes: 0,
+                ..USUAL
+            },
+        ),
         (
             "rows deleted by hand",
             Bounds {

@@ -26,7 +26,9 @@ impl Performer<'_> {
             Verdict::Accepted { side, evidence } => self.accepted(side, evidence),
             Verdict::Refused { .. } => Ok(self.reply()?.refusal()),
             Verdict::AlreadyExists { side, evidence } => self.already_exists(side, evidence),
-            Verdict::UsedByAnotherKind { .. } => Ok(RouteResponse::problem(&problem::used_by_another_record(self.ref_id()))),
+            Verdict::UsedByAnotherKind { .. } => {
+                Ok(RouteResponse::problem(&problem::used_by_another_record(self.ref_id())))
+            }
             Verdict::UsedOnRetiredApi { .. } => Ok(self.used_on_retired_api()),
             Verdict::Unauthorized { side } => self.refusal.take().ok_or(Failure::RecordUnavailable { side }),
             Verdict::Forbidden { side } => Ok(RouteResponse::problem(&problem::may_not_look(side))),
@@ -87,7 +89,8 @@ impl Performer<'_> {
     /// The old API cannot be asked any more: what the claim knows is all that can be said.
     fn used_on_retired_api(&self) -> RouteResponse {
         let ref_id = self.ref_id();
-        let known = self.claimed_record_id().map(|id| serde_json::json!({ "id": id, "ref_id": ref_id }).to_string());
+        let known =
+            self.claimed_record_id().map(|id| serde_json::json!({ "id": id, "ref_id": ref_id }).to_string());
         RouteResponse::problem(&match known {
             Some(record) => problem::already_exists(ref_id, Some(record.as_bytes())),
             None => problem::used_before(ref_id),

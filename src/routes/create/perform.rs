@@ -18,8 +18,8 @@ use crate::routes::{RouteContext, RouteResponse};
 use crate::telemetry::spans;
 use crate::translate::conversion::Conversion;
 use crate::translate::evidence::{self, Finding, Record, Sent};
-use crate::translate::side::Side;
 use crate::translate::invalid::Invalid;
+use crate::translate::side::Side;
 use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
 
@@ -134,7 +134,12 @@ impl Performer<'_> {
         })
     }
 
-    async fn execute(&mut self, ledger: &Ledger, candidate: usize, effect: Effect) -> Result<Event, LedgerError> {
+    async fn execute(
+        &mut self,
+        ledger: &Ledger,
+        candidate: usize,
+        effect: Effect,
+    ) -> Result<Event, LedgerError> {
         let key = Key::new(self.context.tenant(), &self.request.candidates[candidate])?;
         let changed = match effect {
             Effect::Claim { side, .. } => {
@@ -159,7 +164,9 @@ impl Performer<'_> {
                 let id = self.found[index(to)].as_ref().map(|record| record.id.clone());
                 let own = i64::from(own_attempt);
                 match ledger.move_claim(key, expect(expected), to, id.as_deref(), own).await {
-                    Err(LedgerError::Unfit(_)) => ledger.move_claim(key, expect(expected), to, None, own).await?,
+                    Err(LedgerError::Unfit(_)) => {
+                        ledger.move_claim(key, expect(expected), to, None, own).await?
+                    }
                     moved => moved?,
                 }
             }
@@ -225,14 +232,19 @@ impl Performer<'_> {
 
     fn matches(&self, record: &Record) -> bool {
         let conversion = Conversion::parse(&record.json);
-        self.request.create.as_ref().zip(conversion.ok()).is_some_and(|(create, found)| create.asks_for(&found))
+        self.request
+            .create
+            .as_ref()
+            .zip(conversion.ok())
+            .is_some_and(|(create, found)| create.asks_for(&found))
     }
 
     /// Sends the POST, once, on no layer twice.
     async fn send(&mut self, side: Side) -> Answer {
         let sent = self.post(side).await;
         self.context.services.created(side, sent.as_ref().map(|reply| reply.status));
-        self.was_sent = sent.as_ref().map_or_else(|failure| failure.outcome() == SideEffect::Unknown, |_| true);
+        self.was_sent =
+            sent.as_ref().map_or_else(|failure| failure.outcome() == SideEffect::Unknown, |_| true);
         match sent {
             Ok(reply) => {
                 let answer = self.judge(side, &reply);

@@ -52,9 +52,7 @@ pub fn judge<S: AsRef<str>>(
     match (reply.status, side) {
         (200..=299, Side::Legacy) => legacy_success(reply, position),
         (200..=299, Side::New) => new_success(reply, request, position),
-        (409, _) if is_problem_document(reply) => {
-            Sent::Exists { record: existing(side, reply.body, position) }
-        }
+        (409, _) if is_problem_document(reply) => conflict(side, reply.body, position),
         (status, _) if REFUSALS.contains(&status) && is_problem_document(reply) => Sent::Refused,
         (status, _) if REFUSALS.contains(&status) || status == 409 => {
             Sent::Unknown("a refusal that is not the vendor's")
