@@ -18,7 +18,7 @@ impl State {
                 Step::Done(Verdict::Accepted { side, evidence })
             }
             Answer::Refused { reused: true } if rules.keep(Rule::ConfirmRefusalOnReusedConnection) => {
-                self.confirm_refusal()
+                Self { at: 0, ..self }.confirm_refusal()
             }
             Answer::Refused { .. } => self.close_all_from_start(Verdict::Refused { side }),
             Answer::Exists { .. } if !rules.keep(Rule::ConflictKeepsAttempt) => {
@@ -40,12 +40,10 @@ impl State {
         }
     }
 
+    /// Looks up every candidate from `at` on.
     fn confirm_refusal(self) -> Step {
         let (candidate, side, purpose) = (self.at, self.side(), Purpose::ConfirmRefusal);
-        if self.can_be_looked_up() {
-            return self.act(Phase::ConfirmingRefusal, Effect::Lookup { candidate, side, purpose });
-        }
-        self.unknown_for_good()
+        self.act(Phase::ConfirmingRefusal, Effect::Lookup { candidate, side, purpose })
     }
 
     /// The reference exists on that side; the lookup finds the record to show.
@@ -57,9 +55,9 @@ impl State {
         Step::Done(Verdict::AlreadyExists { side, evidence: Evidence::Answer })
     }
 
-    /// With several candidates, or a body that cannot be compared, only the answer itself can say what happened.
+    /// With several candidates, only the answer itself can say which of them the vendor read.
     pub(super) fn can_be_looked_up(&self) -> bool {
-        self.context.readable && self.context.candidates == 1
+        self.context.candidates == 1
     }
 
     pub(super) fn resolve(self) -> Step {
@@ -98,8 +96,12 @@ impl State {
     }
 
     /// A refusal that may have been another request's. The attempt stays open.
-    pub(super) fn refusal_confirmed(self, found: Lookup) -> Step {
+    pub(super) fn refusal_confirmed(mut self, found: Lookup) -> Step {
         match found {
+            Lookup::Absent if self.at + 1 < self.context.candidates => {
+                self.at += 1;
+                self.confirm_refusal()
+            }
             Lookup::Absent => Step::Done(Verdict::Refused { side: self.side() }),
             Lookup::Found { matches } => self.found_on_own_side(matches),
             Lookup::OtherKind | Lookup::CouldNot | Lookup::Unauthorized | Lookup::Forbidden => self.resolve(),
