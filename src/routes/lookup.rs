@@ -9,8 +9,8 @@ use super::create::events::Purpose;
 use super::upstream_call::{Reply, UpstreamCall};
 use super::{RouteContext, RouteResponse};
 use crate::failure::{Failure, SideEffect};
+use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::DuplicateCheckResult;
-use crate::telemetry::metrics::registry::Name as _;
 use crate::telemetry::spans;
 use crate::translate::evidence::{self, Finding, Record, lookup_path};
 use crate::translate::paths;
@@ -60,13 +60,13 @@ impl RouteContext {
             Finding::Unauthorized | Finding::Forbidden { .. } => DuplicateCheckResult::Forbidden,
             Finding::Nothing(_) => DuplicateCheckResult::Failed,
         };
-        spans::stepped(&span, result.text(), result == DuplicateCheckResult::Failed);
+        spans::stepped(&span, result.as_str(), result == DuplicateCheckResult::Failed);
         if let Finding::Nothing(why) = &looked_up.finding {
             tracing::info!(target: "cutover", %side, why, "a lookup by ref_id proved nothing");
         }
         if purpose == Purpose::DuplicateCheck {
-            self.services.metrics.fences.add((side, result));
-            self.services.metrics.fence_seconds.elapsed((side,), start.elapsed());
+            self.services.metrics.duplicate_checks.add((side, result));
+            self.services.metrics.duplicate_check_seconds.observe_duration((side,), start.elapsed());
         }
         looked_up
     }

@@ -100,12 +100,14 @@ impl Performer<'_> {
     fn count(&self, verdict: Verdict) {
         let metrics = &self.context.services.metrics;
         match verdict {
-            Verdict::OutcomeUnknown { side } => metrics.resolutions.add((side, Resolution::Unresolved)),
+            Verdict::OutcomeUnknown { side } => {
+                metrics.unknown_outcome_resolutions.add((side, Resolution::Unresolved))
+            }
             Verdict::Accepted { side, evidence: Evidence::Lookup } => {
-                metrics.resolutions.add((side, Resolution::Found));
+                metrics.unknown_outcome_resolutions.add((side, Resolution::Found));
             }
             Verdict::AlreadyExists { side, evidence: Evidence::Lookup } if self.was_sent => {
-                metrics.resolutions.add((side, Resolution::Conflict));
+                metrics.unknown_outcome_resolutions.add((side, Resolution::Conflict));
             }
             Verdict::Accepted { .. }
             | Verdict::AlreadyExists { .. }

@@ -242,6 +242,16 @@ impl Performer<'_> {
     /// Sends the POST, once, on no layer twice.
     async fn send(&mut self, side: Side) -> Answer {
         let sent = self.post(side).await;
+        let answer = self.read_answer(side, sent);
+        if is_unsure(answer) {
+            self.context.services.metrics.unknown_outcomes.add((side,));
+            let cause = self.failure.as_ref().map_or("", Failure::name);
+            tracing::warn!(target: "cutover", %side, cause, "the outcome of a create is not known; looking it up");
+        }
+        answer
+    }
+
+    fn read_answer(&mut self, side: Side, sent: Result<Reply, Failure>) -> Answer {
         self.context.services.created(side, sent.as_ref().map(|reply| reply.status));
         self.was_sent =
             sent.as_ref().map_or_else(|failure| failure.outcome() == SideEffect::Unknown, |_| true);
@@ -309,6 +319,18 @@ impl Performer<'_> {
                 Answer::Unknown
             }
         }
+    }
+}
+
+/// Whether an answer leaves open what became of the create.
+const fn is_unsure(answer: Answer) -> bool {
+    match answer {
+        Answer::Unknown | Answer::Foreign => true,
+        Answer::Accepted { .. }
+        | Answer::Refused { .. }
+        | Answer::Exists { .. }
+        | Answer::OtherKind
+        | Answer::NotSent => false,
     }
 }
 
