@@ -12,7 +12,7 @@ pub struct Budget {
     /// The most of it that shadow may spend.
     pub shadow_share: f64,
     /// What of the lists' is kept for fence and resolver; at most 0.9.
-    pub fence_share: f64,
+    pub lookup_share: f64,
     /// How long a client's call waits for its turn.
     pub wait_max: Duration,
     /// How long everything goes slower after an upstream said 429.
@@ -33,13 +33,13 @@ pub(super) fn budget(written: &mut Written, replicas: Option<u32>) -> Option<Bud
         written.problem("budget.per_second", message);
     }
     let shadow_share = written.share("budget.shadow_share");
-    let fence_share = written.share("budget.fence_share");
+    let lookup_share = written.share("budget.lookup_share");
     let wait_max = written.duration("budget.wait_max", Duration::ZERO);
     let cooldown = written.duration("budget.cooldown", Duration::ZERO);
     let cooldown_max = written.duration("budget.cooldown_max", Duration::ZERO);
     let cooldown_share = written.share("budget.cooldown_share");
-    if fence_share.is_some_and(|share| share > 0.9) {
-        written.problem("budget.fence_share", "is more than 0.9 and leaves too little for clients' lists");
+    if lookup_share.is_some_and(|share| share > 0.9) {
+        written.problem("budget.lookup_share", "is more than 0.9 and leaves too little for clients' lists");
     }
     if cooldown_share.is_some_and(|share| share < 0.01) {
         written.problem("budget.cooldown_share", "is less than 0.01, and nothing would go through");
@@ -50,7 +50,7 @@ pub(super) fn budget(written: &mut Written, replicas: Option<u32>) -> Option<Bud
     Some(Budget {
         per_second: per_second?,
         shadow_share: shadow_share?,
-        fence_share: fence_share?,
+        lookup_share: lookup_share?,
         wait_max: wait_max?,
         cooldown: cooldown?,
         cooldown_max: cooldown_max?,

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::auth::{self, Auth};
 use super::budget::budget;
-use super::deprecation::{retirement, usage};
+use super::deprecation::{deprecation, usage};
 use super::load::Loaded;
 use super::modes::{Mode, Modes, Stage};
 use super::parse::{
@@ -63,7 +63,7 @@ fn whole(written: &mut Written) -> Option<Config> {
     let (canary, ledger) = (canary(written), ledger(written));
     let budget = budget(written, replicas);
     let shadow = shadow(written);
-    let (usage, retirement) = (usage(written), retirement(written));
+    let (usage, deprecation) = (usage(written), deprecation(written));
     let admin = written.optional("admin.listen", address);
     let sandbox = sandbox(written);
 
@@ -92,7 +92,7 @@ fn whole(written: &mut Written) -> Option<Config> {
         budget: budget?,
         shadow: shadow?,
         usage: usage?,
-        retirement: retirement?,
+        deprecation: deprecation?,
         admin: Admin { listen: admin? },
         sandbox: sandbox?,
         hash: String::new(),

@@ -1,4 +1,4 @@
-//! `[usage]` and `[retirement]`: who still calls the old API, and what they are told of its end.
+//! `[usage]` and `[deprecation]`: who still calls the old API, and what they are told of its end.
 
 use http::{HeaderName, HeaderValue, Uri};
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ pub struct Usage {
     pub client_header: Option<HeaderName>,
 }
 
-/// `[retirement]`: headers on answers of the four routes, as they are sent; `None` = not sent.
+/// `[deprecation]`: headers on answers of the four routes, as they are sent; `None` = not sent.
 #[derive(Clone, Debug)]
 pub struct Deprecation {
     /// `Deprecation`: since when the old API is deprecated.
@@ -28,12 +28,12 @@ pub(super) fn usage(written: &mut Written) -> Option<Usage> {
     Some(Usage { client_header: client_header? })
 }
 
-pub(super) fn retirement(written: &mut Written) -> Option<Deprecation> {
+pub(super) fn deprecation(written: &mut Written) -> Option<Deprecation> {
     let deprecation =
-        written.optional("retirement.deprecated_at", |text| value(format!("@{}", time(text)?.as_second())));
+        written.optional("deprecation.deprecated_at", |text| value(format!("@{}", time(text)?.as_second())));
     let sunset =
-        written.optional("retirement.sunset_at", |text| value(httpdate::fmt_http_date(time(text)?.into())));
-    let link = written.optional("retirement.link", link);
+        written.optional("deprecation.sunset_at", |text| value(httpdate::fmt_http_date(time(text)?.into())));
+    let link = written.optional("deprecation.link", link);
     Some(Deprecation { deprecation: deprecation?, sunset: sunset?, link: link? })
 }
 

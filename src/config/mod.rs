@@ -18,6 +18,7 @@ mod parse;
 mod problem;
 mod read;
 mod reload_history;
+mod renamed;
 mod restart_required;
 mod rules;
 mod schema;
@@ -98,8 +99,8 @@ pub struct Config {
     pub budget: Budget,
     /// `[usage]`
     pub usage: Usage,
-    /// `[retirement]`
-    pub retirement: Deprecation,
+    /// `[deprecation]`
+    pub deprecation: Deprecation,
     /// `[admin]`
     pub admin: Admin,
     /// `[sandbox]`

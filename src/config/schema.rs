@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use figment::value::{Dict, Value};
 
 use super::problem::Problem;
+use super::renamed;
 
 /// Below this similarity a suggestion would be a guess.
 const SIMILAR: f64 = 0.8;
@@ -43,6 +44,10 @@ impl Known {
             // A quoted name with a dot in it only looks like a key.
             let known = !name.contains('.') && (self.leaves.contains_key(&key) || self.is_section(&key));
             match value {
+                Value::Dict(_, below) if !known && !below.is_empty() && renamed::new_name(&key).is_some() => {
+                    // Each key of a renamed section is reported by its own new name.
+                    self.keep_below(&key, below, source, problems);
+                }
                 _ if !known => problems.push(Problem::new(&key, self.unknown(&key), source)),
                 Value::Dict(tag, below) if self.is_section(&key) => {
                     kept.insert(name, Value::Dict(tag, self.keep_below(&key, below, source, problems)));
@@ -65,6 +70,11 @@ impl Known {
     }
 
     fn unknown(&self, key: &str) -> String {
+        if let Some(new) =
+            renamed::new_name(key).filter(|new| self.leaves.contains_key(new) || self.is_section(new))
+        {
+            return format!("was renamed to {new}");
+        }
         self.nearest(key).map_or_else(
             || "is not a key; config/default.toml lists them all".into(),
             |near| format!("is not a key; did you mean {near}?"),

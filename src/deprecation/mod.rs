@@ -108,16 +108,16 @@ impl ClientUsage {
 const CONFLICT: u16 = StatusCode::CONFLICT.as_u16();
 
 /// Tells a client that what it uses will go: `Deprecation` (RFC 9745), `Sunset` (RFC 8594), and where to read more.
-pub(super) fn tell(retirement: &Deprecation, headers: &mut HeaderMap) {
+pub(super) fn tell(deprecation: &Deprecation, headers: &mut HeaderMap) {
     const DEPRECATION: header::HeaderName = header::HeaderName::from_static("deprecation");
     const SUNSET: header::HeaderName = header::HeaderName::from_static("sunset");
-    if let Some(since) = &retirement.deprecation {
+    if let Some(since) = &deprecation.deprecation {
         headers.insert(DEPRECATION, since.clone());
     }
-    if let Some(at) = &retirement.sunset {
+    if let Some(at) = &deprecation.sunset {
         headers.insert(SUNSET, at.clone());
     }
-    if let Some(link) = &retirement.link {
+    if let Some(link) = &deprecation.link {
         headers.append(header::LINK, link.clone());
     }
 }

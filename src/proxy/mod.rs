@@ -116,7 +116,7 @@ pub async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Re
     };
     if let Some(noted) = &context.noted {
         noted.answered(&app.usage, &access, context.without_reference);
-        deprecation::tell(&app.config.load().retirement, response.headers_mut());
+        deprecation::tell(&app.config.load().deprecation, response.headers_mut());
     }
     // For the server, which holds it to the answer's last byte.
     response.extensions_mut().insert(context.place);

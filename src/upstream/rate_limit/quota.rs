@@ -57,7 +57,7 @@ impl<C: Clock + Clone> Allowance<C> {
 
     fn full(budget: &Budget, replicas: u32, fenced: bool, clock: &C) -> Self {
         let own = f64::from(budget.per_second) / f64::from(replicas.max(1));
-        let kept = if fenced { budget.fence_share } else { 0.0 };
+        let kept = if fenced { budget.lookup_share } else { 0.0 };
         let lane = |share: f64, holds: u32| {
             let flows = own * FLOWS * share;
             let steady = Bucket::new(flows, holds, clock);
@@ -169,7 +169,7 @@ mod tests {
     const BUDGET: Budget = Budget {
         per_second: 50,
         shadow_share: 0.2,
-        fence_share: 0.2,
+        lookup_share: 0.2,
         wait_max: Duration::from_secs(2),
         cooldown: Duration::from_secs(300),
         cooldown_max: Duration::from_secs(600),
@@ -236,7 +236,7 @@ mod tests {
             if tick % 30_001 == 15_000 {
                 *allowance = fresh();
             } else if tick % 7 == 0 {
-                let other = Budget { fence_share: if tick % 2 == 0 { 0.1 } else { 0.6 }, ..BUDGET };
+                let other = Budget { lookup_share: if tick % 2 == 0 { 0.1 } else { 0.6 }, ..BUDGET };
                 *allowance = Fake::new(&other, 1, true, &clock, Some(allowance));
             }
         });
@@ -303,7 +303,7 @@ mod tests {
         let clock = FakeRelativeClock::default();
         let old = Fake::new(&BUDGET, 1, true, &clock, None);
         storm(&old, false);
-        for more in [Budget { per_second: 100, ..BUDGET }, Budget { fence_share: 0.0, ..BUDGET }] {
+        for more in [Budget { per_second: 100, ..BUDGET }, Budget { lookup_share: 0.0, ..BUDGET }] {
             let new = Fake::new(&more, 1, true, &clock, Some(&old));
             assert_eq!(storm(&new, false), 0);
         }

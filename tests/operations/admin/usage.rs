@@ -216,8 +216,8 @@ async fn answers_of_the_four_routes_tell_of_the_end_and_others_do_not() {
         assert_eq!(quiet.headers().get(name), None, "off by default");
     }
     config.write(
-        "stage = \"observe\"\nretirement.deprecated_at = \"2026-04-01T00:00:00Z\"\n\
-         retirement.sunset_at = \"2027-01-01T02:00:00+02:00\"\nretirement.link = \"https://example.com/moving?a=1\"\n",
+        "stage = \"observe\"\ndeprecation.deprecated_at = \"2026-04-01T00:00:00Z\"\n\
+         deprecation.sunset_at = \"2027-01-01T02:00:00+02:00\"\ndeprecation.link = \"https://example.com/moving?a=1\"\n",
     );
     let told = super::until(
         || async { request(&shim, Method::GET, "?limit=1").send().await.unwrap().headers().clone() },

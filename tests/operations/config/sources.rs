@@ -156,6 +156,39 @@ fn unknown_keys_are_refused_with_what_was_probably_meant() {
 }
 
 #[test]
+fn a_renamed_key_is_refused_with_its_new_name_from_every_source() {
+    let renamed = [
+        ("budget.fence_share", "0.25", "budget.lookup_share"),
+        ("retirement.deprecated_at", "\"2026-04-01T00:00:00Z\"", "deprecation.deprecated_at"),
+        ("retirement.sunset_at", "\"2027-01-01T00:00:00Z\"", "deprecation.sunset_at"),
+        ("retirement.link", "\"https://example.com/\"", "deprecation.link"),
+    ];
+    let lines: String = renamed.iter().map(|(old, value, _)| format!("{old} = {value}\n")).collect();
+    let (_dir, in_file) = file(&lines);
+    let variable = |key: &str| format!("SHIM_{}", key.to_uppercase().replace('.', "__"));
+    let variables = renamed.map(|(old, value, _)| (variable(old), value.trim_matches('"').into()));
+    let in_environment = Sources { environment: variables.to_vec(), ..Sources::default() };
+    let flags = renamed.map(|(old, value, _)| Flag::new("--set", old, value.trim_matches('"')));
+    let by_flag = Sources { flags: flags.to_vec(), ..Sources::default() };
+    for (sources, named) in
+        [(in_file, "file "), (in_environment, "environment SHIM_"), (by_flag, "flag --set")]
+    {
+        let problems = refused(&sources);
+        assert_eq!(
+            told(&problems),
+            renamed.map(|(old, _, new)| format!("{old}: was renamed to {new}")),
+            "{named}"
+        );
+        assert!(problems.iter().all(|problem| problem.source.starts_with(named)), "{problems:?}");
+    }
+    let (_dir, empty_section) = file("[retirement]\n");
+    assert_eq!(told(&refused(&empty_section)), ["retirement: was renamed to deprecation"]);
+    let (_dir, unknown) = file("[retirement]\nbegin = 1\n");
+    assert_eq!(keys(&refused(&unknown)), ["retirement.begin"]);
+    assert!(refused(&unknown)[0].message.starts_with("is not a key"), "no section has such a key");
+}
+
+#[test]
 fn a_file_that_is_not_toml_is_one_problem_with_its_place_and_without_its_text() {
     let (_dir, sources) = file("stage = \"canary\"\n[ledger]\nurl = \"postgres://u:hunter2@h/d\n");
     let problems = refused(&sources);
@@ -348,12 +381,12 @@ fn a_budget_that_cannot_be_kept_is_refused() {
     );
     assert_eq!(
         refused_for(&[
-            ("budget.fence_share", "0.95"),
+            ("budget.lookup_share", "0.95"),
             ("budget.cooldown_share", "0"),
             ("budget.cooldown_max", "1m")
         ]),
         [
-            "budget.fence_share: is more than 0.9 and leaves too little for clients' lists",
+            "budget.lookup_share: is more than 0.9 and leaves too little for clients' lists",
             "budget.cooldown_share: is less than 0.01, and nothing would go through",
             "budget.cooldown_max: is shorter than budget.cooldown",
         ]

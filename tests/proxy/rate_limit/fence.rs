@@ -12,7 +12,7 @@ async fn the_fence_keeps_its_part_while_lists_storm() {
             ("stage", "live"),
             ("budget.per_second", "2"),
             ("budget.wait_max", "0s"),
-            ("budget.fence_share", share),
+            ("budget.lookup_share", share),
         ];
         let house = House::with(&keys).await;
         until_refused(async || house.client.list("limit=5").await).await;
