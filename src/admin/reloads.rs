@@ -1,25 +1,25 @@
 //! The config section of `/status`: the config in force and the reloads before it.
 
 use super::documents;
-use crate::config::{Change, Config, PastReload, Refused, Reloaded, Reloads};
+use crate::config::{Change, Config, PastReload, Refusal, ReloadHistory, ReloadResult};
 
 /// Maximum number of problems shown of a refused config; a broken file may have thousands.
 const PROBLEMS_SHOWN: usize = 20;
 
-pub(super) fn section(config: &Config, reloads: &Reloads) -> documents::Config {
+pub(super) fn section(config: &Config, reloads: &ReloadHistory) -> documents::Config {
     documents::Config {
         hash: config.hash.clone(),
         loaded_at: reloads.loaded_at.to_string(),
         reload_accepted_at: reloads.accepted_at.as_ref().map(ToString::to_string),
         reload_refused: reloads.refused.as_ref().map(refused),
-        reloads: reloads.history.iter().map(past).collect(),
+        reloads: reloads.reloads.iter().map(past).collect(),
     }
 }
 
-fn refused(refused: &Refused) -> documents::Refused {
+fn refused(refused: &Refusal) -> documents::Refused {
     documents::Refused {
         at: refused.at.to_string(),
-        active: refused.standing,
+        active: refused.active,
         problems: refused.problems.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect(),
         problems_total: refused.problems.len(),
     }
@@ -38,13 +38,13 @@ fn past(reload: &PastReload) -> documents::Reload {
         ended_at: None,
     };
     match &reload.result {
-        Reloaded::Accepted(change) => documents::Reload {
+        ReloadResult::Accepted(change) => documents::Reload {
             result: "accepted".into(),
             changes: changes(change),
             other_keys: change.keys.iter().map(|key| (*key).to_owned()).collect(),
             ..reload_base
         },
-        Reloaded::Refused { problems, problems_total, ended_at } => documents::Reload {
+        ReloadResult::Refused { problems, problems_total, ended_at } => documents::Reload {
             result: "refused".into(),
             problems: problems.clone(),
             problems_total: *problems_total,

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::documents::{self, Readiness, Reason, Status};
 use super::history::History;
 use super::{page, reloads};
-use crate::config::{self, Config, LedgerKind, Mode, Reloads};
+use crate::config::{self, Config, LedgerKind, Mode, ReloadHistory};
 use crate::deprecation::usage::CLIENTS_MAX;
 use crate::ledger::advisories::Advisories;
 use crate::ledger::{Health, Ledger};
@@ -28,7 +28,7 @@ const SIGNATURES_SHOWN: usize = 10;
 /// The sources of every document of the admin listener.
 pub struct View {
     app: Arc<App>,
-    reloads: watch::Receiver<Reloads>,
+    reloads: watch::Receiver<ReloadHistory>,
     started: Instant,
     started_at: Timestamp,
     history: History,
@@ -43,7 +43,7 @@ pub struct View {
 impl View {
     /// A view of `app`. The uptime counts from here.
     #[must_use]
-    pub fn new(app: Arc<App>, reloads: watch::Receiver<Reloads>) -> Self {
+    pub fn new(app: Arc<App>, reloads: watch::Receiver<ReloadHistory>) -> Self {
         let (draining, first_new_create_at) = (OnceLock::new(), Mutex::new(None));
         let advisories = Arc::new(Advisories::new(app.shared.ledger.clone()));
         let (started, started_at) = (Instant::now(), Timestamp::now());
@@ -80,7 +80,7 @@ impl View {
         &self.app
     }
 
-    pub(super) fn reloads(&self) -> watch::Ref<'_, Reloads> {
+    pub(super) fn reloads(&self) -> watch::Ref<'_, ReloadHistory> {
         self.reloads.borrow()
     }
 

@@ -16,7 +16,7 @@ use super::output::{complain, print_error};
 use super::{check, sandbox_hints};
 use crate::admin::{self, view::View};
 use crate::config::load::{Flag, Loaded, Sources, load};
-use crate::config::reload::{self, Handle, Watcher};
+use crate::config::reload::{self, ReloadHandle, Watcher};
 use crate::config::{Config, Modes, Problem, Tls, explain};
 use crate::ledger::reload_guard;
 use crate::proxy::App;
@@ -141,7 +141,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     }
     log_modes(&config);
     let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, consult);
-    let reloads = handle.reloads();
+    let reloads = handle.history();
     let mut background = JoinSet::new();
     background.spawn(keep_watching(watcher));
     if let Some(certificates) = certificates.clone() {
@@ -221,7 +221,7 @@ async fn keep_watching(watcher: Watcher) {
 }
 
 /// Reloads the certificates whenever their files change.
-async fn renew(certificates: Certificates, handle: Handle) {
+async fn renew(certificates: Certificates, handle: ReloadHandle) {
     let mut changed = handle.files_changed();
     while changed.changed().await.is_ok() {
         match certificates.reload() {

@@ -1,43 +1,46 @@
-//! Where the admin listener probably is, from a config that is refused: an operator asks a running proxy exactly then. Nothing is
-//! served by what is read here.
+//! Reads the address of the admin listener from a config that may be invalid: `status` and `usage` must reach a running proxy
+//! whose config file is broken. Nothing is served from a value that is read here.
 
 use std::net::SocketAddr;
 
+use figment::Figment;
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Value};
 
-use super::load::{DEFAULT, Sources, merged};
+use super::layers::{DEFAULT, merge};
+use super::sections::admin::LISTEN;
+use super::sources::Sources;
 
-/// Lines that are left out at most, to make the rest readable.
-const LINES_LEFT_OUT: usize = 100;
+/// Maximum number of lines that are dropped to make the rest parse.
+const DROPPED_LINES_MAX: usize = 100;
 
-/// `admin.listen`, whatever else is wrong: the layers' own value if that one can be read, else the default. `None` when it is off.
+/// The effective `admin.listen` if it can be read, else its default; other problems are ignored. `None` if the listener is off.
 #[must_use]
 pub fn admin_listen(sources: &Sources) -> Option<SocketAddr> {
-    let (figment, ..) = merged(sources, |text| Ok(read(text)));
-    let written = figment.find_value("admin.listen").ok().and_then(Value::into_string);
-    match written.as_deref() {
+    let merged = merge(sources, |text| Ok(parse(text)));
+    let configured = merged.values.find_value(LISTEN).ok().and_then(Value::into_string);
+    match configured.as_deref() {
         Some("") => None,
-        written => written.and_then(|written| written.parse().ok()).or_else(default),
+        Some(text) => text.parse().ok().or_else(default_listen),
+        None => default_listen(),
     }
 }
 
-fn default() -> Option<SocketAddr> {
-    let defaults: Dict = Toml::from_str(DEFAULT).ok()?;
-    defaults.get("admin")?.find_ref("listen")?.as_str()?.parse().ok()
+fn default_listen() -> Option<SocketAddr> {
+    Figment::from(Toml::string(DEFAULT)).find_value(LISTEN).ok()?.as_str()?.parse().ok()
 }
 
-/// What can be read of a text: its lines but those that TOML stumbles over.
-fn read(text: &str) -> Dict {
+/// Parses a text without the lines that are not TOML.
+fn parse(text: &str) -> Dict {
     let mut lines: Vec<&str> = text.split('\n').collect();
-    for _ in 0..LINES_LEFT_OUT {
+    for _ in 0..DROPPED_LINES_MAX {
         let text = lines.join("\n");
         match Toml::from_str::<Dict>(&text) {
             Ok(values) => return values,
             Err(error) => {
                 let Some(span) = error.span() else { break };
                 let line = text[..span.start.min(text.len())].matches('\n').count();
-                // An error at the end of a text that was cut before would be met again.
+                // Dropping a line that is already empty would end in the same error again.
                 if std::mem::take(&mut lines[line]).is_empty() {
                     break;
                 }
@@ -60,19 +63,19 @@ mod tests {
     }
 
     #[test]
-    fn the_address_is_found_around_whatever_is_wrong() {
-        let ours = Some("127.0.0.1:7000".to_owned());
+    fn the_address_is_found_in_an_invalid_config() {
+        let configured = Some("127.0.0.1:7000".to_owned());
         let section = "[admin]\nlisten = \"127.0.0.1:7000\"\n";
-        assert_eq!(listen(&format!("stage = nonsense\nstage =\nstage = \"x\"\n{section}")), ours);
-        assert_eq!(listen(&format!("{section}[hold\n")), ours);
-        assert_eq!(listen(&format!("unknown = 1\nstage = 7\n{section}replicas = \"é\n")), ours);
-        let usual = Some("127.0.0.1:9090".to_owned());
-        assert_eq!(listen("admin.listen = \"here\"\n"), usual);
-        assert_eq!(listen("admin.listen = 9090\nx = \n"), usual);
-        assert_eq!(listen("admin = \"\"\n"), usual);
-        assert_eq!(listen("stage = \"\"\"never ends\n"), usual);
+        assert_eq!(listen(&format!("stage = nonsense\nstage =\nstage = \"x\"\n{section}")), configured);
+        assert_eq!(listen(&format!("{section}[hold\n")), configured);
+        assert_eq!(listen(&format!("unknown = 1\nstage = 7\n{section}replicas = \"é\n")), configured);
+        let default = Some("127.0.0.1:9090".to_owned());
+        assert_eq!(listen("admin.listen = \"here\"\n"), default);
+        assert_eq!(listen("admin.listen = 9090\nx = \n"), default);
+        assert_eq!(listen("admin = \"\"\n"), default);
+        assert_eq!(listen("stage = \"\"\"never ends\n"), default);
         assert_eq!(listen("admin.listen = \"\"\nstage = \n"), None);
         let missing = Sources { file: Some("/nowhere/shim.toml".into()), ..Sources::default() };
-        assert_eq!(admin_listen(&missing).map(|address| address.to_string()), usual);
+        assert_eq!(admin_listen(&missing).map(|address| address.to_string()), default);
     }
 }

@@ -1,20 +1,18 @@
-//! The config as meant: what the rest of the proxy reads, one immutable snapshot at a time.
+//! The config: from layers of untyped values to one immutable, typed snapshot.
 //!
-//! It is read twice. As written ([`load`], `written`): layers of loose values, each knowing where it came from. As meant
-//! (`check`, `sections`, `refusals`): the types here. All problems of a config are told at once. [`reload`] swaps one snapshot for the
-//! next. Nothing here opens a socket, reads the process's environment or knows what a mode does.
+//! [`load`] merges `default.toml`, the config file, the environment and flags (`layers`); the typed reader (`read`) hands each
+//! key to its section (`sections`), and the rules over several sections follow (`rules`). The result is a [`Config`]
+//! (`snapshot`), or every problem at once. [`reload`] replaces one snapshot by the next. Nothing here opens a socket, reads the
+//! process environment, or implements a mode.
+//!
+//! A key is named in `config/default.toml` and in its section, nowhere else: the section says how it is parsed, its bounds,
+//! and whether a change needs a restart.
 
-pub mod auth;
 pub mod load;
 pub mod reload;
 
 mod best_effort;
-mod budget;
-mod check;
-mod deprecation;
-mod ignore;
-mod modes;
-mod parse;
+mod layers;
 mod problem;
 mod read;
 mod reload_history;
@@ -23,99 +21,37 @@ mod restart_required;
 mod rules;
 mod schema;
 mod secret;
-mod settings;
-mod shadow;
-mod tls;
-mod traces;
-mod upstream;
+mod sections;
+mod snapshot;
+mod sources;
 mod values;
 
-use std::net::SocketAddr;
-
-pub use self::auth::Auth;
 pub use self::best_effort::admin_listen;
-pub use self::budget::Budget;
-pub use self::check::explain;
-pub use self::deprecation::{Deprecation, Usage};
-pub use self::ignore::{IgnoreRule, PathPattern};
-pub use self::modes::{Mode, Modes, Stage, UnknownName};
+pub use self::load::explain;
 pub use self::problem::Problem;
 pub use self::read::Row;
-pub use self::reload_history::{Change, PastReload, RELOADS_KEPT, Refused, Reloaded, Reloads};
+pub use self::reload_history::{Change, PastReload, RELOADS_KEPT, Refusal, ReloadHistory, ReloadResult};
 pub use self::secret::Secret;
-pub use self::settings::{
-    Admin, Canary, Forwarding, Hold, InFlight, Ledger, LedgerKind, Limits, List, Log, LogFormat, Reload,
-    Sandbox, Server, Timeouts, Tls,
-};
-pub use self::shadow::{Go, Sample, Shadow};
-pub use self::tls::{ClientAuth, Identity, TlsVersion};
-pub use self::traces::Traces;
-pub use self::upstream::{Upstream, Upstreams};
-
-/// A whole config, checked. `config/default.toml` explains every key.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Where clients connect to.
-    pub listen: SocketAddr,
-    /// The path in the base URL that clients have; starts with a slash, never ends in one, has one spelling.
-    pub base_path: String,
-    /// How far the cutover is. What counts is `modes`, which single routes may override.
-    pub stage: Stage,
-    /// The mode of every route.
-    pub modes: Modes,
-    /// How many processes share the ledger.
-    pub replicas: u32,
-    /// `[upstream]`
-    pub upstream: Upstreams,
-    /// `[auth]`
-    pub auth: Auth,
-    /// `[timeouts]`
-    pub timeouts: Timeouts,
-    /// `[hold]`
-    pub hold: Hold,
-    /// `[list]`
-    pub list: List,
-    /// `[limits]`
-    pub limits: Limits,
-    /// `[server]`
-    pub server: Server,
-    /// `[forwarding]`
-    pub forwarding: Forwarding,
-    /// `[tls]`; `None` = plain HTTP.
-    pub tls: Option<Tls>,
-    /// `[log]`
-    pub log: Log,
-    /// `[tracing]`
-    pub traces: Traces,
-    /// `[reload]`
-    pub reload: Reload,
-    /// `[canary]`
-    pub canary: Canary,
-    /// `[ledger]`; `None` = none configured.
-    pub ledger: Option<Ledger>,
-    /// `[shadow]`
-    pub shadow: Shadow,
-    /// `[budget]`
-    pub budget: Budget,
-    /// `[usage]`
-    pub usage: Usage,
-    /// `[deprecation]`
-    pub deprecation: Deprecation,
-    /// `[admin]`
-    pub admin: Admin,
-    /// `[sandbox]`
-    pub sandbox: Sandbox,
-    /// Twelve hex digits that name the effective config, secrets excluded: equal on replicas that run the same one.
-    pub hash: String,
-    /// Which key decided each route's mode, so that a refusal can name it.
-    decided: rules::Decided,
-}
-
-impl Config {
-    /// The refusals that need the ledger's memory (whether any create ever went to the new API): once one did, no reader
-    /// may go back to where it cannot see it. Empty = nothing to refuse.
-    #[must_use]
-    pub fn check_against_history(&self, ever_created_on_new: bool) -> Vec<Problem> {
-        if ever_created_on_new { rules::blind_readers(&self.modes, &self.decided) } else { Vec::new() }
-    }
-}
+pub use self::sections::admin::Admin;
+pub use self::sections::auth::{self, Auth};
+pub use self::sections::budget::Budget;
+pub use self::sections::canary::Canary;
+pub use self::sections::deprecation::Deprecation;
+pub use self::sections::forwarding::Forwarding;
+pub use self::sections::hold::Hold;
+pub use self::sections::ignore::{IgnoreRule, PathPattern};
+pub use self::sections::ledger::{Ledger, LedgerKind};
+pub use self::sections::limits::{InFlight, Limits};
+pub use self::sections::list::List;
+pub use self::sections::log::{Log, LogFormat};
+pub use self::sections::modes::{Mode, Modes, Stage, UnknownName};
+pub use self::sections::reload::Reload;
+pub use self::sections::sandbox::Sandbox;
+pub use self::sections::server::Server;
+pub use self::sections::shadow::{Go, Sample, Shadow};
+pub use self::sections::timeouts::Timeouts;
+pub use self::sections::tls::{ClientAuth, Identity, Tls, TlsVersion};
+pub use self::sections::traces::Traces;
+pub use self::sections::upstream::{Upstream, Upstreams};
+pub use self::sections::usage::Usage;
+pub use self::snapshot::Config;

@@ -1,20 +1,20 @@
-//! What is wrong with a config: one value per problem, so that all can be told at once.
+//! A problem with a config. Loading collects all of them.
 
 use std::fmt;
 
-/// One thing that is wrong with a config.
+/// Why a config is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The key, with dots; empty when the problem is a whole file's.
+    /// The key, with dots; empty for a problem with a whole file.
     pub key: String,
-    /// What is wrong and what would be right. Never holds a secret.
+    /// What is wrong and how to correct it. Never holds a secret.
     pub message: String,
     /// Where the value came from: `default`, `file /path`, `environment SHIM_LISTEN`, `flag --listen`.
     pub source: String,
 }
 
 impl Problem {
-    /// Puts a problem together.
+    /// A problem with one key.
     pub fn new(key: impl Into<String>, message: impl Into<String>, source: impl Into<String>) -> Self {
         Self { key: key.into(), message: message.into(), source: source.into() }
     }

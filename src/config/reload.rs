@@ -1,12 +1,12 @@
-//! From one snapshot to the next while the proxy runs: notices changes, has them checked, swaps one pointer or nothing.
+//! Reloads the config while the proxy runs: detects a change, checks the new config, and swaps one pointer or nothing.
 //!
-//! Looks at contents, not at file events, because those miss the symlink swaps of mounted config. Looks on a timer, on
-//! SIGHUP and when asked through a [`Handle`]. Serves nothing and reads no certificates: who does is told through
-//! [`Handle::files_changed`].
+//! Compares contents instead of watching file events, which miss the symlink swap of a mounted Kubernetes volume. Checks on
+//! a timer, on SIGHUP, and on request through a [`ReloadHandle`]. It reads no certificates: their owner is notified through
+//! [`ReloadHandle::files_changed`].
 
 use std::future::Future;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,230 +15,240 @@ use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::load::{Loaded, Sources, load};
-use super::reload_history::{Change, Reloads};
-use super::{Config, Problem, restart_required};
+use super::load::{Loaded, load};
+use super::problem::Problem;
+use super::reload_history::{Change, ReloadHistory};
+use super::restart_required;
+use super::snapshot::Config;
+use super::sources::Sources;
 
-/// What one look came to.
+/// The outcome of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// What is running is what is configured.
+pub enum ReloadOutcome {
+    /// The effective config is the configured one.
     Unchanged,
-    /// A new snapshot is in force.
+    /// A new snapshot is in effect.
     Accepted {
         /// Its [`Config::hash`].
         hash: String,
     },
-    /// Nothing was changed, for these reasons.
+    /// The config is refused; the old one stays in effect.
     Refused(Vec<Problem>),
-    /// The config file cannot be read; nothing was changed.
+    /// The config file cannot be read; the old config stays in effect.
     Unreadable,
 }
 
-/// Asked before every swap, for what only the ledger knows: see [`Config::check_against_history`]. If it cannot find out,
-/// that is a problem too.
+/// Called before every swap for the rules that need the ledger: see [`Config::check_against_history`]. Returns a problem if
+/// the ledger cannot be asked.
 pub type ReloadGuard =
     Box<dyn Fn(Arc<Config>) -> Pin<Box<dyn Future<Output = Vec<Problem>> + Send>> + Send + Sync>;
 
-/// Keeps the snapshot in force up to date. Made by [`watcher`], driven by [`Watcher::run`].
+/// Keeps the snapshot up to date. Made by [`watcher`], driven by [`Watcher::run`].
 pub struct Watcher {
     sources: Sources,
     running: Loaded,
     current: Arc<ArcSwap<Config>>,
-    consult: ReloadGuard,
-    /// The content at the last look; the first look reads in any case, so nothing that changed since the start is missed.
-    seen: Option<Content>,
+    guard: ReloadGuard,
+    /// The content at the last check. The first check always reads the file, so a change since the start is not missed.
+    seen: Option<Digest256>,
     unreadable: bool,
-    /// Why the last look was refused. While there is a reason every look tries again: it may lie outside the file.
+    /// Why the last check refused the config. While it is not empty every check loads again, because the cause may lie
+    /// outside the file: in the ledger, or in a secret's file.
     refused: Vec<Problem>,
-    others: Vec<Other>,
-    asked: mpsc::Receiver<ReloadRequest>,
-    outcomes: watch::Sender<Outcome>,
-    reloads: watch::Sender<Reloads>,
+    watched: Vec<WatchedFile>,
+    requests: mpsc::Receiver<ReloadRequest>,
+    outcomes: watch::Sender<ReloadOutcome>,
+    history: watch::Sender<ReloadHistory>,
     files: watch::Sender<u64>,
 }
 
-/// A digest is enough to compare, and no key or password stays in memory.
-type Content = [u8; 32];
+/// A digest is enough to compare, and keeps no key or password in memory.
+type Digest256 = [u8; 32];
 
 /// A file that is watched and not read here.
-struct Other {
+struct WatchedFile {
     path: PathBuf,
-    seen: Option<Content>,
+    seen: Option<Digest256>,
     unreadable: bool,
 }
 
 struct ReloadRequest {
-    how: Trigger,
-    answer: oneshot::Sender<Outcome>,
+    trigger: Trigger,
+    reply: oneshot::Sender<ReloadOutcome>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trigger {
-    /// As the timer does: skip what was seen before, tell a problem once.
-    Quietly,
-    /// As SIGHUP does: read and tell in any case.
-    Expressly,
+    /// The timer: skips unchanged content and logs a problem once.
+    Timer,
+    /// SIGHUP or a request: loads and logs in any case.
+    Explicit,
 }
 
-/// Talks to a running [`Watcher`].
+/// Sends requests to a running [`Watcher`] and observes it.
 #[derive(Clone)]
-pub struct Handle {
-    ask: mpsc::Sender<ReloadRequest>,
-    outcomes: watch::Receiver<Outcome>,
-    reloads: watch::Receiver<Reloads>,
+pub struct ReloadHandle {
+    requests: mpsc::Sender<ReloadRequest>,
+    outcomes: watch::Receiver<ReloadOutcome>,
+    history: watch::Receiver<ReloadHistory>,
     files: watch::Receiver<u64>,
 }
 
-impl Handle {
-    /// Looks now, as on SIGHUP, and says what it came to. `None` when the watcher does not run any more.
-    pub async fn reload(&self) -> Option<Outcome> {
-        self.look(Trigger::Expressly).await
+impl ReloadHandle {
+    /// Checks now, as SIGHUP does. `None` when the watcher has stopped.
+    pub async fn reload(&self) -> Option<ReloadOutcome> {
+        self.request(Trigger::Explicit).await
     }
 
-    /// Looks now, as the timer does. `None` when the watcher does not run any more.
-    pub async fn poll(&self) -> Option<Outcome> {
-        self.look(Trigger::Quietly).await
+    /// Checks now, as the timer does. `None` when the watcher has stopped.
+    pub async fn poll(&self) -> Option<ReloadOutcome> {
+        self.request(Trigger::Timer).await
     }
 
-    /// The outcome of every look; a slow observer sees the latest.
+    /// The outcome of every check; a slow observer sees only the latest.
     #[must_use]
-    pub fn outcomes(&self) -> watch::Receiver<Outcome> {
+    pub fn outcomes(&self) -> watch::Receiver<ReloadOutcome> {
         self.outcomes.clone()
     }
 
-    /// What all looks together came to; nothing is lost on a slow observer.
+    /// Totals and the last reloads; a slow observer misses none of them.
     #[must_use]
-    pub fn reloads(&self) -> watch::Receiver<Reloads> {
-        self.reloads.clone()
+    pub fn history(&self) -> watch::Receiver<ReloadHistory> {
+        self.history.clone()
     }
 
-    /// Counts up whenever one of the further files has another content than before. The first look counts too: the file
-    /// may have changed since it was read at start.
+    /// Increases whenever the content of a watched file changes. The first check counts too, because a file may have
+    /// changed since it was read at start.
     #[must_use]
     pub fn files_changed(&self) -> watch::Receiver<u64> {
         self.files.clone()
     }
 
-    async fn look(&self, how: Trigger) -> Option<Outcome> {
-        let (answer, answered) = oneshot::channel();
-        self.ask.send(ReloadRequest { how, answer }).await.ok()?;
-        answered.await.ok()
+    async fn request(&self, trigger: Trigger) -> Option<ReloadOutcome> {
+        let (reply, outcome) = oneshot::channel();
+        self.requests.send(ReloadRequest { trigger, reply }).await.ok()?;
+        outcome.await.ok()
     }
 }
 
-/// A watcher for what `loaded` was read from, and a handle to it. `current` is what it swaps; `files` are further files to
-/// watch (TLS), see [`Handle::files_changed`].
+/// A watcher for the sources of `loaded`, and a handle to it. It swaps `current`. `files` are watched in addition (TLS): see
+/// [`ReloadHandle::files_changed`].
 #[must_use]
 pub fn watcher(
     sources: Sources,
     loaded: Loaded,
     current: Arc<ArcSwap<Config>>,
     files: Vec<PathBuf>,
-    consult: ReloadGuard,
-) -> (Watcher, Handle) {
-    let (ask, asked) = mpsc::channel(1);
-    let (outcomes, outcomes_seen) = watch::channel(Outcome::Unchanged);
-    let (reloads, reloads_seen) = watch::channel(Reloads::new());
-    let (changed, changed_seen) = watch::channel(0);
+    guard: ReloadGuard,
+) -> (Watcher, ReloadHandle) {
+    let (request_sender, requests) = mpsc::channel(1);
+    let (outcomes, outcome_receiver) = watch::channel(ReloadOutcome::Unchanged);
+    let (history, history_receiver) = watch::channel(ReloadHistory::new());
+    let (changed, changed_receiver) = watch::channel(0);
+    let watched = |path| WatchedFile { path, seen: None, unreadable: false };
     let watcher = Watcher {
         sources,
         running: loaded,
         current,
-        consult,
+        guard,
         seen: None,
         unreadable: false,
         refused: Vec::new(),
-        others: files.into_iter().map(|path| Other { path, seen: None, unreadable: false }).collect(),
-        asked,
+        watched: files.into_iter().map(watched).collect(),
+        requests,
         outcomes,
-        reloads,
+        history,
         files: changed,
     };
-    (watcher, Handle { ask, outcomes: outcomes_seen, reloads: reloads_seen, files: changed_seen })
+    let handle = ReloadHandle {
+        requests: request_sender,
+        outcomes: outcome_receiver,
+        history: history_receiver,
+        files: changed_receiver,
+    };
+    (watcher, handle)
 }
 
 impl Watcher {
-    /// Looks again and again until the task is dropped.
+    /// Checks for changes until the task is dropped.
     ///
     /// # Errors
-    /// When no handler for SIGHUP can be installed; nothing else ends it.
+    /// If no handler for SIGHUP can be installed.
     pub async fn run(mut self) -> io::Result<()> {
         let mut hangup = signal(SignalKind::hangup())?;
         loop {
-            let pause = tokio::time::sleep(self.running.config.reload.poll_interval);
+            let interval = tokio::time::sleep(self.running.config.reload.poll_interval);
             tokio::select! {
-                () = pause => self.look(Trigger::Quietly).await,
-                Some(()) = hangup.recv() => self.look(Trigger::Expressly).await,
-                Some(ReloadRequest { how, answer }) = self.asked.recv() => {
-                    let outcome = self.look(how).await;
-                    // Who asked may have gone; the outcome stands all the same.
-                    let _ = answer.send(outcome.clone());
+                () = interval => self.check(Trigger::Timer).await,
+                Some(()) = hangup.recv() => self.check(Trigger::Explicit).await,
+                Some(ReloadRequest { trigger, reply }) = self.requests.recv() => {
+                    let outcome = self.check(trigger).await;
+                    // The reload is done even if the requester is gone.
+                    let _ = reply.send(outcome.clone());
                     outcome
                 }
             };
         }
     }
 
-    async fn look(&mut self, how: Trigger) -> Outcome {
-        // Every file is looked at, also after one that changed.
-        if self.others.iter_mut().map(Other::changed).filter(|changed| *changed).count() > 0 {
+    async fn check(&mut self, trigger: Trigger) -> ReloadOutcome {
+        // No short circuit: every file's digest must be updated.
+        if self.watched.iter_mut().map(WatchedFile::changed).filter(|changed| *changed).count() > 0 {
             self.files.send_modify(|count| *count += 1);
         }
-        let outcome = self.look_at_config(how).await;
-        self.remember(&outcome);
+        let outcome = self.check_config(trigger).await;
+        self.record(&outcome);
         self.outcomes.send_replace(outcome.clone());
         outcome
     }
 
-    fn remember(&self, outcome: &Outcome) {
+    fn record(&self, outcome: &ReloadOutcome) {
         let running = &self.running.config;
-        self.reloads.send_modify(|reloads| match outcome {
-            Outcome::Unchanged => reloads.settled(),
-            // Told where it is known what has changed.
-            Outcome::Accepted { .. } => {}
-            Outcome::Refused(problems) => reloads.refused(running, problems.clone()),
-            Outcome::Unreadable => {
-                let file = self.sources.file.as_deref().unwrap_or_else(|| std::path::Path::new(""));
-                let source = format!("file {}", file.display());
-                reloads.refused(running, vec![Problem::new("", "the file cannot be read", source)]);
+        self.history.send_modify(|history| match outcome {
+            ReloadOutcome::Unchanged => history.unchanged(),
+            // `accept` has recorded it, with the change.
+            ReloadOutcome::Accepted { .. } => {}
+            ReloadOutcome::Refused(problems) => history.refused(running, problems.clone()),
+            ReloadOutcome::Unreadable => {
+                let source = format!("file {}", self.file().unwrap_or(Path::new("")).display());
+                history.refused(running, vec![Problem::new("", "the file cannot be read", source)]);
             }
         });
     }
 
-    async fn look_at_config(&mut self, how: Trigger) -> Outcome {
-        let content = match self.sources.file.as_ref().map_or_else(|| Ok([0; 32]), content) {
-            Ok(content) => content,
-            Err(error) => return self.unreadable(&error, how),
+    async fn check_config(&mut self, trigger: Trigger) -> ReloadOutcome {
+        let digest = match self.file().map_or_else(|| Ok([0; 32]), digest) {
+            Ok(digest) => digest,
+            Err(error) => return self.unreadable(&error, trigger),
         };
         self.unreadable = false;
-        let anew = self.seen != Some(content) || how == Trigger::Expressly;
-        if !anew && self.refused.is_empty() {
-            return Outcome::Unchanged;
+        let log = self.seen != Some(digest) || trigger == Trigger::Explicit;
+        if !log && self.refused.is_empty() {
+            return ReloadOutcome::Unchanged;
         }
-        self.seen = Some(content);
-        match self.candidate().await {
+        self.seen = Some(digest);
+        match self.load().await {
             Ok(loaded) => self.accept(loaded),
-            Err(problems) => self.refuse(problems, anew),
+            Err(problems) => self.refuse(problems, log),
         }
     }
 
-    /// What the sources say now, if it may follow on what is running.
-    async fn candidate(&self) -> Result<Loaded, Vec<Problem>> {
+    /// The configured config, if it may replace the effective one.
+    async fn load(&self) -> Result<Loaded, Vec<Problem>> {
         let loaded = load(&self.sources)?;
         if restart_required::changed(&self.running, &loaded).is_empty() {
             return Ok(loaded);
         }
         let mut problems = restart_required::problems(&self.running, &loaded);
-        problems.extend((self.consult)(Arc::clone(&loaded.config)).await);
+        problems.extend((self.guard)(Arc::clone(&loaded.config)).await);
         if problems.is_empty() { Ok(loaded) } else { Err(problems) }
     }
 
-    fn accept(&mut self, loaded: Loaded) -> Outcome {
+    fn accept(&mut self, loaded: Loaded) -> ReloadOutcome {
         self.refused.clear();
         let changed = restart_required::changed(&self.running, &loaded);
         if changed.is_empty() {
-            return Outcome::Unchanged;
+            return ReloadOutcome::Unchanged;
         }
         let hash = loaded.hash().to_owned();
         let before = std::mem::replace(&mut self.running, loaded);
@@ -248,40 +258,43 @@ impl Watcher {
         for (route, from, to) in &change.modes {
             tracing::info!(target: "config", route = route.as_str(), %from, %to, %hash, "mode changed");
         }
-        self.reloads.send_modify(|reloads| reloads.accepted(after, change));
+        self.history.send_modify(|history| history.accepted(after, change));
         tracing::info!(target: "config", keys = changed.join(","), %hash, "config reloaded");
-        Outcome::Accepted { hash }
+        ReloadOutcome::Accepted { hash }
     }
 
-    fn refuse(&mut self, problems: Vec<Problem>, anew: bool) -> Outcome {
-        if anew || problems != self.refused {
+    fn refuse(&mut self, problems: Vec<Problem>, log: bool) -> ReloadOutcome {
+        if log || problems != self.refused {
             let hash = self.running.hash();
             for Problem { key, message, source } in &problems {
                 tracing::error!(target: "config", key, source, problem = message, running = hash, "config refused, nothing changed");
             }
         }
         self.refused.clone_from(&problems);
-        Outcome::Refused(problems)
+        ReloadOutcome::Refused(problems)
     }
 
-    fn unreadable(&mut self, error: &io::Error, how: Trigger) -> Outcome {
-        if !self.unreadable || how == Trigger::Expressly {
-            let file =
-                self.sources.file.as_deref().map(std::path::Path::display).map(tracing::field::display);
+    fn unreadable(&mut self, error: &io::Error, trigger: Trigger) -> ReloadOutcome {
+        if !self.unreadable || trigger == Trigger::Explicit {
+            let file = self.file().map(Path::display).map(tracing::field::display);
             tracing::warn!(target: "config", file, %error, "config file cannot be read, nothing changed");
         }
         self.unreadable = true;
-        Outcome::Unreadable
+        ReloadOutcome::Unreadable
+    }
+
+    fn file(&self) -> Option<&Path> {
+        self.sources.file.as_deref()
     }
 }
 
-impl Other {
-    /// Whether the content is another one than before; told once if it cannot be read.
+impl WatchedFile {
+    /// Whether the content changed. Logs once if it cannot be read.
     fn changed(&mut self) -> bool {
-        match content(&self.path) {
-            Ok(content) => {
+        match digest(&self.path) {
+            Ok(digest) => {
                 self.unreadable = false;
-                self.seen.replace(content) != Some(content)
+                self.seen.replace(digest) != Some(digest)
             }
             Err(error) => {
                 if !self.unreadable {
@@ -295,7 +308,7 @@ impl Other {
     }
 }
 
-fn content(path: &PathBuf) -> io::Result<Content> {
-    // Small local files; not worth a thread of their own.
+fn digest(path: &Path) -> io::Result<Digest256> {
+    // Blocks the runtime for one small local file, which costs less than a thread.
     Ok(Sha256::digest(std::fs::read(path)?).into())
 }

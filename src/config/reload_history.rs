@@ -1,74 +1,77 @@
-//! What reloading came to so far: when the config in force was read, what was refused last, and the last reloads one by one. For
-//! operators; decides nothing. Keys are named and never their values, but for stage and modes: a value may be a secret.
+//! The history of reloads, for operators: the effective config's load time, the last refusal, and the last reloads. Names
+//! keys and never their values, except stage and modes: a value may be a secret.
 
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-use super::modes::{Mode, Stage};
-use super::{Config, Problem};
+use super::problem::Problem;
+use super::sections::general::STAGE;
+use super::sections::modes::{Mode, Stage};
+use super::sections::routes;
+use super::snapshot::Config;
 use crate::translate::route::Route;
 
-/// Reloads that are remembered.
+/// Maximum number of reloads in the history.
 pub const RELOADS_KEPT: usize = 20;
-/// Problems that are remembered of each refused one; the last one's are kept whole beside.
+/// Maximum number of problems per refused reload in the history; the last refusal has all of its problems.
 const PROBLEMS_KEPT: usize = 3;
-/// How much is remembered of one problem, in characters.
+/// Maximum length of such a problem, in characters.
 const PROBLEM_LENGTH: usize = 300;
 
-/// What a process's reloads came to so far.
+/// All reloads of this process.
 #[derive(Clone, Debug)]
-pub struct Reloads {
-    /// When the config in force was read: at the start, or by the last reload that was accepted.
+pub struct ReloadHistory {
+    /// When the effective config was loaded: at start, or by the last accepted reload.
     pub loaded_at: Timestamp,
-    /// How many reloads were accepted since the start.
+    /// Number of accepted reloads since the start.
     pub accepted: u64,
-    /// How many were refused; one that stands is one.
+    /// Number of refused reloads since the start; the same refusal again counts once.
     pub refusals: u64,
-    /// When a reload was last accepted; `None`: never since the start.
+    /// When a reload was last accepted; `None` = never since the start.
     pub accepted_at: Option<Timestamp>,
-    /// The last refusal, also when it is over.
-    pub refused: Option<Refused>,
-    /// The last reloads, the newest first; at most [`RELOADS_KEPT`].
-    pub history: VecDeque<PastReload>,
+    /// The last refusal, active or not.
+    pub refused: Option<Refusal>,
+    /// The last reloads, newest first; at most [`RELOADS_KEPT`].
+    pub reloads: VecDeque<PastReload>,
 }
 
-/// A config that was refused while another one was, and stayed, in force.
+/// A refused config.
 #[derive(Clone, Debug)]
-pub struct Refused {
-    /// When it was refused first.
+pub struct Refusal {
+    /// When it was first refused.
     pub at: Timestamp,
     /// Why.
     pub problems: Vec<Problem>,
-    /// Whether it still stands: what is configured is not what is running.
-    pub standing: bool,
+    /// Whether the configured config is still this one.
+    pub active: bool,
 }
 
-/// One reload: a config that was read anew, and was another one than that in force.
+/// One reload that loaded a changed config.
 #[derive(Clone, Debug)]
 pub struct PastReload {
-    /// When.
+    /// When it was loaded.
     pub at: Timestamp,
-    /// The [`Config::hash`] in force after it.
+    /// The effective [`Config::hash`] after it.
     pub hash: String,
-    /// The stage in force after it.
+    /// The effective stage after it.
     pub stage: Stage,
-    /// What came of it.
-    pub result: Reloaded,
+    /// Accepted or refused.
+    pub result: ReloadResult,
 }
 
-/// What came of a reload.
+/// The result of a reload.
 #[derive(Clone, Debug)]
-pub enum Reloaded {
-    /// It is in force, or was until the next one.
+pub enum ReloadResult {
+    /// The config took effect.
     Accepted(Change),
-    /// Nothing was changed.
+    /// The old config stayed in effect.
     Refused {
-        /// Why, in short: the first few.
+        /// The first problems, truncated.
         problems: Vec<String>,
-        /// How many there were.
+        /// The number of all problems.
         problems_total: usize,
-        /// When it was over: mended, taken back, or refused for other reasons. `None` = it stands.
+        /// When the refusal ended: the config was corrected, reverted, or refused for other reasons. `None` = it is active.
         ended_at: Option<Timestamp>,
     },
 }
@@ -76,93 +79,89 @@ pub enum Reloaded {
 /// What an accepted reload changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// The stage before and after, when it is another one.
+    /// The stage before and after, if it changed.
     pub stage: Option<(Stage, Stage)>,
-    /// The routes whose mode is another one, before and after.
+    /// The routes whose mode changed, with the mode before and after.
     pub modes: Vec<(Route, Mode, Mode)>,
-    /// The other keys whose value is another one.
+    /// The other keys that changed.
     pub keys: Vec<&'static str>,
 }
 
 impl Change {
-    /// What is different in `after`; `keys` are all keys that differ.
+    /// The change from `before` to `after`; `keys` are all changed keys.
     pub(super) fn between(before: &Config, after: &Config, keys: &[&'static str]) -> Self {
         let modes = Route::ALL.map(|route| (route, before.modes.of(route), after.modes.of(route)));
         let modes: Vec<_> = modes.into_iter().filter(|(_, from, to)| from != to).collect();
-        let told = |key: &str| {
-            key == "stage"
-                || modes.iter().any(|(route, ..)| key.strip_prefix("routes.") == Some(route.as_str()))
-        };
+        let reported = |key: &str| key == STAGE || modes.iter().any(|(route, ..)| key == routes::key(*route));
         Self {
             stage: (before.stage != after.stage).then_some((before.stage, after.stage)),
-            keys: keys.iter().copied().filter(|key| !told(key)).collect(),
+            keys: keys.iter().copied().filter(|key| !reported(key)).collect(),
             modes,
         }
     }
 }
 
-impl Reloads {
+impl ReloadHistory {
     pub(super) fn new() -> Self {
-        let (accepted_at, refused, history) = (None, None, VecDeque::new());
-        Self { loaded_at: Timestamp::now(), accepted: 0, refusals: 0, accepted_at, refused, history }
+        let (accepted_at, refused, reloads) = (None, None, VecDeque::new());
+        Self { loaded_at: Timestamp::now(), accepted: 0, refusals: 0, accepted_at, refused, reloads }
     }
 
-    /// What is configured is in force already: whatever was refused is over.
-    pub(super) fn settled(&mut self) {
-        self.refusal_ends(Timestamp::now());
+    /// The configured config is in effect, so no refusal is active.
+    pub(super) fn unchanged(&mut self) {
+        self.end_refusal(Timestamp::now());
     }
 
-    /// Another config is in force.
+    /// `config` took effect.
     pub(super) fn accepted(&mut self, config: &Config, change: Change) {
         let now = Timestamp::now();
-        self.refusal_ends(now);
+        self.end_refusal(now);
         self.accepted += 1;
         self.loaded_at = now;
         self.accepted_at = Some(now);
-        self.remember(now, config, Reloaded::Accepted(change));
+        self.push(now, config, ReloadResult::Accepted(change));
     }
 
-    /// What is configured was refused, and `config` stays in force; the same refusal again keeps its time.
+    /// The configured config was refused, and `config` stays in effect. The same refusal again keeps its time.
     pub(super) fn refused(&mut self, config: &Config, problems: Vec<Problem>) {
-        let again = |refused: &Refused| refused.standing && refused.problems == problems;
-        if self.refused.as_ref().is_some_and(again) {
+        let same = |refusal: &Refusal| refusal.active && refusal.problems == problems;
+        if self.refused.as_ref().is_some_and(same) {
             return;
         }
         let now = Timestamp::now();
-        self.refusal_ends(now);
+        self.end_refusal(now);
         self.refusals += 1;
-        let shown = problems.iter().take(PROBLEMS_KEPT).map(in_short).collect();
-        let total = problems.len();
-        self.remember(
-            now,
-            config,
-            Reloaded::Refused { problems: shown, problems_total: total, ended_at: None },
-        );
-        self.refused = Some(Refused { at: now, problems, standing: true });
+        let result = ReloadResult::Refused {
+            problems: problems.iter().take(PROBLEMS_KEPT).map(truncate).collect(),
+            problems_total: problems.len(),
+            ended_at: None,
+        };
+        self.push(now, config, result);
+        self.refused = Some(Refusal { at: now, problems, active: true });
     }
 
-    /// No refusal stands any more.
-    fn refusal_ends(&mut self, now: Timestamp) {
-        if let Some(refused) = &mut self.refused {
-            refused.standing = false;
+    fn end_refusal(&mut self, now: Timestamp) {
+        if let Some(refusal) = &mut self.refused {
+            refusal.active = false;
         }
-        // One that stands is always the last: whatever follows ends it.
-        if let Some(PastReload { result: Reloaded::Refused { ended_at, .. }, .. }) = self.history.front_mut()
+        // An active refusal is always the newest entry, because every later reload ends it.
+        if let Some(PastReload { result: ReloadResult::Refused { ended_at, .. }, .. }) =
+            self.reloads.front_mut()
         {
             ended_at.get_or_insert(now);
         }
     }
 
-    fn remember(&mut self, at: Timestamp, config: &Config, result: Reloaded) {
-        self.history.truncate(RELOADS_KEPT - 1);
-        self.history.push_front(PastReload { at, hash: config.hash.clone(), stage: config.stage, result });
+    fn push(&mut self, at: Timestamp, config: &Config, result: ReloadResult) {
+        self.reloads.truncate(RELOADS_KEPT - 1);
+        self.reloads.push_front(PastReload { at, hash: config.hash.clone(), stage: config.stage, result });
     }
 }
 
-fn in_short(problem: &Problem) -> String {
-    let whole = problem.to_string();
-    match whole.char_indices().nth(PROBLEM_LENGTH) {
-        Some((end, _)) => format!("{}…", &whole[..end]),
-        None => whole,
+fn truncate(problem: &Problem) -> String {
+    let text = problem.to_string();
+    match text.char_indices().nth(PROBLEM_LENGTH) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
     }
 }

@@ -1,4 +1,4 @@
-//! Which keys there are: exactly those of `default.toml`. Finds what a layer says beyond them.
+//! The known keys: exactly those of `default.toml`. Finds the unknown keys of a layer.
 
 use std::collections::BTreeMap;
 
@@ -7,50 +7,45 @@ use figment::value::{Dict, Value};
 use super::problem::Problem;
 use super::renamed;
 
-/// Below this similarity a suggestion would be a guess.
-const SIMILAR: f64 = 0.8;
+/// Jaro-Winkler similarity below which a suggestion would be a guess.
+const MIN_SIMILARITY: f64 = 0.8;
 
-/// Every key, with the value that `default.toml` gives it.
-pub(super) struct Known {
+/// Every key with its default.
+pub(super) struct Schema {
     leaves: BTreeMap<String, Value>,
 }
 
-impl Known {
+impl Schema {
     pub(super) fn new(defaults: &Dict) -> Self {
         let mut leaves = BTreeMap::new();
         collect(defaults, "", &mut leaves);
         Self { leaves }
     }
 
-    /// The default of a key; `None` for what is no key.
+    /// The default of a key; `None` for an unknown key.
     pub(super) fn default_of(&self, key: &str) -> Option<&Value> {
         self.leaves.get(key)
     }
 
-    #[cfg(test)]
-    pub(super) fn keys(&self) -> impl Iterator<Item = &str> {
-        self.leaves.keys().map(String::as_str)
+    /// Drops the unknown keys of a layer, each with a problem.
+    pub(super) fn retain_known(&self, layer: Dict, source: &str, problems: &mut Vec<Problem>) -> Dict {
+        self.retain_below("", layer, source, problems)
     }
 
-    /// Takes out of a layer what does not belong there, and says so.
-    pub(super) fn keep(&self, layer: Dict, source: &str, problems: &mut Vec<Problem>) -> Dict {
-        self.keep_below("", layer, source, problems)
-    }
-
-    fn keep_below(&self, above: &str, layer: Dict, source: &str, problems: &mut Vec<Problem>) -> Dict {
+    fn retain_below(&self, parent: &str, layer: Dict, source: &str, problems: &mut Vec<Problem>) -> Dict {
         let mut kept = Dict::new();
         for (name, value) in layer {
-            let key = join(above, &name);
-            // A quoted name with a dot in it only looks like a key.
+            let key = join(parent, &name);
+            // A quoted name with a dot in it is not a path of keys.
             let known = !name.contains('.') && (self.leaves.contains_key(&key) || self.is_section(&key));
             match value {
                 Value::Dict(_, below) if !known && !below.is_empty() && renamed::new_name(&key).is_some() => {
                     // Each key of a renamed section is reported by its own new name.
-                    self.keep_below(&key, below, source, problems);
+                    self.retain_below(&key, below, source, problems);
                 }
-                _ if !known => problems.push(Problem::new(&key, self.unknown(&key), source)),
+                _ if !known => problems.push(Problem::new(&key, self.unknown_message(&key), source)),
                 Value::Dict(tag, below) if self.is_section(&key) => {
-                    kept.insert(name, Value::Dict(tag, self.keep_below(&key, below, source, problems)));
+                    kept.insert(name, Value::Dict(tag, self.retain_below(&key, below, source, problems)));
                 }
                 _ if self.is_section(&key) => {
                     problems.push(Problem::new(
@@ -69,43 +64,43 @@ impl Known {
         self.leaves.keys().any(|leaf| leaf.strip_prefix(key).is_some_and(|rest| rest.starts_with('.')))
     }
 
-    fn unknown(&self, key: &str) -> String {
+    fn unknown_message(&self, key: &str) -> String {
         if let Some(new) =
             renamed::new_name(key).filter(|new| self.leaves.contains_key(new) || self.is_section(new))
         {
             return format!("was renamed to {new}");
         }
-        self.nearest(key).map_or_else(
+        self.suggestion(key).map_or_else(
             || "is not a key; config/default.toml lists them all".into(),
             |near| format!("is not a key; did you mean {near}?"),
         )
     }
 
-    /// The key or section that was probably meant: one spelt alike, or one of the same name in another section.
-    fn nearest(&self, key: &str) -> Option<&str> {
+    /// The key or section that was probably meant: one with a similar spelling, or one with the same name in another section.
+    fn suggestion(&self, key: &str) -> Option<&str> {
         let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
         let sections =
             self.leaves.keys().flat_map(|leaf| leaf.match_indices('.').map(|(dot, _)| &leaf[..dot]));
-        let alike = self
+        let similar_key = self
             .leaves
             .keys()
             .map(String::as_str)
             .chain(sections)
             .map(|known| (strsim::jaro_winkler(known, key), known))
-            .filter(|(similar, _)| *similar >= SIMILAR)
+            .filter(|(similar, _)| *similar >= MIN_SIMILARITY)
             .max_by(|one, other| one.0.total_cmp(&other.0))
             .map(|(_, known)| known);
-        alike.or_else(|| self.leaves.keys().map(String::as_str).find(|known| last(known) == last(key)))
+        similar_key.or_else(|| self.leaves.keys().map(String::as_str).find(|known| last(known) == last(key)))
     }
 }
 
-fn join(above: &str, name: &str) -> String {
-    if above.is_empty() { name.to_owned() } else { format!("{above}.{name}") }
+fn join(parent: &str, name: &str) -> String {
+    if parent.is_empty() { name.to_owned() } else { format!("{parent}.{name}") }
 }
 
-fn collect(dict: &Dict, above: &str, leaves: &mut BTreeMap<String, Value>) {
+fn collect(dict: &Dict, parent: &str, leaves: &mut BTreeMap<String, Value>) {
     for (name, value) in dict {
-        let key = join(above, name);
+        let key = join(parent, name);
         match value {
             Value::Dict(_, below) => collect(below, &key, leaves),
             leaf => drop(leaves.insert(key, leaf.clone())),

@@ -1,34 +1,40 @@
-//! Single values as people write them: durations, sizes, paths. Pure; knows no keys.
+//! Parsers of single values: durations, sizes, addresses, paths.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
 
-/// No duration in the config is longer: past it, it is a slip of the unit.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const KIB: usize = 1 << 10;
+pub(super) const MIB: usize = 1 << 20;
+pub(super) const GIB: usize = 1 << 30;
+pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Reads `500ms`, `30s`, `2m`, `1h 30m`.
+/// Maximum of every duration in the config: a longer one is probably a wrong unit.
+const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Parses `500ms`, `30s`, `2m`, `1h 30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = text
         .parse::<SignedDuration>()
         .ok()
         .and_then(|duration| Duration::try_from(duration).ok())
         .ok_or_else(|| format!("{text:?} is not a duration; write it with a unit, like 500ms, 30s or 2m"))?;
-    if duration > LONGEST {
+    if duration > DURATION_MAX {
         return Err(format!("{text:?} is longer than a day"));
     }
     Ok(duration)
 }
 
-/// The way durations are shown, readable by [`duration`].
+/// Formats a duration so that [`duration`] can parse it.
 pub(super) fn show_duration(duration: Duration) -> String {
     SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |short| format!("{short:#}"))
 }
 
-const UNITS: [(&str, usize); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+const UNITS: [(&str, usize); 4] = [("GiB", GIB), ("MiB", MIB), ("KiB", KIB), ("B", 1)];
 
-/// Reads `512B`, `64KiB`, `1MiB`, `2GiB` into bytes.
+/// Parses `512B`, `64KiB`, `1MiB`, `2GiB` into bytes.
 pub(super) fn bytes(text: &str) -> Result<usize, String> {
     UNITS
         .iter()
@@ -40,7 +46,7 @@ pub(super) fn bytes(text: &str) -> Result<usize, String> {
         })
 }
 
-/// The way sizes are shown, readable by [`bytes()`].
+/// Formats a size so that [`bytes()`] can parse it.
 pub(super) fn show_bytes(bytes: usize) -> String {
     let fits = |(_, factor): &&(&str, usize)| bytes != 0 && bytes.is_multiple_of(*factor);
     UNITS
@@ -49,7 +55,12 @@ pub(super) fn show_bytes(bytes: usize) -> String {
         .map_or_else(|| format!("{bytes}B"), |(unit, factor)| format!("{}{unit}", bytes / factor))
 }
 
-/// Accepts a path that has one spelling only, so that it can be compared byte by byte.
+/// Parses `127.0.0.1:8080`, `[::1]:8080`.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an IP address with a port, like 127.0.0.1:8080"))
+}
+
+/// Accepts a normalized url path: it has only one spelling, so it can be compared byte by byte.
 pub(super) fn canonical_path(path: &str) -> Result<(), String> {
     let Some(inner) = path.strip_prefix('/') else { return Err("does not start with a slash".into()) };
     if path.ends_with('/') {
@@ -67,7 +78,7 @@ pub(super) fn canonical_path(path: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Accepts a file's path. Refuses a pasted PEM without repeating it: it may be a private key.
+/// Accepts the path of a file. Refuses a pasted PEM without repeating it: it may be a private key.
 pub(super) fn file_path(text: &str) -> Result<PathBuf, String> {
     if text.contains("-----BEGIN") || text.contains(['\n', '\0']) {
         return Err("is not a path; name the file, do not paste its contents".into());
@@ -80,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_need_a_unit_and_a_sane_length() {
+    fn a_duration_needs_a_unit_and_is_at_most_a_day() {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("1h 30m"), Ok(Duration::from_secs(5400)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
@@ -90,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_need_a_unit_and_fit() {
+    fn a_size_needs_a_unit_and_fits_in_memory() {
         assert_eq!(bytes("512B"), Ok(512));
         assert_eq!(bytes("64KiB"), Ok(65_536));
         assert_eq!(bytes("1 MiB"), Ok(1 << 20));
@@ -100,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_can_be_read_back() {
+    fn a_formatted_value_parses_to_itself() {
         for text in ["500ms", "30s", "1m 15s", "0s"] {
             assert_eq!(show_duration(duration(text).unwrap()), text);
         }

@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::config::{Config, Mode, Reloads};
+use crate::config::{Config, Mode, ReloadHistory};
 use crate::ledger::{Ledger, Recent};
 use crate::telemetry::metrics::label_set::{LabelValue as _, label};
 use crate::translate::side::Side;
@@ -115,7 +115,7 @@ impl Advisories {
         self: Arc<Self>,
         first: Arc<Config>,
         current: Arc<ArcSwap<Config>>,
-        mut reloads: watch::Receiver<Reloads>,
+        mut reloads: watch::Receiver<ReloadHistory>,
     ) -> impl Future<Output = ()> + use<> {
         self.standing(&first).await;
         async move {

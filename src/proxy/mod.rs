@@ -271,7 +271,7 @@ async fn pass(
         None => request,
     };
     let start = Instant::now();
-    let holder = config.auth.holder(side);
+    let holder = config.auth.credential_set(side);
     let until = start + config.auth.timeout;
     let outgoing = Outgoing { request, lane: Lane::PassThrough, credentials: holder, permit: paid, until };
     let answer = if safe {

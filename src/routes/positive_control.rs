@@ -61,7 +61,7 @@ impl RouteContext {
         let Some(ledger) = &self.services.ledger else { return Ok(()) };
         let credential =
             self.head.headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
-        let credential = if self.config.auth.holder(side).is_some() { b"own" } else { credential };
+        let credential = if self.config.auth.credential_set(side).is_some() { b"own" } else { credential };
         let controls = &self.services.positive_controls;
         let key = controls.key(side, credential);
         if controls.is_valid(key) {

@@ -65,7 +65,7 @@ impl UpstreamCall {
         headers::fit_to_body(request.headers_mut(), empty);
         *request.extensions_mut() = head.extensions.clone();
         let effect = if head.method.is_safe() { SideEffect::None } else { SideEffect::Unknown };
-        let (side, credentials) = (Side::Legacy, config.auth.holder(Side::Legacy));
+        let (side, credentials) = (Side::Legacy, config.auth.credential_set(Side::Legacy));
         Self { side, request, effect, lane, credentials, cost, permit: None, until }
     }
 
@@ -78,7 +78,7 @@ impl UpstreamCall {
         until: Instant,
     ) -> Result<Self, Failure> {
         let request = own_request(context, side, Method::GET, path, Payload::empty())?;
-        let credentials = context.config.auth.holder(side);
+        let credentials = context.config.auth.credential_set(side);
         let (effect, lane) = (SideEffect::None, Lane::Read);
         Ok(Self { side, request, effect, lane, credentials, cost, permit: None, until })
     }
@@ -94,7 +94,7 @@ impl UpstreamCall {
         let path = crate::translate::paths::collection(side);
         let mut request = own_request(context, side, Method::POST, path, Payload::whole(json))?;
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let credentials = context.config.auth.holder(side);
+        let credentials = context.config.auth.credential_set(side);
         let (effect, lane) = (SideEffect::Unknown, Lane::Create);
         Ok(Self { side, request, effect, lane, credentials, cost, permit: None, until })
     }

@@ -101,7 +101,8 @@ impl ShadowClient {
         let mut headers = request.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let config = &*request.config;
-        let (holder, max, endpoint) = (config.auth.holder(side), config.shadow.body_max, endpoint(side));
+        let (holder, max, endpoint) =
+            (config.auth.credential_set(side), config.shadow.body_max, endpoint(side));
         match self.reader.get(Wanted { uri, endpoint, headers, holder, config, max }).await {
             Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => {
                 self.shadow.throttled(&request.config);

@@ -72,7 +72,7 @@ impl Access {
     pub fn begin<B>(metrics: Arc<Metrics>, request: &Request<B>, traces: &Traces) -> Self {
         let id = request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
         let request_id = String::from_utf8_lossy(&id[..id.len().min(LONGEST_REQUEST_ID)]).into_owned();
-        let span = spans::request(request, &request_id, traces.sampling());
+        let span = spans::request(request, &request_id, traces.into());
         Self {
             method: request.method().clone(),
             path: request.uri().path().to_owned(),

@@ -18,6 +18,7 @@ use tracing::{Level, Span, info_span, span_enabled};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use uuid::Uuid;
 
+use crate::config::Traces;
 use crate::translate::side::Side;
 
 pub(crate) use opentelemetry::trace::TraceId;
@@ -31,11 +32,17 @@ const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Which requests are traced.
 #[derive(Clone, Copy, Debug)]
-pub struct Sampling {
+pub(crate) struct Sampling {
     /// The share of those that begin a trace of their own, 0 to 1.
     pub ratio: f64,
     /// Whether a request is part of the trace that its client says it is in, if it is in one. Then the client decides.
     pub continues: bool,
+}
+
+impl From<&Traces> for Sampling {
+    fn from(config: &Traces) -> Self {
+        Self { ratio: config.sample_ratio, continues: config.continue_client_traces }
+    }
 }
 
 impl Sampling {

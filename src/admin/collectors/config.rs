@@ -1,15 +1,15 @@
 //! The active config and the reloads before it.
 
 use super::values::boolean;
-use crate::config::{Config, Mode, Reloads};
+use crate::config::{Config, Mode, ReloadHistory};
 use crate::telemetry::metrics::exposition::MetricFamily;
 use crate::telemetry::metrics::registry::{
     CANARY_PERCENT, CONFIG, CONFIG_LAST_RELOAD_SUCCESSFUL, RELOADS, ROUTE_MODE,
 };
 use crate::translate::route::Route;
 
-pub(super) fn families(config: &Config, reloads: &Reloads) -> [MetricFamily; 5] {
-    let refused = reloads.refused.as_ref().is_some_and(|refused| refused.standing);
+pub(super) fn families(config: &Config, reloads: &ReloadHistory) -> [MetricFamily; 5] {
+    let refused = reloads.refused.as_ref().is_some_and(|refused| refused.active);
     let modes = Route::ALL.map(|route| {
         vec![("route", route.as_str().into()), ("mode", config.modes.of(route).as_str().into())]
     });

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use conversion_shim::config::load::{Sources, load};
-use conversion_shim::config::reload::{Handle, Outcome, ReloadGuard, watcher};
-use conversion_shim::config::{Change, Config, Mode, PastReload, Problem, RELOADS_KEPT, Reloaded, Stage};
+use conversion_shim::config::reload::{ReloadGuard, ReloadHandle, ReloadOutcome, watcher};
+use conversion_shim::config::{Change, Config, Mode, PastReload, Problem, RELOADS_KEPT, ReloadResult, Stage};
 use conversion_shim::translate::route::Route;
 use tracing::subscriber::DefaultGuard;
 
@@ -22,7 +22,7 @@ struct Running {
     dir: tempfile::TempDir,
     file: PathBuf,
     current: Arc<ArcSwap<Config>>,
-    handle: Handle,
+    handle: ReloadHandle,
     log: Log,
     _guard: DefaultGuard,
 }
@@ -80,7 +80,7 @@ impl Running {
         std::fs::write(&self.file, START.replace(from, to)).unwrap();
     }
 
-    async fn poll(&self) -> Outcome {
+    async fn poll(&self) -> ReloadOutcome {
         self.handle.poll().await.unwrap()
     }
 
@@ -89,18 +89,18 @@ impl Running {
     }
 }
 
-fn keys(outcome: &Outcome) -> Vec<&str> {
-    let Outcome::Refused(problems) = outcome else { panic!("{outcome:?}") };
+fn keys(outcome: &ReloadOutcome) -> Vec<&str> {
+    let ReloadOutcome::Refused(problems) = outcome else { panic!("{outcome:?}") };
     problems.iter().map(|problem| problem.key.as_str()).collect()
 }
 
 #[tokio::test]
 async fn a_good_change_swaps_the_snapshot_and_tells_every_mode() {
     let running = start();
-    assert_eq!(running.poll().await, Outcome::Unchanged);
+    assert_eq!(running.poll().await, ReloadOutcome::Unchanged);
     let before = running.current.load_full();
     running.write("observe", "canary");
-    let Outcome::Accepted { hash } = running.poll().await else { panic!("accepted") };
+    let ReloadOutcome::Accepted { hash } = running.poll().await else { panic!("accepted") };
     assert_eq!((running.stage(), running.current.load().modes.create), (Stage::Canary, Mode::Canary));
     assert_eq!(running.current.load().hash, hash);
     assert_eq!(before.stage, Stage::Observe, "who holds a snapshot keeps it");
@@ -108,7 +108,7 @@ async fn a_good_change_swaps_the_snapshot_and_tells_every_mode() {
     assert_eq!(lines.len(), 5, "{lines:#?}");
     assert!(lines.iter().all(|line| line.contains(" config: ") && line.contains(&hash)), "{lines:#?}");
     assert!(lines[0].contains("route=\"create\" from=legacy to=canary"), "{lines:#?}");
-    assert_eq!(running.poll().await, Outcome::Unchanged);
+    assert_eq!(running.poll().await, ReloadOutcome::Unchanged);
     assert!(running.log.lines().is_empty());
 }
 
@@ -127,7 +127,7 @@ async fn a_bad_change_changes_nothing_and_every_problem_is_told_once() {
     assert!(Arc::ptr_eq(&before, &running.current.load_full()));
 
     running.write("observe", "hold");
-    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
     assert_eq!(running.stage(), Stage::Hold);
 }
 
@@ -144,7 +144,7 @@ async fn a_change_that_needs_a_restart_is_refused_as_a_whole_and_named_without_s
     .unwrap();
     let outcome = running.poll().await;
     assert_eq!(keys(&outcome), ["listen", "ledger.url"]);
-    let Outcome::Refused(problems) = outcome else { unreachable!() };
+    let ReloadOutcome::Refused(problems) = outcome else { unreachable!() };
     assert_eq!(problems[0].message, "changed from 127.0.0.1:8080 to 127.0.0.1:1, and that needs a restart");
     assert!(problems[0].source.starts_with("file /"));
     assert_eq!(running.stage(), Stage::Observe);
@@ -160,15 +160,15 @@ async fn another_salt_is_refused_while_a_percentage_is_in_force() {
     };
     canary("a", 5);
     assert!(
-        matches!(running.poll().await, Outcome::Accepted { .. }),
+        matches!(running.poll().await, ReloadOutcome::Accepted { .. }),
         "salt and percentage may begin together"
     );
     canary("b", 5);
     assert_eq!(keys(&running.poll().await), ["canary.salt"]);
     canary("a", 0);
-    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
     canary("b", 5);
-    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
 }
 
 #[tokio::test]
@@ -183,11 +183,11 @@ async fn a_symlink_swap_as_with_mounted_config_is_noticed() {
     std::os::unix::fs::symlink(&one, &data).unwrap();
     std::fs::remove_file(&running.file).unwrap();
     std::os::unix::fs::symlink(data.join("shim.toml"), &running.file).unwrap();
-    assert_eq!(running.poll().await, Outcome::Unchanged);
+    assert_eq!(running.poll().await, ReloadOutcome::Unchanged);
     let next = running.dir.path().join("..next");
     std::os::unix::fs::symlink(&two, &next).unwrap();
     std::fs::rename(&next, &data).unwrap();
-    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
     assert_eq!(running.stage(), Stage::Hold);
 }
 
@@ -196,13 +196,13 @@ async fn a_file_that_vanishes_is_told_once_and_changes_nothing() {
     let running = start();
     running.poll().await;
     std::fs::remove_file(&running.file).unwrap();
-    assert_eq!(running.poll().await, Outcome::Unreadable);
-    assert_eq!(running.poll().await, Outcome::Unreadable);
+    assert_eq!(running.poll().await, ReloadOutcome::Unreadable);
+    assert_eq!(running.poll().await, ReloadOutcome::Unreadable);
     let lines = running.log.lines();
     assert!(lines.len() == 1 && lines[0].contains("WARN config: "), "{lines:#?}");
     assert_eq!(running.stage(), Stage::Observe);
     running.write("observe", "hold");
-    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
 }
 
 #[tokio::test]
@@ -216,7 +216,7 @@ async fn the_ledgers_memory_is_asked_before_a_swap_and_asked_again_until_it_agre
         };
         Box::pin(async move { refuse() })
     }));
-    assert_eq!(running.poll().await, Outcome::Unchanged, "nothing changed, nothing is asked");
+    assert_eq!(running.poll().await, ReloadOutcome::Unchanged, "nothing changed, nothing is asked");
     running.write("observe", "live");
     assert_eq!(keys(&running.poll().await), ["ledger"]);
     assert_eq!(running.stage(), Stage::Observe);
@@ -224,14 +224,14 @@ async fn the_ledgers_memory_is_asked_before_a_swap_and_asked_again_until_it_agre
     assert_eq!(running.log.lines().len(), 1);
     down.store(false, Ordering::SeqCst);
     assert!(
-        matches!(running.poll().await, Outcome::Accepted { .. }),
+        matches!(running.poll().await, ReloadOutcome::Accepted { .. }),
         "the file did not change, the ledger did"
     );
 }
 
 /// The last reloads, the newest first.
 fn history(running: &Running) -> Vec<PastReload> {
-    running.handle.reloads().borrow().history.iter().cloned().collect()
+    running.handle.history().borrow().reloads.iter().cloned().collect()
 }
 
 #[tokio::test]
@@ -245,10 +245,10 @@ async fn an_accepted_reload_is_remembered_by_what_it_changed() {
             + "[canary]\npercent = 5\nsalt = \"s\"\n[routes]\ncreate = \"hold\"\nget = \"both\"\n",
     )
     .unwrap();
-    let Outcome::Accepted { hash } = running.poll().await else { panic!("accepted") };
+    let ReloadOutcome::Accepted { hash } = running.poll().await else { panic!("accepted") };
     let past = history(&running).remove(0);
     assert_eq!((&past.hash, past.stage), (&hash, Stage::Canary));
-    let Reloaded::Accepted(change) = past.result else { panic!("{past:?}") };
+    let ReloadResult::Accepted(change) = past.result else { panic!("{past:?}") };
     let modes = vec![
         (Route::Create, Mode::Legacy, Mode::Hold),
         (Route::Get, Mode::Legacy, Mode::Both),
@@ -264,10 +264,12 @@ async fn a_key_of_a_route_whose_mode_stays_is_named_like_any_other_and_a_secret_
     let running = start();
     let secret = "[auth.lookup]\nclient_id = \"c\"\nclient_secret = \"hunter4\"\n";
     std::fs::write(&running.file, format!("{START}{secret}[routes]\nget = \"legacy\"\n")).unwrap();
-    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
     let past = history(&running);
     assert!(!format!("{past:?}").contains("hunter"), "{past:?}");
-    let Reloaded::Accepted(Change { stage: None, modes, keys }) = &past[0].result else { panic!("{past:?}") };
+    let ReloadResult::Accepted(Change { stage: None, modes, keys }) = &past[0].result else {
+        panic!("{past:?}")
+    };
     assert!(modes.is_empty(), "{modes:?}");
     assert_eq!(keys, &["routes.get", "auth.lookup.client_id", "auth.lookup.client_secret"]);
 }
@@ -281,10 +283,10 @@ async fn a_refusal_is_remembered_once_in_short_and_when_it_ended() {
         std::fs::write(&running.file, format!("{keys}{START}")).unwrap();
     };
     let of = |past: &PastReload| match &past.result {
-        Reloaded::Refused { problems, problems_total, ended_at } => {
+        ReloadResult::Refused { problems, problems_total, ended_at } => {
             (problems.clone(), *problems_total, *ended_at)
         }
-        Reloaded::Accepted(_) => panic!("{past:?}"),
+        ReloadResult::Accepted(_) => panic!("{past:?}"),
     };
     wrong(9);
     for _ in 0..3 {
@@ -306,7 +308,7 @@ async fn a_refusal_is_remembered_once_in_short_and_when_it_ended() {
     );
 
     wrong(0);
-    assert_eq!(running.poll().await, Outcome::Unchanged);
+    assert_eq!(running.poll().await, ReloadOutcome::Unchanged);
     let past = history(&running);
     let ended = of(&past[0]).2.expect("taken back");
     assert!(past.len() == 2 && ended >= past[0].at, "{past:?}");
@@ -322,7 +324,7 @@ async fn only_the_last_reloads_are_remembered() {
     let running = start();
     for at in 0..RELOADS_KEPT + 5 {
         running.write("observe", ["hold", "ready"][at % 2]);
-        assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+        assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
     }
     let past = history(&running);
     assert_eq!(past.len(), RELOADS_KEPT);
@@ -334,7 +336,7 @@ async fn only_the_last_reloads_are_remembered() {
 async fn what_changed_between_the_start_and_the_first_look_is_not_missed() {
     let running = start();
     running.write("observe", "hold");
-    assert!(matches!(running.poll().await, Outcome::Accepted { .. }));
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
 }
 
 #[tokio::test]

@@ -160,8 +160,8 @@ fn a_renamed_key_is_refused_with_its_new_name_from_every_source() {
     let renamed = [
         ("budget.fence_share", "0.25", "budget.lookup_share"),
         ("retirement.deprecated_at", "\"2026-04-01T00:00:00Z\"", "deprecation.deprecated_at"),
-        ("retirement.sunset_at", "\"2027-01-01T00:00:00Z\"", "deprecation.sunset_at"),
         ("retirement.link", "\"https://example.com/\"", "deprecation.link"),
+        ("retirement.sunset_at", "\"2027-01-01T00:00:00Z\"", "deprecation.sunset_at"),
     ];
     let lines: String = renamed.iter().map(|(old, value, _)| format!("{old} = {value}\n")).collect();
     let (_dir, in_file) = file(&lines);
@@ -387,7 +387,7 @@ fn a_budget_that_cannot_be_kept_is_refused() {
         ]),
         [
             "budget.lookup_share: is more than 0.9 and leaves too little for clients' lists",
-            "budget.cooldown_share: is less than 0.01, and nothing would go through",
+            "budget.cooldown_share: is less than 0.01 and would stop all calls",
             "budget.cooldown_max: is shorter than budget.cooldown",
         ]
     );

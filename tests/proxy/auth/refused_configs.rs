@@ -36,8 +36,8 @@ fn an_open_door_before_the_proxys_own_credentials_is_refused() {
     assert_eq!(
         problems,
         [
-            "auth.callers: is empty while auth.mode is client_credentials: anybody could use the proxy's credentials; name who \
-             may come in",
+            "auth.callers: is empty while auth.mode is client_credentials: everyone could use the proxy's credentials; list who \
+             may call",
             "auth.legacy.client_id: is required while auth.mode is client_credentials",
             "auth.new.client_id: is required while auth.mode is client_credentials",
         ]
@@ -64,7 +64,10 @@ fn half_a_client_is_refused() {
             "[auth.lookup]\nscopes = [\"a b\"]",
             "auth.lookup.scopes: has a scope with a blank in it; write a list of scopes",
         ),
-        ("[auth]\ntoken_path = \"/v2/conversion/x\"", "auth.token_path: lies among the conversions"),
+        (
+            "[auth]\ntoken_path = \"/v2/conversion/x\"",
+            "auth.token_path: is /v2/conversion or below it, which are the paths of the conversions",
+        ),
     ] {
         assert_eq!(refused(text), [problem], "{text}");
     }
@@ -144,7 +147,7 @@ fn a_certificate_that_nobody_is_asked_for_is_refused() {
         "[[auth.callers]]\nname = \"a\"\ncertificate_sha256 = \"{}\"\nscopes = [\"read\"]\n",
         sha256("c")
     );
-    let message = "auth.callers: has a certificate_sha256, and no client is asked for a certificate; set tls.client_auth and \
+    let message = "auth.callers: has a certificate_sha256, and clients are not asked for a certificate; set tls.client_auth and \
                    tls.client_ca";
     let served = "[tls]\ncertificate = \"/c\"\nkey = \"/k\"\n";
     for tls in [String::new(), served.to_owned(), format!("{served}client_auth = \"off\"\n")] {

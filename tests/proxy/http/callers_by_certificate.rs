@@ -1,7 +1,7 @@
 //! Callers that prove themselves by a client certificate, while the proxy holds the credentials: whom a certificate opens the door to,
 //! and that one which is merely verified opens nothing.
 
-use conversion_shim::config::reload::Outcome;
+use conversion_shim::config::reload::ReloadOutcome;
 use conversion_shim::sandbox::{Operation, Sandbox};
 use conversion_shim::translate::side::Side;
 use reqwest::header::AUTHORIZATION;
@@ -201,6 +201,6 @@ async fn a_certificate_that_is_taken_out_counts_no_more_on_open_connections() {
     let config = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, config.replace(&fingerprint(&door.full), &hex(b"nobody's"))).unwrap();
     let outcome = door.shim.handle.reload().await.unwrap();
-    assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+    assert!(matches!(outcome, ReloadOutcome::Accepted { .. }), "{outcome:?}");
     client.create("another").await.problem(401);
 }

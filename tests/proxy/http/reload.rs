@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use conversion_shim::config::reload::Outcome;
+use conversion_shim::config::reload::ReloadOutcome;
 use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 
@@ -79,7 +79,7 @@ async fn the_stage_flips_under_load_and_no_request_is_lost() {
         write(stage).unwrap();
         let before = lists(side);
         let outcome = shim.handle.poll().await.unwrap();
-        assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
+        assert!(matches!(outcome, ReloadOutcome::Accepted { .. }), "{outcome:?}");
         let arrived = books.wait_arrived(side, conversion_shim::sandbox::Operation::List, before + 4);
         crate::support::soon(arrived).await;
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use conversion_shim::config::load::{Flag, Sources, load};
-use conversion_shim::config::reload::{Handle, watcher};
+use conversion_shim::config::reload::{ReloadHandle, watcher};
 use conversion_shim::proxy::App;
 use conversion_shim::server::tls::Certificates;
 use conversion_shim::server::{self, Drained};
@@ -20,7 +20,7 @@ use crate::support::soon;
 pub(crate) struct Shim {
     pub(crate) address: SocketAddr,
     /// Has the config looked at, when there is a file.
-    pub(crate) handle: Handle,
+    pub(crate) handle: ReloadHandle,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Drained>,
     watching: JoinHandle<std::io::Result<()>>,

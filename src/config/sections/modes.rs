@@ -1,4 +1,4 @@
-//! Stages and modes: which side serves which route. The table only; what the loader refuses is in `refusals`.
+//! Stages and modes: which side serves which route. `rules` refuses the combinations that put money at risk.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,22 +6,22 @@ use std::str::FromStr;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
 
-/// How far the cutover is. Sets the mode of all four routes.
+/// Progress of the cutover. Sets the mode of all four routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Everything to legacy.
+    /// All requests go to legacy.
     Observe,
-    /// Everything to legacy, rehearsed against new.
+    /// All requests go to legacy and are compared with new in the background.
     Shadow,
-    /// Creates rehearsed, readers look on both sides.
+    /// Creates go to legacy with a dry run against new; reads use both sides.
     Ready,
-    /// Creates are held off, readers look on both sides.
+    /// Creates are answered 503; reads use both sides.
     Hold,
-    /// Chosen profiles create on new.
+    /// Selected profiles create on new; reads use both sides.
     Canary,
-    /// Everybody creates on new, readers look on both sides.
+    /// All creates go to new; reads use both sides.
     Live,
-    /// New alone.
+    /// New only.
     Sealed,
 }
 
@@ -63,17 +63,17 @@ impl Stage {
 /// How one route is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Sent to legacy, bytes untouched.
+    /// Forwarded to legacy unchanged.
     Legacy,
-    /// As `Legacy`, and rehearsed against new without an effect there.
+    /// As `Legacy`, and compared with new without an effect there.
     Shadow,
-    /// Create only: 503 with Retry-After, nothing sent.
+    /// Create only: answered 503 with `Retry-After`; nothing is sent.
     Hold,
-    /// Create only: chosen profiles on new, the rest on legacy.
+    /// Create only: selected profiles on new, the others on legacy.
     Canary,
-    /// Readers and cancel: whichever side holds the record; lists are merged.
+    /// Get, list and cancel: the side that holds the record; lists are merged.
     Both,
-    /// New alone.
+    /// New only.
     New,
 }
 
@@ -94,7 +94,7 @@ impl Mode {
         }
     }
 
-    /// The modes that a route has.
+    /// The modes that are valid for a route.
     #[must_use]
     pub const fn of_route(route: Route) -> &'static [Self] {
         match route {
@@ -104,7 +104,7 @@ impl Mode {
         }
     }
 
-    /// Where most creates go while `create` is in this mode.
+    /// The side of most creates while `create` is in this mode.
     #[must_use]
     pub const fn creates_on(self) -> Side {
         match self {
@@ -113,8 +113,8 @@ impl Mode {
         }
     }
 
-    /// Whether a route in this mode sees nothing but legacy.
-    pub(super) const fn sees_only_legacy(self) -> bool {
+    /// Whether a route in this mode reads only legacy.
+    pub(in crate::config) const fn sees_only_legacy(self) -> bool {
         matches!(self, Self::Legacy | Self::Shadow)
     }
 }
@@ -133,13 +133,13 @@ pub struct Modes {
 }
 
 impl Modes {
-    /// Whether the old API is gone by design: no route looks at it.
+    /// Whether no route uses the old API.
     #[must_use]
     pub fn is_sealed(&self) -> bool {
         Route::ALL.into_iter().all(|route| self.of(route) == Mode::New)
     }
 
-    /// Whether any route may go to a side; what merely passes through is not looked at.
+    /// Whether any route may use a side; pass-through does not count.
     #[must_use]
     pub fn needs(&self, side: Side) -> bool {
         match side {
@@ -160,7 +160,7 @@ impl Modes {
     }
 }
 
-/// A text that names no stage, or no mode.
+/// A text that names no [`Stage`] or no [`Mode`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownName;
 
@@ -197,7 +197,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_stage_table_reads_as_documented() {
+    fn the_stages_set_the_documented_modes() {
         let table: Vec<String> = Stage::ALL
             .iter()
             .map(|stage| {
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_sets_only_modes_that_the_route_has() {
+    fn a_stage_sets_only_valid_modes() {
         for stage in Stage::ALL {
             for route in Route::ALL {
                 assert!(Mode::of_route(route).contains(&stage.modes().of(route)), "{stage} {route:?}");
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_read_back() {
+    fn names_parse_to_what_they_name() {
         assert!(Stage::ALL.iter().all(|stage| stage.as_str().parse() == Ok(*stage)));
         assert!(Mode::ALL.iter().all(|mode| mode.as_str().parse() == Ok(*mode)));
         assert_eq!("Live".parse::<Stage>(), Err(UnknownName));

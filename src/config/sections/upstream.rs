@@ -1,4 +1,4 @@
-//! Where the upstreams are, parsed once so that a request needs no parsing.
+//! `[upstream]`: the vendor's urls, parsed once so that a request parses none, and the connections to them.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,24 +8,25 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
 
-use super::tls::{Identity, TlsVersion};
-use super::values::canonical_path;
+use super::tls::{Identity, TlsVersion, identity, version};
+use crate::config::read::KeyReader;
+use crate::config::values::{MILLISECOND, canonical_path};
 use crate::translate::side::Side;
 
-/// The section `[upstream]`.
+/// `[upstream]`
 #[derive(Clone, Debug)]
 pub struct Upstreams {
-    /// Longest time for name lookup, TCP and TLS together.
+    /// Timeout of DNS lookup, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// How long an unused connection is kept.
+    /// Time after which an idle connection is closed.
     pub pool_idle_timeout: Duration,
-    /// How many unused connections are kept per host; 0 keeps none.
+    /// Maximum number of idle connections per host; 0 keeps none.
     pub pool_idle_max: usize,
-    /// PEM file with further certificate authorities to trust.
+    /// PEM file with additional certificate authorities.
     pub ca_file: Option<PathBuf>,
-    /// What the proxy shows to upstreams that ask; `None` = nothing.
+    /// Client certificate for upstreams that request one.
     pub identity: Option<Identity>,
-    /// The oldest version of TLS that is spoken.
+    /// Minimum TLS version.
     pub tls_min_version: TlsVersion,
     /// The old API, and pass-through.
     pub legacy: Upstream,
@@ -46,21 +47,54 @@ impl Upstreams {
     }
 }
 
-/// A url taken apart: origin and path prefix.
+pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Upstreams> {
+    let connect_timeout = keys.on_restart("upstream.connect_timeout").duration(MILLISECOND);
+    let pool_idle_timeout = keys.on_restart("upstream.pool_idle_timeout").duration(MILLISECOND);
+    let pool_idle_max = keys.on_restart("upstream.pool_idle_max").number(0..=65_536);
+    let ca_file = keys.on_restart("upstream.ca_file").file();
+    let identity = identity(keys, "upstream.client_certificate", "upstream.client_key");
+    let tls_min_version = version(keys.on_restart("upstream.tls_min_version"));
+    let allow_http = keys.on_reload("upstream.allow_http").boolean();
+    let legacy = url(keys, "upstream.legacy.url", allow_http);
+    let new = url(keys, "upstream.new.url", allow_http);
+    let oauth = url(keys, "upstream.oauth.url", allow_http);
+    Some(Upstreams {
+        connect_timeout: connect_timeout?,
+        pool_idle_timeout: pool_idle_timeout?,
+        pool_idle_max: pool_idle_max?,
+        ca_file: ca_file?,
+        identity: identity?,
+        tls_min_version: tls_min_version?,
+        legacy: legacy?,
+        new: new?,
+        oauth: oauth?,
+    })
+}
+
+fn url(keys: &mut KeyReader, key: &'static str, allow_http: Option<bool>) -> Option<Upstream> {
+    let upstream = keys.on_reload(key).parsed(str::parse::<Upstream>)?;
+    if allow_http == Some(false) && upstream.is_unencrypted() {
+        let message = "is http, and credentials would cross the network unencrypted; use https, or set upstream.allow_http";
+        keys.problem(key, message);
+    }
+    Some(upstream)
+}
+
+/// A url, split into origin and path prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// `http` or `https`.
     pub scheme: Scheme,
-    /// Host, and port when the url names one.
+    /// Host, and the port if the url has one.
     pub authority: Authority,
-    /// What replaces `base_path`; empty or starting with a slash, never ending in one.
+    /// Replaces `base_path`. Empty, or starts with a slash; never ends in one.
     pub path_prefix: String,
 }
 
 impl FromStr for Upstream {
     type Err = String;
 
-    /// The errors never repeat the url: it may hold what does not belong there, such as a password.
+    /// Errors never repeat the url: it may hold a password.
     fn from_str(url: &str) -> Result<Self, String> {
         if url.contains(['?', '#']) {
             return Err("has a query or a fragment; it must end with its path".into());
@@ -68,7 +102,7 @@ impl FromStr for Upstream {
         let uri: Uri = url.parse().map_err(|error| format!("is not a url ({error})"))?;
         let parts = uri.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err("is not a whole url; write it like https://host/path".into());
+            return Err("is not a complete url; write it like https://host/path".into());
         };
         if scheme != Scheme::HTTP && scheme != Scheme::HTTPS {
             return Err("has a scheme that is neither http nor https".into());
@@ -83,19 +117,19 @@ impl FromStr for Upstream {
 }
 
 impl Upstream {
-    /// Whether the credentials in a request would cross a network in the clear: http, and not to this machine.
-    pub(super) fn is_in_the_clear(&self) -> bool {
+    /// Whether a request would cross a network unencrypted: http, and not to this machine.
+    pub(super) fn is_unencrypted(&self) -> bool {
         let host = self.authority.host();
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-        let here = host.eq_ignore_ascii_case("localhost")
+        let loopback = host.eq_ignore_ascii_case("localhost")
             || bare.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
-        self.scheme == Scheme::HTTP && !here
+        self.scheme == Scheme::HTTP && !loopback
     }
 }
 
 fn check_authority(authority: &Authority) -> Result<(), String> {
     if authority.as_str().contains('@') {
-        return Err("names a user or a password; upstreams get the client's credentials only".into());
+        return Err("holds a user or a password; requests carry their own credentials".into());
     }
     let after_host = &authority.as_str()[authority.host().len()..];
     if authority.host().is_empty()
@@ -117,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_is_taken_apart() {
+    fn a_url_is_split_into_origin_and_path() {
         let upstream: Upstream = "https://api.example:8443/v2/".parse().unwrap();
         assert_eq!(upstream.scheme, Scheme::HTTPS);
         assert_eq!(upstream.authority, "api.example:8443");
@@ -127,8 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn http_is_in_the_clear_unless_it_stays_on_this_machine() {
-        for (host, clear) in [
+    fn http_is_unencrypted_unless_it_stays_on_this_machine() {
+        for (host, unencrypted) in [
             ("localhost", false),
             ("LOCALHOST:80", false),
             ("127.0.0.1", false),
@@ -142,13 +176,13 @@ mod tests {
             ("[fd00::1]", true),
         ] {
             let upstream = |scheme| format!("{scheme}://{host}/v2").parse::<Upstream>().unwrap();
-            assert_eq!(upstream("http").is_in_the_clear(), clear, "{host}");
-            assert!(!upstream("https").is_in_the_clear(), "{host}");
+            assert_eq!(upstream("http").is_unencrypted(), unencrypted, "{host}");
+            assert!(!upstream("https").is_unencrypted(), "{host}");
         }
     }
 
     #[test]
-    fn what_is_not_an_upstream_is_refused_without_repeating_it() {
+    fn an_invalid_url_is_refused_without_repeating_it() {
         for url in [
             "",
             "/v2",

@@ -1,23 +1,23 @@
-//! `[[shadow.ignore]]`: differences that an operator has looked at and accepts, with a reason, an owner and an end.
+//! `[[shadow.ignore]]`: differences that an operator accepts, with a reason, an owner and an expiry date.
 
 use figment::value::Dict;
 use jiff::civil::Date;
 
-/// One accepted kind of difference.
+/// One accepted difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IgnoreRule {
-    /// Where it may differ.
+    /// The paths that may differ.
     pub path: PathPattern,
-    /// Why that is fine.
+    /// Why the difference is acceptable.
     pub reason: String,
-    /// Who answers for it.
+    /// Who is responsible for the rule.
     pub owner: String,
-    /// The last day on which it holds, in UTC; past it the rule is reported and hides nothing.
+    /// The last day on which the rule applies, in UTC. After it the rule is reported and hides nothing.
     pub expires: Date,
 }
 
-/// A pattern over paths such as `items[3].updated_at`. It matches whole paths only: `*` stands for one name, `[*]` for any
-/// index, everything else for itself.
+/// A pattern over paths such as `items[3].updated_at`. It matches whole paths only: `*` matches one name, `[*]` any index,
+/// and everything else itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
     written: String,
@@ -32,18 +32,16 @@ enum Part {
 }
 
 impl PathPattern {
-    /// Reads `status`, `items[*].updated_at`, `metadata.*`.
+    /// Parses `status`, `items[*].updated_at`, `metadata.*`.
     ///
     /// # Errors
-    /// What is wrong with it, for people.
+    /// Why the pattern is not valid.
     pub fn parse(text: &str) -> Result<Self, String> {
         let parts = split(text).map(|part| match part {
             "" => Err(format!("{text:?} has an empty part")),
             "*" => Ok(Part::AnyName),
             "[*]" => Ok(Part::AnyIndex),
-            exact if exact.contains('*') => {
-                Err(format!("{text:?}: * stands for a whole name, [*] for any index"))
-            }
+            exact if exact.contains('*') => Err(format!("{text:?}: * matches a whole name, [*] any index")),
             exact if exact.starts_with('[') && !is_index(exact) => {
                 Err(format!("{text:?}: {exact} is not an index"))
             }
@@ -52,13 +50,13 @@ impl PathPattern {
         Ok(Self { parts: parts.collect::<Result<_, _>>()?, written: text.to_owned() })
     }
 
-    /// As the operator wrote it.
+    /// The pattern as configured.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.written
     }
 
-    /// Whether it matches this path, as a whole.
+    /// Whether the pattern matches the whole path.
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         let mut found = split(path);
@@ -73,11 +71,11 @@ impl PathPattern {
     }
 }
 
-/// The names and indices of a path: `items[3].id` is `items`, `[3]`, `id`.
+/// Splits a path into names and indices: `items[3].id` into `items`, `[3]`, `id`.
 fn split(path: &str) -> impl Iterator<Item = &str> {
     path.split('.').flat_map(|name| {
         let (name, indices) = name.split_at(name.find('[').unwrap_or(name.len()));
-        // An index of its own, as in `[3]`, has no name before it.
+        // An index at the start, as in `[3]`, has no name before it.
         let named = (!name.is_empty() || indices.is_empty()).then_some(name);
         named.into_iter().chain(indices.split_inclusive(']'))
     })
@@ -90,8 +88,8 @@ fn is_index(part: &str) -> bool {
 
 const KEYS: [&str; 4] = ["path", "reason", "owner", "expires"];
 
-/// Reads one rule, and says how it is shown.
-pub(super) fn rule(table: &Dict) -> Result<(IgnoreRule, String), String> {
+/// Parses one rule, and formats it for display.
+pub(super) fn parse(table: &Dict) -> Result<(IgnoreRule, String), String> {
     if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!("{unknown} is not a key; it has {}", KEYS.join(", ")));
     }
@@ -142,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_would_not_mean_what_it_says_is_refused() {
+    fn an_ambiguous_pattern_is_refused() {
         for bad in ["", "a..b", "a.", ".a", "up*", "items[x]", "items[", "items[]", "items[*"] {
             assert!(PathPattern::parse(bad).is_err(), "{bad}");
         }

@@ -1,0 +1,210 @@
+//! `[auth]`: whose credentials go to the vendor, who may call the proxy, and how clients' token requests are rewritten.
+
+mod callers;
+mod credentials;
+
+use std::time::Duration;
+
+pub use self::callers::Caller;
+pub use self::credentials::{ClientCredentials, CredentialSet};
+use super::modes::{Mode, Modes};
+use super::tls::Tls;
+use crate::config::read::KeyReader;
+use crate::config::values::{MILLISECOND, canonical_path};
+use crate::translate::paths::CONVERSION_NAMESPACE;
+use crate::translate::route::Route;
+use crate::translate::side::Side;
+use crate::translate::token::Rewriting;
+
+/// `[auth]`
+#[derive(Clone, Debug)]
+pub struct Auth {
+    /// Whose credentials go to the vendor.
+    pub mode: AuthMode,
+    /// Normalized path of clients' token requests; `None` = there is no token route.
+    pub token_path: Option<String>,
+    /// How the scopes in clients' token requests are rewritten.
+    pub scopes: Scopes,
+    /// Timeout of the token endpoint.
+    pub timeout: Duration,
+    /// How long before it expires one of the proxy's own tokens is replaced.
+    pub refresh_margin: Duration,
+    /// Who may call the proxy in mode `client_credentials`.
+    pub callers: Vec<Caller>,
+    legacy: Option<ClientCredentials>,
+    new: Option<ClientCredentials>,
+    lookup: Option<ClientCredentials>,
+}
+
+/// Whose credentials go to the vendor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthMode {
+    /// The caller's own.
+    Passthrough,
+    /// The proxy's own; callers authenticate to the proxy.
+    ClientCredentials,
+}
+
+/// How the scopes in clients' token requests are rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scopes {
+    /// Depending on the modes: see [`Auth::rewriting`].
+    Auto,
+    /// Not at all.
+    Off,
+    /// The new API's scopes are added.
+    Add,
+    /// The new API's scopes replace the old API's.
+    Replace,
+}
+
+impl Auth {
+    /// The proxy's own credentials for one purpose, if configured.
+    #[must_use]
+    pub const fn credentials(&self, set: CredentialSet) -> Option<&ClientCredentials> {
+        match set {
+            CredentialSet::Legacy => self.legacy.as_ref(),
+            CredentialSet::New => self.new.as_ref(),
+            CredentialSet::Lookup => self.lookup.as_ref(),
+        }
+    }
+
+    /// The credentials that replace the caller's on the way to a side; `None` = the caller's own are forwarded.
+    #[must_use]
+    pub const fn credential_set(&self, side: Side) -> Option<CredentialSet> {
+        match (self.mode, side) {
+            (AuthMode::Passthrough, Side::Legacy | Side::New) => None,
+            (AuthMode::ClientCredentials, Side::Legacy) => Some(CredentialSet::Legacy),
+            (AuthMode::ClientCredentials, Side::New) => Some(CredentialSet::New),
+        }
+    }
+
+    /// How the scopes in clients' token requests are rewritten; `None` = not at all.
+    ///
+    /// [`Scopes::Auto`] follows the modes: no rewriting while no route uses the new side, both sides' scopes while both
+    /// sides are in use, and the new side's alone once no route uses the old one.
+    #[must_use]
+    pub fn rewriting(&self, modes: &Modes) -> Option<Rewriting> {
+        match self.scopes {
+            Scopes::Off => None,
+            Scopes::Add => Some(Rewriting::Add),
+            Scopes::Replace => Some(Rewriting::Replace),
+            Scopes::Auto if modes.is_sealed() => Some(Rewriting::Replace),
+            Scopes::Auto if Route::ALL.into_iter().all(|route| modes.of(route) == Mode::Legacy) => None,
+            Scopes::Auto => Some(Rewriting::Add),
+        }
+    }
+}
+
+impl AuthMode {
+    const ALL: [Self; 2] = [Self::Passthrough, Self::ClientCredentials];
+
+    /// The name in config and status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passthrough => "passthrough",
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
+}
+
+impl Scopes {
+    const ALL: [Self; 4] = [Self::Auto, Self::Off, Self::Add, Self::Replace];
+
+    /// The name in config and status.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Off => "off",
+            Self::Add => "add",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+pub(in crate::config) fn read(keys: &mut KeyReader, base_path: Option<&str>) -> Option<Auth> {
+    let mode = keys.on_reload("auth.mode").choice(AuthMode::ALL, AuthMode::as_str);
+    let token_path = keys.on_reload("auth.token_path").optional(|text| token_path(text, base_path));
+    let scopes = keys.on_reload("auth.scopes").choice(Scopes::ALL, Scopes::as_str);
+    let timeout = keys.on_reload("auth.timeout").duration(MILLISECOND);
+    let refresh_margin = keys.on_reload("auth.refresh_margin").duration(Duration::ZERO);
+    let callers = callers::read(keys);
+    let legacy = credentials::read(keys, &credentials::LEGACY);
+    let new = credentials::read(keys, &credentials::NEW);
+    let lookup = credentials::read(keys, &credentials::LOOKUP);
+    let (mode, scopes) = (mode?, scopes?);
+    if mode == AuthMode::ClientCredentials {
+        // The proxy's own credentials must not serve everyone who can connect.
+        callers::require(keys, callers.as_deref());
+        // Which side a request goes to is decided per request, so both sides need credentials.
+        credentials::require(keys, &credentials::LEGACY, legacy.as_ref());
+        credentials::require(keys, &credentials::NEW, new.as_ref());
+    }
+    Some(Auth {
+        mode,
+        token_path: token_path?,
+        scopes,
+        timeout: timeout?,
+        refresh_margin: refresh_margin?,
+        callers: callers?,
+        legacy: legacy?,
+        new: new?,
+        lookup: lookup?,
+    })
+}
+
+/// A caller that authenticates with a certificate needs a listener that requests one.
+pub(in crate::config) fn check_client_auth(keys: &mut KeyReader, auth: &Auth, tls: Option<&Tls>) {
+    let requested = tls.is_some_and(|tls| tls.client_auth.authorities().is_some());
+    if !requested && auth.callers.iter().any(|caller| caller.certificate.is_some()) {
+        let message = "has a certificate_sha256, and clients are not asked for a certificate; set tls.client_auth and \
+                       tls.client_ca";
+        keys.problem(callers::KEY, message);
+    }
+}
+
+fn token_path(text: &str, base_path: Option<&str>) -> Result<String, String> {
+    canonical_path(text)?;
+    let conversions = format!("{}{CONVERSION_NAMESPACE}", base_path.unwrap_or_default());
+    match text.strip_prefix(&conversions) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => {
+            Err(format!("is {conversions} or below it, which are the paths of the conversions"))
+        }
+        Some(_) | None => Ok(text.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::modes::Stage;
+    use super::*;
+    use crate::config::load::{Flag, Sources, load};
+
+    #[test]
+    fn the_stage_decides_how_scopes_are_rewritten() {
+        let auth = load(&Sources::default()).unwrap().config.auth.clone();
+        let rewriting = Stage::ALL.map(|stage| (stage.as_str(), auth.rewriting(&stage.modes())));
+        let (add, replace) = (Some(Rewriting::Add), Some(Rewriting::Replace));
+        assert_eq!(
+            rewriting,
+            [
+                ("observe", None),
+                ("shadow", add),
+                ("ready", add),
+                ("hold", add),
+                ("canary", add),
+                ("live", add),
+                ("sealed", replace),
+            ]
+        );
+    }
+
+    #[test]
+    fn creates_that_went_back_to_legacy_need_the_scopes_of_both_sides() {
+        let flags = vec![Flag::new("--set", "stage", "hold"), Flag::new("--set", "routes.create", "legacy")];
+        let config = load(&Sources { flags, ..Sources::default() }).unwrap().config;
+        assert_eq!(config.auth.rewriting(&config.modes), Some(Rewriting::Add));
+    }
+}

@@ -1,0 +1,103 @@
+//! `[ledger]`
+
+use std::time::Duration;
+
+use crate::config::read::KeyReader;
+use crate::config::secret::Secret;
+use crate::config::values::MILLISECOND;
+
+/// Stands for a url that is not readable here: the kind that any number of replicas can share.
+const PLACEHOLDER: &str = "postgres://not-readable-here";
+
+/// `[ledger]`, when a ledger is configured.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    /// Its url; may hold a password.
+    pub url: Secret,
+    /// The kind that the url's scheme names.
+    pub kind: LedgerKind,
+    /// Namespace of the `ref_id`s.
+    pub tenant: String,
+    /// Timeout of one ledger operation.
+    pub timeout: Duration,
+    /// Maximum number of connections of this process.
+    pub pool_max: u32,
+}
+
+/// The kind of database that holds the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerKind {
+    /// A file; one process.
+    Sqlite,
+    /// A server; several replicas.
+    Postgres,
+}
+
+impl LedgerKind {
+    /// The kind of a ledger url. Errors never repeat the url.
+    fn of_url(url: &str) -> Result<Self, String> {
+        let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+        let location = rest.trim_start_matches('/');
+        match scheme {
+            "sqlite" if rest.contains(":memory:") || rest.contains("mode=memory") => {
+                Err("is an in-memory ledger, which would lose every claim when the process ends".into())
+            }
+            "sqlite" if rest.contains(['?', '#']) => {
+                Err("has parameters, and a sqlite ledger takes none".into())
+            }
+            "sqlite" if !location.is_empty() => Ok(Self::Sqlite),
+            "postgres" | "postgresql" if rest.starts_with("//") && !location.is_empty() => Ok(Self::Postgres),
+            "sqlite" | "postgres" | "postgresql" => Err("has no path or host".into()),
+            _ => Err("is neither sqlite:PATH nor postgres://HOST/DATABASE".into()),
+        }
+    }
+}
+
+impl Ledger {
+    /// Whether the url holds a password, in its user part or as a parameter.
+    fn has_password(&self) -> bool {
+        let url = self.url.reveal();
+        let user =
+            url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map_or("", |(user, _)| user);
+        self.kind == LedgerKind::Postgres && (user.contains(':') || url.contains("password="))
+    }
+}
+
+/// The inner value is `None` when no ledger is configured.
+pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
+    let url = keys.on_restart("ledger.url").secret("ledger.url_file", PLACEHOLDER, LedgerKind::of_url);
+    let tenant = keys.on_restart("ledger.tenant").text();
+    let timeout = keys.on_restart("ledger.timeout").duration(MILLISECOND);
+    let pool_max = keys.on_restart("ledger.pool_max").number(1..=1000);
+    if tenant.as_ref().is_some_and(|tenant| tenant.trim() != tenant || tenant.is_empty()) {
+        keys.problem("ledger.tenant", "is empty, or has blanks around it");
+    }
+    let Some((url, kind)) = url? else { return Some(None) };
+    let ledger = Ledger { url, kind, tenant: tenant?, timeout: timeout?, pool_max: pool_max? };
+    if ledger.has_password() {
+        keys.refuse_flag("ledger.url", "holds a password");
+    }
+    Some(Some(ledger))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_of_the_url_is_the_kind_of_the_ledger() {
+        assert_eq!(LedgerKind::of_url("sqlite:/var/lib/l.db"), Ok(LedgerKind::Sqlite));
+        assert_eq!(LedgerKind::of_url("sqlite:l.db"), Ok(LedgerKind::Sqlite));
+        assert_eq!(LedgerKind::of_url("postgres://u:p@h/d"), Ok(LedgerKind::Postgres));
+        assert_eq!(LedgerKind::of_url("postgresql:///d?host=/run/pg"), Ok(LedgerKind::Postgres));
+    }
+
+    #[test]
+    fn an_unusable_url_is_refused_without_repeating_it() {
+        let urls = ["sqlite:", "sqlite::memory:", "sqlite://hunter2?mode=memory", "postgres:", "postgres://"];
+        for url in urls.into_iter().chain(["mysql://u:hunter2@h/d", "hunter2", "sqlite:?x=1"]) {
+            let error = LedgerKind::of_url(url).expect_err(url);
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+}

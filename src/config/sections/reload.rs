@@ -1,0 +1,17 @@
+//! `[reload]`
+
+use std::time::Duration;
+
+use crate::config::read::KeyReader;
+
+/// `[reload]`
+#[derive(Clone, Debug)]
+pub struct Reload {
+    /// Interval at which the config file and the TLS files are checked for changes.
+    pub poll_interval: Duration,
+}
+
+pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Reload> {
+    let poll_interval = keys.on_reload("reload.poll_interval").duration(Duration::from_millis(100));
+    Some(Reload { poll_interval: poll_interval? })
+}

@@ -1,0 +1,22 @@
+//! `[sandbox]`
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::config::read::KeyReader;
+use crate::config::values::address;
+
+/// `[sandbox]`
+#[derive(Clone, Debug)]
+pub struct Sandbox {
+    /// Address of the embedded vendor.
+    pub listen: SocketAddr,
+    /// Time until a conversion settles.
+    pub settle_after: Duration,
+}
+
+pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Sandbox> {
+    let listen = keys.on_restart("sandbox.listen").parsed(address);
+    let settle_after = keys.on_restart("sandbox.settle_after").duration(Duration::ZERO);
+    Some(Sandbox { listen: listen?, settle_after: settle_after? })
+}

@@ -1,0 +1,197 @@
+//! `[shadow]`: how much is compared, with which resources, and the thresholds of a GO.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::ignore::{self, IgnoreRule};
+use crate::config::read::KeyReader;
+use crate::config::secret::{PLACEHOLDER, Secret};
+use crate::config::values::{GIB, KIB, MIB, MILLISECOND};
+use crate::translate::route::Route;
+
+const REDACTION_KEY: &str = "shadow.redaction_key";
+const SECOND: Duration = Duration::from_secs(1);
+
+/// `[shadow]`
+#[derive(Clone, Debug)]
+pub struct Shadow {
+    /// Share of each route's requests that is compared.
+    pub sample: Sample,
+    /// Share of the matches that is written to the log, 0 to 1.
+    pub match_sample: f64,
+    /// Maximum number of waiting jobs.
+    pub jobs_max: usize,
+    /// Maximum size of the bodies of waiting and running jobs, in bytes.
+    pub bytes_max: usize,
+    /// Maximum size of a body that is compared, in bytes.
+    pub body_max: usize,
+    /// Maximum number of running jobs.
+    pub concurrency: usize,
+    /// Timeout of one job.
+    pub timeout: Duration,
+    /// Time without comparisons after a 429 from an upstream.
+    pub cooldown: Duration,
+    /// Interval of heartbeat records.
+    pub heartbeat: Duration,
+    /// Maximum number of records with one signature per `cap_window`.
+    pub cap_per_signature: u32,
+    /// See `cap_per_signature`.
+    pub cap_window: Duration,
+    /// File for the records; `None` = standard output, with the rest of the log.
+    pub log: Option<PathBuf>,
+    /// Size at which that file is rotated, in bytes.
+    pub log_max: usize,
+    /// Number of rotated files that are kept.
+    pub log_keep: usize,
+    /// Key of the hashes that replace values; `None` = a random key at every start.
+    pub redaction_key: Option<Secret>,
+    /// Accepted differences.
+    pub ignore: Vec<IgnoreRule>,
+    /// Thresholds of a GO.
+    pub go: Go,
+}
+
+/// `[shadow.sample]`: share of a route's requests that is compared, 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// Dry runs of creates.
+    pub create: f64,
+    /// Gets.
+    pub get: f64,
+    /// Pages of lists.
+    pub list: f64,
+}
+
+impl Sample {
+    /// The share of one route. Cancel has no mode `shadow`.
+    #[must_use]
+    pub const fn of(&self, route: Route) -> f64 {
+        match route {
+            Route::Create => self.create,
+            Route::Get => self.get,
+            Route::List => self.list,
+            Route::Cancel => 0.0,
+        }
+    }
+}
+
+/// `[shadow.go]`: thresholds of a GO in the report. Shares are 0 to 1, of a route's judged comparisons (those that could be
+/// made) unless stated otherwise.
+#[derive(Clone, Copy, Debug)]
+pub struct Go {
+    /// Minimum number of judged comparisons.
+    pub judged_min: u64,
+    /// Minimum number of them in which both sides returned a record.
+    pub counterparts_min: u64,
+    /// Maximum age of the last record.
+    pub freshness_max: Duration,
+    /// Maximum number of differences of severity `money`; a count, not a share.
+    pub money_max: u64,
+    /// Maximum share of mismatches of severity `contract`.
+    pub contract_share_max: f64,
+    /// Maximum share of mismatches of severity `cosmetic`.
+    pub cosmetic_share_max: f64,
+    /// Maximum share of `transient`.
+    pub transient_share_max: f64,
+    /// Maximum share of `progress`.
+    pub progress_share_max: f64,
+    /// Maximum share of `error_disagreement`.
+    pub error_disagreement_share_max: f64,
+    /// Maximum share of `shadow_failed`, of all records.
+    pub failed_share_max: f64,
+    /// Maximum share of `not_comparable`, of all records.
+    pub not_comparable_share_max: f64,
+    /// Maximum share of dropped jobs, of all sampled requests.
+    pub dropped_share_max: f64,
+    /// Maximum share of the time in which shadow was configured and did not run.
+    pub idle_share_max: f64,
+}
+
+pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Shadow> {
+    let match_sample = keys.on_reload("shadow.match_sample").share();
+    let jobs_max = keys.on_restart("shadow.jobs_max").number(1..=1_000_000);
+    let bytes_max = keys.on_restart("shadow.bytes_max").bytes(MIB..=16 * GIB);
+    let body_max = keys.on_reload("shadow.body_max").bytes(KIB..=GIB);
+    let concurrency = keys.on_restart("shadow.concurrency").number(1..=1024);
+    let timeout = keys.on_reload("shadow.timeout").duration(MILLISECOND);
+    let cooldown = keys.on_reload("shadow.cooldown").duration(Duration::ZERO);
+    let heartbeat = keys.on_reload("shadow.heartbeat").duration(Duration::from_millis(10));
+    let cap_per_signature = keys.on_reload("shadow.cap_per_signature").number(1..=1_000_000);
+    let cap_window = keys.on_reload("shadow.cap_window").duration(SECOND);
+    let log = keys.on_restart("shadow.log").file();
+    let log_max = keys.on_restart("shadow.log_max").bytes(64 * KIB..=GIB);
+    let log_keep = keys.on_restart("shadow.log_keep").number(0..=10_000);
+    let redaction_key = redaction_key(keys);
+    let ignore = keys.on_reload("shadow.ignore").tables(ignore::parse);
+    let sample = sample(keys);
+    let go = go(keys);
+    Some(Shadow {
+        sample: sample?,
+        match_sample: match_sample?,
+        jobs_max: jobs_max?,
+        bytes_max: bytes_max?,
+        body_max: body_max?,
+        concurrency: concurrency?,
+        timeout: timeout?,
+        cooldown: cooldown?,
+        heartbeat: heartbeat?,
+        cap_per_signature: cap_per_signature?,
+        cap_window: cap_window?,
+        log: log?,
+        log_max: log_max?,
+        log_keep: log_keep?,
+        redaction_key: redaction_key?,
+        ignore: ignore?,
+        go: go?,
+    })
+}
+
+fn redaction_key(keys: &mut KeyReader) -> Option<Option<Secret>> {
+    let long_enough = |text: &str| match text.len() {
+        ..16 => Err("is shorter than 16 characters".into()),
+        16.. => Ok(()),
+    };
+    let key = keys.on_restart(REDACTION_KEY).secret("shadow.redaction_key_file", PLACEHOLDER, long_enough);
+    if let Some(Some(_)) = key {
+        keys.refuse_flag(REDACTION_KEY, "is a secret");
+    }
+    Some(key?.map(|(secret, ())| secret))
+}
+
+fn sample(keys: &mut KeyReader) -> Option<Sample> {
+    let create = keys.on_reload("shadow.sample.create").share();
+    let get = keys.on_reload("shadow.sample.get").share();
+    let list = keys.on_reload("shadow.sample.list").share();
+    Some(Sample { create: create?, get: get?, list: list? })
+}
+
+fn go(keys: &mut KeyReader) -> Option<Go> {
+    let judged_min = keys.on_reload("shadow.go.judged_min").number(0..=u64::MAX);
+    let counterparts_min = keys.on_reload("shadow.go.counterparts_min").number(0..=u64::MAX);
+    let freshness_max = keys.on_reload("shadow.go.freshness_max").duration(SECOND);
+    let money_max = keys.on_reload("shadow.go.money_max").number(0..=u64::MAX);
+    let contract = keys.on_reload("shadow.go.contract_share_max").share();
+    let cosmetic = keys.on_reload("shadow.go.cosmetic_share_max").share();
+    let transient = keys.on_reload("shadow.go.transient_share_max").share();
+    let progress = keys.on_reload("shadow.go.progress_share_max").share();
+    let error_disagreement = keys.on_reload("shadow.go.error_disagreement_share_max").share();
+    let failed = keys.on_reload("shadow.go.failed_share_max").share();
+    let not_comparable = keys.on_reload("shadow.go.not_comparable_share_max").share();
+    let dropped = keys.on_reload("shadow.go.dropped_share_max").share();
+    let idle = keys.on_reload("shadow.go.idle_share_max").share();
+    Some(Go {
+        judged_min: judged_min?,
+        counterparts_min: counterparts_min?,
+        freshness_max: freshness_max?,
+        money_max: money_max?,
+        contract_share_max: contract?,
+        cosmetic_share_max: cosmetic?,
+        transient_share_max: transient?,
+        progress_share_max: progress?,
+        error_disagreement_share_max: error_disagreement?,
+        failed_share_max: failed?,
+        not_comparable_share_max: not_comparable?,
+        dropped_share_max: dropped?,
+        idle_share_max: idle?,
+    })
+}

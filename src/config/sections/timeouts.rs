@@ -1,0 +1,41 @@
+//! `[timeouts]`
+
+use std::time::Duration;
+
+use crate::config::read::KeyReader;
+use crate::config::values::MILLISECOND;
+use crate::translate::route::Route;
+
+/// `[timeouts]`: the total time of one client request, per translated route.
+#[derive(Clone, Debug)]
+pub struct Timeouts {
+    /// Time for a create, the lookup after an unknown outcome included.
+    pub create: Duration,
+    /// Time for a get.
+    pub get: Duration,
+    /// Time for one page of a list.
+    pub list: Duration,
+    /// Time for a cancel.
+    pub cancel: Duration,
+}
+
+impl Timeouts {
+    /// The timeout of one route.
+    #[must_use]
+    pub const fn of(&self, route: Route) -> Duration {
+        match route {
+            Route::Create => self.create,
+            Route::Get => self.get,
+            Route::List => self.list,
+            Route::Cancel => self.cancel,
+        }
+    }
+}
+
+pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Timeouts> {
+    let create = keys.on_reload("timeouts.create").duration(MILLISECOND);
+    let get = keys.on_reload("timeouts.get").duration(MILLISECOND);
+    let list = keys.on_reload("timeouts.list").duration(MILLISECOND);
+    let cancel = keys.on_reload("timeouts.cancel").duration(MILLISECOND);
+    Some(Timeouts { create: create?, get: get?, list: list?, cancel: cancel? })
+}

@@ -1,0 +1,168 @@
+//! The typed config: one immutable value, which a request keeps from start to end.
+
+use std::net::SocketAddr;
+
+use super::problem::Problem;
+use super::read::KeyReader;
+use super::rules;
+use super::sections::admin::{self, Admin};
+use super::sections::auth::{self, Auth};
+use super::sections::budget::{self, Budget};
+use super::sections::canary::{self, Canary};
+use super::sections::deprecation::{self, Deprecation};
+use super::sections::forwarding::{self, Forwarding};
+use super::sections::general::{self, General, REPLICAS};
+use super::sections::hold::{self, Hold};
+use super::sections::ledger::{self, Ledger};
+use super::sections::limits::{self, Limits};
+use super::sections::list::{self, List};
+use super::sections::log::{self, Log};
+use super::sections::modes::{Modes, Stage};
+use super::sections::reload::{self, Reload};
+use super::sections::routes::{self, Origins, Routes};
+use super::sections::sandbox::{self, Sandbox};
+use super::sections::server::{self, Server};
+use super::sections::shadow::{self, Shadow};
+use super::sections::timeouts::{self, Timeouts};
+use super::sections::tls::{self, Tls};
+use super::sections::traces::{self, Traces};
+use super::sections::upstream::{self, Upstreams};
+use super::sections::usage::{self, Usage};
+
+/// A complete, valid config. `config/default.toml` documents every key.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Address for clients.
+    pub listen: SocketAddr,
+    /// Path of clients' base URL. Normalized: starts with a slash and does not end with one.
+    pub base_path: String,
+    /// Progress of the cutover. `modes` decides; single routes may override the stage.
+    pub stage: Stage,
+    /// The mode of every route.
+    pub modes: Modes,
+    /// Number of processes that share the ledger.
+    pub replicas: u32,
+    /// `[upstream]`
+    pub upstream: Upstreams,
+    /// `[auth]`
+    pub auth: Auth,
+    /// `[timeouts]`
+    pub timeouts: Timeouts,
+    /// `[hold]`
+    pub hold: Hold,
+    /// `[list]`
+    pub list: List,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[server]`
+    pub server: Server,
+    /// `[forwarding]`
+    pub forwarding: Forwarding,
+    /// `[tls]`; `None` = plain HTTP.
+    pub tls: Option<Tls>,
+    /// `[log]`
+    pub log: Log,
+    /// `[tracing]`
+    pub traces: Traces,
+    /// `[reload]`
+    pub reload: Reload,
+    /// `[canary]`
+    pub canary: Canary,
+    /// `[ledger]`; `None` = no ledger is configured.
+    pub ledger: Option<Ledger>,
+    /// `[budget]`
+    pub budget: Budget,
+    /// `[shadow]`
+    pub shadow: Shadow,
+    /// `[usage]`
+    pub usage: Usage,
+    /// `[deprecation]`
+    pub deprecation: Deprecation,
+    /// `[admin]`
+    pub admin: Admin,
+    /// `[sandbox]`
+    pub sandbox: Sandbox,
+    /// Twelve hex digits that identify the effective config without its secrets: equal on replicas with the same config.
+    pub hash: String,
+    origins: Origins,
+}
+
+impl Config {
+    /// The rule that needs the ledger: once any create went to the new API, no route may read only legacy. Returns the
+    /// violations.
+    #[must_use]
+    pub fn check_against_history(&self, ever_created_on_new: bool) -> Vec<Problem> {
+        let routes = Routes { modes: self.modes, origins: self.origins.clone() };
+        if ever_created_on_new { rules::reads_without_new(&routes) } else { Vec::new() }
+    }
+
+    /// Reads every key, in the order of `default.toml`. `None` if a value cannot be used; `keys` has the problems. The hash
+    /// is left empty.
+    pub(super) fn read(keys: &mut KeyReader) -> Option<Self> {
+        let General { listen, base_path, stage, replicas } = general::read(keys);
+        let routes = routes::read(keys, stage);
+        let upstream = upstream::read(keys);
+        let auth = auth::read(keys, base_path.as_deref());
+        let (timeouts, hold, list) = (timeouts::read(keys), hold::read(keys), list::read(keys));
+        let (limits, server) = (limits::read(keys), server::read(keys));
+        let (forwarding, tls, log) = (forwarding::read(keys), tls::read(keys), log::read(keys));
+        let (traces, reload) = (traces::read(keys), reload::read(keys));
+        let (canary, ledger) = (canary::read(keys), ledger::read(keys));
+        let (budget, shadow) = (budget::read(keys, replicas), shadow::read(keys));
+        let (usage, deprecation) = (usage::read(keys), deprecation::read(keys));
+        let (admin, sandbox) = (admin::read(keys, listen), sandbox::read(keys));
+        check_rules(keys, routes.as_ref(), ledger.as_ref(), replicas);
+        check_client_auth(keys, auth.as_ref(), tls.as_ref());
+        let Routes { modes, origins } = routes?;
+        Some(Self {
+            listen: listen?,
+            base_path: base_path?,
+            stage: stage?,
+            modes,
+            replicas: replicas?,
+            upstream: upstream?,
+            auth: auth?,
+            timeouts: timeouts?,
+            hold: hold?,
+            list: list?,
+            limits: limits?,
+            server: server?,
+            forwarding: forwarding?,
+            tls: tls?,
+            log: log?,
+            traces: traces?,
+            reload: reload?,
+            canary: canary?,
+            ledger: ledger?,
+            budget: budget?,
+            shadow: shadow?,
+            usage: usage?,
+            deprecation: deprecation?,
+            admin: admin?,
+            sandbox: sandbox?,
+            hash: String::new(),
+            origins,
+        })
+    }
+}
+
+/// Applies the rules if all values that they judge could be read.
+fn check_rules(
+    keys: &mut KeyReader,
+    routes: Option<&Routes>,
+    ledger: Option<&Option<Ledger>>,
+    replicas: Option<u32>,
+) {
+    let (Some(routes), Some(ledger), Some(replicas), true) = (routes, ledger, replicas, keys.complete) else {
+        return;
+    };
+    let replicas_source = &keys.source(REPLICAS);
+    let input = rules::Input { routes, ledger: ledger.as_ref(), replicas, replicas_source };
+    keys.problems.extend(rules::violations(&input));
+}
+
+fn check_client_auth(keys: &mut KeyReader, auth: Option<&Auth>, tls: Option<&Option<Tls>>) {
+    if let (Some(auth), Some(tls), true) = (auth, tls, keys.complete) {
+        auth::check_client_auth(keys, auth, tls.as_ref());
+    }
+}
