@@ -16,7 +16,7 @@ pub enum Health {
     Down {
         /// When the first of them failed.
         since: Timestamp,
-        /// How the first of them failed.
+        /// How they fail: the first of them, until one says more.
         why: LedgerError,
     },
 }
@@ -78,14 +78,27 @@ impl Monitor {
 
     fn down(&self, why: &LedgerError) {
         let changed = self.0.send_if_modified(|health| {
-            let was_ready = health.is_ready();
-            if was_ready {
-                *health = Health::Down { since: Timestamp::now(), why: why.clone() };
-            }
-            was_ready
+            let since = match health {
+                Health::Ready => Timestamp::now(),
+                Health::Down { why: known, .. } if same_reason(known, why) => return false,
+                Health::Down { since, .. } => *since,
+            };
+            *health = Health::Down { since, why: why.clone() };
+            true
         });
         if changed {
             tracing::warn!(target: "ledger", error = %why, "the ledger fails; creates are refused until it works again");
         }
+    }
+}
+
+/// Whether an operator has nothing new to learn. How exactly a database cannot be reached changes from call to call.
+fn same_reason(known: &LedgerError, now: &LedgerError) -> bool {
+    let unreachable =
+        |error: &LedgerError| matches!(error, LedgerError::Unavailable(_) | LedgerError::Timeout);
+    match (known, now) {
+        (LedgerError::Held(known), LedgerError::Held(now)) => known == now,
+        (known, now) if unreachable(known) => unreachable(now),
+        (known, now) => std::mem::discriminant(known) == std::mem::discriminant(now),
     }
 }

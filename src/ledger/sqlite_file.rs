@@ -23,7 +23,7 @@ pub(super) struct WritableFile {
     cookie: String,
     since_checkpoint: usize,
     /// Kept as long as the writer can write. `None` for a command, which writes beside the process that serves.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl WritableFile {
@@ -37,8 +37,11 @@ impl WritableFile {
         let same = SameFile::of(path).map_err(|error| OpenError::Connect(error.into()))?;
         let cookie = cookie(&mut connection, lock.is_some()).await?;
         let mut session = Session { connection, guard: cookie.clone(), history: None };
-        let mut file = Self { same, options, cookie, since_checkpoint: 0, _lock: lock };
-        file.checkpoint(&mut session).await;
+        let serves = lock.is_some();
+        let mut file = Self { same, options, cookie, since_checkpoint: 0, lock };
+        if serves {
+            file.checkpoint(&mut session).await;
+        }
         Ok((file, session))
     }
 
@@ -47,7 +50,9 @@ impl WritableFile {
         // Asked first: opening would make a new file where the old one was.
         self.same.check()?;
         let connection = self.options.connect().await?;
-        self.same.checkpoint_ends();
+        if self.lock.is_some() {
+            self.same.checkpoint_ends();
+        }
         Ok(Session { connection, guard: self.cookie.clone(), history: None })
     }
 
@@ -68,7 +73,8 @@ impl WritableFile {
     ) -> Result<(), LedgerError> {
         self.same.check_written()?;
         self.since_checkpoint += writes;
-        if self.since_checkpoint >= CHECKPOINT_AFTER {
+        // Only the process that serves: to it, a checkpoint of another one is a file that was overwritten.
+        if self.since_checkpoint >= CHECKPOINT_AFTER && self.lock.is_some() {
             self.checkpoint(session).await;
         }
         Ok(())

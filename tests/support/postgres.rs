@@ -40,21 +40,105 @@ impl Postgres {
     }
 
     fn create(binaries: PathBuf) -> Self {
+        let cluster = Self::empty(binaries);
+        cluster.run("initdb", ["--auth=trust", "-N", "-U", "postgres", "--encoding=UTF8", "-D"], |initdb| {
+            initdb.arg(cluster.data());
+        });
+        cluster.start();
+        cluster
+    }
+
+    /// A cluster without data.
+    fn empty(binaries: PathBuf) -> Self {
         let directory = tempfile::Builder::new().prefix("postgres-").tempdir_in("/tmp").unwrap().keep();
         let user = unprivileged_user(&directory);
-        let cluster = Self {
+        Self {
             watchdog: watchdog(&binaries, &directory, user),
             port: free_port(),
             databases: AtomicU32::new(0),
             binaries,
             directory,
             user,
-        };
-        cluster.run("initdb", ["--auth=trust", "-N", "-U", "postgres", "--encoding=UTF8", "-D"], |initdb| {
-            initdb.arg(cluster.data());
+        }
+    }
+
+    /// A running standby of this server. `name` is its `application_name`, for `synchronous_standby_names`.
+    pub(crate) fn standby(&self, name: &str) -> Self {
+        let standby = Self::empty(self.binaries.clone());
+        let primary = format!("host=127.0.0.1 port={} user=postgres application_name={name}", self.port);
+        standby.run("pg_basebackup", ["-X", "stream", "-c", "fast", "-R", "-d", &primary, "-D"], |backup| {
+            backup.arg(standby.data());
         });
-        cluster.start();
-        cluster
+        standby.start();
+        standby
+    }
+
+    /// Makes a primary of a standby, and returns when it accepts writes.
+    pub(crate) fn promote(&self) {
+        self.run("pg_ctl", ["promote", "-w", "-s", "-D"], |pg_ctl| {
+            pg_ctl.arg(self.data());
+        });
+    }
+
+    /// Copies the running server's data.
+    pub(crate) fn base_backup(&self) {
+        let server = format!("host=127.0.0.1 port={} user=postgres", self.port);
+        self.run("pg_basebackup", ["-X", "stream", "-c", "fast", "-d", &server, "-D"], |backup| {
+            backup.arg(self.directory.join("backup"));
+        });
+    }
+
+    /// Puts the copy in the place of the stopped server's data.
+    pub(crate) fn restore(&self) {
+        fs::rename(self.data(), self.directory.join("lost")).unwrap();
+        fs::rename(self.directory.join("backup"), self.data()).unwrap();
+    }
+
+    /// Makes the next start a recovery to the end of the write-ahead log, which begins a new timeline.
+    pub(crate) fn recover_at_next_start(&self) {
+        let signal = self.data().join("recovery.signal");
+        fs::write(&signal, "").unwrap();
+        self.hand_over(&signal);
+        self.set("restore_command = 'false'");
+    }
+
+    /// Adds a line to the server's settings.
+    pub(crate) fn set(&self, setting: &str) {
+        use std::io::Write as _;
+        let file = fs::File::options().append(true).open(self.data().join("postgresql.auto.conf"));
+        writeln!(file.unwrap(), "{setting}").unwrap();
+    }
+
+    /// Reads the changed settings.
+    pub(crate) fn reload(&self) {
+        self.run("pg_ctl", ["reload", "-s", "-D"], |pg_ctl| {
+            pg_ctl.arg(self.data());
+        });
+    }
+
+    /// Makes a database with another encoding and returns its URL.
+    pub(crate) fn database_in(&self, encoding: &str) -> String {
+        let (port, name) = (self.port.to_string(), format!("in_{}", encoding.to_lowercase()));
+        let common = ["-h", "127.0.0.1", "-U", "postgres", "-p", &port];
+        let more = ["-T", "template0", "-E", encoding, "--locale=C", &name];
+        self.run("createdb", common, |createdb| {
+            createdb.args(more);
+        });
+        self.url_of(&name)
+    }
+
+    /// The port that the server listens on.
+    pub(crate) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A command that runs as the server's user.
+    pub(crate) fn command(&self, program: &str) -> Command {
+        command_as(self.user, PathBuf::from(program))
+    }
+
+    fn url_of(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
     /// Starts the server (again, on the same port) and returns when it accepts connections.
@@ -113,12 +197,12 @@ impl Postgres {
         let name = format!("test_{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let port = self.port.to_string();
         self.run("createdb", ["-h", "127.0.0.1", "-U", "postgres", "-p", &port, &name], |_| {});
-        format!("postgres://postgres@127.0.0.1:{port}/{name}?sslmode=disable")
+        self.url_of(&name)
     }
 
     /// The URL of the database that every cluster has.
     pub(crate) fn url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/postgres?sslmode=disable", self.port)
+        self.url_of("postgres")
     }
 
     /// Where the server may read files from: its user owns it.

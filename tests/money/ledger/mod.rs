@@ -1,8 +1,10 @@
 //! The ledger through its front door. One suite of behaviours runs on both backends; what only one of them can do follows.
 
 mod behaviours;
+mod going_back;
 mod on_postgres;
 mod on_sqlite;
+mod pooler;
 
 use std::path::PathBuf;
 use std::time::Duration;

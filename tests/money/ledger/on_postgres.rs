@@ -97,6 +97,39 @@ async fn a_server_without_fsync_is_refused() {
     assert!(matches!(Ledger::open(&settings).await, Err(OpenError::Unsuitable(_))));
 }
 
+async fn why_not(url: String) -> String {
+    let settings = Settings { timeout: Duration::from_secs(20), ..Settings::new(url) };
+    match Ledger::open(&settings).await.err() {
+        Some(OpenError::Unsuitable(why)) => why.to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_full_page_writes_is_refused() {
+    let Some(server) = Postgres::start_new() else { return };
+    server.stop();
+    server.start_with("-c full_page_writes=off");
+    assert!(why_not(server.url()).await.contains("`full_page_writes=off`"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_of_another_encoding_is_refused() {
+    let Some(server) = Postgres::shared() else { return };
+    assert!(why_not(server.database_in("LATIN1")).await.contains("encoding is not UTF8"));
+    let url = server.database_in("UTF8");
+    let settings = Settings { timeout: Duration::from_secs(20), ..Settings::new(url) };
+    let ledger = Ledger::open(&settings).await.unwrap();
+    assert!(ledger.claim(key("🦀"), New, &BODY).await.unwrap().inserted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_is_refused() {
+    let Some(server) = Postgres::start_new() else { return };
+    let standby = server.standby("one");
+    assert!(why_not(standby.url()).await.contains("is a standby"));
+}
+
 /// Whatever the role, the database or the URL prefers: a claim is answered after it was synced, and sees what others committed.
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_made_durable() {

@@ -165,3 +165,94 @@ async fn a_full_queue_is_overload_at_once() {
     assert!((6..=7).contains(&refused), "{refused} of 10 were refused");
     assert!(ledger.health().is_ready());
 }
+
+/// A copy of the ledger's file as it is now, with everything in it.
+async fn copy_of(place: &Place) -> std::path::PathBuf {
+    let copy = place.directory.path().join("copy.sqlite");
+    let mut connection =
+        sqlx::sqlite::SqliteConnectOptions::new().filename(place.file()).connect().await.unwrap();
+    let vacuum = sqlx::AssertSqlSafe(format!("VACUUM INTO '{}'", copy.display()));
+    sqlx::query(vacuum).execute(&mut connection).await.unwrap();
+    copy
+}
+
+#[track_caller]
+fn replaced<T: std::fmt::Debug>(answer: Result<T, LedgerError>) {
+    assert!(matches!(answer, Err(LedgerError::Replaced)), "{answer:?}");
+}
+
+/// Nothing can be claimed or read any more, for as long as the process runs.
+async fn is_lost(ledger: &Ledger) {
+    replaced(ledger.claim(key("after"), New, &BODY).await);
+    replaced(ledger.look(key("before")).await);
+    replaced(ledger.probe().await);
+    assert!(!ledger.health().is_ready());
+}
+
+#[tokio::test]
+async fn a_copy_put_in_the_files_place_is_found_out() {
+    let place = Place::sqlite();
+    let ledger = place.open().await;
+    ledger.claim(key("before"), New, &BODY).await.unwrap();
+    let copy = copy_of(&place).await;
+    ledger.claim(key("lost"), New, &BODY).await.unwrap();
+    std::fs::rename(copy, place.file()).unwrap();
+    is_lost(&ledger).await;
+}
+
+#[tokio::test]
+async fn a_file_overwritten_in_place_is_found_out() {
+    let place = Place::sqlite();
+    let ledger = place.open().await;
+    ledger.claim(key("before"), New, &BODY).await.unwrap();
+    let copy = copy_of(&place).await;
+    ledger.claim(key("lost"), New, &BODY).await.unwrap();
+    // The same file by its inode, of the same start by its cookie, with an older content.
+    std::fs::copy(copy, place.file()).unwrap();
+    is_lost(&ledger).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_gone_is_found_out() {
+    let place = Place::sqlite();
+    let ledger = place.open().await;
+    ledger.claim(key("before"), New, &BODY).await.unwrap();
+    std::fs::remove_file(place.file()).unwrap();
+    is_lost(&ledger).await;
+}
+
+#[tokio::test]
+async fn a_file_with_the_cookie_of_another_start_takes_no_write() {
+    let place = Place::sqlite();
+    let ledger = place.open().await;
+    ledger.claim(key("before"), New, &BODY).await.unwrap();
+    place.tamper("UPDATE ledger_settings SET value = 'another start' WHERE name = 'cookie'").await;
+    replaced(ledger.claim(key("after"), New, &BODY).await);
+    let claims: Vec<(i64,)> = place.query("SELECT COUNT(*) FROM ref_claims").await;
+    assert_eq!(claims, [(1,)]);
+    is_lost(&ledger).await;
+}
+
+/// The process's own checkpoints, and another one's reads and writes beside it, are no such thing.
+#[tokio::test]
+async fn a_long_life_beside_commands_and_readers_loses_nothing() {
+    let place = Place::sqlite();
+    let ledger = place.open().await;
+    let refs: Vec<String> = (0..900).map(|n| format!("r{n}")).collect();
+    for round in 0..3 {
+        let claims = refs.iter().map(|reference| format!("{reference}-{round}"));
+        for claim in claims {
+            ledger.claim(key(&claim), New, &BODY).await.unwrap();
+        }
+        let beside = Ledger::open_beside(&place.settings()).await.unwrap();
+        beside
+            .open_new(conversion_shim::ledger::Order { operator: "ops".into(), why: "x".into() })
+            .await
+            .unwrap();
+        beside.shutdown().await;
+        assert_eq!(place.query::<(i64,)>("SELECT COUNT(*) FROM ref_claims").await, [(900 * (round + 1),)]);
+    }
+    let log = std::fs::metadata(place.directory.path().join("ledger.sqlite-wal")).unwrap().len();
+    assert!(log < 40_000_000, "the log is copied into the file now and then: {log}");
+    ledger.probe().await.unwrap();
+}

@@ -1,0 +1,349 @@
+//! A database that goes back in time: promoted standbys, restored backups, deleted rows.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use conversion_shim::ledger::{Health, Identity, Ledger, LedgerError, OpenError, Order, Settings};
+use conversion_shim::translate::side::Side::New;
+use sqlx::Connection;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use super::{BODY, key};
+use crate::support::postgres::Postgres;
+
+/// The address that the replicas connect to, as a virtual address or a DNS name would be.
+struct Address {
+    listen: SocketAddr,
+    target: Arc<watch::Sender<u16>>,
+}
+
+impl Address {
+    async fn of(server: &Postgres) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = listener.local_addr().unwrap();
+        let target = Arc::new(watch::Sender::new(server.port()));
+        let switch = Arc::clone(&target);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                tokio::spawn(relay(client, switch.subscribe()));
+            }
+        });
+        Self { listen, target }
+    }
+
+    /// Leads to another server; open connections break.
+    fn switch_to(&self, server: &Postgres) {
+        self.target.send_replace(server.port());
+    }
+
+    fn settings(&self, failover_keeps_commits: bool) -> Settings {
+        let url = format!("postgres://postgres@{}/postgres?sslmode=disable", self.listen);
+        Settings { timeout: Duration::from_secs(20), failover_keeps_commits, ..Settings::new(url) }
+    }
+}
+
+async fn relay(mut client: TcpStream, mut target: watch::Receiver<u16>) {
+    let port = *target.borrow_and_update();
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+    tokio::select! {
+        _ = copy_bidirectional(&mut client, &mut server) => {}
+        _ = target.changed() => {}
+    }
+}
+
+async fn open(settings: &Settings) -> Ledger {
+    let ledger = Ledger::open(settings).await.unwrap();
+    ledger.probe().await.unwrap();
+    ledger
+}
+
+async fn claim(ledger: &Ledger, references: &[&str]) {
+    for reference in references {
+        assert!(ledger.claim(key(reference), New, &BODY).await.unwrap().inserted, "{reference}");
+    }
+}
+
+fn order() -> Order {
+    Order { operator: "ops".into(), why: "looked into it".into() }
+}
+
+/// Tries until the call reaches the new server: connections of the old one break first.
+async fn until_answered<T, F: Future<Output = Result<T, LedgerError>>>(
+    mut call: impl FnMut() -> F,
+) -> Result<T, LedgerError> {
+    let answered = async {
+        loop {
+            match call().await {
+                Err(LedgerError::Unavailable(_) | LedgerError::Timeout) => {}
+                answer => return answer,
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), answered).await.expect("an answer")
+}
+
+async fn probe(ledger: &Ledger) -> Result<(), LedgerError> {
+    until_answered(|| ledger.probe()).await
+}
+
+/// No attempt begins on this replica, for that reason.
+async fn assert_held(ledger: &Ledger, reason: &str) {
+    let error = until_answered(|| ledger.claim(key("after"), New, &BODY)).await.unwrap_err();
+    assert!(matches!(&error, LedgerError::Held(why) if why.contains(reason)), "{error}");
+    assert!(matches!(ledger.probe().await, Err(LedgerError::Held(_))));
+    let Health::Down { why, .. } = ledger.health() else { panic!("ready while creates are on hold") };
+    assert!(why.to_string().contains(reason), "{why}");
+    assert_eq!(ledger.look(key("after")).await.unwrap(), None, "reads go on");
+}
+
+async fn assert_lifted_by_accept(ledgers: &[&Ledger]) {
+    let lifted = ledgers[0].accept(order(), Identity::default()).await.unwrap();
+    assert!(!lifted.is_empty());
+    for (number, ledger) in ledgers.iter().enumerate() {
+        ledger.probe().await.unwrap();
+        assert!(ledger.health().is_ready());
+        claim(ledger, &[&format!("accepted{number}")]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_asynchronous_standby_that_lost_claims_is_held() {
+    let Some(primary) = Postgres::start_new() else { return };
+    let address = Address::of(&primary).await;
+    let (writer, other) = (open(&address.settings(true)).await, open(&address.settings(true)).await);
+    claim(&writer, &["kept"]).await;
+    let standby = primary.standby("one");
+    standby.stop();
+    claim(&writer, &["lost"]).await;
+    primary.stop();
+    standby.start();
+    standby.promote();
+    address.switch_to(&standby);
+
+    // Another replica has lost nothing; it waits for the one that has.
+    assert_held(&other, "is on timeline").await;
+    assert!(matches!(probe(&writer).await, Err(LedgerError::Held(_))));
+    assert_held(&writer, "\"lost\"").await;
+    assert_held(&other, "\"lost\"").await;
+    assert_lifted_by_accept(&[&other, &writer]).await;
+    assert!(writer.look(key("kept")).await.unwrap().is_some());
+}
+
+/// A primary that confirms nothing before its standby has it.
+async fn synchronous(primary: &Postgres, name: &str) -> Postgres {
+    let standby = primary.standby(name);
+    primary.set(&format!("synchronous_standby_names = '{name}'"));
+    primary.reload();
+    let mut connection = sqlx::PgConnection::connect(&primary.url()).await.unwrap();
+    let sql = "SELECT COUNT(*) FROM pg_stat_replication WHERE application_name = $1 AND sync_state = 'sync'";
+    let synced = async {
+        while sqlx::query_as::<_, (i64,)>(sql).bind(name).fetch_one(&mut connection).await.unwrap() != (1,) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), synced).await.expect("a synchronous standby");
+    standby
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_synchronous_standby_is_held_until_it_is_accepted() {
+    let Some(primary) = Postgres::start_new() else { return };
+    let address = Address::of(&primary).await;
+    let ledger = open(&address.settings(false)).await;
+    let standby = synchronous(&primary, "one").await;
+    claim(&ledger, &["a", "b"]).await;
+    primary.stop();
+    standby.promote();
+    address.switch_to(&standby);
+    assert_held(&ledger, "is on timeline 00000002, and on record is 00000001").await;
+    assert_lifted_by_accept(&[&ledger]).await;
+    assert!(ledger.look(key("b")).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_synchronous_standby_is_accepted_once_every_replica_found_its_claims() {
+    let Some(primary) = Postgres::start_new() else { return };
+    let address = Address::of(&primary).await;
+    let (one, two) = (open(&address.settings(true)).await, open(&address.settings(true)).await);
+    let standby = synchronous(&primary, "one").await;
+    claim(&one, &["a", "b", "c"]).await;
+    claim(&two, &["d"]).await;
+    primary.stop();
+    standby.promote();
+    address.switch_to(&standby);
+
+    assert_held(&one, "is on timeline").await;
+    assert_eq!(probe(&two).await.map_err(|error| error.to_string()), Ok(()));
+    one.probe().await.unwrap();
+    claim(&one, &["e"]).await;
+    claim(&two, &["f"]).await;
+    for reference in ["a", "b", "c", "d"] {
+        assert!(one.look(key(reference)).await.unwrap().is_some(), "{reference}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_does_not_come_back_is_waited_for_a_minute() {
+    let Some(primary) = Postgres::start_new() else { return };
+    let address = Address::of(&primary).await;
+    let (one, gone) = (open(&address.settings(true)).await, open(&address.settings(true)).await);
+    let standby = synchronous(&primary, "one").await;
+    claim(&gone, &["a"]).await;
+    drop(gone);
+    primary.stop();
+    standby.promote();
+    address.switch_to(&standby);
+    assert_held(&one, "is on timeline").await;
+    let mut connection = sqlx::PgConnection::connect(&standby.url()).await.unwrap();
+    let age = "UPDATE ledger_settings SET at_us = at_us - 61000000 WHERE name = 'hold_timeline'";
+    sqlx::query(age).execute(&mut connection).await.unwrap();
+    one.probe().await.unwrap();
+    claim(&one, &["b"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wrong_one_of_two_standbys_is_held() {
+    let Some(primary) = Postgres::start_new() else { return };
+    let address = Address::of(&primary).await;
+    let ledger = open(&address.settings(true)).await;
+    let behind = primary.standby("behind");
+    let _in_step = synchronous(&primary, "in_step").await;
+    behind.stop();
+    claim(&ledger, &["a"]).await;
+    primary.stop();
+    behind.start();
+    behind.promote();
+    address.switch_to(&behind);
+    assert_held(&ledger, "\"a\"").await;
+    assert_lifted_by_accept(&[&ledger]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_restored_under_a_running_process_is_held() {
+    let Some(server) = Postgres::start_new() else { return };
+    let address = Address::of(&server).await;
+    let ledger = open(&address.settings(true)).await;
+    claim(&ledger, &["before"]).await;
+    server.base_backup();
+    claim(&ledger, &["lost"]).await;
+    server.stop();
+    server.restore();
+    server.start();
+    // The same system on the same timeline: only what this process wrote gives it away.
+    assert_held(&ledger, "\"lost\"").await;
+    assert_lifted_by_accept(&[&ledger]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_state_of_a_claim_is_held() {
+    let Some(server) = Postgres::start_new() else { return };
+    let address = Address::of(&server).await;
+    let ledger = open(&address.settings(true)).await;
+    let claim = ledger.claim(key("r"), New, &BODY).await.unwrap().claim;
+    server.base_backup();
+    ledger.begin(key("r"), claim.expected(), true).await.unwrap().unwrap();
+    server.stop();
+    server.restore();
+    server.start();
+    assert_held(&ledger, "\"r\"").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_recovered_while_every_process_was_stopped_is_held() {
+    let Some(server) = Postgres::start_new() else { return };
+    let address = Address::of(&server).await;
+    let ledger = open(&address.settings(true)).await;
+    server.base_backup();
+    claim(&ledger, &["lost"]).await;
+    ledger.shutdown().await;
+    server.stop();
+    server.restore();
+    server.recover_at_next_start();
+    server.start();
+    // It accepts connections before the recovery has ended.
+    let opened = async {
+        loop {
+            match Ledger::open(&address.settings(false)).await {
+                Err(OpenError::Unsuitable(_)) => {}
+                opened => break opened.unwrap(),
+            }
+        }
+    };
+    let ledger = tokio::time::timeout(Duration::from_secs(60), opened).await.expect("the recovery ends");
+    assert_held(&ledger, "is on timeline 00000002").await;
+    assert_lifted_by_accept(&[&ledger]).await;
+}
+
+/// Its marks are gone with its claims, which the config knows: see `reload_guard`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_from_before_the_mark_has_no_mark() {
+    let Some(server) = Postgres::start_new() else { return };
+    let address = Address::of(&server).await;
+    let ledger = open(&address.settings(false)).await;
+    server.base_backup();
+    ledger.open_new(order()).await.unwrap();
+    claim(&ledger, &["lost"]).await;
+    ledger.shutdown().await;
+    server.stop();
+    server.restore();
+    server.start();
+    let ledger = open(&address.settings(false)).await;
+    assert!(!ledger.created_on_new().await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn claims_that_somebody_deleted_are_held() {
+    let Some(server) = Postgres::start_new() else { return };
+    let address = Address::of(&server).await;
+    let ledger = open(&address.settings(true)).await;
+    claim(&ledger, &["r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10"]).await;
+    let mut connection = sqlx::PgConnection::connect(&server.url()).await.unwrap();
+    // The eleventh newest is not remembered.
+    sqlx::query("DELETE FROM ref_claims WHERE ref_id = 'r0'").execute(&mut connection).await.unwrap();
+    address.switch_to(&server);
+    probe(&ledger).await.unwrap();
+    sqlx::query("DELETE FROM ref_claims WHERE ref_id = 'r1'").execute(&mut connection).await.unwrap();
+    address.switch_to(&server);
+    assert_held(&ledger, "\"r1\"").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_system_with_the_same_claims_is_held() {
+    let Some((server, other)) = Postgres::start_new().zip(Postgres::start_new()) else { return };
+    let address = Address::of(&server).await;
+    let ledger = open(&address.settings(true)).await;
+    claim(&ledger, &["r"]).await;
+    let copy = format!(
+        "pg_dump -h 127.0.0.1 -p {} -U postgres postgres | psql -q -h 127.0.0.1 -p {} -U postgres postgres",
+        server.port(),
+        other.port()
+    );
+    let copied = server.command("sh").args(["-c", &copy]).stdout(std::process::Stdio::null()).status();
+    assert!(copied.unwrap().success());
+    address.switch_to(&other);
+    assert_held(&ledger, "is on the system").await;
+    assert_lifted_by_accept(&[&ledger]).await;
+}
+
+/// A role that may not ask for the timeline: nothing is held for it, and the ledger says that it cannot tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_say_its_timeline_is_used() {
+    let Some(server) = Postgres::start_new() else { return };
+    let mut connection = sqlx::PgConnection::connect(&server.url()).await.unwrap();
+    for sql in [
+        "CREATE ROLE shim LOGIN",
+        "GRANT ALL ON SCHEMA public TO shim",
+        "REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC",
+    ] {
+        sqlx::query(sql).execute(&mut connection).await.unwrap();
+    }
+    let url = server.url().replace("postgres@", "shim@");
+    let ledger = open(&Settings { timeout: Duration::from_secs(20), ..Settings::new(url) }).await;
+    assert_eq!(ledger.says_its_timeline(), Some(false));
+    claim(&ledger, &["r"]).await;
+    let open = open(&Settings { timeout: Duration::from_secs(20), ..Settings::new(server.url()) }).await;
+    assert_eq!(open.says_its_timeline(), Some(true));
+}
