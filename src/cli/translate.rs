@@ -11,8 +11,9 @@ use super::output::{complain, json_line, print, print_error};
 use crate::translate::create::CreateRequest;
 use crate::translate::get;
 use crate::translate::list::ListQuery;
-use crate::translate::paths::{self, ORCHESTRATIONS};
+use crate::translate::paths::ORCHESTRATIONS;
 use crate::translate::route::{self, Matched, Route};
+use crate::translate::side::Side;
 
 pub(super) const ABOUT: &str = "\
 Print the new request of a legacy request, or the legacy record of an orchestration. Nothing is sent.
@@ -79,11 +80,11 @@ fn call(method: &http::Method, target: &str, base_path: &str) -> Translated {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     match route::route(method, path, base_path) {
         Matched::Route(Route::Create, _) => create(&input()?, base_path),
-        Matched::Route(Route::Get, id) => Ok(format!("GET {base_path}{}\n", paths::orchestration(&id))),
+        Matched::Route(Route::Get, id) => Ok(format!("GET {base_path}{}\n", id.path_on(Side::New))),
         Matched::Route(Route::List, _) => list(query, base_path),
         Matched::Route(Route::Cancel, id) => Err(invalid(format!(
             "the new API cannot cancel; the proxy reads {base_path}{} and answers 403, or 404",
-            paths::orchestration(&id)
+            id.path_on(Side::New)
         ))),
         Matched::UnroutedWrite | Matched::PassThrough => {
             Err(invalid("not a request to one of the four routes; the proxy would pass it through unchanged"))

@@ -17,7 +17,6 @@ use crate::translate::get as wire;
 use crate::translate::json::Text;
 use crate::translate::mapping;
 use crate::translate::orchestration::Orchestration;
-use crate::translate::paths;
 use crate::translate::problem;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
@@ -101,7 +100,7 @@ async fn ask(
             context.call(UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, until)).await?
         }
         Side::New => {
-            context.call(UpstreamCall::get(context, side, &paths::orchestration(id), cost, until)?).await?
+            context.call(UpstreamCall::get(context, side, &id.path_on(Side::New), cost, until)?).await?
         }
     };
     if is_not_found(&reply.evidence()) {

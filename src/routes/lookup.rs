@@ -13,7 +13,6 @@ use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::DuplicateCheckResult;
 use crate::telemetry::spans;
 use crate::translate::evidence::{self, Finding, Record, lookup_path};
-use crate::translate::paths;
 use crate::translate::problem;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
@@ -150,7 +149,7 @@ impl RouteContext {
     /// One record by its id, with the lookup credentials where the caller's token may not read.
     pub(super) async fn read_by_id(&self, side: Side, id: &Id, until: Instant) -> Result<Reply, Failure> {
         let cost = Endpoint::Get(side).primary();
-        let path = paths::record(side, id);
+        let path = id.path_on(side);
         let reply = self.call(UpstreamCall::get(self, side, &path, cost, until)?).await?;
         let lacks_scope = problem::says_insufficient_scopes(reply.status.as_u16(), &reply.body);
         if !lacks_scope || !self.has_lookup_credentials() {

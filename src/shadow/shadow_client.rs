@@ -16,7 +16,6 @@ use crate::translate::list::lookup::{self, Seen};
 use crate::translate::list::page::PageBuilder;
 use crate::translate::list::rows::Rows;
 use crate::translate::orchestration::Unreadable;
-use crate::translate::paths;
 use crate::translate::route::{self, Id, Matched, Route};
 use crate::translate::side::Side;
 use crate::translate::{get, problem};
@@ -156,7 +155,7 @@ impl NewSideCalls<'_> {
     }
 
     async fn by_id(&mut self, id: &Id) -> Result<SideResponse, ReadFailure> {
-        let read = self.call(Endpoint::Get, &paths::orchestration(id)).await?;
+        let read = self.call(Endpoint::Get, &id.path_on(Side::New)).await?;
         if read.status != StatusCode::OK {
             return Ok(mapped_refusal(&read));
         }

@@ -1,6 +1,5 @@
 //! The vendor's paths, relative to the base URL of their API.
 
-use super::route::Id;
 use super::side::Side;
 
 /// The namespace of the legacy API's conversions. A write under it that no route takes could be a create.
@@ -16,14 +15,4 @@ pub(crate) const fn collection(side: Side) -> &'static str {
         Side::Legacy => CONVERSIONS,
         Side::New => ORCHESTRATIONS,
     }
-}
-
-/// One orchestration.
-pub(crate) fn orchestration(id: &Id) -> String {
-    record(Side::New, id)
-}
-
-/// One record of a side.
-pub(crate) fn record(side: Side, id: &Id) -> String {
-    format!("{}/{}", collection(side), id.to_segment())
 }

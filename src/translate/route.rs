@@ -12,7 +12,8 @@ use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::paths::{CONVERSION_NAMESPACE, CONVERSIONS};
+use super::paths::{CONVERSION_NAMESPACE, CONVERSIONS, collection};
+use super::side::Side;
 
 /// An operation of the legacy API that the proxy translates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -85,6 +86,11 @@ impl Id {
     pub fn to_segment(&self) -> Cow<'_, str> {
         const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
         utf8_percent_encode(&self.0, RESERVED).into()
+    }
+
+    /// The path of the record with this id on a side.
+    pub(crate) fn path_on(&self, side: Side) -> String {
+        format!("{}/{}", collection(side), self.to_segment())
     }
 }
 

@@ -44,7 +44,7 @@ fn an_import_that_points_up_is_found() {
 #[test]
 fn an_import_that_points_down_is_none() {
     let right = [
-        ("main.rs", "use conversion_shim::cli;"),
+        ("main.rs", "use conversion_shim::run;"),
         ("lib.rs", "pub mod cli; pub mod sandbox;"),
         ("failure/mod.rs", "use crate::translate::side::Side;"),
         (

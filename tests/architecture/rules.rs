@@ -104,6 +104,8 @@ pub(crate) fn arrows(source: &Source) -> Vec<Violation> {
 
 fn may_import(from: &str, to: &str, path: &NamedPath) -> Result<(), &'static str> {
     match (from, to) {
+        // What the library offers to the binary.
+        ("main", "run") => Ok(()),
         ("cli" | "lib", to) if CLI_ONLY.contains(&to) => Ok(()),
         (_, to) if CLI_ONLY.contains(&to) => Err("only `cli` may"),
         ("sandbox", _) => match second(path) {

@@ -305,7 +305,7 @@ fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
 }
 
 #[test]
-fn a_look_up_by_reference_escapes_it() {
+fn a_lookup_by_reference_escapes_it() {
     let path = list::lookup::path(Side::New, "a b&ref_id=ü/1");
     assert_eq!(path, "/orchestration/orchestrations?ref_id=a+b%26ref_id%3D%C3%BC%2F1");
 }

@@ -72,7 +72,7 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn what_somebody_might_take_for_a_write_is_not_passed_through(bytes in mutated(INPUTS, WORDS)) {
+    fn a_path_that_some_server_reads_as_a_create_is_not_passed_through(bytes in mutated(INPUTS, WORDS)) {
         let path = String::from_utf8_lossy(&bytes);
         for method in [Method::POST, Method::DELETE] {
             let taken = readings(&path).iter().any(|path| matches!(route(&method, path, "/v2"), Matched::Route(..)));

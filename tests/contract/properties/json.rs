@@ -142,7 +142,7 @@ proptest! {
 
     /// Strings are scanned eight bytes at a time: every position of the byte that ends a run counts.
     #[test]
-    fn what_ends_a_string_is_found_wherever_it_stands(before in 0..24_usize, fill in 0x20..=0xff_u8, after in 0..24_usize, end in any::<u8>()) {
+    fn the_end_of_a_string_is_found_at_any_offset(before in 0..24_usize, fill in 0x20..=0xff_u8, after in 0..24_usize, end in any::<u8>()) {
         let fill = if matches!(fill, b'"' | b'\\') { b'x' } else { fill };
         let fill = char::from(fill).to_string();
         let text = format!("\"{}{}{}\"", fill.repeat(before), char::from(end), fill.repeat(after));

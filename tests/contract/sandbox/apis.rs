@@ -84,7 +84,7 @@ async fn invalid_creates_are_refused_and_move_nothing() {
 }
 
 #[tokio::test]
-async fn documented_refusals_look_as_documented() {
+async fn documented_refusals_have_the_documented_form() {
     let (_sandbox, client) = funded(quiet()).await;
     let (status, problem) = client.post(LEGACY, &but(conversion("r"), &json!({ "amount": "1000.01" }))).await;
     assert_eq!(status, 403);

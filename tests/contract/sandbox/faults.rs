@@ -93,7 +93,7 @@ async fn a_delay_holds_the_request_or_the_answer() {
 }
 
 #[tokio::test]
-async fn a_gate_stands_before_or_after_the_write_and_lets_through_as_many_as_it_is_told() {
+async fn a_gate_blocks_before_or_after_the_write_and_releases_a_given_number() {
     let (sandbox, client) = funded(quiet()).await;
     for (applied, made) in [(false, 0), (true, 2)] {
         let gate = sandbox.faults().arm(Fault::new(FaultKind::Gate { applied }));
@@ -249,7 +249,7 @@ async fn faults_and_the_inspector_are_served_over_http() {
 }
 
 #[tokio::test]
-async fn what_arrived_can_be_looked_at() {
+async fn received_requests_can_be_inspected() {
     let (sandbox, client) = funded(quiet()).await;
     let path = format!("{NEW}?ref_id=a%20b");
     let waiting = sandbox.inspector().wait_arrived(Side::New, Operation::List, 1);

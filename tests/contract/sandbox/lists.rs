@@ -102,7 +102,7 @@ async fn bad_list_parameters_are_400() {
 }
 
 #[tokio::test]
-async fn the_new_list_has_the_shape_it_is_told_to_have() {
+async fn the_new_list_has_the_configured_shape() {
     for (shape, items, older) in [
         (ListShape::Items, true, false),
         (ListShape::Orchestrations, false, true),

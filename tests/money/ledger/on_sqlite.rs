@@ -35,7 +35,7 @@ async fn a_batch_has_a_cap() {
 }
 
 #[tokio::test]
-async fn a_second_handle_is_refused_and_told_which_lock() {
+async fn a_second_handle_is_refused_and_the_error_names_the_lock() {
     let place = Place::sqlite();
     let ledger = place.open().await;
     let error = Ledger::open(&place.settings()).await.err().expect("only one may have the file");

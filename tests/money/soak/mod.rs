@@ -185,13 +185,13 @@ log.filter = \"warn,config=info,server=info,ledger=info,access=info\"
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn live_gathers_nothing() {
+async fn live_does_not_leak() {
     let house = House::open("live", "stage = \"live\"").await;
     house.soak(&["stage = \"live\"\nroutes.create = \"legacy\"", "stage = \"live\""]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn shadow_gathers_nothing() {
+async fn shadow_does_not_leak() {
     let house = House::open("shadow", "stage = \"shadow\"").await;
     house
         .soak(&[

@@ -49,7 +49,7 @@ async fn a_removed_ledger_file_refuses_creates_sends_nothing_and_says_why() {
 }
 
 #[tokio::test]
-async fn a_replaced_ledger_file_is_noticed_without_a_create() {
+async fn a_replaced_ledger_file_is_detected_without_a_create() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write("stage = \"live\"\n");

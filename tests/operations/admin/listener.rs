@@ -140,7 +140,7 @@ async fn the_command_takes_a_name_or_a_port_and_says_what_it_does_not_take() {
 }
 
 #[tokio::test]
-async fn the_sandbox_says_what_each_stage_answers_and_where_to_look() {
+async fn the_sandbox_prints_what_each_stage_answers_and_the_page_address() {
     let all = [
         "--sandbox",
         "--listen",

@@ -218,7 +218,7 @@ async fn rate_limit_metrics_have_endpoint_and_class_and_unknown_values_are_absen
 
 /// A duplicate check, a comparison and a client's own call to one endpoint are counted separately.
 #[tokio::test]
-async fn who_pays_is_told() {
+async fn calls_are_counted_by_class() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write("stage = \"live\"\n");

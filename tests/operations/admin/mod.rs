@@ -1,11 +1,11 @@
 //! What an operator sees, through the real binary and real HTTP: the admin listener, the commands `status` and `ledger`, and the
 //! log lines about modes. The vendor is a sandbox in this process.
 
+mod advisories;
 mod commands;
 mod ledger_file;
 mod listener;
 mod metrics;
-mod notes;
 mod page;
 mod readiness;
 mod refused;

@@ -112,7 +112,7 @@ const SHOWN: &[&str] = &[
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_shows_everything_to_everybody() {
+async fn the_page_is_complete_and_accessible() {
     let Some(mut browser) = Browser::start() else { return };
     let vendor = vendor().await;
     let config = Config::new(&vendor);

@@ -63,7 +63,7 @@ async fn it_flips_with_a_sqlite_ledger_and_back_without_a_clients_help() {
 }
 
 #[tokio::test]
-async fn it_flips_with_an_idle_postgresql_ledger_and_no_password_is_ever_told() {
+async fn readiness_follows_an_idle_postgresql_ledger_and_never_prints_the_password() {
     let Some(cluster) = Postgres::start_new() else { return };
     let vendor = vendor().await;
     let config = Config::new(&vendor);

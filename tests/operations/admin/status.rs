@@ -55,7 +55,7 @@ async fn a_reload_shows_in_the_status_and_each_change_of_mode_is_one_log_line() 
 }
 
 #[tokio::test]
-async fn a_refused_reload_is_told_with_its_problems_and_whether_it_still_stands() {
+async fn a_refused_reload_is_shown_with_its_problems_until_the_next_one() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write("stage = \"hold\"\n");

@@ -403,7 +403,7 @@ async fn a_collector_that_fails_harms_nothing_and_is_counted() {
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_holds_nobody_up() {
+async fn a_collector_that_hangs_delays_no_request() {
     // It listens, and nobody ever takes the connection.
     let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let vendor = vendor().await;
@@ -449,7 +449,7 @@ async fn only_the_config_says_what_goes_where() {
 }
 
 #[tokio::test]
-async fn spans_hold_nothing_secret_and_the_collectors_own_secret_is_told_nobody_else() {
+async fn spans_contain_no_secret_and_the_collectors_secret_goes_to_it_alone() {
     let (vendor, collector) = (vendor().await, Collector::start(StatusCode::OK).await);
     let config = Config::new(&vendor);
     let secret = config.file("otlp", "Bearer collectors-own\n");

@@ -71,7 +71,7 @@ fn named<'a>(told: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 #[tokio::test]
-async fn requests_that_nobody_took_make_no_client() {
+async fn refused_requests_are_not_counted_as_client_usage() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write(&format!("stage = \"live\"\n{HEADER}"));
@@ -206,7 +206,7 @@ async fn a_hostile_name_is_cut_and_harms_no_terminal() {
 }
 
 #[tokio::test]
-async fn answers_of_the_four_routes_tell_of_the_end_and_others_do_not() {
+async fn deprecation_headers_are_on_answers_of_the_four_routes_only() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write("stage = \"observe\"\n");

@@ -62,7 +62,7 @@ fn check_prints_every_value_with_its_source() {
 }
 
 #[test]
-fn every_problem_of_a_config_is_told_and_is_code_3() {
+fn every_problem_of_a_config_is_printed_and_exits_with_3() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("shim.toml");
     std::fs::write(&file, "stge = \"sealed\"\nbase_path = \"v2\"\n[upstream.legcy]\nurl = \"x\"\n").unwrap();

@@ -22,7 +22,7 @@ fn the_shell_can_read_its_completions() {
 }
 
 #[test]
-fn the_man_page_tells_what_the_help_tells() {
+fn the_man_page_says_what_the_help_says() {
     let (code, page, complaint) = run(&["man"], "");
     assert_eq!((code, complaint.as_str()), (0, ""));
     let titled = page.lines().find(|line| line.starts_with(".TH ")).unwrap();

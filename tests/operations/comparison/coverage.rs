@@ -15,7 +15,7 @@ fn kind(pair: &str, status: &str, count: u64) -> (String, String, u64) {
 }
 
 #[test]
-fn pairs_and_statuses_are_counted_and_nothing_else_is_told() {
+fn only_pairs_and_statuses_are_recorded() {
     let settled = record_with(json!({ "status": "SETTLED" }));
     let strange = record_with(json!({ "source_asset": "alice@example.com", "status": "alice" }));
     let pair = || Some("USD/PYUSD".to_owned());
@@ -40,7 +40,7 @@ fn the_kinds_of_one_answer_are_bounded_and_none_is_lost() {
 }
 
 #[test]
-fn of_a_query_the_known_names_are_told() {
+fn of_a_query_only_known_parameter_names_are_recorded() {
     let table: [(&str, &[&str], bool); 6] = [
         ("", &[], false),
         ("limit=10&ref_id=secret&limit=20", &["limit", "ref_id"], true),

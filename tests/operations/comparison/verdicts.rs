@@ -127,7 +127,7 @@ fn progress_is_found_row_by_row() {
 }
 
 #[test]
-fn a_page_without_any_counterpart_is_told_from_one_with_holes() {
+fn a_page_without_any_counterpart_is_distinct_from_one_with_gaps() {
     let rows = |names: &[&str]| ok(&page(&names.iter().map(|name| row(name)).collect::<Vec<_>>()));
     let table: [(&[&str], &[&str], Verdict); 6] = [
         (&[], &[], Match),

@@ -95,7 +95,7 @@ fn keys(outcome: &ReloadOutcome) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn a_good_change_swaps_the_snapshot_and_tells_every_mode() {
+async fn a_valid_change_swaps_the_snapshot_and_logs_every_mode() {
     let running = start();
     assert_eq!(running.poll().await, ReloadOutcome::Unchanged);
     let before = running.current.load_full();
@@ -113,7 +113,7 @@ async fn a_good_change_swaps_the_snapshot_and_tells_every_mode() {
 }
 
 #[tokio::test]
-async fn a_bad_change_changes_nothing_and_every_problem_is_told_once() {
+async fn an_invalid_change_changes_nothing_and_every_problem_is_logged_once() {
     let running = start();
     let before = running.current.load_full();
     running.write("stage = \"observe\"", "stage = \"lvie\"\nbase_path = \"v2\"");
@@ -172,7 +172,7 @@ async fn another_salt_is_refused_while_a_percentage_is_in_force() {
 }
 
 #[tokio::test]
-async fn a_symlink_swap_as_with_mounted_config_is_noticed() {
+async fn a_symlink_swap_as_with_a_mounted_config_is_detected() {
     let running = start();
     let (one, two) = (running.dir.path().join("..one"), running.dir.path().join("..two"));
     for (dir, stage) in [(&one, "observe"), (&two, "hold")] {
@@ -192,7 +192,7 @@ async fn a_symlink_swap_as_with_mounted_config_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_file_that_vanishes_is_told_once_and_changes_nothing() {
+async fn a_file_that_vanishes_is_logged_once_and_changes_nothing() {
     let running = start();
     running.poll().await;
     std::fs::remove_file(&running.file).unwrap();
@@ -206,7 +206,7 @@ async fn a_file_that_vanishes_is_told_once_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn the_ledgers_memory_is_asked_before_a_swap_and_asked_again_until_it_agrees() {
+async fn the_ledger_guards_a_reload_and_is_asked_again_until_it_agrees() {
     let down = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&down);
     let running = start_with(Box::new(move |config| {
@@ -333,7 +333,7 @@ async fn only_the_last_reloads_are_remembered() {
 }
 
 #[tokio::test]
-async fn what_changed_between_the_start_and_the_first_look_is_not_missed() {
+async fn a_change_between_start_and_the_first_poll_is_detected() {
     let running = start();
     running.write("observe", "hold");
     assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
@@ -359,7 +359,7 @@ async fn further_files_are_watched_by_content() {
 }
 
 #[tokio::test]
-async fn the_timer_looks_too() {
+async fn the_timer_polls_too() {
     let running = start();
     running.write("1h", "100ms");
     running.poll().await;

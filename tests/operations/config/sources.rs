@@ -99,7 +99,7 @@ fn texts_from_the_environment_take_the_type_of_their_key() {
 }
 
 #[test]
-fn all_problems_are_told_at_once_each_with_its_key_and_source() {
+fn all_problems_are_reported_at_once_with_key_and_source() {
     let (_dir, mut sources) = file(
         "listen = \"localhost\"\nbase_path = \"/v2/\"\nlisten_on = 1\nlimits = 3\n\
          [canary]\npercent = 101\nprofiles = [1]\n[timeouts]\nget = 10\nlist = \"0s\"\n[upstream.legcy]\n",

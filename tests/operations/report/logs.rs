@@ -66,7 +66,7 @@ fn since_leaves_out_what_is_older() {
 }
 
 #[test]
-fn a_record_from_the_future_counts_and_makes_nothing_look_fresh() {
+fn a_record_from_the_future_counts_and_does_not_hide_staleness() {
     let old = lines([Record { time: ago(3000), ..enough(Route::Get) }]);
     let future =
         Record { time: ago(-3000), ..differing(Route::Get, Verdict::Mismatch, Some(Severity::Money)) };

@@ -99,7 +99,7 @@ fn a_refusal_on_one_side_with_money_in_it_counts_as_money() {
 }
 
 #[test]
-fn without_heartbeats_nothing_says_that_shadow_ran() {
+fn without_heartbeats_there_is_no_proof_that_shadow_ran() {
     let log = lines([enough(Route::Get)]);
     let missed = judged(&log, "get", &[]).1;
     assert_eq!(missed, ["heartbeats", "dropped_share_max", "idle_share_max"]);
@@ -172,7 +172,7 @@ fn comparisons_that_are_not_in_the_files_are_no_evidence() {
 }
 
 #[test]
-fn what_was_not_written_counts_wherever_it_is_told() {
+fn records_that_were_not_written_count_wherever_they_are_reported() {
     let mut told = heartbeat();
     let money = differing(Route::Get, Verdict::Mismatch, Some(Severity::Money));
     told.suppressed = vec![conversion_shim::shadow::heartbeat_record::Suppressed {

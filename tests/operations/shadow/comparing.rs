@@ -25,7 +25,7 @@ fn differences(record: &Record) -> Vec<(&str, DiffKind, Severity)> {
 }
 
 #[tokio::test]
-async fn a_get_is_looked_for_on_new_by_its_reference() {
+async fn a_get_is_looked_up_on_new_by_its_reference() {
     let vendor = vendor().await;
     let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     vendor.inspector().seed_orchestration(new_record("r", WHEN));

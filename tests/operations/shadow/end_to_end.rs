@@ -143,7 +143,7 @@ async fn without_differences_it_says_go() {
 
 /// As many requests as one machine makes in a moment, all of them compared with nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_side_under_load_costs_no_memory() {
+async fn an_unreachable_side_under_load_costs_no_memory() {
     let vendor = vendor().await;
     let id = seed(&vendor, "r", |_, _| {});
     let dead = super::isolation::nobody().await;

@@ -84,7 +84,7 @@ async fn shadow_reads_with_the_proxys_own_tokens() {
 }
 
 #[tokio::test]
-async fn shadow_reads_nothing_for_whom_the_door_stays_shut() {
+async fn shadow_reads_nothing_for_an_unauthenticated_caller() {
     let vendor = vendor().await;
     let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let (mut shim, caller, _dir) = shadowed(&vendor).await;

@@ -179,7 +179,7 @@ async fn bodies_never_take_more_memory_than_they_may() {
 
 /// As many requests as one machine makes in a moment, all of them compared with nobody.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dead_side_under_load_costs_no_memory() {
+async fn an_unreachable_side_under_load_costs_no_memory() {
     let vendor = vendor().await;
     let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let dead = nobody().await;
@@ -208,7 +208,7 @@ async fn a_dead_side_under_load_costs_no_memory() {
 }
 
 #[tokio::test]
-async fn any_429_stops_comparisons_for_a_while_and_is_loud() {
+async fn any_429_pauses_comparisons_and_is_recorded() {
     for side in [Side::Legacy, Side::New] {
         let vendor = vendor().await;
         let id = vendor.inspector().seed_conversion(settled("r", WHEN));
@@ -248,7 +248,7 @@ const THROTTLED: FaultKind = FaultKind::Status {
 };
 
 #[tokio::test]
-async fn what_waits_when_a_rest_begins_is_not_asked_any_more() {
+async fn comparisons_queued_at_the_start_of_a_back_off_are_dropped() {
     let vendor = vendor().await;
     let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let gate =
@@ -267,7 +267,7 @@ async fn what_waits_when_a_rest_begins_is_not_asked_any_more() {
 }
 
 #[tokio::test]
-async fn a_429_to_the_second_look_stops_comparisons_too() {
+async fn a_429_to_the_second_lookup_stops_comparisons_too() {
     let vendor = vendor().await;
     let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     vendor
@@ -360,7 +360,7 @@ async fn a_spent_budget_drops_and_counts() {
 }
 
 #[tokio::test]
-async fn a_sample_of_nothing_is_loud() {
+async fn a_sample_rate_of_zero_is_reported() {
     let vendor = vendor().await;
     let none = [("shadow.sample.create", "0"), ("shadow.sample.get", "0.0"), ("shadow.sample.list", "0.0")];
     let mut shim = Shadowed::before(&vendor, &[&none[..], &[("shadow.heartbeat", "20ms")]].concat()).await;

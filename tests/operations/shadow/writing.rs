@@ -129,7 +129,7 @@ async fn nothing_of_a_clients_is_written() {
 }
 
 #[tokio::test]
-async fn records_are_capped_and_what_is_left_out_is_told() {
+async fn records_are_capped_and_omissions_are_counted() {
     let vendor = vendor().await;
     let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let keys = [("shadow.cap_per_signature", "3"), ("shadow.heartbeat", "1h")];
@@ -148,7 +148,7 @@ async fn records_are_capped_and_what_is_left_out_is_told() {
 }
 
 #[tokio::test]
-async fn a_new_window_tells_what_the_last_one_left_out() {
+async fn a_new_window_records_what_the_last_one_omitted() {
     let vendor = vendor().await;
     let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     let url = vendor.base_url();

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::support::house::LEGACY;
+use client_credentials::{FULL, READER, WRITER};
 use conversion_shim::translate::side::Side;
-use held::{FULL, READER, WRITER};
 use reqwest::Method;
 
 /// Everything that reached the vendor but token requests.
@@ -23,8 +23,8 @@ const PATHS: [&str; 8] = [
 ];
 
 #[tokio::test]
-async fn nobody_comes_in_without_proof() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "observe")]).await;
+async fn callers_without_credentials_are_refused() {
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
     let http = &house.client.http;
     let vendors = house.sandbox.issue_token(CUSTOMER, &SCOPES);
     for stage in ["observe", "live", "sealed"] {
@@ -60,7 +60,7 @@ async fn nobody_comes_in_without_proof() {
 
 #[tokio::test]
 async fn a_reader_reads_and_cannot_write_in_any_spelling() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "observe")]).await;
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
     let reader = house.client.with_token(READER);
     let body = house::conversion("r").to_string();
     for stage in ["observe", "hold", "live", "sealed"] {
@@ -97,7 +97,7 @@ async fn a_reader_reads_and_cannot_write_in_any_spelling() {
 
 #[tokio::test]
 async fn a_writer_writes_and_cannot_read() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "live")]).await;
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
     let writer = house.client.with_token(WRITER);
     let id = writer.create("r").await.id();
     for path in [LEGACY, &format!("{LEGACY}/{id}"), "/v2/profiles"] {
@@ -112,7 +112,7 @@ async fn a_writer_writes_and_cannot_read() {
 
 #[tokio::test]
 async fn one_callers_token_opens_nothing_for_another() {
-    let (house, dir) = held::house(Options::default(), &[("stage", "live")]).await;
+    let (house, dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
     assert_eq!(house.client.with_token(READER).list("limit=1").await.status, 200);
     // The reader's entry is gone; the token that worked is worth nothing, whatever connection it comes by.
     let config = std::fs::read_to_string(dir.path().join("shim.toml")).unwrap();
@@ -125,8 +125,8 @@ async fn one_callers_token_opens_nothing_for_another() {
 }
 
 #[tokio::test]
-async fn the_door_counts_before_anything_else_is_said() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "hold")]).await;
+async fn a_refused_caller_is_counted_before_anything_is_answered() {
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "hold")]).await;
     house.client.create("r").await.problem(503);
     house.client.with_token("unknown").create("r").await.problem(401);
     house.client.with_token(READER).create("r").await.problem(403);
@@ -134,8 +134,8 @@ async fn the_door_counts_before_anything_else_is_said() {
 
 /// The answer to a TRACE repeats the request; the proxy's token would be in it.
 #[tokio::test]
-async fn nobody_gets_to_see_the_proxys_token() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "observe")]).await;
+async fn the_proxys_token_is_never_disclosed() {
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
     for path in PATHS {
         house.client.ask(Method::TRACE, path, String::new()).await.problem(405);
     }
@@ -151,7 +151,7 @@ async fn nobody_gets_to_see_the_proxys_token() {
 
 #[tokio::test]
 async fn tokens_are_not_handed_out() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "live")]).await;
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
     for path in ["/oauth2/token", "/oauth2/token/", "/x/../oauth2/token"] {
         let form = "grant_type=client_credentials&client_id=legacy&client_secret=s3cret".to_owned();
         house.client.ask(Method::POST, path, form).await.problem(404);

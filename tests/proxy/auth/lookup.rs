@@ -82,7 +82,7 @@ async fn what_became_of_its_create_is_found_out_too() {
 }
 
 #[tokio::test]
-async fn a_cancel_is_told_the_truth() {
+async fn a_cancel_gets_a_true_answer() {
     for stage in ["live", "sealed"] {
         let (house, dir) = house(&[("stage", "live")]).await;
         let id = house.client.create("r").await.id();
@@ -110,7 +110,7 @@ async fn a_callers_own_get_and_list_are_never_answered_with_them() {
 }
 
 #[tokio::test]
-async fn nobody_without_a_genuine_token_learns_anything() {
+async fn without_a_genuine_token_nothing_is_disclosed() {
     for (target, _) in TARGETS {
         let (house, _dir) = creating_on(target).await;
         seed(&house, target.other(), "r");
@@ -131,7 +131,7 @@ async fn nobody_without_a_genuine_token_learns_anything() {
 }
 
 #[tokio::test]
-async fn could_not_look_is_never_absent_with_them_either() {
+async fn a_failed_lookup_with_lookup_credentials_never_means_absent() {
     for (target, _) in TARGETS {
         let (house, _dir) = creating_on(target).await;
         let posts = house.posts(target);
@@ -173,7 +173,7 @@ async fn a_lookup_token_that_has_ended_is_replaced() {
 }
 
 #[tokio::test]
-async fn lookup_credentials_that_may_not_look_are_nobody_elses_fault() {
+async fn lookup_credentials_without_the_scope_are_a_fault_of_the_proxy() {
     let (house, _dir) = house_with(&[READ, NEW_READ, WRITE], &[("stage", "live")]).await;
     let keys: Keys<'_> = &[("stage", "live"), ("auth.lookup.scopes", WRITE)];
     house.go(keys).await;

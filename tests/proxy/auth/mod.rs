@@ -2,7 +2,7 @@
 //! credentials. The real config, ledger, client and server before the sandbox. Waiting is for signals, each with a deadline.
 
 mod callers;
-mod held;
+mod client_credentials;
 mod lookup;
 mod own_tokens;
 mod refused_configs;

@@ -18,7 +18,7 @@ const UNAUTHORIZED: FaultKind = FaultKind::Status {
 
 #[tokio::test]
 async fn each_side_gets_its_own_token_and_the_callers_goes_nowhere() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "live")]).await;
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
     let id = house.client.create("r").await.id();
     assert_eq!(house.client.get(&id).await.id(), id);
     assert_eq!(house.client.list("limit=5").await.json()["items"][0]["id"], id);
@@ -28,7 +28,7 @@ async fn each_side_gets_its_own_token_and_the_callers_goes_nowhere() {
     assert_eq!(token_calls(&house), 2, "one a side");
     for seen in house.sandbox.inspector().requests() {
         let told = format!("{:?} {:?} {:?}", seen.headers, seen.path_and_query, seen.body);
-        assert!(!told.contains(held::FULL), "{told}");
+        assert!(!told.contains(client_credentials::FULL), "{told}");
         assert!(
             seen.operation == Operation::Token
                 || seen.headers["authorization"].to_str().unwrap().starts_with("Bearer ")
@@ -38,7 +38,7 @@ async fn each_side_gets_its_own_token_and_the_callers_goes_nowhere() {
 
 #[tokio::test]
 async fn a_hundred_requests_at_once_ask_for_one_token() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "sealed")]).await;
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
     let gate =
         house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
     let calls: Vec<_> = (0..100)
@@ -57,7 +57,7 @@ async fn a_hundred_requests_at_once_ask_for_one_token() {
 
 #[tokio::test]
 async fn a_hundred_requests_at_once_share_one_failure() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "sealed")]).await;
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
     let gate =
         house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
     let down = FaultKind::Status {
@@ -103,7 +103,7 @@ async fn a_hundred_requests_at_once_share_one_failure() {
 async fn a_token_is_replaced_before_it_ends_while_the_old_one_is_used() {
     // Half of its life is over after a second, and the margin is longer than that.
     let options = Options { token_lifetime: Duration::from_secs(2), ..Options::default() };
-    let (house, _dir) = held::house(options, &[("stage", "sealed")]).await;
+    let (house, _dir) = client_credentials::start(options, &[("stage", "sealed")]).await;
     assert_eq!(house.client.list("limit=1").await.status, 200);
     let gate =
         house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
@@ -142,7 +142,7 @@ async fn a_refused_token_is_replaced_once_and_a_read_goes_once_more() {
         ("observe", house::LEGACY),
         ("observe", "/v2/profiles"),
     ] {
-        let (house, _dir) = held::house(Options::default(), &[("stage", stage)]).await;
+        let (house, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
         let ask = || house.client.ask(Method::GET, path, String::new());
         assert_eq!(ask().await.status, 200);
         let before = token_calls(&house);
@@ -171,7 +171,7 @@ async fn a_refused_token_is_replaced_once_and_a_read_goes_once_more() {
 #[tokio::test]
 async fn a_create_is_never_sent_twice_for_a_token() {
     for (stage, side) in [("observe", Side::Legacy), ("live", Side::New), ("sealed", Side::New)] {
-        let (house, _dir) = held::house(Options::default(), &[("stage", stage)]).await;
+        let (house, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
         house.client.create("first").await.id();
         let (posts, tokens) = (house.posts(side), token_calls(&house));
         // Only the create meets a token that is not taken; the looks before it do not.
@@ -190,7 +190,7 @@ async fn a_create_is_never_sent_twice_for_a_token() {
 
 #[tokio::test]
 async fn no_other_write_is_sent_twice_either() {
-    let (house, _dir) = held::house(Options::default(), &[("stage", "observe")]).await;
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
     let id = house.client.create("r").await.id();
     let fault = house.fault(Side::Legacy, Operation::Cancel, UNAUTHORIZED);
     house.client.cancel(&id).await.problem(503);
@@ -207,7 +207,7 @@ async fn no_other_write_is_sent_twice_either() {
 #[tokio::test]
 async fn without_a_token_nothing_is_sent() {
     for stage in ["observe", "live", "sealed"] {
-        let (house, _dir) = held::house(Options::default(), &[("stage", stage)]).await;
+        let (house, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
         let unreadable =
             house.sandbox.faults().arm(Fault::new(FaultKind::WrongTypes).on(None, Operation::Token));
         house.client.create("r").await.problem(503);
@@ -222,7 +222,8 @@ async fn without_a_token_nothing_is_sent() {
 #[tokio::test]
 async fn waiting_for_a_token_has_an_end() {
     let (house, _dir) =
-        held::house(Options::default(), &[("stage", "sealed"), ("auth.timeout", "300ms")]).await;
+        client_credentials::start(Options::default(), &[("stage", "sealed"), ("auth.timeout", "300ms")])
+            .await;
     house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
     house.client.create("r").await.problem(503);
     house.client.list("limit=1").await.problem(503);
@@ -231,7 +232,7 @@ async fn waiting_for_a_token_has_an_end() {
 
 #[tokio::test]
 async fn another_secret_takes_effect_with_the_reload() {
-    let (house, dir) = held::house(Options::default(), &[("stage", "sealed")]).await;
+    let (house, dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
     assert_eq!(house.client.list("limit=1").await.status, 200);
     std::fs::write(dir.path().join("secret"), "wrong").unwrap();
     house.go(&[("stage", "sealed")]).await;
@@ -245,7 +246,7 @@ async fn another_secret_takes_effect_with_the_reload() {
 #[tokio::test]
 async fn a_token_endpoint_that_always_refuses_is_not_asked_with_every_request() {
     const REQUESTS: u64 = 50;
-    let (house, _dir) = held::house(Options::default(), &[("stage", "sealed")]).await;
+    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
     let refusing = house.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Token));
     let start = std::time::Instant::now();
     for _ in 0..REQUESTS {

@@ -22,7 +22,7 @@ fn refused(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_open_door_before_the_proxys_own_credentials_is_refused() {
+fn own_credentials_without_caller_authentication_are_refused() {
     let problems = refused(
         "[auth]\nmode = \"client_credentials\"\nscopes = \"some\"\ntoken_path = \"token\"\ntimeout = \"0s\"",
     );
@@ -129,7 +129,7 @@ fn a_caller_that_cannot_be_right_is_refused() {
 }
 
 #[test]
-fn callers_are_shown_without_what_opens_the_door() {
+fn callers_are_shown_without_their_secrets() {
     let one = format!(
         "[[auth.callers]]\nname = \"a\"\ntoken_sha256 = \"{}\"\nscopes = [\"read\", \"write\"]\n",
         sha256("t")
@@ -142,7 +142,7 @@ fn callers_are_shown_without_what_opens_the_door() {
 }
 
 #[test]
-fn a_certificate_that_nobody_is_asked_for_is_refused() {
+fn a_caller_certificate_without_client_authentication_is_refused() {
     let caller = format!(
         "[[auth.callers]]\nname = \"a\"\ncertificate_sha256 = \"{}\"\nscopes = [\"read\"]\n",
         sha256("c")

@@ -3,8 +3,8 @@
 use super::*;
 use crate::support::house::{LEGACY, conversion};
 use crate::support::wire::binary::Binary;
+use client_credentials::FULL;
 use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
-use held::FULL;
 use http::StatusCode;
 
 const MARK: &str = "marked-4f9d";
@@ -69,8 +69,8 @@ async fn a_client_of_its_own_token_stays_a_secret() {
 #[tokio::test]
 async fn the_proxys_own_secrets_stay_secrets() {
     let dir = tempfile::tempdir().unwrap();
-    let config = format!("stage = \"sealed\"\n{}", held::config(&dir));
-    let sandbox = held::vendor(Options::default()).await;
+    let config = format!("stage = \"sealed\"\n{}", client_credentials::config(&dir));
+    let sandbox = client_credentials::vendor(Options::default()).await;
     let config = format!("{config}{}[log]\nfilter = \"trace\"\n", upstreams(&sandbox));
     let program = Binary::serve(dir, &config, &[]).await;
     let clients = [house::Caller::of(program.address), house::Caller::of(program.address).over_http2()];
@@ -79,7 +79,7 @@ async fn the_proxys_own_secrets_stay_secrets() {
         assert_eq!(full.create(&format!("r{at}")).await.status, 200);
         full.ask(reqwest::Method::GET, "/v2/profiles", String::new()).await;
         full.ask(reqwest::Method::GET, LEGACY, String::new()).await;
-        client.with_token(held::READER).create("x").await.problem(403);
+        client.with_token(client_credentials::READER).create("x").await.problem(403);
         client.with_token(&format!("bad-{MARK}")).create("x").await.problem(401);
         sandbox.revoke_tokens();
         full.create(&format!("s{at}")).await.problem(503);
@@ -107,7 +107,7 @@ async fn the_proxys_own_secrets_stay_secrets() {
         .filter_map(|seen| Some(seen.headers.get("authorization")?.to_str().unwrap().replace("Bearer ", "")))
         .collect();
     assert!(given.len() > 4);
-    let mut secrets = vec![MARK, "s3cret", FULL, held::READER];
+    let mut secrets = vec![MARK, "s3cret", FULL, client_credentials::READER];
     secrets.extend(given.iter().map(String::as_str));
     is_silent_about(&program, &secrets);
 }

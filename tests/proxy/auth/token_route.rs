@@ -165,7 +165,7 @@ async fn a_whole_client_gets_a_token_through_the_proxy_and_converts_in_every_sta
 }
 
 #[tokio::test]
-async fn a_token_with_the_old_scopes_alone_is_told_what_it_lacks_and_converts_nothing() {
+async fn a_token_with_legacy_scopes_only_gets_the_missing_scope_named_and_converts_nothing() {
     let house = House::at("live").await;
     let old = house.client.with_token(&house.sandbox.issue_token(CUSTOMER, &[READ, WRITE]));
     let problem = old.create("r").await.problem(403);

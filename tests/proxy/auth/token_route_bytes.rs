@@ -130,7 +130,7 @@ async fn an_answer_that_cannot_be_read_passes_as_it_came() {
 }
 
 #[tokio::test]
-async fn a_token_endpoint_that_fails_is_told_as_such() {
+async fn a_failing_token_endpoint_is_reported_as_such() {
     let house = House::with(&[("stage", "sealed"), ("auth.timeout", "300ms")]).await;
     let body = format!("scope={READ}");
     let request = || post(&house, "/oauth2/token").header("content-type", FORM).body(body.clone());

@@ -21,7 +21,7 @@ fn affordable(wanted: usize) -> usize {
 
 /// 10 000, or as many as the limit for open files leaves; see what is printed.
 #[tokio::test]
-async fn ten_thousand_idle_connections_cost_little_and_shut_out_nobody() {
+async fn ten_thousand_idle_connections_cost_little_and_block_no_client() {
     let sandbox = vendor().await;
     let count = affordable(10_000);
     if count < 10_000 {
@@ -160,7 +160,7 @@ async fn leaving_does_not_make_room_for_more_writes() {
 
 /// The load balancer is not one client.
 #[tokio::test]
-async fn behind_a_trusted_proxy_clients_are_told_apart_by_what_it_says() {
+async fn behind_a_trusted_proxy_clients_are_distinguished_by_its_header() {
     let flags = [("limits.in_flight.client", "1"), ("forwarding.trusted_proxies", "127.0.0.0/8")];
     let house = house("observe", &flags).await;
     let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));

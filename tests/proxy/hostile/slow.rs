@@ -89,7 +89,7 @@ async fn one_client_with_bodies_that_never_end_does_not_shut_out_another() {
 
 /// Who does not read its answer holds one place, not the proxy.
 #[tokio::test]
-async fn answers_that_nobody_reads_hold_up_nobody_else() {
+async fn unread_answers_delay_no_other_client() {
     let house = house("sealed", &[("limits.in_flight.client", "100")]).await;
     for at in 0..30 {
         house

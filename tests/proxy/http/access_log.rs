@@ -58,7 +58,7 @@ async fn every_request_has_one_line_with_the_documented_fields() {
 }
 
 #[tokio::test]
-async fn pass_through_and_failures_are_told_as_what_they_are() {
+async fn pass_through_and_failures_are_logged_as_such() {
     let sandbox = vendor().await;
     let (shim, client) = program(&sandbox, "sealed", &[]).await;
     let send = async |id: &str, method: Method, path: &str, body: String| {
@@ -92,7 +92,7 @@ async fn pass_through_and_failures_are_told_as_what_they_are() {
 }
 
 #[tokio::test]
-async fn dropped_rows_and_unknown_statuses_are_told() {
+async fn dropped_rows_and_unknown_statuses_are_logged() {
     let sandbox = vendor().await;
     let seed = |destination: &str, status: &str| {
         sandbox.inspector().seed_orchestration(json!({
@@ -112,7 +112,7 @@ async fn dropped_rows_and_unknown_statuses_are_told() {
 }
 
 #[tokio::test]
-async fn an_answer_that_broke_off_is_told_as_such() {
+async fn a_truncated_answer_is_logged_as_such() {
     let door = crate::support::wire::line::Door::open().await;
     let config = format!("[upstream.legacy]\nurl = \"{}\"\n", door.url("/v2"));
     let shim = Binary::serve(tempfile::tempdir().unwrap(), &config, &[]).await;

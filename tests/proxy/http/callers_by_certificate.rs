@@ -119,7 +119,7 @@ async fn bare(client: &Caller) -> [Answer; 2] {
 }
 
 #[tokio::test]
-async fn a_certificate_opens_the_door_to_whom_it_names() {
+async fn a_certificate_authenticates_the_caller_it_names() {
     for stage in ["observe", "sealed"] {
         for asked in ["required", "optional"] {
             let door = Door::open(stage, asked).await;
@@ -165,7 +165,7 @@ async fn a_reader_by_certificate_cannot_write() {
 }
 
 #[tokio::test]
-async fn where_both_are_configured_both_are_shown_or_nobody_comes_in() {
+async fn where_certificate_and_token_are_configured_both_are_required() {
     let door = Door::open("sealed", "optional").await;
     let only_certificate = door.with(Some(&door.both));
     for refused in bare(&only_certificate).await {

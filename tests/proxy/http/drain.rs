@@ -45,7 +45,7 @@ async fn sigterm_lets_what_is_in_flight_finish_and_refuses_the_rest() {
 }
 
 #[tokio::test]
-async fn past_the_deadline_it_is_cut_off_and_told() {
+async fn past_the_deadline_requests_are_cut_off_and_logged() {
     let (_sandbox, gate, mut shim) = gated(&[("server.drain_deadline", "200ms")]).await;
     let client = Caller::of(&format!("http://{}", shim.address));
     let in_flight =

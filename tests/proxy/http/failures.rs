@@ -100,7 +100,7 @@ async fn an_answer_that_breaks_off_before_it_was_whole_is_a_502_on_a_translated_
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_on_pass_through_is_not_made_to_look_whole() {
+async fn a_truncated_pass_through_answer_stays_visibly_truncated() {
     let door = Door::open().await;
     let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
     for (head, whole) in [

@@ -31,7 +31,7 @@ async fn an_answer_that_says_in_two_ways_how_long_it_is_is_a_502() {
 }
 
 #[tokio::test]
-async fn a_request_whose_length_cannot_be_told_is_refused() {
+async fn a_request_of_ambiguous_length_is_refused() {
     let door = Door::open().await;
     let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
     for headers in [

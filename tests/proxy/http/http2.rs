@@ -35,7 +35,7 @@ async fn a_client_with_prior_knowledge_reaches_an_http_1_upstream() {
 }
 
 #[tokio::test]
-async fn an_upstream_is_told_the_host_that_http_2_names_in_its_target() {
+async fn the_host_of_an_http2_target_is_sent_upstream() {
     let door = Door::open().await;
     let shim =
         Shim::start(&[("upstream.legacy.url", &door.url("/v2")), ("forwarding.x_forwarded", "true")]).await;

@@ -88,7 +88,7 @@ async fn clients_are_asked_for_a_certificate_as_configured() {
 }
 
 #[tokio::test]
-async fn a_certificate_is_told_by_its_fingerprint_and_a_new_authority_counts_at_once() {
+async fn a_certificate_is_logged_by_fingerprint_and_a_new_authority_applies_at_once() {
     let (server, ours, other) = (Pair::new(), Authority::new("one"), Authority::new("two"));
     let (known, later) = (ours.signs("wallet, \"x\""), other.signs("later"));
     let sandbox = vendor().await;

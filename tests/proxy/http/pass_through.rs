@@ -106,7 +106,7 @@ async fn an_answer_loses_what_was_for_one_connection_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn nothing_tells_of_the_client_unless_configured() {
+async fn client_addresses_are_forwarded_only_if_configured() {
     for on in [false, true] {
         let on = on.to_string();
         let keys = ["forwarding.via", "forwarding.x_forwarded", "forwarding.forwarded"];

@@ -24,7 +24,7 @@ fn strike(house: &House, kind: FaultKind) {
 }
 
 #[tokio::test]
-async fn an_invalid_create_is_a_400_that_names_the_field_and_asks_nobody() {
+async fn an_invalid_create_is_a_400_that_names_the_field_and_sends_nothing() {
     let house = house("sealed", &[]).await;
     for (body, field) in [
         (with("amount", Value::Null), "amount"),

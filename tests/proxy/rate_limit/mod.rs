@@ -2,7 +2,7 @@
 //! server before the sandbox, whose books say what arrived. No test asserts a time: what was let through is held against the
 //! time that it really took. The arithmetic itself is tested beside it, with a clock of its own.
 
-mod fence;
+mod duplicate_check;
 mod limits;
 mod throttled;
 

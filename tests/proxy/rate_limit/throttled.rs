@@ -60,7 +60,7 @@ async fn a_retry_after_makes_it_longer_up_to_a_bound() {
 }
 
 #[tokio::test]
-async fn whoever_hears_a_429_begins_it() {
+async fn any_429_starts_the_back_off() {
     let other = |proxy: Proxy| async move {
         proxy.client.ask(Method::GET, "/v2/profiles", String::new()).await;
         left(&proxy)

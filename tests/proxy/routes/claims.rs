@@ -176,7 +176,7 @@ async fn a_ledger_that_cannot_write_means_503_and_nothing_sent() {
 
 /// The ledger fails between the look and the send: the fence cannot be written.
 #[tokio::test]
-async fn a_fence_that_cannot_be_written_sends_nothing() {
+async fn a_duplicate_check_that_cannot_be_recorded_sends_nothing() {
     let house =
         House::with_ledger(&[("stage", "live")], |settings| settings.timeout = Duration::from_millis(400))
             .await;

@@ -115,7 +115,7 @@ async fn not_found_is_said_only_when_every_side_said_it() {
 }
 
 #[tokio::test]
-async fn a_known_home_is_asked_first_and_its_failure_is_told() {
+async fn a_known_record_side_is_asked_first_and_its_failure_is_answered() {
     for home in [Side::Legacy, Side::New] {
         let house = House::with(&[("stage", "live"), ("timeouts.get", "150ms")]).await;
         teach(&house, home, "id").await;
@@ -180,7 +180,7 @@ async fn a_side_that_hangs_leaves_time_for_the_one_that_holds_the_record() {
 }
 
 #[tokio::test]
-async fn a_redirect_tells_nothing_about_where_a_record_lives() {
+async fn a_redirect_proves_nothing_about_the_record_side() {
     let house = House::at("live").await;
     let moved = FaultKind::Status {
         code: StatusCode::FOUND,

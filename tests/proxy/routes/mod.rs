@@ -5,7 +5,7 @@
 mod canary;
 mod cancel;
 mod claims;
-mod fence;
+mod duplicate_check;
 mod get;
 mod list;
 mod outcome;

@@ -364,7 +364,7 @@ async fn a_side_that_has_had_enough_is_asked_no_more() {
 }
 
 #[tokio::test]
-async fn an_outcome_is_looked_for_eight_times_however_much_time_there_is() {
+async fn an_outcome_is_looked_up_at_most_eight_times() {
     let house = creating_on(Side::New, "29s").await;
     let _lost = house.fault(Side::New, Operation::Create, FaultKind::Reset { applied: false });
     let before = house.sandbox.inspector().arrived(Side::New, Operation::List);

@@ -79,7 +79,7 @@ async fn no_client_renames_the_proxys_own_calls() {
 }
 
 #[tokio::test]
-async fn lookalikes_are_refused_and_nothing_reaches_the_vendor() {
+async fn unrouted_writes_are_refused_and_nothing_reaches_the_vendor() {
     for stage in [&[("stage", "live")], BACK] {
         let house = House::with(stage).await;
         for path in LOOKALIKES {
@@ -93,7 +93,7 @@ async fn lookalikes_are_refused_and_nothing_reaches_the_vendor() {
 }
 
 #[tokio::test]
-async fn every_spelling_of_the_route_is_claimed_and_fenced() {
+async fn every_spelling_of_the_route_is_claimed_and_checked() {
     let house = House::at("live").await;
     house.made_on(Side::Legacy, "old").await;
     for (at, path) in SPELLINGS.into_iter().enumerate() {

@@ -6,7 +6,7 @@ use super::{shown, until_refused};
 use crate::support::house::{House, one_on};
 
 #[tokio::test]
-async fn the_fence_keeps_its_part_while_lists_storm() {
+async fn the_duplicate_check_keeps_its_share_during_a_storm_of_lists() {
     for share in ["0.5", "0"] {
         let keys = [
             ("stage", "live"),
@@ -31,7 +31,7 @@ async fn the_fence_keeps_its_part_while_lists_storm() {
 }
 
 #[tokio::test]
-async fn a_fence_without_budget_could_not_look_and_nothing_is_sent() {
+async fn a_duplicate_check_without_budget_fails_and_nothing_is_sent() {
     let keys = [("stage", "live"), ("budget.per_second", "1"), ("budget.wait_max", "0s")];
     let house = House::with(&keys).await;
     let mut blind = Vec::new();

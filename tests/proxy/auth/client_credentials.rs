@@ -1,4 +1,4 @@
-//! A house that holds the credentials: two OAuth clients at the vendor, and callers at the door.
+//! A proxy with client credentials of its own: two OAuth clients at the vendor, and callers that authenticate to the proxy.
 
 use super::*;
 use crate::support::house::{FILE, Keys};
@@ -9,7 +9,7 @@ pub(crate) const FULL: &str = "full-7f3a";
 pub(crate) const READER: &str = "reader-7f3a";
 pub(crate) const WRITER: &str = "writer-7f3a";
 
-/// The config file of such a house, with its secrets beside it.
+/// Its config file, with its secrets beside it.
 pub(crate) fn config(dir: &TempDir) -> String {
     let secret = dir.path().join("secret");
     std::fs::write(&secret, "s3cret\n").unwrap();
@@ -33,7 +33,7 @@ pub(crate) async fn vendor(options: Options) -> Sandbox {
 }
 
 /// The house, its client having every right.
-pub(crate) async fn house(options: Options, keys: Keys<'_>) -> (House, TempDir) {
+pub(crate) async fn start(options: Options, keys: Keys<'_>) -> (House, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("shim.toml");
     std::fs::write(&file, config(&dir)).unwrap();

@@ -106,7 +106,7 @@ fn blind() -> Vec<(FaultKind, u16)> {
 }
 
 #[tokio::test]
-async fn could_not_look_is_never_absent() {
+async fn a_failed_lookup_never_means_absent() {
     for target in [Side::Legacy, Side::New] {
         let house = creating_on(target).await;
         // What an ignored filter brings instead.
@@ -138,7 +138,7 @@ async fn could_not_look_is_never_absent() {
 }
 
 #[tokio::test]
-async fn a_token_without_the_scope_to_look_is_told_which_one_is_missing() {
+async fn a_token_without_the_lookup_scope_gets_the_missing_scope_named() {
     let house = House::at("live").await;
     let scopes = ["conversion:write_conversion_stablecoin", "orchestration:write_orchestration"];
     let blind = house.client.with_token(&house.sandbox.issue_token(CUSTOMER, &scopes));
@@ -269,7 +269,7 @@ async fn replicas_in_different_stages_agree_on_the_side() {
 
 /// The look gets a third of the time: what is left must be enough to send, and to find out what became of it.
 #[tokio::test]
-async fn a_look_that_takes_half_of_the_time_took_too_long() {
+async fn a_lookup_that_uses_half_of_the_timeout_is_too_slow() {
     for target in [Side::Legacy, Side::New] {
         let house = creating_on(target).await;
         let posts = [house.posts(Side::Legacy), house.posts(Side::New)];

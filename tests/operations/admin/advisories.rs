@@ -110,7 +110,7 @@ async fn a_ledger_that_began_when_creates_had_moved_is_noted_over_restarts() {
 }
 
 #[tokio::test]
-async fn a_ledger_on_postgres_tells_its_beginning_and_starts_without_chatter() {
+async fn a_postgresql_ledger_shows_when_it_was_created_and_starts_without_warnings() {
     let Some(postgres) = Postgres::shared() else { return };
     let vendor = vendor().await;
     let config = Config::new(&vendor);
