@@ -133,8 +133,8 @@ impl Bench {
         }
         let took = start.elapsed().as_secs_f64() * 1e3;
         // What is kept after the answers is part of the count, so it is waited for.
-        self.live.app.shared.detached.close();
-        self.live.app.shared.detached.wait().await;
+        self.live.app.services.detached.close();
+        self.live.app.services.detached.wait().await;
         let syncs = self.live.ledger().commits() - before;
         writeln!(
             io::stdout().lock(),

@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 use self::documents::{Live, Problem};
 use self::view::View;
-use crate::server::recover;
+use crate::http::accept;
 use crate::telemetry::metrics::exposition;
 
 /// Maximum number of connections: enough for probes, scrapers and a few operators. Further ones wait.
@@ -65,7 +65,7 @@ pub async fn serve(listener: TcpListener, view: Arc<View>) {
                         drop(permit);
                     });
                 }
-                Err(error) => recover(&error).await,
+                Err(error) => accept::pause_after(&error).await,
             },
         }
     }

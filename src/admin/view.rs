@@ -45,7 +45,7 @@ impl View {
     #[must_use]
     pub fn new(app: Arc<App>, reloads: watch::Receiver<ReloadHistory>) -> Self {
         let (draining, first_new_create_at) = (OnceLock::new(), Mutex::new(None));
-        let advisories = Arc::new(Advisories::new(app.shared.ledger.clone()));
+        let advisories = Arc::new(Advisories::new(app.services.ledger.clone()));
         let (started, started_at) = (Instant::now(), Timestamp::now());
         Self {
             app,
@@ -103,14 +103,14 @@ impl View {
         };
         let draining =
             self.draining.get().map(|since| reason("draining", since, "the process is shutting down".into()));
-        let ledger = match self.app.shared.ledger.as_ref().map(Ledger::health) {
+        let ledger = match self.app.services.ledger.as_ref().map(Ledger::health) {
             Some(Health::Down { since, why }) => Some(reason("ledger", &since, why.to_string())),
             Some(Health::Ready) | None => None,
         };
         let config = self.app.config.load();
         let sides = [Side::Legacy, Side::New].into_iter().filter(|side| config.modes.needs(*side));
         let sides = sides.filter_map(|side| {
-            let down = self.app.shared.reach.unreachable(side)?;
+            let down = self.app.services.reach.unreachable(side)?;
             Some(reason(&format!("{side} side"), &down.since, down.why))
         });
         let reasons: Vec<_> = draining.into_iter().chain(ledger).chain(sides).collect();
@@ -122,7 +122,7 @@ impl View {
         // In this order, so that a reload in the answer is in force.
         let reloads = self.reloads().clone();
         let config = self.app.config.load_full();
-        let ledger = match (&config.ledger, &self.app.shared.ledger) {
+        let ledger = match (&config.ledger, &self.app.services.ledger) {
             (Some(settings), Some(ledger)) => Some(self.ledger(settings, ledger).await),
             _ => None,
         };
@@ -143,7 +143,7 @@ impl View {
                 profiles_listed: config.canary.profiles.len(),
             },
             replicas: config.replicas,
-            writes_in_flight: self.app.shared.detached.len(),
+            writes_in_flight: self.app.services.detached.len(),
             config: reloads::section(&config, &reloads),
             budget: self.budget().shown(),
             usage: self.usage(),
@@ -165,20 +165,20 @@ impl View {
 
     /// The rate budget under the config in force; otherwise it would adopt a reload only with the next request.
     pub(super) fn budget(&self) -> &Budget {
-        let budget = self.app.shared.upstream.budget();
+        let budget = self.app.services.upstream.budget();
         budget.adopt(&self.app.config.load_full());
         budget
     }
 
     /// Takes the history's snapshot at the end of a minute.
     pub(super) fn end_minute(&self) {
-        let shared = &self.app.shared;
+        let shared = &self.app.services;
         self.history.end_minute(&shared.metrics, shared.upstream.budget());
     }
 
     /// The HTML page. A `paused` page does not refresh itself.
     pub(super) async fn page(&self, paused: bool) -> String {
-        let (metrics, budget) = (&self.app.shared.metrics, self.app.shared.upstream.budget());
+        let (metrics, budget) = (&self.app.services.metrics, self.app.services.upstream.budget());
         page::render(&self.status().await, &self.history.hour(metrics, budget), metrics, paused)
     }
 
@@ -204,7 +204,7 @@ impl View {
             clients_max: CLIENTS_MAX,
             other_requests: usage.others().total(),
             full_since: usage.full_since().map(|at| at.to_string()),
-            evicted: usage.given_way(),
+            evicted: usage.evicted(),
         }
     }
 

@@ -1,15 +1,15 @@
-//! Whose token it says it is: the client id in the payload of a JWT. Nothing is verified, so nothing may rest on it; it only helps
-//! to find who still calls. The token itself is neither kept nor shown.
+//! Reads the client id from the payload of a JWT, without verifying the token. It only names clients in the usage table; never base a
+//! decision on it. The token itself is neither stored nor logged.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 use serde::Deserialize;
 
-/// Longer payloads are not worth the time, in bytes.
+/// Longer payloads are ignored, so that a client cannot make the proxy decode megabytes. In bytes of base64.
 const PAYLOAD_MAX: usize = 8 << 10;
 
-/// Where issuers put it, the most telling first.
+/// The claims in which issuers put the client id, the most specific first.
 #[derive(Deserialize)]
 struct Claims {
     client_id: Option<String>,
@@ -18,9 +18,8 @@ struct Claims {
     sub: Option<String>,
 }
 
-/// The client id that a request's bearer token tells, if it is a JWT that tells one.
-#[must_use]
-pub fn client_id(headers: &HeaderMap) -> Option<String> {
+/// The client id in the request's bearer token, if that is a JWT with one.
+pub(crate) fn client_id(headers: &HeaderMap) -> Option<String> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return None;
@@ -41,7 +40,7 @@ pub fn client_id(headers: &HeaderMap) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn told(token: &str) -> Option<String> {
+    fn client_of(token: &str) -> Option<String> {
         let mut headers = HeaderMap::new();
         headers.insert(header::AUTHORIZATION, token.parse().unwrap());
         client_id(&headers)
@@ -52,12 +51,12 @@ mod tests {
     }
 
     #[test]
-    fn a_jwt_tells_its_client_and_anything_else_tells_nobody() {
+    fn a_jwt_names_its_client_and_other_tokens_name_none() {
         assert_eq!(
-            told(&jwt(r#"{"sub":"s","cid":"c","client_id":"treasury"}"#)).as_deref(),
+            client_of(&jwt(r#"{"sub":"s","cid":"c","client_id":"treasury"}"#)).as_deref(),
             Some("treasury")
         );
-        assert_eq!(told(&jwt(r#"{"sub":"s","cid":" "}"#)).as_deref(), Some("s"));
+        assert_eq!(client_of(&jwt(r#"{"sub":"s","cid":" "}"#)).as_deref(), Some("s"));
         for token in [
             "Bearer opaque",
             "Basic e30.e30.c2ln",
@@ -68,7 +67,7 @@ mod tests {
             &format!("Bearer e30.{}.c2ln", "A".repeat(PAYLOAD_MAX + 1)),
             &(jwt(r#"{"sub":"s"}"#) + ".more"),
         ] {
-            assert_eq!(told(token), None, "{token}");
+            assert_eq!(client_of(token), None, "{token}");
         }
     }
 }

@@ -26,6 +26,8 @@ impl Failure {
             | Self::HeadTooLong
             | Self::TargetTooLong
             | Self::UnreadableReference
+            | Self::TooManyUnauthorized { .. }
+            | Self::ClaimedForLegacy { .. }
             | Self::TooManyDropped { .. } => Fault::Caller,
             Self::Overloaded { fault, .. } => *fault,
             Self::Unreachable { side, .. }
@@ -74,6 +76,8 @@ impl Failure {
             Self::DuplicateCheckFailed { .. } => "duplicate-check-failed",
             Self::RecordUnavailable { .. } => "record-unavailable",
             Self::UnreadableReference => "unreadable-reference",
+            Self::TooManyUnauthorized { .. } => "too-many-unauthorized",
+            Self::ClaimedForLegacy { .. } => "claimed-for-legacy",
             Self::TooLate => "too-late",
             Self::OutcomeUnknown { .. } => "outcome-unknown",
             Self::AuthFailure(auth) => auth.name(),
@@ -98,7 +102,8 @@ impl Failure {
             Self::BodyTooLong { .. } => 413,
             Self::TargetTooLong => 414,
             Self::BodyEncoded => 415,
-            Self::OverBudget { .. } => 429,
+            Self::ClaimedForLegacy { .. } => 409,
+            Self::OverBudget { .. } | Self::TooManyUnauthorized { .. } => 429,
             Self::HeadTooLong => 431,
             Self::Internal { .. } => 500,
             Self::Broken { .. } | Self::Unreadable { .. } | Self::AnswerTooLong { .. } => 502,
@@ -119,6 +124,7 @@ impl Failure {
         match self {
             Self::Held { retry_after }
             | Self::OverBudget { retry_after }
+            | Self::TooManyUnauthorized { retry_after }
             | Self::Overloaded { retry_after, .. } => Some(*retry_after),
             Self::DuplicateCheckFailed { source, .. } => source.retry_after(),
             Self::RecordUnavailable { .. } => Some(RETRY_RECORD_AFTER),
@@ -142,6 +148,7 @@ impl Failure {
             | Self::AnswerTooLong { .. }
             | Self::Ledger(_)
             | Self::UnreadableReference
+            | Self::ClaimedForLegacy { .. }
             | Self::TooLate
             | Self::OutcomeUnknown { .. }
             | Self::AuthFailure(_)
@@ -174,6 +181,8 @@ impl Failure {
             | Self::DuplicateCheckFailed { .. }
             | Self::RecordUnavailable { .. }
             | Self::UnreadableReference
+            | Self::TooManyUnauthorized { .. }
+            | Self::ClaimedForLegacy { .. }
             | Self::TooLate => SideEffect::None,
             Self::AuthFailure(auth) => auth.outcome(),
             Self::Broken { effect, .. }

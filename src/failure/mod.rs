@@ -114,6 +114,18 @@ pub enum Failure {
         /// The `Retry-After` to answer.
         retry_after: Duration,
     },
+    /// An address had too many creates answered 401.
+    #[error("too many unauthorized creates from one address")]
+    TooManyUnauthorized {
+        /// The `Retry-After` to answer.
+        retry_after: Duration,
+    },
+    /// A create on the new API's own path uses a reference that is claimed for the legacy side. Nothing was sent.
+    #[error("the reference is claimed for the legacy side")]
+    ClaimedForLegacy {
+        /// The reference.
+        ref_id: String,
+    },
     /// Creates are in mode `hold`.
     #[error("creates are held")]
     Held {

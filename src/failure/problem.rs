@@ -48,6 +48,12 @@ impl Failure {
                 "a conversion with this ref_id is known, and the {} did not show it now; nothing was sent; retry with the same ref_id",
                 api(*side)
             ),
+            Self::TooManyUnauthorized { .. } => {
+                "too many creates from this address were answered 401; nothing was sent; retry after Retry-After".into()
+            }
+            Self::ClaimedForLegacy { ref_id } => format!(
+                "ref_id '{ref_id}' is in use on the Stablecoin Conversion API through this proxy; nothing was sent"
+            ),
             Self::UnreadableReference => {
                 "the body can be read in more than one way and its ref_id belongs to the new API; nothing was sent now".into()
             }

@@ -1,4 +1,4 @@
-//! Bodies: streamed through, or whole. One type each way, so that the data path needs no boxes.
+//! Message bodies. One type for streamed and complete bodies, so that the data path needs no boxed bodies.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use crate::http::capture::Tee;
 
-/// Counts the bytes of a body as they pass, and notes when it breaks off. Clones share what is known.
+/// Counts the bytes of a body as they are forwarded, and records whether it failed. Clones share the state.
 #[derive(Clone, Debug, Default)]
 pub struct ByteCount(Arc<Counted>);
 
@@ -23,24 +23,20 @@ struct Counted {
 }
 
 impl ByteCount {
-    /// Bytes so far.
-    #[must_use]
-    pub fn get(&self) -> u64 {
+    pub(crate) fn get(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts `bytes` more.
-    pub fn add(&self, bytes: usize) {
+    pub(crate) fn add(&self, bytes: usize) {
         self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Whether the body ended before its end: whoever was sending it is to blame for what follows.
-    #[must_use]
-    pub fn broke_off(&self) -> bool {
+    /// Whether reading the body failed before its end. Its sender is then at fault for what follows.
+    pub(crate) fn broke_off(&self) -> bool {
         self.0.broke_off.load(Ordering::Relaxed)
     }
 
-    fn passed(&self, polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) {
+    fn record(&self, polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) {
         match polled {
             Poll::Ready(Some(Ok(frame))) => self.add(frame.data_ref().map_or(0, Bytes::len)),
             Poll::Ready(Some(Err(_))) => self.0.broke_off.store(true, Ordering::Relaxed),
@@ -49,60 +45,54 @@ impl ByteCount {
     }
 }
 
-/// A body on its way through the proxy.
+/// A body that the proxy forwards or has written.
 #[derive(Debug)]
 pub enum Payload {
-    /// Passed on frame by frame as it arrives, trailers included.
+    /// Forwarded frame by frame as it arrives, trailers included.
     Streamed(Incoming, ByteCount),
-    /// As far as it was read, and then frame by frame as it arrives.
-    Begun(VecDeque<Frame<Bytes>>, Incoming, ByteCount),
+    /// The frames that [`peek`] read, followed by the rest as it arrives.
+    Prefixed(VecDeque<Frame<Bytes>>, Incoming, ByteCount),
     /// Written by the proxy.
     Whole(Option<Bytes>),
-    /// Either of them, and copied as it passes.
-    Copied(Box<Payload>, Tee),
+    /// Another payload, captured while it is forwarded.
+    Captured(Box<Payload>, Tee),
 }
 
 impl Payload {
-    /// No bytes at all.
-    #[must_use]
-    pub const fn empty() -> Self {
+    pub(crate) const fn empty() -> Self {
         Self::Whole(None)
     }
 
-    /// The same body, copied as it passes.
-    #[must_use]
-    pub fn copied(self, mut tee: Tee) -> Self {
-        // Nobody asks an empty body for anything.
+    /// Captures the body while it is forwarded.
+    pub(crate) fn captured(self, mut tee: Tee) -> Self {
+        // hyper never polls an empty body.
         if self.is_end_stream() {
             tee.end();
         }
-        Self::Copied(Box::new(self), tee)
+        Self::Captured(Box::new(self), tee)
     }
 
-    /// The bytes of one that the proxy wrote; none of one that streams.
-    #[must_use]
-    pub fn into_whole(self) -> Bytes {
+    /// The bytes of a body that the proxy has written; empty for a streamed one.
+    pub(crate) fn into_bytes(self) -> Bytes {
         match self {
-            Self::Streamed(..) | Self::Begun(..) => Bytes::new(),
+            Self::Streamed(..) | Self::Prefixed(..) => Bytes::new(),
             Self::Whole(bytes) => bytes.unwrap_or_default(),
-            Self::Copied(payload, _) => payload.into_whole(),
+            Self::Captured(payload, _) => payload.into_bytes(),
         }
     }
 
-    /// The same once more, unless it is on its way from somewhere.
-    #[must_use]
-    pub fn copy(&self) -> Option<Self> {
+    /// A copy of a complete body; `None` for a streamed one, which can be read only once.
+    pub(crate) fn try_clone(&self) -> Option<Self> {
         match self {
             Self::Streamed(incoming, _) => incoming.is_end_stream().then(Self::empty),
-            Self::Begun(..) => None,
+            Self::Prefixed(..) => None,
             Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
-            Self::Copied(payload, _) => payload.copy(),
+            Self::Captured(payload, _) => payload.try_clone(),
         }
     }
 
-    /// All of it at once.
-    #[must_use]
-    pub fn whole(bytes: impl Into<Bytes>) -> Self {
+    /// A complete body.
+    pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Some(bytes.into()).filter(|bytes| !bytes.is_empty()))
     }
 }
@@ -118,25 +108,25 @@ impl Body for Payload {
         match self.get_mut() {
             Self::Streamed(incoming, count) => {
                 let polled = Pin::new(incoming).poll_frame(context);
-                count.passed(&polled);
+                count.record(&polled);
                 polled
             }
-            Self::Begun(read, incoming, count) => match read.pop_front() {
-                // Counted when it was read.
+            Self::Prefixed(read, incoming, count) => match read.pop_front() {
+                // `peek` has counted it.
                 Some(frame) => Poll::Ready(Some(Ok(frame))),
                 None => {
                     let polled = Pin::new(incoming).poll_frame(context);
-                    count.passed(&polled);
+                    count.record(&polled);
                     polled
                 }
             },
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Copied(payload, tee) => {
+            Self::Captured(payload, tee) => {
                 let polled = Pin::new(&mut **payload).poll_frame(context);
                 if let Poll::Ready(Some(Ok(frame))) = &polled {
                     frame.data_ref().into_iter().for_each(|data| tee.add(data));
                 }
-                // Nobody asks for more than the length that was promised.
+                // hyper stops polling at Content-Length, so the final `None` may never be polled.
                 if matches!(polled, Poll::Ready(None)) || (polled.is_ready() && payload.is_end_stream()) {
                     tee.end();
                 }
@@ -148,17 +138,17 @@ impl Body for Payload {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Streamed(incoming, _) => incoming.is_end_stream(),
-            Self::Begun(read, incoming, _) => read.is_empty() && incoming.is_end_stream(),
+            Self::Prefixed(read, incoming, _) => read.is_empty() && incoming.is_end_stream(),
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Copied(payload, _) => payload.is_end_stream(),
+            Self::Captured(payload, _) => payload.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Streamed(incoming, _) => incoming.size_hint(),
-            Self::Copied(payload, _) => payload.size_hint(),
-            Self::Begun(read, incoming, _) => {
+            Self::Captured(payload, _) => payload.size_hint(),
+            Self::Prefixed(read, incoming, _) => {
                 let read = read.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum::<u64>();
                 let left = incoming.size_hint();
                 let mut hint = SizeHint::new();
@@ -171,25 +161,25 @@ impl Body for Payload {
     }
 }
 
-/// Why a body could not be read to its end.
+/// Why [`collect`] failed.
 #[derive(Debug, thiserror::Error)]
-pub enum CollectError {
-    /// It is longer than it may be.
+pub(crate) enum CollectError {
+    /// The body is longer than the limit.
     #[error("the body is longer than {max} bytes")]
     TooLong {
-        /// The most that is read, in bytes.
+        /// The limit in bytes.
         max: usize,
     },
-    /// Its sender stopped before the end.
+    /// The sender closed the connection before the end.
     #[error("the body ended early")]
     Broken(#[source] hyper::Error),
 }
 
-/// Reads a whole body into one piece of memory, at most `max` bytes of it.
+/// Reads a whole body of at most `max` bytes into contiguous memory. A body of one frame is not copied.
 ///
 /// # Errors
-/// When it is longer, or ends before its end.
-pub async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, CollectError> {
+/// If the body is longer or incomplete.
+pub(crate) async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, CollectError> {
     use http_body_util::BodyExt as _;
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if expected > max {
@@ -215,20 +205,20 @@ pub async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, CollectErr
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// What became of reading a body that may be too long to read.
+/// The result of [`peek`].
 #[derive(Debug)]
-pub enum Peeked {
-    /// All of it, without trailers.
+pub(crate) enum Peeked {
+    /// The whole body. It has no trailers.
     Whole(Bytes),
-    /// It is longer than was read, or has trailers: what was read, and the rest, to be sent on as it came.
-    Begun(VecDeque<Frame<Bytes>>, Incoming),
+    /// The body is longer than the limit or has trailers: the frames read so far, and the rest.
+    Partial(VecDeque<Frame<Bytes>>, Incoming),
 }
 
-/// Reads a whole body if it has at most `max` bytes, and loses none of it if it has more.
+/// Reads a whole body if it has at most about `max` bytes. Nothing of a longer one is lost.
 ///
 /// # Errors
-/// When its sender stops before the end.
-pub async fn peek(mut body: Incoming, max: usize, count: &ByteCount) -> Result<Peeked, hyper::Error> {
+/// If the body is incomplete.
+pub(crate) async fn peek(mut body: Incoming, max: usize, count: &ByteCount) -> Result<Peeked, hyper::Error> {
     use http_body_util::BodyExt as _;
     let mut read = VecDeque::new();
     let mut length = 0;
@@ -243,5 +233,5 @@ pub async fn peek(mut body: Incoming, max: usize, count: &ByteCount) -> Result<P
         count.add(data);
         length += data;
     }
-    Ok(Peeked::Begun(read, body))
+    Ok(Peeked::Partial(read, body))
 }

@@ -1,157 +1,145 @@
-//! A copy of a body as it passes: bounded by what one copy and what all copies together may take. What passes is neither held
-//! up nor changed, whether there is room for the copy or not.
+//! Captures a body while it is forwarded, bounded for each body and for all captures together. Forwarding is neither delayed nor changed,
+//! whether or not the capture fits.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The memory that all copies together may take. Clones share it.
+/// The memory budget of all captures. Clones share it.
 #[derive(Clone, Debug)]
-pub struct MemoryBudget(Arc<Inner>);
+pub(crate) struct MemoryBudget(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    taken: AtomicUsize,
+    used: AtomicUsize,
     max: usize,
 }
 
 impl MemoryBudget {
-    /// Room for `max` bytes.
-    #[must_use]
-    pub fn new(max: usize) -> Self {
-        Self(Arc::new(Inner { taken: AtomicUsize::new(0), max }))
+    /// `max` is in bytes.
+    pub(crate) fn new(max: usize) -> Self {
+        Self(Arc::new(Inner { used: AtomicUsize::new(0), max }))
     }
 
-    /// Bytes taken now.
-    #[must_use]
-    pub fn taken(&self) -> usize {
-        self.0.taken.load(Ordering::Relaxed)
+    /// Bytes in use.
+    pub(crate) fn used(&self) -> usize {
+        self.0.used.load(Ordering::Relaxed)
     }
 
-    fn take(&self, bytes: usize) -> bool {
-        let fits = |taken: usize| taken.checked_add(bytes).filter(|sum| *sum <= self.0.max);
-        self.0.taken.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
+    fn try_reserve(&self, bytes: usize) -> bool {
+        let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.max);
+        self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }
 }
 
-/// What was copied. Its part of the [`MemoryBudget`] is free again when it is dropped.
+/// A captured body. Dropping it releases its share of the [`MemoryBudget`].
 #[derive(Debug)]
-pub struct CapturedBody {
-    kept: Vec<u8>,
+pub(crate) struct CapturedBody {
+    bytes: Vec<u8>,
     max: usize,
     state: CaptureState,
-    taken: usize,
-    room: MemoryBudget,
+    reserved: usize,
+    budget: MemoryBudget,
 }
 
-/// How much of the body a copy holds.
+/// How much of the body was captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CaptureState {
-    /// Not all of it: the body has not ended, or never will.
+pub(crate) enum CaptureState {
+    /// Not all of it: the body has not ended, or was aborted.
     Partial,
     /// All of it.
     Whole,
-    /// Nothing: the body is longer than a copy may be.
+    /// Nothing: the body is longer than the limit of one capture.
     TooLong,
-    /// Nothing: the room was full.
-    NoRoom,
+    /// Nothing: the memory budget was used up.
+    OverBudget,
 }
 
 impl CapturedBody {
-    /// An empty copy of at most `max` bytes.
-    #[must_use]
-    pub const fn new(max: usize, room: MemoryBudget) -> Self {
-        Self { kept: Vec::new(), max, state: CaptureState::Partial, taken: 0, room }
+    /// Captures at most `max` bytes.
+    pub(crate) const fn new(max: usize, budget: MemoryBudget) -> Self {
+        Self { bytes: Vec::new(), max, state: CaptureState::Partial, reserved: 0, budget }
     }
 
-    /// Keeps what passes.
-    pub fn add(&mut self, bytes: &[u8]) {
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
         if self.state != CaptureState::Partial {
             return;
         }
-        if self.kept.len() + bytes.len() > self.max {
-            self.forget(CaptureState::TooLong);
-        } else if self.room.take(bytes.len()) {
-            self.taken += bytes.len();
-            self.kept.extend_from_slice(bytes);
+        if self.bytes.len() + bytes.len() > self.max {
+            self.discard(CaptureState::TooLong);
+        } else if self.budget.try_reserve(bytes.len()) {
+            self.reserved += bytes.len();
+            self.bytes.extend_from_slice(bytes);
         } else {
-            self.forget(CaptureState::NoRoom);
+            self.discard(CaptureState::OverBudget);
         }
     }
 
-    /// The body has come to its end.
-    pub fn end(&mut self) {
+    /// Marks the body as complete.
+    pub(crate) fn end(&mut self) {
         if self.state == CaptureState::Partial {
             self.state = CaptureState::Whole;
         }
     }
 
-    /// How much of the body this is.
-    #[must_use]
-    pub const fn state(&self) -> CaptureState {
+    pub(crate) const fn state(&self) -> CaptureState {
         self.state
     }
 
-    /// The most that it may hold, in bytes.
-    #[must_use]
-    pub const fn max(&self) -> usize {
+    /// The limit of this capture in bytes.
+    pub(crate) const fn max(&self) -> usize {
         self.max
     }
 
-    /// What was kept.
-    #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.kept
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
-    fn forget(&mut self, why: CaptureState) {
-        self.kept = Vec::new();
-        self.state = why;
-        self.give_back();
+    fn discard(&mut self, state: CaptureState) {
+        self.bytes = Vec::new();
+        self.state = state;
+        self.release();
     }
 
-    fn give_back(&mut self) {
-        self.room.0.taken.fetch_sub(self.taken, Ordering::Relaxed);
-        self.taken = 0;
+    fn release(&mut self) {
+        self.budget.0.used.fetch_sub(self.reserved, Ordering::Relaxed);
+        self.reserved = 0;
     }
 }
 
 impl Drop for CapturedBody {
     fn drop(&mut self) {
-        self.give_back();
+        self.release();
     }
 }
 
-/// A copy in the making, and what becomes of it when the body ends or is given up.
+/// Feeds a capture, and hands it to a callback once: when the body ends or is dropped.
 pub struct Tee {
-    copy: Option<CapturedBody>,
-    end: Option<Box<dyn FnOnce(CapturedBody) + Send>>,
+    captured: Option<CapturedBody>,
+    on_end: Option<Box<dyn FnOnce(CapturedBody) + Send>>,
 }
 
 impl Tee {
-    /// Copies into `copy` and hands it to `end`.
-    #[must_use]
-    pub fn new(copy: CapturedBody, end: impl FnOnce(CapturedBody) + Send + 'static) -> Self {
-        Self { copy: Some(copy), end: Some(Box::new(end)) }
+    pub(crate) fn new(captured: CapturedBody, on_end: impl FnOnce(CapturedBody) + Send + 'static) -> Self {
+        Self { captured: Some(captured), on_end: Some(Box::new(on_end)) }
     }
 
-    /// Keeps what passes.
-    pub fn add(&mut self, bytes: &[u8]) {
-        if let Some(copy) = &mut self.copy {
-            copy.add(bytes);
+    pub(crate) fn add(&mut self, bytes: &[u8]) {
+        if let Some(captured) = &mut self.captured {
+            captured.add(bytes);
         }
     }
 
-    /// The body has come to its end; the copy is handed on.
-    pub fn end(&mut self) {
-        if let Some(copy) = &mut self.copy {
-            copy.end();
+    /// Marks the body as complete and hands the capture on.
+    pub(crate) fn end(&mut self) {
+        if let Some(captured) = &mut self.captured {
+            captured.end();
         }
         self.hand_on();
     }
 
     fn hand_on(&mut self) {
-        if let (Some(copy), Some(end)) = (self.copy.take(), self.end.take()) {
-            end(copy);
+        if let (Some(captured), Some(on_end)) = (self.captured.take(), self.on_end.take()) {
+            on_end(captured);
         }
     }
 }
@@ -164,9 +152,9 @@ impl Drop for Tee {
 
 impl std::fmt::Debug for Tee {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not what it holds: a body is never shown.
+        // Bodies never appear in logs.
         out.debug_struct("Tee")
-            .field("state", &self.copy.as_ref().map(CapturedBody::state))
+            .field("state", &self.captured.as_ref().map(CapturedBody::state))
             .finish_non_exhaustive()
     }
 }
@@ -177,41 +165,41 @@ mod tests {
 
     use super::*;
 
-    fn whole(bytes: &[u8], max: usize, room: &MemoryBudget) -> CapturedBody {
-        let mut copy = CapturedBody::new(max, room.clone());
-        copy.add(bytes);
-        copy.end();
-        copy
+    fn whole(bytes: &[u8], max: usize, budget: &MemoryBudget) -> CapturedBody {
+        let mut captured = CapturedBody::new(max, budget.clone());
+        captured.add(bytes);
+        captured.end();
+        captured
     }
 
     #[test]
-    fn a_copy_takes_room_and_gives_it_back() {
-        let room = MemoryBudget::new(10);
-        let one = whole(b"123456", 100, &room);
-        assert_eq!((one.state(), one.bytes(), room.taken()), (CaptureState::Whole, &b"123456"[..], 6));
-        let two = whole(b"12345", 100, &room);
-        assert_eq!((two.state(), two.bytes(), room.taken()), (CaptureState::NoRoom, &b""[..], 6));
+    fn a_capture_reserves_memory_and_releases_it() {
+        let budget = MemoryBudget::new(10);
+        let one = whole(b"123456", 100, &budget);
+        assert_eq!((one.state(), one.bytes(), budget.used()), (CaptureState::Whole, &b"123456"[..], 6));
+        let two = whole(b"12345", 100, &budget);
+        assert_eq!((two.state(), two.bytes(), budget.used()), (CaptureState::OverBudget, &b""[..], 6));
         drop(one);
-        assert_eq!(room.taken(), 0);
-        assert_eq!(whole(b"12345", 100, &room).state(), CaptureState::Whole);
-        assert_eq!(whole(b"12345", 4, &room).state(), CaptureState::TooLong);
+        assert_eq!(budget.used(), 0);
+        assert_eq!(whole(b"12345", 100, &budget).state(), CaptureState::Whole);
+        assert_eq!(whole(b"12345", 4, &budget).state(), CaptureState::TooLong);
         drop(two);
-        assert_eq!(room.taken(), 0);
+        assert_eq!(budget.used(), 0);
     }
 
     #[test]
-    fn a_copy_that_grew_too_long_is_let_go_at_once() {
-        let room = MemoryBudget::new(10);
-        let mut copy = CapturedBody::new(4, room.clone());
-        copy.add(b"123");
-        copy.add(b"45");
-        copy.add(b"6");
-        copy.end();
-        assert_eq!((copy.state(), copy.bytes(), room.taken()), (CaptureState::TooLong, &b""[..], 0));
+    fn a_capture_over_its_limit_is_released_at_once() {
+        let budget = MemoryBudget::new(10);
+        let mut captured = CapturedBody::new(4, budget.clone());
+        captured.add(b"123");
+        captured.add(b"45");
+        captured.add(b"6");
+        captured.end();
+        assert_eq!((captured.state(), captured.bytes(), budget.used()), (CaptureState::TooLong, &b""[..], 0));
     }
 
     #[test]
-    fn a_tee_hands_its_copy_on_once_whether_the_body_ends_or_not() {
+    fn a_tee_hands_its_capture_on_once_whether_the_body_ends_or_not() {
         let (hand, handed) = mpsc::channel();
         let tee = |hand: &mpsc::Sender<CapturedBody>| {
             let hand = hand.clone();

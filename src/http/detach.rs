@@ -1,4 +1,4 @@
-//! Work that must run to its end though whoever waits for it goes away: a write whose client has left.
+//! Runs work to its end even if its caller goes away: a write whose client has disconnected must not stop halfway.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,16 +12,16 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::Instrument as _;
 use tracing::instrument::Instrumented;
 
-/// A future that becomes a task of its own when it is dropped before its end. As long as somebody waits for it, it costs no
-/// more than any other. From its beginning to its end its tracker counts it, so that whoever waits for the tracker cannot
-/// miss the moment in which it changes hands.
-pub struct DetachOnDrop<F>
+/// A future that is spawned as a task when it is dropped before completion. While it is awaited it costs no more than its inner future.
+/// Its token counts it in a tracker from creation to completion, so that a drain waiting for the tracker cannot miss the moment at which
+/// the work moves to a task.
+pub(crate) struct DetachOnDrop<F>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
-    /// Within the span in which it began, whoever goes on with it.
+    /// Instrumented with the span in which it was created, which stays the parent after the move.
     work: Option<Pin<Box<Instrumented<F>>>>,
-    begun: bool,
+    polled: bool,
     token: TaskTrackerToken,
     timeout: Duration,
 }
@@ -30,10 +30,9 @@ impl<F> DetachOnDrop<F>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
-    /// Wraps `work`. Left alone it goes on under `tracker`, for `patience` at the most.
-    #[must_use]
-    pub fn new(work: F, tracker: &TaskTracker, timeout: Duration) -> Self {
-        Self { work: Some(Box::pin(work.in_current_span())), begun: false, token: tracker.token(), timeout }
+    /// Wraps `work`. Once detached it runs under `tracker` for at most `timeout`.
+    pub(crate) fn new(work: F, tracker: &TaskTracker, timeout: Duration) -> Self {
+        Self { work: Some(Box::pin(work.in_current_span())), polled: false, token: tracker.token(), timeout }
     }
 }
 
@@ -44,8 +43,8 @@ where
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        self.begun = true;
-        // Nobody polls a future again that has ended.
+        self.polled = true;
+        // `None` after completion; a completed future is not polled again.
         let Some(work) = self.work.as_mut() else { return Poll::Pending };
         let polled = work.as_mut().poll(context);
         if polled.is_ready() {
@@ -60,7 +59,9 @@ where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     fn drop(&mut self) {
-        let Some(work) = self.work.take().filter(|_| self.begun && !std::thread::panicking()) else { return };
+        let Some(work) = self.work.take().filter(|_| self.polled && !std::thread::panicking()) else {
+            return;
+        };
         if let Ok(runtime) = Handle::try_current() {
             self.token.task_tracker().spawn_on(timeout(self.timeout, work), &runtime);
         }
@@ -75,7 +76,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_tracker_counts_it_before_during_and_after_the_change_of_hands() {
+    async fn the_tracker_counts_the_work_before_during_and_after_detaching() {
         let tracker = TaskTracker::new();
         let (end, ended) = oneshot::channel::<()>();
         let mut work = task::spawn(DetachOnDrop::new(ended, &tracker, Duration::from_secs(60)));
@@ -90,7 +91,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_never_began_is_forgotten() {
+    async fn work_that_was_never_polled_is_dropped() {
         let tracker = TaskTracker::new();
         drop(DetachOnDrop::new(std::future::pending::<()>(), &tracker, Duration::from_secs(60)));
         tracker.close();

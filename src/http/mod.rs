@@ -1,6 +1,10 @@
-//! HTTP bodies and header rules that every layer shares.
+//! HTTP bodies and header rules that every layer shares. Nothing here knows the proxy's routes or its config.
 
-pub mod body;
-pub mod capture;
-pub mod detach;
-pub mod headers;
+pub(crate) mod accept;
+pub(crate) mod body;
+pub(crate) mod capture;
+pub(crate) mod detach;
+pub(crate) mod forwarded;
+pub(crate) mod headers;
+pub(crate) mod hop_by_hop;
+pub(crate) mod peer;

@@ -1,48 +1,20 @@
 //! Who the client is: its end of the connection, whose word about other clients is taken, and what an upstream is told.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 
 use http::header::HOST;
 use http::{HeaderMap, HeaderValue, Uri, Version};
 use ipnet::IpNet;
 
 use crate::config::{Config, Forwarding};
-use crate::http::headers::{self, ClientSide};
-
-/// The client's end of the connection that a request came by.
-#[derive(Clone, Debug)]
-pub struct Peer {
-    /// Its address.
-    pub address: SocketAddr,
-    /// Whether it speaks TLS.
-    pub tls: bool,
-    /// What it proved to be, by a certificate that an authority of `tls.client_ca` signed; `None` without one.
-    pub certificate: Option<Arc<ClientCertificate>>,
-}
-
-/// A client's certificate, verified.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The SHA-256 fingerprint of the whole certificate (DER): what tells one from another.
-    pub sha256: [u8; 32],
-    /// Its subject for people, as `CN=…, O=…`. Two certificates may have the same.
-    pub subject: String,
-}
-
-impl ClientCertificate {
-    /// The fingerprint as people compare it: 64 hex digits.
-    #[must_use]
-    pub fn fingerprint(&self) -> String {
-        const_hex::encode(self.sha256)
-    }
-}
+use crate::http::forwarded::{self, ClientSide};
+use crate::http::peer::Peer;
 
 impl Peer {
     /// The client's address: the connection's, or behind trusted proxies the nearest that is none of them.
     pub(super) fn client(&self, forwarding: &Forwarding, headers: &HeaderMap) -> IpAddr {
         let mut client = self.address.ip();
-        let hops = headers.get_all(headers::X_FORWARDED_FOR).iter().rev();
+        let hops = headers.get_all(forwarded::X_FORWARDED_FOR).iter().rev();
         let mut hops = hops.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
         while is_trusted(client, &forwarding.trusted_proxies) {
             // What cannot be read was not written by a proxy that can be trusted: the one who passed it on answers for it.
@@ -70,17 +42,17 @@ pub(super) fn tell(
 ) {
     let forwarding = &config.forwarding;
     if !is_trusted(peer.address.ip(), &forwarding.trusted_proxies) {
-        headers::remove_forwarding(headers);
+        forwarded::remove(headers);
     }
     let client = ClientSide { address: peer.address.ip(), host, tls: peer.tls };
     if forwarding.x_forwarded {
-        headers::add_x_forwarded(headers, client);
+        forwarded::add_x_forwarded(headers, client);
     }
     if forwarding.forwarded {
-        headers::add_forwarded(headers, client);
+        forwarded::add_forwarded(headers, client);
     }
     if forwarding.via {
-        headers::add_via(headers, version);
+        forwarded::add_via(headers, version);
     }
 }
 
@@ -106,7 +78,7 @@ mod tests {
         let address = SocketAddr::new(peer.parse().unwrap(), 1);
         let mut headers = HeaderMap::new();
         for value in said {
-            headers.append(headers::X_FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            headers.append(forwarded::X_FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         Peer { address, tls: false, certificate: None }.client(&forwarding, &headers).to_string()
     }

@@ -48,13 +48,6 @@ pub async fn run(context: &RouteContext) -> Result<RouteResponse, Failure> {
     page
 }
 
-/// Whether a list's query filters by the time of the last change, which the new API cannot.
-#[must_use]
-pub fn filters_by_change(query: &str) -> bool {
-    query.contains("updated")
-        && form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key.starts_with("updated_at."))
-}
-
 /// Puts a page together; with it how many calls that took, and how it ended.
 async fn page(
     context: &RouteContext,

@@ -59,7 +59,7 @@ impl RouteContext {
             Finding::Unauthorized | Finding::Forbidden { .. } => DuplicateCheckResult::Forbidden,
             Finding::Nothing(_) => DuplicateCheckResult::Failed,
         };
-        spans::stepped(&span, result.as_str(), result == DuplicateCheckResult::Failed);
+        spans::end_step(&span, result.as_str(), result == DuplicateCheckResult::Failed);
         if let Finding::Nothing(why) = &looked_up.finding {
             tracing::info!(target: "cutover", %side, why, "a lookup by ref_id proved nothing");
         }

@@ -134,6 +134,8 @@ impl Services {
                 | Failure::DuplicateCheckFailed { .. }
                 | Failure::RecordUnavailable { .. }
                 | Failure::UnreadableReference
+                | Failure::TooManyUnauthorized { .. }
+                | Failure::ClaimedForLegacy { .. }
                 | Failure::TooLate
                 | Failure::OutcomeUnknown { .. },
             ) => UpstreamOutcome::Broken,

@@ -55,7 +55,9 @@ pub async fn run(
     let peeked = peeked.map_err(|_| Failure::BodySlow)?.map_err(|error| Failure::BodyBroken(error.into()))?;
     let body = match peeked {
         Peeked::Whole(body) => body,
-        Peeked::Begun(read, rest) => return call.untouched(Payload::Begun(read, rest, count.clone())).await,
+        Peeked::Partial(read, rest) => {
+            return call.untouched(Payload::Prefixed(read, rest, count.clone())).await;
+        }
     };
     match token::request(&form, &body, how) {
         Some(rewritten) => call.rewritten(rewritten, how, body).await,
@@ -99,8 +101,8 @@ impl Call<'_> {
         let peeked = peeked.map_err(|_| AuthFailure::TokenTimedOut)?;
         let body = match peeked.map_err(|error| AuthFailure::TokenBroken(error.into()))? {
             Peeked::Whole(body) => body,
-            Peeked::Begun(read, rest) => {
-                let body = Payload::Begun(read, rest, ByteCount::default());
+            Peeked::Partial(read, rest) => {
+                let body = Payload::Prefixed(read, rest, ByteCount::default());
                 return Ok(Exchanged { response: Response::from_parts(head, body), calls: 1 });
             }
         };

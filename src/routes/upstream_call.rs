@@ -13,7 +13,7 @@ use super::{RouteContext, RouteResponse, Services};
 use crate::config::auth::CredentialSet;
 use crate::failure::{Failure, SideEffect};
 use crate::http::body::{self, CollectError, Payload};
-use crate::http::headers;
+use crate::http::{headers, hop_by_hop};
 use crate::translate::evidence;
 use crate::translate::json::Text;
 use crate::translate::mapping::Mapped;
@@ -215,7 +215,7 @@ impl Reply {
     /// The answer as it came.
     pub(super) fn verbatim(self) -> RouteResponse {
         let mut headers = self.headers;
-        headers::remove_hop_by_hop(&mut headers);
+        hop_by_hop::remove(&mut headers);
         RouteResponse { status: self.status, headers, extensions: self.extensions, body: self.body }
     }
 

@@ -1,7 +1,14 @@
-//! Ends connections that have gone quiet: no request within the keep-alive time, a head that takes too long to arrive, or an
-//! answer of which the client takes nothing any more.
+//! Closes idle connections: without a request within `limits.keep_alive_timeout`, with a request head that takes longer than
+//! `limits.header_read_timeout`, or with a client that reads nothing of a response for `limits.write_timeout`.
 //!
-//! hyper has one timer for both; here a silent client may wait for long while one that has begun to speak must go on.
+//! Why own code, compared with what the libraries do (hyper 1.12, tokio-io-timeout 1.2.1, read from their source):
+//!
+//! - hyper's `header_read_timeout` is one timer, started as soon as hyper waits for a head (`proto/h1/conn.rs`, `poll_read_head`). It
+//!   therefore also limits the idle time between two requests, so one value would have to serve as both (the defaults are 10 s
+//!   and 75 s). It has no write timeout.
+//! - tokio-io-timeout's read timeout runs whenever a read is pending. hyper keeps a read pending while a response is prepared, so a create
+//!   that takes longer than the timeout would lose its connection. A wrapper that switches that timeout by state
+//!   would still need the state machine below, and save only the timers.
 
 use std::io;
 use std::pin::Pin;
@@ -15,132 +22,143 @@ use tokio::time::{Instant, Sleep};
 
 use crate::config::Limits;
 
-/// The requests of one connection: how many are being answered, and how many have ever begun.
+/// The requests of one connection. Clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Activity(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    open: AtomicUsize,
-    begun: AtomicUsize,
+    active: AtomicUsize,
+    started: AtomicUsize,
 }
 
 impl Activity {
-    /// One more, until the guard is dropped.
-    pub(super) fn begin(&self) -> Busy {
-        self.0.open.fetch_add(1, Ordering::Relaxed);
-        self.0.begun.fetch_add(1, Ordering::Relaxed);
-        Busy(self.clone())
+    /// Counts a request as active until the guard is dropped.
+    pub(super) fn start(&self) -> ActiveRequest {
+        self.0.active.fetch_add(1, Ordering::Relaxed);
+        self.0.started.fetch_add(1, Ordering::Relaxed);
+        ActiveRequest(self.clone())
     }
 
-    /// Whether an answer is on its way.
-    pub(super) fn is_busy(&self) -> bool {
-        self.0.open.load(Ordering::Relaxed) > 0
+    /// Whether a request is being answered.
+    pub(super) fn is_active(&self) -> bool {
+        self.0.active.load(Ordering::Relaxed) > 0
     }
 
-    /// How many requests there were so far.
-    pub(super) fn begun(&self) -> usize {
-        self.0.begun.load(Ordering::Relaxed)
+    /// Requests started on this connection so far.
+    pub(super) fn started(&self) -> usize {
+        self.0.started.load(Ordering::Relaxed)
     }
 }
 
-/// One request being answered.
+/// A request being answered.
 #[derive(Debug)]
-pub(super) struct Busy(Activity);
+pub(super) struct ActiveRequest(Activity);
 
-impl Drop for Busy {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.0.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.active.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SocketState {
-    /// A request is being answered: no time runs here.
-    Busy,
-    /// No request has come since the last answer.
-    Silent,
-    /// Something has been heard, but not a whole head.
-    Head,
+    /// A request is being answered: no read timeout.
+    Active,
+    /// No byte since the last response: the keep-alive timeout runs.
+    Idle,
+    /// Part of a head has arrived: the head timeout runs.
+    ReadingHead,
 }
 
-/// What every HTTP/2 connection begins with.
+/// The start of every HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
-/// A client's stream with the two times.
+/// A client's stream whose reads and writes fail with `TimedOut` when the connection has been idle for too long.
 #[derive(Debug)]
 pub(super) struct IdleTimeoutStream<S> {
     stream: S,
     activity: Activity,
-    /// How many requests had begun at the last look: one may come and go between two looks.
-    begun: usize,
+    /// [`Activity::started`] at the last read: a request may start and end between two reads.
+    started: usize,
     state: SocketState,
-    /// How much of [`PREFACE`] has been heard; `None` once something else was.
+    /// How many bytes of [`PREFACE`] have arrived; `None` once anything else has.
     preface: Option<usize>,
-    timer: Pin<Box<Sleep>>,
-    keep_alive: Duration,
-    head: Duration,
-    /// Runs while the client takes nothing of an answer.
-    stalled: Option<Pin<Box<Sleep>>>,
-    patience: Duration,
+    read_timer: Pin<Box<Sleep>>,
+    keep_alive_timeout: Duration,
+    head_timeout: Duration,
+    /// Runs while a write is pending.
+    write_timer: Option<Pin<Box<Sleep>>>,
+    write_timeout: Duration,
 }
 
 impl<S> IdleTimeoutStream<S> {
     pub(super) fn new(stream: S, activity: Activity, limits: &Limits) -> Self {
-        let (keep_alive, head) = (limits.keep_alive_timeout, limits.header_read_timeout);
-        // A new connection has to say something soon: it counts as a head from the start.
-        let timer = Box::pin(tokio::time::sleep(head));
-        let (stalled, patience) = (None, limits.write_timeout);
-        let (begun, state, preface) = (0, SocketState::Head, Some(0));
-        Self { stream, activity, begun, state, preface, timer, keep_alive, head, stalled, patience }
+        Self {
+            stream,
+            activity,
+            started: 0,
+            // A client that connects and sends nothing gets the shorter timeout.
+            state: SocketState::ReadingHead,
+            preface: Some(0),
+            read_timer: Box::pin(tokio::time::sleep(limits.header_read_timeout)),
+            keep_alive_timeout: limits.keep_alive_timeout,
+            head_timeout: limits.header_read_timeout,
+            write_timer: None,
+            write_timeout: limits.write_timeout,
+        }
     }
 
-    /// Lets a write through that went on, and gives up on one that has not for too long.
-    fn patient<T>(&mut self, wrote: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+    /// Fails a write that has been pending for the write timeout.
+    fn limit_write<T>(
+        &mut self,
+        wrote: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
-            self.stalled = None;
+            self.write_timer = None;
             return wrote;
         }
-        let patience = self.patience;
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+        let timeout = self.write_timeout;
+        let timer = self.write_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+        timer.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    fn enter(&mut self, state: SocketState, time: Duration) {
+    fn enter(&mut self, state: SocketState, timeout: Duration) {
         self.state = state;
-        self.timer.as_mut().reset(Instant::now() + time);
+        self.read_timer.as_mut().reset(Instant::now() + timeout);
     }
 
-    /// Takes note of requests that have begun or ended since the last look.
-    fn look(&mut self) {
-        let begun = self.activity.begun();
-        let was_asked = std::mem::replace(&mut self.begun, begun) != begun;
-        if self.activity.is_busy() {
-            self.state = SocketState::Busy;
-        } else if was_asked || self.state == SocketState::Busy {
-            self.enter(SocketState::Silent, self.keep_alive);
+    /// Updates the state from requests that have started or ended since the last read.
+    fn update(&mut self) {
+        let started = self.activity.started();
+        let new_request = std::mem::replace(&mut self.started, started) != started;
+        if self.activity.is_active() {
+            self.state = SocketState::Active;
+        } else if new_request || self.state == SocketState::Active {
+            self.enter(SocketState::Idle, self.keep_alive_timeout);
         }
     }
 
-    fn hear(&mut self, bytes: &[u8]) {
+    fn received(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
-        let speaks_frames = self.recognise(bytes);
+        let is_http2 = self.detect_http2(bytes);
         match self.state {
-            // Frames need not be a request's: acknowledgements come at any time. The longer time covers them all.
-            SocketState::Head if speaks_frames => self.enter(SocketState::Silent, self.keep_alive),
-            SocketState::Silent if !speaks_frames => self.enter(SocketState::Head, self.head),
-            SocketState::Busy | SocketState::Silent | SocketState::Head => {}
+            // A frame need not belong to a request: SETTINGS and PING come at any time. HTTP/2 always gets the longer timeout.
+            SocketState::ReadingHead if is_http2 => self.enter(SocketState::Idle, self.keep_alive_timeout),
+            SocketState::Idle if !is_http2 => self.enter(SocketState::ReadingHead, self.head_timeout),
+            SocketState::Active | SocketState::Idle | SocketState::ReadingHead => {}
         }
     }
 
-    /// Whether this is HTTP/2, as far as can be told yet.
-    fn recognise(&mut self, bytes: &[u8]) -> bool {
-        if let Some(heard) = self.preface.filter(|heard| *heard < PREFACE.len()) {
-            let more = bytes.len().min(PREFACE.len() - heard);
-            let same = bytes[..more] == PREFACE[heard..heard + more];
-            self.preface = same.then_some(heard + more);
+    /// Whether the connection has started with the whole HTTP/2 preface.
+    fn detect_http2(&mut self, bytes: &[u8]) -> bool {
+        if let Some(matched) = self.preface.filter(|matched| *matched < PREFACE.len()) {
+            let more = bytes.len().min(PREFACE.len() - matched);
+            let same = bytes[..more] == PREFACE[matched..matched + more];
+            self.preface = same.then_some(matched + more);
         }
         self.preface == Some(PREFACE.len())
     }
@@ -152,13 +170,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeoutStream<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.look();
+        self.update();
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.stream).poll_read(context, buffer) {
-            self.hear(&buffer.filled()[before..]);
+            self.received(&buffer.filled()[before..]);
             return Poll::Ready(read);
         }
-        if self.state != SocketState::Busy && self.timer.as_mut().poll(context).is_ready() {
+        if self.state != SocketState::Active && self.read_timer.as_mut().poll(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending
@@ -172,12 +190,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.patient(wrote, context)
+        self.limit_write(wrote, context)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.patient(flushed, context)
+        self.limit_write(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -190,7 +208,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.patient(wrote, context)
+        self.limit_write(wrote, context)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,4 +1,5 @@
-//! The whole edge stack on one screen. Nothing here looks at a body: caps and deadlines belong to the translated routes.
+//! The middleware stack of the public listener. No layer reads a body: body limits and deadlines belong to the translated routes, and would
+//! break pass-through here.
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -16,16 +17,17 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
 use uuid::Uuid;
 
-use super::idle_timeout::{Activity, Busy};
+use super::idle_timeout::{ActiveRequest, Activity};
 use crate::failure::{Failure, SideEffect};
 use crate::http::body::Payload;
-use crate::proxy::{self, App, InFlightGuard, Peer};
+use crate::http::peer::Peer;
+use crate::proxy::{self, App, InFlightGuard};
 use crate::telemetry::access::AccessLogBody;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Body = UnsyncBoxBody<bytes::Bytes, BoxError>;
 
-/// One connection's service.
+/// The service of one connection.
 pub(super) fn service(
     app: Arc<App>,
     peer: Peer,
@@ -34,17 +36,21 @@ pub(super) fn service(
     impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone,
 > {
     let stack = ServiceBuilder::new()
-        // Outermost: whatever happens below, request and answer bear one id.
+        // Outermost, so that every request and response has the id, whatever happens below.
         .layer(SetRequestIdLayer::x_request_id(NewId))
         .layer(PropagateRequestIdLayer::x_request_id())
-        // Inside the id, so that even the answer to a bug bears it; outside the story, so that it catches all of it.
-        .layer(CatchPanicLayer::custom(answer_to_panic))
+        // Inside the id, so that the response to a panic has it; around the proxy, so that it catches every panic there.
+        .layer(CatchPanicLayer::custom(panic_response))
         .service(service_fn(move |request| {
-            let (app, peer, busy) = (app.clone(), peer.clone(), activity.begin());
+            let (app, peer, active) = (app.clone(), peer.clone(), activity.start());
             async move {
-                let mut answer = proxy::handle(app, peer, request).await;
-                let place = answer.extensions_mut().remove().flatten();
-                Ok::<_, Infallible>(answer.map(|body| ActivityBody { body, _busy: busy, _place: place }))
+                let mut response = proxy::handle(app, peer, request).await;
+                let in_flight = response.extensions_mut().remove().flatten();
+                Ok::<_, Infallible>(response.map(|body| ActivityBody {
+                    body,
+                    _active: active,
+                    _in_flight: in_flight,
+                }))
             }
         }));
     TowerToHyperService::new(stack)
@@ -60,17 +66,17 @@ impl MakeRequestId for NewId {
     }
 }
 
-fn answer_to_panic(_: Box<dyn Any + Send>) -> Response<Payload> {
+fn panic_response(_: Box<dyn Any + Send>) -> Response<Payload> {
     tracing::error!(target: "server", "a request panicked; this is a bug");
     proxy::refuse(&Failure::Internal { effect: SideEffect::Unknown })
 }
 
-/// An answer's body that keeps its connection busy, and its place taken, to the last byte.
+/// A response body that keeps its request active on the connection, and counted in flight, to the last byte.
 #[derive(Debug)]
 struct ActivityBody {
     body: AccessLogBody,
-    _busy: Busy,
-    _place: Option<Arc<InFlightGuard>>,
+    _active: ActiveRequest,
+    _in_flight: Option<Arc<InFlightGuard>>,
 }
 
 impl http_body::Body for ActivityBody {

@@ -1,5 +1,4 @@
-//! The server's whole life: accept, serve, drain. It owns both ends: `serve` takes a listener and a signal, and returns what
-//! became of the connections.
+//! The public listener: accepts connections, serves them, and drains them at shutdown. [`serve`] returns what the drain had to cut off.
 
 mod framing_guard;
 mod idle_timeout;
@@ -23,26 +22,28 @@ use self::framing_guard::FramingGuard;
 use self::idle_timeout::{Activity, IdleTimeoutStream};
 use self::tls::Certificates;
 use crate::config::Limits;
-use crate::proxy::{App, Peer};
+use crate::http::accept;
+use crate::http::peer::Peer;
+use crate::proxy::App;
 
-/// How the drain ended.
+/// The result of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Connections that had to be cut off at the deadline.
+    /// Connections closed at the deadline.
     pub connections_cut: usize,
-    /// Writes that were still under way at the deadline, their client's connection or not.
+    /// Writes still running at the deadline, including those whose client has disconnected.
     pub writes_cut: usize,
 }
 
 impl Drained {
-    /// Whether everything came to its own end.
+    /// Whether everything ended before the deadline.
     #[must_use]
     pub const fn is_clean(self) -> bool {
         self.connections_cut == 0 && self.writes_cut == 0
     }
 }
 
-/// Accepts clients from `listener` until `shutdown`, then gives what is in flight `drain_deadline` to end.
+/// Serves connections from `listener` until `shutdown` completes, then drains them for at most `server.drain_deadline`.
 pub async fn serve(
     listener: TcpListener,
     app: Arc<App>,
@@ -51,7 +52,7 @@ pub async fn serve(
 ) -> Drained {
     let config = app.config.load_full();
     let permits = Arc::new(Semaphore::new(config.limits.connections_max));
-    let door = ConnectionHandler {
+    let handler = ConnectionHandler {
         builder: builder(&config.limits),
         limits: config.limits.clone(),
         app,
@@ -62,7 +63,7 @@ pub async fn serve(
     tokio::pin!(shutdown);
     loop {
         let accepted = async {
-            // Past the cap, clients wait in the kernel's queue. The semaphore is never closed.
+            // Above `connections_max`, connections wait in the kernel's backlog. The semaphore is never closed, hence `ok`.
             let permit = permits.clone().acquire_owned().await.ok();
             (permit, listener.accept().await)
         };
@@ -71,24 +72,18 @@ pub async fn serve(
             Some(_) = connections.join_next() => {}
             (permit, accepted) = accepted => match accepted {
                 Ok((stream, _)) => {
-                    let connection = door.clone().open(stream, graceful.watcher());
+                    let connection = handler.clone().handle(stream, graceful.watcher());
                     connections.spawn(async move {
                         connection.await;
                         drop(permit);
                     });
                 }
-                Err(error) => recover(&error).await,
+                Err(error) => accept::pause_after(&error).await,
             },
         }
     }
     drop(listener);
-    drain(door.app, graceful, connections, config.server.drain_deadline).await
-}
-
-/// Out of file descriptors or the like: it passes, and a busy loop would not help.
-pub(crate) async fn recover(error: &std::io::Error) {
-    tracing::warn!(target: "server", %error, "a connection could not be accepted");
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    drain(handler.app, graceful, connections, config.server.drain_deadline).await
 }
 
 async fn drain(
@@ -98,25 +93,25 @@ async fn drain(
     deadline: Duration,
 ) -> Drained {
     tracing::info!(target: "server", connections = connections.len(), "draining");
-    app.shared.detached.close();
+    app.services.detached.close();
     let all = async {
         graceful.shutdown().await;
         while connections.join_next().await.is_some() {}
-        // Last, when no connection is left that could begin another.
-        app.shared.detached.wait().await;
+        // After the connections, each of which could start another write.
+        app.services.detached.wait().await;
     };
     let drained = match timeout(deadline, all).await {
         Ok(()) => Drained { connections_cut: 0, writes_cut: 0 },
         Err(_) => {
             let connections_cut = connections.len();
             connections.shutdown().await;
-            // Those of the connections that were cut have become tasks of their own by now.
-            Drained { connections_cut, writes_cut: app.shared.detached.len() }
+            // Dropping the connections has detached their writes, so that the tracker counts them.
+            Drained { connections_cut, writes_cut: app.services.detached.len() }
         }
     };
     if !drained.is_clean() {
         let Drained { connections_cut, writes_cut } = drained;
-        tracing::error!(target: "server", connections_cut, writes_cut, "the drain deadline has passed; cut off");
+        tracing::error!(target: "server", connections_cut, writes_cut, "drain deadline exceeded; closed what was left");
     }
     drained
 }
@@ -126,11 +121,11 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // Both times, for heads and for silence, are kept by `quiet`.
+        // `IdleTimeoutStream` limits both the head and the idle time.
         .header_read_timeout(None)
-        // A client that has closed its sending half still gets its answer.
+        // A client that has shut down its sending half still gets its response.
         .half_close(true)
-        // An upstream's answer is passed on as it is; `proxy` dates its own.
+        // An upstream's response keeps its own Date; `proxy` dates the responses that it writes.
         .auto_date_header(false)
         .max_headers(limits.headers_max)
         .max_buf_size(limits.header_bytes_max);
@@ -140,7 +135,7 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
         .auto_date_header(false)
         .adaptive_window(true)
         .max_concurrent_streams(limits.http2_streams_max)
-        // A client in good faith makes few of either; a flood ends the connection (CVE-2023-44487 and CVE-2025-8671).
+        // Regular clients cause few resets; above these limits the connection is closed (CVE-2023-44487, CVE-2025-8671).
         .max_pending_accept_reset_streams(PENDING_RESETS_MAX)
         .max_local_error_reset_streams(PROVOKED_RESETS_MAX)
         .max_header_list_size(u32::try_from(limits.header_bytes_max).unwrap_or(u32::MAX))
@@ -149,12 +144,13 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Most streams of one HTTP/2 connection that its client has reset before anybody looked at them.
+/// Maximum number of streams that a client has reset before they were accepted, for one HTTP/2 connection.
 const PENDING_RESETS_MAX: usize = 100;
-/// Most streams that the proxy had to reset in the life of one HTTP/2 connection. A load balancer's lasts long and carries many clients.
+/// Maximum number of streams that the proxy has reset because of client errors, for one HTTP/2 connection. High enough for the long-lived
+/// connection of a load balancer, which carries many clients.
 const PROVOKED_RESETS_MAX: usize = 1024;
 
-/// What every connection needs.
+/// Serves one connection; cloned for each.
 #[derive(Clone)]
 struct ConnectionHandler {
     builder: auto::Builder<TokioExecutor>,
@@ -164,29 +160,29 @@ struct ConnectionHandler {
 }
 
 impl ConnectionHandler {
-    async fn open(self, stream: TcpStream, watcher: Watcher) {
+    async fn handle(self, stream: TcpStream, watcher: Watcher) {
         let Ok(address) = stream.peer_addr() else { return };
-        // Answers are written whole; waiting for more to say would only delay them.
+        // Responses are written in few large writes; Nagle's algorithm would only delay the last one.
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
             let peer = Peer { address, tls: false, certificate: None };
-            return self.speak(stream, peer, watcher).await;
+            return self.serve(stream, peer, watcher).await;
         };
         match timeout(self.limits.header_read_timeout, certificates.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => {
                 let certificate = tls::client_certificate(stream.get_ref().1);
-                if let Some(shown) = &certificate {
-                    let (subject, fingerprint) = (&shown.subject, shown.fingerprint());
+                if let Some(certificate) = &certificate {
+                    let (subject, fingerprint) = (&certificate.subject, certificate.fingerprint());
                     tracing::debug!(target: "server", client = %address, subject, fingerprint, "client certificate verified");
                 }
-                self.speak(stream, Peer { address, tls: true, certificate }, watcher).await;
+                self.serve(stream, Peer { address, tls: true, certificate }, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(target: "server", %error, "TLS handshake failed"),
-            Err(_) => tracing::debug!(target: "server", "TLS handshake took too long"),
+            Err(_) => tracing::debug!(target: "server", "TLS handshake timed out"),
         }
     }
 
-    async fn speak<S>(self, stream: S, peer: Peer, watcher: Watcher)
+    async fn serve<S>(self, stream: S, peer: Peer, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
@@ -196,7 +192,7 @@ impl ConnectionHandler {
         let service = middleware::service(self.app, peer, activity);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(target: "server", error, "a connection ended early");
+            tracing::debug!(target: "server", error, "connection closed with an error");
         }
     }
 }

@@ -1,6 +1,5 @@
-//! TLS towards clients: the proxy's certificate and the authorities of theirs, from PEM files, picked up again when the files change.
-//!
-//! Proves who a client is; what that client may do is not decided here.
+//! TLS for client connections: the server certificate and the authorities for client certificates, read from PEM files and read again on
+//! reload. Authenticates clients; what a client may do is decided in `proxy`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,16 +16,16 @@ use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{ClientAuth, Tls, TlsVersion};
-use crate::proxy::ClientCertificate;
+use crate::http::peer::ClientCertificate;
 
-/// The certificates in force. Clones share them; new connections get the newest.
+/// The active certificates. Clones share them; a new connection uses the latest.
 #[derive(Clone)]
 pub struct Certificates {
     files: Tls,
     config: Arc<ArcSwap<ServerConfig>>,
 }
 
-/// Why certificates cannot be used.
+/// Why the configured certificates cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A file is missing or is not PEM.
@@ -34,20 +33,20 @@ pub enum CertificateError {
     File {
         /// The config key that names the file.
         key: &'static str,
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: rustls::pki_types::pem::Error,
     },
-    /// The certificate and the key do not belong together, or rustls cannot use them.
+    /// The certificate and the key do not match, or rustls rejects them.
     #[error("tls.certificate, tls.key and tls.client_ca: {0}")]
     Unusable(#[from] rustls::Error),
-    /// The file names no authority that could vouch for a client.
+    /// The file contains no usable authority.
     #[error("tls.client_ca {path}: {source}")]
     Authorities {
-        /// Its path.
+        /// The path of the file.
         path: PathBuf,
-        /// What rustls says.
+        /// The error of rustls.
         source: VerifierBuilderError,
     },
 }
@@ -56,16 +55,16 @@ impl Certificates {
     /// Reads the files.
     ///
     /// # Errors
-    /// When they cannot be used.
+    /// If a file cannot be read or its contents cannot be used.
     pub fn load(files: &Tls) -> Result<Self, CertificateError> {
         let config = Arc::new(ArcSwap::from_pointee(read(files)?));
         Ok(Self { files: files.clone(), config })
     }
 
-    /// Reads the files again. Connections that are open keep what they have.
+    /// Reads the files again. Open connections keep their certificates.
     ///
     /// # Errors
-    /// When the new contents cannot be used; then the old ones stay in force.
+    /// If the new contents cannot be used; the previous ones stay active.
     pub fn reload(&self) -> Result<(), CertificateError> {
         self.config.store(Arc::new(read(&self.files)?));
         Ok(())
@@ -102,29 +101,29 @@ fn versions(least: TlsVersion) -> Vec<&'static SupportedProtocolVersion> {
     }
 }
 
-/// Who is asked for a certificate, and whose word is taken on it.
+/// Verifies client certificates as `tls.client_auth` demands.
 fn client_verifier(
-    asked: &ClientAuth,
+    auth: &ClientAuth,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
-    let Some(path) = asked.authorities() else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+    let Some(path) = auth.authorities() else { return Ok(WebPkiClientVerifier::no_client_auth()) };
     let mut roots = RootCertStore::empty();
     for certificate in certificates("tls.client_ca", path)? {
         roots.add(certificate)?;
     }
-    // Without any authority the builder refuses, and so an empty file.
+    // The builder rejects an empty store, and with it a file without certificates.
     let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
-    let verifier = match asked {
+    let verifier = match auth {
         ClientAuth::Off | ClientAuth::Optional(_) => verifier.allow_unauthenticated(),
         ClientAuth::Required(_) => verifier,
     };
     verifier.build().map_err(|source| CertificateError::Authorities { path: path.clone(), source })
 }
 
-/// What the client showed, once the handshake has verified it.
+/// The client certificate, verified by the handshake.
 pub(super) fn client_certificate(connection: &ServerConnection) -> Option<Arc<ClientCertificate>> {
     let certificate = connection.peer_certificates()?.first()?;
-    // For people only; what cannot be taken apart is shown as nothing and still has its fingerprint.
+    // The subject is for display only; a certificate that cannot be parsed still has its fingerprint.
     let subject = x509_parser::parse_x509_certificate(certificate)
         .map_or_else(|_| String::new(), |(_, parsed)| parsed.subject().to_string());
     Some(Arc::new(ClientCertificate { sha256: Sha256::digest(certificate).into(), subject }))

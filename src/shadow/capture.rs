@@ -82,7 +82,7 @@ impl ShadowCapture {
         self.request.body = Some(receiver);
         // The receiver is gone when the client disconnected before its response began.
         let tee = Tee::new(self.new_copy(), |copy| drop(sender.send(copy)));
-        request.map(|payload| payload.copied(tee))
+        request.map(|payload| payload.captured(tee))
     }
 
     /// Copies the body of a create that is already in memory.
@@ -108,7 +108,7 @@ impl ShadowCapture {
             let served = ServedResponse { status, encoding, body, latency: start.elapsed() };
             shadow.enqueue(CompareJob { route, request, served });
         });
-        response.map(|payload| payload.copied(tee))
+        response.map(|payload| payload.captured(tee))
     }
 
     /// Drops the capture of a request that the proxy's own rate budget refused: it says nothing about either API.

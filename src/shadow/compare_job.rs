@@ -54,7 +54,7 @@ fn compare_dry_run(job: &mut CompareJob, served: &SideResponse) -> Result<Compar
             let DryRun { response, ref_id_made } = dry_run::run(body);
             (response, ref_id_made)
         }
-        Some((CaptureState::NoRoom, _)) => return Err(ShadowDropReason::Bytes),
+        Some((CaptureState::OverBudget, _)) => return Err(ShadowDropReason::Bytes),
         Some((CaptureState::TooLong, _)) => (SideResponse::skipped("too_big"), false),
         Some((CaptureState::Partial, _)) | None => (SideResponse::skipped("incomplete"), false),
     };
@@ -130,7 +130,7 @@ fn served_response(served: &ServedResponse) -> SideResponse {
     match served.body.state() {
         CaptureState::Whole => {}
         CaptureState::TooLong => return SideResponse::skipped("too_big"),
-        CaptureState::Partial | CaptureState::NoRoom => return SideResponse::skipped("incomplete"),
+        CaptureState::Partial | CaptureState::OverBudget => return SideResponse::skipped("incomplete"),
     }
     let status = served.status.as_u16();
     match served.encoding.as_deref() {

@@ -40,7 +40,7 @@ impl Shadow {
     /// Queues a job, or drops and counts it.
     pub(super) fn enqueue(&self, job: CompareJob) {
         let route = job.route;
-        if job.served.body.state() == CaptureState::NoRoom {
+        if job.served.body.state() == CaptureState::OverBudget {
             self.0.stats.dropped(route, ShadowDropReason::Bytes);
         } else if let Err(error) = self.0.jobs.try_send(job) {
             let reason = match error {
@@ -91,7 +91,7 @@ impl Shadow {
     /// Bytes held by the bodies of queued and running jobs.
     #[must_use]
     pub fn bytes_held(&self) -> usize {
-        self.0.memory.taken()
+        self.0.memory.used()
     }
 
     /// Jobs in the queue.

@@ -1,6 +1,6 @@
-//! The access line: one for every request, written when the last byte of its answer has gone or the client has.
+//! The access log: one line for each request, written when the last byte of the response was sent or the client disconnected.
 //!
-//! It holds no query values, no header values but the request id, and nothing of any body.
+//! A line contains no query values, no header values except the request id, and nothing of a body.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,59 +19,51 @@ use crate::failure::Failure;
 use crate::http::body::{ByteCount, Payload};
 use crate::http::headers;
 use crate::telemetry::metrics::label_set::LabelValue as _;
-use crate::telemetry::spans::{self, Answered, TraceId};
+use crate::telemetry::spans::{self, RequestOutcome, TraceId};
 use crate::translate::side::Side;
 
-/// What is told of one request. Written, and counted, when it is dropped.
+/// The access log entry of one request. Dropping it writes the line and records the metrics.
 #[derive(Debug)]
-pub struct Access {
-    /// The HTTP method.
-    pub method: http::Method,
-    /// The path as the client wrote it, without the query.
-    pub path: String,
-    /// One of the four routes, `token`, or `pass_through`.
-    pub route: RouteLabel,
-    /// Who asks, where callers prove themselves to the proxy.
-    pub caller: Option<String>,
-    /// The route's mode.
-    pub mode: Option<Mode>,
-    /// The side whose answer counted.
-    pub side: Option<Side>,
-    /// What the client was answered; `None` when it left before.
-    pub status: Option<u16>,
-    /// What the upstream answered.
-    pub upstream_status: Option<u16>,
-    /// How many upstream calls were made.
-    pub upstream_calls: u32,
-    /// How long they took together, in microseconds.
-    pub upstream_us: u64,
-    /// The request's body so far.
-    pub request_bytes: ByteCount,
-    /// The request id.
-    pub request_id: String,
-    /// The SHA-256 fingerprint of the client's certificate, in hex.
-    pub client_certificate: Option<String>,
-    /// What went wrong.
-    pub error: Option<&'static str>,
-    /// Whose fault it was.
-    pub fault: Option<&'static str>,
+pub(crate) struct Access {
+    pub(crate) method: http::Method,
+    /// The path as received, without the query.
+    pub(crate) path: String,
+    pub(crate) route: RouteLabel,
+    /// The authenticated caller, if `auth.callers` is configured.
+    pub(crate) caller: Option<String>,
+    /// The mode of the route.
+    pub(crate) mode: Option<Mode>,
+    /// The side whose response was used.
+    pub(crate) side: Option<Side>,
+    /// The status sent to the client; `None` if it disconnected before.
+    pub(crate) status: Option<u16>,
+    pub(crate) upstream_status: Option<u16>,
+    pub(crate) upstream_calls: u32,
+    /// The duration of all upstream calls together, in microseconds.
+    pub(crate) upstream_us: u64,
+    pub(crate) request_bytes: ByteCount,
+    pub(crate) request_id: String,
+    /// The SHA-256 fingerprint of the client certificate in hex.
+    pub(crate) client_certificate: Option<String>,
+    /// The name of the failure.
+    pub(crate) error: Option<&'static str>,
+    pub(crate) fault: Option<&'static str>,
     metrics: Arc<Metrics>,
     span: Span,
     trace_id: Option<TraceId>,
     start: Instant,
     response_bytes: u64,
-    whole: bool,
+    complete: bool,
 }
 
-/// As much of a client's request id is logged, in bytes.
-const LONGEST_REQUEST_ID: usize = 128;
+/// Longer request ids are truncated, in bytes.
+const REQUEST_ID_MAX: usize = 128;
 
 impl Access {
-    /// Starts the clock, and a trace of the request if it is one of those.
-    #[must_use]
-    pub fn begin<B>(metrics: Arc<Metrics>, request: &Request<B>, traces: &Traces) -> Self {
+    /// Starts the timer, and a trace if the request is sampled.
+    pub(crate) fn start<B>(metrics: Arc<Metrics>, request: &Request<B>, traces: &Traces) -> Self {
         let id = request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
-        let request_id = String::from_utf8_lossy(&id[..id.len().min(LONGEST_REQUEST_ID)]).into_owned();
+        let request_id = String::from_utf8_lossy(&id[..id.len().min(REQUEST_ID_MAX)]).into_owned();
         let span = spans::request(request, &request_id, traces.into());
         Self {
             method: request.method().clone(),
@@ -94,18 +86,16 @@ impl Access {
             span,
             start: Instant::now(),
             response_bytes: 0,
-            whole: false,
+            complete: false,
         }
     }
 
-    /// The request's span.
-    #[must_use]
-    pub fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> Span {
         self.span.clone()
     }
 
-    /// Notes a failure, and logs what lies behind it: the one place where a failure's source is told.
-    pub fn failed(&mut self, failure: &Failure) {
+    /// Records a failure. This is the only place that logs the source of a failure.
+    pub(crate) fn failed(&mut self, failure: &Failure) {
         self.error = Some(failure.name());
         self.fault = Some(failure.fault().as_str());
         self.metrics.failed(failure);
@@ -116,15 +106,15 @@ impl Access {
     }
 }
 
-/// An error and what lies behind it, in one line.
+/// An error and its sources on one line, separated by `: `.
 pub(crate) fn chain(mut error: &(dyn std::error::Error + 'static)) -> String {
-    let mut told = error.to_string();
+    let mut line = error.to_string();
     while let Some(source) = error.source() {
         error = source;
-        told.push_str(": ");
-        told.push_str(&error.to_string());
+        line.push_str(": ");
+        line.push_str(&error.to_string());
     }
-    told
+    line
 }
 
 impl Drop for Access {
@@ -134,8 +124,8 @@ impl Drop for Access {
         self.metrics.requests.add(key);
         self.metrics.request_seconds.observe_duration((self.route,), elapsed);
         let (route, mode) = (self.route.as_str(), self.mode.map(Mode::as_str));
-        let answered = Answered { route, mode, side: self.side, status: self.status, error: self.error };
-        spans::answered(&self.span, &self.method, answered);
+        let outcome = RequestOutcome { route, mode, side: self.side, status: self.status, error: self.error };
+        spans::end_request(&self.span, &self.method, outcome);
         tracing::info!(
             target: "access",
             method = self.method.as_str(),
@@ -151,7 +141,7 @@ impl Drop for Access {
             duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
             request_bytes = self.request_bytes.get(),
             response_bytes = self.response_bytes,
-            complete = self.whole,
+            complete = self.complete,
             error = self.error,
             fault = self.fault,
             request_id = self.request_id,
@@ -162,18 +152,16 @@ impl Drop for Access {
     }
 }
 
-/// An answer's body that carries its access line to the last byte.
+/// A response body that keeps its [`Access`] until the last byte.
 #[derive(Debug)]
-pub struct AccessLogBody {
+pub(crate) struct AccessLogBody {
     payload: Payload,
     access: Access,
 }
 
 impl AccessLogBody {
-    /// Joins the two.
-    #[must_use]
-    pub fn new(payload: Payload, mut access: Access) -> Self {
-        access.whole = payload.is_end_stream();
+    pub(crate) fn new(payload: Payload, mut access: Access) -> Self {
+        access.complete = payload.is_end_stream();
         Self { payload, access }
     }
 }
@@ -190,10 +178,10 @@ impl Body for AccessLogBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.access.response_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.access.whole = self.payload.is_end_stream();
+                self.access.complete = self.payload.is_end_stream();
             }
             Poll::Ready(Some(Err(_))) => self.access.error = Some("broken"),
-            Poll::Ready(None) => self.access.whole = true,
+            Poll::Ready(None) => self.access.complete = true,
             Poll::Pending => {}
         }
         polled

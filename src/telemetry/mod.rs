@@ -1,5 +1,4 @@
-//! What the process tells: log lines through `tracing`, one JSON object a line or text for people on a terminal; figures
-//! ([`metrics`]); spans for a collector ([`traces`]); and who still calls ([`usage`]).
+//! Telemetry of the process: log lines through `tracing`, as JSON or as text on a terminal; [`metrics`]; and spans, exported by [`traces`].
 
 pub(crate) mod access;
 mod file;
@@ -17,14 +16,14 @@ use tracing_subscriber::layer::{Filter, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, registry};
 
-use self::file::Rotated;
+use self::file::RotatingFile;
 use self::queue::{Draining, Queue};
 use self::traces::Collecting;
 use crate::config::{Log, LogFormat};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// Keeps the log flowing; dropping it writes out what is still queued.
+/// Keeps the log running. Dropping it writes the lines that are still queued.
 #[derive(Debug)]
 pub struct LogGuard {
     lines: Queue,
@@ -32,42 +31,42 @@ pub struct LogGuard {
 }
 
 impl LogGuard {
-    /// Takes whole lines, which go out among the others.
+    /// A writer for whole lines, which are written among the log lines.
     #[must_use]
     pub fn lines(&self) -> Box<dyn Write + Send> {
         Box::new(self.lines.clone())
     }
 }
 
-/// Keeps a file of lines flowing; dropping it writes out what is still queued.
+/// Keeps the writer of a file running. Dropping it writes the lines that are still queued.
 #[derive(Debug)]
 pub struct FileGuard {
     _draining: Draining,
 }
 
-/// Starts a file of lines of its own. At `max` bytes it is put aside; `keep` of those are kept. Nothing that writes to it ever
-/// waits: past a bound lines are dropped and counted.
+/// Opens a file for lines, rotated at `max` bytes with `keep` rotated files. Writing never blocks: lines that do not fit in the queue are
+/// dropped and counted.
 ///
 /// # Errors
-/// When the file cannot be opened.
+/// If the file cannot be opened.
 pub fn lines_to_file(path: &Path, max: usize, keep: usize) -> io::Result<(Box<dyn Write + Send>, FileGuard)> {
-    let (queue, draining) = Queue::start(Rotated::open(path, max, keep)?)?;
+    let (queue, draining) = Queue::start(RotatingFile::open(path, max, keep)?)?;
     Ok((Box::new(queue), FileGuard { _draining: draining }))
 }
 
-/// Starts logging to standard output, for the whole process, and hands spans to whoever collects them.
+/// Starts logging to standard output for the whole process, and exporting spans if `collecting` is given.
 ///
 /// # Errors
-/// When the process already logs.
+/// If the filter is invalid, or logging was started before.
 pub fn start(settings: &Log, collecting: Option<&Collecting>) -> Result<LogGuard, Failed> {
     start_to(settings, collecting, std::io::stdout(), std::io::stdout().is_terminal())
 }
 
-/// Starts logging to `out`. Lines queue in memory while its reader is slow; past the queue's bound they are dropped, so that no
-/// request ever waits for a log.
+/// Starts logging to `out`. Lines are queued in memory while its reader is slow, and dropped if the queue is full, so that no request waits
+/// for the log.
 ///
 /// # Errors
-/// When the process already logs.
+/// If the filter is invalid, or logging was started before.
 pub fn start_to(
     settings: &Log,
     collecting: Option<&Collecting>,
@@ -94,13 +93,13 @@ pub fn start_to(
     } else {
         layer.with_ansi(terminal).with_filter(filter).boxed()
     };
-    // A layer that is not there would count as one that wants everything.
+    // A `None` layer would count as interested in every span, and spans would be created while nothing exports them.
     let layers: Vec<_> = collecting.map(Collecting::layer).into_iter().chain([log]).collect();
     registry().with(layers).try_init()?;
     Ok(LogGuard { lines, _draining: draining })
 }
 
-/// What is logged. Spans are not, whatever the settings say: while nobody collects them they are not even made.
+/// The log filter. It excludes spans whatever `settings` says, so that they are not created while nothing exports them.
 fn filter(settings: &str) -> Result<impl Filter<Registry> + Send + Sync + 'static, Failed> {
     Ok(EnvFilter::try_new(settings)?.and(filter_fn(|metadata| metadata.target() != spans::TARGET)))
 }
@@ -110,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_log_filter_makes_spans() {
+    fn no_log_filter_creates_spans() {
         for settings in
             ["trace", "spans=trace", "info,spans=trace", "[request]=trace", "spans[request]=trace"]
         {

@@ -1,7 +1,7 @@
-//! The queue between requests and the reader of the log: no request waits for it, and it does not grow without bound.
+//! A bounded queue between requests and the log's output. No request waits for it.
 //!
-//! A thread takes what has gathered every few milliseconds and writes it at once. Libraries that hand over line by line keep a
-//! thread spinning between lines: measured, that was a sixth of the proxy's CPU time.
+//! A thread writes the queued lines together every few milliseconds. Own code, because libraries that hand over line by line keep a thread
+//! spinning between lines: measured, that was a sixth of the proxy's CPU time.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,31 +11,31 @@ use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes that may wait; past it lines are dropped and counted.
-const WAITING_MAX: usize = 16 * 1024 * 1024;
-/// How long lines gather before they are written together.
-const GATHER: Duration = Duration::from_millis(5);
-/// How long the end of the process waits for the last lines.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Capacity in bytes. Lines that do not fit are dropped and counted.
+const QUEUE_MAX: usize = 16 * 1024 * 1024;
+/// The interval between writes.
+const WRITE_INTERVAL: Duration = Duration::from_millis(5);
+/// How long the drop of [`Draining`] waits for the last lines.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The requests' end. Clones share it.
+/// The writing end. Clones share the queue.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue(Arc<QueueState>);
 
 #[derive(Debug, Default)]
 struct QueueState {
-    waiting: Mutex<Waiting>,
+    queued: Mutex<Queued>,
     arrived: Condvar,
     dropped: AtomicU64,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct Queued {
     lines: Vec<u8>,
     closed: bool,
 }
 
-/// Writes out what still waits when it is dropped.
+/// Dropping it writes the lines that are still queued.
 #[derive(Debug)]
 pub(super) struct Draining {
     queue: Queue,
@@ -46,7 +46,7 @@ impl Queue {
     /// Starts the thread that writes to `out`.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// If the thread cannot be started.
     pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Self, Draining)> {
         let queue = Self::default();
         let ours = queue.clone();
@@ -54,32 +54,32 @@ impl Queue {
         Ok((queue.clone(), Draining { queue, thread }))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queued> {
+        self.0.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn drain(&self, mut out: impl Write) {
         let mut lines = Vec::new();
         loop {
-            let mut waiting = self.lock();
-            while waiting.lines.is_empty() && !waiting.closed {
-                waiting = self.0.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            let mut queued = self.lock();
+            while queued.lines.is_empty() && !queued.closed {
+                queued = self.0.arrived.wait(queued).unwrap_or_else(PoisonError::into_inner);
             }
-            let closed = waiting.closed;
-            std::mem::swap(&mut waiting.lines, &mut lines);
-            drop(waiting);
-            // Nobody could be told that the log cannot be written.
+            let closed = queued.closed;
+            std::mem::swap(&mut queued.lines, &mut lines);
+            drop(queued);
+            // There is no place left to report that the log cannot be written.
             let _ =
-                out.write_all(&lines).and_then(|()| self.tell_dropped(&mut out)).and_then(|()| out.flush());
+                out.write_all(&lines).and_then(|()| self.report_dropped(&mut out)).and_then(|()| out.flush());
             lines.clear();
             if closed {
                 return;
             }
-            thread::sleep(GATHER);
+            thread::sleep(WRITE_INTERVAL);
         }
     }
 
-    fn tell_dropped(&self, out: &mut impl Write) -> io::Result<()> {
+    fn report_dropped(&self, out: &mut impl Write) -> io::Result<()> {
         match self.0.dropped.swap(0, Ordering::Relaxed) {
             0 => Ok(()),
             dropped => {
@@ -94,14 +94,14 @@ impl Queue {
 
 impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut waiting = self.lock();
-        if waiting.lines.len() + line.len() > WAITING_MAX {
+        let mut queued = self.lock();
+        if queued.lines.len() + line.len() > QUEUE_MAX {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
             return Ok(line.len());
         }
-        let wake = waiting.lines.is_empty();
-        waiting.lines.extend_from_slice(line);
-        drop(waiting);
+        let wake = queued.lines.is_empty();
+        queued.lines.extend_from_slice(line);
+        drop(queued);
         if wake {
             self.0.arrived.notify_one();
         }
@@ -125,12 +125,12 @@ impl Drop for Draining {
     fn drop(&mut self) {
         self.queue.lock().closed = true;
         self.queue.0.arrived.notify_one();
-        // A reader that is stuck must not keep the process from ending.
-        for _ in 0..LAST_WORDS.as_millis() / GATHER.as_millis() {
+        // A blocked output must not prevent the process from exiting.
+        for _ in 0..DRAIN_TIMEOUT.as_millis() / WRITE_INTERVAL.as_millis() {
             if self.thread.is_finished() {
                 return;
             }
-            thread::sleep(GATHER);
+            thread::sleep(WRITE_INTERVAL);
         }
     }
 }
@@ -141,7 +141,7 @@ mod tests {
 
     use super::*;
 
-    /// Holds the first write until it is let go, and keeps all bytes.
+    /// Blocks the first write until it is released, and keeps all bytes.
     struct Stuck {
         go: Option<mpsc::Receiver<()>>,
         written: Arc<Mutex<Vec<u8>>>,
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stuck_reader_stops_nobody_and_what_did_not_fit_is_counted() {
+    fn a_blocked_output_delays_no_writer_and_dropped_lines_are_counted() {
         let (release, go) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
         let (mut queue, draining) = Queue::start(Stuck { go: Some(go), written: written.clone() }).unwrap();
@@ -177,11 +177,11 @@ mod tests {
         assert!((16..=33).contains(&lines), "{lines} lines of 64 went through");
         assert!(rest < 34 << 20);
         let dropped = format!(r#""dropped":{}}}"#, 64 - lines);
-        assert!(String::from_utf8_lossy(&written).contains(&dropped), "{dropped} is not told");
+        assert!(String::from_utf8_lossy(&written).contains(&dropped), "{dropped} is not reported");
     }
 
     #[test]
-    fn what_waits_at_the_end_is_written() {
+    fn queued_lines_are_written_at_the_end() {
         let written = Arc::new(Mutex::new(Vec::new()));
         let (mut queue, draining) = Queue::start(Stuck { go: None, written: written.clone() }).unwrap();
         queue.write_all(b"last words\n").unwrap();

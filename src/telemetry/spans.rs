@@ -1,8 +1,8 @@
-//! Spans of a request for OpenTelemetry: what they are called, what they say, and the W3C trace context that comes with a request
-//! and goes on with each call. Who collects them is `telemetry::traces`'s business; while nobody does, they cost a look at a flag.
+//! OpenTelemetry spans of requests, and the W3C trace context that a request brings and each upstream call carries on. `telemetry::traces`
+//! exports them; while it does not, a span costs one check of a flag.
 //!
-//! A span holds no query, no header but the request id and the id of the client's trace, and nothing of a body. `docs/tracing.md` lists
-//! all that it holds.
+//! A span contains no query, no header value except the request id and the client's trace id, and nothing of a body. `docs/tracing.md` lists
+//! every attribute.
 
 use std::sync::LazyLock;
 
@@ -23,19 +23,19 @@ use crate::translate::side::Side;
 
 pub(crate) use opentelemetry::trace::TraceId;
 
-/// The target of every span, by which the log leaves them out and the collector's layer takes them.
+/// The target of every span: the log filter excludes it, and the exporting layer selects it.
 pub(crate) const TARGET: &str = "spans";
 
 static W3C: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContextPropagator::new);
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Which requests are traced.
+/// Which requests are sampled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sampling {
-    /// The share of those that begin a trace of their own, 0 to 1.
+    /// The share of requests that start a trace of their own, 0 to 1.
     pub ratio: f64,
-    /// Whether a request is part of the trace that its client says it is in, if it is in one. Then the client decides.
+    /// Whether a request continues its client's trace, in which case the client's sampled flag decides.
     pub continues: bool,
 }
 
@@ -46,8 +46,8 @@ impl From<&Traces> for Sampling {
 }
 
 impl Sampling {
-    fn takes(self, theirs: &SpanContext) -> bool {
-        if self.continues && theirs.is_valid() { theirs.is_sampled() } else { self.draws() }
+    fn samples(self, client: &SpanContext) -> bool {
+        if self.continues && client.is_valid() { client.is_sampled() } else { self.is_drawn() }
     }
 
     #[expect(
@@ -55,24 +55,22 @@ impl Sampling {
         clippy::cast_precision_loss,
         reason = "a share of requests, not money"
     )]
-    fn draws(self) -> bool {
-        // Of a random id, the 48 bits before those that are always the same.
+    fn is_drawn(self) -> bool {
+        // The first 48 bits of a version 4 UUID, which are random; the version follows them (RFC 9562, 5.4).
         let (drawn, _) = Uuid::new_v4().as_u64_pair();
         (drawn >> 16) as f64 / ((1_u64 << 48) as f64) < self.ratio
     }
 }
 
-/// A client's request: part of the trace that the client says it is in, where it continues that; else a trace of its own, with a
-/// link to the client's. One that is not taken has no span, nor has anything that is done for it, and its headers go on as they
-/// came.
-#[must_use]
+/// The server span of a client's request: in the client's trace if [`Sampling::continues`], else in a new trace with a link to the client's. A
+/// request that is not sampled has no spans, and its trace headers are forwarded unchanged.
 pub(crate) fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampling) -> Span {
     if !span_enabled!(target: TARGET, Level::INFO) {
         return Span::none();
     }
-    let theirs = context(request.headers());
-    let theirs_span = theirs.span().span_context().clone();
-    if !sampling.takes(&theirs_span) {
+    let client = client_context(request.headers());
+    let client_span = client.span().span_context().clone();
+    if !sampling.samples(&client_span) {
         return Span::none();
     }
     let span = info_span!(
@@ -82,7 +80,7 @@ pub(crate) fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampl
         otel.status_code = Empty,
         http.request.method = method(request.method()),
         network.protocol.version = version(request.version()),
-        url.path = start(request.uri().path()),
+        url.path = truncated(request.uri().path()),
         conversion_shim.request_id = request_id,
         conversion_shim.route = Empty,
         conversion_shim.mode = Empty,
@@ -92,67 +90,62 @@ pub(crate) fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampl
     );
     if sampling.continues {
         // It fails when nobody collects, and then there is nothing to be part of.
-        let _ = span.set_parent(theirs);
-    } else if theirs_span.is_valid() {
+        let _ = span.set_parent(client);
+    } else if client_span.is_valid() {
         // Its id alone: what else it says is as long as the client likes.
-        let (id, within) = (theirs_span.span_id(), theirs_span.trace_id());
-        span.add_link(SpanContext::new(within, id, theirs_span.trace_flags(), true, TraceState::default()));
+        let (id, within) = (client_span.span_id(), client_span.trace_id());
+        span.add_link(SpanContext::new(within, id, client_span.trace_flags(), true, TraceState::default()));
     }
     span
 }
 
-/// What a client says of its trace. More than one header, and it says nothing.
-fn context(headers: &HeaderMap) -> Context {
+/// The trace context that the client sent. More than one `traceparent` counts as none (W3C Trace Context, 3.2).
+fn client_context(headers: &HeaderMap) -> Context {
     match headers.get_all(TRACEPARENT).iter().count() {
         1 => W3C.extract_with_context(&Context::new(), &HeaderExtractor(headers)),
         _ => Context::new(),
     }
 }
 
-/// Whether what is being done is done for a request that is traced.
-fn traced() -> bool {
+/// Whether the current span belongs to a sampled request.
+fn is_traced() -> bool {
     Span::current().metadata().is_some_and(|metadata| metadata.target() == TARGET)
 }
 
-/// What came of a client's request.
+/// The attributes of a server span that are known at the end of its request.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Answered {
-    /// One of the four routes, `token`, or `pass_through`.
-    pub route: &'static str,
-    /// The route's mode.
-    pub mode: Option<&'static str>,
-    /// The side whose answer counted.
-    pub side: Option<Side>,
-    /// What the client was answered; `None` when it left before.
-    pub status: Option<u16>,
-    /// What went wrong.
-    pub error: Option<&'static str>,
+pub(crate) struct RequestOutcome {
+    pub(crate) route: &'static str,
+    pub(crate) mode: Option<&'static str>,
+    pub(crate) side: Option<Side>,
+    /// `None`: the client disconnected before the response.
+    pub(crate) status: Option<u16>,
+    pub(crate) error: Option<&'static str>,
 }
 
-/// Notes what came of a client's request, in its span.
-pub(crate) fn answered(span: &Span, method: &Method, answered: Answered) {
+/// Completes the span of a client's request.
+pub(crate) fn end_request(span: &Span, method: &Method, outcome: RequestOutcome) {
     if span.is_disabled() {
         return;
     }
-    let Answered { route, mode, side, status, error } = answered;
-    // Set when the span has begun, which `record` would be too late for.
+    let RequestOutcome { route, mode, side, status, error } = outcome;
+    // `record` cannot change `otel.name`: the layer reads it only when the span is created.
     span.context().span().update_name(format!("{} {route}", self::method(method)));
     span.record("conversion_shim.route", route);
     span.record("conversion_shim.mode", mode);
     span.record("conversion_shim.side", side.map(Side::as_str));
     span.record("http.response.status_code", status.map(i64::from));
     span.record("error.type", error);
-    // A caller's own mistake is no fault of a server's.
+    // OpenTelemetry HTTP conventions: a 4xx is an error of the client span, not of the server span.
     if status.is_none_or(|status| status >= 500) {
         span.record("otel.status_code", "ERROR");
     }
 }
 
-/// One call to an upstream, from its sending to the head of its answer. `name` says which, out of few. The request takes
-/// the trace context along, in place of any that it had.
-#[must_use]
+/// The client span of an upstream call, to the response head. `name` must have few values. Replaces the trace context in the headers of
+/// `request`.
 pub(crate) fn call<B>(name: &str, request: &mut Request<B>) -> Span {
-    if !traced() {
+    if !is_traced() {
         return Span::none();
     }
     let span = info_span!(
@@ -177,34 +170,33 @@ fn inject(span: &Span, headers: &mut HeaderMap) {
     if !context.span().span_context().is_valid() {
         return;
     }
-    // Both headers are set, in place of whatever was there; a trace without a state sets an empty one.
+    // This replaces both headers. A trace without a state gets an empty `tracestate`, which is removed again.
     W3C.inject_context(&context, &mut HeaderInjector(headers));
     if headers.get(TRACESTATE).is_some_and(http::HeaderValue::is_empty) {
         headers.remove(TRACESTATE);
     }
 }
 
-/// Notes what an upstream answered, in the span of the call. `failed` says why there is no answer.
-pub(crate) fn called<B, E>(
+/// Completes the span of an upstream call. `error_type` gives the `error.type` of a call without a response.
+pub(crate) fn end_call<B, E>(
     span: &Span,
     answer: Result<&Response<B>, &E>,
-    failed: impl FnOnce(&E) -> &'static str,
+    error_type: impl FnOnce(&E) -> &'static str,
 ) {
     if span.is_disabled() {
         return;
     }
     let status = answer.as_ref().ok().map(|answer| answer.status());
     span.record("http.response.status_code", status.map(|status| i64::from(status.as_u16())));
-    span.record("error.type", answer.err().map(failed));
+    span.record("error.type", answer.err().map(error_type));
     if status.is_none_or(|status| status.is_client_error() || status.is_server_error()) {
         span.record("otel.status_code", "ERROR");
     }
 }
 
-/// A step on the way to an answer that is no call of the client's own: `claim`, `fence`, `resolve`, `token`.
-#[must_use]
+/// An internal span: `claim`, `duplicate_check`, `mark_checked`, `resolve` or `token`.
 pub(crate) fn step(name: &'static str, side: impl Into<Option<Side>>) -> Span {
-    if !traced() {
+    if !is_traced() {
         return Span::none();
     }
     info_span!(
@@ -217,16 +209,15 @@ pub(crate) fn step(name: &'static str, side: impl Into<Option<Side>>) -> Span {
     )
 }
 
-/// Notes what a step came to; `failed` = it could not be done.
-pub(crate) fn stepped(span: &Span, result: &'static str, failed: bool) {
+/// Completes an internal span.
+pub(crate) fn end_step(span: &Span, result: &'static str, failed: bool) {
     span.record("conversion_shim.result", result);
     if failed {
         span.record("otel.status_code", "ERROR");
     }
 }
 
-/// The trace that a span belongs to; `None` while nobody collects.
-#[must_use]
+/// The trace that a span belongs to; `None` if it is not exported.
 pub(crate) fn trace_id(span: &Span) -> Option<TraceId> {
     if span.is_disabled() {
         return None;
@@ -236,14 +227,14 @@ pub(crate) fn trace_id(span: &Span) -> Option<TraceId> {
     span.span_context().is_valid().then(|| span.span_context().trace_id())
 }
 
-/// As much of a path as a span holds, in bytes: what waits to be sent is bounded by number.
-const LONGEST_PATH: usize = 512;
+/// Longer paths are truncated, in bytes: the export queue is bounded by the number of spans, not by their size.
+const PATH_MAX: usize = 512;
 
-fn start(path: &str) -> &str {
-    &path[..path.floor_char_boundary(LONGEST_PATH)]
+fn truncated(path: &str) -> &str {
+    &path[..path.floor_char_boundary(PATH_MAX)]
 }
 
-/// A client may send any method; a name may not be made of it.
+/// OpenTelemetry HTTP conventions: an unknown method is `_OTHER`, so that a client cannot create span names.
 fn method(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
@@ -274,8 +265,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_share_that_is_asked_for_is_drawn() {
-        let drawn = |ratio| (0..10_000).filter(|_| Sampling { ratio, continues: false }.draws()).count();
+    fn the_configured_share_is_sampled() {
+        let drawn = |ratio| (0..10_000).filter(|_| Sampling { ratio, continues: false }.is_drawn()).count();
         assert_eq!((drawn(0.0), drawn(1.0)), (0, 10_000));
         // Seven standard deviations to either side.
         assert!((2_200..=2_800).contains(&drawn(0.25)));

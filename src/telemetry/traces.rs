@@ -1,5 +1,4 @@
-//! Who collects the spans ([`crate::telemetry::spans`]): an OpenTelemetry collector, over OTLP, from a thread of its own. Nothing that
-//! answers requests waits for it.
+//! Exports the [`spans`] to an OpenTelemetry collector over OTLP, from a separate thread. No request waits for it.
 
 use std::sync::Arc;
 use std::thread;
@@ -30,39 +29,39 @@ use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::label;
 use crate::telemetry::spans;
 
-/// How long the end of the process waits for the last spans.
-const LAST_SPANS: Duration = Duration::from_secs(3);
+/// How long the shutdown waits for the last spans.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long spans gather before they are sent.
-const GATHER: Duration = Duration::from_secs(5);
-/// Most spans in one batch.
+/// The interval between exports.
+const EXPORT_INTERVAL: Duration = Duration::from_secs(5);
+/// Maximum number of spans in one export.
 const BATCH_MAX: usize = 512;
-/// Most of anything in one span; there are fewer.
+/// Limit for attributes, events and links of a span; the spans here have fewer.
 const PER_SPAN: u32 = 32;
 
-/// What became of a span that was to be sent.
+/// The result of exporting a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// The collector has it.
+pub enum ExportResult {
+    /// The collector accepted it.
     Exported,
-    /// It does not.
+    /// The export failed, and the span is lost.
     Failed,
 }
-label!(Sent, "result", Exported = "exported", Failed = "failed");
+label!(ExportResult, "result", Exported = "exported", Failed = "failed");
 
-/// The spans so far. Those that were made and are neither sent nor still waiting found the queue full.
+/// Counts of spans. A span that ended and is neither sent nor queued was dropped because the queue was full.
 #[derive(Debug, Default)]
 pub struct SpanCounts {
-    /// Ended, and were to be sent.
+    /// Ended spans.
     pub ended: Counters<()>,
-    /// What became of those that were.
-    pub sent: Counters<(Sent,)>,
+    /// Sent spans by result.
+    pub sent: Counters<(ExportResult,)>,
 }
 
-/// What takes the spans on their way to the log.
+/// The `tracing` layer that exports spans.
 pub(super) type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Keeps spans flowing; dropping it sends what is still queued, and waits for that a few seconds at most.
+/// Keeps the export running. Dropping it exports the spans that are still queued, for at most three seconds.
 #[derive(Debug)]
 pub struct Collecting {
     provider: SdkTracerProvider,
@@ -70,10 +69,10 @@ pub struct Collecting {
 }
 
 impl Collecting {
-    /// Starts; `None` when nothing is to be collected.
+    /// Starts the export; `None` unless `tracing.endpoint` is set.
     ///
     /// # Errors
-    /// When the client that sends them cannot be built.
+    /// If the HTTP client cannot be built.
     pub fn start(settings: &Traces) -> Result<Option<Self>, Failed> {
         let Some(endpoint) = settings.endpoint.clone() else { return Ok(None) };
         let counts = Arc::new(SpanCounts::default());
@@ -83,17 +82,17 @@ impl Collecting {
             .with_timeout(settings.timeout)
             .with_http_client(Sender::new(settings)?)
             .build()?;
-        // Everything is said here: what is not, the libraries would take from the environment.
+        // Every setting is explicit: the SDK would take others from `OTEL_` environment variables.
         let queue = BatchConfigBuilder::default()
             .with_max_queue_size(settings.queue_max)
             .with_max_export_batch_size(settings.queue_max.min(BATCH_MAX))
-            .with_scheduled_delay(GATHER)
+            .with_scheduled_delay(EXPORT_INTERVAL)
             .build();
         let batches = BatchSpanProcessor::builder(CountedExporter { exporter, counts: counts.clone() });
         let batches = batches.with_batch_config(queue).build();
         let provider = SdkTracerProvider::builder()
             .with_resource(resource(settings.service_name.clone()))
-            // Spans are made of what is to be sent, and of nothing else.
+            // Sampling has been decided when the span was created: see `spans::request`.
             .with_sampler(Sampler::AlwaysOn)
             .with_max_attributes_per_span(PER_SPAN)
             .with_max_events_per_span(PER_SPAN)
@@ -103,7 +102,7 @@ impl Collecting {
         Ok(Some(Self { provider, counts }))
     }
 
-    /// What takes the spans, and nothing of what is logged.
+    /// The layer that exports spans, and no log events.
     pub(super) fn layer(&self) -> SpanLayer {
         let spans = tracing_opentelemetry::layer()
             .with_tracer(self.provider.tracer("conversion-shim"))
@@ -117,7 +116,7 @@ impl Collecting {
             .boxed()
     }
 
-    /// The spans so far.
+    /// Counts of the spans so far.
     #[must_use]
     pub fn counts(&self) -> Arc<SpanCounts> {
         self.counts.clone()
@@ -126,8 +125,8 @@ impl Collecting {
 
 impl Drop for Collecting {
     fn drop(&mut self) {
-        // It has told the log what went wrong.
-        let _ = self.provider.shutdown_with_timeout(LAST_SPANS);
+        // The SDK has logged the error.
+        let _ = self.provider.shutdown_with_timeout(SHUTDOWN_TIMEOUT);
     }
 }
 
@@ -137,7 +136,7 @@ fn resource(service_name: String) -> Resource {
     Resource::builder().with_service_name(service_name).with_attributes([version, instance]).build()
 }
 
-/// What sends them, with no header but those that it needs: the exporter would add what the environment says.
+/// The HTTP client of the exporter. It sets all header fields itself, because the exporter would add those in `OTEL_EXPORTER_OTLP_HEADERS`.
 #[derive(Debug)]
 struct Sender {
     http: Client,
@@ -157,9 +156,9 @@ impl Sender {
             .timeout(settings.timeout)
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
-        // Building it blocks, which no thread of the runtime may.
+        // Building a blocking client panics on a thread of the async runtime.
         let built = thread::spawn(move || builder.build()).join();
-        let http = built.map_err(|_| "the client that sends spans could not be built")??;
+        let http = built.map_err(|_| "the HTTP client for exporting spans could not be built")??;
         Ok(Self { http, authorization })
     }
 }
@@ -175,7 +174,7 @@ impl HttpClient for Sender {
     }
 }
 
-/// TLS with the authorities that the machine trusts; the vendor's, and what the proxy shows to the vendor, are none of theirs.
+/// TLS with the system's root certificates. The authorities and the client certificate for the upstreams do not apply to the collector.
 fn tls() -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -184,7 +183,7 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
     Ok(config.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Counts what was sent.
+/// Counts the spans that were sent.
 #[derive(Debug)]
 struct CountedExporter {
     exporter: SpanExporter,
@@ -193,10 +192,10 @@ struct CountedExporter {
 
 impl opentelemetry_sdk::trace::SpanExporter for CountedExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let many = batch.len() as u64;
+        let count = batch.len() as u64;
         let exported = self.exporter.export(batch).await;
-        let what = if exported.is_ok() { Sent::Exported } else { Sent::Failed };
-        self.counts.sent.add_many((what,), many);
+        let result = if exported.is_ok() { ExportResult::Exported } else { ExportResult::Failed };
+        self.counts.sent.add_many((result,), count);
         exported
     }
 
@@ -209,7 +208,7 @@ impl opentelemetry_sdk::trace::SpanExporter for CountedExporter {
     }
 }
 
-/// Counts what is to be sent.
+/// Counts the spans that ended.
 #[derive(Debug)]
 struct CountedProcessor {
     batches: BatchSpanProcessor,

@@ -14,6 +14,7 @@ pub mod invalid;
 pub mod json;
 pub mod list;
 pub mod mapping;
+pub mod native;
 pub mod orchestration;
 pub(crate) mod paths;
 pub mod problem;

@@ -106,6 +106,12 @@ pub enum Matched {
     PassThrough,
 }
 
+/// Whether a path is the new API's own collection, in any spelling.
+#[must_use]
+pub fn is_native_create(path: &str, base_path: &str) -> bool {
+    is_path(path, &format!("{base_path}{ORCHESTRATIONS}"))
+}
+
 /// Matches a request to a route. `base_path` is the path prefix in the clients' base URL, such as `/v2`.
 #[must_use]
 pub fn route(method: &Method, path: &str, base_path: &str) -> Matched {

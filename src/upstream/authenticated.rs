@@ -66,7 +66,7 @@ fn authorize(request: &mut Request<Payload>, token: &Token) -> Result<(), SendEr
 /// The request once more, if it may be sent once more: it only reads, and its body is not on its way from somewhere.
 fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let body = request.body().copy().filter(|_| reads)?;
+    let body = request.body().try_clone().filter(|_| reads)?;
     let mut copy = Request::new(body);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();

@@ -176,7 +176,7 @@ impl Client {
         let name = paid.as_ref().map_or("legacy pass_through", |paid| paid.endpoint().name());
         let span = spans::call(name, &mut request);
         let answer = self.send_within(request, lane, paid).instrument(span.clone()).await;
-        spans::called(&span, answer.as_ref(), SendError::name);
+        spans::end_call(&span, answer.as_ref(), SendError::name);
         answer
     }
 

@@ -247,7 +247,7 @@ impl Tokens {
             let span = spans::step("token", None);
             let answered = exchange(&http, &budget, &ask, patience).instrument(span.clone()).await;
             let result = if answered.is_ok() { TokenFetchResult::Fetched } else { TokenFetchResult::Failed };
-            spans::stepped(&span, result.as_str(), answered.is_err());
+            spans::end_step(&span, result.as_str(), answered.is_err());
             asked.add((holder, result));
             match answered {
                 Ok((token, life)) => Ok(slot.keep(ask, token, life, margin)),

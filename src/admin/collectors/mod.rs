@@ -28,7 +28,7 @@ impl View {
         // Reloads before config: a reload that is reported is then active.
         let reloads = self.reloads().clone();
         let config = app.config.load_full();
-        let mut families = app.shared.metrics.families();
+        let mut families = app.services.metrics.families();
         families.extend(in_flight(app));
         families.extend(vendor::sides(app));
         families.extend(vendor::budget(self.budget(), &config));
@@ -64,13 +64,13 @@ fn in_flight(app: &App) -> [MetricFamily; 4] {
     [
         REQUESTS_IN_FLIGHT.gauges(by_route.collect()),
         CLIENTS_IN_FLIGHT.value(Some(float(app.admission.clients() as u64))),
-        WRITES_IN_FLIGHT.value(Some(float(app.shared.detached.len() as u64))),
+        WRITES_IN_FLIGHT.value(Some(float(app.services.detached.len() as u64))),
         REQUESTS_SHED.counters(app.admission.shed()),
     ]
 }
 
 fn ledger(app: &App) -> Vec<MetricFamily> {
-    let Some(ledger) = &app.shared.ledger else { return Vec::new() };
+    let Some(ledger) = &app.services.ledger else { return Vec::new() };
     vec![
         LEDGER_UP.value(Some(boolean(ledger.health().is_ready()))),
         LEDGER_COMMITS.count(ledger.commits()),

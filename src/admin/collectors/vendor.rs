@@ -13,12 +13,12 @@ use crate::upstream::rate_limit::{Budget, CallClass, Endpoint};
 
 pub(super) fn sides(app: &App) -> [MetricFamily; 2] {
     let reachable = [Side::Legacy, Side::New].into_iter().filter_map(|side| {
-        let reachable = app.shared.reach.is_reachable(side)?;
+        let reachable = app.services.reach.is_reachable(side)?;
         Some((vec![("side", side.as_str().into())], boolean(reachable)))
     });
     [
         UPSTREAM_REACHABLE.gauges(reachable.collect()),
-        TOKEN_FETCHES.counters(app.shared.upstream.tokens_asked()),
+        TOKEN_FETCHES.counters(app.services.upstream.tokens_asked()),
     ]
 }
 

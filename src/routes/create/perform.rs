@@ -127,7 +127,7 @@ impl Performer<'_> {
         let (name, side) = describe(effect);
         let span = spans::step(name, side);
         let executed = self.execute(&ledger, candidate, effect).instrument(span.clone()).await;
-        spans::stepped(&span, if executed.is_ok() { "done" } else { "failed" }, executed.is_err());
+        spans::end_step(&span, if executed.is_ok() { "done" } else { "failed" }, executed.is_err());
         executed.unwrap_or_else(|error| {
             self.failure = Some(Failure::Ledger(error.into()));
             Event::LedgerFailed

@@ -1,116 +1,102 @@
-//! Where one HTTP/1 request ends and the next begins, told from the bytes alone. Finds heads that two readers could end in two
-//! places, which is what request smuggling lives on.
-//!
-//! hyper reads such a head in the way that the RFC prescribes and hides that there was another. That is right for a server; a
-//! proxy has another reader behind it. Nothing here refuses anything: see [`strict`](super::strict).
+//! Follows the framing of HTTP/1 requests in the bytes of a connection, and finds heads and bodies that two readers could end at different
+//! bytes. It refuses nothing itself; see the [parent module](super).
 
-/// Longer lines are cut for looking at; a field that matters and is longer than this is never plain.
+/// How many bytes of a line are kept. A framing field that is longer counts as ambiguous.
 const LINE_MAX: usize = 256;
 
-/// What some bytes were found to be.
+/// The result of checking some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// Nothing to object to.
-    Plain,
-    /// At this index ends a head that leaves open where its request ends.
+pub(super) enum FramingCheck {
+    /// The framing is unambiguous.
+    Clear,
+    /// The head that ends at this index does not say unambiguously where its request ends.
     Ambiguous(usize),
-    /// From this index on nobody can tell what the bytes are: a chunk without a size, a trailer without an end.
-    Lost(usize),
+    /// The bytes from this index on cannot be framed: a chunk without a size, or a trailer without an end.
+    Invalid(usize),
 }
 
-/// Follows the requests of one connection.
+/// The framing state of one connection.
 #[derive(Debug, Default)]
 pub(super) struct Framing {
     state: HeadState,
     line: LineBuffer,
-    lengths: Lengths,
-    /// Request lines that have ended.
+    fields: FramingFields,
+    /// Complete request lines.
     heads: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum HeadState {
-    /// Before a request line; empty lines are skipped, as hyper does.
+    /// Before a request line. Empty lines are skipped, as hyper does (RFC 9112, 2.2).
     #[default]
     Start,
     Head,
-    /// This many bytes of a body are to come.
+    /// The remaining bytes of a body.
     Body(u64),
     ChunkSize,
     ChunkData(u64),
     ChunkEnd,
     Trailers,
-    /// HTTP/2: its frames have one reading.
+    /// HTTP/2, whose frames are unambiguous.
     Frames,
 }
 
-/// The line being heard.
+/// The line being received.
 #[derive(Debug, Default)]
 struct LineBuffer {
     bytes: Vec<u8>,
-    cut: bool,
-    /// Whether the last byte was a carriage return.
-    returned: bool,
+    truncated: bool,
+    ends_with_cr: bool,
 }
 
 impl LineBuffer {
     fn add(&mut self, bytes: &[u8]) {
         let fits = bytes.len().min(LINE_MAX.saturating_sub(self.bytes.len()));
         self.bytes.extend_from_slice(&bytes[..fits]);
-        self.cut |= fits < bytes.len();
-        self.returned = bytes.last().map_or(self.returned, |last| *last == b'\r');
+        self.truncated |= fits < bytes.len();
+        self.ends_with_cr = bytes.last().map_or(self.ends_with_cr, |last| *last == b'\r');
     }
 
-    /// Without its end.
-    fn text(&self) -> &[u8] {
-        self.bytes.strip_suffix(b"\r").filter(|_| !self.cut).unwrap_or(&self.bytes)
+    /// Without the line ending.
+    fn content(&self) -> &[u8] {
+        self.bytes.strip_suffix(b"\r").filter(|_| !self.truncated).unwrap_or(&self.bytes)
     }
 
     fn clear(&mut self) {
         self.bytes.clear();
-        self.cut = false;
-        self.returned = false;
+        self.truncated = false;
+        self.ends_with_cr = false;
     }
 }
 
-/// What a head says about the length of its body.
+/// The framing fields of a head.
 #[derive(Debug, Default)]
-struct Lengths {
+struct FramingFields {
     length: Option<u64>,
     chunked: bool,
-    plain: Plain,
+    ambiguous: bool,
 }
 
-/// Starts out true.
-#[derive(Debug)]
-struct Plain(bool);
-
-impl Default for Plain {
-    fn default() -> Self {
-        Self(true)
-    }
-}
-
-impl Lengths {
-    fn hear(&mut self, line: &LineBuffer) {
-        let text = line.text();
-        let Some(colon) = memchr::memchr(b':', text) else { return };
-        let (name, value) = (&text[..colon], text[colon + 1..].trim_ascii());
+impl FramingFields {
+    fn add(&mut self, line: &LineBuffer) {
+        let line_bytes = line.content();
+        let Some(colon) = memchr::memchr(b':', line_bytes) else { return };
+        let (name, value) = (&line_bytes[..colon], line_bytes[colon + 1..].trim_ascii());
         if name.eq_ignore_ascii_case(b"content-length") {
-            let length = number(value, 10).filter(|_| !line.cut);
+            let length = number(value, 10).filter(|_| !line.truncated);
             // The same length twice is one length (RFC 9110, 8.6).
-            self.plain.0 &= length.is_some() && self.length.is_none_or(|other| Some(other) == length);
+            self.ambiguous |= length.is_none() || self.length.is_some_and(|other| Some(other) != length);
             self.length = length;
         } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-            self.plain.0 &= !self.chunked && !line.cut && value.eq_ignore_ascii_case(b"chunked");
+            self.ambiguous |= self.chunked || line.truncated || !value.eq_ignore_ascii_case(b"chunked");
             self.chunked = true;
         }
     }
 
-    /// What follows on the head, if there is one answer to that.
+    /// The state after the head; `None` if the head is ambiguous.
     fn body(&self) -> Option<HeadState> {
         match (self.length, self.chunked) {
-            _ if !self.plain.0 => None,
+            _ if self.ambiguous => None,
             (Some(_), true) => None,
             (Some(0) | None, false) => Some(HeadState::Start),
             (Some(length), false) => Some(HeadState::Body(length)),
@@ -120,8 +106,8 @@ impl Lengths {
 }
 
 impl Framing {
-    /// Goes on with these bytes; after anything but [`Verdict::Plain`] it must not be asked again.
-    pub(super) fn hear(&mut self, bytes: &[u8]) -> Verdict {
+    /// Checks the next bytes of the connection. Must not be called again after a result other than [`FramingCheck::Clear`].
+    pub(super) fn advance(&mut self, bytes: &[u8]) -> FramingCheck {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -139,18 +125,18 @@ impl Framing {
                     self.line.add(&rest[..end]);
                     match self.end_of_line() {
                         Ok(state) => self.state = state,
-                        Err(Unclear::Head) => return Verdict::Ambiguous(at + end),
-                        Err(Unclear::Chunk) => return Verdict::Lost(at),
+                        Err(Unclear::Head) => return FramingCheck::Ambiguous(at + end),
+                        Err(Unclear::Chunk) => return FramingCheck::Invalid(at),
                     }
                     self.line.clear();
                     at += end + 1;
                 }
             }
         }
-        Verdict::Plain
+        FramingCheck::Clear
     }
 
-    /// How many heads have begun.
+    /// The number of heads that have started.
     pub(super) fn heads(&self) -> usize {
         self.heads + usize::from(self.state == HeadState::Start && !self.line.bytes.is_empty())
     }
@@ -165,25 +151,26 @@ impl Framing {
     }
 
     fn end_of_line(&mut self) -> Result<HeadState, Unclear> {
-        let empty = self.line.text().is_empty();
-        // In a head hyper takes a bare line feed for the end of a line. Between chunks it does not, and in trailers it goes on
-        // with the line, where another reader may see the end of the request.
-        let strict = matches!(self.state, HeadState::ChunkSize | HeadState::ChunkEnd | HeadState::Trailers);
-        if strict && !self.line.returned {
+        let empty = self.line.content().is_empty();
+        // RFC 9112, 2.2 allows a recipient to accept a bare LF as a line ending. hyper does so in a head, but not between chunks, and
+        // in trailers it continues the line where another reader may end the request.
+        let needs_crlf =
+            matches!(self.state, HeadState::ChunkSize | HeadState::ChunkEnd | HeadState::Trailers);
+        if needs_crlf && !self.line.ends_with_cr {
             return Err(Unclear::Chunk);
         }
         Ok(match self.state {
             HeadState::Start if empty => HeadState::Start,
             HeadState::Start => {
                 self.heads += 1;
-                if self.line.text() == b"PRI * HTTP/2.0" { HeadState::Frames } else { HeadState::Head }
+                if self.line.content() == b"PRI * HTTP/2.0" { HeadState::Frames } else { HeadState::Head }
             }
-            HeadState::Head if empty => std::mem::take(&mut self.lengths).body().ok_or(Unclear::Head)?,
+            HeadState::Head if empty => std::mem::take(&mut self.fields).body().ok_or(Unclear::Head)?,
             HeadState::Head => {
-                self.lengths.hear(&self.line);
+                self.fields.add(&self.line);
                 HeadState::Head
             }
-            HeadState::ChunkSize => match chunk_size(self.line.text()).ok_or(Unclear::Chunk)? {
+            HeadState::ChunkSize => match chunk_size(self.line.content()).ok_or(Unclear::Chunk)? {
                 0 => HeadState::Trailers,
                 size => HeadState::ChunkData(size),
             },
@@ -203,16 +190,16 @@ enum Unclear {
     Chunk,
 }
 
-/// The size before any extension.
+/// The chunk size, without chunk extensions.
 fn chunk_size(line: &[u8]) -> Option<u64> {
     let end = line.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t')).unwrap_or(line.len());
     number(&line[..end], 16)
 }
 
-/// Digits and nothing else.
+/// A number of digits only.
 fn number(digits: &[u8], radix: u32) -> Option<u64> {
     let text = std::str::from_utf8(digits).ok()?;
-    // The parser would take a sign.
+    // `from_str_radix` accepts a sign.
     text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| u64::from_str_radix(text, radix).ok())?
 }
 
@@ -220,22 +207,25 @@ fn number(digits: &[u8], radix: u32) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// The verdict however the bytes are cut into reads.
-    fn verdict(bytes: &[u8]) -> Verdict {
-        let whole = Framing::default().hear(bytes);
+    /// The result, which must not depend on how the bytes are split into reads.
+    fn check(bytes: &[u8]) -> FramingCheck {
+        let whole = Framing::default().advance(bytes);
         for size in [1, 2, 3, 7] {
             let (mut framing, mut at) = (Framing::default(), 0);
             let pieces = bytes.chunks(size).map(|piece| {
-                let heard = framing.hear(piece);
+                let checked = framing.advance(piece);
                 at += piece.len();
-                match heard {
-                    Verdict::Ambiguous(end) => Verdict::Ambiguous(at - piece.len() + end),
+                match checked {
+                    FramingCheck::Ambiguous(end) => FramingCheck::Ambiguous(at - piece.len() + end),
                     other => other,
                 }
             });
-            let pieced = pieces.into_iter().find(|heard| *heard != Verdict::Plain).unwrap_or(Verdict::Plain);
+            let pieced = pieces
+                .into_iter()
+                .find(|checked| *checked != FramingCheck::Clear)
+                .unwrap_or(FramingCheck::Clear);
             match (whole, pieced) {
-                (Verdict::Lost(_), Verdict::Lost(_)) => {}
+                (FramingCheck::Invalid(_), FramingCheck::Invalid(_)) => {}
                 (whole, pieced) => assert_eq!(whole, pieced, "in pieces of {size}"),
             }
         }
@@ -247,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_with_two_lengths_is_ambiguous_and_its_end_is_named() {
+    fn a_head_with_two_lengths_is_ambiguous_and_its_end_is_reported() {
         for fields in [
             "content-length: 4\r\ntransfer-encoding: chunked",
             "Transfer-Encoding: chunked\r\nContent-Length: 4",
@@ -267,16 +257,16 @@ mod tests {
             "content-length:",
         ] {
             let bytes = head(fields);
-            assert_eq!(verdict(&bytes), Verdict::Ambiguous(bytes.len() - 1), "{fields}");
+            assert_eq!(check(&bytes), FramingCheck::Ambiguous(bytes.len() - 1), "{fields}");
             let bare = String::from_utf8(bytes).unwrap().replace("\r\n", "\n").into_bytes();
-            assert_eq!(verdict(&bare), Verdict::Ambiguous(bare.len() - 1), "{fields}");
+            assert_eq!(check(&bare), FramingCheck::Ambiguous(bare.len() - 1), "{fields}");
         }
         let long = head(&format!("transfer-encoding: {}chunked", " ".repeat(LINE_MAX)));
-        assert_eq!(verdict(&long), Verdict::Ambiguous(long.len() - 1));
+        assert_eq!(check(&long), FramingCheck::Ambiguous(long.len() - 1));
     }
 
     #[test]
-    fn what_follows_a_body_is_a_head_again_and_what_is_in_it_is_not() {
+    fn a_body_is_skipped_and_followed_by_a_head() {
         let bad = head("content-length: 4\r\ntransfer-encoding: chunked");
         let bodies: [(&str, Vec<u8>); 4] = [
             ("content-length: 0", Vec::new()),
@@ -292,33 +282,33 @@ mod tests {
         for (fields, body) in bodies {
             let mut bytes = head(fields);
             bytes.extend(body);
-            assert_eq!(verdict(&bytes), Verdict::Plain, "{fields}");
+            assert_eq!(check(&bytes), FramingCheck::Clear, "{fields}");
             let twice = [bytes.clone(), bytes.clone()].concat();
-            assert_eq!(verdict(&twice), Verdict::Plain, "{fields}");
+            assert_eq!(check(&twice), FramingCheck::Clear, "{fields}");
             let then_bad = [twice, bad.clone()].concat();
-            assert_eq!(verdict(&then_bad), Verdict::Ambiguous(then_bad.len() - 1), "{fields}");
+            assert_eq!(check(&then_bad), FramingCheck::Ambiguous(then_bad.len() - 1), "{fields}");
         }
     }
 
     #[test]
-    fn a_chunk_without_a_size_is_lost() {
+    fn a_chunk_without_a_size_is_invalid() {
         for chunk in ["x\r\n", "\r\n", "-1\r\n", "+5\r\n", "fffffffffffffffff\r\n", "1\r\naXX\r\n", "1\na"] {
             let bytes = [head("transfer-encoding: chunked"), chunk.as_bytes().to_vec()].concat();
-            assert!(matches!(verdict(&bytes), Verdict::Lost(_)), "{chunk:?}");
+            assert!(matches!(check(&bytes), FramingCheck::Invalid(_)), "{chunk:?}");
         }
     }
 
     #[test]
-    fn a_trailer_that_two_readers_could_end_in_two_places_is_lost() {
+    fn a_trailer_that_two_readers_could_end_differently_is_invalid() {
         for trailers in ["\n", "a: b\n", "a: b\r\n\n", &format!("a: {}\n", "b".repeat(LINE_MAX))] {
             let bytes =
                 [head("transfer-encoding: chunked"), format!("0\r\n{trailers}").into_bytes()].concat();
-            assert!(matches!(verdict(&bytes), Verdict::Lost(_)), "{trailers:?}");
+            assert!(matches!(check(&bytes), FramingCheck::Invalid(_)), "{trailers:?}");
         }
         let long = format!("0\r\na: {}\r\n\r\n", "b".repeat(LINE_MAX));
         assert_eq!(
-            verdict(&[head("transfer-encoding: chunked"), long.into_bytes()].concat()),
-            Verdict::Plain
+            check(&[head("transfer-encoding: chunked"), long.into_bytes()].concat()),
+            FramingCheck::Clear
         );
     }
 
@@ -334,14 +324,14 @@ mod tests {
             ("ET", 2),
             ("\x00", 3),
         ] {
-            assert_eq!(framing.hear(bytes.as_bytes()), Verdict::Plain);
+            assert_eq!(framing.advance(bytes.as_bytes()), FramingCheck::Clear);
             assert_eq!(framing.heads(), heads, "{bytes:?}");
         }
     }
 
     #[test]
-    fn frames_are_not_looked_into() {
+    fn http2_frames_are_not_inspected() {
         let frames = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), head("content-length: x")].concat();
-        assert_eq!(verdict(&frames), Verdict::Plain);
+        assert_eq!(check(&frames), FramingCheck::Clear);
     }
 }

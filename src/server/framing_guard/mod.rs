@@ -1,8 +1,14 @@
-//! A client's stream on which hyper is stricter than it is by itself, and speaks the legacy shape when it refuses.
+//! Refuses HTTP/1 requests with ambiguous framing, and turns hyper's refusals into problem documents.
 //!
-//! - A head that leaves open where its request ends is spoilt on its way in: hyper then refuses it like any malformed one, in
-//!   its turn behind the requests before it, and closes. Nothing behind such a head is ever read.
-//! - hyper answers what it cannot read with a bare status. On its way out that becomes a problem document.
+//! It protects against request smuggling (RFC 9112, 11.2) where the proxy is not the first reader: behind a load balancer or CDN that shares one
+//! connection among clients. If that front end and hyper end a request at different bytes, one client can prepend bytes to the request
+//! of another, and so create a conversion with someone else's token. hyper alone is safe as a server, because it resolves
+//! `Content-Length` against `Transfer-Encoding` as the RFC says, but it then hides that there was a conflict, so nothing behind it could
+//! refuse the request. With the front end under the operator's control and strict itself, this module refuses nothing.
+//!
+//! - A head with ambiguous framing is made invalid before hyper reads it. hyper then refuses it like any malformed head, in order behind
+//!   the requests before it, and closes the connection. Nothing after such a head is read.
+//! - hyper refuses a head with a bare status. On its way out it becomes a problem document like every other refusal.
 
 mod framing;
 
@@ -15,75 +21,75 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
-use self::framing::{Framing, Verdict};
+use self::framing::{Framing, FramingCheck};
 use super::idle_timeout::Activity;
 use crate::failure::Failure;
 use crate::http::headers;
 use crate::proxy;
 
-/// No header may hold it, and no line may end with it.
-const SPOILER: &[u8] = b"\0";
-/// An end of a head, so that hyper does not wait for one.
+/// A byte that no head may contain (RFC 9110, 5.5).
+const INVALID_BYTE: &[u8] = b"\0";
+/// Completes the head, so that hyper does not wait for the rest of it.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// The stream; see the module.
+/// A client's stream.
 #[derive(Debug)]
 pub(super) struct FramingGuard<S> {
     stream: S,
     client: SocketAddr,
     activity: Activity,
     framing: Framing,
-    /// What is still to be read once nothing more is taken from the stream.
-    last: Option<&'static [u8]>,
-    /// The refusal that is being written in place of hyper's.
+    /// Set once reading from the stream has stopped: the bytes that hyper still reads before it sees the end.
+    tail: Option<&'static [u8]>,
+    /// The rest of the refusal that replaces hyper's.
     refusal: Bytes,
 }
 
 impl<S> FramingGuard<S> {
     pub(super) fn new(stream: S, client: SocketAddr, activity: Activity) -> Self {
-        Self { stream, client, activity, framing: Framing::default(), last: None, refusal: Bytes::new() }
+        Self { stream, client, activity, framing: Framing::default(), tail: None, refusal: Bytes::new() }
     }
 
-    /// Looks at what was read from `from` on.
-    fn judge(&mut self, buffer: &mut ReadBuf<'_>, from: usize) {
-        match self.framing.hear(&buffer.filled()[from..]) {
-            Verdict::Plain => {}
-            Verdict::Ambiguous(end) => {
+    /// Inspects the bytes of `buffer` after `from`.
+    fn inspect(&mut self, buffer: &mut ReadBuf<'_>, from: usize) {
+        match self.framing.advance(&buffer.filled()[from..]) {
+            FramingCheck::Clear => {}
+            FramingCheck::Ambiguous(end) => {
                 buffer.set_filled(from + end);
-                buffer.put_slice(SPOILER);
-                self.last = Some(END_OF_HEAD);
+                buffer.put_slice(INVALID_BYTE);
+                self.tail = Some(END_OF_HEAD);
             }
-            Verdict::Lost(start) => {
+            FramingCheck::Invalid(start) => {
                 buffer.set_filled(from + start);
-                self.last = Some(b"");
+                self.tail = Some(b"");
             }
         }
     }
 
-    /// Whether hyper may be refusing now: a head came that did not become a request, and no answer is on its way. An upstream
-    /// may write into a body whatever it likes.
+    /// Whether what hyper writes now can be a refusal: a head has arrived that did not become a request, and no response is being
+    /// written, whose body might look like one.
     fn may_refuse(&self) -> bool {
-        self.framing.heads() > self.activity.begun() && !self.activity.is_busy()
+        self.framing.heads() > self.activity.started() && !self.activity.is_active()
     }
 
-    /// The refusal to be written in place of these bytes, if they are one of hyper's.
-    fn refuse(&mut self, bytes: &[u8]) {
+    /// Sets the refusal that replaces `bytes`, if they are one of hyper's.
+    fn replace_refusal(&mut self, bytes: &[u8]) {
         if !self.may_refuse() {
             return;
         }
         let Some(failure) = bare_refusal(bytes) else { return };
         let request_id = Uuid::new_v4().hyphenated().to_string();
         let (client, error, status) = (self.client, failure.name(), failure.status());
-        tracing::info!(target: "server", %client, error, status, request_id, "a head was refused");
-        self.refusal = written(&failure, &request_id);
+        tracing::info!(target: "server", %client, error, status, request_id, "request head refused");
+        self.refusal = encoded(&failure, &request_id);
     }
 }
 
-/// What hyper means by a bare refusal. No answer of the proxy's looks like one: they all bear a request id.
+/// The failure that a bare refusal of hyper stands for. No response of the proxy looks like one, because all have a request id.
 fn bare_refusal(bytes: &[u8]) -> Option<Failure> {
     const BARE: &[u8] = b"connection: close\r\ncontent-length: 0\r\n\r\n";
     let start = bytes.strip_suffix(BARE)?.strip_prefix(b"HTTP/1.1 ")?;
-    // One line and nothing else.
+    // A status line and no further field.
     let line = start.strip_suffix(b"\r\n").filter(|line| memchr::memchr(b'\n', line).is_none())?;
     match line.get(..3)? {
         b"400" => Some(Failure::Malformed),
@@ -93,8 +99,8 @@ fn bare_refusal(bytes: &[u8]) -> Option<Failure> {
     }
 }
 
-/// The same refusal with a problem document.
-fn written(failure: &Failure, request_id: &str) -> Bytes {
+/// The HTTP/1.1 response with the problem document of `failure`.
+fn encoded(failure: &Failure, request_id: &str) -> Bytes {
     let (head, body) = proxy::refuse(failure).into_parts();
     let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
     for (name, value) in &head.headers {
@@ -105,7 +111,7 @@ fn written(failure: &Failure, request_id: &str) -> Bytes {
     }
     let rest = format!("connection: close\r\n{}: {request_id}\r\n\r\n", headers::REQUEST_ID);
     bytes.extend_from_slice(rest.as_bytes());
-    bytes.extend_from_slice(&body.into_whole());
+    bytes.extend_from_slice(&body.into_bytes());
     bytes.into()
 }
 
@@ -115,15 +121,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGuard<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(last) = &mut self.last {
-            let fits = last.len().min(buffer.remaining());
-            buffer.put_slice(&last[..fits]);
-            *last = &last[fits..];
+        if let Some(tail) = &mut self.tail {
+            let fits = tail.len().min(buffer.remaining());
+            buffer.put_slice(&tail[..fits]);
+            *tail = &tail[fits..];
             return Poll::Ready(Ok(()));
         }
         let from = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.judge(buffer, from);
+        self.inspect(buffer, from);
         Poll::Ready(Ok(()))
     }
 }
@@ -136,12 +142,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FramingGuard<S> {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         if this.refusal.is_empty() {
-            this.refuse(bytes);
+            this.replace_refusal(bytes);
         }
         if this.refusal.is_empty() {
             return Pin::new(&mut this.stream).poll_write(context, bytes);
         }
-        // hyper offers the same bytes again until they are taken.
+        // hyper retries the same bytes until they count as written.
         while !this.refusal.is_empty() {
             let wrote = ready!(Pin::new(&mut this.stream).poll_write(context, &this.refusal))?;
             if wrote == 0 {

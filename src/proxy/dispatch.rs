@@ -1,0 +1,189 @@
+//! One request's way: checked, admitted, identified, matched to a route.
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response, Version, header};
+use hyper::body::Incoming;
+
+use super::in_flight::{InFlightGuard, TrafficClass};
+use super::response::refuse;
+use super::{App, callers};
+use crate::config::{Config, Mode};
+use crate::deprecation::{self, ClientUsage};
+use crate::failure::Failure;
+use crate::http::body::Payload;
+use crate::http::headers;
+use crate::http::peer::{ClientCertificate, Peer};
+use crate::shadow::capture::ShadowCapture;
+use crate::telemetry::access::{Access, AccessLogBody};
+use crate::translate::route::{self, Id, Matched, Route};
+use crate::upstream;
+use crate::upstream::rate_limit::Endpoint;
+
+/// Per-request state; what must outlive the answer's head travels on in its body.
+pub(super) struct RequestContext {
+    pub(super) app: Arc<App>,
+    /// The snapshot that the request keeps to its end.
+    pub(super) config: Arc<Config>,
+    pub(super) peer: Peer,
+    pub(super) access: Access,
+    pub(super) capture: Option<ShadowCapture>,
+    pub(super) without_reference: bool,
+    in_flight: Option<Arc<InFlightGuard>>,
+    client_usage: Option<ClientUsage>,
+}
+
+impl RequestContext {
+    pub(super) fn new(app: Arc<App>, peer: Peer, request: &Request<Incoming>) -> Self {
+        let config = app.config.load_full();
+        let mut access = Access::start(app.services.metrics.clone(), request, &config.traces);
+        access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
+        let (capture, in_flight, client_usage) = (None, None, None);
+        Self { app, config, peer, access, capture, without_reference: false, in_flight, client_usage }
+    }
+
+    /// The answer of an upstream, or of the proxy.
+    ///
+    /// # Errors
+    /// Why the proxy has to answer with a problem of its own.
+    pub(super) async fn dispatch(&mut self, mut request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+        self.app.services.upstream.budget().adopt(&self.config);
+        check_head(&self.config, &request)?;
+        let matched = route::route(request.method(), request.uri().path(), &self.config.base_path);
+        self.admit(&matched, &mut request)?;
+        if is_token_request(&self.config, &request) {
+            return self.token_request(request).await;
+        }
+        self.identify_caller(&request)?;
+        match matched {
+            Matched::Route(route, id) if !is_overridden(&request) => self.route(route, id, request).await,
+            Matched::Route(..) | Matched::UnroutedWrite | Matched::PassThrough => self.unrouted(request).await,
+        }
+    }
+
+    /// Counts the request among those in flight, to the last byte of its answer and of its write.
+    fn admit(&mut self, matched: &Matched, request: &mut Request<Incoming>) -> Result<(), Failure> {
+        let client = self.peer.client(&self.config.forwarding, request.headers());
+        let caps = &self.config.limits.in_flight;
+        self.in_flight = Some(self.app.admission.admit(TrafficClass::of(matched), client, caps)?);
+        request.extensions_mut().insert(self.in_flight.clone());
+        Ok(())
+    }
+
+    fn identify_caller(&mut self, request: &Request<Incoming>) -> Result<(), Failure> {
+        let certificate = self.peer.certificate.as_deref().map(|certificate| &certificate.sha256);
+        if let Some(caller) = callers::identify(&self.config.auth, request.headers(), certificate)? {
+            self.access.caller = Some(caller.name.clone());
+            callers::permit(caller, request.method(), request.headers())?;
+        }
+        Ok(())
+    }
+
+    async fn route(&mut self, route: Route, id: Id, request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+        let mode = self.config.modes.of(route);
+        self.access.route = route.into();
+        self.access.mode = Some(mode);
+        let caller = self.access.caller.as_deref();
+        self.client_usage = Some(deprecation::identify(&self.config, &self.peer, route, &request, caller));
+        if let (Mode::Shadow, Some(shadow)) = (mode, &self.app.shadow) {
+            self.capture = shadow.watch(&self.config, route, &request, &self.access.request_id);
+        }
+        match mode {
+            Mode::Hold => Err(Failure::Held { retry_after: self.config.hold.retry_after }),
+            Mode::Legacy | Mode::Shadow
+                if !self.app.services.keeps_rules_on_legacy(route, request.uri()) =>
+            {
+                self.pass_through(Some(Endpoint::of_legacy(route)), streamed(self, request)).await
+            }
+            Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {
+                self.routed(route, id, request).await
+            }
+        }
+    }
+
+    /// A request on no route: passed through, unless it could be a create that no rule sees.
+    async fn unrouted(&mut self, request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+        if self.app.services.guards_creates(&self.config) && is_unrouted_write(&self.config, &request) {
+            return Err(Failure::UnroutedWrite);
+        }
+        let request = self.record_native_create(request).await?;
+        self.pass_through(None, request).await
+    }
+
+    /// The answer as the client gets it, with everything that must see it first.
+    pub(super) fn respond(
+        mut self,
+        answered: Result<Response<Payload>, Failure>,
+        is_head: bool,
+    ) -> Response<AccessLogBody> {
+        let response = answered.unwrap_or_else(|failure| {
+            self.access.failed(&failure);
+            if let (Failure::OverBudget { .. }, Some(capture)) = (&failure, self.capture.take()) {
+                capture.over_budget();
+            }
+            let refusal = refuse(&failure);
+            // Over HTTP/2 nothing below would hold the body back, and a client must not see one.
+            if is_head { refusal.map(|_| Payload::empty()) } else { refusal }
+        });
+        self.access.status = Some(response.status().as_u16());
+        self.note_unauthorized(response.status());
+        // A failure is compared too.
+        let mut response = match self.capture {
+            Some(capture) => capture.tee_response(response),
+            None => response,
+        };
+        if let Some(usage) = &self.client_usage {
+            usage.record(&self.app.usage, &self.access, self.without_reference);
+            deprecation::add_headers(&self.config.deprecation, response.headers_mut());
+        }
+        // For the server, which holds it to the answer's last byte.
+        response.extensions_mut().insert(self.in_flight);
+        response.map(|payload| AccessLogBody::new(payload, self.access))
+    }
+}
+
+/// The body of a request that goes on as it comes.
+pub(super) fn streamed(context: &RequestContext, request: Request<Incoming>) -> Request<Payload> {
+    let count = context.access.request_bytes.clone();
+    request.map(|incoming| Payload::Streamed(incoming, count))
+}
+
+/// What no server of this kind serves, whatever the route (RFC 9112, section 3.2). Heads that cannot be read, or leave open where their
+/// request ends, never come as far as this.
+fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failure> {
+    let (uri, headers) = (request.uri(), request.headers());
+    // HTTP/2 takes its targets apart, and hyper puts them together again.
+    let is_absolute = request.version() < Version::HTTP_2 && uri.authority().is_some();
+    if request.method() == Method::CONNECT || is_absolute || !uri.path().starts_with('/') {
+        return Err(Failure::TargetForm);
+    }
+    // Over HTTP/1 hyper has counted; over HTTP/2 nobody has. One is the request id that the middleware may have made.
+    if headers.len() > config.limits.headers_max + 1 {
+        return Err(Failure::HeadTooLong);
+    }
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Err(Failure::Malformed);
+    }
+    Ok(())
+}
+
+/// Whether a client asks for a token. Its path has as many spellings as any.
+fn is_token_request(config: &Config, request: &Request<Incoming>) -> bool {
+    let path = config.auth.token_path.as_deref();
+    request.method() == Method::POST && path.is_some_and(|path| route::is_path(request.uri().path(), path))
+}
+
+/// Whether a safe method is overridden by a header: some servers would take the request for a write.
+fn is_overridden(request: &Request<Incoming>) -> bool {
+    request.method().is_safe() && headers::override_method(request.headers())
+}
+
+/// Whether a request that is to go straight through might be a create on the way or at its end. It is judged as the client wrote it and as
+/// the legacy side will see it.
+fn is_unrouted_write(config: &Config, request: &Request<Incoming>) -> bool {
+    let legacy = &config.upstream.legacy;
+    let target = upstream::target(legacy, &config.base_path, request.uri());
+    let method = if is_overridden(request) { &Method::POST } else { request.method() };
+    route::is_unrouted_write(method, request.uri().path(), &config.base_path)
+        || route::is_unrouted_write(method, target.path(), &legacy.path_prefix)
+}

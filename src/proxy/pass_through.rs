@@ -1,0 +1,111 @@
+//! Straight through to the legacy side: bytes, headers and status as they come, both ways.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use tokio::time::Instant;
+
+use super::dispatch::RequestContext;
+use super::forwarding;
+use super::in_flight::InFlightGuard;
+use crate::config::Config;
+use crate::failure::{Failure, SideEffect};
+use crate::http::body::{ByteCount, Payload};
+use crate::http::detach::DetachOnDrop;
+use crate::http::{forwarded, headers, hop_by_hop};
+use crate::translate::side::Side;
+use crate::upstream::rate_limit::Endpoint;
+use crate::upstream::{self, Lane, Outgoing, SendError};
+
+impl RequestContext {
+    /// Sends the request on and returns the answer while it comes. No `endpoint`: nobody counts it.
+    pub(super) async fn pass_through(
+        &mut self,
+        endpoint: Option<Endpoint>,
+        request: Request<Payload>,
+    ) -> Result<Response<Payload>, Failure> {
+        let permit = match endpoint {
+            Some(endpoint) => {
+                let until = Instant::now() + self.config.budget.wait_max;
+                Some(self.app.services.upstream.budget().take(endpoint.primary(), until).await?)
+            }
+            None => None,
+        };
+        let side = Side::Legacy;
+        self.access.side = Some(side);
+        self.access.upstream_calls = 1;
+        let (version, is_safe) = (request.version(), request.method().is_safe());
+        let request = self.onward(request);
+        let request = match &mut self.capture {
+            Some(capture) => capture.request(request),
+            None => request,
+        };
+        let start = Instant::now();
+        let credentials = self.config.auth.holder(side);
+        let until = start + self.config.auth.timeout;
+        let outgoing = Outgoing { request, lane: Lane::PassThrough, credentials, permit, until };
+        let answer = self.send_on(outgoing, is_safe).await;
+        let elapsed = start.elapsed();
+        self.access.upstream_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let effect = if is_safe { SideEffect::None } else { SideEffect::Unknown };
+        let answered = answer.map_err(|error| match self.access.request_bytes.broke_off() {
+            true => Failure::BodyBroken(error.into()),
+            false => error.into_failure(side, effect),
+        });
+        self.app.services.passed(self.access.route, answered.as_ref().map(Response::status), elapsed);
+        let response = answered?;
+        self.access.upstream_status = Some(response.status().as_u16());
+        if response.status() == StatusCode::TOO_MANY_REQUESTS {
+            self.app.throttled(&self.config);
+        }
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Failure::Broken { side, effect, source: "an upgrade that nobody asked for".into() });
+        }
+        Ok(back(&self.config, response, version))
+    }
+
+    async fn send_on(&self, outgoing: Outgoing, is_safe: bool) -> Result<Response<Payload>, SendError> {
+        let services = &self.app.services;
+        let sent = if is_safe {
+            services.upstream.send_as(outgoing, &self.config).await
+        } else {
+            // The client may leave; what was sent is not called back. Nobody waits for an answer for ever, though.
+            let (upstream, config) = (services.upstream.clone(), self.config.clone());
+            let in_flight = outgoing.request.extensions().get::<Option<Arc<InFlightGuard>>>().cloned();
+            let sending = async move {
+                let _in_flight = in_flight;
+                upstream.send_as(outgoing, &config).await
+            };
+            DetachOnDrop::new(sending, &services.detached, self.config.timeouts.create).await
+        };
+        Ok(sent?.map(|incoming| Payload::Streamed(incoming, ByteCount::default())))
+    }
+
+    /// The request as it goes on to the legacy side.
+    fn onward(&self, mut request: Request<Payload>) -> Request<Payload> {
+        let config = &*self.config;
+        let uri = upstream::target(&config.upstream.legacy, &config.base_path, request.uri());
+        let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
+        let host = forwarding::host(request.uri(), request.headers());
+        headers::to_upstream(request.headers_mut());
+        let size = http_body::Body::size_hint(request.body()).exact();
+        if size.is_none() && request.method().is_safe() && version < Version::HTTP_2 {
+            // hyper takes a GET without a length for one without a body.
+            request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        forwarding::tell(config, &self.peer, version, host.as_ref(), request.headers_mut());
+        *request.uri_mut() = uri;
+        request
+    }
+}
+
+/// An upstream's answer as it goes back to the client.
+pub(super) fn back(config: &Config, mut response: Response<Payload>, version: Version) -> Response<Payload> {
+    hop_by_hop::remove(response.headers_mut());
+    if config.forwarding.via {
+        let answered_in = response.version();
+        forwarded::add_via(response.headers_mut(), answered_in);
+    }
+    *response.version_mut() = version;
+    response
+}

@@ -1,0 +1,83 @@
+//! Through a route's handler, within the route's time.
+
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout_at};
+
+use super::dispatch::RequestContext;
+use super::forwarding;
+use super::response::respond;
+use crate::failure::Failure;
+use crate::http::body::{self, CollectError, Payload};
+use crate::http::detach::DetachOnDrop;
+use crate::http::headers;
+use crate::routes::{self, RouteContext, UpstreamCallStats};
+use crate::translate::route::{Id, Route};
+
+impl RequestContext {
+    /// Runs the handler. A create or cancel goes on when its client leaves: what was sent is not called back.
+    pub(super) async fn routed(
+        &mut self,
+        route: Route,
+        id: Id,
+        request: Request<Incoming>,
+    ) -> Result<Response<Payload>, Failure> {
+        let time = self.config.timeouts.of(route);
+        let (context, incoming) = self.route_context(route, request);
+        let detached = &self.app.services.detached;
+        let (answered, context) = match route {
+            Route::Create => {
+                self.check_unauthorized()?;
+                let body = self.whole_body(incoming, &context).await?;
+                let run = async move { (routes::create::run(&context, body).await, context) };
+                DetachOnDrop::new(run, detached, time).await
+            }
+            Route::Cancel => {
+                let run = async move { (routes::cancel::run(&context, &id).await, context) };
+                DetachOnDrop::new(run, detached, time).await
+            }
+            Route::Get => (routes::get::run(&context, &id).await, context),
+            Route::List => (routes::list::run(&context).await, context),
+        };
+        self.take_stats(context.stats.into_inner().unwrap_or_default());
+        answered.map(respond)
+    }
+
+    fn route_context(&self, route: Route, request: Request<Incoming>) -> (RouteContext, Incoming) {
+        let deadline = Instant::now() + self.config.timeouts.of(route);
+        let (mut head, incoming) = request.into_parts();
+        let host = forwarding::host(&head.uri, &head.headers);
+        headers::to_upstream(&mut head.headers);
+        forwarding::tell(&self.config, &self.peer, head.version, host.as_ref(), &mut head.headers);
+        let (config, services) = (self.config.clone(), self.app.services.clone());
+        (RouteContext { config, services, head, deadline, stats: Mutex::default() }, incoming)
+    }
+
+    async fn whole_body(&mut self, incoming: Incoming, context: &RouteContext) -> Result<Bytes, Failure> {
+        let max = self.config.limits.request_body_max;
+        let collected = timeout_at(context.deadline, body::collect(incoming, max)).await;
+        let body = collected.map_err(|_| Failure::BodySlow)?.map_err(|error| match error {
+            CollectError::TooLong { max } => Failure::BodyTooLong { max },
+            CollectError::Broken(source) => Failure::BodyBroken(source.into()),
+        })?;
+        self.access.request_bytes.add(body.len());
+        if let Some(capture) = &mut self.capture {
+            capture.request_body(&body);
+        }
+        Ok(body)
+    }
+
+    fn take_stats(&mut self, stats: UpstreamCallStats) {
+        self.access.side = stats.side;
+        self.access.upstream_status = stats.upstream_status;
+        self.access.upstream_calls = stats.upstream_calls;
+        self.access.upstream_us = stats.upstream_us;
+        self.without_reference = stats.without_reference;
+        if stats.throttled {
+            self.app.throttled(&self.config);
+        }
+    }
+}

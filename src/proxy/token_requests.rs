@@ -1,0 +1,38 @@
+//! A client's request for a token, to the vendor's token endpoint.
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::dispatch::RequestContext;
+use super::forwarding;
+use super::pass_through::back;
+use crate::config::auth::AuthMode;
+use crate::failure::{AuthFailure, Failure};
+use crate::http::body::Payload;
+use crate::http::headers;
+use crate::routes::token::{self, Exchanged};
+use crate::telemetry::metrics::labels::RouteLabel;
+
+impl RequestContext {
+    /// Sends the request on, with its scopes rewritten as the config says.
+    pub(super) async fn token_request(&mut self, request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+        self.access.route = RouteLabel::Token;
+        if self.config.auth.mode == AuthMode::ClientCredentials {
+            return Err(AuthFailure::NoTokenRoute.into());
+        }
+        let (mut head, incoming) = request.into_parts();
+        let version = head.version;
+        let host = forwarding::host(&head.uri, &head.headers);
+        headers::to_upstream(&mut head.headers);
+        forwarding::tell(&self.config, &self.peer, version, host.as_ref(), &mut head.headers);
+        let start = Instant::now();
+        let (upstream, count) = (&self.app.services.upstream, &self.access.request_bytes);
+        let exchanged = token::run(upstream, &self.config, head, incoming, count).await;
+        self.access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let Exchanged { response, calls } = exchanged?;
+        self.access.upstream_calls = calls;
+        self.access.upstream_status = Some(response.status().as_u16());
+        Ok(back(&self.config, response, version))
+    }
+}

@@ -1,0 +1,22 @@
+//! Creates in the new API's own shape: which references they use.
+
+use super::mapping;
+use super::orchestration::{Endpoint, Orchestration};
+use super::json::Text;
+use super::reference::{References, references as readings};
+
+/// The references that a create in the new API's shape uses, if it could be a conversion: between profiles, or not readable strictly.
+#[must_use]
+pub fn references(body: &[u8]) -> Vec<String> {
+    if let Ok(create) = Orchestration::parse(body)
+        && [create.source, create.destination].contains(&Endpoint::Elsewhere)
+        && create.ref_id.and_then(Text::value).is_some()
+    {
+        // A deposit or a withdrawal.
+        return Vec::new();
+    }
+    match readings(body) {
+        References::Candidates(candidates) => candidates,
+        References::None | References::Unknown => Vec::new(),
+    }
+}
