@@ -176,7 +176,8 @@ impl Server {
         let (mut shadow, mut thread) = (None, None);
         if stage == "shadow" {
             let (started, running) =
-                Shadow::start(current, app.services.upstream.budget(), Box::new(io::sink())).expect("a shadow");
+                Shadow::start(current, app.services.upstream.budget(), Box::new(io::sink()))
+                    .expect("a shadow");
             app = app.with_shadow(started.clone());
             (shadow, thread) = (Some(started), Some(running));
         }

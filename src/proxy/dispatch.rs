@@ -46,7 +46,10 @@ impl RequestContext {
     ///
     /// # Errors
     /// Why the proxy has to answer with a problem of its own.
-    pub(super) async fn dispatch(&mut self, mut request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+    pub(super) async fn dispatch(
+        &mut self,
+        mut request: Request<Incoming>,
+    ) -> Result<Response<Payload>, Failure> {
         self.app.services.upstream.budget().adopt(&self.config);
         check_head(&self.config, &request)?;
         let matched = route::route(request.method(), request.uri().path(), &self.config.base_path);
@@ -57,7 +60,9 @@ impl RequestContext {
         self.identify_caller(&request)?;
         match matched {
             Matched::Route(route, id) if !is_overridden(&request) => self.route(route, id, request).await,
-            Matched::Route(..) | Matched::UnroutedWrite | Matched::PassThrough => self.unrouted(request).await,
+            Matched::Route(..) | Matched::UnroutedWrite | Matched::PassThrough => {
+                self.unrouted(request).await
+            }
         }
     }
 
@@ -79,20 +84,23 @@ impl RequestContext {
         Ok(())
     }
 
-    async fn route(&mut self, route: Route, id: Id, request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+    async fn route(
+        &mut self,
+        route: Route,
+        id: Id,
+        request: Request<Incoming>,
+    ) -> Result<Response<Payload>, Failure> {
         let mode = self.config.modes.of(route);
         self.access.route = route.into();
         self.access.mode = Some(mode);
         let caller = self.access.caller.as_deref();
         self.client_usage = Some(deprecation::identify(&self.config, &self.peer, route, &request, caller));
         if let (Mode::Shadow, Some(shadow)) = (mode, &self.app.shadow) {
-            self.capture = shadow.watch(&self.config, route, &request, &self.access.request_id);
+            self.capture = shadow.capture(&self.config, route, &request, &self.access.request_id);
         }
         match mode {
             Mode::Hold => Err(Failure::Held { retry_after: self.config.hold.retry_after }),
-            Mode::Legacy | Mode::Shadow
-                if !self.app.services.keeps_rules_on_legacy(route, request.uri()) =>
-            {
+            Mode::Legacy | Mode::Shadow if !self.app.services.keeps_rules_on_legacy(route, request.uri()) => {
                 self.pass_through(Some(Endpoint::of_legacy(route)), streamed(self, request)).await
             }
             Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {

@@ -37,11 +37,11 @@ impl RequestContext {
         let (version, is_safe) = (request.version(), request.method().is_safe());
         let request = self.onward(request);
         let request = match &mut self.capture {
-            Some(capture) => capture.request(request),
+            Some(capture) => capture.tee_request(request),
             None => request,
         };
         let start = Instant::now();
-        let credentials = self.config.auth.holder(side);
+        let credentials = self.config.auth.credential_set(side);
         let until = start + self.config.auth.timeout;
         let outgoing = Outgoing { request, lane: Lane::PassThrough, credentials, permit, until };
         let answer = self.send_on(outgoing, is_safe).await;

@@ -27,17 +27,17 @@ impl RequestContext {
     ) -> Result<Response<Payload>, Failure> {
         let time = self.config.timeouts.of(route);
         let (context, incoming) = self.route_context(route, request);
-        let detached = &self.app.services.detached;
+        let detached = self.app.services.detached.clone();
         let (answered, context) = match route {
             Route::Create => {
                 self.check_unauthorized()?;
                 let body = self.whole_body(incoming, &context).await?;
                 let run = async move { (routes::create::run(&context, body).await, context) };
-                DetachOnDrop::new(run, detached, time).await
+                DetachOnDrop::new(run, &detached, time).await
             }
             Route::Cancel => {
                 let run = async move { (routes::cancel::run(&context, &id).await, context) };
-                DetachOnDrop::new(run, detached, time).await
+                DetachOnDrop::new(run, &detached, time).await
             }
             Route::Get => (routes::get::run(&context, &id).await, context),
             Route::List => (routes::list::run(&context).await, context),
@@ -65,7 +65,7 @@ impl RequestContext {
         })?;
         self.access.request_bytes.add(body.len());
         if let Some(capture) = &mut self.capture {
-            capture.request_body(&body);
+            capture.set_request_body(&body);
         }
         Ok(body)
     }

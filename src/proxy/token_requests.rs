@@ -16,7 +16,10 @@ use crate::telemetry::metrics::labels::RouteLabel;
 
 impl RequestContext {
     /// Sends the request on, with its scopes rewritten as the config says.
-    pub(super) async fn token_request(&mut self, request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+    pub(super) async fn token_request(
+        &mut self,
+        request: Request<Incoming>,
+    ) -> Result<Response<Payload>, Failure> {
         self.access.route = RouteLabel::Token;
         if self.config.auth.mode == AuthMode::ClientCredentials {
             return Err(AuthFailure::NoTokenRoute.into());

@@ -1,8 +1,8 @@
 //! Creates in the new API's own shape: which references they use.
 
+use super::json::Text;
 use super::mapping;
 use super::orchestration::{Endpoint, Orchestration};
-use super::json::Text;
 use super::reference::{References, references as readings};
 
 /// The references that a create in the new API's shape uses, if it could be a conversion: between profiles, or not readable strictly.

@@ -12,7 +12,7 @@ use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::paths::{CONVERSION_NAMESPACE, CONVERSIONS, collection};
+use super::paths::{CONVERSION_NAMESPACE, CONVERSIONS, ORCHESTRATIONS, collection};
 use super::side::Side;
 
 /// An operation of the legacy API that the proxy translates.

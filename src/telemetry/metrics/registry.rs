@@ -125,6 +125,11 @@ const UNKNOWN_STATUSES: Metric = Metric::counter(
     &[],
     "Records with a status that this version does not know, returned as CREATED.",
 );
+const NATIVE_CREATES_UNRECORDED: Metric = Metric::counter(
+    "native_creates_unrecorded",
+    &[],
+    "Creates on the new API's own path that the ledger could not record; they were forwarded.",
+);
 
 // Shadow comparisons.
 pub(crate) const SHADOW_ACTIVE: Metric =
@@ -213,6 +218,7 @@ pub struct Metrics {
     pub(crate) list_page_upstream_calls: Histograms<()>,
     pub(crate) list_rows_dropped: Counters<(DropReason,)>,
     pub(crate) unknown_statuses: Counters<()>,
+    pub(crate) native_creates_unrecorded: Counters<()>,
 }
 
 impl Default for Metrics {
@@ -234,6 +240,7 @@ impl Default for Metrics {
             list_page_upstream_calls: Histograms::new(&SMALL_COUNTS),
             list_rows_dropped: Counters::default(),
             unknown_statuses: Counters::default(),
+            native_creates_unrecorded: Counters::default(),
         }
     }
 }
@@ -287,6 +294,7 @@ impl Metrics {
             LIST_PAGE_UPSTREAM_CALLS.histograms(&self.list_page_upstream_calls),
             LIST_ROWS_DROPPED.counters(&self.list_rows_dropped),
             UNKNOWN_STATUSES.counters(&self.unknown_statuses),
+            NATIVE_CREATES_UNRECORDED.counters(&self.native_creates_unrecorded),
         ]
     }
 }
