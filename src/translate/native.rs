@@ -1,7 +1,6 @@
 //! Creates in the new API's own shape: which references they use.
 
 use super::json::Text;
-use super::mapping;
 use super::orchestration::{Endpoint, Orchestration};
 use super::reference::{References, references as readings};
 
