@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::shadow::heartbeat_record::{DroppedJobs, RuleHits};
 use crate::shadow::stats::{SignatureTotal, VerdictTotal};
-use crate::upstream::rate_limit::Shown as Budget;
+use crate::upstream::rate_limit::BudgetSnapshot as Budget;
 
 /// An RFC 3339 time without fractional seconds.
 #[must_use]

@@ -168,7 +168,7 @@ mod tests {
     async fn charged_calls_are_dropped_after_five_whole_minutes() {
         let (history, metrics, budget) = (History::default(), Metrics::default(), Budget::default());
         let get = Endpoint::Get(Side::New);
-        let pay = async || budget.take(get.primary(), tokio::time::Instant::now()).await.unwrap();
+        let pay = async || budget.take(get.client(), tokio::time::Instant::now()).await.unwrap();
         let paid = || history.hour(&metrics, &budget).charged[5];
         assert_eq!((Endpoint::ALL[5], paid()), (get, 0));
         let _ = pay().await;

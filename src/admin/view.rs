@@ -145,7 +145,7 @@ impl View {
             replicas: config.replicas,
             writes_in_flight: self.app.services.detached.len(),
             config: reloads::section(&config, &reloads),
-            budget: self.budget().shown(),
+            budget: self.budget().snapshot(),
             usage: self.usage(),
             advisories: self.active_advisories(&config).await,
             ledger,

@@ -3,7 +3,7 @@
 use super::admin_client::{self, StatusArgs};
 use super::output::{json_line, table};
 use crate::admin::documents::{Ledger, Refused, Reload, Shadow, Status, to_the_second};
-use crate::upstream::rate_limit::{Shown, ShownEndpoint};
+use crate::upstream::rate_limit::{BudgetSnapshot, EndpointSnapshot};
 
 /// Reloads in the text; `--json` has more.
 const RELOADS_SHOWN: usize = 5;
@@ -95,7 +95,7 @@ fn shadow(shadow: &Shadow) -> Vec<(&'static str, String)> {
 }
 
 /// The back-off, then one row for each endpoint that was called.
-fn budget(budget: &Shown) -> Vec<(&'static str, String)> {
+fn budget(budget: &BudgetSnapshot) -> Vec<(&'static str, String)> {
     let refused: u64 = budget.endpoints.iter().map(|endpoint| endpoint.refused).sum();
     let pace = match budget.cooldown_seconds_left {
         Some(left) => format!("SLOWED for {left} s after a 429"),
@@ -107,11 +107,12 @@ fn budget(budget: &Shown) -> Vec<(&'static str, String)> {
     std::iter::once(("budget", state)).chain(rows).collect()
 }
 
-fn one_endpoint(endpoint: &ShownEndpoint) -> String {
-    let ShownEndpoint { endpoint, per_second, calls, calls_by, waiting, refused, last_429 } = endpoint;
+fn one_endpoint(endpoint: &EndpointSnapshot) -> String {
+    let EndpointSnapshot { endpoint, per_second, calls, calls_by, waiting, refused, last_429 } = endpoint;
     let allowed = per_second.map(|rate| format!("{rate:.1}/s; ")).unwrap_or_default();
-    let others =
-        [(calls_by.fence, "fence"), (calls_by.shadow, "shadow")].into_iter().filter(|(calls, _)| *calls > 0);
+    let others = [(calls_by.lookup, "lookup"), (calls_by.shadow, "shadow")]
+        .into_iter()
+        .filter(|(calls, _)| *calls > 0);
     let others: Vec<_> = others.map(|(calls, payer)| format!("{calls} by {payer}")).collect();
     let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
     let last_429 = last_429.as_ref().map(|at| format!(", last 429 at {at}")).unwrap_or_default();

@@ -25,12 +25,8 @@ impl Failure {
             Self::TargetTooLong => "the request target is too long".into(),
             Self::Overloaded { .. } => "too much is in flight; nothing was sent; retry after Retry-After".into(),
             Self::OverBudget { .. } => OVER_BUDGET.into(),
-            Self::Held { .. } => {
-                "conversions are held for a moment; nothing was sent; retry with the same ref_id after Retry-After".into()
-            }
-            Self::TooManyDropped { .. } => {
-                "too many other records match; narrow the filter, for example by created_at or profile_id".into()
-            }
+            Self::Held { .. } => HELD.into(),
+            Self::TooManyDropped { .. } => TOO_MANY_DROPPED.into(),
             Self::Unreachable { side, .. } => format!("the {} could not be reached; nothing was sent", api(*side)),
             Self::Broken { side, effect, .. } => upstream(*side, "broke off before its answer was complete", *effect),
             Self::TimedOut { side, effect } => upstream(*side, "did not answer in time", *effect),
@@ -48,15 +44,11 @@ impl Failure {
                 "a conversion with this ref_id is known, and the {} did not show it now; nothing was sent; retry with the same ref_id",
                 api(*side)
             ),
-            Self::TooManyUnauthorized { .. } => {
-                "too many creates from this address were answered 401; nothing was sent; retry after Retry-After".into()
-            }
+            Self::TooManyUnauthorized { .. } => TOO_MANY_UNAUTHORIZED.into(),
             Self::ClaimedForLegacy { ref_id } => format!(
                 "ref_id '{ref_id}' is in use on the Stablecoin Conversion API through this proxy; nothing was sent"
             ),
-            Self::UnreadableReference => {
-                "the body can be read in more than one way and its ref_id belongs to the new API; nothing was sent now".into()
-            }
+            Self::UnreadableReference => UNREADABLE_REFERENCE.into(),
             Self::OutcomeUnknown { side, ref_id, .. } => {
                 let detail = format!(
                     "the {} did not confirm the conversion, which may have taken effect; retry with the same ref_id",
@@ -74,6 +66,14 @@ impl Failure {
     }
 }
 
+const HELD: &str =
+    "conversions are held for a moment; nothing was sent; retry with the same ref_id after Retry-After";
+const TOO_MANY_DROPPED: &str =
+    "too many other records match; narrow the filter, for example by created_at or profile_id";
+const TOO_MANY_UNAUTHORIZED: &str =
+    "too many creates from this address were answered 401; nothing was sent; retry after Retry-After";
+const UNREADABLE_REFERENCE: &str =
+    "the body can be read in more than one way and its ref_id belongs to the new API; nothing was sent now";
 const OVER_BUDGET: &str = "too many requests of this kind at the moment; nothing was changed; retry after Retry-After, a create with the same ref_id";
 
 fn upstream(side: Side, failed: &str, effect: SideEffect) -> String {

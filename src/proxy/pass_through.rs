@@ -27,7 +27,7 @@ impl RequestContext {
         let permit = match endpoint {
             Some(endpoint) => {
                 let until = Instant::now() + self.config.budget.wait_max;
-                Some(self.app.services.upstream.budget().take(endpoint.primary(), until).await?)
+                Some(self.app.services.upstream.budget().take(endpoint.client(), until).await?)
             }
             None => None,
         };

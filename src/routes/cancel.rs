@@ -61,7 +61,7 @@ pub async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failu
 /// A DELETE for a record of the other side is a 404 there, so nothing needs to be read first. It is sent once. The inner `Err` is the
 /// vendor's own 404.
 async fn on_legacy(context: &RouteContext, id: &Id) -> Result<Result<RouteResponse, RouteResponse>, Failure> {
-    let cost = Endpoint::Cancel.primary();
+    let cost = Endpoint::Cancel.client();
     let call = UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, context.deadline);
     let reply = context.call(call).await?;
     if is_not_found(&reply.evidence()) {

@@ -94,7 +94,7 @@ async fn ask(
     known: Known,
     until: Instant,
 ) -> Result<(SideAnswer, RouteResponse), Failure> {
-    let cost = Endpoint::Get(side).primary();
+    let cost = Endpoint::Get(side).client();
     let reply = match side {
         Side::Legacy => {
             context.call(UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, until)).await?

@@ -27,7 +27,7 @@ pub async fn run(context: &RouteContext) -> Result<RouteResponse, Failure> {
     let query = ListQuery::parse(context.head.uri.query().unwrap_or_default());
     // A cursor that the old API minted: that listing goes on there to its end.
     if mode != Mode::New && matches!(&query, Ok(query) if query.page_cursor == PageCursor::Foreign) {
-        let cost = Endpoint::List(Side::Legacy).primary();
+        let cost = Endpoint::List(Side::Legacy).client();
         let call = UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, context.deadline);
         return Ok(context.call(call).await?.verbatim());
     }
@@ -58,7 +58,7 @@ async fn page(
     match gather(context, query, sides, &mut made).await {
         Ok(Gathered::PageBuilder(page, headers, end)) => {
             let page = page.finish();
-            tell(context, &page.noticed);
+            tell(context, &page.dropped);
             (Ok(RouteResponse::json(StatusCode::OK, headers, page.body)), made, end)
         }
         Ok(Gathered::Refused(answer)) => (Ok(answer), made, PageResult::Failed),
@@ -101,7 +101,7 @@ async fn gather<'a>(
             if reply.is_refusal() {
                 return Ok(Gathered::Refused(reply.refusal()));
             }
-            page.take(side, rows(side, &reply, query)?);
+            page.add(side, rows(side, &reply, query)?);
             headers = reply.headers;
         }
     }
@@ -114,8 +114,8 @@ async fn ask(
     calls: Vec<Call>,
 ) -> Vec<(Side, Result<Reply, Failure>)> {
     join_all(calls.into_iter().map(|call| async move {
-        let path = query.path(call.side, query.ask(call.after.is_some()), call.after.as_deref());
-        let cost = Endpoint::List(call.side).primary();
+        let path = query.path(call.side, query.batch_size(call.after.is_some()), call.after.as_deref());
+        let cost = Endpoint::List(call.side).client();
         let reply = async {
             let call = UpstreamCall::get(context, call.side, &path, cost, context.deadline)?;
             context.call(call).await

@@ -148,7 +148,7 @@ impl RouteContext {
 
     /// One record by its id, with the lookup credentials where the caller's token may not read.
     pub(super) async fn read_by_id(&self, side: Side, id: &Id, until: Instant) -> Result<Reply, Failure> {
-        let cost = Endpoint::Get(side).primary();
+        let cost = Endpoint::Get(side).client();
         let path = id.path_on(side);
         let reply = self.call(UpstreamCall::get(self, side, &path, cost, until)?).await?;
         let lacks_scope = problem::says_insufficient_scopes(reply.status.as_u16(), &reply.body);

@@ -90,7 +90,7 @@ impl Services {
     pub fn keeps_rules_on_legacy(&self, route: Route, uri: &Uri) -> bool {
         match route {
             Route::Create => self.ledger.is_some(),
-            Route::List => uri.query().is_some_and(ListQuery::goes_on_from_ours),
+            Route::List => uri.query().is_some_and(ListQuery::has_own_cursor),
             Route::Get | Route::Cancel => false,
         }
     }

@@ -114,7 +114,7 @@ impl Call<'_> {
             let again = self.untouched(Payload::whole(original)).await?;
             return Ok(Exchanged { calls: 2, ..again });
         }
-        let shown = (status == StatusCode::OK).then(|| token::answer(&body, &rewritten.asked)).flatten();
+        let shown = (status == StatusCode::OK).then(|| token::answer(&body, &rewritten.requested)).flatten();
         let body = match shown {
             Some(shown) => {
                 headers::from_edited(&mut head.headers);
@@ -127,7 +127,7 @@ impl Call<'_> {
     }
 
     async fn send(&self, headers: HeaderMap, body: Payload) -> Result<Response<Incoming>, Failure> {
-        let paid = self.upstream.budget().take(Endpoint::Token.primary(), self.deadline).await?;
+        let paid = self.upstream.budget().take(Endpoint::Token.client(), self.deadline).await?;
         let mut request = Request::new(body);
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = self.head.uri.clone();

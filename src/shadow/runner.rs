@@ -27,14 +27,14 @@ use super::worker::Worker;
 use crate::config::Config;
 use crate::translate::route::Route;
 use crate::upstream::rate_limit::Budget;
-use crate::upstream::readonly_client::{Reader, ReaderError};
+use crate::upstream::readonly_client::{ReadonlyClient, ReadonlyClientError};
 
 /// Why shadow cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The read-only client cannot be built.
     #[error(transparent)]
-    Reader(#[from] ReaderError),
+    Reader(#[from] ReadonlyClientError),
     /// The thread or its runtime cannot be created.
     #[error("cannot start the shadow thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -70,7 +70,7 @@ impl Shadow {
     ) -> Result<(Self, ShadowThread), StartError> {
         let config = current.load_full();
         let (shadow, queue) = Self::new(&config);
-        let reader = Reader::new(&config.upstream, budget.clone())?;
+        let reader = ReadonlyClient::new(&config.upstream, budget.clone())?;
         let key = config.shadow.redaction_key.as_ref().map(|key| key.reveal().to_owned());
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();

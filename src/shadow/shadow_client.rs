@@ -21,11 +21,11 @@ use crate::translate::side::Side;
 use crate::translate::{get, problem};
 use crate::upstream;
 use crate::upstream::rate_limit::Endpoint;
-use crate::upstream::readonly_client::{Read, ReadError, Reader, Wanted};
+use crate::upstream::readonly_client::{Read, ReadError, ReadRequest, ReadonlyClient};
 
 /// Reads within shadow's share of the rate budget, and not during a back-off.
 pub(super) struct ShadowClient {
-    reader: Reader,
+    reader: ReadonlyClient,
     shadow: Shadow,
 }
 
@@ -49,7 +49,7 @@ pub(super) enum ReadFailure {
 }
 
 impl ShadowClient {
-    pub(super) const fn new(reader: Reader, shadow: Shadow) -> Self {
+    pub(super) const fn new(reader: ReadonlyClient, shadow: Shadow) -> Self {
         Self { reader, shadow }
     }
 
@@ -100,9 +100,9 @@ impl ShadowClient {
         let mut headers = request.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         let config = &*request.config;
-        let (holder, max, endpoint) =
+        let (credential_set, max, endpoint) =
             (config.auth.credential_set(side), config.shadow.body_max, endpoint(side));
-        match self.reader.get(Wanted { uri, endpoint, headers, holder, config, max }).await {
+        match self.reader.get(ReadRequest { uri, endpoint, headers, credential_set, config, max }).await {
             Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => {
                 self.shadow.throttled(&request.config);
                 Err(ReadFailure::Failed("429"))
@@ -191,18 +191,18 @@ impl NewSideCalls<'_> {
                 return Ok((own_refusal(Failure::TooManyDropped { calls: calls_max }), 0));
             }
             left -= 1;
-            let path = query.path(Side::New, query.ask(call.after.is_some()), call.after.as_deref());
+            let path = query.path(Side::New, query.batch_size(call.after.is_some()), call.after.as_deref());
             let read = self.call(Endpoint::List, &path).await?;
             if read.status != StatusCode::OK {
                 return Ok((mapped_refusal(&read), 0));
             }
             match Rows::of(Side::New, &read.body, &query) {
-                Ok(rows) => page.take(Side::New, rows),
+                Ok(rows) => page.add(Side::New, rows),
                 Err(source) => return Ok((unreadable(source), 0)),
             }
         }
         let page = page.finish();
-        let filtered_out = (page.noticed.never_conversions + page.noticed.filtered) as u64;
+        let filtered_out = (page.dropped.never_conversions + page.dropped.filtered) as u64;
         Ok((SideResponse::read(200, &page.body), filtered_out))
     }
 }

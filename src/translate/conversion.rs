@@ -1,4 +1,4 @@
-//! The legacy wire: a conversion as an old client sees it, and as the old API answers it.
+//! The legacy API's wire format: a conversion, read and written.
 
 use super::json::{Raw, Reader, Text};
 use super::orchestration::{Unreadable, object, text};
@@ -35,26 +35,26 @@ impl Status {
     }
 }
 
-/// A conversion. Optional fields that are `None` are left out of the answer, as the old API does.
+/// A conversion. A field that is `None` is absent on the wire, as in the vendor's answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conversion<'a> {
-    /// The vendor's id.
+    /// Assigned by the vendor.
     pub id: Option<Text<'a>>,
     /// The profile that is debited, and credited unless a recipient is named.
     pub profile_id: Option<Text<'a>>,
     /// A decimal string in the source asset.
     pub amount: Option<Text<'a>>,
-    /// What is converted.
+    /// Such as `USD`.
     pub source_asset: Option<Text<'a>>,
-    /// What it becomes.
+    /// Such as `PYUSD`.
     pub target_asset: Option<Text<'a>>,
-    /// One of the words of [`Status`].
+    /// A [`Status`] by name, or one that this build does not know.
     pub status: Option<&'a str>,
     /// The client's reference.
     pub ref_id: Option<Text<'a>>,
-    /// Identity, for customers with subledgers.
+    /// For customers with subledgers.
     pub identity_id: Option<Text<'a>>,
-    /// Account, for customers with subledgers.
+    /// For customers with subledgers.
     pub account_id: Option<Text<'a>>,
     /// RFC 3339.
     pub created_at: Option<Text<'a>>,
@@ -100,7 +100,7 @@ impl<'a> Conversion<'a> {
             out.extend_from_slice(b",\"metadata\":");
             out.extend_from_slice(metadata.as_written().as_bytes());
         }
-        // Every field came with a comma before it; the first one becomes the brace.
+        // Every field is written with a leading comma; the first comma becomes the brace.
         match out.get_mut(start) {
             Some(first) => *first = b'{',
             None => out.push(b'{'),
@@ -108,16 +108,16 @@ impl<'a> Conversion<'a> {
         out.push(b'}');
     }
 
-    /// The id, which every record has.
+    /// The id.
     ///
     /// # Errors
-    /// When this one has none.
+    /// When it is missing or empty.
     pub fn into_id(self) -> Result<String, Unreadable> {
         let id = self.id.and_then(Text::value).filter(|id| !id.is_empty());
         id.map(std::borrow::Cow::into_owned).ok_or(Unreadable::Missing { field: "id" })
     }
 
-    /// Reads the one conversion that `body` holds.
+    /// Parses a body that is one conversion.
     ///
     /// # Errors
     /// When `body` is not one JSON object whose known fields have their documented types.
@@ -128,7 +128,7 @@ impl<'a> Conversion<'a> {
         Ok(conversion)
     }
 
-    /// Reads the conversion at the reader's place. A key that comes twice counts as it stood last.
+    /// Reads the conversion at the reader's position. Of a duplicate key the last value counts.
     ///
     /// # Errors
     /// As [`Conversion::parse`].

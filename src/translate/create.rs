@@ -1,4 +1,4 @@
-//! Create: the legacy request becomes the new API's, the new answer becomes a conversion.
+//! Create: maps the legacy request to the new API's, and the new API's answer to a conversion.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,22 +10,22 @@ use super::json::{JsonError, Raw, Reader, Text};
 use super::mapping::{self, Mapped};
 use super::orchestration::{Orchestration, Unreadable};
 
-/// A legacy create as a client sent it, checked. Empty strings and `null` count as left out, as they do upstream.
+/// A validated legacy create. Empty strings and `null` count as absent, as they do at the vendor.
 #[derive(Clone, Copy, Debug)]
 pub struct CreateRequest<'a> {
     /// The profile that is debited.
     pub profile_id: Text<'a>,
     /// A decimal string in the source asset.
     pub amount: Text<'a>,
-    /// What is converted.
+    /// Such as `USD`.
     pub source_asset: Text<'a>,
-    /// What it becomes.
+    /// Such as `PYUSD`.
     pub target_asset: Text<'a>,
-    /// The client's reference; optional in the old API, required in the new one.
+    /// The client's reference; optional in the legacy API, required in the new one.
     pub ref_id: Option<Text<'a>>,
-    /// Identity, for customers with subledgers.
+    /// For customers with subledgers.
     pub identity_id: Option<Text<'a>>,
-    /// Account, for customers with subledgers.
+    /// For customers with subledgers.
     pub account_id: Option<Text<'a>>,
     /// The client's own keys and values, as written.
     pub metadata: Option<Raw<'a>>,
@@ -34,10 +34,10 @@ pub struct CreateRequest<'a> {
 }
 
 impl<'a> CreateRequest<'a> {
-    /// Reads and checks a request body; its Content-Type does not matter. Keys that the old API never had are ignored.
+    /// Parses and validates a request body. Unknown keys are ignored, as the legacy API does.
     ///
     /// # Errors
-    /// Every field that is wrong, by its legacy name.
+    /// All invalid fields.
     pub fn parse(body: &'a [u8]) -> Result<Self, Invalid> {
         let mut wrong = Invalid::default();
         let fields = Fields::read(body, &mut wrong)
@@ -53,7 +53,7 @@ impl<'a> CreateRequest<'a> {
         let amount = required("amount", &mut wrong).filter(|amount| check_amount(*amount, &mut wrong));
         let source_asset = required("source_asset", &mut wrong);
         let target_asset = required("target_asset", &mut wrong);
-        // The old API converts nothing into itself. The new one may take it for a transfer, which no legacy client could see.
+        // The legacy API refuses this. The new one may take it for a transfer, which a legacy client could never see.
         let same = |(source, target): (Text<'_>, Text<'_>)| {
             source.value().is_some() && source.value() == target.value()
         };

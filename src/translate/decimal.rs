@@ -1,6 +1,6 @@
-//! Amounts are strings end to end; here is what little must be known of them. No float anywhere.
+//! Amounts stay strings end to end. This file validates and compares them without floating point.
 
-/// Whether `text` is an amount as the old API takes it: `^[0-9]*\.?[0-9]+$`.
+/// Whether `text` matches the legacy API's pattern of an amount: `^[0-9]*\.?[0-9]+$`.
 #[must_use]
 pub fn is_decimal(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').unwrap_or(("", text));

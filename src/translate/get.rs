@@ -1,14 +1,14 @@
-//! Get, and what cancel can say about a record of the new API.
+//! Get, and the cancel of a record that only the new API holds.
 
 use super::mapping::{self, Mapped, NotAConversion};
 use super::orchestration::{Orchestration, Unreadable};
 use super::problem::Problem;
 
-/// Reads the answer to a get. The inner `Err` is a record that the old API could not have made: not there, to a legacy
-/// client.
+/// Parses the new API's answer to a get. The inner `Err` is a record that the legacy API could not have made, so a legacy
+/// client gets a 404.
 ///
 /// # Errors
-/// When it is not an orchestration.
+/// When the answer is not an orchestration.
 pub fn answer(body: &[u8]) -> Result<Result<Mapped<'_>, NotAConversion>, Unreadable> {
     let orchestration = Orchestration::parse(body)?;
     match mapping::hidden(&orchestration)? {
@@ -17,13 +17,13 @@ pub fn answer(body: &[u8]) -> Result<Result<Mapped<'_>, NotAConversion>, Unreada
     }
 }
 
-/// The 404 of the old API. Like the vendor's, it names the id; the proxy does not know the customer's.
+/// The legacy API's 404. The vendor's also names the customer, whose id the proxy does not know.
 #[must_use]
 pub fn not_found(id: &str) -> Problem {
     Problem::about_blank(404, format!("conversion with id {id} not found"))
 }
 
-/// A record on the new side cannot be cancelled: that API has no such call.
+/// The 403 for a cancel of a record on the new side: the new API has no cancel.
 #[must_use]
 pub fn cannot_be_cancelled(id: &str) -> Problem {
     Problem::about_blank(403, format!("conversion with id {id} cannot be cancelled"))

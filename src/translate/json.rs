@@ -9,13 +9,13 @@ use std::borrow::Cow;
 /// Deeper nesting than this is refused, so that no text can exhaust the stack (`serde_json` draws the line here too).
 pub const DEPTH_MAX: usize = 127;
 
-/// Why a text is not the JSON that was asked for.
+/// Why a text is not the expected JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {at}")]
 pub struct JsonError {
-    /// What is wrong, in words that may be shown to a client (no text of the document).
+    /// The error, without any text of the document, so that a client may see it.
     pub what: &'static str,
-    /// Where, in bytes from the start.
+    /// The position in bytes from the start.
     pub at: usize,
 }
 
@@ -58,7 +58,7 @@ impl<'a> Raw<'a> {
     }
 }
 
-/// The inside of a JSON string as written: escapes are still escapes. Two are equal when they say the same.
+/// The content of a JSON string as written, with its escapes. Two are equal when they decode to the same text.
 #[derive(Clone, Copy, Debug)]
 pub struct Text<'a>(&'a str);
 
@@ -85,7 +85,7 @@ impl<'a> Text<'a> {
         self.0.is_empty()
     }
 
-    /// What the string says, with its escapes resolved; `None` when it holds half of a surrogate pair.
+    /// The decoded text; `None` when it holds an unpaired surrogate.
     #[must_use]
     pub fn value(self) -> Option<Cow<'a, str>> {
         if memchr::memchr(b'\\', self.0.as_bytes()).is_none() {
@@ -94,7 +94,7 @@ impl<'a> Text<'a> {
         serde_json::from_str::<String>(&format!("\"{}\"", self.0)).ok().map(Cow::Owned)
     }
 
-    /// Whether the string says exactly `other`.
+    /// Whether the decoded text equals `other`.
     #[must_use]
     pub fn says(self, other: &str) -> bool {
         self.value().is_some_and(|value| value == other)
@@ -211,13 +211,13 @@ impl<'a> Reader<'a> {
         self.peek()
     }
 
-    /// How far the reader has come, in bytes.
+    /// The position in bytes from the start.
     #[must_use]
     pub const fn position(&self) -> usize {
         self.at
     }
 
-    /// Makes sure that nothing but white space is left.
+    /// Checks that only white space is left.
     ///
     /// # Errors
     /// When something follows the value.
@@ -226,7 +226,7 @@ impl<'a> Reader<'a> {
         if self.at == self.text.len() { Ok(()) } else { Err(self.error("text after the value")) }
     }
 
-    /// An error at this place, for callers that want something else than what they found.
+    /// An error at the current position, for callers that expect another value.
     #[must_use]
     pub const fn error(&self, what: &'static str) -> JsonError {
         JsonError { what, at: self.at }
@@ -283,7 +283,7 @@ impl<'a> Reader<'a> {
         if self.take_after_space(b':') { Ok((key, escaped)) } else { Err(self.error("expected `:`")) }
     }
 
-    /// Passes over a string and tells whether it holds escapes.
+    /// Skips a string; returns whether it holds escapes.
     fn skip_string(&mut self) -> Result<bool> {
         self.at += 1;
         let mut escaped = false;
@@ -348,9 +348,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// How many bytes from the start need no attention inside a string: neither quote, backslash nor control character.
-/// Strings are most of every document, so they are looked at sixteen bytes at a time, in a form that compilers make one
-/// vector comparison of.
+/// Length of the prefix without a quote, a backslash or a control character. Strings are most of every document, so they are
+/// scanned sixteen bytes at a time, in a form that compilers turn into one vector comparison.
 fn plain_run(bytes: &[u8]) -> usize {
     let mut run = 0;
     while let Some(chunk) = bytes[run..].first_chunk::<16>() {

@@ -1,79 +1,85 @@
-//! What an orchestration means to a legacy client: the record mapping, the statuses, and what stays hidden.
+//! The mapping of an orchestration to a conversion, and which orchestrations a legacy client must not see.
 
 use super::conversion::{Conversion, Status};
 use super::json::Text;
 use super::orchestration::{self, Endpoint, Orchestration, Unreadable};
 
-/// An orchestration as a legacy client sees it.
+/// A mapped orchestration.
 #[derive(Clone, Copy, Debug)]
 pub struct Mapped<'a> {
-    /// The record itself.
+    /// The legacy record.
     pub conversion: Conversion<'a>,
-    /// A status that this build does not know. It is shown as `CREATED`, never as a final one; tell the operator.
+    /// A status that this build does not know, to be logged. Mapped to `CREATED`, so that a client does not take it as final.
     pub unknown_status: Option<Text<'a>>,
 }
 
-/// Why a legacy client may not see an orchestration: the old API could not have made it.
+/// Why an orchestration is hidden from legacy clients: the legacy API could not have made orchestration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotAConversion {
-    /// The money does not come from a profile.
+    /// The source is not a profile.
     Source,
-    /// The money does not go to a profile.
+    /// The destination is not a profile.
     Destination,
-    /// Both assets are the same: a transfer.
+    /// Both assets are the same, which makes it a transfer.
     SameAsset,
-    /// A rule made it, not a client.
+    /// An orchestration rule made orchestration.
     Rule,
 }
 
-/// Whether the old API could have made this orchestration.
+/// Why the orchestration is hidden from legacy clients; `None` when it is a conversion.
 ///
 /// # Errors
-/// When nothing else gives it away and an asset is missing, so that it cannot be told.
-pub fn hidden(it: &Orchestration<'_>) -> Result<Option<NotAConversion>, Unreadable> {
-    if it.source == Endpoint::Elsewhere {
+/// When an asset is missing and the other fields do not decide.
+pub fn hidden(orchestration: &Orchestration<'_>) -> Result<Option<NotAConversion>, Unreadable> {
+    if orchestration.source == Endpoint::Elsewhere {
         return Ok(Some(NotAConversion::Source));
     }
-    if it.destination == Endpoint::Elsewhere {
+    if orchestration.destination == Endpoint::Elsewhere {
         return Ok(Some(NotAConversion::Destination));
     }
-    if it.orchestration_rule_id.is_some_and(|rule| !rule.is_empty()) {
+    if orchestration.orchestration_rule_id.is_some_and(|rule| !rule.is_empty()) {
         return Ok(Some(NotAConversion::Rule));
     }
-    let source_asset = it.source_asset.ok_or(Unreadable::Missing { field: "source_asset" })?;
-    let target_asset = it.destination_asset.ok_or(Unreadable::Missing { field: "destination_asset" })?;
+    let source_asset = orchestration.source_asset.ok_or(Unreadable::Missing { field: "source_asset" })?;
+    let target_asset =
+        orchestration.destination_asset.ok_or(Unreadable::Missing { field: "destination_asset" })?;
     Ok((source_asset == target_asset).then_some(NotAConversion::SameAsset))
 }
 
-/// The record mapping of an orchestration that is not [`hidden`].
+/// Maps an orchestration that is not [`hidden`].
 ///
 /// # Errors
-/// When it has no id: no client could do anything with it.
-pub fn conversion<'a>(it: &Orchestration<'a>) -> Result<Mapped<'a>, Unreadable> {
-    let id = it.id.filter(|id| !id.is_empty()).ok_or(Unreadable::Missing { field: "id" })?;
-    let source = it.source.profile_id().or(it.profile_id);
-    let (status, known) = status(it.status);
+/// When it has no id.
+pub fn conversion<'a>(orchestration: &Orchestration<'a>) -> Result<Mapped<'a>, Unreadable> {
+    let id = orchestration.id.filter(|id| !id.is_empty()).ok_or(Unreadable::Missing { field: "id" })?;
+    let source = orchestration.source.profile_id().or(orchestration.profile_id);
+    let (status, known) = status(orchestration.status);
     let conversion = Conversion {
         id: Some(id),
         profile_id: source,
-        amount: it.source_amount,
-        source_asset: it.source_asset,
-        target_asset: it.destination_asset,
+        amount: orchestration.source_amount,
+        source_asset: orchestration.source_asset,
+        target_asset: orchestration.destination_asset,
         status: Some(status.as_str()),
-        ref_id: it.ref_id,
-        identity_id: set(it.identity_id),
-        account_id: set(it.account_id),
-        created_at: it.created_at,
-        updated_at: it.updated_at,
-        settled_at: (status == Status::Settled).then(|| set(it.completed_at).or(it.updated_at)).flatten(),
-        cancelled_at: (status == Status::Cancelled).then_some(it.updated_at).flatten(),
-        metadata: it.metadata,
-        recipient_profile_id: it.destination.profile_id().filter(|recipient| Some(*recipient) != source),
+        ref_id: orchestration.ref_id,
+        identity_id: non_empty(orchestration.identity_id),
+        account_id: non_empty(orchestration.account_id),
+        created_at: orchestration.created_at,
+        updated_at: orchestration.updated_at,
+        settled_at: (status == Status::Settled)
+            .then(|| non_empty(orchestration.completed_at).or(orchestration.updated_at))
+            .flatten(),
+        cancelled_at: (status == Status::Cancelled).then_some(orchestration.updated_at).flatten(),
+        metadata: orchestration.metadata,
+        recipient_profile_id: orchestration
+            .destination
+            .profile_id()
+            .filter(|recipient| Some(*recipient) != source),
     };
-    Ok(Mapped { conversion, unknown_status: if known { None } else { it.status } })
+    Ok(Mapped { conversion, unknown_status: if known { None } else { orchestration.status } })
 }
 
-/// The legacy status for a new one, and whether the new one is known.
+/// The legacy status for a new one, and whether this build knows the new one.
 fn status(new: Option<Text<'_>>) -> (Status, bool) {
     match new.and_then(Text::value).and_then(|text| orchestration::Status::parse(&text)) {
         Some(
@@ -87,7 +93,7 @@ fn status(new: Option<Text<'_>>) -> (Status, bool) {
     }
 }
 
-/// An optional field that is an empty string is the same as one that is absent.
-fn set(text: Option<Text<'_>>) -> Option<Text<'_>> {
+/// The vendor's answers show an absent optional field as an empty string as well.
+fn non_empty(text: Option<Text<'_>>) -> Option<Text<'_>> {
     text.filter(|text| !text.is_empty())
 }

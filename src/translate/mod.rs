@@ -1,9 +1,9 @@
-//! The translation between the two APIs: values in, values out. Nothing here does I/O, reads a clock or logs; what the
-//! operator should hear of is returned.
+//! The translation between the two APIs: values in, values out. Nothing here does I/O, reads a clock or logs; what operators
+//! should know is returned.
 //!
-//! One operation a file, both directions together: [`create`], [`get`] (and cancel), [`list`]. They share the two wires
-//! ([`conversion`] and [`orchestration`]), the record mapping between them ([`record`]) and the errors ([`problem`]). Beside them
-//! stand the scopes of token requests ([`token`]).
+//! Each operation is one file, both directions together: [`create`], [`get`] (and cancel), [`list`]. They share the two wire
+//! formats ([`conversion`], [`orchestration`]), the mapping between them ([`mapping`]), the problem documents ([`problem`]) and
+//! the vendor's paths (`paths`). [`route`] matches requests; [`token`] rewrites the scopes of token requests.
 
 pub mod conversion;
 pub mod create;

@@ -1,6 +1,4 @@
-//! The new API's wire: an orchestration as it is read, and the request that makes one.
-//!
-//! What it means to a legacy client is `record`'s business, not this file's.
+//! The new API's wire format: an orchestration. `mapping` says what it means to a legacy client.
 
 use super::json::{JsonError, Raw, Reader, Text};
 
@@ -49,34 +47,34 @@ impl Status {
     }
 }
 
-/// One orchestration, borrowed from the answer it came in. Fields that no legacy client may see are not kept.
+/// One orchestration, borrowed from its answer. Holds the fields that the mapping needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Orchestration<'a> {
-    /// The vendor's id.
+    /// Assigned by the vendor.
     pub id: Option<Text<'a>>,
-    /// The profile whose record this is.
+    /// The profile that owns the record.
     pub profile_id: Option<Text<'a>>,
     /// The client's reference.
     pub ref_id: Option<Text<'a>>,
-    /// Identity, for customers with subledgers.
+    /// For customers with subledgers.
     pub identity_id: Option<Text<'a>>,
-    /// Account, for customers with subledgers.
+    /// For customers with subledgers.
     pub account_id: Option<Text<'a>>,
-    /// What is converted.
+    /// Such as `USD`.
     pub source_asset: Option<Text<'a>>,
-    /// What it becomes.
+    /// Such as `PYUSD`.
     pub destination_asset: Option<Text<'a>>,
-    /// How much, in the source asset, as a decimal string.
+    /// A decimal string in the source asset.
     pub source_amount: Option<Text<'a>>,
-    /// The state, in the new API's words.
+    /// A [`Status`] by name, or one that this build does not know.
     pub status: Option<Text<'a>>,
-    /// Set when a rule made this orchestration rather than a client.
+    /// Set when an orchestration rule made the record, and not a client.
     pub orchestration_rule_id: Option<Text<'a>>,
     /// RFC 3339.
     pub created_at: Option<Text<'a>>,
     /// RFC 3339.
     pub updated_at: Option<Text<'a>>,
-    /// RFC 3339; shown by the vendor's guide, absent from its schema.
+    /// RFC 3339. In the vendor's guide, but not in its schema.
     pub completed_at: Option<Text<'a>>,
     /// The client's own keys and values.
     pub metadata: Option<Raw<'a>>,
@@ -86,22 +84,22 @@ pub struct Orchestration<'a> {
     pub destination: Endpoint<'a>,
 }
 
-/// One end of an orchestration.
+/// The source or the destination of an orchestration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Endpoint<'a> {
-    /// Left out: the customer's default profile.
+    /// Absent: the customer's default profile.
     #[default]
     Unset,
     /// A profile, with its id if the answer names it.
     Profile(Option<Text<'a>>),
-    /// Crypto, fiat or anything else that the old API could not name.
+    /// Crypto, fiat or another kind that the legacy API cannot express.
     Elsewhere,
 }
 
-/// Why an answer cannot be read as what it should be.
+/// Why an upstream's answer does not parse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// Not JSON, or JSON of another kind.
+    /// Not JSON, or not the expected kind of JSON value.
     #[error("{0}")]
     Json(#[from] JsonError),
     /// A field holds a value of the wrong type.
@@ -109,10 +107,10 @@ pub enum Unreadable {
     WrongType {
         /// The field's name on the wire.
         field: &'static str,
-        /// What was expected, with its article.
+        /// The expected type, with its article.
         expected: &'static str,
     },
-    /// A field that every record has is missing.
+    /// A required field is missing.
     #[error("field `{field}` is missing")]
     Missing {
         /// The field's name on the wire.
@@ -121,7 +119,7 @@ pub enum Unreadable {
 }
 
 impl<'a> Orchestration<'a> {
-    /// Reads the one orchestration that `body` holds.
+    /// Parses a body that is one orchestration.
     ///
     /// # Errors
     /// When `body` is not one JSON object whose known fields have their documented types.
@@ -132,7 +130,7 @@ impl<'a> Orchestration<'a> {
         Ok(orchestration)
     }
 
-    /// Reads the orchestration at the reader's place. A key that comes twice counts as it stood last.
+    /// Reads the orchestration at the reader's position. Of a duplicate key the last value counts.
     ///
     /// # Errors
     /// As [`Orchestration::parse`].
@@ -165,8 +163,8 @@ impl<'a> Orchestration<'a> {
 }
 
 impl<'a> Endpoint<'a> {
-    /// Only a `crypto` or `fiat` object with content is another kind of place. A member that this build does not know may appear at any
-    /// time (the vendor calls new fields compatible), and must not make a record disappear.
+    /// Only a `crypto` or `fiat` object with content makes an [`Endpoint::Elsewhere`]. The vendor may add members at any time (it calls
+    /// new fields compatible), and one that this build does not know must not hide a record.
     fn read(reader: &mut Reader<'a>, field: &'static str) -> Result<Self, Unreadable> {
         if reader.peek_kind() != Some(b'{') {
             return object(reader, field).map(|_| Self::Unset);
@@ -201,7 +199,7 @@ impl<'a> Endpoint<'a> {
     }
 }
 
-/// The outer `Option`: whether there is a profile at all; the inner: whether it names its id.
+/// The outer `Option` is `None` without a profile, the inner one without a profile id.
 fn read_profile<'a>(
     reader: &mut Reader<'a>,
     field: &'static str,

@@ -1,7 +1,7 @@
-//! Which of the four routes a request is, decided on the path as any server might read it.
+//! Matching a request to one of the four routes.
 //!
-//! The path is matched after normalising, so that no spelling of a route slips past the translation; what is forwarded on
-//! pass-through is always the path as the client wrote it.
+//! The path is matched after normalisation, so that no spelling of a route bypasses the translation. Pass-through always
+//! forwards the path as the client wrote it.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -64,24 +64,24 @@ impl FromStr for Route {
     }
 }
 
-/// A conversion's id as the client meant it: decoded. It is encoded again wherever it becomes part of a path.
+/// A record id from a path, percent-decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Id(String);
 
 impl Id {
-    /// An id that the vendor handed out.
+    /// An id that the vendor assigned.
     #[must_use]
     pub fn known(id: &str) -> Self {
         Self(id.to_owned())
     }
 
-    /// The id itself.
+    /// The decoded id.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The id as one path segment; no character of it can end the segment.
+    /// The id as one path segment. Everything but RFC 3986's unreserved characters is escaped, so the id cannot end the segment.
     #[must_use]
     pub fn to_segment(&self) -> Cow<'_, str> {
         const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -115,8 +115,8 @@ pub fn is_native_create(path: &str, base_path: &str) -> bool {
 /// Matches a request to a route. `base_path` is the path prefix in the clients' base URL, such as `/v2`.
 #[must_use]
 pub fn route(method: &Method, path: &str, base_path: &str) -> Matched {
-    let path_once_decoded = normalise(path);
-    let inside = path_once_decoded.strip_prefix(base_path).and_then(|rest| rest.strip_prefix(CONVERSIONS));
+    let normalised = normalise(path);
+    let inside = normalised.strip_prefix(base_path).and_then(|rest| rest.strip_prefix(CONVERSIONS));
     if let Some((route, id)) = inside.and_then(|rest| within_conversions(method, rest)) {
         return Matched::Route(route, Id(id.to_owned()));
     }
@@ -136,24 +136,25 @@ fn within_conversions<'a>(method: &Method, rest: &'a str) -> Option<(Route, &'a 
     }
 }
 
-/// Whether a request that is none of the four might all the same write in the family's namespace. Methods have many
-/// spellings too: only those that by definition change nothing are above suspicion.
+/// Whether a request that no route takes might write under the conversions path. Every method counts as a write that is not
+/// safe by RFC 9110, section 9.2.1, an unknown one included.
 #[must_use]
 pub fn is_unrouted_write(method: &Method, path: &str, base_path: &str) -> bool {
-    !method.is_safe() && in_family(path, base_path)
+    !method.is_safe() && may_be_conversion_path(path, base_path)
 }
 
-/// Whether a request's path is this one, in whatever spelling. `plain` has one spelling only.
+/// Whether a path equals `plain` after normalisation. `plain` is normalised already.
 #[must_use]
 pub fn is_path(path: &str, plain: &str) -> bool {
     normalise(path) == plain
 }
 
-/// The path with its percent-escapes decoded once, empty and dot segments resolved, and no slash at the end.
+/// The path with percent-escapes decoded once, empty and dot segments resolved (RFC 3986, section 5.2.4), and no slash at the
+/// end.
 fn normalise(path: &str) -> Cow<'_, str> {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
-    let tidy = !decoded.contains("//") && !decoded.contains("/.") && !decoded.ends_with('/');
-    if tidy {
+    let is_normal = !decoded.contains("//") && !decoded.contains("/.") && !decoded.ends_with('/');
+    if is_normal {
         return decoded;
     }
     let mut segments: Vec<&str> = Vec::new();
@@ -167,35 +168,35 @@ fn normalise(path: &str) -> Cow<'_, str> {
     Cow::Owned(segments.iter().flat_map(|segment| ["/", segment]).collect())
 }
 
-/// Whether some server might take this path for one in the conversion family. Servers differ in how often they decode,
-/// whether they do so before or after they resolve dot segments, whether empty segments count and `;parameters` do, and
-/// whether a backslash is a slash. Each way to read the path is tried, letter case forgiven.
-fn in_family(path: &str, base_path: &str) -> bool {
-    const TIMES: usize = 4;
-    let family = format!("{base_path}{CONVERSION_NAMESPACE}").to_ascii_lowercase();
-    let mut readings = BTreeSet::from([plainer(path)]);
-    for _ in 0..TIMES {
+/// Whether a server might read this path as one under the conversions path. Servers differ in how often they decode, whether
+/// they do so before or after they resolve dot segments, whether empty segments and `;parameters` count, and whether a
+/// backslash is a slash. Every combination is tried, ignoring case.
+fn may_be_conversion_path(path: &str, base_path: &str) -> bool {
+    const DECODINGS_MAX: usize = 4;
+    let namespace = format!("{base_path}{CONVERSION_NAMESPACE}").to_ascii_lowercase();
+    let mut readings = BTreeSet::from([decode_once(path)]);
+    for _ in 0..DECODINGS_MAX {
         let next: BTreeSet<String> = readings.iter().flat_map(|reading| resolutions(reading)).collect();
-        if next.iter().any(|reading| reading.strip_prefix(&family).is_some_and(starts_segment)) {
+        if next.iter().any(|reading| reading.strip_prefix(&namespace).is_some_and(starts_segment)) {
             return true;
         }
         let next =
-            next.into_iter().chain(readings.iter().cloned()).map(|reading| plainer(&reading)).collect();
+            next.into_iter().chain(readings.iter().cloned()).map(|reading| decode_once(&reading)).collect();
         if next == readings {
             return false;
         }
         readings = next;
     }
-    // Still changing after so many decodings: nobody writes that in good faith.
+    // No client escapes a path this often in good faith, so the safe answer is yes.
     true
 }
 
-/// Decoded once more, slashes forward, letters small.
-fn plainer(path: &str) -> String {
+/// Percent-decoded once, with forward slashes and in lower case.
+fn decode_once(path: &str) -> String {
     percent_decode_str(path).decode_utf8_lossy().replace('\\', "/").to_ascii_lowercase()
 }
 
-/// The ways to resolve dot segments: with `;parameters` or without them, among all segments or those that are not empty.
+/// Dot segments resolved in four ways: with or without `;parameters`, counting or ignoring empty segments.
 fn resolutions(path: &str) -> [String; 4] {
     [(false, false), (false, true), (true, false), (true, true)].map(|(keep_parameters, count_empty)| {
         let mut segments: Vec<&str> = Vec::new();
@@ -208,8 +209,8 @@ fn resolutions(path: &str) -> [String; 4] {
                 segment => segments.push(segment),
             }
         }
-        let filled = segments.iter().filter(|segment| !segment.is_empty());
-        filled.flat_map(|segment| ["/", segment]).collect()
+        let named = segments.iter().filter(|segment| !segment.is_empty());
+        named.flat_map(|segment| ["/", segment]).collect()
     })
 }
 

@@ -1,21 +1,21 @@
-//! The two APIs behind the proxy. Lives below every other room; knows nothing of them.
+//! The two APIs behind the proxy.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Which of the vendor's two APIs a call goes to, a record lives on, or a fault lies with.
+/// One of the vendor's two APIs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
-    /// The Stablecoin Conversion API (deprecated); pass-through goes here too.
+    /// The Stablecoin Conversion API (deprecated). Pass-through goes here too.
     Legacy,
     /// The Orchestrations API.
     New,
 }
 
 impl Side {
-    /// The name used in config, logs, metrics and the ledger.
+    /// The name in config, logs, metrics and the ledger.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -24,7 +24,7 @@ impl Side {
         }
     }
 
-    /// The side that this one is not.
+    /// The opposite side.
     #[must_use]
     pub const fn other(self) -> Self {
         match self {

@@ -1,10 +1,11 @@
-//! Timestamps: kept verbatim where they are carried, read only where they are compared.
+//! Timestamps are passed on verbatim and parsed only for comparison.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-/// Reads an RFC 3339 timestamp with at most nanoseconds, as strictly as the old API: capital `T` and `Z`, no leap second.
+/// Parses an RFC 3339 timestamp as strictly as the legacy API: at most nine fraction digits, capital `T` and `Z`, no leap
+/// second.
 #[must_use]
 pub fn parse(text: &str) -> Option<Timestamp> {
     let (whole, rest) = text.as_bytes().split_first_chunk::<19>()?;
@@ -23,18 +24,18 @@ pub fn parse(text: &str) -> Option<Timestamp> {
         nanosecond,
     );
     let (civil, offset) = (civil.ok()?, offset(zone)?);
-    // The last hours of the year 9999 are what clients write for "no end", but more than a `Timestamp` can hold.
+    // Clients write 9999-12-31T23:59:59Z for "no end", which exceeds `Timestamp::MAX`.
     offset.to_timestamp(civil).ok().or_else(|| (civil.year() == 9999).then_some(Timestamp::MAX))
 }
 
-/// At most four digits.
+/// The value of at most four digits.
 fn number(digits: &[u8]) -> Option<i16> {
     digits
         .iter()
         .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i16::from(digit - b'0')))
 }
 
-/// The nanoseconds of `.123`, if that is there, and what follows.
+/// The nanoseconds of an optional fraction such as `.123`, and the rest.
 fn fraction(text: &[u8]) -> Option<(i32, &[u8])> {
     let Some(text) = text.strip_prefix(b".") else { return Some((0, text)) };
     let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -1,5 +1,5 @@
-//! Sending with the proxy's own credentials in place of the caller's. A token that is refused is replaced; what only reads is
-//! then sent once more, what may write never is.
+//! Sending with the proxy's own credentials in place of the caller's. After a 401 the token is replaced, and a read is sent
+//! once more. A write never is.
 
 use std::error::Error as StdError;
 
@@ -7,47 +7,50 @@ use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
-use super::rate_limit::Permit;
+use super::rate_limit::{OverBudget, Permit};
 use super::token::{Token, TokenError};
 use super::{Client, Outgoing, SendError};
 use crate::config::Config;
 use crate::http::body::Payload;
 
 impl Client {
-    /// Sends a request: as it is, or with the proxy's own credentials. Only a read whose body is at hand goes a second time, after a 401
-    /// to the proxy's own token, and when that can be paid for as well.
+    /// Sends a request as it is, or with the proxy's own token. After a 401 to that token, a read whose body is in memory is sent
+    /// a second time, if the rate limit has a turn for it.
     ///
     /// # Errors
-    /// As [`Client::send`]; and when there is no token, or it was refused: then nothing has happened at the side.
+    /// As [`Client::send`]; also when there is no token, or the side refused it and so did not act.
     pub async fn send_as(
         &self,
         outgoing: Outgoing,
         config: &Config,
     ) -> Result<Response<Incoming>, SendError> {
-        let Outgoing { mut request, lane, credentials, permit: paid, until } = outgoing;
-        let Some(holder) = credentials else { return self.send(request, lane, paid).await };
-        let cost = paid.as_ref().map(Permit::cost);
+        let Outgoing { mut request, lane, credentials, permit, until } = outgoing;
+        let Some(credential_set) = credentials else { return self.send(request, lane, permit).await };
+        let cost = permit.as_ref().map(Permit::cost);
         let until = until.min(Instant::now() + config.auth.timeout);
-        let token = self.tokens().token(holder, config, until).await.map_err(no_token)?;
+        let token = self.tokens().token(credential_set, config, until).await.map_err(no_token)?;
         authorize(&mut request, &token)?;
-        let again = copy(&request);
-        let answer = self.send(request, lane, paid).await?;
+        let repeat = repeatable(&request);
+        let answer = self.send(request, lane, permit).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        let renewed = self.tokens().renewed(holder, config, &token, until).await;
-        let Some(mut request) = again else { return Err(SendError::TokenRefused) };
-        let renewed = renewed.map_err(no_token)?;
-        // Replaced a moment ago: what was refused would be refused again.
-        if renewed.is(&token) {
+        let replaced = self.tokens().replace(credential_set, config, &token, until).await;
+        let Some(mut request) = repeat else { return Err(SendError::TokenRefused) };
+        let replaced = replaced.map_err(no_token)?;
+        // No new token, because one was replaced a moment ago: the side would refuse this one again.
+        if replaced.is(&token) {
             return Err(SendError::TokenRefused);
         }
-        authorize(&mut request, &renewed)?;
-        let paid = match cost {
-            Some(cost) => Some(self.budget().take(cost, until).await.map_err(|_| SendError::TokenRefused)?),
+        authorize(&mut request, &replaced)?;
+        let permit = match cost {
+            Some(cost) => {
+                let turn = self.budget().take(cost, until).await;
+                Some(turn.map_err(|OverBudget { .. }| SendError::TokenRefused)?)
+            }
             None => None,
         };
-        let answer = self.send(request, lane, paid).await?;
+        let answer = self.send(request, lane, permit).await?;
         if answer.status() == StatusCode::UNAUTHORIZED { Err(SendError::TokenRefused) } else { Ok(answer) }
     }
 }
@@ -56,17 +59,17 @@ fn no_token(error: TokenError) -> SendError {
     SendError::NoToken(Box::<dyn StdError + Send + Sync>::from(error))
 }
 
-/// Ours and no other: whatever the caller sent is gone.
+/// Replaces the caller's `Authorization`, if any.
 fn authorize(request: &mut Request<Payload>, token: &Token) -> Result<(), SendError> {
     let value = token.authorization().ok_or_else(|| no_token(TokenError::Unreadable))?;
     request.headers_mut().insert(header::AUTHORIZATION, value);
     Ok(())
 }
 
-/// The request once more, if it may be sent once more: it only reads, and its body is not on its way from somewhere.
-fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let body = request.body().try_clone().filter(|_| reads)?;
+/// A copy to send a second time, if that is safe (a read) and possible (the body is not a stream).
+fn repeatable(request: &Request<Payload>) -> Option<Request<Payload>> {
+    let is_read = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    let body = request.body().try_clone().filter(|_| is_read)?;
     let mut copy = Request::new(body);
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();

@@ -1,4 +1,4 @@
-//! How a connection to an upstream is made: name, TCP, TLS (rustls, HTTP/2 by ALPN), all within one time.
+//! Connections to an upstream: DNS, TCP and TLS (rustls, HTTP/2 by ALPN), all within `upstream.connect_timeout`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -23,39 +23,39 @@ use crate::config::{Identity, TlsVersion, Upstreams};
 type Stream = CountedStream<MaybeHttpsStream<TokioIo<TcpStream>>>;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes connections. The box gives the future that hyper-util wants and costs nothing per request.
+/// Boxed once per client, because hyper-util needs a connector whose future is `Unpin`; no cost per request.
 pub(super) type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;
 
-/// Why TLS towards upstreams cannot be set up.
+/// An error in the TLS settings towards upstreams.
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
-    /// A file is missing or is not PEM.
+    /// A file cannot be read as PEM.
     #[error("{key} {path}: {source}")]
     File {
         /// The config key that names the file.
         key: &'static str,
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: rustls::pki_types::pem::Error,
     },
-    /// A certificate that is none, or one that does not go with its key.
+    /// A certificate is not valid, or does not match its key.
     #[error("{key} {path}: {source}")]
     Certificate {
         /// The config key that names the file.
         key: &'static str,
-        /// Its path.
+        /// The path.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The error.
         source: rustls::Error,
     },
-    /// The file holds none.
+    /// The CA file holds no certificate.
     #[error("upstream.ca_file {0}: holds no PEM certificate")]
     Empty(PathBuf),
-    /// rustls itself.
+    /// rustls rejects the settings.
     #[error("TLS towards upstreams: {0}")]
     Tls(#[from] rustls::Error),
-    /// The client that asks for tokens.
+    /// The token endpoint's client cannot be built.
     #[error("TLS towards the token endpoint: {0}")]
     Tokens(#[from] reqwest::Error),
 }
@@ -91,11 +91,11 @@ pub(super) fn tls(settings: &Upstreams) -> Result<ClientConfig, TrustError> {
     let private = PrivateKeyDer::from_pem_file(key).map_err(file)?;
     let (name, path) = ("upstream.client_certificate", certificate);
     let chain = certificates(name, path)?;
-    let told = |source| TrustError::Certificate { key: name, path: path.clone(), source };
-    config.with_client_auth_cert(chain, private).map_err(told)
+    let rejected = |source| TrustError::Certificate { key: name, path: path.clone(), source };
+    config.with_client_auth_cert(chain, private).map_err(rejected)
 }
 
-/// The operating system's authorities and those of `ca_file`.
+/// The operating system's trust store and the certificates of `ca_file`.
 fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -106,8 +106,8 @@ fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError> {
         return Err(TrustError::Empty(path.to_owned()));
     }
     for certificate in authorities {
-        let told = |source| TrustError::Certificate { key, path: path.to_owned(), source };
-        roots.add(certificate).map_err(told)?;
+        let rejected = |source| TrustError::Certificate { key, path: path.to_owned(), source };
+        roots.add(certificate).map_err(rejected)?;
     }
     Ok(roots)
 }

@@ -1,10 +1,10 @@
-//! A time of rest after an upstream said 429: the vendor locks everybody out behind one address, and the proxy must not be what
-//! prolongs it. Shadow has one, in which it compares nothing; the budget has one, in which everything goes slower.
+//! Back-off window after a 429 from an upstream. The vendor locks out every client behind one IP address, and further calls
+//! prolong that. Shadow has one, in which it makes no calls; the rate limit has one, in which it slows every call down.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// Shared by whoever begins it and whoever minds it. Times are in milliseconds since `epoch`; 0 = never.
+/// Times are in milliseconds since `epoch`; 0 = never.
 #[derive(Debug)]
 pub(crate) struct Cooldown {
     epoch: Instant,
@@ -23,25 +23,25 @@ impl Cooldown {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Rests for `time` from now on. Whether it did not rest before.
-    pub(crate) fn begin(&self, time: Duration) -> bool {
+    /// Extends the window to at least `duration` from now. Returns whether it was closed before.
+    pub(crate) fn begin(&self, duration: Duration) -> bool {
         let now = self.now();
-        let until = now.saturating_add(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let until = now.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
         let before = self.until.fetch_max(until, Ordering::Relaxed);
-        let fresh = before <= now && until > now;
-        if fresh {
+        let opens = before <= now && until > now;
+        if opens {
             self.from.store(now, Ordering::Relaxed);
         }
-        fresh
+        opens
     }
 
-    /// How long it still rests.
+    /// What is left of the window; `None` when it is closed.
     pub(crate) fn left(&self) -> Option<Duration> {
         let left = self.until.load(Ordering::Relaxed).checked_sub(self.now())?;
         (left > 0).then(|| Duration::from_millis(left))
     }
 
-    /// How much of the time since `since` it rested.
+    /// How much of the time since `since` the last window took.
     pub(crate) fn rested(&self, since: Instant) -> Duration {
         let since =
             u64::try_from(since.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX);
@@ -58,13 +58,13 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     #[test]
-    fn it_begins_once_and_lasts() {
+    fn a_window_opens_once_and_is_never_cut_short() {
         let cooldown = Cooldown::default();
         assert_eq!((cooldown.left(), cooldown.rested(cooldown.epoch)), (None, Duration::ZERO));
-        assert!(!cooldown.begin(Duration::ZERO), "no time at all is no rest");
+        assert!(!cooldown.begin(Duration::ZERO), "no duration opens no window");
         assert!(cooldown.begin(HOUR));
-        assert!(!cooldown.begin(HOUR), "it rests already");
-        assert!(!cooldown.begin(Duration::from_secs(1)), "a shorter rest does not cut it short");
+        assert!(!cooldown.begin(HOUR), "it is open already");
+        assert!(!cooldown.begin(Duration::from_secs(1)), "a shorter window does not cut it short");
         let left = cooldown.left().unwrap();
         assert!(left > HOUR / 2 && left <= HOUR, "{left:?}");
     }

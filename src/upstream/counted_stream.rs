@@ -1,5 +1,5 @@
-//! A connection that counts the answers it has carried. On HTTP/1.1 nothing but order ties an answer to its request, so the first answer
-//! on a connection is worth more than any later one.
+//! A connection that knows whether it has carried an answer. On HTTP/1.1 only the order ties an answer to its request (RFC 9112,
+//! section 9.3.2), so an answer on a reused connection may belong to another request.
 
 use std::io;
 use std::pin::Pin;
@@ -10,19 +10,19 @@ use std::task::{Context, Poll};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-/// Whether a connection has carried an answer. Travels in the extensions of every response.
+/// Whether a connection has carried an answer; in the extensions of every response.
 #[derive(Clone, Debug, Default)]
 pub struct Uses(Arc<AtomicBool>);
 
 impl Uses {
-    /// Counts one answer, and returns whether there was one before it.
+    /// Records an answer; returns whether there was one before.
     #[must_use]
     pub fn count(&self) -> bool {
         self.0.swap(true, Ordering::Relaxed)
     }
 }
 
-/// The stream; it changes nothing.
+/// Passes every call on to the stream.
 #[derive(Debug)]
 pub(super) struct CountedStream<S> {
     stream: S,

@@ -1,9 +1,8 @@
-//! Whether the sides can be reached, as the last calls found out. Nobody asks them for this alone.
+//! Whether the two sides are reachable, derived from the calls made for clients. There are no probe calls.
 //!
-//! One failure says little: a side is called unreachable after [`FAILURES`] calls in a row that found no connection, with no answer
-//! between them; any answer ends it, an error too. A call that timed out or broke off says nothing either way. And because who is
-//! not ready is sent no clients, and would never find out that the side is back, the verdict lapses [`MEMORY`] after the last
-//! failure.
+//! A side is unreachable after [`FAILURES`] calls in a row without a connection. Any answer, an error status included, makes it
+//! reachable. A call that timed out or broke off counts for neither. A load balancer sends no clients to a process that is not
+//! ready, so that no call would ever find the side back: the verdict lapses [`MEMORY`] after the last failure.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,12 +13,12 @@ use tokio::time::Instant;
 
 use crate::translate::side::Side;
 
-/// So many calls in a row without a connection, and a side is unreachable.
+/// Calls in a row without a connection after which a side is unreachable.
 pub const FAILURES: u32 = 5;
-/// How long that is believed after the last of them.
+/// How long the verdict lasts after the last of these calls.
 pub const MEMORY: Duration = Duration::from_secs(30);
 
-/// What is known of both sides. Clones share it.
+/// Health of both sides. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct UpstreamHealth(Arc<[HealthState; 2]>);
 
@@ -37,71 +36,71 @@ struct Failing {
     why: String,
 }
 
-/// A side that cannot be reached.
+/// Since when and why a side is unreachable.
 #[derive(Clone, Debug)]
 pub struct Unreachable {
-    /// Since when no call found a connection.
+    /// The first of the failures in a row.
     pub since: Timestamp,
-    /// How the last one failed.
+    /// The last connection error.
     pub why: String,
 }
 
 impl UpstreamHealth {
-    fn line(&self, side: Side) -> &HealthState {
+    fn state(&self, side: Side) -> &HealthState {
         match side {
             Side::Legacy => &self.0[0],
             Side::New => &self.0[1],
         }
     }
 
-    /// The side answered something.
+    /// Records an answer of any status.
     pub fn answered(&self, side: Side) {
-        let line = self.line(side);
-        // Nearly always true already: a read costs nothing where a write would.
-        if !line.answered.load(Ordering::Relaxed) {
-            line.answered.store(true, Ordering::Relaxed);
+        let state = self.state(side);
+        // Nearly always true already. A load keeps the cache line shared between cores; a store would not.
+        if !state.answered.load(Ordering::Relaxed) {
+            state.answered.store(true, Ordering::Relaxed);
         }
-        if line.failures.load(Ordering::Relaxed) > 0 {
-            let mut failing = line.failing.lock().unwrap_or_else(PoisonError::into_inner);
-            line.failures.store(0, Ordering::Relaxed);
+        if state.failures.load(Ordering::Relaxed) > 0 {
+            let mut failing = state.failing.lock().unwrap_or_else(PoisonError::into_inner);
+            state.failures.store(0, Ordering::Relaxed);
             *failing = None;
         }
     }
 
-    /// No connection to the side could be had.
+    /// Records a call without a connection.
     pub fn failed(&self, side: Side, why: String) {
         self.failed_at(side, why, Instant::now());
     }
 
     fn failed_at(&self, side: Side, why: String, now: Instant) {
-        let line = self.line(side);
-        let mut failing = line.failing.lock().unwrap_or_else(PoisonError::into_inner);
-        line.failures.fetch_add(1, Ordering::Relaxed);
+        let state = self.state(side);
+        let mut failing = state.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failures.fetch_add(1, Ordering::Relaxed);
         let since = failing.as_ref().map_or_else(Timestamp::now, |failing| failing.since);
         *failing = Some(Failing { since, last: now, why });
     }
 
-    /// Whether a side was seen: `None` = it was never called, or not lately.
+    /// Whether a side is reachable; `None` before its first answer.
     #[must_use]
     pub fn is_reachable(&self, side: Side) -> Option<bool> {
         if self.unreachable(side).is_some() {
             return Some(false);
         }
-        self.line(side).answered.load(Ordering::Relaxed).then_some(true)
+        self.state(side).answered.load(Ordering::Relaxed).then_some(true)
     }
 
-    /// Since when a side cannot be reached, and why; `None` = it can, or nothing is known.
+    /// The details while a side is unreachable; `None` when it is reachable or unknown.
     #[must_use]
     pub fn unreachable(&self, side: Side) -> Option<Unreachable> {
         self.unreachable_at(side, Instant::now())
     }
 
     fn unreachable_at(&self, side: Side, now: Instant) -> Option<Unreachable> {
-        let line = self.line(side);
-        if line.failures.load(Ordering::Relaxed) < FAILURES {
+        let state = self.state(side);
+        if state.failures.load(Ordering::Relaxed) < FAILURES {
             return None;
         }
-        let failing = line.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let failing = state.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
         (now < failing.last + MEMORY).then_some(Unreachable { since: failing.since, why: failing.why })
     }
 }
@@ -111,33 +110,33 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_takes_several_failures_in_a_row_and_one_answer() {
-        let reach = UpstreamHealth::default();
+    fn several_failures_in_a_row_make_a_side_unreachable_and_one_answer_ends_it() {
+        let health = UpstreamHealth::default();
         let now = Instant::now();
-        assert_eq!(reach.is_reachable(Side::New), None, "never called");
+        assert_eq!(health.is_reachable(Side::New), None, "never called");
         for _ in 1..FAILURES {
-            reach.failed_at(Side::New, "refused".into(), now);
+            health.failed_at(Side::New, "refused".into(), now);
         }
-        reach.answered(Side::New);
-        reach.failed_at(Side::New, "refused".into(), now);
-        assert_eq!(reach.is_reachable(Side::New), Some(true), "not in a row");
+        health.answered(Side::New);
+        health.failed_at(Side::New, "refused".into(), now);
+        assert_eq!(health.is_reachable(Side::New), Some(true), "not in a row");
         for _ in 1..FAILURES {
-            reach.failed_at(Side::New, "refused".into(), now);
+            health.failed_at(Side::New, "refused".into(), now);
         }
-        assert_eq!(reach.unreachable(Side::New).map(|down| down.why).as_deref(), Some("refused"));
-        assert!(reach.unreachable(Side::Legacy).is_none(), "the other side is another matter");
-        reach.answered(Side::New);
-        assert_eq!(reach.is_reachable(Side::New), Some(true));
+        assert_eq!(health.unreachable(Side::New).map(|down| down.why).as_deref(), Some("refused"));
+        assert!(health.unreachable(Side::Legacy).is_none(), "the other side is unaffected");
+        health.answered(Side::New);
+        assert_eq!(health.is_reachable(Side::New), Some(true));
     }
 
     #[test]
-    fn it_lapses_because_nobody_may_ever_call_again() {
-        let reach = UpstreamHealth::default();
+    fn an_unreachable_verdict_lapses_because_no_call_may_ever_come() {
+        let health = UpstreamHealth::default();
         let now = Instant::now();
         for _ in 0..FAILURES {
-            reach.failed_at(Side::New, "refused".into(), now);
+            health.failed_at(Side::New, "refused".into(), now);
         }
-        assert!(reach.unreachable_at(Side::New, now + MEMORY - Duration::from_millis(1)).is_some());
-        assert!(reach.unreachable_at(Side::New, now + MEMORY).is_none());
+        assert!(health.unreachable_at(Side::New, now + MEMORY - Duration::from_millis(1)).is_some());
+        assert!(health.unreachable_at(Side::New, now + MEMORY).is_none());
     }
 }

@@ -1,9 +1,10 @@
-//! The two sides behind one pooled client, the credentials that the proxy may have of its own (`token`, `held`), and what may be
-//! spent of the vendor's rate limit ([`budget`]). What is sent and what an answer means is decided elsewhere.
+//! Calls to the vendor: the pooled client of both sides, the read-only client of the background work, the proxy's own
+//! credentials (`token`, `authenticated`) and the rate limit ([`rate_limit`]). `translate` and `routes` decide what to send and
+//! what an answer means.
 //!
-//! The client is hyper-util's: `docs/performance.md` has the measurement. It sends every request at most once: its own
-//! resending of requests that a closed connection left unsent is switched off, it follows no redirects, and nothing here
-//! loops.
+//! The client is hyper-util's; `docs/performance.md` has the measurement. It sends each request at most once: hyper-util's
+//! resending of requests that a closed connection left unsent is off, it follows no redirects, and this module has no retry of
+//! a write.
 
 mod authenticated;
 mod connector;
@@ -41,18 +42,19 @@ use crate::translate::side::Side;
 pub use self::connector::{TrustError, Uses};
 pub use self::token::{TokenError, TokenFetchResult};
 
-/// The client of the data path, the proxy's own tokens, and the rate budget. Clones share all of them.
+/// The client of the data path, with the proxy's own tokens and the rate limit. Clones share all of them.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Inner>);
 
-/// Connections that are kept apart: what is slow or broken in one lane does not hold up another, and a stray answer stays in its own.
+/// Connection pools that share no connection: a slow or broken upstream call holds up only its own pool, and a stray answer on an
+/// HTTP/1.1 connection stays in its own pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// Creates and the lookups around them.
     Create,
     /// Gets, lists and cancels.
     Read,
-    /// Everything that is passed through.
+    /// Pass-through.
     PassThrough,
     /// A connection that is used once.
     Fresh,
@@ -62,17 +64,17 @@ impl Lane {
     const ALL: [Self; 4] = [Self::Create, Self::Read, Self::PassThrough, Self::Fresh];
 }
 
-/// A request and how it is to be sent.
+/// A request and how to send it.
 pub struct Outgoing {
     /// The request.
     pub request: Request<Payload>,
-    /// The connections that it may use.
+    /// The connections to use.
     pub lane: Lane,
-    /// The proxy's own credentials to send it with; `None`: as it is.
+    /// The proxy's own credentials to send it with; `None`: the request as it is.
     pub credentials: Option<CredentialSet>,
-    /// What it was paid for; `None`: it goes where nothing is counted.
+    /// Its turn under the rate limit; `None` for a path that the vendor does not count.
     pub permit: Option<Permit>,
-    /// Longest wait for a token.
+    /// The deadline of the wait for a token.
     pub until: Instant,
 }
 
@@ -83,25 +85,25 @@ struct Inner {
     budget: Budget,
 }
 
-/// Why there is no answer.
+/// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {
-    /// Name lookup, TCP or TLS failed, or the connection was gone before the first byte: nothing was sent.
+    /// DNS, TCP or TLS failed, or the connection closed before the first byte: nothing was sent.
     #[error("not sent")]
     NotSent(#[source] Box<dyn StdError + Send + Sync>),
-    /// The request left, or may have; no answer came.
+    /// The request was sent at least in part, and no answer came.
     #[error("no answer")]
     NoAnswer(#[source] Box<dyn StdError + Send + Sync>),
-    /// The proxy has no token of its own to send it with: nothing was sent.
+    /// The proxy has no token of its own: nothing was sent.
     #[error("no token to send with")]
     NoToken(#[source] Box<dyn StdError + Send + Sync>),
-    /// The side did not take the proxy's own token: it has done nothing.
+    /// The side answered 401 to the proxy's own token, so it did not act on the request.
     #[error("the proxy's own token was refused")]
     TokenRefused,
 }
 
 impl SendError {
-    /// What happened, in one word.
+    /// The name in spans.
     const fn name(&self) -> &'static str {
         match self {
             Self::NotSent(_) => "not_sent",
@@ -111,7 +113,7 @@ impl SendError {
         }
     }
 
-    /// What it means for a request to that side, whose call may have had that effect once it left.
+    /// The failure of a request to `side`, which may have had `effect` if it was sent.
     #[must_use]
     pub fn into_failure(self, side: Side, effect: SideEffect) -> Failure {
         match self {
@@ -127,7 +129,7 @@ impl Client {
     /// A client for these settings.
     ///
     /// # Errors
-    /// When the authorities to trust cannot be read.
+    /// When a certificate or a key cannot be read.
     pub fn new(settings: &Upstreams) -> Result<Self, TrustError> {
         let connector = connector::build(settings)?;
         let budget = Budget::default();
@@ -151,31 +153,31 @@ impl Client {
         &self.0.tokens
     }
 
-    /// What may be spent of the vendor's rate limit.
+    /// The rate limit of this process.
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.0.budget
     }
 
-    /// The proxy's own tokens: how often each was asked for, and with what result.
+    /// Requests for the proxy's own tokens, by credential set and result.
     #[must_use]
-    pub fn tokens_asked(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
-        self.tokens().asked()
+    pub fn token_fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
+        self.tokens().fetches()
     }
 
-    /// Sends a request, once. `paid` is what it was paid for; `None` = it goes where nothing is counted.
+    /// Sends a request once. `permit` is its turn under the rate limit; `None` for a path that the vendor does not count.
     ///
     /// # Errors
-    /// When no answer came; the error tells whether the request may have left.
+    /// When no answer came; the error says whether the request may have been sent.
     pub async fn send(
         &self,
         mut request: Request<Payload>,
         lane: Lane,
-        paid: Option<Permit>,
+        permit: Option<Permit>,
     ) -> Result<Response<Incoming>, SendError> {
-        let name = paid.as_ref().map_or("legacy pass_through", |paid| paid.endpoint().name());
+        let name = permit.as_ref().map_or("legacy pass_through", |permit| permit.endpoint().name());
         let span = spans::call(name, &mut request);
-        let answer = self.send_within(request, lane, paid).instrument(span.clone()).await;
+        let answer = self.send_within(request, lane, permit).instrument(span.clone()).await;
         spans::end_call(&span, answer.as_ref(), SendError::name);
         answer
     }
@@ -184,11 +186,11 @@ impl Client {
         &self,
         mut request: Request<Payload>,
         lane: Lane,
-        paid: Option<Permit>,
+        permit: Option<Permit>,
     ) -> Result<Response<Incoming>, SendError> {
         let connection = capture_connection(&mut request);
         let answer = self.0.lanes[lane as usize].request(request).await.map_err(|error| {
-            // hyper says "canceled" only of a request that it hands back unsent.
+            // hyper reports "canceled" only for a request that it returns unsent.
             let unsent = error.is_connect()
                 || error
                     .source()
@@ -196,24 +198,24 @@ impl Client {
                     .is_some_and(hyper::Error::is_canceled);
             if unsent { SendError::NotSent(error.into()) } else { SendError::NoAnswer(error.into()) }
         })?;
-        // hyper reads it in one way; whoever is behind the proxy might read it in the other, and where the next answer on this
-        // connection begins is not known either.
+        // Response smuggling (RFC 9112, section 6.3): the client might take the other length, and on this connection it is not
+        // certain where the next answer begins, so it is closed.
         if !headers::has_one_length(answer.headers()) {
             if let Some(connected) = &*connection.connection_metadata() {
                 connected.poison();
             }
-            return Err(SendError::NoAnswer("the answer says in two ways how long it is".into()));
+            return Err(SendError::NoAnswer("the answer has conflicting lengths".into()));
         }
-        self.budget().answered(paid.map(|paid| paid.endpoint()), answer.status(), answer.headers());
+        self.budget().answered(permit.map(|permit| permit.endpoint()), answer.status(), answer.headers());
         Ok(answer)
     }
 }
 
-/// Where a client's path lies at an upstream: under the upstream's own prefix instead of `base_path`; a path outside
-/// `base_path` stays as it is. Byte for byte the same when prefix and `base_path` are equal.
+/// A client's target at an upstream: `base_path` is replaced by the upstream's own prefix, and a path outside `base_path` stays
+/// as it is. When prefix and `base_path` are equal, the target keeps every byte.
 #[must_use]
-pub fn target(upstream: &Upstream, base_path: &str, asked: &Uri) -> Uri {
-    let whole = asked.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
+pub fn target(upstream: &Upstream, base_path: &str, requested: &Uri) -> Uri {
+    let whole = requested.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let rest =
         whole.as_str().strip_prefix(base_path).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
     let moved = match rest {
@@ -226,19 +228,19 @@ pub fn target(upstream: &Upstream, base_path: &str, asked: &Uri) -> Uri {
     at(upstream, moved)
 }
 
-/// A path of the proxy's own making, under the upstream's prefix. `path` starts with a slash and is well-formed.
+/// A path that the proxy made, under the upstream's prefix. `path` starts with a slash. `None` when it is not a valid path.
 #[must_use]
 pub fn call(upstream: &Upstream, path: &str) -> Option<Uri> {
     let path = PathAndQuery::try_from(format!("{}{path}", upstream.path_prefix)).ok()?;
     Some(at(upstream, path))
 }
 
-/// The upstream's one path, with a client's query.
+/// The URL of an upstream that is a single endpoint, with a client's query.
 #[must_use]
 pub fn endpoint(upstream: &Upstream, query: Option<&str>) -> Uri {
     let path = if upstream.path_prefix.is_empty() { "/" } else { &upstream.path_prefix };
     let whole = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    // Both come from urls that were read.
+    // Cannot fail: both parts come from parsed URLs.
     at(upstream, PathAndQuery::try_from(whole).unwrap_or_else(|_| PathAndQuery::from_static("/")))
 }
 
@@ -247,6 +249,6 @@ fn at(upstream: &Upstream, path: PathAndQuery) -> Uri {
     parts.scheme = Some(upstream.scheme.clone());
     parts.authority = Some(upstream.authority.clone());
     parts.path_and_query = Some(path);
-    // Scheme, authority and path together are always a whole URI.
+    // Cannot fail: scheme, authority and path make a complete URI.
     Uri::from_parts(parts).unwrap_or_default()
 }

@@ -1,5 +1,5 @@
-//! A client that can only read. What works in the background with clients' credentials is given this one: it has no method that
-//! could write, and connections of its own, so that it shares nothing with the data path.
+//! A client that can only read, for background work with clients' credentials. It has no method that could write, and its own
+//! connections and tokens, so that it shares nothing with the data path but the rate limit.
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Uri, header};
@@ -11,45 +11,44 @@ use super::token::{Token, TokenError, Tokens};
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Upstreams};
 
-/// Reads, and nothing else.
+/// A client that sends only `GET`.
 #[derive(Debug)]
-pub struct Reader {
+pub struct ReadonlyClient {
     http: reqwest::Client,
-    /// Tokens apart from those of the data path, for the same reason.
     tokens: Tokens,
     budget: Budget,
 }
 
-/// What to read, on whose behalf.
+/// One read.
 #[derive(Debug)]
-pub struct Wanted<'a> {
-    /// Where.
+pub struct ReadRequest<'a> {
+    /// The URL.
     pub uri: &'a Uri,
-    /// What the vendor counts it as.
+    /// The endpoint that the call counts against.
     pub endpoint: Endpoint,
-    /// What travels with it; the client's credentials, unless the proxy has its own.
+    /// The headers, with the client's credentials unless the proxy has its own.
     pub headers: HeaderMap,
     /// The proxy's own credentials to use in place of the client's.
-    pub holder: Option<CredentialSet>,
-    /// The config that knows them.
+    pub credential_set: Option<CredentialSet>,
+    /// The config that holds these credentials.
     pub config: &'a Config,
-    /// The most that is read of the answer, in bytes.
+    /// Upper bound of the answer's body, in bytes.
     pub max: usize,
 }
 
 /// A whole answer.
 #[derive(Debug)]
 pub struct Read {
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its body.
+    /// The whole body.
     pub body: Bytes,
 }
 
-/// Why there is no whole answer.
+/// Why a read has no whole answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Shadow's share of the rate budget is spent, or others need it now: nothing was sent.
+    /// The rate limit has no turn for shadow now: nothing was sent.
     #[error("no budget")]
     OverBudget,
     /// No connection, no answer, or one that broke off.
@@ -58,31 +57,31 @@ pub enum ReadError {
     /// The proxy has no token of its own.
     #[error("no token")]
     NoToken(#[source] TokenError),
-    /// The answer is longer than it may be.
+    /// The answer exceeds [`ReadRequest::max`].
     #[error("the answer is longer than {max} bytes")]
     TooLong {
-        /// The most that is read, in bytes.
+        /// The limit in bytes.
         max: usize,
     },
 }
 
-/// Why there is no reader.
+/// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
-pub enum ReaderError {
-    /// The authorities to trust cannot be read.
+pub enum ReadonlyClientError {
+    /// A certificate or a key cannot be read.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// The client cannot be built.
+    /// reqwest rejects the settings.
     #[error("the reading client: {0}")]
     Client(#[from] reqwest::Error),
 }
 
-impl Reader {
-    /// A reader for these settings, which spends shadow's share of the budget.
+impl ReadonlyClient {
+    /// A client for these settings that spends shadow's share of the rate limit.
     ///
     /// # Errors
-    /// When the authorities to trust cannot be read.
-    pub fn new(settings: &Upstreams, budget: Budget) -> Result<Self, ReaderError> {
+    /// When a certificate or a key cannot be read.
+    pub fn new(settings: &Upstreams, budget: Budget) -> Result<Self, ReadonlyClientError> {
         let tls = connector::tls(settings)?;
         let tokens = Tokens::new(settings, tls.clone(), budget.clone())?;
         let http = reqwest::Client::builder()
@@ -97,29 +96,30 @@ impl Reader {
         Ok(Self { http, tokens, budget })
     }
 
-    /// One GET; a second one only after a 401 to the proxy's own token, with a new one.
+    /// Sends one `GET`; after a 401 to the proxy's own token, a second one with a new token.
     ///
     /// # Errors
     /// When there is no whole answer.
-    pub async fn get(&self, mut wanted: Wanted<'_>) -> Result<Read, ReadError> {
-        let Some(holder) = wanted.holder else { return self.once(&wanted).await };
-        let until = Instant::now() + wanted.config.auth.timeout;
-        let token = self.tokens.token(holder, wanted.config, until).await.map_err(ReadError::NoToken)?;
-        wanted.authorize(&token)?;
-        let read = self.once(&wanted).await?;
+    pub async fn get(&self, mut request: ReadRequest<'_>) -> Result<Read, ReadError> {
+        let Some(credential_set) = request.credential_set else { return self.once(&request).await };
+        let until = Instant::now() + request.config.auth.timeout;
+        let token =
+            self.tokens.token(credential_set, request.config, until).await.map_err(ReadError::NoToken)?;
+        request.authorize(&token)?;
+        let read = self.once(&request).await?;
         if read.status != StatusCode::UNAUTHORIZED {
             return Ok(read);
         }
-        let token = self.tokens.renewed(holder, wanted.config, &token, until).await;
-        wanted.authorize(&token.map_err(ReadError::NoToken)?)?;
-        self.once(&wanted).await
+        let token = self.tokens.replace(credential_set, request.config, &token, until).await;
+        request.authorize(&token.map_err(ReadError::NoToken)?)?;
+        self.once(&request).await
     }
 
-    async fn once(&self, wanted: &Wanted<'_>) -> Result<Read, ReadError> {
-        let paid = self.budget.take_for_shadow(wanted.endpoint).ok_or(ReadError::OverBudget)?;
+    async fn once(&self, wanted: &ReadRequest<'_>) -> Result<Read, ReadError> {
+        let permit = self.budget.take_for_shadow(wanted.endpoint).ok_or(ReadError::OverBudget)?;
         let request = self.http.get(wanted.uri.to_string()).headers(wanted.headers.clone());
         let mut answer = request.send().await.map_err(ReadError::NoAnswer)?;
-        self.budget.answered(Some(paid.endpoint()), answer.status(), answer.headers());
+        self.budget.answered(Some(permit.endpoint()), answer.status(), answer.headers());
         let mut body = BytesMut::new();
         while let Some(chunk) = answer.chunk().await.map_err(ReadError::NoAnswer)? {
             if body.len() + chunk.len() > wanted.max {
@@ -131,7 +131,7 @@ impl Reader {
     }
 }
 
-impl Wanted<'_> {
+impl ReadRequest<'_> {
     fn authorize(&mut self, token: &Token) -> Result<(), ReadError> {
         let value = token.authorization().ok_or(ReadError::NoToken(TokenError::Unreadable))?;
         self.headers.insert(header::AUTHORIZATION, value);

@@ -3,6 +3,13 @@
 //! `PROTOCOL_STATES=50000000 cargo test --release --test protocol` explores further. With the feature `mutants`, every rule is
 //! broken once and must be missed; `UPDATE_DOCS=1` then writes the traces into `docs/money-safety.md`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::too_many_lines,
+    reason = "a test that cannot go on fails; the list of worlds is data"
+)]
+
 #[cfg(feature = "mutants")]
 mod document;
 mod explore;

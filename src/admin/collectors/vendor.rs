@@ -18,7 +18,7 @@ pub(super) fn sides(app: &App) -> [MetricFamily; 2] {
     });
     [
         UPSTREAM_REACHABLE.gauges(reachable.collect()),
-        TOKEN_FETCHES.counters(app.services.upstream.tokens_asked()),
+        TOKEN_FETCHES.counters(app.services.upstream.token_fetches()),
     ]
 }
 
@@ -27,7 +27,7 @@ pub(super) fn budget(budget: &Budget, config: &Config) -> [MetricFamily; 7] {
     // Shadow comparisons without budget are counted in `shadow_dropped`, and never wait.
     let refused = budget.refused().all().filter(|((_, class), _)| *class != CallClass::Shadow);
     let refused = refused.map(|(key, count)| (labels(key), count));
-    let waiting = [CallClass::Client, CallClass::Fence].into_iter().flat_map(|class| {
+    let waiting = [CallClass::Client, CallClass::Lookup].into_iter().flat_map(|class| {
         Endpoint::ALL.map(|endpoint| (labels((endpoint, class)), float(budget.waiting(endpoint, class))))
     });
     let last_429 = |endpoint| Some(float(budget.last_429(endpoint)?.as_second().unsigned_abs()));

@@ -5,12 +5,12 @@ use maud::{Markup, html};
 use super::super::documents::to_the_second;
 use super::super::history::Hour;
 use super::elements::{count, scrolling};
-use crate::upstream::rate_limit::{Shown, ShownEndpoint};
+use crate::upstream::rate_limit::{BudgetSnapshot, EndpointSnapshot};
 
 /// Width of a full bar.
 const FULL: u64 = 100;
 
-pub(super) fn section(budget: &Shown, hour: &Hour) -> Markup {
+pub(super) fn section(budget: &BudgetSnapshot, hour: &Hour) -> Markup {
     let rows: Vec<_> =
         budget.endpoints.iter().zip(hour.charged).filter(|(endpoint, _)| is_used(endpoint)).collect();
     html! {
@@ -41,11 +41,11 @@ pub(super) fn section(budget: &Shown, hour: &Hour) -> Markup {
     }
 }
 
-fn is_used(endpoint: &ShownEndpoint) -> bool {
+fn is_used(endpoint: &EndpointSnapshot) -> bool {
     endpoint.calls + endpoint.refused + endpoint.waiting > 0 || endpoint.last_429.is_some()
 }
 
-fn row(endpoint: &ShownEndpoint, recent: u64, most: Option<u64>) -> Markup {
+fn row(endpoint: &EndpointSnapshot, recent: u64, most: Option<u64>) -> Markup {
     html! {
         tr {
             td.time { (endpoint.endpoint) }
@@ -56,7 +56,7 @@ fn row(endpoint: &ShownEndpoint, recent: u64, most: Option<u64>) -> Markup {
             td.number { (count(endpoint.refused)) }
             td.time { (endpoint.last_429.as_deref().map_or_else(|| "never".into(), to_the_second)) }
             td.number { (count(endpoint.calls)) }
-            td.number { (count(endpoint.calls_by.fence)) }
+            td.number { (count(endpoint.calls_by.lookup)) }
             td.number { (count(endpoint.calls_by.shadow)) }
         }
     }

@@ -65,19 +65,14 @@ fn all<L: LabelSet>(counters: &Counters<L>) -> u64 {
     counters.all().map(|(_, count)| count).sum()
 }
 
+const SIDES: [Side; 2] = [Side::Legacy, Side::New];
+
 /// Counters since start that concern money or need attention.
 pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
     let by_side = |counters: &Counters<(Side,)>| (counters.get((Side::Legacy,)), counters.get((Side::New,)));
     let (bare_legacy, bare_new) = by_side(&metrics.creates_without_ref_id);
-    let of_both = |result| {
-        [Side::Legacy, Side::New].map(|side| metrics.duplicate_checks.get((side, result))).iter().sum()
-    };
-    let resolved = |how| {
-        [Side::Legacy, Side::New]
-            .map(|side| metrics.unknown_outcome_resolutions.get((side, how)))
-            .iter()
-            .sum()
-    };
+    let of_both = |result| SIDES.map(|side| metrics.duplicate_checks.get((side, result))).iter().sum();
+    let resolved = |how| SIDES.map(|side| metrics.unknown_outcome_resolutions.get((side, how))).iter().sum();
     let (found, checks): (u64, _) = (of_both(DuplicateCheckResult::Found), all(&metrics.duplicate_checks));
     let (unknown, unresolved): (_, u64) = (all(&metrics.unknown_outcomes), resolved(Resolution::Unresolved));
     let tiles = [

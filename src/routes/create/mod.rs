@@ -57,7 +57,7 @@ async fn decide(performer: &mut Performer<'_>, context: Context) -> events::Verd
 
 /// No reference that could be claimed, on the old API: untouched, no claim, as risky as it always was.
 async fn forward(context: &RouteContext, body: Bytes) -> Result<RouteResponse, Failure> {
-    let cost = Endpoint::Create(Side::Legacy).primary();
+    let cost = Endpoint::Create(Side::Legacy).client();
     let call = UpstreamCall::forward(context, body, Lane::Create, cost, context.deadline);
     let sent = context.call(call).await;
     context.services.created(Side::Legacy, sent.as_ref().map(|reply| reply.status));

@@ -274,7 +274,7 @@ impl Performer<'_> {
 
     async fn post(&self, side: Side) -> Result<Reply, Failure> {
         let context = self.context;
-        let cost = Endpoint::Create(side).primary();
+        let cost = Endpoint::Create(side).client();
         // The wait for the rate limit comes first: what is left after it must be enough to wait for the outcome.
         let permit = context.pay(cost, context.deadline).await?;
         let left = context.left();

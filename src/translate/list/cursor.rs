@@ -1,28 +1,28 @@
-//! Where a listing stands, in a form that outlives the process, the mode and the upstream's own cursors.
+//! The proxy's list cursor: the position in a listing, valid across restarts, mode changes and the sides' own cursor expiry.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-/// Marks a cursor as the proxy's own, and its version. The old API's cursors do not look like this.
+/// Prefix of the proxy's own cursors, with their version. The legacy API's cursors do not have it.
 const TAG: &str = "cs1.";
 
-/// What kind of id follows, in a cursor's bytes.
+/// Marks the kind of id that follows in a cursor's bytes.
 const UUID: u8 = 0;
 const TEXT: u8 = 1;
 
-/// Oldest or newest first, by `created_at`.
+/// Order by `created_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Oldest first.
     Ascending,
-    /// Newest first: the default of both APIs.
+    /// Newest first; the default of both APIs.
     Descending,
 }
 
 impl Order {
-    /// The word on the wire.
+    /// The name on the wire.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,7 +31,7 @@ impl Order {
         }
     }
 
-    /// Whether `one` comes before `other`.
+    /// Whether `one` precedes `other` in this order.
     #[must_use]
     pub fn before<T: Ord>(self, one: &T, other: &T) -> bool {
         match self {
@@ -41,20 +41,20 @@ impl Order {
     }
 }
 
-/// What a client gave as `page_cursor`.
+/// The `page_cursor` parameter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PageCursor {
-    /// Nothing: the first page.
+    /// Absent: the first page.
     #[default]
     Start,
-    /// One that the proxy handed out.
+    /// A cursor of the proxy's own.
     Ours(Cursor),
-    /// One that the old API handed out.
+    /// A cursor of the legacy API's.
     Foreign,
 }
 
 impl PageCursor {
-    /// Reads the parameter; `None` when it bears the proxy's tag but is damaged.
+    /// Parses the parameter; `None` when it has the proxy's prefix but does not decode.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.strip_prefix(TAG) {
@@ -65,45 +65,45 @@ impl PageCursor {
     }
 }
 
-/// A keyset cursor: the last instant handed out, and which records of that instant were.
+/// A keyset cursor: the `created_at` of the last record returned, and the ids already returned for that instant.
 ///
-/// The next page asks for records from that instant on and skips those, so it does not matter in which order a side
-/// returns records of one instant, and no upstream cursor is stored.
+/// The next page requests records from that instant on and skips these ids. So the order in which a side returns records of
+/// one instant does not matter, and the cursor needs no cursor of the sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The listing's order.
     pub order: Order,
-    /// `created_at` of the last record handed out.
+    /// `created_at` of the last record returned.
     pub at: Timestamp,
     ids: Vec<String>,
 }
 
 impl Cursor {
-    /// A cursor after `ids`, all of which were created at `at`.
+    /// A cursor after the records `ids`, all created at `at`.
     #[must_use]
     pub const fn new(order: Order, at: Timestamp, ids: Vec<String>) -> Self {
         Self { order, at, ids }
     }
 
-    /// The ids handed out at the cursor's instant.
+    /// The ids already returned for the cursor's instant.
     #[must_use]
-    pub fn handed_out(&self) -> &[String] {
+    pub fn returned_ids(&self) -> &[String] {
         &self.ids
     }
 
-    /// Whether a record was already handed out on an earlier page.
+    /// Whether a record belongs to an earlier page.
     #[must_use]
     pub fn is_past(&self, at: Timestamp, id: &str) -> bool {
-        self.order.before(&at, &self.at) || at == self.at && self.ids.iter().any(|handed| handed == id)
+        self.order.before(&at, &self.at) || at == self.at && self.ids.iter().any(|returned| returned == id)
     }
 
-    /// The cursor as a query parameter's value: letters, digits, `-`, `_` and `.` only.
+    /// The cursor as a query parameter's value, which needs no escaping: letters, digits, `-`, `_` and `.`.
     #[must_use]
     pub fn encode(&self) -> String {
         let mut bytes = vec![u8::from(self.order == Order::Descending)];
         bytes.extend(self.at.as_nanosecond().to_be_bytes());
         for id in &self.ids {
-            // A canonical UUID travels as its 16 bytes, any other id as text with its length before it.
+            // A canonical UUID is stored as 16 bytes, which halves most cursors; any other id as length and text.
             match Uuid::try_parse(id).ok().filter(|uuid| uuid.hyphenated().to_string() == *id) {
                 Some(uuid) => {
                     bytes.push(UUID);

@@ -43,7 +43,7 @@ pub fn answer(side: Side, body: &[u8], ref_id: &str) -> Result<Seen, Unreadable>
     let query = ListQuery { ref_id: Some(ref_id.to_owned()), ..ListQuery::default() };
     let mut rows = Rows::of(side, body, &query)?;
     let (filtered, hidden, more) =
-        (rows.noticed.filtered, rows.noticed.never_conversions, rows.next.is_some());
+        (rows.dropped.filtered, rows.dropped.never_conversions, rows.next.is_some());
     Ok(match rows.pop() {
         Some(row) => Seen::Record(Record { id: row.id.to_owned(), json: row.json.to_vec() }),
         None if filtered > 0 => Seen::NoProof("the filter by ref_id was ignored"),

@@ -1,7 +1,7 @@
-//! List: what the client asks for, and the calls that answer it.
+//! List: the client's query, and the queries to the sides that answer it.
 //!
-//! `cursor` is where a listing stands, `rows` reads an upstream's answer, `page` puts the client's page together, `lookup` asks
-//! for one record by reference.
+//! `cursor` encodes the position in a listing, `rows` parses a side's answer, `page` merges rows into the client's page, `lookup`
+//! reads one record by reference.
 
 pub mod cursor;
 pub mod lookup;
@@ -20,43 +20,43 @@ use super::timestamp;
 use crate::translate::paths;
 use crate::translate::side::Side;
 
-/// Rows per page when the client does not say.
+/// Rows per page without a `limit` parameter.
 pub const LIMIT_DEFAULT: u16 = 100;
-/// The most rows per page, on both sides.
+/// Maximum rows per page on both sides.
 pub const LIMIT_MAX: u16 = 1000;
 
-/// A legacy list request, checked. Parameters that the old API never had are ignored, as it did.
+/// A validated legacy list query. Unknown parameters are ignored, as the legacy API does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListQuery {
-    /// Only this profile's conversions.
+    /// Filter by profile.
     pub profile_id: Option<String>,
-    /// Only the conversion with this reference.
+    /// Filter by reference.
     pub ref_id: Option<String>,
     /// Bounds on `created_at`, inclusive.
     pub created: Range,
     /// Bounds on `updated_at`, inclusive.
     pub updated: Range,
-    /// The order asked for; newest first when the client does not say.
+    /// `None`: newest first.
     pub order: Option<Order>,
-    /// Rows per page; [`LIMIT_DEFAULT`] when the client does not say.
+    /// Rows per page; `None`: [`LIMIT_DEFAULT`].
     pub limit: Option<u16>,
-    /// Where to go on.
+    /// The position to continue from.
     pub page_cursor: PageCursor,
 }
 
 /// Two optional bounds, inclusive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Range {
-    /// From this instant on.
+    /// Lower bound.
     pub begin: Option<Bound>,
-    /// Up to this instant.
+    /// Upper bound.
     pub end: Option<Bound>,
 }
 
 impl Range {
     /// Whether an instant lies within the bounds.
     #[must_use]
-    pub fn holds(&self, at: Timestamp) -> bool {
+    pub fn contains(&self, at: Timestamp) -> bool {
         self.begin.as_ref().is_none_or(|begin| at >= begin.at)
             && self.end.as_ref().is_none_or(|end| at <= end.at)
     }
@@ -68,12 +68,12 @@ impl Range {
     }
 }
 
-/// One bound: the instant, and the client's own way to write it.
+/// One bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
-    /// As the client wrote it; forwarded verbatim.
+    /// The client's text, forwarded verbatim.
     pub text: String,
-    /// What it means.
+    /// The parsed instant.
     pub at: Timestamp,
 }
 
@@ -84,12 +84,12 @@ impl From<Timestamp> for Bound {
 }
 
 impl ListQuery {
-    /// Reads a query string, as strictly as the old API.
+    /// Parses a query string as strictly as the legacy API.
     ///
     /// # Errors
-    /// Every parameter that is wrong, by its legacy name.
+    /// All invalid parameters.
     pub fn parse(query: &str) -> Result<Self, Invalid> {
-        let mut wrong = Invalid::default();
+        let mut invalid = Invalid::default();
         let mut given: [Option<String>; PARAMETERS.len()] = [const { None }; PARAMETERS.len()];
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -97,8 +97,8 @@ impl ListQuery {
             let Some(at) = PARAMETERS.iter().position(|name| *name == key) else { continue };
             match decode(value) {
                 Some(value) if given[at].is_none() => given[at] = Some(value.into_owned()),
-                Some(_) => wrong.add(PARAMETERS[at], "is given more than once"),
-                None => wrong.add(PARAMETERS[at], "is not percent-encoded UTF-8"),
+                Some(_) => invalid.add(PARAMETERS[at], "is given more than once"),
+                None => invalid.add(PARAMETERS[at], "is not percent-encoded UTF-8"),
             }
         }
         let [
@@ -116,38 +116,38 @@ impl ListQuery {
             profile_id: profile_id.filter(|value| !value.is_empty()),
             ref_id: ref_id.filter(|value| !value.is_empty()),
             created: Range {
-                begin: bound(created_begin, "created_at.begin", &mut wrong),
-                end: bound(created_end, "created_at.end", &mut wrong),
+                begin: bound(created_begin, "created_at.begin", &mut invalid),
+                end: bound(created_end, "created_at.end", &mut invalid),
             },
             updated: Range {
-                begin: bound(updated_begin, "updated_at.begin", &mut wrong),
-                end: bound(updated_end, "updated_at.end", &mut wrong),
+                begin: bound(updated_begin, "updated_at.begin", &mut invalid),
+                end: bound(updated_end, "updated_at.end", &mut invalid),
             },
-            order: parse_order(order, &mut wrong),
-            limit: parse_limit(limit, &mut wrong),
-            page_cursor: parse_cursor(cursor, &mut wrong),
+            order: parse_order(order, &mut invalid),
+            limit: parse_limit(limit, &mut invalid),
+            page_cursor: parse_cursor(cursor, &mut invalid),
         };
-        query.check_cursor(&mut wrong);
-        if wrong.is_empty() { Ok(query) } else { Err(wrong) }
+        query.check_cursor(&mut invalid);
+        if invalid.is_empty() { Ok(query) } else { Err(invalid) }
     }
 
-    fn check_cursor(&self, wrong: &mut Invalid) {
+    fn check_cursor(&self, invalid: &mut Invalid) {
         if let (Some(order), PageCursor::Ours(cursor)) = (self.order, &self.page_cursor)
             && order != cursor.order
         {
-            wrong.add("page_cursor", "was made for the other order");
+            invalid.add("page_cursor", "was made for the other order");
         }
     }
 
-    /// Whether a query string goes on from a cursor that the proxy handed out.
+    /// Whether a query string continues from a cursor of the proxy's own.
     #[must_use]
-    pub fn goes_on_from_ours(query: &str) -> bool {
-        // Most queries need no closer look. The parameter's name may be written with escapes.
-        let may_hold_one = query.contains("page_cursor=") || query.contains('%');
-        may_hold_one && matches!(Self::parse(query), Ok(query) if query.cursor().is_some())
+    pub fn has_own_cursor(query: &str) -> bool {
+        // Skips the parsing for most queries. The parameter's name may be percent-encoded.
+        let may_have_one = query.contains("page_cursor=") || query.contains('%');
+        may_have_one && matches!(Self::parse(query), Ok(query) if query.cursor().is_some())
     }
 
-    /// The order of the listing: what the client says, else what its cursor says, else newest first.
+    /// The order of the listing: the parameter's, else the cursor's, else newest first.
     #[must_use]
     pub fn order(&self) -> Order {
         match (self.order, &self.page_cursor) {
@@ -163,16 +163,16 @@ impl ListQuery {
         self.limit.unwrap_or(LIMIT_DEFAULT).into()
     }
 
-    /// How many rows to ask of a side at once: a page, one more to know whether it is the last, and those that the
-    /// widened bound brings again. A refill asks for ten times as much: where rows were dropped, more will be.
+    /// How many rows to request from a side in one call: a page, one more to learn whether it is the last, and the rows that
+    /// the widened bound repeats. A refill requests ten times as many, because where rows were dropped, more will be.
     #[must_use]
-    pub fn ask(&self, refill: bool) -> u16 {
-        let again = self.cursor().map_or(0, |cursor| cursor.handed_out().len());
-        let rows = (self.limit() + 1 + again) * if refill { 10 } else { 1 };
+    pub fn batch_size(&self, refill: bool) -> u16 {
+        let repeated = self.cursor().map_or(0, |cursor| cursor.returned_ids().len());
+        let rows = (self.limit() + 1 + repeated) * if refill { 10 } else { 1 };
         u16::try_from(rows).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)
     }
 
-    /// The cursor that the proxy itself handed out, if the listing goes on from one.
+    /// The cursor of the proxy's own that the listing continues from.
     #[must_use]
     pub const fn cursor(&self) -> Option<&Cursor> {
         match &self.page_cursor {
@@ -181,8 +181,8 @@ impl ListQuery {
         }
     }
 
-    /// The path and query that ask a side for this list, under the side's base URL. `limit` is how many rows to ask for,
-    /// `after` a cursor of that side's own from an earlier call for the same page.
+    /// The path and query of a call to a side, relative to its base URL. `limit` is the number of rows to request, `after` that
+    /// side's own cursor from the call before for the same page.
     #[must_use]
     pub fn path(&self, side: Side, limit: u16, after: Option<&str>) -> String {
         let query = match side {
@@ -192,14 +192,14 @@ impl ListQuery {
         format!("{}?{query}", paths::collection(side))
     }
 
-    /// The same list in the new API's words. `updated_at` has no counterpart there: the proxy filters, and since nothing
-    /// is updated before it is created, `updated_at.end` also bounds `created_at`.
+    /// The query for the new API, which has no filter by `updated_at`: the proxy filters the rows. No record is updated before it
+    /// is created, so `updated_at.end` bounds `created_at` as well.
     #[must_use]
     pub fn to_orchestrations(&self, limit: Option<u16>, after: Option<&str>) -> String {
         self.query(["created_at.gte", "created_at.lte"], &[], limit, after)
     }
 
-    /// The same list in the old API's words, at the proxy's own place in it.
+    /// The query for the legacy API, from the proxy's own position in the listing.
     fn to_conversions(&self, limit: u16, after: Option<&str>) -> String {
         let updated = [("updated_at.begin", &self.updated.begin), ("updated_at.end", &self.updated.end)];
         self.query(["created_at.begin", "created_at.end"], &updated, Some(limit), after)
@@ -234,8 +234,8 @@ impl ListQuery {
         out.finish().replace("%3A", ":")
     }
 
-    /// The tightest bounds on `created_at` that lose no row. A cursor's bound is widened to the whole second, in case a
-    /// side keeps fewer digits in its index than in its answers.
+    /// The tightest bounds on `created_at` that lose no row. A cursor's bound is widened to the whole second, because a side may
+    /// index fewer digits than it answers.
     fn bounds(&self) -> (Option<Cow<'_, Bound>>, Option<Cow<'_, Bound>>) {
         let mut begin = self.created.begin.as_ref().map(Cow::Borrowed);
         let ends = [&self.created.end, &self.updated.end];
@@ -262,7 +262,7 @@ fn whole_seconds(at: Timestamp) -> (Timestamp, Timestamp) {
     (rounded(jiff::RoundMode::Floor), rounded(jiff::RoundMode::Ceil))
 }
 
-/// The parameters that the old API knows.
+/// The legacy API's list parameters.
 pub const PARAMETERS: [&str; 9] = [
     "profile_id",
     "ref_id",
@@ -275,7 +275,7 @@ pub const PARAMETERS: [&str; 9] = [
     "page_cursor",
 ];
 
-/// One key or value of a query: `+` is a space, every `%` begins an escape, the result is UTF-8.
+/// Decodes a key or a value: `+` is a space, and each `%` must begin an escape. `None` when the result is not UTF-8.
 fn decode(text: &str) -> Option<Cow<'_, str>> {
     let spaced = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
     let escapes = spaced.match_indices('%').all(|(at, _)| {
@@ -285,40 +285,40 @@ fn decode(text: &str) -> Option<Cow<'_, str>> {
     escapes.then(decode).flatten()
 }
 
-fn bound(value: Option<String>, name: &'static str, wrong: &mut Invalid) -> Option<Bound> {
+fn bound(value: Option<String>, name: &'static str, invalid: &mut Invalid) -> Option<Bound> {
     let text = value?;
     let at = timestamp::parse(&text);
     if at.is_none() {
-        wrong.add(name, "must be an RFC 3339 timestamp, such as 2006-01-02T15:04:05Z");
+        invalid.add(name, "must be an RFC 3339 timestamp, such as 2006-01-02T15:04:05Z");
     }
     at.map(|at| Bound { text, at })
 }
 
-fn parse_order(value: Option<String>, wrong: &mut Invalid) -> Option<Order> {
+fn parse_order(value: Option<String>, invalid: &mut Invalid) -> Option<Order> {
     match value?.as_str() {
         "" => None,
         "ASC" => Some(Order::Ascending),
         "DESC" => Some(Order::Descending),
         _ => {
-            wrong.add("order", "must be ASC or DESC");
+            invalid.add("order", "must be ASC or DESC");
             None
         }
     }
 }
 
-fn parse_limit(value: Option<String>, wrong: &mut Invalid) -> Option<u16> {
+fn parse_limit(value: Option<String>, invalid: &mut Invalid) -> Option<u16> {
     let text = value?;
     let limit = Some(&text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     let limit = limit.and_then(|text| text.parse().ok()).filter(|limit| (1..=LIMIT_MAX).contains(limit));
     if limit.is_none() {
-        wrong.add("limit", "must be a whole number from 1 to 1000");
+        invalid.add("limit", "must be a whole number from 1 to 1000");
     }
     limit
 }
 
-fn parse_cursor(value: Option<String>, wrong: &mut Invalid) -> PageCursor {
+fn parse_cursor(value: Option<String>, invalid: &mut Invalid) -> PageCursor {
     PageCursor::parse(value.as_deref().unwrap_or_default()).unwrap_or_else(|| {
-        wrong.add("page_cursor", "is damaged; start the listing again");
+        invalid.add("page_cursor", "is damaged; start the listing again");
         PageCursor::Start
     })
 }

@@ -1,7 +1,8 @@
-//! A page for the client, from the rows of one side or of two.
+//! Merges the rows of one or two sides into the client's page.
 //!
-//! The flow in `cutover::list` asks [`PageBuilder::needs`] which sides to call, hands over what they answer, and finishes. Rows go
-//! out only while every side that has more has shown its next row, so what has gone out is always a true prefix.
+//! `routes::list` asks [`PageBuilder::needs`] which calls to make, adds their rows, and finishes the page. A row moves into the
+//! page only when the next row of every unfinished side is known, so the page is a correct prefix of the merged listing at any
+//! time.
 
 use jiff::Timestamp;
 
@@ -18,21 +19,22 @@ pub struct PageBuilder<'q> {
     sources: Vec<Source>,
     out: Vec<u8>,
     count: usize,
-    ids: HandedOut,
+    returned: ReturnedIds,
     more: bool,
-    noticed: DroppedRows,
+    dropped: DroppedRows,
 }
 
-/// The last instant that went out, and the ids that did at that instant, those of earlier pages included.
+/// The `created_at` of the page's last row, and the ids of that instant, those of earlier pages included. One buffer, because
+/// an allocation per row costs more than the row itself.
 #[derive(Debug, Default)]
-struct HandedOut {
+struct ReturnedIds {
     at: Option<Timestamp>,
     ids: String,
     ends: Vec<usize>,
 }
 
-impl HandedOut {
-    fn note(&mut self, at: Timestamp, id: &str) {
+impl ReturnedIds {
+    fn push(&mut self, at: Timestamp, id: &str) {
         if self.at != Some(at) {
             self.at = Some(at);
             self.ids.clear();
@@ -53,59 +55,59 @@ impl HandedOut {
 struct Source {
     side: Side,
     rows: Rows,
-    asked: bool,
+    was_called: bool,
 }
 
 impl Source {
-    /// Whether the side may still hold rows that it has not shown.
+    /// Whether the side's next row is not known yet.
     fn is_waiting(&self) -> bool {
-        self.rows.head().is_none() && (!self.asked || self.rows.next.is_some())
+        self.rows.head().is_none() && (!self.was_called || self.rows.next.is_some())
     }
 }
 
-/// A call that the page needs: to which side, and that side's own cursor from the call before.
+/// A call that the page needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// Whom to ask.
+    /// The side to call.
     pub side: Side,
-    /// Where that side said to go on.
+    /// That side's own cursor from the call before.
     pub after: Option<String>,
 }
 
 /// A finished page.
 #[derive(Debug)]
 pub struct Page {
-    /// The legacy answer.
+    /// The body of the legacy answer.
     pub body: Vec<u8>,
-    /// How many conversions it holds.
+    /// The number of conversions.
     pub count: usize,
-    /// What to tell the operator.
-    pub noticed: DroppedRows,
+    /// The rows left out.
+    pub dropped: DroppedRows,
 }
 
 impl<'q> PageBuilder<'q> {
     /// An empty page that takes its rows from `sides`.
     #[must_use]
     pub fn new(query: &'q ListQuery, sides: &[Side]) -> Self {
-        let mut ids = HandedOut::default();
+        let mut returned = ReturnedIds::default();
         if let Some(cursor) = query.cursor() {
-            ids.at = Some(cursor.at);
-            cursor.handed_out().iter().for_each(|id| ids.note(cursor.at, id));
+            returned.at = Some(cursor.at);
+            cursor.returned_ids().iter().for_each(|id| returned.push(cursor.at, id));
         }
-        let source = |side: &Side| Source { side: *side, rows: Rows::default(), asked: false };
+        let source = |side: &Side| Source { side: *side, rows: Rows::default(), was_called: false };
         Self {
             query,
             order: query.order(),
             sources: sides.iter().map(source).collect(),
             out: HEAD.to_vec(),
             count: 0,
-            ids,
+            returned,
             more: false,
-            noticed: DroppedRows::default(),
+            dropped: DroppedRows::default(),
         }
     }
 
-    /// The calls to make before the page can go on; none when it is complete.
+    /// The calls to make before the page can continue; empty when it is complete.
     #[must_use]
     pub fn needs(&self) -> Vec<Call> {
         if self.more {
@@ -115,23 +117,20 @@ impl<'q> PageBuilder<'q> {
         waiting.map(|source| Call { side: source.side, after: source.rows.next.clone() }).collect()
     }
 
-    /// Takes what a side answered to one of the calls.
-    pub fn take(&mut self, side: Side, mut rows: Rows) {
-        let noticed = std::mem::take(&mut rows.noticed);
-        self.noticed.never_conversions += noticed.never_conversions;
-        self.noticed.filtered += noticed.filtered;
-        self.noticed.unknown_statuses.extend(noticed.unknown_statuses);
+    /// Adds the rows of a side's answer to one of the calls.
+    pub fn add(&mut self, side: Side, mut rows: Rows) {
+        self.dropped.add(std::mem::take(&mut rows.dropped));
         if let Some(source) = self.sources.iter_mut().find(|source| source.side == side) {
             source.rows = rows;
-            source.asked = true;
+            source.was_called = true;
         }
         self.fill();
     }
 
-    /// Moves rows into the page for as long as it is certain which comes next.
+    /// Moves rows into the page while it is certain which one is next.
     fn fill(&mut self) {
         if self.count == 0 && self.sources.len() == 1 {
-            return self.take_over();
+            return self.fill_from_only_source();
         }
         while !self.sources.iter().any(Source::is_waiting) {
             let Some(next) = self.next_source() else { return };
@@ -143,8 +142,8 @@ impl<'q> PageBuilder<'q> {
         }
     }
 
-    /// The first rows of an only source are the page as they stand: nothing is moved.
-    fn take_over(&mut self) {
+    /// The first rows of a single source are the page already, so no bytes are copied.
+    fn fill_from_only_source(&mut self) {
         let rows = &mut self.sources[0].rows;
         let limit = self.query.limit();
         self.out = rows.take_page(limit);
@@ -152,12 +151,12 @@ impl<'q> PageBuilder<'q> {
         self.more = rows.len() > limit;
         for _ in 0..self.count {
             if let Some(row) = self.sources[0].rows.pop() {
-                self.ids.note(row.at, row.id);
+                self.returned.push(row.at, row.id);
             }
         }
     }
 
-    /// The source whose head comes first, by instant and then by id.
+    /// The source of the next row, by instant and then by id.
     fn next_source(&self) -> Option<usize> {
         let heads = self.sources.iter().enumerate();
         let heads = heads.filter_map(|(at, source)| Some((at, source.rows.head()?)));
@@ -175,29 +174,29 @@ impl<'q> PageBuilder<'q> {
             self.out.push(b',');
         }
         self.out.extend_from_slice(row.json);
-        self.ids.note(row.at, row.id);
+        self.returned.push(row.at, row.id);
         self.count += 1;
     }
 
-    /// Ends the page here, though the sides have not shown all they have. `false` when it has no rows: then there is
-    /// nothing truthful to return.
+    /// Ends the page before the sides are exhausted. `false` when it has no rows: an empty page with a cursor would look like the
+    /// end of the listing to many clients.
     #[must_use]
     pub fn cut(&mut self) -> bool {
         self.more = true;
         self.count > 0
     }
 
-    /// The answer: a cursor exactly when there are more conversions.
+    /// The finished page, with a cursor exactly when there are more conversions.
     #[must_use]
     pub fn finish(self) -> Page {
         let mut body = self.out;
         body.push(b']');
-        if let Some(cursor) = self.ids.cursor(self.order).filter(|_| self.more) {
+        if let Some(cursor) = self.returned.cursor(self.order).filter(|_| self.more) {
             body.extend_from_slice(br#","next_page_cursor":""#);
             body.extend_from_slice(cursor.encode().as_bytes());
             body.push(b'"');
         }
         body.push(b'}');
-        Page { body, count: self.count, noticed: self.noticed }
+        Page { body, count: self.count, dropped: self.dropped }
     }
 }

@@ -1,36 +1,36 @@
-//! Where a form keeps its `scope`, byte by byte: urlencoded, and multipart as `curl --form` and HTTP libraries write it. Reads
-//! strictly: a form that two servers could read in two ways has no scope here.
+//! Locates the `scope` field of a form: urlencoded, or multipart as `curl --form` and HTTP libraries write it. Strict: a form
+//! that two servers could read differently has no scope here.
 
 use std::ops::Range;
 
 use memchr::memmem;
 
-/// How a form is written.
+/// The encoding of a form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `application/x-www-form-urlencoded`
     Urlencoded,
     /// `multipart/form-data`
     Multipart {
-        /// What lies between its parts, dashes in front included.
+        /// The delimiter between parts, its leading dashes included (RFC 2046, section 5.1.1).
         delimiter: String,
     },
 }
 
-/// The one field that is rewritten.
+/// The `scope` field.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scope {
-    /// What it says.
+    /// The decoded value.
     pub(super) text: String,
-    /// Where its value stands in the body.
+    /// The value's range in the body.
     pub(super) at: Range<usize>,
 }
 
-/// Longest boundary that RFC 2046 allows.
+/// Maximum length of a boundary (RFC 2046, section 5.1.1).
 const BOUNDARY_MAX: usize = 70;
 
 impl Form {
-    /// The form that a `Content-Type` announces; `None` for one that is not known.
+    /// The encoding of a `Content-Type`; `None` when it is not supported.
     #[must_use]
     pub fn of(content_type: &str) -> Option<Self> {
         let (essence, parameters) = content_type.split_once(';').unwrap_or((content_type, ""));
@@ -47,7 +47,7 @@ impl Form {
         (fits && !boundary.ends_with(' ')).then(|| Self::Multipart { delimiter: format!("--{boundary}") })
     }
 
-    /// Finds the form's one scope.
+    /// The form's scope; `None` when there is none, more than one, or the form is ambiguous.
     pub(super) fn scope(&self, body: &[u8]) -> Option<Scope> {
         match self {
             Self::Urlencoded => urlencoded(body),
@@ -55,8 +55,8 @@ impl Form {
         }
     }
 
-    /// A value as this form writes it.
-    pub(super) fn written(&self, value: &str) -> String {
+    /// Encodes a value.
+    pub(super) fn encode(&self, value: &str) -> String {
         match self {
             Self::Urlencoded => form_urlencoded::byte_serialize(value.as_bytes()).collect(),
             Self::Multipart { .. } => value.to_owned(),
@@ -64,7 +64,7 @@ impl Form {
     }
 }
 
-/// The value of a parameter in a header, quoted or not. Escapes inside quotes are not resolved: nobody needs them here.
+/// The value of a header's parameter, quoted or not. `None` for a value with escapes, which no boundary or field name needs.
 fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
     let mut found = None;
     let mut rest = parameters;
@@ -94,9 +94,9 @@ fn urlencoded(body: &[u8]) -> Option<Scope> {
         let decoded = form_urlencoded::parse(pair).next();
         if let Some((_, value)) = decoded.filter(|(key, _)| key == "scope") {
             let at = start + (name + 1).min(pair.len())..start + pair.len();
-            // What is not UTF-8 was replaced; written again it would be something else.
-            let whole = !value.contains(char::REPLACEMENT_CHARACTER) && name < pair.len();
-            if found.replace(Scope { text: value.into_owned(), at }).is_some() || !whole {
+            // The parser replaces what is not UTF-8, so that the value could not be written back unchanged.
+            let is_exact = !value.contains(char::REPLACEMENT_CHARACTER) && name < pair.len();
+            if found.replace(Scope { text: value.into_owned(), at }).is_some() || !is_exact {
                 return None;
             }
         }
@@ -115,7 +115,7 @@ fn multipart(delimiter: &[u8], body: &[u8]) -> Option<Scope> {
         }
         let start = after + body[after..].strip_prefix(b"\r\n").map(|_| 2)?;
         let end = next_delimiter(delimiter, body, start)?;
-        // The line break before a delimiter belongs to it.
+        // The line break before a delimiter belongs to it (RFC 2046, section 5.1.1).
         let part = body[start..end].strip_suffix(b"\r\n")?;
         let head = memmem::find(part, b"\r\n\r\n")?;
         if is_scope(std::str::from_utf8(&part[..head]).ok()?)? {
@@ -129,13 +129,13 @@ fn multipart(delimiter: &[u8], body: &[u8]) -> Option<Scope> {
     }
 }
 
-/// The next delimiter from `from` on that begins a line.
+/// The next delimiter at the beginning of a line, from `from` on.
 fn next_delimiter(delimiter: &[u8], body: &[u8], from: usize) -> Option<usize> {
-    let mut places = memmem::find_iter(&body[from..], delimiter).map(|place| from + place);
-    places.find(|place| *place == 0 || body[..*place].ends_with(b"\r\n"))
+    let mut positions = memmem::find_iter(&body[from..], delimiter).map(|position| from + position);
+    positions.find(|position| *position == 0 || body[..*position].ends_with(b"\r\n"))
 }
 
-/// Whether a part's head names the field `scope`; `None` when it says more than a plain field's does.
+/// Whether a part's head names the field `scope`; `None` when the part is a file or has a transfer encoding.
 fn is_scope(head: &str) -> Option<bool> {
     let mut name = None;
     let mut plain = true;

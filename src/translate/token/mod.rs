@@ -1,8 +1,8 @@
-//! Token requests and their answers: the scopes of the two APIs, and nothing else of either.
+//! Rewrites the scopes of clients' token requests and answers.
 //!
-//! A client of the old API asks for the old API's scopes and checks that the answer holds them. [`request`] rewrites the one
-//! field, wherever the form keeps it (`form`), [`answer`] writes the granted scopes in the words in which they were asked for.
-//! Every other byte stays. What cannot be read for certain is `None`, and goes on as it came.
+//! A legacy client requests the legacy API's scopes and checks that the answer grants them. [`request`] rewrites the `scope`
+//! field of the form, which `form` locates; [`answer`] maps the granted scopes back to the requested names. Every other byte
+//! stays. A request or an answer that could be read in more than one way yields `None` and is passed on unchanged.
 
 mod form;
 
@@ -11,75 +11,75 @@ use std::borrow::Cow;
 pub use self::form::Form;
 use super::json::{JsonError, Reader};
 
-/// What a client of the old API needs to read.
+/// The legacy API's scope to read.
 pub const LEGACY_READ: &str = "conversion:read_conversion_stablecoin";
-/// What a client of the old API needs to create and cancel.
+/// The legacy API's scope to create and cancel.
 pub const LEGACY_WRITE: &str = "conversion:write_conversion_stablecoin";
-/// What reading needs on the new API.
+/// The new API's scope to read.
 pub const NEW_READ: &str = "orchestration:read_orchestration";
-/// What creating needs on the new API.
+/// The new API's scope to create.
 pub const NEW_WRITE: &str = "orchestration:write_orchestration";
 
-/// The old API's scopes, each with its twin on the new one.
+/// Each legacy scope with its counterpart on the new API.
 const SCOPE_PAIRS: [(&str, &str); 2] = [(LEGACY_READ, NEW_READ), (LEGACY_WRITE, NEW_WRITE)];
 
-/// What becomes of the old API's scopes in a token request.
+/// How to rewrite the legacy scopes of a token request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rewriting {
-    /// Their twins are asked for too.
+    /// Request their counterparts as well.
     Add,
-    /// Their twins are asked for instead.
+    /// Request their counterparts instead.
     Replace,
 }
 
-/// The scopes that a client asked for, in its own words.
+/// The scopes that the client requested.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked(Vec<String>);
+pub struct RequestedScopes(Vec<String>);
 
-/// A token request with other scopes.
+/// A rewritten token request.
 #[derive(Debug)]
 pub struct Rewritten {
-    /// The whole form. Holds the client's secret: never log it.
+    /// The whole form. It holds the client's secret and must not be logged.
     pub body: Vec<u8>,
-    /// What the client had asked for.
-    pub asked: Asked,
+    /// The scopes before the rewriting.
+    pub requested: RequestedScopes,
 }
 
-/// The request with its scopes rewritten; `None` when there is nothing to rewrite, or the form cannot be read for certain.
+/// The request with its scopes rewritten; `None` when nothing changes, or the form is ambiguous.
 #[must_use]
-pub fn request(form: &Form, body: &[u8], how: Rewriting) -> Option<Rewritten> {
+pub fn request(form: &Form, body: &[u8], rewriting: Rewriting) -> Option<Rewritten> {
     let field = form.scope(body)?;
-    let asked: Vec<String> =
+    let requested: Vec<String> =
         field.text.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
-    let scopes = rewritten(&asked, how);
-    if scopes == asked {
+    let scopes = rewritten(&requested, rewriting);
+    if scopes == requested {
         return None;
     }
-    let value = form.written(&scopes.join(" "));
+    let value = form.encode(&scopes.join(" "));
     let body = [&body[..field.at.start], value.as_bytes(), &body[field.at.end..]].concat();
-    Some(Rewritten { body, asked: Asked(asked) })
+    Some(Rewritten { body, requested: RequestedScopes(requested) })
 }
 
-fn rewritten(asked: &[String], how: Rewriting) -> Vec<String> {
-    let twin = |scope: &str| SCOPE_PAIRS.iter().find(|(old, _)| *old == scope).map(|(_, new)| *new);
-    let own = asked.iter().map(|scope| match how {
+fn rewritten(requested: &[String], rewriting: Rewriting) -> Vec<String> {
+    let counterpart = |scope: &str| SCOPE_PAIRS.iter().find(|(old, _)| *old == scope).map(|(_, new)| *new);
+    let own = requested.iter().map(|scope| match rewriting {
         Rewriting::Add => scope.as_str(),
-        Rewriting::Replace => twin(scope).unwrap_or(scope),
+        Rewriting::Replace => counterpart(scope).unwrap_or(scope),
     });
-    let added = asked.iter().filter_map(|scope| twin(scope));
+    let added = requested.iter().filter_map(|scope| counterpart(scope));
     let mut scopes = Vec::new();
     for scope in own.chain(added) {
         if !scopes.iter().any(|known| known == scope) {
             scopes.push(scope.to_owned());
         }
     }
-    // A client that says a scope twice and none to rewrite is not corrected.
-    if asked.iter().any(|scope| twin(scope).is_some()) { scopes } else { asked.to_vec() }
+    // Without a scope to rewrite, even a repeated scope stays as the client wrote it.
+    if requested.iter().any(|scope| counterpart(scope).is_some()) { scopes } else { requested.to_vec() }
 }
 
-/// The vendor's answer with the granted scopes in the client's words; `None` when it is to go on as it came.
+/// The vendor's answer with the granted scopes under the names that the client requested; `None` when nothing changes.
 #[must_use]
-pub fn answer(body: &[u8], asked: &Asked) -> Option<Vec<u8>> {
+pub fn answer(body: &[u8], requested: &RequestedScopes) -> Option<Vec<u8>> {
     let mut found = Vec::new();
     let mut reader = Reader::new(body).ok()?;
     let read = reader.object(|key, value| {
@@ -93,7 +93,7 @@ pub fn answer(body: &[u8], asked: &Asked) -> Option<Vec<u8>> {
     reader.end().ok()?;
     let [scope] = found[..] else { return None };
     let granted = scope.as_text()?.value()?;
-    let shown = shown(&granted, asked);
+    let shown = shown(&granted, requested);
     if shown == granted {
         return None;
     }
@@ -102,10 +102,10 @@ pub fn answer(body: &[u8], asked: &Asked) -> Option<Vec<u8>> {
     Some([&body[..start], &shown, &body[start + scope.as_written().len()..]].concat())
 }
 
-/// What was asked for is shown as it was asked for, whichever of its two names was granted; what nobody asked for by either
-/// name is shown as it is.
-fn shown<'a>(granted: &'a str, asked: &Asked) -> Cow<'a, str> {
-    let asked_for = |scope: &str| asked.0.iter().any(|known| known == scope);
+/// A requested scope appears under its requested name, whichever of its two names was granted. A scope that was requested
+/// under neither name stays.
+fn shown<'a>(granted: &'a str, requested: &RequestedScopes) -> Cow<'a, str> {
+    let is_requested = |scope: &str| requested.0.iter().any(|known| known == scope);
     let words: Vec<&str> = granted.split(' ').filter(|scope| !scope.is_empty()).collect();
     let mut shown: Vec<&str> = Vec::with_capacity(words.len());
     for scope in &words {
@@ -113,18 +113,18 @@ fn shown<'a>(granted: &'a str, asked: &Asked) -> Cow<'a, str> {
             .iter()
             .find(|(_, new)| new == scope)
             .map(|(old, _)| *old)
-            .filter(|old| asked_for(old));
+            .filter(|old| is_requested(old));
         if let Some(old) = old.filter(|old| !words.contains(old) && !shown.contains(old)) {
             shown.push(old);
         }
-        if old.is_none() || asked_for(scope) {
+        if old.is_none() || is_requested(scope) {
             shown.push(scope);
         }
     }
     if shown == words { Cow::Borrowed(granted) } else { Cow::Owned(shown.join(" ")) }
 }
 
-/// Whether the vendor refused a token request because of its scopes (RFC 6749, 5.2).
+/// Whether the vendor refused a token request because of its scopes (RFC 6749, section 5.2).
 #[must_use]
 pub fn is_invalid_scope(status: u16, body: &[u8]) -> bool {
     let error = || -> Option<bool> {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn twins_are_added_or_take_the_place_and_nothing_is_said_twice() {
+    fn counterparts_are_added_or_replace_and_no_scope_repeats() {
         use Rewriting::{Add, Replace};
         let (lr, lw, nr, nw) = (LEGACY_READ, LEGACY_WRITE, NEW_READ, NEW_WRITE);
         let cases = [
@@ -162,13 +162,13 @@ mod tests {
             (Replace, format!("{lr} {nr} {lr}"), nr.into()),
             (Replace, "a b".into(), "a b".into()),
         ];
-        for (how, asked, sent) in cases {
-            assert_eq!(rewritten(&words(&asked), how), words(&sent), "{how:?} {asked}");
+        for (rewriting, requested, sent) in cases {
+            assert_eq!(rewritten(&words(&requested), rewriting), words(&sent), "{rewriting:?} {requested}");
         }
     }
 
     #[test]
-    fn what_was_asked_for_and_granted_is_shown_as_it_was_asked_for() {
+    fn granted_scopes_appear_under_their_requested_names() {
         let (lr, lw, nr, nw) = (LEGACY_READ, LEGACY_WRITE, NEW_READ, NEW_WRITE);
         let cases = [
             (format!("{lr} {lw}"), format!("{lr} {lw} {nr} {nw}"), format!("{lr} {lw}")),
@@ -180,22 +180,26 @@ mod tests {
             (lr.into(), format!("{nw} b {nr}"), format!("{nw} b {lr}")),
             (lr.into(), String::new(), String::new()),
         ];
-        for (asked, granted, expected) in cases {
-            assert_eq!(shown(&granted, &Asked(words(&asked))), expected, "{asked} / {granted}");
+        for (requested, granted, expected) in cases {
+            assert_eq!(
+                shown(&granted, &RequestedScopes(words(&requested))),
+                expected,
+                "{requested} / {granted}"
+            );
         }
     }
 
     #[test]
     fn only_the_scope_of_an_answer_changes() {
-        let asked = Asked(words(LEGACY_READ));
+        let requested = RequestedScopes(words(LEGACY_READ));
         let body = format!(" {{\"a\":1.50, \"scope\" : \"{NEW_READ}\",\"access_token\":\"\\u0041\" }}\n");
         let expected = body.replace(NEW_READ, LEGACY_READ);
-        assert_eq!(answer(body.as_bytes(), &asked).unwrap(), expected.as_bytes());
+        assert_eq!(answer(body.as_bytes(), &requested).unwrap(), expected.as_bytes());
         for body in ["", "[]", "{}", "{\"scope\":7}", "{\"scope\":\"a\"}", "{\"scope\":\"a\"", "\u{fffd}"] {
-            assert_eq!(answer(body.as_bytes(), &asked), None, "{body}");
+            assert_eq!(answer(body.as_bytes(), &requested), None, "{body}");
         }
         let twice = format!("{{\"scope\":\"{NEW_READ}\",\"scope\":\"{NEW_READ}\"}}");
-        assert_eq!(answer(twice.as_bytes(), &asked), None);
+        assert_eq!(answer(twice.as_bytes(), &requested), None);
     }
 
     #[test]

@@ -1,26 +1,26 @@
-//! What a call is counted as: the vendor's endpoints, each with a limit of its own, and who pays. Values only.
+//! What a call counts as: the endpoint, which has a limit of its own at the vendor, and the class, which decides the buckets.
 
 use crate::telemetry::metrics::label_set::{Label, LabelSet, label};
 use crate::translate::route::Route;
 use crate::translate::side::Side;
 
-/// What the vendor counts apart.
+/// An endpoint with a rate limit of its own at the vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// Making a record.
+    /// `POST` to a collection.
     Create(Side),
-    /// One record by its id.
+    /// `GET` of one record.
     Get(Side),
-    /// A page of a list.
+    /// `GET` of a collection, a lookup by reference included.
     List(Side),
-    /// Stopping a conversion; the new API has no such call.
+    /// `DELETE` of a conversion; the new API has no such call.
     Cancel,
     /// The token endpoint.
     Token,
 }
 
 impl Endpoint {
-    /// All of them, in the order in which they are told.
+    /// Every endpoint, in display order.
     pub const ALL: [Self; 8] = [
         Self::Create(Side::Legacy),
         Self::Get(Side::Legacy),
@@ -32,7 +32,7 @@ impl Endpoint {
         Self::Token,
     ];
 
-    /// The endpoint of a route, on the old API.
+    /// The legacy API's endpoint of a route.
     #[must_use]
     pub const fn of_legacy(route: Route) -> Self {
         match route {
@@ -45,22 +45,22 @@ impl Endpoint {
 
     /// A call on behalf of a client.
     #[must_use]
-    pub const fn primary(self) -> Cost {
-        Cost { endpoint: self, payer: CallClass::Client }
+    pub const fn client(self) -> Cost {
+        Cost { endpoint: self, class: CallClass::Client }
     }
 
-    /// A look of the fence or the resolver: part of a create.
+    /// A lookup by reference that is part of a create: the duplicate check, or the resolution of an unknown outcome.
     #[must_use]
     pub const fn lookup(self) -> Cost {
-        Cost { endpoint: self, payer: CallClass::Fence }
+        Cost { endpoint: self, class: CallClass::Lookup }
     }
 
-    /// A call of a comparison.
+    /// A call of the shadow comparison.
     pub(super) const fn shadow(self) -> Cost {
-        Cost { endpoint: self, payer: CallClass::Shadow }
+        Cost { endpoint: self, class: CallClass::Shadow }
     }
 
-    pub(super) const fn at(self) -> usize {
+    pub(super) const fn index(self) -> usize {
         match self {
             Self::Create(Side::Legacy) => 0,
             Self::Get(Side::Legacy) => 1,
@@ -73,7 +73,7 @@ impl Endpoint {
         }
     }
 
-    /// Its name: `legacy create`, `new list`, `token`.
+    /// The name in logs and spans: `legacy create`, `new list`, `token`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -88,8 +88,8 @@ impl Endpoint {
         }
     }
 
-    /// Whose it is, and what it does there; the token endpoint is neither side's.
-    const fn parts(self) -> (Option<Side>, &'static str) {
+    /// The labels: the side, which the token endpoint has none of, and the operation.
+    const fn labels(self) -> (Option<Side>, &'static str) {
         match self {
             Self::Create(side) => (Some(side), "create"),
             Self::Get(side) => (Some(side), "get"),
@@ -104,7 +104,7 @@ impl LabelSet for (Endpoint,) {
     const COUNT: usize = Endpoint::ALL.len();
 
     fn index(self) -> usize {
-        self.0.at()
+        self.0.index()
     }
 
     fn from_index(index: usize) -> Self {
@@ -112,47 +112,41 @@ impl LabelSet for (Endpoint,) {
     }
 
     fn append_to(self, labels: &mut Vec<Label>) {
-        let (side, does) = self.0.parts();
-        labels.extend([("side", side.map_or("none", Side::as_str)), ("endpoint", does)]);
+        let (side, operation) = self.0.labels();
+        labels.extend([("side", side.map_or("none", Side::as_str)), ("endpoint", operation)]);
     }
 }
 
-/// On whose account a call goes.
+/// Which part of the rate limit a call spends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallClass {
-    /// What clients ask for; tokens of the proxy's own as well.
+    /// Calls for clients' requests, and requests for the proxy's own tokens.
     Client,
-    /// The fence and the resolver, for a create.
-    Fence,
-    /// Comparisons.
+    /// Lookups by reference for a create.
+    Lookup,
+    /// Shadow comparisons.
     Shadow,
 }
-label!(CallClass, "class", Client = "client", Fence = "lookup", Shadow = "shadow");
+label!(CallClass, "class", Client = "client", Lookup = "lookup", Shadow = "shadow");
 
-/// One call, and who pays for it.
+/// The endpoint and the class of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cost {
     pub(super) endpoint: Endpoint,
-    pub(super) payer: CallClass,
+    pub(super) class: CallClass,
 }
 
-impl Cost {
-    pub(super) fn is_of_fence(self) -> bool {
-        self.payer == CallClass::Fence
-    }
-}
-
-/// One call that is paid for. It is used up by sending, and there is no second one like it.
-#[must_use = "the call is paid for"]
+/// The right to send one call. Sending consumes it, so no call is sent twice on one turn.
+#[must_use = "dropping a permit wastes a turn"]
 #[derive(Debug)]
 pub struct Permit(Cost);
 
 impl Permit {
-    pub(super) const fn new(paid: Cost) -> Self {
-        Self(paid)
+    pub(super) const fn new(cost: Cost) -> Self {
+        Self(cost)
     }
 
-    /// What it is for.
+    /// The endpoint that the call counts against.
     #[must_use]
     pub const fn endpoint(&self) -> Endpoint {
         self.0.endpoint
@@ -168,10 +162,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_endpoint_has_a_place_and_labels_of_its_own() {
+    fn every_endpoint_has_its_own_index_and_labels() {
         let mut told = Vec::new();
         for (at, endpoint) in Endpoint::ALL.into_iter().enumerate() {
-            assert_eq!(endpoint.at(), at, "{endpoint:?}");
+            assert_eq!(endpoint.index(), at, "{endpoint:?}");
             let mut labels = Vec::new();
             (endpoint,).append_to(&mut labels);
             assert!(!told.contains(&labels), "{labels:?}");

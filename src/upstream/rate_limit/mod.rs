@@ -1,8 +1,9 @@
-//! The vendor's rate limit: so many calls a second to each endpoint, from one IP address. Past it everybody behind that address is
-//! locked out, so every call that counts is paid for before it is sent, with a [`Permit`].
+//! The vendor's rate limit: a number of calls a second to each endpoint from one IP address. Past it the vendor locks out every
+//! client behind that address, so each call to a counted endpoint needs a [`Permit`] before it is sent.
 //!
-//! What may be spent is arithmetic (`allowance`, on `bucket`). Here: who spends on what, waiting for a turn (`line`), the
-//! cool-down after a 429, and taking over new numbers. A call that need not wait takes no lock. How it stands is told by `shown`.
+//! `quota` computes what may be spent, on token buckets (`bucket`). This file decides which class of call spends from which
+//! buckets, queues calls that have to wait (`wait_queue`), keeps the cool-down after a 429 and swaps quotas on a reload.
+//! A call that need not wait takes no lock. `snapshot` reports the state to operators.
 
 mod bucket;
 mod endpoint;
@@ -21,25 +22,25 @@ use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
 
 pub use self::endpoint::{CallClass, Cost, Endpoint, Permit};
-use self::quota::Allowance;
-pub use self::snapshot::{Calls, Shown, ShownEndpoint};
+use self::quota::EndpointQuota;
+pub use self::snapshot::{BudgetSnapshot, CallCounts, EndpointSnapshot};
 use self::wait_queue::WaitQueue;
 use super::cooldown::Cooldown;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::telemetry::metrics::family::Counters;
 
-/// Whoever is first in line looks again at least so often: a reload or the end of a cool-down may have come in between.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Longest sleep of the call at the head of a queue. A reload or the end of a cool-down can free a turn earlier than computed.
+const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The longest Retry-After that is given, in seconds.
+/// Upper bound of the `Retry-After` that clients get, in seconds.
 const RETRY_AFTER_MAX: u64 = 60;
 
-/// There was no turn for a call, so it was not sent.
+/// The call got no turn in time and was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the rate budget of this endpoint is spent")]
 pub struct OverBudget {
-    /// When to come back; whole seconds, at least one.
+    /// The `Retry-After` to answer; whole seconds, at least one.
     pub retry_after: Duration,
 }
 
@@ -49,141 +50,143 @@ impl From<OverBudget> for Failure {
     }
 }
 
-/// The budget of one process. Clones share it.
+/// The rate limit's share of this process. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Budget(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// `None` until a config is there.
+    /// `None` until the first config; until then nothing is limited.
     plan: ArcSwapOption<Plan>,
-    /// Held by whoever makes the next plan.
+    /// Serialises the reloads, so that no bucket's content is carried over twice.
     planning: Mutex<()>,
-    desks: [EndpointState; 8],
-    /// Calls that were paid for.
+    endpoints: [EndpointState; 8],
+    /// Calls that got a turn.
     calls: Counters<(Endpoint, CallClass)>,
-    /// Calls that had no turn; shadow's are not counted here.
+    /// Calls that got no turn. `shadow` counts its own.
     refused: Counters<(Endpoint, CallClass)>,
     cooldown: Cooldown,
 }
 
-/// What may be spent under one config.
+/// The quotas under one config.
 #[derive(Debug)]
 struct Plan {
-    of: Arc<Config>,
-    allowances: Arc<[Allowance<DefaultClock>; 8]>,
+    config: Arc<Config>,
+    quotas: Arc<[EndpointQuota<DefaultClock>; 8]>,
 }
 
-/// What is known of one endpoint, whatever the config.
+/// One endpoint's state, which outlives a reload.
 #[derive(Debug, Default)]
 struct EndpointState {
-    primary: WaitQueue,
-    fence: WaitQueue,
-    /// In milliseconds since 1970; 0 = never.
+    clients: WaitQueue,
+    lookups: WaitQueue,
+    /// Milliseconds since the Unix epoch; 0 = never.
     last_429: AtomicI64,
 }
 
 impl Budget {
-    /// Takes over the numbers of a config, with what is left of the old ones'. Costs next to nothing when it is in force already.
-    /// Before the first one nothing is limited.
+    /// Makes a config's limits apply, and carries over what the buckets hold. A pointer comparison when they apply already.
     pub fn adopt(&self, config: &Arc<Config>) {
-        let is_of =
-            |plan: &Option<Arc<Plan>>| plan.as_ref().is_some_and(|plan| Arc::ptr_eq(&plan.of, config));
-        if is_of(&self.0.plan.load()) {
+        let is_current =
+            |plan: &Option<Arc<Plan>>| plan.as_ref().is_some_and(|plan| Arc::ptr_eq(&plan.config, config));
+        if is_current(&self.0.plan.load()) {
             return;
         }
         let _planning = self.0.planning.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.0.plan.load_full();
-        if is_of(&old) {
+        if is_current(&old) {
             return;
         }
-        let allowances = match &old {
-            Some(old) if numbers(&old.of) == numbers(config) => Arc::clone(&old.allowances),
-            old => Arc::new(allowances(config, old.as_deref())),
+        let quotas = match &old {
+            Some(old) if limits(&old.config) == limits(config) => Arc::clone(&old.quotas),
+            old => Arc::new(quotas(config, old.as_deref())),
         };
-        self.0.plan.store(Some(Arc::new(Plan { of: Arc::clone(config), allowances })));
+        self.0.plan.store(Some(Arc::new(Plan { config: Arc::clone(config), quotas })));
     }
 
-    /// Pays for one call; waits for its turn as long as the config says, and until `until` at the latest.
+    /// Takes a turn for one call; waits for it up to `budget.wait_max`, and until `until` at the latest.
     ///
     /// # Errors
-    /// When there is no turn within that time; that is said at once when it is clear from the beginning.
+    /// When there is no turn within that time. Returned at once when the queue is already too long.
     pub async fn take(&self, cost: Cost, until: Instant) -> Result<Permit, OverBudget> {
-        if self.line(cost).waiting() > 0 || self.spend(cost).is_err() {
+        if self.queue(cost).waiting() > 0 || self.spend(cost).is_err() {
             self.wait(cost, until).await?;
         }
-        self.0.calls.add((cost.endpoint, cost.payer));
+        self.0.calls.add((cost.endpoint, cost.class));
         Ok(Permit::new(cost))
     }
 
     async fn wait(&self, cost: Cost, until: Instant) -> Result<(), OverBudget> {
         let (pace, wait_max) = self.0.plan.load().as_ref().map_or((Duration::ZERO, Duration::ZERO), |plan| {
-            let allowance = &plan.allowances[cost.endpoint.at()];
-            (allowance.pace(cost.is_of_fence(), self.is_cooling()), plan.of.budget.wait_max)
+            let quota = &plan.quotas[cost.endpoint.index()];
+            (quota.pace(cost.class, self.is_cooling()), plan.config.budget.wait_max)
         });
-        let line = self.line(cost);
-        let place = line.join();
-        let expected = pace.saturating_mul(u32::try_from(place.number).unwrap_or(u32::MAX));
-        let patience = until.saturating_duration_since(Instant::now()).min(wait_max);
+        let queue = self.queue(cost);
+        let ticket = queue.join();
+        let expected = pace.saturating_mul(u32::try_from(ticket.position).unwrap_or(u32::MAX));
+        let timeout = until.saturating_duration_since(Instant::now()).min(wait_max);
         let turn = async {
-            let _first = line.first.lock().await;
+            let _head = queue.head.lock().await;
             while let Err(wait) = self.spend(cost) {
-                sleep(wait.min(LOOK_AGAIN)).await;
+                sleep(wait.min(RECHECK_INTERVAL)).await;
             }
         };
-        if expected <= patience && timeout_at(Instant::now() + patience, turn).await.is_ok() {
+        if expected <= timeout && timeout_at(Instant::now() + timeout, turn).await.is_ok() {
             return Ok(());
         }
-        self.0.refused.add((cost.endpoint, cost.payer));
-        // Whoever comes back then finds those before it gone.
+        self.0.refused.add((cost.endpoint, cost.class));
+        // By then the calls ahead of this one have had their turns.
         let seconds = expected.as_secs().saturating_add(1).min(RETRY_AFTER_MAX);
         Err(OverBudget { retry_after: Duration::from_secs(seconds) })
     }
 
-    /// Takes a turn if there is one now; else says when to ask again.
+    /// Takes a turn if there is one now; else returns how long to wait before the next try.
     fn spend(&self, cost: Cost) -> Result<(), Duration> {
         let plan = self.0.plan.load();
         let Some(plan) = &*plan else { return Ok(()) };
-        let allowance = &plan.allowances[cost.endpoint.at()];
-        if cost.is_of_fence() {
-            let nobody_waits = self.0.desks[cost.endpoint.at()].primary.waiting() == 0;
-            allowance.fence(self.is_cooling(), nobody_waits)
-        } else {
-            allowance.primary(self.is_cooling())
+        let quota = &plan.quotas[cost.endpoint.index()];
+        match cost.class {
+            CallClass::Client | CallClass::Shadow => quota.take_for_client(self.is_cooling()),
+            CallClass::Lookup => {
+                // A waiting client's call has the first claim on the shared buckets.
+                let may_borrow = self.state(cost.endpoint).clients.waiting() == 0;
+                quota.take_for_lookup(self.is_cooling(), may_borrow)
+            }
         }
     }
 
-    /// Pays for a call of shadow's, within its share, when nobody waits and no cool-down lasts.
+    /// Takes a turn for a shadow call: within shadow's share, while no client's call waits and no cool-down applies. Never
+    /// waits.
     #[must_use]
     pub fn take_for_shadow(&self, endpoint: Endpoint) -> Option<Permit> {
-        let desk = &self.0.desks[endpoint.at()];
         let plan = self.0.plan.load();
-        let is_free = !self.is_cooling() && desk.primary.waiting() == 0;
-        let paid = is_free && plan.as_ref().is_none_or(|plan| plan.allowances[endpoint.at()].shadow());
-        paid.then(|| {
+        let is_free = !self.is_cooling() && self.state(endpoint).clients.waiting() == 0;
+        let taken =
+            is_free && plan.as_ref().is_none_or(|plan| plan.quotas[endpoint.index()].take_for_shadow());
+        taken.then(|| {
             self.0.calls.add((endpoint, CallClass::Shadow));
             Permit::new(endpoint.shadow())
         })
     }
 
-    /// Notes what an upstream said to a call, whether or not that is counted. A 429 begins the cool-down.
+    /// Records an upstream's answer; a 429 starts the cool-down. `endpoint` is `None` for calls that are not counted.
     pub fn answered(&self, endpoint: Option<Endpoint>, status: StatusCode, headers: &HeaderMap) {
         if status != StatusCode::TOO_MANY_REQUESTS {
             return;
         }
         if let Some(endpoint) = endpoint {
             let now = Timestamp::now().as_millisecond();
-            self.0.desks[endpoint.at()].last_429.store(now, Ordering::Relaxed);
+            self.state(endpoint).last_429.store(now, Ordering::Relaxed);
         }
-        let Some(budget) = self.0.plan.load().as_ref().map(|plan| plan.of.budget) else { return };
-        let asked = retry_after(headers).unwrap_or_default().min(budget.cooldown_max);
-        if !budget.cooldown.is_zero() && self.0.cooldown.begin(asked.max(budget.cooldown)) {
+        let Some(budget) = self.0.plan.load().as_ref().map(|plan| plan.config.budget) else { return };
+        let requested = retry_after(headers).unwrap_or_default().min(budget.cooldown_max);
+        if !budget.cooldown.is_zero() && self.0.cooldown.begin(requested.max(budget.cooldown)) {
             let endpoint = endpoint.map_or("other", Endpoint::name);
-            tracing::warn!(target: "budget", endpoint, "an upstream said 429; calls go slower for a while");
+            tracing::warn!(target: "budget", endpoint, "an upstream answered 429; calls are slowed down during the cool-down");
         }
     }
 
-    /// How long the cool-down after a 429 lasts still.
+    /// What is left of the cool-down after a 429.
     #[must_use]
     pub fn cooldown_left(&self) -> Option<Duration> {
         self.0.cooldown.left()
@@ -193,36 +196,38 @@ impl Budget {
         self.cooldown_left().is_some()
     }
 
-    fn line(&self, cost: Cost) -> &WaitQueue {
-        let desk = &self.0.desks[cost.endpoint.at()];
-        desk.line(cost.payer)
+    fn state(&self, endpoint: Endpoint) -> &EndpointState {
+        &self.0.endpoints[endpoint.index()]
+    }
+
+    fn queue(&self, cost: Cost) -> &WaitQueue {
+        self.state(cost.endpoint).queue(cost.class)
     }
 }
 
 impl EndpointState {
-    const fn line(&self, payer: CallClass) -> &WaitQueue {
-        match payer {
-            CallClass::Client | CallClass::Shadow => &self.primary,
-            CallClass::Fence => &self.fence,
+    const fn queue(&self, class: CallClass) -> &WaitQueue {
+        match class {
+            CallClass::Client | CallClass::Shadow => &self.clients,
+            CallClass::Lookup => &self.lookups,
         }
     }
 }
 
-/// What a plan is made of.
-fn numbers(config: &Config) -> (config::Budget, u32) {
+/// The part of a config that the quotas depend on.
+fn limits(config: &Config) -> (config::Budget, u32) {
     (config.budget, config.replicas)
 }
 
-fn allowances(config: &Config, old: Option<&Plan>) -> [Allowance<DefaultClock>; 8] {
-    let (budget, replicas) = numbers(config);
+fn quotas(config: &Config, old: Option<&Plan>) -> [EndpointQuota<DefaultClock>; 8] {
+    let (budget, replicas) = limits(config);
     Endpoint::ALL.map(|endpoint| {
-        let is_looked_at = matches!(endpoint, Endpoint::List(_));
-        let old = old.map(|old| &old.allowances[endpoint.at()]);
-        Allowance::new(&budget, replicas, is_looked_at, &DefaultClock::default(), old)
+        let old = old.map(|old| &old.quotas[endpoint.index()]);
+        EndpointQuota::new(&budget, replicas, endpoint, &DefaultClock::default(), old)
     })
 }
 
-/// A `Retry-After`: seconds, or a date.
+/// `Retry-After` as delta-seconds or an HTTP date (RFC 9110, section 10.2.3).
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     match value.parse() {

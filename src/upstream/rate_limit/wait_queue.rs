@@ -1,23 +1,22 @@
-//! Those who wait for their turn at one lane, in the order in which they came.
+//! First-in, first-out queue of the calls that wait for a turn at one set of token buckets.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Mutex;
 
-/// Who waits at one lane of one endpoint.
 #[derive(Debug, Default)]
 pub(super) struct WaitQueue {
     waiting: AtomicU64,
-    /// Held by the first of them; tokio's lock is fair.
-    pub(super) first: Mutex<()>,
+    /// Held by the call at the head. tokio's mutex is fair, which makes the queue first-in, first-out.
+    pub(super) head: Mutex<()>,
 }
 
-/// One place in it; leaves it when dropped.
+/// A call's place in the queue; dropping it leaves the queue.
 #[derive(Debug)]
 pub(super) struct QueueTicket<'a> {
-    line: &'a WaitQueue,
-    /// Which one it was on coming, from 1.
-    pub(super) number: u64,
+    queue: &'a WaitQueue,
+    /// The position on arrival, from 1.
+    pub(super) position: u64,
 }
 
 impl WaitQueue {
@@ -26,12 +25,12 @@ impl WaitQueue {
     }
 
     pub(super) fn join(&self) -> QueueTicket<'_> {
-        QueueTicket { line: self, number: self.waiting.fetch_add(1, Ordering::Relaxed) + 1 }
+        QueueTicket { queue: self, position: self.waiting.fetch_add(1, Ordering::Relaxed) + 1 }
     }
 }
 
 impl Drop for QueueTicket<'_> {
     fn drop(&mut self) {
-        self.line.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.queue.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

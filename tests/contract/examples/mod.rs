@@ -283,7 +283,7 @@ fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
     for (at, answer) in case.new_answers.iter().enumerate() {
         assert_eq!(page.needs().len(), 1, "{name}: nobody asks for answer {at}");
         match Rows::of_orchestrations(&answer.bytes(), query) {
-            Ok(rows) => page.take(Side::New, rows),
+            Ok(rows) => page.add(Side::New, rows),
             Err(error) => {
                 assert_eq!(Some(error.to_string()), case.unreadable, "{name}");
                 return;
@@ -301,7 +301,7 @@ fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
         filtered: case.filtered,
         unknown_statuses: case.unknown_statuses.clone(),
     };
-    assert_eq!(finished.noticed, noticed, "{name}");
+    assert_eq!(finished.dropped, noticed, "{name}");
 }
 
 #[test]

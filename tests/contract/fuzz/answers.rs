@@ -128,9 +128,9 @@ proptest! {
             let Ok(rows) = Rows::of(Side::New, &body, &query) else { return Ok(()) };
             let count = rows.len();
             let mut page = PageBuilder::new(&query, sides);
-            page.take(Side::New, rows);
+            page.add(Side::New, rows);
             if sides.len() > 1 {
-                page.take(Side::Legacy, nothing());
+                page.add(Side::Legacy, nothing());
             }
             // What a further call would bring is none of this test's.
             let asks_on = !page.needs().is_empty();

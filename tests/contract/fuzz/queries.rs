@@ -73,7 +73,7 @@ proptest! {
         let text = String::from_utf8_lossy(&bytes);
         let Ok(query) = ListQuery::parse(&text) else { return Ok(()) };
         for side in [Side::Legacy, Side::New] {
-            let path = query.path(side, query.ask(false), Some("after & more"));
+            let path = query.path(side, query.batch_size(false), Some("after & more"));
             prop_assert!(path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#'), "{}", path);
             let uri: http::Uri = path.parse().unwrap();
             prop_assert!(["/conversion/stablecoins", "/orchestration/orchestrations"].contains(&uri.path()), "{}", path);
@@ -89,7 +89,7 @@ proptest! {
     fn who_goes_on_from_a_cursor_of_ours_is_known_by_every_route(bytes in mutated(queries(), WORDS)) {
         let text = String::from_utf8_lossy(&bytes);
         let goes_on = ListQuery::parse(&text).is_ok_and(|query| query.cursor().is_some());
-        prop_assert_eq!(ListQuery::goes_on_from_ours(&text), goes_on, "{}", text);
+        prop_assert_eq!(ListQuery::has_own_cursor(&text), goes_on, "{}", text);
     }
 
     #[test]

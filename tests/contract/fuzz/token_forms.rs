@@ -96,7 +96,7 @@ proptest! {
 
     #[test]
     fn of_an_answer_one_scope_changes(body in mutated(ANSWERS, JSON_WORDS)) {
-        let asked = token::request(&Form::Urlencoded, format!("scope={LEGACY_READ}").as_bytes(), Rewriting::Replace).unwrap().asked;
+        let asked = token::request(&Form::Urlencoded, format!("scope={LEGACY_READ}").as_bytes(), Rewriting::Replace).unwrap().requested;
         let Some(shown) = token::answer(&body, &asked) else { return Ok(()) };
         if let Some(mut before) = by_serde(&body) {
             let after = by_serde(&shown).unwrap();

@@ -207,9 +207,10 @@ fn page(query: &str, records: &[Record], manners: Manners, salt: usize) -> Value
         let Some(call) = calls.first() else {
             return serde_json::from_slice(&page.finish().body).unwrap();
         };
-        let asked = query.to_orchestrations(Some(query.ask(call.after.is_some())), call.after.as_deref());
+        let asked =
+            query.to_orchestrations(Some(query.batch_size(call.after.is_some())), call.after.as_deref());
         let answer = vendor(records, manners, &asked, salt);
-        page.take(call.side, Rows::of_orchestrations(&answer, &query).unwrap());
+        page.add(call.side, Rows::of_orchestrations(&answer, &query).unwrap());
     }
     panic!("a page that never ends");
 }

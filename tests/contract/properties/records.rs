@@ -272,8 +272,8 @@ const PARAMETERS: [&str; 9] = [
 fn judge_query(text: &str) {
     match ListQuery::parse(text) {
         Ok(query) => {
-            assert!((1..=1000).contains(&query.limit()) && query.ask(false) >= 1);
-            let new = query.to_orchestrations(Some(query.ask(false)), Some("a&b"));
+            assert!((1..=1000).contains(&query.limit()) && query.batch_size(false) >= 1);
+            let new = query.to_orchestrations(Some(query.batch_size(false)), Some("a&b"));
             let names =
                 ["profile_id", "ref_id", "created_at.gte", "created_at.lte", "order", "limit", "page_cursor"];
             for (name, _) in form_urlencoded::parse(new.as_bytes()) {

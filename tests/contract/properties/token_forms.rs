@@ -121,7 +121,7 @@ proptest! {
         for how in HOWS {
             let Some(rewritten) = token::request(&Form::Urlencoded, form.as_bytes(), how) else { continue };
             let body = serde_json::json!({ "access_token": "t", "scope": granted.join(" "), "expires_in": 3599 }).to_string();
-            let shown = token::answer(body.as_bytes(), &rewritten.asked).unwrap_or_else(|| body.clone().into_bytes());
+            let shown = token::answer(body.as_bytes(), &rewritten.requested).unwrap_or_else(|| body.clone().into_bytes());
             let shown: serde_json::Value = serde_json::from_slice(&shown).unwrap();
             let shown: Vec<_> = shown["scope"].as_str().unwrap().split(' ').collect();
             for (old, new) in [(LEGACY_READ, NEW_READ), (LEGACY_WRITE, NEW_WRITE)] {

@@ -163,7 +163,7 @@ async fn a_refused_token_is_replaced_once_and_a_read_goes_once_more() {
         // The second time is paid for as well, and so are the tokens.
         let counted = house.sandbox.inspector().requests();
         let counted = counted.iter().filter(|seen| seen.operation != Operation::Other).count() as u64;
-        let paid: u64 = house.proxy.budget.shown().endpoints.iter().map(|endpoint| endpoint.calls).sum();
+        let paid: u64 = house.proxy.budget.snapshot().endpoints.iter().map(|endpoint| endpoint.calls).sum();
         assert_eq!(paid, counted, "{stage} {path}");
     }
 }

@@ -11,7 +11,7 @@ use std::time::Instant;
 use crate::support::house::{Answer, Keys, Proxy};
 use conversion_shim::sandbox::{Operation, Sandbox};
 use conversion_shim::translate::side::Side;
-use conversion_shim::upstream::rate_limit::ShownEndpoint;
+use conversion_shim::upstream::rate_limit::EndpointSnapshot;
 
 /// One call a second to each endpoint, and nobody waits: a process begins with six.
 const TIGHT: [(&str, &str); 2] = [("budget.per_second", "1"), ("budget.wait_max", "0s")];
@@ -28,8 +28,8 @@ async fn plain(vendor: &Sandbox, keys: Keys<'_>) -> Proxy {
 }
 
 /// What the budget says of an endpoint.
-fn shown(proxy: &Proxy, name: &str) -> ShownEndpoint {
-    let endpoints = proxy.budget.shown().endpoints;
+fn shown(proxy: &Proxy, name: &str) -> EndpointSnapshot {
+    let endpoints = proxy.budget.snapshot().endpoints;
     endpoints.into_iter().find(|endpoint| endpoint.endpoint == name).unwrap()
 }
 

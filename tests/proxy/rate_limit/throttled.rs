@@ -19,7 +19,7 @@ fn says_429(vendor: &Sandbox, side: impl Into<Option<Side>>, operation: Operatio
 }
 
 fn left(proxy: &Proxy) -> Option<u64> {
-    proxy.budget.shown().cooldown_seconds_left
+    proxy.budget.snapshot().cooldown_seconds_left
 }
 
 #[tokio::test]

@@ -1,0 +1,142 @@
+//! The cache of one credential set: at most one token and at most one fetch at a time.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::endpoint::{TokenEndpoint, TokenRequest};
+use super::{Fetch, Token, TokenError};
+
+/// Shortest time between two replacements of a refused token.
+const FORCED_REPLACE_INTERVAL: Duration = Duration::from_secs(5);
+/// Shortest time between two refreshes ahead of expiry. The cached token still works, so a failed one can wait.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
+/// Failures in a row after which requests share a failure for [`FAILURE_LIFETIME`]. The vendor limits token requests as well.
+const FAILURES_BEFORE_PAUSE: u32 = 3;
+/// How long requests share a failure after that.
+const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct CacheSlot {
+    cached: Mutex<Option<CachedToken>>,
+    /// Held during a fetch; holds the last failure until a fetch succeeds.
+    fetching: tokio::sync::Mutex<Option<FailedFetch>>,
+    last: Mutex<LastReplacements>,
+}
+
+#[derive(Debug)]
+struct CachedToken {
+    request: TokenRequest,
+    token: Token,
+    refresh_at: Instant,
+    expires_at: Instant,
+}
+
+#[derive(Debug)]
+struct FailedFetch {
+    request: TokenRequest,
+    error: TokenError,
+    at: Instant,
+    /// Failures in a row, this one included.
+    count: u32,
+}
+
+impl FailedFetch {
+    /// Whether a request that arrived then takes this failure as its answer. It does when it waited for the failed fetch, or
+    /// during the pause after several failures.
+    fn answers(&self, request: &TokenRequest, arrived_at: Instant, now: Instant) -> bool {
+        let pauses = self.count >= FAILURES_BEFORE_PAUSE && now < self.at + FAILURE_LIFETIME;
+        self.request == *request && (self.at >= arrived_at || pauses)
+    }
+}
+
+#[derive(Debug, Default)]
+struct LastReplacements {
+    forced: Option<Instant>,
+    refresh: Option<Instant>,
+}
+
+impl CacheSlot {
+    fn cached(&self) -> MutexGuard<'_, Option<CachedToken>> {
+        self.cached.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn last(&self) -> MutexGuard<'_, LastReplacements> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The cached token, if it was fetched with this request and has not expired, and whether it is due for a refresh.
+    pub(super) fn valid(&self, request: &TokenRequest, now: Instant) -> Option<(Token, bool)> {
+        let cached = self.cached();
+        let cached =
+            cached.as_ref().filter(|cached| cached.request == *request && now < cached.expires_at)?;
+        Some((cached.token.clone(), now >= cached.refresh_at))
+    }
+
+    /// Fetches a token, or takes the result of a fetch that was under way at `arrived_at`, a failure included.
+    pub(super) async fn fetch(
+        &self,
+        endpoint: &TokenEndpoint,
+        fetch: Fetch,
+        arrived_at: Instant,
+    ) -> Result<Token, TokenError> {
+        let mut last_failure = self.fetching.lock().await;
+        if let Some((token, _)) = self.valid(&fetch.request, Instant::now())
+            && fetch.replaces.as_ref().is_none_or(|replaced| !replaced.is(&token))
+        {
+            return Ok(token);
+        }
+        let failures_before = match last_failure.take() {
+            Some(failure) if failure.answers(&fetch.request, arrived_at, Instant::now()) => {
+                return Err(last_failure.insert(failure).error.clone());
+            }
+            Some(failure) if failure.request == fetch.request => failure.count,
+            Some(_) | None => 0,
+        };
+        match endpoint.fetch(&fetch).await {
+            Ok((token, lifetime)) => Ok(self.store(fetch, token, lifetime)),
+            Err(error) => {
+                let credential_set = fetch.credential_set.as_str();
+                tracing::error!(target: "auth", credential_set, %error, "the proxy has no new token");
+                let (at, count) = (Instant::now(), failures_before + 1);
+                *last_failure = Some(FailedFetch { request: fetch.request, error: error.clone(), at, count });
+                Err(error)
+            }
+        }
+    }
+
+    fn store(&self, fetch: Fetch, token: Token, lifetime: Duration) -> Token {
+        let now = Instant::now();
+        // A token that lives shorter than twice the margin is used for at least half its life.
+        let refresh_at = now + lifetime.saturating_sub(fetch.refresh_margin).max(lifetime / 2);
+        let (request, expires_at) = (fetch.request, now + lifetime);
+        *self.cached() = Some(CachedToken { request, token: token.clone(), refresh_at, expires_at });
+        token
+    }
+
+    /// Removes a token that a side refused. False when it is not cached any more, or when a refused one was removed less than
+    /// [`FORCED_REPLACE_INTERVAL`] ago.
+    pub(super) fn discard(&self, request: &TokenRequest, refused: &Token, now: Instant) -> bool {
+        let mut cached = self.cached();
+        let mut last = self.last();
+        let is_cached =
+            cached.as_ref().is_some_and(|cached| cached.request == *request && cached.token.is(refused));
+        if !is_cached || last.forced.is_some_and(|forced| now < forced + FORCED_REPLACE_INTERVAL) {
+            return false;
+        }
+        last.forced = Some(now);
+        *cached = None;
+        true
+    }
+
+    /// Whether a refresh ahead of expiry may begin; counts as its beginning.
+    pub(super) fn may_refresh(&self, now: Instant) -> bool {
+        let mut last = self.last();
+        let may = last.refresh.is_none_or(|refresh| now >= refresh + REFRESH_INTERVAL);
+        if may {
+            last.refresh = Some(now);
+        }
+        may
+    }
+}

@@ -1,0 +1,148 @@
+//! One request to the vendor's token endpoint. Its client is reqwest's; it follows no redirects and repeats nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header;
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+use serde::Deserialize;
+use tokio::time::Instant;
+use tracing::Instrument as _;
+
+use super::super::rate_limit::{Budget, Endpoint, OverBudget};
+use super::{Fetch, Token, TokenError, TokenFetchResult};
+use crate::config::Upstreams;
+use crate::config::auth::{ClientCredentials, CredentialSet};
+use crate::telemetry::metrics::family::Counters;
+use crate::telemetry::metrics::label_set::LabelValue as _;
+use crate::telemetry::spans;
+
+/// Lifetime of a token whose answer has no `expires_in`, which RFC 6749 only recommends (section 5.1).
+const LIFETIME_DEFAULT: Duration = Duration::from_secs(300);
+/// Upper bound of a token's lifetime, in seconds.
+const LIFETIME_MAX: u64 = 24 * 60 * 60;
+/// Upper bound of the answer's length, in bytes.
+const ANSWER_MAX: usize = 64 << 10;
+
+/// What a token is requested with, and where. A cached token is used only for an equal request, so that a reload with other
+/// credentials takes effect at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TokenRequest {
+    pub(super) url: String,
+    pub(super) credentials: ClientCredentials,
+}
+
+/// The members of a token answer that the proxy uses.
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    expires_in: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct TokenEndpoint {
+    http: reqwest::Client,
+    budget: Budget,
+    fetches: Counters<(CredentialSet, TokenFetchResult)>,
+}
+
+impl TokenEndpoint {
+    pub(super) fn new(
+        settings: &Upstreams,
+        tls: rustls::ClientConfig,
+        budget: Budget,
+    ) -> reqwest::Result<Self> {
+        let http = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .connect_timeout(settings.connect_timeout)
+            .pool_idle_timeout(settings.pool_idle_timeout)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .build()?;
+        Ok(Self { http, budget, fetches: Counters::default() })
+    }
+
+    pub(super) const fn fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
+        &self.fetches
+    }
+
+    /// A new token and its lifetime.
+    pub(super) async fn fetch(&self, fetch: &Fetch) -> Result<(Token, Duration), TokenError> {
+        let span = spans::step("token", None);
+        let fetched = self.exchange(&fetch.request, fetch.timeout).instrument(span.clone()).await;
+        let result = if fetched.is_ok() { TokenFetchResult::Fetched } else { TokenFetchResult::Failed };
+        spans::end_step(&span, result.as_str(), fetched.is_err());
+        self.fetches.add((fetch.credential_set, result));
+        fetched
+    }
+
+    async fn exchange(
+        &self,
+        request: &TokenRequest,
+        timeout: Duration,
+    ) -> Result<(Token, Duration), TokenError> {
+        let turn = self.budget.take(Endpoint::Token.client(), Instant::now() + timeout).await;
+        let permit = turn.map_err(|OverBudget { .. }| TokenError::OverBudget)?;
+        let sending = self
+            .http
+            .post(&request.url)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ACCEPT, "application/json")
+            .timeout(timeout)
+            .body(form(&request.credentials))
+            .send();
+        let mut answer = sending.await.map_err(no_answer)?;
+        self.budget.answered(Some(permit.endpoint()), answer.status(), answer.headers());
+        if answer.status() != http::StatusCode::OK {
+            return Err(TokenError::Refused(answer.status().as_u16()));
+        }
+        let mut body = Zeroizing::new(Vec::new());
+        while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
+            if body.len() + chunk.len() > ANSWER_MAX {
+                return Err(TokenError::Unreadable);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        parse(&body)
+    }
+}
+
+fn form(credentials: &ClientCredentials) -> String {
+    let ClientCredentials { client_id, client_secret, scopes } = credentials;
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials").append_pair("client_id", client_id);
+    form.append_pair("client_secret", client_secret.reveal());
+    if !scopes.is_empty() {
+        form.append_pair("scope", &scopes.join(" "));
+    }
+    form.finish()
+}
+
+fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
+    // serde_json's error would quote the body, and with it the token.
+    let answer: TokenAnswer =
+        serde_json::from_slice(body).map_err(|_: serde_json::Error| TokenError::Unreadable)?;
+    let lifetime =
+        answer.expires_in.map_or(LIFETIME_DEFAULT, |seconds| Duration::from_secs(seconds.min(LIFETIME_MAX)));
+    let is_empty = answer.access_token.is_empty();
+    let token = Token(Arc::new(SecretString::from(answer.access_token)));
+    if is_empty || token.authorization().is_none() {
+        Err(TokenError::Unreadable)
+    } else {
+        Ok((token, lifetime))
+    }
+}
+
+/// The causes of an error, without the URL that reqwest puts first.
+fn no_answer(error: reqwest::Error) -> TokenError {
+    let mut causes = if error.is_timeout() { "timed out".to_owned() } else { "failed".to_owned() };
+    let mut source = std::error::Error::source(&error);
+    while let Some(cause) = source {
+        causes = format!("{causes}: {cause}");
+        source = cause.source();
+    }
+    TokenError::NoAnswer(causes)
+}
