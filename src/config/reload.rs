@@ -85,8 +85,9 @@ enum Trigger {
     Explicit,
 }
 
-/// Sends requests to a running [`Watcher`] and observes it.
+/// Observes a running [`Watcher`]. Tests also ask it for a check, instead of waiting for the timer.
 #[derive(Clone)]
+#[cfg_attr(not(feature = "testing"), expect(dead_code, reason = "tests read `requests` and `outcomes`"))]
 pub struct ReloadHandle {
     requests: mpsc::Sender<ReloadRequest>,
     outcomes: watch::Receiver<ReloadOutcome>,
@@ -94,6 +95,7 @@ pub struct ReloadHandle {
     files: watch::Receiver<u64>,
 }
 
+#[cfg(feature = "testing")]
 impl ReloadHandle {
     /// Checks now, as SIGHUP does. `None` when the watcher has stopped.
     pub async fn reload(&self) -> Option<ReloadOutcome> {
@@ -111,6 +113,14 @@ impl ReloadHandle {
         self.outcomes.clone()
     }
 
+    async fn request(&self, trigger: Trigger) -> Option<ReloadOutcome> {
+        let (reply, outcome) = oneshot::channel();
+        self.requests.send(ReloadRequest { trigger, reply }).await.ok()?;
+        outcome.await.ok()
+    }
+}
+
+impl ReloadHandle {
     /// Totals and the last reloads; a slow observer misses none of them.
     #[must_use]
     pub fn history(&self) -> watch::Receiver<ReloadHistory> {
@@ -122,12 +132,6 @@ impl ReloadHandle {
     #[must_use]
     pub fn files_changed(&self) -> watch::Receiver<u64> {
         self.files.clone()
-    }
-
-    async fn request(&self, trigger: Trigger) -> Option<ReloadOutcome> {
-        let (reply, outcome) = oneshot::channel();
-        self.requests.send(ReloadRequest { trigger, reply }).await.ok()?;
-        outcome.await.ok()
     }
 }
 

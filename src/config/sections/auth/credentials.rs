@@ -15,9 +15,6 @@ pub enum CredentialSet {
 }
 
 impl CredentialSet {
-    /// Every set, in the order of the config.
-    pub const ALL: [Self; 3] = [Self::Legacy, Self::New, Self::Lookup];
-
     /// The name in config, logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
