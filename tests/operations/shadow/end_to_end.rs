@@ -46,7 +46,7 @@ async fn reported(
     assert_eq!(status["shadow"]["active"], true, "{status}");
     let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
     assert!(
-        told.row("shadow").starts_with(&format!("compares; {due} due, {due} compared, 0 dropped")),
+        told.row("shadow").starts_with(&format!("comparing; {due} due, {due} compared, 0 dropped")),
         "{told:?}"
     );
     shim.signal("-TERM");
