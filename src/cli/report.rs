@@ -17,7 +17,7 @@ use super::output::complain;
 use crate::config::Go;
 use crate::config::load::examine;
 use crate::report::document::{Decision, Report};
-use crate::report::{Scope, Tally, html, text};
+use crate::report::{ReportBuilder, Scope, html, text};
 use crate::shadow::types::COMPARED;
 use crate::translate::route::Route;
 
@@ -144,19 +144,19 @@ fn inputs(arguments: &ReportArgs) -> Result<Vec<PathBuf>, String> {
 }
 
 fn read(scope: Scope, go: &Go, files: &[PathBuf]) -> Result<Report, String> {
-    let mut tally = Tally::new(scope);
+    let mut builder = ReportBuilder::new(scope);
     for file in files {
         let read = if file.as_os_str() == STDIN {
             if io::stdin().is_terminal() {
                 complain("reading standard input; Ctrl-D ends it");
             }
-            tally.read(io::stdin().lock())
+            builder.read(io::stdin().lock())
         } else {
-            File::open(file).and_then(|open| tally.read(BufReader::with_capacity(BUFFER, open)))
+            File::open(file).and_then(|open| builder.read(BufReader::with_capacity(BUFFER, open)))
         };
         read.map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    Ok(tally.report(go))
+    Ok(builder.report(go))
 }
 
 fn write_html(report: &Report, page: Option<&Path>) -> Result<(), String> {

@@ -5,6 +5,7 @@
 
 mod auth;
 mod classify;
+pub(crate) mod error_chain;
 mod problem;
 
 use std::error::Error as StdError;

@@ -7,4 +7,5 @@ pub(crate) mod detach;
 pub(crate) mod forwarded;
 pub(crate) mod headers;
 pub(crate) mod hop_by_hop;
+pub(crate) mod html;
 pub(crate) mod peer;

@@ -1,9 +1,10 @@
-//! Maps that a log cannot make grow without end, and texts from logs made harmless.
+//! Maps of bounded size, keyed by text from logs.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
-/// A map with room for so many names; what comes later is counted and not kept.
+use crate::telemetry::sanitize::clip;
+
+/// A map of at most `room` names. Entries past that are counted and not kept.
 #[derive(Debug)]
 pub(super) struct Bounded<V> {
     kept: HashMap<String, V>,
@@ -11,7 +12,7 @@ pub(super) struct Bounded<V> {
     left_out: u64,
 }
 
-/// Longest name that is kept, in characters.
+/// Longest name, in characters; the rest is cut.
 const NAME_MAX: usize = 256;
 
 impl<V> Bounded<V> {
@@ -19,9 +20,9 @@ impl<V> Bounded<V> {
         Self { kept: HashMap::new(), room, left_out: 0 }
     }
 
-    /// The entry of that name, new if need be; `None` when there is no room, and `weight` more are left out.
+    /// The entry of that name, inserted if it is new. `None` when the map is full: then `weight` is added to `left_out`.
     pub(super) fn entry(&mut self, name: &str, weight: u64, new: impl FnOnce() -> V) -> Option<&mut V> {
-        let name = harmless(name, NAME_MAX);
+        let name = clip(name, NAME_MAX);
         if !self.kept.contains_key(&*name) {
             if self.kept.len() >= self.room {
                 self.left_out = self.left_out.saturating_add(weight);
@@ -45,43 +46,9 @@ impl<V> Bounded<V> {
     }
 }
 
-/// The text with at most so many characters, and without any that would act on a terminal or turn the order of letters.
-pub(super) fn harmless(text: &str, most: usize) -> Cow<'_, str> {
-    if text.len() <= most && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return Cow::Borrowed(text);
-    }
-    let mut shown = String::new();
-    for (at, char) in text.chars().enumerate() {
-        if at == most {
-            shown.push('…');
-            break;
-        }
-        if char.is_control() || is_invisible(char) {
-            shown.extend(char.escape_unicode());
-        } else {
-            shown.push(char);
-        }
-    }
-    Cow::Owned(shown)
-}
-
-/// Marks that change how the text around them is shown, and take no room themselves.
-const fn is_invisible(char: char) -> bool {
-    matches!(char, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_acts_on_a_terminal_is_spelled_out() {
-        let shown = harmless("a\u{1b}[31m\u{9b}\u{202e}é\n", 64);
-        assert_eq!(shown, "a\\u{1b}[31m\\u{9b}\\u{202e}é\\u{a}");
-        assert_eq!(harmless(&"é".repeat(70), 64), format!("{}…", "é".repeat(64)));
-        assert_eq!(harmless("plain", 64), "plain");
-    }
 
     #[test]
     fn a_full_map_counts_what_it_leaves_out() {

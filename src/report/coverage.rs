@@ -1,4 +1,4 @@
-//! What the records covered: a green rate over narrow traffic is no evidence.
+//! What the written records covered. A high match rate over narrow traffic is no evidence.
 
 use std::collections::BTreeSet;
 
@@ -10,14 +10,14 @@ use crate::translate::conversion::Status;
 use crate::translate::list::PARAMETERS;
 use crate::translate::route::Route;
 
-/// Whatever else a record shows as one.
+/// Any other status in a record.
 const OTHER_STATUS: &str = "other";
 
-/// Most asset pairs that are told apart.
+/// Most asset pairs that are counted apart.
 const PAIRS_MAX: usize = 100;
 
 /// Counts of written records.
-pub(super) struct CoverageTally {
+pub(super) struct CoverageTotals {
     any: Cells,
     /// By asset pair; one after the other the statuses, then all others.
     pairs: Bounded<[Cells; Status::ALL.len() + 1]>,
@@ -50,7 +50,7 @@ impl Cells {
     }
 }
 
-impl CoverageTally {
+impl CoverageTotals {
     pub(super) fn new() -> Self {
         Self { any: Cells::default(), pairs: Bounded::new(PAIRS_MAX), ref_ids: Default::default() }
     }
@@ -66,13 +66,13 @@ impl CoverageTally {
                 statuses[status.unwrap_or(Status::ALL.len())].add(record);
             }
         }
-        // An answer without rows, as an error is, may still be known to be about a pair.
+        // A response without rows, such as an error, may still be known to concern a pair.
         if let Some(pair) = record.asset_pair.as_deref().filter(|_| record.seen.is_empty()) {
             self.pairs.entry(pair, 1, Default::default);
         }
     }
 
-    pub(super) fn told(&self) -> document::Coverage {
+    pub(super) fn document(&self) -> document::Coverage {
         let rows = self.rows();
         let (cells, never_seen) = self.count(&rows);
         document::Coverage {
@@ -101,7 +101,7 @@ impl CoverageTally {
         rows
     }
 
-    /// All cells, and the empty ones. What was not compared at all is told elsewhere.
+    /// All cells and the empty ones. Routes without any record are left out.
     fn count(&self, rows: &[CoverageRow]) -> (u64, u64) {
         let listed = self.any.routes[Route::List as usize] > 0;
         let counts = rows.iter().flat_map(|row| {

@@ -1,36 +1,36 @@
-//! GO or NO-GO for one route: every threshold with its number, met or not. What cannot be known is not met.
+//! GO or NO-GO for one route: every threshold with its measured value. A value that is unknown does not meet its threshold.
 
 use jiff::Timestamp;
 
 use super::document::{Check, Decision};
-use super::figures::{count, percent, share, span};
-use super::route::RouteTally;
-use super::running::RunningTally;
+use super::route::RouteTotals;
+use super::running::HeartbeatTotals;
 use crate::config::Go;
 use crate::shadow::types::{Severity, Verdict};
+use crate::telemetry::format::{count, percent, share, span};
 use crate::translate::route::Route;
 
-/// Largest share of comparisons that processes counted and the files do not hold: some are under way when a file is read. Past
-/// it, whatever differed may be in the lines that were lost.
+/// Largest share of comparisons that the heartbeats count and the input lacks: some lines are still queued when a file is read. Above
+/// it, differences may be in the lines that were lost.
 const MISSING_SHARE_MAX: f64 = 0.02;
 
-/// What a route is judged by.
+/// The figures that decide for a route.
 pub(super) struct RouteStats<'a> {
     pub(super) route: Route,
-    pub(super) tally: &'a RouteTally,
-    pub(super) running: &'a RunningTally,
-    /// Comparisons that were made and not read, and all that were made.
+    pub(super) totals: &'a RouteTotals,
+    pub(super) running: &'a HeartbeatTotals,
+    /// Comparisons that the input lacks, and all that were made.
     pub(super) missing: (u64, u64),
     pub(super) newer_lines: u64,
     pub(super) now: Timestamp,
 }
 
 impl RouteStats<'_> {
-    /// The verdict, and all that it rests on.
+    /// The decision and its thresholds.
     pub(super) fn judge(&self, go: &Go) -> (Decision, Vec<Check>) {
-        if self.tally.records() == 0 && self.newer_lines == 0 && !self.running.was_in_shadow(self.route) {
-            let told = self.running.heartbeats() > 0;
-            return (if told { Decision::NotInShadow } else { Decision::NotKnown }, Vec::new());
+        if self.totals.records() == 0 && self.newer_lines == 0 && !self.running.was_in_shadow(self.route) {
+            let is_known = self.running.heartbeats() > 0;
+            return (if is_known { Decision::NotInShadow } else { Decision::NotKnown }, Vec::new());
         }
         let mut checks = vec![self.records()];
         checks.extend(self.amounts(go));
@@ -41,17 +41,17 @@ impl RouteStats<'_> {
     }
 
     fn records(&self) -> Check {
-        let records = self.tally.records();
+        let records = self.totals.records();
         let text = if records == 0 { "no records".into() } else { format!("{} records", count(records)) };
         check("records", records > 0, Some(records as f64), 1.0, text)
     }
 
-    /// Is there enough, and is it recent?
+    /// Thresholds on how much was compared, and how recently.
     fn amounts(&self, go: &Go) -> [Check; 3] {
-        let judged = self.tally.judged();
-        let paired = self.tally.paired;
+        let judged = self.totals.judged();
+        let paired = self.totals.paired;
         let longest = go.freshness_max.as_secs_f64();
-        let age = self.tally.last.map(|last| self.now.as_second().saturating_sub(last.as_second()).max(0));
+        let age = self.totals.last.map(|last| self.now.as_second().saturating_sub(last.as_second()).max(0));
         let shown = age.map_or_else(|| "no record".into(), |age| format!("last record {} ago", span(age)));
         [
             at_least("judged_min", judged, go.judged_min, "judged"),
@@ -66,45 +66,45 @@ impl RouteStats<'_> {
         ]
     }
 
-    /// Do the sides agree?
+    /// Thresholds on how much differed.
     fn differences(&self, go: &Go) -> Vec<Check> {
-        let tally = self.tally;
-        let of = |severity| tally.of_severity(Verdict::Mismatch, severity);
-        let refused = tally.of_severity(Verdict::ErrorDisagreement, Severity::Money);
+        let totals = self.totals;
+        let of = |severity| totals.of_severity(Verdict::Mismatch, severity);
+        let refused = totals.of_severity(Verdict::ErrorDisagreement, Severity::Money);
         let money = of(Severity::Money).saturating_add(refused);
         let money = check(
             "money_max",
             money <= go.money_max,
             Some(money as f64),
             go.money_max as f64,
-            format!("{} with a difference in money, at most {}", count(money), count(go.money_max)),
+            format!("{} with a money difference, at most {}", count(money), count(go.money_max)),
         );
-        let (all, judged) = (tally.records(), tally.judged());
+        let (all, judged) = (totals.records(), totals.judged());
         let (contract, cosmetic) = (of(Severity::Contract), of(Severity::Cosmetic));
-        let of = |verdict| tally.of(verdict);
+        let of = |verdict| totals.of(verdict);
         let shares = [
-            ("contract_share_max", contract, judged, go.contract_share_max, "with a difference in contract"),
+            ("contract_share_max", contract, judged, go.contract_share_max, "with a contract difference"),
             ("cosmetic_share_max", cosmetic, judged, go.cosmetic_share_max, "with a cosmetic difference"),
             (
                 "transient_share_max",
                 of(Verdict::Transient),
                 judged,
                 go.transient_share_max,
-                "with a difference that was gone at the second look",
+                "with a difference that was gone when both sides were read again",
             ),
             (
                 "progress_share_max",
                 of(Verdict::Progress),
                 judged,
                 go.progress_share_max,
-                "where the new API was ahead",
+                "with a later status on the new API",
             ),
             (
                 "error_disagreement_share_max",
                 of(Verdict::ErrorDisagreement),
                 judged,
                 go.error_disagreement_share_max,
-                "where one side refused",
+                "refused on one side, or with different statuses",
             ),
             ("failed_share_max", of(Verdict::ShadowFailed), all, go.failed_share_max, "failed"),
             (
@@ -119,16 +119,16 @@ impl RouteStats<'_> {
         std::iter::once(money).chain(shares).collect()
     }
 
-    /// Was all of it seen?
+    /// Thresholds on shadow itself: whether the records are complete.
     fn shadow_itself(&self, go: &Go) -> [Check; 5] {
         let heartbeats = self.running.heartbeats();
-        let beats = format!("{} heartbeats", count(heartbeats));
-        // Heartbeats count what was due for all routes together. What was dropped here was due here, as was what is recorded.
+        let heartbeats_text = format!("{} heartbeats", count(heartbeats));
+        // Heartbeats count due jobs over all routes. Those of this route are its records and its drops.
         let dropped = self.running.dropped(self.route);
-        let due = self.tally.records().saturating_add(dropped);
+        let due = self.totals.records().saturating_add(dropped);
         let dropping = at_most("dropped_share_max", (dropped, due), go.dropped_share_max, "dropped");
         let unknown = |name, most| {
-            check(name, false, None, most, format!("not known without heartbeats, at most {}", percent(most)))
+            check(name, false, None, most, format!("unknown without heartbeats, at most {}", percent(most)))
         };
         let idle = self.running.idle_share().map_or_else(
             || unknown("idle_share_max", go.idle_share_max),
@@ -140,16 +140,16 @@ impl RouteStats<'_> {
         );
         let newer = self.newer_lines;
         [
-            check("heartbeats", heartbeats > 0, Some(heartbeats as f64), 1.0, beats),
+            check("heartbeats", heartbeats > 0, Some(heartbeats as f64), 1.0, heartbeats_text),
             if heartbeats > 0 { dropping } else { unknown("dropped_share_max", go.dropped_share_max) },
             idle,
-            at_most("missing_lines", self.missing, MISSING_SHARE_MAX, "made and not in what was read"),
+            at_most("missing_lines", self.missing, MISSING_SHARE_MAX, "made and missing from the input"),
             check(
                 "newer_lines",
                 newer == 0,
                 Some(newer as f64),
                 0.0,
-                format!("{} lines of a newer version, not read", count(newer)),
+                format!("{} lines of a newer schema, not read", count(newer)),
             ),
         ]
     }

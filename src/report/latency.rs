@@ -1,12 +1,12 @@
-//! How long answers took: a histogram of bounded size.
+//! Latencies of one side, in a histogram of bounded size.
 
 use hdrhistogram::Histogram;
 
 use super::document;
 
-/// Longest time that is told apart, in µs: an hour.
+/// The highest latency that the histogram resolves, in µs: an hour.
 const LONGEST: u64 = 3_600_000_000;
-/// Two answers closer than one in a thousand are the same.
+/// Significant digits: latencies within 0.1% of each other count as equal.
 const DIGITS: u8 = 3;
 
 /// Latencies of one side.
@@ -26,7 +26,7 @@ impl Latencies {
         }
     }
 
-    pub(super) fn told(&self) -> Option<document::Latency> {
+    pub(super) fn quantiles(&self) -> Option<document::Latency> {
         let histogram = self.0.as_ref().filter(|histogram| !histogram.is_empty())?;
         let at = |quantile| milliseconds(histogram.value_at_quantile(quantile).min(histogram.max()));
         Some(document::Latency {

@@ -1,4 +1,4 @@
-//! Finds shadow's lines in logs of any kind, one at a time, in memory that does not grow with the log.
+//! Finds shadow's lines in logs of any kind, one at a time, in bounded memory.
 
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read as _};
@@ -12,26 +12,26 @@ use crate::shadow::record::{Record, SCHEMA, TARGET};
 /// Longest line that is read, in bytes; a record is a few hundred.
 const LINE_MAX: usize = 1 << 20;
 
-/// How a record begins when nobody has rewritten it: most lines need no second look.
+/// How the proxy writes the start of a record. Lines that begin so are parsed once; all others are classified first.
 const AS_WRITTEN: &[u8] = b"{\"line\":\"comparison\",\"schema\":2,\"target\":\"shadow\",";
 
-/// What a line turned out to be.
+/// One line of the input, classified.
 #[derive(Debug, PartialEq)]
-pub(super) enum Found {
+pub(super) enum LogLine {
     /// One comparison.
     Comparison(Box<Record>),
-    /// How shadow itself is doing.
+    /// The state of shadow itself.
     Heartbeat(Box<HeartbeatRecord>),
-    /// Somebody else's line.
+    /// A line that is not shadow's.
     Other,
-    /// Shadow's, in a version that is newer than this program.
+    /// A shadow line of a newer schema than this program reads.
     Newer(u64),
-    /// Shadow's, and not readable: torn, or cut.
+    /// A shadow line that is truncated or malformed.
     Broken,
 }
 
 /// Hands every line of `input` to `take`.
-pub(super) fn each(mut input: impl BufRead, mut take: impl FnMut(Found)) -> io::Result<()> {
+pub(super) fn each(mut input: impl BufRead, mut take: impl FnMut(LogLine)) -> io::Result<()> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -40,15 +40,15 @@ pub(super) fn each(mut input: impl BufRead, mut take: impl FnMut(Found)) -> io::
         }
         let whole = line.len() < LINE_MAX || line.ends_with(b"\n");
         if whole {
-            take(sort(&line));
+            take(classify(&line));
         } else {
             input.skip_until(b'\n')?;
-            take(if looks_ours(&line) { Found::Broken } else { Found::Other });
+            take(if looks_ours(&line) { LogLine::Broken } else { LogLine::Other });
         }
     }
 }
 
-/// What says which kind of line it is; everything else is skipped over.
+/// The fields that tell what a line is; all others are skipped.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow, default)]
@@ -59,34 +59,34 @@ struct Head<'a> {
     schema: Option<u64>,
 }
 
-fn sort(line: &[u8]) -> Found {
-    // Whatever collects logs may have put a time or a container's name before the JSON.
-    let Some(start) = memchr::memchr(b'{', line) else { return Found::Other };
+fn classify(line: &[u8]) -> LogLine {
+    // A log collector may have put a time or a container name before the JSON.
+    let Some(start) = memchr::memchr(b'{', line) else { return LogLine::Other };
     let line = line[start..].trim_ascii_end();
     if line.starts_with(AS_WRITTEN) {
-        return serde_json::from_slice(line).map_or(Found::Broken, Found::Comparison);
+        return serde_json::from_slice(line).map_or(LogLine::Broken, LogLine::Comparison);
     }
     if !looks_ours(line) && memmem::find(line, b"\"shadow\"").is_none() {
-        return Found::Other;
+        return LogLine::Other;
     }
-    let unreadable = || if looks_ours(line) { Found::Broken } else { Found::Other };
+    let unreadable = || if looks_ours(line) { LogLine::Broken } else { LogLine::Other };
     let Ok(head) = serde_json::from_slice::<Head<'_>>(line) else { return unreadable() };
     let (Some(TARGET), Some(kind)) = (head.target.as_deref(), head.line.as_deref()) else {
-        return Found::Other;
+        return LogLine::Other;
     };
     match head.schema {
-        Some(schema) if schema > u64::from(SCHEMA) => return Found::Newer(schema),
+        Some(schema) if schema > u64::from(SCHEMA) => return LogLine::Newer(schema),
         Some(_) => {}
-        None => return Found::Broken,
+        None => return LogLine::Broken,
     }
     match kind {
-        "comparison" => serde_json::from_slice(line).map_or(Found::Broken, Found::Comparison),
-        "heartbeat" => serde_json::from_slice(line).map_or(Found::Broken, Found::Heartbeat),
-        _ => Found::Broken,
+        "comparison" => serde_json::from_slice(line).map_or(LogLine::Broken, LogLine::Comparison),
+        "heartbeat" => serde_json::from_slice(line).map_or(LogLine::Broken, LogLine::Heartbeat),
+        _ => LogLine::Broken,
     }
 }
 
-/// Whether a line that cannot be read was one of shadow's.
+/// Whether a line that does not parse was one of shadow's.
 fn looks_ours(line: &[u8]) -> bool {
     let beginning =
         line.starts_with(b"{\"line\":\"comparison\"") || line.starts_with(b"{\"line\":\"heartbeat\"");
@@ -97,10 +97,11 @@ fn looks_ours(line: &[u8]) -> bool {
 mod tests {
     use super::*;
     use crate::shadow::record::ShadowLine;
+    use crate::shadow::types::ComparisonKind;
 
     const HEARTBEAT: &str = r#"{"line":"heartbeat","schema":2,"target":"shadow","time":"2026-11-21T10:00:00Z","process":"p","config_hash":"c","stage":"shadow","routes":[],"seconds":60.0,"idle_seconds":0.0,"due":0,"done":0,"dropped":[],"waiting":0}"#;
 
-    fn found(text: &[u8]) -> Vec<Found> {
+    fn found(text: &[u8]) -> Vec<LogLine> {
         let mut all = Vec::new();
         each(text, |found| all.push(found)).unwrap();
         all
@@ -108,10 +109,10 @@ mod tests {
 
     fn kind(line: impl AsRef<[u8]>) -> &'static str {
         match found(line.as_ref()).as_slice() {
-            [Found::Heartbeat(_)] => "heartbeat",
-            [Found::Other] => "other",
-            [Found::Newer(3)] => "newer",
-            [Found::Broken] => "broken",
+            [LogLine::Heartbeat(_)] => "heartbeat",
+            [LogLine::Other] => "other",
+            [LogLine::Newer(3)] => "newer",
+            [LogLine::Broken] => "broken",
             odd => panic!("{odd:?}"),
         }
     }
@@ -135,7 +136,18 @@ mod tests {
     }
 
     #[test]
-    fn the_short_way_to_a_record_is_the_way_that_it_is_written() {
+    fn a_record_of_schema_1_is_read() {
+        let answer = r#"{"side":"new","status":200}"#;
+        let old = format!(
+            r#"{{"line":"comparison","schema":1,"target":"shadow","time":"t","request_id":"r","config_hash":"c","stage":"s","route":"create","kind":"rehearsal","served":{answer},"other":{answer},"verdict":"match","signature":"0"}}"#
+        );
+        let found = found(old.as_bytes());
+        let [LogLine::Comparison(record)] = found.as_slice() else { panic!("{found:?}") };
+        assert_eq!((record.schema, record.kind), (1, ComparisonKind::DryRun));
+    }
+
+    #[test]
+    fn a_record_as_written_takes_the_fast_path_to_the_same_value() {
         let answer = r#"{"side":"new","status":200}"#;
         let rest = format!(
             r#""time":"t","request_id":"r","config_hash":"c","stage":"s","route":"get","kind":"read","served":{answer},"other":{answer},"verdict":"match","signature":"0","line":"comparison","schema":{SCHEMA},"target":"{TARGET}""#
@@ -173,8 +185,8 @@ mod tests {
     #[test]
     fn a_line_without_end_takes_no_more_than_its_share_of_memory() {
         let long = format!("{}{}\n{HEARTBEAT}\n", &HEARTBEAT[..60], "x".repeat(3 * LINE_MAX));
-        assert!(matches!(found(long.as_bytes()).as_slice(), [Found::Broken, Found::Heartbeat(_)]));
+        assert!(matches!(found(long.as_bytes()).as_slice(), [LogLine::Broken, LogLine::Heartbeat(_)]));
         let foreign = format!("{}\n", "y".repeat(3 * LINE_MAX));
-        assert_eq!(found(foreign.as_bytes()), [Found::Other]);
+        assert_eq!(found(foreign.as_bytes()), [LogLine::Other]);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::document::RouteReport;
 
-/// Most rows and columns; what does not fit is told as a number.
+/// Most rows and most columns. What does not fit is counted in `outside`.
 const MOST: usize = 8;
 
 /// Counts by served status (rows) and the other side's (columns).
@@ -30,7 +30,7 @@ impl Matrix {
         Self { rows, columns, counts, outside }
     }
 
-    /// Shares of the largest count, for shading.
+    /// The largest count, which has the strongest shade.
     pub(super) fn largest(&self) -> u64 {
         self.counts.iter().flatten().copied().max().unwrap_or_default()
     }

@@ -1,13 +1,13 @@
-//! The report: what shadow's lines amount to, and whether a route may move on. Reads lines, adds them up in bounded memory,
-//! judges, and renders for people ([`text`], [`html`]) and machines ([`document`]). Opens no files, knows no clock and prints
-//! nothing: that is `cli`'s.
+//! The report: whether the shadow log says that a route may move on. It reads lines, adds them up in bounded memory, checks the
+//! thresholds, and renders for people ([`text`], [`html`]) and machines ([`document`]). It opens no file, reads no clock and prints
+//! nothing; `cli` does.
 
 #![expect(clippy::float_arithmetic, reason = "shares and milliseconds; no money is added up here")]
 
 mod bounded;
+mod builder;
 mod coverage;
 pub mod document;
-mod figures;
 pub mod html;
 mod judge;
 mod latency;
@@ -18,9 +18,8 @@ mod route;
 mod rules;
 mod running;
 mod signatures;
-mod stats;
 mod summary;
 pub mod text;
 mod timeline;
 
-pub use stats::{Scope, Tally};
+pub use builder::{ReportBuilder, Scope};

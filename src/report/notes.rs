@@ -1,44 +1,40 @@
-//! What a reader must know before believing the numbers.
+//! Warnings to read before the figures.
 
 use super::document::{Check, Report, RuleState};
-use super::figures::{count, percent, share};
+use crate::telemetry::format::{count, percent, share};
 
 pub(super) fn of(report: &Report) -> Vec<String> {
     let lines = broken_lines(report).into_iter().chain(newer_lines(report)).chain(future(report));
     let running = no_heartbeats(report).into_iter().chain(missing(report));
-    let config = configs(report).into_iter().chain(expired(report)).chain(hiding(report));
+    let config = configs(report).into_iter().chain(expired(report)).chain(hiding_money(report));
     let running = unpaired(report).chain(running);
     running.chain(lines).chain(config).chain(left_out(report)).collect()
 }
 
 fn no_heartbeats(report: &Report) -> Option<String> {
     (report.running.heartbeats == 0).then(|| {
-        "NO HEARTBEAT was found: nothing says that shadow ran, or what it dropped. Is this the whole log?"
-            .into()
+        "NO HEARTBEAT found: whether shadow ran and what it dropped is unknown. Is the log complete?".into()
     })
 }
 
-/// A route may be GO before the new API holds anything. It is then not the records that agree.
+/// Refusals and empty pages can make a route GO although no record was compared.
 fn unpaired(report: &Report) -> impl Iterator<Item = String> {
     let routes = report.routes.iter().filter(|route| route.judged > 0 && route.paired == 0);
     routes.map(|route| {
         format!(
-            "NOTHING WAS HELD ON BOTH SIDES in the {} comparisons of {}: not one field was compared.",
+            "NO RECORD ON BOTH SIDES in the {} comparisons of {}: no field was compared.",
             count(route.judged),
             route.route.as_str()
         )
     })
 }
 
-fn hiding(report: &Report) -> Option<String> {
-    let hiding = report.rules.iter().filter(|rule| rule.hides_money && rule.state != RuleState::Expired);
+fn hiding_money(report: &Report) -> Option<String> {
+    let rules = report.rules.iter().filter(|rule| rule.hides_money && rule.state != RuleState::Expired);
     let named: Vec<_> =
-        hiding.map(|rule| format!("{} ({}, {} hits)", rule.path, rule.owner, count(rule.hits))).collect();
+        rules.map(|rule| format!("{} ({}, {} hits)", rule.path, rule.owner, count(rule.hits))).collect();
     (!named.is_empty()).then(|| {
-        format!(
-            "Ignore rules that HIDE DIFFERENCES IN MONEY, none of which counts above: {}.",
-            named.join(", ")
-        )
+        format!("Ignore rules that HIDE MONEY DIFFERENCES, which no count includes: {}.", named.join(", "))
     })
 }
 
@@ -47,18 +43,14 @@ fn missing(report: &Report) -> Option<String> {
     let failed = |check: &Check| check.name == "missing_lines" && !check.passed;
     report.routes.iter().flat_map(|route| &route.checks).any(failed).then(|| {
         let (done, lost, of) = (count(done), count(lost), percent(share(lost, done)));
-        format!("The processes made {done} comparisons; {lost} of them ({of}) are not in what was read. Is a file missing?")
+        format!("The processes made {done} comparisons; {lost} of them ({of}) are missing from the input. Is a file missing?")
     })
 }
 
 fn broken_lines(report: &Report) -> Option<String> {
     let broken = report.input.broken;
-    (broken > 0).then(|| {
-        format!(
-            "{} of shadow's lines could not be read: torn or cut. What they said is not in here.",
-            count(broken)
-        )
-    })
+    (broken > 0)
+        .then(|| format!("{} shadow lines are truncated or malformed and not counted.", count(broken)))
 }
 
 fn newer_lines(report: &Report) -> Option<String> {
@@ -73,7 +65,7 @@ fn future(report: &Report) -> Option<String> {
     let future = report.input.from_the_future;
     (future > 0).then(|| {
         format!(
-            "{} records are from the future: clocks are apart. They count, but for freshness.",
+            "{} records are later than this report: clocks differ. They count, except for freshness.",
             count(future)
         )
     })
@@ -90,15 +82,14 @@ fn configs(report: &Report) -> Option<String> {
 
 fn expired(report: &Report) -> Option<String> {
     let expired = report.rules.iter().filter(|rule| rule.state == RuleState::Expired).count();
-    (expired > 0)
-        .then(|| format!("Ignore rules past their last day, which accept nothing any more: {expired}."))
+    (expired > 0).then(|| format!("Expired ignore rules, which no longer apply: {expired}."))
 }
 
 fn left_out(report: &Report) -> Option<String> {
     let (signatures, pairs) = (report.signatures.left_out, report.coverage.pairs_left_out);
     (signatures > 0 || pairs > 0).then(|| {
         format!(
-            "There was no room to tell apart the signatures of {} comparisons and the asset pairs of {}.",
+            "Too many names to count apart: the signatures of {} comparisons, the asset pairs of {}.",
             count(signatures),
             count(pairs)
         )

@@ -1,21 +1,21 @@
-//! What one route's records add up to.
+//! The totals of one route.
 
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
-use super::bounded::harmless;
 use super::document::{Class, StatusPair};
 use super::latency::Latencies;
 use super::timeline::Timeline;
 use crate::shadow::record::{Record, ResponseSummary};
 use crate::shadow::types::{Severity, Verdict};
+use crate::telemetry::sanitize::clip;
 
-/// Most pairs of statuses that are told apart.
+/// Most pairs of statuses that are counted apart.
 const STATUSES_MAX: usize = 256;
 
 /// One route.
-pub(super) struct RouteTally {
+pub(super) struct RouteTotals {
     pub(super) written: u64,
     /// By verdict, and by severity: none, then as in [`Severity`].
     counts: [[u64; 4]; Verdict::ALL.len()],
@@ -29,10 +29,10 @@ pub(super) struct RouteTally {
     pub(super) timeline: Timeline,
 }
 
-/// What a side said: a status, why there is none or why it was not compared, or both.
+/// One side's status, or why there is none, or why it was not compared.
 type Status = (Option<u16>, Option<String>);
 
-impl RouteTally {
+impl RouteTotals {
     pub(super) fn new() -> Self {
         Self {
             written: 0,
@@ -61,7 +61,7 @@ impl RouteTally {
         }
     }
 
-    /// Adds comparisons of which this is all that is known.
+    /// Adds comparisons without a written record.
     pub(super) fn count(
         &mut self,
         verdict: Verdict,
@@ -90,7 +90,7 @@ impl RouteTally {
         sum(self.counts[verdict as usize])
     }
 
-    /// Comparisons with that verdict and severity. A difference that nobody graded counts as the gravest.
+    /// Comparisons with that verdict and severity. A mismatch without a severity counts as `money`.
     pub(super) fn of_severity(&self, verdict: Verdict, severity: Severity) -> u64 {
         let graded = self.counts[verdict as usize][severity as usize + 1];
         let ungraded = if verdict == Verdict::Mismatch { self.counts[verdict as usize][0] } else { 0 };
@@ -124,7 +124,7 @@ fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
 }
 
 fn status(answer: &ResponseSummary) -> Status {
-    (answer.status, answer.skip_reason.as_deref().map(|reason| harmless(reason, 24).into_owned()))
+    (answer.status, answer.skip_reason.as_deref().map(|reason| clip(reason, 24).into_owned()))
 }
 
 fn shown((status, reason): &Status) -> String {
@@ -136,7 +136,7 @@ fn shown((status, reason): &Status) -> String {
     }
 }
 
-/// What one side of a record said, for people.
-pub(super) fn said(answer: &ResponseSummary) -> String {
+/// One side's status for people.
+pub(super) fn status_text(answer: &ResponseSummary) -> String {
     shown(&status(answer))
 }

@@ -1,21 +1,22 @@
-//! Accepted differences: who answers for them, whether anything meets them, whether their time is over.
+//! Ignore rules: who owns them, how often they apply, whether they have expired.
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::bounded::{Bounded, harmless};
+use super::bounded::Bounded;
 use super::document::{self, RuleState};
-use super::figures::moment;
 use crate::config::PathPattern;
 use crate::shadow::compare;
 use crate::shadow::heartbeat_record::RuleHits;
+use crate::telemetry::format::moment;
+use crate::telemetry::sanitize::clip;
 
-/// Most rules that are told apart.
+/// Most rules that are counted apart.
 const RULES_MAX: usize = 1000;
 
-/// Rules, by all that is written in them.
-pub(super) struct RuleTally(Bounded<Entry>);
+/// Rules by path, owner and last day.
+pub(super) struct RuleTotals(Bounded<Entry>);
 
 struct Entry {
     rule: RuleHits,
@@ -23,7 +24,7 @@ struct Entry {
     last: Timestamp,
 }
 
-impl RuleTally {
+impl RuleTotals {
     pub(super) fn new() -> Self {
         Self(Bounded::new(RULES_MAX))
     }
@@ -37,10 +38,10 @@ impl RuleTally {
         }
     }
 
-    /// What must be looked at first: expired, unused, then the rest by path.
-    pub(super) fn told(&self, now: Timestamp) -> Vec<document::Rule> {
+    /// Expired rules first, then unused ones, then the rest; each group by path.
+    pub(super) fn document(&self, now: Timestamp) -> Vec<document::Rule> {
         let today = now.to_zoned(TimeZone::UTC).date();
-        let mut rules: Vec<_> = self.0.iter().map(|(_, entry)| told(entry, today)).collect();
+        let mut rules: Vec<_> = self.0.iter().map(|(_, entry)| rule(entry, today)).collect();
         let rank = |rule: &document::Rule| match rule.state {
             RuleState::Expired => 0,
             RuleState::Unused => 1,
@@ -51,8 +52,8 @@ impl RuleTally {
     }
 }
 
-fn told(Entry { rule, hits, last }: &Entry, today: Date) -> document::Rule {
-    let text = |text: &str| harmless(text, 200).into_owned();
+fn rule(Entry { rule, hits, last }: &Entry, today: Date) -> document::Rule {
+    let text = |text: &str| clip(text, 200).into_owned();
     let past = rule.expires.parse::<Date>().is_ok_and(|day| day < today);
     let state = match (rule.expired || past, *hits) {
         (true, _) => RuleState::Expired,
@@ -71,10 +72,10 @@ fn told(Entry { rule, hits, last }: &Entry, today: Date) -> document::Rule {
     }
 }
 
-/// Whether the pattern matches a place of severity `money`. One that cannot be read is taken for one that does.
+/// Whether the pattern matches a path of severity `money`. A pattern that cannot be parsed is taken for one that does.
 fn hides_money(pattern: &str) -> bool {
     let Ok(read) = PathPattern::parse(pattern) else { return true };
-    // Only a row of that number would do for a pattern that names one.
+    // A pattern that names a row number matches that row only.
     let row = pattern.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(index, _)| index);
     let row = format!("items[{}]", row.filter(|index| *index != "*").unwrap_or("0"));
     let fields = compare::MONEY.iter().flat_map(|field| [(*field).to_owned(), format!("{row}.{field}")]);

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use super::bounded::Bounded;
 use super::document::{self, DroppedBy, Idle, SampledRoute};
-use super::figures::share;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, RouteShare};
 use crate::shadow::types::COMPARED;
+use crate::telemetry::format::share;
 use crate::translate::route::Route;
 
-/// Most processes and most reasons that are told apart.
+/// Most processes, and most reasons, that are counted apart.
 const NAMES_MAX: usize = 1000;
 
 /// What the heartbeats add up to.
-pub(super) struct RunningTally {
+pub(super) struct HeartbeatTotals {
     heartbeats: u64,
     processes: Bounded<()>,
     seconds: f64,
@@ -25,7 +25,7 @@ pub(super) struct RunningTally {
     sampled: BTreeMap<Route, SampledRoute>,
 }
 
-impl RunningTally {
+impl HeartbeatTotals {
     pub(super) fn new() -> Self {
         Self {
             heartbeats: 0,
@@ -46,7 +46,7 @@ impl RunningTally {
         self.seconds += heartbeat.seconds.max(0.0);
         if heartbeat.idle_seconds > 0.0 {
             self.idle_seconds += heartbeat.idle_seconds;
-            let reason = heartbeat.idle_reason.as_deref().unwrap_or("over again");
+            let reason = heartbeat.idle_reason.as_deref().unwrap_or("ended");
             if let Some(seconds) = self.idle.entry(reason, 1, || 0.0) {
                 *seconds += heartbeat.idle_seconds;
             }
@@ -95,7 +95,7 @@ impl RunningTally {
         (self.done.saturating_sub(found), self.done)
     }
 
-    pub(super) fn told(&self, found: u64) -> document::Running {
+    pub(super) fn document(&self, found: u64) -> document::Running {
         let dropped = COMPARED.into_iter().fold(0_u64, |sum, route| sum.saturating_add(self.dropped(route)));
         document::Running {
             heartbeats: self.heartbeats,

@@ -1,19 +1,20 @@
-//! Which kinds of outcomes there are, how often, and two examples of each.
+//! The signatures other than plain matches: their counts, and two examples of each.
 
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
 
-use super::bounded::{Bounded, harmless};
+use super::bounded::Bounded;
 use super::document::{Class, DiffShown, Example, Signature};
-use super::figures::moment;
-use super::route::said;
+use super::route::status_text;
 use crate::shadow::heartbeat_record::Suppressed;
 use crate::shadow::record::{Diff, Record};
 use crate::shadow::types::{Severity, Verdict};
+use crate::telemetry::format::moment;
+use crate::telemetry::sanitize::clip;
 use crate::translate::route::Route;
 
-/// Most signatures that are told apart.
+/// Most signatures that are counted apart.
 const SIGNATURES_MAX: usize = 10_000;
 /// Most examples of each.
 const EXAMPLES_MAX: usize = 2;
@@ -23,7 +24,7 @@ const DIFFS_MAX: usize = 8;
 const TEXT_MAX: usize = 120;
 
 /// All signatures but those of plain matches.
-pub(super) struct SignatureTally(Bounded<Entry>);
+pub(super) struct SignatureTotals(Bounded<Entry>);
 
 struct Entry {
     route: Route,
@@ -42,19 +43,19 @@ impl Entry {
         self.last = self.last.max(time);
     }
 
-    /// What must be looked at comes first.
+    /// Differences first, then by severity and count, the highest first.
     fn order(&self) -> impl Ord + use<> {
-        let heap = match Class::of(self.verdict) {
+        let rank = match Class::of(self.verdict) {
             Class::Differed => 0,
             Class::NotCompared => 1,
             Class::Explained => 2,
             Class::Agreed => 3,
         };
-        (heap, Reverse(self.severity), Reverse(self.count))
+        (rank, Reverse(self.severity), Reverse(self.count))
     }
 }
 
-impl SignatureTally {
+impl SignatureTotals {
     pub(super) fn new() -> Self {
         Self(Bounded::new(SIGNATURES_MAX))
     }
@@ -69,7 +70,7 @@ impl SignatureTally {
         }
     }
 
-    /// Adds what a heartbeat tells of.
+    /// Adds records that a heartbeat counts as suppressed.
     pub(super) fn add_suppressed(&mut self, suppressed: &Suppressed, time: Timestamp) {
         let of = (suppressed.route, suppressed.verdict, suppressed.severity);
         if let Some(entry) = self.entry(&suppressed.signature, of, time, suppressed.count) {
@@ -100,7 +101,7 @@ impl SignatureTally {
         self.0.left_out()
     }
 
-    /// The first so many; `share` tells the share of a count in a route.
+    /// The first `most`; `share` gives the share of a count in its route.
     pub(super) fn top(&self, most: usize, share: impl Fn(Route, u64) -> f64) -> Vec<Signature> {
         let mut all: Vec<_> = self.0.iter().collect();
         all.sort_by_key(|(signature, entry)| (entry.order(), *signature));
@@ -127,8 +128,8 @@ fn example(record: &Record, time: Timestamp) -> Example {
         time: moment(time),
         request_id: text(&record.request_id),
         trace_id: record.trace_id.as_deref().map(text),
-        served: said(&record.served),
-        other: said(&record.other),
+        served: status_text(&record.served),
+        other: status_text(&record.other),
         diffs_left_out: (total - diffs.len() as u64).saturating_add(record.diffs_left_out),
         diffs,
     }
@@ -146,5 +147,5 @@ fn diff(diff: &Diff) -> DiffShown {
 }
 
 fn text(text: &str) -> String {
-    harmless(text, TEXT_MAX).into_owned()
+    clip(text, TEXT_MAX).into_owned()
 }

@@ -1,11 +1,11 @@
-//! The header of the report, line by line: the same for a terminal and for the page.
+//! The header of the report, line by line, for the terminal and the page.
 
 use super::document::{ConfigSeen, Report, Running};
-use super::figures::{count, percent, span};
+use crate::telemetry::format::{count, percent, span};
 
-/// Configs that are named one by one.
+/// Most configs that are listed.
 const CONFIGS_SHOWN: usize = 4;
-/// Reasons that are named one by one.
+/// Most reasons that are listed.
 const REASONS_SHOWN: usize = 4;
 
 /// Name and text of each line.
@@ -26,7 +26,7 @@ fn window(report: &Report) -> String {
     let (Some(first), Some(last), Some(age)) = (&window.first, &window.last, window.age_seconds) else {
         return format!("no records{since}");
     };
-    format!("{first} to {last}, {}; the last one {} ago{since}", span(window.seconds), span(age))
+    format!("{first} to {last}, {}; last {} ago{since}", span(window.seconds), span(age))
 }
 
 fn records(report: &Report) -> String {
@@ -34,7 +34,7 @@ fn records(report: &Report) -> String {
         report.routes.iter().map(of).fold(0, u64::saturating_add)
     };
     let (all, written) = (sum(|route| route.records), sum(|route| route.written));
-    format!("{} comparisons, {} of them with a line of their own", count(all), count(written))
+    format!("{} comparisons, {} of them written", count(all), count(written))
 }
 
 fn input(report: &Report) -> String {
@@ -43,12 +43,12 @@ fn input(report: &Report) -> String {
     let all = [
         (input.comparisons, "records"),
         (input.heartbeats, "heartbeats"),
-        (input.other, "lines of others"),
-        (input.broken, "broken"),
-        (input.newer, "newer"),
+        (input.other, "other lines"),
+        (input.broken, "malformed"),
+        (input.newer, "of a newer schema"),
         (input.before_since, "before --since"),
         (input.of_other_routes, "of other routes"),
-        (input.from_the_future, "from the future"),
+        (input.from_the_future, "later than this report"),
     ];
     let parts = all.iter().enumerate().filter(|(at, (number, _))| *at < 3 || *number > 0);
     let parts: Vec<_> = parts.map(|(_, (number, what))| format!("{} {what}", count(*number))).collect();
@@ -68,7 +68,7 @@ fn configs(configs: &[ConfigSeen]) -> String {
 
 fn running(running: &Running) -> impl Iterator<Item = (&'static str, String)> {
     let idle = running.idle_share.map_or_else(
-        || "NOT KNOWN: no heartbeat".to_owned(),
+        || "UNKNOWN: no heartbeat".to_owned(),
         |share| {
             let reasons = running.idle.iter().take(REASONS_SHOWN);
             let reasons: Vec<_> =
@@ -83,7 +83,7 @@ fn running(running: &Running) -> impl Iterator<Item = (&'static str, String)> {
         },
     );
     let dropped = running.dropped_share.map_or_else(
-        || "NOT KNOWN: no heartbeat".to_owned(),
+        || "UNKNOWN: no heartbeat".to_owned(),
         |share| {
             let reasons = running.dropped_by.iter().take(REASONS_SHOWN);
             let reasons: Vec<_> = reasons

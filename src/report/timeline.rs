@@ -1,11 +1,11 @@
-//! Comparisons over time, in at most [`COLUMNS`] columns however long the time is.
+//! Comparisons over time, in at most [`COLUMNS`] columns whatever the time span.
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::document::{Class, Column};
-use super::figures::moment;
+use crate::telemetry::format::moment;
 
 /// Most columns; a day in quarters of an hour fits.
 const COLUMNS: i64 = 100;
@@ -51,8 +51,8 @@ impl Timeline {
         }
     }
 
-    /// How many seconds a column stands for, and the columns, without those that are empty.
-    pub(super) fn told(&self) -> (i64, Vec<Column>) {
+    /// The width of a column in seconds, and the columns that are not empty.
+    pub(super) fn columns(&self) -> (i64, Vec<Column>) {
         let column = |(at, [agreed, explained, not_compared, differed]): (&i64, &[u64; 4])| Column {
             start: Timestamp::from_second(at * self.seconds).map(moment).unwrap_or_default(),
             index: at - self.columns.first_key_value().map_or(0, |(first, _)| *first),
@@ -75,7 +75,7 @@ mod tests {
         for second in [0, 1, 86_400, -377_705_000_000, 253_402_000_000] {
             timeline.add(Timestamp::from_second(second).unwrap(), Class::Agreed, 2);
         }
-        let (_, columns) = timeline.told();
+        let (_, columns) = timeline.columns();
         assert!(columns.iter().all(|column| column.index < COLUMNS));
         assert_eq!(columns.iter().map(|column| column.agreed).sum::<u64>(), 10);
     }

@@ -27,10 +27,10 @@ pub use self::create::SingleFlight;
 pub use self::positive_control::PositiveControls;
 pub use self::record_side::RecordSideCache;
 use crate::config::{Config, Mode};
+use crate::failure::error_chain::error_chain;
 use crate::failure::{Failure, SideEffect};
 use crate::http::headers;
 use crate::ledger::Ledger;
-use crate::telemetry::access::chain;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::labels::{CreateOutcome, RouteLabel, UpstreamOutcome};
 use crate::translate::evidence::Facts;
@@ -103,7 +103,7 @@ impl Services {
                 return self.metrics.upstream_response(side, status, elapsed);
             }
             Err(Failure::Unreachable { source, .. }) => {
-                self.reach.failed(side, chain(source.as_ref()));
+                self.reach.failed(side, error_chain(source.as_ref()));
                 UpstreamOutcome::NotSent
             }
             Err(Failure::TimedOut { .. }) => UpstreamOutcome::TimedOut,

@@ -16,6 +16,7 @@ use super::metrics::Metrics;
 use super::metrics::labels::{RouteLabel, StatusClass};
 use crate::config::{Mode, Traces};
 use crate::failure::Failure;
+use crate::failure::error_chain::error_chain;
 use crate::http::body::{ByteCount, Payload};
 use crate::http::headers;
 use crate::telemetry::metrics::label_set::LabelValue as _;
@@ -100,21 +101,10 @@ impl Access {
         self.fault = Some(failure.fault().as_str());
         self.metrics.failed(failure);
         if let Some(source) = std::error::Error::source(failure) {
-            let source = chain(source);
+            let source = error_chain(source);
             tracing::warn!(target: "proxy", request_id = self.request_id, error = failure.name(), source, "{failure}");
         }
     }
-}
-
-/// An error and its sources on one line, separated by `: `.
-pub(crate) fn chain(mut error: &(dyn std::error::Error + 'static)) -> String {
-    let mut line = error.to_string();
-    while let Some(source) = error.source() {
-        error = source;
-        line.push_str(": ");
-        line.push_str(&error.to_string());
-    }
-    line
 }
 
 impl Drop for Access {

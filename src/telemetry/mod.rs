@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 mod file;
+pub(crate) mod format;
 pub(crate) mod metrics;
 mod queue;
 pub(crate) mod sanitize;

@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::super::documents::to_the_second;
 use super::super::history::Hour;
-use super::elements::{count, scrolling};
+use super::elements::scrolling;
+use crate::telemetry::format::count;
 use crate::upstream::rate_limit::{BudgetSnapshot, EndpointSnapshot};
 
 /// Width of a full bar.

@@ -8,13 +8,11 @@ mod elements;
 mod sections;
 mod traffic;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
-use sha2::{Digest as _, Sha256};
+use maud::html;
 
 use super::documents::Status;
 use super::history::Hour;
+use crate::http::html::{self, content_security_policy};
 use crate::telemetry::metrics::Metrics;
 
 const STYLE: &str = include_str!("style.css");
@@ -40,31 +38,11 @@ pub(super) fn render(status: &Status, hour: &Hour, metrics: &Metrics, paused: bo
             a href="/status" { "/status" } ", " a href="/metrics" { "/metrics" } ", " a href="/readyz" { "/readyz" }
         }
     };
-    page(&body, status, paused).into_string()
+    let refresh = html! { @if !paused { meta http-equiv="refresh" content=(REFRESH); } };
+    html::page(&format!("conversion-shim: {}", status.stage), STYLE, &refresh, &body).into_string()
 }
 
-fn page(body: &Markup, status: &Status, paused: bool) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                @if !paused { meta http-equiv="refresh" content=(REFRESH); }
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="referrer" content="no-referrer";
-                title { "conversion-shim: " (status.stage) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body { main { (body) } }
-        }
-    }
-}
-
-/// The Content-Security-Policy: only the page's own style, by its hash, so that injected styles are blocked as well.
+/// The policy of the page, sent as a header.
 pub(super) fn policy() -> String {
-    let hash = STANDARD.encode(Sha256::digest(STYLE));
-    format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    )
+    content_security_policy(STYLE) + "; frame-ancestors 'none'"
 }

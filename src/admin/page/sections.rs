@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::super::documents::{Client, Shadow, Status, Usage, to_the_second};
-use super::elements::{count, scrolling};
+use super::elements::scrolling;
+use crate::telemetry::format::count;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::LabelSet;

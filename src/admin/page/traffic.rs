@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::super::history::{Hour, MINUTES};
-use super::elements::{count, scrolling};
+use super::elements::scrolling;
+use crate::telemetry::format::count;
 use crate::telemetry::metrics::family::{DURATIONS, HistogramSnapshot};
 use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::StatusClass;

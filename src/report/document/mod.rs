@@ -1,15 +1,17 @@
-//! The report as data: what `report --format json` prints, and what the text and the page are made from. Field names are
-//! stable: one is only ever added, and [`SCHEMA`] counts up when a meaning changes.
+//! The report as data: `report --format json` prints it, and the text and the page are rendered from it. Fields are only added;
+//! [`SCHEMA`] increases when a meaning changes.
 //!
-//! Times are RFC 3339 in UTC, shares are 0 to 1. Texts that come from the logs are cut to a bounded length, with control
-//! characters spelled out (`\u{1b}`).
+//! Times are RFC 3339 in UTC, shares are 0 to 1. Texts from the logs are cut to a bounded length, with control
+//! characters escaped (`\u{1b}`).
 
+mod decision;
 mod found;
 mod route;
 mod running;
 
 use serde::Serialize;
 
+pub use self::decision::{Class, Decision};
 pub use self::found::{
     Coverage, CoverageRow, DiffShown, Example, RefIds, Rule, RuleState, Signature, Signatures,
 };
@@ -17,33 +19,32 @@ pub use self::route::{
     BothLatencies, Check, Column, Latency, RouteReport, SeverityCount, StatusPair, VerdictCount,
 };
 pub use self::running::{DroppedBy, Idle, Running, SampledRoute};
-use crate::shadow::types::Verdict;
 
 /// The version of this document.
 pub const SCHEMA: u8 = 1;
 
-/// All of it.
+/// The whole report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// [`SCHEMA`]
     pub schema: u8,
-    /// When the report was made; freshness and expiry are seen from here.
+    /// The time of the report, from which freshness and expiry are computed.
     pub made_at: String,
     /// GO when at least one route is GO and none is NO-GO.
     pub verdict: Decision,
-    /// What a reader must know before believing the rest.
+    /// Warnings about the input and the rules, to read before the figures.
     pub notes: Vec<String>,
-    /// What was read.
+    /// The lines that were read.
     pub input: Input,
     /// From the first comparison to the last.
     pub window: Window,
     /// The configs under which the comparisons were made.
     pub configs: Vec<ConfigSeen>,
-    /// Whether shadow really ran.
+    /// Whether shadow ran, from the heartbeats.
     pub running: Running,
-    /// One entry a route that was asked for.
+    /// One entry for each route of the report.
     pub routes: Vec<RouteReport>,
-    /// What differed, the gravest and most frequent first.
+    /// Signatures by severity and count, the highest first.
     pub signatures: Signatures,
     /// What the comparisons covered.
     pub coverage: Coverage,
@@ -51,74 +52,7 @@ pub struct Report {
     pub rules: Vec<Rule>,
 }
 
-/// May it move on?
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decision {
-    /// Every threshold is met.
-    Go,
-    /// At least one is not.
-    NoGo,
-    /// Nothing was compared, and nothing was to be.
-    NotInShadow,
-    /// Nothing was compared, and no heartbeat says yet whether anything was to be.
-    NotKnown,
-}
-
-impl Decision {
-    /// For people.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Go => "GO",
-            Self::NoGo => "NO-GO",
-            Self::NotInShadow => "not in shadow",
-            Self::NotKnown => "not known",
-        }
-    }
-}
-
-/// Verdicts in four heaps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// The same, or the same after rules.
-    Agreed,
-    /// Different, for a known and harmless reason.
-    Explained,
-    /// Nothing came out.
-    NotCompared,
-    /// Different.
-    Differed,
-}
-
-impl Class {
-    /// All of them, in this order.
-    pub const ALL: [Self; 4] = [Self::Agreed, Self::Explained, Self::NotCompared, Self::Differed];
-
-    /// Where a verdict belongs.
-    #[must_use]
-    pub const fn of(verdict: Verdict) -> Self {
-        match verdict {
-            Verdict::Match | Verdict::MatchAfterRules => Self::Agreed,
-            Verdict::Progress | Verdict::Transient | Verdict::NoCounterpart => Self::Explained,
-            Verdict::NotComparable | Verdict::ShadowFailed => Self::NotCompared,
-            Verdict::ErrorDisagreement | Verdict::Mismatch => Self::Differed,
-        }
-    }
-
-    /// For people.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Agreed => "agreed",
-            Self::Explained => "explained",
-            Self::NotCompared => "not compared",
-            Self::Differed => "differed",
-        }
-    }
-}
-
-/// Lines, by what they were.
+/// Lines by kind.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Input {
     /// Files, standard input included.
@@ -129,17 +63,17 @@ pub struct Input {
     pub comparisons: u64,
     /// Heartbeats.
     pub heartbeats: u64,
-    /// Somebody else's.
+    /// Lines that are not shadow's.
     pub other: u64,
-    /// Shadow's, unreadable: torn or cut.
+    /// Shadow lines that are truncated or malformed.
     pub broken: u64,
-    /// Shadow's, of a newer version than this program reads.
+    /// Shadow lines of a newer schema than this program reads.
     pub newer: u64,
     /// The newest version among them.
     pub newest_schema: Option<u64>,
     /// Records and heartbeats before `--since`.
     pub before_since: u64,
-    /// Records of routes that were not asked for.
+    /// Records of routes that the report does not cover.
     pub of_other_routes: u64,
     /// Records whose time is after `made_at`.
     pub from_the_future: u64,

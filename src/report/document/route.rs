@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Decision;
+use super::decision::Decision;
 use crate::shadow::types::{Severity, Verdict};
 use crate::translate::route::Route;
 
@@ -11,15 +11,15 @@ use crate::translate::route::Route;
 pub struct RouteReport {
     /// Which.
     pub route: Route,
-    /// May it move on?
+    /// Whether the route may move on.
     pub verdict: Decision,
     /// Every threshold, met or not.
     pub checks: Vec<Check>,
-    /// Comparisons: written, and summed up in those.
+    /// Comparisons: written records, and those that they count as suppressed.
     pub records: u64,
-    /// Those with a line of their own.
+    /// Written records.
     pub written: u64,
-    /// Those that could be made.
+    /// Comparisons whose responses could be compared.
     pub judged: u64,
     /// Those of them in which both sides held a record, or rows.
     pub paired: u64,
@@ -29,9 +29,9 @@ pub struct RouteReport {
     pub verdicts: Vec<VerdictCount>,
     /// Those that differed, by severity of the gravest difference, all three.
     pub severities: Vec<SeverityCount>,
-    /// How long both sides took. A written record stands for those that are summed up in it.
+    /// The latency of both sides. A written record stands for those that it counts as suppressed.
     pub latency: BothLatencies,
-    /// Which status was served where the other side said which; as above.
+    /// Served status by the other side's status; weighted as above.
     pub statuses: Vec<StatusPair>,
     /// Comparisons with a pair of statuses that there was no room for.
     pub statuses_left_out: u64,
@@ -44,13 +44,13 @@ pub struct RouteReport {
 /// One threshold.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
-    /// The key under `[shadow.go]`; or `records`, `heartbeats`, `newer_lines`, which are always asked for.
+    /// The key under `[shadow.go]`; or `records`, `heartbeats`, `newer_lines`, which always apply.
     pub name: &'static str,
     /// Whether it is met.
     pub passed: bool,
-    /// What was found; `None` = not known.
+    /// The measured value; `None` when it is unknown.
     pub found: Option<f64>,
-    /// What is asked for.
+    /// The limit.
     pub threshold: f64,
     /// For people, with both numbers.
     pub text: String,
@@ -92,13 +92,13 @@ pub struct BothLatencies {
 pub struct Latency {
     /// Of how many.
     pub count: u64,
-    /// Half of them took no longer.
+    /// Median.
     pub p50_ms: f64,
-    /// 95 of 100 took no longer.
+    /// 95th percentile.
     pub p95_ms: f64,
-    /// 99 of 100 took no longer.
+    /// 99th percentile.
     pub p99_ms: f64,
-    /// None took longer.
+    /// Maximum.
     pub max_ms: f64,
 }
 

@@ -1,20 +1,20 @@
-//! The plots, as SVG that stretches with the page: places across are percentages, so that the letters keep their size.
+//! The plots, as SVG that stretches with the page. Horizontal positions are percentages, so that text keeps its size.
 
 use maud::{Markup, html};
 
-use super::of_class;
+use super::classes::of_class;
 use crate::report::document::{Class, Column, Latency, RouteReport, VerdictCount};
-use crate::report::figures::{count, milliseconds, percent};
+use crate::telemetry::format::{count, milliseconds, percent};
 
-/// A length across the plot.
+/// A share of the width of the plot.
 fn across(share: f64) -> String {
     format!("{:.3}%", share.clamp(0.0, 1.0) * 100.0)
 }
 
-/// Least width of what is there: one difference among thousands must be seen.
+/// Smallest width of a share above 0: one difference among thousands must be visible.
 const LEAST: f64 = 0.005;
 
-/// All verdicts of a route in one bar.
+/// The verdicts of a route in one bar.
 pub(super) fn stacked(route: &RouteReport) -> Markup {
     let there = || route.verdicts.iter().filter(|verdict| verdict.count > 0);
     let whole: f64 = there().map(|verdict| verdict.share.max(LEAST)).sum();
@@ -34,7 +34,7 @@ pub(super) fn stacked(route: &RouteReport) -> Markup {
     }
 }
 
-/// One verdict's share; the least of shares is still seen.
+/// One verdict's share. A share above 0 is always visible.
 pub(super) fn share(verdict: &VerdictCount) -> Markup {
     html! {
         svg.bar role="img" aria-label=(percent(verdict.share)) width="100%" height="14" {
@@ -77,17 +77,17 @@ pub(super) fn latency(served: Option<Latency>, other: Option<Latency>) -> Markup
 /// Height of the columns, in pixels.
 const HEIGHT: f64 = 90.0;
 
-/// Comparisons over time, in four heaps.
+/// Comparisons over time, stacked by class.
 pub(super) fn over_time(columns: &[Column]) -> Markup {
     let all = columns.last().map_or(1, |last| last.index + 1) as f64;
     let highest = columns.iter().map(total).fold(1.0, f64::max);
     html! {
         svg.over-time role="img" aria-label="Comparisons over time" width="100%" height=(HEIGHT + 1.0) {
             @for column in columns {
-                @for (class, top, height) in heaps(column, highest) {
+                @for (class, top, height) in stack(column, highest) {
                     rect.(of_class(class)) x=(across(column.index as f64 / all)) y=(format!("{top:.2}"))
                         width=(across((1.0 / all * 0.92).max(0.002))) height=(format!("{height:.2}")) {
-                        title { (column.start) ": " (count(heap(column, class) as u64)) " " (class.as_str()) }
+                        title { (column.start) ": " (count(class_count(column, class) as u64)) " " (class.as_str()) }
                     }
                 }
             }
@@ -96,24 +96,24 @@ pub(super) fn over_time(columns: &[Column]) -> Markup {
     }
 }
 
-/// The heaps of a column that are there, from the bottom: where each begins at the top, and how high it is.
-fn heaps(column: &Column, highest: f64) -> Vec<(Class, f64, f64)> {
-    let there = Class::ALL.into_iter().filter(|class| heap(column, *class) > 0.0);
-    let heaps = there.scan(HEIGHT, |bottom, class| {
-        // A single difference among thousands must be seen.
-        let height = (heap(column, class) / highest * HEIGHT).max(2.0);
+/// The parts of a column that are not empty, from the bottom up: the y coordinate of the top of each, and its height.
+fn stack(column: &Column, highest: f64) -> Vec<(Class, f64, f64)> {
+    let there = Class::ALL.into_iter().filter(|class| class_count(column, *class) > 0.0);
+    let parts = there.scan(HEIGHT, |bottom, class| {
+        // A single difference among thousands must be visible.
+        let height = (class_count(column, class) / highest * HEIGHT).max(2.0);
         *bottom = (*bottom - height).max(0.0);
         Some((class, *bottom, height))
     });
-    heaps.collect()
+    parts.collect()
 }
 
 /// All comparisons of a column.
 pub(super) fn total(column: &Column) -> f64 {
-    Class::ALL.map(|class| heap(column, class)).iter().sum()
+    Class::ALL.map(|class| class_count(column, class)).iter().sum()
 }
 
-fn heap(column: &Column, class: Class) -> f64 {
+fn class_count(column: &Column, class: Class) -> f64 {
     let number = match class {
         Class::Agreed => column.agreed,
         Class::Explained => column.explained,

@@ -1,13 +1,14 @@
-//! The verdicts, and what each route's records came to.
+//! The decisions, and the figures of each route.
 
 use maud::{Markup, html};
 
-use super::{of_class, of_decision, plots};
+use super::classes::{of_class, of_decision};
+use super::plots;
 use crate::report::document::{Class, Latency, Report, RouteReport};
-use crate::report::figures::{count, milliseconds, percent, span};
 use crate::report::matrix::Matrix;
+use crate::telemetry::format::{count, milliseconds, percent, span};
 
-/// May the routes move on, and why.
+/// The decision for each route, with its thresholds.
 pub(super) fn verdicts(report: &Report) -> Markup {
     html! {
         section id="verdicts" {
@@ -48,11 +49,11 @@ pub(super) fn detail(route: &RouteReport) -> Markup {
             (legend())
             (totals(route))
             (severities(route))
-            h3 { "Over time" }
+            h3 { "Comparisons over time" }
             (over_time(route))
-            h3 { "Latency" }
+            h3 { "p50, p95 and p99 latency" }
             (latency(route))
-            h3 { "Statuses" }
+            h3 { "HTTP statuses" }
             (statuses(route))
         }
     }
@@ -110,7 +111,7 @@ fn over_time(route: &RouteReport) -> Markup {
         @if let Some((first, last)) = ends {
             p.ends {
                 span { (first.start) }
-                span { "a column is " (span(route.column_seconds)) ", the highest " (count(most as u64)) }
+                span { (span(route.column_seconds)) " per column, at most " (count(most as u64)) " comparisons" }
                 span { (last.start) }
             }
         }
@@ -122,7 +123,7 @@ fn latency(route: &RouteReport) -> Markup {
     html! {
         (plots::latency(route.latency.served, route.latency.other))
         div.scroll { table {
-            thead { tr { th { "Side" } th.number { "p50" } th.number { "p95" } th.number { "p99" } th.number { "max" } th.number { "answers" } } }
+            thead { tr { th { "Side" } th.number { "p50" } th.number { "p95" } th.number { "p99" } th.number { "max" } th.number { "responses" } } }
             tbody {
                 @for (side, latency) in sides { tr { td { (side) } (times(latency)) } }
             }
@@ -162,7 +163,7 @@ fn statuses(route: &RouteReport) -> Markup {
     }
 }
 
-/// How strong the colour is: by tenfolds, as counts lie far apart.
+/// The strength of the color, one step for each power of ten below the largest count.
 fn heat(same: bool, number: u64, largest: u64) -> String {
     if number == 0 {
         return "none".into();

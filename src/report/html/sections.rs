@@ -1,15 +1,15 @@
-//! What was read, what differed, what was covered, what is accepted.
+//! The header, the differences, the coverage and the ignore rules.
 
 use maud::{Markup, html};
 
-use super::{of_class, of_decision};
+use super::classes::{of_class, of_decision};
 use crate::report::document::{Class, Coverage, DiffShown, Example, Report, Signature};
-use crate::report::figures::{count, percent};
 use crate::report::summary;
 use crate::shadow::types::COMPARED;
+use crate::telemetry::format::{count, percent};
 use crate::translate::route::Route;
 
-/// The verdict, the window, and whether to believe the rest.
+/// The decision, the window and the warnings.
 pub(super) fn header(report: &Report) -> Markup {
     html! {
         header {
@@ -22,14 +22,14 @@ pub(super) fn header(report: &Report) -> Markup {
     }
 }
 
-/// What differed, with examples.
+/// The signatures, each with examples.
 pub(super) fn signatures(report: &Report) -> Markup {
     let signatures = &report.signatures;
     html! {
         @if signatures.total > 0 {
             section id="signatures" {
-                h2 { "What differed" }
-                p { (count(signatures.top.len() as u64)) " of " (count(signatures.total)) " signatures, what must be looked at first" }
+                h2 { "Differences" }
+                p { (count(signatures.top.len() as u64)) " of " (count(signatures.total)) " signatures, the most severe first" }
                 @for signature in &signatures.top { (one_signature(signature)) }
             }
         }
@@ -82,14 +82,14 @@ fn one_diff(diff: &DiffShown) -> Markup {
     }
 }
 
-/// What was seen, and what never was.
+/// Comparisons by asset pair, status and query parameter.
 pub(super) fn coverage(report: &Report) -> Markup {
     let coverage = &report.coverage;
     html! {
         @if coverage.cells > 0 {
             section id="coverage" {
                 h2 { "Coverage" }
-                p { (count(coverage.never_seen)) " of " (count(coverage.cells)) " cells were never seen in a written record." }
+                p { (count(coverage.never_seen)) " of " (count(coverage.cells)) " cells never seen in a written record" }
                 (cells(coverage))
                 @for ids in &coverage.ref_ids {
                     p { (ids.route.as_str()) ": with ref_id " (seen_or_never(ids.with)) ", without " (seen_or_never(ids.without)) }
@@ -136,7 +136,7 @@ fn seen_or_never(number: u64) -> String {
     if number == 0 { "never".into() } else { count(number) }
 }
 
-/// What is accepted, by whom, until when.
+/// The ignore rules with owner and last day.
 pub(super) fn rules(report: &Report) -> Markup {
     html! {
         @if !report.rules.is_empty() {

@@ -1,44 +1,45 @@
-//! What was read, what differed, what was covered, what is accepted.
+//! The header, the differences, the coverage and the ignore rules.
 
 use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
+use comfy_table::Cell;
 
-use super::table::{Cell, Table, WIDTH, cut};
-use super::{colour, heading, of_class, of_decision, of_severity, painted};
+use super::style::{color, heading, of_class, of_decision, of_severity, painted};
+use super::table::{Table, WIDTH, cut, left, right, styled};
 use crate::report::document::{
     Class, Coverage, CoverageRow, DiffShown, Example, Report, RuleState, Signature,
 };
-use crate::report::figures::{count, percent, roughly};
 use crate::report::summary;
 use crate::shadow::types::COMPARED;
+use crate::telemetry::format::{count, percent, roughly};
 use crate::translate::route::Route;
 
-/// The verdict, the window, and whether to believe the rest.
+/// The decision, the window and the warnings.
 pub(super) fn header(report: &Report, out: &mut String) {
     let verdict = painted(report.verdict.as_str(), of_decision(report.verdict));
     let _ = writeln!(out, "Shadow report of {}: {verdict}\n", report.made_at);
     let mut table = Table::new(2);
     for (name, text) in summary::lines(report) {
-        table.row(vec![Cell::left(name).styled(Style::new().dimmed()), Cell::left(text)]);
+        table.row([styled(left(name), Style::new().dimmed()), left(text)]);
     }
     table.write(out);
     if !report.notes.is_empty() {
         out.push('\n');
     }
     for note in &report.notes {
-        let _ = writeln!(out, "  {} {note}", painted("!", colour(AnsiColor::Yellow).bold()));
+        let _ = writeln!(out, "  {} {note}", painted("!", color(AnsiColor::Yellow).bold()));
     }
 }
 
-/// What differed, with examples.
+/// The signatures, each with examples.
 pub(super) fn signatures(report: &Report, out: &mut String) {
     let signatures = &report.signatures;
     if signatures.total == 0 {
         return;
     }
     let shown = signatures.top.len() as u64;
-    heading(&format!("What differed: {} of {} signatures", count(shown), count(signatures.total)), out);
+    heading(&format!("Differences: {} of {} signatures", count(shown), count(signatures.total)), out);
     for signature in &signatures.top {
         write_signature(signature, out);
     }
@@ -66,7 +67,7 @@ fn write_example(example: &Example, out: &mut String) {
         "{}  request {}{trace}  served {}, other {}",
         example.time, example.request_id, example.served, example.other
     );
-    let _ = writeln!(out, "      {}", cut(&line, WIDTH - 6));
+    let _ = writeln!(out, "      {}", cut(&line, usize::from(WIDTH) - 6));
     let mut table = Table::new(10);
     example.diffs.iter().for_each(|diff| table.row(diff_row(diff)));
     table.write(out);
@@ -75,18 +76,18 @@ fn write_example(example: &Example, out: &mut String) {
     }
 }
 
-fn diff_row(diff: &DiffShown) -> Vec<Cell> {
+fn diff_row(diff: &DiffShown) -> [Cell; 4] {
     let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".into());
     let rule = diff.rule.as_ref().map(|rule| format!("  (rule {rule})")).unwrap_or_default();
-    vec![
-        Cell::left(diff.severity.as_str()).styled(of_severity(diff.severity)),
-        Cell::left(diff.kind),
-        Cell::left(cut(&diff.path, 40)),
-        Cell::left(format!("{} → {}{rule}", value(&diff.served), value(&diff.other))),
+    [
+        styled(left(diff.severity.as_str()), of_severity(diff.severity)),
+        left(diff.kind),
+        left(cut(&diff.path, 40)),
+        left(format!("{} → {}{rule}", value(&diff.served), value(&diff.other))),
     ]
 }
 
-/// What was seen, and what never was.
+/// Comparisons by asset pair, status and query parameter.
 pub(super) fn coverage(report: &Report, out: &mut String) {
     let coverage = &report.coverage;
     if coverage.cells == 0 {
@@ -109,29 +110,26 @@ pub(super) fn coverage(report: &Report, out: &mut String) {
     }
 }
 
-/// A table of what was seen of each pair and status. Its numbers are rough, so that it fits whatever they are.
+/// The counts of each pair and status. They are rounded, so that the table fits whatever they are.
 fn cells<'a>(
     coverage: &Coverage,
     names: impl Iterator<Item = &'a str>,
     counts: impl Fn(&CoverageRow) -> Vec<u64>,
     out: &mut String,
 ) {
-    let (mut top, mut bottom) = (vec![Cell::left(""); 2], vec![Cell::left("pair"), Cell::left("status")]);
-    let mut split = false;
-    for name in names {
-        let (first, rest) = name.split_at(name.find('.').unwrap_or(0));
-        split |= !first.is_empty();
-        top.push(Cell::right(first));
-        bottom.push(Cell::right(rest));
-    }
-    let table = Table::new(2);
-    let mut table = if split { table.head(top) } else { table }.head(bottom);
+    let names: Vec<_> = names.map(|name| name.split_at(name.find('.').unwrap_or(0))).collect();
+    // Names with a dot are broken before it; then the others go to the second line too.
+    let is_split = names.iter().any(|(first, _)| !first.is_empty());
+    let line_break = if is_split { "\n" } else { "" };
+    let mut head = vec![left(format!("{line_break}pair")), left(format!("{line_break}status"))];
+    head.extend(names.iter().map(|(first, rest)| right(format!("{first}{line_break}{rest}"))));
+    let mut table = Table::with_head(2, head);
     for row in &coverage.rows {
-        let name = |name: &Option<String>, most| Cell::left(cut(name.as_deref().unwrap_or("any"), most));
+        let name = |name: &Option<String>, width| left(cut(name.as_deref().unwrap_or("any"), width));
         let mut line = vec![name(&row.asset_pair, 12), name(&row.status, 9)];
         line.extend(counts(row).into_iter().map(|number| {
-            let style = if number == 0 { colour(AnsiColor::Yellow) } else { Style::new() };
-            Cell::right(roughly_or_never(number)).styled(style)
+            let style = if number == 0 { color(AnsiColor::Yellow) } else { Style::new() };
+            styled(right(roughly_or_never(number)), style)
         }));
         table.row(line);
     }
@@ -142,27 +140,27 @@ fn roughly_or_never(number: u64) -> String {
     if number == 0 { "never".into() } else { roughly(number) }
 }
 
-/// What is accepted, by whom, until when.
+/// The ignore rules with owner and last day.
 pub(super) fn rules(report: &Report, out: &mut String) {
     if report.rules.is_empty() {
         return;
     }
     heading("Ignore rules", out);
     let heads = ["state", "hits", "path", "owner", "last day", "reason"];
-    let mut table = Table::new(2).head(heads.map(Cell::left).to_vec());
+    let mut table = Table::with_head(2, heads.map(left));
     for rule in &report.rules {
         let style = match rule.state {
-            RuleState::Expired => colour(AnsiColor::Red),
-            RuleState::Unused => colour(AnsiColor::Yellow),
+            RuleState::Expired => color(AnsiColor::Red),
+            RuleState::Unused => color(AnsiColor::Yellow),
             RuleState::Used => Style::new(),
         };
-        table.row(vec![
-            Cell::left(rule.state.as_str()).styled(style),
-            Cell::right(count(rule.hits)),
-            Cell::left(cut(&rule.path, 36)),
-            Cell::left(cut(&rule.owner, 24)),
-            Cell::left(cut(&rule.expires, 10)),
-            Cell::left(&rule.reason),
+        table.row([
+            styled(left(rule.state.as_str()), style),
+            right(count(rule.hits)),
+            left(cut(&rule.path, 36)),
+            left(cut(&rule.owner, 24)),
+            left(cut(&rule.expires, 10)),
+            left(&rule.reason),
         ]);
     }
     table.write(out);

@@ -1,102 +1,107 @@
-//! Tables with aligned columns, at most [`WIDTH`] wide.
+//! The tables of the text report: comfy-table without borders, at most [`WIDTH`] columns wide.
 
-use std::fmt::Write as _;
-
-use anstyle::Style;
+use anstyle::{AnsiColor, Color as AnsiStyleColor, Effects, Style};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Row, Table as Layout,
+    presets,
+};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-/// No line is longer, in columns of a terminal.
-pub(super) const WIDTH: usize = 120;
-/// Between two columns.
-const GAP: usize = 2;
+/// Most terminal columns of a line.
+pub(super) const WIDTH: u16 = 120;
+/// Spaces between two columns.
+const GAP: u16 = 2;
 
-/// One cell.
-#[derive(Clone)]
-pub(super) struct Cell {
-    text: String,
-    style: Style,
-    right: bool,
+/// Text, aligned left.
+pub(super) fn left(text: impl Into<String>) -> Cell {
+    Cell::new(text.into())
 }
 
-impl Cell {
-    /// Text, flush left.
-    pub(super) fn left(text: impl Into<String>) -> Self {
-        Self { text: text.into(), style: Style::new(), right: false }
-    }
+/// A number, aligned right.
+pub(super) fn right(text: impl Into<String>) -> Cell {
+    Cell::new(text.into()).set_alignment(CellAlignment::Right)
+}
 
-    /// A number, flush right.
-    pub(super) fn right(text: impl Into<String>) -> Self {
-        Self { right: true, ..Self::left(text) }
-    }
+/// The cell in this style.
+pub(super) fn styled(cell: Cell, style: Style) -> Cell {
+    let cell = match style.get_fg_color() {
+        Some(AnsiStyleColor::Ansi(color)) => cell.fg(table_color(color)),
+        Some(AnsiStyleColor::Ansi256(_) | AnsiStyleColor::Rgb(_)) | None => cell,
+    };
+    let attributes = [(Effects::BOLD, Attribute::Bold), (Effects::DIMMED, Attribute::Dim)];
+    let set = attributes.into_iter().filter(|(effect, _)| style.get_effects().contains(*effect));
+    set.fold(cell, |cell, (_, attribute)| cell.add_attribute(attribute))
+}
 
-    pub(super) fn styled(self, style: Style) -> Self {
-        Self { style, ..self }
-    }
-
-    fn write(&self, width: usize, last: bool, out: &mut String) {
-        let text = cut(&self.text, width);
-        let space = " ".repeat(width.saturating_sub(text.width()));
-        if self.right {
-            out.push_str(&space);
-        }
-        if !text.is_empty() {
-            let _ = write!(out, "{}{text}{}", self.style.render(), self.style.render_reset());
-        }
-        if !self.right && !last {
-            out.push_str(&space);
-        }
+/// The same terminal color: comfy-table calls the normal ones dark.
+const fn table_color(color: AnsiColor) -> Color {
+    match color {
+        AnsiColor::Red => Color::DarkRed,
+        AnsiColor::Green => Color::DarkGreen,
+        AnsiColor::Yellow => Color::DarkYellow,
+        AnsiColor::Blue => Color::DarkBlue,
+        _ => Color::Reset,
     }
 }
 
-/// Rows of cells; a row may be shorter than others.
+/// A table that is written at an indent.
 pub(super) struct Table {
-    indent: usize,
-    rows: Vec<Vec<Cell>>,
+    indent: u16,
+    layout: Layout,
 }
 
 impl Table {
-    pub(super) const fn new(indent: usize) -> Self {
-        Self { indent, rows: Vec::new() }
+    pub(super) fn new(indent: u16) -> Self {
+        let mut layout = Layout::new();
+        layout.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        // Styles are always written; the caller strips them where they do not belong.
+        layout.set_width(WIDTH).force_no_tty().enforce_styling();
+        Self { indent, layout }
     }
 
-    /// Adds a row of headings, dim.
-    pub(super) fn head(mut self, cells: Vec<Cell>) -> Self {
-        self.rows.push(cells.into_iter().map(|cell| cell.styled(Style::new().dimmed())).collect());
-        self
+    /// A table with a row of dimmed headings.
+    pub(super) fn with_head(indent: u16, head: impl IntoIterator<Item = Cell>) -> Self {
+        let mut table = Self::new(indent);
+        table.layout.set_header(head.into_iter().map(|cell| styled(cell, Style::new().dimmed())));
+        table
     }
 
-    pub(super) fn row(&mut self, cells: Vec<Cell>) {
-        self.rows.push(cells);
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        let mut row = Row::from(cells.into_iter().collect::<Vec<_>>());
+        self.layout.add_row(std::mem::take(row.max_height(1)));
     }
 
-    /// Writes every row; the last column gives way when a line would be too long.
-    pub(super) fn write(&self, out: &mut String) {
-        let columns = self.rows.iter().map(Vec::len).max().unwrap_or_default();
-        let mut widths = vec![0; columns];
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = cell.text.width().max(*width);
+    /// Writes the table. The last column is cut when a line would be too long.
+    pub(super) fn write(mut self, out: &mut String) {
+        let last = self.layout.column_count().saturating_sub(1);
+        for (at, column) in self.layout.column_iter_mut().enumerate() {
+            column.set_padding((if at == 0 { self.indent } else { GAP }, 0));
+            if at < last {
+                column.set_constraint(ColumnConstraint::ContentWidth);
             }
         }
-        if let Some((last, before)) = widths.split_last_mut() {
-            let taken = self.indent + before.iter().map(|width| width + GAP).sum::<usize>();
-            *last = (*last).min(WIDTH.saturating_sub(taken).max(8));
-        }
-        for row in &self.rows {
-            out.push_str(&" ".repeat(self.indent));
-            for (at, (cell, width)) in row.iter().zip(&widths).enumerate() {
-                if at > 0 {
-                    out.push_str(&" ".repeat(GAP));
-                }
-                cell.write(*width, at + 1 == row.len(), out);
-            }
-            out.truncate(out.trim_end_matches(' ').len());
+        for line in self.layout.lines() {
+            out.push_str(&trimmed(&line));
             out.push('\n');
         }
     }
 }
 
-/// The text in at most so many columns.
+/// The line without trailing spaces. comfy-table fills a styled cell before it ends the style, so that the spaces come before the
+/// trailing escape sequences.
+fn trimmed(line: &str) -> String {
+    let line = line.trim_end();
+    let is_parameter = |byte: u8| byte.is_ascii_digit() || byte == b';';
+    let sequence = line.strip_suffix('m').and_then(|text| text.rsplit_once("\u{1b}["));
+    match sequence {
+        Some((text, parameters)) if parameters.bytes().all(is_parameter) => {
+            trimmed(text) + &line[text.len()..]
+        }
+        Some(_) | None => line.to_owned(),
+    }
+}
+
+/// The text in at most `width` terminal columns.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -113,11 +118,11 @@ pub(super) fn cut(text: &str, width: usize) -> String {
     shown + "…"
 }
 
-/// A bar of so many columns for a share.
+/// A bar that is `columns` terminal columns long for a share of 1.
 pub(super) fn bar(share: f64, columns: usize) -> String {
     const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;
-    // What is there is seen, however little it is.
+    // A share above 0 is visible, however small it is.
     let eighths = if share > 0.0 { eighths.max(1) } else { 0 };
     let mut bar = "█".repeat(eighths / 8);
     if eighths % 8 > 0 {
@@ -131,16 +136,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_aligned_by_what_a_terminal_shows() {
-        let mut table = Table::new(1).head(vec![Cell::left("name"), Cell::right("n")]);
-        table.row(vec![Cell::left("日本"), Cell::right("10"), Cell::left("x".repeat(200))]);
+    fn columns_are_aligned_by_their_width_on_a_terminal() {
+        let mut table = Table::with_head(1, [left("name"), right("n")]);
+        table.row([left("日本"), right("10"), left("x".repeat(200))]);
         let mut out = String::new();
         table.write(&mut out);
         let plain = anstream::adapter::strip_str(&out).to_string();
         let lines: Vec<_> = plain.lines().collect();
         assert_eq!(lines[0], " name   n");
         assert!(lines[1].starts_with(" 日本  10  xxx") && lines[1].ends_with("x…"), "{}", lines[1]);
-        assert_eq!(lines[1].width(), WIDTH);
+        assert_eq!(lines[1].width(), usize::from(WIDTH));
+        assert_eq!(lines.len(), 2);
     }
 
     #[test]

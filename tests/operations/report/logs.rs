@@ -40,7 +40,7 @@ fn lines_of_others_and_torn_lines_are_counted_and_change_nothing() {
     let noisy = json(&[], &log);
     assert_eq!(noisy["routes"], clean["routes"]);
     assert_eq!((&noisy["input"]["other"], &noisy["input"]["broken"]), (&3.into(), &2.into()));
-    assert!(noisy["notes"].to_string().contains("could not be read"), "{}", noisy["notes"]);
+    assert!(noisy["notes"].to_string().contains("truncated or malformed"), "{}", noisy["notes"]);
     let dated = json(&[], &green(Route::Get).replace("2026-11-21T", "yesterday "));
     assert_eq!(dated["input"]["broken"], 2, "a time that cannot be read");
 }

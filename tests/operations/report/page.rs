@@ -50,7 +50,7 @@ fn shows(text: &Value) {
     let text = text.as_str().unwrap().to_lowercase();
     for words in [
         "shadow report no-go",
-        "money_max 5 with a difference in money, at most 0",
+        "money_max 5 with a money difference, at most 0",
         "16 thresholds met",
         "error_disagreement",
         "262 ms",

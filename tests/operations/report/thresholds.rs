@@ -136,9 +136,9 @@ fn what_neither_side_holds_is_no_counterpart_and_said_aloud() {
     let log = lines([refused]) + &beat(heartbeat());
     assert_eq!(judged(&log, "get", &["--set", "shadow.go.counterparts_min=1"]).1, ["counterparts_min"]);
     let notes = json(&["--route", "get"], &log)["notes"].to_string();
-    assert!(notes.contains("NOTHING WAS HELD ON BOTH SIDES in the 2,000 comparisons of get"), "{notes}");
+    assert!(notes.contains("NO RECORD ON BOTH SIDES in the 2,000 comparisons of get"), "{notes}");
     let notes = json(&["--route", "get"], &green(Route::Get))["notes"].to_string();
-    assert!(!notes.contains("NOTHING WAS HELD"), "{notes}");
+    assert!(!notes.contains("NO RECORD ON BOTH SIDES"), "{notes}");
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn a_rule_that_hides_money_is_said_aloud() {
     beating.rules = vec![rule("items[*].amount"), rule("updated_at")];
     let notes = json(&[], &(lines([enough(Route::Get)]) + &beat(beating)))["notes"].to_string();
     assert!(
-        notes.contains("HIDE DIFFERENCES IN MONEY") && notes.contains("items[*].amount (somebody, 3 hits)"),
+        notes.contains("HIDE MONEY DIFFERENCES") && notes.contains("items[*].amount (somebody, 3 hits)"),
         "{notes}"
     );
     assert!(!notes.contains("updated_at"), "{notes}");

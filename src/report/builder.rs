@@ -1,61 +1,62 @@
-//! Adds up lines, and makes the report of them. Every part is bounded, so a log of any length takes the same memory.
+//! Adds up the lines of the input and builds the report. Every part is bounded: memory does not grow with the log.
 
 use std::io::{self, BufRead};
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::bounded::Bounded;
-use super::coverage::CoverageTally;
+use super::coverage::CoverageTotals;
 use super::document::{
     BothLatencies, ConfigSeen, Decision, Input, Report, RouteReport, SCHEMA, SeverityCount, Signatures,
     VerdictCount, Window,
 };
-use super::figures::{moment, share};
 use super::judge::RouteStats;
-use super::lines::{self, Found};
+use super::lines::{self, LogLine};
 use super::notes;
-use super::route::RouteTally;
-use super::rules::RuleTally;
-use super::running::RunningTally;
-use super::signatures::SignatureTally;
+use super::route::RouteTotals;
+use super::rules::RuleTotals;
+use super::running::HeartbeatTotals;
+use super::signatures::SignatureTotals;
 use crate::config::Go;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, Suppressed};
 use crate::shadow::record::Record;
 use crate::shadow::types::{COMPARED, Severity, Verdict};
+use crate::telemetry::format::{moment, share};
+use crate::telemetry::sanitize::clip;
 use crate::translate::route::Route;
 
-/// How far clocks may be apart before a record counts as being from the future.
+/// How far a record's time may be after `now` before it counts as being from the future: clocks of replicas differ.
 const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 
-/// Most configs that are told apart.
+/// Most configs that are counted apart.
 const CONFIGS_MAX: usize = 200;
 
-/// What the report is about.
+/// What the report covers.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// When it is made.
+    /// The time of the report.
     pub now: Timestamp,
-    /// Lines before this are left out.
+    /// Lines before this time are left out.
     pub since: Option<Timestamp>,
-    /// Which routes; in the order of the report.
+    /// The routes, in the order of the report.
     pub routes: Vec<Route>,
-    /// Most signatures that are shown.
+    /// Most signatures that are listed.
     pub top: usize,
 }
 
-/// The lines so far.
-pub struct Tally {
+/// Adds up lines, then builds the report.
+pub struct ReportBuilder {
     scope: Scope,
     input: Input,
     ends: Option<(Timestamp, Timestamp)>,
     configs: Bounded<Config>,
-    running: RunningTally,
-    /// Comparisons that the lines account for, of all routes.
+    running: HeartbeatTotals,
+    /// Comparisons that the lines account for, over all routes.
     found: u64,
-    routes: [RouteTally; COMPARED.len()],
-    signatures: SignatureTally,
-    coverage: CoverageTally,
-    rules: RuleTally,
+    routes: [RouteTotals; COMPARED.len()],
+    signatures: SignatureTotals,
+    coverage: CoverageTotals,
+    rules: RuleTotals,
 }
 
 struct Config {
@@ -66,8 +67,8 @@ struct Config {
     last: Timestamp,
 }
 
-impl Tally {
-    /// Nothing read yet.
+impl ReportBuilder {
+    /// A builder that has read nothing.
     #[must_use]
     pub fn new(scope: Scope) -> Self {
         Self {
@@ -75,39 +76,39 @@ impl Tally {
             input: Input::default(),
             ends: None,
             configs: Bounded::new(CONFIGS_MAX),
-            running: RunningTally::new(),
+            running: HeartbeatTotals::new(),
             found: 0,
-            routes: COMPARED.map(|_| RouteTally::new()),
-            signatures: SignatureTally::new(),
-            coverage: CoverageTally::new(),
-            rules: RuleTally::new(),
+            routes: COMPARED.map(|_| RouteTotals::new()),
+            signatures: SignatureTotals::new(),
+            coverage: CoverageTotals::new(),
+            rules: RuleTotals::new(),
         }
     }
 
     /// Adds one file's lines. Files may come in any order.
     ///
     /// # Errors
-    /// What reading says.
+    /// When reading fails.
     pub fn read(&mut self, input: impl BufRead) -> io::Result<()> {
         self.input.files += 1;
         lines::each(input, |found| self.add(found))
     }
 
-    fn add(&mut self, found: Found) {
+    fn add(&mut self, found: LogLine) {
         self.input.lines += 1;
         let read = match found {
-            Found::Comparison(record) => self.comparison(&record),
-            Found::Heartbeat(heartbeat) => self.heartbeat(&heartbeat),
-            Found::Other => {
+            LogLine::Comparison(record) => self.comparison(&record),
+            LogLine::Heartbeat(heartbeat) => self.heartbeat(&heartbeat),
+            LogLine::Other => {
                 self.input.other += 1;
                 Some(())
             }
-            Found::Newer(schema) => {
+            LogLine::Newer(schema) => {
                 self.input.newer += 1;
                 self.input.newest_schema = self.input.newest_schema.max(Some(schema));
                 Some(())
             }
-            Found::Broken => None,
+            LogLine::Broken => None,
         };
         self.input.broken += u64::from(read.is_none());
     }
@@ -124,7 +125,7 @@ impl Tally {
         } else if self.is_early(time) {
             self.input.before_since += 1;
         } else if time > self.scope.now.saturating_add(CLOCKS_APART).unwrap_or(Timestamp::MAX) {
-            // It must not make an old log look fresh. What it found counts all the same.
+            // A wrong clock must not make an old log look fresh. The comparison itself counts.
             self.input.from_the_future += 1;
             self.take(
                 record,
@@ -157,10 +158,10 @@ impl Tally {
         self.config(&heartbeat.config_hash, &heartbeat.stage, time, 0);
         self.running.add(heartbeat);
         heartbeat.rules.iter().for_each(|rule| self.rules.add(rule, time));
-        let told = heartbeat.suppressed.iter().map(|suppressed| suppressed.count);
-        self.found = told.fold(self.found, u64::saturating_add);
-        let asked: Vec<_> = heartbeat.suppressed.iter().filter(|it| self.is_asked(it)).collect();
-        for suppressed in asked {
+        let suppressed = heartbeat.suppressed.iter().map(|suppressed| suppressed.count);
+        self.found = suppressed.fold(self.found, u64::saturating_add);
+        let reported: Vec<_> = heartbeat.suppressed.iter().filter(|it| self.is_reported(it)).collect();
+        for suppressed in reported {
             let Suppressed { route, verdict, severity, both_held, count, .. } = *suppressed;
             self.routes[route as usize].count(verdict, severity, both_held, count);
             self.signatures.add_suppressed(suppressed, time);
@@ -168,7 +169,7 @@ impl Tally {
         Some(())
     }
 
-    fn is_asked(&self, suppressed: &Suppressed) -> bool {
+    fn is_reported(&self, suppressed: &Suppressed) -> bool {
         self.scope.routes.contains(&suppressed.route)
     }
 
@@ -178,8 +179,8 @@ impl Tally {
 
     fn config(&mut self, hash: &str, stage: &str, time: Timestamp, weight: u64) {
         let new = || Config {
-            hash: super::bounded::harmless(hash, 64).into_owned(),
-            stage: super::bounded::harmless(stage, 64).into_owned(),
+            hash: clip(hash, 64).into_owned(),
+            stage: clip(stage, 64).into_owned(),
             records: 0,
             first: time,
             last: time,
@@ -191,7 +192,7 @@ impl Tally {
         }
     }
 
-    /// The report of all that was read.
+    /// The report on all lines read.
     #[must_use]
     pub fn report(&self, go: &Go) -> Report {
         let routes: Vec<_> = self.scope.routes.iter().map(|route| self.route(*route, go)).collect();
@@ -205,11 +206,11 @@ impl Tally {
             input: self.input.clone(),
             window: self.window(),
             configs: self.configs(),
-            running: self.running.told(self.found),
+            running: self.running.document(self.found),
             routes,
             signatures: self.signatures(),
-            coverage: self.coverage.told(),
-            rules: self.rules.told(self.scope.now),
+            coverage: self.coverage.document(),
+            rules: self.rules.document(self.scope.now),
         };
         report.notes = notes::of(&report);
         report
@@ -226,7 +227,7 @@ impl Tally {
         }
     }
 
-    /// In the order in which they came into force.
+    /// By the time of their first line.
     fn configs(&self) -> Vec<ConfigSeen> {
         let mut configs: Vec<_> = self.configs.iter().map(|(_, config)| config).collect();
         configs.sort_by(|a, b| (a.first, &a.hash).cmp(&(b.first, &b.hash)));
@@ -250,51 +251,51 @@ impl Tally {
     }
 
     fn route(&self, route: Route, go: &Go) -> RouteReport {
-        let tally = &self.routes[route as usize];
-        let evidence = RouteStats {
+        let totals = &self.routes[route as usize];
+        let stats = RouteStats {
             route,
-            tally,
+            totals,
             running: &self.running,
             missing: self.running.missing(self.found),
             newer_lines: self.input.newer,
             now: self.scope.now,
         };
-        let (verdict, checks) = evidence.judge(go);
-        let (column_seconds, over_time) = tally.timeline.told();
+        let (verdict, checks) = stats.judge(go);
+        let (column_seconds, over_time) = totals.timeline.columns();
         RouteReport {
             route,
             verdict,
             checks,
-            records: tally.records(),
-            written: tally.written,
-            judged: tally.judged(),
-            paired: tally.paired,
-            last: tally.last.map(moment),
-            verdicts: verdicts(tally),
-            severities: severities(tally),
-            latency: BothLatencies { served: tally.served.told(), other: tally.other.told() },
-            statuses: tally.statuses(),
-            statuses_left_out: tally.statuses_left_out,
+            records: totals.records(),
+            written: totals.written,
+            judged: totals.judged(),
+            paired: totals.paired,
+            last: totals.last.map(moment),
+            verdicts: verdicts(totals),
+            severities: severities(totals),
+            latency: BothLatencies { served: totals.served.quantiles(), other: totals.other.quantiles() },
+            statuses: totals.statuses(),
+            statuses_left_out: totals.statuses_left_out,
             column_seconds,
             over_time,
         }
     }
 }
 
-fn verdicts(tally: &RouteTally) -> Vec<VerdictCount> {
-    let all = tally.records();
+fn verdicts(totals: &RouteTotals) -> Vec<VerdictCount> {
+    let all = totals.records();
     let counted = |verdict| {
-        let count = tally.of(verdict);
+        let count = totals.of(verdict);
         VerdictCount { verdict, count, share: share(count, all) }
     };
     Verdict::ALL.into_iter().map(counted).collect()
 }
 
-fn severities(tally: &RouteTally) -> Vec<SeverityCount> {
+fn severities(totals: &RouteTotals) -> Vec<SeverityCount> {
     let counted = |severity| SeverityCount {
         severity,
-        mismatch: tally.of_severity(Verdict::Mismatch, severity),
-        error_disagreement: tally.of_severity(Verdict::ErrorDisagreement, severity),
+        mismatch: totals.of_severity(Verdict::Mismatch, severity),
+        error_disagreement: totals.of_severity(Verdict::ErrorDisagreement, severity),
     };
     Severity::ALL.into_iter().map(counted).collect()
 }

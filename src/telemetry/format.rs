@@ -1,9 +1,11 @@
-//! How numbers are written for people.
+//! Numbers, shares and durations as people read them: in the report and on the operators' page.
+
+#![expect(clippy::float_arithmetic, reason = "shares and milliseconds; no money is added up here")]
 
 use jiff::{SignedDuration, Timestamp};
 
 /// `1,234,567`
-pub(super) fn count(number: u64) -> String {
+pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -15,21 +17,21 @@ pub(super) fn count(number: u64) -> String {
     text
 }
 
-/// `9999`, `12k`, `3M`: at most five letters.
-pub(super) fn roughly(number: u64) -> String {
+/// `9999`, `12k`, `3M`: at most five characters.
+pub(crate) fn roughly(number: u64) -> String {
     const UNITS: [(u64, &str); 4] =
         [(1_000_000_000_000, "T"), (1_000_000_000, "G"), (1_000_000, "M"), (1000, "k")];
     let unit = UNITS.iter().find(|(size, _)| number >= 10_000 && number >= *size);
     unit.map_or_else(|| number.to_string(), |(size, letter)| format!("{}{letter}", (number / size).min(9999)))
 }
 
-/// The part of the whole; 0 of nothing is 0.
-pub(super) fn share(part: u64, whole: u64) -> f64 {
+/// `part / whole`; 0 when `whole` is 0.
+pub(crate) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// `12.5%`, with more digits the smaller it is, so that a small share is not shown as none.
-pub(super) fn percent(share: f64) -> String {
+/// `12.5%`, with more digits the smaller the share, so that a small share does not read as 0%.
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let digits = match percent {
         percent if percent <= 0.0 || percent >= 99.995 => 0,
@@ -43,8 +45,8 @@ pub(super) fn percent(share: f64) -> String {
     format!("{text}%")
 }
 
-/// `1h 30m`, to the second; to the minute past an hour.
-pub(super) fn span(seconds: i64) -> String {
+/// `1h 30m`: to the second below an hour, to the minute from there.
+pub(crate) fn span(seconds: i64) -> String {
     let days = seconds / 86_400;
     let rest = seconds % 86_400;
     let rest = if seconds >= 3600 { rest / 60 * 60 } else { rest };
@@ -57,13 +59,13 @@ pub(super) fn span(seconds: i64) -> String {
 }
 
 /// `12.3 ms`
-pub(super) fn milliseconds(number: f64) -> String {
+pub(crate) fn milliseconds(number: f64) -> String {
     let digits = if number >= 100.0 { 0 } else { 1 };
     format!("{number:.digits$} ms")
 }
 
-/// A moment to the second.
-pub(super) fn moment(time: Timestamp) -> String {
+/// A timestamp to the second.
+pub(crate) fn moment(time: Timestamp) -> String {
     Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
 }
 
@@ -72,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_as_people_read_them() {
+    fn numbers_are_grouped_rounded_and_given_units() {
         assert_eq!([count(7), count(999), count(1000), count(1_234_567)], ["7", "999", "1,000", "1,234,567"]);
         assert_eq!([9999, 12_345, 3_400_000, u64::MAX].map(roughly), ["9999", "12k", "3M", "9999T"]);
         let shares = [0.0, 1.0, 0.5, 0.125, 0.0312, 0.001, 0.0012, 0.000_000_2, 0.999_9];
