@@ -49,13 +49,7 @@ impl Failure {
                 "ref_id '{ref_id}' is in use on the Stablecoin Conversion API through this proxy; nothing was sent"
             ),
             Self::UnreadableReference => UNREADABLE_REFERENCE.into(),
-            Self::OutcomeUnknown { side, ref_id, .. } => {
-                let detail = format!(
-                    "the {} did not confirm the conversion, which may have taken effect; retry with the same ref_id",
-                    api(*side)
-                );
-                return problem::outcome_unknown(detail, ref_id);
-            }
+            Self::OutcomeUnknown { side, ref_id, .. } => return problem::outcome_unknown(unconfirmed(*side), ref_id),
             Self::AuthFailure(auth) => return auth.problem(),
             Self::Internal { effect: SideEffect::None } => "the proxy failed; nothing was sent".into(),
             Self::Internal { effect: SideEffect::Unknown } => {
@@ -78,6 +72,13 @@ const OVER_BUDGET: &str = "too many requests of this kind at the moment; nothing
 
 fn upstream(side: Side, failed: &str, effect: SideEffect) -> String {
     format!("the {} {failed}; {}", api(side), consequence(effect))
+}
+
+fn unconfirmed(side: Side) -> String {
+    format!(
+        "the {} did not confirm the conversion, which may have taken effect; retry with the same ref_id",
+        api(side)
+    )
 }
 
 const fn api(side: Side) -> &'static str {

@@ -70,13 +70,30 @@ const SIDES: [Side; 2] = [Side::Legacy, Side::New];
 
 /// Counters since start that concern money or need attention.
 pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
+    html! {
+        section id="counts" {
+            h2 { "Since start" }
+            div.tiles {
+                @for (name, number, more) in tiles(status, metrics) {
+                    div.tile {
+                        p.name { (name) }
+                        p.figure.is-zero[number == 0] { (count(number)) }
+                        p.quiet { (more) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn tiles(status: &Status, metrics: &Metrics) -> [(&'static str, u64, String); 7] {
     let by_side = |counters: &Counters<(Side,)>| (counters.get((Side::Legacy,)), counters.get((Side::New,)));
     let (bare_legacy, bare_new) = by_side(&metrics.creates_without_ref_id);
     let of_both = |result| SIDES.map(|side| metrics.duplicate_checks.get((side, result))).iter().sum();
     let resolved = |how| SIDES.map(|side| metrics.unknown_outcome_resolutions.get((side, how))).iter().sum();
     let (found, checks): (u64, _) = (of_both(DuplicateCheckResult::Found), all(&metrics.duplicate_checks));
     let (unknown, unresolved): (_, u64) = (all(&metrics.unknown_outcomes), resolved(Resolution::Unresolved));
-    let tiles = [
+    [
         (
             "creates without ref_id",
             bare_legacy + bare_new,
@@ -100,21 +117,7 @@ pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
         ("failed", metrics.failures_not_by_caller(), "requests, by an upstream or the proxy".into()),
         ("unknown statuses", all(&metrics.unknown_statuses), "answered as CREATED".into()),
         ("writes in flight", status.writes_in_flight as u64, "now".into()),
-    ];
-    html! {
-        section id="counts" {
-            h2 { "Since start" }
-            div.tiles {
-                @for (name, number, more) in tiles {
-                    div.tile {
-                        p.name { (name) }
-                        p.figure.is-zero[number == 0] { (count(number)) }
-                        p.quiet { (more) }
-                    }
-                }
-            }
-        }
-    }
+    ]
 }
 
 pub(super) fn usage(usage: &Usage) -> Markup {

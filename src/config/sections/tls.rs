@@ -118,7 +118,8 @@ pub(in crate::config) fn version(key: Key<'_>) -> Option<TlsVersion> {
 
 fn client_auth(keys: &mut KeyReader) -> Option<ClientAuth> {
     let authorities = keys.on_restart("tls.client_ca").file();
-    let choices: [(&str, Option<fn(PathBuf) -> ClientAuth>); 3] =
+    type WithAuthorities = fn(PathBuf) -> ClientAuth;
+    let choices: [(&str, Option<WithAuthorities>); 3] =
         [("off", None), ("optional", Some(ClientAuth::Optional)), ("required", Some(ClientAuth::Required))];
     let choice = keys.on_restart("tls.client_auth").choice(choices, |(name, _)| name);
     match (authorities?, choice?.1) {

@@ -54,7 +54,7 @@ async fn past_the_deadline_requests_are_cut_off_and_logged() {
     shim.signal("TERM");
     assert_eq!(shim.ended().await, Some(1));
     assert!(soon(in_flight).await.unwrap().is_err());
-    let line = shim.line("the drain deadline has passed").await;
+    let line = shim.line("drain deadline exceeded").await;
     assert!(line.contains("\"level\":\"ERROR\"") && line.contains("\"connections_cut\":1"), "{line}");
     assert!(line.contains("\"writes_cut\":1"), "{line}");
 }
