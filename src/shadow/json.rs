@@ -1,5 +1,12 @@
-//! A JSON document as a tree, for comparison and nothing else. Unlike `serde_json`'s it keeps numbers as they were written: no
-//! float may decide whether two answers agree. Not for the client's path, where nothing is built into a tree.
+//! A JSON document as a tree, for comparison only. The client's path builds no tree.
+//!
+//! Numbers keep the text that they were written with, as no float may decide whether two responses agree. Measured against what
+//! `serde_json` offers for that (a page of 100 rows, 31 kB, best of 7 on a busy two-core machine: 257 µs here):
+//!
+//! - `arbitrary_precision`: 282 µs. Features unify over the crate, and this one makes serde fail on a number inside an
+//!   internally tagged enum (`invalid type: map, expected f64`), as the lines of the shadow log are. It also
+//!   rewrites `1e400` to `1e+400`.
+//! - A tree over `RawValue`: 497 µs, as each level is parsed again; 73 µs instead of 9 µs for 120 nested arrays.
 
 use std::collections::BTreeMap;
 use std::fmt;
