@@ -132,6 +132,11 @@ impl Postgres {
         self.port
     }
 
+    /// The user who owns the cluster, where the tests run as root.
+    pub(crate) const fn user(&self) -> Option<&'static str> {
+        self.user
+    }
+
     /// A command that runs as the server's user.
     pub(crate) fn command(&self, program: &str) -> Command {
         command_as(self.user, PathBuf::from(program))

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use conversion_shim::ledger::{Ledger, LedgerError, OpenError, Settings};
@@ -45,8 +45,11 @@ impl Pgbouncer {
         fs::write(&config, text.replace("* = host=127.0.0.1", "postgres = user=postgres host=127.0.0.1"))
             .unwrap();
         server.hand_over(&config);
+        // Not by way of another program, which would be killed in its place.
+        let mut pgbouncer = Command::new(program);
+        pgbouncer.args(server.user().map(|user| ["-u", user]).into_iter().flatten()).arg(&config);
         let process =
-            server.command(program).arg(&config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+            pgbouncer.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Some(Self { process, port, _directory: directory })
     }
 
