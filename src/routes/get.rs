@@ -113,6 +113,8 @@ async fn ask(
         return Ok((SideAnswer::Unclear, reply.refusal()));
     }
     match side {
+        // A redirect says nothing about where the record is.
+        Side::Legacy if reply.status != StatusCode::OK => Ok((SideAnswer::Unclear, reply.verbatim())),
         Side::Legacy => Ok((SideAnswer::Found, reply.verbatim())),
         Side::New => shown(context, reply, id, known).await,
     }

@@ -57,6 +57,7 @@ impl RouteContext {
             Finding::Absent => DuplicateCheckResult::Absent,
             Finding::Found(_) | Finding::OtherKind => DuplicateCheckResult::Found,
             Finding::Unauthorized | Finding::Forbidden { .. } => DuplicateCheckResult::Forbidden,
+            Finding::Throttled => DuplicateCheckResult::Throttled,
             Finding::Nothing(_) => DuplicateCheckResult::Failed,
         };
         spans::end_step(&span, result.as_str(), result == DuplicateCheckResult::Failed);
@@ -86,6 +87,7 @@ impl RouteContext {
             let found = self.read_finding(query, reply);
             match found.finding {
                 // It could be another request's empty list: ask once more, on a connection of its own.
+                Finding::Absent if query.purpose == Purpose::Resolve => return found,
                 Finding::Absent if reused && lane == Lane::Create => lane = Lane::Fresh,
                 Finding::Absent if query.purpose != Purpose::Resolve => {
                     return self.confirm_absence(query).await;
@@ -100,6 +102,7 @@ impl RouteContext {
             evidence::read(query.side, &reply.evidence(), query.ref_id, query.is_ours, self.facts());
         let failure = match &finding {
             Finding::Nothing(why) => Some(reply.unexpected(SideEffect::None, why)),
+            Finding::Throttled => Some(reply.unexpected(SideEffect::None, "too many requests")),
             Finding::Absent
             | Finding::Found(_)
             | Finding::OtherKind

@@ -96,16 +96,29 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
     ]
 }
 
-/// Most states of one world; the exploration of CI ends by itself below it, but for the world of three requests.
+/// Worlds of half a million states and more. A debug build takes minutes for each, so they are explored when `PROTOCOL_STATES` is set.
+const LARGE: [&str; 5] = [
+    "replicas in two stages",
+    "lists of new show legacy's conversions",
+    "lists of legacy show new's conversions",
+    "two stage changes, two lost writes",
+    "three requests, one with another amount",
+];
+
+/// Most states of one world, if a bound is given. Every world ends by itself below 1.5 million.
+fn given_bound() -> Option<usize> {
+    std::env::var("PROTOCOL_STATES").ok().and_then(|states| states.parse().ok())
+}
+
 fn states_max() -> usize {
-    let given = std::env::var("PROTOCOL_STATES").ok().and_then(|states| states.parse().ok());
-    given.unwrap_or(1_500_000)
+    given_bound().unwrap_or(1_500_000)
 }
 
 #[test]
 fn no_reference_is_converted_twice_and_every_answer_is_true() {
     let mut states = 0;
-    for (name, bounds) in worlds() {
+    let all = given_bound().is_some();
+    for (name, bounds) in worlds().into_iter().filter(|(name, _)| all || !LARGE.contains(name)) {
         let explored = explore(&bounds, states_max());
         let (count, depth, complete) = (explored.states, explored.depth, explored.complete);
         println!("{count:>9} states, depth {depth:>2}, complete: {complete:<5} {name}");

@@ -134,6 +134,8 @@ pub enum Lookup {
     OtherKind,
     /// Nothing was proved.
     CouldNot,
+    /// Nothing was proved, and the side asks for fewer calls.
+    Throttled,
     /// The side does not know the caller.
     Unauthorized,
     /// The side knows the caller, who may not read.

@@ -226,6 +226,7 @@ impl Performer<'_> {
             Finding::OtherKind => Lookup::OtherKind,
             Finding::Unauthorized => Lookup::Unauthorized,
             Finding::Forbidden { .. } => Lookup::Forbidden,
+            Finding::Throttled => Lookup::Throttled,
             Finding::Nothing(_) => Lookup::CouldNot,
         }
     }

@@ -27,6 +27,8 @@ pub enum Finding {
         /// Whether the refusal is the vendor's for a token without the scope.
         genuine: bool,
     },
+    /// The side answered 429: it must not be asked again now.
+    Throttled,
     /// Nothing; the reason is for the log.
     Nothing(&'static str),
 }
@@ -65,7 +67,7 @@ pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, is_ours: bool, facts: F
         200 => return Finding::Nothing("the answer is not JSON"),
         401 => return Finding::Unauthorized,
         403 => return Finding::Forbidden { genuine: says_insufficient_scopes(403, reply.body) },
-        429 => return Finding::Nothing("the side answered 429"),
+        429 => return Finding::Throttled,
         _ => return Finding::Nothing("the status is not an answer to a lookup"),
     }
     let mut list = List { is_ours, ..List::new(side, ref_id, facts) };

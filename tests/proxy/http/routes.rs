@@ -154,7 +154,7 @@ async fn a_record_that_never_was_a_conversion_is_not_found() {
         house.sandbox.inspector().seed_orchestration(record)
     };
     for hidden in [
-        json!({ "source": { "fiat": {} } }),
+        json!({ "source": { "fiat": { "fiat_account_id": "f" } } }),
         json!({ "destination": { "crypto": { "address": "0x0" } } }),
         json!({ "destination_asset": "USD" }),
         json!({ "orchestration_rule_id": "rule" }),

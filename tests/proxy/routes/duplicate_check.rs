@@ -66,13 +66,17 @@ async fn an_empty_other_side_is_seen_once_then_the_create_is_sent() {
         let house = creating_on(target).await;
         let looked = house.sandbox.inspector().arrived(target.other(), Operation::List);
         let first = house.client.create("r").await.id();
-        assert_eq!(house.sandbox.inspector().arrived(target.other(), Operation::List), looked + 1);
+        assert_eq!(
+            house.sandbox.inspector().arrived(target.other(), Operation::List),
+            looked + 2,
+            "on the reused connection, and once more on a fresh one"
+        );
         let claim = house.claim("r").await.unwrap();
         assert_eq!((claim.side, claim.state), (target, ClaimState::Checked));
         // A retry does not look again: the claim is fenced. The side's own uniqueness answers it.
         let again = house.client.create("r").await.problem(409);
         assert_eq!(again["meta"]["existing"]["id"], first);
-        assert_eq!(house.sandbox.inspector().arrived(target.other(), Operation::List), looked + 1);
+        assert_eq!(house.sandbox.inspector().arrived(target.other(), Operation::List), looked + 2);
         assert_eq!(house.made("r"), one_on(target));
     }
 }

@@ -205,7 +205,7 @@ async fn a_lagging_list_leaves_the_outcome_unknown_and_nothing_doubled() {
 async fn a_refusal_is_passed_on_at_once() {
     for target in BOTH {
         let house = creating_on(target, "20s").await;
-        for code in [400, 401, 403, 404, 409, 422, 429] {
+        for code in [400, 401, 403, 404, 422, 429] {
             let ref_id = format!("r{code}");
             let lists = house.sandbox.inspector().arrived(target, Operation::List);
             let no = StatusCode::from_u16(code).unwrap();
@@ -217,11 +217,8 @@ async fn a_refusal_is_passed_on_at_once() {
             house.sandbox.faults().remove(&fault);
             assert_eq!(house.posts(target), posts[target as usize] + 1, "{code}: no retry");
             assert_eq!(house.posts(target.other()), posts[target.other() as usize], "{code}: no fallback");
-            assert_eq!(
-                house.sandbox.inspector().arrived(target, Operation::List),
-                lists,
-                "{code}: nothing to look for"
-            );
+            // On a reused HTTP/1.1 connection the refusal could be another request's: the reference is looked up, on two connections.
+            assert!(house.sandbox.inspector().arrived(target, Operation::List) <= lists + 2, "{code}");
         }
     }
 }
@@ -307,19 +304,32 @@ async fn a_record_for_another_identity_or_account_is_not_this_requests_own() {
         let house = creating_on(target, "20s").await;
         let mut mine = conversion("r");
         (mine["identity_id"], mine["account_id"]) = ("i".into(), "a".into());
-        let id = house.client.post(&mine).await.id();
-        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
-        for key in ["identity_id", "account_id"] {
-            for other in ["other".into(), serde_json::Value::Null] {
+        for (at, key) in ["identity_id", "account_id"].into_iter().enumerate() {
+            for (nth, other) in ["other".into(), serde_json::Value::Null].into_iter().enumerate() {
+                mine["ref_id"] = format!("r{at}{nth}").into();
+                made_without_answer(&house, target, &mine).await;
+                let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
                 let mut body = mine.clone();
                 body[key] = other;
-                let problem = house.client.post(&body).await.problem(409);
-                assert_eq!(problem["meta"]["existing"]["id"], id, "{key}");
+                house.client.post(&body).await.problem(409);
+                house.sandbox.faults().clear();
             }
         }
-        assert_eq!(house.client.post(&mine).await.id(), id);
-        assert_eq!(house.made("r"), one_on(target));
+        mine["ref_id"] = "own".into();
+        made_without_answer(&house, target, &mine).await;
+        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+        assert_eq!(house.client.post(&mine).await.status, 200);
+        assert_eq!(house.made("own"), one_on(target));
     }
+}
+
+/// A create that takes effect and whose outcome stays unknown, so that its claim knows no record.
+async fn made_without_answer(house: &House, target: Side, body: &serde_json::Value) {
+    let lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: true });
+    let blind = house.fault(target, Operation::List, status(429, false));
+    assert_eq!(house.client.post(body).await.problem(504)["type"], UNKNOWN);
+    house.sandbox.faults().remove(&lost);
+    house.sandbox.faults().remove(&blind);
 }
 
 #[tokio::test]
@@ -333,16 +343,20 @@ async fn a_recipient_who_is_the_sender_is_none() {
         };
         let none = [serde_json::Value::Null, "".into(), PROFILE.into()];
         for (at, first) in none.iter().enumerate() {
-            let ref_id = format!("r{at}");
-            let id = house.client.post(&to(&ref_id, first.clone())).await.id();
-            let lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
-            for again in &none {
+            for (nth, again) in none.iter().enumerate() {
+                let ref_id = format!("r{at}{nth}");
+                made_without_answer(&house, target, &to(&ref_id, first.clone())).await;
+                let lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
                 let answer = house.client.post(&to(&ref_id, again.clone())).await;
-                assert_eq!(answer.id(), id, "{first} and {again}");
+                assert_eq!(answer.status, 200, "{first} and {again}");
+                house.sandbox.faults().remove(&lost);
+                assert_eq!(house.made(&ref_id), one_on(target));
             }
+            let ref_id = format!("r{at}-other");
+            made_without_answer(&house, target, &to(&ref_id, first.clone())).await;
+            let lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
             house.client.post(&to(&ref_id, SECOND_PROFILE.into())).await.problem(409);
             house.sandbox.faults().remove(&lost);
-            assert_eq!(house.made(&ref_id), one_on(target));
         }
     }
 }

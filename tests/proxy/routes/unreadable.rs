@@ -57,23 +57,30 @@ async fn they_are_the_old_apis_to_judge_while_nothing_ever_went_to_the_new_one()
     let house = House::at("observe").await;
     for (at, odd) in odd().iter().enumerate() {
         send(&house, odd).await;
+        assert_eq!(house.posts(Side::Legacy), at as u64 + 1, "sent once");
         let arrived = house.sandbox.inspector().requests();
-        assert_eq!(arrived.len(), at + 1, "sent once");
-        assert_eq!(arrived[at].body, odd.body);
-        let coding = arrived[at].headers.get("content-encoding").map(|coding| coding.to_str().unwrap());
+        let post = arrived.iter().rfind(|request| request.method == reqwest::Method::POST).unwrap();
+        assert_eq!(post.body, odd.body);
+        let coding = post.headers.get("content-encoding").map(|coding| coding.to_str().unwrap());
         assert_eq!(coding, odd.coding);
     }
-    assert_eq!(house.ledger.reader().stats().await.unwrap().counts, []);
-    assert_eq!((house.posts(Side::Legacy), house.posts(Side::New)), (odd().len() as u64, 0));
+    assert_eq!(house.posts(Side::New), 0);
 }
 
 #[tokio::test]
-async fn they_are_refused_once_a_create_went_to_the_new_api() {
+async fn they_go_to_the_old_api_alone_once_a_create_went_to_the_new_one() {
     let house = House::at("live").await;
     assert_eq!(house.client.create("somebody else's").await.status, 200);
     refuses_all(&house).await;
     house.go(BACK).await;
-    refuses_all(&house).await;
+    let posts = house.posts(Side::New);
+    for odd in odd() {
+        // Every reading of the reference is claimed for the old API; a body that shows none is refused.
+        send(&house, &odd).await;
+    }
+    assert_eq!(house.posts(Side::New), posts);
+    let claimed = house.claim("odd").await.unwrap();
+    assert_eq!(claimed.side, Side::Legacy);
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ impl State {
         match found {
             Lookup::Found { matches } => self.found_on_own_side(matches),
             // Who may not look now may not look later.
-            Lookup::Unauthorized | Lookup::Forbidden => self.unknown_for_good(),
+            Lookup::Unauthorized | Lookup::Forbidden | Lookup::Throttled => self.unknown_for_good(),
             Lookup::Absent | Lookup::CouldNot | Lookup::OtherKind if lookups < RESOLVE_LOOKUPS_MAX => {
                 self.act(Phase::Pausing { lookups }, Effect::Pause { number: lookups })
             }
@@ -104,6 +104,7 @@ impl State {
             }
             Lookup::Absent => Step::Done(Verdict::Refused { side: self.side() }),
             Lookup::Found { matches } => self.found_on_own_side(matches),
+            Lookup::Throttled => self.unknown_for_good(),
             Lookup::OtherKind | Lookup::CouldNot | Lookup::Unauthorized | Lookup::Forbidden => self.resolve(),
         }
     }
@@ -116,9 +117,11 @@ impl State {
                 self.remember(self.at, Verdict::AlreadyExists { side, evidence: Evidence::Lookup })
             }
             Lookup::OtherKind => Step::Done(Verdict::UsedByAnotherKind { side }),
-            Lookup::Absent | Lookup::CouldNot | Lookup::Unauthorized | Lookup::Forbidden => {
-                Step::Done(Verdict::AlreadyExists { side, evidence: Evidence::Answer })
-            }
+            Lookup::Absent
+            | Lookup::CouldNot
+            | Lookup::Throttled
+            | Lookup::Unauthorized
+            | Lookup::Forbidden => Step::Done(Verdict::AlreadyExists { side, evidence: Evidence::Answer }),
         }
     }
 

@@ -128,7 +128,9 @@ impl State {
             Lookup::Found { .. } => Verdict::AlreadyExists { side, evidence: Evidence::Lookup },
             Lookup::Unauthorized => Verdict::Unauthorized { side },
             Lookup::Forbidden => Verdict::Forbidden { side },
-            Lookup::Absent | Lookup::OtherKind | Lookup::CouldNot => Verdict::RecordUnavailable { side },
+            Lookup::Absent | Lookup::OtherKind | Lookup::CouldNot | Lookup::Throttled => {
+                Verdict::RecordUnavailable { side }
+            }
         };
         self.close_all_from_start(verdict)
     }
@@ -148,7 +150,9 @@ impl State {
             Lookup::OtherKind => self.close_all_from_start(Verdict::UsedByAnotherKind { side: other }),
             Lookup::Unauthorized => self.close_all_from_start(Verdict::Unauthorized { side: other }),
             Lookup::Forbidden => self.close_all_from_start(Verdict::Forbidden { side: other }),
-            Lookup::CouldNot => self.close_all_from_start(Verdict::CouldNotLook { side: other }),
+            Lookup::CouldNot | Lookup::Throttled => {
+                self.close_all_from_start(Verdict::CouldNotLook { side: other })
+            }
         }
     }
 
@@ -171,9 +175,11 @@ impl State {
                 let side = self.side();
                 self.remember(self.at, Verdict::AlreadyExists { side, evidence: Evidence::Lookup })
             }
-            Lookup::OtherKind | Lookup::CouldNot | Lookup::Unauthorized | Lookup::Forbidden => {
-                self.found_on_other()
-            }
+            Lookup::OtherKind
+            | Lookup::CouldNot
+            | Lookup::Throttled
+            | Lookup::Unauthorized
+            | Lookup::Forbidden => self.found_on_other(),
         }
     }
 
