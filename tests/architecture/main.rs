@@ -50,8 +50,6 @@ const PENDING: &[(&str, &str)] = &[
     ("routes/create/intake.rs", "name each case"),
     ("cli/report.rs", "vendor path"),
     ("cli/translate.rs", "vendor path"),
-    ("deprecation/mod.rs", "imports `proxy`"),
-    ("deprecation/mod.rs", "imports `routes`"),
     ("routes/create/mod.rs", "name each case"),
 ];
 

@@ -461,7 +461,10 @@ impl Successors<'_> {
         let truth = shown.map_or(Lookup::Absent, |made| Lookup::Found { matches: made == body });
         self.event(at, state, Event::Lookup(truth));
         self.faulty_event(at, state, Event::Lookup(Lookup::CouldNot));
-        self.faulty_event(at, state, Event::Lookup(Lookup::Forbidden));
+        // A stray refusal to a caller who may not look either cannot be told from its own.
+        if !self.bounds.strays {
+            self.faulty_event(at, state, Event::Lookup(Lookup::Forbidden));
+        }
     }
 
     fn send(&mut self, at: usize, state: State, side: Side) {

@@ -114,7 +114,7 @@ async fn what_happens_to_creates_is_counted() {
     let text = metrics(&shim).await;
     for (series, expected) in [
         ("creates_total{side=\"new\",outcome=\"accepted\"}", 2.0),
-        ("creates_total{side=\"new\",outcome=\"refused\"}", 1.0),
+        ("creates_total{side=\"new\",outcome=\"refused\"}", 0.0),
         ("creates_total{side=\"new\",outcome=\"unknown\"}", 1.0),
         ("creates_total{side=\"legacy\",outcome=\"accepted\"}", 0.0),
         ("creates_without_ref_id_total{side=\"new\"}", 1.0),

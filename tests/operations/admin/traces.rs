@@ -175,10 +175,11 @@ async fn a_create_is_one_trace_of_claim_duplicate_check_and_calls() {
     let (claim, fence) = (named(&spans, "claim"), named(&spans, "duplicate_check"));
     let (looked, marked) = (named(&spans, "GET legacy list"), named(&spans, "mark_checked"));
     let sent = named(&spans, "POST new create");
-    [claim, fence, marked, sent].into_iter().for_each(|step| is_within(step, request));
+    let remembered = named(&spans, "remember_id");
+    [claim, fence, marked, sent, remembered].into_iter().for_each(|step| is_within(step, request));
     is_within(looked, fence);
     let told = |span| (text(span, "conversion_shim.result"), text(span, "conversion_shim.side"));
-    assert_eq!(told(claim), ("fresh".into(), "new".into()));
+    assert_eq!(told(claim), ("done".into(), "new".into()));
     assert_eq!(told(fence), ("absent".into(), "legacy".into()));
     assert_eq!(told(marked), ("done".into(), "new".into()));
     assert_eq!((sent.kind, text(sent, "http.response.status_code")), (CLIENT, "#200".into()));
@@ -186,7 +187,7 @@ async fn a_create_is_one_trace_of_claim_duplicate_check_and_calls() {
     assert!(text(sent, "server.port").starts_with('#'));
     let failed = |span: &&Span| span.status.as_ref().is_some_and(|status| status.code == ERROR);
     assert_eq!(spans.iter().find(failed), None);
-    assert_eq!(spans.len(), 6, "{spans:?}");
+    assert_eq!(spans.len(), 7, "{spans:?}");
 }
 
 #[tokio::test]

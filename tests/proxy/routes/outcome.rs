@@ -135,20 +135,24 @@ async fn an_answer_that_never_comes_is_found_again() {
 async fn what_is_found_under_the_reference_but_differs_is_a_409() {
     for target in BOTH {
         let house = creating_on(target, "20s").await;
-        let id = house.client.create("r").await.id();
-        let fault = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
-        for (key, value) in [("amount", "2"), ("target_asset", "USDP")] {
-            let mut other = conversion("r");
+        for (at, (key, value)) in [("amount", "2"), ("target_asset", "USDP")].into_iter().enumerate() {
+            let ref_id = format!("r{at}");
+            made_without_answer(&house, target, &conversion(&ref_id)).await;
+            let fault = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+            let mut other = conversion(&ref_id);
             other[key] = value.into();
             let problem = house.client.post(&other).await.problem(409);
-            assert_eq!(problem["meta"]["existing"]["id"], id, "{key}");
+            assert_eq!(problem["meta"]["existing"]["ref_id"], *ref_id, "{key}");
+            house.sandbox.faults().remove(&fault);
+            assert_eq!(house.made(&ref_id), one_on(target));
         }
         // An equal amount in other digits is the same request.
-        let mut same = conversion("r");
+        made_without_answer(&house, target, &conversion("same")).await;
+        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+        let mut same = conversion("same");
         same["amount"] = "1.5".into();
-        assert_eq!(house.client.post(&same).await.id(), id);
-        house.sandbox.faults().remove(&fault);
-        assert_eq!(house.made("r"), one_on(target));
+        assert_eq!(house.client.post(&same).await.status, 200);
+        assert_eq!(house.made("same"), one_on(target));
     }
 }
 
@@ -291,7 +295,8 @@ async fn a_create_that_only_the_old_api_understands_is_still_sent_once() {
     let body = conversion("r").to_string().replacen('{', r#"{"amount":"9","#, 1);
     let fault = house.fault(Side::Legacy, Operation::Create, FaultKind::Reset { applied: true });
     let answer = house.client.ask(reqwest::Method::POST, LEGACY, body.clone()).await;
-    assert!(answer.status >= 500, "{answer:?}");
+    // Found under its reference; whether it is the same request cannot be told from a body with two amounts.
+    answer.problem(409);
     house.sandbox.faults().remove(&fault);
     house.client.ask(reqwest::Method::POST, LEGACY, body).await.problem(409);
     assert_eq!(house.made("r"), one_on(Side::Legacy));

@@ -104,8 +104,10 @@ impl State {
             }
             Lookup::Absent => Step::Done(Verdict::Refused { side: self.side() }),
             Lookup::Found { matches } => self.found_on_own_side(matches),
+            // Who may not look either is refused for the same reason; the attempt stays open all the same.
+            Lookup::Unauthorized | Lookup::Forbidden => Step::Done(Verdict::Refused { side: self.side() }),
             Lookup::Throttled => self.unknown_for_good(),
-            Lookup::OtherKind | Lookup::CouldNot | Lookup::Unauthorized | Lookup::Forbidden => self.resolve(),
+            Lookup::OtherKind | Lookup::CouldNot => self.resolve(),
         }
     }
 
