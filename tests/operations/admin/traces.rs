@@ -396,8 +396,8 @@ async fn a_collector_that_fails_harms_nothing_and_is_counted() {
     let shim = Shim::start(&config).await;
     assert_eq!(create(&shim, "a-reference").await, StatusCode::OK);
     let ask = || async { reqwest::get(shim.admin("/metrics")).await.unwrap().text().await.unwrap() };
-    until(ask, |metrics| metrics.contains("conversion_shim_spans_ended_total 6\n")).await;
-    let failed = "conversion_shim_spans_total{result=\"failed\"} 6";
+    until(ask, |metrics| metrics.contains("conversion_shim_spans_ended_total 7\n")).await;
+    let failed = "conversion_shim_spans_total{result=\"failed\"} 7";
     let metrics = until(ask, |metrics| metrics.contains(failed)).await;
     assert!(metrics.contains("conversion_shim_spans_total{result=\"exported\"} 0"), "{metrics}");
     end(shim).await;

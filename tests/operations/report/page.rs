@@ -55,7 +55,7 @@ fn shows(text: &Value) {
         "error_disagreement",
         "262 ms",
         "served \\ other",
-        "what differed",
+        "differences",
         "usdc/usd",
         "created_at.begin",
         "never",
