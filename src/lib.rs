@@ -1,14 +1,12 @@
 //! conversion-shim: unchanged Stablecoin Conversion clients on the Orchestrations API.
 //!
-//! # One request, told once
+//! # One request
 //!
-//! [`server`] accepts → [`proxy`] takes one config snapshot, asks [`auth`] who is there, and finds the route
-//! ([`translate::route`], pure) → no route: stream through [`upstream`] and stop. A client's request for a token: by way of
-//! [`auth`], which rewrites its scopes. A route in mode `legacy`: stream to legacy, but for a create once there is a [`ledger`]:
-//! its flow runs in every mode, because the claim must be written before anything is sent. Otherwise the route's flow in
-//! [`cutover`] runs: it asks [`translate`] (pure) what to send, sends it through [`upstream`], asks [`translate`] what the answer
-//! means, and returns a legacy answer or a [`failure::Failure`]. [`proxy`] turns a `Failure` into a problem in one place, writes
-//! one access line, and hands a copy of what was asked and answered to [`shadow`] when the mode says so.
+//! [`server`] accepts a connection and frames requests → [`proxy`] takes one config snapshot, checks the head, admits the request (in-flight
+//! limits), identifies the caller, and matches the route ([`translate::route`], pure). No route: it streams to legacy and is done. Otherwise
+//! the handler in [`routes`] runs: it asks [`translate`] (pure) what to send, sends it through [`upstream`], asks [`translate`] what the answer
+//! means, and returns a legacy answer or a [`failure::Failure`]. [`proxy`] maps a `Failure` to a problem document in one place, writes one access
+//! line, and gives [`shadow`] a copy when the mode says so.
 #![cfg_attr(
     not(feature = "testing"),
     allow(

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::http::body::Payload;
 use crate::http::headers;
 use crate::http::peer::{ClientCertificate, Peer};
+use crate::routes::native;
 use crate::shadow::capture::ShadowCapture;
 use crate::telemetry::access::{Access, AccessLogBody};
 use crate::translate::route::{self, Id, Matched, Route};
@@ -114,7 +115,8 @@ impl RequestContext {
         if self.app.services.guards_creates(&self.config) && is_unrouted_write(&self.config, &request) {
             return Err(Failure::UnroutedWrite);
         }
-        let request = self.record_native_create(request).await?;
+        let (services, count) = (&self.app.services, &self.access.request_bytes);
+        let request = native::record(services, &self.config, request, count).await?;
         self.pass_through(None, request).await
     }
 

@@ -5,7 +5,6 @@ mod callers;
 mod dispatch;
 pub(crate) mod forwarding;
 mod in_flight;
-mod native_creates;
 mod pass_through;
 mod response;
 mod routed;

@@ -7,6 +7,7 @@ pub mod cancel;
 pub mod create;
 pub mod get;
 pub mod list;
+pub(crate) mod native;
 pub mod record_side;
 pub mod token;
 

@@ -47,7 +47,7 @@ impl Inspector {
         self.with(|state| state.balances.open(customer, profile));
     }
 
-    /// Credits an account; an unknown profile is given to [`CUSTOMER`](super::CUSTOMER). False if `amount` is not an amount.
+    /// Credits an account; an unknown profile is given to [`CUSTOMER`]. False if `amount` is not an amount.
     pub fn credit(&self, profile: &str, asset: &str, amount: &str) -> bool {
         let Some(amount) = amount::parse(amount) else { return false };
         self.with(|state| {
@@ -97,7 +97,7 @@ impl Inspector {
         self.with(|state| state.seed(side, customer, body))
     }
 
-    /// Records created by [`CUSTOMER`](super::CUSTOMER), by `ref_id`: the test oracle of "never convert twice".
+    /// Records created by [`CUSTOMER`], by `ref_id`: the test oracle of "never convert twice".
     #[must_use]
     pub fn conversions_by_ref(&self) -> BTreeMap<String, Tally> {
         self.conversions_by_ref_of(CUSTOMER)

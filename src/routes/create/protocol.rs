@@ -3,7 +3,7 @@
 //! It claims the reference, proves that the other side does not hold it, sends once, and decides what the client may be told.
 //! [`start`] and [`next`] return what to do; the shell in `run` does it and feeds back what happened. No clock, no IO, no payload:
 //! an event says only what was proved. `tests/protocol` explores this very code to the end of its bounds, and finds a violation
-//! when any [`Rule`] is switched off.
+//! when any [`Rule`](super::rules::Rule) is switched off.
 //!
 //! A request may have several candidates for its reference (a body that the vendor may read in more than one way). They are
 //! prepared one after the other, in sorted order, and sent in one POST.

@@ -170,7 +170,7 @@ impl Register {
             match claim {
                 Some(claim) if claim.side == side => audit.check(inspector, side, ref_id, claim.record_id),
                 // The record was there before, and its own side could not be asked: nothing was sent for this claim.
-                Some(claim) if claim.record_id.is_none() => {}
+                Some(claim) if claim.record_id.is_none() => audit.check(inspector, side, ref_id, None),
                 claim => audit.wrong.push(format!("{ref_id} is on {side}, but its claim is {claim:?}")),
             }
             *(if side == Side::Legacy { &mut audit.legacy } else { &mut audit.new }) += 1;

@@ -1,0 +1,59 @@
+//! Creates on the new API's own path that pass through here: the other door to a reference. They are recorded beside the claims, so that
+//! a legacy create with the same reference looks on new first.
+
+use http::{Method, Request};
+use hyper::body::Incoming;
+
+use super::Services;
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::http::body::{self, ByteCount, Payload, Peeked};
+use crate::ledger::{Key, Ledger, LedgerError};
+use crate::translate::{native, route};
+
+/// Records the references of a create on the new API's own path, and returns the request with its bytes untouched. When the ledger is down
+/// the request goes on all the same, and is counted.
+///
+/// # Errors
+/// When a reference is claimed for the legacy side; nothing was sent.
+pub(crate) async fn record(
+    services: &Services,
+    config: &Config,
+    request: Request<Incoming>,
+    count: &ByteCount,
+) -> Result<Request<Payload>, Failure> {
+    let is_create =
+        *request.method() == Method::POST && route::is_native_create(request.uri().path(), &config.base_path);
+    let Some(ledger) = services.ledger.as_ref().filter(|_| is_create) else {
+        return Ok(request.map(|incoming| Payload::Streamed(incoming, count.clone())));
+    };
+    let (head, incoming) = request.into_parts();
+    let peeked = body::peek(incoming, config.limits.request_body_max, count).await;
+    let body = match peeked.map_err(|error| Failure::BodyBroken(error.into()))? {
+        Peeked::Partial(read, rest) => {
+            // Too long for any create of the vendor's.
+            return Ok(Request::from_parts(head, Payload::Prefixed(read, rest, count.clone())));
+        }
+        Peeked::Whole(body) => body,
+    };
+    for ref_id in native::references(&body) {
+        match is_claimed_for_legacy(ledger, config, &ref_id).await {
+            Ok(true) => return Err(Failure::ClaimedForLegacy { ref_id }),
+            Ok(false) => {}
+            Err(error) => {
+                services.metrics.native_creates_unrecorded.add(());
+                tracing::warn!(target: "ledger", %error, "a create on the new API's own path could not be recorded");
+            }
+        }
+    }
+    Ok(Request::from_parts(head, Payload::whole(body)))
+}
+
+/// Recorded before the claim is read: of two creates at the same time at least one sees the other.
+async fn is_claimed_for_legacy(ledger: &Ledger, config: &Config, ref_id: &str) -> Result<bool, LedgerError> {
+    let tenant = config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str());
+    // A reference that no claim can have meets none.
+    let Ok(key) = Key::new(tenant, ref_id) else { return Ok(false) };
+    ledger.record_native(key).await?;
+    ledger.is_claimed_for_legacy(key).await
+}
