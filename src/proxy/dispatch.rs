@@ -128,7 +128,9 @@ impl RequestContext {
     ) -> Response<AccessLogBody> {
         let response = answered.unwrap_or_else(|failure| {
             self.access.failed(&failure);
-            if let (Failure::OverBudget { .. }, Some(capture)) = (&failure, self.capture.take()) {
+            if let Failure::OverBudget { .. } = &failure
+                && let Some(capture) = self.capture.take()
+            {
                 capture.over_budget();
             }
             let refusal = refuse(&failure);
