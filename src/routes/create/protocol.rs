@@ -1,7 +1,7 @@
 //! The create protocol: one pure state machine that decides everything about money.
 //!
 //! It claims the reference, proves that the other side does not hold it, sends once, and decides what the client may be told.
-//! [`start`] and [`next`] return what to do; the shell in `run` does it and feeds back what happened. No clock, no IO, no payload:
+//! [`start`] and [`next`] return what to do; the shell in `perform` does it and feeds back what happened. No clock, no IO, no payload:
 //! an event says only what was proved. `tests/protocol` explores this very code to the end of its bounds, and finds a violation
 //! when any [`Rule`](super::rules::Rule) is switched off.
 //!
