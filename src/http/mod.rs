@@ -3,6 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod body;
 pub(crate) mod capture;
+pub(crate) mod decode;
 pub(crate) mod detach;
 pub(crate) mod forwarded;
 pub(crate) mod headers;

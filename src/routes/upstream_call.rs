@@ -13,6 +13,7 @@ use super::{RouteContext, RouteResponse, Services};
 use crate::config::auth::CredentialSet;
 use crate::failure::{Failure, SideEffect};
 use crate::http::body::{self, CollectError, Payload};
+use crate::http::decode::{Decoded, decode};
 use crate::http::{headers, hop_by_hop};
 use crate::translate::evidence;
 use crate::translate::json::Text;
@@ -41,7 +42,10 @@ pub(super) struct Reply {
     pub(super) side: Side,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
+    /// As it came, for the client.
     pub(super) body: Bytes,
+    /// Without its content coding, where it has one.
+    decoded: Decoded,
     /// Whether it came on an HTTP/1.1 connection that had carried an answer before, and may belong to another request.
     pub(super) reused: bool,
     extensions: Extensions,
@@ -188,6 +192,7 @@ pub(super) async fn exchange(
         CollectError::TooLong { max } => Failure::AnswerTooLong { side, max, effect },
         CollectError::Broken(source) => Failure::Broken { side, effect, source: source.into() },
     })?;
+    let decoded = decode(&parts.headers, &body, max);
     let used_before = parts.extensions.get::<Uses>().is_none_or(Uses::count);
     let reused = parts.version < Version::HTTP_2 && used_before;
     Ok(Reply {
@@ -195,6 +200,7 @@ pub(super) async fn exchange(
         status: parts.status,
         headers: parts.headers,
         body,
+        decoded,
         reused,
         extensions: parts.extensions,
     })
@@ -209,7 +215,16 @@ impl Reply {
     /// What the answer may prove.
     pub(super) fn evidence(&self) -> evidence::Reply<'_> {
         let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        evidence::Reply { status: self.status.as_u16(), content_type, body: &self.body }
+        let body = match &self.decoded {
+            Decoded::Bytes(decoded) => decoded,
+            Decoded::Plain | Decoded::Unreadable => &self.body,
+        };
+        evidence::Reply { status: self.status.as_u16(), content_type, body }
+    }
+
+    /// Whether the body has a content coding that the proxy does not read.
+    pub(super) fn is_opaque(&self) -> bool {
+        matches!(self.decoded, Decoded::Unreadable)
     }
 
     /// The answer as it came.

@@ -1,10 +1,5 @@
 //! What a create may mean before anything is sent: the request, the readings of its reference, and the side that the modes choose.
 
-use std::borrow::Cow;
-use std::io::Read as _;
-
-use flate2::read::{MultiGzDecoder, ZlibDecoder};
-use http::header;
 use uuid::Uuid;
 
 use super::events::{Context, Reads};
@@ -13,6 +8,7 @@ use super::rules::Rules;
 use super::{canary, reads};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
+use crate::http::decode::{Decoded, decode};
 use crate::routes::RouteContext;
 use crate::translate::create::CreateRequest;
 use crate::translate::invalid::Invalid;
@@ -52,20 +48,19 @@ impl<'a> Intake<'a> {
     /// # Errors
     /// When the side depends on what the body says and it cannot be read.
     pub(super) fn read(context: &RouteContext, body: &'a [u8]) -> Result<Self, Failure> {
-        let encoding = context.head.headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
-        let encoding = encoding.filter(|encoding| *encoding != b"identity");
-        let request = match encoding {
-            Some(_) => Err(Failure::BodyEncoded),
-            None => CreateRequest::parse(body).map_err(Failure::Invalid),
+        let decoded = decode(&context.head.headers, body, context.config.limits.request_body_max);
+        let request = match &decoded {
+            Decoded::Plain => CreateRequest::parse(body).map_err(Failure::Invalid),
+            Decoded::Bytes(_) | Decoded::Unreadable => Err(Failure::BodyEncoded),
         };
-        let references = match (encoding, &request) {
-            (None, Ok(request)) => match request.ref_id.and_then(Text::value) {
+        let references = match (&decoded, &request) {
+            (_, Ok(request)) => match request.ref_id.and_then(Text::value) {
                 Some(reference) => References::Candidates(vec![reference.into_owned()]),
                 None => References::None,
             },
-            (None, Err(_)) => references(body),
-            (Some(encoding), _) => decoded(encoding, body, context.config.limits.request_body_max)
-                .map_or(References::Unknown, |body| references(&body)),
+            (Decoded::Plain, Err(_)) => references(body),
+            (Decoded::Bytes(decoded), Err(_)) => references(decoded),
+            (Decoded::Unreadable, Err(_)) => References::Unknown,
         };
         match chosen(context, request.as_ref()) {
             Some(target) => Ok(Self { request, references, target }),
@@ -146,16 +141,4 @@ fn unreadable(failure: Failure) -> Failure {
             Failure::Invalid(Invalid::new("ref_id", "cannot be read; nothing was sent now"))
         }
     }
-}
-
-/// The body as a server that decodes requests would read it; `None` when it cannot be decoded within `max` bytes.
-fn decoded<'a>(encoding: &[u8], body: &'a [u8], max: usize) -> Option<Cow<'a, [u8]>> {
-    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
-    let mut out = Vec::new();
-    match encoding.to_ascii_lowercase().as_slice() {
-        b"gzip" | b"x-gzip" => MultiGzDecoder::new(body).take(limit).read_to_end(&mut out).ok()?,
-        b"deflate" => ZlibDecoder::new(body).take(limit).read_to_end(&mut out).ok()?,
-        _ => return None,
-    };
-    (out.len() <= max).then_some(Cow::Owned(out))
 }

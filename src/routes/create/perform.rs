@@ -311,6 +311,10 @@ impl Performer<'_> {
             }
             Sent::Exists { record: None } => Answer::Exists { candidate: None, reused },
             Sent::OtherKind => Answer::OtherKind,
+            // In a coding that only the client reads: as true as it always was, and nothing to remember.
+            Sent::Foreign(_) if side == Side::Legacy && reply.is_opaque() => {
+                Answer::Accepted { candidate: None }
+            }
             Sent::Foreign(why) => {
                 self.failure = Some(reply.unexpected(SideEffect::Unknown, why));
                 Answer::Foreign
