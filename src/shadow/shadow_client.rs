@@ -10,9 +10,9 @@ use super::job::CapturedRequest;
 use super::side_response::SideResponse;
 use super::stats::ShadowDropReason;
 use crate::failure::{Failure, SideEffect};
+use crate::translate::evidence::{self, Facts, Finding, RefMatch, Reply, lookup_path};
 use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
-use crate::translate::list::lookup::{self, Seen};
 use crate::translate::list::page::PageBuilder;
 use crate::translate::list::rows::Rows;
 use crate::translate::orchestration::Unreadable;
@@ -142,15 +142,21 @@ impl NewSideCalls<'_> {
         let Some(ref_id) = ref_id.filter(|ref_id| !ref_id.is_empty()) else {
             return Ok(SideResponse::skipped("no_ref_id"));
         };
-        let read = self.call(Endpoint::List, &lookup::path(Side::New, ref_id)).await?;
+        let read = self.call(Endpoint::List, &lookup_path(Side::New, ref_id)).await?;
         if read.status != StatusCode::OK {
             return Ok(mapped_refusal(&read));
         }
-        Ok(match lookup::answer(Side::New, &read.body, ref_id) {
-            Ok(Seen::Record(record)) => SideResponse::read(200, &record.json),
-            Ok(Seen::Nothing) => SideResponse::NoCounterpart,
-            Ok(Seen::NoProof(_)) => SideResponse::Failed("no_proof"),
-            Err(source) => unreadable(source),
+        // Nothing is sent on the strength of this absence, so the answer need not say that it is JSON.
+        let reply = Reply { status: 200, content_type: Some("application/json"), body: &read.body };
+        let facts = Facts { empty_list: true, ref_match: RefMatch::Unknown };
+        Ok(match evidence::read(Side::New, &reply, ref_id, false, facts) {
+            Finding::Found(record) => SideResponse::read(200, &record.json),
+            Finding::Absent => SideResponse::NoCounterpart,
+            Finding::OtherKind
+            | Finding::Unauthorized
+            | Finding::Forbidden { .. }
+            | Finding::Throttled
+            | Finding::Nothing(_) => SideResponse::Failed("no_proof"),
         })
     }
 

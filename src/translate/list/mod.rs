@@ -4,7 +4,6 @@
 //! reads one record by reference.
 
 pub mod cursor;
-pub mod lookup;
 pub mod page;
 pub mod rows;
 
@@ -231,7 +230,8 @@ impl ListQuery {
         add("order", order.map(Order::as_str));
         add("limit", limit.as_deref());
         add("page_cursor", after);
-        out.finish().replace("%3A", ":")
+        // Some servers read a plus sign in a query literally. The form encoding writes a literal one as %2B, so each `+` is a space.
+        out.finish().replace("%3A", ":").replace('+', "%20")
     }
 
     /// The tightest bounds on `created_at` that lose no row. A cursor's bound is widened to the whole second, because a side may

@@ -6,9 +6,10 @@ mod fixture;
 mod schema;
 
 use conversion_shim::translate::create::{self, CreateRequest};
+use conversion_shim::translate::evidence::lookup_path;
+use conversion_shim::translate::list::ListQuery;
 use conversion_shim::translate::list::page::PageBuilder;
 use conversion_shim::translate::list::rows::{DroppedRows, Rows};
-use conversion_shim::translate::list::{self, ListQuery};
 use conversion_shim::translate::mapping::{Mapped, NotAConversion};
 use conversion_shim::translate::route::{Matched, Route, route};
 use conversion_shim::translate::side::Side;
@@ -306,8 +307,8 @@ fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
 
 #[test]
 fn a_lookup_by_reference_escapes_it() {
-    let path = list::lookup::path(Side::New, "a b&ref_id=ü/1");
-    assert_eq!(path, "/orchestration/orchestrations?ref_id=a+b%26ref_id%3D%C3%BC%2F1");
+    let path = lookup_path(Side::New, "a b&ref_id=ü/1");
+    assert_eq!(path, "/orchestration/orchestrations?ref_id=a%20b%26ref_id%3D%C3%BC%2F1");
 }
 
 #[test]

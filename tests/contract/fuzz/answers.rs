@@ -1,8 +1,8 @@
 //! Answers of the vendor. What counts: "there is nothing" is said only of an answer that says so to every reader, a record that is
 //! shown is the one that was asked for, and nothing of the new API's shape leaks out.
 
+use conversion_shim::translate::evidence::{self, Facts, Finding, Reply};
 use conversion_shim::translate::list::ListQuery;
-use conversion_shim::translate::list::lookup::{self, Seen};
 use conversion_shim::translate::list::page::PageBuilder;
 use conversion_shim::translate::list::rows::Rows;
 use conversion_shim::translate::side::Side;
@@ -99,14 +99,17 @@ proptest! {
     #[test]
     fn nothing_is_found_only_where_nothing_is(body in mutated(lists(), WORDS)) {
         for side in [Side::Legacy, Side::New] {
-            match lookup::answer(side, &body, "r-1") {
-                Ok(Seen::Nothing) => {
+            let reply = Reply { status: 200, content_type: Some("application/json"), body: &body };
+            match evidence::read(side, &reply, "r-1", false, Facts::default()) {
+                Finding::Absent => {
                     if let Some(document) = by_serde(&body) {
                         prop_assert!(!has_rows(&document), "{} {}", side, document);
+                        let lists = ["items", "orchestrations"];
+                        prop_assert!(lists.iter().any(|list| document[list].is_array()), "{}", document);
                         prop_assert!(document["next_page_cursor"].as_str().is_none_or(str::is_empty), "{}", document);
                     }
                 }
-                Ok(Seen::Record(record)) => {
+                Finding::Found(record) => {
                     if let Some(shown) = by_serde(&record.json) {
                         prop_assert_eq!(shown["ref_id"].as_str(), Some("r-1"));
                         // As written; in the old API every field is optional.
@@ -114,7 +117,11 @@ proptest! {
                         prop_assert_eq!(shown["id"].as_str().unwrap_or(""), id);
                     }
                 }
-                Ok(Seen::NoProof(_)) | Err(_) => {}
+                Finding::OtherKind
+                | Finding::Unauthorized
+                | Finding::Forbidden { .. }
+                | Finding::Throttled
+                | Finding::Nothing(_) => {}
             }
         }
     }
