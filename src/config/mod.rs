@@ -40,7 +40,7 @@ pub use self::sections::deprecation::Deprecation;
 pub use self::sections::forwarding::Forwarding;
 pub use self::sections::hold::Hold;
 pub use self::sections::ignore::{IgnoreRule, PathPattern};
-pub use self::sections::ledger::{Ledger, LedgerKind};
+pub use self::sections::ledger::{Ledger, LedgerKind, NativeCreates};
 pub use self::sections::limits::{InFlight, Limits};
 pub use self::sections::list::List;
 pub use self::sections::log::{Log, LogFormat};

@@ -1,11 +1,11 @@
 //! Creates on the new API's own path that pass through here: the other door to a reference. They are recorded beside the claims, so that
-//! a legacy create with the same reference looks on new first.
+//! a legacy create with the same reference looks on new first; unless `ledger.native_creates` is `pass`.
 
 use http::{Method, Request};
 use hyper::body::Incoming;
 
 use super::Services;
-use crate::config::Config;
+use crate::config::{Config, NativeCreates};
 use crate::failure::Failure;
 use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::ledger::{Key, Ledger, LedgerError};
@@ -22,9 +22,11 @@ pub(crate) async fn record(
     request: Request<Incoming>,
     count: &ByteCount,
 ) -> Result<Request<Payload>, Failure> {
-    let is_create =
-        *request.method() == Method::POST && route::is_native_create(request.uri().path(), &config.base_path);
-    let Some(ledger) = services.ledger.as_ref().filter(|_| is_create) else {
+    let records = config.ledger.as_ref().is_some_and(|ledger| ledger.native_creates == NativeCreates::Record);
+    let is_create = || {
+        *request.method() == Method::POST && route::is_native_create(request.uri().path(), &config.base_path)
+    };
+    let Some(ledger) = services.ledger.as_ref().filter(|_| records && is_create()) else {
         return Ok(request.map(|incoming| Payload::Streamed(incoming, count.clone())));
     };
     let (head, incoming) = request.into_parts();

@@ -22,6 +22,28 @@ pub struct Ledger {
     pub timeout: Duration,
     /// Maximum number of connections of this process.
     pub pool_max: u32,
+    /// What happens to creates on the new API's own path.
+    pub native_creates: NativeCreates,
+}
+
+/// What happens to creates on the new API's own path that pass through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NativeCreates {
+    /// Their references are recorded beside the claims.
+    Record,
+    /// Nothing.
+    Pass,
+}
+
+impl NativeCreates {
+    const ALL: [Self; 2] = [Self::Record, Self::Pass];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::Pass => "pass",
+        }
+    }
 }
 
 /// The kind of database that holds the ledger.
@@ -69,11 +91,20 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
     let tenant = keys.on_restart("ledger.tenant").text();
     let timeout = keys.on_restart("ledger.timeout").duration(MILLISECOND);
     let pool_max = keys.on_restart("ledger.pool_max").number(1..=1000);
+    let native_creates =
+        keys.on_reload("ledger.native_creates").choice(NativeCreates::ALL, NativeCreates::as_str);
     if tenant.as_ref().is_some_and(|tenant| tenant.trim() != tenant || tenant.is_empty()) {
         keys.problem("ledger.tenant", "is empty, or has blanks around it");
     }
     let Some((url, kind)) = url? else { return Some(None) };
-    let ledger = Ledger { url, kind, tenant: tenant?, timeout: timeout?, pool_max: pool_max? };
+    let ledger = Ledger {
+        url,
+        kind,
+        tenant: tenant?,
+        timeout: timeout?,
+        pool_max: pool_max?,
+        native_creates: native_creates?,
+    };
     if ledger.has_password() {
         keys.refuse_flag("ledger.url", "holds a password");
     }

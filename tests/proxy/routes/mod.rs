@@ -8,6 +8,7 @@ mod claims;
 mod duplicate_check;
 mod get;
 mod list;
+mod native;
 mod outcome;
 mod paths;
 mod unreadable;
