@@ -56,7 +56,7 @@ enum Command {
     #[command(after_help = EXIT_CODES)]
     Ledger(ledger::LedgerArgs),
     /// Translate a legacy request, or an orchestration for a legacy client
-    #[command(long_about = translate::ABOUT, after_help = EXIT_CODES)]
+    #[command(long_about = translate::about(), after_help = EXIT_CODES)]
     Translate(translate::TranslateArgs),
     /// Read the shadow log and report GO or NO-GO for each route
     #[command(long_about = report::ABOUT, after_help = EXIT_CODES)]

@@ -11,17 +11,21 @@ use super::output::{complain, json_line, print, print_error};
 use crate::translate::create::CreateRequest;
 use crate::translate::get;
 use crate::translate::list::ListQuery;
-use crate::translate::paths::ORCHESTRATIONS;
+use crate::translate::paths::{CONVERSIONS, ORCHESTRATIONS};
 use crate::translate::route::{self, Matched, Route};
 use crate::translate::side::Side;
 
-pub(super) const ABOUT: &str = "\
+pub(super) fn about() -> String {
+    format!(
+        "\
 Print the new request of a legacy request, or the legacy record of an orchestration. Nothing is sent.
 
   conversion-shim translate < create.json
-  conversion-shim translate GET '/v2/conversion/stablecoins?created_at.begin=2026-04-20T11:00:00Z'
-  conversion-shim translate POST /v2/conversion/stablecoins < create.json
-  conversion-shim translate --back < orchestration.json";
+  conversion-shim translate GET '/v2{CONVERSIONS}?created_at.begin=2026-04-20T11:00:00Z'
+  conversion-shim translate POST /v2{CONVERSIONS} < create.json
+  conversion-shim translate --back < orchestration.json"
+    )
+}
 
 #[derive(Debug, Args)]
 pub(super) struct TranslateArgs {

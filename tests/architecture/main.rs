@@ -44,14 +44,7 @@ use std::{io, path::Path};
 
 /// What the tree breaks today: the beginning of a file's path, and words of the violation. The list only gets shorter; an entry that
 /// nothing needs any more fails.
-const PENDING: &[(&str, &str)] = &[
-    ("ledger/mod.rs", "lines without tests"),
-    ("routes/create/events.rs", "import one another"),
-    ("routes/create/intake.rs", "name each case"),
-    ("cli/report.rs", "vendor path"),
-    ("cli/translate.rs", "vendor path"),
-    ("routes/create/mod.rs", "name each case"),
-];
+const PENDING: &[(&str, &str)] = &[("ledger/mod.rs", "lines without tests")];
 
 #[test]
 fn the_source_follows_the_architecture() -> io::Result<()> {
@@ -75,7 +68,7 @@ fn the_source_follows_the_architecture() -> io::Result<()> {
 #[test]
 fn clippy_limits_functions() -> io::Result<()> {
     let limits = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("clippy.toml"))?;
-    for limit in ["too-many-lines-threshold = 50", "too-many-arguments-threshold = 7"] {
+    for limit in ["too-many-lines-threshold = 50", "too-many-arguments-threshold = 5"] {
         assert!(limits.lines().any(|line| line == limit), "clippy.toml: {limit}");
     }
     Ok(())

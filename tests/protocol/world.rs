@@ -5,9 +5,9 @@
 use std::hash::{Hash as _, Hasher as _};
 
 use conversion_shim::routes::create::events::{
-    Answer, ClaimState, Context, Effect, Event, Lookup, Reads, Step, Verdict,
+    Answer, ClaimState, Context, Effect, Event, Lookup, Reads, Verdict,
 };
-use conversion_shim::routes::create::protocol::{self, State};
+use conversion_shim::routes::create::protocol::{self, State, Step};
 use conversion_shim::routes::create::rules::Rules;
 use conversion_shim::translate::side::Side;
 

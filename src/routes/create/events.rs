@@ -1,6 +1,5 @@
-//! What the create protocol is told, what it asks for, and how it ends: values without payload.
+//! Input and output of the create protocol: events, effects and verdicts. Values without payload.
 
-use super::protocol::State;
 use super::rules::Rules;
 pub use crate::ledger::ClaimState;
 use crate::translate::side::Side;
@@ -199,13 +198,4 @@ pub enum Evidence {
     Answer,
     /// The last lookup that found one on that side.
     Lookup,
-}
-
-/// One step: what to do next, or how it ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
-    /// Perform the effect and feed back its event.
-    Do(State, Effect),
-    /// The request has ended.
-    Done(Verdict),
 }

@@ -1,5 +1,7 @@
 //! What a create may mean before anything is sent: the request, the readings of its reference, and the side that the modes choose.
 
+use std::borrow::Cow;
+
 use uuid::Uuid;
 
 use super::events::{Context, Reads};
@@ -16,14 +18,7 @@ use crate::translate::json::Text;
 use crate::translate::reference::{References, references};
 use crate::translate::side::Side;
 
-/// A body, read.
-pub(super) struct Intake<'a> {
-    request: Result<CreateRequest<'a>, Failure>,
-    references: References,
-    target: Side,
-}
-
-/// What to do with it.
+/// What to do with a create.
 pub(super) enum Plan<'a> {
     /// Send the bytes to the old API, without a claim.
     Forward,
@@ -42,62 +37,99 @@ pub(super) struct Request<'a> {
     target: Side,
 }
 
-impl<'a> Intake<'a> {
-    /// Reads the body and chooses the side.
-    ///
-    /// # Errors
-    /// When the side depends on what the body says and it cannot be read.
-    pub(super) fn read(context: &RouteContext, body: &'a [u8]) -> Result<Self, Failure> {
-        let decoded = decode(&context.head.headers, body, context.config.limits.request_body_max);
-        let request = match &decoded {
-            Decoded::Plain => CreateRequest::parse(body).map_err(Failure::Invalid),
-            Decoded::Bytes(_) | Decoded::Unreadable => Err(Failure::BodyEncoded),
-        };
-        let references = match (&decoded, &request) {
-            (_, Ok(request)) => match request.ref_id.and_then(Text::value) {
-                Some(reference) => References::Candidates(vec![reference.into_owned()]),
-                None => References::None,
-            },
-            (Decoded::Plain, Err(_)) => references(body),
-            (Decoded::Bytes(decoded), Err(_)) => references(decoded),
-            (Decoded::Unreadable, Err(_)) => References::Unknown,
-        };
-        match chosen(context, request.as_ref()) {
-            Some(target) => Ok(Self { request, references, target }),
-            None => Err(request.err().unwrap_or(Failure::Internal { effect: SideEffect::None })),
-        }
-    }
+/// A body, read as strictly as the new API has to be sent it.
+enum Reading<'a> {
+    Create(CreateRequest<'a>),
+    /// The vendor may read more in it than the proxy: see `translate::reference`.
+    Unreadable(Unreadable),
+}
 
-    /// What to do with the body.
-    ///
-    /// # Errors
-    /// A body that cannot be read strictly, where only a request that can be may be sent.
-    pub(super) fn plan(self, context: &RouteContext) -> Result<Plan<'a>, Failure> {
-        let Self { request, references, target } = self;
-        let on_legacy_alone = reads(&context.config.modes) == Reads::LegacyOnly;
-        let no_ledger = context.services.ledger.is_none();
-        match (references, request) {
-            (References::None, _) if target == Side::Legacy => {
-                context.note_no_reference(target);
-                Ok(Plan::Forward)
+enum Unreadable {
+    Encoded,
+    Invalid(Invalid),
+}
+
+/// Reads the body and chooses the side.
+///
+/// # Errors
+/// A body that cannot be read strictly, where only one that can be may be sent.
+pub(super) fn plan<'a>(context: &RouteContext, body: &'a [u8]) -> Result<Plan<'a>, Failure> {
+    let decoded = decode(&context.head.headers, body, context.config.limits.request_body_max);
+    match read(&decoded, body) {
+        Reading::Create(create) => plan_readable(context, create),
+        Reading::Unreadable(why) => match context.config.modes.create {
+            // A canary is chosen by a field of the body, and new takes no other bodies.
+            Mode::Canary | Mode::New => Err(why.into()),
+            Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => {
+                plan_unreadable(context, why, lenient_references(&decoded, body))
             }
-            // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
-            (References::None, Ok(create)) => {
-                context.note_no_reference(target);
-                let candidates = vec![Uuid::new_v4().to_string()];
-                Ok(Plan::Decide(Request { create: Some(create), candidates, generated: true, target }))
-            }
-            (References::None, Err(failure)) => Err(failure),
-            (_, Err(_)) if target == Side::Legacy && no_ledger => Ok(Plan::Forward),
-            (References::Candidates(candidates), create)
-                if candidates.len() <= CANDIDATES_MAX && (create.is_ok() || target == Side::Legacy) =>
-            {
-                Ok(Plan::Decide(Request { create: create.ok(), candidates, generated: false, target }))
-            }
-            (_, Err(_)) if target == Side::Legacy && on_legacy_alone => Ok(Plan::Forward),
-            (_, Err(failure)) => Err(unreadable(failure)),
-            (_, Ok(_)) => Err(Failure::Internal { effect: SideEffect::None }),
+        },
+    }
+}
+
+fn read<'a>(decoded: &Decoded, body: &'a [u8]) -> Reading<'a> {
+    match decoded {
+        Decoded::Plain => match CreateRequest::parse(body) {
+            Ok(create) => Reading::Create(create),
+            Err(invalid) => Reading::Unreadable(Unreadable::Invalid(invalid)),
+        },
+        Decoded::Bytes(_) | Decoded::Unreadable => Reading::Unreadable(Unreadable::Encoded),
+    }
+}
+
+fn lenient_references(decoded: &Decoded, body: &[u8]) -> References {
+    match decoded {
+        Decoded::Plain => references(body),
+        Decoded::Bytes(decoded) => references(decoded),
+        Decoded::Unreadable => References::Unknown,
+    }
+}
+
+fn plan_readable<'a>(context: &RouteContext, create: CreateRequest<'a>) -> Result<Plan<'a>, Failure> {
+    let target = match context.config.modes.create {
+        Mode::Canary => {
+            // `parse` refuses a profile id that has no value.
+            let bug = Failure::Internal { effect: SideEffect::None };
+            canary::side(&context.config.canary, &create.profile_id.value().ok_or(bug)?)
         }
+        mode @ (Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both | Mode::New) => mode.creates_on(),
+    };
+    let given = create.ref_id.and_then(Text::value).map(Cow::into_owned);
+    let generated = given.is_none();
+    if generated {
+        context.note_no_reference(target);
+    }
+    let reference = match (given, target) {
+        (Some(reference), Side::Legacy | Side::New) => reference,
+        (None, Side::Legacy) => return Ok(Plan::Forward),
+        // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
+        (None, Side::New) => Uuid::new_v4().to_string(),
+    };
+    Ok(Plan::Decide(Request { create: Some(create), candidates: vec![reference], generated, target }))
+}
+
+/// A body that goes to legacy or nowhere: every reference that the vendor may read in it is claimed, so that none is free on new.
+fn plan_unreadable<'a>(
+    context: &RouteContext,
+    why: Unreadable,
+    references: References,
+) -> Result<Plan<'a>, Failure> {
+    let target = Side::Legacy;
+    // Without a ledger nothing is claimed, and while nobody reads new no create can have gone there.
+    let no_claim_needed =
+        context.services.ledger.is_none() || reads(&context.config.modes) == Reads::LegacyOnly;
+    match references {
+        References::None => {
+            context.note_no_reference(target);
+            Ok(Plan::Forward)
+        }
+        References::Candidates(candidates)
+            if candidates.len() <= CANDIDATES_MAX && context.services.ledger.is_some() =>
+        {
+            Ok(Plan::Decide(Request { create: None, candidates, generated: false, target }))
+        }
+        References::Candidates(_) | References::Unknown if no_claim_needed => Ok(Plan::Forward),
+        References::Candidates(_) | References::Unknown => Err(why.ambiguous()),
     }
 }
 
@@ -116,29 +148,24 @@ impl Request<'_> {
     }
 }
 
-/// The side that the modes choose; none when they need a request that can be read, and this one cannot.
-fn chosen(context: &RouteContext, request: Result<&CreateRequest<'_>, &Failure>) -> Option<Side> {
-    match context.config.modes.create {
-        Mode::Canary => {
-            let profile_id = request.ok()?.profile_id.value()?;
-            Some(canary::side(&context.config.canary, &profile_id))
+impl Unreadable {
+    /// The refusal of a body whose reference may already have been used: a client must not take it for "nothing ever happened".
+    fn ambiguous(self) -> Failure {
+        match self {
+            Self::Encoded => Failure::BodyEncoded,
+            Self::Invalid(mut invalid) => {
+                invalid.add("ref_id", "cannot be read in one way only; nothing was sent now");
+                Failure::Invalid(invalid)
+            }
         }
-        Mode::New => request.ok().map(|_| Side::New),
-        mode @ (Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both) => Some(mode.creates_on()),
     }
 }
 
-/// The refusal of a body whose reference may already have been used: a client must not take it for "nothing ever happened".
-fn unreadable(failure: Failure) -> Failure {
-    match failure {
-        Failure::Invalid(mut invalid) => {
-            invalid.add("ref_id", "cannot be read in one way only; nothing was sent now");
-            Failure::Invalid(invalid)
-        }
-        Failure::BodyEncoded => Failure::BodyEncoded,
-        other => {
-            drop(other);
-            Failure::Invalid(Invalid::new("ref_id", "cannot be read; nothing was sent now"))
+impl From<Unreadable> for Failure {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Encoded => Self::BodyEncoded,
+            Unreadable::Invalid(invalid) => Self::Invalid(invalid),
         }
     }
 }

@@ -15,9 +15,10 @@ mod single_flight;
 
 use bytes::Bytes;
 
-use self::events::{Context, Reads, Step};
-use self::intake::{Intake, Plan};
+use self::events::{Context, Reads, Verdict};
+use self::intake::{Plan, plan};
 use self::perform::Performer;
+use self::protocol::Step;
 pub use self::single_flight::SingleFlight;
 use super::upstream_call::UpstreamCall;
 use super::{RouteContext, RouteResponse};
@@ -32,7 +33,7 @@ use crate::upstream::rate_limit::Endpoint;
 /// # Errors
 /// Every [`Failure`] that a create can end in.
 pub async fn run(context: &RouteContext, body: Bytes) -> Result<RouteResponse, Failure> {
-    match Intake::read(context, &body)?.plan(context)? {
+    match plan(context, &body)? {
         Plan::Forward => forward(context, body.clone()).await,
         Plan::Decide(request) => {
             let protocol = request.protocol(context);
@@ -45,7 +46,7 @@ pub async fn run(context: &RouteContext, body: Bytes) -> Result<RouteResponse, F
 }
 
 /// Runs the protocol to its end.
-async fn decide(performer: &mut Performer<'_>, context: Context) -> events::Verdict {
+async fn decide(performer: &mut Performer<'_>, context: Context) -> Verdict {
     let mut step = protocol::start(context);
     loop {
         match step {
@@ -67,12 +68,15 @@ async fn forward(context: &RouteContext, body: Bytes) -> Result<RouteResponse, F
 /// Where the read routes look, all together.
 #[must_use]
 pub fn reads(modes: &Modes) -> Reads {
-    let all = [modes.get, modes.list, modes.cancel];
-    if all.iter().all(|mode| matches!(mode, Mode::Legacy | Mode::Shadow)) {
-        Reads::LegacyOnly
-    } else if all.iter().all(|mode| matches!(mode, Mode::New)) {
-        Reads::NewOnly
-    } else {
-        Reads::Both
+    let [get, list, cancel] = [modes.get, modes.list, modes.cancel].map(reads_in);
+    if get == list && list == cancel { get } else { Reads::Both }
+}
+
+/// Where a read route looks. `hold` and `canary` are modes of create alone; as the safest reading, they look on both.
+const fn reads_in(mode: Mode) -> Reads {
+    match mode {
+        Mode::Legacy | Mode::Shadow => Reads::LegacyOnly,
+        Mode::Both | Mode::Hold | Mode::Canary => Reads::Both,
+        Mode::New => Reads::NewOnly,
     }
 }

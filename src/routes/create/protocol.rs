@@ -11,7 +11,7 @@
 mod after;
 mod before;
 
-use super::events::{ClaimView, Context, Effect, Event, Step, Verdict};
+use super::events::{ClaimView, Context, Effect, Event, Verdict};
 
 /// Most readings of one body's reference that are claimed.
 pub const CANDIDATES_MAX: usize = 4;
@@ -64,6 +64,15 @@ enum Phase {
     Remembering(Verdict),
     /// Closing attempts that sent nothing or were refused, from candidate `at` on; then the verdict.
     Closing(Verdict),
+}
+
+/// What the shell does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Perform the effect and feed back its event with this state.
+    Do(State, Effect),
+    /// The request has ended.
+    Done(Verdict),
 }
 
 /// Begins a request.

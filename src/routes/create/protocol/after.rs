@@ -1,8 +1,8 @@
 //! After the send: what the answer proves, and what a lookup proves where the answer does not.
 
-use super::super::events::{Answer, Effect, Evidence, Lookup, Purpose, Step, Verdict};
+use super::super::events::{Answer, Effect, Evidence, Lookup, Purpose, Verdict};
 use super::super::rules::Rule;
-use super::{Phase, RESOLVE_LOOKUPS_MAX, State};
+use super::{Phase, RESOLVE_LOOKUPS_MAX, State, Step};
 
 impl State {
     pub(super) fn answered(self, answer: Answer) -> Step {

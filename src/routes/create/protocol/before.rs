@@ -1,10 +1,10 @@
 //! Before the send: claim the reference, prove that the other side does not hold it, begin an attempt.
 
 use super::super::events::{
-    ClaimState, ClaimView, Claimed, Context, Effect, Evidence, Lookup, Purpose, Reads, Step, Verdict,
+    ClaimState, ClaimView, Claimed, Context, Effect, Evidence, Lookup, Purpose, Reads, Verdict,
 };
 use super::super::rules::Rule;
-use super::{Phase, RESTARTS_MAX, Slot, State};
+use super::{Phase, RESTARTS_MAX, Slot, State, Step};
 use crate::translate::side::Side;
 
 impl State {
