@@ -94,7 +94,7 @@ pub(super) enum Step {
     ChooseAnew { side: Side, fingerprint: String, generation: i64 },
     Begin { expected: Expected, checked: bool },
     MarkChecked { expected: Expected },
-    Move { expected: Expected, to: Side, record_id: Option<String>, own_attempts: i64 },
+    Move { expected: Expected, record_id: Option<String>, own_attempts: i64 },
     Remember { generation: i64, side: Side, record_id: String },
     Close { generation: i64, side: Side },
 }
@@ -161,10 +161,10 @@ impl Change {
                 (&BEGIN, vec![generation, side, state, Number(i64::from(*checked))])
             }
             Step::MarkChecked { expected } => (&MARK_CHECKED, binds_of(expected).to_vec()),
-            Step::Move { expected, to, record_id, own_attempts } => {
+            Step::Move { expected, record_id, own_attempts } => {
                 let [generation, side, _] = binds_of(expected);
-                let id = Optional(record_id.as_deref());
-                (&MOVE, vec![generation, side, Text(to.as_str()), id, Number(*own_attempts)])
+                let (to, id) = (Text(expected.side.other().as_str()), Optional(record_id.as_deref()));
+                (&MOVE, vec![generation, side, to, id, Number(*own_attempts)])
             }
             Step::Remember { generation, side, record_id } => {
                 (&REMEMBER, vec![Number(*generation), Text(side.as_str()), Text(record_id)])

@@ -205,8 +205,8 @@ impl Ledger {
         self.change(key, Step::MarkChecked { expected }).await
     }
 
-    /// Moves a claim that is not checked to the side where a record with its reference was found, and makes it checked. `None`: the
-    /// claim is not as expected, or more than `own_attempts` are open.
+    /// Moves a claim that is not checked to the other side, where a record with its reference was found, and makes it checked. `None`:
+    /// the claim is not as expected, or more than `own_attempts` are open.
     ///
     /// # Errors
     /// [`LedgerError`]; [`LedgerError::Unfit`] when the id cannot be stored (move without it).
@@ -214,13 +214,12 @@ impl Ledger {
         &self,
         key: Key<'_>,
         expected: Expected,
-        to: Side,
         record_id: Option<&str>,
         own_attempts: i64,
     ) -> Result<Option<Claim>, LedgerError> {
         record_id.map_or(Ok(()), |id| claim::fits("record id", id, RECORD_ID_MAX))?;
         let record_id = record_id.map(str::to_owned);
-        self.change(key, Step::Move { expected, to, record_id, own_attempts }).await
+        self.change(key, Step::Move { expected, record_id, own_attempts }).await
     }
 
     /// Remembers the id of the record on the claim's side, and makes the claim checked. `None`: the claim is of another generation or

@@ -56,7 +56,7 @@ impl RouteContext {
         let result = match &looked_up.finding {
             Finding::Absent => DuplicateCheckResult::Absent,
             Finding::Found(_) | Finding::OtherKind => DuplicateCheckResult::Found,
-            Finding::Unauthorized | Finding::Forbidden { .. } => DuplicateCheckResult::Forbidden,
+            Finding::Unauthorized | Finding::Forbidden => DuplicateCheckResult::Forbidden,
             Finding::Throttled => DuplicateCheckResult::Throttled,
             Finding::Nothing(_) => DuplicateCheckResult::Failed,
         };
@@ -107,7 +107,7 @@ impl RouteContext {
             | Finding::Found(_)
             | Finding::OtherKind
             | Finding::Unauthorized
-            | Finding::Forbidden { .. } => None,
+            | Finding::Forbidden => None,
         };
         let refusal = reply.is_refusal().then(|| reply.refusal());
         LookupResult { finding, refusal, failure }

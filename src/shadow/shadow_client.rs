@@ -154,7 +154,7 @@ impl NewSideCalls<'_> {
             Finding::Absent => SideResponse::NoCounterpart,
             Finding::OtherKind
             | Finding::Unauthorized
-            | Finding::Forbidden { .. }
+            | Finding::Forbidden
             | Finding::Throttled
             | Finding::Nothing(_) => SideResponse::Failed("no_proof"),
         })

@@ -88,7 +88,7 @@ impl<'a> CreateRequest<'a> {
 
     /// The new API's request. `made_ref_id` is used when the client gave none; it must need no escaping in JSON.
     #[must_use]
-    pub fn to_orchestration(&self, made_ref_id: &str) -> String {
+    pub fn to_orchestration(self, made_ref_id: &str) -> String {
         let ref_id = self.ref_id.map_or(made_ref_id, Text::as_written);
         let profile = self.profile_id.as_written();
         let recipient = self.recipient_profile_id.map_or(profile, Text::as_written);
@@ -145,35 +145,6 @@ fn recipient<'a>(recipient: Option<Text<'a>>, profile: Option<Text<'_>>) -> Opti
 
 fn value(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.and_then(Text::value)
-}
-
-/// A body in which it cannot be told whether a reference is given.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoReference;
-
-/// The reference in a body that need not be a create that [`CreateRequest::parse`] takes; `None` when there is none.
-///
-/// # Errors
-/// When that cannot be told: the vendor might read the body otherwise.
-pub fn reference(body: &[u8]) -> Result<Option<String>, NoReference> {
-    let mut given = Vec::new();
-    let mut reader = Reader::new(body).map_err(|_| NoReference)?;
-    let mut each = |key: &str, value: Raw<'_>| {
-        if key == "ref_id" || spelled_otherwise(key) == Some("ref_id") {
-            let text = value.as_text().and_then(Text::value).map(Cow::into_owned);
-            given.push((key == "ref_id", text, value.is_null()));
-        }
-    };
-    let read = reader.object(|key, value| {
-        each(key, value.value()?);
-        Ok::<(), JsonError>(())
-    });
-    read.and_then(|()| reader.end()).map_err(|_| NoReference)?;
-    match given.as_slice() {
-        [] | [(true, None, true)] => Ok(None),
-        [(true, Some(text), _)] => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
-        _ => Err(NoReference),
-    }
 }
 
 /// The conversion that a 2xx answer to a create holds. The proxy asked for it, so it is shown whatever it looks like.

@@ -211,12 +211,6 @@ impl<'a> Reader<'a> {
         self.peek()
     }
 
-    /// The position in bytes from the start.
-    #[must_use]
-    pub const fn position(&self) -> usize {
-        self.at
-    }
-
     /// Checks that only white space is left.
     ///
     /// # Errors

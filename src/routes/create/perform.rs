@@ -163,10 +163,8 @@ impl Performer<'_> {
             Effect::MoveClaim { expected, to, own_attempt, .. } => {
                 let id = self.found[index(to)].as_ref().map(|record| record.id.clone());
                 let own = i64::from(own_attempt);
-                match ledger.move_claim(key, expect(expected), to, id.as_deref(), own).await {
-                    Err(LedgerError::Unfit(_)) => {
-                        ledger.move_claim(key, expect(expected), to, None, own).await?
-                    }
+                match ledger.move_claim(key, expect(expected), id.as_deref(), own).await {
+                    Err(LedgerError::Unfit(_)) => ledger.move_claim(key, expect(expected), None, own).await?,
                     moved => moved?,
                 }
             }
@@ -225,7 +223,7 @@ impl Performer<'_> {
             }
             Finding::OtherKind => Lookup::OtherKind,
             Finding::Unauthorized => Lookup::Unauthorized,
-            Finding::Forbidden { .. } => Lookup::Forbidden,
+            Finding::Forbidden => Lookup::Forbidden,
             Finding::Throttled => Lookup::Throttled,
             Finding::Nothing(_) => Lookup::CouldNot,
         }

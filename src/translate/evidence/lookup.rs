@@ -8,7 +8,6 @@ use crate::translate::json::{Raw, Reader, Text};
 use crate::translate::mapping::{self, NotAConversion};
 use crate::translate::orchestration::{Orchestration, Unreadable};
 use crate::translate::paths;
-use crate::translate::problem::says_insufficient_scopes;
 use crate::translate::side::Side;
 
 /// What the answer to a lookup proves.
@@ -22,11 +21,8 @@ pub enum Finding {
     OtherKind,
     /// The side does not know the caller.
     Unauthorized,
-    /// The side knows the caller, who may not read; `genuine`: the vendor itself says so, about a genuine token.
-    Forbidden {
-        /// Whether the refusal is the vendor's for a token without the scope.
-        genuine: bool,
-    },
+    /// The side knows the caller, who may not read.
+    Forbidden,
     /// The side answered 429: it must not be asked again now.
     Throttled,
     /// Nothing; the reason is for the log.
@@ -66,7 +62,7 @@ pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, is_ours: bool, facts: F
         200 if reply.is_json() => {}
         200 => return Finding::Nothing("the answer is not JSON"),
         401 => return Finding::Unauthorized,
-        403 => return Finding::Forbidden { genuine: says_insufficient_scopes(403, reply.body) },
+        403 => return Finding::Forbidden,
         429 => return Finding::Throttled,
         _ => return Finding::Nothing("the status is not an answer to a lookup"),
     }

@@ -79,8 +79,6 @@ pub struct Call {
 pub struct Page {
     /// The body of the legacy answer.
     pub body: Vec<u8>,
-    /// The number of conversions.
-    pub count: usize,
     /// The rows left out.
     pub dropped: DroppedRows,
 }
@@ -147,8 +145,8 @@ impl<'q> PageBuilder<'q> {
         let rows = &mut self.sources[0].rows;
         let limit = self.query.limit();
         self.out = rows.take_page(limit);
-        self.count = rows.len().min(limit);
-        self.more = rows.len() > limit;
+        self.count = rows.remaining().min(limit);
+        self.more = rows.remaining() > limit;
         for _ in 0..self.count {
             if let Some(row) = self.sources[0].rows.pop() {
                 self.returned.push(row.at, row.id);
@@ -197,6 +195,6 @@ impl<'q> PageBuilder<'q> {
             body.push(b'"');
         }
         body.push(b'}');
-        Page { body, count: self.count, dropped: self.dropped }
+        Page { body, dropped: self.dropped }
     }
 }

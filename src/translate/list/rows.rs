@@ -180,16 +180,10 @@ impl Rows {
         page
     }
 
-    /// The number of remaining rows.
+    /// The number of rows that were not taken yet.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn remaining(&self) -> usize {
         self.rows.len()
-    }
-
-    /// Whether no row remains.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
     }
 
     /// Removes the next row. Its JSON is empty after [`Rows::take_page`].

@@ -119,7 +119,7 @@ proptest! {
                 }
                 Finding::OtherKind
                 | Finding::Unauthorized
-                | Finding::Forbidden { .. }
+                | Finding::Forbidden
                 | Finding::Throttled
                 | Finding::Nothing(_) => {}
             }
@@ -133,7 +133,7 @@ proptest! {
         let mut pages = Vec::new();
         for sides in [&[Side::New][..], &[Side::Legacy, Side::New]] {
             let Ok(rows) = Rows::of(Side::New, &body, &query) else { return Ok(()) };
-            let count = rows.len();
+            let count = rows.remaining();
             let mut page = PageBuilder::new(&query, sides);
             page.add(Side::New, rows);
             if sides.len() > 1 {
@@ -143,7 +143,6 @@ proptest! {
             let asks_on = !page.needs().is_empty();
             prop_assert!(!asks_on || page.cut() || count == 0);
             let finished = page.finish();
-            prop_assert_eq!(finished.count, count);
             match by_serde(&finished.body) {
                 Some(page) => {
                     let items = page["items"].as_array().unwrap();

@@ -183,15 +183,15 @@ async fn a_checked_claim_is_of_one_side(place: Place) {
 async fn a_found_record_moves_the_claim_and_checks_it(place: Place) {
     let ledger = place.open().await;
     let claim = claimed(&ledger, "r", New).await;
-    let moved = changed(ledger.move_claim(key("r"), claim.expected(), Legacy, Some("found"), 1).await);
+    let moved = changed(ledger.move_claim(key("r"), claim.expected(), Some("found"), 1).await);
     assert_eq!(progress(&moved), (Legacy, ClaimState::Checked, 1, 1, 0));
     assert_eq!(moved.record_id.as_deref(), Some("found"));
 
     // One who looked earlier and saw nothing is too late, and so is another one who found the same.
     unchanged(ledger.mark_checked(key("r"), claim.expected()).await);
-    unchanged(ledger.move_claim(key("r"), claim.expected(), Legacy, None, 1).await);
+    unchanged(ledger.move_claim(key("r"), claim.expected(), None, 1).await);
     // Nothing leads back.
-    unchanged(ledger.move_claim(key("r"), moved.expected(), New, Some("other"), 1).await);
+    unchanged(ledger.move_claim(key("r"), moved.expected(), Some("other"), 1).await);
     unchanged(ledger.remember_id(key("r"), 1, New, "other").await);
     unchanged(ledger.close(key("r"), 1, New).await);
     assert_eq!(ledger.look(key("r")).await.unwrap(), Some(moved));
@@ -201,8 +201,8 @@ async fn a_checked_claim_never_moves(place: Place) {
     let ledger = place.open().await;
     let claim = claimed(&ledger, "r", New).await;
     let checked = changed(ledger.mark_checked(key("r"), claim.expected()).await);
-    unchanged(ledger.move_claim(key("r"), checked.expected(), Legacy, Some("late"), 1).await);
-    unchanged(ledger.move_claim(key("r"), claim.expected(), Legacy, Some("late"), 1).await);
+    unchanged(ledger.move_claim(key("r"), checked.expected(), Some("late"), 1).await);
+    unchanged(ledger.move_claim(key("r"), claim.expected(), Some("late"), 1).await);
     assert_eq!(ledger.look(key("r")).await.unwrap(), Some(checked));
 }
 
@@ -210,9 +210,9 @@ async fn a_claim_moves_only_while_no_other_attempt_is_open(place: Place) {
     let ledger = place.open().await;
     let claim = claimed(&ledger, "r", New).await;
     changed(ledger.begin(key("r"), claim.expected(), false).await);
-    unchanged(ledger.move_claim(key("r"), claim.expected(), Legacy, None, 1).await);
+    unchanged(ledger.move_claim(key("r"), claim.expected(), None, 1).await);
     changed(ledger.close(key("r"), 1, New).await);
-    let moved = changed(ledger.move_claim(key("r"), claim.expected(), Legacy, None, 1).await);
+    let moved = changed(ledger.move_claim(key("r"), claim.expected(), None, 1).await);
     assert_eq!(progress(&moved), (Legacy, ClaimState::Checked, 1, 2, 1));
 }
 
@@ -225,7 +225,7 @@ async fn an_accepted_record_is_remembered_and_checks_the_claim(place: Place) {
     let known = changed(ledger.remember_id(key("r"), 1, Legacy, "id").await);
     assert_eq!(progress(&known), (Legacy, ClaimState::Checked, 1, 1, 0));
     assert_eq!(known.record_id.as_deref(), Some("id"));
-    unchanged(ledger.move_claim(key("r"), claim.expected(), New, None, 1).await);
+    unchanged(ledger.move_claim(key("r"), claim.expected(), None, 1).await);
 }
 
 async fn an_id_never_changes(place: Place) {
@@ -304,7 +304,7 @@ async fn statements_of_an_older_generation_change_nothing(place: Place) {
     let anew = changed(ledger.choose_anew(key("r"), New, &BODY, 1).await);
     unchanged(ledger.begin(key("r"), old.expected(), true).await);
     unchanged(ledger.mark_checked(key("r"), old.expected()).await);
-    unchanged(ledger.move_claim(key("r"), old.expected(), Legacy, Some("id"), 9).await);
+    unchanged(ledger.move_claim(key("r"), old.expected(), Some("id"), 9).await);
     unchanged(ledger.remember_id(key("r"), 1, New, "id").await);
     unchanged(ledger.close(key("r"), 1, New).await);
     assert_eq!(ledger.look(key("r")).await.unwrap(), Some(anew));
@@ -335,7 +335,7 @@ async fn steps_without_a_claim_change_nothing(place: Place) {
     unchanged(ledger.choose_anew(key("r"), New, &BODY, 1).await);
     unchanged(ledger.begin(key("r"), expected, false).await);
     unchanged(ledger.mark_checked(key("r"), expected).await);
-    unchanged(ledger.move_claim(key("r"), expected, New, Some("id"), 1).await);
+    unchanged(ledger.move_claim(key("r"), expected, Some("id"), 1).await);
     unchanged(ledger.remember_id(key("r"), 1, New, "id").await);
     unchanged(ledger.close(key("r"), 1, New).await);
     assert_eq!(ledger.look(key("r")).await.unwrap(), None);
@@ -353,7 +353,7 @@ async fn what_cannot_be_stored_is_refused(place: Place) {
     for id in ["", "a\0b", &"x".repeat(257)] {
         let error = ledger.remember_id(key("r"), 1, New, id).await.unwrap_err();
         assert!(matches!(error, LedgerError::Unfit(_)), "{error:?}");
-        let error = ledger.move_claim(key("r"), claim.expected(), Legacy, Some(id), 1).await.unwrap_err();
+        let error = ledger.move_claim(key("r"), claim.expected(), Some(id), 1).await.unwrap_err();
         assert!(matches!(error, LedgerError::Unfit(_)), "{error:?}");
     }
     assert!(ledger.health().is_ready());
@@ -411,7 +411,7 @@ async fn of_check_and_move_exactly_one_wins(place: Place) {
         let read = claimed(&here, &reference, New).await.expected();
         let (check, moving) = tokio::join!(
             here.mark_checked(key(&reference), read),
-            there.move_claim(key(&reference), read, Legacy, None, 1),
+            there.move_claim(key(&reference), read, None, 1),
         );
         let kept = here.look(key(&reference)).await.unwrap();
         match (check.unwrap(), moving.unwrap()) {
@@ -429,7 +429,7 @@ async fn of_begin_and_move_exactly_one_wins(place: Place) {
         let read = claimed(&here, &reference, New).await.expected();
         let (begun, moved) = tokio::join!(
             here.begin(key(&reference), read, false),
-            there.move_claim(key(&reference), read, Legacy, None, 1),
+            there.move_claim(key(&reference), read, None, 1),
         );
         match (begun.unwrap(), moved.unwrap()) {
             (Some(won), None) => assert_eq!((won.side, won.begun), (New, 2)),
@@ -729,7 +729,7 @@ async fn stats_count_by_side_and_state(place: Place) {
     }
     let expected = Expected { generation: 1, side: New, state: ClaimState::Claimed };
     changed(ledger.mark_checked(key("b"), expected).await);
-    changed(ledger.move_claim(key("c"), expected, Legacy, None, 1).await);
+    changed(ledger.move_claim(key("c"), expected, None, 1).await);
     refused(&ledger, "e", New).await;
 
     let stats = ledger.reader().stats().await.unwrap();
