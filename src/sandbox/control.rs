@@ -6,12 +6,9 @@
 //! | `DELETE /sandbox/faults` | removes all faults, opens their gates |
 //! | `GET /sandbox/variants` | the [`Variants`](super::Variants) in force |
 //! | `PATCH /sandbox/variants` | replaces the variants named in the body, answers all of them |
-//! | `GET /sandbox/inspector` | record counts by `ref_id`, balances, request counters, faults with their hits |
+//! | `GET /sandbox/inspector` | record counts by `ref_id`, balances, request counters, faults with their hits, variants |
 //!
-//! A fault is `{"kind": …, "side", "operation", "skip", "times", "percent", "seed"}` with the fields of its kind; all but `kind` may be
-//! left out. Kinds and their fields: `delay` (`ms`, `applied`), `gate` (`applied`), `reset` (`applied`), `truncate`, `status` (`code`,
-//! `retry_after`, `body`: `problem` | `html` | `empty`, `applied`), `wrong_types`, `not_json`, `empty_body`, `ignore_filters`, `lag`
-//! (`newest` or `younger_than_ms`), `unavailable` (`ms`: the port refuses connections that long; the answer to this call may be lost).
+//! `docs/sandbox.md` lists the variants, and the kinds of faults with their fields.
 //!
 //! These endpoints need no token: the sandbox holds nothing worth protecting.
 
@@ -65,6 +62,7 @@ fn inspect(vendor: &Vendor) -> Value {
     json!({
         "conversions_by_ref": by_ref, "balances": vendor.inspector.balances(),
         "arrived": named(arrived), "applied": named(applied), "faults": faults,
+        "variants": vendor.inspector.variants(),
     })
 }
 

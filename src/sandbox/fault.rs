@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use super::operation::Operation;
 use super::records::{HiddenRecords, milliseconds};
@@ -61,6 +62,52 @@ pub enum FaultKind {
     IgnoreFilters,
     /// A list or get that does not show some records yet. Writes see them.
     Lag(HiddenRecords),
+    /// A list without its rows and its cursor, and with other members beside the empty array, as of a search that was cut short.
+    WithoutRows {
+        /// What stands beside the array.
+        #[serde(default)]
+        members: Map<String, Value>,
+    },
+    /// A success that shows another record than the one that was asked for.
+    Foreign {
+        /// What is wrong with it.
+        shows: ForeignRecord,
+    },
+    /// The connection, if it is HTTP/1.1, gets this answer once more: the next request on it is answered with the copy, and so on, each
+    /// request with its predecessor's answer.
+    Twice,
+}
+
+/// What [`FaultKind::Foreign`] shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForeignRecord {
+    /// The record with another reference.
+    AnotherRef,
+    /// The record with another amount.
+    AnotherAmount,
+    /// Only `{"id":"x"}`.
+    OnlyId,
+}
+
+impl ForeignRecord {
+    /// The answer to a create, changed.
+    pub(super) fn change(self, record: &mut Map<String, Value>) {
+        let changes: &[(&str, &str)] = match self {
+            Self::AnotherRef => &[("ref_id", "another")],
+            Self::AnotherAmount => &[("amount", "987654"), ("source_amount", "987654")],
+            Self::OnlyId => {
+                record.clear();
+                record.insert("id".to_owned(), "x".into());
+                &[]
+            }
+        };
+        for (name, value) in changes {
+            if let Some(member) = record.get_mut(*name) {
+                *member = Value::from(*value);
+            }
+        }
+    }
 }
 
 /// When a fault acts.
@@ -89,7 +136,10 @@ impl FaultKind {
             | Self::Truncate
             | Self::WrongTypes
             | Self::NotJson
-            | Self::EmptyBody => Moment::After,
+            | Self::EmptyBody
+            | Self::WithoutRows { .. }
+            | Self::Foreign { .. }
+            | Self::Twice => Moment::After,
         }
     }
 }

@@ -109,7 +109,7 @@ impl Inspector {
         self.with(|state| {
             let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
             for side in [Side::Legacy, Side::New] {
-                let records = state.records(side).all().filter(|record| record.customer == customer);
+                let records = state.records(side).made().filter(|record| record.customer == customer);
                 for ref_id in
                     records.filter_map(|record| record.text("ref_id")).filter(|text| !text.is_empty())
                 {
@@ -124,10 +124,10 @@ impl Inspector {
         })
     }
 
-    /// How many records a side holds, of every customer.
+    /// How many records a side holds, of every customer; without mirrors of the other side's.
     #[must_use]
     pub fn records(&self, side: Side) -> usize {
-        self.with(|state| state.records(side).all().count())
+        self.with(|state| state.records(side).made().count())
     }
 
     /// A record as its API would show it now.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::balances::Account;
 use super::create_body::{CreateBody, check_amount, check_profile};
-use super::list_page::PageRequest;
+use super::list_page::{PageRequest, Selection};
 use super::list_query::ListQuery;
 use super::problem::Problem;
 use super::records::{ReadView, Record};
@@ -78,7 +78,11 @@ pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<V
     let amount = check_amount(state, conversion.amount, conversion.source, conversion.target)?;
     check_profile(state, customer, conversion.profile)?;
     check_profile(state, customer, conversion.destination())?;
-    check_ref_id(state, customer, conversion.ref_id)?;
+    if let Some(ref_id) = conversion.ref_id
+        && let Some(existing) = state.holder(Side::Legacy, customer, ref_id)
+    {
+        return Err(Problem::already_exists(NOUN, ref_id, &existing));
+    }
 
     let from = Account::new(conversion.profile, conversion.source);
     let to = Account::new(conversion.destination(), conversion.target);
@@ -87,14 +91,6 @@ pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<V
     record.funds = Some(funds);
     conversion.fill(&mut record);
     Ok(state.insert(Side::Legacy, record, Some("SETTLED")))
-}
-
-fn check_ref_id(state: &State, customer: &str, ref_id: Option<&str>) -> Result<(), Problem> {
-    let Some(ref_id) = ref_id else { return Ok(()) };
-    match state.records(Side::Legacy).by_ref(customer, ref_id) {
-        Some(existing) => Err(Problem::already_exists(NOUN, ref_id, &existing.to_json())),
-        None => Ok(()),
-    }
 }
 
 /// `GET /v2/conversion/stablecoins/{id}`
@@ -123,19 +119,20 @@ pub(super) fn list(
     query: &ListQuery,
     view: &ReadView,
 ) -> Result<Value, Problem> {
-    let (profile, ref_id) = (query.single("profile_id")?, query.single("ref_id")?);
+    let profile = query.single("profile_id")?;
+    let refs = query.single("ref_id")?.into_iter().collect();
     let created = (query.time("created_at.begin")?, query.time("created_at.end")?);
     let updated = (query.time("updated_at.begin")?, query.time("updated_at.end")?);
     let within = |at, (begin, end): (Option<_>, Option<_>)| {
         begin.is_none_or(|begin| at >= begin) && end.is_none_or(|end| at <= end)
     };
-    let page = PageRequest::parse(query)?.read(state.records(Side::Legacy), customer, view, |record| {
+    let selection = Selection { customer, view, refs, matching: state.variants.ref_match };
+    let page = PageRequest::parse(query)?.read(state.records(Side::Legacy), &selection, |record| {
         let updated_at =
             record.text("updated_at").and_then(|text| text.parse().ok()).unwrap_or(record.created);
         profile.is_none_or(|profile| record.text("profile_id") == Some(profile))
-            && ref_id.is_none_or(|ref_id| record.text("ref_id") == Some(ref_id))
             && within(record.created, created)
             && within(updated_at, updated)
     });
-    Ok(page.into_json(&["items"]))
+    Ok(page.into_json(&["items"], &[]))
 }

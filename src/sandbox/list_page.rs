@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::list_query::ListQuery;
 use super::problem::Problem;
 use super::records::{Position, ReadView, Record, RecordStore};
+use super::variants::RefMatch;
 
 const DEFAULT_LIMIT: usize = 100;
 const MAXIMUM_LIMIT: usize = 1000;
@@ -18,6 +19,14 @@ pub(super) struct PageRequest {
     descending: bool,
     limit: usize,
     after: Option<Position>,
+}
+
+/// Whose records a list shows, and with which references; none are any.
+pub(super) struct Selection<'a> {
+    pub(super) customer: &'a str,
+    pub(super) view: &'a ReadView,
+    pub(super) refs: Vec<&'a str>,
+    pub(super) matching: RefMatch,
 }
 
 /// The rows of a page, and the cursor of the next one, if there are more rows.
@@ -52,18 +61,23 @@ impl PageRequest {
         Ok(Self { descending, limit, after })
     }
 
-    /// The customer's records that `keep` accepts, as far as the view shows them.
+    /// The selected records that `keep` accepts, as far as the view shows them.
     pub(super) fn read(
         &self,
         records: &RecordStore,
-        customer: &str,
-        view: &ReadView,
+        selection: &Selection<'_>,
         keep: impl Fn(&Record) -> bool,
     ) -> Page {
-        let mut matching = records.ordered(self.descending, self.after.as_ref()).filter(|(_, record)| {
+        let Selection { customer, view, ref refs, matching } = *selection;
+        let by_ref = !refs.is_empty() && !view.ignore_filters;
+        let similar =
+            by_ref.then(|| refs.iter().flat_map(|ref_id| records.similar(customer, ref_id)).collect());
+        let has_ref = |record: &Record| refs.iter().any(|ref_id| record.has_ref(ref_id, matching));
+        let ordered = records.ordered(self.descending, self.after.clone(), similar);
+        let mut matching = ordered.filter(|(_, record)| {
             record.customer == customer
                 && records.shows(record, view)
-                && (view.ignore_filters || keep(record))
+                && (view.ignore_filters || keep(record) && (refs.is_empty() || has_ref(record)))
         });
         let mut rows = Vec::new();
         let mut last = None;
@@ -77,9 +91,11 @@ impl PageRequest {
 }
 
 impl Page {
-    /// The page with its rows under each of these names.
-    pub(super) fn into_json(self, arrays: &[&str]) -> Value {
-        let mut page: Map<_, _> = arrays.iter().map(|name| ((*name).to_owned(), json!(self.rows))).collect();
+    /// The page with its rows under each of these names, and empty arrays under the others.
+    pub(super) fn into_json(self, names: &[&str], empty: &[&str]) -> Value {
+        let rows = names.iter().map(|name| ((*name).to_owned(), json!(self.rows)));
+        let none = empty.iter().map(|name| ((*name).to_owned(), json!([])));
+        let mut page: Map<_, _> = rows.chain(none).collect();
         page.extend(self.next.map(|next| ("next_page_cursor".to_owned(), json!(next))));
         Value::Object(page)
     }

@@ -1,5 +1,7 @@
 //! The query string of a list.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 
 use super::problem::Problem;
@@ -11,7 +13,9 @@ const MAXIMUM_VALUES: usize = 100;
 pub(super) struct ListQuery(Vec<(String, String)>);
 
 impl ListQuery {
-    pub(super) fn parse(query: &str) -> Self {
+    pub(super) fn parse(query: &str, plus_is_literal: bool) -> Self {
+        let query: Cow<'_, str> =
+            if plus_is_literal { query.replace('+', "%2B").into() } else { query.into() };
         Self(form_urlencoded::parse(query.as_bytes()).into_owned().collect())
     }
 

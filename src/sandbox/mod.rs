@@ -5,7 +5,7 @@
 //! `/sandbox/` (see `control`). It knows nothing of the proxy, and nothing here is meant to be fast.
 //!
 //! From the network down: `serve` → `control` → `vendor` (record, faults, authorization) → `legacy`, `orchestrations`
-//! (one file an API) → `state` (shared rules: time, money, statuses) → `records`, `balances`.
+//! (one file an API) → `presentation` (variants of the answer's form) → `state` (shared rules: time, money, statuses) → `records`, `balances`.
 
 mod amount;
 mod balances;
@@ -14,13 +14,16 @@ mod create_body;
 mod fault;
 mod faults;
 mod inspector;
+mod json;
 mod legacy;
 mod list_page;
 mod list_query;
 mod listener;
+mod mirror;
 mod operation;
 mod options;
 mod orchestrations;
+mod presentation;
 mod problem;
 mod records;
 mod request_log;
@@ -40,7 +43,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-pub use fault::{Fault, FaultKind, RefusalBody};
+pub use fault::{Fault, FaultKind, ForeignRecord, RefusalBody};
 pub use faults::{ArmedFault, Faults};
 pub use inspector::{Inspector, Tally};
 pub use operation::Operation;
@@ -49,7 +52,7 @@ pub use records::HiddenRecords;
 pub use request_log::ReceivedRequest;
 pub use state::OrchestrationOutcome;
 pub use tokens::SCOPES;
-pub use variants::{ListShape, ProfileFilter, Variants};
+pub use variants::{EmptyList, ListShape, Mirror, ProfileFilter, RefMatch, RepeatedRef, Variants};
 
 /// A running sandbox. Dropping it closes the port and every connection.
 pub struct Sandbox {

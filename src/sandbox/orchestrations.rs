@@ -4,7 +4,8 @@ use serde_json::{Map, Value, json};
 
 use super::balances::Account;
 use super::create_body::{CreateBody, check_amount, check_profile};
-use super::list_page::PageRequest;
+use super::json::merge;
+use super::list_page::{PageRequest, Selection};
 use super::list_query::ListQuery;
 use super::problem::Problem;
 use super::records::{ReadView, Record};
@@ -84,8 +85,8 @@ pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<V
     let body = CreateBody::read(body)?;
     let orchestration = Orchestration::read(state, customer, &body)?;
     let amount = check_amount(state, orchestration.amount, orchestration.source, orchestration.target)?;
-    if let Some(existing) = state.records(Side::New).by_ref(customer, orchestration.ref_id) {
-        return Err(Problem::already_exists(NOUN, orchestration.ref_id, &existing.to_json()));
+    if let Some(existing) = state.holder(Side::New, customer, orchestration.ref_id) {
+        return Err(Problem::already_exists(NOUN, orchestration.ref_id, &existing));
     }
 
     let from = Account::new(&orchestration.profile, orchestration.source);
@@ -95,9 +96,7 @@ pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<V
     let mut record = Record::new(customer, state.now(), Map::new());
     (record.funds, record.fail_reason) = (Some(funds), fail_reason);
     orchestration.fill(&mut record, status);
-    if state.variants.empty_rule_id {
-        record.set("orchestration_rule_id", "");
-    }
+    merge(&mut record.body, &state.variants.record_members);
     Ok(state.insert(Side::New, record, next))
 }
 
@@ -164,7 +163,7 @@ pub(super) fn list(
     query: &ListQuery,
     view: &ReadView,
 ) -> Result<Value, Problem> {
-    let fields = ["ref_id", "orchestration_rule_id", "source_asset", "destination_asset", "status"];
+    let fields = ["orchestration_rule_id", "source_asset", "destination_asset", "status"];
     let fields = fields.into_iter().map(|name| (name, name)).chain([("orchestration_id", "id")]);
     let mut filters = Vec::new();
     for (parameter, field) in fields {
@@ -175,7 +174,9 @@ pub(super) fn list(
         ["lt", "lte", "eq", "gte", "gt"].map(|name| query.time(&format!("created_at.{name}")));
     let (lt, lte, eq, gte, gt) = (lt?, lte?, eq?, gte?, gt?);
     let by = state.variants.profile_filter;
-    let page = PageRequest::parse(query)?.read(state.records(Side::New), customer, view, |record| {
+    let refs = query.repeated("ref_id")?;
+    let selection = Selection { customer, view, refs, matching: state.variants.ref_match };
+    let page = PageRequest::parse(query)?.read(state.records(Side::New), &selection, |record| {
         let at = record.created;
         (profiles.is_empty() || profiles_of(record, by).any(|profile| profiles.contains(&profile)))
             && filters.iter().all(|(field, values)| {
@@ -187,11 +188,13 @@ pub(super) fn list(
             && gte.is_none_or(|bound| at >= bound)
             && gt.is_none_or(|bound| at > bound)
     });
-    Ok(page.into_json(match state.variants.list_shape {
-        ListShape::Items => &["items"],
-        ListShape::Orchestrations => &["orchestrations"],
-        ListShape::Both => &["orchestrations", "items"],
-    }))
+    let (names, empty): (&[_], &[_]) = match state.variants.list_shape {
+        ListShape::Items => (&["items"], &[]),
+        ListShape::Orchestrations => (&["orchestrations"], &[]),
+        ListShape::Both => (&["orchestrations", "items"], &[]),
+        ListShape::Data => (&["data"], &["items"]),
+    };
+    Ok(page.into_json(names, empty))
 }
 
 /// The profiles of a record that a `profile_id` filter compares.
@@ -200,7 +203,7 @@ fn profiles_of(record: &Record, filter: ProfileFilter) -> impl Iterator<Item = &
         record.body.get("destination").and_then(|to| to.pointer("/profile/profile_id")?.as_str());
     let (source, destination) = match filter {
         ProfileFilter::Source => (record.text("profile_id"), None),
-        ProfileFilter::Destination => (None, destination),
+        ProfileFilter::Target => (None, destination),
         ProfileFilter::Either => (record.text("profile_id"), destination),
     };
     source.into_iter().chain(destination)

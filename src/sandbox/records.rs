@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::balances::Account;
+use super::variants::RefMatch;
 
 /// Money debited from `from` and not credited yet. Without `to` it leaves the platform.
 #[derive(Debug)]
@@ -35,6 +36,10 @@ pub(super) struct Record {
     pub(super) scheduled: Option<ScheduledStatus>,
     /// Why it will fail; shown only once it has.
     pub(super) fail_reason: Option<String>,
+    /// Whether it only shows a conversion of the old API.
+    pub(super) is_mirror: bool,
+    /// The id of its mirror on the new API.
+    pub(super) mirror: Option<String>,
     sequence: usize,
     inserted: Instant,
 }
@@ -48,6 +53,8 @@ impl Record {
             funds: None,
             scheduled: None,
             fail_reason: None,
+            is_mirror: false,
+            mirror: None,
             sequence: 0,
             inserted: Instant::now(),
         }
@@ -69,6 +76,10 @@ impl Record {
                 self.set(name, value);
             }
         }
+    }
+
+    pub(super) fn has_ref(&self, ref_id: &str, matching: RefMatch) -> bool {
+        self.text("ref_id").is_some_and(|own| matching.same(own, ref_id))
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -102,13 +113,17 @@ pub(super) struct ReadView {
 /// A record's position in lists: creation time, then id.
 pub(super) type Position = (Timestamp, String);
 
+fn loosest(ref_id: &str) -> String {
+    ref_id.trim().to_lowercase()
+}
+
 /// All records of one API, of every customer. Records are never removed.
 #[derive(Default)]
 pub(super) struct RecordStore {
     records: HashMap<String, Record>,
     order: BTreeSet<Position>,
-    /// (customer, `ref_id`) → record id.
-    refs: HashMap<(String, String), String>,
+    /// (customer, `ref_id` in its loosest form) → positions, oldest first.
+    refs: HashMap<(String, String), Vec<Position>>,
 }
 
 impl RecordStore {
@@ -116,9 +131,8 @@ impl RecordStore {
         record.sequence = self.records.len();
         self.order.insert((record.created, id.to_owned()));
         if let Some(ref_id) = record.text("ref_id").filter(|ref_id| !ref_id.is_empty()) {
-            // A seeded duplicate does not replace the record that creates conflict with.
-            let key = (record.customer.clone(), ref_id.to_owned());
-            self.refs.entry(key).or_insert_with(|| id.to_owned());
+            let key = (record.customer.clone(), loosest(ref_id));
+            self.refs.entry(key).or_default().push((record.created, id.to_owned()));
         }
         self.records.insert(id.to_owned(), record);
     }
@@ -136,27 +150,45 @@ impl RecordStore {
         self.get(id).filter(|record| record.customer == customer && self.shows(record, view))
     }
 
-    pub(super) fn by_ref(&self, customer: &str, ref_id: &str) -> Option<&Record> {
-        self.refs.get(&(customer.to_owned(), ref_id.to_owned())).and_then(|id| self.get(id))
+    /// The first record that was made here with this reference.
+    pub(super) fn by_ref(&self, customer: &str, ref_id: &str, matching: RefMatch) -> Option<&Record> {
+        let records = self.similar(customer, ref_id).filter_map(|(_, id)| self.get(id));
+        records.filter(|record| !record.is_mirror).find(|record| record.has_ref(ref_id, matching))
     }
 
-    pub(super) fn all(&self) -> impl Iterator<Item = &Record> {
-        self.records.values()
+    /// The positions of all records whose reference is the same under any [`RefMatch`].
+    pub(super) fn similar(&self, customer: &str, ref_id: &str) -> impl Iterator<Item = &Position> {
+        self.refs.get(&(customer.to_owned(), loosest(ref_id))).into_iter().flatten()
     }
 
-    /// Records by position, strictly after `after` in that direction.
+    /// Every record that was made here.
+    pub(super) fn made(&self) -> impl Iterator<Item = &Record> {
+        self.records.values().filter(|record| !record.is_mirror)
+    }
+
+    /// Records by position, strictly after `after` in that direction; `among` are the only ones, if there are any.
     pub(super) fn ordered<'a>(
         &'a self,
         descending: bool,
-        after: Option<&Position>,
+        after: Option<Position>,
+        among: Option<BTreeSet<&'a Position>>,
     ) -> Box<dyn Iterator<Item = (&'a Position, &'a Record)> + 'a> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let bound = after.cloned().map_or(Unbounded, Excluded);
         let record = |position: &'a Position| self.records.get(&position.1).map(|found| (position, found));
+        let bound = after.as_ref().map_or(Unbounded, Excluded);
+        let range = if descending { (Unbounded, bound) } else { (bound, Unbounded) };
+        // An index, or a lookup in a long run would read every record.
+        let positions: Box<dyn DoubleEndedIterator<Item = &'a Position> + 'a> = match among {
+            None => Box::new(self.order.range(range)),
+            Some(among) => {
+                let found: Vec<_> = among.range::<Position, _>(range).copied().collect();
+                Box::new(found.into_iter())
+            }
+        };
         if descending {
-            Box::new(self.order.range((Unbounded, bound)).rev().filter_map(record))
+            Box::new(positions.rev().filter_map(record))
         } else {
-            Box::new(self.order.range((bound, Unbounded)).filter_map(record))
+            Box::new(positions.filter_map(record))
         }
     }
 

@@ -10,7 +10,7 @@ use http::{HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::problem::Problem;
 
@@ -20,17 +20,20 @@ const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// An answer that can still be distorted.
+#[derive(Clone)]
 pub(super) struct Answer {
     status: StatusCode,
     content_type: &'static str,
     retry_after: Option<u64>,
     body: Bytes,
     truncated: bool,
+    /// Its connection gets it once more.
+    pub(super) twice: bool,
 }
 
 impl Answer {
     fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, retry_after: None, body: body.into(), truncated: false }
+        Self { status, content_type, retry_after: None, body: body.into(), truncated: false, twice: false }
     }
 
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
@@ -47,6 +50,26 @@ impl Answer {
 
     pub(super) fn retry_after(self, seconds: Option<u64>) -> Self {
         Self { retry_after: seconds, ..self }
+    }
+
+    /// The same body, said to be HTML.
+    pub(super) fn with_html_type(self) -> Self {
+        Self { content_type: HTML, ..self }
+    }
+
+    /// What answers HEAD.
+    pub(super) fn without_body(self) -> Self {
+        Self { body: Bytes::new(), ..self }
+    }
+
+    /// Changes the members of a success.
+    pub(super) fn edit(&mut self, edit: impl FnOnce(&mut Map<String, Value>)) {
+        if self.status.is_success()
+            && let Ok(mut members) = serde_json::from_slice(&self.body)
+        {
+            edit(&mut members);
+            self.body = Value::Object(members).to_string().into();
+        }
     }
 
     /// Breaks off after half of the body.

@@ -4,12 +4,12 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{Request, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::control;
 use super::listener::{ListenerCommand, bind};
-use super::response::Answer;
+use super::response::{Answer, Body};
 use super::vendor::{Outcome, Vendor};
 
 /// Larger request bodies are refused with 413.
@@ -127,17 +127,36 @@ async fn respond(vendor: Arc<Vendor>, request: Request<Incoming>) -> Outcome {
     vendor.answer(parts, body).await
 }
 
+/// The answer that comes first on this connection: a copy of the one before, if that was sent twice.
+fn in_turn(stray: &Mutex<Option<Answer>>, answer: Answer) -> Response<Body> {
+    let mut stray = stray.lock().unwrap_or_else(PoisonError::into_inner);
+    let first = match stray.take() {
+        Some(before) => {
+            *stray = Some(answer);
+            before
+        }
+        None => {
+            *stray = answer.twice.then(|| answer.clone());
+            answer
+        }
+    };
+    first.into_response()
+}
+
 /// Answers the requests of one connection until it ends or is reset.
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     vendor: Arc<Vendor>,
     reset: Arc<ResetSwitch>,
 ) {
+    let stray = Arc::new(Mutex::new(None));
     let service = service_fn(|request| {
-        let (vendor, reset) = (Arc::clone(&vendor), Arc::clone(&reset));
+        let (vendor, reset, stray) = (Arc::clone(&vendor), Arc::clone(&reset), Arc::clone(&stray));
         async move {
+            let in_order = request.version() < Version::HTTP_2;
             match respond(vendor, request).await {
-                Outcome::Answer(response) => Ok::<_, Infallible>(response),
+                Outcome::Answer(answer) if in_order => Ok::<_, Infallible>(in_turn(&stray, answer)),
+                Outcome::Answer(answer) => Ok(answer.into_response()),
                 Outcome::Reset => {
                     reset.trigger();
                     std::future::pending().await

@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::amount;
 use super::balances::{Account, Balances};
+use super::mirror;
 use super::options::Options;
 use super::problem::Problem;
 use super::records::{Funds, Record, RecordStore, ScheduledStatus};
-use super::variants::Variants;
+use super::variants::{Mirror, Variants};
 use crate::translate::side::Side;
 
 /// What becomes of the orchestrations that are created from a profile.
@@ -94,7 +95,7 @@ impl State {
         record.body.shift_insert(0, "id".to_owned(), json!(id));
         let answer = record.to_json();
         let created = record.created;
-        self.records_mut(side).insert(&id, record);
+        self.add(side, &id, record);
         if let Some(status) = next {
             self.schedule(side, &id, created, status);
         }
@@ -112,8 +113,47 @@ impl State {
         body.entry("id").or_insert_with(|| json!(id));
         body.entry("created_at").or_insert_with(|| json!(format_time(created)));
         body.entry("updated_at").or_insert_with(|| json!(format_time(created)));
-        self.records_mut(side).insert(&id, Record::new(customer, created, body));
+        self.add(side, &id, Record::new(customer, created, body));
         id
+    }
+
+    fn add(&mut self, side: Side, id: &str, mut record: Record) {
+        if side == Side::Legacy {
+            record.mirror = self.add_mirror(id, &record);
+        }
+        self.records_mut(side).insert(id, record);
+    }
+
+    /// Adds what the new API shows of a conversion, if it does, and returns its id.
+    fn add_mirror(&mut self, id: &str, conversion: &Record) -> Option<String> {
+        let id = match self.variants.mirror {
+            Mirror::Off => return None,
+            Mirror::SameId => id.to_owned(),
+            Mirror::OtherId => Uuid::new_v4().to_string(),
+        };
+        let own = self.variants.mirror_own_created_at;
+        let created = if own { self.now() } else { conversion.created };
+        let mut record = Record::new(&conversion.customer, created, mirror::orchestration(&conversion.body));
+        record.is_mirror = true;
+        record.set("id", id.as_str());
+        if own {
+            record.set("created_at", format_time(created));
+        }
+        self.new.insert(&id, record);
+        Some(id)
+    }
+
+    /// The record for which a side refuses this reference, as that side shows it.
+    pub(super) fn holder(&self, side: Side, customer: &str, ref_id: &str) -> Option<Value> {
+        let on = |side| self.records(side).by_ref(customer, ref_id, self.variants.ref_match);
+        let shared = || on(side.other()).filter(|_| self.variants.shared_refs);
+        on(side).map(Record::to_json).or_else(|| {
+            let body = &shared()?.body;
+            Some(Value::Object(match side {
+                Side::Legacy => mirror::conversion(body),
+                Side::New => mirror::orchestration(body),
+            }))
+        })
     }
 
     /// Debits the source account, or refuses.
@@ -160,16 +200,20 @@ impl State {
         let Some(record) = self.records_mut(side).get_mut(id) else { return false };
         record.scheduled = None;
         set_status_fields(record, status, at, completed_at);
+        let mirror = record.mirror.clone();
         let succeeded = match status {
-            "SETTLED" | "COMPLETED" => true,
-            "CANCELLED" | "FAILED" | "REJECTED" => false,
-            _ => return true,
+            "SETTLED" | "COMPLETED" => Some(true),
+            "CANCELLED" | "FAILED" | "REJECTED" => Some(false),
+            _ => None,
         };
-        if let Some(funds) = record.funds.take() {
-            let account = if succeeded { funds.to } else { Some(funds.from) };
-            if let Some(account) = account {
-                self.balances.credit(account, funds.amount);
-            }
+        if let Some(succeeded) = succeeded
+            && let Some(funds) = record.funds.take()
+            && let Some(account) = if succeeded { funds.to } else { Some(funds.from) }
+        {
+            self.balances.credit(account, funds.amount);
+        }
+        if let Some(mirror) = mirror {
+            self.set_status(Side::New, &mirror, mirror::status_on_new(status), at);
         }
         true
     }

@@ -1,7 +1,11 @@
-//! The points where the vendor's documentation is open or has changed: one field each, the default being what it documents today.
+//! The points where the vendor's documentation is open, has changed, or is not followed: one field each, the default being what it
+//! documents today. `docs/sandbox.md` lists them.
 //!
 //! A new variant is a field of [`Variants`] with a default. [`Options`](super::Options) sets variants at start and `PATCH
-//! /sandbox/variants` changes them later, both under the serde names here.
+//! /sandbox/variants` changes them later, both under the serde names here. What changes only an answer's form is applied in
+//! `presentation`.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,14 +14,102 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Variants {
+    /// When two references are the same, in creates and in list filters of both APIs.
+    pub ref_match: RefMatch,
+    /// Both APIs share one space of references: each refuses one that the other holds.
+    pub shared_refs: bool,
+    /// A `+` in a query is a plus sign, not a space.
+    pub plus_is_literal: bool,
+    /// A record that does not exist is an HTML page with status 404, as from a gateway.
+    pub html_not_found: bool,
+    /// How a list without rows looks.
+    pub empty_list: EmptyList,
+    /// Whether the new API shows conversions that are made on the old one from now on.
+    pub mirror: Mirror,
+    /// A mirrored conversion has a `created_at` of its own, later than the original's.
+    pub mirror_own_created_at: bool,
+    /// What the new API answers to a create whose reference it holds.
+    pub repeated_ref: RepeatedRef,
+    /// Member names of the new API's answers are `camelCase`.
+    pub camel_case: bool,
     /// The name of the array in a list of orchestrations.
     pub list_shape: ListShape,
     /// What `profile_id` filters by in a list of orchestrations.
     pub profile_filter: ProfileFilter,
     /// Completed orchestrations have `completed_at` and `destination_amount`, which the schema lacks.
     pub completed_at: bool,
-    /// An ad-hoc orchestration has an empty `orchestration_rule_id` instead of none.
-    pub empty_rule_id: bool,
+    /// Merged (RFC 7396) into every orchestration that is created from now on.
+    pub record_members: Map<String, Value>,
+}
+
+/// When two references are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefMatch {
+    /// Byte by byte.
+    #[default]
+    Exact,
+    /// Without regard to case.
+    Case,
+    /// Without regard to spaces around it.
+    Trim,
+}
+
+impl RefMatch {
+    fn normal(self, reference: &str) -> Cow<'_, str> {
+        match self {
+            Self::Exact => reference.into(),
+            Self::Case => reference.to_lowercase().into(),
+            Self::Trim => reference.trim().into(),
+        }
+    }
+
+    pub(super) fn same(self, one: &str, other: &str) -> bool {
+        self.normal(one) == self.normal(other)
+    }
+}
+
+/// How a list without rows looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EmptyList {
+    /// `{"items":[]}`.
+    #[default]
+    Items,
+    /// `{"items":null}`.
+    Null,
+    /// `{}`, as JSON generated from protocol buffers.
+    None,
+    /// `{}` with the content type `text/html`.
+    Html,
+}
+
+/// Whether the new API shows conversions of the old one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mirror {
+    /// It does not.
+    #[default]
+    Off,
+    /// Under the same id.
+    SameId,
+    /// Under an id of its own.
+    OtherId,
+}
+
+/// What the new API answers to a create whose reference it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepeatedRef {
+    /// 409 with the existing record in `meta.existing`.
+    #[default]
+    Conflict,
+    /// 409 without `meta`.
+    WithoutExisting,
+    /// 409 without a problem document.
+    WithoutProblem,
+    /// 200 with the existing record, whatever was asked for.
+    Success,
 }
 
 /// The name of the array in a list of orchestrations; the vendor changed it during 2026.
@@ -31,6 +123,8 @@ pub enum ListShape {
     Orchestrations,
     /// Both, with the same rows.
     Both,
+    /// `data`, beside an empty `items`.
+    Data,
 }
 
 /// What `profile_id` filters by in a list of orchestrations; the vendor's wording leaves it open.
@@ -40,8 +134,8 @@ pub enum ProfileFilter {
     /// The source profile.
     #[default]
     Source,
-    /// The destination profile.
-    Destination,
+    /// The target profile.
+    Target,
     /// Either of the two.
     Either,
 }

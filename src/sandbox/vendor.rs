@@ -5,32 +5,35 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::fault::{FaultKind, Moment, RefusalBody};
 use super::faults::{ArmedFault, Faults};
 use super::inspector::Inspector;
+use super::json::merge;
 use super::list_query::ListQuery;
 use super::operation::{Operation, Target, classify};
+use super::presentation::present;
 use super::problem::Problem;
 use super::records::ReadView;
-use super::response::{Answer, Body, whole};
+use super::response::Answer;
 use super::state::State;
 use super::tokens::Tokens;
+use super::variants::Variants;
 use super::{legacy, orchestrations};
 use crate::translate::side::Side;
 
 /// What `serve` does with the connection.
 pub(super) enum Outcome {
-    Answer(Response<Body>),
+    Answer(Answer),
     Reset,
 }
 
 impl From<Answer> for Outcome {
     fn from(answer: Answer) -> Self {
-        Self::Answer(answer.into_response())
+        Self::Answer(answer)
     }
 }
 
@@ -65,7 +68,7 @@ impl Vendor {
         });
         match work.await.unwrap_or(Outcome::Reset) {
             // hyper drops the body of an answer to HEAD on HTTP/1 only.
-            Outcome::Answer(response) if is_head => Outcome::Answer(response.map(|_| whole(Bytes::new()))),
+            Outcome::Answer(answer) if is_head => Outcome::Answer(answer.without_body()),
             outcome => outcome,
         }
     }
@@ -100,14 +103,17 @@ impl Vendor {
         }
         let customer = &self.tokens.authorize(&parts.headers, *target)?.customer;
         let (Some(side), operation) = *target else { return self.profiles(parts, customer) };
-        let answer = self.inspector.with(|state| match side {
-            Side::Legacy => call_legacy(state, customer, arrived, view),
-            Side::New => call_new(state, customer, arrived, view),
-        })?;
-        if matches!(operation, Operation::Create | Operation::Cancel) {
+        let (result, variants) = self.inspector.with(|state| {
+            let result = match side {
+                Side::Legacy => call_legacy(state, customer, arrived, view),
+                Side::New => call_new(state, customer, arrived, view),
+            };
+            (result, state.variants.clone())
+        });
+        if result.is_ok() && matches!(operation, Operation::Create | Operation::Cancel) {
             self.inspector.requests.record_applied(*target);
         }
-        Ok(Answer::json(StatusCode::OK, &answer))
+        Ok(present(&variants, side, operation, result))
     }
 
     /// The one path outside the two APIs, so that pass-through has something to answer.
@@ -127,8 +133,8 @@ impl Arrived {
         classify(&self.parts.method, self.parts.uri.path()).1.unwrap_or_default()
     }
 
-    fn query(&self) -> ListQuery {
-        ListQuery::parse(self.parts.uri.query().unwrap_or_default())
+    fn query(&self, variants: &Variants) -> ListQuery {
+        ListQuery::parse(self.parts.uri.query().unwrap_or_default(), variants.plus_is_literal)
     }
 }
 
@@ -141,7 +147,7 @@ fn call_legacy(
     match arrived.target.1 {
         Operation::Create => legacy::create(state, customer, &arrived.body),
         Operation::Get => legacy::get(state, customer, arrived.id(), view),
-        Operation::List => legacy::list(state, customer, &arrived.query(), view),
+        Operation::List => legacy::list(state, customer, &arrived.query(&state.variants), view),
         Operation::Cancel => legacy::cancel(state, customer, arrived.id()),
         Operation::Token | Operation::Other => Err(unknown_path(&arrived.parts)),
     }
@@ -151,7 +157,7 @@ fn call_new(state: &mut State, customer: &str, arrived: &Arrived, view: &ReadVie
     match arrived.target.1 {
         Operation::Create => orchestrations::create(state, customer, &arrived.body),
         Operation::Get => orchestrations::get(state, customer, arrived.id(), view),
-        Operation::List => orchestrations::list(state, customer, &arrived.query(), view),
+        Operation::List => orchestrations::list(state, customer, &arrived.query(&state.variants), view),
         Operation::Cancel | Operation::Token | Operation::Other => Err(unknown_path(&arrived.parts)),
     }
 }
@@ -193,7 +199,10 @@ async fn act(fault: &ArmedFault) -> Effect {
         | FaultKind::NotJson
         | FaultKind::EmptyBody
         | FaultKind::IgnoreFilters
-        | FaultKind::Lag(_) => Effect::Continue,
+        | FaultKind::Lag(_)
+        | FaultKind::WithoutRows { .. }
+        | FaultKind::Foreign { .. }
+        | FaultKind::Twice => Effect::Continue,
     }
 }
 
@@ -216,6 +225,13 @@ fn distort(kind: &FaultKind, answer: &mut Answer) {
         FaultKind::NotJson => *answer = Answer::html(StatusCode::OK),
         FaultKind::EmptyBody => *answer = Answer::empty(StatusCode::OK),
         FaultKind::WrongTypes => *answer = answer.with_wrong_types(),
+        FaultKind::WithoutRows { members } => answer.edit(|list| {
+            list.retain(|_, member| member.is_array());
+            list.values_mut().for_each(|rows| *rows = json!([]));
+            merge(list, members);
+        }),
+        FaultKind::Foreign { shows } => answer.edit(|record| shows.change(record)),
+        FaultKind::Twice => answer.twice = true,
         _ => {}
     }
 }

@@ -136,7 +136,11 @@ async fn each_api_has_its_own_ref_ids_and_both_spend_the_same_money() {
 async fn an_orchestration_takes_the_course_its_profile_is_set_to() {
     let options = Options {
         settle_after: Duration::ZERO,
-        variants: Variants { completed_at: true, empty_rule_id: true, ..Variants::default() },
+        variants: Variants {
+            completed_at: true,
+            record_members: members(&json!({ "orchestration_rule_id": "" })),
+            ..Variants::default()
+        },
         ..Options::default()
     };
     let (sandbox, client) = funded(options).await;

@@ -3,13 +3,15 @@
 mod apis;
 mod faults;
 mod lists;
+mod variants;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conversion_shim::sandbox::{
-    CUSTOMER, Client, Fault, FaultKind, HiddenRecords, ListShape, Operation, Options, OrchestrationOutcome,
-    PROFILE, RefusalBody, SECOND_PROFILE, Sandbox, TOKEN, Tally, Variants,
+    CUSTOMER, Client, EmptyList, Fault, FaultKind, ForeignRecord, HiddenRecords, ListShape, Mirror,
+    Operation, Options, OrchestrationOutcome, PROFILE, ProfileFilter, RefMatch, RefusalBody, RepeatedRef,
+    SECOND_PROFILE, Sandbox, TOKEN, Tally, Variants,
 };
 use conversion_shim::translate::side::Side;
 use reqwest::{Method, RequestBuilder, StatusCode};
@@ -92,6 +94,10 @@ fn conversion(ref_id: &str) -> Value {
 
 fn orchestration(ref_id: &str) -> Value {
     json!({ "ref_id": ref_id, "source_amount": "100", "source_asset": "USD", "destination_asset": "PYUSD" })
+}
+
+fn members(object: &Value) -> serde_json::Map<String, Value> {
+    object.as_object().unwrap().clone()
 }
 
 /// `fields` of `changes` put over `base`; null takes a field away.
