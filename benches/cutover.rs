@@ -55,7 +55,11 @@ async fn main() -> io::Result<()> {
     sandbox.inspector().credit(PROFILE, "USD", "100000000");
     let dir = tempfile::tempdir()?;
     let ledger = format!("sqlite:{}", dir.path().join("ledger.db").display());
-    let live = Shim::start(&sandbox, &[("stage", "live"), ("ledger.url", &ledger)]).await;
+    let live = Shim::start(
+        &sandbox,
+        &[("stage", "live"), ("ledger.url", &ledger), ("ledger.id", "bench"), ("ledger.new_in_use", "true")],
+    )
+    .await;
     let sealed = Shim::start(&sandbox, &[("stage", "sealed")]).await;
     let bench = Bench { sandbox, live, sealed, requests };
     writeln!(io::stdout().lock(), "{requests} requests for each number, one at a time; milliseconds\n")?;

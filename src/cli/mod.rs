@@ -52,7 +52,7 @@ enum Command {
     /// Print which clients still call the old API, and which of their requests block its end
     #[command(after_help = EXIT_CODES)]
     Usage(admin_client::StatusArgs),
-    /// Read the ledger of claims; safe beside a running proxy
+    /// Show or change the ledger of claims; safe beside a running proxy
     #[command(after_help = EXIT_CODES)]
     Ledger(ledger::LedgerArgs),
     /// Translate a legacy request, or an orchestration for a legacy client

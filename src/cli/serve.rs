@@ -16,10 +16,13 @@ use super::output::{complain, print_error};
 use super::{check, sandbox_hints};
 use crate::admin::{self, view::View};
 use crate::config::load::{Flag, Loaded, Sources, load};
-use crate::config::reload::{self, ReloadHandle, Watcher};
+use crate::config::reload::{self, ReloadGuard, ReloadHandle, Watcher};
 use crate::config::{Config, Modes, Problem, Tls, explain};
+use crate::ledger::Ledger;
+use crate::ledger::advisories::Advisories;
 use crate::ledger::reload_guard;
 use crate::proxy::App;
+use crate::routes::only_door;
 use crate::sandbox::{self, Sandbox};
 use crate::server::tls::Certificates;
 use crate::server::{self, Drained};
@@ -127,20 +130,18 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let log = telemetry::start(&config.log, collecting.as_ref())?;
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let upstream = Client::new(&config.upstream)?;
-    let ledger = reload_guard::open(&config).await.map_err(|error| format!("ledger: {error}"))?;
+    let current = Arc::new(ArcSwap::new(config.clone()));
+    let (ledger, guard) = match guarded_ledger(&config, &current).await? {
+        Ok(ledger) => ledger,
+        Err(problems) => return Ok(Ended::Refused(problems)),
+    };
     let admin = admin_listener(&config).await?;
     let listener = TcpListener::bind(config.listen).await;
     let listener = listener.map_err(|error| format!("listen {}: {error}", config.listen))?;
     let shutdown = terminated()?;
-    let current = Arc::new(ArcSwap::new(config.clone()));
     let files = config.tls.iter().flat_map(Tls::files).collect();
-    let consult = reload_guard::consult(ledger.clone(), current.clone());
-    let refused = consult(config.clone()).await;
-    if !refused.is_empty() {
-        return Ok(Ended::Refused(refused));
-    }
     log_modes(&config);
-    let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, consult);
+    let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, guard);
     let reloads = handle.history();
     let mut background = JoinSet::new();
     background.spawn(keep_watching(watcher));
@@ -156,7 +157,8 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let app = Arc::new(App::new(current, upstream, ledger).with_shadow(shadow));
     let spans = collecting.as_ref().map(Collecting::counts);
     let view = Arc::new(View::new(app.clone(), reloads.clone()).with_spans(spans));
-    background.spawn(view.advisories().clone().begin(config, app.config.clone(), reloads).await);
+    background.spawn(view.advisories().clone().begin(config.clone(), app.config.clone(), reloads).await);
+    compare_with_new(&config, &app, view.advisories().clone(), &mut background).await;
     // Serves before the first client and until after the last one, so that operators can watch the drain.
     if let Some(listener) = admin {
         background.spawn(admin::serve(listener, view.clone()));
@@ -173,6 +175,23 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     Ok(Ended::Drained(drained))
 }
 
+/// The config's ledger with the guard of every reload, or why the config must not be served.
+async fn guarded_ledger(
+    config: &Arc<Config>,
+    current: &Arc<ArcSwap<Config>>,
+) -> Result<Result<(Option<Ledger>, ReloadGuard), Vec<Problem>>, Error> {
+    let ledger = match reload_guard::open(config).await {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            let Some(key) = error.config_key() else { return Err(format!("ledger: {error}").into()) };
+            return Ok(Err(vec![Problem::new(key, error.to_string(), "ledger")]));
+        }
+    };
+    let guard = reload_guard::consult(ledger.clone(), current.clone());
+    let refused = guard(config.clone()).await;
+    Ok(if refused.is_empty() { Ok((ledger, guard)) } else { Err(refused) })
+}
+
 /// Logs the address that serves clients, and prints requests to try with a sandbox.
 fn announce(config: &Config, address: SocketAddr, admin: Option<&TcpListener>, sandbox: bool) {
     if sandbox {
@@ -181,6 +200,30 @@ fn announce(config: &Config, address: SocketAddr, admin: Option<&TcpListener>, s
         print_error(&sandbox_hints::requests(config, address, admin));
     }
     tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
+}
+
+/// Compares the newest records of the new API with the ledger: before the first create where an unknown one holds creates.
+async fn compare_with_new(
+    config: &Arc<Config>,
+    app: &Arc<App>,
+    advisories: Arc<Advisories>,
+    background: &mut JoinSet<()>,
+) {
+    let (config, services) = (config.clone(), app.services.clone());
+    let (Some(ledger), Some(settings)) = (services.ledger.clone(), config.ledger.clone()) else { return };
+    let only_door = settings.only_door;
+    let comparing = async move {
+        let Some(why) = only_door::unknown_record(&config, &services).await else { return };
+        if only_door && let Err(error) = ledger.hold(why.clone()).await {
+            tracing::error!(target: "ledger", %error, "creates could not be held");
+        }
+        advisories.report_unknown_record(why).await;
+    };
+    if only_door {
+        comparing.await;
+    } else {
+        background.spawn(comparing);
+    }
 }
 
 /// The writer of shadow records: `shadow.log`, or the process log.

@@ -13,7 +13,10 @@ pub(super) struct Input<'a> {
     pub(super) routes: &'a Routes,
     pub(super) ledger: Option<&'a Ledger>,
     pub(super) replicas: u32,
-    pub(super) replicas_source: &'a str,
+    /// Whether there are lookup credentials.
+    pub(super) reads_new: bool,
+    /// Where a key's value came from.
+    pub(super) source: &'a dyn Fn(&str) -> String,
 }
 
 /// The violations that can be found without asking the ledger.
@@ -24,7 +27,9 @@ pub(super) fn violations(input: &Input<'_>) -> Vec<Problem> {
     }
     problems.extend(reads_without_legacy(input.routes));
     problems.extend(no_ledger(input));
+    problems.extend(unopened_ledger(input));
     problems.extend(unshared_ledger(input));
+    problems.extend(blind_door(input));
     problems
 }
 
@@ -72,6 +77,29 @@ fn no_ledger(input: &Input<'_>) -> Option<Problem> {
     })
 }
 
+/// Rule 3, second half: creates go to new only with the ledger that the operator opened for it, by name.
+fn unopened_ledger(input: &Input<'_>) -> Vec<Problem> {
+    let create = input.routes.modes.create;
+    let Some(ledger) = input.ledger.filter(|_| matches!(create, Mode::Canary | Mode::New)) else {
+        return Vec::new();
+    };
+    let problem = |key: &'static str, message: String| Problem::new(key, message, (input.source)(key));
+    let id = ledger.id.is_none().then(|| {
+        let message = format!(
+            "is not set, and create is {create}: a lost or exchanged ledger would not be noticed; `conversion-shim ledger init` \
+             prints the id"
+        );
+        problem("ledger.id", message)
+    });
+    let mark = (!ledger.new_in_use).then(|| {
+        let message = format!(
+            "is false, and create is {create}: run `conversion-shim ledger open-new` and set it to true"
+        );
+        problem("ledger.new_in_use", message)
+    });
+    id.into_iter().chain(mark).collect()
+}
+
 /// Rule 4: replicas with a SQLite ledger each would not see the claims of the others.
 fn unshared_ledger(input: &Input<'_>) -> Option<Problem> {
     let sqlite = input.ledger.is_some_and(|ledger| ledger.kind == LedgerKind::Sqlite);
@@ -80,8 +108,17 @@ fn unshared_ledger(input: &Input<'_>) -> Option<Problem> {
             "is {} with a sqlite ledger, which only one process can use: use a postgres one",
             input.replicas
         );
-        Problem::new(REPLICAS, message, input.replicas_source)
+        Problem::new(REPLICAS, message, (input.source)(REPLICAS))
     })
+}
+
+/// The records on new can be compared with the ledger only by a proxy that may read them.
+fn blind_door(input: &Input<'_>) -> Option<Problem> {
+    let only_door = input.ledger.is_some_and(|ledger| ledger.only_door);
+    let message =
+        "is true, and the proxy has no credentials to read the new API with at start: set [auth.lookup]";
+    (only_door && !input.reads_new)
+        .then(|| Problem::new("ledger.only_door", message, (input.source)("ledger.only_door")))
 }
 
 /// The routes that find an existing record. Cancel is one of them: it has to find the record first.

@@ -6,12 +6,12 @@ use super::problem::Problem;
 use super::read::KeyReader;
 use super::rules;
 use super::sections::admin::{self, Admin};
-use super::sections::auth::{self, Auth};
+use super::sections::auth::{self, Auth, CredentialSet};
 use super::sections::budget::{self, Budget};
 use super::sections::canary::{self, Canary};
 use super::sections::deprecation::{self, Deprecation};
 use super::sections::forwarding::{self, Forwarding};
-use super::sections::general::{self, General, REPLICAS};
+use super::sections::general::{self, General};
 use super::sections::hold::{self, Hold};
 use super::sections::ledger::{self, Ledger};
 use super::sections::limits::{self, Limits};
@@ -111,7 +111,7 @@ impl Config {
         let (budget, shadow) = (budget::read(keys, replicas), shadow::read(keys));
         let (usage, deprecation) = (usage::read(keys), deprecation::read(keys));
         let (admin, sandbox) = (admin::read(keys, listen), sandbox::read(keys));
-        check_rules(keys, routes.as_ref(), ledger.as_ref(), replicas);
+        check_rules(keys, routes.as_ref(), ledger.as_ref(), auth.as_ref(), replicas);
         check_client_auth(keys, auth.as_ref(), tls.as_ref());
         let Routes { modes, origins } = routes?;
         Some(Self {
@@ -151,14 +151,24 @@ fn check_rules(
     keys: &mut KeyReader,
     routes: Option<&Routes>,
     ledger: Option<&Option<Ledger>>,
+    auth: Option<&Auth>,
     replicas: Option<u32>,
 ) {
-    let (Some(routes), Some(ledger), Some(replicas), true) = (routes, ledger, replicas, keys.complete) else {
+    let (Some(routes), Some(ledger), Some(auth), Some(replicas), true) =
+        (routes, ledger, auth, replicas, keys.complete)
+    else {
         return;
     };
-    let replicas_source = &keys.source(REPLICAS);
-    let input = rules::Input { routes, ledger: ledger.as_ref(), replicas, replicas_source };
-    keys.problems.extend(rules::violations(&input));
+    let reads_new = auth.credentials(CredentialSet::Lookup).is_some();
+    let source = |key: &str| keys.source(key);
+    let violations = rules::violations(&rules::Input {
+        routes,
+        ledger: ledger.as_ref(),
+        replicas,
+        reads_new,
+        source: &source,
+    });
+    keys.problems.extend(violations);
 }
 
 fn check_client_auth(keys: &mut KeyReader, auth: Option<&Auth>, tls: Option<&Option<Tls>>) {

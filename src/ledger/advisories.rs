@@ -32,8 +32,19 @@ pub enum AdvisoryKind {
     SealedEarly,
     /// The ledger is hardly older than the first create on the new API: is it the one that was there before?
     YoungLedger,
+    /// The PostgreSQL server does not say its timeline, so a fail-over that loses commits is not noticed.
+    TimelineUnknown,
+    /// The new API held a conversion at start that the ledger does not know.
+    UnknownRecord,
 }
-label!(AdvisoryKind, "advisory", SealedEarly = "sealed_early", YoungLedger = "young_ledger");
+label!(
+    AdvisoryKind,
+    "advisory",
+    SealedEarly = "sealed_early",
+    YoungLedger = "young_ledger",
+    TimelineUnknown = "timeline_unknown",
+    UnknownRecord = "unknown_record"
+);
 
 /// Something to know, while it lasts.
 #[derive(Clone, Debug)]
@@ -71,6 +82,9 @@ struct State {
     begun: Option<Timestamp>,
     /// Outer `None` while it is not known.
     first_new_create_at: Option<Option<Timestamp>>,
+    /// Since when the database does not say its timeline.
+    timeline_unknown: Option<Timestamp>,
+    unknown_record: Option<(Timestamp, String)>,
     standing: Vec<Advisory>,
 }
 
@@ -101,6 +115,14 @@ impl Advisories {
         state.standing.clone_from(&standing);
         self.told.send_replace(AdvisorySnapshot { begun: state.begun, known });
         standing
+    }
+
+    /// Makes it known that the new API holds a conversion that the ledger does not know, until the process ends.
+    pub(crate) async fn report_unknown_record(&self, why: String) {
+        let mut state = self.state.lock().await;
+        state.unknown_record = Some((Timestamp::now(), why));
+        // Judged anew the next time, whoever asks.
+        state.looked = None;
     }
 
     /// What was found last.
@@ -142,6 +164,8 @@ impl State {
         if !ledger.health().is_ready() {
             return;
         }
+        let silent = ledger.says_its_timeline() == Some(false);
+        self.timeline_unknown = silent.then(|| self.timeline_unknown.unwrap_or_else(Timestamp::now));
         if self.begun.is_none() {
             self.begun = ledger.reader().begun().await.ok().flatten();
         }
@@ -157,6 +181,8 @@ impl State {
         let judged = [
             (AdvisoryKind::SealedEarly, self.sealed_early(config, now)),
             (AdvisoryKind::YoungLedger, self.young(config, now)),
+            (AdvisoryKind::TimelineUnknown, Some(self.timeline_unknown())),
+            (AdvisoryKind::UnknownRecord, Some(self.unknown_record.clone())),
         ];
         let known =
             judged.iter().filter_map(|(what, found)| Some((*what, found.as_ref()?.is_some()))).collect();
@@ -183,6 +209,13 @@ impl State {
             KEPT_IN_MIND.as_hours() / 24
         );
         Some(Some((*since, why)))
+    }
+
+    fn timeline_unknown(&self) -> Option<(Timestamp, String)> {
+        let why = "the PostgreSQL server of the ledger does not say its timeline, so a fail-over that loses claims is not noticed: allow \
+                   its user pg_walfile_name and pg_current_wal_lsn, and after a fail-over hold creates and run `conversion-shim ledger \
+                   accept --why`";
+        self.timeline_unknown.map(|since| (since, why.to_owned()))
     }
 
     /// Outer `None` = not known.

@@ -121,9 +121,9 @@ pub enum OpenError {
     Missing,
     /// The config names another ledger.
     #[error(
-        "ledger.id is {configured}, and the ledger at ledger.url {}: restore the ledger that the config means; \
+        "ledger.id is {configured}, and the ledger at ledger.url has {}: restore the ledger that the config means; \
          `conversion-shim ledger init` gives an id to a ledger that has none",
-        found.as_ref().map_or_else(|| "has no id".to_owned(), |id| format!("has the id {id}"))
+        found.as_ref().map_or_else(|| "no id".to_owned(), |id| format!("the id {id}"))
     )]
     OtherLedger {
         /// `ledger.id`.
@@ -166,6 +166,28 @@ pub enum OpenError {
     /// The database did not open in time.
     #[error("the ledger's database did not open within {} ms", .0.as_millis())]
     Timeout(Duration),
+}
+
+impl OpenError {
+    /// The config key that names another ledger than the one that is there; `None` for a ledger that cannot be opened now.
+    #[must_use]
+    pub const fn config_key(&self) -> Option<&'static str> {
+        match self {
+            Self::Missing | Self::Url(_) => Some("ledger.url"),
+            Self::OtherLedger { .. } => Some("ledger.id"),
+            Self::OtherHosts { .. } => Some("upstream.new.url"),
+            Self::UnknownTenant(_) => Some("ledger.tenant"),
+            Self::Directory { .. }
+            | Self::Locked(_)
+            | Self::Lock { .. }
+            | Self::Unsuitable(_)
+            | Self::Pooler
+            | Self::Ledger(_)
+            | Self::Schema(_)
+            | Self::Connect(_)
+            | Self::Timeout(_) => None,
+        }
+    }
 }
 
 impl From<sqlx::Error> for OpenError {

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::connection::{Bind, Connection, Guarded, Request, guarded};
 use super::error::{LedgerError, OpenError};
 use super::queries::CreatedOnNew;
-use super::settings::{Identity, SANDBOX_ID};
+use super::settings::Identity;
 
 /// A row of `ledger_settings`.
 #[derive(Clone, Copy)]
@@ -128,13 +128,37 @@ pub(super) async fn examine<C: Connection>(connection: &mut C, meant: &Identity)
     }
     let current = connection.has_table("ledger_settings").await.map_err(LedgerError::from)?;
     let found = if current { setting(connection, Setting::Id).await?.map(|(id, _)| id) } else { None };
-    // A ledger of the sandbox is of no use elsewhere.
-    let sandbox = found.as_deref() == Some(SANDBOX_ID) && meant.id.is_none() && meant.hosts.is_some();
-    if sandbox || meant.id.is_some() && meant.id != found {
-        let configured = meant.id.clone().unwrap_or_else(|| "not set".into());
-        return Err(OpenError::OtherLedger { configured, found });
+    match &meant.id {
+        Some(configured) if meant.id != found && !(meant.adopt && found.is_none()) => {
+            Err(OpenError::OtherLedger { configured: configured.clone(), found })
+        }
+        Some(_) | None => Ok(Found::Ledger),
     }
-    Ok(Found::Ledger)
+}
+
+/// What a ledger says about itself.
+#[derive(Clone, Debug)]
+pub struct Identified {
+    /// `None` for one that was made by 0.1 and has not got one yet.
+    pub id: Option<String>,
+    /// The upstream hosts that it is for; `None` until it was served with.
+    pub hosts: Option<String>,
+    /// Whether creates may have gone to the new API.
+    pub created_on_new: bool,
+}
+
+pub(super) struct Identify;
+
+impl Request for Identify {
+    type Answer = Identified;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Identified, LedgerError> {
+        Ok(Identified {
+            id: setting(connection, Setting::Id).await?.map(|(id, _)| id),
+            hosts: setting(connection, Setting::Hosts).await?.map(|(hosts, _)| hosts),
+            created_on_new: CreatedOnNew.run(connection).await?,
+        })
+    }
 }
 
 /// Gives a ledger without an id one, and returns the id that it has now.

@@ -73,9 +73,10 @@ pub use claim::{
 };
 pub use error::{LedgerError, OpenError};
 pub use health::Health;
+pub use identity::Identified;
 pub use operator::Order;
 pub use reader::{Ended, Operation, Reader};
-pub use settings::{Identity, SANDBOX_ID, Settings, check_url};
+pub use settings::{Identity, Settings, check_url};
 
 use crate::translate::side::Side;
 use commands::{Change, MakeClaim, RecordNative, Step};

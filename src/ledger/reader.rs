@@ -9,7 +9,7 @@ use super::claim::{Claim, Key, Recent, Stats};
 use super::connection::{Connection, Request};
 use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
-use super::identity::{Setting, setting};
+use super::identity::{Identified, Identify};
 use super::queries::{
     ClaimByRef, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, NewestRecord, OwnedKey, SideOfRecord, Since,
     Summary,
@@ -139,12 +139,12 @@ impl Reader {
         self.ask(&Hold).await
     }
 
-    /// The ledger's id; `None` for one that was made by 0.1 and has none yet.
+    /// Which ledger this is.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn id(&self) -> Result<Option<String>, LedgerError> {
-        self.ask(&Id).await
+    pub async fn identified(&self) -> Result<Identified, LedgerError> {
+        self.ask(&Identify).await
     }
 
     /// When the ledger's tables were made, by the clock of its database or machine.
@@ -195,16 +195,6 @@ impl Reader {
     #[must_use]
     pub fn times(&self) -> &Histograms<(Operation, Ended)> {
         &self.times
-    }
-}
-
-struct Id;
-
-impl Request for Id {
-    type Answer = Option<String>;
-
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<String>, LedgerError> {
-        Ok(setting(connection, Setting::Id).await?.map(|(id, _)| id))
     }
 }
 

@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use tokio::time::{sleep, timeout};
 
 use crate::config::reload::ReloadGuard;
-use crate::config::{self, Config, Mode, Problem};
-use crate::ledger::{Ledger, OpenError, Settings};
+use crate::config::{self, Config, Mode, Problem, Upstreams};
+use crate::ledger::{Identified, Identity, Ledger, OpenError, Settings};
 use crate::translate::side::Side;
 
 const PROBE_WHILE_DOWN: Duration = Duration::from_secs(1);
@@ -19,9 +19,9 @@ const PROBE_WHILE_READY: Duration = Duration::from_secs(5);
 /// Opens the config's ledger, if it has one.
 ///
 /// # Errors
-/// What the ledger says.
+/// What the ledger says; in particular when it is not the one that the config means.
 pub async fn open(config: &Config) -> Result<Option<Ledger>, OpenError> {
-    let Some(settings) = &config.ledger else {
+    let Some(ledger) = &config.ledger else {
         if config.modes.create == Mode::Legacy && config.modes.get == Mode::Both {
             tracing::warn!(
                 target: "config",
@@ -30,18 +30,43 @@ pub async fn open(config: &Config) -> Result<Option<Ledger>, OpenError> {
         }
         return Ok(None);
     };
-    Ledger::open(&settings_of(settings)).await.map(Some)
+    let identity = identity_of(config, ledger);
+    Ledger::open(&Settings { identity, ..settings_of(ledger) }).await.map(Some)
 }
 
-/// How to open the ledger that a config names.
+/// How to open the ledger that a config names, whichever it is.
 #[must_use]
 pub fn settings_of(ledger: &config::Ledger) -> Settings {
-    Settings { timeout: ledger.timeout, pool_max: ledger.pool_max, ..Settings::new(ledger.url.reveal()) }
+    Settings {
+        timeout: ledger.timeout,
+        pool_max: ledger.pool_max,
+        failover_keeps_commits: ledger.failover_keeps_commits,
+        ..Settings::new(ledger.url.reveal())
+    }
 }
 
-/// Asked at the start and before every reload: readers that would not see what was made on the new API are refused. Without
-/// a ledger only the configs that were in force tell where creates went, and then none may go to the other side, not by way
-/// of `hold` either: nothing knows which of them are retries.
+/// Which ledger the config means. One is made silently only before the cutover, while no route uses the new API.
+#[must_use]
+pub fn identity_of(config: &Config, ledger: &config::Ledger) -> Identity {
+    Identity {
+        create: ledger.id.is_none() && !ledger.new_in_use && !config.modes.needs(Side::New),
+        adopt: false,
+        id: ledger.id.clone(),
+        new_in_use: ledger.new_in_use,
+        hosts: Some(hosts(config)),
+        tenant: Some(ledger.tenant.clone()),
+    }
+}
+
+/// The upstream hosts, as the ledger remembers them. Without ports: those of another environment differ by name.
+fn hosts(config: &Config) -> String {
+    let Upstreams { legacy, new, .. } = &config.upstream;
+    format!("legacy={} new={}", legacy.authority.host(), new.authority.host()).to_ascii_lowercase()
+}
+
+/// Asked at the start and before every reload: another ledger than the config means is refused, and so are readers that would not see
+/// what was made on the new API. Without a ledger only the configs that were in force say where creates went, and then none may go to
+/// the other side, not by way of `hold` either: nothing knows which of them are retries.
 #[must_use]
 pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> ReloadGuard {
     // Asked before every swap, so no config that was in force is missed.
@@ -55,8 +80,8 @@ pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> ReloadG
         let ledger = ledger.clone();
         Box::pin(async move {
             let Some(ledger) = ledger else { return without_ledger(elsewhere) };
-            match ledger.first_new_create_at().await {
-                Ok(since) => config.check_against_history(since.is_some()),
+            match ledger.reader().identified().await {
+                Ok(found) => disagreements(&config, &found),
                 Err(error) => {
                     let message = format!("cannot be asked whether creates went to the new API: {error}");
                     vec![Problem::new("ledger.url", message, "ledger")]
@@ -64,6 +89,36 @@ pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> ReloadG
             }
         })
     })
+}
+
+/// What a config says of the ledger and the ledger does not say of itself.
+fn disagreements(config: &Config, found: &Identified) -> Vec<Problem> {
+    let mut problems = config.check_against_history(found.created_on_new);
+    let Some(ledger) = &config.ledger else { return problems };
+    let problem = |key: &'static str, message: String| Problem::new(key, message, "ledger");
+    if let Some(configured) = ledger.id.clone().filter(|_| ledger.id != found.id) {
+        let error = OpenError::OtherLedger { configured, found: found.id.clone() };
+        problems.push(problem("ledger.id", error.to_string()));
+    }
+    match (ledger.new_in_use, found.created_on_new) {
+        (true, false) => problems.push(problem(
+            "ledger.new_in_use",
+            "is true, and this ledger was never opened for creates on the new API: if creates went there, it is not the ledger that \
+             recorded them, so restore that one; before the first of them, run `conversion-shim ledger open-new`"
+                .into(),
+        )),
+        (false, true) => problems.push(problem(
+            "ledger.new_in_use",
+            "is false, and creates may have gone to the new API with this ledger: set it to true".into(),
+        )),
+        (true, true) | (false, false) => {}
+    }
+    let configured = hosts(config);
+    if let Some(recorded) = found.hosts.clone().filter(|recorded| *recorded != configured) {
+        problems
+            .push(problem("upstream.new.url", OpenError::OtherHosts { recorded, configured }.to_string()));
+    }
+    problems
 }
 
 /// The side that creates go to; none while they are held.

@@ -33,10 +33,12 @@ pub struct Settings {
 /// Which ledger is meant. The default takes any and makes one where none is.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// The id that the ledger must have. [`SANDBOX_ID`] is the id of every ledger that `serve --sandbox` makes.
+    /// The id that the ledger must have.
     pub id: Option<String>,
     /// Whether opening may make a ledger where none is.
     pub create: bool,
+    /// Whether a ledger without an id, of 0.1, is taken for the one that is meant.
+    pub adopt: bool,
     /// Whether a ledger that is made gets the mark that creates may go to the new side.
     pub new_in_use: bool,
     /// The upstream hosts that the ledger is for; `None` leaves them unchecked.
@@ -47,12 +49,9 @@ pub struct Identity {
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { id: None, create: true, new_in_use: false, hosts: None, tenant: None }
+        Self { id: None, create: true, adopt: false, new_in_use: false, hosts: None, tenant: None }
     }
 }
-
-/// The id of a ledger of the embedded sandbox, where no money is.
-pub const SANDBOX_ID: &str = "sandbox";
 
 impl Settings {
     /// The given place with the usual limits: those of `config/default.toml` where it has them, 1024 waiting writes, 128 writes a

@@ -53,7 +53,8 @@ impl RequestContext {
         headers::to_upstream(&mut head.headers);
         forwarding::tell(&self.config, &self.peer, head.version, host.as_ref(), &mut head.headers);
         let (config, services) = (self.config.clone(), self.app.services.clone());
-        (RouteContext { config, services, head, deadline, stats: Mutex::default() }, incoming)
+        let stats = Mutex::default();
+        (RouteContext { config, services, head, credentials: None, deadline, stats }, incoming)
     }
 
     async fn whole_body(&mut self, incoming: Incoming, context: &RouteContext) -> Result<Bytes, Failure> {

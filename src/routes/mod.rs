@@ -8,7 +8,9 @@ pub mod create;
 pub mod get;
 pub mod list;
 pub(crate) mod native;
+pub(crate) mod only_door;
 pub mod record_side;
+pub(crate) mod release;
 pub mod token;
 
 mod lookup;
@@ -20,13 +22,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Extensions, HeaderMap, StatusCode, Uri};
+use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub use self::create::SingleFlight;
 pub use self::positive_control::PositiveControls;
 pub use self::record_side::RecordSideCache;
+use crate::config::auth::CredentialSet;
 use crate::config::{Config, Mode};
 use crate::failure::error_chain::error_chain;
 use crate::failure::{Failure, SideEffect};
@@ -181,6 +184,8 @@ pub struct RouteContext {
     pub services: Services,
     /// The client's request without its body; only what may travel is left of its headers.
     pub head: http::request::Parts,
+    /// The proxy's own credentials, for a call that no client asked for.
+    pub credentials: Option<CredentialSet>,
     /// When the client's request has taken all the time that it may.
     pub deadline: Instant,
     /// What to tell of the request afterwards.
@@ -188,6 +193,21 @@ pub struct RouteContext {
 }
 
 impl RouteContext {
+    /// The context of reads that no client asked for: at the start, or by a command. They use the lookup credentials if there are
+    /// any, else `token`, a value of `Authorization`.
+    pub(crate) fn own(
+        config: Arc<Config>,
+        services: Services,
+        token: Option<HeaderValue>,
+        deadline: Instant,
+    ) -> Self {
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        head.headers.extend(token.map(|token| (header::AUTHORIZATION, token)));
+        let lookup = config.auth.credentials(CredentialSet::Lookup).map(|_| CredentialSet::Lookup);
+        let credentials = lookup.filter(|_| head.headers.is_empty());
+        Self { config, services, head, credentials, deadline, stats: Mutex::default() }
+    }
+
     /// Whose references these are in the ledger.
     fn tenant(&self) -> &str {
         self.config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str())

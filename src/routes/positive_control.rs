@@ -20,7 +20,7 @@ use crate::upstream::Lane;
 /// How long one control counts.
 const VALID_FOR: Duration = Duration::from_secs(5 * 60);
 /// Records that are younger may not be listed yet.
-const LAG: Duration = Duration::from_secs(10 * 60);
+pub(super) const LAG: Duration = Duration::from_secs(10 * 60);
 /// Credentials that are remembered; past it all are forgotten, which costs one lookup each.
 const CREDENTIALS_MAX: usize = 10_000;
 

@@ -82,7 +82,7 @@ impl UpstreamCall {
         until: Instant,
     ) -> Result<Self, Failure> {
         let request = own_request(context, side, Method::GET, path, Payload::empty())?;
-        let credentials = context.config.auth.credential_set(side);
+        let credentials = context.credentials.or(context.config.auth.credential_set(side));
         let (effect, lane) = (SideEffect::None, Lane::Read);
         Ok(Self { side, request, effect, lane, credentials, cost, permit: None, until })
     }

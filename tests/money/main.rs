@@ -11,6 +11,7 @@
 #[allow(dead_code, reason = "each test binary uses a part of the support code")]
 mod support;
 
+mod identity;
 mod ledger;
 mod processes;
 mod soak;

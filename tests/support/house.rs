@@ -356,6 +356,7 @@ fn keyed<'a>(
 ) -> Vec<(&'a str, &'a str)> {
     let mut all = vec![("upstream.legacy.url", url), ("upstream.new.url", url), ("ledger.url", ledger_url)];
     all.push(("upstream.oauth.url", token_url));
+    all.extend([("ledger.id", super::ledger::ID), ("ledger.new_in_use", "true")]);
     all.extend_from_slice(keys);
     all
 }

@@ -3,6 +3,7 @@
 pub(crate) mod browser;
 pub(crate) mod dice;
 pub(crate) mod house;
+pub(crate) mod ledger;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod replica;

@@ -1,4 +1,5 @@
 //! The binary as a process of its own, with a config file that a test may rewrite.
+use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -12,10 +13,14 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use super::ledger;
+
 /// A config: the vendor and free ports, then what the test adds.
 pub(crate) struct Config {
     directory: TempDir,
     base: String,
+    /// Whether its SQLite ledger was opened for creates on the new API.
+    opened: Cell<bool>,
 }
 
 impl Config {
@@ -28,7 +33,7 @@ impl Config {
         {
             writeln!(base, "upstream.{side}.url = \"{url}\"").unwrap();
         }
-        Self { directory: tempfile::tempdir().unwrap(), base }
+        Self { directory: tempfile::tempdir().unwrap(), base, opened: Cell::new(false) }
     }
 
     /// Where a SQLite ledger may be.
@@ -47,11 +52,19 @@ impl Config {
         path
     }
 
-    /// Writes the config: the base, an admin listener on a free port, a SQLite ledger, and `more`.
+    /// Writes the config: the base, an admin listener on a free port, a SQLite ledger, and `more`. The ledger is made, and opened for
+    /// creates on the new API before the first of them.
     pub(crate) fn write(&self, more: &str) {
-        let ledger = self.sqlite();
-        let usual = format!("ledger.url = \"sqlite:{}\"\nadmin.listen = \"127.0.0.1:0\"\n", ledger.display());
-        self.write_only(&(usual + more));
+        let opens = ["\"canary\"", "\"live\"", "\"sealed\"", "create = \"new\""];
+        let first = opens.iter().any(|mode| more.contains(mode)) && !self.opened.replace(true);
+        let url = format!("sqlite:{}", self.sqlite().display());
+        if first || !self.sqlite().exists() {
+            ledger::make(&url, self.opened.get());
+        }
+        let (id, opened) = (ledger::ID, self.opened.get());
+        self.write_only(&format!(
+            "ledger.url = \"{url}\"\nledger.id = \"{id}\"\nledger.new_in_use = {opened}\nadmin.listen = \"127.0.0.1:0\"\n{more}"
+        ));
     }
 
     /// Writes the config: the base and `more`. Whole or not at all: the proxy may be reading it.

@@ -29,7 +29,13 @@ pub(crate) struct Ended {
 impl Replica {
     /// Starts `serve` and returns when it serves, or when it has ended instead.
     pub(crate) async fn start(config: &Path) -> Result<Self, Ended> {
+        Self::start_in(Path::new("."), config).await
+    }
+
+    /// [`Self::start`] with that working directory.
+    pub(crate) async fn start_in(directory: &Path, config: &Path) -> Result<Self, Ended> {
         let mut child = Command::new(env!("CARGO_BIN_EXE_conversion-shim"))
+            .current_dir(directory)
             .args(["serve", "--listen", "127.0.0.1:0", "--config"])
             .arg(config)
             .env_clear()

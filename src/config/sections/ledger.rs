@@ -1,5 +1,6 @@
 //! `[ledger]`
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::config::read::KeyReader;
@@ -12,7 +13,7 @@ const PLACEHOLDER: &str = "postgres://not-readable-here";
 /// `[ledger]`, when a ledger is configured.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    /// Its url; may hold a password.
+    /// Its url; may hold a password. The path of a SQLite file is absolute if a config file gave it.
     pub url: Secret,
     /// The kind that the url's scheme names.
     pub kind: LedgerKind,
@@ -24,6 +25,14 @@ pub struct Ledger {
     pub pool_max: u32,
     /// What happens to creates on the new API's own path.
     pub native_creates: NativeCreates,
+    /// Id of the ledger that is meant; `None` = any, and no create may go to the new API.
+    pub id: Option<String>,
+    /// Whether creates may have gone to the new API. The ledger's mark must say the same.
+    pub new_in_use: bool,
+    /// Whether all conversions of the credentials are made through this proxy.
+    pub only_door: bool,
+    /// Whether a commit survives every fail-over of the database.
+    pub failover_keeps_commits: bool,
 }
 
 /// What happens to creates on the new API's own path that pass through.
@@ -96,7 +105,12 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
     if tenant.as_ref().is_some_and(|tenant| tenant.trim() != tenant || tenant.is_empty()) {
         keys.problem("ledger.tenant", "is empty, or has blanks around it");
     }
+    let id = keys.on_reload("ledger.id").optional(id);
+    let new_in_use = keys.on_reload("ledger.new_in_use").boolean();
+    let only_door = keys.on_restart("ledger.only_door").boolean();
+    let failover_keeps_commits = keys.on_restart("ledger.failover_keeps_commits").boolean();
     let Some((url, kind)) = url? else { return Some(None) };
+    let url = located(keys, url, kind);
     let ledger = Ledger {
         url,
         kind,
@@ -104,11 +118,53 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
         timeout: timeout?,
         pool_max: pool_max?,
         native_creates: native_creates?,
+        id: id?,
+        new_in_use: new_in_use?,
+        only_door: only_door?,
+        failover_keeps_commits: failover_keeps_commits?,
     };
     if ledger.has_password() {
         keys.refuse_flag("ledger.url", "holds a password");
     }
     Some(Some(ledger))
+}
+
+/// An id as `ledger init` prints it, or as an operator chose it.
+fn id(text: &str) -> Result<String, String> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    match text.len() {
+        1..=64 if text.bytes().all(allowed) => Ok(text.to_owned()),
+        _ => {
+            Err("is not 1 to 64 letters, digits, `-`, `_` or `.`, as `conversion-shim ledger init` prints it"
+                .into())
+        }
+    }
+}
+
+/// The url with an absolute path, if a file gave a relative one: started from another directory, the process would find another
+/// file, or none, and make a ledger without claims.
+fn located(keys: &mut KeyReader, url: Secret, kind: LedgerKind) -> Secret {
+    let source = keys.source("ledger.url");
+    let Some(folder) = source.strip_prefix("file ").and_then(|file| Path::new(file).parent()) else {
+        return url;
+    };
+    let Some(path) = url.reveal().strip_prefix("sqlite:").filter(|_| kind == LedgerKind::Sqlite) else {
+        return url;
+    };
+    let relative = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+    let Ok(path) = std::path::absolute(folder.join(&relative)) else { return url };
+    if relative.is_relative() && !path.exists() && relative.exists() {
+        keys.problem(
+            "ledger.url",
+            format!(
+                "a relative path counts from the folder of the file that gives it: {} does not exist, and {} in the working directory \
+                 does; move that ledger there with its -wal and -shm files, or write its absolute path",
+                path.display(),
+                relative.display(),
+            ),
+        );
+    }
+    Secret::new(format!("sqlite:{}", path.display()))
 }
 
 #[cfg(test)]

@@ -187,7 +187,7 @@ impl Rows {
     }
 
     /// Removes the next row. Its JSON is empty after [`Rows::take_page`].
-    pub(super) fn pop(&mut self) -> Option<RowRef<'_>> {
+    pub(crate) fn pop(&mut self) -> Option<RowRef<'_>> {
         let row = self.rows.pop_front()?;
         Some(RowRef { at: row.at, id: &self.ids[row.id], json: self.json.get(row.json).unwrap_or_default() })
     }

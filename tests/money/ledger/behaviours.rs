@@ -643,12 +643,12 @@ async fn a_ledger_is_made_once_and_keeps_its_id(place: Place) {
     assert!(!place.file().exists());
 
     let ledger = place.open().await;
-    let id = ledger.reader().id().await.unwrap().expect("an id");
+    let id = ledger.reader().identified().await.unwrap().id.expect("an id");
     assert_eq!(id.len(), 36, "{id}");
     assert_eq!(ledger.init(order(), Identity::default()).await.unwrap(), id, "init changes no id");
     ledger.shutdown().await;
     let ledger = place.open_as(meant(Some(&id))).await.unwrap();
-    assert_eq!(ledger.reader().id().await.unwrap(), Some(id));
+    assert_eq!(ledger.reader().identified().await.unwrap().id, Some(id));
 }
 
 async fn another_ledger_is_refused(place: Place) {
@@ -698,7 +698,7 @@ async fn a_ledger_of_0_1_keeps_its_claims_and_gets_an_id(place: Place) {
     assert!(matches!(error, Some(OpenError::OtherLedger { found: None, .. })), "{error:?}");
 
     let ledger = place.open_as(meant(None)).await.unwrap();
-    assert_eq!(ledger.reader().id().await.unwrap(), None, "a start gives no id to a ledger");
+    assert_eq!(ledger.reader().identified().await.unwrap().id, None, "a start gives no id to a ledger");
     let claim = async |reference| ledger.look(key(reference)).await.unwrap().unwrap();
     assert_eq!(progress(&claim("claimed").await), (Legacy, ClaimState::Claimed, 1, 1, 0));
     assert_eq!(progress(&claim("fenced").await), (New, ClaimState::Checked, 1, 1, 0));

@@ -13,11 +13,12 @@ mod single;
 mod weather;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use conversion_shim::sandbox::{Options, PROFILE, SECOND_PROFILE, Sandbox};
 
-use crate::support::soon;
+use crate::support::{ledger, soon};
 
 /// The only profile that creates on new while create is in mode canary.
 const CANARY_PROFILE: &str = SECOND_PROFILE;
@@ -64,6 +65,9 @@ impl Position {
 /// One replica's config file.
 struct ConfigFile {
     path: PathBuf,
+    ledger: String,
+    /// Whether the ledger was opened for creates on new.
+    opened: AtomicBool,
     /// What does not change while it runs.
     rest: String,
 }
@@ -72,6 +76,7 @@ impl ConfigFile {
     /// `more` are further lines of top-level keys.
     fn new(directory: &Path, name: &str, vendor: &Sandbox, ledger: &str, more: &str) -> Self {
         let url = vendor.base_url();
+        ledger::make(ledger, false);
         let rest = format!(
             "{more}
 admin.listen = \"\"
@@ -80,7 +85,6 @@ budget.cooldown = \"0s\"
 upstream.legacy.url = \"{url}\"
 upstream.new.url = \"{url}\"
 upstream.oauth.url = \"{}\"
-ledger.url = \"{ledger}\"
 canary.profiles = [\"{CANARY_PROFILE}\"]
 reload.poll_interval = \"100ms\"
 log.format = \"json\"
@@ -88,12 +92,18 @@ log.filter = \"warn,config=info,server=info,ledger=info\"
 ",
             vendor.token_url()
         );
-        Self { path: directory.join(name), rest }
+        Self { path: directory.join(name), ledger: ledger.to_owned(), opened: AtomicBool::new(false), rest }
     }
 
     /// Puts the file there in one step, so that nobody reads half of it.
     fn write(&self, position: Position) {
-        let whole = format!("{}\n{}", position.as_toml(), self.rest);
+        // In `observe` no create has gone to new; in every later position one may have.
+        let new_in_use = position != Position::Observe;
+        if new_in_use && !self.opened.swap(true, Ordering::Relaxed) {
+            ledger::make(&self.ledger, true);
+        }
+        let ledger = ledger::named(&self.ledger, new_in_use);
+        let whole = format!("{}\n{ledger}{}", position.as_toml(), self.rest);
         let draft = self.path.with_extension("draft");
         std::fs::write(&draft, whole).unwrap();
         std::fs::rename(&draft, &self.path).unwrap();

@@ -28,7 +28,7 @@ use self::curve::{Curve, Gauge};
 use self::load::Load;
 use crate::support::dice::Dice;
 use crate::support::replica::Replica;
-use crate::support::soon;
+use crate::support::{ledger, soon};
 
 /// Most requests in flight at once. Small, so that a few places that were never given back are missed at the end.
 const PLACES: usize = 24;
@@ -155,8 +155,7 @@ fn write(directory: &Path, stage: &str, vendor: &Sandbox) {
     let file = |name: &str| directory.join(name).display().to_string();
     let config = format!(
         "{stage}
-ledger.url = \"sqlite:{}\"
-admin.listen = \"127.0.0.1:0\"
+{}admin.listen = \"127.0.0.1:0\"
 upstream.legacy.url = \"{url}\"
 upstream.new.url = \"{url}\"
 upstream.oauth.url = \"{token_url}\"
@@ -176,7 +175,7 @@ tracing.endpoint = \"http://127.0.0.1:9\"
 log.format = \"json\"
 log.filter = \"warn,config=info,server=info,ledger=info,access=info\"
 ",
-        file("ledger.sqlite"),
+        ledger::keys(&format!("sqlite:{}", file("ledger.sqlite")), stage.contains("live")),
         file("shadow.log")
     );
     let draft = directory.join("draft.toml");

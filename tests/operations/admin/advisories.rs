@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use super::{create, get, until, vendor};
+use crate::support::ledger;
 use crate::support::postgres::Postgres;
 use crate::support::process::{Config, Shim, run};
 
@@ -115,8 +116,8 @@ async fn a_postgresql_ledger_shows_when_it_was_created_and_starts_without_warnin
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     let more = format!(
-        "ledger.url = \"{}\"\nadmin.listen = \"127.0.0.1:0\"\nstage = \"live\"\n",
-        postgres.fresh_database()
+        "{}admin.listen = \"127.0.0.1:0\"\nstage = \"live\"\n",
+        ledger::keys(&postgres.fresh_database(), true)
     );
     config.write_only(&more);
     for _ in 0..2 {
@@ -145,13 +146,16 @@ async fn a_step_that_other_replicas_would_not_see_is_one_warning() {
     let Some(postgres) = Postgres::shared() else { return };
     let vendor = vendor().await;
     let config = Config::new(&vendor);
-    let ledger = format!(
-        "ledger.url = \"{}\"\nadmin.listen = \"127.0.0.1:0\"\nreplicas = 2\n",
-        postgres.fresh_database()
-    );
-    config.write_only(&format!("{ledger}stage = \"shadow\"\n"));
+    let url = postgres.fresh_database();
+    let write = |new_in_use: bool, stage: &str| {
+        let ledger = ledger::keys(&url, new_in_use);
+        config.write_only(&format!(
+            "{ledger}admin.listen = \"127.0.0.1:0\"\nreplicas = 2\nstage = \"{stage}\"\n"
+        ));
+    };
+    write(false, "shadow");
     let shim = Shim::start(&config).await;
-    config.write_only(&format!("{ledger}stage = \"live\"\n"));
+    write(true, "live");
     let message = "creates go to the new API, and the stage before did not read there: a replica that has not reloaded yet cannot see them";
     let line = shim.logged(message).await;
     assert_eq!([&line["level"], &line["from"], &line["to"]], ["WARN", "shadow", "live"]);

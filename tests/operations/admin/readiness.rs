@@ -8,6 +8,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 
 use super::{create, get, until, vendor};
+use crate::support::ledger;
 use crate::support::postgres::Postgres;
 use crate::support::process::{Config, Shim, run, run_with};
 
@@ -68,10 +69,13 @@ async fn readiness_follows_an_idle_postgresql_ledger_and_never_prints_the_passwo
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     let url = cluster.fresh_database().replace("postgres@", "postgres:hunter2@");
+    ledger::make(&url, true);
     let url = config.file("ledger.url", &url);
     config.write_only(&format!(
-        "stage = \"live\"\nreplicas = 2\nadmin.listen = \"127.0.0.1:0\"\nledger.url_file = \"{}\"\n",
-        url.display()
+        "stage = \"live\"\nreplicas = 2\nadmin.listen = \"127.0.0.1:0\"\nledger.url_file = \"{}\"\nledger.id = \"{}\"\n\
+         ledger.new_in_use = true\n",
+        url.display(),
+        ledger::ID
     ));
     let shim = Shim::start(&config).await;
     assert_eq!(create(&shim, "before").await, StatusCode::OK);

@@ -105,7 +105,7 @@ async fn the_last_reloads_are_listed_with_what_changed_and_when_a_refusal_ended(
         json!([{
             "at": accepted[0]["at"], "result": "accepted", "hash": hash, "stage": "canary", "problems_total": 0,
             "changes": ["stage: hold → canary", "create: hold → canary"],
-            "other_keys": ["limits.in_flight.list", "canary.percent", "canary.salt"],
+            "other_keys": ["limits.in_flight.list", "canary.percent", "canary.salt", "ledger.new_in_use"],
         }])
     );
     assert_eq!(accepted[0]["at"], status(&shim).await["config"]["reload_accepted_at"]);

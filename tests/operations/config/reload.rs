@@ -15,8 +15,8 @@ use conversion_shim::translate::route::Route;
 use tracing::subscriber::DefaultGuard;
 
 /// Polls by itself never within a test.
-const START: &str =
-    "stage = \"observe\"\n[reload]\npoll_interval = \"1h\"\n[ledger]\nurl = \"sqlite:/tmp/hunter2.db\"\n";
+const START: &str = "stage = \"observe\"\n[reload]\npoll_interval = \"1h\"\n\
+    [ledger]\nurl = \"sqlite:/tmp/hunter2.db\"\nid = \"made\"\nnew_in_use = true\n";
 
 struct Running {
     dir: tempfile::TempDir,

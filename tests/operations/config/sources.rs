@@ -227,26 +227,33 @@ fn a_route_overrides_its_stage_and_an_empty_one_does_not() {
 }
 
 const SQLITE: &str = "ledger.url=sqlite:/tmp/ledger.db";
+const ID: &str = "ledger.id=0198c0de";
+const OPEN: &str = "ledger.new_in_use=true";
 
 #[test]
 fn the_refusals_of_the_cutover_hold() {
     let cases: &[(&[&str], &[&str])] = &[
         // 1: creates on new that a reader would not see
-        (&["stage=canary", SQLITE, "routes.get=legacy"], &["routes.get"]),
+        (&["stage=canary", SQLITE, ID, OPEN, "routes.get=legacy"], &["routes.get"]),
         (
-            &["stage=live", SQLITE, "routes.list=legacy", "routes.cancel=legacy"],
+            &["stage=live", SQLITE, ID, OPEN, "routes.list=legacy", "routes.cancel=legacy"],
             &["routes.list", "routes.cancel"],
         ),
         (&["routes.create=new"], &["stage", "stage", "stage"]),
         // 2: readers of new alone while creates may go to legacy
         (&["stage=hold", "routes.get=new"], &["routes.get"]),
         (&["stage=sealed", "routes.create=legacy"], &["stage", "stage", "stage"]),
-        (&["stage=canary", SQLITE, "routes.cancel=new"], &["routes.cancel"]),
+        (&["stage=canary", SQLITE, ID, OPEN, "routes.cancel=new"], &["routes.cancel"]),
         // 3: two sides and no ledger
         (&["stage=canary"], &["stage"]),
         (&["stage=live"], &["stage"]),
         (&["stage=sealed", "routes.cancel=both"], &["stage"]),
         (&["stage=hold", "routes.create=new"], &["routes.create"]),
+        // 3: a ledger that could be exchanged unnoticed, or was not opened for it
+        (&["stage=canary", SQLITE], &["ledger.id", "ledger.new_in_use"]),
+        (&["stage=live", SQLITE, ID], &["ledger.new_in_use"]),
+        (&["stage=sealed", SQLITE, OPEN], &["ledger.id"]),
+        (&["ledger.id=a b", SQLITE], &["ledger.id"]),
         // 4: a ledger that only one process can use
         (&["replicas=2", SQLITE], &["replicas"]),
         // several rules at once
@@ -270,11 +277,11 @@ fn every_step_of_a_cutover_is_accepted() {
         &["stage=shadow"],
         &["stage=ready"],
         &["stage=hold"],
-        &["stage=canary", SQLITE],
-        &["stage=live", SQLITE],
+        &["stage=canary", SQLITE, ID, OPEN],
+        &["stage=live", SQLITE, ID, OPEN],
         &["stage=sealed"],
-        &["stage=live", SQLITE, "routes.create=legacy"],
-        &["stage=live", "ledger.url=postgres://host/database", "replicas=3"],
+        &["stage=live", SQLITE, ID, OPEN, "routes.create=legacy"],
+        &["stage=live", "ledger.url=postgres://host/database", ID, OPEN, "replicas=3"],
         &["stage=ready", "routes.create=legacy"],
         &["replicas=2"],
     ] {
@@ -334,15 +341,15 @@ fn the_ledgers_url_can_be_a_mounted_secret() {
     let path = dir.path().join("url");
     std::fs::write(&path, "postgres://u:hunter2@h/d\n").unwrap();
     let url_file = format!("ledger.url_file={}", path.display());
-    let loaded = load(&set(&["stage=live", &url_file])).unwrap();
+    let loaded = load(&set(&["stage=live", ID, OPEN, &url_file])).unwrap();
     assert_eq!(loaded.config.ledger.as_ref().unwrap().url.reveal(), "postgres://u:hunter2@h/d");
     assert_eq!(row(&loaded, "ledger.url").source, format!("file {}", path.display()));
 
     assert_eq!(keys(&refused(&set(&[SQLITE, &url_file]))), ["ledger.url_file"]);
     std::fs::write(&path, "\n").unwrap();
-    assert_eq!(keys(&refused(&set(&["stage=live", &url_file]))), ["ledger.url_file"]);
+    assert_eq!(keys(&refused(&set(&["stage=live", ID, OPEN, &url_file]))), ["ledger.url_file"]);
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(keys(&refused(&set(&["stage=live", &url_file]))), ["ledger.url_file"]);
+    assert_eq!(keys(&refused(&set(&["stage=live", ID, OPEN, &url_file]))), ["ledger.url_file"]);
 }
 
 #[test]

@@ -77,8 +77,8 @@ fn the_shipped_configs_can_be_checked_where_their_secrets_are_not() {
 
 #[test]
 fn a_secret_that_cannot_be_read_counts_as_set() {
-    let files = "stage = \"live\"\nreplicas = 4\n[ledger]\nurl_file = \"DIR/a\"\n[shadow]\nredaction_key_file = \"DIR/b\"\n\
-        [auth]\nmode = \"client_credentials\"\nlegacy = { client_id = \"x\", client_secret_file = \"DIR/c\" }\n\
+    let files = "stage = \"live\"\nreplicas = 4\n[ledger]\nurl_file = \"DIR/a\"\nid = \"made\"\n\
+        new_in_use = true\n[shadow]\nredaction_key_file = \"DIR/b\"\n[auth]\nmode = \"client_credentials\"\nlegacy = { client_id = \"x\", client_secret_file = \"DIR/c\" }\n\
         new = { client_id = \"x\", client_secret_file = \"DIR/d\" }\n[[auth.callers]]\nname = \"t\"\nscopes = [\"read\"]\n\
         token_sha256 = \"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"\n\
         [tracing]\nendpoint = \"https://collector\"\nauthorization_file = \"DIR/e\"\n";

@@ -36,6 +36,7 @@ impl Walk {
         let mut ways = Ways::of(&page);
         let block = Step::under(&page, "Step 1: put the proxy in front").blocks("toml")[0];
         std::fs::write(ways.config(), with_block(&shipped(), block)).unwrap();
+        ways.make_ledger();
         let shim = serve(&ways, &vendor).await;
         ways.set("SHIM_ADMIN__LISTEN", shim.admin_address().to_string());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -164,8 +165,9 @@ async fn every_config_that_is_shipped_can_be_tried() {
     let begin = Step::under(&page, "Try it on the sandbox first").blocks("sh")[1];
     assert!(begin.contains("\nconversion-shim serve --sandbox --config \"$config\" "), "{begin}");
     for path in shipped::SHIPPED {
-        let ways = Ways::of(&page);
+        let mut ways = Ways::of(&page);
         std::fs::copy(path, ways.config()).unwrap();
+        ways.make_ledger();
         let mut set = as_tried(&ways);
         set.push("sandbox.listen=127.0.0.1:0".into());
         let shim = start(&ways, &["--sandbox"], &set).await;
@@ -257,6 +259,10 @@ async fn read_both(walk: &mut Walk, old: &str) {
 
 async fn first_creates(walk: &mut Walk) {
     let before = walk.made(Side::Legacy);
+    let open = walk.step("Step 4: the first creates").blocks("sh")[0];
+    for said in walk.ways.run(open, &[]) {
+        assert!(said.code == Some(0) && said.out.contains("ledger.new_in_use = true"), "{said:?}");
+    }
     walk.put("Step 4: the first creates", 0).await;
     assert_eq!(walk.create("first-on-new").await.0, 200);
     assert_eq!((walk.made(Side::Legacy), walk.made(Side::New)), (before, 1));

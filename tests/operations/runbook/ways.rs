@@ -109,6 +109,14 @@ impl Ways {
         found.unwrap_or_else(|| panic!("the trial does not set {name}")).1 = value;
     }
 
+    /// The trial's ledger and its id, as the page makes them.
+    pub(crate) fn make_ledger(&mut self) {
+        let trial = self.count() - 1;
+        let said = self.run_in(trial, "conversion-shim ledger init --quiet --config \"$config\"", &[]);
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+        self.variables.push(("SHIM_LEDGER__ID".into(), said.out.trim_end().into()));
+    }
+
     /// Runs commands in every way.
     pub(crate) fn run(&self, commands: &str, more: &[(&str, &str)]) -> Vec<Said> {
         (0..self.words.len()).map(|way| self.run_in(way, commands, more)).collect()

@@ -1,4 +1,7 @@
-//! `ledger`: reads the ledger of claims. Takes no lock and changes nothing, so it is safe beside a running proxy.
+//! `ledger`: shows the ledger of claims, and changes what only an operator may change. Safe beside a running proxy: reading takes no
+//! lock, and the changes use the database's own.
+
+mod orders;
 
 use std::time::Duration;
 
@@ -11,9 +14,9 @@ use super::config_args::ConfigArgs;
 use super::exit::{ABSENT, FAILED, HELP as EXIT_CODES, OK, USAGE};
 use super::output::{block_on, complain, json_line, print, table};
 use crate::config::load::examine;
-use crate::config::{self, Problem};
+use crate::config::{self, Problem, Row};
 use crate::ledger::reload_guard;
-use crate::ledger::{Claim, ClaimState, Key, LedgerError, OpenError, Reader, Settings, Stats};
+use crate::ledger::{Claim, ClaimState, Identified, Key, LedgerError, OpenError, Reader, Settings, Stats};
 
 /// Minimum timeout of `ledger stats`: counting reads the whole table.
 const STATS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,12 +40,34 @@ enum LedgerCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Count the claims by side and state; reads the whole table
+    /// Print the ledger's id and count the claims by side and state; reads the whole table
     #[command(after_help = EXIT_CODES)]
     Stats {
         #[command(flatten)]
         output: OutputArgs,
     },
+    /// Make a ledger where none is, or give an id to one that has none, and print the id as the last line
+    ///
+    /// Claims are kept. Run it once, before creates may go to the new API, and set ledger.id to the id. Where a ledger was lost, restore
+    /// it instead: a new one knows no claim.
+    #[command(after_help = EXIT_CODES)]
+    Init(orders::InitArgs),
+    /// Mark the ledger as open for creates on the new API
+    ///
+    /// Run it before the first of them, and set ledger.new_in_use = true: a start or reload at which the two disagree is refused.
+    #[command(after_help = EXIT_CODES)]
+    OpenNew(orders::OrderArgs),
+    /// Take the database as it is for the right one, and let creates go on
+    ///
+    /// Run it after a fail-over, a restored backup, or renamed upstream hosts, once it is certain which claims were lost. It lifts the hold
+    /// on creates and records the server, its timeline, the hosts and the tenant.
+    #[command(after_help = EXIT_CODES)]
+    Accept(orders::OrderArgs),
+    /// Let the next create with a ref_id choose its side anew, after lookups on both sides found nothing
+    ///
+    /// For a ref_id whose creates ended without an answer. Refused while an attempt may be younger than an hour.
+    #[command(after_help = EXIT_CODES)]
+    Release(orders::ReleaseArgs),
 }
 
 #[derive(Debug, Args)]
@@ -58,6 +83,10 @@ pub(super) fn run(arguments: LedgerArgs) -> u8 {
     match arguments.command {
         LedgerCommand::Show { ref_id, tenant, output } => show(&ref_id, tenant, output),
         LedgerCommand::Stats { output } => stats(output),
+        LedgerCommand::Init(arguments) => orders::init(arguments),
+        LedgerCommand::OpenNew(arguments) => orders::open_new(arguments),
+        LedgerCommand::Accept(arguments) => orders::accept(arguments),
+        LedgerCommand::Release(arguments) => orders::release(arguments),
     }
 }
 
@@ -95,9 +124,12 @@ fn stats(output: OutputArgs) -> u8 {
     };
     let settings = reload_guard::settings_of(&ledger);
     let settings = Settings { timeout: settings.timeout.max(STATS_TIMEOUT), ..settings };
-    let counted = block_on(async { Ok(Reader::open(&settings).await?.stats().await?) });
-    answer(counted, |stats: Stats| {
-        (if output.json { line(&stats_json(&stats)) } else { table(&stats_rows(&stats)) }, OK)
+    let counted = block_on(async {
+        let reader = Reader::open(&settings).await?;
+        Ok((reader.identified().await?, reader.stats().await?))
+    });
+    answer(counted, |(found, stats): (Identified, Stats)| {
+        (if output.json { line(&stats_json(&found, &stats)) } else { table(&stats_rows(found, &stats)) }, OK)
     })
 }
 
@@ -108,24 +140,28 @@ fn configured(arguments: ConfigArgs) -> Result<config::Ledger, Vec<Problem>> {
     if let Some(problem) = examined.unread().iter().find(|problem| problem.key == "ledger.url_file") {
         return Err(vec![problem.clone()]);
     }
-    examined.config().ledger.clone().ok_or_else(|| {
-        let row = examined.rows().into_iter().find(|row| row.key == "ledger.url");
-        let source = row.map(|row| row.source).unwrap_or_default();
-        vec![Problem::new("ledger.url", "is not set, so there is no ledger to read", source)]
-    })
+    examined.config().ledger.clone().ok_or_else(|| no_ledger(&examined.rows()))
+}
+
+/// There is no ledger to work on.
+fn no_ledger(rows: &[Row]) -> Vec<Problem> {
+    let source = rows.iter().find(|row| row.key == "ledger.url").map(|row| row.source.clone());
+    vec![Problem::new("ledger.url", "is not set, so there is no ledger", source.unwrap_or_default())]
 }
 
 #[derive(Debug, thiserror::Error)]
-enum ReadError {
+enum CommandError {
     #[error("the runtime cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
     Open(#[from] OpenError),
     #[error(transparent)]
     Read(#[from] LedgerError),
+    #[error("{0}")]
+    Lookup(String),
 }
 
-fn answer<T>(read: Result<T, ReadError>, render: impl FnOnce(T) -> (String, u8)) -> u8 {
+fn answer<T>(read: Result<T, CommandError>, render: impl FnOnce(T) -> (String, u8)) -> u8 {
     match read {
         Ok(read) => {
             let (text, code) = render(read);
@@ -175,11 +211,13 @@ fn claim_rows(key: Key<'_>, claim: &Claim) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn stats_json(stats: &Stats) -> Value {
+fn stats_json(found: &Identified, stats: &Stats) -> Value {
     let counts = stats.counts.iter().map(
         |count| json!({ "side": count.side.as_str(), "state": count.state.as_str(), "claims": count.claims }),
     );
     json!({
+        "id": found.id,
+        "new_in_use": found.created_on_new,
         "counts": counts.collect::<Vec<_>>(),
         "first_created_at": stats.first.map(|at| at.to_string()),
         "last_created_at": stats.last.map(|at| at.to_string()),
@@ -187,12 +225,13 @@ fn stats_json(stats: &Stats) -> Value {
     })
 }
 
-fn stats_rows(stats: &Stats) -> Vec<(&'static str, String)> {
+fn stats_rows(found: Identified, stats: &Stats) -> Vec<(&'static str, String)> {
     let time = |at: Option<Timestamp>| at.map_or_else(|| "none".into(), |at| at.to_string());
     let total: u64 = stats.counts.iter().map(|count| count.claims).sum();
     let created =
         stats.first_new_create_at.map_or_else(|| "no create yet".into(), |at| format!("creates since {at}"));
-    let mut rows = vec![("claims", total.to_string())];
+    let id = found.id.unwrap_or_else(|| "none; `conversion-shim ledger init` gives it one".into());
+    let mut rows = vec![("id", id), ("claims", total.to_string())];
     rows.extend(
         stats
             .counts

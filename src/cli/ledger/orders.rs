@@ -1,0 +1,220 @@
+//! The commands that change a ledger. Each is audited in the ledger, with who ran it and why.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use http::HeaderValue;
+use tokio::time::Instant;
+
+use super::{CommandError, answer};
+use crate::cli::check;
+use crate::cli::config_args::ConfigArgs;
+use crate::cli::exit::{ABSENT, FAILED, OK, USAGE};
+use crate::cli::output::{block_on, complain, table};
+use crate::config::load::{Flag, load};
+use crate::config::{self, Config, Problem, explain};
+use crate::failure::error_chain::error_chain;
+use crate::ledger::reload_guard::{identity_of, settings_of};
+use crate::ledger::{Claim, Identity, Key, Ledger, Order, Released, Settings};
+use crate::routes::{RouteContext, Services, release};
+use crate::upstream::Client;
+
+#[derive(Debug, Args)]
+pub(super) struct InitArgs {
+    /// Print the id alone
+    #[arg(long, short)]
+    quiet: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OrderArgs {
+    /// Reason, kept in the ledger's audit
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    why: String,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReleaseArgs {
+    /// The client's ref_id; write `--` before one that begins with a dash
+    ref_id: String,
+    /// Tenant of the ref_id; overrides ledger.tenant of the config
+    #[arg(long)]
+    tenant: Option<String>,
+    /// File with an access token to look the ref_id up with; needed without credentials in [auth.lookup]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    order: OrderArgs,
+}
+
+fn reason(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("the reason is empty"),
+        text => Ok(text.to_owned()),
+    }
+}
+
+pub(super) fn init(arguments: InitArgs) -> u8 {
+    let InitArgs { quiet, config } = arguments;
+    let (config, ledger) = match configured(config) {
+        Ok(configured) => configured,
+        Err(problems) => return check::refused(&problems),
+    };
+    // A ledger whose id is in the config was there before: an empty one in its place would know none of its claims. The hosts are
+    // recorded by the first `serve`.
+    let create = ledger.id.is_none();
+    let meant = Identity { create, adopt: true, hosts: None, ..identity_of(&config, &ledger) };
+    let made = block_on(async {
+        let opened = open(&ledger, meant.clone()).await?;
+        let id = opened.init(order("ledger init".into()), meant.clone()).await?;
+        let found = opened.reader().identified().await?;
+        Ok((id, found))
+    });
+    answer(made, |(id, found)| {
+        let rows = [
+            ("tenant", ledger.tenant.clone()),
+            ("new in use", if found.created_on_new { "yes" } else { "no" }.into()),
+        ];
+        let rows = if quiet { String::new() } else { table(&rows) + "Set ledger.id to:\n" };
+        (format!("{rows}{id}\n"), OK)
+    })
+}
+
+pub(super) fn open_new(arguments: OrderArgs) -> u8 {
+    let OrderArgs { why, config } = arguments;
+    let (config, ledger) = match configured(config) {
+        Ok(configured) => configured,
+        Err(problems) => return check::refused(&problems),
+    };
+    if ledger.id.is_none() {
+        let message = "is not set: set it to the id that `conversion-shim ledger init` prints";
+        return check::refused(&[Problem::new("ledger.id", message, "default")]);
+    }
+    let set = block_on(async {
+        let opened = open(&ledger, Identity { create: false, ..identity_of(&config, &ledger) }).await?;
+        Ok(opened.open_new(order(why)).await?)
+    });
+    answer(set, |set| {
+        let done = if set { "the ledger is open for creates on the new API" } else { "it was open before" };
+        (format!("{done}; set ledger.new_in_use = true\n"), OK)
+    })
+}
+
+pub(super) fn accept(arguments: OrderArgs) -> u8 {
+    let OrderArgs { why, config } = arguments;
+    let (config, ledger) = match configured(config) {
+        Ok(configured) => configured,
+        Err(problems) => return check::refused(&problems),
+    };
+    let meant = Identity { create: false, ..identity_of(&config, &ledger) };
+    let lifted = block_on(async {
+        let opened = open(&ledger, meant.clone()).await?;
+        Ok(opened.accept(order(why), meant).await?)
+    });
+    answer(lifted, |lifted| {
+        let holds =
+            lifted.iter().map(|why| format!("hold lifted: {}\n", crate::telemetry::sanitize::one_line(why)));
+        (holds.chain(["accepted\n".to_owned()]).collect(), OK)
+    })
+}
+
+pub(super) fn release(arguments: ReleaseArgs) -> u8 {
+    let ReleaseArgs { ref_id, tenant, token_file, order: OrderArgs { why, config } } = arguments;
+    let (config, ledger) = match configured(config) {
+        Ok(configured) => configured,
+        Err(problems) => return check::refused(&problems),
+    };
+    let tenant = tenant.unwrap_or_else(|| ledger.tenant.clone());
+    let key = match Key::new(&tenant, &ref_id) {
+        Ok(key) => key,
+        Err(error) => {
+            complain(format_args!("invalid ref_id or tenant: {error}"));
+            return USAGE;
+        }
+    };
+    let token = match token_file.as_deref().map(token).transpose() {
+        Ok(token) => token,
+        Err(error) => {
+            complain(format_args!("--token-file: {error}"));
+            return FAILED;
+        }
+    };
+    let released = block_on(released(Arc::new(config), &ledger, key, token, why));
+    answer(released, |released| match released {
+        Released::Done(_) => ("released; the next create chooses its side anew\n".into(), OK),
+        Released::Already(_) => ("it was refused or released before; nothing was changed\n".into(), OK),
+        Released::Absent => (format!("no claim for ref_id {ref_id} of tenant {tenant}\n"), ABSENT),
+        Released::TooYoung { at, .. } => {
+            complain(format_args!("an attempt may still be under way; try again after {at}"));
+            (String::new(), FAILED)
+        }
+    })
+}
+
+/// Looks on both sides first: a claim is released only when its reference is on neither.
+async fn released(
+    config: Arc<Config>,
+    ledger: &config::Ledger,
+    key: Key<'_>,
+    token: Option<HeaderValue>,
+    why: String,
+) -> Result<Released, CommandError> {
+    let opened = open(ledger, Identity { create: false, ..identity_of(&config, ledger) }).await?;
+    let Some(claim) = opened.look(key).await? else { return Ok(Released::Absent) };
+    let client = Client::new(&config.upstream).map_err(|error| CommandError::Lookup(error.to_string()))?;
+    let deadline = Instant::now() + config.timeouts.create;
+    let context = RouteContext::own(config, Services::new(client, Some(opened.clone())), token, deadline);
+    refuse_if_found(&context, key, &claim).await?;
+    Ok(opened.release(key, order(why)).await?)
+}
+
+async fn refuse_if_found(context: &RouteContext, key: Key<'_>, claim: &Claim) -> Result<(), CommandError> {
+    match release::find(context, key.ref_id(), claim).await {
+        Ok(None) => Ok(()),
+        Ok(Some((side, id))) => {
+            let id = id.unwrap_or_else(|| "a record of another kind".into());
+            Err(CommandError::Lookup(format!("the {side} side holds the ref_id ({id}); nothing was changed")))
+        }
+        Err(failure) => Err(CommandError::Lookup(format!(
+            "the sides could not be asked for the ref_id; nothing was changed: {}",
+            error_chain(&failure)
+        ))),
+    }
+}
+
+fn token(file: &Path) -> Result<HeaderValue, String> {
+    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let mut value = HeaderValue::try_from(format!("Bearer {}", text.trim()))
+        .map_err(|_| format!("{} holds no token", file.display()))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Hosts and tenant are left unchecked: `accept` is for those that the ledger does not know yet.
+async fn open(ledger: &config::Ledger, identity: Identity) -> Result<Ledger, CommandError> {
+    let identity = Identity { hosts: None, tenant: None, ..identity };
+    Ok(Ledger::open_beside(&Settings { identity, ..settings_of(ledger) }).await?)
+}
+
+fn order(why: String) -> Order {
+    let operator = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    let uid = || format!("uid {}", rustix::process::getuid().as_raw());
+    Order { operator: operator.filter(|name| !name.is_empty()).unwrap_or_else(uid), why }
+}
+
+/// The config and its `[ledger]`. Read as if in `observe`: these commands give the ledger what a later stage demands of it.
+fn configured(arguments: ConfigArgs) -> Result<(Config, config::Ledger), Vec<Problem>> {
+    let mut sources = arguments.into_sources();
+    let routes = ["create", "get", "list", "cancel"].map(|route| (format!("routes.{route}"), ""));
+    let observe = routes.into_iter().chain([("stage".to_owned(), "observe")]);
+    sources.flags.extend(observe.map(|(key, value)| Flag::new("observe", key, value)));
+    let loaded = load(&sources)?;
+    let config = Config::clone(&loaded.config);
+    let ledger = config.ledger.clone().ok_or_else(|| super::no_ledger(&explain(&loaded)))?;
+    Ok((config, ledger))
+}

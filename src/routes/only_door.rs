@@ -1,0 +1,78 @@
+//! The check at start for conversions on the new API that the ledger does not know. Where clients create through this proxy alone, such
+//! a conversion means that the ledger lost claims.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::positive_control::LAG;
+use super::upstream_call::UpstreamCall;
+use super::{RouteContext, Services};
+use crate::config::Config;
+use crate::failure::error_chain::error_chain;
+use crate::failure::{Failure, SideEffect};
+use crate::ledger::{Key, Ledger};
+use crate::translate::conversion::Conversion;
+use crate::translate::list::rows::Rows;
+use crate::translate::list::{LIMIT_DEFAULT, ListQuery};
+use crate::translate::side::Side;
+use crate::upstream::rate_limit::Endpoint;
+
+/// Reads the newest page of new with the lookup credentials and returns what to tell the operator about a conversion there that
+/// the ledger does not know. `None`: it knows all of them, or nobody could look, which is logged.
+pub(crate) async fn unknown_record(config: &Arc<Config>, services: &Services) -> Option<String> {
+    let ledger = services.ledger.as_ref()?;
+    let deadline = Instant::now() + config.timeouts.list;
+    let context = RouteContext::own(config.clone(), services.clone(), None, deadline);
+    // Without credentials for it nobody can look.
+    context.credentials?;
+    match newest_unknown(&context, ledger).await {
+        Ok(found) => found.map(|(id, at)| {
+            format!(
+                "the new API holds the conversion {id} of {at}, and the ledger does not know it: somebody creates past this proxy, or \
+                 the ledger lost claims"
+            )
+        }),
+        Err(failure) => {
+            let error = error_chain(&failure);
+            tracing::warn!(target: "ledger", error, "the newest page of the new API could not be compared with the ledger");
+            None
+        }
+    }
+}
+
+async fn newest_unknown(
+    context: &RouteContext,
+    ledger: &Ledger,
+) -> Result<Option<(String, Timestamp)>, Failure> {
+    let query = ListQuery::default();
+    let path = query.path(Side::New, LIMIT_DEFAULT, None);
+    let cost = Endpoint::List(Side::New).lookup();
+    let call = UpstreamCall::get(context, Side::New, &path, cost, context.deadline)?.uncached();
+    let reply = context.call(call).await?;
+    let page = reply.status.is_success().then(|| Rows::of(Side::New, reply.evidence().body, &query));
+    let Some(Ok(mut page)) = page else {
+        return Err(reply.unexpected(SideEffect::None, "no list of records"));
+    };
+    // A younger one may be on its way into the ledger.
+    let settled = Timestamp::now() - LAG;
+    while let Some(row) = page.pop() {
+        if row.at < settled && !is_known(context, ledger, row.id, row.json).await? {
+            return Ok(Some((row.id.to_owned(), row.at)));
+        }
+    }
+    Ok(None)
+}
+
+/// By its id, else by its reference: a claim whose create ended without an answer knows no id.
+async fn is_known(context: &RouteContext, ledger: &Ledger, id: &str, json: &[u8]) -> Result<bool, Failure> {
+    let in_ledger = |error: crate::ledger::LedgerError| Failure::Ledger(error.into());
+    if ledger.record_side(context.tenant(), id).await.map_err(in_ledger)?.is_some() {
+        return Ok(true);
+    }
+    let conversion = Conversion::parse(json).ok();
+    let Some(ref_id) = conversion.and_then(|conversion| conversion.ref_id?.value()) else { return Ok(false) };
+    let Ok(key) = Key::new(context.tenant(), &ref_id) else { return Ok(false) };
+    Ok(ledger.look(key).await.map_err(in_ledger)?.is_some())
+}

@@ -1,0 +1,146 @@
+//! `ledger init`, `open-new`, `accept` and `release`.
+
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, TOKEN};
+use conversion_shim::translate::side::Side;
+
+use super::{Deployment, NEW_ONLY, change};
+use crate::support::house::{conversion, new_record};
+
+#[tokio::test]
+async fn init_prints_the_id_as_the_last_line_and_changes_none() {
+    let deployment = Deployment::new().await;
+    deployment.write("");
+    let made = deployment.order(&["init"]).await;
+    let id = made.out.lines().last().unwrap().to_owned();
+    assert_eq!((made.code, id.len()), (Some(0), 36), "{made:?}");
+    assert!(made.out.lines().count() > 1, "{made:?}");
+    let again = deployment.order(&["init", "--quiet"]).await;
+    assert_eq!(again.out, format!("{id}\n"));
+    let counted = deployment.order(&["stats"]).await;
+    assert_eq!(counted.row("id"), id);
+    deployment.write("ledger.id = \"another\"");
+    let other = deployment.order(&["init"]).await;
+    assert!(other.code == Some(1) && other.err.contains(&id), "{other:?}");
+}
+
+#[tokio::test]
+async fn init_needs_no_config_that_may_be_served() {
+    let deployment = Deployment::new().await;
+    deployment.write("stage = \"live\"");
+    assert!(deployment.refusal().await.contains("ledger.id"));
+    let id = deployment.init().await;
+    deployment.write(&format!("stage = \"live\"\nledger.id = \"{id}\"\nledger.new_in_use = true"));
+    assert!(deployment.refusal().await.contains("open-new"));
+    assert_eq!(deployment.order(&["open-new", "--why", "live"]).await.code, Some(0));
+    deployment.serve().await;
+}
+
+#[tokio::test]
+async fn init_makes_no_ledger_in_the_place_of_a_lost_one() {
+    let deployment = Deployment::new().await;
+    deployment.write("ledger.id = \"lost\"\nledger.new_in_use = true");
+    for order in [
+        &["init"][..],
+        &["open-new", "--why", "x"],
+        &["accept", "--why", "x"],
+        &["release", "R", "--why", "x"],
+    ] {
+        let ran = deployment.order(order).await;
+        assert!(ran.code == Some(1) && ran.err.contains("there is no ledger"), "{ran:?}");
+        assert!(!deployment.ledger().exists(), "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_needs_a_reason_and_open_new_an_id() {
+    let deployment = Deployment::new().await;
+    deployment.write("");
+    deployment.init().await;
+    let ran = deployment.order(&["open-new", "--why", "x"]).await;
+    assert!(ran.code == Some(3) && ran.err.contains("ledger.id"), "{ran:?}");
+    for order in [&["open-new"][..], &["accept"], &["release", "R"], &["accept", "--why", " "]] {
+        assert_eq!(deployment.order(order).await.code, Some(2), "{order:?}");
+    }
+}
+
+#[tokio::test]
+async fn accept_takes_renamed_hosts_and_another_tenant() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    deployment.write(&format!("{named}\nstage = \"live\""));
+    let (replica, _) = deployment.serve().await;
+    replica.kill();
+    change(&deployment.ledger(), "UPDATE ledger_settings SET value = 'legacy=a new=b' WHERE name = 'hosts'")
+        .await;
+    assert!(deployment.refusal().await.contains("ledger accept"));
+    deployment.write(&format!("{named}\nstage = \"live\"\nledger.tenant = \"other\""));
+    let accepted = deployment.order(&["accept", "--why", "renamed"]).await;
+    assert_eq!((accepted.code, accepted.out.as_str()), (Some(0), "accepted\n"), "{accepted:?}");
+    deployment.serve().await;
+    deployment.write(&format!("{named}\nstage = \"live\"\nledger.tenant = \"third\""));
+    assert!(deployment.refusal().await.contains("does not know the tenant third"));
+}
+
+#[tokio::test]
+async fn a_conversion_that_the_ledger_does_not_know_holds_creates_where_it_is_the_only_door() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    let lookup = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"".to_owned();
+    deployment.vendor.inspector().seed_orchestration(new_record("R", "2026-01-01T00:00:00Z"));
+    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}"));
+    let (replica, caller) = deployment.serve().await;
+    assert_eq!(caller.create("fresh").await.status, 200, "only a warning");
+    let warned = |line: &serde_json::Value| line["level"] == "WARN" && line["note"] == "unknown_record";
+    assert!(replica.line_after(0, warned).await.is_some());
+    replica.kill();
+
+    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}\nledger.only_door = true"));
+    let (replica, caller) = deployment.serve().await;
+    let held = caller.create("held").await.problem(503);
+    assert!(held["detail"].as_str().unwrap().contains("nothing was sent"), "{held}");
+    assert_eq!(caller.create("R").await.status, 503, "nor is the one that was lost converted again");
+    let accepted = deployment.order(&["accept", "--why", "made in the dashboard"]).await;
+    assert!(accepted.out.starts_with("hold lifted: the new API holds the conversion "), "{accepted:?}");
+    assert_eq!(caller.create("held").await.status, 200);
+    drop(replica);
+}
+
+#[tokio::test]
+async fn a_pinned_reference_is_released_only_when_no_side_holds_it() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    deployment.write(&format!("{named}\nstage = \"live\"\ntimeouts.create = \"2s\""));
+    let (replica, caller) = deployment.serve().await;
+    std::fs::write(deployment.path("token"), TOKEN).unwrap();
+    let token = deployment.path("token");
+    let release = async |ref_id: &str| {
+        deployment
+            .order(&["release", ref_id, "--why", "pinned", "--token-file", token.to_str().unwrap()])
+            .await
+    };
+    assert_eq!(release("nobody's").await.code, Some(5));
+
+    let reset = Fault::new(FaultKind::Reset { applied: false }).on(Side::New, Operation::Create).times(1);
+    deployment.vendor.faults().arm(reset);
+    assert_eq!(caller.create("pinned").await.status, 504);
+    assert_eq!(caller.create("converted").await.status, 200);
+    let young = release("pinned").await;
+    assert!(young.code == Some(1) && young.err.contains("try again after"), "{young:?}");
+    change(
+        &deployment.ledger(),
+        "UPDATE ref_claims SET created_at_us = 1700000000000000, updated_at_us = 1700000000000000",
+    )
+    .await;
+    change(&deployment.ledger(), "UPDATE conversion_migrations SET installed_on = '2020-01-01 00:00:00'")
+        .await;
+    let found = release("converted").await;
+    assert!(found.code == Some(1) && found.err.contains("the new side holds the ref_id"), "{found:?}");
+    let blind = deployment.order(&["release", "pinned", "--why", "no token"]).await;
+    assert!(blind.code == Some(1) && blind.err.contains("could not be asked"), "{blind:?}");
+    let released = release("pinned").await;
+    assert_eq!(released.code, Some(0), "{released:?}");
+    assert!(deployment.order(&["show", "pinned"]).await.out.contains("refused"));
+    assert_eq!(caller.post(&conversion("pinned")).await.status, 200);
+    assert_eq!(deployment.made("pinned"), NEW_ONLY);
+    replica.kill();
+}

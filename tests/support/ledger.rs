@@ -1,0 +1,40 @@
+//! Ledgers as an operator makes them, before a process serves with them.
+
+use std::time::Duration;
+
+use conversion_shim::ledger::{Identity, Ledger, Order, Settings};
+
+/// The id of every ledger that these tests make on purpose.
+pub(crate) const ID: &str = "test";
+
+/// `ledger init`, and `ledger open-new` where creates may go to the new API. Blocks.
+pub(crate) fn make(url: &str, new_in_use: bool) {
+    let url = url.to_owned();
+    // A runtime of its own: the caller may be on one.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    std::thread::spawn(move || runtime.block_on(make_at(&url, new_in_use))).join().unwrap();
+}
+
+async fn make_at(url: &str, new_in_use: bool) {
+    let identity = Identity { id: Some(ID.into()), adopt: true, new_in_use, ..Identity::default() };
+    let timeout = Duration::from_secs(30);
+    let settings = Settings { timeout, identity: identity.clone(), ..Settings::new(url) };
+    let ledger = Ledger::open_beside(&settings).await.unwrap();
+    let order = || Order { operator: "test".into(), why: "test".into() };
+    ledger.init(order(), Identity { tenant: Some("default".into()), ..identity }).await.unwrap();
+    if new_in_use {
+        ledger.open_new(order()).await.unwrap();
+    }
+    ledger.shutdown().await;
+}
+
+/// The lines of a config that name such a ledger, which is made. Blocks.
+pub(crate) fn keys(url: &str, new_in_use: bool) -> String {
+    make(url, new_in_use);
+    named(url, new_in_use)
+}
+
+/// The lines of a config that name a ledger that was made.
+pub(crate) fn named(url: &str, new_in_use: bool) -> String {
+    format!("ledger.url = \"{url}\"\nledger.id = \"{ID}\"\nledger.new_in_use = {new_in_use}\n")
+}
