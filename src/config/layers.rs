@@ -5,6 +5,7 @@
 use figment::providers::{Format, Toml};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
+use sha2::{Digest as _, Sha256};
 
 use super::problem::Problem;
 use super::schema::Schema;
@@ -22,7 +23,12 @@ pub(super) struct Merged {
     /// Whether every layer could be read. If not, a rule over several keys would judge defaults that the unread layer may
     /// override.
     pub(super) complete: bool,
+    /// Of the config file's content, if it could be read.
+    pub(super) file_digest: Option<Digest256>,
 }
+
+/// A digest is enough to compare contents, and keeps no key or password in memory.
+pub(super) type Digest256 = [u8; 32];
 
 /// Merges every layer that can be read and records what is wrong with the others. Does blocking file I/O.
 pub(super) fn merge(sources: &Sources, parse: impl Fn(&str) -> Result<Dict, String>) -> Merged {
@@ -34,7 +40,9 @@ pub(super) fn merge(sources: &Sources, parse: impl Fn(&str) -> Result<Dict, Stri
         layers.push(Layer { name: "sandbox".into(), values: embedded(SANDBOX) });
     }
     let mut complete = true;
+    let mut file_digest = None;
     if let Some((name, text)) = file_of(sources) {
+        file_digest = text.as_ref().ok().map(|text| Sha256::digest(text).into());
         match text.and_then(|text| parse(&text)) {
             Ok(values) => layers.push(Layer { name, values }),
             Err(message) => {
@@ -51,7 +59,7 @@ pub(super) fn merge(sources: &Sources, parse: impl Fn(&str) -> Result<Dict, Stri
         let known = schema.retain_known(layer.values, &layer.name, &mut problems);
         values = values.merge(Layer { name: layer.name, values: known });
     }
-    Merged { values, problems, complete }
+    Merged { values, problems, complete, file_digest }
 }
 
 /// Parses a config file. Errors give line and column and never repeat the text: it may hold a secret.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::layers;
+use super::layers::{self, Digest256};
 use super::problem::Problem;
 use super::read::{Entry, KeyReader, MissingSecret, Row};
 use super::snapshot::Config;
@@ -16,6 +16,8 @@ pub struct Loaded {
     /// The typed config.
     pub config: Arc<Config>,
     pub(super) entries: Vec<Entry>,
+    /// Of the config file's content, if there is a file.
+    pub(super) file_digest: Option<Digest256>,
 }
 
 impl Loaded {
@@ -37,8 +39,10 @@ pub fn explain(loaded: &Loaded) -> Vec<Row> {
 /// # Errors
 /// Every problem of the config.
 pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
-    let mut keys = KeyReader::new(layers::merge(sources, layers::toml), MissingSecret::Refuse);
-    read(&mut keys).ok_or(keys.problems)
+    let merged = layers::merge(sources, layers::toml);
+    let file_digest = merged.file_digest;
+    let mut keys = KeyReader::new(merged, MissingSecret::Refuse);
+    read(&mut keys).map(|loaded| Loaded { file_digest, ..loaded }).ok_or(keys.problems)
 }
 
 /// A config that is inspected and not served: a placeholder stands for each secret whose file is not readable here.
@@ -89,7 +93,7 @@ fn read(keys: &mut KeyReader) -> Option<Loaded> {
     }
     let entries = std::mem::take(&mut keys.entries);
     config.hash = hash(&entries);
-    Some(Loaded { config: Arc::new(config), entries })
+    Some(Loaded { config: Arc::new(config), entries, file_digest: None })
 }
 
 /// Secrets are displayed as one word, so the hash reveals nothing about them.

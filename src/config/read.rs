@@ -79,7 +79,7 @@ pub(super) struct KeyReader {
 
 impl KeyReader {
     pub(super) fn new(merged: Merged, missing_secret: MissingSecret) -> Self {
-        let Merged { values, problems, complete } = merged;
+        let Merged { values, problems, complete, .. } = merged;
         Self { values, missing_secret, complete, problems, entries: Vec::new(), excused: Vec::new() }
     }
 

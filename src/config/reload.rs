@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::layers::Digest256;
 use super::load::{Loaded, load};
 use super::problem::Problem;
 use super::reload_history::{Change, ReloadHistory};
@@ -61,9 +62,6 @@ pub struct Watcher {
     history: watch::Sender<ReloadHistory>,
     files: watch::Sender<u64>,
 }
-
-/// A digest is enough to compare, and keeps no key or password in memory.
-type Digest256 = [u8; 32];
 
 /// A file that is watched and not read here.
 struct WatchedFile {
@@ -232,7 +230,11 @@ impl Watcher {
         }
         self.seen = Some(digest);
         match self.load().await {
-            Ok(loaded) => self.accept(loaded),
+            Ok(loaded) => {
+                // It read the file once more, perhaps with another content.
+                self.seen = loaded.file_digest.or(self.seen);
+                self.accept(loaded)
+            }
             Err(problems) => self.refuse(problems, log),
         }
     }

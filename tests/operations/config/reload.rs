@@ -112,6 +112,37 @@ async fn a_valid_change_swaps_the_snapshot_and_logs_every_mode() {
     assert!(running.log.lines().is_empty());
 }
 
+/// A check reads the file more than once.
+#[tokio::test]
+async fn a_file_that_changes_during_a_check_is_in_effect_in_the_end() {
+    let running = start();
+    let stages = ["hold", "ready"];
+    for round in 0..40 {
+        let (file, stop) = (running.file.clone(), Arc::new(AtomicBool::new(false)));
+        let (stopped, (write, written)) = (stop.clone(), std::sync::mpsc::channel());
+        let writer = std::thread::spawn(move || {
+            let mut last = "";
+            for stage in stages.into_iter().cycle() {
+                let draft = file.with_extension("draft");
+                std::fs::write(&draft, START.replace("observe", stage)).unwrap();
+                std::fs::rename(&draft, &file).unwrap();
+                last = stage;
+                let _ = write.send(());
+                if stopped.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+            last
+        });
+        written.recv().unwrap();
+        running.poll().await;
+        stop.store(true, Ordering::Relaxed);
+        let last = writer.join().unwrap();
+        running.poll().await;
+        assert_eq!(running.stage().as_str(), last, "round {round}");
+    }
+}
+
 #[tokio::test]
 async fn an_invalid_change_changes_nothing_and_every_problem_is_logged_once() {
     let running = start();
