@@ -108,6 +108,14 @@ impl UpstreamCall {
         Self { lane, ..self }
     }
 
+    /// The same create, on a connection of its own if it carries no credentials: its refusal is then certainly its own, so that a stranger
+    /// cannot leave an attempt open in the claim of somebody's reference.
+    pub(super) fn apart_if_anonymous(self) -> Self {
+        let is_anonymous =
+            self.credentials.is_none() && !self.request.headers().contains_key(header::AUTHORIZATION);
+        if is_anonymous { self.on(Lane::Fresh) } else { self }
+    }
+
     /// The same call, already paid for.
     pub(super) fn paid(self, permit: Permit) -> Self {
         Self { permit: Some(permit), ..self }

@@ -290,7 +290,7 @@ impl Performer<'_> {
             }
             (Side::New, None) => return Err(Failure::BodyEncoded),
         };
-        context.call(call.paid(permit)).await
+        context.call(call.apart_if_anonymous().paid(permit)).await
     }
 
     fn judge(&mut self, side: Side, reply: &Reply) -> Answer {
