@@ -15,3 +15,4 @@ mod identity;
 mod ledger;
 mod processes;
 mod soak;
+mod what_broke;

@@ -63,8 +63,8 @@ impl Position {
 }
 
 /// One replica's config file.
-struct ConfigFile {
-    path: PathBuf,
+pub(crate) struct ConfigFile {
+    pub(crate) path: PathBuf,
     ledger: String,
     /// Whether the ledger was opened for creates on new.
     opened: AtomicBool,
@@ -75,7 +75,12 @@ struct ConfigFile {
 impl ConfigFile {
     /// `more` are further lines of top-level keys.
     fn new(directory: &Path, name: &str, vendor: &Sandbox, ledger: &str, more: &str) -> Self {
-        let url = vendor.base_url();
+        Self::before(directory, name, &vendor.base_url(), ledger, more)
+    }
+
+    /// As [`new`](Self::new), for a vendor at this base URL.
+    pub(crate) fn before(directory: &Path, name: &str, url: &str, ledger: &str, more: &str) -> Self {
+        let token_url = url.replace("/v2", "/oauth2/token");
         ledger::make(ledger, false);
         let rest = format!(
             "{more}
@@ -84,13 +89,12 @@ budget.per_second = 100000
 budget.cooldown = \"0s\"
 upstream.legacy.url = \"{url}\"
 upstream.new.url = \"{url}\"
-upstream.oauth.url = \"{}\"
+upstream.oauth.url = \"{token_url}\"
 canary.profiles = [\"{CANARY_PROFILE}\"]
 reload.poll_interval = \"100ms\"
 log.format = \"json\"
 log.filter = \"warn,config=info,server=info,ledger=info\"
-",
-            vendor.token_url()
+"
         );
         Self { path: directory.join(name), ledger: ledger.to_owned(), opened: AtomicBool::new(false), rest }
     }
@@ -98,12 +102,16 @@ log.filter = \"warn,config=info,server=info,ledger=info\"
     /// Puts the file there in one step, so that nobody reads half of it.
     fn write(&self, position: Position) {
         // In `observe` no create has gone to new; in every later position one may have.
-        let new_in_use = position != Position::Observe;
+        self.write_stage(position.as_toml(), position != Position::Observe);
+    }
+
+    /// As [`write`](Self::write), with these lines of the stage and its exceptions. `new_in_use` stays so.
+    pub(crate) fn write_stage(&self, stage: &str, new_in_use: bool) {
         if new_in_use && !self.opened.swap(true, Ordering::Relaxed) {
             ledger::make(&self.ledger, true);
         }
         let ledger = ledger::named(&self.ledger, new_in_use);
-        let whole = format!("{}\n{ledger}{}", position.as_toml(), self.rest);
+        let whole = format!("{stage}\n{ledger}{}", self.rest);
         let draft = self.path.with_extension("draft");
         std::fs::write(&draft, whole).unwrap();
         std::fs::rename(&draft, &self.path).unwrap();

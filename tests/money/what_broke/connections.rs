@@ -1,0 +1,70 @@
+//! An HTTP/1.1 upstream that answers one request twice on a pooled connection.
+
+use conversion_shim::sandbox::{Fault, FaultKind, Operation};
+use conversion_shim::translate::side::Side;
+use serde_json::json;
+
+use super::{LIVE, SEALED, Shim, World};
+use crate::support::house::{new_record, one_on};
+use crate::support::wire::line::{Door, Line};
+
+#[tokio::test]
+async fn another_clients_record_is_not_the_answer_to_a_create() {
+    let world = World::at(SEALED).await;
+    world.sandbox.faults().arm(Fault::new(FaultKind::Twice).on(Side::New, Operation::Create).times(1));
+    let first = world.client.create("first").await.id();
+    let second = world.client.create("second").await;
+    match second.status {
+        200 => assert_eq!(world.record(Side::New, &second.id())["ref_id"], "second"),
+        _ => assert_eq!(second.problem(504)["meta"]["ref_id"], "second"),
+    }
+    let problem = world.client.create("second").await.problem(409);
+    let existing = &problem["meta"]["existing"];
+    assert_eq!((existing["id"] == first, &existing["ref_id"]), (false, &json!("second")));
+    assert_eq!(world.made("second"), one_on(Side::New));
+}
+
+#[tokio::test]
+async fn a_stray_empty_list_is_not_absence() {
+    let world = World::at(LIVE).await;
+    for ref_id in ["found", "r"] {
+        world.seed(Side::Legacy, ref_id);
+    }
+    // It is found on legacy, and what new says of it, nothing, comes twice.
+    world.sandbox.faults().arm(Fault::new(FaultKind::Twice).on(Side::New, Operation::List).times(1));
+    world.client.create("found").await.problem(409);
+    let problem = world.client.create("r").await.problem(409);
+    assert_eq!(problem["meta"]["existing"]["ref_id"], "r");
+    assert_eq!((world.posts(Side::New), world.made("r")), (0, one_on(Side::Legacy)));
+}
+
+/// Reads one request and answers it so many times in one write. Returns the request line.
+async fn answer(line: &mut Line, body: &str, times: usize) -> String {
+    let request = line.message().await;
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
+    line.say(format!("{head}: {}\r\n\r\n{body}", body.len()).repeat(times)).await;
+    request.start().to_owned()
+}
+
+#[tokio::test]
+async fn a_connection_with_bytes_that_nobody_asked_for_is_closed() {
+    let door = Door::open().await;
+    let shim = Shim::before(&door.url("/v2"), LIVE, "").await;
+    for (number, times) in [2, 1].into_iter().enumerate() {
+        let ref_id = format!("r{number}");
+        let client = shim.client();
+        let create = tokio::spawn({
+            let ref_id = ref_id.clone();
+            async move { client.create(&ref_id).await }
+        });
+        let mut line = door.next().await;
+        assert!(answer(&mut line, r#"{"items":[]}"#, 1).await.starts_with("GET"), "the check");
+        let mut record = new_record(&ref_id, super::LONG_AGO);
+        (record["id"], record["status"]) = (json!(ref_id), json!("PROCESSING"));
+        assert!(answer(&mut line, &record.to_string(), times).await.starts_with("POST"));
+        assert_eq!(create.await.unwrap().id(), ref_id);
+        if times == 2 {
+            assert!(line.is_cut().await, "the next request gets a connection of its own");
+        }
+    }
+}

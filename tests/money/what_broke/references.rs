@@ -1,0 +1,156 @@
+//! References that were looked for in the wrong place, or not at all.
+
+use std::io::Write as _;
+
+use conversion_shim::sandbox::{
+    FaultKind, HiddenRecords, Mirror, Operation, PROFILE, TOKEN, Tally, Variants,
+};
+use conversion_shim::translate::side::Side;
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{BACK, LIVE, OBSERVE, ORCHESTRATIONS, READY, SEALED, World};
+use crate::support::house::{Caller, LEGACY, conversion, one_on};
+
+const ANOTHER_KIND: &str = "urn:conversion-shim:problem:ref-id-used-by-another-record";
+
+/// A create in the new API's own shape.
+fn orchestration(ref_id: &str, destination: &Value) -> String {
+    let source = json!({ "profile": { "profile_id": PROFILE } });
+    let destination = if destination.is_null() { source.clone() } else { destination.clone() };
+    json!({
+        "ref_id": ref_id, "source_amount": "1.50", "source_asset": "USD", "destination_asset": "PYUSD",
+        "source": source, "destination": destination,
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn a_create_through_the_new_apis_own_path_is_found_by_a_legacy_create() {
+    for stage in [OBSERVE, READY] {
+        let world = World::at(stage).await;
+        let native = world.client.ask(Method::POST, ORCHESTRATIONS, orchestration("r", &Value::Null)).await;
+        let problem = world.client.create("r").await.problem(409);
+        assert_eq!(problem["meta"]["existing"]["id"], native.id(), "{stage}");
+        assert_eq!(world.made("r"), one_on(Side::New), "{stage}");
+        // And the other way round.
+        world.client.create("legacy").await.id();
+        let refused =
+            world.client.ask(Method::POST, ORCHESTRATIONS, orchestration("legacy", &Value::Null)).await;
+        refused.problem(409);
+        assert_eq!(world.made("legacy"), one_on(Side::Legacy), "{stage}");
+    }
+}
+
+#[tokio::test]
+async fn a_reference_with_a_space_is_found_by_a_vendor_that_reads_plus_literally() {
+    let world = World::with(Variants { plus_is_literal: true, ..Variants::default() }, LIVE).await;
+    for ref_id in ["a b", "a+b", " ", "%20"] {
+        let id = world.seed(Side::Legacy, ref_id);
+        let problem = world.client.create(ref_id).await.problem(409);
+        assert_eq!(problem["meta"]["existing"]["id"], id, "{ref_id:?}");
+        assert_eq!(world.made(ref_id), one_on(Side::Legacy));
+    }
+    assert_eq!(world.posts(Side::New), 0);
+}
+
+/// Bodies of a create with the reference "r" that a lenient server reads, and the coding of each.
+fn lenient() -> Vec<(Vec<u8>, Option<&'static str>)> {
+    let plain = conversion("r").to_string();
+    let with = |from: &str, to: &str| plain.replacen(from, to, 1).into_bytes();
+    let deep = format!(r#""deep":{}1{},"ref_id":"r""#, "[".repeat(200), "]".repeat(200));
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(plain.as_bytes()).unwrap();
+    vec![
+        (with(r#""ref_id":"r""#, r#""ref_id":"other","ref_id":"r""#), None),
+        (with(r#""ref_id":"r""#, r#""ref_id":"r","ref_id":"other""#), None),
+        (with(r#""ref_id":"r""#, r#""Ref_Id":"r","ref_id":"other""#), None),
+        (with(r#""ref_id":"r""#, r#""refId":"r""#), None),
+        (with(r#""ref_id":"r""#, &deep), None),
+        ([&b"\xef\xbb\xbf"[..], plain.as_bytes()].concat(), None),
+        (gzip.finish().unwrap(), Some("gzip")),
+    ]
+}
+
+async fn send(client: &Caller, body: Vec<u8>, coding: Option<&str>) -> u16 {
+    let request =
+        client.http.post(format!("http://{}{LEGACY}", client.address())).bearer_auth(TOKEN).body(body);
+    let request =
+        if let Some(coding) = coding { request.header("content-encoding", coding) } else { request };
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_reference_that_can_be_read_in_two_ways_keeps_its_side() {
+    // Side by side, because each waits until its outcome stays unknown.
+    join_all(lenient().into_iter().map(|(body, coding)| keeps_its_side(body, coding))).await;
+}
+
+async fn keeps_its_side(body: Vec<u8>, coding: Option<&str>) {
+    let world = World::at(READY).await;
+    let shown = String::from_utf8_lossy(&body).into_owned();
+    // The vendor reads it as "r" and takes its time: the client learns nothing, and lists lag.
+    let lost = world.fault(Side::Legacy, Operation::Create, FaultKind::Reset { applied: false });
+    assert_eq!(send(&world.client, body, coding).await, 504, "{shown}");
+    assert_eq!(world.posts(Side::Legacy), 1, "{shown}");
+    world.sandbox.faults().remove(&lost);
+    world.seed(Side::Legacy, "r");
+    world.fault(Side::Legacy, Operation::List, FaultKind::Lag(HiddenRecords::Newest(usize::MAX)));
+    world.go(LIVE).await;
+    world.client.create("r").await.problem(409);
+    assert_eq!((world.made("r"), world.posts(Side::New)), (one_on(Side::Legacy), 0), "{shown}");
+}
+
+#[tokio::test]
+async fn a_withdrawal_that_uses_the_reference_is_no_conversion() {
+    for stage in [READY, BACK, LIVE] {
+        let world = World::at(stage).await;
+        let wallet = json!({ "crypto": { "address": "0x1", "network": "ETHEREUM" } });
+        assert_eq!(
+            world.client.ask(Method::POST, ORCHESTRATIONS, orchestration("r", &wallet)).await.status,
+            200
+        );
+        let problem = world.client.create("r").await.problem(409);
+        assert_eq!(problem["type"], ANOTHER_KIND, "{stage}: {problem}");
+        assert!(problem["meta"].is_null(), "{problem}");
+        assert_eq!(world.made("r"), Tally { legacy: 0, new: 1 });
+    }
+}
+
+#[tokio::test]
+async fn a_create_without_a_token_does_not_keep_the_owner_from_the_reference() {
+    for stage in [OBSERVE, READY] {
+        let world = World::at(stage).await;
+        let url = format!("http://{}{LEGACY}", world.client.address());
+        world.client.create("used before").await.id();
+        for ref_id in ["one", "two"] {
+            let body = conversion(ref_id).to_string();
+            let answer = world.client.http.post(&url).body(body).send().await.unwrap();
+            assert_eq!(answer.status(), 401);
+        }
+        world.go(READY).await;
+        world.go(SEALED).await;
+        for ref_id in ["one", "two"] {
+            world.client.create(ref_id).await.id();
+            assert_eq!(world.made(ref_id), one_on(Side::New));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_mirror_does_not_move_a_claim() {
+    for (mirror, mirror_own_created_at) in
+        [(Mirror::SameId, false), (Mirror::SameId, true), (Mirror::OtherId, false), (Mirror::OtherId, true)]
+    {
+        let world =
+            World::with(Variants { mirror, mirror_own_created_at, ..Variants::default() }, BACK).await;
+        let id = world.seed(Side::Legacy, "older");
+        for stage in [BACK, LIVE, BACK, LIVE] {
+            world.go(stage).await;
+            let problem = world.client.create("older").await.problem(409);
+            assert_eq!(problem["meta"]["existing"]["id"], id, "{mirror:?}, {stage}");
+            assert_eq!((world.made("older"), world.posts(Side::New)), (one_on(Side::Legacy), 0), "{stage}");
+        }
+    }
+}
