@@ -26,6 +26,7 @@ pub(super) fn violations(input: &Input<'_>) -> Vec<Problem> {
         problems.extend(reads_without_new(input.routes));
     }
     problems.extend(reads_without_legacy(input.routes));
+    problems.extend(mixed_reads(input.routes));
     problems.extend(no_ledger(input));
     problems.extend(unopened_ledger(input));
     problems.extend(unshared_ledger(input));
@@ -57,6 +58,25 @@ fn reads_without_legacy(routes: &Routes) -> Vec<Problem> {
     };
     let violates = |route: &Route| create != Mode::New && routes.modes.of(*route) == Mode::New;
     READS.into_iter().filter(violates).map(problem).collect()
+}
+
+/// Rule 2, while create is new (else each read on new is refused already): one route would find a record of legacy that another one
+/// denies. Reported where a route deviates from its stage, because no stage mixes the two.
+fn mixed_reads(routes: &Routes) -> Vec<Problem> {
+    let on = |mode| READS.into_iter().filter(move |route| routes.modes.of(*route) == mode);
+    let is_mixed = on(Mode::Both).next().is_some() && on(Mode::New).next().is_some();
+    if routes.modes.create != Mode::New || !is_mixed {
+        return Vec::new();
+    }
+    let names = |mode| on(mode).map(Route::as_str).collect::<Vec<_>>().join(" and ");
+    let message = format!(
+        "new is the mode of {} and both that of {}: a record of the old API would be found by one route and be a 404 by \
+         another; set get, list and cancel all to both, or all to new",
+        names(Mode::New),
+        names(Mode::Both)
+    );
+    let deviating = READS.into_iter().filter(|route| routes.origins.deviates(*route));
+    deviating.map(|route| routes.origins.problem(route, message.clone())).collect()
 }
 
 /// Rule 3: with both sides in use, only a ledger remembers which side a `ref_id` went to.

@@ -10,6 +10,7 @@ use super::sections::auth::{self, Auth, CredentialSet};
 use super::sections::budget::{self, Budget};
 use super::sections::canary::{self, Canary};
 use super::sections::deprecation::{self, Deprecation};
+use super::sections::facts;
 use super::sections::forwarding::{self, Forwarding};
 use super::sections::general::{self, General};
 use super::sections::hold::{self, Hold};
@@ -28,6 +29,7 @@ use super::sections::tls::{self, Tls};
 use super::sections::traces::{self, Traces};
 use super::sections::upstream::{self, Upstreams};
 use super::sections::usage::{self, Usage};
+use crate::translate::facts::Facts;
 
 /// A complete, valid config. `config/default.toml` documents every key.
 #[derive(Clone, Debug)]
@@ -70,6 +72,8 @@ pub struct Config {
     pub canary: Canary,
     /// `[ledger]`; `None` = no ledger is configured.
     pub ledger: Option<Ledger>,
+    /// `[facts]`
+    pub facts: Facts,
     /// `[budget]`
     pub budget: Budget,
     /// `[shadow]`
@@ -107,7 +111,7 @@ impl Config {
         let (limits, server) = (limits::read(keys), server::read(keys));
         let (forwarding, tls, log) = (forwarding::read(keys), tls::read(keys), log::read(keys));
         let (traces, reload) = (traces::read(keys), reload::read(keys));
-        let (canary, ledger) = (canary::read(keys), ledger::read(keys));
+        let (canary, ledger, facts) = (canary::read(keys), ledger::read(keys), facts::read(keys));
         let (budget, shadow) = (budget::read(keys, replicas), shadow::read(keys));
         let (usage, deprecation) = (usage::read(keys), deprecation::read(keys));
         let (admin, sandbox) = (admin::read(keys, listen), sandbox::read(keys));
@@ -134,6 +138,7 @@ impl Config {
             reload: reload?,
             canary: canary?,
             ledger: ledger?,
+            facts: facts?,
             budget: budget?,
             shadow: shadow?,
             usage: usage?,

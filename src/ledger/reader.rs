@@ -11,8 +11,8 @@ use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
 use super::identity::{Identified, Identify};
 use super::queries::{
-    ClaimByRef, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, NewestRecord, OwnedKey, SideOfRecord, Since,
-    Summary,
+    ClaimByRef, ClaimsOnNew, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, NewestRecord, OwnedKey,
+    SideOfRecord, Since, Summary,
 };
 use super::settings::{DatabaseUrl, Settings, in_time};
 use super::{postgres, sqlite};
@@ -129,6 +129,19 @@ impl Reader {
         older_than: Timestamp,
     ) -> Result<Option<(String, String)>, LedgerError> {
         self.ask(&NewestRecord { tenant, side, older_than }).await
+    }
+
+    /// References and record ids of the claims on the new side that are not refused and have one of these record ids or references.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; "could not look" is never "there is none".
+    pub async fn claims_on_new(
+        &self,
+        tenant: &str,
+        record_ids: Vec<&str>,
+        ref_ids: Vec<&str>,
+    ) -> Result<Vec<(String, Option<String>)>, LedgerError> {
+        self.ask(&ClaimsOnNew::new(tenant, record_ids, ref_ids)).await
     }
 
     /// Why creates are on hold; `None` while they are not.

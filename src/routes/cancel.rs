@@ -10,7 +10,7 @@ use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::evidence::is_not_found;
-use crate::translate::get as wire;
+use crate::translate::orchestration::Orchestration;
 use crate::translate::problem;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
@@ -40,7 +40,7 @@ pub async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failu
     if reply.is_refusal() && !is_not_found(&reply.evidence()) {
         return not_the_vendors(reply);
     }
-    let is_conversion = reply.status == StatusCode::OK && holds_conversion(&reply, known)?;
+    let is_conversion = reply.status == StatusCode::OK && holds_conversion(context, &reply, known).await?;
     answers.push((Side::New, if is_conversion { SideAnswer::Found } else { SideAnswer::NotFound }));
     match conclude(known, &answers) {
         Presence::Found(side) => {
@@ -84,7 +84,8 @@ fn not_the_vendors(reply: Reply) -> Result<RouteResponse, Failure> {
     Ok(reply.refusal())
 }
 
-fn holds_conversion(reply: &Reply, known: Known) -> Result<bool, Failure> {
+async fn holds_conversion(context: &RouteContext, reply: &Reply, known: Known) -> Result<bool, Failure> {
     let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
-    Ok(known == Known::On(Side::New) || wire::answer(&reply.body).map_err(unreadable)?.is_ok())
+    let orchestration = Orchestration::parse(&reply.body).map_err(unreadable)?;
+    Ok(context.hidden(&orchestration, known).await?.is_none())
 }

@@ -11,10 +11,8 @@ use super::upstream_call::{Reply, UpstreamCall};
 use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
-use crate::ledger::Key;
 use crate::translate::evidence::is_not_found;
 use crate::translate::get as wire;
-use crate::translate::json::Text;
 use crate::translate::mapping;
 use crate::translate::orchestration::Orchestration;
 use crate::translate::problem;
@@ -132,10 +130,7 @@ async fn shown(
     }
     let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
     let orchestration = Orchestration::parse(&reply.body).map_err(unreadable)?;
-    if let Some(why) = mapping::hidden(&orchestration).map_err(unreadable)?
-        && known != Known::On(Side::New)
-        && !context.is_claimed_for_new(orchestration.ref_id).await?
-    {
+    if let Some(why) = context.hidden(&orchestration, known).await? {
         tracing::info!(target: "translate", id = id.as_str(), ?why, "a record that was never a conversion is not shown");
         return Ok((SideAnswer::NotFound, RouteResponse::problem(&wire::not_found(id.as_str()))));
     }
@@ -159,16 +154,5 @@ impl RouteContext {
                 Known::CouldNotLook
             }
         }
-    }
-
-    /// Whether the ledger knows the reference as created on new, so that its record is a conversion whatever it looks like.
-    async fn is_claimed_for_new(&self, ref_id: Option<Text<'_>>) -> Result<bool, Failure> {
-        let (Some(ledger), Some(ref_id)) = (&self.services.ledger, ref_id.and_then(Text::value)) else {
-            return Ok(false);
-        };
-        // A reference that the ledger cannot hold was never claimed.
-        let Ok(key) = Key::new(self.tenant(), &ref_id) else { return Ok(false) };
-        let claim = ledger.look(key).await.map_err(|error| Failure::Ledger(error.into()))?;
-        Ok(claim.is_some_and(|claim| claim.side == Side::New && claim.record_id.is_some()))
     }
 }

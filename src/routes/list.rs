@@ -8,7 +8,7 @@ use super::upstream_call::{Reply, UpstreamCall};
 use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
-use crate::telemetry::metrics::labels::{DropReason, PageResult};
+use crate::telemetry::metrics::labels::{DropReason, FoundBy, PageResult};
 use crate::translate::invalid::Invalid;
 use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
@@ -31,7 +31,7 @@ pub async fn run(context: &RouteContext) -> Result<RouteResponse, Failure> {
         let call = UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, context.deadline);
         return Ok(context.call(call).await?.verbatim());
     }
-    let query = query?;
+    let query = query?.with_facts(context.facts());
     let sides: &[Side] = match mode {
         Mode::New if query.page_cursor == PageCursor::Foreign => {
             let what = "was made by the old API, which is not used any more; start the listing again";
@@ -59,6 +59,7 @@ async fn page(
         Ok(Gathered::PageBuilder(page, headers, end)) => {
             let page = page.finish();
             tell(context, &page.dropped);
+            context.services.report_doubles(FoundBy::List, &page.doubles);
             (Ok(RouteResponse::json(StatusCode::OK, headers, page.body)), made, end)
         }
         Ok(Gathered::Refused(answer)) => (Ok(answer), made, PageResult::Failed),
@@ -70,7 +71,7 @@ async fn page(
 /// What asking the sides came to.
 enum Gathered<'a> {
     /// Rows enough, or as many as the calls brought.
-    PageBuilder(PageBuilder<'a>, HeaderMap, PageResult),
+    PageBuilder(Box<PageBuilder<'a>>, HeaderMap, PageResult),
     /// A side said no.
     Refused(RouteResponse),
 }
@@ -81,7 +82,7 @@ async fn gather<'a>(
     sides: &[Side],
     made: &mut usize,
 ) -> Result<Gathered<'a>, Failure> {
-    let mut page = PageBuilder::new(query, sides);
+    let mut page = Box::new(PageBuilder::new(query, sides));
     let mut headers = HeaderMap::new();
     let most = context.config.list.upstream_calls_max;
     loop {
@@ -101,7 +102,7 @@ async fn gather<'a>(
             if reply.is_refusal() {
                 return Ok(Gathered::Refused(reply.refusal()));
             }
-            page.add(side, rows(side, &reply, query)?);
+            page.add(side, rows(context, side, &reply, query).await?);
             headers = reply.headers;
         }
     }
@@ -125,26 +126,33 @@ async fn ask(
     .await
 }
 
-fn rows(side: Side, reply: &Reply, query: &ListQuery) -> Result<Rows, Failure> {
+async fn rows(context: &RouteContext, side: Side, reply: &Reply, query: &ListQuery) -> Result<Rows, Failure> {
     if reply.status != StatusCode::OK {
         return Err(reply.unexpected(SideEffect::None, "not an answer to a list"));
     }
     let unreadable = |source| Failure::Unreadable { side, effect: SideEffect::None, source };
-    Rows::of(side, &reply.body, query).map_err(unreadable)
+    let rows = Rows::of(side, &reply.body, query).map_err(unreadable)?;
+    let own = context.own_records(&rows.hidden).await?;
+    if own.is_empty() {
+        return Ok(rows);
+    }
+    // Rare enough to read the answer once more.
+    Rows::with_own(side, &reply.body, query, &own).map_err(unreadable)
 }
 
 fn tell(context: &RouteContext, noticed: &DroppedRows) {
-    let DroppedRows { never_conversions, filtered, .. } = noticed;
+    let DroppedRows { never_conversions, filtered, mirrored, unknown_statuses } = noticed;
     let left_out = &context.services.metrics.list_rows_dropped;
     left_out.add_many((DropReason::NeverConversion,), *never_conversions as u64);
     left_out.add_many((DropReason::Filtered,), *filtered as u64);
+    left_out.add_many((DropReason::Mirrored,), *mirrored as u64);
     if *never_conversions > 0 {
         tracing::info!(target: "translate", never_conversions, filtered, "rows left out of a list");
     } else if *filtered > 0 {
         // Every page after the first meets rows of the one before.
         tracing::debug!(target: "translate", filtered, "rows left out of a list");
     }
-    for status in &noticed.unknown_statuses {
+    for status in unknown_statuses {
         context.services.report_unknown_status(Some(status));
     }
 }

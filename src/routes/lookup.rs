@@ -13,6 +13,7 @@ use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::DuplicateCheckResult;
 use crate::telemetry::spans;
 use crate::translate::evidence::{self, Finding, Record, lookup_path};
+use crate::translate::mapping::Origin;
 use crate::translate::problem;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
@@ -25,8 +26,8 @@ pub(super) struct LookupQuery<'a> {
     pub(super) ref_id: &'a str,
     /// The record's id, if it is known: then it is read by id first.
     pub(super) record_id: Option<String>,
-    /// Whether the ledger knows the reference as created on this side.
-    pub(super) is_ours: bool,
+    /// What the ledger knows about whatever carries the reference on this side.
+    pub(super) origin: Origin,
     pub(super) purpose: Purpose,
     pub(super) until: Instant,
 }
@@ -98,8 +99,7 @@ impl RouteContext {
     }
 
     fn read_finding(&self, query: &LookupQuery<'_>, reply: Reply) -> LookupResult {
-        let finding =
-            evidence::read(query.side, &reply.evidence(), query.ref_id, query.is_ours, self.facts());
+        let finding = evidence::read(query.side, &reply.evidence(), query.ref_id, query.origin, self.facts());
         let failure = match &finding {
             Finding::Nothing(why) => Some(reply.unexpected(SideEffect::None, why)),
             Finding::Throttled => Some(reply.unexpected(SideEffect::None, "too many requests")),

@@ -14,6 +14,7 @@ pub(crate) mod release;
 pub mod token;
 
 mod lookup;
+mod own_records;
 mod positive_control;
 mod presence;
 mod upstream_call;
@@ -36,9 +37,10 @@ use crate::failure::{Failure, SideEffect};
 use crate::http::headers;
 use crate::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::metrics::labels::{CreateOutcome, RouteLabel, UpstreamOutcome};
-use crate::translate::evidence::Facts;
+use crate::telemetry::metrics::labels::{CreateOutcome, FoundBy, RouteLabel, UpstreamOutcome};
+use crate::translate::facts::Facts;
 use crate::translate::list::ListQuery;
+use crate::translate::list::page::SuspectedDouble;
 use crate::translate::problem::Problem;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
@@ -167,6 +169,14 @@ impl Services {
         self.metrics.creates.add((side, outcome));
     }
 
+    /// Two records with one reference, one on each side: perhaps one conversion that both sides list, perhaps money moved twice.
+    fn report_doubles(&self, by: FoundBy, doubles: &[SuspectedDouble]) {
+        for SuspectedDouble { legacy_id, new_id } in doubles {
+            self.metrics.double_suspected.add((by,));
+            tracing::warn!(target: "cutover", legacy_id, new_id, "one ref_id on both sides: a suspected double");
+        }
+    }
+
     /// A status that this build does not know is shown as `CREATED`; the operator hears of it.
     fn report_unknown_status(&self, status: Option<&str>) {
         if let Some(status) = status {
@@ -215,7 +225,7 @@ impl RouteContext {
 
     /// What is known about the vendor beyond its documents.
     fn facts(&self) -> Facts {
-        Facts::default()
+        self.config.facts
     }
 
     /// The time that is left for the client's request.

@@ -14,6 +14,7 @@ use super::RouteContext;
 use crate::config::auth::CredentialSet;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::evidence::{self, Finding};
+use crate::translate::mapping::Origin;
 use crate::translate::side::Side;
 use crate::upstream::Lane;
 
@@ -71,7 +72,7 @@ impl RouteContext {
         let known = known.map_err(|error| Failure::Ledger(error.into()))?;
         if let Some((ref_id, record_id)) = known {
             let reply = self.list_by_ref(side, &ref_id, Lane::Create, until).await?;
-            let finding = evidence::read(side, &reply.evidence(), &ref_id, true, self.facts());
+            let finding = evidence::read(side, &reply.evidence(), &ref_id, Origin::OwnRecord, self.facts());
             if !matches!(&finding, Finding::Found(record) if record.id == record_id) {
                 let why = "a record that is known to be there was not found by its ref_id";
                 tracing::warn!(target: "cutover", %side, "the positive control failed: {why}");

@@ -6,6 +6,7 @@ use super::lookup::LookupQuery;
 use crate::failure::{Failure, SideEffect};
 use crate::ledger::Claim;
 use crate::translate::evidence::Finding;
+use crate::translate::mapping::Origin;
 use crate::translate::side::Side;
 
 /// Looks the reference up on both sides and returns where it was found, with the record's id where it is a conversion.
@@ -22,7 +23,7 @@ pub(crate) async fn find(
             side,
             ref_id,
             record_id: claim.record_id.clone().filter(|_| claim.side == side),
-            is_ours: true,
+            origin: Origin::OwnReference,
             purpose: Purpose::DuplicateCheck,
             until: context.deadline,
         };

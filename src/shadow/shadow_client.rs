@@ -10,11 +10,13 @@ use super::job::CapturedRequest;
 use super::side_response::SideResponse;
 use super::stats::ShadowDropReason;
 use crate::failure::{Failure, SideEffect};
-use crate::translate::evidence::{self, Facts, Finding, RefMatch, Reply, lookup_path};
+use crate::translate::evidence::{self, Finding, Reply, lookup_path};
+use crate::translate::facts::{EmptyList, Facts};
 use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
 use crate::translate::list::page::PageBuilder;
 use crate::translate::list::rows::Rows;
+use crate::translate::mapping::Origin;
 use crate::translate::orchestration::Unreadable;
 use crate::translate::route::{self, Id, Matched, Route};
 use crate::translate::side::Side;
@@ -148,8 +150,9 @@ impl NewSideCalls<'_> {
         }
         // Nothing is sent on the strength of this absence, so the answer need not say that it is JSON.
         let reply = Reply { status: 200, content_type: Some("application/json"), body: &read.body };
-        let facts = Facts { empty_list: true, ref_match: RefMatch::Unknown };
-        Ok(match evidence::read(Side::New, &reply, ref_id, false, facts) {
+        let empty_list = EmptyList { absent: true, null: true };
+        let facts = Facts { empty_list, ..self.request.config.facts };
+        Ok(match evidence::read(Side::New, &reply, ref_id, Origin::Unknown, facts) {
             Finding::Found(record) => SideResponse::read(200, &record.json),
             Finding::Absent => SideResponse::NoCounterpart,
             Finding::OtherKind
@@ -179,7 +182,7 @@ impl NewSideCalls<'_> {
     /// The page and the number of rows that it leaves out.
     async fn list(&mut self) -> Result<(SideResponse, u64), ReadFailure> {
         let query = match ListQuery::parse(self.request.uri.query().unwrap_or_default()) {
-            Ok(query) => query,
+            Ok(query) => query.with_facts(self.request.config.facts),
             Err(invalid) => return Ok((own_refusal(Failure::Invalid(invalid)), 0)),
         };
         if query.page_cursor != PageCursor::Start {

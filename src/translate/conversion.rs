@@ -1,5 +1,7 @@
 //! The legacy API's wire format: a conversion, read and written.
 
+use std::borrow::Cow;
+
 use super::json::{Raw, Reader, Text};
 use super::orchestration::{Unreadable, object, text};
 
@@ -108,13 +110,19 @@ impl<'a> Conversion<'a> {
         out.push(b'}');
     }
 
+    /// The profile that is credited, if it is another one than the one that is debited.
+    #[must_use]
+    pub fn recipient(&self) -> Option<Cow<'a, str>> {
+        recipient(self.recipient_profile_id, self.profile_id)
+    }
+
     /// The id.
     ///
     /// # Errors
     /// When it is missing or empty.
     pub fn into_id(self) -> Result<String, Unreadable> {
         let id = self.id.and_then(Text::value).filter(|id| !id.is_empty());
-        id.map(std::borrow::Cow::into_owned).ok_or(Unreadable::Missing { field: "id" })
+        id.map(Cow::into_owned).ok_or(Unreadable::Missing { field: "id" })
     }
 
     /// Parses a body that is one conversion.
@@ -157,4 +165,10 @@ impl<'a> Conversion<'a> {
         })?;
         Ok(it)
     }
+}
+
+/// The recipient, if it is another profile than the one that is debited.
+pub(super) fn recipient<'a>(recipient: Option<Text<'a>>, profile: Option<Text<'_>>) -> Option<Cow<'a, str>> {
+    let named = recipient.and_then(Text::value).filter(|recipient| !recipient.is_empty());
+    named.filter(|recipient| Some(recipient) != profile.and_then(Text::value).as_ref())
 }

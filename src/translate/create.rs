@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::conversion::Conversion;
+use super::conversion::{Conversion, recipient};
 use super::decimal;
 use super::invalid::Invalid;
 use super::json::{JsonError, Raw, Reader, Text};
@@ -123,8 +123,7 @@ impl<'a> CreateRequest<'a> {
         same(Some(self.profile_id), found.profile_id)
             && same(Some(self.source_asset), found.source_asset)
             && same(Some(self.target_asset), found.target_asset)
-            && recipient(self.recipient_profile_id, Some(self.profile_id))
-                == recipient(found.recipient_profile_id, found.profile_id)
+            && recipient(self.recipient_profile_id, Some(self.profile_id)) == found.recipient()
             && account(self.identity_id, found.identity_id)
             && account(self.account_id, found.account_id)
             && match (self.amount.value(), value(found.amount)) {
@@ -136,12 +135,6 @@ impl<'a> CreateRequest<'a> {
 
 /// What the old API shows for an identity or account that was not given.
 const NIL: &str = "00000000-0000-0000-0000-000000000000";
-
-/// The recipient, if it is another profile than the one that is debited.
-fn recipient<'a>(recipient: Option<Text<'a>>, profile: Option<Text<'_>>) -> Option<Cow<'a, str>> {
-    let named = value(recipient).filter(|recipient| !recipient.is_empty());
-    named.filter(|recipient| Some(recipient) != value(profile).as_ref())
-}
 
 fn value(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.and_then(Text::value)

@@ -1,6 +1,6 @@
 //! Get, and the cancel of a record that only the new API holds.
 
-use super::mapping::{self, Mapped, NotAConversion};
+use super::mapping::{self, Mapped, NotAConversion, Origin};
 use super::orchestration::{Orchestration, Unreadable};
 use super::problem::Problem;
 
@@ -11,7 +11,7 @@ use super::problem::Problem;
 /// When the answer is not an orchestration.
 pub fn answer(body: &[u8]) -> Result<Result<Mapped<'_>, NotAConversion>, Unreadable> {
     let orchestration = Orchestration::parse(body)?;
-    match mapping::hidden(&orchestration)? {
+    match mapping::hidden(&orchestration, Origin::Unknown)? {
         Some(why) => Ok(Err(why)),
         None => mapping::conversion(&orchestration).map(Ok),
     }

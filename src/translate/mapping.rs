@@ -13,7 +13,20 @@ pub struct Mapped<'a> {
     pub unknown_status: Option<Text<'a>>,
 }
 
-/// Why an orchestration is hidden from legacy clients: the legacy API could not have made orchestration.
+/// What the ledger knows about an orchestration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// Its reference is claimed for the new API, and no record is known for it. It could still be a withdrawal that used the
+    /// reference first.
+    OwnReference,
+    /// It is the record of a create that came through here.
+    OwnRecord,
+}
+
+/// Why an orchestration is hidden from legacy clients: the legacy API could not have made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotAConversion {
     /// The source is not a profile.
@@ -22,22 +35,30 @@ pub enum NotAConversion {
     Destination,
     /// Both assets are the same, which makes it a transfer.
     SameAsset,
-    /// An orchestration rule made orchestration.
+    /// An orchestration rule made it.
     Rule,
 }
 
-/// Why the orchestration is hidden from legacy clients; `None` when it is a conversion.
+/// Why the orchestration is hidden from legacy clients; `None` when it is a conversion. A record that was created here is never
+/// hidden, whatever the vendor adds to it; a rule's id on a reference that is claimed here is such an addition.
 ///
 /// # Errors
 /// When an asset is missing and the other fields do not decide.
-pub fn hidden(orchestration: &Orchestration<'_>) -> Result<Option<NotAConversion>, Unreadable> {
+pub fn hidden(
+    orchestration: &Orchestration<'_>,
+    origin: Origin,
+) -> Result<Option<NotAConversion>, Unreadable> {
+    if origin == Origin::OwnRecord {
+        return Ok(None);
+    }
     if orchestration.source == Endpoint::Elsewhere {
         return Ok(Some(NotAConversion::Source));
     }
     if orchestration.destination == Endpoint::Elsewhere {
         return Ok(Some(NotAConversion::Destination));
     }
-    if orchestration.orchestration_rule_id.is_some_and(|rule| !rule.is_empty()) {
+    let made_by_rule = orchestration.orchestration_rule_id.is_some_and(|rule| !rule.is_empty());
+    if made_by_rule && origin == Origin::Unknown {
         return Ok(Some(NotAConversion::Rule));
     }
     let source_asset = orchestration.source_asset.ok_or(Unreadable::Missing { field: "source_asset" })?;

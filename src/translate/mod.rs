@@ -3,12 +3,13 @@
 //!
 //! Each operation is one file, both directions together: [`create`], [`get`] (and cancel), [`list`]. They share the two wire
 //! formats ([`conversion`], [`orchestration`]), the mapping between them ([`mapping`]), the problem documents ([`problem`]) and
-//! the vendor's paths (`paths`). [`route`] matches requests; [`token`] rewrites the scopes of token requests.
+//! the vendor's paths (`paths`), and what is known beside the documents ([`facts`], [`own_records`]). [`route`] matches requests; [`token`] rewrites the scopes of token requests.
 
 pub mod conversion;
 pub mod create;
 pub mod decimal;
 pub mod evidence;
+pub mod facts;
 pub mod get;
 pub mod invalid;
 pub mod json;
@@ -16,6 +17,7 @@ pub mod list;
 pub mod mapping;
 pub mod native;
 pub mod orchestration;
+pub mod own_records;
 pub(crate) mod paths;
 pub mod problem;
 pub mod reference;

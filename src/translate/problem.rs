@@ -7,8 +7,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::json::{JsonError, Reader};
+use super::mapping::{self, Origin};
 use super::orchestration::Orchestration;
-use super::{mapping, token};
+use super::token;
 use crate::translate::side::Side;
 
 /// A problem as the old API declares it. It travels as `application/json`, because generated clients look for `json`.
@@ -197,7 +198,8 @@ fn legacy_meta(meta: &str) -> Option<Box<RawValue>> {
 
 fn legacy_record(orchestration: &str) -> Option<Vec<u8>> {
     let orchestration = Orchestration::parse(orchestration.as_bytes()).ok()?;
-    if mapping::hidden(&orchestration).ok()?.is_some() {
+    // Only a create is answered with a record: the reference is that of the client's own request.
+    if mapping::hidden(&orchestration, Origin::OwnReference).ok()?.is_some() {
         return None;
     }
     let mut out = Vec::new();

@@ -6,6 +6,7 @@ pub mod auth;
 pub(super) mod budget;
 pub(super) mod canary;
 pub(super) mod deprecation;
+pub(super) mod facts;
 pub(super) mod forwarding;
 pub(super) mod general;
 pub(super) mod hold;

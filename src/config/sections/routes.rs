@@ -19,14 +19,23 @@ pub(in crate::config) struct Origins([(&'static str, String); 4]);
 impl Origins {
     /// A problem with the mode of a route.
     pub(in crate::config) fn problem(&self, route: Route, message: String) -> Problem {
+        let (key, source) = self.of(route);
+        Problem::new(*key, message, source)
+    }
+
+    /// Whether the route has a mode of its own.
+    pub(in crate::config) fn deviates(&self, route: Route) -> bool {
+        self.of(route).0 != STAGE
+    }
+
+    const fn of(&self, route: Route) -> &(&'static str, String) {
         let [create, get, list, cancel] = &self.0;
-        let (key, source) = match route {
+        match route {
             Route::Create => create,
             Route::Get => get,
             Route::List => list,
             Route::Cancel => cancel,
-        };
-        Problem::new(*key, message, source)
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod answers;
 pub mod canary;
+mod claim_view;
 #[allow(missing_docs, reason = "the docs of a variant say what its fields are")]
 pub mod events;
 mod intake;

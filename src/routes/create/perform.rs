@@ -7,18 +7,23 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
-use super::events::{Answer, ClaimView, Claimed, Effect, Event, Lookup, Purpose};
+use super::claim_view::{expect, origin, view, view_claimed};
+use super::events::{Answer, Effect, Event, Lookup, Purpose};
 use super::intake::Request;
 use super::single_flight::Turn;
 use crate::failure::{Failure, SideEffect};
-use crate::ledger::{Claim, Expected, Fingerprint, Key, Ledger, LedgerError};
+use crate::ledger::{Claim, Fingerprint, Key, Ledger, LedgerError};
 use crate::routes::lookup::{LookupQuery, LookupResult};
 use crate::routes::upstream_call::{Reply, UpstreamCall};
 use crate::routes::{RouteContext, RouteResponse};
+use crate::telemetry::metrics::labels::FoundBy;
 use crate::telemetry::spans;
 use crate::translate::conversion::Conversion;
 use crate::translate::evidence::{self, Finding, Record, Sent};
 use crate::translate::invalid::Invalid;
+use crate::translate::list::page::SuspectedDouble;
+use crate::translate::list::same_record::is_same_record;
+use crate::translate::mapping::Origin;
 use crate::translate::side::Side;
 use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
@@ -201,7 +206,7 @@ impl Performer<'_> {
             side,
             ref_id: &self.request.candidates[candidate],
             record_id: record_id.filter(|_| purpose == Purpose::KnownRecord),
-            is_ours: own_claim.is_some(),
+            origin: own_claim.map_or(Origin::Unknown, origin),
             purpose,
             until: match purpose {
                 Purpose::DuplicateCheck | Purpose::ConfirmMove => Instant::now() + self.context.left() / 3,
@@ -219,6 +224,9 @@ impl Performer<'_> {
                 self.context.services.record_sides.remember(&record.id, side);
                 let matches = self.matches(&record);
                 self.found[index(side)] = Some(record);
+                if purpose == Purpose::ConfirmMove {
+                    self.report_double();
+                }
                 Lookup::Found { matches }
             }
             Finding::OtherKind => Lookup::OtherKind,
@@ -226,6 +234,15 @@ impl Performer<'_> {
             Finding::Forbidden => Lookup::Forbidden,
             Finding::Throttled => Lookup::Throttled,
             Finding::Nothing(_) => Lookup::CouldNot,
+        }
+    }
+
+    /// Both sides hold the reference.
+    fn report_double(&self) {
+        let [Some(legacy), Some(new)] = &self.found else { return };
+        if !is_same_record(self.context.config.facts, &legacy.json, &new.json) {
+            let double = SuspectedDouble { legacy_id: legacy.id.clone(), new_id: new.id.clone() };
+            self.context.services.report_doubles(FoundBy::DuplicateCheck, &[double]);
         }
     }
 
@@ -358,22 +375,4 @@ const fn describe(effect: Effect) -> (&'static str, Side) {
         Effect::Lookup { side, .. } | Effect::Send { side } => ("call", side),
         Effect::Pause { .. } => ("pause", Side::New),
     }
-}
-
-fn view(claim: &Claim) -> ClaimView {
-    ClaimView {
-        side: claim.side,
-        state: claim.state,
-        generation: u32::try_from(claim.generation).unwrap_or(u32::MAX),
-        has_record: claim.record_id.is_some(),
-    }
-}
-
-fn view_claimed(claimed: &crate::ledger::Claimed, inserted: bool) -> Event {
-    let crate::ledger::Claimed { claim, created_on_new, native, .. } = claimed;
-    Event::Claimed(Claimed { claim: view(claim), inserted, created_on_new: *created_on_new, native: *native })
-}
-
-const fn expect(view: ClaimView) -> Expected {
-    Expected { generation: view.generation as i64, side: view.side, state: view.state }
 }

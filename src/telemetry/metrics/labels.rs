@@ -231,6 +231,14 @@ label!(
     Failed = "failed"
 );
 
+/// What found one reference on both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FoundBy {
+    DuplicateCheck,
+    List,
+}
+label!(FoundBy, "found_by", DuplicateCheck = "duplicate_check", List = "list");
+
 /// Why a row from an upstream is not on the page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DropReason {
@@ -238,5 +246,13 @@ pub(crate) enum DropReason {
     NeverConversion,
     /// It does not match the filter, or an earlier page had it.
     Filtered,
+    /// It is the other side's record once more.
+    Mirrored,
 }
-label!(DropReason, "reason", NeverConversion = "never_conversion", Filtered = "filtered");
+label!(
+    DropReason,
+    "reason",
+    NeverConversion = "never_conversion",
+    Filtered = "filtered",
+    Mirrored = "mirrored"
+);

@@ -9,8 +9,8 @@ use http::StatusCode;
 use super::exposition::{Metric, MetricFamily};
 use super::family::{Counters, DURATIONS, Histograms, SMALL_COUNTS};
 use super::labels::{
-    CreateOutcome, DropReason, DuplicateCheckResult, PageResult, Resolution, RouteLabel, StatusClass,
-    UpstreamOutcome,
+    CreateOutcome, DropReason, DuplicateCheckResult, FoundBy, PageResult, Resolution, RouteLabel,
+    StatusClass, UpstreamOutcome,
 };
 use crate::config::Mode;
 use crate::failure::{Failure, Fault};
@@ -125,6 +125,11 @@ const UNKNOWN_STATUSES: Metric = Metric::counter(
     &[],
     "Records with a status that this version does not know, returned as CREATED.",
 );
+const DOUBLE_SUSPECTED: Metric = Metric::counter(
+    "double_suspected",
+    &["found_by"],
+    "References found on both sides as two records, by what found them; each time one is seen counts.",
+);
 const NATIVE_CREATES_UNRECORDED: Metric = Metric::counter(
     "native_creates_unrecorded",
     &[],
@@ -218,6 +223,7 @@ pub struct Metrics {
     pub(crate) list_page_upstream_calls: Histograms<()>,
     pub(crate) list_rows_dropped: Counters<(DropReason,)>,
     pub(crate) unknown_statuses: Counters<()>,
+    pub(crate) double_suspected: Counters<(FoundBy,)>,
     pub(crate) native_creates_unrecorded: Counters<()>,
 }
 
@@ -240,6 +246,7 @@ impl Default for Metrics {
             list_page_upstream_calls: Histograms::new(&SMALL_COUNTS),
             list_rows_dropped: Counters::default(),
             unknown_statuses: Counters::default(),
+            double_suspected: Counters::default(),
             native_creates_unrecorded: Counters::default(),
         }
     }
@@ -294,6 +301,7 @@ impl Metrics {
             LIST_PAGE_UPSTREAM_CALLS.histograms(&self.list_page_upstream_calls),
             LIST_ROWS_DROPPED.counters(&self.list_rows_dropped),
             UNKNOWN_STATUSES.counters(&self.unknown_statuses),
+            DOUBLE_SUSPECTED.counters(&self.double_suspected),
             NATIVE_CREATES_UNRECORDED.counters(&self.native_creates_unrecorded),
         ]
     }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Facts, Reply};
+use super::Reply;
 use crate::translate::conversion::Conversion;
+use crate::translate::facts::Facts;
 use crate::translate::json::{Raw, Reader, Text};
-use crate::translate::mapping::{self, NotAConversion};
+use crate::translate::mapping::{self, Origin};
 use crate::translate::orchestration::{Orchestration, Unreadable};
 use crate::translate::paths;
 use crate::translate::side::Side;
@@ -54,10 +55,9 @@ pub fn lookup_path(side: Side, ref_id: &str) -> String {
     path
 }
 
-/// Reads the answer to a lookup of `ref_id`. `is_ours`: the ledger knows the reference as created on this side, so whatever carries it is
-/// a conversion.
+/// Reads the answer to a lookup of `ref_id`. `origin`: what the ledger knows about whatever carries that reference on this side.
 #[must_use]
-pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, is_ours: bool, facts: Facts) -> Finding {
+pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, origin: Origin, facts: Facts) -> Finding {
     match reply.status {
         200 if reply.is_json() => {}
         200 => return Finding::Nothing("the answer is not JSON"),
@@ -66,7 +66,7 @@ pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, is_ours: bool, facts: F
         429 => return Finding::Throttled,
         _ => return Finding::Nothing("the status is not an answer to a lookup"),
     }
-    let mut list = List { is_ours, ..List::new(side, ref_id, facts) };
+    let mut list = List { origin, ..List::new(side, ref_id, facts) };
     match list.read(reply.body) {
         Ok(()) => list.finding(),
         Err(_) => Finding::Nothing("the list cannot be read"),
@@ -95,10 +95,12 @@ pub fn record(side: Side, body: &[u8]) -> Option<Record> {
 struct List<'q> {
     side: Side,
     ref_id: &'q str,
-    is_ours: bool,
+    origin: Origin,
     facts: Facts,
     /// A list member that this API documents was there, with an array.
     is_list: bool,
+    /// Such a member was there, with null.
+    is_null: bool,
     found: Option<Record>,
     other_kind: bool,
     /// Why an empty list would prove nothing.
@@ -107,8 +109,8 @@ struct List<'q> {
 
 impl<'q> List<'q> {
     fn new(side: Side, ref_id: &'q str, facts: Facts) -> Self {
-        let (is_list, found, other_kind, doubt) = (false, None, false, None);
-        Self { side, ref_id, is_ours: false, facts, is_list, found, other_kind, doubt }
+        let (origin, is_list, is_null) = (Origin::Unknown, false, false);
+        Self { side, ref_id, origin, facts, is_list, is_null, found: None, other_kind: false, doubt: None }
     }
 
     fn read(&mut self, body: &[u8]) -> Result<(), Unreadable> {
@@ -127,8 +129,11 @@ impl<'q> List<'q> {
 
     /// Anything beside the rows. A member with content may mean that the list is not whole.
     fn member(&mut self, key: &str, value: Raw<'_>) {
-        let is_empty_list = value.is_null() && matches!(key, "items" | "orchestrations");
-        if is_empty_list || !has_content(key, value) {
+        if value.is_null() && matches!(key, "items" | "orchestrations") {
+            self.is_null = true;
+            return;
+        }
+        if !has_content(key, value) {
             return;
         }
         let doubt =
@@ -155,7 +160,7 @@ impl<'q> List<'q> {
             Side::New => {
                 let orchestration = Orchestration::parse(row)?;
                 if self.is_asked_for(orchestration.ref_id) {
-                    if self.hides(&orchestration)? {
+                    if mapping::hidden(&orchestration, self.origin)?.is_some() {
                         self.other_kind = true;
                         return Ok(());
                     }
@@ -167,15 +172,6 @@ impl<'q> List<'q> {
             }
         }
         Ok(())
-    }
-
-    /// Whether the record is no conversion. A rule's id on a record of a reference that was created here is the vendor's decoration.
-    fn hides(&self, orchestration: &Orchestration<'_>) -> Result<bool, Unreadable> {
-        Ok(match mapping::hidden(orchestration)? {
-            None => false,
-            Some(NotAConversion::Rule) => !self.is_ours,
-            Some(NotAConversion::Source | NotAConversion::Destination | NotAConversion::SameAsset) => true,
-        })
     }
 
     fn keep(&mut self, id: String, json: Vec<u8>) {
@@ -201,7 +197,8 @@ impl<'q> List<'q> {
             Self { other_kind: true, .. } => Finding::OtherKind,
             Self { doubt: Some(doubt), .. } => Finding::Nothing(doubt),
             Self { is_list: true, .. } => Finding::Absent,
-            Self { facts: Facts { empty_list: true, .. }, .. } => Finding::Absent,
+            Self { is_null: true, facts, .. } if facts.empty_list.null => Finding::Absent,
+            Self { is_null: false, facts, .. } if facts.empty_list.absent => Finding::Absent,
             Self { .. } => Finding::Nothing("the answer holds no list"),
         }
     }
@@ -235,7 +232,7 @@ mod tests {
 
     fn finding(side: Side, body: &str) -> Finding {
         let reply = Reply { status: 200, content_type: JSON, body: body.as_bytes() };
-        read(side, &reply, "r 1", false, Facts::default())
+        read(side, &reply, "r 1", Origin::Unknown, Facts::default())
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! List: the client's query, and the queries to the sides that answer it.
 //!
-//! `cursor` encodes the position in a listing, `rows` parses a side's answer, `page` merges rows into the client's page, `lookup`
-//! reads one record by reference.
+//! `cursor` encodes the position in a listing, `rows` parses a side's answer, `page` merges rows into the client's page,
+//! `same_record` says which rows of both sides are one record.
 
 pub mod cursor;
 pub mod page;
 pub mod rows;
+pub mod same_record;
 
 use std::borrow::Cow;
 
@@ -14,6 +15,7 @@ use jiff::{Timestamp, Unit};
 use percent_encoding::percent_decode_str;
 
 use self::cursor::{Cursor, Order, PageCursor};
+use super::facts::{Facts, ProfileFilter};
 use super::invalid::Invalid;
 use super::timestamp;
 use crate::translate::paths;
@@ -41,6 +43,8 @@ pub struct ListQuery {
     pub limit: Option<u16>,
     /// The position to continue from.
     pub page_cursor: PageCursor,
+    /// What is known about the vendor.
+    pub facts: Facts,
 }
 
 /// Two optional bounds, inclusive.
@@ -125,9 +129,16 @@ impl ListQuery {
             order: parse_order(order, &mut invalid),
             limit: parse_limit(limit, &mut invalid),
             page_cursor: parse_cursor(cursor, &mut invalid),
+            facts: Facts::default(),
         };
         query.check_cursor(&mut invalid);
         if invalid.is_empty() { Ok(query) } else { Err(invalid) }
+    }
+
+    /// The same query to a vendor of whom this is known.
+    #[must_use]
+    pub fn with_facts(self, facts: Facts) -> Self {
+        Self { facts, ..self }
     }
 
     fn check_cursor(&self, invalid: &mut Invalid) {
@@ -184,33 +195,26 @@ impl ListQuery {
     /// side's own cursor from the call before for the same page.
     #[must_use]
     pub fn path(&self, side: Side, limit: u16, after: Option<&str>) -> String {
-        let query = match side {
-            Side::Legacy => self.to_conversions(limit, after),
-            Side::New => self.to_orchestrations(Some(limit), after),
-        };
-        format!("{}?{query}", paths::collection(side))
+        format!("{}?{}", paths::collection(side), self.query(side, Some(limit), after))
     }
 
     /// The query for the new API, which has no filter by `updated_at`: the proxy filters the rows. No record is updated before it
-    /// is created, so `updated_at.end` bounds `created_at` as well.
+    /// is created, so `updated_at.end` bounds `created_at` as well. Where `profile_id` filters by the destination, it would leave out
+    /// conversions that credit another profile, so the proxy filters by it as well.
     #[must_use]
     pub fn to_orchestrations(&self, limit: Option<u16>, after: Option<&str>) -> String {
-        self.query(["created_at.gte", "created_at.lte"], &[], limit, after)
+        self.query(Side::New, limit, after)
     }
 
-    /// The query for the legacy API, from the proxy's own position in the listing.
-    fn to_conversions(&self, limit: u16, after: Option<&str>) -> String {
+    /// The query for a side, from the proxy's own position in the listing.
+    fn query(&self, side: Side, limit: Option<u16>, after: Option<&str>) -> String {
         let updated = [("updated_at.begin", &self.updated.begin), ("updated_at.end", &self.updated.end)];
-        self.query(["created_at.begin", "created_at.end"], &updated, Some(limit), after)
-    }
-
-    fn query(
-        &self,
-        created: [&str; 2],
-        further: &[(&str, &Option<Bound>)],
-        limit: Option<u16>,
-        after: Option<&str>,
-    ) -> String {
+        let (created, updated) = match side {
+            Side::Legacy => (["created_at.begin", "created_at.end"], &updated[..]),
+            Side::New => (["created_at.gte", "created_at.lte"], &[][..]),
+        };
+        let selects_here = side == Side::New && self.facts.profile_filter == ProfileFilter::Target;
+        let profile_id = self.profile_id.as_deref().filter(|_| !selects_here);
         let (begin, end) = self.bounds();
         let order = self.order.or_else(|| self.cursor().map(|cursor| cursor.order));
         let limit = limit.map(|limit| limit.to_string());
@@ -220,11 +224,11 @@ impl ListQuery {
                 out.append_pair(key, value);
             }
         };
-        add("profile_id", self.profile_id.as_deref());
+        add("profile_id", profile_id);
         add("ref_id", self.ref_id.as_deref());
         add(created[0], begin.as_ref().map(|bound| bound.text.as_str()));
         add(created[1], end.as_ref().map(|bound| bound.text.as_str()));
-        for (key, bound) in further {
+        for (key, bound) in updated {
             add(key, bound.as_ref().map(|bound| bound.text.as_str()));
         }
         add("order", order.map(Order::as_str));

@@ -3,12 +3,20 @@
 //! `routes::list` asks [`PageBuilder::needs`] which calls to make, adds their rows, and finishes the page. A row moves into the
 //! page only when the next row of every unfinished side is known, so the page is a correct prefix of the merged listing at any
 //! time.
+//!
+//! Where a side is known to list the other side's conversions, rows of both that are one record (`same_record`) are shown once, on the
+//! side that made it. Rows of one instant are paired before the first of them moves, so that no page ends between the two. Everything
+//! else with one reference on both sides is shown twice, and reported as a suspected double.
+
+use std::collections::HashMap;
+use std::ops::Range;
 
 use jiff::Timestamp;
 
 use super::ListQuery;
 use super::cursor::{Cursor, Order};
 use super::rows::{DroppedRows, HEAD, Rows};
+use super::same_record::is_same_record;
 use crate::translate::side::Side;
 
 /// A page under construction.
@@ -22,6 +30,34 @@ pub struct PageBuilder<'q> {
     returned: ReturnedIds,
     more: bool,
     dropped: DroppedRows,
+    /// The rows on the page, by reference; only while two sides are merged.
+    seen: HashMap<String, SeenRow>,
+    doubles: Vec<SuspectedDouble>,
+    /// Whether rows of both sides may be one record.
+    pairs: bool,
+    /// The instant whose rows are paired.
+    paired_at: Option<Timestamp>,
+    /// Ids of shown rows, and of the rows left out for them.
+    twins: Vec<(String, String)>,
+    /// The instant of which further rows are needed.
+    awaited: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct SeenRow {
+    side: Side,
+    id: String,
+    /// Its bytes on the page.
+    json: Range<usize>,
+}
+
+/// Two records with one reference, one on each side, that are not known to be one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuspectedDouble {
+    /// The id on the legacy side.
+    pub legacy_id: String,
+    /// The id on the new side.
+    pub new_id: String,
 }
 
 /// The `created_at` of the page's last row, and the ids of that instant, those of earlier pages included. One buffer, because
@@ -81,6 +117,8 @@ pub struct Page {
     pub body: Vec<u8>,
     /// The rows left out.
     pub dropped: DroppedRows,
+    /// References that are on the page twice, once for each side.
+    pub doubles: Vec<SuspectedDouble>,
 }
 
 impl<'q> PageBuilder<'q> {
@@ -102,6 +140,12 @@ impl<'q> PageBuilder<'q> {
             returned,
             more: false,
             dropped: DroppedRows::default(),
+            seen: HashMap::new(),
+            doubles: Vec::new(),
+            pairs: sides.len() > 1 && query.facts.has_mirrors(),
+            paired_at: None,
+            twins: Vec::new(),
+            awaited: None,
         }
     }
 
@@ -111,7 +155,8 @@ impl<'q> PageBuilder<'q> {
         if self.more {
             return Vec::new();
         }
-        let waiting = self.sources.iter().filter(|source| source.is_waiting());
+        let lacks_rows = |source: &&Source| self.awaited.is_some_and(|at| source.rows.ends_at(at));
+        let waiting = self.sources.iter().filter(|source| source.is_waiting() || lacks_rows(source));
         waiting.map(|source| Call { side: source.side, after: source.rows.next.clone() }).collect()
     }
 
@@ -119,7 +164,11 @@ impl<'q> PageBuilder<'q> {
     pub fn add(&mut self, side: Side, mut rows: Rows) {
         self.dropped.add(std::mem::take(&mut rows.dropped));
         if let Some(source) = self.sources.iter_mut().find(|source| source.side == side) {
-            source.rows = rows;
+            if source.rows.head().is_none() {
+                source.rows = rows;
+            } else {
+                source.rows.append(rows);
+            }
             source.was_called = true;
         }
         self.fill();
@@ -130,13 +179,73 @@ impl<'q> PageBuilder<'q> {
         if self.count == 0 && self.sources.len() == 1 {
             return self.fill_from_only_source();
         }
+        self.awaited = None;
         while !self.sources.iter().any(Source::is_waiting) {
             let Some(next) = self.next_source() else { return };
+            if self.drop_repeated(next) {
+                continue;
+            }
             if self.count == self.query.limit() {
                 self.more = true;
                 return;
             }
+            if self.pairs && !self.is_paired(next) {
+                if self.awaited.is_some() {
+                    return;
+                }
+                continue;
+            }
             self.move_row(next);
+        }
+    }
+
+    /// Leaves out the next row if it is a row of the page once more. If not, but with the same reference, it is a suspected double.
+    fn drop_repeated(&mut self, source: usize) -> bool {
+        let Source { side, rows, .. } = &self.sources[source];
+        let Some(row) = rows.peek().filter(|row| !row.ref_id.is_empty()) else { return false };
+        let Some(seen) = self.seen.get(row.ref_id).filter(|seen| seen.side != *side) else { return false };
+        if !self.pairs || !is_same_record(self.query.facts, &self.out[seen.json.clone()], row.json) {
+            return false;
+        }
+        self.returned.push(row.at, row.id);
+        self.dropped.mirrored += 1;
+        self.sources[source].rows.pop();
+        true
+    }
+
+    /// Whether the rows of the next row's instant were paired before. If not, they are now; or more rows are awaited.
+    fn is_paired(&mut self, source: usize) -> bool {
+        let Some((at, _)) = self.sources[source].rows.head() else { return true };
+        if self.paired_at == Some(at) {
+            return true;
+        }
+        if self.sources.iter().any(|source| source.rows.ends_at(at)) {
+            self.awaited = Some(at);
+            return false;
+        }
+        self.paired_at = Some(at);
+        self.pair_rows(at);
+        false
+    }
+
+    /// Leaves out the rows of that instant that are the other side's record once more.
+    fn pair_rows(&mut self, at: Timestamp) {
+        let (facts, [one, other]) = (self.query.facts, &self.sources[..]) else { return };
+        let is_first_shown = one.side == facts.mirrored_side();
+        let (shown, other) = if is_first_shown { (one, other) } else { (other, one) };
+        let shown: HashMap<_, _> = shown.rows.created_at(at).map(|(_, row)| (row.ref_id, row)).collect();
+        let twins = other.rows.created_at(at).filter_map(|(position, twin)| {
+            let row = shown.get(twin.ref_id)?;
+            let is_same = is_same_record(facts, row.json, twin.json);
+            is_same.then(|| (position, row.id.to_owned(), twin.id.to_owned()))
+        });
+        let twins: Vec<_> = twins.collect();
+        let other = &mut self.sources[usize::from(is_first_shown)];
+        // From the end, so that the positions stay.
+        for (position, id, twin) in twins.into_iter().rev() {
+            other.rows.remove(position);
+            self.dropped.mirrored += 1;
+            self.twins.push((id, twin));
         }
     }
 
@@ -166,20 +275,35 @@ impl<'q> PageBuilder<'q> {
     }
 
     fn move_row(&mut self, source: usize) {
-        let rows = &mut self.sources[source].rows;
+        let is_merged = self.sources.len() > 1;
+        let Source { side, rows, .. } = &mut self.sources[source];
         let Some(row) = rows.pop() else { return };
         if self.count > 0 {
             self.out.push(b',');
         }
+        let start = self.out.len();
         self.out.extend_from_slice(row.json);
         self.returned.push(row.at, row.id);
+        for (_, twin) in self.twins.extract_if(.., |(id, _)| id == row.id) {
+            self.returned.push(row.at, &twin);
+        }
         self.count += 1;
+        if is_merged && !row.ref_id.is_empty() {
+            let json = start..self.out.len();
+            let row_seen = SeenRow { side: *side, id: row.id.to_owned(), json };
+            self.doubles.extend(note(&mut self.seen, row.ref_id, row_seen));
+        }
     }
 
     /// Ends the page before the sides are exhausted. `false` when it has no rows: an empty page with a cursor would look like the
     /// end of the listing to many clients.
     #[must_use]
     pub fn cut(&mut self) -> bool {
+        if self.awaited.take().is_some() && self.count == 0 {
+            // Too many rows of one instant to pair them: shown twice is better than not at all.
+            self.pairs = false;
+            self.fill();
+        }
         self.more = true;
         self.count > 0
     }
@@ -195,6 +319,19 @@ impl<'q> PageBuilder<'q> {
             body.push(b'"');
         }
         body.push(b'}');
-        Page { body, dropped: self.dropped }
+        Page { body, dropped: self.dropped, doubles: self.doubles }
+    }
+}
+
+/// Remembers a row by its reference; `Some` when the other side has the same reference on the page.
+fn note(seen: &mut HashMap<String, SeenRow>, ref_id: &str, row: SeenRow) -> Option<SuspectedDouble> {
+    let Some(other) = seen.get(ref_id) else {
+        seen.insert(ref_id.to_owned(), row);
+        return None;
+    };
+    match (other.side, row.side) {
+        (Side::Legacy, Side::New) => Some(SuspectedDouble { legacy_id: other.id.clone(), new_id: row.id }),
+        (Side::New, Side::Legacy) => Some(SuspectedDouble { legacy_id: row.id, new_id: other.id.clone() }),
+        (Side::Legacy, Side::Legacy) | (Side::New, Side::New) => None,
     }
 }

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::ListQuery;
 use crate::translate::conversion::Conversion;
 use crate::translate::json::{Raw, Reader, Text};
-use crate::translate::mapping;
+use crate::translate::mapping::{self, Mapped};
 use crate::translate::orchestration::{Orchestration, Unreadable, text};
+use crate::translate::own_records::{HiddenRecord, OwnRecords};
 use crate::translate::side::Side;
 use crate::translate::timestamp;
 
@@ -26,6 +27,8 @@ pub struct Rows {
     pub next: Option<String>,
     /// The rows left out.
     pub dropped: DroppedRows,
+    /// Those of them that match the query and would be shown if the ledger knew them as created here.
+    pub hidden: Vec<HiddenRecord>,
 }
 
 /// Rows left out of a page, and unknown statuses, for logs and metrics.
@@ -35,6 +38,8 @@ pub struct DroppedRows {
     pub never_conversions: usize,
     /// Rows that do not match the query, or were on an earlier page.
     pub filtered: usize,
+    /// Rows that are the other side's record once more.
+    pub mirrored: usize,
     /// Statuses that this build does not know.
     pub unknown_statuses: Vec<String>,
 }
@@ -43,6 +48,7 @@ impl DroppedRows {
     pub(super) fn add(&mut self, other: Self) {
         self.never_conversions += other.never_conversions;
         self.filtered += other.filtered;
+        self.mirrored += other.mirrored;
         self.unknown_statuses.extend(other.unknown_statuses);
     }
 }
@@ -52,10 +58,17 @@ struct Row {
     at: Timestamp,
     json: Range<usize>,
     id: Range<usize>,
+    ref_id: Range<usize>,
+}
+
+/// What decides whether a row is shown.
+struct Selection<'q> {
+    query: &'q ListQuery,
+    own: &'q OwnRecords,
 }
 
 /// Parses one row of an answer.
-type ReadRow<'a> = fn(&mut Rows, &mut Reader<'a>, &ListQuery) -> Result<(), Unreadable>;
+type ReadRow<'a> = fn(&mut Rows, &mut Reader<'a>, &Selection<'_>) -> Result<(), Unreadable>;
 
 /// One row, borrowed from [`Rows`].
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +77,8 @@ pub struct RowRef<'a> {
     pub at: Timestamp,
     /// The conversion's id.
     pub id: &'a str,
+    /// The client's reference, decoded; empty without one.
+    pub ref_id: &'a str,
     /// The conversion in the legacy format.
     pub json: &'a [u8],
 }
@@ -74,10 +89,24 @@ impl Rows {
     /// # Errors
     /// When the answer or one of its rows does not parse: a partial list must not look complete.
     pub fn of(side: Side, body: &[u8], query: &ListQuery) -> Result<Self, Unreadable> {
-        match side {
-            Side::Legacy => Self::read(body, query, Self::conversion),
-            Side::New => Self::of_orchestrations(body, query),
-        }
+        Self::with_own(side, body, query, &OwnRecords::default())
+    }
+
+    /// As [`Rows::of`]; the records that the ledger knows as created here are shown whatever they look like.
+    ///
+    /// # Errors
+    /// As [`Rows::of`].
+    pub fn with_own(
+        side: Side,
+        body: &[u8],
+        query: &ListQuery,
+        own: &OwnRecords,
+    ) -> Result<Self, Unreadable> {
+        let row = match side {
+            Side::Legacy => Self::conversion,
+            Side::New => Self::orchestration,
+        };
+        Self::read(body, &Selection { query, own }, row)
     }
 
     /// Parses the new API's answer: `items`, or without any the deprecated `orchestrations`.
@@ -85,10 +114,10 @@ impl Rows {
     /// # Errors
     /// As [`Rows::of`].
     pub fn of_orchestrations(body: &[u8], query: &ListQuery) -> Result<Self, Unreadable> {
-        Self::read(body, query, Self::orchestration)
+        Self::of(Side::New, body, query)
     }
 
-    fn read<'a>(body: &'a [u8], query: &ListQuery, row: ReadRow<'a>) -> Result<Self, Unreadable> {
+    fn read<'a>(body: &'a [u8], selection: &Selection<'_>, row: ReadRow<'a>) -> Result<Self, Unreadable> {
         let mut rows = Self { json: Vec::with_capacity(body.len()), ..Self::default() };
         rows.json.extend_from_slice(HEAD);
         let mut deprecated = None;
@@ -99,7 +128,7 @@ impl Rows {
             match key {
                 "items" if value.peek_kind() == Some(b'[') => {
                     has_list = true;
-                    value.array(|element| row(&mut rows, element, query))?;
+                    value.array(|element| row(&mut rows, element, selection))?;
                 }
                 "orchestrations" if value.peek_kind() == Some(b'[') => deprecated = Some(value.value()?),
                 "items" | "orchestrations" => has_list |= null_list(value)?,
@@ -113,52 +142,112 @@ impl Rows {
         })?;
         reader.end()?;
         if let Some(array) = deprecated.filter(|_| rows.is_unused()) {
-            Reader::new(array.as_written().as_bytes())?.array(|element| row(&mut rows, element, query))?;
+            Reader::new(array.as_written().as_bytes())?
+                .array(|element| row(&mut rows, element, selection))?;
         } else if !has_list && deprecated.is_none() && has_other_members {
             return Err(Unreadable::Missing { field: "items" });
         }
         Ok(rows)
     }
 
-    fn orchestration<'a>(&mut self, reader: &mut Reader<'a>, query: &ListQuery) -> Result<(), Unreadable> {
+    fn orchestration<'a>(
+        &mut self,
+        reader: &mut Reader<'a>,
+        selection: &Selection<'_>,
+    ) -> Result<(), Unreadable> {
         let orchestration = Orchestration::read(reader)?;
-        if mapping::hidden(&orchestration)?.is_some() {
-            self.dropped.never_conversions += 1;
+        if mapping::hidden(&orchestration, selection.own.origin(&orchestration))?.is_some() {
+            self.hide(&orchestration, selection.query);
             return Ok(());
         }
         let mapped = mapping::conversion(&orchestration)?;
-        let Some(at) = selected(&mapped.conversion, query)? else {
+        let Some(at) = selected(&mapped.conversion, selection.query)? else {
             self.dropped.filtered += 1;
             return Ok(());
         };
         if let Some(status) = mapped.unknown_status {
             self.dropped.unknown_statuses.push(status.as_written().to_owned());
         }
-        self.push(at, mapped.conversion.id, |json| mapped.conversion.write(json));
+        self.push(at, &mapped.conversion, |json| mapped.conversion.write(json));
         Ok(())
     }
 
+    /// A record that is no conversion may have any form, so what cannot be read here is no error.
+    fn hide(&mut self, orchestration: &Orchestration<'_>, query: &ListQuery) {
+        self.dropped.never_conversions += 1;
+        let matches = |Mapped { conversion, .. }| matches!(selected(&conversion, query), Ok(Some(_)));
+        if mapping::conversion(orchestration).is_ok_and(matches) {
+            self.hidden.extend(HiddenRecord::of(orchestration));
+        }
+    }
+
     /// A conversion from the legacy API reaches the client byte for byte.
-    fn conversion<'a>(&mut self, reader: &mut Reader<'a>, query: &ListQuery) -> Result<(), Unreadable> {
+    fn conversion<'a>(
+        &mut self,
+        reader: &mut Reader<'a>,
+        selection: &Selection<'_>,
+    ) -> Result<(), Unreadable> {
         let written = reader.value()?.as_written().as_bytes();
         let conversion = Conversion::parse(written)?;
-        match selected(&conversion, query)? {
-            Some(at) => self.push(at, conversion.id, |json| json.extend_from_slice(written)),
+        match selected(&conversion, selection.query)? {
+            Some(at) => self.push(at, &conversion, |json| json.extend_from_slice(written)),
             None => self.dropped.filtered += 1,
         }
         Ok(())
     }
 
     /// Appends a row; `write` appends its JSON.
-    fn push(&mut self, at: Timestamp, id: Option<Text<'_>>, write: impl FnOnce(&mut Vec<u8>)) {
+    fn push(&mut self, at: Timestamp, row: &Conversion<'_>, write: impl FnOnce(&mut Vec<u8>)) {
         if !self.rows.is_empty() {
             self.json.push(b',');
         }
         let start = self.json.len();
         write(&mut self.json);
         let id_start = self.ids.len();
-        self.ids.push_str(id.map_or("", Text::as_written));
-        self.rows.push_back(Row { at, json: start..self.json.len(), id: id_start..self.ids.len() });
+        self.ids.push_str(row.id.map_or("", Text::as_written));
+        let ref_id_start = self.ids.len();
+        self.ids.push_str(&row.ref_id.and_then(Text::value).unwrap_or_default());
+        self.rows.push_back(Row {
+            at,
+            json: start..self.json.len(),
+            id: id_start..ref_id_start,
+            ref_id: ref_id_start..self.ids.len(),
+        });
+    }
+
+    /// Appends the rows of the side's next answer.
+    pub(super) fn append(&mut self, more: Self) {
+        let (json, ids) = (self.json.len(), self.ids.len());
+        self.json.extend_from_slice(&more.json);
+        self.ids.push_str(&more.ids);
+        let shifted = |range: Range<usize>, by: usize| range.start + by..range.end + by;
+        self.rows.extend(more.rows.into_iter().map(|row| Row {
+            at: row.at,
+            json: shifted(row.json, json),
+            id: shifted(row.id, ids),
+            ref_id: shifted(row.ref_id, ids),
+        }));
+        self.next = more.next;
+    }
+
+    /// The rows at the beginning that were created at `at`, with their positions.
+    pub(super) fn created_at(&self, at: Timestamp) -> impl Iterator<Item = (usize, RowRef<'_>)> {
+        let rows = self.rows.iter().take_while(move |row| row.at == at);
+        rows.map(|row| self.borrow(row)).enumerate()
+    }
+
+    /// Whether all rows were created at `at`, so that further ones may follow.
+    pub(super) fn ends_at(&self, at: Timestamp) -> bool {
+        self.next.is_some() && self.rows.back().is_some_and(|row| row.at == at)
+    }
+
+    fn borrow(&self, row: &Row) -> RowRef<'_> {
+        RowRef {
+            at: row.at,
+            id: &self.ids[row.id.clone()],
+            ref_id: &self.ids[row.ref_id.clone()],
+            json: self.json.get(row.json.clone()).unwrap_or_default(),
+        }
     }
 
     fn is_unused(&self) -> bool {
@@ -170,6 +259,16 @@ impl Rows {
     pub fn head(&self) -> Option<(Timestamp, &str)> {
         let row = self.rows.front()?;
         Some((row.at, &self.ids[row.id.clone()]))
+    }
+
+    /// The next row.
+    pub(super) fn peek(&self) -> Option<RowRef<'_>> {
+        self.rows.front().map(|row| self.borrow(row))
+    }
+
+    /// Removes the row at a position.
+    pub(super) fn remove(&mut self, position: usize) {
+        self.rows.remove(position);
     }
 
     /// Returns the first `limit` rows as the beginning of a page. The JSON of all rows is gone afterwards.
@@ -189,7 +288,7 @@ impl Rows {
     /// Removes the next row. Its JSON is empty after [`Rows::take_page`].
     pub(crate) fn pop(&mut self) -> Option<RowRef<'_>> {
         let row = self.rows.pop_front()?;
-        Some(RowRef { at: row.at, id: &self.ids[row.id], json: self.json.get(row.json).unwrap_or_default() })
+        Some(self.borrow(&row))
     }
 }
 
@@ -197,12 +296,14 @@ impl Rows {
 /// side that ignores a filter must not leak other rows.
 fn selected(row: &Conversion<'_>, query: &ListQuery) -> Result<Option<Timestamp>, Unreadable> {
     let at = read_instant(row.created_at, "created_at")?;
-    let matches = |text: Option<Text<'_>>, filter: &Option<String>| {
-        filter.as_ref().is_none_or(|filter| text.is_some_and(|text| text.says(filter)))
+    let is_profile = |filter: &String| row.profile_id.is_some_and(|profile| profile.says(filter));
+    let is_ref_id = |filter: &String| {
+        let ref_id = row.ref_id.and_then(Text::value);
+        ref_id.is_some_and(|ref_id| query.facts.ref_match.same(filter, &ref_id) == Some(true))
     };
     let updated = || read_instant(row.updated_at, "updated_at").map(|at| query.updated.contains(at));
-    let is_selected = matches(row.profile_id, &query.profile_id)
-        && matches(row.ref_id, &query.ref_id)
+    let is_selected = query.profile_id.as_ref().is_none_or(is_profile)
+        && query.ref_id.as_ref().is_none_or(is_ref_id)
         && query.created.contains(at)
         && !query.cursor().is_some_and(|cursor| cursor.is_past(at, row.id.map_or("", Text::as_written)))
         && (query.updated.is_open() || updated()?);

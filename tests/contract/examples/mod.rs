@@ -298,6 +298,7 @@ fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
     assert_json(name, "the legacy answer", &finished.body, expected);
     specs.assert_legacy(name, "ListStablecoinConversionsResponse", &finished.body);
     let noticed = DroppedRows {
+        mirrored: 0,
         never_conversions: case.never_conversions,
         filtered: case.filtered,
         unknown_statuses: case.unknown_statuses.clone(),

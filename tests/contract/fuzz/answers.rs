@@ -1,10 +1,12 @@
 //! Answers of the vendor. What counts: "there is nothing" is said only of an answer that says so to every reader, a record that is
 //! shown is the one that was asked for, and nothing of the new API's shape leaks out.
 
-use conversion_shim::translate::evidence::{self, Facts, Finding, Reply};
+use conversion_shim::translate::evidence::{self, Finding, Reply};
+use conversion_shim::translate::facts::Facts;
 use conversion_shim::translate::list::ListQuery;
 use conversion_shim::translate::list::page::PageBuilder;
 use conversion_shim::translate::list::rows::Rows;
+use conversion_shim::translate::mapping::Origin;
 use conversion_shim::translate::side::Side;
 use conversion_shim::translate::{create, get, problem};
 use proptest::prelude::*;
@@ -100,7 +102,7 @@ proptest! {
     fn nothing_is_found_only_where_nothing_is(body in mutated(lists(), WORDS)) {
         for side in [Side::Legacy, Side::New] {
             let reply = Reply { status: 200, content_type: Some("application/json"), body: &body };
-            match evidence::read(side, &reply, "r-1", false, Facts::default()) {
+            match evidence::read(side, &reply, "r-1", Origin::Unknown, Facts::default()) {
                 Finding::Absent => {
                     if let Some(document) = by_serde(&body) {
                         prop_assert!(!has_rows(&document), "{} {}", side, document);

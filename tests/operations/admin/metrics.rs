@@ -295,3 +295,46 @@ async fn readiness_flips_with_a_side_and_says_why() {
     assert_eq!(create(&shim, "r-9").await, StatusCode::OK);
     assert_eq!(ready().await.0, StatusCode::OK);
 }
+
+/// Whichever way it is found, and with both ids in the log.
+#[tokio::test]
+async fn a_reference_on_both_sides_is_counted_and_logged() {
+    let vendor = vendor().await;
+    let at = "2026-01-01T00:00:00Z";
+    let old = json!({"profile_id": PROFILE, "amount": "1", "source_asset": "USD", "target_asset": "PYUSD", "status": "SETTLED",
+        "ref_id": "r-1", "created_at": at, "updated_at": at, "metadata": {"k": "never in a log"}});
+    let new = json!({"profile_id": PROFILE, "source_amount": "1", "source_asset": "USD", "destination_asset": "PYUSD",
+        "status": "COMPLETED", "ref_id": "r-1", "created_at": at, "updated_at": at, "metadata": {"k": "never in a log"}});
+    let (old, new) = (vendor.inspector().seed_conversion(old), vendor.inspector().seed_orchestration(new));
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    let counted = |text: &str| {
+        ["list", "duplicate_check"].map(|by| {
+            value(text, &format!("conversion_shim_double_suspected_total{{found_by=\"{by}\"}}")).unwrap()
+        })
+    };
+    assert_eq!(counted(&metrics(&shim).await), [0.0, 0.0]);
+    let list = shim.public("/v2/conversion/stablecoins");
+    assert_eq!(get(list.clone()).await.0, StatusCode::OK);
+    let logged = shim.logged("one ref_id on both sides: a suspected double").await;
+    assert_eq!((&logged["level"], &logged["target"]), (&"WARN".into(), &"cutover".into()), "{logged}");
+    assert_eq!(
+        (logged["legacy_id"].as_str(), logged["new_id"].as_str()),
+        (Some(&*old), Some(&*new)),
+        "{logged}"
+    );
+    assert_eq!(create(&shim, "r-1").await, StatusCode::CONFLICT);
+    assert_eq!(counted(&metrics(&shim).await), [1.0, 1.0]);
+    assert!(!format!("{:?}", shim.log()).contains("never in a log"));
+
+    // Where new is known to list such records, they are one.
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\nfacts.mirror = \"other_id\"\n");
+    let shim = Shim::start(&config).await;
+    assert_eq!(get(shim.public("/v2/conversion/stablecoins")).await.0, StatusCode::OK);
+    assert_eq!(create(&shim, "r-1").await, StatusCode::CONFLICT);
+    let text = metrics(&shim).await;
+    assert_eq!(counted(&text), [0.0, 0.0]);
+    assert_eq!(value(&text, "conversion_shim_list_rows_dropped_total{reason=\"mirrored\"}"), Some(1.0));
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use conversion_shim::cli::check::{write_problems, write_rows};
 use conversion_shim::config::load::{Flag, Loaded, Overlay, Sources, load};
 use conversion_shim::config::{LedgerKind, Mode, Problem, Row, Stage, explain};
+use conversion_shim::translate::facts::{EmptyList, Facts, Mirror, ProfileFilter, RefMatch};
 use conversion_shim::translate::route::Route;
 
 fn file(text: &str) -> (tempfile::TempDir, Sources) {
@@ -244,10 +245,30 @@ fn the_refusals_of_the_cutover_hold() {
         (&["stage=hold", "routes.get=new"], &["routes.get"]),
         (&["stage=sealed", "routes.create=legacy"], &["stage", "stage", "stage"]),
         (&["stage=canary", SQLITE, ID, OPEN, "routes.cancel=new"], &["routes.cancel"]),
+        // 2: some readers look on both sides, others on new alone
+        (&["stage=live", SQLITE, ID, OPEN, "routes.get=new"], &["routes.get"]),
+        (
+            &["stage=live", SQLITE, ID, OPEN, "routes.list=new", "routes.cancel=new"],
+            &["routes.list", "routes.cancel"],
+        ),
+        (&["stage=sealed", SQLITE, ID, OPEN, "routes.cancel=both"], &["routes.cancel"]),
+        (
+            &[
+                "stage=observe",
+                SQLITE,
+                ID,
+                OPEN,
+                "routes.create=new",
+                "routes.get=new",
+                "routes.list=both",
+                "routes.cancel=both",
+            ],
+            &["routes.get", "routes.list", "routes.cancel"],
+        ),
         // 3: two sides and no ledger
         (&["stage=canary"], &["stage"]),
         (&["stage=live"], &["stage"]),
-        (&["stage=sealed", "routes.cancel=both"], &["stage"]),
+        (&["stage=sealed", "routes.get=both", "routes.list=both", "routes.cancel=both"], &["stage"]),
         (&["stage=hold", "routes.create=new"], &["routes.create"]),
         // 3: a ledger that could be exchanged unnoticed, or was not opened for it
         (&["stage=canary", SQLITE], &["ledger.id", "ledger.new_in_use"]),
@@ -271,6 +292,19 @@ fn the_refusals_of_the_cutover_hold() {
 }
 
 #[test]
+fn mixed_reads_are_refused_with_what_to_do() {
+    let problems = refused(&set(&["stage=live", SQLITE, ID, OPEN, "routes.get=new"]));
+    assert_eq!(
+        told(&problems),
+        [
+            "routes.get: new is the mode of get and both that of list and cancel: a record of the old API would be found by \
+             one route and be a 404 by another; set get, list and cancel all to both, or all to new"
+        ]
+    );
+    assert_eq!(problems[0].source, "flag --set");
+}
+
+#[test]
 fn every_step_of_a_cutover_is_accepted() {
     for flags in [
         &["stage=observe"][..],
@@ -280,8 +314,10 @@ fn every_step_of_a_cutover_is_accepted() {
         &["stage=canary", SQLITE, ID, OPEN],
         &["stage=live", SQLITE, ID, OPEN],
         &["stage=sealed"],
+        &["stage=sealed", SQLITE, ID, OPEN, "routes.get=both", "routes.list=both", "routes.cancel=both"],
+        &["stage=live", "routes.get=new", "routes.list=new", "routes.cancel=new"],
         &["stage=live", SQLITE, ID, OPEN, "routes.create=legacy"],
-        &["stage=live", "ledger.url=postgres://host/database", ID, OPEN, "replicas=3"],
+        &["stage=live", "ledger.url=postgres://host/database", "replicas=3"],
         &["stage=ready", "routes.create=legacy"],
         &["replicas=2"],
     ] {
@@ -396,6 +432,53 @@ fn a_budget_that_cannot_be_kept_is_refused() {
             "budget.lookup_share: is more than 0.9 and leaves too little for clients' lists",
             "budget.cooldown_share: is less than 0.01 and would stop all calls",
             "budget.cooldown_max: is shorter than budget.cooldown",
+        ]
+    );
+}
+
+#[test]
+fn facts_are_not_known_unless_they_are_given() {
+    let loaded = load(&Sources::default()).unwrap();
+    assert_eq!(loaded.config.facts, Facts::default());
+    assert_eq!(row(&loaded, "facts.mirror").value, "(not known)");
+    let (_dir, sources) = file(
+        "[facts]\nmirror = \"same_id\"\nmirror_back = \"no\"\nprofile_filter = \"target\"\nref_match = \"trimmed\"\n\
+         empty_list = [\"{}\", '{\"items\":null}']",
+    );
+    let loaded = load(&sources).unwrap();
+    let known = Facts {
+        mirror: Mirror::SameId,
+        mirror_back: Mirror::No,
+        profile_filter: ProfileFilter::Target,
+        ref_match: RefMatch::Trimmed,
+        empty_list: EmptyList { absent: true, null: true },
+    };
+    assert_eq!(loaded.config.facts, known);
+    assert_eq!(row(&loaded, "facts.profile_filter").value, "target");
+    let environment =
+        environment(&[("SHIM_FACTS__EMPTY_LIST", "{\"items\":null}"), ("SHIM_FACTS__REF_MATCH", "case")]);
+    let loaded = load(&Sources { environment, ..Sources::default() }).unwrap();
+    assert_eq!(loaded.config.facts.empty_list, EmptyList { absent: false, null: true });
+    assert_eq!(loaded.config.facts.ref_match, RefMatch::Case);
+}
+
+#[test]
+fn a_fact_that_does_not_exist_is_refused_with_those_that_do() {
+    let problems = refused(&set(&[
+        "facts.mirror=yes",
+        "facts.mirror_back=same",
+        "facts.profile_filter=any",
+        "facts.ref_match=Exact",
+        "facts.empty_list={},null",
+    ]));
+    assert_eq!(
+        told(&problems),
+        [
+            "facts.mirror: \"yes\" is none of same_id, other_id, no",
+            "facts.mirror_back: \"same\" is none of same_id, other_id, no",
+            "facts.profile_filter: \"any\" is none of source, target, either",
+            "facts.ref_match: \"Exact\" is none of exact, case, trimmed",
+            "facts.empty_list: \"null\" is none of {}, {\"items\":null}",
         ]
     );
 }

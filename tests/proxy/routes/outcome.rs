@@ -66,7 +66,10 @@ async fn answer(mut stream: TcpStream, get: &str, post: &str, posts: Arc<AtomicU
         posts.fetch_add(1, Ordering::SeqCst);
     }
     let body = if is_post { post } else { get };
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        body.len()
+    );
     let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
 }
 

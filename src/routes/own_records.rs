@@ -1,0 +1,51 @@
+//! Records of new that look as if they had never been conversions, and were created here all the same: the ledger is asked before one
+//! is hidden.
+
+use super::RouteContext;
+use super::presence::Known;
+use crate::failure::{Failure, SideEffect};
+use crate::translate::mapping::{self, NotAConversion, Origin};
+use crate::translate::orchestration::Orchestration;
+use crate::translate::own_records::{HiddenRecord, OwnRecords};
+use crate::translate::side::Side;
+
+impl RouteContext {
+    /// Why a record of new is hidden from legacy clients; `None` for a conversion, and for whatever was created here.
+    ///
+    /// # Errors
+    /// When the record cannot be read, or the ledger not be asked.
+    pub(super) async fn hidden(
+        &self,
+        record: &Orchestration<'_>,
+        known: Known,
+    ) -> Result<Option<NotAConversion>, Failure> {
+        let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
+        if known == Known::On(Side::New) {
+            return Ok(None);
+        }
+        let Some(why) = mapping::hidden(record, Origin::Unknown).map_err(unreadable)? else {
+            return Ok(None);
+        };
+        let Some(hidden) = HiddenRecord::of(record) else { return Ok(Some(why)) };
+        let origin = self.own_records(&[hidden]).await?.origin(record);
+        mapping::hidden(record, origin).map_err(unreadable)
+    }
+
+    /// Those of the records that the ledger knows as created here, in one query.
+    ///
+    /// # Errors
+    /// When the ledger cannot be asked: a record that may be one is not hidden.
+    pub(super) async fn own_records(&self, hidden: &[HiddenRecord]) -> Result<OwnRecords, Failure> {
+        let mut own = OwnRecords::default();
+        let Some(ledger) = self.services.ledger.as_ref().filter(|_| !hidden.is_empty()) else {
+            return Ok(own);
+        };
+        let ids = hidden.iter().map(|record| record.id.as_str());
+        let references = hidden.iter().filter_map(|record| record.ref_id.as_deref());
+        let claims = ledger.reader().claims_on_new(self.tenant(), ids.collect(), references.collect()).await;
+        for (ref_id, record_id) in claims.map_err(|error| Failure::Ledger(error.into()))? {
+            own.add(ref_id, record_id);
+        }
+        Ok(own)
+    }
+}

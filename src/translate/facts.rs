@@ -1,0 +1,164 @@
+//! What is known about the vendor beyond its documents.
+//!
+//! A fact loosens a rule. Without one, every rule takes the reading that sends nothing and hides nothing.
+
+use super::side::Side;
+
+/// The facts about one vendor; `default()` knows nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether lists of the new API show conversions of the legacy API.
+    pub mirror: Mirror,
+    /// Whether lists of the legacy API show conversions of the new API.
+    pub mirror_back: Mirror,
+    /// What `profile_id` filters by in a list of the new API.
+    pub profile_filter: ProfileFilter,
+    /// How the vendor compares references.
+    pub ref_match: RefMatch,
+    /// Which further bodies are empty lists.
+    pub empty_list: EmptyList,
+}
+
+impl Facts {
+    /// Whether two rows, one of each side, may be one record.
+    #[must_use]
+    pub fn has_mirrors(self) -> bool {
+        self.mirror.shows() || self.mirror_back.shows()
+    }
+
+    /// The side that made a record which both sides list.
+    #[must_use]
+    pub fn mirrored_side(self) -> Side {
+        if self.mirror.shows() || !self.mirror_back.shows() { Side::Legacy } else { Side::New }
+    }
+}
+
+/// Whether one side lists the other side's conversions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mirror {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// It does, under the other side's id.
+    SameId,
+    /// It does, under an id of its own.
+    OtherId,
+    /// It does not.
+    No,
+}
+
+impl Mirror {
+    /// Every fact, without `Unknown`.
+    pub const ALL: [Self; 3] = [Self::SameId, Self::OtherId, Self::No];
+
+    /// The name in the config.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::SameId => "same_id",
+            Self::OtherId => "other_id",
+            Self::No => "no",
+        }
+    }
+
+    /// Whether the other side's conversions are known to be shown.
+    #[must_use]
+    pub const fn shows(self) -> bool {
+        match self {
+            Self::SameId | Self::OtherId => true,
+            Self::Unknown | Self::No => false,
+        }
+    }
+}
+
+/// The profile that a `profile_id` filter compares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProfileFilter {
+    /// Not known: taken for the source, as in the legacy API.
+    #[default]
+    Unknown,
+    /// The source.
+    Source,
+    /// The destination: the filter would leave out conversions that credit another profile.
+    Target,
+    /// Either of the two.
+    Either,
+}
+
+impl ProfileFilter {
+    /// Every fact, without `Unknown`.
+    pub const ALL: [Self; 3] = [Self::Source, Self::Target, Self::Either];
+
+    /// The name in the config.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Source => "source",
+            Self::Target => "target",
+            Self::Either => "either",
+        }
+    }
+}
+
+/// How the vendor compares two references.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefMatch {
+    /// Not known: a reference that differs in case or in spaces around it proves nothing.
+    #[default]
+    Unknown,
+    /// Byte by byte.
+    Exact,
+    /// Without regard to case.
+    Case,
+    /// Without regard to spaces around it.
+    Trimmed,
+}
+
+impl RefMatch {
+    /// Every fact, without `Unknown`.
+    pub const ALL: [Self; 3] = [Self::Exact, Self::Case, Self::Trimmed];
+
+    /// The name in the config.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Exact => "exact",
+            Self::Case => "case",
+            Self::Trimmed => "trimmed",
+        }
+    }
+
+    /// Whether the vendor takes both for the same reference. `None`: nobody knows.
+    #[must_use]
+    pub fn same(self, one: &str, other: &str) -> Option<bool> {
+        if one == other {
+            return Some(true);
+        }
+        let alike = one.trim().to_lowercase() == other.trim().to_lowercase();
+        match self {
+            Self::Unknown => (!alike).then_some(false),
+            Self::Exact => Some(false),
+            Self::Case => Some(one.to_lowercase() == other.to_lowercase()),
+            Self::Trimmed => Some(one.trim() == other.trim()),
+        }
+    }
+}
+
+/// Bodies, other than an empty array, that are an empty list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EmptyList {
+    /// `{}`
+    pub absent: bool,
+    /// `{"items":null}`
+    pub null: bool,
+}
+
+impl EmptyList {
+    /// A body without a list member.
+    pub const ABSENT: &str = "{}";
+    /// A body whose list member is null.
+    pub const NULL: &str = r#"{"items":null}"#;
+}

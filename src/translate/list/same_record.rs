@@ -1,0 +1,41 @@
+//! Whether a row of the legacy API and a row of the new API are one record. A true double must never be taken for one.
+
+use std::borrow::Cow;
+
+use crate::translate::conversion::Conversion;
+use crate::translate::decimal;
+use crate::translate::facts::Facts;
+use crate::translate::json::Text;
+use crate::translate::timestamp;
+
+/// Whether two conversions in the legacy format, one of each side, are one record: mirrors are known, reference, assets, amount and
+/// profiles are equal, and so is the id or the time of creation.
+#[must_use]
+pub fn is_same_record(facts: Facts, one: &[u8], other: &[u8]) -> bool {
+    let parsed = || Conversion::parse(one).ok().zip(Conversion::parse(other).ok());
+    facts.has_mirrors() && parsed().is_some_and(|(one, other)| agree(&one, &other))
+}
+
+fn agree(one: &Conversion<'_>, other: &Conversion<'_>) -> bool {
+    same(one.ref_id, other.ref_id)
+        && same(one.source_asset, other.source_asset)
+        && same(one.target_asset, other.target_asset)
+        && same(one.profile_id, other.profile_id)
+        && one.recipient() == other.recipient()
+        && both(one.amount, other.amount).is_some_and(|(one, other)| decimal::same(&one, &other))
+        && (same(one.id, other.id) || same_instant(one.created_at, other.created_at))
+}
+
+fn same(one: Option<Text<'_>>, other: Option<Text<'_>>) -> bool {
+    both(one, other).is_some_and(|(one, other)| one == other && !one.is_empty())
+}
+
+/// The sides may write different numbers of digits.
+fn same_instant(one: Option<Text<'_>>, other: Option<Text<'_>>) -> bool {
+    let instants = both(one, other).map(|(one, other)| (timestamp::parse(&one), timestamp::parse(&other)));
+    matches!(instants, Some((Some(one), Some(other))) if one == other)
+}
+
+fn both<'a>(one: Option<Text<'a>>, other: Option<Text<'a>>) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+    one.and_then(Text::value).zip(other.and_then(Text::value))
+}
