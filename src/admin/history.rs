@@ -12,7 +12,6 @@ use crate::telemetry::metrics::labels::{RouteLabel, StatusClass};
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Budget, Endpoint};
 
-/// Minutes kept.
 pub(super) const MINUTES: usize = 60;
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 

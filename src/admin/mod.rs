@@ -4,13 +4,13 @@
 //! their sources.
 
 mod collectors;
-pub mod documents;
+pub(crate) mod documents;
 mod history;
 mod host;
 mod page;
 mod process;
 mod reloads;
-pub mod view;
+pub(crate) mod view;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ const HEAD_BYTES_MAX: usize = 16 * 1024;
 type Answer = Response<Full<Bytes>>;
 
 /// Serves the listener until the future is dropped.
-pub async fn serve(listener: TcpListener, view: Arc<View>) {
+pub(crate) async fn serve(listener: TcpListener, view: Arc<View>) {
     let mut minutes = tokio::time::interval_at(Instant::now() + history::MINUTE, history::MINUTE);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();

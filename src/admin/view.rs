@@ -26,7 +26,7 @@ use crate::upstream::rate_limit::Budget;
 const SIGNATURES_SHOWN: usize = 10;
 
 /// The sources of every document of the admin listener.
-pub struct View {
+pub(crate) struct View {
     app: Arc<App>,
     reloads: watch::Receiver<ReloadHistory>,
     started: Instant,
@@ -43,7 +43,7 @@ pub struct View {
 impl View {
     /// A view of `app`. The uptime counts from here.
     #[must_use]
-    pub fn new(app: Arc<App>, reloads: watch::Receiver<ReloadHistory>) -> Self {
+    pub(crate) fn new(app: Arc<App>, reloads: watch::Receiver<ReloadHistory>) -> Self {
         let (draining, first_new_create_at) = (OnceLock::new(), Mutex::new(None));
         let advisories = Arc::new(Advisories::new(app.services.ledger.clone()));
         let (started, started_at) = (Instant::now(), Timestamp::now());
@@ -62,7 +62,7 @@ impl View {
 
     /// Adds the counters of exported spans.
     #[must_use]
-    pub fn with_spans(self, spans: Option<Arc<SpanCounts>>) -> Self {
+    pub(crate) fn with_spans(self, spans: Option<Arc<SpanCounts>>) -> Self {
         Self { spans, ..self }
     }
 
@@ -72,7 +72,7 @@ impl View {
 
     /// The advisories of this process.
     #[must_use]
-    pub const fn advisories(&self) -> &Arc<Advisories> {
+    pub(crate) const fn advisories(&self) -> &Arc<Advisories> {
         &self.advisories
     }
 
@@ -89,13 +89,13 @@ impl View {
     }
 
     /// Makes `/readyz` fail, so that load balancers send clients elsewhere.
-    pub fn drain_begins(&self) {
+    pub(crate) fn drain_begins(&self) {
         self.draining.get_or_init(Timestamp::now);
     }
 
     /// Whether the process is ready, with the reasons if not.
     #[must_use]
-    pub fn readiness(&self) -> Readiness {
+    pub(crate) fn readiness(&self) -> Readiness {
         let reason = |kind: &str, since: &Timestamp, detail: String| Reason {
             kind: kind.into(),
             since: since.to_string(),
@@ -110,7 +110,7 @@ impl View {
         let config = self.app.config.load();
         let sides = [Side::Legacy, Side::New].into_iter().filter(|side| config.modes.needs(*side));
         let sides = sides.filter_map(|side| {
-            let down = self.app.services.reach.unreachable(side)?;
+            let down = self.app.services.health.unreachable(side)?;
             Some(reason(&format!("{side} side"), &down.since, down.why))
         });
         let reasons: Vec<_> = draining.into_iter().chain(ledger).chain(sides).collect();
@@ -118,7 +118,7 @@ impl View {
     }
 
     /// The whole status. Waits for the ledger at most its timeouts, and not at all while it is down.
-    pub async fn status(&self) -> Status {
+    pub(crate) async fn status(&self) -> Status {
         // In this order, so that a reload in the answer is in force.
         let reloads = self.reloads().clone();
         let config = self.app.config.load_full();
@@ -154,11 +154,11 @@ impl View {
     }
 
     async fn active_advisories(&self, config: &Config) -> Vec<documents::Advisory> {
-        let active = self.advisories.standing(config).await.into_iter();
+        let active = self.advisories.active(config).await.into_iter();
         let documents = active.map(|advisory| documents::Advisory {
-            kind: advisory.what.as_str().into(),
+            kind: advisory.kind.as_str().into(),
             since: advisory.since.to_string(),
-            detail: advisory.why,
+            detail: advisory.detail,
         });
         documents.collect()
     }

@@ -1,19 +1,19 @@
 //! The exit codes of the process.
 
 /// Success.
-pub const OK: u8 = 0;
+pub(crate) const OK: u8 = 0;
 /// Something failed while running: a port in use, an unreadable file, writes cut off by the drain deadline.
-pub const FAILED: u8 = 1;
+pub(crate) const FAILED: u8 = 1;
 /// The arguments are invalid.
-pub const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// The config was refused; nothing was started.
-pub const CONFIG: u8 = 3;
+pub(crate) const CONFIG: u8 = 3;
 /// The input of `translate` cannot be translated.
-pub const INPUT: u8 = 4;
+pub(crate) const INPUT: u8 = 4;
 /// The ledger holds no claim for that `ref_id`.
-pub const ABSENT: u8 = 5;
+pub(crate) const ABSENT: u8 = 5;
 /// The verdict of the report is NO-GO.
-pub const NO_GO: u8 = 6;
+pub(crate) const NO_GO: u8 = 6;
 
 /// The table of exit codes that ends each command's help.
 pub(super) const HELP: &str = "\

@@ -23,7 +23,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use exit::HELP as EXIT_CODES;
-pub use exit::{ABSENT, CONFIG, FAILED, INPUT, NO_GO, OK, USAGE};
+use exit::{OK, USAGE};
 
 const ABOUT: &str = "\
 Keeps Stablecoin Conversion API clients working, unchanged, on the Orchestrations API.

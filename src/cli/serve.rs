@@ -157,7 +157,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let app = Arc::new(App::new(current, upstream, ledger).with_shadow(shadow));
     let spans = collecting.as_ref().map(Collecting::counts);
     let view = Arc::new(View::new(app.clone(), reloads.clone()).with_spans(spans));
-    background.spawn(view.advisories().clone().begin(config.clone(), app.config.clone(), reloads).await);
+    background.spawn(view.advisories().clone().start(config.clone(), app.config.clone(), reloads).await);
     compare_with_new(&config, &app, view.advisories().clone(), &mut background).await;
     // Serves before the first client and until after the last one, so that operators can watch the drain.
     if let Some(listener) = admin {

@@ -16,7 +16,7 @@ const DROPPED_LINES_MAX: usize = 100;
 
 /// The effective `admin.listen` if it can be read, else its default; other problems are ignored. `None` if the listener is off.
 #[must_use]
-pub fn admin_listen(sources: &Sources) -> Option<SocketAddr> {
+pub(crate) fn admin_listen(sources: &Sources) -> Option<SocketAddr> {
     let merged = merge(sources, |text| Ok(parse(text)));
     let configured = merged.values.find_value(LISTEN).ok().and_then(Value::into_string);
     match configured.as_deref() {

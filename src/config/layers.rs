@@ -16,7 +16,6 @@ pub(super) const DEFAULT: &str = include_str!("../../config/default.toml");
 const SANDBOX: &str = include_str!("../../config/sandbox.toml");
 const PREFIX: &str = "SHIM_";
 
-/// All layers in one.
 pub(super) struct Merged {
     pub(super) values: Figment,
     pub(super) problems: Vec<Problem>,

@@ -47,27 +47,26 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
 
 /// A config that is inspected and not served: a placeholder stands for each secret whose file is not readable here.
 #[derive(Debug)]
-pub struct Examined {
+pub(crate) struct Examined {
     loaded: Loaded,
     unread: Vec<Problem>,
 }
 
 impl Examined {
-    /// The typed config.
     #[must_use]
-    pub fn config(&self) -> &Config {
+    pub(crate) fn config(&self) -> &Config {
         &self.loaded.config
     }
 
     /// Every key with its value and source; see [`explain`].
     #[must_use]
-    pub fn rows(&self) -> Vec<Row> {
+    pub(crate) fn rows(&self) -> Vec<Row> {
         explain(&self.loaded)
     }
 
     /// The secrets' files that are not readable here: the only problems for which [`load`] would refuse the config.
     #[must_use]
-    pub fn unread(&self) -> &[Problem] {
+    pub(crate) fn unread(&self) -> &[Problem] {
         &self.unread
     }
 }
@@ -77,7 +76,7 @@ impl Examined {
 ///
 /// # Errors
 /// Every other problem of the config.
-pub fn examine(sources: &Sources) -> Result<Examined, Vec<Problem>> {
+pub(crate) fn examine(sources: &Sources) -> Result<Examined, Vec<Problem>> {
     let mut keys = KeyReader::new(layers::merge(sources, layers::toml), MissingSecret::Excuse);
     match read(&mut keys) {
         Some(loaded) => Ok(Examined { loaded, unread: keys.excused }),

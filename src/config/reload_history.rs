@@ -23,15 +23,15 @@ const PROBLEM_LENGTH: usize = 300;
 #[derive(Clone, Debug)]
 pub struct ReloadHistory {
     /// When the effective config was loaded: at start, or by the last accepted reload.
-    pub loaded_at: Timestamp,
+    pub(crate) loaded_at: Timestamp,
     /// Number of accepted reloads since the start.
-    pub accepted: u64,
+    pub(crate) accepted: u64,
     /// Number of refused reloads since the start; the same refusal again counts once.
-    pub refusals: u64,
+    pub(crate) refusals: u64,
     /// When a reload was last accepted; `None` = never since the start.
-    pub accepted_at: Option<Timestamp>,
+    pub(crate) accepted_at: Option<Timestamp>,
     /// The last refusal, active or not.
-    pub refused: Option<Refusal>,
+    pub(crate) refused: Option<Refusal>,
     /// The last reloads, newest first; at most [`RELOADS_KEPT`].
     pub reloads: VecDeque<PastReload>,
 }
@@ -40,11 +40,10 @@ pub struct ReloadHistory {
 #[derive(Clone, Debug)]
 pub struct Refusal {
     /// When it was first refused.
-    pub at: Timestamp,
-    /// Why.
-    pub problems: Vec<Problem>,
+    pub(crate) at: Timestamp,
+    pub(crate) problems: Vec<Problem>,
     /// Whether the configured config is still this one.
-    pub active: bool,
+    pub(crate) active: bool,
 }
 
 /// One reload that loaded a changed config.
@@ -112,7 +111,6 @@ impl ReloadHistory {
         self.end_refusal(Timestamp::now());
     }
 
-    /// `config` took effect.
     pub(super) fn accepted(&mut self, config: &Config, change: Change) {
         let now = Timestamp::now();
         self.end_refusal(now);

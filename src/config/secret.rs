@@ -17,9 +17,8 @@ pub(super) const PLACEHOLDER: &str = "(not readable here)";
 pub struct Secret(SecretString);
 
 impl Secret {
-    /// Wraps a text.
     #[must_use]
-    pub fn new(text: String) -> Self {
+    pub(crate) fn new(text: String) -> Self {
         Self(text.into())
     }
 

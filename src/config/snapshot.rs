@@ -43,17 +43,14 @@ pub struct Config {
     /// The mode of every route.
     pub modes: Modes,
     /// Number of processes that share the ledger.
-    pub replicas: u32,
+    pub(crate) replicas: u32,
     /// `[upstream]`
     pub upstream: Upstreams,
-    /// `[auth]`
-    pub auth: Auth,
+    pub(crate) auth: Auth,
     /// `[timeouts]`
     pub timeouts: Timeouts,
-    /// `[hold]`
-    pub hold: Hold,
-    /// `[list]`
-    pub list: List,
+    pub(crate) hold: Hold,
+    pub(crate) list: List,
     /// `[limits]`
     pub limits: Limits,
     /// `[server]`
@@ -66,26 +63,20 @@ pub struct Config {
     pub log: Log,
     /// `[tracing]`
     pub traces: Traces,
-    /// `[reload]`
-    pub reload: Reload,
+    pub(crate) reload: Reload,
     /// `[canary]`
     pub canary: Canary,
     /// `[ledger]`; `None` = no ledger is configured.
     pub ledger: Option<Ledger>,
     /// `[facts]`
     pub facts: Facts,
-    /// `[budget]`
-    pub budget: Budget,
+    pub(crate) budget: Budget,
     /// `[shadow]`
     pub shadow: Shadow,
-    /// `[usage]`
-    pub usage: Usage,
-    /// `[deprecation]`
-    pub deprecation: Deprecation,
-    /// `[admin]`
-    pub admin: Admin,
-    /// `[sandbox]`
-    pub sandbox: Sandbox,
+    pub(crate) usage: Usage,
+    pub(crate) deprecation: Deprecation,
+    pub(crate) admin: Admin,
+    pub(crate) sandbox: Sandbox,
     /// Twelve hex digits that identify the effective config without its secrets: equal on replicas with the same config.
     pub hash: String,
     origins: Origins,

@@ -31,9 +31,8 @@ pub enum Overlay {
 #[derive(Clone)]
 pub struct Flag {
     /// The flag as typed: `--listen`, `--set`.
-    pub name: String,
-    /// The key, with dots.
-    pub key: String,
+    pub(crate) name: String,
+    pub(crate) key: String,
     /// The value as typed.
     pub value: String,
 }

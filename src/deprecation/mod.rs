@@ -6,7 +6,7 @@
 //! authenticates callers and certificates. A known client counts unless the response is 401.
 
 pub(crate) mod token_claims;
-pub mod usage;
+pub(crate) mod usage;
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -16,22 +16,20 @@ use crate::telemetry::metrics::label_set::label;
 use crate::telemetry::metrics::labels::RouteLabel;
 
 /// The capacity of the table.
-pub const CLIENTS_MAX: usize = 1000;
+pub(crate) const CLIENTS_MAX: usize = 1000;
 /// The length to which names are truncated, in characters.
-pub const NAME_MAX: usize = 64;
+pub(crate) const NAME_MAX: usize = 64;
 
 /// How a client is identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum KnownBy {
+pub(crate) enum KnownBy {
     /// The header field `usage.client_header`, which a client can set to anything.
     Header,
     /// An authenticated caller of `auth.callers`.
     Caller,
-    /// A verified client certificate.
     Certificate,
     /// A claim of its token, not verified.
     Token,
-    /// Not identified.
     Nothing,
 }
 label!(
@@ -46,7 +44,7 @@ label!(
 
 /// A feature of the legacy API that blocks its end, because the new API lacks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Feature {
+pub(crate) enum Feature {
     /// Cancels; the new API has no such operation.
     Cancel,
     /// A list filter by the time of the last change.
@@ -65,17 +63,15 @@ label!(
     LegacyRecord = "legacy_record",
 );
 
-/// One client.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     /// Truncated to [`NAME_MAX`], otherwise as received: escape it for display.
-    pub name: String,
+    pub(crate) name: String,
     /// How the client is identified.
-    pub by: KnownBy,
+    pub(crate) by: KnownBy,
     /// Requests on the four routes.
-    pub requests: Counters<(RouteLabel,)>,
-    /// Uses of blocking features.
-    pub features: Counters<(Feature,)>,
+    pub(crate) requests: Counters<(RouteLabel,)>,
+    pub(crate) features: Counters<(Feature,)>,
     /// Unix time in seconds; 0: never.
     last_seen: AtomicI64,
 }
@@ -113,7 +109,7 @@ fn timestamp(seconds: &AtomicI64) -> Option<Timestamp> {
 
 /// The table of clients. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Usage(Arc<Table>);
+pub(crate) struct Usage(Arc<Table>);
 
 #[derive(Debug)]
 struct Table {

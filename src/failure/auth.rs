@@ -5,9 +5,8 @@ use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
 use crate::translate::token::{LEGACY_READ, LEGACY_WRITE};
 
-/// A failure of credentials.
 #[derive(Debug, thiserror::Error)]
-pub enum AuthFailure {
+pub(crate) enum AuthFailure {
     /// No configured caller matches the request's credentials.
     #[error("the caller is not known")]
     UnknownCaller,

@@ -11,7 +11,7 @@ const RETRY_RECORD_AFTER: Duration = Duration::from_secs(1);
 impl Failure {
     /// Who has to act for the request to succeed.
     #[must_use]
-    pub const fn fault(&self) -> Fault {
+    pub(crate) const fn fault(&self) -> Fault {
         match self {
             Self::Invalid(_)
             | Self::BodyTooLong { .. }
@@ -49,7 +49,7 @@ impl Failure {
 
     /// The name in logs and metrics.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
+    pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::Invalid(_) => "invalid",
             Self::BodyTooLong { .. } => "body-too-long",
@@ -85,9 +85,8 @@ impl Failure {
         }
     }
 
-    /// The HTTP status.
     #[must_use]
-    pub const fn status(&self) -> u16 {
+    pub(crate) const fn status(&self) -> u16 {
         match self {
             Self::Invalid(_)
             | Self::BodyBroken(_)
@@ -120,7 +119,7 @@ impl Failure {
 
     /// The `Retry-After` to answer, if there is one.
     #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Held { retry_after }
             | Self::OverBudget { retry_after }
@@ -159,7 +158,7 @@ impl Failure {
     /// Whether the vendor may have acted on the request. A create whose outcome is unknown must be looked up before anyone
     /// may say that nothing happened.
     #[must_use]
-    pub const fn outcome(&self) -> SideEffect {
+    pub(crate) const fn outcome(&self) -> SideEffect {
         match self {
             Self::Invalid(_)
             | Self::BodyTooLong { .. }

@@ -11,7 +11,7 @@ mod problem;
 use std::error::Error as StdError;
 use std::time::Duration;
 
-pub use self::auth::AuthFailure;
+pub(crate) use self::auth::AuthFailure;
 use crate::translate::invalid::Invalid;
 use crate::translate::orchestration::Unreadable;
 use crate::translate::side::Side;
@@ -20,21 +20,19 @@ type Source = Box<dyn StdError + Send + Sync>;
 
 /// Who has to act for the request to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The client: its request cannot be served.
     Caller,
     /// One of the vendor's two APIs.
     Upstream(Side),
-    /// The vendor's token endpoint.
     TokenEndpoint,
     /// The proxy or its configuration.
     Proxy,
 }
 
 impl Fault {
-    /// The name in logs.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Caller => "caller",
             Self::Upstream(side) => side.as_str(),
@@ -46,7 +44,7 @@ impl Fault {
 
 /// Whether a failed request may have changed something at the vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SideEffect {
+pub(crate) enum SideEffect {
     /// Nothing left the proxy, or what left can only read, or the vendor refused it.
     None,
     /// A write left the proxy and may have taken effect. Money may have moved.
@@ -55,7 +53,7 @@ pub enum SideEffect {
 
 /// Every way a request can fail.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The request breaks a rule of the legacy API.
     #[error("the request is invalid: {0}")]
     Invalid(Invalid),
@@ -76,16 +74,10 @@ pub enum Failure {
     BodySlow,
     /// Every side that was asked answered that there is no such conversion.
     #[error("no such conversion")]
-    NotFound {
-        /// The requested id.
-        id: String,
-    },
+    NotFound { id: String },
     /// The new API has no cancel, and the record is there.
     #[error("a conversion on the new side cannot be cancelled")]
-    CannotBeCancelled {
-        /// The requested id.
-        id: String,
-    },
+    CannotBeCancelled { id: String },
     /// A write under the conversions path that no route takes: passed through, it would be a create without a duplicate check.
     #[error("a write beside the routes is not passed through")]
     UnroutedWrite,
@@ -106,33 +98,20 @@ pub enum Failure {
     Overloaded {
         /// [`Fault::Caller`] for the limit of one client, else [`Fault::Proxy`].
         fault: Fault,
-        /// The `Retry-After` to answer.
         retry_after: Duration,
     },
     /// The rate limit of an endpoint left no turn for the call in time.
     #[error("the rate budget is spent")]
-    OverBudget {
-        /// The `Retry-After` to answer.
-        retry_after: Duration,
-    },
+    OverBudget { retry_after: Duration },
     /// An address had too many creates answered 401.
     #[error("too many unauthorized creates from one address")]
-    TooManyUnauthorized {
-        /// The `Retry-After` to answer.
-        retry_after: Duration,
-    },
+    TooManyUnauthorized { retry_after: Duration },
     /// A create on the new API's own path uses a reference that is claimed for the legacy side. Nothing was sent.
     #[error("the reference is claimed for the legacy side")]
-    ClaimedForLegacy {
-        /// The reference.
-        ref_id: String,
-    },
+    ClaimedForLegacy { ref_id: String },
     /// Creates are in mode `hold`.
     #[error("creates are held")]
-    Held {
-        /// The `Retry-After` to answer.
-        retry_after: Duration,
-    },
+    Held { retry_after: Duration },
     /// `list.upstream_calls_max` calls brought no row that may be shown.
     #[error("no conversion among the records of {calls} upstream calls")]
     TooManyDropped {
@@ -144,7 +123,6 @@ pub enum Failure {
     Unreachable {
         /// The side of the call.
         side: Side,
-        /// The connection error.
         source: Source,
     },
     /// The call was sent and no whole, usable answer came.
@@ -172,7 +150,6 @@ pub enum Failure {
         side: Side,
         /// What the call may have changed.
         effect: SideEffect,
-        /// The parse error.
         source: Unreadable,
     },
     /// The answer exceeds `limits.response_body_max`.

@@ -9,7 +9,7 @@ use crate::translate::side::Side;
 impl Failure {
     /// The document for the client.
     #[must_use]
-    pub fn problem(&self) -> Problem {
+    pub(crate) fn problem(&self) -> Problem {
         let detail = match self {
             Self::Invalid(invalid) => invalid.to_string(),
             Self::BodyTooLong { max } => format!("the request body is longer than the {max} bytes that this route takes"),

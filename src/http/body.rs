@@ -14,7 +14,7 @@ use crate::http::capture::Tee;
 
 /// Counts the bytes of a body as they are forwarded, and records whether it failed. Clones share the state.
 #[derive(Clone, Debug, Default)]
-pub struct ByteCount(Arc<Counted>);
+pub(crate) struct ByteCount(Arc<Counted>);
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -47,12 +47,11 @@ impl ByteCount {
 
 /// A body that the proxy forwards or has written.
 #[derive(Debug)]
-pub enum Payload {
+pub(crate) enum Payload {
     /// Forwarded frame by frame as it arrives, trailers included.
     Streamed(Incoming, ByteCount),
     /// The frames that [`peek`] read, followed by the rest as it arrives.
     Prefixed(VecDeque<Frame<Bytes>>, Incoming, ByteCount),
-    /// Written by the proxy.
     Whole(Option<Bytes>),
     /// Another payload, captured while it is forwarded.
     Captured(Box<Payload>, Tee),
@@ -91,7 +90,6 @@ impl Payload {
         }
     }
 
-    /// A complete body.
     pub(crate) fn whole(bytes: impl Into<Bytes>) -> Self {
         Self::Whole(Some(bytes.into()).filter(|bytes| !bytes.is_empty()))
     }
@@ -161,7 +159,6 @@ impl Body for Payload {
     }
 }
 
-/// Why [`collect`] failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CollectError {
     /// The body is longer than the limit.
@@ -205,7 +202,6 @@ pub(crate) async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, Col
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
-/// The result of [`peek`].
 #[derive(Debug)]
 pub(crate) enum Peeked {
     /// The whole body. It has no trailers.

@@ -20,7 +20,6 @@ impl MemoryBudget {
         Self(Arc::new(Inner { used: AtomicUsize::new(0), max }))
     }
 
-    /// Bytes in use.
     pub(crate) fn used(&self) -> usize {
         self.0.used.load(Ordering::Relaxed)
     }
@@ -46,7 +45,6 @@ pub(crate) struct CapturedBody {
 pub(crate) enum CaptureState {
     /// Not all of it: the body has not ended, or was aborted.
     Partial,
-    /// All of it.
     Whole,
     /// Nothing: the body is longer than the limit of one capture.
     TooLong,
@@ -113,7 +111,7 @@ impl Drop for CapturedBody {
 }
 
 /// Feeds a capture, and hands it to a callback once: when the body ends or is dropped.
-pub struct Tee {
+pub(crate) struct Tee {
     captured: Option<CapturedBody>,
     on_end: Option<Box<dyn FnOnce(CapturedBody) + Send>>,
 }

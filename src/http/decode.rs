@@ -10,9 +10,7 @@ use http::{HeaderMap, header};
 /// The body as it is read.
 #[derive(Debug)]
 pub(crate) enum Decoded {
-    /// It has no coding.
     Plain,
-    /// Decoded.
     Bytes(Bytes),
     /// The coding is not supported, the body is not in it, or it is longer than the limit.
     Unreadable,

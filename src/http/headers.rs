@@ -43,7 +43,6 @@ const RESPONSE_ONLY_AS_SENT: [HeaderName; 16] = [
     HeaderName::from_static("content-md5"),
 ];
 
-/// Checksums of a body.
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("digest"),
     HeaderName::from_static("content-digest"),

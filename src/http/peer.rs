@@ -14,7 +14,6 @@ pub(crate) struct Peer {
     pub(crate) certificate: Option<Arc<ClientCertificate>>,
 }
 
-/// A verified client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClientCertificate {
     /// The SHA-256 fingerprint of the DER encoding, which identifies the certificate.

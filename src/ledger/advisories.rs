@@ -1,7 +1,8 @@
-//! What is allowed and somebody should know all the same: told once in the log, and for as long as it lasts to whoever asks for the status.
+//! Advisories: warnings about a config that is allowed but risky. Each is logged once when it becomes active, and shown in `/status`
+//! and the metrics while it is.
 //!
-//! Nothing here refuses anything or asks a side. The ledger is asked at the start, after a reload, and at most once a minute while it
-//! still owes an answer.
+//! An advisory refuses nothing and sends nothing to a side. The ledger is read at start, after a reload, and at most once a minute
+//! while a read of it has failed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,20 +18,20 @@ use crate::ledger::{Ledger, Recent};
 use crate::telemetry::metrics::label_set::{LabelValue as _, label};
 use crate::translate::side::Side;
 
-/// How long a client may still come back for a conversion that it made: claims on the old API that are younger stand against
-/// closing it, and a ledger that is younger may not know all of them.
-const KEPT_IN_MIND: SignedDuration = SignedDuration::from_hours(7 * 24);
-/// A ledger that knows creates on the old API is older than this when the first one goes to the new API.
+/// How long a client is expected to read or retry a conversion that it made. Younger claims on the old API make sealing early, and a
+/// younger ledger may lack claims.
+const RETRY_WINDOW: SignedDuration = SignedDuration::from_hours(7 * 24);
+/// Minimum age of the ledger at the first create on the new API: it then holds the creates on the old API that came before.
 const LEDGER_AHEAD: SignedDuration = SignedDuration::from_hours(1);
-/// Shortest time between two questions to the ledger under one config.
-const PAUSE: Duration = Duration::from_secs(60);
+/// Minimum interval between two reads of the ledger under one config.
+const READ_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What there is to know.
+/// Kinds of advisory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum AdvisoryKind {
-    /// Reads do not ask the old API any more, and creates went there not long ago.
+    /// Get or list no longer reads the old API, which received creates within the last seven days.
     SealedEarly,
-    /// The ledger is hardly older than the first create on the new API: is it the one that was there before?
+    /// The ledger was created shortly before or after the first create on the new API, so it may be a new one in place of a lost one.
     YoungLedger,
     /// The PostgreSQL server does not say its timeline, so a fail-over that loses commits is not noticed.
     TimelineUnknown,
@@ -46,108 +47,102 @@ label!(
     UnknownRecord = "unknown_record"
 );
 
-/// Something to know, while it lasts.
+/// An active advisory.
 #[derive(Clone, Debug)]
-pub struct Advisory {
-    /// What it is.
-    pub what: AdvisoryKind,
-    /// Since when.
-    pub since: Timestamp,
-    /// In words.
-    pub why: String,
+pub(crate) struct Advisory {
+    pub(crate) kind: AdvisoryKind,
+    pub(crate) since: Timestamp,
+    /// Message for operators.
+    pub(crate) detail: String,
 }
 
-/// The notes of one process.
+/// The advisories of this process.
 pub struct Advisories {
     ledger: Option<Ledger>,
     state: Mutex<State>,
-    told: watch::Sender<AdvisorySnapshot>,
+    last: watch::Sender<AdvisorySnapshot>,
 }
 
-/// What was found last, for whoever cannot wait.
+/// The last evaluation; reading it waits for nothing.
 #[derive(Clone, Debug, Default)]
-pub struct AdvisorySnapshot {
-    /// When the ledger's tables were made; `None` while that is not known.
-    pub begun: Option<Timestamp>,
-    /// Each note, standing or not; those that are not known are left out.
-    pub known: BTreeMap<AdvisoryKind, bool>,
+pub(crate) struct AdvisorySnapshot {
+    /// When the ledger was created; `None` while that is not known.
+    pub(crate) created_at: Option<Timestamp>,
+    /// Whether each advisory is active; those that are not known are left out.
+    pub(crate) active: BTreeMap<AdvisoryKind, bool>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The config that was looked at, and when.
-    looked: Option<(String, Instant)>,
-    /// Since when the reads of that config leave the old API out, and what the ledger says to it.
+    /// Hash of the config of the last read, and its time.
+    last_read: Option<(String, Instant)>,
+    /// Since when that config reads only the new API, and the recent claims on the old one.
     sealed: Option<(Timestamp, Option<Recent>)>,
-    begun: Option<Timestamp>,
+    created_at: Option<Timestamp>,
     /// Outer `None` while it is not known.
     first_new_create_at: Option<Option<Timestamp>>,
     /// Since when the database does not say its timeline.
     timeline_unknown: Option<Timestamp>,
     unknown_record: Option<(Timestamp, String)>,
-    standing: Vec<Advisory>,
+    active: Vec<Advisory>,
 }
 
 impl Advisories {
-    /// None yet.
-    #[must_use]
-    pub fn new(ledger: Option<Ledger>) -> Self {
-        Self { ledger, state: Mutex::default(), told: watch::Sender::new(AdvisorySnapshot::default()) }
+    pub(crate) fn new(ledger: Option<Ledger>) -> Self {
+        Self { ledger, state: Mutex::default(), last: watch::Sender::new(AdvisorySnapshot::default()) }
     }
 
-    /// The notes under that config. Asks the ledger only if the last time was under another config, or left something open a
-    /// while ago; then it waits no longer than the ledger's timeouts.
-    pub async fn standing(&self, config: &Config) -> Vec<Advisory> {
+    /// The active advisories under a config. Reads the ledger if the last read was under another config or is older than
+    /// [`READ_INTERVAL`]; that waits no longer than the ledger's timeouts.
+    pub(crate) async fn active(&self, config: &Config) -> Vec<Advisory> {
         let Some(ledger) = &self.ledger else { return Vec::new() };
         let mut state = self.state.lock().await;
-        let same = state.looked.as_ref().filter(|(hash, _)| *hash == config.hash);
-        if same.is_none_or(|(_, at)| at.elapsed() >= PAUSE) {
-            let anew = same.is_none();
-            state.look(config, ledger, anew).await;
-            state.looked = Some((config.hash.clone(), Instant::now()));
+        let same = state.last_read.as_ref().filter(|(hash, _)| *hash == config.hash);
+        if same.is_none_or(|(_, at)| at.elapsed() >= READ_INTERVAL) {
+            let is_new_config = same.is_none();
+            state.read(config, ledger, is_new_config).await;
+            state.last_read = Some((config.hash.clone(), Instant::now()));
         }
-        let (standing, known) = state.judge(config, Timestamp::now());
-        for note in &standing {
-            if !state.standing.iter().any(|before| before.what == note.what) {
-                tracing::warn!(target: "config", note = note.what.as_str(), since = %note.since, "{}", note.why);
+        let (advisories, active) = state.evaluate(config, Timestamp::now());
+        for Advisory { kind, since, detail } in &advisories {
+            if !state.active.iter().any(|before| before.kind == *kind) {
+                tracing::warn!(target: "config", advisory = kind.as_str(), %since, "{detail}");
             }
         }
-        state.standing.clone_from(&standing);
-        self.told.send_replace(AdvisorySnapshot { begun: state.begun, known });
-        standing
+        state.active.clone_from(&advisories);
+        self.last.send_replace(AdvisorySnapshot { created_at: state.created_at, active });
+        advisories
     }
 
-    /// Makes it known that the new API holds a conversion that the ledger does not know, until the process ends.
-    pub(crate) async fn report_unknown_record(&self, why: String) {
+    /// Reports, until the process ends, that the new API holds a conversion that the ledger does not know.
+    pub(crate) async fn report_unknown_record(&self, detail: String) {
         let mut state = self.state.lock().await;
-        state.unknown_record = Some((Timestamp::now(), why));
-        // Judged anew the next time, whoever asks.
-        state.looked = None;
+        state.unknown_record = Some((Timestamp::now(), detail));
+        // The next evaluation reads the ledger, whoever asks.
+        state.last_read = None;
     }
 
-    /// What was found last.
-    #[must_use]
-    pub fn told(&self) -> AdvisorySnapshot {
-        self.told.borrow().clone()
+    pub(crate) fn snapshot(&self) -> AdvisorySnapshot {
+        self.last.borrow().clone()
     }
 
-    /// Looks at the config that the process begins with, and returns the task that looks on: after every reload, and now and then. It
-    /// says at once when a reload leaps, and ends with the watcher.
-    pub async fn begin(
+    /// Evaluates the first config, and returns the task that evaluates again after every reload and every [`READ_INTERVAL`]. It warns
+    /// when a reload skips a stage, and ends with the watcher.
+    pub(crate) async fn start(
         self: Arc<Self>,
         first: Arc<Config>,
         current: Arc<ArcSwap<Config>>,
         mut reloads: watch::Receiver<ReloadHistory>,
     ) -> impl Future<Output = ()> + use<> {
-        self.standing(&first).await;
+        self.active(&first).await;
         async move {
             let mut before = first;
-            while !matches!(timeout(PAUSE, reloads.changed()).await, Ok(Err(_))) {
+            while !matches!(timeout(READ_INTERVAL, reloads.changed()).await, Ok(Err(_))) {
                 let now = current.load_full();
-                for why in leaps(&before, &now) {
+                for why in skipped_stages(&before, &now) {
                     tracing::warn!(target: "config", from = %before.stage, to = %now.stage, "{why}");
                 }
-                self.standing(&now).await;
+                self.active(&now).await;
                 before = now;
             }
         }
@@ -155,58 +150,58 @@ impl Advisories {
 }
 
 impl State {
-    async fn look(&mut self, config: &Config, ledger: &Ledger, anew: bool) {
+    async fn read(&mut self, config: &Config, ledger: &Ledger, is_new_config: bool) {
         let (since, known) = self.sealed.take().unwrap_or_else(|| (Timestamp::now(), None));
-        // Under one config nothing is claimed on the old API any more.
-        let known = known.filter(|_| !anew);
+        // A config that reads only new creates nothing on the old API, so the count stays true until the next config.
+        let known = known.filter(|_| !is_new_config);
         self.sealed = leaves_old_out(config).then_some((since, known));
-        // One that is down would take its whole timeout to say nothing.
+        // A ledger that is down would only be waited for until the timeout.
         if !ledger.health().is_ready() {
             return;
         }
         let silent = ledger.says_its_timeline() == Some(false);
         self.timeline_unknown = silent.then(|| self.timeline_unknown.unwrap_or_else(Timestamp::now));
-        if self.begun.is_none() {
-            self.begun = ledger.reader().begun().await.ok().flatten();
+        if self.created_at.is_none() {
+            self.created_at = ledger.reader().begun().await.ok().flatten();
         }
         if !matches!(self.first_new_create_at, Some(Some(_))) {
             self.first_new_create_at = ledger.first_new_create_at().await.ok();
         }
         if let Some((_, known @ None)) = &mut self.sealed {
-            *known = ledger.reader().recent(Side::Legacy, Timestamp::now() - KEPT_IN_MIND).await.ok();
+            *known = ledger.reader().recent(Side::Legacy, Timestamp::now() - RETRY_WINDOW).await.ok();
         }
     }
 
-    fn judge(&self, config: &Config, now: Timestamp) -> (Vec<Advisory>, BTreeMap<AdvisoryKind, bool>) {
-        let judged = [
+    fn evaluate(&self, config: &Config, now: Timestamp) -> (Vec<Advisory>, BTreeMap<AdvisoryKind, bool>) {
+        let evaluated = [
             (AdvisoryKind::SealedEarly, self.sealed_early(config, now)),
-            (AdvisoryKind::YoungLedger, self.young(config, now)),
+            (AdvisoryKind::YoungLedger, self.young_ledger(config, now)),
             (AdvisoryKind::TimelineUnknown, Some(self.timeline_unknown())),
             (AdvisoryKind::UnknownRecord, Some(self.unknown_record.clone())),
         ];
-        let known =
-            judged.iter().filter_map(|(what, found)| Some((*what, found.as_ref()?.is_some()))).collect();
-        let standing = judged.into_iter().filter_map(|(what, found)| {
-            let (since, why) = found??;
-            Some(Advisory { what, since, why })
+        let active =
+            evaluated.iter().filter_map(|(kind, found)| Some((*kind, found.as_ref()?.is_some()))).collect();
+        let advisories = evaluated.into_iter().filter_map(|(kind, found)| {
+            let (since, detail) = found??;
+            Some(Advisory { kind, since, detail })
         });
-        (standing.collect(), known)
+        (advisories.collect(), active)
     }
 
-    /// Outer `None` = not known.
+    /// Outer `None` while it is not known.
     fn sealed_early(&self, config: &Config, now: Timestamp) -> Option<Option<(Timestamp, String)>> {
         if !leaves_old_out(config) {
             return Some(None);
         }
         let (since, recent) = self.sealed.as_ref()?;
         let Recent { claims, last } = recent.as_ref()?;
-        let Some(last) = last.filter(|last| now.duration_since(*last) < KEPT_IN_MIND) else {
+        let Some(last) = last.filter(|last| now.duration_since(*last) < RETRY_WINDOW) else {
             return Some(None);
         };
         let why = format!(
-            "reads do not ask the old API any more, and the ledger holds {claims} claims there of the last {} days, the newest of \
-             {last}: clients do not see those conversions, nor whether they were settled; no money moves twice",
-            KEPT_IN_MIND.as_hours() / 24
+            "reads no longer use the old API, but the ledger holds {claims} claims there of the last {} days, the newest of {last}: \
+             clients see neither those conversions nor their settlement; nothing is converted twice",
+            RETRY_WINDOW.as_hours() / 24
         );
         Some(Some((*since, why)))
     }
@@ -218,14 +213,14 @@ impl State {
         self.timeline_unknown.map(|since| (since, why.to_owned()))
     }
 
-    /// Outer `None` = not known.
-    fn young(&self, config: &Config, now: Timestamp) -> Option<Option<(Timestamp, String)>> {
+    /// Outer `None` while it is not known.
+    fn young_ledger(&self, config: &Config, now: Timestamp) -> Option<Option<(Timestamp, String)>> {
         if !config.modes.needs(Side::New) {
             return Some(None);
         }
-        let (begun, first_new_create_at) = (self.begun?, self.first_new_create_at?);
-        let ahead = first_new_create_at.unwrap_or(now).duration_since(begun);
-        if ahead >= LEDGER_AHEAD || now.duration_since(begun) >= KEPT_IN_MIND {
+        let (created_at, first_new_create_at) = (self.created_at?, self.first_new_create_at?);
+        let ahead = first_new_create_at.unwrap_or(now).duration_since(created_at);
+        if ahead >= LEDGER_AHEAD || now.duration_since(created_at) >= RETRY_WINDOW {
             return Some(None);
         }
         let first = first_new_create_at.map_or_else(
@@ -233,32 +228,32 @@ impl State {
             |first| format!("saw the first create go to the new API at {first}"),
         );
         let why = format!(
-            "this ledger began at {begun} and {first}: if any moved before it began, their claims were lost, and a retry of one can be \
-             converted twice; is it the right ledger?"
+            "this ledger was created at {created_at} and {first}: it lacks the claims of any earlier create, and a retry of one can be \
+             converted twice; check that this is the right ledger"
         );
-        Some(Some((begun, why)))
+        Some(Some((created_at, why)))
     }
 }
 
-/// Whether a record of the old API is not found or not listed.
+/// Whether clients can no longer get or list records of the old API.
 fn leaves_old_out(config: &Config) -> bool {
     config.modes.get == Mode::New || config.modes.list == Mode::New
 }
 
-/// What a step from one config to the next leaves out, if it opens the new API to creates.
-fn leaps(before: &Config, after: &Config) -> Vec<&'static str> {
+/// Warnings about a reload that sends creates to the new API without the stages before it.
+fn skipped_stages(before: &Config, after: &Config) -> Vec<&'static str> {
     let opens = |config: &Config| config.modes.create.creates_on() == Side::New;
     if opens(before) || !opens(after) {
         return Vec::new();
     }
     let reads = [before.modes.get, before.modes.list];
-    let unseen = reads.iter().all(|mode| *mode == Mode::Legacy) && before.modes.create == Mode::Legacy;
+    let uncompared = reads.iter().all(|mode| *mode == Mode::Legacy) && before.modes.create == Mode::Legacy;
     let blind = after.replicas > 1 && reads.iter().any(|mode| matches!(mode, Mode::Legacy | Mode::Shadow));
-    let unseen = unseen.then_some(
-        "creates go to the new API, and the stage before compared nothing: no report speaks for this step (docs/runbook.md)",
+    let uncompared = uncompared.then_some(
+        "creates go to the new API, but the previous stage compared nothing: no report covers this step (docs/runbook.md)",
     );
     let blind = blind.then_some(
-        "creates go to the new API, and the stage before did not read there: a replica that has not reloaded yet cannot see them",
+        "creates go to the new API, but the previous stage did not read there: a replica that has not reloaded yet cannot see them",
     );
-    unseen.into_iter().chain(blind).collect()
+    uncompared.into_iter().chain(blind).collect()
 }

@@ -1,5 +1,5 @@
-//! Who may come in while the proxy's own credentials travel, and whether to read or to write. In passthrough everybody may: the
-//! vendor judges the caller's own token.
+//! Authenticates callers while the proxy sends its own credentials, and checks whether they may read or write. In mode `passthrough` it
+//! checks nothing: the vendor judges the caller's own token.
 
 use http::{HeaderMap, Method, header};
 use sha2::{Digest as _, Sha256};
@@ -12,10 +12,10 @@ use crate::http::headers;
 /// SHA-256 of a client's certificate, as DER.
 pub(crate) type Fingerprint = [u8; 32];
 
-/// Who asks; `None` where callers need no proof.
+/// The caller of a request; `None` in mode `passthrough`.
 ///
 /// # Errors
-/// When the caller is not known.
+/// When no configured caller matches.
 pub(crate) fn identify<'config>(
     auth: &'config Auth,
     headers: &HeaderMap,
@@ -24,13 +24,13 @@ pub(crate) fn identify<'config>(
     if auth.mode == AuthMode::Passthrough {
         return Ok(None);
     }
-    known(&auth.callers, bearer(headers).as_ref(), certificate).map(Some).ok_or(AuthFailure::UnknownCaller)
+    matching(&auth.callers, bearer(headers).as_ref(), certificate).map(Some).ok_or(AuthFailure::UnknownCaller)
 }
 
-/// Whether a known caller may do this. That is judged by the method alone, so that no spelling of a path gets around it.
+/// Checks a caller's permission. Only the method counts, so that no spelling of a path evades the check.
 ///
 /// # Errors
-/// When it may not.
+/// When the caller lacks the permission.
 pub(crate) fn permit(caller: &Caller, method: &Method, headers: &HeaderMap) -> Result<(), AuthFailure> {
     if *method == Method::TRACE {
         return Err(AuthFailure::Reflecting);
@@ -40,7 +40,7 @@ pub(crate) fn permit(caller: &Caller, method: &Method, headers: &HeaderMap) -> R
     if may { Ok(()) } else { Err(AuthFailure::NotAllowed { reads: caller.read }) }
 }
 
-/// The digest of the one bearer token that a request carries.
+/// The digest of a request's bearer token, if it has exactly one.
 fn bearer(headers: &HeaderMap) -> Option<[u8; 32]> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
@@ -49,9 +49,8 @@ fn bearer(headers: &HeaderMap) -> Option<[u8; 32]> {
     (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| Sha256::digest(token).into())
 }
 
-/// The caller that all that it must show was shown for; one with a token before one without. Every one is compared in full,
-/// so that the time tells nothing.
-fn known<'config>(
+/// The caller whose configured proofs all match; one with a token is preferred. Every caller is compared in constant time.
+fn matching<'config>(
     callers: &'config [Caller],
     token: Option<&[u8; 32]>,
     certificate: Option<&Fingerprint>,
@@ -90,7 +89,7 @@ mod tests {
         ];
         let name = |token: Option<&str>, certificate: Option<[u8; 32]>| {
             let token = token.map(|token| Sha256::digest(token).into());
-            known(&callers, token.as_ref(), certificate.as_ref()).map(|caller| caller.name.as_str())
+            matching(&callers, token.as_ref(), certificate.as_ref()).map(|caller| caller.name.as_str())
         };
         assert_eq!(name(Some("t"), None), Some("by token"));
         assert_eq!(name(None, Some([1; 32])), Some("by certificate"));

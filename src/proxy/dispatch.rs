@@ -1,4 +1,4 @@
-//! One request's way: checked, admitted, identified, matched to a route.
+//! Dispatch of one request: check the head, admit, match the route, identify the caller, serve.
 
 use std::sync::Arc;
 
@@ -21,10 +21,9 @@ use crate::translate::route::{self, Id, Matched, Route};
 use crate::upstream;
 use crate::upstream::rate_limit::Endpoint;
 
-/// Per-request state; what must outlive the answer's head travels on in its body.
+/// Per-request state. The access log entry and the in-flight guard move into the response body.
 pub(super) struct RequestContext {
     pub(super) app: Arc<App>,
-    /// The snapshot that the request keeps to its end.
     pub(super) config: Arc<Config>,
     pub(super) peer: Peer,
     pub(super) access: Access,
@@ -43,10 +42,8 @@ impl RequestContext {
         Self { app, config, peer, access, capture, without_reference: false, in_flight, client_usage }
     }
 
-    /// The answer of an upstream, or of the proxy.
-    ///
     /// # Errors
-    /// Why the proxy has to answer with a problem of its own.
+    /// Why the proxy answers with a problem document of its own.
     pub(super) async fn dispatch(
         &mut self,
         mut request: Request<Incoming>,
@@ -67,7 +64,7 @@ impl RequestContext {
         }
     }
 
-    /// Counts the request among those in flight, to the last byte of its answer and of its write.
+    /// Counts the request as in flight until the last byte of its answer is written and a write that it began has ended.
     fn admit(&mut self, matched: &Matched, request: &mut Request<Incoming>) -> Result<(), Failure> {
         let client = self.peer.client(&self.config.forwarding, request.headers());
         let caps = &self.config.limits.in_flight;
@@ -101,7 +98,9 @@ impl RequestContext {
         }
         match mode {
             Mode::Hold => Err(Failure::Held { retry_after: self.config.hold.retry_after }),
-            Mode::Legacy | Mode::Shadow if !self.app.services.keeps_rules_on_legacy(route, request.uri()) => {
+            Mode::Legacy | Mode::Shadow
+                if !self.app.services.needs_handler_on_legacy(route, request.uri()) =>
+            {
                 self.pass_through(Some(Endpoint::of_legacy(route)), streamed(self, request)).await
             }
             Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {
@@ -110,7 +109,7 @@ impl RequestContext {
         }
     }
 
-    /// A request on no route: passed through, unless it could be a create that no rule sees.
+    /// Passes a request through that matches no route, unless it could be a create without a duplicate check.
     async fn unrouted(&mut self, request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
         if self.app.services.guards_creates(&self.config) && is_unrouted_write(&self.config, &request) {
             return Err(Failure::UnroutedWrite);
@@ -120,7 +119,7 @@ impl RequestContext {
         self.pass_through(None, request).await
     }
 
-    /// The answer as the client gets it, with everything that must see it first.
+    /// Turns a failure into an answer, and lets the shadow capture, the usage table and the access log see the answer.
     pub(super) fn respond(
         mut self,
         answered: Result<Response<Payload>, Failure>,
@@ -134,12 +133,12 @@ impl RequestContext {
                 capture.over_budget();
             }
             let refusal = refuse(&failure);
-            // Over HTTP/2 nothing below would hold the body back, and a client must not see one.
+            // An answer to HEAD has no body, and over HTTP/2 hyper would send one.
             if is_head { refusal.map(|_| Payload::empty()) } else { refusal }
         });
         self.access.status = Some(response.status().as_u16());
-        self.note_unauthorized(response.status());
-        // A failure is compared too.
+        self.count_unauthorized(response.status());
+        // Refusals of the proxy are compared too.
         let mut response = match self.capture {
             Some(capture) => capture.tee_response(response),
             None => response,
@@ -148,28 +147,27 @@ impl RequestContext {
             usage.record(&self.app.usage, &self.access, self.without_reference);
             deprecation::add_headers(&self.config.deprecation, response.headers_mut());
         }
-        // For the server, which holds it to the answer's last byte.
+        // The server keeps it until the answer's last byte.
         response.extensions_mut().insert(self.in_flight);
         response.map(|payload| AccessLogBody::new(payload, self.access))
     }
 }
 
-/// The body of a request that goes on as it comes.
 pub(super) fn streamed(context: &RequestContext, request: Request<Incoming>) -> Request<Payload> {
     let count = context.access.request_bytes.clone();
     request.map(|incoming| Payload::Streamed(incoming, count))
 }
 
-/// What no server of this kind serves, whatever the route (RFC 9112, section 3.2). Heads that cannot be read, or leave open where their
-/// request ends, never come as far as this.
+/// Refuses requests that only a forward proxy serves (RFC 9112, section 3.2) and oversized heads. The framing guard has already refused
+/// malformed ones.
 fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failure> {
     let (uri, headers) = (request.uri(), request.headers());
-    // HTTP/2 takes its targets apart, and hyper puts them together again.
+    // Over HTTP/2 hyper composes an absolute target from the pseudo-headers.
     let is_absolute = request.version() < Version::HTTP_2 && uri.authority().is_some();
     if request.method() == Method::CONNECT || is_absolute || !uri.path().starts_with('/') {
         return Err(Failure::TargetForm);
     }
-    // Over HTTP/1 hyper has counted; over HTTP/2 nobody has. One is the request id that the middleware may have made.
+    // hyper counts headers over HTTP/1 only. One more is allowed for the request id that the middleware may have added.
     if headers.len() > config.limits.headers_max + 1 {
         return Err(Failure::HeadTooLong);
     }
@@ -179,19 +177,18 @@ fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failur
     Ok(())
 }
 
-/// Whether a client asks for a token. Its path has as many spellings as any.
+/// Whether a request is a client's token request, in any spelling of the path.
 fn is_token_request(config: &Config, request: &Request<Incoming>) -> bool {
     let path = config.auth.token_path.as_deref();
     request.method() == Method::POST && path.is_some_and(|path| route::is_path(request.uri().path(), path))
 }
 
-/// Whether a safe method is overridden by a header: some servers would take the request for a write.
+/// Whether a header overrides a safe method: some servers would treat the request as a write.
 fn is_overridden(request: &Request<Incoming>) -> bool {
     request.method().is_safe() && headers::override_method(request.headers())
 }
 
-/// Whether a request that is to go straight through might be a create on the way or at its end. It is judged as the client wrote it and as
-/// the legacy side will see it.
+/// Whether a request that matches no route could be a create for the vendor. Both the client's path and the path at legacy are judged.
 fn is_unrouted_write(config: &Config, request: &Request<Incoming>) -> bool {
     let legacy = &config.upstream.legacy;
     let target = upstream::target(legacy, &config.base_path, request.uri());

@@ -1,4 +1,4 @@
-//! Who the client is: its end of the connection, whose word about other clients is taken, and what an upstream is told.
+//! The client's address behind trusted proxies, and the headers that describe the client to an upstream.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,13 +11,13 @@ use crate::http::forwarded::{self, ClientSide};
 use crate::http::peer::Peer;
 
 impl Peer {
-    /// The client's address: the connection's, or behind trusted proxies the nearest that is none of them.
+    /// The client's address: the connection's, or behind trusted proxies the last forwarded address that is not one of them.
     pub(super) fn client(&self, forwarding: &Forwarding, headers: &HeaderMap) -> IpAddr {
         let mut client = self.address.ip();
         let hops = headers.get_all(forwarded::X_FORWARDED_FOR).iter().rev();
         let mut hops = hops.flat_map(|value| value.to_str().unwrap_or_default().rsplit(','));
         while is_trusted(client, &forwarding.trusted_proxies) {
-            // What cannot be read was not written by a proxy that can be trusted: the one who passed it on answers for it.
+            // A trusted proxy writes valid addresses: who forwarded an invalid one is not trusted and counts as the client.
             let Some(hop) = hops.next().and_then(address) else { break };
             client = hop;
         }
@@ -25,15 +25,14 @@ impl Peer {
     }
 }
 
-/// The host that a client asks for: HTTP/2 names it in the target, and need not in a header.
+/// The host of a request. Over HTTP/2 it is in the target, and a Host header is optional.
 pub(super) fn host(target: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
     let named = || HeaderValue::from_str(target.authority()?.as_str().rsplit('@').next()?).ok();
     headers.get(HOST).cloned().or_else(named)
 }
 
-/// The headers that tell an upstream about the client, where the operator wants them. What a client says about itself is
-/// dropped, unless it is a proxy whose word is taken.
-pub(super) fn tell(
+/// Adds the configured headers that describe the client. Such headers from the client are dropped, unless it is a trusted proxy.
+pub(super) fn describe_client(
     config: &Config,
     peer: &Peer,
     version: Version,
@@ -61,7 +60,7 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|network| network.contains(&address))
 }
 
-/// An element of `X-Forwarded-For`: an address, with a port or without.
+/// Parses an element of `X-Forwarded-For`: an address with an optional port.
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);

@@ -1,7 +1,7 @@
-//! How many requests may be in flight: at once, on one route, from one client. What is over is refused at the door, with
-//! nothing sent; nothing waits here, because a queue of requests that their clients have given up on helps nobody.
+//! In-flight limits: in total, by route, and by client. A request above a limit is refused before anything is sent. Nothing is queued,
+//! because a queue would fill with requests whose clients have given up.
 //!
-//! Counters rather than semaphores, so that a reload changes the caps for what is already in flight.
+//! Uses counters rather than semaphores, so that a reload changes the limits while requests are in flight.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -17,21 +17,20 @@ use crate::telemetry::metrics::labels::RouteLabel;
 use crate::translate::route::Matched;
 use crate::translate::route::Route;
 
-/// What is in flight. Clones share the counts.
+/// The requests in flight. Clones share the counts.
 #[derive(Clone, Debug, Default)]
-pub struct Admission(Arc<Counts>);
+pub(crate) struct Admission(Arc<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
     all: AtomicUsize,
     lanes: [AtomicUsize; 5],
-    /// Refused at the door.
+    /// Requests refused by a limit.
     shed: Counters<(RouteLabel,)>,
-    /// Only who has something in flight: an entry goes with the last of it, so the table never outgrows `all`.
+    /// Clients with a request in flight. The last request removes the entry, so there are never more than `all`.
     clients: DashMap<IpAddr, usize>,
 }
 
-/// One of the four routes, or pass-through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TrafficClass {
     Route(Route),
@@ -53,7 +52,7 @@ impl TrafficClass {
         }
     }
 
-    const fn place(self) -> usize {
+    const fn index(self) -> usize {
         match self {
             Self::Route(Route::Create) => 0,
             Self::Route(Route::Get) => 1,
@@ -75,7 +74,10 @@ impl TrafficClass {
 }
 
 impl Admission {
-    /// A place for one more request, or the refusal.
+    /// Admits one more request.
+    ///
+    /// # Errors
+    /// When a limit is reached; `Overloaded` names whose.
     pub(super) fn admit(
         &self,
         lane: TrafficClass,
@@ -87,10 +89,10 @@ impl Admission {
             counts.shed.add((lane.label(),));
             Failure::Overloaded { fault, retry_after: caps.retry_after }
         };
-        // Each step back gives up what the steps before it took.
+        // A refusal drops the counts taken so far.
         let all = Taken::one(&counts.all, caps.all).ok_or_else(|| refused(Fault::Proxy))?;
         let route =
-            Taken::one(&counts.lanes[lane.place()], lane.cap(caps)).ok_or_else(|| refused(Fault::Proxy))?;
+            Taken::one(&counts.lanes[lane.index()], lane.cap(caps)).ok_or_else(|| refused(Fault::Proxy))?;
         let client = network(client);
         if !counts.enter(client, caps.client) {
             return Err(refused(Fault::Caller));
@@ -105,27 +107,27 @@ impl Admission {
         self.0.all.load(Ordering::Relaxed)
     }
 
-    /// How many of them on each route; those for tokens count as pass-through.
+    /// Requests in flight by route; token requests count as pass-through.
     #[must_use]
-    pub fn by_route(&self) -> Vec<(RouteLabel, usize)> {
+    pub(crate) fn by_route(&self) -> Vec<(RouteLabel, usize)> {
         let lanes = Route::ALL.map(TrafficClass::Route).into_iter().chain([TrafficClass::PassThrough]);
-        lanes.map(|lane| (lane.label(), self.0.lanes[lane.place()].load(Ordering::Relaxed))).collect()
+        lanes.map(|lane| (lane.label(), self.0.lanes[lane.index()].load(Ordering::Relaxed))).collect()
     }
 
-    /// How many requests were refused because too much was in flight.
+    /// Requests refused by a limit since start.
     #[must_use]
-    pub fn shed(&self) -> &Counters<(RouteLabel,)> {
+    pub(crate) fn shed(&self) -> &Counters<(RouteLabel,)> {
         &self.0.shed
     }
 
-    /// How many clients have something in flight.
+    /// Clients with a request in flight.
     #[must_use]
-    pub fn clients(&self) -> usize {
+    pub(crate) fn clients(&self) -> usize {
         self.0.clients.len()
     }
 }
 
-/// One more on a counter, until it is dropped or kept.
+/// One count taken from a limit; given back on drop unless kept.
 struct Taken<'a>(Option<&'a AtomicUsize>);
 
 impl<'a> Taken<'a> {
@@ -156,7 +158,7 @@ impl Counts {
                 *count.get_mut() += 1;
                 true
             }
-            // A cap is at least one.
+            // The limit is at least 1, so a first request fits.
             Entry::Vacant(none) => {
                 none.insert(1);
                 true
@@ -174,10 +176,9 @@ impl Counts {
     }
 }
 
-/// The place of one request, given up when the last of its holders is gone: its answer, and its work that goes on without a
-/// client.
+/// Counts one request as in flight until dropped. The answer's body holds it, and so does a write that goes on without its client.
 #[derive(Debug)]
-pub struct InFlightGuard {
+pub(crate) struct InFlightGuard {
     counts: Arc<Counts>,
     lane: TrafficClass,
     client: IpAddr,
@@ -186,12 +187,12 @@ pub struct InFlightGuard {
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.counts.all.fetch_sub(1, Ordering::Relaxed);
-        self.counts.lanes[self.lane.place()].fetch_sub(1, Ordering::Relaxed);
+        self.counts.lanes[self.lane.index()].fetch_sub(1, Ordering::Relaxed);
         self.counts.leave(self.client);
     }
 }
 
-/// Whom an address counts as: an IPv6 network of 64 bits is usually one client, who may use any address in it.
+/// The address that a client counts as. An IPv6 client usually owns a /64 network and may use any address in it.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -221,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_takes_nothing_and_a_place_given_up_leaves_nothing() {
+    fn a_refusal_counts_nothing_and_a_dropped_guard_leaves_no_count() {
         let admission = Admission::default();
         let admit = |lane, from| admission.admit(lane, client(from), &CAPS);
         let create = admit(TrafficClass::Route(Route::Create), "192.0.2.1").unwrap();
@@ -243,11 +244,11 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_kept_until_its_last_holder_is_gone() {
+    fn a_request_counts_until_its_last_guard_is_dropped() {
         let admission = Admission::default();
-        let place = admission.admit(TrafficClass::PassThrough, client("192.0.2.1"), &CAPS).unwrap();
-        let work = Arc::clone(&place);
-        drop(place);
+        let guard = admission.admit(TrafficClass::PassThrough, client("192.0.2.1"), &CAPS).unwrap();
+        let work = Arc::clone(&guard);
+        drop(guard);
         assert_eq!(admission.in_flight(), 1);
         drop(work);
         assert_eq!(admission.in_flight(), 0);

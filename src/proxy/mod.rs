@@ -1,5 +1,5 @@
-//! From a request to its answer: one config snapshot, admission, the caller, the route; then straight through to the legacy side, or through the
-//! route's handler. `dispatch` is the way in; each other file is one way out.
+//! From a request to its answer: one config snapshot, admission, the caller, the route; then pass-through to legacy, or the route's
+//! handler. `dispatch` decides where a request goes; `pass_through`, `routed` and `token_requests` serve it.
 
 mod callers;
 mod dispatch;
@@ -29,26 +29,24 @@ use crate::shadow::Shadow;
 use crate::telemetry::access::AccessLogBody;
 use crate::upstream::Client;
 
-pub use self::in_flight::{Admission, InFlightGuard};
+pub(crate) use self::in_flight::{Admission, InFlightGuard};
 pub(crate) use self::response::refuse;
 
-/// What all requests share.
+/// The proxy: state that all requests share.
 pub struct App {
     /// The config in force; a reload swaps it.
-    pub config: Arc<ArcSwap<Config>>,
-    /// What pass-through and the route handlers use.
+    pub(crate) config: Arc<ArcSwap<Config>>,
+    /// Shared with the route handlers and the operators' listener.
     pub services: Services,
-    /// The requests in flight.
-    pub admission: Admission,
-    /// The comparison in the background; `None`: there is none.
-    pub shadow: Option<Shadow>,
-    /// The clients that still call the old API.
-    pub usage: Usage,
+    pub(crate) admission: Admission,
+    /// Background comparisons; `None` only in tests.
+    pub(crate) shadow: Option<Shadow>,
+    pub(crate) usage: Usage,
     unauthorized_creates: UnauthorizedCreates,
 }
 
 impl App {
-    /// An app without requests.
+    /// A proxy before its first request, without comparisons. `config` is swapped on reload.
     #[must_use]
     pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client, ledger: Option<Ledger>) -> Self {
         upstream.budget().adopt(&config.load());
@@ -62,13 +60,12 @@ impl App {
         }
     }
 
-    /// The same, with comparisons.
+    /// Compares routes in mode `shadow`.
     #[must_use]
     pub fn with_shadow(self, shadow: Shadow) -> Self {
         Self { shadow: Some(shadow), ..self }
     }
 
-    /// An upstream answered 429.
     fn throttled(&self, config: &Config) {
         if let Some(shadow) = &self.shadow {
             shadow.throttled(config);
@@ -76,7 +73,7 @@ impl App {
     }
 }
 
-/// Answers one request. Whatever happens, there is one answer and one access line.
+/// Answers one request. Every request gets one answer and one line in the access log.
 pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<AccessLogBody> {
     let mut context = RequestContext::new(app, peer, &request);
     let is_head = *request.method() == Method::HEAD;

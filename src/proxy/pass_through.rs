@@ -1,4 +1,4 @@
-//! Straight through to the legacy side: bytes, headers and status as they come, both ways.
+//! Pass-through to legacy: bytes, headers and status are forwarded unchanged in both directions.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::upstream::rate_limit::Endpoint;
 use crate::upstream::{self, Lane, Outgoing, SendError};
 
 impl RequestContext {
-    /// Sends the request on and returns the answer while it comes. No `endpoint`: nobody counts it.
+    /// Forwards the request and streams the answer. `endpoint` is `None` for a path that the vendor's rate limit does not count.
     pub(super) async fn pass_through(
         &mut self,
         endpoint: Option<Endpoint>,
@@ -35,7 +35,7 @@ impl RequestContext {
         self.access.side = Some(side);
         self.access.upstream_calls = 1;
         let (version, is_safe) = (request.version(), request.method().is_safe());
-        let request = self.onward(request);
+        let request = self.upstream_request(request);
         let request = match &mut self.capture {
             Some(capture) => capture.tee_request(request),
             None => request,
@@ -59,9 +59,9 @@ impl RequestContext {
             self.app.throttled(&self.config);
         }
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(Failure::Broken { side, effect, source: "an upgrade that nobody asked for".into() });
+            return Err(Failure::Broken { side, effect, source: "an upgrade that was not requested".into() });
         }
-        Ok(back(&self.config, response, version))
+        Ok(downstream_response(&self.config, response, version))
     }
 
     async fn send_on(&self, outgoing: Outgoing, is_safe: bool) -> Result<Response<Payload>, SendError> {
@@ -69,7 +69,7 @@ impl RequestContext {
         let sent = if is_safe {
             services.upstream.send_as(outgoing, &self.config).await
         } else {
-            // The client may leave; what was sent is not called back. Nobody waits for an answer for ever, though.
+            // A write goes on when its client disconnects, because it may already have taken effect; at most for `timeouts.create`.
             let (upstream, config) = (services.upstream.clone(), self.config.clone());
             let in_flight = outgoing.request.extensions().get::<Option<Arc<InFlightGuard>>>().cloned();
             let sending = async move {
@@ -81,8 +81,7 @@ impl RequestContext {
         Ok(sent?.map(|incoming| Payload::Streamed(incoming, ByteCount::default())))
     }
 
-    /// The request as it goes on to the legacy side.
-    fn onward(&self, mut request: Request<Payload>) -> Request<Payload> {
+    fn upstream_request(&self, mut request: Request<Payload>) -> Request<Payload> {
         let config = &*self.config;
         let uri = upstream::target(&config.upstream.legacy, &config.base_path, request.uri());
         let version = std::mem::replace(request.version_mut(), Version::HTTP_11);
@@ -90,17 +89,20 @@ impl RequestContext {
         headers::to_upstream(request.headers_mut());
         let size = http_body::Body::size_hint(request.body()).exact();
         if size.is_none() && request.method().is_safe() && version < Version::HTTP_2 {
-            // hyper takes a GET without a length for one without a body.
+            // hyper sends no body with a GET of unknown length unless it is declared chunked.
             request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        forwarding::tell(config, &self.peer, version, host.as_ref(), request.headers_mut());
+        forwarding::describe_client(config, &self.peer, version, host.as_ref(), request.headers_mut());
         *request.uri_mut() = uri;
         request
     }
 }
 
-/// An upstream's answer as it goes back to the client.
-pub(super) fn back(config: &Config, mut response: Response<Payload>, version: Version) -> Response<Payload> {
+pub(super) fn downstream_response(
+    config: &Config,
+    mut response: Response<Payload>,
+    version: Version,
+) -> Response<Payload> {
     hop_by_hop::remove(response.headers_mut());
     if config.forwarding.via {
         let answered_in = response.version();

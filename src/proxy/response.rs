@@ -1,4 +1,4 @@
-//! Answers of the proxy's own making, on their way to the client.
+//! Answers that the proxy writes.
 
 use http::{HeaderValue, Response, StatusCode, header};
 
@@ -16,7 +16,7 @@ pub(super) fn respond(answer: RouteResponse) -> Response<Payload> {
     response
 }
 
-/// The one place where a failure becomes an answer.
+/// The answer to a failure. The only place where a failure becomes one.
 pub(crate) fn refuse(failure: &Failure) -> Response<Payload> {
     let mut response = respond(RouteResponse::problem(&failure.problem()));
     let headers = response.headers_mut();

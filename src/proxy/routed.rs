@@ -1,4 +1,4 @@
-//! Through a route's handler, within the route's time.
+//! Serves a request with its route's handler, within the route's timeout.
 
 use std::sync::Mutex;
 
@@ -18,7 +18,7 @@ use crate::routes::{self, RouteContext, UpstreamCallStats};
 use crate::translate::route::{Id, Route};
 
 impl RequestContext {
-    /// Runs the handler. A create or cancel goes on when its client leaves: what was sent is not called back.
+    /// Runs the handler. A create or cancel goes on when its client disconnects, because what was sent may already have taken effect.
     pub(super) async fn routed(
         &mut self,
         route: Route,
@@ -51,7 +51,7 @@ impl RequestContext {
         let (mut head, incoming) = request.into_parts();
         let host = forwarding::host(&head.uri, &head.headers);
         headers::to_upstream(&mut head.headers);
-        forwarding::tell(&self.config, &self.peer, head.version, host.as_ref(), &mut head.headers);
+        forwarding::describe_client(&self.config, &self.peer, head.version, host.as_ref(), &mut head.headers);
         let (config, services) = (self.config.clone(), self.app.services.clone());
         let stats = Mutex::default();
         (RouteContext { config, services, head, credentials: None, deadline, stats }, incoming)

@@ -1,4 +1,4 @@
-//! A client's request for a token, to the vendor's token endpoint.
+//! Token requests of clients, forwarded to the vendor's token endpoint.
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::dispatch::RequestContext;
 use super::forwarding;
-use super::pass_through::back;
+use super::pass_through::downstream_response;
 use crate::config::auth::AuthMode;
 use crate::failure::{AuthFailure, Failure};
 use crate::http::body::Payload;
@@ -15,7 +15,7 @@ use crate::routes::token::{self, Exchanged};
 use crate::telemetry::metrics::labels::RouteLabel;
 
 impl RequestContext {
-    /// Sends the request on, with its scopes rewritten as the config says.
+    /// Forwards the request with its scopes rewritten as `auth.scopes` says.
     pub(super) async fn token_request(
         &mut self,
         request: Request<Incoming>,
@@ -28,7 +28,7 @@ impl RequestContext {
         let version = head.version;
         let host = forwarding::host(&head.uri, &head.headers);
         headers::to_upstream(&mut head.headers);
-        forwarding::tell(&self.config, &self.peer, version, host.as_ref(), &mut head.headers);
+        forwarding::describe_client(&self.config, &self.peer, version, host.as_ref(), &mut head.headers);
         let start = Instant::now();
         let (upstream, count) = (&self.app.services.upstream, &self.access.request_bytes);
         let exchanged = token::run(upstream, &self.config, head, incoming, count).await;
@@ -36,6 +36,6 @@ impl RequestContext {
         let Exchanged { response, calls } = exchanged?;
         self.access.upstream_calls = calls;
         self.access.upstream_status = Some(response.status().as_u16());
-        Ok(back(&self.config, response, version))
+        Ok(downstream_response(&self.config, response, version))
     }
 }

@@ -1,5 +1,5 @@
-//! Creates answered 401 are limited per address, so that nobody without a token grows the ledger fast: every create is claimed, with or
-//! without credentials.
+//! Limits creates answered 401, by address. Every create is claimed, with or without credentials, so this keeps a client without a token
+//! from growing the ledger fast.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::failure::Failure;
 use crate::telemetry::metrics::labels::RouteLabel;
 use crate::translate::route::Route;
 
-/// Creates answered 401 that one address may have in a minute.
+/// Maximum number of creates answered 401 for one address in a minute.
 const PER_MINUTE_MAX: u32 = 60;
 const MINUTE: Duration = Duration::from_secs(60);
-/// Addresses that are counted at a time.
+/// Maximum number of addresses that are counted.
 const ADDRESSES_MAX: u64 = 10_000;
 
-/// The counts of the current minutes, each from an address's first 401.
+/// Creates answered 401 by address. A count expires a minute after the address's first 401.
 pub(super) struct UnauthorizedCreates(Cache<IpAddr, Arc<AtomicU32>>);
 
 impl Default for UnauthorizedCreates {
@@ -30,7 +30,6 @@ impl Default for UnauthorizedCreates {
 }
 
 impl RequestContext {
-    /// Refuses a create from an address that had too many of them answered 401.
     pub(super) fn check_unauthorized(&self) -> Result<(), Failure> {
         let count = self.app.unauthorized_creates.0.get(&self.peer.address.ip());
         match count {
@@ -41,8 +40,7 @@ impl RequestContext {
         }
     }
 
-    /// Counts the answer to a create, if it is a 401.
-    pub(super) fn note_unauthorized(&self, status: StatusCode) {
+    pub(super) fn count_unauthorized(&self, status: StatusCode) {
         if status == StatusCode::UNAUTHORIZED && self.access.route == RouteLabel::Route(Route::Create) {
             let address = self.peer.address.ip();
             self.app.unauthorized_creates.0.get_with(address, Arc::default).fetch_add(1, Ordering::Relaxed);

@@ -16,7 +16,6 @@ const OTHER_STATUS: &str = "other";
 /// Most asset pairs that are counted apart.
 const PAIRS_MAX: usize = 100;
 
-/// Counts of written records.
 pub(super) struct CoverageTotals {
     any: Cells,
     /// By asset pair; one after the other the statuses, then all others.

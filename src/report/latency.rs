@@ -9,7 +9,6 @@ const LONGEST: u64 = 3_600_000_000;
 /// Significant digits: latencies within 0.1% of each other count as equal.
 const DIGITS: u8 = 3;
 
-/// Latencies of one side.
 pub(super) struct Latencies(Option<Histogram<u64>>);
 
 impl Latencies {

@@ -18,7 +18,6 @@ const AS_WRITTEN: &[u8] = b"{\"line\":\"comparison\",\"schema\":2,\"target\":\"s
 /// One line of the input, classified.
 #[derive(Debug, PartialEq)]
 pub(super) enum LogLine {
-    /// One comparison.
     Comparison(Box<Record>),
     /// The state of shadow itself.
     Heartbeat(Box<HeartbeatRecord>),

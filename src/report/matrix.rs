@@ -10,7 +10,6 @@ pub(super) struct Matrix {
     pub(super) rows: Vec<String>,
     pub(super) columns: Vec<String>,
     pub(super) counts: Vec<Vec<u64>>,
-    /// Comparisons outside the grid.
     pub(super) outside: u64,
 }
 

@@ -14,7 +14,6 @@ use crate::telemetry::sanitize::clip;
 /// Most pairs of statuses that are counted apart.
 const STATUSES_MAX: usize = 256;
 
-/// One route.
 pub(super) struct RouteTotals {
     pub(super) written: u64,
     /// By verdict, and by severity: none, then as in [`Severity`].
@@ -85,7 +84,6 @@ impl RouteTotals {
         }
     }
 
-    /// Comparisons with that verdict.
     pub(super) fn of(&self, verdict: Verdict) -> u64 {
         sum(self.counts[verdict as usize])
     }
@@ -106,7 +104,6 @@ impl RouteTotals {
         sum(Verdict::ALL.into_iter().filter(|verdict| verdict.is_judged()).map(|verdict| self.of(verdict)))
     }
 
-    /// The most frequent first.
     pub(super) fn statuses(&self) -> Vec<StatusPair> {
         let pair = |((served, other), count): (&(Status, Status), &u64)| StatusPair {
             served: shown(served),

@@ -16,7 +16,6 @@ use crate::translate::route::Route;
 
 /// Most signatures that are counted apart.
 const SIGNATURES_MAX: usize = 10_000;
-/// Most examples of each.
 const EXAMPLES_MAX: usize = 2;
 /// Most differences of an example.
 const DIFFS_MAX: usize = 8;

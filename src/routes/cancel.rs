@@ -1,5 +1,5 @@
-//! Cancel by id: on the side that holds the record. The new API has no such call: a record there can be read, and the answer
-//! is no. Never a fake success, never a reverse conversion.
+//! Cancel by id, on the side that holds the record. The new API has no cancel: a record there is answered 403. The proxy neither
+//! pretends a success nor makes a reverse conversion.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -17,11 +17,11 @@ use crate::translate::side::Side;
 use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
 
-/// Stops one conversion, or says why that cannot be.
+/// Cancels one conversion.
 ///
 /// # Errors
-/// Every [`Failure`] that a cancel can end in.
-pub async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
+/// Any [`Failure`] of a cancel.
+pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
     let known = context.known_side(id).await;
     let sealed = context.config.modes.cancel == Mode::New;
     if sealed && known == Known::On(Side::Legacy) {
@@ -58,8 +58,8 @@ pub async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failu
     }
 }
 
-/// A DELETE for a record of the other side is a 404 there, so nothing needs to be read first. It is sent once. The inner `Err` is the
-/// vendor's own 404.
+/// Sends the client's DELETE, once. Legacy answers 404 for a record of the new side, so no lookup is needed first. The inner `Err` is
+/// the vendor's own 404.
 async fn on_legacy(context: &RouteContext, id: &Id) -> Result<Result<RouteResponse, RouteResponse>, Failure> {
     let cost = Endpoint::Cancel.client();
     let call = UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, context.deadline);
@@ -76,7 +76,7 @@ async fn on_legacy(context: &RouteContext, id: &Id) -> Result<Result<RouteRespon
     Ok(Ok(reply.verbatim()))
 }
 
-/// A refusal of the vendor goes to the client; anything else is a failure of the side.
+/// Returns the vendor's own refusal to the client; any other answer is a failure of the side.
 fn not_the_vendors(reply: Reply) -> Result<RouteResponse, Failure> {
     if reply.status == StatusCode::NOT_FOUND || !reply.is_refusal() {
         return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));

@@ -21,11 +21,11 @@ use crate::translate::side::Side;
 use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
 
-/// Reads one conversion.
+/// Gets one conversion.
 ///
 /// # Errors
-/// Every [`Failure`] that a get can end in.
-pub async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
+/// Any [`Failure`] of a get.
+pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
     let known = context.known_side(id).await;
     let sealed = context.config.modes.get == Mode::New;
     if sealed && known == Known::On(Side::Legacy) {
@@ -35,7 +35,7 @@ pub async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failu
     let mut answers = Vec::with_capacity(sides.len());
     let mut kept: [Option<Result<RouteResponse, Failure>>; 2] = [None, None];
     for (at, side) in sides.iter().copied().enumerate() {
-        // A side that hangs must not use up the time of the one that may hold the record.
+        // A side that hangs leaves half of the time for the other one, which may hold the record.
         let left = context.deadline.saturating_duration_since(Instant::now());
         let until = context.deadline - if at + 1 < sides.len() { left / 2 } else { Duration::ZERO };
         let (answer, outcome) = match ask(context, side, id, known, until).await {
@@ -55,19 +55,19 @@ pub async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failu
     respond(presence, id, kept, &sides)
 }
 
-/// The answer that follows, with the sides' own words where they count.
+/// Turns what was concluded into the answer: the side's own response where there is one.
 fn respond(
     presence: Presence,
     id: &Id,
     mut kept: [Option<Result<RouteResponse, Failure>>; 2],
     sides: &[Side],
 ) -> Result<RouteResponse, Failure> {
-    let mut words_of = |side: Side| kept[side as usize].take();
+    let mut response_of = |side: Side| kept[side as usize].take();
     let not_found = || Err(Failure::NotFound { id: id.as_str().to_owned() });
     match presence {
-        Presence::Found(side) | Presence::Unclear(side) => words_of(side).unwrap_or_else(not_found),
-        // The side that was asked last speaks for both.
-        Presence::NotFound => sides.last().and_then(|side| words_of(*side)).unwrap_or_else(not_found),
+        Presence::Found(side) | Presence::Unclear(side) => response_of(side).unwrap_or_else(not_found),
+        // Both answered 404; either response will do.
+        Presence::NotFound => sides.last().and_then(|side| response_of(*side)).unwrap_or_else(not_found),
         Presence::Unavailable(side) => Err(Failure::RecordUnavailable { side }),
         Presence::CouldNotLook => Err(Failure::Ledger("whether the id is known could not be read".into())),
     }
@@ -111,15 +111,15 @@ async fn ask(
         return Ok((SideAnswer::Unclear, reply.refusal()));
     }
     match side {
-        // A redirect says nothing about where the record is.
+        // A redirect proves neither presence nor absence.
         Side::Legacy if reply.status != StatusCode::OK => Ok((SideAnswer::Unclear, reply.verbatim())),
         Side::Legacy => Ok((SideAnswer::Found, reply.verbatim())),
-        Side::New => shown(context, reply, id, known).await,
+        Side::New => visible_record(context, reply, id, known).await,
     }
 }
 
-/// The record of new as a legacy client may see it.
-async fn shown(
+/// The record of new in the legacy shape, if a legacy client may see it.
+async fn visible_record(
     context: &RouteContext,
     reply: Reply,
     id: &Id,
@@ -140,7 +140,7 @@ async fn shown(
 }
 
 impl RouteContext {
-    /// Which side is known to hold an id: from memory, else from the ledger.
+    /// The side that is known to hold an id, from the cache, else from the ledger.
     pub(super) async fn known_side(&self, id: &Id) -> Known {
         if let Some(side) = self.services.record_sides.of(id.as_str()) {
             return Known::On(side);

@@ -22,7 +22,7 @@ use crate::upstream::rate_limit::Endpoint;
 ///
 /// # Errors
 /// Every [`Failure`] that a list can end in.
-pub async fn run(context: &RouteContext) -> Result<RouteResponse, Failure> {
+pub(crate) async fn run(context: &RouteContext) -> Result<RouteResponse, Failure> {
     let mode = context.config.modes.list;
     let query = ListQuery::parse(context.head.uri.query().unwrap_or_default());
     // A cursor that the old API minted: that listing goes on there to its end.

@@ -1,5 +1,5 @@
-//! The lookup by reference on one side: credentials, a fresh connection where it matters, and the positive control. What an answer
-//! proves is `translate::evidence`'s to say.
+//! The lookup by reference on one side: credentials, a fresh connection where needed, and the positive control. `translate::evidence`
+//! decides what an answer proves.
 
 use http::StatusCode;
 use tokio::time::Instant;
@@ -20,11 +20,10 @@ use crate::translate::side::Side;
 use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
 
-/// What is looked up.
 pub(super) struct LookupQuery<'a> {
     pub(super) side: Side,
     pub(super) ref_id: &'a str,
-    /// The record's id, if it is known: then it is read by id first.
+    /// The record's id, if known: it is read by id first.
     pub(super) record_id: Option<String>,
     /// What the ledger knows about whatever carries the reference on this side.
     pub(super) origin: Origin,
@@ -32,12 +31,11 @@ pub(super) struct LookupQuery<'a> {
     pub(super) until: Instant,
 }
 
-/// What the lookup proved, and what it met on the way.
 pub(super) struct LookupResult {
     pub(super) finding: Finding,
-    /// The side's refusal in the old API's words, if it refused.
+    /// The side's refusal in the legacy format, if it refused.
     pub(super) refusal: Option<RouteResponse>,
-    /// Why nothing was proved.
+    /// Why the lookup proved nothing.
     pub(super) failure: Option<Failure>,
 }
 
@@ -48,7 +46,7 @@ impl LookupResult {
 }
 
 impl RouteContext {
-    /// Looks a reference up; counted when it decides whether a create may be sent.
+    /// Looks a reference up. Metrics count it when it is a duplicate check.
     pub(super) async fn lookup(&self, query: LookupQuery<'_>) -> LookupResult {
         let (side, purpose) = (query.side, query.purpose);
         let name = if purpose == Purpose::Resolve { "resolve" } else { "duplicate_check" };
@@ -87,7 +85,7 @@ impl RouteContext {
             let reused = reply.reused;
             let found = self.read_finding(query, reply);
             match found.finding {
-                // It could be another request's empty list: ask once more, on a connection of its own.
+                // On a reused connection the empty list may be another request's: look up again on a connection of its own.
                 Finding::Absent if query.purpose == Purpose::Resolve => return found,
                 Finding::Absent if reused && lane == Lane::Create => lane = Lane::Fresh,
                 Finding::Absent if query.purpose != Purpose::Resolve => {
@@ -113,7 +111,7 @@ impl RouteContext {
         LookupResult { finding, refusal, failure }
     }
 
-    /// An empty list counts as absence only while the side is known to find what it holds; see `positive_control`.
+    /// An empty list counts as absence only after the [positive control](super::positive_control).
     async fn confirm_absence(&self, query: &LookupQuery<'_>) -> LookupResult {
         match self.positive_control(query.side, query.until).await {
             Ok(()) => LookupResult { finding: Finding::Absent, refusal: None, failure: None },
@@ -138,11 +136,11 @@ impl RouteContext {
         {
             return Ok(reply);
         }
-        // Only the vendor's word that the token is genuine opens this way: nobody without one learns what is on a side. It rests on one
-        // assumption: all callers' tokens and the lookup credentials belong to one customer.
+        // Only for a token that the vendor called valid but without this scope, so that nobody without a token learns what a side holds.
+        // Assumes that all callers' tokens and the lookup credentials belong to one customer.
         tracing::info!(target: "cutover", %side, "the caller's token may not read; looking up with the proxy's own");
         let reply = self.call(call()?.on(lane).with_lookup_credentials()).await?;
-        // The caller is not to blame for what the proxy's own credentials may not do.
+        // This 403 is about the proxy's credentials, so it must not be returned to the caller.
         if reply.status == StatusCode::FORBIDDEN {
             return Err(reply.unexpected(SideEffect::None, "the lookup credentials may not read"));
         }
@@ -161,7 +159,7 @@ impl RouteContext {
         self.call(UpstreamCall::get(self, side, &path, cost, until)?.with_lookup_credentials()).await
     }
 
-    /// The record that a claim knows, in the legacy shape; `None` if it could not be read now.
+    /// A record in the legacy shape; `None` if it could not be read.
     async fn read_record(&self, side: Side, id: &str, until: Instant) -> Option<Record> {
         let reply = self.read_by_id(side, &Id::known(id), until).await.ok()?;
         (reply.status == StatusCode::OK).then(|| evidence::record(side, &reply.body)).flatten()

@@ -1,17 +1,17 @@
-//! One handler a route, for the modes in which the proxy does more than pass through.
+//! The handlers of the four routes, for modes in which the proxy does more than pass through.
 //!
 //! A handler asks `translate` what to send, sends it through `upstream`, asks `translate` what the answer means, and returns an answer in the
-//! legacy shape or a `Failure`. It owns all that it works with, so that it can outlive the client's connection.
+//! legacy format or a `Failure`. It owns its state, so that a write can go on after its client has disconnected.
 
-pub mod cancel;
+pub(crate) mod cancel;
 pub mod create;
-pub mod get;
-pub mod list;
+pub(crate) mod get;
+pub(crate) mod list;
 pub(crate) mod native;
 pub(crate) mod only_door;
-pub mod record_side;
+pub(crate) mod record_side;
 pub(crate) mod release;
-pub mod token;
+pub(crate) mod token;
 
 mod lookup;
 mod own_records;
@@ -27,9 +27,9 @@ use http::{Extensions, HeaderMap, HeaderValue, StatusCode, Uri, header};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-pub use self::create::SingleFlight;
-pub use self::positive_control::PositiveControls;
-pub use self::record_side::RecordSideCache;
+pub(crate) use self::create::SingleFlight;
+pub(crate) use self::positive_control::PositiveControls;
+pub(crate) use self::record_side::RecordSideCache;
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Mode};
 use crate::failure::error_chain::error_chain;
@@ -45,55 +45,49 @@ use crate::translate::problem::Problem;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
 use crate::upstream::Client;
-pub use crate::upstream::health::UpstreamHealth;
+pub(crate) use crate::upstream::health::UpstreamHealth;
 
-/// What all flows share.
+/// State that all requests share. Clones share it.
 #[derive(Clone)]
 pub struct Services {
-    /// The way to both sides.
+    /// The client of both sides, with the rate limit.
     pub upstream: Client,
-    /// Which side each reference belongs to; `None` when no ledger is configured.
-    pub ledger: Option<Ledger>,
-    /// Which side each id lives on.
-    pub record_sides: RecordSideCache,
-    /// Writes under way; they run to their end though their client leaves.
+    /// The claims; `None` when no ledger is configured.
+    pub(crate) ledger: Option<Ledger>,
+    pub(crate) record_sides: RecordSideCache,
+    /// Counts the writes that run, including those whose client has disconnected.
     pub detached: TaskTracker,
-    /// What is counted on the way.
-    pub metrics: Arc<Metrics>,
-    /// Whether the sides can be reached.
-    pub reach: UpstreamHealth,
-    /// The references that requests of this process work on.
-    pub single_flight: SingleFlight,
-    /// When lookups were last seen to find what a side holds.
-    pub positive_controls: PositiveControls,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: UpstreamHealth,
+    pub(crate) single_flight: SingleFlight,
+    pub(crate) positive_controls: PositiveControls,
 }
 
 impl Services {
-    /// Nothing in flight, nothing remembered.
     #[must_use]
-    pub fn new(upstream: Client, ledger: Option<Ledger>) -> Self {
+    pub(crate) fn new(upstream: Client, ledger: Option<Ledger>) -> Self {
         Self {
             upstream,
             ledger,
             record_sides: RecordSideCache::default(),
             detached: TaskTracker::new(),
             metrics: Arc::default(),
-            reach: UpstreamHealth::default(),
+            health: UpstreamHealth::default(),
             single_flight: SingleFlight::default(),
             positive_controls: PositiveControls::default(),
         }
     }
 
-    /// Whether a create that slips past the flow could meet one on the other side.
+    /// Whether a write that bypasses the routes could convert a reference twice.
     #[must_use]
-    pub fn guards_creates(&self, config: &Config) -> bool {
+    pub(crate) fn guards_creates(&self, config: &Config) -> bool {
         self.ledger.is_some() || config.modes.create != Mode::Legacy
     }
 
-    /// Whether a request that goes to the legacy side needs its flow all the same, because it touches the rules of the
-    /// cutover: a create, once references are recorded; a list that goes on from a cursor of the proxy's own.
+    /// Whether a request in mode `legacy` or `shadow` needs its handler: a create that must be claimed, or a list that continues from a
+    /// cursor of the proxy.
     #[must_use]
-    pub fn keeps_rules_on_legacy(&self, route: Route, uri: &Uri) -> bool {
+    pub(crate) fn needs_handler_on_legacy(&self, route: Route, uri: &Uri) -> bool {
         match route {
             Route::Create => self.ledger.is_some(),
             Route::List => uri.query().is_some_and(ListQuery::has_own_cursor),
@@ -101,20 +95,20 @@ impl Services {
         }
     }
 
-    /// Notes what came of one call to a side.
+    /// Records the result of one call to a side.
     fn called(&self, side: Side, answered: Result<StatusCode, &Failure>, elapsed: Duration) {
         let what = match answered {
             Ok(status) => {
-                self.reach.answered(side);
+                self.health.answered(side);
                 return self.metrics.upstream_response(side, status, elapsed);
             }
             Err(Failure::Unreachable { source, .. }) => {
-                self.reach.failed(side, error_chain(source.as_ref()));
+                self.health.failed(side, error_chain(source.as_ref()));
                 UpstreamOutcome::NotSent
             }
             Err(Failure::TimedOut { .. }) => UpstreamOutcome::TimedOut,
             Err(Failure::AuthFailure(_)) => UpstreamOutcome::NoToken,
-            // The client broke off, which says nothing about the side.
+            // The client's fault, which tells nothing about the side.
             Err(Failure::BodyBroken(_)) => return,
             Err(
                 Failure::Broken { .. }
@@ -149,15 +143,19 @@ impl Services {
         self.metrics.upstream_call(side, what, elapsed);
     }
 
-    /// Notes what came of a request that went straight through to the legacy side.
-    pub fn passed(&self, route: RouteLabel, answered: Result<StatusCode, &Failure>, elapsed: Duration) {
+    /// Records the result of a request that was passed through to legacy.
+    pub(crate) fn passed(
+        &self,
+        route: RouteLabel,
+        answered: Result<StatusCode, &Failure>,
+        elapsed: Duration,
+    ) {
         self.called(Side::Legacy, answered, elapsed);
         if route == RouteLabel::Route(Route::Create) {
             self.created(Side::Legacy, answered);
         }
     }
 
-    /// Notes what came of sending a create.
     fn created(&self, side: Side, answered: Result<StatusCode, &Failure>) {
         let outcome = match answered {
             Ok(status) => CreateOutcome::of_status(status),
@@ -177,7 +175,7 @@ impl Services {
         }
     }
 
-    /// A status that this build does not know is shown as `CREATED`; the operator hears of it.
+    /// Logs and counts a status that this build does not know; clients see `CREATED`.
     fn report_unknown_status(&self, status: Option<&str>) {
         if let Some(status) = status {
             self.metrics.unknown_statuses.add(());
@@ -186,25 +184,22 @@ impl Services {
     }
 }
 
-/// What one request's handler works with.
-pub struct RouteContext {
-    /// The snapshot that the request began with.
-    pub config: Arc<Config>,
-    /// What all flows share.
-    pub services: Services,
-    /// The client's request without its body; only what may travel is left of its headers.
-    pub head: http::request::Parts,
+/// The state of one request's handler.
+pub(crate) struct RouteContext {
+    pub(crate) config: Arc<Config>,
+    pub(crate) services: Services,
+    /// The client's request without its body and without hop-by-hop headers.
+    pub(crate) head: http::request::Parts,
     /// The proxy's own credentials, for a call that no client asked for.
-    pub credentials: Option<CredentialSet>,
-    /// When the client's request has taken all the time that it may.
-    pub deadline: Instant,
-    /// What to tell of the request afterwards.
-    pub stats: Mutex<UpstreamCallStats>,
+    pub(crate) credentials: Option<CredentialSet>,
+    /// When the route's timeout ends.
+    pub(crate) deadline: Instant,
+    pub(crate) stats: Mutex<UpstreamCallStats>,
 }
 
 impl RouteContext {
-    /// The context of reads that no client asked for: at the start, or by a command. They use the lookup credentials if there are
-    /// any, else `token`, a value of `Authorization`.
+    /// A context for reads by the proxy itself, at start or by a command. They use the lookup credentials if configured, else `token`, a
+    /// value of `Authorization`.
     pub(crate) fn own(
         config: Arc<Config>,
         services: Services,
@@ -218,69 +213,61 @@ impl RouteContext {
         Self { config, services, head, credentials, deadline, stats: Mutex::default() }
     }
 
-    /// Whose references these are in the ledger.
     fn tenant(&self) -> &str {
         self.config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str())
     }
 
-    /// What is known about the vendor beyond its documents.
     fn facts(&self) -> Facts {
         self.config.facts
     }
 
-    /// The time that is left for the client's request.
     fn left(&self) -> Duration {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// A create came without a reference.
-    fn note_no_reference(&self, side: Side) {
+    fn record_missing_reference(&self, side: Side) {
         self.services.metrics.creates_without_ref_id.add((side,));
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).without_reference = true;
     }
 }
 
-/// What a flow did, for the access line.
+/// The upstream calls of one request, for the access log.
 #[derive(Clone, Debug, Default)]
-pub struct UpstreamCallStats {
-    /// The side whose answer counted last.
-    pub side: Option<Side>,
-    /// That answer's status.
-    pub upstream_status: Option<u16>,
-    /// How many calls were made.
-    pub upstream_calls: u32,
-    /// How long they took together, in microseconds.
-    pub upstream_us: u64,
-    /// Whether it was a create without a reference.
-    pub without_reference: bool,
-    /// Whether a side said 429 to any of them.
-    pub throttled: bool,
+pub(crate) struct UpstreamCallStats {
+    /// The side of the last call.
+    pub(crate) side: Option<Side>,
+    /// The status of the last answer; `None` if the last call got none.
+    pub(crate) upstream_status: Option<u16>,
+    pub(crate) upstream_calls: u32,
+    /// Duration of all calls together, in microseconds.
+    pub(crate) upstream_us: u64,
+    pub(crate) without_reference: bool,
+    /// Whether any call was answered 429.
+    pub(crate) throttled: bool,
 }
 
-/// An answer for the client, in the legacy shape.
+/// An answer for the client, in the legacy format.
 #[derive(Debug)]
-pub struct RouteResponse {
-    /// The HTTP status.
-    pub status: StatusCode,
-    /// The upstream's headers that still hold.
-    pub headers: HeaderMap,
-    /// What the HTTP library keeps beside the headers, such as their spelling.
-    pub extensions: Extensions,
-    /// JSON, or whatever the legacy side answered.
-    pub body: Bytes,
+pub(crate) struct RouteResponse {
+    pub(crate) status: StatusCode,
+    /// The upstream's headers that still apply to this body.
+    pub(crate) headers: HeaderMap,
+    /// hyper's extensions of the answer, such as the spelling of its header names.
+    pub(crate) extensions: Extensions,
+    /// JSON, or legacy's answer unchanged.
+    pub(crate) body: Bytes,
 }
 
 impl RouteResponse {
-    /// A document that the proxy wrote itself.
+    /// A JSON document that the proxy wrote.
     #[must_use]
-    pub fn json(status: StatusCode, mut headers: HeaderMap, body: impl Into<Bytes>) -> Self {
+    pub(crate) fn json(status: StatusCode, mut headers: HeaderMap, body: impl Into<Bytes>) -> Self {
         headers::from_translated(&mut headers);
         Self { status, headers, extensions: Extensions::new(), body: body.into() }
     }
 
-    /// A problem of the proxy's own.
     #[must_use]
-    pub fn problem(problem: &Problem) -> Self {
+    pub(crate) fn problem(problem: &Problem) -> Self {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::json(status, HeaderMap::new(), problem.to_json())
     }

@@ -1,5 +1,5 @@
-//! Creates on the new API's own path that pass through here: the other door to a reference. They are recorded beside the claims, so that
-//! a legacy create with the same reference looks on new first; unless `ledger.native_creates` is `pass`.
+//! Creates on the new API's own path that pass through the proxy. Their references are recorded beside the claims, so that a legacy
+//! create with the same reference is checked against new first. `ledger.native_creates = "pass"` turns this off.
 
 use http::{Method, Request};
 use hyper::body::Incoming;
@@ -11,8 +11,8 @@ use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::ledger::{Key, Ledger, LedgerError};
 use crate::translate::{native, route};
 
-/// Records the references of a create on the new API's own path, and returns the request with its bytes untouched. When the ledger is down
-/// the request goes on all the same, and is counted.
+/// Records the references of a create on the new API's own path, and returns the request with its bytes untouched. While the ledger is
+/// down the request is forwarded and counted as unrecorded.
 ///
 /// # Errors
 /// When a reference is claimed for the legacy side; nothing was sent.
@@ -33,7 +33,7 @@ pub(crate) async fn record(
     let peeked = body::peek(incoming, config.limits.request_body_max, count).await;
     let body = match peeked.map_err(|error| Failure::BodyBroken(error.into()))? {
         Peeked::Partial(read, rest) => {
-            // Too long for any create of the vendor's.
+            // Longer than any create that the vendor accepts.
             return Ok(Request::from_parts(head, Payload::Prefixed(read, rest, count.clone())));
         }
         Peeked::Whole(body) => body,
@@ -51,10 +51,10 @@ pub(crate) async fn record(
     Ok(Request::from_parts(head, Payload::whole(body)))
 }
 
-/// Recorded before the claim is read: of two creates at the same time at least one sees the other.
+/// Records the create before it reads the claim, so that of two concurrent creates at least one sees the other.
 async fn is_claimed_for_legacy(ledger: &Ledger, config: &Config, ref_id: &str) -> Result<bool, LedgerError> {
     let tenant = config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str());
-    // A reference that no claim can have meets none.
+    // A reference that the ledger cannot store has no claim.
     let Ok(key) = Key::new(tenant, ref_id) else { return Ok(false) };
     ledger.record_native(key).await?;
     ledger.is_claimed_for_legacy(key).await

@@ -1,5 +1,5 @@
-//! The positive control of the duplicate check: before an empty list counts as absence, the same lookup must have found a record that is
-//! known to be there. A filter that is ignored, or an index that is empty for a while, would otherwise pass for "never used".
+//! The positive control of the duplicate check: an empty list counts as absence only after the same kind of lookup has found a record
+//! that is known to exist. Otherwise a side that ignores the filter, or whose index is empty for a while, would seem to hold nothing.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -18,16 +18,16 @@ use crate::translate::mapping::Origin;
 use crate::translate::side::Side;
 use crate::upstream::Lane;
 
-/// How long one control counts.
+/// How long a passed control stays valid.
 const VALID_FOR: Duration = Duration::from_secs(5 * 60);
-/// Records that are younger may not be listed yet.
+/// Minimum age of the record that is looked up: a list may lag behind younger ones.
 pub(super) const LAG: Duration = Duration::from_secs(10 * 60);
-/// Credentials that are remembered; past it all are forgotten, which costs one lookup each.
+/// Maximum number of credentials with a passed control. Above it all are dropped, which costs each one lookup.
 const CREDENTIALS_MAX: usize = 10_000;
 
-/// When a side was last seen to find what it holds, per credential. Clones share it.
+/// When lookups on a side last passed the control, by credential. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct PositiveControls(Arc<Controls>);
+pub(crate) struct PositiveControls(Arc<Controls>);
 
 #[derive(Debug, Default)]
 struct Controls {
@@ -53,11 +53,11 @@ impl PositiveControls {
 }
 
 impl RouteContext {
-    /// Makes sure that lookups on the side find what it holds. At most one call in five minutes a side and credential; a side on which
-    /// the ledger knows no record needs none.
+    /// Verifies that lookups on a side find what it holds. Makes at most one call in five minutes for a side and credential, and none
+    /// while the ledger knows no record there.
     ///
     /// # Errors
-    /// When the newest known record was not found, or nobody could look.
+    /// When the newest known record was not found, or the lookup failed.
     pub(super) async fn positive_control(&self, side: Side, until: Instant) -> Result<(), Failure> {
         let Some(ledger) = &self.services.ledger else { return Ok(()) };
         let credential =
@@ -83,7 +83,6 @@ impl RouteContext {
         Ok(())
     }
 
-    /// Whether lookups may use credentials of the proxy's own.
     pub(super) fn has_lookup_credentials(&self) -> bool {
         self.config.auth.credentials(CredentialSet::Lookup).is_some()
     }

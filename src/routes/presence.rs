@@ -1,41 +1,38 @@
-//! Who may say 404. Pure: what each side answered about an id, and what that proves together.
+//! When get and cancel may answer 404. Pure: what each side answered about an id, and what the answers prove together.
 
 use crate::translate::side::Side;
 
 /// What one side answered about an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SideAnswer {
-    /// The record.
     Found,
-    /// "There is no such record", in the vendor's own words, or a record that was never a conversion.
+    /// The vendor's own 404, or a record that is not a conversion.
     NotFound,
-    /// Neither: another refusal, a failure, an answer that cannot be read.
+    /// Proves neither: another refusal, a failure, an unreadable answer.
     Unclear,
 }
 
 /// Which side the proxy knows to hold the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// The id was seen there, or the ledger has it.
+    /// The cache or the ledger has the id on this side.
     On(Side),
-    /// Nobody knows the id.
     Nowhere,
-    /// The ledger could not be asked.
+    /// The ledger could not be read.
     CouldNotLook,
 }
 
-/// What the client may be told.
+/// What the answers prove together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// That side's record.
     Found(Side),
-    /// Every side that was asked said so, and nobody knows better.
+    /// Every side answered 404, and the id is not known.
     NotFound,
-    /// A record that is known, on a side that denies it or was not clear about it.
+    /// The record is known, but the side that holds it answered 404.
     Unavailable(Side),
-    /// That side's answer, which is neither.
+    /// Nothing: the client gets this side's answer.
     Unclear(Side),
-    /// Every side said no, and the ledger that might know better could not be asked.
+    /// Every side answered 404, but the ledger, which may know the id, could not be read.
     CouldNotLook,
 }
 
@@ -57,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn not_found_needs_every_side_and_nobody_who_knows_better() {
+    fn not_found_needs_a_404_of_every_side_and_an_unknown_id() {
         use SideAnswer::{Found, NotFound, Unclear};
         let all = [Found, NotFound, Unclear];
         for known in [Known::Nowhere, Known::On(Side::Legacy), Known::On(Side::New), Known::CouldNotLook] {

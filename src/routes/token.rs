@@ -1,8 +1,8 @@
-//! A client's own request for a token: to the vendor's token endpoint, with the scopes rewritten as the config says, and the
-//! answer's scopes in the client's words. What cannot be read goes through as it came, both ways.
+//! A client's token request, forwarded to the vendor's token endpoint. Scopes are rewritten as `auth.scopes` says, and the answer
+//! names the scopes that the client requested. A body that cannot be read is forwarded unchanged, in both directions.
 //!
-//! Asking for a token converts nothing, so it may be asked for again; once is all that happens here, when the vendor does not give
-//! this client the new API's scopes. The form holds the client's secret: nothing of it is logged.
+//! A token request moves no money, so it may be repeated: once, with the original scopes, when the vendor does not grant this client
+//! the new API's. The form holds the client's secret, so nothing of it is logged.
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
@@ -16,28 +16,26 @@ use crate::translate::token::{self, Form, Rewriting};
 use crate::upstream::rate_limit::Endpoint;
 use crate::upstream::{self, Client, Lane, SendError};
 
-/// What came of a token request.
+/// The answer to a token request.
 #[derive(Debug)]
-pub struct Exchanged {
-    /// The answer, with the headers as they came.
-    pub response: Response<Payload>,
-    /// How many calls it took.
-    pub calls: u32,
+pub(crate) struct Exchanged {
+    pub(crate) response: Response<Payload>,
+    /// Number of calls to the token endpoint, 1 or 2.
+    pub(crate) calls: u32,
 }
 
-/// One token request.
-struct Call<'a> {
+struct TokenExchange<'a> {
     upstream: &'a Client,
     config: &'a Config,
     head: http::request::Parts,
     deadline: Instant,
 }
 
-/// Sends a client's token request on. Only what may travel is left of the headers in `head`.
+/// Forwards a client's token request. `head` holds no hop-by-hop headers any more.
 ///
 /// # Errors
-/// Every [`Failure`] that it can end in; a refusal of the vendor's is none.
-pub async fn run(
+/// When there is no whole answer. The vendor's refusal is an answer.
+pub(crate) async fn run(
     upstream: &Client,
     config: &Config,
     mut head: http::request::Parts,
@@ -46,26 +44,27 @@ pub async fn run(
 ) -> Result<Exchanged, Failure> {
     head.uri = upstream::endpoint(&config.upstream.oauth, head.uri.query());
     head.version = Version::HTTP_11;
-    let call = Call { upstream, config, head, deadline: Instant::now() + config.auth.timeout };
+    let exchange = TokenExchange { upstream, config, head, deadline: Instant::now() + config.auth.timeout };
     let how = config.auth.rewriting(&config.modes);
-    let (Some(how), Some(form)) = (how, form(&call.head.headers)) else {
-        return call.untouched(Payload::Streamed(incoming, count.clone())).await;
+    let (Some(how), Some(form)) = (how, form(&exchange.head.headers)) else {
+        return exchange.untouched(Payload::Streamed(incoming, count.clone())).await;
     };
-    let peeked = timeout_at(call.deadline, body::peek(incoming, config.limits.request_body_max, count)).await;
+    let peeked =
+        timeout_at(exchange.deadline, body::peek(incoming, config.limits.request_body_max, count)).await;
     let peeked = peeked.map_err(|_| Failure::BodySlow)?.map_err(|error| Failure::BodyBroken(error.into()))?;
     let body = match peeked {
         Peeked::Whole(body) => body,
         Peeked::Partial(read, rest) => {
-            return call.untouched(Payload::Prefixed(read, rest, count.clone())).await;
+            return exchange.untouched(Payload::Prefixed(read, rest, count.clone())).await;
         }
     };
     match token::request(&form, &body, how) {
-        Some(rewritten) => call.rewritten(rewritten, how, body).await,
-        None => call.untouched(Payload::whole(body)).await,
+        Some(rewritten) => exchange.rewritten(rewritten, how, body).await,
+        None => exchange.untouched(Payload::whole(body)).await,
     }
 }
 
-/// The form that a request announces, if its bytes are the form's own.
+/// The form type of a request's body; `None` for another type or a content coding.
 fn form(headers: &HeaderMap) -> Option<Form> {
     let coding = headers.get(header::CONTENT_ENCODING);
     let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
@@ -75,7 +74,7 @@ fn form(headers: &HeaderMap) -> Option<Form> {
     }
 }
 
-impl Call<'_> {
+impl TokenExchange<'_> {
     async fn untouched(&self, body: Payload) -> Result<Exchanged, Failure> {
         let response = self.send(self.head.headers.clone(), body).await?;
         Ok(Exchanged { response: response.map(streamed), calls: 1 })
@@ -109,17 +108,17 @@ impl Call<'_> {
         if how == Rewriting::Add && token::is_invalid_scope(status.as_u16(), &body) {
             tracing::warn!(
                 target: "auth",
-                "a client does not get the new API's scopes; its token request goes once more, as it came"
+                "the vendor does not grant a client the new API's scopes; the original token request is sent once"
             );
             let again = self.untouched(Payload::whole(original)).await?;
             return Ok(Exchanged { calls: 2, ..again });
         }
-        let shown = (status == StatusCode::OK).then(|| token::answer(&body, &rewritten.requested)).flatten();
-        let body = match shown {
-            Some(shown) => {
+        let edited = (status == StatusCode::OK).then(|| token::answer(&body, &rewritten.requested)).flatten();
+        let body = match edited {
+            Some(edited) => {
                 headers::from_edited(&mut head.headers);
-                head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(shown.len()));
-                Payload::whole(shown)
+                head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(edited.len()));
+                Payload::whole(edited)
             }
             None => Payload::whole(body),
         };
@@ -142,7 +141,7 @@ impl Call<'_> {
         };
         let response = answered.map_err(|_| AuthFailure::TokenTimedOut)?.map_err(denied)?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            return Err(AuthFailure::TokenBroken("an upgrade that nobody asked for".into()).into());
+            return Err(AuthFailure::TokenBroken("an upgrade that was not requested".into()).into());
         }
         Ok(response)
     }

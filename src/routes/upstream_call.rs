@@ -1,4 +1,4 @@
-//! One call to one side: the proxy's own, or the client's as it came. Nothing here repeats anything.
+//! One call to one side: one that the proxy makes, or the client's forwarded unchanged. It is never repeated here.
 
 use std::sync::PoisonError;
 
@@ -31,28 +31,29 @@ pub(super) struct UpstreamCall {
     lane: Lane,
     credentials: Option<CredentialSet>,
     cost: Cost,
-    /// Already paid for; else the call waits for its turn.
+    /// Its turn under the rate limit, if taken before; else [`RouteContext::call`] waits for one.
     permit: Option<Permit>,
     until: Instant,
 }
 
-/// A whole answer of an upstream.
+/// A complete answer of an upstream.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) side: Side,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
-    /// As it came, for the client.
+    /// As received, content coding included.
     pub(super) body: Bytes,
-    /// Without its content coding, where it has one.
+    /// The body without its content coding.
     decoded: Decoded,
-    /// Whether it came on an HTTP/1.1 connection that had carried an answer before, and may belong to another request.
+    /// Whether it came on an HTTP/1.1 connection that had carried an answer before: then it may belong to another request (RFC 9112,
+    /// section 9.3.2).
     pub(super) reused: bool,
     extensions: Extensions,
 }
 
 impl UpstreamCall {
-    /// The client's own request, as it came, to the legacy side.
+    /// The client's own request, forwarded unchanged to legacy.
     pub(super) fn forward(
         context: &RouteContext,
         body: Bytes,
@@ -73,7 +74,7 @@ impl UpstreamCall {
         Self { side, request, effect, lane, credentials, cost, permit: None, until }
     }
 
-    /// A call of the proxy's own that only reads.
+    /// A read that the proxy makes.
     pub(super) fn get(
         context: &RouteContext,
         side: Side,
@@ -87,7 +88,7 @@ impl UpstreamCall {
         Ok(Self { side, request, effect, lane, credentials, cost, permit: None, until })
     }
 
-    /// A call of the proxy's own that moves money. It is sent once, on every layer; nothing here or below may repeat it.
+    /// A create. It may move money, so no layer below repeats it.
     pub(super) fn post(
         context: &RouteContext,
         side: Side,
@@ -103,36 +104,34 @@ impl UpstreamCall {
         Ok(Self { side, request, effect, lane, credentials, cost, permit: None, until })
     }
 
-    /// The same call in another lane.
     pub(super) fn on(self, lane: Lane) -> Self {
         Self { lane, ..self }
     }
 
-    /// The same create, on a connection of its own if it carries no credentials: its refusal is then certainly its own, so that a stranger
-    /// cannot leave an attempt open in the claim of somebody's reference.
+    /// Sends a create without credentials on a connection of its own. Its refusal then certainly belongs to it, so that a stranger cannot
+    /// leave an attempt open in the claim of somebody else's reference.
     pub(super) fn apart_if_anonymous(self) -> Self {
         let is_anonymous =
             self.credentials.is_none() && !self.request.headers().contains_key(header::AUTHORIZATION);
         if is_anonymous { self.on(Lane::Fresh) } else { self }
     }
 
-    /// The same call, already paid for.
     pub(super) fn paid(self, permit: Permit) -> Self {
         Self { permit: Some(permit), ..self }
     }
 
-    /// The same read past every cache on the way.
+    /// Asks caches on the way to pass the read on to the side.
     pub(super) fn uncached(mut self) -> Self {
         self.request.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         self
     }
 
-    /// The same read with the proxy's lookup credentials; nothing of the caller's travels but the request id.
+    /// Replaces the caller's credentials by the proxy's lookup credentials, and drops every header that may identify the caller.
     pub(super) fn with_lookup_credentials(mut self) -> Self {
         let kept = [headers::REQUEST_ID, header::ACCEPT, header::CACHE_CONTROL];
-        let travels = |name: &HeaderName| kept.contains(name);
+        let is_kept = |name: &HeaderName| kept.contains(name);
         let all = std::mem::take(self.request.headers_mut()).into_iter();
-        self.request.headers_mut().extend(all.filter(|(name, _)| name.as_ref().is_some_and(travels)));
+        self.request.headers_mut().extend(all.filter(|(name, _)| name.as_ref().is_some_and(is_kept)));
         Self { credentials: Some(CredentialSet::Lookup), ..self }
     }
 }
@@ -154,15 +153,15 @@ fn own_request(
 }
 
 impl RouteContext {
-    /// Pays for one call out of the rate budget; waits for its turn. Nothing is sent without it.
+    /// Waits for a turn under the rate limit.
     pub(super) async fn pay(&self, cost: Cost, until: Instant) -> Result<Permit, Failure> {
         Ok(self.services.upstream.budget().take(cost, until).await?)
     }
 
-    /// Makes the call and reads its whole answer.
+    /// Sends the call and reads its answer.
     ///
     /// # Errors
-    /// When no whole answer came in time; [`Failure::outcome`] says whether the call may have taken effect.
+    /// When there is no complete answer in time; [`Failure::outcome`] says whether the call may have taken effect.
     pub(super) async fn call(&self, call: UpstreamCall) -> Result<Reply, Failure> {
         let UpstreamCall { side, request, effect, lane, credentials, cost, permit, until } = call;
         let permit = match permit {
@@ -187,7 +186,6 @@ impl RouteContext {
     }
 }
 
-/// The whole answer to a request that is being sent.
 pub(super) async fn exchange(
     sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
     side: Side,
@@ -215,12 +213,10 @@ pub(super) async fn exchange(
 }
 
 impl Reply {
-    /// Whether the side refused.
     pub(super) fn is_refusal(&self) -> bool {
         self.status.is_client_error() || self.status.is_server_error()
     }
 
-    /// What the answer may prove.
     pub(super) fn evidence(&self) -> evidence::Reply<'_> {
         let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let body = match &self.decoded {
@@ -230,12 +226,11 @@ impl Reply {
         evidence::Reply { status: self.status.as_u16(), content_type, body }
     }
 
-    /// Whether the body has a content coding that the proxy does not read.
+    /// Whether the body has a content coding that the proxy cannot decode.
     pub(super) fn is_opaque(&self) -> bool {
         matches!(self.decoded, Decoded::Unreadable)
     }
 
-    /// The answer as it came.
     pub(super) fn verbatim(self) -> RouteResponse {
         let mut headers = self.headers;
         hop_by_hop::remove(&mut headers);
@@ -250,7 +245,7 @@ impl Reply {
         json
     }
 
-    /// The side's refusal in the old API's words.
+    /// The side's refusal in the legacy format.
     pub(super) fn refusal(self) -> RouteResponse {
         match self.side {
             Side::Legacy => self.verbatim(),
@@ -261,7 +256,7 @@ impl Reply {
         }
     }
 
-    /// The failure for an answer that is neither a success that can be used nor a refusal of the vendor.
+    /// The failure for an answer that is neither a usable success nor a refusal of the vendor.
     pub(super) fn unexpected(&self, effect: SideEffect, why: &str) -> Failure {
         let source = format!("status {}: {why}", self.status.as_u16()).into();
         Failure::Broken { side: self.side, effect, source }

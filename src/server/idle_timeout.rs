@@ -51,7 +51,6 @@ impl Activity {
     }
 }
 
-/// A request being answered.
 #[derive(Debug)]
 pub(super) struct ActiveRequest(Activity);
 

@@ -38,7 +38,7 @@ pub struct Drained {
 impl Drained {
     /// Whether everything ended before the deadline.
     #[must_use]
-    pub const fn is_clean(self) -> bool {
+    pub(crate) const fn is_clean(self) -> bool {
         self.connections_cut == 0 && self.writes_cut == 0
     }
 }

@@ -65,7 +65,7 @@ impl Certificates {
     ///
     /// # Errors
     /// If the new contents cannot be used; the previous ones stay active.
-    pub fn reload(&self) -> Result<(), CertificateError> {
+    pub(crate) fn reload(&self) -> Result<(), CertificateError> {
         self.config.store(Arc::new(read(&self.files)?));
         Ok(())
     }

@@ -29,7 +29,7 @@ const COPIED_HEADERS: [HeaderName; 5] = [
 
 /// A request that was sampled.
 #[derive(Debug)]
-pub struct ShadowCapture {
+pub(crate) struct ShadowCapture {
     shadow: Shadow,
     route: Route,
     request: CapturedRequest,
@@ -40,7 +40,7 @@ impl Shadow {
     /// Samples a request of a route in mode `shadow`, by the route's share and a hash of the request id. `None` when it is not
     /// compared.
     #[must_use]
-    pub fn capture<B>(
+    pub(crate) fn capture<B>(
         &self,
         config: &Arc<Config>,
         route: Route,
@@ -74,7 +74,7 @@ impl Shadow {
 impl ShadowCapture {
     /// Copies the body of a create as it streams to the upstream.
     #[must_use]
-    pub fn tee_request(&mut self, request: Request<Payload>) -> Request<Payload> {
+    pub(crate) fn tee_request(&mut self, request: Request<Payload>) -> Request<Payload> {
         if self.route != Route::Create {
             return request;
         }
@@ -86,7 +86,7 @@ impl ShadowCapture {
     }
 
     /// Copies the body of a create that is already in memory.
-    pub fn set_request_body(&mut self, body: &[u8]) {
+    pub(crate) fn set_request_body(&mut self, body: &[u8]) {
         let (sender, receiver) = oneshot::channel();
         let mut copy = self.new_copy();
         copy.add(body);
@@ -98,7 +98,7 @@ impl ShadowCapture {
 
     /// Copies the response as it streams to the client, and queues the comparison at its end.
     #[must_use]
-    pub fn tee_response(self, response: Response<Payload>) -> Response<Payload> {
+    pub(crate) fn tee_response(self, response: Response<Payload>) -> Response<Payload> {
         let status = response.status();
         let encoding = response.headers().get(header::CONTENT_ENCODING);
         let encoding = encoding.map(|coding| String::from_utf8_lossy(coding.as_bytes()).into_owned());
@@ -112,7 +112,7 @@ impl ShadowCapture {
     }
 
     /// Drops the capture of a request that the proxy's own rate budget refused: it says nothing about either API.
-    pub fn over_budget(self) {
+    pub(crate) fn over_budget(self) {
         self.shadow.stats().dropped(self.route, ShadowDropReason::Budget);
     }
 

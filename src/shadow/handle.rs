@@ -52,7 +52,7 @@ impl Shadow {
     }
 
     /// Starts the back-off after a 429 from either upstream, whoever the call was for.
-    pub fn throttled(&self, config: &Config) {
+    pub(crate) fn throttled(&self, config: &Config) {
         if self.0.cooldown.begin(config.shadow.cooldown) && sampled(config).next().is_some() {
             let seconds = config.shadow.cooldown.as_secs();
             tracing::warn!(target: "shadow", seconds, "shadow is paused after a 429 from an upstream");
@@ -75,7 +75,7 @@ impl Shadow {
 
     /// The ignore rules in force with their hits since the start of the process.
     #[must_use]
-    pub fn rules(&self, config: &Config) -> Vec<RuleHits> {
+    pub(crate) fn rules(&self, config: &Config) -> Vec<RuleHits> {
         let today = today();
         let rules = config.shadow.ignore.iter().map(|rule| RuleHits {
             path: rule.path.as_str().into(),

@@ -17,7 +17,6 @@ pub(super) struct CompareJob {
     pub(super) served: ServedResponse,
 }
 
-/// The client's request.
 #[derive(Debug)]
 pub(super) struct CapturedRequest {
     /// The snapshot that the request started with.

@@ -13,7 +13,7 @@
 //! 5. `record_builder` makes the [`record`]; `record_writer` writes it or counts it as suppressed. `heartbeat` reports at
 //!    intervals on shadow itself ([`heartbeat_record`]). The `report` command reads both kinds of lines.
 
-pub mod capture;
+pub(crate) mod capture;
 pub mod compare;
 pub mod coverage;
 pub mod dry_run;

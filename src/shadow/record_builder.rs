@@ -17,7 +17,6 @@ use crate::translate::side::Side;
 /// Most differences in one record; the rest is counted.
 const DIFFS_MAX: usize = 50;
 
-/// A finished comparison.
 pub(super) struct Compared {
     pub(super) other: ShadowReply,
     pub(super) result: ComparisonResult,

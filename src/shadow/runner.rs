@@ -120,7 +120,6 @@ impl Runner {
         Self { worker, current, jobs, routes, heartbeat }
     }
 
-    /// Runs jobs until `stopped`.
     async fn run(mut self, mut queue: mpsc::Receiver<CompareJob>, mut stopped: oneshot::Receiver<()>) {
         let concurrency = self.current.load().shadow.concurrency;
         let mut next_batch: Option<Instant> = None;

@@ -31,12 +31,10 @@ pub(super) struct ShadowClient {
     shadow: Shadow,
 }
 
-/// The other side's response.
 pub(super) struct ShadowReply {
     pub(super) response: SideResponse,
     /// Bytes of all bodies read; `None` when no call was needed.
     pub(super) bytes: Option<u64>,
-    /// Of all calls together.
     pub(super) latency: Duration,
     /// Rows that are no conversions, or that the proxy filtered.
     pub(super) filtered_out: u64,

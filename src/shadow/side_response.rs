@@ -67,7 +67,7 @@ impl SideResponse {
 
     /// Why there is nothing to compare.
     #[must_use]
-    pub const fn skip_reason(&self) -> Option<&'static str> {
+    pub(crate) const fn skip_reason(&self) -> Option<&'static str> {
         match self {
             Self::NotComparable { reason, .. } | Self::Failed(reason) => Some(reason),
             Self::Document { .. } | Self::NoCounterpart => None,
@@ -76,7 +76,7 @@ impl SideResponse {
 
     /// Whether the status is 400 or above. `false` when no status is known.
     #[must_use]
-    pub fn is_refusal(&self) -> bool {
+    pub(crate) fn is_refusal(&self) -> bool {
         self.status().is_some_and(|status| status >= 400)
     }
 }

@@ -12,8 +12,7 @@ use crate::translate::route::Route;
 
 /// Why a job was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShadowDropReason {
-    /// The queue is full.
+pub(crate) enum ShadowDropReason {
     Jobs,
     /// `shadow.bytes_max` is reached.
     Bytes,
@@ -21,20 +20,18 @@ pub enum ShadowDropReason {
     Budget,
     /// The back-off after a 429.
     Cooldown,
-    /// The comparison panicked.
     Panic,
-    /// The process stopped.
     Shutdown,
 }
 
 impl ShadowDropReason {
     /// All of them, in this order.
-    pub const ALL: [Self; 6] =
+    pub(crate) const ALL: [Self; 6] =
         [Self::Jobs, Self::Bytes, Self::Budget, Self::Cooldown, Self::Panic, Self::Shutdown];
 
     /// The name in records and metrics.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Jobs => "jobs",
             Self::Bytes => "bytes",
@@ -62,33 +59,25 @@ pub struct ShadowStats {
 
 /// The comparisons of one signature.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignatureTotal {
-    /// As in a record.
+pub(crate) struct SignatureTotal {
     #[serde(default)]
-    pub signature: String,
-    /// The route.
-    pub route: Route,
-    /// The verdict.
-    pub verdict: Verdict,
-    /// Its severity.
-    pub severity: Option<Severity>,
-    /// Comparisons.
-    pub count: u64,
+    pub(crate) signature: String,
+    pub(crate) route: Route,
+    pub(crate) verdict: Verdict,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) count: u64,
     /// The end of the last one, RFC 3339 in UTC.
-    pub last_seen: String,
+    pub(crate) last_seen: String,
 }
 
 /// The comparisons of one verdict and severity.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictTotal {
-    /// The route.
-    pub route: Route,
+    pub(crate) route: Route,
     /// The verdict.
     pub verdict: Verdict,
-    /// Its severity.
-    pub severity: Option<Severity>,
-    /// Comparisons.
-    pub count: u64,
+    pub(crate) severity: Option<Severity>,
+    pub(crate) count: u64,
 }
 
 impl ShadowStats {
@@ -102,7 +91,6 @@ impl ShadowStats {
         self.dropped[route as usize][reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a comparison.
     pub(super) fn done(&self, result: SignatureTotal) {
         self.done[result.route as usize].fetch_add(1, Ordering::Relaxed);
         *self.verdicts.entry((result.route, result.verdict, result.severity)).or_default() += 1;
@@ -165,7 +153,7 @@ impl ShadowStats {
 
     /// The signatures with differences, by severity and then by count, the highest first; at most `max`.
     #[must_use]
-    pub fn top(&self, max: usize) -> Vec<SignatureTotal> {
+    pub(crate) fn top(&self, max: usize) -> Vec<SignatureTotal> {
         let differing = self.signatures.iter().filter(|entry| entry.severity.is_some());
         let mut all: Vec<_> = differing.map(|entry| entry.value().clone()).collect();
         all.sort_by(|one, other| {

@@ -51,7 +51,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them, in this order.
-    pub const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Match,
         Self::MatchAfterRules,
         Self::Progress,
@@ -63,9 +63,8 @@ impl Verdict {
         Self::ShadowFailed,
     ];
 
-    /// The name in records.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Match => "match",
             Self::MatchAfterRules => "match_after_rules",
@@ -81,7 +80,7 @@ impl Verdict {
 
     /// Whether the two responses were compared.
     #[must_use]
-    pub const fn is_judged(self) -> bool {
+    pub(crate) const fn is_judged(self) -> bool {
         !matches!(self, Self::NotComparable | Self::ShadowFailed)
     }
 }
@@ -100,11 +99,10 @@ pub enum Severity {
 
 impl Severity {
     /// All of them, the highest first.
-    pub const ALL: [Self; 3] = [Self::Money, Self::Contract, Self::Cosmetic];
+    pub(crate) const ALL: [Self; 3] = [Self::Money, Self::Contract, Self::Cosmetic];
 
-    /// The name in records.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Cosmetic => "cosmetic",
             Self::Contract => "contract",
@@ -132,9 +130,8 @@ pub enum DiffKind {
 }
 
 impl DiffKind {
-    /// The name in records.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Missing => "missing",
             Self::Extra => "extra",

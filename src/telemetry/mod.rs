@@ -34,14 +34,14 @@ pub struct LogGuard {
 impl LogGuard {
     /// A writer for whole lines, which are written among the log lines.
     #[must_use]
-    pub fn lines(&self) -> Box<dyn Write + Send> {
+    pub(crate) fn lines(&self) -> Box<dyn Write + Send> {
         Box::new(self.lines.clone())
     }
 }
 
 /// Keeps the writer of a file running. Dropping it writes the lines that are still queued.
 #[derive(Debug)]
-pub struct FileGuard {
+pub(crate) struct FileGuard {
     _draining: Draining,
 }
 
@@ -50,7 +50,11 @@ pub struct FileGuard {
 ///
 /// # Errors
 /// If the file cannot be opened.
-pub fn lines_to_file(path: &Path, max: usize, keep: usize) -> io::Result<(Box<dyn Write + Send>, FileGuard)> {
+pub(crate) fn lines_to_file(
+    path: &Path,
+    max: usize,
+    keep: usize,
+) -> io::Result<(Box<dyn Write + Send>, FileGuard)> {
     let (queue, draining) = Queue::start(RotatingFile::open(path, max, keep)?)?;
     Ok((Box::new(queue), FileGuard { _draining: draining }))
 }
@@ -59,7 +63,7 @@ pub fn lines_to_file(path: &Path, max: usize, keep: usize) -> io::Result<(Box<dy
 ///
 /// # Errors
 /// If the filter is invalid, or logging was started before.
-pub fn start(settings: &Log, collecting: Option<&Collecting>) -> Result<LogGuard, Failed> {
+pub(crate) fn start(settings: &Log, collecting: Option<&Collecting>) -> Result<LogGuard, Failed> {
     start_to(settings, collecting, std::io::stdout(), std::io::stdout().is_terminal())
 }
 

@@ -13,7 +13,6 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Capacity in bytes. Lines that do not fit are dropped and counted.
 const QUEUE_MAX: usize = 16 * 1024 * 1024;
-/// The interval between writes.
 const WRITE_INTERVAL: Duration = Duration::from_millis(5);
 /// How long the drop of [`Draining`] waits for the last lines.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -30,13 +30,12 @@ static W3C: LazyLock<TraceContextPropagator> = LazyLock::new(TraceContextPropaga
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// Which requests are sampled.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sampling {
     /// The share of requests that start a trace of their own, 0 to 1.
-    pub ratio: f64,
+    pub(crate) ratio: f64,
     /// Whether a request continues its client's trace, in which case the client's sampled flag decides.
-    pub continues: bool,
+    pub(crate) continues: bool,
 }
 
 impl From<&Traces> for Sampling {
@@ -209,7 +208,6 @@ pub(crate) fn step(name: &'static str, side: impl Into<Option<Side>>) -> Span {
     )
 }
 
-/// Completes an internal span.
 pub(crate) fn end_step(span: &Span, result: &'static str, failed: bool) {
     span.record("conversion_shim.result", result);
     if failed {

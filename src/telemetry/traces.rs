@@ -32,7 +32,6 @@ use crate::telemetry::spans;
 /// How long the shutdown waits for the last spans.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The interval between exports.
 const EXPORT_INTERVAL: Duration = Duration::from_secs(5);
 /// Maximum number of spans in one export.
 const BATCH_MAX: usize = 512;
@@ -41,8 +40,7 @@ const PER_SPAN: u32 = 32;
 
 /// The result of exporting a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ExportResult {
-    /// The collector accepted it.
+pub(crate) enum ExportResult {
     Exported,
     /// The export failed, and the span is lost.
     Failed,
@@ -51,11 +49,9 @@ label!(ExportResult, "result", Exported = "exported", Failed = "failed");
 
 /// Counts of spans. A span that ended and is neither sent nor queued was dropped because the queue was full.
 #[derive(Debug, Default)]
-pub struct SpanCounts {
-    /// Ended spans.
-    pub ended: Counters<()>,
-    /// Sent spans by result.
-    pub sent: Counters<(ExportResult,)>,
+pub(crate) struct SpanCounts {
+    pub(crate) ended: Counters<()>,
+    pub(crate) sent: Counters<(ExportResult,)>,
 }
 
 /// The `tracing` layer that exports spans.
@@ -118,7 +114,7 @@ impl Collecting {
 
     /// Counts of the spans so far.
     #[must_use]
-    pub fn counts(&self) -> Arc<SpanCounts> {
+    pub(crate) fn counts(&self) -> Arc<SpanCounts> {
         self.counts.clone()
     }
 }

@@ -7,28 +7,26 @@ use super::orchestration::{Unreadable, object, text};
 
 /// The statuses of the legacy API. `SETTLED` and `CANCELLED` are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
+pub(crate) enum Status {
     /// Submitted and the source debited, not settled.
     Created,
-    /// The target is credited.
     Settled,
     /// Stopped, and the source is credited again.
     Cancelled,
 }
 
 impl Status {
-    /// Every status.
-    pub const ALL: [Self; 3] = [Self::Created, Self::Settled, Self::Cancelled];
+    pub(crate) const ALL: [Self; 3] = [Self::Created, Self::Settled, Self::Cancelled];
 
     /// The status with this name; `None` for a name that the legacy API does not document.
     #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
     /// The name on the wire.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "CREATED",
             Self::Settled => "SETTLED",
@@ -40,36 +38,28 @@ impl Status {
 /// A conversion. A field that is `None` is absent on the wire, as in the vendor's answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Conversion<'a> {
-    /// Assigned by the vendor.
-    pub id: Option<Text<'a>>,
+    pub(crate) id: Option<Text<'a>>,
     /// The profile that is debited, and credited unless a recipient is named.
-    pub profile_id: Option<Text<'a>>,
+    pub(crate) profile_id: Option<Text<'a>>,
     /// A decimal string in the source asset.
-    pub amount: Option<Text<'a>>,
-    /// Such as `USD`.
-    pub source_asset: Option<Text<'a>>,
-    /// Such as `PYUSD`.
-    pub target_asset: Option<Text<'a>>,
+    pub(crate) amount: Option<Text<'a>>,
+    pub(crate) source_asset: Option<Text<'a>>,
+    pub(crate) target_asset: Option<Text<'a>>,
     /// A [`Status`] by name, or one that this build does not know.
-    pub status: Option<&'a str>,
-    /// The client's reference.
-    pub ref_id: Option<Text<'a>>,
-    /// For customers with subledgers.
-    pub identity_id: Option<Text<'a>>,
-    /// For customers with subledgers.
-    pub account_id: Option<Text<'a>>,
-    /// RFC 3339.
-    pub created_at: Option<Text<'a>>,
-    /// RFC 3339.
-    pub updated_at: Option<Text<'a>>,
+    pub(crate) status: Option<&'a str>,
+    pub(crate) ref_id: Option<Text<'a>>,
+    pub(crate) identity_id: Option<Text<'a>>,
+    pub(crate) account_id: Option<Text<'a>>,
+    pub(crate) created_at: Option<Text<'a>>,
+    pub(crate) updated_at: Option<Text<'a>>,
     /// RFC 3339, when settled.
-    pub settled_at: Option<Text<'a>>,
+    pub(crate) settled_at: Option<Text<'a>>,
     /// RFC 3339, when cancelled.
-    pub cancelled_at: Option<Text<'a>>,
+    pub(crate) cancelled_at: Option<Text<'a>>,
     /// The client's own keys and values, as written.
-    pub metadata: Option<Raw<'a>>,
+    pub(crate) metadata: Option<Raw<'a>>,
     /// The receiving profile of a directed settlement.
-    pub recipient_profile_id: Option<Text<'a>>,
+    pub(crate) recipient_profile_id: Option<Text<'a>>,
 }
 
 impl<'a> Conversion<'a> {
@@ -120,7 +110,7 @@ impl<'a> Conversion<'a> {
     ///
     /// # Errors
     /// When it is missing or empty.
-    pub fn into_id(self) -> Result<String, Unreadable> {
+    pub(crate) fn into_id(self) -> Result<String, Unreadable> {
         let id = self.id.and_then(Text::value).filter(|id| !id.is_empty());
         id.map(Cow::into_owned).ok_or(Unreadable::Missing { field: "id" })
     }
@@ -129,7 +119,7 @@ impl<'a> Conversion<'a> {
     ///
     /// # Errors
     /// When `body` is not one JSON object whose known fields have their documented types.
-    pub fn parse(body: &'a [u8]) -> Result<Self, Unreadable> {
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Unreadable> {
         let mut reader = Reader::new(body)?;
         let conversion = Self::read(&mut reader)?;
         reader.end()?;
@@ -140,7 +130,7 @@ impl<'a> Conversion<'a> {
     ///
     /// # Errors
     /// As [`Conversion::parse`].
-    pub fn read(reader: &mut Reader<'a>) -> Result<Self, Unreadable> {
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, Unreadable> {
         let mut it = Self::default();
         reader.object(|key, value| {
             match key {

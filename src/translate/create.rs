@@ -14,23 +14,19 @@ use super::orchestration::{Orchestration, Unreadable};
 #[derive(Clone, Copy, Debug)]
 pub struct CreateRequest<'a> {
     /// The profile that is debited.
-    pub profile_id: Text<'a>,
+    pub(crate) profile_id: Text<'a>,
     /// A decimal string in the source asset.
-    pub amount: Text<'a>,
-    /// Such as `USD`.
-    pub source_asset: Text<'a>,
-    /// Such as `PYUSD`.
-    pub target_asset: Text<'a>,
+    pub(crate) amount: Text<'a>,
+    pub(crate) source_asset: Text<'a>,
+    pub(crate) target_asset: Text<'a>,
     /// The client's reference; optional in the legacy API, required in the new one.
     pub ref_id: Option<Text<'a>>,
-    /// For customers with subledgers.
-    pub identity_id: Option<Text<'a>>,
-    /// For customers with subledgers.
-    pub account_id: Option<Text<'a>>,
+    pub(crate) identity_id: Option<Text<'a>>,
+    pub(crate) account_id: Option<Text<'a>>,
     /// The client's own keys and values, as written.
-    pub metadata: Option<Raw<'a>>,
+    pub(crate) metadata: Option<Raw<'a>>,
     /// The receiving profile of a directed settlement.
-    pub recipient_profile_id: Option<Text<'a>>,
+    pub(crate) recipient_profile_id: Option<Text<'a>>,
 }
 
 impl<'a> CreateRequest<'a> {

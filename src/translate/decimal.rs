@@ -2,7 +2,7 @@
 
 /// Whether `text` matches the legacy API's pattern of an amount: `^[0-9]*\.?[0-9]+$`.
 #[must_use]
-pub fn is_decimal(text: &str) -> bool {
+pub(crate) fn is_decimal(text: &str) -> bool {
     let (whole, fraction) = text.split_once('.').unwrap_or(("", text));
     let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
     digits(whole) && digits(fraction) && !fraction.is_empty()
@@ -10,7 +10,7 @@ pub fn is_decimal(text: &str) -> bool {
 
 /// Whether two amounts are the same number: `100`, `100.0` and `0100` are.
 #[must_use]
-pub fn same(one: &str, other: &str) -> bool {
+pub(crate) fn same(one: &str, other: &str) -> bool {
     is_decimal(one) && is_decimal(other) && significant(one) == significant(other)
 }
 

@@ -9,24 +9,24 @@ pub struct Invalid(Vec<(&'static str, Cow<'static, str>)>);
 
 impl Invalid {
     /// A single error; see [`add`](Self::add).
-    pub fn new(field: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(field: &'static str, message: impl Into<Cow<'static, str>>) -> Self {
         Self(vec![(field, message.into())])
     }
 
     /// Adds an error. `message` continues the sentence that the field name begins, and holds no value of the request.
-    pub fn add(&mut self, field: &'static str, message: impl Into<Cow<'static, str>>) {
+    pub(crate) fn add(&mut self, field: &'static str, message: impl Into<Cow<'static, str>>) {
         self.0.push((field, message.into()));
     }
 
     /// Whether there is no error.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
     /// Whether there is an error for `field`.
     #[must_use]
-    pub fn names(&self, field: &str) -> bool {
+    pub(crate) fn names(&self, field: &str) -> bool {
         self.0.iter().any(|(name, _)| *name == field)
     }
 }

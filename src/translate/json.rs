@@ -14,9 +14,9 @@ pub const DEPTH_MAX: usize = 127;
 #[error("{what} at byte {at}")]
 pub struct JsonError {
     /// The error, without any text of the document, so that a client may see it.
-    pub what: &'static str,
+    pub(crate) what: &'static str,
     /// The position in bytes from the start.
-    pub at: usize,
+    pub(crate) at: usize,
 }
 
 /// One complete JSON value, as written.
@@ -32,19 +32,19 @@ impl<'a> Raw<'a> {
 
     /// Whether the value is the literal `null`.
     #[must_use]
-    pub fn is_null(self) -> bool {
+    pub(crate) fn is_null(self) -> bool {
         self.0 == "null"
     }
 
     /// Whether the value is an object.
     #[must_use]
-    pub fn is_object(self) -> bool {
+    pub(crate) fn is_object(self) -> bool {
         self.0.starts_with('{')
     }
 
     /// Whether the value is an object with at least one member.
     #[must_use]
-    pub fn has_members(self) -> bool {
+    pub(crate) fn has_members(self) -> bool {
         self.0
             .strip_prefix('{')
             .and_then(|rest| rest.strip_suffix('}'))
@@ -81,7 +81,7 @@ impl<'a> Text<'a> {
 
     /// Whether the string is `""`.
     #[must_use]
-    pub const fn is_empty(self) -> bool {
+    pub(crate) const fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
@@ -96,7 +96,7 @@ impl<'a> Text<'a> {
 
     /// Whether the decoded text equals `other`.
     #[must_use]
-    pub fn says(self, other: &str) -> bool {
+    pub(crate) fn says(self, other: &str) -> bool {
         self.value().is_some_and(|value| value == other)
     }
 }
@@ -196,7 +196,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// When the string is not well-formed.
-    pub fn text(&mut self) -> Result<Option<Text<'a>>> {
+    pub(crate) fn text(&mut self) -> Result<Option<Text<'a>>> {
         if self.peek_kind() != Some(b'"') {
             return Ok(None);
         }
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The first byte of the next value, without reading it.
-    pub fn peek_kind(&mut self) -> Option<u8> {
+    pub(crate) fn peek_kind(&mut self) -> Option<u8> {
         self.skip_space();
         self.peek()
     }
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
 
     /// An error at the current position, for callers that expect another value.
     #[must_use]
-    pub const fn error(&self, what: &'static str) -> JsonError {
+    pub(crate) const fn error(&self, what: &'static str) -> JsonError {
         JsonError { what, at: self.at }
     }
 

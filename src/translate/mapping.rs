@@ -44,7 +44,7 @@ pub enum NotAConversion {
 ///
 /// # Errors
 /// When an asset is missing and the other fields do not decide.
-pub fn hidden(
+pub(crate) fn hidden(
     orchestration: &Orchestration<'_>,
     origin: Origin,
 ) -> Result<Option<NotAConversion>, Unreadable> {
@@ -71,7 +71,7 @@ pub fn hidden(
 ///
 /// # Errors
 /// When it has no id.
-pub fn conversion<'a>(orchestration: &Orchestration<'a>) -> Result<Mapped<'a>, Unreadable> {
+pub(crate) fn conversion<'a>(orchestration: &Orchestration<'a>) -> Result<Mapped<'a>, Unreadable> {
     let id = orchestration.id.filter(|id| !id.is_empty()).ok_or(Unreadable::Missing { field: "id" })?;
     let source = orchestration.source.profile_id().or(orchestration.profile_id);
     let (status, known) = status(orchestration.status);

@@ -7,16 +7,16 @@
 
 pub mod conversion;
 pub mod create;
-pub mod decimal;
+pub(crate) mod decimal;
 pub mod evidence;
 pub mod facts;
 pub mod get;
-pub mod invalid;
+pub(crate) mod invalid;
 pub mod json;
 pub mod list;
 pub mod mapping;
-pub mod native;
-pub mod orchestration;
+pub(crate) mod native;
+pub(crate) mod orchestration;
 pub mod own_records;
 pub(crate) mod paths;
 pub mod problem;

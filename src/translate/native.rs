@@ -6,7 +6,7 @@ use super::reference::{References, references as readings};
 
 /// The references that a create in the new API's shape uses, if it could be a conversion: between profiles, or not readable strictly.
 #[must_use]
-pub fn references(body: &[u8]) -> Vec<String> {
+pub(crate) fn references(body: &[u8]) -> Vec<String> {
     if let Ok(create) = Orchestration::parse(body)
         && [create.source, create.destination].contains(&Endpoint::Elsewhere)
         && create.ref_id.and_then(Text::value).is_some()

@@ -4,14 +4,12 @@ use super::json::{JsonError, Raw, Reader, Text};
 
 /// The statuses of the new API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Transfers are under way.
+pub(crate) enum Status {
     Processing,
     /// Awaits an approval; `Processing` or `Rejected` follows.
     Pending,
     /// The name of `Pending` in older previews of the API.
     PendingApproval,
-    /// Done. Final.
     Completed,
     /// Stopped, and the funds returned. Final.
     Failed,
@@ -49,44 +47,35 @@ impl Status {
 
 /// One orchestration, borrowed from its answer. Holds the fields that the mapping needs.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Orchestration<'a> {
-    /// Assigned by the vendor.
-    pub id: Option<Text<'a>>,
+pub(crate) struct Orchestration<'a> {
+    pub(crate) id: Option<Text<'a>>,
     /// The profile that owns the record.
-    pub profile_id: Option<Text<'a>>,
-    /// The client's reference.
-    pub ref_id: Option<Text<'a>>,
-    /// For customers with subledgers.
-    pub identity_id: Option<Text<'a>>,
-    /// For customers with subledgers.
-    pub account_id: Option<Text<'a>>,
-    /// Such as `USD`.
-    pub source_asset: Option<Text<'a>>,
-    /// Such as `PYUSD`.
-    pub destination_asset: Option<Text<'a>>,
+    pub(crate) profile_id: Option<Text<'a>>,
+    pub(crate) ref_id: Option<Text<'a>>,
+    pub(crate) identity_id: Option<Text<'a>>,
+    pub(crate) account_id: Option<Text<'a>>,
+    pub(crate) source_asset: Option<Text<'a>>,
+    pub(crate) destination_asset: Option<Text<'a>>,
     /// A decimal string in the source asset.
-    pub source_amount: Option<Text<'a>>,
+    pub(crate) source_amount: Option<Text<'a>>,
     /// A [`Status`] by name, or one that this build does not know.
-    pub status: Option<Text<'a>>,
+    pub(crate) status: Option<Text<'a>>,
     /// Set when an orchestration rule made the record, and not a client.
-    pub orchestration_rule_id: Option<Text<'a>>,
-    /// RFC 3339.
-    pub created_at: Option<Text<'a>>,
-    /// RFC 3339.
-    pub updated_at: Option<Text<'a>>,
+    pub(crate) orchestration_rule_id: Option<Text<'a>>,
+    pub(crate) created_at: Option<Text<'a>>,
+    pub(crate) updated_at: Option<Text<'a>>,
     /// RFC 3339. In the vendor's guide, but not in its schema.
-    pub completed_at: Option<Text<'a>>,
+    pub(crate) completed_at: Option<Text<'a>>,
     /// The client's own keys and values.
-    pub metadata: Option<Raw<'a>>,
+    pub(crate) metadata: Option<Raw<'a>>,
     /// Where the money comes from.
-    pub source: Endpoint<'a>,
-    /// Where the money goes.
-    pub destination: Endpoint<'a>,
+    pub(crate) source: Endpoint<'a>,
+    pub(crate) destination: Endpoint<'a>,
 }
 
 /// The source or the destination of an orchestration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Endpoint<'a> {
+pub(crate) enum Endpoint<'a> {
     /// Absent: the customer's default profile.
     #[default]
     Unset,
@@ -123,7 +112,7 @@ impl<'a> Orchestration<'a> {
     ///
     /// # Errors
     /// When `body` is not one JSON object whose known fields have their documented types.
-    pub fn parse(body: &'a [u8]) -> Result<Self, Unreadable> {
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Unreadable> {
         let mut reader = Reader::new(body)?;
         let orchestration = Self::read(&mut reader)?;
         reader.end()?;
@@ -134,7 +123,7 @@ impl<'a> Orchestration<'a> {
     ///
     /// # Errors
     /// As [`Orchestration::parse`].
-    pub fn read(reader: &mut Reader<'a>) -> Result<Self, Unreadable> {
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, Unreadable> {
         let mut it = Self::default();
         reader.object(|key, value| {
             match key {
@@ -191,7 +180,7 @@ impl<'a> Endpoint<'a> {
 
     /// The profile's id, if this end is a profile that names one.
     #[must_use]
-    pub const fn profile_id(self) -> Option<Text<'a>> {
+    pub(crate) const fn profile_id(self) -> Option<Text<'a>> {
         match self {
             Self::Profile(id) => id,
             Self::Unset | Self::Elsewhere => None,

@@ -18,7 +18,7 @@ pub struct HiddenRecord {
 impl HiddenRecord {
     /// `None` for a record without an id, which no client could be shown.
     #[must_use]
-    pub fn of(orchestration: &Orchestration<'_>) -> Option<Self> {
+    pub(crate) fn of(orchestration: &Orchestration<'_>) -> Option<Self> {
         let value =
             |text: Option<Text<'_>>| Some(text?.value()?.into_owned()).filter(|text| !text.is_empty());
         Some(Self { id: value(orchestration.id)?, ref_id: value(orchestration.ref_id) })
@@ -49,7 +49,7 @@ impl OwnRecords {
 
     /// What is known about the record.
     #[must_use]
-    pub fn origin(&self, record: &Orchestration<'_>) -> Origin {
+    pub(crate) fn origin(&self, record: &Orchestration<'_>) -> Origin {
         if self.is_empty() {
             return Origin::Unknown;
         }

@@ -17,22 +17,20 @@ use crate::translate::side::Side;
 pub struct Problem {
     /// A URI that names the kind of problem; `about:blank` says no more than the status.
     #[serde(rename = "type")]
-    pub kind: Cow<'static, str>,
+    pub(crate) kind: Cow<'static, str>,
     /// A short summary of the kind.
-    pub title: Cow<'static, str>,
-    /// The HTTP status.
-    pub status: u16,
-    /// What happened this time.
-    pub detail: String,
+    pub(crate) title: Cow<'static, str>,
+    pub(crate) status: u16,
+    pub(crate) detail: String,
     /// More about it, as JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub meta: Option<Box<RawValue>>,
+    pub(crate) meta: Option<Box<RawValue>>,
 }
 
 impl Problem {
     /// A problem that is no more special than its status.
     #[must_use]
-    pub fn about_blank(status: u16, detail: impl Into<String>) -> Self {
+    pub(crate) fn about_blank(status: u16, detail: impl Into<String>) -> Self {
         Self {
             kind: "about:blank".into(),
             title: title(status).into(),
@@ -84,7 +82,7 @@ pub fn already_exists(ref_id: &str, existing: Option<&[u8]>) -> Problem {
 /// The 409 for a `ref_id` that was used on the old API, which cannot be asked any more what became of it. It does not say that
 /// a conversion exists: nobody knows.
 #[must_use]
-pub fn used_before(ref_id: &str) -> Problem {
+pub(crate) fn used_before(ref_id: &str) -> Problem {
     let detail = format!(
         "ref_id '{ref_id}' was used on the retired API, which can no longer be asked what became of it; nothing was sent"
     );
@@ -97,7 +95,7 @@ pub fn used_before(ref_id: &str) -> Problem {
 
 /// The 504 for a create of which nobody knows whether it took effect. Not the vendor's kind: it has none for this.
 #[must_use]
-pub fn outcome_unknown(detail: String, ref_id: &str) -> Problem {
+pub(crate) fn outcome_unknown(detail: String, ref_id: &str) -> Problem {
     let meta = serde_json::json!({ "ref_id": ref_id }).to_string();
     Problem {
         kind: "urn:conversion-shim:problem:outcome-unknown".into(),
@@ -109,7 +107,7 @@ pub fn outcome_unknown(detail: String, ref_id: &str) -> Problem {
 
 /// The 409 for a `ref_id` that a record of another kind uses, such as a withdrawal. No conversion with it exists or was made.
 #[must_use]
-pub fn used_by_another_record(ref_id: &str) -> Problem {
+pub(crate) fn used_by_another_record(ref_id: &str) -> Problem {
     let detail = format!(
         "ref_id '{ref_id}' is used by a record that is not a conversion; nothing was converted; use another ref_id"
     );
@@ -122,7 +120,7 @@ pub fn used_by_another_record(ref_id: &str) -> Problem {
 
 /// The 410 for a record of the API that is gone.
 #[must_use]
-pub fn gone(id: &str) -> Problem {
+pub(crate) fn gone(id: &str) -> Problem {
     let detail = format!("conversion with id {id} was made on the retired API, which is no longer reachable");
     Problem {
         kind: "urn:conversion-shim:problem:on-retired-api".into(),
@@ -133,7 +131,7 @@ pub fn gone(id: &str) -> Problem {
 
 /// The 403 for a caller whose token may not look whether its `ref_id` was already used on the other side.
 #[must_use]
-pub fn may_not_look(side: Side) -> Problem {
+pub(crate) fn may_not_look(side: Side) -> Problem {
     let scope = match side {
         Side::Legacy => token::LEGACY_READ,
         Side::New => token::NEW_READ,
@@ -147,7 +145,7 @@ pub fn may_not_look(side: Side) -> Problem {
 
 /// The 403 for a caller that may do something else than what it asked for, in the vendor's words.
 #[must_use]
-pub fn insufficient_scopes(found: &str, required: &str) -> Problem {
+pub(crate) fn insufficient_scopes(found: &str, required: &str) -> Problem {
     Problem::about_blank(403, format!("insufficient scopes: found '{found}', required one of '[{required}]'"))
 }
 

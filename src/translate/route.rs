@@ -31,11 +31,11 @@ pub enum Route {
 
 impl Route {
     /// Every route, in display order.
-    pub const ALL: [Self; 4] = [Self::Create, Self::Get, Self::List, Self::Cancel];
+    pub(crate) const ALL: [Self; 4] = [Self::Create, Self::Get, Self::List, Self::Cancel];
 
     /// The name in config, logs, metrics and JSON.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Get => "get",
@@ -71,7 +71,7 @@ pub struct Id(String);
 impl Id {
     /// An id that the vendor assigned.
     #[must_use]
-    pub fn known(id: &str) -> Self {
+    pub(crate) fn known(id: &str) -> Self {
         Self(id.to_owned())
     }
 
@@ -108,7 +108,7 @@ pub enum Matched {
 
 /// Whether a path is the new API's own collection, in any spelling.
 #[must_use]
-pub fn is_native_create(path: &str, base_path: &str) -> bool {
+pub(crate) fn is_native_create(path: &str, base_path: &str) -> bool {
     is_path(path, &format!("{base_path}{ORCHESTRATIONS}"))
 }
 
@@ -139,7 +139,7 @@ fn within_conversions<'a>(method: &Method, rest: &'a str) -> Option<(Route, &'a 
 /// Whether a request that no route takes might write under the conversions path. Every method counts as a write that is not
 /// safe by RFC 9110, section 9.2.1, an unknown one included.
 #[must_use]
-pub fn is_unrouted_write(method: &Method, path: &str, base_path: &str) -> bool {
+pub(crate) fn is_unrouted_write(method: &Method, path: &str, base_path: &str) -> bool {
     !method.is_safe() && may_be_conversion_path(path, base_path)
 }
 

@@ -19,7 +19,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::send`]; also when there is no token, or the side refused it and so did not act.
-    pub async fn send_as(
+    pub(crate) async fn send_as(
         &self,
         outgoing: Outgoing,
         config: &Config,

@@ -17,7 +17,7 @@ use tower::timeout::Timeout;
 use tower::util::BoxCloneSyncService;
 
 use super::counted_stream::CountedStream;
-pub use super::counted_stream::Uses;
+pub(crate) use super::counted_stream::Uses;
 use crate::config::{Identity, TlsVersion, Upstreams};
 
 type Stream = CountedStream<MaybeHttpsStream<TokioIo<TcpStream>>>;

@@ -12,12 +12,12 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 
 /// Whether a connection has carried an answer; in the extensions of every response.
 #[derive(Clone, Debug, Default)]
-pub struct Uses(Arc<AtomicBool>);
+pub(crate) struct Uses(Arc<AtomicBool>);
 
 impl Uses {
     /// Records an answer; returns whether there was one before.
     #[must_use]
-    pub fn count(&self) -> bool {
+    pub(crate) fn count(&self) -> bool {
         self.0.swap(true, Ordering::Relaxed)
     }
 }

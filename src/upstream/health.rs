@@ -14,13 +14,13 @@ use tokio::time::Instant;
 use crate::translate::side::Side;
 
 /// Calls in a row without a connection after which a side is unreachable.
-pub const FAILURES: u32 = 5;
+pub(crate) const FAILURES: u32 = 5;
 /// How long the verdict lasts after the last of these calls.
-pub const MEMORY: Duration = Duration::from_secs(30);
+pub(crate) const MEMORY: Duration = Duration::from_secs(30);
 
 /// Health of both sides. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct UpstreamHealth(Arc<[HealthState; 2]>);
+pub(crate) struct UpstreamHealth(Arc<[HealthState; 2]>);
 
 #[derive(Debug, Default)]
 struct HealthState {
@@ -38,11 +38,10 @@ struct Failing {
 
 /// Since when and why a side is unreachable.
 #[derive(Clone, Debug)]
-pub struct Unreachable {
+pub(crate) struct Unreachable {
     /// The first of the failures in a row.
-    pub since: Timestamp,
-    /// The last connection error.
-    pub why: String,
+    pub(crate) since: Timestamp,
+    pub(crate) why: String,
 }
 
 impl UpstreamHealth {
@@ -54,7 +53,7 @@ impl UpstreamHealth {
     }
 
     /// Records an answer of any status.
-    pub fn answered(&self, side: Side) {
+    pub(crate) fn answered(&self, side: Side) {
         let state = self.state(side);
         // Nearly always true already. A load keeps the cache line shared between cores; a store would not.
         if !state.answered.load(Ordering::Relaxed) {
@@ -68,7 +67,7 @@ impl UpstreamHealth {
     }
 
     /// Records a call without a connection.
-    pub fn failed(&self, side: Side, why: String) {
+    pub(crate) fn failed(&self, side: Side, why: String) {
         self.failed_at(side, why, Instant::now());
     }
 
@@ -82,7 +81,7 @@ impl UpstreamHealth {
 
     /// Whether a side is reachable; `None` before its first answer.
     #[must_use]
-    pub fn is_reachable(&self, side: Side) -> Option<bool> {
+    pub(crate) fn is_reachable(&self, side: Side) -> Option<bool> {
         if self.unreachable(side).is_some() {
             return Some(false);
         }
@@ -91,7 +90,7 @@ impl UpstreamHealth {
 
     /// The details while a side is unreachable; `None` when it is reachable or unknown.
     #[must_use]
-    pub fn unreachable(&self, side: Side) -> Option<Unreachable> {
+    pub(crate) fn unreachable(&self, side: Side) -> Option<Unreachable> {
         self.unreachable_at(side, Instant::now())
     }
 

@@ -10,9 +10,9 @@ mod authenticated;
 mod connector;
 pub(crate) mod cooldown;
 mod counted_stream;
-pub mod health;
+pub(crate) mod health;
 pub mod rate_limit;
-pub mod readonly_client;
+pub(crate) mod readonly_client;
 mod token;
 
 use std::error::Error as StdError;
@@ -39,8 +39,8 @@ use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::spans;
 use crate::translate::side::Side;
 
-pub use self::connector::{TrustError, Uses};
-pub use self::token::{TokenError, TokenFetchResult};
+pub(crate) use self::connector::{TrustError, Uses};
+pub(crate) use self::token::TokenFetchResult;
 
 /// The client of the data path, with the proxy's own tokens and the rate limit. Clones share all of them.
 #[derive(Clone, Debug)]
@@ -49,12 +49,10 @@ pub struct Client(Arc<Inner>);
 /// Connection pools that share no connection: a slow or broken upstream call holds up only its own pool, and a stray answer on an
 /// HTTP/1.1 connection stays in its own pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lane {
+pub(crate) enum Lane {
     /// Creates and the lookups around them.
     Create,
-    /// Gets, lists and cancels.
     Read,
-    /// Pass-through.
     PassThrough,
     /// A connection that is used once.
     Fresh,
@@ -65,17 +63,15 @@ impl Lane {
 }
 
 /// A request and how to send it.
-pub struct Outgoing {
-    /// The request.
-    pub request: Request<Payload>,
-    /// The connections to use.
-    pub lane: Lane,
+pub(crate) struct Outgoing {
+    pub(crate) request: Request<Payload>,
+    pub(crate) lane: Lane,
     /// The proxy's own credentials to send it with; `None`: the request as it is.
-    pub credentials: Option<CredentialSet>,
+    pub(crate) credentials: Option<CredentialSet>,
     /// Its turn under the rate limit; `None` for a path that the vendor does not count.
-    pub permit: Option<Permit>,
+    pub(crate) permit: Option<Permit>,
     /// The deadline of the wait for a token.
-    pub until: Instant,
+    pub(crate) until: Instant,
 }
 
 #[derive(Debug)]
@@ -87,7 +83,7 @@ struct Inner {
 
 /// Why a call has no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// DNS, TCP or TLS failed, or the connection closed before the first byte: nothing was sent.
     #[error("not sent")]
     NotSent(#[source] Box<dyn StdError + Send + Sync>),
@@ -103,7 +99,6 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// The name in spans.
     const fn name(&self) -> &'static str {
         match self {
             Self::NotSent(_) => "not_sent",
@@ -115,7 +110,7 @@ impl SendError {
 
     /// The failure of a request to `side`, which may have had `effect` if it was sent.
     #[must_use]
-    pub fn into_failure(self, side: Side, effect: SideEffect) -> Failure {
+    pub(crate) fn into_failure(self, side: Side, effect: SideEffect) -> Failure {
         match self {
             Self::NotSent(source) => Failure::Unreachable { side, source },
             Self::NoAnswer(source) => Failure::Broken { side, effect, source },
@@ -161,7 +156,7 @@ impl Client {
 
     /// Requests for the proxy's own tokens, by credential set and result.
     #[must_use]
-    pub fn token_fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
+    pub(crate) fn token_fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
         self.tokens().fetches()
     }
 
@@ -169,7 +164,7 @@ impl Client {
     ///
     /// # Errors
     /// When no answer came; the error says whether the request may have been sent.
-    pub async fn send(
+    pub(crate) async fn send(
         &self,
         mut request: Request<Payload>,
         lane: Lane,
@@ -214,7 +209,7 @@ impl Client {
 /// A client's target at an upstream: `base_path` is replaced by the upstream's own prefix, and a path outside `base_path` stays
 /// as it is. When prefix and `base_path` are equal, the target keeps every byte.
 #[must_use]
-pub fn target(upstream: &Upstream, base_path: &str, requested: &Uri) -> Uri {
+pub(crate) fn target(upstream: &Upstream, base_path: &str, requested: &Uri) -> Uri {
     let whole = requested.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let rest =
         whole.as_str().strip_prefix(base_path).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
@@ -230,14 +225,14 @@ pub fn target(upstream: &Upstream, base_path: &str, requested: &Uri) -> Uri {
 
 /// A path that the proxy made, under the upstream's prefix. `path` starts with a slash. `None` when it is not a valid path.
 #[must_use]
-pub fn call(upstream: &Upstream, path: &str) -> Option<Uri> {
+pub(crate) fn call(upstream: &Upstream, path: &str) -> Option<Uri> {
     let path = PathAndQuery::try_from(format!("{}{path}", upstream.path_prefix)).ok()?;
     Some(at(upstream, path))
 }
 
 /// The URL of an upstream that is a single endpoint, with a client's query.
 #[must_use]
-pub fn endpoint(upstream: &Upstream, query: Option<&str>) -> Uri {
+pub(crate) fn endpoint(upstream: &Upstream, query: Option<&str>) -> Uri {
     let path = if upstream.path_prefix.is_empty() { "/" } else { &upstream.path_prefix };
     let whole = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     // Cannot fail: both parts come from parsed URLs.

@@ -13,41 +13,36 @@ use crate::config::{Config, Upstreams};
 
 /// A client that sends only `GET`.
 #[derive(Debug)]
-pub struct ReadonlyClient {
+pub(crate) struct ReadonlyClient {
     http: reqwest::Client,
     tokens: Tokens,
     budget: Budget,
 }
 
-/// One read.
 #[derive(Debug)]
-pub struct ReadRequest<'a> {
-    /// The URL.
-    pub uri: &'a Uri,
+pub(crate) struct ReadRequest<'a> {
+    pub(crate) uri: &'a Uri,
     /// The endpoint that the call counts against.
-    pub endpoint: Endpoint,
+    pub(crate) endpoint: Endpoint,
     /// The headers, with the client's credentials unless the proxy has its own.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The proxy's own credentials to use in place of the client's.
-    pub credential_set: Option<CredentialSet>,
+    pub(crate) credential_set: Option<CredentialSet>,
     /// The config that holds these credentials.
-    pub config: &'a Config,
+    pub(crate) config: &'a Config,
     /// Upper bound of the answer's body, in bytes.
-    pub max: usize,
+    pub(crate) max: usize,
 }
 
-/// A whole answer.
 #[derive(Debug)]
-pub struct Read {
-    /// The status.
-    pub status: StatusCode,
-    /// The whole body.
-    pub body: Bytes,
+pub(crate) struct Read {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
 }
 
 /// Why a read has no whole answer.
 #[derive(Debug, thiserror::Error)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// The rate limit has no turn for shadow now: nothing was sent.
     #[error("no budget")]
     OverBudget,
@@ -81,7 +76,7 @@ impl ReadonlyClient {
     ///
     /// # Errors
     /// When a certificate or a key cannot be read.
-    pub fn new(settings: &Upstreams, budget: Budget) -> Result<Self, ReadonlyClientError> {
+    pub(crate) fn new(settings: &Upstreams, budget: Budget) -> Result<Self, ReadonlyClientError> {
         let tls = connector::tls(settings)?;
         let tokens = Tokens::new(settings, tls.clone(), budget.clone())?;
         let http = reqwest::Client::builder()
@@ -100,7 +95,7 @@ impl ReadonlyClient {
     ///
     /// # Errors
     /// When there is no whole answer.
-    pub async fn get(&self, mut request: ReadRequest<'_>) -> Result<Read, ReadError> {
+    pub(crate) async fn get(&self, mut request: ReadRequest<'_>) -> Result<Read, ReadError> {
         let Some(credential_set) = request.credential_set else { return self.once(&request).await };
         let until = Instant::now() + request.config.auth.timeout;
         let token =

@@ -23,7 +23,7 @@ use crate::telemetry::traces::SpanCounts;
 impl View {
     /// All metrics in the OpenMetrics text format.
     #[must_use]
-    pub fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let app = self.app();
         // Reloads before config: a reload that is reported is then active.
         let reloads = self.reloads().clone();

@@ -13,7 +13,7 @@ use crate::upstream::rate_limit::{Budget, CallClass, Endpoint};
 
 pub(super) fn sides(app: &App) -> [MetricFamily; 2] {
     let reachable = [Side::Legacy, Side::New].into_iter().filter_map(|side| {
-        let reachable = app.services.reach.is_reachable(side)?;
+        let reachable = app.services.health.is_reachable(side)?;
         Some((vec![("side", side.as_str().into())], boolean(reachable)))
     });
     [

@@ -7,11 +7,10 @@ use crate::config::values::address;
 
 pub(in crate::config) const LISTEN: &str = "admin.listen";
 
-/// `[admin]`
 #[derive(Clone, Debug)]
-pub struct Admin {
+pub(crate) struct Admin {
     /// Address of the operators' listener; `None` = no such listener.
-    pub listen: Option<SocketAddr>,
+    pub(crate) listen: Option<SocketAddr>,
 }
 
 /// `public` is the address of the clients' listener.

@@ -6,21 +6,21 @@ use crate::config::read::KeyReader;
 
 /// `[budget]`; shares are 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Budget {
+pub(crate) struct Budget {
     /// The vendor's limit: calls per second to one endpoint, over all replicas, averaged over five minutes.
-    pub per_second: u32,
+    pub(crate) per_second: u32,
     /// Maximum share for shadow comparisons.
-    pub shadow_share: f64,
+    pub(crate) shadow_share: f64,
     /// Share of the list endpoints that is reserved for lookups; at most 0.9.
-    pub lookup_share: f64,
+    pub(crate) lookup_share: f64,
     /// Maximum time that a client's call waits for budget.
-    pub wait_max: Duration,
+    pub(crate) wait_max: Duration,
     /// Back-off window after a 429 from an upstream.
-    pub cooldown: Duration,
+    pub(crate) cooldown: Duration,
     /// Maximum to which an upstream's `Retry-After` extends that window.
-    pub cooldown_max: Duration,
+    pub(crate) cooldown_max: Duration,
     /// Share of the rate that remains during the window; at least 0.01.
-    pub cooldown_share: f64,
+    pub(crate) cooldown_share: f64,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader, replicas: Option<u32>) -> Option<Budget> {

@@ -7,13 +7,13 @@ use crate::config::read::KeyReader;
 
 /// `[deprecation]`: the values of the headers on answers of the four routes; `None` = the header is not sent.
 #[derive(Clone, Debug)]
-pub struct Deprecation {
+pub(crate) struct Deprecation {
     /// `Deprecation` (RFC 9745).
-    pub deprecation: Option<HeaderValue>,
+    pub(crate) deprecation: Option<HeaderValue>,
     /// `Sunset` (RFC 8594).
-    pub sunset: Option<HeaderValue>,
+    pub(crate) sunset: Option<HeaderValue>,
     /// `Link` with `rel="deprecation"` (RFC 9745, section 3).
-    pub link: Option<HeaderValue>,
+    pub(crate) link: Option<HeaderValue>,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Deprecation> {

@@ -10,9 +10,9 @@ pub struct Forwarding {
     /// Add `Via` (RFC 9110, section 7.6.3).
     pub via: bool,
     /// Add `X-Forwarded-For`, `-Host` and `-Proto`.
-    pub x_forwarded: bool,
+    pub(crate) x_forwarded: bool,
     /// Add `Forwarded` (RFC 7239).
-    pub forwarded: bool,
+    pub(crate) forwarded: bool,
     /// Networks of proxies whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
 }

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use crate::config::read::KeyReader;
 
-/// `[hold]`
 #[derive(Clone, Debug)]
-pub struct Hold {
+pub(crate) struct Hold {
     /// `Retry-After` of a held create; whole seconds.
-    pub retry_after: Duration,
+    pub(crate) retry_after: Duration,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Hold> {

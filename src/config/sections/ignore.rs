@@ -50,9 +50,8 @@ impl PathPattern {
         Ok(Self { parts: parts.collect::<Result<_, _>>()?, written: text.to_owned() })
     }
 
-    /// The pattern as configured.
     #[must_use]
-    pub fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         &self.written
     }
 

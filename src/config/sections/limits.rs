@@ -11,44 +11,37 @@ pub struct Limits {
     /// Maximum size of the body of a translated request, in bytes.
     pub request_body_max: usize,
     /// Maximum size of an upstream response that is read for translation, in bytes.
-    pub response_body_max: usize,
+    pub(crate) response_body_max: usize,
     /// Maximum number of open client connections.
-    pub connections_max: usize,
+    pub(crate) connections_max: usize,
     /// Timeout for receiving the head of a request.
-    pub header_read_timeout: Duration,
+    pub(crate) header_read_timeout: Duration,
     /// Time after which an idle client connection is closed.
-    pub keep_alive_timeout: Duration,
+    pub(crate) keep_alive_timeout: Duration,
     /// Time after which a connection is closed whose client reads nothing of a pending response.
-    pub write_timeout: Duration,
+    pub(crate) write_timeout: Duration,
     /// Maximum size of a request head, in bytes.
-    pub header_bytes_max: usize,
+    pub(crate) header_bytes_max: usize,
     /// Maximum number of headers of a request.
-    pub headers_max: usize,
+    pub(crate) headers_max: usize,
     /// Maximum number of concurrent requests on one HTTP/2 connection.
-    pub http2_streams_max: u32,
-    /// `[limits.in_flight]`
-    pub in_flight: InFlight,
+    pub(crate) http2_streams_max: u32,
+    pub(crate) in_flight: InFlight,
 }
 
 /// `[limits.in_flight]`: maximum number of concurrent requests; each at least 1.
 #[derive(Clone, Copy, Debug)]
-pub struct InFlight {
-    /// In total.
-    pub all: usize,
-    /// Per client.
-    pub client: usize,
-    /// Creates.
-    pub create: usize,
-    /// Gets.
-    pub get: usize,
-    /// Pages of lists.
-    pub list: usize,
-    /// Cancels.
-    pub cancel: usize,
+pub(crate) struct InFlight {
+    pub(crate) all: usize,
+    pub(crate) client: usize,
+    pub(crate) create: usize,
+    pub(crate) get: usize,
+    pub(crate) list: usize,
+    pub(crate) cancel: usize,
     /// Requests that match no route.
-    pub pass_through: usize,
+    pub(crate) pass_through: usize,
     /// `Retry-After` of a refused request; whole seconds.
-    pub retry_after: Duration,
+    pub(crate) retry_after: Duration,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Limits> {

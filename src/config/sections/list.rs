@@ -2,11 +2,10 @@
 
 use crate::config::read::KeyReader;
 
-/// `[list]`
 #[derive(Clone, Debug)]
-pub struct List {
+pub(crate) struct List {
     /// Maximum number of upstream calls for one page; at least 2, one per side.
-    pub upstream_calls_max: usize,
+    pub(crate) upstream_calls_max: usize,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<List> {

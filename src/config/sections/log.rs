@@ -8,19 +8,18 @@ use crate::config::read::KeyReader;
 #[derive(Clone, Debug)]
 pub struct Log {
     /// Format of a log line.
-    pub format: LogFormat,
+    pub(crate) format: LogFormat,
     /// Valid `EnvFilter` directives.
-    pub filter: String,
+    pub(crate) filter: String,
 }
 
 /// Format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     Auto,
     /// One JSON object per line.
     Json,
-    /// Text for people.
     Text,
 }
 

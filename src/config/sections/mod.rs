@@ -2,7 +2,7 @@
 //! the section. `config/default.toml` documents the same keys. An `Option` in a section means "off", never "default".
 
 pub(super) mod admin;
-pub mod auth;
+pub(crate) mod auth;
 pub(super) mod budget;
 pub(super) mod canary;
 pub(super) mod deprecation;

@@ -27,7 +27,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of a cutover.
-    pub const ALL: [Self; 7] =
+    pub(crate) const ALL: [Self; 7] =
         [Self::Observe, Self::Shadow, Self::Ready, Self::Hold, Self::Canary, Self::Live, Self::Sealed];
 
     /// The name used in config and logs.
@@ -78,12 +78,12 @@ pub enum Mode {
 }
 
 impl Mode {
-    /// Every mode.
-    pub const ALL: [Self; 6] = [Self::Legacy, Self::Shadow, Self::Hold, Self::Canary, Self::Both, Self::New];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Legacy, Self::Shadow, Self::Hold, Self::Canary, Self::Both, Self::New];
 
     /// The name used in config, logs and metrics.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Legacy => "legacy",
             Self::Shadow => "shadow",
@@ -96,7 +96,7 @@ impl Mode {
 
     /// The modes that are valid for a route.
     #[must_use]
-    pub const fn of_route(route: Route) -> &'static [Self] {
+    pub(crate) const fn of_route(route: Route) -> &'static [Self] {
         match route {
             Route::Create => &[Self::Legacy, Self::Shadow, Self::Hold, Self::Canary, Self::New],
             Route::Get | Route::List => &[Self::Legacy, Self::Shadow, Self::Both, Self::New],
@@ -106,7 +106,7 @@ impl Mode {
 
     /// The side of most creates while `create` is in this mode.
     #[must_use]
-    pub const fn creates_on(self) -> Side {
+    pub(crate) const fn creates_on(self) -> Side {
         match self {
             Self::New | Self::Canary => Side::New,
             Self::Legacy | Self::Shadow | Self::Hold | Self::Both => Side::Legacy,
@@ -126,22 +126,20 @@ pub struct Modes {
     pub create: Mode,
     /// `GET …/conversion/stablecoins/{id}`
     pub get: Mode,
-    /// `GET …/conversion/stablecoins`
-    pub list: Mode,
-    /// `DELETE …/conversion/stablecoins/{id}`
-    pub cancel: Mode,
+    pub(crate) list: Mode,
+    pub(crate) cancel: Mode,
 }
 
 impl Modes {
     /// Whether no route uses the old API.
     #[must_use]
-    pub fn is_sealed(&self) -> bool {
+    pub(crate) fn is_sealed(&self) -> bool {
         Route::ALL.into_iter().all(|route| self.of(route) == Mode::New)
     }
 
     /// Whether any route may use a side; pass-through does not count.
     #[must_use]
-    pub fn needs(&self, side: Side) -> bool {
+    pub(crate) fn needs(&self, side: Side) -> bool {
         match side {
             Side::Legacy => !self.is_sealed(),
             Side::New => Route::ALL.into_iter().any(|route| !self.of(route).sees_only_legacy()),
@@ -150,7 +148,7 @@ impl Modes {
 
     /// The mode of one route.
     #[must_use]
-    pub const fn of(&self, route: Route) -> Mode {
+    pub(crate) const fn of(&self, route: Route) -> Mode {
         match route {
             Route::Create => self.create,
             Route::Get => self.get,

@@ -4,11 +4,10 @@ use std::time::Duration;
 
 use crate::config::read::KeyReader;
 
-/// `[reload]`
 #[derive(Clone, Debug)]
-pub struct Reload {
+pub(crate) struct Reload {
     /// Interval at which the config file and the TLS files are checked for changes.
-    pub poll_interval: Duration,
+    pub(crate) poll_interval: Duration,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Reload> {

@@ -6,13 +6,12 @@ use std::time::Duration;
 use crate::config::read::KeyReader;
 use crate::config::values::address;
 
-/// `[sandbox]`
 #[derive(Clone, Debug)]
-pub struct Sandbox {
+pub(crate) struct Sandbox {
     /// Address of the embedded vendor.
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Time until a conversion settles.
-    pub settle_after: Duration,
+    pub(crate) settle_after: Duration,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Sandbox> {

@@ -9,7 +9,7 @@ use crate::config::read::KeyReader;
 #[derive(Clone, Debug)]
 pub struct Server {
     /// Time for requests in flight to finish after SIGTERM.
-    pub drain_deadline: Duration,
+    pub(crate) drain_deadline: Duration,
     /// Worker threads. A configured 0 is already replaced by the number of cores.
     pub threads: NonZeroUsize,
 }

@@ -16,56 +16,49 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Shadow {
     /// Share of each route's requests that is compared.
-    pub sample: Sample,
+    pub(crate) sample: Sample,
     /// Share of the matches that is written to the log, 0 to 1.
-    pub match_sample: f64,
+    pub(crate) match_sample: f64,
     /// Maximum number of waiting jobs.
-    pub jobs_max: usize,
+    pub(crate) jobs_max: usize,
     /// Maximum size of the bodies of waiting and running jobs, in bytes.
-    pub bytes_max: usize,
+    pub(crate) bytes_max: usize,
     /// Maximum size of a body that is compared, in bytes.
-    pub body_max: usize,
+    pub(crate) body_max: usize,
     /// Maximum number of running jobs.
-    pub concurrency: usize,
-    /// Timeout of one job.
-    pub timeout: Duration,
+    pub(crate) concurrency: usize,
+    pub(crate) timeout: Duration,
     /// Time without comparisons after a 429 from an upstream.
-    pub cooldown: Duration,
-    /// Interval of heartbeat records.
-    pub heartbeat: Duration,
+    pub(crate) cooldown: Duration,
+    pub(crate) heartbeat: Duration,
     /// Maximum number of records with one signature per `cap_window`.
-    pub cap_per_signature: u32,
-    /// See `cap_per_signature`.
-    pub cap_window: Duration,
+    pub(crate) cap_per_signature: u32,
+    pub(crate) cap_window: Duration,
     /// File for the records; `None` = standard output, with the rest of the log.
-    pub log: Option<PathBuf>,
+    pub(crate) log: Option<PathBuf>,
     /// Size at which that file is rotated, in bytes.
-    pub log_max: usize,
+    pub(crate) log_max: usize,
     /// Number of rotated files that are kept.
-    pub log_keep: usize,
+    pub(crate) log_keep: usize,
     /// Key of the hashes that replace values; `None` = a random key at every start.
-    pub redaction_key: Option<Secret>,
-    /// Accepted differences.
-    pub ignore: Vec<IgnoreRule>,
+    pub(crate) redaction_key: Option<Secret>,
+    pub(crate) ignore: Vec<IgnoreRule>,
     /// Thresholds of a GO.
     pub go: Go,
 }
 
 /// `[shadow.sample]`: share of a route's requests that is compared, 0 to 1.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample {
-    /// Dry runs of creates.
-    pub create: f64,
-    /// Gets.
-    pub get: f64,
-    /// Pages of lists.
-    pub list: f64,
+pub(crate) struct Sample {
+    pub(crate) create: f64,
+    pub(crate) get: f64,
+    pub(crate) list: f64,
 }
 
 impl Sample {
     /// The share of one route. Cancel has no mode `shadow`.
     #[must_use]
-    pub const fn of(&self, route: Route) -> f64 {
+    pub(crate) const fn of(&self, route: Route) -> f64 {
         match route {
             Route::Create => self.create,
             Route::Get => self.get,
@@ -80,31 +73,26 @@ impl Sample {
 #[derive(Clone, Copy, Debug)]
 pub struct Go {
     /// Minimum number of judged comparisons.
-    pub judged_min: u64,
+    pub(crate) judged_min: u64,
     /// Minimum number of them in which both sides returned a record.
-    pub counterparts_min: u64,
+    pub(crate) counterparts_min: u64,
     /// Maximum age of the last record.
-    pub freshness_max: Duration,
+    pub(crate) freshness_max: Duration,
     /// Maximum number of differences of severity `money`; a count, not a share.
-    pub money_max: u64,
+    pub(crate) money_max: u64,
     /// Maximum share of mismatches of severity `contract`.
-    pub contract_share_max: f64,
+    pub(crate) contract_share_max: f64,
     /// Maximum share of mismatches of severity `cosmetic`.
-    pub cosmetic_share_max: f64,
-    /// Maximum share of `transient`.
-    pub transient_share_max: f64,
-    /// Maximum share of `progress`.
-    pub progress_share_max: f64,
-    /// Maximum share of `error_disagreement`.
-    pub error_disagreement_share_max: f64,
-    /// Maximum share of `shadow_failed`, of all records.
-    pub failed_share_max: f64,
-    /// Maximum share of `not_comparable`, of all records.
-    pub not_comparable_share_max: f64,
+    pub(crate) cosmetic_share_max: f64,
+    pub(crate) transient_share_max: f64,
+    pub(crate) progress_share_max: f64,
+    pub(crate) error_disagreement_share_max: f64,
+    pub(crate) failed_share_max: f64,
+    pub(crate) not_comparable_share_max: f64,
     /// Maximum share of dropped jobs, of all sampled requests.
-    pub dropped_share_max: f64,
+    pub(crate) dropped_share_max: f64,
     /// Maximum share of the time in which shadow was configured and did not run.
-    pub idle_share_max: f64,
+    pub(crate) idle_share_max: f64,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Shadow> {

@@ -10,13 +10,11 @@ use crate::translate::route::Route;
 #[derive(Clone, Debug)]
 pub struct Timeouts {
     /// Time for a create, the lookup after an unknown outcome included.
-    pub create: Duration,
-    /// Time for a get.
-    pub get: Duration,
+    pub(crate) create: Duration,
+    pub(crate) get: Duration,
     /// Time for one page of a list.
-    pub list: Duration,
-    /// Time for a cancel.
-    pub cancel: Duration,
+    pub(crate) list: Duration,
+    pub(crate) cancel: Duration,
 }
 
 impl Timeouts {

@@ -8,9 +8,9 @@ use crate::config::read::{Key, KeyReader};
 #[derive(Clone, Debug)]
 pub struct Tls {
     /// PEM file with the certificate chain.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// PEM file with the private key.
-    pub key: PathBuf,
+    pub(crate) key: PathBuf,
     /// Whether clients authenticate with a certificate.
     pub client_auth: ClientAuth,
     /// Minimum protocol version.
@@ -50,9 +50,9 @@ impl TlsVersion {
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// PEM file with the certificate chain.
-    pub certificate: PathBuf,
+    pub(crate) certificate: PathBuf,
     /// PEM file with the private key.
-    pub key: PathBuf,
+    pub(crate) key: PathBuf,
 }
 
 /// Whether clients authenticate with a certificate, and the PEM file with the certificate authorities that verify it.
@@ -69,7 +69,7 @@ pub enum ClientAuth {
 impl ClientAuth {
     /// The file with the certificate authorities.
     #[must_use]
-    pub const fn authorities(&self) -> Option<&PathBuf> {
+    pub(crate) const fn authorities(&self) -> Option<&PathBuf> {
         match self {
             Self::Off => None,
             Self::Optional(path) | Self::Required(path) => Some(path),

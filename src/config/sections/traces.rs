@@ -15,19 +15,19 @@ const AUTHORIZATION: &str = "tracing.authorization";
 #[derive(Clone, Debug)]
 pub struct Traces {
     /// URL that receives spans as OTLP over HTTP; `None` = no spans are recorded.
-    pub endpoint: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// `Authorization` header of export requests.
-    pub authorization: Option<Secret>,
+    pub(crate) authorization: Option<Secret>,
     /// `service.name` of every span.
-    pub service_name: String,
+    pub(crate) service_name: String,
     /// Share of the traces that start here and are exported, 0 to 1.
-    pub sample_ratio: f64,
+    pub(crate) sample_ratio: f64,
     /// Whether a client's trace continues, with its sampling decision; otherwise a new trace links to it.
-    pub continue_client_traces: bool,
+    pub(crate) continue_client_traces: bool,
     /// Maximum number of spans that wait for export; further ones are dropped.
-    pub queue_max: usize,
+    pub(crate) queue_max: usize,
     /// Timeout of one export request.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Traces> {

@@ -17,29 +17,28 @@ use crate::translate::side::Side;
 #[derive(Clone, Debug)]
 pub struct Upstreams {
     /// Timeout of DNS lookup, TCP and TLS together.
-    pub connect_timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     /// Time after which an idle connection is closed.
-    pub pool_idle_timeout: Duration,
+    pub(crate) pool_idle_timeout: Duration,
     /// Maximum number of idle connections per host; 0 keeps none.
-    pub pool_idle_max: usize,
+    pub(crate) pool_idle_max: usize,
     /// PEM file with additional certificate authorities.
-    pub ca_file: Option<PathBuf>,
+    pub(crate) ca_file: Option<PathBuf>,
     /// Client certificate for upstreams that request one.
-    pub identity: Option<Identity>,
+    pub(crate) identity: Option<Identity>,
     /// Minimum TLS version.
     pub tls_min_version: TlsVersion,
     /// The old API, and pass-through.
     pub legacy: Upstream,
-    /// The new API.
-    pub new: Upstream,
+    pub(crate) new: Upstream,
     /// The token endpoint; its path prefix is the whole path.
-    pub oauth: Upstream,
+    pub(crate) oauth: Upstream,
 }
 
 impl Upstreams {
     /// The upstream of one side.
     #[must_use]
-    pub const fn side(&self, side: Side) -> &Upstream {
+    pub(crate) const fn side(&self, side: Side) -> &Upstream {
         match side {
             Side::Legacy => &self.legacy,
             Side::New => &self.new,
@@ -83,12 +82,11 @@ fn url(keys: &mut KeyReader, key: &'static str, allow_http: Option<bool>) -> Opt
 /// A url, split into origin and path prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
-    /// `http` or `https`.
-    pub scheme: Scheme,
+    pub(crate) scheme: Scheme,
     /// Host, and the port if the url has one.
-    pub authority: Authority,
+    pub(crate) authority: Authority,
     /// Replaces `base_path`. Empty, or starts with a slash; never ends in one.
-    pub path_prefix: String,
+    pub(crate) path_prefix: String,
 }
 
 impl FromStr for Upstream {

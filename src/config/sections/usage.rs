@@ -5,11 +5,10 @@ use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
 use crate::config::read::KeyReader;
 
-/// `[usage]`
 #[derive(Clone, Debug)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// The header in which clients name themselves; `None` = none.
-    pub client_header: Option<HeaderName>,
+    pub(crate) client_header: Option<HeaderName>,
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Usage> {

@@ -21,7 +21,7 @@ pub enum Decision {
 impl Decision {
     /// As the report shows it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Go => "GO",
             Self::NoGo => "NO-GO",
@@ -46,11 +46,11 @@ pub enum Class {
 
 impl Class {
     /// All of them, in this order.
-    pub const ALL: [Self; 4] = [Self::Agreed, Self::Explained, Self::NotCompared, Self::Differed];
+    pub(crate) const ALL: [Self; 4] = [Self::Agreed, Self::Explained, Self::NotCompared, Self::Differed];
 
     /// The class of a verdict.
     #[must_use]
-    pub const fn of(verdict: Verdict) -> Self {
+    pub(crate) const fn of(verdict: Verdict) -> Self {
         match verdict {
             Verdict::Match | Verdict::MatchAfterRules => Self::Agreed,
             Verdict::Progress | Verdict::Transient | Verdict::NoCounterpart => Self::Explained,
@@ -61,7 +61,7 @@ impl Class {
 
     /// As the report shows it.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Agreed => "agreed",
             Self::Explained => "explained",

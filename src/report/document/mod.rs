@@ -12,51 +12,48 @@ mod running;
 use serde::Serialize;
 
 pub use self::decision::{Class, Decision};
-pub use self::found::{
+pub(crate) use self::found::{
     Coverage, CoverageRow, DiffShown, Example, RefIds, Rule, RuleState, Signature, Signatures,
 };
-pub use self::route::{
+pub(crate) use self::route::{
     BothLatencies, Check, Column, Latency, RouteReport, SeverityCount, StatusPair, VerdictCount,
 };
-pub use self::running::{DroppedBy, Idle, Running, SampledRoute};
+pub(crate) use self::running::{DroppedBy, Idle, Running, SampledRoute};
 
 /// The version of this document.
-pub const SCHEMA: u8 = 1;
+pub(crate) const SCHEMA: u8 = 1;
 
 /// The whole report.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// [`SCHEMA`]
-    pub schema: u8,
+    pub(crate) schema: u8,
     /// The time of the report, from which freshness and expiry are computed.
-    pub made_at: String,
+    pub(crate) made_at: String,
     /// GO when at least one route is GO and none is NO-GO.
     pub verdict: Decision,
     /// Warnings about the input and the rules, to read before the figures.
-    pub notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
     /// The lines that were read.
     pub input: Input,
     /// From the first comparison to the last.
-    pub window: Window,
+    pub(crate) window: Window,
     /// The configs under which the comparisons were made.
-    pub configs: Vec<ConfigSeen>,
+    pub(crate) configs: Vec<ConfigSeen>,
     /// Whether shadow ran, from the heartbeats.
-    pub running: Running,
+    pub(crate) running: Running,
     /// One entry for each route of the report.
-    pub routes: Vec<RouteReport>,
+    pub(crate) routes: Vec<RouteReport>,
     /// Signatures by severity and count, the highest first.
-    pub signatures: Signatures,
-    /// What the comparisons covered.
-    pub coverage: Coverage,
-    /// Accepted differences.
-    pub rules: Vec<Rule>,
+    pub(crate) signatures: Signatures,
+    pub(crate) coverage: Coverage,
+    pub(crate) rules: Vec<Rule>,
 }
 
 /// Lines by kind.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Input {
-    /// Files, standard input included.
-    pub files: u64,
+    pub(crate) files: u64,
     /// All lines.
     pub lines: u64,
     /// Records of comparisons.
@@ -70,41 +67,34 @@ pub struct Input {
     /// Shadow lines of a newer schema than this program reads.
     pub newer: u64,
     /// The newest version among them.
-    pub newest_schema: Option<u64>,
+    pub(crate) newest_schema: Option<u64>,
     /// Records and heartbeats before `--since`.
-    pub before_since: u64,
+    pub(crate) before_since: u64,
     /// Records of routes that the report does not cover.
-    pub of_other_routes: u64,
+    pub(crate) of_other_routes: u64,
     /// Records whose time is after `made_at`.
-    pub from_the_future: u64,
+    pub(crate) from_the_future: u64,
 }
 
 /// From the first comparison to the last.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Window {
-    /// `--since`.
-    pub since: Option<String>,
-    /// The first record.
-    pub first: Option<String>,
-    /// The last record.
-    pub last: Option<String>,
-    /// Between them.
-    pub seconds: i64,
+pub(crate) struct Window {
+    pub(crate) since: Option<String>,
+    pub(crate) first: Option<String>,
+    pub(crate) last: Option<String>,
+    pub(crate) seconds: i64,
     /// From the last record to `made_at`.
-    pub age_seconds: Option<i64>,
+    pub(crate) age_seconds: Option<i64>,
 }
 
 /// A config that was in force.
 #[derive(Clone, Debug, Serialize)]
-pub struct ConfigSeen {
-    /// Its hash.
-    pub hash: String,
-    /// Its stage.
-    pub stage: String,
-    /// Comparisons under it.
-    pub records: u64,
+pub(crate) struct ConfigSeen {
+    pub(crate) hash: String,
+    pub(crate) stage: String,
+    pub(crate) records: u64,
     /// The first line under it.
-    pub first: String,
+    pub(crate) first: String,
     /// The last line under it.
-    pub last: String,
+    pub(crate) last: String,
 }

@@ -9,7 +9,6 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 /// Most terminal columns of a line.
 pub(super) const WIDTH: u16 = 120;
-/// Spaces between two columns.
 const GAP: u16 = 2;
 
 /// Text, aligned left.

@@ -1,4 +1,4 @@
-//! The verdict of the protocol as an answer to the client.
+//! Turns the protocol's verdict into the answer for the client.
 
 use http::{HeaderMap, StatusCode};
 
@@ -12,12 +12,10 @@ use crate::translate::create;
 use crate::translate::problem;
 use crate::translate::side::Side;
 
-/// A verdict that rests on something that the shell does not hold. Whether anything was sent is not known here.
+/// A verdict refers to an answer that the shell does not hold. Whether anything was sent is not known here.
 const BUG: Failure = Failure::Internal { effect: SideEffect::Unknown };
 
 impl Performer<'_> {
-    /// The answer to the client.
-    ///
     /// # Errors
     /// The failure that the verdict stands for.
     pub(super) fn answer(mut self, verdict: Verdict) -> Result<RouteResponse, Failure> {
@@ -86,7 +84,7 @@ impl Performer<'_> {
         Ok(RouteResponse::problem(&problem::already_exists(self.ref_id(), json)))
     }
 
-    /// The old API cannot be asked any more: what the claim knows is all that can be said.
+    /// Answers from the claim, because the old API is gone.
     fn used_on_retired_api(&self) -> RouteResponse {
         let ref_id = self.ref_id();
         let known =

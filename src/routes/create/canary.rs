@@ -1,4 +1,4 @@
-//! Who creates on the new side while create is in mode canary. Pure, so that every replica agrees.
+//! Which profiles create on new while create is in mode `canary`. Pure, so that all replicas agree.
 
 use sha2::{Digest as _, Sha256};
 
@@ -16,7 +16,7 @@ pub fn side(canary: &Canary, profile_id: &str) -> Side {
     }
 }
 
-/// A number from 0 to 99 that belongs to the profile. The salt is followed by a NUL, so that no two pairs read alike.
+/// A profile's number from 0 to 99. A NUL separates salt and profile, so that no two pairs hash the same bytes.
 fn share(salt: &str, profile_id: &str) -> u64 {
     let digest = Sha256::new().chain_update(salt).chain_update([0]).chain_update(profile_id).finalize();
     let first = digest.first_chunk::<8>().copied().unwrap_or_default();

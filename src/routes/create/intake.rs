@@ -1,4 +1,4 @@
-//! What a create may mean before anything is sent: the request, the readings of its reference, and the side that the modes choose.
+//! Reads a create before anything is sent: the request, the candidates for its reference, and the side that the modes choose.
 
 use std::borrow::Cow;
 
@@ -18,21 +18,19 @@ use crate::translate::json::Text;
 use crate::translate::reference::{References, references};
 use crate::translate::side::Side;
 
-/// What to do with a create.
 pub(super) enum Plan<'a> {
-    /// Send the bytes to the old API, without a claim.
+    /// Send the bytes to legacy without a claim.
     Forward,
-    /// Let the protocol decide.
     Decide(Request<'a>),
 }
 
 /// A create with a reference.
 pub(super) struct Request<'a> {
-    /// The request, if it could be read strictly; else only the old API can judge it.
+    /// The request, if it could be read strictly; else only legacy can judge it.
     pub(super) create: Option<CreateRequest<'a>>,
-    /// The readings of the reference, sorted.
+    /// Every reference that the vendor may read in the body, sorted.
     pub(super) candidates: Vec<String>,
-    /// Whether the proxy made the reference, because the client gave none.
+    /// Whether the proxy generated the reference, because the client gave none.
     pub(super) generated: bool,
     target: Side,
 }
@@ -41,10 +39,10 @@ pub(super) struct Request<'a> {
 enum Reading<'a> {
     Create(CreateRequest<'a>),
     /// The vendor may read more in it than the proxy: see `translate::reference`.
-    Unreadable(Unreadable),
+    Unreadable(UnreadableBody),
 }
 
-enum Unreadable {
+enum UnreadableBody {
     Encoded,
     Invalid(Invalid),
 }
@@ -71,9 +69,9 @@ fn read<'a>(decoded: &Decoded, body: &'a [u8]) -> Reading<'a> {
     match decoded {
         Decoded::Plain => match CreateRequest::parse(body) {
             Ok(create) => Reading::Create(create),
-            Err(invalid) => Reading::Unreadable(Unreadable::Invalid(invalid)),
+            Err(invalid) => Reading::Unreadable(UnreadableBody::Invalid(invalid)),
         },
-        Decoded::Bytes(_) | Decoded::Unreadable => Reading::Unreadable(Unreadable::Encoded),
+        Decoded::Bytes(_) | Decoded::Unreadable => Reading::Unreadable(UnreadableBody::Encoded),
     }
 }
 
@@ -97,7 +95,7 @@ fn plan_readable<'a>(context: &RouteContext, create: CreateRequest<'a>) -> Resul
     let given = create.ref_id.and_then(Text::value).map(Cow::into_owned);
     let generated = given.is_none();
     if generated {
-        context.note_no_reference(target);
+        context.record_missing_reference(target);
     }
     let reference = match (given, target) {
         (Some(reference), Side::Legacy | Side::New) => reference,
@@ -111,7 +109,7 @@ fn plan_readable<'a>(context: &RouteContext, create: CreateRequest<'a>) -> Resul
 /// A body that goes to legacy or nowhere: every reference that the vendor may read in it is claimed, so that none is free on new.
 fn plan_unreadable<'a>(
     context: &RouteContext,
-    why: Unreadable,
+    why: UnreadableBody,
     references: References,
 ) -> Result<Plan<'a>, Failure> {
     let target = Side::Legacy;
@@ -120,7 +118,7 @@ fn plan_unreadable<'a>(
         context.services.ledger.is_none() || reads(&context.config.modes) == Reads::LegacyOnly;
     match references {
         References::None => {
-            context.note_no_reference(target);
+            context.record_missing_reference(target);
             Ok(Plan::Forward)
         }
         References::Candidates(candidates)
@@ -148,7 +146,7 @@ impl Request<'_> {
     }
 }
 
-impl Unreadable {
+impl UnreadableBody {
     /// The refusal of a body whose reference may already have been used: a client must not take it for "nothing ever happened".
     fn ambiguous(self) -> Failure {
         match self {
@@ -161,11 +159,11 @@ impl Unreadable {
     }
 }
 
-impl From<Unreadable> for Failure {
-    fn from(unreadable: Unreadable) -> Self {
+impl From<UnreadableBody> for Failure {
+    fn from(unreadable: UnreadableBody) -> Self {
         match unreadable {
-            Unreadable::Encoded => Self::BodyEncoded,
-            Unreadable::Invalid(invalid) => Self::Invalid(invalid),
+            UnreadableBody::Encoded => Self::BodyEncoded,
+            UnreadableBody::Invalid(invalid) => Self::Invalid(invalid),
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Create: which reference, which side, and the protocol that decides the rest.
+//! Create.
 //!
-//! `intake` reads what a body may mean, [`protocol`] decides (pure), `perform` does what it asks for and feeds back what happened, `answers`
-//! turns its verdict into an answer. Nothing here but the protocol decides about money.
+//! `intake` reads the body and chooses the side, [`protocol`] decides each step (pure), `perform` performs it and feeds back the result,
+//! `answers` turns the verdict into an answer. Only the protocol decides about money.
 
 mod answers;
 pub mod canary;
@@ -20,7 +20,7 @@ use self::events::{Context, Reads, Verdict};
 use self::intake::{Plan, plan};
 use self::perform::Performer;
 use self::protocol::Step;
-pub use self::single_flight::SingleFlight;
+pub(crate) use self::single_flight::SingleFlight;
 use super::upstream_call::UpstreamCall;
 use super::{RouteContext, RouteResponse};
 use crate::config::{Mode, Modes};
@@ -32,8 +32,8 @@ use crate::upstream::rate_limit::Endpoint;
 /// Makes one conversion, on one side.
 ///
 /// # Errors
-/// Every [`Failure`] that a create can end in.
-pub async fn run(context: &RouteContext, body: Bytes) -> Result<RouteResponse, Failure> {
+/// Any [`Failure`] of a create; [`Failure::outcome`] says whether money may have moved.
+pub(crate) async fn run(context: &RouteContext, body: Bytes) -> Result<RouteResponse, Failure> {
     match plan(context, &body)? {
         Plan::Forward => forward(context, body.clone()).await,
         Plan::Decide(request) => {
@@ -57,7 +57,7 @@ async fn decide(performer: &mut Performer<'_>, context: Context) -> Verdict {
     }
 }
 
-/// No reference that could be claimed, on the old API: untouched, no claim, as risky as it always was.
+/// Sends a create without a claim to legacy, as if the proxy were not there: a retry of it is as risky as it was before.
 async fn forward(context: &RouteContext, body: Bytes) -> Result<RouteResponse, Failure> {
     let cost = Endpoint::Create(Side::Legacy).client();
     let call = UpstreamCall::forward(context, body, Lane::Create, cost, context.deadline);
@@ -68,7 +68,7 @@ async fn forward(context: &RouteContext, body: Bytes) -> Result<RouteResponse, F
 
 /// Where the read routes look, all together.
 #[must_use]
-pub fn reads(modes: &Modes) -> Reads {
+pub(crate) fn reads(modes: &Modes) -> Reads {
     let [get, list, cancel] = [modes.get, modes.list, modes.cancel].map(reads_in);
     if get == list && list == cancel { get } else { Reads::Both }
 }

@@ -1,4 +1,4 @@
-//! The shell of the create protocol: performs one effect and returns the event. It keeps payloads; it decides nothing.
+//! The shell of the create protocol: performs one effect and returns the event. It keeps the payloads and decides nothing.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use crate::upstream::rate_limit::Endpoint;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// One request on its way through the protocol.
+/// The IO state of one create.
 pub(super) struct Performer<'a> {
     pub(super) context: &'a RouteContext,
     pub(super) request: Request<'a>,
@@ -53,10 +53,8 @@ pub(super) struct Performer<'a> {
 }
 
 impl<'a> Performer<'a> {
-    /// A request that has not begun.
-    ///
     /// # Errors
-    /// A reference that no ledger can hold.
+    /// When the ledger cannot store a candidate.
     pub(super) fn new(context: &'a RouteContext, request: Request<'a>, body: Bytes) -> Result<Self, Failure> {
         let performer = Self {
             fingerprint: Fingerprint(Sha256::digest(&body).into()),
@@ -90,14 +88,13 @@ impl<'a> Performer<'a> {
     /// Waits for other requests of this process with the same reference.
     ///
     /// # Errors
-    /// When they take too long; nothing was sent.
+    /// When the deadline passes first; nothing was sent.
     pub(super) async fn enter(&self) -> Result<Turn, Failure> {
         let keys: Result<Vec<_>, _> = (0..self.claims.len()).map(|candidate| self.key(candidate)).collect();
         let turn = self.context.services.single_flight.enter(&keys?, self.context.deadline).await;
         turn.ok_or(Failure::TooLate)
     }
 
-    /// Performs one effect.
     pub(super) async fn perform(&mut self, effect: Effect) -> Event {
         match effect {
             Effect::Lookup { candidate, side, purpose } => {
@@ -125,7 +122,6 @@ impl<'a> Performer<'a> {
     }
 }
 
-/// The ledger.
 impl Performer<'_> {
     async fn statement(&mut self, candidate: usize, effect: Effect) -> Event {
         let Some(ledger) = self.context.services.ledger.clone() else { return Event::LedgerFailed };
@@ -197,7 +193,6 @@ impl Performer<'_> {
     }
 }
 
-/// The vendor.
 impl Performer<'_> {
     async fn lookup(&mut self, candidate: usize, side: Side, purpose: Purpose) -> Lookup {
         let own_claim = self.claims[candidate].as_ref().filter(|claim| claim.side == side);
@@ -255,14 +250,14 @@ impl Performer<'_> {
             .is_some_and(|(create, found)| create.asks_for(&found))
     }
 
-    /// Sends the POST, once, on no layer twice.
+    /// Sends the POST. The protocol asks for it once, and no layer below repeats it.
     async fn send(&mut self, side: Side) -> Answer {
         let sent = self.post(side).await;
         let answer = self.read_answer(side, sent);
         if is_unsure(answer) {
             self.context.services.metrics.unknown_outcomes.add((side,));
             let cause = self.failure.as_ref().map_or("", Failure::name);
-            tracing::warn!(target: "cutover", %side, cause, "the outcome of a create is not known; looking it up");
+            tracing::warn!(target: "cutover", %side, cause, "the outcome of a create is unknown; looking it up");
         }
         answer
     }
@@ -291,13 +286,13 @@ impl Performer<'_> {
     async fn post(&self, side: Side) -> Result<Reply, Failure> {
         let context = self.context;
         let cost = Endpoint::Create(side).client();
-        // The wait for the rate limit comes first: what is left after it must be enough to wait for the outcome.
+        // The wait for the rate limit comes first, so that enough time is left for the outcome.
         let permit = context.pay(cost, context.deadline).await?;
         let left = context.left();
         if left < context.config.timeouts.create / 10 {
             return Err(Failure::TooLate);
         }
-        // A third of the time is kept for finding out what became of the call.
+        // A third of the time is kept for lookups, should the outcome be unknown.
         let until = context.deadline - left / 3;
         let call = match (side, &self.request.create) {
             (Side::Legacy, _) => UpstreamCall::forward(context, self.body.clone(), Lane::Create, cost, until),
@@ -326,7 +321,7 @@ impl Performer<'_> {
             }
             Sent::Exists { record: None } => Answer::Exists { candidate: None, reused },
             Sent::OtherKind => Answer::OtherKind,
-            // In a coding that only the client reads: as true as it always was, and nothing to remember.
+            // Only the client can decode it: forwarded as before, and no id can be stored.
             Sent::Foreign(_) if side == Side::Legacy && reply.is_opaque() => {
                 Answer::Accepted { candidate: None }
             }

@@ -14,7 +14,7 @@ mod before;
 use super::events::{ClaimView, Context, Effect, Event, Verdict};
 
 /// Most readings of one body's reference that are claimed.
-pub const CANDIDATES_MAX: usize = 4;
+pub(crate) const CANDIDATES_MAX: usize = 4;
 /// Statements that met a changed claim before the request gives up. Each one means that another request made progress.
 const RESTARTS_MAX: u8 = 16;
 /// Lookups after an unknown outcome. With pauses that double from 50 ms they take about six seconds.
@@ -25,7 +25,6 @@ const RESOLVE_LOOKUPS_MAX: u8 = 8;
 pub struct State {
     context: Context,
     phase: Phase,
-    /// The candidate at work.
     at: u8,
     slots: [Slot; CANDIDATES_MAX],
     restarts: u8,

@@ -53,9 +53,8 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Every rule.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 20] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::FollowClaim,
         Self::DuplicateCheck,
         Self::CheckWhileReadsAreBoth,
@@ -93,17 +92,16 @@ impl Rules {
         broken: 0,
     };
 
-    /// All rules but one.
     #[cfg(feature = "mutants")]
     #[must_use]
-    pub const fn without(rule: Rule) -> Self {
+    pub(crate) const fn without(rule: Rule) -> Self {
         Self { broken: 1 << rule as u32 }
     }
 
     /// Whether the rule is in force.
     #[cfg(feature = "mutants")]
     #[must_use]
-    pub const fn keep(self, rule: Rule) -> bool {
+    pub(crate) const fn keep(self, rule: Rule) -> bool {
         self.broken & (1 << rule as u32) == 0
     }
 

@@ -1,4 +1,4 @@
-//! One POST per reference is in flight per process: a second request waits for the first, until its own deadline.
+//! Single flight: in one process, a second create with a reference waits for the first, until its own deadline.
 
 use std::sync::Arc;
 
@@ -8,11 +8,11 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::ledger::Key;
 
-/// The references that requests of this process work on. Clones share them; an entry lives as long as a request needs it.
+/// The references of the creates in flight. Clones share them; the last request with a reference removes its entry.
 #[derive(Clone, Debug, Default)]
-pub struct SingleFlight(Arc<DashMap<String, Arc<Mutex<()>>>>);
+pub(crate) struct SingleFlight(Arc<DashMap<String, Arc<Mutex<()>>>>);
 
-/// The turn of one request with all of its references. Dropping it lets the next one in.
+/// The right of one request to work on its references. Dropping it admits the next request.
 #[derive(Debug)]
 pub(super) struct Turn {
     flights: SingleFlight,
@@ -20,13 +20,13 @@ pub(super) struct Turn {
 }
 
 impl SingleFlight {
-    /// Waits for the references, which are sorted, so that no two requests wait for each other. `None`: not before `until`.
+    /// Waits for all references. They are sorted, so no two requests wait for each other. `None` if `until` passes first.
     pub(super) async fn enter(&self, keys: &[Key<'_>], until: Instant) -> Option<Turn> {
         let mut turn = Turn { flights: self.clone(), held: Vec::with_capacity(keys.len()) };
         for key in keys {
             let name = format!("{}\0{}", key.tenant(), key.ref_id());
             let lock = Arc::clone(&self.0.entry(name.clone()).or_default());
-            // Entered before the wait, so that a turn that is given up removes its entry too.
+            // Pushed before the wait, so that a request that gives up also removes its entry.
             turn.held.push((name, None));
             let guard = timeout_at(until, lock.lock_owned()).await.ok()?;
             if let Some((_, held)) = turn.held.last_mut() {
@@ -41,7 +41,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         for (name, guard) in self.held.drain(..) {
             drop(guard);
-            // Whoever waits holds a clone of the lock.
+            // A waiting request holds a clone of the lock.
             self.flights.0.remove_if(&name, |_, lock| Arc::strong_count(lock) == 1);
         }
     }

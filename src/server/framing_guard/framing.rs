@@ -7,7 +7,6 @@ const LINE_MAX: usize = 256;
 /// The result of checking some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FramingCheck {
-    /// The framing is unambiguous.
     Clear,
     /// The head that ends at this index does not say unambiguously where its request ends.
     Ambiguous(usize),
@@ -21,7 +20,6 @@ pub(super) struct Framing {
     state: HeadState,
     line: LineBuffer,
     fields: FramingFields,
-    /// Complete request lines.
     heads: usize,
 }
 
@@ -41,7 +39,6 @@ enum HeadState {
     Frames,
 }
 
-/// The line being received.
 #[derive(Debug, Default)]
 struct LineBuffer {
     bytes: Vec<u8>,
@@ -57,7 +54,6 @@ impl LineBuffer {
         self.ends_with_cr = bytes.last().map_or(self.ends_with_cr, |last| *last == b'\r');
     }
 
-    /// Without the line ending.
     fn content(&self) -> &[u8] {
         self.bytes.strip_suffix(b"\r").filter(|_| !self.truncated).unwrap_or(&self.bytes)
     }

@@ -32,7 +32,6 @@ const INVALID_BYTE: &[u8] = b"\0";
 /// Completes the head, so that hyper does not wait for the rest of it.
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
 
-/// A client's stream.
 #[derive(Debug)]
 pub(super) struct FramingGuard<S> {
     stream: S,

@@ -23,9 +23,9 @@ pub struct Difference {
 }
 
 /// The path of the HTTP status.
-pub const STATUS_CODE: &str = "status_code";
+pub(crate) const STATUS_CODE: &str = "status_code";
 /// The path of a whole body that does not have the expected JSON type.
-pub const BODY: &str = "body";
+pub(crate) const BODY: &str = "body";
 
 impl Difference {
     pub(super) fn new(

@@ -5,7 +5,7 @@ use crate::shadow::types::{DiffKind, Severity};
 use crate::translate::{decimal, timestamp};
 
 /// The fields of a record whose differences have severity `money`.
-pub const MONEY: [&str; 8] = [
+pub(crate) const MONEY: [&str; 8] = [
     "amount",
     "source_asset",
     "target_asset",
@@ -90,7 +90,7 @@ pub(super) fn presence(served: Option<&Json>, other: Option<&Json>) -> Option<Di
 
 /// Whether an identity or account means "none".
 #[must_use]
-pub fn is_unset(value: Option<&Json>) -> bool {
+pub(crate) fn is_unset(value: Option<&Json>) -> bool {
     const NIL: &str = "00000000-0000-0000-0000-000000000000";
     match value {
         None | Some(Json::Null) => true,

@@ -10,7 +10,7 @@ mod list;
 mod problem;
 mod record;
 
-pub use self::field::{MONEY, is_unset};
+pub(crate) use self::field::MONEY;
 pub use self::list::{ListComparison, list};
 pub use self::problem::{problem, status_code};
 pub use self::record::record;

@@ -57,9 +57,7 @@ enum Findings {
     NoCounterpart(Option<RowCounts>),
     /// One side refused, or they refused differently.
     Disagreement(Difference),
-    /// Both refused.
     Refusals(Vec<Difference>),
-    /// Neither did.
     Differences(Vec<Difference>, Option<RowCounts>),
 }
 

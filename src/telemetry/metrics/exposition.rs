@@ -64,7 +64,6 @@ enum Series {
     Histograms(&'static Buckets, Vec<(Labels, HistogramSnapshot)>),
 }
 
-/// Declarations.
 impl Metric {
     const fn new(
         kind: MetricType,
@@ -127,7 +126,6 @@ impl Metric {
     }
 }
 
-/// Values.
 impl Metric {
     pub(crate) fn counters<L: LabelSet>(&'static self, counters: &Counters<L>) -> MetricFamily {
         let all = counters.all().filter(|(_, count)| !self.nonzero || *count > 0);

@@ -17,7 +17,7 @@ fn cells(count: usize) -> Box<[AtomicU64]> {
 
 /// A counter for each label set `L`, all starting at zero.
 #[derive(Debug)]
-pub struct Counters<L> {
+pub(crate) struct Counters<L> {
     cells: Box<[AtomicU64]>,
     labels: PhantomData<fn(L)>,
 }
@@ -29,24 +29,22 @@ impl<L: LabelSet> Default for Counters<L> {
 }
 
 impl<L: LabelSet> Counters<L> {
-    /// Adds one.
-    pub fn add(&self, labels: L) {
+    pub(crate) fn add(&self, labels: L) {
         self.add_many(labels, 1);
     }
 
-    /// Adds `count`.
-    pub fn add_many(&self, labels: L, count: u64) {
+    pub(crate) fn add_many(&self, labels: L, count: u64) {
         self.cells[labels.index()].fetch_add(count, Ordering::Relaxed);
     }
 
     /// The count of one series.
     #[must_use]
-    pub fn get(&self, labels: L) -> u64 {
+    pub(crate) fn get(&self, labels: L) -> u64 {
         self.cells[labels.index()].load(Ordering::Relaxed)
     }
 
     /// Every series and its count, zeros included.
-    pub fn all(&self) -> impl Iterator<Item = (L, u64)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (L, u64)> {
         self.cells
             .iter()
             .enumerate()
@@ -56,11 +54,11 @@ impl<L: LabelSet> Counters<L> {
 
 /// The upper bounds of a histogram's buckets.
 #[derive(Debug)]
-pub struct Buckets {
+pub(crate) struct Buckets {
     /// Inclusive, ascending, in the unit that is observed.
-    pub bounds: &'static [u64],
+    pub(crate) bounds: &'static [u64],
     /// How many observed units make one exported unit.
-    pub per_unit: u64,
+    pub(crate) per_unit: u64,
 }
 
 /// Durations: observed in microseconds, exported in seconds, up to the longest time that a create may take.
@@ -77,17 +75,16 @@ pub(crate) const SMALL_COUNTS: Buckets = Buckets { bounds: &[1, 2, 3, 4, 6, 8, 1
 
 /// What one series of a histogram has observed so far.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HistogramSnapshot {
+pub(crate) struct HistogramSnapshot {
     /// Observations in each bucket, not cumulative; the last bucket has no upper bound.
-    pub counts: Vec<u64>,
+    pub(crate) counts: Vec<u64>,
     /// The sum of all observations, in the observed unit.
-    pub sum: u64,
+    pub(crate) sum: u64,
 }
 
 impl HistogramSnapshot {
-    /// The number of observations.
     #[must_use]
-    pub fn count(&self) -> u64 {
+    pub(crate) fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
 }
@@ -96,15 +93,14 @@ impl HistogramSnapshot {
 #[derive(Debug)]
 pub struct Histograms<L> {
     /// The buckets of every series.
-    pub buckets: &'static Buckets,
+    pub(crate) buckets: &'static Buckets,
     cells: Box<[AtomicU64]>,
     labels: PhantomData<fn(L)>,
 }
 
 impl<L: LabelSet> Histograms<L> {
-    /// Histograms without observations.
     #[must_use]
-    pub fn new(buckets: &'static Buckets) -> Self {
+    pub(crate) fn new(buckets: &'static Buckets) -> Self {
         Self { buckets, cells: cells(L::COUNT * Self::width(buckets)), labels: PhantomData }
     }
 
@@ -118,8 +114,7 @@ impl<L: LabelSet> Histograms<L> {
         &self.cells[index * width..][..width]
     }
 
-    /// Records one observation.
-    pub fn observe(&self, labels: L, observed: u64) {
+    pub(crate) fn observe(&self, labels: L, observed: u64) {
         let cells = self.series(labels.index());
         let bucket = self.buckets.bounds.partition_point(|bound| *bound < observed);
         cells[bucket].fetch_add(1, Ordering::Relaxed);
@@ -127,12 +122,12 @@ impl<L: LabelSet> Histograms<L> {
     }
 
     /// Records a duration; the buckets are [`DURATIONS`].
-    pub fn observe_duration(&self, labels: L, duration: Duration) {
+    pub(crate) fn observe_duration(&self, labels: L, duration: Duration) {
         self.observe(labels, u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 
     /// Every series and its snapshot.
-    pub fn all(&self) -> impl Iterator<Item = (L, HistogramSnapshot)> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = (L, HistogramSnapshot)> {
         (0..L::COUNT).map(|index| {
             let mut counts: Vec<_> =
                 self.series(index).iter().map(|cell| cell.load(Ordering::Relaxed)).collect();

@@ -6,8 +6,7 @@
 pub(crate) type Label = (&'static str, &'static str);
 
 /// An enum whose variants are the values of one label. Implement it with [`label!`].
-pub trait LabelValue: Copy + 'static {
-    /// The label's name.
+pub(crate) trait LabelValue: Copy + 'static {
     const LABEL: &'static str;
     /// Every value, each at its [`index`](Self::index).
     const ALL: &'static [Self];

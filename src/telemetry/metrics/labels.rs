@@ -9,7 +9,7 @@ use crate::translate::side::Side;
 
 /// How the proxy handled a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum RouteLabel {
+pub(crate) enum RouteLabel {
     /// On one of the four routes.
     Route(Route),
     /// As a client's request for a token.
@@ -185,7 +185,6 @@ pub(crate) enum DuplicateCheckResult {
     Forbidden,
     /// The other side answered 429.
     Throttled,
-    /// The lookup failed otherwise.
     Failed,
 }
 label!(

@@ -205,7 +205,7 @@ pub(crate) const PROCESS_MAX_FDS: Metric =
 
 /// Handles of the metrics that requests record. One for a process.
 #[derive(Debug)]
-pub struct Metrics {
+pub(crate) struct Metrics {
     pub(crate) requests: Counters<(RouteLabel, Option<Mode>, Option<Side>, StatusClass)>,
     pub(crate) request_seconds: Histograms<(RouteLabel,)>,
     /// A map, since failures are rare and their names are not enumerable.
@@ -278,7 +278,6 @@ impl Metrics {
         failures.map(|entry| *entry.value()).sum()
     }
 
-    /// Everything recorded so far.
     pub(crate) fn families(&self) -> Vec<MetricFamily> {
         let failures = self.failures.iter().map(|entry| {
             let (name, fault) = *entry.key();

@@ -10,9 +10,8 @@ use crate::translate::mapping;
 use crate::translate::orchestration::{Endpoint, Orchestration};
 use crate::translate::side::Side;
 
-/// What the answer proves.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Sent {
+pub(crate) enum Sent {
     /// The conversion was made. `record`: which of the candidates the record names, and its id; legacy may leave the reference out.
     Accepted {
         /// The candidate's position and the record's id.
@@ -29,7 +28,6 @@ pub enum Sent {
     },
     /// The reference exists, as a record that is no conversion.
     OtherKind,
-    /// Nothing.
     Unknown(&'static str),
 }
 
@@ -39,7 +37,7 @@ const REFUSALS: [u16; 6] = [400, 401, 403, 404, 422, 429];
 /// Reads the answer of `side` to a create. `request` is there when the body could be read strictly; `candidates` are the readings of its
 /// reference.
 #[must_use]
-pub fn judge<S: AsRef<str>>(
+pub(crate) fn judge<S: AsRef<str>>(
     side: Side,
     reply: &Reply<'_>,
     request: Option<&CreateRequest<'_>>,

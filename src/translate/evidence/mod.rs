@@ -8,10 +8,10 @@ mod lookup;
 mod not_found;
 mod problem_document;
 
-pub use self::accepted::{Sent, judge};
+pub(crate) use self::accepted::{Sent, judge};
 pub use self::lookup::{Finding, Record, lookup_path, read, record};
-pub use self::not_found::is_not_found;
-pub use self::problem_document::is_problem_document;
+pub(crate) use self::not_found::is_not_found;
+pub(crate) use self::problem_document::is_problem_document;
 
 /// One answer, as far as evidence needs it. The body is decoded.
 #[derive(Clone, Copy, Debug)]

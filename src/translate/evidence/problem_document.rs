@@ -6,7 +6,7 @@ use crate::translate::json::{JsonError, Reader};
 /// Whether the answer is a problem document of the vendor: JSON by its content type, an object with at least one of `type`, `title` and
 /// `detail`, and no `status` that contradicts the answer's. A gateway's HTML page is none.
 #[must_use]
-pub fn is_problem_document(reply: &Reply<'_>) -> bool {
+pub(crate) fn is_problem_document(reply: &Reply<'_>) -> bool {
     if !reply.is_json() {
         return false;
     }

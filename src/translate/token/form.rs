@@ -17,10 +17,8 @@ pub enum Form {
     },
 }
 
-/// The `scope` field.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scope {
-    /// The decoded value.
     pub(super) text: String,
     /// The value's range in the body.
     pub(super) at: Range<usize>,
@@ -55,7 +53,6 @@ impl Form {
         }
     }
 
-    /// Encodes a value.
     pub(super) fn encode(&self, value: &str) -> String {
         match self {
             Self::Urlencoded => form_urlencoded::byte_serialize(value.as_bytes()).collect(),

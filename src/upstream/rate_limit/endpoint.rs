@@ -6,7 +6,7 @@ use crate::translate::side::Side;
 
 /// An endpoint with a rate limit of its own at the vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Endpoint {
+pub(crate) enum Endpoint {
     /// `POST` to a collection.
     Create(Side),
     /// `GET` of one record.
@@ -15,13 +15,12 @@ pub enum Endpoint {
     List(Side),
     /// `DELETE` of a conversion; the new API has no such call.
     Cancel,
-    /// The token endpoint.
     Token,
 }
 
 impl Endpoint {
     /// Every endpoint, in display order.
-    pub const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Create(Side::Legacy),
         Self::Get(Side::Legacy),
         Self::List(Side::Legacy),
@@ -34,7 +33,7 @@ impl Endpoint {
 
     /// The legacy API's endpoint of a route.
     #[must_use]
-    pub const fn of_legacy(route: Route) -> Self {
+    pub(crate) const fn of_legacy(route: Route) -> Self {
         match route {
             Route::Create => Self::Create(Side::Legacy),
             Route::Get => Self::Get(Side::Legacy),
@@ -45,13 +44,13 @@ impl Endpoint {
 
     /// A call on behalf of a client.
     #[must_use]
-    pub const fn client(self) -> Cost {
+    pub(crate) const fn client(self) -> Cost {
         Cost { endpoint: self, class: CallClass::Client }
     }
 
     /// A lookup by reference that is part of a create: the duplicate check, or the resolution of an unknown outcome.
     #[must_use]
-    pub const fn lookup(self) -> Cost {
+    pub(crate) const fn lookup(self) -> Cost {
         Cost { endpoint: self, class: CallClass::Lookup }
     }
 
@@ -75,7 +74,7 @@ impl Endpoint {
 
     /// The name in logs and spans: `legacy create`, `new list`, `token`.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Create(Side::Legacy) => "legacy create",
             Self::Get(Side::Legacy) => "legacy get",
@@ -119,19 +118,18 @@ impl LabelSet for (Endpoint,) {
 
 /// Which part of the rate limit a call spends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallClass {
+pub(crate) enum CallClass {
     /// Calls for clients' requests, and requests for the proxy's own tokens.
     Client,
     /// Lookups by reference for a create.
     Lookup,
-    /// Shadow comparisons.
     Shadow,
 }
 label!(CallClass, "class", Client = "client", Lookup = "lookup", Shadow = "shadow");
 
 /// The endpoint and the class of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cost {
+pub(crate) struct Cost {
     pub(super) endpoint: Endpoint,
     pub(super) class: CallClass,
 }
@@ -139,7 +137,7 @@ pub struct Cost {
 /// The right to send one call. Sending consumes it, so no call is sent twice on one turn.
 #[must_use = "dropping a permit wastes a turn"]
 #[derive(Debug)]
-pub struct Permit(Cost);
+pub(crate) struct Permit(Cost);
 
 impl Permit {
     pub(super) const fn new(cost: Cost) -> Self {
@@ -148,7 +146,7 @@ impl Permit {
 
     /// The endpoint that the call counts against.
     #[must_use]
-    pub const fn endpoint(&self) -> Endpoint {
+    pub(crate) const fn endpoint(&self) -> Endpoint {
         self.0.endpoint
     }
 

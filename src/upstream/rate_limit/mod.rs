@@ -21,7 +21,7 @@ use http::{HeaderMap, StatusCode, header};
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep, timeout_at};
 
-pub use self::endpoint::{CallClass, Cost, Endpoint, Permit};
+pub(crate) use self::endpoint::{CallClass, Cost, Endpoint, Permit};
 use self::quota::EndpointQuota;
 pub use self::snapshot::{BudgetSnapshot, CallCounts, EndpointSnapshot};
 use self::wait_queue::WaitQueue;
@@ -39,9 +39,9 @@ const RETRY_AFTER_MAX: u64 = 60;
 /// The call got no turn in time and was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the rate budget of this endpoint is spent")]
-pub struct OverBudget {
+pub(crate) struct OverBudget {
     /// The `Retry-After` to answer; whole seconds, at least one.
-    pub retry_after: Duration,
+    pub(crate) retry_after: Duration,
 }
 
 impl From<OverBudget> for Failure {
@@ -86,7 +86,7 @@ struct EndpointState {
 
 impl Budget {
     /// Makes a config's limits apply, and carries over what the buckets hold. A pointer comparison when they apply already.
-    pub fn adopt(&self, config: &Arc<Config>) {
+    pub(crate) fn adopt(&self, config: &Arc<Config>) {
         let is_current =
             |plan: &Option<Arc<Plan>>| plan.as_ref().is_some_and(|plan| Arc::ptr_eq(&plan.config, config));
         if is_current(&self.0.plan.load()) {
@@ -108,7 +108,7 @@ impl Budget {
     ///
     /// # Errors
     /// When there is no turn within that time. Returned at once when the queue is already too long.
-    pub async fn take(&self, cost: Cost, until: Instant) -> Result<Permit, OverBudget> {
+    pub(crate) async fn take(&self, cost: Cost, until: Instant) -> Result<Permit, OverBudget> {
         if self.queue(cost).waiting() > 0 || self.spend(cost).is_err() {
             self.wait(cost, until).await?;
         }
@@ -158,7 +158,7 @@ impl Budget {
     /// Takes a turn for a shadow call: within shadow's share, while no client's call waits and no cool-down applies. Never
     /// waits.
     #[must_use]
-    pub fn take_for_shadow(&self, endpoint: Endpoint) -> Option<Permit> {
+    pub(crate) fn take_for_shadow(&self, endpoint: Endpoint) -> Option<Permit> {
         let plan = self.0.plan.load();
         let is_free = !self.is_cooling() && self.state(endpoint).clients.waiting() == 0;
         let taken =
@@ -170,7 +170,7 @@ impl Budget {
     }
 
     /// Records an upstream's answer; a 429 starts the cool-down. `endpoint` is `None` for calls that are not counted.
-    pub fn answered(&self, endpoint: Option<Endpoint>, status: StatusCode, headers: &HeaderMap) {
+    pub(crate) fn answered(&self, endpoint: Option<Endpoint>, status: StatusCode, headers: &HeaderMap) {
         if status != StatusCode::TOO_MANY_REQUESTS {
             return;
         }
@@ -188,7 +188,7 @@ impl Budget {
 
     /// What is left of the cool-down after a 429.
     #[must_use]
-    pub fn cooldown_left(&self) -> Option<Duration> {
+    pub(crate) fn cooldown_left(&self) -> Option<Duration> {
         self.0.cooldown.left()
     }
 

@@ -20,7 +20,7 @@ pub struct BudgetSnapshot {
     pub cooldown_seconds_left: Option<u64>,
     /// This process's share of the vendor's limit: calls to one endpoint in five minutes. Absent before the first config.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub five_minutes_max: Option<u64>,
+    pub(crate) five_minutes_max: Option<u64>,
     /// Every endpoint with a limit of its own.
     pub endpoints: Vec<EndpointSnapshot>,
 }
@@ -35,9 +35,8 @@ pub struct EndpointSnapshot {
     pub per_second: Option<f64>,
     /// Calls made since the start.
     pub calls: u64,
-    /// The same by class.
     #[serde(default)]
-    pub calls_by: CallCounts,
+    pub(crate) calls_by: CallCounts,
     /// Calls that wait for a turn.
     pub waiting: u64,
     /// Calls refused a turn since the start, without shadow's.
@@ -51,17 +50,15 @@ pub struct EndpointSnapshot {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallCounts {
     /// Calls for clients' requests, and requests for the proxy's own tokens.
-    pub client: u64,
+    pub(crate) client: u64,
     /// Lookups by reference for a create.
-    pub lookup: u64,
-    /// Shadow comparisons.
-    pub shadow: u64,
+    pub(crate) lookup: u64,
+    pub(crate) shadow: u64,
 }
 
 impl CallCounts {
-    /// The sum.
     #[must_use]
-    pub const fn all(self) -> u64 {
+    pub(crate) const fn all(self) -> u64 {
         self.client + self.lookup + self.shadow
     }
 }
@@ -97,7 +94,7 @@ impl Budget {
 
     /// Calls made since the start, by class.
     #[must_use]
-    pub fn calls_by(&self, endpoint: Endpoint) -> CallCounts {
+    pub(crate) fn calls_by(&self, endpoint: Endpoint) -> CallCounts {
         let of = |class| self.0.calls.get((endpoint, class));
         CallCounts {
             client: of(CallClass::Client),
@@ -108,19 +105,19 @@ impl Budget {
 
     /// Calls made since the start.
     #[must_use]
-    pub fn calls(&self) -> &Counters<(Endpoint, CallClass)> {
+    pub(crate) fn calls(&self) -> &Counters<(Endpoint, CallClass)> {
         &self.0.calls
     }
 
     /// Calls refused a turn since the start. `shadow` counts its own.
     #[must_use]
-    pub fn refused(&self) -> &Counters<(Endpoint, CallClass)> {
+    pub(crate) fn refused(&self) -> &Counters<(Endpoint, CallClass)> {
         &self.0.refused
     }
 
     /// Calls that wait for a turn. Shadow calls never wait.
     #[must_use]
-    pub fn waiting(&self, endpoint: Endpoint, class: CallClass) -> u64 {
+    pub(crate) fn waiting(&self, endpoint: Endpoint, class: CallClass) -> u64 {
         match class {
             CallClass::Client | CallClass::Lookup => self.state(endpoint).queue(class).waiting(),
             CallClass::Shadow => 0,
@@ -129,14 +126,14 @@ impl Budget {
 
     /// Sustained calls a second that this process may make now. `None` before the first config.
     #[must_use]
-    pub fn allowed_per_second(&self, endpoint: Endpoint) -> Option<f64> {
+    pub(crate) fn allowed_per_second(&self, endpoint: Endpoint) -> Option<f64> {
         let plan = self.0.plan.load();
         plan.as_ref().map(|plan| plan.quotas[endpoint.index()].per_second(self.is_cooling()))
     }
 
     /// The time of the endpoint's last 429; `None` when there was none since the start.
     #[must_use]
-    pub fn last_429(&self, endpoint: Endpoint) -> Option<Timestamp> {
+    pub(crate) fn last_429(&self, endpoint: Endpoint) -> Option<Timestamp> {
         let at = self.state(endpoint).last_429.load(Ordering::Relaxed);
         Timestamp::from_millisecond(at).ok().filter(|_| at > 0)
     }

@@ -27,7 +27,7 @@ use crate::telemetry::metrics::label_set::label;
 
 /// Why there is no token.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum TokenError {
+pub(crate) enum TokenError {
     /// No credentials are configured for the purpose.
     #[error("no credentials are configured")]
     Unconfigured,
@@ -66,16 +66,13 @@ impl Token {
 
 /// The result of one request to the token endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenFetchResult {
-    /// A token.
+pub(crate) enum TokenFetchResult {
     Fetched,
-    /// Any [`TokenError`].
     Failed,
 }
 label!(TokenFetchResult, "result", Fetched = "fetched", Failed = "failed");
 label!(CredentialSet, "credential_set", Legacy = "legacy", New = "new", Lookup = "lookup");
 
-/// A token to fetch.
 struct Fetch {
     credential_set: CredentialSet,
     request: TokenRequest,

@@ -15,17 +15,16 @@ const WRITE: &str = "write";
 
 /// A caller. Each proof that is set must match.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Caller {
-    /// The name in logs.
-    pub name: String,
+pub(crate) struct Caller {
+    pub(crate) name: String,
     /// SHA-256 of the bearer token.
-    pub token: Option<[u8; 32]>,
+    pub(crate) token: Option<[u8; 32]>,
     /// SHA-256 of the client certificate in DER.
-    pub certificate: Option<[u8; 32]>,
+    pub(crate) certificate: Option<[u8; 32]>,
     /// May get, list, and use every other safe method.
-    pub read: bool,
+    pub(crate) read: bool,
     /// May create, cancel, and use every other method.
-    pub write: bool,
+    pub(crate) write: bool,
 }
 
 pub(super) fn read(keys: &mut KeyReader) -> Option<Vec<Caller>> {
@@ -44,7 +43,6 @@ pub(super) fn read(keys: &mut KeyReader) -> Option<Vec<Caller>> {
     Some(callers)
 }
 
-/// Refuses an empty list.
 pub(super) fn require(keys: &mut KeyReader, callers: Option<&[Caller]>) {
     if callers.is_some_and(<[Caller]>::is_empty) {
         let message = "is empty while auth.mode is client_credentials: everyone could use the proxy's credentials; list who \

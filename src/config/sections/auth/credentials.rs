@@ -5,7 +5,7 @@ use crate::config::secret::{PLACEHOLDER, Secret};
 
 /// The purposes for which the proxy has credentials of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialSet {
+pub(crate) enum CredentialSet {
     /// Requests to the legacy side.
     Legacy,
     /// Requests to the new side.
@@ -17,7 +17,7 @@ pub enum CredentialSet {
 impl CredentialSet {
     /// The name in config, logs and metrics.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Legacy => "legacy",
             Self::New => "new",
@@ -26,15 +26,12 @@ impl CredentialSet {
     }
 }
 
-/// An OAuth client.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientCredentials {
-    /// `client_id`
-    pub client_id: String,
-    /// `client_secret`
-    pub client_secret: Secret,
+pub(crate) struct ClientCredentials {
+    pub(crate) client_id: String,
+    pub(crate) client_secret: Secret,
     /// Requested scopes; empty = the request names none, and the vendor grants its default.
-    pub scopes: Vec<String>,
+    pub(crate) scopes: Vec<String>,
 }
 
 /// The keys of one client.

@@ -5,8 +5,8 @@ mod credentials;
 
 use std::time::Duration;
 
-pub use self::callers::Caller;
-pub use self::credentials::{ClientCredentials, CredentialSet};
+pub(crate) use self::callers::Caller;
+pub(crate) use self::credentials::{ClientCredentials, CredentialSet};
 use super::modes::{Mode, Modes};
 use super::tls::Tls;
 use crate::config::read::KeyReader;
@@ -16,21 +16,20 @@ use crate::translate::route::Route;
 use crate::translate::side::Side;
 use crate::translate::token::Rewriting;
 
-/// `[auth]`
 #[derive(Clone, Debug)]
-pub struct Auth {
+pub(crate) struct Auth {
     /// Whose credentials go to the vendor.
-    pub mode: AuthMode,
+    pub(crate) mode: AuthMode,
     /// Normalized path of clients' token requests; `None` = there is no token route.
-    pub token_path: Option<String>,
+    pub(crate) token_path: Option<String>,
     /// How the scopes in clients' token requests are rewritten.
-    pub scopes: Scopes,
+    pub(crate) scopes: Scopes,
     /// Timeout of the token endpoint.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// How long before it expires one of the proxy's own tokens is replaced.
-    pub refresh_margin: Duration,
+    pub(crate) refresh_margin: Duration,
     /// Who may call the proxy in mode `client_credentials`.
-    pub callers: Vec<Caller>,
+    pub(crate) callers: Vec<Caller>,
     legacy: Option<ClientCredentials>,
     new: Option<ClientCredentials>,
     lookup: Option<ClientCredentials>,
@@ -38,8 +37,7 @@ pub struct Auth {
 
 /// Whose credentials go to the vendor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AuthMode {
-    /// The caller's own.
+pub(crate) enum AuthMode {
     Passthrough,
     /// The proxy's own; callers authenticate to the proxy.
     ClientCredentials,
@@ -47,10 +45,9 @@ pub enum AuthMode {
 
 /// How the scopes in clients' token requests are rewritten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scopes {
+pub(crate) enum Scopes {
     /// Depending on the modes: see [`Auth::rewriting`].
     Auto,
-    /// Not at all.
     Off,
     /// The new API's scopes are added.
     Add,
@@ -61,7 +58,7 @@ pub enum Scopes {
 impl Auth {
     /// The proxy's own credentials for one purpose, if configured.
     #[must_use]
-    pub const fn credentials(&self, set: CredentialSet) -> Option<&ClientCredentials> {
+    pub(crate) const fn credentials(&self, set: CredentialSet) -> Option<&ClientCredentials> {
         match set {
             CredentialSet::Legacy => self.legacy.as_ref(),
             CredentialSet::New => self.new.as_ref(),
@@ -71,7 +68,7 @@ impl Auth {
 
     /// The credentials that replace the caller's on the way to a side; `None` = the caller's own are forwarded.
     #[must_use]
-    pub const fn credential_set(&self, side: Side) -> Option<CredentialSet> {
+    pub(crate) const fn credential_set(&self, side: Side) -> Option<CredentialSet> {
         match (self.mode, side) {
             (AuthMode::Passthrough, Side::Legacy | Side::New) => None,
             (AuthMode::ClientCredentials, Side::Legacy) => Some(CredentialSet::Legacy),
@@ -84,7 +81,7 @@ impl Auth {
     /// [`Scopes::Auto`] follows the modes: no rewriting while no route uses the new side, both sides' scopes while both
     /// sides are in use, and the new side's alone once no route uses the old one.
     #[must_use]
-    pub fn rewriting(&self, modes: &Modes) -> Option<Rewriting> {
+    pub(crate) fn rewriting(&self, modes: &Modes) -> Option<Rewriting> {
         match self.scopes {
             Scopes::Off => None,
             Scopes::Add => Some(Rewriting::Add),
@@ -101,7 +98,7 @@ impl AuthMode {
 
     /// The name in config and status.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Passthrough => "passthrough",
             Self::ClientCredentials => "client_credentials",
@@ -114,7 +111,7 @@ impl Scopes {
 
     /// The name in config and status.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Auto => "auto",
             Self::Off => "off",
