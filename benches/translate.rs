@@ -77,7 +77,7 @@ fn measure(bencher: Bencher<'_, '_>, count: usize, map: fn(&[u8]) -> Vec<u8>) {
 fn by_page(body: &[u8]) -> Vec<u8> {
     let query = ListQuery::parse("limit=1000&order=ASC").expect("valid");
     let mut page = PageBuilder::new(&query, &[Side::New]);
-    page.add(Side::New, Rows::of_orchestrations(body, &query).expect("readable"));
+    page.add(Side::New, Rows::of(Side::New, body, &query).expect("readable"));
     page.finish().body
 }
 

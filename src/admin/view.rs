@@ -261,7 +261,7 @@ impl View {
             if !ledger.health().is_ready() {
                 return None;
             }
-            *known = ledger.first_new_create_at().await.ok()?;
+            *known = ledger.reader().first_new_create_at().await.ok()?;
         }
         Some(*known)
     }

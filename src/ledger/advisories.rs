@@ -165,7 +165,7 @@ impl State {
             self.created_at = ledger.reader().begun().await.ok().flatten();
         }
         if !matches!(self.first_new_create_at, Some(Some(_))) {
-            self.first_new_create_at = ledger.first_new_create_at().await.ok();
+            self.first_new_create_at = ledger.reader().first_new_create_at().await.ok();
         }
         if let Some((_, known @ None)) = &mut self.sealed {
             *known = ledger.reader().recent(Side::Legacy, Timestamp::now() - RETRY_WINDOW).await.ok();

@@ -162,6 +162,7 @@ pub struct Claim {
 
 impl Claim {
     /// What the next statement about this claim expects to find.
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "tests build it from a claim"))]
     #[must_use]
     pub const fn expected(&self) -> Expected {
         Expected { generation: self.generation, side: self.side, state: self.state }

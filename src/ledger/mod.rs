@@ -63,7 +63,6 @@ mod settings;
 mod sqlite;
 mod sqlite_file;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -266,7 +265,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn is_claimed_for_legacy(&self, key: Key<'_>) -> Result<bool, LedgerError> {
-        let claim = self.reader.look(key).await?;
+        let claim = self.reader.claim_by_ref(key).await?;
         Ok(claim.is_some_and(|claim| claim.side == Side::Legacy && claim.state != ClaimState::Refused))
     }
 
@@ -311,52 +310,7 @@ impl Ledger {
         self.write(PlaceHold { process: self.process(), kind: Setting::Hold, why }).await
     }
 
-    /// [`Reader::look`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn look(&self, key: Key<'_>) -> Result<Option<Claim>, LedgerError> {
-        self.reader.look(key).await
-    }
-
-    /// [`Reader::created_on_new`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn created_on_new(&self) -> Result<bool, LedgerError> {
-        self.reader.created_on_new().await
-    }
-
-    /// [`Reader::first_new_create_at`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn first_new_create_at(&self) -> Result<Option<Timestamp>, LedgerError> {
-        self.reader.first_new_create_at().await
-    }
-
-    /// [`Reader::record_side`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn record_side(&self, tenant: &str, record_id: &str) -> Result<Option<Side>, LedgerError> {
-        self.reader.record_side(tenant, record_id).await
-    }
-
-    /// [`Reader::newest_record`].
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn newest_record(
-        &self,
-        tenant: &str,
-        side: Side,
-        older_than: Timestamp,
-    ) -> Result<Option<(String, String)>, LedgerError> {
-        self.reader.newest_record(tenant, side, older_than).await
-    }
-
-    /// The reading half.
+    /// The reads.
     #[must_use]
     pub const fn reader(&self) -> &Reader {
         &self.reader
@@ -410,6 +364,10 @@ impl Ledger {
 
     /// Ends in order: whatever was accepted is written, and a SQLite file is free for another process when this returns. Waits until
     /// the other clones are dropped. Not needed for durability.
+    #[cfg_attr(
+        not(feature = "testing"),
+        allow(dead_code, reason = "tests open a ledger again in one process")
+    )]
     pub async fn shutdown(self) {
         match self.store {
             Store::Sqlite(store) => store.close().await,

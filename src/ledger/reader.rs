@@ -82,7 +82,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`LedgerError`]; "could not look" is never "there is none".
-    pub async fn look(&self, key: Key<'_>) -> Result<Option<Claim>, LedgerError> {
+    pub async fn claim_by_ref(&self, key: Key<'_>) -> Result<Option<Claim>, LedgerError> {
         self.ask(&ClaimByRef(&OwnedKey::from(key))).await
     }
 
@@ -106,6 +106,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`LedgerError`].
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "tests read it"))]
     pub async fn created_on_new(&self) -> Result<bool, LedgerError> {
         self.ask(&CreatedOnNew).await
     }
@@ -148,6 +149,7 @@ impl Reader {
     ///
     /// # Errors
     /// [`LedgerError`].
+    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "tests read it"))]
     pub async fn hold(&self) -> Result<Option<String>, LedgerError> {
         self.ask(&Hold).await
     }

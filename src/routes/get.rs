@@ -146,7 +146,7 @@ impl RouteContext {
             return Known::On(side);
         }
         let Some(ledger) = &self.services.ledger else { return Known::Nowhere };
-        match ledger.record_side(self.tenant(), id.as_str()).await {
+        match ledger.reader().record_side(self.tenant(), id.as_str()).await {
             Ok(Some(side)) => Known::On(side),
             Ok(None) => Known::Nowhere,
             Err(error) => {

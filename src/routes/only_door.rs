@@ -68,11 +68,11 @@ async fn newest_unknown(
 /// By its id, else by its reference: a claim whose create ended without an answer knows no id.
 async fn is_known(context: &RouteContext, ledger: &Ledger, id: &str, json: &[u8]) -> Result<bool, Failure> {
     let in_ledger = |error: crate::ledger::LedgerError| Failure::Ledger(error.into());
-    if ledger.record_side(context.tenant(), id).await.map_err(in_ledger)?.is_some() {
+    if ledger.reader().record_side(context.tenant(), id).await.map_err(in_ledger)?.is_some() {
         return Ok(true);
     }
     let conversion = Conversion::parse(json).ok();
     let Some(ref_id) = conversion.and_then(|conversion| conversion.ref_id?.value()) else { return Ok(false) };
     let Ok(key) = Key::new(context.tenant(), &ref_id) else { return Ok(false) };
-    Ok(ledger.look(key).await.map_err(in_ledger)?.is_some())
+    Ok(ledger.reader().claim_by_ref(key).await.map_err(in_ledger)?.is_some())
 }

@@ -68,7 +68,7 @@ impl RouteContext {
         if controls.is_valid(key) {
             return Ok(());
         }
-        let known = ledger.newest_record(self.tenant(), side, Timestamp::now() - LAG).await;
+        let known = ledger.reader().newest_record(self.tenant(), side, Timestamp::now() - LAG).await;
         let known = known.map_err(|error| Failure::Ledger(error.into()))?;
         if let Some((ref_id, record_id)) = known {
             let reply = self.list_by_ref(side, &ref_id, Lane::Create, until).await?;

@@ -218,7 +218,7 @@ impl Proxy {
     pub(crate) async fn try_go(&self, keys: Keys<'_>) -> Result<(), Vec<Problem>> {
         let config = read(&self.keys, keys)?;
         if let Some(ledger) = &self.ledger {
-            let since = ledger.first_new_create_at().await.map_err(|_| Vec::new())?;
+            let since = ledger.reader().first_new_create_at().await.map_err(|_| Vec::new())?;
             let problems = config.check_against_history(since.is_some());
             if !problems.is_empty() {
                 return Err(problems);
@@ -327,7 +327,7 @@ impl House {
     /// What the ledger says of a reference.
     pub(crate) async fn claim(&self, ref_id: &str) -> Option<Claim> {
         loop {
-            match self.ledger.look(Key::new("default", ref_id).unwrap()).await {
+            match self.ledger.reader().claim_by_ref(Key::new("default", ref_id).unwrap()).await {
                 // On a busy machine.
                 Err(LedgerError::Timeout) => {}
                 looked => return looked.unwrap(),

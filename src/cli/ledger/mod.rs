@@ -105,7 +105,7 @@ fn show(ref_id: &str, tenant: Option<String>, output: OutputArgs) -> u8 {
     };
     let found = block_on(async {
         let reader = Reader::open(&reload_guard::settings_of(&ledger)).await?;
-        Ok(reader.look(key).await?)
+        Ok(reader.claim_by_ref(key).await?)
     });
     answer(found, |claim: Option<Claim>| {
         let text = match &claim {

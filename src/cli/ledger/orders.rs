@@ -165,7 +165,7 @@ async fn released(
     why: String,
 ) -> Result<Released, CommandError> {
     let opened = open(ledger, Identity { create: false, ..identity_of(&config, ledger) }).await?;
-    let Some(claim) = opened.look(key).await? else { return Ok(Released::Absent) };
+    let Some(claim) = opened.reader().claim_by_ref(key).await? else { return Ok(Released::Absent) };
     let client = Client::new(&config.upstream).map_err(|error| CommandError::Lookup(error.to_string()))?;
     let deadline = Instant::now() + config.timeouts.create;
     let context = RouteContext::own(config, Services::new(client, Some(opened.clone())), token, deadline);

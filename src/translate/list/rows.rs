@@ -109,14 +109,7 @@ impl Rows {
         Self::read(body, &Selection { query, own }, row)
     }
 
-    /// Parses the new API's answer: `items`, or without any the deprecated `orchestrations`.
-    ///
-    /// # Errors
-    /// As [`Rows::of`].
-    pub fn of_orchestrations(body: &[u8], query: &ListQuery) -> Result<Self, Unreadable> {
-        Self::of(Side::New, body, query)
-    }
-
+    /// Reads `items`, or without any the deprecated `orchestrations`.
     fn read<'a>(body: &'a [u8], selection: &Selection<'_>, row: ReadRow<'a>) -> Result<Self, Unreadable> {
         let mut rows = Self { json: Vec::with_capacity(body.len()), ..Self::default() };
         rows.json.extend_from_slice(HEAD);

@@ -283,7 +283,7 @@ fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
     let mut page = PageBuilder::new(query, &[Side::New]);
     for (at, answer) in case.new_answers.iter().enumerate() {
         assert_eq!(page.needs().len(), 1, "{name}: nobody asks for answer {at}");
-        match Rows::of_orchestrations(&answer.bytes(), query) {
+        match Rows::of(Side::New, &answer.bytes(), query) {
             Ok(rows) => page.add(Side::New, rows),
             Err(error) => {
                 assert_eq!(Some(error.to_string()), case.unreadable, "{name}");

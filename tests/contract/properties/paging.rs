@@ -210,7 +210,7 @@ fn page(query: &str, records: &[Record], manners: Manners, salt: usize) -> Value
         let asked =
             query.to_orchestrations(Some(query.batch_size(call.after.is_some())), call.after.as_deref());
         let answer = vendor(records, manners, &asked, salt);
-        page.add(call.side, Rows::of_orchestrations(&answer, &query).unwrap());
+        page.add(call.side, Rows::of(Side::New, &answer, &query).unwrap());
     }
     panic!("a page that never ends");
 }

@@ -6,6 +6,7 @@ use conversion_shim::translate::json::Text;
 use conversion_shim::translate::list::ListQuery;
 use conversion_shim::translate::list::cursor::{Cursor, Order, PageCursor};
 use conversion_shim::translate::list::rows::Rows;
+use conversion_shim::translate::side::Side;
 use conversion_shim::translate::{get, problem, timestamp};
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -129,7 +130,7 @@ fn translate_everything(body: &[u8]) {
         assert_legacy_if_readable(&mapped.conversion);
     }
     let _ = CreateRequest::parse(body).map(|request| request.to_orchestration("made"));
-    let _ = Rows::of_orchestrations(body, &ListQuery::default());
+    let _ = Rows::of(Side::New, body, &ListQuery::default());
     let problem = problem::from_orchestrations(400, body).to_json();
     assert!(!problem.is_empty());
 }
@@ -197,7 +198,7 @@ proptest! {
     fn a_broken_off_or_damaged_answer_never_panics(value in nearly_an_orchestration(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let mut body = json!({"items": [value], "next_page_cursor": "x"}).to_string().into_bytes();
         let at = at.index(body.len());
-        prop_assert!(Rows::of_orchestrations(&body[..at], &ListQuery::default()).is_err(), "a part is never a whole");
+        prop_assert!(Rows::of(Side::New, &body[..at], &ListQuery::default()).is_err(), "a part is never a whole");
         body[at] = byte;
         translate_everything(&body);
     }

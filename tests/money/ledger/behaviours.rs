@@ -118,7 +118,7 @@ async fn refused(ledger: &Ledger, reference: &str, side: Side) -> Claim {
 
 async fn a_claim_is_made_once_and_stays_as_it_was(place: Place) {
     let ledger = place.open().await;
-    assert_eq!(ledger.look(key("r")).await.unwrap(), None);
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), None);
 
     let first = ledger.claim(key("r"), New, &BODY).await.unwrap();
     assert!(first.inserted);
@@ -129,7 +129,7 @@ async fn a_claim_is_made_once_and_stays_as_it_was(place: Place) {
     let second = ledger.claim(key("r"), Legacy, &Fingerprint([1; 32])).await.unwrap();
     assert!(!second.inserted);
     assert_eq!(second.claim, first.claim, "a repeated claim begins no attempt");
-    assert_eq!(ledger.look(key("r")).await.unwrap(), Some(first.claim));
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), Some(first.claim));
 }
 
 async fn a_claim_survives_reopening(place: Place) {
@@ -137,7 +137,7 @@ async fn a_claim_survives_reopening(place: Place) {
     ledger.claim(key("r"), Legacy, &BODY).await.unwrap();
     let claim = changed(ledger.remember_id(key("r"), 1, Legacy, "id-1").await);
     ledger.shutdown().await;
-    assert_eq!(place.open().await.look(key("r")).await.unwrap(), Some(claim));
+    assert_eq!(place.open().await.reader().claim_by_ref(key("r")).await.unwrap(), Some(claim));
 }
 
 async fn the_tenant_is_part_of_the_key(place: Place) {
@@ -146,9 +146,9 @@ async fn the_tenant_is_part_of_the_key(place: Place) {
     assert!(ledger.claim(one, New, &BODY).await.unwrap().inserted);
     assert!(ledger.claim(two, Legacy, &BODY).await.unwrap().inserted);
     changed(ledger.remember_id(one, 1, New, "id").await);
-    let other = ledger.look(two).await.unwrap().unwrap();
+    let other = ledger.reader().claim_by_ref(two).await.unwrap().unwrap();
     assert_eq!((other.side, other.record_id), (Legacy, None));
-    assert_eq!(ledger.record_side("two", "id").await.unwrap(), None);
+    assert_eq!(ledger.reader().record_side("two", "id").await.unwrap(), None);
 }
 
 async fn texts_are_kept_exactly(place: Place) {
@@ -171,7 +171,7 @@ async fn a_checked_claim_is_of_one_side(place: Place) {
     let claim = claimed(&ledger, "r", New).await;
     unchanged(ledger.mark_checked(key("r"), Expected { side: Legacy, ..claim.expected() }).await);
     unchanged(ledger.mark_checked(key("r"), Expected { generation: 2, ..claim.expected() }).await);
-    assert_eq!(ledger.look(key("r")).await.unwrap().unwrap(), claim);
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap().unwrap(), claim);
 
     let checked = changed(ledger.mark_checked(key("r"), claim.expected()).await);
     assert_eq!(progress(&checked), (New, ClaimState::Checked, 1, 1, 0));
@@ -194,7 +194,7 @@ async fn a_found_record_moves_the_claim_and_checks_it(place: Place) {
     unchanged(ledger.move_claim(key("r"), moved.expected(), Some("other"), 1).await);
     unchanged(ledger.remember_id(key("r"), 1, New, "other").await);
     unchanged(ledger.close(key("r"), 1, New).await);
-    assert_eq!(ledger.look(key("r")).await.unwrap(), Some(moved));
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), Some(moved));
 }
 
 async fn a_checked_claim_never_moves(place: Place) {
@@ -203,7 +203,7 @@ async fn a_checked_claim_never_moves(place: Place) {
     let checked = changed(ledger.mark_checked(key("r"), claim.expected()).await);
     unchanged(ledger.move_claim(key("r"), checked.expected(), Some("late"), 1).await);
     unchanged(ledger.move_claim(key("r"), claim.expected(), Some("late"), 1).await);
-    assert_eq!(ledger.look(key("r")).await.unwrap(), Some(checked));
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), Some(checked));
 }
 
 async fn a_claim_moves_only_while_no_other_attempt_is_open(place: Place) {
@@ -234,7 +234,7 @@ async fn an_id_never_changes(place: Place) {
     let known = changed(ledger.remember_id(key("r"), 1, New, "id").await);
     assert_eq!(changed(ledger.remember_id(key("r"), 1, New, "id").await), known);
     unchanged(ledger.remember_id(key("r"), 1, New, "other").await);
-    assert_eq!(ledger.look(key("r")).await.unwrap(), Some(known));
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), Some(known));
 }
 
 async fn a_claim_with_all_attempts_closed_is_refused(place: Place) {
@@ -263,7 +263,7 @@ async fn no_attempt_is_closed_twice(place: Place) {
     let ledger = place.open().await;
     let refused = refused(&ledger, "r", New).await;
     unchanged(ledger.close(key("r"), 1, New).await);
-    assert_eq!(ledger.look(key("r")).await.unwrap(), Some(refused));
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), Some(refused));
 }
 
 async fn a_known_record_is_never_refused(place: Place) {
@@ -294,7 +294,7 @@ async fn a_refused_claim_is_chosen_anew_once(place: Place) {
     assert_eq!((anew.fingerprint, anew.created_at), (Fingerprint([7; 32]), claim.created_at));
     unchanged(ledger.choose_anew(key("r"), New, &BODY, 1).await);
     unchanged(ledger.choose_anew(key("r"), New, &BODY, 2).await);
-    assert_eq!(ledger.look(key("r")).await.unwrap(), Some(anew));
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), Some(anew));
 }
 
 async fn statements_of_an_older_generation_change_nothing(place: Place) {
@@ -307,7 +307,7 @@ async fn statements_of_an_older_generation_change_nothing(place: Place) {
     unchanged(ledger.move_claim(key("r"), old.expected(), Some("id"), 9).await);
     unchanged(ledger.remember_id(key("r"), 1, New, "id").await);
     unchanged(ledger.close(key("r"), 1, New).await);
-    assert_eq!(ledger.look(key("r")).await.unwrap(), Some(anew));
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), Some(anew));
 }
 
 async fn begin_expects_what_the_caller_read(place: Place) {
@@ -338,8 +338,8 @@ async fn steps_without_a_claim_change_nothing(place: Place) {
     unchanged(ledger.move_claim(key("r"), expected, Some("id"), 1).await);
     unchanged(ledger.remember_id(key("r"), 1, New, "id").await);
     unchanged(ledger.close(key("r"), 1, New).await);
-    assert_eq!(ledger.look(key("r")).await.unwrap(), None);
-    assert!(!ledger.created_on_new().await.unwrap());
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), None);
+    assert!(!ledger.reader().created_on_new().await.unwrap());
 }
 
 async fn what_cannot_be_stored_is_refused(place: Place) {
@@ -400,7 +400,7 @@ async fn all_who_choose_anew_at_once_agree_on_one_side(place: Place) {
     });
     let won: Vec<_> = futures_util::future::join_all(calls).await.into_iter().flatten().collect();
     assert_eq!(won.len(), 1);
-    assert_eq!(replicas[0].look(key("r")).await.unwrap(), Some(won[0].clone()));
+    assert_eq!(replicas[0].reader().claim_by_ref(key("r")).await.unwrap(), Some(won[0].clone()));
     assert_eq!((won[0].generation, won[0].begun), (2, 1));
 }
 
@@ -413,7 +413,7 @@ async fn of_check_and_move_exactly_one_wins(place: Place) {
             here.mark_checked(key(&reference), read),
             there.move_claim(key(&reference), read, None, 1),
         );
-        let kept = here.look(key(&reference)).await.unwrap();
+        let kept = here.reader().claim_by_ref(key(&reference)).await.unwrap();
         match (check.unwrap(), moving.unwrap()) {
             (Some(won), None) | (None, Some(won)) => assert_eq!(kept, Some(won)),
             other => panic!("one must win and one must lose: {other:?}"),
@@ -450,42 +450,42 @@ async fn attempts_begun_and_closed_at_once_are_all_counted(place: Place) {
         }
     });
     futures_util::future::join_all(attempts).await;
-    let claim = replicas[0].look(key("r")).await.unwrap().unwrap();
+    let claim = replicas[0].reader().claim_by_ref(key("r")).await.unwrap().unwrap();
     assert_eq!(progress(&claim), (New, ClaimState::Claimed, 1, 21, 20), "the first attempt is open");
 }
 
 async fn a_create_on_new_is_seen_by_the_claim_and_by_the_mark(place: Place) {
     let [here, there] = replicas(&place).await;
     assert!(!here.claim(key("a"), Legacy, &BODY).await.unwrap().created_on_new);
-    assert!(!here.created_on_new().await.unwrap());
+    assert!(!here.reader().created_on_new().await.unwrap());
     assert!(there.claim(key("b"), New, &BODY).await.unwrap().created_on_new, "it names new itself");
     assert!(here.claim(key("c"), Legacy, &BODY).await.unwrap().created_on_new);
     assert!(here.claim(key("a"), Legacy, &BODY).await.unwrap().created_on_new);
     // Without a mark too: any claim that names new is enough.
-    assert!(here.created_on_new().await.unwrap());
+    assert!(here.reader().created_on_new().await.unwrap());
 }
 
 async fn the_mark_is_set_by_an_operator_alone(place: Place) {
     let ledger = place.open().await;
     ledger.shutdown().await;
     let ledger = place.open().await;
-    assert!(!ledger.created_on_new().await.unwrap());
+    assert!(!ledger.reader().created_on_new().await.unwrap());
     assert!(ledger.open_new(order()).await.unwrap());
     assert!(!ledger.open_new(order()).await.unwrap(), "set before");
-    assert!(ledger.created_on_new().await.unwrap());
+    assert!(ledger.reader().created_on_new().await.unwrap());
     assert!(ledger.claim(key("r"), Legacy, &BODY).await.unwrap().created_on_new);
-    assert_eq!(ledger.first_new_create_at().await.unwrap(), None, "none went there yet");
+    assert_eq!(ledger.reader().first_new_create_at().await.unwrap(), None, "none went there yet");
 }
 
 async fn the_first_create_on_new_is_the_oldest_claim_there(place: Place) {
     let ledger = place.open().await;
     claimed(&ledger, "a", Legacy).await;
-    assert_eq!(ledger.first_new_create_at().await.unwrap(), None);
+    assert_eq!(ledger.reader().first_new_create_at().await.unwrap(), None);
     assert_eq!(ledger.claim(key("a"), New, &BODY).await.unwrap().claim.side, Legacy);
-    assert_eq!(ledger.first_new_create_at().await.unwrap(), None, "a lost claim names nothing");
+    assert_eq!(ledger.reader().first_new_create_at().await.unwrap(), None, "a lost claim names nothing");
     let first = claimed(&ledger, "b", New).await;
     claimed(&ledger, "c", New).await;
-    assert_eq!(ledger.first_new_create_at().await.unwrap(), Some(first.created_at));
+    assert_eq!(ledger.reader().first_new_create_at().await.unwrap(), Some(first.created_at));
 }
 
 async fn a_native_create_is_seen_by_a_legacy_claim(place: Place) {
@@ -516,13 +516,14 @@ async fn records_are_found_by_id_and_by_age(place: Place) {
         changed(ledger.remember_id(key(reference), 1, side, &format!("id-{reference}")).await);
     }
     claimed(&ledger, "d", Legacy).await;
-    assert_eq!(ledger.record_side("tenant", "id-b").await.unwrap(), Some(Legacy));
-    assert_eq!(ledger.record_side("tenant", "id-c").await.unwrap(), Some(New));
-    assert_eq!(ledger.record_side("tenant", "id-d").await.unwrap(), None);
+    assert_eq!(ledger.reader().record_side("tenant", "id-b").await.unwrap(), Some(Legacy));
+    assert_eq!(ledger.reader().record_side("tenant", "id-c").await.unwrap(), Some(New));
+    assert_eq!(ledger.reader().record_side("tenant", "id-d").await.unwrap(), None);
 
-    let newest = async |side, older_than| ledger.newest_record("tenant", side, older_than).await.unwrap();
+    let newest =
+        async |side, older_than| ledger.reader().newest_record("tenant", side, older_than).await.unwrap();
     let pair = |reference: &str| Some((reference.to_owned(), format!("id-{reference}")));
-    let b = ledger.look(key("b")).await.unwrap().unwrap().created_at;
+    let b = ledger.reader().claim_by_ref(key("b")).await.unwrap().unwrap().created_at;
     assert_eq!(newest(Legacy, Timestamp::MAX).await, pair("b"));
     assert_eq!(newest(Legacy, b).await, pair("a"), "older than b");
     assert_eq!(newest(New, Timestamp::MAX).await, pair("c"));
@@ -550,8 +551,8 @@ async fn a_hold_stops_every_statement_before_a_send(place: Place) {
     held(ledger.choose_anew(key("refused"), Legacy, &BODY, 1).await);
     held(ledger.probe().await);
     assert!(!ledger.health().is_ready());
-    assert_eq!(ledger.look(key("s")).await.unwrap(), None);
-    assert_eq!(ledger.look(key("r")).await.unwrap(), Some(claim.clone()));
+    assert_eq!(ledger.reader().claim_by_ref(key("s")).await.unwrap(), None);
+    assert_eq!(ledger.reader().claim_by_ref(key("r")).await.unwrap(), Some(claim.clone()));
 
     // What is known stays readable, and what was sent is still written down.
     assert_eq!(ledger.claim(key("r"), Legacy, &BODY).await.unwrap().claim, claim);
@@ -699,21 +700,21 @@ async fn a_ledger_of_0_1_keeps_its_claims_and_gets_an_id(place: Place) {
 
     let ledger = place.open_as(meant(None)).await.unwrap();
     assert_eq!(ledger.reader().identified().await.unwrap().id, None, "a start gives no id to a ledger");
-    let claim = async |reference| ledger.look(key(reference)).await.unwrap().unwrap();
+    let claim = async |reference| ledger.reader().claim_by_ref(key(reference)).await.unwrap().unwrap();
     assert_eq!(progress(&claim("claimed").await), (Legacy, ClaimState::Claimed, 1, 1, 0));
     assert_eq!(progress(&claim("fenced").await), (New, ClaimState::Checked, 1, 1, 0));
     let known = claim("known").await;
     assert_eq!((known.side, known.record_id.as_deref()), (Legacy, Some("id-1")));
     assert_eq!(known.created_at.as_microsecond(), 1_700_000_000_000_003);
     assert_eq!(known.updated_at.as_microsecond(), 1_700_000_000_000_004);
-    assert!(ledger.created_on_new().await.unwrap());
-    let first = ledger.first_new_create_at().await.unwrap().unwrap();
+    assert!(ledger.reader().created_on_new().await.unwrap());
+    let first = ledger.reader().first_new_create_at().await.unwrap().unwrap();
     assert_eq!(first.as_microsecond(), 1_700_000_000_000_001);
 
     let id = ledger.init(order(), Identity::default()).await.unwrap();
     ledger.shutdown().await;
     let ledger = place.open_as(meant(Some(&id))).await.unwrap();
-    assert!(ledger.look(key("known")).await.unwrap().is_some());
+    assert!(ledger.reader().claim_by_ref(key("known")).await.unwrap().is_some());
 }
 
 async fn stats_count_by_side_and_state(place: Place) {
@@ -742,7 +743,9 @@ async fn stats_count_by_side_and_state(place: Place) {
         count(New, ClaimState::Refused, 1),
     ];
     assert_eq!(stats.counts, counts);
-    let made_at = async |reference| ledger.look(key(reference)).await.unwrap().map(|claim| claim.created_at);
+    let made_at = async |reference| {
+        ledger.reader().claim_by_ref(key(reference)).await.unwrap().map(|claim| claim.created_at)
+    };
     assert_eq!((stats.first, stats.last), (made_at("a").await, made_at("e").await));
     assert_eq!(stats.first_new_create_at, made_at("b").await);
 }
@@ -751,15 +754,15 @@ async fn a_reader_sees_what_the_ledger_writes(place: Place) {
     let ledger = place.open().await;
     let reader = Reader::open(&place.settings()).await.unwrap();
     let claim = ledger.claim(key("r"), New, &BODY).await.unwrap().claim;
-    assert_eq!(reader.look(key("r")).await.unwrap(), Some(claim.clone()));
+    assert_eq!(reader.claim_by_ref(key("r")).await.unwrap(), Some(claim.clone()));
     assert_eq!(reader.first_new_create_at().await.unwrap(), Some(claim.created_at));
     ledger.shutdown().await;
-    assert_eq!(reader.look(key("r")).await.unwrap(), Some(claim));
+    assert_eq!(reader.claim_by_ref(key("r")).await.unwrap(), Some(claim));
 }
 
 async fn a_reader_makes_no_ledger(place: Place) {
     let looked = match Reader::open(&place.settings()).await {
-        Ok(reader) => reader.look(key("r")).await.map(drop).map_err(|error| error.to_string()),
+        Ok(reader) => reader.claim_by_ref(key("r")).await.map(drop).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     assert!(looked.is_err(), "a ledger that does not exist must not look like an empty one");
@@ -771,7 +774,7 @@ async fn a_probe_leaves_no_trace(place: Place) {
     ledger.probe().await.unwrap();
     ledger.probe().await.unwrap();
     assert!(ledger.health().is_ready());
-    assert_eq!(ledger.first_new_create_at().await.unwrap(), None);
+    assert_eq!(ledger.reader().first_new_create_at().await.unwrap(), None);
     assert_eq!(ledger.reader().stats().await.unwrap().counts, vec![]);
 }
 
@@ -785,7 +788,7 @@ async fn a_row_that_makes_no_sense_is_named(place: Place) {
     assert!(matches!(bad.unwrap_err(), LedgerError::Corrupt(_)));
     // Whoever shares a transaction with it does not suffer.
     assert!(good.unwrap().inserted);
-    assert!(matches!(ledger.look(key("bad")).await.unwrap_err(), LedgerError::Corrupt(_)));
-    assert!(ledger.look(key("good")).await.unwrap().is_some());
+    assert!(matches!(ledger.reader().claim_by_ref(key("bad")).await.unwrap_err(), LedgerError::Corrupt(_)));
+    assert!(ledger.reader().claim_by_ref(key("good")).await.unwrap().is_some());
     assert!(ledger.health().is_ready());
 }

@@ -96,7 +96,7 @@ async fn assert_held(ledger: &Ledger, reason: &str) {
     assert!(matches!(ledger.probe().await, Err(LedgerError::Held(_))));
     let Health::Down { why, .. } = ledger.health() else { panic!("ready while creates are on hold") };
     assert!(why.to_string().contains(reason), "{why}");
-    assert_eq!(ledger.look(key("after")).await.unwrap(), None, "reads go on");
+    assert_eq!(ledger.reader().claim_by_ref(key("after")).await.unwrap(), None, "reads go on");
 }
 
 async fn assert_lifted_by_accept(ledgers: &[&Ledger]) {
@@ -129,7 +129,7 @@ async fn an_asynchronous_standby_that_lost_claims_is_held() {
     assert_held(&writer, "\"lost\"").await;
     assert_held(&other, "\"lost\"").await;
     assert_lifted_by_accept(&[&other, &writer]).await;
-    assert!(writer.look(key("kept")).await.unwrap().is_some());
+    assert!(writer.reader().claim_by_ref(key("kept")).await.unwrap().is_some());
 }
 
 /// A primary that confirms nothing before its standby has it.
@@ -160,7 +160,7 @@ async fn a_synchronous_standby_is_held_until_it_is_accepted() {
     address.switch_to(&standby);
     assert_held(&ledger, "is on timeline 00000002, and on record is 00000001").await;
     assert_lifted_by_accept(&[&ledger]).await;
-    assert!(ledger.look(key("b")).await.unwrap().is_some());
+    assert!(ledger.reader().claim_by_ref(key("b")).await.unwrap().is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +181,7 @@ async fn a_synchronous_standby_is_accepted_once_every_replica_found_its_claims()
     claim(&one, &["e"]).await;
     claim(&two, &["f"]).await;
     for reference in ["a", "b", "c", "d"] {
-        assert!(one.look(key(reference)).await.unwrap().is_some(), "{reference}");
+        assert!(one.reader().claim_by_ref(key(reference)).await.unwrap().is_some(), "{reference}");
     }
 }
 
@@ -291,7 +291,7 @@ async fn a_backup_from_before_the_mark_has_no_mark() {
     server.restore();
     server.start();
     let ledger = open(&address.settings(false)).await;
-    assert!(!ledger.created_on_new().await.unwrap());
+    assert!(!ledger.reader().created_on_new().await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,13 +39,13 @@ async fn a_stopped_server_means_errors_in_time_and_recovery_without_reopening() 
         let error = tokio::time::timeout(Duration::from_secs(10), call).await.unwrap().unwrap_err();
         assert!(matches!(error, LedgerError::Unavailable(_) | LedgerError::Timeout), "{error:?}");
     }
-    assert!(ledger.look(key("before")).await.is_err(), "could not look is never absent");
+    assert!(ledger.reader().claim_by_ref(key("before")).await.is_err(), "could not look is never absent");
     assert!(matches!(ledger.health(), Health::Down { .. }));
 
     server.start();
     until_it_works(&ledger).await;
     assert!(ledger.health().is_ready());
-    assert_eq!(ledger.look(key("before")).await.unwrap(), Some(claim));
+    assert_eq!(ledger.reader().claim_by_ref(key("before")).await.unwrap(), Some(claim));
     assert!(ledger.claim(key("after"), New, &BODY).await.unwrap().inserted);
 }
 
@@ -72,7 +72,7 @@ async fn calls_under_way_when_the_server_dies_never_lie() {
     drop(first);
     until_it_works(&ledger).await;
     while let Some((reference, claim)) = answered.recv().await {
-        let kept = ledger.look(key(&reference)).await.unwrap();
+        let kept = ledger.reader().claim_by_ref(key(&reference)).await.unwrap();
         assert_eq!(kept, Some(claim), "{reference} was answered and is gone");
     }
 }
@@ -170,7 +170,7 @@ async fn an_abandoned_call_spoils_no_connection() {
 
         let reference = format!("r{attempt}");
         ledger.claim(key(&reference), Legacy, &BODY).await.unwrap();
-        let seen = watcher.look(key(&reference)).await.unwrap();
+        let seen = watcher.reader().claim_by_ref(key(&reference)).await.unwrap();
         assert!(seen.is_some(), "{reference} was answered and nobody else sees it");
     }
 }
@@ -229,7 +229,7 @@ async fn a_locked_table_means_a_timeout() {
     let mut intruder = sqlx::PgConnection::connect(&place.url).await.unwrap();
     let mut lock = intruder.begin().await.unwrap();
     sqlx::query("LOCK TABLE ref_claims").execute(&mut *lock).await.unwrap();
-    let error = ledger.look(key("r")).await.unwrap_err();
+    let error = ledger.reader().claim_by_ref(key("r")).await.unwrap_err();
     assert!(matches!(error, LedgerError::Timeout), "{error:?}");
     let gave_up = async {
         let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \

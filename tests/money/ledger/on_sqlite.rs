@@ -68,7 +68,7 @@ async fn a_dropped_ledger_gives_the_file_back() {
         }
     };
     let reopened = tokio::time::timeout(Duration::from_secs(20), reopened).await.unwrap();
-    assert_eq!(reopened.look(key("r")).await.unwrap(), Some(claim));
+    assert_eq!(reopened.reader().claim_by_ref(key("r")).await.unwrap(), Some(claim));
 }
 
 /// Claims until it is killed in the middle; run by the next test in a process of its own.
@@ -104,11 +104,11 @@ async fn what_was_answered_survives_the_death_of_the_process() {
 
     let ledger = place.open().await;
     for n in 0..20 {
-        let claim = ledger.look(key(&format!("r{n}"))).await.unwrap();
+        let claim = ledger.reader().claim_by_ref(key(&format!("r{n}"))).await.unwrap();
         let said = String::from_utf8_lossy(&child.stderr);
         assert_eq!(claim.map(|claim| claim.side), Some(New), "r{n}; the child said: {said}");
     }
-    assert!(ledger.first_new_create_at().await.unwrap().is_some());
+    assert!(ledger.reader().first_new_create_at().await.unwrap().is_some());
 }
 
 /// Someone else (an operator's shell) who keeps the file from being written.
@@ -132,7 +132,7 @@ async fn a_file_that_cannot_be_written_fails_in_time_and_recovers() {
     assert!(matches!(error, LedgerError::Unavailable(_) | LedgerError::Timeout), "{error:?}");
     assert!(matches!(*health.borrow_and_update(), Health::Down { .. }));
     // Reading still works and proves nothing about writing.
-    assert_eq!(ledger.first_new_create_at().await.unwrap(), None);
+    assert_eq!(ledger.reader().first_new_create_at().await.unwrap(), None);
     assert!(!ledger.health().is_ready());
 
     intruder.close().await.unwrap();
@@ -184,7 +184,7 @@ fn replaced<T: std::fmt::Debug>(answer: Result<T, LedgerError>) {
 /// Nothing can be claimed or read any more, for as long as the process runs.
 async fn is_lost(ledger: &Ledger) {
     replaced(ledger.claim(key("after"), New, &BODY).await);
-    replaced(ledger.look(key("before")).await);
+    replaced(ledger.reader().claim_by_ref(key("before")).await);
     replaced(ledger.probe().await);
     assert!(!ledger.health().is_ready());
 }

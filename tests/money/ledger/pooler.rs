@@ -130,7 +130,7 @@ async fn a_write_on_another_session_changes_nothing() {
     let error = ledger.claim(key("s"), New, &BODY).await.unwrap_err();
     assert!(matches!(error, LedgerError::Session), "{error:?}");
     assert!(!ledger.health().is_ready());
-    assert_eq!(ledger.look(key("s")).await.unwrap(), None);
+    assert_eq!(ledger.reader().claim_by_ref(key("s")).await.unwrap(), None);
     // That connection was dropped; the next one is prepared anew.
     assert!(ledger.claim(key("s"), New, &BODY).await.unwrap().inserted);
 }

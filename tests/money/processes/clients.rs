@@ -166,7 +166,7 @@ impl Register {
             }
             *sums.entry(order.profile).or_default() += order.cents;
             let side = if tally.legacy == 1 { Side::Legacy } else { Side::New };
-            let claim = reader.look(Key::new("default", ref_id).unwrap()).await.unwrap();
+            let claim = reader.claim_by_ref(Key::new("default", ref_id).unwrap()).await.unwrap();
             match claim {
                 Some(claim) if claim.side == side => audit.check(inspector, side, ref_id, claim.record_id),
                 // The record was there before, and its own side could not be asked: nothing was sent for this claim.

@@ -56,7 +56,8 @@ impl Doubt {
         assert_eq!((ended.code, ended.errors.as_str()), (Some(0), ""));
         assert_eq!(self.vendor.inspector().applied(Side::Legacy, Operation::Create), 1);
         let reader = Reader::open(&Settings::new(ledger(&self.directory))).await.unwrap();
-        let claim = reader.look(Key::new("default", &self.order.ref_id).unwrap()).await.unwrap().unwrap();
+        let claim =
+            reader.claim_by_ref(Key::new("default", &self.order.ref_id).unwrap()).await.unwrap().unwrap();
         let id = claim.record_id.expect("the outcome was kept");
         assert_eq!(self.vendor.inspector().record(Side::Legacy, &id).unwrap()["ref_id"], self.order.ref_id);
         id

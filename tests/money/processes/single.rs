@@ -74,7 +74,7 @@ async fn a_killed_process_loses_no_claim() {
         address.send_replace(None);
         let reader = Reader::open(&Settings::new(&ledger)).await.unwrap();
         for reference in sent {
-            let claim = reader.look(Key::new("default", &reference).unwrap()).await.unwrap();
+            let claim = reader.claim_by_ref(Key::new("default", &reference).unwrap()).await.unwrap();
             assert!(claim.is_some(), "{reference} was sent and its claim is lost");
         }
     }

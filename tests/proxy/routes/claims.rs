@@ -43,7 +43,7 @@ async fn the_claim_is_durable_before_anything_is_sent() {
         let claim = house.claim("r").await.unwrap();
         assert_eq!((claim.side, claim.state), (target, ClaimState::Checked), "checked before it is sent");
         if target == Side::New {
-            assert!(house.ledger.first_new_create_at().await.unwrap().is_some());
+            assert!(house.ledger.reader().first_new_create_at().await.unwrap().is_some());
         }
         gates[target as usize].1.open();
         let id = soon(call).await.unwrap().id();
