@@ -266,9 +266,10 @@ impl Request for NewestRecord<'_> {
     }
 }
 
-/// The claims on the new side, not refused, that have one of these record ids or references.
-pub(super) struct ClaimsOnNew<'a> {
+/// The claims on a side, not refused, that have one of these record ids or references.
+pub(super) struct ClaimsOn<'a> {
     tenant: &'a str,
+    side: Side,
     record_ids: Vec<&'a str>,
     ref_ids: Vec<&'a str>,
 }
@@ -276,32 +277,37 @@ pub(super) struct ClaimsOnNew<'a> {
 /// How many record ids, and how many references, one statement takes: a number that both databases prepare once.
 const CLAIMS_ASKED: usize = 16;
 
-const CLAIMS_ON_NEW: &str = "SELECT ref_id, record_id FROM ref_claims \
-     WHERE tenant = $1 AND side = 'new' AND state <> 'refused' AND ( \
-     record_id IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) OR \
-     ref_id IN ($18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33))";
+const CLAIMS_ON: &str = "SELECT ref_id, record_id FROM ref_claims \
+     WHERE tenant = $1 AND side = $2 AND state <> 'refused' AND ( \
+     record_id IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) OR \
+     ref_id IN ($19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34))";
 
-impl<'a> ClaimsOnNew<'a> {
+impl<'a> ClaimsOn<'a> {
     /// Leaves out what no claim can hold.
-    pub(super) fn new(tenant: &'a str, mut record_ids: Vec<&'a str>, mut ref_ids: Vec<&'a str>) -> Self {
+    pub(super) fn new(
+        tenant: &'a str,
+        side: Side,
+        mut record_ids: Vec<&'a str>,
+        mut ref_ids: Vec<&'a str>,
+    ) -> Self {
         record_ids.retain(|id| fits("record id", id, RECORD_ID_MAX).is_ok());
         ref_ids.retain(|ref_id| Key::new(tenant, ref_id).is_ok());
-        Self { tenant, record_ids, ref_ids }
+        Self { tenant, side, record_ids, ref_ids }
     }
 }
 
-impl Request for ClaimsOnNew<'_> {
+impl Request for ClaimsOn<'_> {
     type Answer = Vec<(String, Option<String>)>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
         let mut found = Vec::new();
         let most = self.record_ids.len().max(self.ref_ids.len());
         for start in (0..most).step_by(CLAIMS_ASKED) {
-            let mut binds = vec![Bind::Text(self.tenant)];
+            let mut binds = vec![Bind::Text(self.tenant), Bind::Text(self.side.as_str())];
             for texts in [&self.record_ids, &self.ref_ids] {
                 binds.extend((start..start + CLAIMS_ASKED).map(|at| Bind::Optional(texts.get(at).copied())));
             }
-            found.extend(connection.rows(CLAIMS_ON_NEW, &binds).await?);
+            found.extend(connection.rows(CLAIMS_ON, &binds).await?);
         }
         Ok(found)
     }

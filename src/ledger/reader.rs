@@ -11,7 +11,7 @@ use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
 use super::identity::{Identified, Identify};
 use super::queries::{
-    ClaimByRef, ClaimsOnNew, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, NewestRecord, OwnedKey,
+    ClaimByRef, ClaimsOn, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, NewestRecord, OwnedKey,
     SideOfRecord, Since, Summary,
 };
 use super::settings::{DatabaseUrl, Settings, in_time};
@@ -132,17 +132,18 @@ impl Reader {
         self.ask(&NewestRecord { tenant, side, older_than }).await
     }
 
-    /// References and record ids of the claims on the new side that are not refused and have one of these record ids or references.
+    /// References and record ids of the claims on a side that are not refused and have one of these record ids or references.
     ///
     /// # Errors
     /// [`LedgerError`]; "could not look" is never "there is none".
-    pub async fn claims_on_new(
+    pub async fn claims_on(
         &self,
         tenant: &str,
+        side: Side,
         record_ids: Vec<&str>,
         ref_ids: Vec<&str>,
     ) -> Result<Vec<(String, Option<String>)>, LedgerError> {
-        self.ask(&ClaimsOnNew::new(tenant, record_ids, ref_ids)).await
+        self.ask(&ClaimsOn::new(tenant, side, record_ids, ref_ids)).await
     }
 
     /// Why creates are on hold; `None` while they are not.

@@ -6,10 +6,11 @@ use http::StatusCode;
 
 use super::presence::{Known, Presence, SideAnswer, conclude};
 use super::upstream_call::{Reply, UpstreamCall};
-use super::{RouteContext, RouteResponse};
+use super::{RecordSide, RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::evidence::is_not_found;
+use crate::translate::facts::Mirror;
 use crate::translate::orchestration::Orchestration;
 use crate::translate::problem;
 use crate::translate::route::Id;
@@ -29,9 +30,16 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
     }
     let mut answers = Vec::with_capacity(2);
     let mut denied = None;
-    if !sealed && known != Known::On(Side::New) {
+    // A record that was only seen on new may be legacy's, unless it is known that new shows none of those.
+    let is_on_new = known == Known::On(Side::New)
+        || known == Known::Seen(Side::New) && context.facts().mirror == Mirror::No;
+    if !sealed && !is_on_new {
         match on_legacy(context, id).await? {
             Ok(response) => return Ok(response),
+            // Whatever new shows under this id, the record that could be cancelled is legacy's.
+            Err(_) if known == Known::On(Side::Legacy) => {
+                return Err(Failure::RecordUnavailable { side: Side::Legacy });
+            }
             Err(not_found) => denied = Some(not_found),
         }
         answers.push((Side::Legacy, SideAnswer::NotFound));
@@ -44,7 +52,7 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
     answers.push((Side::New, if is_conversion { SideAnswer::Found } else { SideAnswer::NotFound }));
     match conclude(known, &answers) {
         Presence::Found(side) => {
-            context.services.record_sides.remember(id.as_str(), side);
+            context.services.record_sides.remember(id.as_str(), RecordSide::SeenOn(side));
             Err(Failure::CannotBeCancelled { id: id.as_str().to_owned() })
         }
         Presence::NotFound => match denied {
@@ -52,6 +60,9 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
             None if reply.is_refusal() => Ok(reply.refusal()),
             None => Err(Failure::NotFound { id: id.as_str().to_owned() }),
         },
+        Presence::Unavailable(Side::Legacy) if sealed => {
+            Ok(RouteResponse::problem(&problem::gone(id.as_str())))
+        }
         Presence::Unavailable(side) => Err(Failure::RecordUnavailable { side }),
         Presence::Unclear(_) => not_the_vendors(reply),
         Presence::CouldNotLook => Err(Failure::Ledger("whether the id is known could not be read".into())),
@@ -71,7 +82,7 @@ async fn on_legacy(context: &RouteContext, id: &Id) -> Result<Result<RouteRespon
         return Err(reply.unexpected(SideEffect::Unknown, "a 404 that is not the vendor's"));
     }
     if reply.status.is_success() {
-        context.services.record_sides.remember(id.as_str(), Side::Legacy);
+        context.services.record_sides.remember(id.as_str(), RecordSide::MadeOn(Side::Legacy));
     }
     Ok(Ok(reply.verbatim()))
 }

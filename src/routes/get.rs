@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::presence::{Known, Presence, SideAnswer, conclude};
 use super::upstream_call::{Reply, UpstreamCall};
-use super::{RouteContext, RouteResponse};
+use super::{RecordSide, RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::evidence::is_not_found;
@@ -50,7 +50,10 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
     }
     let presence = conclude(known, &answers);
     if let Presence::Found(side) = presence {
-        context.services.record_sides.remember(id.as_str(), side);
+        context.services.record_sides.remember(id.as_str(), RecordSide::SeenOn(side));
+    }
+    if sealed && presence == Presence::Unavailable(Side::Legacy) {
+        return Ok(RouteResponse::problem(&problem::gone(id.as_str())));
     }
     respond(presence, id, kept, &sides)
 }
@@ -79,7 +82,7 @@ fn sides(context: &RouteContext, known: Known, sealed: bool) -> Vec<Side> {
         return vec![Side::New];
     }
     let first = match known {
-        Known::On(side) => side,
+        Known::On(side) | Known::Seen(side) => side,
         Known::Nowhere | Known::CouldNotLook => context.config.modes.create.creates_on(),
     };
     vec![first, first.other()]
@@ -140,18 +143,24 @@ async fn visible_record(
 }
 
 impl RouteContext {
-    /// The side that is known to hold an id, from the cache, else from the ledger.
+    /// The side that is known to hold an id, from the cache, else from the ledger. The ledger outweighs where an id was seen.
     pub(super) async fn known_side(&self, id: &Id) -> Known {
-        if let Some(side) = self.services.record_sides.of(id.as_str()) {
-            return Known::On(side);
-        }
-        let Some(ledger) = &self.services.ledger else { return Known::Nowhere };
+        let record_sides = &self.services.record_sides;
+        let seen = match record_sides.of(id.as_str()) {
+            Some(RecordSide::MadeOn(side)) => return Known::On(side),
+            Some(RecordSide::SeenOn(side)) => Some(Known::Seen(side)),
+            None => None,
+        };
+        let Some(ledger) = &self.services.ledger else { return seen.unwrap_or(Known::Nowhere) };
         match ledger.reader().record_side(self.tenant(), id.as_str()).await {
-            Ok(Some(side)) => Known::On(side),
-            Ok(None) => Known::Nowhere,
+            Ok(Some(side)) => {
+                record_sides.remember(id.as_str(), RecordSide::MadeOn(side));
+                Known::On(side)
+            }
+            Ok(None) => seen.unwrap_or(Known::Nowhere),
             Err(error) => {
                 tracing::warn!(target: "ledger", %error, "whether an id is known could not be read");
-                Known::CouldNotLook
+                seen.unwrap_or(Known::CouldNotLook)
             }
         }
     }

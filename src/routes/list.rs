@@ -102,7 +102,11 @@ async fn gather<'a>(
             if reply.is_refusal() {
                 return Ok(Gathered::Refused(reply.refusal()));
             }
-            page.add(side, rows(context, side, &reply, query).await?);
+            let mut rows = rows(context, side, &reply, query).await?;
+            if sides.len() > 1 {
+                context.drop_mirrors(side, &mut rows).await?;
+            }
+            page.add(side, rows);
             headers = reply.headers;
         }
     }

@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use self::create::SingleFlight;
 pub(crate) use self::positive_control::PositiveControls;
-pub(crate) use self::record_side::RecordSideCache;
+pub(crate) use self::record_side::{RecordSide, RecordSideCache};
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Mode};
 use crate::failure::error_chain::error_chain;

@@ -4,6 +4,8 @@
 use super::RouteContext;
 use super::presence::Known;
 use crate::failure::{Failure, SideEffect};
+use crate::translate::facts::Mirror;
+use crate::translate::list::rows::Rows;
 use crate::translate::mapping::{self, NotAConversion, Origin};
 use crate::translate::orchestration::Orchestration;
 use crate::translate::own_records::{HiddenRecord, OwnRecords};
@@ -20,7 +22,8 @@ impl RouteContext {
         known: Known,
     ) -> Result<Option<NotAConversion>, Failure> {
         let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
-        if known == Known::On(Side::New) {
+        // Whoever was shown it before finds it again.
+        if matches!(known, Known::On(Side::New) | Known::Seen(Side::New)) {
             return Ok(None);
         }
         let Some(why) = mapping::hidden(record, Origin::Unknown).map_err(unreadable)? else {
@@ -42,10 +45,32 @@ impl RouteContext {
         };
         let ids = hidden.iter().map(|record| record.id.as_str());
         let references = hidden.iter().filter_map(|record| record.ref_id.as_deref());
-        let claims = ledger.reader().claims_on_new(self.tenant(), ids.collect(), references.collect()).await;
+        let reader = ledger.reader();
+        let claims = reader.claims_on(self.tenant(), Side::New, ids.collect(), references.collect()).await;
         for (ref_id, record_id) in claims.map_err(|error| Failure::Ledger(error.into()))? {
             own.add(ref_id, record_id);
         }
         Ok(own)
+    }
+
+    /// Leaves out the rows of a side that are known as the other side's records, where it lists those under their own ids. The other
+    /// side's list shows them; their times may differ, so that the two rows need not meet on one page.
+    ///
+    /// # Errors
+    /// When the ledger cannot be asked.
+    pub(super) async fn drop_mirrors(&self, side: Side, rows: &mut Rows) -> Result<(), Failure> {
+        let facts = self.facts();
+        let mirror = match side {
+            Side::Legacy => facts.mirror_back,
+            Side::New => facts.mirror,
+        };
+        let Some(ledger) = self.services.ledger.as_ref().filter(|_| mirror == Mirror::SameId) else {
+            return Ok(());
+        };
+        let ids = rows.ids().collect();
+        let claims = ledger.reader().claims_on(self.tenant(), side.other(), ids, Vec::new()).await;
+        let claims = claims.map_err(|error| Failure::Ledger(error.into()))?;
+        rows.drop_mirrored(&claims.into_iter().filter_map(|(_, record_id)| record_id).collect());
+        Ok(())
     }
 }

@@ -15,8 +15,11 @@ pub(super) enum SideAnswer {
 /// Which side the proxy knows to hold the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
-    /// The cache or the ledger has the id on this side.
+    /// The record was made on this side.
     On(Side),
+    /// This side showed the record; where it was made is not known.
+    Seen(Side),
+    /// The id is not known.
     Nowhere,
     /// The ledger could not be read.
     CouldNotLook,
@@ -43,7 +46,7 @@ pub(super) fn conclude(known: Known, answers: &[(Side, SideAnswer)]) -> Presence
     match (side_of(SideAnswer::Found), side_of(SideAnswer::Unclear), known) {
         (Some(side), _, _) => Presence::Found(side),
         (None, Some(side), _) => Presence::Unclear(side),
-        (None, None, Known::On(side)) => Presence::Unavailable(side),
+        (None, None, Known::On(side) | Known::Seen(side)) => Presence::Unavailable(side),
         (None, None, Known::CouldNotLook) => Presence::CouldNotLook,
         (None, None, Known::Nowhere) => Presence::NotFound,
     }
@@ -57,7 +60,9 @@ mod tests {
     fn not_found_needs_a_404_of_every_side_and_an_unknown_id() {
         use SideAnswer::{Found, NotFound, Unclear};
         let all = [Found, NotFound, Unclear];
-        for known in [Known::Nowhere, Known::On(Side::Legacy), Known::On(Side::New), Known::CouldNotLook] {
+        let sides = [Side::Legacy, Side::New].into_iter();
+        let known = sides.flat_map(|side| [Known::On(side), Known::Seen(side)]);
+        for known in known.chain([Known::Nowhere, Known::CouldNotLook]) {
             for (legacy, new) in all.into_iter().flat_map(|legacy| all.map(|new| (legacy, new))) {
                 let presence = conclude(known, &[(Side::Legacy, legacy), (Side::New, new)]);
                 let may_say_404 = (legacy, new, known) == (NotFound, NotFound, Known::Nowhere);

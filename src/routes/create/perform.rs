@@ -15,7 +15,7 @@ use crate::failure::{Failure, SideEffect};
 use crate::ledger::{Claim, Fingerprint, Key, Ledger, LedgerError};
 use crate::routes::lookup::{LookupQuery, LookupResult};
 use crate::routes::upstream_call::{Reply, UpstreamCall};
-use crate::routes::{RouteContext, RouteResponse};
+use crate::routes::{RecordSide, RouteContext, RouteResponse};
 use crate::telemetry::metrics::labels::FoundBy;
 use crate::telemetry::spans;
 use crate::translate::conversion::Conversion;
@@ -171,7 +171,7 @@ impl Performer<'_> {
             }
             Effect::RememberId { claim, .. } => match self.known_id(claim.side) {
                 Some(id) => {
-                    self.context.services.record_sides.remember(&id, claim.side);
+                    self.context.services.record_sides.remember(&id, RecordSide::MadeOn(claim.side));
                     ledger.remember_id(key, claim.generation.into(), claim.side, &id).await?
                 }
                 None => None,
@@ -216,7 +216,7 @@ impl Performer<'_> {
         match finding {
             Finding::Absent => Lookup::Absent,
             Finding::Found(record) => {
-                self.context.services.record_sides.remember(&record.id, side);
+                self.context.services.record_sides.remember(&record.id, RecordSide::SeenOn(side));
                 let matches = self.matches(&record);
                 self.found[index(side)] = Some(record);
                 if purpose == Purpose::ConfirmMove {

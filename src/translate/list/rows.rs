@@ -1,5 +1,6 @@
 //! A side's answer to a list, parsed into the rows that a legacy client may see.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use jiff::Timestamp;
@@ -221,6 +222,18 @@ impl Rows {
             ref_id: shifted(row.ref_id, ids),
         }));
         self.next = more.next;
+    }
+
+    /// The ids of all rows.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.rows.iter().map(|row| &self.ids[row.id.clone()])
+    }
+
+    /// Leaves out the rows with these ids. The rows are no page by themselves afterwards.
+    pub fn drop_mirrored(&mut self, ids: &HashSet<String>) {
+        let before = self.rows.len();
+        self.rows.retain(|row| !ids.contains(&self.ids[row.id.clone()]));
+        self.dropped.mirrored += before - self.rows.len();
     }
 
     /// The rows at the beginning that were created at `at`, with their positions.

@@ -62,6 +62,7 @@ on_both!(
     a_native_create_is_seen_by_a_legacy_claim,
     a_claim_for_legacy_is_seen_by_a_native_create,
     records_are_found_by_id_and_by_age,
+    many_claims_are_found_by_record_id_or_reference_at_once,
     a_hold_stops_every_statement_before_a_send,
     a_hold_is_lifted_by_accept_alone,
     a_claim_is_released_an_hour_after_its_last_attempt,
@@ -497,6 +498,49 @@ async fn a_native_create_is_seen_by_a_legacy_claim(place: Place) {
     assert!(!first.created_on_new, "a native create sets no mark");
     assert!(ledger.claim(key("r"), Legacy, &BODY).await.unwrap().native);
     assert!(!ledger.claim(key("s"), Legacy, &BODY).await.unwrap().native);
+}
+
+async fn many_claims_are_found_by_record_id_or_reference_at_once(place: Place) {
+    let ledger = place.open().await;
+    for number in 0..40 {
+        let (reference, side) = (format!("r-{number}"), if number % 2 == 0 { New } else { Legacy });
+        claimed(&ledger, &reference, side).await;
+        if number % 4 == 0 {
+            changed(ledger.remember_id(key(&reference), 1, side, &format!("id-{number}")).await);
+        }
+    }
+    changed(ledger.close(key("r-2"), 1, New).await);
+    let texts = |prefix: &str| (0..40).rev().map(|number| format!("{prefix}-{number}")).collect::<Vec<_>>();
+    let (ids, references) = (texts("id"), texts("r"));
+    let of = |side, ids: &[String], references: &[String]| {
+        let (ids, references) = (ids.to_vec(), references.to_vec());
+        let reader = ledger.reader().clone();
+        async move {
+            let (ids, references) = (ids.iter(), references.iter());
+            let found = reader
+                .claims_on(
+                    "tenant",
+                    side,
+                    ids.map(String::as_str).collect(),
+                    references.map(String::as_str).collect(),
+                )
+                .await;
+            let mut found: Vec<_> = found.unwrap();
+            found.sort();
+            found
+        }
+    };
+    // By either, each once per statement that names it; never a refused one, never the other side's.
+    let by_id: Vec<_> = of(New, &ids, &[]).await.into_iter().map(|(_, id)| id.unwrap()).collect();
+    assert_eq!(by_id.len(), 10);
+    let by_reference = of(New, &[], &references).await;
+    assert_eq!(by_reference.len(), 19);
+    assert!(by_reference.iter().all(|(reference, _)| reference != "r-2"));
+    assert_eq!(by_reference.iter().filter(|(_, id)| id.is_some()).count(), 10);
+    assert_eq!(of(Legacy, &ids, &references).await.len(), 20);
+    let odd = ["x".repeat(10_000), "\0".into(), String::new()];
+    assert_eq!(of(New, &odd, &odd).await, [], "what no claim can hold is not asked for");
+    assert_eq!(of(New, &[], &[]).await, []);
 }
 
 async fn a_claim_for_legacy_is_seen_by_a_native_create(place: Place) {

@@ -1,6 +1,9 @@
 //! What is known about the vendor beyond its documents, and what follows from it for lists and lookups.
 
-use conversion_shim::sandbox::{FaultKind, Operation, PROFILE, ProfileFilter, SECOND_PROFILE, Variants};
+use conversion_shim::ledger::{Fingerprint, Key};
+use conversion_shim::sandbox::{
+    FaultKind, Mirror, Operation, PROFILE, ProfileFilter, SECOND_PROFILE, Variants,
+};
 use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
@@ -98,6 +101,50 @@ async fn a_mirror_with_the_same_id_and_another_time_is_shown_once() {
     }
     for query in ["limit=100", "limit=100&order=ASC"] {
         assert_eq!(house.client.all(query).await.0.len(), 5);
+    }
+}
+
+/// However late the mirrors are written, and whichever page they fall on: the ledger knows whose the ids are.
+#[tokio::test]
+async fn a_late_mirror_of_a_known_record_is_shown_once_whatever_the_page_size() {
+    let house = House::with(&[("stage", "live"), ("facts.mirror", "same_id")]).await;
+    let mut expected = Vec::new();
+    for number in 0..8 {
+        let (old, mut new) = pair(number, &format!("2026-01-01T00:00:{number:02}Z"), true);
+        new["created_at"] = format!("2026-01-01T00:00:{:02}.5Z", number + 3).into();
+        let id = seed(&house, (old, new));
+        let ref_id = format!("r-{number}");
+        let key = Key::new("default", &ref_id).unwrap();
+        house.ledger.claim(key, Side::Legacy, &Fingerprint([0; 32])).await.unwrap();
+        house.ledger.remember_id(key, 1, Side::Legacy, &id).await.unwrap().unwrap();
+        expected.push(id);
+    }
+    both_orders(&house.client, "", &expected).await;
+    // New alone holds nothing but mirrors.
+    house.go(&[("stage", "sealed")]).await;
+    both_orders(&house.client, "", &expected).await;
+}
+
+/// The sandbox's mirrors. With an id and a time of their own, nobody can tell them from doubles.
+#[tokio::test]
+async fn mirrors_of_creates_are_shown_once_where_they_can_be_told() {
+    for (mirror, mirror_own_created_at, fact, rows) in [
+        (Mirror::SameId, false, "same_id", 1),
+        (Mirror::SameId, true, "same_id", 1),
+        (Mirror::OtherId, false, "other_id", 1),
+        (Mirror::OtherId, true, "other_id", 2),
+    ] {
+        let house = House::with(&[("stage", "live"), ("facts.mirror", fact)]).await;
+        house.go(BACK).await;
+        let variants = Variants { mirror, mirror_own_created_at, ..Variants::default() };
+        house.sandbox.inspector().set_variants(variants);
+        for number in 0..6 {
+            house.client.create(&format!("r-{number}")).await.id();
+        }
+        for limit in [1, 3, 100] {
+            let (ids, _) = house.client.all(&format!("limit={limit}")).await;
+            assert_eq!(ids.len(), 6 * rows, "{mirror:?} {mirror_own_created_at}, limit {limit}: {ids:?}");
+        }
     }
 }
 

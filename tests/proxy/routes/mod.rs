@@ -2,6 +2,7 @@
 //! One file a route. Waiting is for signals, each with a deadline; no test asserts a time. Random interleavings of the same
 //! rules are in `tests/model`.
 
+mod absence;
 mod canary;
 mod cancel;
 mod claims;
