@@ -1,6 +1,7 @@
 //! What holds for every input, not only for the examples of `tests/fixtures`: nothing panics, nothing is lost.
 
 mod json;
+mod mirrors;
 mod paging;
 mod paths;
 mod records;
