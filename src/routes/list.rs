@@ -105,6 +105,9 @@ async fn gather<'a>(
             let mut rows = rows(context, side, &reply, query).await?;
             if sides.len() > 1 {
                 context.drop_mirrors(side, &mut rows).await?;
+                if side == Side::New {
+                    page.add_made_on_new(context.made_on_new(&rows).await?);
+                }
             }
             page.add(side, rows);
             headers = reply.headers;

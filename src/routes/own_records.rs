@@ -53,6 +53,20 @@ impl RouteContext {
         Ok(own)
     }
 
+    /// The references among rows of new whose claims name new, where rows of both sides may be one record under two ids.
+    ///
+    /// # Errors
+    /// When the ledger cannot be asked.
+    pub(super) async fn made_on_new(&self, rows: &Rows) -> Result<Vec<String>, Failure> {
+        let facts = self.facts();
+        let pairs = [facts.mirror, facts.mirror_back].contains(&Mirror::OtherId);
+        let Some(ledger) = self.services.ledger.as_ref().filter(|_| pairs) else { return Ok(Vec::new()) };
+        let references = rows.references().collect();
+        let claims = ledger.reader().claims_on(self.tenant(), Side::New, Vec::new(), references).await;
+        let claims = claims.map_err(|error| Failure::Ledger(error.into()))?;
+        Ok(claims.into_iter().map(|(ref_id, _)| ref_id).collect())
+    }
+
     /// Leaves out the rows of a side that are known as the other side's records, where it lists those under their own ids. The other
     /// side's list shows them; their times may differ, so that the two rows need not meet on one page.
     ///

@@ -8,7 +8,7 @@
 //! side that made it. Rows of one instant are paired before the first of them moves, so that no page ends between the two. Everything
 //! else with one reference on both sides is shown twice, and reported as a suspected double.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use jiff::Timestamp;
@@ -39,6 +39,8 @@ pub struct PageBuilder<'q> {
     paired_at: Option<Timestamp>,
     /// Ids of shown rows, and of the rows left out for them.
     twins: Vec<(String, String)>,
+    /// References whose claims name the new side.
+    made_on_new: HashSet<String>,
     /// The instant of which further rows are needed.
     awaited: Option<Timestamp>,
 }
@@ -145,6 +147,7 @@ impl<'q> PageBuilder<'q> {
             pairs: sides.len() > 1 && query.facts.has_mirrors(),
             paired_at: None,
             twins: Vec::new(),
+            made_on_new: HashSet::new(),
             awaited: None,
         }
     }
@@ -158,6 +161,11 @@ impl<'q> PageBuilder<'q> {
         let lacks_rows = |source: &&Source| self.awaited.is_some_and(|at| source.rows.ends_at(at));
         let waiting = self.sources.iter().filter(|source| source.is_waiting() || lacks_rows(source));
         waiting.map(|source| Call { side: source.side, after: source.rows.next.clone() }).collect()
+    }
+
+    /// Adds references whose claims name the new side: of two rows that are one record, that side's row is shown.
+    pub fn add_made_on_new(&mut self, references: impl IntoIterator<Item = String>) {
+        self.made_on_new.extend(references);
     }
 
     /// Adds the rows of a side's answer to one of the calls.
@@ -230,23 +238,37 @@ impl<'q> PageBuilder<'q> {
 
     /// Leaves out the rows of that instant that are the other side's record once more.
     fn pair_rows(&mut self, at: Timestamp) {
-        let (facts, [one, other]) = (self.query.facts, &self.sources[..]) else { return };
-        let is_first_shown = one.side == facts.mirrored_side();
-        let (shown, other) = if is_first_shown { (one, other) } else { (other, one) };
-        let shown: HashMap<_, _> = shown.rows.created_at(at).map(|(_, row)| (row.ref_id, row)).collect();
-        let twins = other.rows.created_at(at).filter_map(|(position, twin)| {
-            let row = shown.get(twin.ref_id)?;
-            let is_same = is_same_record(facts, row.json, twin.json);
-            is_same.then(|| (position, row.id.to_owned(), twin.id.to_owned()))
-        });
-        let twins: Vec<_> = twins.collect();
-        let other = &mut self.sources[usize::from(is_first_shown)];
-        // From the end, so that the positions stay.
-        for (position, id, twin) in twins.into_iter().rev() {
-            other.rows.remove(position);
-            self.dropped.mirrored += 1;
-            self.twins.push((id, twin));
+        let [one, other] = &self.sources[..] else { return };
+        let by_ref: HashMap<_, _> =
+            one.rows.created_at(at).map(|(position, row)| (row.ref_id, (position, row))).collect();
+        let pairs: Vec<_> = other
+            .rows
+            .created_at(at)
+            .filter_map(|(position, row)| {
+                let (first_position, first) = by_ref.get(row.ref_id)?;
+                let is_same = is_same_record(self.query.facts, first.json, row.json);
+                let first_is_shown = one.side == self.side_that_made(row.ref_id);
+                let ids = (first.id.to_owned(), row.id.to_owned());
+                is_same.then_some((first_is_shown, *first_position, position, ids))
+            })
+            .collect();
+        let mut left_out = [Vec::new(), Vec::new()];
+        for (first_is_shown, first, second, (first_id, second_id)) in pairs {
+            let (source, position) = if first_is_shown { (1, second) } else { (0, first) };
+            left_out[source].push(position);
+            self.twins.push(if first_is_shown { (first_id, second_id) } else { (second_id, first_id) });
         }
+        for (source, mut positions) in self.sources.iter_mut().zip(left_out) {
+            self.dropped.mirrored += positions.len();
+            // From the end, so that the positions before stay.
+            positions.sort_unstable_by(|one, other| other.cmp(one));
+            positions.into_iter().for_each(|position| source.rows.remove(position));
+        }
+    }
+
+    /// The side that the claim of a reference names; without one, the side whose records the other one is known to list.
+    fn side_that_made(&self, ref_id: &str) -> Side {
+        if self.made_on_new.contains(ref_id) { Side::New } else { self.query.facts.mirrored_side() }
     }
 
     /// The first rows of a single source are the page already, so no bytes are copied.

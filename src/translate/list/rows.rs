@@ -229,6 +229,12 @@ impl Rows {
         self.rows.iter().map(|row| &self.ids[row.id.clone()])
     }
 
+    /// The references of all rows that have one.
+    pub fn references(&self) -> impl Iterator<Item = &str> {
+        let references = self.rows.iter().map(|row| &self.ids[row.ref_id.clone()]);
+        references.filter(|ref_id| !ref_id.is_empty())
+    }
+
     /// Leaves out the rows with these ids. The rows are no page by themselves afterwards.
     pub fn drop_mirrored(&mut self, ids: &HashSet<String>) {
         let before = self.rows.len();

@@ -296,6 +296,26 @@ async fn readiness_flips_with_a_side_and_says_why() {
     assert_eq!(ready().await.0, StatusCode::OK);
 }
 
+#[tokio::test]
+async fn a_native_create_that_cannot_be_recorded_is_forwarded_and_counted() {
+    use sqlx::{ConnectOptions as _, Executor as _};
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"observe\"\nledger.timeout = \"300ms\"\n");
+    let shim = Shim::start(&config).await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(config.sqlite());
+    let mut busy = options.connect().await.unwrap();
+    busy.execute("BEGIN IMMEDIATE").await.unwrap();
+    let body =
+        json!({"ref_id": "r-1", "source_amount": "1", "source_asset": "USD", "destination_asset": "PYUSD"});
+    let url = shim.public("/v2/orchestration/orchestrations");
+    let native = reqwest::Client::new().post(url).bearer_auth(conversion_shim::sandbox::TOKEN).json(&body);
+    assert_eq!(native.send().await.unwrap().status(), StatusCode::OK);
+    let text = metrics(&shim).await;
+    assert_eq!(value(&text, "conversion_shim_native_creates_unrecorded_total"), Some(1.0), "{text}");
+    busy.execute("ROLLBACK").await.unwrap();
+}
+
 /// Whichever way it is found, and with both ids in the log.
 #[tokio::test]
 async fn a_reference_on_both_sides_is_counted_and_logged() {

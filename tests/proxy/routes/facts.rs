@@ -77,6 +77,30 @@ async fn a_record_that_legacy_mirrors_is_shown_as_new_shows_it() {
     assert!(ids.len() == 3 && ids.iter().all(|id| id.ends_with("new")), "{ids:?}");
 }
 
+/// Both sides list each other's records: the claim says whose it is.
+#[tokio::test]
+async fn the_side_that_the_claim_names_is_shown() {
+    let house =
+        House::with(&[("stage", "live"), ("facts.mirror", "other_id"), ("facts.mirror_back", "other_id")])
+            .await;
+    let mut expected = Vec::new();
+    for number in 0..9 {
+        let (old, new) = pair(number, "2026-01-01T00:00:00Z", false);
+        let (old_id, new_id) =
+            (old["id"].as_str().unwrap().to_owned(), new["id"].as_str().unwrap().to_owned());
+        seed(&house, (old, new));
+        let ref_id = format!("r-{number}");
+        let key = Key::new("default", &ref_id).unwrap();
+        let claimed = [Some(Side::Legacy), Some(Side::New), None][number % 3];
+        if let Some(side) = claimed {
+            house.ledger.claim(key, side, &Fingerprint([0; 32])).await.unwrap();
+        }
+        expected.push(if claimed == Some(Side::New) { new_id } else { old_id });
+    }
+    expected.sort();
+    both_orders(&house.client, "", &expected).await;
+}
+
 #[tokio::test]
 async fn a_reload_changes_what_is_known() {
     let house = House::at("live").await;
