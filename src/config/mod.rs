@@ -44,5 +44,5 @@ pub use self::sections::modes::{Mode, Modes, Stage, UnknownName};
 pub(crate) use self::sections::shadow::{Go, Shadow};
 pub use self::sections::tls::{ClientAuth, Identity, Tls, TlsVersion};
 pub(crate) use self::sections::traces::Traces;
-pub(crate) use self::sections::upstream::{Upstream, Upstreams};
+pub(crate) use self::sections::upstream::{HttpVersion, Upstream, Upstreams};
 pub use self::snapshot::Config;

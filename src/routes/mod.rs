@@ -45,6 +45,7 @@ use crate::translate::problem::Problem;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
 use crate::upstream::Client;
+use crate::upstream::closed::is_dead_peer;
 pub(crate) use crate::upstream::health::UpstreamHealth;
 
 /// State that all requests share. Clones share it.
@@ -106,7 +107,14 @@ impl Services {
                 self.health.failed(side, error_chain(source.as_ref()));
                 UpstreamOutcome::NotSent
             }
-            Err(Failure::TimedOut { .. }) => UpstreamOutcome::TimedOut,
+            Err(Failure::TimedOut { .. }) => {
+                self.health.failed(side, "no answer in time".into());
+                UpstreamOutcome::TimedOut
+            }
+            Err(Failure::Broken { source, .. }) if is_dead_peer(source.as_ref()) => {
+                self.health.failed(side, error_chain(source.as_ref()));
+                UpstreamOutcome::Broken
+            }
             Err(Failure::AuthFailure(_)) => UpstreamOutcome::NoToken,
             // The client's fault, which tells nothing about the side.
             Err(Failure::BodyBroken(_)) => return,

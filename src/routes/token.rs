@@ -133,7 +133,7 @@ impl TokenExchange<'_> {
         *request.headers_mut() = headers;
         *request.extensions_mut() = self.head.extensions.clone();
         let answered =
-            timeout_at(self.deadline, self.upstream.send(request, Lane::PassThrough, Some(paid))).await;
+            timeout_at(self.deadline, self.upstream.send(request, Lane::PassThrough, Some(paid), None)).await;
         let denied = |error| match error {
             SendError::NotSent(source) | SendError::NoToken(source) => AuthFailure::TokenUnreachable(source),
             SendError::NoAnswer(source) => AuthFailure::TokenBroken(source),

@@ -21,7 +21,7 @@ use crate::translate::mapping::Mapped;
 use crate::translate::problem;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Cost, Permit};
-use crate::upstream::{self, Lane, Outgoing, SendError, Uses};
+use crate::upstream::{self, AnswerDeadline, Lane, Outgoing, SendError, Uses};
 
 /// A call that is ready to be made.
 pub(super) struct UpstreamCall {
@@ -193,11 +193,14 @@ pub(super) async fn exchange(
     max: usize,
 ) -> Result<Reply, Failure> {
     let answer = sending.await.map_err(|error| error.into_failure(side, effect))?;
-    let (parts, body) = answer.into_parts();
+    let (mut parts, body) = answer.into_parts();
     let body = body::collect(body, max).await.map_err(|error| match error {
         CollectError::TooLong { max } => Failure::AnswerTooLong { side, max, effect },
         CollectError::Broken(source) => Failure::Broken { side, effect, source: source.into() },
     })?;
+    if let Some(deadline) = parts.extensions.remove::<AnswerDeadline>() {
+        deadline.met();
+    }
     let decoded = decode(&parts.headers, &body, max);
     let used_before = parts.extensions.get::<Uses>().is_none_or(Uses::count);
     let reused = parts.version < Version::HTTP_2 && used_before;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::rate_limit::{OverBudget, Permit};
 use super::token::{Token, TokenError};
-use super::{Client, Outgoing, SendError};
+use super::{Client, Lane, Outgoing, SendError};
 use crate::config::Config;
 use crate::http::body::Payload;
 
@@ -25,17 +25,21 @@ impl Client {
         config: &Config,
     ) -> Result<Response<Incoming>, SendError> {
         let Outgoing { mut request, lane, credentials, permit, until } = outgoing;
-        let Some(credential_set) = credentials else { return self.send(request, lane, permit).await };
+        // What passes through may take its time.
+        let answered_by = (lane != Lane::PassThrough).then_some(until);
+        let Some(credential_set) = credentials else {
+            return self.send(request, lane, permit, answered_by).await;
+        };
         let cost = permit.as_ref().map(Permit::cost);
-        let until = until.min(Instant::now() + config.auth.timeout);
-        let token = self.tokens().token(credential_set, config, until).await.map_err(no_token)?;
+        let token_until = until.min(Instant::now() + config.auth.timeout);
+        let token = self.tokens().token(credential_set, config, token_until).await.map_err(no_token)?;
         authorize(&mut request, &token)?;
         let repeat = repeatable(&request);
-        let answer = self.send(request, lane, permit).await?;
+        let answer = self.send(request, lane, permit, answered_by).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
-        let replaced = self.tokens().replace(credential_set, config, &token, until).await;
+        let replaced = self.tokens().replace(credential_set, config, &token, token_until).await;
         let Some(mut request) = repeat else { return Err(SendError::TokenRefused) };
         let replaced = replaced.map_err(no_token)?;
         // No new token, because one was replaced a moment ago: the side would refuse this one again.
@@ -45,12 +49,12 @@ impl Client {
         authorize(&mut request, &replaced)?;
         let permit = match cost {
             Some(cost) => {
-                let turn = self.budget().take(cost, until).await;
+                let turn = self.budget().take(cost, token_until).await;
                 Some(turn.map_err(|OverBudget { .. }| SendError::TokenRefused)?)
             }
             None => None,
         };
-        let answer = self.send(request, lane, permit).await?;
+        let answer = self.send(request, lane, permit, answered_by).await?;
         if answer.status() == StatusCode::UNAUTHORIZED { Err(SendError::TokenRefused) } else { Ok(answer) }
     }
 }
@@ -67,7 +71,7 @@ fn authorize(request: &mut Request<Payload>, token: &Token) -> Result<(), SendEr
 }
 
 /// A copy to send a second time, if that is safe (a read) and possible (the body is not a stream).
-fn repeatable(request: &Request<Payload>) -> Option<Request<Payload>> {
+pub(super) fn repeatable(request: &Request<Payload>) -> Option<Request<Payload>> {
     let is_read = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
     let body = request.body().try_clone().filter(|_| is_read)?;
     let mut copy = Request::new(body);

@@ -1,118 +1,257 @@
 //! Connections to an upstream: DNS, TCP and TLS (rustls, HTTP/2 by ALPN), all within `upstream.connect_timeout`.
+//!
+//! Of several addresses the next one is tried when one has failed or [`NEXT_ADDRESS_AFTER`] has passed, whatever their families (RFC 8305
+//! does so for two families; hyper-util's connector gives the first address of a family most of the time).
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use http::Uri;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
+use http::uri::Scheme;
+use hyper_rustls::MaybeHttpsStream;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore};
-use tokio::net::TcpStream;
-use tower::ServiceExt as _;
-use tower::timeout::Timeout;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio_rustls::TlsConnector;
 use tower::util::BoxCloneSyncService;
+use tower::{Service as _, service_fn};
 
 use super::counted_stream::CountedStream;
 pub(crate) use super::counted_stream::Uses;
-use crate::config::{Identity, TlsVersion, Upstreams};
+use crate::config::{HttpVersion, Upstreams};
 
-type Stream = CountedStream<MaybeHttpsStream<TokioIo<TcpStream>>>;
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+type TcpIo = TokioIo<TcpStream>;
+type Stream = CountedStream<MaybeHttpsStream<TcpIo>>;
 
 /// Boxed once per client, because hyper-util needs a connector whose future is `Unpin`; no cost per request.
-pub(super) type Connector = BoxCloneSyncService<Uri, Stream, BoxError>;
+pub(super) type Connector = BoxCloneSyncService<Uri, Stream, ConnectError>;
 
-/// An error in the TLS settings towards upstreams.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    /// A file cannot be read as PEM.
-    #[error("{key} {path}: {source}")]
-    File {
-        /// The config key that names the file.
-        key: &'static str,
-        /// The path.
-        path: PathBuf,
-        /// The error.
-        source: rustls::pki_types::pem::Error,
-    },
-    /// A certificate is not valid, or does not match its key.
-    #[error("{key} {path}: {source}")]
-    Certificate {
-        /// The config key that names the file.
-        key: &'static str,
-        /// The path.
-        path: PathBuf,
-        /// The error.
-        source: rustls::Error,
-    },
-    /// The CA file holds no certificate.
-    #[error("upstream.ca_file {0}: holds no PEM certificate")]
-    Empty(PathBuf),
-    /// rustls rejects the settings.
-    #[error("TLS towards upstreams: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The token endpoint's client cannot be built.
-    #[error("TLS towards the token endpoint: {0}")]
-    Tokens(#[from] reqwest::Error),
+/// Time after which the next address is tried beside one that does not answer (RFC 8305, section 8).
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
+/// TCP probes without an answer after which a connection is dead.
+const TCP_PROBES: u32 = 2;
+
+/// Why there is no connection: what was being done, with whom, for how long.
+#[derive(Debug)]
+pub(crate) struct ConnectError {
+    phase: Phase,
+    /// The name, or the addresses that failed.
+    peer: String,
+    elapsed: Duration,
+    source: io::Error,
 }
 
-pub(super) fn build(settings: &Upstreams) -> Result<Connector, TrustError> {
+/// What a connection attempt is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Resolve,
+    Connect,
+    Tls,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = match self.phase {
+            Phase::Resolve => "resolving",
+            Phase::Connect => "connecting to",
+            Phase::Tls => "TLS handshake with",
+        };
+        write!(out, "{phase} {} failed after {} ms", self.peer, self.elapsed.as_millis())
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.source)
+    }
+}
+
+#[derive(Clone)]
+struct Dialer {
+    tcp: HttpConnector,
+    tls: TlsConnector,
+    timeout: Duration,
+    max_age: Duration,
+}
+
+/// A connector for these settings. `answers_late`: the connections carry requests that may stall for minutes and go on, so that bytes
+/// without an acknowledgement do not end them.
+pub(super) fn build(settings: &Upstreams, mut tls: ClientConfig, answers_late: bool) -> Connector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
-    tcp.set_keepalive(Some(Duration::from_secs(60)));
-    let tls: HttpsConnector<HttpConnector> = HttpsConnectorBuilder::new()
-        .with_tls_config(tls(settings)?)
-        .https_or_http()
-        .enable_http1()
-        .enable_http2()
-        .wrap_connector(tcp);
-    let counted = tls.map_response(CountedStream::new);
-    Ok(BoxCloneSyncService::new(Timeout::new(counted, settings.connect_timeout)))
-}
-
-pub(super) fn tls(settings: &Upstreams) -> Result<ClientConfig, TrustError> {
-    let versions: &[_] = match settings.tls_min_version {
-        TlsVersion::V1_2 => &[&TLS13, &TLS12],
-        TlsVersion::V1_3 => &[&TLS13],
-    };
-    let provider = rustls::crypto::ring::default_provider().into();
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(versions)?
-        .with_root_certificates(roots(settings.ca_file.as_deref())?);
-    let Some(Identity { certificate, key }) = &settings.identity else {
-        return Ok(config.with_no_client_auth());
-    };
-    let file = |source| TrustError::File { key: "upstream.client_key", path: key.clone(), source };
-    let private = PrivateKeyDer::from_pem_file(key).map_err(file)?;
-    let (name, path) = ("upstream.client_certificate", certificate);
-    let chain = certificates(name, path)?;
-    let rejected = |source| TrustError::Certificate { key: name, path: path.clone(), source };
-    config.with_client_auth_cert(chain, private).map_err(rejected)
-}
-
-/// The operating system's trust store and the certificates of `ca_file`.
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TrustError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    let Some(path) = ca_file else { return Ok(roots) };
-    let key = "upstream.ca_file";
-    let authorities = certificates(key, path)?;
-    if authorities.is_empty() {
-        return Err(TrustError::Empty(path.to_owned()));
+    tcp.set_keepalive(Some(settings.keep_alive_interval));
+    tcp.set_keepalive_interval(Some(settings.keep_alive_timeout));
+    tcp.set_keepalive_retries(Some(TCP_PROBES));
+    if !answers_late {
+        tcp.set_tcp_user_timeout(Some(settings.keep_alive_interval + settings.keep_alive_timeout));
     }
-    for certificate in authorities {
-        let rejected = |source| TrustError::Certificate { key, path: path.to_owned(), source };
-        roots.add(certificate).map_err(rejected)?;
-    }
-    Ok(roots)
+    tls.alpn_protocols = match settings.http_version {
+        HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        HttpVersion::Http11 => vec![b"http/1.1".to_vec()],
+    };
+    let tls = TlsConnector::from(Arc::new(tls));
+    let (timeout, max_age) = (settings.connect_timeout, settings.connection_max_age);
+    let dialer = Dialer { tcp, tls, timeout, max_age };
+    BoxCloneSyncService::new(service_fn(move |uri: Uri| {
+        let dialer = dialer.clone();
+        async move { dialer.connect(&uri).await }
+    }))
 }
 
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TrustError> {
-    let file = |source| TrustError::File { key, path: path.to_owned(), source };
-    CertificateDer::pem_file_iter(path).map_err(file)?.collect::<Result<_, _>>().map_err(file)
+impl Dialer {
+    async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
+        let start = Instant::now();
+        let until = start + self.timeout;
+        let host = uri.host().unwrap_or_default();
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+        let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
+        let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+        let failed = |phase: Phase, peer: String| {
+            move |source: io::Error| ConnectError { phase, peer, elapsed: start.elapsed(), source }
+        };
+        let found = within(until, lookup_host((bare, port))).await;
+        let addresses: Vec<_> = found.map_err(failed(Phase::Resolve, host.to_owned()))?.collect();
+        let (tcp, peer) = self.any_of(&addresses, uri, until).await.map_err(|failures| {
+            let source = failures.last.unwrap_or_else(|| io::Error::other("the name has no address"));
+            failed(Phase::Connect, failures.peers)(source)
+        })?;
+        if !is_tls {
+            return Ok(CountedStream::new(MaybeHttpsStream::Http(tcp), self.max_age));
+        }
+        let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other);
+        let name = name.map_err(failed(Phase::Tls, host.to_owned()))?;
+        let secured = within(until, self.tls.connect(name, TokioIo::new(tcp))).await;
+        let secured = secured.map_err(failed(Phase::Tls, format!("{host} ({peer})")))?;
+        Ok(CountedStream::new(MaybeHttpsStream::Https(TokioIo::new(secured)), self.max_age))
+    }
+
+    /// The first connection to any of the addresses. One that does not answer is not waited for alone.
+    async fn any_of(
+        &self,
+        addresses: &[SocketAddr],
+        uri: &Uri,
+        until: Instant,
+    ) -> Result<(TcpIo, SocketAddr), Failures> {
+        let (mut waiting, mut attempts) = (interleaved(addresses).into_iter(), FuturesUnordered::new());
+        let mut failures = Failures::default();
+        loop {
+            attempts.extend(waiting.next().map(|address| self.attempt(address, uri, until)));
+            let next = Instant::now() + NEXT_ADDRESS_AFTER;
+            tokio::select! {
+                Some((address, outcome)) = attempts.next() => match outcome {
+                    Ok(tcp) => {
+                        failures.log();
+                        return Ok((tcp, address));
+                    }
+                    Err(error) => failures.add(address, error),
+                },
+                () = sleep_until(next), if waiting.len() > 0 => {}
+                else => return Err(failures),
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        address: SocketAddr,
+        uri: &Uri,
+        until: Instant,
+    ) -> (SocketAddr, io::Result<TcpIo>) {
+        let mut parts = uri.clone().into_parts();
+        // Cannot fail: an address is an authority.
+        parts.authority = address.to_string().parse().ok();
+        let uri = Uri::from_parts(parts).unwrap_or_default();
+        let mut tcp = self.tcp.clone();
+        let connecting = async { tcp.call(uri).await.map_err(io::Error::other) };
+        (address, within(until, connecting).await)
+    }
+}
+
+/// The addresses that failed, and how the last of them did.
+#[derive(Default)]
+struct Failures {
+    peers: String,
+    last: Option<io::Error>,
+}
+
+impl Failures {
+    fn add(&mut self, address: SocketAddr, error: io::Error) {
+        let separator = if self.peers.is_empty() { "" } else { ", " };
+        self.peers.push_str(&format!("{separator}{address}"));
+        self.last = Some(error);
+    }
+
+    /// Another address answered, so nothing else reports these.
+    fn log(&self) {
+        if let Some(error) = &self.last {
+            let peers = &self.peers;
+            tracing::warn!(target: "upstream", peers, %error, "an address does not answer; another one does");
+        }
+    }
+}
+
+async fn within<T>(until: Instant, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    timeout_at(until, work).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// The resolver's order, families taking turns from the second address on (RFC 8305, section 4).
+fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let Some(first) = addresses.first() else { return Vec::new() };
+    let (mut same, mut other): (Vec<_>, Vec<_>) =
+        addresses.iter().partition(|address| address.is_ipv4() == first.is_ipv4());
+    same.reverse();
+    other.reverse();
+    let turns = std::iter::repeat_n((), addresses.len()).flat_map(|()| [same.pop(), other.pop()]);
+    turns.flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns_and_no_address_is_lost() {
+        let all = ["1.1.1.1:1", "2.2.2.2:1", "[::3]:1", "3.3.3.3:1"].map(|text| text.parse().unwrap());
+        let expected = [all[0], all[2], all[1], all[3]];
+        assert_eq!(interleaved(&all), expected);
+        assert_eq!(interleaved(&[]), []);
+    }
+
+    #[tokio::test]
+    async fn a_silent_address_does_not_take_the_time_of_the_next_one() {
+        let settings = crate::config::load::load(&crate::config::load::Sources::default()).unwrap();
+        let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        // Its queue of connections is full, so the kernel drops what else arrives.
+        let silent = tokio::net::TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let silent = silent.listen(0).unwrap();
+        let peer = silent.local_addr().unwrap();
+        let mut fill = Vec::new();
+        while let Ok(filled) =
+            tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(peer)).await
+        {
+            fill.push(filled);
+        }
+        let tcp = {
+            let mut tcp = HttpConnector::new();
+            tcp.enforce_http(false);
+            tcp
+        };
+        let tls =
+            TlsConnector::from(Arc::new(crate::upstream::trust::tls(&settings.config.upstream).unwrap()));
+        let dialer = Dialer { tcp, tls, timeout: Duration::from_secs(60), max_age: Duration::MAX };
+        let uri = Uri::from_static("http://vendor.test/");
+        let until = Instant::now() + Duration::from_secs(60);
+        let addresses = [peer, peer, good.local_addr().unwrap()];
+        let (_, found) = dialer.any_of(&addresses, &uri, until).await.ok().unwrap();
+        assert_eq!(found, good.local_addr().unwrap());
+    }
 }

@@ -1,24 +1,45 @@
-//! A connection that knows whether it has carried an answer. On HTTP/1.1 only the order ties an answer to its request (RFC 9112,
+//! A connection that knows its age, and whether it has carried an answer. On HTTP/1.1 only the order ties an answer to its request (RFC 9112,
 //! section 9.3.2), so an answer on a reused connection may belong to another request.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-/// Whether a connection has carried an answer; in the extensions of every response.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Uses(Arc<AtomicBool>);
+/// What a connection was used for; in the extensions of every response.
+#[derive(Clone, Debug)]
+pub(crate) struct Uses(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    answered: AtomicBool,
+    opened: Instant,
+    max_age: Duration,
+}
 
 impl Uses {
+    /// A connection that is opened now. Its age varies by up to a tenth, so that connections of one moment do not end in one.
+    fn new(max_age: Duration) -> Self {
+        let tenths = RandomState::new().hash_one(()) % 100;
+        let max_age = max_age / 1000 * u32::try_from(900 + tenths).unwrap_or(1000);
+        Self(Arc::new(Inner { answered: AtomicBool::new(false), opened: Instant::now(), max_age }))
+    }
+
     /// Records an answer; returns whether there was one before.
     #[must_use]
     pub(crate) fn count(&self) -> bool {
-        self.0.swap(true, Ordering::Relaxed)
+        self.0.answered.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether the connection is too old for another request.
+    pub(super) fn is_old(&self) -> bool {
+        self.0.opened.elapsed() >= self.0.max_age
     }
 }
 
@@ -30,8 +51,8 @@ pub(super) struct CountedStream<S> {
 }
 
 impl<S> CountedStream<S> {
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, uses: Uses::default() }
+    pub(super) fn new(stream: S, max_age: Duration) -> Self {
+        Self { stream, uses: Uses::new(max_age) }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Whether the two sides are reachable, derived from the calls made for clients. There are no probe calls.
 //!
 //! A side is unreachable after [`FAILURES`] calls in a row without a connection. Any answer, an error status included, makes it
-//! reachable. A call that timed out or broke off counts for neither. A load balancer sends no clients to a process that is not
+//! reachable. A call that timed out, or whose connection was found dead, counts as one without a connection; one that broke off counts
+//! for neither. A load balancer sends no clients to a process that is not
 //! ready, so that no call would ever find the side back: the verdict lapses [`MEMORY`] after the last failure.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -2,11 +2,12 @@
 //! credentials (`token`, `authenticated`) and the rate limit ([`rate_limit`]). `translate` and `routes` decide what to send and
 //! what an answer means.
 //!
-//! The client is hyper-util's; `docs/performance.md` has the measurement. It sends each request at most once: hyper-util's
-//! resending of requests that a closed connection left unsent is off, it follows no redirects, and this module has no retry of
-//! a write.
+//! The client is hyper-util's; `docs/performance.md` has the measurement. It sends each write at most once: hyper-util's
+//! resending of requests that a closed connection left unsent is off, it follows no redirects, and this module repeats reads alone.
 
+mod answer_deadline;
 mod authenticated;
+pub(crate) mod closed;
 mod connector;
 pub(crate) mod cooldown;
 mod counted_stream;
@@ -14,6 +15,7 @@ pub(crate) mod health;
 pub mod rate_limit;
 pub(crate) mod readonly_client;
 mod token;
+mod trust;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
+use self::closed::Sent;
 use self::connector::Connector;
 use self::rate_limit::{Budget, Permit};
 use self::token::Tokens;
@@ -39,8 +42,10 @@ use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::spans;
 use crate::translate::side::Side;
 
-pub(crate) use self::connector::{TrustError, Uses};
+pub(crate) use self::answer_deadline::AnswerDeadline;
+pub(crate) use self::connector::Uses;
 pub(crate) use self::token::TokenFetchResult;
+pub use self::trust::TrustError;
 
 /// The client of the data path, with the proxy's own tokens and the rate limit. Clones share all of them.
 #[derive(Clone, Debug)]
@@ -57,6 +62,9 @@ pub(crate) enum Lane {
     /// A connection that is used once.
     Fresh,
 }
+
+/// Maximum number of header lines of an answer on HTTP/1.1; a vendor's edge may add many.
+const HEADERS_MAX: usize = 256;
 
 impl Lane {
     const ALL: [Self; 4] = [Self::Create, Self::Read, Self::PassThrough, Self::Fresh];
@@ -126,22 +134,11 @@ impl Client {
     /// # Errors
     /// When a certificate or a key cannot be read.
     pub fn new(settings: &Upstreams) -> Result<Self, TrustError> {
-        let connector = connector::build(settings)?;
         let budget = Budget::default();
-        let tokens = Tokens::new(settings, connector::tls(settings)?, budget.clone())?;
-        let lanes = Lane::ALL.map(|lane| {
-            let idle_max = if lane == Lane::Fresh { 0 } else { settings.pool_idle_max };
-            legacy::Client::builder(TokioExecutor::new())
-                .pool_timer(TokioTimer::new())
-                .timer(TokioTimer::new())
-                .pool_idle_timeout(settings.pool_idle_timeout)
-                .pool_max_idle_per_host(idle_max)
-                .http1_preserve_header_case(true)
-                .http2_adaptive_window(true)
-                .retry_canceled_requests(false)
-                .build(connector.clone())
-        });
-        Ok(Self(Arc::new(Inner { lanes, tokens, budget })))
+        let tls = trust::tls(settings)?;
+        let tokens = Tokens::new(settings, tls.clone(), budget.clone())?;
+        let [create, read, pass_through, fresh] = Lane::ALL.map(|lane| pool(lane, settings, tls.clone()));
+        Ok(Self(Arc::new(Inner { lanes: [create, read, pass_through, fresh], tokens, budget })))
     }
 
     fn tokens(&self) -> &Tokens {
@@ -160,7 +157,9 @@ impl Client {
         self.tokens().fetches()
     }
 
-    /// Sends a request once. `permit` is its turn under the rate limit; `None` for a path that the vendor does not count.
+    /// Sends a request. `permit` is its turn under the rate limit; `None` for a path that the vendor does not count. A read whose connection
+    /// ended before the first byte of an answer is sent once more, on a new connection; a write never is. Past `until` the caller no
+    /// longer waits, and the connection takes no further request.
     ///
     /// # Errors
     /// When no answer came; the error says whether the request may have been sent.
@@ -169,41 +168,79 @@ impl Client {
         mut request: Request<Payload>,
         lane: Lane,
         permit: Option<Permit>,
+        until: Option<Instant>,
     ) -> Result<Response<Incoming>, SendError> {
         let name = permit.as_ref().map_or("legacy pass_through", |permit| permit.endpoint().name());
         let span = spans::call(name, &mut request);
-        let answer = self.send_within(request, lane, permit).instrument(span.clone()).await;
-        spans::end_call(&span, answer.as_ref(), SendError::name);
-        answer
-    }
-
-    async fn send_within(
-        &self,
-        mut request: Request<Payload>,
-        lane: Lane,
-        permit: Option<Permit>,
-    ) -> Result<Response<Incoming>, SendError> {
-        let connection = capture_connection(&mut request);
-        let answer = self.0.lanes[lane as usize].request(request).await.map_err(|error| {
-            // hyper reports "canceled" only for a request that it returns unsent.
-            let unsent = error.is_connect()
-                || error
-                    .source()
-                    .and_then(|source| source.downcast_ref::<hyper::Error>())
-                    .is_some_and(hyper::Error::is_canceled);
-            if unsent { SendError::NotSent(error.into()) } else { SendError::NoAnswer(error.into()) }
-        })?;
-        // Response smuggling (RFC 9112, section 6.3): the client might take the other length, and on this connection it is not
-        // certain where the next answer begins, so it is closed.
-        if !headers::has_one_length(answer.headers()) {
-            if let Some(connected) = &*connection.connection_metadata() {
-                connected.poison();
+        let repeat = authenticated::repeatable(&request);
+        let sending = async {
+            match (self.exchange(request, lane, until).await, repeat) {
+                (Err((Sent::Unprocessed | Sent::Closed, _)), Some(repeat)) => {
+                    self.exchange(repeat, Lane::Fresh, until).await
+                }
+                (answered, _) => answered,
             }
-            return Err(SendError::NoAnswer("the answer has conflicting lengths".into()));
-        }
+        };
+        let answer = sending.instrument(span.clone()).await.map_err(|(_, error)| error);
+        spans::end_call(&span, answer.as_ref(), SendError::name);
+        let answer = answer?;
         self.budget().answered(permit.map(|permit| permit.endpoint()), answer.status(), answer.headers());
         Ok(answer)
     }
+
+    async fn exchange(
+        &self,
+        mut request: Request<Payload>,
+        lane: Lane,
+        until: Option<Instant>,
+    ) -> Result<Response<Incoming>, (Sent, SendError)> {
+        let connection = capture_connection(&mut request);
+        let deadline = until.map(|until| AnswerDeadline::new(connection.clone(), until));
+        let mut answer = self.0.lanes[lane as usize].request(request).await.map_err(|error| {
+            let sent = Sent::of(&error);
+            let error = match sent {
+                Sent::Never | Sent::Unprocessed => SendError::NotSent(error.into()),
+                Sent::Closed | Sent::Maybe => SendError::NoAnswer(error.into()),
+            };
+            (sent, error)
+        })?;
+        // Response smuggling (RFC 9112, section 6.3): the client might take the other length, and on this connection it is not
+        // certain where the next answer begins, so it is closed.
+        let smuggled = !headers::has_one_length(answer.headers());
+        let is_old = answer.extensions().get::<Uses>().is_some_and(Uses::is_old);
+        if (smuggled || is_old)
+            && let Some(connected) = &*connection.connection_metadata()
+        {
+            connected.poison();
+        }
+        if smuggled {
+            let error = SendError::NoAnswer("the answer has conflicting lengths".into());
+            return Err((Sent::Maybe, error));
+        }
+        if let Some(deadline) = deadline {
+            answer.extensions_mut().insert(deadline);
+        }
+        Ok(answer)
+    }
+}
+
+/// The connections of one lane.
+fn pool(lane: Lane, settings: &Upstreams, tls: rustls::ClientConfig) -> legacy::Client<Connector, Payload> {
+    let idle_max = if lane == Lane::Fresh { 0 } else { settings.pool_idle_max };
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .timer(TokioTimer::new())
+        .pool_idle_timeout(settings.pool_idle_timeout)
+        .pool_max_idle_per_host(idle_max)
+        .http1_preserve_header_case(true)
+        .http1_max_headers(HEADERS_MAX)
+        // A folded line is read as other clients read it: as one line with a space.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http2_adaptive_window(true)
+        .http2_keep_alive_interval(settings.keep_alive_interval)
+        .http2_keep_alive_timeout(settings.keep_alive_timeout)
+        .retry_canceled_requests(false)
+        .build(connector::build(settings, tls, lane == Lane::PassThrough))
 }
 
 /// A client's target at an upstream: `base_path` is replaced by the upstream's own prefix, and a path outside `base_path` stays

@@ -5,9 +5,9 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, Uri, header};
 use tokio::time::Instant;
 
-use super::connector::{self, TrustError};
 use super::rate_limit::{Budget, Endpoint};
 use super::token::{Token, TokenError, Tokens};
+use super::trust::{self, TrustError};
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Upstreams};
 
@@ -77,11 +77,14 @@ impl ReadonlyClient {
     /// # Errors
     /// When a certificate or a key cannot be read.
     pub(crate) fn new(settings: &Upstreams, budget: Budget) -> Result<Self, ReadonlyClientError> {
-        let tls = connector::tls(settings)?;
+        let tls = trust::tls(settings)?;
         let tokens = Tokens::new(settings, tls.clone(), budget.clone())?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .connect_timeout(settings.connect_timeout)
+            .http2_keep_alive_interval(settings.keep_alive_interval)
+            .http2_keep_alive_timeout(settings.keep_alive_timeout)
+            .tcp_user_timeout(settings.keep_alive_interval + settings.keep_alive_timeout)
             .pool_idle_timeout(settings.pool_idle_timeout)
             .pool_max_idle_per_host(settings.pool_idle_max)
             .redirect(reqwest::redirect::Policy::none())

@@ -20,6 +20,14 @@ pub struct Upstreams {
     pub(crate) connect_timeout: Duration,
     /// Time after which an idle connection is closed.
     pub(crate) pool_idle_timeout: Duration,
+    /// HTTP versions towards upstreams.
+    pub(crate) http_version: HttpVersion,
+    /// Interval of the pings that show whether a connection is alive.
+    pub(crate) keep_alive_interval: Duration,
+    /// Time after which a ping without an answer closes its connection.
+    pub(crate) keep_alive_timeout: Duration,
+    /// Age after which a connection takes no further request.
+    pub(crate) connection_max_age: Duration,
     /// Maximum number of idle connections per host; 0 keeps none.
     pub(crate) pool_idle_max: usize,
     /// PEM file with additional certificate authorities.
@@ -46,10 +54,34 @@ impl Upstreams {
     }
 }
 
+/// HTTP versions towards upstreams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HttpVersion {
+    /// HTTP/2 where an https upstream offers it (ALPN), else HTTP/1.1.
+    Auto,
+    /// HTTP/1.1 only.
+    Http11,
+}
+
+impl HttpVersion {
+    const ALL: [Self; 2] = [Self::Auto, Self::Http11];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Http11 => "1.1",
+        }
+    }
+}
+
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Upstreams> {
     let connect_timeout = keys.on_restart("upstream.connect_timeout").duration(MILLISECOND);
     let pool_idle_timeout = keys.on_restart("upstream.pool_idle_timeout").duration(MILLISECOND);
     let pool_idle_max = keys.on_restart("upstream.pool_idle_max").number(0..=65_536);
+    let http_version = keys.on_restart("upstream.http_version").choice(HttpVersion::ALL, HttpVersion::as_str);
+    let keep_alive_interval = keys.on_restart("upstream.keep_alive_interval").duration(MILLISECOND);
+    let keep_alive_timeout = keys.on_restart("upstream.keep_alive_timeout").duration(MILLISECOND);
+    let connection_max_age = keys.on_restart("upstream.connection_max_age").duration(MILLISECOND);
     let ca_file = keys.on_restart("upstream.ca_file").file();
     let identity = identity(keys, "upstream.client_certificate", "upstream.client_key");
     let tls_min_version = version(keys.on_restart("upstream.tls_min_version"));
@@ -61,6 +93,10 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Upstreams> {
         connect_timeout: connect_timeout?,
         pool_idle_timeout: pool_idle_timeout?,
         pool_idle_max: pool_idle_max?,
+        http_version: http_version?,
+        keep_alive_interval: keep_alive_interval?,
+        keep_alive_timeout: keep_alive_timeout?,
+        connection_max_age: connection_max_age?,
         ca_file: ca_file?,
         identity: identity?,
         tls_min_version: tls_min_version?,

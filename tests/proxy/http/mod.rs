@@ -18,4 +18,5 @@ mod paths;
 mod refusals;
 mod reload;
 mod routes;
+mod upstream_connections;
 mod volume;

@@ -1,0 +1,62 @@
+//! What a failed exchange says about the request: whether the peer can have acted on it, and whether a read may be repeated.
+
+use std::error::Error as StdError;
+use std::io;
+
+use hyper_util::client::legacy;
+
+/// What became of a request without an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    /// It never left: there was no connection.
+    Never,
+    /// The peer says that it did not act on it, or it was returned unsent.
+    Unprocessed,
+    /// The connection ended before the first byte of an answer. The peer may have acted on it.
+    Closed,
+    /// The peer may have acted on it.
+    Maybe,
+}
+
+impl Sent {
+    pub(super) fn of(error: &legacy::Error) -> Self {
+        if error.is_connect() {
+            return Self::Never;
+        }
+        causes(error).find_map(Self::of_cause).unwrap_or(Self::Maybe)
+    }
+
+    fn of_cause(cause: &(dyn StdError + 'static)) -> Option<Self> {
+        if let Some(error) = cause.downcast_ref::<h2::Error>() {
+            return Self::of_stream(error);
+        }
+        if let Some(error) = cause.downcast_ref::<io::Error>() {
+            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            let closed =
+                [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&error.kind());
+            return closed.then_some(Self::Closed);
+        }
+        let error = cause.downcast_ref::<hyper::Error>()?;
+        if error.is_canceled() {
+            // hyper reports it only for a request that it returns unsent.
+            return Some(Self::Unprocessed);
+        }
+        error.is_incomplete_message().then_some(Self::Closed)
+    }
+
+    /// RFC 9113, section 8.7: a stream that was refused, or is above the last one of a GOAWAY, was not processed. Such an error reaches
+    /// no other stream in h2.
+    fn of_stream(error: &h2::Error) -> Option<Self> {
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        (error.is_remote() && (refused || error.is_go_away())).then_some(Self::Unprocessed)
+    }
+}
+
+/// Whether the peer was found dead: its connection was kept alive by pings, and one had no answer.
+pub(crate) fn is_dead_peer(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_timeout))
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source())
+}
