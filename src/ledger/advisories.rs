@@ -26,9 +26,8 @@ const LEDGER_AHEAD: SignedDuration = SignedDuration::from_hours(1);
 /// Minimum interval between two reads of the ledger under one config.
 const READ_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Kinds of advisory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum AdvisoryKind {
+pub(crate) enum AdvisoryKind {
     /// Get or list no longer reads the old API, which received creates within the last seven days.
     SealedEarly,
     /// The ledger was created shortly before or after the first create on the new API, so it may be a new one in place of a lost one.
@@ -47,17 +46,15 @@ label!(
     UnknownRecord = "unknown_record"
 );
 
-/// An active advisory.
 #[derive(Clone, Debug)]
 pub(crate) struct Advisory {
     pub(crate) kind: AdvisoryKind,
     pub(crate) since: Timestamp,
-    /// Message for operators.
     pub(crate) detail: String,
 }
 
 /// The advisories of this process.
-pub struct Advisories {
+pub(crate) struct Advisories {
     ledger: Option<Ledger>,
     state: Mutex<State>,
     last: watch::Sender<AdvisorySnapshot>,

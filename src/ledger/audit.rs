@@ -1,4 +1,4 @@
-//! The ledger's audit: rows are added, and no statement changes or removes one.
+//! The audit table of the ledger. Rows are only added; no statement changes or removes one.
 
 use jiff::Timestamp;
 
@@ -8,10 +8,10 @@ use super::error::LedgerError;
 /// A row of the audit.
 pub(super) struct Entry<'a> {
     pub(super) process: &'a str,
-    /// The user who ran the command; empty for what a process decided itself.
+    /// The user who ran the command; empty for a decision of a process.
     pub(super) operator: &'a str,
     pub(super) kind: &'a str,
-    /// The `ref_id`, where it is about one.
+    /// The `ref_id` concerned, if any.
     pub(super) subject: &'a str,
     pub(super) reason: &'a str,
     pub(super) before: Option<&'a str>,

@@ -1,4 +1,4 @@
-//! What a claim is: values only, no storage.
+//! The values of a claim, without storage.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,7 +14,7 @@ pub const REF_ID_MAX: usize = 1024;
 /// Longest record id that a claim remembers, in bytes.
 pub const RECORD_ID_MAX: usize = 256;
 
-/// What a claim is for: one client reference of one tenant.
+/// The key of a claim: one client reference of one tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Key<'a> {
     tenant: &'a str,
@@ -35,18 +35,17 @@ impl<'a> Key<'a> {
 
     /// The customer behind the credential.
     #[must_use]
-    pub const fn tenant(&self) -> &'a str {
+    pub(crate) const fn tenant(&self) -> &'a str {
         self.tenant
     }
 
-    /// The client's reference.
     #[must_use]
-    pub const fn ref_id(&self) -> &'a str {
+    pub(crate) const fn ref_id(&self) -> &'a str {
         self.ref_id
     }
 }
 
-/// A text that cannot be (part of) a key or a remembered id. Never shows the text.
+/// Why a text cannot be stored as a key or as a record id. Never shows the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The part is empty.
@@ -102,7 +101,7 @@ impl FromStr for Fingerprint {
     }
 }
 
-/// How far a claim has come.
+/// The state of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ClaimState {
     /// A side was chosen; the other side has not been checked for a duplicate.
@@ -114,12 +113,11 @@ pub enum ClaimState {
 }
 
 impl ClaimState {
-    /// Every state.
-    pub const ALL: [Self; 3] = [Self::Claimed, Self::Checked, Self::Refused];
+    pub(crate) const ALL: [Self; 3] = [Self::Claimed, Self::Checked, Self::Refused];
 
     /// The name in output for operators.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Claimed => "claimed",
             Self::Checked => "checked",
@@ -137,12 +135,12 @@ impl ClaimState {
     }
 }
 
-/// Which side a reference belongs to, and what is known about it.
+/// The side that a reference belongs to, and what is known about its creates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The only side that a create with this reference may be sent to in this generation.
     pub side: Side,
-    /// How far the claim has come.
+    /// How far it has come.
     pub state: ClaimState,
     /// The digest of the body that made the claim, or chose its side anew.
     pub fingerprint: Fingerprint,
@@ -223,16 +221,15 @@ pub struct Count {
     pub claims: u64,
 }
 
-/// The claims of one side that are not old.
+/// The claims of one side since a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recent {
-    /// How many there are.
-    pub claims: u64,
+    pub(crate) claims: u64,
     /// When the newest of them was made.
-    pub last: Option<Timestamp>,
+    pub(crate) last: Option<Timestamp>,
 }
 
-/// The whole table in a few numbers.
+/// Counts over the whole table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     /// One entry for each side and state that occurs, in the order of their names.

@@ -1,8 +1,8 @@
-//! The writes about a claim: each a compare-and-set that finds the claim as the caller expects and changes it, or changes nothing.
+//! The writes of claims. Each is a compare-and-set: it changes the claim if it is as the caller expects, else nothing.
 //!
 //! Every statement here is safe under READ COMMITTED. An insert that meets the same key waits for the other transaction and then
 //! does nothing; an update re-checks its `WHERE` on the row as committed. Every one of them names the guard of its session, so that
-//! none takes effect on a connection that is not the one that was prepared. Those that come before a send read the hold in the same
+//! none takes effect on another connection than the one that was prepared. Those that come before a send read the hold in the same
 //! statement: no attempt begins while it is set.
 
 use jiff::Timestamp;
@@ -58,13 +58,13 @@ impl Request for MakeClaim {
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Claimed, LedgerError> {
         let inserted = self.insert(connection).await?;
         if let Some(claim) = inserted.as_ref().filter(|claim| claim.side == Side::New) {
-            // It names new itself, and a native create decides nothing about it.
+            // The claim itself names new, and a native create does not matter to a claim on new.
             return Ok(Claimed { claim: claim.clone(), inserted: true, created_on_new: true, native: false });
         }
         let facts = FactsByRef(&self.key).run(connection).await?;
         let (made, existing) = match inserted {
             Some(claim) => (true, Some(claim)),
-            // A statement of its own, so that it sees what the other transaction committed.
+            // A separate statement, so that it sees what the other transaction committed.
             None => (false, ClaimByRef(&self.key).run(connection).await?),
         };
         match existing {
@@ -87,10 +87,10 @@ fn held(why: Option<String>) -> LedgerError {
 /// A change of the claim that the caller read.
 pub(super) struct Change {
     key: OwnedKey,
-    step: Step,
+    transition: Transition,
 }
 
-pub(super) enum Step {
+pub(super) enum Transition {
     ChooseAnew { side: Side, fingerprint: String, generation: i64 },
     Begin { expected: Expected, checked: bool },
     MarkChecked { expected: Expected },
@@ -145,42 +145,45 @@ const CLOSE: Guarded = guarded!(
 );
 
 impl Change {
-    pub(super) fn new(key: Key<'_>, step: Step) -> Self {
-        Self { key: OwnedKey::from(key), step }
+    pub(super) fn new(key: Key<'_>, transition: Transition) -> Self {
+        Self { key: OwnedKey::from(key), transition }
     }
 
     async fn compare_and_set<C: Connection>(&self, connection: &mut C) -> sqlx::Result<Vec<ClaimRow>> {
         use Bind::{Number, Optional, Text};
         let [tenant, ref_id] = self.key.binds();
-        let (statement, binds) = match &self.step {
-            Step::ChooseAnew { side, fingerprint, generation } => {
+        let (statement, binds) = match &self.transition {
+            Transition::ChooseAnew { side, fingerprint, generation } => {
                 (&CHOOSE_ANEW, vec![Text(side.as_str()), Text(fingerprint), Number(*generation)])
             }
-            Step::Begin { expected, checked } => {
+            Transition::Begin { expected, checked } => {
                 let [generation, side, state] = binds_of(expected);
                 (&BEGIN, vec![generation, side, state, Number(i64::from(*checked))])
             }
-            Step::MarkChecked { expected } => (&MARK_CHECKED, binds_of(expected).to_vec()),
-            Step::Move { expected, record_id, own_attempts } => {
+            Transition::MarkChecked { expected } => (&MARK_CHECKED, binds_of(expected).to_vec()),
+            Transition::Move { expected, record_id, own_attempts } => {
                 let [generation, side, _] = binds_of(expected);
                 let (to, id) = (Text(expected.side.other().as_str()), Optional(record_id.as_deref()));
                 (&MOVE, vec![generation, side, to, id, Number(*own_attempts)])
             }
-            Step::Remember { generation, side, record_id } => {
+            Transition::Remember { generation, side, record_id } => {
                 (&REMEMBER, vec![Number(*generation), Text(side.as_str()), Text(record_id)])
             }
-            Step::Close { generation, side } => (&CLOSE, vec![Number(*generation), Text(side.as_str())]),
+            Transition::Close { generation, side } => {
+                (&CLOSE, vec![Number(*generation), Text(side.as_str())])
+            }
         };
         let all: Vec<_> = [tenant, ref_id].into_iter().chain(binds).chain([now()]).collect();
         connection.guarded(statement, &all).await
     }
 
     const fn precedes_a_send(&self) -> bool {
-        match self.step {
-            Step::ChooseAnew { .. } | Step::Begin { .. } => true,
-            Step::MarkChecked { .. } | Step::Move { .. } | Step::Remember { .. } | Step::Close { .. } => {
-                false
-            }
+        match self.transition {
+            Transition::ChooseAnew { .. } | Transition::Begin { .. } => true,
+            Transition::MarkChecked { .. }
+            | Transition::Move { .. }
+            | Transition::Remember { .. }
+            | Transition::Close { .. } => false,
         }
     }
 }
@@ -221,7 +224,7 @@ impl Request for RecordNative {
         let [tenant, ref_id] = self.0.binds();
         let rows: Vec<(String,)> = connection.guarded(&RECORD_NATIVE, &[tenant, ref_id, now()]).await?;
         if rows.is_empty() {
-            // Recorded before, or written nowhere.
+            // No row: recorded before, or the guard did not hold, which `FactsByRef` reports.
             FactsByRef(&self.0).run(connection).await?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! The little that the ledger needs of a database connection, so that every statement is written once for both drivers.
+//! What the ledger needs of a database connection, so that every statement is written once for both drivers.
 
 use std::future::Future;
 
@@ -23,7 +23,7 @@ pub(super) trait Row:
 }
 impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
 
-/// A write that takes effect only on the session that it is meant for. Both texts differ in the guard alone; its value is `$1`.
+/// A write that takes effect only on the session that was prepared for it. The two texts differ only in the guard, whose value is `$1`.
 pub(super) struct Guarded {
     pub(super) sqlite: &'static str,
     pub(super) postgres: &'static str,
@@ -60,17 +60,16 @@ pub(super) trait Connection: Send {
         binds: &[Bind<'_>],
     ) -> impl Future<Output = sqlx::Result<Vec<T>>> + Send;
 
-    /// What it means that the guard does not hold: nothing was written, and the connection is of no further use.
+    /// The error when the guard does not hold: nothing was written, and the connection must not be used again.
     fn foreign(&self) -> LedgerError;
 
-    /// Whether a table exists.
     fn has_table(&mut self, name: &str) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// What the server says about its history; `None` where there is no server, or it does not say.
+    /// The server's system identifier and timeline; `None` for SQLite, or if the server does not report them.
     fn history(&self) -> Option<&History>;
 }
 
-/// What distinguishes a PostgreSQL server from one that went another way from the same beginning.
+/// Identifies the history of a PostgreSQL server: it differs from that of a copy that was promoted or restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct History {
     /// `system_identifier`, made by `initdb`.
@@ -79,11 +78,11 @@ pub(super) struct History {
     pub(super) timeline: String,
 }
 
-/// Something that can be asked on a connection of either driver.
+/// A request to the ledger, for a connection of either driver.
 pub(super) trait Request: Sync {
     type Answer: Send;
 
-    /// Whether it is several writes that take effect together.
+    /// Whether it makes several writes in one transaction.
     const COMPOUND: bool = false;
 
     fn run<C: Connection>(

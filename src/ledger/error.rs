@@ -1,4 +1,4 @@
-//! How the ledger fails. No message holds the URL, a password or a value of a row.
+//! Errors of the ledger. No message holds the URL, a password or a value of a row.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::claim::KeyError;
 
-/// A call that failed. Except for [`LedgerError::Overloaded`] and [`LedgerError::Unfit`], a write may or may not have happened:
-/// the caller sends nothing and may ask again.
+/// A failed call. Except for [`LedgerError::Overloaded`] and [`LedgerError::Unfit`], a write may or may not have happened: the caller
+/// sends nothing and may call again.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The database cannot be reached, refused the statement, or broke off before it answered.
@@ -19,13 +19,13 @@ pub enum LedgerError {
     /// The queue of writes is full; nothing was written.
     #[error("the ledger has more writes waiting than it accepts")]
     Overloaded,
-    /// A row that this program did not write, or that is gone although claims are kept.
+    /// A row that this program cannot have written, or a claim that is missing although claims are never deleted.
     #[error("the ledger holds a row that makes no sense: {0}")]
     Corrupt(String),
     /// The record id cannot be stored; nothing was written.
     #[error("the record id cannot be remembered: {0}")]
     Unfit(#[from] KeyError),
-    /// The path of the SQLite file does not lead to the file that is open: claims in it would be gone at the next start. Lasts until then.
+    /// The SQLite file at the path is not the open one, so claims written now would be lost at the next start. Lasts until a restart.
     #[error(
         "the ledger file was removed or replaced while the process runs, so that claims would be lost; bring the right file back \
          and restart"
@@ -85,7 +85,7 @@ impl From<sqlx::Error> for LedgerError {
 /// Why a ledger could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The URL is none that the ledger understands.
+    /// The URL is not valid.
     #[error("the ledger's url {0}")]
     Url(String),
     /// The file's directory does not exist or cannot be entered.
@@ -93,7 +93,7 @@ pub enum OpenError {
     Directory {
         /// The directory that was looked for.
         directory: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// Another process has the file open.
@@ -108,13 +108,13 @@ pub enum OpenError {
     Lock {
         /// The lock file.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// The server's settings would lose or refuse claims.
     #[error("the ledger's database cannot be used: {0}")]
     Unsuitable(&'static str),
-    /// No ledger is there, and this start may not make one.
+    /// There is no ledger, and this start may not create one.
     #[error(
         "there is no ledger at ledger.url: if one was there, it is lost; `conversion-shim ledger init` makes a new one"
     )]
@@ -148,7 +148,7 @@ pub enum OpenError {
          `conversion-shim ledger accept --why` adds the tenant"
     )]
     UnknownTenant(String),
-    /// A pooler gives server sessions from one client to the next.
+    /// A pooler shares server sessions between clients.
     #[error(
         "a pooler in transaction or statement mode is in front of the ledger's database, and settings of a session do not hold there: \
          set `pool_mode = session` in pgbouncer, or connect to PostgreSQL itself"
@@ -171,7 +171,7 @@ pub enum OpenError {
 impl OpenError {
     /// The config key that names another ledger than the one that is there; `None` for a ledger that cannot be opened now.
     #[must_use]
-    pub const fn config_key(&self) -> Option<&'static str> {
+    pub(crate) const fn config_key(&self) -> Option<&'static str> {
         match self {
             Self::Missing | Self::Url(_) => Some("ledger.url"),
             Self::OtherLedger { .. } => Some("ledger.id"),

@@ -21,7 +21,7 @@ type Content = (Option<SystemTime>, u64);
 
 /// The database file and its write-ahead log, as they were when they were opened. Clones share their state.
 ///
-/// It only looks at the paths: to open the file once more and close it again would give up every lock that SQLite holds on it.
+/// Reads only metadata: opening and closing the file again would release every lock that SQLite holds on it.
 #[derive(Clone)]
 pub(super) struct SameFile(Arc<OpenedFile>);
 
@@ -45,7 +45,7 @@ impl SameFile {
     /// Of a file that has just been opened.
     ///
     /// # Errors
-    /// What the operating system says.
+    /// The metadata of the operating system.
     pub(super) fn of(path: &Path) -> io::Result<Self> {
         let mut log = path.as_os_str().to_owned();
         log.push("-wal");
@@ -61,7 +61,7 @@ impl SameFile {
     /// [`LedgerError::Replaced`]; [`LedgerError::Unavailable`] while the paths cannot be read.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
         let file = &*self.0;
-        // Held while looking, so that neither log nor content goes by right in between.
+        // Held during the check, so that neither log nor content changes in between.
         let known = self.known();
         let same =
             leads_to(&file.path, |found| {
@@ -88,7 +88,7 @@ impl SameFile {
         Ok(())
     }
 
-    /// From now on the file is not the ledger's any more.
+    /// Marks the file as replaced, for good.
     pub(super) fn lose(&self) {
         self.0.lost.store(true, Ordering::Relaxed);
     }

@@ -17,9 +17,9 @@ use super::sqlite_file::WritableFile;
 
 type FileSession = Session<SqliteConnection>;
 
-/// A write and the caller that waits for it, whatever its type.
+/// A queued write and its caller, with the type erased.
 trait Job: Send {
-    /// Runs the write and keeps its answer. An error says that the transaction is of no use any more.
+    /// Runs the write and keeps its answer. An error means that the transaction is broken.
     fn run<'a>(
         &'a mut self,
         session: &'a mut FileSession,
@@ -56,7 +56,7 @@ impl<R: Request + Send + 'static> Job for Pending<R> {
     fn answer(self: Box<Self>, committed: Result<(), LedgerError>) {
         let Self { answer, reply, .. } = *self;
         let answer = committed.and_then(|()| answer.unwrap_or(Err(LedgerError::Closed)));
-        // A caller that has gone needs no answer.
+        // The caller may have stopped waiting.
         drop(reply.send(answer));
     }
 
@@ -73,7 +73,6 @@ pub(super) struct GroupCommit {
 }
 
 impl GroupCommit {
-    /// Starts the writer.
     pub(super) fn start(
         file: WritableFile,
         session: FileSession,
@@ -87,7 +86,7 @@ impl GroupCommit {
         (Self { queue, commits }, task)
     }
 
-    /// Returns once the write is durable. A caller that stops waiting may or may not have written.
+    /// Returns when the write is durable. If the caller stops waiting, the write may or may not happen.
     pub(super) async fn write<R: Request + Send + 'static>(
         &self,
         request: R,
@@ -101,7 +100,7 @@ impl GroupCommit {
         answer.await.map_err(|_| LedgerError::Closed)?
     }
 
-    /// How many transactions were committed so far.
+    /// Transactions committed since start.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
@@ -109,7 +108,7 @@ impl GroupCommit {
 
 struct Writer {
     file: WritableFile,
-    /// None after a failure: a connection that failed is not trusted again.
+    /// `None` after a failure: a failed connection is not used again.
     session: Option<FileSession>,
     commits: Arc<AtomicU64>,
 }
@@ -117,9 +116,9 @@ struct Writer {
 impl Writer {
     async fn work(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>, batch_max: usize) {
         let mut batch = Vec::with_capacity(batch_max);
-        // What piles up while one batch is synced is the next batch.
+        // The writes that arrive while one batch is synced form the next one.
         while waiting.recv_many(&mut batch, batch_max).await > 0 {
-            // Their callers stopped waiting; writing them would only hold up the others.
+            // Their callers have stopped waiting, so writing them would only delay the others.
             batch.retain(|job| !job.is_abandoned());
             if !batch.is_empty() {
                 let committed = self.commit(&mut batch).await;
@@ -128,12 +127,12 @@ impl Writer {
         }
         if let Some(session) = self.session {
             self.file.same.closing();
-            // Only tidies up the write-ahead log: whatever was answered is durable already.
+            // Only shortens the write-ahead log: answered writes are durable already.
             let _ = session.connection.close().await;
         }
     }
 
-    /// All of the batch or none of it. After an error nothing is known, and every caller gets the error.
+    /// Writes all of the batch or none. After an error the result is unknown, and every caller gets the error.
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
         let mut session = match self.session.take() {
             Some(session) => session,
@@ -141,7 +140,7 @@ impl Writer {
         };
         let written = in_one_transaction(&mut session, batch).await;
         written.inspect_err(|error| self.file.failed(error))?;
-        // Asked last: a caller that is answered may rely on finding its write after a restart.
+        // Checked last, because an answered caller relies on finding its write after a restart.
         self.file.committed(&mut session, batch.len()).await?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.session = Some(session);
@@ -153,7 +152,7 @@ async fn in_one_transaction(
     session: &mut FileSession,
     batch: &mut [Box<dyn Job>],
 ) -> Result<(), LedgerError> {
-    // IMMEDIATE: the lock is taken, and waited for, at the beginning and not in the middle.
+    // IMMEDIATE takes the write lock at the beginning, so that no statement in the middle waits for it.
     session.rows::<(i64,)>("BEGIN IMMEDIATE", &[]).await?;
     for job in batch {
         job.run(session).await?;

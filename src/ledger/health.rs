@@ -1,4 +1,4 @@
-//! Whether the ledger works, as its own calls find out. Probing on a schedule is the caller's business.
+//! Health of the ledger, derived from its own calls. The caller schedules probes.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::error::LedgerError;
 
-/// What the last calls found.
+/// The state after the last calls.
 #[derive(Clone, Debug)]
 pub enum Health {
     /// No call has failed since the last write that succeeded.
@@ -16,7 +16,7 @@ pub enum Health {
     Down {
         /// When the first of them failed.
         since: Timestamp,
-        /// How they fail: the first of them, until one says more.
+        /// The error of the first of them, or of a later one with more detail.
         why: LedgerError,
     },
 }
@@ -45,7 +45,7 @@ impl Monitor {
         self.0.subscribe()
     }
 
-    /// Any failure is news; only a write proves that it is over (a full disk can still be read).
+    /// Any failure makes the state down; only a successful write ends it, because a full disk can still be read.
     pub(super) fn observe<T>(&self, outcome: &Result<T, LedgerError>, wrote: bool) {
         match outcome {
             Ok(_) if wrote => self.up(),
@@ -60,7 +60,7 @@ impl Monitor {
                 | LedgerError::NoTables
                 | LedgerError::Closed),
             ) => self.down(why),
-            // Says something about one row, or about how much is asked; nothing about the database.
+            // About one row or about the load, not about the database.
             Err(LedgerError::Corrupt(_) | LedgerError::Unfit(_) | LedgerError::Overloaded) => {}
         }
     }
@@ -92,7 +92,7 @@ impl Monitor {
     }
 }
 
-/// Whether an operator has nothing new to learn. How exactly a database cannot be reached changes from call to call.
+/// Whether two states are equal to an operator. The text of a connection error changes from call to call.
 fn same_reason(known: &LedgerError, now: &LedgerError) -> bool {
     let unreachable =
         |error: &LedgerError| matches!(error, LedgerError::Unavailable(_) | LedgerError::Timeout);

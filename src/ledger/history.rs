@@ -1,5 +1,5 @@
-//! Whether the database went back in time: another server, another timeline, or a claim of this process that is missing. Checked on
-//! every new connection to PostgreSQL, because a restored or promoted server breaks the old ones.
+//! Detects a database that went back in time: another server, another timeline, or a missing claim of this process. Checked on every
+//! new connection to PostgreSQL, because a restore or promotion breaks the old ones.
 
 use jiff::Timestamp;
 use tracing::{error, warn};
@@ -11,12 +11,12 @@ use super::identity::{Setting, clear_setting, insert_setting, set_setting, setti
 use super::newest::{Committed, Newest};
 use super::queries::Hold;
 
-/// A process that wrote within this time of the newest heartbeat was running when the old timeline ended.
+/// A process whose last heartbeat is within this time of the newest one was running when the old timeline ended.
 const FRESH_US: i64 = 30_000_000;
-/// After this long on a new timeline, a process that has not written there does not run any more. Processes write every few seconds.
+/// After this long on a new timeline, a process without a heartbeat there is taken for stopped. Heartbeats come every few seconds.
 const GONE_US: i64 = 60_000_000;
 
-/// What a process needs to judge a connection.
+/// Verifies new connections.
 #[derive(Clone)]
 pub(super) struct Verifier {
     pub(super) process: String,
@@ -25,7 +25,7 @@ pub(super) struct Verifier {
 }
 
 impl Verifier {
-    /// Compares the server with what the ledger has on record, and sets the hold if it may have lost claims.
+    /// Compares the server with the one on record, and sets the hold if claims may be lost.
     pub(super) async fn verify<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         if let Some(lost) = self.first_missing(connection).await? {
             let why = format!(
@@ -100,7 +100,7 @@ impl Verifier {
     }
 }
 
-/// Sets a hold: no attempt begins until it is lifted. One that is set already stays as it is.
+/// Sets a hold: no attempt begins until it is lifted. An existing hold is kept.
 pub(super) struct PlaceHold {
     pub(super) process: String,
     pub(super) kind: Setting,
@@ -130,7 +130,7 @@ impl Request for PlaceHold {
     }
 }
 
-/// The periodic write of a process: proves that writes work, says that the process runs, and answers why creates are on hold.
+/// The periodic write of a process. It proves that writes work and that the process runs, and returns why creates are on hold.
 pub(super) struct Heartbeat {
     process: String,
     failover_keeps_commits: bool,

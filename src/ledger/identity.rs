@@ -1,4 +1,4 @@
-//! Which ledger this is: its id, the hosts and tenants that it serves, and the mark that creates may go to the new side.
+//! Identity of a ledger: its id, the hosts and tenants that it serves, and the mark that creates may go to the new side.
 
 use jiff::Timestamp;
 use uuid::Uuid;
@@ -115,13 +115,13 @@ pub(super) async fn add_tenant<C: Connection>(connection: &mut C, tenant: &str) 
     Ok(!rows.is_empty())
 }
 
-/// Whether a ledger is there, before anything is changed.
+/// Checks whether there is a ledger, before anything is changed.
 pub(super) enum Found {
     Nothing,
     Ledger,
 }
 
-/// Compares what is there with what is meant.
+/// Compares the ledger with the configured one.
 pub(super) async fn examine<C: Connection>(connection: &mut C, meant: &Identity) -> Result<Found, OpenError> {
     if !connection.has_table("conversion_migrations").await.map_err(LedgerError::from)? {
         return if meant.create { Ok(Found::Nothing) } else { Err(OpenError::Missing) };
@@ -136,15 +136,15 @@ pub(super) async fn examine<C: Connection>(connection: &mut C, meant: &Identity)
     }
 }
 
-/// What a ledger says about itself.
+/// The identity on record.
 #[derive(Clone, Debug)]
 pub struct Identified {
-    /// `None` for one that was made by 0.1 and has not got one yet.
+    /// `None` for a ledger of 0.1 without an id.
     pub id: Option<String>,
     /// The upstream hosts that it is for; `None` until it was served with.
-    pub hosts: Option<String>,
+    pub(crate) hosts: Option<String>,
     /// Whether creates may have gone to the new API.
-    pub created_on_new: bool,
+    pub(crate) created_on_new: bool,
 }
 
 pub(super) struct Identify;

@@ -39,7 +39,7 @@
 //! PostgreSQL: `synchronous_commit=on` in every session, `fsync=off` and `full_page_writes=off` refused. No call ever reports success
 //! earlier.
 
-pub mod advisories;
+pub(crate) mod advisories;
 mod audit;
 mod claim;
 mod commands;
@@ -72,13 +72,13 @@ pub use claim::{
 };
 pub use error::{LedgerError, OpenError};
 pub use health::Health;
-pub use identity::Identified;
+pub(crate) use identity::Identified;
 pub use operator::Order;
 pub use reader::{Ended, Operation, Reader};
 pub use settings::{Identity, Settings, check_url};
 
 use crate::translate::side::Side;
-use commands::{Change, MakeClaim, RecordNative, Step};
+use commands::{Change, MakeClaim, RecordNative, Transition};
 use connection::Request;
 use history::{Heartbeat, PlaceHold, Probe, Verifier};
 use identity::Setting;
@@ -102,7 +102,6 @@ enum Store {
     Postgres(postgres::Store),
 }
 
-/// What a ledger is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Serve,
@@ -129,13 +128,13 @@ impl Ledger {
     }
 
     async fn open_for(settings: &Settings, purpose: Purpose) -> Result<Self, OpenError> {
-        let place: DatabaseUrl = settings.url.parse()?;
+        let url: DatabaseUrl = settings.url.parse()?;
         let verifier = Verifier {
             process: Uuid::new_v4().to_string(),
             newest: Newest::default(),
             failover_keeps_commits: settings.failover_keeps_commits,
         };
-        let store = match place {
+        let store = match url {
             DatabaseUrl::Sqlite(path) => {
                 Store::Sqlite(sqlite::Store::open(&path, settings, purpose == Purpose::Serve).await?)
             }
@@ -181,7 +180,7 @@ impl Ledger {
         generation: i64,
     ) -> Result<Option<Claim>, LedgerError> {
         let fingerprint = fingerprint.to_string();
-        self.change(key, Step::ChooseAnew { side, fingerprint, generation }).await
+        self.change(key, Transition::ChooseAnew { side, fingerprint, generation }).await
     }
 
     /// Begins an attempt, and marks the claim checked if `checked`. `None`: the claim is not as expected, or refused.
@@ -194,7 +193,7 @@ impl Ledger {
         expected: Expected,
         checked: bool,
     ) -> Result<Option<Claim>, LedgerError> {
-        self.change(key, Step::Begin { expected, checked }).await
+        self.change(key, Transition::Begin { expected, checked }).await
     }
 
     /// Makes the claim checked: the other side was seen not to hold the reference. `None`: the claim is not as expected, or refused.
@@ -202,7 +201,7 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`]; nothing may be sent.
     pub async fn mark_checked(&self, key: Key<'_>, expected: Expected) -> Result<Option<Claim>, LedgerError> {
-        self.change(key, Step::MarkChecked { expected }).await
+        self.change(key, Transition::MarkChecked { expected }).await
     }
 
     /// Moves a claim that is not checked to the other side, where a record with its reference was found, and makes it checked. `None`:
@@ -219,7 +218,7 @@ impl Ledger {
     ) -> Result<Option<Claim>, LedgerError> {
         record_id.map_or(Ok(()), |id| claim::fits("record id", id, RECORD_ID_MAX))?;
         let record_id = record_id.map(str::to_owned);
-        self.change(key, Step::Move { expected, record_id, own_attempts }).await
+        self.change(key, Transition::Move { expected, record_id, own_attempts }).await
     }
 
     /// Remembers the id of the record on the claim's side, and makes the claim checked. `None`: the claim is of another generation or
@@ -235,7 +234,7 @@ impl Ledger {
         record_id: &str,
     ) -> Result<Option<Claim>, LedgerError> {
         claim::fits("record id", record_id, RECORD_ID_MAX)?;
-        self.change(key, Step::Remember { generation, side, record_id: record_id.to_owned() }).await
+        self.change(key, Transition::Remember { generation, side, record_id: record_id.to_owned() }).await
     }
 
     /// Closes an attempt that is known to have made nothing; the claim becomes refused when all are closed and no record is known.
@@ -249,7 +248,7 @@ impl Ledger {
         generation: i64,
         side: Side,
     ) -> Result<Option<Claim>, LedgerError> {
-        self.change(key, Step::Close { generation, side }).await
+        self.change(key, Transition::Close { generation, side }).await
     }
 
     /// Records a create on the new API's own path, before it is forwarded.
@@ -285,7 +284,7 @@ impl Ledger {
         self.write(OpenNew { process: self.process(), order }).await
     }
 
-    /// Takes the database as it is for the right one: lifts every hold, records the server and what `identity` names, and returns the
+    /// Accepts the database as the right one: lifts every hold, records the server and what `identity` names, and returns the
     /// holds. Audited.
     ///
     /// # Errors
@@ -294,7 +293,7 @@ impl Ledger {
         self.write(Accept { process: self.process(), order, identity }).await
     }
 
-    /// Gives the ledger what `identity` names and it does not have, and returns its id. Audited when it had none.
+    /// Records what `identity` names and the ledger lacks, and returns its id. Audited if it had none.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -332,7 +331,7 @@ impl Ledger {
         self.reader.bounded(writing, true).await
     }
 
-    /// Whether the PostgreSQL server says on which timeline it is; where it does not, a fail-over is not found out. `None` for SQLite.
+    /// Whether the PostgreSQL server reports its timeline; if not, a fail-over is not detected. `None` for SQLite.
     #[must_use]
     pub fn says_its_timeline(&self) -> Option<bool> {
         match &self.store {
@@ -341,19 +340,19 @@ impl Ledger {
         }
     }
 
-    /// What the last calls found.
+    /// The state after the last calls.
     #[must_use]
     pub fn health(&self) -> Health {
         self.reader.health.now()
     }
 
-    /// Every change between ready and down.
+    /// Notifies of every change between ready and down.
     #[must_use]
     pub fn watch_health(&self) -> watch::Receiver<Health> {
         self.reader.health.subscribe()
     }
 
-    /// How many transactions this process committed: with SQLite many writes share one.
+    /// Transactions committed by this process. With SQLite, many writes share one.
     #[must_use]
     pub fn commits(&self) -> u64 {
         match &self.store {
@@ -362,8 +361,7 @@ impl Ledger {
         }
     }
 
-    /// Ends in order: whatever was accepted is written, and a SQLite file is free for another process when this returns. Waits until
-    /// the other clones are dropped. Not needed for durability.
+    /// Writes what was accepted and releases a SQLite file. Waits until the other clones are dropped. Not needed for durability.
     #[cfg_attr(
         not(feature = "testing"),
         allow(dead_code, reason = "tests open a ledger again in one process")
@@ -379,8 +377,8 @@ impl Ledger {
         self.verifier.process.clone()
     }
 
-    async fn change(&self, key: Key<'_>, step: Step) -> Result<Option<Claim>, LedgerError> {
-        let changed = self.write(Change::new(key, step)).await?;
+    async fn change(&self, key: Key<'_>, transition: Transition) -> Result<Option<Claim>, LedgerError> {
+        let changed = self.write(Change::new(key, transition)).await?;
         if let Some(claim) = &changed {
             self.verifier.newest.add(OwnedKey::from(key), claim);
         }

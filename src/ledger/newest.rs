@@ -1,4 +1,4 @@
-//! The claims that this process changed last. A database that does not have one of them has gone back in time.
+//! The claims that this process changed last. A database that lacks one of them has gone back in time.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,7 @@ pub(super) struct Newest(Arc<Mutex<VecDeque<Committed>>>);
 impl Newest {
     pub(super) fn add(&self, key: OwnedKey, claim: &Claim) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // Calls end in any order: an older state of the same claim is implied by the newer one.
+        // Calls end in any order, and a newer state of a claim implies the older one.
         let newer = |known: &Committed| (known.generation, known.begun) > (claim.generation, claim.begun);
         if kept.iter().any(|known| known.key == key && newer(known)) {
             return;

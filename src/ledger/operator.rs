@@ -1,4 +1,4 @@
-//! The writes that an operator orders. Each is audited in the transaction that changes something.
+//! Writes by an operator. Each is audited in the same transaction.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -12,15 +12,15 @@ use super::identity::{
 use super::queries::{COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimRow, FactsByRef, MigratedAt, OwnedKey};
 use super::settings::Identity;
 
-/// An attempt may still be under way at the vendor for this long.
+/// How long an attempt may still be in progress at the vendor.
 const ATTEMPT_SETTLES_IN: SignedDuration = SignedDuration::from_hours(1);
 
-/// Who orders a change, and why.
+/// The operator of a change and the reason, for the audit.
 #[derive(Clone, Debug)]
 pub struct Order {
     /// The user who runs the command.
     pub operator: String,
-    /// The reason that the audit keeps.
+    /// Why; at least one character.
     pub why: String,
 }
 
@@ -38,7 +38,7 @@ impl Order {
     }
 }
 
-/// Gives the ledger an id, its hosts and its tenant, where it has none.
+/// Records the ledger's id, hosts and tenant where they are missing.
 pub(super) struct Init {
     pub(super) process: String,
     pub(super) order: Order,
@@ -88,7 +88,7 @@ impl Request for OpenNew {
     }
 }
 
-/// Takes the database as it is for the right one: lifts the hold and records server, hosts and tenant.
+/// Accepts the database as the right one: lifts the hold and records server, hosts and tenant.
 pub(super) struct Accept {
     pub(super) process: String,
     pub(super) order: Order,

@@ -1,4 +1,4 @@
-//! The reading half of a ledger, and the one place where calls are limited in time.
+//! The reads of a ledger, and the timeout of every call.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use crate::telemetry::metrics::family::{DURATIONS, Histograms};
 use crate::telemetry::metrics::label_set::label;
 use crate::translate::side::Side;
 
-/// The reading half: everything that can be asked without changing a claim.
+/// Reads a ledger. Clones share the connections.
 #[derive(Clone)]
 pub struct Reader {
     reads: Reads,
@@ -56,13 +56,13 @@ pub(super) enum Reads {
 }
 
 impl Reader {
-    /// Opens an existing ledger for looking only, also beside the process that serves: takes no lock and changes no table.
+    /// Opens an existing ledger read-only, also beside the process that serves: takes no lock and changes no table.
     ///
     /// # Errors
     /// [`OpenError`], for example when there is no ledger yet.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let place: DatabaseUrl = settings.url.parse()?;
-        let reads = match place {
+        let url: DatabaseUrl = settings.url.parse()?;
+        let reads = match url {
             DatabaseUrl::Sqlite(path) => Reads::Sqlite(sqlite::Reads::open(&path, settings).await?),
             DatabaseUrl::Postgres(options) => {
                 Reads::Postgres(postgres::Store::open_to_read(*options, settings).await?)
@@ -86,7 +86,7 @@ impl Reader {
         self.ask(&ClaimByRef(&OwnedKey::from(key))).await
     }
 
-    /// The whole table in a few numbers. Reads every row: for operators, and with a timeout to match.
+    /// Counts over the whole table. Reads every row: for operators, with a long timeout.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -171,8 +171,7 @@ impl Reader {
         self.ask(&CreatedAt).await
     }
 
-    /// The claims on a side that were made since then. Reads every row, so it may take long where there are millions: that says
-    /// nothing about the ledger's health, and is not noted there.
+    /// The claims on a side since a time. Reads every row, so it may take long with millions; the ledger's health ignores that.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -192,7 +191,7 @@ impl Reader {
         }
     }
 
-    /// The one place where a call's time is limited and its outcome becomes the state of health.
+    /// Limits the duration of a call, and updates the health with its outcome.
     pub(super) async fn bounded<T>(
         &self,
         call: impl Future<Output = Result<T, LedgerError>>,
@@ -207,7 +206,7 @@ impl Reader {
         outcome
     }
 
-    /// How long calls took.
+    /// Durations of calls.
     #[must_use]
     pub fn times(&self) -> &Histograms<(Operation, Ended)> {
         &self.times

@@ -1,5 +1,4 @@
-//! The ledger's part in starting and reloading: opened before anything is served, asked before any change of modes, tried
-//! again while it is down.
+//! The ledger at start and reload: opened before anything is served, read before every change of modes, probed while it is down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +18,7 @@ const PROBE_WHILE_READY: Duration = Duration::from_secs(5);
 /// Opens the config's ledger, if it has one.
 ///
 /// # Errors
-/// What the ledger says; in particular when it is not the one that the config means.
+/// When the ledger cannot be opened, or is not the configured one.
 pub async fn open(config: &Config) -> Result<Option<Ledger>, OpenError> {
     let Some(ledger) = &config.ledger else {
         if config.modes.create == Mode::Legacy && config.modes.get == Mode::Both {
@@ -34,9 +33,9 @@ pub async fn open(config: &Config) -> Result<Option<Ledger>, OpenError> {
     Ledger::open(&Settings { identity, ..settings_of(ledger) }).await.map(Some)
 }
 
-/// How to open the ledger that a config names, whichever it is.
+/// The settings of a config's ledger, without its identity.
 #[must_use]
-pub fn settings_of(ledger: &config::Ledger) -> Settings {
+pub(crate) fn settings_of(ledger: &config::Ledger) -> Settings {
     Settings {
         timeout: ledger.timeout,
         pool_max: ledger.pool_max,
@@ -45,9 +44,9 @@ pub fn settings_of(ledger: &config::Ledger) -> Settings {
     }
 }
 
-/// Which ledger the config means. One is made silently only before the cutover, while no route uses the new API.
+/// The identity that the config requires. A ledger is created silently only before the cutover, while no route uses the new API.
 #[must_use]
-pub fn identity_of(config: &Config, ledger: &config::Ledger) -> Identity {
+pub(crate) fn identity_of(config: &Config, ledger: &config::Ledger) -> Identity {
     Identity {
         create: ledger.id.is_none() && !ledger.new_in_use && !config.modes.needs(Side::New),
         adopt: false,
@@ -58,18 +57,18 @@ pub fn identity_of(config: &Config, ledger: &config::Ledger) -> Identity {
     }
 }
 
-/// The upstream hosts, as the ledger remembers them. Without ports: those of another environment differ by name.
+/// The upstream hosts on record. Without ports, because the hosts of another environment differ by name.
 fn hosts(config: &Config) -> String {
     let Upstreams { legacy, new, .. } = &config.upstream;
     format!("legacy={} new={}", legacy.authority.host(), new.authority.host()).to_ascii_lowercase()
 }
 
-/// Asked at the start and before every reload: another ledger than the config means is refused, and so are readers that would not see
-/// what was made on the new API. Without a ledger only the configs that were in force say where creates went, and then none may go to
-/// the other side, not by way of `hold` either: nothing knows which of them are retries.
+/// Checks a config at start and before every reload. Refuses another ledger than the configured one, and read routes that would not see
+/// records of the new API. Without a ledger, only past configs tell where creates went, so creates must not change sides, not even by way
+/// of `hold`: nothing tells which of them are retries.
 #[must_use]
-pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> ReloadGuard {
-    // Asked before every swap, so no config that was in force is missed.
+pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> ReloadGuard {
+    // Called before every swap, so it has seen every config that was in force.
     let went_to = Arc::new([const { AtomicBool::new(false) }; 2]);
     Box::new(move |config: Arc<Config>| {
         if let Some(side) = creates_on(&running.load()) {
@@ -91,7 +90,7 @@ pub fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> ReloadG
     })
 }
 
-/// What a config says of the ledger and the ledger does not say of itself.
+/// The differences between a config and the ledger.
 fn disagreements(config: &Config, found: &Identified) -> Vec<Problem> {
     let mut problems = config.check_against_history(found.created_on_new);
     let Some(ledger) = &config.ledger else { return problems };
@@ -138,9 +137,9 @@ fn without_ledger(elsewhere: Option<Side>) -> Vec<Problem> {
     elsewhere.map(refuse).into_iter().collect()
 }
 
-/// Tries the ledger without a client's help: every second while it is down, so that readiness returns, and every few seconds
-/// while it is ready, so that a replica without creates does not call itself ready for long when it is not. Never ends.
-pub async fn keep_probing(ledger: Ledger) {
+/// Probes the ledger: every second while it is down, so that readiness returns, and every few seconds while it is ready, so that a replica
+/// without creates notices a failure. Never ends.
+pub(crate) async fn keep_probing(ledger: Ledger) {
     let mut health = ledger.watch_health();
     loop {
         let down = async { health.wait_for(|health| !health.is_ready()).await.map(drop) };
@@ -149,7 +148,7 @@ pub async fn keep_probing(ledger: Ledger) {
             Ok(Err(_)) => return,
             Err(_) => {}
         }
-        // The health itself tells how it went.
+        // The ledger's health records the result.
         let _ = ledger.probe().await;
     }
 }

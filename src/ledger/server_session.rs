@@ -1,4 +1,4 @@
-//! One session of a PostgreSQL server: its settings, and what they prove about the server and what is in front of it.
+//! One session of a PostgreSQL server: its settings, and what they prove about the server and a pooler in front of it.
 
 use std::time::Duration;
 
@@ -11,8 +11,7 @@ use super::error::{LedgerError, OpenError};
 
 pub(super) type ServerSession = Session<PgConnection>;
 
-/// Every setting that the statements rely on, whatever the role or the database prefers. Notices, as of tables that are there
-/// already, are of no use.
+/// The settings that the statements rely on, whatever the defaults of role and database are. Notices are suppressed.
 const SETTINGS: &str = "SELECT set_config('synchronous_commit', 'on', false), \
                         set_config('default_transaction_isolation', 'read committed', false), \
                         set_config('statement_timeout', $1, false), \
@@ -28,7 +27,10 @@ const SERVER: &str = "SELECT current_setting('fsync'), current_setting('full_pag
 const HISTORY: &str = "SELECT CAST(system_identifier AS TEXT), substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) \
                        FROM pg_control_system()";
 
-/// Connects and prepares the session, and refuses a server that could lose a confirmed claim.
+/// Connects and prepares a session.
+///
+/// # Errors
+/// When the server's settings could lose a confirmed claim.
 pub(super) async fn connect(
     options: &PgConnectOptions,
     timeout: Duration,
@@ -78,7 +80,7 @@ impl ServerSession {
         self.connection.ping().await
     }
 
-    /// Ends the session in order, so that the server does not log a broken connection.
+    /// Closes the session cleanly, so that the server does not log a broken connection.
     pub(super) async fn close(self) {
         let _ = self.connection.close().await;
     }
@@ -118,7 +120,7 @@ async fn refuse_unsuitable(session: &mut ServerSession) -> Result<(), OpenError>
         .map_or(Ok(()), |(_, why)| Err(OpenError::Unsuitable(why)))
 }
 
-/// `None` where the server does not say: some managed servers keep these functions from other roles.
+/// `None` if the server does not report it: some managed servers restrict these functions.
 async fn history(session: &mut ServerSession) -> Result<Option<History>, OpenError> {
     match session.rows::<(String, String)>(HISTORY, &[]).await {
         Ok(rows) => Ok(rows.into_iter().next().map(|(system, timeline)| History { system, timeline })),

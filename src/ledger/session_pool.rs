@@ -14,11 +14,11 @@ use super::history::Verifier;
 use super::server_session::{ServerSession, connect};
 use super::settings::Settings;
 
-/// A session idle for longer is tried out before it is used: the server may have gone and come back.
+/// A session idle for longer is tested before use, because the server may have restarted.
 const STALE: Duration = Duration::from_secs(1);
 /// A session idle for longer is closed.
 const IDLE_MAX: Duration = Duration::from_secs(600);
-/// A session is replaced after this long, so that the checks of a new one are made now and then.
+/// A session is replaced after this long, so that the checks of a new session are repeated.
 const AGE_MAX: Duration = Duration::from_secs(1800);
 
 struct Idle {
@@ -36,7 +36,7 @@ struct Shared {
     timeout: Duration,
     verifier: Option<Verifier>,
     permits: Arc<Semaphore>,
-    /// The last one used is the first one used again.
+    /// Used last in, first out.
     idle: Mutex<VecDeque<Idle>>,
     timeline: AtomicU8,
 }
@@ -46,7 +46,7 @@ const SAYS: u8 = 1;
 const SAYS_NOT: u8 = 2;
 
 impl SessionPool {
-    /// Without a verifier for reading only.
+    /// `verifier` is `None` for a read-only pool.
     pub(super) fn new(options: PgConnectOptions, settings: &Settings, verifier: Option<Verifier>) -> Self {
         let permits = Arc::new(Semaphore::new(settings.pool_max.max(1) as usize));
         let idle = Mutex::default();
@@ -73,7 +73,7 @@ impl SessionPool {
         self.0.timeline.store(says, Ordering::Relaxed);
     }
 
-    /// Waits for a session without a limit of its own: the caller limits the whole call.
+    /// Waits for a session. The caller limits the duration of the whole call.
     pub(super) async fn take(&self) -> Result<Lease, LedgerError> {
         let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| LedgerError::Closed)?;
         let (session, opened) = match self.reuse().await {
@@ -132,8 +132,8 @@ impl Shared {
     }
 }
 
-/// A session that goes back to the pool only after a clean answer. In every other case, a future dropped half-way included, it is
-/// cut: what comes next on it could run inside a transaction that nobody commits, and would be answered as if it were durable.
+/// A session in use. It returns to the pool only after a clean answer; else, also when its future is dropped, it is closed: the next
+/// statement could run inside a transaction that is never committed, and would be reported as durable.
 pub(super) struct Lease {
     session: Option<ServerSession>,
     opened: Instant,

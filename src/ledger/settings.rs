@@ -1,4 +1,4 @@
-//! Where the ledger is and how long it may take: the settings, and reading their URL.
+//! Settings of a ledger, and the parser of its URL.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,29 +15,29 @@ use super::error::OpenError;
 pub struct Settings {
     /// `sqlite:PATH` (relative or absolute, created if missing) or `postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=…`.
     pub url: String,
-    /// The most that any one call may take, waiting included.
+    /// Timeout of one call, queueing included.
     pub timeout: Duration,
-    /// The most connections that are open at once (for SQLite: for reading; one more writes).
+    /// Maximum number of open connections (for SQLite: readers, beside the one writer).
     pub pool_max: u32,
-    /// The most writes that may wait (SQLite only); one more is refused.
+    /// Maximum number of queued writes (SQLite only); further ones are refused.
     pub queue_max: usize,
-    /// The most writes that share one transaction (SQLite only).
+    /// Maximum number of writes in one transaction (SQLite only).
     pub batch_max: usize,
-    /// Which ledger is meant, and what to do where it is not there.
+    /// The required identity, and what to do without a ledger.
     pub identity: Identity,
     /// Whether commits survive every fail-over (quorum commit, shared storage): then another timeline is accepted once every process
     /// found its own newest claims (PostgreSQL only).
     pub failover_keeps_commits: bool,
 }
 
-/// Which ledger is meant. The default takes any and makes one where none is.
+/// The required identity. The default accepts any ledger and creates one if there is none.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The id that the ledger must have.
     pub id: Option<String>,
-    /// Whether opening may make a ledger where none is.
+    /// Whether opening may create a missing ledger.
     pub create: bool,
-    /// Whether a ledger without an id, of 0.1, is taken for the one that is meant.
+    /// Whether a ledger of 0.1, which has no id, is accepted.
     pub adopt: bool,
     /// Whether a ledger that is made gets the mark that creates may go to the new side.
     pub new_in_use: bool,
@@ -83,7 +83,6 @@ impl fmt::Debug for Settings {
     }
 }
 
-/// A URL, understood.
 pub(super) enum DatabaseUrl {
     Sqlite(PathBuf),
     Postgres(Box<PgConnectOptions>),
@@ -102,7 +101,7 @@ impl FromStr for DatabaseUrl {
     }
 }
 
-/// Whether a URL says where a ledger is; nothing is opened.
+/// Checks a URL without opening anything.
 ///
 /// # Errors
 /// [`OpenError::Url`], which repeats nothing of it.
@@ -122,7 +121,7 @@ fn sqlite_path(rest: &str) -> Result<PathBuf, OpenError> {
     }
 }
 
-/// What a PostgreSQL URL may carry after `?`. Anything else is refused: the driver would ignore it and print its value.
+/// The parameters of a PostgreSQL URL. Others are refused, because the driver would ignore them and log their values.
 const POSTGRES_PARAMETERS: [&str; 12] = [
     "sslmode",
     "sslrootcert",
@@ -162,7 +161,6 @@ fn postgres_options(url: &str) -> Result<PgConnectOptions, OpenError> {
 /// Copying the claims of a large ledger may take long, and happens once.
 pub(super) const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Opening, limited in time.
 pub(super) async fn in_time<T>(
     timeout: Duration,
     opening: impl Future<Output = Result<T, OpenError>>,

@@ -100,13 +100,13 @@ impl Store {
     pub(super) async fn close(self) {
         let Self { reads, writer, task } = self;
         drop(writer);
-        // Ended by a panic or not: there is nothing left to wait for.
+        // The task has ended, by a panic or not.
         let _ = (&mut *task.lock().await).await;
         reads.pool.close().await;
     }
 }
 
-/// Compares the ledger with the one that is meant, then brings its tables up to date.
+/// Compares the ledger with the configured one, then migrates its tables.
 async fn migrated(connection: &mut SqliteConnection, settings: &Settings) -> Result<Found, OpenError> {
     let found = in_time(settings.timeout, identity::examine(connection, &settings.identity)).await?;
     let migration = async { Ok(schema::migrator().run(connection).await?) };

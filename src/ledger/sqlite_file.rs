@@ -47,7 +47,7 @@ impl WritableFile {
 
     /// Opens the file again after a failure.
     pub(super) async fn reopen(&self) -> Result<Session<SqliteConnection>, LedgerError> {
-        // Asked first: opening would make a new file where the old one was.
+        // Checked first, because opening would create a new file in place of a missing one.
         self.same.check()?;
         let connection = self.options.connect().await?;
         if self.lock.is_some() {
@@ -56,16 +56,16 @@ impl WritableFile {
         Ok(Session { connection, guard: self.cookie.clone(), history: None })
     }
 
-    /// The session is of no use any more.
+    /// Marks the session as broken.
     pub(super) fn failed(&self, error: &LedgerError) {
         self.same.closing();
         if matches!(error, LedgerError::Replaced) {
-            // The cookie is another one: this is another file, however alike.
+            // Another cookie means another file, even with equal content.
             self.same.lose();
         }
     }
 
-    /// After a commit of so many writes: fails if the file is not the ledger's any more.
+    /// Called after a commit of `writes` writes. Fails if the file at the path is not the open one any more.
     pub(super) async fn committed(
         &mut self,
         session: &mut Session<SqliteConnection>,
@@ -83,7 +83,7 @@ impl WritableFile {
     async fn checkpoint(&mut self, session: &mut Session<SqliteConnection>) {
         self.since_checkpoint = 0;
         self.same.checkpoint_begins();
-        // PASSIVE waits for nobody; what a reader keeps from being copied is copied the next time.
+        // PASSIVE does not wait for readers; what they block is copied by the next checkpoint.
         let done = session.rows::<(i64, i64, i64)>("PRAGMA wal_checkpoint(PASSIVE)", &[]).await;
         if let Err(error) = done {
             warn!(target: "ledger", %error, "the write-ahead log was not copied into the ledger file; it grows until that works");

@@ -110,12 +110,10 @@ impl ForeignRecord {
     }
 }
 
-/// When a fault acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
     /// Before the request is handled.
     Before,
-    /// On what handling reads.
     During,
     /// On the answer, once a write has taken effect.
     After,
@@ -165,17 +163,15 @@ fn status_code<'de, D: Deserializer<'de>>(from: D) -> Result<StatusCode, D::Erro
 #[derive(Clone, Debug)]
 pub struct Fault {
     /// Only requests to this API. Tokens and unknown paths have no side.
-    pub side: Option<Side>,
-    /// Only this operation.
-    pub operation: Option<Operation>,
+    pub(crate) side: Option<Side>,
+    pub(crate) operation: Option<Operation>,
     /// That many matching requests pass first.
-    pub skip: u64,
+    pub(crate) skip: u64,
     /// The fault acts that many times; `None` is always.
-    pub times: Option<u64>,
+    pub(crate) times: Option<u64>,
     /// The percentage of matching requests that it affects, and the seed of the generator that picks them.
-    pub chance: Option<(u8, u64)>,
-    /// The effect.
-    pub kind: FaultKind,
+    pub(crate) chance: Option<(u8, u64)>,
+    pub(crate) kind: FaultKind,
 }
 
 impl Fault {

@@ -40,7 +40,7 @@ impl ArmedFault {
 
     /// The number that `/sandbox/inspector` shows.
     #[must_use]
-    pub fn id(&self) -> u64 {
+    pub(crate) fn id(&self) -> u64 {
         self.0.id
     }
 
@@ -98,7 +98,6 @@ impl ArmedFault {
         self.0.hits.send_modify(|hits| *hits += 1);
     }
 
-    /// Waits at the gate.
     pub(super) async fn wait(&self) {
         // A closed semaphore is an open gate.
         if let Ok(permit) = self.0.gate.acquire().await {

@@ -67,7 +67,7 @@ impl Inspector {
 
     /// Every balance: profile → asset → amount.
     #[must_use]
-    pub fn balances(&self) -> BTreeMap<String, BTreeMap<String, String>> {
+    pub(crate) fn balances(&self) -> BTreeMap<String, BTreeMap<String, String>> {
         self.with(|state| {
             let mut all: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
             for (account, balance) in state.balances.all() {
@@ -155,18 +155,6 @@ impl Inspector {
             }
             pending
         })
-    }
-
-    /// Ends an orchestration as REJECTED; the funds come back.
-    pub fn reject(&self, id: &str) -> bool {
-        self.set_status(id, "REJECTED")
-    }
-
-    /// Ends an orchestration as FAILED with that reason; the funds come back.
-    pub fn fail(&self, id: &str, detail: &str) -> bool {
-        let reason = Some(detail.to_owned());
-        self.with(|state| state.edit(id, |record| record.fail_reason = reason))
-            && self.set_status(id, "FAILED")
     }
 
     /// Sets any status, known or not, on a record of either side, and cancels its scheduled one. Final statuses move the money:

@@ -26,7 +26,7 @@ pub enum Operation {
 impl Operation {
     /// The name used in `/sandbox/faults` and `/sandbox/inspector`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Create => "create",
             Self::Get => "get",

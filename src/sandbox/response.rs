@@ -57,7 +57,6 @@ impl Answer {
         Self { content_type: HTML, ..self }
     }
 
-    /// What answers HEAD.
     pub(super) fn without_body(self) -> Self {
         Self { body: Bytes::new(), ..self }
     }

@@ -36,7 +36,6 @@ pub enum OrchestrationOutcome {
 pub(super) struct State {
     pub(super) variants: Variants,
     pub(super) balances: Balances,
-    /// By source profile.
     pub(super) outcomes: BTreeMap<String, OrchestrationOutcome>,
     /// The largest amount of one create.
     pub(super) maximum: Option<Decimal>,
@@ -221,12 +220,6 @@ impl State {
     /// The side that holds the record; ids are unique over both.
     pub(super) fn side_of(&self, id: &str) -> Option<Side> {
         [Side::Legacy, Side::New].into_iter().find(|side| self.records(*side).get(id).is_some())
-    }
-
-    /// Changes a record; false if there is none.
-    pub(super) fn edit(&mut self, id: &str, edit: impl FnOnce(&mut Record)) -> bool {
-        let Some(side) = self.side_of(id) else { return false };
-        self.records_mut(side).get_mut(id).map(edit).is_some()
     }
 }
 

@@ -25,7 +25,6 @@ pub const SCOPES: [&str; 5] = [
     "funding:read_profile",
 ];
 
-/// What a token allows.
 #[derive(Clone)]
 pub(super) struct Grant {
     pub(super) customer: String,

@@ -22,13 +22,13 @@ pub struct Facts {
 impl Facts {
     /// Whether two rows, one of each side, may be one record.
     #[must_use]
-    pub fn has_mirrors(self) -> bool {
+    pub(crate) fn has_mirrors(self) -> bool {
         self.mirror.shows() || self.mirror_back.shows()
     }
 
     /// The side that made a record which both sides list.
     #[must_use]
-    pub fn mirrored_side(self) -> Side {
+    pub(crate) fn mirrored_side(self) -> Side {
         if self.mirror.shows() || !self.mirror_back.shows() { Side::Legacy } else { Side::New }
     }
 }
@@ -49,11 +49,11 @@ pub enum Mirror {
 
 impl Mirror {
     /// Every fact, without `Unknown`.
-    pub const ALL: [Self; 3] = [Self::SameId, Self::OtherId, Self::No];
+    pub(crate) const ALL: [Self; 3] = [Self::SameId, Self::OtherId, Self::No];
 
     /// The name in the config.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "",
             Self::SameId => "same_id",
@@ -64,7 +64,7 @@ impl Mirror {
 
     /// Whether the other side's conversions are known to be shown.
     #[must_use]
-    pub const fn shows(self) -> bool {
+    pub(crate) const fn shows(self) -> bool {
         match self {
             Self::SameId | Self::OtherId => true,
             Self::Unknown | Self::No => false,
@@ -88,11 +88,11 @@ pub enum ProfileFilter {
 
 impl ProfileFilter {
     /// Every fact, without `Unknown`.
-    pub const ALL: [Self; 3] = [Self::Source, Self::Target, Self::Either];
+    pub(crate) const ALL: [Self; 3] = [Self::Source, Self::Target, Self::Either];
 
     /// The name in the config.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "",
             Self::Source => "source",
@@ -118,11 +118,11 @@ pub enum RefMatch {
 
 impl RefMatch {
     /// Every fact, without `Unknown`.
-    pub const ALL: [Self; 3] = [Self::Exact, Self::Case, Self::Trimmed];
+    pub(crate) const ALL: [Self; 3] = [Self::Exact, Self::Case, Self::Trimmed];
 
     /// The name in the config.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Unknown => "",
             Self::Exact => "exact",
@@ -133,7 +133,7 @@ impl RefMatch {
 
     /// Whether the vendor takes both for the same reference. `None`: nobody knows.
     #[must_use]
-    pub fn same(self, one: &str, other: &str) -> Option<bool> {
+    pub(crate) fn same(self, one: &str, other: &str) -> Option<bool> {
         if one == other {
             return Some(true);
         }
@@ -158,7 +158,7 @@ pub struct EmptyList {
 
 impl EmptyList {
     /// A body without a list member.
-    pub const ABSENT: &str = "{}";
+    pub(crate) const ABSENT: &str = "{}";
     /// A body whose list member is null.
-    pub const NULL: &str = r#"{"items":null}"#;
+    pub(crate) const NULL: &str = r#"{"items":null}"#;
 }

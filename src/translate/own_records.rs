@@ -9,10 +9,9 @@ use super::orchestration::Orchestration;
 /// What identifies a record that a legacy client would not see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HiddenRecord {
-    /// The vendor's id.
-    pub id: String,
+    pub(crate) id: String,
     /// The client's reference, if it has one.
-    pub ref_id: Option<String>,
+    pub(crate) ref_id: Option<String>,
 }
 
 impl HiddenRecord {
@@ -34,16 +33,15 @@ pub struct OwnRecords {
 
 impl OwnRecords {
     /// Adds a claim on the new API that is not refused.
-    pub fn add(&mut self, ref_id: String, record_id: Option<String>) {
+    pub(crate) fn add(&mut self, ref_id: String, record_id: Option<String>) {
         // The vendor takes a reference once: whatever carries that of a known record is that record.
         let origin = if record_id.is_some() { Origin::OwnRecord } else { Origin::OwnReference };
         self.references.insert(ref_id, origin);
         self.ids.extend(record_id);
     }
 
-    /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.references.is_empty()
     }
 

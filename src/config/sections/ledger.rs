@@ -18,21 +18,21 @@ pub struct Ledger {
     /// The kind that the url's scheme names.
     pub kind: LedgerKind,
     /// Namespace of the `ref_id`s.
-    pub tenant: String,
+    pub(crate) tenant: String,
     /// Timeout of one ledger operation.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Maximum number of connections of this process.
-    pub pool_max: u32,
+    pub(crate) pool_max: u32,
     /// What happens to creates on the new API's own path.
-    pub native_creates: NativeCreates,
+    pub(crate) native_creates: NativeCreates,
     /// Id of the ledger that is meant; `None` = any, and no create may go to the new API.
-    pub id: Option<String>,
+    pub(crate) id: Option<String>,
     /// Whether creates may have gone to the new API. The ledger's mark must say the same.
-    pub new_in_use: bool,
+    pub(crate) new_in_use: bool,
     /// Whether all conversions of the credentials are made through this proxy.
-    pub only_door: bool,
+    pub(crate) only_door: bool,
     /// Whether a commit survives every fail-over of the database.
-    pub failover_keeps_commits: bool,
+    pub(crate) failover_keeps_commits: bool,
 }
 
 /// What happens to creates on the new API's own path that pass through.

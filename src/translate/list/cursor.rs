@@ -24,7 +24,7 @@ pub enum Order {
 impl Order {
     /// The name on the wire.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Ascending => "ASC",
             Self::Descending => "DESC",
@@ -33,7 +33,7 @@ impl Order {
 
     /// Whether `one` precedes `other` in this order.
     #[must_use]
-    pub fn before<T: Ord>(self, one: &T, other: &T) -> bool {
+    pub(crate) fn before<T: Ord>(self, one: &T, other: &T) -> bool {
         match self {
             Self::Ascending => one < other,
             Self::Descending => one > other,
@@ -71,10 +71,9 @@ impl PageCursor {
 /// one instant does not matter, and the cursor needs no cursor of the sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The listing's order.
-    pub order: Order,
+    pub(crate) order: Order,
     /// `created_at` of the last record returned.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     ids: Vec<String>,
 }
 
@@ -87,13 +86,13 @@ impl Cursor {
 
     /// The ids already returned for the cursor's instant.
     #[must_use]
-    pub fn returned_ids(&self) -> &[String] {
+    pub(crate) fn returned_ids(&self) -> &[String] {
         &self.ids
     }
 
     /// Whether a record belongs to an earlier page.
     #[must_use]
-    pub fn is_past(&self, at: Timestamp, id: &str) -> bool {
+    pub(crate) fn is_past(&self, at: Timestamp, id: &str) -> bool {
         self.order.before(&at, &self.at) || at == self.at && self.ids.iter().any(|returned| returned == id)
     }
 

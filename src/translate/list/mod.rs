@@ -6,7 +6,7 @@
 pub mod cursor;
 pub mod page;
 pub mod rows;
-pub mod same_record;
+pub(crate) mod same_record;
 
 use std::borrow::Cow;
 
@@ -22,62 +22,56 @@ use crate::translate::paths;
 use crate::translate::side::Side;
 
 /// Rows per page without a `limit` parameter.
-pub const LIMIT_DEFAULT: u16 = 100;
+pub(crate) const LIMIT_DEFAULT: u16 = 100;
 /// Maximum rows per page on both sides.
-pub const LIMIT_MAX: u16 = 1000;
+pub(crate) const LIMIT_MAX: u16 = 1000;
 
 /// A validated legacy list query. Unknown parameters are ignored, as the legacy API does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListQuery {
-    /// Filter by profile.
-    pub profile_id: Option<String>,
-    /// Filter by reference.
-    pub ref_id: Option<String>,
+    pub(crate) profile_id: Option<String>,
+    pub(crate) ref_id: Option<String>,
     /// Bounds on `created_at`, inclusive.
-    pub created: Range,
+    pub(crate) created: Range,
     /// Bounds on `updated_at`, inclusive.
-    pub updated: Range,
+    pub(crate) updated: Range,
     /// `None`: newest first.
-    pub order: Option<Order>,
+    pub(crate) order: Option<Order>,
     /// Rows per page; `None`: [`LIMIT_DEFAULT`].
     pub limit: Option<u16>,
     /// The position to continue from.
-    pub page_cursor: PageCursor,
+    pub(crate) page_cursor: PageCursor,
     /// What is known about the vendor.
-    pub facts: Facts,
+    pub(crate) facts: Facts,
 }
 
 /// Two optional bounds, inclusive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Range {
-    /// Lower bound.
-    pub begin: Option<Bound>,
-    /// Upper bound.
-    pub end: Option<Bound>,
+pub(crate) struct Range {
+    pub(crate) begin: Option<Bound>,
+    pub(crate) end: Option<Bound>,
 }
 
 impl Range {
     /// Whether an instant lies within the bounds.
     #[must_use]
-    pub fn contains(&self, at: Timestamp) -> bool {
+    pub(crate) fn contains(&self, at: Timestamp) -> bool {
         self.begin.as_ref().is_none_or(|begin| at >= begin.at)
             && self.end.as_ref().is_none_or(|end| at <= end.at)
     }
 
     /// Whether there is no bound at all.
     #[must_use]
-    pub const fn is_open(&self) -> bool {
+    pub(crate) const fn is_open(&self) -> bool {
         self.begin.is_none() && self.end.is_none()
     }
 }
 
-/// One bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bound {
+pub(crate) struct Bound {
     /// The client's text, forwarded verbatim.
-    pub text: String,
-    /// The parsed instant.
-    pub at: Timestamp,
+    pub(crate) text: String,
+    pub(crate) at: Timestamp,
 }
 
 impl From<Timestamp> for Bound {
@@ -159,7 +153,7 @@ impl ListQuery {
 
     /// The order of the listing: the parameter's, else the cursor's, else newest first.
     #[must_use]
-    pub fn order(&self) -> Order {
+    pub(crate) fn order(&self) -> Order {
         match (self.order, &self.page_cursor) {
             (Some(order), _) => order,
             (None, PageCursor::Ours(cursor)) => cursor.order,
@@ -267,7 +261,7 @@ fn whole_seconds(at: Timestamp) -> (Timestamp, Timestamp) {
 }
 
 /// The legacy API's list parameters.
-pub const PARAMETERS: [&str; 9] = [
+pub(crate) const PARAMETERS: [&str; 9] = [
     "profile_id",
     "ref_id",
     "created_at.begin",

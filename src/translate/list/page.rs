@@ -57,9 +57,9 @@ struct SeenRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SuspectedDouble {
     /// The id on the legacy side.
-    pub legacy_id: String,
+    pub(crate) legacy_id: String,
     /// The id on the new side.
-    pub new_id: String,
+    pub(crate) new_id: String,
 }
 
 /// The `created_at` of the page's last row, and the ids of that instant, those of earlier pages included. One buffer, because

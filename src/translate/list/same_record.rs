@@ -11,7 +11,7 @@ use crate::translate::timestamp;
 /// Whether two conversions in the legacy format, one of each side, are one record: mirrors are known, reference, assets, amount and
 /// profiles are equal, and so is the id or the time of creation.
 #[must_use]
-pub fn is_same_record(facts: Facts, one: &[u8], other: &[u8]) -> bool {
+pub(crate) fn is_same_record(facts: Facts, one: &[u8], other: &[u8]) -> bool {
     let parsed = || Conversion::parse(one).ok().zip(Conversion::parse(other).ok());
     facts.has_mirrors() && parsed().is_some_and(|(one, other)| agree(&one, &other))
 }
