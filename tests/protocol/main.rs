@@ -1,7 +1,7 @@
 //! The create protocol, explored to the end of its bounds: the shipped machine inside a model of everything around it.
 //!
-//! `PROTOCOL_STATES=50000000 cargo test --release --test protocol` explores further. With the feature `mutants`, every rule is
-//! broken once and must be missed; `UPDATE_DOCS=1` then writes the traces into `docs/money-safety.md`.
+//! `PROTOCOL_STATES=2000000 cargo test --release --test protocol` explores all worlds, `--features mutants` breaks every rule once and
+//! must miss it, and `UPDATE_DOCS=1` then writes the traces into `docs/money-safety.md`. `.ci/run` does the first two.
 
 #![allow(
     clippy::expect_used,
@@ -96,8 +96,11 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
     ]
 }
 
-/// Worlds of half a million states and more. A debug build takes minutes for each, so they are explored when `PROTOCOL_STATES` is set.
-const LARGE: [&str; 5] = [
+/// Worlds of a quarter of a million states and more. An unoptimised build takes up to minutes for each, so they are explored when
+/// `PROTOCOL_STATES` is set, as `.ci/run` does.
+const LARGE: [&str; 7] = [
+    "creates through the new API's own path",
+    "rows deleted by hand",
     "replicas in two stages",
     "lists of new show legacy's conversions",
     "lists of legacy show new's conversions",
@@ -128,7 +131,7 @@ fn no_reference_is_converted_twice_and_every_answer_is_true() {
         states += count;
     }
     println!("{states:>9} states in all");
-    assert!(states >= 1_000_000, "{states} states are too few to say much");
+    assert!(!all || states >= 1_000_000, "{states} states are too few to say much");
 }
 
 #[test]
