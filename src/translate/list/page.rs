@@ -17,6 +17,7 @@ use super::ListQuery;
 use super::cursor::{Cursor, Order};
 use super::rows::{DroppedRows, HEAD, Rows};
 use super::same_record::is_same_record;
+use crate::translate::conversion::Conversion;
 use crate::translate::side::Side;
 
 /// A page under construction.
@@ -37,8 +38,8 @@ pub struct PageBuilder<'q> {
     pairs: bool,
     /// The instant whose rows are paired.
     paired_at: Option<Timestamp>,
-    /// Ids of shown rows, and of the rows left out for them.
-    twins: Vec<(String, String)>,
+    /// Ids of rows to be shown, each with the id of the row that is left out for it.
+    mirror_ids: Vec<(String, String)>,
     /// References whose claims name the new side.
     made_on_new: HashSet<String>,
     /// The instant of which further rows are needed.
@@ -48,7 +49,6 @@ pub struct PageBuilder<'q> {
 #[derive(Debug)]
 struct SeenRow {
     side: Side,
-    id: String,
     /// Its bytes on the page.
     json: Range<usize>,
 }
@@ -146,7 +146,7 @@ impl<'q> PageBuilder<'q> {
             doubles: Vec::new(),
             pairs: sides.len() > 1 && query.facts.has_mirrors(),
             paired_at: None,
-            twins: Vec::new(),
+            mirror_ids: Vec::new(),
             made_on_new: HashSet::new(),
             awaited: None,
         }
@@ -256,7 +256,7 @@ impl<'q> PageBuilder<'q> {
         for (first_is_shown, first, second, (first_id, second_id)) in pairs {
             let (source, position) = if first_is_shown { (1, second) } else { (0, first) };
             left_out[source].push(position);
-            self.twins.push(if first_is_shown { (first_id, second_id) } else { (second_id, first_id) });
+            self.mirror_ids.push(if first_is_shown { (first_id, second_id) } else { (second_id, first_id) });
         }
         for (source, mut positions) in self.sources.iter_mut().zip(left_out) {
             self.dropped.mirrored += positions.len();
@@ -306,14 +306,13 @@ impl<'q> PageBuilder<'q> {
         let start = self.out.len();
         self.out.extend_from_slice(row.json);
         self.returned.push(row.at, row.id);
-        for (_, twin) in self.twins.extract_if(.., |(id, _)| id == row.id) {
-            self.returned.push(row.at, &twin);
+        for (_, mirror_id) in self.mirror_ids.extract_if(.., |(id, _)| id == row.id) {
+            self.returned.push(row.at, &mirror_id);
         }
         self.count += 1;
         if is_merged && !row.ref_id.is_empty() {
-            let json = start..self.out.len();
-            let row_seen = SeenRow { side: *side, id: row.id.to_owned(), json };
-            self.doubles.extend(note(&mut self.seen, row.ref_id, row_seen));
+            let seen = SeenRow { side: *side, json: start..self.out.len() };
+            self.doubles.extend(note(&mut self.seen, &self.out, row.ref_id, seen));
         }
     }
 
@@ -345,15 +344,22 @@ impl<'q> PageBuilder<'q> {
     }
 }
 
-/// Remembers a row by its reference; `Some` when the other side has the same reference on the page.
-fn note(seen: &mut HashMap<String, SeenRow>, ref_id: &str, row: SeenRow) -> Option<SuspectedDouble> {
+/// Remembers a row of the page by its reference; `Some` when the other side has the same reference on the page.
+fn note(
+    seen: &mut HashMap<String, SeenRow>,
+    page: &[u8],
+    ref_id: &str,
+    row: SeenRow,
+) -> Option<SuspectedDouble> {
     let Some(other) = seen.get(ref_id) else {
         seen.insert(ref_id.to_owned(), row);
         return None;
     };
-    match (other.side, row.side) {
-        (Side::Legacy, Side::New) => Some(SuspectedDouble { legacy_id: other.id.clone(), new_id: row.id }),
-        (Side::New, Side::Legacy) => Some(SuspectedDouble { legacy_id: row.id, new_id: other.id.clone() }),
-        (Side::Legacy, Side::Legacy) | (Side::New, Side::New) => None,
-    }
+    let (legacy, new) = match (other.side, row.side) {
+        (Side::Legacy, Side::New) => (other, &row),
+        (Side::New, Side::Legacy) => (&row, other),
+        (Side::Legacy, Side::Legacy) | (Side::New, Side::New) => return None,
+    };
+    let id = |row: &SeenRow| Conversion::parse(&page[row.json.clone()]).and_then(Conversion::into_id);
+    Some(SuspectedDouble { legacy_id: id(legacy).unwrap_or_default(), new_id: id(new).unwrap_or_default() })
 }
