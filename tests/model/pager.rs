@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::dice::Dice;
-use crate::support::house::{Caller, LEGACY};
+use crate::support::test_bed::{Caller, LEGACY};
 
 pub(crate) struct Pager {
     query: String,

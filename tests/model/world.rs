@@ -14,8 +14,8 @@ use super::dice::Dice;
 use super::faults::{self, LAG_MAX};
 use super::oracle;
 use super::pager::Pager;
-use crate::support::house::{Answer, BACK, House, Keys, LEGACY, Proxy, conversion, old_record};
 use crate::support::soon;
+use crate::support::test_bed::{Answer, BACK, Keys, LEGACY, Proxy, TestBed, conversion, old_record};
 
 /// References that were converted before there was a ledger.
 const BEFORE: u64 = 30;
@@ -108,7 +108,7 @@ enum What {
 
 pub(crate) struct World {
     dice: Dice,
-    house: House,
+    house: TestBed,
     proxies: Vec<Proxy>,
     stages: [&'static Stage; 2],
     /// Whether a create may have gone to new: from then on no reader may be blind to it.
@@ -124,7 +124,7 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new(seed: u64) -> Self {
-        let house = House::with_ledger(BACK, |ledger| ledger.timeout = Duration::from_millis(500)).await;
+        let house = TestBed::with_ledger(BACK, |ledger| ledger.timeout = Duration::from_millis(500)).await;
         let inspector = house.sandbox.inspector();
         assert!(inspector.credit(SECOND_PROFILE, "USD", "100000000"));
         let mut known = BTreeSet::new();

@@ -2,12 +2,12 @@
 
 pub(crate) mod browser;
 pub(crate) mod dice;
-pub(crate) mod house;
 pub(crate) mod ledger;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod replica;
 pub(crate) mod story;
+pub(crate) mod test_bed;
 pub(crate) mod wire;
 
 use std::future::Future;

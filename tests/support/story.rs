@@ -110,7 +110,7 @@ pub(crate) fn lines(records: impl IntoIterator<Item = Record>) -> String {
     records.into_iter().map(|record| line(&ShadowLine::Comparison(Box::new(record)))).collect()
 }
 
-pub(crate) fn beat(heartbeat: HeartbeatRecord) -> String {
+pub(crate) fn heartbeat_line(heartbeat: HeartbeatRecord) -> String {
     line(&ShadowLine::Heartbeat(Box::new(heartbeat)))
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn enough(route: Route) -> Record {
 
 /// A route that may move on: enough matches, and a heartbeat.
 pub(crate) fn green(route: Route) -> String {
-    lines([enough(route)]) + &beat(heartbeat())
+    lines([enough(route)]) + &heartbeat_line(heartbeat())
 }
 
 /// A day with something of everything: lists are GO, gets and creates are not.
@@ -136,7 +136,7 @@ pub(crate) fn day() -> String {
         log += &hourly(minutes, hour);
         log += r#"{"timestamp":"2026-11-21T00:00:00Z","level":"INFO","target":"access","route":"get","mode":"shadow","status":200}"#;
         log += "\n";
-        log += &beat(hourly_heartbeat(minutes - 55, hour));
+        log += &heartbeat_line(hourly_heartbeat(minutes - 55, hour));
     }
     log += &oddities();
     log += &green_torn();

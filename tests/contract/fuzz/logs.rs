@@ -37,8 +37,8 @@ fn logs() -> Vec<String> {
     let lines = story::lines([story::record(Route::Create), differs, story::record(Route::List)]);
     vec![
         lines.clone(),
-        story::beat(story::heartbeat()),
-        story::beat(story::heartbeat()) + &lines,
+        story::heartbeat_line(story::heartbeat()),
+        story::heartbeat_line(story::heartbeat()) + &lines,
         "another line\n".to_owned(),
     ]
 }

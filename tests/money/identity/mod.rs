@@ -11,9 +11,9 @@ use conversion_shim::translate::side::Side;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tempfile::TempDir;
 
-use crate::support::house::{Caller, vendor};
 use crate::support::process::{Ran, run};
 use crate::support::replica::{Ended, Replica};
+use crate::support::test_bed::{Caller, vendor};
 
 /// A folder with a config and the ledger that it names, before a vendor.
 struct Deployment {
@@ -129,4 +129,4 @@ fn remove(ledger: &Path) {
     }
 }
 
-const NEW_ONLY: Tally = crate::support::house::one_on(Side::New);
+const NEW_ONLY: Tally = crate::support::test_bed::one_on(Side::New);

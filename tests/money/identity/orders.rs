@@ -4,7 +4,7 @@ use conversion_shim::sandbox::{Fault, FaultKind, Operation, TOKEN};
 use conversion_shim::translate::side::Side;
 
 use super::{Deployment, NEW_ONLY, change};
-use crate::support::house::{conversion, new_record};
+use crate::support::test_bed::{conversion, new_record};
 
 #[tokio::test]
 async fn init_prints_the_id_as_the_last_line_and_changes_none() {

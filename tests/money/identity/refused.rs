@@ -1,8 +1,8 @@
 //! Starts and reloads that are refused.
 
 use super::{Deployment, NEW_ONLY, back_up, remove};
-use crate::support::house::{BACK, Caller, conversion};
 use crate::support::replica::Replica;
+use crate::support::test_bed::{BACK, Caller, conversion};
 
 const STAGES: [&str; 7] = ["observe", "shadow", "ready", "hold", "canary", "live", "sealed"];
 

@@ -67,10 +67,10 @@ impl Client {
         method: Method,
         path: String,
         body: Vec<u8>,
-        patience: Duration,
+        timeout: Duration,
     ) -> Option<(u16, Value)> {
         let url = format!("http://{}{path}", self.address);
-        let request = self.http.request(method, url).bearer_auth(TOKEN).body(body).timeout(patience);
+        let request = self.http.request(method, url).bearer_auth(TOKEN).body(body).timeout(timeout);
         let response = request.send().await.ok()?;
         let status = response.status().as_u16();
         Some((status, serde_json::from_slice(&response.bytes().await.ok()?).unwrap_or_default()))
@@ -142,22 +142,22 @@ impl Client {
 
     /// Gives up at some moment: while the request is sent, worked on or answered.
     async fn leave(&self, reference: &str, dice: &mut Dice) -> Came {
-        let patience = Duration::from_micros(dice.below(30_000));
+        let timeout = Duration::from_micros(dice.below(30_000));
         match dice.below(4) {
             0 => {
                 let body = order(&format!("{reference}-{}", dice.below(100)));
-                self.ask(Method::POST, CONVERSIONS.to_owned(), body, patience).await?;
+                self.ask(Method::POST, CONVERSIONS.to_owned(), body, timeout).await?;
             }
-            1 => drop(self.ask(Method::GET, format!("{CONVERSIONS}?limit=50"), Vec::new(), patience).await),
-            2 => drop(
-                self.ask(Method::POST, "/v2/elsewhere".to_owned(), vec![b'x'; 64 * 1024], patience).await,
-            ),
+            1 => drop(self.ask(Method::GET, format!("{CONVERSIONS}?limit=50"), Vec::new(), timeout).await),
+            2 => {
+                drop(self.ask(Method::POST, "/v2/elsewhere".to_owned(), vec![b'x'; 64 * 1024], timeout).await)
+            }
             _ => {
                 // In the middle of a head, or of a body.
                 let head = format!(
                     "POST {CONVERSIONS} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: 300\r\n\r\n{{\"re"
                 );
-                self.say(&head.as_bytes()[..below(dice, head.len())], patience).await;
+                self.say(&head.as_bytes()[..below(dice, head.len())], timeout).await;
             }
         }
         None
@@ -186,13 +186,13 @@ impl Client {
     }
 
     /// Says this on a bare connection, hears a while, and goes.
-    async fn say(&self, words: &[u8], patience: Duration) {
+    async fn say(&self, words: &[u8], timeout: Duration) {
         let talk = async {
             let mut line = TcpStream::connect(self.address).await?;
             line.write_all(words).await?;
             line.read_to_end(&mut Vec::new()).await
         };
-        let _ = tokio::time::timeout(patience, talk).await;
+        let _ = tokio::time::timeout(timeout, talk).await;
     }
 }
 

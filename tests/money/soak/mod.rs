@@ -38,7 +38,7 @@ fn number(name: &str, otherwise: u32) -> u32 {
 }
 
 /// One process, its vendor, and where its config lies.
-struct House {
+struct TestBed {
     name: &'static str,
     vendor: Sandbox,
     shim: Replica,
@@ -46,7 +46,7 @@ struct House {
     directory: TempDir,
 }
 
-impl House {
+impl TestBed {
     async fn open(name: &'static str, stage: &str) -> Self {
         let (vendor, directory) = (vendor::rich().await, tempfile::tempdir().unwrap());
         write(directory.path(), stage, &vendor);
@@ -185,19 +185,18 @@ log.filter = \"warn,config=info,server=info,ledger=info,access=info\"
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn live_does_not_leak() {
-    let house = House::open("live", "stage = \"live\"").await;
-    house.soak(&["stage = \"live\"\nroutes.create = \"legacy\"", "stage = \"live\""]).await;
+    let bed = TestBed::open("live", "stage = \"live\"").await;
+    bed.soak(&["stage = \"live\"\nroutes.create = \"legacy\"", "stage = \"live\""]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn shadow_does_not_leak() {
-    let house = House::open("shadow", "stage = \"shadow\"").await;
-    house
-        .soak(&[
-            "stage = \"observe\"",
-            "stage = \"shadow\"",
-            "stage = \"shadow\"\nroutes.list = \"legacy\"",
-            "stage = \"shadow\"",
-        ])
-        .await;
+    let bed = TestBed::open("shadow", "stage = \"shadow\"").await;
+    bed.soak(&[
+        "stage = \"observe\"",
+        "stage = \"shadow\"",
+        "stage = \"shadow\"\nroutes.list = \"legacy\"",
+        "stage = \"shadow\"",
+    ])
+    .await;
 }

@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::{LIVE, World, creating_on};
-use crate::support::house::{conversion, one_on};
+use crate::support::test_bed::{conversion, one_on};
 
 const BOTH: [Side; 2] = [Side::Legacy, Side::New];
 const NONE: FaultKind = FaultKind::Lag(HiddenRecords::Newest(usize::MAX));

@@ -3,8 +3,8 @@
 use conversion_shim::translate::side::Side;
 
 use super::{LIVE, OBSERVE, READY, World};
-use crate::support::house::{conversion, one_on};
 use crate::support::postgres::Postgres;
+use crate::support::test_bed::{conversion, one_on};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_from_before_the_first_create_on_new_holds_creates() {

@@ -5,8 +5,8 @@ use conversion_shim::translate::side::Side;
 use serde_json::json;
 
 use super::{LIVE, SEALED, Shim, World};
-use crate::support::house::{new_record, one_on};
-use crate::support::wire::line::{Door, Line};
+use crate::support::test_bed::{new_record, one_on};
+use crate::support::wire::raw::{RawConnection, RawListener};
 
 #[tokio::test]
 async fn another_clients_record_is_not_the_answer_to_a_create() {
@@ -39,7 +39,7 @@ async fn a_stray_empty_list_is_not_absence() {
 }
 
 /// Reads one request and answers it so many times in one write. Returns the request line.
-async fn answer(line: &mut Line, body: &str, times: usize) -> String {
+async fn answer(line: &mut RawConnection, body: &str, times: usize) -> String {
     let request = line.message().await;
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
     line.say(format!("{head}: {}\r\n\r\n{body}", body.len()).repeat(times)).await;
@@ -48,8 +48,8 @@ async fn answer(line: &mut Line, body: &str, times: usize) -> String {
 
 #[tokio::test]
 async fn a_connection_with_bytes_that_nobody_asked_for_is_closed() {
-    let door = Door::open().await;
-    let shim = Shim::before(&door.url("/v2"), LIVE, "").await;
+    let listener = RawListener::open().await;
+    let shim = Shim::before(&listener.url("/v2"), LIVE, "").await;
     for (number, times) in [2, 1].into_iter().enumerate() {
         let ref_id = format!("r{number}");
         let client = shim.client();
@@ -57,7 +57,7 @@ async fn a_connection_with_bytes_that_nobody_asked_for_is_closed() {
             let ref_id = ref_id.clone();
             async move { client.create(&ref_id).await }
         });
-        let mut line = door.next().await;
+        let mut line = listener.next().await;
         assert!(answer(&mut line, r#"{"items":[]}"#, 1).await.starts_with("GET"), "the check");
         let mut record = new_record(&ref_id, super::LONG_AGO);
         (record["id"], record["status"]) = (json!(ref_id), json!("PROCESSING"));

@@ -34,8 +34,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::processes::ConfigFile;
-use crate::support::house::{Caller, new_record, old_record, vendor};
 use crate::support::replica::Replica;
+use crate::support::test_bed::{Caller, new_record, old_record, vendor};
 
 const OBSERVE: &str = "stage = \"observe\"";
 const READY: &str = "stage = \"ready\"";

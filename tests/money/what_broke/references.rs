@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{BACK, LIVE, OBSERVE, ORCHESTRATIONS, READY, SEALED, World};
-use crate::support::house::{Caller, LEGACY, conversion, one_on};
+use crate::support::test_bed::{Caller, LEGACY, conversion, one_on};
 
 const ANOTHER_KIND: &str = "urn:conversion-shim:problem:ref-id-used-by-another-record";
 

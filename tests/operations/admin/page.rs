@@ -144,13 +144,13 @@ async fn the_page_is_complete_and_accessible() {
 fn budget_and_reloads(browser: &mut Browser) {
     let cells = "[...document.querySelectorAll('#budget tbody tr')].map(row => [...row.cells].map(cell => cell.innerText.trim()))";
     let rows = browser.evaluate(cells);
-    for (endpoint, fence, throttled) in
+    for (endpoint, duplicate_check, throttled) in
         [("legacy list", true, false), ("new create", false, false), ("new list", true, true)]
     {
         let row = rows.as_array().unwrap().iter().find(|row| row[0] == endpoint);
         let row = row.unwrap_or_else(|| panic!("{endpoint} is not in {rows}"));
         assert_eq!((&row[1], &row[3]), (&row[7], &json!("22.5")), "all of it was just now: {row}");
-        assert_eq!((row[8] != "0", row[6] != "never"), (fence, throttled), "{row}");
+        assert_eq!((row[8] != "0", row[6] != "never"), (duplicate_check, throttled), "{row}");
         assert_eq!((&row[4], &row[5]), (&json!("0"), &json!("0")), "{row}");
     }
     let results =

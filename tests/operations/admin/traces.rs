@@ -172,15 +172,15 @@ async fn a_create_is_one_trace_of_claim_duplicate_check_and_calls() {
     let request = named(&spans, "POST create");
     assert_eq!(line["trace_id"], hex(&request.trace_id), "the log names the trace");
     assert_eq!((request.kind, hex(&request.parent_span_id)), (SERVER, String::new()));
-    let (claim, fence) = (named(&spans, "claim"), named(&spans, "duplicate_check"));
+    let (claim, duplicate_check) = (named(&spans, "claim"), named(&spans, "duplicate_check"));
     let (looked, marked) = (named(&spans, "GET legacy list"), named(&spans, "mark_checked"));
     let sent = named(&spans, "POST new create");
     let remembered = named(&spans, "remember_id");
-    [claim, fence, marked, sent, remembered].into_iter().for_each(|step| is_within(step, request));
-    is_within(looked, fence);
+    [claim, duplicate_check, marked, sent, remembered].into_iter().for_each(|step| is_within(step, request));
+    is_within(looked, duplicate_check);
     let told = |span| (text(span, "conversion_shim.result"), text(span, "conversion_shim.side"));
     assert_eq!(told(claim), ("done".into(), "new".into()));
-    assert_eq!(told(fence), ("absent".into(), "legacy".into()));
+    assert_eq!(told(duplicate_check), ("absent".into(), "legacy".into()));
     assert_eq!(told(marked), ("done".into(), "new".into()));
     assert_eq!((sent.kind, text(sent, "http.response.status_code")), (CLIENT, "#200".into()));
     assert_eq!(text(sent, "server.address"), "127.0.0.1");
@@ -321,9 +321,9 @@ async fn what_a_write_does_after_its_client_has_left_is_in_its_trace() {
     gate.open();
     end(shim).await;
     let spans = collector.spans();
-    let (request, fence) = (named(&spans, "POST create"), named(&spans, "duplicate_check"));
+    let (request, duplicate_check) = (named(&spans, "POST create"), named(&spans, "duplicate_check"));
     assert_eq!(text(request, "http.response.status_code"), "(none)");
-    is_within(fence, request);
+    is_within(duplicate_check, request);
     is_within(named(&spans, "POST new create"), request);
 }
 

@@ -5,13 +5,15 @@ use conversion_shim::shadow::types::{DiffKind, Severity, Verdict};
 use conversion_shim::translate::route::Route;
 
 use super::{json, report, write};
-use crate::support::story::{ago, beat, diff, differing, enough, green, heartbeat, lines, record, seen};
+use crate::support::story::{
+    ago, diff, differing, enough, green, heartbeat, heartbeat_line, lines, record, seen,
+};
 
 #[test]
 fn files_may_come_in_any_order_and_standard_input_among_them() {
     let dir = tempfile::tempdir().unwrap();
     let early = lines([Record { time: ago(600), ..enough(Route::Get) }]);
-    let late = lines([record(Route::Get)]) + &beat(heartbeat());
+    let late = lines([record(Route::Get)]) + &heartbeat_line(heartbeat());
     let first = write(dir.path(), "shadow.log.1", &early);
     let second = write(dir.path(), "shadow.log", &late);
     let (first, second) = (first.to_str().unwrap(), second.to_str().unwrap());
@@ -70,7 +72,7 @@ fn a_record_from_the_future_counts_and_does_not_hide_staleness() {
     let old = lines([Record { time: ago(3000), ..enough(Route::Get) }]);
     let future =
         Record { time: ago(-3000), ..differing(Route::Get, Verdict::Mismatch, Some(Severity::Money)) };
-    let report = json(&["--route", "get"], &(old + &lines([future]) + &beat(heartbeat())));
+    let report = json(&["--route", "get"], &(old + &lines([future]) + &heartbeat_line(heartbeat())));
     let missed: Vec<_> = report["routes"][0]["checks"].as_array().unwrap().iter().collect();
     let missed: Vec<_> =
         missed.iter().filter(|check| check["passed"] == false).map(|it| &it["name"]).collect();
@@ -109,7 +111,7 @@ fn hostile(text: &str) -> String {
         reason: text(),
         count: 1,
     }];
-    lines([record]) + &beat(heartbeat)
+    lines([record]) + &heartbeat_line(heartbeat)
 }
 
 #[test]
@@ -142,7 +144,8 @@ fn numbers_that_make_no_sense_do_no_harm() {
     let mut heartbeat = heartbeat();
     (heartbeat.seconds, heartbeat.idle_seconds) = (-1.0, 1e300);
     (heartbeat.due, heartbeat.done) = (u64::MAX, u64::MAX);
-    let log = lines([record.clone(), record]) + &beat(heartbeat.clone()) + &beat(heartbeat);
+    let log =
+        lines([record.clone(), record]) + &heartbeat_line(heartbeat.clone()) + &heartbeat_line(heartbeat);
     for format in ["text", "json"] {
         let ended = report(&["--format", format], &log);
         assert_eq!((ended.code, ended.complaint.as_str()), (6, ""), "{}", ended.out);

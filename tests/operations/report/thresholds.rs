@@ -7,7 +7,7 @@ use conversion_shim::translate::route::Route;
 use serde_json::Value;
 
 use super::json;
-use crate::support::story::{ago, beat, differing, enough, green, heartbeat, lines, record};
+use crate::support::story::{ago, differing, enough, green, heartbeat, heartbeat_line, lines, record};
 
 /// The route's verdict, and the names of the thresholds that it misses.
 fn judged(log: &str, route: &str, more: &[&str]) -> (String, Vec<String>) {
@@ -28,7 +28,7 @@ fn many(verdict: Verdict, severity: Option<Severity>, count: u64) -> Record {
 /// 1000 comparisons of which so many came to that.
 fn of_thousand(verdict: Verdict, severity: Option<Severity>, count: u64) -> String {
     let matches = Record { suppressed: 999 - count, ..record(Route::Get) };
-    lines([matches, many(verdict, severity, count)]) + &beat(heartbeat())
+    lines([matches, many(verdict, severity, count)]) + &heartbeat_line(heartbeat())
 }
 
 /// Name, a log that meets it at its edge, and one that misses it.
@@ -39,11 +39,12 @@ fn table() -> Vec<(&'static str, String, String)> {
         (name, of_thousand(verdict, severity, most), of_thousand(verdict, severity, most + 1))
     };
     let matches = |count: u64| lines([Record { suppressed: count - 1, ..record(Route::Get) }]);
-    let at = |minutes| lines([Record { time: ago(minutes), ..enough(Route::Get) }]) + &beat(heartbeat());
+    let at =
+        |minutes| lines([Record { time: ago(minutes), ..enough(Route::Get) }]) + &heartbeat_line(heartbeat());
     let beating = |change: fn(&mut HeartbeatRecord, u64), number| {
         let mut heartbeat = heartbeat();
         change(&mut heartbeat, number);
-        lines([Record { suppressed: 7999, ..record(Route::Get) }]) + &beat(heartbeat)
+        lines([Record { suppressed: 7999, ..record(Route::Get) }]) + &heartbeat_line(heartbeat)
     };
     let dropping = |heartbeat: &mut HeartbeatRecord, count| {
         heartbeat.dropped = vec![DroppedJobs { route: Route::Get, reason: "jobs".into(), count }];
@@ -51,7 +52,11 @@ fn table() -> Vec<(&'static str, String, String)> {
     let idling = |heartbeat: &mut HeartbeatRecord, seconds: u64| heartbeat.idle_seconds = seconds as f64;
     let newer = green(Route::Get).lines().next().unwrap().replace("\"schema\":2", "\"schema\":3") + "\n";
     vec![
-        ("judged_min", matches(1000) + &beat(heartbeat()), matches(999) + &beat(heartbeat())),
+        (
+            "judged_min",
+            matches(1000) + &heartbeat_line(heartbeat()),
+            matches(999) + &heartbeat_line(heartbeat()),
+        ),
         ("freshness_max", at(24 * 60), at(24 * 60 + 1)),
         ("money_max", of_thousand(Transient, Some(Money), 1), of_thousand(Mismatch, Some(Money), 1)),
         ("money_max", of_thousand(Progress, Some(Money), 1), of_thousand(Mismatch, None, 1)),
@@ -117,10 +122,10 @@ fn a_route_without_records_is_no_go_only_if_it_was_to_be_compared() {
     let mut alone = heartbeat();
     alone.routes.retain(|sampled| sampled.route != Route::Create);
     alone.routes.iter_mut().filter(|sampled| sampled.route == Route::List).for_each(|list| list.share = 0.0);
-    let log = lines([enough(Route::Get)]) + &beat(alone.clone());
+    let log = lines([enough(Route::Get)]) + &heartbeat_line(alone.clone());
     assert_eq!(judged(&log, "list", &[]).0, "no_go", "in mode shadow, and nothing of it compared");
     alone.routes.retain(|sampled| sampled.route == Route::Get);
-    let log = lines([enough(Route::Get)]) + &beat(alone);
+    let log = lines([enough(Route::Get)]) + &heartbeat_line(alone);
     assert_eq!(judged(&log, "list", &[]), ("not_in_shadow".into(), vec![]));
     assert_eq!(json(&[], &log)["verdict"], "go");
     assert_eq!(
@@ -133,7 +138,7 @@ fn a_route_without_records_is_no_go_only_if_it_was_to_be_compared() {
 #[test]
 fn what_neither_side_holds_is_no_counterpart_and_said_aloud() {
     let refused = Record { both_held: false, ..enough(Route::Get) };
-    let log = lines([refused]) + &beat(heartbeat());
+    let log = lines([refused]) + &heartbeat_line(heartbeat());
     assert_eq!(judged(&log, "get", &["--set", "shadow.go.counterparts_min=1"]).1, ["counterparts_min"]);
     let notes = json(&["--route", "get"], &log)["notes"].to_string();
     assert!(notes.contains("NO RECORD ON BOTH SIDES in the 2,000 comparisons of get"), "{notes}");
@@ -153,7 +158,7 @@ fn a_rule_that_hides_money_is_said_aloud() {
         hits: 3,
     };
     beating.rules = vec![rule("items[*].amount"), rule("updated_at")];
-    let notes = json(&[], &(lines([enough(Route::Get)]) + &beat(beating)))["notes"].to_string();
+    let notes = json(&[], &(lines([enough(Route::Get)]) + &heartbeat_line(beating)))["notes"].to_string();
     assert!(
         notes.contains("HIDE MONEY DIFFERENCES") && notes.contains("items[*].amount (somebody, 3 hits)"),
         "{notes}"
@@ -165,7 +170,7 @@ fn a_rule_that_hides_money_is_said_aloud() {
 fn comparisons_that_are_not_in_the_files_are_no_evidence() {
     let mut beating = heartbeat();
     beating.done = 2040;
-    let log = |beating| lines([enough(Route::Get)]) + &beat(beating);
+    let log = |beating| lines([enough(Route::Get)]) + &heartbeat_line(beating);
     assert_eq!(judged(&log(beating.clone()), "get", &[]).0, "go");
     beating.done = 2050;
     assert_eq!(judged(&log(beating), "get", &[]).1, ["missing_lines"]);
@@ -183,7 +188,7 @@ fn records_that_were_not_written_count_wherever_they_are_reported() {
         signature: money.signature,
         count: 7,
     }];
-    let report = json(&["--route", "get"], &(lines([enough(Route::Get)]) + &beat(told)));
+    let report = json(&["--route", "get"], &(lines([enough(Route::Get)]) + &heartbeat_line(told)));
     let route = &report["routes"][0];
     assert_eq!((route["records"].as_u64(), route["written"].as_u64()), (Some(2007), Some(1)));
     assert_eq!(report["signatures"]["top"][0]["count"], 7);

@@ -124,7 +124,7 @@ fn shipped() -> String {
     std::fs::read_to_string("config/production.example.toml").unwrap()
 }
 
-/// The proxy as the page runs it, but for the vendor, whose books are looked into here, ports of its own, and less patience.
+/// The proxy as the page runs it, but for the vendor, whose balances the test reads, ports of its own, and shorter timeouts.
 async fn serve(ways: &Ways, vendor: &Sandbox) -> Shim {
     let mut set = as_tried(ways);
     set.extend(["shadow.heartbeat=100ms", "budget.per_second=10000"].map(String::from));

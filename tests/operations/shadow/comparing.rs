@@ -8,8 +8,8 @@ use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
 use super::shadowed::Shadowed;
-use crate::support::house::{LEGACY, conversion, new_record, old_record, vendor};
 use crate::support::soon;
+use crate::support::test_bed::{LEGACY, conversion, new_record, old_record, vendor};
 
 pub(crate) const WHEN: &str = "2026-04-20T11:00:00.123456Z";
 

@@ -5,8 +5,8 @@ use conversion_shim::sandbox::{PROFILE, Sandbox, TOKEN};
 use serde_json::{Value, json};
 
 use super::comparing::{WHEN, settled};
-use crate::support::house::{LEGACY, conversion, new_record, vendor};
 use crate::support::process::{Config, Shim, run, run_with};
+use crate::support::test_bed::{LEGACY, conversion, new_record, vendor};
 
 /// Low enough for a handful of requests; everything else as it comes.
 const SMALL: &str = "stage = \"shadow\"\nadmin.listen = \"127.0.0.1:0\"\nshadow.match_sample = 1.0\n\

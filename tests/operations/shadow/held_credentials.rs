@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::comparing::{WHEN, settled};
 use super::shadowed::Shadowed;
-use crate::support::house::{Caller, FILE, new_record};
+use crate::support::test_bed::{Caller, FILE, new_record};
 
 const TOKEN: &str = "caller-7f3a";
 

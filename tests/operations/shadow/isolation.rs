@@ -12,8 +12,8 @@ use tokio::net::TcpListener;
 
 use super::comparing::{WHEN, settled};
 use super::shadowed::{BREAKS, Shadowed};
-use crate::support::house::{LEGACY, conversion, vendor};
 use crate::support::soon;
+use crate::support::test_bed::{LEGACY, conversion, vendor};
 
 /// A server that takes connections and does with each what it is told.
 async fn odd_server(answer: &'static [u8], filler: usize, linger: bool) -> String {
@@ -83,8 +83,8 @@ async fn the_answer_is_the_same_whatever_the_other_side_does() {
         ])
         .await;
         for path in [format!("/{id}"), "?limit=5".into(), "?limit=0".into(), "/nobody".into()] {
-            let ask = |client: crate::support::house::Caller| async move {
-                let path = format!("{}{path}", crate::support::house::LEGACY);
+            let ask = |client: crate::support::test_bed::Caller| async move {
+                let path = format!("{}{path}", crate::support::test_bed::LEGACY);
                 soon(client.ask(reqwest::Method::GET, &path, String::new())).await
             };
             let (expected, answer) =
@@ -272,7 +272,7 @@ async fn a_429_to_the_second_lookup_stops_comparisons_too() {
     let id = vendor.inspector().seed_conversion(settled("r", WHEN));
     vendor
         .inspector()
-        .seed_orchestration(crate::support::house::new_record("r", "2026-04-20T12:00:00.123456Z"));
+        .seed_orchestration(crate::support::test_bed::new_record("r", "2026-04-20T12:00:00.123456Z"));
     let gate = vendor
         .faults()
         .arm(Fault::new(FaultKind::Gate { applied: true }).on(Side::New, Operation::List).times(1));

@@ -18,8 +18,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::support::house::{Caller, FILE, Keys};
 use crate::support::soon;
+use crate::support::test_bed::{Caller, FILE, Keys};
 
 /// Keys under which every comparison is written at once, and no budget is in the way.
 const OPEN: Keys<'_> = &[
@@ -66,7 +66,7 @@ impl Shadowed {
         let client = Caller::of(listener.local_addr().unwrap());
         let (tell, lines) = mpsc::unbounded_channel();
         let (shadow, running) =
-            Shadow::start(Arc::clone(&current), upstream.budget(), Box::new(Told(tell))).unwrap();
+            Shadow::start(Arc::clone(&current), upstream.budget(), Box::new(LineSender(tell))).unwrap();
         let app = App::new(Arc::clone(&current), upstream, None).with_shadow(shadow.clone());
         let served = tokio::spawn(server::serve(listener, Arc::new(app), None, std::future::pending()));
         Self { client, shadow, current, lines, running: Some(running), served }
@@ -145,9 +145,9 @@ impl Drop for Shadowed {
 pub(crate) const BREAKS: &str = "this-one-breaks";
 
 /// Hands on whole lines.
-struct Told(mpsc::UnboundedSender<String>);
+struct LineSender(mpsc::UnboundedSender<String>);
 
-impl Write for Told {
+impl Write for LineSender {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         assert!(line.ends_with(b"\n") && line.iter().filter(|byte| **byte == b'\n').count() == 1, "one line");
         let text = String::from_utf8(line.to_vec()).unwrap();

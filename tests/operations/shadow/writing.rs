@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::comparing::{WHEN, settled};
 use super::shadowed::Shadowed;
 use crate::support::dice::Dice;
-use crate::support::house::{LEGACY, conversion, new_record, vendor};
+use crate::support::test_bed::{LEGACY, conversion, new_record, vendor};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_random_run_only_reads_the_new_api() {

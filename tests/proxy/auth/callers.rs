@@ -1,14 +1,14 @@
 //! Who may come in while the proxy holds the credentials, and to do what. Every path and spelling; pass-through too.
 
 use super::*;
-use crate::support::house::LEGACY;
+use crate::support::test_bed::LEGACY;
 use client_credentials::{FULL, READER, WRITER};
 use conversion_shim::translate::side::Side;
 use reqwest::Method;
 
 /// Everything that reached the vendor but token requests.
-fn calls(house: &House) -> usize {
-    house.sandbox.inspector().requests().iter().filter(|seen| seen.operation != Operation::Token).count()
+fn calls(bed: &TestBed) -> usize {
+    bed.sandbox.inspector().requests().iter().filter(|seen| seen.operation != Operation::Token).count()
 }
 
 const PATHS: [&str; 8] = [
@@ -24,13 +24,13 @@ const PATHS: [&str; 8] = [
 
 #[tokio::test]
 async fn callers_without_credentials_are_refused() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
-    let http = &house.client.http;
-    let vendors = house.sandbox.issue_token(CUSTOMER, &SCOPES);
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
+    let http = &bed.client.http;
+    let vendors = bed.sandbox.issue_token(CUSTOMER, &SCOPES);
     for stage in ["observe", "live", "sealed"] {
-        house.go(&[("stage", stage)]).await;
+        bed.go(&[("stage", stage)]).await;
         for path in PATHS {
-            let url = format!("http://{}{path}", house.client.address());
+            let url = format!("http://{}{path}", bed.client.address());
             for method in [Method::GET, Method::POST, Method::DELETE, Method::PUT, Method::HEAD] {
                 let ask = || http.request(method.clone(), &url);
                 let twice = ask().header("authorization", format!("Bearer {FULL}"));
@@ -55,17 +55,17 @@ async fn callers_without_credentials_are_refused() {
             }
         }
     }
-    assert_eq!((calls(&house), token_calls(&house)), (0, 0));
+    assert_eq!((calls(&bed), token_calls(&bed)), (0, 0));
 }
 
 #[tokio::test]
 async fn a_reader_reads_and_cannot_write_in_any_spelling() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
-    let reader = house.client.with_token(READER);
-    let body = house::conversion("r").to_string();
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
+    let reader = bed.client.with_token(READER);
+    let body = test_bed::conversion("r").to_string();
     for stage in ["observe", "hold", "live", "sealed"] {
-        house.go(&[("stage", stage)]).await;
-        let before = calls(&house);
+        bed.go(&[("stage", stage)]).await;
+        let before = calls(&bed);
         for path in PATHS {
             for method in [
                 Method::POST,
@@ -83,22 +83,22 @@ async fn a_reader_reads_and_cannot_write_in_any_spelling() {
                 );
             }
             for name in ["x-http-method-override", "X-HTTP-Method", "x-method-override"] {
-                let url = format!("http://{}{path}", house.client.address());
-                let dressed = house.client.http.get(url).bearer_auth(READER).header(name, "POST");
+                let url = format!("http://{}{path}", bed.client.address());
+                let dressed = bed.client.http.get(url).bearer_auth(READER).header(name, "POST");
                 answered(dressed).await.problem(403);
             }
         }
-        assert_eq!(calls(&house), before, "{stage}");
+        assert_eq!(calls(&bed), before, "{stage}");
         assert_eq!(reader.list("limit=1").await.status, 200, "{stage}");
         assert_eq!(reader.ask(Method::GET, "/v2/profiles", String::new()).await.status, 200);
     }
-    assert_eq!((house.posts(Side::Legacy), house.posts(Side::New)), (0, 0));
+    assert_eq!((bed.posts(Side::Legacy), bed.posts(Side::New)), (0, 0));
 }
 
 #[tokio::test]
 async fn a_writer_writes_and_cannot_read() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
-    let writer = house.client.with_token(WRITER);
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
+    let writer = bed.client.with_token(WRITER);
     let id = writer.create("r").await.id();
     for path in [LEGACY, &format!("{LEGACY}/{id}"), "/v2/profiles"] {
         let problem = writer.ask(Method::GET, path, String::new()).await.problem(403);
@@ -107,54 +107,54 @@ async fn a_writer_writes_and_cannot_read() {
             "{problem}"
         );
     }
-    assert_eq!(house.client.get(&id).await.id(), id, "the full one can");
+    assert_eq!(bed.client.get(&id).await.id(), id, "the full one can");
 }
 
 #[tokio::test]
 async fn one_callers_token_opens_nothing_for_another() {
-    let (house, dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
-    assert_eq!(house.client.with_token(READER).list("limit=1").await.status, 200);
+    let (bed, dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
+    assert_eq!(bed.client.with_token(READER).list("limit=1").await.status, 200);
     // The reader's entry is gone; the token that worked is worth nothing, whatever connection it comes by.
     let config = std::fs::read_to_string(dir.path().join("shim.toml")).unwrap();
     std::fs::write(dir.path().join("shim.toml"), config.replace(&sha256(READER), &sha256("another")))
         .unwrap();
-    house.go(&[("stage", "live")]).await;
-    house.client.with_token(READER).list("limit=1").await.problem(401);
-    assert_eq!(house.client.with_token("another").list("limit=1").await.status, 200);
-    house.client.with_token("another").create("r").await.problem(403);
+    bed.go(&[("stage", "live")]).await;
+    bed.client.with_token(READER).list("limit=1").await.problem(401);
+    assert_eq!(bed.client.with_token("another").list("limit=1").await.status, 200);
+    bed.client.with_token("another").create("r").await.problem(403);
 }
 
 #[tokio::test]
 async fn a_refused_caller_is_counted_before_anything_is_answered() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "hold")]).await;
-    house.client.create("r").await.problem(503);
-    house.client.with_token("unknown").create("r").await.problem(401);
-    house.client.with_token(READER).create("r").await.problem(403);
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "hold")]).await;
+    bed.client.create("r").await.problem(503);
+    bed.client.with_token("unknown").create("r").await.problem(401);
+    bed.client.with_token(READER).create("r").await.problem(403);
 }
 
 /// The answer to a TRACE repeats the request; the proxy's token would be in it.
 #[tokio::test]
 async fn the_proxys_token_is_never_disclosed() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
     for path in PATHS {
-        house.client.ask(Method::TRACE, path, String::new()).await.problem(405);
+        bed.client.ask(Method::TRACE, path, String::new()).await.problem(405);
     }
     // A header that is named to be removed on the way is the caller's; ours is put there after that.
-    let url = format!("http://{}{LEGACY}", house.client.address());
+    let url = format!("http://{}{LEGACY}", bed.client.address());
     for path in [url.clone(), format!("{url}/nobody-knows-it"), url.replace(LEGACY, "/v2/profiles")] {
-        let request = house.client.http.get(&path).bearer_auth(FULL).header("connection", "authorization");
+        let request = bed.client.http.get(&path).bearer_auth(FULL).header("connection", "authorization");
         let answer = answered(request).await;
         assert!(![401, 503].contains(&answer.status), "{path}: {answer:?}");
     }
-    assert_eq!(calls(&house), 3);
+    assert_eq!(calls(&bed), 3);
 }
 
 #[tokio::test]
 async fn tokens_are_not_handed_out() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
     for path in ["/oauth2/token", "/oauth2/token/", "/x/../oauth2/token"] {
         let form = "grant_type=client_credentials&client_id=legacy&client_secret=s3cret".to_owned();
-        house.client.ask(Method::POST, path, form).await.problem(404);
+        bed.client.ask(Method::POST, path, form).await.problem(404);
     }
-    assert_eq!(token_calls(&house), 0);
+    assert_eq!(token_calls(&bed), 0);
 }

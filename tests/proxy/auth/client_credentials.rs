@@ -1,7 +1,7 @@
 //! A proxy with client credentials of its own: two OAuth clients at the vendor, and callers that authenticate to the proxy.
 
 use super::*;
-use crate::support::house::{FILE, Keys};
+use crate::support::test_bed::{FILE, Keys};
 use tempfile::TempDir;
 
 /// A caller's bearer token; each may do what its name says.
@@ -32,14 +32,14 @@ pub(crate) async fn vendor(options: Options) -> Sandbox {
     vendor_with(&[("legacy", legacy), ("new", &[NEW_READ, NEW_WRITE])], options).await
 }
 
-/// The house, its client having every right.
-pub(crate) async fn start(options: Options, keys: Keys<'_>) -> (House, TempDir) {
+/// The test bed, with a client that has every scope.
+pub(crate) async fn start(options: Options, keys: Keys<'_>) -> (TestBed, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("shim.toml");
     std::fs::write(&file, config(&dir)).unwrap();
     let mut all = vec![(FILE, file.to_str().unwrap())];
     all.extend_from_slice(keys);
-    let mut house = House::before(vendor(options).await, &all, |_| {}).await;
-    house.client = house.client.with_token(FULL);
-    (house, dir)
+    let mut bed = TestBed::before(vendor(options).await, &all, |_| {}).await;
+    bed.client = bed.client.with_token(FULL);
+    (bed, dir)
 }

@@ -10,9 +10,9 @@ mod secrets;
 mod token_route;
 mod token_route_bytes;
 
-use crate::support::house;
-use crate::support::house::{Answer, House};
 use crate::support::soon;
+use crate::support::test_bed;
+use crate::support::test_bed::{Answer, TestBed};
 use conversion_shim::sandbox::{
     CUSTOMER, Client, Operation, Options, PROFILE, ReceivedRequest, SCOPES, Sandbox,
 };
@@ -47,13 +47,13 @@ pub(crate) async fn answered(request: RequestBuilder) -> Answer {
 }
 
 /// How many token requests reached the vendor.
-pub(crate) fn token_calls(house: &House) -> u64 {
-    house.sandbox.inspector().arrived(None, Operation::Token)
+pub(crate) fn token_calls(bed: &TestBed) -> u64 {
+    bed.sandbox.inspector().arrived(None, Operation::Token)
 }
 
 /// The last token request that reached the vendor.
-pub(crate) fn last_token_call(house: &House) -> ReceivedRequest {
-    let mut all = house.sandbox.inspector().requests().into_iter();
+pub(crate) fn last_token_call(bed: &TestBed) -> ReceivedRequest {
+    let mut all = bed.sandbox.inspector().requests().into_iter();
     all.rfind(|seen| seen.operation == Operation::Token).unwrap()
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::support::house::one_on;
+use crate::support::test_bed::one_on;
 use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
@@ -18,15 +18,15 @@ const UNAUTHORIZED: FaultKind = FaultKind::Status {
 
 #[tokio::test]
 async fn each_side_gets_its_own_token_and_the_callers_goes_nowhere() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
-    let id = house.client.create("r").await.id();
-    assert_eq!(house.client.get(&id).await.id(), id);
-    assert_eq!(house.client.list("limit=5").await.json()["items"][0]["id"], id);
-    house.client.cancel(&id).await.problem(403);
-    let passed = house.client.ask(Method::GET, "/v2/profiles", String::new()).await;
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "live")]).await;
+    let id = bed.client.create("r").await.id();
+    assert_eq!(bed.client.get(&id).await.id(), id);
+    assert_eq!(bed.client.list("limit=5").await.json()["items"][0]["id"], id);
+    bed.client.cancel(&id).await.problem(403);
+    let passed = bed.client.ask(Method::GET, "/v2/profiles", String::new()).await;
     assert_eq!(passed.status, 200, "{passed:?}");
-    assert_eq!(token_calls(&house), 2, "one a side");
-    for seen in house.sandbox.inspector().requests() {
+    assert_eq!(token_calls(&bed), 2, "one a side");
+    for seen in bed.sandbox.inspector().requests() {
         let told = format!("{:?} {:?} {:?}", seen.headers, seen.path_and_query, seen.body);
         assert!(!told.contains(client_credentials::FULL), "{told}");
         assert!(
@@ -38,12 +38,12 @@ async fn each_side_gets_its_own_token_and_the_callers_goes_nowhere() {
 
 #[tokio::test]
 async fn a_hundred_requests_at_once_ask_for_one_token() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
     let gate =
-        house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
+        bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
     let calls: Vec<_> = (0..100)
         .map(|_| {
-            let client = house.client.clone();
+            let client = bed.client.clone();
             tokio::spawn(async move { client.list("limit=1").await.status })
         })
         .collect();
@@ -52,30 +52,30 @@ async fn a_hundred_requests_at_once_ask_for_one_token() {
     for call in calls {
         assert_eq!(soon(call).await.unwrap(), 200);
     }
-    assert_eq!(token_calls(&house), 1);
+    assert_eq!(token_calls(&bed), 1);
 }
 
 #[tokio::test]
 async fn a_hundred_requests_at_once_share_one_failure() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
     let gate =
-        house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
+        bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
     let down = FaultKind::Status {
         code: StatusCode::BAD_GATEWAY,
         retry_after: None,
         body: RefusalBody::Html,
         applied: false,
     };
-    let down = house.sandbox.faults().arm(Fault::new(down).on(None, Operation::Token));
+    let down = bed.sandbox.faults().arm(Fault::new(down).on(None, Operation::Token));
     let first = tokio::spawn({
-        let client = house.client.clone();
+        let client = bed.client.clone();
         async move { client.create("r").await }
     });
     soon(gate.reached(1)).await;
     let alive = tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let others: Vec<_> = (0..99)
         .map(|_| {
-            let client = house.client.clone();
+            let client = bed.client.clone();
             tokio::spawn(async move { client.list("limit=1").await })
         })
         .collect();
@@ -92,44 +92,44 @@ async fn a_hundred_requests_at_once_share_one_failure() {
     for other in others {
         soon(other).await.unwrap().problem(503);
     }
-    assert_eq!(token_calls(&house), 1);
-    assert_eq!(house.posts(Side::New), 0);
-    house.sandbox.faults().remove(&down);
-    assert_eq!(house.client.create("r").await.status, 200, "the retry goes through");
-    assert_eq!(house.made("r"), one_on(Side::New));
+    assert_eq!(token_calls(&bed), 1);
+    assert_eq!(bed.posts(Side::New), 0);
+    bed.sandbox.faults().remove(&down);
+    assert_eq!(bed.client.create("r").await.status, 200, "the retry goes through");
+    assert_eq!(bed.made("r"), one_on(Side::New));
 }
 
 #[tokio::test]
 async fn a_token_is_replaced_before_it_ends_while_the_old_one_is_used() {
     // Half of its life is over after a second, and the margin is longer than that.
     let options = Options { token_lifetime: Duration::from_secs(2), ..Options::default() };
-    let (house, _dir) = client_credentials::start(options, &[("stage", "sealed")]).await;
-    assert_eq!(house.client.list("limit=1").await.status, 200);
+    let (bed, _dir) = client_credentials::start(options, &[("stage", "sealed")]).await;
+    assert_eq!(bed.client.list("limit=1").await.status, 200);
     let gate =
-        house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
-    let first = token_of_last_call(&house);
+        bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
+    let first = token_of_last_call(&bed);
     let asked_again = async {
         // Nothing tells that half a life is over.
         while gate.hits() == 0 {
-            assert_eq!(house.client.list("limit=1").await.status, 200);
+            assert_eq!(bed.client.list("limit=1").await.status, 200);
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     soon(asked_again).await;
-    assert_eq!(house.client.list("limit=1").await.status, 200, "nobody waits for the new one");
-    assert_eq!(token_of_last_call(&house), first);
+    assert_eq!(bed.client.list("limit=1").await.status, 200, "nobody waits for the new one");
+    assert_eq!(token_of_last_call(&bed), first);
     gate.open();
     let replaced = async {
-        while token_of_last_call(&house) == first {
-            assert_eq!(house.client.list("limit=1").await.status, 200);
+        while token_of_last_call(&bed) == first {
+            assert_eq!(bed.client.list("limit=1").await.status, 200);
         }
     };
     soon(replaced).await;
 }
 
 /// The token with which the last request came that was no token request.
-fn token_of_last_call(house: &House) -> String {
-    let mut all = house.sandbox.inspector().requests().into_iter();
+fn token_of_last_call(bed: &TestBed) -> String {
+    let mut all = bed.sandbox.inspector().requests().into_iter();
     let last = all.rfind(|seen| seen.operation != Operation::Token).unwrap();
     last.headers["authorization"].to_str().unwrap().to_owned()
 }
@@ -137,33 +137,33 @@ fn token_of_last_call(house: &House) -> String {
 #[tokio::test]
 async fn a_refused_token_is_replaced_once_and_a_read_goes_once_more() {
     for (stage, path) in [
-        ("sealed", house::LEGACY),
-        ("live", house::LEGACY),
-        ("observe", house::LEGACY),
+        ("sealed", test_bed::LEGACY),
+        ("live", test_bed::LEGACY),
+        ("observe", test_bed::LEGACY),
         ("observe", "/v2/profiles"),
     ] {
-        let (house, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
-        let ask = || house.client.ask(Method::GET, path, String::new());
+        let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
+        let ask = || bed.client.ask(Method::GET, path, String::new());
         assert_eq!(ask().await.status, 200);
-        let before = token_calls(&house);
-        house.sandbox.revoke_tokens();
+        let before = token_calls(&bed);
+        bed.sandbox.revoke_tokens();
         assert_eq!(ask().await.status, 200, "{stage} {path}");
         let sides = if stage == "live" { 2 } else { 1 };
-        assert_eq!(token_calls(&house), before + sides, "{stage} {path}");
+        assert_eq!(token_calls(&bed), before + sides, "{stage} {path}");
         // A side that takes no token at all is no reason to ask for one with every request.
         for side in [Side::Legacy, Side::New] {
-            house.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(side, None));
+            bed.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(side, None));
         }
-        house.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Other));
+        bed.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Other));
         for _ in 0..5 {
             let problem = ask().await.problem(503);
             assert!(problem["detail"].as_str().unwrap().contains("nothing was changed"), "{problem}");
         }
-        assert_eq!(token_calls(&house), before + sides, "{stage} {path}");
+        assert_eq!(token_calls(&bed), before + sides, "{stage} {path}");
         // The second time is paid for as well, and so are the tokens.
-        let counted = house.sandbox.inspector().requests();
+        let counted = bed.sandbox.inspector().requests();
         let counted = counted.iter().filter(|seen| seen.operation != Operation::Other).count() as u64;
-        let paid: u64 = house.proxy.budget.snapshot().endpoints.iter().map(|endpoint| endpoint.calls).sum();
+        let paid: u64 = bed.proxy.budget.snapshot().endpoints.iter().map(|endpoint| endpoint.calls).sum();
         assert_eq!(paid, counted, "{stage} {path}");
     }
 }
@@ -171,89 +171,89 @@ async fn a_refused_token_is_replaced_once_and_a_read_goes_once_more() {
 #[tokio::test]
 async fn a_create_is_never_sent_twice_for_a_token() {
     for (stage, side) in [("observe", Side::Legacy), ("live", Side::New), ("sealed", Side::New)] {
-        let (house, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
-        house.client.create("first").await.id();
-        let (posts, tokens) = (house.posts(side), token_calls(&house));
+        let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
+        bed.client.create("first").await.id();
+        let (posts, tokens) = (bed.posts(side), token_calls(&bed));
         // Only the create meets a token that is not taken; the looks before it do not.
-        let fault = house.fault(side, Operation::Create, UNAUTHORIZED);
-        let problem = house.client.create("r").await.problem(503);
+        let fault = bed.fault(side, Operation::Create, UNAUTHORIZED);
+        let problem = bed.client.create("r").await.problem(503);
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("nothing was changed") && detail.contains("same ref_id"), "{detail}");
-        assert_eq!(house.posts(side), posts + 1, "{stage}");
-        assert_eq!(token_calls(&house), tokens + 1, "the next request has another token");
-        house.sandbox.faults().remove(&fault);
-        assert_eq!(house.client.create("r").await.status, 200);
-        assert_eq!(house.made("r"), one_on(side));
-        assert_eq!(token_calls(&house), tokens + 1);
+        assert_eq!(bed.posts(side), posts + 1, "{stage}");
+        assert_eq!(token_calls(&bed), tokens + 1, "the next request has another token");
+        bed.sandbox.faults().remove(&fault);
+        assert_eq!(bed.client.create("r").await.status, 200);
+        assert_eq!(bed.made("r"), one_on(side));
+        assert_eq!(token_calls(&bed), tokens + 1);
     }
 }
 
 #[tokio::test]
 async fn no_other_write_is_sent_twice_either() {
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
-    let id = house.client.create("r").await.id();
-    let fault = house.fault(Side::Legacy, Operation::Cancel, UNAUTHORIZED);
-    house.client.cancel(&id).await.problem(503);
-    assert_eq!(house.sandbox.inspector().arrived(Side::Legacy, Operation::Cancel), 1);
-    house.sandbox.faults().remove(&fault);
-    let others = house.sandbox.inspector().arrived(None, Operation::Other);
-    house.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Other));
-    house.client.ask(Method::POST, "/v2/transfers", "{}".into()).await.problem(503);
-    assert_eq!(house.sandbox.inspector().arrived(None, Operation::Other), others + 1);
-    house.client.ask(Method::GET, "/v2/profiles", "a body on its way".into()).await.problem(503);
-    assert_eq!(house.sandbox.inspector().arrived(None, Operation::Other), others + 2);
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "observe")]).await;
+    let id = bed.client.create("r").await.id();
+    let fault = bed.fault(Side::Legacy, Operation::Cancel, UNAUTHORIZED);
+    bed.client.cancel(&id).await.problem(503);
+    assert_eq!(bed.sandbox.inspector().arrived(Side::Legacy, Operation::Cancel), 1);
+    bed.sandbox.faults().remove(&fault);
+    let others = bed.sandbox.inspector().arrived(None, Operation::Other);
+    bed.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Other));
+    bed.client.ask(Method::POST, "/v2/transfers", "{}".into()).await.problem(503);
+    assert_eq!(bed.sandbox.inspector().arrived(None, Operation::Other), others + 1);
+    bed.client.ask(Method::GET, "/v2/profiles", "a body on its way".into()).await.problem(503);
+    assert_eq!(bed.sandbox.inspector().arrived(None, Operation::Other), others + 2);
 }
 
 #[tokio::test]
 async fn without_a_token_nothing_is_sent() {
     for stage in ["observe", "live", "sealed"] {
-        let (house, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
+        let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
         let unreadable =
-            house.sandbox.faults().arm(Fault::new(FaultKind::WrongTypes).on(None, Operation::Token));
-        house.client.create("r").await.problem(503);
-        assert_eq!((house.posts(Side::Legacy), house.posts(Side::New)), (0, 0), "{stage}");
-        house.client.ask(Method::GET, "/v2/profiles", String::new()).await.problem(503);
-        assert_eq!(house.sandbox.inspector().arrived(None, Operation::Other), 0);
-        house.sandbox.faults().remove(&unreadable);
-        assert_eq!(house.client.create("r").await.status, 200, "{stage}");
+            bed.sandbox.faults().arm(Fault::new(FaultKind::WrongTypes).on(None, Operation::Token));
+        bed.client.create("r").await.problem(503);
+        assert_eq!((bed.posts(Side::Legacy), bed.posts(Side::New)), (0, 0), "{stage}");
+        bed.client.ask(Method::GET, "/v2/profiles", String::new()).await.problem(503);
+        assert_eq!(bed.sandbox.inspector().arrived(None, Operation::Other), 0);
+        bed.sandbox.faults().remove(&unreadable);
+        assert_eq!(bed.client.create("r").await.status, 200, "{stage}");
     }
 }
 
 #[tokio::test]
 async fn waiting_for_a_token_has_an_end() {
-    let (house, _dir) =
+    let (bed, _dir) =
         client_credentials::start(Options::default(), &[("stage", "sealed"), ("auth.timeout", "300ms")])
             .await;
-    house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
-    house.client.create("r").await.problem(503);
-    house.client.list("limit=1").await.problem(503);
-    assert_eq!(house.posts(Side::New), 0);
+    bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).on(None, Operation::Token));
+    bed.client.create("r").await.problem(503);
+    bed.client.list("limit=1").await.problem(503);
+    assert_eq!(bed.posts(Side::New), 0);
 }
 
 #[tokio::test]
 async fn another_secret_takes_effect_with_the_reload() {
-    let (house, dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
-    assert_eq!(house.client.list("limit=1").await.status, 200);
+    let (bed, dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
+    assert_eq!(bed.client.list("limit=1").await.status, 200);
     std::fs::write(dir.path().join("secret"), "wrong").unwrap();
-    house.go(&[("stage", "sealed")]).await;
-    house.client.list("limit=1").await.problem(503);
+    bed.go(&[("stage", "sealed")]).await;
+    bed.client.list("limit=1").await.problem(503);
     std::fs::write(dir.path().join("secret"), "s3cret").unwrap();
-    house.go(&[("stage", "sealed")]).await;
-    assert_eq!(house.client.list("limit=1").await.status, 200);
+    bed.go(&[("stage", "sealed")]).await;
+    assert_eq!(bed.client.list("limit=1").await.status, 200);
 }
 
 /// The vendor counts requests for tokens like any other: a secret that it does not take must not become one with every request.
 #[tokio::test]
 async fn a_token_endpoint_that_always_refuses_is_not_asked_with_every_request() {
     const REQUESTS: u64 = 50;
-    let (house, _dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
-    let refusing = house.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Token));
+    let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", "sealed")]).await;
+    let refusing = bed.sandbox.faults().arm(Fault::new(UNAUTHORIZED).on(None, Operation::Token));
     let start = std::time::Instant::now();
     for _ in 0..REQUESTS {
-        house.client.list("limit=1").await.problem(503);
+        bed.client.list("limit=1").await.problem(503);
     }
     let most = 3 + start.elapsed().as_secs() + 1;
-    assert!(token_calls(&house) <= most, "{} for {REQUESTS} requests", token_calls(&house));
-    house.sandbox.faults().remove(&refusing);
-    crate::support::soon(async { while house.client.list("limit=1").await.status != 200 {} }).await;
+    assert!(token_calls(&bed) <= most, "{} for {REQUESTS} requests", token_calls(&bed));
+    bed.sandbox.faults().remove(&refusing);
+    crate::support::soon(async { while bed.client.list("limit=1").await.status != 200 {} }).await;
 }

@@ -1,7 +1,7 @@
 //! Nothing that opens a door is ever printed, however much is logged: the real program at level trace, every secret marked.
 
 use super::*;
-use crate::support::house::{LEGACY, conversion};
+use crate::support::test_bed::{LEGACY, conversion};
 use crate::support::wire::binary::Binary;
 use client_credentials::FULL;
 use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
@@ -11,7 +11,7 @@ const MARK: &str = "marked-4f9d";
 
 /// The whole of what a program printed must not hold any of these.
 fn is_silent_about(program: &Binary, secrets: &[&str]) {
-    for line in program.told() {
+    for line in program.output() {
         for secret in secrets {
             assert!(!line.contains(secret), "{secret:?} in {line}");
         }
@@ -28,7 +28,7 @@ async fn a_client_of_its_own_token_stays_a_secret() {
     let sandbox = vendor_with(&[], Options::default()).await;
     let config = format!("stage = \"sealed\"\n[log]\nfilter = \"trace\"\n{}", upstreams(&sandbox));
     let program = Binary::serve(tempfile::tempdir().unwrap(), &config, &[]).await;
-    let clients = [house::Caller::of(program.address), house::Caller::of(program.address).over_http2()];
+    let clients = [test_bed::Caller::of(program.address), test_bed::Caller::of(program.address).over_http2()];
     let mut tokens = Vec::new();
     for client in &clients {
         let url = format!("http://{}/oauth2/token", program.address);
@@ -62,7 +62,7 @@ async fn a_client_of_its_own_token_stays_a_secret() {
     let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("a:{MARK}"));
     let mut secrets = vec![MARK, &basic];
     secrets.extend(tokens.iter().map(String::as_str));
-    assert!(program.told().iter().any(|line| line.contains("TRACE")), "it does log at that level");
+    assert!(program.output().iter().any(|line| line.contains("TRACE")), "it does log at that level");
     is_silent_about(&program, &secrets);
 }
 
@@ -73,7 +73,7 @@ async fn the_proxys_own_secrets_stay_secrets() {
     let sandbox = client_credentials::vendor(Options::default()).await;
     let config = format!("{config}{}[log]\nfilter = \"trace\"\n", upstreams(&sandbox));
     let program = Binary::serve(dir, &config, &[]).await;
-    let clients = [house::Caller::of(program.address), house::Caller::of(program.address).over_http2()];
+    let clients = [test_bed::Caller::of(program.address), test_bed::Caller::of(program.address).over_http2()];
     for (at, client) in clients.iter().enumerate() {
         let full = client.with_token(FULL);
         assert_eq!(full.create(&format!("r{at}")).await.status, 200);

@@ -4,9 +4,9 @@ use super::*;
 use conversion_shim::translate::side::Side;
 
 /// The forms in which clients ask, for these scopes, with the demo client's credentials.
-fn forms(house: &House, scope: &str) -> Vec<RequestBuilder> {
-    let http = &house.client.http;
-    let url = format!("http://{}/oauth2/token", house.client.address());
+fn forms(bed: &TestBed, scope: &str) -> Vec<RequestBuilder> {
+    let http = &bed.client.http;
+    let url = format!("http://{}/oauth2/token", bed.client.address());
     let encoded: String = form_urlencoded::byte_serialize(scope.as_bytes()).collect();
     let form = "application/x-www-form-urlencoded";
     let both = format!("grant_type=client_credentials&client_id=a&client_secret=s3cret&scope={encoded}");
@@ -37,12 +37,12 @@ fn forms(house: &House, scope: &str) -> Vec<RequestBuilder> {
 }
 
 /// The scopes of the token that an answer holds, as the vendor sees them: what it says when a token does not suffice.
-async fn really_granted(house: &House, answer: &Answer) -> Vec<&'static str> {
+async fn really_granted(bed: &TestBed, answer: &Answer) -> Vec<&'static str> {
     let token = answer.json()["access_token"].as_str().unwrap().to_owned();
     let mut granted = Vec::new();
     for (path, scope) in [("conversion/stablecoins", READ), ("orchestration/orchestrations", NEW_READ)] {
-        let url = format!("{}/{path}", house.sandbox.base_url());
-        let status = answered(house.client.http.get(url).bearer_auth(&token)).await.status;
+        let url = format!("{}/{path}", bed.sandbox.base_url());
+        let status = answered(bed.client.http.get(url).bearer_auth(&token)).await.status;
         if status == 200 {
             granted.push(scope);
         }
@@ -54,7 +54,7 @@ async fn really_granted(house: &House, answer: &Answer) -> Vec<&'static str> {
 async fn every_stage_and_form_gets_a_token_that_works_there_and_reads_as_asked_for() {
     let all: &[&str] = &[READ, WRITE, NEW_READ, NEW_WRITE, "funding:read_profile"];
     let sandbox = vendor_with(&[("a", all)], Options::default()).await;
-    let house = House::before(sandbox, &[("stage", "observe")], |_| {}).await;
+    let bed = TestBed::before(sandbox, &[("stage", "observe")], |_| {}).await;
     let asked = format!("{READ} funding:read_profile {WRITE}");
     for (stage, granted) in [
         ("observe", vec![READ]),
@@ -63,100 +63,100 @@ async fn every_stage_and_form_gets_a_token_that_works_there_and_reads_as_asked_f
         ("live", vec![READ, NEW_READ]),
         ("sealed", vec![NEW_READ]),
     ] {
-        house.go(&[("stage", stage)]).await;
-        for (at, request) in forms(&house, &asked).into_iter().enumerate() {
+        bed.go(&[("stage", stage)]).await;
+        for (at, request) in forms(&bed, &asked).into_iter().enumerate() {
             let answer = answered(request).await;
             assert_eq!(answer.status, 200, "{stage} {at} {answer:?}");
             assert_eq!(answer.json()["scope"], asked, "{stage} {at}");
             assert_eq!(answer.json()["token_type"], "bearer");
             assert_eq!(answer.headers["content-length"], answer.body.len().to_string());
-            assert_eq!(really_granted(&house, &answer).await, granted, "{stage} {at}");
+            assert_eq!(really_granted(&bed, &answer).await, granted, "{stage} {at}");
         }
     }
-    assert_eq!(token_calls(&house), 15, "one call each");
+    assert_eq!(token_calls(&bed), 15, "one call each");
 }
 
 #[tokio::test]
 async fn the_key_overrides_the_stage() {
     let sandbox = vendor_with(&[("a", &[READ, WRITE, NEW_READ, NEW_WRITE])], Options::default()).await;
-    let house = House::before(sandbox, &[("stage", "live")], |_| {}).await;
+    let bed = TestBed::before(sandbox, &[("stage", "live")], |_| {}).await;
     for (key, granted) in [("off", vec![READ]), ("add", vec![READ, NEW_READ]), ("replace", vec![NEW_READ])] {
-        house.go(&[("stage", "live"), ("auth.scopes", key)]).await;
-        for request in forms(&house, READ) {
+        bed.go(&[("stage", "live"), ("auth.scopes", key)]).await;
+        for request in forms(&bed, READ) {
             let answer = answered(request).await;
             assert_eq!(answer.json()["scope"], READ, "{key}");
-            assert_eq!(really_granted(&house, &answer).await, granted, "{key}");
+            assert_eq!(really_granted(&bed, &answer).await, granted, "{key}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_client_that_names_no_scope_gets_the_vendors_answer_as_it_is() {
-    let house = House::at("sealed").await;
-    let url = format!("http://{}/oauth2/token", house.client.address());
+    let bed = TestBed::at("sealed").await;
+    let url = format!("http://{}/oauth2/token", bed.client.address());
     let body = "grant_type=client_credentials&client_id=a&client_secret=b";
-    let request = house.client.http.post(url).header("content-type", "application/x-www-form-urlencoded");
+    let request = bed.client.http.post(url).header("content-type", "application/x-www-form-urlencoded");
     let answer = answered(request.body(body)).await;
     assert_eq!(answer.json()["scope"], SCOPES.join(" "));
-    assert_eq!(last_token_call(&house).body, body);
+    assert_eq!(last_token_call(&bed).body, body);
 }
 
 #[tokio::test]
 async fn a_client_without_the_new_scopes_gets_its_old_ones_with_one_call_more() {
     let old: &[&str] = &[READ, WRITE];
     let sandbox = vendor_with(&[("a", old)], Options::default()).await;
-    let house = House::before(sandbox, &[("stage", "live")], |_| {}).await;
-    for request in forms(&house, &format!("{READ} {WRITE}")) {
-        let before = token_calls(&house);
+    let bed = TestBed::before(sandbox, &[("stage", "live")], |_| {}).await;
+    for request in forms(&bed, &format!("{READ} {WRITE}")) {
+        let before = token_calls(&bed);
         let original = request.try_clone().unwrap().build().unwrap();
         let answer = answered(request).await;
         assert_eq!((answer.status, &answer.json()["scope"]), (200, &format!("{READ} {WRITE}").into()));
-        assert_eq!(token_calls(&house), before + 2);
-        let last = last_token_call(&house);
+        assert_eq!(token_calls(&bed), before + 2);
+        let last = last_token_call(&bed);
         assert_eq!(last.body, original.body().unwrap().as_bytes().unwrap(), "as the client wrote it");
-        assert_eq!(really_granted(&house, &answer).await, [READ]);
+        assert_eq!(really_granted(&bed, &answer).await, [READ]);
     }
     // A scope that nobody has is refused twice, and the client hears it once.
-    for request in forms(&house, &format!("{READ} unheard:of")) {
-        let before = token_calls(&house);
+    for request in forms(&bed, &format!("{READ} unheard:of")) {
+        let before = token_calls(&bed);
         let answer = answered(request).await;
         assert_eq!((answer.status, &answer.json()["error"]), (400, &"invalid_scope".into()));
-        assert_eq!(token_calls(&house), before + 2);
+        assert_eq!(token_calls(&bed), before + 2);
     }
     // At the end an old token would be worth nothing.
-    house.go(&[("stage", "sealed")]).await;
-    for request in forms(&house, READ) {
-        let before = token_calls(&house);
+    bed.go(&[("stage", "sealed")]).await;
+    for request in forms(&bed, READ) {
+        let before = token_calls(&bed);
         assert_eq!(answered(request).await.json()["error"], "invalid_scope");
-        assert_eq!(token_calls(&house), before + 1);
+        assert_eq!(token_calls(&bed), before + 1);
     }
 }
 
 #[tokio::test]
 async fn the_vendors_refusals_pass_untouched_and_are_not_repeated() {
     let sandbox = vendor_with(&[("other", &[READ])], Options::default()).await;
-    let house = House::before(sandbox, &[("stage", "live")], |_| {}).await;
-    for request in forms(&house, READ) {
-        let before = token_calls(&house);
+    let bed = TestBed::before(sandbox, &[("stage", "live")], |_| {}).await;
+    for request in forms(&bed, READ) {
+        let before = token_calls(&bed);
         let direct = request.try_clone().unwrap().build().unwrap();
         let answer = answered(request).await;
-        let url = house.sandbox.token_url();
-        let vendors = house.client.http.post(url).headers(direct.headers().clone());
+        let url = bed.sandbox.token_url();
+        let vendors = bed.client.http.post(url).headers(direct.headers().clone());
         let vendors = answered(vendors.body(direct.body().unwrap().as_bytes().unwrap().to_vec())).await;
         assert_eq!((answer.status, &answer.body), (401, &vendors.body));
-        assert_eq!(token_calls(&house), before + 2, "one by the proxy, one direct");
+        assert_eq!(token_calls(&bed), before + 2, "one by the proxy, one direct");
     }
 }
 
 #[tokio::test]
 async fn a_whole_client_gets_a_token_through_the_proxy_and_converts_in_every_stage() {
     let sandbox = vendor_with(&[("a", &[READ, WRITE, NEW_READ, NEW_WRITE])], Options::default()).await;
-    let house = House::before(sandbox, &[("stage", "observe")], |_| {}).await;
+    let bed = TestBed::before(sandbox, &[("stage", "observe")], |_| {}).await;
     for stage in ["observe", "live", "sealed"] {
-        house.go(&[("stage", stage)]).await;
-        for (at, request) in forms(&house, &format!("{READ} {WRITE}")).into_iter().enumerate() {
+        bed.go(&[("stage", stage)]).await;
+        for (at, request) in forms(&bed, &format!("{READ} {WRITE}")).into_iter().enumerate() {
             let token = answered(request).await.json()["access_token"].as_str().unwrap().to_owned();
-            let client = house.client.with_token(&token);
+            let client = bed.client.with_token(&token);
             let id = client.create(&format!("{stage} {at}")).await.id();
             assert_eq!(client.get(&id).await.id(), id, "{stage}");
             assert_eq!(client.list("limit=5").await.status, 200, "{stage}");
@@ -166,30 +166,30 @@ async fn a_whole_client_gets_a_token_through_the_proxy_and_converts_in_every_sta
 
 #[tokio::test]
 async fn a_token_with_legacy_scopes_only_gets_the_missing_scope_named_and_converts_nothing() {
-    let house = House::at("live").await;
-    let old = house.client.with_token(&house.sandbox.issue_token(CUSTOMER, &[READ, WRITE]));
+    let bed = TestBed::at("live").await;
+    let old = bed.client.with_token(&bed.sandbox.issue_token(CUSTOMER, &[READ, WRITE]));
     let problem = old.create("r").await.problem(403);
     assert!(problem["detail"].as_str().unwrap().contains(NEW_WRITE), "{problem}");
-    assert_eq!(house.made("r"), conversion_shim::sandbox::Tally::default());
+    assert_eq!(bed.made("r"), conversion_shim::sandbox::Tally::default());
     let problem = old.list("limit=1").await.problem(403);
     assert!(problem["detail"].as_str().unwrap().contains(NEW_READ), "{problem}");
-    let on_legacy = house.made_on(Side::Legacy, "old").await;
+    let on_legacy = bed.made_on(Side::Legacy, "old").await;
     assert_eq!(old.get(&on_legacy).await.id(), on_legacy, "what it may see is shown");
     old.get("nobody-knows-it").await.problem(403);
     // The same reference with a token that may.
-    assert_eq!(house.client.create("r").await.status, 200);
+    assert_eq!(bed.client.create("r").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_client_of_http2_is_served_alike() {
-    let house = House::at("sealed").await;
-    let client = house.client.over_http2();
-    let url = format!("http://{}/oauth2/token", house.client.address());
+    let bed = TestBed::at("sealed").await;
+    let client = bed.client.over_http2();
+    let url = format!("http://{}/oauth2/token", bed.client.address());
     let body = format!("grant_type=client_credentials&client_id=a&client_secret=s&scope={READ}");
     let answer = answered(
         client.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body),
     )
     .await;
     assert_eq!(answer.json()["scope"], READ);
-    assert_eq!(really_granted(&house, &answer).await, [NEW_READ]);
+    assert_eq!(really_granted(&bed, &answer).await, [NEW_READ]);
 }

@@ -7,20 +7,20 @@ use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-fn post(house: &House, path: &str) -> RequestBuilder {
-    house.client.http.post(format!("http://{}{path}", house.client.address()))
+fn post(bed: &TestBed, path: &str) -> RequestBuilder {
+    bed.client.http.post(format!("http://{}{path}", bed.client.address()))
 }
 
 #[tokio::test]
 async fn everything_but_the_scope_reaches_the_vendor_as_it_was_sent() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     let sent = format!(
         "a=%7e+%20&scope={READ}&&client_secret=%FF%zz;&=&client_id=x&grant_type=client_credentials&b"
     );
-    let request = post(&house, "/oauth2/token?q=%7e").header("content-type", FORM).header("x-own", "1");
+    let request = post(&bed, "/oauth2/token?q=%7e").header("content-type", FORM).header("x-own", "1");
     let request = request.header("accept-encoding", "gzip").basic_auth("id", Some("s"));
     assert_eq!(answered(request.body(sent.clone())).await.status, 200);
-    let seen = last_token_call(&house);
+    let seen = last_token_call(&bed);
     let twins = format!("{READ} {NEW_READ}").replace(':', "%3A").replace(' ', "+");
     assert_eq!(seen.body, sent.replace(READ, &twins));
     assert_eq!(seen.path_and_query, "/oauth2/token?q=%7e");
@@ -33,7 +33,7 @@ async fn everything_but_the_scope_reaches_the_vendor_as_it_was_sent() {
 
 #[tokio::test]
 async fn a_multipart_form_keeps_its_parts_their_heads_and_their_bytes() {
-    let house = House::at("sealed").await;
+    let bed = TestBed::at("sealed").await;
     let part = |head: &str, value: &[u8]| [b"--x\r\n", head.as_bytes(), b"\r\n\r\n", value, b"\r\n"].concat();
     let body = |scope: &str| {
         [
@@ -52,15 +52,15 @@ async fn a_multipart_form_keeps_its_parts_their_heads_and_their_bytes() {
         ]
         .concat()
     };
-    let request = post(&house, "/oauth2/token").header("content-type", "multipart/form-data; boundary=\"x\"");
+    let request = post(&bed, "/oauth2/token").header("content-type", "multipart/form-data; boundary=\"x\"");
     let answer = answered(request.body(body(&format!("{READ} a:b {WRITE}")))).await;
     assert_eq!(answer.status, 400, "the vendor knows no a:b");
-    assert_eq!(last_token_call(&house).body, body(&format!("{NEW_READ} a:b {NEW_WRITE}")));
+    assert_eq!(last_token_call(&bed).body, body(&format!("{NEW_READ} a:b {NEW_WRITE}")));
 }
 
 #[tokio::test]
 async fn what_cannot_be_read_goes_on_as_it_came() {
-    let house = House::with(&[("stage", "sealed"), ("limits.request_body_max", "2KiB")]).await;
+    let bed = TestBed::with(&[("stage", "sealed"), ("limits.request_body_max", "2KiB")]).await;
     let scope = format!("grant_type=client_credentials&client_id=a&client_secret=b&scope={READ}");
     let long = format!("{scope}&pad={}", "x".repeat(300_000));
     let multipart = "multipart/form-data; boundary=x";
@@ -82,14 +82,14 @@ async fn what_cannot_be_read_goes_on_as_it_came() {
         (Some(multipart), None, format!("--x\r\n\r\n{}", part(READ)).into()),
     ];
     for (kind, coding, body) in cases {
-        let before = token_calls(&house);
-        let mut request = post(&house, "/oauth2/token").header("digest", "sha-256=x");
+        let before = token_calls(&bed);
+        let mut request = post(&bed, "/oauth2/token").header("digest", "sha-256=x");
         for (name, value) in [("content-type", kind), ("content-encoding", coding)] {
             request = value.into_iter().fold(request, |request, value| request.header(name, value));
         }
         answered(request.body(body.clone())).await;
-        let seen = last_token_call(&house);
-        assert_eq!(token_calls(&house), before + 1);
+        let seen = last_token_call(&bed);
+        assert_eq!(token_calls(&bed), before + 1);
         assert!(seen.body == body, "{kind:?} {coding:?}: {:?}", String::from_utf8_lossy(&body));
         let header = |name: &str| seen.headers.get(name).map(|value| value.to_str().unwrap());
         assert_eq!((header("content-type"), header("content-encoding")), (kind, coding));
@@ -99,13 +99,13 @@ async fn what_cannot_be_read_goes_on_as_it_came() {
     let pieces =
         long.as_bytes().chunks(1000).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect::<Vec<_>>();
     let stream = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
-    answered(post(&house, "/oauth2/token").header("content-type", FORM).body(stream)).await;
-    assert!(last_token_call(&house).body == long);
+    answered(post(&bed, "/oauth2/token").header("content-type", FORM).body(stream)).await;
+    assert!(last_token_call(&bed).body == long);
 }
 
 #[tokio::test]
 async fn an_answer_that_cannot_be_read_passes_as_it_came() {
-    let house = House::at("sealed").await;
+    let bed = TestBed::at("sealed").await;
     let kinds = [
         FaultKind::NotJson,
         FaultKind::EmptyBody,
@@ -117,31 +117,30 @@ async fn an_answer_that_cannot_be_read_passes_as_it_came() {
         },
     ];
     for kind in kinds {
-        let fault = house.sandbox.faults().arm(Fault::new(kind.clone()).on(None, Operation::Token));
+        let fault = bed.sandbox.faults().arm(Fault::new(kind.clone()).on(None, Operation::Token));
         let body = format!("grant_type=client_credentials&client_id=a&client_secret=b&scope={READ}");
-        let request =
-            |url: String| house.client.http.post(url).header("content-type", FORM).body(body.clone());
-        let ours = answered(request(format!("http://{}/oauth2/token", house.client.address()))).await;
-        let vendors = answered(request(house.sandbox.token_url())).await;
+        let request = |url: String| bed.client.http.post(url).header("content-type", FORM).body(body.clone());
+        let ours = answered(request(format!("http://{}/oauth2/token", bed.client.address()))).await;
+        let vendors = answered(request(bed.sandbox.token_url())).await;
         assert_eq!((ours.status, &ours.body), (vendors.status, &vendors.body), "{kind:?}");
         assert_eq!(ours.headers.get("retry-after"), vendors.headers.get("retry-after"));
-        house.sandbox.faults().remove(&fault);
+        bed.sandbox.faults().remove(&fault);
     }
 }
 
 #[tokio::test]
 async fn a_failing_token_endpoint_is_reported_as_such() {
-    let house = House::with(&[("stage", "sealed"), ("auth.timeout", "300ms")]).await;
+    let bed = TestBed::with(&[("stage", "sealed"), ("auth.timeout", "300ms")]).await;
     let body = format!("scope={READ}");
-    let request = || post(&house, "/oauth2/token").header("content-type", FORM).body(body.clone());
-    let arm = |kind| house.sandbox.faults().arm(Fault::new(kind).on(None, Operation::Token));
+    let request = || post(&bed, "/oauth2/token").header("content-type", FORM).body(body.clone());
+    let arm = |kind| bed.sandbox.faults().arm(Fault::new(kind).on(None, Operation::Token));
     let reset = arm(FaultKind::Reset { applied: false });
     answered(request()).await.problem(502);
-    house.sandbox.faults().remove(&reset);
+    bed.sandbox.faults().remove(&reset);
     let gate = arm(FaultKind::Gate { applied: false });
     answered(request()).await.problem(504);
-    house.sandbox.faults().remove(&gate);
-    house.sandbox.faults().go_down().await;
+    bed.sandbox.faults().remove(&gate);
+    bed.sandbox.faults().go_down().await;
     let problem = answered(request()).await.problem(503);
     assert!(problem["detail"].as_str().unwrap().contains("token endpoint"), "{problem}");
 }
@@ -149,10 +148,10 @@ async fn a_failing_token_endpoint_is_reported_as_such() {
 #[tokio::test]
 async fn the_path_is_met_in_every_spelling_and_no_other_is() {
     // The token endpoint is another host's than the APIs'.
-    let apis = house::vendor().await;
+    let apis = test_bed::vendor().await;
     let url = apis.base_url();
-    let house =
-        House::with(&[("stage", "live"), ("upstream.legacy.url", &url), ("upstream.new.url", &url)]).await;
+    let bed =
+        TestBed::with(&[("stage", "live"), ("upstream.legacy.url", &url), ("upstream.new.url", &url)]).await;
     for path in [
         "/oauth2/token",
         "//oauth2/token",
@@ -161,24 +160,24 @@ async fn the_path_is_met_in_every_spelling_and_no_other_is() {
         "/v2/../oauth2/token",
         "/%6fauth2%2Ftoken",
     ] {
-        let before = token_calls(&house);
-        let address = house.client.address().parse().unwrap();
+        let before = token_calls(&bed);
+        let address = bed.client.address().parse().unwrap();
         let status = raw_post(address, path, FORM, &format!("scope={READ}")).await;
-        assert_eq!((status, token_calls(&house)), (400, before + 1), "{path}");
+        assert_eq!((status, token_calls(&bed)), (400, before + 1), "{path}");
     }
-    let before = token_calls(&house);
+    let before = token_calls(&bed);
     for path in ["/oauth2/tokens", "/oauth2", "/v2/oauth2/token", "/OAUTH2/token", "/oauth2/token/x"] {
-        answered(post(&house, path).header("content-type", FORM).body("a=b")).await;
+        answered(post(&bed, path).header("content-type", FORM).body("a=b")).await;
     }
-    answered(house.client.http.get(format!("http://{}/oauth2/token", house.client.address()))).await;
-    assert_eq!(token_calls(&house), before, "passed through to the APIs' host");
-    house.go(&[("stage", "live"), ("auth.token_path", "/v2/token")]).await;
-    answered(post(&house, "/v2/token").header("content-type", FORM).body("a=b")).await;
-    assert_eq!(token_calls(&house), before + 1);
-    house.go(&[("stage", "live"), ("auth.token_path", "")]).await;
-    answered(post(&house, "/v2/token").header("content-type", FORM).body("a=b")).await;
-    answered(post(&house, "/oauth2/token").header("content-type", FORM).body("a=b")).await;
-    assert_eq!(token_calls(&house), before + 1);
+    answered(bed.client.http.get(format!("http://{}/oauth2/token", bed.client.address()))).await;
+    assert_eq!(token_calls(&bed), before, "passed through to the APIs' host");
+    bed.go(&[("stage", "live"), ("auth.token_path", "/v2/token")]).await;
+    answered(post(&bed, "/v2/token").header("content-type", FORM).body("a=b")).await;
+    assert_eq!(token_calls(&bed), before + 1);
+    bed.go(&[("stage", "live"), ("auth.token_path", "")]).await;
+    answered(post(&bed, "/v2/token").header("content-type", FORM).body("a=b")).await;
+    answered(post(&bed, "/oauth2/token").header("content-type", FORM).body("a=b")).await;
+    assert_eq!(token_calls(&bed), before + 1);
     assert_eq!(apis.inspector().arrived(None, Operation::Token), 1, "the last one, as it came");
 }
 
@@ -223,14 +222,12 @@ async fn of_an_answer_that_is_rewritten_nothing_speaks_of_the_old_bytes() {
             "HTTP/1.1 200 OK\r\ncontent-type: application/json;charset=UTF-8\r\ncache-control: no-store\r\netag: \"x\"\r\ndigest: d\r\n{more}content-length: {length}\r\nconnection: close\r\n\r\n"
         )
     };
-    let house = House::at("sealed").await;
+    let bed = TestBed::at("sealed").await;
     let ask = async |answer: Vec<u8>, max: &str| {
         let (url, task) = endpoint(answer).await;
-        house
-            .go(&[("stage", "sealed"), ("upstream.oauth.url", &url), ("limits.response_body_max", max)])
-            .await;
+        bed.go(&[("stage", "sealed"), ("upstream.oauth.url", &url), ("limits.response_body_max", max)]).await;
         let body = format!("scope={READ}&end=1");
-        let answer = answered(post(&house, "/oauth2/token").header("content-type", FORM).body(body)).await;
+        let answer = answered(post(&bed, "/oauth2/token").header("content-type", FORM).body(body)).await;
         task.abort();
         answer
     };

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::support::soon;
 use crate::support::wire::binary::Binary;
 use crate::support::wire::caller::{Caller, plain};
-use crate::support::wire::{LEGACY, house, vendor};
+use crate::support::wire::{LEGACY, bed, vendor};
 
 /// Half of the descriptors that a process may have: the proxy may have none left otherwise, and the test neither.
 fn affordable(wanted: usize) -> usize {
@@ -77,8 +77,8 @@ async fn over_a_cap_the_answer_is_503_with_retry_after_and_nothing_is_sent() {
     ];
     for (cap, refused, held) in cases {
         // Legacy mode, so that each route is one call upstream.
-        let house = house("observe", &[(cap, "2"), ("limits.in_flight.retry_after", "7s")]).await;
-        let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
+        let bed = bed("observe", &[(cap, "2"), ("limits.in_flight.retry_after", "7s")]).await;
+        let gate = bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
         let holding = match held {
             Operation::Create => "create",
             Operation::Get => "get",
@@ -88,31 +88,31 @@ async fn over_a_cap_the_answer_is_503_with_retry_after_and_nothing_is_sent() {
         };
         let waiting: Vec<_> = (0..2)
             .map(|at| {
-                let client = house.client.clone();
+                let client = bed.client.clone();
                 tokio::spawn(async move { ask(&client, holding, at).await.status })
             })
             .collect();
         soon(gate.reached(2)).await;
         for (at, what) in ["create", "get", "list", "cancel", "pass_through"].into_iter().enumerate() {
             if refused.contains(&what) {
-                let answer = ask(&house.client, what, 10 + at).await;
+                let answer = ask(&bed.client, what, 10 + at).await;
                 answer.problem(503);
                 assert_eq!(answer.header("retry-after"), Some("7"), "{cap}: {what}");
             }
         }
         assert_eq!(gate.hits(), 2, "{cap}");
-        let asked = house.sandbox.inspector().requests().len();
+        let asked = bed.sandbox.inspector().requests().len();
         gate.open();
         for one in waiting {
             assert_ne!(soon(one).await.unwrap(), 503, "{cap}");
         }
         assert_eq!(
-            house.sandbox.inspector().requests().len(),
+            bed.sandbox.inspector().requests().len(),
             asked,
             "{cap}: nothing of what was refused was sent"
         );
         // The places are free again.
-        assert_ne!(ask(&house.client, refused[0], 99).await.status, 503, "{cap}");
+        assert_ne!(ask(&bed.client, refused[0], 99).await.status, 503, "{cap}");
     }
 }
 
@@ -130,12 +130,12 @@ async fn ask(client: &Caller, what: &str, at: usize) -> crate::support::wire::ca
 #[tokio::test]
 async fn leaving_does_not_make_room_for_more_writes() {
     for stage in ["sealed", "observe"] {
-        let house = house(stage, &[("limits.in_flight.create", "2")]).await;
+        let bed = bed(stage, &[("limits.in_flight.create", "2")]).await;
         let side = if stage == "sealed" { Side::New } else { Side::Legacy };
         let fault = Fault::new(FaultKind::Gate { applied: false }).on(side, Operation::Create);
-        let gate = house.sandbox.faults().arm(fault);
+        let gate = bed.sandbox.faults().arm(fault);
         // Over HTTP/2 the proxy hears at once that a client has gone.
-        let http2 = Caller::with(&format!("http://{}", house.shim.address), plain().http2_prior_knowledge());
+        let http2 = Caller::with(&format!("http://{}", bed.shim.address), plain().http2_prior_knowledge());
         let leaving: Vec<_> = (0..2)
             .map(|at| {
                 let client = http2.clone();
@@ -150,10 +150,10 @@ async fn leaving_does_not_make_room_for_more_writes() {
             // Round trips, in which the proxy notices that its clients are gone.
             assert_eq!(http2.get("/v2/profiles").await.status, 200);
         }
-        house.client.create("one-more").await.problem(503);
+        bed.client.create("one-more").await.problem(503);
         gate.open();
-        soon(async { while house.client.create("later").await.status == 503 {} }).await;
-        let made: BTreeMap<_, _> = house.sandbox.inspector().conversions_by_ref();
+        soon(async { while bed.client.create("later").await.status == 503 {} }).await;
+        let made: BTreeMap<_, _> = bed.sandbox.inspector().conversions_by_ref();
         assert_eq!(made.keys().collect::<Vec<_>>(), ["later", "left-0", "left-1"], "{stage}");
     }
 }
@@ -162,11 +162,10 @@ async fn leaving_does_not_make_room_for_more_writes() {
 #[tokio::test]
 async fn behind_a_trusted_proxy_clients_are_distinguished_by_its_header() {
     let flags = [("limits.in_flight.client", "1"), ("forwarding.trusted_proxies", "127.0.0.0/8")];
-    let house = house("observe", &flags).await;
-    let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
+    let bed = bed("observe", &flags).await;
+    let gate = bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
     let from = |address: &'static str| {
-        let request =
-            house.client.ask(reqwest::Method::GET, "/v2/profiles").header("x-forwarded-for", address);
+        let request = bed.client.ask(reqwest::Method::GET, "/v2/profiles").header("x-forwarded-for", address);
         crate::support::wire::caller::answer(request)
     };
     let first = tokio::spawn(from("198.51.100.1"));

@@ -3,8 +3,8 @@
 use tokio::io::AsyncWriteExt as _;
 
 use super::{asked, unharmed};
-use crate::support::wire::line::Line;
-use crate::support::wire::{House, house};
+use crate::support::wire::raw::RawConnection;
+use crate::support::wire::{TestBed, bed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -38,8 +38,8 @@ fn field(name: &[u8], value: &[u8]) -> Vec<u8> {
 }
 
 /// Sends all that and hears everything to the end, which has to come.
-async fn ended(house: &House, bytes: Vec<u8>, attack: &str) -> Vec<u8> {
-    let mut line = Line::to(house.shim.address).await;
+async fn ended(bed: &TestBed, bytes: Vec<u8>, attack: &str) -> Vec<u8> {
+    let mut line = RawConnection::to(bed.shim.address).await;
     // The proxy may have heard enough before the end.
     let _ = line.stream.write_all(&bytes).await;
     let heard = line.rest_or_reset().await;
@@ -63,7 +63,7 @@ fn goaway(mut heard: &[u8]) -> Option<u32> {
 
 #[tokio::test]
 async fn what_is_no_frame_or_out_of_turn_ends_the_connection() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let after = |bytes: Vec<u8>| [opened(), bytes].concat();
     let attacks: [(&str, Vec<u8>); 15] = [
         ("a preface that is none", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\rX".to_vec()),
@@ -83,16 +83,16 @@ async fn what_is_no_frame_or_out_of_turn_ends_the_connection() {
         ("a reset of nothing", after(frame(RST_STREAM, 0, 7, &[0; 4]))),
     ];
     for (attack, bytes) in attacks {
-        ended(&house, bytes, attack).await;
+        ended(&bed, bytes, attack).await;
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "bad frames").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "bad frames").await;
 }
 
 /// Streams that are out of shape are refused one by one, before anything is asked upstream.
 #[tokio::test]
 async fn a_stream_that_is_no_request_is_reset() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let base = [0x82, 0x86, 0x84];
     let blocks = [
         [&base[..], &field(b"connection", b"close")].concat(),
@@ -108,7 +108,7 @@ async fn a_stream_that_is_no_request_is_reset() {
         vec![0x86, 0x84],
     ];
     for block in blocks {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         let bytes =
             [opened(), frame(HEADERS, END_HEADERS | END_STREAM, 1, &block), frame(PING, 0, 0, b"finished")]
                 .concat();
@@ -129,16 +129,16 @@ async fn a_stream_that_is_no_request_is_reset() {
         });
         assert!(is_reset.await, "{block:?}");
     }
-    assert_eq!(asked(&house.sandbox), [""; 0]);
-    unharmed(&house, "bad streams").await;
+    assert_eq!(asked(&bed.sandbox), [""; 0]);
+    unharmed(&bed, "bad streams").await;
 }
 
 #[tokio::test]
 async fn two_lengths_over_http_2_are_reset() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let block =
         [&[0x83, 0x86, 0x84][..], &field(b"content-length", b"1"), &field(b"content-length", b"2")].concat();
-    let mut line = Line::to(house.shim.address).await;
+    let mut line = RawConnection::to(bed.shim.address).await;
     line.say([opened(), frame(HEADERS, END_HEADERS, 1, &block), frame(DATA, END_STREAM, 1, b"x")].concat())
         .await;
     loop {
@@ -151,62 +151,62 @@ async fn two_lengths_over_http_2_are_reset() {
             break;
         }
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "two lengths").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "two lengths").await;
 }
 
 #[tokio::test]
 async fn headers_that_go_on_for_ever_end_the_connection() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let mut bytes = [opened(), frame(HEADERS, END_STREAM, 1, GET)].concat();
     for _ in 0..2000 {
         bytes.extend(frame(CONTINUATION, 0, 1, &field(b"x", &[b'y'; 100])));
     }
-    let heard = ended(&house, bytes, "continuations").await;
+    let heard = ended(&bed, bytes, "continuations").await;
     assert!(goaway(&heard).is_none_or(|code| code != 0), "{heard:?}");
     let mut empty = [opened(), frame(HEADERS, END_STREAM, 1, GET)].concat();
     empty.extend(frame(CONTINUATION, 0, 1, b"").repeat(20_000));
-    ended(&house, empty, "empty continuations").await;
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "continuations").await;
+    ended(&bed, empty, "empty continuations").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "continuations").await;
 }
 
 #[tokio::test]
 async fn streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let mut bytes = opened();
     for stream in (1..20_001).step_by(2) {
         bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, GET));
         bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
     }
-    let heard = ended(&house, bytes, "rapid reset").await;
+    let heard = ended(&bed, bytes, "rapid reset").await;
     assert!(goaway(&heard).is_none_or(|code| code != 0));
-    let asked = house.sandbox.inspector().requests().len();
+    let asked = bed.sandbox.inspector().requests().len();
     assert!(asked < 5000, "it was cut off half-way at the latest: {asked}");
-    unharmed(&house, "rapid reset").await;
+    unharmed(&bed, "rapid reset").await;
 }
 
 /// The proxy is made to do the resetting: each stream's window is opened too far.
 #[tokio::test]
 async fn resets_that_a_client_provokes_end_the_connection() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let mut bytes = opened();
     for stream in (1..20_001).step_by(2) {
         bytes.extend(frame(HEADERS, END_HEADERS, stream, GET));
         bytes.extend(frame(WINDOW_UPDATE, 0, stream, &[0x7f, 0xff, 0xff, 0xff]));
     }
-    let heard = ended(&house, bytes, "provoked resets").await;
+    let heard = ended(&bed, bytes, "provoked resets").await;
     assert!(goaway(&heard).is_none_or(|code| code != 0));
-    unharmed(&house, "provoked resets").await;
+    unharmed(&bed, "provoked resets").await;
 }
 
 #[tokio::test]
 async fn more_streams_than_allowed_are_refused_and_the_rest_is_served() {
-    let house = house("sealed", &[("limits.http2_streams_max", "3")]).await;
+    let bed = bed("sealed", &[("limits.http2_streams_max", "3")]).await;
     let fault =
         conversion_shim::sandbox::Fault::new(conversion_shim::sandbox::FaultKind::Gate { applied: false });
-    let gate = house.sandbox.faults().arm(fault);
-    let mut line = Line::to(house.shim.address).await;
+    let gate = bed.sandbox.faults().arm(fault);
+    let mut line = RawConnection::to(bed.shim.address).await;
     let mut bytes = opened();
     for stream in [1, 3, 5, 7, 9] {
         bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, GET));
@@ -226,21 +226,21 @@ async fn more_streams_than_allowed_are_refused_and_the_rest_is_served() {
     assert_eq!(refused, [7, 9]);
     assert_eq!(gate.hits(), 3);
     gate.open();
-    unharmed(&house, "many streams").await;
+    unharmed(&bed, "many streams").await;
 }
 
 #[tokio::test]
 async fn floods_of_frames_that_ask_for_an_answer_are_survived() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let floods =
         [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, b""), frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1])];
     for flood in floods {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         // Nobody reads the answers; past what fits into the buffers the proxy stops to listen, or hangs up.
         let bytes = [opened(), flood.repeat(20_000)].concat();
         let written = tokio::time::timeout(std::time::Duration::from_secs(2), line.stream.write_all(&bytes));
         let _ = written.await;
-        assert_eq!(house.client.get("/v2/profiles").await.status, 200);
+        assert_eq!(bed.client.get("/v2/profiles").await.status, 200);
     }
-    unharmed(&house, "floods").await;
+    unharmed(&bed, "floods").await;
 }

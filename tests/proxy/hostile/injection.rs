@@ -6,8 +6,8 @@ use conversion_shim::sandbox::{PROFILE, TOKEN};
 use serde_json::json;
 
 use super::{asked, problem, unharmed};
-use crate::support::wire::line::Line;
-use crate::support::wire::{House, LEGACY, house};
+use crate::support::wire::raw::RawConnection;
+use crate::support::wire::{LEGACY, TestBed, bed};
 
 /// Escaped, so that they get past the reading of the head.
 const EVIL: [&str; 16] = [
@@ -29,8 +29,8 @@ const EVIL: [&str; 16] = [
     "%22%27%3c%3e%60%7b%7d%5c",
 ];
 
-async fn get(house: &House, target: &str) -> String {
-    let mut line = Line::to(house.shim.address).await;
+async fn get(bed: &TestBed, target: &str) -> String {
+    let mut line = RawConnection::to(bed.shim.address).await;
     let head = format!(
         "GET {target} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\n\r\n"
     );
@@ -41,8 +41,8 @@ async fn get(house: &House, target: &str) -> String {
 }
 
 /// Every request upstream has the family's path and nothing that a client smuggled in.
-fn is_clean(house: &House, attack: &str) {
-    for seen in house.sandbox.inspector().requests() {
+fn is_clean(bed: &TestBed, attack: &str) {
+    for seen in bed.sandbox.inspector().requests() {
         let asked = &seen.path_and_query;
         assert!(
             seen.headers.keys().all(|name| !name.as_str().contains("evil")),
@@ -73,10 +73,10 @@ fn is_clean(house: &House, attack: &str) {
 
 #[tokio::test]
 async fn an_id_is_one_segment_whatever_is_in_it() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     for evil in EVIL {
         for id in [evil.to_owned(), format!("x{evil}"), format!("..%2f{evil}")] {
-            let status = get(&house, &format!("{LEGACY}/{id}")).await;
+            let status = get(&bed, &format!("{LEGACY}/{id}")).await;
             assert!(["400", "404", "200"].contains(&status.as_str()), "{id}: {status}");
         }
     }
@@ -84,19 +84,19 @@ async fn an_id_is_one_segment_whatever_is_in_it() {
         !seen.path_and_query.starts_with("/v2/orchestration/")
     };
     // An id that is a path of its own is no id: it goes through as it was written.
-    let passed: Vec<_> = house.sandbox.inspector().requests().into_iter().filter(through).collect();
+    let passed: Vec<_> = bed.sandbox.inspector().requests().into_iter().filter(through).collect();
     assert!(
         passed.iter().all(|seen| seen.path_and_query.starts_with(&format!("{LEGACY}/"))),
         "{:?}",
-        asked(&house.sandbox)
+        asked(&bed.sandbox)
     );
     assert!(passed.iter().all(|seen| seen.headers.keys().all(|name| !name.as_str().contains("evil"))));
-    unharmed(&house, "ids").await;
+    unharmed(&bed, "ids").await;
 }
 
 #[tokio::test]
 async fn a_query_value_is_one_value_whatever_is_in_it() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     for evil in EVIL {
         for name in [
             "profile_id",
@@ -108,17 +108,17 @@ async fn a_query_value_is_one_value_whatever_is_in_it() {
             "page_cursor",
             evil,
         ] {
-            let status = get(&house, &format!("{LEGACY}?{name}={evil}")).await;
+            let status = get(&bed, &format!("{LEGACY}?{name}={evil}")).await;
             assert!(["200", "400", "404"].contains(&status.as_str()), "{name}={evil}: {status}");
-            is_clean(&house, evil);
+            is_clean(&bed, evil);
         }
     }
-    unharmed(&house, "queries").await;
+    unharmed(&bed, "queries").await;
 }
 
 #[tokio::test]
 async fn a_forged_cursor_is_read_or_refused_and_takes_nothing_along() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let text = |text: &[u8]| [&[1][..], &(text.len() as u64).to_be_bytes(), text].concat();
     let at = 1_700_000_000_000_000_000_i128.to_be_bytes();
     let forged = [
@@ -135,38 +135,38 @@ async fn a_forged_cursor_is_read_or_refused_and_takes_nothing_along() {
     for bytes in forged {
         for tag in ["cs1.", "cs2.", ""] {
             let cursor = format!("{tag}{}", URL_SAFE_NO_PAD.encode(&bytes));
-            let status = get(&house, &format!("{LEGACY}?page_cursor={cursor}")).await;
+            let status = get(&bed, &format!("{LEGACY}?page_cursor={cursor}")).await;
             assert!(["200", "400", "404"].contains(&status.as_str()), "{cursor}: {status}");
         }
     }
-    is_clean(&house, "cursors");
-    unharmed(&house, "cursors").await;
+    is_clean(&bed, "cursors");
+    unharmed(&bed, "cursors").await;
 }
 
 #[tokio::test]
 async fn bytes_that_no_target_may_hold_are_refused() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     for bytes in ["\x00", "\x7f", "\x0b", "a b", "\u{0}x", "a\tb", "\x1b[31m"] {
         for place in [format!("{LEGACY}/{bytes}"), format!("{LEGACY}?ref_id={bytes}")] {
-            let mut line = Line::to(house.shim.address).await;
+            let mut line = RawConnection::to(bed.shim.address).await;
             line.say(format!("GET {place} HTTP/1.1\r\nhost: shim\r\n\r\n")).await;
             problem(&mut line, "400", &place).await;
         }
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "targets").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "targets").await;
 }
 
 #[tokio::test]
 async fn what_a_body_holds_reaches_the_new_api_as_json_and_as_nothing_else() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let evil = "x\"},\"destination_asset\":\"USDP\",\"y\":{\"\r\nX-Evil: 1\r\n\r\n";
     let body = json!({
         "profile_id": PROFILE, "amount": "1", "source_asset": "USD", "target_asset": "PYUSD", "ref_id": evil,
         "metadata": { evil: evil },
     });
-    let answer = house.client.post(LEGACY, &body).await;
-    let seen = house.sandbox.inspector().requests();
+    let answer = bed.client.post(LEGACY, &body).await;
+    let seen = bed.sandbox.inspector().requests();
     for request in &seen {
         assert!(request.headers.keys().all(|name| !name.as_str().contains("evil")));
         let sent: serde_json::Value = serde_json::from_slice(&request.body).unwrap();

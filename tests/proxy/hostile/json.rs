@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use super::unharmed;
 use crate::support::wire::caller::answer;
-use crate::support::wire::{House, LEGACY, house};
+use crate::support::wire::{LEGACY, TestBed, bed};
 
 /// Texts that are none, each where it would be the key of the claim; quotes included.
 const REF_IDS: [&[u8]; 20] = [
@@ -55,16 +55,16 @@ fn with_amount(amount: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-async fn send(house: &House, body: Vec<u8>) -> u16 {
+async fn send(bed: &TestBed, body: Vec<u8>) -> u16 {
     let shown = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
-    let answer = answer(house.client.ask(Method::POST, LEGACY).body(body)).await;
+    let answer = answer(bed.client.ask(Method::POST, LEGACY).body(body)).await;
     assert_eq!(answer.status, 400, "{shown}: {:?}", answer.body);
     answer.problem(400)["status"].as_u64().unwrap().try_into().unwrap()
 }
 
 #[tokio::test]
 async fn bombs_and_nonsense_are_400_and_convert_nothing() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let deep = 100_000;
     let mut bodies = vec![
         "[".repeat(deep).into_bytes(),
@@ -104,19 +104,19 @@ async fn bombs_and_nonsense_are_400_and_convert_nothing() {
     bodies.push(b"\xef\xbb\xbf{}".to_vec());
     bodies.push("{}".encode_utf16().flat_map(u16::to_le_bytes).collect());
     for body in bodies {
-        send(&house, body).await;
+        send(&bed, body).await;
     }
-    unharmed(&house, "JSON").await;
+    unharmed(&bed, "JSON").await;
 }
 
 /// The same bodies where the old API judges them: what the proxy cannot read it does not claim, and at most passes on.
 #[tokio::test]
 async fn a_deep_body_on_its_way_to_the_old_api_breaks_nothing() {
-    let house = house("observe", &[]).await;
+    let bed = bed("observe", &[]).await;
     let deep = with_metadata(&format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)));
-    let sent = house.client.ask(Method::POST, LEGACY).bearer_auth(TOKEN).body(deep.clone());
+    let sent = bed.client.ask(Method::POST, LEGACY).bearer_auth(TOKEN).body(deep.clone());
     let refused = answer(sent).await;
     assert_eq!(refused.status, 400, "{:?}", refused.body);
-    assert_eq!(house.sandbox.inspector().conversions_by_ref().len(), 0);
-    assert_eq!(house.client.create("in-good-faith").await.status, 200);
+    assert_eq!(bed.sandbox.inspector().conversions_by_ref().len(), 0);
+    assert_eq!(bed.client.create("in-good-faith").await.status, 200);
 }

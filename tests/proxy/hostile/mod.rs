@@ -13,15 +13,15 @@ mod smuggling;
 use conversion_shim::sandbox::{Operation, Sandbox, TOKEN};
 use conversion_shim::translate::side::Side;
 
-use crate::support::wire::line::{Line, Message};
-use crate::support::wire::{House, LEGACY, conversion};
+use crate::support::wire::raw::{Message, RawConnection};
+use crate::support::wire::{LEGACY, TestBed, conversion};
 
 /// The proxy is up and what was done to it converted nothing: a client in good faith makes the one conversion that there is.
-async fn unharmed(house: &House, attack: &str) {
-    let books = house.sandbox.inspector();
+async fn unharmed(bed: &TestBed, attack: &str) {
+    let books = bed.sandbox.inspector();
     assert_eq!(books.conversions_by_ref().len(), 0, "{attack}");
     assert_eq!(books.records(Side::Legacy) + books.records(Side::New), 0, "{attack}");
-    house.client.id_of_new("in-good-faith").await;
+    bed.client.id_of_new("in-good-faith").await;
     let (legacy, new) = (books.records(Side::Legacy), books.records(Side::New));
     assert_eq!((legacy, new), (0, 1), "{attack}");
     let arrived = [Side::Legacy, Side::New].map(|side| books.arrived(side, Operation::Create));
@@ -44,10 +44,10 @@ fn create(ref_id: &str) -> String {
 }
 
 /// Says these bytes on a connection of their own and hears a refusal of that status in the legacy shape, then the end.
-async fn refused(house: &House, bytes: impl AsRef<[u8]>, status: &str) -> Message {
+async fn refused(bed: &TestBed, bytes: impl AsRef<[u8]>, status: &str) -> Message {
     let bytes = bytes.as_ref();
     let attack = String::from_utf8_lossy(&bytes[..bytes.len().min(300)]).into_owned();
-    let mut line = Line::to(house.shim.address).await;
+    let mut line = RawConnection::to(bed.shim.address).await;
     line.say(bytes).await;
     let answer = problem(&mut line, status, &attack).await;
     assert_eq!(answer.header("connection").as_deref(), Some("close"), "{attack}");
@@ -56,7 +56,7 @@ async fn refused(house: &House, bytes: impl AsRef<[u8]>, status: &str) -> Messag
 }
 
 /// Hears a problem document of that status.
-async fn problem(line: &mut Line, status: &str, attack: &str) -> Message {
+async fn problem(line: &mut RawConnection, status: &str, attack: &str) -> Message {
     let answer = line.message().await;
     assert_eq!(answer.status(), status, "{attack}");
     assert_eq!(answer.header("content-type").as_deref(), Some("application/json"), "{attack}");

@@ -8,8 +8,8 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::{asked, problem, refused, unharmed};
 use crate::support::wire::caller::{Caller, answer, plain};
-use crate::support::wire::line::Line;
-use crate::support::wire::{LEGACY, house};
+use crate::support::wire::raw::RawConnection;
+use crate::support::wire::{LEGACY, bed};
 
 fn headers(count: usize) -> String {
     (0..count).fold(String::new(), |mut all, at| {
@@ -21,27 +21,27 @@ fn headers(count: usize) -> String {
 #[tokio::test]
 async fn heads_over_the_caps_are_refused_in_the_legacy_shape() {
     let flags = [("limits.headers_max", "20"), ("limits.header_bytes_max", "128KiB")];
-    let house = house("sealed", &flags).await;
+    let bed = bed("sealed", &flags).await;
     let most = format!("GET /v2/profiles HTTP/1.1\r\nhost: shim\r\n{}\r\n", headers(19));
-    let mut line = Line::to(house.shim.address).await;
+    let mut line = RawConnection::to(bed.shim.address).await;
     line.say(most).await;
     assert_ne!(line.message().await.status(), "431", "as many as are allowed");
-    refused(&house, format!("GET /v2/x HTTP/1.1\r\nhost: shim\r\n{}\r\n", headers(20)), "431").await;
-    refused(&house, format!("GET /v2/{} HTTP/1.1\r\nhost: shim\r\n\r\n", "x".repeat(70_000)), "414").await;
+    refused(&bed, format!("GET /v2/x HTTP/1.1\r\nhost: shim\r\n{}\r\n", headers(20)), "431").await;
+    refused(&bed, format!("GET /v2/{} HTTP/1.1\r\nhost: shim\r\n\r\n", "x".repeat(70_000)), "414").await;
     // More than is read: the write may break off.
-    let mut line = Line::to(house.shim.address).await;
+    let mut line = RawConnection::to(bed.shim.address).await;
     let _ =
         line.stream.write_all(format!("GET /v2/x HTTP/1.1\r\nx: {}", "y".repeat(140_000)).as_bytes()).await;
     problem(&mut line, "431", "one long header").await;
-    assert_eq!(asked(&house.sandbox), ["GET /v2/profiles"]);
-    unharmed(&house, "long heads").await;
+    assert_eq!(asked(&bed.sandbox), ["GET /v2/profiles"]);
+    unharmed(&bed, "long heads").await;
 }
 
 #[tokio::test]
 async fn heads_over_the_caps_are_refused_over_http_2_as_well() {
     let flags = [("limits.headers_max", "20"), ("limits.header_bytes_max", "8KiB")];
-    let house = house("sealed", &flags).await;
-    let client = Caller::with(&format!("http://{}", house.shim.address), plain().http2_prior_knowledge());
+    let bed = bed("sealed", &flags).await;
+    let client = Caller::with(&format!("http://{}", bed.shim.address), plain().http2_prior_knowledge());
     let many = (0..30)
         .fold(client.ask(Method::GET, "/v2/profiles"), |request, at| request.header(format!("x-{at}"), "y"));
     answer(many).await.problem(431);
@@ -50,13 +50,13 @@ async fn heads_over_the_caps_are_refused_over_http_2_as_well() {
     if let Ok(refused) = long.send().await {
         assert_eq!(refused.status(), 431);
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "long heads over HTTP/2").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "long heads over HTTP/2").await;
 }
 
 #[tokio::test]
 async fn bodies_over_the_cap_are_413_however_they_are_announced() {
-    let house = house("sealed", &[("limits.request_body_max", "1KiB")]).await;
+    let bed = bed("sealed", &[("limits.request_body_max", "1KiB")]).await;
     for length in [
         "content-length: 1025\r\n\r\n".to_owned(),
         "content-length: 18446744073709551613\r\n\r\n".to_owned(),
@@ -64,7 +64,7 @@ async fn bodies_over_the_cap_are_413_however_they_are_announced() {
         format!("transfer-encoding: chunked\r\n\r\n{}", "1\r\nx\r\n".repeat(1025)),
         "transfer-encoding: chunked\r\n\r\nffffffffffffff\r\nx".to_owned(),
     ] {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         let head = format!("POST {LEGACY} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\n");
         line.say(format!("{head}{length}")).await;
         if length.contains("ffffff") {
@@ -73,13 +73,13 @@ async fn bodies_over_the_cap_are_413_however_they_are_announced() {
         }
         problem(&mut line, "413", &length[..40.min(length.len())]).await;
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "long bodies").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "long bodies").await;
 }
 
 #[tokio::test]
 async fn what_chunks_carry_besides_data_is_bounded() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let head = format!(
         "POST {LEGACY} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\ntransfer-encoding: chunked\r\n\r\n"
     );
@@ -87,12 +87,12 @@ async fn what_chunks_carry_besides_data_is_bounded() {
     let trailers = format!("1\r\n{{\r\n0\r\n{}\r\n", headers(5000));
     let long_trailer = format!("1\r\n{{\r\n0\r\nx: {}\r\n\r\n", "y".repeat(500_000));
     for body in [extensions, trailers, long_trailer] {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         // It may be cut off before it has said everything.
         let _ = line.stream.write_all(format!("{head}{body}").as_bytes()).await;
         let heard = String::from_utf8(line.rest_or_reset().await).unwrap();
         assert!(heard.is_empty() || heard.starts_with("HTTP/1.1 400"), "{heard}");
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "long chunks").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "long chunks").await;
 }

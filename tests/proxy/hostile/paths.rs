@@ -5,8 +5,8 @@ use conversion_shim::sandbox::{Operation, TOKEN};
 use conversion_shim::translate::side::Side;
 
 use super::asked;
-use crate::support::house::{House, LEGACY, conversion};
-use crate::support::wire::line::Line;
+use crate::support::test_bed::{LEGACY, TestBed, conversion};
+use crate::support::wire::raw::RawConnection;
 
 const METHODS: [&str; 7] = ["POST", "DELETE", "PUT", "PATCH", "post", "PROPFIND", "X-POST"];
 
@@ -40,9 +40,9 @@ const TRICKS: [&str; 26] = [
     "shim:80",
 ];
 
-async fn raw(house: &House, method: &str, target: &[u8]) -> String {
+async fn raw(bed: &TestBed, method: &str, target: &[u8]) -> String {
     let body = conversion("trick").to_string();
-    let mut line = Line::to(house.client.address().parse().unwrap()).await;
+    let mut line = RawConnection::to(bed.client.address().parse().unwrap()).await;
     line.say([method.as_bytes(), b" ", target].concat()).await;
     let rest = format!(
         " HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
@@ -55,10 +55,10 @@ async fn raw(house: &House, method: &str, target: &[u8]) -> String {
 #[tokio::test]
 async fn no_trick_with_a_path_reaches_the_old_api_as_a_write() {
     for stage in ["canary", "live"] {
-        let house = House::at(stage).await;
+        let bed = TestBed::at(stage).await;
         for target in TRICKS {
             for method in METHODS {
-                let status = raw(&house, method, target.as_bytes()).await;
+                let status = raw(&bed, method, target.as_bytes()).await;
                 assert!(["400", "404"].contains(&status.as_str()), "{method} {target}: {status}");
             }
         }
@@ -68,18 +68,18 @@ async fn no_trick_with_a_path_reaches_the_old_api_as_a_write() {
             b"/v2/conversion/\xef\xbc\x8fx",
         ] {
             for method in METHODS {
-                let status = raw(&house, method, target).await;
+                let status = raw(&bed, method, target).await;
                 assert!(["400", "404"].contains(&status.as_str()), "{method} {target:?}: {status}");
             }
         }
-        assert_eq!(asked(&house.sandbox), [""; 0], "{stage}");
+        assert_eq!(asked(&bed.sandbox), [""; 0], "{stage}");
     }
 }
 
 /// One conversion for one reference, whatever its path looked like each time.
 #[tokio::test]
 async fn every_spelling_of_the_route_meets_the_same_claim() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     for (at, target) in [
         LEGACY,
         "/v2/conversion/stablecoins/",
@@ -92,9 +92,9 @@ async fn every_spelling_of_the_route_meets_the_same_claim() {
     .into_iter()
     .enumerate()
     {
-        let status = raw(&house, "POST", target.as_bytes()).await;
+        let status = raw(&bed, "POST", target.as_bytes()).await;
         assert_eq!(status, if at == 0 { "200" } else { "409" }, "{target}");
     }
-    assert_eq!(house.made("trick"), crate::support::house::one_on(Side::New));
-    assert_eq!(house.sandbox.inspector().arrived(Side::Legacy, Operation::Create), 0);
+    assert_eq!(bed.made("trick"), crate::support::test_bed::one_on(Side::New));
+    assert_eq!(bed.sandbox.inspector().arrived(Side::Legacy, Operation::Create), 0);
 }

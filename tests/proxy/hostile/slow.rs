@@ -6,19 +6,19 @@ use tokio::net::TcpSocket;
 
 use super::{problem, unharmed};
 use crate::support::soon;
-use crate::support::wire::line::Line;
-use crate::support::wire::{LEGACY, house};
+use crate::support::wire::raw::RawConnection;
+use crate::support::wire::{LEGACY, bed};
 
 #[tokio::test]
 async fn heads_that_drip_are_cut_while_others_are_served() {
-    let house = house("sealed", &[("limits.header_read_timeout", "500ms")]).await;
+    let bed = bed("sealed", &[("limits.header_read_timeout", "500ms")]).await;
     let mut lines = Vec::new();
     for at in 0..50 {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         line.say("GET /v2/slow HTTP/1.1\r\nx: y\r\n".split_at(at % 30).0).await;
         lines.push(line);
     }
-    assert_eq!(house.client.get(LEGACY).await.status, 200);
+    assert_eq!(bed.client.get(LEGACY).await.status, 200);
     // A byte now and then buys no time.
     let dripping = lines.into_iter().map(|mut line| {
         tokio::spawn(async move {
@@ -33,15 +33,15 @@ async fn heads_that_drip_are_cut_while_others_are_served() {
     for one in dripping.collect::<Vec<_>>() {
         soon(one).await.unwrap();
     }
-    unharmed(&house, "slow heads").await;
+    unharmed(&bed, "slow heads").await;
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_a_408_and_nothing_was_sent() {
-    let house = house("sealed", &[("timeouts.create", "300ms")]).await;
+    let bed = bed("sealed", &[("timeouts.create", "300ms")]).await;
     for length in ["content-length: 1000\r\n\r\n{\"ref_id\":", "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"]
     {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         line.say(format!(
             "POST {LEGACY} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\n{length}"
         ))
@@ -49,25 +49,25 @@ async fn a_body_that_does_not_arrive_is_a_408_and_nothing_was_sent() {
         problem(&mut line, "408", length).await;
         assert!(line.is_cut().await, "what is left of the body is not taken for a request");
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
+    assert!(bed.sandbox.inspector().requests().is_empty());
 }
 
 /// Pass-through bodies have no deadline, so one client's are bounded in number.
 #[tokio::test]
 async fn one_client_with_bodies_that_never_end_does_not_shut_out_another() {
     let flags = [("limits.in_flight.client", "5"), ("limits.in_flight.pass_through", "20")];
-    let house = house("sealed", &flags).await;
+    let bed = bed("sealed", &flags).await;
     let attack = "POST /v2/upload HTTP/1.1\r\nhost: shim\r\ncontent-length: 1000\r\n\r\nx";
     let mut held = Vec::new();
     for _ in 0..5 {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         line.say(attack).await;
         held.push(line);
     }
     // There is no signal for "five are in flight" but the sixth's refusal.
     let refusal = soon(async {
         loop {
-            let mut line = Line::to(house.shim.address).await;
+            let mut line = RawConnection::to(bed.shim.address).await;
             line.say("GET /v2/profiles HTTP/1.1\r\nhost: shim\r\nconnection: close\r\n\r\n").await;
             let answer = line.message().await;
             if answer.status() == "503" {
@@ -79,50 +79,50 @@ async fn one_client_with_bodies_that_never_end_does_not_shut_out_another() {
     assert_eq!(refusal.header("retry-after").as_deref(), Some("1"));
     let elsewhere = TcpSocket::new_v4().unwrap();
     elsewhere.bind("127.0.0.2:0".parse().unwrap()).unwrap();
-    let mut other = Line::over(soon(elsewhere.connect(house.shim.address)).await.unwrap());
+    let mut other = RawConnection::over(soon(elsewhere.connect(bed.shim.address)).await.unwrap());
     other.say(format!("GET {LEGACY} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\n\r\n")).await;
     assert_eq!(other.message().await.status(), "200");
     drop(held);
-    soon(async { while house.client.get(LEGACY).await.status != 200 {} }).await;
-    unharmed(&house, "slow bodies").await;
+    soon(async { while bed.client.get(LEGACY).await.status != 200 {} }).await;
+    unharmed(&bed, "slow bodies").await;
 }
 
 /// Who does not read its answer holds one place, not the proxy.
 #[tokio::test]
 async fn unread_answers_delay_no_other_client() {
-    let house = house("sealed", &[("limits.in_flight.client", "100")]).await;
+    let bed = bed("sealed", &[("limits.in_flight.client", "100")]).await;
     for at in 0..30 {
-        house
-            .sandbox
-            .inspector()
-            .seed_orchestration(crate::support::house::new_record(&format!("r{at}"), "2026-01-01T00:00:00Z"));
+        bed.sandbox.inspector().seed_orchestration(crate::support::test_bed::new_record(
+            &format!("r{at}"),
+            "2026-01-01T00:00:00Z",
+        ));
     }
     let mut held = Vec::new();
     for _ in 0..20 {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         let get = format!("GET {LEGACY} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
         line.say(get.repeat(50)).await;
         held.push(line);
     }
-    assert_eq!(house.client.get(LEGACY).await.status, 200);
-    assert_eq!(house.client.create("in-good-faith").await.status, 200);
+    assert_eq!(bed.client.get(LEGACY).await.status, 200);
+    assert_eq!(bed.client.create("in-good-faith").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
-    let house = house("sealed", &[("limits.write_timeout", "200ms")]).await;
+    let bed = bed("sealed", &[("limits.write_timeout", "200ms")]).await;
     for at in 0..1000 {
-        house
-            .sandbox
-            .inspector()
-            .seed_orchestration(crate::support::house::new_record(&format!("r{at}"), "2026-01-01T00:00:00Z"));
+        bed.sandbox.inspector().seed_orchestration(crate::support::test_bed::new_record(
+            &format!("r{at}"),
+            "2026-01-01T00:00:00Z",
+        ));
     }
-    let mut line = Line::to(house.shim.address).await;
+    let mut line = RawConnection::to(bed.shim.address).await;
     let get =
         format!("GET {LEGACY}?limit=1000 HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\n\r\n");
     // More answers than the kernel's buffers of both ends take.
     line.say(get.repeat(100)).await;
     let cut = async { while line.stream.write_all(b"x").await.is_ok() {} };
     soon(cut).await;
-    assert_eq!(house.client.get(LEGACY).await.status, 200);
+    assert_eq!(bed.client.get(LEGACY).await.status, 200);
 }

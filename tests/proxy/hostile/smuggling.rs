@@ -3,9 +3,9 @@
 use tokio::io::AsyncWriteExt as _;
 
 use super::{create, problem, refused, unharmed};
-use crate::support::wire::line::{Door, Line};
+use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
-use crate::support::wire::{House, LEGACY, house};
+use crate::support::wire::{LEGACY, TestBed, bed};
 
 /// Ways to say how long a body is that leave it open, or that no HTTP/1 request may use.
 const LENGTHS: [&str; 30] = [
@@ -43,29 +43,29 @@ const LENGTHS: [&str; 30] = [
 
 #[tokio::test]
 async fn a_head_that_two_readers_could_end_in_two_places_is_refused_and_nothing_behind_it_is_read() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let hidden = create("hidden");
     let chunked = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
     for lengths in LENGTHS {
         for target in [LEGACY, "/v2/profiles"] {
             for body in [&hidden, &chunked, "0\r\n\r\n"] {
                 let head = format!("POST {target} HTTP/1.1\r\nhost: shim\r\n{lengths}\r\n\r\n");
-                refused(&house, format!("{head}{body}{hidden}"), "400").await;
+                refused(&bed, format!("{head}{body}{hidden}"), "400").await;
             }
         }
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "two lengths").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "two lengths").await;
 }
 
 #[tokio::test]
 async fn no_cut_between_packets_hides_it() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let head = format!(
         "POST {LEGACY} HTTP/1.1\r\nhost: shim\r\ntransfer-encoding: chunked\r\ncontent-length: 4\r\n\r\n"
     );
     for cut in 1..head.len() {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         line.stream.set_nodelay(true).unwrap();
         line.say(&head[..cut]).await;
         tokio::task::yield_now().await;
@@ -74,42 +74,42 @@ async fn no_cut_between_packets_hides_it() {
         problem(&mut line, "400", &format!("cut at {cut}")).await;
         assert!(line.is_cut().await, "{cut}");
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "cut").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "cut").await;
 }
 
 #[tokio::test]
 async fn http_1_0_has_no_chunks() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let hidden = create("hidden");
     let attack = format!(
         "POST /v2/x HTTP/1.0\r\ntransfer-encoding: chunked\r\nconnection: keep-alive\r\n\r\n0\r\n\r\n{hidden}"
     );
-    refused(&house, attack, "400").await;
-    unharmed(&house, "HTTP/1.0").await;
+    refused(&bed, attack, "400").await;
+    unharmed(&bed, "HTTP/1.0").await;
 }
 
 #[tokio::test]
 async fn what_came_before_it_on_the_connection_is_answered_first() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let get = "GET /v2/profiles HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\n\r\n";
     let chunked = "GET /v2/profiles HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\ntransfer-encoding: chunked\r\n\r\n\
                    3;x=y\r\n\r\n\r\r\n0\r\nx-sum: 1\r\n\r\n";
     let bad = "GET /v2/bad HTTP/1.1\r\nhost: shim\r\ncontent-length: 0\r\ntransfer-encoding: chunked\r\n\r\n";
-    let mut line = Line::to(house.shim.address).await;
+    let mut line = RawConnection::to(bed.shim.address).await;
     line.say(format!("{get}{chunked}{get}{bad}{}", create("hidden"))).await;
     for _ in 0..3 {
         assert_eq!(line.message().await.status(), "200");
     }
     problem(&mut line, "400", "pipelined").await;
     assert!(line.is_cut().await);
-    assert_eq!(house.sandbox.inspector().requests().len(), 3);
-    unharmed(&house, "pipelined").await;
+    assert_eq!(bed.sandbox.inspector().requests().len(), 3);
+    unharmed(&bed, "pipelined").await;
 }
 
 #[tokio::test]
 async fn a_body_that_looks_like_a_request_is_a_body() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let hidden = create("hidden");
     for lengths in [
         format!("content-length: {}\r\n\r\n{hidden}", hidden.len()),
@@ -117,7 +117,7 @@ async fn a_body_that_looks_like_a_request_is_a_body() {
         format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len()),
     ] {
         for call in [format!("GET {LEGACY}"), "GET /v2/profiles".into(), "POST /v2/profiles".into()] {
-            let mut line = Line::to(house.shim.address).await;
+            let mut line = RawConnection::to(bed.shim.address).await;
             let head = format!(
                 "{call} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\nconnection: close\r\n"
             );
@@ -126,12 +126,12 @@ async fn a_body_that_looks_like_a_request_is_a_body() {
             assert!(line.is_cut().await, "one answer: {call} {lengths}");
         }
     }
-    unharmed(&house, "a request as a body").await;
+    unharmed(&bed, "a request as a body").await;
 }
 
 #[tokio::test]
 async fn chunks_that_are_none_break_the_request_and_its_connection() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let body = crate::support::wire::conversion("hidden").to_string();
     for chunk in [
         format!("{:x}\n{body}\r\n0\r\n\r\n", body.len()),
@@ -146,7 +146,7 @@ async fn chunks_that_are_none_break_the_request_and_its_connection() {
         "0\r\na: b\n\nPOST /v2/x HTTP/1.1\r\ncontent-length: 100000\r\n\r\n".into(),
         format!("\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()),
     ] {
-        let mut line = Line::to(house.shim.address).await;
+        let mut line = RawConnection::to(bed.shim.address).await;
         let head = format!(
             "POST {LEGACY} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\ntransfer-encoding: chunked\r\n\r\n"
         );
@@ -155,12 +155,12 @@ async fn chunks_that_are_none_break_the_request_and_its_connection() {
         assert!(heard.is_empty() || heard.starts_with("HTTP/1.1 400"), "{chunk}: {heard}");
         assert_eq!(heard.matches("HTTP/1.1").count(), usize::from(!heard.is_empty()), "{chunk}: {heard}");
     }
-    unharmed(&house, "bad chunks").await;
+    unharmed(&bed, "bad chunks").await;
 }
 
 #[tokio::test]
 async fn what_is_no_http_at_all_is_refused_in_the_legacy_shape() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     for bytes in [
         "\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03",
         "GARBAGE\r\n\r\n",
@@ -177,29 +177,29 @@ async fn what_is_no_http_at_all_is_refused_in_the_legacy_shape() {
         "GET /v2/profiles HTTP/1.1\r\nno colon\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
     ] {
-        refused(&house, bytes, "400").await;
+        refused(&bed, bytes, "400").await;
     }
     let two_hosts = "GET /v2/profiles HTTP/1.1\r\nhost: a\r\nhost: b\r\nconnection: close\r\n\r\n";
-    refused(&house, two_hosts, "400").await;
-    assert!(house.sandbox.inspector().requests().is_empty());
-    unharmed(&house, "no HTTP").await;
+    refused(&bed, two_hosts, "400").await;
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    unharmed(&bed, "no HTTP").await;
 }
 
 #[tokio::test]
 async fn headers_for_one_connection_do_not_reach_the_next() {
-    let door = Door::open().await;
-    let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
     for connection in [
         "connection: authorization, x-secret, keep-alive",
         "connection: close, x-secret\r\nconnection: AUTHORIZATION",
         "connection: te\r\nconnection: x-secret,authorization",
         "connection: ,, x-secret ,\t,authorization, \"x\", a b",
     ] {
-        let mut client = Line::to(shim.address).await;
+        let mut client = RawConnection::to(shim.address).await;
         let rest = "keep-alive: timeout=5\r\nproxy-connection: keep-alive\r\nproxy-authorization: Basic eA==\r\nupgrade: h2c\r\n\
                     http2-settings: AAMAAABkAAQCAAAAAAIAAAAA\r\nte: trailers, gzip\r\nx-secret: 1\r\nauthorization: Bearer x\r\nx-kept: 1";
         client.say(format!("GET /v2/x HTTP/1.1\r\nhost: shim\r\n{connection}\r\n{rest}\r\n\r\n")).await;
-        let mut upstream = door.next().await;
+        let mut upstream = listener.next().await;
         let asked = upstream.message().await;
         for name in [
             "connection",
@@ -223,15 +223,15 @@ async fn headers_for_one_connection_do_not_reach_the_next() {
 /// `Connection` cannot be used to take away what the proxy itself lives by.
 #[tokio::test]
 async fn a_header_named_by_connection_takes_no_length_away() {
-    let house: House = house("sealed", &[]).await;
+    let bed: TestBed = bed("sealed", &[]).await;
     let body = crate::support::wire::conversion("named").to_string();
     let head = format!(
         "POST {LEGACY} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\nconnection: content-length, host, x-request-id\r\n\
          content-length: {}\r\n\r\n{body}",
         body.len()
     );
-    let mut line = Line::to(house.shim.address).await;
+    let mut line = RawConnection::to(bed.shim.address).await;
     line.say(head).await;
     assert_eq!(line.message().await.status(), "200");
-    assert_eq!(house.sandbox.inspector().conversions_by_ref()["named"].new, 1);
+    assert_eq!(bed.sandbox.inspector().conversions_by_ref()["named"].new, 1);
 }

@@ -113,12 +113,12 @@ async fn dropped_rows_and_unknown_statuses_are_logged() {
 
 #[tokio::test]
 async fn a_truncated_answer_is_logged_as_such() {
-    let door = crate::support::wire::line::Door::open().await;
-    let config = format!("[upstream.legacy]\nurl = \"{}\"\n", door.url("/v2"));
+    let listener = crate::support::wire::raw::RawListener::open().await;
+    let config = format!("[upstream.legacy]\nurl = \"{}\"\n", listener.url("/v2"));
     let shim = Binary::serve(tempfile::tempdir().unwrap(), &config, &[]).await;
-    let mut client = crate::support::wire::line::Line::to(shim.address).await;
+    let mut client = crate::support::wire::raw::RawConnection::to(shim.address).await;
     client.say("GET /v2/x HTTP/1.1\r\nhost: shim\r\nx-request-id: cut\r\n\r\n").await;
-    let mut upstream = door.next().await;
+    let mut upstream = listener.next().await;
     upstream.message().await;
     upstream.say("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello").await;
     client.head().await;
@@ -152,7 +152,7 @@ async fn nothing_leaks(sandbox: &Sandbox, flags: &[(&str, &str)], http: fn() -> 
         client.get(&format!("{LEGACY}?limit=hunter-query")).await;
         client.post(LEGACY, &json!({ "amount": 1, "profile_id": "hunter-body" })).await;
         shim.lines("\"target\":\"access\"", 6).await;
-        let told = shim.told();
+        let told = shim.output();
         assert!(told.iter().any(|line| line.contains("\"level\":\"TRACE\"")), "the level is in force");
         let leaks: Vec<_> =
             told.iter().filter(|line| line.contains("hunter") || line.contains(&token)).collect();

@@ -9,20 +9,20 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::support::soon;
 use crate::support::wire::caller::Caller;
-use crate::support::wire::line::{Door, Line};
+use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
-use crate::support::wire::{House, LEGACY, house};
+use crate::support::wire::{LEGACY, TestBed, bed};
 
 const PING: &str = "GET /v2/profiles HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\n\r\n";
 
-async fn pings(line: &mut Line) {
+async fn pings(line: &mut RawConnection) {
     line.say(PING).await;
     assert_eq!(line.message().await.status(), "200");
 }
 
 /// Resolves when the time for a head has passed on a connection that began one: a clock that is the proxy's own.
-async fn a_head_is_overdue(house: &House) {
-    let mut slow = Line::to(house.shim.address).await;
+async fn a_head_is_overdue(bed: &TestBed) {
+    let mut slow = RawConnection::to(bed.shim.address).await;
     slow.say("GET /v2/slow HTTP/1.1\r\nx-sl").await;
     assert!(slow.is_cut().await);
 }
@@ -30,9 +30,9 @@ async fn a_head_is_overdue(house: &House) {
 #[tokio::test]
 async fn a_client_that_has_closed_its_sending_half_still_gets_its_answer() {
     for (stage, path) in [("sealed", LEGACY), ("observe", LEGACY), ("observe", "/v2/profiles")] {
-        let house = house(stage, &[]).await;
-        let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
-        let mut client = Line::to(house.shim.address).await;
+        let bed = bed(stage, &[]).await;
+        let gate = bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
+        let mut client = RawConnection::to(bed.shim.address).await;
         client
             .say(format!("GET {path} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\n\r\n"))
             .await;
@@ -45,12 +45,11 @@ async fn a_client_that_has_closed_its_sending_half_still_gets_its_answer() {
 
 #[tokio::test]
 async fn a_slow_head_is_cut_while_a_silent_connection_may_wait() {
-    let house =
-        house("observe", &[("limits.header_read_timeout", "300ms"), ("limits.keep_alive_timeout", "1h")])
-            .await;
-    let mut silent = Line::to(house.shim.address).await;
+    let bed =
+        bed("observe", &[("limits.header_read_timeout", "300ms"), ("limits.keep_alive_timeout", "1h")]).await;
+    let mut silent = RawConnection::to(bed.shim.address).await;
     pings(&mut silent).await;
-    a_head_is_overdue(&house).await;
+    a_head_is_overdue(&bed).await;
     pings(&mut silent).await;
     silent.say("GET /v2/again").await;
     assert!(silent.is_cut().await, "a later head has the same time");
@@ -58,30 +57,29 @@ async fn a_slow_head_is_cut_while_a_silent_connection_may_wait() {
 
 #[tokio::test]
 async fn a_connection_that_never_says_a_word_is_cut() {
-    let house =
-        house("observe", &[("limits.header_read_timeout", "100ms"), ("limits.keep_alive_timeout", "1h")])
-            .await;
-    assert!(Line::to(house.shim.address).await.is_cut().await);
+    let bed =
+        bed("observe", &[("limits.header_read_timeout", "100ms"), ("limits.keep_alive_timeout", "1h")]).await;
+    assert!(RawConnection::to(bed.shim.address).await.is_cut().await);
 }
 
 #[tokio::test]
 async fn a_silent_connection_is_closed_in_the_end() {
-    let house = house("observe", &[("limits.keep_alive_timeout", "100ms")]).await;
-    let mut silent = Line::to(house.shim.address).await;
+    let bed = bed("observe", &[("limits.keep_alive_timeout", "100ms")]).await;
+    let mut silent = RawConnection::to(bed.shim.address).await;
     pings(&mut silent).await;
     assert!(silent.is_cut().await);
 }
 
 #[tokio::test]
 async fn an_unused_connection_to_an_upstream_is_closed_in_the_end() {
-    let door = Door::open().await;
+    let listener = RawListener::open().await;
     let flags =
-        [("upstream.legacy.url", door.url("/v2")), ("upstream.pool_idle_timeout", "100ms".to_owned())];
+        [("upstream.legacy.url", listener.url("/v2")), ("upstream.pool_idle_timeout", "100ms".to_owned())];
     let flags: Vec<_> = flags.iter().map(|(key, value)| (*key, value.as_str())).collect();
     let shim = Shim::start(&flags).await;
     let client = Caller::of(&format!("http://{}", shim.address));
     let asking = tokio::spawn(async move { client.get("/v2/profiles").await.status });
-    let mut line = door.next().await;
+    let mut line = listener.next().await;
     line.message().await;
     line.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
     assert_eq!(soon(asking).await.unwrap(), 200);
@@ -91,15 +89,15 @@ async fn an_unused_connection_to_an_upstream_is_closed_in_the_end() {
 
 #[tokio::test]
 async fn neither_time_runs_while_an_answer_is_awaited() {
-    let house =
-        house("observe", &[("limits.header_read_timeout", "100ms"), ("limits.keep_alive_timeout", "100ms")])
+    let bed =
+        bed("observe", &[("limits.header_read_timeout", "100ms"), ("limits.keep_alive_timeout", "100ms")])
             .await;
-    let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
-    let mut waiting = Line::to(house.shim.address).await;
+    let gate = bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
+    let mut waiting = RawConnection::to(bed.shim.address).await;
     waiting.say(PING).await;
     soon(gate.reached(1)).await;
     for _ in 0..3 {
-        a_head_is_overdue(&house).await;
+        a_head_is_overdue(&bed).await;
     }
     gate.open();
     assert_eq!(waiting.message().await.status(), "200");
@@ -107,15 +105,14 @@ async fn neither_time_runs_while_an_answer_is_awaited() {
 
 #[tokio::test]
 async fn a_silent_http_2_connection_may_wait_as_well() {
-    let house =
-        house("observe", &[("limits.header_read_timeout", "300ms"), ("limits.keep_alive_timeout", "1h")])
-            .await;
-    let stream = Line::to(house.shim.address).await.stream;
+    let bed =
+        bed("observe", &[("limits.header_read_timeout", "300ms"), ("limits.keep_alive_timeout", "1h")]).await;
+    let stream = RawConnection::to(bed.shim.address).await.stream;
     let (mut client, connection) =
         soon(http2::handshake(TokioExecutor::new(), TokioIo::new(stream))).await.unwrap();
     let driving = tokio::spawn(connection);
     for round in 0..3 {
-        let request = http::Request::get(format!("http://{}/v2/profiles", house.shim.address))
+        let request = http::Request::get(format!("http://{}/v2/profiles", bed.shim.address))
             .header("authorization", "Bearer sandbox")
             .body(Empty::<Bytes>::new())
             .unwrap();
@@ -123,23 +120,23 @@ async fn a_silent_http_2_connection_may_wait_as_well() {
         let answer = answer.unwrap_or_else(|error| panic!("round {round}: {error:?}"));
         assert_eq!(answer.status(), 200);
         soon(answer.into_body().collect()).await.unwrap();
-        a_head_is_overdue(&house).await;
+        a_head_is_overdue(&bed).await;
     }
     driving.abort();
 }
 
 #[tokio::test]
 async fn one_client_over_the_cap_waits_and_is_served_later() {
-    let house = house("observe", &[("limits.connections_max", "1")]).await;
-    let mut first = Line::to(house.shim.address).await;
+    let bed = bed("observe", &[("limits.connections_max", "1")]).await;
+    let mut first = RawConnection::to(bed.shim.address).await;
     pings(&mut first).await;
-    let mut second = Line::to(house.shim.address).await;
+    let mut second = RawConnection::to(bed.shim.address).await;
     second.say(PING.replace("/v2/profiles", "/v2/second")).await;
     for _ in 0..20 {
         // Round trips, in which the second would be served if it could.
         pings(&mut first).await;
     }
-    let seen = house.sandbox.inspector().requests();
+    let seen = bed.sandbox.inspector().requests();
     assert!(!seen.iter().any(|seen| seen.path_and_query == "/v2/second"));
     drop(first);
     assert_eq!(second.message().await.status(), "404");
@@ -147,12 +144,12 @@ async fn one_client_over_the_cap_waits_and_is_served_later() {
 
 #[tokio::test]
 async fn a_head_longer_than_allowed_is_refused() {
-    let house = house("observe", &[("limits.header_bytes_max", "8KiB")]).await;
-    let mut client = Line::to(house.shim.address).await;
+    let bed = bed("observe", &[("limits.header_bytes_max", "8KiB")]).await;
+    let mut client = RawConnection::to(bed.shim.address).await;
     let _ = client
         .stream
         .write_all(format!("GET /v2/x HTTP/1.1\r\nx-long: {}", "x".repeat(20_000)).as_bytes())
         .await;
     assert_eq!(client.head().await.status(), "431");
-    assert!(house.sandbox.inspector().requests().is_empty());
+    assert!(bed.sandbox.inspector().requests().is_empty());
 }

@@ -6,9 +6,9 @@ use conversion_shim::translate::side::Side;
 use crate::support::soon;
 use crate::support::wire::binary::Binary;
 use crate::support::wire::caller::{Caller, plain};
-use crate::support::wire::line::{Door, Line};
+use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
-use crate::support::wire::{LEGACY, conversion, house, vendor};
+use crate::support::wire::{LEGACY, bed, conversion, vendor};
 
 /// The program before a vendor whose creates stop at a gate.
 async fn gated(flags: &[(&str, &str)]) -> (Sandbox, ArmedFault, Binary) {
@@ -26,7 +26,7 @@ async fn sigterm_lets_what_is_in_flight_finish_and_refuses_the_rest() {
     for signal in ["TERM", "INT"] {
         let (sandbox, gate, mut shim) = gated(&[]).await;
         let client = Caller::of(&format!("http://{}", shim.address));
-        let mut idle = Line::to(shim.address).await;
+        let mut idle = RawConnection::to(shim.address).await;
         idle.say("GET /v2/profiles HTTP/1.1\r\nhost: shim\r\n\r\n").await;
         idle.message().await;
         let in_flight = tokio::spawn(async move { client.create("r").await });
@@ -62,22 +62,22 @@ async fn past_the_deadline_requests_are_cut_off_and_logged() {
 /// A write whose client has left has no connection to be counted by; the drain waits for it all the same.
 #[tokio::test]
 async fn a_write_that_begins_during_the_drain_and_loses_its_client_is_still_waited_for() {
-    let mut house = house("sealed", &[("server.drain_deadline", "2s")]).await;
-    let gate = house.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
+    let mut bed = bed("sealed", &[("server.drain_deadline", "2s")]).await;
+    let gate = bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
     let (pieces, mut rest) = tokio::sync::mpsc::channel::<String>(1);
     let whole = futures_util::stream::poll_fn(move |context| {
         rest.poll_recv(context).map(|piece| piece.map(Ok::<_, std::io::Error>))
     });
     // HTTP/2, where a client that leaves is noticed while its answer is awaited.
     let client = plain().http2_prior_knowledge().build().unwrap();
-    let request = client.post(format!("http://{}{LEGACY}", house.shim.address)).bearer_auth(TOKEN);
+    let request = client.post(format!("http://{}{LEGACY}", bed.shim.address)).bearer_auth(TOKEN);
     let leaving = tokio::spawn(request.body(reqwest::Body::wrap_stream(whole)).send());
     for _ in 0..20 {
         // More than the connection's window holds: it gets through only because the proxy is reading.
         soon(pieces.send(" ".repeat(16 * 1024))).await.unwrap();
     }
-    house.shim.stop();
-    while soon(tokio::net::TcpStream::connect(house.shim.address)).await.is_ok() {
+    bed.shim.stop();
+    while soon(tokio::net::TcpStream::connect(bed.shim.address)).await.is_ok() {
         tokio::task::yield_now().await;
     }
     soon(pieces.send(conversion("r").to_string())).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_write_that_begins_during_the_drain_and_loses_its_client_is_still_wait
     soon(gate.reached(1)).await;
     leaving.abort();
     drop((leaving.await, client));
-    let drained = house.shim.drained().await;
+    let drained = bed.shim.drained().await;
     assert_eq!((drained.connections_cut, drained.writes_cut), (0, 1), "told as cut off at the deadline");
 }
 
@@ -93,8 +93,8 @@ async fn a_write_that_begins_during_the_drain_and_loses_its_client_is_still_wait
 /// noticed that the client has left; over HTTP/1.1 it may only have finished speaking.
 #[tokio::test]
 async fn a_write_that_is_never_answered_and_has_lost_its_client_ends_by_itself() {
-    let door = Door::open().await;
-    let url = door.url("/v2");
+    let listener = RawListener::open().await;
+    let url = listener.url("/v2");
     let flags = [
         ("upstream.legacy.url", url.as_str()),
         ("timeouts.create", "300ms"),
@@ -103,7 +103,7 @@ async fn a_write_that_is_never_answered_and_has_lost_its_client_ends_by_itself()
     let mut shim = Shim::start(&flags).await;
     let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
     let leaving = tokio::spawn(client.ask(reqwest::Method::POST, "/v2/transfer/fiat").body("{}").send());
-    let mut upstream = door.next().await;
+    let mut upstream = listener.next().await;
     upstream.message().await;
     leaving.abort();
     drop((leaving.await, client));

@@ -1,13 +1,13 @@
 //! Where a message ends is decided once: nobody gets a second request past the proxy inside a first.
 
-use crate::support::wire::line::{Door, Line};
+use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
 
 /// Smuggling by requests is in `tests/proxy/hostile`; this is its mirror image.
 #[tokio::test]
 async fn an_answer_that_says_in_two_ways_how_long_it_is_is_a_502() {
-    let door = Door::open().await;
-    let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
     for headers in [
         "content-length: 4\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 4",
@@ -18,9 +18,9 @@ async fn an_answer_that_says_in_two_ways_how_long_it_is_is_a_502() {
         "content-length: 4\r\ncontent-length: 5",
         "content-length: 5, 5",
     ] {
-        let mut client = Line::to(shim.address).await;
+        let mut client = RawConnection::to(shim.address).await;
         client.say("GET /v2/x HTTP/1.1\r\nhost: shim\r\n\r\n").await;
-        let mut upstream = door.next().await;
+        let mut upstream = listener.next().await;
         upstream.message().await;
         upstream.say(format!("HTTP/1.1 200 OK\r\n{headers}\r\n\r\n5\r\nhello\r\n0\r\n\r\n")).await;
         let answer = client.message().await;
@@ -32,8 +32,8 @@ async fn an_answer_that_says_in_two_ways_how_long_it_is_is_a_502() {
 
 #[tokio::test]
 async fn a_request_of_ambiguous_length_is_refused() {
-    let door = Door::open().await;
-    let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
     for headers in [
         "content-length: 4\r\ncontent-length: 5",
         "content-length: 4, 5",
@@ -44,10 +44,10 @@ async fn a_request_of_ambiguous_length_is_refused() {
         "transfer-encoding: xchunked",
         "transfer-encoding : chunked",
     ] {
-        let mut client = Line::to(shim.address).await;
+        let mut client = RawConnection::to(shim.address).await;
         client.say(format!("POST /v2/x HTTP/1.1\r\nhost: shim\r\n{headers}\r\n\r\nhello")).await;
         assert_eq!(client.head().await.status(), "400", "{headers}");
-        assert!(door.is_quiet(), "{headers}");
+        assert!(listener.is_quiet(), "{headers}");
     }
 }
 
@@ -55,8 +55,8 @@ async fn a_request_of_ambiguous_length_is_refused() {
 /// the upstream takes the next request of the connection for the body.
 #[tokio::test]
 async fn a_body_that_does_not_go_on_leaves_no_length_behind() {
-    let door = Door::open().await;
-    let url = door.url("/v2");
+    let listener = RawListener::open().await;
+    let url = listener.url("/v2");
     // Reads and cancels look on both sides.
     let flags = [("stage", "hold"), ("upstream.legacy.url", url.as_str()), ("upstream.new.url", &url)];
     let shim = Shim::start(&flags).await;
@@ -69,11 +69,11 @@ async fn a_body_that_does_not_go_on_leaves_no_length_behind() {
         "GET /v2/conversion/stablecoins?page_cursor=theirs",
     ] {
         for body in ["content-length: 2\r\n\r\n{}", &length, &chunked] {
-            let mut client = Line::to(shim.address).await;
+            let mut client = RawConnection::to(shim.address).await;
             client
                 .say(format!("{call} HTTP/1.1\r\nhost: shim\r\ncontent-type: application/json\r\n{body}"))
                 .await;
-            let mut upstream = door.next().await;
+            let mut upstream = listener.next().await;
             let asked = upstream.head().await;
             assert_eq!(asked.start(), format!("{call} HTTP/1.1"));
             for name in ["transfer-encoding", "content-type"] {
@@ -83,22 +83,22 @@ async fn a_body_that_does_not_go_on_leaves_no_length_behind() {
             assert_eq!(upstream.heard_already(), 0, "{call}");
             upstream.say("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{\"id\":\"one\"}").await;
             assert_eq!(client.message().await.status(), "200");
-            follows_intact(&shim, &door, upstream).await;
+            follows_intact(&shim, &listener, upstream).await;
         }
     }
 }
 
 /// The next request that uses the same connection to the upstream comes whole and alone. The one before has to be back in the
 /// pool for that, of which there is no signal.
-async fn follows_intact(shim: &Shim, door: &Door, mut upstream: Line) {
+async fn follows_intact(shim: &Shim, listener: &RawListener, mut upstream: RawConnection) {
     // A get, which travels in the lane of the call before it.
     const NEXT: &str = "GET /v2/conversion/stablecoins/next HTTP/1.1";
     for _ in 0..1000 {
-        let mut client = Line::to(shim.address).await;
+        let mut client = RawConnection::to(shim.address).await;
         client.say(format!("{NEXT}\r\nhost: shim\r\nconnection: close\r\n\r\n")).await;
         let (mut line, same) = tokio::select! {
             readable = upstream.stream.readable() => { readable.unwrap(); (upstream, true) }
-            other = door.next() => (other, false),
+            other = listener.next() => (other, false),
         };
         assert_eq!(line.message().await.start(), NEXT);
         assert_eq!(line.heard_already(), 0);
@@ -113,14 +113,14 @@ async fn follows_intact(shim: &Shim, door: &Door, mut upstream: Line) {
 
 #[tokio::test]
 async fn a_get_with_chunks_goes_on_with_them_and_one_without_a_body_has_none() {
-    let door = Door::open().await;
-    let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
-    let mut client = Line::to(shim.address).await;
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
+    let mut client = RawConnection::to(shim.address).await;
     let chunks = "5\r\nhello\r\n0\r\n\r\n";
     client
         .say(format!("GET /v2/x HTTP/1.1\r\nhost: shim\r\ntransfer-encoding: chunked\r\n\r\n{chunks}"))
         .await;
-    let mut upstream = door.next().await;
+    let mut upstream = listener.next().await;
     let asked = upstream.message().await;
     assert_eq!(asked.header("transfer-encoding").as_deref(), Some("chunked"));
     assert_eq!(asked.body, chunks.as_bytes());
@@ -132,7 +132,7 @@ async fn a_get_with_chunks_goes_on_with_them_and_one_without_a_body_has_none() {
         assert_eq!(answer.status(), &status[..3]);
         assert_eq!(answer.header("transfer-encoding"), None);
         client.say("GET /v2/x HTTP/1.1\r\nhost: shim\r\n\r\n").await;
-        upstream = door.next().await;
+        upstream = listener.next().await;
         let asked = upstream.message().await;
         assert_eq!((asked.header("transfer-encoding"), asked.header("content-length")), (None, None));
     }
@@ -141,12 +141,12 @@ async fn a_get_with_chunks_goes_on_with_them_and_one_without_a_body_has_none() {
 /// The proxy puts a document in place of hyper's own bare refusals, and must not take an upstream's bytes for one of them.
 #[tokio::test]
 async fn a_body_that_reads_like_a_refusal_is_a_body() {
-    let door = Door::open().await;
-    let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
     let body = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
-    let mut client = Line::to(shim.address).await;
+    let mut client = RawConnection::to(shim.address).await;
     client.say("GET /v2/x HTTP/1.1\r\nhost: shim\r\n\r\n").await;
-    let mut upstream = door.next().await;
+    let mut upstream = listener.next().await;
     upstream.message().await;
     upstream.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len() + 3)).await;
     // Each part goes on by itself.

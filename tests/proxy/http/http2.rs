@@ -5,22 +5,22 @@ use reqwest::{Method, Version};
 use serde_json::json;
 
 use crate::support::wire::caller::{Caller, answer, plain};
-use crate::support::wire::line::Door;
+use crate::support::wire::raw::RawListener;
 use crate::support::wire::shim::Shim;
 use crate::support::wire::tls::Pair;
 use crate::support::wire::{LEGACY, vendor_with};
 
 #[tokio::test]
 async fn a_client_with_prior_knowledge_reaches_an_http_1_upstream() {
-    let door = Door::open().await;
-    let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
     let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
     let asking = answer(client.ask(Method::POST, "/v2/x?y=1").header("x-own", "1").body("hello"));
     let serving = async {
-        let mut upstream = door.next().await;
+        let mut upstream = listener.next().await;
         let request = upstream.message().await;
         assert_eq!(request.start(), "POST /v2/x?y=1 HTTP/1.1");
-        assert_eq!(request.header("host"), Some(door.address().to_string()));
+        assert_eq!(request.header("host"), Some(listener.address().to_string()));
         assert_eq!((request.header("x-own").as_deref(), &*request.body), (Some("1"), b"hello".as_slice()));
         upstream
             .say("HTTP/1.1 201 Created\r\nconnection: x-hop\r\nx-hop: 1\r\nX-Kept: 1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
@@ -36,12 +36,13 @@ async fn a_client_with_prior_knowledge_reaches_an_http_1_upstream() {
 
 #[tokio::test]
 async fn the_host_of_an_http2_target_is_sent_upstream() {
-    let door = Door::open().await;
+    let listener = RawListener::open().await;
     let shim =
-        Shim::start(&[("upstream.legacy.url", &door.url("/v2")), ("forwarding.x_forwarded", "true")]).await;
+        Shim::start(&[("upstream.legacy.url", &listener.url("/v2")), ("forwarding.x_forwarded", "true")])
+            .await;
     let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
     let serving = async {
-        let mut upstream = door.next().await;
+        let mut upstream = listener.next().await;
         let request = upstream.message().await;
         assert_eq!(request.header("x-forwarded-host"), Some(shim.address.to_string()));
         upstream.say("HTTP/1.1 204 No Content\r\n\r\n").await;
@@ -87,12 +88,12 @@ async fn tls_on_both_sides_speaks_http_2_or_1_as_the_client_can() {
 
 #[tokio::test]
 async fn many_streams_of_one_connection_are_served_at_once() {
-    let house = crate::support::wire::house("sealed", &[]).await;
-    let origin = format!("http://{}", house.shim.address);
+    let bed = crate::support::wire::bed("sealed", &[]).await;
+    let origin = format!("http://{}", bed.shim.address);
     let client = Caller::with(&origin, plain().http2_prior_knowledge());
     let gate =
         conversion_shim::sandbox::Fault::new(conversion_shim::sandbox::FaultKind::Gate { applied: false });
-    let gate = house.sandbox.faults().arm(gate);
+    let gate = bed.sandbox.faults().arm(gate);
     let asking: Vec<_> = (0..30)
         .map(|_| {
             let client = client.clone();
@@ -108,10 +109,10 @@ async fn many_streams_of_one_connection_are_served_at_once() {
 
 #[tokio::test]
 async fn the_refusal_of_a_head_request_has_no_body_in_either_version() {
-    let house = crate::support::wire::house("observe", &[]).await;
-    house.sandbox.faults().go_down().await;
+    let bed = crate::support::wire::bed("observe", &[]).await;
+    bed.sandbox.faults().go_down().await;
     for http in [plain(), plain().http2_prior_knowledge()] {
-        let client = Caller::with(&format!("http://{}", house.shim.address), http);
+        let client = Caller::with(&format!("http://{}", bed.shim.address), http);
         let refused = answer(client.ask(Method::HEAD, "/v2/profiles")).await;
         assert_eq!((refused.status, refused.body.len()), (503, 0));
         assert!(refused.header("content-length").is_some_and(|length| length != "0"));

@@ -75,14 +75,14 @@ async fn clients_are_asked_for_a_certificate_as_configured() {
         let dir = tempfile::tempdir().unwrap();
         let keys = keys(&server, &ours, dir.path(), asked);
         let keys: Vec<_> = keys.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let house = before(vendor().await, "observe", &keys).await;
+        let bed = before(vendor().await, "observe", &keys).await;
         for versions in [&[&TLS13][..], &[&TLS12]] {
-            let ask = |own| ask(house.shim.address, &server, versions, own);
+            let ask = |own| ask(bed.shim.address, &server, versions, own);
             assert_eq!(ask(Some(&known)).await.unwrap(), "200", "{asked}");
             ask(Some(&stranger)).await.expect_err("of an authority that is not trusted");
             assert_eq!(ask(None).await.is_ok(), without, "{asked}");
         }
-        let arrived = house.sandbox.inspector().requests().len();
+        let arrived = bed.sandbox.inspector().requests().len();
         assert_eq!(arrived, if without { 4 } else { 2 }, "{asked}: nothing passes a handshake that failed");
     }
 }
@@ -120,8 +120,8 @@ async fn an_older_version_of_tls_than_allowed_is_not_spoken_with_clients() {
     let (certificate, key) = (certificate.to_str().unwrap(), key.to_str().unwrap());
     for (least, old_is_fine) in [("1.2", true), ("1.3", false)] {
         let keys = [("tls.certificate", certificate), ("tls.key", key), ("tls.min_version", least)];
-        let house = before(vendor().await, "observe", &keys).await;
-        let address = house.shim.address;
+        let bed = before(vendor().await, "observe", &keys).await;
+        let address = bed.shim.address;
         assert_eq!(ask(address, &server, &[&TLS12], None).await.is_ok(), old_is_fine, "{least}");
         assert_eq!(ask(address, &server, &[&TLS13], None).await.unwrap(), "200", "{least}");
     }
@@ -134,8 +134,8 @@ async fn through(upstream: Arc<rustls::ServerConfig>, trusted: &Pair, more: &[(&
     let (authority, _) = trusted.write(dir.path());
     let mut keys = vec![("upstream.ca_file", authority.to_str().unwrap())];
     keys.extend_from_slice(more);
-    let house = before(sandbox, "observe", &keys).await;
-    house.client.get("/v2/profiles").await.status
+    let bed = before(sandbox, "observe", &keys).await;
+    bed.client.get("/v2/profiles").await.status
 }
 
 #[tokio::test]
@@ -172,7 +172,7 @@ async fn plain_http_is_not_answered_on_a_port_with_tls() {
     let (certificate, key) = server.write(dir.path());
     let keys = [("tls.certificate", certificate.to_str().unwrap()), ("tls.key", key.to_str().unwrap())];
     let shim = Shim::start(&keys).await;
-    let mut line = crate::support::wire::line::Line::to(shim.address).await;
+    let mut line = crate::support::wire::raw::RawConnection::to(shim.address).await;
     line.say("GET /v2/profiles HTTP/1.1\r\nhost: shim\r\n\r\n").await;
     let heard = line.rest_or_reset().await;
     assert!(!heard.starts_with(b"HTTP"), "{heard:?}");

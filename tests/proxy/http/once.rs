@@ -10,19 +10,19 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::soon;
 use crate::support::wire::caller::{Caller, plain};
-use crate::support::wire::line::{Door, Line};
+use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
-use crate::support::wire::{LEGACY, conversion, house};
+use crate::support::wire::{LEGACY, bed, conversion};
 
 /// A create in flight at a gate of the vendor's; its client leaves; the gate opens.
 async fn leaves_while_the_write_is_in_flight(stage: &str, side: Side, http: reqwest::ClientBuilder) {
-    let house = house(stage, &[]).await;
+    let bed = bed(stage, &[]).await;
     let gate = |applied| {
         let fault = Fault::new(FaultKind::Gate { applied }).on(side, Operation::Create);
-        house.sandbox.faults().arm(fault)
+        bed.sandbox.faults().arm(fault)
     };
     let (before, after) = (gate(false), gate(true));
-    let client = Caller::with(&format!("http://{}", house.shim.address), http);
+    let client = Caller::with(&format!("http://{}", bed.shim.address), http);
     let request = client.ask(Method::POST, LEGACY).body(conversion("r").to_string());
     let leaving = tokio::spawn(request.send());
     soon(before.reached(1)).await;
@@ -35,7 +35,7 @@ async fn leaves_while_the_write_is_in_flight(stage: &str, side: Side, http: reqw
     before.open();
     soon(after.reached(1)).await;
     after.open();
-    let inspector = house.sandbox.inspector();
+    let inspector = bed.sandbox.inspector();
     assert_eq!(inspector.arrived(side, Operation::Create), 1);
     assert_eq!(inspector.conversions_by_ref()["r"].legacy + inspector.conversions_by_ref()["r"].new, 1);
 }
@@ -55,8 +55,8 @@ async fn a_create_on_the_old_api_takes_effect_though_its_client_leaves() {
 /// The sandbox works on whatever arrived; whether the proxy hung up shows only on a bare socket.
 #[tokio::test]
 async fn the_connection_to_the_upstream_is_not_cut_when_the_client_leaves() {
-    let door = Door::open().await;
-    let url = door.url("/v2");
+    let listener = RawListener::open().await;
+    let url = listener.url("/v2");
     let flags = [("stage", "sealed"), ("upstream.legacy.url", url.as_str()), ("upstream.new.url", &url)];
     let shim = Shim::start(&flags).await;
     for path in [LEGACY, "/v2/transfer/fiat"] {
@@ -64,7 +64,7 @@ async fn the_connection_to_the_upstream_is_not_cut_when_the_client_leaves() {
             let client = Caller::with(&format!("http://{}", shim.address), http);
             let leaving =
                 tokio::spawn(client.ask(Method::POST, path).body(conversion("r").to_string()).send());
-            let mut upstream = door.next().await;
+            let mut upstream = listener.next().await;
             upstream.message().await;
             leaving.abort();
             assert!(leaving.await.unwrap_err().is_cancelled());
@@ -82,12 +82,12 @@ async fn the_connection_to_the_upstream_is_not_cut_when_the_client_leaves() {
 #[tokio::test]
 async fn a_reset_before_or_after_the_write_is_never_repaired_by_a_second_write() {
     for (stage, side) in [("sealed", Side::New), ("observe", Side::Legacy)] {
-        let house = house(stage, &[("timeouts.create", "1s")]).await;
+        let bed = bed(stage, &[("timeouts.create", "1s")]).await;
         for (applied, made) in [(false, 0), (true, 1)] {
             let ref_id = applied.to_string();
             let fault = Fault::new(FaultKind::Reset { applied }).on(side, Operation::Create).times(1);
-            house.sandbox.faults().arm(fault);
-            let answer = house.client.create(&ref_id).await;
+            bed.sandbox.faults().arm(fault);
+            let answer = bed.client.create(&ref_id).await;
             if stage == "sealed" && applied {
                 assert_eq!(answer.json()["ref_id"], ref_id, "looked up");
             } else {
@@ -99,14 +99,14 @@ async fn a_reset_before_or_after_the_write_is_never_repaired_by_a_second_write()
                 );
             }
             let tally =
-                house.sandbox.inspector().conversions_by_ref().get(&ref_id).copied().unwrap_or_default();
+                bed.sandbox.inspector().conversions_by_ref().get(&ref_id).copied().unwrap_or_default();
             let expected = match side {
                 Side::New => Tally { legacy: 0, new: made },
                 Side::Legacy => Tally { legacy: made, new: 0 },
             };
             assert_eq!(tally, expected);
         }
-        assert_eq!(house.sandbox.inspector().arrived(side, Operation::Create), 2, "{stage}");
+        assert_eq!(bed.sandbox.inspector().arrived(side, Operation::Create), 2, "{stage}");
     }
 }
 
@@ -114,8 +114,8 @@ async fn a_reset_before_or_after_the_write_is_never_repaired_by_a_second_write()
 /// and what the client is told is true.
 #[tokio::test]
 async fn a_stale_connection_never_sends_a_post_twice() {
-    let door = Door::open().await;
-    let url = door.url("/v2");
+    let listener = RawListener::open().await;
+    let url = listener.url("/v2");
     let flags = [
         ("stage", "sealed"),
         ("upstream.legacy.url", url.as_str()),
@@ -124,12 +124,12 @@ async fn a_stale_connection_never_sends_a_post_twice() {
     ];
     let shim = Shim::start(&flags).await;
     let posts = Arc::new(AtomicUsize::new(0));
-    let serving = tokio::spawn(closing_server(door, posts.clone()));
+    let serving = tokio::spawn(closing_server(listener, posts.clone()));
     let body = conversion("r").to_string();
     let mut told = std::collections::BTreeMap::new();
     for round in 0..150 {
         let path = if round % 2 == 0 { LEGACY } else { "/v2/transfer/fiat" };
-        let mut client = Line::to(shim.address).await;
+        let mut client = RawConnection::to(shim.address).await;
         client.say("GET /v2/warm HTTP/1.1\r\nhost: shim\r\n\r\n").await;
         client.message().await;
         let before = posts.load(Ordering::SeqCst);
@@ -155,9 +155,9 @@ async fn a_stale_connection_never_sends_a_post_twice() {
 }
 
 /// Answers the first request of a connection, promises to keep it, and closes: at once, or when the second arrives.
-async fn closing_server(door: Door, posts: Arc<AtomicUsize>) {
+async fn closing_server(listener: RawListener, posts: Arc<AtomicUsize>) {
     for round in 0.. {
-        let line = door.next().await;
+        let line = listener.next().await;
         let posts = posts.clone();
         tokio::spawn(async move {
             let mut stream = line.stream;
@@ -183,8 +183,8 @@ async fn one_request(stream: &mut tokio::net::TcpStream, posts: &AtomicUsize) {
 
 #[tokio::test]
 async fn a_read_whose_connection_closes_is_repeated_once_and_no_more() {
-    let house = house("sealed", &[]).await;
-    house.sandbox.faults().arm(Fault::new(FaultKind::Reset { applied: false }));
-    house.client.get(LEGACY).await.problem(502);
-    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::List), 2);
+    let bed = bed("sealed", &[]).await;
+    bed.sandbox.faults().arm(Fault::new(FaultKind::Reset { applied: false }));
+    bed.client.get(LEGACY).await.problem(502);
+    assert_eq!(bed.sandbox.inspector().arrived(Side::New, Operation::List), 2);
 }

@@ -1,14 +1,14 @@
 //! Pass-through, byte by byte, both ways: HTTP/1 between bare sockets.
 
-use crate::support::wire::line::{Door, Line, Message};
+use crate::support::wire::raw::{Message, RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
 use crate::support::wire::tls::Pair;
 
 /// A client's and an upstream's end, with the proxy in between.
 struct Between {
     _shim: Shim,
-    door: Door,
-    client: Line,
+    listener: RawListener,
+    client: RawConnection,
 }
 
 async fn between() -> Between {
@@ -16,13 +16,13 @@ async fn between() -> Between {
 }
 
 async fn between_with(more: &[(&str, &str)]) -> Between {
-    let door = Door::open().await;
-    let url = door.url("/v2");
+    let listener = RawListener::open().await;
+    let url = listener.url("/v2");
     let mut flags = vec![("upstream.legacy.url", url.as_str())];
     flags.extend_from_slice(more);
     let shim = Shim::start(&flags).await;
-    let client = Line::to(shim.address).await;
-    Between { _shim: shim, door, client }
+    let client = RawConnection::to(shim.address).await;
+    Between { _shim: shim, listener, client }
 }
 
 const GET: &str = "GET /v2/x HTTP/1.1\r\nhost: shim\r\nx-request-id: id\r\n\r\n";
@@ -31,7 +31,7 @@ const GET: &str = "GET /v2/x HTTP/1.1\r\nhost: shim\r\nx-request-id: id\r\n\r\n"
 async fn answered(answer: &[u8]) -> Message {
     let mut it = between().await;
     it.client.say(GET).await;
-    let mut upstream = it.door.next().await;
+    let mut upstream = it.listener.next().await;
     upstream.message().await;
     upstream.say(answer).await;
     drop(upstream);
@@ -56,10 +56,10 @@ async fn a_request_loses_what_was_for_one_connection_and_nothing_else() {
              x-request-id: mine\r\n\r\nhello",
         )
         .await;
-    let mut upstream = it.door.next().await;
+    let mut upstream = it.listener.next().await;
     let request = upstream.message().await;
     assert_eq!(request.start(), "PUT /v2/x?y=%20 HTTP/1.1");
-    let host = it.door.address().to_string();
+    let host = it.listener.address().to_string();
     let expected = headers(&[
         ("Accept-Encoding", "gzip, br"),
         ("Authorization", "Bearer t"),
@@ -114,7 +114,7 @@ async fn client_addresses_are_forwarded_only_if_configured() {
         it.client
             .say("GET /v2/x HTTP/1.1\r\nhost: client.example\r\nx-forwarded-for: 10.0.0.1\r\n\r\n")
             .await;
-        let request = it.door.next().await.message().await;
+        let request = it.listener.next().await.message().await;
         let expected = |forwarded: &str| (on == "true").then(|| forwarded.to_owned());
         assert_eq!(request.header("via"), expected("1.1 conversion-shim"));
         let added = expected("for=127.0.0.1;proto=http;host=\"client.example\"");
@@ -140,7 +140,7 @@ async fn what_a_client_says_of_itself_goes_on_only_from_a_trusted_proxy() {
         for path in ["/v2/x", "/v2/conversion/stablecoins/x"] {
             let mut it = between_with(&[("forwarding.trusted_proxies", trusted)]).await;
             it.client.say(format!("GET {path} HTTP/1.1\r\nhost: shim\r\nvia: 1.1 a\r\n{CLAIMS}\r\n")).await;
-            let request = it.door.next().await.message().await;
+            let request = it.listener.next().await.message().await;
             for name in CLAIMS.lines().map(|line| line.split(':').next().unwrap()) {
                 assert_eq!(request.header(name).is_some(), kept, "{trusted}: {name}");
             }
@@ -158,7 +158,7 @@ async fn chunks_and_trailers_go_both_ways() {
              5\r\nhello\r\n0\r\nX-Sum: up\r\n\r\n",
         )
         .await;
-    let mut upstream = it.door.next().await;
+    let mut upstream = it.listener.next().await;
     let request = upstream.message().await;
     assert_eq!(request.header("transfer-encoding").as_deref(), Some("chunked"));
     assert_eq!(request.header("content-length"), None);
@@ -180,7 +180,7 @@ async fn chunks_and_trailers_go_both_ways() {
 async fn chunks_are_passed_on_as_they_come() {
     let mut it = between().await;
     it.client.say("POST /v2/x HTTP/1.1\r\nhost: shim\r\ntransfer-encoding: chunked\r\n\r\n2\r\nup\r\n").await;
-    let mut upstream = it.door.next().await;
+    let mut upstream = it.listener.next().await;
     upstream.head().await;
     assert_eq!(upstream.exactly(7).await, b"2\r\nup\r\n");
     upstream.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\ndown\r\n").await;
@@ -198,7 +198,7 @@ async fn a_large_body_arrives_byte_for_byte_both_ways() {
     let head = format!("POST /v2/x HTTP/1.1\r\nhost: shim\r\ncontent-length: {}\r\n\r\n", body.len());
     let (sent, expected) = (body.clone(), body.clone());
     let upstream = async {
-        let mut upstream = it.door.next().await;
+        let mut upstream = it.listener.next().await;
         let request = upstream.message().await;
         assert!(request.body == expected, "the request");
         upstream.say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", request.body.len())).await;
@@ -221,7 +221,7 @@ async fn the_answer_to_head_keeps_its_length_and_has_no_body() {
         // Twice on both connections: a body that is waited for would block the second.
         it.client.say("HEAD /v2/x HTTP/1.1\r\nhost: shim\r\n\r\n").await;
         if upstream.is_none() {
-            upstream = Some(it.door.next().await);
+            upstream = Some(it.listener.next().await);
         }
         let upstream = upstream.as_mut().unwrap();
         assert_eq!(upstream.message().await.start(), "HEAD /v2/x HTTP/1.1");
@@ -235,7 +235,7 @@ async fn the_answer_to_head_keeps_its_length_and_has_no_body() {
 async fn answers_without_a_body_stay_without() {
     let mut it = between().await;
     it.client.say(GET).await;
-    let mut upstream = it.door.next().await;
+    let mut upstream = it.listener.next().await;
     for (answer, length) in [
         ("HTTP/1.1 204 No Content\r\n\r\n", None),
         ("HTTP/1.1 304 Not Modified\r\netag: \"e\"\r\n\r\n", None),
@@ -277,7 +277,7 @@ async fn informational_answers_do_not_disturb_the_real_one() {
     it.client
         .say("POST /v2/x HTTP/1.1\r\nhost: shim\r\nexpect: 100-continue\r\ncontent-length: 5\r\n\r\n")
         .await;
-    let mut upstream = it.door.next().await;
+    let mut upstream = it.listener.next().await;
     assert_eq!(upstream.head().await.header("expect").as_deref(), Some("100-continue"));
     assert_eq!(it.client.head().await.status(), "100");
     it.client.say("hello").await;
@@ -295,7 +295,7 @@ async fn an_upgrade_is_not_passed_on_and_not_believed() {
     it.client
         .say("GET /v2/x HTTP/1.1\r\nhost: shim\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
         .await;
-    let mut upstream = it.door.next().await;
+    let mut upstream = it.listener.next().await;
     let request = upstream.message().await;
     assert_eq!((request.header("upgrade"), request.header("connection")), (None, None));
     upstream
@@ -308,10 +308,10 @@ async fn an_upgrade_is_not_passed_on_and_not_believed() {
 async fn an_http_1_0_client_is_answered_in_its_own_words() {
     let mut it = between().await;
     it.client.say("GET /v2/x HTTP/1.0\r\n\r\n").await;
-    let mut upstream = it.door.next().await;
+    let mut upstream = it.listener.next().await;
     let request = upstream.message().await;
     assert_eq!(request.start(), "GET /v2/x HTTP/1.1");
-    assert_eq!(request.header("host"), Some(it.door.address().to_string()));
+    assert_eq!(request.header("host"), Some(it.listener.address().to_string()));
     upstream.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n").await;
     let head = it.client.head().await;
     assert_eq!(head.start(), "HTTP/1.0 200 OK");
@@ -329,13 +329,13 @@ async fn an_answer_that_ends_with_its_connection_is_whole() {
 async fn one_connection_serves_many_requests_on_both_sides() {
     let mut it = between().await;
     it.client.say(GET.repeat(3)).await;
-    let mut upstream = it.door.next().await;
+    let mut upstream = it.listener.next().await;
     for body in ["a", "b", "c"] {
         upstream.message().await;
         upstream.say(format!("HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n{body}")).await;
         assert_eq!(it.client.message().await.body, body.as_bytes());
     }
-    assert!(it.door.is_quiet());
+    assert!(it.listener.is_quiet());
 }
 
 #[tokio::test]
@@ -343,8 +343,8 @@ async fn an_upstream_that_cannot_be_trusted_is_not_spoken_to() {
     let pair = Pair::new();
     let options = conversion_shim::sandbox::Options { tls: Some(pair.server()), ..Default::default() };
     let sandbox = crate::support::wire::vendor_with(options).await;
-    let house = crate::support::wire::before(sandbox, "observe", &[]).await;
-    let problem = house.client.get("/v2/profiles").await.problem(503);
+    let bed = crate::support::wire::before(sandbox, "observe", &[]).await;
+    let problem = bed.client.get("/v2/profiles").await.problem(503);
     assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
-    assert!(house.sandbox.inspector().requests().is_empty());
+    assert!(bed.sandbox.inspector().requests().is_empty());
 }

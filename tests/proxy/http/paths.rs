@@ -1,13 +1,13 @@
 //! Odd paths and queries go through as they were written; odd spellings of a route are still the route.
 
-use crate::support::wire::line::{Door, Line};
+use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
-use crate::support::wire::{LEGACY, house};
+use crate::support::wire::{LEGACY, bed};
 
 #[tokio::test]
 async fn every_target_goes_through_as_written() {
-    let door = Door::open().await;
-    let shim = Shim::start(&[("upstream.legacy.url", &door.url("/v2"))]).await;
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
     for target in [
         "/v2//profiles",
         "//v2/profiles",
@@ -27,9 +27,9 @@ async fn every_target_goes_through_as_written() {
         "/v2/conversion%2fstablecoins?limit=%31",
         "/v2/other/../conversion/stablecoins",
     ] {
-        let mut client = Line::to(shim.address).await;
+        let mut client = RawConnection::to(shim.address).await;
         client.say(format!("GET {target} HTTP/1.1\r\nhost: shim\r\nconnection: close\r\n\r\n")).await;
-        let mut upstream = door.next().await;
+        let mut upstream = listener.next().await;
         assert_eq!(upstream.message().await.start(), format!("GET {target} HTTP/1.1"));
         upstream.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
         assert_eq!(client.head().await.status(), "200");
@@ -38,7 +38,7 @@ async fn every_target_goes_through_as_written() {
 
 #[tokio::test]
 async fn no_spelling_of_a_route_slips_past_the_translation() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     for target in [
         "/v2//conversion/stablecoins",
         "/v2/conversion/stablecoins/",
@@ -46,26 +46,26 @@ async fn no_spelling_of_a_route_slips_past_the_translation() {
         "/v2/%63onversion/stablecoins",
         "/v2/x/../conversion/./stablecoins",
     ] {
-        let mut client = Line::to(house.shim.address).await;
+        let mut client = RawConnection::to(bed.shim.address).await;
         let head = format!("GET {target} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\n\r\n");
         client.say(head).await;
         assert_eq!(client.message().await.body, b"{\"items\":[]}", "{target}");
     }
-    let asked = house.sandbox.inspector().requests();
+    let asked = bed.sandbox.inspector().requests();
     assert!(asked.iter().all(|seen| seen.path_and_query.starts_with("/v2/orchestration/orchestrations?")));
 }
 
 #[tokio::test]
 async fn an_id_is_encoded_again_for_the_new_api() {
-    let house = house("sealed", &[]).await;
-    house.client.get(&format!("{LEGACY}/a%3Fb%23c%25d")).await.problem(404);
-    let asked = house.sandbox.inspector().requests();
+    let bed = bed("sealed", &[]).await;
+    bed.client.get(&format!("{LEGACY}/a%3Fb%23c%25d")).await.problem(404);
+    let asked = bed.sandbox.inspector().requests();
     assert_eq!(asked[0].path_and_query, "/v2/orchestration/orchestrations/a%3Fb%23c%25d");
 }
 
 #[tokio::test]
 async fn a_target_that_is_no_path_is_refused() {
-    let house = house("observe", &[]).await;
+    let bed = bed("observe", &[]).await;
     for target in [
         "OPTIONS *",
         "GET *",
@@ -78,11 +78,11 @@ async fn a_target_that_is_no_path_is_refused() {
         "GET shim:80",
         "GET v2/profiles",
     ] {
-        let mut client = Line::to(house.shim.address).await;
+        let mut client = RawConnection::to(bed.shim.address).await;
         client.say(format!("{target} HTTP/1.1\r\nhost: shim\r\n\r\n")).await;
         let answer = client.message().await;
         assert_eq!(answer.status(), "400", "{target}");
         assert!(answer.body.starts_with(b"{\"type\":\"about:blank\""), "{target}: {answer:?}");
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
+    assert!(bed.sandbox.inspector().requests().is_empty());
 }

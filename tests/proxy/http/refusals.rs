@@ -7,7 +7,7 @@ use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::wire::{House, LEGACY, before, conversion, house, vendor_with};
+use crate::support::wire::{LEGACY, TestBed, bed, before, conversion, vendor_with};
 
 fn with(field: &str, value: Value) -> Value {
     let mut body = conversion("r");
@@ -19,13 +19,13 @@ fn status(code: StatusCode, retry_after: Option<u64>, body: RefusalBody) -> Faul
     FaultKind::Status { code, retry_after, body, applied: false }
 }
 
-fn strike(house: &House, kind: FaultKind) {
-    house.sandbox.faults().arm(Fault::new(kind).times(1));
+fn strike(bed: &TestBed, kind: FaultKind) {
+    bed.sandbox.faults().arm(Fault::new(kind).times(1));
 }
 
 #[tokio::test]
 async fn an_invalid_create_is_a_400_that_names_the_field_and_sends_nothing() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     for (body, field) in [
         (with("amount", Value::Null), "amount"),
         (with("amount", json!(100)), "amount"),
@@ -36,25 +36,25 @@ async fn an_invalid_create_is_a_400_that_names_the_field_and_sends_nothing() {
         (with("metadata", json!({ "a": 1 })), "metadata"),
         (json!([]), "body"),
     ] {
-        let problem = house.client.post(LEGACY, &body).await.problem(400);
+        let problem = bed.client.post(LEGACY, &body).await.problem(400);
         assert_eq!((&problem["type"], &problem["title"]), (&json!("about:blank"), &json!("Bad Request")));
         assert!(problem["detail"].as_str().unwrap().contains(field), "{field}: {problem}");
     }
-    assert!(house.sandbox.inspector().requests().is_empty());
+    assert!(bed.sandbox.inspector().requests().is_empty());
 }
 
 #[tokio::test]
 async fn the_vendors_own_400_keeps_its_words() {
     let sandbox = vendor_with(Options { maximum: Some("10000".to_owned()), ..Options::default() }).await;
-    let house = before(sandbox, "sealed", &[]).await;
-    let problem = house.client.post(LEGACY, &with("amount", json!("11000"))).await.problem(400);
+    let bed = before(sandbox, "sealed", &[]).await;
+    let problem = bed.client.post(LEGACY, &with("amount", json!("11000"))).await.problem(400);
     assert_eq!(problem["detail"], "11000 amount is above the maximum 10000 USD");
 }
 
 #[tokio::test]
 async fn a_bad_token_is_a_401() {
-    let house = house("sealed", &[]).await;
-    let stranger = house.client.clone().token("nope");
+    let bed = bed("sealed", &[]).await;
+    let stranger = bed.client.clone().token("nope");
     for answer in [
         stranger.create("r").await,
         stranger.get(LEGACY).await,
@@ -68,8 +68,8 @@ async fn a_bad_token_is_a_401() {
 
 #[tokio::test]
 async fn a_token_without_the_scope_is_a_403_that_names_the_scope() {
-    let house = house("sealed", &[]).await;
-    let reader = house.client.clone().token(house.sandbox.issue_token(CUSTOMER, &[SCOPES[2]]));
+    let bed = bed("sealed", &[]).await;
+    let reader = bed.client.clone().token(bed.sandbox.issue_token(CUSTOMER, &[SCOPES[2]]));
     let problem = reader.create("r").await.problem(403);
     let detail = format!("insufficient scopes: found '{}', required one of '[{}]'", SCOPES[2], SCOPES[3]);
     assert_eq!((&problem["type"], &problem["detail"]), (&json!("about:blank"), &json!(detail)));
@@ -77,8 +77,8 @@ async fn a_token_without_the_scope_is_a_403_that_names_the_scope() {
 
 #[tokio::test]
 async fn insufficient_funds_keep_type_and_meta() {
-    let house = house("sealed", &[]).await;
-    let problem = house.client.post(LEGACY, &with("amount", json!("1000.01"))).await.problem(403);
+    let bed = bed("sealed", &[]).await;
+    let problem = bed.client.post(LEGACY, &with("amount", json!("1000.01"))).await.problem(403);
     assert_eq!(problem["type"], "https://developer.paxos.com/docs/v2/problems/insufficient-funds");
     assert_eq!(problem["title"], "Insufficient Funds");
     let meta = json!({ "profile_id": PROFILE, "asset": "USD", "available": "1000", "needed": "1000.01" });
@@ -87,19 +87,19 @@ async fn insufficient_funds_keep_type_and_meta() {
 
 #[tokio::test]
 async fn an_unknown_id_is_a_404_in_the_old_noun() {
-    let house = house("sealed", &[]).await;
-    let problem = house.client.get(&format!("{LEGACY}/nope")).await.problem(404);
+    let bed = bed("sealed", &[]).await;
+    let problem = bed.client.get(&format!("{LEGACY}/nope")).await.problem(404);
     let detail = format!("conversion with id nope not found for customer with id {CUSTOMER}");
     assert_eq!(problem["detail"], detail);
 }
 
 #[tokio::test]
 async fn a_known_ref_id_is_a_409_with_the_existing_conversion() {
-    let house = house("sealed", &[]).await;
-    let existing = house.client.create("orchestration").await.json();
+    let bed = bed("sealed", &[]).await;
+    let existing = bed.client.create("orchestration").await.json();
     let mut other = conversion("orchestration");
     other["amount"] = json!("7");
-    let problem = house.client.post(LEGACY, &other).await.problem(409);
+    let problem = bed.client.post(LEGACY, &other).await.problem(409);
     assert_eq!(problem["type"], "https://developer.paxos.com/docs/v2/problems/already-exists");
     assert_eq!(problem["detail"], "conversion already exists with ref_id 'orchestration'", "the value stays");
     assert_eq!(problem["meta"], json!({ "existing": existing }));
@@ -107,10 +107,10 @@ async fn a_known_ref_id_is_a_409_with_the_existing_conversion() {
 
 #[tokio::test]
 async fn too_many_requests_keep_their_retry_after() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     for path in [LEGACY.to_owned(), format!("{LEGACY}/x")] {
-        strike(&house, status(StatusCode::TOO_MANY_REQUESTS, Some(17), RefusalBody::Problem));
-        let answer = house.client.get(&path).await;
+        strike(&bed, status(StatusCode::TOO_MANY_REQUESTS, Some(17), RefusalBody::Problem));
+        let answer = bed.client.get(&path).await;
         answer.problem(429);
         assert_eq!(answer.header("retry-after"), Some("17"));
     }
@@ -118,63 +118,63 @@ async fn too_many_requests_keep_their_retry_after() {
 
 #[tokio::test]
 async fn an_error_that_is_not_json_becomes_a_problem_of_the_same_status() {
-    let house = house("sealed", &[("timeouts.create", "200ms")]).await;
+    let bed = bed("sealed", &[("timeouts.create", "200ms")]).await;
     for code in [400, 403, 429, 500, 502, 503, 504] {
         let code = StatusCode::from_u16(code).unwrap();
         for body in [RefusalBody::Html, RefusalBody::Empty, RefusalBody::Problem] {
-            strike(&house, status(code, None, body));
-            let problem = house.client.get(LEGACY).await.problem(code.as_u16());
+            strike(&bed, status(code, None, body));
+            let problem = bed.client.get(LEGACY).await.problem(code.as_u16());
             assert_eq!(problem["type"], "about:blank");
             let vendors_own = matches!(body, RefusalBody::Problem);
-            strike(&house, status(code, None, body));
+            strike(&bed, status(code, None, body));
             // What a create came to that met a server's error, or a refusal that is not the vendor's, stays unknown here.
             let expected = if code.is_server_error() || !vendors_own { 504 } else { code.as_u16() };
-            house.client.create("r").await.problem(expected);
+            bed.client.create("r").await.problem(expected);
         }
     }
-    assert_eq!(house.sandbox.inspector().applied(Side::New, Operation::Create), 0);
+    assert_eq!(bed.sandbox.inspector().applied(Side::New, Operation::Create), 0);
 }
 
 #[tokio::test]
 async fn a_success_that_is_none_is_a_502_and_never_an_empty_200() {
-    let house = house("sealed", &[]).await;
-    let id = house.client.id_of_new("first").await;
+    let bed = bed("sealed", &[]).await;
+    let id = bed.client.id_of_new("first").await;
     for (at, kind) in
         [FaultKind::EmptyBody, FaultKind::NotJson, FaultKind::WrongTypes].into_iter().enumerate()
     {
         for path in [LEGACY.to_owned(), format!("{LEGACY}/{id}")] {
-            strike(&house, kind.clone());
-            let detail = house.client.get(&path).await.problem(502)["detail"].clone();
+            strike(&bed, kind.clone());
+            let detail = bed.client.get(&path).await.problem(502)["detail"].clone();
             assert!(detail.as_str().unwrap().contains("new side"), "{kind:?} {path} {detail}");
         }
-        strike(&house, kind.clone());
+        strike(&bed, kind.clone());
         let ref_id = format!("r{at}");
-        let created = house.client.create(&ref_id).await;
+        let created = bed.client.create(&ref_id).await;
         assert_eq!((created.status, &created.json()["ref_id"]), (200, &json!(ref_id)), "{kind:?}: looked up");
-        strike(&house, kind);
-        house.client.delete(&format!("{LEGACY}/{id}")).await.problem(502);
+        strike(&bed, kind);
+        bed.client.delete(&format!("{LEGACY}/{id}")).await.problem(502);
     }
 }
 
 #[tokio::test]
 async fn bodies_that_no_create_has_are_refused_before_anything_is_sent() {
-    let house = house("sealed", &[("limits.request_body_max", "1KiB")]).await;
+    let bed = bed("sealed", &[("limits.request_body_max", "1KiB")]).await;
     let long = with("metadata", json!({ "note": "x".repeat(2000) }));
-    house.client.post(LEGACY, &long).await.problem(413);
+    bed.client.post(LEGACY, &long).await.problem(413);
     let chunked = futures_util::stream::iter([Ok::<_, std::io::Error>(long.to_string())]);
-    let chunked = house.client.ask(reqwest::Method::POST, LEGACY).body(reqwest::Body::wrap_stream(chunked));
+    let chunked = bed.client.ask(reqwest::Method::POST, LEGACY).body(reqwest::Body::wrap_stream(chunked));
     crate::support::wire::caller::answer(chunked).await.problem(413);
-    let packed = house.client.ask(reqwest::Method::POST, LEGACY).header("content-encoding", "gzip").body("x");
+    let packed = bed.client.ask(reqwest::Method::POST, LEGACY).header("content-encoding", "gzip").body("x");
     crate::support::wire::caller::answer(packed).await.problem(415);
-    assert!(house.sandbox.inspector().requests().is_empty());
+    assert!(bed.sandbox.inspector().requests().is_empty());
 }
 
 #[tokio::test]
 async fn an_answer_longer_than_is_read_is_a_502() {
-    let house = house("sealed", &[("limits.response_body_max", "1KiB")]).await;
+    let bed = bed("sealed", &[("limits.response_body_max", "1KiB")]).await;
     for at in 0..5 {
-        assert_eq!(house.client.create(&format!("r{at}")).await.status, 200);
+        assert_eq!(bed.client.create(&format!("r{at}")).await.status, 200);
     }
-    let problem = house.client.get(LEGACY).await.problem(502);
+    let problem = bed.client.get(LEGACY).await.problem(502);
     assert!(problem["detail"].as_str().unwrap().contains("1024 bytes"), "{problem}");
 }

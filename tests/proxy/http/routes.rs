@@ -4,7 +4,7 @@ use conversion_shim::sandbox::{Operation, PROFILE, SECOND_PROFILE, Tally};
 use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
-use crate::support::wire::{LEGACY, conversion, house};
+use crate::support::wire::{LEGACY, bed, conversion};
 
 /// What no legacy client has ever seen.
 const NEW_WORDS: [&str; 10] = [
@@ -27,8 +27,8 @@ fn speaks_legacy(body: &[u8]) {
 
 #[tokio::test]
 async fn sealed_serves_all_four_from_the_new_api_alone() {
-    let house = house("sealed", &[]).await;
-    let created = house.client.create("r").await;
+    let bed = bed("sealed", &[]).await;
+    let created = bed.client.create("r").await;
     assert_eq!(created.status, 200);
     speaks_legacy(&created.body);
     let record = created.json();
@@ -40,35 +40,35 @@ async fn sealed_serves_all_four_from_the_new_api_alone() {
     assert!(String::from_utf8_lossy(&created.body).contains(r#""metadata":{"zebra":"1","apple":"2"}"#));
 
     let id = record["id"].as_str().unwrap();
-    let got = house.client.get(&format!("{LEGACY}/{id}")).await;
+    let got = bed.client.get(&format!("{LEGACY}/{id}")).await;
     assert_eq!((got.status, got.json()), (200, record.clone()));
-    let listed = house.client.get(&format!("{LEGACY}?ref_id=r")).await;
+    let listed = bed.client.get(&format!("{LEGACY}?ref_id=r")).await;
     assert_eq!((listed.status, listed.json()), (200, json!({ "items": [record] })));
-    house.client.delete(&format!("{LEGACY}/{id}")).await.problem(403);
+    bed.client.delete(&format!("{LEGACY}/{id}")).await.problem(403);
 
-    let seen = house.sandbox.inspector().requests();
+    let seen = bed.sandbox.inspector().requests();
     assert!(seen.len() == 4 && seen.iter().all(|seen| seen.side == Some(Side::New)));
-    assert_eq!(house.sandbox.inspector().conversions_by_ref()["r"], Tally { legacy: 0, new: 1 });
+    assert_eq!(bed.sandbox.inspector().conversions_by_ref()["r"], Tally { legacy: 0, new: 1 });
 }
 
 #[tokio::test]
 async fn observe_serves_all_four_from_the_old_api_alone_and_changes_no_byte() {
-    let house = house("observe", &[]).await;
+    let bed = bed("observe", &[]).await;
     let body = format!(" {} ", conversion("r"));
     let created = crate::support::wire::caller::answer(
-        house.client.ask(reqwest::Method::POST, LEGACY).body(body.clone()),
+        bed.client.ask(reqwest::Method::POST, LEGACY).body(body.clone()),
     );
     let created = created.await;
     assert_eq!(created.status, 200);
     let record = created.json();
     let id = record["id"].as_str().unwrap();
-    assert_eq!(house.client.get(&format!("{LEGACY}/{id}")).await.json(), record);
-    let listed = house.client.get(&format!("{LEGACY}?ref_id=r&cursor=unknown")).await;
+    assert_eq!(bed.client.get(&format!("{LEGACY}/{id}")).await.json(), record);
+    let listed = bed.client.get(&format!("{LEGACY}?ref_id=r&cursor=unknown")).await;
     assert_eq!(listed.json(), json!({ "items": [record] }));
-    let cancelled = house.client.delete(&format!("{LEGACY}/{id}")).await;
+    let cancelled = bed.client.delete(&format!("{LEGACY}/{id}")).await;
     assert_eq!((cancelled.status, &cancelled.json()["status"]), (200, &json!("CANCELLED")));
 
-    let seen = house.sandbox.inspector().requests();
+    let seen = bed.sandbox.inspector().requests();
     assert!(seen.iter().all(|seen| seen.side == Some(Side::Legacy)));
     assert_eq!(seen[0].body, body.as_bytes(), "not even the blanks");
     assert_eq!(seen[2].path_and_query, format!("{LEGACY}?ref_id=r&cursor=unknown"));
@@ -76,34 +76,34 @@ async fn observe_serves_all_four_from_the_old_api_alone_and_changes_no_byte() {
 
 #[tokio::test]
 async fn hold_answers_creates_itself_and_lets_readers_go_on() {
-    let house = house("observe", &[("routes.create", "hold"), ("hold.retry_after", "7s")]).await;
-    let held = house.client.create("r").await;
+    let bed = bed("observe", &[("routes.create", "hold"), ("hold.retry_after", "7s")]).await;
+    let held = bed.client.create("r").await;
     assert_eq!(held.header("retry-after"), Some("7"));
     let detail = held.problem(503)["detail"].clone();
     assert!(detail.as_str().unwrap().contains("nothing was sent"), "{detail}");
-    assert!(house.sandbox.inspector().requests().is_empty());
-    assert_eq!(house.client.get(LEGACY).await.json(), json!({ "items": [] }));
+    assert!(bed.sandbox.inspector().requests().is_empty());
+    assert_eq!(bed.client.get(LEGACY).await.json(), json!({ "items": [] }));
 }
 
 #[tokio::test]
 async fn a_create_is_read_as_json_whatever_its_content_type_says() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     for kind in ["application/x-www-form-urlencoded", "text/plain", "application/json; charset=utf-8"] {
-        let request = house.client.ask(reqwest::Method::POST, LEGACY).header("content-type", kind);
+        let request = bed.client.ask(reqwest::Method::POST, LEGACY).header("content-type", kind);
         let created = crate::support::wire::caller::answer(request.body(conversion(kind).to_string())).await;
         assert_eq!(created.status, 200, "{kind}");
     }
-    let seen = house.sandbox.inspector().requests();
+    let seen = bed.sandbox.inspector().requests();
     assert!(seen.iter().all(|seen| seen.headers["content-type"] == "application/json"));
 }
 
 #[tokio::test]
 async fn a_create_without_a_ref_id_gets_a_fresh_one_each_time() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let mut body = conversion("");
     body.as_object_mut().unwrap().remove("ref_id");
-    let one = house.client.post(LEGACY, &body).await.json();
-    let two = house.client.post(LEGACY, &body).await.json();
+    let one = bed.client.post(LEGACY, &body).await.json();
+    let two = bed.client.post(LEGACY, &body).await.json();
     assert!(one["ref_id"].as_str().is_some_and(|ref_id| !ref_id.is_empty()), "{one}");
     assert_ne!(one["ref_id"], two["ref_id"]);
     assert_ne!(one["id"], two["id"], "two equal conversions may both be meant");
@@ -111,22 +111,22 @@ async fn a_create_without_a_ref_id_gets_a_fresh_one_each_time() {
 
 #[tokio::test]
 async fn a_directed_settlement_names_its_recipient_there_and_back() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let mut body = conversion("r");
     body["recipient_profile_id"] = json!(SECOND_PROFILE);
-    let record = house.client.post(LEGACY, &body).await.json();
+    let record = bed.client.post(LEGACY, &body).await.json();
     assert_eq!(
         (&record["profile_id"], &record["recipient_profile_id"]),
         (&json!(PROFILE), &json!(SECOND_PROFILE))
     );
-    let sent: Value = serde_json::from_slice(&house.sandbox.inspector().requests()[0].body).unwrap();
+    let sent: Value = serde_json::from_slice(&bed.sandbox.inspector().requests()[0].body).unwrap();
     assert_eq!(sent["destination"]["profile"]["profile_id"], SECOND_PROFILE);
 }
 
 #[tokio::test]
 async fn every_status_of_the_new_api_is_shown_in_the_old_ones_words() {
-    let house = house("sealed", &[]).await;
-    let id = house.client.id_of_new("r").await;
+    let bed = bed("sealed", &[]).await;
+    let id = bed.client.id_of_new("r").await;
     for (new, legacy, time) in [
         ("PENDING", "CREATED", None),
         ("PENDING_APPROVAL", "CREATED", None),
@@ -135,8 +135,8 @@ async fn every_status_of_the_new_api_is_shown_in_the_old_ones_words() {
         ("FAILED", "CANCELLED", Some("cancelled_at")),
         ("REJECTED", "CANCELLED", Some("cancelled_at")),
     ] {
-        assert!(house.sandbox.inspector().set_status(&id, new));
-        let record = house.client.get(&format!("{LEGACY}/{id}")).await.json();
+        assert!(bed.sandbox.inspector().set_status(&id, new));
+        let record = bed.client.get(&format!("{LEGACY}/{id}")).await.json();
         assert_eq!(record["status"], legacy, "{new}");
         for name in ["settled_at", "cancelled_at"] {
             let expected = if time == Some(name) { record["updated_at"].clone() } else { Value::Null };
@@ -147,11 +147,11 @@ async fn every_status_of_the_new_api_is_shown_in_the_old_ones_words() {
 
 #[tokio::test]
 async fn a_record_that_never_was_a_conversion_is_not_found() {
-    let house = house("sealed", &[]).await;
+    let bed = bed("sealed", &[]).await;
     let seed = |changes: Value| {
         let mut record = json!({ "source_asset": "USD", "destination_asset": "PYUSD", "source_amount": "1", "status": "COMPLETED" });
         record.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-        house.sandbox.inspector().seed_orchestration(record)
+        bed.sandbox.inspector().seed_orchestration(record)
     };
     for hidden in [
         json!({ "source": { "fiat": { "fiat_account_id": "f" } } }),
@@ -160,22 +160,22 @@ async fn a_record_that_never_was_a_conversion_is_not_found() {
         json!({ "orchestration_rule_id": "rule" }),
     ] {
         let id = seed(hidden.clone());
-        let missing = house.client.get(&format!("{LEGACY}/{id}")).await;
+        let missing = bed.client.get(&format!("{LEGACY}/{id}")).await;
         assert_eq!(missing.problem(404)["detail"], format!("conversion with id {id} not found"), "{hidden}");
-        house.client.delete(&format!("{LEGACY}/{id}")).await.problem(404);
+        bed.client.delete(&format!("{LEGACY}/{id}")).await.problem(404);
     }
     let shown = seed(json!({ "orchestration_rule_id": "" }));
-    assert_eq!(house.client.get(&format!("{LEGACY}/{shown}")).await.status, 200);
+    assert_eq!(bed.client.get(&format!("{LEGACY}/{shown}")).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_cancel_on_the_new_side_is_never_a_success_and_never_a_write() {
-    let house = house("sealed", &[]).await;
-    let id = house.client.id_of_new("r").await;
-    let refused = house.client.delete(&format!("{LEGACY}/{id}")).await;
+    let bed = bed("sealed", &[]).await;
+    let id = bed.client.id_of_new("r").await;
+    let refused = bed.client.delete(&format!("{LEGACY}/{id}")).await;
     assert_eq!(refused.problem(403)["detail"], format!("conversion with id {id} cannot be cancelled"));
-    house.client.delete(&format!("{LEGACY}/nope")).await.problem(404);
-    let inspector = house.sandbox.inspector();
+    bed.client.delete(&format!("{LEGACY}/nope")).await.problem(404);
+    let inspector = bed.sandbox.inspector();
     assert_eq!(
         (inspector.arrived(Side::New, Operation::Get), inspector.arrived(None, Operation::Other)),
         (2, 0)
@@ -186,9 +186,9 @@ async fn a_cancel_on_the_new_side_is_never_a_success_and_never_a_write() {
 #[tokio::test]
 async fn a_write_beside_the_routes_is_refused_once_creates_may_go_to_the_new_api() {
     for (stage, arrives) in [("sealed", 0), ("observe", 1)] {
-        let house = house(stage, &[]).await;
-        let strange = house.client.post("/v2/conversion/stablecoins/x/y", &conversion("r")).await;
+        let bed = bed(stage, &[]).await;
+        let strange = bed.client.post("/v2/conversion/stablecoins/x/y", &conversion("r")).await;
         strange.problem(404);
-        assert_eq!(house.sandbox.inspector().requests().len(), arrives, "{stage}");
+        assert_eq!(bed.sandbox.inspector().requests().len(), arrives, "{stage}");
     }
 }

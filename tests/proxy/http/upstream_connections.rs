@@ -7,10 +7,10 @@ use tokio_rustls::TlsAcceptor;
 use crate::support::soon;
 use crate::support::wire::caller::Caller;
 use crate::support::wire::http2_peer::Http2Peer;
-use crate::support::wire::line::{Door, Line};
+use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
 use crate::support::wire::tls::Pair;
-use crate::support::wire::{LEGACY, house};
+use crate::support::wire::{LEGACY, bed};
 
 const RECORD: &str =
     r#"{"id":"x","amount":"1","created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;
@@ -126,10 +126,10 @@ async fn a_read_that_was_refused_is_repeated_once_on_a_new_connection() {
 
 #[tokio::test]
 async fn a_read_on_a_connection_that_closes_at_that_moment_is_repeated_and_a_create_is_not() {
-    let door = Door::open().await;
+    let door = RawListener::open().await;
     let url = door.url("/v2");
     let keys = [("upstream.legacy.url", &*url), ("upstream.new.url", &*url), ("timeouts.create", "1s")];
-    let house = house("sealed", &keys).await;
+    let bed = bed("sealed", &keys).await;
     let path = format!("{LEGACY}/x");
     let answer = |body: &str| {
         format!(
@@ -141,7 +141,7 @@ async fn a_read_on_a_connection_that_closes_at_that_moment_is_repeated_and_a_cre
     let not_found = answer(not_found)
         .replace("200 OK", "404 Not Found")
         .replace("application/json", "application/problem+json");
-    let asking = house.client.get(&path);
+    let asking = bed.client.get(&path);
     let serving = async {
         let mut line = door.next().await;
         line.head().await;
@@ -158,7 +158,7 @@ async fn a_read_on_a_connection_that_closes_at_that_moment_is_repeated_and_a_cre
         line.say(&not_found).await;
         line
     };
-    let (second, _line) = tokio::join!(house.client.get(&path), serving);
+    let (second, _line) = tokio::join!(bed.client.get(&path), serving);
     assert_eq!(second.status, 404, "{:?}", second.body);
 
     let serving = async {
@@ -173,7 +173,7 @@ async fn a_read_on_a_connection_that_closes_at_that_moment_is_repeated_and_a_cre
         }
     };
     tokio::select! {
-        created = house.client.create("r") => assert_eq!(created.status, 504),
+        created = bed.client.create("r") => assert_eq!(created.status, 504),
         () = serving => {}
     }
 }
@@ -199,8 +199,8 @@ async fn http_1_1_alone_is_spoken_where_the_config_says_so() {
             ("upstream.ca_file", path.as_str()),
             ("upstream.http_version", version),
         ];
-        let house = house("observe", &keys).await;
-        let asking = tokio::spawn(async move { house.client.get(LEGACY).await });
+        let bed = bed("observe", &keys).await;
+        let asking = tokio::spawn(async move { bed.client.get(LEGACY).await });
         let (socket, _) = soon(listener.accept()).await.unwrap();
         let secured = soon(TlsAcceptor::from(certificate.server()).accept(socket)).await.unwrap();
         assert_eq!(secured.get_ref().1.alpn_protocol(), Some(spoken), "{version}");
@@ -210,9 +210,9 @@ async fn http_1_1_alone_is_spoken_where_the_config_says_so() {
 
 #[tokio::test]
 async fn an_answer_with_many_or_folded_headers_is_read() {
-    let door = Door::open().await;
+    let door = RawListener::open().await;
     let url = door.url("/v2");
-    let house = house("observe", &[("upstream.legacy.url", &url)]).await;
+    let bed = bed("observe", &[("upstream.legacy.url", &url)]).await;
     let many: String = (0..250).map(|number| format!("x-{number}: v\r\n")).collect();
     let serving = async {
         let mut line = door.next().await;
@@ -222,7 +222,7 @@ async fn an_answer_with_many_or_folded_headers_is_read() {
         line
     };
     let asking = async {
-        let mut client = Line::to(house.shim.address).await;
+        let mut client = RawConnection::to(bed.shim.address).await;
         client.say("GET /v2/many HTTP/1.1\r\nhost: shim\r\n\r\n").await;
         client.message().await
     };

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::wire::binary::Binary;
-use crate::support::wire::line::{Door, Line};
+use crate::support::wire::raw::{RawConnection, RawListener};
 
 const MIB: usize = 1 << 20;
 const GROWTH_KIB: u64 = 16 * 1024;
@@ -28,8 +28,8 @@ async fn swallow(stream: &mut TcpStream, bytes: usize) {
     }
 }
 
-async fn both_ways(shim: &Binary, door: &Door, bytes: usize) {
-    let mut client = Line::to(shim.address).await;
+async fn both_ways(shim: &Binary, listener: &RawListener, bytes: usize) {
+    let mut client = RawConnection::to(shim.address).await;
     let up = async {
         client.say(format!("POST /v2/x HTTP/1.1\r\nhost: shim\r\ncontent-length: {bytes}\r\n\r\n")).await;
         pour(&mut client.stream, bytes).await;
@@ -38,7 +38,7 @@ async fn both_ways(shim: &Binary, door: &Door, bytes: usize) {
         swallow(&mut client.stream, bytes - heard).await;
     };
     let down = async {
-        let mut upstream = door.next().await;
+        let mut upstream = listener.next().await;
         upstream.head().await;
         // The head's reader may have heard the body's beginning.
         let heard = upstream.heard_already();
@@ -53,13 +53,13 @@ async fn both_ways(shim: &Binary, door: &Door, bytes: usize) {
 
 #[tokio::test]
 async fn long_bodies_do_not_grow_the_process() {
-    let door = Door::open().await;
-    let config = format!("[upstream.legacy]\nurl = \"{}\"\n", door.url("/v2"));
+    let listener = RawListener::open().await;
+    let config = format!("[upstream.legacy]\nurl = \"{}\"\n", listener.url("/v2"));
     let shim = Binary::serve(tempfile::tempdir().unwrap(), &config, &[]).await;
-    both_ways(&shim, &door, MIB).await;
+    both_ways(&shim, &listener, MIB).await;
     let before = shim.peak_memory_kib();
     let bytes = 1024 * MIB;
-    both_ways(&shim, &door, bytes).await;
+    both_ways(&shim, &listener, bytes).await;
     let growth = shim.peak_memory_kib() - before;
     assert!(growth < GROWTH_KIB, "{growth} KiB more for {bytes} bytes each way");
     let told = shim.lines("\"target\":\"access\"", 2).await.remove(1);

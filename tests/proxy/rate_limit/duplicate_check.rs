@@ -3,7 +3,7 @@
 use conversion_shim::translate::side::Side;
 
 use super::{shown, until_refused};
-use crate::support::house::{House, one_on};
+use crate::support::test_bed::{TestBed, one_on};
 
 #[tokio::test]
 async fn the_duplicate_check_keeps_its_share_during_a_storm_of_lists() {
@@ -14,16 +14,16 @@ async fn the_duplicate_check_keeps_its_share_during_a_storm_of_lists() {
             ("budget.wait_max", "0s"),
             ("budget.lookup_share", share),
         ];
-        let house = House::with(&keys).await;
-        until_refused(async || house.client.list("limit=5").await).await;
-        let creates = [house.client.create("r1").await, house.client.create("r2").await];
+        let bed = TestBed::with(&keys).await;
+        until_refused(async || bed.client.list("limit=5").await).await;
+        let creates = [bed.client.create("r1").await, bed.client.create("r2").await];
         for (answer, ref_id) in creates.iter().zip(["r1", "r2"]) {
             if share == "0" {
                 // Nothing is kept, so the lists took all. (A call that has flowed in since is no wonder.)
                 assert!([503, 200].contains(&answer.status), "{answer:?}");
             } else {
                 answer.id();
-                assert_eq!(house.made(ref_id), one_on(Side::New));
+                assert_eq!(bed.made(ref_id), one_on(Side::New));
             }
         }
         assert_eq!(creates.iter().all(|answer| answer.status == 200), share != "0");
@@ -33,11 +33,11 @@ async fn the_duplicate_check_keeps_its_share_during_a_storm_of_lists() {
 #[tokio::test]
 async fn a_duplicate_check_without_budget_fails_and_nothing_is_sent() {
     let keys = [("stage", "live"), ("budget.per_second", "1"), ("budget.wait_max", "0s")];
-    let house = House::with(&keys).await;
+    let bed = TestBed::with(&keys).await;
     let mut blind = Vec::new();
     for at in 0..20 {
         let ref_id = format!("r{at}");
-        let answer = house.client.create(&ref_id).await;
+        let answer = bed.client.create(&ref_id).await;
         if answer.status == 200 {
             continue;
         }
@@ -48,11 +48,11 @@ async fn a_duplicate_check_without_budget_fails_and_nothing_is_sent() {
         blind.push(ref_id);
     }
     assert!(blind.len() > 3, "{blind:?}");
-    assert_eq!(house.posts(Side::New), 20 - blind.len() as u64);
-    assert!(shown(&house.proxy, "legacy list").refused >= blind.len() as u64);
-    house.go(&[("stage", "live"), ("budget.per_second", "10000")]).await;
+    assert_eq!(bed.posts(Side::New), 20 - blind.len() as u64);
+    assert!(shown(&bed.proxy, "legacy list").refused >= blind.len() as u64);
+    bed.go(&[("stage", "live"), ("budget.per_second", "10000")]).await;
     for ref_id in blind {
-        house.client.create(&ref_id).await.id();
-        assert_eq!(house.made(&ref_id), one_on(Side::New));
+        bed.client.create(&ref_id).await.id();
+        assert_eq!(bed.made(&ref_id), one_on(Side::New));
     }
 }

@@ -7,8 +7,8 @@ use conversion_shim::translate::side::Side;
 use reqwest::Method;
 
 use super::{TIGHT, arrived, most, over_budget, plain, shown, until_refused};
-use crate::support::house::{House, Proxy, new_record, old_record, one_on, vendor};
 use crate::support::soon;
+use crate::support::test_bed::{Proxy, TestBed, new_record, old_record, one_on, vendor};
 
 const WHEN: &str = "2026-01-01T00:00:00Z";
 const TOKENS: &str = "/oauth2/token";
@@ -23,21 +23,21 @@ async fn token(proxy: &Proxy) -> super::Answer {
 #[tokio::test]
 async fn every_call_that_the_vendor_counts_is_paid_for_and_no_other() {
     for stage in ["observe", "canary", "live", "sealed"] {
-        let house = House::with(&[("stage", stage), ("canary.percent", "50"), ("canary.salt", "s")]).await;
-        let old = house.sandbox.inspector().seed_conversion(old_record("old", WHEN));
-        let new = house.sandbox.inspector().seed_orchestration(new_record("new", WHEN));
+        let bed = TestBed::with(&[("stage", stage), ("canary.percent", "50"), ("canary.salt", "s")]).await;
+        let old = bed.sandbox.inspector().seed_conversion(old_record("old", WHEN));
+        let new = bed.sandbox.inspector().seed_orchestration(new_record("new", WHEN));
         for at in 0..10 {
-            house.client.create(&format!("r{at}")).await.id();
-            house.client.list("limit=2").await;
+            bed.client.create(&format!("r{at}")).await.id();
+            bed.client.list("limit=2").await;
             for id in [&old, &new] {
-                house.client.get(id).await;
-                house.client.cancel(id).await;
+                bed.client.get(id).await;
+                bed.client.cancel(id).await;
             }
-            token(&house.proxy).await;
-            assert_eq!(house.client.ask(Method::GET, "/v2/profiles", String::new()).await.status, 200);
+            token(&bed.proxy).await;
+            assert_eq!(bed.client.ask(Method::GET, "/v2/profiles", String::new()).await.status, 200);
         }
-        for (endpoint, arrived) in arrived(&house.sandbox) {
-            let shown = shown(&house.proxy, endpoint);
+        for (endpoint, arrived) in arrived(&bed.sandbox) {
+            let shown = shown(&bed.proxy, endpoint);
             assert_eq!((shown.calls, shown.refused), (arrived, 0), "{endpoint} in {stage}");
         }
     }
@@ -73,9 +73,9 @@ async fn past_the_budget_a_call_waits_for_its_turn() {
 #[tokio::test]
 async fn past_the_wait_a_call_is_refused_in_the_old_shape_and_nothing_is_sent() {
     for stage in ["observe", "live"] {
-        let house = House::with(&[&[("stage", stage)], &TIGHT[..]].concat()).await;
-        let id = house.sandbox.inspector().seed_conversion(old_record("r", WHEN));
-        let client = &house.client;
+        let bed = TestBed::with(&[&[("stage", stage)], &TIGHT[..]].concat()).await;
+        let id = bed.sandbox.inspector().seed_conversion(old_record("r", WHEN));
+        let client = &bed.client;
         let gets = until_refused(async || client.get(&id).await).await;
         until_refused(async || client.list("limit=5").await).await;
         until_refused(async || {
@@ -84,13 +84,13 @@ async fn past_the_wait_a_call_is_refused_in_the_old_shape_and_nothing_is_sent() 
             if answer.status == 429 { answer } else { super::Answer { status: 200, ..answer } }
         })
         .await;
-        until_refused(async || token(&house.proxy).await).await;
+        until_refused(async || token(&bed.proxy).await).await;
         assert!(gets >= 6, "{gets}");
-        for (endpoint, arrived) in arrived(&house.sandbox) {
-            assert_eq!(shown(&house.proxy, endpoint).calls, arrived, "{endpoint} in {stage}");
+        for (endpoint, arrived) in arrived(&bed.sandbox) {
+            assert_eq!(shown(&bed.proxy, endpoint).calls, arrived, "{endpoint} in {stage}");
         }
         for endpoint in ["legacy get", "legacy cancel", "token"] {
-            assert!(shown(&house.proxy, endpoint).refused > 0, "{endpoint} in {stage}");
+            assert!(shown(&bed.proxy, endpoint).refused > 0, "{endpoint} in {stage}");
         }
         for _ in 0..20 {
             let passed = client.ask(Method::GET, "/v2/profiles", String::new()).await;
@@ -101,29 +101,29 @@ async fn past_the_wait_a_call_is_refused_in_the_old_shape_and_nothing_is_sent() 
 
 #[tokio::test]
 async fn a_create_that_is_refused_keeps_its_claim_and_the_retry_goes_through_once() {
-    let house = House::with(&[&[("stage", "sealed")], &TIGHT[..]].concat()).await;
+    let bed = TestBed::with(&[&[("stage", "sealed")], &TIGHT[..]].concat()).await;
     let mut refused = Vec::new();
     for at in 0..20 {
         let ref_id = format!("r{at}");
-        let answer = house.client.create(&ref_id).await;
+        let answer = bed.client.create(&ref_id).await;
         if answer.status == 429 {
             over_budget(&answer);
-            let claim = house.claim(&ref_id).await.expect("it is claimed");
-            assert_eq!((claim.side, house.made(&ref_id)), (Side::New, Tally::default()));
+            let claim = bed.claim(&ref_id).await.expect("it is claimed");
+            assert_eq!((claim.side, bed.made(&ref_id)), (Side::New, Tally::default()));
             refused.push(ref_id);
         } else {
             answer.id();
         }
     }
     assert!(refused.len() > 3, "{refused:?}");
-    assert_eq!(house.posts(Side::New), 20 - refused.len() as u64);
-    house.go(&[("stage", "sealed"), ("budget.per_second", "10000")]).await;
+    assert_eq!(bed.posts(Side::New), 20 - refused.len() as u64);
+    bed.go(&[("stage", "sealed"), ("budget.per_second", "10000")]).await;
     for ref_id in refused {
-        house.client.create(&ref_id).await.id();
-        house.client.create(&ref_id).await.problem(409);
-        assert_eq!(house.made(&ref_id), one_on(Side::New));
+        bed.client.create(&ref_id).await.id();
+        bed.client.create(&ref_id).await.problem(409);
+        assert_eq!(bed.made(&ref_id), one_on(Side::New));
     }
-    assert_eq!(house.sandbox.inspector().applied(Side::New, Operation::Create), 20);
+    assert_eq!(bed.sandbox.inspector().applied(Side::New, Operation::Create), 20);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ mod throttled;
 
 use std::time::Instant;
 
-use crate::support::house::{Answer, Keys, Proxy};
+use crate::support::test_bed::{Answer, Keys, Proxy};
 use conversion_shim::sandbox::{Operation, Sandbox};
 use conversion_shim::translate::side::Side;
 use conversion_shim::upstream::rate_limit::EndpointSnapshot;

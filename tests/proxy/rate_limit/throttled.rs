@@ -8,7 +8,7 @@ use http::StatusCode;
 use reqwest::Method;
 
 use super::{TIGHT, most, plain, shown};
-use crate::support::house::{Proxy, old_record, vendor};
+use crate::support::test_bed::{Proxy, old_record, vendor};
 
 const WHEN: &str = "2026-01-01T00:00:00Z";
 

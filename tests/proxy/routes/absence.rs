@@ -6,7 +6,7 @@ use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use sqlx::{ConnectOptions as _, Executor as _};
 
-use crate::support::house::{Answer, BACK, Caller, House, Keys, Proxy, new_record, old_record};
+use crate::support::test_bed::{Answer, BACK, Caller, Keys, Proxy, TestBed, new_record, old_record};
 
 const LIVE: Keys<'static> = &[("stage", "live")];
 const SEALED: Keys<'static> = &[("stage", "sealed")];
@@ -42,13 +42,13 @@ fn not_found(body: RefusalBody) -> FaultKind {
 }
 
 /// A record that another process made, known to the ledger alone.
-async fn known(house: &House, side: Side, id: &str) {
+async fn known(house: &TestBed, side: Side, id: &str) {
     let key = Key::new("default", id).unwrap();
     let claim = house.ledger.claim(key, side, &Fingerprint([0; 32])).await.unwrap().claim;
     house.ledger.remember_id(key, claim.generation, side, id).await.unwrap().unwrap();
 }
 
-fn seed(house: &House, side: Side, id: &str) {
+fn seed(house: &TestBed, side: Side, id: &str) {
     let at = "2026-01-01T00:00:00Z";
     let inspector = house.sandbox.inspector();
     let mut record = match side {
@@ -67,7 +67,7 @@ fn seed(house: &House, side: Side, id: &str) {
 
 #[tokio::test]
 async fn a_404_that_is_not_the_vendors_is_a_502() {
-    let house = House::with(LIVE).await;
+    let house = TestBed::with(LIVE).await;
     for (stage, sides) in
         [(LIVE, &[Side::Legacy, Side::New][..]), (BACK, &[Side::Legacy, Side::New]), (SEALED, &[Side::New])]
     {
@@ -89,7 +89,7 @@ async fn a_404_that_is_not_the_vendors_is_a_502() {
 #[tokio::test]
 async fn a_known_id_that_its_side_denies_is_a_503_with_retry_after() {
     for side in [Side::Legacy, Side::New] {
-        let house = House::with(LIVE).await;
+        let house = TestBed::with(LIVE).await;
         known(&house, side, "of-the-ledger").await;
         seed(&house, side, "of-the-cache");
         assert_eq!(house.client.get("of-the-cache").await.status, 200);
@@ -117,7 +117,7 @@ async fn a_known_id_that_its_side_denies_is_a_503_with_retry_after() {
 
 #[tokio::test]
 async fn sealed_says_410_of_an_id_that_the_ledger_knows_as_legacys() {
-    let house = House::with(SEALED).await;
+    let house = TestBed::with(SEALED).await;
     known(&house, Side::Legacy, "old").await;
     // Whatever new shows under that id.
     for mirrored in [false, true] {
@@ -140,7 +140,7 @@ async fn sealed_says_410_of_an_id_that_the_ledger_knows_as_legacys() {
 /// Without a claim, only the process that saw it knows; then new speaks first.
 #[tokio::test]
 async fn sealed_says_410_of_an_id_that_was_seen_on_legacy() {
-    let house = House::with(LIVE).await;
+    let house = TestBed::with(LIVE).await;
     house.go(BACK).await;
     for id in ["moved", "old"] {
         seed(&house, Side::Legacy, id);
@@ -157,7 +157,7 @@ async fn sealed_says_410_of_an_id_that_was_seen_on_legacy() {
 
 #[tokio::test]
 async fn a_record_on_new_is_refused_by_cancel_and_nothing_is_sent_to_legacy() {
-    let house = House::with(LIVE).await;
+    let house = TestBed::with(LIVE).await;
     known(&house, Side::New, "new").await;
     seed(&house, Side::New, "new");
     for stage in [LIVE, BACK, SEALED] {
@@ -172,7 +172,7 @@ async fn a_record_on_new_is_refused_by_cancel_and_nothing_is_sent_to_legacy() {
 #[tokio::test]
 async fn a_mirrored_record_is_cancelled_on_legacy() {
     for (fact, status) in [("", 200), ("same_id", 200), ("no", 403)] {
-        let house = House::with(&[LIVE, &[("facts.mirror", fact)]].concat()).await;
+        let house = TestBed::with(&[LIVE, &[("facts.mirror", fact)]].concat()).await;
         seed(&house, Side::Legacy, "id");
         seed(&house, Side::New, "id");
         assert_eq!(house.client.get("id").await.status, 200, "seen on new, which is asked first");
@@ -183,7 +183,7 @@ async fn a_mirrored_record_is_cancelled_on_legacy() {
 /// Legacy denies the record that it is known to hold, while new shows a mirror: that is not "cannot be cancelled".
 #[tokio::test]
 async fn a_mirror_does_not_speak_for_a_record_that_legacy_denies() {
-    let house = House::with(LIVE).await;
+    let house = TestBed::with(LIVE).await;
     known(&house, Side::Legacy, "id").await;
     seed(&house, Side::New, "id");
     let answer = house.client.cancel("id").await;
@@ -195,7 +195,7 @@ async fn a_mirror_does_not_speak_for_a_record_that_legacy_denies() {
 /// Reads of the ledger fail; what it might know is not denied.
 #[tokio::test]
 async fn a_ledger_that_cannot_be_read_never_makes_a_404() {
-    let house = House::with(LIVE).await;
+    let house = TestBed::with(LIVE).await;
     let mut hidden = new_record("r", "2026-01-01T00:00:00Z");
     hidden["orchestration_rule_id"] = "rule".into();
     let hidden = house.sandbox.inspector().seed_orchestration(hidden);

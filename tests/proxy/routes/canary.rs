@@ -8,7 +8,7 @@ use conversion_shim::sandbox::{PROFILE, SECOND_PROFILE};
 use conversion_shim::translate::side::Side;
 use proptest::prelude::*;
 
-use crate::support::house::{House, conversion, one_on};
+use crate::support::test_bed::{TestBed, conversion, one_on};
 
 fn canary(percent: u8, salt: &str, profiles: &[String]) -> Canary {
     Canary { profiles: profiles.iter().cloned().collect::<HashSet<_>>(), percent, salt: salt.to_owned() }
@@ -62,30 +62,30 @@ const EXPECTED: [u8; 2] = [52, 93];
 
 #[tokio::test]
 async fn chosen_profiles_create_on_new_and_the_rest_on_legacy() {
-    let house = House::with(&[("stage", "canary"), ("canary.profiles", SECOND_PROFILE)]).await;
-    assert!(house.sandbox.inspector().credit(SECOND_PROFILE, "USD", "100"));
+    let bed = TestBed::with(&[("stage", "canary"), ("canary.profiles", SECOND_PROFILE)]).await;
+    assert!(bed.sandbox.inspector().credit(SECOND_PROFILE, "USD", "100"));
     for (ref_id, profile, side) in [("a", PROFILE, Side::Legacy), ("b", SECOND_PROFILE, Side::New)] {
         let mut body = conversion(ref_id);
         body["profile_id"] = profile.into();
-        house.client.post(&body).await.id();
-        assert_eq!(house.made(ref_id), one_on(side));
+        bed.client.post(&body).await.id();
+        assert_eq!(bed.made(ref_id), one_on(side));
     }
     // The profile moves; what it began stays where it is.
-    house.go(&[("stage", "canary"), ("canary.percent", "100"), ("canary.salt", "s")]).await;
-    house.client.create("a").await.problem(409);
-    assert_eq!(house.made("a"), one_on(Side::Legacy));
-    house.client.create("c").await.id();
-    assert_eq!(house.made("c"), one_on(Side::New));
+    bed.go(&[("stage", "canary"), ("canary.percent", "100"), ("canary.salt", "s")]).await;
+    bed.client.create("a").await.problem(409);
+    assert_eq!(bed.made("a"), one_on(Side::Legacy));
+    bed.client.create("c").await.id();
+    assert_eq!(bed.made("c"), one_on(Side::New));
 }
 
 #[tokio::test]
 async fn a_create_that_cannot_be_read_goes_nowhere() {
-    let house = House::at("canary").await;
-    let requests = house.sandbox.inspector().requests().len();
+    let bed = TestBed::at("canary").await;
+    let requests = bed.sandbox.inspector().requests().len();
     for body in ["", "{", "[]", r#"{"profile_id":7}"#, r#"{"profile_id":"a","profile_id":"b"}"#] {
         let answer =
-            house.client.ask(reqwest::Method::POST, crate::support::house::LEGACY, body.to_owned()).await;
+            bed.client.ask(reqwest::Method::POST, crate::support::test_bed::LEGACY, body.to_owned()).await;
         answer.problem(400);
     }
-    assert_eq!(house.sandbox.inspector().requests().len(), requests);
+    assert_eq!(bed.sandbox.inspector().requests().len(), requests);
 }

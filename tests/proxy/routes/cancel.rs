@@ -4,36 +4,36 @@ use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
-use crate::support::house::House;
+use crate::support::test_bed::TestBed;
 
-/// A house that has one record on each side, and a second proxy that has seen neither.
-async fn house() -> (House, crate::support::house::Proxy, String, String) {
-    let house = House::with(&[("stage", "live"), ("timeouts.cancel", "300ms")]).await;
-    let old = house.made_on(Side::Legacy, "old").await;
-    let new = house.made_on(Side::New, "new").await;
-    let fresh = house.replica(&[("stage", "live"), ("timeouts.cancel", "300ms")]).await;
-    house.go(&[("stage", "live"), ("timeouts.cancel", "300ms")]).await;
-    (house, fresh, old, new)
+/// A test bed that has one record on each side, and a second proxy that has seen neither.
+async fn bed() -> (TestBed, crate::support::test_bed::Proxy, String, String) {
+    let bed = TestBed::with(&[("stage", "live"), ("timeouts.cancel", "300ms")]).await;
+    let old = bed.made_on(Side::Legacy, "old").await;
+    let new = bed.made_on(Side::New, "new").await;
+    let fresh = bed.replica(&[("stage", "live"), ("timeouts.cancel", "300ms")]).await;
+    bed.go(&[("stage", "live"), ("timeouts.cancel", "300ms")]).await;
+    (bed, fresh, old, new)
 }
 
 #[tokio::test]
 async fn each_record_is_cancelled_or_refused_where_it_lives() {
-    let (house, fresh, old, new) = house().await;
-    for client in [&fresh.client, &house.client] {
+    let (bed, fresh, old, new) = bed().await;
+    for client in [&fresh.client, &bed.client] {
         let problem = client.cancel(&new).await.problem(403);
         assert!(problem["detail"].as_str().unwrap().contains("cannot be cancelled"), "{problem}");
-        assert_eq!(house.sandbox.inspector().record(Side::New, &new).unwrap()["status"], "PROCESSING");
+        assert_eq!(bed.sandbox.inspector().record(Side::New, &new).unwrap()["status"], "PROCESSING");
         client.cancel("nobody-knows-it").await.problem(404);
     }
     assert_eq!(fresh.client.cancel(&old).await.json()["status"], "CANCELLED");
-    assert_eq!(house.sandbox.inspector().record(Side::Legacy, &old).unwrap()["status"], "CANCELLED");
-    house.client.cancel(&old).await.problem(403);
-    assert_eq!(house.posts(Side::Legacy) + house.posts(Side::New), 2, "nothing was converted back");
+    assert_eq!(bed.sandbox.inspector().record(Side::Legacy, &old).unwrap()["status"], "CANCELLED");
+    bed.client.cancel(&old).await.problem(403);
+    assert_eq!(bed.posts(Side::Legacy) + bed.posts(Side::New), 2, "nothing was converted back");
 }
 
 #[tokio::test]
 async fn a_side_that_fails_is_never_a_404_and_never_a_success() {
-    let (house, fresh, old, new) = house().await;
+    let (bed, fresh, old, new) = bed().await;
     let status = |code: u16| FaultKind::Status {
         code: StatusCode::from_u16(code).unwrap(),
         retry_after: None,
@@ -51,7 +51,7 @@ async fn a_side_that_fails_is_never_a_404_and_never_a_success() {
         FaultKind::Truncate,
     ];
     for kind in kinds {
-        for client in [&fresh.client, &house.client] {
+        for client in [&fresh.client, &bed.client] {
             for (side, operation, id) in [
                 (Side::Legacy, Operation::Cancel, old.as_str()),
                 (Side::New, Operation::Get, &new),
@@ -63,18 +63,18 @@ async fn a_side_that_fails_is_never_a_404_and_never_a_success() {
                     // Told apart below.
                     continue;
                 }
-                let fault = house.fault(side, operation, kind.clone());
+                let fault = bed.fault(side, operation, kind.clone());
                 let answer = client.cancel(id).await;
-                house.sandbox.faults().remove(&fault);
+                bed.sandbox.faults().remove(&fault);
                 // Of an id that no side holds, half of a 404 is still no answer.
                 assert!(![200, 404].contains(&answer.status), "{kind:?} on {side} of {id}: {answer:?}");
                 answer.problem(answer.status);
             }
         }
     }
-    assert_eq!(house.sandbox.inspector().record(Side::Legacy, &old).unwrap()["status"], "CREATED");
-    let fault = house.fault(Side::Legacy, Operation::Cancel, FaultKind::Truncate);
-    let problem = house.client.cancel(&old).await.problem(502);
+    assert_eq!(bed.sandbox.inspector().record(Side::Legacy, &old).unwrap()["status"], "CREATED");
+    let fault = bed.fault(Side::Legacy, Operation::Cancel, FaultKind::Truncate);
+    let problem = bed.client.cancel(&old).await.problem(502);
     assert!(problem["detail"].as_str().unwrap().contains("may have taken effect"), "{problem}");
-    house.sandbox.faults().remove(&fault);
+    bed.sandbox.faults().remove(&fault);
 }

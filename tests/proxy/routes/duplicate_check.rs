@@ -9,75 +9,75 @@ use http::StatusCode;
 use sqlx::{ConnectOptions as _, Executor as _};
 
 use super::outcome::Bare;
-use crate::support::house::{BACK, House, conversion, new_record, old_record, one_on};
 use crate::support::soon;
+use crate::support::test_bed::{BACK, TestBed, conversion, new_record, old_record, one_on};
 
 const SHORT: &[(&str, &str)] = &[("timeouts.create", "900ms")];
 
-/// A house that creates on `target`, and may hold records on both sides.
-async fn creating_on(target: Side) -> House {
-    let house = House::with(&[&[("stage", "live")], SHORT].concat()).await;
-    assert_eq!(house.client.create("somebody else's").await.status, 200);
+/// A test bed that creates on `target`, and may hold records on both sides.
+async fn creating_on(target: Side) -> TestBed {
+    let bed = TestBed::with(&[&[("stage", "live")], SHORT].concat()).await;
+    assert_eq!(bed.client.create("somebody else's").await.status, 200);
     if target == Side::Legacy {
-        house.go(BACK).await;
+        bed.go(BACK).await;
     }
-    house
+    bed
 }
 
-fn seed(house: &House, side: Side, ref_id: &str) -> String {
+fn seed(bed: &TestBed, side: Side, ref_id: &str) -> String {
     match side {
-        Side::Legacy => house.sandbox.inspector().seed_conversion(old_record(ref_id, "2026-01-01T00:00:00Z")),
-        Side::New => house.sandbox.inspector().seed_orchestration(new_record(ref_id, "2026-01-01T00:00:00Z")),
+        Side::Legacy => bed.sandbox.inspector().seed_conversion(old_record(ref_id, "2026-01-01T00:00:00Z")),
+        Side::New => bed.sandbox.inspector().seed_orchestration(new_record(ref_id, "2026-01-01T00:00:00Z")),
     }
 }
 
 #[tokio::test]
 async fn a_reference_found_on_the_other_side_is_a_409_that_shows_it_and_nothing_is_sent() {
     for target in [Side::Legacy, Side::New] {
-        let house = creating_on(target).await;
-        let id = seed(&house, target.other(), "r");
-        let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
+        let bed = creating_on(target).await;
+        let id = seed(&bed, target.other(), "r");
+        let posts = [bed.posts(Side::Legacy), bed.posts(Side::New)];
         // Whatever the body: it is the reference that is taken.
         let mut other = conversion("r");
         other["amount"] = "2".into();
         for body in [conversion("r"), other] {
-            let problem = house.client.post(&body).await.problem(409);
+            let problem = bed.client.post(&body).await.problem(409);
             assert!(problem["type"].as_str().unwrap().ends_with("/problems/already-exists"), "{problem}");
             let existing = &problem["meta"]["existing"];
             assert_eq!(existing["id"], id, "{problem}");
             assert_eq!((&existing["amount"], &existing["status"]), (&"1.50".into(), &"SETTLED".into()));
             assert!(existing.get("source_amount").is_none() && existing.get("destination_asset").is_none());
             // The second time the claim stands on that side, so the side itself refuses.
-            let claim = house.claim("r").await.unwrap();
+            let claim = bed.claim("r").await.unwrap();
             assert_eq!((claim.side, claim.state), (target.other(), ClaimState::Checked));
             assert_eq!(claim.record_id, Some(id.clone()));
             if body == conversion("r") {
-                assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts, "{target}");
+                assert_eq!([bed.posts(Side::Legacy), bed.posts(Side::New)], posts, "{target}");
             }
         }
-        assert_eq!(house.posts(target), posts[target as usize], "never to the side that did not hold it");
-        assert_eq!(house.made("r"), one_on(target.other()));
+        assert_eq!(bed.posts(target), posts[target as usize], "never to the side that did not hold it");
+        assert_eq!(bed.made("r"), one_on(target.other()));
     }
 }
 
 #[tokio::test]
 async fn an_empty_other_side_is_seen_once_then_the_create_is_sent() {
     for target in [Side::Legacy, Side::New] {
-        let house = creating_on(target).await;
-        let looked = house.sandbox.inspector().arrived(target.other(), Operation::List);
-        let first = house.client.create("r").await.id();
+        let bed = creating_on(target).await;
+        let looked = bed.sandbox.inspector().arrived(target.other(), Operation::List);
+        let first = bed.client.create("r").await.id();
         assert_eq!(
-            house.sandbox.inspector().arrived(target.other(), Operation::List),
+            bed.sandbox.inspector().arrived(target.other(), Operation::List),
             looked + 2,
             "on the reused connection, and once more on a fresh one"
         );
-        let claim = house.claim("r").await.unwrap();
+        let claim = bed.claim("r").await.unwrap();
         assert_eq!((claim.side, claim.state), (target, ClaimState::Checked));
         // A retry does not look again: the claim is fenced. The side's own uniqueness answers it.
-        let again = house.client.create("r").await.problem(409);
+        let again = bed.client.create("r").await.problem(409);
         assert_eq!(again["meta"]["existing"]["id"], first);
-        assert_eq!(house.sandbox.inspector().arrived(target.other(), Operation::List), looked + 2);
-        assert_eq!(house.made("r"), one_on(target));
+        assert_eq!(bed.sandbox.inspector().arrived(target.other(), Operation::List), looked + 2);
+        assert_eq!(bed.made("r"), one_on(target));
     }
 }
 
@@ -112,52 +112,52 @@ fn blind() -> Vec<(FaultKind, u16)> {
 #[tokio::test]
 async fn a_failed_lookup_never_means_absent() {
     for target in [Side::Legacy, Side::New] {
-        let house = creating_on(target).await;
+        let bed = creating_on(target).await;
         // What an ignored filter brings instead.
-        seed(&house, target.other(), "unrelated");
-        let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
+        seed(&bed, target.other(), "unrelated");
+        let posts = [bed.posts(Side::Legacy), bed.posts(Side::New)];
         for (at, (kind, expected)) in blind().into_iter().enumerate() {
             let ref_id = format!("r{at}");
-            let fault = house.fault(target.other(), Operation::List, kind.clone());
-            let problem = house.client.create(&ref_id).await.problem(expected);
+            let fault = bed.fault(target.other(), Operation::List, kind.clone());
+            let problem = bed.client.create(&ref_id).await.problem(expected);
             let detail = problem["detail"].as_str().unwrap().to_owned();
             match expected {
                 503 => assert!(detail.contains("nothing was sent"), "{kind:?}: {detail}"),
                 403 => assert!(detail.contains("read_") && detail.contains("nothing was sent"), "{detail}"),
                 _ => {}
             }
-            let now = [house.posts(Side::Legacy), house.posts(Side::New)];
+            let now = [bed.posts(Side::Legacy), bed.posts(Side::New)];
             assert_eq!(now, posts, "{kind:?} on {}", target.other());
-            let claim = house.claim(&ref_id).await.unwrap();
+            let claim = bed.claim(&ref_id).await.unwrap();
             // Nothing was sent, so the next request may choose the side anew.
             assert_eq!((claim.side, claim.state), (target, ClaimState::Refused), "{kind:?}");
-            house.sandbox.faults().remove(&fault);
+            bed.sandbox.faults().remove(&fault);
         }
         for at in 0..blind().len() {
             let ref_id = format!("r{at}");
-            assert_eq!(house.client.create(&ref_id).await.status, 200, "the retry goes through");
-            assert_eq!(house.made(&ref_id), one_on(target));
+            assert_eq!(bed.client.create(&ref_id).await.status, 200, "the retry goes through");
+            assert_eq!(bed.made(&ref_id), one_on(target));
         }
     }
 }
 
 #[tokio::test]
 async fn a_token_without_the_lookup_scope_gets_the_missing_scope_named() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     let scopes = ["conversion:write_conversion_stablecoin", "orchestration:write_orchestration"];
-    let blind = house.client.with_token(&house.sandbox.issue_token(CUSTOMER, &scopes));
+    let blind = bed.client.with_token(&bed.sandbox.issue_token(CUSTOMER, &scopes));
     let problem = blind.create("r").await.problem(403);
     assert!(problem["detail"].as_str().unwrap().contains("conversion:read_conversion_stablecoin"));
-    assert_eq!((house.posts(Side::Legacy), house.posts(Side::New)), (0, 0));
+    assert_eq!((bed.posts(Side::Legacy), bed.posts(Side::New)), (0, 0));
 }
 
 #[tokio::test]
 async fn an_expired_token_is_a_401_and_the_retry_with_a_fresh_one_succeeds() {
-    let house = House::at("live").await;
-    let expired = house.client.with_token("expired");
+    let bed = TestBed::at("live").await;
+    let expired = bed.client.with_token("expired");
     expired.create("r").await.problem(401);
-    assert_eq!((house.posts(Side::Legacy), house.posts(Side::New)), (0, 0));
-    assert_eq!(house.client.create("r").await.status, 200);
+    assert_eq!((bed.posts(Side::Legacy), bed.posts(Side::New)), (0, 0));
+    assert_eq!(bed.client.create("r").await.status, 200);
 }
 
 /// Answers that the sandbox never gives, so a bare server does.
@@ -182,8 +182,8 @@ async fn an_answer_that_is_no_list_to_its_end_proves_nothing() {
         "",
     ];
     for target in [Side::Legacy, Side::New] {
-        let house = creating_on(target).await;
-        let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
+        let bed = creating_on(target).await;
+        let posts = [bed.posts(Side::Legacy), bed.posts(Side::New)];
         for body in bodies {
             let bare = Bare::answering(body, "{}").await;
             let url = bare.url();
@@ -191,10 +191,10 @@ async fn an_answer_that_is_no_list_to_its_end_proves_nothing() {
                 Side::Legacy => (BACK, "upstream.new.url"),
                 Side::New => (&[("stage", "live")], "upstream.legacy.url"),
             };
-            house.go(&[stage, &[(key, url.as_str())]].concat()).await;
-            let answer = house.client.create("r").await;
+            bed.go(&[stage, &[(key, url.as_str())]].concat()).await;
+            let answer = bed.client.create("r").await;
             assert_eq!(answer.status, 503, "{body} on {}: {answer:?}", target.other());
-            assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts, "{body}");
+            assert_eq!([bed.posts(Side::Legacy), bed.posts(Side::New)], posts, "{body}");
             assert_eq!(bare.posts(), 0, "{body}");
         }
     }
@@ -203,25 +203,24 @@ async fn an_answer_that_is_no_list_to_its_end_proves_nothing() {
 #[tokio::test]
 async fn concurrent_requests_wait_for_the_first_duplicate_check() {
     for target in [Side::Legacy, Side::New] {
-        let house = creating_on(target).await;
-        house
-            .go(&[
-                if target == Side::New { &[("stage", "live")] } else { BACK },
-                &[("timeouts.create", "20s")],
-            ]
-            .concat())
+        let bed = creating_on(target).await;
+        bed.go(&[
+            if target == Side::New { &[("stage", "live")] } else { BACK },
+            &[("timeouts.create", "20s")],
+        ]
+        .concat())
             .await;
-        let gate = house.fault(target.other(), Operation::List, FaultKind::Gate { applied: false });
+        let gate = bed.fault(target.other(), Operation::List, FaultKind::Gate { applied: false });
         let calls: Vec<_> = (0..6)
             .map(|_| {
-                let client = house.client.clone();
+                let client = bed.client.clone();
                 tokio::spawn(async move { client.create("r").await })
             })
             .collect();
         soon(gate.reached(1)).await;
-        let claim = house.claim("r").await.unwrap();
+        let claim = bed.claim("r").await.unwrap();
         assert_eq!((claim.side, claim.state), (target, ClaimState::Claimed));
-        assert_eq!(house.made("r"), Tally::default());
+        assert_eq!(bed.made("r"), Tally::default());
         gate.open();
         let mut ids = Vec::new();
         for call in calls {
@@ -233,26 +232,26 @@ async fn concurrent_requests_wait_for_the_first_duplicate_check() {
         }
         ids.dedup();
         assert_eq!(ids.len(), 1, "{ids:?}");
-        assert_eq!(house.made("r"), one_on(target));
+        assert_eq!(bed.made("r"), one_on(target));
     }
 }
 
 /// Two replicas that stand in different stages while they handle the same reference at the same moment.
 #[tokio::test]
 async fn replicas_in_different_stages_agree_on_the_side() {
-    let house = House::at("live").await;
-    assert_eq!(house.client.create("somebody else's").await.status, 200);
-    let back = house.replica(BACK).await;
+    let bed = TestBed::at("live").await;
+    assert_eq!(bed.client.create("somebody else's").await.status, 200);
+    let back = bed.replica(BACK).await;
     let gates = [Side::Legacy, Side::New]
-        .map(|side| house.fault(side, Operation::List, FaultKind::Gate { applied: false }));
-    let calls = [&house.proxy, &back].map(|proxy| {
+        .map(|side| bed.fault(side, Operation::List, FaultKind::Gate { applied: false }));
+    let calls = [&bed.proxy, &back].map(|proxy| {
         let client = proxy.client.clone();
         tokio::spawn(async move { client.create("r").await })
     });
     // Both look on the same side, the one that the claim is not on.
     let claimed = async {
         loop {
-            if let Some(claim) = house.claim("r").await {
+            if let Some(claim) = bed.claim("r").await {
                 return claim.side;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -267,23 +266,23 @@ async fn replicas_in_different_stages_agree_on_the_side() {
     }
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409]);
-    assert_eq!(house.made("r"), one_on(side));
+    assert_eq!(bed.made("r"), one_on(side));
 }
 
 /// The look gets a third of the time: what is left must be enough to send, and to find out what became of it.
 #[tokio::test]
 async fn a_lookup_that_uses_half_of_the_timeout_is_too_slow() {
     for target in [Side::Legacy, Side::New] {
-        let house = creating_on(target).await;
-        let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
+        let bed = creating_on(target).await;
+        let posts = [bed.posts(Side::Legacy), bed.posts(Side::New)];
         let slow = FaultKind::Delay { pause: Duration::from_millis(450), applied: false };
-        let fault = house.fault(target.other(), Operation::List, slow);
-        let problem = house.client.create("r").await.problem(503);
+        let fault = bed.fault(target.other(), Operation::List, slow);
+        let problem = bed.client.create("r").await.problem(503);
         assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
-        assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts);
-        house.sandbox.faults().remove(&fault);
-        assert_eq!(house.client.create("r").await.status, 200, "the retry goes through");
-        assert_eq!(house.made("r"), one_on(target));
+        assert_eq!([bed.posts(Side::Legacy), bed.posts(Side::New)], posts);
+        bed.sandbox.faults().remove(&fault);
+        assert_eq!(bed.client.create("r").await.status, 200, "the retry goes through");
+        assert_eq!(bed.made("r"), one_on(target));
     }
 }
 
@@ -291,15 +290,15 @@ async fn a_lookup_that_uses_half_of_the_timeout_is_too_slow() {
 #[tokio::test]
 async fn a_create_for_which_no_time_is_left_is_not_sent() {
     for target in [Side::Legacy, Side::New] {
-        let house = creating_on(target).await;
-        let fault = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
-        house.client.create("r").await.problem(504);
-        house.sandbox.faults().remove(&fault);
-        let posts = house.posts(target);
-        let file = sqlx::sqlite::SqliteConnectOptions::new().filename(house.dir.path().join("ledger.db"));
+        let bed = creating_on(target).await;
+        let fault = bed.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+        bed.client.create("r").await.problem(504);
+        bed.sandbox.faults().remove(&fault);
+        let posts = bed.posts(target);
+        let file = sqlx::sqlite::SqliteConnectOptions::new().filename(bed.dir.path().join("ledger.db"));
         let mut busy = file.connect().await.unwrap();
         busy.execute("BEGIN IMMEDIATE").await.unwrap();
-        let client = house.client.clone();
+        let client = bed.client.clone();
         let call = tokio::spawn(async move { client.create("r").await });
         // Nothing tells that the time is over; the ledger waits for much longer.
         tokio::time::sleep(3 * Duration::from_millis(900)).await;
@@ -307,9 +306,9 @@ async fn a_create_for_which_no_time_is_left_is_not_sent() {
         let problem = soon(call).await.unwrap().problem(503);
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.contains("too little time") && detail.contains("nothing was sent"), "{detail}");
-        assert_eq!(house.posts(target), posts);
-        assert_eq!(house.client.create("r").await.status, 200, "the retry goes through");
-        assert_eq!(house.made("r"), one_on(target));
+        assert_eq!(bed.posts(target), posts);
+        assert_eq!(bed.client.create("r").await.status, 200, "the retry goes through");
+        assert_eq!(bed.made("r"), one_on(target));
     }
 }
 
@@ -317,22 +316,22 @@ async fn a_create_for_which_no_time_is_left_is_not_sent() {
 #[tokio::test]
 async fn a_found_record_with_an_id_that_cannot_be_kept_is_a_409_all_the_same() {
     for target in [Side::Legacy, Side::New] {
-        let house = creating_on(target).await;
+        let bed = creating_on(target).await;
         let at = "2026-01-01T00:00:00Z";
-        let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
+        let posts = [bed.posts(Side::Legacy), bed.posts(Side::New)];
         let mut record = if target == Side::New { old_record("r", at) } else { new_record("r", at) };
         let id = "x".repeat(300);
         record["id"] = id.as_str().into();
         match target.other() {
-            Side::Legacy => house.sandbox.inspector().seed_conversion(record),
-            Side::New => house.sandbox.inspector().seed_orchestration(record),
+            Side::Legacy => bed.sandbox.inspector().seed_conversion(record),
+            Side::New => bed.sandbox.inspector().seed_orchestration(record),
         };
-        let problem = house.client.create("r").await.problem(409);
+        let problem = bed.client.create("r").await.problem(409);
         assert_eq!(problem["meta"]["existing"]["id"], id);
-        assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts);
-        let claim = house.claim("r").await.unwrap();
+        assert_eq!([bed.posts(Side::Legacy), bed.posts(Side::New)], posts);
+        let claim = bed.claim("r").await.unwrap();
         assert_eq!((claim.side, claim.state, claim.record_id), (target.other(), ClaimState::Checked, None));
-        house.client.create("r").await.problem(409);
-        assert_eq!(house.posts(target), posts[target as usize], "never to the side that did not hold it");
+        bed.client.create("r").await.problem(409);
+        assert_eq!(bed.posts(target), posts[target as usize], "never to the side that did not hold it");
     }
 }

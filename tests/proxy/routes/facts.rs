@@ -8,7 +8,7 @@ use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
 use super::outcome::Bare;
-use crate::support::house::{BACK, Caller, House, new_record, old_record};
+use crate::support::test_bed::{BACK, Caller, TestBed, new_record, old_record};
 
 const LIMITS: [usize; 6] = [1, 2, 3, 7, 40, 1000];
 
@@ -22,13 +22,13 @@ fn pair(number: usize, at: &str, same_id: bool) -> (Value, Value) {
     (old, new)
 }
 
-fn seed(house: &House, (old, new): (Value, Value)) -> String {
+fn seed(house: &TestBed, (old, new): (Value, Value)) -> String {
     house.sandbox.inspector().seed_orchestration(new);
     house.sandbox.inspector().seed_conversion(old)
 }
 
 /// Mirrored conversions, several of one instant, and conversions of new alone; the ids that a client may see, oldest first.
-fn fill(house: &House, same_id: bool) -> Vec<String> {
+fn fill(house: &TestBed, same_id: bool) -> Vec<String> {
     let mut expected = Vec::new();
     for number in 0..30 {
         let at = format!("2026-01-01T00:00:{:02}.000001Z", number / 4);
@@ -60,7 +60,7 @@ async fn both_orders(client: &Caller, query: &str, expected: &[String]) {
 #[tokio::test]
 async fn a_mirrored_record_is_shown_once_whatever_the_page_size() {
     for (fact, same_id) in [("same_id", true), ("other_id", false)] {
-        let house = House::with(&[("stage", "live"), ("facts.mirror", fact)]).await;
+        let house = TestBed::with(&[("stage", "live"), ("facts.mirror", fact)]).await;
         let expected = fill(&house, same_id);
         both_orders(&house.client, "", &expected).await;
     }
@@ -68,7 +68,7 @@ async fn a_mirrored_record_is_shown_once_whatever_the_page_size() {
 
 #[tokio::test]
 async fn a_record_that_legacy_mirrors_is_shown_as_new_shows_it() {
-    let house = House::with(&[("stage", "live"), ("facts.mirror_back", "other_id")]).await;
+    let house = TestBed::with(&[("stage", "live"), ("facts.mirror_back", "other_id")]).await;
     let at = "2026-01-01T00:00:00Z";
     for number in 0..3 {
         seed(&house, pair(number, at, false));
@@ -81,7 +81,7 @@ async fn a_record_that_legacy_mirrors_is_shown_as_new_shows_it() {
 #[tokio::test]
 async fn the_side_that_the_claim_names_is_shown() {
     let house =
-        House::with(&[("stage", "live"), ("facts.mirror", "other_id"), ("facts.mirror_back", "other_id")])
+        TestBed::with(&[("stage", "live"), ("facts.mirror", "other_id"), ("facts.mirror_back", "other_id")])
             .await;
     let mut expected = Vec::new();
     for number in 0..9 {
@@ -103,7 +103,7 @@ async fn the_side_that_the_claim_names_is_shown() {
 
 #[tokio::test]
 async fn a_reload_changes_what_is_known() {
-    let house = House::at("live").await;
+    let house = TestBed::at("live").await;
     let once = fill(&house, false);
     for facts in [&[][..], &[("facts.mirror", "no"), ("facts.mirror_back", "no")]] {
         house.go(&[&[("stage", "live")], facts].concat()).await;
@@ -117,7 +117,7 @@ async fn a_reload_changes_what_is_known() {
 /// A mirror that was written a moment later has the same id, and another time.
 #[tokio::test]
 async fn a_mirror_with_the_same_id_and_another_time_is_shown_once() {
-    let house = House::with(&[("stage", "live"), ("facts.mirror", "same_id")]).await;
+    let house = TestBed::with(&[("stage", "live"), ("facts.mirror", "same_id")]).await;
     for number in 0..5 {
         let (old, mut new) = pair(number, &format!("2026-01-01T00:00:0{number}Z"), true);
         new["created_at"] = format!("2026-01-01T00:00:0{number}.25Z").into();
@@ -131,7 +131,7 @@ async fn a_mirror_with_the_same_id_and_another_time_is_shown_once() {
 /// However late the mirrors are written, and whichever page they fall on: the ledger knows whose the ids are.
 #[tokio::test]
 async fn a_late_mirror_of_a_known_record_is_shown_once_whatever_the_page_size() {
-    let house = House::with(&[("stage", "live"), ("facts.mirror", "same_id")]).await;
+    let house = TestBed::with(&[("stage", "live"), ("facts.mirror", "same_id")]).await;
     let mut expected = Vec::new();
     for number in 0..8 {
         let (old, mut new) = pair(number, &format!("2026-01-01T00:00:{number:02}Z"), true);
@@ -158,7 +158,7 @@ async fn mirrors_of_creates_are_shown_once_where_they_can_be_told() {
         (Mirror::OtherId, false, "other_id", 1),
         (Mirror::OtherId, true, "other_id", 2),
     ] {
-        let house = House::with(&[("stage", "live"), ("facts.mirror", fact)]).await;
+        let house = TestBed::with(&[("stage", "live"), ("facts.mirror", fact)]).await;
         house.go(BACK).await;
         let variants = Variants { mirror, mirror_own_created_at, ..Variants::default() };
         house.sandbox.inspector().set_variants(variants);
@@ -175,7 +175,7 @@ async fn mirrors_of_creates_are_shown_once_where_they_can_be_told() {
 #[tokio::test]
 async fn a_true_double_is_never_hidden() {
     let house =
-        House::with(&[("stage", "live"), ("facts.mirror", "other_id"), ("facts.mirror_back", "same_id")])
+        TestBed::with(&[("stage", "live"), ("facts.mirror", "other_id"), ("facts.mirror_back", "same_id")])
             .await;
     let at = "2026-01-01T00:00:00Z";
     let differing = [
@@ -206,7 +206,7 @@ async fn a_true_double_is_never_hidden() {
 #[tokio::test]
 async fn a_crowded_instant_is_shown_to_its_end() {
     let keys = [("stage", "live"), ("facts.mirror", "other_id"), ("list.upstream_calls_max", "2")];
-    let house = House::with(&keys).await;
+    let house = TestBed::with(&keys).await;
     let expected: Vec<_> =
         (0..30).map(|number| seed(&house, pair(number, "2026-01-01T00:00:00Z", false))).collect();
     for limit in [1, 2, 5] {
@@ -218,7 +218,7 @@ async fn a_crowded_instant_is_shown_to_its_end() {
 /// A directed settlement credits another profile, by which new filters.
 #[tokio::test]
 async fn a_filter_by_target_misses_no_directed_settlement() {
-    let house = House::with(&[("stage", "live"), ("facts.profile_filter", "target")]).await;
+    let house = TestBed::with(&[("stage", "live"), ("facts.profile_filter", "target")]).await;
     house
         .sandbox
         .inspector()
@@ -255,7 +255,7 @@ async fn a_filter_by_target_misses_no_directed_settlement() {
 /// New compares references without regard to case; a list and a duplicate check find the same record.
 #[tokio::test]
 async fn references_match_as_the_vendor_is_known_to_compare_them() {
-    let house = House::with(&[("stage", "live"), ("timeouts.create", "2s")]).await;
+    let house = TestBed::with(&[("stage", "live"), ("timeouts.create", "2s")]).await;
     house.client.create("somebody else's").await.id();
     house.go(BACK).await;
     let id = house.sandbox.inspector().seed_orchestration(new_record("Ref", "2026-01-01T00:00:00Z"));
@@ -274,7 +274,7 @@ async fn references_match_as_the_vendor_is_known_to_compare_them() {
 
 #[tokio::test]
 async fn another_body_is_an_empty_list_only_where_that_is_known() {
-    let house = House::with(&[("stage", "live"), ("timeouts.create", "2s")]).await;
+    let house = TestBed::with(&[("stage", "live"), ("timeouts.create", "2s")]).await;
     house.client.create("somebody else's").await.id();
     let (absent, null) = ("{}", r#"{"items":null}"#);
     let both = format!("{absent},{null}");

@@ -4,7 +4,7 @@ use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
-use crate::support::house::{BACK, House, new_record, old_record};
+use crate::support::test_bed::{BACK, TestBed, new_record, old_record};
 
 /// What a side makes of the id.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,10 +39,10 @@ impl Says {
     }
 
     /// Makes the side say it.
-    fn arrange(self, house: &House, side: Side, id: &str) {
+    fn arrange(self, bed: &TestBed, side: Side, id: &str) {
         let kind = match self {
             Self::NotFound => return,
-            Self::Found | Self::Hidden => return seed(house, side, id, self),
+            Self::Found | Self::Hidden => return seed(bed, side, id, self),
             Self::Status(code) => {
                 let code = StatusCode::from_u16(code).unwrap();
                 FaultKind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false }
@@ -50,15 +50,15 @@ impl Says {
             Self::Reset => FaultKind::Reset { applied: false },
             Self::Never => FaultKind::Gate { applied: false },
             Self::Garbage => {
-                seed(house, side, id, Self::Found);
+                seed(bed, side, id, Self::Found);
                 FaultKind::Truncate
             }
         };
-        house.fault(side, Operation::Get, kind);
+        bed.fault(side, Operation::Get, kind);
     }
 }
 
-fn seed(house: &House, side: Side, id: &str, says: Says) {
+fn seed(bed: &TestBed, side: Side, id: &str, says: Says) {
     let at = "2026-01-01T00:00:00Z";
     let mut record = match side {
         Side::Legacy => old_record("r", at),
@@ -66,35 +66,35 @@ fn seed(house: &House, side: Side, id: &str, says: Says) {
     };
     record["id"] = id.into();
     match side {
-        Side::Legacy => house.sandbox.inspector().seed_conversion(record),
+        Side::Legacy => bed.sandbox.inspector().seed_conversion(record),
         Side::New => {
             if says == Says::Hidden {
                 record["orchestration_rule_id"] = "rule".into();
             }
-            house.sandbox.inspector().seed_orchestration(record)
+            bed.sandbox.inspector().seed_orchestration(record)
         }
     };
 }
 
 /// Sees the id once, so that the proxy knows where it lives.
-async fn teach(house: &House, side: Side, id: &str) {
-    seed(house, side, id, Says::Found);
-    assert_eq!(house.client.get(id).await.status, 200);
+async fn teach(bed: &TestBed, side: Side, id: &str) {
+    seed(bed, side, id, Says::Found);
+    assert_eq!(bed.client.get(id).await.status, 200);
 }
 
 #[tokio::test]
 async fn not_found_is_said_only_when_every_side_said_it() {
     for create in [&[("stage", "live")], BACK] {
-        let house = House::with(&[create, &[("timeouts.get", "150ms")]].concat()).await;
+        let bed = TestBed::with(&[create, &[("timeouts.get", "150ms")]].concat()).await;
         let mut at = 0;
         for legacy in ALL.into_iter().filter(|says| *says != Says::Hidden) {
             for new in ALL {
                 at += 1;
                 let id = format!("id-{at}");
-                legacy.arrange(&house, Side::Legacy, &id);
-                new.arrange(&house, Side::New, &id);
-                let answer = house.client.get(&id).await;
-                house.sandbox.faults().clear();
+                legacy.arrange(&bed, Side::Legacy, &id);
+                new.arrange(&bed, Side::New, &id);
+                let answer = bed.client.get(&id).await;
+                bed.sandbox.faults().clear();
                 let told = (legacy, new, answer.status);
                 if legacy.is_proof_of_absence() && new.is_proof_of_absence() {
                     answer.problem(404);
@@ -117,12 +117,12 @@ async fn not_found_is_said_only_when_every_side_said_it() {
 #[tokio::test]
 async fn a_known_record_side_is_asked_first_and_its_failure_is_answered() {
     for home in [Side::Legacy, Side::New] {
-        let house = House::with(&[("stage", "live"), ("timeouts.get", "150ms")]).await;
-        teach(&house, home, "id").await;
-        let others = house.sandbox.inspector().arrived(home.other(), Operation::Get);
-        assert_eq!(house.client.get("id").await.id(), "id");
+        let bed = TestBed::with(&[("stage", "live"), ("timeouts.get", "150ms")]).await;
+        teach(&bed, home, "id").await;
+        let others = bed.sandbox.inspector().arrived(home.other(), Operation::Get);
+        assert_eq!(bed.client.get("id").await.id(), "id");
         assert_eq!(
-            house.sandbox.inspector().arrived(home.other(), Operation::Get),
+            bed.sandbox.inspector().arrived(home.other(), Operation::Get),
             others,
             "one call is enough"
         );
@@ -141,26 +141,26 @@ async fn a_known_record_side_is_asked_first_and_its_failure_is_answered() {
                 Says::Never => FaultKind::Gate { applied: false },
                 _ => FaultKind::Truncate,
             };
-            let fault = house.fault(home, Operation::Get, kind);
-            let answer = house.client.get("id").await;
+            let fault = bed.fault(home, Operation::Get, kind);
+            let answer = bed.client.get("id").await;
             let expected = match says {
                 Says::Status(code) => code,
                 Says::Never => 504,
                 _ => 502,
             };
             answer.problem(expected);
-            house.sandbox.faults().remove(&fault);
+            bed.sandbox.faults().remove(&fault);
         }
     }
 }
 
 #[tokio::test]
 async fn a_record_of_the_new_side_is_shown_in_the_old_words() {
-    let house = House::at("live").await;
-    let id = house.client.create("r").await.id();
-    house.sandbox.inspector().set_status(&id, "COMPLETED");
+    let bed = TestBed::at("live").await;
+    let id = bed.client.create("r").await.id();
+    bed.sandbox.inspector().set_status(&id, "COMPLETED");
     // By a proxy that has never seen it, too.
-    for client in [&house.client, &house.replica(BACK).await.client] {
+    for client in [&bed.client, &bed.replica(BACK).await.client] {
         let record = client.get(&id).await.json();
         assert_eq!((&record["status"], &record["amount"]), (&"SETTLED".into(), &"1.50".into()));
         assert_eq!(record["target_asset"], "PYUSD");
@@ -171,31 +171,31 @@ async fn a_record_of_the_new_side_is_shown_in_the_old_words() {
 #[tokio::test]
 async fn a_side_that_hangs_leaves_time_for_the_one_that_holds_the_record() {
     for (stage, first) in [(&[("stage", "live")][..], Side::New), (BACK, Side::Legacy)] {
-        let house = House::with(&[stage, &[("timeouts.get", "2s")]].concat()).await;
-        let gate = house.fault(first, Operation::Get, FaultKind::Gate { applied: false });
-        seed(&house, first.other(), "id", Says::Found);
-        assert_eq!(house.client.get("id").await.id(), "id", "{first} hangs");
+        let bed = TestBed::with(&[stage, &[("timeouts.get", "2s")]].concat()).await;
+        let gate = bed.fault(first, Operation::Get, FaultKind::Gate { applied: false });
+        seed(&bed, first.other(), "id", Says::Found);
+        assert_eq!(bed.client.get("id").await.id(), "id", "{first} hangs");
         gate.open();
     }
 }
 
 #[tokio::test]
 async fn a_redirect_proves_nothing_about_the_record_side() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     let moved = FaultKind::Status {
         code: StatusCode::FOUND,
         retry_after: None,
         body: RefusalBody::Html,
         applied: false,
     };
-    let fault = house.fault(Side::Legacy, Operation::Get, moved);
-    assert_eq!(house.client.get("id").await.status, 302);
-    house.sandbox.faults().remove(&fault);
-    seed(&house, Side::New, "id", Says::Found);
-    let asked = house.sandbox.inspector().arrived(Side::Legacy, Operation::Get);
-    assert_eq!(house.client.get("id").await.id(), "id");
+    let fault = bed.fault(Side::Legacy, Operation::Get, moved);
+    assert_eq!(bed.client.get("id").await.status, 302);
+    bed.sandbox.faults().remove(&fault);
+    seed(&bed, Side::New, "id", Says::Found);
+    let asked = bed.sandbox.inspector().arrived(Side::Legacy, Operation::Get);
+    assert_eq!(bed.client.get("id").await.id(), "id");
     assert_eq!(
-        house.sandbox.inspector().arrived(Side::Legacy, Operation::Get),
+        bed.sandbox.inspector().arrived(Side::Legacy, Operation::Get),
         asked,
         "the likelier side first"
     );

@@ -5,7 +5,7 @@ use conversion_shim::sandbox::Operation;
 use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
-use crate::support::house::{House, new_record, old_record};
+use crate::support::test_bed::{TestBed, new_record, old_record};
 
 /// What the vendor may add to a record.
 fn decorations() -> Vec<(&'static str, Value)> {
@@ -17,26 +17,26 @@ fn decorations() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn seed(house: &House, ref_id: &str, (member, value): &(&'static str, Value)) -> String {
+fn seed(bed: &TestBed, ref_id: &str, (member, value): &(&'static str, Value)) -> String {
     let mut record = new_record(ref_id, "2026-01-01T00:00:00Z");
     record[*member] = value.clone();
-    house.sandbox.inspector().seed_orchestration(record)
+    bed.sandbox.inspector().seed_orchestration(record)
 }
 
 /// A claim of another process, so that this one has never seen the record.
-async fn claim(house: &House, side: Side, ref_id: &str, record_id: Option<&str>) {
+async fn claim(bed: &TestBed, side: Side, ref_id: &str, record_id: Option<&str>) {
     let key = Key::new("default", ref_id).unwrap();
-    let claim = house.ledger.claim(key, side, &Fingerprint([0; 32])).await.unwrap().claim;
+    let claim = bed.ledger.claim(key, side, &Fingerprint([0; 32])).await.unwrap().claim;
     if let Some(id) = record_id {
-        house.ledger.remember_id(key, claim.generation, side, id).await.unwrap().unwrap();
+        bed.ledger.remember_id(key, claim.generation, side, id).await.unwrap().unwrap();
     }
 }
 
 /// Get, list and cancel say the same of a record.
-async fn is_shown(house: &House, id: &str) -> bool {
-    let got = house.client.get(id).await.status;
-    let (listed, _) = house.client.all("").await;
-    let cancelled = house.replica(&[("stage", "live")]).await.client.cancel(id).await.status;
+async fn is_shown(bed: &TestBed, id: &str) -> bool {
+    let got = bed.client.get(id).await.status;
+    let (listed, _) = bed.client.all("").await;
+    let cancelled = bed.replica(&[("stage", "live")]).await.client.cancel(id).await.status;
     match (got, listed.contains(&id.to_owned()), cancelled) {
         (200, true, 403) => true,
         (404, false, 404) => false,
@@ -46,68 +46,68 @@ async fn is_shown(house: &House, id: &str) -> bool {
 
 #[tokio::test]
 async fn a_record_that_was_created_here_is_never_hidden() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     for decoration in decorations() {
         let ref_id = format!("known by id: {}", decoration.0);
-        let id = seed(&house, &ref_id, &decoration);
-        assert!(!is_shown(&house, &id).await, "{decoration:?}: nobody made it here");
-        claim(&house, Side::New, &ref_id, Some(&id)).await;
-        assert!(is_shown(&house, &id).await, "{decoration:?}");
+        let id = seed(&bed, &ref_id, &decoration);
+        assert!(!is_shown(&bed, &id).await, "{decoration:?}: nobody made it here");
+        claim(&bed, Side::New, &ref_id, Some(&id)).await;
+        assert!(is_shown(&bed, &id).await, "{decoration:?}");
     }
 }
 
 /// A claim that lost its record's id: a rule's id is an addition of the vendor's, but a withdrawal may have used the reference first.
 #[tokio::test]
 async fn a_claimed_reference_shows_what_a_rule_is_said_to_have_made() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     for decoration in decorations() {
         let ref_id = format!("claimed: {}", decoration.0);
-        let id = seed(&house, &ref_id, &decoration);
-        claim(&house, Side::New, &ref_id, None).await;
-        assert_eq!(is_shown(&house, &id).await, decoration.0 == "orchestration_rule_id", "{decoration:?}");
+        let id = seed(&bed, &ref_id, &decoration);
+        claim(&bed, Side::New, &ref_id, None).await;
+        assert_eq!(is_shown(&bed, &id).await, decoration.0 == "orchestration_rule_id", "{decoration:?}");
     }
 }
 
 #[tokio::test]
 async fn claims_that_are_refused_or_name_legacy_show_nothing() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     let rule = &decorations()[0];
-    let (legacy, refused) = (seed(&house, "on legacy", rule), seed(&house, "refused", rule));
-    claim(&house, Side::Legacy, "on legacy", None).await;
-    claim(&house, Side::New, "refused", None).await;
+    let (legacy, refused) = (seed(&bed, "on legacy", rule), seed(&bed, "refused", rule));
+    claim(&bed, Side::Legacy, "on legacy", None).await;
+    claim(&bed, Side::New, "refused", None).await;
     let key = Key::new("default", "refused").unwrap();
-    house.ledger.close(key, 1, Side::New).await.unwrap().unwrap();
-    assert!(!is_shown(&house, &legacy).await && !is_shown(&house, &refused).await);
+    bed.ledger.close(key, 1, Side::New).await.unwrap().unwrap();
+    assert!(!is_shown(&bed, &legacy).await && !is_shown(&bed, &refused).await);
 }
 
 /// They take their place in the merged order, also where a page ends between them.
 #[tokio::test]
 async fn own_records_among_many_hidden_ones_are_listed_in_order() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     let mut expected = Vec::new();
     for number in 0..60 {
         let at = format!("2026-01-01T00:00:{number:02}Z");
         let mut record = new_record(&format!("r-{number}"), &at);
         record["orchestration_rule_id"] = "rule".into();
-        let id = house.sandbox.inspector().seed_orchestration(record);
+        let id = bed.sandbox.inspector().seed_orchestration(record);
         if number % 7 == 0 {
-            claim(&house, Side::New, &format!("r-{number}"), Some(&id)).await;
+            claim(&bed, Side::New, &format!("r-{number}"), Some(&id)).await;
             expected.push(id);
         }
         if number % 11 == 0 {
             let record = old_record("", &at.replace('Z', ".5Z"));
-            expected.push(house.sandbox.inspector().seed_conversion(record));
+            expected.push(bed.sandbox.inspector().seed_conversion(record));
         }
     }
     for stage in ["live", "sealed"] {
-        house.go(&[("stage", stage)]).await;
+        bed.go(&[("stage", stage)]).await;
         let records: Vec<_> = expected
             .iter()
-            .filter(|id| stage == "live" || house.sandbox.inspector().record(Side::New, id).is_some())
+            .filter(|id| stage == "live" || bed.sandbox.inspector().record(Side::New, id).is_some())
             .cloned()
             .collect();
         for limit in [1, 2, 5, 100] {
-            let (ids, _) = house.client.all(&format!("order=ASC&limit={limit}")).await;
+            let (ids, _) = bed.client.all(&format!("order=ASC&limit={limit}")).await;
             assert_eq!(ids, records, "{stage}, limit {limit}");
         }
     }
@@ -116,7 +116,7 @@ async fn own_records_among_many_hidden_ones_are_listed_in_order() {
 /// A member that this build does not know hides nothing, whoever made the record.
 #[tokio::test]
 async fn unknown_members_never_hide_a_record() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     for (member, value) in [
         (
             "source",
@@ -127,17 +127,17 @@ async fn unknown_members_never_hide_a_record() {
         ("settlement", json!({ "network": "x" })),
         ("orchestration_rule_id", "".into()),
     ] {
-        let id = seed(&house, &format!("r {member} {value}"), &(member, value));
-        assert!(is_shown(&house, &id).await, "{member}");
+        let id = seed(&bed, &format!("r {member} {value}"), &(member, value));
+        assert!(is_shown(&bed, &id).await, "{member}");
     }
 }
 
 #[tokio::test]
 async fn a_409_of_new_shows_its_record_whatever_the_vendor_added() {
-    let house = House::at("live").await;
-    let id = seed(&house, "r", &decorations()[0]);
-    let problem = house.client.create("r").await.problem(409);
+    let bed = TestBed::at("live").await;
+    let id = seed(&bed, "r", &decorations()[0]);
+    let problem = bed.client.create("r").await.problem(409);
     assert_eq!(problem["meta"]["existing"]["id"], id, "{problem}");
-    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::Create), 1);
-    assert!(is_shown(&house, &id).await);
+    assert_eq!(bed.sandbox.inspector().arrived(Side::New, Operation::Create), 1);
+    assert!(is_shown(&bed, &id).await);
 }

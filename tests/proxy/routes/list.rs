@@ -6,12 +6,12 @@ use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
-use crate::support::house::{BACK, House, new_record, old_record};
+use crate::support::test_bed::{BACK, TestBed, new_record, old_record};
 
 /// Records on both sides, many of them at the same instants, some with nanoseconds, and rows that were never conversions.
 /// Answers the ids oldest first, by instant and then by id.
-fn fill(house: &House) -> Vec<String> {
-    let books = house.sandbox.inspector();
+fn fill(bed: &TestBed) -> Vec<String> {
+    let books = bed.sandbox.inspector();
     let mut all = Vec::new();
     for at in 0..30u32 {
         let instant = format!("2026-01-01T00:00:{:02}.{:06}Z", at / 10, (at / 3 % 3) * 100);
@@ -43,41 +43,41 @@ fn fill(house: &House) -> Vec<String> {
 
 #[tokio::test]
 async fn both_orders_yield_every_record_once_whatever_the_page_size() {
-    let house = House::at("live").await;
-    let ascending = fill(&house);
+    let bed = TestBed::at("live").await;
+    let ascending = fill(&bed);
     let descending: Vec<_> = ascending.iter().rev().cloned().collect();
     for limit in [1, 2, 3, 7, 59, 60, 61, 1000] {
-        let (ids, pages) = house.client.all(&format!("order=ASC&limit={limit}")).await;
+        let (ids, pages) = bed.client.all(&format!("order=ASC&limit={limit}")).await;
         assert_eq!(ids, ascending, "limit {limit}");
         assert_eq!(pages, 60usize.div_ceil(limit), "full pages, and a cursor exactly when there is more");
-        assert_eq!(house.client.all(&format!("limit={limit}")).await.0, descending, "limit {limit}");
+        assert_eq!(bed.client.all(&format!("limit={limit}")).await.0, descending, "limit {limit}");
     }
 }
 
 #[tokio::test]
 async fn filters_hold_on_both_sides() {
-    let house = House::at("live").await;
-    let all = fill(&house);
-    let (ids, _) = house.client.all("order=ASC&limit=7&created_at.begin=2026-01-01T00:00:01Z").await;
+    let bed = TestBed::at("live").await;
+    let all = fill(&bed);
+    let (ids, _) = bed.client.all("order=ASC&limit=7&created_at.begin=2026-01-01T00:00:01Z").await;
     assert_eq!(ids, all[20..]);
-    let (ids, _) = house.client.all("order=ASC&limit=7&updated_at.end=2026-01-01T00:00:00.9Z").await;
+    let (ids, _) = bed.client.all("order=ASC&limit=7&updated_at.end=2026-01-01T00:00:00.9Z").await;
     assert_eq!(ids, all[..20]);
     let one = &all[11];
-    assert_eq!(house.client.all(&format!("ref_id=r-{one}")).await.0, std::slice::from_ref(one));
-    assert_eq!(house.client.all("profile_id=nobody").await.0.len(), 0);
+    assert_eq!(bed.client.all(&format!("ref_id=r-{one}")).await.0, std::slice::from_ref(one));
+    assert_eq!(bed.client.all("profile_id=nobody").await.0.len(), 0);
     for side in [Side::Legacy, Side::New] {
-        let fault = house.fault(side, Operation::List, FaultKind::IgnoreFilters);
-        assert_eq!(house.client.all(&format!("ref_id=r-{one}")).await.0, std::slice::from_ref(one));
-        assert_eq!(house.client.all("order=ASC&limit=7").await.0, all);
-        house.sandbox.faults().remove(&fault);
+        let fault = bed.fault(side, Operation::List, FaultKind::IgnoreFilters);
+        assert_eq!(bed.client.all(&format!("ref_id=r-{one}")).await.0, std::slice::from_ref(one));
+        assert_eq!(bed.client.all("order=ASC&limit=7").await.0, all);
+        bed.sandbox.faults().remove(&fault);
     }
 }
 
 #[tokio::test]
 async fn one_side_failing_fails_the_page() {
-    let house = House::with(&[("stage", "live"), ("timeouts.list", "400ms")]).await;
-    fill(&house);
-    let first = house.client.list("order=ASC&limit=5").await.json();
+    let bed = TestBed::with(&[("stage", "live"), ("timeouts.list", "400ms")]).await;
+    fill(&bed);
+    let first = bed.client.list("order=ASC&limit=5").await.json();
     let next = format!("order=ASC&limit=5&page_cursor={}", first["next_page_cursor"].as_str().unwrap());
     let status = |code: u16| FaultKind::Status {
         code: StatusCode::from_u16(code).unwrap(),
@@ -101,41 +101,41 @@ async fn one_side_failing_fails_the_page() {
     ];
     for side in [Side::Legacy, Side::New] {
         for (kind, expected) in &kinds {
-            let fault = house.fault(side, Operation::List, kind.clone());
+            let fault = bed.fault(side, Operation::List, kind.clone());
             for query in ["", "order=ASC&limit=5", &next] {
-                house.client.list(query).await.problem(*expected);
+                bed.client.list(query).await.problem(*expected);
             }
-            house.sandbox.faults().remove(&fault);
+            bed.sandbox.faults().remove(&fault);
         }
     }
-    assert_eq!(house.client.list(&next).await.json()["items"].as_array().unwrap().len(), 5);
+    assert_eq!(bed.client.list(&next).await.json()["items"].as_array().unwrap().len(), 5);
 }
 
 #[tokio::test]
 async fn a_page_takes_one_call_a_side_and_no_more_than_its_cap() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     let lists =
-        || [Side::Legacy, Side::New].map(|side| house.sandbox.inspector().arrived(side, Operation::List));
+        || [Side::Legacy, Side::New].map(|side| bed.sandbox.inspector().arrived(side, Operation::List));
     for at in 0..40 {
-        let books = house.sandbox.inspector();
+        let books = bed.sandbox.inspector();
         books.seed_conversion(old_record("", &format!("2026-01-01T00:00:{at:02}Z")));
         books.seed_orchestration(new_record(&at.to_string(), &format!("2026-01-01T00:00:{at:02}Z")));
     }
-    house.client.list("limit=10").await.json();
+    bed.client.list("limit=10").await.json();
     assert_eq!(lists(), [1, 1]);
     // Far more rows that were never conversions than ten calls bring.
     for _ in 0..300 {
         let mut deposit = new_record("", "2026-01-01T00:00:20.5Z");
         deposit["orchestration_rule_id"] = "rule".into();
-        house.sandbox.inspector().seed_orchestration(deposit);
+        bed.sandbox.inspector().seed_orchestration(deposit);
     }
-    house.go(&[("stage", "live"), ("list.upstream_calls_max", "5")]).await;
-    let (ids, pages) = house.client.all("limit=10&order=ASC").await;
+    bed.go(&[("stage", "live"), ("list.upstream_calls_max", "5")]).await;
+    let (ids, pages) = bed.client.all("limit=10&order=ASC").await;
     assert_eq!(ids.len(), 80);
     assert!(pages >= 8);
-    house.go(&[("stage", "live"), ("list.upstream_calls_max", "3")]).await;
+    bed.go(&[("stage", "live"), ("list.upstream_calls_max", "3")]).await;
     let before = lists();
-    let problem = house
+    let problem = bed
         .client
         .list("limit=1&created_at.begin=2026-01-01T00:00:20.4Z&created_at.end=2026-01-01T00:00:20.6Z");
     let problem = problem.await.problem(400);
@@ -146,17 +146,17 @@ async fn a_page_takes_one_call_a_side_and_no_more_than_its_cap() {
 
 #[tokio::test]
 async fn a_cursor_of_the_old_api_goes_on_there_whatever_the_mode() {
-    let house = House::at("observe").await;
-    let all = fill(&house);
+    let bed = TestBed::at("observe").await;
+    let all = fill(&bed);
     let legacy: Vec<_> = all.iter().filter(|id| id.ends_with("legacy")).cloned().collect();
-    let first = house.client.list("order=ASC&limit=12").await.json();
+    let first = bed.client.list("order=ASC&limit=12").await.json();
     let mut cursor = first["next_page_cursor"].as_str().unwrap().to_owned();
     let mut ids: Vec<_> = first["items"].as_array().unwrap().clone();
     for stage in [&[("stage", "live")], BACK, &[("stage", "canary")]] {
-        house.go(stage).await;
-        let asked = house.sandbox.inspector().arrived(Side::New, Operation::List);
-        let page = house.client.list(&format!("order=ASC&limit=6&page_cursor={cursor}")).await.json();
-        assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::List), asked);
+        bed.go(stage).await;
+        let asked = bed.sandbox.inspector().arrived(Side::New, Operation::List);
+        let page = bed.client.list(&format!("order=ASC&limit=6&page_cursor={cursor}")).await.json();
+        assert_eq!(bed.sandbox.inspector().arrived(Side::New, Operation::List), asked);
         ids.extend(page["items"].as_array().unwrap().clone());
         if let Some(next) = page["next_page_cursor"].as_str() {
             next.clone_into(&mut cursor);
@@ -165,23 +165,23 @@ async fn a_cursor_of_the_old_api_goes_on_there_whatever_the_mode() {
     let ids: Vec<_> = ids.iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(ids, legacy[..ids.len()]);
     assert_eq!(ids.len(), 30);
-    house.go(&[("stage", "sealed")]).await;
-    let problem = house.client.list(&format!("page_cursor={cursor}")).await.problem(400);
+    bed.go(&[("stage", "sealed")]).await;
+    let problem = bed.client.list(&format!("page_cursor={cursor}")).await.problem(400);
     assert!(problem["detail"].as_str().unwrap().contains("start the listing again"), "{problem}");
 }
 
 #[tokio::test]
 async fn our_cursor_survives_every_change_of_mode() {
-    let house = House::at("live").await;
-    let all = fill(&house);
+    let bed = TestBed::at("live").await;
+    let all = fill(&bed);
     let (mut ids, mut query) = (Vec::new(), String::from("order=ASC&limit=6"));
-    let replica = house.replica(BACK).await;
+    let replica = bed.replica(BACK).await;
     let stages: [&[(&str, &str)]; 4] =
         [&[("stage", "live")], BACK, &[("stage", "canary")], &[("stage", "hold")]];
     for turn in 0..10 {
-        house.go(stages[turn % 4]).await;
+        bed.go(stages[turn % 4]).await;
         // Another replica reads the next page.
-        let client = if turn % 2 == 0 { &house.client } else { &replica.client };
+        let client = if turn % 2 == 0 { &bed.client } else { &replica.client };
         let page = client.list(&query).await.json();
         ids.extend(
             page["items"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()),
@@ -196,13 +196,13 @@ async fn our_cursor_survives_every_change_of_mode() {
 /// Nothing was made on new yet, so the readers may go back; a client in the middle of a merged listing must not notice.
 #[tokio::test]
 async fn our_cursor_is_honoured_when_the_list_is_back_on_legacy_or_on_new_alone() {
-    let house = House::at("hold").await;
-    let all = fill(&house);
-    let first = house.client.list("order=ASC&limit=10").await.json();
+    let bed = TestBed::at("hold").await;
+    let all = fill(&bed);
+    let first = bed.client.list("order=ASC&limit=10").await.json();
     let cursor = first["next_page_cursor"].as_str().unwrap();
     for (stage, side) in [("observe", "legacy"), ("sealed", "new")] {
-        house.go(&[("stage", stage)]).await;
-        let (ids, _) = house.client.all(&format!("order=ASC&limit=100&page_cursor={cursor}")).await;
+        bed.go(&[("stage", stage)]).await;
+        let (ids, _) = bed.client.all(&format!("order=ASC&limit=100&page_cursor={cursor}")).await;
         let rest: Vec<_> = all[10..].iter().filter(|id| id.ends_with(side)).cloned().collect();
         assert_eq!(ids, rest, "{stage}");
     }
@@ -210,13 +210,13 @@ async fn our_cursor_is_honoured_when_the_list_is_back_on_legacy_or_on_new_alone(
 
 #[tokio::test]
 async fn records_made_while_a_client_pages_disturb_nothing() {
-    let house = House::at("live").await;
-    let all = fill(&house);
+    let bed = TestBed::at("live").await;
+    let all = fill(&bed);
     let (mut ids, mut query) = (Vec::new(), String::from("limit=7"));
     for turn in 0.. {
-        house.go(if turn % 2 == 0 { &[("stage", "live")] } else { BACK }).await;
-        house.client.create(&format!("meanwhile-{turn}")).await.id();
-        let page = house.client.list(&query).await.json();
+        bed.go(if turn % 2 == 0 { &[("stage", "live")] } else { BACK }).await;
+        bed.client.create(&format!("meanwhile-{turn}")).await.id();
+        let page = bed.client.list(&query).await.json();
         ids.extend(
             page["items"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()),
         );
@@ -232,10 +232,10 @@ async fn records_made_while_a_client_pages_disturb_nothing() {
 
 #[tokio::test]
 async fn the_sides_are_asked_side_by_side() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     let gates = [Side::Legacy, Side::New]
-        .map(|side| house.fault(side, Operation::List, FaultKind::Gate { applied: false }));
-    let client = house.client.clone();
+        .map(|side| bed.fault(side, Operation::List, FaultKind::Gate { applied: false }));
+    let client = bed.client.clone();
     let call = tokio::spawn(async move { client.list("").await });
     for gate in &gates {
         tokio::time::timeout(Duration::from_secs(10), gate.reached(1)).await.unwrap();

@@ -8,7 +8,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Executor as _};
 
-use crate::support::house::{Answer, House, conversion, new_record, one_on};
+use crate::support::test_bed::{Answer, TestBed, conversion, new_record, one_on};
 
 const PATH: &str = "/v2/orchestration/orchestrations";
 
@@ -23,80 +23,81 @@ fn native(ref_id: &str) -> String {
     )
 }
 
-async fn create(house: &House, body: &str) -> Answer {
-    house.client.ask(Method::POST, PATH, body.to_owned()).await
+async fn create(bed: &TestBed, body: &str) -> Answer {
+    bed.client.ask(Method::POST, PATH, body.to_owned()).await
 }
 
-fn is_forwarded_untouched(house: &House, body: &str) -> bool {
-    let requests = house.sandbox.inspector().requests();
+fn is_forwarded_untouched(bed: &TestBed, body: &str) -> bool {
+    let requests = bed.sandbox.inspector().requests();
     requests.iter().any(|seen| seen.path_and_query == PATH && seen.body == body.as_bytes())
 }
 
 #[tokio::test]
 async fn a_legacy_create_looks_on_new_for_a_reference_that_a_native_create_used() {
     for stage in ["observe", "shadow", "ready"] {
-        let house = House::at(stage).await;
+        let bed = TestBed::at(stage).await;
         let body = native("r");
-        let id = create(&house, &body).await.id();
-        assert!(is_forwarded_untouched(&house, &body));
-        assert_eq!(house.claim("r").await, None, "no claim, and no side");
-        let problem = house.client.create("r").await.problem(409);
+        let id = create(&bed, &body).await.id();
+        assert!(is_forwarded_untouched(&bed, &body));
+        assert_eq!(bed.claim("r").await, None, "no claim, and no side");
+        let problem = bed.client.create("r").await.problem(409);
         assert_eq!(problem["meta"]["existing"]["id"], id, "{stage}: {problem}");
-        assert_eq!(house.made("r"), one_on(Side::New), "{stage}");
-        assert_eq!(house.client.create("another").await.status, 200);
+        assert_eq!(bed.made("r"), one_on(Side::New), "{stage}");
+        assert_eq!(bed.client.create("another").await.status, 200);
     }
 }
 
 #[tokio::test]
 async fn a_reference_that_is_claimed_for_legacy_is_refused_on_the_native_path() {
-    let house = House::at("observe").await;
-    house.client.create("r").await.id();
-    let problem = create(&house, &native("r")).await.problem(409);
+    let bed = TestBed::at("observe").await;
+    bed.client.create("r").await.id();
+    let problem = create(&bed, &native("r")).await.problem(409);
     assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
-    assert_eq!(house.made("r"), one_on(Side::Legacy));
-    // A claim that is refused holds nothing. In a house of its own: on a reused connection no refusal is believed.
-    let house = House::at("observe").await;
+    assert_eq!(bed.made("r"), one_on(Side::Legacy));
+    // A claim that is refused holds nothing. In a test bed of its own: on a reused connection no refusal is believed.
+    let bed = TestBed::at("observe").await;
     let mut dear = conversion("s");
     dear["amount"] = "99999999999".into();
-    house.client.post(&dear).await.problem(403);
-    assert_eq!(create(&house, &native("s")).await.status, 200);
+    bed.client.post(&dear).await.problem(403);
+    assert_eq!(create(&bed, &native("s")).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_withdrawal_is_not_recorded() {
-    let house = House::at("observe").await;
+    let bed = TestBed::at("observe").await;
     let mut body: Value = serde_json::from_str(&native("r")).unwrap();
     body["destination"] = json!({ "crypto": { "address": "0x1", "network": "ETHEREUM" } });
-    create(&house, &body.to_string()).await;
-    assert_eq!(house.client.create("r").await.status, 200);
-    assert_eq!(house.made("r").legacy, 1, "the reference of a withdrawal is free on legacy");
+    create(&bed, &body.to_string()).await;
+    assert_eq!(bed.client.create("r").await.status, 200);
+    assert_eq!(bed.made("r").legacy, 1, "the reference of a withdrawal is free on legacy");
 }
 
 #[tokio::test]
 async fn pass_does_nothing_and_a_reload_changes_it() {
-    let house = House::with(&[("stage", "observe"), ("ledger.native_creates", "pass")]).await;
+    let bed = TestBed::with(&[("stage", "observe"), ("ledger.native_creates", "pass")]).await;
     let body = native("r");
-    create(&house, &body).await.id();
-    assert!(is_forwarded_untouched(&house, &body));
-    house.client.create("r").await.id();
-    assert_eq!(house.made("r"), Tally { legacy: 1, new: 1 }, "as the operator chose");
-    assert_eq!(create(&house, &native("s")).await.status, 200);
-    house.go(&[("stage", "observe"), ("ledger.native_creates", "record")]).await;
-    create(&house, &native("t")).await.id();
-    house.client.create("t").await.problem(409);
-    assert_eq!(house.made("t"), one_on(Side::New));
+    create(&bed, &body).await.id();
+    assert!(is_forwarded_untouched(&bed, &body));
+    bed.client.create("r").await.id();
+    assert_eq!(bed.made("r"), Tally { legacy: 1, new: 1 }, "as the operator chose");
+    assert_eq!(create(&bed, &native("s")).await.status, 200);
+    bed.go(&[("stage", "observe"), ("ledger.native_creates", "record")]).await;
+    create(&bed, &native("t")).await.id();
+    bed.client.create("t").await.problem(409);
+    assert_eq!(bed.made("t"), one_on(Side::New));
 }
 
 #[tokio::test]
 async fn a_native_create_is_forwarded_while_the_ledger_is_down() {
-    let house =
-        House::with_ledger(&[("stage", "observe")], |settings| settings.timeout = Duration::from_millis(300))
-            .await;
-    let file = house.dir.path().join("ledger.db");
+    let bed = TestBed::with_ledger(&[("stage", "observe")], |settings| {
+        settings.timeout = Duration::from_millis(300)
+    })
+    .await;
+    let file = bed.dir.path().join("ledger.db");
     let mut busy = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
     busy.execute("BEGIN IMMEDIATE").await.unwrap();
     let body = native("r");
-    assert_eq!(create(&house, &body).await.status, 200);
-    assert!(is_forwarded_untouched(&house, &body));
+    assert_eq!(create(&bed, &body).await.status, 200);
+    assert!(is_forwarded_untouched(&bed, &body));
     busy.execute("ROLLBACK").await.unwrap();
 }

@@ -12,8 +12,8 @@ use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::house::{BACK, Caller, House, LEGACY, conversion, one_on};
 use crate::support::soon;
+use crate::support::test_bed::{BACK, Caller, LEGACY, TestBed, conversion, one_on};
 
 const BOTH: [Side; 2] = [Side::Legacy, Side::New];
 const UNKNOWN: &str = "urn:conversion-shim:problem:outcome-unknown";
@@ -73,14 +73,14 @@ async fn answer(mut stream: TcpStream, get: &str, post: &str, posts: Arc<AtomicU
     let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
 }
 
-async fn creating_on(target: Side, time: &str) -> House {
+async fn creating_on(target: Side, time: &str) -> TestBed {
     let time = ("timeouts.create", time);
-    let house = House::with(&[("stage", "live"), time]).await;
-    assert_eq!(house.client.create("somebody else's").await.status, 200);
+    let bed = TestBed::with(&[("stage", "live"), time]).await;
+    assert_eq!(bed.client.create("somebody else's").await.status, 200);
     if target == Side::Legacy {
-        house.go(&[BACK, &[time]].concat()).await;
+        bed.go(&[BACK, &[time]].concat()).await;
     }
-    house
+    bed
 }
 
 fn status(code: u16, applied: bool) -> FaultKind {
@@ -104,32 +104,32 @@ fn applied() -> Vec<FaultKind> {
 #[tokio::test]
 async fn a_lost_answer_is_found_again() {
     for target in BOTH {
-        let house = creating_on(target, "20s").await;
+        let bed = creating_on(target, "20s").await;
         for (at, kind) in applied().into_iter().enumerate() {
             let ref_id = format!("r{at}");
-            let posts = house.posts(target);
-            let fault = house.fault(target, Operation::Create, kind.clone());
-            let answer = house.client.create(&ref_id).await;
-            house.sandbox.faults().remove(&fault);
-            let record = house.sandbox.inspector().record(target, &answer.id()).unwrap();
+            let posts = bed.posts(target);
+            let fault = bed.fault(target, Operation::Create, kind.clone());
+            let answer = bed.client.create(&ref_id).await;
+            bed.sandbox.faults().remove(&fault);
+            let record = bed.sandbox.inspector().record(target, &answer.id()).unwrap();
             let shown = answer.json();
             assert_eq!(record["ref_id"], ref_id);
             assert_eq!((&shown["amount"], &shown["status"]), (&"1.50".into(), &"CREATED".into()), "{kind:?}");
-            assert_eq!(house.posts(target), posts + 1, "{kind:?}: sent once");
-            assert_eq!(house.made(&ref_id), one_on(target));
+            assert_eq!(bed.posts(target), posts + 1, "{kind:?}: sent once");
+            assert_eq!(bed.made(&ref_id), one_on(target));
         }
-        assert_eq!(house.posts(target.other()), u64::from(target == Side::Legacy));
+        assert_eq!(bed.posts(target.other()), u64::from(target == Side::Legacy));
     }
 }
 
 #[tokio::test]
 async fn an_answer_that_never_comes_is_found_again() {
     for target in BOTH {
-        let house = creating_on(target, "1500ms").await;
-        let gate = house.fault(target, Operation::Create, FaultKind::Gate { applied: true });
-        let answer = house.client.create("r").await;
-        assert_eq!(house.sandbox.inspector().record(target, &answer.id()).unwrap()["ref_id"], "r");
-        assert_eq!(house.made("r"), one_on(target));
+        let bed = creating_on(target, "1500ms").await;
+        let gate = bed.fault(target, Operation::Create, FaultKind::Gate { applied: true });
+        let answer = bed.client.create("r").await;
+        assert_eq!(bed.sandbox.inspector().record(target, &answer.id()).unwrap()["ref_id"], "r");
+        assert_eq!(bed.made("r"), one_on(target));
         gate.open();
     }
 }
@@ -137,54 +137,52 @@ async fn an_answer_that_never_comes_is_found_again() {
 #[tokio::test]
 async fn what_is_found_under_the_reference_but_differs_is_a_409() {
     for target in BOTH {
-        let house = creating_on(target, "20s").await;
+        let bed = creating_on(target, "20s").await;
         for (at, (key, value)) in [("amount", "2"), ("target_asset", "USDP")].into_iter().enumerate() {
             let ref_id = format!("r{at}");
-            made_without_answer(&house, target, &conversion(&ref_id)).await;
-            let fault = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+            made_without_answer(&bed, target, &conversion(&ref_id)).await;
+            let fault = bed.fault(target, Operation::Create, FaultKind::Reset { applied: false });
             let mut other = conversion(&ref_id);
             other[key] = value.into();
-            let problem = house.client.post(&other).await.problem(409);
+            let problem = bed.client.post(&other).await.problem(409);
             assert_eq!(problem["meta"]["existing"]["ref_id"], *ref_id, "{key}");
-            house.sandbox.faults().remove(&fault);
-            assert_eq!(house.made(&ref_id), one_on(target));
+            bed.sandbox.faults().remove(&fault);
+            assert_eq!(bed.made(&ref_id), one_on(target));
         }
         // An equal amount in other digits is the same request.
-        made_without_answer(&house, target, &conversion("same")).await;
-        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+        made_without_answer(&bed, target, &conversion("same")).await;
+        let _lost = bed.fault(target, Operation::Create, FaultKind::Reset { applied: false });
         let mut same = conversion("same");
         same["amount"] = "1.5".into();
-        assert_eq!(house.client.post(&same).await.status, 200);
-        assert_eq!(house.made("same"), one_on(target));
+        assert_eq!(bed.client.post(&same).await.status, 200);
+        assert_eq!(bed.made("same"), one_on(target));
     }
 }
 
 #[tokio::test]
 async fn an_outcome_that_stays_unknown_says_so_and_the_retry_meets_the_same_side() {
     for target in BOTH {
-        let house = creating_on(target, "700ms").await;
+        let bed = creating_on(target, "700ms").await;
         let mut kinds = vec![FaultKind::Reset { applied: false }, FaultKind::Gate { applied: false }];
         kinds.extend([408, 500, 503].map(|code| status(code, false)));
         for (at, kind) in kinds.into_iter().enumerate() {
             let ref_id = format!("r{at}");
-            let posts = house.posts(target);
-            let fault = house.fault(target, Operation::Create, kind.clone());
-            let problem = house.client.create(&ref_id).await.problem(504);
+            let posts = bed.posts(target);
+            let fault = bed.fault(target, Operation::Create, kind.clone());
+            let problem = bed.client.create(&ref_id).await.problem(504);
             assert_eq!(problem["type"], UNKNOWN, "{kind:?}");
             assert!(problem["detail"].as_str().unwrap().contains("retry with the same ref_id"), "{problem}");
-            assert_eq!(house.posts(target), posts + 1, "{kind:?}: sent once");
-            assert_eq!(house.made(&ref_id), Tally::default());
-            house.sandbox.faults().remove(&fault);
+            assert_eq!(bed.posts(target), posts + 1, "{kind:?}: sent once");
+            assert_eq!(bed.made(&ref_id), Tally::default());
+            bed.sandbox.faults().remove(&fault);
             // The operator turns the wheel meanwhile.
-            house.go(if target == Side::New { BACK } else { &[("stage", "live")] }).await;
-            let id = house.client.create(&ref_id).await;
+            bed.go(if target == Side::New { BACK } else { &[("stage", "live")] }).await;
+            let id = bed.client.create(&ref_id).await;
             // A gate that opened let the first one through after all.
             assert!([200, 409].contains(&id.status), "{kind:?}: {:?}", id.body);
-            assert_eq!(house.made(&ref_id), one_on(target), "{kind:?}");
+            assert_eq!(bed.made(&ref_id), one_on(target), "{kind:?}");
             let time = ("timeouts.create", "700ms");
-            house
-                .go(&[if target == Side::New { &[("stage", "live")] } else { BACK }, &[time]].concat())
-                .await;
+            bed.go(&[if target == Side::New { &[("stage", "live")] } else { BACK }, &[time]].concat()).await;
         }
     }
 }
@@ -193,39 +191,39 @@ async fn an_outcome_that_stays_unknown_says_so_and_the_retry_meets_the_same_side
 #[tokio::test]
 async fn a_lagging_list_leaves_the_outcome_unknown_and_nothing_doubled() {
     for target in BOTH {
-        let house = creating_on(target, "700ms").await;
+        let bed = creating_on(target, "700ms").await;
         let faults = [
-            house.fault(target, Operation::Create, FaultKind::Reset { applied: true }),
-            house.fault(target, Operation::List, FaultKind::Lag(HiddenRecords::Newest(1))),
+            bed.fault(target, Operation::Create, FaultKind::Reset { applied: true }),
+            bed.fault(target, Operation::List, FaultKind::Lag(HiddenRecords::Newest(1))),
         ];
-        assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
-        house.sandbox.faults().remove(&faults[0]);
+        assert_eq!(bed.client.create("r").await.problem(504)["type"], UNKNOWN);
+        bed.sandbox.faults().remove(&faults[0]);
         for mode in [&[("stage", "live")], BACK] {
-            house.go(mode).await;
-            house.client.create("r").await.problem(409);
+            bed.go(mode).await;
+            bed.client.create("r").await.problem(409);
         }
-        assert_eq!(house.made("r"), one_on(target));
+        assert_eq!(bed.made("r"), one_on(target));
     }
 }
 
 #[tokio::test]
 async fn a_refusal_is_passed_on_at_once() {
     for target in BOTH {
-        let house = creating_on(target, "20s").await;
+        let bed = creating_on(target, "20s").await;
         for code in [400, 401, 403, 404, 422, 429] {
             let ref_id = format!("r{code}");
-            let lists = house.sandbox.inspector().arrived(target, Operation::List);
+            let lists = bed.sandbox.inspector().arrived(target, Operation::List);
             let no = StatusCode::from_u16(code).unwrap();
             let kind =
                 FaultKind::Status { code: no, retry_after: None, body: RefusalBody::Problem, applied: false };
-            let fault = house.fault(target, Operation::Create, kind);
-            let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
-            house.client.create(&ref_id).await.problem(code);
-            house.sandbox.faults().remove(&fault);
-            assert_eq!(house.posts(target), posts[target as usize] + 1, "{code}: no retry");
-            assert_eq!(house.posts(target.other()), posts[target.other() as usize], "{code}: no fallback");
+            let fault = bed.fault(target, Operation::Create, kind);
+            let posts = [bed.posts(Side::Legacy), bed.posts(Side::New)];
+            bed.client.create(&ref_id).await.problem(code);
+            bed.sandbox.faults().remove(&fault);
+            assert_eq!(bed.posts(target), posts[target as usize] + 1, "{code}: no retry");
+            assert_eq!(bed.posts(target.other()), posts[target.other() as usize], "{code}: no fallback");
             // On a reused HTTP/1.1 connection the refusal could be another request's: the reference is looked up, on two connections.
-            assert!(house.sandbox.inspector().arrived(target, Operation::List) <= lists + 2, "{code}");
+            assert!(bed.sandbox.inspector().arrived(target, Operation::List) <= lists + 2, "{code}");
         }
     }
 }
@@ -233,7 +231,7 @@ async fn a_refusal_is_passed_on_at_once() {
 #[tokio::test]
 async fn a_side_that_cannot_be_reached_is_a_503_and_the_other_one_is_not_tried() {
     for target in BOTH {
-        let house = creating_on(target, "20s").await;
+        let bed = creating_on(target, "20s").await;
         // A port that is bound and does not listen.
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -242,14 +240,14 @@ async fn a_side_that_cannot_be_reached_is_a_503_and_the_other_one_is_not_tried()
             Side::Legacy => (BACK, "upstream.legacy.url"),
             Side::New => (&[("stage", "live")], "upstream.new.url"),
         };
-        house.go(&[stage, &[(key, url.as_str())]].concat()).await;
-        let posts = [house.posts(Side::Legacy), house.posts(Side::New)];
-        let problem = house.client.create("r").await.problem(503);
+        bed.go(&[stage, &[(key, url.as_str())]].concat()).await;
+        let posts = [bed.posts(Side::Legacy), bed.posts(Side::New)];
+        let problem = bed.client.create("r").await.problem(503);
         assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
-        assert_eq!([house.posts(Side::Legacy), house.posts(Side::New)], posts);
-        house.go(stage).await;
-        house.client.create("r").await.id();
-        assert_eq!(house.made("r"), one_on(target));
+        assert_eq!([bed.posts(Side::Legacy), bed.posts(Side::New)], posts);
+        bed.go(stage).await;
+        bed.client.create("r").await.id();
+        assert_eq!(bed.made("r"), one_on(target));
     }
 }
 
@@ -257,20 +255,20 @@ async fn a_side_that_cannot_be_reached_is_a_503_and_the_other_one_is_not_tried()
 #[tokio::test]
 async fn a_client_that_leaves_changes_nothing() {
     for target in BOTH {
-        let house = creating_on(target, "20s").await;
-        for client in [house.client.clone(), house.client.over_http2()] {
+        let bed = creating_on(target, "20s").await;
+        for client in [bed.client.clone(), bed.client.over_http2()] {
             for operation in [Operation::List, Operation::Create] {
-                leave_at(&house, &client, target, operation).await;
+                leave_at(&bed, &client, target, operation).await;
             }
         }
-        assert_eq!(house.posts(target), 4 + u64::from(target == Side::New), "each was sent, once");
+        assert_eq!(bed.posts(target), 4 + u64::from(target == Side::New), "each was sent, once");
     }
 }
 
-async fn leave_at(house: &House, client: &Caller, target: Side, operation: Operation) {
+async fn leave_at(bed: &TestBed, client: &Caller, target: Side, operation: Operation) {
     let side = if operation == Operation::List { target.other() } else { target };
-    let ref_id = format!("r{}", house.sandbox.inspector().requests().len());
-    let gate = house.fault(side, operation, FaultKind::Gate { applied: false });
+    let ref_id = format!("r{}", bed.sandbox.inspector().requests().len());
+    let gate = bed.fault(side, operation, FaultKind::Gate { applied: false });
     let (leaving, reference) = (client.clone(), ref_id.clone());
     let leaving = tokio::spawn(async move { leaving.create(&reference).await });
     soon(gate.reached(1)).await;
@@ -281,69 +279,69 @@ async fn leave_at(house: &House, client: &Caller, target: Side, operation: Opera
         let method = reqwest::Method::GET;
         assert_eq!(client.ask(method, "/v2/profiles", String::new()).await.status, 200);
     }
-    house.sandbox.faults().remove(&gate);
+    bed.sandbox.faults().remove(&gate);
     let remembered = async {
-        while house.claim(&ref_id).await.unwrap().record_id.is_none() {
+        while bed.claim(&ref_id).await.unwrap().record_id.is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     soon(remembered).await;
-    assert_eq!(house.made(&ref_id), one_on(target));
+    assert_eq!(bed.made(&ref_id), one_on(target));
 }
 
 /// A body that only the old API can judge, and an answer that is lost.
 #[tokio::test]
 async fn a_create_that_only_the_old_api_understands_is_still_sent_once() {
-    let house = creating_on(Side::Legacy, "700ms").await;
+    let bed = creating_on(Side::Legacy, "700ms").await;
     let body = conversion("r").to_string().replacen('{', r#"{"amount":"9","#, 1);
-    let fault = house.fault(Side::Legacy, Operation::Create, FaultKind::Reset { applied: true });
-    let answer = house.client.ask(reqwest::Method::POST, LEGACY, body.clone()).await;
+    let fault = bed.fault(Side::Legacy, Operation::Create, FaultKind::Reset { applied: true });
+    let answer = bed.client.ask(reqwest::Method::POST, LEGACY, body.clone()).await;
     // Found under its reference; whether it is the same request cannot be told from a body with two amounts.
     answer.problem(409);
-    house.sandbox.faults().remove(&fault);
-    house.client.ask(reqwest::Method::POST, LEGACY, body).await.problem(409);
-    assert_eq!(house.made("r"), one_on(Side::Legacy));
+    bed.sandbox.faults().remove(&fault);
+    bed.client.ask(reqwest::Method::POST, LEGACY, body).await.problem(409);
+    assert_eq!(bed.made("r"), one_on(Side::Legacy));
 }
 
 /// One reference, and a record that differs only in whose it is.
 #[tokio::test]
 async fn a_record_for_another_identity_or_account_is_not_this_requests_own() {
     for target in BOTH {
-        let house = creating_on(target, "20s").await;
+        let bed = creating_on(target, "20s").await;
         let mut mine = conversion("r");
         (mine["identity_id"], mine["account_id"]) = ("i".into(), "a".into());
         for (at, key) in ["identity_id", "account_id"].into_iter().enumerate() {
             for (nth, other) in ["other".into(), serde_json::Value::Null].into_iter().enumerate() {
                 mine["ref_id"] = format!("r{at}{nth}").into();
-                made_without_answer(&house, target, &mine).await;
-                let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+                made_without_answer(&bed, target, &mine).await;
+                let _lost = bed.fault(target, Operation::Create, FaultKind::Reset { applied: false });
                 let mut body = mine.clone();
                 body[key] = other;
-                house.client.post(&body).await.problem(409);
-                house.sandbox.faults().clear();
+                bed.client.post(&body).await.problem(409);
+                bed.sandbox.faults().clear();
             }
         }
         mine["ref_id"] = "own".into();
-        made_without_answer(&house, target, &mine).await;
-        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
-        assert_eq!(house.client.post(&mine).await.status, 200);
-        assert_eq!(house.made("own"), one_on(target));
+        made_without_answer(&bed, target, &mine).await;
+        let _lost = bed.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+        assert_eq!(bed.client.post(&mine).await.status, 200);
+        assert_eq!(bed.made("own"), one_on(target));
     }
 }
 
 /// A create that takes effect and whose outcome stays unknown, so that its claim knows no record.
-async fn made_without_answer(house: &House, target: Side, body: &serde_json::Value) {
-    let lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: true });
-    let blind = house.fault(target, Operation::List, status(429, false));
-    assert_eq!(house.client.post(body).await.problem(504)["type"], UNKNOWN);
-    house.sandbox.faults().remove(&lost);
-    house.sandbox.faults().remove(&blind);
+async fn made_without_answer(bed: &TestBed, target: Side, body: &serde_json::Value) {
+    let lost = bed.fault(target, Operation::Create, FaultKind::Reset { applied: true });
+    let blind = bed.fault(target, Operation::List, status(429, false));
+    assert_eq!(bed.client.post(body).await.problem(504)["type"], UNKNOWN);
+    bed.sandbox.faults().remove(&lost);
+    bed.sandbox.faults().remove(&blind);
 }
 
 #[tokio::test]
 async fn a_recipient_who_is_the_sender_is_none() {
     for target in BOTH {
-        let house = creating_on(target, "20s").await;
+        let bed = creating_on(target, "20s").await;
         let to = |ref_id: &str, recipient: serde_json::Value| {
             let mut body = conversion(ref_id);
             body["recipient_profile_id"] = recipient;
@@ -353,18 +351,18 @@ async fn a_recipient_who_is_the_sender_is_none() {
         for (at, first) in none.iter().enumerate() {
             for (nth, again) in none.iter().enumerate() {
                 let ref_id = format!("r{at}{nth}");
-                made_without_answer(&house, target, &to(&ref_id, first.clone())).await;
-                let lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
-                let answer = house.client.post(&to(&ref_id, again.clone())).await;
+                made_without_answer(&bed, target, &to(&ref_id, first.clone())).await;
+                let lost = bed.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+                let answer = bed.client.post(&to(&ref_id, again.clone())).await;
                 assert_eq!(answer.status, 200, "{first} and {again}");
-                house.sandbox.faults().remove(&lost);
-                assert_eq!(house.made(&ref_id), one_on(target));
+                bed.sandbox.faults().remove(&lost);
+                assert_eq!(bed.made(&ref_id), one_on(target));
             }
             let ref_id = format!("r{at}-other");
-            made_without_answer(&house, target, &to(&ref_id, first.clone())).await;
-            let lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
-            house.client.post(&to(&ref_id, SECOND_PROFILE.into())).await.problem(409);
-            house.sandbox.faults().remove(&lost);
+            made_without_answer(&bed, target, &to(&ref_id, first.clone())).await;
+            let lost = bed.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+            bed.client.post(&to(&ref_id, SECOND_PROFILE.into())).await.problem(409);
+            bed.sandbox.faults().remove(&lost);
         }
     }
 }
@@ -373,23 +371,23 @@ async fn a_recipient_who_is_the_sender_is_none() {
 #[tokio::test]
 async fn a_side_that_has_had_enough_is_asked_no_more() {
     for target in BOTH {
-        let house = creating_on(target, "20s").await;
-        let _lost = house.fault(target, Operation::Create, FaultKind::Reset { applied: false });
-        let enough = house.fault(target, Operation::List, status(429, false));
-        let looks = || house.sandbox.inspector().arrived(target, Operation::List);
+        let bed = creating_on(target, "20s").await;
+        let _lost = bed.fault(target, Operation::Create, FaultKind::Reset { applied: false });
+        let enough = bed.fault(target, Operation::List, status(429, false));
+        let looks = || bed.sandbox.inspector().arrived(target, Operation::List);
         let before = looks();
-        assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
+        assert_eq!(bed.client.create("r").await.problem(504)["type"], UNKNOWN);
         assert_eq!(looks(), before + 1);
-        house.sandbox.faults().remove(&enough);
-        assert_eq!(house.posts(target.other()), u64::from(target == Side::Legacy));
+        bed.sandbox.faults().remove(&enough);
+        assert_eq!(bed.posts(target.other()), u64::from(target == Side::Legacy));
     }
 }
 
 #[tokio::test]
 async fn an_outcome_is_looked_up_at_most_eight_times() {
-    let house = creating_on(Side::New, "29s").await;
-    let _lost = house.fault(Side::New, Operation::Create, FaultKind::Reset { applied: false });
-    let before = house.sandbox.inspector().arrived(Side::New, Operation::List);
-    assert_eq!(house.client.create("r").await.problem(504)["type"], UNKNOWN);
-    assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::List), before + 8);
+    let bed = creating_on(Side::New, "29s").await;
+    let _lost = bed.fault(Side::New, Operation::Create, FaultKind::Reset { applied: false });
+    let before = bed.sandbox.inspector().arrived(Side::New, Operation::List);
+    assert_eq!(bed.client.create("r").await.problem(504)["type"], UNKNOWN);
+    assert_eq!(bed.sandbox.inspector().arrived(Side::New, Operation::List), before + 8);
 }

@@ -4,7 +4,7 @@ use conversion_shim::sandbox::Operation;
 use conversion_shim::translate::side::Side;
 use reqwest::Method;
 
-use crate::support::house::{BACK, House, conversion, one_on};
+use crate::support::test_bed::{BACK, TestBed, conversion, one_on};
 
 /// Methods that are not safe by definition; `post` is another one than `POST`.
 const WRITES: [&str; 5] = ["POST", "DELETE", "PUT", "PATCH", "post"];
@@ -37,9 +37,9 @@ const SPELLINGS: [&str; 6] = [
 ];
 
 /// Sends the path as written; an ordinary client would tidy it first.
-async fn raw(house: &House, method: &str, path: &str, body: &str) -> u16 {
+async fn raw(bed: &TestBed, method: &str, path: &str, body: &str) -> u16 {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    let mut stream = tokio::net::TcpStream::connect(house.client.address()).await.unwrap();
+    let mut stream = tokio::net::TcpStream::connect(bed.client.address()).await.unwrap();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer sandbox\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
         body.len()
@@ -54,26 +54,26 @@ async fn raw(house: &House, method: &str, path: &str, body: &str) -> u16 {
 #[tokio::test]
 async fn a_write_in_the_clothes_of_a_read_is_a_write() {
     for stage in [&[("stage", "live")], BACK] {
-        let house = House::with(stage).await;
+        let bed = TestBed::with(stage).await;
         for path in LOOKALIKES.iter().chain(&SPELLINGS).chain(&["/v2/conversion/stablecoins?page_cursor=x"]) {
             for name in ["x-http-method-override", "X-HTTP-Method", "x-method-override"] {
                 let dressed = format!("{path} HTTP/1.1\r\n{name}: POST\r\nx: ");
-                let status = raw(&house, "GET", &dressed, &conversion("r").to_string()).await;
+                let status = raw(&bed, "GET", &dressed, &conversion("r").to_string()).await;
                 assert!([400, 404].contains(&status), "{name} {path}: {status}");
             }
         }
-        assert!(house.sandbox.inspector().requests().is_empty());
+        assert!(bed.sandbox.inspector().requests().is_empty());
     }
 }
 
 /// A create in such clothes is a create, and the looks that keep it safe stay looks.
 #[tokio::test]
 async fn no_client_renames_the_proxys_own_calls() {
-    let house = House::at("live").await;
+    let bed = TestBed::at("live").await;
     let dressed = "/v2/conversion/stablecoins HTTP/1.1\r\nx-http-method-override: POST\r\nx: ";
-    assert_eq!(raw(&house, "POST", dressed, &conversion("r").to_string()).await, 200);
-    assert_eq!(house.made("r"), one_on(Side::New));
-    let requests = house.sandbox.inspector().requests();
+    assert_eq!(raw(&bed, "POST", dressed, &conversion("r").to_string()).await, 200);
+    assert_eq!(bed.made("r"), one_on(Side::New));
+    let requests = bed.sandbox.inspector().requests();
     assert!(requests.len() > 1);
     assert!(requests.iter().all(|seen| !seen.headers.contains_key("x-http-method-override")));
 }
@@ -81,47 +81,47 @@ async fn no_client_renames_the_proxys_own_calls() {
 #[tokio::test]
 async fn unrouted_writes_are_refused_and_nothing_reaches_the_vendor() {
     for stage in [&[("stage", "live")], BACK] {
-        let house = House::with(stage).await;
+        let bed = TestBed::with(stage).await;
         for path in LOOKALIKES {
             for method in WRITES {
-                let status = raw(&house, method, path, &conversion("r").to_string()).await;
+                let status = raw(&bed, method, path, &conversion("r").to_string()).await;
                 assert!([400, 404].contains(&status), "{method} {path}: {status}");
             }
         }
-        assert_eq!(house.sandbox.inspector().requests().len(), 0);
+        assert_eq!(bed.sandbox.inspector().requests().len(), 0);
     }
 }
 
 #[tokio::test]
 async fn every_spelling_of_the_route_is_claimed_and_checked() {
-    let house = House::at("live").await;
-    house.made_on(Side::Legacy, "old").await;
+    let bed = TestBed::at("live").await;
+    bed.made_on(Side::Legacy, "old").await;
     for (at, path) in SPELLINGS.into_iter().enumerate() {
         // Claimed for the old API, which gets the path as it was written and may not know it.
-        let status = raw(&house, "POST", path, &conversion("old").to_string()).await;
+        let status = raw(&bed, "POST", path, &conversion("old").to_string()).await;
         assert!([404, 409].contains(&status), "{path}: {status}");
         let ref_id = format!("r{at}");
-        assert_eq!(raw(&house, "POST", path, &conversion(&ref_id).to_string()).await, 200, "{path}");
-        assert_eq!(house.made(&ref_id), one_on(Side::New), "{path}");
+        assert_eq!(raw(&bed, "POST", path, &conversion(&ref_id).to_string()).await, 200, "{path}");
+        assert_eq!(bed.made(&ref_id), one_on(Side::New), "{path}");
     }
-    assert_eq!(house.made("old"), one_on(Side::Legacy));
+    assert_eq!(bed.made("old"), one_on(Side::Legacy));
 }
 
 #[tokio::test]
 async fn everything_else_passes() {
-    let house = House::at("live").await;
-    let others = house.sandbox.inspector().arrived(None, Operation::Other);
-    house.client.ask(Method::POST, "/v2/transfer/conversion", "{}".to_owned()).await;
-    house.client.ask(Method::POST, "/v2/conversions", "{}".to_owned()).await;
-    assert_eq!(house.sandbox.inspector().arrived(None, Operation::Other), others + 2);
+    let bed = TestBed::at("live").await;
+    let others = bed.sandbox.inspector().arrived(None, Operation::Other);
+    bed.client.ask(Method::POST, "/v2/transfer/conversion", "{}".to_owned()).await;
+    bed.client.ask(Method::POST, "/v2/conversions", "{}".to_owned()).await;
+    assert_eq!(bed.sandbox.inspector().arrived(None, Operation::Other), others + 2);
 }
 
 /// What counts is where a request arrives: a path outside the base path goes on as it is, and may be the vendor's own.
 #[tokio::test]
 async fn a_path_that_is_a_create_only_at_the_vendor_is_refused() {
     for stage in [&[("stage", "live")], BACK] {
-        let house = House::with(&[stage, &[("base_path", "/pay")]].concat()).await;
-        let requests = || house.sandbox.inspector().requests();
+        let bed = TestBed::with(&[stage, &[("base_path", "/pay")]].concat()).await;
+        let requests = || bed.sandbox.inspector().requests();
         for path in [
             "/v2/conversion/stablecoins",
             "/pay/../v2/conversion/stablecoins",
@@ -129,21 +129,18 @@ async fn a_path_that_is_a_create_only_at_the_vendor_is_refused() {
             "/v2%2Fconversion/stablecoins",
         ] {
             for method in WRITES {
-                let status = raw(&house, method, path, &conversion("r").to_string()).await;
+                let status = raw(&bed, method, path, &conversion("r").to_string()).await;
                 assert_eq!(status, 404, "{method} {path}");
             }
         }
         assert_eq!(requests().len(), 0);
         for (at, method) in ["GET", "HEAD"].into_iter().enumerate() {
-            raw(&house, method, "/v2/conversion/stablecoins?limit=1", "").await;
+            raw(&bed, method, "/v2/conversion/stablecoins?limit=1", "").await;
             let arrived = requests();
             assert_eq!((arrived.len(), arrived[at].method.as_str()), (at + 1, method));
             assert_eq!(arrived[at].path_and_query, "/v2/conversion/stablecoins?limit=1");
         }
-        assert_eq!(
-            raw(&house, "POST", "/pay/conversion/stablecoins", &conversion("r").to_string()).await,
-            200
-        );
-        assert_eq!(house.made("r").legacy + house.made("r").new, 1);
+        assert_eq!(raw(&bed, "POST", "/pay/conversion/stablecoins", &conversion("r").to_string()).await, 200);
+        assert_eq!(bed.made("r").legacy + bed.made("r").new, 1);
     }
 }

@@ -4,7 +4,7 @@
 use conversion_shim::sandbox::TOKEN;
 use conversion_shim::translate::side::Side;
 
-use crate::support::house::{Answer, BACK, House, LEGACY, conversion};
+use crate::support::test_bed::{Answer, BACK, LEGACY, TestBed, conversion};
 
 struct Odd {
     coding: Option<&'static str>,
@@ -41,9 +41,9 @@ fn odd() -> Vec<Odd> {
     ]
 }
 
-async fn send(house: &House, odd: &Odd) -> Answer {
-    let url = format!("http://{}{LEGACY}", house.client.address());
-    let mut request = house.client.http.post(url).bearer_auth(TOKEN).body(odd.body.clone());
+async fn send(bed: &TestBed, odd: &Odd) -> Answer {
+    let url = format!("http://{}{LEGACY}", bed.client.address());
+    let mut request = bed.client.http.post(url).bearer_auth(TOKEN).body(odd.body.clone());
     if let Some(coding) = odd.coding {
         request = request.header("content-encoding", coding);
     }
@@ -54,32 +54,32 @@ async fn send(house: &House, odd: &Odd) -> Answer {
 
 #[tokio::test]
 async fn they_are_the_old_apis_to_judge_while_nothing_ever_went_to_the_new_one() {
-    let house = House::at("observe").await;
+    let bed = TestBed::at("observe").await;
     for (at, odd) in odd().iter().enumerate() {
-        send(&house, odd).await;
-        assert_eq!(house.posts(Side::Legacy), at as u64 + 1, "sent once");
-        let arrived = house.sandbox.inspector().requests();
+        send(&bed, odd).await;
+        assert_eq!(bed.posts(Side::Legacy), at as u64 + 1, "sent once");
+        let arrived = bed.sandbox.inspector().requests();
         let post = arrived.iter().rfind(|request| request.method == reqwest::Method::POST).unwrap();
         assert_eq!(post.body, odd.body);
         let coding = post.headers.get("content-encoding").map(|coding| coding.to_str().unwrap());
         assert_eq!(coding, odd.coding);
     }
-    assert_eq!(house.posts(Side::New), 0);
+    assert_eq!(bed.posts(Side::New), 0);
 }
 
 #[tokio::test]
 async fn they_go_to_the_old_api_alone_once_a_create_went_to_the_new_one() {
-    let house = House::at("live").await;
-    assert_eq!(house.client.create("somebody else's").await.status, 200);
-    refuses_all(&house).await;
-    house.go(BACK).await;
-    let posts = house.posts(Side::New);
+    let bed = TestBed::at("live").await;
+    assert_eq!(bed.client.create("somebody else's").await.status, 200);
+    refuses_all(&bed).await;
+    bed.go(BACK).await;
+    let posts = bed.posts(Side::New);
     for odd in odd() {
         // Every reading of the reference is claimed for the old API; a body that shows none is refused.
-        send(&house, &odd).await;
+        send(&bed, &odd).await;
     }
-    assert_eq!(house.posts(Side::New), posts);
-    let claimed = house.claim("odd").await.unwrap();
+    assert_eq!(bed.posts(Side::New), posts);
+    let claimed = bed.claim("odd").await.unwrap();
     assert_eq!(claimed.side, Side::Legacy);
 }
 
@@ -87,17 +87,17 @@ async fn they_go_to_the_old_api_alone_once_a_create_went_to_the_new_one() {
 async fn they_are_refused_by_who_creates_on_the_new_api() {
     let canary = [("stage", "canary"), ("canary.percent", "100"), ("canary.salt", "s")];
     for keys in [&[("stage", "live")][..], &canary] {
-        refuses_all(&House::with(keys).await).await;
+        refuses_all(&TestBed::with(keys).await).await;
     }
 }
 
-async fn refuses_all(house: &House) {
-    let arrived = house.sandbox.inspector().requests().len();
+async fn refuses_all(bed: &TestBed) {
+    let arrived = bed.sandbox.inspector().requests().len();
     for odd in odd() {
         let (status, word) = odd.refused;
-        let problem = send(house, &odd).await.problem(status);
+        let problem = send(bed, &odd).await.problem(status);
         let body = String::from_utf8_lossy(&odd.body);
         assert!(problem["detail"].as_str().unwrap().contains(word), "{body}: {problem}");
     }
-    assert_eq!(house.sandbox.inspector().requests().len(), arrived, "nothing is sent");
+    assert_eq!(bed.sandbox.inspector().requests().len(), arrived, "nothing is sent");
 }

@@ -5,8 +5,8 @@ use conversion_shim::translate::side::Side;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::house::{House, conversion};
 use crate::support::soon;
+use crate::support::test_bed::{TestBed, conversion};
 
 fn gzip(text: &str) -> Vec<u8> {
     use std::io::Write as _;
@@ -43,12 +43,12 @@ async fn message(stream: &mut TcpStream, length: usize) -> Vec<u8> {
 #[tokio::test]
 async fn body_and_headers_go_through_as_they_came_both_ways() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let house = House::at("observe").await;
+    let bed = TestBed::at("observe").await;
     let url = format!("http://{}/v2", upstream.local_addr().unwrap());
-    house.go(&[("stage", "observe"), ("upstream.legacy.url", &url)]).await;
+    bed.go(&[("stage", "observe"), ("upstream.legacy.url", &url)]).await;
     let body = "{ \"ref_id\" : \"r\\u0031\",\n\t\"amount\":\"1.50\", \"profile_id\":\"p\",\"source_asset\":\"USD\",\
                 \"target_asset\":\"PYUSD\", \"unknown\":[1e400], \"metadata\":{\"b\":\"\\u00e9\",\"a\":\"é\"} }\n";
-    let mut client = TcpStream::connect(house.client.address()).await.unwrap();
+    let mut client = TcpStream::connect(bed.client.address()).await.unwrap();
     let head = format!(
         "POST /v2/conversion/stablecoins?trace=1 HTTP/1.1\r\nHost: shim\r\nauthorization: Bearer t\r\nX-Odd-CASE: a\r\n\
          x-odd-case: b\r\nContent-Type: application/x-www-form-urlencoded\r\nUser-Agent: old/1\r\nContent-Length: {}\r\n\r\n",
@@ -71,7 +71,7 @@ async fn body_and_headers_go_through_as_they_came_both_ways() {
         assert!(heard.contains(&format!("\r\n{line}\r\n")), "{line} in {heard}");
     }
     // The claim is there before the answer is, under the reference as the vendor reads it.
-    let claim = house.claim("r1").await.unwrap();
+    let claim = bed.claim("r1").await.unwrap();
     assert_eq!((claim.side, claim.state), (Side::Legacy, ClaimState::Claimed));
 
     let answer = "{\"id\" :\"x\", \"created_at\":\"2026-01-01T00:00:00Z\",\"surprise\": {} }";
@@ -94,9 +94,9 @@ async fn body_and_headers_go_through_as_they_came_both_ways() {
 #[tokio::test]
 async fn compressed_answers_go_through_untouched_and_are_read() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let house = House::at("observe").await;
+    let bed = TestBed::at("observe").await;
     let url = format!("http://{}/v2", upstream.local_addr().unwrap());
-    house.go(&[("stage", "observe"), ("upstream.legacy.url", &url)]).await;
+    bed.go(&[("stage", "observe"), ("upstream.legacy.url", &url)]).await;
     for (ref_id, named, expected) in [("r1", "r1", 200), ("r2", "another", 504)] {
         let body = conversion(ref_id).to_string();
         let head = format!(
@@ -104,7 +104,7 @@ async fn compressed_answers_go_through_untouched_and_are_read() {
              connection: close\r\ncontent-length: {}\r\n\r\n",
             body.len()
         );
-        let mut client = TcpStream::connect(house.client.address()).await.unwrap();
+        let mut client = TcpStream::connect(bed.client.address()).await.unwrap();
         client.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
         let (mut stream, _) = soon(upstream.accept()).await.unwrap();
         let heard = String::from_utf8(message(&mut stream, body.len()).await).unwrap();
@@ -132,7 +132,7 @@ async fn compressed_answers_go_through_untouched_and_are_read() {
             String::from_utf8_lossy(&told)
         );
         assert_eq!(told.ends_with(&answer), expected == 200, "the bytes as they came");
-        let claim = house.claim(ref_id).await.unwrap();
+        let claim = bed.claim(ref_id).await.unwrap();
         assert_eq!(claim.record_id.as_deref(), (expected == 200).then_some("x"));
     }
 }
@@ -140,12 +140,12 @@ async fn compressed_answers_go_through_untouched_and_are_read() {
 /// What the old API refuses is the old API's to refuse, in its own words.
 #[tokio::test]
 async fn a_body_that_is_no_create_is_judged_by_the_old_api() {
-    let house = House::at("observe").await;
+    let bed = TestBed::at("observe").await;
     for body in ["", "{", "[]", r#"{"ref_id":7}"#, r#"{"ref_id":"r","ref_id":"s"}"#, "\u{feff}{}"] {
         let answer =
-            house.client.ask(reqwest::Method::POST, crate::support::house::LEGACY, body.to_owned()).await;
+            bed.client.ask(reqwest::Method::POST, crate::support::test_bed::LEGACY, body.to_owned()).await;
         answer.problem(400);
-        let requests = house.sandbox.inspector().requests();
+        let requests = bed.sandbox.inspector().requests();
         let post = requests.iter().rfind(|request| request.method == reqwest::Method::POST).unwrap();
         assert_eq!(post.body, body);
     }

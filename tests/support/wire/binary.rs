@@ -35,23 +35,23 @@ pub(crate) struct Binary {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) dir: TempDir,
-    told: Told,
+    printed: OutputLines,
 }
 
 /// Every line so far, of both outputs.
 #[derive(Clone)]
-struct Told {
+struct OutputLines {
     lines: Arc<Mutex<Vec<String>>>,
     count: watch::Sender<usize>,
 }
 
-impl Told {
+impl OutputLines {
     fn listen(&self, output: impl Read + Send + 'static) {
-        let told = self.clone();
+        let printed = self.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                told.lines.lock().unwrap().push(line);
-                told.count.send_modify(|count| *count += 1);
+                printed.lines.lock().unwrap().push(line);
+                printed.count.send_modify(|count| *count += 1);
             }
         });
     }
@@ -79,10 +79,10 @@ impl Binary {
         arguments.extend(["--set", "admin.listen=", "--set", "log.format=json"]);
         arguments.extend(more);
         let mut child = command(&arguments).spawn().unwrap();
-        let told = Told { lines: Arc::default(), count: watch::Sender::new(0) };
-        told.listen(child.stdout.take().unwrap());
-        told.listen(child.stderr.take().unwrap());
-        let mut it = Self { child, address: ([127, 0, 0, 1], 0).into(), dir, told };
+        let printed = OutputLines { lines: Arc::default(), count: watch::Sender::new(0) };
+        printed.listen(child.stdout.take().unwrap());
+        printed.listen(child.stderr.take().unwrap());
+        let mut it = Self { child, address: ([127, 0, 0, 1], 0).into(), dir, printed };
         let serving: Value = serde_json::from_str(&it.line("\"message\":\"serving\"").await).unwrap();
         it.address = serving["address"].as_str().unwrap().parse().unwrap();
         it
@@ -95,20 +95,20 @@ impl Binary {
 
     /// The lines that hold these words, once there are so many.
     pub(crate) async fn lines(&self, words: &str, count: usize) -> Vec<String> {
-        let mut changes = self.told.count.subscribe();
+        let mut changes = self.printed.count.subscribe();
         let matching = || -> Vec<String> {
-            let all = self.told.lines.lock().unwrap();
+            let all = self.printed.lines.lock().unwrap();
             all.iter().filter(|line| line.contains(words)).cloned().collect()
         };
         let waiting = async { changes.wait_for(|_| matching().len() >= count).await.map(drop) };
         let waited = tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await;
-        assert!(waited.is_ok(), "no {count} lines with {words:?} in {:#?}", self.told());
+        assert!(waited.is_ok(), "no {count} lines with {words:?} in {:#?}", self.output());
         matching()
     }
 
     /// All that was printed so far.
-    pub(crate) fn told(&self) -> Vec<String> {
-        self.told.lines.lock().unwrap().clone()
+    pub(crate) fn output(&self) -> Vec<String> {
+        self.printed.lines.lock().unwrap().clone()
     }
 
     pub(crate) fn signal(&self, name: &str) {

@@ -3,7 +3,7 @@
 pub(crate) mod binary;
 pub(crate) mod caller;
 pub(crate) mod http2_peer;
-pub(crate) mod line;
+pub(crate) mod raw;
 pub(crate) mod shim;
 pub(crate) mod tls;
 
@@ -29,25 +29,25 @@ pub(crate) async fn vendor_with(options: Options) -> Sandbox {
 }
 
 /// The proxy before a vendor, and a client before the proxy.
-pub(crate) struct House {
+pub(crate) struct TestBed {
     pub(crate) sandbox: Sandbox,
     pub(crate) shim: Shim,
     pub(crate) client: Caller,
 }
 
-/// A house at that stage, with further keys of the config.
-pub(crate) async fn house(stage: &str, more: &[(&str, &str)]) -> House {
+/// A test bed at that stage, with further keys of the config.
+pub(crate) async fn bed(stage: &str, more: &[(&str, &str)]) -> TestBed {
     before(vendor().await, stage, more).await
 }
 
 /// The proxy before that vendor.
-pub(crate) async fn before(sandbox: Sandbox, stage: &str, more: &[(&str, &str)]) -> House {
+pub(crate) async fn before(sandbox: Sandbox, stage: &str, more: &[(&str, &str)]) -> TestBed {
     let url = sandbox.base_url();
     let mut flags = vec![("stage", stage), ("upstream.legacy.url", &url), ("upstream.new.url", &url)];
     flags.extend_from_slice(more);
     let shim = Shim::start(&flags).await;
     let client = Caller::of(&format!("http://{}", shim.address));
-    House { sandbox, shim, client }
+    TestBed { sandbox, shim, client }
 }
 
 /// A legacy create.

@@ -1,4 +1,4 @@
-//! Bare sockets, for tests in which the bytes matter: a line to speak and listen on, and a door for the upstream's end.
+//! Raw sockets, for tests that compare bytes: [`RawConnection`] is one end of a connection, [`RawListener`] accepts the upstream end.
 
 use std::net::SocketAddr;
 
@@ -7,8 +7,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::soon;
 
-/// One end of a connection, driven by hand.
-pub(crate) struct Line {
+/// One end of a connection.
+pub(crate) struct RawConnection {
     pub(crate) stream: TcpStream,
     heard: Vec<u8>,
 }
@@ -47,7 +47,7 @@ impl Message {
     }
 }
 
-impl Line {
+impl RawConnection {
     pub(crate) async fn to(address: SocketAddr) -> Self {
         Self::over(soon(TcpStream::connect(address)).await.unwrap())
     }
@@ -145,10 +145,10 @@ impl Line {
     }
 }
 
-/// Where an upstream's end of connections comes in.
-pub(crate) struct Door(TcpListener);
+/// Accepts connections as an upstream.
+pub(crate) struct RawListener(TcpListener);
 
-impl Door {
+impl RawListener {
     pub(crate) async fn open() -> Self {
         Self(TcpListener::bind("127.0.0.1:0").await.unwrap())
     }
@@ -161,8 +161,8 @@ impl Door {
         format!("http://{}{path}", self.address())
     }
 
-    pub(crate) async fn next(&self) -> Line {
-        Line::over(soon(self.0.accept()).await.unwrap().0)
+    pub(crate) async fn next(&self) -> RawConnection {
+        RawConnection::over(soon(self.0.accept()).await.unwrap().0)
     }
 
     /// Whether nobody is waiting: what was going to connect has done so when its client has its answer.

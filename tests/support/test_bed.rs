@@ -1,4 +1,4 @@
-//! The real proxy (one or several) on one ledger before the sandbox.
+//! A test bed: one or several proxies in this process, on one ledger, in front of the sandbox.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -248,8 +248,8 @@ fn read(base: &[(String, String)], more: Keys<'_>) -> Result<Arc<Config>, Vec<Pr
     load(&Sources { file, flags, ..Sources::default() }).map(|loaded| loaded.config)
 }
 
-/// A vendor, a ledger, a proxy before them and a client before that.
-pub(crate) struct House {
+/// A sandbox, a ledger, a proxy in front of them, and a client.
+pub(crate) struct TestBed {
     pub(crate) sandbox: Sandbox,
     pub(crate) ledger: Ledger,
     pub(crate) proxy: Proxy,
@@ -263,23 +263,23 @@ pub(crate) struct House {
 /// Old-API creates, while readers look on both sides.
 pub(crate) const BACK: Keys<'static> = &[("stage", "hold"), ("routes.create", "legacy")];
 
-impl House {
-    /// A house in that stage.
+impl TestBed {
+    /// A test bed in that stage.
     pub(crate) async fn at(stage: &str) -> Self {
         Self::with(&[("stage", stage)]).await
     }
 
-    /// A house with these keys.
+    /// A test bed with these keys.
     pub(crate) async fn with(keys: Keys<'_>) -> Self {
         Self::with_ledger(keys, |_| {}).await
     }
 
-    /// A house whose ledger has further settings.
+    /// A test bed whose ledger has further settings.
     pub(crate) async fn with_ledger(keys: Keys<'_>, set: impl FnOnce(&mut Settings)) -> Self {
         Self::before(vendor().await, keys, set).await
     }
 
-    /// A house before that vendor.
+    /// A test bed before that vendor.
     pub(crate) async fn before(sandbox: Sandbox, keys: Keys<'_>, set: impl FnOnce(&mut Settings)) -> Self {
         let dir = quick_dir();
         let ledger_url = format!("sqlite:{}", dir.path().join("ledger.db").display());
