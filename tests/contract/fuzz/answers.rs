@@ -2,7 +2,7 @@
 //! shown is the one that was asked for, and nothing of the new API's shape leaks out.
 
 use conversion_shim::translate::evidence::{self, Finding, Reply};
-use conversion_shim::translate::facts::Facts;
+use conversion_shim::translate::facts::{EmptyList, Facts, RefMatch};
 use conversion_shim::translate::list::ListQuery;
 use conversion_shim::translate::list::page::PageBuilder;
 use conversion_shim::translate::list::rows::Rows;
@@ -99,21 +99,40 @@ proptest! {
     #![proptest_config(cases())]
 
     #[test]
-    fn nothing_is_found_only_where_nothing_is(body in mutated(lists(), WORDS)) {
+    fn nothing_is_found_only_where_nothing_is(
+        body in mutated(lists(), WORDS),
+        absent in any::<bool>(),
+        null in any::<bool>(),
+        ref_match in prop::sample::select(vec![RefMatch::Unknown, RefMatch::Exact, RefMatch::Case, RefMatch::Trimmed]),
+    ) {
+        let facts = Facts { empty_list: EmptyList { absent, null }, ref_match, ..Facts::default() };
         for side in [Side::Legacy, Side::New] {
             let reply = Reply { status: 200, content_type: Some("application/json"), body: &body };
-            match evidence::read(side, &reply, "r-1", Origin::Unknown, Facts::default()) {
+            match evidence::read(side, &reply, "r-1", Origin::Unknown, facts) {
                 Finding::Absent => {
                     if let Some(document) = by_serde(&body) {
                         prop_assert!(!has_rows(&document), "{} {}", side, document);
-                        let lists = ["items", "orchestrations"];
-                        prop_assert!(lists.iter().any(|list| document[list].is_array()), "{}", document);
+                        let lists = ["items", "orchestrations"].map(|list| document.get(list));
+                        let is_known = if lists.iter().flatten().any(|list| list.is_array()) {
+                            true
+                        } else if lists.iter().flatten().any(|list| list.is_null()) {
+                            null
+                        } else {
+                            absent
+                        };
+                        prop_assert!(is_known, "{} {:?}", document, facts);
                         prop_assert!(document["next_page_cursor"].as_str().is_none_or(str::is_empty), "{}", document);
                     }
                 }
                 Finding::Found(record) => {
                     if let Some(shown) = by_serde(&record.json) {
-                        prop_assert_eq!(shown["ref_id"].as_str(), Some("r-1"));
+                        let ref_id = shown["ref_id"].as_str().unwrap_or_default();
+                        let read = match ref_match {
+                            RefMatch::Unknown | RefMatch::Exact => ref_id.to_owned(),
+                            RefMatch::Case => ref_id.to_lowercase(),
+                            RefMatch::Trimmed => ref_id.trim().to_owned(),
+                        };
+                        prop_assert_eq!(read, "r-1", "{}", shown);
                         // As written; in the old API every field is optional.
                         let id: String = serde_json::from_str(&format!("\"{}\"", record.id)).unwrap();
                         prop_assert_eq!(shown["id"].as_str().unwrap_or(""), id);
