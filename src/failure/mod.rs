@@ -1,12 +1,11 @@
-//! Every way a request can fail. [`Failure`] is the enum; `classify` answers whose fault it is, which status follows, when
-//! to retry and whether the vendor may have acted; `problem` writes the document for the client.
+//! Every way a request can fail. [`Failure`] is the enum; `classify` answers what follows from each: fault, status, retry, whether the
+//! vendor may have acted, and the document for the client.
 //!
 //! An upstream's own refusal is an answer, not a failure: `translate` maps it.
 
 mod auth;
 mod classify;
 pub(crate) mod error_chain;
-mod problem;
 
 use std::error::Error as StdError;
 use std::time::Duration;
