@@ -113,7 +113,7 @@ fn one_endpoint(endpoint: &EndpointSnapshot) -> String {
     let others = [(calls_by.lookup, "lookup"), (calls_by.shadow, "shadow")]
         .into_iter()
         .filter(|(calls, _)| *calls > 0);
-    let others: Vec<_> = others.map(|(calls, payer)| format!("{calls} by {payer}")).collect();
+    let others: Vec<_> = others.map(|(calls, class)| format!("{calls} by {class}")).collect();
     let others = if others.is_empty() { String::new() } else { format!(" ({})", others.join(", ")) };
     let last_429 = last_429.as_ref().map(|at| format!(", last 429 at {at}")).unwrap_or_default();
     format!("{endpoint}: {allowed}{calls} calls{others}, {waiting} waiting, {refused} refused{last_429}")

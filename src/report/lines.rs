@@ -42,7 +42,7 @@ pub(super) fn each(mut input: impl BufRead, mut take: impl FnMut(LogLine)) -> io
             take(classify(&line));
         } else {
             input.skip_until(b'\n')?;
-            take(if looks_ours(&line) { LogLine::Broken } else { LogLine::Other });
+            take(if is_own_line(&line) { LogLine::Broken } else { LogLine::Other });
         }
     }
 }
@@ -65,10 +65,10 @@ fn classify(line: &[u8]) -> LogLine {
     if line.starts_with(AS_WRITTEN) {
         return serde_json::from_slice(line).map_or(LogLine::Broken, LogLine::Comparison);
     }
-    if !looks_ours(line) && memmem::find(line, b"\"shadow\"").is_none() {
+    if !is_own_line(line) && memmem::find(line, b"\"shadow\"").is_none() {
         return LogLine::Other;
     }
-    let unreadable = || if looks_ours(line) { LogLine::Broken } else { LogLine::Other };
+    let unreadable = || if is_own_line(line) { LogLine::Broken } else { LogLine::Other };
     let Ok(head) = serde_json::from_slice::<Head<'_>>(line) else { return unreadable() };
     let (Some(TARGET), Some(kind)) = (head.target.as_deref(), head.line.as_deref()) else {
         return LogLine::Other;
@@ -86,7 +86,7 @@ fn classify(line: &[u8]) -> LogLine {
 }
 
 /// Whether a line that does not parse was one of shadow's.
-fn looks_ours(line: &[u8]) -> bool {
+fn is_own_line(line: &[u8]) -> bool {
     let beginning =
         line.starts_with(b"{\"line\":\"comparison\"") || line.starts_with(b"{\"line\":\"heartbeat\"");
     beginning || memmem::find(line, b"\"target\":\"shadow\",\"time\"").is_some()

@@ -101,7 +101,7 @@ fn idle<'a>(
     since: Instant,
     covered: Duration,
 ) -> (Duration, Option<&'a str>) {
-    let cooldown = shadow.cooldown().rested(since).min(covered);
+    let cooldown = shadow.cooldown().elapsed_in_window(since).min(covered);
     match reason {
         Some("cooldown") => (cooldown, reason),
         Some(_) => (covered, reason),

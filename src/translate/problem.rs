@@ -51,8 +51,8 @@ impl Problem {
 /// The new API's error as the old API would have said it. A body that is not a problem document is replaced by one.
 #[must_use]
 pub fn from_orchestrations(status: u16, body: &[u8]) -> Problem {
-    let told = read(body).unwrap_or_default();
-    let text = |key: &str| told.get(key).and_then(|raw| serde_json::from_str::<String>(raw).ok());
+    let members = read(body).unwrap_or_default();
+    let text = |key: &str| members.get(key).and_then(|raw| serde_json::from_str::<String>(raw).ok());
     Problem {
         kind: text("type").map_or(Cow::Borrowed("about:blank"), Cow::Owned),
         title: text("title").map_or_else(|| title(status).into(), Cow::Owned),
@@ -61,7 +61,7 @@ pub fn from_orchestrations(status: u16, body: &[u8]) -> Problem {
             || format!("the Orchestrations API answered {status} without saying why"),
             |detail| legacy_words(&detail),
         ),
-        meta: told.get("meta").and_then(|raw| legacy_meta(raw)),
+        meta: members.get("meta").and_then(|raw| legacy_meta(raw)),
     }
 }
 

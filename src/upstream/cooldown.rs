@@ -42,7 +42,7 @@ impl Cooldown {
     }
 
     /// How much of the time since `since` the last window took.
-    pub(crate) fn rested(&self, since: Instant) -> Duration {
+    pub(crate) fn elapsed_in_window(&self, since: Instant) -> Duration {
         let since =
             u64::try_from(since.saturating_duration_since(self.epoch).as_millis()).unwrap_or(u64::MAX);
         let from = self.from.load(Ordering::Relaxed).max(since);
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn a_window_opens_once_and_is_never_cut_short() {
         let cooldown = Cooldown::default();
-        assert_eq!((cooldown.left(), cooldown.rested(cooldown.epoch)), (None, Duration::ZERO));
+        assert_eq!((cooldown.left(), cooldown.elapsed_in_window(cooldown.epoch)), (None, Duration::ZERO));
         assert!(!cooldown.begin(Duration::ZERO), "no duration opens no window");
         assert!(cooldown.begin(HOUR));
         assert!(!cooldown.begin(HOUR), "it is open already");

@@ -161,15 +161,15 @@ mod tests {
 
     #[test]
     fn every_endpoint_has_its_own_index_and_labels() {
-        let mut told = Vec::new();
+        let mut seen = Vec::new();
         for (at, endpoint) in Endpoint::ALL.into_iter().enumerate() {
             assert_eq!(endpoint.index(), at, "{endpoint:?}");
             let mut labels = Vec::new();
             (endpoint,).append_to(&mut labels);
-            assert!(!told.contains(&labels), "{labels:?}");
-            told.push(labels);
+            assert!(!seen.contains(&labels), "{labels:?}");
+            seen.push(labels);
         }
-        assert_eq!(told[6], [("side", "new"), ("endpoint", "list")]);
-        assert_eq!(told[7], [("side", "none"), ("endpoint", "token")]);
+        assert_eq!(seen[6], [("side", "new"), ("endpoint", "list")]);
+        assert_eq!(seen[7], [("side", "none"), ("endpoint", "token")]);
     }
 }
