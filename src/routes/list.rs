@@ -1,4 +1,4 @@
-//! List: pages put together from what the sides hold.
+//! List: pages assembled from the rows of one side or both.
 
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -21,11 +21,11 @@ use crate::upstream::rate_limit::Endpoint;
 /// Reads one page.
 ///
 /// # Errors
-/// Every [`Failure`] that a list can end in.
+/// Any [`Failure`] of a list.
 pub(crate) async fn run(context: &RouteContext) -> Result<RouteResponse, Failure> {
     let mode = context.config.modes.list;
     let query = ListQuery::parse(context.head.uri.query().unwrap_or_default());
-    // A cursor that the old API minted: that listing goes on there to its end.
+    // The old API made this cursor, so the rest of the listing is read there.
     if mode != Mode::New && matches!(&query, Ok(query) if query.page_cursor == PageCursor::Foreign) {
         let cost = Endpoint::List(Side::Legacy).client();
         let call = UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, context.deadline);
@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &RouteContext) -> Result<RouteResponse, Failure
         }
         Mode::New => &[Side::New],
         Mode::Both => &[Side::Legacy, Side::New],
-        // A cursor that the proxy handed out before it went back.
+        // The proxy made this cursor while the mode was `both`.
         Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Canary => &[Side::Legacy],
     };
     let (page, calls, end) = page(context, &query, sides).await;
@@ -48,7 +48,7 @@ pub(crate) async fn run(context: &RouteContext) -> Result<RouteResponse, Failure
     page
 }
 
-/// Puts a page together; with it how many calls that took, and how it ended.
+/// Assembles a page. Also returns the number of calls and the result for metrics.
 async fn page(
     context: &RouteContext,
     query: &ListQuery,
@@ -58,7 +58,7 @@ async fn page(
     match gather(context, query, sides, &mut made).await {
         Ok(Gathered::PageBuilder(page, headers, end)) => {
             let page = page.finish();
-            tell(context, &page.dropped);
+            report_dropped(context, &page.dropped);
             context.services.report_doubles(FoundBy::List, &page.doubles);
             (Ok(RouteResponse::json(StatusCode::OK, headers, page.body)), made, end)
         }
@@ -68,11 +68,9 @@ async fn page(
     }
 }
 
-/// What asking the sides came to.
 enum Gathered<'a> {
-    /// Rows enough, or as many as the calls brought.
+    /// A full page, or all rows that the calls returned.
     PageBuilder(Box<PageBuilder<'a>>, HeaderMap, PageResult),
-    /// A side said no.
     Refused(RouteResponse),
 }
 
@@ -115,7 +113,7 @@ async fn gather<'a>(
     }
 }
 
-/// Makes the calls side by side.
+/// Makes the calls concurrently.
 async fn ask(
     context: &RouteContext,
     query: &ListQuery,
@@ -143,12 +141,12 @@ async fn rows(context: &RouteContext, side: Side, reply: &Reply, query: &ListQue
     if own.is_empty() {
         return Ok(rows);
     }
-    // Rare enough to read the answer once more.
+    // Rare, so the answer is simply parsed a second time.
     Rows::with_own(side, &reply.body, query, &own).map_err(unreadable)
 }
 
-fn tell(context: &RouteContext, noticed: &DroppedRows) {
-    let DroppedRows { never_conversions, filtered, mirrored, unknown_statuses } = noticed;
+fn report_dropped(context: &RouteContext, dropped: &DroppedRows) {
+    let DroppedRows { never_conversions, filtered, mirrored, unknown_statuses } = dropped;
     let left_out = &context.services.metrics.list_rows_dropped;
     left_out.add_many((DropReason::NeverConversion,), *never_conversions as u64);
     left_out.add_many((DropReason::Filtered,), *filtered as u64);
@@ -156,7 +154,7 @@ fn tell(context: &RouteContext, noticed: &DroppedRows) {
     if *never_conversions > 0 {
         tracing::info!(target: "translate", never_conversions, filtered, "rows left out of a list");
     } else if *filtered > 0 {
-        // Every page after the first meets rows of the one before.
+        // Usual: every page after the first repeats rows of the one before.
         tracing::debug!(target: "translate", filtered, "rows left out of a list");
     }
     for status in unknown_statuses {

@@ -1,5 +1,4 @@
-//! Records of new that look as if they had never been conversions, and were created here all the same: the ledger is asked before one
-//! is hidden.
+//! Records of new that do not look like conversions but were created through the proxy: the ledger is read before a record is hidden.
 
 use super::RouteContext;
 use super::presence::Known;
@@ -12,17 +11,17 @@ use crate::translate::own_records::{HiddenRecord, OwnRecords};
 use crate::translate::side::Side;
 
 impl RouteContext {
-    /// Why a record of new is hidden from legacy clients; `None` for a conversion, and for whatever was created here.
+    /// Why a record of new is hidden from legacy clients; `None` for a conversion, and for any record that was created here.
     ///
     /// # Errors
-    /// When the record cannot be read, or the ledger not be asked.
+    /// When the record or the ledger cannot be read.
     pub(super) async fn hidden(
         &self,
         record: &Orchestration<'_>,
         known: Known,
     ) -> Result<Option<NotAConversion>, Failure> {
         let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
-        // Whoever was shown it before finds it again.
+        // A record that was shown once stays visible.
         if matches!(known, Known::On(Side::New) | Known::Seen(Side::New)) {
             return Ok(None);
         }
@@ -37,7 +36,7 @@ impl RouteContext {
     /// Those of the records that the ledger knows as created here, in one query.
     ///
     /// # Errors
-    /// When the ledger cannot be asked: a record that may be one is not hidden.
+    /// When the ledger cannot be read: then no record may be hidden.
     pub(super) async fn own_records(&self, hidden: &[HiddenRecord]) -> Result<OwnRecords, Failure> {
         let mut own = OwnRecords::default();
         let Some(ledger) = self.services.ledger.as_ref().filter(|_| !hidden.is_empty()) else {
