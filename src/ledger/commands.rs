@@ -99,6 +99,7 @@ pub(super) enum Transition {
     Close { generation: i64, side: Side },
 }
 
+// The next generation starts with one open attempt and without a record, so that nothing of the old one counts.
 const CHOOSE_ANEW: Guarded = guarded!(
     [
         "UPDATE ref_claims SET side = $4, state = 'claimed', fingerprint = $5, record_id = NULL, generation = generation + 1, \
@@ -108,6 +109,7 @@ const CHOOSE_ANEW: Guarded = guarded!(
     [NOT_HELD!(), " RETURNING ", COLUMNS_OF_A_CLAIM!()],
 );
 
+// Reads the hold in the same statement, because it precedes a send. 'fenced' is the stored word for a checked claim.
 const BEGIN: Guarded = guarded!(
     [
         "UPDATE ref_claims SET begun = begun + 1, state = CASE WHEN $7 = 1 THEN 'fenced' ELSE state END, updated_at_us = $8 \
@@ -122,6 +124,7 @@ const MARK_CHECKED: Guarded = guarded!(
     [" RETURNING ", COLUMNS_OF_A_CLAIM!()],
 );
 
+// Another open attempt may still be sent to the side that the claim would leave.
 const MOVE: Guarded = guarded!(
     ["UPDATE ref_claims SET side = $6, state = 'fenced', record_id = $7, updated_at_us = $9 \
          WHERE tenant = $2 AND ref_id = $3 AND generation = $4 AND side = $5 AND state = 'claimed' \
@@ -137,6 +140,7 @@ const REMEMBER: Guarded = guarded!(
     [" RETURNING ", COLUMNS_OF_A_CLAIM!()],
 );
 
+// Refused only when no attempt is open and no record is known. `closed < begun`: there are never more closes than attempts.
 const CLOSE: Guarded = guarded!(
     ["UPDATE ref_claims SET closed = closed + 1, \
          state = CASE WHEN closed + 1 = begun AND record_id IS NULL THEN 'refused' ELSE state END, updated_at_us = $6 \

@@ -51,7 +51,9 @@ impl RequestContext {
         self.app.services.upstream.budget().adopt(&self.config);
         check_head(&self.config, &request)?;
         let matched = route::route(request.method(), request.uri().path(), &self.config.base_path);
+        // Before the caller is identified, so that guessing tokens is limited too.
         self.admit(&matched, &mut request)?;
+        // A token request has no token yet, so it must not need an authenticated caller.
         if is_token_request(&self.config, &request) {
             return self.token_request(request).await;
         }
@@ -111,6 +113,7 @@ impl RequestContext {
 
     /// Passes a request through that matches no route, unless it could be a create without a duplicate check.
     async fn unrouted(&mut self, request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+        // Passed through, it would reach the vendor as a create without a claim.
         if self.app.services.guards_creates(&self.config) && is_unrouted_write(&self.config, &request) {
             return Err(Failure::UnroutedWrite);
         }

@@ -48,6 +48,7 @@ impl RequestContext {
         let elapsed = start.elapsed();
         self.access.upstream_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let effect = if is_safe { SideEffect::None } else { SideEffect::Unknown };
+        // The upstream call fails as well when the client's body breaks off, which is the client's fault.
         let answered = answer.map_err(|error| match self.access.request_bytes.broke_off() {
             true => Failure::BodyBroken(error.into()),
             false => error.into_failure(side, effect),
@@ -58,6 +59,7 @@ impl RequestContext {
         if response.status() == StatusCode::TOO_MANY_REQUESTS {
             self.app.throttled(&self.config);
         }
+        // `Upgrade` was not forwarded, so a 101 is an upstream's error, and the connection cannot be used after it.
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(Failure::Broken { side, effect, source: "an upgrade that was not requested".into() });
         }

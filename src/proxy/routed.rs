@@ -30,6 +30,7 @@ impl RequestContext {
         let detached = self.app.services.detached.clone();
         let (answered, context) = match route {
             Route::Create => {
+                // Before the body is read and the reference claimed.
                 self.check_unauthorized()?;
                 let body = self.whole_body(incoming, &context).await?;
                 let run = async move { (routes::create::run(&context, body).await, context) };

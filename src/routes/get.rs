@@ -48,6 +48,7 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
             break;
         }
     }
+    // A 404 of one side alone is not returned: the other side may hold the record, or the ledger may know the id.
     let presence = conclude(known, &answers);
     if let Presence::Found(side) = presence {
         context.services.record_sides.remember(id.as_str(), RecordSide::SeenOn(side));

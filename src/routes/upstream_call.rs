@@ -202,6 +202,7 @@ pub(super) async fn exchange(
         deadline.met();
     }
     let decoded = decode(&parts.headers, &body, max);
+    // Without the extension nothing is known about the connection, so it counts as reused. HTTP/2 numbers its streams.
     let used_before = parts.extensions.get::<Uses>().is_none_or(Uses::count);
     let reused = parts.version < Version::HTTP_2 && used_before;
     Ok(Reply {

@@ -164,6 +164,7 @@ impl Performer<'_> {
             Effect::MoveClaim { expected, to, own_attempt, .. } => {
                 let id = self.found[index(to)].as_ref().map(|record| record.id.clone());
                 let own = i64::from(own_attempt);
+                // An id that cannot be stored must not keep the claim on the wrong side.
                 match ledger.move_claim(key, expect(expected), id.as_deref(), own).await {
                     Err(LedgerError::Unfit(_)) => ledger.move_claim(key, expect(expected), None, own).await?,
                     moved => moved?,
@@ -171,6 +172,7 @@ impl Performer<'_> {
             }
             Effect::RememberId { claim, .. } => match self.known_id(claim.side) {
                 Some(id) => {
+                    // Cached first, because the record exists even if the ledger fails now.
                     self.context.services.record_sides.remember(&id, RecordSide::MadeOn(claim.side));
                     ledger.remember_id(key, claim.generation.into(), claim.side, &id).await?
                 }
@@ -211,6 +213,7 @@ impl Performer<'_> {
             },
         };
         let LookupResult { finding, refusal, failure } = self.context.lookup(query).await;
+        // The last refusal and failure are kept: a later lookup may succeed, and the verdict may still need them.
         self.refusal = refusal.or(self.refusal.take());
         self.failure = failure.or(self.failure.take());
         match finding {
@@ -289,6 +292,7 @@ impl Performer<'_> {
         // The wait for the rate limit comes first, so that enough time is left for the outcome.
         let permit = context.pay(cost, context.deadline).await?;
         let left = context.left();
+        // A create that times out at once would be a needless unknown outcome.
         if left < context.config.timeouts.create / 10 {
             return Err(Failure::TooLate);
         }

@@ -93,8 +93,10 @@ pub fn next(state: State, event: Event) -> Step {
         (Phase::Claiming | Phase::Choosing, Event::Claimed(claimed)) => state.claimed(claimed),
         (Phase::Marking, Event::Changed(Some(claim))) => state.holding(claim).prepared(),
         (Phase::Beginning, Event::Changed(Some(claim))) => state.holding(claim).prepared(),
+        // Whether or not the claim moved, the record exists on the other side.
         (Phase::Moving, Event::Changed(_) | Event::LedgerFailed) => state.found_on_other(),
         (Phase::Choosing | Phase::Marking | Phase::Beginning, Event::Changed(None)) => state.restart(),
+        // The statement may have happened. It is neither repeated nor undone: at worst an attempt stays open, which keeps the side.
         (Phase::Claiming | Phase::Choosing | Phase::Marking | Phase::Beginning, Event::LedgerFailed) => {
             Step::Done(Verdict::LedgerUnavailable)
         }

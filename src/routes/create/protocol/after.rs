@@ -17,6 +17,7 @@ impl State {
             Answer::Foreign if !rules.keep(Rule::ForeignAnswerIsUnknown) => {
                 Step::Done(Verdict::Accepted { side, evidence })
             }
+            // HTTP/1.1 ties an answer to its request by order alone (RFC 9112, section 9.3.2), and a stray one shifts the order.
             Answer::Refused { reused: true } if rules.keep(Rule::ConfirmRefusalOnReusedConnection) => {
                 Self { at: 0, ..self }.confirm_refusal()
             }
@@ -24,6 +25,7 @@ impl State {
             Answer::Exists { .. } if !rules.keep(Rule::ConflictKeepsAttempt) => {
                 self.close_all_from_start(Verdict::AlreadyExists { side, evidence })
             }
+            // The answer names this request's reference, so even a stray one is true.
             Answer::Exists { candidate: Some(candidate), .. } => {
                 self.remember(candidate, Verdict::AlreadyExists { side, evidence })
             }
@@ -32,10 +34,12 @@ impl State {
             Answer::Exists { candidate: None, reused: true } => self.resolve(),
             // A 409 never closes an attempt.
             Answer::OtherKind => Step::Done(Verdict::UsedByAnotherKind { side }),
+            // Nothing left the proxy, so the attempt made nothing.
             Answer::NotSent => self.close_all_from_start(Verdict::NotSent { side }),
             Answer::Foreign | Answer::Unknown if !rules.keep(Rule::UnknownKeepsAttempt) => {
                 self.close_all_from_start(Verdict::OutcomeUnknown { side })
             }
+            // Money may have moved: the attempt stays open, whatever the lookups show.
             Answer::Foreign | Answer::Unknown => self.resolve(),
         }
     }
@@ -77,6 +81,7 @@ impl State {
             Lookup::Found { matches } => self.found_on_own_side(matches),
             // Who may not look now may not look later.
             Lookup::Unauthorized | Lookup::Forbidden | Lookup::Throttled => self.unknown_for_good(),
+            // A list may lag behind a create, so absence proves nothing here.
             Lookup::Absent | Lookup::CouldNot | Lookup::OtherKind if lookups < RESOLVE_LOOKUPS_MAX => {
                 self.act(Phase::Pausing { lookups }, Effect::Pause { number: lookups })
             }

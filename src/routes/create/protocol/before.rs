@@ -39,6 +39,7 @@ impl State {
     pub(super) fn claimed(mut self, claimed: Claimed) -> Step {
         let Claimed { claim, inserted, created_on_new, native } = claimed;
         let Context { target, rules, .. } = self.context;
+        // After a restart the claim may be in another generation or on another side: then this request's attempt is gone.
         let kept = self.slot().attempt
             && self
                 .slot()
@@ -46,6 +47,7 @@ impl State {
                 .is_some_and(|own| (own.side, own.generation) == (claim.side, claim.generation));
         self.slots[usize::from(self.at)] = Slot { claim: Some(claim), attempt: inserted || kept };
         self.new_in_use = created_on_new || (native && rules.keep(Rule::NativeCreateIsLookedUp));
+        // Every attempt ended without a conversion, so the reference is free and the modes choose its side anew.
         if claim.state == ClaimState::Refused {
             let effect =
                 Effect::ChooseAnew { candidate: self.at, side: target, generation: claim.generation };
@@ -54,6 +56,7 @@ impl State {
         if self.is_gone(claim.side) && rules.keep(Rule::SealedLegacyClaimIsNotSent) {
             return self.close_all_from_start(Verdict::UsedOnRetiredApi { known: claim.has_record });
         }
+        // The conversion exists: a second POST could make another one at a vendor that forgets references.
         if claim.has_record && self.knows_enough(claim.side) && rules.keep(Rule::KnownRecordIsNotSent) {
             let effect =
                 Effect::Lookup { candidate: self.at, side: claim.side, purpose: Purpose::KnownRecord };
@@ -85,11 +88,14 @@ impl State {
     pub(super) fn check_or_prepare(self) -> Step {
         let Context { reads, generated, readable, rules, .. } = self.context;
         let side = self.side();
+        // The new API must be sent a translated request, and this body cannot be translated.
         if side == Side::New && !readable {
             return self.close_all_from_start(Verdict::Unreadable);
         }
         let is_checked = self.slot().claim.is_some_and(|claim| claim.state == ClaimState::Checked);
+        // Clients see records of new in `both`, and the ledger may not know all of them: it may have been restored from before.
         let in_both = reads == Reads::Both && rules.keep(Rule::CheckWhileReadsAreBoth);
+        // The claim was read after its insert, so no create on new can be missed.
         let nothing_there = side == Side::Legacy && !in_both && !self.new_in_use;
         let unneeded = is_checked || generated || nothing_there || self.is_gone(side.other());
         if unneeded || !rules.keep(Rule::DuplicateCheck) {
@@ -106,9 +112,11 @@ impl State {
         let Some(expected) = claim else { return Step::Done(Verdict::LedgerUnavailable) };
         let candidate = self.at;
         match (attempt, absent) {
+            // Marked before the send, so that a retry after a crash needs no lookup on a side that may lag.
             (true, true) => self.act(Phase::Marking, Effect::MarkChecked { candidate, expected }),
             (true, false) => self.prepared(),
             (false, _) if !self.context.rules.keep(Rule::BeginBeforeSend) => self.prepared(),
+            // Nothing is sent before its attempt is recorded: another request could close the last attempt and free the reference.
             (false, checked) => self.act(Phase::Beginning, Effect::Begin { candidate, expected, checked }),
         }
     }
@@ -142,6 +150,7 @@ impl State {
             Lookup::Absent => self.prepare(true),
             Lookup::CouldNot if !rules.keep(Rule::CouldNotLookIsNotAbsent) => self.prepare(true),
             Lookup::Found { .. } if !rules.keep(Rule::ConfirmBeforeMove) => self.move_claim(),
+            // The other side may only mirror a record of this side; moving the claim would then send retries to a side without it.
             Lookup::Found { .. } => {
                 let effect =
                     Effect::Lookup { candidate: self.at, side: self.side(), purpose: Purpose::ConfirmMove };
@@ -150,6 +159,7 @@ impl State {
             Lookup::OtherKind => self.close_all_from_start(Verdict::UsedByAnotherKind { side: other }),
             Lookup::Unauthorized => self.close_all_from_start(Verdict::Unauthorized { side: other }),
             Lookup::Forbidden => self.close_all_from_start(Verdict::Forbidden { side: other }),
+            // No proof of absence, so nothing is sent.
             Lookup::CouldNot | Lookup::Throttled => {
                 self.close_all_from_start(Verdict::CouldNotLook { side: other })
             }
