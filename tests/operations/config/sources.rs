@@ -317,7 +317,7 @@ fn every_step_of_a_cutover_is_accepted() {
         &["stage=sealed", SQLITE, ID, OPEN, "routes.get=both", "routes.list=both", "routes.cancel=both"],
         &["stage=live", "routes.get=new", "routes.list=new", "routes.cancel=new"],
         &["stage=live", SQLITE, ID, OPEN, "routes.create=legacy"],
-        &["stage=live", "ledger.url=postgres://host/database", "replicas=3"],
+        &["stage=live", "ledger.url=postgres://host/database", ID, OPEN, "replicas=3"],
         &["stage=ready", "routes.create=legacy"],
         &["replicas=2"],
     ] {

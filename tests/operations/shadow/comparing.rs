@@ -199,9 +199,10 @@ async fn a_create_is_compared_in_a_dry_run_and_nothing_is_sent() {
 async fn a_failed_primary_is_compared_too() {
     let vendor = vendor().await;
     let id = vendor.inspector().seed_conversion(settled("r", WHEN));
+    // A read is repeated once where its connection closes before an answer.
     vendor
         .faults()
-        .arm(Fault::new(FaultKind::Reset { applied: false }).on(Side::Legacy, Operation::Get).times(1));
+        .arm(Fault::new(FaultKind::Reset { applied: false }).on(Side::Legacy, Operation::Get).times(2));
     let mut shim = Shadowed::before(&vendor, &[]).await;
     shim.client.ask(reqwest::Method::GET, &format!("{LEGACY}/{id}"), String::new()).await.problem(502);
     let record = shim.record().await;
