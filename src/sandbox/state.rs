@@ -24,7 +24,7 @@ pub enum OrchestrationOutcome {
     /// PROCESSING, then COMPLETED.
     #[default]
     Complete,
-    /// PENDING until [`Inspector::approve`](super::Inspector::approve) or [`Inspector::reject`](super::Inspector::reject).
+    /// PENDING until [`Inspector::approve`](super::Inspector::approve).
     AwaitApproval,
     /// PENDING, then REJECTED; the funds come back.
     Reject,
