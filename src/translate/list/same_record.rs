@@ -17,7 +17,7 @@ pub(crate) fn is_same_record(facts: Facts, one: &[u8], other: &[u8]) -> bool {
 }
 
 fn agree(one: &Conversion<'_>, other: &Conversion<'_>) -> bool {
-    same(one.ref_id, other.ref_id)
+    reference(one.ref_id) == reference(other.ref_id)
         && same(one.source_asset, other.source_asset)
         && same(one.target_asset, other.target_asset)
         && same(one.profile_id, other.profile_id)
@@ -28,6 +28,11 @@ fn agree(one: &Conversion<'_>, other: &Conversion<'_>) -> bool {
 
 fn same(one: Option<Text<'_>>, other: Option<Text<'_>>) -> bool {
     both(one, other).is_some_and(|(one, other)| one == other && !one.is_empty())
+}
+
+/// The new API makes no record without a reference, so one that it lists without can only be a mirror.
+fn reference(ref_id: Option<Text<'_>>) -> Option<Cow<'_, str>> {
+    ref_id.and_then(Text::value).filter(|ref_id| !ref_id.is_empty())
 }
 
 /// The sides may write different numbers of digits.

@@ -172,6 +172,21 @@ async fn mirrors_of_creates_are_shown_once_where_they_can_be_told() {
     }
 }
 
+/// The old API takes creates without a reference; the new one does not, so what it lists without one is a mirror.
+#[tokio::test]
+async fn a_mirror_without_a_reference_is_shown_once() {
+    for (fact, same_id) in [("same_id", true), ("other_id", false)] {
+        let house = TestBed::with(&[("stage", "live"), ("facts.mirror", fact)]).await;
+        for (number, ref_id) in [Value::Null, "".into()].into_iter().enumerate() {
+            let (mut old, mut new) = pair(number, "2026-01-01T00:00:00Z", same_id);
+            (old["ref_id"], new["ref_id"]) = (ref_id.clone(), ref_id);
+            seed(&house, (old, new));
+        }
+        let (ids, _) = house.client.all("limit=1").await;
+        assert!(ids.len() == 2 && ids.iter().all(|id| id.ends_with("legacy")), "{ids:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_true_double_is_never_hidden() {
     let house =
