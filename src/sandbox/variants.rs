@@ -64,7 +64,9 @@ impl RefMatch {
         }
     }
 
-    pub(super) fn same(self, one: &str, other: &str) -> bool {
+    /// Whether both are the same reference.
+    #[must_use]
+    pub fn same(self, one: &str, other: &str) -> bool {
         self.normal(one) == self.normal(other)
     }
 }

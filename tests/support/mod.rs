@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod replica;
 pub(crate) mod story;
 pub(crate) mod test_bed;
+pub(crate) mod variants;
 pub(crate) mod wire;
 
 use std::future::Future;
