@@ -14,7 +14,7 @@ use super::dice::Dice;
 use super::faults::{self, LAG_MAX, Trouble};
 use super::oracle;
 use super::pager::Pager;
-use crate::support::test_bed::{Answer, BACK, TestBed, Keys, LEGACY, Proxy, conversion, old_record};
+use crate::support::test_bed::{Answer, BACK, Keys, LEGACY, Proxy, TestBed, conversion, old_record};
 use crate::support::{soon, variants};
 
 /// References that were converted before there was a ledger.

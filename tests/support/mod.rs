@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod dice;
+pub(crate) mod failover;
 pub(crate) mod ledger;
 pub(crate) mod postgres;
 pub(crate) mod process;

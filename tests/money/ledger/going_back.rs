@@ -1,57 +1,18 @@
 //! A database that goes back in time: promoted standbys, restored backups, deleted rows.
 
-use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use conversion_shim::ledger::{Health, Identity, Ledger, LedgerError, OpenError, Order, Settings};
 use conversion_shim::translate::side::Side::New;
 use sqlx::Connection;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 
 use super::{BODY, key};
+use crate::support::failover::{Address, synchronous};
 use crate::support::postgres::Postgres;
 
-/// The address that the replicas connect to, as a virtual address or a DNS name would be.
-struct Address {
-    listen: SocketAddr,
-    target: Arc<watch::Sender<u16>>,
-}
-
-impl Address {
-    async fn of(server: &Postgres) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let listen = listener.local_addr().unwrap();
-        let target = Arc::new(watch::Sender::new(server.port()));
-        let switch = Arc::clone(&target);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(relay(client, switch.subscribe()));
-            }
-        });
-        Self { listen, target }
-    }
-
-    /// Leads to another server; open connections break.
-    fn switch_to(&self, server: &Postgres) {
-        self.target.send_replace(server.port());
-    }
-
-    fn settings(&self, failover_keeps_commits: bool) -> Settings {
-        let url = format!("postgres://postgres@{}/postgres?sslmode=disable", self.listen);
-        Settings { timeout: Duration::from_secs(20), failover_keeps_commits, ..Settings::new(url) }
-    }
-}
-
-async fn relay(mut client: TcpStream, mut target: watch::Receiver<u16>) {
-    let port = *target.borrow_and_update();
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
-    tokio::select! {
-        _ = copy_bidirectional(&mut client, &mut server) => {}
-        _ = target.changed() => {}
-    }
+fn settings(address: &Address, failover_keeps_commits: bool) -> Settings {
+    let timeout = Duration::from_secs(20);
+    Settings { timeout, failover_keeps_commits, ..Settings::new(address.url()) }
 }
 
 async fn open(settings: &Settings) -> Ledger {
@@ -113,7 +74,7 @@ async fn assert_lifted_by_accept(ledgers: &[&Ledger]) {
 async fn an_asynchronous_standby_that_lost_claims_is_held() {
     let Some(primary) = Postgres::start_new() else { return };
     let address = Address::of(&primary).await;
-    let (writer, other) = (open(&address.settings(true)).await, open(&address.settings(true)).await);
+    let (writer, other) = (open(&settings(&address, true)).await, open(&settings(&address, true)).await);
     claim(&writer, &["kept"]).await;
     let standby = primary.standby("one");
     standby.stop();
@@ -132,27 +93,11 @@ async fn an_asynchronous_standby_that_lost_claims_is_held() {
     assert!(writer.reader().claim_by_ref(key("kept")).await.unwrap().is_some());
 }
 
-/// A primary that confirms nothing before its standby has it.
-async fn synchronous(primary: &Postgres, name: &str) -> Postgres {
-    let standby = primary.standby(name);
-    primary.set(&format!("synchronous_standby_names = '{name}'"));
-    primary.reload();
-    let mut connection = sqlx::PgConnection::connect(&primary.url()).await.unwrap();
-    let sql = "SELECT COUNT(*) FROM pg_stat_replication WHERE application_name = $1 AND sync_state = 'sync'";
-    let synced = async {
-        while sqlx::query_as::<_, (i64,)>(sql).bind(name).fetch_one(&mut connection).await.unwrap() != (1,) {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(60), synced).await.expect("a synchronous standby");
-    standby
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_synchronous_standby_is_held_until_it_is_accepted() {
     let Some(primary) = Postgres::start_new() else { return };
     let address = Address::of(&primary).await;
-    let ledger = open(&address.settings(false)).await;
+    let ledger = open(&settings(&address, false)).await;
     let standby = synchronous(&primary, "one").await;
     claim(&ledger, &["a", "b"]).await;
     primary.stop();
@@ -167,7 +112,7 @@ async fn a_synchronous_standby_is_held_until_it_is_accepted() {
 async fn a_synchronous_standby_is_accepted_once_every_replica_found_its_claims() {
     let Some(primary) = Postgres::start_new() else { return };
     let address = Address::of(&primary).await;
-    let (one, two) = (open(&address.settings(true)).await, open(&address.settings(true)).await);
+    let (one, two) = (open(&settings(&address, true)).await, open(&settings(&address, true)).await);
     let standby = synchronous(&primary, "one").await;
     claim(&one, &["a", "b", "c"]).await;
     claim(&two, &["d"]).await;
@@ -189,7 +134,7 @@ async fn a_synchronous_standby_is_accepted_once_every_replica_found_its_claims()
 async fn a_replica_that_does_not_come_back_is_waited_for_a_minute() {
     let Some(primary) = Postgres::start_new() else { return };
     let address = Address::of(&primary).await;
-    let (one, gone) = (open(&address.settings(true)).await, open(&address.settings(true)).await);
+    let (one, gone) = (open(&settings(&address, true)).await, open(&settings(&address, true)).await);
     let standby = synchronous(&primary, "one").await;
     claim(&gone, &["a"]).await;
     drop(gone);
@@ -208,7 +153,7 @@ async fn a_replica_that_does_not_come_back_is_waited_for_a_minute() {
 async fn the_wrong_one_of_two_standbys_is_held() {
     let Some(primary) = Postgres::start_new() else { return };
     let address = Address::of(&primary).await;
-    let ledger = open(&address.settings(true)).await;
+    let ledger = open(&settings(&address, true)).await;
     let behind = primary.standby("behind");
     let _in_step = synchronous(&primary, "in_step").await;
     behind.stop();
@@ -225,7 +170,7 @@ async fn the_wrong_one_of_two_standbys_is_held() {
 async fn a_backup_restored_under_a_running_process_is_held() {
     let Some(server) = Postgres::start_new() else { return };
     let address = Address::of(&server).await;
-    let ledger = open(&address.settings(true)).await;
+    let ledger = open(&settings(&address, true)).await;
     claim(&ledger, &["before"]).await;
     server.base_backup();
     claim(&ledger, &["lost"]).await;
@@ -241,7 +186,7 @@ async fn a_backup_restored_under_a_running_process_is_held() {
 async fn an_older_state_of_a_claim_is_held() {
     let Some(server) = Postgres::start_new() else { return };
     let address = Address::of(&server).await;
-    let ledger = open(&address.settings(true)).await;
+    let ledger = open(&settings(&address, true)).await;
     let claim = ledger.claim(key("r"), New, &BODY).await.unwrap().claim;
     server.base_backup();
     ledger.begin(key("r"), claim.expected(), true).await.unwrap().unwrap();
@@ -255,7 +200,7 @@ async fn an_older_state_of_a_claim_is_held() {
 async fn a_backup_recovered_while_every_process_was_stopped_is_held() {
     let Some(server) = Postgres::start_new() else { return };
     let address = Address::of(&server).await;
-    let ledger = open(&address.settings(true)).await;
+    let ledger = open(&settings(&address, true)).await;
     server.base_backup();
     claim(&ledger, &["lost"]).await;
     ledger.shutdown().await;
@@ -266,7 +211,7 @@ async fn a_backup_recovered_while_every_process_was_stopped_is_held() {
     // It accepts connections before the recovery has ended.
     let opened = async {
         loop {
-            match Ledger::open(&address.settings(false)).await {
+            match Ledger::open(&settings(&address, false)).await {
                 Err(OpenError::Unsuitable(_)) => {}
                 opened => break opened.unwrap(),
             }
@@ -282,7 +227,7 @@ async fn a_backup_recovered_while_every_process_was_stopped_is_held() {
 async fn a_backup_from_before_the_mark_has_no_mark() {
     let Some(server) = Postgres::start_new() else { return };
     let address = Address::of(&server).await;
-    let ledger = open(&address.settings(false)).await;
+    let ledger = open(&settings(&address, false)).await;
     server.base_backup();
     ledger.open_new(order()).await.unwrap();
     claim(&ledger, &["lost"]).await;
@@ -290,7 +235,7 @@ async fn a_backup_from_before_the_mark_has_no_mark() {
     server.stop();
     server.restore();
     server.start();
-    let ledger = open(&address.settings(false)).await;
+    let ledger = open(&settings(&address, false)).await;
     assert!(!ledger.reader().created_on_new().await.unwrap());
 }
 
@@ -298,7 +243,7 @@ async fn a_backup_from_before_the_mark_has_no_mark() {
 async fn claims_that_somebody_deleted_are_held() {
     let Some(server) = Postgres::start_new() else { return };
     let address = Address::of(&server).await;
-    let ledger = open(&address.settings(true)).await;
+    let ledger = open(&settings(&address, true)).await;
     claim(&ledger, &["r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10"]).await;
     let mut connection = sqlx::PgConnection::connect(&server.url()).await.unwrap();
     // The eleventh newest is not remembered.
@@ -314,7 +259,7 @@ async fn claims_that_somebody_deleted_are_held() {
 async fn another_system_with_the_same_claims_is_held() {
     let Some((server, other)) = Postgres::start_new().zip(Postgres::start_new()) else { return };
     let address = Address::of(&server).await;
-    let ledger = open(&address.settings(true)).await;
+    let ledger = open(&settings(&address, true)).await;
     claim(&ledger, &["r"]).await;
     let copy = format!(
         "pg_dump -h 127.0.0.1 -p {} -U postgres postgres | psql -q -h 127.0.0.1 -p {} -U postgres postgres",

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use conversion_shim::ledger::{Key, Reader, Settings};
 use conversion_shim::sandbox::{Inspector, PROFILE, SECOND_PROFILE, TOKEN};
 use conversion_shim::translate::side::Side;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::FORTUNE;
@@ -84,7 +86,7 @@ impl Http {
 
     /// Every id of the whole list, page by page.
     pub(crate) async fn list(&self, to: SocketAddr) -> Vec<String> {
-        let (mut ids, mut path) = (Vec::new(), format!("{CONVERSIONS}?limit=100&order=ASC"));
+        let (mut ids, mut path) = (Vec::new(), format!("{CONVERSIONS}?limit=1000&order=ASC"));
         loop {
             let (status, page) = self.get(to, &path).await.expect("a page");
             assert_eq!(status, 200, "{page}");
@@ -92,7 +94,7 @@ impl Http {
             ids.extend(items.iter().map(|item| item["id"].as_str().unwrap().to_owned()));
             let Some(cursor) = page["next_page_cursor"].as_str() else { return ids };
             assert!(!items.is_empty(), "a page is never empty while more exist");
-            path = format!("{CONVERSIONS}?limit=100&order=ASC&page_cursor={cursor}");
+            path = format!("{CONVERSIONS}?limit=1000&order=ASC&page_cursor={cursor}");
         }
     }
 }
@@ -113,7 +115,13 @@ async fn read(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
 pub(crate) fn told(status: u16, body: &Value) -> Result<Option<String>, String> {
     let id = match status {
         200 => &body["id"],
-        409 => &body["meta"]["existing"]["id"],
+        // The vendor showed no record, and it could not be looked up.
+        409 if body["type"].as_str().is_some_and(|kind| kind.ends_with("/already-exists")) => {
+            match &body["meta"]["existing"]["id"] {
+                Value::Null => return Ok(None),
+                id => id,
+            }
+        }
         401 | 403 | 408 | 429 | 500..=599 => return Ok(None),
         _ => return Err(format!("a create was answered {status}: {body}")),
     };
@@ -129,8 +137,20 @@ struct Entries {
     orders: BTreeMap<String, Order>,
     /// Every id that a reference was answered with.
     told: BTreeMap<String, Vec<String>>,
-    wrong: Vec<String>,
+    wrong: Vec<Wrong>,
 }
+
+/// What no client should ever see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Doubled,
+    Lost,
+    FalseNotFound,
+    FalseRefusal,
+    Other,
+}
+
+pub(crate) type Wrong = (Kind, String);
 
 impl Register {
     pub(crate) fn ordered(&self, order: &Order) {
@@ -142,12 +162,13 @@ impl Register {
     }
 
     /// Something that no client should ever see.
-    pub(crate) fn wrong(&self, what: String) {
-        self.0.lock().unwrap().wrong.push(what);
+    pub(crate) fn wrong(&self, kind: Kind, what: String) {
+        self.0.lock().unwrap().wrong.push((kind, what));
     }
 
-    pub(crate) fn answers(&self) -> usize {
-        self.0.lock().unwrap().told.values().map(Vec::len).sum()
+    /// How many references were asked for.
+    pub(crate) fn orders(&self) -> usize {
+        self.0.lock().unwrap().orders.len()
     }
 
     /// Compares the inspector with what was asked for, told and claimed. Every order was seen through to its end.
@@ -157,26 +178,48 @@ impl Register {
         let tallies = inspector.conversions_by_ref();
         let mut sums: BTreeMap<&str, u64> = BTreeMap::new();
         let entries = audit.orders.clone();
+        let one = |ref_id: &&String| tallies.get(*ref_id).is_some_and(|tally| tally.legacy + tally.new == 1);
+        // Several at a time: a long run has a million.
+        let claims = entries
+            .keys()
+            .filter(one)
+            .map(|ref_id| reader.claim_by_ref(Key::new("default", ref_id).unwrap()));
+        let mut claims = pin!(stream::iter(claims).buffered(8).map(Result::unwrap));
         for (ref_id, order) in &entries {
             let tally = tallies.get(ref_id).copied().unwrap_or_default();
-            if tally.legacy + tally.new != 1 {
-                // First, because nothing is worse.
-                audit.wrong.insert(0, format!("{ref_id} is not one conversion: {tally:?}"));
+            let kind = match tally.legacy + tally.new {
+                0 => Kind::Lost,
+                1 => Kind::Other,
+                _ => Kind::Doubled,
+            };
+            if kind != Kind::Other {
+                audit.wrong(kind, format!("{ref_id} is not one conversion: {tally:?}"));
                 continue;
             }
             *sums.entry(order.profile).or_default() += order.cents;
             let side = if tally.legacy == 1 { Side::Legacy } else { Side::New };
-            let claim = reader.claim_by_ref(Key::new("default", ref_id).unwrap()).await.unwrap();
+            let claim = claims.next().await.expect("as many claims as conversions");
             match claim {
                 Some(claim) if claim.side == side => audit.check(inspector, side, ref_id, claim.record_id),
+                // Both sides show it: the claim knows the mirror, and is not sent.
+                Some(claim)
+                    if claim
+                        .record_id
+                        .as_ref()
+                        .is_some_and(|id| shows(inspector, claim.side, id, ref_id)) =>
+                {
+                    audit.check(inspector, side, ref_id, None);
+                }
                 // The record was there before, and its own side could not be asked: nothing was sent for this claim.
                 Some(claim) if claim.record_id.is_none() => audit.check(inspector, side, ref_id, None),
-                claim => audit.wrong.push(format!("{ref_id} is on {side}, but its claim is {claim:?}")),
+                claim => {
+                    audit.wrong(Kind::Other, format!("{ref_id} is on {side}, but its claim is {claim:?}"))
+                }
             }
             *(if side == Side::Legacy { &mut audit.legacy } else { &mut audit.new }) += 1;
         }
         let unknown = tallies.keys().filter(|ref_id| !entries.contains_key(*ref_id));
-        audit.wrong.extend(unknown.map(|ref_id| format!("{ref_id} was never asked for")));
+        audit.wrong.extend(unknown.map(|ref_id| (Kind::Other, format!("{ref_id} was never asked for"))));
         for profile in [PROFILE, SECOND_PROFILE] {
             audit.check_money(inspector, profile, sums.get(profile).copied().unwrap_or_default());
         }
@@ -196,11 +239,16 @@ impl Register {
     }
 }
 
+/// Whether the side shows a record with that id and reference.
+fn shows(inspector: &Inspector, side: Side, id: &str, ref_id: &str) -> bool {
+    inspector.record(side, id).is_some_and(|record| record["ref_id"] == *ref_id)
+}
+
 /// What came of comparing.
 pub(crate) struct Audit {
     pub(crate) legacy: usize,
     pub(crate) new: usize,
-    pub(crate) wrong: Vec<String>,
+    pub(crate) wrong: Vec<Wrong>,
     /// The id of every conversion.
     pub(crate) ids: Vec<String>,
     orders: BTreeMap<String, Order>,
@@ -212,16 +260,17 @@ impl Audit {
     fn check(&mut self, inspector: &Inspector, side: Side, ref_id: &str, remembered: Option<String>) {
         let mut ids = self.told.get(ref_id).cloned().unwrap_or_default();
         if ids.is_empty() {
-            self.wrong.push(format!("{ref_id} was never answered"));
+            self.wrong(Kind::Other, format!("{ref_id} was never answered"));
         }
         ids.extend(remembered);
         ids.sort();
         ids.dedup();
         for id in &ids {
-            let record = inspector.record(side, id).unwrap_or_default();
-            if record["ref_id"] != *ref_id {
-                self.wrong
-                    .push(format!("{ref_id} was answered with {id}, which {side} does not hold for it"));
+            if !shows(inspector, side, id, ref_id) {
+                self.wrong(
+                    Kind::Lost,
+                    format!("{ref_id} was answered with {id}, which {side} does not hold for it"),
+                );
             }
         }
         self.ids.extend(ids);
@@ -236,19 +285,28 @@ impl Audit {
         for (asset, expected) in expected {
             let balance = inspector.balance(profile, asset);
             if balance != expected {
-                self.wrong.push(format!("{profile} has {balance} {asset} and should have {expected}"));
+                self.wrong(
+                    Kind::Other,
+                    format!("{profile} has {balance} {asset} and should have {expected}"),
+                );
             }
         }
     }
 
-    /// Fails with everything that is wrong.
+    fn wrong(&mut self, kind: Kind, what: String) {
+        self.wrong.push((kind, what));
+    }
+
+    /// How many things of that kind are wrong.
+    pub(crate) fn count(&self, kind: Kind) -> usize {
+        self.wrong.iter().filter(|(other, _)| *other == kind).count()
+    }
+
+    /// Fails with everything that is wrong, the worst first.
     pub(crate) fn assert_clean(&self) {
-        let wrong = &self.wrong;
-        assert!(
-            wrong.is_empty(),
-            "{} things are wrong:\n{}",
-            wrong.len(),
-            wrong[..wrong.len().min(20)].join("\n")
-        );
+        let mut wrong = self.wrong.clone();
+        wrong.sort();
+        let first: Vec<_> = wrong.iter().take(20).map(|(kind, what)| format!("{kind:?}: {what}")).collect();
+        assert!(wrong.is_empty(), "{} things are wrong:\n{}", wrong.len(), first.join("\n"));
     }
 }

@@ -2,7 +2,7 @@
 //! [`Sandbox`](conversion_shim::sandbox::Sandbox) in this process, because its inspector is the oracle: for every reference, conversions on
 //! legacy plus conversions on new are at most one.
 //!
-//! `PROCESS_SECONDS` makes the long test longer (20 s otherwise), `PROCESS_SEED` repeats the plan of an earlier run. Clocks and
+//! `PROCESS_SECONDS` makes the long test longer (20 s otherwise), `STORM_CREATES` the storm (3000 references otherwise), `PROCESS_SEED` repeats the plan of an earlier run. Clocks and
 //! schedulers are not part of the plan, so that a repeated run is alike and not the same.
 
 mod chaos;
@@ -10,6 +10,7 @@ mod clients;
 mod drain;
 mod outage;
 mod single;
+mod storm;
 mod weather;
 
 use std::path::{Path, PathBuf};

@@ -10,7 +10,7 @@ use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::clients::{CONVERSIONS, Http, Order, Register, told};
+use super::clients::{CONVERSIONS, Http, Kind, Order, Register, told};
 use super::{ConfigFile, Position, soon, vendor};
 use crate::support::dice::Dice;
 use crate::support::postgres::Postgres;
@@ -158,11 +158,11 @@ impl Client {
     async fn is_done(&self, order: &Order) -> bool {
         let answer = self.http.post(self.to, CONVERSIONS, &order.to_conversion(), PATIENCE).await;
         let Some((status, body)) = answer else {
-            self.register.wrong(format!("{} was not answered in time", order.ref_id));
+            self.register.wrong(Kind::Other, format!("{} was not answered in time", order.ref_id));
             return false;
         };
         if ![200, 409, 503].contains(&status) {
-            self.register.wrong(format!("{} was answered {status}: {body}", order.ref_id));
+            self.register.wrong(Kind::Other, format!("{} was answered {status}: {body}", order.ref_id));
         }
         self.told.send_modify(|told| *told = (if status == 409 { 200 } else { status }, told.1 + 1));
         match told(status, &body) {

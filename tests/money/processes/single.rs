@@ -11,7 +11,7 @@ use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::clients::{CONVERSIONS, Http, Order, Register, told};
+use super::clients::{CONVERSIONS, Http, Kind, Order, Register, told};
 use super::{ConfigFile, Position, soon, vendor};
 use crate::support::dice::Dice;
 use crate::support::replica::Replica;
@@ -115,7 +115,7 @@ async fn client(
             match answer.map_or(Ok(None), |(status, body)| told(status, &body)) {
                 Ok(Some(id)) => break register.told(&order, id),
                 Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
-                Err(wrong) => break register.wrong(wrong),
+                Err(wrong) => break register.wrong(Kind::FalseRefusal, wrong),
             }
         }
     }

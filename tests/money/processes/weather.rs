@@ -5,18 +5,23 @@ use std::time::Duration;
 use conversion_shim::sandbox::{Fault, FaultKind, HiddenRecords, Operation, RefusalBody, Sandbox};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::support::dice::Dice;
+use crate::support::variants;
 
 /// A list may not show a record younger than this.
 pub(crate) const LAG: Duration = Duration::from_millis(300);
 
-/// Bad weather until the given time, then a clear sky.
-pub(crate) async fn storm(vendor: &Sandbox, mut dice: Dice, until: Instant) {
-    let faults = vendor.faults();
-    while Instant::now() < until {
+/// Bad weather, between spells of fine weather of up to `calm`, until it is over.
+pub(crate) async fn storm(vendor: &Sandbox, mut dice: Dice, calm: Duration, is_over: impl Fn() -> bool) {
+    let (faults, usual) = (vendor.faults(), vendor.inspector().variants());
+    while !is_over() {
         faults.clear();
+        // For a while nothing that the vendor says can be read.
+        let is_blind = dice.one_in(8);
+        let variants = if is_blind { variants::blind(&usual, dice.below(4)) } else { usual.clone() };
+        vendor.inspector().set_variants(variants);
         for _ in 0..=dice.below(4) {
             faults.arm(fault(&mut dice));
         }
@@ -26,8 +31,14 @@ pub(crate) async fn storm(vendor: &Sandbox, mut dice: Dice, until: Instant) {
             sleep(dice.millis(300)).await;
             faults.come_up().await.unwrap();
         }
+        if calm > Duration::ZERO {
+            faults.clear();
+            vendor.inspector().set_variants(usual.clone());
+            sleep(calm / 100 * u32::try_from(dice.below(100)).unwrap()).await;
+        }
     }
     faults.clear();
+    vendor.inspector().set_variants(usual);
 }
 
 fn fault(dice: &mut Dice) -> Fault {

@@ -1,0 +1,80 @@
+//! The storm: creates and retries over changes of stage, kills, fail-overs of the ledger's server and bad weather at the vendor, as many as
+//! `STORM_CREATES` says, or as fit into `STORM_SECONDS`. It prints what happened.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::chaos::{Scene, Until, run};
+use crate::support::failover::{Address, synchronous};
+use crate::support::postgres::Postgres;
+
+/// Many, because most of them wait for an outcome that stays unknown.
+const CLIENTS: u64 = 64;
+/// A fail-over stops creates for up to a minute, when a replica was killed shortly before.
+const BETWEEN_FAILOVERS: Duration = Duration::from_secs(150);
+const FAR: Duration = Duration::from_secs(7 * 24 * 3600);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_of_creates_over_flips_kills_and_failovers() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<usize>().expect("a number"));
+    let creates = number("STORM_CREATES").unwrap_or(3000);
+    let end = number("STORM_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds as u64));
+    let Some(primary) = Postgres::start_new() else { return };
+    let address = Address::of(&primary).await;
+    let standby = synchronous(&primary, "standby").await;
+    let ledger = address.url();
+    let until =
+        Until { creates, end: end.unwrap_or_else(|| Instant::now() + FAR), calm: Duration::from_secs(3) };
+    let failovers = Failovers { address, primary, standby, first: creates.min(4000) / 4 };
+    let (scene, audit) = run(&ledger, CLIENTS, until, Some(failovers)).await;
+    println!("{}", scene.figures(&audit));
+    audit.assert_clean();
+    assert!(scene.failovers.load(Ordering::Relaxed) > 0 && audit.legacy > 0 && audit.new > 0);
+}
+
+/// A server and its synchronous standby, which takes its place.
+pub(super) struct Failovers {
+    address: Address,
+    primary: Postgres,
+    standby: Postgres,
+    /// After so many references, the first time.
+    first: usize,
+}
+
+impl Failovers {
+    /// Fails over now and then until the storm is over. Returns the servers, which the last look at the ledger needs.
+    pub(super) async fn run(mut self, scene: Arc<Scene>) -> Self {
+        while scene.orders() < self.first && !scene.is_over() {
+            sleep(Duration::from_millis(50)).await;
+        }
+        loop {
+            self = self.fail_over().await;
+            scene.failovers.fetch_add(1, Ordering::Relaxed);
+            scene.may_kill.store(true, Ordering::Relaxed);
+            let next = Instant::now() + BETWEEN_FAILOVERS;
+            while Instant::now() < next {
+                if scene.is_over() {
+                    return self;
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    /// The primary dies, its standby takes over and gets a standby of its own.
+    async fn fail_over(self) -> Self {
+        let Self { address, primary, standby, first } = self;
+        let promoted = tokio::task::spawn_blocking(move || {
+            primary.stop();
+            standby.promote();
+            standby
+        });
+        let primary = promoted.await.unwrap();
+        address.switch_to(&primary);
+        let standby = synchronous(&primary, "standby").await;
+        Self { address, primary, standby, first }
+    }
+}
