@@ -20,10 +20,10 @@ pub enum LedgerError {
     #[error("the ledger has more writes waiting than it accepts")]
     Overloaded,
     /// A row that this program cannot have written, or a claim that is missing although claims are never deleted.
-    #[error("the ledger holds a row that makes no sense: {0}")]
+    #[error("the ledger holds an invalid row: {0}")]
     Corrupt(String),
     /// The record id cannot be stored; nothing was written.
-    #[error("the record id cannot be remembered: {0}")]
+    #[error("the record id cannot be stored: {0}")]
     Unfit(#[from] KeyError),
     /// The SQLite file at the path is not the open one, so claims written now would be lost at the next start. Lasts until a restart.
     #[error(

@@ -19,18 +19,18 @@ use crate::translate::list::{LIMIT_DEFAULT, ListQuery};
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Endpoint;
 
-/// Reads the newest page of new with the lookup credentials and returns what to tell the operator about a conversion there that
-/// the ledger does not know. `None`: it knows all of them, or nobody could look, which is logged.
+/// Reads the newest page of new with the lookup credentials. Returns a message about a conversion there that the ledger does not know;
+/// `None` if it knows all of them, or if the page could not be read, which is logged.
 pub(crate) async fn unknown_record(config: &Arc<Config>, services: &Services) -> Option<String> {
     let ledger = services.ledger.as_ref()?;
     let deadline = Instant::now() + config.timeouts.list;
     let context = RouteContext::own(config.clone(), services.clone(), None, deadline);
-    // Without credentials for it nobody can look.
+    // Without lookup credentials the page cannot be read.
     context.credentials?;
     match newest_unknown(&context, ledger).await {
         Ok(found) => found.map(|(id, at)| {
             format!(
-                "the new API holds the conversion {id} of {at}, and the ledger does not know it: somebody creates past this proxy, or \
+                "the new API holds the conversion {id} of {at}, and the ledger does not know it: a client creates past this proxy, or \
                  the ledger lost claims"
             )
         }),
@@ -55,7 +55,7 @@ async fn newest_unknown(
     let Some(Ok(mut page)) = page else {
         return Err(reply.unexpected(SideEffect::None, "no list of records"));
     };
-    // A younger one may be on its way into the ledger.
+    // The ledger may not have the id of a younger one yet.
     let settled = Timestamp::now() - LAG;
     while let Some(row) = page.pop() {
         if row.at < settled && !is_known(context, ledger, row.id, row.json).await? {
@@ -65,7 +65,7 @@ async fn newest_unknown(
     Ok(None)
 }
 
-/// By its id, else by its reference: a claim whose create ended without an answer knows no id.
+/// Whether the ledger knows a record, by its id, else by its reference: a claim whose create got no answer has no id.
 async fn is_known(context: &RouteContext, ledger: &Ledger, id: &str, json: &[u8]) -> Result<bool, Failure> {
     let in_ledger = |error: crate::ledger::LedgerError| Failure::Ledger(error.into());
     if ledger.reader().record_side(context.tenant(), id).await.map_err(in_ledger)?.is_some() {

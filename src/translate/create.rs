@@ -139,7 +139,7 @@ fn value(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
 /// The conversion that a 2xx answer to a create holds. The proxy asked for it, so it is shown whatever it looks like.
 ///
 /// # Errors
-/// When the answer is not an orchestration with an id: then nobody knows whether the call took effect.
+/// When the answer is not an orchestration with an id: then the outcome of the create is unknown.
 pub fn answer(body: &[u8]) -> Result<Mapped<'_>, Unreadable> {
     mapping::conversion(&Orchestration::parse(body)?)
 }

@@ -131,7 +131,7 @@ impl RefMatch {
         }
     }
 
-    /// Whether the vendor takes both for the same reference. `None`: nobody knows.
+    /// Whether the vendor takes both for the same reference. `None`: not known.
     #[must_use]
     pub(crate) fn same(self, one: &str, other: &str) -> Option<bool> {
         if one == other {

@@ -93,7 +93,7 @@ pub(crate) fn used_before(ref_id: &str) -> Problem {
     }
 }
 
-/// The 504 for a create of which nobody knows whether it took effect. Not the vendor's kind: it has none for this.
+/// The 504 for a create with an unknown outcome. The vendor has no problem type for this, so it is the proxy's own.
 #[must_use]
 pub(crate) fn outcome_unknown(detail: String, ref_id: &str) -> Problem {
     let meta = serde_json::json!({ "ref_id": ref_id }).to_string();

@@ -14,7 +14,7 @@ pub enum References {
     None,
     /// The readings, sorted and without repetition; at least one.
     Candidates(Vec<String>),
-    /// Nobody can say which references a server would read.
+    /// Which references a server would read cannot be determined.
     Unknown,
 }
 

@@ -46,10 +46,10 @@ enum LedgerCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Make a ledger where none is, or give an id to one that has none, and print the id as the last line
+    /// Create a ledger, or give an id to one that has none, and print the id as the last line
     ///
-    /// Claims are kept. Run it once, before creates may go to the new API, and set ledger.id to the id. Where a ledger was lost, restore
-    /// it instead: a new one knows no claim.
+    /// Claims are kept. Run it once, before creates may go to the new API, and set ledger.id to the id. Restore a
+    /// lost ledger instead: a new one has no claims.
     #[command(after_help = EXIT_CODES)]
     Init(orders::InitArgs),
     /// Mark the ledger as open for creates on the new API
@@ -57,7 +57,7 @@ enum LedgerCommand {
     /// Run it before the first of them, and set ledger.new_in_use = true: a start or reload at which the two disagree is refused.
     #[command(after_help = EXIT_CODES)]
     OpenNew(orders::OrderArgs),
-    /// Take the database as it is for the right one, and let creates go on
+    /// Accept the database as the right one, and lift the hold on creates
     ///
     /// Run it after a fail-over, a restored backup, or renamed upstream hosts, once it is certain which claims were lost. It lifts the hold
     /// on creates and records the server, its timeline, the hosts and the tenant.

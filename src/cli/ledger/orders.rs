@@ -181,7 +181,7 @@ async fn refuse_if_found(context: &RouteContext, key: Key<'_>, claim: &Claim) ->
             Err(CommandError::Lookup(format!("the {side} side holds the ref_id ({id}); nothing was changed")))
         }
         Err(failure) => Err(CommandError::Lookup(format!(
-            "the sides could not be asked for the ref_id; nothing was changed: {}",
+            "the ref_id could not be looked up on both sides; nothing was changed: {}",
             error_chain(&failure)
         ))),
     }

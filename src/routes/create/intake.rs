@@ -113,7 +113,7 @@ fn plan_unreadable<'a>(
     references: References,
 ) -> Result<Plan<'a>, Failure> {
     let target = Side::Legacy;
-    // Without a ledger nothing is claimed, and while nobody reads new no create can have gone there.
+    // Without a ledger nothing is claimed, and while no route reads new no create can have gone there.
     let no_claim_needed =
         context.services.ledger.is_none() || reads(&context.config.modes) == Reads::LegacyOnly;
     match references {

@@ -90,7 +90,7 @@ async fn a_conversion_that_the_ledger_does_not_know_holds_creates_where_it_is_th
     deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}"));
     let (replica, caller) = deployment.serve().await;
     assert_eq!(caller.create("fresh").await.status, 200, "only a warning");
-    let warned = |line: &serde_json::Value| line["level"] == "WARN" && line["note"] == "unknown_record";
+    let warned = |line: &serde_json::Value| line["level"] == "WARN" && line["advisory"] == "unknown_record";
     assert!(replica.line_after(0, warned).await.is_some());
     replica.kill();
 
@@ -136,7 +136,7 @@ async fn a_pinned_reference_is_released_only_when_no_side_holds_it() {
     let found = release("converted").await;
     assert!(found.code == Some(1) && found.err.contains("the new side holds the ref_id"), "{found:?}");
     let blind = deployment.order(&["release", "pinned", "--why", "no token"]).await;
-    assert!(blind.code == Some(1) && blind.err.contains("could not be asked"), "{blind:?}");
+    assert!(blind.code == Some(1) && blind.err.contains("could not be looked up"), "{blind:?}");
     let released = release("pinned").await;
     assert_eq!(released.code, Some(0), "{released:?}");
     assert!(deployment.order(&["show", "pinned"]).await.out.contains("refused"));

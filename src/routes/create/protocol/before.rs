@@ -65,7 +65,7 @@ impl State {
         self.check_or_prepare()
     }
 
-    /// Whether a claim that knows its record is not sent again. While nobody reads new, the old API answers a repeat by itself, as it
+    /// Whether a claim that knows its record is not sent again. While no route reads new, the old API answers a repeat itself, as it
     /// always did; a claim on new is never such a case.
     pub(super) fn knows_enough(&self, side: Side) -> bool {
         let as_before = self.context.target == Side::Legacy && self.context.reads == Reads::LegacyOnly;
