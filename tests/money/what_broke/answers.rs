@@ -6,9 +6,11 @@ use conversion_shim::sandbox::{
 };
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
+use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::{LIVE, World, creating_on};
+use super::references::orchestration;
+use super::{LIVE, ORCHESTRATIONS, World, creating_on};
 use crate::support::test_bed::{conversion, one_on};
 
 const BOTH: [Side; 2] = [Side::Legacy, Side::New];
@@ -65,6 +67,11 @@ async fn members_that_the_vendor_adds_to_a_record_do_not_hide_it() {
             let by_ref = world.client.list("ref_id=r").await.json();
             assert_eq!(by_ref["items"][0]["id"], id, "{more}");
         }
+        // One that the ledger does not know is a conversion as well, unless a rule made it.
+        let native = orchestration("native", &Value::Null);
+        let native = world.client.ask(Method::POST, ORCHESTRATIONS, native).await.id();
+        let expected = if more.get("orchestration_rule_id").is_some() { 404 } else { 200 };
+        assert_eq!(world.client.get(&native).await.status, expected, "{more}");
     }
 }
 
