@@ -66,7 +66,9 @@ fn legacy_success(reply: &Reply<'_>, position: impl Fn(Option<Text<'_>>) -> Opti
     };
     let named = conversion.ref_id.filter(|ref_id| !ref_id.is_empty());
     match (named, position(named), conversion.into_id()) {
-        (None, _, _) => Sent::Accepted { record: None },
+        // Any object would do otherwise, such as another request's list.
+        (None, _, Err(_)) => Sent::Foreign("the answer has neither reference nor id"),
+        (None, _, Ok(_)) => Sent::Accepted { record: None },
         (Some(_), Some(at), Ok(id)) => Sent::Accepted { record: Some((at, id)) },
         (Some(_), Some(_), Err(_)) => Sent::Accepted { record: None },
         (Some(_), None, _) => Sent::Foreign("the record carries another reference"),
@@ -177,7 +179,9 @@ mod tests {
         assert_eq!(with(r#"{"id":"1"}"#), Sent::Accepted { record: None });
         assert_eq!(with(r#"{"id":"1","ref_id":""}"#), Sent::Accepted { record: None });
         assert!(matches!(with(r#"{"id":"1","ref_id":"other"}"#), Sent::Foreign(_)));
-        assert!(matches!(with("<html>"), Sent::Foreign(_)));
+        for body in ["<html>", "{}", r#"{"items":[]}"#, r#"{"id":"","ref_id":""}"#] {
+            assert!(matches!(with(body), Sent::Foreign(_)), "{body}");
+        }
     }
 
     #[test]

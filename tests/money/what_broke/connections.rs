@@ -4,7 +4,7 @@ use conversion_shim::sandbox::{Fault, FaultKind, Operation};
 use conversion_shim::translate::side::Side;
 use serde_json::json;
 
-use super::{LIVE, SEALED, Shim, World};
+use super::{BACK, LIVE, SEALED, Shim, World};
 use crate::support::test_bed::{new_record, one_on};
 use crate::support::wire::raw::{RawConnection, RawListener};
 
@@ -22,6 +22,16 @@ async fn another_clients_record_is_not_the_answer_to_a_create() {
     let existing = &problem["meta"]["existing"];
     assert_eq!((existing["id"] == first, &existing["ref_id"]), (false, &json!("second")));
     assert_eq!(world.made("second"), one_on(Side::New));
+}
+
+#[tokio::test]
+async fn a_stray_list_is_not_the_answer_to_a_create_on_legacy() {
+    let world = World::at(BACK).await;
+    // What the check was answered comes twice.
+    world.sandbox.faults().arm(Fault::new(FaultKind::Twice).on(Side::New, Operation::List).times(1));
+    let id = world.client.create("r").await.id();
+    assert_eq!(world.record(Side::Legacy, &id)["ref_id"], "r");
+    assert_eq!((world.posts(Side::Legacy), world.made("r")), (1, one_on(Side::Legacy)));
 }
 
 #[tokio::test]
