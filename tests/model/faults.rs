@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conversion_shim::sandbox::{
-    ArmedFault, Fault, FaultKind, HiddenRecords, Operation, RefusalBody, Sandbox,
+    ArmedFault, Fault, FaultKind, ForeignRecord, HiddenRecords, Operation, RefusalBody, Sandbox,
 };
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
@@ -29,7 +29,7 @@ pub(crate) fn arm(sandbox: &Sandbox, dice: &mut Dice) -> Trouble {
         let operations =
             [Operation::Create, Operation::Create, Operation::List, Operation::List, Operation::Get];
         let operation = *dice.pick(&operations);
-        let kind = kind(dice, operation);
+        let kind = kind(dice, side, operation);
         let fault = Fault::new(kind.clone()).on(side, operation);
         let fault = match dice.below(4) {
             0 => fault,
@@ -46,8 +46,16 @@ pub(crate) fn arm(sandbox: &Sandbox, dice: &mut Dice) -> Trouble {
     trouble
 }
 
-fn kind(dice: &mut Dice, operation: Operation) -> FaultKind {
+fn kind(dice: &mut Dice, side: Side, operation: Operation) -> FaultKind {
     let applied = dice.percent(50);
+    if (side, operation) == (Side::New, Operation::Create) && dice.percent(15) {
+        let all = [ForeignRecord::AnotherRef, ForeignRecord::AnotherAmount, ForeignRecord::OnlyId];
+        return if dice.percent(30) {
+            FaultKind::Twice
+        } else {
+            FaultKind::Foreign { shows: *dice.pick(&all) }
+        };
+    }
     match (dice.below(12), operation) {
         (0, _) => FaultKind::Reset { applied },
         (1, _) => FaultKind::Truncate,

@@ -349,7 +349,7 @@ impl Operator {
                 }
                 // A machine under load may need more than one attempt, and so does a fail-over.
                 Err(ended) if ended.errors.contains("did not open within") => {}
-                Err(ended) if ended.errors.contains("the ledger is not available") => {
+                Err(ended) if ended.errors.contains("ledger: ") => {
                     sleep(Duration::from_millis(200)).await;
                 }
                 Err(ended) => panic!("it did not start: {ended:?}"),

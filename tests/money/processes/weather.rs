@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Fault, FaultKind, HiddenRecords, Operation, RefusalBody, Sandbox};
+use conversion_shim::sandbox::{
+    Fault, FaultKind, ForeignRecord, HiddenRecords, Operation, RefusalBody, Sandbox,
+};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use tokio::time::sleep;
@@ -51,12 +53,19 @@ fn fault(dice: &mut Dice) -> Fault {
         _ => on_any(dice),
     };
     let percent = u8::try_from(5 + dice.below(50)).unwrap();
-    let side = dice.pick(&[Some(Side::Legacy), Some(Side::New), None]);
+    let side = match kind {
+        // The old API judges its own requests.
+        FaultKind::Foreign { .. } | FaultKind::Twice => Some(Side::New),
+        _ => dice.pick(&[Some(Side::Legacy), Some(Side::New), None]),
+    };
     Fault::new(kind).on(side, operation).sometimes(percent, dice.below(u64::MAX))
 }
 
 fn on_create(dice: &mut Dice) -> FaultKind {
-    match dice.below(6) {
+    let foreign = [ForeignRecord::AnotherRef, ForeignRecord::AnotherAmount, ForeignRecord::OnlyId];
+    match dice.below(8) {
+        6 => FaultKind::Foreign { shows: dice.pick(&foreign) },
+        7 => FaultKind::Twice,
         0 => FaultKind::NotJson,
         1 => FaultKind::EmptyBody,
         2 => FaultKind::WrongTypes,
