@@ -82,6 +82,12 @@ pub(super) fn ledger_url(config: &Config, rows: &[Row]) -> Vec<Problem> {
     url.and_then(Result::err).map(problem).into_iter().collect()
 }
 
+/// The config's problems for which a ledger could not be opened; empty where the config is not to blame.
+pub(super) fn ledger_problems(error: &OpenError) -> Vec<Problem> {
+    let problem = |(key, message): (&str, String)| Problem::new(key, message, "contradicts the ledger");
+    error.problems().into_iter().map(problem).collect()
+}
+
 /// Warns of secret files that cannot be read here.
 fn note_unread(unread: &[Problem]) {
     if !unread.is_empty() {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use clap::Args;
@@ -18,9 +19,10 @@ use crate::admin::{self, view::View};
 use crate::config::load::{Flag, Loaded, Sources, load};
 use crate::config::reload::{self, ReloadGuard, ReloadHandle, Watcher};
 use crate::config::{Config, Modes, Problem, Tls, explain};
-use crate::ledger::Ledger;
+use crate::failure::error_chain::error_chain;
 use crate::ledger::advisories::Advisories;
 use crate::ledger::reload_guard;
+use crate::ledger::{Ledger, Mismatch, OpenError};
 use crate::proxy::App;
 use crate::routes::only_door;
 use crate::sandbox::{self, Sandbox};
@@ -40,6 +42,9 @@ enum Ended {
     /// It did not start: the ledger shows that this config must not be served.
     Refused(Vec<Problem>),
 }
+
+/// Pause between two attempts to compare the new API with the ledger.
+const COMPARE_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 const NOTHING_TO_SERVE: &str = "\
 conversion-shim: serve needs --sandbox or --config:
@@ -158,7 +163,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let spans = collecting.as_ref().map(Collecting::counts);
     let view = Arc::new(View::new(app.clone(), reloads.clone()).with_spans(spans));
     background.spawn(view.advisories().clone().start(config.clone(), app.config.clone(), reloads).await);
-    compare_with_new(&config, &app, view.advisories().clone(), &mut background).await;
+    background.spawn(compare_with_new(&config, &app, view.advisories().clone()));
     // Serves before the first client and until after the last one, so that operators can watch the drain.
     if let Some(listener) = admin {
         background.spawn(admin::serve(listener, view.clone()));
@@ -183,8 +188,15 @@ async fn guarded_ledger(
     let ledger = match reload_guard::open(config).await {
         Ok(ledger) => ledger,
         Err(error) => {
-            let Some(key) = error.config_key() else { return Err(format!("ledger: {error}").into()) };
-            return Ok(Err(vec![Problem::new(key, error.to_string(), "ledger")]));
+            let mut problems = check::ledger_problems(&error);
+            if let OpenError::Mismatch(all) = &error {
+                problems.extend(config.check_against_history(all.contains(&Mismatch::Opened)));
+            }
+            return if problems.is_empty() {
+                Err(format!("ledger: {error}").into())
+            } else {
+                Ok(Err(problems))
+            };
         }
     };
     let guard = reload_guard::consult(ledger.clone(), current.clone());
@@ -202,27 +214,39 @@ fn announce(config: &Config, address: SocketAddr, admin: Option<&TcpListener>, s
     tracing::info!(target: "server", %address, stage = config.stage.as_str(), config = config.hash, "serving");
 }
 
-/// Compares the newest records of the new API with the ledger: before the first create where an unknown one holds creates.
-async fn compare_with_new(
+/// Compares the newest records of the new API with the ledger, again and again until both could be read. Where this proxy is the only
+/// door, no create begins before, and an unknown record holds creates.
+fn compare_with_new(
     config: &Arc<Config>,
     app: &Arc<App>,
     advisories: Arc<Advisories>,
-    background: &mut JoinSet<()>,
-) {
+) -> impl Future<Output = ()> + use<> {
     let (config, services) = (config.clone(), app.services.clone());
-    let (Some(ledger), Some(settings)) = (services.ledger.clone(), config.ledger.clone()) else { return };
-    let only_door = settings.only_door;
-    let comparing = async move {
-        let Some(why) = only_door::unknown_record(&config, &services).await else { return };
-        if only_door && let Err(error) = ledger.hold(why.clone()).await {
-            tracing::error!(target: "ledger", %error, "creates could not be held");
+    let only_door = config.ledger.as_ref().is_some_and(|ledger| ledger.only_door);
+    if let (true, Some(ledger)) = (only_door, &services.ledger) {
+        ledger.suspend();
+    }
+    async move {
+        let found = loop {
+            match only_door::unknown_record(&config, &services).await {
+                Ok(found) => break found,
+                Err(failure) => {
+                    let error = error_chain(&failure);
+                    tracing::warn!(target: "ledger", error, only_door, "the new API cannot be compared with the ledger yet");
+                    tokio::time::sleep(COMPARE_AGAIN_AFTER).await;
+                }
+            }
+        };
+        let Some(ledger) = services.ledger else { return };
+        if let Some(why) = found {
+            // Creates must not begin before they are held.
+            while only_door && let Err(error) = ledger.hold(why.clone()).await {
+                tracing::error!(target: "ledger", %error, "creates cannot be held yet; they wait");
+                tokio::time::sleep(COMPARE_AGAIN_AFTER).await;
+            }
+            advisories.report_unknown_record(why).await;
         }
-        advisories.report_unknown_record(why).await;
-    };
-    if only_door {
-        comparing.await;
-    } else {
-        background.spawn(comparing);
+        ledger.resume();
     }
 }
 

@@ -37,7 +37,7 @@ pub use self::sections::canary::Canary;
 pub(crate) use self::sections::deprecation::Deprecation;
 pub(crate) use self::sections::forwarding::Forwarding;
 pub use self::sections::ignore::{IgnoreRule, PathPattern};
-pub use self::sections::ledger::{Ledger, LedgerKind, NativeCreates};
+pub use self::sections::ledger::{Ledger, LedgerKind, NativeCreates, TENANT_MAX};
 pub(crate) use self::sections::limits::{InFlight, Limits};
 pub(crate) use self::sections::log::{Log, LogFormat};
 pub use self::sections::modes::{Mode, Modes, Stage, UnknownName};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::translate::side::Side;
 
 /// Longest tenant, in bytes.
-pub const TENANT_MAX: usize = 256;
+pub use crate::config::TENANT_MAX;
 /// Longest `ref_id`, in bytes. With the tenant it fits one PostgreSQL index entry (about 2700 bytes).
 pub const REF_ID_MAX: usize = 1024;
 /// Longest record id that a claim remembers, in bytes.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::claim::KeyError;
+use super::mismatch::Mismatch;
 
 /// A failed call. Except for [`LedgerError::Overloaded`] and [`LedgerError::Unfit`], a write may or may not have happened: the caller
 /// sends nothing and may call again.
@@ -32,8 +33,13 @@ pub enum LedgerError {
     )]
     Replaced,
     /// Creates are on hold until `ledger accept`: the ledger may have lost claims. Nothing was written.
-    #[error("creates are on hold: {0}")]
+    #[error("creates are on hold: {0}; `conversion-shim ledger accept --why` lifts it")]
     Held(String),
+    /// The newest records of the new API have not been compared with the ledger yet. Nothing was written.
+    #[error(
+        "creates wait until the newest records of the new API have been compared with the ledger (ledger.only_door)"
+    )]
+    Suspended,
     /// The statement ran on another server session than the one that was prepared; nothing was written.
     #[error(
         "the PostgreSQL connection changed its server session, so its settings are not in force: connect to the server itself, or \
@@ -116,38 +122,16 @@ pub enum OpenError {
     Unsuitable(&'static str),
     /// There is no ledger, and this start may not create one.
     #[error(
-        "there is no ledger at ledger.url: if one was there, it is lost; `conversion-shim ledger init` makes a new one"
+        "there is no ledger at ledger.url: if one was there, restore it; to make a new one, run `conversion-shim ledger init`{}",
+        if *named { " with a config without ledger.id, which names the one that was there" } else { "" }
     )]
-    Missing,
-    /// The config names another ledger.
-    #[error(
-        "ledger.id is {configured}, and the ledger at ledger.url has {}: restore the ledger that the config means; \
-         `conversion-shim ledger init` gives an id to a ledger that has none",
-        found.as_ref().map_or_else(|| "no id".to_owned(), |id| format!("the id {id}"))
-    )]
-    OtherLedger {
-        /// `ledger.id`.
-        configured: String,
-        /// The id in the ledger.
-        found: Option<String>,
+    Missing {
+        /// Whether the config names one.
+        named: bool,
     },
-    /// The ledger belongs to other upstream hosts.
-    #[error(
-        "the ledger is for the upstream hosts {recorded}, and the config names {configured}: use the ledger of these hosts, or \
-         `conversion-shim ledger accept --why` if the hosts were renamed"
-    )]
-    OtherHosts {
-        /// The hosts on record.
-        recorded: String,
-        /// The hosts of the config.
-        configured: String,
-    },
-    /// Creates may have gone to the new API, and no claim of this tenant is known.
-    #[error(
-        "the ledger does not know the tenant {0}, and creates may have gone to the new API: correct ledger.tenant, or \
-         `conversion-shim ledger accept --why` adds the tenant"
-    )]
-    UnknownTenant(String),
+    /// Another ledger is there than the config means.
+    #[error("{}", .0.iter().map(|mismatch| format!("{} {mismatch}", mismatch.config_key())).collect::<Vec<_>>().join("; "))]
+    Mismatch(Vec<Mismatch>),
     /// A pooler shares server sessions between clients.
     #[error(
         "a pooler in transaction or statement mode is in front of the ledger's database, and settings of a session do not hold there: \
@@ -169,23 +153,24 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The config key that names another ledger than the one that is there; `None` for a ledger that cannot be opened now.
+    /// Each config key that is wrong for this ledger, and why; empty for a ledger that cannot be opened now.
     #[must_use]
-    pub(crate) const fn config_key(&self) -> Option<&'static str> {
+    pub(crate) fn problems(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Missing | Self::Url(_) => Some("ledger.url"),
-            Self::OtherLedger { .. } => Some("ledger.id"),
-            Self::OtherHosts { .. } => Some("upstream.new.url"),
-            Self::UnknownTenant(_) => Some("ledger.tenant"),
-            Self::Directory { .. }
-            | Self::Locked(_)
+            Self::Missing { .. } | Self::Url(_) | Self::Directory { .. } => {
+                vec![("ledger.url", self.to_string())]
+            }
+            Self::Mismatch(all) => {
+                all.iter().map(|mismatch| (mismatch.config_key(), mismatch.to_string())).collect()
+            }
+            Self::Locked(_)
             | Self::Lock { .. }
             | Self::Unsuitable(_)
             | Self::Pooler
             | Self::Ledger(_)
             | Self::Schema(_)
             | Self::Connect(_)
-            | Self::Timeout(_) => None,
+            | Self::Timeout(_) => Vec::new(),
         }
     }
 }

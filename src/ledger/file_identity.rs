@@ -16,7 +16,8 @@ use super::error::LedgerError;
 /// inode may be used again.
 type Identity = (u64, u64, Option<SystemTime>);
 
-/// Changes whenever the file is written. In WAL mode only a checkpoint writes to it, and only this process makes checkpoints.
+/// Changes whenever the file is written. A copy of an older state that keeps its time (`cp -p`) brings an older time with it. In WAL mode
+/// only a checkpoint writes to the database file, and only this process makes checkpoints.
 type Content = (Option<SystemTime>, u64);
 
 /// The database file and its write-ahead log, as they were when they were opened. Clones share their state.
@@ -39,6 +40,8 @@ struct Known {
     content: Option<Content>,
     /// `None` until the open connection has written: SQLite makes the log then.
     log: Option<Identity>,
+    /// What the last commit left in the log.
+    log_content: Option<Content>,
 }
 
 impl SameFile {
@@ -82,10 +85,18 @@ impl SameFile {
     pub(super) fn check_written(&self) -> Result<(), LedgerError> {
         self.check()?;
         let mut known = self.known();
+        let log = fs::metadata(&self.0.log).ok();
         if known.log.is_none() {
-            known.log = fs::metadata(&self.0.log).ok().as_ref().map(identity);
+            known.log = log.as_ref().map(identity);
         }
+        known.log_content = log.as_ref().map(content_of);
         Ok(())
+    }
+
+    /// Whether anybody wrote to the log since this process's last commit.
+    pub(super) fn log_changed(&self) -> bool {
+        let known = self.known().log_content;
+        known.is_some_and(|known| fs::metadata(&self.0.log).ok().as_ref().map(content_of) != Some(known))
     }
 
     /// Marks the file as replaced, for good.

@@ -55,6 +55,7 @@ impl Monitor {
                 | LedgerError::Timeout
                 | LedgerError::Replaced
                 | LedgerError::Held(_)
+                | LedgerError::Suspended
                 | LedgerError::Session
                 | LedgerError::Older
                 | LedgerError::NoTables

@@ -1,5 +1,8 @@
 //! Detects a database that went back in time: another server, another timeline, or a missing claim of this process. Checked on every
-//! new connection to PostgreSQL, because a restore or promotion breaks the old ones.
+//! new connection to PostgreSQL, because a restore or promotion breaks the old ones. The newest claims are re-read with every heartbeat,
+//! on SQLite too: a dump that is restored, or rows that are deleted, break no connection.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
 use tracing::{error, warn};
@@ -8,7 +11,7 @@ use super::audit::{Entry, record};
 use super::connection::{Bind, Connection, Guarded, History, Request, guarded};
 use super::error::LedgerError;
 use super::identity::{Setting, clear_setting, insert_setting, set_setting, setting};
-use super::newest::{Committed, Newest};
+use super::newest::Newest;
 use super::queries::Hold;
 
 /// A process whose last heartbeat is within this time of the newest one was running when the old timeline ended.
@@ -21,19 +24,16 @@ const GONE_US: i64 = 60_000_000;
 pub(super) struct Verifier {
     pub(super) process: String,
     pub(super) newest: Newest,
+    /// The last `ledger accept` that this process knows of.
+    pub(super) accepted: Arc<Mutex<Option<String>>>,
     pub(super) failover_keeps_commits: bool,
 }
 
 impl Verifier {
     /// Compares the server with the one on record, and sets the hold if claims may be lost.
     pub(super) async fn verify<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
-        if let Some(lost) = self.first_missing(connection).await? {
-            let why = format!(
-                "the database does not have the claim of ref_id {:?} that this process wrote: it was restored, or a standby without \
-                 it was promoted",
-                lost.key.ref_id
-            );
-            return self.hold(connection, Setting::Hold, &why).await;
+        if self.hold_if_claims_are_missing(connection).await? {
+            return Ok(());
         }
         let Some(server) = connection.history().cloned() else { return Ok(()) };
         let Some((system, _)) = setting(connection, Setting::System).await? else {
@@ -72,21 +72,46 @@ impl Verifier {
         Heartbeat::of(self).run(connection).await.map(drop)
     }
 
-    async fn first_missing<C: Connection>(
+    /// Re-reads the newest claims of this process, and sets the hold if one of them is not there.
+    pub(super) async fn hold_if_claims_are_missing<C: Connection>(
         &self,
         connection: &mut C,
-    ) -> Result<Option<Committed>, LedgerError> {
+    ) -> Result<bool, LedgerError> {
+        self.forget_what_was_accepted(connection).await?;
+        let missing = self.missing(connection).await?;
+        if missing > 0 {
+            let why = format!(
+                "the database lacks {missing} of the newest claims that this process wrote: it was restored, rows were deleted, or a \
+                 standby without them was promoted"
+            );
+            self.hold(connection, Setting::Hold, &why).await?;
+        }
+        Ok(missing > 0)
+    }
+
+    /// Claims that were missing when an operator accepted the database are missed no more.
+    async fn forget_what_was_accepted<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        let accepted = setting(connection, Setting::Accepted).await?.map(|(accepted, _)| accepted);
+        let mut known = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        if accepted.is_some() && *known != accepted {
+            // The first reading of a process comes before its first claim.
+            self.newest.clear();
+            *known = accepted;
+        }
+        Ok(())
+    }
+
+    async fn missing<C: Connection>(&self, connection: &mut C) -> Result<usize, LedgerError> {
         let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM ref_claims WHERE tenant = $1 AND ref_id = $2 \
                    AND (generation > $3 OR (generation = $3 AND begun >= $4))";
+        let mut missing = 0;
         for claim in self.newest.all() {
             let [tenant, ref_id] = claim.key.binds();
             let binds = [tenant, ref_id, Bind::Number(claim.generation), Bind::Number(claim.begun)];
             let rows: Vec<(i64,)> = connection.rows(sql, &binds).await?;
-            if rows.first().is_none_or(|(count,)| *count == 0) {
-                return Ok(Some(claim));
-            }
+            missing += usize::from(rows.first().is_none_or(|(count,)| *count == 0));
         }
-        Ok(None)
+        Ok(missing)
     }
 
     async fn hold<C: Connection>(
@@ -202,8 +227,8 @@ impl Request for Heartbeat {
     }
 }
 
-/// [`Heartbeat`], then the hold: a process is not ready while creates are on hold.
-pub(super) struct Probe(pub(super) Heartbeat);
+/// [`Heartbeat`], the newest claims, then the hold: a process is not ready while creates are on hold.
+pub(super) struct Probe(pub(super) Verifier);
 
 impl Request for Probe {
     type Answer = Option<String>;
@@ -211,7 +236,8 @@ impl Request for Probe {
     const COMPOUND: bool = true;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<String>, LedgerError> {
-        self.0.run(connection).await?;
+        Heartbeat::of(&self.0).run(connection).await?;
+        self.0.hold_if_claims_are_missing(connection).await?;
         Hold.run(connection).await
     }
 }

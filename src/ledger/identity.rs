@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::connection::{Bind, Connection, Guarded, Request, guarded};
 use super::error::{LedgerError, OpenError};
-use super::queries::CreatedOnNew;
+use super::mismatch::Identify;
 use super::settings::Identity;
 
 /// A row of `ledger_settings`.
@@ -15,6 +15,8 @@ pub(super) enum Setting {
     Hosts,
     System,
     Timeline,
+    /// Another value at every `ledger accept`.
+    Accepted,
     /// Lifted by `ledger accept` alone.
     Hold,
     /// Lifted when every process has found its newest claims on the new timeline, or by `ledger accept`.
@@ -28,6 +30,7 @@ impl Setting {
             Self::Hosts => "hosts",
             Self::System => "system",
             Self::Timeline => "timeline",
+            Self::Accepted => "accepted",
             Self::Hold => "hold",
             Self::HoldTimeline => "hold_timeline",
         })
@@ -115,50 +118,26 @@ pub(super) async fn add_tenant<C: Connection>(connection: &mut C, tenant: &str) 
     Ok(!rows.is_empty())
 }
 
-/// Checks whether there is a ledger, before anything is changed.
+/// Whether there is a ledger, before anything is changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {
     Nothing,
     Ledger,
 }
 
-/// Compares the ledger with the configured one.
+/// Compares the ledger with the configured one. Changes nothing.
 pub(super) async fn examine<C: Connection>(connection: &mut C, meant: &Identity) -> Result<Found, OpenError> {
-    if !connection.has_table("conversion_migrations").await.map_err(LedgerError::from)? {
-        return if meant.create { Ok(Found::Nothing) } else { Err(OpenError::Missing) };
+    // The tables of claims, of this version and of 0.1: the migrator makes its own before them.
+    let mut has_claims = false;
+    for table in ["ref_claims", "conversion_claims"] {
+        has_claims |= connection.has_table(table).await.map_err(LedgerError::from)?;
     }
-    let current = connection.has_table("ledger_settings").await.map_err(LedgerError::from)?;
-    let found = if current { setting(connection, Setting::Id).await?.map(|(id, _)| id) } else { None };
-    match &meant.id {
-        Some(configured) if meant.id != found && !(meant.adopt && found.is_none()) => {
-            Err(OpenError::OtherLedger { configured: configured.clone(), found })
-        }
-        Some(_) | None => Ok(Found::Ledger),
+    if !has_claims {
+        return if meant.create { Ok(Found::Nothing) } else { Err(meant.missing()) };
     }
-}
-
-/// The identity on record.
-#[derive(Clone, Debug)]
-pub struct Identified {
-    /// `None` for a ledger of 0.1 without an id.
-    pub id: Option<String>,
-    /// The upstream hosts that it is for; `None` until it was served with.
-    pub(crate) hosts: Option<String>,
-    /// Whether creates may have gone to the new API.
-    pub(crate) created_on_new: bool,
-}
-
-pub(super) struct Identify;
-
-impl Request for Identify {
-    type Answer = Identified;
-
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Identified, LedgerError> {
-        Ok(Identified {
-            id: setting(connection, Setting::Id).await?.map(|(id, _)| id),
-            hosts: setting(connection, Setting::Hosts).await?.map(|(hosts, _)| hosts),
-            created_on_new: CreatedOnNew.run(connection).await?,
-        })
-    }
+    let found = Identify { tenant: meant.tenant.as_deref() }.run(connection).await?;
+    let mismatches = found.mismatches(meant);
+    if mismatches.is_empty() { Ok(Found::Ledger) } else { Err(OpenError::Mismatch(mismatches)) }
 }
 
 /// Gives a ledger without an id one, and returns the id that it has now.
@@ -180,22 +159,12 @@ impl Request for Make<'_> {
     }
 }
 
-/// Checks the hosts and the tenant of a ledger that has its tables, and records those that it has not seen.
-pub(super) async fn admit<C: Connection>(connection: &mut C, meant: &Identity) -> Result<(), OpenError> {
-    if let Some(configured) = &meant.hosts {
-        insert_setting(connection, Setting::Hosts, configured).await?;
-        let recorded = setting(connection, Setting::Hosts).await?.map(|(hosts, _)| hosts);
-        if let Some(recorded) = recorded.filter(|recorded| recorded != configured) {
-            return Err(OpenError::OtherHosts { recorded, configured: configured.clone() });
-        }
+/// Records the hosts and the tenant where the ledger has not seen them. [`examine`] has compared them.
+pub(super) async fn admit<C: Connection>(connection: &mut C, meant: &Identity) -> Result<(), LedgerError> {
+    if let Some(hosts) = &meant.hosts {
+        insert_setting(connection, Setting::Hosts, hosts).await?;
     }
     if let Some(tenant) = &meant.tenant {
-        let sql = "SELECT tenant FROM ledger_tenants WHERE tenant = $1";
-        let known: Vec<(String,)> =
-            connection.rows(sql, &[Bind::Text(tenant)]).await.map_err(LedgerError::from)?;
-        if known.is_empty() && CreatedOnNew.run(connection).await? {
-            return Err(OpenError::UnknownTenant(tenant.clone()));
-        }
         add_tenant(connection, tenant).await?;
     }
     Ok(())

@@ -50,7 +50,9 @@ mod group_commit;
 mod health;
 mod history;
 mod identity;
+mod mismatch;
 mod newest;
+mod open;
 mod operator;
 mod postgres;
 mod queries;
@@ -63,8 +65,9 @@ mod settings;
 mod sqlite;
 mod sqlite_file;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
-use uuid::Uuid;
 
 pub use claim::{
     Claim, ClaimState, Claimed, Count, Expected, Fingerprint, Key, KeyError, NotAFingerprint, RECORD_ID_MAX,
@@ -72,7 +75,8 @@ pub use claim::{
 };
 pub use error::{LedgerError, OpenError};
 pub use health::Health;
-pub(crate) use identity::Identified;
+pub(crate) use mismatch::Identified;
+pub use mismatch::Mismatch;
 pub use operator::Order;
 pub use reader::{Ended, Operation, Reader};
 pub use settings::{Identity, Settings, check_url};
@@ -80,13 +84,11 @@ pub use settings::{Identity, Settings, check_url};
 use crate::translate::side::Side;
 use commands::{Change, MakeClaim, RecordNative, Transition};
 use connection::Request;
-use history::{Heartbeat, PlaceHold, Probe, Verifier};
+use history::{PlaceHold, Probe, Verifier};
 use identity::Setting;
-use newest::Newest;
+use open::Purpose;
 use operator::{Accept, Init, OpenNew, Release};
 use queries::OwnedKey;
-use reader::Reads;
-use settings::DatabaseUrl;
 
 /// The whole ledger. Cheap to clone; all clones share one writer or pool.
 #[derive(Clone)]
@@ -94,6 +96,8 @@ pub struct Ledger {
     reader: Reader,
     store: Store,
     verifier: Verifier,
+    /// Whether no attempt begins: see [`Ledger::suspend`].
+    suspended: Arc<AtomicBool>,
 }
 
 #[derive(Clone)]
@@ -102,53 +106,7 @@ enum Store {
     Postgres(postgres::Store),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Serve,
-    /// A command beside the process that serves.
-    Command,
-}
-
 impl Ledger {
-    /// Opens the ledger to serve with it: checks that it is the one that is meant, brings its tables up to date, and takes the lock if
-    /// only one process may have it.
-    ///
-    /// # Errors
-    /// [`OpenError`], in particular [`OpenError::Locked`] when another process has the SQLite file.
-    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
-        Self::open_for(settings, Purpose::Serve).await
-    }
-
-    /// Opens the ledger for one command of an operator, also beside a process that serves.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub async fn open_beside(settings: &Settings) -> Result<Self, OpenError> {
-        Self::open_for(settings, Purpose::Command).await
-    }
-
-    async fn open_for(settings: &Settings, purpose: Purpose) -> Result<Self, OpenError> {
-        let url: DatabaseUrl = settings.url.parse()?;
-        let verifier = Verifier {
-            process: Uuid::new_v4().to_string(),
-            newest: Newest::default(),
-            failover_keeps_commits: settings.failover_keeps_commits,
-        };
-        let store = match url {
-            DatabaseUrl::Sqlite(path) => {
-                Store::Sqlite(sqlite::Store::open(&path, settings, purpose == Purpose::Serve).await?)
-            }
-            DatabaseUrl::Postgres(options) => {
-                Store::Postgres(postgres::Store::open(*options, settings, verifier.clone()).await?)
-            }
-        };
-        let reads = match &store {
-            Store::Sqlite(store) => Reads::Sqlite(store.reads.clone()),
-            Store::Postgres(store) => Reads::Postgres(store.clone()),
-        };
-        Ok(Self { reader: Reader::new(reads, settings), store, verifier })
-    }
-
     /// Claims the key for `side` and begins the first attempt, or returns the claim that is there, unchanged.
     ///
     /// # Errors
@@ -160,6 +118,7 @@ impl Ledger {
         side: Side,
         fingerprint: &Fingerprint,
     ) -> Result<Claimed, LedgerError> {
+        self.check_suspended()?;
         let claimed = self.write(MakeClaim::new(key, side, fingerprint)).await?;
         if claimed.inserted {
             self.verifier.newest.add(key.into(), &claimed.claim);
@@ -179,6 +138,7 @@ impl Ledger {
         fingerprint: &Fingerprint,
         generation: i64,
     ) -> Result<Option<Claim>, LedgerError> {
+        self.check_suspended()?;
         let fingerprint = fingerprint.to_string();
         self.change(key, Transition::ChooseAnew { side, fingerprint, generation }).await
     }
@@ -193,6 +153,7 @@ impl Ledger {
         expected: Expected,
         checked: bool,
     ) -> Result<Option<Claim>, LedgerError> {
+        self.check_suspended()?;
         self.change(key, Transition::Begin { expected, checked }).await
     }
 
@@ -301,6 +262,20 @@ impl Ledger {
         self.write(Init { process: self.process(), order, identity }).await
     }
 
+    /// Lets this process begin no attempt until [`resume`](Self::resume): the ledger has not been compared with the new API yet.
+    pub(crate) fn suspend(&self) {
+        self.suspended.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends [`suspend`](Self::suspend).
+    pub(crate) fn resume(&self) {
+        self.suspended.store(false, Ordering::Relaxed);
+    }
+
+    fn check_suspended(&self) -> Result<(), LedgerError> {
+        if self.suspended.load(Ordering::Relaxed) { Err(LedgerError::Suspended) } else { Ok(()) }
+    }
+
     /// Puts creates on hold on every replica until `ledger accept`. Audited.
     ///
     /// # Errors
@@ -321,8 +296,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`], in particular [`LedgerError::Held`].
     pub async fn probe(&self) -> Result<(), LedgerError> {
-        let probe = Probe(Heartbeat::of(&self.verifier));
+        let probe = Probe(self.verifier.clone());
         let writing = async {
+            self.check_suspended()?;
             match self.store_write(probe).await? {
                 Some(why) => Err(LedgerError::Held(why)),
                 None => Ok(()),

@@ -1,15 +1,16 @@
 //! Writes by an operator. Each is audited in the same transaction.
 
 use jiff::{SignedDuration, Timestamp};
+use uuid::Uuid;
 
 use super::audit::{Entry, record};
 use super::claim::{Claim, ClaimState, Released};
 use super::connection::{Bind, Connection, Guarded, Request, guarded};
 use super::error::LedgerError;
-use super::identity::{
-    Make, Setting, add_tenant, clear_setting, insert_setting, set_mark, set_setting, setting,
+use super::identity::{Make, Setting, add_tenant, clear_setting, set_mark, set_setting, setting};
+use super::queries::{
+    COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimRow, CreatedOnNew, FactsByRef, MigratedAt, OwnedKey,
 };
-use super::queries::{COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimRow, FactsByRef, MigratedAt, OwnedKey};
 use super::settings::Identity;
 
 /// How long an attempt may still be in progress at the vendor.
@@ -51,18 +52,17 @@ impl Request for Init {
     const COMPOUND: bool = true;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<String, LedgerError> {
-        let before = setting(connection, Setting::Id).await?.map(|(id, _)| id);
-        let id = Make(&self.identity).run(connection).await?;
-        if let Some(hosts) = &self.identity.hosts {
-            insert_setting(connection, Setting::Hosts, hosts).await?;
+        // A ledger that has its id is what it is: what it lacks, `open-new` and `accept` add on purpose.
+        if let Some((id, _)) = setting(connection, Setting::Id).await? {
+            return Ok(id);
         }
-        if let Some(tenant) = &self.identity.tenant {
+        let was_used = CreatedOnNew.run(connection).await?;
+        let id = Make(&self.identity).run(connection).await?;
+        if let Some(tenant) = self.identity.tenant.as_ref().filter(|_| !was_used) {
             add_tenant(connection, tenant).await?;
         }
-        if before.is_none() {
-            let entry = Entry { after: Some(&id), ..self.order.entry(&self.process, "init") };
-            record(connection, &entry).await?;
-        }
+        let entry = Entry { after: Some(&id), ..self.order.entry(&self.process, "init") };
+        record(connection, &entry).await?;
         Ok(id)
     }
 }
@@ -130,6 +130,7 @@ impl Request for Accept {
         if self.identity.new_in_use && set_mark(connection).await? {
             after.push("creates may go to new".into());
         }
+        set_setting(connection, Setting::Accepted, &Uuid::new_v4().to_string()).await?;
         let (before, after) = (before.join("; "), after.join("; "));
         let entry =
             Entry { before: Some(&before), after: Some(&after), ..self.order.entry(&self.process, "accept") };

@@ -9,10 +9,10 @@ use super::connection::{Connection as _, Request};
 use super::error::{LedgerError, OpenError};
 use super::history::Verifier;
 use super::identity::{self, Found, Make};
-use super::schema;
 use super::server_session::{ServerSession, connect};
 use super::session_pool::{Lease, SessionPool};
 use super::settings::{MIGRATION_TIMEOUT, Settings, in_time};
+use super::{Purpose, schema};
 
 #[derive(Clone)]
 pub(super) struct Store {
@@ -37,6 +37,7 @@ impl Store {
         options: PgConnectOptions,
         settings: &Settings,
         verifier: Verifier,
+        purpose: Purpose,
     ) -> Result<Self, OpenError> {
         // No column is a float, and a pooler refuses the parameter.
         let options = options.extra_float_digits(None);
@@ -44,7 +45,8 @@ impl Store {
         let found = in_time(settings.timeout, identity::examine(&mut session, &settings.identity)).await?;
         let mut session = in_time(MIGRATION_TIMEOUT, migrate(session, &options, settings)).await?;
         let opening = async {
-            if let Found::Nothing = found {
+            // `ledger init` names the ledger that it makes, and audits it.
+            if found == Found::Nothing && purpose == Purpose::Serve {
                 in_transaction(&mut session, &Make(&settings.identity)).await?;
             }
             identity::admit(&mut session, &settings.identity).await?;

@@ -9,7 +9,7 @@ use super::claim::{Claim, Key, Recent, Stats};
 use super::connection::{Connection, Request};
 use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
-use super::identity::{Identified, Identify};
+use super::mismatch::{Identified, Identify};
 use super::queries::{
     ClaimByRef, ClaimsOn, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, NewestRecord, OwnedKey,
     SideOfRecord, Since, Summary,
@@ -69,7 +69,12 @@ impl Reader {
             }
         };
         let reader = Self::new(reads, settings);
-        in_time(settings.timeout, async { Ok(reader.run(&RefuseOlder).await?) }).await?;
+        let checking = async {
+            reader.run(&RefuseOlder).await?;
+            let mismatches = reader.run(&Identify { tenant: None }).await?.mismatches(&settings.identity);
+            if mismatches.is_empty() { Ok(()) } else { Err(OpenError::Mismatch(mismatches)) }
+        };
+        in_time(settings.timeout, checking).await?;
         Ok(reader)
     }
 
@@ -155,12 +160,12 @@ impl Reader {
         self.ask(&Hold).await
     }
 
-    /// Which ledger this is.
+    /// Which ledger this is, and whether it knows the tenant.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn identified(&self) -> Result<Identified, LedgerError> {
-        self.ask(&Identify).await
+    pub async fn identified(&self, tenant: Option<&str>) -> Result<Identified, LedgerError> {
+        self.ask(&Identify { tenant }).await
     }
 
     /// When the ledger's tables were made, by the clock of its database or machine.

@@ -50,6 +50,7 @@ pub(crate) fn identity_of(config: &Config, ledger: &config::Ledger) -> Identity 
     Identity {
         create: ledger.id.is_none() && !ledger.new_in_use && !config.modes.needs(Side::New),
         adopt: false,
+        agrees: true,
         id: ledger.id.clone(),
         new_in_use: ledger.new_in_use,
         hosts: Some(hosts(config)),
@@ -79,8 +80,9 @@ pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> 
         let ledger = ledger.clone();
         Box::pin(async move {
             let Some(ledger) = ledger else { return without_ledger(elsewhere) };
-            match ledger.reader().identified().await {
-                Ok(found) => disagreements(&config, &found),
+            let tenant = config.ledger.as_ref().map(|ledger| ledger.tenant.as_str());
+            match ledger.reader().identified(tenant).await {
+                Ok(found) => contradictions(&config, &found),
                 Err(error) => {
                     let message = format!("cannot be asked whether creates went to the new API: {error}");
                     vec![Problem::new("ledger.url", message, "ledger")]
@@ -90,32 +92,14 @@ pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> 
     })
 }
 
-/// The differences between a config and the ledger.
-fn disagreements(config: &Config, found: &Identified) -> Vec<Problem> {
+/// What the config and the ledger contradict each other in.
+fn contradictions(config: &Config, found: &Identified) -> Vec<Problem> {
     let mut problems = config.check_against_history(found.created_on_new);
-    let Some(ledger) = &config.ledger else { return problems };
-    let problem = |key: &'static str, message: String| Problem::new(key, message, "ledger");
-    if let Some(configured) = ledger.id.clone().filter(|_| ledger.id != found.id) {
-        let error = OpenError::OtherLedger { configured, found: found.id.clone() };
-        problems.push(problem("ledger.id", error.to_string()));
-    }
-    match (ledger.new_in_use, found.created_on_new) {
-        (true, false) => problems.push(problem(
-            "ledger.new_in_use",
-            "is true, and this ledger was never opened for creates on the new API: if creates went there, it is not the ledger that \
-             recorded them, so restore that one; before the first of them, run `conversion-shim ledger open-new`"
-                .into(),
-        )),
-        (false, true) => problems.push(problem(
-            "ledger.new_in_use",
-            "is false, and creates may have gone to the new API with this ledger: set it to true".into(),
-        )),
-        (true, true) | (false, false) => {}
-    }
-    let configured = hosts(config);
-    if let Some(recorded) = found.hosts.clone().filter(|recorded| *recorded != configured) {
-        problems
-            .push(problem("upstream.new.url", OpenError::OtherHosts { recorded, configured }.to_string()));
+    if let Some(ledger) = &config.ledger {
+        let mismatches = found.mismatches(&identity_of(config, ledger)).into_iter();
+        problems.extend(mismatches.map(|mismatch| {
+            Problem::new(mismatch.config_key(), mismatch.to_string(), "contradicts the ledger")
+        }));
     }
     problems
 }

@@ -39,6 +39,8 @@ pub struct Identity {
     pub create: bool,
     /// Whether a ledger of 0.1, which has no id, is accepted.
     pub adopt: bool,
+    /// Whether the ledger's mark must say the same as `new_in_use`, and a marked ledger must be named.
+    pub agrees: bool,
     /// Whether a ledger that is made gets the mark that creates may go to the new side.
     pub new_in_use: bool,
     /// The upstream hosts that the ledger is for; `None` leaves them unchecked.
@@ -49,7 +51,22 @@ pub struct Identity {
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { id: None, create: true, adopt: false, new_in_use: false, hosts: None, tenant: None }
+        Self {
+            id: None,
+            create: true,
+            adopt: false,
+            agrees: false,
+            new_in_use: false,
+            hosts: None,
+            tenant: None,
+        }
+    }
+}
+
+impl Identity {
+    /// No ledger is there.
+    pub(super) fn missing(&self) -> OpenError {
+        OpenError::Missing { named: self.id.is_some() }
     }
 }
 

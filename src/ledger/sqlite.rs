@@ -13,10 +13,14 @@ use super::connection::Request;
 use super::error::{LedgerError, OpenError};
 use super::file_identity::SameFile;
 use super::group_commit::GroupCommit;
+use super::history::Verifier;
 use super::identity::{self, Found, Make};
-use super::schema;
 use super::settings::{MIGRATION_TIMEOUT, Settings, in_time};
 use super::sqlite_file::{WritableFile, lock, resolve, writing};
+use super::{Purpose, schema};
+
+const MIGRATION_TRIES: usize = 3;
+const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads, in this process or beside the one that writes.
 #[derive(Clone)]
@@ -62,18 +66,24 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens the file; `exclusively` for the process that serves.
-    pub(super) async fn open(path: &Path, settings: &Settings, exclusively: bool) -> Result<Self, OpenError> {
+    pub(super) async fn open(
+        path: &Path,
+        settings: &Settings,
+        verifier: Verifier,
+        purpose: Purpose,
+    ) -> Result<Self, OpenError> {
         let path = resolve(path)?;
         if !settings.identity.create && !path.exists() {
-            return Err(OpenError::Missing);
+            return Err(settings.identity.missing());
         }
-        let lock = if exclusively { Some(lock(&path)?) } else { None };
+        let serves = purpose == Purpose::Serve;
+        let lock = if serves { Some(lock(&path)?) } else { None };
         let options = writing(&path, settings.timeout);
-        let mut connection = in_time(settings.timeout, async { Ok(options.connect().await?) }).await?;
-        let found = migrated(&mut connection, settings).await?;
+        let (found, connection) = connected_beside_others(&options, settings).await?;
         let opening = async {
-            let (file, mut session) = WritableFile::of(&path, options, connection, lock).await?;
-            if let Found::Nothing = found {
+            let (file, mut session) = WritableFile::of(&path, options, connection, lock, verifier).await?;
+            // `ledger init` names the ledger that it makes, and audits it.
+            if found == Found::Nothing && serves {
                 Make(&settings.identity).run(&mut session).await?;
             }
             identity::admit(&mut session, &settings.identity).await?;
@@ -104,6 +114,32 @@ impl Store {
         let _ = (&mut *task.lock().await).await;
         reads.pool.close().await;
     }
+}
+
+/// SQLite's migrator takes no lock, so of two processes that begin together one may find the file locked, or the tables made under its
+/// hands.
+async fn connected_beside_others(
+    options: &SqliteConnectOptions,
+    settings: &Settings,
+) -> Result<(Found, SqliteConnection), OpenError> {
+    for _ in 0..MIGRATION_TRIES {
+        match connected(options, settings).await {
+            Err(OpenError::Schema(_) | OpenError::Ledger(_) | OpenError::Connect(_)) => {
+                tokio::time::sleep(MIGRATION_PAUSE).await;
+            }
+            decided => return decided,
+        }
+    }
+    connected(options, settings).await
+}
+
+async fn connected(
+    options: &SqliteConnectOptions,
+    settings: &Settings,
+) -> Result<(Found, SqliteConnection), OpenError> {
+    let mut connection = in_time(settings.timeout, async { Ok(options.connect().await?) }).await?;
+    let found = migrated(&mut connection, settings).await?;
+    Ok((found, connection))
 }
 
 /// Compares the ledger with the configured one, then migrates its tables.

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::connection::{Bind, Connection, Session};
 use super::error::{LedgerError, OpenError};
 use super::file_identity::SameFile;
+use super::history::Verifier;
 
 /// Writes between two checkpoints: the log stays at a few MiB.
 const CHECKPOINT_AFTER: usize = 1000;
@@ -22,6 +23,9 @@ pub(super) struct WritableFile {
     options: SqliteConnectOptions,
     cookie: String,
     since_checkpoint: usize,
+    /// Changes when another connection has written (`PRAGMA data_version`).
+    data_version: i64,
+    verifier: Verifier,
     /// Kept as long as the writer can write. `None` for a command, which writes beside the process that serves.
     lock: Option<File>,
 }
@@ -33,12 +37,14 @@ impl WritableFile {
         options: SqliteConnectOptions,
         mut connection: SqliteConnection,
         lock: Option<File>,
+        verifier: Verifier,
     ) -> Result<(Self, Session<SqliteConnection>), OpenError> {
         let same = SameFile::of(path).map_err(|error| OpenError::Connect(error.into()))?;
         let cookie = cookie(&mut connection, lock.is_some()).await?;
         let mut session = Session { connection, guard: cookie.clone(), history: None };
         let serves = lock.is_some();
-        let mut file = Self { same, options, cookie, since_checkpoint: 0, lock };
+        let data_version = data_version(&mut session).await?;
+        let mut file = Self { same, options, cookie, since_checkpoint: 0, data_version, verifier, lock };
         if serves {
             file.checkpoint(&mut session).await;
         }
@@ -46,14 +52,16 @@ impl WritableFile {
     }
 
     /// Opens the file again after a failure.
-    pub(super) async fn reopen(&self) -> Result<Session<SqliteConnection>, LedgerError> {
+    pub(super) async fn reopen(&mut self) -> Result<Session<SqliteConnection>, LedgerError> {
         // Checked first, because opening would create a new file in place of a missing one.
         self.same.check()?;
         let connection = self.options.connect().await?;
         if self.lock.is_some() {
             self.same.checkpoint_ends();
         }
-        Ok(Session { connection, guard: self.cookie.clone(), history: None })
+        let mut session = Session { connection, guard: self.cookie.clone(), history: None };
+        self.data_version = data_version(&mut session).await?;
+        Ok(session)
     }
 
     /// Marks the session as broken.
@@ -63,6 +71,28 @@ impl WritableFile {
             // Another cookie means another file, even with equal content.
             self.same.lose();
         }
+    }
+
+    /// Called before a commit. A log that changed although no connection wrote was overwritten, such as by a backup that was put in its
+    /// place: what is committed from here on would be lost at the next start. Where a connection wrote, this process's newest claims must
+    /// still be there.
+    ///
+    /// # Errors
+    /// [`LedgerError::Replaced`].
+    pub(super) async fn before_commit(
+        &mut self,
+        session: &mut Session<SqliteConnection>,
+    ) -> Result<(), LedgerError> {
+        if !self.same.log_changed() {
+            return Ok(());
+        }
+        let version = data_version(session).await?;
+        if version == self.data_version {
+            self.same.lose();
+            return Err(LedgerError::Replaced);
+        }
+        self.data_version = version;
+        self.verifier.hold_if_claims_are_missing(session).await.map(drop)
     }
 
     /// Called after a commit of `writes` writes. Fails if the file at the path is not the open one any more.
@@ -90,6 +120,11 @@ impl WritableFile {
         }
         self.same.checkpoint_ends();
     }
+}
+
+async fn data_version(session: &mut Session<SqliteConnection>) -> Result<i64, LedgerError> {
+    let rows: Vec<(i64,)> = session.rows("PRAGMA data_version", &[]).await?;
+    Ok(rows.first().map_or(0, |(version,)| *version))
 }
 
 /// The random text that every write requires in the file. A file without it is not the one that this process opened.

@@ -10,9 +10,8 @@ use super::positive_control::LAG;
 use super::upstream_call::UpstreamCall;
 use super::{RouteContext, Services};
 use crate::config::Config;
-use crate::failure::error_chain::error_chain;
 use crate::failure::{Failure, SideEffect};
-use crate::ledger::{Key, Ledger};
+use crate::ledger::{Key, Ledger, LedgerError};
 use crate::translate::conversion::Conversion;
 use crate::translate::list::rows::Rows;
 use crate::translate::list::{LIMIT_DEFAULT, ListQuery};
@@ -20,26 +19,27 @@ use crate::translate::side::Side;
 use crate::upstream::rate_limit::Endpoint;
 
 /// Reads the newest page of new with the lookup credentials. Returns a message about a conversion there that the ledger does not know;
-/// `None` if it knows all of them, or if the page could not be read, which is logged.
-pub(crate) async fn unknown_record(config: &Arc<Config>, services: &Services) -> Option<String> {
-    let ledger = services.ledger.as_ref()?;
+/// `None` if it knows all of them, or if there are no lookup credentials.
+///
+/// # Errors
+/// When the page or the ledger could not be read.
+pub(crate) async fn unknown_record(
+    config: &Arc<Config>,
+    services: &Services,
+) -> Result<Option<String>, Failure> {
+    let Some(ledger) = services.ledger.as_ref() else { return Ok(None) };
     let deadline = Instant::now() + config.timeouts.list;
     let context = RouteContext::own(config.clone(), services.clone(), None, deadline);
-    // Without lookup credentials the page cannot be read.
-    context.credentials?;
-    match newest_unknown(&context, ledger).await {
-        Ok(found) => found.map(|(id, at)| {
-            format!(
-                "the new API holds the conversion {id} of {at}, and the ledger does not know it: a client creates past this proxy, or \
-                 the ledger lost claims"
-            )
-        }),
-        Err(failure) => {
-            let error = error_chain(&failure);
-            tracing::warn!(target: "ledger", error, "the newest page of the new API could not be compared with the ledger");
-            None
-        }
+    if context.credentials.is_none() {
+        return Ok(None);
     }
+    let found = newest_unknown(&context, ledger).await?;
+    Ok(found.map(|(id, at)| {
+        format!(
+            "the new API holds the conversion {id} of {at}, and the ledger does not know it: a client creates past this proxy, or the \
+             ledger lost claims"
+        )
+    }))
 }
 
 async fn newest_unknown(
@@ -55,10 +55,13 @@ async fn newest_unknown(
     let Some(Ok(mut page)) = page else {
         return Err(reply.unexpected(SideEffect::None, "no list of records"));
     };
-    // The ledger may not have the id of a younger one yet.
+    // The ledger may not have the id of a younger one yet, and what was there at the last `ledger accept` is accepted.
+    let found = ledger.reader().identified(None).await.map_err(in_ledger)?;
+    let accepted = found.accepted_at_us.and_then(|at| Timestamp::from_microsecond(at).ok());
     let settled = Timestamp::now() - LAG;
     while let Some(row) = page.pop() {
-        if row.at < settled && !is_known(context, ledger, row.id, row.json).await? {
+        let is_due = row.at < settled && accepted.is_none_or(|accepted| row.at > accepted);
+        if is_due && !is_known(context, ledger, row.id, row.json).await? {
             return Ok(Some((row.id.to_owned(), row.at)));
         }
     }
@@ -67,7 +70,6 @@ async fn newest_unknown(
 
 /// Whether the ledger knows a record, by its id, else by its reference: a claim whose create got no answer has no id.
 async fn is_known(context: &RouteContext, ledger: &Ledger, id: &str, json: &[u8]) -> Result<bool, Failure> {
-    let in_ledger = |error: crate::ledger::LedgerError| Failure::Ledger(error.into());
     if ledger.reader().record_side(context.tenant(), id).await.map_err(in_ledger)?.is_some() {
         return Ok(true);
     }
@@ -75,4 +77,8 @@ async fn is_known(context: &RouteContext, ledger: &Ledger, id: &str, json: &[u8]
     let Some(ref_id) = conversion.and_then(|conversion| conversion.ref_id?.value()) else { return Ok(false) };
     let Ok(key) = Key::new(context.tenant(), &ref_id) else { return Ok(false) };
     Ok(ledger.reader().claim_by_ref(key).await.map_err(in_ledger)?.is_some())
+}
+
+fn in_ledger(error: LedgerError) -> Failure {
+    Failure::Ledger(error.into())
 }

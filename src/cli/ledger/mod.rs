@@ -16,7 +16,9 @@ use super::output::{block_on, complain, json_line, print, table};
 use crate::config::load::examine;
 use crate::config::{self, Problem, Row};
 use crate::ledger::reload_guard;
-use crate::ledger::{Claim, ClaimState, Identified, Key, LedgerError, OpenError, Reader, Settings, Stats};
+use crate::ledger::{
+    Claim, ClaimState, Identified, Identity, Key, LedgerError, OpenError, Reader, Settings, Stats,
+};
 
 /// Minimum timeout of `ledger stats`: counting reads the whole table.
 const STATS_TIMEOUT: Duration = Duration::from_secs(60);
@@ -104,7 +106,7 @@ fn show(ref_id: &str, tenant: Option<String>, output: OutputArgs) -> u8 {
         }
     };
     let found = block_on(async {
-        let reader = Reader::open(&reload_guard::settings_of(&ledger)).await?;
+        let reader = Reader::open(&meant(&ledger)).await?;
         Ok(reader.claim_by_ref(key).await?)
     });
     answer(found, |claim: Option<Claim>| {
@@ -122,15 +124,21 @@ fn stats(output: OutputArgs) -> u8 {
         Ok(ledger) => ledger,
         Err(problems) => return check::refused(&problems),
     };
-    let settings = reload_guard::settings_of(&ledger);
+    let settings = meant(&ledger);
     let settings = Settings { timeout: settings.timeout.max(STATS_TIMEOUT), ..settings };
     let counted = block_on(async {
         let reader = Reader::open(&settings).await?;
-        Ok((reader.identified().await?, reader.stats().await?))
+        Ok((reader.identified(None).await?, reader.stats().await?))
     });
     answer(counted, |(found, stats): (Identified, Stats)| {
         (if output.json { line(&stats_json(&found, &stats)) } else { table(&stats_rows(found, &stats)) }, OK)
     })
+}
+
+/// The ledger that the config names: what another one says about a reference is no answer.
+fn meant(ledger: &config::Ledger) -> Settings {
+    let identity = Identity { id: ledger.id.clone(), adopt: true, ..Identity::default() };
+    Settings { identity, ..reload_guard::settings_of(ledger) }
 }
 
 /// The `[ledger]` section of the config, or the problem that there is none.
@@ -169,6 +177,13 @@ fn answer<T>(read: Result<T, CommandError>, render: impl FnOnce(T) -> (String, u
             code
         }
         Err(error) => {
+            let problems = match &error {
+                CommandError::Open(error) => check::ledger_problems(error),
+                CommandError::Runtime(_) | CommandError::Read(_) | CommandError::Lookup(_) => Vec::new(),
+            };
+            if !problems.is_empty() {
+                return check::refused(&problems);
+            }
             complain(error);
             FAILED
         }
@@ -231,7 +246,8 @@ fn stats_rows(found: Identified, stats: &Stats) -> Vec<(&'static str, String)> {
     let created =
         stats.first_new_create_at.map_or_else(|| "no create yet".into(), |at| format!("creates since {at}"));
     let id = found.id.unwrap_or_else(|| "none; `conversion-shim ledger init` gives it one".into());
-    let mut rows = vec![("id", id), ("claims", total.to_string())];
+    let open = if found.created_on_new { "yes" } else { "no" };
+    let mut rows = vec![("id", id), ("new in use", open.into()), ("claims", total.to_string())];
     rows.extend(
         stats
             .counts

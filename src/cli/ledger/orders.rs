@@ -68,18 +68,16 @@ pub(super) fn init(arguments: InitArgs) -> u8 {
     // A ledger whose id is in the config was there before: an empty one in its place would know none of its claims. The hosts are
     // recorded by the first `serve`.
     let create = ledger.id.is_none();
-    let meant = Identity { create, adopt: true, hosts: None, ..identity_of(&config, &ledger) };
+    let meant = Identity { create, adopt: true, ..unchecked(&config, &ledger) };
     let made = block_on(async {
         let opened = open(&ledger, meant.clone()).await?;
-        let id = opened.init(order("ledger init".into()), meant.clone()).await?;
-        let found = opened.reader().identified().await?;
+        let tenant = Some(ledger.tenant.clone());
+        let id = opened.init(order("ledger init".into()), Identity { tenant, ..meant.clone() }).await?;
+        let found = opened.reader().identified(None).await?;
         Ok((id, found))
     });
     answer(made, |(id, found)| {
-        let rows = [
-            ("tenant", ledger.tenant.clone()),
-            ("new in use", if found.created_on_new { "yes" } else { "no" }.into()),
-        ];
+        let rows = [("new in use", if found.created_on_new { "yes" } else { "no" }.into())];
         let rows = if quiet { String::new() } else { table(&rows) + "Set ledger.id to:\n" };
         (format!("{rows}{id}\n"), OK)
     })
@@ -96,7 +94,7 @@ pub(super) fn open_new(arguments: OrderArgs) -> u8 {
         return check::refused(&[Problem::new("ledger.id", message, "default")]);
     }
     let set = block_on(async {
-        let opened = open(&ledger, Identity { create: false, ..identity_of(&config, &ledger) }).await?;
+        let opened = open(&ledger, unchecked(&config, &ledger)).await?;
         Ok(opened.open_new(order(why)).await?)
     });
     answer(set, |set| {
@@ -111,9 +109,9 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
-    let meant = Identity { create: false, ..identity_of(&config, &ledger) };
+    let meant = identity_of(&config, &ledger);
     let lifted = block_on(async {
-        let opened = open(&ledger, meant.clone()).await?;
+        let opened = open(&ledger, unchecked(&config, &ledger)).await?;
         Ok(opened.accept(order(why), meant).await?)
     });
     answer(lifted, |lifted| {
@@ -164,6 +162,7 @@ async fn released(
     token: Option<HeaderValue>,
     why: String,
 ) -> Result<Released, CommandError> {
+    // Another vendor's hosts would prove nothing about the reference.
     let opened = open(ledger, Identity { create: false, ..identity_of(&config, ledger) }).await?;
     let Some(claim) = opened.reader().claim_by_ref(key).await? else { return Ok(Released::Absent) };
     let client = Client::new(&config.upstream).map_err(|error| CommandError::Lookup(error.to_string()))?;
@@ -195,9 +194,12 @@ fn token(file: &Path) -> Result<HeaderValue, String> {
     Ok(value)
 }
 
-/// Hosts and tenant are left unchecked: `accept` is for those that the ledger does not know yet.
+/// The ledger that the config names, whatever else it contradicts: that is what the command is to change.
+fn unchecked(config: &Config, ledger: &config::Ledger) -> Identity {
+    Identity { create: false, agrees: false, hosts: None, tenant: None, ..identity_of(config, ledger) }
+}
+
 async fn open(ledger: &config::Ledger, identity: Identity) -> Result<Ledger, CommandError> {
-    let identity = Identity { hosts: None, tenant: None, ..identity };
     Ok(Ledger::open_beside(&Settings { identity, ..settings_of(ledger) }).await?)
 }
 

@@ -7,6 +7,8 @@ use crate::config::read::KeyReader;
 use crate::config::secret::Secret;
 use crate::config::values::MILLISECOND;
 
+/// Maximum length of a tenant, in bytes.
+pub const TENANT_MAX: usize = 256;
 /// Stands for a url that is not readable here: the kind that any number of replicas can share.
 const PLACEHOLDER: &str = "postgres://not-readable-here";
 
@@ -90,7 +92,10 @@ impl Ledger {
         let url = self.url.reveal();
         let user =
             url.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')).map_or("", |(user, _)| user);
-        self.kind == LedgerKind::Postgres && (user.contains(':') || url.contains("password="))
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        // Decoded: `%70assword` names the same parameter.
+        let in_query = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "password");
+        self.kind == LedgerKind::Postgres && (user.contains(':') || in_query)
     }
 }
 
@@ -105,11 +110,20 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
     if tenant.as_ref().is_some_and(|tenant| tenant.trim() != tenant || tenant.is_empty()) {
         keys.problem("ledger.tenant", "is empty, or has blanks around it");
     }
+    if tenant.as_ref().is_some_and(|tenant| tenant.len() > TENANT_MAX || tenant.contains('\0')) {
+        keys.problem("ledger.tenant", format!("is longer than {TENANT_MAX} bytes, or has a NUL"));
+    }
     let id = keys.on_reload("ledger.id").optional(id);
     let new_in_use = keys.on_reload("ledger.new_in_use").boolean();
     let only_door = keys.on_restart("ledger.only_door").boolean();
     let failover_keeps_commits = keys.on_restart("ledger.failover_keeps_commits").boolean();
-    let Some((url, kind)) = url? else { return Some(None) };
+    let Some((url, kind)) = url? else {
+        let named = matches!(id, Some(Some(_))) || [new_in_use, only_door].contains(&Some(true));
+        if named && keys.complete {
+            keys.problem("ledger.url", "is not set, and other keys of [ledger] say that there is a ledger");
+        }
+        return Some(None);
+    };
     let url = located(keys, url, kind);
     let ledger = Ledger {
         url,

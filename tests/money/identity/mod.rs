@@ -3,6 +3,7 @@
 
 mod orders;
 mod refused;
+mod restored;
 
 use std::path::{Path, PathBuf};
 

@@ -3,8 +3,8 @@
 use conversion_shim::sandbox::{Fault, FaultKind, Operation, TOKEN};
 use conversion_shim::translate::side::Side;
 
-use super::{Deployment, NEW_ONLY, change};
-use crate::support::test_bed::{conversion, new_record};
+use super::{Deployment, NEW_ONLY, back_up, change, remove};
+use crate::support::test_bed::{Caller, conversion, new_record};
 
 #[tokio::test]
 async fn init_prints_the_id_as_the_last_line_and_changes_none() {
@@ -20,7 +20,9 @@ async fn init_prints_the_id_as_the_last_line_and_changes_none() {
     assert_eq!(counted.row("id"), id);
     deployment.write("ledger.id = \"another\"");
     let other = deployment.order(&["init"]).await;
-    assert!(other.code == Some(1) && other.err.contains(&id), "{other:?}");
+    assert!(other.code == Some(3) && other.err.contains(&id), "{other:?}");
+    let shown = deployment.order(&["show", "R"]).await;
+    assert!(shown.code == Some(3), "what another ledger says is no answer: {shown:?}");
 }
 
 #[tokio::test]
@@ -46,7 +48,7 @@ async fn init_makes_no_ledger_in_the_place_of_a_lost_one() {
         &["release", "R", "--why", "x"],
     ] {
         let ran = deployment.order(order).await;
-        assert!(ran.code == Some(1) && ran.err.contains("there is no ledger"), "{ran:?}");
+        assert!(ran.code == Some(3) && ran.err.contains("there is no ledger"), "{ran:?}");
         assert!(!deployment.ledger().exists(), "{order:?}");
     }
 }
@@ -78,7 +80,8 @@ async fn accept_takes_renamed_hosts_and_another_tenant() {
     assert_eq!((accepted.code, accepted.out.as_str()), (Some(0), "accepted\n"), "{accepted:?}");
     deployment.serve().await;
     deployment.write(&format!("{named}\nstage = \"live\"\nledger.tenant = \"third\""));
-    assert!(deployment.refusal().await.contains("does not know the tenant third"));
+    let refusal = deployment.refusal().await;
+    assert!(refusal.contains("ledger.tenant: is third, which the ledger does not know"), "{refusal}");
 }
 
 #[tokio::test]
@@ -89,20 +92,85 @@ async fn a_conversion_that_the_ledger_does_not_know_holds_creates_where_it_is_th
     deployment.vendor.inspector().seed_orchestration(new_record("R", "2026-01-01T00:00:00Z"));
     deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}"));
     let (replica, caller) = deployment.serve().await;
-    assert_eq!(caller.create("fresh").await.status, 200, "only a warning");
+    let fresh = caller.create("fresh").await;
+    assert_eq!(fresh.status, 200, "only a warning: {:?}", fresh.body);
     let warned = |line: &serde_json::Value| line["level"] == "WARN" && line["advisory"] == "unknown_record";
     assert!(replica.line_after(0, warned).await.is_some());
     replica.kill();
 
     deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}\nledger.only_door = true"));
     let (replica, caller) = deployment.serve().await;
+    assert!(replica.line_after(0, warned).await.is_some());
     let held = caller.create("held").await.problem(503);
     assert!(held["detail"].as_str().unwrap().contains("nothing was sent"), "{held}");
     assert_eq!(caller.create("R").await.status, 503, "nor is the one that was lost converted again");
     let accepted = deployment.order(&["accept", "--why", "made in the dashboard"]).await;
     assert!(accepted.out.starts_with("hold lifted: the new API holds the conversion "), "{accepted:?}");
     assert_eq!(caller.create("held").await.status, 200);
-    drop(replica);
+    replica.kill();
+    // What was accepted is not held again by the next start.
+    let (_replica, caller) = deployment.serve().await;
+    assert_eq!(until_served(&caller, "after a restart").await, 200);
+}
+
+/// Creates until it is not the wait for the comparison any more.
+async fn until_served(caller: &Caller, ref_id: &str) -> u16 {
+    loop {
+        let status = caller.create(ref_id).await.status;
+        if status != 503 {
+            return status;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn where_it_is_the_only_door_creates_wait_until_the_new_api_was_compared() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    let lookup = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"";
+    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}\nledger.only_door = true"));
+    deployment
+        .vendor
+        .faults()
+        .arm(Fault::new(FaultKind::Gate { applied: false }).on(Side::New, Operation::List).times(1));
+    let gate = deployment.vendor.faults().all().remove(0);
+    let (_replica, caller) = deployment.serve().await;
+    assert_eq!(caller.create("early").await.status, 503);
+    assert_eq!(deployment.made("early"), conversion_shim::sandbox::Tally::default());
+    gate.open();
+    assert_eq!(until_served(&caller, "early").await, 200);
+}
+
+#[tokio::test]
+async fn init_changes_nothing_in_a_ledger_that_has_its_id() {
+    let deployment = Deployment::new().await;
+    deployment.write("");
+    let id = deployment.init().await;
+    let backup = deployment.path("backup.db");
+    back_up(&deployment.ledger(), &backup).await;
+    let named = deployment.open_for_new().await;
+    // Of another tenant, which a marked ledger refuses.
+    deployment.write(&format!("{named}\nstage = \"live\"\nledger.tenant = \"acme\""));
+    assert_eq!(deployment.order(&["init", "--quiet"]).await.out, format!("{id}\n"));
+    assert!(deployment.refusal().await.contains("ledger.tenant"));
+    // Restored from before the first create on new.
+    remove(&deployment.ledger());
+    std::fs::copy(&backup, deployment.ledger()).unwrap();
+    deployment.write(&format!("{named}\nstage = \"live\""));
+    assert_eq!(deployment.order(&["init", "--quiet"]).await.out, format!("{id}\n"));
+    assert!(deployment.refusal().await.contains("ledger.new_in_use"));
+}
+
+#[tokio::test]
+async fn two_commands_at_once_make_one_ledger() {
+    let deployment = Deployment::new().await;
+    for _ in 0..10 {
+        deployment.write("");
+        let (one, two) = tokio::join!(deployment.init(), deployment.init());
+        assert_eq!(one, two);
+        remove(&deployment.ledger());
+    }
 }
 
 #[tokio::test]
@@ -135,6 +203,11 @@ async fn a_pinned_reference_is_released_only_when_no_side_holds_it() {
         .await;
     let found = release("converted").await;
     assert!(found.code == Some(1) && found.err.contains("the new side holds the ref_id"), "{found:?}");
+    let text = std::fs::read_to_string(deployment.config()).unwrap();
+    std::fs::write(deployment.config(), text.replace("127.0.0.1:", "localhost:")).unwrap();
+    let elsewhere = release("pinned").await;
+    assert!(elsewhere.code == Some(3) && elsewhere.err.contains("upstream.legacy.url"), "{elsewhere:?}");
+    std::fs::write(deployment.config(), text).unwrap();
     let blind = deployment.order(&["release", "pinned", "--why", "no token"]).await;
     assert!(blind.code == Some(1) && blind.err.contains("could not be looked up"), "{blind:?}");
     let released = release("pinned").await;

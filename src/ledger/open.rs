@@ -1,0 +1,63 @@
+//! Opening a ledger, to serve with it or for one command.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::error::OpenError;
+use super::history::Verifier;
+use super::newest::Newest;
+use super::reader::{Reader, Reads};
+use super::settings::{DatabaseUrl, Settings};
+use super::{Ledger, Store, postgres, sqlite};
+
+/// What a ledger is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Serve,
+    /// A command beside the process that serves.
+    Command,
+}
+
+impl Ledger {
+    /// Opens the ledger to serve with it: checks that it is the one that is meant, brings its tables up to date, and takes the lock if
+    /// only one process may have it.
+    ///
+    /// # Errors
+    /// [`OpenError`], in particular [`OpenError::Locked`] when another process has the SQLite file.
+    pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
+        Self::open_for(settings, Purpose::Serve).await
+    }
+
+    /// Opens the ledger for one command of an operator, also beside a process that serves.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub async fn open_beside(settings: &Settings) -> Result<Self, OpenError> {
+        Self::open_for(settings, Purpose::Command).await
+    }
+
+    async fn open_for(settings: &Settings, purpose: Purpose) -> Result<Self, OpenError> {
+        let url: DatabaseUrl = settings.url.parse()?;
+        let verifier = Verifier {
+            process: Uuid::new_v4().to_string(),
+            newest: Newest::default(),
+            accepted: Arc::default(),
+            failover_keeps_commits: settings.failover_keeps_commits,
+        };
+        let store = match url {
+            DatabaseUrl::Sqlite(path) => {
+                Store::Sqlite(sqlite::Store::open(&path, settings, verifier.clone(), purpose).await?)
+            }
+            DatabaseUrl::Postgres(options) => {
+                Store::Postgres(postgres::Store::open(*options, settings, verifier.clone(), purpose).await?)
+            }
+        };
+        let reads = match &store {
+            Store::Sqlite(store) => Reads::Sqlite(store.reads.clone()),
+            Store::Postgres(store) => Reads::Postgres(store.clone()),
+        };
+        let suspended = Arc::default();
+        Ok(Self { reader: Reader::new(reads, settings), store, verifier, suspended })
+    }
+}

@@ -1,0 +1,95 @@
+//! Ledgers that go back in time under a running process: restored in place, and rows deleted.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::{Deployment, change};
+use crate::support::ledger;
+use crate::support::postgres::Postgres;
+use crate::support::test_bed::Caller;
+
+/// Copies files as `cp -p` does: into the same inodes, with the times of the originals.
+fn copy_in_place(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-p").args([from, to]).status().unwrap();
+    assert!(copied.success());
+}
+
+#[tokio::test]
+async fn a_backup_that_is_put_in_place_is_noticed_though_it_keeps_its_times() {
+    for parts in [&["", "-wal"][..], &["-wal"], &["", "-wal", "-shm"]] {
+        let deployment = Deployment::new().await;
+        let named = deployment.open_for_new().await;
+        deployment.write(&format!("{named}\nstage = \"live\""));
+        let (replica, caller) = deployment.serve().await;
+        assert_eq!(caller.create("before").await.status, 200);
+        let file = |folder: &str, part: &str| deployment.path(folder).join(format!("ledger.db{part}"));
+        std::fs::create_dir(deployment.path("backup")).unwrap();
+        for part in parts {
+            copy_in_place(&file("", part), &file("backup", part));
+        }
+        for ref_id in ["one", "two", "three"] {
+            assert_eq!(caller.create(ref_id).await.status, 200, "{parts:?}");
+        }
+        for part in parts {
+            copy_in_place(&file("backup", part), &file("", part));
+        }
+        assert_eq!(caller.create("after").await.status, 503, "{parts:?}");
+        assert_eq!(deployment.made("after").new, 0);
+        replica.kill();
+    }
+}
+
+#[tokio::test]
+async fn rows_that_are_deleted_put_creates_on_hold_until_they_are_accepted() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    deployment.write(&format!("{named}\nstage = \"live\""));
+    let (replica, caller) = deployment.serve().await;
+    assert_eq!(caller.create("deleted").await.status, 200);
+    let lines = replica.lines();
+    change(&deployment.ledger(), "DELETE FROM ref_claims").await;
+    let held = replica
+        .line_after(lines, |line| line["why"].as_str().is_some_and(|why| why.contains("lacks 1")))
+        .await;
+    assert!(!held.unwrap().to_string().contains("deleted\""), "no reference is logged");
+    accepted_once_and_for_all(&deployment, &caller).await;
+}
+
+#[tokio::test]
+async fn rows_that_are_deleted_from_postgresql_put_creates_on_hold_though_no_connection_broke() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.fresh_database();
+    let deployment = Deployment::new().await;
+    let named = ledger::keys(&url, true);
+    deployment.write_with(&named, "stage = \"live\"");
+    let (replica, caller) = deployment.serve().await;
+    assert_eq!(caller.create("deleted").await.status, 200);
+    let lines = replica.lines();
+    let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.unwrap();
+    sqlx::query("DELETE FROM ref_claims").execute(&mut connection).await.unwrap();
+    assert!(
+        replica.line_after(lines, |line| line["message"].to_string().contains("on hold")).await.is_some()
+    );
+    accepted_once_and_for_all(&deployment, &caller).await;
+}
+
+/// The claims that were lost are missed no more after the operator's word.
+async fn accepted_once_and_for_all(deployment: &Deployment, caller: &Caller) {
+    assert_eq!(caller.create("held").await.status, 503);
+    for _ in 0..2 {
+        let ran = deployment.order(&["accept", "--why", "looked into it"]).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    let again = caller.create("held").await;
+    assert_eq!(again.status, 200, "{:?} {:?}", again.body, deployment.order(&["stats"]).await);
+    let ready = deployment.order(&["stats"]).await;
+    assert_eq!(ready.code, Some(0));
+    // Many at once need new connections, each of which is verified.
+    let all = (0..12).map(|number| {
+        let (caller, ref_id) = (caller.clone(), format!("later-{number}"));
+        async move { caller.create(&ref_id).await.status }
+    });
+    for status in futures_util::future::join_all(all).await {
+        assert_eq!(status, 200);
+    }
+}
