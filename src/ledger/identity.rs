@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::connection::{Bind, Connection, Guarded, Request, guarded};
-use super::error::{LedgerError, OpenError};
-use super::mismatch::Identify;
+use super::error::LedgerError;
 use super::settings::Identity;
 
 /// A row of `ledger_settings`.
@@ -116,28 +115,6 @@ const ADD_TENANT: Guarded = guarded!(
 pub(super) async fn add_tenant<C: Connection>(connection: &mut C, tenant: &str) -> Result<bool, LedgerError> {
     let rows: Vec<(String,)> = connection.guarded(&ADD_TENANT, &[Bind::Text(tenant), now()]).await?;
     Ok(!rows.is_empty())
-}
-
-/// Whether there is a ledger, before anything is changed.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
-    Nothing,
-    Ledger,
-}
-
-/// Compares the ledger with the configured one. Changes nothing.
-pub(super) async fn examine<C: Connection>(connection: &mut C, meant: &Identity) -> Result<Found, OpenError> {
-    // The tables of claims, of this version and of 0.1: the migrator makes its own before them.
-    let mut has_claims = false;
-    for table in ["ref_claims", "conversion_claims"] {
-        has_claims |= connection.has_table(table).await.map_err(LedgerError::from)?;
-    }
-    if !has_claims {
-        return if meant.create { Ok(Found::Nothing) } else { Err(meant.missing()) };
-    }
-    let found = Identify { tenant: meant.tenant.as_deref() }.run(connection).await?;
-    let mismatches = found.mismatches(meant);
-    if mismatches.is_empty() { Ok(Found::Ledger) } else { Err(OpenError::Mismatch(mismatches)) }
 }
 
 /// Gives a ledger without an id one, and returns the id that it has now.

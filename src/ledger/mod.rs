@@ -49,6 +49,7 @@ mod file_identity;
 mod group_commit;
 mod health;
 mod history;
+mod identified;
 mod identity;
 mod mismatch;
 mod newest;
@@ -75,7 +76,7 @@ pub use claim::{
 };
 pub use error::{LedgerError, OpenError};
 pub use health::Health;
-pub(crate) use mismatch::Identified;
+pub(crate) use identified::Identified;
 pub use mismatch::Mismatch;
 pub use operator::Order;
 pub use reader::{Ended, Operation, Reader};
@@ -86,7 +87,6 @@ use commands::{Change, MakeClaim, RecordNative, Transition};
 use connection::Request;
 use history::{PlaceHold, Probe, Verifier};
 use identity::Setting;
-use open::Purpose;
 use operator::{Accept, Init, OpenNew, Release};
 use queries::OwnedKey;
 

@@ -8,16 +8,8 @@ use super::error::OpenError;
 use super::history::Verifier;
 use super::newest::Newest;
 use super::reader::{Reader, Reads};
-use super::settings::{DatabaseUrl, Settings};
+use super::settings::{DatabaseUrl, Purpose, Settings};
 use super::{Ledger, Store, postgres, sqlite};
-
-/// What a ledger is opened for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Serve,
-    /// A command beside the process that serves.
-    Command,
-}
 
 impl Ledger {
     /// Opens the ledger to serve with it: checks that it is the one that is meant, brings its tables up to date, and takes the lock if

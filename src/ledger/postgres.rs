@@ -8,11 +8,12 @@ use sqlx::postgres::PgConnectOptions;
 use super::connection::{Connection as _, Request};
 use super::error::{LedgerError, OpenError};
 use super::history::Verifier;
-use super::identity::{self, Found, Make};
+use super::identified::{Found, examine};
+use super::identity::{self, Make};
+use super::schema;
 use super::server_session::{ServerSession, connect};
 use super::session_pool::{Lease, SessionPool};
-use super::settings::{MIGRATION_TIMEOUT, Settings, in_time};
-use super::{Purpose, schema};
+use super::settings::{MIGRATION_TIMEOUT, Purpose, Settings, in_time};
 
 #[derive(Clone)]
 pub(super) struct Store {
@@ -42,7 +43,7 @@ impl Store {
         // No column is a float, and a pooler refuses the parameter.
         let options = options.extra_float_digits(None);
         let mut session = in_time(settings.timeout, connect_apart(&options, settings)).await?;
-        let found = in_time(settings.timeout, identity::examine(&mut session, &settings.identity)).await?;
+        let found = in_time(settings.timeout, examine(&mut session, &settings.identity)).await?;
         let mut session = in_time(MIGRATION_TIMEOUT, migrate(session, &options, settings)).await?;
         let opening = async {
             // `ledger init` names the ledger that it makes, and audits it.

@@ -9,7 +9,7 @@ use super::claim::{Claim, Key, Recent, Stats};
 use super::connection::{Connection, Request};
 use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
-use super::mismatch::{Identified, Identify};
+use super::identified::{Identified, Identify};
 use super::queries::{
     ClaimByRef, ClaimsOn, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, NewestRecord, OwnedKey,
     SideOfRecord, Since, Summary,

@@ -100,6 +100,14 @@ impl fmt::Debug for Settings {
     }
 }
 
+/// What a ledger is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Serve,
+    /// A command beside the process that serves.
+    Command,
+}
+
 pub(super) enum DatabaseUrl {
     Sqlite(PathBuf),
     Postgres(Box<PgConnectOptions>),

@@ -14,10 +14,11 @@ use super::error::{LedgerError, OpenError};
 use super::file_identity::SameFile;
 use super::group_commit::GroupCommit;
 use super::history::Verifier;
-use super::identity::{self, Found, Make};
-use super::settings::{MIGRATION_TIMEOUT, Settings, in_time};
+use super::identified::{Found, examine};
+use super::identity::{self, Make};
+use super::schema;
+use super::settings::{MIGRATION_TIMEOUT, Purpose, Settings, in_time};
 use super::sqlite_file::{WritableFile, lock, resolve, writing};
-use super::{Purpose, schema};
 
 const MIGRATION_TRIES: usize = 3;
 const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
@@ -144,7 +145,7 @@ async fn connected(
 
 /// Compares the ledger with the configured one, then migrates its tables.
 async fn migrated(connection: &mut SqliteConnection, settings: &Settings) -> Result<Found, OpenError> {
-    let found = in_time(settings.timeout, identity::examine(connection, &settings.identity)).await?;
+    let found = in_time(settings.timeout, examine(connection, &settings.identity)).await?;
     let migration = async { Ok(schema::migrator().run(connection).await?) };
     in_time(MIGRATION_TIMEOUT, migration).await?;
     Ok(found)

@@ -1,0 +1,128 @@
+//! Whether the ledger is the one that the config means. Asked before anything in it is changed, and before every reload.
+
+use super::connection::{Bind, Connection, Request};
+use super::error::{LedgerError, OpenError};
+use super::identity::{Setting, setting};
+use super::mismatch::Mismatch;
+use super::queries::CreatedOnNew;
+use super::settings::Identity;
+
+/// What the ledger says about itself.
+#[derive(Clone, Debug)]
+pub struct Identified {
+    /// `None` for a ledger of 0.1 without an id.
+    pub id: Option<String>,
+    /// The upstream hosts that it is for; `None` until it was served with.
+    pub(crate) hosts: Option<String>,
+    /// Whether creates may have gone to the new API.
+    pub(crate) created_on_new: bool,
+    /// When an operator last accepted the database as it was, in microseconds since 1970.
+    pub(crate) accepted_at_us: Option<i64>,
+    /// Whether it serves the tenant that was asked for.
+    tenant_is_known: bool,
+}
+
+impl Identified {
+    /// Every contradiction with the config.
+    pub(crate) fn mismatches(&self, meant: &Identity) -> Vec<Mismatch> {
+        let mut all = Vec::new();
+        match &meant.id {
+            Some(configured) if meant.id != self.id && !(meant.adopt && self.id.is_none()) => {
+                all.push(Mismatch::OtherLedger { configured: configured.clone(), found: self.id.clone() });
+            }
+            None if meant.agrees && self.created_on_new => {
+                all.push(Mismatch::NoId { found: self.id.clone() });
+            }
+            Some(_) | None => {}
+        }
+        match (meant.new_in_use, self.created_on_new) {
+            (true, false) if meant.agrees => all.push(Mismatch::NotOpened),
+            (false, true) if meant.agrees => all.push(Mismatch::Opened),
+            _ => {}
+        }
+        if let (Some(recorded), Some(configured)) = (&self.hosts, &meant.hosts)
+            && recorded != configured
+        {
+            let (recorded, configured) = (recorded.clone(), configured.clone());
+            all.push(Mismatch::OtherHosts { recorded, configured });
+        }
+        if let Some(tenant) = &meant.tenant
+            && self.created_on_new
+            && !self.tenant_is_known
+        {
+            all.push(Mismatch::UnknownTenant(tenant.clone()));
+        }
+        all
+    }
+}
+
+/// Reads what the ledger says about itself, also one of 0.1 before its tables are brought up to date.
+pub(super) struct Identify<'a> {
+    pub(super) tenant: Option<&'a str>,
+}
+
+impl Request for Identify<'_> {
+    type Answer = Identified;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Identified, LedgerError> {
+        if !connection.has_table("ledger_settings").await? {
+            return self.of_0_1(connection).await;
+        }
+        let known = "SELECT tenant FROM ledger_tenants WHERE tenant = $1";
+        Ok(Identified {
+            id: setting(connection, Setting::Id).await?.map(|(id, _)| id),
+            hosts: setting(connection, Setting::Hosts).await?.map(|(hosts, _)| hosts),
+            created_on_new: CreatedOnNew.run(connection).await?,
+            accepted_at_us: setting(connection, Setting::Accepted).await?.map(|(_, at)| at),
+            tenant_is_known: self.knows_tenant(connection, known).await?,
+        })
+    }
+}
+
+impl Identify<'_> {
+    async fn of_0_1<C: Connection>(&self, connection: &mut C) -> Result<Identified, LedgerError> {
+        let marked = "SELECT name FROM conversion_marks WHERE name = 'new_since' \
+                      UNION ALL SELECT side FROM conversion_claims WHERE side = 'new' LIMIT 1";
+        let marked: Vec<(String,)> = connection.rows(marked, &[]).await?;
+        let known = "SELECT tenant FROM conversion_claims WHERE tenant = $1 LIMIT 1";
+        Ok(Identified {
+            id: None,
+            hosts: None,
+            created_on_new: !marked.is_empty(),
+            accepted_at_us: None,
+            tenant_is_known: self.knows_tenant(connection, known).await?,
+        })
+    }
+
+    async fn knows_tenant<C: Connection>(
+        &self,
+        connection: &mut C,
+        sql: &'static str,
+    ) -> Result<bool, LedgerError> {
+        let Some(tenant) = self.tenant else { return Ok(true) };
+        let known: Vec<(String,)> = connection.rows(sql, &[Bind::Text(tenant)]).await?;
+        Ok(!known.is_empty())
+    }
+}
+
+/// Whether there is a ledger, before anything is changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    Ledger,
+}
+
+/// Compares the ledger with the configured one. Changes nothing.
+pub(super) async fn examine<C: Connection>(connection: &mut C, meant: &Identity) -> Result<Found, OpenError> {
+    // The tables of claims, of this version and of 0.1: the migrator makes its own before them.
+    let mut has_claims = false;
+    for table in ["ref_claims", "conversion_claims"] {
+        has_claims |= connection.has_table(table).await.map_err(LedgerError::from)?;
+    }
+    if !has_claims {
+        return if meant.create { Ok(Found::Nothing) } else { Err(meant.missing()) };
+    }
+    let found = Identify { tenant: meant.tenant.as_deref() }.run(connection).await?;
+    let mismatches = found.mismatches(meant);
+    if mismatches.is_empty() { Ok(Found::Ledger) } else { Err(OpenError::Mismatch(mismatches)) }
+}
