@@ -88,9 +88,14 @@ impl Replica {
 
     /// The first such line after the first `from`; `None` when the process ends without one.
     pub(crate) async fn line_after(&self, from: usize, is: impl Fn(&Value) -> bool) -> Option<Value> {
+        soon(self.line_at_last(from, is)).await
+    }
+
+    /// As [`line_after`](Self::line_after), without a deadline.
+    pub(crate) async fn line_at_last(&self, from: usize, is: impl Fn(&Value) -> bool) -> Option<Value> {
         let mut log = self.log.clone();
         let find = |lines: &Vec<Value>| lines.iter().skip(from).find(|line| is(line)).cloned();
-        let lines = soon(log.wait_for(|lines| find(lines).is_some())).await.ok()?;
+        let lines = log.wait_for(|lines| find(lines).is_some()).await.ok()?;
         find(&lines)
     }
 

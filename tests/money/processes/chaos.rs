@@ -370,7 +370,9 @@ impl Operator {
         let replica = self.replica.as_ref().unwrap();
         let from = replica.lines();
         self.file.write(position);
-        let reloaded = replica.line_after(from, |line| line["message"] == "config reloaded").await;
+        // A reload is refused while the ledger cannot be asked, as in a fail-over on a busy machine.
+        let reloaded = replica.line_at_last(from, |line| line["message"] == "config reloaded");
+        let reloaded = timeout(Duration::from_secs(300), reloaded).await.expect("the ledger comes back");
         reloaded.expect("the replica has taken it up");
         self.position = position;
         self.scene.flips.fetch_add(1, Ordering::Relaxed);
