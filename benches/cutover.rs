@@ -1,4 +1,4 @@
-//! What the rules of the cutover cost: a create in `live` (claim, fence, send) against one in `sealed` (send), a get in `both`
+//! What the rules of the cutover cost: a create in `live` (claim, duplicate check, send) against one in `sealed` (send), a get in `both`
 //! against one in `new`, a merged list. Before the embedded sandbox, with a SQLite ledger on this machine's disk.
 //!
 //! ```text
@@ -27,7 +27,7 @@ use arc_swap::ArcSwap;
 use clap::Parser;
 use conversion_shim::{
     config::load::{Flag, Sources, load},
-    ledger::{Fingerprint, Key, Ledger, reload_guard},
+    ledger::{Fingerprint, Identity, Key, Ledger, Settings, reload_guard},
     proxy::App,
     sandbox::{Operation, Options, PROFILE, Sandbox, TOKEN},
     server,
@@ -55,6 +55,15 @@ async fn main() -> io::Result<()> {
     sandbox.inspector().credit(PROFILE, "USD", "100000000");
     let dir = tempfile::tempdir()?;
     let ledger = format!("sqlite:{}", dir.path().join("ledger.db").display());
+    // As `ledger init` and `ledger open-new` make it.
+    let identity = Identity {
+        id: Some("bench".into()),
+        new_in_use: true,
+        tenant: Some("default".into()),
+        ..Identity::default()
+    };
+    let made = Ledger::open(&Settings { identity, ..Settings::new(&ledger) }).await;
+    made.expect("a ledger").shutdown().await;
     let live = Shim::start(
         &sandbox,
         &[("stage", "live"), ("ledger.url", &ledger), ("ledger.id", "bench"), ("ledger.new_in_use", "true")],
