@@ -101,7 +101,13 @@ impl SameFile {
 
     /// Marks the file as replaced, for good.
     pub(super) fn lose(&self) {
-        self.0.lost.store(true, Ordering::Relaxed);
+        if !self.0.lost.swap(true, Ordering::Relaxed) {
+            // Best effort: the disk may be the reason. The next start holds creates for it.
+            let _ = fs::write(
+                lost_marker(&self.0.path),
+                "the ledger file was replaced or overwritten under a running process\n",
+            );
+        }
     }
 
     /// A checkpoint of this process begins: it writes to the file.
@@ -123,6 +129,13 @@ impl SameFile {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The file whose existence says that a process found its ledger replaced.
+pub(super) fn lost_marker(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".replaced");
+    name.into()
 }
 
 /// Whether the path leads to a file of that description.

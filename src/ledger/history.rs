@@ -25,7 +25,7 @@ pub(super) struct Verifier {
     pub(super) process: String,
     pub(super) newest: Newest,
     /// The last `ledger accept` that this process knows of.
-    pub(super) accepted: Arc<Mutex<Option<String>>>,
+    pub(super) accepted: Arc<Mutex<Option<Option<String>>>>,
     pub(super) failover_keeps_commits: bool,
 }
 
@@ -93,11 +93,11 @@ impl Verifier {
     async fn forget_what_was_accepted<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         let accepted = setting(connection, Setting::Accepted).await?.map(|(accepted, _)| accepted);
         let mut known = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
-        if accepted.is_some() && *known != accepted {
-            // The first reading of a process comes before its first claim.
+        // What was accepted before this process began says nothing about its own claims.
+        if known.as_ref().is_some_and(|known| *known != accepted) {
             self.newest.clear();
-            *known = accepted;
         }
+        *known = Some(accepted);
         Ok(())
     }
 

@@ -1,11 +1,15 @@
 //! Whether the ledger is the one that the config means. Asked before anything in it is changed, and before every reload.
 
+use std::time::Duration;
+
 use super::connection::{Bind, Connection, Request};
 use super::error::{LedgerError, OpenError};
 use super::identity::{Setting, setting};
 use super::mismatch::Mismatch;
-use super::queries::CreatedOnNew;
 use super::settings::Identity;
+
+const TRIES: usize = 3;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What the ledger says about itself.
 #[derive(Clone, Debug)]
@@ -14,8 +18,9 @@ pub struct Identified {
     pub id: Option<String>,
     /// The upstream hosts that it is for; `None` until it was served with.
     pub(crate) hosts: Option<String>,
-    /// Whether creates may have gone to the new API.
-    pub(crate) created_on_new: bool,
+    /// The mark: whether it was opened for creates on the new API. A claim that was found on the new API, made past this proxy, sets
+    /// none.
+    pub(crate) is_open: bool,
     /// When an operator last accepted the database as it was, in microseconds since 1970.
     pub(crate) accepted_at_us: Option<i64>,
     /// Whether it serves the tenant that was asked for.
@@ -30,12 +35,12 @@ impl Identified {
             Some(configured) if meant.id != self.id && !(meant.adopt && self.id.is_none()) => {
                 all.push(Mismatch::OtherLedger { configured: configured.clone(), found: self.id.clone() });
             }
-            None if meant.agrees && self.created_on_new => {
+            None if meant.agrees && self.is_open => {
                 all.push(Mismatch::NoId { found: self.id.clone() });
             }
             Some(_) | None => {}
         }
-        match (meant.new_in_use, self.created_on_new) {
+        match (meant.new_in_use, self.is_open) {
             (true, false) if meant.agrees => all.push(Mismatch::NotOpened),
             (false, true) if meant.agrees => all.push(Mismatch::Opened),
             _ => {}
@@ -47,7 +52,7 @@ impl Identified {
             all.push(Mismatch::OtherHosts { recorded, configured });
         }
         if let Some(tenant) = &meant.tenant
-            && self.created_on_new
+            && self.is_open
             && !self.tenant_is_known
         {
             all.push(Mismatch::UnknownTenant(tenant.clone()));
@@ -72,11 +77,17 @@ impl Request for Identify<'_> {
         Ok(Identified {
             id: setting(connection, Setting::Id).await?.map(|(id, _)| id),
             hosts: setting(connection, Setting::Hosts).await?.map(|(hosts, _)| hosts),
-            created_on_new: CreatedOnNew.run(connection).await?,
+            is_open: is_marked(connection).await?,
             accepted_at_us: setting(connection, Setting::Accepted).await?.map(|(_, at)| at),
             tenant_is_known: self.knows_tenant(connection, known).await?,
         })
     }
+}
+
+async fn is_marked<C: Connection>(connection: &mut C) -> Result<bool, LedgerError> {
+    let sql = "SELECT name FROM conversion_marks WHERE name IN ('open_new', 'new_since')";
+    let marks: Vec<(String,)> = connection.rows(sql, &[]).await?;
+    Ok(!marks.is_empty())
 }
 
 impl Identify<'_> {
@@ -88,7 +99,7 @@ impl Identify<'_> {
         Ok(Identified {
             id: None,
             hosts: None,
-            created_on_new: !marked.is_empty(),
+            is_open: !marked.is_empty(),
             accepted_at_us: None,
             tenant_is_known: self.knows_tenant(connection, known).await?,
         })
@@ -112,8 +123,19 @@ pub(super) enum Found {
     Ledger,
 }
 
-/// Compares the ledger with the configured one. Changes nothing.
+/// Compares the ledger with the configured one. Changes nothing. Another process that brings the tables up to date may replace one
+/// between two statements, so a failure is tried again.
 pub(super) async fn examine<C: Connection>(connection: &mut C, meant: &Identity) -> Result<Found, OpenError> {
+    for _ in 0..TRIES {
+        match compare(connection, meant).await {
+            Err(OpenError::Ledger(_)) => tokio::time::sleep(PAUSE).await,
+            decided => return decided,
+        }
+    }
+    compare(connection, meant).await
+}
+
+async fn compare<C: Connection>(connection: &mut C, meant: &Identity) -> Result<Found, OpenError> {
     // The tables of claims, of this version and of 0.1: the migrator makes its own before them.
     let mut has_claims = false;
     for table in ["ref_claims", "conversion_claims"] {

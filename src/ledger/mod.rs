@@ -265,6 +265,8 @@ impl Ledger {
     /// Lets this process begin no attempt until [`resume`](Self::resume): the ledger has not been compared with the new API yet.
     pub(crate) fn suspend(&self) {
         self.suspended.store(true, Ordering::Relaxed);
+        // Not ready from the first moment on; the first write after `resume` ends it.
+        self.reader.health.observe(&Err::<(), _>(LedgerError::Suspended), true);
     }
 
     /// Ends [`suspend`](Self::suspend).

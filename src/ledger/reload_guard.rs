@@ -94,7 +94,7 @@ pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> 
 
 /// What the config and the ledger contradict each other in.
 fn contradictions(config: &Config, found: &Identified) -> Vec<Problem> {
-    let mut problems = config.check_against_history(found.created_on_new);
+    let mut problems = config.check_against_history(found.is_open);
     if let Some(ledger) = &config.ledger {
         let mismatches = found.mismatches(&identity_of(config, ledger)).into_iter();
         problems.extend(mismatches.map(|mismatch| {

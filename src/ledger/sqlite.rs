@@ -9,13 +9,13 @@ use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::connection::Request;
+use super::connection::{Request, Session};
 use super::error::{LedgerError, OpenError};
-use super::file_identity::SameFile;
+use super::file_identity::{SameFile, lost_marker};
 use super::group_commit::GroupCommit;
-use super::history::Verifier;
+use super::history::{PlaceHold, Verifier};
 use super::identified::{Found, examine};
-use super::identity::{self, Make};
+use super::identity::{self, Make, Setting};
 use super::schema;
 use super::settings::{MIGRATION_TIMEOUT, Purpose, Settings, in_time};
 use super::sqlite_file::{WritableFile, lock, resolve, writing};
@@ -88,6 +88,9 @@ impl Store {
                 Make(&settings.identity).run(&mut session).await?;
             }
             identity::admit(&mut session, &settings.identity).await?;
+            if serves {
+                hold_if_it_was_replaced(&path, &mut session).await?;
+            }
             Ok((file, session))
         };
         let (file, session) = in_time(settings.timeout, opening).await?;
@@ -115,6 +118,23 @@ impl Store {
         let _ = (&mut *task.lock().await).await;
         reads.pool.close().await;
     }
+}
+
+/// Creates wait for `ledger accept` after a process found its file replaced: what it held may not be what was confirmed.
+async fn hold_if_it_was_replaced(
+    path: &Path,
+    session: &mut Session<SqliteConnection>,
+) -> Result<(), LedgerError> {
+    let marker = lost_marker(path);
+    if !marker.exists() {
+        return Ok(());
+    }
+    let why = "the ledger file was replaced or overwritten under a running process, and claims may be lost";
+    let hold = PlaceHold { process: String::new(), kind: Setting::Hold, why: why.into() };
+    hold.run(session).await?;
+    // The hold is in the ledger now.
+    let _ = std::fs::remove_file(marker);
+    Ok(())
 }
 
 /// SQLite's migrator takes no lock, so of two processes that begin together one may find the file locked, or the tables made under its

@@ -1,5 +1,6 @@
 //! Dispatch of one request: check the head, admit, match the route, identify the caller, serve.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{Method, Request, Response, Version, header};
@@ -29,6 +30,8 @@ pub(super) struct RequestContext {
     pub(super) access: Access,
     pub(super) capture: Option<ShadowCapture>,
     pub(super) without_reference: bool,
+    /// The client's address, behind a trusted load balancer too; known once the request is admitted.
+    pub(super) client: Option<IpAddr>,
     in_flight: Option<Arc<InFlightGuard>>,
     client_usage: Option<ClientUsage>,
 }
@@ -38,8 +41,8 @@ impl RequestContext {
         let config = app.config.load_full();
         let mut access = Access::start(app.services.metrics.clone(), request, &config.traces);
         access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
-        let (capture, in_flight, client_usage) = (None, None, None);
-        Self { app, config, peer, access, capture, without_reference: false, in_flight, client_usage }
+        let (capture, client, in_flight, client_usage) = (None, None, None, None);
+        Self { app, config, peer, access, capture, without_reference: false, client, in_flight, client_usage }
     }
 
     /// # Errors
@@ -70,6 +73,7 @@ impl RequestContext {
     fn admit(&mut self, matched: &Matched, request: &mut Request<Incoming>) -> Result<(), Failure> {
         let client = self.peer.client(&self.config.forwarding, request.headers());
         let caps = &self.config.limits.in_flight;
+        self.client = Some(client);
         self.in_flight = Some(self.app.admission.admit(TrafficClass::of(matched), client, caps)?);
         request.extensions_mut().insert(self.in_flight.clone());
         Ok(())

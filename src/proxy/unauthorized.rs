@@ -30,8 +30,13 @@ impl Default for UnauthorizedCreates {
 }
 
 impl RequestContext {
+    /// The client's own address where a trusted load balancer gives it: else one stranger would count for everybody behind it.
+    fn client_address(&self) -> IpAddr {
+        self.client.unwrap_or_else(|| self.peer.address.ip())
+    }
+
     pub(super) fn check_unauthorized(&self) -> Result<(), Failure> {
-        let count = self.app.unauthorized_creates.0.get(&self.peer.address.ip());
+        let count = self.app.unauthorized_creates.0.get(&self.client_address());
         match count {
             Some(count) if count.load(Ordering::Relaxed) >= PER_MINUTE_MAX => {
                 Err(Failure::TooManyUnauthorized { retry_after: MINUTE })
@@ -42,7 +47,7 @@ impl RequestContext {
 
     pub(super) fn count_unauthorized(&self, status: StatusCode) {
         if status == StatusCode::UNAUTHORIZED && self.access.route == RouteLabel::Route(Route::Create) {
-            let address = self.peer.address.ip();
+            let address = self.client_address();
             self.app.unauthorized_creates.0.get_with(address, Arc::default).fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -44,9 +44,12 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
         }
         answers.push((Side::Legacy, SideAnswer::NotFound));
     }
-    let reply = context.read_by_id(Side::New, id, context.deadline).await?;
+    let reply = context.read_by_id(Side::New, id, Lane::Read, context.deadline).await?;
     if reply.is_refusal() && !is_not_found(&reply.evidence()) {
         return not_the_vendors(reply);
+    }
+    if !reply.is_refusal() && reply.status != StatusCode::OK {
+        return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));
     }
     let is_conversion = reply.status == StatusCode::OK && holds_conversion(context, &reply, known).await?;
     answers.push((Side::New, if is_conversion { SideAnswer::Found } else { SideAnswer::NotFound }));
@@ -73,7 +76,8 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
 /// the vendor's own 404.
 async fn on_legacy(context: &RouteContext, id: &Id) -> Result<Result<RouteResponse, RouteResponse>, Failure> {
     let cost = Endpoint::Cancel.client();
-    let call = UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, context.deadline);
+    // On a reused HTTP/1.1 connection the answer could be another request's, and a cancel that is not one moves money.
+    let call = UpstreamCall::forward(context, Bytes::new(), Lane::Fresh, cost, context.deadline);
     let reply = context.call(call).await?;
     if is_not_found(&reply.evidence()) {
         return Ok(Err(reply.verbatim()));
@@ -97,6 +101,6 @@ fn not_the_vendors(reply: Reply) -> Result<RouteResponse, Failure> {
 
 async fn holds_conversion(context: &RouteContext, reply: &Reply, known: Known) -> Result<bool, Failure> {
     let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
-    let orchestration = Orchestration::parse(&reply.body).map_err(unreadable)?;
+    let orchestration = Orchestration::parse(reply.content()).map_err(unreadable)?;
     Ok(context.hidden(&orchestration, known).await?.is_none())
 }

@@ -11,6 +11,7 @@ use super::upstream_call::{Reply, UpstreamCall};
 use super::{RecordSide, RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
+use crate::translate::conversion::Conversion;
 use crate::translate::evidence::is_not_found;
 use crate::translate::get as wire;
 use crate::translate::mapping;
@@ -97,14 +98,17 @@ async fn ask(
     until: Instant,
 ) -> Result<(SideAnswer, RouteResponse), Failure> {
     let cost = Endpoint::Get(side).client();
-    let reply = match side {
-        Side::Legacy => {
-            context.call(UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, until)).await?
-        }
+    let call = |lane| match side {
+        Side::Legacy => Ok(UpstreamCall::forward(context, Bytes::new(), lane, cost, until)),
         Side::New => {
-            context.call(UpstreamCall::get(context, side, &id.path_on(Side::New), cost, until)?).await?
+            UpstreamCall::get(context, side, &id.path_on(Side::New), cost, until).map(|call| call.on(lane))
         }
     };
+    let mut reply = context.call(call(Lane::Read)?).await?;
+    // On a reused HTTP/1.1 connection a 404, or another record, may be the answer to another request.
+    if reply.reused && (is_not_found(&reply.evidence()) || names_another(side, id, &reply)) {
+        reply = context.call(call(Lane::Fresh)?).await?;
+    }
     if is_not_found(&reply.evidence()) {
         return Ok((SideAnswer::NotFound, reply.refusal()));
     }
@@ -122,6 +126,16 @@ async fn ask(
     }
 }
 
+/// Whether the answer is a record with another id.
+fn names_another(side: Side, id: &Id, reply: &Reply) -> bool {
+    let body = reply.content();
+    let named = match side {
+        Side::Legacy => Conversion::parse(body).ok().and_then(|record| record.id),
+        Side::New => Orchestration::parse(body).ok().and_then(|record| record.id),
+    };
+    reply.status == StatusCode::OK && named.is_some_and(|named| !named.says(id.as_str()))
+}
+
 /// The record of new in the legacy shape, if a legacy client may see it.
 async fn visible_record(
     context: &RouteContext,
@@ -133,7 +147,7 @@ async fn visible_record(
         return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));
     }
     let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
-    let orchestration = Orchestration::parse(&reply.body).map_err(unreadable)?;
+    let orchestration = Orchestration::parse(reply.content()).map_err(unreadable)?;
     if let Some(why) = context.hidden(&orchestration, known).await? {
         tracing::info!(target: "translate", id = id.as_str(), ?why, "a record that was never a conversion is not shown");
         return Ok((SideAnswer::NotFound, RouteResponse::problem(&wire::not_found(id.as_str()))));

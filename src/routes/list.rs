@@ -136,13 +136,13 @@ async fn rows(context: &RouteContext, side: Side, reply: &Reply, query: &ListQue
         return Err(reply.unexpected(SideEffect::None, "not an answer to a list"));
     }
     let unreadable = |source| Failure::Unreadable { side, effect: SideEffect::None, source };
-    let rows = Rows::of(side, &reply.body, query).map_err(unreadable)?;
+    let rows = Rows::of(side, reply.content(), query).map_err(unreadable)?;
     let own = context.own_records(&rows.hidden).await?;
     if own.is_empty() {
         return Ok(rows);
     }
     // Rare, so the answer is simply parsed a second time.
-    Rows::with_own(side, &reply.body, query, &own).map_err(unreadable)
+    Rows::with_own(side, reply.content(), query, &own).map_err(unreadable)
 }
 
 fn report_dropped(context: &RouteContext, dropped: &DroppedRows) {

@@ -85,13 +85,22 @@ impl RouteContext {
             let reused = reply.reused;
             let found = self.read_finding(query, reply);
             match found.finding {
-                // On a reused connection the empty list may be another request's: look up again on a connection of its own.
+                // An outcome that is not found is looked up again anyway.
                 Finding::Absent if query.purpose == Purpose::Resolve => return found,
-                Finding::Absent if reused && lane == Lane::Create => lane = Lane::Fresh,
-                Finding::Absent if query.purpose != Purpose::Resolve => {
-                    return self.confirm_absence(query).await;
+                // On a reused HTTP/1.1 connection it may be the answer to another request, even to one of the other side: look up again
+                // on a connection of its own.
+                Finding::Absent | Finding::Found(_) | Finding::OtherKind
+                    if reused && lane == Lane::Create =>
+                {
+                    lane = Lane::Fresh;
                 }
-                _ => return found,
+                Finding::Absent => return self.confirm_absence(query).await,
+                Finding::Found(_)
+                | Finding::OtherKind
+                | Finding::Unauthorized
+                | Finding::Forbidden
+                | Finding::Throttled
+                | Finding::Nothing(_) => return found,
             }
         }
     }
@@ -131,7 +140,7 @@ impl RouteContext {
         let cost = Endpoint::List(side).lookup();
         let call = || UpstreamCall::get(self, side, &path, cost, until).map(UpstreamCall::uncached);
         let reply = self.call(call()?.on(lane)).await?;
-        if !problem::says_insufficient_scopes(reply.status.as_u16(), &reply.body)
+        if !problem::says_insufficient_scopes(reply.status.as_u16(), reply.content())
             || !self.has_lookup_credentials()
         {
             return Ok(reply);
@@ -148,20 +157,29 @@ impl RouteContext {
     }
 
     /// One record by its id, with the lookup credentials where the caller's token may not read.
-    pub(super) async fn read_by_id(&self, side: Side, id: &Id, until: Instant) -> Result<Reply, Failure> {
+    pub(super) async fn read_by_id(
+        &self,
+        side: Side,
+        id: &Id,
+        lane: Lane,
+        until: Instant,
+    ) -> Result<Reply, Failure> {
         let cost = Endpoint::Get(side).client();
         let path = id.path_on(side);
-        let reply = self.call(UpstreamCall::get(self, side, &path, cost, until)?).await?;
-        let lacks_scope = problem::says_insufficient_scopes(reply.status.as_u16(), &reply.body);
+        let reply = self.call(UpstreamCall::get(self, side, &path, cost, until)?.on(lane)).await?;
+        let lacks_scope = problem::says_insufficient_scopes(reply.status.as_u16(), reply.content());
         if !lacks_scope || !self.has_lookup_credentials() {
             return Ok(reply);
         }
-        self.call(UpstreamCall::get(self, side, &path, cost, until)?.with_lookup_credentials()).await
+        self.call(UpstreamCall::get(self, side, &path, cost, until)?.on(lane).with_lookup_credentials()).await
     }
 
     /// A record in the legacy shape; `None` if it could not be read.
     async fn read_record(&self, side: Side, id: &str, until: Instant) -> Option<Record> {
-        let reply = self.read_by_id(side, &Id::known(id), until).await.ok()?;
-        (reply.status == StatusCode::OK).then(|| evidence::record(side, &reply.body)).flatten()
+        let reply = self.read_by_id(side, &Id::known(id), Lane::Fresh, until).await.ok()?;
+        let record =
+            (reply.status == StatusCode::OK).then(|| evidence::record(side, reply.content())).flatten();
+        // On a reused HTTP/1.1 connection it could be the answer to another request.
+        record.filter(|record| record.id == id)
     }
 }

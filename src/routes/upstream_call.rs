@@ -221,13 +221,17 @@ impl Reply {
         self.status.is_client_error() || self.status.is_server_error()
     }
 
-    pub(super) fn evidence(&self) -> evidence::Reply<'_> {
-        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let body = match &self.decoded {
+    /// The body without its content coding, where the proxy reads that coding.
+    pub(super) fn content(&self) -> &[u8] {
+        match &self.decoded {
             Decoded::Bytes(decoded) => decoded,
             Decoded::Plain | Decoded::Unreadable => &self.body,
-        };
-        evidence::Reply { status: self.status.as_u16(), content_type, body }
+        }
+    }
+
+    pub(super) fn evidence(&self) -> evidence::Reply<'_> {
+        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        evidence::Reply { status: self.status.as_u16(), content_type, body: self.content() }
     }
 
     /// Whether the body has a content coding that the proxy cannot decode.
@@ -254,7 +258,7 @@ impl Reply {
         match self.side {
             Side::Legacy => self.verbatim(),
             Side::New => {
-                let problem = problem::from_orchestrations(self.status.as_u16(), &self.body);
+                let problem = problem::from_orchestrations(self.status.as_u16(), self.content());
                 RouteResponse::json(self.status, self.headers, problem.to_json())
             }
         }

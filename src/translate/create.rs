@@ -156,10 +156,10 @@ const FIELDS: [&str; 9] = [
     "metadata",
 ];
 
-/// The field that a key might be taken for by a server that forgives letter case and underscores, as some do. A reference
+/// The field that a key might be taken for by a server that forgives letter case, underscores, dashes and spaces, as some do. A reference
 /// that one side reads and the proxy does not would be no protection.
 fn spelled_otherwise(key: &str) -> Option<&'static str> {
-    let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+    let plain = |name: &str| name.replace(['_', '-', ' '], "").to_ascii_lowercase();
     FIELDS.into_iter().find(|field| *field != key && plain(field) == plain(key))
 }
 

@@ -3,15 +3,20 @@
 
 use std::error::Error as StdError;
 
-use http::{Method, Request, Response, StatusCode, header};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::rate_limit::{OverBudget, Permit};
 use super::token::{Token, TokenError};
-use super::{Client, Lane, Outgoing, SendError};
+use super::{Client, Lane, Outgoing, SendError, Uses};
 use crate::config::Config;
-use crate::http::body::Payload;
+use crate::http::body::{self, Payload};
+use crate::translate::evidence::{self, Reply};
+
+/// Maximum length of a problem document, in bytes.
+const PROBLEM_MAX: usize = 64 << 10;
 
 impl Client {
     /// Sends a request as it is, or with the proxy's own token. After a 401 to that token, a read whose body is in memory is sent
@@ -40,7 +45,9 @@ impl Client {
             return Ok(answer);
         }
         let replaced = self.tokens().replace(credential_set, config, &token, token_until).await;
-        let Some(mut request) = repeat else { return Err(SendError::TokenRefused) };
+        let Some(mut request) = repeat else {
+            return Err(if lane == Lane::Create { refused(answer).await } else { SendError::TokenRefused });
+        };
         let replaced = replaced.map_err(no_token)?;
         // No new token, because one was replaced a moment ago: the side would refuse this one again.
         if replaced.is(&token) {
@@ -56,6 +63,21 @@ impl Client {
         };
         let answer = self.send(request, lane, permit, answered_by).await?;
         if answer.status() == StatusCode::UNAUTHORIZED { Err(SendError::TokenRefused) } else { Ok(answer) }
+    }
+}
+
+/// What a 401 to a create with the proxy's own token says. Only the vendor's own problem document, on a connection that carried no other
+/// answer before, proves that it did not act.
+async fn refused(answer: Response<Incoming>) -> SendError {
+    let (parts, body) = answer.into_parts();
+    let reused = parts.version < Version::HTTP_2 && parts.extensions.get::<Uses>().is_none_or(Uses::count);
+    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let proves = |body: &Bytes| {
+        evidence::is_problem_document(&Reply { status: parts.status.as_u16(), content_type, body })
+    };
+    match body::collect(body, PROBLEM_MAX).await {
+        Ok(body) if !reused && proves(&body) => SendError::TokenRefused,
+        Ok(_) | Err(_) => SendError::NoAnswer("a 401 that does not prove that nothing was done".into()),
     }
 }
 

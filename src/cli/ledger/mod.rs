@@ -232,7 +232,7 @@ fn stats_json(found: &Identified, stats: &Stats) -> Value {
     );
     json!({
         "id": found.id,
-        "new_in_use": found.created_on_new,
+        "new_in_use": found.is_open,
         "counts": counts.collect::<Vec<_>>(),
         "first_created_at": stats.first.map(|at| at.to_string()),
         "last_created_at": stats.last.map(|at| at.to_string()),
@@ -246,7 +246,7 @@ fn stats_rows(found: Identified, stats: &Stats) -> Vec<(&'static str, String)> {
     let created =
         stats.first_new_create_at.map_or_else(|| "no create yet".into(), |at| format!("creates since {at}"));
     let id = found.id.unwrap_or_else(|| "none; `conversion-shim ledger init` gives it one".into());
-    let open = if found.created_on_new { "yes" } else { "no" };
+    let open = if found.is_open { "yes" } else { "no" };
     let mut rows = vec![("id", id), ("new in use", open.into()), ("claims", total.to_string())];
     rows.extend(
         stats

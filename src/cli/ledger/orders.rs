@@ -42,9 +42,6 @@ pub(super) struct OrderArgs {
 pub(super) struct ReleaseArgs {
     /// The client's ref_id; write `--` before one that begins with a dash
     ref_id: String,
-    /// Tenant of the ref_id; overrides ledger.tenant of the config
-    #[arg(long)]
-    tenant: Option<String>,
     /// File with an access token to look the ref_id up with; needed without credentials in [auth.lookup]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -77,7 +74,7 @@ pub(super) fn init(arguments: InitArgs) -> u8 {
         Ok((id, found))
     });
     answer(made, |(id, found)| {
-        let rows = [("new in use", if found.created_on_new { "yes" } else { "no" }.into())];
+        let rows = [("new in use", if found.is_open { "yes" } else { "no" }.into())];
         let rows = if quiet { String::new() } else { table(&rows) + "Set ledger.id to:\n" };
         (format!("{rows}{id}\n"), OK)
     })
@@ -122,16 +119,17 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
 }
 
 pub(super) fn release(arguments: ReleaseArgs) -> u8 {
-    let ReleaseArgs { ref_id, tenant, token_file, order: OrderArgs { why, config } } = arguments;
+    let ReleaseArgs { ref_id, token_file, order: OrderArgs { why, config } } = arguments;
     let (config, ledger) = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
-    let tenant = tenant.unwrap_or_else(|| ledger.tenant.clone());
+    // Of the config's tenant alone: the lookups are made with its credentials.
+    let tenant = ledger.tenant.clone();
     let key = match Key::new(&tenant, &ref_id) {
         Ok(key) => key,
         Err(error) => {
-            complain(format_args!("invalid ref_id or tenant: {error}"));
+            complain(format_args!("invalid ref_id: {error}"));
             return USAGE;
         }
     };

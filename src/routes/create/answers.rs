@@ -68,7 +68,7 @@ impl Performer<'_> {
             Side::Legacy => Ok(reply.verbatim()),
             Side::New => {
                 let unreadable = |source| Failure::Unreadable { side, effect: SideEffect::Unknown, source };
-                let mapped = create::answer(&reply.body).map_err(unreadable)?;
+                let mapped = create::answer(reply.content()).map_err(unreadable)?;
                 let json = reply.conversion(&mapped, &self.context.services);
                 Ok(RouteResponse::json(StatusCode::OK, reply.headers, json))
             }

@@ -306,7 +306,10 @@ impl Performer<'_> {
             }
             (Side::New, None) => return Err(Failure::BodyEncoded),
         };
-        context.call(call.apart_if_anonymous().paid(permit)).await
+        // Of several candidates only the answer tells which one the vendor read, so it must certainly be this request's own.
+        let call =
+            if self.request.candidates.len() > 1 { call.on(Lane::Fresh) } else { call.apart_if_anonymous() };
+        context.call(call.paid(permit)).await
     }
 
     fn judge(&mut self, side: Side, reply: &Reply) -> Answer {

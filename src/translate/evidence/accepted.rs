@@ -6,8 +6,8 @@ use super::{Reply, is_problem_document};
 use crate::translate::conversion::Conversion;
 use crate::translate::create::CreateRequest;
 use crate::translate::json::{JsonError, Raw, Reader, Text};
-use crate::translate::mapping;
-use crate::translate::orchestration::{Endpoint, Orchestration};
+use crate::translate::mapping::{self, Origin};
+use crate::translate::orchestration::Orchestration;
 use crate::translate::side::Side;
 
 #[derive(Debug, PartialEq, Eq)]
@@ -109,8 +109,9 @@ fn conflict(side: Side, body: &[u8], position: impl Fn(Option<Text<'_>>) -> Opti
         }
         Side::New => {
             let Ok(orchestration) = Orchestration::parse(existing) else { return none };
-            let elsewhere = [orchestration.source, orchestration.destination].contains(&Endpoint::Elsewhere);
-            if elsewhere && position(orchestration.ref_id).is_some() {
+            // The reference is this request's, so only what no conversion can be is of another kind.
+            let other_kind = matches!(mapping::hidden(&orchestration, Origin::OwnReference), Ok(Some(_)));
+            if other_kind && position(orchestration.ref_id).is_some() {
                 return Sent::OtherKind;
             }
             (orchestration.ref_id, orchestration.id)

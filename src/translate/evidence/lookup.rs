@@ -101,6 +101,8 @@ struct List<'q> {
     is_list: bool,
     /// Such a member was there, with null.
     is_null: bool,
+    /// Any other member was there: the answer is no mere empty list.
+    has_others: bool,
     found: Option<Record>,
     other_kind: bool,
     /// Why an empty list would prove nothing.
@@ -109,8 +111,19 @@ struct List<'q> {
 
 impl<'q> List<'q> {
     fn new(side: Side, ref_id: &'q str, facts: Facts) -> Self {
-        let (origin, is_list, is_null) = (Origin::Unknown, false, false);
-        Self { side, ref_id, origin, facts, is_list, is_null, found: None, other_kind: false, doubt: None }
+        let (origin, is_list, is_null, has_others) = (Origin::Unknown, false, false, false);
+        Self {
+            side,
+            ref_id,
+            origin,
+            facts,
+            is_list,
+            is_null,
+            has_others,
+            found: None,
+            other_kind: false,
+            doubt: None,
+        }
     }
 
     fn read(&mut self, body: &[u8]) -> Result<(), Unreadable> {
@@ -133,6 +146,7 @@ impl<'q> List<'q> {
             self.is_null = true;
             return;
         }
+        self.has_others |= key != "next_page_cursor";
         if !has_content(key, value) {
             return;
         }
@@ -197,8 +211,10 @@ impl<'q> List<'q> {
             Self { other_kind: true, .. } => Finding::OtherKind,
             Self { doubt: Some(doubt), .. } => Finding::Nothing(doubt),
             Self { is_list: true, .. } => Finding::Absent,
-            Self { is_null: true, facts, .. } if facts.empty_list.null => Finding::Absent,
-            Self { is_null: false, facts, .. } if facts.empty_list.absent => Finding::Absent,
+            Self { is_null: true, has_others: false, facts, .. } if facts.empty_list.null => Finding::Absent,
+            Self { is_null: false, has_others: false, facts, .. } if facts.empty_list.absent => {
+                Finding::Absent
+            }
             Self { .. } => Finding::Nothing("the answer holds no list"),
         }
     }
@@ -209,7 +225,7 @@ const TELLING: [&str; 9] =
     ["cursor", "next", "more", "token", "error", "partial", "truncated", "warning", "page"];
 
 /// Whether a member may mean that rows are missing. A string under any other name is new decoration, as the vendor may add at any time.
-fn has_content(key: &str, value: Raw<'_>) -> bool {
+pub(crate) fn has_content(key: &str, value: Raw<'_>) -> bool {
     let written = value.as_written();
     if let Some(text) = value.as_text() {
         let key = key.to_ascii_lowercase();

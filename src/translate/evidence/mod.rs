@@ -9,6 +9,7 @@ mod not_found;
 mod problem_document;
 
 pub(crate) use self::accepted::{Sent, judge};
+pub(crate) use self::lookup::has_content;
 pub use self::lookup::{Finding, Record, lookup_path, read, record};
 pub(crate) use self::not_found::is_not_found;
 pub(crate) use self::problem_document::is_problem_document;

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::ListQuery;
 use crate::translate::conversion::Conversion;
+use crate::translate::evidence::has_content;
 use crate::translate::json::{Raw, Reader, Text};
 use crate::translate::mapping::{self, Mapped};
 use crate::translate::orchestration::{Orchestration, Unreadable, text};
@@ -117,6 +118,7 @@ impl Rows {
         let mut deprecated = None;
         let mut has_list = false;
         let mut has_other_members = false;
+        let mut is_doubtful = false;
         let mut reader = Reader::new(body)?;
         reader.object(|key, value| {
             match key {
@@ -129,12 +131,16 @@ impl Rows {
                 "next_page_cursor" => rows.next = cursor_text(value)?,
                 _ => {
                     has_other_members = true;
-                    value.value()?;
+                    is_doubtful |= has_content(key, value.value()?);
                 }
             }
             Ok::<(), Unreadable>(())
         })?;
         reader.end()?;
+        // An empty list beside a count, another cursor, an error or rows under another name is not the end of the listing.
+        if is_doubtful && rows.is_unused() && rows.next.is_none() && deprecated.is_none() {
+            return Err(Unreadable::Missing { field: "items" });
+        }
         if let Some(array) = deprecated.filter(|_| rows.is_unused()) {
             Reader::new(array.as_written().as_bytes())?
                 .array(|element| row(&mut rows, element, selection))?;

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use conversion_shim::translate::side::Side;
+
 use super::{Deployment, change};
 use crate::support::ledger;
 use crate::support::postgres::Postgres;
@@ -35,6 +37,16 @@ async fn a_backup_that_is_put_in_place_is_noticed_though_it_keeps_its_times() {
         }
         assert_eq!(caller.create("after").await.status, 503, "{parts:?}");
         assert_eq!(deployment.made("after").new, 0);
+        replica.kill();
+        // A restart does not forget it: the claims of the last three may be gone.
+        deployment.write(&format!("{named}\nstage = \"sealed\""));
+        let (replica, caller) = deployment.serve().await;
+        for ref_id in ["one", "two", "three"] {
+            assert_ne!(caller.create(ref_id).await.status, 200, "{parts:?}");
+            assert_eq!(deployment.made(ref_id), crate::support::test_bed::one_on(Side::New), "{parts:?}");
+        }
+        let accepted = deployment.order(&["accept", "--why", "compared with the vendor"]).await;
+        assert!(accepted.out.starts_with("hold lifted: "), "{parts:?}: {accepted:?}");
         replica.kill();
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use conversion_shim::sandbox::{
-    FaultKind, HiddenRecords, Mirror, Operation, PROFILE, TOKEN, Tally, Variants,
+    Fault, FaultKind, HiddenRecords, Mirror, Operation, PROFILE, TOKEN, Tally, Variants,
 };
 use conversion_shim::translate::side::Side;
 use futures_util::future::join_all;
@@ -40,6 +40,25 @@ async fn a_create_through_the_new_apis_own_path_is_found_by_a_legacy_create() {
             world.client.ask(Method::POST, ORCHESTRATIONS, orchestration("legacy", &Value::Null)).await;
         refused.problem(409);
         assert_eq!(world.made("legacy"), one_on(Side::Legacy), "{stage}");
+    }
+}
+
+#[tokio::test]
+async fn a_stray_row_of_the_other_side_does_not_confirm_a_reference() {
+    for stage in [OBSERVE, READY] {
+        let world = World::at(stage).await;
+        for ref_id in ["k", "warm"] {
+            world.client.ask(Method::POST, ORCHESTRATIONS, orchestration(ref_id, &Value::Null)).await.id();
+        }
+        world.client.create("warm").await.problem(409);
+        // The check on new is answered twice, and the look on legacy takes the copy.
+        let twice = Fault::new(FaultKind::Twice).on(Side::New, Operation::List).times(1);
+        world.sandbox.faults().arm(twice);
+        world.client.create("k").await.problem(409);
+        world.client.create("k").await.problem(409);
+        assert_eq!(world.made("k"), one_on(Side::New), "{stage}");
+        let id = world.client.create("k").await.problem(409)["meta"]["existing"]["id"].clone();
+        assert_eq!(world.record(Side::New, id.as_str().unwrap())["ref_id"], "k", "{stage}");
     }
 }
 

@@ -204,7 +204,9 @@ async fn rate_limit_metrics_have_endpoint_and_class_and_unknown_values_are_absen
     }
     let text = metrics(&shim).await;
     assert!(refused > 0.0);
-    assert_eq!(of(&text, &format!("calls_total{}", by("client"))), Some(served), "{text}");
+    // A 404 on a connection that was used before is asked for once more, on another one.
+    let calls = of(&text, &format!("calls_total{}", by("client"))).unwrap();
+    assert!(served < calls && calls <= 2.0 * (served + refused), "{text}");
     assert_eq!(of(&text, &format!("refused_total{}", by("client"))), Some(refused), "{text}");
 
     vendor.faults().arm(Fault::new(TOO_MANY).on(Side::New, Operation::List).times(1));

@@ -255,6 +255,10 @@ async fn read_both(walk: &mut Walk, old: &str) {
     assert_eq!((&status["modes"]["get"], &status["modes"]["list"]), (&json!("both"), &json!("both")));
     assert_eq!(walk.get(&format!("/{old}")).await.0, 200);
     assert_eq!(walk.get("?limit=100").await.1["items"].as_array().unwrap().len(), 6);
+    // The brake, before the ledger is opened for the new API.
+    walk.put("Going back", 3).await;
+    assert_eq!(walk.create("held-early").await.0, 503);
+    walk.put("Step 3: read from both APIs", 0).await;
 }
 
 async fn first_creates(walk: &mut Walk) {
@@ -307,7 +311,7 @@ async fn back_and_forth(walk: &mut Walk) {
     walk.put("Going back", 2).await;
     assert_eq!(walk.create("held").await.0, 503);
     assert_eq!(walk.get("?limit=1").await.0, 200);
-    walk.put("Going back", 3).await;
+    walk.put("Going back", 4).await;
     assert_eq!(walk.create("held").await.0, 200);
     walk.balances();
 }

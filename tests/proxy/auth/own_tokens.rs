@@ -171,14 +171,16 @@ async fn a_refused_token_is_replaced_once_and_a_read_goes_once_more() {
 #[tokio::test]
 async fn a_create_is_never_sent_twice_for_a_token() {
     for (stage, side) in [("observe", Side::Legacy), ("live", Side::New), ("sealed", Side::New)] {
-        let (bed, _dir) = client_credentials::start(Options::default(), &[("stage", stage)]).await;
+        let keys = [("stage", stage), ("timeouts.create", "1s")];
+        let (bed, _dir) = client_credentials::start(Options::default(), &keys).await;
         bed.client.create("first").await.id();
         let (posts, tokens) = (bed.posts(side), token_calls(&bed));
         // Only the create meets a token that is not taken; the looks before it do not.
         let fault = bed.fault(side, Operation::Create, UNAUTHORIZED);
-        let problem = bed.client.create("r").await.problem(503);
+        // On a connection that carried another answer before, the 401 could be another request's.
+        let problem = bed.client.create("r").await.problem(504);
         let detail = problem["detail"].as_str().unwrap();
-        assert!(detail.contains("nothing was changed") && detail.contains("same ref_id"), "{detail}");
+        assert!(detail.contains("same ref_id"), "{detail}");
         assert_eq!(bed.posts(side), posts + 1, "{stage}");
         assert_eq!(token_calls(&bed), tokens + 1, "the next request has another token");
         bed.sandbox.faults().remove(&fault);

@@ -83,6 +83,10 @@ async fn a_body_that_does_not_go_on_leaves_no_length_behind() {
             assert_eq!(upstream.heard_already(), 0, "{call}");
             upstream.say("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{\"id\":\"one\"}").await;
             assert_eq!(client.message().await.status(), "200");
+            // A cancel has a connection of its own.
+            if call.starts_with("DELETE") {
+                continue;
+            }
             follows_intact(&shim, &listener, upstream).await;
         }
     }
