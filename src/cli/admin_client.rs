@@ -46,10 +46,7 @@ pub(super) fn show(arguments: StatusArgs, render: impl Fn(Option<&str>, &Status)
         Err(code) => return code,
     };
     match block_on(fetch(address)).and_then(|answer| rendered(&answer, arguments.json, render)) {
-        Ok((text, ready)) => {
-            print(&text);
-            if ready || !arguments.ready { OK } else { FAILED }
-        }
+        Ok((text, ready)) => print(&text, if ready || !arguments.ready { OK } else { FAILED }),
         Err(error) => {
             complain(format_args!("no status from {address}: {error}"));
             FAILED

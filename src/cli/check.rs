@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::config_args::ConfigArgs;
 use super::exit::{CONFIG, FAILED, OK};
-use super::output::complain;
+use super::output::{complain, written};
 use crate::config::load::{Sources, examine};
 use crate::config::{Config, Problem, Row};
 use crate::ledger::{self, OpenError};
@@ -48,11 +48,11 @@ pub(super) fn run(arguments: CheckArgs) -> u8 {
             if !problems.is_empty() {
                 return refused(&problems);
             }
-            if !quiet {
-                let _ = write_rows(&examined.rows(), &mut io::stdout().lock());
-            }
+            let mut out = io::stdout().lock();
+            let rows = if quiet { Vec::new() } else { examined.rows() };
+            let outcome = write_rows(&rows, &mut out).and_then(|()| out.flush());
             note_unread(examined.unread());
-            OK
+            written(outcome, OK)
         }
         Err(problems) => refused(&problems),
     }

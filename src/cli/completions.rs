@@ -16,6 +16,5 @@ pub(super) struct CompletionsArgs {
 pub(super) fn run(arguments: &CompletionsArgs, mut root: Command) -> u8 {
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut root, "conversion-shim", &mut script);
-    print(&String::from_utf8_lossy(&script));
-    OK
+    print(&String::from_utf8_lossy(&script), OK)
 }

@@ -16,10 +16,7 @@ pub(super) struct ManArgs {
 /// Prints one man page, in roff. `root` is the whole command line.
 pub(super) fn run(arguments: &ManArgs, root: Command) -> u8 {
     match page(&arguments.command, root) {
-        Ok(roff) => {
-            print(&String::from_utf8_lossy(&roff));
-            OK
-        }
+        Ok(roff) => print(&String::from_utf8_lossy(&roff), OK),
         Err(error) => {
             complain(format_args!("no man page: {error}"));
             FAILED

@@ -4,11 +4,25 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io::Write as _;
 
+use super::exit::FAILED;
 use crate::telemetry::sanitize::{self, one_line};
 
-/// Writes to standard output. Errors are ignored: a reader such as `head` may close the pipe.
-pub(super) fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+/// Writes to standard output, and returns `code`; reports what could not be written, and returns [`FAILED`] then. A file that is cut off
+/// must not pass for the whole one.
+pub(super) fn print(text: &str, code: u8) -> u8 {
+    let mut out = std::io::stdout().lock();
+    written(out.write_all(text.as_bytes()).and_then(|()| out.flush()), code)
+}
+
+/// `code`, or [`FAILED`] with a message if standard output did not take everything.
+pub(super) fn written(outcome: std::io::Result<()>, code: u8) -> u8 {
+    match outcome {
+        Ok(()) => code,
+        Err(error) => {
+            complain(format_args!("standard output: {error}"));
+            FAILED
+        }
+    }
 }
 
 /// Writes to standard error.

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
 use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{FAILED, NO_GO, OK, USAGE};
-use super::output::complain;
+use super::output::{complain, written};
 use crate::config::Go;
 use crate::config::load::examine;
 use crate::report::document::{Decision, Report};
@@ -108,8 +108,8 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
     };
     match read(scope, &go, &files).and_then(|report| write_html(&report, html.as_deref()).map(|()| report)) {
         Ok(report) => {
-            print(&report, format);
-            if report.verdict == Decision::Go { OK } else { NO_GO }
+            let code = if report.verdict == Decision::Go { OK } else { NO_GO };
+            written(print(&report, format), code)
         }
         Err(error) => {
             complain(format_args!("no report: {error}"));
@@ -164,16 +164,16 @@ fn write_html(report: &Report, page: Option<&Path>) -> Result<(), String> {
     std::fs::write(page, html::render(report)).map_err(|error| format!("{}: {error}", page.display()))
 }
 
-/// Prints the report, with colours on terminals that support them. Errors are ignored: a reader such as `head` may close the pipe.
-fn print(report: &Report, format: Format) {
+/// Prints the report, with colours on terminals that support them.
+fn print(report: &Report, format: Format) -> io::Result<()> {
     let mut out = AutoStream::auto(io::stdout().lock());
-    let _ = match format {
+    match format {
         Format::Text => out.write_all(text::render(report).as_bytes()),
         Format::Json => serde_json::to_writer_pretty(&mut out, report)
             .map_err(io::Error::from)
             .and_then(|()| out.write_all(b"\n")),
-    };
-    let _ = out.flush();
+    }?;
+    out.flush()
 }
 
 #[cfg(test)]

@@ -49,10 +49,7 @@ pub(super) fn run(arguments: &TranslateArgs) -> u8 {
         _ => input().and_then(|body| create(&body, &arguments.base_path)),
     };
     match translated {
-        Ok(text) => {
-            print(&text);
-            OK
-        }
+        Ok(text) => print(&text, OK),
         Err(Failure(code, message)) => {
             complain(message);
             code

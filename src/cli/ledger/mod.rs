@@ -173,8 +173,7 @@ fn answer<T>(read: Result<T, CommandError>, render: impl FnOnce(T) -> (String, u
     match read {
         Ok(read) => {
             let (text, code) = render(read);
-            print(&text);
-            code
+            print(&text, code)
         }
         Err(error) => {
             let problems = match &error {

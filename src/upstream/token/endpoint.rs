@@ -21,7 +21,9 @@ use crate::telemetry::spans;
 /// Lifetime of a token whose answer has no `expires_in`, which RFC 6749 only recommends (section 5.1).
 const LIFETIME_DEFAULT: Duration = Duration::from_secs(300);
 /// Upper bound of a token's lifetime, in seconds.
-const LIFETIME_MAX: u64 = 24 * 60 * 60;
+const LIFETIME_MAX: f64 = 86_400.0;
+/// Some servers write it before JSON, although RFC 8259 forbids it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Upper bound of the answer's length, in bytes.
 const ANSWER_MAX: usize = 64 << 10;
 
@@ -37,7 +39,8 @@ pub(super) struct TokenRequest {
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: String,
-    expires_in: Option<u64>,
+    /// A number, or a number as text: clients of RFC 6749 read both.
+    expires_in: Option<serde_json::Value>,
 }
 
 #[derive(Debug)]
@@ -99,7 +102,7 @@ impl TokenEndpoint {
             .send();
         let mut answer = sending.await.map_err(no_answer)?;
         self.budget.answered(Some(permit.endpoint()), answer.status(), answer.headers());
-        if answer.status() != http::StatusCode::OK {
+        if !answer.status().is_success() {
             return Err(TokenError::Refused(answer.status().as_u16()));
         }
         let mut body = Zeroizing::new(Vec::new());
@@ -125,11 +128,11 @@ fn form(credentials: &ClientCredentials) -> String {
 }
 
 fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     // serde_json's error would quote the body, and with it the token.
     let answer: TokenAnswer =
         serde_json::from_slice(body).map_err(|_: serde_json::Error| TokenError::Unreadable)?;
-    let lifetime =
-        answer.expires_in.map_or(LIFETIME_DEFAULT, |seconds| Duration::from_secs(seconds.min(LIFETIME_MAX)));
+    let lifetime = answer.expires_in.as_ref().and_then(lifetime).unwrap_or(LIFETIME_DEFAULT);
     let is_empty = answer.access_token.is_empty();
     let token = Token(Arc::new(SecretString::from(answer.access_token)));
     if is_empty || token.authorization().is_none() {
@@ -137,6 +140,12 @@ fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
     } else {
         Ok((token, lifetime))
     }
+}
+
+/// The lifetime that the answer gives. Zero, for a token that is used once, where it is not above zero.
+fn lifetime(expires_in: &serde_json::Value) -> Option<Duration> {
+    let seconds = expires_in.as_f64().or_else(|| expires_in.as_str()?.trim().parse().ok())?;
+    (!seconds.is_nan()).then(|| Duration::from_secs_f64(seconds.clamp(0.0, LIFETIME_MAX)))
 }
 
 /// The causes of an error, without the URL that reqwest puts first.
@@ -148,4 +157,33 @@ fn no_answer(error: reqwest::Error) -> TokenError {
         source = cause.source();
     }
     TokenError::NoAnswer(causes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_as_other_clients_read_them() {
+        let answer = |expires_in: &str| format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#);
+        let lifetime = |body: &str| parse(body.as_bytes()).unwrap().1;
+        for (expires_in, seconds) in [
+            ("60", 60.0),
+            ("\"60\"", 60.0),
+            ("\" 60.5 \"", 60.5),
+            ("59.5", 59.5),
+            ("0", 0.0),
+            ("-1", 0.0),
+            ("1e300", LIFETIME_MAX),
+            ("null", LIFETIME_DEFAULT.as_secs_f64()),
+            ("\"soon\"", LIFETIME_DEFAULT.as_secs_f64()),
+            ("\"NaN\"", LIFETIME_DEFAULT.as_secs_f64()),
+        ] {
+            assert_eq!(lifetime(&answer(expires_in)), Duration::from_secs_f64(seconds), "{expires_in}");
+        }
+        assert_eq!(lifetime(&format!("\u{feff}{}", answer("60"))), Duration::from_secs(60));
+        for unreadable in ["", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\nb"}"#, "[]"] {
+            assert!(parse(unreadable.as_bytes()).is_err(), "{unreadable}");
+        }
+    }
 }

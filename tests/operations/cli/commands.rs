@@ -194,3 +194,21 @@ fn what_cannot_be_translated_is_code_4_and_says_why() {
         assert!(complaint.contains(word), "{complaint}");
     }
 }
+
+#[test]
+fn output_that_cannot_be_written_is_a_failure() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let empty = empty.path().to_str().unwrap();
+    for arguments in [&["check"][..], &["man"], &["completions", "bash"], &["report", empty]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        for stdout in [std::process::Stdio::from(full), std::process::Stdio::from(closed)] {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_conversion-shim"));
+            let ran = command.args(arguments).stdout(stdout).output().unwrap();
+            let complaint = String::from_utf8(ran.stderr).unwrap();
+            assert_eq!(ran.status.code(), Some(1), "{arguments:?}: {complaint}");
+            assert!(complaint.contains("conversion-shim: standard output: "), "{arguments:?}: {complaint}");
+        }
+    }
+}

@@ -259,3 +259,29 @@ async fn a_token_endpoint_that_always_refuses_is_not_asked_with_every_request() 
     bed.sandbox.faults().remove(&refusing);
     crate::support::soon(async { while bed.client.list("limit=1").await.status != 200 {} }).await;
 }
+
+#[tokio::test]
+async fn a_token_without_a_lifetime_is_used_once_and_a_201_is_a_success() {
+    let door = crate::support::wire::raw::RawListener::open().await;
+    let url = door.url("/oauth2/token");
+    let (bed, _dir) =
+        client_credentials::start(Options::default(), &[("stage", "sealed"), ("upstream.oauth.url", &url)])
+            .await;
+    for _ in 0..2 {
+        let granting = async {
+            let mut connection = door.next().await;
+            connection.message().await;
+            let body = format!(
+                "\u{feff}{{\"access_token\":\"{}\",\"expires_in\":\"0\"}}",
+                conversion_shim::sandbox::TOKEN
+            );
+            let head = format!(
+                "HTTP/1.1 201 Created\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                body.len()
+            );
+            connection.say(head + &body).await;
+        };
+        let (listed, ()) = tokio::join!(bed.client.list("limit=1"), granting);
+        assert_eq!(listed.status, 200, "{listed:?}");
+    }
+}
