@@ -53,8 +53,9 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Every rule.
     #[cfg(feature = "mutants")]
-    pub(crate) const ALL: [Self; 20] = [
+    pub const ALL: [Self; 20] = [
         Self::FollowClaim,
         Self::DuplicateCheck,
         Self::CheckWhileReadsAreBoth,
@@ -92,16 +93,17 @@ impl Rules {
         broken: 0,
     };
 
+    /// Every rule in force but one.
     #[cfg(feature = "mutants")]
     #[must_use]
-    pub(crate) const fn without(rule: Rule) -> Self {
+    pub const fn without(rule: Rule) -> Self {
         Self { broken: 1 << rule as u32 }
     }
 
     /// Whether the rule is in force.
     #[cfg(feature = "mutants")]
     #[must_use]
-    pub(crate) const fn keep(self, rule: Rule) -> bool {
+    pub const fn keep(self, rule: Rule) -> bool {
         self.broken & (1 << rule as u32) == 0
     }
 
