@@ -136,7 +136,7 @@ impl Request for Make<'_> {
     }
 }
 
-/// Records the hosts and the tenant where the ledger has not seen them. [`examine`] has compared them.
+/// Records the hosts and the tenant where the ledger has not seen them. `identified::examine` has compared them.
 pub(super) async fn admit<C: Connection>(connection: &mut C, meant: &Identity) -> Result<(), LedgerError> {
     if let Some(hosts) = &meant.hosts {
         insert_setting(connection, Setting::Hosts, hosts).await?;
