@@ -7,7 +7,7 @@ use clap::Args;
 use super::config_args::ConfigArgs;
 use super::exit::{CONFIG, FAILED, OK};
 use super::output::{complain, written};
-use crate::config::load::{Sources, examine};
+use crate::config::load::{Sources, examine, name_sources};
 use crate::config::{Config, Problem, Row};
 use crate::ledger::{self, OpenError};
 use crate::telemetry::sanitize::one_line;
@@ -83,9 +83,9 @@ pub(super) fn ledger_url(config: &Config, rows: &[Row]) -> Vec<Problem> {
 }
 
 /// The config's problems for which a ledger could not be opened; empty where the config is not to blame.
-pub(super) fn ledger_problems(error: &OpenError) -> Vec<Problem> {
-    let problem = |(key, message): (&str, String)| Problem::new(key, message, "contradicts the ledger");
-    error.problems().into_iter().map(problem).collect()
+pub(super) fn ledger_problems(error: &OpenError, rows: &[Row]) -> Vec<Problem> {
+    let problem = |(key, message): (&str, String)| Problem::new(key, message, "");
+    name_sources(rows, error.problems().into_iter().map(problem).collect())
 }
 
 /// Warns of secret files that cannot be read here.

@@ -16,9 +16,9 @@ use super::exit::{FAILED, OK, USAGE};
 use super::output::{complain, print_error};
 use super::{check, sandbox_hints};
 use crate::admin::{self, view::View};
-use crate::config::load::{Flag, Loaded, Sources, load};
+use crate::config::load::{Flag, Loaded, Sources, load, name_sources};
 use crate::config::reload::{self, ReloadGuard, ReloadHandle, Watcher};
-use crate::config::{Config, Modes, Problem, Tls, explain};
+use crate::config::{Config, Modes, Problem, Row, Tls, explain};
 use crate::failure::error_chain::error_chain;
 use crate::ledger::advisories::Advisories;
 use crate::ledger::reload_guard;
@@ -43,8 +43,10 @@ enum Ended {
     Refused(Vec<Problem>),
 }
 
-/// Pause between two attempts to compare the new API with the ledger.
+/// Pause between two attempts to compare the new API with the ledger, while creates wait for it.
 const COMPARE_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// The same where only an advisory depends on it.
+const COMPARE_AGAIN_LATER: Duration = Duration::from_secs(300);
 
 const NOTHING_TO_SERVE: &str = "\
 conversion-shim: serve needs --sandbox or --config:
@@ -136,7 +138,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let upstream = Client::new(&config.upstream)?;
     let current = Arc::new(ArcSwap::new(config.clone()));
-    let (ledger, guard) = match guarded_ledger(&config, &current).await? {
+    let (ledger, guard) = match guarded_ledger(&config, &current, &explain(&loaded)).await? {
         Ok(ledger) => ledger,
         Err(problems) => return Ok(Ended::Refused(problems)),
     };
@@ -184,11 +186,12 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
 async fn guarded_ledger(
     config: &Arc<Config>,
     current: &Arc<ArcSwap<Config>>,
+    rows: &[Row],
 ) -> Result<Result<(Option<Ledger>, ReloadGuard), Vec<Problem>>, Error> {
     let ledger = match reload_guard::open(config).await {
         Ok(ledger) => ledger,
         Err(error) => {
-            let mut problems = check::ledger_problems(&error);
+            let mut problems = check::ledger_problems(&error, rows);
             if let OpenError::Mismatch(all) = &error {
                 problems.extend(config.check_against_history(all.contains(&Mismatch::Opened)));
             }
@@ -200,7 +203,7 @@ async fn guarded_ledger(
         }
     };
     let guard = reload_guard::consult(ledger.clone(), current.clone());
-    let refused = guard(config.clone()).await;
+    let refused = name_sources(rows, guard(config.clone()).await);
     Ok(if refused.is_empty() { Ok((ledger, guard)) } else { Err(refused) })
 }
 
@@ -233,7 +236,8 @@ fn compare_with_new(
                 Err(failure) => {
                     let error = error_chain(&failure);
                     tracing::warn!(target: "ledger", error, only_door, "the new API cannot be compared with the ledger yet");
-                    tokio::time::sleep(COMPARE_AGAIN_AFTER).await;
+                    tokio::time::sleep(if only_door { COMPARE_AGAIN_AFTER } else { COMPARE_AGAIN_LATER })
+                        .await;
                 }
             }
         };

@@ -28,6 +28,20 @@ impl Loaded {
     }
 }
 
+/// The problems, each with the source of its key where it has none: the ledger knows keys, not where their values came from.
+pub(crate) fn name_sources(rows: &[Row], problems: Vec<Problem>) -> Vec<Problem> {
+    let source_of = |key: &str| rows.iter().find(|row| row.key == key).map(|row| row.source.clone());
+    let named = |problem: Problem| {
+        if !problem.source.is_empty() {
+            return problem;
+        }
+        // A key without a row was not set anywhere.
+        let source = source_of(&problem.key).unwrap_or_else(|| "default".to_owned());
+        Problem { source, ..problem }
+    };
+    problems.into_iter().map(named).collect()
+}
+
 /// Every key with its effective value and its source, in the order of `default.toml`.
 #[must_use]
 pub fn explain(loaded: &Loaded) -> Vec<Row> {

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::layers::Digest256;
-use super::load::{Loaded, load};
+use super::load::{Loaded, explain, load, name_sources};
 use super::problem::Problem;
 use super::reload_history::{Change, ReloadHistory};
 use super::restart_required;
@@ -246,7 +246,7 @@ impl Watcher {
             return Ok(loaded);
         }
         let mut problems = restart_required::problems(&self.running, &loaded);
-        problems.extend((self.guard)(Arc::clone(&loaded.config)).await);
+        problems.extend(name_sources(&explain(&loaded), (self.guard)(Arc::clone(&loaded.config)).await));
         if problems.is_empty() { Ok(loaded) } else { Err(problems) }
     }
 

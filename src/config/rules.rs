@@ -30,7 +30,7 @@ pub(super) fn violations(input: &Input<'_>) -> Vec<Problem> {
     problems.extend(no_ledger(input));
     problems.extend(unopened_ledger(input));
     problems.extend(unshared_ledger(input));
-    problems.extend(blind_door(input));
+    problems.extend(only_door_without_credentials(input));
     problems
 }
 
@@ -133,7 +133,7 @@ fn unshared_ledger(input: &Input<'_>) -> Option<Problem> {
 }
 
 /// The records on new can be compared with the ledger only by a proxy that may read them.
-fn blind_door(input: &Input<'_>) -> Option<Problem> {
+fn only_door_without_credentials(input: &Input<'_>) -> Option<Problem> {
     let only_door = input.ledger.is_some_and(|ledger| ledger.only_door);
     let message =
         "is true, and the proxy has no credentials to read the new API with at start: set [auth.lookup]";

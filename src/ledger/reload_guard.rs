@@ -65,8 +65,8 @@ fn hosts(config: &Config) -> String {
 }
 
 /// Checks a config at start and before every reload. Refuses another ledger than the configured one, and read routes that would not see
-/// records of the new API. Without a ledger, only past configs tell where creates went, so creates must not change sides, not even by way
-/// of `hold`: nothing tells which of them are retries.
+/// records of the new API. Without a ledger, only past configs show where creates went, so creates must not change sides, not even by way
+/// of `hold`: nothing shows which of them are retries.
 #[must_use]
 pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> ReloadGuard {
     // Called before every swap, so it has seen every config that was in force.
@@ -97,9 +97,8 @@ fn contradictions(config: &Config, found: &Identified) -> Vec<Problem> {
     let mut problems = config.check_against_history(found.is_open);
     if let Some(ledger) = &config.ledger {
         let mismatches = found.mismatches(&identity_of(config, ledger)).into_iter();
-        problems.extend(mismatches.map(|mismatch| {
-            Problem::new(mismatch.config_key(), mismatch.to_string(), "contradicts the ledger")
-        }));
+        problems
+            .extend(mismatches.map(|mismatch| Problem::new(mismatch.config_key(), mismatch.to_string(), "")));
     }
     problems
 }

@@ -13,7 +13,7 @@ use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{ABSENT, FAILED, HELP as EXIT_CODES, OK, USAGE};
 use super::output::{block_on, complain, json_line, print, table};
-use crate::config::load::examine;
+use crate::config::load::{examine, name_sources};
 use crate::config::{self, Problem, Row};
 use crate::ledger::reload_guard;
 use crate::ledger::{
@@ -93,8 +93,8 @@ pub(super) fn run(arguments: LedgerArgs) -> u8 {
 }
 
 fn show(ref_id: &str, tenant: Option<String>, output: OutputArgs) -> u8 {
-    let ledger = match configured(output.config) {
-        Ok(ledger) => ledger,
+    let (ledger, rows) = match configured(output.config) {
+        Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
     let tenant = tenant.unwrap_or_else(|| ledger.tenant.clone());
@@ -106,10 +106,10 @@ fn show(ref_id: &str, tenant: Option<String>, output: OutputArgs) -> u8 {
         }
     };
     let found = block_on(async {
-        let reader = Reader::open(&meant(&ledger)).await?;
+        let reader = Reader::open(&named(&ledger)).await?;
         Ok(reader.claim_by_ref(key).await?)
     });
-    answer(found, |claim: Option<Claim>| {
+    answer(found, &rows, |claim: Option<Claim>| {
         let text = match &claim {
             _ if output.json => line(&claim_json(key, claim.as_ref())),
             Some(claim) => table(&claim_rows(key, claim)),
@@ -120,41 +120,42 @@ fn show(ref_id: &str, tenant: Option<String>, output: OutputArgs) -> u8 {
 }
 
 fn stats(output: OutputArgs) -> u8 {
-    let ledger = match configured(output.config) {
-        Ok(ledger) => ledger,
+    let (ledger, rows) = match configured(output.config) {
+        Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
-    let settings = meant(&ledger);
+    let settings = named(&ledger);
     let settings = Settings { timeout: settings.timeout.max(STATS_TIMEOUT), ..settings };
     let counted = block_on(async {
         let reader = Reader::open(&settings).await?;
         Ok((reader.identified(None).await?, reader.stats().await?))
     });
-    answer(counted, |(found, stats): (Identified, Stats)| {
+    answer(counted, &rows, |(found, stats): (Identified, Stats)| {
         (if output.json { line(&stats_json(&found, &stats)) } else { table(&stats_rows(found, &stats)) }, OK)
     })
 }
 
 /// The ledger that the config names: what another one says about a reference is no answer.
-fn meant(ledger: &config::Ledger) -> Settings {
+fn named(ledger: &config::Ledger) -> Settings {
     let identity = Identity { id: ledger.id.clone(), adopt: true, ..Identity::default() };
     Settings { identity, ..reload_guard::settings_of(ledger) }
 }
 
-/// The `[ledger]` section of the config, or the problem that there is none.
-fn configured(arguments: ConfigArgs) -> Result<config::Ledger, Vec<Problem>> {
+/// The `[ledger]` section of the config with the sources of its keys, or the problem that there is none.
+fn configured(arguments: ConfigArgs) -> Result<(config::Ledger, Vec<Row>), Vec<Problem>> {
     let examined = examine(&arguments.into_sources())?;
     // `examine` tolerates unreadable secret files; this one is needed here.
     if let Some(problem) = examined.unread().iter().find(|problem| problem.key == "ledger.url_file") {
         return Err(vec![problem.clone()]);
     }
-    examined.config().ledger.clone().ok_or_else(|| no_ledger(&examined.rows()))
+    let rows = examined.rows();
+    let ledger = examined.config().ledger.clone().ok_or_else(|| no_ledger(&rows))?;
+    Ok((ledger, rows))
 }
 
 /// There is no ledger to work on.
 fn no_ledger(rows: &[Row]) -> Vec<Problem> {
-    let source = rows.iter().find(|row| row.key == "ledger.url").map(|row| row.source.clone());
-    vec![Problem::new("ledger.url", "is not set, so there is no ledger", source.unwrap_or_default())]
+    name_sources(rows, vec![Problem::new("ledger.url", "is not set, so there is no ledger", "")])
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -169,7 +170,7 @@ enum CommandError {
     Lookup(String),
 }
 
-fn answer<T>(read: Result<T, CommandError>, render: impl FnOnce(T) -> (String, u8)) -> u8 {
+fn answer<T>(read: Result<T, CommandError>, rows: &[Row], render: impl FnOnce(T) -> (String, u8)) -> u8 {
     match read {
         Ok(read) => {
             let (text, code) = render(read);
@@ -177,7 +178,7 @@ fn answer<T>(read: Result<T, CommandError>, render: impl FnOnce(T) -> (String, u
         }
         Err(error) => {
             let problems = match &error {
-                CommandError::Open(error) => check::ledger_problems(error),
+                CommandError::Open(error) => check::ledger_problems(error, rows),
                 CommandError::Runtime(_) | CommandError::Read(_) | CommandError::Lookup(_) => Vec::new(),
             };
             if !problems.is_empty() {

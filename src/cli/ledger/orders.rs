@@ -12,8 +12,8 @@ use crate::cli::check;
 use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{ABSENT, FAILED, OK, USAGE};
 use crate::cli::output::{block_on, complain, table};
-use crate::config::load::{Flag, load};
-use crate::config::{self, Config, Problem, explain};
+use crate::config::load::{Flag, load, name_sources};
+use crate::config::{self, Config, Problem, Row, explain};
 use crate::failure::error_chain::error_chain;
 use crate::ledger::reload_guard::{identity_of, settings_of};
 use crate::ledger::{Claim, Identity, Key, Ledger, Order, Released, Settings};
@@ -58,22 +58,22 @@ fn reason(text: &str) -> Result<String, &'static str> {
 
 pub(super) fn init(arguments: InitArgs) -> u8 {
     let InitArgs { quiet, config } = arguments;
-    let (config, ledger) = match configured(config) {
+    let Configured { config, ledger, rows: sources } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
     // A ledger whose id is in the config was there before: an empty one in its place would know none of its claims. The hosts are
     // recorded by the first `serve`.
     let create = ledger.id.is_none();
-    let meant = Identity { create, adopt: true, ..unchecked(&config, &ledger) };
+    let identity = Identity { create, adopt: true, ..unchecked(&config, &ledger) };
     let made = block_on(async {
-        let opened = open(&ledger, meant.clone()).await?;
+        let opened = open(&ledger, identity.clone()).await?;
         let tenant = Some(ledger.tenant.clone());
-        let id = opened.init(order("ledger init".into()), Identity { tenant, ..meant.clone() }).await?;
+        let id = opened.init(order("ledger init".into()), Identity { tenant, ..identity }).await?;
         let found = opened.reader().identified(None).await?;
         Ok((id, found))
     });
-    answer(made, |(id, found)| {
+    answer(made, &sources, |(id, found)| {
         let rows = [("new in use", if found.is_open { "yes" } else { "no" }.into())];
         let rows = if quiet { String::new() } else { table(&rows) + "Set ledger.id to:\n" };
         (format!("{rows}{id}\n"), OK)
@@ -82,19 +82,19 @@ pub(super) fn init(arguments: InitArgs) -> u8 {
 
 pub(super) fn open_new(arguments: OrderArgs) -> u8 {
     let OrderArgs { why, config } = arguments;
-    let (config, ledger) = match configured(config) {
+    let Configured { config, ledger, rows: sources } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
     if ledger.id.is_none() {
         let message = "is not set: set it to the id that `conversion-shim ledger init` prints";
-        return check::refused(&[Problem::new("ledger.id", message, "default")]);
+        return check::refused(&name_sources(&sources, vec![Problem::new("ledger.id", message, "")]));
     }
     let set = block_on(async {
         let opened = open(&ledger, unchecked(&config, &ledger)).await?;
         Ok(opened.open_new(order(why)).await?)
     });
-    answer(set, |set| {
+    answer(set, &sources, |set| {
         let done = if set { "the ledger is open for creates on the new API" } else { "it was open before" };
         (format!("{done}; set ledger.new_in_use = true\n"), OK)
     })
@@ -102,16 +102,16 @@ pub(super) fn open_new(arguments: OrderArgs) -> u8 {
 
 pub(super) fn accept(arguments: OrderArgs) -> u8 {
     let OrderArgs { why, config } = arguments;
-    let (config, ledger) = match configured(config) {
+    let Configured { config, ledger, rows: sources } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
-    let meant = identity_of(&config, &ledger);
+    let identity = identity_of(&config, &ledger);
     let lifted = block_on(async {
         let opened = open(&ledger, unchecked(&config, &ledger)).await?;
-        Ok(opened.accept(order(why), meant).await?)
+        Ok(opened.accept(order(why), identity).await?)
     });
-    answer(lifted, |lifted| {
+    answer(lifted, &sources, |lifted| {
         let holds =
             lifted.iter().map(|why| format!("hold lifted: {}\n", crate::telemetry::sanitize::one_line(why)));
         (holds.chain(["accepted\n".to_owned()]).collect(), OK)
@@ -120,7 +120,7 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
 
 pub(super) fn release(arguments: ReleaseArgs) -> u8 {
     let ReleaseArgs { ref_id, token_file, order: OrderArgs { why, config } } = arguments;
-    let (config, ledger) = match configured(config) {
+    let Configured { config, ledger, rows: sources } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
@@ -141,7 +141,7 @@ pub(super) fn release(arguments: ReleaseArgs) -> u8 {
         }
     };
     let released = block_on(released(Arc::new(config), &ledger, key, token, why));
-    answer(released, |released| match released {
+    answer(released, &sources, |released| match released {
         Released::Done(_) => ("released; the next create chooses its side anew\n".into(), OK),
         Released::Already(_) => ("it was refused or released before; nothing was changed\n".into(), OK),
         Released::Absent => (format!("no claim for ref_id {ref_id} of tenant {tenant}\n"), ABSENT),
@@ -207,14 +207,22 @@ fn order(why: String) -> Order {
     Order { operator: operator.filter(|name| !name.is_empty()).unwrap_or_else(uid), why }
 }
 
-/// The config and its `[ledger]`. Read as if in `observe`: these commands give the ledger what a later stage demands of it.
-fn configured(arguments: ConfigArgs) -> Result<(Config, config::Ledger), Vec<Problem>> {
+/// A config that names a ledger.
+struct Configured {
+    config: Config,
+    ledger: config::Ledger,
+    /// Its keys with their sources.
+    rows: Vec<Row>,
+}
+
+/// Reads the config as if in `observe`: these commands give the ledger what a later stage demands of it.
+fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<Problem>> {
     let mut sources = arguments.into_sources();
     let routes = ["create", "get", "list", "cancel"].map(|route| (format!("routes.{route}"), ""));
     let observe = routes.into_iter().chain([("stage".to_owned(), "observe")]);
     sources.flags.extend(observe.map(|(key, value)| Flag::new("observe", key, value)));
     let loaded = load(&sources)?;
-    let config = Config::clone(&loaded.config);
-    let ledger = config.ledger.clone().ok_or_else(|| super::no_ledger(&explain(&loaded)))?;
-    Ok((config, ledger))
+    let (config, rows) = (Config::clone(&loaded.config), explain(&loaded));
+    let ledger = config.ledger.clone().ok_or_else(|| super::no_ledger(&rows))?;
+    Ok(Configured { config, ledger, rows })
 }
