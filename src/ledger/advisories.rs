@@ -115,7 +115,7 @@ impl Advisories {
     pub(crate) async fn report_unknown_record(&self, detail: String) {
         let mut state = self.state.lock().await;
         state.unknown_record = Some((Timestamp::now(), detail));
-        // The next evaluation reads the ledger, whoever asks.
+        // So that the next evaluation reads the ledger, however short ago the last one was.
         state.last_read = None;
     }
 

@@ -138,7 +138,10 @@ impl Writer {
             Some(session) => session,
             None => self.file.reopen().await?,
         };
-        self.file.before_commit(&mut session).await?;
+        if let Err(error) = self.file.before_commit(&mut session).await {
+            self.file.failed(&error);
+            return Err(error);
+        }
         let written = in_one_transaction(&mut session, batch).await;
         written.inspect_err(|error| self.file.failed(error))?;
         // Checked last, because an answered caller relies on finding its write after a restart.

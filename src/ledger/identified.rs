@@ -8,6 +8,7 @@ use super::identity::{Setting, setting};
 use super::mismatch::Mismatch;
 use super::settings::Identity;
 
+/// Tries to read a ledger whose tables another process is migrating, and the pause between them.
 const TRIES: usize = 3;
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -29,29 +30,29 @@ pub struct Identified {
 
 impl Identified {
     /// Every contradiction with the config.
-    pub(crate) fn mismatches(&self, meant: &Identity) -> Vec<Mismatch> {
+    pub(crate) fn mismatches(&self, expected: &Identity) -> Vec<Mismatch> {
         let mut all = Vec::new();
-        match &meant.id {
-            Some(configured) if meant.id != self.id && !(meant.adopt && self.id.is_none()) => {
+        match &expected.id {
+            Some(configured) if expected.id != self.id && !(expected.adopt && self.id.is_none()) => {
                 all.push(Mismatch::OtherLedger { configured: configured.clone(), found: self.id.clone() });
             }
-            None if meant.agrees && self.is_open => {
+            None if expected.agrees && self.is_open => {
                 all.push(Mismatch::NoId { found: self.id.clone() });
             }
             Some(_) | None => {}
         }
-        match (meant.new_in_use, self.is_open) {
-            (true, false) if meant.agrees => all.push(Mismatch::NotOpened),
-            (false, true) if meant.agrees => all.push(Mismatch::Opened),
+        match (expected.new_in_use, self.is_open) {
+            (true, false) if expected.agrees => all.push(Mismatch::NotOpened),
+            (false, true) if expected.agrees => all.push(Mismatch::Opened),
             _ => {}
         }
-        if let (Some(recorded), Some(configured)) = (&self.hosts, &meant.hosts)
+        if let (Some(recorded), Some(configured)) = (&self.hosts, &expected.hosts)
             && recorded != configured
         {
             let (recorded, configured) = (recorded.clone(), configured.clone());
             all.push(Mismatch::OtherHosts { recorded, configured });
         }
-        if let Some(tenant) = &meant.tenant
+        if let Some(tenant) = &expected.tenant
             && self.is_open
             && !self.tenant_is_known
         {
@@ -92,14 +93,11 @@ async fn is_marked<C: Connection>(connection: &mut C) -> Result<bool, LedgerErro
 
 impl Identify<'_> {
     async fn of_0_1<C: Connection>(&self, connection: &mut C) -> Result<Identified, LedgerError> {
-        let marked = "SELECT name FROM conversion_marks WHERE name = 'new_since' \
-                      UNION ALL SELECT side FROM conversion_claims WHERE side = 'new' LIMIT 1";
-        let marked: Vec<(String,)> = connection.rows(marked, &[]).await?;
         let known = "SELECT tenant FROM conversion_claims WHERE tenant = $1 LIMIT 1";
         Ok(Identified {
             id: None,
             hosts: None,
-            is_open: !marked.is_empty(),
+            is_open: is_marked(connection).await?,
             accepted_at_us: None,
             tenant_is_known: self.knows_tenant(connection, known).await?,
         })
@@ -125,26 +123,29 @@ pub(super) enum Found {
 
 /// Compares the ledger with the configured one. Changes nothing. Another process that brings the tables up to date may replace one
 /// between two statements, so a failure is tried again.
-pub(super) async fn examine<C: Connection>(connection: &mut C, meant: &Identity) -> Result<Found, OpenError> {
+pub(super) async fn examine<C: Connection>(
+    connection: &mut C,
+    expected: &Identity,
+) -> Result<Found, OpenError> {
     for _ in 0..TRIES {
-        match compare(connection, meant).await {
+        match compare(connection, expected).await {
             Err(OpenError::Ledger(_)) => tokio::time::sleep(PAUSE).await,
             decided => return decided,
         }
     }
-    compare(connection, meant).await
+    compare(connection, expected).await
 }
 
-async fn compare<C: Connection>(connection: &mut C, meant: &Identity) -> Result<Found, OpenError> {
+async fn compare<C: Connection>(connection: &mut C, expected: &Identity) -> Result<Found, OpenError> {
     // The tables of claims, of this version and of 0.1: the migrator makes its own before them.
     let mut has_claims = false;
     for table in ["ref_claims", "conversion_claims"] {
         has_claims |= connection.has_table(table).await.map_err(LedgerError::from)?;
     }
     if !has_claims {
-        return if meant.create { Ok(Found::Nothing) } else { Err(meant.missing()) };
+        return if expected.create { Ok(Found::Nothing) } else { Err(expected.missing()) };
     }
-    let found = Identify { tenant: meant.tenant.as_deref() }.run(connection).await?;
-    let mismatches = found.mismatches(meant);
+    let found = Identify { tenant: expected.tenant.as_deref() }.run(connection).await?;
+    let mismatches = found.mismatches(expected);
     if mismatches.is_empty() { Ok(Found::Ledger) } else { Err(OpenError::Mismatch(mismatches)) }
 }

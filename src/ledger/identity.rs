@@ -137,11 +137,11 @@ impl Request for Make<'_> {
 }
 
 /// Records the hosts and the tenant where the ledger has not seen them. `identified::examine` has compared them.
-pub(super) async fn admit<C: Connection>(connection: &mut C, meant: &Identity) -> Result<(), LedgerError> {
-    if let Some(hosts) = &meant.hosts {
+pub(super) async fn admit<C: Connection>(connection: &mut C, expected: &Identity) -> Result<(), LedgerError> {
+    if let Some(hosts) = &expected.hosts {
         insert_setting(connection, Setting::Hosts, hosts).await?;
     }
-    if let Some(tenant) = &meant.tenant {
+    if let Some(tenant) = &expected.tenant {
         add_tenant(connection, tenant).await?;
     }
     Ok(())

@@ -8,7 +8,7 @@ use super::error::OpenError;
 use super::history::Verifier;
 use super::newest::Newest;
 use super::reader::{Reader, Reads};
-use super::settings::{DatabaseUrl, Purpose, Settings};
+use super::settings::{DatabaseUrl, OpenMode, Settings};
 use super::{Ledger, Store, postgres, sqlite};
 
 impl Ledger {
@@ -18,7 +18,7 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`], in particular [`OpenError::Locked`] when another process has the SQLite file.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
-        Self::open_for(settings, Purpose::Serve).await
+        Self::open_for(settings, OpenMode::Serve).await
     }
 
     /// Opens the ledger for one command of an operator, also beside a process that serves.
@@ -26,10 +26,10 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`].
     pub async fn open_beside(settings: &Settings) -> Result<Self, OpenError> {
-        Self::open_for(settings, Purpose::Command).await
+        Self::open_for(settings, OpenMode::Command).await
     }
 
-    async fn open_for(settings: &Settings, purpose: Purpose) -> Result<Self, OpenError> {
+    async fn open_for(settings: &Settings, mode: OpenMode) -> Result<Self, OpenError> {
         let url: DatabaseUrl = settings.url.parse()?;
         let verifier = Verifier {
             process: Uuid::new_v4().to_string(),
@@ -39,10 +39,10 @@ impl Ledger {
         };
         let store = match url {
             DatabaseUrl::Sqlite(path) => {
-                Store::Sqlite(sqlite::Store::open(&path, settings, verifier.clone(), purpose).await?)
+                Store::Sqlite(sqlite::Store::open(&path, settings, verifier.clone(), mode).await?)
             }
             DatabaseUrl::Postgres(options) => {
-                Store::Postgres(postgres::Store::open(*options, settings, verifier.clone(), purpose).await?)
+                Store::Postgres(postgres::Store::open(*options, settings, verifier.clone(), mode).await?)
             }
         };
         let reads = match &store {

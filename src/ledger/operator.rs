@@ -39,7 +39,7 @@ impl Order {
     }
 }
 
-/// Records the ledger's id, hosts and tenant where they are missing.
+/// Gives a ledger without an id one, with its tenant, and its mark if the config says so.
 pub(super) struct Init {
     pub(super) process: String,
     pub(super) order: Order,

@@ -13,7 +13,7 @@ use super::identity::{self, Make};
 use super::schema;
 use super::server_session::{ServerSession, connect};
 use super::session_pool::{Lease, SessionPool};
-use super::settings::{MIGRATION_TIMEOUT, Purpose, Settings, in_time};
+use super::settings::{MIGRATION_TIMEOUT, OpenMode, Settings, in_time};
 
 #[derive(Clone)]
 pub(super) struct Store {
@@ -38,7 +38,7 @@ impl Store {
         options: PgConnectOptions,
         settings: &Settings,
         verifier: Verifier,
-        purpose: Purpose,
+        mode: OpenMode,
     ) -> Result<Self, OpenError> {
         // No column is a float, and a pooler refuses the parameter.
         let options = options.extra_float_digits(None);
@@ -47,7 +47,7 @@ impl Store {
         let mut session = in_time(MIGRATION_TIMEOUT, migrate(session, &options, settings)).await?;
         let opening = async {
             // `ledger init` names the ledger that it makes, and audits it.
-            if found == Found::Nothing && purpose == Purpose::Serve {
+            if found == Found::Nothing && mode == OpenMode::Serve {
                 in_transaction(&mut session, &Make(&settings.identity)).await?;
             }
             identity::admit(&mut session, &settings.identity).await?;

@@ -117,6 +117,19 @@ pub(super) struct Facts {
     pub(super) hold: Option<String>,
 }
 
+/// Whether a create with this reference on the new API's own path is recorded.
+pub(super) struct IsNative<'a>(pub(super) &'a OwnedKey);
+
+impl Request for IsNative<'_> {
+    type Answer = bool;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
+        let sql = "SELECT ref_id FROM native_creates WHERE tenant = $1 AND ref_id = $2";
+        let rows: Vec<(String,)> = connection.rows(sql, &self.0.binds()).await?;
+        Ok(!rows.is_empty())
+    }
+}
+
 /// The [`Facts`] about a key. Fails on a connection whose guard does not hold: nothing written on it took effect.
 pub(super) struct FactsByRef<'a>(pub(super) &'a OwnedKey);
 

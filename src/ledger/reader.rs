@@ -11,7 +11,7 @@ use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
 use super::identified::{Identified, Identify};
 use super::queries::{
-    ClaimByRef, ClaimsOn, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, NewestRecord, OwnedKey,
+    ClaimByRef, ClaimsOn, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, IsNative, NewestRecord, OwnedKey,
     SideOfRecord, Since, Summary,
 };
 use super::settings::{DatabaseUrl, Settings, in_time};
@@ -158,6 +158,14 @@ impl Reader {
     #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "tests read it"))]
     pub async fn hold(&self) -> Result<Option<String>, LedgerError> {
         self.ask(&Hold).await
+    }
+
+    /// Whether a create with this reference on the new API's own path was recorded.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn is_native(&self, key: Key<'_>) -> Result<bool, LedgerError> {
+        self.ask(&IsNative(&OwnedKey::from(key))).await
     }
 
     /// Which ledger this is, and whether it knows the tenant.

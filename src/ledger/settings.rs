@@ -102,7 +102,7 @@ impl fmt::Debug for Settings {
 
 /// What a ledger is opened for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum OpenMode {
     Serve,
     /// A command beside the process that serves.
     Command,

@@ -17,9 +17,10 @@ use super::history::{PlaceHold, Verifier};
 use super::identified::{Found, examine};
 use super::identity::{self, Make, Setting};
 use super::schema;
-use super::settings::{MIGRATION_TIMEOUT, Purpose, Settings, in_time};
+use super::settings::{MIGRATION_TIMEOUT, OpenMode, Settings, in_time};
 use super::sqlite_file::{WritableFile, lock, resolve, writing};
 
+/// Tries to migrate beside another process, and the pause between them.
 const MIGRATION_TRIES: usize = 3;
 const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
 
@@ -66,23 +67,24 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the file; `exclusively` for the process that serves.
+    /// Opens the file, with its lock to serve.
     pub(super) async fn open(
         path: &Path,
         settings: &Settings,
         verifier: Verifier,
-        purpose: Purpose,
+        mode: OpenMode,
     ) -> Result<Self, OpenError> {
         let path = resolve(path)?;
         if !settings.identity.create && !path.exists() {
             return Err(settings.identity.missing());
         }
-        let serves = purpose == Purpose::Serve;
+        let serves = mode == OpenMode::Serve;
         let lock = if serves { Some(lock(&path)?) } else { None };
         let options = writing(&path, settings.timeout);
         let (found, connection) = connected_beside_others(&options, settings).await?;
         let opening = async {
-            let (file, mut session) = WritableFile::of(&path, options, connection, lock, verifier).await?;
+            let (file, mut session) =
+                WritableFile::of(&path, options, connection, lock, verifier.clone()).await?;
             // `ledger init` names the ledger that it makes, and audits it.
             if found == Found::Nothing && serves {
                 Make(&settings.identity).run(&mut session).await?;
@@ -90,6 +92,8 @@ impl Store {
             identity::admit(&mut session, &settings.identity).await?;
             if serves {
                 hold_if_it_was_replaced(&path, &mut session).await?;
+                // Before the first claim, so that a later `ledger accept` is seen as one.
+                verifier.hold_if_claims_are_missing(&mut session).await?;
             }
             Ok((file, session))
         };
@@ -137,15 +141,15 @@ async fn hold_if_it_was_replaced(
     Ok(())
 }
 
-/// SQLite's migrator takes no lock, so of two processes that begin together one may find the file locked, or the tables made under its
-/// hands.
+/// SQLite's migrator takes no lock, so of two processes that start together one may find the file locked, or a table that it was about to
+/// create.
 async fn connected_beside_others(
     options: &SqliteConnectOptions,
     settings: &Settings,
 ) -> Result<(Found, SqliteConnection), OpenError> {
     for _ in 0..MIGRATION_TRIES {
         match connected(options, settings).await {
-            Err(OpenError::Schema(_) | OpenError::Ledger(_) | OpenError::Connect(_)) => {
+            Err(OpenError::Schema(_) | OpenError::Connect(_)) => {
                 tokio::time::sleep(MIGRATION_PAUSE).await;
             }
             decided => return decided,

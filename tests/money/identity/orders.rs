@@ -4,6 +4,7 @@ use conversion_shim::sandbox::{Fault, FaultKind, Operation, TOKEN};
 use conversion_shim::translate::side::Side;
 
 use super::{Deployment, NEW_ONLY, back_up, change, remove};
+use crate::support::soon;
 use crate::support::test_bed::{Caller, conversion, new_record};
 
 #[tokio::test]
@@ -115,13 +116,16 @@ async fn a_conversion_that_the_ledger_does_not_know_holds_creates_where_it_is_th
 
 /// Creates until it is not the wait for the comparison any more.
 async fn until_served(caller: &Caller, ref_id: &str) -> u16 {
-    loop {
-        let status = caller.create(ref_id).await.status;
-        if status != 503 {
-            return status;
+    let asking = async {
+        loop {
+            let status = caller.create(ref_id).await.status;
+            if status != 503 {
+                return status;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
+    };
+    soon(asking).await
 }
 
 #[tokio::test]
