@@ -30,7 +30,8 @@ impl Default for UnauthorizedCreates {
 }
 
 impl RequestContext {
-    /// The client's own address where a trusted load balancer gives it: else one stranger would count for everybody behind it.
+    /// The client's address, also behind a trusted load balancer: by the balancer's own address, one unauthenticated client would exhaust the
+    /// limit of all others.
     fn client_address(&self) -> IpAddr {
         self.client.unwrap_or_else(|| self.peer.address.ip())
     }

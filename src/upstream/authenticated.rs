@@ -4,13 +4,13 @@
 use std::error::Error as StdError;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version, header};
+use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::rate_limit::{OverBudget, Permit};
 use super::token::{Token, TokenError};
-use super::{Client, Lane, Outgoing, SendError, Uses};
+use super::{Client, Lane, Outgoing, Reused, SendError};
 use crate::config::Config;
 use crate::http::body::{self, Payload};
 use crate::translate::evidence::{self, Reply};
@@ -46,7 +46,11 @@ impl Client {
         }
         let replaced = self.tokens().replace(credential_set, config, &token, token_until).await;
         let Some(mut request) = repeat else {
-            return Err(if lane == Lane::Create { refused(answer).await } else { SendError::TokenRefused });
+            return Err(if lane == Lane::PassThrough {
+                SendError::TokenRefused
+            } else {
+                refused(answer).await
+            });
         };
         let replaced = replaced.map_err(no_token)?;
         // No new token, because one was replaced a moment ago: the side would refuse this one again.
@@ -66,11 +70,11 @@ impl Client {
     }
 }
 
-/// What a 401 to a create with the proxy's own token says. Only the vendor's own problem document, on a connection that carried no other
-/// answer before, proves that it did not act.
+/// What a 401 to a create or cancel with the proxy's own token proves. Only the vendor's own problem document, on a connection that
+/// carried no other answer before, proves that it did not act.
 async fn refused(answer: Response<Incoming>) -> SendError {
     let (parts, body) = answer.into_parts();
-    let reused = parts.version < Version::HTTP_2 && parts.extensions.get::<Uses>().is_none_or(Uses::count);
+    let reused = Reused::of(&parts.extensions);
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let proves = |body: &Bytes| {
         evidence::is_problem_document(&Reply { status: parts.status.as_u16(), content_type, body })

@@ -7,7 +7,7 @@ use hyper_util::client::legacy;
 
 /// What became of a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sent {
+pub(super) enum Delivery {
     /// It never left: there was no connection.
     Never,
     /// The peer says that it did not act on it, or it was returned unsent.
@@ -18,7 +18,7 @@ pub(super) enum Sent {
     Maybe,
 }
 
-impl Sent {
+impl Delivery {
     pub(super) fn of(error: &legacy::Error) -> Self {
         if error.is_connect() {
             return Self::Never;
@@ -31,6 +31,7 @@ impl Sent {
             return Self::of_stream(error);
         }
         if let Some(error) = cause.downcast_ref::<io::Error>() {
+            // hyper unwraps the I/O errors of HTTP/2 as well.
             use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
             let closed =
                 [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&error.kind());

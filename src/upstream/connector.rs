@@ -1,7 +1,8 @@
 //! Connections to an upstream: DNS, TCP and TLS (rustls, HTTP/2 by ALPN), all within `upstream.connect_timeout`.
 //!
 //! Of several addresses the next one is tried when one has failed or [`NEXT_ADDRESS_AFTER`] has passed, whatever their families (RFC 8305
-//! does so for two families; hyper-util's connector gives the first address of a family most of the time).
+//! does so for two families; hyper-util 0.1's connector, read and not measured, tries a second family so and divides the time among the
+//! addresses of one).
 
 use std::fmt;
 use std::io;
@@ -24,7 +25,7 @@ use tower::util::BoxCloneSyncService;
 use tower::{Service as _, service_fn};
 
 use super::counted_stream::CountedStream;
-pub(crate) use super::counted_stream::Uses;
+pub(super) use super::counted_stream::Uses;
 use crate::config::{HttpVersion, Upstreams};
 
 type TcpIo = TokioIo<TcpStream>;

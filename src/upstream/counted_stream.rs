@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-/// What a connection was used for; in the extensions of every response.
+/// The age and use of a connection; in the extensions of every response.
 #[derive(Clone, Debug)]
-pub(crate) struct Uses(Arc<Inner>);
+pub(super) struct Uses(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -33,7 +33,7 @@ impl Uses {
 
     /// Records an answer; returns whether there was one before.
     #[must_use]
-    pub(crate) fn count(&self) -> bool {
+    pub(super) fn count(&self) -> bool {
         self.0.answered.swap(true, Ordering::Relaxed)
     }
 

@@ -21,7 +21,7 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
-use http::{Request, Response, Uri};
+use http::{Extensions, Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
@@ -29,8 +29,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use self::closed::Sent;
-use self::connector::Connector;
+use self::closed::Delivery;
+use self::connector::{Connector, Uses};
 use self::rate_limit::{Budget, Permit};
 use self::token::Tokens;
 use crate::config::auth::CredentialSet;
@@ -43,7 +43,6 @@ use crate::telemetry::spans;
 use crate::translate::side::Side;
 
 pub(crate) use self::answer_deadline::AnswerDeadline;
-pub(crate) use self::connector::Uses;
 pub(crate) use self::token::TokenFetchResult;
 pub use self::trust::TrustError;
 
@@ -68,6 +67,18 @@ const HEADERS_MAX: usize = 256;
 
 impl Lane {
     const ALL: [Self; 4] = [Self::Create, Self::Read, Self::PassThrough, Self::Fresh];
+}
+
+/// Whether an answer came on an HTTP/1.1 connection that had carried another one: only the order ties an answer to its request there (RFC
+/// 9112, section 9.3.2), so it may belong to another request. In the extensions of every answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reused(pub(crate) bool);
+
+impl Reused {
+    /// What is known of an answer with these extensions.
+    pub(crate) fn of(extensions: &Extensions) -> bool {
+        extensions.get::<Self>().is_none_or(|reused| reused.0)
+    }
 }
 
 /// A request and how to send it.
@@ -175,7 +186,7 @@ impl Client {
         let repeat = authenticated::repeatable(&request);
         let sending = async {
             match (self.exchange(request, lane, until).await, repeat) {
-                (Err((Sent::Unprocessed | Sent::Closed, _)), Some(repeat)) => {
+                (Err((Delivery::Unprocessed | Delivery::Closed, _)), Some(repeat)) => {
                     self.exchange(repeat, Lane::Fresh, until).await
                 }
                 (answered, _) => answered,
@@ -193,21 +204,24 @@ impl Client {
         mut request: Request<Payload>,
         lane: Lane,
         until: Option<Instant>,
-    ) -> Result<Response<Incoming>, (Sent, SendError)> {
+    ) -> Result<Response<Incoming>, (Delivery, SendError)> {
         let connection = capture_connection(&mut request);
         let deadline = until.map(|until| AnswerDeadline::new(connection.clone(), until));
         let mut answer = self.0.lanes[lane as usize].request(request).await.map_err(|error| {
-            let sent = Sent::of(&error);
-            let error = match sent {
-                Sent::Never | Sent::Unprocessed => SendError::NotSent(error.into()),
-                Sent::Closed | Sent::Maybe => SendError::NoAnswer(error.into()),
+            let delivery = Delivery::of(&error);
+            let error = match delivery {
+                Delivery::Never | Delivery::Unprocessed => SendError::NotSent(error.into()),
+                Delivery::Closed | Delivery::Maybe => SendError::NoAnswer(error.into()),
             };
-            (sent, error)
+            (delivery, error)
         })?;
         // Response smuggling (RFC 9112, section 6.3): the client might take the other length, and on this connection it is not
         // certain where the next answer begins, so it is closed.
         let smuggled = !headers::has_one_length(answer.headers());
-        let is_old = answer.extensions().get::<Uses>().is_some_and(Uses::is_old);
+        let uses = answer.extensions().get::<Uses>();
+        let is_old = uses.is_some_and(Uses::is_old);
+        let reused = answer.version() < Version::HTTP_2 && uses.is_none_or(Uses::count);
+        answer.extensions_mut().insert(Reused(reused));
         if (smuggled || is_old)
             && let Some(connected) = &*connection.connection_metadata()
         {
@@ -215,7 +229,7 @@ impl Client {
         }
         if smuggled {
             let error = SendError::NoAnswer("the answer has conflicting lengths".into());
-            return Err((Sent::Maybe, error));
+            return Err((Delivery::Maybe, error));
         }
         if let Some(deadline) = deadline {
             answer.extensions_mut().insert(deadline);

@@ -3,17 +3,15 @@
 use tokio::io::AsyncWriteExt as _;
 
 use super::{asked, unharmed};
+use crate::support::wire::http2_peer::{GOAWAY, HEADERS, SETTINGS, frame};
 use crate::support::wire::raw::RawConnection;
 use crate::support::wire::{TestBed, bed};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
 const PUSH_PROMISE: u8 = 5;
 const PING: u8 = 6;
-const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
@@ -21,11 +19,6 @@ const END_HEADERS: u8 = 4;
 
 /// `GET /` with scheme and authority, from the static table.
 const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'a'];
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
 
 fn opened() -> Vec<u8> {
     [PREFACE, &frame(SETTINGS, 0, 0, b"")].concat()

@@ -6,7 +6,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::soon;
 use crate::support::wire::caller::Caller;
-use crate::support::wire::http2_peer::Http2Peer;
+use crate::support::wire::http2_peer::{self, Http2Peer};
 use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
 use crate::support::wire::tls::Pair;
@@ -107,6 +107,58 @@ async fn a_stream_that_was_refused_was_not_processed() {
     tokio::select! {
         answer = before.client.create("s") => assert_eq!(answer.status, 504),
         () = unresolved => {}
+    }
+}
+
+#[tokio::test]
+async fn a_stream_above_the_last_of_a_goaway_was_not_processed() {
+    let (certificate, files) = (Pair::new(), tempfile::tempdir().unwrap());
+    let (path, _) = certificate.write(files.path());
+    let path = path.display().to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}/v2", listener.local_addr().unwrap());
+    let keys = [("upstream.new.url", &*url), ("upstream.legacy.url", &*url), ("upstream.ca_file", &*path)];
+    let bed = bed("sealed", &keys).await;
+    let (answer, ()) = tokio::join!(bed.client.create("r"), http2_peer::goes_away(&listener, &certificate));
+    let detail = answer.problem(503)["detail"].as_str().unwrap().to_owned();
+    assert!(detail.contains("nothing was sent"), "{detail}");
+    // A read is repeated, on a new connection.
+    let path = format!("{LEGACY}/x");
+    let twice = async {
+        for _ in 0..2 {
+            http2_peer::goes_away(&listener, &certificate).await;
+        }
+    };
+    let (answer, ()) = tokio::join!(bed.client.get(&path), twice);
+    assert_eq!(answer.status, 503, "{:?}", answer.body);
+}
+
+#[tokio::test]
+async fn a_read_on_an_http_2_connection_that_ends_is_repeated_once_and_a_create_is_not() {
+    let mut before = Before::peer(&[("stage", "sealed"), ("timeouts.create", "1s")]).await;
+    let answering = async {
+        let held = before.peer.next().await;
+        before.peer.close(held.connection);
+        let again = before.peer.next().await;
+        assert_eq!(again.connection, 2);
+        again.answer(RECORD);
+    };
+    let (answer, ()) = tokio::join!(before.client.get("/v2/profiles"), answering);
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+
+    let lost = async {
+        let held = before.peer.next().await;
+        assert_eq!(held.request.method(), "POST");
+        before.peer.close(held.connection);
+        loop {
+            let next = before.peer.next().await;
+            assert_eq!(next.request.method(), "GET", "no POST is sent twice");
+            next.answer(r#"{"items":[]}"#);
+        }
+    };
+    tokio::select! {
+        created = before.client.create("r") => assert_eq!(created.status, 504),
+        () = lost => {}
     }
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use h2::server::SendResponse;
 use http::{Request, Response};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
@@ -16,6 +17,7 @@ pub(crate) struct Http2Peer {
     address: SocketAddr,
     streams: mpsc::UnboundedReceiver<Stream>,
     frozen: watch::Sender<usize>,
+    closed: watch::Sender<usize>,
 }
 
 /// One request, and the way to answer it.
@@ -32,19 +34,26 @@ impl Http2Peer {
         let address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(certificate.server());
         let (sender, streams) = mpsc::unbounded_channel();
-        let (frozen, _) = watch::channel(0);
-        let freezing = frozen.clone();
+        let (frozen, closed) = (watch::Sender::new(0), watch::Sender::new(0));
+        let (freezing, closing) = (frozen.clone(), closed.clone());
         tokio::spawn(async move {
             for connection in 1.. {
                 let (socket, _) = listener.accept().await.unwrap();
                 let (acceptor, sender, frozen) = (acceptor.clone(), sender.clone(), freezing.subscribe());
+                let mut closed = closing.subscribe();
                 tokio::spawn(async move {
                     let socket = acceptor.accept(socket).await.unwrap();
-                    serve(connection, h2::server::handshake(socket).await.unwrap(), sender, frozen).await;
+                    let serving = async {
+                        serve(connection, h2::server::handshake(socket).await.unwrap(), sender, frozen).await;
+                    };
+                    tokio::select! {
+                        () = serving => {}
+                        () = reached(&mut closed, connection) => {}
+                    }
                 });
             }
         });
-        Self { address, streams, frozen }
+        Self { address, streams, frozen, closed }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -60,6 +69,11 @@ impl Http2Peer {
     pub(crate) fn freeze(&self, connections: usize) {
         self.frozen.send_replace(connections);
     }
+
+    /// Ends the first so many connections without a word.
+    pub(crate) fn close(&self, connections: usize) {
+        self.closed.send_replace(connections);
+    }
 }
 
 async fn serve<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
@@ -71,7 +85,7 @@ async fn serve<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
     loop {
         tokio::select! {
             biased;
-            () = froze(&mut frozen, number) => std::future::pending::<()>().await,
+            () = reached(&mut frozen, number) => std::future::pending::<()>().await,
             accepted = connection.accept() => match accepted {
                 Some(Ok((request, respond))) => {
                     let _ = sender.send(Stream { connection: number, request, respond });
@@ -82,8 +96,39 @@ async fn serve<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
     }
 }
 
-async fn froze(frozen: &mut watch::Receiver<usize>, number: usize) {
-    let _ = frozen.wait_for(|frozen| *frozen >= number).await;
+async fn reached(connections: &mut watch::Receiver<usize>, number: usize) {
+    let _ = connections.wait_for(|reached| *reached >= number).await;
+}
+
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const SETTINGS: u8 = 4;
+pub(crate) const GOAWAY: u8 = 7;
+
+/// A frame as bytes (RFC 9113, section 4.1).
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Accepts one connection, waits for a request on it, and says that it acted on no stream.
+pub(crate) async fn goes_away(listener: &TcpListener, certificate: &Pair) {
+    let (socket, _) = soon(listener.accept()).await.unwrap();
+    let mut socket = soon(TlsAcceptor::from(certificate.server()).accept(socket)).await.unwrap();
+    let mut preface = [0; 24];
+    soon(socket.read_exact(&mut preface)).await.unwrap();
+    socket.write_all(&frame(SETTINGS, 0, 0, b"")).await.unwrap();
+    loop {
+        let mut head = [0; 9];
+        soon(socket.read_exact(&mut head)).await.unwrap();
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        soon(socket.read_exact(&mut vec![0; length])).await.unwrap();
+        if head[3] == HEADERS {
+            break;
+        }
+    }
+    // The last stream, none, and NO_ERROR.
+    socket.write_all(&frame(GOAWAY, 0, 0, &[0; 8])).await.unwrap();
+    socket.shutdown().await.unwrap();
 }
 
 impl Stream {
