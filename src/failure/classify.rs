@@ -233,7 +233,7 @@ impl Failure {
             ),
             Self::TooLate => "too little time was left; nothing was sent; retry with the same ref_id".into(),
             Self::RecordUnavailable { side } => format!(
-                "a conversion with this ref_id is known, and the {} did not show it now; nothing was sent; retry with the same ref_id",
+                "a record that is known was not shown by the {}; nothing was created; retry the same request",
                 api(*side)
             ),
             Self::TooManyUnauthorized { .. } => TOO_MANY_UNAUTHORIZED.into(),

@@ -11,7 +11,6 @@ use super::upstream_call::{Reply, UpstreamCall};
 use super::{RecordSide, RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
-use crate::translate::conversion::Conversion;
 use crate::translate::evidence::is_not_found;
 use crate::translate::get as wire;
 use crate::translate::mapping;
@@ -104,11 +103,7 @@ async fn ask(
             UpstreamCall::get(context, side, &id.path_on(Side::New), cost, until).map(|call| call.on(lane))
         }
     };
-    let mut reply = context.call(call(Lane::Read)?).await?;
-    // On a reused HTTP/1.1 connection a 404, or another record, may be the answer to another request.
-    if reply.reused && (is_not_found(&reply.evidence()) || names_another(side, id, &reply)) {
-        reply = context.call(call(Lane::Fresh)?).await?;
-    }
+    let reply = context.read(Lane::Read, call, |reply| reply.may_be_of_another_get(id)).await?;
     if is_not_found(&reply.evidence()) {
         return Ok((SideAnswer::NotFound, reply.refusal()));
     }
@@ -124,16 +119,6 @@ async fn ask(
         Side::Legacy => Ok((SideAnswer::Found, reply.verbatim())),
         Side::New => visible_record(context, reply, id, known).await,
     }
-}
-
-/// Whether the answer is a record with another id.
-fn names_another(side: Side, id: &Id, reply: &Reply) -> bool {
-    let body = reply.content();
-    let named = match side {
-        Side::Legacy => Conversion::parse(body).ok().and_then(|record| record.id),
-        Side::New => Orchestration::parse(body).ok().and_then(|record| record.id),
-    };
-    reply.status == StatusCode::OK && named.is_some_and(|named| !named.says(id.as_str()))
 }
 
 /// The record of new in the legacy shape, if a legacy client may see it.

@@ -166,20 +166,22 @@ impl RouteContext {
     ) -> Result<Reply, Failure> {
         let cost = Endpoint::Get(side).client();
         let path = id.path_on(side);
-        let reply = self.call(UpstreamCall::get(self, side, &path, cost, until)?.on(lane)).await?;
+        let call = |lane| Ok(UpstreamCall::get(self, side, &path, cost, until)?.on(lane));
+        let may_be_anothers = |reply: &Reply| reply.may_be_of_another_get(id);
+        let reply = self.read(lane, call, may_be_anothers).await?;
         let lacks_scope = problem::says_insufficient_scopes(reply.status.as_u16(), reply.content());
         if !lacks_scope || !self.has_lookup_credentials() {
             return Ok(reply);
         }
-        self.call(UpstreamCall::get(self, side, &path, cost, until)?.on(lane).with_lookup_credentials()).await
+        self.read(lane, |lane| call(lane).map(UpstreamCall::with_lookup_credentials), may_be_anothers).await
     }
 
     /// A record in the legacy shape; `None` if it could not be read.
     async fn read_record(&self, side: Side, id: &str, until: Instant) -> Option<Record> {
-        let reply = self.read_by_id(side, &Id::known(id), Lane::Fresh, until).await.ok()?;
+        let reply = self.read_by_id(side, &Id::known(id), Lane::Create, until).await.ok()?;
         let record =
             (reply.status == StatusCode::OK).then(|| evidence::record(side, reply.content())).flatten();
-        // On a reused HTTP/1.1 connection it could be the answer to another request.
+        // A vendor that answers with another record does not show this one.
         record.filter(|record| record.id == id)
     }
 }

@@ -116,7 +116,7 @@ impl Services {
                 UpstreamOutcome::Broken
             }
             Err(Failure::AuthFailure(_)) => UpstreamOutcome::NoToken,
-            // The client's fault, which tells nothing about the side.
+            // The client's fault, which says nothing about the side.
             Err(Failure::BodyBroken(_)) => return,
             Err(
                 Failure::Broken { .. }

@@ -51,7 +51,7 @@ async fn newest_unknown(
     let cost = Endpoint::List(Side::New).lookup();
     let call = UpstreamCall::get(context, Side::New, &path, cost, context.deadline)?.uncached();
     let reply = context.call(call).await?;
-    let page = reply.status.is_success().then(|| Rows::of(Side::New, reply.evidence().body, &query));
+    let page = reply.status.is_success().then(|| Rows::of(Side::New, reply.content(), &query));
     let Some(Ok(mut page)) = page else {
         return Err(reply.unexpected(SideEffect::None, "no list of records"));
     };
@@ -76,7 +76,9 @@ async fn is_known(context: &RouteContext, ledger: &Ledger, id: &str, json: &[u8]
     let conversion = Conversion::parse(json).ok();
     let Some(ref_id) = conversion.and_then(|conversion| conversion.ref_id?.value()) else { return Ok(false) };
     let Ok(key) = Key::new(context.tenant(), &ref_id) else { return Ok(false) };
-    Ok(ledger.reader().claim_by_ref(key).await.map_err(in_ledger)?.is_some())
+    // A create on the new API's own path through here is recorded by its reference alone.
+    Ok(ledger.reader().claim_by_ref(key).await.map_err(in_ledger)?.is_some()
+        || ledger.reader().is_native(key).await.map_err(in_ledger)?)
 }
 
 fn in_ledger(error: LedgerError) -> Failure {

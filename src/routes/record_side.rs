@@ -1,4 +1,4 @@
-//! Which side holds a record id; the id itself does not tell. A record never moves, so a cached side where it was made is always right.
+//! Which side holds a record id; the id itself does not show it. A record never moves, so a cached side where it was made is always right.
 //! Where it was seen says less: a side may list the other side's records under their own ids.
 
 use moka::sync::Cache;

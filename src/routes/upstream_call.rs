@@ -3,9 +3,7 @@
 use std::sync::PoisonError;
 
 use bytes::Bytes;
-use http::{
-    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
-};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
@@ -19,9 +17,10 @@ use crate::translate::evidence;
 use crate::translate::json::Text;
 use crate::translate::mapping::Mapped;
 use crate::translate::problem;
+use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Cost, Permit};
-use crate::upstream::{self, AnswerDeadline, Lane, Outgoing, SendError, Uses};
+use crate::upstream::{self, AnswerDeadline, Lane, Outgoing, Reused, SendError};
 
 /// A call that is ready to be made.
 pub(super) struct UpstreamCall {
@@ -108,8 +107,8 @@ impl UpstreamCall {
         Self { lane, ..self }
     }
 
-    /// Sends a create without credentials on a connection of its own. Its refusal then certainly belongs to it, so that a stranger cannot
-    /// leave an attempt open in the claim of somebody else's reference.
+    /// Sends a create without credentials on a connection of its own. Its refusal is then certain to belong to it, so that an
+    /// unauthenticated client cannot leave an attempt open in the claim of somebody else's reference.
     pub(super) fn apart_if_anonymous(self) -> Self {
         let is_anonymous =
             self.credentials.is_none() && !self.request.headers().contains_key(header::AUTHORIZATION);
@@ -158,6 +157,21 @@ impl RouteContext {
         Ok(self.services.upstream.budget().take(cost, until).await?)
     }
 
+    /// Makes a read. If its answer came on a reused HTTP/1.1 connection and `may_be_anothers` says that it may be the answer to another
+    /// request, makes it once more on a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub(super) async fn read(
+        &self,
+        lane: Lane,
+        call: impl Fn(Lane) -> Result<UpstreamCall, Failure>,
+        may_be_anothers: impl Fn(&Reply) -> bool,
+    ) -> Result<Reply, Failure> {
+        let reply = self.call(call(lane)?).await?;
+        if reply.reused && may_be_anothers(&reply) { self.call(call(Lane::Fresh)?).await } else { Ok(reply) }
+    }
+
     /// Sends the call and reads its answer.
     ///
     /// # Errors
@@ -203,8 +217,7 @@ pub(super) async fn exchange(
     }
     let decoded = decode(&parts.headers, &body, max);
     // Without the extension nothing is known about the connection, so it counts as reused. HTTP/2 numbers its streams.
-    let used_before = parts.extensions.get::<Uses>().is_none_or(Uses::count);
-    let reused = parts.version < Version::HTTP_2 && used_before;
+    let reused = Reused::of(&parts.extensions);
     Ok(Reply {
         side,
         status: parts.status,
@@ -237,6 +250,13 @@ impl Reply {
     /// Whether the body has a content coding that the proxy cannot decode.
     pub(super) fn is_opaque(&self) -> bool {
         matches!(self.decoded, Decoded::Unreadable)
+    }
+
+    /// Whether the answer to a get of that id may belong to another request: it says that there is no record, or shows something else.
+    pub(super) fn may_be_of_another_get(&self, id: &Id) -> bool {
+        let named = || evidence::record(self.side, self.content());
+        evidence::is_not_found(&self.evidence())
+            || self.status == StatusCode::OK && named().is_none_or(|record| record.id != id.as_str())
     }
 
     pub(super) fn verbatim(self) -> RouteResponse {

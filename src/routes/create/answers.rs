@@ -35,7 +35,11 @@ impl Performer<'_> {
                 Err(Failure::DuplicateCheckFailed { side, source })
             }
             Verdict::RecordUnavailable { side } => Err(Failure::RecordUnavailable { side }),
-            Verdict::LedgerUnavailable => Err(self.cause()),
+            // Other requests may have changed the claim so often that no call failed.
+            Verdict::LedgerUnavailable => Err(match self.failure.take() {
+                Some(failure @ Failure::Ledger(_)) => failure,
+                Some(_) | None => Failure::Ledger("the claim changed at every attempt".into()),
+            }),
             Verdict::Unreadable => Err(Failure::UnreadableReference),
             Verdict::NotSent { .. } => Err(self.cause()),
             Verdict::OutcomeUnknown { side } => {

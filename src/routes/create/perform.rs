@@ -306,7 +306,7 @@ impl Performer<'_> {
             }
             (Side::New, None) => return Err(Failure::BodyEncoded),
         };
-        // Of several candidates only the answer tells which one the vendor read, so it must certainly be this request's own.
+        // Of several candidates only the answer shows which one the vendor read, so it must be certain to belong to this request.
         let call =
             if self.request.candidates.len() > 1 { call.on(Lane::Fresh) } else { call.apart_if_anonymous() };
         context.call(call.paid(permit)).await

@@ -139,7 +139,7 @@ impl Rows {
         reader.end()?;
         // An empty list beside a count, another cursor, an error or rows under another name is not the end of the listing.
         if is_doubtful && rows.is_unused() && rows.next.is_none() && deprecated.is_none() {
-            return Err(Unreadable::Missing { field: "items" });
+            return Err(Unreadable::WrongType { field: "items", expected: "the whole list" });
         }
         if let Some(array) = deprecated.filter(|_| rows.is_unused()) {
             Reader::new(array.as_written().as_bytes())?
