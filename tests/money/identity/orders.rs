@@ -2,10 +2,13 @@
 
 use conversion_shim::sandbox::{Fault, FaultKind, Operation, TOKEN};
 use conversion_shim::translate::side::Side;
+use reqwest::Method;
 
 use super::{Deployment, NEW_ONLY, back_up, change, remove};
 use crate::support::soon;
 use crate::support::test_bed::{Caller, conversion, new_record};
+use crate::what_broke::ORCHESTRATIONS;
+use crate::what_broke::references::orchestration;
 
 #[tokio::test]
 async fn init_prints_the_id_as_the_last_line_and_changes_none() {
@@ -220,4 +223,67 @@ async fn a_pinned_reference_is_released_only_when_no_side_holds_it() {
     assert_eq!(caller.post(&conversion("pinned")).await.status, 200);
     assert_eq!(deployment.made("pinned"), NEW_ONLY);
     replica.kill();
+}
+
+#[tokio::test]
+async fn a_recorded_native_create_is_known_where_it_is_the_only_door() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    let lookup = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"";
+    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}\nledger.only_door = true"));
+    let (replica, caller) = deployment.serve().await;
+    assert_eq!(until_served(&caller, "legacy's").await, 200);
+    let native = orchestration("native", &serde_json::Value::Null);
+    caller.ask(Method::POST, ORCHESTRATIONS, native).await.id();
+    replica.kill();
+    let (_replica, caller) = deployment.serve().await;
+    assert_eq!(until_served(&caller, "after a restart").await, 200);
+}
+
+#[tokio::test]
+async fn readiness_waits_with_the_creates_where_it_is_the_only_door() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    let lookup = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"";
+    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}\nledger.only_door = true"));
+    let gate = deployment
+        .vendor
+        .faults()
+        .arm(Fault::new(FaultKind::Gate { applied: false }).on(Side::New, Operation::List).times(1));
+    let (replica, caller) = deployment.serve().await;
+    let admin = replica.line_after(0, |line| line["message"] == "admin listener ready").await.unwrap();
+    let ready = async || {
+        let url = format!("http://{}/readyz", admin["address"].as_str().unwrap());
+        let answer = caller.http.get(url).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, reasons) = ready().await;
+    assert_eq!(status, 503, "{reasons}");
+    assert!(reasons.contains("only_door"), "{reasons}");
+    gate.open();
+    assert_eq!(until_served(&caller, "r").await, 200);
+    assert_eq!(ready().await.0, 200);
+}
+
+#[tokio::test]
+async fn a_native_create_before_the_first_create_on_new_keeps_no_process_from_starting() {
+    for stage in ["observe", "ready"] {
+        let deployment = Deployment::new().await;
+        deployment.write("");
+        let id = deployment.init().await;
+        deployment.write(&format!("stage = \"{stage}\"\nledger.id = \"{id}\""));
+        let (replica, caller) = deployment.serve().await;
+        let native = orchestration("native", &serde_json::Value::Null);
+        caller.ask(Method::POST, ORCHESTRATIONS, native).await.id();
+        caller.create("native").await.problem(409);
+        assert_eq!(caller.create("legacy's").await.status, 200);
+        let from = replica.lines();
+        deployment.write(&format!("stage = \"{stage}\"\nledger.id = \"{id}\"\ntimeouts.get = \"7s\""));
+        let reloaded = replica.line_after(from, |line| line["message"] == "config reloaded").await;
+        assert!(reloaded.is_some());
+        replica.kill();
+        let (_replica, caller) = deployment.serve().await;
+        caller.create("native").await.problem(409);
+        assert_eq!(deployment.made("native"), NEW_ONLY);
+    }
 }

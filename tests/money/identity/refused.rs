@@ -15,6 +15,8 @@ async fn another_ledger_is_refused_in_every_stage() {
         deployment.write(&format!("stage = \"{stage}\"\nledger.id = \"another\"\nledger.new_in_use = true"));
         let refusal = deployment.refusal().await;
         assert!(refusal.contains("ledger.id: is another"), "{stage}: {refusal}");
+        let source = format!("(file {})", deployment.config().display());
+        assert!(refusal.contains(&source), "where the key was set: {refusal}");
     }
 }
 

@@ -24,7 +24,7 @@
 mod answers;
 mod backup;
 mod connections;
-mod references;
+pub(crate) mod references;
 
 use std::cell::Cell;
 
@@ -44,7 +44,7 @@ const SEALED: &str = "stage = \"sealed\"";
 /// Creates are back on legacy, readers on both.
 const BACK: &str = "stage = \"hold\"\nroutes.create = \"legacy\"";
 
-const ORCHESTRATIONS: &str = "/v2/orchestration/orchestrations";
+pub(crate) const ORCHESTRATIONS: &str = "/v2/orchestration/orchestrations";
 const LONG_AGO: &str = "2026-01-01T00:00:00Z";
 
 /// A vendor, and the binary before it.

@@ -16,7 +16,7 @@ use crate::support::test_bed::{Caller, LEGACY, conversion, one_on};
 const ANOTHER_KIND: &str = "urn:conversion-shim:problem:ref-id-used-by-another-record";
 
 /// A create in the new API's own shape.
-pub(super) fn orchestration(ref_id: &str, destination: &Value) -> String {
+pub(crate) fn orchestration(ref_id: &str, destination: &Value) -> String {
     let source = json!({ "profile": { "profile_id": PROFILE } });
     let destination = if destination.is_null() { source.clone() } else { destination.clone() };
     json!({

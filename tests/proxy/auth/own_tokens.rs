@@ -285,3 +285,27 @@ async fn a_token_without_a_lifetime_is_used_once_and_a_201_is_a_success() {
         assert_eq!(listed.status, 200, "{listed:?}");
     }
 }
+
+#[tokio::test]
+async fn a_401_that_is_not_the_vendors_leaves_the_outcome_of_a_create_unknown() {
+    let keys = [("stage", "live"), ("timeouts.create", "1s")];
+    let (bed, _dir) = client_credentials::start(Options::default(), &keys).await;
+    let gateways = FaultKind::Status {
+        code: StatusCode::UNAUTHORIZED,
+        retry_after: None,
+        body: RefusalBody::Html,
+        applied: true,
+    };
+    bed.fault(Side::New, Operation::Create, gateways);
+    let busy = FaultKind::Status {
+        code: StatusCode::SERVICE_UNAVAILABLE,
+        retry_after: None,
+        body: RefusalBody::Problem,
+        applied: false,
+    };
+    bed.fault(Side::New, Operation::List, busy);
+    bed.client.create("r").await.problem(504);
+    bed.sandbox.faults().clear();
+    bed.client.create("r").await.problem(409);
+    assert_eq!(bed.made("r"), one_on(Side::New));
+}

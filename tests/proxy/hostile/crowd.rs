@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use conversion_shim::sandbox::{Fault, FaultKind, Operation};
 use conversion_shim::translate::side::Side;
+use reqwest::Method;
 use tokio::net::TcpStream;
 
 use crate::support::soon;
 use crate::support::wire::binary::Binary;
-use crate::support::wire::caller::{Caller, plain};
-use crate::support::wire::{LEGACY, bed, vendor};
+use crate::support::wire::caller::{Caller, answer, plain};
+use crate::support::wire::{LEGACY, bed, conversion, vendor};
 
 /// Half of the descriptors that a process may have: the proxy may have none left otherwise, and the test neither.
 fn affordable(wanted: usize) -> usize {
@@ -175,4 +176,19 @@ async fn behind_a_trusted_proxy_clients_are_distinguished_by_its_header() {
     soon(gate.reached(2)).await;
     gate.open();
     assert_eq!((first.await.unwrap().status, second.await.unwrap().status), (200, 200));
+}
+
+#[tokio::test]
+async fn one_client_without_a_token_uses_up_no_ones_creates_behind_a_trusted_proxy() {
+    let bed = bed("sealed", &[("forwarding.trusted_proxies", "127.0.0.0/8")]).await;
+    let stranger = bed.client.clone().token("unknown");
+    let create = |from: &'static str, number: usize| {
+        let body = conversion(&format!("{from}-{number}")).to_string();
+        answer(stranger.ask(Method::POST, LEGACY).header("x-forwarded-for", from).body(body))
+    };
+    for number in 0..60 {
+        assert_eq!(create("192.0.2.1", number).await.status, 401);
+    }
+    create("192.0.2.1", 60).await.problem(429);
+    assert_eq!(create("192.0.2.2", 0).await.status, 401);
 }

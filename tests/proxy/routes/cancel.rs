@@ -78,3 +78,19 @@ async fn a_side_that_fails_is_never_a_404_and_never_a_success() {
     assert!(problem["detail"].as_str().unwrap().contains("may have taken effect"), "{problem}");
     bed.sandbox.faults().remove(&fault);
 }
+
+#[tokio::test]
+async fn a_redirect_by_new_is_no_404() {
+    let (bed, fresh, _, new) = bed().await;
+    let moved = FaultKind::Status {
+        code: StatusCode::FOUND,
+        retry_after: None,
+        body: RefusalBody::Html,
+        applied: false,
+    };
+    bed.fault(Side::New, Operation::Get, moved);
+    for id in [new.as_str(), "nobody-knows-it"] {
+        let status = fresh.client.cancel(id).await.status;
+        assert!(![200, 404].contains(&status), "{id}: {status}");
+    }
+}

@@ -305,6 +305,7 @@ async fn another_body_is_an_empty_list_only_where_that_is_known() {
         (r#"{"next_page_cursor":"c"}"#, &both, false),
         (r#"{"conversions":[{}]}"#, &both, false),
         (r#"{"items":null,"has_more":true}"#, &both, false),
+        (r#"{"total":0}"#, &both, false),
     ];
     for (number, (body, known, is_absent)) in cases.into_iter().enumerate() {
         let bare = Bare::answering(body, "{}").await;

@@ -1,6 +1,6 @@
 //! Get in `both`: the record if any side has it, and 404 only if every side said so.
 
-use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 
@@ -199,4 +199,22 @@ async fn a_redirect_proves_nothing_about_the_record_side() {
         asked,
         "the likelier side first"
     );
+}
+
+#[tokio::test]
+async fn a_stray_answer_on_a_reused_connection_is_not_the_answer_to_a_get() {
+    let bed = TestBed::at("live").await;
+    for (side, id) in [(Side::Legacy, "a"), (Side::Legacy, "b"), (Side::New, "c"), (Side::New, "d")] {
+        seed(&bed, side, id, Says::Found);
+        teach(&bed, side, id).await;
+    }
+    for side in [Side::Legacy, Side::New] {
+        let (first, second) = if side == Side::Legacy { ("a", "b") } else { ("c", "d") };
+        for (before, status) in [(first, 200), ("nobody-knows-it", 404)] {
+            bed.sandbox.faults().arm(Fault::new(FaultKind::Twice).on(side, Operation::Get).times(1));
+            assert_eq!(bed.client.get(before).await.status, status);
+            assert_eq!(bed.client.get(second).await.id(), second, "{side} after {before}");
+            assert_eq!(bed.client.get(first).await.id(), first);
+        }
+    }
 }

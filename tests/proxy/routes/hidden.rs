@@ -141,3 +141,14 @@ async fn a_409_of_new_shows_its_record_whatever_the_vendor_added() {
     assert_eq!(bed.sandbox.inspector().arrived(Side::New, Operation::Create), 1);
     assert!(is_shown(&bed, &id).await);
 }
+
+#[tokio::test]
+async fn a_record_that_converts_nothing_is_another_kind_in_a_409_of_new() {
+    let bed = TestBed::at("sealed").await;
+    let mut same = new_record("r", "2026-01-01T00:00:00Z");
+    same["destination_asset"] = "USD".into();
+    bed.sandbox.inspector().seed_orchestration(same);
+    let problem = bed.client.create("r").await.problem(409);
+    assert!(problem["meta"]["existing"].is_null(), "{problem}");
+    assert_eq!(problem["type"], "urn:conversion-shim:problem:ref-id-used-by-another-record", "{problem}");
+}

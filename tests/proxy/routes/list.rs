@@ -5,6 +5,7 @@ use std::time::Duration;
 use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
+use serde_json::{Map, Value, json};
 
 use crate::support::test_bed::{BACK, TestBed, new_record, old_record};
 
@@ -73,6 +74,11 @@ async fn filters_hold_on_both_sides() {
     }
 }
 
+/// What stands beside an empty list.
+fn beside(members: Value) -> Map<String, Value> {
+    members.as_object().unwrap().clone()
+}
+
 #[tokio::test]
 async fn one_side_failing_fails_the_page() {
     let bed = TestBed::with(&[("stage", "live"), ("timeouts.list", "400ms")]).await;
@@ -98,6 +104,8 @@ async fn one_side_failing_fails_the_page() {
         (FaultKind::WrongTypes, 502),
         (FaultKind::NotJson, 502),
         (FaultKind::EmptyBody, 502),
+        (FaultKind::WithoutRows { members: beside(json!({ "has_more": true })) }, 502),
+        (FaultKind::WithoutRows { members: beside(json!({ "nextPageCursor": "c" })) }, 502),
     ];
     for side in [Side::Legacy, Side::New] {
         for (kind, expected) in &kinds {

@@ -33,6 +33,7 @@ fn odd() -> Vec<Odd> {
         plain(with(key, br#""refId":"odd""#), "ref_id"),
         plain(with(key, br#""REF_ID":"odd""#), "ref_id"),
         plain(with(key, br#""ref\u005fId":"odd""#), "ref_id"),
+        plain(with(key, br#""ref-id":"odd""#), "ref_id"),
         plain(with(key, br#""refid":"odd","ref_id":"odd""#), "ref_id"),
         plain(with(key, br#""ref_id":"odd","ref_id":"odder""#), "ref_id"),
         plain(with(key, br#""ref_id":null,"ref_id":"odd""#), "ref_id"),
