@@ -235,6 +235,8 @@ async fn a_recorded_native_create_is_known_where_it_is_the_only_door() {
     assert_eq!(until_served(&caller, "legacy's").await, 200);
     let native = orchestration("native", &serde_json::Value::Null);
     caller.ask(Method::POST, ORCHESTRATIONS, native).await.id();
+    // One that is old enough to be expected in the ledger.
+    deployment.vendor.inspector().seed_orchestration(new_record("native", "2026-01-01T00:00:00Z"));
     replica.kill();
     let (_replica, caller) = deployment.serve().await;
     assert_eq!(until_served(&caller, "after a restart").await, 200);
