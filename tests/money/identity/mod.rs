@@ -4,6 +4,7 @@
 mod orders;
 mod refused;
 mod restored;
+mod upgraded;
 
 use std::path::{Path, PathBuf};
 
