@@ -5,12 +5,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::{Sleep, sleep};
 
 use crate::http::capture::Tee;
+
+/// Why a body has no further frame.
+pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Counts the bytes of a body as they are forwarded, and records whether it failed. Clones share the state.
 #[derive(Clone, Debug, Default)]
@@ -36,12 +41,45 @@ impl ByteCount {
         self.0.broke_off.load(Ordering::Relaxed)
     }
 
+    fn record_break(&self) {
+        self.0.broke_off.store(true, Ordering::Relaxed);
+    }
+
     fn record(&self, polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) {
         match polled {
             Poll::Ready(Some(Ok(frame))) => self.add(frame.data_ref().map_or(0, Bytes::len)),
-            Poll::Ready(Some(Err(_))) => self.0.broke_off.store(true, Ordering::Relaxed),
+            Poll::Ready(Some(Err(_))) => self.record_break(),
             Poll::Ready(None) | Poll::Pending => {}
         }
+    }
+}
+
+/// How long a sender may stay silent. tower-http's `TimeoutBody` (0.7) is no help: it drops the size hint, so that every body would be
+/// chunked, and fails a body whose data waits behind a slow reader.
+#[derive(Debug)]
+pub(crate) struct IdleLimit {
+    time: Duration,
+    /// Runs while the sender is waited for.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+/// A body's sender was silent for too long.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing was received for {} ms", .0.as_millis())]
+struct Stalled(Duration);
+
+impl IdleLimit {
+    fn check<T>(
+        &mut self,
+        polled: Poll<Option<Result<T, BodyError>>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<T, BodyError>>> {
+        if polled.is_ready() {
+            self.sleep = None;
+            return polled;
+        }
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep(self.time)));
+        sleep.as_mut().poll(context).map(|()| Some(Err(Stalled(self.time).into())))
     }
 }
 
@@ -55,6 +93,8 @@ pub(crate) enum Payload {
     Whole(Option<Bytes>),
     /// Another payload, captured while it is forwarded.
     Captured(Box<Payload>, Tee),
+    /// Another payload, which fails when it stalls.
+    Limited(Box<Payload>, IdleLimit),
 }
 
 impl Payload {
@@ -71,10 +111,28 @@ impl Payload {
         Self::Captured(Box::new(self), tee)
     }
 
+    /// Fails the body when its sender sends nothing for that long while more is waited for.
+    pub(crate) fn idle_at_most(self, time: Duration) -> Self {
+        match self {
+            Self::Whole(_) => self,
+            _ if self.is_end_stream() => self,
+            _ => Self::Limited(Box::new(self), IdleLimit { time, sleep: None }),
+        }
+    }
+
+    /// Records that reading the body failed.
+    fn record_break(&self) {
+        match self {
+            Self::Streamed(_, count) | Self::Prefixed(_, _, count) => count.record_break(),
+            Self::Captured(payload, _) | Self::Limited(payload, _) => payload.record_break(),
+            Self::Whole(_) => {}
+        }
+    }
+
     /// The bytes of a body that the proxy has written; empty for a streamed one.
     pub(crate) fn into_bytes(self) -> Bytes {
         match self {
-            Self::Streamed(..) | Self::Prefixed(..) => Bytes::new(),
+            Self::Streamed(..) | Self::Prefixed(..) | Self::Limited(..) => Bytes::new(),
             Self::Whole(bytes) => bytes.unwrap_or_default(),
             Self::Captured(payload, _) => payload.into_bytes(),
         }
@@ -84,7 +142,7 @@ impl Payload {
     pub(crate) fn try_clone(&self) -> Option<Self> {
         match self {
             Self::Streamed(incoming, _) => incoming.is_end_stream().then(Self::empty),
-            Self::Prefixed(..) => None,
+            Self::Prefixed(..) | Self::Limited(..) => None,
             Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
             Self::Captured(payload, _) => payload.try_clone(),
         }
@@ -97,17 +155,17 @@ impl Payload {
 
 impl Body for Payload {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         match self.get_mut() {
             Self::Streamed(incoming, count) => {
                 let polled = Pin::new(incoming).poll_frame(context);
                 count.record(&polled);
-                polled
+                polled.map_err(BodyError::from)
             }
             Self::Prefixed(read, incoming, count) => match read.pop_front() {
                 // `peek` has counted it.
@@ -115,7 +173,7 @@ impl Body for Payload {
                 None => {
                     let polled = Pin::new(incoming).poll_frame(context);
                     count.record(&polled);
-                    polled
+                    polled.map_err(BodyError::from)
                 }
             },
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
@@ -130,6 +188,14 @@ impl Body for Payload {
                 }
                 polled
             }
+            Self::Limited(payload, limit) => {
+                let polled = Pin::new(&mut **payload).poll_frame(context);
+                let checked = limit.check(polled, context);
+                if matches!(checked, Poll::Ready(Some(Err(_)))) {
+                    payload.record_break();
+                }
+                checked
+            }
         }
     }
 
@@ -139,6 +205,7 @@ impl Body for Payload {
             Self::Prefixed(read, incoming, _) => read.is_empty() && incoming.is_end_stream(),
             Self::Whole(bytes) => bytes.is_none(),
             Self::Captured(payload, _) => payload.is_end_stream(),
+            Self::Limited(payload, _) => payload.is_end_stream(),
         }
     }
 
@@ -146,6 +213,7 @@ impl Body for Payload {
         match self {
             Self::Streamed(incoming, _) => incoming.size_hint(),
             Self::Captured(payload, _) => payload.size_hint(),
+            Self::Limited(payload, _) => payload.size_hint(),
             Self::Prefixed(read, incoming, _) => {
                 let read = read.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum::<u64>();
                 let left = incoming.size_hint();

@@ -87,6 +87,9 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap) {
     headers.remove(header::HOST);
 }
 
+/// The `Accept-Encoding` of requests whose answers the proxy reads: without the field a server may use any coding.
+pub(crate) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
+
 /// Prepares the fields of a client's request for calls that the proxy makes in its place. Credentials, tracing and unknown fields stay;
 /// what describes the client's bytes goes.
 pub(crate) fn to_translated(headers: &mut HeaderMap) {
@@ -95,6 +98,7 @@ pub(crate) fn to_translated(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(header::ACCEPT_ENCODING, IDENTITY);
 }
 
 /// Prepares the fields of an upstream's response for the response that the proxy writes in its place. The server sets the length.
@@ -120,9 +124,10 @@ pub(crate) fn fit_to_body(headers: &mut HeaderMap, empty: bool) {
 /// Prepares the fields of a request whose body the proxy has edited: nothing describes the old bytes, and the response comes without
 /// a content coding, so that the proxy can read it.
 pub(crate) fn to_edited(headers: &mut HeaderMap) {
-    for name in [header::CONTENT_LENGTH, header::ACCEPT_ENCODING, header::EXPECT, header::TRAILER] {
+    for name in [header::CONTENT_LENGTH, header::EXPECT, header::TRAILER] {
         headers.remove(name);
     }
+    headers.insert(header::ACCEPT_ENCODING, IDENTITY);
     for name in &DIGESTS {
         headers.remove(name);
     }

@@ -80,7 +80,8 @@ impl RequestContext {
             };
             DetachOnDrop::new(sending, &services.detached, self.config.timeouts.create).await
         };
-        Ok(sent?.map(|incoming| Payload::Streamed(incoming, ByteCount::default())))
+        let idle = self.config.timeouts.pass_through_idle;
+        Ok(sent?.map(|incoming| Payload::Streamed(incoming, ByteCount::default()).idle_at_most(idle)))
     }
 
     fn upstream_request(&self, mut request: Request<Payload>) -> Request<Payload> {
@@ -96,7 +97,7 @@ impl RequestContext {
         }
         forwarding::describe_client(config, &self.peer, version, host.as_ref(), request.headers_mut());
         *request.uri_mut() = uri;
-        request
+        request.map(|body| body.idle_at_most(config.timeouts.pass_through_idle))
     }
 }
 

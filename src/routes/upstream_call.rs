@@ -127,7 +127,7 @@ impl UpstreamCall {
 
     /// Replaces the caller's credentials by the proxy's lookup credentials, and drops every header that may identify the caller.
     pub(super) fn with_lookup_credentials(mut self) -> Self {
-        let kept = [headers::REQUEST_ID, header::ACCEPT, header::CACHE_CONTROL];
+        let kept = [headers::REQUEST_ID, header::ACCEPT, header::ACCEPT_ENCODING, header::CACHE_CONTROL];
         let is_kept = |name: &HeaderName| kept.contains(name);
         let all = std::mem::take(self.request.headers_mut()).into_iter();
         self.request.headers_mut().extend(all.filter(|(name, _)| name.as_ref().is_some_and(is_kept)));

@@ -19,10 +19,11 @@ use uuid::Uuid;
 
 use super::idle_timeout::{ActiveRequest, Activity};
 use crate::failure::{Failure, SideEffect};
-use crate::http::body::Payload;
+use crate::http::body::{BodyError, Payload};
 use crate::http::peer::Peer;
 use crate::proxy::{self, App, InFlightGuard};
 use crate::telemetry::access::AccessLogBody;
+use crate::upstream::StreamSlot;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Body = UnsyncBoxBody<bytes::Bytes, BoxError>;
@@ -46,10 +47,12 @@ pub(super) fn service(
             async move {
                 let mut response = proxy::handle(app, peer, request).await;
                 let in_flight = response.extensions_mut().remove().flatten();
+                let stream = response.extensions_mut().remove();
                 Ok::<_, Infallible>(response.map(|body| ActivityBody {
                     body,
                     _active: active,
                     _in_flight: in_flight,
+                    _stream: stream,
                 }))
             }
         }));
@@ -77,16 +80,18 @@ struct ActivityBody {
     body: AccessLogBody,
     _active: ActiveRequest,
     _in_flight: Option<Arc<InFlightGuard>>,
+    /// Its place on the upstream's connection.
+    _stream: Option<StreamSlot>,
 }
 
 impl http_body::Body for ActivityBody {
     type Data = bytes::Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<bytes::Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<bytes::Bytes>, BodyError>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 

@@ -100,12 +100,12 @@ impl ShadowCapture {
     #[must_use]
     pub(crate) fn tee_response(self, response: Response<Payload>) -> Response<Payload> {
         let status = response.status();
-        let encoding = response.headers().get(header::CONTENT_ENCODING);
-        let encoding = encoding.map(|coding| String::from_utf8_lossy(coding.as_bytes()).into_owned());
+        let codings = response.headers().get_all(header::CONTENT_ENCODING).iter();
+        let headers = codings.map(|coding| (header::CONTENT_ENCODING, coding.clone())).collect();
         let copy = self.new_copy();
         let Self { shadow, route, request, start } = self;
         let tee = Tee::new(copy, move |body| {
-            let served = ServedResponse { status, encoding, body, latency: start.elapsed() };
+            let served = ServedResponse { status, headers, body, latency: start.elapsed() };
             shadow.enqueue(CompareJob { route, request, served });
         });
         response.map(|payload| payload.captured(tee))

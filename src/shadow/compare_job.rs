@@ -1,6 +1,5 @@
 //! One comparison from the captured job to its record: read or compute the other side's response, compare, recheck, record.
 
-use std::io::Read as _;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use super::types::{Recheck, Verdict};
 use super::verdict::{Comparator, ComparisonResult, signature};
 use super::worker::Worker;
 use crate::http::capture::CaptureState;
+use crate::http::decode::{Decoded, decode};
 use crate::translate::route::Route;
 
 /// How long a job waits before it uses the CPU, so that the client's response leaves the process first.
@@ -133,21 +133,11 @@ fn served_response(served: &ServedResponse) -> SideResponse {
         CaptureState::Partial | CaptureState::OverBudget => return SideResponse::skipped("incomplete"),
     }
     let status = served.status.as_u16();
-    match served.encoding.as_deref() {
-        None | Some("identity") => SideResponse::read(status, served.body.bytes()),
-        Some("gzip") => match decompress(served.body.bytes(), served.body.max()) {
-            Some(body) => SideResponse::read(status, &body),
-            None => SideResponse::skipped("encoding"),
-        },
-        Some(_) => SideResponse::skipped("encoding"),
+    match decode(&served.headers, served.body.bytes(), served.body.max()) {
+        Decoded::Plain => SideResponse::read(status, served.body.bytes()),
+        Decoded::Bytes(body) => SideResponse::read(status, &body),
+        Decoded::Unreadable => SideResponse::skipped("encoding"),
     }
-}
-
-/// Decompresses gzip to at most `max` bytes; `None` when there are more, or when it is not gzip.
-fn decompress(packed: &[u8], max: usize) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    let read = flate2::read::MultiGzDecoder::new(packed).take(max as u64 + 1).read_to_end(&mut body).ok()?;
-    (read <= max).then_some(body)
 }
 
 /// Counts the comparison and hands its record to the writer.

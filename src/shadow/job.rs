@@ -34,7 +34,8 @@ pub(super) struct CapturedRequest {
 #[derive(Debug)]
 pub(super) struct ServedResponse {
     pub(super) status: StatusCode,
-    pub(super) encoding: Option<String>,
+    /// Its content codings.
+    pub(super) headers: HeaderMap,
     pub(super) body: CapturedBody,
     /// From capturing the request to the last byte of the response.
     pub(super) latency: Duration,

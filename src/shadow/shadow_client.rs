@@ -10,6 +10,7 @@ use super::job::CapturedRequest;
 use super::side_response::SideResponse;
 use super::stats::ShadowDropReason;
 use crate::failure::{Failure, SideEffect};
+use crate::http::headers::IDENTITY;
 use crate::translate::evidence::{self, Finding, Reply, lookup_path};
 use crate::translate::facts::{EmptyList, Facts};
 use crate::translate::list::ListQuery;
@@ -99,6 +100,7 @@ impl ShadowClient {
         }
         let mut headers = request.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT_ENCODING, IDENTITY);
         let config = &*request.config;
         let (credential_set, max, endpoint) =
             (config.auth.credential_set(side), config.shadow.body_max, endpoint(side));

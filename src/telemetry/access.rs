@@ -17,7 +17,7 @@ use super::metrics::labels::{RouteLabel, StatusClass};
 use crate::config::{Mode, Traces};
 use crate::failure::Failure;
 use crate::failure::error_chain::error_chain;
-use crate::http::body::{ByteCount, Payload};
+use crate::http::body::{BodyError, ByteCount, Payload};
 use crate::http::headers;
 use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::spans::{self, RequestOutcome, TraceId};
@@ -158,12 +158,12 @@ impl AccessLogBody {
 
 impl Body for AccessLogBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let polled = Pin::new(&mut self.payload).poll_frame(context);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {

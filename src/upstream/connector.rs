@@ -26,6 +26,7 @@ use tower::{Service as _, service_fn};
 
 use super::counted_stream::CountedStream;
 pub(super) use super::counted_stream::Uses;
+use super::lane_pool::StreamLimit;
 use crate::config::{HttpVersion, Upstreams};
 
 type TcpIo = TokioIo<TcpStream>;
@@ -80,11 +81,17 @@ struct Dialer {
     tls: TlsConnector,
     timeout: Duration,
     max_age: Duration,
+    streams: StreamLimit,
 }
 
 /// A connector for these settings. `answers_late`: the connections carry requests that may stall for minutes and go on, so that bytes
 /// without an acknowledgement do not end them.
-pub(super) fn build(settings: &Upstreams, mut tls: ClientConfig, answers_late: bool) -> Connector {
+pub(super) fn build(
+    settings: &Upstreams,
+    mut tls: ClientConfig,
+    answers_late: bool,
+    streams: StreamLimit,
+) -> Connector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -100,7 +107,7 @@ pub(super) fn build(settings: &Upstreams, mut tls: ClientConfig, answers_late: b
     };
     let tls = TlsConnector::from(Arc::new(tls));
     let (timeout, max_age) = (settings.connect_timeout, settings.connection_max_age);
-    let dialer = Dialer { tcp, tls, timeout, max_age };
+    let dialer = Dialer { tcp, tls, timeout, max_age, streams };
     BoxCloneSyncService::new(service_fn(move |uri: Uri| {
         let dialer = dialer.clone();
         async move { dialer.connect(&uri).await }
@@ -125,13 +132,15 @@ impl Dialer {
             failed(Phase::Connect, failures.peers)(source)
         })?;
         if !is_tls {
-            return Ok(CountedStream::new(MaybeHttpsStream::Http(tcp), self.max_age));
+            return Ok(CountedStream::new(MaybeHttpsStream::Http(tcp), self.max_age, None));
         }
         let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other);
         let name = name.map_err(failed(Phase::Tls, host.to_owned()))?;
         let secured = within(until, self.tls.connect(name, TokioIo::new(tcp))).await;
         let secured = secured.map_err(failed(Phase::Tls, format!("{host} ({peer})")))?;
-        Ok(CountedStream::new(MaybeHttpsStream::Https(TokioIo::new(secured)), self.max_age))
+        let is_http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
+        let streams = is_http2.then(|| self.streams.clone());
+        Ok(CountedStream::new(MaybeHttpsStream::Https(TokioIo::new(secured)), self.max_age, streams))
     }
 
     /// The first connection to any of the addresses. One that does not answer is not waited for alone.
@@ -248,7 +257,13 @@ mod tests {
         };
         let tls =
             TlsConnector::from(Arc::new(crate::upstream::trust::tls(&settings.config.upstream).unwrap()));
-        let dialer = Dialer { tcp, tls, timeout: Duration::from_secs(60), max_age: Duration::MAX };
+        let dialer = Dialer {
+            tcp,
+            tls,
+            timeout: Duration::from_secs(60),
+            max_age: Duration::MAX,
+            streams: StreamLimit::default(),
+        };
         let uri = Uri::from_static("http://vendor.test/");
         let until = Instant::now() + Duration::from_secs(60);
         let addresses = [peer, peer, good.local_addr().unwrap()];

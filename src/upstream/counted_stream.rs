@@ -1,4 +1,4 @@
-//! A connection that knows its age, and whether it has carried an answer. On HTTP/1.1 only the order ties an answer to its request (RFC 9112,
+//! A connection that knows its age, how many streams its peer allows, and whether it has carried an answer. On HTTP/1.1 only the order ties an answer to its request (RFC 9112,
 //! section 9.3.2), so an answer on a reused connection may belong to another request.
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -6,11 +6,13 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
+
+use super::lane_pool::StreamLimit;
 
 /// The age and use of a connection; in the extensions of every response.
 #[derive(Clone, Debug)]
@@ -48,11 +50,53 @@ impl Uses {
 pub(super) struct CountedStream<S> {
     stream: S,
     uses: Uses,
+    /// Until the peer's settings were read.
+    settings: Option<SettingsReader>,
+}
+
+/// Reads the first frame of an HTTP/2 server, its SETTINGS (RFC 9113, section 3.4), as it passes by: hyper does not show how many streams it
+/// allows.
+#[derive(Debug)]
+struct SettingsReader {
+    head: Vec<u8>,
+    streams: StreamLimit,
+}
+
+/// More bytes than the settings of any known server.
+const SETTINGS_BYTES_MAX: usize = 1024;
+const FRAME_HEAD: usize = 9;
+const SETTINGS: u8 = 4;
+const MAX_CONCURRENT_STREAMS: u16 = 3;
+
+impl SettingsReader {
+    /// Takes the next bytes. Returns whether more are needed.
+    fn add(&mut self, bytes: &[u8]) -> bool {
+        self.head.extend_from_slice(bytes);
+        let [length @ .., kind, _, _, _, _, _] = match self.head.first_chunk::<FRAME_HEAD>() {
+            Some(head) => *head,
+            None => return !bytes.is_empty(),
+        };
+        let end = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)) + FRAME_HEAD;
+        if kind != SETTINGS || end > SETTINGS_BYTES_MAX {
+            return false;
+        }
+        let Some(settings) = self.head.get(FRAME_HEAD..end) else { return !bytes.is_empty() };
+        for setting in settings.as_chunks::<6>().0 {
+            let [name @ .., a, b, c, d] = *setting;
+            if u16::from_be_bytes(name) == MAX_CONCURRENT_STREAMS {
+                let streams = u32::from_be_bytes([a, b, c, d]);
+                self.streams.lower_to(usize::try_from(streams).unwrap_or(usize::MAX));
+            }
+        }
+        false
+    }
 }
 
 impl<S> CountedStream<S> {
-    pub(super) fn new(stream: S, max_age: Duration) -> Self {
-        Self { stream, uses: Uses::new(max_age) }
+    /// `streams`: what to tell of the peer's limit, on HTTP/2.
+    pub(super) fn new(stream: S, max_age: Duration, streams: Option<StreamLimit>) -> Self {
+        let settings = streams.map(|streams| SettingsReader { head: Vec::new(), streams });
+        Self { stream, uses: Uses::new(max_age), settings }
     }
 }
 
@@ -64,11 +108,21 @@ impl<S: Connection> Connection for CountedStream<S> {
 
 impl<S: Read + Unpin> Read for CountedStream<S> {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let Self { stream, settings, .. } = self.get_mut();
+        let Some(reader) = settings else { return Pin::new(stream).poll_read(context, buffer) };
+        let mut bytes = [0; SETTINGS_BYTES_MAX];
+        let room = buffer.remaining().min(bytes.len());
+        let mut read = ReadBuf::new(&mut bytes[..room]);
+        ready!(Pin::new(stream).poll_read(context, read.unfilled()))?;
+        if !reader.add(read.filled()) {
+            *settings = None;
+        }
+        buffer.put_slice(read.filled());
+        Poll::Ready(Ok(()))
     }
 }
 

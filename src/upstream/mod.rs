@@ -12,6 +12,7 @@ mod connector;
 pub(crate) mod cooldown;
 mod counted_stream;
 pub(crate) mod health;
+mod lane_pool;
 pub mod rate_limit;
 pub(crate) mod readonly_client;
 mod token;
@@ -23,14 +24,13 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{Extensions, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::capture_connection;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use self::closed::Delivery;
-use self::connector::{Connector, Uses};
+use self::connector::Uses;
+use self::lane_pool::LanePool;
 use self::rate_limit::{Budget, Permit};
 use self::token::Tokens;
 use crate::config::auth::CredentialSet;
@@ -43,6 +43,7 @@ use crate::telemetry::spans;
 use crate::translate::side::Side;
 
 pub(crate) use self::answer_deadline::AnswerDeadline;
+pub(crate) use self::lane_pool::StreamSlot;
 pub(crate) use self::token::TokenFetchResult;
 pub use self::trust::TrustError;
 
@@ -95,7 +96,7 @@ pub(crate) struct Outgoing {
 
 #[derive(Debug)]
 struct Inner {
-    lanes: [legacy::Client<Connector, Payload>; Lane::ALL.len()],
+    lanes: [LanePool; Lane::ALL.len()],
     tokens: Tokens,
     budget: Budget,
 }
@@ -148,7 +149,8 @@ impl Client {
         let budget = Budget::default();
         let tls = trust::tls(settings)?;
         let tokens = Tokens::new(settings, tls.clone(), budget.clone())?;
-        let [create, read, pass_through, fresh] = Lane::ALL.map(|lane| pool(lane, settings, tls.clone()));
+        let [create, read, pass_through, fresh] =
+            Lane::ALL.map(|lane| LanePool::new(lane, settings, tls.clone()));
         Ok(Self(Arc::new(Inner { lanes: [create, read, pass_through, fresh], tokens, budget })))
     }
 
@@ -207,7 +209,8 @@ impl Client {
     ) -> Result<Response<Incoming>, (Delivery, SendError)> {
         let connection = capture_connection(&mut request);
         let deadline = until.map(|until| AnswerDeadline::new(connection.clone(), until));
-        let mut answer = self.0.lanes[lane as usize].request(request).await.map_err(|error| {
+        let slot = self.0.lanes[lane as usize].slot();
+        let mut answer = slot.http().request(request).await.map_err(|error| {
             let delivery = Delivery::of(&error);
             let error = match delivery {
                 Delivery::Never | Delivery::Unprocessed => SendError::NotSent(error.into()),
@@ -222,6 +225,7 @@ impl Client {
         let is_old = uses.is_some_and(Uses::is_old);
         let reused = answer.version() < Version::HTTP_2 && uses.is_none_or(Uses::count);
         answer.extensions_mut().insert(Reused(reused));
+        answer.extensions_mut().insert(slot);
         if (smuggled || is_old)
             && let Some(connected) = &*connection.connection_metadata()
         {
@@ -236,25 +240,6 @@ impl Client {
         }
         Ok(answer)
     }
-}
-
-/// The connections of one lane.
-fn pool(lane: Lane, settings: &Upstreams, tls: rustls::ClientConfig) -> legacy::Client<Connector, Payload> {
-    let idle_max = if lane == Lane::Fresh { 0 } else { settings.pool_idle_max };
-    legacy::Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .pool_idle_timeout(settings.pool_idle_timeout)
-        .pool_max_idle_per_host(idle_max)
-        .http1_preserve_header_case(true)
-        .http1_max_headers(HEADERS_MAX)
-        // A folded line is read as other clients read it: as one line with a space.
-        .http1_allow_obsolete_multiline_headers_in_responses(true)
-        .http2_adaptive_window(true)
-        .http2_keep_alive_interval(settings.keep_alive_interval)
-        .http2_keep_alive_timeout(settings.keep_alive_timeout)
-        .retry_canceled_requests(false)
-        .build(connector::build(settings, tls, lane == Lane::PassThrough))
 }
 
 /// A client's target at an upstream: `base_path` is replaced by the upstream's own prefix, and a path outside `base_path` stays

@@ -10,6 +10,7 @@ use super::token::{Token, TokenError, Tokens};
 use super::trust::{self, TrustError};
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Upstreams};
+use crate::http::decode::{Decoded, decode};
 
 /// A client that sends only `GET`.
 #[derive(Debug)]
@@ -125,7 +126,11 @@ impl ReadonlyClient {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Read { status: answer.status(), body: body.freeze() })
+        let body = match decode(answer.headers(), &body, wanted.max) {
+            Decoded::Plain | Decoded::Unreadable => body.freeze(),
+            Decoded::Bytes(decoded) => decoded,
+        };
+        Ok(Read { status: answer.status(), body })
     }
 }
 

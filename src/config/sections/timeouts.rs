@@ -6,7 +6,7 @@ use crate::config::read::KeyReader;
 use crate::config::values::MILLISECOND;
 use crate::translate::route::Route;
 
-/// `[timeouts]`: the total time of one client request, per translated route.
+/// `[timeouts]`: the total time of one client request, per translated route, and how long a body that passes through may stall.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
     /// Time for a create, the lookup after an unknown outcome included.
@@ -15,6 +15,8 @@ pub struct Timeouts {
     /// Time for one page of a list.
     pub(crate) list: Duration,
     pub(crate) cancel: Duration,
+    /// How long a body that passes through may stall, in either direction.
+    pub(crate) pass_through_idle: Duration,
 }
 
 impl Timeouts {
@@ -35,5 +37,12 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Timeouts> {
     let get = keys.on_reload("timeouts.get").duration(MILLISECOND);
     let list = keys.on_reload("timeouts.list").duration(MILLISECOND);
     let cancel = keys.on_reload("timeouts.cancel").duration(MILLISECOND);
-    Some(Timeouts { create: create?, get: get?, list: list?, cancel: cancel? })
+    let pass_through_idle = keys.on_reload("timeouts.pass_through_idle").duration(MILLISECOND);
+    Some(Timeouts {
+        create: create?,
+        get: get?,
+        list: list?,
+        cancel: cancel?,
+        pass_through_idle: pass_through_idle?,
+    })
 }

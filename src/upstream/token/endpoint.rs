@@ -14,6 +14,8 @@ use super::super::rate_limit::{Budget, Endpoint, OverBudget};
 use super::{Fetch, Token, TokenError, TokenFetchResult};
 use crate::config::Upstreams;
 use crate::config::auth::{ClientCredentials, CredentialSet};
+use crate::http::decode::{Decoded, decode};
+use crate::http::headers;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::spans;
@@ -97,6 +99,7 @@ impl TokenEndpoint {
             .post(&request.url)
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .header(header::ACCEPT, "application/json")
+            .header(header::ACCEPT_ENCODING, headers::IDENTITY)
             .timeout(timeout)
             .body(form(&request.credentials))
             .send();
@@ -112,7 +115,11 @@ impl TokenEndpoint {
             }
             body.extend_from_slice(&chunk);
         }
-        parse(&body)
+        match decode(answer.headers(), &body, ANSWER_MAX) {
+            Decoded::Plain => parse(&body),
+            Decoded::Bytes(decoded) => parse(&decoded),
+            Decoded::Unreadable => Err(TokenError::Unreadable),
+        }
     }
 }
 

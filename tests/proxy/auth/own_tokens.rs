@@ -1,13 +1,16 @@
 //! Tokens of the proxy's own: asked for once, replaced early and after a 401, and no write is ever sent twice for one.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use super::*;
 use crate::support::test_bed::one_on;
-use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
+use crate::support::wire::raw::RawListener;
+use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody, TOKEN};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use reqwest::Method;
+use serde_json::json;
 
 const UNAUTHORIZED: FaultKind = FaultKind::Status {
     code: StatusCode::UNAUTHORIZED,
@@ -309,4 +312,29 @@ async fn a_401_that_is_not_the_vendors_leaves_the_outcome_of_a_create_unknown() 
     bed.sandbox.faults().clear();
     bed.client.create("r").await.problem(409);
     assert_eq!(bed.made("r"), one_on(Side::New));
+}
+
+#[tokio::test]
+async fn a_compressed_token_answer_is_read() {
+    let door = RawListener::open().await;
+    let url = door.url("/oauth2/token");
+    let keys = [("stage", "observe"), ("upstream.oauth.url", url.as_str())];
+    let (bed, _dir) = client_credentials::start(Options::default(), &keys).await;
+    let serving = async {
+        let mut line = door.next().await;
+        let request = line.message().await;
+        assert_eq!(request.header("accept-encoding").as_deref(), Some("identity"));
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        let token = json!({ "access_token": TOKEN, "expires_in": 3600 }).to_string();
+        gzip.write_all(token.as_bytes()).unwrap();
+        let body = gzip.finish().unwrap();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        line.say([head.as_bytes(), &body].concat()).await;
+        line
+    };
+    let (made, _line) = tokio::join!(bed.client.create("r"), serving);
+    assert_eq!(made.status, 200, "{:?}", made.body);
 }

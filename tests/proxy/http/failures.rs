@@ -70,7 +70,7 @@ async fn a_body_that_a_client_breaks_off_on_its_way_through_is_the_clients_fault
     let answer = client.message().await;
     assert_eq!(answer.status(), "400", "{}", answer.head);
     let problem = String::from_utf8(answer.body).unwrap();
-    assert!(problem.contains("the request body ended before its end"), "{problem}");
+    assert!(problem.contains("the request body stalled or broke off before its end"), "{problem}");
     let rest = String::from_utf8(upstream.rest_or_reset().await).unwrap();
     assert!(!rest.contains("\r\n0\r\n"), "the upstream does not take it for whole: {rest:?}");
 }

@@ -4,6 +4,7 @@
 mod access_log;
 mod base_path;
 mod callers_by_certificate;
+mod codings;
 mod connections;
 mod drain;
 mod failures;

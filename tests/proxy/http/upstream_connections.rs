@@ -6,7 +6,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::support::soon;
 use crate::support::wire::caller::Caller;
-use crate::support::wire::http2_peer::{self, Http2Peer};
+use crate::support::wire::http2_peer::{self, Http2Peer, Stream};
 use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
 use crate::support::wire::tls::Pair;
@@ -19,15 +19,19 @@ const RECORD: &str =
 struct Before {
     peer: Http2Peer,
     client: Caller,
-    _shim: Shim,
+    shim: Shim,
     _files: TempDir,
 }
 
 impl Before {
     async fn peer(more: &[(&str, &str)]) -> Self {
+        Self::allowing(None, more).await
+    }
+
+    async fn allowing(streams: Option<u32>, more: &[(&str, &str)]) -> Self {
         let (certificate, files) = (Pair::new(), tempfile::tempdir().unwrap());
         let (path, _) = certificate.write(files.path());
-        let peer = Http2Peer::start(&certificate).await;
+        let peer = Http2Peer::allowing(streams, &certificate).await;
         let (url, path) = (peer.url(), path.display().to_string());
         let mut flags = vec![
             ("stage", "observe"),
@@ -38,7 +42,20 @@ impl Before {
         flags.extend_from_slice(more);
         let shim = Shim::start(&flags).await;
         let client = Caller::of(&format!("http://{}", shim.address));
-        Self { peer, client, _shim: shim, _files: files }
+        Self { peer, client, shim, _files: files }
+    }
+
+    /// So many reads that the peer does not answer: the numbers of their connections, and what holds them.
+    async fn hold(&mut self, path: &'static str, count: usize) -> (Vec<usize>, Vec<Stream>) {
+        for _ in 0..count {
+            let client = self.client.clone();
+            tokio::spawn(async move { client.try_get(path).await });
+        }
+        let mut held = Vec::new();
+        for _ in 0..count {
+            held.push(self.peer.next().await);
+        }
+        (held.iter().map(|stream| stream.connection).collect(), held)
     }
 
     /// A read through the proxy that the peer answers; the number of its connection.
@@ -281,4 +298,63 @@ async fn an_answer_with_many_or_folded_headers_is_read() {
     let (answer, _line) = tokio::join!(asking, serving);
     assert_eq!((answer.status(), answer.header("x-249").as_deref()), ("200", Some("v")), "{}", answer.head);
     assert_eq!(answer.header("x-folded").as_deref(), Some("one two"));
+}
+
+#[tokio::test]
+async fn what_exceeds_the_peers_streams_goes_on_another_connection() {
+    let mut before = Before::allowing(Some(2), &[]).await;
+    assert_eq!(before.read("/v2/profiles").await, 1);
+    let (mut connections, held) = before.hold("/v2/slow", 5).await;
+    // A place is free again only when the answer is whole.
+    let mut held = held.into_iter();
+    let body = held.next().unwrap().answer_head();
+    let (more, others) = before.hold("/v2/slow", 3).await;
+    connections.extend(more);
+    for number in &connections {
+        let streams = connections.iter().filter(|other| *other == number).count();
+        assert!(streams <= 2, "{connections:?}");
+    }
+    drop((body, held, others));
+}
+
+#[tokio::test]
+async fn slow_requests_that_pass_through_starve_no_route() {
+    let mut before = Before::allowing(Some(100), &[("stage", "sealed")]).await;
+    assert_eq!(before.read("/v2/profiles").await, 1);
+    let (connections, held) = before.hold("/v2/slow", 101).await;
+    assert_eq!(connections.iter().filter(|connection| **connection != 1).count(), 1);
+    let answering = async { before.peer.next().await.answer(RECORD) };
+    let path = format!("{LEGACY}/x");
+    let (answer, ()) = tokio::join!(before.client.get(&path), answering);
+    assert_ne!(answer.status, 504, "{:?}", answer.body);
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_body_that_stalls_on_its_way_through_is_given_up() {
+    let mut before = Before::peer(&[("timeouts.pass_through_idle", "200ms")]).await;
+    let client = before.client.clone();
+    let asking = tokio::spawn(async move { client.try_get("/v2/profiles").await });
+    let body = before.peer.next().await.answer_head();
+    assert!(soon(asking).await.unwrap().is_err(), "the answer is cut off");
+    drop(body);
+
+    // A client's body that stalls is the client's fault.
+    let mut line = RawConnection::to(before.shim.address).await;
+    line.say("POST /v2/transfers HTTP/1.1\r\nhost: shim\r\ncontent-length: 10\r\n\r\nhalf").await;
+    let stream = before.peer.next().await;
+    let answer = line.message().await;
+    assert_eq!(answer.status(), "400", "{}", answer.head);
+    drop(stream);
+
+    // One that moves may take longer than that in all.
+    let client = before.client.clone();
+    let asking = tokio::spawn(async move { client.try_get("/v2/profiles").await });
+    let mut body = before.peer.next().await.answer_head();
+    for _ in 0..10 {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        body.send_data("x".into(), false).unwrap();
+    }
+    body.send_data("x".into(), true).unwrap();
+    assert_eq!(asking.await.unwrap().unwrap().body.len(), 11);
 }

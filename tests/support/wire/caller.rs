@@ -81,6 +81,10 @@ impl Caller {
         answer(self.ask(Method::GET, path)).await
     }
 
+    pub(crate) async fn try_get(&self, path: &str) -> reqwest::Result<Answer> {
+        try_answer(self.ask(Method::GET, path)).await
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         answer(self.ask(Method::DELETE, path)).await
     }
@@ -104,7 +108,12 @@ impl Caller {
 
 /// Sends, and reads the answer whole.
 pub(crate) async fn answer(request: RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
+    try_answer(request).await.unwrap()
+}
+
+/// [`answer`], which may break off.
+pub(crate) async fn try_answer(request: RequestBuilder) -> reqwest::Result<Answer> {
+    let response = request.send().await?;
     let (status, version) = (response.status().as_u16(), response.version());
-    Answer { status, version, headers: response.headers().clone(), body: response.bytes().await.unwrap() }
+    Ok(Answer { status, version, headers: response.headers().clone(), body: response.bytes().await? })
 }

@@ -30,6 +30,11 @@ pub(crate) struct Stream {
 
 impl Http2Peer {
     pub(crate) async fn start(certificate: &Pair) -> Self {
+        Self::allowing(None, certificate).await
+    }
+
+    /// Allows so many streams on a connection; `None`: without a word on it.
+    pub(crate) async fn allowing(streams_max: Option<u32>, certificate: &Pair) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let acceptor = TlsAcceptor::from(certificate.server());
@@ -44,7 +49,13 @@ impl Http2Peer {
                 tokio::spawn(async move {
                     let socket = acceptor.accept(socket).await.unwrap();
                     let serving = async {
-                        serve(connection, h2::server::handshake(socket).await.unwrap(), sender, frozen).await;
+                        let mut builder = h2::server::Builder::new();
+                        if let Some(max) = streams_max {
+                            builder.max_concurrent_streams(max);
+                        }
+                        // A client may open one more than it needs, and close it at once.
+                        let Ok(opened) = builder.handshake(socket).await else { return };
+                        serve(connection, opened, sender, frozen).await;
                     };
                     tokio::select! {
                         () = serving => {}

@@ -1,0 +1,130 @@
+//! The connections of one lane. On HTTP/2 hyper-util sends every request to a host on one connection, and what exceeds the streams that the
+//! peer allows waits there in a queue. Here it goes to another pool, and so to another connection.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+
+use super::connector::{self, Connector};
+use super::{HEADERS_MAX, Lane};
+use crate::config::Upstreams;
+use crate::http::body::Payload;
+
+type HttpClient = legacy::Client<Connector, Payload>;
+
+/// Maximum number of requests on one HTTP/2 connection, if the peer does not allow fewer: the least that RFC 9113, section 6.5.2,
+/// recommends to allow.
+const STREAMS_MAX: usize = 100;
+
+/// The fewest streams that a peer of the lane allowed on a connection.
+#[derive(Clone, Debug)]
+pub(super) struct StreamLimit(Arc<AtomicUsize>);
+
+impl Default for StreamLimit {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(STREAMS_MAX)))
+    }
+}
+
+impl StreamLimit {
+    /// Records what a peer allows. One that allows none now will allow some later.
+    pub(super) fn lower_to(&self, streams: usize) {
+        self.0.fetch_min(streams.max(1), Ordering::Relaxed);
+    }
+}
+
+pub(super) struct LanePool {
+    make: Box<dyn Fn() -> HttpClient + Send + Sync>,
+    pools: RwLock<Vec<Arc<Pool>>>,
+    limit: StreamLimit,
+}
+
+#[derive(Debug)]
+struct Pool {
+    http: HttpClient,
+    in_flight: AtomicUsize,
+}
+
+/// Counts a request on its connection until its answer is whole. In the extensions of every answer.
+#[derive(Clone, Debug)]
+pub(crate) struct StreamSlot(Arc<Counted>);
+
+#[derive(Debug)]
+struct Counted(Arc<Pool>);
+
+impl StreamSlot {
+    pub(super) fn http(&self) -> &HttpClient {
+        &self.0.0.http
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for LanePool {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("LanePool")
+            .field("pools", &self.pools)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl LanePool {
+    pub(super) fn new(lane: Lane, settings: &Upstreams, tls: rustls::ClientConfig) -> Self {
+        let limit = StreamLimit::default();
+        let connector = connector::build(settings, tls, lane == Lane::PassThrough, limit.clone());
+        let idle_max = if lane == Lane::Fresh { 0 } else { settings.pool_idle_max };
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder
+            .pool_timer(TokioTimer::new())
+            .timer(TokioTimer::new())
+            .pool_idle_timeout(settings.pool_idle_timeout)
+            .pool_max_idle_per_host(idle_max)
+            .http1_preserve_header_case(true)
+            .http1_max_headers(HEADERS_MAX)
+            // A folded line is read as other clients read it: as one line with a space.
+            .http1_allow_obsolete_multiline_headers_in_responses(true)
+            .http2_adaptive_window(true)
+            .http2_keep_alive_interval(settings.keep_alive_interval)
+            .http2_keep_alive_timeout(settings.keep_alive_timeout)
+            .retry_canceled_requests(false);
+        let make = Box::new(move || builder.build(connector.clone()));
+        Self { make, pools: RwLock::default(), limit }
+    }
+
+    /// Room for a request, to be held until its answer is whole.
+    pub(super) fn slot(&self) -> StreamSlot {
+        let streams_max = self.limit.0.load(Ordering::Relaxed);
+        let with_room =
+            |pools: &[Arc<Pool>]| pools.iter().find(|pool| pool.enter(streams_max)).map(Pool::slot);
+        if let Some(found) = with_room(&self.pools.read().unwrap_or_else(PoisonError::into_inner)) {
+            return found;
+        }
+        let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+        with_room(&pools).unwrap_or_else(|| {
+            let pool = Arc::new(Pool { http: (self.make)(), in_flight: AtomicUsize::new(1) });
+            pools.push(pool.clone());
+            Pool::slot(&pool)
+        })
+    }
+}
+
+impl Pool {
+    /// Counts a request, if there is room for it.
+    fn enter(&self, max: usize) -> bool {
+        let more = |in_flight| (in_flight < max).then_some(in_flight + 1);
+        self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+    }
+
+    /// The slot of a request that entered.
+    fn slot(pool: &Arc<Self>) -> StreamSlot {
+        StreamSlot(Arc::new(Counted(pool.clone())))
+    }
+}

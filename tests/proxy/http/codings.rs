@@ -1,0 +1,107 @@
+//! Answers that come compressed although nobody asked for it.
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+use crate::support::wire::raw::{RawConnection, RawListener};
+use crate::support::wire::{LEGACY, bed};
+
+const RECORD: &str = r#"{"id":"x","ref_id":"r","source_asset":"USD","destination_asset":"PYUSD","source_amount":"1.50","profile_id":"p","status":"COMPLETED","source":{"profile":{"profile_id":"p"}},"destination":{"profile":{"profile_id":"p"}},"created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;
+/// `RECORD`, by Node's `zlib.brotliCompressSync`.
+const BROTLI: &str = "GyEBAIzTFfOihHUPom2mfl15g8UsXVCDK8/ADdZENhh86rD0me14wlOe2e92txsMJkmBB955GlEgUXa2qBAE7rCZ+v8zngl+Yl+3Gm2AQl9VuINeM0Fm0SpDFITFeIDgoxBFQE4LhQf4ZbERdBjmCNP9m1gE6LSTni84Cc1JcNxEUh7kSb41fQ==";
+
+/// The record in each coding.
+fn coded() -> Vec<(&'static str, Vec<u8>)> {
+    let bytes = RECORD.as_bytes();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(bytes).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+    zlib.write_all(bytes).unwrap();
+    let mut bare = DeflateEncoder::new(Vec::new(), Compression::fast());
+    bare.write_all(bytes).unwrap();
+    let twice = compress_to_vec(gzip.as_slice(), CompressionLevel::Fastest);
+    vec![
+        ("gzip", gzip.clone()),
+        ("X-GZip", gzip),
+        ("deflate", zlib.finish().unwrap()),
+        ("deflate", bare.finish().unwrap()),
+        ("br", STANDARD.decode(BROTLI).unwrap()),
+        ("zstd", compress_to_vec(bytes, CompressionLevel::Fastest)),
+        ("identity", bytes.to_vec()),
+        ("gzip, zstd", twice),
+    ]
+}
+
+/// Reads one request and answers it; the head of the request.
+async fn answer(line: &mut RawConnection, coding: &str, body: &[u8]) -> String {
+    let request = line.message().await;
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    line.say([head.as_bytes(), body].concat()).await;
+    request.head.to_ascii_lowercase()
+}
+
+#[tokio::test]
+async fn a_compressed_answer_is_read_and_answered_plainly() {
+    let door = RawListener::open().await;
+    let url = door.url("/v2");
+    let bed = bed("sealed", &[("upstream.new.url", &url)]).await;
+    let path = format!("{LEGACY}/x");
+    let mut line: Option<RawConnection> = None;
+    for (coding, body) in coded() {
+        let serving = async {
+            let mut line = match line.take() {
+                Some(line) => line,
+                None => door.next().await,
+            };
+            let head = answer(&mut line, coding, &body).await;
+            assert!(head.contains("\r\naccept-encoding: identity\r\n"), "{head}");
+            line
+        };
+        let (got, served) = tokio::join!(bed.client.get(&path), serving);
+        line = Some(served);
+        assert_eq!((got.status, got.json()["id"].as_str()), (200, Some("x")), "{coding}: {:?}", got.body);
+        assert_eq!(got.header("content-encoding"), None, "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_decoded_or_is_too_long_is_no_answer() {
+    let door = RawListener::open().await;
+    let url = door.url("/v2");
+    let keys = [("upstream.new.url", &*url), ("limits.response_body_max", "64KiB")];
+    let bed = bed("sealed", &keys).await;
+    let path = format!("{LEGACY}/x");
+    let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
+    bomb.write_all(format!("{RECORD}{}", " ".repeat(1 << 20)).as_bytes()).unwrap();
+    let bomb = bomb.finish().unwrap();
+    let cases: [(&str, &[u8]); 4] =
+        [("gzip", &bomb), ("br", b"no brotli"), ("compress", b"x"), ("gzip, gzip, gzip, gzip", &bomb)];
+    let mut line: Option<RawConnection> = None;
+    for (coding, body) in cases {
+        let serving = async {
+            let mut line = match line.take() {
+                Some(line) => line,
+                None => door.next().await,
+            };
+            answer(&mut line, coding, body).await;
+            // On a reused connection it is asked for once more.
+            let mut again = door.next().await;
+            answer(&mut again, coding, body).await;
+            line
+        };
+        let got = tokio::select! {
+            got = bed.client.get(&path) => got,
+            _ = serving => panic!("it is answered in the end"),
+        };
+        assert_eq!(got.status, 502, "{coding}: {:?}", got.body);
+    }
+}
