@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::shadow::heartbeat_record::{DroppedJobs, RuleHits};
 use crate::shadow::stats::{SignatureTotal, VerdictTotal};
-use crate::upstream::rate_limit::BudgetSnapshot as Budget;
+use crate::upstream::rate_limit::BudgetSnapshot;
 
 /// An RFC 3339 time without fractional seconds.
 #[must_use]
@@ -43,7 +43,7 @@ pub(crate) struct Reason {
 
 /// `/status`
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Status {
+pub(crate) struct StatusDocument {
     pub(crate) version: String,
     /// Seconds since the process started.
     pub(crate) uptime_seconds: u64,
@@ -52,32 +52,32 @@ pub(crate) struct Status {
     /// The stage of the cutover.
     pub(crate) stage: String,
     /// The mode of every route in force; it may override the stage's.
-    pub(crate) modes: Modes,
+    pub(crate) modes: ModesDocument,
     /// Which profiles create on the new API while create is in mode `canary`.
-    pub(crate) canary: Canary,
+    pub(crate) canary: CanaryDocument,
     /// How many processes share the ledger.
     pub(crate) replicas: u32,
     /// Writes in flight, including those whose client has disconnected.
     pub(crate) writes_in_flight: usize,
     /// The config in force, and the last reloads.
-    pub(crate) config: Config,
-    pub(crate) budget: Budget,
+    pub(crate) config: ConfigDocument,
+    pub(crate) budget: BudgetSnapshot,
     /// Clients that still call the old API.
     #[serde(default)]
-    pub(crate) usage: Usage,
+    pub(crate) usage: UsageDocument,
     #[serde(default)]
-    pub(crate) advisories: Vec<Advisory>,
+    pub(crate) advisories: Vec<AdvisoryDocument>,
     /// Absent when no ledger is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) ledger: Option<Ledger>,
+    pub(crate) ledger: Option<LedgerDocument>,
     /// Absent if no route is or was in mode `shadow` since start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) shadow: Option<Shadow>,
+    pub(crate) shadow: Option<ShadowDocument>,
 }
 
 /// A state that the config permits and that an operator should check, while it lasts.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Advisory {
+pub(crate) struct AdvisoryDocument {
     /// `sealed_early`: reads no longer query the old API, although creates went there recently. `young_ledger`: the ledger is barely
     /// older than the first create on the new API.
     pub(crate) kind: String,
@@ -87,9 +87,9 @@ pub(crate) struct Advisory {
 
 /// Clients that called the four routes of the old API since the process started.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Usage {
+pub(crate) struct UsageDocument {
     /// By number of requests, highest first.
-    pub(crate) clients: Vec<Client>,
+    pub(crate) clients: Vec<ClientDocument>,
     /// Maximum number of clients that are counted separately.
     pub(crate) clients_max: usize,
     /// Requests of clients beyond that maximum.
@@ -104,7 +104,7 @@ pub(crate) struct Usage {
 
 /// One client. It chooses its own name, so every display must escape it.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Client {
+pub(crate) struct ClientDocument {
     pub(crate) client: String,
     /// The source of the name: `header`, `caller`, `certificate`, `token` (not verified) or `nothing`.
     pub(crate) identified_by: String,
@@ -120,7 +120,7 @@ pub(crate) struct Client {
 
 /// Shadow comparisons since the process started.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Shadow {
+pub(crate) struct ShadowDocument {
     /// Whether a route is in mode `shadow`.
     pub(crate) configured: bool,
     pub(crate) active: bool,
@@ -145,7 +145,7 @@ pub(crate) struct Shadow {
 
 /// The mode of every route.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Modes {
+pub(crate) struct ModesDocument {
     pub create: String,
     pub get: String,
     pub(crate) list: String,
@@ -154,7 +154,7 @@ pub(crate) struct Modes {
 
 /// The canary. Profile ids are left out because there may be thousands; `check` prints them.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Canary {
+pub(crate) struct CanaryDocument {
     /// Percentage of the profiles that are not listed, 0 to 100.
     pub percent: u8,
     /// How many profiles are listed.
@@ -163,7 +163,7 @@ pub(crate) struct Canary {
 
 /// The config in force, and the last reloads.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Config {
+pub(crate) struct ConfigDocument {
     /// Twelve hex digits, equal on replicas with the same config.
     pub hash: String,
     /// When it was loaded, at start or by a reload.
@@ -176,12 +176,12 @@ pub(crate) struct Config {
     pub(crate) reload_refused: Option<Refused>,
     /// Reloads since start, newest first; at most 20.
     #[serde(default)]
-    pub(crate) reloads: Vec<Reload>,
+    pub(crate) reloads: Vec<ReloadDocument>,
 }
 
 /// One reload: a config that differed from the one in force.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Reload {
+pub(crate) struct ReloadDocument {
     pub(crate) at: String,
     /// `accepted` or `refused`.
     pub(crate) result: String,
@@ -218,7 +218,7 @@ pub(crate) struct Refused {
 
 /// The ledger, as of its last calls.
 #[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Ledger {
+pub(crate) struct LedgerDocument {
     /// `sqlite` or `postgres`.
     pub(crate) kind: String,
     /// The tenant of new claims.
@@ -241,7 +241,7 @@ pub(crate) struct Ledger {
 
 /// A problem document (RFC 9457).
 #[derive(Debug, Serialize)]
-pub(crate) struct Problem {
+pub(crate) struct ProblemDocument {
     #[serde(rename = "type")]
     kind: &'static str,
     title: &'static str,
@@ -249,7 +249,7 @@ pub(crate) struct Problem {
     detail: &'static str,
 }
 
-impl Problem {
+impl ProblemDocument {
     /// A problem of type `about:blank`, with the title of its status.
     #[must_use]
     pub(crate) fn about_blank(status: StatusCode, detail: &'static str) -> Self {

@@ -78,7 +78,7 @@ impl Snapshot {
 
 /// The snapshots; the oldest is from the end of the minute before the hour.
 #[derive(Debug, Default)]
-pub(super) struct History(Mutex<VecDeque<Snapshot>>);
+pub(super) struct MetricsHistory(Mutex<VecDeque<Snapshot>>);
 
 /// The hour up to now.
 #[derive(Debug)]
@@ -93,7 +93,7 @@ pub(super) struct Hour {
     pub(super) charged: [u64; Endpoint::ALL.len()],
 }
 
-impl History {
+impl MetricsHistory {
     /// Takes the snapshot at the end of a minute.
     pub(super) fn end_minute(&self, metrics: &Metrics, budget: &Budget) {
         let mut snapshots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -142,7 +142,7 @@ mod tests {
 
     #[test]
     fn an_hour_drops_older_minutes_and_includes_the_current_one() {
-        let (history, metrics, budget) = (History::default(), Metrics::default(), Budget::default());
+        let (history, metrics, budget) = (MetricsHistory::default(), Metrics::default(), Budget::default());
         let request =
             |side| metrics.requests.add((RouteLabel::Route(Route::Get), None, side, StatusClass::Success));
         request(Some(Side::Legacy));
@@ -165,7 +165,7 @@ mod tests {
 
     #[tokio::test]
     async fn charged_calls_are_dropped_after_five_whole_minutes() {
-        let (history, metrics, budget) = (History::default(), Metrics::default(), Budget::default());
+        let (history, metrics, budget) = (MetricsHistory::default(), Metrics::default(), Budget::default());
         let get = Endpoint::Get(Side::New);
         let pay = async || budget.take(get.client(), tokio::time::Instant::now()).await.unwrap();
         let paid = || history.hour(&metrics, &budget).charged[5];

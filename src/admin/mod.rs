@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::documents::{Live, Problem};
+use self::documents::{Live, ProblemDocument};
 use self::view::View;
 use crate::http::accept;
 use crate::telemetry::metrics::exposition;
@@ -41,7 +41,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum size of a request's head, in bytes.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-type Answer = Response<Full<Bytes>>;
+type AdminResponse = Response<Full<Bytes>>;
 
 /// Serves the listener until the future is dropped.
 pub(crate) async fn serve(listener: TcpListener, view: Arc<View>) {
@@ -89,7 +89,7 @@ async fn connection(stream: TcpStream, view: Arc<View>, only_local: bool) {
 }
 
 /// Every path of the listener.
-async fn answer(view: &View, method: &Method, uri: &Uri) -> Answer {
+async fn answer(view: &View, method: &Method, uri: &Uri) -> AdminResponse {
     let reads = matches!(*method, Method::GET | Method::HEAD);
     match uri.path() {
         "/" | "/livez" | "/readyz" | "/status" | "/metrics" if !reads => not_allowed(),
@@ -108,27 +108,27 @@ async fn answer(view: &View, method: &Method, uri: &Uri) -> Answer {
     }
 }
 
-fn misdirected() -> Answer {
+fn misdirected() -> AdminResponse {
     problem(
         StatusCode::MISDIRECTED_REQUEST,
         "the admin listener is on loopback and serves only requests for an IP address or localhost",
     )
 }
 
-fn not_allowed() -> Answer {
+fn not_allowed() -> AdminResponse {
     let mut answer =
         problem(StatusCode::METHOD_NOT_ALLOWED, "the admin listener is read-only: use GET or HEAD");
     answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
     answer
 }
 
-fn problem(status: StatusCode, detail: &'static str) -> Answer {
-    let mut answer = json(status, &Problem::about_blank(status, detail));
+fn problem(status: StatusCode, detail: &'static str) -> AdminResponse {
+    let mut answer = json(status, &ProblemDocument::about_blank(status, detail));
     answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     answer
 }
 
-fn json(status: StatusCode, document: &impl Serialize) -> Answer {
+fn json(status: StatusCode, document: &impl Serialize) -> AdminResponse {
     // Strings, numbers and lists of them always serialize.
     let body = serde_json::to_vec(document).unwrap_or_default();
     let mut answer = text("application/json", body);
@@ -136,7 +136,7 @@ fn json(status: StatusCode, document: &impl Serialize) -> Answer {
     answer
 }
 
-fn page(html: String) -> Answer {
+fn page(html: String) -> AdminResponse {
     let mut answer = text("text/html; charset=utf-8", html);
     let headers = answer.headers_mut();
     // Base64 and ASCII words are always a valid header value.
@@ -147,7 +147,7 @@ fn page(html: String) -> Answer {
     answer
 }
 
-fn text(media_type: &'static str, body: impl Into<Bytes>) -> Answer {
+fn text(media_type: &'static str, body: impl Into<Bytes>) -> AdminResponse {
     let mut answer = Response::new(Full::from(body.into()));
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));

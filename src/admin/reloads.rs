@@ -1,13 +1,13 @@
 //! The config section of `/status`: the config in force and the reloads before it.
 
-use super::documents;
-use crate::config::{Change, Config, PastReload, Refusal, ReloadHistory, ReloadResult};
+use super::documents::{ConfigDocument, Refused, ReloadDocument};
+use crate::config::{Config, ConfigChange, PastReload, Refusal, ReloadHistory, ReloadResult};
 
 /// Maximum number of problems shown of a refused config; a broken file may have thousands.
 const PROBLEMS_SHOWN: usize = 20;
 
-pub(super) fn section(config: &Config, reloads: &ReloadHistory) -> documents::Config {
-    documents::Config {
+pub(super) fn section(config: &Config, reloads: &ReloadHistory) -> ConfigDocument {
+    ConfigDocument {
         hash: config.hash.clone(),
         loaded_at: reloads.loaded_at.to_string(),
         reload_accepted_at: reloads.accepted_at.as_ref().map(ToString::to_string),
@@ -16,8 +16,8 @@ pub(super) fn section(config: &Config, reloads: &ReloadHistory) -> documents::Co
     }
 }
 
-fn refused(refused: &Refusal) -> documents::Refused {
-    documents::Refused {
+fn refused(refused: &Refusal) -> Refused {
+    Refused {
         at: refused.at.to_string(),
         active: refused.active,
         problems: refused.problems.iter().take(PROBLEMS_SHOWN).map(ToString::to_string).collect(),
@@ -25,8 +25,8 @@ fn refused(refused: &Refusal) -> documents::Refused {
     }
 }
 
-fn past(reload: &PastReload) -> documents::Reload {
-    let reload_base = documents::Reload {
+fn past(reload: &PastReload) -> ReloadDocument {
+    let reload_base = ReloadDocument {
         at: reload.at.to_string(),
         result: String::new(),
         hash: reload.hash.clone(),
@@ -38,13 +38,13 @@ fn past(reload: &PastReload) -> documents::Reload {
         ended_at: None,
     };
     match &reload.result {
-        ReloadResult::Accepted(change) => documents::Reload {
+        ReloadResult::Accepted(change) => ReloadDocument {
             result: "accepted".into(),
             changes: changes(change),
             other_keys: change.keys.iter().map(|key| (*key).to_owned()).collect(),
             ..reload_base
         },
-        ReloadResult::Refused { problems, problems_total, ended_at } => documents::Reload {
+        ReloadResult::Refused { problems, problems_total, ended_at } => ReloadDocument {
             result: "refused".into(),
             problems: problems.clone(),
             problems_total: *problems_total,
@@ -54,7 +54,7 @@ fn past(reload: &PastReload) -> documents::Reload {
     }
 }
 
-fn changes(change: &Change) -> Vec<String> {
+fn changes(change: &ConfigChange) -> Vec<String> {
     let stage = change.stage.iter().map(|(from, to)| format!("stage: {from} → {to}"));
     let modes = change.modes.iter().map(|(route, from, to)| format!("{}: {from} → {to}", route.as_str()));
     stage.chain(modes).collect()

@@ -7,8 +7,11 @@ use jiff::Timestamp;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use super::documents::{self, Readiness, Reason, Status};
-use super::history::History;
+use super::documents::{
+    AdvisoryDocument, CanaryDocument, ClientDocument, LedgerDocument, ModesDocument, Readiness, Reason,
+    ShadowDocument, StatusDocument, UsageDocument,
+};
+use super::history::MetricsHistory;
 use super::{page, reloads};
 use crate::config::{self, Config, LedgerKind, Mode, ReloadHistory};
 use crate::deprecation::usage::CLIENTS_MAX;
@@ -31,7 +34,7 @@ pub(crate) struct View {
     reloads: watch::Receiver<ReloadHistory>,
     started: Instant,
     started_at: Timestamp,
-    history: History,
+    history: MetricsHistory,
     draining: OnceLock<Timestamp>,
     /// Cached, because it never changes once set. The lock makes one caller at a time query the ledger.
     first_new_create_at: Mutex<Option<Timestamp>>,
@@ -55,7 +58,7 @@ impl View {
             draining,
             first_new_create_at,
             advisories,
-            history: History::default(),
+            history: MetricsHistory::default(),
             spans: None,
         }
     }
@@ -118,7 +121,7 @@ impl View {
     }
 
     /// The whole status. Waits for the ledger at most its timeouts, and not at all while it is down.
-    pub(crate) async fn status(&self) -> Status {
+    pub(crate) async fn status(&self) -> StatusDocument {
         // In this order, so that a reload in the answer is in force.
         let reloads = self.reloads().clone();
         let config = self.app.config.load_full();
@@ -127,18 +130,18 @@ impl View {
             _ => None,
         };
         let modes = config.modes;
-        Status {
+        StatusDocument {
             version: env!("CARGO_PKG_VERSION").into(),
             uptime_seconds: self.started.elapsed().as_secs(),
             readiness: self.readiness(),
             stage: config.stage.to_string(),
-            modes: documents::Modes {
+            modes: ModesDocument {
                 create: modes.create.to_string(),
                 get: modes.get.to_string(),
                 list: modes.list.to_string(),
                 cancel: modes.cancel.to_string(),
             },
-            canary: documents::Canary {
+            canary: CanaryDocument {
                 percent: config.canary.percent,
                 profiles_listed: config.canary.profiles.len(),
             },
@@ -153,9 +156,9 @@ impl View {
         }
     }
 
-    async fn active_advisories(&self, config: &Config) -> Vec<documents::Advisory> {
+    async fn active_advisories(&self, config: &Config) -> Vec<AdvisoryDocument> {
         let active = self.advisories.active(config).await.into_iter();
-        let documents = active.map(|advisory| documents::Advisory {
+        let documents = active.map(|advisory| AdvisoryDocument {
             kind: advisory.kind.as_str().into(),
             since: advisory.since.to_string(),
             detail: advisory.detail,
@@ -182,7 +185,7 @@ impl View {
         page::render(&self.status().await, &self.history.hour(metrics, budget), metrics, paused)
     }
 
-    pub(super) fn usage(&self) -> documents::Usage {
+    pub(super) fn usage(&self) -> UsageDocument {
         fn non_zero<V: LabelValue>(counters: &Counters<(V,)>) -> BTreeMap<String, u64>
         where
             (V,): LabelSet,
@@ -191,7 +194,7 @@ impl View {
             counts.map(|((value,), count)| (value.as_str().to_owned(), count)).collect()
         }
         let usage = &self.app.usage;
-        let clients = usage.clients().into_iter().map(|client| documents::Client {
+        let clients = usage.clients().into_iter().map(|client| ClientDocument {
             client: client.name.clone(),
             identified_by: client.by.as_str().into(),
             last_seen: client.last_seen().map(|at| at.to_string()).unwrap_or_default(),
@@ -199,7 +202,7 @@ impl View {
             routes: non_zero(&client.requests),
             blocking: non_zero(&client.features),
         });
-        documents::Usage {
+        UsageDocument {
             clients: clients.collect(),
             clients_max: CLIENTS_MAX,
             other_requests: usage.others().total(),
@@ -208,7 +211,7 @@ impl View {
         }
     }
 
-    fn shadow(&self, config: &Config) -> Option<documents::Shadow> {
+    fn shadow(&self, config: &Config) -> Option<ShadowDocument> {
         let shadow = self.app.shadow.as_ref()?;
         let configured = Route::ALL.into_iter().any(|route| config.modes.of(route) == Mode::Shadow);
         let tally = shadow.stats();
@@ -216,7 +219,7 @@ impl View {
             return None;
         }
         let idle_reason = shadow.idle_reason(config);
-        Some(documents::Shadow {
+        Some(ShadowDocument {
             configured,
             active: configured && idle_reason.is_none(),
             idle_reason: idle_reason.map(str::to_owned),
@@ -231,7 +234,7 @@ impl View {
         })
     }
 
-    async fn ledger(&self, settings: &config::Ledger, ledger: &Ledger) -> documents::Ledger {
+    async fn ledger(&self, settings: &config::Ledger, ledger: &Ledger) -> LedgerDocument {
         let first_new_create_at = self.first_new_create_at(ledger).await;
         // After the query, which may itself find the ledger down.
         let (health, down_since, error) = match ledger.health() {
@@ -242,7 +245,7 @@ impl View {
             LedgerKind::Sqlite => "sqlite",
             LedgerKind::Postgres => "postgres",
         };
-        documents::Ledger {
+        LedgerDocument {
             kind: kind.into(),
             tenant: settings.tenant.clone(),
             health: health.into(),

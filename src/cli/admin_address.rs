@@ -8,7 +8,7 @@ use super::config_args::ConfigArgs;
 use super::exit::{CONFIG, FAILED};
 use super::output::{complain, print_error};
 use crate::config::load::{Sources, examine};
-use crate::config::{Problem, admin_listen};
+use crate::config::{ConfigProblem, admin_listen};
 
 /// The value of `--admin`: `ADDRESS:PORT`, `NAME:PORT`, or a port of this machine.
 #[derive(Clone, Debug)]
@@ -65,7 +65,7 @@ fn configured(sources: &Sources) -> Result<SocketAddr, u8> {
             (Some(address), "the refused config".into())
         }
     };
-    let refuse = |message: &str| no_address(&[Problem::new("admin.listen", message, source)]);
+    let refuse = |message: &str| no_address(&[ConfigProblem::new("admin.listen", message, source)]);
     match found {
         None => Err(refuse("is off, so there is no listener to connect to")),
         Some(address) if address.port() == 0 => {
@@ -75,7 +75,7 @@ fn configured(sources: &Sources) -> Result<SocketAddr, u8> {
     }
 }
 
-fn no_address(problems: &[Problem]) -> u8 {
+fn no_address(problems: &[ConfigProblem]) -> u8 {
     check::refused(problems);
     print_error("To name the address directly: conversion-shim status --admin ADDRESS:PORT\n");
     CONFIG

@@ -16,7 +16,7 @@ use super::admin_address::{self, AdminAddr};
 use super::config_args::ConfigArgs;
 use super::exit::{FAILED, OK};
 use super::output::{block_on, complain, print};
-use crate::admin::documents::Status;
+use crate::admin::documents::StatusDocument;
 use crate::http::body;
 
 /// Timeout of the whole exchange; the proxy may wait for the ledger's own timeout.
@@ -40,7 +40,7 @@ pub(super) struct StatusArgs {
 }
 
 /// Fetches the status and prints what `render` returns. With `--json`, `render` gets the answer's text as well.
-pub(super) fn show(arguments: StatusArgs, render: impl Fn(Option<&str>, &Status) -> String) -> u8 {
+pub(super) fn show(arguments: StatusArgs, render: impl Fn(Option<&str>, &StatusDocument) -> String) -> u8 {
     let address = match admin_address::find(arguments.admin, arguments.config) {
         Ok(address) => address,
         Err(code) => return code,
@@ -95,9 +95,9 @@ async fn exchange(address: SocketAddr) -> Result<Bytes, StatusError> {
 fn rendered(
     answer: &[u8],
     json: bool,
-    render: impl Fn(Option<&str>, &Status) -> String,
+    render: impl Fn(Option<&str>, &StatusDocument) -> String,
 ) -> Result<(String, bool), StatusError> {
-    let status: Status = serde_json::from_slice(answer).map_err(StatusError::foreign)?;
+    let status: StatusDocument = serde_json::from_slice(answer).map_err(StatusError::foreign)?;
     let answer = String::from_utf8_lossy(answer);
     Ok((render(json.then_some(&*answer), &status), status.readiness.ready))
 }

@@ -8,7 +8,7 @@ use super::config_args::ConfigArgs;
 use super::exit::{CONFIG, FAILED, OK};
 use super::output::{complain, written};
 use crate::config::load::{Sources, examine, name_sources};
-use crate::config::{Config, Problem, Row};
+use crate::config::{Config, ConfigProblem, ConfigRow};
 use crate::ledger::{self, OpenError};
 use crate::telemetry::sanitize::one_line;
 
@@ -72,24 +72,24 @@ fn with_stdin(sources: Sources) -> io::Result<Sources> {
 }
 
 /// Problems of `ledger.url`. Only the ledger can parse it, and `config` must not import the ledger.
-pub(super) fn ledger_url(config: &Config, rows: &[Row]) -> Vec<Problem> {
+pub(super) fn ledger_url(config: &Config, rows: &[ConfigRow]) -> Vec<ConfigProblem> {
     let url = config.ledger.as_ref().map(|ledger| ledger::check_url(ledger.url.reveal()));
     let source = rows.iter().find(|row| row.key == "ledger.url").map(|row| row.source.clone());
     let problem = |error| {
         let message = if let OpenError::Url(detail) = error { detail } else { error.to_string() };
-        Problem::new("ledger.url", message, source.unwrap_or_default())
+        ConfigProblem::new("ledger.url", message, source.unwrap_or_default())
     };
     url.and_then(Result::err).map(problem).into_iter().collect()
 }
 
 /// The config's problems for which a ledger could not be opened; empty where the config is not to blame.
-pub(super) fn ledger_problems(error: &OpenError, rows: &[Row]) -> Vec<Problem> {
-    let problem = |(key, message): (&str, String)| Problem::new(key, message, "");
+pub(super) fn ledger_problems(error: &OpenError, rows: &[ConfigRow]) -> Vec<ConfigProblem> {
+    let problem = |(key, message): (&str, String)| ConfigProblem::new(key, message, "");
     name_sources(rows, error.problems().into_iter().map(problem).collect())
 }
 
 /// Warns of secret files that cannot be read here.
-fn note_unread(unread: &[Problem]) {
+fn note_unread(unread: &[ConfigProblem]) {
     if !unread.is_empty() {
         let mut out = io::stderr().lock();
         let _ =
@@ -99,7 +99,7 @@ fn note_unread(unread: &[Problem]) {
 }
 
 /// Prints every problem and returns the exit code.
-pub(super) fn refused(problems: &[Problem]) -> u8 {
+pub(super) fn refused(problems: &[ConfigProblem]) -> u8 {
     let mut out = io::stderr().lock();
     let _ = writeln!(out, "conversion-shim: the config is refused:");
     let _ = write_problems(problems, &mut out);
@@ -110,7 +110,7 @@ pub(super) fn refused(problems: &[Problem]) -> u8 {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_rows(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+pub fn write_rows(rows: &[ConfigRow], out: &mut impl Write) -> io::Result<()> {
     let lines: Vec<_> =
         rows.iter().map(|row| (row.key, one_line(&row.value), one_line(&row.source))).collect();
     let key = lines.iter().map(|line| line.0.chars().count()).max().unwrap_or_default();
@@ -125,7 +125,7 @@ pub fn write_rows(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
 ///
 /// # Errors
 /// Those of `out`.
-pub fn write_problems(problems: &[Problem], out: &mut impl Write) -> io::Result<()> {
+pub fn write_problems(problems: &[ConfigProblem], out: &mut impl Write) -> io::Result<()> {
     problems.iter().try_for_each(|problem| writeln!(out, "{}", one_line(&problem.to_string())))
 }
 
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_control_characters_are_escaped() {
-        let row = |key, value: &str| Row { key, value: value.into(), source: "default".into() };
+        let row = |key, value: &str| ConfigRow { key, value: value.into(), source: "default".into() };
         let mut out = Vec::new();
         write_rows(&[row("a", "é"), row("long.key", "two\nlines\u{1b}[31m")], &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();

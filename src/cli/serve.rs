@@ -18,7 +18,7 @@ use super::{check, sandbox_hints};
 use crate::admin::{self, view::View};
 use crate::config::load::{Flag, Loaded, Sources, load, name_sources};
 use crate::config::reload::{self, ReloadGuard, ReloadHandle, Watcher};
-use crate::config::{Config, Modes, Problem, Row, Tls, explain};
+use crate::config::{Config, ConfigProblem, ConfigRow, Modes, Tls, explain};
 use crate::failure::error_chain::error_chain;
 use crate::ledger::advisories::Advisories;
 use crate::ledger::reload_guard;
@@ -36,11 +36,11 @@ use crate::upstream::Client;
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// How serving ended, if without an error.
-enum Ended {
+enum ServeOutcome {
     /// A signal ended it.
     Drained(Drained),
     /// It did not start: the ledger shows that this config must not be served.
-    Refused(Vec<Problem>),
+    Refused(Vec<ConfigProblem>),
 }
 
 /// Pause between two attempts to compare the new API with the ledger, while creates wait for it.
@@ -80,9 +80,9 @@ pub(super) fn run(arguments: ServeArgs) -> u8 {
         return check::refused(&problems);
     }
     match serve(sources, loaded, sandbox) {
-        Ok(Ended::Drained(drained)) if drained.is_clean() => OK,
-        Ok(Ended::Drained(_)) => FAILED,
-        Ok(Ended::Refused(problems)) => check::refused(&problems),
+        Ok(ServeOutcome::Drained(drained)) if drained.is_clean() => OK,
+        Ok(ServeOutcome::Drained(_)) => FAILED,
+        Ok(ServeOutcome::Refused(problems)) => check::refused(&problems),
         Err(error) => {
             complain(error);
             FAILED
@@ -91,7 +91,7 @@ pub(super) fn run(arguments: ServeArgs) -> u8 {
 }
 
 /// Runs everything on a runtime of the configured number of threads.
-fn serve(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Error> {
+fn serve(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<ServeOutcome, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(loaded.config.server.threads.get())
         .thread_name("conversion-shim")
@@ -127,11 +127,11 @@ async fn with_sandbox(
     Ok((sources, loaded, Some(sandbox)))
 }
 
-fn joined(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+fn joined(problems: &[ConfigProblem]) -> String {
+    problems.iter().map(ConfigProblem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended, Error> {
+async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<ServeOutcome, Error> {
     let config = loaded.config.clone();
     let collecting = Collecting::start(&config.traces).map_err(|error| format!("tracing: {error}"))?;
     let log = telemetry::start(&config.log, collecting.as_ref())?;
@@ -140,7 +140,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     let current = Arc::new(ArcSwap::new(config.clone()));
     let (ledger, guard) = match guarded_ledger(&config, &current, &explain(&loaded)).await? {
         Ok(ledger) => ledger,
-        Err(problems) => return Ok(Ended::Refused(problems)),
+        Err(problems) => return Ok(ServeOutcome::Refused(problems)),
     };
     let admin = admin_listener(&config).await?;
     let listener = TcpListener::bind(config.listen).await;
@@ -179,15 +179,15 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<Ended,
     background.abort_all();
     // Dropping it flushes to the collector and blocks, so it must not run on a runtime thread.
     tokio::task::spawn_blocking(move || drop(collecting)).await?;
-    Ok(Ended::Drained(drained))
+    Ok(ServeOutcome::Drained(drained))
 }
 
 /// The config's ledger with the guard of every reload, or why the config must not be served.
 async fn guarded_ledger(
     config: &Arc<Config>,
     current: &Arc<ArcSwap<Config>>,
-    rows: &[Row],
-) -> Result<Result<(Option<Ledger>, ReloadGuard), Vec<Problem>>, Error> {
+    rows: &[ConfigRow],
+) -> Result<Result<(Option<Ledger>, ReloadGuard), Vec<ConfigProblem>>, Error> {
     let ledger = match reload_guard::open(config).await {
         Ok(ledger) => ledger,
         Err(error) => {

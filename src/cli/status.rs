@@ -2,7 +2,9 @@
 
 use super::admin_client::{self, StatusArgs};
 use super::output::{json_line, table};
-use crate::admin::documents::{Ledger, Refused, Reload, Shadow, Status, to_the_second};
+use crate::admin::documents::{
+    LedgerDocument, Refused, ReloadDocument, ShadowDocument, StatusDocument, to_the_second,
+};
 use crate::upstream::rate_limit::{BudgetSnapshot, EndpointSnapshot};
 
 /// Reloads in the text; `--json` has more.
@@ -15,7 +17,7 @@ pub(super) fn run(arguments: StatusArgs) -> u8 {
     })
 }
 
-fn rows(status: &Status) -> Vec<(&'static str, String)> {
+fn rows(status: &StatusDocument) -> Vec<(&'static str, String)> {
     let modes = &status.modes;
     let mut rows = vec![
         ("stage", status.stage.clone()),
@@ -54,7 +56,7 @@ fn rows(status: &Status) -> Vec<(&'static str, String)> {
     rows
 }
 
-fn readiness(status: &Status) -> Vec<(&'static str, String)> {
+fn readiness(status: &StatusDocument) -> Vec<(&'static str, String)> {
     if status.readiness.ready {
         return vec![("ready", "yes".into())];
     }
@@ -64,7 +66,7 @@ fn readiness(status: &Status) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn ledger(ledger: &Ledger) -> Vec<(&'static str, String)> {
+fn ledger(ledger: &LedgerDocument) -> Vec<(&'static str, String)> {
     let down = ledger.down_since.as_ref().map(|since| format!(" since {since}")).unwrap_or_default();
     let error = ledger.error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
     let state = format!("{}, {}{down}{error}; tenant {}", ledger.kind, ledger.health, ledger.tenant);
@@ -76,7 +78,7 @@ fn ledger(ledger: &Ledger) -> Vec<(&'static str, String)> {
     vec![("ledger", state), ("new API", created)]
 }
 
-fn shadow(shadow: &Shadow) -> Vec<(&'static str, String)> {
+fn shadow(shadow: &ShadowDocument) -> Vec<(&'static str, String)> {
     let dropped: u64 = shadow.dropped.iter().map(|dropped| dropped.count).sum();
     let state = match (shadow.active, &shadow.idle_reason) {
         (true, _) => "comparing".to_owned(),
@@ -133,7 +135,7 @@ fn refused(refused: &Refused) -> Vec<(&'static str, String)> {
 }
 
 /// One reload on one line. All problems of the last refusal are in its own rows.
-fn one_reload(reload: &Reload) -> String {
+fn one_reload(reload: &ReloadDocument) -> String {
     let at = to_the_second(&reload.at);
     if reload.result == "accepted" {
         let changed = reload.changes.iter().chain(&reload.other_keys).map(String::as_str);

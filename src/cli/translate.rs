@@ -50,7 +50,7 @@ pub(super) fn run(arguments: &TranslateArgs) -> u8 {
     };
     match translated {
         Ok(text) => print(&text, OK),
-        Err(Failure(code, message)) => {
+        Err(TranslateError(code, message)) => {
             complain(message);
             code
         }
@@ -58,22 +58,22 @@ pub(super) fn run(arguments: &TranslateArgs) -> u8 {
 }
 
 /// Exit code and message.
-struct Failure(u8, String);
+struct TranslateError(u8, String);
 
-type Translated = Result<String, Failure>;
+type Translated = Result<String, TranslateError>;
 
-fn invalid(message: impl std::fmt::Display) -> Failure {
-    Failure(INPUT, message.to_string())
+fn invalid(message: impl std::fmt::Display) -> TranslateError {
+    TranslateError(INPUT, message.to_string())
 }
 
 fn note(text: &str) {
     print_error(&format!("note: {text}\n"));
 }
 
-fn input() -> Result<Vec<u8>, Failure> {
+fn input() -> Result<Vec<u8>, TranslateError> {
     let mut body = Vec::new();
     let read = std::io::stdin().lock().read_to_end(&mut body);
-    read.map_err(|error| Failure(FAILED, format!("standard input: {error}")))?;
+    read.map_err(|error| TranslateError(FAILED, format!("standard input: {error}")))?;
     Ok(body)
 }
 

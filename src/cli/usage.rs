@@ -2,17 +2,17 @@
 
 use super::admin_client::{self, StatusArgs};
 use super::output::{json_line, table};
-use crate::admin::documents::{Client, Status, Usage};
+use crate::admin::documents::{ClientDocument, StatusDocument, UsageDocument};
 
 pub(super) fn run(arguments: StatusArgs) -> u8 {
-    admin_client::show(arguments, |json, Status { usage, .. }| match json {
+    admin_client::show(arguments, |json, StatusDocument { usage, .. }| match json {
         // Strings and numbers always serialize.
         Some(_) => json_line(&serde_json::to_string(usage).unwrap_or_default()),
         None => table(&rows(usage)),
     })
 }
 
-fn rows(usage: &Usage) -> Vec<(&str, String)> {
+fn rows(usage: &UsageDocument) -> Vec<(&str, String)> {
     let mut rows: Vec<_> = usage.clients.iter().flat_map(client).collect();
     if rows.is_empty() {
         rows.push(("clients", "none with an accepted request to the four routes since start".into()));
@@ -32,7 +32,7 @@ fn rows(usage: &Usage) -> Vec<(&str, String)> {
     rows
 }
 
-fn client(client: &Client) -> Vec<(&str, String)> {
+fn client(client: &ClientDocument) -> Vec<(&str, String)> {
     let by = format!(
         "identified by {}; {} requests, last {}",
         client.identified_by, client.requests, client.last_seen

@@ -7,7 +7,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use sha2::{Digest as _, Sha256};
 
-use super::problem::Problem;
+use super::problem::ConfigProblem;
 use super::schema::Schema;
 use super::sources::{Flag, Overlay, Sources};
 
@@ -18,7 +18,7 @@ const PREFIX: &str = "SHIM_";
 
 pub(super) struct Merged {
     pub(super) values: Figment,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ConfigProblem>,
     /// Whether every layer could be read. If not, a rule over several keys would judge defaults that the unread layer may
     /// override.
     pub(super) complete: bool,
@@ -46,7 +46,7 @@ pub(super) fn merge(sources: &Sources, parse: impl Fn(&str) -> Result<Dict, Stri
             Ok(values) => layers.push(Layer { name, values }),
             Err(message) => {
                 complete = false;
-                problems.push(Problem::new("", message, name));
+                problems.push(ConfigProblem::new("", message, name));
             }
         }
     }

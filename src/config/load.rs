@@ -5,8 +5,8 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::layers::{self, Digest256};
-use super::problem::Problem;
-use super::read::{Entry, KeyReader, MissingSecret, Row};
+use super::problem::ConfigProblem;
+use super::read::{ConfigEntry, ConfigRow, KeyReader, MissingSecret};
 use super::snapshot::Config;
 pub use super::sources::{Flag, Overlay, Sources};
 
@@ -15,7 +15,7 @@ pub use super::sources::{Flag, Overlay, Sources};
 pub struct Loaded {
     /// The typed config.
     pub config: Arc<Config>,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<ConfigEntry>,
     /// Of the config file's content, if there is a file.
     pub(super) file_digest: Option<Digest256>,
 }
@@ -29,22 +29,22 @@ impl Loaded {
 }
 
 /// The problems, each with the source of its key where it has none: the ledger knows keys, not where their values came from.
-pub(crate) fn name_sources(rows: &[Row], problems: Vec<Problem>) -> Vec<Problem> {
+pub(crate) fn name_sources(rows: &[ConfigRow], problems: Vec<ConfigProblem>) -> Vec<ConfigProblem> {
     let source_of = |key: &str| rows.iter().find(|row| row.key == key).map(|row| row.source.clone());
-    let named = |problem: Problem| {
+    let named = |problem: ConfigProblem| {
         if !problem.source.is_empty() {
             return problem;
         }
         // A key without a row was not set anywhere.
         let source = source_of(&problem.key).unwrap_or_else(|| "default".to_owned());
-        Problem { source, ..problem }
+        ConfigProblem { source, ..problem }
     };
     problems.into_iter().map(named).collect()
 }
 
 /// Every key with its effective value and its source, in the order of `default.toml`.
 #[must_use]
-pub fn explain(loaded: &Loaded) -> Vec<Row> {
+pub fn explain(loaded: &Loaded) -> Vec<ConfigRow> {
     loaded.entries.iter().map(|entry| entry.row.clone()).collect()
 }
 
@@ -52,7 +52,7 @@ pub fn explain(loaded: &Loaded) -> Vec<Row> {
 ///
 /// # Errors
 /// Every problem of the config.
-pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
+pub fn load(sources: &Sources) -> Result<Loaded, Vec<ConfigProblem>> {
     let merged = layers::merge(sources, layers::toml);
     let file_digest = merged.file_digest;
     let mut keys = KeyReader::new(merged, MissingSecret::Refuse);
@@ -63,7 +63,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<Problem>> {
 #[derive(Debug)]
 pub(crate) struct Examined {
     loaded: Loaded,
-    unread: Vec<Problem>,
+    unread: Vec<ConfigProblem>,
 }
 
 impl Examined {
@@ -74,13 +74,13 @@ impl Examined {
 
     /// Every key with its value and source; see [`explain`].
     #[must_use]
-    pub(crate) fn rows(&self) -> Vec<Row> {
+    pub(crate) fn rows(&self) -> Vec<ConfigRow> {
         explain(&self.loaded)
     }
 
     /// The secrets' files that are not readable here: the only problems for which [`load`] would refuse the config.
     #[must_use]
-    pub(crate) fn unread(&self) -> &[Problem] {
+    pub(crate) fn unread(&self) -> &[ConfigProblem] {
         &self.unread
     }
 }
@@ -90,7 +90,7 @@ impl Examined {
 ///
 /// # Errors
 /// Every other problem of the config.
-pub(crate) fn examine(sources: &Sources) -> Result<Examined, Vec<Problem>> {
+pub(crate) fn examine(sources: &Sources) -> Result<Examined, Vec<ConfigProblem>> {
     let mut keys = KeyReader::new(layers::merge(sources, layers::toml), MissingSecret::Excuse);
     match read(&mut keys) {
         Some(loaded) => Ok(Examined { loaded, unread: keys.excused }),
@@ -110,9 +110,9 @@ fn read(keys: &mut KeyReader) -> Option<Loaded> {
 }
 
 /// Secrets are displayed as one word, so the hash reveals nothing about them.
-fn hash(entries: &[Entry]) -> String {
+fn hash(entries: &[ConfigEntry]) -> String {
     let mut sha = Sha256::new();
-    for Entry { row, .. } in entries {
+    for ConfigEntry { row, .. } in entries {
         sha.update(format!("{}={}\n", row.key, row.value));
     }
     const_hex::encode(&sha.finalize()[..6])

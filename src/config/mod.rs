@@ -28,9 +28,11 @@ mod values;
 
 pub(crate) use self::best_effort::admin_listen;
 pub use self::load::explain;
-pub use self::problem::Problem;
-pub use self::read::Row;
-pub use self::reload_history::{Change, PastReload, RELOADS_KEPT, Refusal, ReloadHistory, ReloadResult};
+pub use self::problem::ConfigProblem;
+pub use self::read::ConfigRow;
+pub use self::reload_history::{
+    ConfigChange, PastReload, RELOADS_KEPT, Refusal, ReloadHistory, ReloadResult,
+};
 pub(crate) use self::sections::auth;
 pub(crate) use self::sections::budget::Budget;
 pub use self::sections::canary::Canary;
@@ -42,7 +44,7 @@ pub(crate) use self::sections::limits::{InFlight, Limits};
 pub(crate) use self::sections::log::{Log, LogFormat};
 pub use self::sections::modes::{Mode, Modes, Stage, UnknownName};
 pub(crate) use self::sections::shadow::{Go, Shadow};
-pub use self::sections::tls::{ClientAuth, Identity, Tls, TlsVersion};
+pub use self::sections::tls::{ClientAuth, Tls, TlsIdentity, TlsVersion};
 pub(crate) use self::sections::traces::Traces;
 pub(crate) use self::sections::upstream::{HttpVersion, Upstream, Upstreams};
 pub use self::snapshot::Config;

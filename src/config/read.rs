@@ -15,7 +15,7 @@ use figment::value::{Dict, Value};
 use secrecy::zeroize::Zeroizing;
 
 use super::layers::{Layer, Merged};
-use super::problem::Problem;
+use super::problem::ConfigProblem;
 use super::secret::{SHOWN, Secret};
 use super::values::{self, file_path};
 
@@ -24,7 +24,7 @@ const NOT_SET: &str = "(not set)";
 
 /// One key, its effective value, and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct ConfigRow {
     /// The key, with dots.
     pub key: &'static str,
     /// The value as displayed; `(set)` for a secret.
@@ -42,13 +42,13 @@ pub(super) enum TakesEffect {
 
 /// A key that was read.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    pub(super) row: Row,
+pub(super) struct ConfigEntry {
+    pub(super) row: ConfigRow,
     pub(super) takes_effect: TakesEffect,
     pub(super) secret: Option<Secret>,
 }
 
-impl Entry {
+impl ConfigEntry {
     /// All secrets are displayed alike, so they are compared themselves.
     pub(super) fn differs(&self, other: &Self) -> bool {
         self.row.value != other.row.value || self.secret != other.secret
@@ -70,11 +70,11 @@ pub(super) struct KeyReader {
     missing_secret: MissingSecret,
     /// See [`Merged::complete`].
     pub(super) complete: bool,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ConfigProblem>,
     /// The keys read so far, in the order in which they were read.
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<ConfigEntry>,
     /// Secrets' files that were not found and are excused.
-    pub(super) excused: Vec<Problem>,
+    pub(super) excused: Vec<ConfigProblem>,
 }
 
 impl KeyReader {
@@ -84,13 +84,13 @@ impl KeyReader {
     }
 
     /// A key that a reload may change.
-    pub(super) fn on_reload(&mut self, name: &'static str) -> Key<'_> {
-        Key { reader: self, name, takes_effect: TakesEffect::OnReload }
+    pub(super) fn on_reload(&mut self, name: &'static str) -> ConfigKey<'_> {
+        ConfigKey { reader: self, name, takes_effect: TakesEffect::OnReload }
     }
 
     /// A key that is read once, at start. A reload that changes it is refused.
-    pub(super) fn on_restart(&mut self, name: &'static str) -> Key<'_> {
-        Key { reader: self, name, takes_effect: TakesEffect::OnRestart }
+    pub(super) fn on_restart(&mut self, name: &'static str) -> ConfigKey<'_> {
+        ConfigKey { reader: self, name, takes_effect: TakesEffect::OnRestart }
     }
 
     /// The layer that a key's value came from.
@@ -100,7 +100,7 @@ impl KeyReader {
 
     /// Records a problem with a key.
     pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
-        self.problems.push(Problem::new(key, message, self.source(key)));
+        self.problems.push(ConfigProblem::new(key, message, self.source(key)));
     }
 
     /// Refuses a secret that came by a flag: every user of the machine can read the arguments of its processes.
@@ -131,7 +131,7 @@ impl KeyReader {
                 let message = format!("names a file that cannot be read: {error}");
                 let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied);
                 if missing && self.missing_secret == MissingSecret::Excuse {
-                    self.excused.push(Problem::new(file_key, message, self.source(file_key)));
+                    self.excused.push(ConfigProblem::new(file_key, message, self.source(file_key)));
                     let name = format!("file {path}, not readable here");
                     return self.merge(Layer::single(name, key, placeholder));
                 }
@@ -153,13 +153,13 @@ impl KeyReader {
 
 /// One key, about to be read. Each method reads it as one type and records the effective value.
 #[must_use]
-pub(super) struct Key<'a> {
+pub(super) struct ConfigKey<'a> {
     reader: &'a mut KeyReader,
     name: &'static str,
     takes_effect: TakesEffect,
 }
 
-impl Key<'_> {
+impl ConfigKey<'_> {
     /// A text that `parse` accepts, displayed as the parsed value displays itself.
     pub(super) fn parsed<T: Display>(self, parse: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         self.read("text", |value| value.as_str().map(parse), T::to_string)
@@ -224,11 +224,11 @@ impl Key<'_> {
             text => Some(parse(text).map(|parsed| Some((Secret::new(text.to_owned()), parsed)))),
         };
         let shown = |read: &Option<_>| if read.is_some() { SHOWN.into() } else { NOT_SET.into() };
-        let read = Key { reader: &mut *reader, name, takes_effect }.read("text", parse, shown);
+        let read = ConfigKey { reader: &mut *reader, name, takes_effect }.read("text", parse, shown);
         if let (Some(Some((secret, _))), Some(entry)) = (&read, reader.entries.last_mut()) {
             entry.secret = Some(secret.clone());
         }
-        let file = Key { reader, name: file_key, takes_effect }.file();
+        let file = ConfigKey { reader, name: file_key, takes_effect }.file();
         file.filter(|_| usable)?;
         read
     }
@@ -330,8 +330,8 @@ impl Key<'_> {
         let read =
             value.as_ref().and_then(parse).unwrap_or_else(|| Err(wrong_type(expected, value.as_ref())));
         let shown = read.as_ref().map_or_else(|_| String::new(), show);
-        let row = Row { key: name, value: shown, source: reader.source(name) };
-        reader.entries.push(Entry { row, takes_effect, secret: None });
+        let row = ConfigRow { key: name, value: shown, source: reader.source(name) };
+        reader.entries.push(ConfigEntry { row, takes_effect, secret: None });
         read.map_err(|message| reader.problem(name, message)).ok()
     }
 }

@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::layers::Digest256;
 use super::load::{Loaded, explain, load, name_sources};
-use super::problem::Problem;
-use super::reload_history::{Change, ReloadHistory};
+use super::problem::ConfigProblem;
+use super::reload_history::{ConfigChange, ReloadHistory};
 use super::restart_required;
 use super::snapshot::Config;
 use super::sources::Sources;
@@ -34,7 +34,7 @@ pub enum ReloadOutcome {
         hash: String,
     },
     /// The config is refused; the old one stays in effect.
-    Refused(Vec<Problem>),
+    Refused(Vec<ConfigProblem>),
     /// The config file cannot be read; the old config stays in effect.
     Unreadable,
 }
@@ -42,7 +42,7 @@ pub enum ReloadOutcome {
 /// Called before every swap for the rules that need the ledger: see [`Config::check_against_history`]. Returns a problem if
 /// the ledger cannot be asked.
 pub type ReloadGuard =
-    Box<dyn Fn(Arc<Config>) -> Pin<Box<dyn Future<Output = Vec<Problem>> + Send>> + Send + Sync>;
+    Box<dyn Fn(Arc<Config>) -> Pin<Box<dyn Future<Output = Vec<ConfigProblem>> + Send>> + Send + Sync>;
 
 /// Keeps the snapshot up to date. Made by [`watcher`], driven by [`Watcher::run`].
 pub struct Watcher {
@@ -55,7 +55,7 @@ pub struct Watcher {
     unreadable: bool,
     /// Why the last check refused the config. While it is not empty every check loads again, because the cause may lie
     /// outside the file: in the ledger, or in a secret's file.
-    refused: Vec<Problem>,
+    refused: Vec<ConfigProblem>,
     watched: Vec<WatchedFile>,
     requests: mpsc::Receiver<ReloadRequest>,
     outcomes: watch::Sender<ReloadOutcome>,
@@ -213,7 +213,7 @@ impl Watcher {
             ReloadOutcome::Refused(problems) => history.refused(running, problems.clone()),
             ReloadOutcome::Unreadable => {
                 let source = format!("file {}", self.file().unwrap_or(Path::new("")).display());
-                history.refused(running, vec![Problem::new("", "the file cannot be read", source)]);
+                history.refused(running, vec![ConfigProblem::new("", "the file cannot be read", source)]);
             }
         });
     }
@@ -240,7 +240,7 @@ impl Watcher {
     }
 
     /// The configured config, if it may replace the effective one.
-    async fn load(&self) -> Result<Loaded, Vec<Problem>> {
+    async fn load(&self) -> Result<Loaded, Vec<ConfigProblem>> {
         let loaded = load(&self.sources)?;
         if restart_required::changed(&self.running, &loaded).is_empty() {
             return Ok(loaded);
@@ -260,7 +260,7 @@ impl Watcher {
         let before = std::mem::replace(&mut self.running, loaded);
         let after = &self.running.config;
         self.current.store(Arc::clone(after));
-        let change = Change::between(&before.config, after, &changed);
+        let change = ConfigChange::between(&before.config, after, &changed);
         for (route, from, to) in &change.modes {
             tracing::info!(target: "config", route = route.as_str(), %from, %to, %hash, "mode changed");
         }
@@ -269,10 +269,10 @@ impl Watcher {
         ReloadOutcome::Accepted { hash }
     }
 
-    fn refuse(&mut self, problems: Vec<Problem>, log: bool) -> ReloadOutcome {
+    fn refuse(&mut self, problems: Vec<ConfigProblem>, log: bool) -> ReloadOutcome {
         if log || problems != self.refused {
             let hash = self.running.hash();
-            for Problem { key, message, source } in &problems {
+            for ConfigProblem { key, message, source } in &problems {
                 tracing::error!(target: "config", key, source, problem = message, running = hash, "config refused, nothing changed");
             }
         }

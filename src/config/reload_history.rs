@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-use super::problem::Problem;
+use super::problem::ConfigProblem;
 use super::sections::general::STAGE;
 use super::sections::modes::{Mode, Stage};
 use super::sections::routes;
@@ -41,7 +41,7 @@ pub struct ReloadHistory {
 pub struct Refusal {
     /// When it was first refused.
     pub(crate) at: Timestamp,
-    pub(crate) problems: Vec<Problem>,
+    pub(crate) problems: Vec<ConfigProblem>,
     /// Whether the configured config is still this one.
     pub(crate) active: bool,
 }
@@ -63,7 +63,7 @@ pub struct PastReload {
 #[derive(Clone, Debug)]
 pub enum ReloadResult {
     /// The config took effect.
-    Accepted(Change),
+    Accepted(ConfigChange),
     /// The old config stayed in effect.
     Refused {
         /// The first problems, truncated.
@@ -77,7 +77,7 @@ pub enum ReloadResult {
 
 /// What an accepted reload changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct ConfigChange {
     /// The stage before and after, if it changed.
     pub stage: Option<(Stage, Stage)>,
     /// The routes whose mode changed, with the mode before and after.
@@ -86,7 +86,7 @@ pub struct Change {
     pub keys: Vec<&'static str>,
 }
 
-impl Change {
+impl ConfigChange {
     /// The change from `before` to `after`; `keys` are all changed keys.
     pub(super) fn between(before: &Config, after: &Config, keys: &[&'static str]) -> Self {
         let modes = Route::ALL.map(|route| (route, before.modes.of(route), after.modes.of(route)));
@@ -111,7 +111,7 @@ impl ReloadHistory {
         self.end_refusal(Timestamp::now());
     }
 
-    pub(super) fn accepted(&mut self, config: &Config, change: Change) {
+    pub(super) fn accepted(&mut self, config: &Config, change: ConfigChange) {
         let now = Timestamp::now();
         self.end_refusal(now);
         self.accepted += 1;
@@ -121,7 +121,7 @@ impl ReloadHistory {
     }
 
     /// The configured config was refused, and `config` stays in effect. The same refusal again keeps its time.
-    pub(super) fn refused(&mut self, config: &Config, problems: Vec<Problem>) {
+    pub(super) fn refused(&mut self, config: &Config, problems: Vec<ConfigProblem>) {
         let same = |refusal: &Refusal| refusal.active && refusal.problems == problems;
         if self.refused.as_ref().is_some_and(same) {
             return;
@@ -156,7 +156,7 @@ impl ReloadHistory {
     }
 }
 
-fn truncate(problem: &Problem) -> String {
+fn truncate(problem: &ConfigProblem) -> String {
     let text = problem.to_string();
     match text.char_indices().nth(PROBLEM_LENGTH) {
         Some((end, _)) => format!("{}…", &text[..end]),

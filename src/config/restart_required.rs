@@ -1,8 +1,8 @@
 //! Compares two configs: which keys changed, and which of the changes need a restart.
 
 use super::load::Loaded;
-use super::problem::Problem;
-use super::read::{Entry, TakesEffect};
+use super::problem::ConfigProblem;
+use super::read::{ConfigEntry, TakesEffect};
 
 /// The keys whose effective value differs.
 pub(super) fn changed(before: &Loaded, after: &Loaded) -> Vec<&'static str> {
@@ -10,26 +10,29 @@ pub(super) fn changed(before: &Loaded, after: &Loaded) -> Vec<&'static str> {
 }
 
 /// Why `after` cannot replace `before` without a restart; empty = it can.
-pub(super) fn problems(before: &Loaded, after: &Loaded) -> Vec<Problem> {
+pub(super) fn problems(before: &Loaded, after: &Loaded) -> Vec<ConfigProblem> {
     let restart = changes(before, after).filter(|(_, new)| new.takes_effect == TakesEffect::OnRestart);
     let mut problems: Vec<_> = restart.map(|(old, new)| needs_restart(old, new)).collect();
     if let Some((key, message)) = before.config.canary.refuse_change(&after.config.canary) {
         let source = after.entries.iter().find(|entry| entry.row.key == key).map(|entry| &entry.row.source);
-        problems.push(Problem::new(key, message, source.cloned().unwrap_or_default()));
+        problems.push(ConfigProblem::new(key, message, source.cloned().unwrap_or_default()));
     }
     problems
 }
 
 /// Both configs have the same keys in the same order.
-fn changes<'a>(before: &'a Loaded, after: &'a Loaded) -> impl Iterator<Item = (&'a Entry, &'a Entry)> {
+fn changes<'a>(
+    before: &'a Loaded,
+    after: &'a Loaded,
+) -> impl Iterator<Item = (&'a ConfigEntry, &'a ConfigEntry)> {
     before.entries.iter().zip(&after.entries).filter(|(old, new)| old.differs(new))
 }
 
-fn needs_restart(old: &Entry, new: &Entry) -> Problem {
+fn needs_restart(old: &ConfigEntry, new: &ConfigEntry) -> ConfigProblem {
     let is_secret = old.secret.is_some() || new.secret.is_some();
     let message = match is_secret {
         true => "changed, and that needs a restart".into(),
         false => format!("changed from {} to {}, and that needs a restart", old.row.value, new.row.value),
     };
-    Problem::new(new.row.key, message, &new.row.source)
+    ConfigProblem::new(new.row.key, message, &new.row.source)
 }

@@ -1,7 +1,7 @@
 //! Rules over several sections: configs whose single values are valid and that would put money at risk. One function per
 //! rule.
 
-use super::problem::Problem;
+use super::problem::ConfigProblem;
 use super::sections::general::REPLICAS;
 use super::sections::ledger::{Ledger, LedgerKind};
 use super::sections::modes::Mode;
@@ -9,7 +9,7 @@ use super::sections::routes::Routes;
 use crate::translate::route::Route;
 
 /// The values that the rules judge.
-pub(super) struct Input<'a> {
+pub(super) struct RuleInput<'a> {
     pub(super) routes: &'a Routes,
     pub(super) ledger: Option<&'a Ledger>,
     pub(super) replicas: u32,
@@ -20,7 +20,7 @@ pub(super) struct Input<'a> {
 }
 
 /// The violations that can be found without asking the ledger.
-pub(super) fn violations(input: &Input<'_>) -> Vec<Problem> {
+pub(super) fn violations(input: &RuleInput<'_>) -> Vec<ConfigProblem> {
     let mut problems = Vec::new();
     if matches!(input.routes.modes.create, Mode::Canary | Mode::New) {
         problems.extend(reads_without_new(input.routes));
@@ -35,7 +35,7 @@ pub(super) fn violations(input: &Input<'_>) -> Vec<Problem> {
 }
 
 /// Rule 1, and rule 5 once any create went to new: a route that reads only legacy would answer 404 for records on new.
-pub(super) fn reads_without_new(routes: &Routes) -> Vec<Problem> {
+pub(super) fn reads_without_new(routes: &Routes) -> Vec<ConfigProblem> {
     let problem = |route: Route| {
         let message = format!(
             "{route} is {} and would not see conversions made on the new API; it must be both or new (to send creates back to \
@@ -48,7 +48,7 @@ pub(super) fn reads_without_new(routes: &Routes) -> Vec<Problem> {
 }
 
 /// Rule 2: a route that reads only new would answer 404 for records that are still made on legacy.
-fn reads_without_legacy(routes: &Routes) -> Vec<Problem> {
+fn reads_without_legacy(routes: &Routes) -> Vec<ConfigProblem> {
     let create = routes.modes.create;
     let problem = |route: Route| {
         let message = format!(
@@ -62,7 +62,7 @@ fn reads_without_legacy(routes: &Routes) -> Vec<Problem> {
 
 /// Rule 2, while create is new (else each read on new is refused already): one route would find a record of legacy that another one
 /// denies. Reported where a route deviates from its stage, because no stage mixes the two.
-fn mixed_reads(routes: &Routes) -> Vec<Problem> {
+fn mixed_reads(routes: &Routes) -> Vec<ConfigProblem> {
     let on = |mode| READS.into_iter().filter(move |route| routes.modes.of(*route) == mode);
     let is_mixed = on(Mode::Both).next().is_some() && on(Mode::New).next().is_some();
     if routes.modes.create != Mode::New || !is_mixed {
@@ -80,7 +80,7 @@ fn mixed_reads(routes: &Routes) -> Vec<Problem> {
 }
 
 /// Rule 3: with both sides in use, only a ledger remembers which side a `ref_id` went to.
-fn no_ledger(input: &Input<'_>) -> Option<Problem> {
+fn no_ledger(input: &RuleInput<'_>) -> Option<ConfigProblem> {
     let modes = &input.routes.modes;
     let needs_ledger = match modes.create {
         Mode::Canary => true,
@@ -98,12 +98,12 @@ fn no_ledger(input: &Input<'_>) -> Option<Problem> {
 }
 
 /// Rule 3, second half: creates go to new only with the ledger that the operator opened for it, by name.
-fn unopened_ledger(input: &Input<'_>) -> Vec<Problem> {
+fn unopened_ledger(input: &RuleInput<'_>) -> Vec<ConfigProblem> {
     let create = input.routes.modes.create;
     let Some(ledger) = input.ledger.filter(|_| matches!(create, Mode::Canary | Mode::New)) else {
         return Vec::new();
     };
-    let problem = |key: &'static str, message: String| Problem::new(key, message, (input.source)(key));
+    let problem = |key: &'static str, message: String| ConfigProblem::new(key, message, (input.source)(key));
     let id = ledger.id.is_none().then(|| {
         let message = format!(
             "is not set, and create is {create}: a lost or exchanged ledger would not be noticed; `conversion-shim ledger init` \
@@ -121,24 +121,24 @@ fn unopened_ledger(input: &Input<'_>) -> Vec<Problem> {
 }
 
 /// Rule 4: replicas with a SQLite ledger each would not see the claims of the others.
-fn unshared_ledger(input: &Input<'_>) -> Option<Problem> {
+fn unshared_ledger(input: &RuleInput<'_>) -> Option<ConfigProblem> {
     let sqlite = input.ledger.is_some_and(|ledger| ledger.kind == LedgerKind::Sqlite);
     (input.replicas > 1 && sqlite).then(|| {
         let message = format!(
             "is {} with a sqlite ledger, which only one process can use: use a postgres one",
             input.replicas
         );
-        Problem::new(REPLICAS, message, (input.source)(REPLICAS))
+        ConfigProblem::new(REPLICAS, message, (input.source)(REPLICAS))
     })
 }
 
 /// The records on new can be compared with the ledger only by a proxy that may read them.
-fn only_door_without_credentials(input: &Input<'_>) -> Option<Problem> {
+fn only_door_without_credentials(input: &RuleInput<'_>) -> Option<ConfigProblem> {
     let only_door = input.ledger.is_some_and(|ledger| ledger.only_door);
     let message =
         "is true, and the proxy has no credentials to read the new API with at start: set [auth.lookup]";
     (only_door && !input.reads_new)
-        .then(|| Problem::new("ledger.only_door", message, (input.source)("ledger.only_door")))
+        .then(|| ConfigProblem::new("ledger.only_door", message, (input.source)("ledger.only_door")))
 }
 
 /// The routes that find an existing record. Cancel is one of them: it has to find the record first.

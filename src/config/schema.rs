@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use figment::value::{Dict, Value};
 
-use super::problem::Problem;
+use super::problem::ConfigProblem;
 use super::renamed;
 
 /// Jaro-Winkler similarity below which a suggestion would be a guess.
@@ -28,11 +28,17 @@ impl Schema {
     }
 
     /// Drops the unknown keys of a layer, each with a problem.
-    pub(super) fn retain_known(&self, layer: Dict, source: &str, problems: &mut Vec<Problem>) -> Dict {
+    pub(super) fn retain_known(&self, layer: Dict, source: &str, problems: &mut Vec<ConfigProblem>) -> Dict {
         self.retain_below("", layer, source, problems)
     }
 
-    fn retain_below(&self, parent: &str, layer: Dict, source: &str, problems: &mut Vec<Problem>) -> Dict {
+    fn retain_below(
+        &self,
+        parent: &str,
+        layer: Dict,
+        source: &str,
+        problems: &mut Vec<ConfigProblem>,
+    ) -> Dict {
         let mut kept = Dict::new();
         for (name, value) in layer {
             let key = join(parent, &name);
@@ -43,12 +49,12 @@ impl Schema {
                     // Each key of a renamed section is reported by its own new name.
                     self.retain_below(&key, below, source, problems);
                 }
-                _ if !known => problems.push(Problem::new(&key, self.unknown_message(&key), source)),
+                _ if !known => problems.push(ConfigProblem::new(&key, self.unknown_message(&key), source)),
                 Value::Dict(tag, below) if self.is_section(&key) => {
                     kept.insert(name, Value::Dict(tag, self.retain_below(&key, below, source, problems)));
                 }
                 _ if self.is_section(&key) => {
-                    problems.push(Problem::new(
+                    problems.push(ConfigProblem::new(
                         &key,
                         "is a section with keys of its own, not a value",
                         source,

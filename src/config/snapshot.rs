@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::problem::Problem;
+use super::problem::ConfigProblem;
 use super::read::KeyReader;
 use super::rules;
 use super::sections::admin::{self, Admin};
@@ -86,7 +86,7 @@ impl Config {
     /// The rule that needs the ledger: once any create went to the new API, no route may read only legacy. Returns the
     /// violations.
     #[must_use]
-    pub fn check_against_history(&self, ever_created_on_new: bool) -> Vec<Problem> {
+    pub fn check_against_history(&self, ever_created_on_new: bool) -> Vec<ConfigProblem> {
         let routes = Routes { modes: self.modes, origins: self.origins.clone() };
         if ever_created_on_new { rules::reads_without_new(&routes) } else { Vec::new() }
     }
@@ -157,7 +157,7 @@ fn check_rules(
     };
     let reads_new = auth.credentials(CredentialSet::Lookup).is_some();
     let source = |key: &str| keys.source(key);
-    let violations = rules::violations(&rules::Input {
+    let violations = rules::violations(&rules::RuleInput {
         routes,
         ledger: ledger.as_ref(),
         replicas,

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::time::{sleep, timeout};
 
 use crate::config::reload::ReloadGuard;
-use crate::config::{self, Config, Mode, Problem, Upstreams};
+use crate::config::{self, Config, ConfigProblem, Mode, Upstreams};
 use crate::ledger::{Identified, Identity, Ledger, OpenError, Settings};
 use crate::translate::side::Side;
 
@@ -85,7 +85,7 @@ pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> 
                 Ok(found) => contradictions(&config, &found),
                 Err(error) => {
                     let message = format!("cannot be asked whether creates went to the new API: {error}");
-                    vec![Problem::new("ledger.url", message, "ledger")]
+                    vec![ConfigProblem::new("ledger.url", message, "ledger")]
                 }
             }
         })
@@ -93,12 +93,13 @@ pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> 
 }
 
 /// What the config and the ledger contradict each other in.
-fn contradictions(config: &Config, found: &Identified) -> Vec<Problem> {
+fn contradictions(config: &Config, found: &Identified) -> Vec<ConfigProblem> {
     let mut problems = config.check_against_history(found.is_open);
     if let Some(ledger) = &config.ledger {
         let mismatches = found.mismatches(&identity_of(config, ledger)).into_iter();
-        problems
-            .extend(mismatches.map(|mismatch| Problem::new(mismatch.config_key(), mismatch.to_string(), "")));
+        problems.extend(
+            mismatches.map(|mismatch| ConfigProblem::new(mismatch.config_key(), mismatch.to_string(), "")),
+        );
     }
     problems
 }
@@ -109,13 +110,13 @@ fn creates_on(config: &Config) -> Option<Side> {
     (mode != Mode::Hold).then(|| mode.creates_on())
 }
 
-fn without_ledger(elsewhere: Option<Side>) -> Vec<Problem> {
+fn without_ledger(elsewhere: Option<Side>) -> Vec<ConfigProblem> {
     let refuse = |side: Side| {
         let message = format!(
             "creates went to the {side} side and no ledger knows their ref_ids: a retry would be converted again on the \
              other one; set ledger.url before anything moves, or restart when no client can retry any more"
         );
-        Problem::new("routes.create", message, "the running config")
+        ConfigProblem::new("routes.create", message, "the running config")
     };
     elsewhere.map(refuse).into_iter().collect()
 }

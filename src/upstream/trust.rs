@@ -8,7 +8,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
-use crate::config::{Identity, TlsVersion, Upstreams};
+use crate::config::{TlsIdentity, TlsVersion, Upstreams};
 
 /// An error in the TLS settings towards upstreams.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +59,7 @@ pub(super) fn tls(settings: &Upstreams) -> Result<ClientConfig, TrustError> {
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)?
         .with_root_certificates(roots(settings)?);
-    let Some(Identity { certificate, key }) = &settings.identity else {
+    let Some(TlsIdentity { certificate, key }) = &settings.identity else {
         return Ok(config.with_no_client_auth());
     };
     let file = |source| TrustError::File { key: "upstream.client_key", path: key.clone(), source };

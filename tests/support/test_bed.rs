@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use conversion_shim::config::load::{Flag, Sources, load};
-use conversion_shim::config::{Config, Problem};
+use conversion_shim::config::{Config, ConfigProblem};
 use conversion_shim::ledger::{Claim, Key, Ledger, LedgerError, OpenError, Settings};
 use conversion_shim::proxy::App;
 use conversion_shim::sandbox::{
@@ -215,7 +215,7 @@ impl Proxy {
     }
 
     /// Puts other keys into force, as a reload would: or says why not.
-    pub(crate) async fn try_go(&self, keys: Keys<'_>) -> Result<(), Vec<Problem>> {
+    pub(crate) async fn try_go(&self, keys: Keys<'_>) -> Result<(), Vec<ConfigProblem>> {
         let config = read(&self.keys, keys)?;
         if let Some(ledger) = &self.ledger {
             let since = ledger.reader().first_new_create_at().await.map_err(|_| Vec::new())?;
@@ -243,7 +243,7 @@ impl Drop for Proxy {
     }
 }
 
-fn read(base: &[(String, String)], more: Keys<'_>) -> Result<Arc<Config>, Vec<Problem>> {
+fn read(base: &[(String, String)], more: Keys<'_>) -> Result<Arc<Config>, Vec<ConfigProblem>> {
     let base = base.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let (files, keys): (Vec<_>, Vec<_>) = base.chain(more.iter().copied()).partition(|(key, _)| *key == FILE);
     let file = files.last().map(|(_, path)| path.into());

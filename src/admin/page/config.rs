@@ -2,10 +2,10 @@
 
 use maud::{Markup, html};
 
-use super::super::documents::{Reload, Status, to_the_second};
+use super::super::documents::{ReloadDocument, StatusDocument, to_the_second};
 use super::elements::scrolling;
 
-pub(super) fn section(status: &Status) -> Markup {
+pub(super) fn section(status: &StatusDocument) -> Markup {
     let config = &status.config;
     html! {
         section id="config" {
@@ -31,7 +31,7 @@ pub(super) fn section(status: &Status) -> Markup {
     }
 }
 
-fn history(reloads: &[Reload]) -> Markup {
+fn history(reloads: &[ReloadDocument]) -> Markup {
     html! {
         h3 { "Last reloads" }
         (scrolling("Last reloads", &html! {
@@ -43,7 +43,7 @@ fn history(reloads: &[Reload]) -> Markup {
     }
 }
 
-fn one_reload(reload: &Reload) -> Markup {
+fn one_reload(reload: &ReloadDocument) -> Markup {
     html! {
         tr {
             td.time { (to_the_second(&reload.at)) }
@@ -53,7 +53,7 @@ fn one_reload(reload: &Reload) -> Markup {
     }
 }
 
-fn changed(reload: &Reload) -> Markup {
+fn changed(reload: &ReloadDocument) -> Markup {
     html! {
         span.badge.good { "accepted" }
         @for change in &reload.changes { div { (change) } }
@@ -65,7 +65,7 @@ fn changed(reload: &Reload) -> Markup {
     }
 }
 
-fn refused(reload: &Reload) -> Markup {
+fn refused(reload: &ReloadDocument) -> Markup {
     let more = reload.problems_total.saturating_sub(reload.problems.len());
     html! {
         span.badge.bad { "refused" }

@@ -10,7 +10,7 @@ mod traffic;
 
 use maud::html;
 
-use super::documents::Status;
+use super::documents::StatusDocument;
 use super::history::Hour;
 use crate::http::html::{self, content_security_policy};
 use crate::telemetry::metrics::Metrics;
@@ -21,7 +21,7 @@ const STYLE: &str = include_str!("style.css");
 const REFRESH: u32 = 15;
 
 /// The whole page. A `paused` page does not refresh itself.
-pub(super) fn render(status: &Status, hour: &Hour, metrics: &Metrics, paused: bool) -> String {
+pub(super) fn render(status: &StatusDocument, hour: &Hour, metrics: &Metrics, paused: bool) -> String {
     let body = html! {
         (sections::header(status, paused))
         (sections::modes(status))

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::documents::{Client, Shadow, Status, Usage, to_the_second};
+use super::super::documents::{ClientDocument, ShadowDocument, StatusDocument, UsageDocument, to_the_second};
 use super::elements::scrolling;
 use crate::telemetry::format::count;
 use crate::telemetry::metrics::Metrics;
@@ -15,7 +15,7 @@ use crate::translate::side::Side;
 /// Maximum number of clients shown; `/status` has all.
 const CLIENTS_SHOWN: usize = 50;
 
-pub(super) fn header(status: &Status, paused: bool) -> Markup {
+pub(super) fn header(status: &StatusDocument, paused: bool) -> Markup {
     let refused = status.config.reload_refused.as_ref().filter(|refused| refused.active);
     html! {
         header {
@@ -43,7 +43,7 @@ pub(super) fn header(status: &Status, paused: bool) -> Markup {
     }
 }
 
-pub(super) fn modes(status: &Status) -> Markup {
+pub(super) fn modes(status: &StatusDocument) -> Markup {
     let modes = &status.modes;
     let canary = &status.canary;
     html! {
@@ -69,7 +69,7 @@ fn all<L: LabelSet>(counters: &Counters<L>) -> u64 {
 const SIDES: [Side; 2] = [Side::Legacy, Side::New];
 
 /// Counters since start that concern money or need attention.
-pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
+pub(super) fn counts(status: &StatusDocument, metrics: &Metrics) -> Markup {
     html! {
         section id="counts" {
             h2 { "Since start" }
@@ -86,7 +86,7 @@ pub(super) fn counts(status: &Status, metrics: &Metrics) -> Markup {
     }
 }
 
-fn tiles(status: &Status, metrics: &Metrics) -> [(&'static str, u64, String); 7] {
+fn tiles(status: &StatusDocument, metrics: &Metrics) -> [(&'static str, u64, String); 7] {
     let by_side = |counters: &Counters<(Side,)>| (counters.get((Side::Legacy,)), counters.get((Side::New,)));
     let (bare_legacy, bare_new) = by_side(&metrics.creates_without_ref_id);
     let of_both = |result| SIDES.map(|side| metrics.duplicate_checks.get((side, result))).iter().sum();
@@ -120,7 +120,7 @@ fn tiles(status: &Status, metrics: &Metrics) -> [(&'static str, u64, String); 7]
     ]
 }
 
-pub(super) fn usage(usage: &Usage) -> Markup {
+pub(super) fn usage(usage: &UsageDocument) -> Markup {
     html! {
         section id="usage" {
             h2 { "Clients of the old API" }
@@ -145,7 +145,7 @@ pub(super) fn usage(usage: &Usage) -> Markup {
     }
 }
 
-fn one_client(client: &Client) -> Markup {
+fn one_client(client: &ClientDocument) -> Markup {
     let word = |feature: &str| match feature {
         "cancel" => "cancels",
         "change_filter" => "lists by updated_at",
@@ -170,7 +170,7 @@ fn one_client(client: &Client) -> Markup {
     }
 }
 
-pub(super) fn shadow(shadow: &Shadow) -> Markup {
+pub(super) fn shadow(shadow: &ShadowDocument) -> Markup {
     let dropped: u64 = shadow.dropped.iter().map(|dropped| dropped.count).sum();
     let state = match (shadow.active, &shadow.idle_reason) {
         (true, _) => "comparing".to_owned(),
@@ -203,7 +203,7 @@ pub(super) fn shadow(shadow: &Shadow) -> Markup {
     }
 }
 
-fn differences(shadow: &Shadow) -> Markup {
+fn differences(shadow: &ShadowDocument) -> Markup {
     html! {
         h3 { "Top differences" }
         (scrolling("Top differences", &html! {
@@ -229,7 +229,7 @@ fn differences(shadow: &Shadow) -> Markup {
     }
 }
 
-pub(super) fn ledger(status: &Status) -> Markup {
+pub(super) fn ledger(status: &StatusDocument) -> Markup {
     html! {
         section id="ledger" {
             h2 { "Ledger" }

@@ -14,7 +14,7 @@ use super::config_args::ConfigArgs;
 use super::exit::{ABSENT, FAILED, HELP as EXIT_CODES, OK, USAGE};
 use super::output::{block_on, complain, json_line, print, table};
 use crate::config::load::{examine, name_sources};
-use crate::config::{self, Problem, Row};
+use crate::config::{self, ConfigProblem, ConfigRow};
 use crate::ledger::reload_guard;
 use crate::ledger::{
     Claim, ClaimState, Identified, Identity, Key, LedgerError, OpenError, Reader, Settings, Stats,
@@ -142,7 +142,7 @@ fn named(ledger: &config::Ledger) -> Settings {
 }
 
 /// The `[ledger]` section of the config with the sources of its keys, or the problem that there is none.
-fn configured(arguments: ConfigArgs) -> Result<(config::Ledger, Vec<Row>), Vec<Problem>> {
+fn configured(arguments: ConfigArgs) -> Result<(config::Ledger, Vec<ConfigRow>), Vec<ConfigProblem>> {
     let examined = examine(&arguments.into_sources())?;
     // `examine` tolerates unreadable secret files; this one is needed here.
     if let Some(problem) = examined.unread().iter().find(|problem| problem.key == "ledger.url_file") {
@@ -154,8 +154,8 @@ fn configured(arguments: ConfigArgs) -> Result<(config::Ledger, Vec<Row>), Vec<P
 }
 
 /// There is no ledger to work on.
-fn no_ledger(rows: &[Row]) -> Vec<Problem> {
-    name_sources(rows, vec![Problem::new("ledger.url", "is not set, so there is no ledger", "")])
+fn no_ledger(rows: &[ConfigRow]) -> Vec<ConfigProblem> {
+    name_sources(rows, vec![ConfigProblem::new("ledger.url", "is not set, so there is no ledger", "")])
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -170,7 +170,11 @@ enum CommandError {
     Lookup(String),
 }
 
-fn answer<T>(read: Result<T, CommandError>, rows: &[Row], render: impl FnOnce(T) -> (String, u8)) -> u8 {
+fn answer<T>(
+    read: Result<T, CommandError>,
+    rows: &[ConfigRow],
+    render: impl FnOnce(T) -> (String, u8),
+) -> u8 {
     match read {
         Ok(read) => {
             let (text, code) = render(read);

@@ -13,7 +13,7 @@ use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{ABSENT, FAILED, OK, USAGE};
 use crate::cli::output::{block_on, complain, table};
 use crate::config::load::{Flag, load, name_sources};
-use crate::config::{self, Config, Problem, Row, explain};
+use crate::config::{self, Config, ConfigProblem, ConfigRow, explain};
 use crate::failure::error_chain::error_chain;
 use crate::ledger::reload_guard::{identity_of, settings_of};
 use crate::ledger::{Claim, Identity, Key, Ledger, Order, Released, Settings};
@@ -88,7 +88,7 @@ pub(super) fn open_new(arguments: OrderArgs) -> u8 {
     };
     if ledger.id.is_none() {
         let message = "is not set: set it to the id that `conversion-shim ledger init` prints";
-        return check::refused(&name_sources(&sources, vec![Problem::new("ledger.id", message, "")]));
+        return check::refused(&name_sources(&sources, vec![ConfigProblem::new("ledger.id", message, "")]));
     }
     let set = block_on(async {
         let opened = open(&ledger, unchecked(&config, &ledger)).await?;
@@ -212,11 +212,11 @@ struct Configured {
     config: Config,
     ledger: config::Ledger,
     /// Its keys with their sources.
-    rows: Vec<Row>,
+    rows: Vec<ConfigRow>,
 }
 
 /// Reads the config as if in `observe`: these commands give the ledger what a later stage demands of it.
-fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<Problem>> {
+fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
     let mut sources = arguments.into_sources();
     let routes = ["create", "get", "list", "cancel"].map(|route| (format!("routes.{route}"), ""));
     let observe = routes.into_iter().chain([("stage".to_owned(), "observe")]);

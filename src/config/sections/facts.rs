@@ -1,6 +1,6 @@
 //! `[facts]`: what was found out about the vendor.
 
-use crate::config::read::{Key, KeyReader};
+use crate::config::read::{ConfigKey, KeyReader};
 use crate::translate::facts::{EmptyList, Facts, Mirror, ProfileFilter, RefMatch};
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Facts> {
@@ -22,7 +22,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Facts> {
 
 /// One of these names; "" is "not known", the default.
 fn fact<T: Copy + Default, const N: usize>(
-    key: Key<'_>,
+    key: ConfigKey<'_>,
     all: [T; N],
     name: fn(T) -> &'static str,
 ) -> Option<T> {

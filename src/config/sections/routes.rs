@@ -2,7 +2,7 @@
 
 use super::general::STAGE;
 use super::modes::{Mode, Modes, Stage};
-use crate::config::problem::Problem;
+use crate::config::problem::ConfigProblem;
 use crate::config::read::KeyReader;
 use crate::translate::route::Route;
 
@@ -18,9 +18,9 @@ pub(in crate::config) struct Origins([(&'static str, String); 4]);
 
 impl Origins {
     /// A problem with the mode of a route.
-    pub(in crate::config) fn problem(&self, route: Route, message: String) -> Problem {
+    pub(in crate::config) fn problem(&self, route: Route, message: String) -> ConfigProblem {
         let (key, source) = self.of(route);
-        Problem::new(*key, message, source)
+        ConfigProblem::new(*key, message, source)
     }
 
     /// Whether the route has a mode of its own.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::config::read::{Key, KeyReader};
+use crate::config::read::{ConfigKey, KeyReader};
 
 /// `[tls]`, when TLS is on.
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ impl TlsVersion {
 
 /// A certificate and its private key.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub struct TlsIdentity {
     /// PEM file with the certificate chain.
     pub(crate) certificate: PathBuf,
     /// PEM file with the private key.
@@ -83,7 +83,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Tls>> {
     let client_auth = client_auth(keys);
     let min_version = version(keys.on_restart("tls.min_version"));
     let (identity, client_auth, min_version) = (identity?, client_auth?, min_version?);
-    let Some(Identity { certificate, key }) = identity else {
+    let Some(TlsIdentity { certificate, key }) = identity else {
         if client_auth.authorities().is_some() {
             keys.problem(
                 "tls.client_auth",
@@ -95,15 +95,15 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Tls>> {
     Some(Some(Tls { certificate, key, client_auth, min_version }))
 }
 
-/// Reads the two files of an [`Identity`]; both or neither must be set.
+/// Reads the two files of a [`TlsIdentity`]; both or neither must be set.
 pub(in crate::config) fn identity(
     keys: &mut KeyReader,
     certificate: &'static str,
     key: &'static str,
-) -> Option<Option<Identity>> {
+) -> Option<Option<TlsIdentity>> {
     let files = (keys.on_restart(certificate).file(), keys.on_restart(key).file());
     let (set, missing) = match (files.0?, files.1?) {
-        (Some(certificate), Some(key)) => return Some(Some(Identity { certificate, key })),
+        (Some(certificate), Some(key)) => return Some(Some(TlsIdentity { certificate, key })),
         (None, None) => return Some(None),
         (Some(_), None) => (certificate, key),
         (None, Some(_)) => (key, certificate),
@@ -112,7 +112,7 @@ pub(in crate::config) fn identity(
     None
 }
 
-pub(in crate::config) fn version(key: Key<'_>) -> Option<TlsVersion> {
+pub(in crate::config) fn version(key: ConfigKey<'_>) -> Option<TlsVersion> {
     key.choice(TlsVersion::ALL, TlsVersion::as_str)
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use http::uri::{Authority, Scheme, Uri};
 
-use super::tls::{Identity, TlsVersion, identity, version};
+use super::tls::{TlsIdentity, TlsVersion, identity, version};
 use crate::config::read::KeyReader;
 use crate::config::values::{MILLISECOND, canonical_path};
 use crate::translate::side::Side;
@@ -33,7 +33,7 @@ pub struct Upstreams {
     /// PEM file with additional certificate authorities.
     pub(crate) ca_file: Option<PathBuf>,
     /// Client certificate for upstreams that request one.
-    pub(crate) identity: Option<Identity>,
+    pub(crate) identity: Option<TlsIdentity>,
     /// Minimum TLS version.
     pub tls_min_version: TlsVersion,
     /// The old API, and pass-through.

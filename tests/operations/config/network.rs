@@ -2,9 +2,9 @@
 use std::path::PathBuf;
 
 use conversion_shim::config::load::{Loaded, Overlay, Sources, load};
-use conversion_shim::config::{ClientAuth, Problem, TlsVersion};
+use conversion_shim::config::{ClientAuth, ConfigProblem, TlsVersion};
 
-fn set(flags: &[&str]) -> Result<Loaded, Vec<Problem>> {
+fn set(flags: &[&str]) -> Result<Loaded, Vec<ConfigProblem>> {
     let flags = flags.iter().map(|flag| flag.parse().unwrap()).collect();
     load(&Sources { flags, ..Sources::default() })
 }

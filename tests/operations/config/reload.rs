@@ -10,7 +10,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use conversion_shim::config::load::{Sources, load};
 use conversion_shim::config::reload::{ReloadGuard, ReloadHandle, ReloadOutcome, watcher};
-use conversion_shim::config::{Change, Config, Mode, PastReload, Problem, RELOADS_KEPT, ReloadResult, Stage};
+use conversion_shim::config::{
+    Config, ConfigChange, ConfigProblem, Mode, PastReload, RELOADS_KEPT, ReloadResult, Stage,
+};
 use conversion_shim::translate::route::Route;
 use tracing::subscriber::DefaultGuard;
 
@@ -243,7 +245,7 @@ async fn the_ledger_guards_a_reload_and_is_asked_again_until_it_agrees() {
     let running = start_with(Box::new(move |config| {
         let down = asked.load(Ordering::SeqCst);
         let refuse = move || {
-            if down { vec![Problem::new("ledger", "down", config.stage.as_str())] } else { Vec::new() }
+            if down { vec![ConfigProblem::new("ledger", "down", config.stage.as_str())] } else { Vec::new() }
         };
         Box::pin(async move { refuse() })
     }));
@@ -287,7 +289,7 @@ async fn an_accepted_reload_is_remembered_by_what_it_changed() {
         (Route::Cancel, Mode::Legacy, Mode::Both),
     ];
     let keys = vec!["canary.percent", "canary.salt"];
-    assert_eq!(change, Change { stage: Some((Stage::Observe, Stage::Canary)), modes, keys });
+    assert_eq!(change, ConfigChange { stage: Some((Stage::Observe, Stage::Canary)), modes, keys });
 }
 
 #[tokio::test]
@@ -298,7 +300,7 @@ async fn a_key_of_a_route_whose_mode_stays_is_named_like_any_other_and_a_secret_
     assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
     let past = history(&running);
     assert!(!format!("{past:?}").contains("hunter"), "{past:?}");
-    let ReloadResult::Accepted(Change { stage: None, modes, keys }) = &past[0].result else {
+    let ReloadResult::Accepted(ConfigChange { stage: None, modes, keys }) = &past[0].result else {
         panic!("{past:?}")
     };
     assert!(modes.is_empty(), "{modes:?}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use conversion_shim::cli::check::{write_problems, write_rows};
 use conversion_shim::config::load::{Flag, Loaded, Overlay, Sources, load};
-use conversion_shim::config::{LedgerKind, Mode, Problem, Row, Stage, explain};
+use conversion_shim::config::{ConfigProblem, ConfigRow, LedgerKind, Mode, Stage, explain};
 use conversion_shim::translate::facts::{EmptyList, Facts, Mirror, ProfileFilter, RefMatch};
 use conversion_shim::translate::route::Route;
 
@@ -24,20 +24,20 @@ fn set(flags: &[&str]) -> Sources {
     Sources { flags: flags.iter().map(|flag| flag.parse().unwrap()).collect(), ..Sources::default() }
 }
 
-fn row(loaded: &Loaded, key: &str) -> Row {
+fn row(loaded: &Loaded, key: &str) -> ConfigRow {
     explain(loaded).into_iter().find(|row| row.key == key).unwrap()
 }
 
-fn refused(sources: &Sources) -> Vec<Problem> {
+fn refused(sources: &Sources) -> Vec<ConfigProblem> {
     load(sources).expect_err("refused")
 }
 
 /// `key: message` of every problem.
-fn told(problems: &[Problem]) -> Vec<String> {
+fn told(problems: &[ConfigProblem]) -> Vec<String> {
     problems.iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect()
 }
 
-fn keys(problems: &[Problem]) -> Vec<&str> {
+fn keys(problems: &[ConfigProblem]) -> Vec<&str> {
     problems.iter().map(|problem| problem.key.as_str()).collect()
 }
 

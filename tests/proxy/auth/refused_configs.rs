@@ -9,7 +9,7 @@ fn loaded(text: &str) -> Result<Loaded, Vec<String>> {
     let file = dir.path().join("shim.toml");
     std::fs::write(&file, text.replace("DIR", dir.path().to_str().unwrap())).unwrap();
     std::fs::write(dir.path().join("empty"), " \n").unwrap();
-    let told = |problems: Vec<conversion_shim::config::Problem>| {
+    let told = |problems: Vec<conversion_shim::config::ConfigProblem>| {
         problems.iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect()
     };
     load(&Sources { file: Some(file), ..Sources::default() }).map_err(told)
