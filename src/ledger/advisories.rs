@@ -56,7 +56,7 @@ pub(crate) struct Advisory {
 /// The advisories of this process.
 pub(crate) struct Advisories {
     ledger: Option<Ledger>,
-    state: Mutex<State>,
+    state: Mutex<AdvisoryState>,
     last: watch::Sender<AdvisorySnapshot>,
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct AdvisorySnapshot {
 }
 
 #[derive(Default)]
-struct State {
+struct AdvisoryState {
     /// Hash of the config of the last read, and its time.
     last_read: Option<(String, Instant)>,
     /// Since when that config reads only the new API, and the recent claims on the old one.
@@ -146,7 +146,7 @@ impl Advisories {
     }
 }
 
-impl State {
+impl AdvisoryState {
     async fn read(&mut self, config: &Config, ledger: &Ledger, is_new_config: bool) {
         let (since, known) = self.sealed.take().unwrap_or_else(|| (Timestamp::now(), None));
         // A config that reads only new creates nothing on the old API, so the count stays true until the next config.

@@ -6,7 +6,7 @@ use super::connection::{Bind, Connection, Guarded, guarded};
 use super::error::LedgerError;
 
 /// A row of the audit.
-pub(super) struct Entry<'a> {
+pub(super) struct AuditEntry<'a> {
     pub(super) process: &'a str,
     /// The user who ran the command; empty for a decision of a process.
     pub(super) operator: &'a str,
@@ -26,7 +26,10 @@ const RECORD: Guarded = guarded!(
     [" RETURNING at_us"],
 );
 
-pub(super) async fn record<C: Connection>(connection: &mut C, entry: &Entry<'_>) -> Result<(), LedgerError> {
+pub(super) async fn record<C: Connection>(
+    connection: &mut C,
+    entry: &AuditEntry<'_>,
+) -> Result<(), LedgerError> {
     use Bind::{Number, Optional, Text};
     let binds = [
         Number(Timestamp::now().as_microsecond()),

@@ -8,9 +8,9 @@
 use jiff::Timestamp;
 
 use super::claim::{Claim, Claimed, Expected, Fingerprint, Key};
-use super::connection::{Bind, Connection, Guarded, Request, guarded};
+use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
-use super::queries::{COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimRow, FactsByRef, OwnedKey};
+use super::queries::{COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimContextByRef, ClaimRow, OwnedKey};
 use crate::translate::side::Side;
 
 macro_rules! NOT_HELD {
@@ -52,8 +52,8 @@ impl MakeClaim {
     }
 }
 
-impl Request for MakeClaim {
-    type Answer = Claimed;
+impl LedgerRequest for MakeClaim {
+    type Output = Claimed;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Claimed, LedgerError> {
         let inserted = self.insert(connection).await?;
@@ -61,7 +61,7 @@ impl Request for MakeClaim {
             // The claim itself names new, and a native create does not matter to a claim on new.
             return Ok(Claimed { claim: claim.clone(), inserted: true, created_on_new: true, native: false });
         }
-        let facts = FactsByRef(&self.key).run(connection).await?;
+        let context = ClaimContextByRef(&self.key).run(connection).await?;
         let (made, existing) = match inserted {
             Some(claim) => (true, Some(claim)),
             // A separate statement, so that it sees what the other transaction committed.
@@ -71,11 +71,11 @@ impl Request for MakeClaim {
             Some(claim) => Ok(Claimed {
                 claim,
                 inserted: made,
-                created_on_new: facts.created_on_new,
-                native: facts.native,
+                created_on_new: context.created_on_new,
+                native: context.native,
             }),
             // Claims are never deleted: only a hold keeps an insert from finding or making one.
-            None => Err(held(facts.hold)),
+            None => Err(held(context.hold)),
         }
     }
 }
@@ -85,7 +85,7 @@ fn held(why: Option<String>) -> LedgerError {
 }
 
 /// A change of the claim that the caller read.
-pub(super) struct Change {
+pub(super) struct ClaimChange {
     key: OwnedKey,
     transition: Transition,
 }
@@ -148,7 +148,7 @@ const CLOSE: Guarded = guarded!(
     [" RETURNING ", COLUMNS_OF_A_CLAIM!()],
 );
 
-impl Change {
+impl ClaimChange {
     pub(super) fn new(key: Key<'_>, transition: Transition) -> Self {
         Self { key: OwnedKey::from(key), transition }
     }
@@ -197,16 +197,16 @@ fn binds_of(expected: &Expected) -> [Bind<'static>; 3] {
     [Bind::Number(generation), Bind::Text(side.as_str()), Bind::Text(state.stored())]
 }
 
-impl Request for Change {
+impl LedgerRequest for ClaimChange {
     /// `None`: the claim is not as expected.
-    type Answer = Option<Claim>;
+    type Output = Option<Claim>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<Claim>, LedgerError> {
         if let Some(row) = self.compare_and_set(connection).await?.into_iter().next() {
             return Ok(Some(row.try_into()?));
         }
-        let facts = FactsByRef(&self.key).run(connection).await?;
-        match facts.hold {
+        let context = ClaimContextByRef(&self.key).run(connection).await?;
+        match context.hold {
             Some(why) if self.precedes_a_send() => Err(LedgerError::Held(why)),
             Some(_) | None => Ok(None),
         }
@@ -221,15 +221,15 @@ const RECORD_NATIVE: Guarded = guarded!(
     [" ON CONFLICT (tenant, ref_id) DO NOTHING RETURNING ref_id"],
 );
 
-impl Request for RecordNative {
-    type Answer = ();
+impl LedgerRequest for RecordNative {
+    type Output = ();
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         let [tenant, ref_id] = self.0.binds();
         let rows: Vec<(String,)> = connection.guarded(&RECORD_NATIVE, &[tenant, ref_id, now()]).await?;
         if rows.is_empty() {
-            // No row: recorded before, or the guard did not hold, which `FactsByRef` reports.
-            FactsByRef(&self.0).run(connection).await?;
+            // No row: recorded before, or the guard did not hold, which `ClaimContextByRef` reports.
+            ClaimContextByRef(&self.0).run(connection).await?;
         }
         Ok(())
     }

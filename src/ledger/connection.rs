@@ -17,11 +17,11 @@ pub(super) enum Bind<'a> {
 }
 
 /// A tuple that can be read from a row of either driver.
-pub(super) trait Row:
+pub(super) trait DatabaseRow:
     for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
 {
 }
-impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> Row for T {}
+impl<T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin> DatabaseRow for T {}
 
 /// A write that takes effect only on the session that was prepared for it. The two texts differ only in the guard, whose value is `$1`.
 pub(super) struct Guarded {
@@ -47,14 +47,14 @@ pub(super) use guarded;
 /// A connection on which a statement runs to its end: outside a transaction, a returned `Ok` means committed.
 pub(super) trait Connection: Send {
     /// Runs one statement and returns all of its rows.
-    fn rows<T: Row>(
+    fn rows<T: DatabaseRow>(
         &mut self,
         sql: &'static str,
         binds: &[Bind<'_>],
     ) -> impl Future<Output = sqlx::Result<Vec<T>>> + Send;
 
     /// As [`Self::rows`], for a statement with a guard; `binds` begin at `$2`.
-    fn guarded<T: Row>(
+    fn guarded<T: DatabaseRow>(
         &mut self,
         statement: &Guarded,
         binds: &[Bind<'_>],
@@ -66,12 +66,12 @@ pub(super) trait Connection: Send {
     fn has_table(&mut self, name: &str) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
     /// The server's system identifier and timeline; `None` for SQLite, or if the server does not report them.
-    fn history(&self) -> Option<&History>;
+    fn history(&self) -> Option<&ServerHistory>;
 }
 
 /// Identifies the history of a PostgreSQL server: it differs from that of a copy that was promoted or restored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct History {
+pub(super) struct ServerHistory {
     /// `system_identifier`, made by `initdb`.
     pub(super) system: String,
     /// Eight hexadecimal digits; another one after every promotion and every recovery to a point in time.
@@ -79,8 +79,8 @@ pub(super) struct History {
 }
 
 /// A request to the ledger, for a connection of either driver.
-pub(super) trait Request: Sync {
-    type Answer: Send;
+pub(super) trait LedgerRequest: Sync {
+    type Output: Send;
 
     /// Whether it makes several writes in one transaction.
     const COMPOUND: bool = false;
@@ -88,7 +88,7 @@ pub(super) trait Request: Sync {
     fn run<C: Connection>(
         &self,
         connection: &mut C,
-    ) -> impl Future<Output = Result<Self::Answer, LedgerError>> + Send;
+    ) -> impl Future<Output = Result<Self::Output, LedgerError>> + Send;
 }
 
 macro_rules! rows {
@@ -106,17 +106,21 @@ macro_rules! rows {
 pub(super) struct Session<C> {
     pub(super) connection: C,
     pub(super) guard: String,
-    pub(super) history: Option<History>,
+    pub(super) history: Option<ServerHistory>,
 }
 
 macro_rules! connection {
     ($connection:ty, $text:ident, $foreign:expr, $has_table:expr, $raw:expr, $guard:expr, $history:expr) => {
         impl Connection for $connection {
-            async fn rows<T: Row>(&mut self, sql: &'static str, binds: &[Bind<'_>]) -> sqlx::Result<Vec<T>> {
+            async fn rows<T: DatabaseRow>(
+                &mut self,
+                sql: &'static str,
+                binds: &[Bind<'_>],
+            ) -> sqlx::Result<Vec<T>> {
                 rows!($raw(self), sql, binds)
             }
 
-            async fn guarded<T: Row>(
+            async fn guarded<T: DatabaseRow>(
                 &mut self,
                 statement: &Guarded,
                 binds: &[Bind<'_>],
@@ -135,7 +139,7 @@ macro_rules! connection {
                 Ok(rows.first().is_some_and(|(count,)| *count > 0))
             }
 
-            fn history(&self) -> Option<&History> {
+            fn history(&self) -> Option<&ServerHistory> {
                 $history(self)
             }
         }
@@ -182,6 +186,6 @@ fn guard_of<C>(session: &Session<C>) -> String {
     session.guard.clone()
 }
 
-const fn history_of<C>(session: &Session<C>) -> Option<&History> {
+const fn history_of<C>(session: &Session<C>) -> Option<&ServerHistory> {
     session.history.as_ref()
 }

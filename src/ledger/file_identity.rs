@@ -14,7 +14,7 @@ use super::error::LedgerError;
 
 /// What distinguishes a file from any other: device, inode and, where the file system keeps it, the time of its birth, because an
 /// inode may be used again.
-type Identity = (u64, u64, Option<SystemTime>);
+type FileIdentity = (u64, u64, Option<SystemTime>);
 
 /// Changes whenever the file is written. A copy of an older state that keeps its time (`cp -p`) brings an older time with it. In WAL mode
 /// only a checkpoint writes to the database file, and only this process makes checkpoints.
@@ -29,17 +29,17 @@ pub(super) struct SameFile(Arc<OpenedFile>);
 struct OpenedFile {
     path: PathBuf,
     log: PathBuf,
-    identity: Identity,
-    known: Mutex<Known>,
+    identity: FileIdentity,
+    known: Mutex<KnownState>,
     lost: AtomicBool,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Known {
+struct KnownState {
     /// `None` while a checkpoint may be under way.
     content: Option<Content>,
     /// `None` until the open connection has written: SQLite makes the log then.
-    log: Option<Identity>,
+    log: Option<FileIdentity>,
     /// What the last commit left in the log.
     log_content: Option<Content>,
 }
@@ -123,10 +123,10 @@ impl SameFile {
 
     /// The connection that writes is about to be closed: SQLite may make a checkpoint and remove the log.
     pub(super) fn closing(&self) {
-        *self.known() = Known::default();
+        *self.known() = KnownState::default();
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, KnownState> {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -151,6 +151,6 @@ fn content_of(metadata: &Metadata) -> Content {
     (metadata.modified().ok(), metadata.len())
 }
 
-fn identity(metadata: &Metadata) -> Identity {
+fn identity(metadata: &Metadata) -> FileIdentity {
     (metadata.dev(), metadata.ino(), metadata.created().ok())
 }

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteConnection;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use super::connection::{Connection as _, Request, Session};
+use super::connection::{Connection as _, LedgerRequest, Session};
 use super::error::LedgerError;
 use super::sqlite_file::WritableFile;
 
@@ -31,13 +31,13 @@ trait Job: Send {
     fn is_abandoned(&self) -> bool;
 }
 
-struct Pending<R: Request> {
+struct Pending<R: LedgerRequest> {
     request: R,
-    answer: Option<Result<R::Answer, LedgerError>>,
-    reply: oneshot::Sender<Result<R::Answer, LedgerError>>,
+    answer: Option<Result<R::Output, LedgerError>>,
+    reply: oneshot::Sender<Result<R::Output, LedgerError>>,
 }
 
-impl<R: Request + Send + 'static> Job for Pending<R> {
+impl<R: LedgerRequest + Send + 'static> Job for Pending<R> {
     fn run<'a>(
         &'a mut self,
         session: &'a mut FileSession,
@@ -81,16 +81,16 @@ impl GroupCommit {
     ) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(queue_max.max(1));
         let commits = Arc::new(AtomicU64::new(0));
-        let writer = Writer { file, session: Some(session), commits: Arc::clone(&commits) };
+        let writer = BatchWriter { file, session: Some(session), commits: Arc::clone(&commits) };
         let task = tokio::spawn(writer.work(waiting, batch_max.max(1)));
         (Self { queue, commits }, task)
     }
 
     /// Returns when the write is durable. If the caller stops waiting, the write may or may not happen.
-    pub(super) async fn write<R: Request + Send + 'static>(
+    pub(super) async fn write<R: LedgerRequest + Send + 'static>(
         &self,
         request: R,
-    ) -> Result<R::Answer, LedgerError> {
+    ) -> Result<R::Output, LedgerError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Pending { request, answer: None, reply });
         self.queue.try_send(job).map_err(|refused| match refused {
@@ -106,14 +106,14 @@ impl GroupCommit {
     }
 }
 
-struct Writer {
+struct BatchWriter {
     file: WritableFile,
     /// `None` after a failure: a failed connection is not used again.
     session: Option<FileSession>,
     commits: Arc<AtomicU64>,
 }
 
-impl Writer {
+impl BatchWriter {
     async fn work(mut self, mut waiting: mpsc::Receiver<Box<dyn Job>>, batch_max: usize) {
         let mut batch = Vec::with_capacity(batch_max);
         // The writes that arrive while one batch is synced form the next one.

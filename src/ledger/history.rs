@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use tracing::{error, warn};
 
-use super::audit::{Entry, record};
-use super::connection::{Bind, Connection, Guarded, History, Request, guarded};
+use super::audit::{AuditEntry, record};
+use super::connection::{Bind, Connection, Guarded, LedgerRequest, ServerHistory, guarded};
 use super::error::LedgerError;
 use super::identity::{Setting, clear_setting, insert_setting, set_setting, setting};
 use super::newest::Newest;
-use super::queries::Hold;
+use super::queries::CurrentHold;
 
 /// A process whose last heartbeat is within this time of the newest one was running when the old timeline ended.
 const FRESH_US: i64 = 30_000_000;
@@ -58,7 +58,7 @@ impl Verifier {
         &self,
         connection: &mut C,
         recorded: &str,
-        server: &History,
+        server: &ServerHistory,
     ) -> Result<(), LedgerError> {
         let why = format!(
             "the database is on timeline {}, and on record is {recorded}: a standby was promoted or a backup restored, and claims may \
@@ -69,7 +69,7 @@ impl Verifier {
             return self.hold(connection, Setting::Hold, &why).await;
         }
         self.hold(connection, Setting::HoldTimeline, &why).await?;
-        Heartbeat::of(self).run(connection).await.map(drop)
+        ProcessHeartbeat::of(self).run(connection).await.map(drop)
     }
 
     /// Re-reads the newest claims of this process, and sets the hold if one of them is not there.
@@ -132,15 +132,15 @@ pub(super) struct PlaceHold {
     pub(super) why: String,
 }
 
-impl Request for PlaceHold {
-    type Answer = ();
+impl LedgerRequest for PlaceHold {
+    type Output = ();
 
     const COMPOUND: bool = true;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         if insert_setting(connection, self.kind, &self.why).await? {
             error!(target: "ledger", why = self.why, "creates are on hold until `ledger accept`");
-            let entry = Entry {
+            let entry = AuditEntry {
                 process: &self.process,
                 operator: "",
                 kind: "hold",
@@ -156,7 +156,7 @@ impl Request for PlaceHold {
 }
 
 /// The periodic write of a process. It proves that writes work and that the process runs, and returns why creates are on hold.
-pub(super) struct Heartbeat {
+pub(super) struct ProcessHeartbeat {
     process: String,
     failover_keeps_commits: bool,
 }
@@ -170,7 +170,7 @@ const BEAT: Guarded = guarded!(
     ],
 );
 
-impl Heartbeat {
+impl ProcessHeartbeat {
     pub(super) fn of(verifier: &Verifier) -> Self {
         Self { process: verifier.process.clone(), failover_keeps_commits: verifier.failover_keeps_commits }
     }
@@ -200,7 +200,7 @@ impl Heartbeat {
         set_setting(connection, Setting::Timeline, &server.timeline).await?;
         clear_setting(connection, Setting::HoldTimeline).await?;
         warn!(target: "ledger", timeline = server.timeline, "another timeline is accepted: every process found its newest claims");
-        let entry = Entry {
+        let entry = AuditEntry {
             process: &self.process,
             operator: "",
             kind: "accept-timeline",
@@ -213,8 +213,8 @@ impl Heartbeat {
     }
 }
 
-impl Request for Heartbeat {
-    type Answer = ();
+impl LedgerRequest for ProcessHeartbeat {
+    type Output = ();
 
     const COMPOUND: bool = true;
 
@@ -227,17 +227,17 @@ impl Request for Heartbeat {
     }
 }
 
-/// [`Heartbeat`], the newest claims, then the hold: a process is not ready while creates are on hold.
+/// [`ProcessHeartbeat`], the newest claims, then the hold: a process is not ready while creates are on hold.
 pub(super) struct Probe(pub(super) Verifier);
 
-impl Request for Probe {
-    type Answer = Option<String>;
+impl LedgerRequest for Probe {
+    type Output = Option<String>;
 
     const COMPOUND: bool = true;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<String>, LedgerError> {
-        Heartbeat::of(&self.0).run(connection).await?;
+        ProcessHeartbeat::of(&self.0).run(connection).await?;
         self.0.hold_if_claims_are_missing(connection).await?;
-        Hold.run(connection).await
+        CurrentHold.run(connection).await
     }
 }

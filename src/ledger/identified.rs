@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::connection::{Bind, Connection, Request};
+use super::connection::{Bind, Connection, LedgerRequest};
 use super::error::{LedgerError, OpenError};
 use super::identity::{Setting, setting};
 use super::mismatch::Mismatch;
@@ -67,8 +67,8 @@ pub(super) struct Identify<'a> {
     pub(super) tenant: Option<&'a str>,
 }
 
-impl Request for Identify<'_> {
-    type Answer = Identified;
+impl LedgerRequest for Identify<'_> {
+    type Output = Identified;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Identified, LedgerError> {
         if !connection.has_table("ledger_settings").await? {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::connection::{Bind, Connection, Guarded, Request, guarded};
+use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use super::settings::Identity;
 
@@ -120,8 +120,8 @@ pub(super) async fn add_tenant<C: Connection>(connection: &mut C, tenant: &str) 
 /// Gives a ledger without an id one, and returns the id that it has now.
 pub(super) struct Make<'a>(pub(super) &'a Identity);
 
-impl Request for Make<'_> {
-    type Answer = String;
+impl LedgerRequest for Make<'_> {
+    type Output = String;
 
     const COMPOUND: bool = true;
 

@@ -78,13 +78,13 @@ pub use error::{LedgerError, OpenError};
 pub use health::Health;
 pub(crate) use identified::Identified;
 pub use mismatch::Mismatch;
-pub use operator::Order;
-pub use reader::{Ended, Operation, Reader};
+pub use operator::OperatorReason;
+pub use reader::{LedgerOperation, LedgerOutcome, Reader};
 pub use settings::{Identity, Settings, check_url};
 
 use crate::translate::side::Side;
-use commands::{Change, MakeClaim, RecordNative, Transition};
-use connection::Request;
+use commands::{ClaimChange, MakeClaim, RecordNative, Transition};
+use connection::LedgerRequest;
 use history::{PlaceHold, Probe, Verifier};
 use identity::Setting;
 use operator::{Accept, Init, OpenNew, Release};
@@ -102,8 +102,8 @@ pub struct Ledger {
 
 #[derive(Clone)]
 enum Store {
-    Sqlite(sqlite::Store),
-    Postgres(postgres::Store),
+    Sqlite(sqlite::SqliteStore),
+    Postgres(postgres::PostgresStore),
 }
 
 impl Ledger {
@@ -233,16 +233,16 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn release(&self, key: Key<'_>, order: Order) -> Result<Released, LedgerError> {
-        self.write(Release { process: self.process(), order, key: key.into() }).await
+    pub async fn release(&self, key: Key<'_>, reason: OperatorReason) -> Result<Released, LedgerError> {
+        self.write(Release { process: self.process(), reason, key: key.into() }).await
     }
 
     /// Sets the mark that creates may go to the new side, and returns whether it was not set before. Audited.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn open_new(&self, order: Order) -> Result<bool, LedgerError> {
-        self.write(OpenNew { process: self.process(), order }).await
+    pub async fn open_new(&self, reason: OperatorReason) -> Result<bool, LedgerError> {
+        self.write(OpenNew { process: self.process(), reason }).await
     }
 
     /// Accepts the database as the right one: lifts every hold, records the server and what `identity` names, and returns the
@@ -250,16 +250,20 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn accept(&self, order: Order, identity: Identity) -> Result<Vec<String>, LedgerError> {
-        self.write(Accept { process: self.process(), order, identity }).await
+    pub async fn accept(
+        &self,
+        reason: OperatorReason,
+        identity: Identity,
+    ) -> Result<Vec<String>, LedgerError> {
+        self.write(Accept { process: self.process(), reason, identity }).await
     }
 
     /// Records what `identity` names and the ledger lacks, and returns its id. Audited if it had none.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn init(&self, order: Order, identity: Identity) -> Result<String, LedgerError> {
-        self.write(Init { process: self.process(), order, identity }).await
+    pub async fn init(&self, reason: OperatorReason, identity: Identity) -> Result<String, LedgerError> {
+        self.write(Init { process: self.process(), reason, identity }).await
     }
 
     /// Lets this process begin no attempt until [`resume`](Self::resume): the ledger has not been compared with the new API yet.
@@ -356,18 +360,21 @@ impl Ledger {
     }
 
     async fn change(&self, key: Key<'_>, transition: Transition) -> Result<Option<Claim>, LedgerError> {
-        let changed = self.write(Change::new(key, transition)).await?;
+        let changed = self.write(ClaimChange::new(key, transition)).await?;
         if let Some(claim) = &changed {
             self.verifier.newest.add(OwnedKey::from(key), claim);
         }
         Ok(changed)
     }
 
-    async fn write<R: Request + Send + 'static>(&self, request: R) -> Result<R::Answer, LedgerError> {
+    async fn write<R: LedgerRequest + Send + 'static>(&self, request: R) -> Result<R::Output, LedgerError> {
         self.reader.bounded(self.store_write(request), true).await
     }
 
-    async fn store_write<R: Request + Send + 'static>(&self, request: R) -> Result<R::Answer, LedgerError> {
+    async fn store_write<R: LedgerRequest + Send + 'static>(
+        &self,
+        request: R,
+    ) -> Result<R::Output, LedgerError> {
         match &self.store {
             Store::Sqlite(store) => store.write(request).await,
             Store::Postgres(store) => store.write(&request).await,

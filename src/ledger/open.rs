@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::error::OpenError;
 use super::history::Verifier;
 use super::newest::Newest;
-use super::reader::{Reader, Reads};
+use super::reader::{ReadStore, Reader};
 use super::settings::{DatabaseUrl, OpenMode, Settings};
 use super::{Ledger, Store, postgres, sqlite};
 
@@ -39,17 +39,17 @@ impl Ledger {
         };
         let store = match url {
             DatabaseUrl::Sqlite(path) => {
-                Store::Sqlite(sqlite::Store::open(&path, settings, verifier.clone(), mode).await?)
+                Store::Sqlite(sqlite::SqliteStore::open(&path, settings, verifier.clone(), mode).await?)
             }
-            DatabaseUrl::Postgres(options) => {
-                Store::Postgres(postgres::Store::open(*options, settings, verifier.clone(), mode).await?)
-            }
+            DatabaseUrl::Postgres(options) => Store::Postgres(
+                postgres::PostgresStore::open(*options, settings, verifier.clone(), mode).await?,
+            ),
         };
-        let reads = match &store {
-            Store::Sqlite(store) => Reads::Sqlite(store.reads.clone()),
-            Store::Postgres(store) => Reads::Postgres(store.clone()),
+        let read_store = match &store {
+            Store::Sqlite(store) => ReadStore::Sqlite(store.reader.clone()),
+            Store::Postgres(store) => ReadStore::Postgres(store.clone()),
         };
         let suspended = Arc::default();
-        Ok(Self { reader: Reader::new(reads, settings), store, verifier, suspended })
+        Ok(Self { reader: Reader::new(read_store, settings), store, verifier, suspended })
     }
 }

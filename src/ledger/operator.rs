@@ -3,13 +3,13 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::audit::{Entry, record};
+use super::audit::{AuditEntry, record};
 use super::claim::{Claim, ClaimState, Released};
-use super::connection::{Bind, Connection, Guarded, Request, guarded};
+use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use super::identity::{Make, Setting, add_tenant, clear_setting, set_mark, set_setting, setting};
 use super::queries::{
-    COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimRow, CreatedOnNew, FactsByRef, MigratedAt, OwnedKey,
+    COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimContextByRef, ClaimRow, CreatedOnNew, MigratedAt, OwnedKey,
 };
 use super::settings::Identity;
 
@@ -18,16 +18,16 @@ const ATTEMPT_SETTLES_IN: SignedDuration = SignedDuration::from_hours(1);
 
 /// The operator of a change and the reason, for the audit.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct OperatorReason {
     /// The user who runs the command.
     pub operator: String,
     /// Why; at least one character.
     pub why: String,
 }
 
-impl Order {
-    fn entry<'a>(&'a self, process: &'a str, kind: &'a str) -> Entry<'a> {
-        Entry {
+impl OperatorReason {
+    fn entry<'a>(&'a self, process: &'a str, kind: &'a str) -> AuditEntry<'a> {
+        AuditEntry {
             process,
             operator: &self.operator,
             kind,
@@ -42,12 +42,12 @@ impl Order {
 /// Gives a ledger without an id one, with its tenant, and its mark if the config says so.
 pub(super) struct Init {
     pub(super) process: String,
-    pub(super) order: Order,
+    pub(super) reason: OperatorReason,
     pub(super) identity: Identity,
 }
 
-impl Request for Init {
-    type Answer = String;
+impl LedgerRequest for Init {
+    type Output = String;
 
     const COMPOUND: bool = true;
 
@@ -61,7 +61,7 @@ impl Request for Init {
         if let Some(tenant) = self.identity.tenant.as_ref().filter(|_| !was_used) {
             add_tenant(connection, tenant).await?;
         }
-        let entry = Entry { after: Some(&id), ..self.order.entry(&self.process, "init") };
+        let entry = AuditEntry { after: Some(&id), ..self.reason.entry(&self.process, "init") };
         record(connection, &entry).await?;
         Ok(id)
     }
@@ -70,19 +70,19 @@ impl Request for Init {
 /// Sets the mark that creates may go to the new side.
 pub(super) struct OpenNew {
     pub(super) process: String,
-    pub(super) order: Order,
+    pub(super) reason: OperatorReason,
 }
 
-impl Request for OpenNew {
+impl LedgerRequest for OpenNew {
     /// Whether the mark was not set before.
-    type Answer = bool;
+    type Output = bool;
 
     const COMPOUND: bool = true;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
         let set = set_mark(connection).await?;
         if set {
-            record(connection, &self.order.entry(&self.process, "open-new")).await?;
+            record(connection, &self.reason.entry(&self.process, "open-new")).await?;
         }
         Ok(set)
     }
@@ -91,13 +91,13 @@ impl Request for OpenNew {
 /// Accepts the database as the right one: lifts the hold and records server, hosts and tenant.
 pub(super) struct Accept {
     pub(super) process: String,
-    pub(super) order: Order,
+    pub(super) reason: OperatorReason,
     pub(super) identity: Identity,
 }
 
-impl Request for Accept {
+impl LedgerRequest for Accept {
     /// The holds that were lifted.
-    type Answer = Vec<String>;
+    type Output = Vec<String>;
 
     const COMPOUND: bool = true;
 
@@ -132,8 +132,11 @@ impl Request for Accept {
         }
         set_setting(connection, Setting::Accepted, &Uuid::new_v4().to_string()).await?;
         let (before, after) = (before.join("; "), after.join("; "));
-        let entry =
-            Entry { before: Some(&before), after: Some(&after), ..self.order.entry(&self.process, "accept") };
+        let entry = AuditEntry {
+            before: Some(&before),
+            after: Some(&after),
+            ..self.reason.entry(&self.process, "accept")
+        };
         record(connection, &entry).await?;
         Ok(lifted)
     }
@@ -142,7 +145,7 @@ impl Request for Accept {
 /// Makes a claim refused, so that the next create may choose its side anew.
 pub(super) struct Release {
     pub(super) process: String,
-    pub(super) order: Order,
+    pub(super) reason: OperatorReason,
     pub(super) key: OwnedKey,
 }
 
@@ -167,8 +170,8 @@ impl Release {
     }
 }
 
-impl Request for Release {
-    type Answer = Released;
+impl LedgerRequest for Release {
+    type Output = Released;
 
     const COMPOUND: bool = true;
 
@@ -186,17 +189,17 @@ impl Request for Release {
             return Ok(Released::TooYoung { claim, at });
         }
         let Some(released) = self.refuse(connection, &claim).await? else {
-            FactsByRef(&self.key).run(connection).await?;
+            ClaimContextByRef(&self.key).run(connection).await?;
             // An attempt began between the read and the write.
             let at = Timestamp::now().saturating_add(ATTEMPT_SETTLES_IN).unwrap_or(last);
             return Ok(Released::TooYoung { claim, at });
         };
         let before = format!("{} {} generation {}", claim.side, claim.state.as_str(), claim.generation);
-        let entry = Entry {
+        let entry = AuditEntry {
             subject: &self.key.ref_id,
             before: Some(&before),
             after: Some("refused"),
-            ..self.order.entry(&self.process, "release")
+            ..self.reason.entry(&self.process, "release")
         };
         record(connection, &entry).await?;
         Ok(Released::Done(released))

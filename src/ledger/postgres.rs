@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::connection::{Connection as _, Request};
+use super::connection::{Connection as _, LedgerRequest};
 use super::error::{LedgerError, OpenError};
 use super::history::Verifier;
 use super::identified::{Found, examine};
@@ -16,12 +16,12 @@ use super::session_pool::{Lease, SessionPool};
 use super::settings::{MIGRATION_TIMEOUT, OpenMode, Settings, in_time};
 
 #[derive(Clone)]
-pub(super) struct Store {
+pub(super) struct PostgresStore {
     pool: SessionPool,
     commits: Arc<AtomicU64>,
 }
 
-impl Store {
+impl PostgresStore {
     /// For reading only, also where the tables are older than this program.
     pub(super) async fn open_to_read(
         options: PgConnectOptions,
@@ -67,13 +67,13 @@ impl Store {
         self.pool.says_its_timeline()
     }
 
-    pub(super) async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
+    pub(super) async fn ask<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
         let mut lease = self.pool.take().await?;
         let outcome = request.run(lease.session()?).await;
         lease.give_back(outcome)
     }
 
-    pub(super) async fn write<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
+    pub(super) async fn write<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
         let answer = if R::COMPOUND {
             let mut lease: Lease = self.pool.take().await?;
             let outcome = in_transaction(lease.session()?, request).await;
@@ -95,10 +95,10 @@ impl Store {
     }
 }
 
-async fn in_transaction<R: Request>(
+async fn in_transaction<R: LedgerRequest>(
     session: &mut ServerSession,
     request: &R,
-) -> Result<R::Answer, LedgerError> {
+) -> Result<R::Output, LedgerError> {
     session.rows::<(i64,)>("BEGIN", &[]).await?;
     let answer = request.run(session).await?;
     session.rows::<(i64,)>("COMMIT", &[]).await?;

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::claim::{Claim, ClaimState, Count, Fingerprint, Key, RECORD_ID_MAX, Recent, Stats, fits};
-use super::connection::{Bind, Connection, Guarded, Request, guarded};
+use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use crate::translate::side::Side;
 
@@ -98,17 +98,17 @@ pub(super) struct ClaimByRef<'a>(pub(super) &'a OwnedKey);
 const CLAIM_BY_REF: &str =
     concat!("SELECT ", COLUMNS_OF_A_CLAIM!(), " FROM ref_claims WHERE tenant = $1 AND ref_id = $2");
 
-impl Request for ClaimByRef<'_> {
-    type Answer = Option<Claim>;
+impl LedgerRequest for ClaimByRef<'_> {
+    type Output = Option<Claim>;
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         let rows: Vec<ClaimRow> = connection.rows(CLAIM_BY_REF, &self.0.binds()).await?;
         rows.into_iter().next().map(Claim::try_from).transpose()
     }
 }
 
 /// What surrounds a claim, as a write that follows or missed sees it.
-pub(super) struct Facts {
+pub(super) struct ClaimContext {
     /// A create may have gone to the new side.
     pub(super) created_on_new: bool,
     /// A native create of the reference is recorded.
@@ -120,8 +120,8 @@ pub(super) struct Facts {
 /// Whether a create with this reference on the new API's own path is recorded.
 pub(super) struct IsNative<'a>(pub(super) &'a OwnedKey);
 
-impl Request for IsNative<'_> {
-    type Answer = bool;
+impl LedgerRequest for IsNative<'_> {
+    type Output = bool;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
         let sql = "SELECT ref_id FROM native_creates WHERE tenant = $1 AND ref_id = $2";
@@ -130,10 +130,10 @@ impl Request for IsNative<'_> {
     }
 }
 
-/// The [`Facts`] about a key. Fails on a connection whose guard does not hold: nothing written on it took effect.
-pub(super) struct FactsByRef<'a>(pub(super) &'a OwnedKey);
+/// The [`ClaimContext`] of a key. Fails on a connection whose guard does not hold: nothing written on it took effect.
+pub(super) struct ClaimContextByRef<'a>(pub(super) &'a OwnedKey);
 
-const FACTS: Guarded = guarded!(
+const CLAIM_CONTEXT: Guarded = guarded!(
     ["SELECT CAST(CASE WHEN "],
     [
         " THEN 1 ELSE 0 END AS BIGINT), CAST(CASE WHEN ",
@@ -144,14 +144,15 @@ const FACTS: Guarded = guarded!(
     ],
 );
 
-impl Request for FactsByRef<'_> {
-    type Answer = Facts;
+impl LedgerRequest for ClaimContextByRef<'_> {
+    type Output = ClaimContext;
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Facts, LedgerError> {
-        let rows: Vec<(i64, i64, i64, Option<String>)> = connection.guarded(&FACTS, &self.0.binds()).await?;
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<ClaimContext, LedgerError> {
+        let rows: Vec<(i64, i64, i64, Option<String>)> =
+            connection.guarded(&CLAIM_CONTEXT, &self.0.binds()).await?;
         match rows.into_iter().next() {
             Some((1, created_on_new, native, hold)) => {
-                Ok(Facts { created_on_new: created_on_new == 1, native: native == 1, hold })
+                Ok(ClaimContext { created_on_new: created_on_new == 1, native: native == 1, hold })
             }
             Some(_) | None => Err(connection.foreign()),
         }
@@ -164,8 +165,8 @@ pub(super) struct CreatedOnNew;
 const ANY_ON_NEW: &str =
     concat!("SELECT CAST(CASE WHEN ", CREATED_ON_NEW!(), " THEN 1 ELSE 0 END AS BIGINT)");
 
-impl Request for CreatedOnNew {
-    type Answer = bool;
+impl LedgerRequest for CreatedOnNew {
+    type Output = bool;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
         let rows: Vec<(i64,)> = connection.rows(ANY_ON_NEW, &[]).await?;
@@ -174,12 +175,12 @@ impl Request for CreatedOnNew {
 }
 
 /// Why no attempt may begin.
-pub(super) struct Hold;
+pub(super) struct CurrentHold;
 
 const STANDING_HOLD: &str = concat!("SELECT ", HOLD!());
 
-impl Request for Hold {
-    type Answer = Option<String>;
+impl LedgerRequest for CurrentHold {
+    type Output = Option<String>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<String>, LedgerError> {
         let rows: Vec<(Option<String>,)> = connection.rows(STANDING_HOLD, &[]).await?;
@@ -194,10 +195,10 @@ const FIRST_NEW_CREATE_AT: &str = "SELECT MIN(at_us) FROM (\
      SELECT at_us FROM conversion_marks WHERE name = 'new_since' \
      UNION ALL SELECT MIN(created_at_us) FROM ref_claims WHERE side = 'new') AS times";
 
-impl Request for FirstNewCreateAt {
-    type Answer = Option<Timestamp>;
+impl LedgerRequest for FirstNewCreateAt {
+    type Output = Option<Timestamp>;
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         let rows: Vec<(Option<i64>,)> = connection.rows(FIRST_NEW_CREATE_AT, &[]).await?;
         rows.first().and_then(|(at,)| *at).map(time).transpose()
     }
@@ -208,10 +209,10 @@ pub(super) struct CreatedAt;
 
 const CREATED_AT: &str = "SELECT CAST(MIN(installed_on) AS TEXT) FROM conversion_migrations";
 
-impl Request for CreatedAt {
-    type Answer = Option<Timestamp>;
+impl LedgerRequest for CreatedAt {
+    type Output = Option<Timestamp>;
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         installed_at(connection, CREATED_AT).await
     }
 }
@@ -221,10 +222,10 @@ pub(super) struct MigratedAt;
 
 const MIGRATED_AT: &str = "SELECT CAST(MAX(installed_on) AS TEXT) FROM conversion_migrations";
 
-impl Request for MigratedAt {
-    type Answer = Option<Timestamp>;
+impl LedgerRequest for MigratedAt {
+    type Output = Option<Timestamp>;
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         installed_at(connection, MIGRATED_AT).await
     }
 }
@@ -248,8 +249,8 @@ pub(super) struct SideOfRecord<'a>(pub(super) &'a str, pub(super) &'a str);
 const SIDE_OF_RECORD: &str = "SELECT side FROM ref_claims WHERE tenant = $1 AND record_id = $2 \
                               ORDER BY created_at_us DESC LIMIT 1";
 
-impl Request for SideOfRecord<'_> {
-    type Answer = Option<Side>;
+impl LedgerRequest for SideOfRecord<'_> {
+    type Output = Option<Side>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<Side>, LedgerError> {
         let rows: Vec<(String,)> =
@@ -268,10 +269,10 @@ pub(super) struct NewestRecord<'a> {
 const NEWEST_RECORD: &str = "SELECT ref_id, record_id FROM ref_claims WHERE tenant = $1 AND side = $2 \
                              AND record_id IS NOT NULL AND created_at_us < $3 ORDER BY created_at_us DESC LIMIT 1";
 
-impl Request for NewestRecord<'_> {
-    type Answer = Option<(String, String)>;
+impl LedgerRequest for NewestRecord<'_> {
+    type Output = Option<(String, String)>;
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         let older_than = Bind::Number(self.older_than.as_microsecond());
         let binds = [Bind::Text(self.tenant), Bind::Text(self.side.as_str()), older_than];
         let rows: Vec<(String, String)> = connection.rows(NEWEST_RECORD, &binds).await?;
@@ -309,10 +310,10 @@ impl<'a> ClaimsOn<'a> {
     }
 }
 
-impl Request for ClaimsOn<'_> {
-    type Answer = Vec<(String, Option<String>)>;
+impl LedgerRequest for ClaimsOn<'_> {
+    type Output = Vec<(String, Option<String>)>;
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Answer, LedgerError> {
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         let mut found = Vec::new();
         let most = self.record_ids.len().max(self.ref_ids.len());
         for start in (0..most).step_by(CLAIMS_ASKED) {
@@ -327,17 +328,17 @@ impl Request for ClaimsOn<'_> {
 }
 
 /// The claims of one side since a time. Reads every row, because no index helps: for a rare question, not for requests.
-pub(super) struct Since(pub(super) Side, pub(super) Timestamp);
+pub(super) struct ClaimsSince(pub(super) Side, pub(super) Timestamp);
 
-const SINCE: &str =
+const CLAIMS_SINCE: &str =
     "SELECT COUNT(*), MAX(created_at_us) FROM ref_claims WHERE side = $1 AND created_at_us >= $2";
 
-impl Request for Since {
-    type Answer = Recent;
+impl LedgerRequest for ClaimsSince {
+    type Output = Recent;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Recent, LedgerError> {
         let binds = [Bind::Text(self.0.as_str()), Bind::Number(self.1.as_microsecond())];
-        let rows: Vec<(i64, Option<i64>)> = connection.rows(SINCE, &binds).await?;
+        let rows: Vec<(i64, Option<i64>)> = connection.rows(CLAIMS_SINCE, &binds).await?;
         let Some((claims, last)) = rows.first() else { return Ok(Recent::default()) };
         Ok(Recent { claims: claims.unsigned_abs(), last: last.map(time).transpose()? })
     }
@@ -349,8 +350,8 @@ pub(super) struct Summary;
 const SUMMARY: &str = "SELECT side, state, COUNT(*), MIN(created_at_us), MAX(created_at_us) \
                        FROM ref_claims GROUP BY side, state ORDER BY side, state";
 
-impl Request for Summary {
-    type Answer = Stats;
+impl LedgerRequest for Summary {
+    type Output = Stats;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Stats, LedgerError> {
         let mut stats =

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::claim::{Claim, Key, Recent, Stats};
-use super::connection::{Connection, Request};
+use super::connection::{Connection, LedgerRequest};
 use super::error::{LedgerError, OpenError};
 use super::health::Monitor;
 use super::identified::{Identified, Identify};
 use super::queries::{
-    ClaimByRef, ClaimsOn, CreatedAt, CreatedOnNew, FirstNewCreateAt, Hold, IsNative, NewestRecord, OwnedKey,
-    SideOfRecord, Since, Summary,
+    ClaimByRef, ClaimsOn, ClaimsSince, CreatedAt, CreatedOnNew, CurrentHold, FirstNewCreateAt, IsNative,
+    NewestRecord, OwnedKey, SideOfRecord, Summary,
 };
 use super::settings::{DatabaseUrl, Settings, in_time};
 use super::{postgres, sqlite};
@@ -23,36 +23,36 @@ use crate::translate::side::Side;
 /// Reads a ledger. Clones share the connections.
 #[derive(Clone)]
 pub struct Reader {
-    reads: Reads,
+    store: ReadStore,
     timeout: Duration,
     pub(super) health: Monitor,
-    times: Arc<Histograms<(Operation, Ended)>>,
+    times: Arc<Histograms<(LedgerOperation, LedgerOutcome)>>,
 }
 
 /// What a call to the ledger does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub enum LedgerOperation {
     /// It asks.
     Read,
     /// It writes, durably.
     Write,
 }
-label!(Operation, "operation", Read = "read", Write = "write");
+label!(LedgerOperation, "operation", Read = "read", Write = "write");
 
 /// How a call to the ledger ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum LedgerOutcome {
     /// Well.
     Ok,
     /// Without what was asked for.
     Failed,
 }
-label!(Ended, "outcome", Ok = "ok", Failed = "failed");
+label!(LedgerOutcome, "outcome", Ok = "ok", Failed = "failed");
 
 #[derive(Clone)]
-pub(super) enum Reads {
-    Sqlite(sqlite::Reads),
-    Postgres(postgres::Store),
+pub(super) enum ReadStore {
+    Sqlite(sqlite::SqliteReader),
+    Postgres(postgres::PostgresStore),
 }
 
 impl Reader {
@@ -62,13 +62,15 @@ impl Reader {
     /// [`OpenError`], for example when there is no ledger yet.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
         let url: DatabaseUrl = settings.url.parse()?;
-        let reads = match url {
-            DatabaseUrl::Sqlite(path) => Reads::Sqlite(sqlite::Reads::open(&path, settings).await?),
+        let store = match url {
+            DatabaseUrl::Sqlite(path) => {
+                ReadStore::Sqlite(sqlite::SqliteReader::open(&path, settings).await?)
+            }
             DatabaseUrl::Postgres(options) => {
-                Reads::Postgres(postgres::Store::open_to_read(*options, settings).await?)
+                ReadStore::Postgres(postgres::PostgresStore::open_to_read(*options, settings).await?)
             }
         };
-        let reader = Self::new(reads, settings);
+        let reader = Self::new(store, settings);
         let checking = async {
             reader.run(&RefuseOlder).await?;
             let mismatches = reader.run(&Identify { tenant: None }).await?.mismatches(&settings.identity);
@@ -78,9 +80,9 @@ impl Reader {
         Ok(reader)
     }
 
-    pub(super) fn new(reads: Reads, settings: &Settings) -> Self {
+    pub(super) fn new(store: ReadStore, settings: &Settings) -> Self {
         let times = Arc::new(Histograms::new(&DURATIONS));
-        Self { reads, timeout: settings.timeout, health: Monitor::new(), times }
+        Self { store, timeout: settings.timeout, health: Monitor::new(), times }
     }
 
     /// The claim of a key, if there is one.
@@ -157,7 +159,7 @@ impl Reader {
     /// [`LedgerError`].
     #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "tests read it"))]
     pub async fn hold(&self) -> Result<Option<String>, LedgerError> {
-        self.ask(&Hold).await
+        self.ask(&CurrentHold).await
     }
 
     /// Whether a create with this reference on the new API's own path was recorded.
@@ -189,18 +191,18 @@ impl Reader {
     /// # Errors
     /// [`LedgerError`].
     pub async fn recent(&self, side: Side, since: Timestamp) -> Result<Recent, LedgerError> {
-        let asked = tokio::time::timeout(self.timeout, self.run(&Since(side, since))).await;
+        let asked = tokio::time::timeout(self.timeout, self.run(&ClaimsSince(side, since))).await;
         asked.unwrap_or(Err(LedgerError::Timeout))
     }
 
-    async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
+    async fn ask<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
         self.bounded(self.run(request), false).await
     }
 
-    async fn run<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
-        match &self.reads {
-            Reads::Sqlite(reads) => reads.ask(request).await,
-            Reads::Postgres(store) => store.ask(request).await,
+    async fn run<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
+        match &self.store {
+            ReadStore::Sqlite(reader) => reader.ask(request).await,
+            ReadStore::Postgres(store) => store.ask(request).await,
         }
     }
 
@@ -212,8 +214,8 @@ impl Reader {
     ) -> Result<T, LedgerError> {
         let start = Instant::now();
         let outcome = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(LedgerError::Timeout));
-        let operation = if wrote { Operation::Write } else { Operation::Read };
-        let ended = if outcome.is_ok() { Ended::Ok } else { Ended::Failed };
+        let operation = if wrote { LedgerOperation::Write } else { LedgerOperation::Read };
+        let ended = if outcome.is_ok() { LedgerOutcome::Ok } else { LedgerOutcome::Failed };
         self.times.observe_duration((operation, ended), start.elapsed());
         self.health.observe(&outcome, wrote);
         outcome
@@ -221,7 +223,7 @@ impl Reader {
 
     /// Durations of calls.
     #[must_use]
-    pub fn times(&self) -> &Histograms<(Operation, Ended)> {
+    pub fn times(&self) -> &Histograms<(LedgerOperation, LedgerOutcome)> {
         &self.times
     }
 }
@@ -229,8 +231,8 @@ impl Reader {
 /// Fails on a ledger whose tables are older than this program: only a program that may write brings them up to date.
 struct RefuseOlder;
 
-impl Request for RefuseOlder {
-    type Answer = ();
+impl LedgerRequest for RefuseOlder {
+    type Output = ();
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         let (made, current) = (

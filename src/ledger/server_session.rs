@@ -6,7 +6,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use uuid::Uuid;
 
-use super::connection::{Bind, Connection, History, Session};
+use super::connection::{Bind, Connection, ServerHistory, Session};
 use super::error::{LedgerError, OpenError};
 
 pub(super) type ServerSession = Session<PgConnection>;
@@ -19,7 +19,7 @@ const SETTINGS: &str = "SELECT set_config('synchronous_commit', 'on', false), \
                         set_config('client_min_messages', 'warning', false), \
                         set_config('conversion_shim.session', $2, false)";
 
-const SERVER: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), \
+const SERVER_SETTINGS: &str = "SELECT current_setting('fsync'), current_setting('full_page_writes'), \
                       current_setting('server_encoding'), current_setting('synchronous_commit'), \
                       CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END";
 
@@ -87,11 +87,12 @@ impl ServerSession {
 }
 
 async fn refuse_unsuitable(session: &mut ServerSession) -> Result<(), OpenError> {
-    type Server = (String, String, String, String, String);
-    let rows: Vec<Server> = session.rows(SERVER, &[]).await.map_err(|error| match error.into() {
-        LedgerError::Session => OpenError::Pooler,
-        other => OpenError::Ledger(other),
-    })?;
+    type ServerSettings = (String, String, String, String, String);
+    let rows: Vec<ServerSettings> =
+        session.rows(SERVER_SETTINGS, &[]).await.map_err(|error| match error.into() {
+            LedgerError::Session => OpenError::Pooler,
+            other => OpenError::Ledger(other),
+        })?;
     let Some((fsync, full_page_writes, encoding, synchronous_commit, role)) = rows.into_iter().next() else {
         return Err(OpenError::Unsuitable("PostgreSQL does not answer what it is"));
     };
@@ -121,9 +122,9 @@ async fn refuse_unsuitable(session: &mut ServerSession) -> Result<(), OpenError>
 }
 
 /// `None` if the server does not report it: some managed servers restrict these functions.
-async fn history(session: &mut ServerSession) -> Result<Option<History>, OpenError> {
+async fn history(session: &mut ServerSession) -> Result<Option<ServerHistory>, OpenError> {
     match session.rows::<(String, String)>(HISTORY, &[]).await {
-        Ok(rows) => Ok(rows.into_iter().next().map(|(system, timeline)| History { system, timeline })),
+        Ok(rows) => Ok(rows.into_iter().next().map(|(system, timeline)| ServerHistory { system, timeline })),
         Err(error) => match (error.as_database_error().is_some(), LedgerError::from(error)) {
             (_, LedgerError::Session) => Err(OpenError::Pooler),
             (true, _) => Ok(None),

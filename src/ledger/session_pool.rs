@@ -21,7 +21,7 @@ const IDLE_MAX: Duration = Duration::from_secs(600);
 /// A session is replaced after this long, so that the checks of a new session are repeated.
 const AGE_MAX: Duration = Duration::from_secs(1800);
 
-struct Idle {
+struct IdleSession {
     session: ServerSession,
     opened: Instant,
     since: Instant,
@@ -37,7 +37,7 @@ struct Shared {
     verifier: Option<Verifier>,
     permits: Arc<Semaphore>,
     /// Used last in, first out.
-    idle: Mutex<VecDeque<Idle>>,
+    idle: Mutex<VecDeque<IdleSession>>,
     timeline: AtomicU8,
 }
 
@@ -85,7 +85,7 @@ impl SessionPool {
 
     async fn reuse(&self) -> Option<(ServerSession, Instant)> {
         loop {
-            let Idle { mut session, opened, since } = self.0.lock().pop_back()?;
+            let IdleSession { mut session, opened, since } = self.0.lock().pop_back()?;
             if since.elapsed() > IDLE_MAX || opened.elapsed() > AGE_MAX {
                 session.close().await;
                 continue;
@@ -114,20 +114,20 @@ impl SessionPool {
     pub(super) async fn close(self) {
         self.0.permits.close();
         let idle = std::mem::take(&mut *self.0.lock());
-        for Idle { session, .. } in idle {
+        for IdleSession { session, .. } in idle {
             session.close().await;
         }
     }
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Idle>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<IdleSession>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn keep(&self, session: ServerSession, opened: Instant) {
         if !self.permits.is_closed() {
-            self.lock().push_back(Idle { session, opened, since: Instant::now() });
+            self.lock().push_back(IdleSession { session, opened, since: Instant::now() });
         }
     }
 }

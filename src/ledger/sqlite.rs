@@ -9,7 +9,7 @@ use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use super::connection::{Request, Session};
+use super::connection::{LedgerRequest, Session};
 use super::error::{LedgerError, OpenError};
 use super::file_identity::{SameFile, lost_marker};
 use super::group_commit::GroupCommit;
@@ -24,15 +24,15 @@ use super::sqlite_file::{WritableFile, lock, resolve, writing};
 const MIGRATION_TRIES: usize = 3;
 const MIGRATION_PAUSE: Duration = Duration::from_millis(100);
 
-/// Reads, in this process or beside the one that writes.
+/// Reads the file, in this process or beside the one that writes.
 #[derive(Clone)]
-pub(super) struct Reads {
+pub(super) struct SqliteReader {
     pool: SqlitePool,
     /// `None` for a reader beside the process that serves, which knows of no other file.
     same: Option<SameFile>,
 }
 
-impl Reads {
+impl SqliteReader {
     /// For reading a ledger that another process may be writing: takes no lock, makes and changes nothing.
     pub(super) async fn open(path: &Path, settings: &Settings) -> Result<Self, OpenError> {
         let options = reading(&resolve(path)?, settings.timeout);
@@ -50,7 +50,7 @@ impl Reads {
         Self { pool: pool.connect_lazy_with(options), same }
     }
 
-    pub(super) async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, LedgerError> {
+    pub(super) async fn ask<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
         // A new connection of the pool would open whatever file is there now.
         self.same.as_ref().map_or(Ok(()), SameFile::check)?;
         let mut connection = self.pool.acquire().await?;
@@ -58,15 +58,15 @@ impl Reads {
     }
 }
 
-/// Reads and the one writer.
+/// The reader and the one writer.
 #[derive(Clone)]
-pub(super) struct Store {
-    pub(super) reads: Reads,
+pub(super) struct SqliteStore {
+    pub(super) reader: SqliteReader,
     writer: GroupCommit,
     task: Arc<Mutex<JoinHandle<()>>>,
 }
 
-impl Store {
+impl SqliteStore {
     /// Opens the file, with its lock to serve.
     pub(super) async fn open(
         path: &Path,
@@ -98,15 +98,15 @@ impl Store {
             Ok((file, session))
         };
         let (file, session) = in_time(settings.timeout, opening).await?;
-        let reads = Reads::pool(reading(&path, settings.timeout), settings, Some(file.same.clone()));
+        let reader = SqliteReader::pool(reading(&path, settings.timeout), settings, Some(file.same.clone()));
         let (writer, task) = GroupCommit::start(file, session, settings.queue_max, settings.batch_max);
-        Ok(Self { reads, writer, task: Arc::new(Mutex::new(task)) })
+        Ok(Self { reader, writer, task: Arc::new(Mutex::new(task)) })
     }
 
-    pub(super) async fn write<R: Request + Send + 'static>(
+    pub(super) async fn write<R: LedgerRequest + Send + 'static>(
         &self,
         request: R,
-    ) -> Result<R::Answer, LedgerError> {
+    ) -> Result<R::Output, LedgerError> {
         self.writer.write(request).await
     }
 
@@ -116,11 +116,11 @@ impl Store {
 
     /// Writes what was accepted, then releases the file. Waits until the other clones are dropped.
     pub(super) async fn close(self) {
-        let Self { reads, writer, task } = self;
+        let Self { reader, writer, task } = self;
         drop(writer);
         // The task has ended, by a panic or not.
         let _ = (&mut *task.lock().await).await;
-        reads.pool.close().await;
+        reader.pool.close().await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conversion_shim::ledger::{Identity, Ledger, Order, Settings};
+use conversion_shim::ledger::{Identity, Ledger, OperatorReason, Settings};
 
 /// The id of every ledger that these tests make on purpose.
 pub(crate) const ID: &str = "test";
@@ -20,10 +20,10 @@ async fn make_at(url: &str, new_in_use: bool) {
     let timeout = Duration::from_secs(30);
     let settings = Settings { timeout, identity: identity.clone(), ..Settings::new(url) };
     let ledger = Ledger::open_beside(&settings).await.unwrap();
-    let order = || Order { operator: "test".into(), why: "test".into() };
-    ledger.init(order(), Identity { tenant: Some("default".into()), ..identity }).await.unwrap();
+    let reason = || OperatorReason { operator: "test".into(), why: "test".into() };
+    ledger.init(reason(), Identity { tenant: Some("default".into()), ..identity }).await.unwrap();
     if new_in_use {
-        ledger.open_new(order()).await.unwrap();
+        ledger.open_new(reason()).await.unwrap();
     }
     ledger.shutdown().await;
 }

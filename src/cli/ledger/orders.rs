@@ -16,7 +16,7 @@ use crate::config::load::{Flag, load, name_sources};
 use crate::config::{self, Config, ConfigProblem, ConfigRow, explain};
 use crate::failure::error_chain::error_chain;
 use crate::ledger::reload_guard::{identity_of, settings_of};
-use crate::ledger::{Claim, Identity, Key, Ledger, Order, Released, Settings};
+use crate::ledger::{Claim, Identity, Key, Ledger, OperatorReason, Released, Settings};
 use crate::routes::{RouteContext, Services, release};
 use crate::upstream::Client;
 
@@ -69,7 +69,7 @@ pub(super) fn init(arguments: InitArgs) -> u8 {
     let made = block_on(async {
         let opened = open(&ledger, identity.clone()).await?;
         let tenant = Some(ledger.tenant.clone());
-        let id = opened.init(order("ledger init".into()), Identity { tenant, ..identity }).await?;
+        let id = opened.init(operator_reason("ledger init".into()), Identity { tenant, ..identity }).await?;
         let found = opened.reader().identified(None).await?;
         Ok((id, found))
     });
@@ -92,7 +92,7 @@ pub(super) fn open_new(arguments: OrderArgs) -> u8 {
     }
     let set = block_on(async {
         let opened = open(&ledger, unchecked(&config, &ledger)).await?;
-        Ok(opened.open_new(order(why)).await?)
+        Ok(opened.open_new(operator_reason(why)).await?)
     });
     answer(set, &sources, |set| {
         let done = if set { "the ledger is open for creates on the new API" } else { "it was open before" };
@@ -109,7 +109,7 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
     let identity = identity_of(&config, &ledger);
     let lifted = block_on(async {
         let opened = open(&ledger, unchecked(&config, &ledger)).await?;
-        Ok(opened.accept(order(why), identity).await?)
+        Ok(opened.accept(operator_reason(why), identity).await?)
     });
     answer(lifted, &sources, |lifted| {
         let holds =
@@ -167,7 +167,7 @@ async fn released(
     let deadline = Instant::now() + config.timeouts.create;
     let context = RouteContext::own(config, Services::new(client, Some(opened.clone())), token, deadline);
     refuse_if_found(&context, key, &claim).await?;
-    Ok(opened.release(key, order(why)).await?)
+    Ok(opened.release(key, operator_reason(why)).await?)
 }
 
 async fn refuse_if_found(context: &RouteContext, key: Key<'_>, claim: &Claim) -> Result<(), CommandError> {
@@ -201,10 +201,10 @@ async fn open(ledger: &config::Ledger, identity: Identity) -> Result<Ledger, Com
     Ok(Ledger::open_beside(&Settings { identity, ..settings_of(ledger) }).await?)
 }
 
-fn order(why: String) -> Order {
+fn operator_reason(why: String) -> OperatorReason {
     let operator = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let uid = || format!("uid {}", rustix::process::getuid().as_raw());
-    Order { operator: operator.filter(|name| !name.is_empty()).unwrap_or_else(uid), why }
+    OperatorReason { operator: operator.filter(|name| !name.is_empty()).unwrap_or_else(uid), why }
 }
 
 /// A config that names a ledger.

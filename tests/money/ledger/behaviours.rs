@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use conversion_shim::ledger::{
     Claim, ClaimState, Count, Expected, Fingerprint, Identity, Key, KeyError, Ledger, LedgerError, OpenError,
-    Order, Reader, Released, Settings,
+    OperatorReason, Reader, Released, Settings,
 };
 use conversion_shim::translate::side::Side::{self, Legacy, New};
 use jiff::Timestamp;
@@ -83,8 +83,8 @@ on_both!(
 const AGE_ALL: &str = "UPDATE ref_claims SET created_at_us = created_at_us - 3700000000, \
                        updated_at_us = updated_at_us - 3700000000";
 
-fn order() -> Order {
-    Order { operator: "ops".into(), why: "because".into() }
+fn reason() -> OperatorReason {
+    OperatorReason { operator: "ops".into(), why: "because".into() }
 }
 
 /// The step changed the claim to this.
@@ -471,8 +471,8 @@ async fn the_mark_is_set_by_an_operator_alone(place: Place) {
     ledger.shutdown().await;
     let ledger = place.open().await;
     assert!(!ledger.reader().created_on_new().await.unwrap());
-    assert!(ledger.open_new(order()).await.unwrap());
-    assert!(!ledger.open_new(order()).await.unwrap(), "set before");
+    assert!(ledger.open_new(reason()).await.unwrap());
+    assert!(!ledger.open_new(reason()).await.unwrap(), "set before");
     assert!(ledger.reader().created_on_new().await.unwrap());
     assert!(ledger.claim(key("r"), Legacy, &BODY).await.unwrap().created_on_new);
     assert_eq!(ledger.reader().first_new_create_at().await.unwrap(), None, "none went there yet");
@@ -612,7 +612,7 @@ async fn a_hold_is_lifted_by_accept_alone(place: Place) {
     ledger.shutdown().await;
     let ledger = place.open().await;
     held(ledger.claim(key("r"), New, &BODY).await);
-    let lifted = ledger.accept(order(), Identity::default()).await.unwrap();
+    let lifted = ledger.accept(reason(), Identity::default()).await.unwrap();
     assert_eq!(lifted, ["a test"]);
     ledger.probe().await.unwrap();
     assert!(ledger.health().is_ready());
@@ -622,15 +622,15 @@ async fn a_hold_is_lifted_by_accept_alone(place: Place) {
 async fn a_claim_is_released_an_hour_after_its_last_attempt(place: Place) {
     let ledger = place.open().await;
     let age = "UPDATE conversion_migrations SET installed_on = '2020-01-01 00:00:00'";
-    assert_eq!(ledger.release(key("r"), order()).await.unwrap(), Released::Absent);
+    assert_eq!(ledger.release(key("r"), reason()).await.unwrap(), Released::Absent);
     let claim = claimed(&ledger, "r", New).await;
-    assert!(matches!(ledger.release(key("r"), order()).await.unwrap(), Released::TooYoung { .. }));
+    assert!(matches!(ledger.release(key("r"), reason()).await.unwrap(), Released::TooYoung { .. }));
     place.tamper(AGE_ALL).await;
     // The claim may be of a 0.1 process, which wrote no repeated attempt down.
-    assert!(matches!(ledger.release(key("r"), order()).await.unwrap(), Released::TooYoung { .. }));
+    assert!(matches!(ledger.release(key("r"), reason()).await.unwrap(), Released::TooYoung { .. }));
     place.tamper(age).await;
     let begun = changed(ledger.begin(key("r"), claim.expected(), true).await);
-    match ledger.release(key("r"), order()).await.unwrap() {
+    match ledger.release(key("r"), reason()).await.unwrap() {
         Released::TooYoung { claim, at } => {
             assert_eq!(claim, begun);
             assert!(at > Timestamp::now() + Duration::from_secs(3500));
@@ -638,22 +638,22 @@ async fn a_claim_is_released_an_hour_after_its_last_attempt(place: Place) {
         other => panic!("{other:?}"),
     }
     place.tamper(AGE_ALL).await;
-    let Released::Done(released) = ledger.release(key("r"), order()).await.unwrap() else { panic!() };
+    let Released::Done(released) = ledger.release(key("r"), reason()).await.unwrap() else { panic!() };
     assert_eq!(progress(&released), (New, ClaimState::Refused, 1, 2, 0));
-    assert_eq!(ledger.release(key("r"), order()).await.unwrap(), Released::Already(released));
+    assert_eq!(ledger.release(key("r"), reason()).await.unwrap(), Released::Already(released));
     changed(ledger.choose_anew(key("r"), Legacy, &BODY, 1).await);
 }
 
 async fn every_order_is_audited(place: Place) {
     let ledger = place.open().await;
-    ledger.open_new(order()).await.unwrap();
-    ledger.open_new(order()).await.unwrap();
+    ledger.open_new(reason()).await.unwrap();
+    ledger.open_new(reason()).await.unwrap();
     ledger.hold("a test".into()).await.unwrap();
-    ledger.accept(order(), Identity::default()).await.unwrap();
+    ledger.accept(reason(), Identity::default()).await.unwrap();
     claimed(&ledger, "r", New).await;
     place.tamper(AGE_ALL).await;
     place.tamper("UPDATE conversion_migrations SET installed_on = '2020-01-01 00:00:00'").await;
-    ledger.release(key("r"), order()).await.unwrap();
+    ledger.release(key("r"), reason()).await.unwrap();
     ledger.shutdown().await;
 
     type Row = (String, String, String, String);
@@ -696,7 +696,7 @@ async fn a_ledger_is_made_once_and_keeps_its_id(place: Place) {
     let ledger = place.open().await;
     let id = ledger.reader().identified(None).await.unwrap().id.expect("an id");
     assert_eq!(id.len(), 36, "{id}");
-    assert_eq!(ledger.init(order(), Identity::default()).await.unwrap(), id, "init changes no id");
+    assert_eq!(ledger.init(reason(), Identity::default()).await.unwrap(), id, "init changes no id");
     ledger.shutdown().await;
     let ledger = place.open_as(meant(Some(&id))).await.unwrap();
     assert_eq!(ledger.reader().identified(None).await.unwrap().id, Some(id));
@@ -719,7 +719,7 @@ async fn a_ledger_of_other_hosts_is_refused_until_it_is_accepted(place: Place) {
     assert_eq!(mismatches(error), ["upstream.legacy.url"]);
 
     let ledger = place.open().await;
-    ledger.accept(order(), of("legacy.test new.test")).await.unwrap();
+    ledger.accept(reason(), of("legacy.test new.test")).await.unwrap();
     ledger.shutdown().await;
     place.open_as(of("legacy.test new.test")).await.unwrap();
 }
@@ -730,13 +730,13 @@ async fn an_unknown_tenant_is_refused_once_the_mark_is_set(place: Place) {
         place.open_as(of(tenant)).await.unwrap().shutdown().await;
     }
     let ledger = place.open().await;
-    ledger.open_new(order()).await.unwrap();
+    ledger.open_new(reason()).await.unwrap();
     ledger.shutdown().await;
     place.open_as(of("two")).await.unwrap().shutdown().await;
     let error = place.open_as(of("three")).await.err();
     assert_eq!(mismatches(error), ["ledger.tenant"]);
     let ledger = place.open().await;
-    ledger.accept(order(), of("three")).await.unwrap();
+    ledger.accept(reason(), of("three")).await.unwrap();
     ledger.shutdown().await;
     place.open_as(of("three")).await.unwrap();
 }
@@ -761,7 +761,7 @@ async fn a_ledger_of_0_1_keeps_its_claims_and_gets_an_id(place: Place) {
     let first = ledger.reader().first_new_create_at().await.unwrap().unwrap();
     assert_eq!(first.as_microsecond(), 1_700_000_000_000_001);
 
-    let id = ledger.init(order(), Identity::default()).await.unwrap();
+    let id = ledger.init(reason(), Identity::default()).await.unwrap();
     ledger.shutdown().await;
     let ledger = place.open_as(meant(Some(&id))).await.unwrap();
     assert!(ledger.reader().claim_by_ref(key("known")).await.unwrap().is_some());

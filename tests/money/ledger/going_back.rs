@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conversion_shim::ledger::{Health, Identity, Ledger, LedgerError, OpenError, Order, Settings};
+use conversion_shim::ledger::{Health, Identity, Ledger, LedgerError, OpenError, OperatorReason, Settings};
 use conversion_shim::translate::side::Side::New;
 use sqlx::Connection;
 
@@ -27,8 +27,8 @@ async fn claim(ledger: &Ledger, references: &[&str]) {
     }
 }
 
-fn order() -> Order {
-    Order { operator: "ops".into(), why: "looked into it".into() }
+fn reason() -> OperatorReason {
+    OperatorReason { operator: "ops".into(), why: "looked into it".into() }
 }
 
 /// Tries until the call reaches the new server: connections of the old one break first.
@@ -61,7 +61,7 @@ async fn assert_held(ledger: &Ledger, reason: &str) {
 }
 
 async fn assert_lifted_by_accept(ledgers: &[&Ledger]) {
-    let lifted = ledgers[0].accept(order(), Identity::default()).await.unwrap();
+    let lifted = ledgers[0].accept(reason(), Identity::default()).await.unwrap();
     assert!(!lifted.is_empty());
     for (number, ledger) in ledgers.iter().enumerate() {
         ledger.probe().await.unwrap();
@@ -229,7 +229,7 @@ async fn a_backup_from_before_the_mark_has_no_mark() {
     let address = Address::of(&server).await;
     let ledger = open(&settings(&address, false)).await;
     server.base_backup();
-    ledger.open_new(order()).await.unwrap();
+    ledger.open_new(reason()).await.unwrap();
     claim(&ledger, &["lost"]).await;
     ledger.shutdown().await;
     server.stop();

@@ -246,7 +246,7 @@ async fn a_long_life_beside_commands_and_readers_loses_nothing() {
         }
         let beside = Ledger::open_beside(&place.settings()).await.unwrap();
         beside
-            .open_new(conversion_shim::ledger::Order { operator: "ops".into(), why: "x".into() })
+            .open_new(conversion_shim::ledger::OperatorReason { operator: "ops".into(), why: "x".into() })
             .await
             .unwrap();
         beside.shutdown().await;
