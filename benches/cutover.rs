@@ -32,7 +32,7 @@ use conversion_shim::{
     sandbox::{Operation, Options, PROFILE, Sandbox, TOKEN},
     server,
     translate::side::Side,
-    upstream::Client,
+    upstream::UpstreamClient,
 };
 use tokio::net::TcpListener;
 
@@ -187,7 +187,7 @@ impl Shim {
         let ledger = reload_guard::open(&config).await.expect("a ledger");
         let listener = TcpListener::bind(config.listen).await.expect("a port");
         let address: SocketAddr = listener.local_addr().expect("an address");
-        let client = Client::new(&config.upstream).expect("a client");
+        let client = UpstreamClient::new(&config.upstream).expect("a client");
         let app = Arc::new(App::new(Arc::new(ArcSwap::new(config)), client, ledger.clone()));
         tokio::spawn(server::serve(listener, app.clone(), None, std::future::pending()));
         Self {

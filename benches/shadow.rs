@@ -33,7 +33,7 @@ use conversion_shim::{
     sandbox::{Options, PROFILE, Sandbox, TOKEN},
     server,
     shadow::{Shadow, ShadowThread},
-    upstream::Client,
+    upstream::UpstreamClient,
 };
 use cpu::Clock;
 use serde_json::json;
@@ -170,7 +170,7 @@ impl Server {
         let flags = flags.into_iter().map(|(key, value)| Flag::new("bench", key, value)).collect();
         let config = load(&Sources { flags, ..Sources::default() }).expect("a config").config;
         let runtime = runtime(name)?;
-        let client = Client::new(&config.upstream).expect("a client");
+        let client = UpstreamClient::new(&config.upstream).expect("a client");
         let current = Arc::new(ArcSwap::new(config));
         let mut app = App::new(Arc::clone(&current), client.clone(), None);
         let (mut shadow, mut thread) = (None, None);

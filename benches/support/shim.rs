@@ -8,7 +8,7 @@ use conversion_shim::{
     proxy::App,
     server,
     telemetry::{self, traces::Collecting},
-    upstream::Client,
+    upstream::UpstreamClient,
 };
 use tokio::net::TcpListener;
 
@@ -39,7 +39,7 @@ pub(crate) fn start(upstream: SocketAddr) -> Pin<Box<dyn Future<Output = io::Res
         let log = log.map_err(io::Error::other)?;
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
-        let client = Client::new(&config.upstream).map_err(io::Error::other)?;
+        let client = UpstreamClient::new(&config.upstream).map_err(io::Error::other)?;
         let app = Arc::new(App::new(Arc::new(ArcSwap::new(config)), client, None));
         tokio::spawn(async move {
             let (_log, _collecting) = (log, collecting);

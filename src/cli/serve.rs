@@ -31,7 +31,7 @@ use crate::server::{self, Drained};
 use crate::shadow::Shadow;
 use crate::telemetry::traces::Collecting;
 use crate::telemetry::{self, FileGuard, LogGuard};
-use crate::upstream::Client;
+use crate::upstream::UpstreamClient;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -136,7 +136,7 @@ async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<ServeO
     let collecting = Collecting::start(&config.traces).map_err(|error| format!("tracing: {error}"))?;
     let log = telemetry::start(&config.log, collecting.as_ref())?;
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
-    let upstream = Client::new(&config.upstream)?;
+    let upstream = UpstreamClient::new(&config.upstream)?;
     let current = Arc::new(ArcSwap::new(config.clone()));
     let (ledger, guard) = match guarded_ledger(&config, &current, &explain(&loaded)).await? {
         Ok(ledger) => ledger,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Request, StatusCode, header};
 
-use self::usage::{Client, Feature, KnownBy, Usage};
+use self::usage::{ClientEntry, Feature, KnownBy, UsageTable};
 use crate::config::{Config, Deprecation};
 use crate::http::peer::{ClientCertificate, Peer};
 use crate::telemetry::access::Access;
@@ -80,7 +80,7 @@ fn certificate_name(certificate: &ClientCertificate) -> String {
 
 impl ClientUsage {
     /// Records the request, with the features that only its response shows.
-    pub(crate) fn record(&self, usage: &Usage, access: &Access, without_reference: bool) {
+    pub(crate) fn record(&self, usage: &UsageTable, access: &Access, without_reference: bool) {
         if access.status == Some(StatusCode::UNAUTHORIZED.as_u16()) {
             return;
         }
@@ -98,7 +98,7 @@ impl ClientUsage {
     }
 
     /// `None`: the client is unknown, and nothing verified its credentials.
-    fn client(&self, usage: &Usage, access: &Access) -> Option<Arc<Client>> {
+    fn client(&self, usage: &UsageTable, access: &Access) -> Option<Arc<ClientEntry>> {
         let by_upstream = access.upstream_status.is_some_and(|status| matches!(status, 200..=299 | CONFLICT));
         let by_proxy = access.caller.is_some() || access.client_certificate.is_some();
         if by_upstream || by_proxy {

@@ -64,7 +64,7 @@ label!(
 );
 
 #[derive(Debug)]
-pub(crate) struct Client {
+pub(crate) struct ClientEntry {
     /// Truncated to [`NAME_MAX`], otherwise as received: escape it for display.
     pub(crate) name: String,
     /// How the client is identified.
@@ -76,7 +76,7 @@ pub(crate) struct Client {
     last_seen: AtomicI64,
 }
 
-impl Client {
+impl ClientEntry {
     fn new(by: KnownBy, name: String) -> Self {
         let (requests, features) = (Counters::default(), Counters::default());
         Self { name, by, requests, features, last_seen: AtomicI64::new(0) }
@@ -109,24 +109,24 @@ fn timestamp(seconds: &AtomicI64) -> Option<Timestamp> {
 
 /// The table of clients. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Usage(Arc<Table>);
+pub(crate) struct UsageTable(Arc<Inner>);
 
 #[derive(Debug)]
-struct Table {
+struct Inner {
     /// One map for each [`KnownBy`], so that an unverified name never shares the entry of a verified one.
-    clients: [DashMap<String, Arc<Client>>; 5],
+    clients: [DashMap<String, Arc<ClientEntry>>; 5],
     len: AtomicUsize,
-    others: Arc<Client>,
+    others: Arc<ClientEntry>,
     /// Unix time in seconds; 0: the table was never full.
     full_since: AtomicI64,
     evicted: AtomicU64,
 }
 
-impl Default for Usage {
+impl Default for UsageTable {
     fn default() -> Self {
-        let others = Arc::new(Client::new(KnownBy::Nothing, String::new()));
+        let others = Arc::new(ClientEntry::new(KnownBy::Nothing, String::new()));
         let (len, full_since, evicted) = Default::default();
-        Self(Arc::new(Table { clients: Default::default(), len, others, full_since, evicted }))
+        Self(Arc::new(Inner { clients: Default::default(), len, others, full_since, evicted }))
     }
 }
 
@@ -136,14 +136,14 @@ pub(crate) fn truncated(name: &str) -> &str {
     name.char_indices().nth(NAME_MAX).map_or(name, |(end, _)| name[..end].trim_end())
 }
 
-impl Usage {
+impl UsageTable {
     /// The entry of a known client.
-    pub(crate) fn known(&self, by: KnownBy, name: &str) -> Option<Arc<Client>> {
+    pub(crate) fn known(&self, by: KnownBy, name: &str) -> Option<Arc<ClientEntry>> {
         self.0.clients[by as usize].get(truncated(name)).map(|known| Arc::clone(&known))
     }
 
     /// The entry of a client, created if needed; the shared entry if the table is full.
-    pub(crate) fn client(&self, by: KnownBy, name: &str) -> Arc<Client> {
+    pub(crate) fn client(&self, by: KnownBy, name: &str) -> Arc<ClientEntry> {
         if let Some(known) = self.known(by, name) {
             return known;
         }
@@ -158,7 +158,7 @@ impl Usage {
                 Arc::clone(known.get())
             }
             Entry::Vacant(new) => {
-                let client = Arc::new(Client::new(by, new.key().clone()));
+                let client = Arc::new(ClientEntry::new(by, new.key().clone()));
                 Arc::clone(&new.insert(client))
             }
         }
@@ -192,7 +192,7 @@ impl Usage {
     }
 
     /// Every client, the one with the most requests first.
-    pub(crate) fn clients(&self) -> Vec<Arc<Client>> {
+    pub(crate) fn clients(&self) -> Vec<Arc<ClientEntry>> {
         let each = self.0.clients.iter().flat_map(DashMap::iter);
         let mut clients: Vec<_> =
             each.map(|entry| Arc::clone(&entry)).filter(|client| client.last_seen().is_some()).collect();
@@ -202,7 +202,7 @@ impl Usage {
     }
 
     /// The shared entry for clients that did not fit in the table.
-    pub(crate) fn others(&self) -> &Client {
+    pub(crate) fn others(&self) -> &ClientEntry {
         &self.0.others
     }
 }
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_table_is_bounded_and_names_are_truncated() {
-        let usage = Usage::default();
+        let usage = UsageTable::default();
         let call = |number: usize| {
             let client = usage.client(KnownBy::Header, &format!("client-{number}"));
             client.features.add((Feature::Cancel,));
@@ -228,12 +228,12 @@ mod tests {
         assert_eq!(usage.evicted(), 0, "every client blocks");
         usage.client(KnownBy::Header, "client-0").record_request(RouteLabel::Route(Route::Get));
         assert_eq!(usage.clients()[0].name, "client-0", "a known client stays, and the busiest comes first");
-        assert_eq!(Usage::default().client(KnownBy::Token, &"é".repeat(500)).name, "é".repeat(NAME_MAX));
+        assert_eq!(UsageTable::default().client(KnownBy::Token, &"é".repeat(500)).name, "é".repeat(NAME_MAX));
     }
 
     #[test]
     fn the_least_recently_seen_client_without_blocking_features_is_evicted() {
-        let usage = Usage::default();
+        let usage = UsageTable::default();
         for number in 0..CLIENTS_MAX {
             let client = usage.client(KnownBy::Header, &format!("client-{number}"));
             client.record_request(RouteLabel::Route(Route::Get));
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn one_name_identified_in_two_ways_is_two_clients() {
-        let usage = Usage::default();
+        let usage = UsageTable::default();
         usage.client(KnownBy::Header, "treasury").record_request(RouteLabel::Route(Route::Get));
         usage.client(KnownBy::Caller, "treasury").record_request(RouteLabel::Route(Route::Cancel));
         let clients: Vec<_> = usage.clients().iter().map(|client| (client.by, client.total())).collect();

@@ -1,6 +1,6 @@
 //! Failures of credentials: the caller's, or the proxy's own.
 
-use super::{Fault, SideEffect, Source};
+use super::{BoxError, Fault, SideEffect};
 use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
 use crate::translate::token::{LEGACY_READ, LEGACY_WRITE};
@@ -24,10 +24,10 @@ pub(crate) enum AuthFailure {
     NoTokenRoute,
     /// No connection to the token endpoint, so the client's token request was not sent.
     #[error("the token endpoint cannot be reached")]
-    TokenUnreachable(#[source] Source),
+    TokenUnreachable(#[source] BoxError),
     /// The client's token request was sent and no whole answer came.
     #[error("the token endpoint broke off")]
-    TokenBroken(#[source] Source),
+    TokenBroken(#[source] BoxError),
     /// The client's token request was sent and no answer came within `auth.timeout`.
     #[error("the token endpoint did not answer in time")]
     TokenTimedOut,
@@ -37,7 +37,7 @@ pub(crate) enum AuthFailure {
         /// The side of the call.
         side: Side,
         /// The error of the token request.
-        source: Source,
+        source: BoxError,
     },
     /// The side answered 401 to the proxy's own token and did not act on the call.
     #[error("the {side} side refused the proxy's own token")]

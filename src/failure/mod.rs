@@ -15,7 +15,7 @@ use crate::translate::invalid::Invalid;
 use crate::translate::orchestration::Unreadable;
 use crate::translate::side::Side;
 
-type Source = Box<dyn StdError + Send + Sync>;
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Who has to act for the request to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ pub(crate) enum Failure {
     },
     /// The request body broke off. A body that was being streamed has reached the upstream in part.
     #[error("the request body ended early")]
-    BodyBroken(#[source] Source),
+    BodyBroken(#[source] BoxError),
     /// The request body of a translated route is compressed.
     #[error("the request body has a Content-Encoding")]
     BodyEncoded,
@@ -122,7 +122,7 @@ pub(crate) enum Failure {
     Unreachable {
         /// The side of the call.
         side: Side,
-        source: Source,
+        source: BoxError,
     },
     /// The call was sent and no whole, usable answer came.
     #[error("the {side} side broke off")]
@@ -132,7 +132,7 @@ pub(crate) enum Failure {
         /// What the call may have changed.
         effect: SideEffect,
         /// The connection error, or why the answer is not usable.
-        source: Source,
+        source: BoxError,
     },
     /// The call was sent and no answer came within the timeout.
     #[error("the {side} side did not answer in time")]
@@ -163,7 +163,7 @@ pub(crate) enum Failure {
     },
     /// The ledger failed before the create was sent.
     #[error("the ledger cannot be used")]
-    Ledger(#[source] Source),
+    Ledger(#[source] BoxError),
     /// The duplicate check gave no proof, so the create was not sent.
     #[error("could not look for the reference on the {side} side")]
     DuplicateCheckFailed {

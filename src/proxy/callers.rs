@@ -10,7 +10,7 @@ use crate::failure::AuthFailure;
 use crate::http::headers;
 
 /// SHA-256 of a client's certificate, as DER.
-pub(crate) type Fingerprint = [u8; 32];
+pub(crate) type CertificateFingerprint = [u8; 32];
 
 /// The caller of a request; `None` in mode `passthrough`.
 ///
@@ -19,7 +19,7 @@ pub(crate) type Fingerprint = [u8; 32];
 pub(crate) fn identify<'config>(
     auth: &'config Auth,
     headers: &HeaderMap,
-    certificate: Option<&Fingerprint>,
+    certificate: Option<&CertificateFingerprint>,
 ) -> Result<Option<&'config Caller>, AuthFailure> {
     if auth.mode == AuthMode::Passthrough {
         return Ok(None);
@@ -53,7 +53,7 @@ fn bearer(headers: &HeaderMap) -> Option<[u8; 32]> {
 fn matching<'config>(
     callers: &'config [Caller],
     token: Option<&[u8; 32]>,
-    certificate: Option<&Fingerprint>,
+    certificate: Option<&CertificateFingerprint>,
 ) -> Option<&'config Caller> {
     let same = |wanted: &Option<[u8; 32]>, shown: Option<&[u8; 32]>| match (wanted, shown) {
         (None, _) => Choice::from(1),

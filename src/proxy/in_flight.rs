@@ -19,10 +19,10 @@ use crate::translate::route::Route;
 
 /// The requests in flight. Clones share the counts.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Admission(Arc<Counts>);
+pub(crate) struct Admission(Arc<InFlightCounts>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct InFlightCounts {
     all: AtomicUsize,
     lanes: [AtomicUsize; 5],
     /// Requests refused by a limit.
@@ -150,7 +150,7 @@ impl Drop for Taken<'_> {
     }
 }
 
-impl Counts {
+impl InFlightCounts {
     fn enter(&self, client: IpAddr, cap: usize) -> bool {
         match self.clients.entry(client) {
             Entry::Occupied(count) if *count.get() >= cap => false,
@@ -179,7 +179,7 @@ impl Counts {
 /// Counts one request as in flight until dropped. The answer's body holds it, and so does a write that goes on without its client.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard {
-    counts: Arc<Counts>,
+    counts: Arc<InFlightCounts>,
     lane: TrafficClass,
     client: IpAddr,
 }

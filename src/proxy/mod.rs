@@ -21,13 +21,13 @@ use tracing::Instrument as _;
 use self::dispatch::RequestContext;
 use self::unauthorized::UnauthorizedCreates;
 use crate::config::Config;
-use crate::deprecation::usage::Usage;
+use crate::deprecation::usage::UsageTable;
 use crate::http::peer::Peer;
 use crate::ledger::Ledger;
 use crate::routes::Services;
 use crate::shadow::Shadow;
 use crate::telemetry::access::AccessLogBody;
-use crate::upstream::Client;
+use crate::upstream::UpstreamClient;
 
 pub(crate) use self::in_flight::{Admission, InFlightGuard};
 pub(crate) use self::response::refuse;
@@ -41,21 +41,21 @@ pub struct App {
     pub(crate) admission: Admission,
     /// Background comparisons; `None` only in tests.
     pub(crate) shadow: Option<Shadow>,
-    pub(crate) usage: Usage,
+    pub(crate) usage: UsageTable,
     unauthorized_creates: UnauthorizedCreates,
 }
 
 impl App {
     /// A proxy before its first request, without comparisons. `config` is swapped on reload.
     #[must_use]
-    pub fn new(config: Arc<ArcSwap<Config>>, upstream: Client, ledger: Option<Ledger>) -> Self {
+    pub fn new(config: Arc<ArcSwap<Config>>, upstream: UpstreamClient, ledger: Option<Ledger>) -> Self {
         upstream.budget().adopt(&config.load());
         Self {
             config,
             services: Services::new(upstream, ledger),
             admission: Admission::default(),
             shadow: None,
-            usage: Usage::default(),
+            usage: UsageTable::default(),
             unauthorized_creates: UnauthorizedCreates::default(),
         }
     }

@@ -4,8 +4,8 @@
 use bytes::Bytes;
 use http::StatusCode;
 
-use super::presence::{Known, Presence, SideAnswer, conclude};
-use super::upstream_call::{Reply, UpstreamCall};
+use super::presence::{KnownSide, Presence, SideAnswer, conclude};
+use super::upstream_call::{UpstreamCall, UpstreamResponse};
 use super::{RecordSide, RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
@@ -25,19 +25,19 @@ use crate::upstream::rate_limit::Endpoint;
 pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
     let known = context.known_side(id).await;
     let sealed = context.config.modes.cancel == Mode::New;
-    if sealed && known == Known::On(Side::Legacy) {
+    if sealed && known == KnownSide::On(Side::Legacy) {
         return Ok(RouteResponse::problem(&problem::gone(id.as_str())));
     }
     let mut answers = Vec::with_capacity(2);
     let mut denied = None;
     // A record that was only seen on new may be legacy's, unless it is known that new shows none of those.
-    let is_on_new = known == Known::On(Side::New)
-        || known == Known::Seen(Side::New) && context.facts().mirror == Mirror::No;
+    let is_on_new = known == KnownSide::On(Side::New)
+        || known == KnownSide::Seen(Side::New) && context.facts().mirror == Mirror::No;
     if !sealed && !is_on_new {
         match on_legacy(context, id).await? {
             Ok(response) => return Ok(response),
             // Whatever new shows under this id, the record that could be cancelled is legacy's.
-            Err(_) if known == Known::On(Side::Legacy) => {
+            Err(_) if known == KnownSide::On(Side::Legacy) => {
                 return Err(Failure::RecordUnavailable { side: Side::Legacy });
             }
             Err(not_found) => denied = Some(not_found),
@@ -92,14 +92,18 @@ async fn on_legacy(context: &RouteContext, id: &Id) -> Result<Result<RouteRespon
 }
 
 /// Returns the vendor's own refusal to the client; any other answer is a failure of the side.
-fn not_the_vendors(reply: Reply) -> Result<RouteResponse, Failure> {
+fn not_the_vendors(reply: UpstreamResponse) -> Result<RouteResponse, Failure> {
     if reply.status == StatusCode::NOT_FOUND || !reply.is_refusal() {
         return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));
     }
     Ok(reply.refusal())
 }
 
-async fn holds_conversion(context: &RouteContext, reply: &Reply, known: Known) -> Result<bool, Failure> {
+async fn holds_conversion(
+    context: &RouteContext,
+    reply: &UpstreamResponse,
+    known: KnownSide,
+) -> Result<bool, Failure> {
     let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
     let orchestration = Orchestration::parse(reply.content()).map_err(unreadable)?;
     Ok(context.hidden(&orchestration, known).await?.is_none())

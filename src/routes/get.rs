@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::StatusCode;
 use tokio::time::Instant;
 
-use super::presence::{Known, Presence, SideAnswer, conclude};
-use super::upstream_call::{Reply, UpstreamCall};
+use super::presence::{KnownSide, Presence, SideAnswer, conclude};
+use super::upstream_call::{UpstreamCall, UpstreamResponse};
 use super::{RecordSide, RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
@@ -28,7 +28,7 @@ use crate::upstream::rate_limit::Endpoint;
 pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse, Failure> {
     let known = context.known_side(id).await;
     let sealed = context.config.modes.get == Mode::New;
-    if sealed && known == Known::On(Side::Legacy) {
+    if sealed && known == KnownSide::On(Side::Legacy) {
         return Ok(RouteResponse::problem(&problem::gone(id.as_str())));
     }
     let sides = sides(context, known, sealed);
@@ -78,13 +78,13 @@ fn respond(
 }
 
 /// The sides to ask, the likelier one first.
-fn sides(context: &RouteContext, known: Known, sealed: bool) -> Vec<Side> {
+fn sides(context: &RouteContext, known: KnownSide, sealed: bool) -> Vec<Side> {
     if sealed {
         return vec![Side::New];
     }
     let first = match known {
-        Known::On(side) | Known::Seen(side) => side,
-        Known::Nowhere | Known::CouldNotLook => context.config.modes.create.creates_on(),
+        KnownSide::On(side) | KnownSide::Seen(side) => side,
+        KnownSide::Nowhere | KnownSide::CouldNotLook => context.config.modes.create.creates_on(),
     };
     vec![first, first.other()]
 }
@@ -93,7 +93,7 @@ async fn ask(
     context: &RouteContext,
     side: Side,
     id: &Id,
-    known: Known,
+    known: KnownSide,
     until: Instant,
 ) -> Result<(SideAnswer, RouteResponse), Failure> {
     let cost = Endpoint::Get(side).client();
@@ -124,9 +124,9 @@ async fn ask(
 /// The record of new in the legacy shape, if a legacy client may see it.
 async fn visible_record(
     context: &RouteContext,
-    reply: Reply,
+    reply: UpstreamResponse,
     id: &Id,
-    known: Known,
+    known: KnownSide,
 ) -> Result<(SideAnswer, RouteResponse), Failure> {
     if reply.status != StatusCode::OK {
         return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));
@@ -144,23 +144,23 @@ async fn visible_record(
 
 impl RouteContext {
     /// The side that is known to hold an id, from the cache, else from the ledger. The ledger outweighs where an id was seen.
-    pub(super) async fn known_side(&self, id: &Id) -> Known {
+    pub(super) async fn known_side(&self, id: &Id) -> KnownSide {
         let record_sides = &self.services.record_sides;
         let seen = match record_sides.of(id.as_str()) {
-            Some(RecordSide::MadeOn(side)) => return Known::On(side),
-            Some(RecordSide::SeenOn(side)) => Some(Known::Seen(side)),
+            Some(RecordSide::MadeOn(side)) => return KnownSide::On(side),
+            Some(RecordSide::SeenOn(side)) => Some(KnownSide::Seen(side)),
             None => None,
         };
-        let Some(ledger) = &self.services.ledger else { return seen.unwrap_or(Known::Nowhere) };
+        let Some(ledger) = &self.services.ledger else { return seen.unwrap_or(KnownSide::Nowhere) };
         match ledger.reader().record_side(self.tenant(), id.as_str()).await {
             Ok(Some(side)) => {
                 record_sides.remember(id.as_str(), RecordSide::MadeOn(side));
-                Known::On(side)
+                KnownSide::On(side)
             }
-            Ok(None) => seen.unwrap_or(Known::Nowhere),
+            Ok(None) => seen.unwrap_or(KnownSide::Nowhere),
             Err(error) => {
                 tracing::warn!(target: "ledger", %error, "whether an id is known could not be read");
-                seen.unwrap_or(Known::CouldNotLook)
+                seen.unwrap_or(KnownSide::CouldNotLook)
             }
         }
     }

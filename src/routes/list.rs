@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 
-use super::upstream_call::{Reply, UpstreamCall};
+use super::upstream_call::{UpstreamCall, UpstreamResponse};
 use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
@@ -118,7 +118,7 @@ async fn ask(
     context: &RouteContext,
     query: &ListQuery,
     calls: Vec<Call>,
-) -> Vec<(Side, Result<Reply, Failure>)> {
+) -> Vec<(Side, Result<UpstreamResponse, Failure>)> {
     join_all(calls.into_iter().map(|call| async move {
         let path = query.path(call.side, query.batch_size(call.after.is_some()), call.after.as_deref());
         let cost = Endpoint::List(call.side).client();
@@ -131,7 +131,12 @@ async fn ask(
     .await
 }
 
-async fn rows(context: &RouteContext, side: Side, reply: &Reply, query: &ListQuery) -> Result<Rows, Failure> {
+async fn rows(
+    context: &RouteContext,
+    side: Side,
+    reply: &UpstreamResponse,
+    query: &ListQuery,
+) -> Result<Rows, Failure> {
     if reply.status != StatusCode::OK {
         return Err(reply.unexpected(SideEffect::None, "not an answer to a list"));
     }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use super::create::events::Purpose;
-use super::upstream_call::{Reply, UpstreamCall};
+use super::upstream_call::{UpstreamCall, UpstreamResponse};
 use super::{RouteContext, RouteResponse};
 use crate::failure::{Failure, SideEffect};
 use crate::telemetry::metrics::label_set::LabelValue as _;
@@ -105,7 +105,7 @@ impl RouteContext {
         }
     }
 
-    fn read_finding(&self, query: &LookupQuery<'_>, reply: Reply) -> LookupResult {
+    fn read_finding(&self, query: &LookupQuery<'_>, reply: UpstreamResponse) -> LookupResult {
         let finding = evidence::read(query.side, &reply.evidence(), query.ref_id, query.origin, self.facts());
         let failure = match &finding {
             Finding::Nothing(why) => Some(reply.unexpected(SideEffect::None, why)),
@@ -135,7 +135,7 @@ impl RouteContext {
         ref_id: &str,
         lane: Lane,
         until: Instant,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         let path = lookup_path(side, ref_id);
         let cost = Endpoint::List(side).lookup();
         let call = || UpstreamCall::get(self, side, &path, cost, until).map(UpstreamCall::uncached);
@@ -163,11 +163,11 @@ impl RouteContext {
         id: &Id,
         lane: Lane,
         until: Instant,
-    ) -> Result<Reply, Failure> {
+    ) -> Result<UpstreamResponse, Failure> {
         let cost = Endpoint::Get(side).client();
         let path = id.path_on(side);
         let call = |lane| Ok(UpstreamCall::get(self, side, &path, cost, until)?.on(lane));
-        let may_be_anothers = |reply: &Reply| reply.may_be_of_another_get(id);
+        let may_be_anothers = |reply: &UpstreamResponse| reply.may_be_of_another_get(id);
         let reply = self.read(lane, call, may_be_anothers).await?;
         let lacks_scope = problem::says_insufficient_scopes(reply.status.as_u16(), reply.content());
         if !lacks_scope || !self.has_lookup_credentials() {

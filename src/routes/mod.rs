@@ -44,7 +44,7 @@ use crate::translate::list::page::SuspectedDouble;
 use crate::translate::problem::Problem;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
-use crate::upstream::Client;
+use crate::upstream::UpstreamClient;
 use crate::upstream::closed::is_dead_peer;
 pub(crate) use crate::upstream::health::UpstreamHealth;
 
@@ -52,7 +52,7 @@ pub(crate) use crate::upstream::health::UpstreamHealth;
 #[derive(Clone)]
 pub struct Services {
     /// The client of both sides, with the rate limit.
-    pub upstream: Client,
+    pub upstream: UpstreamClient,
     /// The claims; `None` when no ledger is configured.
     pub(crate) ledger: Option<Ledger>,
     pub(crate) record_sides: RecordSideCache,
@@ -66,7 +66,7 @@ pub struct Services {
 
 impl Services {
     #[must_use]
-    pub(crate) fn new(upstream: Client, ledger: Option<Ledger>) -> Self {
+    pub(crate) fn new(upstream: UpstreamClient, ledger: Option<Ledger>) -> Self {
         Self {
             upstream,
             ledger,

@@ -1,7 +1,7 @@
 //! Records of new that do not look like conversions but were created through the proxy: the ledger is read before a record is hidden.
 
 use super::RouteContext;
-use super::presence::Known;
+use super::presence::KnownSide;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::facts::Mirror;
 use crate::translate::list::rows::Rows;
@@ -18,11 +18,11 @@ impl RouteContext {
     pub(super) async fn hidden(
         &self,
         record: &Orchestration<'_>,
-        known: Known,
+        known: KnownSide,
     ) -> Result<Option<NotAConversion>, Failure> {
         let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
         // A record that was shown once stays visible.
-        if matches!(known, Known::On(Side::New) | Known::Seen(Side::New)) {
+        if matches!(known, KnownSide::On(Side::New) | KnownSide::Seen(Side::New)) {
             return Ok(None);
         }
         let Some(why) = mapping::hidden(record, Origin::Unknown).map_err(unreadable)? else {

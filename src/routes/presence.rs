@@ -14,7 +14,7 @@ pub(super) enum SideAnswer {
 
 /// Which side the proxy knows to hold the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum KnownSide {
     /// The record was made on this side.
     On(Side),
     /// This side showed the record; where it was made is not known.
@@ -40,15 +40,15 @@ pub(super) enum Presence {
 }
 
 /// Concludes from the answers of the sides that were asked, in the order in which they were asked.
-pub(super) fn conclude(known: Known, answers: &[(Side, SideAnswer)]) -> Presence {
+pub(super) fn conclude(known: KnownSide, answers: &[(Side, SideAnswer)]) -> Presence {
     let side_of =
         |wanted: SideAnswer| answers.iter().find(|(_, answer)| *answer == wanted).map(|(side, _)| *side);
     match (side_of(SideAnswer::Found), side_of(SideAnswer::Unclear), known) {
         (Some(side), _, _) => Presence::Found(side),
         (None, Some(side), _) => Presence::Unclear(side),
-        (None, None, Known::On(side) | Known::Seen(side)) => Presence::Unavailable(side),
-        (None, None, Known::CouldNotLook) => Presence::CouldNotLook,
-        (None, None, Known::Nowhere) => Presence::NotFound,
+        (None, None, KnownSide::On(side) | KnownSide::Seen(side)) => Presence::Unavailable(side),
+        (None, None, KnownSide::CouldNotLook) => Presence::CouldNotLook,
+        (None, None, KnownSide::Nowhere) => Presence::NotFound,
     }
 }
 
@@ -61,11 +61,11 @@ mod tests {
         use SideAnswer::{Found, NotFound, Unclear};
         let all = [Found, NotFound, Unclear];
         let sides = [Side::Legacy, Side::New].into_iter();
-        let known = sides.flat_map(|side| [Known::On(side), Known::Seen(side)]);
-        for known in known.chain([Known::Nowhere, Known::CouldNotLook]) {
+        let known = sides.flat_map(|side| [KnownSide::On(side), KnownSide::Seen(side)]);
+        for known in known.chain([KnownSide::Nowhere, KnownSide::CouldNotLook]) {
             for (legacy, new) in all.into_iter().flat_map(|legacy| all.map(|new| (legacy, new))) {
                 let presence = conclude(known, &[(Side::Legacy, legacy), (Side::New, new)]);
-                let may_say_404 = (legacy, new, known) == (NotFound, NotFound, Known::Nowhere);
+                let may_say_404 = (legacy, new, known) == (NotFound, NotFound, KnownSide::Nowhere);
                 assert_eq!(presence == Presence::NotFound, may_say_404, "{known:?} {legacy:?} {new:?}");
                 let is_found = legacy == Found || new == Found;
                 assert_eq!(matches!(presence, Presence::Found(_)), is_found, "{known:?} {legacy:?} {new:?}");

@@ -14,7 +14,7 @@ use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::http::headers;
 use crate::translate::token::{self, Form, Rewriting};
 use crate::upstream::rate_limit::Endpoint;
-use crate::upstream::{self, Client, Lane, SendError};
+use crate::upstream::{self, Lane, SendError, UpstreamClient};
 
 /// The answer to a token request.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct Exchanged {
 }
 
 struct TokenExchange<'a> {
-    upstream: &'a Client,
+    upstream: &'a UpstreamClient,
     config: &'a Config,
     head: http::request::Parts,
     deadline: Instant,
@@ -36,7 +36,7 @@ struct TokenExchange<'a> {
 /// # Errors
 /// When there is no whole answer. The vendor's refusal is an answer.
 pub(crate) async fn run(
-    upstream: &Client,
+    upstream: &UpstreamClient,
     config: &Config,
     mut head: http::request::Parts,
     incoming: Incoming,

@@ -37,7 +37,7 @@ pub(super) struct UpstreamCall {
 
 /// A complete answer of an upstream.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct UpstreamResponse {
     pub(super) side: Side,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -166,8 +166,8 @@ impl RouteContext {
         &self,
         lane: Lane,
         call: impl Fn(Lane) -> Result<UpstreamCall, Failure>,
-        may_be_anothers: impl Fn(&Reply) -> bool,
-    ) -> Result<Reply, Failure> {
+        may_be_anothers: impl Fn(&UpstreamResponse) -> bool,
+    ) -> Result<UpstreamResponse, Failure> {
         let reply = self.call(call(lane)?).await?;
         if reply.reused && may_be_anothers(&reply) { self.call(call(Lane::Fresh)?).await } else { Ok(reply) }
     }
@@ -176,7 +176,7 @@ impl RouteContext {
     ///
     /// # Errors
     /// When there is no complete answer in time; [`Failure::outcome`] says whether the call may have taken effect.
-    pub(super) async fn call(&self, call: UpstreamCall) -> Result<Reply, Failure> {
+    pub(super) async fn call(&self, call: UpstreamCall) -> Result<UpstreamResponse, Failure> {
         let UpstreamCall { side, request, effect, lane, credentials, cost, permit, until } = call;
         let permit = match permit {
             Some(permit) => permit,
@@ -205,7 +205,7 @@ pub(super) async fn exchange(
     side: Side,
     effect: SideEffect,
     max: usize,
-) -> Result<Reply, Failure> {
+) -> Result<UpstreamResponse, Failure> {
     let answer = sending.await.map_err(|error| error.into_failure(side, effect))?;
     let (mut parts, body) = answer.into_parts();
     let body = body::collect(body, max).await.map_err(|error| match error {
@@ -218,7 +218,7 @@ pub(super) async fn exchange(
     let decoded = decode(&parts.headers, &body, max);
     // Without the extension nothing is known about the connection, so it counts as reused. HTTP/2 numbers its streams.
     let reused = Reused::of(&parts.extensions);
-    Ok(Reply {
+    Ok(UpstreamResponse {
         side,
         status: parts.status,
         headers: parts.headers,
@@ -229,7 +229,7 @@ pub(super) async fn exchange(
     })
 }
 
-impl Reply {
+impl UpstreamResponse {
     pub(super) fn is_refusal(&self) -> bool {
         self.status.is_client_error() || self.status.is_server_error()
     }

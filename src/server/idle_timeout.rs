@@ -24,10 +24,10 @@ use crate::config::Limits;
 
 /// The requests of one connection. Clones share the counts.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Activity(Arc<Counts>);
+pub(super) struct Activity(Arc<RequestCounts>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct RequestCounts {
     active: AtomicUsize,
     started: AtomicUsize,
 }

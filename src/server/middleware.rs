@@ -18,15 +18,14 @@ use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, 
 use uuid::Uuid;
 
 use super::idle_timeout::{ActiveRequest, Activity};
-use crate::failure::{Failure, SideEffect};
+use crate::failure::{BoxError, Failure, SideEffect};
 use crate::http::body::{BodyError, Payload};
 use crate::http::peer::Peer;
 use crate::proxy::{self, App, InFlightGuard};
 use crate::telemetry::access::AccessLogBody;
 use crate::upstream::StreamSlot;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
-type Body = UnsyncBoxBody<bytes::Bytes, BoxError>;
+type BoxedBody = UnsyncBoxBody<bytes::Bytes, BoxError>;
 
 /// The service of one connection.
 pub(super) fn service(
@@ -34,7 +33,7 @@ pub(super) fn service(
     peer: Peer,
     activity: Activity,
 ) -> TowerToHyperService<
-    impl Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone,
+    impl Service<Request<Incoming>, Response = Response<BoxedBody>, Error = Infallible, Future: Send> + Clone,
 > {
     let stack = ServiceBuilder::new()
         // Outermost, so that every request and response has the id, whatever happens below.

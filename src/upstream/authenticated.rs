@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::rate_limit::{OverBudget, Permit};
 use super::token::{Token, TokenError};
-use super::{Client, Lane, Outgoing, Reused, SendError};
+use super::{Lane, Outgoing, Reused, SendError, UpstreamClient};
 use crate::config::Config;
 use crate::http::body::{self, Payload};
 use crate::translate::evidence::{self, Reply};
@@ -18,12 +18,12 @@ use crate::translate::evidence::{self, Reply};
 /// Maximum length of a problem document, in bytes.
 const PROBLEM_MAX: usize = 64 << 10;
 
-impl Client {
+impl UpstreamClient {
     /// Sends a request as it is, or with the proxy's own token. After a 401 to that token, a read whose body is in memory is sent
     /// a second time, if the rate limit has a turn for it.
     ///
     /// # Errors
-    /// As [`Client::send`]; also when there is no token, or the side refused it and so did not act.
+    /// As [`UpstreamClient::send`]; also when there is no token, or the side refused it and so did not act.
     pub(crate) async fn send_as(
         &self,
         outgoing: Outgoing,

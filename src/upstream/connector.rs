@@ -43,7 +43,7 @@ const TCP_PROBES: u32 = 2;
 /// Why there is no connection: what was being done, with whom, for how long.
 #[derive(Debug)]
 pub(crate) struct ConnectError {
-    phase: Phase,
+    phase: ConnectPhase,
     /// The name, or the addresses that failed.
     peer: String,
     elapsed: Duration,
@@ -52,7 +52,7 @@ pub(crate) struct ConnectError {
 
 /// What a connection attempt is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ConnectPhase {
     Resolve,
     Connect,
     Tls,
@@ -61,9 +61,9 @@ enum Phase {
 impl fmt::Display for ConnectError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let phase = match self.phase {
-            Phase::Resolve => "resolving",
-            Phase::Connect => "connecting to",
-            Phase::Tls => "TLS handshake with",
+            ConnectPhase::Resolve => "resolving",
+            ConnectPhase::Connect => "connecting to",
+            ConnectPhase::Tls => "TLS handshake with",
         };
         write!(out, "{phase} {} failed after {} ms", self.peer, self.elapsed.as_millis())
     }
@@ -122,22 +122,22 @@ impl Dialer {
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let failed = |phase: Phase, peer: String| {
+        let failed = |phase: ConnectPhase, peer: String| {
             move |source: io::Error| ConnectError { phase, peer, elapsed: start.elapsed(), source }
         };
         let found = within(until, lookup_host((bare, port))).await;
-        let addresses: Vec<_> = found.map_err(failed(Phase::Resolve, host.to_owned()))?.collect();
+        let addresses: Vec<_> = found.map_err(failed(ConnectPhase::Resolve, host.to_owned()))?.collect();
         let (tcp, peer) = self.any_of(&addresses, uri, until).await.map_err(|failures| {
             let source = failures.last.unwrap_or_else(|| io::Error::other("the name has no address"));
-            failed(Phase::Connect, failures.peers)(source)
+            failed(ConnectPhase::Connect, failures.peers)(source)
         })?;
         if !is_tls {
             return Ok(CountedStream::new(MaybeHttpsStream::Http(tcp), self.max_age, None));
         }
         let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other);
-        let name = name.map_err(failed(Phase::Tls, host.to_owned()))?;
+        let name = name.map_err(failed(ConnectPhase::Tls, host.to_owned()))?;
         let secured = within(until, self.tls.connect(name, TokioIo::new(tcp))).await;
-        let secured = secured.map_err(failed(Phase::Tls, format!("{host} ({peer})")))?;
+        let secured = secured.map_err(failed(ConnectPhase::Tls, format!("{host} ({peer})")))?;
         let is_http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
         let streams = is_http2.then(|| self.streams.clone());
         Ok(CountedStream::new(MaybeHttpsStream::Https(TokioIo::new(secured)), self.max_age, streams))

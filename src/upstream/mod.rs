@@ -32,7 +32,7 @@ use self::closed::Delivery;
 use self::connector::Uses;
 use self::lane_pool::LanePool;
 use self::rate_limit::{Budget, Permit};
-use self::token::Tokens;
+use self::token::TokenCache;
 use crate::config::auth::CredentialSet;
 use crate::config::{Upstream, Upstreams};
 use crate::failure::{AuthFailure, Failure, SideEffect};
@@ -49,7 +49,7 @@ pub use self::trust::TrustError;
 
 /// The client of the data path, with the proxy's own tokens and the rate limit. Clones share all of them.
 #[derive(Clone, Debug)]
-pub struct Client(Arc<Inner>);
+pub struct UpstreamClient(Arc<Inner>);
 
 /// Connection pools that share no connection: a slow or broken upstream call holds up only its own pool, and a stray answer on an
 /// HTTP/1.1 connection stays in its own pool.
@@ -97,7 +97,7 @@ pub(crate) struct Outgoing {
 #[derive(Debug)]
 struct Inner {
     lanes: [LanePool; Lane::ALL.len()],
-    tokens: Tokens,
+    tokens: TokenCache,
     budget: Budget,
 }
 
@@ -140,7 +140,7 @@ impl SendError {
     }
 }
 
-impl Client {
+impl UpstreamClient {
     /// A client for these settings.
     ///
     /// # Errors
@@ -148,13 +148,13 @@ impl Client {
     pub fn new(settings: &Upstreams) -> Result<Self, TrustError> {
         let budget = Budget::default();
         let tls = trust::tls(settings)?;
-        let tokens = Tokens::new(settings, tls.clone(), budget.clone())?;
+        let tokens = TokenCache::new(settings, tls.clone(), budget.clone())?;
         let [create, read, pass_through, fresh] =
             Lane::ALL.map(|lane| LanePool::new(lane, settings, tls.clone()));
         Ok(Self(Arc::new(Inner { lanes: [create, read, pass_through, fresh], tokens, budget })))
     }
 
-    fn tokens(&self) -> &Tokens {
+    fn tokens(&self) -> &TokenCache {
         &self.0.tokens
     }
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode, Uri, header};
 use tokio::time::Instant;
 
 use super::rate_limit::{Budget, Endpoint};
-use super::token::{Token, TokenError, Tokens};
+use super::token::{Token, TokenCache, TokenError};
 use super::trust::{self, TrustError};
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Upstreams};
@@ -16,7 +16,7 @@ use crate::http::decode::{Decoded, decode};
 #[derive(Debug)]
 pub(crate) struct ReadonlyClient {
     http: reqwest::Client,
-    tokens: Tokens,
+    tokens: TokenCache,
     budget: Budget,
 }
 
@@ -79,7 +79,7 @@ impl ReadonlyClient {
     /// When a certificate or a key cannot be read.
     pub(crate) fn new(settings: &Upstreams, budget: Budget) -> Result<Self, ReadonlyClientError> {
         let tls = trust::tls(settings)?;
-        let tokens = Tokens::new(settings, tls.clone(), budget.clone())?;
+        let tokens = TokenCache::new(settings, tls.clone(), budget.clone())?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .connect_timeout(settings.connect_timeout)

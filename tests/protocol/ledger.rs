@@ -1,6 +1,6 @@
 //! The ledger of the model: one row, atomic per statement, with the semantics of `src/ledger`.
 
-use conversion_shim::routes::create::events::{ClaimState, ClaimView, Claimed, Effect, Event};
+use conversion_shim::routes::create::events::{ClaimResult, ClaimState, ClaimView, Effect, Event};
 use conversion_shim::routes::create::rules::{Rule, Rules};
 use conversion_shim::translate::side::Side;
 
@@ -74,8 +74,8 @@ impl Ledger {
         Event::Claimed(self.claimed(claim, inserted, rules))
     }
 
-    fn claimed(&self, claim: ClaimView, inserted: bool, rules: Rules) -> Claimed {
-        Claimed { claim, inserted, created_on_new: self.created_on_new(rules), native: self.native }
+    fn claimed(&self, claim: ClaimView, inserted: bool, rules: Rules) -> ClaimResult {
+        ClaimResult { claim, inserted, created_on_new: self.created_on_new(rules), native: self.native }
     }
 
     fn change(&mut self, effect: Effect, rules: Rules) -> Option<ClaimView> {

@@ -1,6 +1,6 @@
 //! What must hold in every state.
 
-use conversion_shim::routes::create::events::Verdict;
+use conversion_shim::routes::create::events::CreateDecision;
 use conversion_shim::routes::create::protocol;
 use conversion_shim::translate::side::Side;
 
@@ -15,40 +15,45 @@ pub(crate) fn check(world: &World, bounds: &Bounds) -> Result<(), String> {
         return Err(broken.into());
     }
     for request in &world.requests {
-        if let Progress::Done(verdict) = request.progress {
-            answer_is_true(world, bounds, request, verdict)?;
+        if let Progress::Done(decision) = request.progress {
+            answer_is_true(world, bounds, request, decision)?;
         }
     }
     Ok(())
 }
 
-fn answer_is_true(world: &World, bounds: &Bounds, request: &Request, verdict: Verdict) -> Result<(), String> {
+fn answer_is_true(
+    world: &World,
+    bounds: &Bounds,
+    request: &Request,
+    decision: CreateDecision,
+) -> Result<(), String> {
     let under_way = request.in_flight.is_some() || request.effective;
     let exists = |side: Side| world.vendor(side).made.is_some() || world.shown(side, bounds.mirror).is_some();
-    match verdict {
-        Verdict::Accepted { side, .. } => {
+    match decision {
+        CreateDecision::Accepted { side, .. } => {
             let made = world.vendor(side).made.or(world.shown(side, bounds.mirror));
             if made != Some(request.body) {
                 return Err(format!("a request was accepted, and {side} holds {made:?}"));
             }
         }
-        Verdict::AlreadyExists { side, .. } if !exists(side) => {
+        CreateDecision::AlreadyExists { side, .. } if !exists(side) => {
             return Err(format!("a client was told that {side} holds its reference, and it does not"));
         }
-        Verdict::AlreadyExists { .. } | Verdict::OutcomeUnknown { .. } => {}
-        Verdict::Refused { .. }
-        | Verdict::UsedByAnotherKind { .. }
-        | Verdict::UsedOnRetiredApi { .. }
-        | Verdict::Unauthorized { .. }
-        | Verdict::Forbidden { .. }
-        | Verdict::CouldNotLook { .. }
-        | Verdict::RecordUnavailable { .. }
-        | Verdict::LedgerUnavailable
-        | Verdict::Unreadable
-        | Verdict::NotSent { .. } => {
+        CreateDecision::AlreadyExists { .. } | CreateDecision::OutcomeUnknown { .. } => {}
+        CreateDecision::Refused { .. }
+        | CreateDecision::UsedByAnotherKind { .. }
+        | CreateDecision::UsedOnRetiredApi { .. }
+        | CreateDecision::Unauthorized { .. }
+        | CreateDecision::Forbidden { .. }
+        | CreateDecision::CouldNotLook { .. }
+        | CreateDecision::RecordUnavailable { .. }
+        | CreateDecision::LedgerUnavailable
+        | CreateDecision::Unreadable
+        | CreateDecision::NotSent { .. } => {
             if under_way {
                 return Err(format!(
-                    "a client was told that nothing came of its request ({verdict:?}), and its POST did"
+                    "a client was told that nothing came of its request ({decision:?}), and its POST did"
                 ));
             }
         }
@@ -61,12 +66,12 @@ pub(crate) fn recovers(world: &World, bounds: &Bounds) -> Result<(), String> {
     let calm = Bounds { faults: 0, stage_changes: 0, crashes: 0, native: false, ..*bounds };
     let mut world = calm_down(*world);
     for _ in 0..4 {
-        let verdict = retry(&mut world, &calm);
+        let decision = retry(&mut world, &calm);
         check(&world, &calm).map_err(|broken| format!("then a retry without faults: {broken}"))?;
-        match verdict {
-            Verdict::Accepted { .. } | Verdict::AlreadyExists { .. } => return Ok(()),
+        match decision {
+            CreateDecision::Accepted { .. } | CreateDecision::AlreadyExists { .. } => return Ok(()),
             // The old API is gone: nobody can say what became of the reference there.
-            Verdict::UsedOnRetiredApi { .. } => return Ok(()),
+            CreateDecision::UsedOnRetiredApi { .. } => return Ok(()),
             _ => {}
         }
     }
@@ -97,7 +102,7 @@ fn calm_down(mut world: World) -> World {
 }
 
 /// One request, alone in the world.
-fn retry(world: &mut World, bounds: &Bounds) -> Verdict {
+fn retry(world: &mut World, bounds: &Bounds) -> CreateDecision {
     let body = world.requests[0].body;
     let stage = if world.lost && world.stages[0] == Stage::Sealed { Stage::Live } else { world.stages[0] };
     world.requests[0] = Request {
@@ -113,7 +118,7 @@ fn retry(world: &mut World, bounds: &Bounds) -> Verdict {
     world.go_on(0, protocol::start(context));
     for _ in 0..64 {
         match world.requests[0].progress {
-            Progress::Done(verdict) => return verdict,
+            Progress::Done(decision) => return decision,
             Progress::Running(..) => {
                 // The first successor of a request is what happens without a fault.
                 let (_, next) =
@@ -123,5 +128,5 @@ fn retry(world: &mut World, bounds: &Bounds) -> Verdict {
             Progress::NotStarted | Progress::Crashed => break,
         }
     }
-    Verdict::LedgerUnavailable
+    CreateDecision::LedgerUnavailable
 }

@@ -5,7 +5,7 @@
 use std::hash::{Hash as _, Hasher as _};
 
 use conversion_shim::routes::create::events::{
-    Answer, ClaimState, Context, Effect, Event, Lookup, Reads, Verdict,
+    ClaimState, Context, CreateAnswer, CreateDecision, Effect, Event, Lookup, Reads,
 };
 use conversion_shim::routes::create::protocol::{self, State, Step};
 use conversion_shim::routes::create::rules::Rules;
@@ -125,7 +125,7 @@ pub(crate) enum Body {
 pub(crate) enum Progress {
     NotStarted,
     Running(State, Effect),
-    Done(Verdict),
+    Done(CreateDecision),
     Crashed,
 }
 
@@ -291,7 +291,7 @@ impl World {
     pub(crate) fn go_on(&mut self, at: usize, step: Step) {
         self.requests[at].progress = match step {
             Step::Do(state, effect) => Progress::Running(state, effect),
-            Step::Done(verdict) => Progress::Done(verdict),
+            Step::Done(decision) => Progress::Done(decision),
         };
     }
 }
@@ -476,31 +476,40 @@ impl Successors<'_> {
                 for listed in [true, false] {
                     let accept = |world: &mut World| {
                         world.apply(at, side, listed);
-                        world.go_on(at, answer(Answer::Accepted { candidate: Some(0) }));
+                        world.go_on(at, answer(CreateAnswer::Accepted { candidate: Some(0) }));
                     };
                     let words = || format!("request {at}: {side} accepts; lists show it: {listed}");
                     if listed { self.add(words, accept) } else { self.fault(words, accept) }
                 }
             }
             Some(made) => {
-                self.event(at, state, Event::Answer(Answer::Exists { candidate: Some(0), reused: false }));
+                self.event(
+                    at,
+                    state,
+                    Event::Answer(CreateAnswer::Exists { candidate: Some(0), reused: false }),
+                );
                 self.faulty_event(
                     at,
                     state,
-                    Event::Answer(Answer::Exists { candidate: None, reused: false }),
+                    Event::Answer(CreateAnswer::Exists { candidate: None, reused: false }),
                 );
                 let repeated = made == self.world.requests[at].body;
-                let repeated =
-                    if repeated { Answer::Accepted { candidate: Some(0) } } else { Answer::Foreign };
+                let repeated = if repeated {
+                    CreateAnswer::Accepted { candidate: Some(0) }
+                } else {
+                    CreateAnswer::Foreign
+                };
                 self.faulty_event(at, state, Event::Answer(repeated));
             }
         }
-        self.faulty_event(at, state, Event::Answer(Answer::NotSent));
-        self.faulty_event(at, state, Event::Answer(Answer::Refused { reused: false }));
-        let mut doubtful = vec![Answer::Unknown, Answer::Foreign];
+        self.faulty_event(at, state, Event::Answer(CreateAnswer::NotSent));
+        self.faulty_event(at, state, Event::Answer(CreateAnswer::Refused { reused: false }));
+        let mut doubtful = vec![CreateAnswer::Unknown, CreateAnswer::Foreign];
         if self.bounds.strays {
-            doubtful
-                .extend([Answer::Refused { reused: true }, Answer::Exists { candidate: None, reused: true }]);
+            doubtful.extend([
+                CreateAnswer::Refused { reused: true },
+                CreateAnswer::Exists { candidate: None, reused: true },
+            ]);
         }
         for given in doubtful {
             self.doubtful(at, side, given, answer(given));
@@ -508,8 +517,8 @@ impl Successors<'_> {
     }
 
     /// An answer that says nothing certain: the POST took effect, will, or never does.
-    fn doubtful(&mut self, at: usize, side: Side, given: Answer, step: Step) {
-        let stray = matches!(given, Answer::Refused { .. });
+    fn doubtful(&mut self, at: usize, side: Side, given: CreateAnswer, step: Step) {
+        let stray = matches!(given, CreateAnswer::Refused { .. });
         let racing = !stray || self.bounds.excluded.stray_before_effect;
         self.fault(
             || format!("request {at}: {given:?}, and {side} has not got it"),

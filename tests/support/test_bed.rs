@@ -15,7 +15,7 @@ use conversion_shim::sandbox::{
 };
 use conversion_shim::server;
 use conversion_shim::translate::side::Side;
-use conversion_shim::upstream::Client;
+use conversion_shim::upstream::UpstreamClient;
 use conversion_shim::upstream::rate_limit::Budget;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -204,7 +204,7 @@ impl Proxy {
     pub(crate) async fn start(keys: Keys<'_>, ledger: Option<Ledger>) -> Self {
         let keys: Vec<_> = keys.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let config = read(&keys, &[]).unwrap_or_else(|problems| panic!("{problems:?}"));
-        let upstream = Client::new(&config.upstream).unwrap();
+        let upstream = UpstreamClient::new(&config.upstream).unwrap();
         let budget = upstream.budget().clone();
         let current = Arc::new(ArcSwap::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -18,7 +18,7 @@ use crate::failure::error_chain::error_chain;
 use crate::ledger::reload_guard::{identity_of, settings_of};
 use crate::ledger::{Claim, Identity, Key, Ledger, OperatorReason, Released, Settings};
 use crate::routes::{RouteContext, Services, release};
-use crate::upstream::Client;
+use crate::upstream::UpstreamClient;
 
 #[derive(Debug, Args)]
 pub(super) struct InitArgs {
@@ -163,7 +163,8 @@ async fn released(
     // Another vendor's hosts would prove nothing about the reference.
     let opened = open(ledger, Identity { create: false, ..identity_of(&config, ledger) }).await?;
     let Some(claim) = opened.reader().claim_by_ref(key).await? else { return Ok(Released::Absent) };
-    let client = Client::new(&config.upstream).map_err(|error| CommandError::Lookup(error.to_string()))?;
+    let client =
+        UpstreamClient::new(&config.upstream).map_err(|error| CommandError::Lookup(error.to_string()))?;
     let deadline = Instant::now() + config.timeouts.create;
     let context = RouteContext::own(config, Services::new(client, Some(opened.clone())), token, deadline);
     refuse_if_found(&context, key, &claim).await?;

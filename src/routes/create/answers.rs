@@ -1,48 +1,50 @@
-//! Turns the protocol's verdict into the answer for the client.
+//! Turns the protocol's decision into the answer for the client.
 
 use http::{HeaderMap, StatusCode};
 
-use super::events::{Evidence, Verdict};
+use super::events::{CreateDecision, Evidence};
 use super::perform::{Performer, index};
 use crate::failure::{Failure, SideEffect};
 use crate::routes::RouteResponse;
-use crate::routes::upstream_call::Reply;
+use crate::routes::upstream_call::UpstreamResponse;
 use crate::telemetry::metrics::labels::Resolution;
 use crate::translate::create;
 use crate::translate::problem;
 use crate::translate::side::Side;
 
-/// A verdict refers to an answer that the shell does not hold. Whether anything was sent is not known here.
+/// A decision refers to an answer that the shell does not hold. Whether anything was sent is not known here.
 const BUG: Failure = Failure::Internal { effect: SideEffect::Unknown };
 
 impl Performer<'_> {
     /// # Errors
-    /// The failure that the verdict stands for.
-    pub(super) fn answer(mut self, verdict: Verdict) -> Result<RouteResponse, Failure> {
-        self.count(verdict);
-        match verdict {
-            Verdict::Accepted { side, evidence } => self.accepted(side, evidence),
-            Verdict::Refused { .. } => Ok(self.reply()?.refusal()),
-            Verdict::AlreadyExists { side, evidence } => self.already_exists(side, evidence),
-            Verdict::UsedByAnotherKind { .. } => {
+    /// The failure that the decision stands for.
+    pub(super) fn answer(mut self, decision: CreateDecision) -> Result<RouteResponse, Failure> {
+        self.count(decision);
+        match decision {
+            CreateDecision::Accepted { side, evidence } => self.accepted(side, evidence),
+            CreateDecision::Refused { .. } => Ok(self.reply()?.refusal()),
+            CreateDecision::AlreadyExists { side, evidence } => self.already_exists(side, evidence),
+            CreateDecision::UsedByAnotherKind { .. } => {
                 Ok(RouteResponse::problem(&problem::used_by_another_record(self.ref_id())))
             }
-            Verdict::UsedOnRetiredApi { .. } => Ok(self.used_on_retired_api()),
-            Verdict::Unauthorized { side } => self.refusal.take().ok_or(Failure::RecordUnavailable { side }),
-            Verdict::Forbidden { side } => Ok(RouteResponse::problem(&problem::may_not_look(side))),
-            Verdict::CouldNotLook { side } => {
+            CreateDecision::UsedOnRetiredApi { .. } => Ok(self.used_on_retired_api()),
+            CreateDecision::Unauthorized { side } => {
+                self.refusal.take().ok_or(Failure::RecordUnavailable { side })
+            }
+            CreateDecision::Forbidden { side } => Ok(RouteResponse::problem(&problem::may_not_look(side))),
+            CreateDecision::CouldNotLook { side } => {
                 let source = Box::new(self.cause());
                 Err(Failure::DuplicateCheckFailed { side, source })
             }
-            Verdict::RecordUnavailable { side } => Err(Failure::RecordUnavailable { side }),
+            CreateDecision::RecordUnavailable { side } => Err(Failure::RecordUnavailable { side }),
             // Other requests may have changed the claim so often that no call failed.
-            Verdict::LedgerUnavailable => Err(match self.failure.take() {
+            CreateDecision::LedgerUnavailable => Err(match self.failure.take() {
                 Some(failure @ Failure::Ledger(_)) => failure,
                 Some(_) | None => Failure::Ledger("the claim changed at every attempt".into()),
             }),
-            Verdict::Unreadable => Err(Failure::UnreadableReference),
-            Verdict::NotSent { .. } => Err(self.cause()),
-            Verdict::OutcomeUnknown { side } => {
+            CreateDecision::Unreadable => Err(Failure::UnreadableReference),
+            CreateDecision::NotSent { .. } => Err(self.cause()),
+            CreateDecision::OutcomeUnknown { side } => {
                 let (source, ref_id) = (Box::new(self.cause()), self.ref_id().to_owned());
                 Err(Failure::OutcomeUnknown { side, ref_id, source })
             }
@@ -58,7 +60,7 @@ impl Performer<'_> {
         self.failure.take().unwrap_or(BUG)
     }
 
-    fn reply(&mut self) -> Result<Reply, Failure> {
+    fn reply(&mut self) -> Result<UpstreamResponse, Failure> {
         self.reply.take().ok_or(BUG)
     }
 
@@ -99,30 +101,30 @@ impl Performer<'_> {
         })
     }
 
-    fn count(&self, verdict: Verdict) {
+    fn count(&self, decision: CreateDecision) {
         let metrics = &self.context.services.metrics;
-        match verdict {
-            Verdict::OutcomeUnknown { side } => {
+        match decision {
+            CreateDecision::OutcomeUnknown { side } => {
                 metrics.unknown_outcome_resolutions.add((side, Resolution::Unresolved))
             }
-            Verdict::Accepted { side, evidence: Evidence::Lookup } => {
+            CreateDecision::Accepted { side, evidence: Evidence::Lookup } => {
                 metrics.unknown_outcome_resolutions.add((side, Resolution::Found));
             }
-            Verdict::AlreadyExists { side, evidence: Evidence::Lookup } if self.was_sent => {
+            CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup } if self.was_sent => {
                 metrics.unknown_outcome_resolutions.add((side, Resolution::Conflict));
             }
-            Verdict::Accepted { .. }
-            | Verdict::AlreadyExists { .. }
-            | Verdict::Refused { .. }
-            | Verdict::UsedByAnotherKind { .. }
-            | Verdict::UsedOnRetiredApi { .. }
-            | Verdict::Unauthorized { .. }
-            | Verdict::Forbidden { .. }
-            | Verdict::CouldNotLook { .. }
-            | Verdict::RecordUnavailable { .. }
-            | Verdict::LedgerUnavailable
-            | Verdict::Unreadable
-            | Verdict::NotSent { .. } => {}
+            CreateDecision::Accepted { .. }
+            | CreateDecision::AlreadyExists { .. }
+            | CreateDecision::Refused { .. }
+            | CreateDecision::UsedByAnotherKind { .. }
+            | CreateDecision::UsedOnRetiredApi { .. }
+            | CreateDecision::Unauthorized { .. }
+            | CreateDecision::Forbidden { .. }
+            | CreateDecision::CouldNotLook { .. }
+            | CreateDecision::RecordUnavailable { .. }
+            | CreateDecision::LedgerUnavailable
+            | CreateDecision::Unreadable
+            | CreateDecision::NotSent { .. } => {}
         }
     }
 }

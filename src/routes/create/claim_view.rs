@@ -1,6 +1,6 @@
 //! A claim as the protocol sees it, and back.
 
-use super::events::{ClaimView, Claimed, Event};
+use super::events::{ClaimResult, ClaimView, Event};
 use crate::ledger::{self, Claim, Expected};
 use crate::translate::mapping::Origin;
 
@@ -23,7 +23,12 @@ pub(super) fn view(claim: &Claim) -> ClaimView {
 
 pub(super) fn view_claimed(claimed: &ledger::Claimed, inserted: bool) -> Event {
     let ledger::Claimed { claim, created_on_new, native, .. } = claimed;
-    Event::Claimed(Claimed { claim: view(claim), inserted, created_on_new: *created_on_new, native: *native })
+    Event::Claimed(ClaimResult {
+        claim: view(claim),
+        inserted,
+        created_on_new: *created_on_new,
+        native: *native,
+    })
 }
 
 pub(super) const fn expect(view: ClaimView) -> Expected {

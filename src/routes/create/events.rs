@@ -1,4 +1,4 @@
-//! Input and output of the create protocol: events, effects and verdicts. Values without payload.
+//! Input and output of the create protocol: events, effects and decisions. Values without payload.
 
 use super::rules::Rules;
 pub use crate::ledger::ClaimState;
@@ -94,7 +94,7 @@ pub enum Purpose {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The claim as it stands, after `Claim` or a `ChooseAnew` that changed it.
-    Claimed(Claimed),
+    Claimed(ClaimResult),
     /// The claim after a conditional statement; `None`: it was not as expected and nothing changed.
     Changed(Option<ClaimView>),
     /// The ledger did not confirm; the statement may have happened.
@@ -102,7 +102,7 @@ pub enum Event {
     /// What a lookup proved.
     Lookup(Lookup),
     /// What the answer to the POST proves.
-    Answer(Answer),
+    Answer(CreateAnswer),
     /// The pause is over.
     Paused,
     /// No time is left for another lookup.
@@ -111,7 +111,7 @@ pub enum Event {
 
 /// The answer to a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Claimed {
+pub struct ClaimResult {
     /// The claim, whoever made it.
     pub claim: ClaimView,
     /// Whether this request made it, or chose its side anew.
@@ -143,7 +143,7 @@ pub enum Lookup {
 
 /// What the answer to the POST proves. `reused`: it came on a reused HTTP/1.1 connection, so it may belong to another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
+pub enum CreateAnswer {
     /// A record that matches; `candidate`: the reference that it names (legacy may leave it out).
     Accepted { candidate: Option<u8> },
     /// A success with a record that is not this request's, or with none that can be read.
@@ -162,7 +162,7 @@ pub enum Answer {
 
 /// How a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Verdict {
+pub enum CreateDecision {
     /// The conversion exists, on that side.
     Accepted { side: Side, evidence: Evidence },
     /// The side refused, and nothing came of this request.

@@ -18,14 +18,14 @@ use crate::translate::json::Text;
 use crate::translate::reference::{References, references};
 use crate::translate::side::Side;
 
-pub(super) enum Plan<'a> {
+pub(super) enum CreatePlan<'a> {
     /// Send the bytes to legacy without a claim.
     Forward,
-    Decide(Request<'a>),
+    Decide(PlannedCreate<'a>),
 }
 
 /// A create with a reference.
-pub(super) struct Request<'a> {
+pub(super) struct PlannedCreate<'a> {
     /// The request, if it could be read strictly; else only legacy can judge it.
     pub(super) create: Option<CreateRequest<'a>>,
     /// Every reference that the vendor may read in the body, sorted.
@@ -51,7 +51,7 @@ enum UnreadableBody {
 ///
 /// # Errors
 /// A body that cannot be read strictly, where only one that can be may be sent.
-pub(super) fn plan<'a>(context: &RouteContext, body: &'a [u8]) -> Result<Plan<'a>, Failure> {
+pub(super) fn plan<'a>(context: &RouteContext, body: &'a [u8]) -> Result<CreatePlan<'a>, Failure> {
     let decoded = decode(&context.head.headers, body, context.config.limits.request_body_max);
     match read(&decoded, body) {
         Reading::Create(create) => plan_readable(context, create),
@@ -83,7 +83,7 @@ fn lenient_references(decoded: &Decoded, body: &[u8]) -> References {
     }
 }
 
-fn plan_readable<'a>(context: &RouteContext, create: CreateRequest<'a>) -> Result<Plan<'a>, Failure> {
+fn plan_readable<'a>(context: &RouteContext, create: CreateRequest<'a>) -> Result<CreatePlan<'a>, Failure> {
     let target = match context.config.modes.create {
         Mode::Canary => {
             // `parse` refuses a profile id that has no value.
@@ -99,11 +99,16 @@ fn plan_readable<'a>(context: &RouteContext, create: CreateRequest<'a>) -> Resul
     }
     let reference = match (given, target) {
         (Some(reference), Side::Legacy | Side::New) => reference,
-        (None, Side::Legacy) => return Ok(Plan::Forward),
+        (None, Side::Legacy) => return Ok(CreatePlan::Forward),
         // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
         (None, Side::New) => Uuid::new_v4().to_string(),
     };
-    Ok(Plan::Decide(Request { create: Some(create), candidates: vec![reference], generated, target }))
+    Ok(CreatePlan::Decide(PlannedCreate {
+        create: Some(create),
+        candidates: vec![reference],
+        generated,
+        target,
+    }))
 }
 
 /// A body that goes to legacy or nowhere: every reference that the vendor may read in it is claimed, so that none is free on new.
@@ -111,7 +116,7 @@ fn plan_unreadable<'a>(
     context: &RouteContext,
     why: UnreadableBody,
     references: References,
-) -> Result<Plan<'a>, Failure> {
+) -> Result<CreatePlan<'a>, Failure> {
     let target = Side::Legacy;
     // Without a ledger nothing is claimed, and while no route reads new no create can have gone there.
     let no_claim_needed =
@@ -119,19 +124,19 @@ fn plan_unreadable<'a>(
     match references {
         References::None => {
             context.record_missing_reference(target);
-            Ok(Plan::Forward)
+            Ok(CreatePlan::Forward)
         }
         References::Candidates(candidates)
             if candidates.len() <= CANDIDATES_MAX && context.services.ledger.is_some() =>
         {
-            Ok(Plan::Decide(Request { create: None, candidates, generated: false, target }))
+            Ok(CreatePlan::Decide(PlannedCreate { create: None, candidates, generated: false, target }))
         }
-        References::Candidates(_) | References::Unknown if no_claim_needed => Ok(Plan::Forward),
+        References::Candidates(_) | References::Unknown if no_claim_needed => Ok(CreatePlan::Forward),
         References::Candidates(_) | References::Unknown => Err(why.ambiguous()),
     }
 }
 
-impl Request<'_> {
+impl PlannedCreate<'_> {
     /// What is fixed for the protocol.
     pub(super) fn protocol(&self, context: &RouteContext) -> Context {
         Context {

@@ -1,7 +1,7 @@
 //! Create.
 //!
 //! `intake` reads the body and chooses the side, [`protocol`] decides each step (pure), `perform` performs it and feeds back the result,
-//! `answers` turns the verdict into an answer. Only the protocol decides about money.
+//! `answers` turns the decision into an answer. Only the protocol decides about money.
 
 mod answers;
 pub mod canary;
@@ -16,8 +16,8 @@ mod single_flight;
 
 use bytes::Bytes;
 
-use self::events::{Context, Reads, Verdict};
-use self::intake::{Plan, plan};
+use self::events::{Context, CreateDecision, Reads};
+use self::intake::{CreatePlan, plan};
 use self::perform::Performer;
 use self::protocol::Step;
 pub(crate) use self::single_flight::SingleFlight;
@@ -35,24 +35,24 @@ use crate::upstream::rate_limit::Endpoint;
 /// Any [`Failure`] of a create; [`Failure::outcome`] says whether money may have moved.
 pub(crate) async fn run(context: &RouteContext, body: Bytes) -> Result<RouteResponse, Failure> {
     match plan(context, &body)? {
-        Plan::Forward => forward(context, body.clone()).await,
-        Plan::Decide(request) => {
+        CreatePlan::Forward => forward(context, body.clone()).await,
+        CreatePlan::Decide(request) => {
             let protocol = request.protocol(context);
             let mut performer = Performer::new(context, request, body.clone())?;
             let _turn = performer.enter().await?;
-            let verdict = decide(&mut performer, protocol).await;
-            performer.answer(verdict)
+            let decision = decide(&mut performer, protocol).await;
+            performer.answer(decision)
         }
     }
 }
 
 /// Runs the protocol to its end.
-async fn decide(performer: &mut Performer<'_>, context: Context) -> Verdict {
+async fn decide(performer: &mut Performer<'_>, context: Context) -> CreateDecision {
     let mut step = protocol::start(context);
     loop {
         match step {
             Step::Do(state, effect) => step = protocol::next(state, performer.perform(effect).await),
-            Step::Done(verdict) => return verdict,
+            Step::Done(decision) => return decision,
         }
     }
 }

@@ -8,13 +8,13 @@ use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
 use super::claim_view::{expect, origin, view, view_claimed};
-use super::events::{Answer, Effect, Event, Lookup, Purpose};
-use super::intake::Request;
+use super::events::{CreateAnswer, Effect, Event, Lookup, Purpose};
+use super::intake::PlannedCreate;
 use super::single_flight::Turn;
 use crate::failure::{Failure, SideEffect};
 use crate::ledger::{Claim, Fingerprint, Key, Ledger, LedgerError};
 use crate::routes::lookup::{LookupQuery, LookupResult};
-use crate::routes::upstream_call::{Reply, UpstreamCall};
+use crate::routes::upstream_call::{UpstreamCall, UpstreamResponse};
 use crate::routes::{RecordSide, RouteContext, RouteResponse};
 use crate::telemetry::metrics::labels::FoundBy;
 use crate::telemetry::spans;
@@ -33,13 +33,13 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The IO state of one create.
 pub(super) struct Performer<'a> {
     pub(super) context: &'a RouteContext,
-    pub(super) request: Request<'a>,
+    pub(super) request: PlannedCreate<'a>,
     body: Bytes,
     fingerprint: Fingerprint,
     /// The claim of each candidate, as last read.
     claims: Vec<Option<Claim>>,
     /// The answer to the POST.
-    pub(super) reply: Option<Reply>,
+    pub(super) reply: Option<UpstreamResponse>,
     /// Whether the POST left, or may have.
     pub(super) was_sent: bool,
     /// The record's id in that answer.
@@ -55,7 +55,11 @@ pub(super) struct Performer<'a> {
 impl<'a> Performer<'a> {
     /// # Errors
     /// When the ledger cannot store a candidate.
-    pub(super) fn new(context: &'a RouteContext, request: Request<'a>, body: Bytes) -> Result<Self, Failure> {
+    pub(super) fn new(
+        context: &'a RouteContext,
+        request: PlannedCreate<'a>,
+        body: Bytes,
+    ) -> Result<Self, Failure> {
         let performer = Self {
             fingerprint: Fingerprint(Sha256::digest(&body).into()),
             claims: vec![None; request.candidates.len()],
@@ -213,7 +217,7 @@ impl Performer<'_> {
             },
         };
         let LookupResult { finding, refusal, failure } = self.context.lookup(query).await;
-        // The last refusal and failure are kept: a later lookup may succeed, and the verdict may still need them.
+        // The last refusal and failure are kept: a later lookup may succeed, and the decision may still need them.
         self.refusal = refusal.or(self.refusal.take());
         self.failure = failure.or(self.failure.take());
         match finding {
@@ -254,7 +258,7 @@ impl Performer<'_> {
     }
 
     /// Sends the POST. The protocol asks for it once, and no layer below repeats it.
-    async fn send(&mut self, side: Side) -> Answer {
+    async fn send(&mut self, side: Side) -> CreateAnswer {
         let sent = self.post(side).await;
         let answer = self.read_answer(side, sent);
         if is_unsure(answer) {
@@ -265,7 +269,7 @@ impl Performer<'_> {
         answer
     }
 
-    fn read_answer(&mut self, side: Side, sent: Result<Reply, Failure>) -> Answer {
+    fn read_answer(&mut self, side: Side, sent: Result<UpstreamResponse, Failure>) -> CreateAnswer {
         self.context.services.created(side, sent.as_ref().map(|reply| reply.status));
         self.was_sent =
             sent.as_ref().map_or_else(|failure| failure.outcome() == SideEffect::Unknown, |_| true);
@@ -277,8 +281,8 @@ impl Performer<'_> {
             }
             Err(failure) => {
                 let answer = match failure.outcome() {
-                    SideEffect::None => Answer::NotSent,
-                    SideEffect::Unknown => Answer::Unknown,
+                    SideEffect::None => CreateAnswer::NotSent,
+                    SideEffect::Unknown => CreateAnswer::Unknown,
                 };
                 self.failure = Some(failure);
                 answer
@@ -286,7 +290,7 @@ impl Performer<'_> {
         }
     }
 
-    async fn post(&self, side: Side) -> Result<Reply, Failure> {
+    async fn post(&self, side: Side) -> Result<UpstreamResponse, Failure> {
         let context = self.context;
         let cost = Endpoint::Create(side).client();
         // The wait for the rate limit comes first, so that enough time is left for the outcome.
@@ -312,47 +316,47 @@ impl Performer<'_> {
         context.call(call.paid(permit)).await
     }
 
-    fn judge(&mut self, side: Side, reply: &Reply) -> Answer {
+    fn judge(&mut self, side: Side, reply: &UpstreamResponse) -> CreateAnswer {
         let seen = reply.evidence();
         let reused = reply.reused;
         match evidence::judge(side, &seen, self.request.create.as_ref(), &self.request.candidates) {
             Sent::Accepted { record: Some((candidate, id)) } => {
                 self.answered_id = Some(id);
-                Answer::Accepted { candidate: u8::try_from(candidate).ok() }
+                CreateAnswer::Accepted { candidate: u8::try_from(candidate).ok() }
             }
-            Sent::Accepted { record: None } => Answer::Accepted { candidate: None },
-            Sent::Refused => Answer::Refused { reused },
+            Sent::Accepted { record: None } => CreateAnswer::Accepted { candidate: None },
+            Sent::Refused => CreateAnswer::Refused { reused },
             Sent::Exists { record: Some((candidate, id)) } => {
                 self.answered_id = Some(id);
-                Answer::Exists { candidate: u8::try_from(candidate).ok(), reused }
+                CreateAnswer::Exists { candidate: u8::try_from(candidate).ok(), reused }
             }
-            Sent::Exists { record: None } => Answer::Exists { candidate: None, reused },
-            Sent::OtherKind => Answer::OtherKind,
+            Sent::Exists { record: None } => CreateAnswer::Exists { candidate: None, reused },
+            Sent::OtherKind => CreateAnswer::OtherKind,
             // Only the client can decode it: forwarded as before, and no id can be stored.
             Sent::Foreign(_) if side == Side::Legacy && reply.is_opaque() => {
-                Answer::Accepted { candidate: None }
+                CreateAnswer::Accepted { candidate: None }
             }
             Sent::Foreign(why) => {
                 self.failure = Some(reply.unexpected(SideEffect::Unknown, why));
-                Answer::Foreign
+                CreateAnswer::Foreign
             }
             Sent::Unknown(why) => {
                 self.failure = Some(reply.unexpected(SideEffect::Unknown, why));
-                Answer::Unknown
+                CreateAnswer::Unknown
             }
         }
     }
 }
 
 /// Whether an answer leaves open what became of the create.
-const fn is_unsure(answer: Answer) -> bool {
+const fn is_unsure(answer: CreateAnswer) -> bool {
     match answer {
-        Answer::Unknown | Answer::Foreign => true,
-        Answer::Accepted { .. }
-        | Answer::Refused { .. }
-        | Answer::Exists { .. }
-        | Answer::OtherKind
-        | Answer::NotSent => false,
+        CreateAnswer::Unknown | CreateAnswer::Foreign => true,
+        CreateAnswer::Accepted { .. }
+        | CreateAnswer::Refused { .. }
+        | CreateAnswer::Exists { .. }
+        | CreateAnswer::OtherKind
+        | CreateAnswer::NotSent => false,
     }
 }
 

@@ -11,7 +11,7 @@
 mod after;
 mod before;
 
-use super::events::{ClaimView, Context, Effect, Event, Verdict};
+use super::events::{ClaimView, Context, CreateDecision, Effect, Event};
 
 /// Most readings of one body's reference that are claimed.
 pub(crate) const CANDIDATES_MAX: usize = 4;
@@ -59,10 +59,10 @@ enum Phase {
     Resolving {
         lookups: u8,
     },
-    /// Storing what was learned; then the verdict.
-    Remembering(Verdict),
-    /// Closing attempts that sent nothing or were refused, from candidate `at` on; then the verdict.
-    Closing(Verdict),
+    /// Storing what was learned; then the decision.
+    Remembering(CreateDecision),
+    /// Closing attempts that sent nothing or were refused, from candidate `at` on; then the decision.
+    Closing(CreateDecision),
 }
 
 /// What the shell does next.
@@ -71,7 +71,7 @@ pub enum Step {
     /// Perform the effect and feed back its event with this state.
     Do(State, Effect),
     /// The request has ended.
-    Done(Verdict),
+    Done(CreateDecision),
 }
 
 /// Begins a request.
@@ -98,7 +98,7 @@ pub fn next(state: State, event: Event) -> Step {
         (Phase::Choosing | Phase::Marking | Phase::Beginning, Event::Changed(None)) => state.restart(),
         // The statement may have happened. It is neither repeated nor undone: at worst an attempt stays open, which keeps the side.
         (Phase::Claiming | Phase::Choosing | Phase::Marking | Phase::Beginning, Event::LedgerFailed) => {
-            Step::Done(Verdict::LedgerUnavailable)
+            Step::Done(CreateDecision::LedgerUnavailable)
         }
         (Phase::ReadingRecord, Event::Lookup(found)) => state.read_known(found),
         (Phase::Checking, Event::Lookup(found)) => state.checked(found),
@@ -110,11 +110,11 @@ pub fn next(state: State, event: Event) -> Step {
         (Phase::Resolving { lookups }, Event::Lookup(found)) => state.resolved(lookups, found),
         (Phase::Pausing { .. } | Phase::Resolving { .. }, Event::TimeIsUp) => state.unknown_for_good(),
         // The record exists and an attempt is closed whether or not the ledger confirms it now.
-        (Phase::Remembering(verdict), Event::Changed(_) | Event::LedgerFailed) => {
-            state.disprove_others(verdict)
+        (Phase::Remembering(decision), Event::Changed(_) | Event::LedgerFailed) => {
+            state.disprove_others(decision)
         }
-        (Phase::Closing(verdict), Event::Changed(_) | Event::LedgerFailed) => {
-            state.closed().close_all(verdict)
+        (Phase::Closing(decision), Event::Changed(_) | Event::LedgerFailed) => {
+            state.closed().close_all(decision)
         }
         // An event that the effect cannot have: the shell is wrong. Nothing more is sent.
         (Phase::Sending | Phase::Pausing { .. } | Phase::Resolving { .. }, _) => state.unknown_for_good(),
@@ -125,38 +125,38 @@ pub fn next(state: State, event: Event) -> Step {
 /// How a request comes to its end.
 impl State {
     /// Stores the record's id before the client learns of it.
-    fn remember(mut self, candidate: u8, verdict: Verdict) -> Step {
+    fn remember(mut self, candidate: u8, decision: CreateDecision) -> Step {
         self.at = candidate.min(self.context.candidates.saturating_sub(1));
         match self.slot().claim {
             Some(claim) => {
                 let effect = Effect::RememberId { candidate: self.at, claim };
-                self.act(Phase::Remembering(verdict), effect)
+                self.act(Phase::Remembering(decision), effect)
             }
-            None => Step::Done(verdict),
+            None => Step::Done(decision),
         }
     }
 
     /// The candidate at work is the reference that the answer names: the other readings were wrong, and nothing came of them.
-    fn disprove_others(mut self, verdict: Verdict) -> Step {
+    fn disprove_others(mut self, decision: CreateDecision) -> Step {
         self.slots[usize::from(self.at)].attempt = false;
-        self.close_all_from_start(verdict)
+        self.close_all_from_start(decision)
     }
 
-    fn close_all_from_start(mut self, verdict: Verdict) -> Step {
+    fn close_all_from_start(mut self, decision: CreateDecision) -> Step {
         self.at = 0;
-        self.close_all(verdict)
+        self.close_all(decision)
     }
 
     /// Closes what this request has open, one statement a candidate, then ends.
-    fn close_all(mut self, verdict: Verdict) -> Step {
+    fn close_all(mut self, decision: CreateDecision) -> Step {
         while self.at < self.context.candidates {
             if let Slot { claim: Some(claim), attempt: true } = self.slot() {
                 let effect = Effect::Close { candidate: self.at, claim };
-                return self.act(Phase::Closing(verdict), effect);
+                return self.act(Phase::Closing(decision), effect);
             }
             self.at += 1;
         }
-        Step::Done(verdict)
+        Step::Done(decision)
     }
 
     /// Closed once, whatever the ledger says of it.
@@ -168,7 +168,7 @@ impl State {
     /// The shell fed back an event that its effect cannot have.
     fn misled(self, phase: Phase) -> Step {
         match phase {
-            Phase::Remembering(verdict) | Phase::Closing(verdict) => Step::Done(verdict),
+            Phase::Remembering(decision) | Phase::Closing(decision) => Step::Done(decision),
             Phase::ConfirmingRefusal | Phase::FindingExisting => self.unknown_for_good(),
             Phase::Claiming
             | Phase::Choosing
@@ -180,7 +180,7 @@ impl State {
             | Phase::Beginning
             | Phase::Sending
             | Phase::Pausing { .. }
-            | Phase::Resolving { .. } => Step::Done(Verdict::LedgerUnavailable),
+            | Phase::Resolving { .. } => Step::Done(CreateDecision::LedgerUnavailable),
         }
     }
 }

@@ -57,7 +57,7 @@ pub struct Budget(Arc<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     /// `None` until the first config; until then nothing is limited.
-    plan: ArcSwapOption<Plan>,
+    plan: ArcSwapOption<QuotaPlan>,
     /// Serialises the reloads, so that no bucket's content is carried over twice.
     planning: Mutex<()>,
     endpoints: [EndpointState; 8],
@@ -70,7 +70,7 @@ struct Inner {
 
 /// The quotas under one config.
 #[derive(Debug)]
-struct Plan {
+struct QuotaPlan {
     config: Arc<Config>,
     quotas: Arc<[EndpointQuota<DefaultClock>; 8]>,
 }
@@ -87,8 +87,9 @@ struct EndpointState {
 impl Budget {
     /// Makes a config's limits apply, and carries over what the buckets hold. A pointer comparison when they apply already.
     pub(crate) fn adopt(&self, config: &Arc<Config>) {
-        let is_current =
-            |plan: &Option<Arc<Plan>>| plan.as_ref().is_some_and(|plan| Arc::ptr_eq(&plan.config, config));
+        let is_current = |plan: &Option<Arc<QuotaPlan>>| {
+            plan.as_ref().is_some_and(|plan| Arc::ptr_eq(&plan.config, config))
+        };
         if is_current(&self.0.plan.load()) {
             return;
         }
@@ -101,7 +102,7 @@ impl Budget {
             Some(old) if limits(&old.config) == limits(config) => Arc::clone(&old.quotas),
             old => Arc::new(quotas(config, old.as_deref())),
         };
-        self.0.plan.store(Some(Arc::new(Plan { config: Arc::clone(config), quotas })));
+        self.0.plan.store(Some(Arc::new(QuotaPlan { config: Arc::clone(config), quotas })));
     }
 
     /// Takes a turn for one call; waits for it up to `budget.wait_max`, and until `until` at the latest.
@@ -219,7 +220,7 @@ fn limits(config: &Config) -> (config::Budget, u32) {
     (config.budget, config.replicas)
 }
 
-fn quotas(config: &Config, old: Option<&Plan>) -> [EndpointQuota<DefaultClock>; 8] {
+fn quotas(config: &Config, old: Option<&QuotaPlan>) -> [EndpointQuota<DefaultClock>; 8] {
     let (budget, replicas) = limits(config);
     Endpoint::ALL.map(|endpoint| {
         let old = old.map(|old| &old.quotas[endpoint.index()]);

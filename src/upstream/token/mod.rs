@@ -95,12 +95,12 @@ impl Fetch {
 
 /// The proxy's own tokens, one for each [`CredentialSet`].
 #[derive(Debug)]
-pub(super) struct Tokens {
+pub(super) struct TokenCache {
     endpoint: Arc<TokenEndpoint>,
     slots: [Arc<CacheSlot>; 3],
 }
 
-impl Tokens {
+impl TokenCache {
     pub(super) fn new(
         settings: &Upstreams,
         tls: rustls::ClientConfig,

@@ -12,7 +12,7 @@ use conversion_shim::server;
 use conversion_shim::shadow::record::{Record, ShadowLine};
 use conversion_shim::shadow::stats::ShadowStats;
 use conversion_shim::shadow::{Shadow, ShadowThread};
-use conversion_shim::upstream::Client;
+use conversion_shim::upstream::UpstreamClient;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -60,7 +60,7 @@ impl Shadowed {
     /// One with these keys.
     pub(crate) async fn start(keys: Keys<'_>) -> Self {
         let config = config(keys);
-        let upstream = Client::new(&config.upstream).unwrap();
+        let upstream = UpstreamClient::new(&config.upstream).unwrap();
         let current = Arc::new(ArcSwap::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = Caller::of(listener.local_addr().unwrap());

@@ -10,7 +10,7 @@ use conversion_shim::config::reload::{ReloadHandle, watcher};
 use conversion_shim::proxy::App;
 use conversion_shim::server::tls::Certificates;
 use conversion_shim::server::{self, Drained};
-use conversion_shim::upstream::Client;
+use conversion_shim::upstream::UpstreamClient;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -38,7 +38,7 @@ impl Shim {
         let loaded = load(&sources).unwrap_or_else(|problems| panic!("{problems:?}"));
         let config = loaded.config.clone();
         let certificates = config.tls.as_ref().map(|tls| Certificates::load(tls).unwrap());
-        let upstream = Client::new(&config.upstream).unwrap();
+        let upstream = UpstreamClient::new(&config.upstream).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let current = Arc::new(ArcSwap::new(config));

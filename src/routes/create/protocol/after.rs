@@ -1,46 +1,48 @@
 //! After the send: what the answer proves, and what a lookup proves where the answer does not.
 
-use super::super::events::{Answer, Effect, Evidence, Lookup, Purpose, Verdict};
+use super::super::events::{CreateAnswer, CreateDecision, Effect, Evidence, Lookup, Purpose};
 use super::super::rules::Rule;
 use super::{Phase, RESOLVE_LOOKUPS_MAX, State, Step};
 
 impl State {
-    pub(super) fn answered(self, answer: Answer) -> Step {
+    pub(super) fn answered(self, answer: CreateAnswer) -> Step {
         let (side, rules) = (self.side(), self.context.rules);
         let evidence = Evidence::Answer;
         match answer {
-            Answer::Accepted { candidate: Some(candidate) } => {
-                self.remember(candidate, Verdict::Accepted { side, evidence })
+            CreateAnswer::Accepted { candidate: Some(candidate) } => {
+                self.remember(candidate, CreateDecision::Accepted { side, evidence })
             }
             // Legacy's answer names no reference: true, and nothing to remember.
-            Answer::Accepted { candidate: None } => Step::Done(Verdict::Accepted { side, evidence }),
-            Answer::Foreign if !rules.keep(Rule::ForeignAnswerIsUnknown) => {
-                Step::Done(Verdict::Accepted { side, evidence })
+            CreateAnswer::Accepted { candidate: None } => {
+                Step::Done(CreateDecision::Accepted { side, evidence })
+            }
+            CreateAnswer::Foreign if !rules.keep(Rule::ForeignAnswerIsUnknown) => {
+                Step::Done(CreateDecision::Accepted { side, evidence })
             }
             // HTTP/1.1 ties an answer to its request by order alone (RFC 9112, section 9.3.2), and a stray one shifts the order.
-            Answer::Refused { reused: true } if rules.keep(Rule::ConfirmRefusalOnReusedConnection) => {
+            CreateAnswer::Refused { reused: true } if rules.keep(Rule::ConfirmRefusalOnReusedConnection) => {
                 Self { at: 0, ..self }.confirm_refusal()
             }
-            Answer::Refused { .. } => self.close_all_from_start(Verdict::Refused { side }),
-            Answer::Exists { .. } if !rules.keep(Rule::ConflictKeepsAttempt) => {
-                self.close_all_from_start(Verdict::AlreadyExists { side, evidence })
+            CreateAnswer::Refused { .. } => self.close_all_from_start(CreateDecision::Refused { side }),
+            CreateAnswer::Exists { .. } if !rules.keep(Rule::ConflictKeepsAttempt) => {
+                self.close_all_from_start(CreateDecision::AlreadyExists { side, evidence })
             }
             // The answer names this request's reference, so even a stray one is true.
-            Answer::Exists { candidate: Some(candidate), .. } => {
-                self.remember(candidate, Verdict::AlreadyExists { side, evidence })
+            CreateAnswer::Exists { candidate: Some(candidate), .. } => {
+                self.remember(candidate, CreateDecision::AlreadyExists { side, evidence })
             }
-            Answer::Exists { candidate: None, reused: false } => self.find_existing(),
+            CreateAnswer::Exists { candidate: None, reused: false } => self.find_existing(),
             // Another request's 409 proves nothing about this one.
-            Answer::Exists { candidate: None, reused: true } => self.resolve(),
+            CreateAnswer::Exists { candidate: None, reused: true } => self.resolve(),
             // A 409 never closes an attempt.
-            Answer::OtherKind => Step::Done(Verdict::UsedByAnotherKind { side }),
+            CreateAnswer::OtherKind => Step::Done(CreateDecision::UsedByAnotherKind { side }),
             // Nothing left the proxy, so the attempt made nothing.
-            Answer::NotSent => self.close_all_from_start(Verdict::NotSent { side }),
-            Answer::Foreign | Answer::Unknown if !rules.keep(Rule::UnknownKeepsAttempt) => {
-                self.close_all_from_start(Verdict::OutcomeUnknown { side })
+            CreateAnswer::NotSent => self.close_all_from_start(CreateDecision::NotSent { side }),
+            CreateAnswer::Foreign | CreateAnswer::Unknown if !rules.keep(Rule::UnknownKeepsAttempt) => {
+                self.close_all_from_start(CreateDecision::OutcomeUnknown { side })
             }
             // Money may have moved: the attempt stays open, whatever the lookups show.
-            Answer::Foreign | Answer::Unknown => self.resolve(),
+            CreateAnswer::Foreign | CreateAnswer::Unknown => self.resolve(),
         }
     }
 
@@ -56,7 +58,7 @@ impl State {
         if self.can_be_looked_up() {
             return self.act(Phase::FindingExisting, Effect::Lookup { candidate, side, purpose });
         }
-        Step::Done(Verdict::AlreadyExists { side, evidence: Evidence::Answer })
+        Step::Done(CreateDecision::AlreadyExists { side, evidence: Evidence::Answer })
     }
 
     /// With several candidates, only the answer itself can say which of them the vendor read.
@@ -92,12 +94,12 @@ impl State {
     pub(super) fn found_on_own_side(self, matches: bool) -> Step {
         let (side, evidence) = (self.side(), Evidence::Lookup);
         let own = matches || !self.context.rules.keep(Rule::FoundMustMatch);
-        let verdict = if own {
-            Verdict::Accepted { side, evidence }
+        let decision = if own {
+            CreateDecision::Accepted { side, evidence }
         } else {
-            Verdict::AlreadyExists { side, evidence }
+            CreateDecision::AlreadyExists { side, evidence }
         };
-        self.remember(self.at, verdict)
+        self.remember(self.at, decision)
     }
 
     /// A refusal that may have been another request's. The attempt stays open.
@@ -107,10 +109,12 @@ impl State {
                 self.at += 1;
                 self.confirm_refusal()
             }
-            Lookup::Absent => Step::Done(Verdict::Refused { side: self.side() }),
+            Lookup::Absent => Step::Done(CreateDecision::Refused { side: self.side() }),
             Lookup::Found { matches } => self.found_on_own_side(matches),
             // Who may not look either is refused for the same reason; the attempt stays open all the same.
-            Lookup::Unauthorized | Lookup::Forbidden => Step::Done(Verdict::Refused { side: self.side() }),
+            Lookup::Unauthorized | Lookup::Forbidden => {
+                Step::Done(CreateDecision::Refused { side: self.side() })
+            }
             Lookup::Throttled => self.unknown_for_good(),
             Lookup::OtherKind | Lookup::CouldNot => self.resolve(),
         }
@@ -121,18 +125,20 @@ impl State {
         let side = self.side();
         match found {
             Lookup::Found { .. } => {
-                self.remember(self.at, Verdict::AlreadyExists { side, evidence: Evidence::Lookup })
+                self.remember(self.at, CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup })
             }
-            Lookup::OtherKind => Step::Done(Verdict::UsedByAnotherKind { side }),
+            Lookup::OtherKind => Step::Done(CreateDecision::UsedByAnotherKind { side }),
             Lookup::Absent
             | Lookup::CouldNot
             | Lookup::Throttled
             | Lookup::Unauthorized
-            | Lookup::Forbidden => Step::Done(Verdict::AlreadyExists { side, evidence: Evidence::Answer }),
+            | Lookup::Forbidden => {
+                Step::Done(CreateDecision::AlreadyExists { side, evidence: Evidence::Answer })
+            }
         }
     }
 
     pub(super) fn unknown_for_good(self) -> Step {
-        Step::Done(Verdict::OutcomeUnknown { side: self.side() })
+        Step::Done(CreateDecision::OutcomeUnknown { side: self.side() })
     }
 }

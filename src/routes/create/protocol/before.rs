@@ -1,7 +1,7 @@
 //! Before the send: claim the reference, prove that the other side does not hold it, begin an attempt.
 
 use super::super::events::{
-    ClaimState, ClaimView, Claimed, Context, Effect, Evidence, Lookup, Purpose, Reads, Verdict,
+    ClaimResult, ClaimState, ClaimView, Context, CreateDecision, Effect, Evidence, Lookup, Purpose, Reads,
 };
 use super::super::rules::Rule;
 use super::{Phase, RESTARTS_MAX, Slot, State, Step};
@@ -30,14 +30,14 @@ impl State {
     pub(super) fn restart(mut self) -> Step {
         self.restarts += 1;
         if self.restarts > RESTARTS_MAX {
-            self.close_all_from_start(Verdict::LedgerUnavailable)
+            self.close_all_from_start(CreateDecision::LedgerUnavailable)
         } else {
             self.claim()
         }
     }
 
-    pub(super) fn claimed(mut self, claimed: Claimed) -> Step {
-        let Claimed { claim, inserted, created_on_new, native } = claimed;
+    pub(super) fn claimed(mut self, claimed: ClaimResult) -> Step {
+        let ClaimResult { claim, inserted, created_on_new, native } = claimed;
         let Context { target, rules, .. } = self.context;
         // After a restart the claim may be in another generation or on another side: then this request's attempt is gone.
         let kept = self.slot().attempt
@@ -54,7 +54,7 @@ impl State {
             return self.act(Phase::Choosing, effect);
         }
         if self.is_gone(claim.side) && rules.keep(Rule::SealedLegacyClaimIsNotSent) {
-            return self.close_all_from_start(Verdict::UsedOnRetiredApi { known: claim.has_record });
+            return self.close_all_from_start(CreateDecision::UsedOnRetiredApi { known: claim.has_record });
         }
         // The conversion exists: a second POST could make another one at a vendor that forgets references.
         if claim.has_record && self.knows_enough(claim.side) && rules.keep(Rule::KnownRecordIsNotSent) {
@@ -90,7 +90,7 @@ impl State {
         let side = self.side();
         // The new API must be sent a translated request, and this body cannot be translated.
         if side == Side::New && !readable {
-            return self.close_all_from_start(Verdict::Unreadable);
+            return self.close_all_from_start(CreateDecision::Unreadable);
         }
         let is_checked = self.slot().claim.is_some_and(|claim| claim.state == ClaimState::Checked);
         // Clients see records of new in `both`, and the ledger may not know all of them: it may have been restored from before.
@@ -109,7 +109,7 @@ impl State {
     /// Begins an attempt if this request has none, and writes down that the other side was seen empty.
     pub(super) fn prepare(self, absent: bool) -> Step {
         let Slot { claim, attempt } = self.slot();
-        let Some(expected) = claim else { return Step::Done(Verdict::LedgerUnavailable) };
+        let Some(expected) = claim else { return Step::Done(CreateDecision::LedgerUnavailable) };
         let candidate = self.at;
         match (attempt, absent) {
             // Marked before the send, so that a retry after a crash needs no lookup on a side that may lag.
@@ -132,15 +132,15 @@ impl State {
 
     pub(super) fn read_known(self, found: Lookup) -> Step {
         let side = self.side();
-        let verdict = match found {
-            Lookup::Found { .. } => Verdict::AlreadyExists { side, evidence: Evidence::Lookup },
-            Lookup::Unauthorized => Verdict::Unauthorized { side },
-            Lookup::Forbidden => Verdict::Forbidden { side },
+        let decision = match found {
+            Lookup::Found { .. } => CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup },
+            Lookup::Unauthorized => CreateDecision::Unauthorized { side },
+            Lookup::Forbidden => CreateDecision::Forbidden { side },
             Lookup::Absent | Lookup::OtherKind | Lookup::CouldNot | Lookup::Throttled => {
-                Verdict::RecordUnavailable { side }
+                CreateDecision::RecordUnavailable { side }
             }
         };
-        self.close_all_from_start(verdict)
+        self.close_all_from_start(decision)
     }
 
     /// The duplicate check has an answer.
@@ -156,12 +156,12 @@ impl State {
                     Effect::Lookup { candidate: self.at, side: self.side(), purpose: Purpose::ConfirmMove };
                 self.act(Phase::Confirming, effect)
             }
-            Lookup::OtherKind => self.close_all_from_start(Verdict::UsedByAnotherKind { side: other }),
-            Lookup::Unauthorized => self.close_all_from_start(Verdict::Unauthorized { side: other }),
-            Lookup::Forbidden => self.close_all_from_start(Verdict::Forbidden { side: other }),
+            Lookup::OtherKind => self.close_all_from_start(CreateDecision::UsedByAnotherKind { side: other }),
+            Lookup::Unauthorized => self.close_all_from_start(CreateDecision::Unauthorized { side: other }),
+            Lookup::Forbidden => self.close_all_from_start(CreateDecision::Forbidden { side: other }),
             // No proof of absence, so nothing is sent.
             Lookup::CouldNot | Lookup::Throttled => {
-                self.close_all_from_start(Verdict::CouldNotLook { side: other })
+                self.close_all_from_start(CreateDecision::CouldNotLook { side: other })
             }
         }
     }
@@ -183,7 +183,7 @@ impl State {
             // On both sides: a mirror, or a double. The claim stays, and its own side's record is shown.
             Lookup::Found { .. } => {
                 let side = self.side();
-                self.remember(self.at, Verdict::AlreadyExists { side, evidence: Evidence::Lookup })
+                self.remember(self.at, CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup })
             }
             Lookup::OtherKind
             | Lookup::CouldNot
@@ -196,6 +196,6 @@ impl State {
     /// Whatever became of the claim, the record exists on the other side and nothing is sent.
     pub(super) fn found_on_other(self) -> Step {
         let side = self.side().other();
-        self.close_all_from_start(Verdict::AlreadyExists { side, evidence: Evidence::Lookup })
+        self.close_all_from_start(CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup })
     }
 }
