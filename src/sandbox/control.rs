@@ -22,16 +22,16 @@ use serde_json::{Map, Value, json};
 
 use super::fault::{Fault, FaultKind};
 use super::operation::{Operation, Target};
-use super::problem::Problem;
+use super::problem::VendorProblem;
 use super::records::milliseconds;
-use super::response::Answer;
+use super::response::VendorResponse;
 use super::vendor::Vendor;
 use crate::translate::side::Side;
 
 /// All paths of this API begin with it.
 pub(super) const PREFIX: &str = "/sandbox/";
 
-pub(super) fn answer(vendor: &Vendor, parts: &Parts, body: &[u8]) -> Answer {
+pub(super) fn answer(vendor: &Vendor, parts: &Parts, body: &[u8]) -> VendorResponse {
     let done = match (parts.method.as_str(), parts.uri.path()) {
         ("POST", "/sandbox/faults") => arm(vendor, body).map_err(|error| error.to_string()),
         ("DELETE", "/sandbox/faults") => {
@@ -43,12 +43,12 @@ pub(super) fn answer(vendor: &Vendor, parts: &Parts, body: &[u8]) -> Answer {
         ("GET", "/sandbox/inspector") => Ok(inspect(vendor)),
         (method, path) => {
             let detail = format!("there is no {method} {path}; see the documentation of the sandbox");
-            return Problem::plain(StatusCode::NOT_FOUND, detail).into();
+            return VendorProblem::plain(StatusCode::NOT_FOUND, detail).into();
         }
     };
     match done {
-        Ok(body) => Answer::json(StatusCode::OK, &body),
-        Err(detail) => Problem::bad_request(detail).into(),
+        Ok(body) => VendorResponse::json(StatusCode::OK, &body),
+        Err(detail) => VendorProblem::bad_request(detail).into(),
     }
 }
 

@@ -13,7 +13,7 @@ use super::listener::ListenerControl;
 use super::operation::Target;
 
 #[derive(Default)]
-struct Counts {
+struct FaultCounts {
     matched: u64,
     affected: u64,
     random: u64,
@@ -22,7 +22,7 @@ struct Counts {
 struct Inner {
     id: u64,
     fault: Fault,
-    counts: Mutex<Counts>,
+    counts: Mutex<FaultCounts>,
     hits: watch::Sender<u64>,
     gate: Semaphore,
 }
@@ -34,7 +34,7 @@ pub struct ArmedFault(Arc<Inner>);
 impl ArmedFault {
     fn new(id: u64, fault: Fault) -> Self {
         let random = fault.chance.map_or(0, |(_, seed)| next_random(seed));
-        let counts = Mutex::new(Counts { random, ..Counts::default() });
+        let counts = Mutex::new(FaultCounts { random, ..FaultCounts::default() });
         Self(Arc::new(Inner { id, fault, counts, hits: watch::Sender::new(0), gate: Semaphore::new(0) }))
     }
 

@@ -11,7 +11,7 @@ use super::operation::Operation;
 use super::options::{CUSTOMER, Options};
 use super::records::Record;
 use super::request_log::{ReceivedRequest, RequestLog};
-use super::state::{OrchestrationOutcome, State};
+use super::state::{OrchestrationOutcome, VendorState};
 use super::variants::Variants;
 use crate::translate::side::Side;
 
@@ -26,17 +26,17 @@ pub struct Tally {
 
 /// Records, balances and requests of one sandbox. Cheap, synchronous, and safe to use from any thread.
 pub struct Inspector {
-    state: Mutex<State>,
+    state: Mutex<VendorState>,
     pub(super) requests: RequestLog,
 }
 
 impl Inspector {
     pub(super) fn new(options: &Options) -> Self {
-        Self { state: Mutex::new(State::new(options)), requests: RequestLog::new() }
+        Self { state: Mutex::new(VendorState::new(options)), requests: RequestLog::new() }
     }
 
     /// Runs `work` on the state, after every scheduled status that is due.
-    pub(super) fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut VendorState) -> T) -> T {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.apply_due();
         work(&mut state)

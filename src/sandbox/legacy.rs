@@ -4,17 +4,17 @@ use serde_json::{Map, Value};
 
 use super::balances::Account;
 use super::create_body::{CreateBody, check_amount, check_profile};
-use super::list_page::{PageRequest, Selection};
-use super::list_query::ListQuery;
-use super::problem::Problem;
+use super::list_page::{PageRequest, RecordFilter};
+use super::list_query::QueryParameters;
+use super::problem::VendorProblem;
 use super::records::{ReadView, Record};
-use super::state::{State, format_time};
+use super::state::{VendorState, format_time};
 use crate::translate::side::Side;
 
 const NOUN: &str = "conversion";
 
 /// The fields of a create.
-struct Conversion<'body> {
+struct RequestedConversion<'body> {
     profile: &'body str,
     amount: &'body str,
     source: &'body str,
@@ -26,8 +26,8 @@ struct Conversion<'body> {
     metadata: Option<&'body Map<String, Value>>,
 }
 
-impl<'body> Conversion<'body> {
-    fn read(body: &'body CreateBody) -> Result<Self, Problem> {
+impl<'body> RequestedConversion<'body> {
+    fn read(body: &'body CreateBody) -> Result<Self, VendorProblem> {
         let conversion = Self {
             profile: body.required("profile_id")?,
             amount: body.required("amount")?,
@@ -40,7 +40,7 @@ impl<'body> Conversion<'body> {
             metadata: body.metadata()?,
         };
         if conversion.source == conversion.target {
-            return Err(Problem::bad_request("source_asset and target_asset must differ"));
+            return Err(VendorProblem::bad_request("source_asset and target_asset must differ"));
         }
         Ok(conversion)
     }
@@ -72,16 +72,16 @@ impl<'body> Conversion<'body> {
 }
 
 /// `POST /v2/conversion/stablecoins`
-pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<Value, Problem> {
+pub(super) fn create(state: &mut VendorState, customer: &str, body: &[u8]) -> Result<Value, VendorProblem> {
     let body = CreateBody::read(body)?;
-    let conversion = Conversion::read(&body)?;
+    let conversion = RequestedConversion::read(&body)?;
     let amount = check_amount(state, conversion.amount, conversion.source, conversion.target)?;
     check_profile(state, customer, conversion.profile)?;
     check_profile(state, customer, conversion.destination())?;
     if let Some(ref_id) = conversion.ref_id
         && let Some(existing) = state.holder(Side::Legacy, customer, ref_id)
     {
-        return Err(Problem::already_exists(NOUN, ref_id, &existing));
+        return Err(VendorProblem::already_exists(NOUN, ref_id, &existing));
     }
 
     let from = Account::new(conversion.profile, conversion.source);
@@ -94,18 +94,25 @@ pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<V
 }
 
 /// `GET /v2/conversion/stablecoins/{id}`
-pub(super) fn get(state: &State, customer: &str, id: &str, view: &ReadView) -> Result<Value, Problem> {
+pub(super) fn get(
+    state: &VendorState,
+    customer: &str,
+    id: &str,
+    view: &ReadView,
+) -> Result<Value, VendorProblem> {
     let record = state.records(Side::Legacy).visible(id, customer, view);
-    record.map(Record::to_json).ok_or_else(|| Problem::not_found(NOUN, id, customer))
+    record.map(Record::to_json).ok_or_else(|| VendorProblem::not_found(NOUN, id, customer))
 }
 
 /// `DELETE /v2/conversion/stablecoins/{id}`
-pub(super) fn cancel(state: &mut State, customer: &str, id: &str) -> Result<Value, Problem> {
+pub(super) fn cancel(state: &mut VendorState, customer: &str, id: &str) -> Result<Value, VendorProblem> {
     let record = state.records(Side::Legacy).visible(id, customer, &ReadView::default());
-    let record = record.ok_or_else(|| Problem::not_found(NOUN, id, customer))?;
+    let record = record.ok_or_else(|| VendorProblem::not_found(NOUN, id, customer))?;
     let status = record.text("status").unwrap_or_default();
     if status != "CREATED" {
-        return Err(Problem::forbidden(format!("{NOUN} with id {id} is {status} and cannot be cancelled")));
+        return Err(VendorProblem::forbidden(format!(
+            "{NOUN} with id {id} is {status} and cannot be cancelled"
+        )));
     }
     let now = state.now();
     state.set_status(Side::Legacy, id, "CANCELLED", now);
@@ -114,11 +121,11 @@ pub(super) fn cancel(state: &mut State, customer: &str, id: &str) -> Result<Valu
 
 /// `GET /v2/conversion/stablecoins`
 pub(super) fn list(
-    state: &State,
+    state: &VendorState,
     customer: &str,
-    query: &ListQuery,
+    query: &QueryParameters,
     view: &ReadView,
-) -> Result<Value, Problem> {
+) -> Result<Value, VendorProblem> {
     let profile = query.single("profile_id")?;
     let refs = query.single("ref_id")?.into_iter().collect();
     let created = (query.time("created_at.begin")?, query.time("created_at.end")?);
@@ -126,8 +133,8 @@ pub(super) fn list(
     let within = |at, (begin, end): (Option<_>, Option<_>)| {
         begin.is_none_or(|begin| at >= begin) && end.is_none_or(|end| at <= end)
     };
-    let selection = Selection { customer, view, refs, matching: state.variants.ref_match };
-    let page = PageRequest::parse(query)?.read(state.records(Side::Legacy), &selection, |record| {
+    let filter = RecordFilter { customer, view, refs, matching: state.variants.ref_match };
+    let page = PageRequest::parse(query)?.read(state.records(Side::Legacy), &filter, |record| {
         let updated_at =
             record.text("updated_at").and_then(|text| text.parse().ok()).unwrap_or(record.created);
         profile.is_none_or(|profile| record.text("profile_id") == Some(profile))

@@ -6,8 +6,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::list_query::ListQuery;
-use super::problem::Problem;
+use super::list_query::QueryParameters;
+use super::problem::VendorProblem;
 use super::records::{Position, ReadView, Record, RecordStore};
 use super::variants::RefMatch;
 
@@ -22,7 +22,7 @@ pub(super) struct PageRequest {
 }
 
 /// Whose records a list shows, and with which references; none are any.
-pub(super) struct Selection<'a> {
+pub(super) struct RecordFilter<'a> {
     pub(super) customer: &'a str,
     pub(super) view: &'a ReadView,
     pub(super) refs: Vec<&'a str>,
@@ -30,32 +30,32 @@ pub(super) struct Selection<'a> {
 }
 
 /// The rows of a page, and the cursor of the next one, if there are more rows.
-pub(super) struct Page {
+pub(super) struct ListPage {
     rows: Vec<Value>,
     next: Option<String>,
 }
 
 impl PageRequest {
-    pub(super) fn parse(query: &ListQuery) -> Result<Self, Problem> {
+    pub(super) fn parse(query: &QueryParameters) -> Result<Self, VendorProblem> {
         let descending = match query.single("order")? {
             None | Some("DESC") => true,
             Some("ASC") => false,
             Some(order) => {
-                return Err(Problem::bad_request(format!("order {order} is neither ASC nor DESC")));
+                return Err(VendorProblem::bad_request(format!("order {order} is neither ASC nor DESC")));
             }
         };
         let limit = match query.single("limit")? {
             None => DEFAULT_LIMIT,
-            Some(text) => text
-                .parse()
-                .ok()
-                .filter(|limit| (1..=MAXIMUM_LIMIT).contains(limit))
-                .ok_or_else(|| Problem::bad_request(format!("limit must be from 1 to {MAXIMUM_LIMIT}")))?,
+            Some(text) => {
+                text.parse().ok().filter(|limit| (1..=MAXIMUM_LIMIT).contains(limit)).ok_or_else(|| {
+                    VendorProblem::bad_request(format!("limit must be from 1 to {MAXIMUM_LIMIT}"))
+                })?
+            }
         };
         let after = match query.single("page_cursor")? {
             None => None,
             Some(text) => {
-                Some(read_cursor(text).ok_or_else(|| Problem::bad_request("page_cursor is invalid"))?)
+                Some(read_cursor(text).ok_or_else(|| VendorProblem::bad_request("page_cursor is invalid"))?)
             }
         };
         Ok(Self { descending, limit, after })
@@ -65,10 +65,10 @@ impl PageRequest {
     pub(super) fn read(
         &self,
         records: &RecordStore,
-        selection: &Selection<'_>,
+        filter: &RecordFilter<'_>,
         keep: impl Fn(&Record) -> bool,
-    ) -> Page {
-        let Selection { customer, view, ref refs, matching } = *selection;
+    ) -> ListPage {
+        let RecordFilter { customer, view, ref refs, matching } = *filter;
         let by_ref = !refs.is_empty() && !view.ignore_filters;
         let similar =
             by_ref.then(|| refs.iter().flat_map(|ref_id| records.similar(customer, ref_id)).collect());
@@ -86,11 +86,11 @@ impl PageRequest {
             last = Some(position);
         }
         let more = matching.next().is_some();
-        Page { rows, next: last.filter(|_| more).map(write_cursor) }
+        ListPage { rows, next: last.filter(|_| more).map(write_cursor) }
     }
 }
 
-impl Page {
+impl ListPage {
     /// The page with its rows under each of these names, and empty arrays under the others.
     pub(super) fn into_json(self, names: &[&str], empty: &[&str]) -> Value {
         let rows = names.iter().map(|name| ((*name).to_owned(), json!(self.rows)));

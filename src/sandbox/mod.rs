@@ -47,7 +47,7 @@ pub use fault::{Fault, FaultKind, ForeignRecord, RefusalBody};
 pub use faults::{ArmedFault, Faults};
 pub use inspector::{Inspector, Tally};
 pub use operation::Operation;
-pub use options::{CUSTOMER, Client, Options, PROFILE, SECOND_PROFILE, TOKEN};
+pub use options::{CUSTOMER, OAuthClient, Options, PROFILE, SECOND_PROFILE, TOKEN};
 pub use records::HiddenRecords;
 pub use request_log::ReceivedRequest;
 pub use state::OrchestrationOutcome;
@@ -84,7 +84,7 @@ impl Sandbox {
             seed::seed(&inspector);
         }
         let faults = Faults::new(listener_control);
-        let tokens = tokens::Tokens::new(options.clients, options.token_lifetime);
+        let tokens = tokens::TokenIssuer::new(options.clients, options.token_lifetime);
         let vendor = Arc::new(vendor::Vendor { inspector, faults, tokens, running });
         let scheme = if options.tls.is_some() { "https" } else { "http" };
         let tls = options.tls.map(TlsAcceptor::from);

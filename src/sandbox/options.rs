@@ -17,7 +17,7 @@ pub const TOKEN: &str = "sandbox";
 
 /// An OAuth client and the customer it acts for.
 #[derive(Clone)]
-pub struct Client {
+pub struct OAuthClient {
     /// `client_id`.
     pub id: String,
     /// `client_secret`.
@@ -43,7 +43,7 @@ pub struct Options {
     /// Serve TLS with this; its ALPN should hold `h2` and `http/1.1`.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// The only OAuth clients that get tokens. Empty: any client gets one, for [`CUSTOMER`].
-    pub clients: Vec<Client>,
+    pub clients: Vec<OAuthClient>,
     /// The `expires_in` of a token. Only [`Sandbox::revoke_tokens`](super::Sandbox::revoke_tokens) invalidates one.
     pub token_lifetime: Duration,
     /// The largest amount of one create; no limit when absent.

@@ -5,18 +5,18 @@ use serde_json::{Map, Value, json};
 use super::balances::Account;
 use super::create_body::{CreateBody, check_amount, check_profile};
 use super::json::merge;
-use super::list_page::{PageRequest, Selection};
-use super::list_query::ListQuery;
-use super::problem::Problem;
+use super::list_page::{PageRequest, RecordFilter};
+use super::list_query::QueryParameters;
+use super::problem::VendorProblem;
 use super::records::{ReadView, Record};
-use super::state::{OrchestrationOutcome, State, format_time};
+use super::state::{OrchestrationOutcome, VendorState, format_time};
 use super::variants::{ListShape, ProfileFilter};
 use crate::translate::side::Side;
 
 const NOUN: &str = "orchestration";
 
 /// The fields of a create, with the defaults filled in.
-struct Orchestration<'body> {
+struct RequestedOrchestration<'body> {
     ref_id: &'body str,
     source: &'body str,
     target: &'body str,
@@ -31,8 +31,8 @@ struct Orchestration<'body> {
     recipient: Option<String>,
 }
 
-impl<'body> Orchestration<'body> {
-    fn read(state: &State, customer: &str, body: &'body CreateBody) -> Result<Self, Problem> {
+impl<'body> RequestedOrchestration<'body> {
+    fn read(state: &VendorState, customer: &str, body: &'body CreateBody) -> Result<Self, VendorProblem> {
         let ref_id = body.required("ref_id")?;
         let (source, target) = (body.required("source_asset")?, body.required("destination_asset")?);
         let amount = body.required("source_amount")?;
@@ -41,7 +41,7 @@ impl<'body> Orchestration<'body> {
         let profile = source_profile(state, customer, body)?;
         let (destination, recipient) = destination(state, customer, body)?;
         if source == target && recipient.as_ref() == Some(&profile) {
-            return Err(Problem::bad_request("source_asset and destination_asset must differ"));
+            return Err(VendorProblem::bad_request("source_asset and destination_asset must differ"));
         }
         Ok(Self {
             ref_id,
@@ -81,12 +81,12 @@ impl<'body> Orchestration<'body> {
 }
 
 /// `POST /v2/orchestration/orchestrations`
-pub(super) fn create(state: &mut State, customer: &str, body: &[u8]) -> Result<Value, Problem> {
+pub(super) fn create(state: &mut VendorState, customer: &str, body: &[u8]) -> Result<Value, VendorProblem> {
     let body = CreateBody::read(body)?;
-    let orchestration = Orchestration::read(state, customer, &body)?;
+    let orchestration = RequestedOrchestration::read(state, customer, &body)?;
     let amount = check_amount(state, orchestration.amount, orchestration.source, orchestration.target)?;
     if let Some(existing) = state.holder(Side::New, customer, orchestration.ref_id) {
-        return Err(Problem::already_exists(NOUN, orchestration.ref_id, &existing));
+        return Err(VendorProblem::already_exists(NOUN, orchestration.ref_id, &existing));
     }
 
     let from = Account::new(&orchestration.profile, orchestration.source);
@@ -110,20 +110,20 @@ fn lifecycle(outcome: Option<&OrchestrationOutcome>) -> (&'static str, Option<&'
     }
 }
 
-fn default_profile(state: &State, customer: &str) -> Result<String, Problem> {
+fn default_profile(state: &VendorState, customer: &str) -> Result<String, VendorProblem> {
     let profile = state.balances.default_profile(customer).map(ToOwned::to_owned);
-    profile.ok_or_else(|| Problem::bad_request(format!("customer {customer} has no default profile")))
+    profile.ok_or_else(|| VendorProblem::bad_request(format!("customer {customer} has no default profile")))
 }
 
 /// The profile id in `{"profile": {"profile_id": …}}`, checked.
-fn named_profile(state: &State, customer: &str, profile: &Value) -> Result<String, Problem> {
+fn named_profile(state: &VendorState, customer: &str, profile: &Value) -> Result<String, VendorProblem> {
     let id = profile["profile_id"].as_str().filter(|id| !id.is_empty());
-    let id = id.ok_or_else(|| Problem::bad_request("profile.profile_id is required"))?;
+    let id = id.ok_or_else(|| VendorProblem::bad_request("profile.profile_id is required"))?;
     check_profile(state, customer, id)?;
     Ok(id.to_owned())
 }
 
-fn source_profile(state: &State, customer: &str, body: &CreateBody) -> Result<String, Problem> {
+fn source_profile(state: &VendorState, customer: &str, body: &CreateBody) -> Result<String, VendorProblem> {
     let source = body.object("source")?;
     match source.and_then(|source| source.get("profile")).filter(|profile| !profile.is_null()) {
         Some(profile) => named_profile(state, customer, profile),
@@ -132,37 +132,48 @@ fn source_profile(state: &State, customer: &str, body: &CreateBody) -> Result<St
 }
 
 /// The destination as the record shows it, and its profile if it is one.
-fn destination(state: &State, customer: &str, body: &CreateBody) -> Result<(Value, Option<String>), Problem> {
+fn destination(
+    state: &VendorState,
+    customer: &str,
+    body: &CreateBody,
+) -> Result<(Value, Option<String>), VendorProblem> {
     let empty = Map::new();
     let fields = body.object("destination")?.unwrap_or(&empty);
     let kinds = ["profile", "crypto", "fiat"];
     let mut named =
         kinds.into_iter().filter_map(|kind| Some((kind, fields.get(kind)?))).filter(|(_, v)| !v.is_null());
     let profile = match (named.next(), named.next()) {
-        (_, Some(_)) => return Err(Problem::bad_request("destination must be one of profile, crypto, fiat")),
+        (_, Some(_)) => {
+            return Err(VendorProblem::bad_request("destination must be one of profile, crypto, fiat"));
+        }
         (None, None) => default_profile(state, customer)?,
         (Some(("profile", profile)), None) => named_profile(state, customer, profile)?,
         (Some((_, Value::Object(_))), None) => return Ok((Value::Object(fields.clone()), None)),
         (Some((kind, _)), None) => {
-            return Err(Problem::bad_request(format!("destination.{kind} is not an object")));
+            return Err(VendorProblem::bad_request(format!("destination.{kind} is not an object")));
         }
     };
     Ok((json!({ "profile": { "profile_id": profile } }), Some(profile)))
 }
 
 /// `GET /v2/orchestration/orchestrations/{id}`
-pub(super) fn get(state: &State, customer: &str, id: &str, view: &ReadView) -> Result<Value, Problem> {
+pub(super) fn get(
+    state: &VendorState,
+    customer: &str,
+    id: &str,
+    view: &ReadView,
+) -> Result<Value, VendorProblem> {
     let record = state.records(Side::New).visible(id, customer, view);
-    record.map(Record::to_json).ok_or_else(|| Problem::not_found(NOUN, id, customer))
+    record.map(Record::to_json).ok_or_else(|| VendorProblem::not_found(NOUN, id, customer))
 }
 
 /// `GET /v2/orchestration/orchestrations`
 pub(super) fn list(
-    state: &State,
+    state: &VendorState,
     customer: &str,
-    query: &ListQuery,
+    query: &QueryParameters,
     view: &ReadView,
-) -> Result<Value, Problem> {
+) -> Result<Value, VendorProblem> {
     let fields = ["orchestration_rule_id", "source_asset", "destination_asset", "status"];
     let fields = fields.into_iter().map(|name| (name, name)).chain([("orchestration_id", "id")]);
     let mut filters = Vec::new();
@@ -175,8 +186,8 @@ pub(super) fn list(
     let (lt, lte, eq, gte, gt) = (lt?, lte?, eq?, gte?, gt?);
     let by = state.variants.profile_filter;
     let refs = query.repeated("ref_id")?;
-    let selection = Selection { customer, view, refs, matching: state.variants.ref_match };
-    let page = PageRequest::parse(query)?.read(state.records(Side::New), &selection, |record| {
+    let filter = RecordFilter { customer, view, refs, matching: state.variants.ref_match };
+    let page = PageRequest::parse(query)?.read(state.records(Side::New), &filter, |record| {
         let at = record.created;
         (profiles.is_empty() || profiles_of(record, by).any(|profile| profiles.contains(&profile)))
             && filters.iter().all(|(field, values)| {

@@ -4,8 +4,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use super::operation::Operation;
-use super::problem::Problem;
-use super::response::Answer;
+use super::problem::VendorProblem;
+use super::response::VendorResponse;
 use super::variants::{EmptyList, RepeatedRef, Variants};
 use crate::translate::side::Side;
 
@@ -14,24 +14,24 @@ pub(super) fn present(
     variants: &Variants,
     side: Side,
     operation: Operation,
-    result: Result<Value, Problem>,
-) -> Answer {
+    result: Result<Value, VendorProblem>,
+) -> VendorResponse {
     let case = |body| if variants.camel_case && side == Side::New { camel_case(body) } else { body };
     match result {
         Ok(list) if operation == Operation::List && is_empty(&list) => empty_list(variants.empty_list, list),
-        Ok(body) => Answer::json(StatusCode::OK, &case(body)),
+        Ok(body) => VendorResponse::json(StatusCode::OK, &case(body)),
         Err(problem)
             if variants.html_not_found
                 && problem.status == StatusCode::NOT_FOUND
                 && operation != Operation::Create =>
         {
-            Answer::html(StatusCode::NOT_FOUND)
+            VendorResponse::html(StatusCode::NOT_FOUND)
         }
         Err(problem) if problem.status == StatusCode::CONFLICT && side == Side::New => {
-            let problem = Problem { status: problem.status, body: Box::new(case(*problem.body)) };
+            let problem = VendorProblem { status: problem.status, body: Box::new(case(*problem.body)) };
             conflict(variants.repeated_ref, problem)
         }
-        Err(problem) => Answer::from(problem),
+        Err(problem) => VendorResponse::from(problem),
     }
 }
 
@@ -39,24 +39,24 @@ fn is_empty(list: &Value) -> bool {
     list.as_object().is_some_and(|members| members.values().all(|member| *member == json!([])))
 }
 
-fn empty_list(form: EmptyList, list: Value) -> Answer {
+fn empty_list(form: EmptyList, list: Value) -> VendorResponse {
     match form {
-        EmptyList::Items => Answer::json(StatusCode::OK, &list),
-        EmptyList::Null => Answer::json(StatusCode::OK, &json!({ "items": null })),
-        EmptyList::None => Answer::json(StatusCode::OK, &json!({})),
-        EmptyList::Html => Answer::json(StatusCode::OK, &json!({})).with_html_type(),
+        EmptyList::Items => VendorResponse::json(StatusCode::OK, &list),
+        EmptyList::Null => VendorResponse::json(StatusCode::OK, &json!({ "items": null })),
+        EmptyList::None => VendorResponse::json(StatusCode::OK, &json!({})),
+        EmptyList::Html => VendorResponse::json(StatusCode::OK, &json!({})).with_html_type(),
     }
 }
 
-fn conflict(form: RepeatedRef, mut problem: Problem) -> Answer {
+fn conflict(form: RepeatedRef, mut problem: VendorProblem) -> VendorResponse {
     match form {
         RepeatedRef::Conflict => problem.into(),
         RepeatedRef::WithoutExisting => {
             problem.body["meta"] = json!({});
             problem.into()
         }
-        RepeatedRef::WithoutProblem => Answer::html(problem.status),
-        RepeatedRef::Success => Answer::json(StatusCode::OK, &problem.body["meta"]["existing"]),
+        RepeatedRef::WithoutProblem => VendorResponse::html(problem.status),
+        RepeatedRef::Success => VendorResponse::json(StatusCode::OK, &problem.body["meta"]["existing"]),
     }
 }
 

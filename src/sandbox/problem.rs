@@ -11,13 +11,13 @@ use super::balances::Account;
 const TYPES: &str = "https://developer.paxos.com/docs/v2/problems/";
 
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(super) struct VendorProblem {
     pub(super) status: StatusCode,
     /// Boxed to keep results small.
     pub(super) body: Box<Value>,
 }
 
-impl Problem {
+impl VendorProblem {
     fn new(status: StatusCode, kind: &str, title: &str, detail: &str) -> Self {
         let body = json!({ "type": kind, "title": title, "status": status.as_u16(), "detail": detail });
         Self { status, body: Box::new(body) }

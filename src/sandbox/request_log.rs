@@ -33,14 +33,14 @@ pub struct ReceivedRequest {
 }
 
 #[derive(Default)]
-struct Log {
+struct LoggedRequests {
     received: VecDeque<ReceivedRequest>,
     arrived: BTreeMap<Target, u64>,
     applied: BTreeMap<Target, u64>,
 }
 
 pub(super) struct RequestLog {
-    log: Mutex<Log>,
+    log: Mutex<LoggedRequests>,
     sequence: watch::Sender<u64>,
 }
 
@@ -49,7 +49,7 @@ impl RequestLog {
         Self { log: Mutex::default(), sequence: watch::Sender::new(0) }
     }
 
-    fn log(&self) -> MutexGuard<'_, Log> {
+    fn log(&self) -> MutexGuard<'_, LoggedRequests> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -12,16 +12,16 @@ use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Map, Value};
 
-use super::problem::Problem;
+use super::problem::VendorProblem;
 
-pub(super) type Body = BoxBody<Bytes, io::Error>;
+pub(super) type ResponseBody = BoxBody<Bytes, io::Error>;
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
 
 /// An answer that can still be distorted.
 #[derive(Clone)]
-pub(super) struct Answer {
+pub(super) struct VendorResponse {
     status: StatusCode,
     content_type: &'static str,
     retry_after: Option<u64>,
@@ -31,7 +31,7 @@ pub(super) struct Answer {
     pub(super) twice: bool,
 }
 
-impl Answer {
+impl VendorResponse {
     fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         Self { status, content_type, retry_after: None, body: body.into(), truncated: false, twice: false }
     }
@@ -82,7 +82,7 @@ impl Answer {
         Self::json(StatusCode::OK, &wrong_types(body))
     }
 
-    pub(super) fn into_response(self) -> Response<Body> {
+    pub(super) fn into_response(self) -> Response<ResponseBody> {
         let mut response =
             Response::new(if self.truncated { halved(&self.body) } else { whole(self.body.clone()) });
         *response.status_mut() = self.status;
@@ -103,18 +103,18 @@ impl Answer {
     }
 }
 
-impl From<Problem> for Answer {
-    fn from(problem: Problem) -> Self {
+impl From<VendorProblem> for VendorResponse {
+    fn from(problem: VendorProblem) -> Self {
         Self::json(problem.status, &problem.body)
     }
 }
 
-pub(super) fn whole(bytes: Bytes) -> Body {
+pub(super) fn whole(bytes: Bytes) -> ResponseBody {
     Full::new(bytes).map_err(|never| match never {}).boxed()
 }
 
 /// The first half of the bytes, then an error, which makes hyper drop the connection (HTTP/2: reset the stream).
-fn halved(bytes: &Bytes) -> Body {
+fn halved(bytes: &Bytes) -> ResponseBody {
     Halved { half: Some(bytes.slice(..bytes.len() / 2)), flushed: false }.boxed()
 }
 

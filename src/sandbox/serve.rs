@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::control;
 use super::listener::{ListenerCommand, bind};
-use super::response::{Answer, Body};
+use super::response::{ResponseBody, VendorResponse};
 use super::vendor::{Outcome, Vendor};
 
 /// Larger request bodies are refused with 413.
@@ -118,7 +118,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, vendor: Arc<Ven
 async fn respond(vendor: Arc<Vendor>, request: Request<Incoming>) -> Outcome {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAXIMUM_BODY_BYTES).collect().await else {
-        return Answer::empty(StatusCode::PAYLOAD_TOO_LARGE).into();
+        return VendorResponse::empty(StatusCode::PAYLOAD_TOO_LARGE).into();
     };
     let body = body.to_bytes();
     if parts.uri.path().starts_with(control::PREFIX) {
@@ -128,7 +128,7 @@ async fn respond(vendor: Arc<Vendor>, request: Request<Incoming>) -> Outcome {
 }
 
 /// The answer that comes first on this connection: a copy of the one before, if that was sent twice.
-fn in_turn(stray: &Mutex<Option<Answer>>, answer: Answer) -> Response<Body> {
+fn in_turn(stray: &Mutex<Option<VendorResponse>>, answer: VendorResponse) -> Response<ResponseBody> {
     let mut stray = stray.lock().unwrap_or_else(PoisonError::into_inner);
     let first = match stray.take() {
         Some(before) => {
@@ -155,8 +155,8 @@ async fn exchange(
         async move {
             let in_order = request.version() < Version::HTTP_2;
             match respond(vendor, request).await {
-                Outcome::Answer(answer) if in_order => Ok::<_, Infallible>(in_turn(&stray, answer)),
-                Outcome::Answer(answer) => Ok(answer.into_response()),
+                Outcome::Response(answer) if in_order => Ok::<_, Infallible>(in_turn(&stray, answer)),
+                Outcome::Response(answer) => Ok(answer.into_response()),
                 Outcome::Reset => {
                     reset.trigger();
                     std::future::pending().await

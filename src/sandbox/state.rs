@@ -13,7 +13,7 @@ use super::amount;
 use super::balances::{Account, Balances};
 use super::mirror;
 use super::options::Options;
-use super::problem::Problem;
+use super::problem::VendorProblem;
 use super::records::{Funds, Record, RecordStore, ScheduledStatus};
 use super::variants::{Mirror, Variants};
 use crate::translate::side::Side;
@@ -33,7 +33,7 @@ pub enum OrchestrationOutcome {
 }
 
 /// Everything that one lock protects.
-pub(super) struct State {
+pub(super) struct VendorState {
     pub(super) variants: Variants,
     pub(super) balances: Balances,
     pub(super) outcomes: BTreeMap<String, OrchestrationOutcome>,
@@ -51,7 +51,7 @@ pub(super) fn format_time(at: Timestamp) -> String {
     format!("{at:.6}")
 }
 
-impl State {
+impl VendorState {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             variants: options.variants.clone(),
@@ -161,10 +161,10 @@ impl State {
         from: Account,
         to: Option<Account>,
         amount: Decimal,
-    ) -> Result<Funds, Problem> {
+    ) -> Result<Funds, VendorProblem> {
         match self.balances.debit(&from, amount) {
             Ok(()) => Ok(Funds { amount, from, to }),
-            Err(available) => Err(Problem::insufficient_funds(&from, available, amount)),
+            Err(available) => Err(VendorProblem::insufficient_funds(&from, available, amount)),
         }
     }
 
@@ -245,11 +245,11 @@ fn set_status_fields(record: &mut Record, status: &str, at: Timestamp, completed
 
 #[cfg(test)]
 mod tests {
-    use super::{Options, State};
+    use super::{Options, VendorState};
 
     #[test]
     fn times_are_strictly_increasing() {
-        let mut state = State::new(&Options::default());
+        let mut state = VendorState::new(&Options::default());
         let times: Vec<_> = (0..10_000).map(|_| state.now()).collect();
         assert!(times.is_sorted_by(|one, next| one < next));
     }

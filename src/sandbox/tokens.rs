@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::operation::{Operation, Target};
-use super::options::{CUSTOMER, Client, TOKEN};
-use super::problem::Problem;
+use super::options::{CUSTOMER, OAuthClient, TOKEN};
+use super::problem::VendorProblem;
 use crate::translate::side::Side;
 
 /// Every scope. A token request that names none gets all scopes of its client.
@@ -32,17 +32,17 @@ pub(super) struct Grant {
 }
 
 /// The tokens issued, and the clients that may request them.
-pub(super) struct Tokens {
-    clients: Vec<Client>,
+pub(super) struct TokenIssuer {
+    clients: Vec<OAuthClient>,
     lifetime: Duration,
     grants: Mutex<HashMap<String, Grant>>,
 }
 
 /// An OAuth error: status, code, description.
-type Refusal = (StatusCode, &'static str, &'static str);
+type OAuthError = (StatusCode, &'static str, &'static str);
 
-impl Tokens {
-    pub(super) fn new(clients: Vec<Client>, lifetime: Duration) -> Self {
+impl TokenIssuer {
+    pub(super) fn new(clients: Vec<OAuthClient>, lifetime: Duration) -> Self {
         let tokens = Self { clients, lifetime, grants: Mutex::default() };
         tokens.reset();
         tokens
@@ -74,7 +74,7 @@ impl Tokens {
         }
     }
 
-    fn exchange(&self, form: &HashMap<String, String>, headers: &HeaderMap) -> Result<Value, Refusal> {
+    fn exchange(&self, form: &HashMap<String, String>, headers: &HeaderMap) -> Result<Value, OAuthError> {
         let bad = |error, why| (StatusCode::BAD_REQUEST, error, why);
         let field = |name: &str| form.get(name).cloned().unwrap_or_default();
         match field("grant_type").as_str() {
@@ -98,7 +98,7 @@ impl Tokens {
     }
 
     /// The customer of a client, and the scopes that it may request.
-    fn client_of(&self, id: &str, secret: &str) -> Result<(String, Vec<String>), Refusal> {
+    fn client_of(&self, id: &str, secret: &str) -> Result<(String, Vec<String>), OAuthError> {
         let refusal = (StatusCode::UNAUTHORIZED, "invalid_client", "client authentication failed");
         if id.is_empty() || secret.is_empty() {
             return Err(refusal);
@@ -107,7 +107,7 @@ impl Tokens {
             return Ok((CUSTOMER.to_owned(), SCOPES.map(str::to_owned).to_vec()));
         }
         let known = self.clients.iter().find(|client| client.id == id && client.secret == secret);
-        let allowed = |client: &Client| match client.scopes.as_slice() {
+        let allowed = |client: &OAuthClient| match client.scopes.as_slice() {
             [] => SCOPES.map(str::to_owned).to_vec(),
             some => some.to_vec(),
         };
@@ -115,17 +115,18 @@ impl Tokens {
     }
 
     /// The grant of the bearer token, if it allows the operation.
-    pub(super) fn authorize(&self, headers: &HeaderMap, target: Target) -> Result<Grant, Problem> {
+    pub(super) fn authorize(&self, headers: &HeaderMap, target: Target) -> Result<Grant, VendorProblem> {
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (scheme, token) = header.split_once(' ').unwrap_or_default();
         let grant = self.grants().get(token).filter(|_| scheme.eq_ignore_ascii_case("bearer")).cloned();
-        let grant = grant
-            .ok_or_else(|| Problem::plain(StatusCode::UNAUTHORIZED, "access token is missing or invalid"))?;
+        let grant = grant.ok_or_else(|| {
+            VendorProblem::plain(StatusCode::UNAUTHORIZED, "access token is missing or invalid")
+        })?;
         match needed_scope(target) {
             Some(needed) if !grant.scopes.iter().any(|scope| scope == needed) => {
                 let found = grant.scopes.join(" ");
                 let detail = format!("insufficient scopes: found '{found}', required one of '[{needed}]'");
-                Err(Problem::forbidden(detail))
+                Err(VendorProblem::forbidden(detail))
             }
             _ => Ok(grant),
         }

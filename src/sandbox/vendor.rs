@@ -13,27 +13,27 @@ use super::fault::{FaultKind, Moment, RefusalBody};
 use super::faults::{ArmedFault, Faults};
 use super::inspector::Inspector;
 use super::json::merge;
-use super::list_query::ListQuery;
+use super::list_query::QueryParameters;
 use super::operation::{Operation, Target, classify};
 use super::presentation::present;
-use super::problem::Problem;
+use super::problem::VendorProblem;
 use super::records::ReadView;
-use super::response::Answer;
-use super::state::State;
-use super::tokens::Tokens;
+use super::response::VendorResponse;
+use super::state::VendorState;
+use super::tokens::TokenIssuer;
 use super::variants::Variants;
 use super::{legacy, orchestrations};
 use crate::translate::side::Side;
 
 /// What `serve` does with the connection.
 pub(super) enum Outcome {
-    Answer(Answer),
+    Response(VendorResponse),
     Reset,
 }
 
-impl From<Answer> for Outcome {
-    fn from(answer: Answer) -> Self {
-        Self::Answer(answer)
+impl From<VendorResponse> for Outcome {
+    fn from(answer: VendorResponse) -> Self {
+        Self::Response(answer)
     }
 }
 
@@ -47,7 +47,7 @@ struct Arrived {
 pub(super) struct Vendor {
     pub(super) inspector: Inspector,
     pub(super) faults: Faults,
-    pub(super) tokens: Tokens,
+    pub(super) tokens: TokenIssuer,
     /// Closed when the sandbox stops.
     pub(super) running: watch::Receiver<()>,
 }
@@ -68,7 +68,7 @@ impl Vendor {
         });
         match work.await.unwrap_or(Outcome::Reset) {
             // hyper drops the body of an answer to HEAD on HTTP/1 only.
-            Outcome::Answer(answer) if is_head => Outcome::Answer(answer.without_body()),
+            Outcome::Response(answer) if is_head => Outcome::Response(answer.without_body()),
             outcome => outcome,
         }
     }
@@ -78,28 +78,28 @@ impl Vendor {
         let acting = |moment| faults.iter().filter(move |fault| fault.kind().moment() == moment);
         for fault in acting(Moment::Before) {
             match act(fault).await {
-                Effect::Continue => {}
-                Effect::Reset => return Outcome::Reset,
-                Effect::Replace(answer) => return answer.into(),
+                FaultEffect::Continue => {}
+                FaultEffect::Reset => return Outcome::Reset,
+                FaultEffect::Replace(answer) => return answer.into(),
             }
         }
         let view = read_view(acting(Moment::During));
-        let mut answer = self.handle(&arrived, &view).unwrap_or_else(Answer::from);
+        let mut answer = self.handle(&arrived, &view).unwrap_or_else(VendorResponse::from);
         for fault in acting(Moment::After) {
             match act(fault).await {
-                Effect::Continue => distort(fault.kind(), &mut answer),
-                Effect::Reset => return Outcome::Reset,
-                Effect::Replace(other) => answer = other,
+                FaultEffect::Continue => distort(fault.kind(), &mut answer),
+                FaultEffect::Reset => return Outcome::Reset,
+                FaultEffect::Replace(other) => answer = other,
             }
         }
         answer.into()
     }
 
-    fn handle(&self, arrived: &Arrived, view: &ReadView) -> Result<Answer, Problem> {
+    fn handle(&self, arrived: &Arrived, view: &ReadView) -> Result<VendorResponse, VendorProblem> {
         let Arrived { target, parts, body } = arrived;
         if target.1 == Operation::Token {
             let (status, body) = self.tokens.answer(&parts.headers, body);
-            return Ok(Answer::json(status, &body));
+            return Ok(VendorResponse::json(status, &body));
         }
         let customer = &self.tokens.authorize(&parts.headers, *target)?.customer;
         let (Some(side), operation) = *target else { return self.profiles(parts, customer) };
@@ -117,14 +117,14 @@ impl Vendor {
     }
 
     /// The one path outside the two APIs, so that pass-through has something to answer.
-    fn profiles(&self, parts: &Parts, customer: &str) -> Result<Answer, Problem> {
+    fn profiles(&self, parts: &Parts, customer: &str) -> Result<VendorResponse, VendorProblem> {
         if parts.method != Method::GET || parts.uri.path() != "/v2/profiles" {
             return Err(unknown_path(parts));
         }
         let items: Vec<Value> = self
             .inspector
             .with(|state| state.balances.profiles(customer).map(|id| json!({ "id": id })).collect());
-        Ok(Answer::json(StatusCode::OK, &json!({ "items": items })))
+        Ok(VendorResponse::json(StatusCode::OK, &json!({ "items": items })))
     }
 }
 
@@ -133,17 +133,17 @@ impl Arrived {
         classify(&self.parts.method, self.parts.uri.path()).1.unwrap_or_default()
     }
 
-    fn query(&self, variants: &Variants) -> ListQuery {
-        ListQuery::parse(self.parts.uri.query().unwrap_or_default(), variants.plus_is_literal)
+    fn query(&self, variants: &Variants) -> QueryParameters {
+        QueryParameters::parse(self.parts.uri.query().unwrap_or_default(), variants.plus_is_literal)
     }
 }
 
 fn call_legacy(
-    state: &mut State,
+    state: &mut VendorState,
     customer: &str,
     arrived: &Arrived,
     view: &ReadView,
-) -> Result<Value, Problem> {
+) -> Result<Value, VendorProblem> {
     match arrived.target.1 {
         Operation::Create => legacy::create(state, customer, &arrived.body),
         Operation::Get => legacy::get(state, customer, arrived.id(), view),
@@ -153,7 +153,12 @@ fn call_legacy(
     }
 }
 
-fn call_new(state: &mut State, customer: &str, arrived: &Arrived, view: &ReadView) -> Result<Value, Problem> {
+fn call_new(
+    state: &mut VendorState,
+    customer: &str,
+    arrived: &Arrived,
+    view: &ReadView,
+) -> Result<Value, VendorProblem> {
     match arrived.target.1 {
         Operation::Create => orchestrations::create(state, customer, &arrived.body),
         Operation::Get => orchestrations::get(state, customer, arrived.id(), view),
@@ -162,37 +167,37 @@ fn call_new(state: &mut State, customer: &str, arrived: &Arrived, view: &ReadVie
     }
 }
 
-fn unknown_path(parts: &Parts) -> Problem {
+fn unknown_path(parts: &Parts) -> VendorProblem {
     let detail = format!("there is no {} {}", parts.method, parts.uri.path());
-    Problem::plain(StatusCode::NOT_FOUND, detail)
+    VendorProblem::plain(StatusCode::NOT_FOUND, detail)
 }
 
 /// What a fault does to the request as a whole.
-enum Effect {
+enum FaultEffect {
     Continue,
     Reset,
-    Replace(Answer),
+    Replace(VendorResponse),
 }
 
-async fn act(fault: &ArmedFault) -> Effect {
+async fn act(fault: &ArmedFault) -> FaultEffect {
     fault.hit();
     match *fault.kind() {
         FaultKind::Delay { pause, .. } => {
             tokio::time::sleep(pause).await;
-            Effect::Continue
+            FaultEffect::Continue
         }
         FaultKind::Gate { .. } => {
             fault.wait().await;
-            Effect::Continue
+            FaultEffect::Continue
         }
-        FaultKind::Reset { .. } => Effect::Reset,
+        FaultKind::Reset { .. } => FaultEffect::Reset,
         FaultKind::Status { code, retry_after, body, .. } => {
             let answer = match body {
-                RefusalBody::Problem => Answer::from(Problem::plain(code, "on request")),
-                RefusalBody::Html => Answer::html(code),
-                RefusalBody::Empty => Answer::empty(code),
+                RefusalBody::Problem => VendorResponse::from(VendorProblem::plain(code, "on request")),
+                RefusalBody::Html => VendorResponse::html(code),
+                RefusalBody::Empty => VendorResponse::empty(code),
             };
-            Effect::Replace(answer.retry_after(retry_after))
+            FaultEffect::Replace(answer.retry_after(retry_after))
         }
         FaultKind::Truncate
         | FaultKind::WrongTypes
@@ -202,7 +207,7 @@ async fn act(fault: &ArmedFault) -> Effect {
         | FaultKind::Lag(_)
         | FaultKind::WithoutRows { .. }
         | FaultKind::Foreign { .. }
-        | FaultKind::Twice => Effect::Continue,
+        | FaultKind::Twice => FaultEffect::Continue,
     }
 }
 
@@ -219,11 +224,11 @@ fn read_view<'a>(faults: impl Iterator<Item = &'a ArmedFault>) -> ReadView {
     view
 }
 
-fn distort(kind: &FaultKind, answer: &mut Answer) {
+fn distort(kind: &FaultKind, answer: &mut VendorResponse) {
     match kind {
         FaultKind::Truncate => answer.truncate(),
-        FaultKind::NotJson => *answer = Answer::html(StatusCode::OK),
-        FaultKind::EmptyBody => *answer = Answer::empty(StatusCode::OK),
+        FaultKind::NotJson => *answer = VendorResponse::html(StatusCode::OK),
+        FaultKind::EmptyBody => *answer = VendorResponse::empty(StatusCode::OK),
         FaultKind::WrongTypes => *answer = answer.with_wrong_types(),
         FaultKind::WithoutRows { members } => answer.edit(|list| {
             list.retain(|_, member| member.is_array());

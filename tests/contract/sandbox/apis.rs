@@ -228,7 +228,7 @@ async fn tokens_come_three_ways_and_carry_scopes() {
 
 #[tokio::test]
 async fn customers_do_not_see_each_other() {
-    let clients = vec![Client {
+    let clients = vec![OAuthClient {
         id: "two".to_owned(),
         secret: "s".to_owned(),
         customer: "second".to_owned(),

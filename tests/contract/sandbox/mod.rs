@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conversion_shim::sandbox::{
-    CUSTOMER, Client, EmptyList, Fault, FaultKind, ForeignRecord, HiddenRecords, ListShape, Mirror,
+    CUSTOMER, EmptyList, Fault, FaultKind, ForeignRecord, HiddenRecords, ListShape, Mirror, OAuthClient,
     Operation, Options, OrchestrationOutcome, PROFILE, ProfileFilter, RefMatch, RefusalBody, RepeatedRef,
     SECOND_PROFILE, Sandbox, TOKEN, Tally, Variants,
 };

@@ -2,7 +2,7 @@
 //! nowhere.
 
 use conversion_shim::sandbox::{
-    CUSTOMER, Client, Operation, Options, PROFILE, ReceivedRequest, SCOPES, Sandbox,
+    CUSTOMER, OAuthClient, Operation, Options, PROFILE, ReceivedRequest, SCOPES, Sandbox,
 };
 use conversion_shim::shadow::types::{Recheck, Verdict};
 use conversion_shim::translate::side::Side;
@@ -18,7 +18,7 @@ const TOKEN: &str = "caller-7f3a";
 
 /// A vendor that gives each of the proxy's clients the scopes of its own side only.
 async fn vendor() -> Sandbox {
-    let client = |id: &str, scopes: &[&str]| Client {
+    let client = |id: &str, scopes: &[&str]| OAuthClient {
         id: id.to_owned(),
         secret: "s3cret".to_owned(),
         customer: CUSTOMER.to_owned(),

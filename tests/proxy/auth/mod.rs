@@ -14,7 +14,7 @@ use crate::support::soon;
 use crate::support::test_bed;
 use crate::support::test_bed::{Answer, TestBed};
 use conversion_shim::sandbox::{
-    CUSTOMER, Client, Operation, Options, PROFILE, ReceivedRequest, SCOPES, Sandbox,
+    CUSTOMER, OAuthClient, Operation, Options, PROFILE, ReceivedRequest, SCOPES, Sandbox,
 };
 use reqwest::RequestBuilder;
 use sha2::{Digest as _, Sha256};
@@ -26,7 +26,7 @@ pub(crate) const NEW_WRITE: &str = SCOPES[3];
 
 /// A vendor that knows these clients only; their secret is `s3cret`.
 pub(crate) async fn vendor_with(clients: &[(&str, &[&str])], options: Options) -> Sandbox {
-    let client = |(id, scopes): &(&str, &[&str])| Client {
+    let client = |(id, scopes): &(&str, &[&str])| OAuthClient {
         id: (*id).to_owned(),
         secret: "s3cret".to_owned(),
         customer: CUSTOMER.to_owned(),
