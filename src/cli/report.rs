@@ -17,7 +17,7 @@ use super::output::{complain, written};
 use crate::config::Go;
 use crate::config::load::examine;
 use crate::report::document::{Decision, Report};
-use crate::report::{ReportBuilder, Scope, html, text};
+use crate::report::{ReportBuilder, ReportScope, html, text};
 use crate::shadow::types::COMPARED;
 use crate::translate::route::Route;
 
@@ -118,14 +118,14 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
     }
 }
 
-fn scope(arguments: &ReportArgs) -> Scope {
+fn scope(arguments: &ReportArgs) -> ReportScope {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
     let since = arguments.since.map(|since| match since {
         Since::Time(time) => time,
         Since::Ago(ago) => now.saturating_sub(ago).unwrap_or(Timestamp::MIN),
     });
     let selected = |route: &Route| arguments.routes.is_empty() || arguments.routes.contains(route);
-    Scope { now, since, routes: COMPARED.into_iter().filter(selected).collect(), top: arguments.top }
+    ReportScope { now, since, routes: COMPARED.into_iter().filter(selected).collect(), top: arguments.top }
 }
 
 /// The files to read, each once: records of a file given twice would count twice.
@@ -143,7 +143,7 @@ fn inputs(arguments: &ReportArgs) -> Result<Vec<PathBuf>, String> {
     }
 }
 
-fn read(scope: Scope, go: &Go, files: &[PathBuf]) -> Result<Report, String> {
+fn read(scope: ReportScope, go: &Go, files: &[PathBuf]) -> Result<Report, String> {
     let mut builder = ReportBuilder::new(scope);
     for file in files {
         let read = if file.as_os_str() == STDIN {

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::bounded::Bounded;
 use super::coverage::CoverageTotals;
 use super::document::{
-    BothLatencies, ConfigSeen, Decision, Input, Report, RouteReport, SCHEMA, SeverityCount, Signatures,
+    BothLatencies, ConfigSeen, Decision, InputCounts, Report, RouteReport, SCHEMA, SeverityCount, Signatures,
     VerdictCount, Window,
 };
 use super::judge::RouteStats;
@@ -19,7 +19,7 @@ use super::running::HeartbeatTotals;
 use super::signatures::SignatureTotals;
 use crate::config::Go;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, Suppressed};
-use crate::shadow::record::Record;
+use crate::shadow::record::ComparisonRecord;
 use crate::shadow::types::{COMPARED, Severity, Verdict};
 use crate::telemetry::format::{moment, share};
 use crate::telemetry::sanitize::clip;
@@ -33,7 +33,7 @@ const CONFIGS_MAX: usize = 200;
 
 /// What the report covers.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub struct ReportScope {
     /// The time of the report.
     pub now: Timestamp,
     /// Lines before this time are left out.
@@ -46,10 +46,10 @@ pub struct Scope {
 
 /// Adds up lines, then builds the report.
 pub struct ReportBuilder {
-    scope: Scope,
-    input: Input,
+    scope: ReportScope,
+    input: InputCounts,
     ends: Option<(Timestamp, Timestamp)>,
-    configs: Bounded<Config>,
+    configs: Bounded<ConfigTotals>,
     running: HeartbeatTotals,
     /// Comparisons that the lines account for, over all routes.
     found: u64,
@@ -59,7 +59,7 @@ pub struct ReportBuilder {
     rules: RuleTotals,
 }
 
-struct Config {
+struct ConfigTotals {
     hash: String,
     stage: String,
     records: u64,
@@ -70,10 +70,10 @@ struct Config {
 impl ReportBuilder {
     /// A builder that has read nothing.
     #[must_use]
-    pub fn new(scope: Scope) -> Self {
+    pub fn new(scope: ReportScope) -> Self {
         Self {
             scope,
-            input: Input::default(),
+            input: InputCounts::default(),
             ends: None,
             configs: Bounded::new(CONFIGS_MAX),
             running: HeartbeatTotals::new(),
@@ -114,7 +114,7 @@ impl ReportBuilder {
     }
 
     /// `None` when its time cannot be read.
-    fn comparison(&mut self, record: &Record) -> Option<()> {
+    fn comparison(&mut self, record: &ComparisonRecord) -> Option<()> {
         let time = record.time.parse().ok()?;
         self.input.comparisons += 1;
         if !self.is_early(time) {
@@ -139,7 +139,7 @@ impl ReportBuilder {
         Some(())
     }
 
-    fn take(&mut self, record: &Record, time: Timestamp) {
+    fn take(&mut self, record: &ComparisonRecord, time: Timestamp) {
         let weight = record.suppressed.saturating_add(1);
         self.config(&record.config_hash, &record.stage, time, weight);
         self.routes[record.route as usize].add(record, time, weight);
@@ -178,7 +178,7 @@ impl ReportBuilder {
     }
 
     fn config(&mut self, hash: &str, stage: &str, time: Timestamp, weight: u64) {
-        let new = || Config {
+        let new = || ConfigTotals {
             hash: clip(hash, 64).into_owned(),
             stage: clip(stage, 64).into_owned(),
             records: 0,
@@ -231,7 +231,7 @@ impl ReportBuilder {
     fn configs(&self) -> Vec<ConfigSeen> {
         let mut configs: Vec<_> = self.configs.iter().map(|(_, config)| config).collect();
         configs.sort_by(|a, b| (a.first, &a.hash).cmp(&(b.first, &b.hash)));
-        let seen = |config: &Config| ConfigSeen {
+        let seen = |config: &ConfigTotals| ConfigSeen {
             hash: config.hash.clone(),
             stage: config.stage.clone(),
             records: config.records,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::bounded::Bounded;
 use super::document::{self, CoverageRow, RefIds};
-use crate::shadow::record::Record;
+use crate::shadow::record::ComparisonRecord;
 use crate::shadow::types::COMPARED;
 use crate::translate::conversion::Status;
 use crate::translate::list::PARAMETERS;
@@ -30,7 +30,7 @@ struct Cells {
 }
 
 impl Cells {
-    fn add(&mut self, record: &Record) {
+    fn add(&mut self, record: &ComparisonRecord) {
         self.routes[record.route as usize] += 1;
         if record.route == Route::List {
             for (cell, name) in self.parameters.iter_mut().zip(PARAMETERS) {
@@ -54,7 +54,7 @@ impl CoverageTotals {
         Self { any: Cells::default(), pairs: Bounded::new(PAIRS_MAX), ref_ids: Default::default() }
     }
 
-    pub(super) fn add(&mut self, record: &Record) {
+    pub(super) fn add(&mut self, record: &ComparisonRecord) {
         self.any.add(record);
         if let Some(present) = record.ref_id_present {
             self.ref_ids[record.route as usize][usize::from(!present)] += 1;

@@ -7,7 +7,7 @@ use memchr::memmem;
 use serde::Deserialize;
 
 use crate::shadow::heartbeat_record::HeartbeatRecord;
-use crate::shadow::record::{Record, SCHEMA, TARGET};
+use crate::shadow::record::{ComparisonRecord, SCHEMA, TARGET};
 
 /// Longest line that is read, in bytes; a record is a few hundred.
 const LINE_MAX: usize = 1 << 20;
@@ -18,7 +18,7 @@ const AS_WRITTEN: &[u8] = b"{\"line\":\"comparison\",\"schema\":2,\"target\":\"s
 /// One line of the input, classified.
 #[derive(Debug, PartialEq)]
 pub(super) enum LogLine {
-    Comparison(Box<Record>),
+    Comparison(Box<ComparisonRecord>),
     /// The state of shadow itself.
     Heartbeat(Box<HeartbeatRecord>),
     /// A line that is not shadow's.

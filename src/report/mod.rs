@@ -22,4 +22,4 @@ mod summary;
 pub mod text;
 mod timeline;
 
-pub use builder::{ReportBuilder, Scope};
+pub use builder::{ReportBuilder, ReportScope};

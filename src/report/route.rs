@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::document::{Class, StatusPair};
 use super::latency::Latencies;
 use super::timeline::Timeline;
-use crate::shadow::record::{Record, ResponseSummary};
+use crate::shadow::record::{ComparisonRecord, ResponseSummary};
 use crate::shadow::types::{Severity, Verdict};
 use crate::telemetry::sanitize::clip;
 
@@ -23,13 +23,13 @@ pub(super) struct RouteTotals {
     pub(super) last: Option<Timestamp>,
     pub(super) served: Latencies,
     pub(super) other: Latencies,
-    statuses: HashMap<(Status, Status), u64>,
+    statuses: HashMap<(StatusOrReason, StatusOrReason), u64>,
     pub(super) statuses_left_out: u64,
     pub(super) timeline: Timeline,
 }
 
 /// One side's status, or why there is none, or why it was not compared.
-type Status = (Option<u16>, Option<String>);
+type StatusOrReason = (Option<u16>, Option<String>);
 
 impl RouteTotals {
     pub(super) fn new() -> Self {
@@ -47,7 +47,7 @@ impl RouteTotals {
     }
 
     /// Adds a written record, which stands for `weight` comparisons.
-    pub(super) fn add(&mut self, record: &Record, time: Timestamp, weight: u64) {
+    pub(super) fn add(&mut self, record: &ComparisonRecord, time: Timestamp, weight: u64) {
         self.written += 1;
         self.last = self.last.max(Some(time));
         self.count(record.verdict, record.severity, record.both_held, weight);
@@ -75,7 +75,7 @@ impl RouteTotals {
         *cell = cell.saturating_add(count);
     }
 
-    fn add_statuses(&mut self, pair: (Status, Status), weight: u64) {
+    fn add_statuses(&mut self, pair: (StatusOrReason, StatusOrReason), weight: u64) {
         if self.statuses.len() >= STATUSES_MAX && !self.statuses.contains_key(&pair) {
             self.statuses_left_out = self.statuses_left_out.saturating_add(weight);
         } else {
@@ -105,7 +105,7 @@ impl RouteTotals {
     }
 
     pub(super) fn statuses(&self) -> Vec<StatusPair> {
-        let pair = |((served, other), count): (&(Status, Status), &u64)| StatusPair {
+        let pair = |((served, other), count): (&(StatusOrReason, StatusOrReason), &u64)| StatusPair {
             served: shown(served),
             other: shown(other),
             count: *count,
@@ -120,11 +120,11 @@ fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().fold(0, u64::saturating_add)
 }
 
-fn status(answer: &ResponseSummary) -> Status {
+fn status(answer: &ResponseSummary) -> StatusOrReason {
     (answer.status, answer.skip_reason.as_deref().map(|reason| clip(reason, 24).into_owned()))
 }
 
-fn shown((status, reason): &Status) -> String {
+fn shown((status, reason): &StatusOrReason) -> String {
     match (status, reason) {
         (Some(status), Some(reason)) => format!("{status} {reason}"),
         (Some(status), None) => status.to_string(),

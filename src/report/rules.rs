@@ -16,9 +16,9 @@ use crate::telemetry::sanitize::clip;
 const RULES_MAX: usize = 1000;
 
 /// Rules by path, owner and last day.
-pub(super) struct RuleTotals(Bounded<Entry>);
+pub(super) struct RuleTotals(Bounded<RuleEntry>);
 
-struct Entry {
+struct RuleEntry {
     rule: RuleHits,
     hits: u64,
     last: Timestamp,
@@ -31,7 +31,7 @@ impl RuleTotals {
 
     pub(super) fn add(&mut self, rule: &RuleHits, time: Timestamp) {
         let key = format!("{}\n{}\n{}", rule.path, rule.owner, rule.expires);
-        let new = || Entry { rule: rule.clone(), hits: 0, last: time };
+        let new = || RuleEntry { rule: rule.clone(), hits: 0, last: time };
         if let Some(entry) = self.0.entry(&key, 1, new) {
             entry.hits = entry.hits.saturating_add(rule.hits);
             entry.last = entry.last.max(time);
@@ -39,10 +39,10 @@ impl RuleTotals {
     }
 
     /// Expired rules first, then unused ones, then the rest; each group by path.
-    pub(super) fn document(&self, now: Timestamp) -> Vec<document::Rule> {
+    pub(super) fn document(&self, now: Timestamp) -> Vec<document::RuleReport> {
         let today = now.to_zoned(TimeZone::UTC).date();
         let mut rules: Vec<_> = self.0.iter().map(|(_, entry)| rule(entry, today)).collect();
-        let rank = |rule: &document::Rule| match rule.state {
+        let rank = |rule: &document::RuleReport| match rule.state {
             RuleState::Expired => 0,
             RuleState::Unused => 1,
             RuleState::Used => 2,
@@ -52,7 +52,7 @@ impl RuleTotals {
     }
 }
 
-fn rule(Entry { rule, hits, last }: &Entry, today: Date) -> document::Rule {
+fn rule(RuleEntry { rule, hits, last }: &RuleEntry, today: Date) -> document::RuleReport {
     let text = |text: &str| clip(text, 200).into_owned();
     let past = rule.expires.parse::<Date>().is_ok_and(|day| day < today);
     let state = match (rule.expired || past, *hits) {
@@ -60,7 +60,7 @@ fn rule(Entry { rule, hits, last }: &Entry, today: Date) -> document::Rule {
         (false, 0) => RuleState::Unused,
         (false, _) => RuleState::Used,
     };
-    document::Rule {
+    document::RuleReport {
         path: text(&rule.path),
         reason: text(&rule.reason),
         owner: text(&rule.owner),

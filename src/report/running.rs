@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::bounded::Bounded;
-use super::document::{self, DroppedBy, Idle, SampledRoute};
+use super::document::{self, DroppedBy, IdleTime, SampledRoute};
 use crate::shadow::heartbeat_record::{HeartbeatRecord, RouteShare};
 use crate::shadow::types::COMPARED;
 use crate::telemetry::format::share;
@@ -114,9 +114,9 @@ impl HeartbeatTotals {
         }
     }
 
-    fn idle(&self) -> Vec<Idle> {
+    fn idle(&self) -> Vec<IdleTime> {
         let idle =
-            self.idle.iter().map(|(reason, seconds)| Idle { reason: reason.into(), seconds: *seconds });
+            self.idle.iter().map(|(reason, seconds)| IdleTime { reason: reason.into(), seconds: *seconds });
         let mut idle: Vec<_> = idle.collect();
         idle.sort_by(|a, b| b.seconds.total_cmp(&a.seconds).then_with(|| a.reason.cmp(&b.reason)));
         idle

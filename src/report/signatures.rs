@@ -8,7 +8,7 @@ use super::bounded::Bounded;
 use super::document::{Class, DiffShown, Example, Signature};
 use super::route::status_text;
 use crate::shadow::heartbeat_record::Suppressed;
-use crate::shadow::record::{Diff, Record};
+use crate::shadow::record::{ComparisonRecord, Diff};
 use crate::shadow::types::{Severity, Verdict};
 use crate::telemetry::format::moment;
 use crate::telemetry::sanitize::clip;
@@ -23,9 +23,9 @@ const DIFFS_MAX: usize = 8;
 const TEXT_MAX: usize = 120;
 
 /// All signatures but those of plain matches.
-pub(super) struct SignatureTotals(Bounded<Entry>);
+pub(super) struct SignatureTotals(Bounded<SignatureEntry>);
 
-struct Entry {
+struct SignatureEntry {
     route: Route,
     verdict: Verdict,
     severity: Option<Severity>,
@@ -35,7 +35,7 @@ struct Entry {
     examples: Vec<Example>,
 }
 
-impl Entry {
+impl SignatureEntry {
     fn add(&mut self, time: Timestamp, count: u64) {
         self.count = self.count.saturating_add(count);
         self.first = self.first.min(time);
@@ -60,7 +60,7 @@ impl SignatureTotals {
     }
 
     /// Adds a written record, which stands for `weight` comparisons.
-    pub(super) fn add(&mut self, record: &Record, time: Timestamp, weight: u64) {
+    pub(super) fn add(&mut self, record: &ComparisonRecord, time: Timestamp, weight: u64) {
         let of = (record.route, record.verdict, record.severity);
         let Some(entry) = self.entry(&record.signature, of, time, weight) else { return };
         entry.add(time, weight);
@@ -83,12 +83,19 @@ impl SignatureTotals {
         (route, verdict, severity): (Route, Verdict, Option<Severity>),
         time: Timestamp,
         weight: u64,
-    ) -> Option<&mut Entry> {
+    ) -> Option<&mut SignatureEntry> {
         if verdict == Verdict::Match {
             return None;
         }
-        let new =
-            || Entry { route, verdict, severity, count: 0, first: time, last: time, examples: Vec::new() };
+        let new = || SignatureEntry {
+            route,
+            verdict,
+            severity,
+            count: 0,
+            first: time,
+            last: time,
+            examples: Vec::new(),
+        };
         self.0.entry(signature, weight, new)
     }
 
@@ -104,7 +111,7 @@ impl SignatureTotals {
     pub(super) fn top(&self, most: usize, share: impl Fn(Route, u64) -> f64) -> Vec<Signature> {
         let mut all: Vec<_> = self.0.iter().collect();
         all.sort_by_key(|(signature, entry)| (entry.order(), *signature));
-        let signature = |(signature, entry): (&str, &Entry)| Signature {
+        let signature = |(signature, entry): (&str, &SignatureEntry)| Signature {
             signature: signature.to_owned(),
             route: entry.route,
             verdict: entry.verdict,
@@ -119,7 +126,7 @@ impl SignatureTotals {
     }
 }
 
-fn example(record: &Record, time: Timestamp) -> Example {
+fn example(record: &ComparisonRecord, time: Timestamp) -> Example {
     let all = record.diffs.iter().chain(&record.ignored);
     let total = (record.diffs.len() + record.ignored.len()) as u64;
     let diffs: Vec<_> = all.take(DIFFS_MAX).map(diff).collect();

@@ -12,7 +12,7 @@ use crate::failure::{Failure, SideEffect};
 use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::labels::DuplicateCheckResult;
 use crate::telemetry::spans;
-use crate::translate::evidence::{self, Finding, Record, lookup_path};
+use crate::translate::evidence::{self, Finding, FoundConversion, lookup_path};
 use crate::translate::mapping::Origin;
 use crate::translate::problem;
 use crate::translate::route::Id;
@@ -177,10 +177,11 @@ impl RouteContext {
     }
 
     /// A record in the legacy shape; `None` if it could not be read.
-    async fn read_record(&self, side: Side, id: &str, until: Instant) -> Option<Record> {
+    async fn read_record(&self, side: Side, id: &str, until: Instant) -> Option<FoundConversion> {
         let reply = self.read_by_id(side, &Id::known(id), Lane::Create, until).await.ok()?;
-        let record =
-            (reply.status == StatusCode::OK).then(|| evidence::record(side, reply.content())).flatten();
+        let record = (reply.status == StatusCode::OK)
+            .then(|| evidence::found_conversion(side, reply.content()))
+            .flatten();
         // A vendor that answers with another record does not show this one.
         record.filter(|record| record.id == id)
     }

@@ -254,7 +254,7 @@ impl UpstreamResponse {
 
     /// Whether the answer to a get of that id may belong to another request: it says that there is no record, or shows something else.
     pub(super) fn may_be_of_another_get(&self, id: &Id) -> bool {
-        let named = || evidence::record(self.side, self.content());
+        let named = || evidence::found_conversion(self.side, self.content());
         evidence::is_not_found(&self.evidence())
             || self.status == StatusCode::OK && named().is_none_or(|record| record.id != id.as_str())
     }

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::translate::json::{JsonError, Raw, Reader, Text};
+use crate::translate::json::{JsonError, JsonReader, Raw, Text};
 
 /// One JSON value. Equality ignores the order of keys and the escapes in strings; numbers are compared as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,13 +37,13 @@ impl Json {
     /// When it is not exactly one JSON value, nests deeper than [`DEPTH_MAX`](crate::translate::json::DEPTH_MAX), or a string
     /// holds half of a surrogate pair.
     pub fn read(bytes: &[u8]) -> Result<Self, JsonError> {
-        let mut reader = Reader::new(bytes)?;
+        let mut reader = JsonReader::new(bytes)?;
         let json = Self::next(&mut reader)?;
         reader.end()?;
         Ok(json)
     }
 
-    fn next(reader: &mut Reader<'_>) -> Result<Self, JsonError> {
+    fn next(reader: &mut JsonReader<'_>) -> Result<Self, JsonError> {
         match reader.peek_kind() {
             Some(b'{') => {
                 let mut members = BTreeMap::new();

@@ -19,14 +19,14 @@ pub const TARGET: &str = "shadow";
 #[serde(tag = "line", rename_all = "snake_case")]
 pub enum ShadowLine {
     /// One comparison.
-    Comparison(Box<Record>),
+    Comparison(Box<ComparisonRecord>),
     /// The state of shadow itself.
     Heartbeat(Box<HeartbeatRecord>),
 }
 
 /// One comparison.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Record {
+pub struct ComparisonRecord {
     /// [`SCHEMA`]
     pub schema: u8,
     /// [`TARGET`]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::clock::{milliseconds, now};
 use super::coverage;
 use super::job::{CapturedRequest, CompareJob};
-use super::record::{Record, ResponseSummary, RowCounts, SCHEMA, TARGET};
+use super::record::{ComparisonRecord, ResponseSummary, RowCounts, SCHEMA, TARGET};
 use super::redact::Redactor;
 use super::shadow_client::ShadowReply;
 use super::side_response::SideResponse;
@@ -28,14 +28,14 @@ pub(super) fn build(
     job: &CompareJob,
     served: &SideResponse,
     compared: &Compared,
-) -> Record {
+) -> ComparisonRecord {
     let Compared { other, result, recheck } = compared;
     let CapturedRequest { config, request_id, uri, .. } = &job.request;
     let (query, by_reference) = coverage::known_query(uri.query().unwrap_or_default());
     let (asset_pair, seen) = served.accepted().map(coverage::seen).unwrap_or_default();
     let diffs = &result.differences[..result.differences.len().min(DIFFS_MAX)];
     let ignored = &result.ignored[..result.ignored.len().min(DIFFS_MAX)];
-    Record {
+    ComparisonRecord {
         schema: SCHEMA,
         target: TARGET.into(),
         time: now(),

@@ -6,7 +6,7 @@ use std::io::Write;
 use std::time::Instant;
 
 use super::heartbeat_record::{HeartbeatRecord, Suppressed};
-use super::record::{Record, ShadowLine};
+use super::record::{ComparisonRecord, ShadowLine};
 use super::types::{Severity, Verdict};
 use crate::config;
 
@@ -16,14 +16,14 @@ const SIGNATURES_MAX: usize = 10_000;
 /// Belongs to the shadow thread.
 pub(super) struct RecordWriter {
     out: Box<dyn Write + Send>,
-    signatures: HashMap<Key, SignatureState>,
+    signatures: HashMap<SignatureKey, SignatureState>,
     /// Counts of evicted signatures, for the next heartbeat.
     evicted: Vec<Suppressed>,
 }
 
 /// What the report counts apart. The signature alone is not enough: it covers neither the severity of the values nor whether both
 /// sides held a record.
-type Key = (String, Option<Severity>, bool);
+type SignatureKey = (String, Option<Severity>, bool);
 
 struct SignatureState {
     window_start: Instant,
@@ -38,7 +38,7 @@ impl RecordWriter {
     }
 
     /// Writes a record, or counts it as suppressed. `sampled` is whether a match is to be written.
-    pub(super) fn record(&mut self, mut record: Record, sampled: bool, settings: &config::Shadow) {
+    pub(super) fn record(&mut self, mut record: ComparisonRecord, sampled: bool, settings: &config::Shadow) {
         let now = Instant::now();
         let key = (record.signature.clone(), record.severity, record.both_held);
         self.evict_for(&key);
@@ -80,7 +80,7 @@ impl RecordWriter {
         }
     }
 
-    fn evict_for(&mut self, key: &Key) {
+    fn evict_for(&mut self, key: &SignatureKey) {
         if self.signatures.len() < SIGNATURES_MAX || self.signatures.contains_key(key) {
             return;
         }
@@ -91,7 +91,7 @@ impl RecordWriter {
 }
 
 impl SignatureState {
-    fn new(record: &Record, now: Instant) -> Self {
+    fn new(record: &ComparisonRecord, now: Instant) -> Self {
         let suppressed = Suppressed {
             route: record.route,
             verdict: record.verdict,
@@ -112,7 +112,7 @@ mod tests {
     #[test]
     fn suppressed_records_keep_their_severity() {
         let answer = r#"{"side":"new","status":200}"#;
-        let record = |severity: &str| -> Record {
+        let record = |severity: &str| -> ComparisonRecord {
             serde_json::from_str(&format!(
                 r#"{{"schema":2,"target":"shadow","time":"t","request_id":"r","config_hash":"c","stage":"s","route":"get","kind":"read","served":{answer},"other":{answer},"verdict":"mismatch","severity":"{severity}","signature":"0"}}"#
             ))

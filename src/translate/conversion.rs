@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::json::{Raw, Reader, Text};
+use super::json::{JsonReader, Raw, Text};
 use super::orchestration::{Unreadable, object, text};
 
 /// The statuses of the legacy API. `SETTLED` and `CANCELLED` are final.
@@ -120,7 +120,7 @@ impl<'a> Conversion<'a> {
     /// # Errors
     /// When `body` is not one JSON object whose known fields have their documented types.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Unreadable> {
-        let mut reader = Reader::new(body)?;
+        let mut reader = JsonReader::new(body)?;
         let conversion = Self::read(&mut reader)?;
         reader.end()?;
         Ok(conversion)
@@ -130,7 +130,7 @@ impl<'a> Conversion<'a> {
     ///
     /// # Errors
     /// As [`Conversion::parse`].
-    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, Unreadable> {
+    pub(crate) fn read(reader: &mut JsonReader<'a>) -> Result<Self, Unreadable> {
         let mut it = Self::default();
         reader.object(|key, value| {
             match key {

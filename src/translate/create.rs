@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::conversion::{Conversion, recipient};
 use super::decimal;
 use super::invalid::Invalid;
-use super::json::{JsonError, Raw, Reader, Text};
+use super::json::{JsonError, JsonReader, Raw, Text};
 use super::mapping::{self, Mapped};
 use super::orchestration::{Orchestration, Unreadable};
 
@@ -168,7 +168,7 @@ struct Fields<'a>([Option<Raw<'a>>; FIELDS.len()]);
 
 impl<'a> Fields<'a> {
     fn read(body: &'a [u8], wrong: &mut Invalid) -> Result<Self, JsonError> {
-        let mut reader = Reader::new(body)?;
+        let mut reader = JsonReader::new(body)?;
         let mut fields = [None; FIELDS.len()];
         reader.object(|key, value| {
             let value = value.value()?;
@@ -204,8 +204,8 @@ impl<'a> Fields<'a> {
 
     fn metadata(&self, wrong: &mut Invalid) -> Option<Raw<'a>> {
         let raw = self.raw("metadata")?;
-        let all_strings = Reader::new(raw.as_written().as_bytes()).is_ok_and(|mut reader| {
-            let each = |_: &str, value: &mut Reader<'_>| {
+        let all_strings = JsonReader::new(raw.as_written().as_bytes()).is_ok_and(|mut reader| {
+            let each = |_: &str, value: &mut JsonReader<'_>| {
                 let text = value.value()?.as_text().and_then(Text::value);
                 text.map(drop).ok_or_else(|| value.error("not a string"))
             };

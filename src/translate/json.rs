@@ -103,7 +103,7 @@ impl<'a> Text<'a> {
 
 /// A cursor over one JSON text.
 #[derive(Debug)]
-pub struct Reader<'a> {
+pub struct JsonReader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
@@ -111,7 +111,7 @@ pub struct Reader<'a> {
 
 type Result<T> = std::result::Result<T, JsonError>;
 
-impl<'a> Reader<'a> {
+impl<'a> JsonReader<'a> {
     /// Starts at the beginning of `bytes`.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use super::conversion::{Conversion, Status};
 use super::json::Text;
-use super::orchestration::{self, Endpoint, Orchestration, Unreadable};
+use super::orchestration::{self, FundsLocation, Orchestration, Unreadable};
 
 /// A mapped orchestration.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +51,10 @@ pub(crate) fn hidden(
     if origin == Origin::OwnRecord {
         return Ok(None);
     }
-    if orchestration.source == Endpoint::Elsewhere {
+    if orchestration.source == FundsLocation::Elsewhere {
         return Ok(Some(NotAConversion::Source));
     }
-    if orchestration.destination == Endpoint::Elsewhere {
+    if orchestration.destination == FundsLocation::Elsewhere {
         return Ok(Some(NotAConversion::Destination));
     }
     let made_by_rule = orchestration.orchestration_rule_id.is_some_and(|rule| !rule.is_empty());

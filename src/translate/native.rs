@@ -1,14 +1,14 @@
 //! Creates in the new API's own shape: which references they use.
 
 use super::json::Text;
-use super::orchestration::{Endpoint, Orchestration};
+use super::orchestration::{FundsLocation, Orchestration};
 use super::reference::{References, references as readings};
 
 /// The references that a create in the new API's shape uses, if it could be a conversion: between profiles, or not readable strictly.
 #[must_use]
 pub(crate) fn references(body: &[u8]) -> Vec<String> {
     if let Ok(create) = Orchestration::parse(body)
-        && [create.source, create.destination].contains(&Endpoint::Elsewhere)
+        && [create.source, create.destination].contains(&FundsLocation::Elsewhere)
         && create.ref_id.and_then(Text::value).is_some()
     {
         // A deposit or a withdrawal.

@@ -1,6 +1,6 @@
 //! The new API's wire format: an orchestration. `mapping` says what it means to a legacy client.
 
-use super::json::{JsonError, Raw, Reader, Text};
+use super::json::{JsonError, JsonReader, Raw, Text};
 
 /// The statuses of the new API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +69,13 @@ pub(crate) struct Orchestration<'a> {
     /// The client's own keys and values.
     pub(crate) metadata: Option<Raw<'a>>,
     /// Where the money comes from.
-    pub(crate) source: Endpoint<'a>,
-    pub(crate) destination: Endpoint<'a>,
+    pub(crate) source: FundsLocation<'a>,
+    pub(crate) destination: FundsLocation<'a>,
 }
 
 /// The source or the destination of an orchestration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Endpoint<'a> {
+pub(crate) enum FundsLocation<'a> {
     /// Absent: the customer's default profile.
     #[default]
     Unset,
@@ -113,7 +113,7 @@ impl<'a> Orchestration<'a> {
     /// # Errors
     /// When `body` is not one JSON object whose known fields have their documented types.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, Unreadable> {
-        let mut reader = Reader::new(body)?;
+        let mut reader = JsonReader::new(body)?;
         let orchestration = Self::read(&mut reader)?;
         reader.end()?;
         Ok(orchestration)
@@ -123,7 +123,7 @@ impl<'a> Orchestration<'a> {
     ///
     /// # Errors
     /// As [`Orchestration::parse`].
-    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, Unreadable> {
+    pub(crate) fn read(reader: &mut JsonReader<'a>) -> Result<Self, Unreadable> {
         let mut it = Self::default();
         reader.object(|key, value| {
             match key {
@@ -141,8 +141,8 @@ impl<'a> Orchestration<'a> {
                 "updated_at" => it.updated_at = text(value, "updated_at")?,
                 "completed_at" => it.completed_at = text(value, "completed_at")?,
                 "metadata" => it.metadata = object(value, "metadata")?,
-                "source" => it.source = Endpoint::read(value, "source")?,
-                "destination" => it.destination = Endpoint::read(value, "destination")?,
+                "source" => it.source = FundsLocation::read(value, "source")?,
+                "destination" => it.destination = FundsLocation::read(value, "destination")?,
                 _ => drop(value.value()?),
             }
             Ok::<(), Unreadable>(())
@@ -151,10 +151,10 @@ impl<'a> Orchestration<'a> {
     }
 }
 
-impl<'a> Endpoint<'a> {
-    /// Only a `crypto` or `fiat` object with content makes an [`Endpoint::Elsewhere`]. The vendor may add members at any time (it calls
+impl<'a> FundsLocation<'a> {
+    /// Only a `crypto` or `fiat` object with content makes a [`FundsLocation::Elsewhere`]. The vendor may add members at any time (it calls
     /// new fields compatible), and one that this build does not know must not hide a record.
-    fn read(reader: &mut Reader<'a>, field: &'static str) -> Result<Self, Unreadable> {
+    fn read(reader: &mut JsonReader<'a>, field: &'static str) -> Result<Self, Unreadable> {
         if reader.peek_kind() != Some(b'{') {
             return object(reader, field).map(|_| Self::Unset);
         }
@@ -190,7 +190,7 @@ impl<'a> Endpoint<'a> {
 
 /// The outer `Option` is `None` without a profile, the inner one without a profile id.
 fn read_profile<'a>(
-    reader: &mut Reader<'a>,
+    reader: &mut JsonReader<'a>,
     field: &'static str,
 ) -> Result<Option<Option<Text<'a>>>, Unreadable> {
     if reader.peek_kind() != Some(b'{') {
@@ -209,7 +209,10 @@ fn read_profile<'a>(
 }
 
 /// Reads a string; `null` is the same as absent.
-pub(super) fn text<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<Option<Text<'a>>, Unreadable> {
+pub(super) fn text<'a>(
+    reader: &mut JsonReader<'a>,
+    field: &'static str,
+) -> Result<Option<Text<'a>>, Unreadable> {
     if let Some(text) = reader.text()? {
         return Ok(Some(text));
     }
@@ -222,7 +225,7 @@ pub(super) fn text<'a>(reader: &mut Reader<'a>, field: &'static str) -> Result<O
 
 /// Reads an object and keeps it as written; `null` is the same as absent.
 pub(super) fn object<'a>(
-    reader: &mut Reader<'a>,
+    reader: &mut JsonReader<'a>,
     field: &'static str,
 ) -> Result<Option<Raw<'a>>, Unreadable> {
     let value = reader.value()?;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::json::{JsonError, Reader};
+use super::json::{JsonError, JsonReader};
 use super::mapping::{self, Origin};
 use super::orchestration::Orchestration;
 use super::token;
@@ -165,7 +165,7 @@ fn title(status: u16) -> &'static str {
 /// The members of a JSON object as written; `None` for anything else.
 fn read(body: &[u8]) -> Option<BTreeMap<String, &str>> {
     let mut members = BTreeMap::new();
-    let mut reader = Reader::new(body).ok()?;
+    let mut reader = JsonReader::new(body).ok()?;
     reader
         .object(|key, value| {
             members.insert(key.to_owned(), value.value()?.as_written());

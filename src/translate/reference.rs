@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::json::{JsonError, Reader, Text};
+use super::json::{JsonError, JsonReader, Text};
 
 /// What a body may mean by its reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ struct Ambiguous;
 
 fn strict(body: &[u8]) -> Result<Option<String>, Ambiguous> {
     let mut given = Vec::new();
-    let mut reader = Reader::new(body).map_err(|_| Ambiguous)?;
+    let mut reader = JsonReader::new(body).map_err(|_| Ambiguous)?;
     let read = reader.object(|key, value| {
         let value = value.value()?;
         if is_reference(key) {

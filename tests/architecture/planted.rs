@@ -56,7 +56,7 @@ fn an_import_that_points_down_is_none() {
         ("upstream/mod.rs", "use crate::config::Upstream; use crate::telemetry::spans;"),
         ("ledger/mod.rs", "use crate::telemetry::spans;"),
         ("admin/mod.rs", "use crate::{deprecation, server, shadow};"),
-        ("report/mod.rs", "use crate::shadow::record::Record;"),
+        ("report/mod.rs", "use crate::shadow::record::ComparisonRecord;"),
         ("proxy/mod.rs", "use crate::{routes, http, shadow, upstream};\nfn f() { crate::metric!(1); }"),
         (
             "server/mod.rs",

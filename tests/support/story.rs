@@ -4,7 +4,7 @@ use conversion_shim::shadow::heartbeat_record::{
     DroppedJobs, HeartbeatRecord, RouteShare, RuleHits, Suppressed,
 };
 use conversion_shim::shadow::record::{
-    ConversionCount, Diff, Record, ResponseSummary, RowCounts, SCHEMA, ShadowLine, TARGET,
+    ComparisonRecord, ConversionCount, Diff, ResponseSummary, RowCounts, SCHEMA, ShadowLine, TARGET,
 };
 use conversion_shim::shadow::types::{COMPARED, ComparisonKind, DiffKind, Recheck, Severity, Verdict};
 use conversion_shim::translate::route::Route;
@@ -21,7 +21,7 @@ pub(crate) fn ago(minutes: i64) -> String {
 }
 
 /// A match of five minutes ago.
-pub(crate) fn record(route: Route) -> Record {
+pub(crate) fn record(route: Route) -> ComparisonRecord {
     let dry_run = route == Route::Create;
     let answered = |side, latency_ms| ResponseSummary {
         side,
@@ -31,7 +31,7 @@ pub(crate) fn record(route: Route) -> Record {
         bytes: Some(412),
         skip_reason: None,
     };
-    Record {
+    ComparisonRecord {
         schema: SCHEMA,
         target: TARGET.into(),
         time: ago(5),
@@ -65,11 +65,11 @@ pub(crate) fn seen(asset_pair: &str, status: &str) -> ConversionCount {
 }
 
 /// A record of that verdict, with a signature of its own.
-pub(crate) fn differing(route: Route, verdict: Verdict, severity: Option<Severity>) -> Record {
+pub(crate) fn differing(route: Route, verdict: Verdict, severity: Option<Severity>) -> ComparisonRecord {
     let signature =
         format!("{:x}{:x}{:x}0aa0bb0cc0dd0", route as u8, verdict as u8, severity.map_or(9, |it| it as u8));
     let both_held = !matches!(verdict, Verdict::NoCounterpart | Verdict::ErrorDisagreement);
-    Record { verdict, both_held, severity, signature, ..record(route) }
+    ComparisonRecord { verdict, both_held, severity, signature, ..record(route) }
 }
 
 pub(crate) fn diff(path: &str, kind: DiffKind, severity: Severity, served: &str, other: &str) -> Diff {
@@ -106,7 +106,7 @@ pub(crate) fn heartbeat() -> HeartbeatRecord {
     }
 }
 
-pub(crate) fn lines(records: impl IntoIterator<Item = Record>) -> String {
+pub(crate) fn lines(records: impl IntoIterator<Item = ComparisonRecord>) -> String {
     records.into_iter().map(|record| line(&ShadowLine::Comparison(Box::new(record)))).collect()
 }
 
@@ -119,8 +119,8 @@ fn line(line: &ShadowLine) -> String {
 }
 
 /// Enough matches of a route for a GO, in one line.
-pub(crate) fn enough(route: Route) -> Record {
-    Record { suppressed: 1999, ..record(route) }
+pub(crate) fn enough(route: Route) -> ComparisonRecord {
+    ComparisonRecord { suppressed: 1999, ..record(route) }
 }
 
 /// A route that may move on: enough matches, and a heartbeat.
@@ -229,7 +229,12 @@ fn oddities() -> String {
         diff("updated_at", Missing, Cosmetic, "#5d41402a", "–"),
     ];
     money.recheck = Some(Recheck::Stays);
-    let again = Record { time: ago(90), request_id: "0193a4c2-d090".into(), suppressed: 3, ..money.clone() };
+    let again = ComparisonRecord {
+        time: ago(90),
+        request_id: "0193a4c2-d090".into(),
+        suppressed: 3,
+        ..money.clone()
+    };
     let mut contract = get(Verdict::Mismatch, Some(Contract), 180);
     contract.diffs = vec![diff("metadata", Type, Contract, "object", "string")];
     let mut refused = get(Verdict::ErrorDisagreement, Some(Contract), 170);

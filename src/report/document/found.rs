@@ -96,7 +96,7 @@ pub(crate) struct RefIds {
 
 /// A rule, from the heartbeats.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Rule {
+pub(crate) struct RuleReport {
     pub(crate) path: String,
     pub(crate) reason: String,
     pub(crate) owner: String,

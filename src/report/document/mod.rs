@@ -13,12 +13,12 @@ use serde::Serialize;
 
 pub use self::decision::{Class, Decision};
 pub(crate) use self::found::{
-    Coverage, CoverageRow, DiffShown, Example, RefIds, Rule, RuleState, Signature, Signatures,
+    Coverage, CoverageRow, DiffShown, Example, RefIds, RuleReport, RuleState, Signature, Signatures,
 };
 pub(crate) use self::route::{
     BothLatencies, Check, Column, Latency, RouteReport, SeverityCount, StatusPair, VerdictCount,
 };
-pub(crate) use self::running::{DroppedBy, Idle, Running, SampledRoute};
+pub(crate) use self::running::{DroppedBy, IdleTime, Running, SampledRoute};
 
 /// The version of this document.
 pub(crate) const SCHEMA: u8 = 1;
@@ -35,7 +35,7 @@ pub struct Report {
     /// Warnings about the input and the rules, to read before the figures.
     pub(crate) notes: Vec<String>,
     /// The lines that were read.
-    pub input: Input,
+    pub input: InputCounts,
     /// From the first comparison to the last.
     pub(crate) window: Window,
     /// The configs under which the comparisons were made.
@@ -47,12 +47,12 @@ pub struct Report {
     /// Signatures by severity and count, the highest first.
     pub(crate) signatures: Signatures,
     pub(crate) coverage: Coverage,
-    pub(crate) rules: Vec<Rule>,
+    pub(crate) rules: Vec<RuleReport>,
 }
 
 /// Lines by kind.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Input {
+pub struct InputCounts {
     pub(crate) files: u64,
     /// All lines.
     pub lines: u64,

@@ -16,7 +16,7 @@ pub(crate) struct Running {
     /// The share of that.
     pub(crate) idle_share: Option<f64>,
     /// Why, the longest first.
-    pub(crate) idle: Vec<Idle>,
+    pub(crate) idle: Vec<IdleTime>,
     pub(crate) due: u64,
     /// Comparisons that were made, as the processes counted them.
     pub(crate) done: u64,
@@ -32,7 +32,7 @@ pub(crate) struct Running {
 }
 
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Idle {
+pub(crate) struct IdleTime {
     pub(crate) reason: String,
     pub(crate) seconds: f64,
 }

@@ -19,7 +19,7 @@ use crate::routes::{RecordSide, RouteContext, RouteResponse};
 use crate::telemetry::metrics::labels::FoundBy;
 use crate::telemetry::spans;
 use crate::translate::conversion::Conversion;
-use crate::translate::evidence::{self, Finding, Record, Sent};
+use crate::translate::evidence::{self, Finding, FoundConversion, Sent};
 use crate::translate::invalid::Invalid;
 use crate::translate::list::page::SuspectedDouble;
 use crate::translate::list::same_record::is_same_record;
@@ -45,7 +45,7 @@ pub(super) struct Performer<'a> {
     /// The record's id in that answer.
     answered_id: Option<String>,
     /// What the last lookup found on each side, legacy first.
-    pub(super) found: [Option<Record>; 2],
+    pub(super) found: [Option<FoundConversion>; 2],
     /// The refusal that a lookup met.
     pub(super) refusal: Option<RouteResponse>,
     /// Why the last call failed.
@@ -248,7 +248,7 @@ impl Performer<'_> {
         }
     }
 
-    fn matches(&self, record: &Record) -> bool {
+    fn matches(&self, record: &FoundConversion) -> bool {
         let conversion = Conversion::parse(&record.json);
         self.request
             .create

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::{Reply, is_problem_document};
 use crate::translate::conversion::Conversion;
 use crate::translate::create::CreateRequest;
-use crate::translate::json::{JsonError, Raw, Reader, Text};
+use crate::translate::json::{JsonError, JsonReader, Raw, Text};
 use crate::translate::mapping::{self, Origin};
 use crate::translate::orchestration::Orchestration;
 use crate::translate::side::Side;
@@ -123,7 +123,7 @@ fn conflict(side: Side, body: &[u8], position: impl Fn(Option<Text<'_>>) -> Opti
 
 fn member<'a>(object: &'a [u8], name: &str) -> Option<Raw<'a>> {
     let mut found = None;
-    let mut reader = Reader::new(object).ok()?;
+    let mut reader = JsonReader::new(object).ok()?;
     let read = reader.object(|key, value| {
         let value = value.value()?;
         if key == name {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::Reply;
 use crate::translate::conversion::Conversion;
 use crate::translate::facts::Facts;
-use crate::translate::json::{Raw, Reader, Text};
+use crate::translate::json::{JsonReader, Raw, Text};
 use crate::translate::mapping::{self, Origin};
 use crate::translate::orchestration::{Orchestration, Unreadable};
 use crate::translate::paths;
@@ -17,7 +17,7 @@ pub enum Finding {
     /// The side holds no record with this reference.
     Absent,
     /// The side holds this conversion.
-    Found(Record),
+    Found(FoundConversion),
     /// The side holds a record with this reference that is no conversion.
     OtherKind,
     /// The side does not know the caller.
@@ -32,7 +32,7 @@ pub enum Finding {
 
 /// A conversion that was found.
 #[derive(Clone, Debug)]
-pub struct Record {
+pub struct FoundConversion {
     /// The vendor's id.
     pub id: String,
     /// The conversion in the legacy shape.
@@ -66,7 +66,7 @@ pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, origin: Origin, facts: 
         429 => return Finding::Throttled,
         _ => return Finding::Nothing("the status is not an answer to a lookup"),
     }
-    let mut list = List { origin, ..List::new(side, ref_id, facts) };
+    let mut list = LookupList { origin, ..LookupList::new(side, ref_id, facts) };
     match list.read(reply.body) {
         Ok(()) => list.finding(),
         Err(_) => Finding::Nothing("the list cannot be read"),
@@ -75,24 +75,24 @@ pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, origin: Origin, facts: 
 
 /// The conversion that the answer to a get by id holds, in the legacy shape.
 #[must_use]
-pub fn record(side: Side, body: &[u8]) -> Option<Record> {
+pub fn found_conversion(side: Side, body: &[u8]) -> Option<FoundConversion> {
     match side {
         Side::Legacy => {
             let id = Conversion::parse(body).and_then(Conversion::into_id).ok()?;
-            Some(Record { id, json: body.to_vec() })
+            Some(FoundConversion { id, json: body.to_vec() })
         }
         Side::New => {
             let orchestration = Orchestration::parse(body).ok()?;
             let conversion = mapping::conversion(&orchestration).ok()?.conversion;
             let mut json = Vec::with_capacity(body.len());
             conversion.write(&mut json);
-            Some(Record { id: conversion.into_id().ok()?, json })
+            Some(FoundConversion { id: conversion.into_id().ok()?, json })
         }
     }
 }
 
 /// A list while it is read.
-struct List<'q> {
+struct LookupList<'q> {
     side: Side,
     ref_id: &'q str,
     origin: Origin,
@@ -103,13 +103,13 @@ struct List<'q> {
     is_null: bool,
     /// Any other member was there: the answer is no mere empty list.
     has_others: bool,
-    found: Option<Record>,
+    found: Option<FoundConversion>,
     other_kind: bool,
     /// Why an empty list would prove nothing.
     doubt: Option<&'static str>,
 }
 
-impl<'q> List<'q> {
+impl<'q> LookupList<'q> {
     fn new(side: Side, ref_id: &'q str, facts: Facts) -> Self {
         let (origin, is_list, is_null, has_others) = (Origin::Unknown, false, false, false);
         Self {
@@ -127,7 +127,7 @@ impl<'q> List<'q> {
     }
 
     fn read(&mut self, body: &[u8]) -> Result<(), Unreadable> {
-        let mut reader = Reader::new(body)?;
+        let mut reader = JsonReader::new(body)?;
         reader.object(|key, value| match (key, value.peek_kind()) {
             ("items", Some(b'[')) => self.rows(value),
             ("orchestrations", Some(b'[')) if self.side == Side::New => self.rows(value),
@@ -155,7 +155,7 @@ impl<'q> List<'q> {
         self.doubt = Some(doubt);
     }
 
-    fn rows(&mut self, reader: &mut Reader<'_>) -> Result<(), Unreadable> {
+    fn rows(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Unreadable> {
         self.is_list = true;
         reader.array(|element| {
             let row = element.value()?;
@@ -189,7 +189,7 @@ impl<'q> List<'q> {
     }
 
     fn keep(&mut self, id: String, json: Vec<u8>) {
-        self.found.get_or_insert(Record { id, json });
+        self.found.get_or_insert(FoundConversion { id, json });
     }
 
     /// Whether a row carries the reference. Every other row means that the filter was ignored.

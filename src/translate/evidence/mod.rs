@@ -10,7 +10,7 @@ mod problem_document;
 
 pub(crate) use self::accepted::{Sent, judge};
 pub(crate) use self::lookup::has_content;
-pub use self::lookup::{Finding, Record, lookup_path, read, record};
+pub use self::lookup::{Finding, FoundConversion, found_conversion, lookup_path, read};
 pub(crate) use self::not_found::is_not_found;
 pub(crate) use self::problem_document::is_problem_document;
 

@@ -1,7 +1,7 @@
 //! Whether a refusal is the vendor's own word or that of something in between.
 
 use super::Reply;
-use crate::translate::json::{JsonError, Reader};
+use crate::translate::json::{JsonError, JsonReader};
 
 /// Whether the answer is a problem document of the vendor: JSON by its content type, an object with at least one of `type`, `title` and
 /// `detail`, and no `status` that contradicts the answer's. A gateway's HTML page is none.
@@ -11,7 +11,7 @@ pub(crate) fn is_problem_document(reply: &Reply<'_>) -> bool {
         return false;
     }
     let (mut says_something, mut contradicts) = (false, false);
-    let read = Reader::new(reply.body).and_then(|mut reader| {
+    let read = JsonReader::new(reply.body).and_then(|mut reader| {
         reader.object(|key, value| {
             let value = value.value()?;
             match key {

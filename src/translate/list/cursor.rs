@@ -14,14 +14,14 @@ const TEXT: u8 = 1;
 
 /// Order by `created_at`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
+pub enum SortOrder {
     /// Oldest first.
     Ascending,
     /// Newest first; the default of both APIs.
     Descending,
 }
 
-impl Order {
+impl SortOrder {
     /// The name on the wire.
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
@@ -71,7 +71,7 @@ impl PageCursor {
 /// one instant does not matter, and the cursor needs no cursor of the sides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    pub(crate) order: Order,
+    pub(crate) order: SortOrder,
     /// `created_at` of the last record returned.
     pub(crate) at: Timestamp,
     ids: Vec<String>,
@@ -80,7 +80,7 @@ pub struct Cursor {
 impl Cursor {
     /// A cursor after the records `ids`, all created at `at`.
     #[must_use]
-    pub const fn new(order: Order, at: Timestamp, ids: Vec<String>) -> Self {
+    pub const fn new(order: SortOrder, at: Timestamp, ids: Vec<String>) -> Self {
         Self { order, at, ids }
     }
 
@@ -99,7 +99,7 @@ impl Cursor {
     /// The cursor as a query parameter's value, which needs no escaping: letters, digits, `-`, `_` and `.`.
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut bytes = vec![u8::from(self.order == Order::Descending)];
+        let mut bytes = vec![u8::from(self.order == SortOrder::Descending)];
         bytes.extend(self.at.as_nanosecond().to_be_bytes());
         for id in &self.ids {
             // A canonical UUID is stored as 16 bytes, which halves most cursors; any other id as length and text.
@@ -123,8 +123,8 @@ impl Cursor {
         let (&order, rest) = bytes.split_first()?;
         let (&at, mut rest) = rest.split_first_chunk::<16>()?;
         let order = match order {
-            0 => Order::Ascending,
-            1 => Order::Descending,
+            0 => SortOrder::Ascending,
+            1 => SortOrder::Descending,
             _ => return None,
         };
         let mut ids = Vec::new();

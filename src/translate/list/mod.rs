@@ -14,7 +14,7 @@ use form_urlencoded::Serializer;
 use jiff::{Timestamp, Unit};
 use percent_encoding::percent_decode_str;
 
-use self::cursor::{Cursor, Order, PageCursor};
+use self::cursor::{Cursor, PageCursor, SortOrder};
 use super::facts::{Facts, ProfileFilter};
 use super::invalid::Invalid;
 use super::timestamp;
@@ -36,7 +36,7 @@ pub struct ListQuery {
     /// Bounds on `updated_at`, inclusive.
     pub(crate) updated: Range,
     /// `None`: newest first.
-    pub(crate) order: Option<Order>,
+    pub(crate) order: Option<SortOrder>,
     /// Rows per page; `None`: [`LIMIT_DEFAULT`].
     pub limit: Option<u16>,
     /// The position to continue from.
@@ -153,11 +153,11 @@ impl ListQuery {
 
     /// The order of the listing: the parameter's, else the cursor's, else newest first.
     #[must_use]
-    pub(crate) fn order(&self) -> Order {
+    pub(crate) fn order(&self) -> SortOrder {
         match (self.order, &self.page_cursor) {
             (Some(order), _) => order,
             (None, PageCursor::Ours(cursor)) => cursor.order,
-            (None, PageCursor::Start | PageCursor::Foreign) => Order::Descending,
+            (None, PageCursor::Start | PageCursor::Foreign) => SortOrder::Descending,
         }
     }
 
@@ -225,7 +225,7 @@ impl ListQuery {
         for (key, bound) in updated {
             add(key, bound.as_ref().map(|bound| bound.text.as_str()));
         }
-        add("order", order.map(Order::as_str));
+        add("order", order.map(SortOrder::as_str));
         add("limit", limit.as_deref());
         add("page_cursor", after);
         // Some servers read a plus sign in a query literally. The form encoding writes a literal one as %2B, so each `+` is a space.
@@ -241,13 +241,13 @@ impl ListQuery {
         if let Some(cursor) = self.cursor() {
             let (floor, ceiling) = whole_seconds(cursor.at);
             match cursor.order {
-                Order::Ascending if begin.as_ref().is_none_or(|bound| bound.at < floor) => {
+                SortOrder::Ascending if begin.as_ref().is_none_or(|bound| bound.at < floor) => {
                     begin = Some(Cow::Owned(floor.into()));
                 }
-                Order::Descending if end.as_ref().is_none_or(|bound| bound.at > ceiling) => {
+                SortOrder::Descending if end.as_ref().is_none_or(|bound| bound.at > ceiling) => {
                     end = Some(Cow::Owned(ceiling.into()));
                 }
-                Order::Ascending | Order::Descending => {}
+                SortOrder::Ascending | SortOrder::Descending => {}
             }
         }
         (begin, end)
@@ -292,11 +292,11 @@ fn bound(value: Option<String>, name: &'static str, invalid: &mut Invalid) -> Op
     at.map(|at| Bound { text, at })
 }
 
-fn parse_order(value: Option<String>, invalid: &mut Invalid) -> Option<Order> {
+fn parse_order(value: Option<String>, invalid: &mut Invalid) -> Option<SortOrder> {
     match value?.as_str() {
         "" => None,
-        "ASC" => Some(Order::Ascending),
-        "DESC" => Some(Order::Descending),
+        "ASC" => Some(SortOrder::Ascending),
+        "DESC" => Some(SortOrder::Descending),
         _ => {
             invalid.add("order", "must be ASC or DESC");
             None

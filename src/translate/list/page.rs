@@ -14,7 +14,7 @@ use std::ops::Range;
 use jiff::Timestamp;
 
 use super::ListQuery;
-use super::cursor::{Cursor, Order};
+use super::cursor::{Cursor, SortOrder};
 use super::rows::{DroppedRows, HEAD, Rows};
 use super::same_record::is_same_record;
 use crate::translate::conversion::Conversion;
@@ -24,7 +24,7 @@ use crate::translate::side::Side;
 #[derive(Debug)]
 pub struct PageBuilder<'q> {
     query: &'q ListQuery,
-    order: Order,
+    order: SortOrder,
     sources: Vec<Source>,
     out: Vec<u8>,
     count: usize,
@@ -82,7 +82,7 @@ impl ReturnedIds {
         self.ends.push(self.ids.len());
     }
 
-    fn cursor(&self, order: Order) -> Option<Cursor> {
+    fn cursor(&self, order: SortOrder) -> Option<Cursor> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
         let ids = starts.zip(&self.ends).map(|(start, end)| self.ids[start..*end].to_owned());
         Some(Cursor::new(order, self.at?, ids.collect()))

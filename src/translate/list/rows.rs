@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::ListQuery;
 use crate::translate::conversion::Conversion;
 use crate::translate::evidence::has_content;
-use crate::translate::json::{Raw, Reader, Text};
+use crate::translate::json::{JsonReader, Raw, Text};
 use crate::translate::mapping::{self, Mapped};
 use crate::translate::orchestration::{Orchestration, Unreadable, text};
 use crate::translate::own_records::{HiddenRecord, OwnRecords};
@@ -21,7 +21,7 @@ pub(super) const HEAD: &[u8] = br#"{"items":["#;
 /// The rows of one answer in the legacy format, ready to be merged into a page.
 #[derive(Debug, Default)]
 pub struct Rows {
-    rows: std::collections::VecDeque<Row>,
+    rows: std::collections::VecDeque<ParsedRow>,
     /// [`HEAD`] and the comma-separated rows: a page already, if no other side adds rows.
     json: Vec<u8>,
     ids: String,
@@ -55,8 +55,9 @@ impl DroppedRows {
     }
 }
 
+/// Where one row is in the buffers of [`Rows`].
 #[derive(Debug)]
-struct Row {
+struct ParsedRow {
     at: Timestamp,
     json: Range<usize>,
     id: Range<usize>,
@@ -64,13 +65,13 @@ struct Row {
 }
 
 /// What decides whether a row is shown.
-struct Selection<'q> {
+struct RowFilter<'q> {
     query: &'q ListQuery,
     own: &'q OwnRecords,
 }
 
 /// Parses one row of an answer.
-type ReadRow<'a> = fn(&mut Rows, &mut Reader<'a>, &Selection<'_>) -> Result<(), Unreadable>;
+type ReadRow<'a> = fn(&mut Rows, &mut JsonReader<'a>, &RowFilter<'_>) -> Result<(), Unreadable>;
 
 /// One row, borrowed from [`Rows`].
 #[derive(Clone, Copy, Debug)]
@@ -108,23 +109,23 @@ impl Rows {
             Side::Legacy => Self::conversion,
             Side::New => Self::orchestration,
         };
-        Self::read(body, &Selection { query, own }, row)
+        Self::read(body, &RowFilter { query, own }, row)
     }
 
     /// Reads `items`, or without any the deprecated `orchestrations`.
-    fn read<'a>(body: &'a [u8], selection: &Selection<'_>, row: ReadRow<'a>) -> Result<Self, Unreadable> {
+    fn read<'a>(body: &'a [u8], filter: &RowFilter<'_>, row: ReadRow<'a>) -> Result<Self, Unreadable> {
         let mut rows = Self { json: Vec::with_capacity(body.len()), ..Self::default() };
         rows.json.extend_from_slice(HEAD);
         let mut deprecated = None;
         let mut has_list = false;
         let mut has_other_members = false;
         let mut is_doubtful = false;
-        let mut reader = Reader::new(body)?;
+        let mut reader = JsonReader::new(body)?;
         reader.object(|key, value| {
             match key {
                 "items" if value.peek_kind() == Some(b'[') => {
                     has_list = true;
-                    value.array(|element| row(&mut rows, element, selection))?;
+                    value.array(|element| row(&mut rows, element, filter))?;
                 }
                 "orchestrations" if value.peek_kind() == Some(b'[') => deprecated = Some(value.value()?),
                 "items" | "orchestrations" => has_list |= null_list(value)?,
@@ -142,8 +143,8 @@ impl Rows {
             return Err(Unreadable::WrongType { field: "items", expected: "the whole list" });
         }
         if let Some(array) = deprecated.filter(|_| rows.is_unused()) {
-            Reader::new(array.as_written().as_bytes())?
-                .array(|element| row(&mut rows, element, selection))?;
+            JsonReader::new(array.as_written().as_bytes())?
+                .array(|element| row(&mut rows, element, filter))?;
         } else if !has_list && deprecated.is_none() && has_other_members {
             return Err(Unreadable::Missing { field: "items" });
         }
@@ -152,16 +153,16 @@ impl Rows {
 
     fn orchestration<'a>(
         &mut self,
-        reader: &mut Reader<'a>,
-        selection: &Selection<'_>,
+        reader: &mut JsonReader<'a>,
+        filter: &RowFilter<'_>,
     ) -> Result<(), Unreadable> {
         let orchestration = Orchestration::read(reader)?;
-        if mapping::hidden(&orchestration, selection.own.origin(&orchestration))?.is_some() {
-            self.hide(&orchestration, selection.query);
+        if mapping::hidden(&orchestration, filter.own.origin(&orchestration))?.is_some() {
+            self.hide(&orchestration, filter.query);
             return Ok(());
         }
         let mapped = mapping::conversion(&orchestration)?;
-        let Some(at) = selected(&mapped.conversion, selection.query)? else {
+        let Some(at) = selected(&mapped.conversion, filter.query)? else {
             self.dropped.filtered += 1;
             return Ok(());
         };
@@ -184,12 +185,12 @@ impl Rows {
     /// A conversion from the legacy API reaches the client byte for byte.
     fn conversion<'a>(
         &mut self,
-        reader: &mut Reader<'a>,
-        selection: &Selection<'_>,
+        reader: &mut JsonReader<'a>,
+        filter: &RowFilter<'_>,
     ) -> Result<(), Unreadable> {
         let written = reader.value()?.as_written().as_bytes();
         let conversion = Conversion::parse(written)?;
-        match selected(&conversion, selection.query)? {
+        match selected(&conversion, filter.query)? {
             Some(at) => self.push(at, &conversion, |json| json.extend_from_slice(written)),
             None => self.dropped.filtered += 1,
         }
@@ -207,7 +208,7 @@ impl Rows {
         self.ids.push_str(row.id.map_or("", Text::as_written));
         let ref_id_start = self.ids.len();
         self.ids.push_str(&row.ref_id.and_then(Text::value).unwrap_or_default());
-        self.rows.push_back(Row {
+        self.rows.push_back(ParsedRow {
             at,
             json: start..self.json.len(),
             id: id_start..ref_id_start,
@@ -221,7 +222,7 @@ impl Rows {
         self.json.extend_from_slice(&more.json);
         self.ids.push_str(&more.ids);
         let shifted = |range: Range<usize>, by: usize| range.start + by..range.end + by;
-        self.rows.extend(more.rows.into_iter().map(|row| Row {
+        self.rows.extend(more.rows.into_iter().map(|row| ParsedRow {
             at: row.at,
             json: shifted(row.json, json),
             id: shifted(row.id, ids),
@@ -259,7 +260,7 @@ impl Rows {
         self.next.is_some() && self.rows.back().is_some_and(|row| row.at == at)
     }
 
-    fn borrow(&self, row: &Row) -> RowRef<'_> {
+    fn borrow(&self, row: &ParsedRow) -> RowRef<'_> {
         RowRef {
             at: row.at,
             id: &self.ids[row.id.clone()],
@@ -336,14 +337,14 @@ fn read_instant(text: Option<Text<'_>>, field: &'static str) -> Result<Timestamp
 }
 
 /// A cursor that cannot be sent back is an error: taken for the end of the list, it would hide the remaining rows.
-fn cursor_text(value: &mut Reader<'_>) -> Result<Option<String>, Unreadable> {
+fn cursor_text(value: &mut JsonReader<'_>) -> Result<Option<String>, Unreadable> {
     const FIELD: &str = "next_page_cursor";
     let Some(text) = text(value, FIELD)? else { return Ok(None) };
     let cursor = text.value().ok_or(Unreadable::WrongType { field: FIELD, expected: "a string" })?;
     Ok(Some(cursor.into_owned()).filter(|cursor| !cursor.is_empty()))
 }
 
-fn null_list(value: &mut Reader<'_>) -> Result<bool, Unreadable> {
+fn null_list(value: &mut JsonReader<'_>) -> Result<bool, Unreadable> {
     if value.value().map(Raw::is_null)? {
         Ok(true)
     } else {

@@ -18,7 +18,7 @@ pub enum Form {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Scope {
+pub(super) struct ScopeField {
     pub(super) text: String,
     /// The value's range in the body.
     pub(super) at: Range<usize>,
@@ -46,7 +46,7 @@ impl Form {
     }
 
     /// The form's scope; `None` when there is none, more than one, or the form is ambiguous.
-    pub(super) fn scope(&self, body: &[u8]) -> Option<Scope> {
+    pub(super) fn scope(&self, body: &[u8]) -> Option<ScopeField> {
         match self {
             Self::Urlencoded => urlencoded(body),
             Self::Multipart { delimiter } => multipart(delimiter.as_bytes(), body),
@@ -83,7 +83,7 @@ fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
     found
 }
 
-fn urlencoded(body: &[u8]) -> Option<Scope> {
+fn urlencoded(body: &[u8]) -> Option<ScopeField> {
     let mut found = None;
     let mut start = 0;
     for pair in body.split(|byte| *byte == b'&') {
@@ -93,7 +93,7 @@ fn urlencoded(body: &[u8]) -> Option<Scope> {
             let at = start + (name + 1).min(pair.len())..start + pair.len();
             // The parser replaces what is not UTF-8, so that the value could not be written back unchanged.
             let is_exact = !value.contains(char::REPLACEMENT_CHARACTER) && name < pair.len();
-            if found.replace(Scope { text: value.into_owned(), at }).is_some() || !is_exact {
+            if found.replace(ScopeField { text: value.into_owned(), at }).is_some() || !is_exact {
                 return None;
             }
         }
@@ -102,7 +102,7 @@ fn urlencoded(body: &[u8]) -> Option<Scope> {
     found
 }
 
-fn multipart(delimiter: &[u8], body: &[u8]) -> Option<Scope> {
+fn multipart(delimiter: &[u8], body: &[u8]) -> Option<ScopeField> {
     let mut found = None;
     let mut at = next_delimiter(delimiter, body, 0)?;
     loop {
@@ -118,7 +118,7 @@ fn multipart(delimiter: &[u8], body: &[u8]) -> Option<Scope> {
         if is_scope(std::str::from_utf8(&part[..head]).ok()?)? {
             let value = start + head + 4..start + part.len();
             let text = std::str::from_utf8(&body[value.clone()]).ok()?.to_owned();
-            if found.replace(Scope { text, at: value }).is_some() {
+            if found.replace(ScopeField { text, at: value }).is_some() {
                 return None;
             }
         }

@@ -9,7 +9,7 @@ mod form;
 use std::borrow::Cow;
 
 pub use self::form::Form;
-use super::json::{JsonError, Reader};
+use super::json::{JsonError, JsonReader};
 
 /// The legacy API's scope to read.
 pub const LEGACY_READ: &str = "conversion:read_conversion_stablecoin";
@@ -81,7 +81,7 @@ fn rewritten(requested: &[String], rewriting: Rewriting) -> Vec<String> {
 #[must_use]
 pub fn answer(body: &[u8], requested: &RequestedScopes) -> Option<Vec<u8>> {
     let mut found = Vec::new();
-    let mut reader = Reader::new(body).ok()?;
+    let mut reader = JsonReader::new(body).ok()?;
     let read = reader.object(|key, value| {
         let value = value.value()?;
         if key == "scope" {
@@ -129,7 +129,7 @@ fn shown<'a>(granted: &'a str, requested: &RequestedScopes) -> Cow<'a, str> {
 pub fn is_invalid_scope(status: u16, body: &[u8]) -> bool {
     let error = || -> Option<bool> {
         let mut said = false;
-        let mut reader = Reader::new(body).ok()?;
+        let mut reader = JsonReader::new(body).ok()?;
         let read = reader.object(|key, value| {
             let value = value.value()?;
             said |= key == "error" && value.as_text().is_some_and(|text| text.says("invalid_scope"));

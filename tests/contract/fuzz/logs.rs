@@ -2,7 +2,7 @@
 
 use conversion_shim::config::load::{Sources, load};
 use conversion_shim::report::document::Decision;
-use conversion_shim::report::{ReportBuilder, Scope, html, text};
+use conversion_shim::report::{ReportBuilder, ReportScope, html, text};
 use conversion_shim::shadow::types::{COMPARED, Severity, Verdict};
 use conversion_shim::translate::route::Route;
 use proptest::prelude::*;
@@ -45,7 +45,7 @@ fn logs() -> Vec<String> {
 
 fn read(log: &[u8]) -> ReportBuilder {
     let now = story::NOW.parse().unwrap();
-    let mut tally = ReportBuilder::new(Scope { now, since: None, routes: COMPARED.to_vec(), top: 10 });
+    let mut tally = ReportBuilder::new(ReportScope { now, since: None, routes: COMPARED.to_vec(), top: 10 });
     tally.read(log).unwrap();
     tally
 }

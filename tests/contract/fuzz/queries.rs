@@ -2,7 +2,7 @@
 //! gave, and a cursor goes on where it ended or is refused.
 
 use conversion_shim::translate::list::ListQuery;
-use conversion_shim::translate::list::cursor::{Cursor, Order, PageCursor};
+use conversion_shim::translate::list::cursor::{Cursor, PageCursor, SortOrder};
 use conversion_shim::translate::side::Side;
 use jiff::Timestamp;
 use proptest::prelude::*;
@@ -43,7 +43,7 @@ fn cursors() -> Vec<String> {
     let uuid = "3d7a1e5b-9c2f-4d8a-a6b3-0e4f2c8d1a9b".to_owned();
     let ids = [vec![], vec![uuid.clone()], vec!["x".to_owned(), uuid, String::new(), "y".repeat(300)]];
     let all = ids.into_iter().flat_map(|ids| {
-        [Order::Ascending, Order::Descending].map(|order| Cursor::new(order, at, ids.clone()))
+        [SortOrder::Ascending, SortOrder::Descending].map(|order| Cursor::new(order, at, ids.clone()))
     });
     all.map(|cursor| cursor.encode()).collect()
 }

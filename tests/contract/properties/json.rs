@@ -4,14 +4,14 @@
 //!   (as a key it is refused by both);
 //! - a number too large for an `f64` is carried as written, where `serde_json` refuses to make it a number.
 
-use conversion_shim::translate::json::{DEPTH_MAX, Raw, Reader};
+use conversion_shim::translate::json::{DEPTH_MAX, JsonReader, Raw};
 use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 /// The one value that a text holds, by our reader.
 fn ours(text: &[u8]) -> Option<&str> {
-    let mut reader = Reader::new(text).ok()?;
+    let mut reader = JsonReader::new(text).ok()?;
     let value = reader.value().ok()?;
     reader.end().ok()?;
     Some(value.as_written())
@@ -134,7 +134,7 @@ proptest! {
         let text = format!("\"{inside}\"");
         let expected = serde_json::from_str::<String>(&text).ok();
         let found = ours(text.as_bytes()).and_then(|_| {
-            let raw = Reader::new(text.as_bytes()).unwrap().value().unwrap();
+            let raw = JsonReader::new(text.as_bytes()).unwrap().value().unwrap();
             raw.as_text().unwrap().value().map(String::from)
         });
         prop_assert_eq!(found, expected);
@@ -152,7 +152,7 @@ proptest! {
     #[test]
     fn objects_and_arrays_are_walked_as_written(value in any_value(), pretty in any::<bool>()) {
         let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
-        let mut reader = Reader::new(text.as_bytes()).unwrap();
+        let mut reader = JsonReader::new(text.as_bytes()).unwrap();
         let mut parts = Vec::new();
         match &value {
             Value::Object(_) => reader.object(|key, value| {
@@ -168,7 +168,7 @@ proptest! {
         reader.end().unwrap();
         let parsed = |raw: Raw<'_>| serde_json::from_str::<Value>(raw.as_written()).unwrap();
         let found: Vec<_> = parts.into_iter().map(|(key, raw)| (key, parsed(raw))).collect();
-        let whole = parsed(Reader::new(text.as_bytes()).unwrap().value().unwrap());
+        let whole = parsed(JsonReader::new(text.as_bytes()).unwrap().value().unwrap());
         let expected: Vec<_> = match whole {
             Value::Object(members) => members.into_iter().map(|(key, value)| (Some(key), value)).collect(),
             Value::Array(elements) => elements.into_iter().map(|value| (None, value)).collect(),

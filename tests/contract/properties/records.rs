@@ -4,7 +4,7 @@ use conversion_shim::translate::conversion::Conversion;
 use conversion_shim::translate::create::{self, CreateRequest};
 use conversion_shim::translate::json::Text;
 use conversion_shim::translate::list::ListQuery;
-use conversion_shim::translate::list::cursor::{Cursor, Order, PageCursor};
+use conversion_shim::translate::list::cursor::{Cursor, PageCursor, SortOrder};
 use conversion_shim::translate::list::rows::Rows;
 use conversion_shim::translate::side::Side;
 use conversion_shim::translate::{get, problem, timestamp};
@@ -243,7 +243,7 @@ proptest! {
 
     #[test]
     fn a_cursor_comes_back_as_it_was(descending in any::<bool>(), at in any_instant(), ids in prop::collection::vec(any_id(), 0..20)) {
-        let order = if descending { Order::Descending } else { Order::Ascending };
+        let order = if descending { SortOrder::Descending } else { SortOrder::Ascending };
         let cursor = Cursor::new(order, at, ids);
         let text = cursor.encode();
         prop_assert!(text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)), "{}", text);
@@ -306,7 +306,7 @@ fn any_id() -> impl Strategy<Value = String> {
 #[test]
 fn texts_are_equal_when_they_say_the_same() {
     let read = |json: &'static str| -> Text<'static> {
-        conversion_shim::translate::json::Reader::new(json.as_bytes())
+        conversion_shim::translate::json::JsonReader::new(json.as_bytes())
             .unwrap()
             .value()
             .unwrap()

@@ -1,6 +1,6 @@
 //! What logs are really like: rotated, torn, mixed with others, and written by people who mean harm.
 
-use conversion_shim::shadow::record::Record;
+use conversion_shim::shadow::record::ComparisonRecord;
 use conversion_shim::shadow::types::{DiffKind, Severity, Verdict};
 use conversion_shim::translate::route::Route;
 
@@ -12,7 +12,7 @@ use crate::support::story::{
 #[test]
 fn files_may_come_in_any_order_and_standard_input_among_them() {
     let dir = tempfile::tempdir().unwrap();
-    let early = lines([Record { time: ago(600), ..enough(Route::Get) }]);
+    let early = lines([ComparisonRecord { time: ago(600), ..enough(Route::Get) }]);
     let late = lines([record(Route::Get)]) + &heartbeat_line(heartbeat());
     let first = write(dir.path(), "shadow.log.1", &early);
     let second = write(dir.path(), "shadow.log", &late);
@@ -57,7 +57,10 @@ fn a_newer_line_is_named_and_not_guessed_at() {
 
 #[test]
 fn since_leaves_out_what_is_older() {
-    let old = Record { time: ago(3000), ..differing(Route::Get, Verdict::Mismatch, Some(Severity::Money)) };
+    let old = ComparisonRecord {
+        time: ago(3000),
+        ..differing(Route::Get, Verdict::Mismatch, Some(Severity::Money))
+    };
     let log = lines([old]) + &green(Route::Get);
     let get = ["--route", "get"];
     assert_eq!(json(&get, &log)["verdict"], "no_go");
@@ -69,9 +72,11 @@ fn since_leaves_out_what_is_older() {
 
 #[test]
 fn a_record_from_the_future_counts_and_does_not_hide_staleness() {
-    let old = lines([Record { time: ago(3000), ..enough(Route::Get) }]);
-    let future =
-        Record { time: ago(-3000), ..differing(Route::Get, Verdict::Mismatch, Some(Severity::Money)) };
+    let old = lines([ComparisonRecord { time: ago(3000), ..enough(Route::Get) }]);
+    let future = ComparisonRecord {
+        time: ago(-3000),
+        ..differing(Route::Get, Verdict::Mismatch, Some(Severity::Money))
+    };
     let report = json(&["--route", "get"], &(old + &lines([future]) + &heartbeat_line(heartbeat())));
     let missed: Vec<_> = report["routes"][0]["checks"].as_array().unwrap().iter().collect();
     let missed: Vec<_> =
@@ -154,7 +159,7 @@ fn numbers_that_make_no_sense_do_no_harm() {
 
 #[test]
 fn a_flood_of_names_is_bounded_and_counted() {
-    let flood = (0..10_100).map(|number| Record {
+    let flood = (0..10_100).map(|number| ComparisonRecord {
         signature: format!("{number:016x}"),
         seen: vec![seen(&format!("A{number}/B"), "SETTLED")],
         ..differing(Route::Get, Verdict::Mismatch, Some(Severity::Cosmetic))

@@ -1,7 +1,7 @@
 //! Every threshold of `[shadow.go]`, met at its edge and missed just past it, each for its own reason only.
 
 use conversion_shim::shadow::heartbeat_record::{DroppedJobs, HeartbeatRecord};
-use conversion_shim::shadow::record::Record;
+use conversion_shim::shadow::record::ComparisonRecord;
 use conversion_shim::shadow::types::{Severity, Verdict};
 use conversion_shim::translate::route::Route;
 use serde_json::Value;
@@ -21,13 +21,13 @@ fn judged(log: &str, route: &str, more: &[&str]) -> (String, Vec<String>) {
 }
 
 /// So many of that verdict, in one record.
-fn many(verdict: Verdict, severity: Option<Severity>, count: u64) -> Record {
-    Record { suppressed: count - 1, ..differing(Route::Get, verdict, severity) }
+fn many(verdict: Verdict, severity: Option<Severity>, count: u64) -> ComparisonRecord {
+    ComparisonRecord { suppressed: count - 1, ..differing(Route::Get, verdict, severity) }
 }
 
 /// 1000 comparisons of which so many came to that.
 fn of_thousand(verdict: Verdict, severity: Option<Severity>, count: u64) -> String {
-    let matches = Record { suppressed: 999 - count, ..record(Route::Get) };
+    let matches = ComparisonRecord { suppressed: 999 - count, ..record(Route::Get) };
     lines([matches, many(verdict, severity, count)]) + &heartbeat_line(heartbeat())
 }
 
@@ -38,13 +38,14 @@ fn table() -> Vec<(&'static str, String, String)> {
     let edge = |name, verdict, severity, most| {
         (name, of_thousand(verdict, severity, most), of_thousand(verdict, severity, most + 1))
     };
-    let matches = |count: u64| lines([Record { suppressed: count - 1, ..record(Route::Get) }]);
-    let at =
-        |minutes| lines([Record { time: ago(minutes), ..enough(Route::Get) }]) + &heartbeat_line(heartbeat());
+    let matches = |count: u64| lines([ComparisonRecord { suppressed: count - 1, ..record(Route::Get) }]);
+    let at = |minutes| {
+        lines([ComparisonRecord { time: ago(minutes), ..enough(Route::Get) }]) + &heartbeat_line(heartbeat())
+    };
     let beating = |change: fn(&mut HeartbeatRecord, u64), number| {
         let mut heartbeat = heartbeat();
         change(&mut heartbeat, number);
-        lines([Record { suppressed: 7999, ..record(Route::Get) }]) + &heartbeat_line(heartbeat)
+        lines([ComparisonRecord { suppressed: 7999, ..record(Route::Get) }]) + &heartbeat_line(heartbeat)
     };
     let dropping = |heartbeat: &mut HeartbeatRecord, count| {
         heartbeat.dropped = vec![DroppedJobs { route: Route::Get, reason: "jobs".into(), count }];
@@ -137,7 +138,7 @@ fn a_route_without_records_is_no_go_only_if_it_was_to_be_compared() {
 
 #[test]
 fn what_neither_side_holds_is_no_counterpart_and_said_aloud() {
-    let refused = Record { both_held: false, ..enough(Route::Get) };
+    let refused = ComparisonRecord { both_held: false, ..enough(Route::Get) };
     let log = lines([refused]) + &heartbeat_line(heartbeat());
     assert_eq!(judged(&log, "get", &["--set", "shadow.go.counterparts_min=1"]).1, ["counterparts_min"]);
     let notes = json(&["--route", "get"], &log)["notes"].to_string();

@@ -1,7 +1,7 @@
 //! What is compared with what, and what comes of it.
 
 use conversion_shim::sandbox::{Fault, FaultKind, HiddenRecords, Operation, PROFILE};
-use conversion_shim::shadow::record::Record;
+use conversion_shim::shadow::record::ComparisonRecord;
 use conversion_shim::shadow::types::{DiffKind, Recheck, Severity, Verdict};
 use conversion_shim::translate::route::Route;
 use conversion_shim::translate::side::Side;
@@ -20,7 +20,7 @@ pub(crate) fn settled(ref_id: &str, when: &str) -> Value {
     record
 }
 
-fn differences(record: &Record) -> Vec<(&str, DiffKind, Severity)> {
+fn differences(record: &ComparisonRecord) -> Vec<(&str, DiffKind, Severity)> {
     record.diffs.iter().map(|diff| (diff.path.as_str(), diff.kind, diff.severity)).collect()
 }
 

@@ -9,7 +9,7 @@ use conversion_shim::config::load::{Flag, Sources, load};
 use conversion_shim::proxy::App;
 use conversion_shim::sandbox::Sandbox;
 use conversion_shim::server;
-use conversion_shim::shadow::record::{Record, ShadowLine};
+use conversion_shim::shadow::record::{ComparisonRecord, ShadowLine};
 use conversion_shim::shadow::stats::ShadowStats;
 use conversion_shim::shadow::{Shadow, ShadowThread};
 use conversion_shim::upstream::UpstreamClient;
@@ -78,7 +78,7 @@ impl Shadowed {
     }
 
     /// The next comparison, and the line as it was written.
-    pub(crate) async fn told(&mut self) -> (Record, String) {
+    pub(crate) async fn told(&mut self) -> (ComparisonRecord, String) {
         loop {
             let line = self.line().await;
             match serde_json::from_str(&line).unwrap() {
@@ -89,12 +89,12 @@ impl Shadowed {
     }
 
     /// The next comparison.
-    pub(crate) async fn record(&mut self) -> Record {
+    pub(crate) async fn record(&mut self) -> ComparisonRecord {
         self.told().await.0
     }
 
     /// The first of the next comparisons that is so.
-    pub(crate) async fn until(&mut self, is_so: impl Fn(&Record) -> bool) -> Record {
+    pub(crate) async fn until(&mut self, is_so: impl Fn(&ComparisonRecord) -> bool) -> ComparisonRecord {
         for _ in 0..1000 {
             let record = self.record().await;
             if is_so(&record) {
