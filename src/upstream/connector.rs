@@ -24,9 +24,8 @@ use tokio_rustls::TlsConnector;
 use tower::util::BoxCloneSyncService;
 use tower::{Service as _, service_fn};
 
-use super::counted_stream::CountedStream;
 pub(super) use super::counted_stream::Uses;
-use super::lane_pool::StreamLimit;
+use super::counted_stream::{CountedStream, StreamLimit};
 use crate::config::{HttpVersion, Upstreams};
 
 type TcpIo = TokioIo<TcpStream>;

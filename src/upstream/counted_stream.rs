@@ -5,14 +5,12 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
-
-use super::lane_pool::StreamLimit;
 
 /// The age and use of a connection; in the extensions of every response.
 #[derive(Clone, Debug)]
@@ -52,6 +50,31 @@ pub(super) struct CountedStream<S> {
     uses: Uses,
     /// Until the peer's settings were read.
     settings: Option<SettingsReader>,
+}
+
+/// Maximum number of requests on one HTTP/2 connection, if the peer does not allow fewer: the least that RFC 9113, section 6.5.2,
+/// recommends to allow.
+const STREAMS_MAX: usize = 100;
+
+/// The fewest streams that a peer of the lane allowed on a connection.
+#[derive(Clone, Debug)]
+pub(super) struct StreamLimit(Arc<AtomicUsize>);
+
+impl Default for StreamLimit {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(STREAMS_MAX)))
+    }
+}
+
+impl StreamLimit {
+    pub(super) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Records what a peer allows. One that allows none now will allow some later.
+    pub(super) fn lower_to(&self, streams: usize) {
+        self.0.fetch_min(streams.max(1), Ordering::Relaxed);
+    }
 }
 
 /// Reads the first frame of an HTTP/2 server, its SETTINGS (RFC 9113, section 3.4), as it passes by: hyper does not show how many streams it

@@ -9,32 +9,12 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connector::{self, Connector};
+use super::counted_stream::StreamLimit;
 use super::{HEADERS_MAX, Lane};
 use crate::config::Upstreams;
 use crate::http::body::Payload;
 
 type HttpClient = legacy::Client<Connector, Payload>;
-
-/// Maximum number of requests on one HTTP/2 connection, if the peer does not allow fewer: the least that RFC 9113, section 6.5.2,
-/// recommends to allow.
-const STREAMS_MAX: usize = 100;
-
-/// The fewest streams that a peer of the lane allowed on a connection.
-#[derive(Clone, Debug)]
-pub(super) struct StreamLimit(Arc<AtomicUsize>);
-
-impl Default for StreamLimit {
-    fn default() -> Self {
-        Self(Arc::new(AtomicUsize::new(STREAMS_MAX)))
-    }
-}
-
-impl StreamLimit {
-    /// Records what a peer allows. One that allows none now will allow some later.
-    pub(super) fn lower_to(&self, streams: usize) {
-        self.0.fetch_min(streams.max(1), Ordering::Relaxed);
-    }
-}
 
 pub(super) struct LanePool {
     make: Box<dyn Fn() -> HttpClient + Send + Sync>,
@@ -101,7 +81,7 @@ impl LanePool {
 
     /// Room for a request, to be held until its answer is whole.
     pub(super) fn slot(&self) -> StreamSlot {
-        let streams_max = self.limit.0.load(Ordering::Relaxed);
+        let streams_max = self.limit.get();
         let with_room =
             |pools: &[Arc<Pool>]| pools.iter().find(|pool| pool.enter(streams_max)).map(Pool::slot);
         if let Some(found) = with_room(&self.pools.read().unwrap_or_else(PoisonError::into_inner)) {
