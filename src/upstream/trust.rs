@@ -74,6 +74,9 @@ pub(super) fn tls(settings: &Upstreams) -> Result<ClientConfig, TrustError> {
 fn roots(settings: &Upstreams) -> Result<RootCertStore, TrustError> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(target: "upstream", %error, "a part of the system's certificate store cannot be read");
+    }
     for certificate in found.certs {
         // Old stores hold authorities that webpki does not accept; the others still count.
         if let Err(error) = roots.add(certificate) {

@@ -96,7 +96,7 @@ impl Shim {
         Self::run(arguments, &[]).await
     }
 
-    async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = binary();
         command.envs(environment.iter().copied());
         command.arg("serve").args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -215,8 +215,13 @@ impl Ran {
 
 /// Runs a command to its end.
 pub(crate) async fn run(arguments: &[&str]) -> Ran {
+    run_within(arguments, &[]).await
+}
+
+/// [`run`] with further variables in its environment.
+pub(crate) async fn run_within(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let mut command = binary();
-    command.args(arguments);
+    command.args(arguments).envs(environment.iter().copied());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Ran { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }

@@ -1,5 +1,6 @@
 //! The configuration through its loader and its watcher.
 
+mod authorities;
 mod network;
 mod reload;
 mod sighup;
