@@ -34,7 +34,7 @@ pub use self::reload_history::{
     ConfigChange, PastReload, RELOADS_KEPT, Refusal, ReloadHistory, ReloadResult,
 };
 pub(crate) use self::sections::auth;
-pub(crate) use self::sections::budget::Budget;
+pub(crate) use self::sections::budget::{Budget, ENDPOINTS_MAX, EndpointLimit};
 pub use self::sections::canary::Canary;
 pub(crate) use self::sections::deprecation::Deprecation;
 pub(crate) use self::sections::forwarding::Forwarding;

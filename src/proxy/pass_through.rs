@@ -18,13 +18,16 @@ use crate::upstream::rate_limit::Endpoint;
 use crate::upstream::{self, Lane, Outgoing, SendError};
 
 impl RequestContext {
-    /// Forwards the request and streams the answer. `endpoint` is `None` for a path that the vendor's rate limit does not count.
+    /// Forwards the request and streams the answer. `endpoint` is `None` for a path that is no route.
     pub(super) async fn pass_through(
         &mut self,
         endpoint: Option<Endpoint>,
         request: Request<Payload>,
     ) -> Result<Response<Payload>, Failure> {
-        let permit = match endpoint {
+        let (version, is_safe) = (request.version(), request.method().is_safe());
+        let request = self.upstream_request(request);
+        let of_path = || Endpoint::of_path(&self.config.budget, request.uri().path());
+        let permit = match endpoint.or_else(of_path) {
             Some(endpoint) => {
                 let until = Instant::now() + self.config.budget.wait_max;
                 Some(self.app.services.upstream.budget().take(endpoint.client(), until).await?)
@@ -34,8 +37,6 @@ impl RequestContext {
         let side = Side::Legacy;
         self.access.side = Some(side);
         self.access.upstream_calls = 1;
-        let (version, is_safe) = (request.version(), request.method().is_safe());
-        let request = self.upstream_request(request);
         let request = match &mut self.capture {
             Some(capture) => capture.tee_request(request),
             None => request,

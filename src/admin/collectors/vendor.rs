@@ -24,18 +24,26 @@ pub(super) fn sides(app: &App) -> [MetricFamily; 2] {
 
 /// `budget` must have adopted `config`.
 pub(super) fn budget(budget: &Budget, config: &Config) -> [MetricFamily; 7] {
+    let counted: Vec<_> = budget.endpoints().collect();
+    let calls = budget.calls().all().filter(|((endpoint, _), _)| counted.contains(endpoint));
+    let calls = calls.map(|(key, count)| (labels(key), count));
     // Shadow comparisons without budget are counted in `shadow_dropped`, and never wait.
-    let refused = budget.refused().all().filter(|((_, class), _)| *class != CallClass::Shadow);
+    let refused = budget
+        .refused()
+        .all()
+        .filter(|((endpoint, class), _)| *class != CallClass::Shadow && counted.contains(endpoint));
     let refused = refused.map(|(key, count)| (labels(key), count));
     let waiting = [CallClass::Client, CallClass::Lookup].into_iter().flat_map(|class| {
-        Endpoint::ALL.map(|endpoint| (labels((endpoint, class)), float(budget.waiting(endpoint, class))))
+        counted
+            .iter()
+            .map(move |&endpoint| (labels((endpoint, class)), float(budget.waiting(endpoint, class))))
     });
     let last_429 = |endpoint| Some(float(budget.last_429(endpoint)?.as_second().unsigned_abs()));
     let cooldown = budget.cooldown_left().unwrap_or_default();
     [
         BUDGET_CALLS_PER_SECOND.value(Some(f64::from(config.budget.per_second))),
         BUDGET_ALLOWED_CALLS_PER_SECOND.gauges(by_endpoint(|endpoint| budget.allowed_per_second(endpoint))),
-        BUDGET_CALLS.counters(budget.calls()),
+        BUDGET_CALLS.counts(calls.collect()),
         BUDGET_REFUSED.counts(refused.collect()),
         BUDGET_WAITING.gauges(waiting.collect()),
         BUDGET_LAST_429_TIMESTAMP.gauges(by_endpoint(last_429)),

@@ -1,5 +1,6 @@
 //! What a call counts as: the endpoint, which has a limit of its own at the vendor, and the class, which decides the buckets.
 
+use crate::config::{Budget, ENDPOINTS_MAX, EndpointLimit};
 use crate::telemetry::metrics::label_set::{Label, LabelSet, label};
 use crate::translate::route::Route;
 use crate::translate::side::Side;
@@ -16,11 +17,15 @@ pub(crate) enum Endpoint {
     /// `DELETE` of a conversion; the new API has no such call.
     Cancel,
     Token,
+    /// A path that passes through, by its row in `budget.endpoints`, from 0.
+    Path(u8),
 }
+
+const PATHS: usize = 8;
 
 impl Endpoint {
     /// Every endpoint, in display order.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; PATHS + ENDPOINTS_MAX] = [
         Self::Create(Side::Legacy),
         Self::Get(Side::Legacy),
         Self::List(Side::Legacy),
@@ -29,6 +34,22 @@ impl Endpoint {
         Self::Get(Side::New),
         Self::List(Side::New),
         Self::Token,
+        Self::Path(0),
+        Self::Path(1),
+        Self::Path(2),
+        Self::Path(3),
+        Self::Path(4),
+        Self::Path(5),
+        Self::Path(6),
+        Self::Path(7),
+        Self::Path(8),
+        Self::Path(9),
+        Self::Path(10),
+        Self::Path(11),
+        Self::Path(12),
+        Self::Path(13),
+        Self::Path(14),
+        Self::Path(15),
     ];
 
     /// The legacy API's endpoint of a route.
@@ -40,6 +61,12 @@ impl Endpoint {
             Route::List => Self::List(Side::Legacy),
             Route::Cancel => Self::Cancel,
         }
+    }
+
+    /// The endpoint of a path that passes through; `None` if the vendor's table does not name it.
+    #[must_use]
+    pub(crate) fn of_path(budget: &Budget, path: &str) -> Option<Self> {
+        budget.endpoint_of(path).and_then(|row| u8::try_from(row).ok()).map(Self::Path)
     }
 
     /// A call on behalf of a client.
@@ -59,6 +86,14 @@ impl Endpoint {
         Cost { endpoint: self, class: CallClass::Shadow }
     }
 
+    /// Its row in `budget.endpoints`.
+    pub(super) fn row(self, budget: &Budget) -> Option<&EndpointLimit> {
+        match self {
+            Self::Path(row) => budget.endpoints.get(usize::from(row)),
+            Self::Create(_) | Self::Get(_) | Self::List(_) | Self::Cancel | Self::Token => None,
+        }
+    }
+
     pub(super) const fn index(self) -> usize {
         match self {
             Self::Create(Side::Legacy) => 0,
@@ -69,6 +104,7 @@ impl Endpoint {
             Self::Get(Side::New) => 5,
             Self::List(Side::New) => 6,
             Self::Token => 7,
+            Self::Path(row) => PATHS + row as usize,
         }
     }
 
@@ -84,10 +120,11 @@ impl Endpoint {
             Self::Get(Side::New) => "new get",
             Self::List(Side::New) => "new list",
             Self::Token => "token",
+            Self::Path(row) => ROW_NAMES[row as usize].0,
         }
     }
 
-    /// The labels: the side, which the token endpoint has none of, and the operation.
+    /// The labels: the side, which the endpoints beside the routes have none of, and the operation or row.
     const fn labels(self) -> (Option<Side>, &'static str) {
         match self {
             Self::Create(side) => (Some(side), "create"),
@@ -95,9 +132,30 @@ impl Endpoint {
             Self::List(side) => (Some(side), "list"),
             Self::Cancel => (Some(Side::Legacy), "cancel"),
             Self::Token => (None, "token"),
+            Self::Path(row) => (None, ROW_NAMES[row as usize].1),
         }
     }
 }
+
+/// The names of the rows of `budget.endpoints`, from 1: in logs, and as labels.
+const ROW_NAMES: [(&str, &str); ENDPOINTS_MAX] = [
+    ("path 1", "path_1"),
+    ("path 2", "path_2"),
+    ("path 3", "path_3"),
+    ("path 4", "path_4"),
+    ("path 5", "path_5"),
+    ("path 6", "path_6"),
+    ("path 7", "path_7"),
+    ("path 8", "path_8"),
+    ("path 9", "path_9"),
+    ("path 10", "path_10"),
+    ("path 11", "path_11"),
+    ("path 12", "path_12"),
+    ("path 13", "path_13"),
+    ("path 14", "path_14"),
+    ("path 15", "path_15"),
+    ("path 16", "path_16"),
+];
 
 impl LabelSet for (Endpoint,) {
     const COUNT: usize = Endpoint::ALL.len();
@@ -171,5 +229,6 @@ mod tests {
         }
         assert_eq!(seen[6], [("side", "new"), ("endpoint", "list")]);
         assert_eq!(seen[7], [("side", "none"), ("endpoint", "token")]);
+        assert_eq!(seen[8], [("side", "none"), ("endpoint", "path_1")]);
     }
 }

@@ -29,6 +29,8 @@ use super::cooldown::Cooldown;
 use crate::config::{self, Config};
 use crate::failure::Failure;
 use crate::telemetry::metrics::family::Counters;
+use crate::translate::paths;
+use crate::translate::side::Side;
 
 /// Longest sleep of the call at the head of a queue. A reload or the end of a cool-down can free a turn earlier than computed.
 const RECHECK_INTERVAL: Duration = Duration::from_millis(100);
@@ -60,7 +62,7 @@ struct Inner {
     plan: ArcSwapOption<QuotaPlan>,
     /// Serialises the reloads, so that no bucket's content is carried over twice.
     planning: Mutex<()>,
-    endpoints: [EndpointState; 8],
+    endpoints: [EndpointState; Endpoint::ALL.len()],
     /// Calls that got a turn.
     calls: Counters<(Endpoint, CallClass)>,
     /// Calls that got no turn. `shadow` counts its own.
@@ -72,7 +74,8 @@ struct Inner {
 #[derive(Debug)]
 struct QuotaPlan {
     config: Arc<Config>,
-    quotas: Arc<[EndpointQuota<DefaultClock>; 8]>,
+    /// `None` for a row of `budget.endpoints` that there is not.
+    quotas: Arc<[Option<EndpointQuota<DefaultClock>>; Endpoint::ALL.len()]>,
 }
 
 /// One endpoint's state, which outlives a reload.
@@ -105,7 +108,7 @@ impl Budget {
         self.0.plan.store(Some(Arc::new(QuotaPlan { config: Arc::clone(config), quotas })));
     }
 
-    /// Takes a turn for one call; waits for it up to `budget.wait_max`, and until `until` at the latest.
+    /// Takes a turn for one call; waits for it up to `budget.wait_max`, for a token `budget.wait_max_token`, and until `until` at the latest.
     ///
     /// # Errors
     /// When there is no turn within that time. Returned at once when the queue is already too long.
@@ -119,8 +122,13 @@ impl Budget {
 
     async fn wait(&self, cost: Cost, until: Instant) -> Result<(), OverBudget> {
         let (pace, wait_max) = self.0.plan.load().as_ref().map_or((Duration::ZERO, Duration::ZERO), |plan| {
-            let quota = &plan.quotas[cost.endpoint.index()];
-            (quota.pace(cost.class, self.is_cooling()), plan.config.budget.wait_max)
+            let budget = &plan.config.budget;
+            let wait_max =
+                if cost.endpoint == Endpoint::Token { budget.wait_max_token } else { budget.wait_max };
+            let pace = plan
+                .quota(cost.endpoint)
+                .map_or(Duration::ZERO, |quota| quota.pace(cost.class, self.is_cooling()));
+            (pace, wait_max)
         });
         let queue = self.queue(cost);
         let ticket = queue.join();
@@ -144,8 +152,8 @@ impl Budget {
     /// Takes a turn if there is one now; else returns how long to wait before the next try.
     fn spend(&self, cost: Cost) -> Result<(), Duration> {
         let plan = self.0.plan.load();
-        let Some(plan) = &*plan else { return Ok(()) };
-        let quota = &plan.quotas[cost.endpoint.index()];
+        let quota = plan.as_ref().and_then(|plan| plan.quota(cost.endpoint));
+        let Some(quota) = quota else { return Ok(()) };
         match cost.class {
             CallClass::Client | CallClass::Shadow => quota.take_for_client(self.is_cooling()),
             CallClass::Lookup => {
@@ -162,8 +170,8 @@ impl Budget {
     pub(crate) fn take_for_shadow(&self, endpoint: Endpoint) -> Option<Permit> {
         let plan = self.0.plan.load();
         let is_free = !self.is_cooling() && self.state(endpoint).clients.waiting() == 0;
-        let taken =
-            is_free && plan.as_ref().is_none_or(|plan| plan.quotas[endpoint.index()].take_for_shadow());
+        let quota = plan.as_ref().and_then(|plan| plan.quota(endpoint));
+        let taken = is_free && quota.is_none_or(EndpointQuota::take_for_shadow);
         taken.then(|| {
             self.0.calls.add((endpoint, CallClass::Shadow));
             Permit::new(endpoint.shadow())
@@ -179,7 +187,8 @@ impl Budget {
             let now = Timestamp::now().as_millisecond();
             self.state(endpoint).last_429.store(now, Ordering::Relaxed);
         }
-        let Some(budget) = self.0.plan.load().as_ref().map(|plan| plan.config.budget) else { return };
+        let plan = self.0.plan.load();
+        let Some(budget) = plan.as_ref().map(|plan| &plan.config.budget) else { return };
         let requested = retry_after(headers).unwrap_or_default().min(budget.cooldown_max);
         if !budget.cooldown.is_zero() && self.0.cooldown.begin(requested.max(budget.cooldown)) {
             let endpoint = endpoint.map_or("other", Endpoint::name);
@@ -215,17 +224,54 @@ impl EndpointState {
     }
 }
 
-/// The part of a config that the quotas depend on.
-fn limits(config: &Config) -> (config::Budget, u32) {
-    (config.budget, config.replicas)
+impl QuotaPlan {
+    fn quota(&self, endpoint: Endpoint) -> Option<&EndpointQuota<DefaultClock>> {
+        self.quotas[endpoint.index()].as_ref()
+    }
 }
 
-fn quotas(config: &Config, old: Option<&QuotaPlan>) -> [EndpointQuota<DefaultClock>; 8] {
-    let (budget, replicas) = limits(config);
+/// The part of a config that the quotas depend on.
+fn limits(config: &Config) -> (&config::Budget, u32) {
+    (&config.budget, config.replicas)
+}
+
+fn quotas(
+    config: &Config,
+    old: Option<&QuotaPlan>,
+) -> [Option<EndpointQuota<DefaultClock>>; Endpoint::ALL.len()] {
     Endpoint::ALL.map(|endpoint| {
-        let old = old.map(|old| &old.quotas[endpoint.index()]);
-        EndpointQuota::new(&budget, replicas, endpoint, &DefaultClock::default(), old)
+        let limit = limit(config, endpoint)?;
+        // A row that moved or changed its path is another endpoint.
+        let old = old.filter(|old| match endpoint {
+            Endpoint::Path(row) => row_of(&old.config, row) == row_of(config, row),
+            Endpoint::Create(_)
+            | Endpoint::Get(_)
+            | Endpoint::List(_)
+            | Endpoint::Cancel
+            | Endpoint::Token => true,
+        });
+        let old = old.and_then(|old| old.quota(endpoint));
+        Some(EndpointQuota::new(&config.budget, limit, endpoint, &DefaultClock::default(), old))
     })
+}
+
+fn row_of(config: &Config, row: u8) -> Option<&str> {
+    config.budget.endpoints.get(usize::from(row)).map(|limit| limit.path.as_str())
+}
+
+/// Calls a second that this process may make to an endpoint; `None` for a row that there is not.
+#[expect(clippy::float_arithmetic, reason = "a rate, not money")]
+fn limit(config: &Config, endpoint: Endpoint) -> Option<f64> {
+    let (budget, upstreams) = (&config.budget, &config.upstream);
+    let at = |side: Side| format!("{}{}", upstreams.side(side).path_prefix, paths::collection(side));
+    let per_second = match endpoint {
+        Endpoint::Create(side) | Endpoint::List(side) => budget.per_second_of(&at(side)),
+        Endpoint::Get(side) => budget.per_second_of(&format!("{}/id", at(side))),
+        Endpoint::Cancel => budget.per_second_of(&format!("{}/id", at(Side::Legacy))),
+        Endpoint::Token => budget.per_second_of(&upstreams.oauth.path_prefix),
+        Endpoint::Path(row) => budget.endpoints.get(usize::from(row))?.per_second,
+    };
+    Some(f64::from(per_second) / f64::from(config.replicas.max(1)))
 }
 
 /// `Retry-After` as delta-seconds or an HTTP date (RFC 9110, section 10.2.3).

@@ -46,29 +46,33 @@ struct TokenBuckets<C: Clock> {
     reason = "rates, not money; whole calls, rounded down"
 )]
 impl<C: Clock + Clone> EndpointQuota<C> {
-    /// The quota of one of `replicas` processes. Starts at the levels of `old`, so that a reload does not allow another burst.
+    /// The quota of a process that may make `limit` calls a second. Starts at the levels of `old`, so that a reload does not allow another burst.
     pub(super) fn new(
         budget: &Budget,
-        replicas: u32,
+        limit: f64,
         endpoint: Endpoint,
         clock: &C,
         old: Option<&Self>,
     ) -> Self {
-        let new = Self::full(budget, replicas, endpoint, clock);
+        let new = Self::full(budget, limit, endpoint, clock);
         match old {
             Some(old) => new.take_over(old),
-            None => new.drain_to(f64::from(budget.per_second) / f64::from(replicas.max(1)) * INITIAL_LEVEL),
+            // At least one, or many replicas of a slow endpoint would all begin with a wait.
+            None => new.drain_to((limit * INITIAL_LEVEL).max(1.0)),
         }
         new
     }
 
-    fn full(budget: &Budget, replicas: u32, endpoint: Endpoint, clock: &C) -> Self {
+    fn full(budget: &Budget, limit: f64, endpoint: Endpoint, clock: &C) -> Self {
         let lookup_share = match endpoint {
             // A lookup by reference is a list.
             Endpoint::List(_) => budget.lookup_share,
-            Endpoint::Create(_) | Endpoint::Get(_) | Endpoint::Cancel | Endpoint::Token => 0.0,
+            Endpoint::Create(_)
+            | Endpoint::Get(_)
+            | Endpoint::Cancel
+            | Endpoint::Token
+            | Endpoint::Path(_) => 0.0,
         };
-        let limit = f64::from(budget.per_second) / f64::from(replicas.max(1));
         let buckets = |share: f64, capacity: u32| {
             let rate = limit * FILL_RATE * share;
             let slow_rate = rate * budget.cooldown_share;
@@ -184,15 +188,19 @@ mod tests {
     use super::*;
     use crate::translate::side::Side;
 
-    const BUDGET: Budget = Budget {
-        per_second: 50,
-        shadow_share: 0.2,
-        lookup_share: 0.2,
-        wait_max: Duration::from_secs(2),
-        cooldown: Duration::from_secs(300),
-        cooldown_max: Duration::from_secs(600),
-        cooldown_share: 0.5,
-    };
+    fn budget() -> Budget {
+        Budget {
+            per_second: 50,
+            endpoints: Vec::new(),
+            shadow_share: 0.2,
+            lookup_share: 0.2,
+            wait_max: Duration::from_secs(2),
+            wait_max_token: Duration::from_secs(2),
+            cooldown: Duration::from_secs(300),
+            cooldown_max: Duration::from_secs(600),
+            cooldown_share: 0.5,
+        }
+    }
     const LISTS: Endpoint = Endpoint::List(Side::New);
     const WINDOW: Duration = Duration::from_secs(300);
     const TICK: Duration = Duration::from_millis(10);
@@ -235,7 +243,7 @@ mod tests {
     fn every_window_stays_within_the_limit_and_nearly_uses_it() {
         for endpoint in [Endpoint::Cancel, LISTS] {
             let clock = FakeRelativeClock::default();
-            let fresh = || FakeQuota::new(&BUDGET, 1, endpoint, &clock, None);
+            let fresh = || FakeQuota::new(&budget(), 50.0, endpoint, &clock, None);
             let (most, all) = most_in_a_window(fresh, &clock, |_, _| {});
             assert!((13_500..=15_000).contains(&most), "{most}");
             assert!((900 * 45 - 50..=900 * 50).contains(&all), "{all}");
@@ -245,7 +253,7 @@ mod tests {
     #[test]
     fn full_buckets_a_restart_and_reloads_stay_within_the_limit() {
         let clock = FakeRelativeClock::default();
-        let fresh = || FakeQuota::new(&BUDGET, 1, LISTS, &clock, None);
+        let fresh = || FakeQuota::new(&budget(), 50.0, LISTS, &clock, None);
         let idle = fresh();
         clock.advance(WINDOW);
         assert_eq!(storm(&idle, false), 1200, "so many at once after a long rest");
@@ -254,8 +262,8 @@ mod tests {
             if tick % 30_001 == 15_000 {
                 *quota = fresh();
             } else if tick % 7 == 0 {
-                let other = Budget { lookup_share: if tick % 2 == 0 { 0.1 } else { 0.6 }, ..BUDGET };
-                *quota = FakeQuota::new(&other, 1, LISTS, &clock, Some(quota));
+                let other = Budget { lookup_share: if tick % 2 == 0 { 0.1 } else { 0.6 }, ..budget() };
+                *quota = FakeQuota::new(&other, 50.0, LISTS, &clock, Some(quota));
             }
         });
         assert!((9_000..=15_000).contains(&most), "{most}");
@@ -265,7 +273,7 @@ mod tests {
     fn replicas_share_one_limit() {
         let clock = FakeRelativeClock::default();
         for replicas in [1, 3, 50] {
-            let each = FakeQuota::new(&BUDGET, replicas, LISTS, &clock, None);
+            let each = FakeQuota::new(&budget(), 50.0 / f64::from(replicas), LISTS, &clock, None);
             let rate = each.per_second(false) * f64::from(replicas);
             assert!((44.9..=45.0).contains(&rate), "{rate}");
             clock.advance(WINDOW);
@@ -277,13 +285,13 @@ mod tests {
     #[test]
     fn lookups_have_a_reserve_and_leave_the_shared_buckets_to_clients() {
         let clock = FakeRelativeClock::default();
-        let quota = FakeQuota::new(&BUDGET, 1, LISTS, &clock, None);
+        let quota = FakeQuota::new(&budget(), 50.0, LISTS, &clock, None);
         assert_eq!(at_once(|| quota.take_for_client(false).is_ok()), 240);
         assert_eq!(at_once(|| quota.take_for_lookup(false, true).is_ok()), 60);
         clock.advance(WINDOW);
         assert_eq!(at_once(|| quota.take_for_lookup(false, false).is_ok()), 240);
         assert_eq!(at_once(|| quota.take_for_client(false).is_ok()), 960);
-        let unreserved = FakeQuota::new(&BUDGET, 1, Endpoint::Cancel, &clock, None);
+        let unreserved = FakeQuota::new(&budget(), 50.0, Endpoint::Cancel, &clock, None);
         assert_eq!(
             at_once(|| unreserved.take_for_lookup(false, false).is_ok()),
             300,
@@ -294,20 +302,21 @@ mod tests {
     #[test]
     fn shadow_takes_from_the_shared_buckets_up_to_its_share() {
         let clock = FakeRelativeClock::default();
-        let quota = FakeQuota::new(&BUDGET, 1, Endpoint::Cancel, &clock, None);
+        let quota = FakeQuota::new(&budget(), 50.0, Endpoint::Cancel, &clock, None);
         assert_eq!(at_once(|| quota.take_for_shadow()), 60);
         assert_eq!(at_once(|| quota.take_for_client(false).is_ok()), 240);
         clock.advance(Duration::from_secs(1));
         assert_eq!(at_once(|| quota.take_for_client(false).is_ok()), 44);
         assert!(!quota.take_for_shadow(), "its share is not a reserve");
-        let none = FakeQuota::new(&Budget { shadow_share: 0.0, ..BUDGET }, 1, Endpoint::Cancel, &clock, None);
+        let none =
+            FakeQuota::new(&Budget { shadow_share: 0.0, ..budget() }, 50.0, Endpoint::Cancel, &clock, None);
         assert!(!none.take_for_shadow());
     }
 
     #[test]
     fn a_cool_down_slows_clients_and_lookups_to_its_share() {
         let clock = FakeRelativeClock::default();
-        let quota = FakeQuota::new(&BUDGET, 1, LISTS, &clock, None);
+        let quota = FakeQuota::new(&budget(), 50.0, LISTS, &clock, None);
         clock.advance(WINDOW);
         let rate = quota.per_second(true);
         assert!((22.4..=22.5).contains(&rate), "{rate}");
@@ -324,10 +333,10 @@ mod tests {
     #[test]
     fn a_reload_allows_no_new_burst() {
         let clock = FakeRelativeClock::default();
-        let old = FakeQuota::new(&BUDGET, 1, LISTS, &clock, None);
+        let old = FakeQuota::new(&budget(), 50.0, LISTS, &clock, None);
         storm(&old, false);
-        for more in [Budget { per_second: 100, ..BUDGET }, Budget { lookup_share: 0.0, ..BUDGET }] {
-            let new = FakeQuota::new(&more, 1, LISTS, &clock, Some(&old));
+        for more in [Budget { per_second: 100, ..budget() }, Budget { lookup_share: 0.0, ..budget() }] {
+            let new = FakeQuota::new(&more, f64::from(more.per_second), LISTS, &clock, Some(&old));
             assert_eq!(storm(&new, false), 0);
         }
     }

@@ -75,14 +75,28 @@ impl Budget {
             // Rounded up: a running cool-down never shows 0 s.
             cooldown_seconds_left: self.cooldown_left().map(|left| left.as_secs() + 1),
             five_minutes_max,
-            endpoints: Endpoint::ALL.map(|endpoint| self.endpoint_snapshot(endpoint)).into(),
+            endpoints: self.endpoints().map(|endpoint| self.endpoint_snapshot(endpoint)).collect(),
         }
+    }
+
+    /// The endpoints that are counted under the current config, in display order.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
+        let plan = self.0.plan.load_full();
+        let rows = plan.map_or(0, |plan| plan.config.budget.endpoints.len());
+        Endpoint::ALL.into_iter().filter(move |endpoint| match endpoint {
+            Endpoint::Path(row) => usize::from(*row) < rows,
+            Endpoint::Create(_)
+            | Endpoint::Get(_)
+            | Endpoint::List(_)
+            | Endpoint::Cancel
+            | Endpoint::Token => true,
+        })
     }
 
     fn endpoint_snapshot(&self, endpoint: Endpoint) -> EndpointSnapshot {
         let (calls_by, refused) = (self.calls_by(endpoint), self.refused());
         EndpointSnapshot {
-            endpoint: endpoint.name().into(),
+            endpoint: self.name(endpoint),
             per_second: self.allowed_per_second(endpoint),
             calls: calls_by.all(),
             calls_by,
@@ -90,6 +104,14 @@ impl Budget {
             refused: refused.get((endpoint, CallClass::Client)) + refused.get((endpoint, CallClass::Lookup)),
             last_429: self.last_429(endpoint).map(|at| at.to_string()),
         }
+    }
+
+    /// The name of an endpoint; of a row of `budget.endpoints`, its path.
+    fn name(&self, endpoint: Endpoint) -> String {
+        let plan = self.0.plan.load();
+        let path =
+            plan.as_ref().and_then(|plan| endpoint.row(&plan.config.budget).map(|row| row.path.clone()));
+        path.unwrap_or_else(|| endpoint.name().to_owned())
     }
 
     /// Calls made since the start, by class.
@@ -128,7 +150,7 @@ impl Budget {
     #[must_use]
     pub(crate) fn allowed_per_second(&self, endpoint: Endpoint) -> Option<f64> {
         let plan = self.0.plan.load();
-        plan.as_ref().map(|plan| plan.quotas[endpoint.index()].per_second(self.is_cooling()))
+        Some(plan.as_ref()?.quota(endpoint)?.per_second(self.is_cooling()))
     }
 
     /// The time of the endpoint's last 429; `None` when there was none since the start.

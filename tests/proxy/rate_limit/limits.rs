@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use super::{TIGHT, arrived, most, over_budget, plain, shown, until_refused};
 use crate::support::soon;
-use crate::support::test_bed::{Proxy, TestBed, new_record, old_record, one_on, vendor};
+use crate::support::test_bed::{FILE, Proxy, TestBed, new_record, old_record, one_on, vendor};
 
 const WHEN: &str = "2026-01-01T00:00:00Z";
 const TOKENS: &str = "/oauth2/token";
@@ -198,4 +198,50 @@ async fn a_storm_of_a_thousand_stays_within_the_vendors_limit() {
     let arrived = vendor.inspector().arrived(Side::Legacy, Operation::Get);
     assert_eq!((arrived, shown(&proxy, "legacy get").refused), (served, refused));
     assert!(served >= 300 && served <= most(300, 45.0, start), "{served}");
+}
+
+#[tokio::test]
+async fn a_fleet_that_asks_for_tokens_at_once_stays_within_one_a_second() {
+    let vendor = vendor().await;
+    let start = Instant::now();
+    let proxy = plain(&vendor, &[("budget.wait_max_token", "0s")]).await;
+    let mut answers = Vec::new();
+    for _ in 0..40 {
+        answers.push(token(&proxy).await);
+    }
+    let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 200).collect();
+    assert!(refused.len() > 20, "{} of 40", refused.len());
+    for answer in refused {
+        over_budget(answer);
+        assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    }
+    let arrived = vendor.inspector().arrived(None, Operation::Token);
+    assert!(most(6, 0.9, start) >= arrived, "{arrived} arrived");
+    assert_eq!(shown(&proxy, "token").calls, arrived);
+}
+
+#[tokio::test]
+async fn a_path_that_passes_through_has_the_limit_of_its_row() {
+    let vendor = vendor().await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("shim.toml");
+    let rows = "[[budget.endpoints]]\npath = \"/v2/profiles/*/slow\"\nper_second = 1\n";
+    std::fs::write(&file, rows).unwrap();
+    let start = Instant::now();
+    let proxy = plain(&vendor, &[(FILE, file.to_str().unwrap()), ("budget.wait_max", "0s")]).await;
+    let ask = async |path: &str| proxy.client.ask(Method::GET, path, String::new()).await;
+    let mut passed = 0;
+    for number in 0..40 {
+        let answer = ask(&format!("/v2/profiles/p{number}/slow")).await;
+        if answer.status == 429 {
+            over_budget(&answer);
+        } else {
+            passed += 1;
+        }
+        assert_ne!(ask("/v2/profiles").await.status, 429, "another path has no row");
+    }
+    assert!((6..=most(6, 0.9, start)).contains(&passed), "{passed}");
+    assert_eq!(shown(&proxy, "/v2/profiles/*/slow").calls, passed);
+    // Without a row for it, a token has the limit of all.
+    assert!(shown(&proxy, "token").per_second.unwrap() > 44.0);
 }

@@ -14,7 +14,8 @@ use conversion_shim::translate::side::Side;
 use conversion_shim::upstream::rate_limit::EndpointSnapshot;
 
 /// One call a second to each endpoint, and nobody waits: a process begins with six.
-const TIGHT: [(&str, &str); 2] = [("budget.per_second", "1"), ("budget.wait_max", "0s")];
+const TIGHT: [(&str, &str); 3] =
+    [("budget.per_second", "1"), ("budget.wait_max", "0s"), ("budget.wait_max_token", "0s")];
 
 /// A proxy without a ledger, with these keys.
 async fn plain(vendor: &Sandbox, keys: Keys<'_>) -> Proxy {
