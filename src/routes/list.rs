@@ -95,8 +95,13 @@ async fn gather<'a>(
             return Err(Failure::TooManyDropped { calls: *made });
         }
         *made += calls.len();
-        for (side, reply) in ask(context, query, calls).await {
-            let reply = reply?;
+        for (call, reply) in ask_all(context, query, calls).await {
+            let (side, mut reply) = (call.side, reply?);
+            // On a reused HTTP/1.1 connection it may be another request's, and it would end the listing.
+            if reply.reused && reply.is_empty_list() && *made < most {
+                *made += 1;
+                reply = ask(context, query, &call, Lane::Fresh).await?;
+            }
             if reply.is_refusal() {
                 return Ok(Gathered::Refused(reply.refusal()));
             }
@@ -114,21 +119,27 @@ async fn gather<'a>(
 }
 
 /// Makes the calls concurrently.
-async fn ask(
+async fn ask_all(
     context: &RouteContext,
     query: &ListQuery,
     calls: Vec<Call>,
-) -> Vec<(Side, Result<UpstreamResponse, Failure>)> {
+) -> Vec<(Call, Result<UpstreamResponse, Failure>)> {
     join_all(calls.into_iter().map(|call| async move {
-        let path = query.path(call.side, query.batch_size(call.after.is_some()), call.after.as_deref());
-        let cost = Endpoint::List(call.side).client();
-        let reply = async {
-            let call = UpstreamCall::get(context, call.side, &path, cost, context.deadline)?;
-            context.call(call).await
-        };
-        (call.side, reply.await)
+        let reply = ask(context, query, &call, Lane::Read).await;
+        (call, reply)
     }))
     .await
+}
+
+async fn ask(
+    context: &RouteContext,
+    query: &ListQuery,
+    call: &Call,
+    lane: Lane,
+) -> Result<UpstreamResponse, Failure> {
+    let path = query.path(call.side, query.batch_size(call.after.is_some()), call.after.as_deref());
+    let cost = Endpoint::List(call.side).client();
+    context.call(UpstreamCall::get(context, call.side, &path, cost, context.deadline)?.on(lane)).await
 }
 
 async fn rows(

@@ -8,6 +8,7 @@ use super::Services;
 use crate::config::{Config, NativeCreates};
 use crate::failure::Failure;
 use crate::http::body::{self, ByteCount, Payload, Peeked};
+use crate::http::decode::{Decoded, decode};
 use crate::ledger::{Key, Ledger, LedgerError};
 use crate::translate::{native, route};
 
@@ -34,21 +35,34 @@ pub(crate) async fn record(
     let body = match peeked.map_err(|error| Failure::BodyBroken(error.into()))? {
         Peeked::Partial(read, rest) => {
             // Longer than any create that the vendor accepts.
+            unrecorded(services, "its body is too long");
             return Ok(Request::from_parts(head, Payload::Prefixed(read, rest, count.clone())));
         }
         Peeked::Whole(body) => body,
     };
-    for ref_id in native::references(&body) {
+    let references = match decode(&head.headers, &body, config.limits.request_body_max) {
+        Decoded::Plain => native::references(&body),
+        Decoded::Bytes(decoded) => native::references(&decoded),
+        Decoded::Unreadable => {
+            unrecorded(services, "its content coding cannot be read");
+            Vec::new()
+        }
+    };
+    for ref_id in references {
         match is_claimed_for_legacy(ledger, config, &ref_id).await {
             Ok(true) => return Err(Failure::ClaimedForLegacy { ref_id }),
             Ok(false) => {}
             Err(error) => {
-                services.metrics.native_creates_unrecorded.add(());
-                tracing::warn!(target: "ledger", %error, "a create on the new API's own path could not be recorded");
+                unrecorded(services, &error.to_string());
             }
         }
     }
     Ok(Request::from_parts(head, Payload::whole(body)))
+}
+
+fn unrecorded(services: &Services, why: &str) {
+    services.metrics.native_creates_unrecorded.add(());
+    tracing::warn!(target: "ledger", why, "a create on the new API's own path could not be recorded");
 }
 
 /// Records the create before it reads the claim, so that of two concurrent creates at least one sees the other.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use dashmap::DashMap;
 use http::header;
 use jiff::Timestamp;
-use tokio::time::Instant;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, timeout_at};
 
 use super::RouteContext;
 use crate::config::auth::CredentialSet;
@@ -18,68 +19,101 @@ use crate::translate::mapping::Origin;
 use crate::translate::side::Side;
 use crate::upstream::Lane;
 
+const NOT_FOUND: &str = "a record that is known to be there was not found by its ref_id";
 /// How long a passed control stays valid.
 const VALID_FOR: Duration = Duration::from_secs(5 * 60);
+/// How long the side needs no control because the ledger knows no record there that is old enough.
+const NOTHING_KNOWN_FOR: Duration = Duration::from_secs(10);
 /// Minimum age of the record that is looked up: a list may lag behind younger ones.
 pub(super) const LAG: Duration = Duration::from_secs(10 * 60);
-/// Maximum number of credentials with a passed control. Above it all are dropped, which costs each one lookup.
+/// Maximum number of credentials with a control. Above it all are dropped, which costs each one lookup.
 const CREDENTIALS_MAX: usize = 10_000;
 
-/// When lookups on a side last passed the control, by credential. Clones share it.
+/// How lookups on a side last fared, by credential. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PositiveControls(Arc<Controls>);
 
 #[derive(Debug, Default)]
 struct Controls {
-    passed: DashMap<(Side, u64), Instant>,
+    last: DashMap<(Side, u64), Arc<Mutex<LastControl>>>,
     hasher: RandomState,
 }
 
+#[derive(Debug, Default)]
+struct LastControl {
+    valid_until: Option<Instant>,
+    failed_at: Option<Instant>,
+}
+
 impl PositiveControls {
-    fn key(&self, side: Side, credential: &[u8]) -> (Side, u64) {
-        (side, self.0.hasher.hash_one(credential))
-    }
-
-    fn is_valid(&self, key: (Side, u64)) -> bool {
-        self.0.passed.get(&key).is_some_and(|at| at.elapsed() < VALID_FOR)
-    }
-
-    fn pass(&self, key: (Side, u64)) {
-        if self.0.passed.len() >= CREDENTIALS_MAX {
-            self.0.passed.clear();
+    fn last(&self, side: Side, credential: &[u8]) -> Arc<Mutex<LastControl>> {
+        if self.0.last.len() >= CREDENTIALS_MAX {
+            self.0.last.clear();
         }
-        self.0.passed.insert(key, Instant::now());
+        self.0.last.entry((side, self.0.hasher.hash_one(credential))).or_default().clone()
     }
 }
 
 impl RouteContext {
     /// Verifies that lookups on a side find what it holds. Makes at most one call in five minutes for a side and credential, and none
-    /// while the ledger knows no record there.
+    /// while the ledger knows no record there. Requests that need it at the same time share it.
     ///
     /// # Errors
-    /// When the newest known record was not found, or the lookup failed.
+    /// When no known record was found, or the lookup failed.
     pub(super) async fn positive_control(&self, side: Side, until: Instant) -> Result<(), Failure> {
         let Some(ledger) = &self.services.ledger else { return Ok(()) };
         let credential =
             self.head.headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         let credential = if self.config.auth.credential_set(side).is_some() { b"own" } else { credential };
-        let controls = &self.services.positive_controls;
-        let key = controls.key(side, credential);
-        if controls.is_valid(key) {
+        let start = Instant::now();
+        let last = self.services.positive_controls.last(side, credential);
+        let turn = timeout_at(until, last.lock()).await;
+        let mut last = turn.map_err(|_| Failure::TimedOut { side, effect: SideEffect::None })?;
+        if last.valid_until.is_some_and(|until| start < until) {
             return Ok(());
         }
-        let known = ledger.reader().newest_record(self.tenant(), side, Timestamp::now() - LAG).await;
+        if last.failed_at.is_some_and(|at| at > start) {
+            // Found while this request waited.
+            return Err(Failure::Broken { side, effect: SideEffect::None, source: NOT_FOUND.into() });
+        }
+        let known = ledger.reader().newest_records(self.tenant(), side, Timestamp::now() - LAG).await;
         let known = known.map_err(|error| Failure::Ledger(error.into()))?;
-        if let Some((ref_id, record_id)) = known {
-            let reply = self.list_by_ref(side, &ref_id, Lane::Create, until).await?;
-            let finding = evidence::read(side, &reply.evidence(), &ref_id, Origin::OwnRecord, self.facts());
-            if !matches!(&finding, Finding::Found(record) if record.id == record_id) {
-                let why = "a record that is known to be there was not found by its ref_id";
-                tracing::warn!(target: "cutover", %side, "the positive control failed: {why}");
-                return Err(reply.unexpected(SideEffect::None, why));
+        match self.find_any(side, &known, until).await {
+            Ok(()) => {
+                let valid_for = if known.is_empty() { NOTHING_KNOWN_FOR } else { VALID_FOR };
+                last.valid_until = Some(Instant::now() + valid_for);
+                Ok(())
+            }
+            Err(failure) => {
+                last.failed_at = Some(Instant::now());
+                Err(failure)
             }
         }
-        controls.pass(key);
+    }
+
+    /// Looks up known records until one is found. More than one, because the vendor may have stopped listing the newest.
+    async fn find_any(&self, side: Side, known: &[(String, String)], until: Instant) -> Result<(), Failure> {
+        let mut failure = None;
+        for (ref_id, record_id) in known {
+            let reply = self.list_by_ref(side, ref_id, Lane::Create, until).await?;
+            match evidence::read(side, &reply.evidence(), ref_id, Origin::OwnRecord, self.facts()) {
+                Finding::Found(record) if record.id == *record_id => return Ok(()),
+                Finding::Absent => failure = Some(reply.unexpected(SideEffect::None, NOT_FOUND)),
+                Finding::Found(_)
+                | Finding::OtherKind
+                | Finding::Unauthorized
+                | Finding::Forbidden
+                | Finding::Throttled
+                | Finding::Nothing(_) => {
+                    failure = Some(reply.unexpected(SideEffect::None, NOT_FOUND));
+                    break;
+                }
+            }
+        }
+        if let Some(failure) = failure {
+            tracing::warn!(target: "cutover", %side, "the positive control failed: {NOT_FOUND}");
+            return Err(failure);
+        }
         Ok(())
     }
 

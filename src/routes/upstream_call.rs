@@ -7,7 +7,7 @@ use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Resp
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
-use super::{RouteContext, RouteResponse, Services};
+use super::{RecordSide, RouteContext, RouteResponse, Services};
 use crate::config::auth::CredentialSet;
 use crate::failure::{Failure, SideEffect};
 use crate::http::body::{self, CollectError, Payload};
@@ -15,12 +15,17 @@ use crate::http::decode::{Decoded, decode};
 use crate::http::{headers, hop_by_hop};
 use crate::translate::evidence;
 use crate::translate::json::Text;
+use crate::translate::list::ListQuery;
+use crate::translate::list::rows::Rows;
 use crate::translate::mapping::Mapped;
 use crate::translate::problem;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Cost, Permit};
 use crate::upstream::{self, AnswerDeadline, Lane, Outgoing, Reused, SendError};
+
+/// Fewer bytes than a list with a record has: its id, amount and times alone take more.
+const ROW_BYTES_MIN: usize = 128;
 
 /// A call that is ready to be made.
 pub(super) struct UpstreamCall {
@@ -229,6 +234,15 @@ pub(super) async fn exchange(
     })
 }
 
+impl Services {
+    /// Caches where the record in an answer to a create was made: whoever got its id must not read later that there is none.
+    pub(super) fn remember_made(&self, side: Side, reply: &UpstreamResponse) {
+        if let Some(record) = evidence::found_conversion(side, reply.content()) {
+            self.record_sides.remember(&record.id, RecordSide::MadeOn(side));
+        }
+    }
+}
+
 impl UpstreamResponse {
     pub(super) fn is_refusal(&self) -> bool {
         self.status.is_client_error() || self.status.is_server_error()
@@ -257,6 +271,15 @@ impl UpstreamResponse {
         let named = || evidence::found_conversion(self.side, self.content());
         evidence::is_not_found(&self.evidence())
             || self.status == StatusCode::OK && named().is_none_or(|record| record.id != id.as_str())
+    }
+
+    /// Whether it is a list without a row.
+    pub(super) fn is_empty_list(&self) -> bool {
+        let has_no_row = |body| {
+            Rows::of(self.side, body, &ListQuery::default()).is_ok_and(|mut rows| rows.pop().is_none())
+        };
+        // No list with a row is so short.
+        self.status == StatusCode::OK && self.content().len() < ROW_BYTES_MIN && has_no_row(self.content())
     }
 
     pub(super) fn verbatim(self) -> RouteResponse {

@@ -110,10 +110,10 @@ impl<'a> CreateRequest<'a> {
     /// empty string are the same as an absent id.
     #[must_use]
     pub fn asks_for(&self, found: &Conversion<'_>) -> bool {
-        // The vendor may leave identity and account out; only another one is another request's.
+        // The vendor may leave identity and account out, and fill in those of the profile; only another one is another request's.
         let account = |asked, found| {
             let known = |text| value(text).filter(|text| !text.is_empty() && text != NIL);
-            known(found).is_none_or(|found| known(asked).is_some_and(|asked| asked == found))
+            known(asked).zip(known(found)).is_none_or(|(asked, found)| asked == found)
         };
         let same = |asked, found| value(found).is_some() && value(asked) == value(found);
         same(Some(self.profile_id), found.profile_id)

@@ -35,6 +35,7 @@ pub(crate) const USUAL: Bounds = Bounds {
     released: false,
     rows_deleted: false,
     strays: false,
+    withdrawal: false,
     excluded: Excluded::NOTHING,
     rules: Rules::ALL,
 };
@@ -50,6 +51,7 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
         ("lists of legacy show new's conversions", Bounds { mirror: Mirror::LegacyShowsNew, ..apart }),
         ("connections that answer twice", Bounds { strays: true, lost_writes: 0, stage_changes: 0, ..apart }),
         ("creates through the new API's own path", Bounds { native: true, ..short }),
+        ("a withdrawal on new uses the reference", Bounds { withdrawal: true, ..apart }),
         (
             "lists of new show legacy's conversions first",
             Bounds {
@@ -125,6 +127,7 @@ fn no_reference_is_converted_twice_and_every_answer_is_true() {
         let explored = explore(&bounds, states_max());
         let (count, depth, complete) = (explored.states, explored.depth, explored.complete);
         println!("{count:>9} states, depth {depth:>2}, complete: {complete:<5} {name}");
+        assert!(explored.violation.is_some() || complete, "{name} was not explored to its end");
         if let Some((broken, trace)) = explored.violation {
             panic!("{name}: {broken}\n  {}", trace.join("\n  "));
         }

@@ -70,6 +70,8 @@ pub(crate) fn recovers(world: &World, bounds: &Bounds) -> Result<(), String> {
         check(&world, &calm).map_err(|broken| format!("then a retry without faults: {broken}"))?;
         match decision {
             CreateDecision::Accepted { .. } | CreateDecision::AlreadyExists { .. } => return Ok(()),
+            // It is the withdrawal's for good.
+            CreateDecision::UsedByAnotherKind { .. } if bounds.withdrawal => return Ok(()),
             // The old API is gone: nobody can say what became of the reference there.
             CreateDecision::UsedOnRetiredApi { .. } => return Ok(()),
             _ => {}

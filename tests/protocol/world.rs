@@ -38,6 +38,8 @@ pub(crate) struct Bounds {
     pub(crate) rows_deleted: bool,
     /// Whether HTTP/1.1 connections answer twice.
     pub(crate) strays: bool,
+    /// Whether a withdrawal on new has used the reference.
+    pub(crate) withdrawal: bool,
     /// Worlds that the documentation excludes.
     pub(crate) excluded: Excluded,
     pub(crate) rules: Rules,
@@ -459,7 +461,14 @@ impl Successors<'_> {
         let shown = self.world.shown(side, self.bounds.mirror);
         let body = self.world.requests[at].body;
         let truth = shown.map_or(Lookup::Absent, |made| Lookup::Found { matches: made == body });
-        self.event(at, state, Event::Lookup(truth));
+        let other_kind = self.bounds.withdrawal && side == Side::New && truth == Lookup::Absent;
+        if other_kind {
+            self.event(at, state, Event::Lookup(Lookup::OtherKind));
+            // Its list lags.
+            self.faulty_event(at, state, Event::Lookup(Lookup::Absent));
+        } else {
+            self.event(at, state, Event::Lookup(truth));
+        }
         self.faulty_event(at, state, Event::Lookup(Lookup::CouldNot));
         // A stray refusal to a caller who may not look either cannot be told from its own.
         if !self.bounds.strays {
@@ -472,11 +481,15 @@ impl Successors<'_> {
         let answer = |answer| protocol::next(state, Event::Answer(answer));
         let made = self.world.vendor(side).made;
         match made {
+            None if self.bounds.withdrawal && side == Side::New => {
+                self.event(at, state, Event::Answer(CreateAnswer::OtherKind));
+                return;
+            }
             None => {
                 for listed in [true, false] {
                     let accept = |world: &mut World| {
                         world.apply(at, side, listed);
-                        world.go_on(at, answer(CreateAnswer::Accepted { candidate: Some(0) }));
+                        world.go_on(at, answer(CreateAnswer::Accepted { candidate: Some(0), reused: false }));
                     };
                     let words = || format!("request {at}: {side} accepts; lists show it: {listed}");
                     if listed { self.add(words, accept) } else { self.fault(words, accept) }
@@ -495,7 +508,7 @@ impl Successors<'_> {
                 );
                 let repeated = made == self.world.requests[at].body;
                 let repeated = if repeated {
-                    CreateAnswer::Accepted { candidate: Some(0) }
+                    CreateAnswer::Accepted { candidate: Some(0), reused: false }
                 } else {
                     CreateAnswer::Foreign
                 };
@@ -510,6 +523,10 @@ impl Successors<'_> {
                 CreateAnswer::Refused { reused: true },
                 CreateAnswer::Exists { candidate: None, reused: true },
             ]);
+            if side == Side::Legacy {
+                // Legacy's answers may leave the reference out.
+                doubtful.push(CreateAnswer::Accepted { candidate: None, reused: true });
+            }
         }
         for given in doubtful {
             self.doubtful(at, side, given, answer(given));

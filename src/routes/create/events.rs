@@ -145,7 +145,7 @@ pub enum Lookup {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CreateAnswer {
     /// A record that matches; `candidate`: the reference that it names (legacy may leave it out).
-    Accepted { candidate: Option<u8> },
+    Accepted { candidate: Option<u8>, reused: bool },
     /// A success with a record that is not this request's, or with none that can be read.
     Foreign,
     /// A definite refusal with a problem document.

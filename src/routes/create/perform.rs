@@ -322,9 +322,12 @@ impl Performer<'_> {
         match evidence::judge(side, &seen, self.request.create.as_ref(), &self.request.candidates) {
             Sent::Accepted { record: Some((candidate, id)) } => {
                 self.answered_id = Some(id);
-                CreateAnswer::Accepted { candidate: u8::try_from(candidate).ok() }
+                CreateAnswer::Accepted { candidate: u8::try_from(candidate).ok(), reused }
             }
-            Sent::Accepted { record: None } => CreateAnswer::Accepted { candidate: None },
+            Sent::Accepted { record: None } => {
+                self.context.services.remember_made(side, reply);
+                CreateAnswer::Accepted { candidate: None, reused }
+            }
             Sent::Refused => CreateAnswer::Refused { reused },
             Sent::Exists { record: Some((candidate, id)) } => {
                 self.answered_id = Some(id);
@@ -334,7 +337,7 @@ impl Performer<'_> {
             Sent::OtherKind => CreateAnswer::OtherKind,
             // Only the client can decode it: forwarded as before, and no id can be stored.
             Sent::Foreign(_) if side == Side::Legacy && reply.is_opaque() => {
-                CreateAnswer::Accepted { candidate: None }
+                CreateAnswer::Accepted { candidate: None, reused }
             }
             Sent::Foreign(why) => {
                 self.failure = Some(reply.unexpected(SideEffect::Unknown, why));
@@ -351,7 +354,9 @@ impl Performer<'_> {
 /// Whether an answer leaves open what became of the create.
 const fn is_unsure(answer: CreateAnswer) -> bool {
     match answer {
-        CreateAnswer::Unknown | CreateAnswer::Foreign => true,
+        CreateAnswer::Unknown
+        | CreateAnswer::Foreign
+        | CreateAnswer::Accepted { candidate: None, reused: true } => true,
         CreateAnswer::Accepted { .. }
         | CreateAnswer::Refused { .. }
         | CreateAnswer::Exists { .. }

@@ -38,6 +38,8 @@ pub enum Rule {
     UnknownKeepsAttempt,
     /// A refusal on a reused connection is believed only after a lookup, and keeps its attempt open.
     ConfirmRefusalOnReusedConnection,
+    /// A success that names no reference is believed only on a connection that carried no other answer.
+    UnnamedSuccessIsOwnOnFreshConnection,
     /// A success whose record is not the one that was asked for is an unknown outcome.
     ForeignAnswerIsUnknown,
     /// A record that was found but differs from the request is no success.
@@ -55,7 +57,7 @@ pub enum Rule {
 impl Rule {
     /// Every rule.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::FollowClaim,
         Self::DuplicateCheck,
         Self::CheckWhileReadsAreBoth,
@@ -70,6 +72,7 @@ impl Rule {
         Self::ConflictKeepsAttempt,
         Self::UnknownKeepsAttempt,
         Self::ConfirmRefusalOnReusedConnection,
+        Self::UnnamedSuccessIsOwnOnFreshConnection,
         Self::ForeignAnswerIsUnknown,
         Self::FoundMustMatch,
         Self::RefusedWhenAllClosed,

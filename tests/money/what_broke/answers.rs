@@ -203,3 +203,27 @@ async fn the_existing_record_in_a_200_is_no_success_of_another_amount() {
     assert_eq!((world.made("older"), world.posts(Side::New)), (one_on(Side::New), 1));
     assert_eq!(world.posts(Side::Legacy), 0);
 }
+
+#[tokio::test]
+async fn an_identity_that_the_vendor_fills_in_is_no_other_record() {
+    let filled_in = json!({ "identity_id": "1111", "account_id": "2222" });
+    let variants = Variants { record_members: members(filled_in), ..Variants::default() };
+    let world = World::with(variants, LIVE).await;
+    world.client.create("r").await.id();
+    world.fault(Side::New, Operation::Create, FaultKind::Reset { applied: true });
+    assert_eq!(world.client.create("lost").await.json()["ref_id"], "lost", "found again");
+    assert_eq!(world.made("lost"), one_on(Side::New));
+}
+
+#[tokio::test]
+async fn an_id_of_a_create_without_a_reference_is_never_not_found() {
+    for stage in [super::READY, super::BACK] {
+        let world = World::at(stage).await;
+        let mut body = crate::support::test_bed::conversion("");
+        body.as_object_mut().unwrap().remove("ref_id");
+        let id = world.client.post(&body).await.id();
+        world.fault(Side::Legacy, Operation::Get, NONE);
+        let get = world.client.get(&id).await;
+        assert_eq!(get.status, 503, "{stage}: {get:?}");
+    }
+}

@@ -78,3 +78,33 @@ async fn a_connection_with_bytes_that_nobody_asked_for_is_closed() {
         }
     }
 }
+
+/// Answers every POST with the same record, without a reference, and every list with nothing.
+async fn forgets_references(mut line: RawConnection) {
+    let mut record = new_record("", super::LONG_AGO);
+    record.as_object_mut().unwrap().remove("ref_id");
+    (record["id"], record["status"]) = (json!("rec-1"), json!("CREATED"));
+    loop {
+        let request = line.message().await;
+        let body =
+            if request.start().starts_with("POST") { record.to_string() } else { r#"{"items":[]}"#.into() };
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length";
+        line.say(format!("{head}: {}\r\n\r\n{body}", body.len())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_success_without_a_reference_on_a_reused_connection_is_looked_up() {
+    let listener = RawListener::open().await;
+    let shim = Shim::before(&listener.url("/v2"), super::OBSERVE, "").await;
+    let vendor = tokio::spawn(async move {
+        loop {
+            tokio::spawn(forgets_references(listener.next().await));
+        }
+    });
+    let client = shim.client();
+    assert_eq!(client.create("first").await.id(), "rec-1", "on a connection that carried no other answer");
+    // It may be the answer to another request once more.
+    assert_eq!(client.create("second").await.problem(504)["meta"]["ref_id"], "second");
+    vendor.abort();
+}

@@ -196,7 +196,10 @@ async fn nothing_of_the_callers_travels_with_them() {
     assert_eq!(own.headers["authorization"], format!("Bearer {writer}"));
     let mut names: Vec<_> = ours.headers.keys().map(http::HeaderName::as_str).collect();
     names.sort_unstable();
-    assert_eq!(names, ["accept", "authorization", "cache-control", "host", "x-request-id"]);
+    assert_eq!(
+        names,
+        ["accept", "accept-encoding", "authorization", "cache-control", "host", "x-request-id"]
+    );
     assert_ne!(ours.headers["authorization"], own.headers["authorization"]);
     assert_eq!(ours.headers["x-request-id"], "it-is-me");
 }

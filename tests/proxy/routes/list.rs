@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
+use conversion_shim::sandbox::{Fault, FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -250,4 +250,13 @@ async fn the_sides_are_asked_side_by_side() {
     }
     gates.iter().for_each(|gate| gate.open());
     assert_eq!(call.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_stray_empty_list_is_not_the_end_of_a_listing() {
+    let bed = TestBed::at("sealed").await;
+    let id = bed.sandbox.inspector().seed_orchestration(new_record("r", "2026-01-01T00:00:00Z"));
+    bed.sandbox.faults().arm(Fault::new(FaultKind::Twice).on(Side::New, Operation::List).times(1));
+    assert_eq!(bed.client.all("ref_id=nobody").await.0.len(), 0);
+    assert_eq!(bed.client.all("limit=10").await.0, [id]);
 }

@@ -1,8 +1,9 @@
 //! Creates through the new API's own path: recorded beside the claims, and forwarded as they are.
 
+use std::io::Write as _;
 use std::time::Duration;
 
-use conversion_shim::sandbox::Tally;
+use conversion_shim::sandbox::{Operation, TOKEN, Tally};
 use conversion_shim::translate::side::Side;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -100,4 +101,21 @@ async fn a_native_create_is_forwarded_while_the_ledger_is_down() {
     assert_eq!(create(&bed, &body).await.status, 200);
     assert!(is_forwarded_untouched(&bed, &body));
     busy.execute("ROLLBACK").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_compressed_native_create_is_recorded_as_well() {
+    let bed = TestBed::at("observe").await;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(native("r").as_bytes()).unwrap();
+    let request = bed.client.http.post(format!("http://{}{PATH}", bed.client.address())).bearer_auth(TOKEN);
+    let request = request.header("content-encoding", "gzip").body(gzip.finish().unwrap());
+    request.send().await.unwrap();
+    let lists = || bed.sandbox.inspector().arrived(Side::New, Operation::List);
+    let before = lists();
+    bed.client.create("r").await.id();
+    assert!(lists() > before, "it was looked for on new");
+    let before = lists();
+    bed.client.create("another").await.id();
+    assert_eq!(lists(), before);
 }

@@ -9,11 +9,17 @@ impl State {
         let (side, rules) = (self.side(), self.context.rules);
         let evidence = Evidence::Answer;
         match answer {
-            CreateAnswer::Accepted { candidate: Some(candidate) } => {
+            CreateAnswer::Accepted { candidate: Some(candidate), .. } => {
                 self.remember(candidate, CreateDecision::Accepted { side, evidence })
             }
+            // It may be the answer to another request, as a stray refusal may.
+            CreateAnswer::Accepted { candidate: None, reused: true }
+                if rules.keep(Rule::UnnamedSuccessIsOwnOnFreshConnection) =>
+            {
+                self.resolve()
+            }
             // Legacy's answer names no reference: true, and nothing to remember.
-            CreateAnswer::Accepted { candidate: None } => {
+            CreateAnswer::Accepted { candidate: None, .. } => {
                 Step::Done(CreateDecision::Accepted { side, evidence })
             }
             CreateAnswer::Foreign if !rules.keep(Rule::ForeignAnswerIsUnknown) => {
