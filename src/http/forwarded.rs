@@ -30,14 +30,19 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
     }
 }
 
-/// Adds `X-Forwarded-For`, `-Host` and `-Proto`. Addresses in a received `X-Forwarded-For` stay in front.
+/// Adds `X-Forwarded-For`, `-Host` and `-Proto`. Addresses in a received `X-Forwarded-For` stay in front; a received host or scheme stays,
+/// because only a trusted proxy's is still there, and that proxy knows what the client asked for.
 pub(crate) fn add_x_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
     append_to_list(headers, &X_FORWARDED_FOR, &client.address.to_string());
-    if let Some(host) = client.host {
-        headers.insert(HeaderName::from_static("x-forwarded-host"), host.clone());
+    const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+    const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+    if let Some(host) = client.host.filter(|_| !headers.contains_key(HOST)) {
+        headers.insert(HOST, host.clone());
     }
-    let proto = HeaderValue::from_static(if client.tls { "https" } else { "http" });
-    headers.insert(HeaderName::from_static("x-forwarded-proto"), proto);
+    if !headers.contains_key(PROTO) {
+        let proto = HeaderValue::from_static(if client.tls { "https" } else { "http" });
+        headers.insert(PROTO, proto);
+    }
 }
 
 /// Adds `Forwarded` (RFC 7239).

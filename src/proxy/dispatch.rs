@@ -3,9 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{Method, Request, Response, Version, header};
+use http::uri::Scheme;
+use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
 
+use super::forwarding;
 use super::in_flight::{InFlightGuard, TrafficClass};
 use super::response::refuse;
 use super::{App, callers};
@@ -53,6 +55,7 @@ impl RequestContext {
     ) -> Result<Response<Payload>, Failure> {
         self.app.services.upstream.budget().adopt(&self.config);
         check_head(&self.config, &request)?;
+        normalize(&mut request);
         let matched = route::route(request.method(), request.uri().path(), &self.config.base_path);
         // Before the caller is identified, so that guessing tokens is limited too.
         self.admit(&matched, &mut request)?;
@@ -165,13 +168,12 @@ pub(super) fn streamed(context: &RequestContext, request: Request<Incoming>) -> 
     request.map(|incoming| Payload::Streamed(incoming, count))
 }
 
-/// Refuses requests that only a forward proxy serves (RFC 9112, section 3.2) and oversized heads. The framing guard has already refused
+/// Refuses targets that are no path at the vendor, and oversized heads. The framing guard has already refused
 /// malformed ones.
 fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failure> {
     let (uri, headers) = (request.uri(), request.headers());
-    // Over HTTP/2 hyper composes an absolute target from the pseudo-headers.
-    let is_absolute = request.version() < Version::HTTP_2 && uri.authority().is_some();
-    if request.method() == Method::CONNECT || is_absolute || !uri.path().starts_with('/') {
+    let is_http = uri.scheme().is_none_or(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
+    if request.method() == Method::CONNECT || !is_http || !uri.path().starts_with('/') {
         return Err(Failure::TargetForm);
     }
     // hyper counts headers over HTTP/1 only. One more is allowed for the request id that the middleware may have added.
@@ -182,6 +184,39 @@ fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failur
         return Err(Failure::Malformed);
     }
     Ok(())
+}
+
+/// Gives a request the form that an origin server reads.
+fn normalize(request: &mut Request<Incoming>) {
+    if request.version() < Version::HTTP_2 {
+        // RFC 9112, section 3.2.2: every server takes an absolute target, and its authority in place of Host. It names the proxy, so
+        // nothing is sent anywhere else.
+        if let Some(host) = request.uri().authority().is_some().then(|| forwarding::named(request.uri())) {
+            let path = request.uri().path_and_query().cloned();
+            *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+            if let Some(host) = host {
+                request.headers_mut().insert(header::HOST, host);
+            }
+        }
+        return;
+    }
+    let mut crumbs = request.headers().get_all(header::COOKIE).iter();
+    if let (Some(first), Some(_)) = (crumbs.next(), crumbs.next()) {
+        // RFC 9113, section 8.2.3: clients may split the field, and HTTP/1.1 servers take one.
+        let mut cookie = first.as_bytes().to_vec();
+        for crumb in request.headers().get_all(header::COOKIE).iter().skip(1) {
+            cookie.extend_from_slice(b"; ");
+            cookie.extend_from_slice(crumb.as_bytes());
+        }
+        if let Ok(cookie) = HeaderValue::from_bytes(&cookie) {
+            request.headers_mut().insert(header::COOKIE, cookie);
+        }
+    }
+    let has_body = !http_body::Body::is_end_stream(request.body());
+    if !has_body && [Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
+        // RFC 9110, section 8.6. HTTP/2 frames say it otherwise.
+        request.headers_mut().entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
+    }
 }
 
 /// Whether a request is a client's token request, in any spelling of the path.

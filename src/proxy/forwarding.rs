@@ -27,8 +27,12 @@ impl Peer {
 
 /// The host of a request. Over HTTP/2 it is in the target, and a Host header is optional.
 pub(super) fn host(target: &Uri, headers: &HeaderMap) -> Option<HeaderValue> {
-    let named = || HeaderValue::from_str(target.authority()?.as_str().rsplit('@').next()?).ok();
-    headers.get(HOST).cloned().or_else(named)
+    headers.get(HOST).cloned().or_else(|| named(target))
+}
+
+/// The authority of a target, without user information.
+pub(super) fn named(target: &Uri) -> Option<HeaderValue> {
+    HeaderValue::from_str(target.authority()?.as_str().rsplit('@').next()?).ok()
 }
 
 /// Adds the configured headers that describe the client. Such headers from the client are dropped, unless it is a trusted proxy.
@@ -64,7 +68,9 @@ fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 fn address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    bare.parse().ok().or_else(|| text.parse().ok().map(|socket: SocketAddr| socket.ip()))
+    let parsed: Option<IpAddr> =
+        bare.parse().ok().or_else(|| text.parse().ok().map(|socket: SocketAddr| socket.ip()));
+    parsed.map(|address| address.to_canonical())
 }
 
 #[cfg(test)]
@@ -88,6 +94,7 @@ mod tests {
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
         assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.1:4711"]), "198.51.100.1");
+        assert_eq!(client("10.0.0.1", &["::ffff:198.51.100.1"]), "198.51.100.1");
         assert_eq!(client("fd00::1", &["[2001:db8::1]:4711"]), "2001:db8::1");
         assert_eq!(client("10.0.0.1", &["[2001:db8::1]"]), "2001:db8::1");
         // The client's own lie is to the left of what the proxies add.

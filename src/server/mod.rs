@@ -6,6 +6,7 @@ mod middleware;
 pub mod tls;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,6 +163,8 @@ struct ConnectionHandler {
 impl ConnectionHandler {
     async fn handle(self, stream: TcpStream, watcher: Watcher) {
         let Ok(address) = stream.peer_addr() else { return };
+        // A dual-stack listener shows IPv4 clients as IPv6; logs, limits and headers name them as they are.
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         // Responses are written in few large writes; Nagle's algorithm would only delay the last one.
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &self.certificates else {

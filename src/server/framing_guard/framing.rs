@@ -137,6 +137,20 @@ impl Framing {
         self.heads + usize::from(self.state == HeadState::Start && !self.line.bytes.is_empty())
     }
 
+    /// Whether a request has begun and not ended.
+    pub(super) fn is_in_message(&self) -> bool {
+        match self.state {
+            HeadState::Start => !self.line.bytes.is_empty(),
+            HeadState::Frames => false,
+            HeadState::Head
+            | HeadState::Body(_)
+            | HeadState::ChunkSize
+            | HeadState::ChunkData(_)
+            | HeadState::ChunkEnd
+            | HeadState::Trailers => true,
+        }
+    }
+
     fn skip(&mut self, left: u64, rest: &[u8], same: fn(u64) -> HeadState, next: HeadState) -> usize {
         let skipped = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
         self.state = match left - skipped as u64 {

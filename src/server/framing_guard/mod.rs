@@ -8,9 +8,11 @@
 //!
 //! - A head with ambiguous framing is made invalid before hyper reads it. hyper then refuses it like any malformed head, in order behind
 //!   the requests before it, and closes the connection. Nothing after such a head is read.
+//! - A connection that ends in the middle of a request, because it was answered early, is read on for a while ([`linger`]).
 //! - hyper refuses a head with a bare status. On its way out it becomes a problem document like every other refusal.
 
 mod framing;
+mod linger;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
 use self::framing::{Framing, FramingCheck};
+use self::linger::Linger;
 use super::idle_timeout::Activity;
 use crate::failure::Failure;
 use crate::http::headers;
@@ -42,11 +45,21 @@ pub(super) struct FramingGuard<S> {
     tail: Option<&'static [u8]>,
     /// The rest of the refusal that replaces hyper's.
     refusal: Bytes,
+    /// Set once the response is out and the client still sends.
+    linger: Option<Linger>,
 }
 
 impl<S> FramingGuard<S> {
     pub(super) fn new(stream: S, client: SocketAddr, activity: Activity) -> Self {
-        Self { stream, client, activity, framing: Framing::default(), tail: None, refusal: Bytes::new() }
+        Self {
+            stream,
+            client,
+            activity,
+            framing: Framing::default(),
+            tail: None,
+            refusal: Bytes::new(),
+            linger: None,
+        }
     }
 
     /// Inspects the bytes of `buffer` after `from`.
@@ -133,7 +146,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGuard<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for FramingGuard<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FramingGuard<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -162,7 +175,20 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FramingGuard<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        let Self { stream, framing, tail, linger, .. } = &mut *self;
+        let linger = match linger {
+            Some(linger) => linger,
+            None => {
+                ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
+                if tail.is_none() && !framing.is_in_message() {
+                    return Poll::Ready(Ok(()));
+                }
+                linger.insert(Linger::new())
+            }
+        };
+        linger.poll(stream, context, |bytes| {
+            tail.is_some() || (framing.advance(bytes) == FramingCheck::Clear && framing.is_in_message())
+        })
     }
 
     fn poll_write_vectored(

@@ -11,7 +11,7 @@ use crate::support::wire::raw::RawConnection;
 const METHODS: [&str; 7] = ["POST", "DELETE", "PUT", "PATCH", "post", "PROPFIND", "X-POST"];
 
 /// None of these is the route.
-const TRICKS: [&str; 26] = [
+const TRICKS: [&str; 24] = [
     "/v2/conversion/stablecoins%00",
     "/v2/conversion/stablecoins%0d%0a",
     "/v2/conversion/stablecoins%20",
@@ -34,8 +34,6 @@ const TRICKS: [&str; 26] = [
     "/v2/conversion/stablecoins.json",
     "/v2/conversion/stablecoins/../stablecoins/x/y",
     "/v2/conversion/%2e%2e/conversion/batch",
-    "http://shim/v2/conversion/stablecoins",
-    "http://127.0.0.1/v2/x/../conversion/stablecoins",
     "*",
     "shim:80",
 ];

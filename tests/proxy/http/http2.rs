@@ -118,3 +118,22 @@ async fn the_refusal_of_a_head_request_has_no_body_in_either_version() {
         assert!(refused.header("content-length").is_some_and(|length| length != "0"));
     }
 }
+
+#[tokio::test]
+async fn a_request_of_http_2_is_whole_on_http_1() {
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
+    let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
+    for (method, length) in [(Method::POST, Some("0")), (Method::PUT, Some("0")), (Method::DELETE, None)] {
+        let request = client.ask(method.clone(), "/v2/x").header("cookie", "a=1").header("cookie", "b=2");
+        let serving = async {
+            let mut upstream = listener.next().await;
+            let request = upstream.message().await;
+            assert_eq!(request.header("cookie").as_deref(), Some("a=1; b=2"));
+            assert_eq!(request.header("content-length").as_deref(), length, "{method}");
+            upstream.say("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+        };
+        let (answered, ()) = tokio::join!(answer(request), serving);
+        assert_eq!(answered.status, 204);
+    }
+}

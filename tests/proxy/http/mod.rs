@@ -7,6 +7,7 @@ mod callers_by_certificate;
 mod codings;
 mod connections;
 mod drain;
+mod early_answers;
 mod failures;
 mod framing;
 mod http2;

@@ -150,6 +150,18 @@ async fn what_a_client_says_of_itself_goes_on_only_from_a_trusted_proxy() {
 }
 
 #[tokio::test]
+async fn the_host_and_scheme_that_a_trusted_proxy_names_go_on() {
+    for (trusted, host, proto) in [("127.0.0.0/8", "a", "https"), ("", "shim", "http")] {
+        let keys = [("forwarding.trusted_proxies", trusted), ("forwarding.x_forwarded", "true")];
+        let mut it = between_with(&keys).await;
+        it.client.say(format!("GET /v2/x HTTP/1.1\r\nhost: shim\r\n{CLAIMS}\r\n")).await;
+        let request = it.listener.next().await.message().await;
+        assert_eq!(request.header("x-forwarded-host").as_deref(), Some(host), "{trusted}");
+        assert_eq!(request.header("x-forwarded-proto").as_deref(), Some(proto), "{trusted}");
+    }
+}
+
+#[tokio::test]
 async fn chunks_and_trailers_go_both_ways() {
     let mut it = between().await;
     it.client

@@ -1,8 +1,10 @@
 //! Odd paths and queries go through as they were written; odd spellings of a route are still the route.
 
+use conversion_shim::sandbox::TOKEN;
+
 use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
-use crate::support::wire::{LEGACY, bed};
+use crate::support::wire::{LEGACY, bed, conversion};
 
 #[tokio::test]
 async fn every_target_goes_through_as_written() {
@@ -71,10 +73,8 @@ async fn a_target_that_is_no_path_is_refused() {
         "GET *",
         "CONNECT example.com:443",
         "CONNECT /v2/profiles",
-        "GET http://shim/v2/profiles",
-        "GET http://example.com/v2/profiles",
-        "GET HTTPS://shim",
-        "POST http://shim/v2/conversion/stablecoins",
+        "GET ftp://shim/v2/profiles",
+        "CONNECT http://shim/v2/profiles",
         "GET shim:80",
         "GET v2/profiles",
     ] {
@@ -85,4 +85,33 @@ async fn a_target_that_is_no_path_is_refused() {
         assert!(answer.body.starts_with(b"{\"type\":\"about:blank\""), "{target}: {answer:?}");
     }
     assert!(bed.sandbox.inspector().requests().is_empty());
+}
+
+#[tokio::test]
+async fn an_absolute_target_is_read_as_its_path_and_goes_nowhere_else() {
+    let door = RawListener::open().await;
+    let url = door.url("/v2");
+    let bed = bed("sealed", &[("upstream.legacy.url", &url), ("forwarding.x_forwarded", "true")]).await;
+    for target in ["http://example.com/v2/profiles?a=b", "HTTPS://user@example.com/v2/profiles?a=b"] {
+        let mut client = RawConnection::to(bed.shim.address).await;
+        client.say(format!("GET {target} HTTP/1.1\r\nhost: other\r\n\r\n")).await;
+        let mut upstream = door.next().await;
+        let request = upstream.message().await;
+        assert!(request.start().starts_with("GET /v2/profiles?a=b HTTP/1.1"), "{target}: {}", request.head);
+        assert_eq!(request.header("x-forwarded-host").as_deref(), Some("example.com"));
+        assert_eq!(request.header("host"), Some(door.address().to_string()));
+        upstream.say("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+        assert_eq!(client.message().await.status(), "204");
+    }
+    // A create in that form is a create.
+    let body = conversion("r").to_string();
+    let mut client = RawConnection::to(bed.shim.address).await;
+    client
+        .say(format!(
+            "POST http://shim{LEGACY} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await;
+    assert_eq!(client.message().await.status(), "200");
+    assert_eq!(bed.sandbox.inspector().conversions_by_ref()["r"].new, 1);
 }
