@@ -11,7 +11,7 @@ use crate::translate::get;
 use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
 
-/// When a record that a side did not show is worth another look: about the time that lists and reads lag.
+/// When a record that a side did not show is worth another lookup: about the time that lists and reads lag.
 const RETRY_RECORD_AFTER: Duration = Duration::from_secs(1);
 
 impl Failure {

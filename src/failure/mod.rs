@@ -78,7 +78,7 @@ pub(crate) enum Failure {
     #[error("a conversion on the new side cannot be cancelled")]
     CannotBeCancelled { id: String },
     /// A write under the conversions path that no route takes: passed through, it would be a create without a duplicate check.
-    #[error("a write beside the routes is not passed through")]
+    #[error("an unrouted write is not passed through")]
     UnroutedWrite,
     /// The request target has a form that only a forward proxy serves (RFC 9112, section 3.2).
     #[error("the request target is not a path")]
@@ -165,7 +165,7 @@ pub(crate) enum Failure {
     #[error("the ledger cannot be used")]
     Ledger(#[source] BoxError),
     /// The duplicate check gave no proof, so the create was not sent.
-    #[error("could not look for the reference on the {side} side")]
+    #[error("the duplicate check on the {side} side failed")]
     DuplicateCheckFailed {
         /// The side that was asked.
         side: Side,

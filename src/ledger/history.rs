@@ -19,7 +19,6 @@ const FRESH_US: i64 = 30_000_000;
 /// After this long on a new timeline, a process without a heartbeat there is taken for stopped. Heartbeats come every few seconds.
 const GONE_US: i64 = 60_000_000;
 
-/// Verifies new connections.
 #[derive(Clone)]
 pub(super) struct Verifier {
     pub(super) process: String,

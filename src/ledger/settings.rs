@@ -64,7 +64,6 @@ impl Default for Identity {
 }
 
 impl Identity {
-    /// No ledger is there.
     pub(super) fn missing(&self) -> OpenError {
         OpenError::Missing { named: self.id.is_some() }
     }

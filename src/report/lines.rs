@@ -47,7 +47,7 @@ pub(super) fn each(mut input: impl BufRead, mut take: impl FnMut(LogLine)) -> io
     }
 }
 
-/// The fields that tell what a line is; all others are skipped.
+/// The fields that identify a line; all others are skipped.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow, default)]

@@ -118,7 +118,6 @@ async fn gather<'a>(
     }
 }
 
-/// Makes the calls concurrently.
 async fn ask_all(
     context: &RouteContext,
     query: &ListQuery,

@@ -113,7 +113,7 @@ impl UpstreamCall {
     }
 
     /// Sends a create without credentials on a connection of its own. Its refusal is then certain to belong to it, so that an
-    /// unauthenticated client cannot leave an attempt open in the claim of somebody else's reference.
+    /// unauthenticated client cannot leave an attempt open in the claim of another client's reference.
     pub(super) fn apart_if_anonymous(self) -> Self {
         let is_anonymous =
             self.credentials.is_none() && !self.request.headers().contains_key(header::AUTHORIZATION);

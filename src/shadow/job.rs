@@ -34,7 +34,6 @@ pub(super) struct CapturedRequest {
 #[derive(Debug)]
 pub(super) struct ServedResponse {
     pub(super) status: StatusCode,
-    /// Its content codings.
     pub(super) headers: HeaderMap,
     pub(super) body: CapturedBody,
     /// From capturing the request to the last byte of the response.

@@ -116,7 +116,7 @@ impl SettingsReader {
 }
 
 impl<S> CountedStream<S> {
-    /// `streams`: what to tell of the peer's limit, on HTTP/2.
+    /// `streams`: receives the peer's limit, on HTTP/2.
     pub(super) fn new(stream: S, max_age: Duration, streams: Option<StreamLimit>) -> Self {
         let settings = streams.map(|streams| SettingsReader { head: Vec::new(), streams });
         Self { stream, uses: Uses::new(max_age), settings }

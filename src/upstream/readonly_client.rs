@@ -67,7 +67,6 @@ pub enum ReadonlyClientError {
     /// A certificate or a key cannot be read.
     #[error(transparent)]
     Trust(#[from] TrustError),
-    /// reqwest rejects the settings.
     #[error("the reading client: {0}")]
     Client(#[from] reqwest::Error),
 }

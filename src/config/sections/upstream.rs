@@ -20,7 +20,6 @@ pub struct Upstreams {
     pub(crate) connect_timeout: Duration,
     /// Time after which an idle connection is closed.
     pub(crate) pool_idle_timeout: Duration,
-    /// HTTP versions towards upstreams.
     pub(crate) http_version: HttpVersion,
     /// Interval of the pings that show whether a connection is alive.
     pub(crate) keep_alive_interval: Duration,
@@ -54,7 +53,6 @@ impl Upstreams {
     }
 }
 
-/// HTTP versions towards upstreams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HttpVersion {
     /// HTTP/2 where an https upstream offers it (ALPN), else HTTP/1.1.

@@ -9,7 +9,6 @@ use crate::translate::route::Route;
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Signatures {
     pub(crate) total: u64,
-    /// The first of them.
     pub(crate) top: Vec<Signature>,
     /// Comparisons with a signature that there was no room for.
     pub(crate) left_out: u64,
@@ -57,7 +56,7 @@ pub(crate) struct DiffShown {
     pub(crate) rule: Option<String>,
 }
 
-/// What written records covered; those summed up in others cannot be told apart.
+/// What written records covered; those summed up in others cannot be distinguished.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Coverage {
     /// The query parameters, in the order of `CoverageRow::parameters`.

@@ -13,14 +13,12 @@ pub(crate) struct Running {
     pub(crate) seconds: f64,
     /// How much of it shadow was configured and did not run.
     pub(crate) idle_seconds: f64,
-    /// The share of that.
     pub(crate) idle_share: Option<f64>,
-    /// Why, the longest first.
     pub(crate) idle: Vec<IdleTime>,
     pub(crate) due: u64,
     /// Comparisons that were made, as the processes counted them.
     pub(crate) done: u64,
-    /// Comparisons that were done and that no line read tells of.
+    /// Comparisons that were done and that no line read reports.
     pub(crate) missing: u64,
     pub(crate) dropped: u64,
     /// The share of those, of all due.

@@ -11,12 +11,10 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 pub(super) const WIDTH: u16 = 120;
 const GAP: u16 = 2;
 
-/// Text, aligned left.
 pub(super) fn left(text: impl Into<String>) -> Cell {
     Cell::new(text.into())
 }
 
-/// A number, aligned right.
 pub(super) fn right(text: impl Into<String>) -> Cell {
     Cell::new(text.into()).set_alignment(CellAlignment::Right)
 }

@@ -99,11 +99,9 @@ pub enum Event {
     Changed(Option<ClaimView>),
     /// The ledger did not confirm; the statement may have happened.
     LedgerFailed,
-    /// What a lookup proved.
     Lookup(Lookup),
     /// What the answer to the POST proves.
     Answer(CreateAnswer),
-    /// The pause is over.
     Paused,
     /// No time is left for another lookup.
     TimeIsUp,
@@ -128,10 +126,11 @@ pub enum Lookup {
     /// The side holds no record with this reference.
     Absent,
     /// It holds one; `matches`: with the fields that this request asks for.
-    Found { matches: bool },
+    Found {
+        matches: bool,
+    },
     /// It holds a record that is no conversion.
     OtherKind,
-    /// Nothing was proved.
     CouldNot,
     /// Nothing was proved, and the side asks for fewer calls.
     Throttled,

@@ -280,7 +280,6 @@ impl Rows {
         Some((row.at, &self.ids[row.id.clone()]))
     }
 
-    /// The next row.
     pub(super) fn peek(&self) -> Option<RowRef<'_>> {
         self.rows.front().map(|row| self.borrow(row))
     }

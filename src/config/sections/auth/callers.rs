@@ -87,7 +87,7 @@ fn digest(table: &Dict, field: &str) -> Result<Option<[u8; 32]>, String> {
     digest.map(Some).ok_or(format!("{field} is not 64 hex digits"))
 }
 
-/// Enough of a digest to tell two apart and to see a change.
+/// Enough of a digest to distinguish two and to see a change.
 fn abbreviate(digest: &[u8; 32]) -> String {
     const_hex::encode(&digest[..6])
 }
