@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Duration;
 
 use super::*;
-use crate::support::test_bed::one_on;
+use crate::support::test_bed::{new_record, one_on};
 use crate::support::wire::raw::RawListener;
 use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody, TOKEN};
 use conversion_shim::translate::side::Side;
@@ -270,6 +270,8 @@ async fn a_token_without_a_lifetime_is_used_once_and_a_201_is_a_success() {
     let (bed, _dir) =
         client_credentials::start(Options::default(), &[("stage", "sealed"), ("upstream.oauth.url", &url)])
             .await;
+    // An empty list on a reused connection would be asked for once more, with a third token.
+    bed.sandbox.inspector().seed_orchestration(new_record("r", "2026-01-01T00:00:00Z"));
     for _ in 0..2 {
         let granting = async {
             let mut connection = door.next().await;
