@@ -59,7 +59,7 @@ impl ByteCount {
 #[derive(Debug)]
 pub(crate) struct IdleLimit {
     time: Duration,
-    /// Runs while the sender is waited for.
+    /// Runs while a frame is awaited.
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
@@ -93,7 +93,7 @@ pub(crate) enum Payload {
     Whole(Option<Bytes>),
     /// Another payload, captured while it is forwarded.
     Captured(Box<Payload>, Tee),
-    /// Another payload, which fails when it stalls.
+    /// Another payload, which fails when it stalls: see [`Self::idle_at_most`].
     Limited(Box<Payload>, IdleLimit),
 }
 
@@ -111,7 +111,7 @@ impl Payload {
         Self::Captured(Box::new(self), tee)
     }
 
-    /// Fails the body when its sender sends nothing for that long while more is waited for.
+    /// Fails the body when nothing arrives for `time` while the next frame is awaited.
     pub(crate) fn idle_at_most(self, time: Duration) -> Self {
         match self {
             Self::Whole(_) => self,

@@ -2,13 +2,13 @@
 //! coding when a request names none (RFC 9110, section 12.5.3), and some compress whatever was asked for.
 
 use std::borrow::Cow;
-use std::io::{self, Read, Take};
+use std::io::Read;
 
 use bytes::Bytes;
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 
-/// A body is coded more than once by mistake alone; more codings than this are not undone.
+/// Maximum number of codings that are undone. More than one is a mistake already.
 const CODINGS_MAX: usize = 3;
 const BROTLI_BUFFER: usize = 4096;
 
@@ -24,35 +24,27 @@ pub(crate) enum Decoded {
 /// Decodes a body in `gzip`, `deflate`, `br` or `zstd`, to at most `max` bytes.
 #[must_use]
 pub(crate) fn decode(headers: &HeaderMap, body: &[u8], max: usize) -> Decoded {
-    let mut values = headers.get_all(header::CONTENT_ENCODING).iter().peekable();
-    if values.peek().is_none() {
-        return Decoded::Plain;
-    }
-    decode_values(values, body, max).unwrap_or(Decoded::Unreadable)
-}
-
-fn decode_values<'a>(
-    values: impl Iterator<Item = &'a HeaderValue>,
-    body: &[u8],
-    max: usize,
-) -> Option<Decoded> {
     let mut codings = Vec::new();
-    for value in values {
-        let names = value.to_str().ok()?.split(',').map(|name| name.trim().to_ascii_lowercase());
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        let Ok(names) = value.to_str() else { return Decoded::Unreadable };
+        let names = names.split(',').map(|name| name.trim().to_ascii_lowercase());
         codings.extend(names.filter(|name| !name.is_empty() && name != "identity"));
     }
     if codings.is_empty() {
-        return Some(Decoded::Plain);
+        return Decoded::Plain;
     }
     if codings.len() > CODINGS_MAX {
-        return None;
+        return Decoded::Unreadable;
     }
     let mut body = Cow::Borrowed(body);
     // The last one was applied last.
     for coding in codings.iter().rev() {
-        body = Cow::Owned(undo(coding, &body, max)?);
+        match undo(coding, &body, max) {
+            Some(undone) => body = Cow::Owned(undone),
+            None => return Decoded::Unreadable,
+        }
     }
-    Some(Decoded::Bytes(body.into_owned().into()))
+    Decoded::Bytes(body.into_owned().into())
 }
 
 fn undo(coding: &str, body: &[u8], max: usize) -> Option<Vec<u8>> {
@@ -67,8 +59,8 @@ fn undo(coding: &str, body: &[u8], max: usize) -> Option<Vec<u8>> {
 }
 
 fn whole(decoder: impl Read, max: usize) -> Option<Vec<u8>> {
-    let mut limited: Take<_> = decoder.take(u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1));
+    let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     let mut out = Vec::new();
-    let read: io::Result<usize> = limited.read_to_end(&mut out);
-    (read.is_ok() && out.len() <= max).then_some(out)
+    decoder.take(limit).read_to_end(&mut out).ok()?;
+    (out.len() <= max).then_some(out)
 }

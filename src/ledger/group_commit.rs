@@ -100,6 +100,7 @@ impl GroupCommit {
         answer.await.map_err(|_| LedgerError::Closed)?
     }
 
+    /// Transactions committed since start.
     pub(super) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }

@@ -259,25 +259,27 @@ impl LedgerRequest for SideOfRecord<'_> {
     }
 }
 
-/// The newest known records of a tenant on a side that are older than a time: their references and ids.
-pub(super) struct NewestRecords<'a> {
+/// The newest known record of a tenant on a side that is older than a time: its reference and id.
+pub(super) struct NewestRecord<'a> {
     pub(super) tenant: &'a str,
     pub(super) side: Side,
     pub(super) older_than: Timestamp,
 }
 
-/// Older by its last change as well: a claim that chose its side again may have got its record a moment ago.
-const NEWEST_RECORDS: &str = "SELECT ref_id, record_id FROM ref_claims WHERE tenant = $1 AND side = $2 \
+/// A released claim keeps its record's id and is refused. `updated_at_us`, because a claim that chose its side again may have got its record
+/// a moment ago.
+const NEWEST_RECORD: &str = "SELECT ref_id, record_id FROM ref_claims WHERE tenant = $1 AND side = $2 \
                               AND record_id IS NOT NULL AND state <> 'refused' AND created_at_us < $3 AND updated_at_us < $3 \
-                              ORDER BY created_at_us DESC LIMIT 3";
+                              ORDER BY created_at_us DESC LIMIT 1";
 
-impl LedgerRequest for NewestRecords<'_> {
-    type Output = Vec<(String, String)>;
+impl LedgerRequest for NewestRecord<'_> {
+    type Output = Option<(String, String)>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         let older_than = Bind::Number(self.older_than.as_microsecond());
         let binds = [Bind::Text(self.tenant), Bind::Text(self.side.as_str()), older_than];
-        Ok(connection.rows(NEWEST_RECORDS, &binds).await?)
+        let rows: Vec<(String, String)> = connection.rows(NEWEST_RECORD, &binds).await?;
+        Ok(rows.into_iter().next())
     }
 }
 

@@ -12,7 +12,7 @@ use super::health::Monitor;
 use super::identified::{Identified, Identify};
 use super::queries::{
     ClaimByRef, ClaimsOn, ClaimsSince, CreatedAt, CreatedOnNew, CurrentHold, FirstNewCreateAt, IsNative,
-    NewestRecords, OwnedKey, SideOfRecord, Summary,
+    NewestRecord, OwnedKey, SideOfRecord, Summary,
 };
 use super::settings::{DatabaseUrl, Settings, in_time};
 use super::{postgres, sqlite};
@@ -126,18 +126,18 @@ impl Reader {
         self.ask(&SideOfRecord(tenant, record_id)).await
     }
 
-    /// References and ids of the newest records of the tenant on a side, at most three, newest first, of claims that are not refused and
-    /// did not change since `older_than`.
+    /// Reference and id of the newest record of the tenant on a side, of claims that are not refused and were neither made nor changed
+    /// since `older_than`.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn newest_records(
+    pub async fn newest_record(
         &self,
         tenant: &str,
         side: Side,
         older_than: Timestamp,
-    ) -> Result<Vec<(String, String)>, LedgerError> {
-        self.ask(&NewestRecords { tenant, side, older_than }).await
+    ) -> Result<Option<(String, String)>, LedgerError> {
+        self.ask(&NewestRecord { tenant, side, older_than }).await
     }
 
     /// References and record ids of the claims on a side that are not refused and have one of these record ids or references.

@@ -64,6 +64,7 @@ impl Default for Identity {
 }
 
 impl Identity {
+    /// The refusal where there is no ledger.
     pub(super) fn missing(&self) -> OpenError {
         OpenError::Missing { named: self.id.is_some() }
     }

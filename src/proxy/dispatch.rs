@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::Scheme;
-use http::{HeaderValue, Method, Request, Response, Uri, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
 use hyper::body::Incoming;
 
 use super::forwarding;
@@ -168,8 +168,7 @@ pub(super) fn streamed(context: &RequestContext, request: Request<Incoming>) -> 
     request.map(|incoming| Payload::Streamed(incoming, count))
 }
 
-/// Refuses targets that are no path at the vendor, and oversized heads. The framing guard has already refused
-/// malformed ones.
+/// Refuses targets that are no path at the vendor, and oversized heads. The framing guard has already refused malformed ones.
 fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failure> {
     let (uri, headers) = (request.uri(), request.headers());
     let is_http = uri.scheme().is_none_or(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
@@ -186,35 +185,42 @@ fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failur
     Ok(())
 }
 
-/// Gives a request the form that an origin server reads.
+/// Gives a request the form in which an HTTP/1.1 origin server gets it.
 fn normalize(request: &mut Request<Incoming>) {
     if request.version() < Version::HTTP_2 {
-        // RFC 9112, section 3.2.2: every server takes an absolute target, and its authority in place of Host. It names the proxy, so
-        // nothing is sent anywhere else.
-        if let Some(host) = request.uri().authority().is_some().then(|| forwarding::named(request.uri())) {
-            let path = request.uri().path_and_query().cloned();
-            *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-            if let Some(host) = host {
-                request.headers_mut().insert(header::HOST, host);
-            }
-        }
+        replace_absolute_target(request);
+    } else {
+        join_cookies(request.headers_mut());
+        state_empty_body(request);
+    }
+}
+
+/// RFC 9112, section 3.2.2: every server takes an absolute target, and its authority in place of Host. It names the proxy, so nothing is
+/// sent anywhere else.
+fn replace_absolute_target(request: &mut Request<Incoming>) {
+    if request.uri().authority().is_none() {
         return;
     }
-    let mut crumbs = request.headers().get_all(header::COOKIE).iter();
-    if let (Some(first), Some(_)) = (crumbs.next(), crumbs.next()) {
-        // RFC 9113, section 8.2.3: clients may split the field, and HTTP/1.1 servers take one.
-        let mut cookie = first.as_bytes().to_vec();
-        for crumb in request.headers().get_all(header::COOKIE).iter().skip(1) {
-            cookie.extend_from_slice(b"; ");
-            cookie.extend_from_slice(crumb.as_bytes());
-        }
-        if let Ok(cookie) = HeaderValue::from_bytes(&cookie) {
-            request.headers_mut().insert(header::COOKIE, cookie);
-        }
+    let host = forwarding::named(request.uri());
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    host.into_iter().for_each(|host| drop(request.headers_mut().insert(header::HOST, host)));
+}
+
+/// RFC 9113, section 8.2.3: an HTTP/2 client may split the field, and an HTTP/1.1 server takes one.
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, cookie);
     }
-    let has_body = !http_body::Body::is_end_stream(request.body());
-    if !has_body && [Method::POST, Method::PUT, Method::PATCH].contains(request.method()) {
-        // RFC 9110, section 8.6. HTTP/2 frames say it otherwise.
+}
+
+/// RFC 9110, section 8.6: where a method usually has a body, the length says that there is none. HTTP/2 frames say it without.
+fn state_empty_body(request: &mut Request<Incoming>) {
+    let usually_has_one = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
+    if usually_has_one && http_body::Body::is_end_stream(request.body()) {
         request.headers_mut().entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
     }
 }

@@ -22,7 +22,7 @@ use crate::upstream::Lane;
 const NOT_FOUND: &str = "a record that is known to be there was not found by its ref_id";
 /// How long a passed control stays valid.
 const VALID_FOR: Duration = Duration::from_secs(5 * 60);
-/// How long the side needs no control because the ledger knows no record there that is old enough.
+/// How long a side without a known record that is old enough needs no control.
 const NOTHING_KNOWN_FOR: Duration = Duration::from_secs(10);
 /// Minimum age of the record that is looked up: a list may lag behind younger ones.
 pub(super) const LAG: Duration = Duration::from_secs(10 * 60);
@@ -59,7 +59,7 @@ impl RouteContext {
     /// while the ledger knows no record there. Requests that need it at the same time share it.
     ///
     /// # Errors
-    /// When no known record was found, or the lookup failed.
+    /// When the newest known record was not found, or the lookup failed.
     pub(super) async fn positive_control(&self, side: Side, until: Instant) -> Result<(), Failure> {
         let Some(ledger) = &self.services.ledger else { return Ok(()) };
         let credential =
@@ -76,45 +76,36 @@ impl RouteContext {
             // Found while this request waited.
             return Err(Failure::Broken { side, effect: SideEffect::None, source: NOT_FOUND.into() });
         }
-        let known = ledger.reader().newest_records(self.tenant(), side, Timestamp::now() - LAG).await;
+        let known = ledger.reader().newest_record(self.tenant(), side, Timestamp::now() - LAG).await;
         let known = known.map_err(|error| Failure::Ledger(error.into()))?;
-        match self.find_any(side, &known, until).await {
-            Ok(()) => {
-                let valid_for = if known.is_empty() { NOTHING_KNOWN_FOR } else { VALID_FOR };
-                last.valid_until = Some(Instant::now() + valid_for);
-                Ok(())
+        let valid_for = match &known {
+            None => NOTHING_KNOWN_FOR,
+            Some((ref_id, record_id)) => {
+                if let Err(failure) = self.find_known(side, ref_id, record_id, until).await {
+                    last.failed_at = Some(Instant::now());
+                    return Err(failure);
+                }
+                VALID_FOR
             }
-            Err(failure) => {
-                last.failed_at = Some(Instant::now());
-                Err(failure)
-            }
-        }
+        };
+        last.valid_until = Some(Instant::now() + valid_for);
+        Ok(())
     }
 
-    /// Looks up known records until one is found. More than one, because the vendor may have stopped listing the newest.
-    async fn find_any(&self, side: Side, known: &[(String, String)], until: Instant) -> Result<(), Failure> {
-        let mut failure = None;
-        for (ref_id, record_id) in known {
-            let reply = self.list_by_ref(side, ref_id, Lane::Create, until).await?;
-            match evidence::read(side, &reply.evidence(), ref_id, Origin::OwnRecord, self.facts()) {
-                Finding::Found(record) if record.id == *record_id => return Ok(()),
-                Finding::Absent => failure = Some(reply.unexpected(SideEffect::None, NOT_FOUND)),
-                Finding::Found(_)
-                | Finding::OtherKind
-                | Finding::Unauthorized
-                | Finding::Forbidden
-                | Finding::Throttled
-                | Finding::Nothing(_) => {
-                    failure = Some(reply.unexpected(SideEffect::None, NOT_FOUND));
-                    break;
-                }
-            }
+    async fn find_known(
+        &self,
+        side: Side,
+        ref_id: &str,
+        record_id: &str,
+        until: Instant,
+    ) -> Result<(), Failure> {
+        let reply = self.list_by_ref(side, ref_id, Lane::Create, until).await?;
+        let finding = evidence::read(side, &reply.evidence(), ref_id, Origin::OwnRecord, self.facts());
+        if matches!(&finding, Finding::Found(record) if record.id == record_id) {
+            return Ok(());
         }
-        if let Some(failure) = failure {
-            tracing::warn!(target: "cutover", %side, "the positive control failed: {NOT_FOUND}");
-            return Err(failure);
-        }
-        Ok(())
+        tracing::warn!(target: "cutover", %side, "the positive control failed: {NOT_FOUND}");
+        Err(reply.unexpected(SideEffect::None, NOT_FOUND))
     }
 
     pub(super) fn has_lookup_credentials(&self) -> bool {

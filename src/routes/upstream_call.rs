@@ -22,7 +22,7 @@ use crate::translate::problem;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Cost, Permit};
-use crate::upstream::{self, AnswerDeadline, Lane, Outgoing, Reused, SendError};
+use crate::upstream::{self, AnswerDeadline, Lane, Outgoing, Reused, SendError, StreamSlot};
 
 /// Fewer bytes than a list with a record has: its id, amount and times alone take more.
 const ROW_BYTES_MIN: usize = 128;
@@ -220,6 +220,8 @@ pub(super) async fn exchange(
     if let Some(deadline) = parts.extensions.remove::<AnswerDeadline>() {
         deadline.met();
     }
+    // The answer is whole, so its stream is free, however slowly the client reads.
+    drop(parts.extensions.remove::<StreamSlot>());
     let decoded = decode(&parts.headers, &body, max);
     // Without the extension nothing is known about the connection, so it counts as reused. HTTP/2 numbers its streams.
     let reused = Reused::of(&parts.extensions);
@@ -235,10 +237,12 @@ pub(super) async fn exchange(
 }
 
 impl Services {
-    /// Caches where the record in an answer to a create was made: whoever got its id must not read later that there is none.
+    /// Caches where the record in an answer to a create was made, so that a get of the id that the client received is never a 404.
     pub(super) fn remember_made(&self, side: Side, reply: &UpstreamResponse) {
+        // On a reused connection the record may be another request's, even one of the other side.
+        let learned = if reply.reused { RecordSide::SeenOn(side) } else { RecordSide::MadeOn(side) };
         if let Some(record) = evidence::found_conversion(side, reply.content()) {
-            self.record_sides.remember(&record.id, RecordSide::MadeOn(side));
+            self.record_sides.remember(&record.id, learned);
         }
     }
 }

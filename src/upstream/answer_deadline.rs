@@ -22,6 +22,7 @@ impl AnswerDeadline {
         Self(Arc::new(Guard { connection, until, met: AtomicBool::new(false) }))
     }
 
+    /// The answer is whole.
     pub(crate) fn met(&self) {
         self.0.met.store(true, Ordering::Relaxed);
     }

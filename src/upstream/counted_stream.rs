@@ -1,5 +1,5 @@
-//! A connection that knows its age, how many streams its peer allows, and whether it has carried an answer. On HTTP/1.1 only the order ties an answer to its request (RFC 9112,
-//! section 9.3.2), so an answer on a reused connection may belong to another request.
+//! A connection that knows its age, how many streams its peer allows, and whether it has carried an answer. On HTTP/1.1 only the order
+//! ties an answer to its request (RFC 9112, section 9.3.2), so an answer on a reused connection may belong to another request.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;

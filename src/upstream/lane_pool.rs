@@ -1,7 +1,6 @@
 //! The connections of one lane. On HTTP/2 hyper-util sends every request to a host on one connection, and what exceeds the streams that the
 //! peer allows waits there in a queue. Here it goes to another pool, and so to another connection.
 
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -16,8 +15,10 @@ use crate::http::body::Payload;
 
 type HttpClient = legacy::Client<Connector, Payload>;
 
+#[derive(Debug)]
 pub(super) struct LanePool {
-    make: Box<dyn Fn() -> HttpClient + Send + Sync>,
+    builder: legacy::Builder,
+    connector: Connector,
     pools: RwLock<Vec<Arc<Pool>>>,
     limit: StreamLimit,
 }
@@ -47,15 +48,6 @@ impl Drop for Counted {
     }
 }
 
-impl fmt::Debug for LanePool {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("LanePool")
-            .field("pools", &self.pools)
-            .field("limit", &self.limit)
-            .finish_non_exhaustive()
-    }
-}
-
 impl LanePool {
     pub(super) fn new(lane: Lane, settings: &Upstreams, tls: rustls::ClientConfig) -> Self {
         let limit = StreamLimit::default();
@@ -75,11 +67,10 @@ impl LanePool {
             .http2_keep_alive_interval(settings.keep_alive_interval)
             .http2_keep_alive_timeout(settings.keep_alive_timeout)
             .retry_canceled_requests(false);
-        let make = Box::new(move || builder.build(connector.clone()));
-        Self { make, pools: RwLock::default(), limit }
+        Self { builder, connector, pools: RwLock::default(), limit }
     }
 
-    /// Room for a request, to be held until its answer is whole.
+    /// A place for a request, to be held until its answer is whole.
     pub(super) fn slot(&self) -> StreamSlot {
         let streams_max = self.limit.get();
         let with_room =
@@ -89,7 +80,10 @@ impl LanePool {
         }
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
         with_room(&pools).unwrap_or_else(|| {
-            let pool = Arc::new(Pool { http: (self.make)(), in_flight: AtomicUsize::new(1) });
+            let pool = Arc::new(Pool {
+                http: self.builder.build(self.connector.clone()),
+                in_flight: AtomicUsize::new(1),
+            });
             pools.push(pool.clone());
             Pool::slot(&pool)
         })

@@ -38,7 +38,7 @@ fn answer_is_true(
             }
         }
         CreateDecision::AlreadyExists { side, .. } if !exists(side) => {
-            return Err(format!("a client was told that {side} holds its reference, and it does not"));
+            return Err(format!("a client was answered that {side} holds its reference, and it does not"));
         }
         CreateDecision::AlreadyExists { .. } | CreateDecision::OutcomeUnknown { .. } => {}
         CreateDecision::Refused { .. }
@@ -53,7 +53,7 @@ fn answer_is_true(
         | CreateDecision::NotSent { .. } => {
             if under_way {
                 return Err(format!(
-                    "a client was told that nothing came of its request ({decision:?}), and its POST did"
+                    "a client was answered that nothing came of its request ({decision:?}), and its POST did"
                 ));
             }
         }

@@ -34,7 +34,7 @@ pub(crate) struct Bounds {
     pub(crate) native: bool,
     /// Whether the operator releases pinned claims.
     pub(crate) released: bool,
-    /// Whether somebody deletes the claim and the mark by hand, and the operator accepts that.
+    /// Whether the claim and the mark are deleted by hand, and the operator accepts that.
     pub(crate) rows_deleted: bool,
     /// Whether HTTP/1.1 connections answer twice.
     pub(crate) strays: bool,
@@ -605,7 +605,7 @@ impl Successors<'_> {
         }
         if self.bounds.rows_deleted && self.world.ledger.row.is_some() {
             self.fault(
-                || "somebody deletes the claim and the mark".into(),
+                || "the claim and the mark are deleted".into(),
                 |world| world.ledger = Ledger { row: None, opened_new: false, hold: true, ..world.ledger },
             );
         }

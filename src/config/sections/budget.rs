@@ -35,7 +35,7 @@ pub(crate) struct Budget {
 /// One row of `[[budget.endpoints]]`: the paths that share a limit at the vendor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EndpointLimit {
-    /// `*` stands for any part of one segment, at the end for any rest.
+    /// `*` matches any part of one segment, at the end any rest.
     pub(crate) path: String,
     /// Calls per second, over all replicas.
     pub(crate) per_second: u32,

@@ -13,7 +13,9 @@ pub(crate) struct Running {
     pub(crate) seconds: f64,
     /// How much of it shadow was configured and did not run.
     pub(crate) idle_seconds: f64,
+    /// `idle_seconds` of `seconds`, 0 to 1.
     pub(crate) idle_share: Option<f64>,
+    /// Why, the longest first.
     pub(crate) idle: Vec<IdleTime>,
     pub(crate) due: u64,
     /// Comparisons that were made, as the processes counted them.

@@ -17,7 +17,7 @@ const BUG: Failure = Failure::Internal { effect: SideEffect::Unknown };
 
 impl Performer<'_> {
     /// # Errors
-    /// The failure that the decision stands for.
+    /// Why the create failed, from the last call that failed.
     pub(super) fn answer(mut self, decision: CreateDecision) -> Result<RouteResponse, Failure> {
         self.count(decision);
         match decision {

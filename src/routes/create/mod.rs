@@ -60,8 +60,7 @@ async fn decide(performer: &mut Performer<'_>, context: Context) -> CreateDecisi
 /// Sends a create without a claim to legacy, as if the proxy were not there: a retry of it is as risky as it was before.
 async fn forward(context: &RouteContext, body: Bytes) -> Result<RouteResponse, Failure> {
     let cost = Endpoint::Create(Side::Legacy).client();
-    // Not among the creates with a claim, whose connections must carry no answer without a reference.
-    let call = UpstreamCall::forward(context, body, Lane::PassThrough, cost, context.deadline);
+    let call = UpstreamCall::forward(context, body, Lane::Create, cost, context.deadline);
     let sent = context.call(call).await;
     context.services.created(Side::Legacy, sent.as_ref().map(|reply| reply.status));
     let reply = sent?;

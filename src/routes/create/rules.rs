@@ -38,8 +38,8 @@ pub enum Rule {
     UnknownKeepsAttempt,
     /// A refusal on a reused connection is believed only after a lookup, and keeps its attempt open.
     ConfirmRefusalOnReusedConnection,
-    /// A success that names no reference is believed only on a connection that carried no other answer.
-    UnnamedSuccessIsOwnOnFreshConnection,
+    /// A success on a reused connection that names no reference counts only after a lookup.
+    ConfirmUnnamedSuccessOnReusedConnection,
     /// A success whose record is not the one that was asked for is an unknown outcome.
     ForeignAnswerIsUnknown,
     /// A record that was found but differs from the request is no success.
@@ -72,7 +72,7 @@ impl Rule {
         Self::ConflictKeepsAttempt,
         Self::UnknownKeepsAttempt,
         Self::ConfirmRefusalOnReusedConnection,
-        Self::UnnamedSuccessIsOwnOnFreshConnection,
+        Self::ConfirmUnnamedSuccessOnReusedConnection,
         Self::ForeignAnswerIsUnknown,
         Self::FoundMustMatch,
         Self::RefusedWhenAllClosed,

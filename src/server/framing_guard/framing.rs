@@ -137,13 +137,11 @@ impl Framing {
         self.heads + usize::from(self.state == HeadState::Start && !self.line.bytes.is_empty())
     }
 
-    /// Whether a request has begun and not ended.
-    pub(super) fn is_in_message(&self) -> bool {
+    /// Whether a body has begun and not ended.
+    pub(super) fn is_in_body(&self) -> bool {
         match self.state {
-            HeadState::Start => !self.line.bytes.is_empty(),
-            HeadState::Frames => false,
-            HeadState::Head
-            | HeadState::Body(_)
+            HeadState::Start | HeadState::Head | HeadState::Frames => false,
+            HeadState::Body(_)
             | HeadState::ChunkSize
             | HeadState::ChunkData(_)
             | HeadState::ChunkEnd

@@ -1,7 +1,6 @@
 //! The end of a connection whose client still sends. A socket that is closed with unread bytes is reset, and the reset may overtake the
 //! response (RFC 9112, section 9.6): the client would see a broken pipe instead of the refusal.
 
-use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -9,9 +8,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Longest time that what a client sends is discarded.
+/// Maximum time for which the rest of a request is discarded.
 const TIME_MAX: Duration = Duration::from_secs(30);
-/// Longest pause of the client. Within it a slow sender's next bytes arrive.
+/// Maximum time without a byte from the client: long enough for a slow sender's next packet.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Maximum number of bytes that are discarded.
 const BYTES_MAX: usize = 64 << 20;
@@ -28,29 +27,30 @@ impl Linger {
         Self { until: Instant::now() + TIME_MAX, pause: Box::pin(sleep(PAUSE_MAX)), bytes: 0 }
     }
 
-    /// Discards bytes until the client stops. `more` says of the discarded bytes whether others belong to them.
+    /// Reads and discards until the request ends, the client stops, or a limit is reached. `goes_on` gets the discarded bytes and returns
+    /// whether the request goes on after them.
     pub(super) fn poll<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         context: &mut Context<'_>,
-        mut more: impl FnMut(&[u8]) -> bool,
-    ) -> Poll<io::Result<()>> {
+        mut goes_on: impl FnMut(&[u8]) -> bool,
+    ) -> Poll<()> {
         let mut bytes = [0; 8 << 10];
         while self.bytes < BYTES_MAX && Instant::now() < self.until {
             let mut buffer = ReadBuf::new(&mut bytes);
             match Pin::new(&mut *stream).poll_read(context, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     self.bytes += buffer.filled().len();
-                    if !more(buffer.filled()) {
+                    if !goes_on(buffer.filled()) {
                         break;
                     }
                     self.pause.as_mut().reset(self.until.min(Instant::now() + PAUSE_MAX));
                 }
                 // The client has closed as well.
                 Poll::Ready(Ok(()) | Err(_)) => break,
-                Poll::Pending => return self.pause.as_mut().poll(context).map(Ok),
+                Poll::Pending => return self.pause.as_mut().poll(context),
             }
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! - A head with ambiguous framing is made invalid before hyper reads it. hyper then refuses it like any malformed head, in order behind
 //!   the requests before it, and closes the connection. Nothing after such a head is read.
-//! - A connection that ends in the middle of a request, because it was answered early, is read on for a while ([`linger`]).
+//! - A connection that ends in the middle of a body, because its request was answered early, is read on for a while ([`linger`]).
 //! - hyper refuses a head with a bare status. On its way out it becomes a problem document like every other refusal.
 
 mod framing;
@@ -180,15 +180,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FramingGuard<S> {
             Some(linger) => linger,
             None => {
                 ready!(Pin::new(&mut *stream).poll_shutdown(context))?;
-                if tail.is_none() && !framing.is_in_message() {
+                if tail.is_none() && !framing.is_in_body() {
                     return Poll::Ready(Ok(()));
                 }
                 linger.insert(Linger::new())
             }
         };
-        linger.poll(stream, context, |bytes| {
-            tail.is_some() || (framing.advance(bytes) == FramingCheck::Clear && framing.is_in_message())
-        })
+        let goes_on = |bytes: &[u8]| {
+            // Behind an ambiguous head nothing is framed.
+            tail.is_some() || framing.advance(bytes) == FramingCheck::Clear && framing.is_in_body()
+        };
+        linger.poll(stream, context, goes_on).map(Ok)
     }
 
     fn poll_write_vectored(

@@ -113,6 +113,7 @@ fn same_instant(one: &Json, other: &Json) -> bool {
 /// What rows are paired by.
 type PairingKey = fn(&Json) -> Option<&str>;
 
+/// In order of precedence.
 const PAIRING_KEYS: [PairingKey; 3] = [ref_id, id, no_key];
 
 fn ref_id(row: &Json) -> Option<&str> {

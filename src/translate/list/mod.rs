@@ -45,6 +45,7 @@ pub struct ListQuery {
     pub(crate) facts: Facts,
 }
 
+/// Two optional bounds, inclusive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Range {
     pub(crate) begin: Option<Bound>,

@@ -21,36 +21,29 @@ pub(crate) enum Endpoint {
     Path(u8),
 }
 
-const PATHS: usize = 8;
+/// The endpoints that do not depend on the config.
+const FIXED: [Endpoint; 8] = [
+    Endpoint::Create(Side::Legacy),
+    Endpoint::Get(Side::Legacy),
+    Endpoint::List(Side::Legacy),
+    Endpoint::Cancel,
+    Endpoint::Create(Side::New),
+    Endpoint::Get(Side::New),
+    Endpoint::List(Side::New),
+    Endpoint::Token,
+];
 
 impl Endpoint {
     /// Every endpoint, in display order.
-    pub(crate) const ALL: [Self; PATHS + ENDPOINTS_MAX] = [
-        Self::Create(Side::Legacy),
-        Self::Get(Side::Legacy),
-        Self::List(Side::Legacy),
-        Self::Cancel,
-        Self::Create(Side::New),
-        Self::Get(Side::New),
-        Self::List(Side::New),
-        Self::Token,
-        Self::Path(0),
-        Self::Path(1),
-        Self::Path(2),
-        Self::Path(3),
-        Self::Path(4),
-        Self::Path(5),
-        Self::Path(6),
-        Self::Path(7),
-        Self::Path(8),
-        Self::Path(9),
-        Self::Path(10),
-        Self::Path(11),
-        Self::Path(12),
-        Self::Path(13),
-        Self::Path(14),
-        Self::Path(15),
-    ];
+    pub(crate) const ALL: [Self; FIXED.len() + ENDPOINTS_MAX] = {
+        let mut all = [Self::Path(0); FIXED.len() + ENDPOINTS_MAX];
+        let mut at = 0;
+        while at < all.len() {
+            all[at] = if at < FIXED.len() { FIXED[at] } else { Self::Path((at - FIXED.len()) as u8) };
+            at += 1;
+        }
+        all
+    };
 
     /// The legacy API's endpoint of a route.
     #[must_use]
@@ -104,7 +97,7 @@ impl Endpoint {
             Self::Get(Side::New) => 5,
             Self::List(Side::New) => 6,
             Self::Token => 7,
-            Self::Path(row) => PATHS + row as usize,
+            Self::Path(row) => FIXED.len() + row as usize,
         }
     }
 
@@ -120,7 +113,7 @@ impl Endpoint {
             Self::Get(Side::New) => "new get",
             Self::List(Side::New) => "new list",
             Self::Token => "token",
-            Self::Path(row) => ROW_NAMES[row as usize].0,
+            Self::Path(row) => ROW_NAMES[row as usize],
         }
     }
 
@@ -132,29 +125,15 @@ impl Endpoint {
             Self::List(side) => (Some(side), "list"),
             Self::Cancel => (Some(Side::Legacy), "cancel"),
             Self::Token => (None, "token"),
-            Self::Path(row) => (None, ROW_NAMES[row as usize].1),
+            Self::Path(row) => (None, ROW_NAMES[row as usize]),
         }
     }
 }
 
-/// The names of the rows of `budget.endpoints`, from 1: in logs, and as labels.
-const ROW_NAMES: [(&str, &str); ENDPOINTS_MAX] = [
-    ("path 1", "path_1"),
-    ("path 2", "path_2"),
-    ("path 3", "path_3"),
-    ("path 4", "path_4"),
-    ("path 5", "path_5"),
-    ("path 6", "path_6"),
-    ("path 7", "path_7"),
-    ("path 8", "path_8"),
-    ("path 9", "path_9"),
-    ("path 10", "path_10"),
-    ("path 11", "path_11"),
-    ("path 12", "path_12"),
-    ("path 13", "path_13"),
-    ("path 14", "path_14"),
-    ("path 15", "path_15"),
-    ("path 16", "path_16"),
+/// The names of the rows of `budget.endpoints`, from 1.
+const ROW_NAMES: [&str; ENDPOINTS_MAX] = [
+    "path_1", "path_2", "path_3", "path_4", "path_5", "path_6", "path_7", "path_8", "path_9", "path_10",
+    "path_11", "path_12", "path_13", "path_14", "path_15", "path_16",
 ];
 
 impl LabelSet for (Endpoint,) {

@@ -74,7 +74,7 @@ struct Inner {
 #[derive(Debug)]
 struct QuotaPlan {
     config: Arc<Config>,
-    /// `None` for a row of `budget.endpoints` that there is not.
+    /// `None` for a row of `budget.endpoints` that the config does not have.
     quotas: Arc<[Option<EndpointQuota<DefaultClock>>; Endpoint::ALL.len()]>,
 }
 
@@ -242,24 +242,14 @@ fn quotas(
     Endpoint::ALL.map(|endpoint| {
         let limit = limit(config, endpoint)?;
         // A row that moved or changed its path is another endpoint.
-        let old = old.filter(|old| match endpoint {
-            Endpoint::Path(row) => row_of(&old.config, row) == row_of(config, row),
-            Endpoint::Create(_)
-            | Endpoint::Get(_)
-            | Endpoint::List(_)
-            | Endpoint::Cancel
-            | Endpoint::Token => true,
-        });
+        let path = |config: &Config| endpoint.row(&config.budget).map(|row| row.path.clone());
+        let old = old.filter(|old| path(&old.config) == path(config));
         let old = old.and_then(|old| old.quota(endpoint));
         Some(EndpointQuota::new(&config.budget, limit, endpoint, &DefaultClock::default(), old))
     })
 }
 
-fn row_of(config: &Config, row: u8) -> Option<&str> {
-    config.budget.endpoints.get(usize::from(row)).map(|limit| limit.path.as_str())
-}
-
-/// Calls a second that this process may make to an endpoint; `None` for a row that there is not.
+/// Calls per second that this process may make to an endpoint; `None` for a row that the config does not have.
 #[expect(clippy::float_arithmetic, reason = "a rate, not money")]
 fn limit(config: &Config, endpoint: Endpoint) -> Option<f64> {
     let (budget, upstreams) = (&config.budget, &config.upstream);
@@ -269,7 +259,7 @@ fn limit(config: &Config, endpoint: Endpoint) -> Option<f64> {
         Endpoint::Get(side) => budget.per_second_of(&format!("{}/id", at(side))),
         Endpoint::Cancel => budget.per_second_of(&format!("{}/id", at(Side::Legacy))),
         Endpoint::Token => budget.per_second_of(&upstreams.oauth.path_prefix),
-        Endpoint::Path(row) => budget.endpoints.get(usize::from(row))?.per_second,
+        Endpoint::Path(_) => endpoint.row(budget)?.per_second,
     };
     Some(f64::from(per_second) / f64::from(config.replicas.max(1)))
 }

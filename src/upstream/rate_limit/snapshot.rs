@@ -82,15 +82,11 @@ impl Budget {
     /// The endpoints that are counted under the current config, in display order.
     pub(crate) fn endpoints(&self) -> impl Iterator<Item = Endpoint> {
         let plan = self.0.plan.load_full();
-        let rows = plan.map_or(0, |plan| plan.config.budget.endpoints.len());
-        Endpoint::ALL.into_iter().filter(move |endpoint| match endpoint {
-            Endpoint::Path(row) => usize::from(*row) < rows,
-            Endpoint::Create(_)
-            | Endpoint::Get(_)
-            | Endpoint::List(_)
-            | Endpoint::Cancel
-            | Endpoint::Token => true,
-        })
+        let is_counted = move |endpoint: &Endpoint| match &plan {
+            Some(plan) => plan.quota(*endpoint).is_some(),
+            None => !matches!(endpoint, Endpoint::Path(_)),
+        };
+        Endpoint::ALL.into_iter().filter(is_counted)
     }
 
     fn endpoint_snapshot(&self, endpoint: Endpoint) -> EndpointSnapshot {

@@ -10,6 +10,9 @@ use crate::support::test_bed::{Caller, conversion, new_record};
 use crate::what_broke::ORCHESTRATIONS;
 use crate::what_broke::references::orchestration;
 
+/// Credentials with which the proxy reads new by itself.
+const LOOKUP: &str = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"";
+
 #[tokio::test]
 async fn init_prints_the_id_as_the_last_line_and_changes_none() {
     let deployment = Deployment::new().await;
@@ -92,9 +95,8 @@ async fn accept_takes_renamed_hosts_and_another_tenant() {
 async fn a_conversion_that_the_ledger_does_not_know_holds_creates_where_it_is_the_only_door() {
     let deployment = Deployment::new().await;
     let named = deployment.open_for_new().await;
-    let lookup = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"".to_owned();
     deployment.vendor.inspector().seed_orchestration(new_record("R", "2026-01-01T00:00:00Z"));
-    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}"));
+    deployment.write(&format!("{named}\nstage = \"live\"\n{LOOKUP}"));
     let (replica, caller) = deployment.serve().await;
     let fresh = caller.create("fresh").await;
     assert_eq!(fresh.status, 200, "only a warning: {:?}", fresh.body);
@@ -102,7 +104,7 @@ async fn a_conversion_that_the_ledger_does_not_know_holds_creates_where_it_is_th
     assert!(replica.line_after(0, warned).await.is_some());
     replica.kill();
 
-    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}\nledger.only_door = true"));
+    deployment.write(&format!("{named}\nstage = \"live\"\n{LOOKUP}\nledger.only_door = true"));
     let (replica, caller) = deployment.serve().await;
     assert!(replica.line_after(0, warned).await.is_some());
     let held = caller.create("held").await.problem(503);
@@ -135,8 +137,7 @@ async fn until_served(caller: &Caller, ref_id: &str) -> u16 {
 async fn where_it_is_the_only_door_creates_wait_until_the_new_api_was_compared() {
     let deployment = Deployment::new().await;
     let named = deployment.open_for_new().await;
-    let lookup = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"";
-    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}\nledger.only_door = true"));
+    deployment.write(&format!("{named}\nstage = \"live\"\n{LOOKUP}\nledger.only_door = true"));
     deployment
         .vendor
         .faults()
@@ -229,8 +230,7 @@ async fn a_pinned_reference_is_released_only_when_no_side_holds_it() {
 async fn a_recorded_native_create_is_known_where_it_is_the_only_door() {
     let deployment = Deployment::new().await;
     let named = deployment.open_for_new().await;
-    let lookup = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"";
-    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}\nledger.only_door = true"));
+    deployment.write(&format!("{named}\nstage = \"live\"\n{LOOKUP}\nledger.only_door = true"));
     let (replica, caller) = deployment.serve().await;
     assert_eq!(until_served(&caller, "legacy's").await, 200);
     let native = orchestration("native", &serde_json::Value::Null);
@@ -246,8 +246,7 @@ async fn a_recorded_native_create_is_known_where_it_is_the_only_door() {
 async fn readiness_waits_with_the_creates_where_it_is_the_only_door() {
     let deployment = Deployment::new().await;
     let named = deployment.open_for_new().await;
-    let lookup = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"";
-    deployment.write(&format!("{named}\nstage = \"live\"\n{lookup}\nledger.only_door = true"));
+    deployment.write(&format!("{named}\nstage = \"live\"\n{LOOKUP}\nledger.only_door = true"));
     let gate = deployment
         .vendor
         .faults()

@@ -5,7 +5,7 @@ use conversion_shim::translate::side::Side;
 use serde_json::json;
 
 use super::{BACK, LIVE, SEALED, Shim, World};
-use crate::support::test_bed::{new_record, one_on};
+use crate::support::test_bed::{conversion, new_record, one_on};
 use crate::support::wire::raw::{RawConnection, RawListener};
 
 #[tokio::test]
@@ -107,4 +107,17 @@ async fn a_success_without_a_reference_on_a_reused_connection_is_looked_up() {
     // It may be the answer to another request once more.
     assert_eq!(client.create("second").await.problem(504)["meta"]["ref_id"], "second");
     vendor.abort();
+}
+
+#[tokio::test]
+async fn a_stray_record_does_not_change_where_it_was_made() {
+    let world = World::at(LIVE).await;
+    world.sandbox.faults().arm(Fault::new(FaultKind::Twice).on(Side::New, Operation::Create).times(1));
+    let id = world.client.create("first").await.id();
+    world.go(BACK).await;
+    let mut body = conversion("");
+    body.as_object_mut().unwrap().remove("ref_id");
+    assert_eq!(world.client.post(&body).await.json()["id"], id, "a create on legacy gets the copy");
+    world.go(SEALED).await;
+    assert_eq!(world.client.get(&id).await.id(), id, "it is no record of the retired API");
 }

@@ -37,19 +37,19 @@ async fn what_cannot_be_read_of_the_store_is_a_warning_while_something_can() {
     let directory = tempfile::tempdir().unwrap();
     let (good, _) = Pair::new().write(directory.path());
     let mixed = directory.path().join("mixed.pem");
-    let bundle = format!(
-        "{}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-        std::fs::read_to_string(good).unwrap()
-    );
+    // One that is no base64, and one that is no certificate.
+    let damaged =
+        ["!", "AAAA"].map(|text| format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n"));
+    let bundle = format!("{}{}", std::fs::read_to_string(good).unwrap(), damaged.concat());
     std::fs::write(&mixed, bundle).unwrap();
     let environment = [("SSL_CERT_FILE", mixed.to_str().unwrap()), ("SSL_CERT_DIR", "/nowhere")];
     let config = config(directory.path());
     let shim = Shim::run(&["--config", &config], &environment).await;
     let log = shim.log();
-    let warned = |line: &&serde_json::Value| {
-        line["level"] == "WARN"
-            && line["target"] == "upstream"
-            && line["message"].as_str().unwrap().contains("certificate")
-    };
-    assert!(log.iter().any(|line| warned(&line)), "{log:?}");
+    for words in ["certificate store cannot be read", "certificate of the system's store cannot be used"] {
+        let warned = |line: &&serde_json::Value| {
+            line["level"] == "WARN" && line["message"].as_str().unwrap().contains(words)
+        };
+        assert!(log.iter().any(|line| warned(&line)), "{words}: {log:?}");
+    }
 }

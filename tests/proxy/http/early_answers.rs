@@ -60,6 +60,7 @@ async fn real_clients_read_the_answer() {
     let file = directory.path().join("body");
     std::fs::write(&file, vec![b' '; BODY]).unwrap();
     let file = file.to_str().unwrap();
+    let mut read = 0;
     for (bed, path, status) in beds().await {
         let address = bed.shim.address.to_string();
         let url = format!("http://{address}{path}");
@@ -96,8 +97,10 @@ async fn real_clients_read_the_answer() {
             };
             let said = String::from_utf8_lossy(&ran.stdout).trim().to_owned();
             assert_eq!(said, status.to_string(), "{program} {path}: {ran:?}");
+            read += 1;
         }
     }
+    assert!(read > 0, "no client is installed");
 }
 
 /// RFC 9113, section 8.1: the whole answer, then a reset that is no error.

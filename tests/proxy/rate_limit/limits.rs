@@ -225,7 +225,9 @@ async fn a_path_that_passes_through_has_the_limit_of_its_row() {
     let vendor = vendor().await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("shim.toml");
-    let rows = "[[budget.endpoints]]\npath = \"/v2/profiles/*/slow\"\nper_second = 1\n";
+    let row =
+        |path: &str, limit: u32| format!("[[budget.endpoints]]\npath = \"{path}\"\nper_second = {limit}\n");
+    let rows = row("/v2/profiles/*/slow", 1) + &row("/v2/conversion/*", 10);
     std::fs::write(&file, rows).unwrap();
     let start = Instant::now();
     let proxy = plain(&vendor, &[(FILE, file.to_str().unwrap()), ("budget.wait_max", "0s")]).await;
@@ -242,6 +244,9 @@ async fn a_path_that_passes_through_has_the_limit_of_its_row() {
     }
     assert!((6..=most(6, 0.9, start)).contains(&passed), "{passed}");
     assert_eq!(shown(&proxy, "/v2/profiles/*/slow").calls, passed);
+    // A route may have a row as well.
+    let per_second = |endpoint| shown(&proxy, endpoint).per_second.unwrap();
+    assert!((8.0..10.0).contains(&per_second("legacy get")) && per_second("new get") > 44.0);
     // Without a row for it, a token has the limit of all.
-    assert!(shown(&proxy, "token").per_second.unwrap() > 44.0);
+    assert!(per_second("token") > 44.0);
 }

@@ -14,7 +14,7 @@ impl State {
             }
             // It may be the answer to another request, as a stray refusal may.
             CreateAnswer::Accepted { candidate: None, reused: true }
-                if rules.keep(Rule::UnnamedSuccessIsOwnOnFreshConnection) =>
+                if rules.keep(Rule::ConfirmUnnamedSuccessOnReusedConnection) =>
             {
                 self.resolve()
             }
