@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conversion_shim::ledger::ClaimState;
-use conversion_shim::sandbox::{CUSTOMER, FaultKind, Operation, RefusalBody, Tally};
+use conversion_shim::sandbox::{CUSTOMER, FaultKind, HiddenRecords, Operation, RefusalBody, Tally};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use sqlx::{ConnectOptions as _, Executor as _};
@@ -334,4 +334,48 @@ async fn a_found_record_with_an_id_that_cannot_be_kept_is_a_409_all_the_same() {
         bed.client.create("r").await.problem(409);
         assert_eq!(bed.posts(target), posts[target as usize], "never to the side that did not hold it");
     }
+}
+
+/// A test bed that creates on new, with records on legacy that the ledger knows for longer than lists lag, and a proxy that has made no
+/// lookup yet.
+async fn with_known_records() -> (TestBed, crate::support::test_bed::Proxy) {
+    let bed = creating_on(Side::Legacy).await;
+    for ref_id in ["older", "newest"] {
+        bed.client.create(ref_id).await.id();
+    }
+    let file = bed.dir.path().join("ledger.db");
+    let mut ledger = sqlx::sqlite::SqliteConnectOptions::new().filename(file).connect().await.unwrap();
+    let hour = "UPDATE ref_claims SET created_at_us = created_at_us - 3700000000, updated_at_us = updated_at_us - 3700000000";
+    ledger.execute(hour).await.unwrap();
+    let proxy = bed.replica(&[&[("stage", "live")], SHORT].concat()).await;
+    (bed, proxy)
+}
+
+#[tokio::test]
+async fn creates_at_the_same_time_share_one_positive_control() {
+    let (bed, proxy) = with_known_records().await;
+    let controls = || {
+        let requests = bed.sandbox.inspector().requests();
+        requests.iter().filter(|request| request.path_and_query.contains("ref_id=newest")).count()
+    };
+    let before = controls();
+    let creates = (0..10).map(|number| {
+        let client = proxy.client.clone();
+        async move { client.create(&format!("r{number}")).await.id() }
+    });
+    futures_util::future::join_all(creates).await;
+    assert_eq!(controls(), before + 1);
+}
+
+#[tokio::test]
+async fn a_side_that_does_not_show_its_newest_known_record_proves_no_absence() {
+    let (bed, proxy) = with_known_records().await;
+    // The older one is still found.
+    let lag = bed.fault(Side::Legacy, Operation::List, FaultKind::Lag(HiddenRecords::Newest(1)));
+    let posts = bed.posts(Side::New);
+    proxy.client.create("r").await.problem(503);
+    assert_eq!((bed.posts(Side::New), bed.made("r")), (posts, Tally::default()));
+    bed.sandbox.faults().remove(&lag);
+    assert_eq!(proxy.client.create("r").await.status, 200);
+    assert_eq!(bed.made("r"), one_on(Side::New));
 }
