@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, timeout};
 
-use crate::config::{Config, Mode, ReloadHistory};
+use crate::config::{Config, Mode, Override, ReloadHistory, keys};
 use crate::ledger::{Ledger, Recent};
 use crate::telemetry::metrics::label_set::{LabelValue as _, label};
 use crate::translate::side::Side;
@@ -36,6 +36,10 @@ pub(crate) enum AdvisoryKind {
     TimelineUnknown,
     /// The new API held a conversion at start that the ledger does not know.
     UnknownRecord,
+    /// A step forward without what it needs is not refused.
+    GatesOff,
+    /// The gate is overridden.
+    GateOverridden,
 }
 label!(
     AdvisoryKind,
@@ -43,7 +47,9 @@ label!(
     SealedEarly = "sealed_early",
     YoungLedger = "young_ledger",
     TimelineUnknown = "timeline_unknown",
-    UnknownRecord = "unknown_record"
+    UnknownRecord = "unknown_record",
+    GatesOff = "gates_off",
+    GateOverridden = "gate_overridden"
 );
 
 #[derive(Clone, Debug)]
@@ -69,8 +75,9 @@ pub(crate) struct AdvisorySnapshot {
     pub(crate) active: BTreeMap<AdvisoryKind, bool>,
 }
 
-#[derive(Default)]
 struct AdvisoryState {
+    /// Since when the config of the last read is in force.
+    config_since: Timestamp,
     /// Hash of the config of the last read, and its time.
     last_read: Option<(String, Instant)>,
     /// Since when that config reads only the new API, and the recent claims on the old one.
@@ -146,8 +153,26 @@ impl Advisories {
     }
 }
 
+impl Default for AdvisoryState {
+    fn default() -> Self {
+        Self {
+            config_since: Timestamp::now(),
+            last_read: None,
+            sealed: None,
+            created_at: None,
+            first_new_create_at: None,
+            timeline_unknown: None,
+            unknown_record: None,
+            active: Vec::new(),
+        }
+    }
+}
+
 impl AdvisoryState {
     async fn read(&mut self, config: &Config, ledger: &Ledger, is_new_config: bool) {
+        if is_new_config {
+            self.config_since = Timestamp::now();
+        }
         let (since, known) = self.sealed.take().unwrap_or_else(|| (Timestamp::now(), None));
         // A config that reads only new creates nothing on the old API, so the count stays true until the next config.
         let known = known.filter(|_| !is_new_config);
@@ -175,6 +200,8 @@ impl AdvisoryState {
             (AdvisoryKind::YoungLedger, self.young_ledger(config, now)),
             (AdvisoryKind::TimelineUnknown, Some(self.timeline_unknown())),
             (AdvisoryKind::UnknownRecord, Some(self.unknown_record.clone())),
+            (AdvisoryKind::GatesOff, Some(self.gates_off(config))),
+            (AdvisoryKind::GateOverridden, Some(self.gate_overridden(config, now))),
         ];
         let active =
             evaluated.iter().filter_map(|(kind, found)| Some((*kind, found.as_ref()?.is_some()))).collect();
@@ -201,6 +228,21 @@ impl AdvisoryState {
             RETRY_WINDOW.as_hours() / 24
         );
         Some(Some((*since, why)))
+    }
+
+    fn gates_off(&self, config: &Config) -> Option<(Timestamp, String)> {
+        let why = format!(
+            "a start or reload that goes further without what it needs is not refused: set {} = true; `conversion-shim gate --to STAGE` \
+             says what is missing",
+            keys::GATE_ENFORCE
+        );
+        (!config.gate.enforce).then_some((self.config_since, why))
+    }
+
+    fn gate_overridden(&self, config: &Config, now: Timestamp) -> Option<(Timestamp, String)> {
+        let Override { to, who, why, until } =
+            config.gate.exception.as_ref().filter(|exception| now < exception.until)?;
+        Some((self.config_since, format!("{who} lets modes up to {to} come into force until {until}: {why}")))
     }
 
     fn timeline_unknown(&self) -> Option<(Timestamp, String)> {

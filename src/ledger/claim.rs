@@ -72,6 +72,11 @@ pub(super) fn fits(part: &'static str, text: &str, most: usize) -> Result<(), Ke
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint(pub [u8; 32]);
 
+impl Fingerprint {
+    /// In place of one: the claim was written for a record at the vendor, and the body of its create is not known.
+    pub(crate) const NO_BODY: Self = Self([0; 32]);
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(const_hex::Buffer::<32>::new().format(&self.0))
@@ -159,6 +164,14 @@ pub struct Claim {
 }
 
 impl Claim {
+    /// Whether a walk wrote it for a record of the vendor: it is no proof that the create came through here.
+    #[must_use]
+    pub(crate) fn is_adopted(&self) -> bool {
+        self.fingerprint == Fingerprint::NO_BODY
+    }
+}
+
+impl Claim {
     /// What the next statement about this claim expects to find.
     #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "tests build it from a claim"))]
     #[must_use]
@@ -190,6 +203,20 @@ pub struct Claimed {
     /// Whether a create with this reference on the new API's own path is recorded. Read after the insert, and not for a claim that this
     /// call made for the new side, where it decides nothing.
     pub native: bool,
+    /// What the ledger alone says about the reference on the other side. Read by the statement that made the claim, and `Unknown` for one
+    /// that this call did not make.
+    pub other_side: OtherSide,
+}
+
+/// What the ledger alone says about a reference on the side that its claim does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OtherSide {
+    /// Nothing: the side is not complete, or the reference was claimed before.
+    Unknown,
+    /// It does not hold the reference.
+    Absent,
+    /// It does not hold exactly this reference, and the ledger knows one that differs in case or in spaces around it.
+    AbsentUnlessAlike,
 }
 
 /// What [`release`](super::Ledger::release) did.

@@ -7,15 +7,25 @@
 
 use jiff::Timestamp;
 
-use super::claim::{Claim, Claimed, Expected, Fingerprint, Key};
+use super::claim::{Claim, Claimed, Expected, Fingerprint, Key, OtherSide};
+use super::completeness::{IsAlikeKnown, OTHER_SIDE_IS_COMPLETE};
 use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use super::queries::{COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimContextByRef, ClaimRow, OwnedKey};
 use crate::translate::side::Side;
 
+/// Of a statement that writes a claim for a record that exists: a trip does not stop it.
 macro_rules! NOT_HELD {
     () => {
         " AND NOT EXISTS (SELECT 1 FROM ledger_settings WHERE name IN ('hold', 'hold_timeline'))"
+    };
+}
+pub(super) use NOT_HELD;
+
+/// Of a statement that precedes a send.
+macro_rules! MAY_SEND {
+    () => {
+        " AND NOT EXISTS (SELECT 1 FROM ledger_settings WHERE name IN ('hold', 'hold_timeline', 'trip'))"
     };
 }
 
@@ -35,20 +45,55 @@ const INSERT: Guarded = guarded!(
         "INSERT INTO ref_claims (tenant, ref_id, side, state, fingerprint, generation, begun, closed, created_at_us, updated_at_us) \
          SELECT $2, $3, $4, 'claimed', $5, 1, 1, 0, $6, $6 WHERE "
     ],
-    [NOT_HELD!(), " ON CONFLICT (tenant, ref_id) DO NOTHING RETURNING ", COLUMNS_OF_A_CLAIM!()],
+    [
+        MAY_SEND!(),
+        " ON CONFLICT (tenant, ref_id) DO NOTHING RETURNING ",
+        COLUMNS_OF_A_CLAIM!(),
+        ", ",
+        OTHER_SIDE_IS_COMPLETE!()
+    ],
 );
+
+/// A [`ClaimRow`], and whether the other side is complete.
+type InsertedRow = (String, String, String, Option<String>, i64, i64, i64, i64, i64, i64);
 
 impl MakeClaim {
     pub(super) fn new(key: Key<'_>, side: Side, fingerprint: &Fingerprint) -> Self {
         Self { key: OwnedKey::from(key), side, fingerprint: fingerprint.to_string() }
     }
 
-    async fn insert<C: Connection>(&self, connection: &mut C) -> Result<Option<Claim>, LedgerError> {
+    /// The claim and what is known about the other side; `None` if the key is claimed.
+    async fn insert<C: Connection>(
+        &self,
+        connection: &mut C,
+    ) -> Result<Option<(Claim, OtherSide)>, LedgerError> {
         let [tenant, ref_id] = self.key.binds();
         let (side, fingerprint) = (Bind::Text(self.side.as_str()), Bind::Text(&self.fingerprint));
-        let rows: Vec<ClaimRow> =
+        let rows: Vec<InsertedRow> =
             connection.guarded(&INSERT, &[tenant, ref_id, side, fingerprint, now()]).await?;
-        rows.into_iter().next().map(Claim::try_from).transpose()
+        let Some((
+            side,
+            state,
+            fingerprint,
+            record_id,
+            generation,
+            begun,
+            closed,
+            created,
+            updated,
+            complete,
+        )) = rows.into_iter().next()
+        else {
+            return Ok(None);
+        };
+        let row: ClaimRow =
+            (side, state, fingerprint, record_id, generation, begun, closed, created, updated);
+        let other_side = match complete {
+            1 if IsAlikeKnown(&self.key).run(connection).await? => OtherSide::AbsentUnlessAlike,
+            1 => OtherSide::Absent,
+            _ => OtherSide::Unknown,
+        };
+        Ok(Some((row.try_into()?, other_side)))
     }
 }
 
@@ -56,31 +101,35 @@ impl LedgerRequest for MakeClaim {
     type Output = Claimed;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Claimed, LedgerError> {
-        let inserted = self.insert(connection).await?;
-        if let Some(claim) = inserted.as_ref().filter(|claim| claim.side == Side::New) {
+        let made = self.insert(connection).await?;
+        let inserted = made.is_some();
+        let other_side = made.as_ref().map_or(OtherSide::Unknown, |(_, other_side)| *other_side);
+        if let Some((claim, _)) = made.as_ref().filter(|(claim, _)| claim.side == Side::New) {
             // The claim itself names new, and a native create does not matter to a claim on new.
-            return Ok(Claimed { claim: claim.clone(), inserted: true, created_on_new: true, native: false });
+            let claim = claim.clone();
+            return Ok(Claimed { claim, inserted, created_on_new: true, native: false, other_side });
         }
         let context = ClaimContextByRef(&self.key).run(connection).await?;
-        let (made, existing) = match inserted {
-            Some(claim) => (true, Some(claim)),
+        let existing = match made {
+            Some((claim, _)) => Some(claim),
             // A separate statement, so that it sees what the other transaction committed.
-            None => (false, ClaimByRef(&self.key).run(connection).await?),
+            None => ClaimByRef(&self.key).run(connection).await?,
         };
         match existing {
             Some(claim) => Ok(Claimed {
                 claim,
-                inserted: made,
+                inserted,
                 created_on_new: context.created_on_new,
                 native: context.native,
+                other_side,
             }),
-            // Claims are never deleted: only a hold keeps an insert from finding or making one.
-            None => Err(held(context.hold)),
+            // Claims are never deleted: only a hold or trip keeps an insert from finding or making one.
+            None => Err(context.refusal().unwrap_or_else(|| held(None))),
         }
     }
 }
 
-fn held(why: Option<String>) -> LedgerError {
+pub(super) fn held(why: Option<String>) -> LedgerError {
     LedgerError::Held(why.unwrap_or_else(|| "the hold was lifted a moment ago; retry".into()))
 }
 
@@ -106,7 +155,7 @@ const CHOOSE_ANEW: Guarded = guarded!(
          begun = 1, closed = 0, updated_at_us = $7 \
          WHERE tenant = $2 AND ref_id = $3 AND state = 'refused' AND generation = $6 AND "
     ],
-    [NOT_HELD!(), " RETURNING ", COLUMNS_OF_A_CLAIM!()],
+    [MAY_SEND!(), " RETURNING ", COLUMNS_OF_A_CLAIM!()],
 );
 
 // Reads the hold in the same statement, because it precedes a send. 'fenced' is the stored word for a checked claim.
@@ -115,7 +164,7 @@ const BEGIN: Guarded = guarded!(
         "UPDATE ref_claims SET begun = begun + 1, state = CASE WHEN $7 = 1 THEN 'fenced' ELSE state END, updated_at_us = $8 \
          WHERE tenant = $2 AND ref_id = $3 AND generation = $4 AND side = $5 AND state = $6 AND state <> 'refused' AND "
     ],
-    [NOT_HELD!(), " RETURNING ", COLUMNS_OF_A_CLAIM!()],
+    [MAY_SEND!(), " RETURNING ", COLUMNS_OF_A_CLAIM!()],
 );
 
 const MARK_CHECKED: Guarded = guarded!(
@@ -206,8 +255,8 @@ impl LedgerRequest for ClaimChange {
             return Ok(Some(row.try_into()?));
         }
         let context = ClaimContextByRef(&self.key).run(connection).await?;
-        match context.hold {
-            Some(why) if self.precedes_a_send() => Err(LedgerError::Held(why)),
+        match context.refusal() {
+            Some(refusal) if self.precedes_a_send() => Err(refusal),
             Some(_) | None => Ok(None),
         }
     }

@@ -29,20 +29,38 @@ pub(super) struct Guarded {
     pub(super) postgres: &'static str,
 }
 
+macro_rules! SQLITE_GUARD {
+    () => {
+        "EXISTS (SELECT 1 FROM ledger_settings WHERE name = 'cookie' AND value = $1)"
+    };
+}
+pub(super) use SQLITE_GUARD;
+
+macro_rules! POSTGRES_GUARD {
+    () => {
+        "current_setting('conversion_shim.session', true) = $1"
+    };
+}
+pub(super) use POSTGRES_GUARD;
+
 /// Builds a [`Guarded`] from what stands before and after the guard.
 macro_rules! guarded {
     ([$($before:expr),+ $(,)?], [$($after:expr),* $(,)?] $(,)?) => {
         $crate::ledger::connection::Guarded {
-            sqlite: concat!(
-                $($before,)+
-                "EXISTS (SELECT 1 FROM ledger_settings WHERE name = 'cookie' AND value = $1)",
-                $($after),*
-            ),
-            postgres: concat!($($before,)+ "current_setting('conversion_shim.session', true) = $1", $($after),*),
+            sqlite: concat!($($before,)+ $crate::ledger::connection::SQLITE_GUARD!(), $($after),*),
+            postgres: concat!($($before,)+ $crate::ledger::connection::POSTGRES_GUARD!(), $($after),*),
         }
     };
 }
 pub(super) use guarded;
+
+impl Guarded {
+    /// As `guarded!`, for a text that is too long to write out. It is kept for the life of the process: build it once.
+    pub(super) fn built(before: &str, after: &str) -> Self {
+        let text = |guard: &str| String::leak(format!("{before}{guard}{after}"));
+        Self { sqlite: text(SQLITE_GUARD!()), postgres: text(POSTGRES_GUARD!()) }
+    }
+}
 
 /// A connection on which a statement runs to its end: outside a transaction, a returned `Ok` means committed.
 pub(super) trait Connection: Send {

@@ -1,5 +1,6 @@
 //! Errors of the ledger. No message holds the URL, a password or a value of a row.
 
+use crate::config::keys;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,9 +36,13 @@ pub enum LedgerError {
     /// Creates are on hold until `ledger accept`: the ledger may have lost claims. Nothing was written.
     #[error("creates are on hold: {0}; `conversion-shim ledger accept --why` lifts it")]
     Held(String),
+    /// Creates are held until `trip reset`. Nothing was written.
+    #[error("creates are on hold: the trip is set ({0}); `conversion-shim trip reset --why` ends it")]
+    Tripped(String),
     /// The newest records of the new API have not been compared with the ledger yet. Nothing was written.
     #[error(
-        "creates wait until the newest records of the new API have been compared with the ledger (ledger.only_door)"
+        "creates wait until the newest records of the new API have been compared with the ledger ({})",
+        keys::LEDGER_ONLY_DOOR
     )]
     Suspended,
     /// The statement ran on another server session than the one that was prepared; nothing was written.
@@ -60,7 +65,7 @@ pub enum LedgerError {
 impl LedgerError {
     /// Whether the statement failed and its connection and transaction are sound.
     pub(super) const fn leaves_transaction_sound(&self) -> bool {
-        matches!(self, Self::Corrupt(_) | Self::Unfit(_) | Self::Held(_))
+        matches!(self, Self::Corrupt(_) | Self::Unfit(_) | Self::Held(_) | Self::Tripped(_))
     }
 }
 
@@ -122,8 +127,9 @@ pub enum OpenError {
     Unsuitable(&'static str),
     /// There is no ledger, and this start may not create one.
     #[error(
-        "there is no ledger at ledger.url: if one was there, restore it; to make a new one, run `conversion-shim ledger init`{}",
-        if *named { " with a config without ledger.id, which names the one that was there" } else { "" }
+        "there is no ledger at {}: if one was there, restore it; to make a new one, run `conversion-shim ledger init`{}",
+        keys::LEDGER_URL,
+        if *named { format!(" with a config without {}, which names the one that was there", keys::LEDGER_ID) } else { String::new() }
     )]
     Missing {
         /// Whether the config names one.
@@ -158,7 +164,7 @@ impl OpenError {
     pub(crate) fn problems(&self) -> Vec<(&'static str, String)> {
         match self {
             Self::Missing { .. } | Self::Url(_) | Self::Directory { .. } => {
-                vec![("ledger.url", self.to_string())]
+                vec![(keys::LEDGER_URL, self.to_string())]
             }
             Self::Mismatch(all) => {
                 all.iter().map(|mismatch| (mismatch.config_key(), mismatch.to_string())).collect()

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 use super::error::LedgerError;
+use super::log_end::LogEnd;
 
 /// What distinguishes a file from any other: device, inode and, where the file system keeps it, the time of its birth, because an
 /// inode may be used again.
@@ -22,7 +23,7 @@ type Content = (Option<SystemTime>, u64);
 
 /// The database file and its write-ahead log, as they were when they were opened. Clones share their state.
 ///
-/// Reads only metadata: opening and closing the file again would release every lock that SQLite holds on it.
+/// Of the database file it reads only metadata: opening and closing it again would release every lock that SQLite holds on it.
 #[derive(Clone)]
 pub(super) struct SameFile(Arc<OpenedFile>);
 
@@ -40,8 +41,10 @@ struct KnownState {
     content: Option<Content>,
     /// `None` until the open connection has written: SQLite makes the log then.
     log: Option<FileIdentity>,
-    /// What the last commit left in the log.
+    /// The log after the last commit. Others may have written to it since.
     log_content: Option<Content>,
+    /// What the last commit left in the log; `None` if that is not known.
+    log_end: Option<LogEnd>,
 }
 
 impl SameFile {
@@ -78,11 +81,12 @@ impl SameFile {
         if file.lost.load(Ordering::Relaxed) { Err(LedgerError::Replaced) } else { Ok(()) }
     }
 
-    /// As [`Self::check`], right after a commit: the log is there now, and must stay the one that it is.
+    /// As [`Self::check`], right after a commit: the log is there now, and must stay the one that it is. `frames` is how many of it are
+    /// committed.
     ///
     /// # Errors
     /// [`LedgerError::Replaced`]: what was committed will not be found again.
-    pub(super) fn check_written(&self) -> Result<(), LedgerError> {
+    pub(super) fn check_written(&self, frames: u64) -> Result<(), LedgerError> {
         self.check()?;
         let mut known = self.known();
         let log = fs::metadata(&self.0.log).ok();
@@ -90,6 +94,7 @@ impl SameFile {
             known.log = log.as_ref().map(identity);
         }
         known.log_content = log.as_ref().map(content_of);
+        known.log_end = LogEnd::read(&self.0.log, frames).ok().flatten();
         Ok(())
     }
 
@@ -97,6 +102,17 @@ impl SameFile {
     pub(super) fn log_changed(&self) -> bool {
         let known = self.known().log_content;
         known.is_some_and(|known| fs::metadata(&self.0.log).ok().as_ref().map(content_of) != Some(known))
+    }
+
+    /// Whether the log still has what this process's last commit left in it. Frames that others wrote behind it, and did not commit or
+    /// have not yet, change nothing about that.
+    ///
+    /// # Errors
+    /// [`LedgerError::Unavailable`] if the log cannot be read.
+    pub(super) fn keeps_last_commit(&self) -> Result<bool, LedgerError> {
+        let end = self.known().log_end;
+        end.map_or(Ok(true), |end| end.is_in(&self.0.log))
+            .map_err(|error| LedgerError::from(sqlx::Error::Io(error)))
     }
 
     /// Marks the file as replaced, for good.

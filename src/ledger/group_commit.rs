@@ -138,29 +138,26 @@ impl BatchWriter {
             Some(session) => session,
             None => self.file.reopen().await?,
         };
-        if let Err(error) = self.file.before_commit(&mut session).await {
-            self.file.failed(&error);
-            return Err(error);
-        }
-        let written = in_one_transaction(&mut session, batch).await;
+        let written = self.in_one_transaction(&mut session, batch).await;
         written.inspect_err(|error| self.file.failed(error))?;
-        // Checked last, because an answered caller relies on finding its write after a restart.
-        self.file.committed(&mut session, batch.len()).await?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.session = Some(session);
         Ok(())
     }
-}
 
-async fn in_one_transaction(
-    session: &mut FileSession,
-    batch: &mut [Box<dyn Job>],
-) -> Result<(), LedgerError> {
-    // IMMEDIATE takes the write lock at the beginning, so that no statement in the middle waits for it.
-    session.rows::<(i64,)>("BEGIN IMMEDIATE", &[]).await?;
-    for job in batch {
-        job.run(session).await?;
+    async fn in_one_transaction(
+        &mut self,
+        session: &mut FileSession,
+        batch: &mut [Box<dyn Job>],
+    ) -> Result<(), LedgerError> {
+        // IMMEDIATE takes the write lock at the beginning, so that no statement in the middle waits for it.
+        session.rows::<(i64,)>("BEGIN IMMEDIATE", &[]).await?;
+        self.file.before_writes(session).await?;
+        for job in batch.iter_mut() {
+            job.run(session).await?;
+        }
+        session.rows::<(i64,)>("COMMIT", &[]).await?;
+        // Checked last, because an answered caller relies on finding its write after a restart.
+        self.file.committed(session, batch.len()).await
     }
-    session.rows::<(i64,)>("COMMIT", &[]).await?;
-    Ok(())
 }

@@ -61,19 +61,27 @@ impl Monitor {
                 | LedgerError::NoTables
                 | LedgerError::Closed),
             ) => self.down(why),
-            // About one row or about the load, not about the database.
-            Err(LedgerError::Corrupt(_) | LedgerError::Unfit(_) | LedgerError::Overloaded) => {}
+            // About one row, about the load, or an operator's decision: not about the database.
+            Err(
+                LedgerError::Corrupt(_)
+                | LedgerError::Unfit(_)
+                | LedgerError::Overloaded
+                | LedgerError::Tripped(_),
+            ) => {}
         }
     }
 
     fn up(&self) {
-        let changed = self.0.send_if_modified(|health| {
-            let was_down = !health.is_ready();
-            *health = Health::Ready;
-            was_down
+        let mut down_since = None;
+        self.0.send_if_modified(|health| {
+            if let Health::Down { since, .. } = std::mem::replace(health, Health::Ready) {
+                down_since = Some(since);
+            }
+            down_since.is_some()
         });
-        if changed {
-            tracing::info!(target: "ledger", "the ledger works again");
+        if let Some(since) = down_since {
+            let seconds = Timestamp::now().duration_since(since).as_secs_f64();
+            tracing::info!(target: "ledger", %since, seconds, "the ledger works again");
         }
     }
 

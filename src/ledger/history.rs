@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jiff::Timestamp;
 use tracing::{error, warn};
 
-use super::audit::{AuditEntry, record};
-use super::connection::{Bind, Connection, Guarded, LedgerRequest, ServerHistory, guarded};
+use super::audit::{AuditEntry, AuditKind, record};
+use super::completeness::{Withdraw, Withdrawal};
+use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
-use super::identity::{Setting, clear_setting, insert_setting, set_setting, setting};
+use super::identity::{Setting, clear_setting, insert_setting, lock, set_setting, setting};
 use super::newest::Newest;
 use super::queries::CurrentHold;
+use super::runs_with::Running;
 
 /// A process whose last heartbeat is within this time of the newest one was running when the old timeline ended.
 const FRESH_US: i64 = 30_000_000;
@@ -26,66 +28,83 @@ pub(super) struct Verifier {
     /// The last `ledger accept` that this process knows of.
     pub(super) accepted: Arc<Mutex<Option<Option<String>>>>,
     pub(super) failover_keeps_commits: bool,
+    pub(super) running: Running,
+}
+
+/// Why claims may be lost, and which hold that needs.
+struct Doubt {
+    hold: Setting,
+    why: String,
 }
 
 impl Verifier {
-    /// Compares the server with the one on record, and sets the hold if claims may be lost.
-    pub(super) async fn verify<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
-        if self.hold_if_claims_are_missing(connection).await? {
+    /// Re-reads the newest claims of this process, and sets the hold if one of them is not there.
+    pub(super) async fn verify_newest<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        self.hold_on_doubt(connection, false).await
+    }
+
+    async fn hold_on_doubt<C: Connection>(
+        &self,
+        connection: &mut C,
+        of_server: bool,
+    ) -> Result<(), LedgerError> {
+        if self.doubt(connection, of_server).await?.is_none() {
             return Ok(());
         }
-        let Some(server) = connection.history().cloned() else { return Ok(()) };
+        // An operator may be accepting just this: a hold that was decided on before would come into force after it.
+        lock(connection).await?;
+        let Some(Doubt { hold, why }) = self.doubt(connection, of_server).await? else { return Ok(()) };
+        PlaceHold { process: self.process.clone(), kind: hold, why }.run(connection).await?;
+        if matches!(hold, Setting::HoldTimeline) {
+            ProcessHeartbeat::of(self).run(connection).await?;
+        }
+        Ok(())
+    }
+
+    async fn doubt<C: Connection>(
+        &self,
+        connection: &mut C,
+        of_server: bool,
+    ) -> Result<Option<Doubt>, LedgerError> {
+        match self.doubt_of_claims(connection).await? {
+            None if of_server => self.doubt_of_server(connection).await,
+            doubt => Ok(doubt),
+        }
+    }
+
+    async fn doubt_of_server<C: Connection>(&self, connection: &mut C) -> Result<Option<Doubt>, LedgerError> {
+        let Some(server) = connection.history().cloned() else { return Ok(None) };
         let Some((system, _)) = setting(connection, Setting::System).await? else {
             insert_setting(connection, Setting::System, &server.system).await?;
             insert_setting(connection, Setting::Timeline, &server.timeline).await?;
-            return Ok(());
+            return Ok(None);
         };
         if system != server.system {
             let why = format!("the database is on the system {}, and on record is {system}", server.system);
-            return self.hold(connection, Setting::Hold, &why).await;
+            return Ok(Some(Doubt { hold: Setting::Hold, why }));
         }
-        let recorded = setting(connection, Setting::Timeline).await?;
-        match recorded {
-            Some((timeline, _)) if timeline != server.timeline => {
-                self.on_another_timeline(connection, &timeline, &server).await
-            }
-            Some(_) | None => Ok(()),
-        }
+        let recorded = setting(connection, Setting::Timeline).await?.map(|(timeline, _)| timeline);
+        Ok(recorded.filter(|recorded| *recorded != server.timeline).map(|recorded| {
+            let why = format!(
+                "the database is on timeline {}, and on record is {recorded}: a standby was promoted or a backup restored, and claims may \
+                 be lost",
+                server.timeline
+            );
+            let hold = if self.failover_keeps_commits { Setting::HoldTimeline } else { Setting::Hold };
+            Doubt { hold, why }
+        }))
     }
 
-    async fn on_another_timeline<C: Connection>(
-        &self,
-        connection: &mut C,
-        recorded: &str,
-        server: &ServerHistory,
-    ) -> Result<(), LedgerError> {
-        let why = format!(
-            "the database is on timeline {}, and on record is {recorded}: a standby was promoted or a backup restored, and claims may \
-             be lost",
-            server.timeline
-        );
-        if !self.failover_keeps_commits {
-            return self.hold(connection, Setting::Hold, &why).await;
-        }
-        self.hold(connection, Setting::HoldTimeline, &why).await?;
-        ProcessHeartbeat::of(self).run(connection).await.map(drop)
-    }
-
-    /// Re-reads the newest claims of this process, and sets the hold if one of them is not there.
-    pub(super) async fn hold_if_claims_are_missing<C: Connection>(
-        &self,
-        connection: &mut C,
-    ) -> Result<bool, LedgerError> {
+    async fn doubt_of_claims<C: Connection>(&self, connection: &mut C) -> Result<Option<Doubt>, LedgerError> {
         self.forget_what_was_accepted(connection).await?;
         let missing = self.missing(connection).await?;
-        if missing > 0 {
+        Ok((missing > 0).then(|| {
             let why = format!(
                 "the database lacks {missing} of the newest claims that this process wrote: it was restored, rows were deleted, or a \
                  standby without them was promoted"
             );
-            self.hold(connection, Setting::Hold, &why).await?;
-        }
-        Ok(missing > 0)
+            Doubt { hold: Setting::Hold, why }
+        }))
     }
 
     /// Claims that were missing when an operator accepted the database are missed no more.
@@ -112,15 +131,16 @@ impl Verifier {
         }
         Ok(missing)
     }
+}
 
-    async fn hold<C: Connection>(
-        &self,
-        connection: &mut C,
-        kind: Setting,
-        why: &str,
-    ) -> Result<(), LedgerError> {
-        let hold = PlaceHold { process: self.process.clone(), kind, why: why.to_owned() };
-        hold.run(connection).await
+/// A new session, before its first use: compares the server with the one on record, and sets the hold if claims may be lost.
+impl LedgerRequest for Verifier {
+    type Output = ();
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        self.hold_on_doubt(connection, true).await
     }
 }
 
@@ -142,7 +162,7 @@ impl LedgerRequest for PlaceHold {
             let entry = AuditEntry {
                 process: &self.process,
                 operator: "",
-                kind: "hold",
+                kind: AuditKind::Hold,
                 subject: "",
                 reason: &self.why,
                 before: None,
@@ -158,27 +178,44 @@ impl LedgerRequest for PlaceHold {
 pub(super) struct ProcessHeartbeat {
     process: String,
     failover_keeps_commits: bool,
+    running: Running,
 }
 
 const BEAT: Guarded = guarded!(
     [
-        "INSERT INTO ledger_processes (process, started_at_us, seen_at_us, timeline) SELECT $2, $3, $3, $4 WHERE "
+        "INSERT INTO ledger_processes (process, started_at_us, seen_at_us, timeline, config, modes, modes_since_us, version) \
+         SELECT $2, $3, $3, $4, $5, $6, CASE WHEN $7 < 0 THEN NULL ELSE $7 END, $8 WHERE "
     ],
-    [
-        " ON CONFLICT (process) DO UPDATE SET seen_at_us = excluded.seen_at_us, timeline = excluded.timeline RETURNING process"
-    ],
+    [" ON CONFLICT (process) DO UPDATE SET seen_at_us = excluded.seen_at_us, timeline = excluded.timeline, \
+         config = excluded.config, modes = excluded.modes, modes_since_us = excluded.modes_since_us, version = excluded.version \
+         RETURNING process"],
 );
 
 impl ProcessHeartbeat {
     pub(super) fn of(verifier: &Verifier) -> Self {
-        Self { process: verifier.process.clone(), failover_keeps_commits: verifier.failover_keeps_commits }
+        Self {
+            process: verifier.process.clone(),
+            failover_keeps_commits: verifier.failover_keeps_commits,
+            running: verifier.running.clone(),
+        }
     }
 
     async fn write<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         // Every connection was verified when it was made, so its timeline is one on which this process found its claims.
         let timeline = connection.history().map(|server| server.timeline.clone());
         let now = Bind::Number(Timestamp::now().as_microsecond());
-        let binds = [Bind::Text(&self.process), now, Bind::Optional(timeline.as_deref())];
+        let runs_with = self.running.get();
+        let runs_with = runs_with.as_ref();
+        let modes_since = runs_with.map_or(-1, |running| running.modes_since.as_microsecond());
+        let binds = [
+            Bind::Text(&self.process),
+            now,
+            Bind::Optional(timeline.as_deref()),
+            Bind::Optional(runs_with.map(|running| running.config.as_str())),
+            Bind::Optional(runs_with.map(|running| running.modes.as_str())),
+            Bind::Number(modes_since),
+            Bind::Text(env!("CARGO_PKG_VERSION")),
+        ];
         let rows: Vec<(String,)> = connection.guarded(&BEAT, &binds).await?;
         if rows.is_empty() { Err(connection.foreign()) } else { Ok(()) }
     }
@@ -197,12 +234,15 @@ impl ProcessHeartbeat {
             return Ok(());
         }
         set_setting(connection, Setting::Timeline, &server.timeline).await?;
+        Withdraw { tenant: None, sides: Vec::new(), why: Withdrawal::AnotherTimeline }
+            .run(connection)
+            .await?;
         clear_setting(connection, Setting::HoldTimeline).await?;
         warn!(target: "ledger", timeline = server.timeline, "another timeline is accepted: every process found its newest claims");
         let entry = AuditEntry {
             process: &self.process,
             operator: "",
-            kind: "accept-timeline",
+            kind: AuditKind::AcceptTimeline,
             subject: "",
             reason: &why,
             before: recorded.as_deref(),
@@ -236,7 +276,7 @@ impl LedgerRequest for Probe {
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<String>, LedgerError> {
         ProcessHeartbeat::of(&self.0).run(connection).await?;
-        self.0.hold_if_claims_are_missing(connection).await?;
+        self.0.verify_newest(connection).await?;
         CurrentHold.run(connection).await
     }
 }

@@ -20,6 +20,14 @@ pub(super) enum Setting {
     Hold,
     /// Lifted when every process has found its newest claims on the new timeline, or by `ledger accept`.
     HoldTimeline,
+    /// Why creates are held until `trip reset`.
+    Trip,
+    /// Since when the usage of clients is kept.
+    UsageSince,
+    /// The furthest modes that any process put in force.
+    Furthest,
+    /// The modes that a process put in force last.
+    Modes,
 }
 
 impl Setting {
@@ -32,9 +40,16 @@ impl Setting {
             Self::Accepted => "accepted",
             Self::Hold => "hold",
             Self::HoldTimeline => "hold_timeline",
+            Self::Trip => "trip",
+            Self::UsageSince => "usage_since",
+            Self::Furthest => "furthest",
+            Self::Modes => "modes",
         })
     }
 }
+
+/// No route has used the new API.
+const NOWHERE: &str = "creates none, reads legacy";
 
 fn now() -> Bind<'static> {
     Bind::Number(Timestamp::now().as_microsecond())
@@ -82,6 +97,32 @@ pub(super) async fn set_setting<C: Connection>(
     if rows.is_empty() { Err(connection.foreign()) } else { Ok(()) }
 }
 
+const REPLACE_SETTING: Guarded = guarded!(
+    ["INSERT INTO ledger_settings (name, value, at_us) SELECT $2, $3, $4 WHERE "],
+    [" ON CONFLICT (name) DO UPDATE SET value = excluded.value, at_us = excluded.at_us \
+         WHERE ledger_settings.value <> excluded.value RETURNING value"],
+);
+
+/// Writes a setting that has another value or none, and returns whether it did.
+pub(super) async fn replace_setting<C: Connection>(
+    connection: &mut C,
+    setting: Setting,
+    value: &str,
+) -> Result<bool, LedgerError> {
+    let binds = [setting.name(), Bind::Text(value), now()];
+    let rows: Vec<(String,)> = connection.guarded(&REPLACE_SETTING, &binds).await?;
+    Ok(!rows.is_empty())
+}
+
+const LOCK: Guarded =
+    guarded!(["UPDATE ledger_settings SET value = value WHERE name = 'id' AND "], [" RETURNING value"]);
+
+/// Held until the transaction ends by a process that doubts the database and by `ledger accept`, so that one sees what the other did.
+pub(super) async fn lock<C: Connection>(connection: &mut C) -> Result<(), LedgerError> {
+    connection.guarded::<(String,)>(&LOCK, &[]).await?;
+    Ok(())
+}
+
 const CLEAR_SETTING: Guarded =
     guarded!(["DELETE FROM ledger_settings WHERE name = $2 AND "], [" RETURNING value"]);
 
@@ -117,6 +158,12 @@ pub(super) async fn add_tenant<C: Connection>(connection: &mut C, tenant: &str) 
     Ok(!rows.is_empty())
 }
 
+async fn has_claims<C: Connection>(connection: &mut C) -> Result<bool, LedgerError> {
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT 1 FROM ref_claims LIMIT 1) AS claims";
+    let rows: Vec<(i64,)> = connection.rows(sql, &[]).await?;
+    Ok(rows.first().is_some_and(|(count,)| *count > 0))
+}
+
 /// Gives a ledger without an id one, and returns the id that it has now.
 pub(super) struct Make<'a>(pub(super) &'a Identity);
 
@@ -128,6 +175,10 @@ impl LedgerRequest for Make<'_> {
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<String, LedgerError> {
         let new = self.0.id.clone().unwrap_or_else(|| Uuid::new_v4().to_string());
         insert_setting(connection, Setting::Id, &new).await?;
+        // Of a ledger that a version without this record used, what comes into force first is the record.
+        if !has_claims(connection).await? {
+            insert_setting(connection, Setting::Furthest, NOWHERE).await?;
+        }
         if self.0.new_in_use {
             set_mark(connection).await?;
         }

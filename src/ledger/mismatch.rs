@@ -1,12 +1,15 @@
 //! How the config and the ledger contradict each other.
 
+use crate::config::keys;
+
 /// A contradiction between the config and the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// The config names another ledger.
     #[error(
-        "is {configured}, and the ledger at ledger.url has {}: restore the ledger that the config means; `conversion-shim ledger init` \
+        "is {configured}, and the ledger at {} has {}: restore the ledger that the config means; `conversion-shim ledger init` \
          gives an id to a ledger that has none",
+        keys::LEDGER_URL,
         found.as_ref().map_or_else(|| "no id".to_owned(), |id| format!("the id {id}"))
     )]
     OtherLedger {
@@ -57,17 +60,13 @@ impl Mismatch {
     #[must_use]
     pub fn config_key(&self) -> &'static str {
         match self {
-            Self::OtherLedger { .. } | Self::NoId { .. } => "ledger.id",
-            Self::NotOpened | Self::Opened => "ledger.new_in_use",
+            Self::OtherLedger { .. } | Self::NoId { .. } => keys::LEDGER_ID,
+            Self::NotOpened | Self::Opened => keys::LEDGER_NEW_IN_USE,
             Self::OtherHosts { recorded, configured } => {
                 let legacy = |hosts: &str| hosts.split(' ').next().map(str::to_owned);
-                if legacy(recorded) == legacy(configured) {
-                    "upstream.new.url"
-                } else {
-                    "upstream.legacy.url"
-                }
+                if legacy(recorded) == legacy(configured) { keys::NEW_URL } else { keys::LEGACY_URL }
             }
-            Self::UnknownTenant(_) => "ledger.tenant",
+            Self::UnknownTenant(_) => keys::LEDGER_TENANT,
         }
     }
 }

@@ -30,8 +30,8 @@
 //! # The right ledger
 //!
 //! A ledger has an id, and the config names the one that is meant; an operator sets the mark that creates may go to the new side.
-//! Together they refuse a ledger that was lost, exchanged or restored from before. While a hold is set (`history`), no attempt begins
-//! on any replica.
+//! Together they refuse a ledger that was lost, exchanged or restored from before. While a hold (`history`) or the trip (`trip`) is
+//! set, no attempt begins on any replica.
 //!
 //! # Durable means synced
 //!
@@ -39,55 +39,84 @@
 //! PostgreSQL: `synchronous_commit=on` in every session, `fsync=off` and `full_page_writes=off` refused. No call ever reports success
 //! earlier.
 
+mod adopt;
 pub(crate) mod advisories;
 mod audit;
+mod audit_log;
+mod backup;
 mod claim;
+mod claim_batches;
 mod commands;
+mod completeness;
 mod connection;
+mod drift;
+pub(crate) mod effective_modes;
 mod error;
+mod evidence;
 mod file_identity;
 mod group_commit;
 mod health;
 mod history;
 mod identified;
 mod identity;
+mod log_end;
 mod mismatch;
 mod newest;
 mod open;
 mod operator;
 mod postgres;
+mod probe_refs;
 mod queries;
 mod reader;
 pub mod reload_guard;
+mod replicas;
+mod runs_with;
 mod schema;
 mod server_session;
 mod session_pool;
 mod settings;
 mod sqlite;
 mod sqlite_file;
+pub(crate) mod trip;
+mod usage;
+mod walking;
+mod walks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
 
+pub use adopt::{Repair, VendorRecord};
+pub(crate) use audit::AuditKind;
+pub use audit_log::AuditRow;
+pub use backup::{Backup, BackupError, back_up};
 pub use claim::{
-    Claim, ClaimState, Claimed, Count, Expected, Fingerprint, Key, KeyError, NotAFingerprint, RECORD_ID_MAX,
-    REF_ID_MAX, Recent, Released, Stats, TENANT_MAX,
+    Claim, ClaimState, Claimed, Count, Expected, Fingerprint, Key, KeyError, NotAFingerprint, OtherSide,
+    RECORD_ID_MAX, REF_ID_MAX, Recent, Released, Stats, TENANT_MAX,
 };
+pub use claim_batches::{ClaimSet, RefClaim};
+pub use completeness::{Completeness, WalkVerdict, Walked, Withdrawal};
+pub use drift::DriftRow;
+pub(crate) use drift::ROWS_MAX as DRIFT_ROWS_MAX;
+pub(crate) use effective_modes::modes_of;
 pub use error::{LedgerError, OpenError};
+pub use evidence::{Evidence, EvidenceKind, EvidenceRow};
 pub use health::Health;
 pub(crate) use identified::Identified;
 pub use mismatch::Mismatch;
 pub use operator::OperatorReason;
 pub use reader::{LedgerOperation, LedgerOutcome, Reader};
+pub(crate) use replicas::ReplicaRow;
 pub use settings::{Identity, Settings, check_url};
+pub use trip::{ConfirmedDouble, Trip, TripState};
+pub(crate) use usage::OTHERS;
+pub use usage::{ClientOnRecord, ClientUse, UsageOnRecord};
+pub use walks::{StoredFinding, WalkKind, WalkRow, WalkState, WalkStep};
 
 use crate::translate::side::Side;
 use commands::{ClaimChange, MakeClaim, RecordNative, Transition};
 use connection::LedgerRequest;
-use history::{PlaceHold, Probe, Verifier};
-use identity::Setting;
-use operator::{Accept, Init, OpenNew, Release};
+use history::{Probe, Verifier};
 use queries::OwnedKey;
 
 /// The whole ledger. Cheap to clone; all clones share one writer or pool.
@@ -98,6 +127,7 @@ pub struct Ledger {
     verifier: Verifier,
     /// Whether no attempt begins: see [`Ledger::suspend`].
     suspended: Arc<AtomicBool>,
+    trip: trip::TripWatch,
 }
 
 #[derive(Clone)]
@@ -229,43 +259,6 @@ impl Ledger {
         Ok(claim.is_some_and(|claim| claim.side == Side::Legacy && claim.state != ClaimState::Refused))
     }
 
-    /// Makes a claim refused after lookups showed its reference on neither side. Audited.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn release(&self, key: Key<'_>, reason: OperatorReason) -> Result<Released, LedgerError> {
-        self.write(Release { process: self.process(), reason, key: key.into() }).await
-    }
-
-    /// Sets the mark that creates may go to the new side, and returns whether it was not set before. Audited.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn open_new(&self, reason: OperatorReason) -> Result<bool, LedgerError> {
-        self.write(OpenNew { process: self.process(), reason }).await
-    }
-
-    /// Accepts the database as the right one: lifts every hold, records the server and what `identity` names, and returns the
-    /// holds. Audited.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn accept(
-        &self,
-        reason: OperatorReason,
-        identity: Identity,
-    ) -> Result<Vec<String>, LedgerError> {
-        self.write(Accept { process: self.process(), reason, identity }).await
-    }
-
-    /// Records what `identity` names and the ledger lacks, and returns its id. Audited if it had none.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn init(&self, reason: OperatorReason, identity: Identity) -> Result<String, LedgerError> {
-        self.write(Init { process: self.process(), reason, identity }).await
-    }
-
     /// Lets this process begin no attempt until [`resume`](Self::resume): the ledger has not been compared with the new API yet.
     pub(crate) fn suspend(&self) {
         self.suspended.store(true, Ordering::Relaxed);
@@ -278,16 +271,13 @@ impl Ledger {
         self.suspended.store(false, Ordering::Relaxed);
     }
 
-    fn check_suspended(&self) -> Result<(), LedgerError> {
-        if self.suspended.load(Ordering::Relaxed) { Err(LedgerError::Suspended) } else { Ok(()) }
+    /// Whether no attempt begins in this process, and nothing is adopted.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Relaxed)
     }
 
-    /// Puts creates on hold on every replica until `ledger accept`. Audited.
-    ///
-    /// # Errors
-    /// [`LedgerError`].
-    pub async fn hold(&self, why: String) -> Result<(), LedgerError> {
-        self.write(PlaceHold { process: self.process(), kind: Setting::Hold, why }).await
+    fn check_suspended(&self) -> Result<(), LedgerError> {
+        if self.is_suspended() { Err(LedgerError::Suspended) } else { Ok(()) }
     }
 
     /// The reads.

@@ -8,7 +8,9 @@ use super::error::OpenError;
 use super::history::Verifier;
 use super::newest::Newest;
 use super::reader::{ReadStore, Reader};
+use super::runs_with::Running;
 use super::settings::{DatabaseUrl, OpenMode, Settings};
+use super::trip::TripWatch;
 use super::{Ledger, Store, postgres, sqlite};
 
 impl Ledger {
@@ -29,6 +31,17 @@ impl Ledger {
         Self::open_for(settings, OpenMode::Command).await
     }
 
+    /// Uses another user or password of the same database for connections that are opened from now on. Open ones stay.
+    ///
+    /// # Errors
+    /// When the database does not accept them; nothing changes then.
+    pub(crate) async fn renew_credentials(&self, url: &str) -> Result<(), OpenError> {
+        match (&self.store, url.parse()?) {
+            (Store::Postgres(store), DatabaseUrl::Postgres(options)) => store.renew(*options).await,
+            (Store::Sqlite(_), _) | (_, DatabaseUrl::Sqlite(_)) => Ok(()),
+        }
+    }
+
     async fn open_for(settings: &Settings, mode: OpenMode) -> Result<Self, OpenError> {
         let url: DatabaseUrl = settings.url.parse()?;
         let verifier = Verifier {
@@ -36,6 +49,7 @@ impl Ledger {
             newest: Newest::default(),
             accepted: Arc::default(),
             failover_keeps_commits: settings.failover_keeps_commits,
+            running: Running::default(),
         };
         let store = match url {
             DatabaseUrl::Sqlite(path) => {
@@ -49,7 +63,7 @@ impl Ledger {
             Store::Sqlite(store) => ReadStore::Sqlite(store.reader.clone()),
             Store::Postgres(store) => ReadStore::Postgres(store.clone()),
         };
-        let suspended = Arc::default();
-        Ok(Self { reader: Reader::new(read_store, settings), store, verifier, suspended })
+        let (suspended, trip) = (Arc::default(), TripWatch::default());
+        Ok(Self { reader: Reader::new(read_store, settings), store, verifier, suspended, trip })
     }
 }

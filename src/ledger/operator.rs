@@ -3,11 +3,14 @@
 use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
-use super::audit::{AuditEntry, record};
-use super::claim::{Claim, ClaimState, Released};
+use super::Ledger;
+use super::audit::{AuditEntry, AuditKind, record};
+use super::claim::{Claim, ClaimState, Key, Released};
+use super::completeness;
 use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
-use super::identity::{Make, Setting, add_tenant, clear_setting, set_mark, set_setting, setting};
+use super::history::PlaceHold;
+use super::identity::{Make, Setting, add_tenant, clear_setting, lock, set_mark, set_setting, setting};
 use super::queries::{
     COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimContextByRef, ClaimRow, CreatedOnNew, MigratedAt, OwnedKey,
 };
@@ -26,7 +29,7 @@ pub struct OperatorReason {
 }
 
 impl OperatorReason {
-    fn entry<'a>(&'a self, process: &'a str, kind: &'a str) -> AuditEntry<'a> {
+    pub(super) fn entry<'a>(&'a self, process: &'a str, kind: AuditKind) -> AuditEntry<'a> {
         AuditEntry {
             process,
             operator: &self.operator,
@@ -61,7 +64,7 @@ impl LedgerRequest for Init {
         if let Some(tenant) = self.identity.tenant.as_ref().filter(|_| !was_used) {
             add_tenant(connection, tenant).await?;
         }
-        let entry = AuditEntry { after: Some(&id), ..self.reason.entry(&self.process, "init") };
+        let entry = AuditEntry { after: Some(&id), ..self.reason.entry(&self.process, AuditKind::Init) };
         record(connection, &entry).await?;
         Ok(id)
     }
@@ -82,7 +85,7 @@ impl LedgerRequest for OpenNew {
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
         let set = set_mark(connection).await?;
         if set {
-            record(connection, &self.reason.entry(&self.process, "open-new")).await?;
+            record(connection, &self.reason.entry(&self.process, AuditKind::OpenNew)).await?;
         }
         Ok(set)
     }
@@ -102,6 +105,7 @@ impl LedgerRequest for Accept {
     const COMPOUND: bool = true;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Vec<String>, LedgerError> {
+        lock(connection).await?;
         let mut lifted = Vec::new();
         for hold in [Setting::Hold, Setting::HoldTimeline] {
             lifted.extend(clear_setting(connection, hold).await?);
@@ -130,12 +134,13 @@ impl LedgerRequest for Accept {
         if self.identity.new_in_use && set_mark(connection).await? {
             after.push("creates may go to new".into());
         }
+        completeness::forget(connection).await?;
         set_setting(connection, Setting::Accepted, &Uuid::new_v4().to_string()).await?;
         let (before, after) = (before.join("; "), after.join("; "));
         let entry = AuditEntry {
             before: Some(&before),
             after: Some(&after),
-            ..self.reason.entry(&self.process, "accept")
+            ..self.reason.entry(&self.process, AuditKind::Accept)
         };
         record(connection, &entry).await?;
         Ok(lifted)
@@ -199,9 +204,56 @@ impl LedgerRequest for Release {
             subject: &self.key.ref_id,
             before: Some(&before),
             after: Some("refused"),
-            ..self.reason.entry(&self.process, "release")
+            ..self.reason.entry(&self.process, AuditKind::Release)
         };
         record(connection, &entry).await?;
         Ok(Released::Done(released))
+    }
+}
+
+impl Ledger {
+    /// Makes a claim refused after lookups showed its reference on neither side. Audited.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn release(&self, key: Key<'_>, reason: OperatorReason) -> Result<Released, LedgerError> {
+        self.write(Release { process: self.process(), reason, key: key.into() }).await
+    }
+
+    /// Sets the mark that creates may go to the new side, and returns whether it was not set before. Audited.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn open_new(&self, reason: OperatorReason) -> Result<bool, LedgerError> {
+        self.write(OpenNew { process: self.process(), reason }).await
+    }
+
+    /// Accepts the database as the right one: lifts every hold, records the server and what `identity` names, and returns the
+    /// holds. Audited.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn accept(
+        &self,
+        reason: OperatorReason,
+        identity: Identity,
+    ) -> Result<Vec<String>, LedgerError> {
+        self.write(Accept { process: self.process(), reason, identity }).await
+    }
+
+    /// Records what `identity` names and the ledger lacks, and returns its id. Audited if it had none.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn init(&self, reason: OperatorReason, identity: Identity) -> Result<String, LedgerError> {
+        self.write(Init { process: self.process(), reason, identity }).await
+    }
+
+    /// Puts creates on hold on every replica until `ledger accept`. Audited.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn hold(&self, why: String) -> Result<(), LedgerError> {
+        self.write(PlaceHold { process: self.process(), kind: Setting::Hold, why }).await
     }
 }

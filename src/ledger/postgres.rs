@@ -1,10 +1,11 @@
 //! The shared ledger: several replicas, one PostgreSQL.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use sqlx::postgres::PgConnectOptions;
 
+use super::completeness::Withdraw;
 use super::connection::{Connection as _, LedgerRequest};
 use super::error::{LedgerError, OpenError};
 use super::history::Verifier;
@@ -19,6 +20,21 @@ use super::settings::{MIGRATION_TIMEOUT, OpenMode, Settings, in_time};
 pub(super) struct PostgresStore {
     pool: SessionPool,
     commits: Arc<AtomicU64>,
+    /// The claims' table, as the database names it.
+    claims_table: Arc<OnceLock<i64>>,
+}
+
+struct ClaimsTable {
+    oid: i64,
+    is_writable: bool,
+}
+
+async fn claims_table(session: &mut ServerSession) -> Result<ClaimsTable, LedgerError> {
+    let sql = "SELECT CAST(c.oid AS BIGINT), CAST(has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'UPDATE') \
+               AS INT)::BIGINT FROM pg_class c WHERE c.oid = to_regclass('ref_claims')";
+    let rows: Vec<(i64, i64)> = session.rows(sql, &[]).await?;
+    let (oid, writable) = rows.first().copied().unwrap_or_default();
+    Ok(ClaimsTable { oid, is_writable: writable == 1 })
 }
 
 impl PostgresStore {
@@ -48,18 +64,41 @@ impl PostgresStore {
         let opening = async {
             // `ledger init` names the ledger that it makes, and audits it.
             if found == Found::Nothing && mode == OpenMode::Serve {
-                in_transaction(&mut session, &Make(&settings.identity)).await?;
+                session.in_transaction(&Make(&settings.identity)).await?;
             }
             identity::admit(&mut session, &settings.identity).await?;
-            verifier.verify(&mut session).await?;
+            session.in_transaction(&verifier).await?;
+            if mode == OpenMode::Serve {
+                session.in_transaction(&Withdraw::at_start(&settings.identity)).await?;
+            }
             Ok(session)
         };
-        let session = in_time(settings.timeout, opening).await?;
-        Ok(Self::new(SessionPool::new(options, settings, Some(verifier)).with(session)))
+        let mut session = in_time(settings.timeout, opening).await?;
+        let table = claims_table(&mut session).await?.oid;
+        let store = Self::new(SessionPool::new(options, settings, Some(verifier)).with(session));
+        Ok(Self { claims_table: Arc::new(OnceLock::from(table)), ..store })
     }
 
     fn new(pool: SessionPool) -> Self {
-        Self { pool, commits: Arc::default() }
+        Self { pool, commits: Arc::default(), claims_table: Arc::default() }
+    }
+
+    /// Uses another user or password from now on, once a session with it sees the same claims and may write them. A role's search path
+    /// may lead to other tables of the same database.
+    pub(super) async fn renew(&self, options: PgConnectOptions) -> Result<(), OpenError> {
+        let options = options.extra_float_digits(None);
+        let mut session = self.pool.open_with(&options).await?;
+        let seen = claims_table(&mut session).await?;
+        session.close().await;
+        if !seen.is_writable {
+            return Err(OpenError::Unsuitable("the user may not write the claims"));
+        }
+        let known = self.claims_table.get_or_init(|| seen.oid);
+        if *known != seen.oid {
+            return Err(OpenError::Unsuitable("the user sees other tables: check its search_path"));
+        }
+        self.pool.use_from_now_on(options);
+        Ok(())
     }
 
     /// Whether the server says on which timeline it is; `None` before the first connection.
@@ -76,7 +115,7 @@ impl PostgresStore {
     pub(super) async fn write<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
         let answer = if R::COMPOUND {
             let mut lease: Lease = self.pool.take().await?;
-            let outcome = in_transaction(lease.session()?, request).await;
+            let outcome = lease.session()?.in_transaction(request).await;
             // A refusal may have left a transaction open.
             lease.give_back_if_ok(outcome)?
         } else {
@@ -93,16 +132,6 @@ impl PostgresStore {
     pub(super) async fn close(self) {
         self.pool.close().await;
     }
-}
-
-async fn in_transaction<R: LedgerRequest>(
-    session: &mut ServerSession,
-    request: &R,
-) -> Result<R::Output, LedgerError> {
-    session.rows::<(i64,)>("BEGIN", &[]).await?;
-    let answer = request.run(session).await?;
-    session.rows::<(i64,)>("COMMIT", &[]).await?;
-    Ok(answer)
 }
 
 /// Connects twice: behind a pooler that hands one server session to both, the second connection changes the settings of the first.

@@ -54,7 +54,7 @@ impl TryFrom<ClaimRow> for Claim {
     }
 }
 
-fn side(text: &str) -> Result<Side, LedgerError> {
+pub(super) fn side(text: &str) -> Result<Side, LedgerError> {
     [Side::Legacy, Side::New]
         .into_iter()
         .find(|side| side.as_str() == text)
@@ -113,8 +113,17 @@ pub(super) struct ClaimContext {
     pub(super) created_on_new: bool,
     /// A native create of the reference is recorded.
     pub(super) native: bool,
-    /// Why no attempt may begin.
+    /// Why no attempt may begin, and nothing be adopted.
     pub(super) hold: Option<String>,
+    /// Why no attempt may begin until `trip reset`.
+    trip: Option<String>,
+}
+
+impl ClaimContext {
+    /// Why no attempt may begin.
+    pub(super) fn refusal(self) -> Option<LedgerError> {
+        self.hold.map(LedgerError::Held).or_else(|| self.trip.map(LedgerError::Tripped))
+    }
 }
 
 /// Whether a create with this reference on the new API's own path is recorded.
@@ -140,19 +149,22 @@ const CLAIM_CONTEXT: Guarded = guarded!(
         CREATED_ON_NEW!(),
         " THEN 1 ELSE 0 END AS BIGINT), \
          CAST(CASE WHEN EXISTS (SELECT 1 FROM native_creates WHERE tenant = $2 AND ref_id = $3) THEN 1 ELSE 0 END AS BIGINT), ",
-        HOLD!()
+        HOLD!(),
+        ", (SELECT value FROM ledger_settings WHERE name = 'trip')"
     ],
 );
+
+/// Guard, created on new, native; hold and trip.
+type ContextRow = (i64, i64, i64, Option<String>, Option<String>);
 
 impl LedgerRequest for ClaimContextByRef<'_> {
     type Output = ClaimContext;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<ClaimContext, LedgerError> {
-        let rows: Vec<(i64, i64, i64, Option<String>)> =
-            connection.guarded(&CLAIM_CONTEXT, &self.0.binds()).await?;
+        let rows: Vec<ContextRow> = connection.guarded(&CLAIM_CONTEXT, &self.0.binds()).await?;
         match rows.into_iter().next() {
-            Some((1, created_on_new, native, hold)) => {
-                Ok(ClaimContext { created_on_new: created_on_new == 1, native: native == 1, hold })
+            Some((1, created_on_new, native, hold, trip)) => {
+                Ok(ClaimContext { created_on_new: created_on_new == 1, native: native == 1, hold, trip })
             }
             Some(_) | None => Err(connection.foreign()),
         }

@@ -196,7 +196,7 @@ impl Reader {
         asked.unwrap_or(Err(LedgerError::Timeout))
     }
 
-    async fn ask<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
+    pub(super) async fn ask<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
         self.bounded(self.run(request), false).await
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::{sleep, timeout};
 
+use crate::config::keys;
 use crate::config::reload::ReloadGuard;
 use crate::config::{self, Config, ConfigProblem, Mode, Upstreams};
 use crate::ledger::{Identified, Identity, Ledger, OpenError, Settings};
@@ -24,7 +25,7 @@ pub async fn open(config: &Config) -> Result<Option<Ledger>, OpenError> {
         if config.modes.create == Mode::Legacy && config.modes.get == Mode::Both {
             tracing::warn!(
                 target: "config",
-                "creates go to the old API and no ledger records them: set ledger.url before any go to the new one"
+                "creates go to the old API and no ledger records them: set {} before any go to the new one", keys::LEDGER_URL
             );
         }
         return Ok(None);
@@ -77,19 +78,34 @@ pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> 
         }
         let elsewhere = creates_on(&config).map(Side::other);
         let elsewhere = elsewhere.filter(|other| went_to[*other as usize].load(Ordering::Relaxed));
-        let ledger = ledger.clone();
+        let (ledger, before) = (ledger.clone(), running.load_full());
         Box::pin(async move {
             let Some(ledger) = ledger else { return without_ledger(elsewhere) };
+            if let Some(problem) = new_credentials(&ledger, &before, &config).await {
+                return vec![problem];
+            }
             let tenant = config.ledger.as_ref().map(|ledger| ledger.tenant.as_str());
             match ledger.reader().identified(tenant).await {
                 Ok(found) => contradictions(&config, &found),
                 Err(error) => {
                     let message = format!("cannot be asked whether creates went to the new API: {error}");
-                    vec![ConfigProblem::new("ledger.url", message, "ledger")]
+                    vec![ConfigProblem::new(keys::LEDGER_URL, message, "ledger")]
                 }
             }
         })
     })
+}
+
+/// Adopts another user or password of the same database before the ledger is asked: the old ones may be refused already.
+async fn new_credentials(ledger: &Ledger, before: &Config, after: &Config) -> Option<ConfigProblem> {
+    let (before, after) = before.ledger.as_ref().zip(after.ledger.as_ref())?;
+    if before.url == after.url || !after.is_same_database(before) {
+        return None;
+    }
+    let refused = ledger.renew_credentials(after.url.reveal()).await.err()?;
+    let message =
+        format!("has a user or password that the database does not accept; the old ones stay: {refused}");
+    Some(ConfigProblem::new(keys::LEDGER_URL, message, ""))
 }
 
 /// What the config and the ledger contradict each other in.
@@ -114,9 +130,10 @@ fn without_ledger(elsewhere: Option<Side>) -> Vec<ConfigProblem> {
     let refuse = |side: Side| {
         let message = format!(
             "creates went to the {side} side and no ledger knows their ref_ids: a retry would be converted again on the \
-             other one; set ledger.url before anything moves, or restart when no client can retry any more"
+             other one; set {} before anything moves, or restart when no client can retry any more",
+            keys::LEDGER_URL
         );
-        ConfigProblem::new("routes.create", message, "the running config")
+        ConfigProblem::new(keys::ROUTES_CREATE, message, "the running config")
     };
     elsewhere.map(refuse).into_iter().collect()
 }

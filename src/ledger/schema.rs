@@ -8,6 +8,11 @@ pub(super) fn migrator() -> Migrator {
     let versions = [
         (1, "claims", include_str!("schema/0001_claims.sql")),
         (2, "ref_claims", include_str!("schema/0002_ref_claims.sql")),
+        (3, "walks", include_str!("schema/0003_walks.sql")),
+        (4, "completeness", include_str!("schema/0004_completeness.sql")),
+        (5, "gates", include_str!("schema/0005_gates.sql")),
+        (6, "probe_refs", include_str!("schema/0006_probe_refs.sql")),
+        (7, "drift", include_str!("schema/0007_drift.sql")),
     ];
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

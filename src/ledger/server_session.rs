@@ -6,7 +6,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{ConnectOptions as _, Connection as _};
 use uuid::Uuid;
 
-use super::connection::{Bind, Connection, ServerHistory, Session};
+use super::connection::{Bind, Connection, LedgerRequest, ServerHistory, Session};
 use super::error::{LedgerError, OpenError};
 
 pub(super) type ServerSession = Session<PgConnection>;
@@ -53,6 +53,17 @@ impl ServerSession {
         let binds = [Bind::Text(&milliseconds), Bind::Text(&guard)];
         self.rows::<(String, String, String, String, String, String)>(SETTINGS, &binds).await?;
         Ok(())
+    }
+
+    /// On an error the transaction is left open, so the session must not be used again.
+    pub(super) async fn in_transaction<R: LedgerRequest>(
+        &mut self,
+        request: &R,
+    ) -> Result<R::Output, LedgerError> {
+        self.rows::<(i64,)>("BEGIN", &[]).await?;
+        let answer = request.run(self).await?;
+        self.rows::<(i64,)>("COMMIT", &[]).await?;
+        Ok(answer)
     }
 
     /// Fails if another session's settings are in force.

@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::error::{LedgerError, OpenError};
 use super::history::Verifier;
 use super::server_session::{ServerSession, connect};
-use super::settings::Settings;
+use super::settings::{Settings, in_time};
 
 /// A session idle for longer is tested before use, because the server may have restarted.
 const STALE: Duration = Duration::from_secs(1);
@@ -32,7 +32,8 @@ struct IdleSession {
 pub(super) struct SessionPool(Arc<Shared>);
 
 struct Shared {
-    options: PgConnectOptions,
+    /// For the next session.
+    options: Mutex<PgConnectOptions>,
     timeout: Duration,
     verifier: Option<Verifier>,
     permits: Arc<Semaphore>,
@@ -51,6 +52,7 @@ impl SessionPool {
         let permits = Arc::new(Semaphore::new(settings.pool_max.max(1) as usize));
         let idle = Mutex::default();
         let timeline = AtomicU8::new(NOT_ASKED);
+        let options = Mutex::new(options);
         Self(Arc::new(Shared { options, timeout: settings.timeout, verifier, permits, idle, timeline }))
     }
 
@@ -59,6 +61,20 @@ impl SessionPool {
         self.note(&session);
         self.0.keep(session, Instant::now());
         self
+    }
+
+    /// A session apart from the pool, with other options.
+    pub(super) async fn open_with(&self, options: &PgConnectOptions) -> Result<ServerSession, OpenError> {
+        let mut session = in_time(self.0.timeout, connect(options, self.0.timeout)).await?;
+        if let Some(verifier) = &self.0.verifier {
+            session.in_transaction(verifier).await?;
+        }
+        Ok(session)
+    }
+
+    /// Sessions that are opened from now on use these options.
+    pub(super) fn use_from_now_on(&self, options: PgConnectOptions) {
+        *self.0.options.lock().unwrap_or_else(PoisonError::into_inner) = options;
     }
 
     pub(super) fn says_its_timeline(&self) -> Option<bool> {
@@ -97,7 +113,8 @@ impl SessionPool {
     }
 
     async fn open(&self) -> Result<ServerSession, LedgerError> {
-        let session = connect(&self.0.options, self.0.timeout).await;
+        let options = self.0.options.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let session = connect(&options, self.0.timeout).await;
         let mut session = session.map_err(|error| match error {
             OpenError::Ledger(error) => error,
             OpenError::Connect(error) => error.into(),
@@ -106,7 +123,7 @@ impl SessionPool {
         })?;
         self.note(&session);
         if let Some(verifier) = &self.0.verifier {
-            verifier.verify(&mut session).await?;
+            session.in_transaction(verifier).await?;
         }
         Ok(session)
     }

@@ -9,6 +9,7 @@ use sqlx::{ConnectOptions, Connection as _, SqliteConnection};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+use super::completeness::Withdraw;
 use super::connection::{LedgerRequest, Session};
 use super::error::{LedgerError, OpenError};
 use super::file_identity::{SameFile, lost_marker};
@@ -93,7 +94,8 @@ impl SqliteStore {
             if serves {
                 hold_if_it_was_replaced(&path, &mut session).await?;
                 // Before the first claim, so that a later `ledger accept` is seen as one.
-                verifier.hold_if_claims_are_missing(&mut session).await?;
+                verifier.verify_newest(&mut session).await?;
+                Withdraw::at_start(&settings.identity).run(&mut session).await?;
             }
             Ok((file, session))
         };

@@ -16,6 +16,9 @@ use super::history::Verifier;
 
 /// Writes between two checkpoints: the log stays at a few MiB.
 const CHECKPOINT_AFTER: usize = 1000;
+/// Frames of the log, of 4 KiB each, from which on every commit is followed by a checkpoint until the log begins anew: commands write to
+/// it too.
+const LONG_LOG: u64 = 4096;
 
 /// The file of the writer.
 pub(super) struct WritableFile {
@@ -73,13 +76,14 @@ impl WritableFile {
         }
     }
 
-    /// Called before a commit. A log that changed although no connection wrote was overwritten, such as by a backup that was put in its
-    /// place: what is committed from here on would be lost at the next start. Where a connection wrote, this process's newest claims must
-    /// still be there.
+    /// Called with the write lock, before the first write of a transaction: what another process has in the log is then committed and
+    /// counted in `data_version`, or never will be. A log without this process's last commit, although no connection committed since,
+    /// was overwritten, such as by a backup that was put in its place: what is committed from here on would be lost at the next start.
+    /// Where a connection wrote, this process's newest claims must still be there.
     ///
     /// # Errors
     /// [`LedgerError::Replaced`].
-    pub(super) async fn before_commit(
+    pub(super) async fn before_writes(
         &mut self,
         session: &mut Session<SqliteConnection>,
     ) -> Result<(), LedgerError> {
@@ -87,12 +91,11 @@ impl WritableFile {
             return Ok(());
         }
         let version = data_version(session).await?;
-        if version == self.data_version {
-            self.same.lose();
+        if version == self.data_version && !self.same.keeps_last_commit()? {
             return Err(LedgerError::Replaced);
         }
         self.data_version = version;
-        self.verifier.hold_if_claims_are_missing(session).await.map(drop)
+        self.verifier.verify_newest(session).await
     }
 
     /// Called after a commit of `writes` writes. Fails if the file at the path is not the open one any more.
@@ -101,10 +104,12 @@ impl WritableFile {
         session: &mut Session<SqliteConnection>,
         writes: usize,
     ) -> Result<(), LedgerError> {
-        self.same.check_written()?;
+        let log = LogFrames::of(session).await?;
+        self.same.check_written(log.committed)?;
         self.since_checkpoint += writes;
+        let due = self.since_checkpoint >= CHECKPOINT_AFTER || log.is_long();
         // Only the process that serves: to it, a checkpoint of another one is a file that was overwritten.
-        if self.since_checkpoint >= CHECKPOINT_AFTER && self.lock.is_some() {
+        if due && self.lock.is_some() {
             self.checkpoint(session).await;
         }
         Ok(())
@@ -119,6 +124,26 @@ impl WritableFile {
             warn!(target: "ledger", %error, "the write-ahead log was not copied into the ledger file; it grows until that works");
         }
         self.same.checkpoint_ends();
+    }
+}
+
+/// The frames of the write-ahead log.
+struct LogFrames {
+    committed: u64,
+    /// Copied into the file.
+    copied: u64,
+}
+
+impl LogFrames {
+    async fn of(session: &mut Session<SqliteConnection>) -> Result<Self, LedgerError> {
+        // NOOP copies nothing. It answers -1 while another process is just publishing its commit.
+        let rows: Vec<(i64, i64, i64)> = session.rows("PRAGMA wal_checkpoint(NOOP)", &[]).await?;
+        let (committed, copied) = rows.first().map_or((0, 0), |(_, committed, copied)| (*committed, *copied));
+        Ok(Self { committed: committed.try_into().unwrap_or(0), copied: copied.try_into().unwrap_or(0) })
+    }
+
+    const fn is_long(&self) -> bool {
+        self.committed > LONG_LOG && self.committed > self.copied
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which ledger a process may serve with: the real binary on ledgers that are lost, exchanged, restored, or of another deployment, and
 //! the commands that an operator has for them.
 
+mod backups;
 mod orders;
 mod refused;
 mod restored;
@@ -18,30 +19,30 @@ use crate::support::replica::{Ended, Replica};
 use crate::support::test_bed::{Caller, vendor};
 
 /// A folder with a config and the ledger that it names, before a vendor.
-struct Deployment {
-    vendor: Sandbox,
+pub(crate) struct Deployment {
+    pub(crate) vendor: Sandbox,
     folder: TempDir,
 }
 
 impl Deployment {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self { vendor: vendor().await, folder: tempfile::tempdir().unwrap() }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn ledger(&self) -> PathBuf {
+    pub(crate) fn ledger(&self) -> PathBuf {
         self.path("ledger.db")
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.path("shim.toml")
     }
 
     /// Writes the config: a SQLite ledger by a relative path, and `more`.
-    fn write(&self, more: &str) {
+    pub(crate) fn write(&self, more: &str) {
         self.write_with("ledger.url = \"sqlite:ledger.db\"", more);
     }
 
@@ -49,9 +50,11 @@ impl Deployment {
         let (url, token_url) = (self.vendor.base_url(), self.vendor.token_url());
         // By its address alone, because some tests rename the hosts.
         let admin = if more.contains("only_door") { "127.0.0.1:0" } else { "" };
+        // Most tests begin where an operator arrives after weeks.
+        let gates = if more.contains("gate.") { "" } else { "gate.enforce = false" };
         let config = format!(
             "{more}\n{ledger}\nadmin.listen = \"{admin}\"\nlog.format = \"json\"\nreload.poll_interval = \"100ms\"\n\
-             upstream.legacy.url = \"{url}\"\nupstream.new.url = \"{url}\"\nupstream.oauth.url = \"{token_url}\"\n"
+             {gates}\nupstream.legacy.url = \"{url}\"\nupstream.new.url = \"{url}\"\nupstream.oauth.url = \"{token_url}\"\n"
         );
         let draft = self.path("draft");
         std::fs::write(&draft, config).unwrap();
@@ -66,7 +69,7 @@ impl Deployment {
     }
 
     /// A ledger that may be used for creates on new, named in the config.
-    async fn open_for_new(&self) -> String {
+    pub(crate) async fn open_for_new(&self) -> String {
         self.write("");
         let id = self.init().await;
         let named = format!("ledger.id = \"{id}\"\nledger.new_in_use = true");
@@ -77,7 +80,7 @@ impl Deployment {
     }
 
     /// A command of `ledger` with the config.
-    async fn order(&self, arguments: &[&str]) -> Ran {
+    pub(crate) async fn order(&self, arguments: &[&str]) -> Ran {
         let config = self.config();
         run(&[&["ledger"], arguments, &["--config", config.to_str().unwrap()]].concat()).await
     }
@@ -86,7 +89,7 @@ impl Deployment {
         Replica::start(&self.config()).await
     }
 
-    async fn serve(&self) -> (Replica, Caller) {
+    pub(crate) async fn serve(&self) -> (Replica, Caller) {
         let replica = self.start().await.unwrap_or_else(|ended| panic!("{ended:?}"));
         let caller = Caller::of(replica.address());
         (replica, caller)

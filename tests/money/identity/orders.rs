@@ -4,6 +4,7 @@ use conversion_shim::sandbox::{Fault, FaultKind, Operation, TOKEN};
 use conversion_shim::translate::side::Side;
 use reqwest::Method;
 
+use super::restored::is_refused_for;
 use super::{Deployment, NEW_ONLY, back_up, change, remove};
 use crate::support::soon;
 use crate::support::test_bed::{Caller, conversion, new_record};
@@ -240,6 +241,29 @@ async fn a_recorded_native_create_is_known_where_it_is_the_only_door() {
     replica.kill();
     let (_replica, caller) = deployment.serve().await;
     assert_eq!(until_served(&caller, "after a restart").await, 200);
+}
+
+/// A walk that claims what the ledger lost must not hide from the start that it was lost.
+#[tokio::test]
+async fn a_conversion_that_only_a_walk_claimed_holds_creates_where_it_is_the_only_door() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    deployment.write(&format!("{named}\nstage = \"live\"\n{LOOKUP}"));
+    let an_hour_ago = (jiff::Timestamp::now() - jiff::SignedDuration::from_hours(1)).to_string();
+    deployment.vendor.inspector().seed_orchestration(new_record("lost", &an_hour_ago));
+    let adopted = deployment.order(&["backfill", "--side", "new", "--rate", "50", "--json"]).await;
+    assert_eq!(adopted.json()["adopted"], 1, "{adopted:?}");
+    deployment.write(&format!(
+        "{named}\nstage = \"live\"\n{LOOKUP}\nledger.only_door = true\nreconcile.every = \"200ms\"\nreconcile.window = \"24h\""
+    ));
+    let (replica, caller) = deployment.serve().await;
+    assert!(replica.line_after(0, |line| is_refused_for(line, "on hold")).await.is_some());
+    caller.create("other").await.problem(503);
+    assert_eq!(deployment.vendor.inspector().arrived(Side::New, Operation::Create), 0);
+    assert_eq!(deployment.order(&["accept", "--why", "made by hand"]).await.code, Some(0));
+    replica.kill();
+    let (_replica, caller) = deployment.serve().await;
+    assert_eq!(until_served(&caller, "other").await, 200);
 }
 
 #[tokio::test]

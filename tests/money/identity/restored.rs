@@ -5,6 +5,8 @@ use std::process::Command;
 
 use conversion_shim::translate::side::Side;
 
+use serde_json::Value;
+
 use super::{Deployment, change};
 use crate::support::ledger;
 use crate::support::postgres::Postgres;
@@ -60,9 +62,7 @@ async fn rows_that_are_deleted_put_creates_on_hold_until_they_are_accepted() {
     assert_eq!(caller.create("deleted").await.status, 200);
     let lines = replica.lines();
     change(&deployment.ledger(), "DELETE FROM ref_claims").await;
-    let held = replica
-        .line_after(lines, |line| line["why"].as_str().is_some_and(|why| why.contains("lacks 1")))
-        .await;
+    let held = replica.line_after(lines, |line| is_refused_for(line, "lacks 1")).await;
     assert!(!held.unwrap().to_string().contains("deleted\""), "no reference is logged");
     accepted_once_and_for_all(&deployment, &caller).await;
 }
@@ -79,10 +79,14 @@ async fn rows_that_are_deleted_from_postgresql_put_creates_on_hold_though_no_con
     let lines = replica.lines();
     let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(&url).await.unwrap();
     sqlx::query("DELETE FROM ref_claims").execute(&mut connection).await.unwrap();
-    assert!(
-        replica.line_after(lines, |line| line["message"].to_string().contains("on hold")).await.is_some()
-    );
+    assert!(replica.line_after(lines, |line| is_refused_for(line, "lacks 1")).await.is_some());
     accepted_once_and_for_all(&deployment, &caller).await;
+}
+
+/// Logged once the hold is committed; the line that says why it is placed comes before that.
+pub(super) fn is_refused_for(line: &Value, why: &str) -> bool {
+    line["message"] == "the ledger fails; creates are refused until it works again"
+        && line["error"].as_str().is_some_and(|error| error.contains(why))
 }
 
 /// The claims that were lost are missed no more after the operator's word.

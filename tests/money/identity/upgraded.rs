@@ -2,10 +2,14 @@
 //! references `…-before` and `…-found`, refused `refused-…` and never answered `unknown-…`, in the stages `ready` (`legacy-…`), `live`
 //! (`…-new`, `new-…`) and back on legacy (`…-legacy`, `legacy-found`).
 
+use std::time::Duration;
+
 use conversion_shim::sandbox::Tally;
 use conversion_shim::translate::side::Side;
 
-use super::{Deployment, NEW_ONLY};
+use super::{Deployment, NEW_ONLY, change};
+use crate::support::process::run_with;
+use crate::support::soon;
 use crate::support::test_bed::{Caller, conversion, new_record, old_record, one_on};
 
 const LONG_AGO: &str = "2026-01-01T00:00:00Z";
@@ -84,4 +88,46 @@ async fn its_claims_are_kept_and_init_gives_it_an_id() {
     let (_replica, caller) = deployment.serve().await;
     assert_eq!(caller.create("after the upgrade").await.status, 200);
     assert_eq!(deployment.made("after the upgrade"), NEW_ONLY);
+}
+
+/// The upgrade's steps: on hold first, then in the stage from before, which nobody has recorded evidence for.
+#[tokio::test]
+async fn a_stage_from_before_the_upgrade_needs_no_evidence_and_a_further_one_does() {
+    let deployment = Deployment::of_0_1().await;
+    deployment.write("");
+    let id = deployment.init().await;
+    let named = format!("ledger.id = \"{id}\"\nledger.new_in_use = true\ngate.enforce = true");
+    deployment.write(&format!("stage = \"hold\"\n{named}"));
+    let (replica, _) = deployment.serve().await;
+    deployment.write(&format!("stage = \"live\"\n{named}"));
+    assert!(replica.line_after(0, |line| line["message"] == "config reloaded").await.is_some());
+    replica.kill();
+    let (replica, caller) = deployment.serve().await;
+    assert_eq!(caller.create("after the upgrade").await.status, 200);
+    replica.kill();
+    deployment.write(&format!("stage = \"sealed\"\n{named}"));
+    let refusal = deployment.refusal().await;
+    assert!(refusal.contains("the step \"sealed\" lacks reconcile"), "{refusal}");
+}
+
+/// A hold in between says nothing of the stage before it, where no create went to the new API either.
+#[tokio::test]
+async fn reads_on_both_from_before_the_upgrade_need_no_evidence() {
+    let deployment = Deployment::of_0_1().await;
+    change(&deployment.ledger(), "DELETE FROM conversion_claims WHERE side = 'new'").await;
+    change(&deployment.ledger(), "DELETE FROM conversion_marks").await;
+    deployment.write("");
+    let id = deployment.init().await;
+    for stage in ["hold", "ready"] {
+        deployment.write(&format!("stage = \"{stage}\"\nledger.id = \"{id}\"\ngate.enforce = true"));
+        let (replica, _) = deployment.serve().await;
+        let recorded = format!("create {}, get both", if stage == "hold" { "hold" } else { "shadow" });
+        soon(async {
+            while !run_with(&deployment.config(), &["audit"]).await.out.contains(&recorded) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        replica.kill();
+    }
 }

@@ -255,6 +255,51 @@ async fn claims_that_somebody_deleted_are_held() {
     assert_held(&ledger, "of the newest claims").await;
 }
 
+/// The process decided that claims are missing, and its hold waits for a lock while an operator accepts the database.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_was_decided_on_before_an_accept_does_not_outlive_it() {
+    let Some(server) = Postgres::start_new() else { return };
+    let address = Address::of(&server).await;
+    let settings = settings(&address, false);
+    let ledger = open(&settings).await;
+    claim(&ledger, &["r"]).await;
+    let mut blocking = sqlx::PgConnection::connect(&server.url()).await.unwrap();
+    sqlx::query("DELETE FROM ref_claims").execute(&mut blocking).await.unwrap();
+    let mut watching = sqlx::PgConnection::connect(&server.url()).await.unwrap();
+    // Another hold that is not committed keeps the process's own waiting.
+    sqlx::query("BEGIN").execute(&mut blocking).await.unwrap();
+    let hold = "INSERT INTO ledger_settings (name, value, at_us) VALUES ('hold', 'not committed', 0)";
+    sqlx::query(hold).execute(&mut blocking).await.unwrap();
+    let probing = tokio::spawn({
+        let ledger = ledger.clone();
+        async move { ledger.probe().await }
+    });
+    until_waiting(&mut watching, |waiting| waiting == 1).await;
+    let command = open(&settings).await;
+    let mut accepting = tokio::spawn(async move { command.accept(reason(), Identity::default()).await });
+    // It is through, or it waits as well.
+    let waits = until_waiting(&mut watching, |waiting| waiting == 2);
+    tokio::select! { _ = &mut accepting => {}, () = waits => {} }
+    sqlx::query("ROLLBACK").execute(&mut blocking).await.unwrap();
+    let _ = probing.await.unwrap();
+    if !accepting.is_finished() {
+        accepting.await.unwrap().unwrap();
+    }
+    ledger.probe().await.unwrap();
+    claim(&ledger, &["after"]).await;
+}
+
+/// How many sessions wait for a lock.
+async fn until_waiting(connection: &mut sqlx::PgConnection, is: impl Fn(i64) -> bool) {
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    let seen = async {
+        while !is(sqlx::query_scalar(sql).fetch_one(&mut *connection).await.unwrap()) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), seen).await.expect("a session that waits");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_system_with_the_same_claims_is_held() {
     let Some((server, other)) = Postgres::start_new().zip(Postgres::start_new()) else { return };

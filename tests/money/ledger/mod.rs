@@ -1,6 +1,9 @@
 //! The ledger through its front door. One suite of behaviours runs on both backends; what only one of them can do follows.
 
 mod behaviours;
+mod beside_commands;
+mod drift;
+mod full_disk;
 mod going_back;
 mod on_postgres;
 mod on_sqlite;

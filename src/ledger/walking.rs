@@ -1,0 +1,195 @@
+//! What walks over the vendor's lists, and what follows from them, ask of a ledger.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::adopt::{AdoptRecords, Repair, RepairClaim, VendorRecord};
+use super::claim::{Claim, Key};
+use super::claim_batches::{CLAIMS_PAGE, ClaimSet, ClaimsBetween, ClaimsByRefs, NativeByRefs, RefClaim};
+use super::completeness::{Completeness, CompletenessOf, FoundUnclaimed, Withdraw, Withdrawal};
+use super::error::LedgerError;
+use super::walks::{
+    BeginWalk, FindingsOf, NewestWhole, ReleaseLease, SaveWalk, StoredFinding, TakeLease, UnfinishedWalk,
+    WalkKind, WalkRow, WalkState, WalkStep,
+};
+use super::{Ledger, Reader};
+use crate::translate::side::Side;
+
+impl Reader {
+    /// The claims of these references.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; "could not look" is never "there is none".
+    pub async fn claims_by_refs(
+        &self,
+        tenant: &str,
+        ref_ids: Vec<&str>,
+    ) -> Result<Vec<RefClaim>, LedgerError> {
+        self.ask(&ClaimsByRefs::new(tenant, ref_ids)).await
+    }
+
+    /// Those of the references that were created on the new API's own path through this proxy.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn native_by_refs(&self, tenant: &str, ref_ids: Vec<&str>) -> Result<Vec<String>, LedgerError> {
+        self.ask(&NativeByRefs(ClaimsByRefs::new(tenant, ref_ids))).await
+    }
+
+    /// Some of the claims of a set that were made from `from.0` on and before `to`, oldest first, and where to go on; `None` at the end.
+    /// `from.1` is the reference of the last claim read at that time; empty to begin.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn claims_between(
+        &self,
+        tenant: &str,
+        set: ClaimSet,
+        from: &(Timestamp, String),
+        to: Timestamp,
+    ) -> Result<(Vec<RefClaim>, Option<(Timestamp, String)>), LedgerError> {
+        let request = ClaimsBetween { tenant, set, from: from.0, to, after: &from.1 };
+        let claims = self.ask(&request).await?;
+        let last = claims.last().filter(|_| claims.len() == CLAIMS_PAGE);
+        let next = last.map(|last| (last.claim.created_at, last.ref_id.clone()));
+        Ok((claims, next))
+    }
+
+    /// The newest reconcile in a state that went over both sides, and over at least `window` up to at most `age` before it began.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn newest_whole_walk(
+        &self,
+        tenant: &str,
+        state: WalkState,
+        window: Duration,
+        age: Duration,
+    ) -> Result<Option<WalkRow>, LedgerError> {
+        self.ask(&NewestWhole { tenant, state, window, age }).await
+    }
+
+    /// The newest walk of a kind over these sides, from that begin on, that did not finish.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn unfinished_walk(
+        &self,
+        tenant: &str,
+        kind: WalkKind,
+        sides: &str,
+        begin: Timestamp,
+    ) -> Result<Option<WalkRow>, LedgerError> {
+        self.ask(&UnfinishedWalk { tenant, kind, sides, begin }).await
+    }
+
+    /// How the tenant's sides stand; nothing for one that no process has served yet.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn completeness(&self, tenant: &str) -> Result<Vec<Completeness>, LedgerError> {
+        self.ask(&CompletenessOf(tenant)).await
+    }
+
+    /// The findings of a walk.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn findings_of(&self, walk: &str) -> Result<Vec<StoredFinding>, LedgerError> {
+        self.ask(&FindingsOf(walk)).await
+    }
+}
+
+impl Ledger {
+    /// Writes a claim for each of these records of a side whose reference has none: checked, with its id, and without an open attempt.
+    /// Returns the references that got one.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; some may have been written.
+    pub async fn adopt(
+        &self,
+        tenant: &str,
+        side: Side,
+        records: Vec<VendorRecord>,
+    ) -> Result<Vec<String>, LedgerError> {
+        // What is adopted is not missing any more, so the comparison comes first.
+        self.check_suspended()?;
+        self.write(AdoptRecords { tenant: tenant.to_owned(), side, records }).await
+    }
+
+    /// Makes one repair, audited. `None`: the claim is not as it was read, or an attempt is open.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn repair(
+        &self,
+        key: Key<'_>,
+        repair: Repair,
+        record_id: &str,
+    ) -> Result<Option<Claim>, LedgerError> {
+        self.check_suspended()?;
+        super::claim::fits("record id", record_id, super::RECORD_ID_MAX)?;
+        let record_id = record_id.to_owned();
+        self.write(RepairClaim { process: self.process(), key: key.into(), repair, record_id }).await
+    }
+
+    /// Begins a walk, and gives up those with the same begin that did not finish.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn begin_walk(&self, tenant: &str, kind: WalkKind, row: WalkRow) -> Result<(), LedgerError> {
+        self.write(BeginWalk { tenant: tenant.to_owned(), kind, row }).await
+    }
+
+    /// Records how far a walk has come and what it found until there. `false`: another walk took its place.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn save_walk(&self, walk: &str, step: WalkStep) -> Result<bool, LedgerError> {
+        self.write(SaveWalk { walk: walk.to_owned(), step }).await
+    }
+
+    /// Takes or renews a lease for this process. Returns whether it has it.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn take_lease(&self, name: &str, duration: Duration) -> Result<bool, LedgerError> {
+        self.write(TakeLease { name: name.to_owned(), holder: self.process(), duration }).await
+    }
+
+    /// Gives a lease back.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; it ends by itself.
+    pub async fn release_lease(&self, name: &str) -> Result<(), LedgerError> {
+        self.write(ReleaseLease { name: name.to_owned(), holder: self.process() }).await
+    }
+
+    /// Ends the completeness of a side for all replicas, before something that may send a reference without a claim.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; it may still be complete.
+    pub(crate) async fn withdraw(
+        &self,
+        tenant: &str,
+        side: Side,
+        why: Withdrawal,
+    ) -> Result<(), LedgerError> {
+        self.write(Withdraw { tenant: Some(tenant.to_owned()), sides: vec![side], why }).await
+    }
+
+    /// A reconcile found records on a side that no claim knew; the oldest and the newest were made then.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; the side may still be complete.
+    pub async fn found_unclaimed(
+        &self,
+        tenant: &str,
+        side: Side,
+        made: [Timestamp; 2],
+        longest_create: Duration,
+    ) -> Result<(), LedgerError> {
+        self.write(FoundUnclaimed { tenant: tenant.to_owned(), side, made, longest_create }).await
+    }
+}
