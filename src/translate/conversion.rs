@@ -4,6 +4,26 @@ use std::borrow::Cow;
 
 use super::json::{JsonReader, Raw, Text};
 use super::orchestration::{Unreadable, object, text};
+use super::unknown::{Place, Unknown};
+
+/// The members that the vendor documents; all of them are read.
+pub(super) const MEMBERS: [&str; 15] = [
+    "id",
+    "profile_id",
+    "amount",
+    "source_asset",
+    "target_asset",
+    "status",
+    "ref_id",
+    "identity_id",
+    "account_id",
+    "created_at",
+    "updated_at",
+    "settled_at",
+    "cancelled_at",
+    "metadata",
+    "recipient_profile_id",
+];
 
 /// The statuses of the legacy API. `SETTLED` and `CANCELLED` are final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +80,8 @@ pub struct Conversion<'a> {
     pub(crate) metadata: Option<Raw<'a>>,
     /// The receiving profile of a directed settlement.
     pub(crate) recipient_profile_id: Option<Text<'a>>,
+    /// What the answer held beside these.
+    pub(crate) unknown: Unknown,
 }
 
 impl<'a> Conversion<'a> {
@@ -149,10 +171,16 @@ impl<'a> Conversion<'a> {
                 "cancelled_at" => it.cancelled_at = text(value, "cancelled_at")?,
                 "metadata" => it.metadata = object(value, "metadata")?,
                 "recipient_profile_id" => it.recipient_profile_id = text(value, "recipient_profile_id")?,
-                _ => drop(value.value()?),
+                _ => {
+                    it.unknown.add(Place::Record, key);
+                    value.value()?;
+                }
             }
             Ok::<(), Unreadable>(())
         })?;
+        if let Some(status) = it.status.filter(|status| Status::parse(status).is_none()) {
+            it.unknown.add(Place::Status, status);
+        }
         Ok(it)
     }
 }

@@ -7,6 +7,8 @@ use super::side::Side;
 /// The facts about one vendor; `default()` knows nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
+    /// Whether both APIs refuse a reference that the other one holds.
+    pub ref_space: RefSpace,
     /// Whether lists of the new API show conversions of the legacy API.
     pub mirror: Mirror,
     /// Whether lists of the legacy API show conversions of the new API.
@@ -15,8 +17,10 @@ pub struct Facts {
     pub profile_filter: ProfileFilter,
     /// How the vendor compares references.
     pub ref_match: RefMatch,
-    /// Which further bodies are empty lists.
+    /// Which bodies are empty lists.
     pub empty_list: EmptyList,
+    /// What a plus sign in a query stands for.
+    pub query_plus: QueryPlus,
 }
 
 impl Facts {
@@ -26,10 +30,83 @@ impl Facts {
         self.mirror.shows() || self.mirror_back.shows()
     }
 
+    /// The names and values of those that are known.
+    pub(crate) fn known(self) -> impl Iterator<Item = (&'static str, String)> {
+        self.all().into_iter().filter(|(_, value)| !value.is_empty())
+    }
+
+    /// The names and values of all; "" is "not known".
+    pub(crate) fn all(self) -> [(&'static str, String); 7] {
+        let Self { ref_space, mirror, mirror_back, profile_filter, ref_match, empty_list, query_plus } = self;
+        [
+            ("ref_space", ref_space.as_str().to_owned()),
+            ("mirror", mirror.as_str().to_owned()),
+            ("mirror_back", mirror_back.as_str().to_owned()),
+            ("profile_filter", profile_filter.as_str().to_owned()),
+            ("ref_match", ref_match.as_str().to_owned()),
+            ("empty_list", empty_list.forms().collect::<Vec<_>>().join(", ")),
+            ("query_plus", query_plus.as_str().to_owned()),
+        ]
+    }
+
     /// The side that made a record which both sides list.
     #[must_use]
     pub(crate) fn mirrored_side(self) -> Side {
         if self.mirror.shows() || !self.mirror_back.shows() { Side::Legacy } else { Side::New }
+    }
+}
+
+/// Whether the APIs share one space of references. No rule follows it: the same reference on both sides counts as two conversions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RefSpace {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// A reference that one side holds is taken on the other.
+    Shared,
+    /// Each side has its own.
+    Separate,
+}
+
+impl RefSpace {
+    /// Every fact, without `Unknown`.
+    pub(crate) const ALL: [Self; 2] = [Self::Shared, Self::Separate];
+
+    /// The name in the config.
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Shared => "shared",
+            Self::Separate => "separate",
+        }
+    }
+}
+
+/// What a plus sign in a query stands for. No rule follows it: a lookup writes a space as `%20`, which both readings understand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum QueryPlus {
+    /// Not known.
+    #[default]
+    Unknown,
+    /// A space.
+    Space,
+    /// Itself.
+    Literal,
+}
+
+impl QueryPlus {
+    /// Every fact, without `Unknown`.
+    pub(crate) const ALL: [Self; 2] = [Self::Space, Self::Literal];
+
+    /// The name in the config.
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "",
+            Self::Space => "space",
+            Self::Literal => "literal",
+        }
     }
 }
 
@@ -147,9 +224,11 @@ impl RefMatch {
     }
 }
 
-/// Bodies, other than an empty array, that are an empty list.
+/// The bodies that the vendor was seen to answer for an empty list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EmptyList {
+    /// `{"items":[]}`, which is an empty list whether it was seen or not.
+    pub array: bool,
     /// `{}`
     pub absent: bool,
     /// `{"items":null}`
@@ -157,8 +236,16 @@ pub struct EmptyList {
 }
 
 impl EmptyList {
+    /// A body with an empty array.
+    pub(crate) const ARRAY: &str = r#"{"items":[]}"#;
     /// A body without a list member.
     pub(crate) const ABSENT: &str = "{}";
     /// A body whose list member is null.
     pub(crate) const NULL: &str = r#"{"items":null}"#;
+
+    /// The bodies; none while nothing is known.
+    pub(crate) fn forms(self) -> impl Iterator<Item = &'static str> {
+        let all = [(self.array, Self::ARRAY), (self.absent, Self::ABSENT), (self.null, Self::NULL)];
+        all.into_iter().filter(|(is_known, _)| *is_known).map(|(_, form)| form)
+    }
 }

@@ -96,6 +96,7 @@ pub(crate) fn conversion<'a>(orchestration: &Orchestration<'a>) -> Result<Mapped
             .destination
             .profile_id()
             .filter(|recipient| Some(*recipient) != source),
+        unknown: orchestration.unknown,
     };
     Ok(Mapped { conversion, unknown_status: if known { None } else { orchestration.status } })
 }

@@ -8,9 +8,11 @@
 pub mod conversion;
 pub mod create;
 pub(crate) mod decimal;
+pub(crate) mod drift;
 pub mod evidence;
 pub mod facts;
 pub mod get;
+mod hash;
 pub(crate) mod invalid;
 pub mod json;
 pub mod list;
@@ -25,3 +27,4 @@ pub mod route;
 pub mod side;
 pub mod timestamp;
 pub mod token;
+pub(crate) mod unknown;

@@ -1,6 +1,32 @@
 //! The new API's wire format: an orchestration. `mapping` says what it means to a legacy client.
 
 use super::json::{JsonError, JsonReader, Raw, Text};
+use super::unknown::{Place, Unknown};
+
+/// The members that the vendor documents, in its schema or its guide, read or not.
+pub(super) const MEMBERS: [&str; 21] = [
+    "id",
+    "profile_id",
+    "ref_id",
+    "identity_id",
+    "account_id",
+    "source_asset",
+    "destination_asset",
+    "source_amount",
+    "status",
+    "orchestration_rule_id",
+    "created_at",
+    "updated_at",
+    "completed_at",
+    "metadata",
+    "source",
+    "destination",
+    "customer_id",
+    "destination_amount",
+    "fail_reason",
+    "source_transfer",
+    "destination_transfer",
+];
 
 /// The statuses of the new API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +97,8 @@ pub(crate) struct Orchestration<'a> {
     /// Where the money comes from.
     pub(crate) source: FundsLocation<'a>,
     pub(crate) destination: FundsLocation<'a>,
+    /// What the answer held beside these, and beside what the vendor documents.
+    pub(crate) unknown: Unknown,
 }
 
 /// The source or the destination of an orchestration.
@@ -141,37 +169,65 @@ impl<'a> Orchestration<'a> {
                 "updated_at" => it.updated_at = text(value, "updated_at")?,
                 "completed_at" => it.completed_at = text(value, "completed_at")?,
                 "metadata" => it.metadata = object(value, "metadata")?,
-                "source" => it.source = FundsLocation::read(value, "source")?,
-                "destination" => it.destination = FundsLocation::read(value, "destination")?,
-                _ => drop(value.value()?),
+                "source" => it.source = FundsLocation::read(value, &SOURCE, &mut it.unknown)?,
+                "destination" => it.destination = FundsLocation::read(value, &DESTINATION, &mut it.unknown)?,
+                "customer_id"
+                | "destination_amount"
+                | "fail_reason"
+                | "source_transfer"
+                | "destination_transfer" => drop(value.value()?),
+                _ => {
+                    it.unknown.add(Place::Record, key);
+                    value.value()?;
+                }
             }
             Ok::<(), Unreadable>(())
         })?;
+        let is_known = |status: &Text<'_>| status.value().and_then(|text| Status::parse(&text)).is_some();
+        if let Some(status) = it.status.filter(|status| !is_known(status)) {
+            it.unknown.add(Place::Status, status.as_written());
+        }
         Ok(it)
     }
 }
 
+/// Where one end of an orchestration is read.
+struct End {
+    field: &'static str,
+    place: Place,
+    profile: Place,
+}
+
+const SOURCE: End = End { field: "source", place: Place::Source, profile: Place::SourceProfile };
+const DESTINATION: End =
+    End { field: "destination", place: Place::Destination, profile: Place::DestinationProfile };
+
 impl<'a> FundsLocation<'a> {
     /// Only a `crypto` or `fiat` object with content makes a [`FundsLocation::Elsewhere`]. The vendor may add members at any time (it calls
     /// new fields compatible), and one that this build does not know must not hide a record.
-    fn read(reader: &mut JsonReader<'a>, field: &'static str) -> Result<Self, Unreadable> {
+    fn read(reader: &mut JsonReader<'a>, at: &End, unknown: &mut Unknown) -> Result<Self, Unreadable> {
         if reader.peek_kind() != Some(b'{') {
-            return object(reader, field).map(|_| Self::Unset);
+            return object(reader, at.field).map(|_| Self::Unset);
         }
         let mut end = Self::Unset;
         reader.object(|key, value| {
             match key {
                 "profile" => {
-                    if let (Some(profile), false) = (read_profile(value, field)?, end == Self::Elsewhere) {
+                    if let (Some(profile), false) =
+                        (read_profile(value, at, unknown)?, end == Self::Elsewhere)
+                    {
                         end = Self::Profile(profile);
                     }
                 }
                 "crypto" | "fiat" => {
-                    if object(value, field)?.is_some_and(Raw::has_members) {
+                    if object(value, at.field)?.is_some_and(Raw::has_members) {
                         end = Self::Elsewhere;
                     }
                 }
-                _ => drop(value.value()?),
+                _ => {
+                    unknown.add(at.place, key);
+                    value.value()?;
+                }
             }
             Ok::<(), Unreadable>(())
         })?;
@@ -191,16 +247,18 @@ impl<'a> FundsLocation<'a> {
 /// The outer `Option` is `None` without a profile, the inner one without a profile id.
 fn read_profile<'a>(
     reader: &mut JsonReader<'a>,
-    field: &'static str,
+    at: &End,
+    unknown: &mut Unknown,
 ) -> Result<Option<Option<Text<'a>>>, Unreadable> {
     if reader.peek_kind() != Some(b'{') {
-        return object(reader, field).map(|_| None);
+        return object(reader, at.field).map(|_| None);
     }
     let mut id = None;
     reader.object(|key, value| {
         if key == "profile_id" {
             id = text(value, "profile_id")?.filter(|id| !id.is_empty());
         } else {
+            unknown.add(at.profile, key);
             value.value()?;
         }
         Ok::<(), Unreadable>(())

@@ -64,6 +64,7 @@ fn legacy_success(reply: &Reply<'_>, position: impl Fn(Option<Text<'_>>) -> Opti
     let Ok(conversion) = Conversion::parse(reply.body) else {
         return Sent::Foreign("the answer is no conversion");
     };
+    reply.notice(conversion.unknown);
     let named = conversion.ref_id.filter(|ref_id| !ref_id.is_empty());
     match (named, position(named), conversion.into_id()) {
         // Any object would do otherwise, such as another request's list.
@@ -84,6 +85,7 @@ fn new_success(
     let (Some(request), Ok(orchestration)) = (request, Orchestration::parse(reply.body)) else {
         return Sent::Foreign("the answer is no orchestration");
     };
+    reply.notice(orchestration.unknown);
     let Ok(mapped) = mapping::conversion(&orchestration) else {
         return Sent::Foreign("the record has no id");
     };
@@ -143,7 +145,7 @@ mod tests {
 
     fn judged(side: Side, status: u16, content_type: &str, body: &str) -> Sent {
         let request = CreateRequest::parse(REQUEST).unwrap();
-        let reply = Reply { status, content_type: Some(content_type), body: body.as_bytes() };
+        let reply = Reply { status, content_type: Some(content_type), body: body.as_bytes(), noticed: None };
         judge(side, &reply, Some(&request), &["r"])
     }
 

@@ -10,6 +10,7 @@ use crate::translate::mapping::{self, Origin};
 use crate::translate::orchestration::{Orchestration, Unreadable};
 use crate::translate::paths;
 use crate::translate::side::Side;
+use crate::translate::unknown::{Place, Unknown, UnknownRows};
 
 /// What the answer to a lookup proves.
 #[derive(Debug)]
@@ -68,7 +69,10 @@ pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, origin: Origin, facts: 
     }
     let mut list = LookupList { origin, ..LookupList::new(side, ref_id, facts) };
     match list.read(reply.body) {
-        Ok(()) => list.finding(),
+        Ok(()) => {
+            reply.notice(list.unknown_rows.with(list.unknown_beside));
+            list.finding()
+        }
         Err(_) => Finding::Nothing("the list cannot be read"),
     }
 }
@@ -107,6 +111,8 @@ struct LookupList<'q> {
     other_kind: bool,
     /// Why an empty list would prove nothing.
     doubt: Option<&'static str>,
+    unknown_rows: UnknownRows,
+    unknown_beside: Unknown,
 }
 
 impl<'q> LookupList<'q> {
@@ -123,6 +129,8 @@ impl<'q> LookupList<'q> {
             found: None,
             other_kind: false,
             doubt: None,
+            unknown_rows: UnknownRows::default(),
+            unknown_beside: Unknown::default(),
         }
     }
 
@@ -147,6 +155,9 @@ impl<'q> LookupList<'q> {
             return;
         }
         self.has_others |= key != "next_page_cursor";
+        if !matches!(key, "items" | "orchestrations" | "next_page_cursor") {
+            self.unknown_beside.add(Place::List, key);
+        }
         if !has_content(key, value) {
             return;
         }
@@ -167,12 +178,14 @@ impl<'q> LookupList<'q> {
         match self.side {
             Side::Legacy => {
                 let conversion = Conversion::parse(row)?;
+                self.unknown_rows.add(conversion.unknown);
                 if self.is_asked_for(conversion.ref_id) {
                     self.keep(conversion.into_id()?, row.to_vec());
                 }
             }
             Side::New => {
                 let orchestration = Orchestration::parse(row)?;
+                self.unknown_rows.add(orchestration.unknown);
                 if self.is_asked_for(orchestration.ref_id) {
                     if mapping::hidden(&orchestration, self.origin)?.is_some() {
                         self.other_kind = true;
@@ -247,7 +260,7 @@ mod tests {
     const JSON: Option<&str> = Some("application/json");
 
     fn finding(side: Side, body: &str) -> Finding {
-        let reply = Reply { status: 200, content_type: JSON, body: body.as_bytes() };
+        let reply = Reply { status: 200, content_type: JSON, body: body.as_bytes(), noticed: None };
         read(side, &reply, "r 1", Origin::Unknown, Facts::default())
     }
 

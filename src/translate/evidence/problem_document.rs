@@ -2,6 +2,7 @@
 
 use super::Reply;
 use crate::translate::json::{JsonError, JsonReader};
+use crate::translate::unknown::{Place, Unknown, unknown_problem};
 
 /// Whether the answer is a problem document of the vendor: JSON by its content type, an object with at least one of `type`, `title` and
 /// `detail`, and no `status` that contradicts the answer's. A gateway's HTML page is none.
@@ -10,22 +11,31 @@ pub(crate) fn is_problem_document(reply: &Reply<'_>) -> bool {
     if !reply.is_json() {
         return false;
     }
-    let (mut says_something, mut contradicts) = (false, false);
+    let (mut says_something, mut contradicts, mut unknown) = (false, false, Unknown::default());
     let read = JsonReader::new(reply.body).and_then(|mut reader| {
         reader.object(|key, value| {
             let value = value.value()?;
             match key {
                 "type" | "title" | "detail" => {
-                    says_something |= value.as_text().is_some_and(|text| !text.is_empty())
+                    says_something |= value.as_text().is_some_and(|text| !text.is_empty());
+                    let kind = value.as_text().filter(|_| key == "type");
+                    if let Some(kind) = kind.and_then(|kind| unknown_problem(kind.as_written())) {
+                        unknown.add(Place::ProblemType, kind);
+                    }
                 }
                 "status" => contradicts |= value.as_written() != reply.status.to_string(),
-                _ => {}
+                "meta" => {}
+                _ => unknown.add(Place::Problem, key),
             }
             Ok::<(), JsonError>(())
         })?;
         reader.end()
     });
-    read.is_ok() && says_something && !contradicts
+    let is_problem = read.is_ok() && says_something && !contradicts;
+    if is_problem {
+        reply.notice(unknown);
+    }
+    is_problem
 }
 
 #[cfg(test)]
@@ -46,7 +56,7 @@ mod tests {
             (Some("text/html"), r#"{"title":"Not Found","status":404}"#, false),
             (None, r#"{"title":"Not Found","status":404}"#, false),
         ] {
-            let reply = Reply { status: 404, content_type, body: body.as_bytes() };
+            let reply = Reply { status: 404, content_type, body: body.as_bytes(), noticed: None };
             assert_eq!(is_problem_document(&reply), expected, "{content_type:?} {body}");
         }
     }

@@ -1,12 +1,19 @@
 //! List: the client's query, and the queries to the sides that answer it.
 //!
-//! `cursor` encodes the position in a listing, `rows` parses a side's answer, `page` merges rows into the client's page,
-//! `same_record` says which rows of both sides are one record.
+//! `cursor` is the position in a listing (`position`: on one side; `cursor_codec`: on the wire), `answer` parses a side's answer into
+//! `rows`, `source` finds the position among them, `page` merges them into the client's page (`pairs`: rows of both sides that are one
+//! record, by `same_record`), and `taken_rows` makes the next cursor of what the page took.
 
+mod answer;
 pub mod cursor;
+mod cursor_codec;
 pub mod page;
+mod pairs;
+mod position;
 pub mod rows;
 pub(crate) mod same_record;
+mod source;
+mod taken_rows;
 
 use std::borrow::Cow;
 
@@ -15,6 +22,7 @@ use jiff::{Timestamp, Unit};
 use percent_encoding::percent_decode_str;
 
 use self::cursor::{Cursor, PageCursor, SortOrder};
+use self::position::id_hash;
 use super::facts::{Facts, ProfileFilter};
 use super::invalid::Invalid;
 use super::timestamp;
@@ -43,6 +51,29 @@ pub struct ListQuery {
     pub(crate) page_cursor: PageCursor,
     /// What is known about the vendor.
     pub(crate) facts: Facts,
+}
+
+/// A call to a side for one page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// The side to call.
+    pub side: Side,
+    /// The number of rows to request.
+    pub limit: u16,
+    /// That side's own cursor, from the call before or from an earlier page.
+    pub after: Option<String>,
+    /// The call asks for rows from this instant's second on.
+    pub since: Option<Timestamp>,
+    /// Whether `after` is from an earlier page, so the side may refuse it.
+    pub has_hint: bool,
+}
+
+impl Call {
+    /// A call for the first rows.
+    #[must_use]
+    pub const fn first(side: Side, limit: u16) -> Self {
+        Self { side, limit, after: None, since: None, has_hint: false }
+    }
 }
 
 /// Two optional bounds, inclusive.
@@ -129,6 +160,13 @@ impl ListQuery {
         if invalid.is_empty() { Ok(query) } else { Err(invalid) }
     }
 
+    /// Everything that was created between two times, both included, oldest first.
+    #[must_use]
+    pub(crate) fn ascending(begin: Timestamp, end: Timestamp) -> Self {
+        let created = Range { begin: Some(begin.into()), end: Some(end.into()) };
+        Self { created, order: Some(SortOrder::Ascending), ..Self::default() }
+    }
+
     /// The same query to a vendor of whom this is known.
     #[must_use]
     pub fn with_facts(self, facts: Facts) -> Self {
@@ -167,29 +205,28 @@ impl ListQuery {
         self.limit.unwrap_or(LIMIT_DEFAULT).into()
     }
 
-    /// How many rows to request from a side in one call: a page, one more to learn whether it is the last, and the rows that
-    /// the widened bound repeats. A refill requests ten times as many, because where rows were dropped, more will be.
-    #[must_use]
-    pub fn batch_size(&self, refill: bool) -> u16 {
-        let repeated = self.cursor().map_or(0, |cursor| cursor.returned_ids().len());
-        let rows = (self.limit() + 1 + repeated) * if refill { 10 } else { 1 };
-        u16::try_from(rows).unwrap_or(LIMIT_MAX).min(LIMIT_MAX)
-    }
-
     /// The cursor of the proxy's own that the listing continues from.
     #[must_use]
-    pub const fn cursor(&self) -> Option<&Cursor> {
+    pub fn cursor(&self) -> Option<&Cursor> {
         match &self.page_cursor {
             PageCursor::Ours(cursor) => Some(cursor),
             PageCursor::Start | PageCursor::Foreign => None,
         }
     }
 
-    /// The path and query of a call to a side, relative to its base URL. `limit` is the number of rows to request, `after` that
-    /// side's own cursor from the call before for the same page.
+    /// A hash of everything that selects rows.
+    pub(crate) fn filters_hash(&self) -> u64 {
+        let bounds = [&self.created.begin, &self.created.end, &self.updated.begin, &self.updated.end];
+        let bounds = bounds.map(|bound| bound.as_ref().map(|bound| &bound.text));
+        id_hash(&format!("{:?}{:?}{bounds:?}", self.profile_id, self.ref_id))
+    }
+
+    /// The path and query of a call to a side, relative to its base URL.
     #[must_use]
-    pub fn path(&self, side: Side, limit: u16, after: Option<&str>) -> String {
-        format!("{}?{}", paths::collection(side), self.query(side, Some(limit), after))
+    pub fn path(&self, call: &Call) -> String {
+        let Call { side, limit, after, since, .. } = call;
+        let query = self.query(*side, Some(*limit), (*since, after.as_deref()));
+        format!("{}?{query}", paths::collection(*side))
     }
 
     /// The query for the new API, which has no filter by `updated_at`: the proxy filters the rows. No record is updated before it
@@ -197,11 +234,16 @@ impl ListQuery {
     /// conversions that credit another profile, so the proxy filters by it as well.
     #[must_use]
     pub fn to_orchestrations(&self, limit: Option<u16>, after: Option<&str>) -> String {
-        self.query(Side::New, limit, after)
+        self.query(Side::New, limit, (self.cursor().map(|cursor| cursor.at), after))
     }
 
-    /// The query for a side, from the proxy's own position in the listing.
-    fn query(&self, side: Side, limit: Option<u16>, after: Option<&str>) -> String {
+    /// The query for a side, from the second of an instant on and after the side's own cursor.
+    fn query(
+        &self,
+        side: Side,
+        limit: Option<u16>,
+        (since, after): (Option<Timestamp>, Option<&str>),
+    ) -> String {
         let updated = [("updated_at.begin", &self.updated.begin), ("updated_at.end", &self.updated.end)];
         let (created, updated) = match side {
             Side::Legacy => (["created_at.begin", "created_at.end"], &updated[..]),
@@ -209,7 +251,7 @@ impl ListQuery {
         };
         let selects_here = side == Side::New && self.facts.profile_filter == ProfileFilter::Target;
         let profile_id = self.profile_id.as_deref().filter(|_| !selects_here);
-        let (begin, end) = self.bounds();
+        let (begin, end) = self.bounds(since);
         let order = self.order.or_else(|| self.cursor().map(|cursor| cursor.order));
         let limit = limit.map(|limit| limit.to_string());
         let mut out = Serializer::new(String::new());
@@ -232,20 +274,19 @@ impl ListQuery {
         out.finish().replace("%3A", ":").replace('+', "%20")
     }
 
-    /// The tightest bounds on `created_at` that lose no row. A cursor's bound is widened to the whole second, because a side may
+    /// The tightest bounds on `created_at` that lose no row from an instant on. That instant is widened to the whole second, because a side may
     /// index fewer digits than it answers.
-    fn bounds(&self) -> (Option<Cow<'_, Bound>>, Option<Cow<'_, Bound>>) {
+    fn bounds(&self, since: Option<Timestamp>) -> (Option<Cow<'_, Bound>>, Option<Cow<'_, Bound>>) {
         let mut begin = self.created.begin.as_ref().map(Cow::Borrowed);
         let ends = [&self.created.end, &self.updated.end];
         let mut end = ends.into_iter().flatten().min_by_key(|bound| bound.at).map(Cow::Borrowed);
-        if let Some(cursor) = self.cursor() {
-            let (floor, ceiling) = whole_seconds(cursor.at);
-            match cursor.order {
-                SortOrder::Ascending if begin.as_ref().is_none_or(|bound| bound.at < floor) => {
-                    begin = Some(Cow::Owned(floor.into()));
+        if let Some(since) = since.map(|since| second_of(self.order(), since)) {
+            match self.order() {
+                SortOrder::Ascending if begin.as_ref().is_none_or(|bound| bound.at < since) => {
+                    begin = Some(Cow::Owned(since.into()));
                 }
-                SortOrder::Descending if end.as_ref().is_none_or(|bound| bound.at > ceiling) => {
-                    end = Some(Cow::Owned(ceiling.into()));
+                SortOrder::Descending if end.as_ref().is_none_or(|bound| bound.at > since) => {
+                    end = Some(Cow::Owned(since.into()));
                 }
                 SortOrder::Ascending | SortOrder::Descending => {}
             }
@@ -254,10 +295,13 @@ impl ListQuery {
     }
 }
 
-fn whole_seconds(at: Timestamp) -> (Timestamp, Timestamp) {
-    let rounded =
-        |mode| at.round(jiff::TimestampRound::new().smallest(Unit::Second).mode(mode)).unwrap_or(at);
-    (rounded(jiff::RoundMode::Floor), rounded(jiff::RoundMode::Ceil))
+/// The first instant, in that order, of an instant's second.
+fn second_of(order: SortOrder, at: Timestamp) -> Timestamp {
+    let mode = match order {
+        SortOrder::Ascending => jiff::RoundMode::Floor,
+        SortOrder::Descending => jiff::RoundMode::Ceil,
+    };
+    at.round(jiff::TimestampRound::new().smallest(Unit::Second).mode(mode)).unwrap_or(at)
 }
 
 /// The legacy API's list parameters.

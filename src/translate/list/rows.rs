@@ -1,19 +1,12 @@
-//! A side's answer to a list, parsed into the rows that a legacy client may see.
+//! The rows of a side's answer that a legacy client may see.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::ops::Range;
 
 use jiff::Timestamp;
 
-use super::ListQuery;
-use crate::translate::conversion::Conversion;
-use crate::translate::evidence::has_content;
-use crate::translate::json::{JsonReader, Raw, Text};
-use crate::translate::mapping::{self, Mapped};
-use crate::translate::orchestration::{Orchestration, Unreadable, text};
-use crate::translate::own_records::{HiddenRecord, OwnRecords};
-use crate::translate::side::Side;
-use crate::translate::timestamp;
+use crate::translate::own_records::HiddenRecord;
+use crate::translate::unknown::{Unknown, UnknownRows};
 
 /// The beginning of every page.
 pub(super) const HEAD: &[u8] = br#"{"items":["#;
@@ -21,16 +14,24 @@ pub(super) const HEAD: &[u8] = br#"{"items":["#;
 /// The rows of one answer in the legacy format, ready to be merged into a page.
 #[derive(Debug, Default)]
 pub struct Rows {
-    rows: std::collections::VecDeque<ParsedRow>,
+    pub(super) rows: VecDeque<ParsedRow>,
     /// [`HEAD`] and the comma-separated rows: a page already, if no other side adds rows.
-    json: Vec<u8>,
-    ids: String,
+    pub(super) json: Vec<u8>,
+    pub(super) ids: String,
+    /// The hash of the id of every row received, whether it is a row here or not.
+    pub(super) received: Vec<u64>,
+    /// The last row received that precedes the cursor's instant.
+    pub(super) earlier: Option<usize>,
     /// The side's own cursor, if it has more rows.
     pub next: Option<String>,
     /// The rows left out.
     pub dropped: DroppedRows,
     /// Those of them that match the query and would be shown if the ledger knew them as created here.
     pub hidden: Vec<HiddenRecord>,
+    /// What the rows held that this build does not know.
+    pub(super) unknown_rows: UnknownRows,
+    /// The same beside the rows.
+    pub(super) unknown_beside: Unknown,
 }
 
 /// Rows left out of a page, and unknown statuses, for logs and metrics.
@@ -57,21 +58,25 @@ impl DroppedRows {
 
 /// Where one row is in the buffers of [`Rows`].
 #[derive(Debug)]
-struct ParsedRow {
-    at: Timestamp,
-    json: Range<usize>,
-    id: Range<usize>,
-    ref_id: Range<usize>,
+pub(super) struct ParsedRow {
+    pub(super) at: Timestamp,
+    /// Its number among the rows received.
+    pub(super) received: usize,
+    pub(super) state: RowState,
+    pub(super) json: Range<usize>,
+    pub(super) id: Range<usize>,
+    pub(super) ref_id: Range<usize>,
 }
 
-/// What decides whether a row is shown.
-struct RowFilter<'q> {
-    query: &'q ListQuery,
-    own: &'q OwnRecords,
+/// Whether a row is shown when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RowState {
+    Fresh,
+    /// It was on an earlier page.
+    Past,
+    /// It is the other side's record once more.
+    Mirror,
 }
-
-/// Parses one row of an answer.
-type ReadRow<'a> = fn(&mut Rows, &mut JsonReader<'a>, &RowFilter<'_>) -> Result<(), Unreadable>;
 
 /// One row, borrowed from [`Rows`].
 #[derive(Clone, Copy, Debug)]
@@ -87,133 +92,9 @@ pub struct RowRef<'a> {
 }
 
 impl Rows {
-    /// Parses a side's answer.
-    ///
-    /// # Errors
-    /// When the answer or one of its rows does not parse: a partial list must not look complete.
-    pub fn of(side: Side, body: &[u8], query: &ListQuery) -> Result<Self, Unreadable> {
-        Self::with_own(side, body, query, &OwnRecords::default())
-    }
-
-    /// As [`Rows::of`]; the records that the ledger knows as created here are shown whatever they look like.
-    ///
-    /// # Errors
-    /// As [`Rows::of`].
-    pub fn with_own(
-        side: Side,
-        body: &[u8],
-        query: &ListQuery,
-        own: &OwnRecords,
-    ) -> Result<Self, Unreadable> {
-        let row = match side {
-            Side::Legacy => Self::conversion,
-            Side::New => Self::orchestration,
-        };
-        Self::read(body, &RowFilter { query, own }, row)
-    }
-
-    /// Reads `items`, or without any the deprecated `orchestrations`.
-    fn read<'a>(body: &'a [u8], filter: &RowFilter<'_>, row: ReadRow<'a>) -> Result<Self, Unreadable> {
-        let mut rows = Self { json: Vec::with_capacity(body.len()), ..Self::default() };
-        rows.json.extend_from_slice(HEAD);
-        let mut deprecated = None;
-        let mut has_list = false;
-        let mut has_other_members = false;
-        let mut is_doubtful = false;
-        let mut reader = JsonReader::new(body)?;
-        reader.object(|key, value| {
-            match key {
-                "items" if value.peek_kind() == Some(b'[') => {
-                    has_list = true;
-                    value.array(|element| row(&mut rows, element, filter))?;
-                }
-                "orchestrations" if value.peek_kind() == Some(b'[') => deprecated = Some(value.value()?),
-                "items" | "orchestrations" => has_list |= null_list(value)?,
-                "next_page_cursor" => rows.next = cursor_text(value)?,
-                _ => {
-                    has_other_members = true;
-                    is_doubtful |= has_content(key, value.value()?);
-                }
-            }
-            Ok::<(), Unreadable>(())
-        })?;
-        reader.end()?;
-        // An empty list beside a count, another cursor, an error or rows under another name is not the end of the listing.
-        if is_doubtful && rows.is_unused() && rows.next.is_none() && deprecated.is_none() {
-            return Err(Unreadable::WrongType { field: "items", expected: "the whole list" });
-        }
-        if let Some(array) = deprecated.filter(|_| rows.is_unused()) {
-            JsonReader::new(array.as_written().as_bytes())?
-                .array(|element| row(&mut rows, element, filter))?;
-        } else if !has_list && deprecated.is_none() && has_other_members {
-            return Err(Unreadable::Missing { field: "items" });
-        }
-        Ok(rows)
-    }
-
-    fn orchestration<'a>(
-        &mut self,
-        reader: &mut JsonReader<'a>,
-        filter: &RowFilter<'_>,
-    ) -> Result<(), Unreadable> {
-        let orchestration = Orchestration::read(reader)?;
-        if mapping::hidden(&orchestration, filter.own.origin(&orchestration))?.is_some() {
-            self.hide(&orchestration, filter.query);
-            return Ok(());
-        }
-        let mapped = mapping::conversion(&orchestration)?;
-        let Some(at) = selected(&mapped.conversion, filter.query)? else {
-            self.dropped.filtered += 1;
-            return Ok(());
-        };
-        if let Some(status) = mapped.unknown_status {
-            self.dropped.unknown_statuses.push(status.as_written().to_owned());
-        }
-        self.push(at, &mapped.conversion, |json| mapped.conversion.write(json));
-        Ok(())
-    }
-
-    /// A record that is no conversion may have any form, so what cannot be read here is no error.
-    fn hide(&mut self, orchestration: &Orchestration<'_>, query: &ListQuery) {
-        self.dropped.never_conversions += 1;
-        let matches = |Mapped { conversion, .. }| matches!(selected(&conversion, query), Ok(Some(_)));
-        if mapping::conversion(orchestration).is_ok_and(matches) {
-            self.hidden.extend(HiddenRecord::of(orchestration));
-        }
-    }
-
-    /// A conversion from the legacy API reaches the client byte for byte.
-    fn conversion<'a>(
-        &mut self,
-        reader: &mut JsonReader<'a>,
-        filter: &RowFilter<'_>,
-    ) -> Result<(), Unreadable> {
-        let written = reader.value()?.as_written().as_bytes();
-        let conversion = Conversion::parse(written)?;
-        match selected(&conversion, filter.query)? {
-            Some(at) => self.push(at, &conversion, |json| json.extend_from_slice(written)),
-            None => self.dropped.filtered += 1,
-        }
-        Ok(())
-    }
-
-    /// Appends a row; `write` appends its JSON.
-    fn push(&mut self, at: Timestamp, row: &Conversion<'_>, write: impl FnOnce(&mut Vec<u8>)) {
-        if !self.rows.is_empty() {
-            self.json.push(b',');
-        }
-        let start = self.json.len();
-        write(&mut self.json);
-        let id_start = self.ids.len();
-        self.ids.push_str(row.id.map_or("", Text::as_written));
-        let ref_id_start = self.ids.len();
-        self.ids.push_str(&row.ref_id.and_then(Text::value).unwrap_or_default());
-        self.rows.push_back(ParsedRow {
-            at,
-            json: start..self.json.len(),
-            id: id_start..ref_id_start,
-            ref_id: ref_id_start..self.ids.len(),
-        });
+    /// What the answer held that this build does not know.
+    pub(crate) fn unknown(&self) -> Unknown {
+        self.unknown_rows.with(self.unknown_beside)
     }
 
     /// Appends the rows of the side's next answer.
@@ -224,6 +105,8 @@ impl Rows {
         let shifted = |range: Range<usize>, by: usize| range.start + by..range.end + by;
         self.rows.extend(more.rows.into_iter().map(|row| ParsedRow {
             at: row.at,
+            received: row.received,
+            state: row.state,
             json: shifted(row.json, json),
             id: shifted(row.id, ids),
             ref_id: shifted(row.ref_id, ids),
@@ -260,6 +143,36 @@ impl Rows {
         self.next.is_some() && self.rows.back().is_some_and(|row| row.at == at)
     }
 
+    pub(super) fn set_state(&mut self, position: usize, state: RowState) {
+        if let Some(row) = self.rows.get_mut(position) {
+            row.state = state;
+        }
+    }
+
+    pub(super) fn state(&self, position: usize) -> Option<RowState> {
+        self.rows.get(position).map(|row| row.state)
+    }
+
+    /// Marks the rows of earlier pages; `is_past` also gets a row's number among the rows received.
+    pub(super) fn mark_past(&mut self, mut is_past: impl FnMut(RowRef<'_>, usize) -> bool) {
+        for position in 0..self.rows.len() {
+            let row = &self.rows[position];
+            if is_past(self.borrow(row), row.received) {
+                self.set_state(position, RowState::Past);
+            }
+        }
+    }
+
+    /// The number, among the rows received, of the next row.
+    pub(super) fn next_received(&self) -> Option<usize> {
+        self.rows.front().map(|row| row.received)
+    }
+
+    /// The number, among the rows received, of the next row that may be shown.
+    pub(super) fn next_fresh(&self) -> Option<usize> {
+        self.rows.iter().find(|row| row.state == RowState::Fresh).map(|row| row.received)
+    }
+
     fn borrow(&self, row: &ParsedRow) -> RowRef<'_> {
         RowRef {
             at: row.at,
@@ -269,7 +182,7 @@ impl Rows {
         }
     }
 
-    fn is_unused(&self) -> bool {
+    pub(super) fn is_unused(&self) -> bool {
         self.rows.is_empty() && self.dropped == DroppedRows::default()
     }
 
@@ -284,17 +197,20 @@ impl Rows {
         self.rows.front().map(|row| self.borrow(row))
     }
 
-    /// Removes the row at a position.
-    pub(super) fn remove(&mut self, position: usize) {
-        self.rows.remove(position);
+    pub(super) fn are_all_fresh(&self) -> bool {
+        self.rows.iter().all(|row| row.state == RowState::Fresh)
     }
 
-    /// Returns the first `limit` rows as the beginning of a page. The JSON of all rows is gone afterwards.
-    pub(super) fn take_page(&mut self, limit: usize) -> Vec<u8> {
-        let end = self.rows.iter().take(limit).next_back().map_or(HEAD.len(), |row| row.json.end);
+    /// Returns the next `limit` rows as the beginning of a page, and where it ends with each of them. The JSON of all rows is gone
+    /// afterwards.
+    pub(super) fn take_page(&mut self, limit: usize) -> (Vec<u8>, Vec<usize>) {
+        let start = self.rows.front().map_or(HEAD.len(), |row| row.json.start);
+        let ends = self.rows.iter().take(limit).map(|row| row.json.end - start + HEAD.len());
+        let ends: Vec<_> = ends.collect();
         let mut page = std::mem::take(&mut self.json);
-        page.truncate(end);
-        page
+        page.drain(HEAD.len()..start);
+        page.truncate(ends.last().copied().unwrap_or(HEAD.len()));
+        (page, ends)
     }
 
     /// The number of rows that were not taken yet.
@@ -307,46 +223,5 @@ impl Rows {
     pub(crate) fn pop(&mut self) -> Option<RowRef<'_>> {
         let row = self.rows.pop_front()?;
         Some(self.borrow(&row))
-    }
-}
-
-/// The row's `created_at`, if the row matches the query and was on no earlier page. Every filter is checked again, because a
-/// side that ignores a filter must not leak other rows.
-fn selected(row: &Conversion<'_>, query: &ListQuery) -> Result<Option<Timestamp>, Unreadable> {
-    let at = read_instant(row.created_at, "created_at")?;
-    let is_profile = |filter: &String| row.profile_id.is_some_and(|profile| profile.says(filter));
-    let is_ref_id = |filter: &String| {
-        let ref_id = row.ref_id.and_then(Text::value);
-        ref_id.is_some_and(|ref_id| query.facts.ref_match.same(filter, &ref_id) == Some(true))
-    };
-    let updated = || read_instant(row.updated_at, "updated_at").map(|at| query.updated.contains(at));
-    let is_selected = query.profile_id.as_ref().is_none_or(is_profile)
-        && query.ref_id.as_ref().is_none_or(is_ref_id)
-        && query.created.contains(at)
-        && !query.cursor().is_some_and(|cursor| cursor.is_past(at, row.id.map_or("", Text::as_written)))
-        && (query.updated.is_open() || updated()?);
-    Ok(is_selected.then_some(at))
-}
-
-fn read_instant(text: Option<Text<'_>>, field: &'static str) -> Result<Timestamp, Unreadable> {
-    let text = text.ok_or(Unreadable::Missing { field })?;
-    text.value()
-        .and_then(|text| timestamp::parse(&text))
-        .ok_or(Unreadable::WrongType { field, expected: "an RFC 3339 timestamp" })
-}
-
-/// A cursor that cannot be sent back is an error: taken for the end of the list, it would hide the remaining rows.
-fn cursor_text(value: &mut JsonReader<'_>) -> Result<Option<String>, Unreadable> {
-    const FIELD: &str = "next_page_cursor";
-    let Some(text) = text(value, FIELD)? else { return Ok(None) };
-    let cursor = text.value().ok_or(Unreadable::WrongType { field: FIELD, expected: "a string" })?;
-    Ok(Some(cursor.into_owned()).filter(|cursor| !cursor.is_empty()))
-}
-
-fn null_list(value: &mut JsonReader<'_>) -> Result<bool, Unreadable> {
-    if value.value().map(Raw::is_null)? {
-        Ok(true)
-    } else {
-        Err(Unreadable::WrongType { field: "items", expected: "an array" })
     }
 }

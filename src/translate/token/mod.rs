@@ -5,10 +5,12 @@
 //! stays. A request or an answer that could be read in more than one way yields `None` and is passed on unchanged.
 
 mod form;
+mod shared;
 
 use std::borrow::Cow;
 
 pub use self::form::Form;
+pub(crate) use self::shared::{GrantedToken, may_be_shared};
 use super::json::{JsonError, JsonReader};
 
 /// The legacy API's scope to read.

@@ -293,7 +293,7 @@ fn list_answers(name: &str, case: &List, query: &ListQuery, specs: &Specs) {
     }
     assert_eq!(case.unreadable, None, "{name}");
     assert_eq!(page.needs(), [], "{name}: the page wants more answers");
-    let finished = page.finish();
+    let finished = page.finish().unwrap();
     let expected = case.legacy_answer.as_ref().unwrap_or_else(|| panic!("{name} expects no answer"));
     assert_json(name, "the legacy answer", &finished.body, expected);
     specs.assert_legacy(name, "ListStablecoinConversionsResponse", &finished.body);

@@ -105,9 +105,9 @@ proptest! {
         null in any::<bool>(),
         ref_match in prop::sample::select(vec![RefMatch::Unknown, RefMatch::Exact, RefMatch::Case, RefMatch::Trimmed]),
     ) {
-        let facts = Facts { empty_list: EmptyList { absent, null }, ref_match, ..Facts::default() };
+        let facts = Facts { empty_list: EmptyList { array: false, absent, null }, ref_match, ..Facts::default() };
         for side in [Side::Legacy, Side::New] {
-            let reply = Reply { status: 200, content_type: Some("application/json"), body: &body };
+            let reply = Reply { status: 200, content_type: Some("application/json"), body: &body, noticed: None };
             match evidence::read(side, &reply, "r-1", Origin::Unknown, facts) {
                 Finding::Absent => {
                     if let Some(document) = by_serde(&body) {
@@ -163,11 +163,13 @@ proptest! {
             // What a further call would bring is none of this test's.
             let asks_on = !page.needs().is_empty();
             prop_assert!(!asks_on || page.cut() || count == 0);
-            let finished = page.finish();
+            // Without a further row at hand the last one waits for the next page.
+            let held_back = usize::from(asks_on && count > 1);
+            let finished = page.finish().unwrap();
             match by_serde(&finished.body) {
                 Some(page) => {
                     let items = page["items"].as_array().unwrap();
-                    prop_assert_eq!(items.len(), count);
+                    prop_assert_eq!(items.len(), count - held_back);
                     items.iter().for_each(|row| assert_legacy(row.to_string().as_bytes(), &body));
                 }
                 None => prop_assert!(by_serde(&body).is_none(), "{}", String::from_utf8_lossy(&finished.body)),

@@ -1,5 +1,6 @@
 //! What holds for every input, not only for the examples of `tests/fixtures`: nothing panics, nothing is lost.
 
+mod dense;
 mod json;
 mod mirrors;
 mod paging;

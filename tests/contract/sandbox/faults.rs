@@ -115,12 +115,13 @@ async fn a_gate_blocks_before_or_after_the_write_and_releases_a_given_number() {
 }
 
 #[tokio::test]
-async fn statuses_come_with_or_without_effect_and_in_three_bodies() {
+async fn statuses_come_with_or_without_effect_and_in_four_bodies() {
     let (sandbox, client) = funded(quiet()).await;
     for (code, retry_after, body, applied) in [
         (StatusCode::TOO_MANY_REQUESTS, Some(7), RefusalBody::Problem, false),
         (StatusCode::BAD_GATEWAY, None, RefusalBody::Html, true),
         (StatusCode::REQUEST_TIMEOUT, None, RefusalBody::Empty, true),
+        (StatusCode::FORBIDDEN, None, RefusalBody::UnknownType, false),
     ] {
         sandbox.faults().arm(Fault::new(FaultKind::Status { code, retry_after, body, applied }).times(1));
         let ref_id = code.as_str();
@@ -134,6 +135,7 @@ async fn statuses_come_with_or_without_effect_and_in_three_bodies() {
             RefusalBody::Problem => assert!(text.contains("about:blank")),
             RefusalBody::Html => assert!(text.starts_with("<html>")),
             RefusalBody::Empty => assert!(text.is_empty()),
+            RefusalBody::UnknownType => assert!(text.contains("velocity-limit")),
         }
         assert_eq!(sandbox.inspector().conversions_by_ref().contains_key(ref_id), applied);
     }

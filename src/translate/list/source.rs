@@ -1,0 +1,230 @@
+//! The calls of one page to one side: where they begin, which rows they bring that were on earlier pages, and how many to request.
+//!
+//! Without a hint the side is read from the second of the cursor's instant on, and the rows of that instant are compared with the
+//! cursor. With one it is read from its own cursor on, and the last row of the earlier pages must come where it is expected; otherwise
+//! the hint is dropped and the side is read again without it.
+
+use super::cursor::Cursor;
+use super::position::{Hint, Run};
+use super::rows::{RowState, Rows};
+use super::{Call, LIMIT_MAX, ListQuery};
+use crate::translate::side::Side;
+
+/// A refill requests no fewer rows: each may be dropped.
+const REFILL_ROWS_MIN: usize = 10;
+
+#[derive(Debug)]
+pub(super) struct Source {
+    pub(super) side: Side,
+    pub(super) rows: Rows,
+    was_called: bool,
+    pub(super) hint: Option<Hint>,
+    /// Each call's number of rows before it, and the side's cursor that it began with.
+    pub(super) calls: Vec<(usize, Option<String>)>,
+    /// The number of rows received, whatever they are.
+    pub(super) received: usize,
+    /// The hash of the first of them.
+    pub(super) first: u64,
+    /// That many of the first rows received are on earlier pages; where a hint is, known once its row was found.
+    pub(super) position: usize,
+    is_located: bool,
+    /// The rows of the cursor's instant so far, and how many landmarks of the cursor's run are among them.
+    seen: Run,
+    passed: usize,
+    /// The first row that went back from the page to the side.
+    pub(super) held_back: Option<usize>,
+    /// Whether the newest answer went beyond the earlier pages.
+    pub(super) is_beyond: bool,
+    /// Grows tenfold with each answer that brought few rows of the page, because the next one would as well.
+    growth: usize,
+    /// The cursor does not fit what the side lists now.
+    pub(super) is_lost: bool,
+    /// Whether an answer brought rows of this page.
+    has_given: bool,
+}
+
+impl Source {
+    pub(super) fn new(side: Side, query: &ListQuery) -> Self {
+        let cursor = query.cursor().filter(|cursor| cursor.filters == query.filters_hash());
+        Self {
+            side,
+            rows: Rows::default(),
+            was_called: false,
+            hint: cursor.and_then(|cursor| cursor.side(side).hint.clone()),
+            calls: Vec::new(),
+            received: 0,
+            first: 0,
+            position: 0,
+            is_located: false,
+            seen: Run::default(),
+            passed: 0,
+            held_back: None,
+            is_beyond: false,
+            growth: 1,
+            is_lost: false,
+            has_given: false,
+        }
+    }
+
+    /// Whether the side's next row is not known yet.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.rows.head().is_none() && (!self.was_called || self.rows.next.is_some())
+    }
+
+    /// Whether the side has no more rows than those in hand.
+    pub(super) const fn is_finished(&self) -> bool {
+        self.was_called && self.rows.next.is_none()
+    }
+
+    /// The next call, for `wanted` rows that may be shown.
+    pub(super) fn call(&self, query: &ListQuery, wanted: usize) -> Call {
+        let cursor = query.cursor();
+        let past = match (&self.hint, cursor) {
+            (Some(hint), _) => hint.skip as usize,
+            (None, Some(cursor)) => cursor.ids.len().max(cursor.side(self.side).behind as usize),
+            (None, None) => 0,
+        };
+        let past = past.saturating_sub(self.received);
+        let rows = if self.was_called {
+            (wanted + past).saturating_mul(self.growth).max(REFILL_ROWS_MIN)
+        } else {
+            query.limit() + 1 + past
+        };
+        Call {
+            side: self.side,
+            limit: u16::try_from(rows).unwrap_or(LIMIT_MAX).min(LIMIT_MAX),
+            after: self.next_cursor(),
+            since: match &self.hint {
+                Some(hint) => hint.since,
+                None => cursor.map(|cursor| cursor.at),
+            },
+            has_hint: self.hint.is_some() && !self.was_called,
+        }
+    }
+
+    fn next_cursor(&self) -> Option<String> {
+        if self.was_called {
+            return self.rows.next.clone();
+        }
+        self.hint.as_ref().map(|hint| hint.cursor.clone())
+    }
+
+    /// Goes on without the hint.
+    pub(super) fn drop_hint(&mut self) {
+        self.hint = None;
+        self.was_called = false;
+        self.rows = Rows::default();
+        self.calls.clear();
+        (self.received, self.position, self.is_located) = (0, 0, false);
+    }
+
+    /// Adds an answer's rows, or drops the hint that they do not fit.
+    pub(super) fn add(&mut self, query: &ListQuery, mut rows: Rows) {
+        let fits = match (query.cursor(), self.hint.take()) {
+            (None, _) => true,
+            (Some(cursor), None) => {
+                self.is_lost |= !self.compare(cursor, &mut rows);
+                true
+            }
+            (Some(cursor), Some(hint)) => {
+                let fits = self.locate(cursor, &hint, &mut rows);
+                self.hint = Some(hint);
+                fits
+            }
+        };
+        if !fits {
+            // Rows of an earlier answer may be on the page, and would come again.
+            self.is_lost |= self.has_given;
+            return self.drop_hint();
+        }
+        self.calls.push((self.received, self.next_cursor()));
+        self.count(&mut rows);
+        if self.rows.head().is_none() {
+            self.rows = rows;
+        } else {
+            self.rows.append(rows);
+        }
+        self.was_called = true;
+    }
+
+    fn count(&mut self, rows: &mut Rows) {
+        let received = rows.received.len();
+        let is_past = |row: &&super::rows::ParsedRow| row.state == RowState::Past;
+        let past = rows.rows.iter().filter(is_past).count();
+        let last = received.checked_sub(1);
+        let last_past = rows.rows.iter().rfind(is_past).map(|row| row.received);
+        self.is_beyond = last.is_none() || last != rows.earlier && last != last_past;
+        let earlier = rows.earlier.map_or(0, |last| last + 1);
+        let others = received.saturating_sub(past + earlier);
+        self.has_given |= others > 0;
+        if !self.is_beyond || (rows.rows.len() - past) * 2 < others {
+            self.growth = self.growth.saturating_mul(10);
+        }
+        rows.dropped.filtered += past;
+        if self.received == 0 {
+            self.first = rows.received.first().copied().unwrap_or_default();
+        }
+        for row in &mut rows.rows {
+            row.received += self.received;
+        }
+        self.received += received;
+    }
+
+    /// Marks the rows of earlier pages after a call with the hint. `false` when they do not fit.
+    fn locate(&mut self, cursor: &Cursor, hint: &Hint, rows: &mut Rows) -> bool {
+        let count = rows.received.len();
+        let found = rows.received.iter().position(|hash| *hash == hint.last).filter(|_| !self.is_located);
+        let is_located = self.is_located || found.is_some() || hint.skip == 0 && count > 0;
+        let past = match found {
+            Some(last) => last + 1,
+            None if is_located => 0,
+            None => count,
+        };
+        let is_restart = rows.received.contains(&hint.first);
+        let is_disordered = rows.earlier.is_some_and(|row| row >= past)
+            || rows.rows.iter().any(|row| row.received < past && row.at != cursor.at);
+        if is_restart || is_disordered || !is_located && rows.next.is_none() {
+            return false;
+        }
+        rows.mark_past(|row, number| match row.at == cursor.at {
+            // A row that its side lists late.
+            true if cursor.names_all => cursor.names(row.id),
+            is_at => number < past || is_at && cursor.names(row.id),
+        });
+        if !self.is_located {
+            self.position = self.received + past;
+        }
+        self.is_located = is_located;
+        true
+    }
+
+    /// Marks the rows of earlier pages after a call without a hint. `false` when the cursor does not fit them.
+    fn compare(&mut self, cursor: &Cursor, rows: &mut Rows) -> bool {
+        let run = &cursor.side(self.side).run;
+        let has_run = !cursor.names_all && run.count > 0;
+        let (seen, passed, is_located) = (&mut self.seen, &mut self.passed, &mut self.is_located);
+        let mut fits = true;
+        rows.mark_past(|row, _| {
+            if row.at != cursor.at {
+                // The run's last row cannot come any more.
+                fits &= *is_located || !has_run || run.has_by_order("").is_some();
+                return false;
+            }
+            seen.push(row.id);
+            *passed += usize::from(run.landmarks.get(*passed) == Some(&seen.last_hash));
+            if cursor.names(row.id) || !has_run {
+                return cursor.names(row.id);
+            }
+            if let Some(is_past) = run.has_by_order(row.id) {
+                return is_past;
+            }
+            let is_past = !*is_located;
+            if is_past && seen.last_hash == run.last_hash {
+                *is_located = true;
+                fits &= run.is_within(seen, *passed);
+            }
+            is_past
+        });
+        fits && (rows.next.is_some() || *is_located || !has_run || run.has_by_order("").is_some())
+    }
+}
