@@ -1,5 +1,5 @@
-//! Reads the address of the admin listener from a config that may be invalid: `status` and `usage` must reach a running proxy
-//! whose config file is broken. Nothing is served from a value that is read here.
+//! Reads the address of the admin listener, or the ledger, from a config that may be invalid: `status` and `usage` must reach a running
+//! proxy whose config file is broken, and `trip now` its ledger. Nothing is served from a value that is read here.
 
 use std::net::SocketAddr;
 
@@ -7,7 +7,7 @@ use figment::Figment;
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Value};
 
-use super::layers::{DEFAULT, merge};
+use super::layers::{DEFAULT, Merged, merge};
 use super::sections::admin::LISTEN;
 use super::sources::Sources;
 
@@ -24,6 +24,20 @@ pub(crate) fn admin_listen(sources: &Sources) -> Option<SocketAddr> {
         Some(text) => text.parse().ok().or_else(default_listen),
         None => default_listen(),
     }
+}
+
+/// The sources with nothing but the section `[ledger]`, as far as it can be read: a trip must not wait for a config that can be served.
+pub(super) fn ledger_alone(sources: &Sources) -> Merged {
+    let is_kept = |key: &str| key.starts_with("ledger.") || key.starts_with("routes.") || key == "stage";
+    let mut sources = sources.clone();
+    sources.environment.retain(|(name, _)| name.starts_with("SHIM_LEDGER__"));
+    sources.flags.retain(|flag| is_kept(&flag.key));
+    let of_ledger = |text: &str| {
+        let mut values = parse(text);
+        values.retain(|key, _| key == "ledger");
+        Ok(values)
+    };
+    Merged { problems: Vec::new(), ..merge(&sources, of_ledger) }
 }
 
 fn default_listen() -> Option<SocketAddr> {

@@ -141,7 +141,12 @@ pub(super) struct Layer {
 impl Layer {
     /// A layer that sets one key.
     pub(super) fn single(name: String, key: &str, value: &str) -> Self {
-        Self { name, values: nested(key, Value::from(value)) }
+        Self::of(name, key, Value::from(value))
+    }
+
+    /// As [`Layer::single`], with a value of any type.
+    pub(super) fn of(name: String, key: &str, value: Value) -> Self {
+        Self { name, values: nested(key, value) }
     }
 }
 

@@ -1,9 +1,11 @@
 //! Loads a config: merges the layers, reads every key, and returns the typed config or every problem at once.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::best_effort;
 use super::layers::{self, Digest256};
 use super::problem::ConfigProblem;
 use super::read::{ConfigEntry, ConfigRow, KeyReader, MissingSecret};
@@ -18,6 +20,8 @@ pub struct Loaded {
     pub(super) entries: Vec<ConfigEntry>,
     /// Of the config file's content, if there is a file.
     pub(super) file_digest: Option<Digest256>,
+    /// The files that hold the config's secrets.
+    pub(super) named_files: Vec<PathBuf>,
 }
 
 impl Loaded {
@@ -57,6 +61,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<ConfigProblem>> {
     let file_digest = merged.file_digest;
     let mut keys = KeyReader::new(merged, MissingSecret::Refuse);
     read(&mut keys).map(|loaded| Loaded { file_digest, ..loaded }).ok_or(keys.problems)
+}
+
+/// Loads the section `[ledger]` alone, of a config that [`load`] may refuse.
+///
+/// # Errors
+/// Every problem of that section.
+pub(crate) fn load_ledger(sources: &Sources) -> Result<Loaded, Vec<ConfigProblem>> {
+    let mut keys = KeyReader::new(best_effort::ledger_alone(sources), MissingSecret::Refuse);
+    read(&mut keys).ok_or(keys.problems)
 }
 
 /// A config that is inspected and not served: a placeholder stands for each secret whose file is not readable here.
@@ -106,7 +119,8 @@ fn read(keys: &mut KeyReader) -> Option<Loaded> {
     }
     let entries = std::mem::take(&mut keys.entries);
     config.hash = hash(&entries);
-    Some(Loaded { config: Arc::new(config), entries, file_digest: None })
+    let named_files = std::mem::take(&mut keys.named_files);
+    Some(Loaded { config: Arc::new(config), entries, file_digest: None, named_files })
 }
 
 /// Secrets are displayed as one word, so the hash reveals nothing about them.

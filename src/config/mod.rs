@@ -11,6 +11,9 @@
 pub mod load;
 pub mod reload;
 
+pub(crate) mod facts_file;
+pub(crate) mod pem;
+
 mod best_effort;
 mod layers;
 mod problem;
@@ -33,17 +36,21 @@ pub use self::read::ConfigRow;
 pub use self::reload_history::{
     ConfigChange, PastReload, RELOADS_KEPT, Refusal, ReloadHistory, ReloadResult,
 };
+pub(crate) use self::secret::Secret;
 pub(crate) use self::sections::auth;
 pub(crate) use self::sections::budget::{Budget, ENDPOINTS_MAX, EndpointLimit};
 pub use self::sections::canary::Canary;
 pub(crate) use self::sections::deprecation::Deprecation;
 pub(crate) use self::sections::forwarding::Forwarding;
+pub(crate) use self::sections::gate::Override;
 pub use self::sections::ignore::{IgnoreRule, PathPattern};
+pub(crate) use self::sections::keys;
 pub use self::sections::ledger::{Ledger, LedgerKind, NativeCreates, TENANT_MAX};
 pub(crate) use self::sections::limits::{InFlight, Limits};
 pub(crate) use self::sections::log::{Log, LogFormat};
+pub(crate) use self::sections::modes::{CreateProgress, Progress, ReadProgress};
 pub use self::sections::modes::{Mode, Modes, Stage, UnknownName};
-pub(crate) use self::sections::shadow::{Go, Shadow};
+pub(crate) use self::sections::shadow::{Cover, Go, Shadow};
 pub use self::sections::tls::{ClientAuth, Tls, TlsIdentity, TlsVersion};
 pub(crate) use self::sections::traces::Traces;
 pub(crate) use self::sections::upstream::{HttpVersion, Upstream, Upstreams};

@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::io::ErrorKind;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use figment::Figment;
@@ -75,12 +75,22 @@ pub(super) struct KeyReader {
     pub(super) entries: Vec<ConfigEntry>,
     /// Secrets' files that were not found and are excused.
     pub(super) excused: Vec<ConfigProblem>,
+    /// Every file that was to hold a secret or facts, whether it could be read or not.
+    pub(super) named_files: Vec<PathBuf>,
 }
 
 impl KeyReader {
     pub(super) fn new(merged: Merged, missing_secret: MissingSecret) -> Self {
         let Merged { values, problems, complete, .. } = merged;
-        Self { values, missing_secret, complete, problems, entries: Vec::new(), excused: Vec::new() }
+        Self {
+            values,
+            missing_secret,
+            complete,
+            problems,
+            entries: Vec::new(),
+            excused: Vec::new(),
+            named_files: Vec::new(),
+        }
     }
 
     /// A key that a reload may change.
@@ -124,6 +134,7 @@ impl KeyReader {
             self.problem(file_key, format!("is set while {key} is set too; keep one of them"));
             return true;
         }
+        self.named_files.push(PathBuf::from(&path));
         match std::fs::read_to_string(&path).map(Zeroizing::new) {
             Ok(text) if text.trim().is_empty() => self.problem(file_key, "names an empty file"),
             Ok(text) => return self.merge(Layer::single(format!("file {path}"), key, text.trim())),
@@ -139,6 +150,23 @@ impl KeyReader {
             }
         }
         false
+    }
+
+    /// Makes a value of the file that `file_key` names the value of a key that is not set. One that says otherwise than the config is a
+    /// problem, and so is one that is no key.
+    pub(super) fn merge_unset(&mut self, file_key: &str, path: &Path, (key, value): (&str, Value)) {
+        let set = self.values.find_value(key).ok();
+        let Some(set) = set else {
+            return self
+                .problem(file_key, format!("names a file with {key}, which is no key of this version"));
+        };
+        let is_unset =
+            set.as_str().is_some_and(str::is_empty) || set.as_array().is_some_and(<[Value]>::is_empty);
+        if is_unset {
+            self.merge(Layer::of(format!("file {}", path.display()), key, value));
+        } else if !values::same(&set, &value) {
+            self.problem(key, format!("says otherwise than {}; remove one of them", path.display()));
+        }
     }
 
     fn raw_text(&self, key: &str) -> String {
@@ -309,7 +337,13 @@ impl ConfigKey<'_> {
             None => Err(format!("number {} is not a table; write it under [[{key}]]", index + 1)),
         };
         let all = |value: &Value| {
-            Some(value.as_array()?.iter().enumerate().map(one).collect::<Result<Vec<_>, _>>())
+            let (tables, problems): (Vec<_>, Vec<_>) =
+                value.as_array()?.iter().enumerate().map(one).partition(Result::is_ok);
+            let problems: Vec<_> = problems.into_iter().filter_map(Result::err).collect();
+            Some(match problems.is_empty() {
+                true => Ok(tables.into_iter().filter_map(Result::ok).collect()),
+                false => Err(problems.join("; ")),
+            })
         };
         let shown = |read: &Vec<(T, String)>| {
             or_not_set(&read.iter().map(|(_, shown)| shown.as_str()).collect::<Vec<_>>().join("; "))

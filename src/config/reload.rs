@@ -1,8 +1,8 @@
 //! Reloads the config while the proxy runs: detects a change, checks the new config, and swaps one pointer or nothing.
 //!
 //! Compares contents instead of watching file events, which miss the symlink swap of a mounted Kubernetes volume. Checks on
-//! a timer, on SIGHUP, and on request through a [`ReloadHandle`]. It reads no certificates: their owner is notified through
-//! [`ReloadHandle::files_changed`].
+//! a timer, on SIGHUP, and on request through a [`ReloadHandle`]. The files that hold secrets, and facts.file, are compared with the
+//! config file and read with it. It reads no certificates: their owner is notified through [`ReloadHandle::files_changed`].
 
 use std::future::Future;
 use std::io;
@@ -52,6 +52,8 @@ pub struct Watcher {
     guard: ReloadGuard,
     /// The content at the last check. The first check always reads the file, so a change since the start is not missed.
     seen: Option<Digest256>,
+    /// The content of the files that the config names at the last check; `None` before the first.
+    named: Option<Digest256>,
     unreadable: bool,
     /// Why the last check refused the config. While it is not empty every check loads again, because the cause may lie
     /// outside the file: in the ledger, or in a secret's file.
@@ -61,6 +63,7 @@ pub struct Watcher {
     outcomes: watch::Sender<ReloadOutcome>,
     history: watch::Sender<ReloadHistory>,
     files: watch::Sender<u64>,
+    checks: watch::Sender<u64>,
 }
 
 /// A file that is watched and not read here.
@@ -91,6 +94,7 @@ pub struct ReloadHandle {
     outcomes: watch::Receiver<ReloadOutcome>,
     history: watch::Receiver<ReloadHistory>,
     files: watch::Receiver<u64>,
+    checks: watch::Receiver<u64>,
 }
 
 #[cfg(feature = "testing")]
@@ -125,6 +129,12 @@ impl ReloadHandle {
         self.history.clone()
     }
 
+    /// Increases with every check: by the timer, by SIGHUP, on request. For what else is to be looked at then.
+    #[must_use]
+    pub fn checks(&self) -> watch::Receiver<u64> {
+        self.checks.clone()
+    }
+
     /// Increases whenever the content of a watched file changes. The first check counts too, because a file may have
     /// changed since it was read at start.
     #[must_use]
@@ -147,6 +157,7 @@ pub fn watcher(
     let (outcomes, outcome_receiver) = watch::channel(ReloadOutcome::Unchanged);
     let (history, history_receiver) = watch::channel(ReloadHistory::new());
     let (changed, changed_receiver) = watch::channel(0);
+    let (checks, checks_receiver) = watch::channel(0);
     let watched = |path| WatchedFile { path, seen: None, unreadable: false };
     let watcher = Watcher {
         sources,
@@ -154,6 +165,7 @@ pub fn watcher(
         current,
         guard,
         seen: None,
+        named: None,
         unreadable: false,
         refused: Vec::new(),
         watched: files.into_iter().map(watched).collect(),
@@ -161,12 +173,14 @@ pub fn watcher(
         outcomes,
         history,
         files: changed,
+        checks,
     };
     let handle = ReloadHandle {
         requests: request_sender,
         outcomes: outcome_receiver,
         history: history_receiver,
         files: changed_receiver,
+        checks: checks_receiver,
     };
     (watcher, handle)
 }
@@ -198,6 +212,7 @@ impl Watcher {
         if self.watched.iter_mut().map(WatchedFile::changed).filter(|changed| *changed).count() > 0 {
             self.files.send_modify(|count| *count += 1);
         }
+        self.checks.send_modify(|count| *count += 1);
         let outcome = self.check_config(trigger).await;
         self.record(&outcome);
         self.outcomes.send_replace(outcome.clone());
@@ -224,11 +239,14 @@ impl Watcher {
             Err(error) => return self.unreadable(&error, trigger),
         };
         self.unreadable = false;
-        let log = self.seen != Some(digest) || trigger == Trigger::Explicit;
+        // Before they are read, so that what changes in between is another content at the next check.
+        let named = digest_of_all(&self.running.named_files);
+        let changed = self.seen != Some(digest) || self.named != Some(named);
+        let log = changed || trigger == Trigger::Explicit;
         if !log && self.refused.is_empty() {
             return ReloadOutcome::Unchanged;
         }
-        self.seen = Some(digest);
+        (self.seen, self.named) = (Some(digest), Some(named));
         match self.load().await {
             Ok(loaded) => {
                 // It read the file once more, perhaps with another content.
@@ -259,7 +277,12 @@ impl Watcher {
         let hash = loaded.hash().to_owned();
         let before = std::mem::replace(&mut self.running, loaded);
         let after = &self.running.config;
+        if before.named_files != self.running.named_files {
+            self.named = None;
+        }
         self.current.store(Arc::clone(after));
+        // What depends on the config adopts it at once.
+        self.checks.send_modify(|count| *count += 1);
         let change = ConfigChange::between(&before.config, after, &changed);
         for (route, from, to) in &change.modes {
             tracing::info!(target: "config", route = route.as_str(), %from, %to, %hash, "mode changed");
@@ -312,6 +335,18 @@ impl WatchedFile {
             }
         }
     }
+}
+
+/// Of the contents of files that may be unreadable.
+fn digest_of_all(paths: &[PathBuf]) -> Digest256 {
+    let mut all = Sha256::new();
+    for path in paths {
+        match digest(path) {
+            Ok(content) => all.update(content),
+            Err(error) => all.update(error.to_string()),
+        }
+    }
+    all.finalize().into()
 }
 
 fn digest(path: &Path) -> io::Result<Digest256> {

@@ -3,6 +3,7 @@
 
 use super::problem::ConfigProblem;
 use super::sections::general::REPLICAS;
+use super::sections::keys;
 use super::sections::ledger::{Ledger, LedgerKind};
 use super::sections::modes::Mode;
 use super::sections::routes::Routes;
@@ -39,8 +40,9 @@ pub(super) fn reads_without_new(routes: &Routes) -> Vec<ConfigProblem> {
     let problem = |route: Route| {
         let message = format!(
             "{route} is {} and would not see conversions made on the new API; it must be both or new (to send creates back to \
-             the old API, keep the stage and set routes.create = \"legacy\")",
-            routes.modes.of(route)
+             the old API, keep the stage and set {} = \"legacy\")",
+            routes.modes.of(route),
+            keys::ROUTES_CREATE
         );
         routes.origins.problem(route, message)
     };
@@ -90,8 +92,9 @@ fn no_ledger(input: &RuleInput<'_>) -> Option<ConfigProblem> {
     (needs_ledger && input.ledger.is_none()).then(|| {
         let message = format!(
             "create is {} while the old API is in use, and no ledger is configured: a retry could convert twice; \
-             set ledger.url",
-            modes.create
+             set {}",
+            modes.create,
+            keys::LEDGER_URL
         );
         input.routes.origins.problem(Route::Create, message)
     })
@@ -109,13 +112,13 @@ fn unopened_ledger(input: &RuleInput<'_>) -> Vec<ConfigProblem> {
             "is not set, and create is {create}: a lost or exchanged ledger would not be noticed; `conversion-shim ledger init` \
              prints the id"
         );
-        problem("ledger.id", message)
+        problem(keys::LEDGER_ID, message)
     });
     let mark = (!ledger.new_in_use).then(|| {
         let message = format!(
             "is false, and create is {create}: run `conversion-shim ledger open-new` and set it to true"
         );
-        problem("ledger.new_in_use", message)
+        problem(keys::LEDGER_NEW_IN_USE, message)
     });
     id.into_iter().chain(mark).collect()
 }
@@ -138,7 +141,7 @@ fn only_door_without_credentials(input: &RuleInput<'_>) -> Option<ConfigProblem>
     let message =
         "is true, and the proxy has no credentials to read the new API with at start: set [auth.lookup]";
     (only_door && !input.reads_new)
-        .then(|| ConfigProblem::new("ledger.only_door", message, (input.source)("ledger.only_door")))
+        .then(|| ConfigProblem::new(keys::LEDGER_ONLY_DOOR, message, (input.source)(keys::LEDGER_ONLY_DOOR)))
 }
 
 /// The routes that find an existing record. Cancel is one of them: it has to find the record first.

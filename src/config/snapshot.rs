@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use jiff::Timestamp;
+
+use super::facts_file::FactsFile;
 use super::problem::ConfigProblem;
 use super::read::KeyReader;
 use super::rules;
@@ -10,15 +13,17 @@ use super::sections::auth::{self, Auth, CredentialSet};
 use super::sections::budget::{self, Budget};
 use super::sections::canary::{self, Canary};
 use super::sections::deprecation::{self, Deprecation};
-use super::sections::facts;
+use super::sections::facts::{self, FactsSection};
 use super::sections::forwarding::{self, Forwarding};
+use super::sections::gate::{self, Gate, Override};
 use super::sections::general::{self, General};
 use super::sections::hold::{self, Hold};
 use super::sections::ledger::{self, Ledger};
 use super::sections::limits::{self, Limits};
 use super::sections::list::{self, List};
 use super::sections::log::{self, Log};
-use super::sections::modes::{Modes, Stage};
+use super::sections::modes::{CreateProgress, Mode, Modes, Progress, ReadProgress, Stage};
+use super::sections::reconcile::{self, Reconcile};
 use super::sections::reload::{self, Reload};
 use super::sections::routes::{self, Origins, Routes};
 use super::sections::sandbox::{self, Sandbox};
@@ -30,6 +35,8 @@ use super::sections::traces::{self, Traces};
 use super::sections::upstream::{self, Upstreams};
 use super::sections::usage::{self, Usage};
 use crate::translate::facts::Facts;
+use crate::translate::route::Route;
+use crate::translate::side::Side;
 
 /// A complete, valid config. `config/default.toml` documents every key.
 #[derive(Clone, Debug)]
@@ -70,7 +77,12 @@ pub struct Config {
     pub ledger: Option<Ledger>,
     /// `[facts]`
     pub facts: Facts,
+    /// The file that facts came from.
+    pub(crate) facts_file: Option<FactsFile>,
+    /// `[gate]`
+    pub(crate) gate: Gate,
     pub(crate) budget: Budget,
+    pub(crate) reconcile: Reconcile,
     /// `[shadow]`
     pub shadow: Shadow,
     pub(crate) usage: Usage,
@@ -91,24 +103,58 @@ impl Config {
         if ever_created_on_new { rules::reads_without_new(&routes) } else { Vec::new() }
     }
 
+    /// How far modes go with this config, for the record and what a step needs. Reads that come with a hold do not count: creates can be
+    /// stopped at any time. A canary of all profiles is no canary.
+    #[must_use]
+    pub(crate) fn progress_of(&self, modes: &Modes) -> Progress {
+        let progress = modes.progress();
+        match (modes.create, progress.reads) {
+            (Mode::Hold, ReadProgress::Both) => Progress { reads: ReadProgress::Legacy, ..progress },
+            (Mode::Canary, _) if self.canary.percent >= 100 => {
+                Progress { creates: CreateProgress::All, ..progress }
+            }
+            _ => progress,
+        }
+    }
+
+    /// A problem with the mode of creates, or of the read that goes furthest.
+    pub(crate) fn mode_problem(&self, of_creates: bool, message: String) -> ConfigProblem {
+        let reads = [Route::Get, Route::List, Route::Cancel];
+        let uses = |mode: Mode| reads.into_iter().find(|route| self.modes.of(*route) == mode);
+        let read = uses(Mode::New).or_else(|| uses(Mode::Both)).unwrap_or(Route::Get);
+        self.origins.problem(if of_creates { Route::Create } else { read }, message)
+    }
+
+    /// The override that allows these modes now.
+    #[must_use]
+    pub(crate) fn override_in_force(&self) -> Option<&Override> {
+        let allows = |exception: &&Override| {
+            let (to, now) = (exception.to.modes().progress(), self.progress_of(&self.modes));
+            Timestamp::now() < exception.until && now.creates <= to.creates && now.reads <= to.reads
+        };
+        self.gate.exception.as_ref().filter(allows)
+    }
+
     /// Reads every key, in the order of `default.toml`. `None` if a value cannot be used; `keys` has the problems. The hash
     /// is left empty.
     pub(super) fn read(keys: &mut KeyReader) -> Option<Self> {
         let General { listen, base_path, stage, replicas } = general::read(keys);
-        let routes = routes::read(keys, stage);
-        let upstream = upstream::read(keys);
+        let (routes, upstream) = (routes::read(keys, stage), upstream::read(keys));
         let auth = auth::read(keys, base_path.as_deref());
         let (timeouts, hold, list) = (timeouts::read(keys), hold::read(keys), list::read(keys));
         let (limits, server) = (limits::read(keys), server::read(keys));
         let (forwarding, tls, log) = (forwarding::read(keys), tls::read(keys), log::read(keys));
         let (traces, reload) = (traces::read(keys), reload::read(keys));
-        let (canary, ledger, facts) = (canary::read(keys), ledger::read(keys), facts::read(keys));
-        let (budget, shadow) = (budget::read(keys, replicas), shadow::read(keys));
-        let (usage, deprecation) = (usage::read(keys), deprecation::read(keys));
+        let (canary, ledger) = (canary::read(keys), ledger::read(keys));
+        let (facts, gate) = (facts::read(keys, upstream.as_ref()), gate::read(keys));
+        let (budget, reconcile) = (budget::read(keys, replicas), reconcile::read(keys));
+        let (shadow, usage, deprecation) = (shadow::read(keys), usage::read(keys), deprecation::read(keys));
         let (admin, sandbox) = (admin::read(keys, listen), sandbox::read(keys));
         check_rules(keys, routes.as_ref(), ledger.as_ref(), auth.as_ref(), replicas);
         check_client_auth(keys, auth.as_ref(), tls.as_ref());
+        reconcile::check(keys, reconcile.as_ref(), &needs(ledger.as_ref(), auth.as_ref(), budget.as_ref()));
         let Routes { modes, origins } = routes?;
+        let FactsSection { facts, file: facts_file } = facts?;
         Some(Self {
             listen: listen?,
             base_path: base_path?,
@@ -129,8 +175,11 @@ impl Config {
             reload: reload?,
             canary: canary?,
             ledger: ledger?,
-            facts: facts?,
+            facts,
+            facts_file,
+            gate: gate?,
             budget: budget?,
+            reconcile: reconcile?,
             shadow: shadow?,
             usage: usage?,
             deprecation: deprecation?,
@@ -165,6 +214,20 @@ fn check_rules(
         source: &source,
     });
     keys.problems.extend(violations);
+}
+
+/// What other sections have of what walks need.
+fn needs(ledger: Option<&Option<Ledger>>, auth: Option<&Auth>, budget: Option<&Budget>) -> reconcile::Needs {
+    reconcile::Needs {
+        ledger: ledger.map(Option::is_some),
+        credentials: auth.map(reads_both),
+        budget: budget.map(|budget| budget.shadow_share > 0.0),
+    }
+}
+
+/// Whether there are credentials that may read both sides.
+fn reads_both(auth: &Auth) -> bool {
+    [Side::Legacy, Side::New].into_iter().all(|side| auth.reading_credentials(side).is_some())
 }
 
 fn check_client_auth(keys: &mut KeyReader, auth: Option<&Auth>, tls: Option<&Option<Tls>>) {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use figment::value::Value;
 use jiff::SignedDuration;
 
 pub(super) const KIB: usize = 1 << 10;
@@ -84,6 +85,17 @@ pub(super) fn file_path(text: &str) -> Result<PathBuf, String> {
         return Err("is not a path; name the file, do not paste its contents".into());
     }
     Ok(PathBuf::from(text))
+}
+
+/// Whether two values are equal, wherever they come from.
+pub(super) fn same(one: &Value, other: &Value) -> bool {
+    match (one.as_array(), other.as_array()) {
+        (Some(one), Some(other)) => {
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| same(one, other))
+        }
+        (None, None) => one.as_str() == other.as_str(),
+        (Some(_), None) | (None, Some(_)) => false,
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use crate::config::read::KeyReader;
 use crate::config::values::address;
 
-pub(in crate::config) const LISTEN: &str = "admin.listen";
+pub(crate) const LISTEN: &str = "admin.listen";
 
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {

@@ -6,8 +6,11 @@ use figment::value::Dict;
 
 use crate::config::read::KeyReader;
 
+pub(crate) const WAIT_MAX: &str = "budget.wait_max";
+
 /// Maximum number of rows in `[[budget.endpoints]]`.
 pub(crate) const ENDPOINTS_MAX: usize = 16;
+const PER_SECOND_MAX: u32 = 100_000;
 
 /// `[budget]`; shares are 0 to 1.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,28 +75,38 @@ fn endpoint(table: &Dict) -> Result<(EndpointLimit, String), String> {
         return Err(format!("has the unknown key {unknown}"));
     }
     let path = table.get("path").and_then(|value| value.as_str()).unwrap_or_default();
-    if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
-        return Err("path must begin with / and hold neither a query nor blanks".into());
-    }
+    let is_path = path.starts_with('/') && !path.contains(['?', '#', ' ']);
+    let path_wrong = (!is_path).then_some("path must begin with / and hold neither a query nor blanks");
     // A file's number is signed, one from the environment may not be.
     let number = table
         .get("per_second")
         .and_then(|value| value.to_i128().or_else(|| value.to_u128()?.try_into().ok()));
     let per_second = number.and_then(|number| u32::try_from(number).ok());
-    match per_second {
-        Some(per_second @ 1..=100_000) => {
+    let per_second = per_second.filter(|calls| (1..=PER_SECOND_MAX).contains(calls));
+    match (path_wrong, per_second) {
+        (None, Some(per_second)) => {
             Ok((EndpointLimit { path: path.to_owned(), per_second }, format!("{path} {per_second}/s")))
         }
-        Some(_) | None => Err("per_second must be a number from 1 to 100000".into()),
+        (path_wrong, per_second) => {
+            let number_wrong = per_second
+                .is_none()
+                .then(|| format!("per_second must be a number from 1 to {PER_SECOND_MAX}"));
+            Err(path_wrong
+                .map(str::to_owned)
+                .into_iter()
+                .chain(number_wrong)
+                .collect::<Vec<_>>()
+                .join(", and "))
+        }
     }
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader, replicas: Option<u32>) -> Option<Budget> {
-    let per_second = keys.on_reload("budget.per_second").number(1..=100_000_u32);
+    let per_second = keys.on_reload("budget.per_second").number(1..=PER_SECOND_MAX);
     let endpoints = keys.on_reload("budget.endpoints").tables(endpoint);
     let shadow_share = keys.on_reload("budget.shadow_share").share();
     let lookup_share = keys.on_reload("budget.lookup_share").share();
-    let wait_max = keys.on_reload("budget.wait_max").duration(Duration::ZERO);
+    let wait_max = keys.on_reload(WAIT_MAX).duration(Duration::ZERO);
     let wait_max_token = keys.on_reload("budget.wait_max_token").duration(Duration::ZERO);
     let cooldown = keys.on_reload("budget.cooldown").duration(Duration::ZERO);
     let cooldown_max = keys.on_reload("budget.cooldown_max").duration(Duration::ZERO);

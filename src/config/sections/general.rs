@@ -7,7 +7,7 @@ use crate::config::read::KeyReader;
 use crate::config::values::{address, canonical_path};
 
 pub(in crate::config) const REPLICAS: &str = "replicas";
-pub(in crate::config) const STAGE: &str = "stage";
+pub(crate) const STAGE: &str = "stage";
 
 /// The top-level keys; `None` for a value that cannot be used.
 pub(in crate::config) struct General {

@@ -3,6 +3,8 @@
 use figment::value::Dict;
 use jiff::civil::Date;
 
+use super::named_texts::named_texts;
+
 /// One accepted difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IgnoreRule {
@@ -89,19 +91,11 @@ const KEYS: [&str; 4] = ["path", "reason", "owner", "expires"];
 
 /// Parses one rule, and formats it for display.
 pub(super) fn parse(table: &Dict) -> Result<(IgnoreRule, String), String> {
-    if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(format!("{unknown} is not a key; it has {}", KEYS.join(", ")));
-    }
-    let text = |key: &str| -> Result<String, String> {
-        let text = table.get(key).ok_or_else(|| format!("{key} is missing"))?;
-        let text = text.as_str().ok_or_else(|| format!("{key} must be text"))?.trim();
-        if text.is_empty() { Err(format!("{key} is empty")) } else { Ok(text.to_owned()) }
-    };
-    let expires = text("expires")?;
+    let [path, reason, owner, expires] = named_texts(table, KEYS)?;
     let rule = IgnoreRule {
-        path: PathPattern::parse(&text("path")?)?,
-        reason: text("reason")?,
-        owner: text("owner")?,
+        path: PathPattern::parse(&path)?,
+        reason,
+        owner,
         expires: expires.parse().map_err(|_| format!("expires {expires:?} is not a day like 2027-01-31"))?,
     };
     let shown = format!("{} ({}, until {})", rule.path.as_str(), rule.owner, rule.expires);

@@ -6,6 +6,14 @@ use std::time::Duration;
 use crate::config::read::KeyReader;
 use crate::config::secret::Secret;
 use crate::config::values::MILLISECOND;
+use crate::translate::side::Side;
+
+pub(crate) const URL: &str = "ledger.url";
+pub(crate) const URL_FILE: &str = "ledger.url_file";
+pub(crate) const TENANT: &str = "ledger.tenant";
+pub(crate) const ID: &str = "ledger.id";
+pub(crate) const NEW_IN_USE: &str = "ledger.new_in_use";
+pub(crate) const ONLY_DOOR: &str = "ledger.only_door";
 
 /// Maximum length of a tenant, in bytes.
 pub const TENANT_MAX: usize = 256;
@@ -87,6 +95,22 @@ impl LedgerKind {
 }
 
 impl Ledger {
+    /// Whether the url differs from another one in nothing but the user and the password of a PostgreSQL database: then it is the same
+    /// ledger, and new connections may use them at once.
+    pub(crate) fn is_same_database(&self, other: &Self) -> bool {
+        let address = address_of(self.url.reveal());
+        self.kind == LedgerKind::Postgres && address.is_some() && address == address_of(other.url.reveal())
+    }
+
+    /// Whether the ledger may know every reference of a side: no other client creates there.
+    pub(crate) fn may_be_complete(&self, side: Side) -> bool {
+        let is_recorded = match side {
+            Side::Legacy => true,
+            Side::New => self.native_creates == NativeCreates::Record,
+        };
+        self.only_door && is_recorded
+    }
+
     /// Whether the url holds a password, in its user part or as a parameter.
     fn has_password(&self) -> bool {
         let url = self.url.reveal();
@@ -99,28 +123,40 @@ impl Ledger {
     }
 }
 
+/// A PostgreSQL url without user and password. `None` without a database name: it would be the user's.
+fn address_of(url: &str) -> Option<(&str, Vec<(String, String)>)> {
+    let (_, rest) = url.split_once("://")?;
+    let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
+    let query = form_urlencoded::parse(query.as_bytes()).into_owned();
+    let query: Vec<_> = query.filter(|(name, _)| name != "user" && name != "password").collect();
+    let has_database = place.split_once('/').is_some_and(|(_, database)| !database.is_empty())
+        || query.iter().any(|(name, _)| name == "dbname");
+    has_database.then_some((place, query))
+}
+
 /// The inner value is `None` when no ledger is configured.
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
-    let url = keys.on_restart("ledger.url").secret("ledger.url_file", PLACEHOLDER, LedgerKind::of_url);
-    let tenant = keys.on_restart("ledger.tenant").text();
+    let url = keys.on_restart(URL).secret(URL_FILE, PLACEHOLDER, LedgerKind::of_url);
+    let tenant = keys.on_restart(TENANT).text();
     let timeout = keys.on_restart("ledger.timeout").duration(MILLISECOND);
     let pool_max = keys.on_restart("ledger.pool_max").number(1..=1000);
     let native_creates =
         keys.on_reload("ledger.native_creates").choice(NativeCreates::ALL, NativeCreates::as_str);
     if tenant.as_ref().is_some_and(|tenant| tenant.trim() != tenant || tenant.is_empty()) {
-        keys.problem("ledger.tenant", "is empty, or has blanks around it");
+        keys.problem(TENANT, "is empty, or has blanks around it");
     }
     if tenant.as_ref().is_some_and(|tenant| tenant.len() > TENANT_MAX || tenant.contains('\0')) {
-        keys.problem("ledger.tenant", format!("is longer than {TENANT_MAX} bytes, or has a NUL"));
+        keys.problem(TENANT, format!("is longer than {TENANT_MAX} bytes, or has a NUL"));
     }
-    let id = keys.on_reload("ledger.id").optional(id);
-    let new_in_use = keys.on_reload("ledger.new_in_use").boolean();
-    let only_door = keys.on_restart("ledger.only_door").boolean();
+    let id = keys.on_reload(ID).optional(id);
+    let new_in_use = keys.on_reload(NEW_IN_USE).boolean();
+    let only_door = keys.on_restart(ONLY_DOOR).boolean();
     let failover_keeps_commits = keys.on_restart("ledger.failover_keeps_commits").boolean();
     let Some((url, kind)) = url? else {
         let named = matches!(id, Some(Some(_))) || [new_in_use, only_door].contains(&Some(true));
         if named && keys.complete {
-            keys.problem("ledger.url", "is not set, and other keys of [ledger] say that there is a ledger");
+            keys.problem(URL, "is not set, and other keys of [ledger] say that there is a ledger");
         }
         return Some(None);
     };
@@ -138,7 +174,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
         failover_keeps_commits: failover_keeps_commits?,
     };
     if ledger.has_password() {
-        keys.refuse_flag("ledger.url", "holds a password");
+        keys.refuse_flag(URL, "holds a password");
     }
     Some(Some(ledger))
 }
@@ -158,7 +194,7 @@ fn id(text: &str) -> Result<String, String> {
 /// The url with an absolute path, if a file gave a relative one: started from another directory, the process would find another
 /// file, or none, and make a ledger without claims.
 fn located(keys: &mut KeyReader, url: Secret, kind: LedgerKind) -> Secret {
-    let source = keys.source("ledger.url");
+    let source = keys.source(URL);
     let Some(folder) = source.strip_prefix("file ").and_then(|file| Path::new(file).parent()) else {
         return url;
     };
@@ -169,7 +205,7 @@ fn located(keys: &mut KeyReader, url: Secret, kind: LedgerKind) -> Secret {
     let Ok(path) = std::path::absolute(folder.join(&relative)) else { return url };
     if relative.is_relative() && !path.exists() && relative.exists() {
         keys.problem(
-            "ledger.url",
+            URL,
             format!(
                 "a relative path counts from the folder of the file that gives it: {} does not exist, and {} in the working directory \
                  does; move that ledger there with its -wal and -shm files, or write its absolute path",
@@ -191,6 +227,32 @@ mod tests {
         assert_eq!(LedgerKind::of_url("sqlite:l.db"), Ok(LedgerKind::Sqlite));
         assert_eq!(LedgerKind::of_url("postgres://u:p@h/d"), Ok(LedgerKind::Postgres));
         assert_eq!(LedgerKind::of_url("postgresql:///d?host=/run/pg"), Ok(LedgerKind::Postgres));
+    }
+
+    #[test]
+    fn only_user_and_password_may_differ_in_the_same_database() {
+        let ledger = |url: &str| {
+            let environment = vec![("SHIM_LEDGER__URL".to_owned(), url.to_owned())];
+            let sources = crate::config::load::Sources { environment, ..Default::default() };
+            crate::config::load::load(&sources).unwrap().config.ledger.clone().unwrap()
+        };
+        let first = ledger("postgres://u:p@h:5432/d?sslmode=require");
+        for same in [
+            "postgres://v:q@h:5432/d?sslmode=require",
+            "postgres://h:5432/d?sslmode=require&password=x&user=y",
+        ] {
+            assert!(first.is_same_database(&ledger(same)), "{same}");
+        }
+        for other in [
+            "postgres://u:p@i:5432/d?sslmode=require",
+            "postgres://u:p@h:5432/e?sslmode=require",
+            "postgres://u:p@h:5432/d",
+            "sqlite:d",
+        ] {
+            assert!(!first.is_same_database(&ledger(other)), "{other}");
+        }
+        let by_user = ledger("postgres://u:p@h");
+        assert!(!by_user.is_same_database(&ledger("postgres://v:p@h")), "the database is the user's");
     }
 
     #[test]

@@ -5,6 +5,9 @@ use std::time::Duration;
 use crate::config::read::KeyReader;
 use crate::config::values::{GIB, KIB, MIB, MILLISECOND};
 
+pub(crate) const IN_FLIGHT_ALL: &str = "limits.in_flight.all";
+pub(crate) const CONNECTIONS_MAX: &str = "limits.connections_max";
+
 /// `[limits]`
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -18,7 +21,7 @@ pub struct Limits {
     pub(crate) header_read_timeout: Duration,
     /// Time after which an idle client connection is closed.
     pub(crate) keep_alive_timeout: Duration,
-    /// Time after which a connection is closed whose client reads nothing of a pending response.
+    /// Time after which a connection is closed, or an HTTP/2 stream reset, whose client reads nothing of a pending response.
     pub(crate) write_timeout: Duration,
     /// Maximum size of a request head, in bytes.
     pub(crate) header_bytes_max: usize,
@@ -47,7 +50,7 @@ pub(crate) struct InFlight {
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Limits> {
     let request_body_max = keys.on_reload("limits.request_body_max").bytes(KIB..=GIB);
     let response_body_max = keys.on_reload("limits.response_body_max").bytes(KIB..=GIB);
-    let connections_max = keys.on_restart("limits.connections_max").number(1..=1_000_000);
+    let connections_max = keys.on_restart(CONNECTIONS_MAX).number(1..=1_000_000);
     let header_read_timeout = keys.on_restart("limits.header_read_timeout").duration(MILLISECOND);
     let keep_alive_timeout = keys.on_restart("limits.keep_alive_timeout").duration(MILLISECOND);
     let write_timeout = keys.on_restart("limits.write_timeout").duration(MILLISECOND);
@@ -72,7 +75,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Limits> {
 
 fn in_flight(keys: &mut KeyReader) -> Option<InFlight> {
     let mut max = |key| keys.on_reload(key).number(1..=1_000_000_usize);
-    let all = max("limits.in_flight.all");
+    let all = max(IN_FLIGHT_ALL);
     let client = max("limits.in_flight.client");
     let create = max("limits.in_flight.create");
     let get = max("limits.in_flight.get");

@@ -130,7 +130,45 @@ pub struct Modes {
     pub(crate) cancel: Mode,
 }
 
+/// How many creates go to the new API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CreateProgress {
+    None,
+    Some,
+    All,
+}
+
+/// Where reads look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ReadProgress {
+    Legacy,
+    Both,
+    New,
+}
+
+/// How far modes are. The furthest read route counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Progress {
+    pub(crate) creates: CreateProgress,
+    pub(crate) reads: ReadProgress,
+}
+
 impl Modes {
+    #[must_use]
+    pub(crate) fn progress(&self) -> Progress {
+        let creates = match self.create {
+            Mode::New => CreateProgress::All,
+            Mode::Canary => CreateProgress::Some,
+            Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => CreateProgress::None,
+        };
+        let of = |mode: Mode| match mode {
+            Mode::New => ReadProgress::New,
+            Mode::Both => ReadProgress::Both,
+            Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Canary => ReadProgress::Legacy,
+        };
+        Progress { creates, reads: of(self.get).max(of(self.list)).max(of(self.cancel)) }
+    }
+
     /// Whether no route uses the old API.
     #[must_use]
     pub(crate) fn is_sealed(&self) -> bool {

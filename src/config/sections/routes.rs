@@ -39,10 +39,12 @@ impl Origins {
     }
 }
 
+pub(crate) const CREATE: &str = "routes.create";
+
 /// The key that overrides the mode of a route.
 pub(in crate::config) const fn key(route: Route) -> &'static str {
     match route {
-        Route::Create => "routes.create",
+        Route::Create => CREATE,
         Route::Get => "routes.get",
         Route::List => "routes.list",
         Route::Cancel => "routes.cancel",

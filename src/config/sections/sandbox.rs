@@ -6,6 +6,8 @@ use std::time::Duration;
 use crate::config::read::KeyReader;
 use crate::config::values::address;
 
+pub(crate) const LISTEN: &str = "sandbox.listen";
+
 #[derive(Clone, Debug)]
 pub(crate) struct Sandbox {
     /// Address of the embedded vendor.
@@ -15,7 +17,7 @@ pub(crate) struct Sandbox {
 }
 
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Sandbox> {
-    let listen = keys.on_restart("sandbox.listen").parsed(address);
+    let listen = keys.on_restart(LISTEN).parsed(address);
     let settle_after = keys.on_restart("sandbox.settle_after").duration(Duration::ZERO);
     Some(Sandbox { listen: listen?, settle_after: settle_after? })
 }

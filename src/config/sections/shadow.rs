@@ -12,6 +12,8 @@ use crate::translate::route::Route;
 const REDACTION_KEY: &str = "shadow.redaction_key";
 const SECOND: Duration = Duration::from_secs(1);
 
+pub(crate) const LOG: &str = "shadow.log";
+
 /// `[shadow]`
 #[derive(Clone, Debug)]
 pub struct Shadow {
@@ -68,6 +70,26 @@ impl Sample {
     }
 }
 
+/// What of the traffic a GO has to cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cover {
+    /// What was never compared on both sides is named, and decides nothing.
+    Named,
+    /// Each asset pair, status and query parameter that clients used.
+    Seen,
+}
+
+impl Cover {
+    const ALL: [Self; 2] = [Self::Named, Self::Seen];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Named => "named",
+            Self::Seen => "seen",
+        }
+    }
+}
+
 /// `[shadow.go]`: thresholds of a GO in the report. Shares are 0 to 1, of a route's judged comparisons (those that could be
 /// made) unless stated otherwise.
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +98,8 @@ pub struct Go {
     pub(crate) judged_min: u64,
     /// Minimum number of them in which both sides returned a record.
     pub(crate) counterparts_min: u64,
+    /// What has to have been compared on both sides.
+    pub(crate) cover: Cover,
     /// Maximum age of the last record.
     pub(crate) freshness_max: Duration,
     /// Maximum number of differences of severity `money`; a count, not a share.
@@ -106,7 +130,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Shadow> {
     let heartbeat = keys.on_reload("shadow.heartbeat").duration(Duration::from_millis(10));
     let cap_per_signature = keys.on_reload("shadow.cap_per_signature").number(1..=1_000_000);
     let cap_window = keys.on_reload("shadow.cap_window").duration(SECOND);
-    let log = keys.on_restart("shadow.log").file();
+    let log = keys.on_restart(LOG).file();
     let log_max = keys.on_restart("shadow.log_max").bytes(64 * KIB..=GIB);
     let log_keep = keys.on_restart("shadow.log_keep").number(0..=10_000);
     let redaction_key = redaction_key(keys);
@@ -139,7 +163,7 @@ fn redaction_key(keys: &mut KeyReader) -> Option<Option<Secret>> {
         ..16 => Err("is shorter than 16 characters".into()),
         16.. => Ok(()),
     };
-    let key = keys.on_restart(REDACTION_KEY).secret("shadow.redaction_key_file", PLACEHOLDER, long_enough);
+    let key = keys.on_reload(REDACTION_KEY).secret("shadow.redaction_key_file", PLACEHOLDER, long_enough);
     if let Some(Some(_)) = key {
         keys.refuse_flag(REDACTION_KEY, "is a secret");
     }
@@ -156,6 +180,7 @@ fn sample(keys: &mut KeyReader) -> Option<Sample> {
 fn go(keys: &mut KeyReader) -> Option<Go> {
     let judged_min = keys.on_reload("shadow.go.judged_min").number(0..=u64::MAX);
     let counterparts_min = keys.on_reload("shadow.go.counterparts_min").number(0..=u64::MAX);
+    let cover = keys.on_reload("shadow.go.cover").choice(Cover::ALL, Cover::as_str);
     let freshness_max = keys.on_reload("shadow.go.freshness_max").duration(SECOND);
     let money_max = keys.on_reload("shadow.go.money_max").number(0..=u64::MAX);
     let contract = keys.on_reload("shadow.go.contract_share_max").share();
@@ -170,6 +195,7 @@ fn go(keys: &mut KeyReader) -> Option<Go> {
     Some(Go {
         judged_min: judged_min?,
         counterparts_min: counterparts_min?,
+        cover: cover?,
         freshness_max: freshness_max?,
         money_max: money_max?,
         contract_share_max: contract?,

@@ -4,6 +4,10 @@ use std::path::PathBuf;
 
 use crate::config::read::{ConfigKey, KeyReader};
 
+pub(crate) const CERTIFICATE: &str = "tls.certificate";
+pub(crate) const KEY: &str = "tls.key";
+pub(crate) const CLIENT_CA: &str = "tls.client_ca";
+
 /// `[tls]`, when TLS is on.
 #[derive(Clone, Debug)]
 pub struct Tls {
@@ -79,7 +83,7 @@ impl ClientAuth {
 
 /// The inner value is `None` for plain HTTP.
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Tls>> {
-    let identity = identity(keys, "tls.certificate", "tls.key");
+    let identity = identity(keys, CERTIFICATE, KEY);
     let client_auth = client_auth(keys);
     let min_version = version(keys.on_restart("tls.min_version"));
     let (identity, client_auth, min_version) = (identity?, client_auth?, min_version?);
@@ -117,7 +121,7 @@ pub(in crate::config) fn version(key: ConfigKey<'_>) -> Option<TlsVersion> {
 }
 
 fn client_auth(keys: &mut KeyReader) -> Option<ClientAuth> {
-    let authorities = keys.on_restart("tls.client_ca").file();
+    let authorities = keys.on_restart(CLIENT_CA).file();
     type WithAuthorities = fn(PathBuf) -> ClientAuth;
     let choices: [(&str, Option<WithAuthorities>); 3] =
         [("off", None), ("optional", Some(ClientAuth::Optional)), ("required", Some(ClientAuth::Required))];
@@ -126,7 +130,7 @@ fn client_auth(keys: &mut KeyReader) -> Option<ClientAuth> {
         (Some(path), Some(client_auth)) => Some(client_auth(path)),
         (None, None) => Some(ClientAuth::Off),
         (Some(_), None) => {
-            keys.problem("tls.client_ca", "is set while tls.client_auth is off; set tls.client_auth too");
+            keys.problem(CLIENT_CA, "is set while tls.client_auth is off; set tls.client_auth too");
             None
         }
         (None, Some(_)) => {

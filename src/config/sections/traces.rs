@@ -33,7 +33,7 @@ pub struct Traces {
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Traces> {
     let endpoint = keys.on_restart(ENDPOINT).optional(str::parse::<Upstream>);
     let authorization =
-        keys.on_restart(AUTHORIZATION).secret("tracing.authorization_file", PLACEHOLDER, authorization);
+        keys.on_reload(AUTHORIZATION).secret("tracing.authorization_file", PLACEHOLDER, authorization);
     let service_name = keys.on_restart("tracing.service_name").parsed(service_name);
     let sample_ratio = keys.on_reload("tracing.sample_ratio").share();
     let continue_client_traces = keys.on_reload("tracing.continue_client_traces").boolean();

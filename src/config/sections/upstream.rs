@@ -13,6 +13,14 @@ use crate::config::read::KeyReader;
 use crate::config::values::{MILLISECOND, canonical_path};
 use crate::translate::side::Side;
 
+pub(crate) const POOL_IDLE_MAX: &str = "upstream.pool_idle_max";
+pub(crate) const CA_FILE: &str = "upstream.ca_file";
+pub(crate) const CLIENT_CERTIFICATE: &str = "upstream.client_certificate";
+pub(crate) const CLIENT_KEY: &str = "upstream.client_key";
+pub(crate) const LEGACY_URL: &str = "upstream.legacy.url";
+pub(crate) const NEW_URL: &str = "upstream.new.url";
+pub(crate) const OAUTH_URL: &str = "upstream.oauth.url";
+
 /// `[upstream]`
 #[derive(Clone, Debug)]
 pub struct Upstreams {
@@ -53,6 +61,14 @@ impl Upstreams {
     }
 }
 
+impl Upstreams {
+    /// Every file that TLS towards upstreams reads.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let identity = self.identity.iter().flat_map(|identity| [&identity.certificate, &identity.key]);
+        self.ca_file.iter().chain(identity).cloned().collect()
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HttpVersion {
     /// HTTP/2 where an https upstream offers it (ALPN), else HTTP/1.1.
@@ -75,18 +91,18 @@ impl HttpVersion {
 pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Upstreams> {
     let connect_timeout = keys.on_restart("upstream.connect_timeout").duration(MILLISECOND);
     let pool_idle_timeout = keys.on_restart("upstream.pool_idle_timeout").duration(MILLISECOND);
-    let pool_idle_max = keys.on_restart("upstream.pool_idle_max").number(0..=65_536);
+    let pool_idle_max = keys.on_restart(POOL_IDLE_MAX).number(0..=65_536);
     let http_version = keys.on_restart("upstream.http_version").choice(HttpVersion::ALL, HttpVersion::as_str);
     let keep_alive_interval = keys.on_restart("upstream.keep_alive_interval").duration(MILLISECOND);
     let keep_alive_timeout = keys.on_restart("upstream.keep_alive_timeout").duration(MILLISECOND);
     let connection_max_age = keys.on_restart("upstream.connection_max_age").duration(MILLISECOND);
-    let ca_file = keys.on_restart("upstream.ca_file").file();
-    let identity = identity(keys, "upstream.client_certificate", "upstream.client_key");
+    let ca_file = keys.on_restart(CA_FILE).file();
+    let identity = identity(keys, CLIENT_CERTIFICATE, CLIENT_KEY);
     let tls_min_version = version(keys.on_restart("upstream.tls_min_version"));
     let allow_http = keys.on_reload("upstream.allow_http").boolean();
-    let legacy = url(keys, "upstream.legacy.url", allow_http);
-    let new = url(keys, "upstream.new.url", allow_http);
-    let oauth = url(keys, "upstream.oauth.url", allow_http);
+    let legacy = url(keys, LEGACY_URL, allow_http);
+    let new = url(keys, NEW_URL, allow_http);
+    let oauth = url(keys, OAUTH_URL, allow_http);
     Some(Upstreams {
         connect_timeout: connect_timeout?,
         pool_idle_timeout: pool_idle_timeout?,

@@ -26,6 +26,8 @@ pub(crate) struct Auth {
     pub(crate) scopes: Scopes,
     /// Timeout of the token endpoint.
     pub(crate) timeout: Duration,
+    /// Whether equal token requests of one client are answered with one token.
+    pub(crate) share_tokens: bool,
     /// How long before it expires one of the proxy's own tokens is replaced.
     pub(crate) refresh_margin: Duration,
     /// Who may call the proxy in mode `client_credentials`.
@@ -74,6 +76,21 @@ impl Auth {
             (AuthMode::ClientCredentials, Side::Legacy) => Some(CredentialSet::Legacy),
             (AuthMode::ClientCredentials, Side::New) => Some(CredentialSet::New),
         }
+    }
+
+    /// A side's own credentials, if they are set.
+    pub(crate) fn own_credentials(&self, side: Side) -> Option<CredentialSet> {
+        let own = match side {
+            Side::Legacy => CredentialSet::Legacy,
+            Side::New => CredentialSet::New,
+        };
+        Some(own).filter(|own| self.credentials(*own).is_some())
+    }
+
+    /// The credentials that read a side for the program itself.
+    pub(crate) fn reading_credentials(&self, side: Side) -> Option<CredentialSet> {
+        let lookup = Some(CredentialSet::Lookup).filter(|set| self.credentials(*set).is_some());
+        lookup.or_else(|| self.own_credentials(side))
     }
 
     /// How the scopes in clients' token requests are rewritten; `None` = not at all.
@@ -126,6 +143,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader, base_path: Option<&str>) -> 
     let token_path = keys.on_reload("auth.token_path").optional(|text| token_path(text, base_path));
     let scopes = keys.on_reload("auth.scopes").choice(Scopes::ALL, Scopes::as_str);
     let timeout = keys.on_reload("auth.timeout").duration(MILLISECOND);
+    let share_tokens = keys.on_reload("auth.share_tokens").boolean();
     let refresh_margin = keys.on_reload("auth.refresh_margin").duration(Duration::ZERO);
     let callers = callers::read(keys);
     let legacy = credentials::read(keys, &credentials::LEGACY);
@@ -144,6 +162,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader, base_path: Option<&str>) -> 
         token_path: token_path?,
         scopes,
         timeout: timeout?,
+        share_tokens: share_tokens?,
         refresh_margin: refresh_margin?,
         callers: callers?,
         legacy: legacy?,

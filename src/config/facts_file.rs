@@ -1,0 +1,60 @@
+//! The file that `facts.file` names: what `probe` found out, when, and about which hosts.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::value::{Dict, Value};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::Upstreams;
+
+/// Older facts still hold, and are reported as old.
+pub(crate) const AGE_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What a file of facts says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FactsFile {
+    pub(crate) path: PathBuf,
+    pub(crate) found_at: Timestamp,
+    /// The hosts that it is about.
+    pub(crate) hosts: Vec<String>,
+    /// Whether these are the hosts of the config. Facts about others are not used.
+    pub(crate) is_in_use: bool,
+}
+
+impl FactsFile {
+    /// Whether it was found longer than [`AGE_MAX`] before a time.
+    pub(crate) fn is_old(&self, now: Timestamp) -> bool {
+        now.duration_since(self.found_at).unsigned_abs() > AGE_MAX
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    found_at: String,
+    hosts: Vec<String>,
+    facts: Dict,
+    /// For people.
+    #[serde(rename = "seen")]
+    _seen: Dict,
+}
+
+/// The file and the facts in it. Does blocking file I/O.
+pub(super) fn read(path: &Path, upstreams: &Upstreams) -> Result<(FactsFile, Vec<(String, Value)>), String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("names a file that cannot be read, {}: {error}", path.display()))?;
+    let values = super::layers::toml(&text).map_err(|error| format!("names a file that is {error}"))?;
+    let Written { found_at, hosts, facts, .. } = Value::from(values)
+        .deserialize()
+        .map_err(|error: figment::Error| format!("names a file that `probe` did not write: {error}"))?;
+    let found_at = found_at.parse().map_err(|_| "names a file whose found_at is no time".to_owned())?;
+    let is_in_use = hosts == hosts_of(upstreams);
+    Ok((FactsFile { path: path.to_owned(), found_at, hosts, is_in_use }, facts.into_iter().collect()))
+}
+
+/// The hosts of both sides, legacy first.
+pub(crate) fn hosts_of(upstreams: &Upstreams) -> Vec<String> {
+    [&upstreams.legacy, &upstreams.new].map(|upstream| upstream.authority.to_string()).into()
+}
