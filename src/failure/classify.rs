@@ -49,6 +49,7 @@ impl Failure {
             | Self::Held { .. }
             | Self::Ledger(_)
             | Self::TooLate
+            | Self::CursorOutOfReach { .. }
             | Self::Internal { .. } => Fault::Proxy,
         }
     }
@@ -73,6 +74,7 @@ impl Failure {
             Self::OverBudget { .. } => "over-budget",
             Self::Held { .. } => "held",
             Self::TooManyDropped { .. } => "too-many-dropped",
+            Self::CursorOutOfReach { .. } => "cursor-out-of-reach",
             Self::Unreachable { .. } => "unreachable",
             Self::Broken { .. } => "broken",
             Self::TimedOut { .. } => "timed-out",
@@ -118,6 +120,7 @@ impl Failure {
             | Self::Ledger(_)
             | Self::DuplicateCheckFailed { .. }
             | Self::RecordUnavailable { .. }
+            | Self::CursorOutOfReach { .. }
             | Self::TooLate => 503,
             Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => 504,
         }
@@ -146,6 +149,7 @@ impl Failure {
             | Self::HeadTooLong
             | Self::TargetTooLong
             | Self::TooManyDropped { .. }
+            | Self::CursorOutOfReach { .. }
             | Self::Unreachable { .. }
             | Self::Broken { .. }
             | Self::TimedOut { .. }
@@ -181,6 +185,7 @@ impl Failure {
             | Self::OverBudget { .. }
             | Self::Held { .. }
             | Self::TooManyDropped { .. }
+            | Self::CursorOutOfReach { .. }
             | Self::Unreachable { .. }
             | Self::Ledger(_)
             | Self::DuplicateCheckFailed { .. }
@@ -219,11 +224,12 @@ impl Failure {
             Self::OverBudget { .. } => OVER_BUDGET.into(),
             Self::Held { .. } => HELD.into(),
             Self::TooManyDropped { .. } => TOO_MANY_DROPPED.into(),
+            Self::CursorOutOfReach { .. } => CURSOR_OUT_OF_REACH.into(),
             Self::Unreachable { side, .. } => format!("the {} could not be reached; nothing was sent", api(*side)),
             Self::Broken { side, effect, .. } => upstream(*side, "broke off before its answer was complete", *effect),
-            Self::TimedOut { side, effect } => upstream(*side, "did not answer in time", *effect),
+            Self::TimedOut { side, effect, .. } => upstream(*side, "did not answer in time", *effect),
             Self::Unreadable { side, effect, .. } => upstream(*side, "answered something that cannot be read", *effect),
-            Self::AnswerTooLong { side, max, effect } => {
+            Self::AnswerTooLong { side, max, effect, .. } => {
                 upstream(*side, &format!("answered more than {max} bytes"), *effect)
             }
             Self::Ledger(_) => "the record of ref_ids cannot be used at the moment; nothing was sent; retry with the same ref_id".into(),
@@ -256,6 +262,8 @@ const HELD: &str =
     "conversions are held for a moment; nothing was sent; retry with the same ref_id after Retry-After";
 const TOO_MANY_DROPPED: &str =
     "too many other records match; narrow the filter, for example by created_at or profile_id";
+const CURSOR_OUT_OF_REACH: &str = "too many records share the second of page_cursor to find its position in one request; \
+     start the listing again, or have its limit of upstream calls raised";
 const TOO_MANY_UNAUTHORIZED: &str =
     "too many creates from this address were answered 401; nothing was sent; retry after Retry-After";
 const UNREADABLE_REFERENCE: &str =

@@ -4,6 +4,9 @@
 //! An upstream's own refusal is an answer, not a failure: `translate` maps it.
 
 mod auth;
+pub(crate) mod call_error;
+#[cfg(feature = "testing")]
+pub mod catalogue;
 mod classify;
 pub(crate) mod error_chain;
 
@@ -12,7 +15,6 @@ use std::time::Duration;
 
 pub(crate) use self::auth::AuthFailure;
 use crate::translate::invalid::Invalid;
-use crate::translate::orchestration::Unreadable;
 use crate::translate::side::Side;
 
 pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
@@ -117,6 +119,12 @@ pub(crate) enum Failure {
         /// How many calls were made.
         calls: usize,
     },
+    /// `list.upstream_calls_max` calls brought only records of earlier pages, because the side's own cursor was of no use.
+    #[error("{calls} upstream calls did not reach the position of the cursor")]
+    CursorOutOfReach {
+        /// How many calls were made.
+        calls: usize,
+    },
     /// No connection to the side, so the call was not sent.
     #[error("the {side} side cannot be reached")]
     Unreachable {
@@ -141,6 +149,7 @@ pub(crate) enum Failure {
         side: Side,
         /// What the call may have changed.
         effect: SideEffect,
+        source: BoxError,
     },
     /// The side answered a success that does not parse.
     #[error("the {side} side answered something unreadable")]
@@ -149,7 +158,7 @@ pub(crate) enum Failure {
         side: Side,
         /// What the call may have changed.
         effect: SideEffect,
-        source: Unreadable,
+        source: BoxError,
     },
     /// The answer exceeds `limits.response_body_max`.
     #[error("the {side} side answered more than {max} bytes")]
@@ -160,6 +169,7 @@ pub(crate) enum Failure {
         max: usize,
         /// What the call may have changed.
         effect: SideEffect,
+        source: BoxError,
     },
     /// The ledger failed before the create was sent.
     #[error("the ledger cannot be used")]

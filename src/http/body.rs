@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 use crate::http::capture::Tee;
+use crate::http::received::Received;
 
 /// Why a body has no further frame.
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -87,9 +87,9 @@ impl IdleLimit {
 #[derive(Debug)]
 pub(crate) enum Payload {
     /// Forwarded frame by frame as it arrives, trailers included.
-    Streamed(Incoming, ByteCount),
+    Streamed(Received, ByteCount),
     /// The frames that [`peek`] read, followed by the rest as it arrives.
-    Prefixed(VecDeque<Frame<Bytes>>, Incoming, ByteCount),
+    Prefixed(VecDeque<Frame<Bytes>>, Received, ByteCount),
     Whole(Option<Bytes>),
     /// Another payload, captured while it is forwarded.
     Captured(Box<Payload>, Tee),
@@ -244,8 +244,9 @@ pub(crate) enum CollectError {
 ///
 /// # Errors
 /// If the body is longer or incomplete.
-pub(crate) async fn collect(mut body: Incoming, max: usize) -> Result<Bytes, CollectError> {
+pub(crate) async fn collect(body: impl Into<Received>, max: usize) -> Result<Bytes, CollectError> {
     use http_body_util::BodyExt as _;
+    let mut body = body.into();
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if expected > max {
         return Err(CollectError::TooLong { max });
@@ -275,14 +276,14 @@ pub(crate) enum Peeked {
     /// The whole body. It has no trailers.
     Whole(Bytes),
     /// The body is longer than the limit or has trailers: the frames read so far, and the rest.
-    Partial(VecDeque<Frame<Bytes>>, Incoming),
+    Partial(VecDeque<Frame<Bytes>>, Received),
 }
 
 /// Reads a whole body if it has at most about `max` bytes. Nothing of a longer one is lost.
 ///
 /// # Errors
 /// If the body is incomplete.
-pub(crate) async fn peek(mut body: Incoming, max: usize, count: &ByteCount) -> Result<Peeked, hyper::Error> {
+pub(crate) async fn peek(mut body: Received, max: usize, count: &ByteCount) -> Result<Peeked, hyper::Error> {
     use http_body_util::BodyExt as _;
     let mut read = VecDeque::new();
     let mut length = 0;
