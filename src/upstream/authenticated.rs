@@ -1,17 +1,16 @@
 //! Sending with the proxy's own credentials in place of the caller's. After a 401 the token is replaced, and a read is sent
 //! once more. A write never is.
 
-use std::error::Error as StdError;
-
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::rate_limit::{OverBudget, Permit};
 use super::token::{Token, TokenError};
 use super::{Lane, Outgoing, Reused, SendError, UpstreamClient};
 use crate::config::Config;
+use crate::config::auth::CredentialSet;
 use crate::http::body::{self, Payload};
 use crate::translate::evidence::{self, Reply};
 
@@ -29,12 +28,25 @@ impl UpstreamClient {
         outgoing: Outgoing,
         config: &Config,
     ) -> Result<Response<Incoming>, SendError> {
-        let Outgoing { mut request, lane, credentials, permit, until } = outgoing;
-        // What passes through may take its time.
-        let answered_by = (lane != Lane::PassThrough).then_some(until);
-        let Some(credential_set) = credentials else {
-            return self.send(request, lane, permit, answered_by).await;
-        };
+        match outgoing.credentials {
+            None => {
+                let answered_by = outgoing.answered_by();
+                let Outgoing { request, lane, permit, .. } = outgoing;
+                self.send(request, lane, permit, answered_by).await
+            }
+            // Rare and large: kept out of every other call's future.
+            Some(credential_set) => Box::pin(self.send_with(credential_set, outgoing, config)).await,
+        }
+    }
+
+    async fn send_with(
+        &self,
+        credential_set: CredentialSet,
+        outgoing: Outgoing,
+        config: &Config,
+    ) -> Result<Response<Incoming>, SendError> {
+        let answered_by = outgoing.answered_by();
+        let Outgoing { mut request, lane, permit, until, .. } = outgoing;
         let cost = permit.as_ref().map(Permit::cost);
         let token_until = until.min(Instant::now() + config.auth.timeout);
         let token = self.tokens().token(credential_set, config, token_until).await.map_err(no_token)?;
@@ -49,7 +61,7 @@ impl UpstreamClient {
             return Err(if lane == Lane::PassThrough {
                 SendError::TokenRefused
             } else {
-                refused(answer).await
+                refused(answer, until).await
             });
         };
         let replaced = replaced.map_err(no_token)?;
@@ -70,23 +82,35 @@ impl UpstreamClient {
     }
 }
 
+impl Outgoing {
+    /// The deadline of the answer; what passes through may take its time.
+    fn answered_by(&self) -> Option<Instant> {
+        (self.lane != Lane::PassThrough).then_some(self.until)
+    }
+}
+
 /// What a 401 to a create or cancel with the proxy's own token proves. Only the vendor's own problem document, on a connection that
 /// carried no other answer before, proves that it did not act.
-async fn refused(answer: Response<Incoming>) -> SendError {
+async fn refused(answer: Response<Incoming>, until: Instant) -> SendError {
     let (parts, body) = answer.into_parts();
     let reused = Reused::of(&parts.extensions);
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let proves = |body: &Bytes| {
-        evidence::is_problem_document(&Reply { status: parts.status.as_u16(), content_type, body })
+        evidence::is_problem_document(&Reply {
+            status: parts.status.as_u16(),
+            content_type,
+            body,
+            noticed: None,
+        })
     };
-    match body::collect(body, PROBLEM_MAX).await {
-        Ok(body) if !reused && proves(&body) => SendError::TokenRefused,
+    match timeout_at(until, body::collect(body, PROBLEM_MAX)).await {
+        Ok(Ok(body)) if !reused && proves(&body) => SendError::TokenRefused,
         Ok(_) | Err(_) => SendError::NoAnswer("a 401 that does not prove that nothing was done".into()),
     }
 }
 
 fn no_token(error: TokenError) -> SendError {
-    SendError::NoToken(Box::<dyn StdError + Send + Sync>::from(error))
+    SendError::NoToken(error.into())
 }
 
 /// Replaces the caller's `Authorization`, if any.

@@ -4,7 +4,6 @@
 //! does so for two families; hyper-util 0.1's connector, read and not measured, tries a second family so and divides the time among the
 //! addresses of one).
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -27,52 +26,19 @@ use tower::{Service as _, service_fn};
 pub(super) use super::counted_stream::Uses;
 use super::counted_stream::{CountedStream, StreamLimit};
 use crate::config::{HttpVersion, Upstreams};
+use crate::failure::call_error::{CallError, CallPhase};
+use crate::http::descriptors::Headroom;
 
 type TcpIo = TokioIo<TcpStream>;
 type Stream = CountedStream<MaybeHttpsStream<TcpIo>>;
 
 /// Boxed once per client, because hyper-util needs a connector whose future is `Unpin`; no cost per request.
-pub(super) type Connector = BoxCloneSyncService<Uri, Stream, ConnectError>;
+pub(super) type Connector = BoxCloneSyncService<Uri, Stream, CallError>;
 
 /// Time after which the next address is tried beside one that does not answer (RFC 8305, section 8).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// TCP probes without an answer after which a connection is dead.
 const TCP_PROBES: u32 = 2;
-
-/// Why there is no connection: what was being done, with whom, for how long.
-#[derive(Debug)]
-pub(crate) struct ConnectError {
-    phase: ConnectPhase,
-    /// The name, or the addresses that failed.
-    peer: String,
-    elapsed: Duration,
-    source: io::Error,
-}
-
-/// What a connection attempt is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ConnectPhase {
-    Resolve,
-    Connect,
-    Tls,
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let phase = match self.phase {
-            ConnectPhase::Resolve => "resolving",
-            ConnectPhase::Connect => "connecting to",
-            ConnectPhase::Tls => "TLS handshake with",
-        };
-        write!(out, "{phase} {} failed after {} ms", self.peer, self.elapsed.as_millis())
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.source)
-    }
-}
 
 #[derive(Clone)]
 struct Dialer {
@@ -81,6 +47,7 @@ struct Dialer {
     timeout: Duration,
     max_age: Duration,
     streams: StreamLimit,
+    headroom: Headroom,
 }
 
 /// A connector for these settings. `answers_late`: the connections carry requests that may stall for minutes and go on, so that bytes
@@ -106,7 +73,7 @@ pub(super) fn build(
     };
     let tls = TlsConnector::from(Arc::new(tls));
     let (timeout, max_age) = (settings.connect_timeout, settings.connection_max_age);
-    let dialer = Dialer { tcp, tls, timeout, max_age, streams };
+    let dialer = Dialer { tcp, tls, timeout, max_age, streams, headroom: Headroom::of_upstreams() };
     BoxCloneSyncService::new(service_fn(move |uri: Uri| {
         let dialer = dialer.clone();
         async move { dialer.connect(&uri).await }
@@ -114,29 +81,34 @@ pub(super) fn build(
 }
 
 impl Dialer {
-    async fn connect(&self, uri: &Uri) -> Result<Stream, ConnectError> {
+    async fn connect(&self, uri: &Uri) -> Result<Stream, CallError> {
         let start = Instant::now();
         let until = start + self.timeout;
         let host = uri.host().unwrap_or_default();
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let failed = |phase: ConnectPhase, peer: String| {
-            move |source: io::Error| ConnectError { phase, peer, elapsed: start.elapsed(), source }
+        let failed = |phase: CallPhase, peer: String| {
+            move |source: io::Error| CallError {
+                phase,
+                peer,
+                elapsed: start.elapsed(),
+                source: source.into(),
+            }
         };
         let found = within(until, lookup_host((bare, port))).await;
-        let addresses: Vec<_> = found.map_err(failed(ConnectPhase::Resolve, host.to_owned()))?.collect();
+        let addresses: Vec<_> = found.map_err(failed(CallPhase::Resolve, host.to_owned()))?.collect();
         let (tcp, peer) = self.any_of(&addresses, uri, until).await.map_err(|failures| {
             let source = failures.last.unwrap_or_else(|| io::Error::other("the name has no address"));
-            failed(ConnectPhase::Connect, failures.peers)(source)
+            failed(CallPhase::Connect, failures.peers)(source)
         })?;
         if !is_tls {
             return Ok(CountedStream::new(MaybeHttpsStream::Http(tcp), self.max_age, None));
         }
         let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other);
-        let name = name.map_err(failed(ConnectPhase::Tls, host.to_owned()))?;
+        let name = name.map_err(failed(CallPhase::Tls, host.to_owned()))?;
         let secured = within(until, self.tls.connect(name, TokioIo::new(tcp))).await;
-        let secured = secured.map_err(failed(ConnectPhase::Tls, format!("{host} ({peer})")))?;
+        let secured = secured.map_err(failed(CallPhase::Tls, format!("{host} ({peer})")))?;
         let is_http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
         let streams = is_http2.then(|| self.streams.clone());
         Ok(CountedStream::new(MaybeHttpsStream::Https(TokioIo::new(secured)), self.max_age, streams))
@@ -179,7 +151,10 @@ impl Dialer {
         parts.authority = address.to_string().parse().ok();
         let uri = Uri::from_parts(parts).unwrap_or_default();
         let mut tcp = self.tcp.clone();
-        let connecting = async { tcp.call(uri).await.map_err(io::Error::other) };
+        let connecting = async {
+            let stream = tcp.call(uri).await.map_err(io::Error::other)?;
+            if self.headroom.allows(stream.inner()) { Ok(stream) } else { Err(Headroom::exhausted()) }
+        };
         (address, within(until, connecting).await)
     }
 }
@@ -254,14 +229,15 @@ mod tests {
             tcp.enforce_http(false);
             tcp
         };
-        let tls =
-            TlsConnector::from(Arc::new(crate::upstream::trust::tls(&settings.config.upstream).unwrap()));
+        let trust = crate::upstream::Trust::load(&settings.config.upstream).unwrap();
+        let tls = TlsConnector::from(Arc::new(trust.tls().unwrap()));
         let dialer = Dialer {
             tcp,
             tls,
             timeout: Duration::from_secs(60),
             max_age: Duration::MAX,
             streams: StreamLimit::default(),
+            headroom: Headroom::of_upstreams(),
         };
         let uri = Uri::from_static("http://vendor.test/");
         let until = Instant::now() + Duration::from_secs(60);

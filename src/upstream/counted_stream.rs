@@ -19,6 +19,7 @@ pub(super) struct Uses(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     answered: AtomicBool,
+    full: AtomicBool,
     opened: Instant,
     max_age: Duration,
 }
@@ -28,13 +29,32 @@ impl Uses {
     fn new(max_age: Duration) -> Self {
         let tenths = RandomState::new().hash_one(()) % 100;
         let max_age = max_age / 1000 * u32::try_from(900 + tenths).unwrap_or(1000);
-        Self(Arc::new(Inner { answered: AtomicBool::new(false), opened: Instant::now(), max_age }))
+        Self(Arc::new(Inner {
+            answered: AtomicBool::new(false),
+            full: AtomicBool::new(false),
+            opened: Instant::now(),
+            max_age,
+        }))
     }
 
     /// Records an answer; returns whether there was one before.
     #[must_use]
     pub(super) fn count(&self) -> bool {
         self.0.answered.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether the peer takes no more bytes now.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.full.load(Ordering::Relaxed)
+    }
+
+    fn record_write<T>(&self, written: Poll<T>) -> Poll<T> {
+        let is_full = written.is_pending();
+        // Nearly always false already; a load keeps the cache line shared.
+        if self.is_full() != is_full {
+            self.0.full.store(is_full, Ordering::Relaxed);
+        }
+        written
     }
 
     /// Whether the connection is too old for another request.
@@ -155,7 +175,8 @@ impl<S: Write + Unpin> Write for CountedStream<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.uses.record_write(written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -175,6 +196,7 @@ impl<S: Write + Unpin> Write for CountedStream<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.uses.record_write(written)
     }
 }

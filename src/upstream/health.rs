@@ -1,9 +1,10 @@
-//! Whether the two sides are reachable, derived from the calls made for clients. There are no probe calls.
+//! Whether the two sides are reachable, by lane, derived from the calls made for clients. There are no probe calls.
 //!
-//! A side is unreachable after [`FAILURES`] calls in a row without a connection. Any answer, an error status included, makes it
-//! reachable. A call that timed out, or whose connection was found dead, counts as one without a connection; one that broke off counts
-//! for neither. A load balancer sends no clients to a process that is not
-//! ready, so that no call would ever find the side back: the verdict lapses [`MEMORY`] after the last failure.
+//! A lane is unreachable after [`FAILURES`] calls in a row without a connection, or after two or more that are [`FAILING_FOR`] apart. Any
+//! answer, an error status included, makes it reachable. A call that timed out, or whose connection was found dead, counts as one without
+//! a connection; one that broke off counts for neither. Lanes share no connection, so one may be dead while the others are well. A load
+//! balancer sends no clients to a process that is not ready, so that no call would ever find the side back: the verdict lapses
+//! [`MEMORY`] after the last failure.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,19 +13,31 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::Lane;
 use crate::translate::side::Side;
 
-/// Calls in a row without a connection after which a side is unreachable.
+/// Calls in a row without a connection after which a lane is unreachable.
 pub(crate) const FAILURES: u32 = 5;
+/// How long a lane with few calls may fail before it counts as unreachable.
+const FAILING_FOR: Duration = Duration::from_secs(5);
 /// How long the verdict lasts after the last of these calls.
 pub(crate) const MEMORY: Duration = Duration::from_secs(30);
+/// The lanes with a state of their own. [`Lane::Fresh`] counts as [`Lane::Read`]: most of its calls are reads that are made again.
+pub(crate) const LANES: [Lane; 3] = [Lane::Create, Lane::Read, Lane::PassThrough];
 
 /// Health of both sides. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct UpstreamHealth(Arc<[HealthState; 2]>);
+pub(crate) struct UpstreamHealth(Arc<[SideState; 2]>);
 
 #[derive(Debug, Default)]
-struct HealthState {
+struct SideState {
+    lanes: [LaneState; LANES.len()],
+    /// The last answer of a lane while another one was failing.
+    answered_beside_failures: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct LaneState {
     answered: AtomicBool,
     failures: AtomicU32,
     failing: Mutex<Option<Failing>>,
@@ -33,29 +46,40 @@ struct HealthState {
 #[derive(Clone, Debug)]
 struct Failing {
     since: Timestamp,
+    first: Instant,
     last: Instant,
     why: String,
 }
 
-/// Since when and why a side is unreachable.
+/// Since when and why a lane is unreachable.
 #[derive(Clone, Debug)]
 pub(crate) struct Unreachable {
+    pub(crate) lane: Lane,
     /// The first of the failures in a row.
     pub(crate) since: Timestamp,
     pub(crate) why: String,
 }
 
 impl UpstreamHealth {
-    fn state(&self, side: Side) -> &HealthState {
+    fn side(&self, side: Side) -> &SideState {
         match side {
             Side::Legacy => &self.0[0],
             Side::New => &self.0[1],
         }
     }
 
+    fn state(&self, side: Side, lane: Lane) -> &LaneState {
+        let lanes = &self.side(side).lanes;
+        match lane {
+            Lane::Create => &lanes[0],
+            Lane::Read | Lane::Fresh => &lanes[1],
+            Lane::PassThrough => &lanes[2],
+        }
+    }
+
     /// Records an answer of any status.
-    pub(crate) fn answered(&self, side: Side) {
-        let state = self.state(side);
+    pub(crate) fn answered(&self, side: Side, lane: Lane) {
+        let state = self.state(side, lane);
         // Nearly always true already. A load keeps the cache line shared between cores; a store would not.
         if !state.answered.load(Ordering::Relaxed) {
             state.answered.store(true, Ordering::Relaxed);
@@ -65,43 +89,73 @@ impl UpstreamHealth {
             state.failures.store(0, Ordering::Relaxed);
             *failing = None;
         }
+        let side = self.side(side);
+        if side.lanes.iter().any(|lane| lane.failures.load(Ordering::Relaxed) > 0) {
+            *side.answered_beside_failures.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(Instant::now());
+        }
     }
 
     /// Records a call without a connection.
-    pub(crate) fn failed(&self, side: Side, why: String) {
-        self.failed_at(side, why, Instant::now());
+    pub(crate) fn failed(&self, side: Side, lane: Lane, why: String) {
+        self.failed_at(side, lane, why, Instant::now());
     }
 
-    fn failed_at(&self, side: Side, why: String, now: Instant) {
-        let state = self.state(side);
+    fn failed_at(&self, side: Side, lane: Lane, why: String, now: Instant) {
+        let state = self.state(side, lane);
         let mut failing = state.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        // A failure long ago says nothing about this one.
+        if failing.as_ref().is_some_and(|failing| now >= failing.last + MEMORY) {
+            *failing = None;
+            state.failures.store(0, Ordering::Relaxed);
+        }
         state.failures.fetch_add(1, Ordering::Relaxed);
-        let since = failing.as_ref().map_or_else(Timestamp::now, |failing| failing.since);
-        *failing = Some(Failing { since, last: now, why });
+        let begun = failing.as_ref().map(|failing| (failing.since, failing.first));
+        let (since, first) = begun.unwrap_or_else(|| (Timestamp::now(), now));
+        *failing = Some(Failing { since, first, last: now, why });
     }
 
-    /// Whether a side is reachable; `None` before its first answer.
+    /// Whether a lane of a side is reachable; `None` before its first answer.
     #[must_use]
-    pub(crate) fn is_reachable(&self, side: Side) -> Option<bool> {
-        if self.unreachable(side).is_some() {
+    pub(crate) fn is_reachable(&self, side: Side, lane: Lane) -> Option<bool> {
+        if self.unreachable_at(side, lane, Instant::now()).is_some() {
             return Some(false);
         }
-        self.state(side).answered.load(Ordering::Relaxed).then_some(true)
+        self.state(side, lane).answered.load(Ordering::Relaxed).then_some(true)
     }
 
-    /// The details while a side is unreachable; `None` when it is reachable or unknown.
+    /// The lanes of a side that are unreachable.
+    pub(crate) fn unreachable(&self, side: Side) -> impl Iterator<Item = Unreachable> {
+        let now = Instant::now();
+        LANES.into_iter().filter_map(move |lane| self.unreachable_at(side, lane, now))
+    }
+
+    /// Whether no lane of a side works: one is unreachable, and none has answered since it began to fail. While another lane answers, this
+    /// process serves what it can; a vendor whose creates are slow is slow for every process.
     #[must_use]
-    pub(crate) fn unreachable(&self, side: Side) -> Option<Unreachable> {
-        self.unreachable_at(side, Instant::now())
+    pub(crate) fn is_down(&self, side: Side) -> bool {
+        let now = Instant::now();
+        let state = self.side(side);
+        let answered = *state.answered_beside_failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = |first: Instant| answered.is_some_and(|at| at >= first && now < at + MEMORY);
+        let failing = LANES.into_iter().filter(|lane| self.unreachable_at(side, *lane, now).is_some());
+        let first = failing.filter_map(|lane| {
+            let failing = self.state(side, lane).failing.lock().unwrap_or_else(PoisonError::into_inner);
+            failing.as_ref().map(|failing| failing.first)
+        });
+        first.min().is_some_and(|first| !answers(first))
     }
 
-    fn unreachable_at(&self, side: Side, now: Instant) -> Option<Unreachable> {
-        let state = self.state(side);
-        if state.failures.load(Ordering::Relaxed) < FAILURES {
+    fn unreachable_at(&self, side: Side, lane: Lane, now: Instant) -> Option<Unreachable> {
+        let state = self.state(side, lane);
+        let failures = state.failures.load(Ordering::Relaxed);
+        if failures < 2 {
             return None;
         }
-        let failing = state.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
-        (now < failing.last + MEMORY).then_some(Unreachable { since: failing.since, why: failing.why })
+        let Failing { since, first, last, why } =
+            state.failing.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let is_down = failures >= FAILURES || last - first >= FAILING_FOR;
+        (is_down && now < last + MEMORY).then_some(Unreachable { lane, since, why })
     }
 }
 
@@ -109,34 +163,56 @@ impl UpstreamHealth {
 mod tests {
     use super::*;
 
+    const LANE: Lane = Lane::Create;
+
+    fn fail(health: &UpstreamHealth, at: Instant) {
+        health.failed_at(Side::New, LANE, "refused".into(), at);
+    }
+
     #[test]
-    fn several_failures_in_a_row_make_a_side_unreachable_and_one_answer_ends_it() {
-        let health = UpstreamHealth::default();
-        let now = Instant::now();
-        assert_eq!(health.is_reachable(Side::New), None, "never called");
-        for _ in 1..FAILURES {
-            health.failed_at(Side::New, "refused".into(), now);
-        }
-        health.answered(Side::New);
-        health.failed_at(Side::New, "refused".into(), now);
-        assert_eq!(health.is_reachable(Side::New), Some(true), "not in a row");
-        for _ in 1..FAILURES {
-            health.failed_at(Side::New, "refused".into(), now);
-        }
-        assert_eq!(health.unreachable(Side::New).map(|down| down.why).as_deref(), Some("refused"));
-        assert!(health.unreachable(Side::Legacy).is_none(), "the other side is unaffected");
-        health.answered(Side::New);
-        assert_eq!(health.is_reachable(Side::New), Some(true));
+    fn several_failures_in_a_row_make_a_lane_unreachable_and_one_answer_ends_it() {
+        let (health, now) = (UpstreamHealth::default(), Instant::now());
+        assert_eq!(health.is_reachable(Side::New, LANE), None, "before the first call");
+        (1..FAILURES).for_each(|_| fail(&health, now));
+        health.answered(Side::New, LANE);
+        fail(&health, now);
+        assert_eq!(health.is_reachable(Side::New, LANE), Some(true), "not in a row");
+        (1..FAILURES).for_each(|_| fail(&health, now));
+        assert!(health.is_down(Side::New) && !health.is_down(Side::Legacy));
+        health.answered(Side::New, Lane::Read);
+        let down: Vec<_> = health.unreachable(Side::New).map(|down| (down.lane, down.why)).collect();
+        assert_eq!(down, [(LANE, "refused".into())], "an answer of another lane proves nothing");
+        assert!(!health.is_down(Side::New), "another lane answers");
+        assert_eq!(health.unreachable(Side::Legacy).count(), 0, "the other side is unaffected");
+        health.answered(Side::New, LANE);
+        assert_eq!(health.is_reachable(Side::New, LANE), Some(true));
+    }
+
+    #[test]
+    fn a_lane_with_few_calls_is_unreachable_after_a_few_seconds() {
+        let (health, now) = (UpstreamHealth::default(), Instant::now());
+        fail(&health, now);
+        assert!(health.unreachable_at(Side::New, LANE, now + FAILING_FOR).is_none(), "one failure");
+        fail(&health, now + FAILING_FOR - Duration::from_millis(1));
+        assert!(health.unreachable_at(Side::New, LANE, now + FAILING_FOR).is_none(), "too soon");
+        fail(&health, now + FAILING_FOR);
+        assert!(health.unreachable_at(Side::New, LANE, now + FAILING_FOR).is_some());
+    }
+
+    #[test]
+    fn a_failure_long_ago_begins_no_row_of_failures() {
+        let (health, now) = (UpstreamHealth::default(), Instant::now());
+        fail(&health, now);
+        fail(&health, now + MEMORY);
+        assert!(health.unreachable_at(Side::New, LANE, now + MEMORY).is_none());
     }
 
     #[test]
     fn an_unreachable_verdict_lapses_because_no_call_may_ever_come() {
-        let health = UpstreamHealth::default();
-        let now = Instant::now();
-        for _ in 0..FAILURES {
-            health.failed_at(Side::New, "refused".into(), now);
-        }
-        assert!(health.unreachable_at(Side::New, now + MEMORY - Duration::from_millis(1)).is_some());
-        assert!(health.unreachable_at(Side::New, now + MEMORY).is_none());
+        let (health, now) = (UpstreamHealth::default(), Instant::now());
+        (0..FAILURES).for_each(|_| fail(&health, now));
+        let just_before = now + MEMORY - Duration::from_millis(1);
+        assert!(health.unreachable_at(Side::New, LANE, just_before).is_some());
+        assert!(health.unreachable_at(Side::New, LANE, now + MEMORY).is_none());
     }
 }

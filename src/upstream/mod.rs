@@ -7,6 +7,7 @@
 
 mod answer_deadline;
 mod authenticated;
+mod call_in_progress;
 pub(crate) mod closed;
 mod connector;
 pub(crate) mod cooldown;
@@ -18,16 +19,15 @@ pub(crate) mod readonly_client;
 mod token;
 mod trust;
 
-use std::error::Error as StdError;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
 use http::{Extensions, Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use hyper_util::client::legacy::connect::capture_connection;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
+use self::call_in_progress::CallInProgress;
 use self::closed::Delivery;
 use self::connector::Uses;
 use self::lane_pool::LanePool;
@@ -35,16 +35,21 @@ use self::rate_limit::{Budget, Permit};
 use self::token::TokenCache;
 use crate::config::auth::CredentialSet;
 use crate::config::{Upstream, Upstreams};
-use crate::failure::{AuthFailure, Failure, SideEffect};
+use crate::failure::call_error::CallPhase;
+use crate::failure::error_chain::error_chain;
+use crate::failure::{AuthFailure, BoxError, Failure, SideEffect};
 use crate::http::body::Payload;
 use crate::http::headers;
+use crate::telemetry::drift::DriftLog;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::spans;
 use crate::translate::side::Side;
 
 pub(crate) use self::answer_deadline::AnswerDeadline;
+pub(crate) use self::call_in_progress::peer;
 pub(crate) use self::lane_pool::StreamSlot;
 pub(crate) use self::token::TokenFetchResult;
+pub(crate) use self::trust::Trust;
 pub use self::trust::TrustError;
 
 /// The client of the data path, with the proxy's own tokens and the rate limit. Clones share all of them.
@@ -68,6 +73,16 @@ const HEADERS_MAX: usize = 256;
 
 impl Lane {
     const ALL: [Self; 4] = [Self::Create, Self::Read, Self::PassThrough, Self::Fresh];
+
+    /// The name in metrics, logs and `/readyz`.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Read => "read",
+            Self::PassThrough => "pass_through",
+            Self::Fresh => "fresh",
+        }
+    }
 }
 
 /// Whether an answer came on an HTTP/1.1 connection that had carried another one: only the order ties an answer to its request there (RFC
@@ -99,6 +114,8 @@ struct Inner {
     lanes: [LanePool; Lane::ALL.len()],
     tokens: TokenCache,
     budget: Budget,
+    trust: Trust,
+    drift: Arc<DriftLog>,
 }
 
 /// Why a call has no answer.
@@ -106,13 +123,16 @@ struct Inner {
 pub(crate) enum SendError {
     /// DNS, TCP or TLS failed, or the connection closed before the first byte: nothing was sent.
     #[error("not sent")]
-    NotSent(#[source] Box<dyn StdError + Send + Sync>),
+    NotSent(#[source] BoxError),
     /// The request was sent at least in part, and no answer came.
     #[error("no answer")]
-    NoAnswer(#[source] Box<dyn StdError + Send + Sync>),
+    NoAnswer(#[source] BoxError),
+    /// The request was sent at least in part, and no answer came in time.
+    #[error("no answer in time")]
+    TimedOut(#[source] BoxError),
     /// The proxy has no token of its own: nothing was sent.
     #[error("no token to send with")]
-    NoToken(#[source] Box<dyn StdError + Send + Sync>),
+    NoToken(#[source] BoxError),
     /// The side answered 401 to the proxy's own token, so it did not act on the request.
     #[error("the proxy's own token was refused")]
     TokenRefused,
@@ -123,6 +143,7 @@ impl SendError {
         match self {
             Self::NotSent(_) => "not_sent",
             Self::NoAnswer(_) => "no_answer",
+            Self::TimedOut(_) => "timed_out",
             Self::NoToken(_) => "no_token",
             Self::TokenRefused => "token_refused",
         }
@@ -134,6 +155,7 @@ impl SendError {
         match self {
             Self::NotSent(source) => Failure::Unreachable { side, source },
             Self::NoAnswer(source) => Failure::Broken { side, effect, source },
+            Self::TimedOut(source) => Failure::TimedOut { side, effect, source },
             Self::NoToken(source) => AuthFailure::NoToken { side, source }.into(),
             Self::TokenRefused => AuthFailure::OwnTokenRefused { side }.into(),
         }
@@ -147,15 +169,27 @@ impl UpstreamClient {
     /// When a certificate or a key cannot be read.
     pub fn new(settings: &Upstreams) -> Result<Self, TrustError> {
         let budget = Budget::default();
-        let tls = trust::tls(settings)?;
+        let trust = Trust::load(settings)?;
+        let tls = trust.tls()?;
         let tokens = TokenCache::new(settings, tls.clone(), budget.clone())?;
         let [create, read, pass_through, fresh] =
             Lane::ALL.map(|lane| LanePool::new(lane, settings, tls.clone()));
-        Ok(Self(Arc::new(Inner { lanes: [create, read, pass_through, fresh], tokens, budget })))
+        let (lanes, drift) = ([create, read, pass_through, fresh], Arc::default());
+        Ok(Self(Arc::new(Inner { lanes, tokens, budget, trust, drift })))
+    }
+
+    /// The authorities and the identity of all connections to upstreams.
+    pub(crate) fn trust(&self) -> &Trust {
+        &self.0.trust
     }
 
     fn tokens(&self) -> &TokenCache {
         &self.0.tokens
+    }
+
+    /// What readers of the sides' answers do not know.
+    pub(crate) fn drift(&self) -> &Arc<DriftLog> {
+        &self.0.drift
     }
 
     /// The rate limit of this process.
@@ -188,8 +222,9 @@ impl UpstreamClient {
         let repeat = authenticated::repeatable(&request);
         let sending = async {
             match (self.exchange(request, lane, until).await, repeat) {
-                (Err((Delivery::Unprocessed | Delivery::Closed, _)), Some(repeat)) => {
-                    self.exchange(repeat, Lane::Fresh, until).await
+                (Err((Delivery::Unprocessed | Delivery::Closed, error)), Some(repeat)) => {
+                    tracing::info!(target: "upstream", error = error_chain(&error), "a read is repeated on a new connection");
+                    Box::pin(self.exchange(repeat, Lane::Fresh, until)).await
                 }
                 (answered, _) => answered,
             }
@@ -207,17 +242,16 @@ impl UpstreamClient {
         lane: Lane,
         until: Option<Instant>,
     ) -> Result<Response<Incoming>, (Delivery, SendError)> {
-        let connection = capture_connection(&mut request);
+        let call = CallInProgress::begin(&mut request);
+        let connection = call.connection.clone();
         let deadline = until.map(|until| AnswerDeadline::new(connection.clone(), until));
         let slot = self.0.lanes[lane as usize].slot();
-        let mut answer = slot.http().request(request).await.map_err(|error| {
-            let delivery = Delivery::of(&error);
-            let error = match delivery {
-                Delivery::Never | Delivery::Unprocessed => SendError::NotSent(error.into()),
-                Delivery::Closed | Delivery::Maybe => SendError::NoAnswer(error.into()),
-            };
-            (delivery, error)
-        })?;
+        let sending = slot.http().request(request);
+        let answered = match until {
+            Some(until) => timeout_at(until, sending).await.map_err(|_| call.timed_out())?,
+            None => sending.await,
+        };
+        let mut answer = answered.map_err(|error| call.failed(error))?;
         // Response smuggling (RFC 9112, section 6.3): the client might take the other length, and on this connection it is not
         // certain where the next answer begins, so it is closed.
         let smuggled = !headers::has_one_length(answer.headers());
@@ -232,8 +266,8 @@ impl UpstreamClient {
             connected.poison();
         }
         if smuggled {
-            let error = SendError::NoAnswer("the answer has conflicting lengths".into());
-            return Err((Delivery::Maybe, error));
+            let error = call.error(CallPhase::Decode, "the answer has conflicting lengths".into());
+            return Err((Delivery::Maybe, SendError::NoAnswer(error)));
         }
         if let Some(deadline) = deadline {
             answer.extensions_mut().insert(deadline);

@@ -2,12 +2,12 @@
 //! connections and tokens, so that it shares nothing with the data path but the rate limit.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use tokio::time::Instant;
 
 use super::rate_limit::{Budget, Endpoint};
 use super::token::{Token, TokenCache, TokenError};
-use super::trust::{self, TrustError};
+use super::trust::{Trust, TrustError};
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Upstreams};
 use crate::http::decode::{Decoded, decode};
@@ -38,6 +38,7 @@ pub(crate) struct ReadRequest<'a> {
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<HeaderValue>,
     pub(crate) body: Bytes,
 }
 
@@ -61,6 +62,11 @@ pub(crate) enum ReadError {
     },
 }
 
+/// Without the URL, which holds references, ids and cursors.
+fn no_answer(error: reqwest::Error) -> ReadError {
+    ReadError::NoAnswer(error.without_url())
+}
+
 /// Why the client cannot be built.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadonlyClientError {
@@ -76,8 +82,34 @@ impl ReadonlyClient {
     ///
     /// # Errors
     /// When a certificate or a key cannot be read.
-    pub(crate) fn new(settings: &Upstreams, budget: Budget) -> Result<Self, ReadonlyClientError> {
-        let tls = trust::tls(settings)?;
+    pub(crate) fn new(
+        settings: &Upstreams,
+        trust: &Trust,
+        budget: Budget,
+    ) -> Result<Self, ReadonlyClientError> {
+        Self::with_idle(settings, trust, budget, settings.pool_idle_max)
+    }
+
+    /// As [`ReadonlyClient::new`], with a new connection for each call: on a reused HTTP/1.1 connection an answer could be another
+    /// request's (RFC 9112, section 9.3.2).
+    ///
+    /// # Errors
+    /// As [`ReadonlyClient::new`].
+    pub(crate) fn on_fresh_connections(
+        settings: &Upstreams,
+        trust: &Trust,
+        budget: Budget,
+    ) -> Result<Self, ReadonlyClientError> {
+        Self::with_idle(settings, trust, budget, 0)
+    }
+
+    fn with_idle(
+        settings: &Upstreams,
+        trust: &Trust,
+        budget: Budget,
+        pool_idle_max: usize,
+    ) -> Result<Self, ReadonlyClientError> {
+        let tls = trust.tls()?;
         let tokens = TokenCache::new(settings, tls.clone(), budget.clone())?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -86,7 +118,7 @@ impl ReadonlyClient {
             .http2_keep_alive_timeout(settings.keep_alive_timeout)
             .tcp_user_timeout(settings.keep_alive_interval + settings.keep_alive_timeout)
             .pool_idle_timeout(settings.pool_idle_timeout)
-            .pool_max_idle_per_host(settings.pool_idle_max)
+            .pool_max_idle_per_host(pool_idle_max)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .no_proxy()
@@ -116,10 +148,10 @@ impl ReadonlyClient {
     async fn once(&self, wanted: &ReadRequest<'_>) -> Result<Read, ReadError> {
         let permit = self.budget.take_for_shadow(wanted.endpoint).ok_or(ReadError::OverBudget)?;
         let request = self.http.get(wanted.uri.to_string()).headers(wanted.headers.clone());
-        let mut answer = request.send().await.map_err(ReadError::NoAnswer)?;
+        let mut answer = request.send().await.map_err(no_answer)?;
         self.budget.answered(Some(permit.endpoint()), answer.status(), answer.headers());
         let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(ReadError::NoAnswer)? {
+        while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
             if body.len() + chunk.len() > wanted.max {
                 return Err(ReadError::TooLong { max: wanted.max });
             }
@@ -129,7 +161,8 @@ impl ReadonlyClient {
             Decoded::Plain | Decoded::Unreadable => body.freeze(),
             Decoded::Bytes(decoded) => decoded,
         };
-        Ok(Read { status: answer.status(), body })
+        let content_type = answer.headers().get(header::CONTENT_TYPE).cloned();
+        Ok(Read { status: answer.status(), content_type, body })
     }
 }
 
