@@ -1,0 +1,55 @@
+//! The second, targeted reads: what a list showed, or did not show, is looked up before it is reported or repaired.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::run::{MARGIN, Walker};
+use super::source::{Lookup, Source, WalkError};
+use crate::translate::evidence::WalkedRecord;
+use crate::translate::side::Side;
+
+/// How long a passed control stays valid.
+const VALID_FOR: Duration = Duration::from_secs(5 * 60);
+
+impl<S: Source> Walker<'_, S> {
+    /// What a side holds under a reference. "Absent" is believed only if lookups there find what is known to be there.
+    pub(super) async fn look_up(&mut self, side: Side, ref_id: &str) -> Result<Lookup, WalkError> {
+        let found = self.context.source.by_ref(side, ref_id).await?;
+        if matches!(found, Lookup::Absent) {
+            self.control(side).await?;
+        }
+        Ok(found)
+    }
+
+    /// Fails unless a record that a list showed is there.
+    pub(super) async fn confirm_listed(&mut self, row: &WalkedRecord) -> Result<(), WalkError> {
+        if self.context.source.by_id(row.side, &row.id).await?.is_some() {
+            return Ok(());
+        }
+        Err(WalkError::Inconsistent { side: row.side, reason: "a record that its list shows is not there" })
+    }
+
+    async fn control(&mut self, side: Side) -> Result<(), WalkError> {
+        let at = side as usize;
+        if self.controlled_until[at].is_some_and(|until| Instant::now() < until) {
+            return Ok(());
+        }
+        let known = match self.known_ref[at].clone() {
+            Some(known) => Some(known),
+            None => {
+                let older_than = Timestamp::now() - MARGIN;
+                let newest = self.context.reader.newest_record(self.context.tenant, side, older_than).await?;
+                newest.map(|(ref_id, _)| ref_id)
+            }
+        };
+        if let Some(known) = known
+            && !matches!(self.context.source.by_ref(side, &known).await?, Lookup::Found(_))
+        {
+            return Err(WalkError::ControlFailed { side });
+        }
+        self.controlled_until[at] = Some(Instant::now() + VALID_FOR);
+        Ok(())
+    }
+}

@@ -1,0 +1,61 @@
+//! Repairs of claims. They are planned while a slice is judged, and made once its findings are saved.
+
+use super::finding::{Finding, Severity};
+use super::planned::{Action, PlannedRepair};
+use super::run::Walker;
+use super::source::{Source, WalkError};
+use crate::ledger::Key;
+use crate::translate::evidence::WalkedRecord;
+
+impl<S: Source> Walker<'_, S> {
+    /// Reports a finding, and plans the repair of its claim, whose reference the record carries. A backfill reports only what is about
+    /// money.
+    pub(super) fn plan(&mut self, finding: Finding, record: &WalkedRecord, action: Action) {
+        if self.is_reported(&finding) {
+            self.report(&finding);
+        }
+        let Some(ref_id) = record.ref_id.clone() else { return };
+        let (side, record_id) = (record.side, record.id.clone());
+        self.planned.push(PlannedRepair { finding, ref_id, record_id, side, action });
+    }
+
+    fn is_reported(&self, finding: &Finding) -> bool {
+        self.is_reconcile() || finding.kind.severity() == Severity::Money
+    }
+
+    /// Makes the planned repairs, after everything found so far was saved.
+    pub(super) async fn repair_planned(&mut self) -> Result<(), WalkError> {
+        if self.planned.is_empty() {
+            return Ok(());
+        }
+        self.save_findings().await?;
+        for planned in std::mem::take(&mut self.planned) {
+            self.repair(planned).await?;
+        }
+        Ok(())
+    }
+
+    async fn repair(&mut self, planned: PlannedRepair) -> Result<(), WalkError> {
+        let PlannedRepair { finding, ref_id, record_id, side, action } = planned;
+        let Some(ledger) = self.context.ledger else { return Ok(()) };
+        let Ok(key) = Key::new(self.context.tenant, &ref_id) else { return Ok(()) };
+        self.check_lease()?;
+        let repaired = match action {
+            Action::Remember { generation, side } => {
+                let remembered = ledger.remember_id(key, generation, side, &record_id).await?.is_some();
+                self.progress.resolved += u64::from(remembered);
+                remembered
+            }
+            Action::Repair(_) if !self.may_claim(side) => false,
+            Action::Repair(repair) => {
+                let repaired = ledger.repair(key, repair, &record_id).await?.is_some();
+                self.progress.adopted += u64::from(repaired);
+                repaired
+            }
+        };
+        if repaired && self.is_reported(&finding) {
+            self.report_repaired(&finding);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,46 @@
+//! The join with the vendor's report.
+
+use super::finding::{Finding, FindingKind};
+use super::row_finding::of_row;
+use super::run::Walker;
+use super::source::{Source, WalkError};
+use crate::translate::evidence::WalkedRecord;
+use crate::translate::side::Side;
+
+impl<S: Source> Walker<'_, S> {
+    /// Compares a record with the report, and again with what a second read shows.
+    pub(super) async fn check_report(&mut self, row: &WalkedRecord) -> Result<(), WalkError> {
+        let Some(report) = &mut self.context.report else { return Ok(()) };
+        if report.compare(row).is_none() {
+            return Ok(());
+        }
+        let Some(now) = self.context.source.by_id(row.side, &row.id).await? else { return Ok(()) };
+        let again = self.context.report.as_mut().and_then(|report| report.compare(&now));
+        if let Some((kind, why)) = again {
+            self.report(&of_row(kind, &now, why));
+        }
+        Ok(())
+    }
+
+    /// Looks up what the report names in this window and the walk did not show.
+    pub(super) async fn look_for_reported(&mut self) -> Result<(), WalkError> {
+        let Some(report) = &self.context.report else { return Ok(()) };
+        for (id, side, at) in report.unmatched() {
+            if at < self.begin || at >= self.end {
+                continue;
+            }
+            match self.context.source.by_id(side, &id).await? {
+                Some(record) => self.check_report(&record).await?,
+                None => {
+                    let detail = "the report names it, and its side does not hold it";
+                    let finding = Finding::new(FindingKind::Lost, None, at, detail);
+                    self.report(&match side {
+                        Side::Legacy => Finding { legacy_id: Some(id), ..finding },
+                        Side::New => Finding { new_id: Some(id), ..finding },
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+}

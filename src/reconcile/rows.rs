@@ -1,0 +1,319 @@
+//! Judges the rows of a slice: reads their claims, looks again at whatever does not fit, repairs what may be repaired, and reports.
+
+use std::collections::{HashMap, HashSet};
+
+use jiff::Timestamp;
+
+use super::elsewhere::Elsewhere;
+use super::finding::FindingKind;
+use super::judge::{RowMeaning, judge};
+use super::planned::Action;
+use super::progress::hash_of;
+use super::row_finding::{double, of_row};
+use super::run::{ASSUMED_MAX, Walker, second};
+use super::source::{Source, WalkError};
+use super::walk::Slice;
+use crate::ledger::{Claim, Expected, Repair, VendorRecord};
+use crate::translate::evidence::{RecordProgress, WalkedRecord};
+use crate::translate::facts::Mirror;
+use crate::translate::side::Side;
+
+/// Rounds until the claims of a slice's rows do not change while they are judged.
+const ROUNDS: usize = 5;
+/// Claims of one transaction: a batch must not make a create wait.
+const ADOPTED_AT_ONCE: usize = 100;
+
+impl<S: Source> Walker<'_, S> {
+    pub(super) async fn judge_rows(&mut self, slice: &Slice, side: Side) -> Result<(), WalkError> {
+        let position = second(self.progress.position);
+        for row in slice.of(side) {
+            self.seen.add(row);
+        }
+        let mut left: Vec<_> = slice.of(side).iter().filter(|row| row.created_at >= position).collect();
+        let probes = self.probe_refs(&left).await?;
+        left.retain(|row| row.ref_id.as_ref().is_none_or(|ref_id| !probes.contains(ref_id)));
+        left.iter().for_each(|row| self.progress.count(row));
+        for _ in 0..ROUNDS {
+            if left.is_empty() {
+                return Ok(());
+            }
+            left = self.judge_round(slice, side, left).await?;
+        }
+        Err(WalkError::Inconsistent { side, reason: "claims change faster than they can be read" })
+    }
+
+    /// Returns the rows whose claims changed meanwhile.
+    async fn judge_round<'r>(
+        &mut self,
+        slice: &Slice,
+        side: Side,
+        rows: Vec<&'r WalkedRecord>,
+    ) -> Result<Vec<&'r WalkedRecord>, WalkError> {
+        let claims = self.claims_of(&rows).await?;
+        let claim_of = |row: &WalkedRecord| claims.get(row.ref_id.as_deref()?);
+        let native = self.native_of(side, &rows, &claims).await?;
+        let may_have_no_claim = side == Side::New && self.is_reconcile();
+        let is_known_native = |ref_id: &str| may_have_no_claim && native.contains(ref_id);
+        let (mut unclaimed, mut again, mut taken) = (Vec::new(), Vec::new(), HashSet::new());
+        for row in rows {
+            // What is done about the first row of a reference changes what the second one means.
+            if row.ref_id.as_deref().is_some_and(|ref_id| !taken.insert(ref_id)) {
+                again.push(row);
+                continue;
+            }
+            let meaning = judge(row, claim_of(row));
+            let is_conversion = meaning != RowMeaning::NotAConversion;
+            let mut is_mirror = false;
+            match (meaning, row.ref_id.as_deref()) {
+                (RowMeaning::Unclaimed, Some(ref_id)) if is_known_native(ref_id) => {}
+                (RowMeaning::Unclaimed, _) => unclaimed.push(row),
+                (meaning, ref_id) => {
+                    let is_native = ref_id.is_some_and(|ref_id| native.contains(ref_id));
+                    is_mirror = self.act_on(slice, row, (meaning, is_native)).await?;
+                }
+            }
+            if is_conversion && !is_mirror {
+                self.remember_known(row);
+                self.check_final(row).await?;
+                self.check_report(row).await?;
+            }
+        }
+        again.extend(self.claim_rows(slice, side, (unclaimed, &native)).await?);
+        self.repair_planned().await?;
+        Ok(again)
+    }
+
+    /// References of the program's own conversions, which are no client's.
+    async fn probe_refs(&self, rows: &[&WalkedRecord]) -> Result<HashSet<String>, WalkError> {
+        let refs = rows.iter().filter_map(|row| row.ref_id.as_deref()).collect();
+        Ok(self.context.reader.probe_refs_among(self.context.tenant, refs).await?.into_iter().collect())
+    }
+
+    async fn claims_of(&self, rows: &[&WalkedRecord]) -> Result<HashMap<String, Claim>, WalkError> {
+        let refs = rows.iter().filter_map(|row| row.ref_id.as_deref()).collect();
+        let claims = self.context.reader.claims_by_refs(self.context.tenant, refs).await?;
+        Ok(claims.into_iter().map(|found| (found.ref_id, found.claim)).collect())
+    }
+
+    /// References that were created on the new API's own path through this proxy, which records them beside the claims.
+    async fn native_of(
+        &self,
+        side: Side,
+        rows: &[&WalkedRecord],
+        claims: &HashMap<String, Claim>,
+    ) -> Result<HashSet<String>, WalkError> {
+        let no_record = |ref_id: &&str| claims.get(*ref_id).is_none_or(|claim| claim.record_id.is_none());
+        let refs: Vec<_> = rows.iter().filter_map(|row| row.ref_id.as_deref()).filter(no_record).collect();
+        let is_apart = side == Side::Legacy && self.context.facts.mirror_back == Mirror::No;
+        if is_apart || refs.is_empty() {
+            return Ok(HashSet::new());
+        }
+        Ok(self.context.reader.native_by_refs(self.context.tenant, refs).await?.into_iter().collect())
+    }
+
+    /// Returns whether the row is the other side's record once more.
+    async fn act_on(
+        &mut self,
+        slice: &Slice,
+        row: &WalkedRecord,
+        (meaning, is_native): (RowMeaning, bool),
+    ) -> Result<bool, WalkError> {
+        match meaning {
+            RowMeaning::Known | RowMeaning::Unclaimed => {}
+            RowMeaning::NotAConversion => self.progress.not_conversions += 1,
+            RowMeaning::WithoutReference => self.progress.without_reference += 1,
+            RowMeaning::FoundNow(claim) => {
+                // A legacy claim that knows a record may be sent again, so it must not know what legacy never made.
+                if row.side == Side::Legacy && self.may_be_mirror(row, is_native) {
+                    match self.elsewhere(slice, row, Some(&claim)).await? {
+                        Elsewhere::Mirrored => return Ok(true),
+                        Elsewhere::Double => return Ok(false),
+                        Elsewhere::Nowhere => {}
+                    }
+                }
+                self.resolve(row, &claim).await?;
+            }
+            RowMeaning::OtherRecord(claim) => self.compare_with_known(row, &claim).await?,
+            RowMeaning::Refused(claim) => match self.elsewhere(slice, row, Some(&claim)).await? {
+                Elsewhere::Mirrored if row.side != self.mirrored_side(is_native) => return Ok(true),
+                Elsewhere::Mirrored | Elsewhere::Nowhere => self.adopt_refused(row, &claim),
+                Elsewhere::Double => {}
+            },
+            RowMeaning::OtherSide(claim) => match self.elsewhere(slice, row, Some(&claim)).await? {
+                Elsewhere::Mirrored if self.only_mirrors(claim.side) => {
+                    let detail =
+                        format!("the claim names the {} side, which only mirrors the record", claim.side);
+                    self.report(&of_row(FindingKind::WrongSide, row, detail));
+                }
+                Elsewhere::Mirrored => return Ok(true),
+                Elsewhere::Double => {}
+                Elsewhere::Nowhere => self.wrong_side(row, &claim),
+            },
+        }
+        Ok(false)
+    }
+
+    /// A claim of this side did not know its record.
+    async fn resolve(&mut self, row: &WalkedRecord, claim: &Claim) -> Result<(), WalkError> {
+        if self.context.ledger.is_none() {
+            // The claim stays as it is, so that a second record with its reference would mean the same.
+            let known = row.ref_id.as_deref().and_then(|ref_id| self.assumed.get(&hash_of(ref_id)).cloned());
+            if let Some((_, id)) = known.filter(|(side, id)| *side == row.side && *id != row.id)
+                && self.is_twice_here(row, &id).await?
+            {
+                return Ok(());
+            }
+            self.assume(row)?;
+        }
+        let finding = of_row(FindingKind::Unresolved, row, "the claim did not know its record");
+        let (generation, side) = (claim.generation, claim.side);
+        self.plan(finding, row, Action::Remember { generation, side });
+        Ok(())
+    }
+
+    /// A claim of this side knows another record.
+    async fn compare_with_known(&mut self, row: &WalkedRecord, claim: &Claim) -> Result<(), WalkError> {
+        let known_id = claim.record_id.as_deref().unwrap_or_default();
+        self.confirm_listed(row).await?;
+        let known = self.context.source.by_id(row.side, known_id).await?;
+        let finding = match known.filter(|known| known.ref_id == row.ref_id) {
+            Some(known) => {
+                let detail = format!("two conversions on the {} side: also {known_id}", row.side);
+                double(row, &known, &detail)
+            }
+            None => of_row(FindingKind::Mismatch, row, format!("the claim names the record {known_id}")),
+        };
+        self.report(&finding);
+        Ok(())
+    }
+
+    /// A client got the answer that nothing was made. Until this, the next create with the reference could choose either side.
+    fn adopt_refused(&mut self, row: &WalkedRecord, claim: &Claim) {
+        let finding = of_row(FindingKind::Unclaimed, row, "the claim was refused, and the record exists");
+        let repair = Repair::AdoptRefused { side: row.side, generation: claim.generation };
+        self.plan(finding, row, Action::Repair(repair));
+    }
+
+    /// The record is only here, and the claim names the other side. A reconcile moves the claim if nothing can still arrive there.
+    pub(super) fn wrong_side(&mut self, row: &WalkedRecord, claim: &Claim) {
+        let open = claim.begun - claim.closed;
+        let detail = format!("the claim names the {} side and has {open} open attempts", claim.side);
+        let finding = of_row(FindingKind::WrongSide, row, detail);
+        if open == 0 && self.is_reconcile() {
+            let Claim { generation, side, state, .. } = *claim;
+            let expected = Expected { generation, side, state };
+            self.plan(finding, row, Action::Repair(Repair::MoveClosed { expected }));
+        } else {
+            self.report(&finding);
+        }
+    }
+
+    /// Writes claims for rows that have none, where that is allowed. Returns those that got one from another process meanwhile.
+    async fn claim_rows<'r>(
+        &mut self,
+        slice: &Slice,
+        side: Side,
+        (rows, native): (Vec<&'r WalkedRecord>, &HashSet<String>),
+    ) -> Result<Vec<&'r WalkedRecord>, WalkError> {
+        let (mut adoptable, mut unclaimed) = (Vec::new(), Vec::new());
+        for row in rows {
+            let is_native = row.ref_id.as_deref().is_some_and(|ref_id| native.contains(ref_id));
+            if self.is_elsewhere_without_claim(slice, row, is_native).await? {
+                continue;
+            }
+            if self.is_reconcile() {
+                self.report(&of_row(FindingKind::Unclaimed, row, "no claim has the reference"));
+                unclaimed.push(row.created_at);
+            }
+            if self.may_claim(side)
+                && vendor_record(row).is_some_and(|record| record.fits(self.context.tenant))
+            {
+                adoptable.push(row);
+            } else {
+                self.assume(row)?;
+            }
+        }
+        self.found_unclaimed(side, &unclaimed).await?;
+        self.save_findings().await?;
+        let mut again = Vec::new();
+        for rows in adoptable.chunks(ADOPTED_AT_ONCE) {
+            again.extend(self.adopt(side, rows).await?);
+        }
+        Ok(again)
+    }
+
+    /// Before anything else is done about it: a create must not rely on the ledger meanwhile.
+    async fn found_unclaimed(&self, side: Side, made: &[Timestamp]) -> Result<(), WalkError> {
+        let (Some(ledger), Some(oldest), Some(newest)) =
+            (self.context.ledger, made.iter().min(), made.iter().max())
+        else {
+            return Ok(());
+        };
+        let (tenant, longest) = (self.context.tenant, self.options.longest_create);
+        Ok(ledger.found_unclaimed(tenant, side, [*oldest, *newest], longest).await?)
+    }
+
+    async fn adopt<'r>(
+        &mut self,
+        side: Side,
+        rows: &[&'r WalkedRecord],
+    ) -> Result<Vec<&'r WalkedRecord>, WalkError> {
+        let Some(ledger) = self.context.ledger else { return Ok(Vec::new()) };
+        self.check_lease()?;
+        let records = rows.iter().filter_map(|row| vendor_record(row)).collect();
+        let adopted = ledger.adopt(self.context.tenant, side, records).await?;
+        let adopted: HashSet<_> = adopted.iter().map(String::as_str).collect();
+        self.progress.adopted += adopted.len() as u64;
+        let (mine, others): (Vec<&WalkedRecord>, Vec<_>) =
+            rows.iter().partition(|row| row.ref_id.as_deref().is_some_and(|ref_id| adopted.contains(ref_id)));
+        if self.is_reconcile() {
+            for row in mine {
+                self.report_repaired(&of_row(FindingKind::Unclaimed, row, "no claim has the reference"));
+            }
+            for row in &others {
+                self.report_repaired(&of_row(FindingKind::Unclaimed, row, "a claim was made meanwhile"));
+            }
+        }
+        Ok(others)
+    }
+
+    fn assume(&mut self, row: &WalkedRecord) -> Result<(), WalkError> {
+        if let Some(ref_id) = &row.ref_id {
+            self.assumed.entry(hash_of(ref_id)).or_insert_with(|| (row.side, row.id.clone()));
+        }
+        let is_full = self.assumed.len() > ASSUMED_MAX;
+        if is_full { Err(WalkError::TooManyUnclaimed { max: ASSUMED_MAX }) } else { Ok(()) }
+    }
+
+    /// Keeps the reference of a record for the next control.
+    fn remember_known(&mut self, row: &WalkedRecord) {
+        let known = &mut self.known_ref[row.side as usize];
+        if row.other_kind.is_none()
+            && let Some(ref_id) = &row.ref_id
+        {
+            known.clone_from(&Some(ref_id.clone()));
+        }
+    }
+
+    /// Reports a record that has not become final for too long.
+    async fn check_final(&mut self, row: &WalkedRecord) -> Result<(), WalkError> {
+        let is_old = |row: &WalkedRecord| {
+            let limit = row.created_at.saturating_add(self.options.stuck_after).unwrap_or(Timestamp::MAX);
+            row.progress == RecordProgress::Open && limit < self.options.end.max(Timestamp::now())
+        };
+        if !self.is_reconcile() || !is_old(row) {
+            return Ok(());
+        }
+        // It may have become final since the page was read.
+        let now = self.context.source.by_id(row.side, &row.id).await?;
+        if now.is_some_and(|now| is_old(&now)) {
+            self.report(&of_row(FindingKind::Stuck, row, "not final for too long"));
+        }
+        Ok(())
+    }
+}
+
+fn vendor_record(row: &WalkedRecord) -> Option<VendorRecord> {
+    let ref_id = row.ref_id.clone()?;
+    Some(VendorRecord { ref_id, record_id: row.id.clone(), created_at: row.created_at })
+}

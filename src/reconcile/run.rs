@@ -1,0 +1,384 @@
+//! One walk from its begin, or from where an earlier one stopped, to its end.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::daily_report::DailyReport;
+use super::finding::{Finding, FindingKind};
+use super::lease::Lease;
+use super::options::WalkOptions;
+use super::planned::PlannedRepair;
+use super::progress::{FORMAT, Findings, SeenIds, WalkProgress, hash_of};
+use super::side_walk::whole_second;
+use super::source::{Source, WalkError};
+use super::walk::{Sides, Slice, Walk};
+use crate::ledger::{
+    Ledger, Reader, StoredFinding, WalkKind, WalkRow, WalkState, WalkStep, WalkVerdict, Walked,
+};
+use crate::translate::facts::Facts;
+use crate::translate::side::Side;
+
+/// A record and its claim are made within this time of each other. What is farther apart costs a lookup.
+pub(super) const MARGIN: SignedDuration = SignedDuration::from_mins(10);
+/// Windows begin and end at whole seconds.
+pub(super) const ROUNDED: Duration = Duration::from_secs(1);
+const SAVE_EVERY: Duration = Duration::from_secs(1);
+/// Findings in one transaction.
+const FINDINGS_SAVED: usize = 200;
+/// References without a claim that are kept in memory, where no claim may be written.
+pub(super) const ASSUMED_MAX: usize = 500_000;
+
+/// On whose behalf a walk is made.
+#[derive(Clone, Copy, Debug)]
+pub struct WalkAuthor<'a> {
+    /// The hash of the config.
+    pub config: &'a str,
+    /// The user who runs the command; `None` for a replica.
+    pub operator: Option<&'a str>,
+}
+
+/// What a walk may use.
+pub struct WalkContext<'a, S> {
+    pub source: &'a S,
+    pub reader: &'a Reader,
+    /// Writes it; `None`: a dry run, which changes and records nothing.
+    pub ledger: Option<&'a Ledger>,
+    /// The lease that lets this process walk; `None` in a dry run.
+    pub lease: Option<&'a Lease>,
+    /// The namespace of the references.
+    pub tenant: &'a str,
+    /// The hash of the config, and who walks, for the evidence.
+    pub author: WalkAuthor<'a>,
+    /// What is known about the vendor.
+    pub facts: Facts,
+    /// The vendor's report, if there is one.
+    pub report: Option<DailyReport>,
+    /// Receives how far the walk is.
+    pub observer: &'a (dyn Fn(&WalkView<'_>) + Send + Sync),
+}
+
+/// How far a walk is.
+#[derive(Debug)]
+pub struct WalkView<'a> {
+    /// The window.
+    pub begin: Timestamp,
+    /// See `begin`.
+    pub end: Timestamp,
+    pub progress: &'a WalkProgress,
+}
+
+/// A finished walk.
+#[derive(Debug)]
+pub struct WalkResult {
+    /// Its id in the ledger.
+    pub walk: String,
+    /// The window.
+    pub begin: Timestamp,
+    /// See `begin`.
+    pub end: Timestamp,
+    pub progress: WalkProgress,
+    /// What was found, at most some thousands of each kind.
+    pub findings: Vec<Finding>,
+    /// Whether it went on from an earlier walk.
+    pub resumed: bool,
+}
+
+/// A walk while it runs.
+pub(super) struct Walker<'a, S> {
+    pub(super) context: WalkContext<'a, S>,
+    pub(super) options: WalkOptions,
+    pub(super) walk: String,
+    pub(super) begin: Timestamp,
+    pub(super) end: Timestamp,
+    pub(super) progress: WalkProgress,
+    /// What the ledger may hold: progress of whole slices.
+    pub(super) snapshot: String,
+    pub(super) findings: Findings,
+    pub(super) pending: Vec<StoredFinding>,
+    pub(super) planned: Vec<PlannedRepair>,
+    pub(super) seen: SeenIds,
+    /// References without a claim, by their hash, with the side and id of the record: where no claim is written.
+    pub(super) assumed: HashMap<u64, (Side, String)>,
+    /// Until when a passed control stays valid, by side.
+    pub(super) controlled_until: [Option<Instant>; 2],
+    /// The reference of a record that the walk saw on each side.
+    pub(super) known_ref: [Option<String>; 2],
+    saved_at: Instant,
+    resumed: bool,
+}
+
+/// Walks, and returns what was found.
+///
+/// # Errors
+/// When the walk could not finish. What it found until then is in the ledger, and the next one goes on from there.
+pub async fn walk<S: Source>(
+    context: WalkContext<'_, S>,
+    options: WalkOptions,
+) -> Result<WalkResult, WalkError> {
+    let mut walker = Walker::begin(context, options).await?;
+    if let Err(error) = walker.run().await {
+        // So that the next walk need not go over this part again. The first error counts.
+        let _ = walker.save(WalkState::Running).await;
+        return Err(error);
+    }
+    Ok(walker.finish())
+}
+
+impl<'a, S: Source> Walker<'a, S> {
+    async fn begin(context: WalkContext<'a, S>, options: WalkOptions) -> Result<Self, WalkError> {
+        let begin = whole_second(options.begin.unwrap_or(Timestamp::UNIX_EPOCH));
+        let fresh = WalkProgress {
+            position: begin.as_second(),
+            claims_position: begin.as_second(),
+            ..WalkProgress::default()
+        };
+        let end = whole_second(options.end);
+        let mut walker = Self {
+            context,
+            options,
+            walk: Uuid::new_v4().to_string(),
+            begin,
+            end,
+            snapshot: json(&fresh),
+            progress: fresh,
+            findings: Findings::default(),
+            pending: Vec::new(),
+            planned: Vec::new(),
+            seen: SeenIds::default(),
+            assumed: HashMap::new(),
+            controlled_until: [None; 2],
+            known_ref: [None, None],
+            saved_at: Instant::now(),
+            resumed: false,
+        };
+        if !walker.resume().await? {
+            walker.record_begin().await?;
+        }
+        Ok(walker)
+    }
+
+    /// Goes on with a walk over the same window that did not finish, if there is one and its progress can be read.
+    async fn resume(&mut self) -> Result<bool, WalkError> {
+        let (Some(_), true) = (self.context.ledger, self.options.resume) else { return Ok(false) };
+        let (tenant, sides) = (self.context.tenant, self.options.sides.as_str());
+        let found = self.context.reader.unfinished_walk(tenant, self.options.kind, sides, self.begin);
+        let Some(row) = found.await? else { return Ok(false) };
+        // What of a report was compared before is not on record.
+        let fits = row.format == FORMAT && self.context.report.is_none();
+        let progress = serde_json::from_str::<WalkProgress>(&row.progress).ok().filter(|_| fits);
+        let Some(progress) = progress else { return Ok(false) };
+        let stored = self.context.reader.findings_of(&row.walk).await?;
+        for finding in
+            stored.iter().filter_map(|stored| serde_json::from_str::<Finding>(&stored.finding).ok())
+        {
+            self.findings.add(&finding);
+            if finding.kind == FindingKind::Unclaimed && !finding.repaired {
+                self.assume_finding(&finding);
+            }
+        }
+        let unclaimed = progress.found(FindingKind::Unclaimed);
+        if unclaimed > self.findings.count(FindingKind::Unclaimed) as u64 && !self.may_adopt_all() {
+            // Which references have no claim is not on record, so that one of them on the other side would be missed.
+            self.findings = Findings::default();
+            self.assumed.clear();
+            return Ok(false);
+        }
+        self.take_over(row, progress);
+        Ok(true)
+    }
+
+    fn take_over(&mut self, row: WalkRow, mut progress: WalkProgress) {
+        for kind in FindingKind::ALL {
+            let stored = self.findings.count(kind) as u64;
+            if stored > progress.found(kind) {
+                progress.found.insert(kind, stored);
+            }
+        }
+        tracing::info!(target: "reconcile", walk = row.walk, kind = self.options.kind.as_str(), position = progress.position, "resumed");
+        (self.walk, self.end) = (row.walk, row.end);
+        (self.snapshot, self.progress, self.resumed) = (row.progress, progress, true);
+    }
+
+    async fn record_begin(&mut self) -> Result<(), WalkError> {
+        let Some(ledger) = self.context.ledger else { return Ok(()) };
+        let now = Timestamp::now();
+        let row = WalkRow {
+            walk: self.walk.clone(),
+            sides: self.options.sides.as_str().to_owned(),
+            begin: self.begin,
+            end: self.end,
+            state: WalkState::Running,
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            format: FORMAT,
+            progress: self.snapshot.clone(),
+            started_at: now,
+            updated_at: now,
+        };
+        Ok(ledger.begin_walk(self.context.tenant, self.options.kind, row).await?)
+    }
+
+    async fn run(&mut self) -> Result<(), WalkError> {
+        // The ids of what was made shortly before are needed again to find the records of claims.
+        let claims_from = second(self.progress.claims_position).saturating_sub(MARGIN).unwrap_or(self.begin);
+        let from = claims_from.min(second(self.progress.position)).max(self.begin);
+        let mut walk = Walk::new(self.options.sides, from, self.end, self.options.limit);
+        let pages = self.progress.pages;
+        while let Some(slice) = walk.next(self.context.source).await? {
+            self.judge_slice(&slice).await?;
+            for side in [Side::Legacy, Side::New] {
+                self.progress.pages[side as usize] = pages[side as usize] + walk.pages(side);
+            }
+            let until = slice.until.as_second().max(self.progress.position);
+            self.progress.position = until;
+            self.seen.walked(from, slice.until);
+            self.look_for_claims(slice.until - MARGIN).await?;
+            self.snapshot = json(&self.progress);
+            (self.context.observer)(&self.view());
+            if self.saved_at.elapsed() > SAVE_EVERY || !self.pending.is_empty() {
+                self.save(WalkState::Running).await?;
+            }
+        }
+        self.look_for_claims(self.end).await?;
+        self.look_for_reported().await?;
+        self.snapshot = json(&self.progress);
+        (self.context.observer)(&self.view());
+        self.audit_claims().await?;
+        let state = if self.progress.is_clean() { WalkState::Clean } else { WalkState::Findings };
+        self.save(state).await?;
+        if state == WalkState::Clean { self.record_evidence().await } else { Ok(()) }
+    }
+
+    async fn judge_slice(&mut self, slice: &Slice) -> Result<(), WalkError> {
+        // Legacy first: a conversion of legacy that new mirrors is known by the time that its mirror is judged.
+        for side in [Side::Legacy, Side::New] {
+            self.judge_rows(slice, side).await?;
+        }
+        Ok(())
+    }
+
+    fn view(&self) -> WalkView<'_> {
+        WalkView { begin: self.begin, end: self.end, progress: &self.progress }
+    }
+
+    fn finish(self) -> WalkResult {
+        let Self { walk, begin, end, progress, findings, resumed, .. } = self;
+        WalkResult { walk, begin, end, progress, findings: findings.kept, resumed }
+    }
+
+    /// Adds a finding, unless it was added before.
+    pub(super) fn report(&mut self, finding: &Finding) {
+        if !self.findings.add(finding) {
+            return;
+        }
+        *self.progress.found.entry(finding.kind).or_default() += 1;
+        if self.findings.keeps(finding.kind) {
+            self.pending.push(finding.stored());
+        }
+        finding.log();
+    }
+
+    /// Marks a finding as repaired.
+    pub(super) fn report_repaired(&mut self, finding: &Finding) {
+        let repaired = Finding { repaired: true, ..finding.clone() };
+        self.findings.repaired(&repaired);
+        if self.findings.keeps(finding.kind) {
+            self.pending.push(repaired.stored());
+        }
+        let (kind, ref_id) = (finding.kind.as_str(), finding.subject());
+        tracing::info!(target: "reconcile", kind, ref_id, "repaired");
+    }
+
+    /// Saves what was found before a claim is repaired: a process that is killed in between has reported it.
+    pub(super) async fn save_findings(&mut self) -> Result<(), WalkError> {
+        if self.pending.is_empty() { Ok(()) } else { self.save(WalkState::Running).await }
+    }
+
+    async fn save(&mut self, state: WalkState) -> Result<(), WalkError> {
+        self.check_lease()?;
+        self.trip_on_doubles().await?;
+        let mut findings = std::mem::take(&mut self.pending);
+        let Some(ledger) = self.context.ledger else { return Ok(()) };
+        loop {
+            let rest = findings.split_off(findings.len().min(FINDINGS_SAVED));
+            let state = if rest.is_empty() { state } else { WalkState::Running };
+            let walked = self.walked(state);
+            let step = WalkStep { state, progress: self.snapshot.clone(), findings, walked };
+            if !ledger.save_walk(&self.walk, step).await? {
+                return Err(WalkError::TakenOver);
+            }
+            if rest.is_empty() {
+                break;
+            }
+            findings = rest;
+        }
+        self.saved_at = Instant::now();
+        Ok(())
+    }
+
+    /// What the end of the walk says about completeness.
+    fn walked(&self, state: WalkState) -> Option<Walked> {
+        let is_clean = match state {
+            WalkState::Running | WalkState::Abandoned => return None,
+            WalkState::Clean => true,
+            WalkState::Findings => false,
+        };
+        let whole = self.is_reconcile()
+            && self.options.sides == Sides::Both
+            && self.begin <= self.end - self.options.window + ROUNDED;
+        let verdict = match self.options.clean_for.filter(|_| is_clean && whole) {
+            Some(clean_for) => WalkVerdict::CleanUntil(Timestamp::now() + clean_for),
+            None if self.is_reconcile() && self.progress.is_about_money() => WalkVerdict::AboutMoney,
+            None => WalkVerdict::Other,
+        };
+        let is_known = |side: &Side| self.may_claim(*side) && self.progress.unlisted[*side as usize] == 0;
+        Some(Walked {
+            tenant: self.context.tenant.to_owned(),
+            sides: self.options.sides.all().into_iter().filter(is_known).collect(),
+            begin: self.begin,
+            end: self.end,
+            verdict,
+            longest_create: self.options.longest_create,
+        })
+    }
+
+    pub(super) fn check_lease(&self) -> Result<(), WalkError> {
+        match self.context.lease {
+            Some(lease) if !lease.is_held() => Err(WalkError::TakenOver),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    pub(super) fn is_reconcile(&self) -> bool {
+        self.options.kind == WalkKind::Reconcile
+    }
+
+    /// Whether a claim that names that side may be written.
+    pub(super) fn may_claim(&self, side: Side) -> bool {
+        self.context.ledger.is_some() && (side == Side::Legacy || self.options.may_claim_new)
+    }
+
+    fn may_adopt_all(&self) -> bool {
+        self.may_claim(Side::Legacy) && self.may_claim(Side::New)
+    }
+
+    fn assume_finding(&mut self, finding: &Finding) {
+        let ids = [(Side::Legacy, &finding.legacy_id), (Side::New, &finding.new_id)];
+        let found = ids.into_iter().find_map(|(side, id)| Some((side, id.clone()?)));
+        if let (Some(ref_id), Some(record)) = (&finding.ref_id, found) {
+            self.assumed.insert(hash_of(ref_id), record);
+        }
+    }
+}
+
+fn json(progress: &WalkProgress) -> String {
+    // A struct of numbers and strings always serializes.
+    serde_json::to_string(progress).unwrap_or_default()
+}
+
+pub(super) fn second(at: i64) -> Timestamp {
+    Timestamp::from_second(at).unwrap_or(Timestamp::UNIX_EPOCH)
+}
