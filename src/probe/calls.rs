@@ -1,0 +1,224 @@
+//! The calls of a probe: each on a connection of its own, so that no answer can be another request's. No create is
+//! repeated.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{CALLS_MAX, ProbeError};
+use crate::config::Config;
+use crate::config::auth::CredentialSet;
+use crate::failure::error_chain::error_chain;
+use crate::http::body::{Payload, collect};
+use crate::http::decode::{Decoded, decode};
+use crate::http::headers::IDENTITY;
+use crate::translate::evidence::{self, Reply, lookup_path};
+use crate::translate::facts::{EmptyList, Facts};
+use crate::translate::mapping::Origin;
+use crate::translate::paths;
+use crate::translate::route::Id;
+use crate::translate::side::Side;
+use crate::upstream::rate_limit::{Endpoint, Permit};
+use crate::upstream::{self, Lane, Outgoing, UpstreamClient};
+
+/// The pause between two looks for a turn under the rate limit.
+const TURN_EVERY: Duration = Duration::from_millis(50);
+
+pub(super) struct Calls {
+    config: Arc<Config>,
+    upstream: UpstreamClient,
+    token: Option<HeaderValue>,
+    made: u32,
+    max: u32,
+}
+
+/// A whole answer, decoded.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    content_type: Option<String>,
+    /// It came in a coding although none was asked for.
+    pub(super) is_coded: bool,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn reply(&self) -> Reply<'_> {
+        Reply {
+            status: self.status.as_u16(),
+            content_type: self.content_type.as_deref(),
+            body: &self.body,
+            noticed: None,
+        }
+    }
+
+    /// The form of an empty list that the answer to a lookup of an unused reference has; `None` for another one.
+    pub(super) fn empty_form(&self, side: Side, ref_id: &str) -> Option<&'static str> {
+        let is_absent = |empty_list| {
+            let facts = Facts { empty_list, ..Facts::default() };
+            let found = evidence::read(side, &self.reply(), ref_id, Origin::Unknown, facts);
+            matches!(found, evidence::Finding::Absent)
+        };
+        let none = EmptyList::default();
+        if is_absent(none) {
+            Some(EmptyList::ARRAY)
+        } else if is_absent(EmptyList { absent: true, ..none }) {
+            Some(EmptyList::ABSENT)
+        } else {
+            is_absent(EmptyList { null: true, ..none }).then_some(EmptyList::NULL)
+        }
+    }
+}
+
+/// What a lookup shows.
+pub(super) enum Shown {
+    /// The record with that id.
+    Record(String),
+    Nothing,
+    /// The answer proves neither.
+    Unclear(&'static str),
+}
+
+impl Calls {
+    pub(super) fn new(config: Arc<Config>, upstream: UpstreamClient, token: Option<HeaderValue>) -> Self {
+        Self { config, upstream, token, made: 0, max: CALLS_MAX }
+    }
+
+    /// With another bound on the number of calls.
+    pub(super) fn at_most(self, max: u32) -> Self {
+        Self { max, ..self }
+    }
+
+    /// The facts that the config names, and the tenant.
+    pub(super) fn known(&self) -> (Facts, String) {
+        let tenant = self.config.ledger.as_ref().map(|ledger| ledger.tenant.clone());
+        (self.config.facts, tenant.unwrap_or_default())
+    }
+
+    pub(super) const fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// A list, with this query.
+    pub(super) async fn list(&mut self, side: Side, query: &str) -> Result<Answer, ProbeError> {
+        let path = format!("{}?{query}", paths::collection(side));
+        self.send(side, Endpoint::List(side), &path, None).await
+    }
+
+    /// A list, with this path and query.
+    pub(super) async fn list_at(&mut self, side: Side, path: &str) -> Result<Answer, ProbeError> {
+        self.send(side, Endpoint::List(side), path, None).await
+    }
+
+    pub(super) async fn by_ref(&mut self, side: Side, ref_id: &str) -> Result<Answer, ProbeError> {
+        self.send(side, Endpoint::List(side), &lookup_path(side, ref_id), None).await
+    }
+
+    pub(super) async fn get(&mut self, side: Side, id: &str) -> Result<Answer, ProbeError> {
+        self.send(side, Endpoint::Get(side), &Id::known(id).path_on(side), None).await
+    }
+
+    /// A create. It is never repeated.
+    pub(super) async fn create(&mut self, side: Side, body: String) -> Result<Answer, ProbeError> {
+        self.send(side, Endpoint::Create(side), paths::collection(side), Some(body)).await
+    }
+
+    /// What a side shows for a reference that is spelled so, whatever the record's own spelling.
+    pub(super) async fn shown(&mut self, side: Side, ref_id: &str, made: &str) -> Result<Shown, ProbeError> {
+        let answer = self.by_ref(side, ref_id).await?;
+        self.judge(side, &answer, made)
+    }
+
+    /// What the answer to a list by reference shows of the record that was made with `made`.
+    pub(super) fn judge(&self, side: Side, answer: &Answer, made: &str) -> Result<Shown, ProbeError> {
+        // Every form of an empty list may say "nothing" here: the reference is known to have a record on one side.
+        let empty_list = EmptyList { array: true, absent: true, null: true };
+        let facts = Facts { empty_list, ..Facts::default() };
+        match evidence::read(side, &answer.reply(), made, Origin::OwnReference, facts) {
+            evidence::Finding::Found(found) => Ok(Shown::Record(found.id)),
+            evidence::Finding::Absent => Ok(Shown::Nothing),
+            evidence::Finding::OtherKind => Err(refused(side, "shows the record as no conversion")),
+            evidence::Finding::Unauthorized => Err(refused(side, "does not know the credentials (401)")),
+            evidence::Finding::Forbidden => Err(refused(side, "does not let these credentials read (403)")),
+            evidence::Finding::Throttled => Err(refused(side, "answers 429: wait five minutes")),
+            evidence::Finding::Nothing(why) => Ok(Shown::Unclear(why)),
+        }
+    }
+
+    /// A `GET`, or with a body a `POST`.
+    async fn send(
+        &mut self,
+        side: Side,
+        endpoint: Endpoint,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<Answer, ProbeError> {
+        if self.made >= self.max {
+            return Err(ProbeError::TooManyCalls(self.max));
+        }
+        let no_answer = |reason: String| ProbeError::NoAnswer(side.as_str(), reason);
+        let uri = upstream::call(self.config.upstream.side(side), path);
+        let uri = uri.ok_or_else(|| no_answer("the path makes no address".into()))?;
+        let (is_write, method) = if body.is_some() { (true, Method::POST) } else { (false, Method::GET) };
+        let mut request = Request::new(body.map_or_else(Payload::empty, Payload::whole));
+        (*request.method_mut(), *request.uri_mut()) = (method, uri);
+        *request.headers_mut() = self.headers(is_write);
+        let until = Instant::now() + self.config.timeouts.create;
+        let permit = Some(self.turn(endpoint).await);
+        let credentials = self.credentials(side, is_write);
+        self.made += 1;
+        let outgoing = Outgoing { request, lane: Lane::Fresh, credentials, permit, until };
+        let answer = self.upstream.send_as(outgoing, &self.config).await;
+        let (parts, body) = answer.map_err(|error| no_answer(error_chain(&error)))?.into_parts();
+        let max = self.config.limits.response_body_max;
+        let body =
+            timeout_at(until, collect(body, max)).await.map_err(|_| no_answer("no answer in time".into()))?;
+        let body = body.map_err(|error| no_answer(error_chain(&error)))?;
+        let (is_coded, body) = match decode(&parts.headers, &body, max) {
+            Decoded::Plain => (false, body),
+            Decoded::Bytes(decoded) => (true, decoded),
+            Decoded::Unreadable => return Err(no_answer("the answer is in an unknown coding".into())),
+        };
+        let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        Ok(Answer { status: parts.status, content_type: content_type.map(str::to_owned), is_coded, body })
+    }
+
+    fn headers(&self, is_write: bool) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if is_write {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(header::ACCEPT_ENCODING, IDENTITY);
+        }
+        headers.extend(self.token.clone().map(|token| (header::AUTHORIZATION, token)));
+        headers
+    }
+
+    fn credentials(&self, side: Side, is_write: bool) -> Option<CredentialSet> {
+        let auth = &self.config.auth;
+        let set = if is_write { auth.own_credentials(side) } else { auth.reading_credentials(side) };
+        set.filter(|_| self.token.is_none())
+    }
+
+    /// Whether there are credentials for what the probe asks of a side.
+    pub(super) fn may(&self, side: Side, is_write: bool) -> bool {
+        self.token.is_some() || self.credentials(side, is_write).is_some()
+    }
+
+    /// The lowest class of the rate limit waits for everybody else.
+    async fn turn(&self, endpoint: Endpoint) -> Permit {
+        loop {
+            match self.upstream.budget().take_for_shadow(endpoint) {
+                Some(permit) => return permit,
+                None => sleep(TURN_EVERY).await,
+            }
+        }
+    }
+}
+
+pub(super) fn refused(side: Side, why: &str) -> ProbeError {
+    ProbeError::Refused(format!("the {side} side: {why}"))
+}

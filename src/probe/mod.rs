@@ -1,0 +1,112 @@
+//! What the vendor's documents leave open, settled with a few real calls.
+//!
+//! `calls` makes them, `read_only` and `conversions` decide what they show, and `facts_found` is the result, which `facts.file` names.
+//! A fact loosens a rule of the cutover, so it is written only when an answer shows it: what was not seen stays "not known".
+
+mod calls;
+mod conversions;
+mod facts_found;
+mod pairs;
+mod read_only;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use self::calls::Calls;
+pub(crate) use self::facts_found::FactsFound;
+pub(crate) use self::pairs::PairsMade;
+use self::pairs::{CALLS_PER_PAIR, Pairs};
+use crate::config::Config;
+use crate::ledger::{Ledger, LedgerError};
+use crate::shadow::pair::PairRecords;
+use crate::upstream::UpstreamClient;
+
+/// The most calls of one probe, those for tokens left out.
+pub(crate) const CALLS_MAX: u32 = 40;
+
+/// What to probe with.
+#[derive(Debug)]
+pub(crate) struct ProbeOptions {
+    /// A value of `Authorization`, in place of the config's credentials.
+    pub(crate) token: Option<HeaderValue>,
+    /// `None`: only reads.
+    pub(crate) conversions: Option<Conversions>,
+}
+
+/// How to convert.
+#[derive(Debug)]
+pub(crate) struct Conversions {
+    pub(crate) profile_id: String,
+    /// Another profile of the customer, to see what a filter by profile compares.
+    pub(crate) second_profile_id: Option<String>,
+    /// A decimal string in the source asset.
+    pub(crate) amount: String,
+    pub(crate) source_asset: String,
+    pub(crate) target_asset: String,
+    /// How long a side may take to show a record before it counts as not shown.
+    pub(crate) settle: Duration,
+}
+
+/// Why a probe ended early. What was found until then is lost; the log has what was sent.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ProbeError {
+    #[error("the {0} side could not be asked: {1}")]
+    NoAnswer(&'static str, String),
+    #[error("{0}")]
+    Refused(String),
+    #[error("more than {0} calls would be needed")]
+    TooManyCalls(u32),
+    #[error("the reference could not be recorded, so nothing was sent: {0}")]
+    Ledger(#[from] LedgerError),
+}
+
+/// Makes the calls. `ledger` keeps the references of the conversions apart; without one nothing counts them either.
+///
+/// # Errors
+/// [`ProbeError`].
+pub(crate) async fn probe(
+    config: Arc<Config>,
+    upstream: UpstreamClient,
+    ledger: Option<&Ledger>,
+    options: &ProbeOptions,
+) -> Result<FactsFound, ProbeError> {
+    let mut found = FactsFound::new(&config);
+    let mut calls = Calls::new(config, upstream, options.token.clone());
+    read_only::probe(&mut calls, &mut found).await?;
+    if let Some(conversions) = &options.conversions {
+        conversions::probe(&mut calls, ledger, conversions, &mut found).await?;
+    }
+    found.calls = calls.made();
+    Ok(found)
+}
+
+/// Where pairs are made, and how many.
+pub(crate) struct PairOptions<'a> {
+    pub(crate) token: Option<HeaderValue>,
+    pub(crate) with: &'a Conversions,
+    pub(crate) count: u32,
+    /// Takes the records, one line each.
+    pub(crate) out: &'a mut (dyn Write + Send),
+}
+
+/// Makes the same conversion once on each side, `count` times, and compares what both show of it while it settles.
+///
+/// # Errors
+/// [`ProbeError`].
+pub(crate) async fn probe_pairs(
+    config: Arc<Config>,
+    upstream: UpstreamClient,
+    ledger: Option<&Ledger>,
+    options: PairOptions<'_>,
+) -> Result<PairsMade, ProbeError> {
+    let PairOptions { token, with, count, out } = options;
+    let records = PairRecords::new(&config);
+    let mut calls = Calls::new(config.clone(), upstream, token).at_most(CALLS_PER_PAIR.saturating_mul(count));
+    let tenant = config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str()).to_owned();
+    let ledger = ledger.map(|ledger| (ledger, tenant));
+    let made = PairsMade::default();
+    Pairs { calls: &mut calls, ledger, with, records, out, made }.run(count).await
+}
