@@ -1,0 +1,62 @@
+//! The gate in the loader: a start or reload that goes further than the record, without what that needs, is refused.
+
+use std::sync::Arc;
+
+use super::{Condition, Step, conditions};
+use crate::config::reload::ReloadGuard;
+use crate::config::{Config, ConfigProblem, keys};
+use crate::ledger::Ledger;
+
+/// The guard of every start and reload, with the gates behind it. With the sandbox they are notes.
+pub(crate) fn guarded(inner: ReloadGuard, ledger: Option<Ledger>, sandbox: bool) -> ReloadGuard {
+    Box::new(move |config: Arc<Config>| {
+        let (before, ledger) = (inner(config.clone()), ledger.clone());
+        Box::pin(async move {
+            let mut problems = before.await;
+            if let Some(ledger) = ledger {
+                problems.extend(missing(&ledger, &config, sandbox).await);
+            }
+            problems
+        })
+    })
+}
+
+async fn missing(ledger: &Ledger, config: &Config, sandbox: bool) -> Vec<ConfigProblem> {
+    if !config.gate.enforce && !sandbox {
+        return Vec::new();
+    }
+    let unmet = match conditions(ledger.reader(), config, &config.modes).await {
+        Ok(all) => all.into_iter().filter(|condition| !condition.met),
+        Err(error) => {
+            let message = format!("the ledger cannot be asked what this step needs: {error}");
+            return vec![ConfigProblem::new(keys::STAGE, message, "ledger")];
+        }
+    };
+    let unmet: Vec<_> = unmet.collect();
+    if unmet.is_empty() {
+        return Vec::new();
+    }
+    if sandbox {
+        log(&unmet, "the gate would refuse this step; with the sandbox it is a note");
+        return Vec::new();
+    }
+    if let Some(exception) = config.override_in_force() {
+        let (who, why, until) = (&exception.who, &exception.why, exception.until);
+        tracing::warn!(target: "gate", who, why, %until, "the gate is overridden");
+        log(&unmet, "overridden");
+        return Vec::new();
+    }
+    unmet.iter().map(|condition| problem(condition, config)).collect()
+}
+
+fn log(unmet: &[Condition], message: &str) {
+    for Condition { step, name, text, .. } in unmet {
+        tracing::warn!(target: "gate", step = step.as_str(), condition = name, found = text, "{message}");
+    }
+}
+
+fn problem(condition: &Condition, config: &Config) -> ConfigProblem {
+    let Condition { step, name, text, .. } = condition;
+    let message = format!("the step \"{}\" lacks {name}: {text}", step.as_str());
+    config.mode_problem(matches!(step, Step::FirstCreates | Step::AllCreates), message)
+}

@@ -1,0 +1,79 @@
+//! Gates: what a change of effective modes needs that goes further than the furthest on record. `known` reads what the ledger says,
+//! `conditions` judges it (pure), `guard` asks both before a start or reload. Going back, and what is at or behind the record, needs
+//! nothing.
+
+mod conditions;
+mod guard;
+mod known;
+
+use crate::config::{Config, CreateProgress, Modes, Progress, ReadProgress};
+use crate::ledger::{LedgerError, Reader};
+
+pub(crate) use guard::guarded;
+
+/// A step of the cutover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A read route uses both sides.
+    ReadsOnBoth,
+    FirstCreates,
+    AllCreates,
+    /// A read route uses new alone.
+    Sealed,
+}
+
+impl Step {
+    #[must_use]
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadsOnBoth => "reads on both",
+            Self::FirstCreates => "first creates on new",
+            Self::AllCreates => "all creates on new",
+            Self::Sealed => "sealed",
+        }
+    }
+}
+
+/// Something that a step needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Condition {
+    pub(crate) step: Step,
+    /// A name that stays, such as `report`.
+    pub(crate) name: &'static str,
+    pub(crate) met: bool,
+    /// What is needed, and what there is, with the numbers of both.
+    pub(crate) text: String,
+}
+
+/// The steps between two positions, in their order.
+pub(crate) fn steps(from: Progress, to: Progress) -> Vec<Step> {
+    let passed = |before: bool, after: bool| !before && after;
+    let all = [
+        (Step::ReadsOnBoth, from.reads >= ReadProgress::Both, to.reads >= ReadProgress::Both),
+        (Step::FirstCreates, from.creates >= CreateProgress::Some, to.creates >= CreateProgress::Some),
+        (Step::AllCreates, from.creates >= CreateProgress::All, to.creates >= CreateProgress::All),
+        (Step::Sealed, from.reads >= ReadProgress::New, to.reads >= ReadProgress::New),
+    ];
+    all.into_iter().filter(|(_, before, after)| passed(*before, *after)).map(|(step, ..)| step).collect()
+}
+
+/// Every condition of the steps that lead from what is on record to these modes; none for modes at or behind it.
+///
+/// # Errors
+/// [`LedgerError`]: what cannot be read is not met.
+pub(crate) async fn conditions(
+    reader: &Reader,
+    config: &Config,
+    target: &Modes,
+) -> Result<Vec<Condition>, LedgerError> {
+    // Without a record the ledger is of a version that kept none: what is in force first is its record.
+    let Some(furthest) = reader.furthest().await? else { return Ok(Vec::new()) };
+    let steps = steps(furthest, config.progress_of(target));
+    if steps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = known::Known::read(reader, config).await?;
+    let of_any = steps.last().map(|step| conditions::of_any(*step, &known, config));
+    let of_each = steps.into_iter().flat_map(|step| conditions::of(step, &known, config, target));
+    Ok(of_each.chain(of_any).collect())
+}

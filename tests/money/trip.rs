@@ -1,0 +1,203 @@
+//! The trip: one row holds creates on every replica, whatever is restarted, until an operator resets it.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use conversion_shim::sandbox::{Operation, Sandbox};
+use conversion_shim::translate::side::Side;
+use reqwest::Method;
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use crate::support::ledger;
+use crate::support::postgres::Postgres;
+use crate::support::process::{Config, Ran, Shim, run, run_with};
+use crate::support::test_bed::{Answer, Caller, LEGACY, conversion, vendor};
+
+/// In which every replica follows.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
+const WHY: [&str; 2] = ["--why", "two payouts"];
+
+fn caller(shim: &Shim) -> Caller {
+    Caller::of(shim.public("").strip_prefix("http://").unwrap().parse().unwrap())
+}
+
+async fn trip(config: &Config, what: &str) -> Ran {
+    let ran = run_with(&config.path(), &[&["trip", what][..], &WHY].concat()).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran
+}
+
+/// A create without a reference: no claim guards it.
+async fn bare(caller: &Caller) -> Answer {
+    let mut body = conversion("");
+    body.as_object_mut().unwrap().remove("ref_id");
+    caller.post(&body).await
+}
+
+fn posts(vendor: &Sandbox) -> u64 {
+    [Side::Legacy, Side::New].map(|side| vendor.inspector().arrived(side, Operation::Create)).iter().sum()
+}
+
+/// Waits until the replica holds what no claim guards; what a claim guards is held at once.
+async fn held(caller: &Caller, ref_id: &str) {
+    let claimed = caller.create(ref_id).await;
+    let begun = Instant::now();
+    while bare(caller).await.status != 503 {
+        assert!(begun.elapsed() < FOLLOWED_WITHIN, "not within 5 s");
+        sleep(Duration::from_millis(50)).await;
+    }
+    for held in [claimed, bare(caller).await] {
+        assert!(held.headers.contains_key("retry-after"), "{held:?}");
+        let detail = held.problem(503)["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with("conversions are held"), "{detail}");
+    }
+}
+
+/// Waits until the replica serves creates.
+pub(crate) async fn served(caller: &Caller) {
+    let begun = Instant::now();
+    while bare(caller).await.status != 200 {
+        assert!(begun.elapsed() < FOLLOWED_WITHIN, "not within 5 s");
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn status(shim: &Shim) -> Value {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    client.get(shim.admin("/status")).send().await.unwrap().json().await.unwrap()
+}
+
+async fn text(shim: &Shim, path: &str) -> String {
+    reqwest::get(shim.admin(path)).await.unwrap().text().await.unwrap()
+}
+
+/// What an operator sees of it.
+async fn is_shown(shim: &Shim) {
+    let line = shim.line_that("a trip", |line| line["target"] == "trip").await;
+    assert_eq!(line["level"], "ERROR", "{line}");
+    let trip = status(shim).await["trip"].clone();
+    assert_eq!((&trip["state"], trip.get("doubles")), (&Value::from("set"), None), "{trip}");
+    assert!(trip["why"].as_str().unwrap().ends_with(": two payouts"), "{trip}");
+    assert!(text(shim, "/metrics").await.contains("\nconversion_shim_tripped 1.0\n"));
+    assert!(text(shim, "/").await.contains("<strong>tripped</strong>"));
+    let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    assert!(told.row("TRIPPED").contains("two payouts"), "{told:?}");
+    // Reads go on, so clients are still sent here.
+    assert_eq!(reqwest::get(shim.admin("/readyz")).await.unwrap().status(), 200);
+}
+
+async fn every_replica_holds_until_the_reset(stage: &str) {
+    let Some(postgres) = Postgres::shared() else { return };
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    let opens = stage == "live";
+    let keys = ledger::keys(&postgres.fresh_database(), opens);
+    let keys = format!(
+        "{keys}stage = \"{stage}\"\nreplicas = 2\nadmin.listen = \"127.0.0.1:0\"\nbudget.per_second = 1000\n"
+    );
+    config.write_only(&keys);
+    let mut replicas = [Shim::start(&config).await, Shim::start(&config).await];
+    let id = caller(&replicas[0]).create("before").await.id();
+    assert_eq!(status(&replicas[1]).await["trip"]["state"], "clear");
+    assert!(text(&replicas[1], "/metrics").await.contains("\nconversion_shim_tripped 0.0\n"));
+    // While the config cannot be written.
+    std::fs::set_permissions(config.path(), std::fs::Permissions::from_mode(0o400)).unwrap();
+    assert!(trip(&config, "now").await.out.starts_with("tripped"));
+    for (number, replica) in replicas.iter().enumerate() {
+        held(&caller(replica), &format!("held{number}")).await;
+        is_shown(replica).await;
+        assert_eq!(caller(replica).get(&id).await.status, 200, "reads go on");
+        assert_eq!(caller(replica).ask(Method::GET, LEGACY, String::new()).await.status, 200);
+    }
+    assert!(trip(&config, "now").await.out.starts_with("it was tripped before"));
+    // From the first request of a new process on, and through a reload.
+    replicas[0] = Shim::start(&config).await;
+    let sent = posts(&vendor);
+    assert_eq!(bare(&caller(&replicas[0])).await.status, 503);
+    assert_eq!(caller(&replicas[0]).create("restarted").await.status, 503);
+    config.write_only(&format!("{keys}timeouts.get = \"7s\"\n"));
+    for replica in &replicas {
+        replica.logged("config reloaded").await;
+        assert_eq!(caller(replica).create("reloaded").await.status, 503);
+    }
+    assert_eq!(posts(&vendor), sent, "nothing was sent");
+    assert!(trip(&config, "reset").await.out.starts_with("reset: by "));
+    for replica in &replicas {
+        served(&caller(replica)).await;
+        assert_ne!(caller(replica).create("held0").await.status, 503);
+    }
+    assert!(trip(&config, "reset").await.out.starts_with("no trip was set"));
+    let audit = run_with(&config.path(), &["audit"]).await.out;
+    for row in ["  trip  by ", "  trip-reset  by "] {
+        assert!(audit.lines().any(|line| line.contains(row) && line.contains(": two payouts")), "{audit}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creates_on_the_old_api_are_held_on_every_replica() {
+    every_replica_holds_until_the_reset("ready").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn creates_on_the_new_api_are_held_on_every_replica() {
+    every_replica_holds_until_the_reset("live").await;
+}
+
+/// A trip that was read stays set while the ledger cannot be asked, and one that could not be read is not "not set".
+#[tokio::test]
+async fn what_cannot_be_read_is_not_known() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"ready\"\nledger.timeout = \"200ms\"\n");
+    let shim = Shim::start(&config).await;
+    assert_eq!(status(&shim).await["trip"]["state"], "clear");
+    let away = config.sqlite().with_extension("away");
+    std::fs::rename(config.sqlite(), &away).unwrap();
+    let begun = Instant::now();
+    while status(&shim).await["trip"]["state"] != "unknown" {
+        assert!(begun.elapsed() < Duration::from_secs(30));
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert!(!text(&shim, "/metrics").await.contains("conversion_shim_tripped "), "absent, not 0");
+}
+
+#[tokio::test]
+async fn a_trip_needs_a_reason_and_a_ledger() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write_only("stage = \"observe\"\n");
+    for what in ["now", "reset"] {
+        let ran = run_with(&config.path(), &["trip", what]).await;
+        assert_eq!(ran.code, Some(2), "{ran:?}");
+        let ran = run_with(&config.path(), &["trip", what, "--why", "x"]).await;
+        assert!(ran.code == Some(3) && ran.err.contains("ledger.url"), "{ran:?}");
+    }
+}
+
+/// The on-call may have broken the config a minute ago.
+#[tokio::test]
+async fn a_config_that_cannot_be_served_can_be_tripped() {
+    let vendor = vendor().await;
+    for broken in [
+        "stagee = \"x\"\n",
+        "replicas = 0\n",
+        "timeouts.create = \"9x\"\n",
+        "facts.file = \"/nowhere\"\n",
+        "shadow.redaction_key_file = \"/nowhere\"\n",
+        "gate.override = { to = \"zz\" }\n",
+        "stage = \n",
+        "[[[\n",
+    ] {
+        let config = Config::new(&vendor);
+        config.write("stage = \"observe\"\n");
+        let shim = Shim::start(&config).await;
+        config.write(broken);
+        let refused = run_with(&config.path(), &["serve"]).await;
+        assert_eq!(refused.code, Some(3), "{broken}: {refused:?}");
+        let ran = trip(&config, "now").await;
+        assert_eq!(ran.code, Some(0), "{broken}: {ran:?}");
+        is_shown(&shim).await;
+    }
+}
