@@ -5,6 +5,7 @@
 //! if someone verified its credentials: an upstream that accepted the request or recognised the `ref_id` (409), or the proxy, which
 //! authenticates callers and certificates. A known client counts unless the response is 401.
 
+pub(crate) mod on_record;
 pub(crate) mod token_claims;
 pub(crate) mod usage;
 

@@ -13,7 +13,7 @@ pub(super) struct Bounded<V> {
 }
 
 /// Longest name, in characters; the rest is cut.
-const NAME_MAX: usize = 256;
+pub(super) const NAME_MAX: usize = 256;
 
 impl<V> Bounded<V> {
     pub(super) fn new(room: usize) -> Self {

@@ -10,17 +10,18 @@ use super::document::{
     BothLatencies, ConfigSeen, Decision, InputCounts, Report, RouteReport, SCHEMA, SeverityCount, Signatures,
     VerdictCount, Window,
 };
+use super::drift::DriftTotals;
 use super::judge::RouteStats;
 use super::lines::{self, LogLine};
 use super::notes;
 use super::route::RouteTotals;
 use super::rules::RuleTotals;
-use super::running::HeartbeatTotals;
+use super::running::{HeartbeatTotals, Running};
 use super::signatures::SignatureTotals;
 use crate::config::Go;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, Suppressed};
 use crate::shadow::record::ComparisonRecord;
-use crate::shadow::types::{COMPARED, Severity, Verdict};
+use crate::shadow::types::{COMPARED, ComparisonKind, Severity, Verdict};
 use crate::telemetry::format::{moment, share};
 use crate::telemetry::sanitize::clip;
 use crate::translate::route::Route;
@@ -57,6 +58,7 @@ pub struct ReportBuilder {
     signatures: SignatureTotals,
     coverage: CoverageTotals,
     rules: RuleTotals,
+    drift: DriftTotals,
 }
 
 struct ConfigTotals {
@@ -71,17 +73,19 @@ impl ReportBuilder {
     /// A builder that has read nothing.
     #[must_use]
     pub fn new(scope: ReportScope) -> Self {
+        let scope_since = scope.since;
         Self {
             scope,
             input: InputCounts::default(),
             ends: None,
             configs: Bounded::new(CONFIGS_MAX),
-            running: HeartbeatTotals::new(),
+            running: HeartbeatTotals::new(scope_since),
             found: 0,
             routes: COMPARED.map(|_| RouteTotals::new()),
             signatures: SignatureTotals::new(),
             coverage: CoverageTotals::new(),
-            rules: RuleTotals::new(),
+            rules: RuleTotals::new(scope_since),
+            drift: DriftTotals::new(),
         }
     }
 
@@ -117,8 +121,14 @@ impl ReportBuilder {
     fn comparison(&mut self, record: &ComparisonRecord) -> Option<()> {
         let time = record.time.parse().ok()?;
         self.input.comparisons += 1;
+        if record.sequence > 0 {
+            self.running.line(&record.process, record.sequence, time);
+        }
         if !self.is_early(time) {
-            self.found = self.found.saturating_add(record.suppressed).saturating_add(1);
+            // A heartbeat counts what a process compared; pairs are made by a command.
+            if record.kind != ComparisonKind::Pair {
+                self.found = self.found.saturating_add(record.suppressed).saturating_add(1);
+            }
         }
         if !self.scope.routes.contains(&record.route) {
             self.input.of_other_routes += 1;
@@ -151,13 +161,14 @@ impl ReportBuilder {
     fn heartbeat(&mut self, heartbeat: &HeartbeatRecord) -> Option<()> {
         let time = heartbeat.time.parse().ok()?;
         self.input.heartbeats += 1;
+        self.running.add(heartbeat, time);
+        heartbeat.drift.iter().for_each(|seen| self.drift.add(seen));
+        heartbeat.rules.iter().for_each(|rule| self.rules.add(heartbeat, rule, time));
         if self.is_early(time) {
             self.input.before_since += 1;
             return Some(());
         }
         self.config(&heartbeat.config_hash, &heartbeat.stage, time, 0);
-        self.running.add(heartbeat);
-        heartbeat.rules.iter().for_each(|rule| self.rules.add(rule, time));
         let suppressed = heartbeat.suppressed.iter().map(|suppressed| suppressed.count);
         self.found = suppressed.fold(self.found, u64::saturating_add);
         let reported: Vec<_> = heartbeat.suppressed.iter().filter(|it| self.is_reported(it)).collect();
@@ -195,22 +206,23 @@ impl ReportBuilder {
     /// The report on all lines read.
     #[must_use]
     pub fn report(&self, go: &Go) -> Report {
-        let routes: Vec<_> = self.scope.routes.iter().map(|route| self.route(*route, go)).collect();
-        let stopped = routes.iter().any(|route| route.verdict == Decision::NoGo);
-        let gone = routes.iter().any(|route| route.verdict == Decision::Go);
+        let running = self.running.sum(self.scope.now);
+        let routes: Vec<_> = self.scope.routes.iter().map(|route| self.route(*route, &running, go)).collect();
+        let verdict = overall(&routes);
         let mut report = Report {
             schema: SCHEMA,
             made_at: moment(self.scope.now),
-            verdict: if gone && !stopped { Decision::Go } else { Decision::NoGo },
+            verdict,
             notes: Vec::new(),
             input: self.input.clone(),
             window: self.window(),
             configs: self.configs(),
-            running: self.running.document(self.found),
+            running: running.document(self.found),
             routes,
             signatures: self.signatures(),
             coverage: self.coverage.document(),
             rules: self.rules.document(self.scope.now),
+            drift: self.drift.document(),
         };
         report.notes = notes::of(&report);
         report
@@ -250,15 +262,16 @@ impl ReportBuilder {
         }
     }
 
-    fn route(&self, route: Route, go: &Go) -> RouteReport {
+    fn route(&self, route: Route, running: &Running, go: &Go) -> RouteReport {
         let totals = &self.routes[route as usize];
         let stats = RouteStats {
             route,
             totals,
-            running: &self.running,
-            missing: self.running.missing(self.found),
+            running,
+            missing: running.missing(self.found),
             newer_lines: self.input.newer,
             now: self.scope.now,
+            uncovered: &self.coverage.uncovered(route),
         };
         let (verdict, checks) = stats.judge(go);
         let (column_seconds, over_time) = totals.timeline.columns();
@@ -270,6 +283,8 @@ impl ReportBuilder {
             written: totals.written,
             judged: totals.judged(),
             paired: totals.paired,
+            own: totals.own,
+            pairs: totals.pairs,
             last: totals.last.map(moment),
             verdicts: verdicts(totals),
             severities: severities(totals),
@@ -280,6 +295,14 @@ impl ReportBuilder {
             over_time,
         }
     }
+}
+
+/// NO-GO wins over NOT PROVEN. Without a route that is judged nothing says GO.
+fn overall(routes: &[RouteReport]) -> Decision {
+    let any = |decision| routes.iter().any(|route| route.verdict == decision);
+    let decided =
+        [Decision::NoGo, Decision::NotProven, Decision::Go].into_iter().find(|decision| any(*decision));
+    decided.unwrap_or(Decision::NoGo)
 }
 
 fn verdicts(totals: &RouteTotals) -> Vec<VerdictCount> {

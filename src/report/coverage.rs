@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::bounded::Bounded;
-use super::document::{self, CoverageRow, RefIds};
+use super::document::{self, CoverageRow, RefIds, Uncovered};
+use super::uncovered::UsedNames;
 use crate::shadow::record::ComparisonRecord;
 use crate::shadow::types::COMPARED;
 use crate::translate::conversion::Status;
@@ -21,6 +22,7 @@ pub(super) struct CoverageTotals {
     /// By asset pair; one after the other the statuses, then all others.
     pairs: Bounded<[Cells; Status::ALL.len() + 1]>,
     ref_ids: [[u64; 2]; COMPARED.len()],
+    used: UsedNames,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -51,11 +53,13 @@ impl Cells {
 
 impl CoverageTotals {
     pub(super) fn new() -> Self {
-        Self { any: Cells::default(), pairs: Bounded::new(PAIRS_MAX), ref_ids: Default::default() }
+        let (any, used) = (Cells::default(), UsedNames::default());
+        Self { any, pairs: Bounded::new(PAIRS_MAX), ref_ids: Default::default(), used }
     }
 
     pub(super) fn add(&mut self, record: &ComparisonRecord) {
         self.any.add(record);
+        self.used.add(record);
         if let Some(present) = record.ref_id_present {
             self.ref_ids[record.route as usize][usize::from(!present)] += 1;
         }
@@ -81,7 +85,13 @@ impl CoverageTotals {
             cells,
             pairs_left_out: self.pairs.left_out(),
             ref_ids: self.ref_ids(),
+            uncovered: COMPARED.into_iter().flat_map(|route| self.uncovered(route)).collect(),
         }
+    }
+
+    /// What clients used of a route and what was never compared on both sides.
+    pub(super) fn uncovered(&self, route: Route) -> Vec<Uncovered> {
+        self.used.uncovered(route)
     }
 
     fn rows(&self) -> Vec<CoverageRow> {

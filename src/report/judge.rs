@@ -1,13 +1,14 @@
-//! GO or NO-GO for one route: every threshold with its measured value. A value that is unknown does not meet its threshold.
+//! GO, NO-GO or NOT PROVEN for one route: every threshold with its measured value. A value that is unknown does not meet its threshold.
 
 use jiff::Timestamp;
 
-use super::document::{Check, Decision};
+use super::continuity::Gap;
+use super::document::{Check, Decision, Uncovered};
 use super::route::RouteTotals;
-use super::running::HeartbeatTotals;
-use crate::config::Go;
+use super::running::Running;
+use crate::config::{Cover, Go};
 use crate::shadow::types::{Severity, Verdict};
-use crate::telemetry::format::{count, percent, share, span};
+use crate::telemetry::format::{count, moment, percent, share, span};
 use crate::translate::route::Route;
 
 /// Largest share of comparisons that the heartbeats count and the input lacks: some lines are still queued when a file is read. Above
@@ -18,12 +19,19 @@ const MISSING_SHARE_MAX: f64 = 0.02;
 pub(super) struct RouteStats<'a> {
     pub(super) route: Route,
     pub(super) totals: &'a RouteTotals,
-    pub(super) running: &'a HeartbeatTotals,
+    pub(super) running: &'a Running,
     /// Comparisons that the input lacks, and all that were made.
     pub(super) missing: (u64, u64),
     pub(super) newer_lines: u64,
     pub(super) now: Timestamp,
+    /// What clients used and what was never compared on both sides.
+    pub(super) uncovered: &'a [Uncovered],
 }
+
+/// A check that is missed where too little was compared. Every other one that is missed is a reason against the route.
+const PROVES: [&str; 2] = ["counterparts_min", "cover"];
+/// Names of what is not covered that a check shows.
+const UNCOVERED_SHOWN: usize = 6;
 
 impl RouteStats<'_> {
     /// The decision and its thresholds.
@@ -34,10 +42,34 @@ impl RouteStats<'_> {
         }
         let mut checks = vec![self.records()];
         checks.extend(self.amounts(go));
+        checks.extend(self.cover(go));
         checks.extend(self.differences(go));
         checks.extend(self.shadow_itself(go));
-        let met = checks.iter().all(|check| check.passed);
-        (if met { Decision::Go } else { Decision::NoGo }, checks)
+        let missed: Vec<_> = checks.iter().filter(|check| !check.passed).collect();
+        let decision = if missed.is_empty() {
+            Decision::Go
+        } else if missed.iter().all(|check| PROVES.contains(&check.name)) {
+            Decision::NotProven
+        } else {
+            Decision::NoGo
+        };
+        (decision, checks)
+    }
+
+    /// Whether everything that clients used was compared on both sides, where that is required.
+    fn cover(&self, go: &Go) -> Option<Check> {
+        match go.cover {
+            Cover::Named => return None,
+            Cover::Seen => {}
+        }
+        let found = self.uncovered.len();
+        let shown = self.uncovered.iter().take(UNCOVERED_SHOWN);
+        let shown: Vec<_> = shown.map(|uncovered| format!("{} {}", uncovered.kind, uncovered.name)).collect();
+        let more = found.saturating_sub(UNCOVERED_SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let names = if found == 0 { String::new() } else { format!(": {}{more}", shown.join(", ")) };
+        let text = format!("{} never compared on both sides, at most 0{names}", count(found as u64));
+        Some(check("cover", found == 0, Some(found as f64), 0.0, text))
     }
 
     fn records(&self) -> Check {
@@ -120,7 +152,7 @@ impl RouteStats<'_> {
     }
 
     /// Thresholds on shadow itself: whether the records are complete.
-    fn shadow_itself(&self, go: &Go) -> [Check; 5] {
+    fn shadow_itself(&self, go: &Go) -> [Check; 7] {
         let heartbeats = self.running.heartbeats();
         let heartbeats_text = format!("{} heartbeats", count(heartbeats));
         // Heartbeats count due jobs over all routes. Those of this route are its records and its drops.
@@ -144,6 +176,8 @@ impl RouteStats<'_> {
             if heartbeats > 0 { dropping } else { unknown("dropped_share_max", go.dropped_share_max) },
             idle,
             at_most("missing_lines", self.missing, MISSING_SHARE_MAX, "made and missing from the input"),
+            self.lost_lines(),
+            self.cut_off(),
             check(
                 "newer_lines",
                 newer == 0,
@@ -152,6 +186,28 @@ impl RouteStats<'_> {
                 format!("{} lines of a newer schema, not read", count(newer)),
             ),
         ]
+    }
+
+    /// No line may be missing: it may be the one with the difference.
+    fn lost_lines(&self) -> Check {
+        let Gap { lines, after, before } = self.running.lost();
+        let after = after.map_or_else(|| "the first line".to_owned(), moment);
+        let place = before.map(|before| format!(" between {after} and {}", moment(before)));
+        let place = place.filter(|_| lines > 0).unwrap_or_default();
+        let text = format!("{} lines lost{place}, at most 0", count(lines));
+        check("lost_lines", lines == 0, Some(lines as f64), 0.0, text)
+    }
+
+    fn cut_off(&self) -> Check {
+        let processes = self.running.cut_off();
+        let last =
+            processes.first().map(|last| format!(" (no line follows the heartbeat of {})", moment(*last)));
+        let text = format!(
+            "{} processes without the next heartbeat that they announced{}, at most 0",
+            count(processes.len() as u64),
+            last.unwrap_or_default()
+        );
+        check("cut_off", processes.is_empty(), Some(processes.len() as f64), 0.0, text)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::shadow::record::{ComparisonRecord, SCHEMA, TARGET};
 const LINE_MAX: usize = 1 << 20;
 
 /// How the proxy writes the start of a record. Lines that begin so are parsed once; all others are classified first.
-const AS_WRITTEN: &[u8] = b"{\"line\":\"comparison\",\"schema\":2,\"target\":\"shadow\",";
+const AS_WRITTEN: &[u8] = b"{\"line\":\"comparison\",\"schema\":3,\"target\":\"shadow\",";
 
 /// One line of the input, classified.
 #[derive(Debug, PartialEq)]
@@ -98,7 +98,7 @@ mod tests {
     use crate::shadow::record::ShadowLine;
     use crate::shadow::types::ComparisonKind;
 
-    const HEARTBEAT: &str = r#"{"line":"heartbeat","schema":2,"target":"shadow","time":"2026-11-21T10:00:00Z","process":"p","config_hash":"c","stage":"shadow","routes":[],"seconds":60.0,"idle_seconds":0.0,"due":0,"done":0,"dropped":[],"waiting":0}"#;
+    const HEARTBEAT: &str = r#"{"line":"heartbeat","schema":3,"target":"shadow","time":"2026-11-21T10:00:00Z","process":"p","config_hash":"c","stage":"shadow","routes":[],"seconds":60.0,"idle_seconds":0.0,"due":0,"done":0,"dropped":[],"waiting":0}"#;
 
     fn found(text: &[u8]) -> Vec<LogLine> {
         let mut all = Vec::new();
@@ -110,7 +110,7 @@ mod tests {
         match found(line.as_ref()).as_slice() {
             [LogLine::Heartbeat(_)] => "heartbeat",
             [LogLine::Other] => "other",
-            [LogLine::Newer(3)] => "newer",
+            [LogLine::Newer(4)] => "newer",
             [LogLine::Broken] => "broken",
             odd => panic!("{odd:?}"),
         }
@@ -167,7 +167,7 @@ mod tests {
             assert_eq!(kind(&HEARTBEAT[..end]), "broken", "{}", &HEARTBEAT[..end]);
         }
         let odd = [
-            ("\"schema\":2", "\"schema\":\"2\""),
+            ("\"schema\":3", "\"schema\":\"3\""),
             ("60.0", "\"soon\""),
             ("\"line\":\"heartbeat\"", "\"line\":\"x\""),
         ];
@@ -175,7 +175,7 @@ mod tests {
             assert_eq!(kind(HEARTBEAT.replace(from, to)), "broken", "{to}");
         }
         assert_eq!(
-            kind(HEARTBEAT.replace("\"schema\":2", "\"schema\":3").replace("seconds", "span")),
+            kind(HEARTBEAT.replace("\"schema\":3", "\"schema\":4").replace("seconds", "span")),
             "newer"
         );
         assert_eq!(kind([HEARTBEAT.as_bytes(), b"\xff"].concat()), "broken");

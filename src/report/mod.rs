@@ -6,14 +6,18 @@
 
 mod bounded;
 mod builder;
+mod continuity;
+mod counters;
 mod coverage;
 pub mod document;
+mod drift;
 pub mod html;
 mod judge;
 mod latency;
 mod lines;
 mod matrix;
 mod notes;
+mod process;
 mod route;
 mod rules;
 mod running;
@@ -21,5 +25,6 @@ mod signatures;
 mod summary;
 pub mod text;
 mod timeline;
+mod uncovered;
 
 pub use builder::{ReportBuilder, ReportScope};

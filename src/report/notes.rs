@@ -5,7 +5,7 @@ use crate::telemetry::format::{count, percent, share};
 
 pub(super) fn of(report: &Report) -> Vec<String> {
     let lines = broken_lines(report).into_iter().chain(newer_lines(report)).chain(future(report));
-    let running = no_heartbeats(report).into_iter().chain(missing(report));
+    let running = no_heartbeats(report).into_iter().chain(missing(report)).chain(lost(report));
     let config = configs(report).into_iter().chain(expired(report)).chain(hiding_money(report));
     let running = unpaired(report).chain(running);
     running.chain(lines).chain(config).chain(left_out(report)).collect()
@@ -44,6 +44,22 @@ fn missing(report: &Report) -> Option<String> {
     report.routes.iter().flat_map(|route| &route.checks).any(failed).then(|| {
         let (done, lost, of) = (count(done), count(lost), percent(share(lost, done)));
         format!("The processes made {done} comparisons; {lost} of them ({of}) are missing from the input. Is a file missing?")
+    })
+}
+
+/// Which lines the processes wrote and the input lacks, and what to do.
+fn lost(report: &Report) -> Option<String> {
+    let (lines, cut_off) = (report.running.lost_lines, report.running.cut_off);
+    let lines = (lines > 0).then(|| format!("{} lines of the shadow log are missing", count(lines)));
+    let cut_off = (cut_off > 0)
+        .then(|| format!("{} processes end without the heartbeat that they announced", count(cut_off)));
+    let found: Vec<_> = lines.into_iter().chain(cut_off).collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "LOST LINES: {}. The log could not be written, a file is missing, or a process was killed. Name all files, or begin after it \
+             with --since.",
+            found.join("; ")
+        )
     })
 }
 

@@ -8,7 +8,7 @@ use super::document::{Class, StatusPair};
 use super::latency::Latencies;
 use super::timeline::Timeline;
 use crate::shadow::record::{ComparisonRecord, ResponseSummary};
-use crate::shadow::types::{Severity, Verdict};
+use crate::shadow::types::{ComparisonKind, Severity, Verdict};
 use crate::telemetry::sanitize::clip;
 
 /// Most pairs of statuses that are counted apart.
@@ -20,6 +20,10 @@ pub(super) struct RouteTotals {
     counts: [[u64; 4]; Verdict::ALL.len()],
     /// Comparisons in which both sides held something.
     pub(super) paired: u64,
+    /// Comparisons of records of the new API with what was said of them before, among those written and those that they count.
+    pub(super) own: u64,
+    /// Comparisons of pairs.
+    pub(super) pairs: u64,
     pub(super) last: Option<Timestamp>,
     pub(super) served: Latencies,
     pub(super) other: Latencies,
@@ -37,6 +41,8 @@ impl RouteTotals {
             written: 0,
             counts: Default::default(),
             paired: 0,
+            own: 0,
+            pairs: 0,
             last: None,
             served: Latencies::new(),
             other: Latencies::new(),
@@ -50,6 +56,11 @@ impl RouteTotals {
     pub(super) fn add(&mut self, record: &ComparisonRecord, time: Timestamp, weight: u64) {
         self.written += 1;
         self.last = self.last.max(Some(time));
+        match record.kind {
+            ComparisonKind::OwnRecord => self.own = self.own.saturating_add(weight),
+            ComparisonKind::Pair => self.pairs = self.pairs.saturating_add(weight),
+            ComparisonKind::Read | ComparisonKind::DryRun => {}
+        }
         self.count(record.verdict, record.severity, record.both_held, weight);
         self.timeline.add(time, Class::of(record.verdict), weight);
         self.add_statuses((status(&record.served), status(&record.other)), weight);

@@ -1,14 +1,17 @@
 //! Ignore rules: who owns them, how often they apply, whether they have expired.
 
+use std::collections::HashMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, NAME_MAX};
 use super::document::{self, RuleState};
 use crate::config::PathPattern;
 use crate::shadow::compare;
-use crate::shadow::heartbeat_record::RuleHits;
+use crate::shadow::heartbeat_record::{HeartbeatRecord, RuleHits};
+use crate::shadow::record::TOTALS_SINCE;
 use crate::telemetry::format::moment;
 use crate::telemetry::sanitize::clip;
 
@@ -16,7 +19,12 @@ use crate::telemetry::sanitize::clip;
 const RULES_MAX: usize = 1000;
 
 /// Rules by path, owner and last day.
-pub(super) struct RuleTotals(Bounded<RuleEntry>);
+pub(super) struct RuleTotals {
+    since: Option<Timestamp>,
+    rules: Bounded<RuleEntry>,
+    /// The hits of each process and path, which heartbeats count since its start.
+    totals: Bounded<HitTotals>,
+}
 
 struct RuleEntry {
     rule: RuleHits,
@@ -24,16 +32,38 @@ struct RuleEntry {
     last: Timestamp,
 }
 
+/// The highest totals before the window and within it, with the rule that they were last counted for.
+#[derive(Default)]
+struct HitTotals {
+    key: String,
+    base: u64,
+    latest: u64,
+}
+
 impl RuleTotals {
-    pub(super) fn new() -> Self {
-        Self(Bounded::new(RULES_MAX))
+    /// For a window that begins at `since`.
+    pub(super) fn new(since: Option<Timestamp>) -> Self {
+        Self { since, rules: Bounded::new(RULES_MAX), totals: Bounded::new(RULES_MAX) }
     }
 
-    pub(super) fn add(&mut self, rule: &RuleHits, time: Timestamp) {
+    pub(super) fn add(&mut self, heartbeat: &HeartbeatRecord, rule: &RuleHits, time: Timestamp) {
+        let is_early = self.since.is_some_and(|since| time < since);
+        let is_total = heartbeat.schema >= TOTALS_SINCE;
         let key = format!("{}\n{}\n{}", rule.path, rule.owner, rule.expires);
+        if is_total {
+            let name = format!("{}\n{}", heartbeat.process, rule.path);
+            if let Some(totals) = self.totals.entry(&name, rule.hits, HitTotals::default) {
+                let highest = if is_early { &mut totals.base } else { &mut totals.latest };
+                *highest = rule.hits.max(*highest);
+                totals.key.clone_from(&key);
+            }
+        }
+        if is_early {
+            return;
+        }
         let new = || RuleEntry { rule: rule.clone(), hits: 0, last: time };
-        if let Some(entry) = self.0.entry(&key, 1, new) {
-            entry.hits = entry.hits.saturating_add(rule.hits);
+        if let Some(entry) = self.rules.entry(&key, 1, new) {
+            entry.hits = entry.hits.saturating_add(if is_total { 0 } else { rule.hits });
             entry.last = entry.last.max(time);
         }
     }
@@ -41,7 +71,16 @@ impl RuleTotals {
     /// Expired rules first, then unused ones, then the rest; each group by path.
     pub(super) fn document(&self, now: Timestamp) -> Vec<document::RuleReport> {
         let today = now.to_zoned(TimeZone::UTC).date();
-        let mut rules: Vec<_> = self.0.iter().map(|(_, entry)| rule(entry, today)).collect();
+        let mut rises: HashMap<_, u64> = HashMap::new();
+        for (_, HitTotals { key, base, latest }) in self.totals.iter() {
+            let rise = rises.entry(clip(key, NAME_MAX)).or_default();
+            *rise = rise.saturating_add(latest.saturating_sub(*base));
+        }
+        let hits = |name: &str, entry: &RuleEntry| {
+            entry.hits.saturating_add(rises.get(name).copied().unwrap_or_default())
+        };
+        let mut rules: Vec<_> =
+            self.rules.iter().map(|(name, entry)| rule(entry, hits(name, entry), today)).collect();
         let rank = |rule: &document::RuleReport| match rule.state {
             RuleState::Expired => 0,
             RuleState::Unused => 1,
@@ -52,10 +91,10 @@ impl RuleTotals {
     }
 }
 
-fn rule(RuleEntry { rule, hits, last }: &RuleEntry, today: Date) -> document::RuleReport {
+fn rule(RuleEntry { rule, last, .. }: &RuleEntry, hits: u64, today: Date) -> document::RuleReport {
     let text = |text: &str| clip(text, 200).into_owned();
     let past = rule.expires.parse::<Date>().is_ok_and(|day| day < today);
-    let state = match (rule.expired || past, *hits) {
+    let state = match (rule.expired || past, hits) {
         (true, _) => RuleState::Expired,
         (false, 0) => RuleState::Unused,
         (false, _) => RuleState::Used,
@@ -65,7 +104,7 @@ fn rule(RuleEntry { rule, hits, last }: &RuleEntry, today: Date) -> document::Ru
         reason: text(&rule.reason),
         owner: text(&rule.owner),
         expires: text(&rule.expires),
-        hits: *hits,
+        hits,
         hides_money: hides_money(&rule.path),
         state,
         last_seen: moment(*last),

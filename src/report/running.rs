@@ -2,64 +2,81 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::bounded::Bounded;
+use super::continuity::Gap;
+use super::counters::Counters;
 use super::document::{self, DroppedBy, IdleTime, SampledRoute};
+use super::process::ProcessTotals;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, RouteShare};
+use crate::shadow::record::TOTALS_SINCE;
 use crate::shadow::types::COMPARED;
-use crate::telemetry::format::share;
+use crate::telemetry::format::{moment, share};
 use crate::translate::route::Route;
 
-/// Most processes, and most reasons, that are counted apart.
-const NAMES_MAX: usize = 1000;
+/// Most processes that are counted apart.
+const PROCESSES_MAX: usize = 1000;
 
-/// What the heartbeats add up to.
+/// What the heartbeats add up to, while the input is read.
 pub(super) struct HeartbeatTotals {
+    since: Option<Timestamp>,
     heartbeats: u64,
-    processes: Bounded<()>,
-    seconds: f64,
-    idle_seconds: f64,
-    idle: Bounded<f64>,
-    due: u64,
-    done: u64,
-    dropped: [Bounded<u64>; COMPARED.len()],
+    processes: Bounded<ProcessTotals>,
+    /// Processes with a heartbeat in the window.
+    seen: Bounded<()>,
+    /// Of heartbeats that hold increases.
+    increases: Counters,
     sampled: BTreeMap<Route, SampledRoute>,
 }
 
+/// What they add up to in the end.
+pub(super) struct Running {
+    heartbeats: u64,
+    processes: u64,
+    counted: Counters,
+    sampled: BTreeMap<Route, SampledRoute>,
+    lost: Gap,
+    /// The last heartbeat of each process that announced another one.
+    cut_off: Vec<Timestamp>,
+}
+
 impl HeartbeatTotals {
-    pub(super) fn new() -> Self {
+    /// For a window that begins at `since`.
+    pub(super) fn new(since: Option<Timestamp>) -> Self {
         Self {
+            since,
             heartbeats: 0,
-            processes: Bounded::new(NAMES_MAX),
-            seconds: 0.0,
-            idle_seconds: 0.0,
-            idle: Bounded::new(NAMES_MAX),
-            due: 0,
-            done: 0,
-            dropped: COMPARED.map(|_| Bounded::new(NAMES_MAX)),
+            processes: Bounded::new(PROCESSES_MAX),
+            seen: Bounded::new(PROCESSES_MAX),
+            increases: Counters::new(),
             sampled: BTreeMap::new(),
         }
     }
 
-    pub(super) fn add(&mut self, heartbeat: &HeartbeatRecord) {
-        self.heartbeats += 1;
-        self.processes.entry(&heartbeat.process, 1, || ());
-        self.seconds += heartbeat.seconds.max(0.0);
-        if heartbeat.idle_seconds > 0.0 {
-            self.idle_seconds += heartbeat.idle_seconds;
-            let reason = heartbeat.idle_reason.as_deref().unwrap_or("ended");
-            if let Some(seconds) = self.idle.entry(reason, 1, || 0.0) {
-                *seconds += heartbeat.idle_seconds;
-            }
+    /// Any line of a process, within the window or before it.
+    pub(super) fn line(&mut self, process: &str, number: u64, time: Timestamp) {
+        if let Some(known) = self.processes.entry(process, 1, ProcessTotals::default) {
+            known.line(number, time);
         }
-        self.due = self.due.saturating_add(heartbeat.due);
-        self.done = self.done.saturating_add(heartbeat.done);
-        for dropped in &heartbeat.dropped {
-            let reasons = &mut self.dropped[dropped.route as usize];
-            if let Some(count) = reasons.entry(&dropped.reason, dropped.count, || 0) {
-                *count = count.saturating_add(dropped.count);
-            }
+    }
+
+    /// A heartbeat, within the window or before it.
+    pub(super) fn add(&mut self, heartbeat: &HeartbeatRecord, time: Timestamp) {
+        let is_early = self.since.is_some_and(|since| time < since);
+        self.line(&heartbeat.process, heartbeat.sequence, time);
+        if heartbeat.schema >= TOTALS_SINCE
+            && let Some(known) = self.processes.entry(&heartbeat.process, 0, ProcessTotals::default)
+        {
+            known.heartbeat(heartbeat, time, is_early);
+        } else if !is_early {
+            self.increases.add(&Counters::of(heartbeat));
         }
-        heartbeat.routes.iter().for_each(|sampled| self.sample(sampled));
+        if !is_early {
+            self.heartbeats += 1;
+            self.seen.entry(&heartbeat.process, 1, || ());
+            heartbeat.routes.iter().for_each(|sampled| self.sample(sampled));
+        }
     }
 
     fn sample(&mut self, sampled: &RouteShare) {
@@ -70,6 +87,27 @@ impl HeartbeatTotals {
         seen.highest = seen.highest.max(share);
     }
 
+    /// The sums as of `now`, the time of the report.
+    pub(super) fn sum(&self, now: Timestamp) -> Running {
+        let processes = || self.processes.iter().map(|(_, process)| process);
+        let mut counted = Counters::new();
+        counted.add(&self.increases);
+        processes().for_each(|process| counted.add(&process.counted(self.since)));
+        let mut cut_off: Vec<_> =
+            processes().filter_map(|process| process.overdue(self.since, now)).collect();
+        cut_off.sort();
+        Running {
+            heartbeats: self.heartbeats,
+            processes: self.seen.len() as u64 + self.seen.left_out(),
+            counted,
+            sampled: self.sampled.clone(),
+            lost: processes().map(|process| process.missing(self.since)).fold(Gap::default(), Gap::and),
+            cut_off,
+        }
+    }
+}
+
+impl Running {
     /// Whether that route was ever in mode `shadow`, if only with a share of 0.
     pub(super) fn was_in_shadow(&self, route: Route) -> bool {
         self.sampled.contains_key(&route)
@@ -81,43 +119,59 @@ impl HeartbeatTotals {
 
     /// `None` when no heartbeat covers any time.
     pub(super) fn idle_share(&self) -> Option<f64> {
-        (self.seconds > 0.0).then(|| self.idle_seconds / self.seconds)
+        let Counters { seconds, idle_seconds, .. } = &self.counted;
+        (*seconds > 0.0).then(|| idle_seconds / seconds)
     }
 
     /// Comparisons of that route that were dropped.
     pub(super) fn dropped(&self, route: Route) -> u64 {
-        let reasons = &self.dropped[route as usize];
+        let reasons = self.counted.dropped(route);
         reasons.iter().fold(reasons.left_out(), |sum, (_, count)| sum.saturating_add(*count))
     }
 
     /// Comparisons that the processes made beyond those that were `found`.
     pub(super) const fn missing(&self, found: u64) -> (u64, u64) {
-        (self.done.saturating_sub(found), self.done)
+        (self.counted.done.saturating_sub(found), self.counted.done)
+    }
+
+    /// Lines that the processes wrote and the input lacks.
+    pub(super) const fn lost(&self) -> Gap {
+        self.lost
+    }
+
+    /// The last heartbeats of processes that announced another one, the earliest first.
+    pub(super) fn cut_off(&self) -> &[Timestamp] {
+        &self.cut_off
     }
 
     pub(super) fn document(&self, found: u64) -> document::Running {
         let dropped = COMPARED.into_iter().fold(0_u64, |sum, route| sum.saturating_add(self.dropped(route)));
+        let Counters { seconds, idle_seconds, due, done, .. } = self.counted;
         document::Running {
             heartbeats: self.heartbeats,
-            processes: self.processes.len() as u64 + self.processes.left_out(),
-            seconds: self.seconds,
-            idle_seconds: self.idle_seconds,
+            processes: self.processes,
+            seconds,
+            idle_seconds,
             idle_share: self.idle_share(),
             idle: self.idle(),
-            due: self.due,
-            done: self.done,
+            due,
+            done,
             missing: self.missing(found).0,
+            lost_lines: self.lost.lines,
+            lost_after: self.lost.after.map(moment),
+            lost_before: self.lost.before.map(moment),
+            cut_off: self.cut_off.len() as u64,
             dropped,
-            dropped_share: (self.heartbeats > 0).then(|| share(dropped, self.due.max(dropped))),
+            dropped_share: (self.heartbeats > 0).then(|| share(dropped, due.max(dropped))),
             dropped_by: self.dropped_by(),
             sampled: self.sampled.values().cloned().collect(),
         }
     }
 
     fn idle(&self) -> Vec<IdleTime> {
-        let idle =
-            self.idle.iter().map(|(reason, seconds)| IdleTime { reason: reason.into(), seconds: *seconds });
-        let mut idle: Vec<_> = idle.collect();
+        let idle = self.counted.idle.iter().filter(|(_, seconds)| **seconds > 0.0);
+        let mut idle: Vec<_> =
+            idle.map(|(reason, seconds)| IdleTime { reason: reason.into(), seconds: *seconds }).collect();
         idle.sort_by(|a, b| b.seconds.total_cmp(&a.seconds).then_with(|| a.reason.cmp(&b.reason)));
         idle
     }
@@ -125,14 +179,13 @@ impl HeartbeatTotals {
     fn dropped_by(&self) -> Vec<DroppedBy> {
         let mut all: Vec<_> = COMPARED
             .into_iter()
-            .zip(&self.dropped)
-            .flat_map(|(route, reasons)| {
+            .flat_map(|route| {
                 let one = move |(reason, count): (&str, &u64)| DroppedBy {
                     route,
                     reason: reason.into(),
                     count: *count,
                 };
-                reasons.iter().map(one)
+                self.counted.dropped(route).iter().filter(|(_, count)| **count > 0).map(one)
             })
             .collect();
         all.sort_by(|a, b| (b.count, a.route, &a.reason).cmp(&(a.count, b.route, &b.reason)));

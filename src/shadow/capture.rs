@@ -17,6 +17,7 @@ use crate::http::body::Payload;
 use crate::http::capture::{CapturedBody, Tee};
 use crate::http::headers;
 use crate::translate::route::Route;
+use crate::translate::side::Side;
 
 /// The headers that a read on the client's behalf carries: its credentials and its tracing context.
 const COPIED_HEADERS: [HeaderName; 5] = [
@@ -34,11 +35,13 @@ pub(crate) struct ShadowCapture {
     route: Route,
     request: CapturedRequest,
     start: Instant,
+    /// See [`CompareJob::is_own`].
+    is_own: bool,
 }
 
 impl Shadow {
-    /// Samples a request of a route in mode `shadow`, by the route's share and a hash of the request id. `None` when it is not
-    /// compared.
+    /// Samples a request of a route in mode `shadow`, or a create in mode `canary`, by the route's share and a hash of the request id.
+    /// `None` when it is not compared.
     #[must_use]
     pub(crate) fn capture<B>(
         &self,
@@ -47,13 +50,14 @@ impl Shadow {
         request: &Request<B>,
         request_id: &str,
     ) -> Option<ShadowCapture> {
-        let is_shadowed = config.modes.of(route) == Mode::Shadow && COMPARED.contains(&route);
-        if !is_shadowed || !is_sampled(config.shadow.sample.of(route), request_id) {
+        let mode = config.modes.of(route);
+        let is_own = mode == Mode::Canary && route == Route::Create;
+        let is_shadowed = mode == Mode::Shadow && COMPARED.contains(&route);
+        if !(is_shadowed || is_own) || !is_sampled(config.shadow.sample.of(route), request_id) {
             return None;
         }
-        self.stats().due(route);
-        if self.cooldown().left().is_some() {
-            self.stats().dropped(route, ShadowDropReason::Cooldown);
+        // A create in canary is due once it is known to have been made on the new API.
+        if !is_own && !self.is_due(route) {
             return None;
         }
         let headers = COPIED_HEADERS
@@ -67,7 +71,17 @@ impl Shadow {
             headers: headers.collect(),
             body: None,
         };
-        Some(ShadowCapture { shadow: self.clone(), route, request, start: Instant::now() })
+        Some(ShadowCapture { shadow: self.clone(), route, request, start: Instant::now(), is_own })
+    }
+
+    /// Counts a comparison as due. Returns `false` during a back-off, when it is dropped.
+    fn is_due(&self, route: Route) -> bool {
+        self.stats().due(route);
+        let is_paused = self.cooldown().left().is_some();
+        if is_paused {
+            self.stats().dropped(route, ShadowDropReason::Cooldown);
+        }
+        !is_paused
     }
 }
 
@@ -75,7 +89,7 @@ impl ShadowCapture {
     /// Copies the body of a create as it streams to the upstream.
     #[must_use]
     pub(crate) fn tee_request(&mut self, request: Request<Payload>) -> Request<Payload> {
-        if self.route != Route::Create {
+        if self.route != Route::Create || self.is_own {
             return request;
         }
         let (sender, receiver) = oneshot::channel();
@@ -87,6 +101,9 @@ impl ShadowCapture {
 
     /// Copies the body of a create that is already in memory.
     pub(crate) fn set_request_body(&mut self, body: &[u8]) {
+        if self.is_own {
+            return;
+        }
         let (sender, receiver) = oneshot::channel();
         let mut copy = self.new_copy();
         copy.add(body);
@@ -96,23 +113,32 @@ impl ShadowCapture {
         }
     }
 
-    /// Copies the response as it streams to the client, and queues the comparison at its end.
+    /// Copies the response as it streams to the client, and queues the comparison at its end. `side`: whose response it is.
     #[must_use]
-    pub(crate) fn tee_response(self, response: Response<Payload>) -> Response<Payload> {
+    pub(crate) fn tee_response(self, response: Response<Payload>, side: Option<Side>) -> Response<Payload> {
         let status = response.status();
+        if self.is_own {
+            let is_made_on_new = side == Some(Side::New) && status.is_success();
+            if !is_made_on_new || !self.shadow.is_due(self.route) {
+                return response;
+            }
+        }
         let codings = response.headers().get_all(header::CONTENT_ENCODING).iter();
         let headers = codings.map(|coding| (header::CONTENT_ENCODING, coding.clone())).collect();
         let copy = self.new_copy();
-        let Self { shadow, route, request, start } = self;
+        let Self { shadow, route, request, start, is_own } = self;
         let tee = Tee::new(copy, move |body| {
             let served = ServedResponse { status, headers, body, latency: start.elapsed() };
-            shadow.enqueue(CompareJob { route, request, served });
+            shadow.enqueue(CompareJob { route, request, served, is_own });
         });
         response.map(|payload| payload.captured(tee))
     }
 
     /// Drops the capture of a request that the proxy's own rate budget refused: it says nothing about either API.
     pub(crate) fn over_budget(self) {
+        if self.is_own {
+            return;
+        }
         self.shadow.stats().dropped(self.route, ShadowDropReason::Budget);
     }
 

@@ -3,7 +3,8 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::time::timeout_at;
+use http::header;
+use tokio::time::{sleep, timeout_at};
 
 use super::capture::is_written;
 use super::clock::today;
@@ -18,19 +19,29 @@ use super::verdict::{Comparator, ComparisonResult, signature};
 use super::worker::Worker;
 use crate::http::capture::CaptureState;
 use crate::http::decode::{Decoded, decode};
+use crate::telemetry::drift::ReadAnswer;
 use crate::translate::route::Route;
+use crate::translate::side::Side;
 
 /// How long a job waits before it uses the CPU, so that the client's response leaves the process first.
 const HEAD_START: Duration = Duration::from_millis(10);
 
+/// The first pause between two reads of a record that is not shown yet; doubled after each.
+const OWN_PAUSE: Duration = Duration::from_millis(200);
+
 /// Runs one job to its record. `Err` when the job is dropped.
 pub(super) async fn run(worker: Rc<Worker>, mut job: CompareJob) -> Result<(), ShadowDropReason> {
-    tokio::time::sleep(HEAD_START).await;
+    sleep(HEAD_START).await;
     let served = served_response(&job.served);
     let compared = match job.route {
+        Route::Create if job.is_own => compare_own(&worker, &job, &served).await?,
         Route::Create => compare_dry_run(&mut job, &served)?,
         Route::Get | Route::List | Route::Cancel => compare_read(&worker, &job, &served).await?,
     };
+    // An equal record holds nothing that the other side's reader would not have met.
+    if compared.result.verdict != Verdict::Match && !job.is_own {
+        notice(&worker, &job.served);
+    }
     record(&worker, &job, &served, compared);
     Ok(())
 }
@@ -94,6 +105,54 @@ async fn compare_read(
     }
 }
 
+/// Compares the answer to a create on the new API with the record there. It may take a while until a read shows it.
+async fn compare_own(
+    worker: &Worker,
+    job: &CompareJob,
+    served: &SideResponse,
+) -> Result<Compared, ShadowDropReason> {
+    let timeout = job.request.config.shadow.timeout;
+    let (start, mut pause) = (Instant::now(), OWN_PAUSE);
+    let deadline = start + timeout;
+    let Some(created) = served.accepted() else {
+        let other = failed("not_a_record", Duration::ZERO);
+        return Ok(own(job, served, other));
+    };
+    loop {
+        let read = timeout_at(deadline.into(), worker.client.read_own(&job.request, created)).await;
+        let compared = match read {
+            Ok(Ok(reads)) => worst(job, served, reads, start.elapsed()),
+            Ok(Err(ReadFailure::Dropped(reason))) => return Err(reason),
+            Ok(Err(ReadFailure::Failed(reason))) => {
+                return Ok(own(job, served, failed(reason, start.elapsed())));
+            }
+            Err(_elapsed) => return Ok(own(job, served, failed("timeout", timeout))),
+        };
+        let is_over = Instant::now() + pause >= deadline;
+        if compared.result.verdict != Verdict::NoCounterpart || is_over {
+            return Ok(compared);
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+/// Of two reads of one record, the one that differs.
+fn worst(job: &CompareJob, served: &SideResponse, reads: [SideResponse; 2], latency: Duration) -> Compared {
+    let [by_id, by_ref] = reads
+        .map(|response| own(job, served, ShadowReply { response, bytes: None, latency, filtered_out: 0 }));
+    let is_fine =
+        |compared: &Compared| matches!(compared.result.verdict, Verdict::Match | Verdict::MatchAfterRules);
+    if is_fine(&by_id) { by_ref } else { by_id }
+}
+
+fn own(job: &CompareJob, served: &SideResponse, other: ShadowReply) -> Compared {
+    let rules = &job.request.config.shadow.ignore;
+    let comparator = Comparator { route: job.route, ref_id_made: false, rules, today: today() };
+    let result = comparator.compare_own(served, &other.response);
+    Compared { other, result, recheck: None }
+}
+
 const fn failed(reason: &'static str, latency: Duration) -> ShadowReply {
     ShadowReply { response: SideResponse::Failed(reason), bytes: None, latency, filtered_out: 0 }
 }
@@ -101,8 +160,15 @@ const fn failed(reason: &'static str, latency: Duration) -> ShadowReply {
 /// Reads both sides again. The first finding stays when that does not end before the deadline.
 async fn recheck(worker: &Worker, job: &CompareJob, mut first: Compared, deadline: Instant) -> Compared {
     let second = timeout_at(deadline.into(), compare_again(worker, job)).await.unwrap_or(None);
-    match second {
-        Some(ComparisonResult {
+    let Some(second) = second else {
+        first.recheck = Some(Recheck::Failed);
+        return first;
+    };
+    let rules = &job.request.config.shadow.ignore;
+    let comparator = Comparator { route: job.route, ref_id_made: false, rules, today: today() };
+    match comparator.confirm(&first.result, second) {
+        None
+        | Some(ComparisonResult {
             verdict: Verdict::Match | Verdict::MatchAfterRules | Verdict::Progress,
             ..
         }) => {
@@ -114,7 +180,7 @@ async fn recheck(worker: &Worker, job: &CompareJob, mut first: Compared, deadlin
             first.recheck = Some(Recheck::Stays);
             first.result = second;
         }
-        Some(_) | None => first.recheck = Some(Recheck::Failed),
+        Some(_) => first.recheck = Some(Recheck::Failed),
     }
     first
 }
@@ -123,6 +189,22 @@ async fn compare_again(worker: &Worker, job: &CompareJob) -> Option<ComparisonRe
     let served = worker.client.read_legacy(&job.request).await.ok()?;
     let other = worker.client.read_new(&job.request, &served).await.ok()?;
     Some(compare(job, &served, &other.response, false))
+}
+
+/// Takes note of what the old API's answer holds and this version does not know.
+fn notice(worker: &Worker, served: &ServedResponse) {
+    if served.body.state() != CaptureState::Whole {
+        return;
+    }
+    let decoded = decode(&served.headers, served.body.bytes(), served.body.max());
+    let body = match &decoded {
+        Decoded::Plain => served.body.bytes(),
+        Decoded::Bytes(body) => body,
+        Decoded::Unreadable => return,
+    };
+    let content_type = served.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let (side, status) = (Side::Legacy, served.status.as_u16());
+    worker.client.drift().look(ReadAnswer { side, status, content_type, body });
 }
 
 /// The response that the client got, if the copy of its body is complete and can be decoded.
@@ -142,9 +224,10 @@ fn served_response(served: &ServedResponse) -> SideResponse {
 
 /// Counts the comparison and hands its record to the writer.
 fn record(worker: &Worker, job: &CompareJob, served: &SideResponse, compared: Compared) {
-    let record = build(&worker.redactor, job, served, &compared);
-    let stats = worker.shadow.stats();
     let settings = &job.request.config.shadow;
+    let redactor = worker.redactors.with_key(settings.redaction_key.as_ref());
+    let record = build(&redactor, job, served, &compared);
+    let stats = worker.shadow.stats();
     let ComparisonResult { ignored, expired, .. } = &compared.result;
     for rule in ignored.iter().map(|(_, rule)| rule).chain(expired) {
         stats.hit(settings.ignore[*rule].path.as_str());

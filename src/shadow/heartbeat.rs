@@ -1,42 +1,52 @@
 //! The heartbeat: a line at intervals that says whether shadow runs, what it dropped and which records it suppressed. Without it
 //! a log that holds no mismatch would look like agreement.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use uuid::Uuid;
+use jiff::Timestamp;
 
 use super::clock::{now, seconds};
 use super::handle::{Shadow, shadowed};
-use super::heartbeat_record::{DroppedJobs, HeartbeatRecord, RouteShare, RuleHits};
+use super::heartbeat_record::{DriftSeen, HeartbeatRecord, IdleSeconds, RouteShare};
 use super::record::{SCHEMA, TARGET};
-use super::stats::ShadowStats;
 use super::worker::Worker;
 use crate::config::Config;
+use crate::telemetry::drift::DriftLog;
+use crate::translate::drift::Drift;
 
-/// The totals at the last heartbeat. A heartbeat holds the increase since then.
+/// What heartbeats add up since the start of the process.
 pub(super) struct Heartbeat {
-    process: String,
     last: Instant,
+    /// Within which time the last one announced the next.
+    announced: Option<Duration>,
+    covered: Duration,
+    idle: BTreeMap<String, Duration>,
     due: u64,
     done: u64,
-    dropped: Vec<DroppedJobs>,
-    hits: HashMap<String, u64>,
 }
 
 impl Heartbeat {
     pub(super) fn new() -> Self {
-        let process = Uuid::new_v4().simple().to_string()[..12].to_owned();
-        Self { process, last: Instant::now(), due: 0, done: 0, dropped: Vec::new(), hits: HashMap::new() }
+        let (covered, idle) = (Duration::ZERO, BTreeMap::new());
+        Self { last: Instant::now(), announced: None, covered, idle, due: 0, done: 0 }
     }
 
-    /// When the last heartbeat was due.
-    pub(super) const fn last(&self) -> Instant {
-        self.last
+    /// When the next heartbeat is due. A reload that makes the interval longer does not break what the last one announced.
+    pub(super) fn next(&self, config: &Config) -> Instant {
+        let interval = config.shadow.heartbeat;
+        self.last + self.announced.map_or(interval, |announced| announced.min(interval))
     }
 
-    /// Writes a heartbeat if a route is in mode `shadow`, or if anything changed since the last one.
-    pub(super) fn emit(&mut self, worker: &Worker, config: &Config, idle_reason: Option<&str>) {
+    /// Writes a heartbeat if a route is in mode `shadow`, if the last one announced it, or if anything changed since. `follows` is whether
+    /// another one may follow.
+    pub(super) fn emit(
+        &mut self,
+        worker: &Worker,
+        config: &Config,
+        idle_reason: Option<&str>,
+        follows: bool,
+    ) {
         let shadow = &worker.shadow;
         let since = std::mem::replace(&mut self.last, Instant::now());
         if let Some(reason) = idle_reason {
@@ -47,51 +57,62 @@ impl Heartbeat {
         let (due, done) = (stats.all_due(), stats.all_done());
         let routes: Vec<_> = shadowed(config).map(|(route, share)| RouteShare { route, share }).collect();
         let is_active = !routes.is_empty() || idle_reason.is_some();
-        if !is_active && suppressed.is_empty() && (due, done) == (self.due, self.done) {
+        let is_expected = is_active || self.announced.is_some();
+        if !is_expected && suppressed.is_empty() && (due, done) == (self.due, self.done) {
             return;
         }
-        let covered = self.last.duration_since(since);
-        let (idle, idle_reason) = idle(shadow, idle_reason, since, covered);
+        (self.due, self.done) = (due, done);
+        self.announced = Some(config.shadow.heartbeat).filter(|_| is_active && follows);
+        let idle_reason = self.cover(shadow, idle_reason, since);
         let heartbeat = HeartbeatRecord {
             schema: SCHEMA,
             target: TARGET.into(),
             time: now(),
-            process: self.process.clone(),
+            process: String::new(),
+            sequence: 0,
+            next_seconds: self.announced.map(seconds),
             config_hash: config.hash.clone(),
             stage: config.stage.to_string(),
             routes,
-            seconds: seconds(covered),
-            idle_seconds: seconds(idle),
-            idle_reason: idle_reason.map(str::to_owned),
-            due: due - std::mem::replace(&mut self.due, due),
-            done: done - std::mem::replace(&mut self.done, done),
-            dropped: self.newly_dropped(stats),
+            seconds: seconds(self.covered),
+            idle_seconds: seconds(self.idle.values().sum()),
+            idle: self.idle_seconds(),
+            idle_reason,
+            due,
+            done,
+            dropped: stats.all_dropped(),
             waiting: shadow.jobs_waiting().try_into().unwrap_or(u64::MAX),
             suppressed,
-            rules: self.new_hits(shadow.rules(config)),
+            rules: shadow.rules(config),
+            drift: drift(worker.client.drift()),
         };
         worker.writer.borrow_mut().heartbeat(heartbeat);
     }
 
-    fn new_hits(&mut self, mut rules: Vec<RuleHits>) -> Vec<RuleHits> {
-        for rule in &mut rules {
-            let before = self.hits.insert(rule.path.clone(), rule.hits).unwrap_or_default();
-            rule.hits -= before;
-        }
-        rules
+    /// Adds the time since the last heartbeat. Returns why nothing was compared in it.
+    fn cover(&mut self, shadow: &Shadow, idle_reason: Option<&str>, since: Instant) -> Option<String> {
+        let covered = self.last.duration_since(since);
+        self.covered += covered;
+        let (idle, reason) = idle(shadow, idle_reason, since, covered);
+        let reason = reason?.to_owned();
+        *self.idle.entry(reason.clone()).or_default() += idle;
+        Some(reason)
     }
 
-    fn newly_dropped(&mut self, stats: &ShadowStats) -> Vec<DroppedJobs> {
-        let before = std::mem::replace(&mut self.dropped, stats.all_dropped());
-        let mut since = self.dropped.clone();
-        for dropped in &mut since {
-            let key = (dropped.route, &dropped.reason);
-            let known = before.iter().find(|known| (known.route, &known.reason) == key);
-            dropped.count -= known.map_or(0, |known| known.count);
-        }
-        since.retain(|dropped| dropped.count > 0);
-        since
+    fn idle_seconds(&self) -> Vec<IdleSeconds> {
+        let idle = self.idle.iter().filter(|(_, idle)| !idle.is_zero());
+        idle.map(|(reason, idle)| IdleSeconds { reason: reason.clone(), seconds: seconds(*idle) }).collect()
     }
+}
+
+fn drift(log: &DriftLog) -> Vec<DriftSeen> {
+    let seen = |(drift, at): (Drift, Timestamp)| DriftSeen {
+        path: drift.path,
+        r#type: drift.value_type.to_owned(),
+        money: drift.is_money,
+        first_seen: at.to_string(),
+    };
+    log.seen().into_iter().map(seen).collect()
 }
 
 /// How much of the time since `since` nothing was compared, and why; a back-off that has ended counts too.

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::types::{Severity, Verdict, compared_route};
 use crate::translate::route::Route;
 
-/// The state of shadow in one process. Counts are increases since the last heartbeat of that process.
+/// The state of shadow in one process. Counts and times are totals since its start, so that a heartbeat that is lost loses none of them;
+/// up to schema 2 they were increases since the heartbeat before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HeartbeatRecord {
     /// As in a comparison's record.
@@ -16,6 +17,12 @@ pub struct HeartbeatRecord {
     pub time: String,
     /// Twelve random hex digits, made at the start of the process.
     pub process: String,
+    /// The number of this line, as in a comparison's record.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sequence: u64,
+    /// The next heartbeat follows within so many seconds. Absent in the last one of a process, and where no route is in mode `shadow`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_seconds: Option<f64>,
     /// Twelve hex digits of the config in force.
     pub config_hash: String,
     /// The stage of that config.
@@ -23,11 +30,14 @@ pub struct HeartbeatRecord {
     /// The routes in mode `shadow`, each with the share that is compared. A share of 0 is listed too: that route has no
     /// evidence.
     pub routes: Vec<RouteShare>,
-    /// The time that this heartbeat covers.
+    /// The time that the heartbeats cover.
     pub seconds: f64,
     /// The part of it in which shadow was configured and did not run.
     pub idle_seconds: f64,
-    /// Why shadow does not run: `stopped`, `cooldown`, `sample_0`, `budget_0`.
+    /// That part by reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub idle: Vec<IdleSeconds>,
+    /// Why shadow does not run now: `stopped`, `cooldown`, `sample_0`, `budget_0`; `cooldown` also if it ended since the last heartbeat.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_reason: Option<String>,
     /// Requests that were sampled.
@@ -38,12 +48,29 @@ pub struct HeartbeatRecord {
     pub dropped: Vec<DroppedJobs>,
     /// Jobs in the queue now.
     pub waiting: u64,
-    /// Records that were not written and that no later record counts.
+    /// Records that were not written since the last heartbeat, and that no later record counts. Not totals.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suppressed: Vec<Suppressed>,
     /// The ignore rules in force.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<RuleHits>,
+    /// What this process read in the vendor's answers and does not know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<DriftSeen>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(super) const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Time in which shadow was configured and did not run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct IdleSeconds {
+    /// As in `idle_reason`.
+    pub reason: String,
+    /// The time.
+    pub seconds: f64,
 }
 
 /// A route in mode `shadow`.
@@ -86,6 +113,19 @@ pub struct Suppressed {
     pub signature: String,
     /// Records.
     pub count: u64,
+}
+
+/// A name in the vendor's answers that the process does not know. Never a value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DriftSeen {
+    /// Side, place and name: `new.record.label`.
+    pub path: String,
+    /// The JSON type of the value.
+    pub r#type: String,
+    /// Whether it may say something about money.
+    pub money: bool,
+    /// RFC 3339 in UTC.
+    pub first_seen: String,
 }
 
 /// An ignore rule and its hits.

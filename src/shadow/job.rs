@@ -15,6 +15,8 @@ pub(super) struct CompareJob {
     pub(super) route: Route,
     pub(super) request: CapturedRequest,
     pub(super) served: ServedResponse,
+    /// Whether it is the new API's own answer to a create, to be compared with later reads there.
+    pub(super) is_own: bool,
 }
 
 #[derive(Debug)]

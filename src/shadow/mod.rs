@@ -19,6 +19,7 @@ pub mod coverage;
 pub mod dry_run;
 pub mod heartbeat_record;
 pub mod json;
+pub(crate) mod pair;
 pub mod record;
 pub mod redact;
 pub mod side_response;

@@ -3,13 +3,17 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::heartbeat_record::HeartbeatRecord;
+use super::heartbeat_record::{HeartbeatRecord, is_zero};
 use super::types::{ComparisonKind, DiffKind, Recheck, Severity, Verdict, compared_route};
 use crate::translate::route::Route;
 use crate::translate::side::Side;
 
-/// The version of these lines. Version 1 (conversion-shim 0.1.0) has `kind` `rehearsal` where this one has `dry_run`.
-pub const SCHEMA: u8 = 2;
+/// The version of these lines. Version 1 (conversion-shim 0.1.0) has `kind` `rehearsal` where later ones have `dry_run`. Up to version 2
+/// lines have no number, and a heartbeat counts since the one before.
+pub const SCHEMA: u8 = 3;
+
+/// The first version whose heartbeats count since the start of the process.
+pub const TOTALS_SINCE: u8 = 3;
 
 /// The `target` of these lines, as in every other line of the log.
 pub const TARGET: &str = "shadow";
@@ -33,6 +37,13 @@ pub struct ComparisonRecord {
     pub target: String,
     /// The end of the comparison, RFC 3339 in UTC.
     pub time: String,
+    /// As in a heartbeat.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub process: String,
+    /// The number of this line: the process counts its comparisons and heartbeats from 1, so that a line that was lost leaves a gap. 0 up
+    /// to schema 2.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sequence: u64,
     /// The request id of the client's request.
     pub request_id: String,
     /// The trace id of the client's `traceparent`.
@@ -91,11 +102,6 @@ pub struct ComparisonRecord {
     /// Records of this signature that were not written since the last one that was.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub suppressed: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// Conversions of one asset pair and status.

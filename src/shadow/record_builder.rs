@@ -33,18 +33,22 @@ pub(super) fn build(
     let CapturedRequest { config, request_id, uri, .. } = &job.request;
     let (query, by_reference) = coverage::known_query(uri.query().unwrap_or_default());
     let (asset_pair, seen) = served.accepted().map(coverage::seen).unwrap_or_default();
+    let served_by = if job.is_own { Side::New } else { Side::Legacy };
     let diffs = &result.differences[..result.differences.len().min(DIFFS_MAX)];
     let ignored = &result.ignored[..result.ignored.len().min(DIFFS_MAX)];
     ComparisonRecord {
         schema: SCHEMA,
         target: TARGET.into(),
         time: now(),
+        // The writer numbers what it writes.
+        process: String::new(),
+        sequence: 0,
         request_id: request_id.clone(),
         trace_id: trace_id(&job.request),
         config_hash: config.hash.clone(),
         stage: config.stage.to_string(),
         route: job.route,
-        kind: kind(job.route),
+        kind: kind(job),
         query,
         ref_id_present: ref_id_present(job.route, served, by_reference),
         asset_pair,
@@ -52,7 +56,7 @@ pub(super) fn build(
         served: ResponseSummary {
             status: Some(job.served.status.as_u16()),
             bytes: Some(job.served.body.bytes().len() as u64),
-            ..summary(redactor, Side::Legacy, served, job.served.latency)
+            ..summary(redactor, served_by, served, job.served.latency)
         },
         other: ResponseSummary {
             bytes: other.bytes,
@@ -72,8 +76,9 @@ pub(super) fn build(
     }
 }
 
-const fn kind(route: Route) -> ComparisonKind {
-    match route {
+fn kind(job: &CompareJob) -> ComparisonKind {
+    match job.route {
+        Route::Create if job.is_own => ComparisonKind::OwnRecord,
         Route::Create => ComparisonKind::DryRun,
         Route::Get | Route::List | Route::Cancel => ComparisonKind::Read,
     }
@@ -89,7 +94,7 @@ fn ref_id_present(route: Route, served: &SideResponse, by_reference: bool) -> Op
 }
 
 /// Whether both sides answered a record, or at least one row each.
-fn both_held(served: &SideResponse, other: &SideResponse, rows: Option<RowCounts>) -> bool {
+pub(super) fn both_held(served: &SideResponse, other: &SideResponse, rows: Option<RowCounts>) -> bool {
     served.accepted().and(other.accepted()).is_some()
         && rows.is_none_or(|rows| rows.served.min(rows.other) > 0)
 }

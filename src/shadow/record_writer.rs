@@ -1,9 +1,12 @@
 //! Writes the shadow log: every difference up to a cap per signature, and a sample of the matches. What is not written is counted
-//! on the next record of the same signature, or in a heartbeat. Records arrive redacted.
+//! on the next record of the same signature, or in a heartbeat. Records arrive redacted. Lines are numbered, so that one that is lost on its
+//! way leaves a gap.
 
 use std::collections::HashMap;
 use std::io::Write;
 use std::time::Instant;
+
+use uuid::Uuid;
 
 use super::heartbeat_record::{HeartbeatRecord, Suppressed};
 use super::record::{ComparisonRecord, ShadowLine};
@@ -16,6 +19,10 @@ const SIGNATURES_MAX: usize = 10_000;
 /// Belongs to the shadow thread.
 pub(super) struct RecordWriter {
     out: Box<dyn Write + Send>,
+    /// Twelve random hex digits, which tell the lines of this process from those of others and of its next start.
+    process: String,
+    /// The number of the last line.
+    sequence: u64,
     signatures: HashMap<SignatureKey, SignatureState>,
     /// Counts of evicted signatures, for the next heartbeat.
     evicted: Vec<Suppressed>,
@@ -34,7 +41,8 @@ struct SignatureState {
 
 impl RecordWriter {
     pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
-        Self { out, signatures: HashMap::new(), evicted: Vec::new() }
+        let process = Uuid::new_v4().simple().to_string()[..12].to_owned();
+        Self { out, process, sequence: 0, signatures: HashMap::new(), evicted: Vec::new() }
     }
 
     /// Writes a record, or counts it as suppressed. `sampled` is whether a match is to be written.
@@ -54,6 +62,7 @@ impl RecordWriter {
         }
         state.written += 1;
         record.suppressed = std::mem::take(&mut state.suppressed.count);
+        (record.process, record.sequence) = self.next_line();
         self.write(&ShadowLine::Comparison(Box::new(record)));
     }
 
@@ -68,8 +77,14 @@ impl RecordWriter {
         all
     }
 
-    pub(super) fn heartbeat(&mut self, heartbeat: HeartbeatRecord) {
+    pub(super) fn heartbeat(&mut self, mut heartbeat: HeartbeatRecord) {
+        (heartbeat.process, heartbeat.sequence) = self.next_line();
         self.write(&ShadowLine::Heartbeat(Box::new(heartbeat)));
+    }
+
+    fn next_line(&mut self) -> (String, u64) {
+        self.sequence += 1;
+        (self.process.clone(), self.sequence)
     }
 
     fn write(&mut self, line: &ShadowLine) {
@@ -114,7 +129,7 @@ mod tests {
         let answer = r#"{"side":"new","status":200}"#;
         let record = |severity: &str| -> ComparisonRecord {
             serde_json::from_str(&format!(
-                r#"{{"schema":2,"target":"shadow","time":"t","request_id":"r","config_hash":"c","stage":"s","route":"get","kind":"read","served":{answer},"other":{answer},"verdict":"mismatch","severity":"{severity}","signature":"0"}}"#
+                r#"{{"schema":3,"target":"shadow","time":"t","request_id":"r","config_hash":"c","stage":"s","route":"get","kind":"read","served":{answer},"other":{answer},"verdict":"mismatch","severity":"{severity}","signature":"0"}}"#
             ))
             .unwrap()
         };

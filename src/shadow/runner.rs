@@ -20,13 +20,12 @@ use super::handle::Shadow;
 use super::heartbeat::Heartbeat;
 use super::job::CompareJob;
 use super::record_writer::RecordWriter;
-use super::redact::Redactor;
 use super::shadow_client::ShadowClient;
 use super::stats::ShadowDropReason;
-use super::worker::Worker;
+use super::worker::{RedactorCell, Worker};
 use crate::config::Config;
 use crate::translate::route::Route;
-use crate::upstream::rate_limit::Budget;
+use crate::upstream::UpstreamClient;
 use crate::upstream::readonly_client::{ReadonlyClient, ReadonlyClientError};
 
 /// Why shadow cannot start.
@@ -58,28 +57,28 @@ impl Drop for ShadowThread {
 }
 
 impl Shadow {
-    /// Starts the shadow thread. `budget` is the rate budget that its calls draw from; `out` takes whole lines and must not
+    /// Starts the shadow thread. Its calls draw from the rate budget of `upstream` and trust what it trusts; `out` takes whole lines and must not
     /// block.
     ///
     /// # Errors
     /// When the read-only client or the thread cannot be created.
     pub fn start(
         current: Arc<ArcSwap<Config>>,
-        budget: &Budget,
+        upstream: &UpstreamClient,
         out: Box<dyn Write + Send>,
     ) -> Result<(Self, ShadowThread), StartError> {
         let config = current.load_full();
         let (shadow, queue) = Self::new(&config);
-        let reader = ReadonlyClient::new(&config.upstream, budget.clone())?;
-        let key = config.shadow.redaction_key.as_ref().map(|key| key.reveal().to_owned());
+        let reader = ReadonlyClient::new(&config.upstream, upstream.trust(), upstream.budget().clone())?;
+        let key = config.shadow.redaction_key.clone();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();
-        let handle = shadow.clone();
+        let (handle, drift) = (shadow.clone(), upstream.drift().clone());
         let thread = std::thread::Builder::new().name("shim-shadow".into()).spawn(move || {
             lower_priority();
             let worker = Rc::new(Worker {
-                client: ShadowClient::new(reader, handle.clone()),
-                redactor: Redactor::new(key.as_deref()),
+                client: ShadowClient::new(reader, handle.clone(), drift),
+                redactors: RedactorCell::new(key.as_ref()),
                 shadow: handle,
                 writer: RecordWriter::new(out).into(),
             });
@@ -125,14 +124,14 @@ impl Runner {
         let mut next_batch: Option<Instant> = None;
         loop {
             let config = self.current.load_full();
-            let next_heartbeat = self.heartbeat.last() + config.shadow.heartbeat;
+            let next_heartbeat = self.heartbeat.next(&config);
             let has_room = self.jobs.len() < concurrency;
             tokio::select! {
                 // In this order: a heartbeat is due however busy the thread is, and a finished job makes room.
                 biased;
                 _ = &mut stopped => break,
                 () = sleep_until(next_heartbeat.into()) => {
-                    self.heartbeat.emit(&self.worker, &config, self.worker.shadow.idle_reason(&config));
+                    self.heartbeat.emit(&self.worker, &config, self.worker.shadow.idle_reason(&config), true);
                 }
                 Some(ended) = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => self.ended(ended),
                 () = sleep_until(next_batch.unwrap_or(next_heartbeat).into()), if next_batch.is_some() && has_room => {
@@ -176,7 +175,7 @@ impl Runner {
         while let Some(ended) = self.jobs.join_next_with_id().await {
             self.ended(ended);
         }
-        self.heartbeat.emit(&self.worker, &config, idle_reason);
+        self.heartbeat.emit(&self.worker, &config, idle_reason, false);
     }
 
     /// Counts a job that ended without a comparison.

@@ -1,17 +1,20 @@
 //! Reads the other side's response to a get or a list, in the legacy API's shape. The client given to it has no method other than
 //! GET, so a shadow write does not compile.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderValue, StatusCode, Uri, header};
 
 use super::handle::Shadow;
 use super::job::CapturedRequest;
+use super::json::Json;
 use super::side_response::SideResponse;
 use super::stats::ShadowDropReason;
 use crate::failure::{Failure, SideEffect};
 use crate::http::headers::IDENTITY;
-use crate::translate::evidence::{self, Finding, Reply, lookup_path};
+use crate::telemetry::drift::{DriftLog, ReadAnswer};
+use crate::translate::evidence::{self, Finding, Noticed, Reply, lookup_path};
 use crate::translate::facts::{EmptyList, Facts};
 use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
@@ -21,6 +24,7 @@ use crate::translate::mapping::Origin;
 use crate::translate::orchestration::Unreadable;
 use crate::translate::route::{self, Id, Matched, Route};
 use crate::translate::side::Side;
+use crate::translate::unknown::Unknown;
 use crate::translate::{get, problem};
 use crate::upstream;
 use crate::upstream::rate_limit::Endpoint;
@@ -30,6 +34,7 @@ use crate::upstream::readonly_client::{Read, ReadError, ReadRequest, ReadonlyCli
 pub(super) struct ShadowClient {
     reader: ReadonlyClient,
     shadow: Shadow,
+    drift: Arc<DriftLog>,
 }
 
 pub(super) struct ShadowReply {
@@ -50,8 +55,13 @@ pub(super) enum ReadFailure {
 }
 
 impl ShadowClient {
-    pub(super) const fn new(reader: ReadonlyClient, shadow: Shadow) -> Self {
-        Self { reader, shadow }
+    pub(super) const fn new(reader: ReadonlyClient, shadow: Shadow, drift: Arc<DriftLog>) -> Self {
+        Self { reader, shadow, drift }
+    }
+
+    /// What the readers of both sides' answers did not know.
+    pub(super) fn drift(&self) -> &DriftLog {
+        &self.drift
     }
 
     /// The new API's response to the request that legacy `served`.
@@ -72,6 +82,24 @@ impl ShadowClient {
             }
         };
         Ok(ShadowReply { response, bytes: calls.bytes, latency: start.elapsed(), filtered_out })
+    }
+
+    /// The record that a create made on the new API, as it is read there now by its id and by its `ref_id`.
+    pub(super) async fn read_own(
+        &self,
+        request: &CapturedRequest,
+        created: &Json,
+    ) -> Result<[SideResponse; 2], ReadFailure> {
+        let mut calls = NewSideCalls { client: self, request, bytes: None };
+        let named = |name| created.text(name).filter(|text| !text.is_empty());
+        let (Some(id), Some(ref_id)) = (named("id"), named("ref_id")) else {
+            return Err(ReadFailure::Failed("no_ref_id"));
+        };
+        let by_id = match calls.by_id(&Id::known(id)).await? {
+            not_shown if not_shown.status() == Some(404) => SideResponse::NoCounterpart,
+            shown => shown,
+        };
+        Ok([by_id, calls.by_ref(ref_id).await?])
     }
 
     /// Legacy's response to the same request, read again.
@@ -134,6 +162,19 @@ impl NewSideCalls<'_> {
         Ok(read)
     }
 
+    fn notice(&self, read: &Read, noticed: &Noticed) {
+        let content_type = read.content_type.as_ref().and_then(|kind| kind.to_str().ok());
+        let (side, status, body) = (Side::New, read.status.as_u16(), &read.body);
+        let answer = ReadAnswer { side, status, content_type, body };
+        self.client.drift.notice(noticed.digest(content_type), answer);
+    }
+
+    fn notice_unknown(&self, read: &Read, unknown: Unknown) {
+        let noticed = Noticed::default();
+        noticed.add(unknown);
+        self.notice(read, &noticed);
+    }
+
     /// Looks the record up by its `ref_id`, as ids differ between the APIs. A refusal has no `ref_id`: then the id itself is
     /// requested, which the new API should not know either.
     async fn get(&mut self, id: &Id, served: &SideResponse) -> Result<SideResponse, ReadFailure> {
@@ -144,15 +185,27 @@ impl NewSideCalls<'_> {
         let Some(ref_id) = ref_id.filter(|ref_id| !ref_id.is_empty()) else {
             return Ok(SideResponse::skipped("no_ref_id"));
         };
+        self.by_ref(ref_id).await
+    }
+
+    async fn by_ref(&mut self, ref_id: &str) -> Result<SideResponse, ReadFailure> {
         let read = self.call(Endpoint::List, &lookup_path(Side::New, ref_id)).await?;
         if read.status != StatusCode::OK {
             return Ok(mapped_refusal(&read));
         }
         // Nothing is sent on the strength of this absence, so the answer need not say that it is JSON.
-        let reply = Reply { status: 200, content_type: Some("application/json"), body: &read.body };
-        let empty_list = EmptyList { absent: true, null: true };
+        let noticed = Noticed::default();
+        let reply = Reply {
+            status: 200,
+            content_type: Some("application/json"),
+            body: &read.body,
+            noticed: Some(&noticed),
+        };
+        let empty_list = EmptyList { array: true, absent: true, null: true };
         let facts = Facts { empty_list, ..self.request.config.facts };
-        Ok(match evidence::read(Side::New, &reply, ref_id, Origin::Unknown, facts) {
+        let finding = evidence::read(Side::New, &reply, ref_id, Origin::Unknown, facts);
+        self.notice(&read, &noticed);
+        Ok(match finding {
             Finding::Found(record) => SideResponse::read(200, &record.json),
             Finding::Absent => SideResponse::NoCounterpart,
             Finding::OtherKind
@@ -170,6 +223,7 @@ impl NewSideCalls<'_> {
         }
         Ok(match get::answer(&read.body) {
             Ok(Ok(mapped)) => {
+                self.notice_unknown(&read, mapped.conversion.unknown);
                 let mut json = Vec::new();
                 mapped.conversion.write(&mut json);
                 SideResponse::read(200, &json)
@@ -200,17 +254,22 @@ impl NewSideCalls<'_> {
                 return Ok((own_refusal(Failure::TooManyDropped { calls: calls_max }), 0));
             }
             left -= 1;
-            let path = query.path(Side::New, query.batch_size(call.after.is_some()), call.after.as_deref());
-            let read = self.call(Endpoint::List, &path).await?;
+            let read = self.call(Endpoint::List, &query.path(&call)).await?;
             if read.status != StatusCode::OK {
                 return Ok((mapped_refusal(&read), 0));
             }
             match Rows::of(Side::New, &read.body, &query) {
-                Ok(rows) => page.add(Side::New, rows),
+                Ok(rows) => {
+                    self.notice_unknown(&read, rows.unknown());
+                    page.add(Side::New, rows);
+                }
                 Err(source) => return Ok((unreadable(source), 0)),
             }
         }
-        let page = page.finish();
+        let page = match page.finish() {
+            Ok(page) => page,
+            Err(invalid) => return Ok((own_refusal(Failure::Invalid(invalid)), 0)),
+        };
         let filtered_out = (page.dropped.never_conversions + page.dropped.filtered) as u64;
         Ok((SideResponse::read(200, &page.body), filtered_out))
     }
@@ -223,7 +282,7 @@ fn own_refusal(failure: Failure) -> SideResponse {
 }
 
 fn unreadable(source: Unreadable) -> SideResponse {
-    own_refusal(Failure::Unreadable { side: Side::New, effect: SideEffect::None, source })
+    own_refusal(Failure::Unreadable { side: Side::New, effect: SideEffect::None, source: source.into() })
 }
 
 /// The new API's refusal, mapped to the legacy API's terms.

@@ -23,6 +23,11 @@ pub enum ComparisonKind {
     /// It was computed from the request; nothing was sent. Schema 1 has `rehearsal` here.
     #[serde(alias = "rehearsal")]
     DryRun,
+    /// A record that a create made on the new API was read there again, and is compared with the create's answer.
+    #[serde(rename = "self")]
+    OwnRecord,
+    /// `probe --pairs` made the same conversion on each side. Not a client's request.
+    Pair,
 }
 
 /// The result of a comparison.

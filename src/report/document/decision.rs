@@ -12,6 +12,8 @@ pub enum Decision {
     Go,
     /// At least one is not.
     NoGo,
+    /// Too little was compared with a record on both sides to say; nothing else is against it.
+    NotProven,
     /// No comparison, and the route was not in mode `shadow`.
     NotInShadow,
     /// No comparison, and no heartbeat that says whether the route was in mode `shadow`.
@@ -19,12 +21,25 @@ pub enum Decision {
 }
 
 impl Decision {
+    /// As data shows it.
+    #[must_use]
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Go => "go",
+            Self::NoGo => "no_go",
+            Self::NotProven => "not_proven",
+            Self::NotInShadow => "not_in_shadow",
+            Self::NotKnown => "not_known",
+        }
+    }
+
     /// As the report shows it.
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Go => "GO",
             Self::NoGo => "NO-GO",
+            Self::NotProven => "NOT PROVEN",
             Self::NotInShadow => "not in shadow",
             Self::NotKnown => "unknown",
         }

@@ -70,6 +70,17 @@ pub(crate) struct Coverage {
     pub(crate) pairs_left_out: u64,
     /// Records with and without a `ref_id`.
     pub(crate) ref_ids: Vec<RefIds>,
+    /// What clients used and what was never compared with a record on both sides.
+    pub(crate) uncovered: Vec<Uncovered>,
+}
+
+/// An asset pair, status or query parameter of a route that no comparison with a record on both sides had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Uncovered {
+    pub(crate) route: Route,
+    /// `asset pair`, `status` or `parameter`.
+    pub(crate) kind: &'static str,
+    pub(crate) name: String,
 }
 
 /// How often a kind of conversions was seen.
@@ -129,4 +140,16 @@ impl RuleState {
             Self::Expired => "expired",
         }
     }
+}
+
+/// A name in the vendor's answers that a process did not know.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct DriftReport {
+    /// Side, place and name: `new.record.label`.
+    pub(crate) path: String,
+    /// The JSON type of the value.
+    pub(crate) r#type: String,
+    /// Whether it may say something about money.
+    pub(crate) money: bool,
+    pub(crate) first_seen: String,
 }

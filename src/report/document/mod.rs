@@ -9,11 +9,13 @@ mod found;
 mod route;
 mod running;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 pub use self::decision::{Class, Decision};
 pub(crate) use self::found::{
-    Coverage, CoverageRow, DiffShown, Example, RefIds, RuleReport, RuleState, Signature, Signatures,
+    Coverage, CoverageRow, DiffShown, DriftReport, Example, RefIds, RuleReport, RuleState, Signature,
+    Signatures, Uncovered,
 };
 pub(crate) use self::route::{
     BothLatencies, Check, Column, Latency, RouteReport, SeverityCount, StatusPair, VerdictCount,
@@ -30,7 +32,7 @@ pub struct Report {
     pub(crate) schema: u8,
     /// The time of the report, from which freshness and expiry are computed.
     pub(crate) made_at: String,
-    /// GO when at least one route is GO and none is NO-GO.
+    /// NO-GO when a route is, else NOT PROVEN when a route is, else GO when one is.
     pub verdict: Decision,
     /// Warnings about the input and the rules, to read before the figures.
     pub(crate) notes: Vec<String>,
@@ -48,6 +50,9 @@ pub struct Report {
     pub(crate) signatures: Signatures,
     pub(crate) coverage: Coverage,
     pub(crate) rules: Vec<RuleReport>,
+    /// What processes read in the vendor's answers and did not know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) drift: Vec<DriftReport>,
 }
 
 /// Lines by kind.
@@ -97,4 +102,13 @@ pub(crate) struct ConfigSeen {
     pub(crate) first: String,
     /// The last line under it.
     pub(crate) last: String,
+}
+
+impl Report {
+    /// The times of the first comparison and the last.
+    #[must_use]
+    pub(crate) fn window_of_records(&self) -> Option<(Timestamp, Timestamp)> {
+        let time = |at: &Option<String>| at.as_deref()?.parse().ok();
+        time(&self.window.first).zip(time(&self.window.last))
+    }
 }

@@ -6,6 +6,11 @@ use super::decision::Decision;
 use crate::shadow::types::{Severity, Verdict};
 use crate::translate::route::Route;
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct RouteReport {
     pub(crate) route: Route,
@@ -20,6 +25,12 @@ pub(crate) struct RouteReport {
     pub(crate) judged: u64,
     /// Those of them in which both sides held a record, or rows.
     pub(crate) paired: u64,
+    /// Comparisons of kind `self`: a record that was made on the new API, read there again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) own: u64,
+    /// Comparisons of kind `pair`: made by `probe --pairs`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) pairs: u64,
     pub(crate) last: Option<String>,
     pub(crate) verdicts: Vec<VerdictCount>,
     /// Those that differed, by severity of the gravest difference, all three.

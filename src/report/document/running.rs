@@ -22,6 +22,16 @@ pub(crate) struct Running {
     pub(crate) done: u64,
     /// Comparisons that were done and that no line read reports.
     pub(crate) missing: u64,
+    /// Lines that the processes wrote and the input lacks: each process numbers its lines.
+    pub(crate) lost_lines: u64,
+    /// The last line before the first gap; absent if a process has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lost_after: Option<String>,
+    /// The first line after the last gap.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) lost_before: Option<String>,
+    /// Processes that announced a heartbeat that is not there: killed, or their last lines are missing.
+    pub(crate) cut_off: u64,
     pub(crate) dropped: u64,
     /// The share of those, of all due.
     pub(crate) dropped_share: Option<f64>,

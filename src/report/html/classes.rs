@@ -6,6 +6,7 @@ pub(super) const fn of_decision(decision: Decision) -> &'static str {
     match decision {
         Decision::Go => "go",
         Decision::NoGo => "no-go",
+        Decision::NotProven => "not-proven",
         Decision::NotInShadow | Decision::NotKnown => "absent",
     }
 }

@@ -23,6 +23,7 @@ pub fn render(report: &Report) -> String {
         (sections::signatures(report))
         (sections::coverage(report))
         (sections::rules(report))
+        (sections::drift(report))
         footer { "conversion-shim report of " (report.made_at) }
     };
     let policy =

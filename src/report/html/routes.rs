@@ -44,7 +44,12 @@ pub(super) fn detail(route: &RouteReport) -> Markup {
     html! {
         section id=(route.route.as_str()) {
             h2 { "Route " (route.route.as_str()) }
-            p { (count(route.records)) " comparisons, " (count(route.judged)) " judged, " (count(route.written)) " written" }
+            p {
+                (count(route.records)) " comparisons, "
+                @if route.own > 0 { (count(route.own)) " of records made on new, " }
+                @if route.pairs > 0 { (count(route.pairs)) " of pairs, " }
+                (count(route.judged)) " judged, " (count(route.written)) " written"
+            }
             (plots::stacked(route))
             (legend())
             (totals(route))

@@ -94,6 +94,10 @@ pub(super) fn coverage(report: &Report) -> Markup {
                 @for ids in &coverage.ref_ids {
                     p { (ids.route.as_str()) ": with ref_id " (seen_or_never(ids.with)) ", without " (seen_or_never(ids.without)) }
                 }
+                @if !coverage.uncovered.is_empty() {
+                    h3 { "Used by clients, and never compared with a record on both sides" }
+                    ul { @for name in &coverage.uncovered { li { (name.route.as_str()) " " (name.kind) " " code { (name.name) } } } }
+                }
             }
         }
     }
@@ -153,6 +157,30 @@ pub(super) fn rules(report: &Report) -> Markup {
                                 td { (rule.owner) }
                                 td.day { (rule.expires) }
                                 td.prose { (rule.reason) }
+                            }
+                        }
+                    }
+                } }
+            }
+        }
+    }
+}
+
+/// What the vendor's answers held that a process did not know.
+pub(super) fn drift(report: &Report) -> Markup {
+    html! {
+        @if !report.drift.is_empty() {
+            section id="drift" {
+                h2 { "Unknown names in the vendor's answers" }
+                div.scroll { table {
+                    thead { tr { th { "Path" } th { "Type" } th { "Money" } th { "First seen" } } }
+                    tbody {
+                        @for seen in &report.drift {
+                            tr {
+                                td { code { (seen.path) } }
+                                td { (seen.r#type) }
+                                td { @if seen.money { "may be" } }
+                                td.day { (seen.first_seen) }
                             }
                         }
                     }

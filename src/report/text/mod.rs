@@ -17,5 +17,6 @@ pub fn render(report: &Report) -> String {
     sections::signatures(report, &mut out);
     sections::coverage(report, &mut out);
     sections::rules(report, &mut out);
+    sections::drift(report, &mut out);
     out
 }

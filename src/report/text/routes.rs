@@ -45,7 +45,14 @@ pub(super) fn detail(route: &RouteReport, out: &mut String) {
     }
     let name = route.route.as_str();
     let (all, judged) = (count(route.records), count(route.judged));
-    heading(&format!("{name}: {all} comparisons, {judged} judged, {} written", count(route.written)), out);
+    let of = |number: u64, what: &str| {
+        if number > 0 { format!(", {} {what}", count(number)) } else { String::new() }
+    };
+    let own = of(route.own, "of records made on new") + &of(route.pairs, "of pairs");
+    heading(
+        &format!("{name}: {all} comparisons{own}, {judged} judged, {} written", count(route.written)),
+        out,
+    );
     totals(route, out);
     severities(route, out);
     latency(route, out);

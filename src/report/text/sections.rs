@@ -15,6 +15,9 @@ use crate::shadow::types::COMPARED;
 use crate::telemetry::format::{count, percent, roughly};
 use crate::translate::route::Route;
 
+/// Names that were never compared; `--format json` has all.
+const UNCOVERED_SHOWN: usize = 30;
+
 /// The decision, the window and the warnings.
 pub(super) fn header(report: &Report, out: &mut String) {
     let verdict = painted(report.verdict.as_str(), of_decision(report.verdict));
@@ -108,6 +111,24 @@ pub(super) fn coverage(report: &Report, out: &mut String) {
         let (with, without) = (roughly_or_never(ids.with), roughly_or_never(ids.without));
         let _ = writeln!(out, "  {}: with ref_id {with}, without {without}", ids.route.as_str());
     }
+    uncovered(coverage, out);
+}
+
+/// What clients used and what was never compared on both sides.
+fn uncovered(coverage: &Coverage, out: &mut String) {
+    if coverage.uncovered.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n  used by clients, and never compared with a record on both sides");
+    let mut table = Table::new(4);
+    for name in coverage.uncovered.iter().take(UNCOVERED_SHOWN) {
+        table.row([left(name.route.as_str()), left(name.kind), left(&name.name)]);
+    }
+    table.write(out);
+    let more = coverage.uncovered.len().saturating_sub(UNCOVERED_SHOWN) as u64;
+    if more > 0 {
+        let _ = writeln!(out, "    and {} more", count(more));
+    }
 }
 
 /// The counts of each pair and status. They are rounded, so that the table fits whatever they are.
@@ -161,6 +182,26 @@ pub(super) fn rules(report: &Report, out: &mut String) {
             left(cut(&rule.owner, 24)),
             left(cut(&rule.expires, 10)),
             left(&rule.reason),
+        ]);
+    }
+    table.write(out);
+}
+
+/// What the vendor's answers held that a process did not know.
+pub(super) fn drift(report: &Report, out: &mut String) {
+    if report.drift.is_empty() {
+        return;
+    }
+    heading("Unknown names in the vendor's answers", out);
+    let mut table = Table::with_head(2, ["", "path", "type", "first seen"].map(left));
+    for seen in &report.drift {
+        let style = if seen.money { color(AnsiColor::Yellow) } else { Style::new() };
+        let mark = if seen.money { "money" } else { "" };
+        table.row([
+            styled(left(mark), style),
+            left(&seen.path),
+            left(&seen.r#type),
+            left(cut(&seen.first_seen, 20)),
         ]);
     }
     table.write(out);

@@ -23,6 +23,7 @@ pub(super) const fn of_decision(decision: Decision) -> Style {
     match decision {
         Decision::Go => color(AnsiColor::Green).bold(),
         Decision::NoGo => color(AnsiColor::Red).bold(),
+        Decision::NotProven => color(AnsiColor::Yellow).bold(),
         Decision::NotInShadow | Decision::NotKnown => Style::new().dimmed(),
     }
 }

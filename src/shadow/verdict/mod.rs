@@ -1,5 +1,6 @@
 //! The result of a comparison: its verdict, its severity, and the ignore rules that applied.
 
+mod confirmed;
 mod progress;
 mod signature;
 
@@ -76,6 +77,41 @@ impl Comparator<'_> {
                 if progress::explains(self.route, rest) { Verdict::Progress } else { Verdict::Mismatch }
             }),
         }
+    }
+
+    /// A mismatch that was compared once more, both sides read again. `None`: it is gone, or only time explains what is left.
+    #[must_use]
+    pub fn confirm(&self, first: &ComparisonResult, second: ComparisonResult) -> Option<ComparisonResult> {
+        if second.verdict != Verdict::Mismatch {
+            return Some(second);
+        }
+        let differences = confirmed::confirmed(self.route, &first.differences, second.differences);
+        let highest = differences.first()?.severity;
+        let signature = signature(self.route, Verdict::Mismatch, &differences);
+        Some(ComparisonResult { severity: Some(highest), signature, differences, ..second })
+    }
+
+    /// Compares the new API's answer to a create with the same record as it is read there later. Ids are equal, and `updated_at` moves.
+    #[must_use]
+    pub fn compare_own(&self, served: &SideResponse, later: &SideResponse) -> ComparisonResult {
+        let documents = (served.accepted(), later.accepted());
+        let (Some(created), Some(read)) = documents else {
+            return match (later.skip_reason(), later) {
+                (_, SideResponse::Failed(reason)) => {
+                    self.without_differences(Verdict::ShadowFailed, Some(*reason), None)
+                }
+                (Some(reason), _) => self.without_differences(Verdict::NotComparable, Some(reason), None),
+                (None, _) if served.accepted().is_none() => {
+                    self.without_differences(Verdict::NotComparable, served.skip_reason(), None)
+                }
+                // Not shown: a create that was answered 200 has a record.
+                (None, _) => self.without_differences(Verdict::NoCounterpart, None, None),
+            };
+        };
+        let differences = compare::record(created, read, &["updated_at"]);
+        self.apply_rules(differences, None, |rest| {
+            if progress::explains(Route::Get, rest) { Verdict::Progress } else { Verdict::Mismatch }
+        })
     }
 
     fn find(&self, served: &SideResponse, other: &SideResponse) -> Findings {
