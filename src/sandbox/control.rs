@@ -6,6 +6,7 @@
 //! | `DELETE /sandbox/faults` | removes all faults, opens their gates |
 //! | `GET /sandbox/variants` | the [`Variants`](super::Variants) in force |
 //! | `PATCH /sandbox/variants` | replaces the variants named in the body, answers all of them |
+//! | `POST /sandbox/echo` | answers the body that it got, in the coding that it got |
 //! | `GET /sandbox/inspector` | record counts by `ref_id`, balances, request counters, faults with their hits, variants |
 //!
 //! `docs/sandbox.md` lists the variants, and the kinds of faults with their fields.
@@ -15,7 +16,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
+use http::header::CONTENT_ENCODING;
 use http::request::Parts;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -31,7 +34,7 @@ use crate::translate::side::Side;
 /// All paths of this API begin with it.
 pub(super) const PREFIX: &str = "/sandbox/";
 
-pub(super) fn answer(vendor: &Vendor, parts: &Parts, body: &[u8]) -> VendorResponse {
+pub(super) fn answer(vendor: &Vendor, parts: &Parts, body: &Bytes) -> VendorResponse {
     let done = match (parts.method.as_str(), parts.uri.path()) {
         ("POST", "/sandbox/faults") => arm(vendor, body).map_err(|error| error.to_string()),
         ("DELETE", "/sandbox/faults") => {
@@ -41,6 +44,9 @@ pub(super) fn answer(vendor: &Vendor, parts: &Parts, body: &[u8]) -> VendorRespo
         ("GET", "/sandbox/variants") => Ok(json!(vendor.inspector.variants())),
         ("PATCH", "/sandbox/variants") => change_variants(vendor, body).map_err(|error| error.to_string()),
         ("GET", "/sandbox/inspector") => Ok(inspect(vendor)),
+        ("POST", "/sandbox/echo") => {
+            return VendorResponse::bytes(body.clone(), parts.headers.get(CONTENT_ENCODING).cloned());
+        }
         (method, path) => {
             let detail = format!("there is no {method} {path}; see the documentation of the sandbox");
             return VendorProblem::plain(StatusCode::NOT_FOUND, detail).into();

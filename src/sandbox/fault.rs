@@ -153,6 +153,8 @@ pub enum RefusalBody {
     Html,
     /// No body.
     Empty,
+    /// A problem object of a type, and with a member, that the vendor does not document.
+    UnknownType,
 }
 
 fn status_code<'de, D: Deserializer<'de>>(from: D) -> Result<StatusCode, D::Error> {

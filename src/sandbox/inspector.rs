@@ -136,6 +136,12 @@ impl Inspector {
         self.with(|state| state.records(side).get(id).map(Record::to_json))
     }
 
+    /// The side that holds a record.
+    #[must_use]
+    pub(crate) fn side_of(&self, id: &str) -> Option<Side> {
+        self.with(|state| state.side_of(id))
+    }
+
     /// Sets the outcome of orchestrations created from this profile from now on.
     pub fn set_outcome(&self, profile: &str, outcome: OrchestrationOutcome) {
         self.with(|state| state.outcomes.insert(profile.to_owned(), outcome));

@@ -134,12 +134,13 @@ pub(super) fn list(
         begin.is_none_or(|begin| at >= begin) && end.is_none_or(|end| at <= end)
     };
     let filter = RecordFilter { customer, view, refs, matching: state.variants.ref_match };
-    let page = PageRequest::parse(query)?.read(state.records(Side::Legacy), &filter, |record| {
-        let updated_at =
-            record.text("updated_at").and_then(|text| text.parse().ok()).unwrap_or(record.created);
-        profile.is_none_or(|profile| record.text("profile_id") == Some(profile))
-            && within(record.created, created)
-            && within(updated_at, updated)
-    });
+    let page =
+        PageRequest::parse(query, &state.variants)?.read(state.records(Side::Legacy), &filter, |record| {
+            let updated_at =
+                record.text("updated_at").and_then(|text| text.parse().ok()).unwrap_or(record.created);
+            profile.is_none_or(|profile| record.text("profile_id") == Some(profile))
+                && within(record.created, created)
+                && within(updated_at, updated)
+        });
     Ok(page.into_json(&["items"], &[]))
 }

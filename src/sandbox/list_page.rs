@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::list_query::QueryParameters;
 use super::problem::VendorProblem;
 use super::records::{Position, ReadView, Record, RecordStore};
-use super::variants::RefMatch;
+use super::variants::{RefMatch, StaleCursor, Variants};
 
 const DEFAULT_LIMIT: usize = 100;
 const MAXIMUM_LIMIT: usize = 1000;
@@ -19,6 +19,9 @@ pub(super) struct PageRequest {
     descending: bool,
     limit: usize,
     after: Option<Position>,
+    /// A stale cursor that is answered an empty list.
+    is_stale: bool,
+    cursor_epoch: u32,
 }
 
 /// Whose records a list shows, and with which references; none are any.
@@ -36,7 +39,7 @@ pub(super) struct ListPage {
 }
 
 impl PageRequest {
-    pub(super) fn parse(query: &QueryParameters) -> Result<Self, VendorProblem> {
+    pub(super) fn parse(query: &QueryParameters, variants: &Variants) -> Result<Self, VendorProblem> {
         let descending = match query.single("order")? {
             None | Some("DESC") => true,
             Some("ASC") => false,
@@ -52,13 +55,19 @@ impl PageRequest {
                 })?
             }
         };
-        let after = match query.single("page_cursor")? {
-            None => None,
-            Some(text) => {
-                Some(read_cursor(text).ok_or_else(|| VendorProblem::bad_request("page_cursor is invalid"))?)
+        let cursor_epoch = variants.cursor_epoch;
+        let mut request = Self { descending, limit, after: None, is_stale: false, cursor_epoch };
+        let invalid = || VendorProblem::bad_request("page_cursor is invalid");
+        if let Some(text) = query.single("page_cursor")? {
+            let (epoch, position) = read_cursor(text).ok_or_else(invalid)?;
+            match variants.stale_cursor {
+                _ if epoch == cursor_epoch => request.after = Some(position),
+                StaleCursor::Refused => return Err(invalid()),
+                StaleCursor::Ignored => {}
+                StaleCursor::Empty => request.is_stale = true,
             }
-        };
-        Ok(Self { descending, limit, after })
+        }
+        Ok(request)
     }
 
     /// The selected records that `keep` accepts, as far as the view shows them.
@@ -75,7 +84,8 @@ impl PageRequest {
         let has_ref = |record: &Record| refs.iter().any(|ref_id| record.has_ref(ref_id, matching));
         let ordered = records.ordered(self.descending, self.after.clone(), similar);
         let mut matching = ordered.filter(|(_, record)| {
-            record.customer == customer
+            !self.is_stale
+                && record.customer == customer
                 && records.shows(record, view)
                 && (view.ignore_filters || keep(record) && (refs.is_empty() || has_ref(record)))
         });
@@ -86,7 +96,7 @@ impl PageRequest {
             last = Some(position);
         }
         let more = matching.next().is_some();
-        ListPage { rows, next: last.filter(|_| more).map(write_cursor) }
+        ListPage { rows, next: last.filter(|_| more).map(|last| write_cursor(self.cursor_epoch, last)) }
     }
 }
 
@@ -101,12 +111,14 @@ impl ListPage {
     }
 }
 
-fn write_cursor((at, id): &Position) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}/{id}", at.as_nanosecond()))
+fn write_cursor(epoch: u32, (at, key, id): &Position) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{epoch}/{}/{key}/{id}", at.as_nanosecond()))
 }
 
-fn read_cursor(text: &str) -> Option<Position> {
+fn read_cursor(text: &str) -> Option<(u32, Position)> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    let (at, id) = text.split_once('/')?;
-    Some((Timestamp::from_nanosecond(at.parse().ok()?).ok()?, id.to_owned()))
+    let mut parts = text.splitn(4, '/');
+    let (epoch, at, key) = (parts.next()?, parts.next()?, parts.next()?);
+    let at = Timestamp::from_nanosecond(at.parse().ok()?).ok()?;
+    Some((epoch.parse().ok()?, (at, key.parse().ok()?, parts.next()?.to_owned())))
 }

@@ -11,6 +11,7 @@ mod amount;
 mod balances;
 mod control;
 mod create_body;
+mod driven;
 mod fault;
 mod faults;
 mod inspector;
@@ -30,6 +31,7 @@ mod request_log;
 mod response;
 mod seed;
 mod serve;
+mod source;
 mod state;
 mod tokens;
 mod variants;
@@ -43,6 +45,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+pub use driven::{DrivenCall, DrivenReply, DrivenVendor};
 pub use fault::{Fault, FaultKind, ForeignRecord, RefusalBody};
 pub use faults::{ArmedFault, Faults};
 pub use inspector::{Inspector, Tally};
@@ -52,7 +55,9 @@ pub use records::HiddenRecords;
 pub use request_log::ReceivedRequest;
 pub use state::OrchestrationOutcome;
 pub use tokens::SCOPES;
-pub use variants::{EmptyList, ListShape, Mirror, ProfileFilter, RefMatch, RepeatedRef, Variants};
+pub use variants::{
+    EmptyList, ListShape, Mirror, ProfileFilter, RefMatch, RepeatedRef, StaleCursor, TieOrder, Variants,
+};
 
 /// A running sandbox. Dropping it closes the port and every connection.
 pub struct Sandbox {

@@ -33,6 +33,14 @@ impl VendorProblem {
         Self::new(status, "about:blank", status.canonical_reason().unwrap_or("Unknown"), detail.as_ref())
     }
 
+    /// A problem that the vendor's documents do not have.
+    pub(super) fn undocumented(status: StatusCode) -> Self {
+        let mut problem =
+            Self::new(status, &format!("{TYPES}velocity-limit"), "Velocity Limit", "on request");
+        problem.body["trace"] = json!("0f");
+        problem
+    }
+
     pub(super) fn bad_request(detail: impl AsRef<str>) -> Self {
         Self::plain(StatusCode::BAD_REQUEST, detail)
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::balances::Account;
-use super::variants::RefMatch;
+use super::variants::{RefMatch, TieOrder};
 
 /// Money debited from `from` and not credited yet. Without `to` it leaves the platform.
 #[derive(Debug)]
@@ -108,10 +108,12 @@ pub(super) fn milliseconds<'de, D: serde::Deserializer<'de>>(from: D) -> Result<
 pub(super) struct ReadView {
     pub(super) ignore_filters: bool,
     pub(super) hidden: Vec<HiddenRecords>,
+    /// Only records made before this are shown.
+    pub(super) made_before: Option<Timestamp>,
 }
 
-/// A record's position in lists: creation time, then id.
-pub(super) type Position = (Timestamp, String);
+/// A record's position in lists: creation time, then what its vendor orders by, then id.
+pub(super) type Position = (Timestamp, u64, String);
 
 fn loosest(ref_id: &str) -> String {
     ref_id.trim().to_lowercase()
@@ -127,12 +129,13 @@ pub(super) struct RecordStore {
 }
 
 impl RecordStore {
-    pub(super) fn insert(&mut self, id: &str, mut record: Record) {
+    pub(super) fn insert(&mut self, id: &str, mut record: Record, tie_order: TieOrder) {
         record.sequence = self.records.len();
-        self.order.insert((record.created, id.to_owned()));
+        let position = (record.created, tie_order.key(id, record.sequence), id.to_owned());
+        self.order.insert(position.clone());
         if let Some(ref_id) = record.text("ref_id").filter(|ref_id| !ref_id.is_empty()) {
             let key = (record.customer.clone(), loosest(ref_id));
-            self.refs.entry(key).or_default().push((record.created, id.to_owned()));
+            self.refs.entry(key).or_default().push(position);
         }
         self.records.insert(id.to_owned(), record);
     }
@@ -152,7 +155,7 @@ impl RecordStore {
 
     /// The first record that was made here with this reference.
     pub(super) fn by_ref(&self, customer: &str, ref_id: &str, matching: RefMatch) -> Option<&Record> {
-        let records = self.similar(customer, ref_id).filter_map(|(_, id)| self.get(id));
+        let records = self.similar(customer, ref_id).filter_map(|(_, _, id)| self.get(id));
         records.filter(|record| !record.is_mirror).find(|record| record.has_ref(ref_id, matching))
     }
 
@@ -174,7 +177,7 @@ impl RecordStore {
         among: Option<BTreeSet<&'a Position>>,
     ) -> Box<dyn Iterator<Item = (&'a Position, &'a Record)> + 'a> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let record = |position: &'a Position| self.records.get(&position.1).map(|found| (position, found));
+        let record = |position: &'a Position| self.records.get(&position.2).map(|found| (position, found));
         let bound = after.as_ref().map_or(Unbounded, Excluded);
         let range = if descending { (Unbounded, bound) } else { (bound, Unbounded) };
         // An index, or a lookup in a long run would read every record.
@@ -193,9 +196,10 @@ impl RecordStore {
     }
 
     pub(super) fn shows(&self, record: &Record, view: &ReadView) -> bool {
-        !view.hidden.iter().any(|hidden| match *hidden {
-            HiddenRecords::Newest(count) => record.sequence.saturating_add(count) >= self.records.len(),
-            HiddenRecords::YoungerThan(age) => record.inserted.elapsed() < age,
-        })
+        view.made_before.is_none_or(|until| record.created < until)
+            && !view.hidden.iter().any(|hidden| match *hidden {
+                HiddenRecords::Newest(count) => record.sequence.saturating_add(count) >= self.records.len(),
+                HiddenRecords::YoungerThan(age) => record.inserted.elapsed() < age,
+            })
     }
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::combinators::BoxBody;
@@ -18,14 +18,18 @@ pub(super) type ResponseBody = BoxBody<Bytes, io::Error>;
 
 const JSON: &str = "application/json";
 const HTML: &str = "text/html; charset=utf-8";
+const BYTES: &str = "application/octet-stream";
 
 /// An answer that can still be distorted.
 #[derive(Clone)]
 pub(super) struct VendorResponse {
     status: StatusCode,
     content_type: &'static str,
+    content_encoding: Option<HeaderValue>,
     retry_after: Option<u64>,
     body: Bytes,
+    /// Answers HEAD: says what the body would be, and has none.
+    without_body: bool,
     truncated: bool,
     /// Its connection gets it once more.
     pub(super) twice: bool,
@@ -33,7 +37,16 @@ pub(super) struct VendorResponse {
 
 impl VendorResponse {
     fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, retry_after: None, body: body.into(), truncated: false, twice: false }
+        Self {
+            status,
+            content_type,
+            content_encoding: None,
+            retry_after: None,
+            body: body.into(),
+            without_body: false,
+            truncated: false,
+            twice: false,
+        }
     }
 
     pub(super) fn json(status: StatusCode, body: &Value) -> Self {
@@ -42,6 +55,11 @@ impl VendorResponse {
 
     pub(super) fn html(status: StatusCode) -> Self {
         Self::new(status, HTML, format!("<html><body><h1>{status}</h1></body></html>"))
+    }
+
+    /// These bytes, in that coding.
+    pub(super) fn bytes(body: Bytes, content_encoding: Option<HeaderValue>) -> Self {
+        Self { content_encoding, ..Self::new(StatusCode::OK, BYTES, body) }
     }
 
     pub(super) fn empty(status: StatusCode) -> Self {
@@ -57,8 +75,9 @@ impl VendorResponse {
         Self { content_type: HTML, ..self }
     }
 
-    pub(super) fn without_body(self) -> Self {
-        Self { body: Bytes::new(), ..self }
+    pub(super) const fn without_body(mut self) -> Self {
+        self.without_body = true;
+        self
     }
 
     /// Changes the members of a success.
@@ -82,15 +101,26 @@ impl VendorResponse {
         Self::json(StatusCode::OK, &wrong_types(body))
     }
 
+    /// Status, content type and body as they are, without a wire.
+    pub(super) fn into_parts(self) -> (u16, &'static str, Bytes) {
+        (self.status.as_u16(), self.content_type, self.body)
+    }
+
     pub(super) fn into_response(self) -> Response<ResponseBody> {
-        let mut response =
-            Response::new(if self.truncated { halved(&self.body) } else { whole(self.body.clone()) });
+        let mut response = Response::new(match (self.without_body, self.truncated) {
+            (true, _) => whole(Bytes::new()),
+            (false, true) => halved(&self.body),
+            (false, false) => whole(self.body.clone()),
+        });
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
         if !self.body.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(self.content_type));
         }
-        if self.truncated {
+        if let Some(coding) = self.content_encoding {
+            headers.insert(CONTENT_ENCODING, coding);
+        }
+        if self.truncated || self.without_body {
             headers.insert(CONTENT_LENGTH, self.body.len().into());
         }
         if let Some(seconds) = self.retry_after {

@@ -29,6 +29,9 @@ use super::vendor::{Outcome, Vendor};
 /// Larger request bodies are refused with 413.
 const MAXIMUM_BODY_BYTES: usize = 4 * 1024 * 1024;
 
+/// The pause after a failed `accept`.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(50);
+
 /// Serves until the task is aborted; every connection ends with it.
 pub(super) async fn serve(
     mut listener: TcpListener,
@@ -41,8 +44,12 @@ pub(super) async fn serve(
         let mut connections = JoinSet::new();
         let pause = loop {
             tokio::select! {
-                accepted = listener.accept() => if let Ok((stream, _)) = accepted {
-                    connections.spawn(connection(stream, tls.clone(), Arc::clone(&vendor)));
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, _)) => {
+                        connections.spawn(connection(stream, tls.clone(), Arc::clone(&vendor)));
+                    }
+                    // Usually out of file descriptors: it fails again until one is closed.
+                    Err(_) => tokio::time::sleep(PAUSE_AFTER_FAILURE).await,
                 },
                 Some(_) = connections.join_next() => {}
                 command = commands.recv() => match command {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
-use uuid::Uuid;
 
 use super::amount;
 use super::balances::{Account, Balances};
@@ -15,6 +14,7 @@ use super::mirror;
 use super::options::Options;
 use super::problem::VendorProblem;
 use super::records::{Funds, Record, RecordStore, ScheduledStatus};
+use super::source::Source;
 use super::variants::{Mirror, Variants};
 use crate::translate::side::Side;
 
@@ -44,6 +44,7 @@ pub(super) struct VendorState {
     new: RecordStore,
     scheduled: BTreeSet<(Timestamp, Side, String)>,
     last_time: Timestamp,
+    pub(super) source: Source,
 }
 
 /// A timestamp as the vendor formats it: UTC with microseconds.
@@ -53,7 +54,12 @@ pub(super) fn format_time(at: Timestamp) -> String {
 
 impl VendorState {
     pub(super) fn new(options: &Options) -> Self {
+        Self::with_source(options, Source::System)
+    }
+
+    pub(super) fn with_source(options: &Options, source: Source) -> Self {
         Self {
+            source,
             variants: options.variants.clone(),
             balances: Balances::default(),
             outcomes: BTreeMap::new(),
@@ -83,14 +89,14 @@ impl VendorState {
     /// The current time in whole microseconds, and later than every time returned before: creation order is unambiguous.
     pub(super) fn now(&mut self) -> Timestamp {
         let micro = |at: Timestamp| at.as_microsecond();
-        let next = micro(Timestamp::now()).max(micro(self.last_time) + 1);
+        let next = micro(self.source.now()).max(micro(self.last_time) + 1);
         self.last_time = Timestamp::from_microsecond(next).unwrap_or(self.last_time);
         self.last_time
     }
 
     /// Inserts a new record under a new id and returns its JSON of this moment. `next` is the status that it gets by itself.
     pub(super) fn insert(&mut self, side: Side, mut record: Record, next: Option<&'static str>) -> Value {
-        let id = Uuid::new_v4().to_string();
+        let id = self.source.id();
         record.body.shift_insert(0, "id".to_owned(), json!(id));
         let answer = record.to_json();
         let created = record.created;
@@ -105,7 +111,7 @@ impl VendorState {
     pub(super) fn seed(&mut self, side: Side, customer: &str, mut body: Map<String, Value>) -> String {
         let id = match body.get("id").and_then(Value::as_str) {
             Some(id) => id.to_owned(),
-            None => Uuid::new_v4().to_string(),
+            None => self.source.id(),
         };
         let given = body.get("created_at").and_then(Value::as_str).and_then(|text| text.parse().ok());
         let created = given.unwrap_or_else(|| self.now());
@@ -120,7 +126,8 @@ impl VendorState {
         if side == Side::Legacy {
             record.mirror = self.add_mirror(id, &record);
         }
-        self.records_mut(side).insert(id, record);
+        let tie_order = self.variants.tie_order;
+        self.records_mut(side).insert(id, record, tie_order);
     }
 
     /// Adds what the new API shows of a conversion, if it does, and returns its id.
@@ -128,7 +135,7 @@ impl VendorState {
         let id = match self.variants.mirror {
             Mirror::Off => return None,
             Mirror::SameId => id.to_owned(),
-            Mirror::OtherId => Uuid::new_v4().to_string(),
+            Mirror::OtherId => self.source.id(),
         };
         let own = self.variants.mirror_own_created_at;
         let created = if own { self.now() } else { conversion.created };
@@ -138,7 +145,7 @@ impl VendorState {
         if own {
             record.set("created_at", format_time(created));
         }
-        self.new.insert(&id, record);
+        self.new.insert(&id, record, self.variants.tie_order);
         Some(id)
     }
 
@@ -179,7 +186,7 @@ impl VendorState {
 
     /// Applies every scheduled status that is due. Runs before each read and write, so no timer is needed.
     pub(super) fn apply_due(&mut self) {
-        let now = Timestamp::now().max(self.last_time);
+        let now = self.source.now().max(self.last_time);
         while let Some((at, side, id)) = self.scheduled.first().cloned() {
             if at > now {
                 return;

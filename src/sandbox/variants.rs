@@ -38,6 +38,12 @@ pub struct Variants {
     pub profile_filter: ProfileFilter,
     /// Completed orchestrations have `completed_at` and `destination_amount`, which the schema lacks.
     pub completed_at: bool,
+    /// How lists order records of one instant that are inserted from now on.
+    pub tie_order: TieOrder,
+    /// List cursors made under another number are stale.
+    pub cursor_epoch: u32,
+    /// What a stale list cursor does.
+    pub stale_cursor: StaleCursor,
     /// Merged (RFC 7396) into every orchestration that is created from now on.
     pub record_members: Map<String, Value>,
 }
@@ -140,6 +146,45 @@ pub enum ProfileFilter {
     Target,
     /// Either of the two.
     Either,
+}
+
+/// How lists order records of one instant. The order of a list reverses it with the rest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TieOrder {
+    /// By id.
+    #[default]
+    Id,
+    /// As they were inserted.
+    Inserted,
+    /// By a hash of the id.
+    Hashed,
+}
+
+impl TieOrder {
+    /// What precedes the id in a record's position.
+    pub(super) fn key(self, id: &str, sequence: usize) -> u64 {
+        match self {
+            Self::Id => 0,
+            Self::Inserted => sequence as u64,
+            Self::Hashed => id.bytes().fold(7, |hash: u64, byte| {
+                (hash ^ u64::from(byte)).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+            }),
+        }
+    }
+}
+
+/// What a list cursor does that is too old.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StaleCursor {
+    /// It is answered 400.
+    #[default]
+    Refused,
+    /// Nothing: the list begins again.
+    Ignored,
+    /// It is answered an empty list.
+    Empty,
 }
 
 impl Variants {

@@ -118,7 +118,7 @@ impl Vendor {
 
     /// The one path outside the two APIs, so that pass-through has something to answer.
     fn profiles(&self, parts: &Parts, customer: &str) -> Result<VendorResponse, VendorProblem> {
-        if parts.method != Method::GET || parts.uri.path() != "/v2/profiles" {
+        if ![Method::GET, Method::HEAD].contains(&parts.method) || parts.uri.path() != "/v2/profiles" {
             return Err(unknown_path(parts));
         }
         let items: Vec<Value> = self
@@ -196,6 +196,7 @@ async fn act(fault: &ArmedFault) -> FaultEffect {
                 RefusalBody::Problem => VendorResponse::from(VendorProblem::plain(code, "on request")),
                 RefusalBody::Html => VendorResponse::html(code),
                 RefusalBody::Empty => VendorResponse::empty(code),
+                RefusalBody::UnknownType => VendorResponse::from(VendorProblem::undocumented(code)),
             };
             FaultEffect::Replace(answer.retry_after(retry_after))
         }
