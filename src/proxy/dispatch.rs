@@ -4,8 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::uri::Scheme;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
 
 use super::forwarding;
 use super::in_flight::{InFlightGuard, TrafficClass};
@@ -17,6 +16,7 @@ use crate::failure::Failure;
 use crate::http::body::Payload;
 use crate::http::headers;
 use crate::http::peer::{ClientCertificate, Peer};
+use crate::http::received::Received;
 use crate::routes::native;
 use crate::shadow::capture::ShadowCapture;
 use crate::telemetry::access::{Access, AccessLogBody};
@@ -32,6 +32,8 @@ pub(super) struct RequestContext {
     pub(super) access: Access,
     pub(super) capture: Option<ShadowCapture>,
     pub(super) without_reference: bool,
+    /// The client's own credentials, while its token may be one that is shared.
+    authorization: Option<HeaderValue>,
     /// The client's address, behind a trusted load balancer too; known once the request is admitted.
     pub(super) client: Option<IpAddr>,
     in_flight: Option<Arc<InFlightGuard>>,
@@ -39,29 +41,42 @@ pub(super) struct RequestContext {
 }
 
 impl RequestContext {
-    pub(super) fn new(app: Arc<App>, peer: Peer, request: &Request<Incoming>) -> Self {
+    pub(super) fn new(app: Arc<App>, peer: Peer, request: &Request<Received>) -> Self {
         let config = app.config.load_full();
         let mut access = Access::start(app.services.metrics.clone(), request, &config.traces);
         access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
-        let (capture, client, in_flight, client_usage) = (None, None, None, None);
-        Self { app, config, peer, access, capture, without_reference: false, client, in_flight, client_usage }
+        let shared = request.headers().get(header::AUTHORIZATION).filter(|_| config.auth.share_tokens);
+        let authorization = shared.cloned();
+        let (capture, client, in_flight, client_usage, without_reference) = (None, None, None, None, false);
+        Self {
+            app,
+            config,
+            peer,
+            access,
+            capture,
+            without_reference,
+            authorization,
+            client,
+            in_flight,
+            client_usage,
+        }
     }
 
     /// # Errors
     /// Why the proxy answers with a problem document of its own.
     pub(super) async fn dispatch(
         &mut self,
-        mut request: Request<Incoming>,
+        mut request: Request<Received>,
     ) -> Result<Response<Payload>, Failure> {
         self.app.services.upstream.budget().adopt(&self.config);
         check_head(&self.config, &request)?;
         normalize(&mut request);
-        let matched = route::route(request.method(), request.uri().path(), &self.config.base_path);
+        let matched = matched(&self.config, &request);
         // Before the caller is identified, so that guessing tokens is limited too.
         self.admit(&matched, &mut request)?;
         // A token request has no token yet, so it must not need an authenticated caller.
         if is_token_request(&self.config, &request) {
-            return self.token_request(request).await;
+            return Box::pin(self.token_request(request)).await;
         }
         self.identify_caller(&request)?;
         match matched {
@@ -73,16 +88,17 @@ impl RequestContext {
     }
 
     /// Counts the request as in flight until the last byte of its answer is written and a write that it began has ended.
-    fn admit(&mut self, matched: &Matched, request: &mut Request<Incoming>) -> Result<(), Failure> {
+    fn admit(&mut self, matched: &Matched, request: &mut Request<Received>) -> Result<(), Failure> {
         let client = self.peer.client(&self.config.forwarding, request.headers());
         let caps = &self.config.limits.in_flight;
         self.client = Some(client);
-        self.in_flight = Some(self.app.admission.admit(TrafficClass::of(matched), client, caps)?);
+        let (class, id) = (TrafficClass::of(matched), &self.access.request_id);
+        self.in_flight = Some(self.app.admission.admit(class, client, caps, id)?);
         request.extensions_mut().insert(self.in_flight.clone());
         Ok(())
     }
 
-    fn identify_caller(&mut self, request: &Request<Incoming>) -> Result<(), Failure> {
+    fn identify_caller(&mut self, request: &Request<Received>) -> Result<(), Failure> {
         let certificate = self.peer.certificate.as_deref().map(|certificate| &certificate.sha256);
         if let Some(caller) = callers::identify(&self.config.auth, request.headers(), certificate)? {
             self.access.caller = Some(caller.name.clone());
@@ -95,14 +111,17 @@ impl RequestContext {
         &mut self,
         route: Route,
         id: Id,
-        request: Request<Incoming>,
+        request: Request<Received>,
     ) -> Result<Response<Payload>, Failure> {
         let mode = self.config.modes.of(route);
         self.access.route = route.into();
         self.access.mode = Some(mode);
         let caller = self.access.caller.as_deref();
         self.client_usage = Some(deprecation::identify(&self.config, &self.peer, route, &request, caller));
-        if let (Mode::Shadow, Some(shadow)) = (mode, &self.app.shadow) {
+        if route == Route::Create && self.app.services.is_tripped() {
+            return Err(Failure::Held { retry_after: self.config.hold.retry_after });
+        }
+        if let (Mode::Shadow | Mode::Canary, Some(shadow)) = (mode, &self.app.shadow) {
             self.capture = shadow.capture(&self.config, route, &request, &self.access.request_id);
         }
         match mode {
@@ -113,13 +132,13 @@ impl RequestContext {
                 self.pass_through(Some(Endpoint::of_legacy(route)), streamed(self, request)).await
             }
             Mode::Legacy | Mode::Shadow | Mode::Canary | Mode::Both | Mode::New => {
-                self.routed(route, id, request).await
+                Box::pin(self.routed(route, id, request)).await
             }
         }
     }
 
     /// Passes a request through that matches no route, unless it could be a create without a duplicate check.
-    async fn unrouted(&mut self, request: Request<Incoming>) -> Result<Response<Payload>, Failure> {
+    async fn unrouted(&mut self, request: Request<Received>) -> Result<Response<Payload>, Failure> {
         // Passed through, it would reach the vendor as a create without a claim.
         if self.app.services.guards_creates(&self.config) && is_unrouted_write(&self.config, &request) {
             return Err(Failure::UnroutedWrite);
@@ -148,9 +167,14 @@ impl RequestContext {
         });
         self.access.status = Some(response.status().as_u16());
         self.count_unauthorized(response.status());
+        if response.status() == StatusCode::UNAUTHORIZED
+            && let Some(authorization) = &self.authorization
+        {
+            self.app.services.shared_tokens.refused(authorization.as_bytes());
+        }
         // Refusals of the proxy are compared too.
         let mut response = match self.capture {
-            Some(capture) => capture.tee_response(response),
+            Some(capture) => capture.tee_response(response, self.access.side),
             None => response,
         };
         if let Some(usage) = &self.client_usage {
@@ -163,13 +187,13 @@ impl RequestContext {
     }
 }
 
-pub(super) fn streamed(context: &RequestContext, request: Request<Incoming>) -> Request<Payload> {
+pub(super) fn streamed(context: &RequestContext, request: Request<Received>) -> Request<Payload> {
     let count = context.access.request_bytes.clone();
     request.map(|incoming| Payload::Streamed(incoming, count))
 }
 
 /// Refuses targets that are no path at the vendor, and oversized heads. The framing guard has already refused malformed ones.
-fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failure> {
+fn check_head(config: &Config, request: &Request<Received>) -> Result<(), Failure> {
     let (uri, headers) = (request.uri(), request.headers());
     let is_http = uri.scheme().is_none_or(|scheme| [Scheme::HTTP, Scheme::HTTPS].contains(scheme));
     if request.method() == Method::CONNECT || !is_http || !uri.path().starts_with('/') {
@@ -185,8 +209,21 @@ fn check_head(config: &Config, request: &Request<Incoming>) -> Result<(), Failur
     Ok(())
 }
 
+/// HEAD passes through, but where reads use the new API: the old one would deny a record of the new one.
+fn matched(config: &Config, request: &Request<Received>) -> Matched {
+    let (method, path) = (request.method(), request.uri().path());
+    let of = |method: &Method| route::route(method, path, &config.base_path);
+    if *method == Method::HEAD
+        && let Matched::Route(route, id) = of(&Method::GET)
+        && matches!(config.modes.of(route), Mode::Both | Mode::New)
+    {
+        return Matched::Route(route, id);
+    }
+    of(method)
+}
+
 /// Gives a request the form in which an HTTP/1.1 origin server gets it.
-fn normalize(request: &mut Request<Incoming>) {
+fn normalize(request: &mut Request<Received>) {
     if request.version() < Version::HTTP_2 {
         replace_absolute_target(request);
     } else {
@@ -197,7 +234,7 @@ fn normalize(request: &mut Request<Incoming>) {
 
 /// RFC 9112, section 3.2.2: every server takes an absolute target, and its authority in place of Host. It names the proxy, so nothing is
 /// sent anywhere else.
-fn replace_absolute_target(request: &mut Request<Incoming>) {
+fn replace_absolute_target(request: &mut Request<Received>) {
     if request.uri().authority().is_none() {
         return;
     }
@@ -218,7 +255,7 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// RFC 9110, section 8.6: where a method usually has a body, the length says that there is none. HTTP/2 frames say it without.
-fn state_empty_body(request: &mut Request<Incoming>) {
+fn state_empty_body(request: &mut Request<Received>) {
     let usually_has_one = [Method::POST, Method::PUT, Method::PATCH].contains(request.method());
     if usually_has_one && http_body::Body::is_end_stream(request.body()) {
         request.headers_mut().entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
@@ -226,18 +263,18 @@ fn state_empty_body(request: &mut Request<Incoming>) {
 }
 
 /// Whether a request is a client's token request, in any spelling of the path.
-fn is_token_request(config: &Config, request: &Request<Incoming>) -> bool {
+fn is_token_request(config: &Config, request: &Request<Received>) -> bool {
     let path = config.auth.token_path.as_deref();
     request.method() == Method::POST && path.is_some_and(|path| route::is_path(request.uri().path(), path))
 }
 
 /// Whether a header overrides a safe method: some servers would treat the request as a write.
-fn is_overridden(request: &Request<Incoming>) -> bool {
+fn is_overridden(request: &Request<Received>) -> bool {
     request.method().is_safe() && headers::override_method(request.headers())
 }
 
 /// Whether a request that matches no route could be a create for the vendor. Both the client's path and the path at legacy are judged.
-fn is_unrouted_write(config: &Config, request: &Request<Incoming>) -> bool {
+fn is_unrouted_write(config: &Config, request: &Request<Received>) -> bool {
     let legacy = &config.upstream.legacy;
     let target = upstream::target(legacy, &config.base_path, request.uri());
     let method = if is_overridden(request) { &Method::POST } else { request.method() };

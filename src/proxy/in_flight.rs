@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -29,6 +29,9 @@ struct InFlightCounts {
     shed: Counters<(RouteLabel,)>,
     /// Clients with a request in flight. The last request removes the entry, so there are never more than `all`.
     clients: DashMap<IpAddr, usize>,
+    /// The request ids, by a number of their own: clients choose the ids and may repeat them. Never more than `all`.
+    request_ids: DashMap<u64, String>,
+    next: AtomicU64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +86,7 @@ impl Admission {
         lane: TrafficClass,
         client: IpAddr,
         caps: &InFlight,
+        request_id: &str,
     ) -> Result<Arc<InFlightGuard>, Failure> {
         let counts = &*self.0;
         let refused = |fault| {
@@ -99,7 +103,18 @@ impl Admission {
         }
         all.keep();
         route.keep();
-        Ok(Arc::new(InFlightGuard { counts: Arc::clone(&self.0), lane, client }))
+        let number = counts.next.fetch_add(1, Ordering::Relaxed);
+        counts.request_ids.insert(number, request_id.to_owned());
+        Ok(Arc::new(InFlightGuard { counts: Arc::clone(&self.0), lane, client, number }))
+    }
+
+    /// The ids of the requests in flight, oldest first.
+    #[must_use]
+    pub(crate) fn request_ids(&self) -> Vec<String> {
+        let mut ids: Vec<_> =
+            self.0.request_ids.iter().map(|entry| (*entry.key(), entry.value().clone())).collect();
+        ids.sort_unstable();
+        ids.into_iter().map(|(_, id)| id).collect()
     }
 
     #[cfg(test)]
@@ -182,10 +197,12 @@ pub(crate) struct InFlightGuard {
     counts: Arc<InFlightCounts>,
     lane: TrafficClass,
     client: IpAddr,
+    number: u64,
 }
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
+        self.counts.request_ids.remove(&self.number);
         self.counts.all.fetch_sub(1, Ordering::Relaxed);
         self.counts.lanes[self.lane.index()].fetch_sub(1, Ordering::Relaxed);
         self.counts.leave(self.client);
@@ -224,7 +241,7 @@ mod tests {
     #[test]
     fn a_refusal_counts_nothing_and_a_dropped_guard_leaves_no_count() {
         let admission = Admission::default();
-        let admit = |lane, from| admission.admit(lane, client(from), &CAPS);
+        let admit = |lane, from| admission.admit(lane, client(from), &CAPS, from);
         let create = admit(TrafficClass::Route(Route::Create), "192.0.2.1").unwrap();
         admit(TrafficClass::Route(Route::Create), "192.0.2.2").unwrap_err();
         let pass = admit(TrafficClass::PassThrough, "::ffff:192.0.2.1").unwrap();
@@ -233,6 +250,7 @@ mod tests {
         let other = admit(TrafficClass::PassThrough, "2001:db8::1").unwrap();
         let same_network = admit(TrafficClass::PassThrough, "2001:db8::2").unwrap();
         assert_eq!(admission.clients(), 2);
+        assert_eq!(admission.request_ids(), ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8::2"]);
         assert_eq!(
             admit(TrafficClass::PassThrough, "192.0.2.9").unwrap_err().fault(),
             Fault::Proxy,
@@ -240,13 +258,14 @@ mod tests {
         );
         drop((create, pass, other, same_network));
         assert_eq!((admission.in_flight(), admission.clients()), (0, 0));
+        assert!(admission.request_ids().is_empty());
         assert!(admission.0.lanes.iter().all(|lane| lane.load(Ordering::Relaxed) == 0));
     }
 
     #[test]
     fn a_request_counts_until_its_last_guard_is_dropped() {
         let admission = Admission::default();
-        let guard = admission.admit(TrafficClass::PassThrough, client("192.0.2.1"), &CAPS).unwrap();
+        let guard = admission.admit(TrafficClass::PassThrough, client("192.0.2.1"), &CAPS, "id").unwrap();
         let work = Arc::clone(&guard);
         drop(guard);
         assert_eq!(admission.in_flight(), 1);

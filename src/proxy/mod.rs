@@ -14,7 +14,7 @@ mod unauthorized;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
 
@@ -23,6 +23,7 @@ use self::unauthorized::UnauthorizedCreates;
 use crate::config::Config;
 use crate::deprecation::usage::UsageTable;
 use crate::http::peer::Peer;
+use crate::http::received::Received;
 use crate::ledger::Ledger;
 use crate::routes::Services;
 use crate::shadow::Shadow;
@@ -37,7 +38,7 @@ pub struct App {
     /// The config in force; a reload swaps it.
     pub(crate) config: Arc<ArcSwap<Config>>,
     /// Shared with the route handlers and the operators' listener.
-    pub services: Services,
+    pub services: Arc<Services>,
     pub(crate) admission: Admission,
     /// Background comparisons; `None` only in tests.
     pub(crate) shadow: Option<Shadow>,
@@ -73,11 +74,38 @@ impl App {
     }
 }
 
+/// Sizes in bytes of the futures that a request's way consists of, for the benchmark: what is moved by value costs time.
+#[cfg(feature = "testing")]
+#[must_use]
+pub fn future_sizes() -> Vec<(&'static str, usize)> {
+    use crate::routes::size_of_future;
+    type Context = &'static mut RequestContext;
+    let handle = |(app, peer, request)| handle(app, peer, request);
+    let dispatch = |(context, request): (Context, _)| context.dispatch(request);
+    let routed = |(context, route, id, request): (Context, _, _, _)| context.routed(route, id, request);
+    let pass_through = |(context, request): (Context, _)| context.pass_through(None, request);
+    let mut sizes = vec![
+        ("handle", size_of_future(&handle)),
+        ("dispatch", size_of_future(&dispatch)),
+        ("routed", size_of_future(&routed)),
+        ("pass_through", size_of_future(&pass_through)),
+    ];
+    sizes.extend(crate::routes::future_sizes());
+    sizes
+}
+
 /// Answers one request. Every request gets one answer and one line in the access log.
 pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<AccessLogBody> {
+    let request = Received::of_client(request);
+    let unread = request.body().unread();
     let mut context = RequestContext::new(app, peer, &request);
     let is_head = *request.method() == Method::HEAD;
     let span = context.access.span();
     let answered = context.dispatch(request).instrument(span).await;
-    context.respond(answered, is_head)
+    let mut response = context.respond(answered, is_head);
+    if unread.is_set() {
+        // hyper closes the connection all the same; a client that is not told sends its next request on it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }

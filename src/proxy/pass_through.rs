@@ -82,7 +82,7 @@ impl RequestContext {
             DetachOnDrop::new(sending, &services.detached, self.config.timeouts.create).await
         };
         let idle = self.config.timeouts.pass_through_idle;
-        Ok(sent?.map(|incoming| Payload::Streamed(incoming, ByteCount::default()).idle_at_most(idle)))
+        Ok(sent?.map(|incoming| Payload::Streamed(incoming.into(), ByteCount::default()).idle_at_most(idle)))
     }
 
     fn upstream_request(&self, mut request: Request<Payload>) -> Request<Payload> {

@@ -3,8 +3,7 @@
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use http::{Request, Response};
-use hyper::body::Incoming;
+use http::{Method, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 use super::dispatch::RequestContext;
@@ -14,6 +13,7 @@ use crate::failure::Failure;
 use crate::http::body::{self, CollectError, Payload};
 use crate::http::detach::DetachOnDrop;
 use crate::http::headers;
+use crate::http::received::Received;
 use crate::routes::{self, RouteContext, UpstreamCallStats};
 use crate::translate::route::{Id, Route};
 
@@ -23,9 +23,10 @@ impl RequestContext {
         &mut self,
         route: Route,
         id: Id,
-        request: Request<Incoming>,
+        request: Request<Received>,
     ) -> Result<Response<Payload>, Failure> {
         let time = self.config.timeouts.of(route);
+        let is_head = *request.method() == Method::HEAD;
         let (context, incoming) = self.route_context(route, request);
         let detached = self.app.services.detached.clone();
         let (answered, context) = match route {
@@ -44,12 +45,17 @@ impl RequestContext {
             Route::List => (routes::list::run(&context).await, context),
         };
         self.take_stats(context.stats.into_inner().unwrap_or_default());
-        answered.map(respond)
+        let response = answered.map(respond)?;
+        Ok(if is_head { response.map(|_| Payload::empty()) } else { response })
     }
 
-    fn route_context(&self, route: Route, request: Request<Incoming>) -> (RouteContext, Incoming) {
+    fn route_context(&self, route: Route, request: Request<Received>) -> (RouteContext, Received) {
         let deadline = Instant::now() + self.config.timeouts.of(route);
         let (mut head, incoming) = request.into_parts();
+        // Only the whole answer to a GET says whether a record exists. The caller leaves its body out.
+        if head.method == Method::HEAD {
+            head.method = Method::GET;
+        }
         let host = forwarding::host(&head.uri, &head.headers);
         headers::to_upstream(&mut head.headers);
         forwarding::describe_client(&self.config, &self.peer, head.version, host.as_ref(), &mut head.headers);
@@ -58,7 +64,7 @@ impl RequestContext {
         (RouteContext { config, services, head, credentials: None, deadline, stats }, incoming)
     }
 
-    async fn whole_body(&mut self, incoming: Incoming, context: &RouteContext) -> Result<Bytes, Failure> {
+    async fn whole_body(&mut self, incoming: Received, context: &RouteContext) -> Result<Bytes, Failure> {
         let max = self.config.limits.request_body_max;
         let collected = timeout_at(context.deadline, body::collect(incoming, max)).await;
         let body = collected.map_err(|_| Failure::BodySlow)?.map_err(|error| match error {

@@ -1,7 +1,6 @@
 //! Token requests of clients, forwarded to the vendor's token endpoint.
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::dispatch::RequestContext;
@@ -11,6 +10,7 @@ use crate::config::auth::AuthMode;
 use crate::failure::{AuthFailure, Failure};
 use crate::http::body::Payload;
 use crate::http::headers;
+use crate::http::received::Received;
 use crate::routes::token::{self, Exchanged};
 use crate::telemetry::metrics::labels::RouteLabel;
 
@@ -18,7 +18,7 @@ impl RequestContext {
     /// Forwards the request with its scopes rewritten as `auth.scopes` says.
     pub(super) async fn token_request(
         &mut self,
-        request: Request<Incoming>,
+        request: Request<Received>,
     ) -> Result<Response<Payload>, Failure> {
         self.access.route = RouteLabel::Token;
         if self.config.auth.mode == AuthMode::ClientCredentials {
@@ -30,12 +30,13 @@ impl RequestContext {
         headers::to_upstream(&mut head.headers);
         forwarding::describe_client(&self.config, &self.peer, version, host.as_ref(), &mut head.headers);
         let start = Instant::now();
-        let (upstream, count) = (&self.app.services.upstream, &self.access.request_bytes);
-        let exchanged = token::run(upstream, &self.config, head, incoming, count).await;
+        let (services, count) = (&self.app.services, &self.access.request_bytes);
+        let exchanged = token::run(services, &self.config, head, incoming, count).await;
         self.access.upstream_us = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let Exchanged { response, calls } = exchanged?;
         self.access.upstream_calls = calls;
-        self.access.upstream_status = Some(response.status().as_u16());
+        // Without a call the status is that of an earlier one.
+        self.access.upstream_status = (calls > 0).then(|| response.status().as_u16());
         Ok(downstream_response(&self.config, response, version))
     }
 }

@@ -10,7 +10,6 @@ use super::{RecordSide, RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::evidence::is_not_found;
-use crate::translate::facts::Mirror;
 use crate::translate::orchestration::Orchestration;
 use crate::translate::problem;
 use crate::translate::route::Id;
@@ -30,10 +29,7 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
     }
     let mut answers = Vec::with_capacity(2);
     let mut denied = None;
-    // A record that was only seen on new may be legacy's, unless it is known that new shows none of those.
-    let is_on_new = known == KnownSide::On(Side::New)
-        || known == KnownSide::Seen(Side::New) && context.facts().mirror == Mirror::No;
-    if !sealed && !is_on_new {
+    if known.is_cancelled_on_legacy(context.facts().mirror, sealed) {
         match on_legacy(context, id).await? {
             Ok(response) => return Ok(response),
             // Whatever new shows under this id, the record that could be cancelled is legacy's.
@@ -104,7 +100,8 @@ async fn holds_conversion(
     reply: &UpstreamResponse,
     known: KnownSide,
 ) -> Result<bool, Failure> {
-    let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
-    let orchestration = Orchestration::parse(reply.content()).map_err(unreadable)?;
-    Ok(context.hidden(&orchestration, known).await?.is_none())
+    let orchestration = Orchestration::parse(reply.content()).map_err(reply.unreadable(SideEffect::None))?;
+    reply.add_unknown(orchestration.unknown);
+    context.services.notice(reply);
+    Ok(context.hidden(reply, &orchestration, known).await?.is_none())
 }

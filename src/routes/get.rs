@@ -31,7 +31,7 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
     if sealed && known == KnownSide::On(Side::Legacy) {
         return Ok(RouteResponse::problem(&problem::gone(id.as_str())));
     }
-    let sides = sides(context, known, sealed);
+    let sides = known.asked_by_get(context.config.modes.create.creates_on(), sealed);
     let mut answers = Vec::with_capacity(sides.len());
     let mut kept: [Option<Result<RouteResponse, Failure>>; 2] = [None, None];
     for (at, side) in sides.iter().copied().enumerate() {
@@ -77,18 +77,6 @@ fn respond(
     }
 }
 
-/// The sides to ask, the likelier one first.
-fn sides(context: &RouteContext, known: KnownSide, sealed: bool) -> Vec<Side> {
-    if sealed {
-        return vec![Side::New];
-    }
-    let first = match known {
-        KnownSide::On(side) | KnownSide::Seen(side) => side,
-        KnownSide::Nowhere | KnownSide::CouldNotLook => context.config.modes.create.creates_on(),
-    };
-    vec![first, first.other()]
-}
-
 async fn ask(
     context: &RouteContext,
     side: Side,
@@ -104,6 +92,9 @@ async fn ask(
         }
     };
     let reply = context.read(Lane::Read, call, |reply| reply.may_be_of_another_get(id)).await?;
+    if reply.is_refusal() {
+        context.services.notice_refusal(&reply);
+    }
     if is_not_found(&reply.evidence()) {
         return Ok((SideAnswer::NotFound, reply.refusal()));
     }
@@ -131,9 +122,11 @@ async fn visible_record(
     if reply.status != StatusCode::OK {
         return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));
     }
-    let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
-    let orchestration = Orchestration::parse(reply.content()).map_err(unreadable)?;
-    if let Some(why) = context.hidden(&orchestration, known).await? {
+    let unreadable = reply.unreadable(SideEffect::None);
+    let orchestration = Orchestration::parse(reply.content()).map_err(&unreadable)?;
+    reply.add_unknown(orchestration.unknown);
+    context.services.notice(&reply);
+    if let Some(why) = context.hidden(&reply, &orchestration, known).await? {
         tracing::info!(target: "translate", id = id.as_str(), ?why, "a record that was never a conversion is not shown");
         return Ok((SideAnswer::NotFound, RouteResponse::problem(&wire::not_found(id.as_str()))));
     }
@@ -146,21 +139,21 @@ impl RouteContext {
     /// The side that is known to hold an id, from the cache, else from the ledger. The ledger outweighs where an id was seen.
     pub(super) async fn known_side(&self, id: &Id) -> KnownSide {
         let record_sides = &self.services.record_sides;
-        let seen = match record_sides.of(id.as_str()) {
-            Some(RecordSide::MadeOn(side)) => return KnownSide::On(side),
-            Some(RecordSide::SeenOn(side)) => Some(KnownSide::Seen(side)),
-            None => None,
-        };
-        let Some(ledger) = &self.services.ledger else { return seen.unwrap_or(KnownSide::Nowhere) };
+        let cached = record_sides.of(id.as_str());
+        if let Some(RecordSide::MadeOn(side)) = cached {
+            return KnownSide::On(side);
+        }
+        let Some(ledger) = &self.services.ledger else { return KnownSide::of(cached, None) };
         match ledger.reader().record_side(self.tenant(), id.as_str()).await {
-            Ok(Some(side)) => {
-                record_sides.remember(id.as_str(), RecordSide::MadeOn(side));
-                KnownSide::On(side)
+            Ok(on_record) => {
+                if let Some(side) = on_record {
+                    record_sides.remember(id.as_str(), RecordSide::MadeOn(side));
+                }
+                KnownSide::of(cached, on_record)
             }
-            Ok(None) => seen.unwrap_or(KnownSide::Nowhere),
             Err(error) => {
                 tracing::warn!(target: "ledger", %error, "whether an id is known could not be read");
-                seen.unwrap_or(KnownSide::CouldNotLook)
+                cached.map_or(KnownSide::CouldNotLook, |_| KnownSide::of(cached, None))
             }
         }
     }

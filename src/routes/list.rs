@@ -10,10 +10,10 @@ use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
 use crate::telemetry::metrics::labels::{DropReason, FoundBy, PageResult};
 use crate::translate::invalid::Invalid;
-use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
-use crate::translate::list::page::{Call, PageBuilder};
+use crate::translate::list::page::PageBuilder;
 use crate::translate::list::rows::{DroppedRows, Rows};
+use crate::translate::list::{Call, ListQuery};
 use crate::translate::side::Side;
 use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
@@ -57,13 +57,18 @@ async fn page(
     let mut made = 0;
     match gather(context, query, sides, &mut made).await {
         Ok(Gathered::PageBuilder(page, headers, end)) => {
-            let page = page.finish();
+            let page = match page.finish() {
+                Ok(page) => page,
+                Err(lost) => return (Err(lost.into()), made, PageResult::Failed),
+            };
             report_dropped(context, &page.dropped);
             context.services.report_doubles(FoundBy::List, &page.doubles);
             (Ok(RouteResponse::json(StatusCode::OK, headers, page.body)), made, end)
         }
         Ok(Gathered::Refused(answer)) => (Ok(answer), made, PageResult::Failed),
-        Err(failure @ Failure::TooManyDropped { .. }) => (Err(failure), made, PageResult::Exhausted),
+        Err(failure @ (Failure::TooManyDropped { .. } | Failure::CursorOutOfReach { .. })) => {
+            (Err(failure), made, PageResult::Exhausted)
+        }
         Err(failure) => (Err(failure), made, PageResult::Failed),
     }
 }
@@ -92,7 +97,12 @@ async fn gather<'a>(
             if page.cut() {
                 return Ok(Gathered::PageBuilder(page, headers, PageResult::Truncated));
             }
-            return Err(Failure::TooManyDropped { calls: *made });
+            let calls = *made;
+            return Err(if page.is_behind() {
+                Failure::CursorOutOfReach { calls }
+            } else {
+                Failure::TooManyDropped { calls }
+            });
         }
         *made += calls.len();
         for (call, reply) in ask_all(context, query, calls).await {
@@ -102,7 +112,11 @@ async fn gather<'a>(
                 *made += 1;
                 reply = ask(context, query, &call, Lane::Fresh).await?;
             }
+            if call.has_hint && is_refused_cursor(reply.status) && page.drop_hint(side) {
+                continue;
+            }
             if reply.is_refusal() {
+                context.services.notice_refusal(&reply);
                 return Ok(Gathered::Refused(reply.refusal()));
             }
             let mut rows = rows(context, side, &reply, query).await?;
@@ -136,9 +150,17 @@ async fn ask(
     call: &Call,
     lane: Lane,
 ) -> Result<UpstreamResponse, Failure> {
-    let path = query.path(call.side, query.batch_size(call.after.is_some()), call.after.as_deref());
+    let path = query.path(call);
     let cost = Endpoint::List(call.side).client();
     context.call(UpstreamCall::get(context, call.side, &path, cost, context.deadline)?.on(lane)).await
+}
+
+/// Whether the status may mean that the cursor is too old.
+const fn is_refused_cursor(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNPROCESSABLE_ENTITY
+    )
 }
 
 async fn rows(
@@ -150,8 +172,10 @@ async fn rows(
     if reply.status != StatusCode::OK {
         return Err(reply.unexpected(SideEffect::None, "not an answer to a list"));
     }
-    let unreadable = |source| Failure::Unreadable { side, effect: SideEffect::None, source };
-    let rows = Rows::of(side, reply.content(), query).map_err(unreadable)?;
+    let unreadable = reply.unreadable(SideEffect::None);
+    let rows = Rows::of(side, reply.content(), query).map_err(&unreadable)?;
+    reply.add_unknown(rows.unknown());
+    context.services.notice(reply);
     let own = context.own_records(&rows.hidden).await?;
     if own.is_empty() {
         return Ok(rows);

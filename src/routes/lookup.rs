@@ -61,7 +61,7 @@ impl RouteContext {
         };
         spans::end_step(&span, result.as_str(), result == DuplicateCheckResult::Failed);
         if let Finding::Nothing(why) = &looked_up.finding {
-            tracing::info!(target: "cutover", %side, why, "a lookup by ref_id proved nothing");
+            tracing::info!(target: "routes", %side, why, "a lookup by ref_id proved nothing");
         }
         if purpose == Purpose::DuplicateCheck {
             self.services.metrics.duplicate_checks.add((side, result));
@@ -107,6 +107,7 @@ impl RouteContext {
 
     fn read_finding(&self, query: &LookupQuery<'_>, reply: UpstreamResponse) -> LookupResult {
         let finding = evidence::read(query.side, &reply.evidence(), query.ref_id, query.origin, self.facts());
+        self.services.notice(&reply);
         let failure = match &finding {
             Finding::Nothing(why) => Some(reply.unexpected(SideEffect::None, why)),
             Finding::Throttled => Some(reply.unexpected(SideEffect::None, "too many requests")),
@@ -147,7 +148,7 @@ impl RouteContext {
         }
         // Only for a token that the vendor called valid but without this scope, so that nobody without a token learns what a side holds.
         // Assumes that all callers' tokens and the lookup credentials belong to one customer.
-        tracing::info!(target: "cutover", %side, "the caller's token may not read; looking up with the proxy's own");
+        tracing::info!(target: "routes", %side, "the caller's token may not read; looking up with the proxy's own");
         let reply = self.call(call()?.on(lane).with_lookup_credentials()).await?;
         // This 403 is about the proxy's credentials, so it must not be returned to the caller.
         if reply.status == StatusCode::FORBIDDEN {

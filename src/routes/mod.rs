@@ -9,6 +9,7 @@ pub(crate) mod get;
 pub(crate) mod list;
 pub(crate) mod native;
 pub(crate) mod only_door;
+pub(crate) mod presence;
 pub(crate) mod record_side;
 pub(crate) mod release;
 pub(crate) mod token;
@@ -16,7 +17,7 @@ pub(crate) mod token;
 mod lookup;
 mod own_records;
 mod positive_control;
-mod presence;
+mod shared_tokens;
 mod upstream_call;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,10 +31,11 @@ use tokio_util::task::TaskTracker;
 pub(crate) use self::create::SingleFlight;
 pub(crate) use self::positive_control::PositiveControls;
 pub(crate) use self::record_side::{RecordSide, RecordSideCache};
+pub(crate) use self::shared_tokens::SharedTokens;
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Mode};
 use crate::failure::error_chain::error_chain;
-use crate::failure::{Failure, SideEffect};
+use crate::failure::{BoxError, Failure, SideEffect};
 use crate::http::headers;
 use crate::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
@@ -44,12 +46,36 @@ use crate::translate::list::page::SuspectedDouble;
 use crate::translate::problem::Problem;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
-use crate::upstream::UpstreamClient;
 use crate::upstream::closed::is_dead_peer;
 pub(crate) use crate::upstream::health::UpstreamHealth;
+use crate::upstream::{Lane, UpstreamClient};
 
-/// State that all requests share. Clones share it.
-#[derive(Clone)]
+/// The size in bytes of the future that a function returns. The function is not called.
+#[cfg(feature = "testing")]
+pub(crate) const fn size_of_future<A, F>(_: &impl Fn(A) -> F) -> usize {
+    size_of::<F>()
+}
+
+/// Sizes in bytes of the handlers' futures.
+#[cfg(feature = "testing")]
+pub(crate) fn future_sizes() -> [(&'static str, usize); 5] {
+    use crate::translate::route::Id;
+    type Context = &'static RouteContext;
+    let create = |(context, body): (Context, Bytes)| create::run(context, body);
+    let get = |(context, id): (Context, &'static Id)| get::run(context, id);
+    let cancel = |(context, id): (Context, &'static Id)| cancel::run(context, id);
+    let list = |context: Context| list::run(context);
+    let call = |(context, call): (Context, upstream_call::UpstreamCall)| context.call(call);
+    [
+        ("create", size_of_future(&create)),
+        ("get", size_of_future(&get)),
+        ("cancel", size_of_future(&cancel)),
+        ("list", size_of_future(&list)),
+        ("call", size_of_future(&call)),
+    ]
+}
+
+/// State that all requests share.
 pub struct Services {
     /// The client of both sides, with the rate limit.
     pub upstream: UpstreamClient,
@@ -62,12 +88,13 @@ pub struct Services {
     pub(crate) health: UpstreamHealth,
     pub(crate) single_flight: SingleFlight,
     pub(crate) positive_controls: PositiveControls,
+    pub(crate) shared_tokens: SharedTokens,
 }
 
 impl Services {
     #[must_use]
-    pub(crate) fn new(upstream: UpstreamClient, ledger: Option<Ledger>) -> Self {
-        Self {
+    pub(crate) fn new(upstream: UpstreamClient, ledger: Option<Ledger>) -> Arc<Self> {
+        Arc::new(Self {
             upstream,
             ledger,
             record_sides: RecordSideCache::default(),
@@ -76,13 +103,20 @@ impl Services {
             health: UpstreamHealth::default(),
             single_flight: SingleFlight::default(),
             positive_controls: PositiveControls::default(),
-        }
+            shared_tokens: SharedTokens::default(),
+        })
     }
 
     /// Whether a write that bypasses the routes could convert a reference twice.
     #[must_use]
     pub(crate) fn guards_creates(&self, config: &Config) -> bool {
         self.ledger.is_some() || config.modes.create != Mode::Legacy
+    }
+
+    /// Whether the trip holds creates, those without a claim included.
+    #[must_use]
+    pub(crate) fn is_tripped(&self) -> bool {
+        self.ledger.as_ref().is_some_and(Ledger::is_tripped)
     }
 
     /// Whether a request in mode `legacy` or `shadow` needs its handler: a create that must be claimed, or a list that continues from a
@@ -97,23 +131,20 @@ impl Services {
     }
 
     /// Records the result of one call to a side.
-    fn called(&self, side: Side, answered: Result<StatusCode, &Failure>, elapsed: Duration) {
+    fn called(&self, side: Side, lane: Lane, answered: Result<StatusCode, &Failure>, elapsed: Duration) {
         let what = match answered {
             Ok(status) => {
-                self.health.answered(side);
+                self.health.answered(side, lane);
                 return self.metrics.upstream_response(side, status, elapsed);
             }
             Err(Failure::Unreachable { source, .. }) => {
-                self.health.failed(side, error_chain(source.as_ref()));
-                UpstreamOutcome::NotSent
+                self.failed((side, lane), source, UpstreamOutcome::NotSent)
             }
-            Err(Failure::TimedOut { .. }) => {
-                self.health.failed(side, "no answer in time".into());
-                UpstreamOutcome::TimedOut
+            Err(Failure::TimedOut { source, .. }) => {
+                self.failed((side, lane), source, UpstreamOutcome::TimedOut)
             }
             Err(Failure::Broken { source, .. }) if is_dead_peer(source.as_ref()) => {
-                self.health.failed(side, error_chain(source.as_ref()));
-                UpstreamOutcome::Broken
+                self.failed((side, lane), source, UpstreamOutcome::Broken)
             }
             Err(Failure::AuthFailure(_)) => UpstreamOutcome::NoToken,
             // The client's fault, which says nothing about the side.
@@ -138,6 +169,7 @@ impl Services {
                 | Failure::OverBudget { .. }
                 | Failure::Held { .. }
                 | Failure::TooManyDropped { .. }
+                | Failure::CursorOutOfReach { .. }
                 | Failure::Ledger(_)
                 | Failure::DuplicateCheckFailed { .. }
                 | Failure::RecordUnavailable { .. }
@@ -151,6 +183,16 @@ impl Services {
         self.metrics.upstream_call(side, what, elapsed);
     }
 
+    fn failed(
+        &self,
+        (side, lane): (Side, Lane),
+        source: &BoxError,
+        outcome: UpstreamOutcome,
+    ) -> UpstreamOutcome {
+        self.health.failed(side, lane, error_chain(source.as_ref()));
+        outcome
+    }
+
     /// Records the result of a request that was passed through to legacy.
     pub(crate) fn passed(
         &self,
@@ -158,7 +200,7 @@ impl Services {
         answered: Result<StatusCode, &Failure>,
         elapsed: Duration,
     ) {
-        self.called(Side::Legacy, answered, elapsed);
+        self.called(Side::Legacy, Lane::PassThrough, answered, elapsed);
         if route == RouteLabel::Route(Route::Create) {
             self.created(Side::Legacy, answered);
         }
@@ -179,7 +221,7 @@ impl Services {
     fn report_doubles(&self, by: FoundBy, doubles: &[SuspectedDouble]) {
         for SuspectedDouble { legacy_id, new_id } in doubles {
             self.metrics.double_suspected.add((by,));
-            tracing::warn!(target: "cutover", legacy_id, new_id, "one ref_id on both sides: a suspected double");
+            tracing::warn!(target: "routes", legacy_id, new_id, "one ref_id on both sides: a suspected double");
         }
     }
 
@@ -195,7 +237,7 @@ impl Services {
 /// The state of one request's handler.
 pub(crate) struct RouteContext {
     pub(crate) config: Arc<Config>,
-    pub(crate) services: Services,
+    pub(crate) services: Arc<Services>,
     /// The client's request without its body and without hop-by-hop headers.
     pub(crate) head: http::request::Parts,
     /// The proxy's own credentials, for a call that no client asked for.
@@ -210,7 +252,7 @@ impl RouteContext {
     /// value of `Authorization`.
     pub(crate) fn own(
         config: Arc<Config>,
-        services: Services,
+        services: Arc<Services>,
         token: Option<HeaderValue>,
         deadline: Instant,
     ) -> Self {
@@ -223,6 +265,10 @@ impl RouteContext {
 
     fn tenant(&self) -> &str {
         self.config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str())
+    }
+
+    fn is_only_door(&self) -> bool {
+        self.config.ledger.as_ref().is_some_and(|ledger| ledger.only_door)
     }
 
     fn facts(&self) -> Facts {

@@ -2,14 +2,15 @@
 //! create with the same reference is checked against new first. `ledger.native_creates = "pass"` turns this off.
 
 use http::{Method, Request};
-use hyper::body::Incoming;
 
 use super::Services;
 use crate::config::{Config, NativeCreates};
 use crate::failure::Failure;
 use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::http::decode::{Decoded, decode};
-use crate::ledger::{Key, Ledger, LedgerError};
+use crate::http::received::Received;
+use crate::ledger::{Key, Ledger, LedgerError, Withdrawal};
+use crate::translate::side::Side;
 use crate::translate::{native, route};
 
 /// Records the references of a create on the new API's own path, and returns the request with its bytes untouched. While the ledger is
@@ -20,7 +21,7 @@ use crate::translate::{native, route};
 pub(crate) async fn record(
     services: &Services,
     config: &Config,
-    request: Request<Incoming>,
+    request: Request<Received>,
     count: &ByteCount,
 ) -> Result<Request<Payload>, Failure> {
     let records = config.ledger.as_ref().is_some_and(|ledger| ledger.native_creates == NativeCreates::Record);
@@ -35,7 +36,7 @@ pub(crate) async fn record(
     let body = match peeked.map_err(|error| Failure::BodyBroken(error.into()))? {
         Peeked::Partial(read, rest) => {
             // Longer than any create that the vendor accepts.
-            unrecorded(services, "its body is too long");
+            unrecorded(services, config, "its body is too long").await;
             return Ok(Request::from_parts(head, Payload::Prefixed(read, rest, count.clone())));
         }
         Peeked::Whole(body) => body,
@@ -44,7 +45,7 @@ pub(crate) async fn record(
         Decoded::Plain => native::references(&body),
         Decoded::Bytes(decoded) => native::references(&decoded),
         Decoded::Unreadable => {
-            unrecorded(services, "its content coding cannot be read");
+            unrecorded(services, config, "its content coding cannot be read").await;
             Vec::new()
         }
     };
@@ -53,23 +54,31 @@ pub(crate) async fn record(
             Ok(true) => return Err(Failure::ClaimedForLegacy { ref_id }),
             Ok(false) => {}
             Err(error) => {
-                unrecorded(services, &error.to_string());
+                unrecorded(services, config, &error.to_string()).await;
             }
         }
     }
     Ok(Request::from_parts(head, Payload::whole(body)))
 }
 
-fn unrecorded(services: &Services, why: &str) {
+/// The ledger does not know every reference of new from now on.
+async fn unrecorded(services: &Services, config: &Config, why: &str) {
     services.metrics.native_creates_unrecorded.add(());
     tracing::warn!(target: "ledger", why, "a create on the new API's own path could not be recorded");
+    if let Some(ledger) = &services.ledger {
+        // While the ledger is down no create is claimed either; see `docs/money-safety.md` for what is not covered.
+        let _ = ledger.withdraw(tenant(config), Side::New, Withdrawal::UnrecordedNativeCreate).await;
+    }
+}
+
+fn tenant(config: &Config) -> &str {
+    config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str())
 }
 
 /// Records the create before it reads the claim, so that of two concurrent creates at least one sees the other.
 async fn is_claimed_for_legacy(ledger: &Ledger, config: &Config, ref_id: &str) -> Result<bool, LedgerError> {
-    let tenant = config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str());
     // A reference that the ledger cannot store has no claim.
-    let Ok(key) = Key::new(tenant, ref_id) else { return Ok(false) };
+    let Ok(key) = Key::new(tenant(config), ref_id) else { return Ok(false) };
     ledger.record_native(key).await?;
     ledger.is_claimed_for_legacy(key).await
 }

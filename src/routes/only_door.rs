@@ -14,7 +14,7 @@ use crate::failure::{Failure, SideEffect};
 use crate::ledger::{Key, Ledger, LedgerError};
 use crate::translate::conversion::Conversion;
 use crate::translate::list::rows::Rows;
-use crate::translate::list::{LIMIT_DEFAULT, ListQuery};
+use crate::translate::list::{Call, LIMIT_DEFAULT, ListQuery};
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Endpoint;
 
@@ -25,7 +25,7 @@ use crate::upstream::rate_limit::Endpoint;
 /// When the page or the ledger could not be read.
 pub(crate) async fn unknown_record(
     config: &Arc<Config>,
-    services: &Services,
+    services: &Arc<Services>,
 ) -> Result<Option<String>, Failure> {
     let Some(ledger) = services.ledger.as_ref() else { return Ok(None) };
     let deadline = Instant::now() + config.timeouts.list;
@@ -47,7 +47,7 @@ async fn newest_unknown(
     ledger: &Ledger,
 ) -> Result<Option<(String, Timestamp)>, Failure> {
     let query = ListQuery::default();
-    let path = query.path(Side::New, LIMIT_DEFAULT, None);
+    let path = query.path(&Call::first(Side::New, LIMIT_DEFAULT));
     let cost = Endpoint::List(Side::New).lookup();
     let call = UpstreamCall::get(context, Side::New, &path, cost, context.deadline)?.uncached();
     let reply = context.call(call).await?;
@@ -68,17 +68,25 @@ async fn newest_unknown(
     Ok(None)
 }
 
-/// Whether the ledger knows a record, by its id, else by its reference: a claim whose create got no answer has no id.
+/// Whether the ledger knew a record by itself, by its id or its reference: a claim whose create got no answer has no id, and one that a
+/// walk wrote for the record says nothing about what was lost.
 async fn is_known(context: &RouteContext, ledger: &Ledger, id: &str, json: &[u8]) -> Result<bool, Failure> {
-    if ledger.reader().record_side(context.tenant(), id).await.map_err(in_ledger)?.is_some() {
-        return Ok(true);
-    }
     let conversion = Conversion::parse(json).ok();
-    let Some(ref_id) = conversion.and_then(|conversion| conversion.ref_id?.value()) else { return Ok(false) };
-    let Ok(key) = Key::new(context.tenant(), &ref_id) else { return Ok(false) };
-    // A create on the new API's own path through here is recorded by its reference alone.
-    Ok(ledger.reader().claim_by_ref(key).await.map_err(in_ledger)?.is_some()
-        || ledger.reader().is_native(key).await.map_err(in_ledger)?)
+    let ref_id = conversion.and_then(|conversion| conversion.ref_id?.value());
+    if let Some(key) = ref_id.as_deref().and_then(|ref_id| Key::new(context.tenant(), ref_id).ok()) {
+        let claim = ledger.reader().claim_by_ref(key).await.map_err(in_ledger)?;
+        // A create on the new API's own path through here is recorded by its reference alone.
+        if claim.as_ref().is_some_and(|claim| !claim.is_adopted())
+            || ledger.reader().is_native(key).await.map_err(in_ledger)?
+            || ledger.reader().is_probe_ref(key).await.map_err(in_ledger)?
+        {
+            return Ok(true);
+        }
+        if claim.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(ledger.reader().record_side(context.tenant(), id).await.map_err(in_ledger)?.is_some())
 }
 
 fn in_ledger(error: LedgerError) -> Failure {

@@ -2,6 +2,7 @@
 
 use super::RouteContext;
 use super::presence::KnownSide;
+use super::upstream_call::UpstreamResponse;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::facts::Mirror;
 use crate::translate::list::rows::Rows;
@@ -17,15 +18,16 @@ impl RouteContext {
     /// When the record or the ledger cannot be read.
     pub(super) async fn hidden(
         &self,
+        reply: &UpstreamResponse,
         record: &Orchestration<'_>,
         known: KnownSide,
     ) -> Result<Option<NotAConversion>, Failure> {
-        let unreadable = |source| Failure::Unreadable { side: Side::New, effect: SideEffect::None, source };
+        let unreadable = reply.unreadable(SideEffect::None);
         // A record that was shown once stays visible.
         if matches!(known, KnownSide::On(Side::New) | KnownSide::Seen(Side::New)) {
             return Ok(None);
         }
-        let Some(why) = mapping::hidden(record, Origin::Unknown).map_err(unreadable)? else {
+        let Some(why) = mapping::hidden(record, Origin::Unknown).map_err(&unreadable)? else {
             return Ok(None);
         };
         let Some(hidden) = HiddenRecord::of(record) else { return Ok(Some(why)) };

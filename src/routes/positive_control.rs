@@ -45,6 +45,11 @@ struct LastControl {
     failed_at: Option<Instant>,
 }
 
+fn still_running(side: Side) -> Failure {
+    let source = "the positive control of another request has no answer".into();
+    Failure::TimedOut { side, effect: SideEffect::None, source }
+}
+
 impl PositiveControls {
     fn last(&self, side: Side, credential: &[u8]) -> Arc<Mutex<LastControl>> {
         if self.0.last.len() >= CREDENTIALS_MAX {
@@ -68,7 +73,7 @@ impl RouteContext {
         let start = Instant::now();
         let last = self.services.positive_controls.last(side, credential);
         let turn = timeout_at(until, last.lock()).await;
-        let mut last = turn.map_err(|_| Failure::TimedOut { side, effect: SideEffect::None })?;
+        let mut last = turn.map_err(|_| still_running(side))?;
         if last.valid_until.is_some_and(|until| start < until) {
             return Ok(());
         }
@@ -101,10 +106,11 @@ impl RouteContext {
     ) -> Result<(), Failure> {
         let reply = self.list_by_ref(side, ref_id, Lane::Create, until).await?;
         let finding = evidence::read(side, &reply.evidence(), ref_id, Origin::OwnRecord, self.facts());
+        self.services.notice(&reply);
         if matches!(&finding, Finding::Found(record) if record.id == record_id) {
             return Ok(());
         }
-        tracing::warn!(target: "cutover", %side, "the positive control failed: {NOT_FOUND}");
+        tracing::warn!(target: "routes", %side, "the positive control failed: {NOT_FOUND}");
         Err(reply.unexpected(SideEffect::None, NOT_FOUND))
     }
 

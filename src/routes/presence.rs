@@ -1,10 +1,12 @@
-//! When get and cancel may answer 404. Pure: what each side answered about an id, and what the answers prove together.
+//! When get and cancel may answer 404. Pure: which sides are asked about an id, what each answered, and what the answers prove together.
 
+use super::record_side::RecordSide;
+use crate::translate::facts::Mirror;
 use crate::translate::side::Side;
 
 /// What one side answered about an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SideAnswer {
+pub(crate) enum SideAnswer {
     Found,
     /// The vendor's own 404, or a record that is not a conversion.
     NotFound,
@@ -14,7 +16,7 @@ pub(super) enum SideAnswer {
 
 /// Which side the proxy knows to hold the id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum KnownSide {
+pub(crate) enum KnownSide {
     /// The record was made on this side.
     On(Side),
     /// This side showed the record; where it was made is not known.
@@ -25,9 +27,39 @@ pub(super) enum KnownSide {
     CouldNotLook,
 }
 
+impl KnownSide {
+    /// From what is cached of an id and what the ledger has on record, which outweighs where it was seen.
+    pub(crate) fn of(cached: Option<RecordSide>, on_record: Option<Side>) -> Self {
+        match (cached, on_record) {
+            (Some(RecordSide::MadeOn(side)), _) | (_, Some(side)) => Self::On(side),
+            (Some(RecordSide::SeenOn(side)), None) => Self::Seen(side),
+            (None, None) => Self::Nowhere,
+        }
+    }
+
+    /// The sides that a get asks, the likelier one first. `creates_on`: the side of most creates.
+    pub(crate) fn asked_by_get(self, creates_on: Side, sealed: bool) -> Vec<Side> {
+        if sealed {
+            return vec![Side::New];
+        }
+        let first = match self {
+            Self::On(side) | Self::Seen(side) => side,
+            Self::Nowhere | Self::CouldNotLook => creates_on,
+        };
+        vec![first, first.other()]
+    }
+
+    /// Whether a cancel is sent to legacy. A record that was only seen on new may be legacy's, unless it is known that new shows none of
+    /// those.
+    pub(crate) fn is_cancelled_on_legacy(self, mirror: Mirror, sealed: bool) -> bool {
+        let is_on_new = self == Self::On(Side::New) || self == Self::Seen(Side::New) && mirror == Mirror::No;
+        !sealed && !is_on_new
+    }
+}
+
 /// What the answers prove together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presence {
+pub(crate) enum Presence {
     Found(Side),
     /// Every side answered 404, and the id is not known.
     NotFound,
@@ -40,7 +72,7 @@ pub(super) enum Presence {
 }
 
 /// Concludes from the answers of the sides that were asked, in the order in which they were asked.
-pub(super) fn conclude(known: KnownSide, answers: &[(Side, SideAnswer)]) -> Presence {
+pub(crate) fn conclude(known: KnownSide, answers: &[(Side, SideAnswer)]) -> Presence {
     let side_of =
         |wanted: SideAnswer| answers.iter().find(|(_, answer)| *answer == wanted).map(|(side, _)| *side);
     match (side_of(SideAnswer::Found), side_of(SideAnswer::Unclear), known) {

@@ -4,17 +4,22 @@
 //! A token request moves no money, so it may be repeated: once, with the original scopes, when the vendor does not grant this client
 //! the new API's. The form holds the client's secret, so nothing of it is logged.
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
+use super::Services;
+use super::shared_tokens::RequestHash;
 use crate::config::Config;
 use crate::failure::{AuthFailure, Failure};
 use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::http::headers;
+use crate::http::received::Received;
 use crate::translate::token::{self, Form, Rewriting};
 use crate::upstream::rate_limit::Endpoint;
-use crate::upstream::{self, Lane, SendError, UpstreamClient};
+use crate::upstream::{self, Lane, SendError};
 
 /// The answer to a token request.
 #[derive(Debug)]
@@ -24,8 +29,11 @@ pub(crate) struct Exchanged {
     pub(crate) calls: u32,
 }
 
+/// A request with other scopes, and how they were changed.
+type Rewrite = (token::Rewritten, Rewriting);
+
 struct TokenExchange<'a> {
-    upstream: &'a UpstreamClient,
+    services: &'a Services,
     config: &'a Config,
     head: http::request::Parts,
     deadline: Instant,
@@ -36,17 +44,20 @@ struct TokenExchange<'a> {
 /// # Errors
 /// When there is no whole answer. The vendor's refusal is an answer.
 pub(crate) async fn run(
-    upstream: &UpstreamClient,
+    services: &Services,
     config: &Config,
     mut head: http::request::Parts,
-    incoming: Incoming,
+    incoming: Received,
     count: &ByteCount,
 ) -> Result<Exchanged, Failure> {
     head.uri = upstream::endpoint(&config.upstream.oauth, head.uri.query());
     head.version = Version::HTTP_11;
-    let exchange = TokenExchange { upstream, config, head, deadline: Instant::now() + config.auth.timeout };
-    let how = config.auth.rewriting(&config.modes);
-    let (Some(how), Some(form)) = (how, form(&exchange.head.headers)) else {
+    let exchange = TokenExchange { services, config, head, deadline: Instant::now() + config.auth.timeout };
+    let (how, shares) = (config.auth.rewriting(&config.modes), config.auth.share_tokens);
+    if !shares {
+        services.shared_tokens.clear();
+    }
+    let Some(form) = form(&exchange.head.headers).filter(|_| how.is_some() || shares) else {
         return exchange.untouched(Payload::Streamed(incoming, count.clone())).await;
     };
     let peeked =
@@ -58,10 +69,9 @@ pub(crate) async fn run(
             return exchange.untouched(Payload::Prefixed(read, rest, count.clone())).await;
         }
     };
-    match token::request(&form, &body, how) {
-        Some(rewritten) => exchange.rewritten(rewritten, how, body).await,
-        None => exchange.untouched(Payload::whole(body)).await,
-    }
+    let rewritten = how.and_then(|how| Some((token::request(&form, &body, how)?, how)));
+    let shared = shares && token::may_be_shared(&form, &body);
+    if shared { exchange.shared(rewritten, body).await } else { exchange.once(rewritten, body).await }
 }
 
 /// The form type of a request's body; `None` for another type or a content coding.
@@ -75,6 +85,42 @@ fn form(headers: &HeaderMap) -> Option<Form> {
 }
 
 impl TokenExchange<'_> {
+    /// Answers with the token of an equal request, or else makes the request and shares its token.
+    async fn shared(&self, rewritten: Option<Rewrite>, original: Bytes) -> Result<Exchanged, Failure> {
+        let sent = rewritten.as_ref().map_or(&original[..], |(rewritten, _)| &rewritten.body);
+        let Some(request) =
+            RequestHash::of(&self.head.uri.to_string(), &self.head.headers, [&original, sent])
+        else {
+            return self.once(rewritten, original).await;
+        };
+        let until = self.deadline.min(Instant::now() + self.config.budget.wait_max_token);
+        let turn = self.services.shared_tokens.turn(request, until).await?;
+        if let Some(response) = turn.answer() {
+            return Ok(Exchanged { response, calls: 0 });
+        }
+        let Exchanged { response, calls } = self.once(rewritten, original).await?;
+        if response.status() != StatusCode::OK || response.headers().contains_key(header::CONTENT_ENCODING) {
+            return Ok(Exchanged { response, calls });
+        }
+        let (head, payload) = response.into_parts();
+        let collecting = Limited::new(payload, self.config.limits.response_body_max).collect();
+        let collected = timeout_at(self.deadline, collecting).await;
+        let collected = collected.map_err(|_| AuthFailure::TokenTimedOut)?;
+        let body = collected.map_err(AuthFailure::TokenBroken)?.to_bytes();
+        // A second call asked for less than the first.
+        if calls == 1 {
+            turn.share(head.status, &head.headers, &body);
+        }
+        Ok(Exchanged { response: Response::from_parts(head, Payload::whole(body)), calls })
+    }
+
+    async fn once(&self, rewritten: Option<Rewrite>, original: Bytes) -> Result<Exchanged, Failure> {
+        match rewritten {
+            Some((rewritten, how)) => self.rewritten(rewritten, how, original).await,
+            None => self.untouched(Payload::whole(original)).await,
+        }
+    }
+
     async fn untouched(&self, body: Payload) -> Result<Exchanged, Failure> {
         let response = self.send(self.head.headers.clone(), body).await?;
         Ok(Exchanged { response: response.map(streamed), calls: 1 })
@@ -84,7 +130,7 @@ impl TokenExchange<'_> {
         &self,
         rewritten: token::Rewritten,
         how: Rewriting,
-        original: bytes::Bytes,
+        original: Bytes,
     ) -> Result<Exchanged, Failure> {
         let mut headers = self.head.headers.clone();
         headers::to_edited(&mut headers);
@@ -96,7 +142,7 @@ impl TokenExchange<'_> {
         }
         let (mut head, incoming) = response.into_parts();
         let max = self.config.limits.response_body_max;
-        let peeked = timeout_at(self.deadline, body::peek(incoming, max, &ByteCount::default())).await;
+        let peeked = timeout_at(self.deadline, body::peek(incoming.into(), max, &ByteCount::default())).await;
         let peeked = peeked.map_err(|_| AuthFailure::TokenTimedOut)?;
         let body = match peeked.map_err(|error| AuthFailure::TokenBroken(error.into()))? {
             Peeked::Whole(body) => body,
@@ -126,17 +172,21 @@ impl TokenExchange<'_> {
     }
 
     async fn send(&self, headers: HeaderMap, body: Payload) -> Result<Response<Incoming>, Failure> {
-        let paid = self.upstream.budget().take(Endpoint::Token.client(), self.deadline).await?;
+        let paid = self.services.upstream.budget().take(Endpoint::Token.client(), self.deadline).await?;
         let mut request = Request::new(body);
         *request.method_mut() = self.head.method.clone();
         *request.uri_mut() = self.head.uri.clone();
         *request.headers_mut() = headers;
         *request.extensions_mut() = self.head.extensions.clone();
-        let answered =
-            timeout_at(self.deadline, self.upstream.send(request, Lane::PassThrough, Some(paid), None)).await;
+        let answered = timeout_at(
+            self.deadline,
+            self.services.upstream.send(request, Lane::PassThrough, Some(paid), None),
+        )
+        .await;
         let denied = |error| match error {
             SendError::NotSent(source) | SendError::NoToken(source) => AuthFailure::TokenUnreachable(source),
             SendError::NoAnswer(source) => AuthFailure::TokenBroken(source),
+            SendError::TimedOut(_) => AuthFailure::TokenTimedOut,
             SendError::TokenRefused => AuthFailure::TokenBroken(error.into()),
         };
         let response = answered.map_err(|_| AuthFailure::TokenTimedOut)?.map_err(denied)?;
@@ -148,5 +198,5 @@ impl TokenExchange<'_> {
 }
 
 fn streamed(incoming: Incoming) -> Payload {
-    Payload::Streamed(incoming, ByteCount::default())
+    Payload::Streamed(incoming.into(), ByteCount::default())
 }

@@ -1,6 +1,7 @@
 //! One call to one side: one that the proxy makes, or the client's forwarded unchanged. It is never repeated here.
 
 use std::sync::PoisonError;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -9,20 +10,24 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{RecordSide, RouteContext, RouteResponse, Services};
 use crate::config::auth::CredentialSet;
-use crate::failure::{Failure, SideEffect};
+use crate::failure::call_error::{CallError, CallPhase, TimedOut};
+use crate::failure::{BoxError, Failure, SideEffect};
 use crate::http::body::{self, CollectError, Payload};
 use crate::http::decode::{Decoded, decode};
 use crate::http::{headers, hop_by_hop};
-use crate::translate::evidence;
+use crate::telemetry::drift::ReadAnswer;
+use crate::translate::evidence::{self, Noticed};
 use crate::translate::json::Text;
 use crate::translate::list::ListQuery;
 use crate::translate::list::rows::Rows;
 use crate::translate::mapping::Mapped;
+use crate::translate::orchestration::Unreadable;
 use crate::translate::problem;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
+use crate::translate::unknown::Unknown;
 use crate::upstream::rate_limit::{Cost, Permit};
-use crate::upstream::{self, AnswerDeadline, Lane, Outgoing, Reused, SendError, StreamSlot};
+use crate::upstream::{self, AnswerDeadline, Lane, Outgoing, Reused, StreamSlot};
 
 /// Fewer bytes than a list with a record has: its id, amount and times alone take more.
 const ROW_BYTES_MIN: usize = 128;
@@ -44,6 +49,8 @@ pub(super) struct UpstreamCall {
 #[derive(Debug)]
 pub(super) struct UpstreamResponse {
     pub(super) side: Side,
+    /// Since the call began.
+    elapsed: Duration,
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     /// As received, content coding included.
@@ -54,6 +61,8 @@ pub(super) struct UpstreamResponse {
     /// section 9.3.2).
     pub(super) reused: bool,
     extensions: Extensions,
+    /// What the readers of the body did not know.
+    noticed: Noticed,
 }
 
 impl UpstreamCall {
@@ -191,10 +200,12 @@ impl RouteContext {
         let outgoing = Outgoing { request, lane, credentials, permit: Some(permit), until };
         let sending = self.services.upstream.send_as(outgoing, &self.config);
         let max = self.config.limits.response_body_max;
-        let answered = timeout_at(until, exchange(sending, side, effect, max)).await;
-        let answered = answered.unwrap_or(Err(Failure::TimedOut { side, effect }));
+        let answered = match sending.await {
+            Ok(answer) => collect(Expected { side, effect, max, start, until }, answer).await,
+            Err(error) => Err(error.into_failure(side, effect)),
+        };
         let elapsed = start.elapsed();
-        self.services.called(side, answered.as_ref().map(|reply| reply.status), elapsed);
+        self.services.called(side, lane, answered.as_ref().map(|reply| reply.status), elapsed);
         let mut stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
         stats.side = Some(side);
         stats.upstream_status = answered.as_ref().ok().map(|reply| reply.status.as_u16());
@@ -205,18 +216,41 @@ impl RouteContext {
     }
 }
 
-pub(super) async fn exchange(
-    sending: impl Future<Output = Result<Response<Incoming>, SendError>>,
+/// What the answer to a call may be, and when it began.
+struct Expected {
     side: Side,
     effect: SideEffect,
     max: usize,
-) -> Result<UpstreamResponse, Failure> {
-    let answer = sending.await.map_err(|error| error.into_failure(side, effect))?;
+    start: Instant,
+    until: Instant,
+}
+
+impl Expected {
+    fn failure(&self, error: CollectError, extensions: &Extensions) -> Failure {
+        let Self { side, effect, max, start, .. } = *self;
+        let source = |source| call_error(CallPhase::Read, extensions, start.elapsed(), source);
+        match error {
+            CollectError::TooLong { .. } => {
+                Failure::AnswerTooLong { side, max, effect, source: source(error.into()) }
+            }
+            CollectError::Broken(error) => Failure::Broken { side, effect, source: source(error.into()) },
+        }
+    }
+}
+
+fn call_error(phase: CallPhase, extensions: &Extensions, elapsed: Duration, source: BoxError) -> BoxError {
+    let peer = upstream::peer(extensions).unwrap_or_default();
+    CallError { phase, peer, elapsed, source }.into()
+}
+
+async fn collect(expected: Expected, answer: Response<Incoming>) -> Result<UpstreamResponse, Failure> {
+    let Expected { side, effect, max, start, until } = expected;
     let (mut parts, body) = answer.into_parts();
-    let body = body::collect(body, max).await.map_err(|error| match error {
-        CollectError::TooLong { max } => Failure::AnswerTooLong { side, max, effect },
-        CollectError::Broken(source) => Failure::Broken { side, effect, source: source.into() },
+    let collected = timeout_at(until, body::collect(body, max)).await.map_err(|_| {
+        let source = call_error(CallPhase::Read, &parts.extensions, start.elapsed(), TimedOut.into());
+        Failure::TimedOut { side, effect, source }
     })?;
+    let body = collected.map_err(|error| expected.failure(error, &parts.extensions))?;
     if let Some(deadline) = parts.extensions.remove::<AnswerDeadline>() {
         deadline.met();
     }
@@ -227,16 +261,32 @@ pub(super) async fn exchange(
     let reused = Reused::of(&parts.extensions);
     Ok(UpstreamResponse {
         side,
+        elapsed: start.elapsed(),
         status: parts.status,
         headers: parts.headers,
         body,
         decoded,
         reused,
         extensions: parts.extensions,
+        noticed: Noticed::default(),
     })
 }
 
 impl Services {
+    /// Takes note of what was read in an answer and is not known to this version. Call it when the answer has been read.
+    pub(super) fn notice(&self, reply: &UpstreamResponse) {
+        let content_type = reply.content_type();
+        let (side, status, body) = (reply.side, reply.status.as_u16(), reply.content());
+        let answer = ReadAnswer { side, status, content_type, body };
+        self.upstream.drift().notice(reply.noticed.digest(content_type), answer);
+    }
+
+    /// As [`Self::notice`], for a refusal that was not read before.
+    pub(super) fn notice_refusal(&self, reply: &UpstreamResponse) {
+        let _ = evidence::is_problem_document(&reply.evidence());
+        self.notice(reply);
+    }
+
     /// Caches where the record in an answer to a create was made, so that a get of the id that the client received is never a 404.
     pub(super) fn remember_made(&self, side: Side, reply: &UpstreamResponse) {
         // On a reused connection the record may be another request's, even one of the other side.
@@ -260,9 +310,22 @@ impl UpstreamResponse {
         }
     }
 
+    fn content_type(&self) -> Option<&str> {
+        self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    }
+
+    /// What was read in the body by other readers than those of [`Self::evidence`] and is not known.
+    pub(super) fn add_unknown(&self, unknown: Unknown) {
+        self.noticed.add(unknown);
+    }
+
     pub(super) fn evidence(&self) -> evidence::Reply<'_> {
-        let content_type = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        evidence::Reply { status: self.status.as_u16(), content_type, body: self.content() }
+        evidence::Reply {
+            status: self.status.as_u16(),
+            content_type: self.content_type(),
+            body: self.content(),
+            noticed: Some(&self.noticed),
+        }
     }
 
     /// Whether the body has a content coding that the proxy cannot decode.
@@ -313,7 +376,17 @@ impl UpstreamResponse {
 
     /// The failure for an answer that is neither a usable success nor a refusal of the vendor.
     pub(super) fn unexpected(&self, effect: SideEffect, why: &str) -> Failure {
-        let source = format!("status {}: {why}", self.status.as_u16()).into();
+        let source = self.error(format!("status {}: {why}", self.status.as_u16()).into());
         Failure::Broken { side: self.side, effect, source }
+    }
+
+    /// The failure for a success that does not parse.
+    pub(super) fn unreadable(&self, effect: SideEffect) -> impl Fn(Unreadable) -> Failure + '_ {
+        let side = self.side;
+        move |source| Failure::Unreadable { side, effect, source: self.error(source.into()) }
+    }
+
+    fn error(&self, source: BoxError) -> BoxError {
+        call_error(CallPhase::Decode, &self.extensions, self.elapsed, source)
     }
 }

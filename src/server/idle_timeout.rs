@@ -13,11 +13,12 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
 
 use crate::config::Limits;
@@ -30,6 +31,10 @@ pub(super) struct Activity(Arc<RequestCounts>);
 struct RequestCounts {
     active: AtomicUsize,
     started: AtomicUsize,
+    /// Whether the socket takes no more at the moment.
+    write_pending: AtomicBool,
+    /// A permit for each time at which the connection may have become idle.
+    quieter: Notify,
 }
 
 impl Activity {
@@ -45,6 +50,25 @@ impl Activity {
         self.0.active.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether a request is being answered, or the end of an answer waits for the socket.
+    pub(super) fn is_busy(&self) -> bool {
+        self.is_active() || self.started() > 0 && self.0.write_pending.load(Ordering::Relaxed)
+    }
+
+    /// Resolves when the connection is not busy. For one task.
+    pub(super) async fn idle(&self) {
+        while self.is_busy() {
+            self.0.quieter.notified().await;
+        }
+    }
+
+    fn set_write_pending(&self, pending: bool) {
+        self.0.write_pending.store(pending, Ordering::Relaxed);
+        if !pending {
+            self.0.quieter.notify_one();
+        }
+    }
+
     /// Requests started on this connection so far.
     pub(super) fn started(&self) -> usize {
         self.0.started.load(Ordering::Relaxed)
@@ -56,7 +80,9 @@ pub(super) struct ActiveRequest(Activity);
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.0.0.active.fetch_sub(1, Ordering::Relaxed);
+        if self.0.0.active.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.0.quieter.notify_one();
+        }
     }
 }
 
@@ -83,6 +109,9 @@ pub(super) struct IdleTimeoutStream<S> {
     state: SocketState,
     /// How many bytes of [`PREFACE`] have arrived; `None` once anything else has.
     preface: Option<usize>,
+    /// When the state times out.
+    deadline: Instant,
+    /// Fires at the deadline or before it: a timer that is moved twice for each request costs more than one that fires early now and then.
     read_timer: Pin<Box<Sleep>>,
     keep_alive_timeout: Duration,
     head_timeout: Duration,
@@ -100,6 +129,7 @@ impl<S> IdleTimeoutStream<S> {
             // A client that connects and sends nothing gets the shorter timeout.
             state: SocketState::ReadingHead,
             preface: Some(0),
+            deadline: Instant::now() + limits.header_read_timeout,
             read_timer: Box::pin(tokio::time::sleep(limits.header_read_timeout)),
             keep_alive_timeout: limits.keep_alive_timeout,
             head_timeout: limits.header_read_timeout,
@@ -115,8 +145,13 @@ impl<S> IdleTimeoutStream<S> {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if wrote.is_ready() {
-            self.write_timer = None;
+            if self.write_timer.take().is_some() {
+                self.activity.set_write_pending(false);
+            }
             return wrote;
+        }
+        if self.write_timer.is_none() {
+            self.activity.set_write_pending(true);
         }
         let timeout = self.write_timeout;
         let timer = self.write_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
@@ -125,7 +160,20 @@ impl<S> IdleTimeoutStream<S> {
 
     fn enter(&mut self, state: SocketState, timeout: Duration) {
         self.state = state;
-        self.read_timer.as_mut().reset(Instant::now() + timeout);
+        self.deadline = Instant::now() + timeout;
+        if self.read_timer.is_elapsed() || self.deadline < self.read_timer.deadline() {
+            self.read_timer.as_mut().reset(self.deadline);
+        }
+    }
+
+    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.read_timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= self.deadline {
+                return Poll::Ready(());
+            }
+            self.read_timer.as_mut().reset(self.deadline);
+        }
+        Poll::Pending
     }
 
     /// Updates the state from requests that have started or ended since the last read.
@@ -175,7 +223,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeoutStream<S> {
             self.received(&buffer.filled()[before..]);
             return Poll::Ready(read);
         }
-        if self.state != SocketState::Active && self.read_timer.as_mut().poll(context).is_ready() {
+        if self.state != SocketState::Active && self.poll_deadline(context).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Pending

@@ -18,6 +18,7 @@ use tower_http::request_id::{MakeRequestId, PropagateRequestIdLayer, RequestId, 
 use uuid::Uuid;
 
 use super::idle_timeout::{ActiveRequest, Activity};
+use super::unread::{TrackedBody, WriteProgress};
 use crate::failure::{BoxError, Failure, SideEffect};
 use crate::http::body::{BodyError, Payload};
 use crate::http::peer::Peer;
@@ -33,17 +34,21 @@ pub(super) fn service(
     peer: Peer,
     activity: Activity,
 ) -> TowerToHyperService<
-    impl Service<Request<Incoming>, Response = Response<BoxedBody>, Error = Infallible, Future: Send> + Clone,
+    impl Service<Request<Incoming>, Response = Response<TrackedBody<BoxedBody>>, Error = Infallible, Future: Send>
+    + Clone,
 > {
     let stack = ServiceBuilder::new()
-        // Outermost, so that every request and response has the id, whatever happens below.
+        // Outermost, so that every body is tracked to its end.
+        .map_response(|response: Response<BoxedBody>| response.map(TrackedBody::new))
+        // Around all that answers, so that every request and response has the id, whatever happens below.
         .layer(SetRequestIdLayer::x_request_id(NewId))
         .layer(PropagateRequestIdLayer::x_request_id())
         // Inside the id, so that the response to a panic has it; around the proxy, so that it catches every panic there.
         .layer(CatchPanicLayer::custom(panic_response))
         .service(service_fn(move |request| {
             let (app, peer, active) = (app.clone(), peer.clone(), activity.start());
-            async move {
+            // One allocation, so that the layers above move a pointer.
+            Box::pin(async move {
                 let mut response = proxy::handle(app, peer, request).await;
                 let in_flight = response.extensions_mut().remove().flatten();
                 let stream = response.extensions_mut().remove();
@@ -52,8 +57,9 @@ pub(super) fn service(
                     _active: active,
                     _in_flight: in_flight,
                     _stream: stream,
+                    progress: WriteProgress::of_stream(),
                 }))
-            }
+            })
         }));
     TowerToHyperService::new(stack)
 }
@@ -81,6 +87,17 @@ struct ActivityBody {
     _in_flight: Option<Arc<InFlightGuard>>,
     /// Its place on the upstream's connection.
     _stream: Option<StreamSlot>,
+    progress: Option<Arc<WriteProgress>>,
+}
+
+impl Drop for ActivityBody {
+    fn drop(&mut self) {
+        if let Some(progress) = &self.progress
+            && !progress.is_written()
+        {
+            self.body.cut_off(progress.is_stalled());
+        }
+    }
 }
 
 impl http_body::Body for ActivityBody {

@@ -2,15 +2,17 @@
 
 mod framing_guard;
 mod idle_timeout;
+mod lifecycle;
 mod middleware;
 pub mod tls;
+mod unread;
 
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,16 +23,19 @@ use tokio::time::timeout;
 
 use self::framing_guard::FramingGuard;
 use self::idle_timeout::{Activity, IdleTimeoutStream};
+use self::lifecycle::Lifecycle;
 use self::tls::Certificates;
+use self::unread::StreamExecutor;
 use crate::config::Limits;
-use crate::http::accept;
+use crate::http::accept::{AcceptFailures, accept};
+use crate::http::descriptors::Headroom;
 use crate::http::peer::Peer;
 use crate::proxy::App;
 
 /// The result of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
-    /// Connections closed at the deadline.
+    /// Connections with a request in flight that were closed at the deadline. Idle ones have nothing to lose and do not count.
     pub connections_cut: usize,
     /// Writes still running at the deadline, including those whose client has disconnected.
     pub writes_cut: usize,
@@ -59,66 +64,95 @@ pub async fn serve(
         app,
         certificates,
     };
-    let graceful = GracefulShutdown::new();
+    let (graceful, lifecycle) = (GracefulShutdown::new(), Lifecycle::default());
     let mut connections = JoinSet::new();
+    let (mut failures, headroom) = (AcceptFailures::of("public"), Headroom::of_clients());
     tokio::pin!(shutdown);
     loop {
         let accepted = async {
             // Above `connections_max`, connections wait in the kernel's backlog. The semaphore is never closed, hence `ok`.
             let permit = permits.clone().acquire_owned().await.ok();
-            (permit, listener.accept().await)
+            (permit, accept(&listener, headroom).await)
         };
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => {}
             (permit, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let connection = handler.clone().handle(stream, graceful.watcher());
+                Ok(stream) => {
+                    let (activity, lifecycle) = (Activity::default(), lifecycle.clone());
+                    let connection = handler.clone().handle(stream, activity.clone(), graceful.watcher());
                     connections.spawn(async move {
-                        connection.await;
+                        let cut = lifecycle.run(connection, &activity).await;
                         drop(permit);
+                        cut
                     });
                 }
-                Err(error) => accept::pause_after(&error).await,
+                Err(error) => failures.pause_after(&error).await,
             },
         }
     }
     drop(listener);
-    drain(handler.app, graceful, connections, config.server.drain_deadline).await
+    lifecycle.begin_drain();
+    Drain { app: handler.app, connections, lifecycle }.run(graceful, config.server.drain_deadline).await
 }
 
-async fn drain(
+/// What is left when the listener is closed.
+struct Drain {
     app: Arc<App>,
-    graceful: GracefulShutdown,
-    mut connections: JoinSet<()>,
-    deadline: Duration,
-) -> Drained {
-    tracing::info!(target: "server", connections = connections.len(), "draining");
-    app.services.detached.close();
-    let all = async {
-        graceful.shutdown().await;
-        while connections.join_next().await.is_some() {}
-        // After the connections, each of which could start another write.
-        app.services.detached.wait().await;
-    };
-    let drained = match timeout(deadline, all).await {
-        Ok(()) => Drained { connections_cut: 0, writes_cut: 0 },
-        Err(_) => {
-            let connections_cut = connections.len();
-            connections.shutdown().await;
-            // Dropping the connections has detached their writes, so that the tracker counts them.
-            Drained { connections_cut, writes_cut: app.services.detached.len() }
-        }
-    };
-    if !drained.is_clean() {
-        let Drained { connections_cut, writes_cut } = drained;
-        tracing::error!(target: "server", connections_cut, writes_cut, "drain deadline exceeded; closed what was left");
-    }
-    drained
+    /// Each returns whether a request of it was cut off.
+    connections: JoinSet<bool>,
+    lifecycle: Lifecycle,
 }
 
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new()).preserve_header_case(true);
+impl Drain {
+    async fn run(mut self, graceful: GracefulShutdown, deadline: Duration) -> Drained {
+        tracing::info!(target: "server", connections = self.connections.len(), "draining");
+        self.app.services.detached.close();
+        let all = async {
+            graceful.shutdown().await;
+            while self.connections.join_next().await.is_some() {}
+            // After the connections, each of which could start another write.
+            self.app.services.detached.wait().await;
+        };
+        match timeout(deadline, all).await {
+            Ok(()) => Drained { connections_cut: 0, writes_cut: 0 },
+            Err(_) => self.cut().await,
+        }
+    }
+
+    /// Closes what is left at the deadline, and logs the requests that this cuts off.
+    async fn cut(mut self) -> Drained {
+        let request_ids = self.app.admission.request_ids();
+        self.lifecycle.reach_deadline();
+        let mut connections_cut = 0;
+        while let Some(ended) = self.connections.join_next().await {
+            connections_cut += usize::from(ended.unwrap_or(false));
+        }
+        // Dropping the connections has detached their writes, so that the tracker counts them.
+        let drained = Drained { connections_cut, writes_cut: self.app.services.detached.len() };
+        if !drained.is_clean() {
+            log_cut(drained, &request_ids);
+        }
+        drained
+    }
+}
+
+/// Maximum number of request ids in one line.
+const IDS_PER_LINE: usize = 100;
+
+fn log_cut(drained: Drained, request_ids: &[String]) {
+    let Drained { connections_cut, writes_cut } = drained;
+    let (first, more) = request_ids.split_at(request_ids.len().min(IDS_PER_LINE));
+    let (requests, first) = (request_ids.len(), first.join(" "));
+    tracing::error!(target: "server", connections_cut, writes_cut, requests, request_ids = first, "drain deadline exceeded; closed what was left");
+    for ids in more.chunks(IDS_PER_LINE) {
+        tracing::error!(target: "server", request_ids = ids.join(" "), "drain deadline exceeded; further requests");
+    }
+}
+
+fn builder(limits: &Limits) -> auto::Builder<StreamExecutor> {
+    let mut builder = auto::Builder::new(StreamExecutor { write_timeout: limits.write_timeout });
+    builder = builder.preserve_header_case(true);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -154,14 +188,14 @@ const PROVOKED_RESETS_MAX: usize = 1024;
 /// Serves one connection; cloned for each.
 #[derive(Clone)]
 struct ConnectionHandler {
-    builder: auto::Builder<TokioExecutor>,
+    builder: auto::Builder<StreamExecutor>,
     limits: Limits,
     app: Arc<App>,
     certificates: Option<Certificates>,
 }
 
 impl ConnectionHandler {
-    async fn handle(self, stream: TcpStream, watcher: Watcher) {
+    async fn handle(self, stream: TcpStream, activity: Activity, watcher: Watcher) {
         let Ok(address) = stream.peer_addr() else { return };
         // A dual-stack listener shows IPv4 clients as IPv6; logs, limits and headers name them as they are.
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -169,7 +203,7 @@ impl ConnectionHandler {
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
             let peer = Peer { address, tls: false, certificate: None };
-            return self.serve(stream, peer, watcher).await;
+            return self.serve(stream, peer, activity, watcher).await;
         };
         match timeout(self.limits.header_read_timeout, certificates.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => {
@@ -178,18 +212,17 @@ impl ConnectionHandler {
                     let (subject, fingerprint) = (&certificate.subject, certificate.fingerprint());
                     tracing::debug!(target: "server", client = %address, subject, fingerprint, "client certificate verified");
                 }
-                self.serve(stream, Peer { address, tls: true, certificate }, watcher).await;
+                self.serve(stream, Peer { address, tls: true, certificate }, activity, watcher).await;
             }
             Ok(Err(error)) => tracing::debug!(target: "server", %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(target: "server", "TLS handshake timed out"),
         }
     }
 
-    async fn serve<S>(self, stream: S, peer: Peer, watcher: Watcher)
+    async fn serve<S>(self, stream: S, peer: Peer, activity: Activity, watcher: Watcher)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let activity = Activity::default();
         let stream = IdleTimeoutStream::new(stream, activity.clone(), &self.limits);
         let stream = FramingGuard::new(stream, peer.address, activity.clone());
         let service = middleware::service(self.app, peer, activity);

@@ -1,13 +1,11 @@
 //! TLS for client connections: the server certificate and the authorities for client certificates, read from PEM files and read again on
 //! reload. Authenticates clients; what a client may do is decided in `proxy`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{VerifierBuilderError, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
@@ -15,6 +13,8 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVer
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
+use crate::config::keys;
+use crate::config::pem::{self, PemError};
 use crate::config::{ClientAuth, Tls, TlsVersion};
 use crate::http::peer::ClientCertificate;
 
@@ -29,20 +29,13 @@ pub struct Certificates {
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A file is missing or is not PEM.
-    #[error("{key} {path}: {source}")]
-    File {
-        /// The config key that names the file.
-        key: &'static str,
-        /// The path of the file.
-        path: PathBuf,
-        /// The error.
-        source: rustls::pki_types::pem::Error,
-    },
+    #[error(transparent)]
+    File(#[from] PemError),
     /// The certificate and the key do not match, or rustls rejects them.
-    #[error("tls.certificate, tls.key and tls.client_ca: {0}")]
+    #[error("{chain}, {key} and {ca}: {0}", chain = keys::TLS_CERTIFICATE, key = keys::TLS_KEY, ca = keys::TLS_CLIENT_CA)]
     Unusable(#[from] rustls::Error),
     /// The file contains no usable authority.
-    #[error("tls.client_ca {path}: {source}")]
+    #[error("{} {path}: {source}", keys::TLS_CLIENT_CA)]
     Authorities {
         /// The path of the file.
         path: PathBuf,
@@ -76,9 +69,8 @@ impl Certificates {
 }
 
 fn read(files: &Tls) -> Result<ServerConfig, CertificateError> {
-    let chain = certificates("tls.certificate", &files.certificate)?;
-    let key = |source| CertificateError::File { key: "tls.key", path: files.key.clone(), source };
-    let private = PrivateKeyDer::from_pem_file(&files.key).map_err(key)?;
+    let chain = pem::certificates(keys::TLS_CERTIFICATE, &files.certificate)?;
+    let private = pem::private_key(keys::TLS_KEY, &files.key)?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let clients = client_verifier(&files.client_auth, &provider)?;
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -87,11 +79,6 @@ fn read(files: &Tls) -> Result<ServerConfig, CertificateError> {
         .with_single_cert(chain, private)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
-}
-
-fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let file = |source| CertificateError::File { key, path: path.to_owned(), source };
-    CertificateDer::pem_file_iter(path).map_err(file)?.collect::<Result<_, _>>().map_err(file)
 }
 
 fn versions(least: TlsVersion) -> Vec<&'static SupportedProtocolVersion> {
@@ -108,7 +95,7 @@ fn client_verifier(
 ) -> Result<Arc<dyn ClientCertVerifier>, CertificateError> {
     let Some(path) = auth.authorities() else { return Ok(WebPkiClientVerifier::no_client_auth()) };
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("tls.client_ca", path)? {
+    for certificate in pem::certificates(keys::TLS_CLIENT_CA, path)? {
         roots.add(certificate)?;
     }
     // The builder rejects an empty store, and with it a file without certificates.

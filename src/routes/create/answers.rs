@@ -39,14 +39,15 @@ impl Performer<'_> {
             CreateDecision::RecordUnavailable { side } => Err(Failure::RecordUnavailable { side }),
             // Other requests may have changed the claim so often that no call failed.
             CreateDecision::LedgerUnavailable => Err(match self.failure.take() {
-                Some(failure @ Failure::Ledger(_)) => failure,
+                Some(failure @ (Failure::Ledger(_) | Failure::Held { .. })) => failure,
                 Some(_) | None => Failure::Ledger("the claim changed at every attempt".into()),
             }),
             CreateDecision::Unreadable => Err(Failure::UnreadableReference),
             CreateDecision::NotSent { .. } => Err(self.cause()),
             CreateDecision::OutcomeUnknown { side } => {
-                let (source, ref_id) = (Box::new(self.cause()), self.ref_id().to_owned());
-                Err(Failure::OutcomeUnknown { side, ref_id, source })
+                let source = self.unknown_cause.take().unwrap_or_else(|| self.cause());
+                let ref_id = self.ref_id().to_owned();
+                Err(Failure::OutcomeUnknown { side, ref_id, source: Box::new(source) })
             }
         }
     }
@@ -73,8 +74,8 @@ impl Performer<'_> {
         match side {
             Side::Legacy => Ok(reply.verbatim()),
             Side::New => {
-                let unreadable = |source| Failure::Unreadable { side, effect: SideEffect::Unknown, source };
-                let mapped = create::answer(reply.content()).map_err(unreadable)?;
+                let mapped =
+                    create::answer(reply.content()).map_err(reply.unreadable(SideEffect::Unknown))?;
                 let json = reply.conversion(&mapped, &self.context.services);
                 Ok(RouteResponse::json(StatusCode::OK, reply.headers, json))
             }

@@ -118,6 +118,8 @@ pub struct ClaimResult {
     pub created_on_new: bool,
     /// Whether a create through the new API's own path used this reference.
     pub native: bool,
+    /// Whether the ledger alone proves that the other side does not hold a reference that this request claimed first.
+    pub complete: bool,
 }
 
 /// What a lookup proved.

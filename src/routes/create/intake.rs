@@ -19,8 +19,10 @@ use crate::translate::reference::{References, references};
 use crate::translate::side::Side;
 
 pub(super) enum CreatePlan<'a> {
-    /// Send the bytes to legacy without a claim.
-    Forward,
+    /// Send the bytes to legacy without a claim. `reads_reference`: the vendor may read a reference in them.
+    Forward {
+        reads_reference: bool,
+    },
     Decide(PlannedCreate<'a>),
 }
 
@@ -99,7 +101,7 @@ fn plan_readable<'a>(context: &RouteContext, create: CreateRequest<'a>) -> Resul
     }
     let reference = match (given, target) {
         (Some(reference), Side::Legacy | Side::New) => reference,
-        (None, Side::Legacy) => return Ok(CreatePlan::Forward),
+        (None, Side::Legacy) => return Ok(CreatePlan::Forward { reads_reference: false }),
         // One reference per inbound request, never derived from the body: two equal conversions may both be meant.
         (None, Side::New) => Uuid::new_v4().to_string(),
     };
@@ -124,14 +126,16 @@ fn plan_unreadable<'a>(
     match references {
         References::None => {
             context.record_missing_reference(target);
-            Ok(CreatePlan::Forward)
+            Ok(CreatePlan::Forward { reads_reference: false })
         }
         References::Candidates(candidates)
             if candidates.len() <= CANDIDATES_MAX && context.services.ledger.is_some() =>
         {
             Ok(CreatePlan::Decide(PlannedCreate { create: None, candidates, generated: false, target }))
         }
-        References::Candidates(_) | References::Unknown if no_claim_needed => Ok(CreatePlan::Forward),
+        References::Candidates(_) | References::Unknown if no_claim_needed => {
+            Ok(CreatePlan::Forward { reads_reference: true })
+        }
         References::Candidates(_) | References::Unknown => Err(why.ambiguous()),
     }
 }

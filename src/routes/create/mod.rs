@@ -25,6 +25,7 @@ use super::upstream_call::UpstreamCall;
 use super::{RouteContext, RouteResponse};
 use crate::config::{Mode, Modes};
 use crate::failure::Failure;
+use crate::ledger::Withdrawal;
 use crate::translate::side::Side;
 use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
@@ -35,7 +36,12 @@ use crate::upstream::rate_limit::Endpoint;
 /// Any [`Failure`] of a create; [`Failure::outcome`] says whether money may have moved.
 pub(crate) async fn run(context: &RouteContext, body: Bytes) -> Result<RouteResponse, Failure> {
     match plan(context, &body)? {
-        CreatePlan::Forward => forward(context, body.clone()).await,
+        CreatePlan::Forward { reads_reference } => {
+            if reads_reference {
+                withdraw(context).await?;
+            }
+            forward(context, body.clone()).await
+        }
         CreatePlan::Decide(request) => {
             let protocol = request.protocol(context);
             let mut performer = Performer::new(context, request, body.clone())?;
@@ -55,6 +61,15 @@ async fn decide(performer: &mut Performer<'_>, context: Context) -> CreateDecisi
             Step::Done(decision) => return decision,
         }
     }
+}
+
+/// Before a create without a claim whose reference the vendor may read: the ledger does not know every reference of legacy from now on.
+async fn withdraw(context: &RouteContext) -> Result<(), Failure> {
+    let Some(ledger) = &context.services.ledger else { return Ok(()) };
+    let withdrawn = ledger.withdraw(context.tenant(), Side::Legacy, Withdrawal::UnreadableCreate).await;
+    // Without `only_door` no side becomes complete, and the bytes are forwarded whatever the ledger says.
+    withdrawn
+        .or_else(|error| if context.is_only_door() { Err(Failure::Ledger(error.into())) } else { Ok(()) })
 }
 
 /// Sends a create without a claim to legacy, as if the proxy were not there: a retry of it is as risky as it was before.

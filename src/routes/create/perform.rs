@@ -1,5 +1,6 @@
 //! The shell of the create protocol: performs one effect and returns the event. It keeps the payloads and decides nothing.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,16 +8,17 @@ use sha2::{Digest as _, Sha256};
 use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
-use super::claim_view::{expect, origin, view, view_claimed};
+use super::claim_view::{describe, expect, origin, refusal, view, view_claimed};
 use super::events::{CreateAnswer, Effect, Event, Lookup, Purpose};
 use super::intake::PlannedCreate;
 use super::single_flight::Turn;
+use crate::failure::error_chain::error_chain;
 use crate::failure::{Failure, SideEffect};
-use crate::ledger::{Claim, Fingerprint, Key, Ledger, LedgerError};
+use crate::ledger::{Claim, Claimed, Fingerprint, Key, Ledger, LedgerError};
 use crate::routes::lookup::{LookupQuery, LookupResult};
 use crate::routes::upstream_call::{UpstreamCall, UpstreamResponse};
 use crate::routes::{RecordSide, RouteContext, RouteResponse};
-use crate::telemetry::metrics::labels::FoundBy;
+use crate::telemetry::metrics::labels::{DuplicateCheckResult, FoundBy};
 use crate::telemetry::spans;
 use crate::translate::conversion::Conversion;
 use crate::translate::evidence::{self, Finding, FoundConversion, Sent};
@@ -50,6 +52,8 @@ pub(super) struct Performer<'a> {
     pub(super) refusal: Option<RouteResponse>,
     /// Why the last call failed.
     pub(super) failure: Option<Failure>,
+    /// Why the answer to the POST does not say what became of it.
+    pub(super) unknown_cause: Option<Failure>,
 }
 
 impl<'a> Performer<'a> {
@@ -72,6 +76,7 @@ impl<'a> Performer<'a> {
             found: [None, None],
             refusal: None,
             failure: None,
+            unknown_cause: None,
         };
         for candidate in 0..performer.request.candidates.len() {
             performer.key(candidate)?;
@@ -134,7 +139,7 @@ impl Performer<'_> {
         let executed = self.execute(&ledger, candidate, effect).instrument(span.clone()).await;
         spans::end_step(&span, if executed.is_ok() { "done" } else { "failed" }, executed.is_err());
         executed.unwrap_or_else(|error| {
-            self.failure = Some(Failure::Ledger(error.into()));
+            self.failure = Some(refusal(error, &self.context.config));
             Event::LedgerFailed
         })
     }
@@ -149,7 +154,7 @@ impl Performer<'_> {
         let changed = match effect {
             Effect::Claim { side, .. } => {
                 let claimed = ledger.claim(key, side, &self.fingerprint).await?;
-                let event = view_claimed(&claimed, claimed.inserted);
+                let event = self.claimed(&claimed, claimed.inserted);
                 self.claims[candidate] = Some(claimed.claim);
                 return Ok(event);
             }
@@ -159,7 +164,7 @@ impl Performer<'_> {
                 // Read again, so that what is known about new is as young as the choice.
                 let claimed = ledger.claim(key, side, &self.fingerprint).await?;
                 let own = claimed.claim.generation == chosen.generation;
-                let event = view_claimed(&claimed, own);
+                let event = self.claimed(&claimed, own);
                 self.claims[candidate] = Some(claimed.claim);
                 return Ok(event);
             }
@@ -190,6 +195,15 @@ impl Performer<'_> {
             self.claims[candidate] = Some(claim);
         }
         Ok(Event::Changed(view))
+    }
+
+    fn claimed(&self, claimed: &Claimed, inserted: bool) -> Event {
+        let result = view_claimed(claimed, inserted, &self.context.config);
+        if result.complete && !result.native && !self.request.generated {
+            let looked_at = (result.claim.side.other(), DuplicateCheckResult::Local);
+            self.context.services.metrics.duplicate_checks.add(looked_at);
+        }
+        Event::Claimed(result)
     }
 
     /// The id that was learned: in the answer to the POST, or by a lookup on that side.
@@ -263,8 +277,11 @@ impl Performer<'_> {
         let answer = self.read_answer(side, sent);
         if is_unsure(answer) {
             self.context.services.metrics.unknown_outcomes.add((side,));
-            let cause = self.failure.as_ref().map_or("", Failure::name);
-            tracing::warn!(target: "cutover", %side, cause, "the outcome of a create is unknown; looking it up");
+            // A lookup may fail too, and must not hide why it was needed.
+            self.unknown_cause = self.failure.take();
+            let cause = self.unknown_cause.as_ref().map_or("", Failure::name);
+            let source = self.unknown_cause.as_ref().and_then(|failure| Some(error_chain(failure.source()?)));
+            tracing::warn!(target: "routes", %side, cause, source, "the outcome of a create is unknown; looking it up");
         }
         answer
     }
@@ -319,7 +336,9 @@ impl Performer<'_> {
     fn judge(&mut self, side: Side, reply: &UpstreamResponse) -> CreateAnswer {
         let seen = reply.evidence();
         let reused = reply.reused;
-        match evidence::judge(side, &seen, self.request.create.as_ref(), &self.request.candidates) {
+        let sent = evidence::judge(side, &seen, self.request.create.as_ref(), &self.request.candidates);
+        self.context.services.notice(reply);
+        match sent {
             Sent::Accepted { record: Some((candidate, id)) } => {
                 self.answered_id = Some(id);
                 CreateAnswer::Accepted { candidate: u8::try_from(candidate).ok(), reused }
@@ -370,20 +389,5 @@ pub(super) const fn index(side: Side) -> usize {
     match side {
         Side::Legacy => 0,
         Side::New => 1,
-    }
-}
-
-/// The statement's name in traces, and the side that it is about.
-const fn describe(effect: Effect) -> (&'static str, Side) {
-    match effect {
-        Effect::Claim { side, .. } => ("claim", side),
-        Effect::ChooseAnew { side, .. } => ("choose_anew", side),
-        Effect::Begin { expected, .. } => ("begin_attempt", expected.side),
-        Effect::MarkChecked { expected, .. } => ("mark_checked", expected.side),
-        Effect::MoveClaim { to, .. } => ("move_claim", to),
-        Effect::RememberId { claim, .. } => ("remember_id", claim.side),
-        Effect::Close { claim, .. } => ("close_attempt", claim.side),
-        Effect::Lookup { side, .. } | Effect::Send { side } => ("call", side),
-        Effect::Pause { .. } => ("pause", Side::New),
     }
 }

@@ -1,6 +1,6 @@
 //! The create protocol: one pure state machine that decides everything about money.
 //!
-//! It claims the reference, proves that the other side does not hold it, sends once, and decides what the client may be told.
+//! It claims the reference, proves that the other side does not hold it, sends once, and decides what the client may be answered.
 //! [`start`] and [`next`] return what to do; the shell in `perform` does it and feeds back what happened. No clock, no IO, no payload:
 //! an event says only what was proved. `tests/protocol` explores this very code to the end of its bounds, and finds a violation
 //! when any [`Rule`](super::rules::Rule) is switched off.
@@ -28,8 +28,10 @@ pub struct State {
     at: u8,
     slots: [Slot; CANDIDATES_MAX],
     restarts: u8,
-    /// Whether a create may have gone to new, as the claim at work was told.
+    /// Whether a create may have gone to new, by what the claim at work was read with.
     new_in_use: bool,
+    /// Whether a create of this reference went to new past the claims.
+    native: bool,
 }
 
 /// What this request knows about one candidate.
@@ -78,7 +80,8 @@ pub enum Step {
 #[must_use]
 pub fn start(context: Context) -> Step {
     let slots = [Slot::default(); CANDIDATES_MAX];
-    let state = State { context, phase: Phase::Claiming, at: 0, slots, restarts: 0, new_in_use: false };
+    let (new_in_use, native) = (false, false);
+    let state = State { context, phase: Phase::Claiming, at: 0, slots, restarts: 0, new_in_use, native };
     if context.ledger {
         state.claim()
     } else {

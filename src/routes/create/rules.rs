@@ -5,7 +5,7 @@
 /// One rule of the create protocol. `docs/money-safety.md` lists, for each, the shortest trace that breaks a promise without it.
 #[cfg_attr(
     not(feature = "testing"),
-    allow(dead_code, reason = "the last four are the ledger's: tests ask for them")
+    allow(dead_code, reason = "the last six are the ledger's: tests ask for them")
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -28,6 +28,8 @@ pub enum Rule {
     BeginBeforeSend,
     /// A claim that knows its record is not sent again.
     KnownRecordIsNotSent,
+    /// The ledger alone answers a duplicate check only for a claim that this very request made.
+    OnlyOwnClaimIsAnsweredLocally,
     /// The exception for old configs covers claims of the legacy side alone.
     KnownRecordOnNewIsNeverSent,
     /// Once the old API is gone, a claim on it sends nothing.
@@ -52,12 +54,16 @@ pub enum Rule {
     AnyClaimOnNewCounts,
     /// While a hold stands, no statement inserts, begins or chooses anew.
     HoldStopsSends,
+    /// A side is complete only after a walk that ends later than any create without a claim.
+    WalkEndsAfterLastUnclaimedCreate,
+    /// A process that starts, and `ledger accept`, withdraw completeness, and a claim reads it as it stands.
+    CompletenessIsWithdrawn,
 }
 
 impl Rule {
     /// Every rule.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::FollowClaim,
         Self::DuplicateCheck,
         Self::CheckWhileReadsAreBoth,
@@ -67,6 +73,7 @@ impl Rule {
         Self::MoveOnlyWithoutOpenAttempts,
         Self::BeginBeforeSend,
         Self::KnownRecordIsNotSent,
+        Self::OnlyOwnClaimIsAnsweredLocally,
         Self::KnownRecordOnNewIsNeverSent,
         Self::SealedLegacyClaimIsNotSent,
         Self::ConflictKeepsAttempt,
@@ -79,6 +86,8 @@ impl Rule {
         Self::CloseOwnGeneration,
         Self::AnyClaimOnNewCounts,
         Self::HoldStopsSends,
+        Self::WalkEndsAfterLastUnclaimedCreate,
+        Self::CompletenessIsWithdrawn,
     ];
 }
 

@@ -19,6 +19,8 @@ pub(super) enum FramingCheck {
 pub(super) struct Framing {
     state: HeadState,
     line: LineBuffer,
+    /// The first line of the last head.
+    start_line: Vec<u8>,
     fields: FramingFields,
     heads: usize,
 }
@@ -132,6 +134,14 @@ impl Framing {
         FramingCheck::Clear
     }
 
+    /// The first line of the head that has started last, as far as it arrived and was kept.
+    pub(super) fn start_line(&self) -> &[u8] {
+        if self.state == HeadState::Start && !self.line.bytes.is_empty() {
+            return self.line.content();
+        }
+        &self.start_line
+    }
+
     /// The number of heads that have started.
     pub(super) fn heads(&self) -> usize {
         self.heads + usize::from(self.state == HeadState::Start && !self.line.bytes.is_empty())
@@ -171,7 +181,9 @@ impl Framing {
             HeadState::Start if empty => HeadState::Start,
             HeadState::Start => {
                 self.heads += 1;
-                if self.line.content() == b"PRI * HTTP/2.0" { HeadState::Frames } else { HeadState::Head }
+                self.start_line.clear();
+                self.start_line.extend_from_slice(self.line.content());
+                if self.start_line == b"PRI * HTTP/2.0" { HeadState::Frames } else { HeadState::Head }
             }
             HeadState::Head if empty => std::mem::take(&mut self.fields).body().ok_or(Unclear::Head)?,
             HeadState::Head => {

@@ -3,17 +3,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Maximum time for which the rest of a request is discarded.
-const TIME_MAX: Duration = Duration::from_secs(30);
-/// Maximum time without a byte from the client: long enough for a slow sender's next packet.
-const PAUSE_MAX: Duration = Duration::from_secs(2);
-/// Maximum number of bytes that are discarded.
-const BYTES_MAX: usize = 64 << 20;
+use crate::http::received::{BYTES_MAX, PAUSE_MAX, TIME_MAX};
 
 #[derive(Debug)]
 pub(super) struct Linger {

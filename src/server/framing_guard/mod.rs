@@ -13,6 +13,7 @@
 
 mod framing;
 mod linger;
+mod malformed_kind;
 
 use std::io;
 use std::net::SocketAddr;
@@ -92,7 +93,10 @@ impl<S> FramingGuard<S> {
         let Some(failure) = bare_refusal(bytes) else { return };
         let request_id = Uuid::new_v4().hyphenated().to_string();
         let (client, error, status) = (self.client, failure.name(), failure.status());
-        tracing::info!(target: "server", %client, error, status, request_id, "request head refused");
+        let ambiguous = self.tail.is_some();
+        let kind = || malformed_kind::kind(self.framing.start_line(), ambiguous);
+        let kind = (status == 400).then(kind);
+        tracing::info!(target: "server", %client, error, kind, status, request_id, "request head refused");
         self.refusal = encoded(&failure, &request_id);
     }
 }

@@ -37,7 +37,7 @@ impl State {
     }
 
     pub(super) fn claimed(mut self, claimed: ClaimResult) -> Step {
-        let ClaimResult { claim, inserted, created_on_new, native } = claimed;
+        let ClaimResult { claim, inserted, created_on_new, native, complete } = claimed;
         let Context { target, rules, .. } = self.context;
         // After a restart the claim may be in another generation or on another side: then this request's attempt is gone.
         let kept = self.slot().attempt
@@ -46,7 +46,8 @@ impl State {
                 .claim
                 .is_some_and(|own| (own.side, own.generation) == (claim.side, claim.generation));
         self.slots[usize::from(self.at)] = Slot { claim: Some(claim), attempt: inserted || kept };
-        self.new_in_use = created_on_new || (native && rules.keep(Rule::NativeCreateIsLookedUp));
+        self.native = native && rules.keep(Rule::NativeCreateIsLookedUp);
+        self.new_in_use = created_on_new || self.native;
         // Every attempt ended without a conversion, so the reference is free and the modes choose its side anew.
         if claim.state == ClaimState::Refused {
             let effect =
@@ -62,13 +63,17 @@ impl State {
                 Effect::Lookup { candidate: self.at, side: claim.side, purpose: Purpose::KnownRecord };
             return self.act(Phase::ReadingRecord, effect);
         }
-        self.check_or_prepare()
+        // A claim that was there before says nothing about the other side: its reference may have been there all the time.
+        let own = inserted || !rules.keep(Rule::OnlyOwnClaimIsAnsweredLocally);
+        self.check_or_prepare(complete && own && !self.native)
     }
 
     /// Whether a claim that knows its record is not sent again. While no route reads new, the old API answers a repeat itself, as it
-    /// always did; a claim on new is never such a case.
+    /// always did. A claim on new is never such a case, nor is a reference of a native create: the old API may list a mirror of its
+    /// record, which it does not hold.
     pub(super) fn knows_enough(&self, side: Side) -> bool {
-        let as_before = self.context.target == Side::Legacy && self.context.reads == Reads::LegacyOnly;
+        let as_before =
+            self.context.target == Side::Legacy && self.context.reads == Reads::LegacyOnly && !self.native;
         let on_new = side == Side::New && self.context.rules.keep(Rule::KnownRecordOnNewIsNeverSent);
         !as_before || on_new
     }
@@ -84,8 +89,9 @@ impl State {
         if self.context.rules.keep(Rule::FollowClaim) { claimed } else { self.context.target }
     }
 
-    /// Looks at the other side if that is needed.
-    pub(super) fn check_or_prepare(self) -> Step {
+    /// Looks at the other side if that is needed. Where the ledger alone proves absence, the claim stays unchecked: a later request with the
+    /// reference looks all the same.
+    pub(super) fn check_or_prepare(self, is_known_absent: bool) -> Step {
         let Context { reads, generated, readable, rules, .. } = self.context;
         let side = self.side();
         // The new API must be sent a translated request, and this body cannot be translated.
@@ -97,7 +103,8 @@ impl State {
         let in_both = reads == Reads::Both && rules.keep(Rule::CheckWhileReadsAreBoth);
         // The claim was read after its insert, so no create on new can be missed.
         let nothing_there = side == Side::Legacy && !in_both && !self.new_in_use;
-        let unneeded = is_checked || generated || nothing_there || self.is_gone(side.other());
+        let unneeded =
+            is_checked || generated || nothing_there || is_known_absent || self.is_gone(side.other());
         if unneeded || !rules.keep(Rule::DuplicateCheck) {
             return self.prepare(false);
         }
