@@ -6,6 +6,10 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use super::cutover_documents::{
+    AuditDocument, CompletenessDocument, ConditionDocument, DriftDocument, DriftNameDocument, FactsDocument,
+    FactsFileDocument, GateDocument, LedgerDocument, ReconcileDocument, TripDocument,
+};
 use crate::shadow::heartbeat_record::{DroppedJobs, RuleHits};
 use crate::shadow::stats::{SignatureTotal, VerdictTotal};
 use crate::upstream::rate_limit::BudgetSnapshot;
@@ -28,14 +32,14 @@ pub(crate) struct Live {
 pub(crate) struct Readiness {
     /// Whether a load balancer should send clients here.
     pub(crate) ready: bool,
-    /// Why not; empty when ready.
+    /// Why not, and which lanes of a side fail while others answer.
     pub(crate) reasons: Vec<Reason>,
 }
 
-/// One reason why the process is not ready.
+/// Something that does not work.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Reason {
-    /// `draining`, `ledger`, `legacy side` or `new side`.
+    /// `draining`, `ledger`, or a side with its lane.
     pub(crate) kind: String,
     pub(crate) since: String,
     pub(crate) detail: String,
@@ -55,6 +59,11 @@ pub(crate) struct StatusDocument {
     pub(crate) modes: ModesDocument,
     /// Which profiles create on the new API while create is in mode `canary`.
     pub(crate) canary: CanaryDocument,
+    /// What is known about the vendor.
+    #[serde(default)]
+    pub(crate) facts: FactsDocument,
+    #[serde(default)]
+    pub(crate) drift: DriftDocument,
     /// How many processes share the ledger.
     pub(crate) replicas: u32,
     /// Writes in flight, including those whose client has disconnected.
@@ -73,6 +82,38 @@ pub(crate) struct StatusDocument {
     /// Absent if no route is or was in mode `shadow` since start.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) shadow: Option<ShadowDocument>,
+    #[serde(default)]
+    pub(crate) logs: Vec<LogDocument>,
+    /// Absent while nothing walks the vendor's lists, and nothing has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reconcile: Option<ReconcileDocument>,
+    /// Absent without a ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) trip: Option<TripDocument>,
+    /// Absent without a ledger, while it does not answer, and when no stage is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gate: Option<GateDocument>,
+    /// The newest rows of the ledger's audit, newest first; empty without a ledger, and while it does not answer.
+    #[serde(default)]
+    pub(crate) audit: Vec<AuditDocument>,
+}
+
+/// A log that this process writes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct LogDocument {
+    /// `process`, or `shadow` for `shadow.log`.
+    pub(crate) log: String,
+    /// The path of the file, or `standard output`.
+    pub(crate) target: String,
+    /// Lines that it lacks since the process started.
+    pub(crate) lines_lost: u64,
+    /// How long it could not be written since the process started.
+    pub(crate) failed_seconds: f64,
+    /// Since when it cannot be written; absent while it can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failing_since: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
 }
 
 /// A state that the config permits and that an operator should check, while it lasts.
@@ -100,6 +141,32 @@ pub(crate) struct UsageDocument {
     /// Clients replaced by new ones: the least recently seen without blocking requests.
     #[serde(default)]
     pub(crate) evicted: u64,
+    /// What the ledger keeps over all replicas and restarts; absent without a ledger, and while it cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) on_record: Option<UsageRecordDocument>,
+}
+
+/// The clients in the ledger.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct UsageRecordDocument {
+    /// Since when it keeps them.
+    pub(crate) since: String,
+    /// The last seen first.
+    pub(crate) clients: Vec<ClientRecordDocument>,
+}
+
+/// One client in the ledger. It chooses its own name, so every display must escape it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ClientRecordDocument {
+    /// The source of the name, and the name.
+    pub(crate) client: String,
+    pub(crate) last_seen: String,
+    /// When it last used what blocks the end of the old API; absent if it never did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) blocked: Option<String>,
+    /// What that was, by feature.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) blockers: String,
 }
 
 /// One client. It chooses its own name, so every display must escape it.
@@ -214,29 +281,6 @@ pub(crate) struct Refused {
     pub(crate) active: bool,
     pub(crate) problems: Vec<String>,
     pub(crate) problems_total: usize,
-}
-
-/// The ledger, as of its last calls.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct LedgerDocument {
-    /// `sqlite` or `postgres`.
-    pub(crate) kind: String,
-    /// The tenant of new claims.
-    pub(crate) tenant: String,
-    /// `ready` or `down`.
-    pub(crate) health: String,
-    /// When it went down; absent while it is ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) down_since: Option<String>,
-    /// The error; absent while it is ready.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) error: Option<String>,
-    /// Whether a create went, or may have gone, to the new API; absent if the ledger does not answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) created_on_new: Option<bool>,
-    /// When a create first went to the new API; absent if none did or the ledger does not answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) first_new_create_at: Option<String>,
 }
 
 /// A problem document (RFC 9457).

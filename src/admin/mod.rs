@@ -4,9 +4,12 @@
 //! their sources.
 
 mod collectors;
+mod cutover_documents;
 pub(crate) mod documents;
 mod history;
 mod host;
+mod ledger_view;
+mod next_gate;
 mod page;
 mod process;
 mod reloads;
@@ -31,7 +34,7 @@ use tokio::time::Instant;
 
 use self::documents::{Live, ProblemDocument};
 use self::view::View;
-use crate::http::accept;
+use crate::http::accept::AcceptFailures;
 use crate::telemetry::metrics::exposition;
 
 /// Maximum number of connections: enough for probes, scrapers and a few operators. Further ones wait.
@@ -48,6 +51,7 @@ pub(crate) async fn serve(listener: TcpListener, view: Arc<View>) {
     let mut minutes = tokio::time::interval_at(Instant::now() + history::MINUTE, history::MINUTE);
     let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
+    let mut failures = AcceptFailures::of("admin");
     let only_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     loop {
         let accepted = async {
@@ -65,7 +69,7 @@ pub(crate) async fn serve(listener: TcpListener, view: Arc<View>) {
                         drop(permit);
                     });
                 }
-                Err(error) => accept::pause_after(&error).await,
+                Err(error) => failures.pause_after(&error).await,
             },
         }
     }

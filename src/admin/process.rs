@@ -1,4 +1,6 @@
-//! Process metrics from `/proc`. Outside Linux, or where `/proc` is hidden, there are none.
+//! Process metrics, most of them from `/proc`. Outside Linux, or where `/proc` is hidden, those are missing.
+
+use crate::http::descriptors;
 
 /// Resident memory, in bytes.
 pub(super) fn resident_bytes() -> Option<u64> {
@@ -10,13 +12,15 @@ pub(super) fn resident_bytes() -> Option<u64> {
 
 /// Open file descriptors, without the one that reads the directory.
 pub(super) fn open_fds() -> Option<u64> {
-    let open = std::fs::read_dir("/proc/self/fd").ok()?.count();
-    u64::try_from(open).ok()?.checked_sub(1)
+    match std::fs::read_dir("/proc/self/fd") {
+        Ok(open) => u64::try_from(open.count()).ok()?.checked_sub(1),
+        // All of them are in use.
+        Err(error) if descriptors::is_lack_of(&error) => max_fds(),
+        Err(_) => None,
+    }
 }
 
 /// Maximum number of open file descriptors; `None` also when unlimited.
 pub(super) fn max_fds() -> Option<u64> {
-    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+    descriptors::limit()
 }

@@ -8,16 +8,20 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::documents::{
-    AdvisoryDocument, CanaryDocument, ClientDocument, LedgerDocument, ModesDocument, Readiness, Reason,
-    ShadowDocument, StatusDocument, UsageDocument,
+    AdvisoryDocument, CanaryDocument, ClientDocument, DriftDocument, FactsDocument, FactsFileDocument,
+    LogDocument, ModesDocument, Readiness, Reason, ReconcileDocument, ShadowDocument, StatusDocument,
+    UsageDocument,
 };
 use super::history::MetricsHistory;
+use super::next_gate::NextGate;
 use super::{page, reloads};
-use crate::config::{self, Config, LedgerKind, Mode, ReloadHistory};
+use crate::config::{Config, Mode, ReloadHistory};
 use crate::deprecation::usage::CLIENTS_MAX;
 use crate::ledger::advisories::Advisories;
 use crate::ledger::{Health, Ledger};
 use crate::proxy::App;
+use crate::reconcile::{FindingKind, Reconciler};
+use crate::telemetry::log_health::{LogHealth, LogSnapshot};
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::{LabelSet, LabelValue};
 use crate::telemetry::traces::SpanCounts;
@@ -37,10 +41,14 @@ pub(crate) struct View {
     history: MetricsHistory,
     draining: OnceLock<Timestamp>,
     /// Cached, because it never changes once set. The lock makes one caller at a time query the ledger.
-    first_new_create_at: Mutex<Option<Timestamp>>,
+    pub(super) first_new_create_at: Mutex<Option<Timestamp>>,
     advisories: Arc<Advisories>,
     /// `None` when spans are not exported.
     spans: Option<Arc<SpanCounts>>,
+    /// The logs that this process writes, by name.
+    logs: Vec<(&'static str, LogHealth)>,
+    reconciler: Reconciler,
+    next_gate: NextGate,
 }
 
 impl View {
@@ -60,6 +68,9 @@ impl View {
             advisories,
             history: MetricsHistory::default(),
             spans: None,
+            logs: Vec::new(),
+            reconciler: Reconciler::default(),
+            next_gate: NextGate::default(),
         }
     }
 
@@ -67,6 +78,23 @@ impl View {
     #[must_use]
     pub(crate) fn with_spans(self, spans: Option<Arc<SpanCounts>>) -> Self {
         Self { spans, ..self }
+    }
+
+    /// Adds the state of the logs.
+    #[must_use]
+    pub(crate) fn with_logs(self, logs: Vec<(&'static str, LogHealth)>) -> Self {
+        Self { logs, ..self }
+    }
+
+    /// The state of each log now, by name.
+    pub(super) fn logs(&self) -> Vec<(&'static str, LogSnapshot)> {
+        self.logs.iter().map(|(name, health)| (*name, health.snapshot())).collect()
+    }
+
+    /// The walks of this process over the vendor's lists.
+    #[must_use]
+    pub(crate) const fn reconciler(&self) -> &Reconciler {
+        &self.reconciler
     }
 
     pub(super) fn spans(&self) -> Option<&SpanCounts> {
@@ -111,13 +139,19 @@ impl View {
             Some(Health::Ready) | None => None,
         };
         let config = self.app.config.load();
-        let sides = [Side::Legacy, Side::New].into_iter().filter(|side| config.modes.needs(*side));
-        let sides = sides.filter_map(|side| {
-            let down = self.app.services.health.unreachable(side)?;
-            Some(reason(&format!("{side} side"), &down.since, down.why))
+        let health = &self.app.services.health;
+        let sides: Vec<_> =
+            [Side::Legacy, Side::New].into_iter().filter(|side| config.modes.needs(*side)).collect();
+        let is_down = sides.iter().any(|side| health.is_down(*side));
+        let lanes = sides.into_iter().flat_map(|side| {
+            let down = health.unreachable(side);
+            down.map(move |down| {
+                let kind = format!("{side} side, {} lane", down.lane.as_str());
+                reason(&kind, &down.since, down.why)
+            })
         });
-        let reasons: Vec<_> = draining.into_iter().chain(ledger).chain(sides).collect();
-        Readiness { ready: reasons.is_empty(), reasons }
+        let ready = draining.is_none() && ledger.is_none() && !is_down;
+        Readiness { ready, reasons: draining.into_iter().chain(ledger).chain(lanes).collect() }
     }
 
     /// The whole status. Waits for the ledger at most its timeouts, and not at all while it is down.
@@ -145,15 +179,37 @@ impl View {
                 percent: config.canary.percent,
                 profiles_listed: config.canary.profiles.len(),
             },
+            facts: facts(&config),
+            drift: DriftDocument::of(self.app.services.upstream.drift(), &config),
             replicas: config.replicas,
             writes_in_flight: self.app.services.detached.len(),
             config: reloads::section(&config, &reloads),
             budget: self.budget().snapshot(),
-            usage: self.usage(),
+            usage: UsageDocument { on_record: self.usage_on_record(&config).await, ..self.usage() },
             advisories: self.active_advisories(&config).await,
             ledger,
             shadow: self.shadow(&config),
+            logs: self.log_documents(),
+            reconcile: self.reconcile(),
+            trip: self.trip(),
+            gate: self.next_gate.of(&config, self.app.services.ledger.as_ref()).await,
+            audit: self.audit().await,
         }
+    }
+
+    fn log_documents(&self) -> Vec<LogDocument> {
+        let document = |(name, log): (&'static str, LogSnapshot)| {
+            let (failing_since, error) = log.failing.map(|(since, error)| (since.to_string(), error)).unzip();
+            LogDocument {
+                log: name.into(),
+                target: log.target,
+                lines_lost: log.lines_lost,
+                failed_seconds: log.failed.as_secs_f64(),
+                failing_since,
+                error,
+            }
+        };
+        self.logs().into_iter().map(document).collect()
     }
 
     async fn active_advisories(&self, config: &Config) -> Vec<AdvisoryDocument> {
@@ -208,6 +264,7 @@ impl View {
             other_requests: usage.others().total(),
             full_since: usage.full_since().map(|at| at.to_string()),
             evicted: usage.evicted(),
+            on_record: None,
         }
     }
 
@@ -234,38 +291,37 @@ impl View {
         })
     }
 
-    async fn ledger(&self, settings: &config::Ledger, ledger: &Ledger) -> LedgerDocument {
-        let first_new_create_at = self.first_new_create_at(ledger).await;
-        // After the query, which may itself find the ledger down.
-        let (health, down_since, error) = match ledger.health() {
-            Health::Ready => ("ready", None, None),
-            Health::Down { since, why } => ("down", Some(since.to_string()), Some(why.to_string())),
-        };
-        let kind = match settings.kind {
-            LedgerKind::Sqlite => "sqlite",
-            LedgerKind::Postgres => "postgres",
-        };
-        LedgerDocument {
-            kind: kind.into(),
-            tenant: settings.tenant.clone(),
-            health: health.into(),
-            down_since,
-            error,
-            created_on_new: first_new_create_at.map(|since| since.is_some()),
-            first_new_create_at: first_new_create_at.flatten().map(|since| since.to_string()),
+    /// `None` if nothing walks, and nothing has.
+    fn reconcile(&self) -> Option<ReconcileDocument> {
+        let status = self.reconciler.status();
+        if status.every.is_none() && status.last.is_none() {
+            return None;
         }
+        let last = status.last.as_ref();
+        let count =
+            |kind: FindingKind| last.map(|last| (kind.as_str().to_owned(), last.progress.found(kind)));
+        Some(ReconcileDocument {
+            every_seconds: status.every.map(|every| every.as_secs()),
+            last_walk_at: last.map(|last| last.at.to_string()),
+            last_clean_at: status.last_clean_at.map(|at| at.to_string()),
+            window_begin: last.map(|last| last.begin.to_string()),
+            window_end: last.map(|last| last.end.to_string()),
+            records: last.map(|last| last.progress.rows.iter().sum()),
+            clean: last.map(|last| last.progress.is_clean()),
+            findings: FindingKind::ALL.into_iter().filter_map(count).collect(),
+            failed: status.failed,
+        })
     }
+}
 
-    /// When a create first went to the new API; outer `None` if the ledger does not answer.
-    async fn first_new_create_at(&self, ledger: &Ledger) -> Option<Option<Timestamp>> {
-        let mut known = self.first_new_create_at.lock().await;
-        if known.is_none() {
-            // A query would only wait for the whole timeout.
-            if !ledger.health().is_ready() {
-                return None;
-            }
-            *known = ledger.reader().first_new_create_at().await.ok()?;
-        }
-        Some(*known)
-    }
+fn facts(config: &Config) -> FactsDocument {
+    let file = config.facts_file.as_ref().map(|file| FactsFileDocument {
+        path: file.path.display().to_string(),
+        found_at: file.found_at.to_string(),
+        hosts: file.hosts.clone(),
+        in_use: file.is_in_use,
+        old: file.is_old(Timestamp::now()),
+    });
+    let known = config.facts.known().map(|(name, value)| (name.to_owned(), value)).collect();
+    FactsDocument { known, file }
 }

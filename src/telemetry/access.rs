@@ -12,10 +12,12 @@ use http::{HeaderValue, Request};
 use http_body::{Body, Frame, SizeHint};
 use tracing::Span;
 
+use super::access_line::{self, AccessLine, Now};
 use super::metrics::Metrics;
 use super::metrics::labels::{RouteLabel, StatusClass};
 use crate::config::{Mode, Traces};
 use crate::failure::Failure;
+use crate::failure::call_error::CallError;
 use crate::failure::error_chain::error_chain;
 use crate::http::body::{BodyError, ByteCount, Payload};
 use crate::http::headers;
@@ -101,9 +103,80 @@ impl Access {
         self.fault = Some(failure.fault().as_str());
         self.metrics.failed(failure);
         if let Some(source) = std::error::Error::source(failure) {
-            let source = error_chain(source);
-            tracing::warn!(target: "proxy", request_id = self.request_id, error = failure.name(), source, "{failure}");
+            let call = CallError::find(source);
+            tracing::warn!(
+                target: "proxy",
+                request_id = self.request_id,
+                error = failure.name(),
+                fault = self.fault,
+                phase = call.map(|call| call.phase.as_str()),
+                address = call.map(|call| call.peer.as_str()),
+                elapsed_ms = call.map(|call| u64::try_from(call.elapsed.as_millis()).unwrap_or(u64::MAX)),
+                source = error_chain(source),
+                "{failure}"
+            );
         }
+    }
+}
+
+impl Access {
+    fn line(&self, duration_us: u64) -> AccessLine<'_> {
+        AccessLine {
+            timestamp: Now,
+            level: "INFO",
+            message: MESSAGE,
+            method: self.method.as_str(),
+            path: &self.path,
+            route: self.route.as_str(),
+            caller: self.caller.as_deref(),
+            mode: self.mode.map(Mode::as_str),
+            side: self.side.map(Side::as_str),
+            status: self.status,
+            upstream_status: self.upstream_status,
+            upstream_calls: self.upstream_calls,
+            upstream_us: self.upstream_us,
+            duration_us,
+            request_bytes: self.request_bytes.get(),
+            response_bytes: self.response_bytes,
+            complete: self.complete,
+            error: self.error,
+            fault: self.fault,
+            request_id: &self.request_id,
+            client_certificate: self.client_certificate.as_deref(),
+            trace_id: self.trace_id,
+            target: TARGET,
+        }
+    }
+}
+
+impl AccessLine<'_> {
+    fn log(&self) {
+        if access_line::is_on() {
+            return self.write();
+        }
+        tracing::info!(
+            target: TARGET,
+            method = self.method,
+            path = self.path,
+            route = self.route,
+            caller = self.caller,
+            mode = self.mode,
+            side = self.side,
+            status = self.status,
+            upstream_status = self.upstream_status,
+            upstream_calls = self.upstream_calls,
+            upstream_us = self.upstream_us,
+            duration_us = self.duration_us,
+            request_bytes = self.request_bytes,
+            response_bytes = self.response_bytes,
+            complete = self.complete,
+            error = self.error,
+            fault = self.fault,
+            request_id = self.request_id,
+            client_certificate = self.client_certificate,
+            trace_id = self.trace_id.map(tracing::field::display),
+            "{MESSAGE}"
+        );
     }
 }
 
@@ -116,31 +189,15 @@ impl Drop for Access {
         let (route, mode) = (self.route.as_str(), self.mode.map(Mode::as_str));
         let outcome = RequestOutcome { route, mode, side: self.side, status: self.status, error: self.error };
         spans::end_request(&self.span, &self.method, outcome);
-        tracing::info!(
-            target: "access",
-            method = self.method.as_str(),
-            path = self.path,
-            route,
-            caller = self.caller,
-            mode,
-            side = self.side.map(Side::as_str),
-            status = self.status,
-            upstream_status = self.upstream_status,
-            upstream_calls = self.upstream_calls,
-            upstream_us = self.upstream_us,
-            duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-            request_bytes = self.request_bytes.get(),
-            response_bytes = self.response_bytes,
-            complete = self.complete,
-            error = self.error,
-            fault = self.fault,
-            request_id = self.request_id,
-            client_certificate = self.client_certificate,
-            trace_id = self.trace_id.map(tracing::field::display),
-            "request"
-        );
+        if tracing::enabled!(target: TARGET, tracing::Level::INFO) {
+            self.line(u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX)).log();
+        }
     }
 }
+
+/// The target of the line, for `log.filter`.
+const TARGET: &str = "access";
+const MESSAGE: &str = "request";
 
 /// A response body that keeps its [`Access`] until the last byte.
 #[derive(Debug)]
@@ -153,6 +210,14 @@ impl AccessLogBody {
     pub(crate) fn new(payload: Payload, mut access: Access) -> Self {
         access.complete = payload.is_end_stream();
         Self { payload, access }
+    }
+
+    /// Records that the client did not get all that was given out; `unread`: because it left it unread for too long.
+    pub(crate) fn cut_off(&mut self, unread: bool) {
+        self.access.complete = false;
+        if unread {
+            self.access.error = Some("unread");
+        }
     }
 }
 

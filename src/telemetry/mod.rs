@@ -1,15 +1,21 @@
 //! Telemetry of the process: log lines through `tracing`, as JSON or as text on a terminal; [`metrics`]; and spans, exported by [`traces`].
 
 pub(crate) mod access;
+mod access_line;
+pub(crate) mod drift;
 mod file;
 pub(crate) mod format;
+pub(crate) mod log_health;
 pub(crate) mod metrics;
+mod output;
 mod queue;
 pub(crate) mod sanitize;
 pub(crate) mod spans;
 pub mod traces;
 
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 
 use tracing_subscriber::filter::{FilterExt as _, filter_fn};
@@ -18,6 +24,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, registry};
 
 use self::file::RotatingFile;
+use self::log_health::LogHealth;
+use self::output::Stream;
 use self::queue::{Draining, Queue};
 use self::traces::Collecting;
 use crate::config::{Log, LogFormat};
@@ -37,6 +45,12 @@ impl LogGuard {
     pub(crate) fn lines(&self) -> Box<dyn Write + Send> {
         Box::new(self.lines.clone())
     }
+
+    /// Whether lines are lost, and since when.
+    #[must_use]
+    pub(crate) fn health(&self) -> LogHealth {
+        self.lines.health().clone()
+    }
 }
 
 /// Keeps the writer of a file running. Dropping it writes the lines that are still queued.
@@ -45,18 +59,37 @@ pub(crate) struct FileGuard {
     _draining: Draining,
 }
 
-/// Opens a file for lines, rotated at `max` bytes with `keep` rotated files. Writing never blocks: lines that do not fit in the queue are
-/// dropped and counted.
+/// The file of a [`FileGuard`].
+#[derive(Clone, Debug)]
+pub(crate) struct LogFile(Queue);
+
+impl LogFile {
+    /// Whether lines are lost, and since when.
+    #[must_use]
+    pub(crate) fn health(&self) -> LogHealth {
+        self.0.health().clone()
+    }
+
+    /// Opens the path again if it leads to another file now. The writer also looks before every write.
+    pub(crate) fn follow(&self) {
+        self.0.follow();
+    }
+
+    /// A writer for whole lines. Writing never blocks: lines that do not fit in the queue are dropped and counted.
+    #[must_use]
+    pub(crate) fn lines(&self) -> Box<dyn Write + Send> {
+        Box::new(self.0.clone())
+    }
+}
+
+/// Opens a file for lines, rotated at `max` bytes with `keep` rotated files.
 ///
 /// # Errors
 /// If the file cannot be opened.
-pub(crate) fn lines_to_file(
-    path: &Path,
-    max: usize,
-    keep: usize,
-) -> io::Result<(Box<dyn Write + Send>, FileGuard)> {
-    let (queue, draining) = Queue::start(RotatingFile::open(path, max, keep)?)?;
-    Ok((Box::new(queue), FileGuard { _draining: draining }))
+pub(crate) fn lines_to_file(path: &Path, max: usize, keep: usize) -> io::Result<(LogFile, FileGuard)> {
+    let health = LogHealth::new(path.display().to_string());
+    let (queue, draining) = Queue::start(RotatingFile::open(path, max, keep)?, health)?;
+    Ok((LogFile(queue), FileGuard { _draining: draining }))
 }
 
 /// Starts logging to standard output for the whole process, and exporting spans if `collecting` is given.
@@ -64,7 +97,12 @@ pub(crate) fn lines_to_file(
 /// # Errors
 /// If the filter is invalid, or logging was started before.
 pub(crate) fn start(settings: &Log, collecting: Option<&Collecting>) -> Result<LogGuard, Failed> {
-    start_to(settings, collecting, std::io::stdout(), std::io::stdout().is_terminal())
+    let terminal = io::stdout().is_terminal();
+    // The handle of the standard library buffers: after an error it would not be known which lines were written.
+    match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(out) => start_to(settings, collecting, File::from(out), terminal),
+        Err(_) => start_to(settings, collecting, io::stdout(), terminal),
+    }
 }
 
 /// Starts logging to `out`. Lines are queued in memory while its reader is slow, and dropped if the queue is full, so that no request waits
@@ -78,7 +116,7 @@ pub fn start_to(
     out: impl Write + Send + 'static,
     terminal: bool,
 ) -> Result<LogGuard, Failed> {
-    let (writer, draining) = Queue::start(out)?;
+    let (writer, draining) = Queue::start(Stream::new(out), LogHealth::new("standard output"))?;
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
@@ -101,6 +139,9 @@ pub fn start_to(
     // A `None` layer would count as interested in every span, and spans would be created while nothing exports them.
     let layers: Vec<_> = collecting.map(Collecting::layer).into_iter().chain([log]).collect();
     registry().with(layers).try_init()?;
+    if json {
+        access_line::write_to(lines.clone());
+    }
     Ok(LogGuard { lines, _draining: draining })
 }
 

@@ -4,12 +4,14 @@
 //! spinning between lines: measured, that was a sixth of the proxy's CPU time.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
+
+use super::log_health::LogHealth;
+use super::output::Output;
 
 /// Capacity in bytes. Lines that do not fit are dropped and counted.
 const QUEUE_MAX: usize = 16 * 1024 * 1024;
@@ -18,19 +20,23 @@ const WRITE_INTERVAL: Duration = Duration::from_millis(5);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The writing end. Clones share the queue.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Queue(Arc<QueueState>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct QueueState {
     queued: Mutex<Queued>,
     arrived: Condvar,
-    dropped: AtomicU64,
+    health: LogHealth,
 }
 
 #[derive(Debug, Default)]
 struct Queued {
     lines: Vec<u8>,
+    /// Lines that were dropped since the last report in the output.
+    dropped: u64,
+    /// Whether the output is to look where its path leads.
+    follow: bool,
     closed: bool,
 }
 
@@ -42,34 +48,48 @@ pub(super) struct Draining {
 }
 
 impl Queue {
-    /// Starts the thread that writes to `out`.
+    /// Starts the thread that writes to `out`, whose state `health` shows.
     ///
     /// # Errors
     /// If the thread cannot be started.
-    pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Self, Draining)> {
-        let queue = Self::default();
+    pub(super) fn start(out: impl Output + 'static, health: LogHealth) -> io::Result<(Self, Draining)> {
+        let state = QueueState { queued: Mutex::default(), arrived: Condvar::new(), health };
+        let queue = Self(Arc::new(state));
         let ours = queue.clone();
         let thread = thread::Builder::new().name("shim-log".into()).spawn(move || ours.drain(out))?;
         Ok((queue.clone(), Draining { queue, thread }))
+    }
+
+    /// Whether lines are lost, and since when.
+    pub(super) fn health(&self) -> &LogHealth {
+        &self.0.health
+    }
+
+    /// Makes the output follow its path: the file may have been moved or removed.
+    pub(super) fn follow(&self) {
+        self.lock().follow = true;
+        self.0.arrived.notify_one();
     }
 
     fn lock(&self) -> MutexGuard<'_, Queued> {
         self.0.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn drain(&self, mut out: impl Write) {
+    fn drain(&self, mut out: impl Output) {
         let mut lines = Vec::new();
         loop {
             let mut queued = self.lock();
-            while queued.lines.is_empty() && !queued.closed {
+            while queued.lines.is_empty() && !queued.closed && !queued.follow {
                 queued = self.0.arrived.wait(queued).unwrap_or_else(PoisonError::into_inner);
             }
             let closed = queued.closed;
             std::mem::swap(&mut queued.lines, &mut lines);
+            let (dropped, follow) = (std::mem::take(&mut queued.dropped), std::mem::take(&mut queued.follow));
             drop(queued);
-            // There is no place left to report that the log cannot be written.
-            let _ =
-                out.write_all(&lines).and_then(|()| self.report_dropped(&mut out)).and_then(|()| out.flush());
+            if follow {
+                out.follow();
+            }
+            self.write_out(&mut out, &lines, dropped);
             lines.clear();
             if closed {
                 return;
@@ -78,15 +98,20 @@ impl Queue {
         }
     }
 
-    fn report_dropped(&self, out: &mut impl Write) -> io::Result<()> {
-        match self.0.dropped.swap(0, Ordering::Relaxed) {
-            0 => Ok(()),
-            dropped => {
-                writeln!(
-                    out,
-                    r#"{{"level":"WARN","target":"log","message":"log lines were dropped","dropped":{dropped}}}"#
-                )
-            }
+    fn write_out(&self, out: &mut impl Output, lines: &[u8], dropped: u64) {
+        if lines.is_empty() {
+            return;
+        }
+        let report = match dropped {
+            0 => String::new(),
+            dropped => format!(
+                "{{\"level\":\"WARN\",\"target\":\"log\",\"message\":\"log lines were dropped\",\"dropped\":{dropped}}}\n"
+            ),
+        };
+        let written = out.write_lines(lines).and_then(|()| out.write_lines(report.as_bytes()));
+        match written {
+            Ok(()) => self.0.health.written(),
+            Err(failed) => self.0.health.failed(&failed.error, failed.lines_lost),
         }
     }
 }
@@ -95,7 +120,9 @@ impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut queued = self.lock();
         if queued.lines.len() + line.len() > QUEUE_MAX {
-            self.0.dropped.fetch_add(1, Ordering::Relaxed);
+            queued.dropped += 1;
+            drop(queued);
+            self.0.health.dropped(1);
             return Ok(line.len());
         }
         let wake = queued.lines.is_empty();
@@ -138,7 +165,12 @@ impl Drop for Draining {
 mod tests {
     use std::sync::mpsc;
 
+    use super::super::output::Stream;
     use super::*;
+
+    fn start(out: impl Write + Send + 'static) -> (Queue, Draining) {
+        Queue::start(Stream::new(out), LogHealth::new("test")).unwrap()
+    }
 
     /// Blocks the first write until it is released, and keeps all bytes.
     struct Stuck {
@@ -164,12 +196,13 @@ mod tests {
     fn a_blocked_output_delays_no_writer_and_dropped_lines_are_counted() {
         let (release, go) = mpsc::channel();
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (mut queue, draining) = Queue::start(Stuck { go: Some(go), written: written.clone() }).unwrap();
+        let (mut queue, draining) = start(Stuck { go: Some(go), written: written.clone() });
         let line = vec![b'x'; 1024 * 1024];
         for _ in 0..64 {
             queue.write_all(&line).unwrap();
         }
         release.send(()).unwrap();
+        let health = queue.health().clone();
         drop(draining);
         let written = written.lock().unwrap();
         let (lines, rest) = (written.iter().filter(|byte| **byte == b'x').count() >> 20, written.len());
@@ -177,14 +210,60 @@ mod tests {
         assert!(rest < 34 << 20);
         let dropped = format!(r#""dropped":{}}}"#, 64 - lines);
         assert!(String::from_utf8_lossy(&written).contains(&dropped), "{dropped} is not reported");
+        assert_eq!(health.snapshot().lines_lost, 64 - lines as u64);
     }
 
     #[test]
     fn queued_lines_are_written_at_the_end() {
         let written = Arc::new(Mutex::new(Vec::new()));
-        let (mut queue, draining) = Queue::start(Stuck { go: None, written: written.clone() }).unwrap();
+        let (mut queue, draining) = start(Stuck { go: None, written: written.clone() });
         queue.write_all(b"last words\n").unwrap();
         drop(draining);
         assert_eq!(*written.lock().unwrap(), b"last words\n");
+    }
+
+    /// Takes so many bytes, then refuses until it has room again.
+    struct Full {
+        room: Arc<Mutex<usize>>,
+        written: Arc<Mutex<Vec<u8>>>,
+        refused: mpsc::Sender<()>,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut room = self.room.lock().unwrap();
+            let taken = bytes.len().min(*room);
+            *room -= taken;
+            if taken == 0 {
+                let _ = self.refused.send(());
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.written.lock().unwrap().extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_was_full_goes_on_at_a_line_of_its_own_and_what_it_lost_is_counted() {
+        let (room, written) = (Arc::new(Mutex::new(4)), Arc::new(Mutex::new(Vec::new())));
+        let (refused, seen) = mpsc::channel();
+        let (mut queue, draining) = start(Full { room: room.clone(), written: written.clone(), refused });
+        queue.write_all(b"one\ntwo\n").unwrap();
+        seen.recv().unwrap();
+        *room.lock().unwrap() = 2;
+        queue.write_all(b"three\n").unwrap();
+        seen.recv().unwrap();
+        *room.lock().unwrap() = 100;
+        queue.write_all(b"four\n").unwrap();
+        let health = queue.health().clone();
+        drop(draining);
+        assert_eq!(*written.lock().unwrap(), b"one\nth\nfour\n");
+        let now = health.snapshot();
+        assert_eq!((now.lines_lost, now.failing), (2, None));
+        assert!(!now.failed.is_zero());
     }
 }

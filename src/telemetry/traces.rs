@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -62,6 +63,7 @@ pub(super) type SpanLayer = Box<dyn Layer<Registry> + Send + Sync>;
 pub struct Collecting {
     provider: SdkTracerProvider,
     counts: Arc<SpanCounts>,
+    authorization: Authorization,
 }
 
 impl Collecting {
@@ -72,11 +74,12 @@ impl Collecting {
     pub fn start(settings: &Traces) -> Result<Option<Self>, Failed> {
         let Some(endpoint) = settings.endpoint.clone() else { return Ok(None) };
         let counts = Arc::new(SpanCounts::default());
+        let authorization = Authorization::of(settings);
         let exporter = SpanExporter::builder()
             .with_http()
             .with_endpoint(endpoint)
             .with_timeout(settings.timeout)
-            .with_http_client(Sender::new(settings)?)
+            .with_http_client(Sender::new(settings, authorization.clone())?)
             .build()?;
         // Every setting is explicit: the SDK would take others from `OTEL_` environment variables.
         let queue = BatchConfigBuilder::default()
@@ -95,7 +98,7 @@ impl Collecting {
             .with_max_links_per_span(PER_SPAN)
             .with_span_processor(CountedProcessor { batches, counts: counts.clone() })
             .build();
-        Ok(Some(Self { provider, counts }))
+        Ok(Some(Self { provider, counts, authorization }))
     }
 
     /// The layer that exports spans, and no log events.
@@ -110,6 +113,12 @@ impl Collecting {
         spans
             .with_filter(filter_fn(|metadata| metadata.is_span() && metadata.target() == spans::TARGET))
             .boxed()
+    }
+
+    /// The `Authorization` header of the export requests.
+    #[must_use]
+    pub(crate) fn authorization(&self) -> Authorization {
+        self.authorization.clone()
     }
 
     /// Counts of the spans so far.
@@ -136,17 +145,33 @@ fn resource(service_name: String) -> Resource {
 #[derive(Debug)]
 struct Sender {
     http: Client,
-    authorization: Option<HeaderValue>,
+    authorization: Authorization,
+}
+
+/// The `Authorization` header of export requests. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Authorization(Arc<ArcSwapOption<HeaderValue>>);
+
+impl Authorization {
+    fn of(settings: &Traces) -> Self {
+        Self(Arc::new(ArcSwapOption::new(header_of(settings))))
+    }
+
+    /// Uses the one of another config for requests from now on.
+    pub(crate) fn adopt(&self, settings: &Traces) {
+        self.0.store(header_of(settings));
+    }
+}
+
+fn header_of(settings: &Traces) -> Option<Arc<HeaderValue>> {
+    // The config has accepted the text, so it makes a header.
+    let mut value = HeaderValue::from_str(settings.authorization.as_ref()?.reveal()).ok()?;
+    value.set_sensitive(true);
+    Some(Arc::new(value))
 }
 
 impl Sender {
-    fn new(settings: &Traces) -> Result<Self, Failed> {
-        let mut authorization = settings
-            .authorization
-            .as_ref()
-            .map(|secret| HeaderValue::from_str(secret.reveal()))
-            .transpose()?;
-        authorization.iter_mut().for_each(|value| value.set_sensitive(true));
+    fn new(settings: &Traces, authorization: Authorization) -> Result<Self, Failed> {
         let builder = Client::builder()
             .tls_backend_preconfigured(tls()?)
             .timeout(settings.timeout)
@@ -165,7 +190,9 @@ impl HttpClient for Sender {
         let headers = request.headers_mut();
         headers.clear();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        headers.extend(self.authorization.iter().map(|value| (AUTHORIZATION, value.clone())));
+        headers.extend(
+            self.authorization.0.load().iter().map(|value| (AUTHORIZATION, HeaderValue::clone(value))),
+        );
         self.http.send_bytes(request).await
     }
 }

@@ -3,6 +3,8 @@
 
 mod advisories;
 mod config;
+mod logs;
+mod reconcile;
 mod shadow;
 mod values;
 mod vendor;
@@ -10,13 +12,14 @@ mod vendor;
 use self::values::{boolean, float};
 use super::process;
 use super::view::View;
+use crate::ledger::TripState;
 use crate::proxy::App;
 use crate::telemetry::metrics::exposition::{MetricFamily, to_text};
 use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::metrics::registry::{
     BUILD, CLIENTS_IN_FLIGHT, LEDGER_COMMITS, LEDGER_OPERATION, LEDGER_UP, PROCESS_MAX_FDS, PROCESS_OPEN_FDS,
     PROCESS_RESIDENT_MEMORY, PROCESS_START_TIME, REQUESTS_IN_FLIGHT, REQUESTS_SHED, SPANS, SPANS_ENDED,
-    WRITES_IN_FLIGHT,
+    TRIPPED, WRITES_IN_FLIGHT,
 };
 use crate::telemetry::traces::SpanCounts;
 
@@ -35,8 +38,10 @@ impl View {
         families.extend(config::families(&config, &reloads));
         families.extend(ledger(app));
         families.extend(advisories::families(self.advisories()));
+        families.extend(reconcile::families(&self.reconciler().status(), &config));
         families.extend(app.shadow.iter().flat_map(|shadow| shadow::families(shadow, &config)));
         families.extend(self.spans().into_iter().flat_map(spans));
+        families.extend(logs::families(&self.logs()));
         families.extend(self.process());
         to_text(families)
     }
@@ -71,7 +76,13 @@ fn in_flight(app: &App) -> [MetricFamily; 4] {
 
 fn ledger(app: &App) -> Vec<MetricFamily> {
     let Some(ledger) = &app.services.ledger else { return Vec::new() };
+    let tripped = match ledger.trip_state() {
+        TripState::Unknown => None,
+        TripState::Clear => Some(boolean(false)),
+        TripState::Set(_) => Some(boolean(true)),
+    };
     vec![
+        TRIPPED.value(tripped),
         LEDGER_UP.value(Some(boolean(ledger.health().is_ready()))),
         LEDGER_COMMITS.count(ledger.commits()),
         LEDGER_OPERATION.histograms(ledger.reader().times()),

@@ -6,19 +6,22 @@ use crate::proxy::App;
 use crate::telemetry::metrics::exposition::{Labels, MetricFamily, labels};
 use crate::telemetry::metrics::registry::{
     BUDGET_ALLOWED_CALLS_PER_SECOND, BUDGET_CALLS, BUDGET_CALLS_PER_SECOND, BUDGET_COOLDOWN_LEFT,
-    BUDGET_LAST_429_TIMESTAMP, BUDGET_REFUSED, BUDGET_WAITING, TOKEN_FETCHES, UPSTREAM_REACHABLE,
+    BUDGET_LAST_429_TIMESTAMP, BUDGET_REFUSED, BUDGET_WAITING, DRIFT, TOKEN_FETCHES, UPSTREAM_REACHABLE,
 };
 use crate::translate::side::Side;
+use crate::upstream::health::LANES;
 use crate::upstream::rate_limit::{Budget, CallClass, Endpoint};
 
-pub(super) fn sides(app: &App) -> [MetricFamily; 2] {
-    let reachable = [Side::Legacy, Side::New].into_iter().filter_map(|side| {
-        let reachable = app.services.health.is_reachable(side)?;
-        Some((vec![("side", side.as_str().into())], boolean(reachable)))
+pub(super) fn sides(app: &App) -> [MetricFamily; 3] {
+    let lanes = [Side::Legacy, Side::New].into_iter().flat_map(|side| LANES.map(|lane| (side, lane)));
+    let reachable = lanes.filter_map(|(side, lane)| {
+        let reachable = app.services.health.is_reachable(side, lane)?;
+        Some((vec![("side", side.as_str().into()), ("lane", lane.as_str().into())], boolean(reachable)))
     });
     [
         UPSTREAM_REACHABLE.gauges(reachable.collect()),
         TOKEN_FETCHES.counters(app.services.upstream.token_fetches()),
+        DRIFT.counters(app.services.upstream.drift().counts()),
     ]
 }
 

@@ -5,6 +5,7 @@ use maud::{Markup, html};
 use super::super::documents::to_the_second;
 use super::super::history::Hour;
 use super::elements::scrolling;
+use crate::config::keys;
 use crate::telemetry::format::count;
 use crate::upstream::rate_limit::{BudgetSnapshot, EndpointSnapshot};
 
@@ -19,7 +20,7 @@ pub(super) fn section(budget: &BudgetSnapshot, hour: &Hour) -> Markup {
             h2 { "Rate budget" }
             @match budget.cooldown_seconds_left {
                 Some(left) => p { span.badge.bad { "slowed" } " for another " (count(left)) " s: the vendor answered 429." },
-                None => p.quiet { "No back-off. A call that waits longer than budget.wait_max is refused and not sent." },
+                None => p.quiet { "No back-off. A call that waits longer than " (keys::BUDGET_WAIT_MAX) " is refused and not sent." },
             }
             @if let Some(most) = budget.five_minutes_max {
                 p.quiet { "Limit of this process: " (count(most)) " calls to each endpoint in five minutes." }

@@ -2,9 +2,13 @@
 //! keyboard alone, and refreshes itself unless paused. Text of clients and vendors is escaped, and the page's Content-Security-Policy
 //! lets a browser run and load nothing.
 
+mod audit;
 mod budget;
 mod config;
+mod drift;
 mod elements;
+mod gate;
+mod reconcile;
 mod sections;
 mod traffic;
 
@@ -32,6 +36,10 @@ pub(super) fn render(status: &StatusDocument, hour: &Hour, metrics: &Metrics, pa
         (sections::usage(&status.usage))
         @if let Some(shadow) = &status.shadow { (sections::shadow(shadow)) }
         (sections::ledger(status))
+        @if let Some(found) = &status.reconcile { (reconcile::section(found)) }
+        @if let Some(gate) = &status.gate { (gate::section(gate)) }
+        @if !status.drift.names.is_empty() { (drift::section(&status.drift)) }
+        @if !status.audit.is_empty() { (audit::section(&status.audit)) }
         (config::section(status))
         footer {
             "conversion-shim " (status.version) ", running for " (status.uptime_seconds) " s. The same as data: "

@@ -21,11 +21,20 @@ pub(super) fn header(status: &StatusDocument, paused: bool) -> Markup {
         header {
             h1 { "conversion-shim " span.badge.stage { "stage " (status.stage) }
                 " " @if status.readiness.ready { span.badge.good { "ready" } } @else { span.badge.bad { "not ready" } }
-                @if refused.is_some() { " " span.badge.bad { "config refused" } } }
+                @if refused.is_some() { " " span.badge.bad { "config refused" } }
+                @if status.trip.as_ref().is_some_and(|trip| trip.state == "set") { " " span.badge.bad { "tripped" } } }
             nav { @if paused { a href="/" { "Resume refresh" } } @else { a href="/?paused" { "Pause refresh" } } }
         }
-        @if !status.readiness.ready || refused.is_some() || !status.advisories.is_empty() {
+        @let tripped = status.trip.as_ref().filter(|trip| trip.state == "set");
+        @if !status.readiness.reasons.is_empty() || refused.is_some() || tripped.is_some() || !status.advisories.is_empty() {
             ul.advisories {
+                @if let Some(trip) = tripped {
+                    li {
+                        strong { "tripped" } " since " (to_the_second(trip.since.as_deref().unwrap_or_default())) ": "
+                        bdi { (one_line(trip.why.as_deref().unwrap_or_default())) } "; creates are on hold until "
+                        code { "conversion-shim trip reset --why" }
+                    }
+                }
                 @for reason in &status.readiness.reasons {
                     li { strong { (reason.kind) } " since " (to_the_second(&reason.since)) ": " (reason.detail) }
                 }
@@ -53,6 +62,12 @@ pub(super) fn modes(status: &StatusDocument) -> Markup {
                 @for (route, mode) in
                     [("create", &modes.create), ("get", &modes.get), ("list", &modes.list), ("cancel", &modes.cancel)] {
                     div { dt { (route) } dd { strong { (mode) } } }
+                }
+                @for (name, value) in &status.facts.known {
+                    div { dt { "fact " (name) } dd { (value) } }
+                }
+                @if let Some(file) = status.facts.file.as_ref().filter(|file| file.old || !file.in_use) {
+                    div { dt { "facts" } dd { strong { @if file.in_use { "older than 30 days" } @else { "not used: about other hosts" } } } }
                 }
                 @if modes.create == "canary" {
                     div { dt { "on new" } dd { (canary.percent) "% and " (canary.profiles_listed) " listed profiles" } }
@@ -249,6 +264,14 @@ pub(super) fn ledger(status: &StatusDocument) -> Markup {
                             (None, Some(false)) => { "none yet" }
                             (None, _) => { "unknown: the ledger does not answer" }
                         } }
+                        @for (side, found) in &ledger.completeness {
+                            dt { (side) " complete" }
+                            dd { @match (&found.missing, &found.until) {
+                                (None, Some(until)) => { span.badge.good { "complete" } " until " (to_the_second(until)) }
+                                (None, None) => span.badge.good { "complete" },
+                                (Some(missing), _) => { "no: " (missing) }
+                            } }
+                        }
                     }
                 }
             }

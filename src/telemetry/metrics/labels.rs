@@ -4,6 +4,7 @@ use http::StatusCode;
 
 use crate::config::Mode;
 use crate::telemetry::metrics::label_set::{LabelValue, label};
+use crate::translate::drift::DriftKind;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
 
@@ -52,6 +53,14 @@ impl From<Route> for RouteLabel {
     }
 }
 
+label!(
+    DriftKind,
+    "kind",
+    Member = "member",
+    Status = "status",
+    ProblemType = "problem_type",
+    ContentType = "content_type",
+);
 label!(Side, "side", Legacy = "legacy", New = "new");
 label!(
     Mode,
@@ -179,6 +188,8 @@ impl CreateOutcome {
 pub(crate) enum DuplicateCheckResult {
     /// The other side has no conversion with this `ref_id`: the create may be sent.
     Absent,
+    /// The ledger knows every reference of the other side, so it was not asked: the create may be sent.
+    Local,
     /// The other side has one: nothing is sent.
     Found,
     /// The credentials have no read scope.
@@ -191,6 +202,7 @@ label!(
     DuplicateCheckResult,
     "result",
     Absent = "absent",
+    Local = "local",
     Found = "found",
     Forbidden = "forbidden",
     Throttled = "throttled",

@@ -53,8 +53,8 @@ const UPSTREAM_THROTTLED: Metric =
     Metric::counter("upstream_throttled", &["side"], "Calls that an upstream answered with 429.");
 pub(crate) const UPSTREAM_REACHABLE: Metric = Metric::gauge(
     "upstream_reachable",
-    &["side"],
-    "1 while connections to the upstream succeed, 0 after five failed in a row.",
+    &["side", "lane"],
+    "1 while calls of this lane are answered, 0 after five in a row had no connection or no answer in time.",
 );
 pub(crate) const TOKEN_FETCHES: Metric = Metric::counter(
     "token_fetches",
@@ -125,6 +125,11 @@ const UNKNOWN_STATUSES: Metric = Metric::counter(
     &[],
     "Records with a status that this version does not know, returned as CREATED.",
 );
+pub(crate) const DRIFT: Metric = Metric::counter(
+    "drift",
+    &["kind"],
+    "Names in the vendor's answers that this version does not know, each counted at its first sight.",
+);
 const DOUBLE_SUSPECTED: Metric = Metric::counter(
     "double_suspected",
     &["found_by"],
@@ -182,10 +187,66 @@ pub(crate) const LEDGER_COMMITS: Metric =
 pub(crate) const LEDGER_CREATED_TIMESTAMP: Metric =
     Metric::gauge("ledger_created_timestamp", &[], "Unix time at which the ledger's tables were created.")
         .seconds();
+pub(crate) const LEDGER_COMPLETE: Metric = Metric::gauge(
+    "ledger_complete",
+    &["side"],
+    "1 while the ledger knows every reference of a side, so that creates need no lookup there, else 0.",
+);
 pub(crate) const ADVISORY_ACTIVE: Metric =
     Metric::gauge("advisory_active", &["advisory"], "1 while this warning is active.");
 
+// Reconcile.
+pub(crate) const RECONCILE_FINDINGS: Metric = Metric::gauge(
+    "reconcile_findings",
+    &["kind"],
+    "Findings of the last finished walk over both sides' lists.",
+);
+pub(crate) const TRIPPED: Metric = Metric::gauge(
+    "tripped",
+    &[],
+    "1 while the trip holds creates on every replica, 0 while it does not; absent while the ledger does not answer.",
+);
+pub(crate) const RECONCILE_FAILING: Metric = Metric::gauge(
+    "reconcile_failing",
+    &[],
+    "1 while the last walk of this process could not finish, 0 if it did.",
+);
+pub(crate) const RECONCILE_LAST_CLEAN_TIMESTAMP: Metric = Metric::gauge(
+    "reconcile_last_clean_timestamp",
+    &[],
+    "Unix time at which a walk last finished without findings.",
+)
+.seconds();
+pub(crate) const RECONCILE_WINDOW_BEGIN_TIMESTAMP: Metric = Metric::gauge(
+    "reconcile_window_begin_timestamp",
+    &[],
+    "Unix time at which the window of the last finished walk begins.",
+)
+.seconds();
+pub(crate) const RECONCILE_WINDOW_END_TIMESTAMP: Metric = Metric::gauge(
+    "reconcile_window_end_timestamp",
+    &[],
+    "Unix time at which the window of the last finished walk ends.",
+)
+.seconds();
+
 // The process.
+pub(crate) const LOG_UP: Metric = Metric::gauge(
+    "log_up",
+    &["log"],
+    "1 while the log can be written, 0 since a write failed and no later one succeeded.",
+);
+pub(crate) const LOG_FAILED: Metric = Metric::gauge(
+    "log_failed",
+    &["log"],
+    "Time during which the log could not be written, since the start of the process.",
+)
+.seconds();
+pub(crate) const LOG_LINES_LOST: Metric = Metric::counter(
+    "log_lines_lost",
+    &["log"],
+    "Lines that the log lacks: a write failed, or the queue was full.",
+);
 pub(crate) const SPANS_ENDED: Metric = Metric::counter(
     "spans_ended",
     &[],
