@@ -16,6 +16,9 @@
     )
 )]
 
+mod demo;
+mod probe;
+
 // The modules are private: this crate is a program. Tests and benches see them through the feature `testing`, which the dev-dependency
 // of this crate on itself switches on. Without it the compiler finds what only tests use, as dead code.
 #[cfg(not(feature = "testing"))]
@@ -29,11 +32,15 @@ mod deprecation;
 #[cfg(not(feature = "testing"))]
 mod failure;
 #[cfg(not(feature = "testing"))]
+mod gate;
+#[cfg(not(feature = "testing"))]
 mod http;
 #[cfg(not(feature = "testing"))]
 mod ledger;
 #[cfg(not(feature = "testing"))]
 mod proxy;
+#[cfg(not(feature = "testing"))]
+mod reconcile;
 #[cfg(not(feature = "testing"))]
 mod report;
 #[cfg(not(feature = "testing"))]
@@ -45,6 +52,8 @@ mod sandbox;
 mod server;
 #[cfg(not(feature = "testing"))]
 mod shadow;
+#[cfg(not(feature = "testing"))]
+mod simulate;
 #[cfg(not(feature = "testing"))]
 mod telemetry;
 #[cfg(not(feature = "testing"))]
@@ -63,11 +72,16 @@ pub mod deprecation;
 #[cfg(feature = "testing")]
 pub mod failure;
 #[cfg(feature = "testing")]
+pub mod gate;
+#[cfg(feature = "testing")]
 pub mod http;
 #[cfg(feature = "testing")]
 pub mod ledger;
 #[cfg(feature = "testing")]
 pub mod proxy;
+#[cfg(feature = "testing")]
+#[allow(missing_docs, reason = "the docs of a type say what its fields are")]
+pub mod reconcile;
 #[cfg(feature = "testing")]
 pub mod report;
 #[cfg(feature = "testing")]
@@ -78,6 +92,8 @@ pub mod sandbox;
 pub mod server;
 #[cfg(feature = "testing")]
 pub mod shadow;
+#[cfg(feature = "testing")]
+pub mod simulate;
 #[cfg(feature = "testing")]
 pub mod telemetry;
 #[cfg(feature = "testing")]

@@ -7,6 +7,7 @@ use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{CONFIG, FAILED};
 use super::output::{complain, print_error};
+use crate::config::keys;
 use crate::config::load::{Sources, examine};
 use crate::config::{ConfigProblem, admin_listen};
 
@@ -54,7 +55,7 @@ pub(super) fn find(given: Option<AdminAddr>, config: ConfigArgs) -> Result<Socke
 fn configured(sources: &Sources) -> Result<SocketAddr, u8> {
     let (found, source) = match examine(sources) {
         Ok(examined) => {
-            let source = examined.rows().into_iter().find(|row| row.key == "admin.listen");
+            let source = examined.rows().into_iter().find(|row| row.key == keys::ADMIN_LISTEN);
             (examined.config().admin.listen, source.map(|row| row.source).unwrap_or_default())
         }
         Err(problems) => {
@@ -65,7 +66,7 @@ fn configured(sources: &Sources) -> Result<SocketAddr, u8> {
             (Some(address), "the refused config".into())
         }
     };
-    let refuse = |message: &str| no_address(&[ConfigProblem::new("admin.listen", message, source)]);
+    let refuse = |message: &str| no_address(&[ConfigProblem::new(keys::ADMIN_LISTEN, message, source)]);
     match found {
         None => Err(refuse("is off, so there is no listener to connect to")),
         Some(address) if address.port() == 0 => {

@@ -17,6 +17,7 @@ use super::config_args::ConfigArgs;
 use super::exit::{FAILED, OK};
 use super::output::{block_on, complain, print};
 use crate::admin::documents::StatusDocument;
+use crate::config::keys;
 use crate::http::body;
 
 /// Timeout of the whole exchange; the proxy may wait for the ledger's own timeout.
@@ -41,12 +42,21 @@ pub(super) struct StatusArgs {
 
 /// Fetches the status and prints what `render` returns. With `--json`, `render` gets the answer's text as well.
 pub(super) fn show(arguments: StatusArgs, render: impl Fn(Option<&str>, &StatusDocument) -> String) -> u8 {
+    show_with_code(arguments, |answer, status| (render(answer, status), OK))
+}
+
+/// [`show`], with an exit code from `render` that goes before that of `--ready`.
+pub(super) fn show_with_code(
+    arguments: StatusArgs,
+    render: impl Fn(Option<&str>, &StatusDocument) -> (String, u8),
+) -> u8 {
     let address = match admin_address::find(arguments.admin, arguments.config) {
         Ok(address) => address,
         Err(code) => return code,
     };
     match block_on(fetch(address)).and_then(|answer| rendered(&answer, arguments.json, render)) {
-        Ok((text, ready)) => print(&text, if ready || !arguments.ready { OK } else { FAILED }),
+        Ok((text, OK, ready)) => print(&text, if ready || !arguments.ready { OK } else { FAILED }),
+        Ok((text, code, _)) => print(&text, code),
         Err(error) => {
             complain(format_args!("no status from {address}: {error}"));
             FAILED
@@ -58,7 +68,7 @@ pub(super) fn show(arguments: StatusArgs, render: impl Fn(Option<&str>, &StatusD
 enum StatusError {
     #[error("the runtime cannot start: {0}")]
     Runtime(#[from] std::io::Error),
-    #[error("{0}; does the proxy run on this machine, with admin.listen there?")]
+    #[error("{0}; does the proxy run on this machine, with {key} there?", key = keys::ADMIN_LISTEN)]
     Unreachable(std::io::Error),
     #[error("no answer within {} s", TIMEOUT.as_secs())]
     Timeout,
@@ -91,13 +101,14 @@ async fn exchange(address: SocketAddr) -> Result<Bytes, StatusError> {
     body::collect(answer.into_body(), ANSWER_MAX).await.map_err(StatusError::foreign)
 }
 
-/// The rendered answer, and whether the proxy is ready.
+/// The rendered answer with its exit code, and whether the proxy is ready.
 fn rendered(
     answer: &[u8],
     json: bool,
-    render: impl Fn(Option<&str>, &StatusDocument) -> String,
-) -> Result<(String, bool), StatusError> {
+    render: impl Fn(Option<&str>, &StatusDocument) -> (String, u8),
+) -> Result<(String, u8, bool), StatusError> {
     let status: StatusDocument = serde_json::from_slice(answer).map_err(StatusError::foreign)?;
     let answer = String::from_utf8_lossy(answer);
-    Ok((render(json.then_some(&*answer), &status), status.readiness.ready))
+    let (text, code) = render(json.then_some(&*answer), &status);
+    Ok((text, code, status.readiness.ready))
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::config::load::{Flag, Overlay, Sources};
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(super) struct ConfigArgs {
     /// Config file; config/default.toml documents every key
     #[arg(long, value_name = "FILE")]

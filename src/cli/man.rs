@@ -24,7 +24,9 @@ pub(super) fn run(arguments: &ManArgs, root: Command) -> u8 {
     }
 }
 
-fn page(path: &[String], mut root: Command) -> io::Result<Vec<u8>> {
+fn page(path: &[String], root: Command) -> io::Result<Vec<u8>> {
+    // `help` repeats every command: as a page for each it would double them.
+    let mut root = root.disable_help_subcommand(true);
     // `build` gives every command its full name, such as `conversion-shim-ledger-show`, which pages refer to each other by.
     root.build();
     let mut command = &root;

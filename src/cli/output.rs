@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::future::Future;
 use std::io::Write as _;
 
+use clap::ValueEnum;
+
 use super::exit::FAILED;
 use crate::telemetry::sanitize::{self, one_line};
 
@@ -42,9 +44,24 @@ pub(super) fn table(rows: &[(&str, String)]) -> String {
     rows.iter().map(|(label, text)| format!("{label:width$}  {text}\n")).collect()
 }
 
+/// `--format`
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+}
+
 /// A JSON document as one line. Control characters are escaped, which parsers read as the same text.
 pub(super) fn json_line(document: &str) -> String {
     sanitize::json(document) + "\n"
+}
+
+/// Runs a future on a runtime of its own, with a thread for each core.
+pub(super) fn block_on_threads<T, E>(work: impl Future<Output = Result<T, E>>) -> Result<T, E>
+where
+    E: From<std::io::Error>,
+{
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }
 
 /// Runs a future on a runtime of its own.

@@ -6,14 +6,18 @@ use std::io::{self, BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anstream::AutoStream;
+use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use super::check;
 use super::config_args::ConfigArgs;
-use super::exit::{FAILED, NO_GO, OK, USAGE};
-use super::output::{complain, written};
+use super::digested::Digested;
+use super::exit::{FAILED, NO_GO, NOT_PROVEN, OK, USAGE};
+use super::ledger::no_ledger;
+use super::output::{Format, complain, written};
+use super::report_record::{self, Recording};
 use crate::config::Go;
 use crate::config::load::examine;
 use crate::report::document::{Decision, Report};
@@ -22,14 +26,18 @@ use crate::shadow::types::COMPARED;
 use crate::translate::route::Route;
 
 pub(super) const ABOUT: &str = "\
-Read the shadow log and report GO or NO-GO for each route.
+Read the shadow log and report GO, NO-GO or NOT PROVEN for each route.
 
 Reads whole logs: rotated files, several replicas, other programs' lines in between, in any order. Pass every file, because every \
-record counts. The thresholds are those of [shadow.go] in the config; a threshold without data is not met.
+record counts. The thresholds are those of [shadow.go] in the config; a threshold without data is not met. A route is NOT PROVEN when \
+too few comparisons had a record on both sides and nothing else is against it.
 
   conversion-shim report /var/lib/conversion-shim/shadow.jsonl*
   kubectl -n conversion-shim logs -l app.kubernetes.io/name=conversion-shim --tail=-1 | conversion-shim report --since 24h
   conversion-shim report --route get --html report.html shadow.jsonl
+
+With --record the verdict, its numbers and the digests of input and output go into the ledger, whatever the verdict is; the next step \
+asks for them (docs/gates.md).
 
 `kubectl logs` prints only what the kubelet still holds of existing pods; for a longer period read the cluster's log storage.";
 
@@ -58,6 +66,9 @@ pub(super) struct ReportArgs {
     /// Maximum number of difference signatures
     #[arg(long, value_name = "NUMBER", default_value_t = 10)]
     top: usize,
+    /// Put the verdict on record in the ledger of the config, as evidence for the next step
+    #[arg(long)]
+    record: bool,
     /// Time at which the report is made, for tests
     #[arg(long, value_name = "TIME", hide = true)]
     now: Option<Timestamp>,
@@ -65,23 +76,31 @@ pub(super) struct ReportArgs {
     config: ConfigArgs,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    Text,
-    Json,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Since {
+pub(super) enum Since {
     Time(Timestamp),
     Ago(SignedDuration),
+}
+
+impl Since {
+    /// The time that is meant.
+    pub(super) fn time(self) -> Timestamp {
+        self.before(Timestamp::now())
+    }
+
+    fn before(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::Time(time) => time,
+            Self::Ago(ago) => now.saturating_sub(ago).unwrap_or(Timestamp::UNIX_EPOCH),
+        }
+    }
 }
 
 fn compared_route() -> impl TypedValueParser<Value = Route> {
     PossibleValuesParser::new(COMPARED.map(Route::as_str)).try_map(|name| name.parse::<Route>())
 }
 
-fn since(text: &str) -> Result<Since, String> {
+pub(super) fn since(text: &str) -> Result<Since, String> {
     if let Ok(time) = text.parse() {
         return Ok(Since::Time(time));
     }
@@ -101,18 +120,38 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
         }
     };
     let scope = scope(&arguments);
-    let ReportArgs { format, html, config, .. } = arguments;
-    let go = match examine(&config.into_sources()) {
-        Ok(examined) => examined.config().shadow.go,
+    let ReportArgs { format, html, record, config, .. } = arguments;
+    let examined = match examine(&config.into_sources()) {
+        Ok(examined) => examined,
         Err(problems) => return check::refused(&problems),
     };
-    match read(scope, &go, &files).and_then(|report| write_html(&report, html.as_deref()).map(|()| report)) {
-        Ok(report) => {
-            let code = if report.verdict == Decision::Go { OK } else { NO_GO };
-            written(print(&report, format), code)
-        }
+    let config = examined.config();
+    let ledger = match (record, &config.ledger) {
+        (true, None) => return check::refused(&no_ledger(&examined.rows())),
+        (true, Some(ledger)) => Some(ledger),
+        (false, _) => None,
+    };
+    let mut digest = ledger.map(|_| Sha256::new());
+    let made = read(scope, &config.shadow.go, (&files, digest.as_mut()))
+        .and_then(|report| write_html(&report, html.as_deref()).map(|()| report));
+    let report = match made {
+        Ok(report) => report,
         Err(error) => {
             complain(format_args!("no report: {error}"));
+            return FAILED;
+        }
+    };
+    let code = match report.verdict {
+        Decision::Go => OK,
+        Decision::NotProven => NOT_PROVEN,
+        Decision::NoGo | Decision::NotInShadow | Decision::NotKnown => NO_GO,
+    };
+    let code = written(print(&report, format), code);
+    let Some((ledger, input)) = ledger.zip(digest) else { return code };
+    match report_record::record(Recording { config, ledger, input }, &report) {
+        Ok(()) => code,
+        Err(error) => {
+            complain(format_args!("the report is not on record: {error}"));
             FAILED
         }
     }
@@ -120,10 +159,7 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
 
 fn scope(arguments: &ReportArgs) -> ReportScope {
     let now = arguments.now.unwrap_or_else(Timestamp::now);
-    let since = arguments.since.map(|since| match since {
-        Since::Time(time) => time,
-        Since::Ago(ago) => now.saturating_sub(ago).unwrap_or(Timestamp::MIN),
-    });
+    let since = arguments.since.map(|since| since.before(now));
     let selected = |route: &Route| arguments.routes.is_empty() || arguments.routes.contains(route);
     ReportScope { now, since, routes: COMPARED.into_iter().filter(selected).collect(), top: arguments.top }
 }
@@ -143,20 +179,28 @@ fn inputs(arguments: &ReportArgs) -> Result<Vec<PathBuf>, String> {
     }
 }
 
-fn read(scope: ReportScope, go: &Go, files: &[PathBuf]) -> Result<Report, String> {
+fn read(
+    scope: ReportScope,
+    go: &Go,
+    (files, mut digest): (&[PathBuf], Option<&mut Sha256>),
+) -> Result<Report, String> {
     let mut builder = ReportBuilder::new(scope);
     for file in files {
         let read = if file.as_os_str() == STDIN {
             if io::stdin().is_terminal() {
                 complain("reading standard input; Ctrl-D ends it");
             }
-            builder.read(io::stdin().lock())
+            builder.read(buffered(io::stdin().lock(), digest.as_deref_mut()))
         } else {
-            File::open(file).and_then(|open| builder.read(BufReader::with_capacity(BUFFER, open)))
+            File::open(file).and_then(|open| builder.read(buffered(open, digest.as_deref_mut())))
         };
         read.map_err(|error| format!("{}: {error}", file.display()))?;
     }
     Ok(builder.report(go))
+}
+
+fn buffered<R: io::Read>(input: R, digest: Option<&mut Sha256>) -> BufReader<Digested<'_, R>> {
+    BufReader::with_capacity(BUFFER, Digested::new(input, digest))
 }
 
 fn write_html(report: &Report, page: Option<&Path>) -> Result<(), String> {

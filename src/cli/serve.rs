@@ -8,37 +8,46 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use clap::Args;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::config_args::ConfigArgs;
 use super::exit::{FAILED, OK, USAGE};
 use super::output::{complain, print_error};
-use super::{check, sandbox_hints};
+use super::termination::Termination;
+use super::watched::{self, Watched};
+use super::{check, open_files, sandbox_hints};
 use crate::admin::{self, view::View};
+use crate::config::keys;
 use crate::config::load::{Flag, Loaded, Sources, load, name_sources};
-use crate::config::reload::{self, ReloadGuard, ReloadHandle, Watcher};
-use crate::config::{Config, ConfigProblem, ConfigRow, Modes, Tls, explain};
+use crate::config::reload::{self, ReloadGuard, Watcher};
+use crate::config::{Config, ConfigProblem, ConfigRow, Modes, ReloadHistory, Tls, explain};
+use crate::deprecation::on_record;
 use crate::failure::error_chain::error_chain;
+use crate::gate;
 use crate::ledger::advisories::Advisories;
-use crate::ledger::reload_guard;
 use crate::ledger::{Ledger, Mismatch, OpenError};
+use crate::ledger::{effective_modes, reload_guard, trip};
 use crate::proxy::App;
 use crate::routes::only_door;
 use crate::sandbox::{self, Sandbox};
 use crate::server::tls::Certificates;
 use crate::server::{self, Drained};
 use crate::shadow::Shadow;
+use crate::telemetry::log_health::LogHealth;
 use crate::telemetry::traces::Collecting;
-use crate::telemetry::{self, FileGuard, LogGuard};
+use crate::telemetry::{self, FileGuard, LogFile, LogGuard};
 use crate::upstream::UpstreamClient;
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
+type Lines = Box<dyn std::io::Write + Send>;
 
 /// How serving ended, if without an error.
 enum ServeOutcome {
     /// A signal ended it.
     Drained(Drained),
+    /// A signal came before anything was served.
+    Stopped,
     /// It did not start: the ledger shows that this config must not be served.
     Refused(Vec<ConfigProblem>),
 }
@@ -47,6 +56,9 @@ enum ServeOutcome {
 const COMPARE_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The same where only an advisory depends on it.
 const COMPARE_AGAIN_LATER: Duration = Duration::from_secs(300);
+
+/// Time for the runtime's threads to end.
+const THREADS_TIMEOUT: Duration = Duration::from_millis(500);
 
 const NOTHING_TO_SERVE: &str = "\
 conversion-shim: serve needs --sandbox or --config:
@@ -64,6 +76,14 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) fn run(arguments: ServeArgs) -> u8 {
+    // First of all, so that no signal is lost.
+    let termination = match Termination::listen() {
+        Ok(termination) => termination,
+        Err(error) => {
+            complain(format_args!("signals: {error}"));
+            return FAILED;
+        }
+    };
     let sandbox = arguments.sandbox;
     if arguments.config.config.is_none() && !sandbox {
         print_error(NOTHING_TO_SERVE);
@@ -79,7 +99,8 @@ pub(super) fn run(arguments: ServeArgs) -> u8 {
     if !problems.is_empty() {
         return check::refused(&problems);
     }
-    match serve(sources, loaded, sandbox) {
+    match serve(sources, loaded, sandbox, &termination) {
+        Ok(ServeOutcome::Stopped) => OK,
         Ok(ServeOutcome::Drained(drained)) if drained.is_clean() => OK,
         Ok(ServeOutcome::Drained(_)) => FAILED,
         Ok(ServeOutcome::Refused(problems)) => check::refused(&problems),
@@ -91,18 +112,26 @@ pub(super) fn run(arguments: ServeArgs) -> u8 {
 }
 
 /// Runs everything on a runtime of the configured number of threads.
-fn serve(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<ServeOutcome, Error> {
+fn serve(
+    sources: Sources,
+    loaded: Loaded,
+    sandbox: bool,
+    termination: &Termination,
+) -> Result<ServeOutcome, Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(loaded.config.server.threads.get())
         .thread_name("conversion-shim")
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    let outcome = runtime.block_on(async {
         // The sandbox lives until serving has ended.
         let (sources, loaded, _sandbox) =
             if sandbox { with_sandbox(sources, &loaded.config).await? } else { (sources, loaded, None) };
-        start(sources, loaded, sandbox).await
-    })
+        start(sources, loaded, sandbox, termination).await
+    });
+    // A blocked thread, as of a name that is being resolved, has nothing to finish.
+    runtime.shutdown_timeout(THREADS_TIMEOUT);
+    outcome
 }
 
 /// Starts the sandbox and points every upstream at it.
@@ -119,7 +148,8 @@ async fn with_sandbox(
     let listen = options.listen;
     let sandbox = Sandbox::start(options).await;
     let sandbox = sandbox.map_err(|error| {
-        format!("sandbox.listen {listen}: {error}; choose another port with --set sandbox.listen=127.0.0.1:0")
+        let key = keys::SANDBOX_LISTEN;
+        format!("{key} {listen}: {error}; choose another port with --set {key}=127.0.0.1:0")
     })?;
     let urls = [("legacy", sandbox.base_url()), ("new", sandbox.base_url()), ("oauth", sandbox.token_url())];
     sources.flags.extend(urls.map(|(name, url)| Flag::new("--sandbox", format!("upstream.{name}.url"), url)));
@@ -131,62 +161,114 @@ fn joined(problems: &[ConfigProblem]) -> String {
     problems.iter().map(ConfigProblem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-async fn start(sources: Sources, loaded: Loaded, sandbox: bool) -> Result<ServeOutcome, Error> {
+/// Serves, with logs and spans that outlive it.
+async fn start(
+    sources: Sources,
+    loaded: Loaded,
+    sandbox: bool,
+    termination: &Termination,
+) -> Result<ServeOutcome, Error> {
     let config = loaded.config.clone();
     let collecting = Collecting::start(&config.traces).map_err(|error| format!("tracing: {error}"))?;
     let log = telemetry::start(&config.log, collecting.as_ref())?;
+    let telemetry = Telemetry { log: &log, spans: collecting.as_ref() };
+    let outcome = tokio::select! {
+        biased;
+        () = termination.requested_at_start() => {
+            tracing::info!(target: "server", "stopped by a signal before anything was served");
+            Ok(ServeOutcome::Stopped)
+        }
+        outcome = run_all(sources, loaded, sandbox, telemetry, termination) => outcome,
+    };
+    // Dropping it flushes to the collector and blocks, so it must not run on a runtime thread.
+    tokio::task::spawn_blocking(move || drop(collecting)).await?;
+    outcome
+}
+
+#[derive(Clone, Copy)]
+struct Telemetry<'a> {
+    log: &'a LogGuard,
+    spans: Option<&'a Collecting>,
+}
+
+async fn run_all(
+    sources: Sources,
+    loaded: Loaded,
+    sandbox: bool,
+    telemetry: Telemetry<'_>,
+    termination: &Termination,
+) -> Result<ServeOutcome, Error> {
+    let config = loaded.config.clone();
     let certificates = config.tls.as_ref().map(Certificates::load).transpose()?;
     let upstream = UpstreamClient::new(&config.upstream)?;
     let current = Arc::new(ArcSwap::new(config.clone()));
-    let (ledger, guard) = match guarded_ledger(&config, &current, &explain(&loaded)).await? {
+    let (ledger, guard) = match guarded_ledger(&config, &current, (&explain(&loaded), sandbox)).await? {
         Ok(ledger) => ledger,
         Err(problems) => return Ok(ServeOutcome::Refused(problems)),
     };
     let admin = admin_listener(&config).await?;
-    let listener = TcpListener::bind(config.listen).await;
-    let listener = listener.map_err(|error| format!("listen {}: {error}", config.listen))?;
-    let shutdown = terminated()?;
-    let files = config.tls.iter().flat_map(Tls::files).collect();
+    let listener = public_listener(&config).await?;
+    let files = config.tls.iter().flat_map(Tls::files).chain(config.upstream.files()).collect();
+    open_files::warn_if_too_few(&config);
     log_modes(&config);
     let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, guard);
     let reloads = handle.history();
     let mut background = JoinSet::new();
     background.spawn(keep_watching(watcher));
-    if let Some(certificates) = certificates.clone() {
-        background.spawn(renew(certificates, handle));
-    }
     announce(&config, listener.local_addr()?, admin.as_ref(), sandbox);
-    if let Some(ledger) = ledger.clone() {
-        background.spawn(reload_guard::keep_probing(ledger));
-    }
-    let (records, _records_file) = records(&config, &log)?;
-    let (shadow, comparing) = Shadow::start(current.clone(), upstream.budget(), records)?;
-    let app = Arc::new(App::new(current, upstream, ledger).with_shadow(shadow));
-    let spans = collecting.as_ref().map(Collecting::counts);
-    let view = Arc::new(View::new(app.clone(), reloads.clone()).with_spans(spans));
-    background.spawn(view.advisories().clone().start(config.clone(), app.config.clone(), reloads).await);
+    let (records, records_file) = records(&config, telemetry.log)?;
+    let (records_log, _records_guard) = records_file.unzip();
+    let logs = logs(telemetry.log, records_log.as_ref());
+    let renewals = watched::renewals(certificates.clone(), &config, &upstream);
+    let authorization = telemetry.spans.map(Collecting::authorization);
+    let watched = Watched { records: records_log, renewals, spans: authorization };
+    background.spawn(watched.follow(handle, current.clone()));
+    let (shadow, comparing) = Shadow::start(current.clone(), &upstream, records)?;
+    let app = Arc::new(App::new(current.clone(), upstream, ledger.clone()).with_shadow(shadow));
+    let spans = telemetry.spans.map(Collecting::counts);
+    let view = Arc::new(View::new(app.clone(), reloads.clone()).with_spans(spans).with_logs(logs));
+    let advisories = view.advisories().clone();
+    background.spawn(advisories.start(config.clone(), current.clone(), reloads.clone()).await);
     background.spawn(compare_with_new(&config, &app, view.advisories().clone()));
+    // After it, because it may keep the ledger from taking writes.
+    follow_ledger(ledger.as_ref(), &current, &reloads, &mut background).await;
+    background.spawn(keep_usage(app.clone()));
+    background.spawn(reconcile(view.clone(), app.clone()));
     // Serves before the first client and until after the last one, so that operators can watch the drain.
     if let Some(listener) = admin {
         background.spawn(admin::serve(listener, view.clone()));
     }
-    let shutdown = async move {
-        shutdown.await;
+    termination.serving();
+    let shutdown = async {
+        termination.requested().await;
         view.drain_begins();
     };
     let drained = server::serve(listener, app, certificates, shutdown).await;
     drop(comparing);
     background.abort_all();
-    // Dropping it flushes to the collector and blocks, so it must not run on a runtime thread.
-    tokio::task::spawn_blocking(move || drop(collecting)).await?;
     Ok(ServeOutcome::Drained(drained))
+}
+
+/// What a process keeps reading from its ledger, and writing to it, until it ends.
+async fn follow_ledger(
+    ledger: Option<&Ledger>,
+    current: &Arc<ArcSwap<Config>>,
+    reloads: &watch::Receiver<ReloadHistory>,
+    background: &mut JoinSet<()>,
+) {
+    let Some(ledger) = ledger else { return };
+    // Before the first client: a restart does not end a trip.
+    ledger.read_trip().await;
+    background.spawn(trip::keep_reading(ledger.clone()));
+    background.spawn(effective_modes::keep_on_record(ledger.clone(), current.clone(), reloads.clone()));
+    background.spawn(reload_guard::keep_probing(ledger.clone()));
 }
 
 /// The config's ledger with the guard of every reload, or why the config must not be served.
 async fn guarded_ledger(
     config: &Arc<Config>,
     current: &Arc<ArcSwap<Config>>,
-    rows: &[ConfigRow],
+    (rows, sandbox): (&[ConfigRow], bool),
 ) -> Result<Result<(Option<Ledger>, ReloadGuard), Vec<ConfigProblem>>, Error> {
     let ledger = match reload_guard::open(config).await {
         Ok(ledger) => ledger,
@@ -203,6 +285,7 @@ async fn guarded_ledger(
         }
     };
     let guard = reload_guard::consult(ledger.clone(), current.clone());
+    let guard = gate::guarded(guard, ledger.clone(), sandbox);
     let refused = name_sources(rows, guard(config.clone()).await);
     Ok(if refused.is_empty() { Ok((ledger, guard)) } else { Err(refused) })
 }
@@ -241,7 +324,7 @@ fn compare_with_new(
                 }
             }
         };
-        let Some(ledger) = services.ledger else { return };
+        let Some(ledger) = services.ledger.clone() else { return };
         if let Some(why) = found {
             // Creates must not begin before they are held.
             while only_door && let Err(error) = ledger.hold(why.clone()).await {
@@ -254,23 +337,48 @@ fn compare_with_new(
     }
 }
 
+/// Keeps the usage of clients and unknown names in the ledger, if there is one.
+async fn keep_usage(app: Arc<App>) {
+    if let Some(ledger) = app.services.ledger.clone() {
+        let drift = app.services.upstream.drift().clone();
+        on_record::keep_on_record(ledger, app.usage.clone(), drift, app.config.clone()).await;
+    }
+}
+
+/// Walks the vendor's lists whenever a walk is due, if there is a ledger to join them with.
+async fn reconcile(view: Arc<View>, app: Arc<App>) {
+    let services = &app.services;
+    if let Some(ledger) = services.ledger.clone() {
+        view.reconciler().clone().run(app.config.clone(), ledger, services.upstream.clone()).await;
+    }
+}
+
 /// The writer of shadow records: `shadow.log`, or the process log.
-fn records(
-    config: &Config,
-    log: &LogGuard,
-) -> Result<(Box<dyn std::io::Write + Send>, Option<FileGuard>), Error> {
+fn records(config: &Config, log: &LogGuard) -> Result<(Lines, Option<(LogFile, FileGuard)>), Error> {
     let settings = &config.shadow;
     let Some(path) = &settings.log else { return Ok((log.lines(), None)) };
     let opened = telemetry::lines_to_file(path, settings.log_max, settings.log_keep);
-    let (records, guard) = opened.map_err(|error| format!("shadow.log {}: {error}", path.display()))?;
-    Ok((records, Some(guard)))
+    let (file, guard) =
+        opened.map_err(|error| format!("{} {}: {error}", keys::SHADOW_LOG, path.display()))?;
+    Ok((file.lines(), Some((file, guard))))
+}
+
+/// The logs that this process writes, for the admin listener.
+fn logs(log: &LogGuard, records: Option<&LogFile>) -> Vec<(&'static str, LogHealth)> {
+    let records = records.map(|file| ("shadow", file.health()));
+    std::iter::once(("process", log.health())).chain(records).collect()
+}
+
+async fn public_listener(config: &Config) -> Result<TcpListener, Error> {
+    let listener = TcpListener::bind(config.listen).await;
+    listener.map_err(|error| format!("listen {}: {error}", config.listen).into())
 }
 
 /// The admin listener; `None` when it is off.
 async fn admin_listener(config: &Config) -> Result<Option<TcpListener>, Error> {
     let Some(listen) = config.admin.listen else { return Ok(None) };
     let listener = TcpListener::bind(listen).await.map_err(|error| {
-        format!("admin.listen {listen}: {error}; set another port, or \"\" to turn it off")
+        format!("{} {listen}: {error}; set another port, or \"\" to turn it off", keys::ADMIN_LISTEN)
     })?;
     let address = listener.local_addr()?;
     tracing::info!(target: "server", %address, "admin listener ready");
@@ -289,31 +397,4 @@ async fn keep_watching(watcher: Watcher) {
     if let Err(error) = watcher.run().await {
         tracing::error!(target: "config", %error, "the config is not watched; changes need a restart");
     }
-}
-
-/// Reloads the certificates whenever their files change.
-async fn renew(certificates: Certificates, handle: ReloadHandle) {
-    let mut changed = handle.files_changed();
-    while changed.changed().await.is_ok() {
-        match certificates.reload() {
-            Ok(()) => tracing::info!(target: "server", "new certificates are in force"),
-            Err(error) => {
-                tracing::error!(target: "server", %error, "new certificates are refused; the old ones stay in force")
-            }
-        }
-    }
-}
-
-/// Resolves with the first SIGTERM or SIGINT.
-fn terminated() -> std::io::Result<impl Future<Output = ()>> {
-    // The default action of SIGHUP ends the process; a handler must exist before the watcher listens for it.
-    drop(signal(SignalKind::hangup())?);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
 }

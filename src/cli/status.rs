@@ -3,7 +3,8 @@
 use super::admin_client::{self, StatusArgs};
 use super::output::{json_line, table};
 use crate::admin::documents::{
-    LedgerDocument, Refused, ReloadDocument, ShadowDocument, StatusDocument, to_the_second,
+    CompletenessDocument, DriftDocument, FactsDocument, FactsFileDocument, LedgerDocument, LogDocument,
+    ReconcileDocument, Refused, ReloadDocument, ShadowDocument, StatusDocument, TripDocument, to_the_second,
 };
 use crate::upstream::rate_limit::{BudgetSnapshot, EndpointSnapshot};
 
@@ -33,13 +34,18 @@ fn rows(status: &StatusDocument) -> Vec<(&'static str, String)> {
             format!("{}% and {} listed profiles", status.canary.percent, status.canary.profiles_listed),
         ),
     ];
+    rows.push(("facts", facts(&status.facts)));
+    rows.extend(drift(&status.drift));
     rows.extend(readiness(status));
+    rows.extend(status.trip.iter().map(trip));
     let advisories = status.advisories.iter();
     rows.extend(
         advisories.map(|advisory| ("ADVISORY", format!("since {}: {}", advisory.since, advisory.detail))),
     );
     rows.extend(status.ledger.as_ref().map_or_else(|| vec![("ledger", "none".into())], ledger));
+    rows.extend(status.reconcile.iter().map(reconcile));
     rows.extend(status.shadow.iter().flat_map(shadow));
+    rows.extend(status.logs.iter().filter_map(log));
     rows.extend(budget(&status.budget));
     rows.push(("config", format!("{}, in force since {}", status.config.hash, status.config.loaded_at)));
     let accepted = status.config.reload_accepted_at.as_ref();
@@ -56,14 +62,66 @@ fn rows(status: &StatusDocument) -> Vec<(&'static str, String)> {
     rows
 }
 
+/// Names in the vendor's answers that somebody has to look at.
+fn drift(drift: &DriftDocument) -> Option<(&'static str, String)> {
+    let open = drift.names.iter().filter(|name| name.money && !name.known).map(|name| name.path.as_str());
+    let open: Vec<_> = open.collect();
+    (!open.is_empty()).then(|| ("UNKNOWN NAMES", open.join(", ")))
+}
+
+fn facts(FactsDocument { known, file }: &FactsDocument) -> String {
+    let known: Vec<_> = known.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    let known = if known.is_empty() { "none known".to_owned() } else { known.join(", ") };
+    let Some(file) = file else { return known };
+    let FactsFileDocument { path, found_at, hosts, in_use, old } = file;
+    let use_of = match (in_use, old) {
+        (false, _) => format!("NOT USED: about {}", hosts.join(", ")),
+        (true, true) => format!("OLD: found {found_at}"),
+        (true, false) => format!("found {found_at}"),
+    };
+    format!("{known}; {path}, {use_of}")
+}
+
 fn readiness(status: &StatusDocument) -> Vec<(&'static str, String)> {
-    if status.readiness.ready {
-        return vec![("ready", "yes".into())];
+    let ready = if status.readiness.ready { "yes" } else { "no" };
+    if status.readiness.reasons.is_empty() {
+        return vec![("ready", ready.into())];
     }
     let reasons = status.readiness.reasons.iter();
     reasons
-        .map(|reason| ("ready", format!("no, {} since {}: {}", reason.kind, reason.since, reason.detail)))
+        .map(|reason| {
+            ("ready", format!("{ready}, {} since {}: {}", reason.kind, reason.since, reason.detail))
+        })
         .collect()
+}
+
+fn trip(trip: &TripDocument) -> (&'static str, String) {
+    let found = trip.doubles.map_or_else(|| "not known, no walk yet".into(), |doubles| doubles.to_string());
+    let (since, why) = (trip.since.as_deref().unwrap_or_default(), trip.why.as_deref().unwrap_or_default());
+    let state = match trip.state.as_str() {
+        "set" => return ("TRIPPED", format!("since {since}: {why}; creates are on hold until `trip reset`")),
+        "clear" => "not set",
+        _ => "not known: the ledger does not answer",
+    };
+    ("trip", format!("{state}; doubles: {found}"))
+}
+
+fn reconcile(reconcile: &ReconcileDocument) -> (&'static str, String) {
+    let last = match (reconcile.clean, &reconcile.last_walk_at) {
+        (Some(clean), Some(at)) => {
+            let found: u64 = reconcile
+                .findings
+                .iter()
+                .filter(|(kind, _)| *kind != "mirrored")
+                .map(|(_, count)| count)
+                .sum();
+            if clean { format!("clean at {at}") } else { format!("{found} findings at {at}") }
+        }
+        _ => "no walk yet".into(),
+    };
+    let failed =
+        reconcile.failed.as_ref().map(|why| format!("; could not finish: {why}")).unwrap_or_default();
+    ("reconcile", format!("{last}{failed}"))
 }
 
 fn ledger(ledger: &LedgerDocument) -> Vec<(&'static str, String)> {
@@ -75,7 +133,17 @@ fn ledger(ledger: &LedgerDocument) -> Vec<(&'static str, String)> {
         (None, Some(false)) => "no create yet".into(),
         (None, _) => "unknown: the ledger does not answer".into(),
     };
-    vec![("ledger", state), ("new API", created)]
+    let complete = ledger.completeness.iter().map(|(side, found)| completeness(side, found));
+    [("ledger", state), ("new API", created)].into_iter().chain(complete).collect()
+}
+
+/// Whether creates need no lookup on a side, or why they do.
+pub(super) fn completeness(side: &str, found: &CompletenessDocument) -> (&'static str, String) {
+    let state = match (&found.missing, &found.until) {
+        (Some(missing), _) => format!("is not: {missing}"),
+        (None, until) => format!("until {}", until.as_deref().unwrap_or("withdrawn")),
+    };
+    ("complete", format!("{side} {state}"))
 }
 
 fn shadow(shadow: &ShadowDocument) -> Vec<(&'static str, String)> {
@@ -94,6 +162,18 @@ fn shadow(shadow: &ShadowDocument) -> Vec<(&'static str, String)> {
         ("", format!("{route}: {} {verdict}{severity}", counted.count))
     }));
     rows
+}
+
+/// A log that lacks lines, or cannot be written.
+fn log(log: &LogDocument) -> Option<(&'static str, String)> {
+    let LogDocument { target, lines_lost, failed_seconds, failing_since, error, .. } = log;
+    let failing = failing_since
+        .as_ref()
+        .map(|since| format!("; CANNOT BE WRITTEN since {since}: {}", error.as_deref().unwrap_or_default()));
+    (*lines_lost > 0 || failing.is_some()).then(|| {
+        let failing = failing.unwrap_or_default();
+        ("log", format!("{target} lacks {lines_lost} lines, not written for {failed_seconds:.0} s{failing}"))
+    })
 }
 
 /// The back-off, then one row for each endpoint that was called.

@@ -1,11 +1,30 @@
 //! `usage`: which clients still call the old API, as a running proxy reports it.
 
-use super::admin_client::{self, StatusArgs};
-use super::output::{json_line, table};
-use crate::admin::documents::{ClientDocument, StatusDocument, UsageDocument};
+use clap::Args;
 
-pub(super) fn run(arguments: StatusArgs) -> u8 {
-    admin_client::show(arguments, |json, StatusDocument { usage, .. }| match json {
+use super::admin_client::{self, StatusArgs};
+use super::one_client::{self, blocking, identified, record_text};
+use super::output::{json_line, table};
+use crate::admin::documents::{ClientDocument, StatusDocument, UsageDocument, UsageRecordDocument};
+
+#[derive(Debug, Args)]
+pub(super) struct UsageArgs {
+    /// One client: its calls, the new API's calls that do the same, what blocks it, and a create before and after
+    #[arg(long, value_name = "NAME")]
+    client: Option<String>,
+    #[command(flatten)]
+    status: StatusArgs,
+}
+
+pub(super) fn run(arguments: UsageArgs) -> u8 {
+    let UsageArgs { client, status } = arguments;
+    if let Some(name) = client {
+        let render = |json: Option<&str>, status: &StatusDocument| {
+            one_client::render(&name, &status.usage, json.is_some())
+        };
+        return admin_client::show_with_code(status, render);
+    }
+    admin_client::show(status, |json, StatusDocument { usage, .. }| match json {
         // Strings and numbers always serialize.
         Some(_) => json_line(&serde_json::to_string(usage).unwrap_or_default()),
         None => table(&rows(usage)),
@@ -29,26 +48,17 @@ fn rows(usage: &UsageDocument) -> Vec<(&str, String)> {
         );
         rows.push(("FULL", full));
     }
+    if let Some(UsageRecordDocument { since, clients }) = &usage.on_record {
+        rows.push(("ON RECORD", format!("in the ledger, over all replicas and restarts since {since}")));
+        rows.extend(clients.iter().map(|client| ("", record_text(client))));
+    }
     rows
 }
 
 fn client(client: &ClientDocument) -> Vec<(&str, String)> {
-    let by = format!(
-        "identified by {}; {} requests, last {}",
-        client.identified_by, client.requests, client.last_seen
-    );
-    let mut rows = vec![(client.client.as_str(), by)];
+    let mut rows = vec![(client.client.as_str(), identified(client))];
     let routes: Vec<_> = client.routes.iter().map(|(route, count)| format!("{count} {route}")).collect();
     rows.push(("", routes.join(", ")));
-    let blocking = client.blocking.iter().map(|(feature, count)| match feature.as_str() {
-        "cancel" => format!("BLOCKING: {count} cancels, which the new API does not support"),
-        "change_filter" => {
-            format!("BLOCKING: {count} lists filtered by updated_at, which the new API does not support")
-        }
-        "no_reference" => format!("BLOCKING: {count} creates without ref_id, which the new API requires"),
-        "legacy_record" => format!("BLOCKING: {count} gets of records that only the old API holds"),
-        other => format!("BLOCKING: {count} {other}"),
-    });
-    rows.extend(blocking.map(|text| ("", text)));
+    rows.extend(blocking(client).map(|text| ("", format!("BLOCKING: {text}"))));
     rows
 }

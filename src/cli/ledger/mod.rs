@@ -1,8 +1,11 @@
 //! `ledger`: shows the ledger of claims, and changes what only an operator may change. Safe beside a running proxy: reading takes no
 //! lock, and the changes use the database's own.
 
-mod orders;
+mod backfill;
+mod backup;
+pub(super) mod orders;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -13,11 +16,15 @@ use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{ABSENT, FAILED, HELP as EXIT_CODES, OK, USAGE};
 use super::output::{block_on, complain, json_line, print, table};
+use super::status::completeness;
+use crate::admin::documents::CompletenessDocument;
+use crate::config::keys;
 use crate::config::load::{examine, name_sources};
-use crate::config::{self, ConfigProblem, ConfigRow};
+use crate::config::{self, Config, ConfigProblem, ConfigRow};
 use crate::ledger::reload_guard;
 use crate::ledger::{
-    Claim, ClaimState, Identified, Identity, Key, LedgerError, OpenError, Reader, Settings, Stats,
+    Claim, ClaimState, Completeness, Identified, Identity, Key, LedgerError, OpenError, Reader, Settings,
+    Stats,
 };
 
 /// Minimum timeout of `ledger stats`: counting reads the whole table.
@@ -70,6 +77,18 @@ enum LedgerCommand {
     /// For a ref_id whose creates ended without an answer. Refused while an attempt may be younger than an hour.
     #[command(after_help = EXIT_CODES)]
     Release(orders::ReleaseArgs),
+    /// Write a claim for every conversion that one side holds and no claim knows
+    ///
+    /// Walks the side's list from its first record. Claims are never changed to another side, and nothing is sent. Run it again at any
+    /// time, also after it was stopped: it goes on from there.
+    #[command(after_help = EXIT_CODES)]
+    Backfill(backfill::BackfillArgs),
+    /// Copy a SQLite ledger to a file, beside a running proxy, and check the copy
+    ///
+    /// The copy is of one moment. It lacks the claims that are made after it: restore one only if the ledger itself is lost, and run
+    /// `ledger accept` then.
+    #[command(after_help = EXIT_CODES)]
+    Backup(backup::BackupArgs),
 }
 
 #[derive(Debug, Args)]
@@ -89,6 +108,8 @@ pub(super) fn run(arguments: LedgerArgs) -> u8 {
         LedgerCommand::OpenNew(arguments) => orders::open_new(arguments),
         LedgerCommand::Accept(arguments) => orders::accept(arguments),
         LedgerCommand::Release(arguments) => orders::release(arguments),
+        LedgerCommand::Backfill(arguments) => backfill::run(arguments),
+        LedgerCommand::Backup(arguments) => backup::run(arguments),
     }
 }
 
@@ -120,7 +141,7 @@ fn show(ref_id: &str, tenant: Option<String>, output: OutputArgs) -> u8 {
 }
 
 fn stats(output: OutputArgs) -> u8 {
-    let (ledger, rows) = match configured(output.config) {
+    let (config, ledger, rows) = match whole_config(output.config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
@@ -128,38 +149,56 @@ fn stats(output: OutputArgs) -> u8 {
     let settings = Settings { timeout: settings.timeout.max(STATS_TIMEOUT), ..settings };
     let counted = block_on(async {
         let reader = Reader::open(&settings).await?;
-        Ok((reader.identified(None).await?, reader.stats().await?))
+        let sides = reader.completeness(&ledger.tenant).await?;
+        Ok((reader.identified(None).await?, reader.stats().await?, sides))
     });
-    answer(counted, &rows, |(found, stats): (Identified, Stats)| {
-        (if output.json { line(&stats_json(&found, &stats)) } else { table(&stats_rows(found, &stats)) }, OK)
+    answer(counted, &rows, |(found, stats, sides): (Identified, Stats, Vec<Completeness>)| {
+        let complete = CompletenessDocument::of(&sides, &config);
+        let text = if output.json {
+            line(&stats_json(&found, &stats, &complete))
+        } else {
+            let sides = complete.iter().map(|(side, found)| completeness(side, found));
+            table(&stats_rows(found, &stats).into_iter().chain(sides).collect::<Vec<_>>())
+        };
+        (text, OK)
     })
 }
 
 /// The ledger that the config names: what another one says about a reference is no answer.
-fn named(ledger: &config::Ledger) -> Settings {
+pub(super) fn named(ledger: &config::Ledger) -> Settings {
     let identity = Identity { id: ledger.id.clone(), adopt: true, ..Identity::default() };
     Settings { identity, ..reload_guard::settings_of(ledger) }
 }
 
 /// The `[ledger]` section of the config with the sources of its keys, or the problem that there is none.
-fn configured(arguments: ConfigArgs) -> Result<(config::Ledger, Vec<ConfigRow>), Vec<ConfigProblem>> {
-    let examined = examine(&arguments.into_sources())?;
-    // `examine` tolerates unreadable secret files; this one is needed here.
-    if let Some(problem) = examined.unread().iter().find(|problem| problem.key == "ledger.url_file") {
-        return Err(vec![problem.clone()]);
-    }
-    let rows = examined.rows();
-    let ledger = examined.config().ledger.clone().ok_or_else(|| no_ledger(&rows))?;
+pub(super) fn configured(
+    arguments: ConfigArgs,
+) -> Result<(config::Ledger, Vec<ConfigRow>), Vec<ConfigProblem>> {
+    let (_, ledger, rows) = whole_config(arguments)?;
     Ok((ledger, rows))
 }
 
+type WholeConfig = (Config, config::Ledger, Vec<ConfigRow>);
+
+fn whole_config(arguments: ConfigArgs) -> Result<WholeConfig, Vec<ConfigProblem>> {
+    let examined = examine(&arguments.into_sources())?;
+    // `examine` tolerates unreadable secret files; this one is needed here.
+    if let Some(problem) = examined.unread().iter().find(|problem| problem.key == keys::LEDGER_URL_FILE) {
+        return Err(vec![problem.clone()]);
+    }
+    let rows = examined.rows();
+    let config = examined.config().clone();
+    let ledger = config.ledger.clone().ok_or_else(|| no_ledger(&rows))?;
+    Ok((config, ledger, rows))
+}
+
 /// There is no ledger to work on.
-fn no_ledger(rows: &[ConfigRow]) -> Vec<ConfigProblem> {
-    name_sources(rows, vec![ConfigProblem::new("ledger.url", "is not set, so there is no ledger", "")])
+pub(super) fn no_ledger(rows: &[ConfigRow]) -> Vec<ConfigProblem> {
+    name_sources(rows, vec![ConfigProblem::new(keys::LEDGER_URL, "is not set, so there is no ledger", "")])
 }
 
 #[derive(Debug, thiserror::Error)]
-enum CommandError {
+pub(super) enum CommandError {
     #[error("the runtime cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
@@ -170,7 +209,7 @@ enum CommandError {
     Lookup(String),
 }
 
-fn answer<T>(
+pub(super) fn answer<T>(
     read: Result<T, CommandError>,
     rows: &[ConfigRow],
     render: impl FnOnce(T) -> (String, u8),
@@ -230,7 +269,7 @@ fn claim_rows(key: Key<'_>, claim: &Claim) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn stats_json(found: &Identified, stats: &Stats) -> Value {
+fn stats_json(found: &Identified, stats: &Stats, complete: &BTreeMap<String, CompletenessDocument>) -> Value {
     let counts = stats.counts.iter().map(
         |count| json!({ "side": count.side.as_str(), "state": count.state.as_str(), "claims": count.claims }),
     );
@@ -241,6 +280,7 @@ fn stats_json(found: &Identified, stats: &Stats) -> Value {
         "first_created_at": stats.first.map(|at| at.to_string()),
         "last_created_at": stats.last.map(|at| at.to_string()),
         "first_new_create_at": stats.first_new_create_at.map(|at| at.to_string()),
+        "completeness": complete,
     })
 }
 

@@ -1,6 +1,6 @@
 //! The commands that change a ledger. Each is audited in the ledger, with who ran it and why.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
@@ -12,11 +12,13 @@ use crate::cli::check;
 use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{ABSENT, FAILED, OK, USAGE};
 use crate::cli::output::{block_on, complain, table};
-use crate::config::load::{Flag, load, name_sources};
-use crate::config::{self, Config, ConfigProblem, ConfigRow, explain};
+use crate::cli::token_file::authorization;
+use crate::config::keys;
+use crate::config::load::{Flag, Loaded, Sources, load, load_ledger, name_sources};
+use crate::config::{self, Config, ConfigProblem, ConfigRow, ReadProgress, explain};
 use crate::failure::error_chain::error_chain;
 use crate::ledger::reload_guard::{identity_of, settings_of};
-use crate::ledger::{Claim, Identity, Key, Ledger, OperatorReason, Released, Settings};
+use crate::ledger::{Claim, Identity, Key, Ledger, LedgerError, OperatorReason, Released, Settings};
 use crate::routes::{RouteContext, Services, release};
 use crate::upstream::UpstreamClient;
 
@@ -30,7 +32,7 @@ pub(super) struct InitArgs {
 }
 
 #[derive(Debug, Args)]
-pub(super) struct OrderArgs {
+pub(in crate::cli) struct OrderArgs {
     /// Reason, kept in the ledger's audit
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     why: String,
@@ -75,7 +77,7 @@ pub(super) fn init(arguments: InitArgs) -> u8 {
     });
     answer(made, &sources, |(id, found)| {
         let rows = [("new in use", if found.is_open { "yes" } else { "no" }.into())];
-        let rows = if quiet { String::new() } else { table(&rows) + "Set ledger.id to:\n" };
+        let rows = if quiet { String::new() } else { table(&rows) + "Set " + keys::LEDGER_ID + " to:\n" };
         (format!("{rows}{id}\n"), OK)
     })
 }
@@ -88,15 +90,25 @@ pub(super) fn open_new(arguments: OrderArgs) -> u8 {
     };
     if ledger.id.is_none() {
         let message = "is not set: set it to the id that `conversion-shim ledger init` prints";
-        return check::refused(&name_sources(&sources, vec![ConfigProblem::new("ledger.id", message, "")]));
+        return check::refused(&name_sources(
+            &sources,
+            vec![ConfigProblem::new(keys::LEDGER_ID, message, "")],
+        ));
     }
     let set = block_on(async {
         let opened = open(&ledger, unchecked(&config, &ledger)).await?;
-        Ok(opened.open_new(operator_reason(why)).await?)
+        let furthest = opened.reader().furthest().await?;
+        let is_early = furthest.is_some_and(|furthest| furthest.reads < ReadProgress::Both);
+        Ok((opened.open_new(operator_reason(why)).await?, is_early))
     });
-    answer(set, &sources, |set| {
+    answer(set, &sources, |(set, is_early)| {
+        if is_early {
+            complain(
+                "note: no process has read both APIs with this ledger yet; from now on one that reads the old API alone is refused",
+            );
+        }
         let done = if set { "the ledger is open for creates on the new API" } else { "it was open before" };
-        (format!("{done}; set ledger.new_in_use = true\n"), OK)
+        (format!("{done}; set {} = true\n", keys::LEDGER_NEW_IN_USE), OK)
     })
 }
 
@@ -118,6 +130,25 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
     })
 }
 
+/// One change of the ledger by an operator, whatever else the config contradicts.
+pub(in crate::cli) fn ordered<T>(
+    order: OrderArgs,
+    configured: fn(ConfigArgs) -> Result<Configured, Vec<ConfigProblem>>,
+    work: impl AsyncFnOnce(Ledger, OperatorReason) -> Result<T, LedgerError>,
+    render: impl FnOnce(T) -> (String, u8),
+) -> u8 {
+    let OrderArgs { why, config } = order;
+    let Configured { config, ledger, rows: sources } = match configured(config) {
+        Ok(configured) => configured,
+        Err(problems) => return check::refused(&problems),
+    };
+    let done = block_on(async {
+        let opened = open(&ledger, unchecked(&config, &ledger)).await?;
+        Ok(work(opened, operator_reason(why)).await?)
+    });
+    answer(done, &sources, render)
+}
+
 pub(super) fn release(arguments: ReleaseArgs) -> u8 {
     let ReleaseArgs { ref_id, token_file, order: OrderArgs { why, config } } = arguments;
     let Configured { config, ledger, rows: sources } = match configured(config) {
@@ -133,7 +164,7 @@ pub(super) fn release(arguments: ReleaseArgs) -> u8 {
             return USAGE;
         }
     };
-    let token = match token_file.as_deref().map(token).transpose() {
+    let token = match token_file.as_deref().map(authorization).transpose() {
         Ok(token) => token,
         Err(error) => {
             complain(format_args!("--token-file: {error}"));
@@ -185,14 +216,6 @@ async fn refuse_if_found(context: &RouteContext, key: Key<'_>, claim: &Claim) ->
     }
 }
 
-fn token(file: &Path) -> Result<HeaderValue, String> {
-    let text = std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let mut value = HeaderValue::try_from(format!("Bearer {}", text.trim()))
-        .map_err(|_| format!("{} holds no token", file.display()))?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
 /// The ledger that the config names, whatever else it contradicts: that is what the command is to change.
 fn unchecked(config: &Config, ledger: &config::Ledger) -> Identity {
     Identity { create: false, agrees: false, hosts: None, tenant: None, ..identity_of(config, ledger) }
@@ -203,13 +226,18 @@ async fn open(ledger: &config::Ledger, identity: Identity) -> Result<Ledger, Com
 }
 
 fn operator_reason(why: String) -> OperatorReason {
+    OperatorReason { operator: operator_name(), why }
+}
+
+/// The user who runs the command.
+pub(in crate::cli) fn operator_name() -> String {
     let operator = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let uid = || format!("uid {}", rustix::process::getuid().as_raw());
-    OperatorReason { operator: operator.filter(|name| !name.is_empty()).unwrap_or_else(uid), why }
+    operator.filter(|name| !name.is_empty()).unwrap_or_else(uid)
 }
 
 /// A config that names a ledger.
-struct Configured {
+pub(in crate::cli) struct Configured {
     config: Config,
     ledger: config::Ledger,
     /// Its keys with their sources.
@@ -217,7 +245,19 @@ struct Configured {
 }
 
 /// Reads the config as if in `observe`: these commands give the ledger what a later stage demands of it.
-fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
+pub(in crate::cli) fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
+    read_as_observe(arguments, load)
+}
+
+/// As [`configured`], from the section `[ledger]` alone.
+pub(in crate::cli) fn configured_ledger(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
+    read_as_observe(arguments, load_ledger)
+}
+
+fn read_as_observe(
+    arguments: ConfigArgs,
+    load: fn(&Sources) -> Result<Loaded, Vec<ConfigProblem>>,
+) -> Result<Configured, Vec<ConfigProblem>> {
     let mut sources = arguments.into_sources();
     let routes = ["create", "get", "list", "cancel"].map(|route| (format!("routes.{route}"), ""));
     let observe = routes.into_iter().chain([("stage".to_owned(), "observe")]);

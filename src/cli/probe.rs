@@ -1,0 +1,269 @@
+//! `probe`: facts about the vendor.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Args, value_parser};
+use http::HeaderValue;
+use serde_json::json;
+
+use super::check;
+use super::config_args::ConfigArgs;
+use super::exit::{FAILED, FINDINGS, OK, USAGE};
+use super::output::{Format, block_on, complain, json_line, print, table};
+use super::reconcile::duration;
+use super::token_file::authorization;
+use super::walk::{self, opened, with_rate};
+use crate::config::Config;
+use crate::config::facts_file::hosts_of;
+use crate::config::load::load;
+use crate::probe::{
+    Conversions, FactsFound, PairOptions, PairsMade, ProbeError, ProbeOptions, probe, probe_pairs,
+};
+use crate::shadow::types::Verdict;
+use crate::telemetry;
+use crate::upstream::UpstreamClient;
+
+pub(super) const ABOUT: &str = "\
+Find out with a few real calls what the vendor's documents leave open, and write it down as facts.
+
+Without --read-only it converts: about seven conversions of --amount, from and to --profile-id, one ref_id of them on both APIs, with ref_ids that begin with `Probe`. At any \
+other host than the vendor's sandbox or this machine that takes --write and --i-understand-this-converts-money. Each ref_id is in the \
+ledger before it is sent, in a table of its own, and no create is repeated.
+
+  conversion-shim probe --config config.toml --read-only
+  conversion-shim probe --config config.toml --profile-id ID --out facts.toml
+  conversion-shim probe --config config.toml --profile-id ID --pairs 20 --pairs-log pairs.jsonl
+
+Name the file in the config, under [facts]. A fact loosens a rule only while the config has the hosts that it was found on.";
+
+/// Calls per second to each endpoint.
+const RATE: u32 = 5;
+
+#[derive(Debug, Args)]
+pub(super) struct ProbeArgs {
+    /// Only read: fewer facts
+    #[arg(long, conflicts_with_all = ["profile_id", "write"])]
+    read_only: bool,
+    /// Profile to convert in; it needs funds
+    #[arg(long, value_name = "ID", required_unless_present = "read_only")]
+    profile_id: Option<String>,
+    /// Another profile of the customer, which shows what a filter by profile compares
+    #[arg(long, value_name = "ID")]
+    second_profile_id: Option<String>,
+    /// Amount of each conversion, in the source asset
+    #[arg(long, value_name = "DECIMAL", default_value = "1")]
+    amount: String,
+    /// Assets of each conversion
+    #[arg(long, value_name = "FROM/TO", default_value = "USD/PYUSD", value_parser = pair)]
+    pair: (String, String),
+    /// How long a side may take to show a record before it counts as not shown
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    settle: Duration,
+    /// Convert at another host than the vendor's sandbox
+    #[arg(long, requires = "converts_money")]
+    write: bool,
+    /// Needed with --write
+    #[arg(long = "i-understand-this-converts-money")]
+    converts_money: bool,
+    /// Write the facts to this file, for facts.file
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Instead of finding facts, make the same conversion once on each side, so many times, and compare what both show of it
+    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100), requires = "pairs_log", conflicts_with_all = ["read_only", "out"])]
+    pairs: Option<u32>,
+    /// Append the comparisons of --pairs to this file, for `report`
+    #[arg(long, value_name = "FILE", requires = "pairs")]
+    pairs_log: Option<PathBuf>,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// File with an access token for both sides; needed without credentials in [auth.legacy] and [auth.new]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("the runtime cannot start: {0}")]
+    Runtime(#[from] std::io::Error),
+    #[error(transparent)]
+    Ledger(#[from] walk::Failed),
+    #[error("{0}")]
+    Upstream(#[from] crate::upstream::TrustError),
+    #[error(transparent)]
+    Probe(#[from] ProbeError),
+}
+
+fn pair(text: &str) -> Result<(String, String), &'static str> {
+    let (from, to) = text.split_once('/').ok_or("is not two assets with a slash, such as USD/PYUSD")?;
+    Ok((from.to_owned(), to.to_owned()))
+}
+
+pub(super) fn run(arguments: ProbeArgs) -> u8 {
+    let ProbeArgs { write, out, format, token_file, config, .. } = &arguments;
+    let config = match load(&config.clone().into_sources()) {
+        Ok(loaded) => loaded.config,
+        Err(problems) => return check::refused(&problems),
+    };
+    if let Some(host) = hosts_of(&config.upstream).iter().find(|host| !is_for_tests(host))
+        && !arguments.read_only
+        && !write
+    {
+        complain(format_args!(
+            "{host} is not the vendor's sandbox: pass --read-only, or --write and --i-understand-this-converts-money"
+        ));
+        return USAGE;
+    }
+    let token = match token_file.as_deref().map(authorization).transpose() {
+        Ok(token) => token,
+        Err(error) => {
+            complain(format_args!("--token-file: {error}"));
+            return FAILED;
+        }
+    };
+    let _log =
+        match telemetry::start_to(&config.log, None, std::io::stderr(), std::io::stderr().is_terminal()) {
+            Ok(log) => log,
+            Err(error) => {
+                complain(error);
+                return FAILED;
+            }
+        };
+    if let (Some(count), Some(path)) = (arguments.pairs, &arguments.pairs_log) {
+        return pairs(config, options(&arguments, token), (count, path), *format);
+    }
+    match block_on(probed(config, options(&arguments, token))) {
+        Ok(found) => report(&found, out.as_ref(), *format),
+        Err(error) => {
+            complain(error);
+            FAILED
+        }
+    }
+}
+
+fn pairs(config: Arc<Config>, options: ProbeOptions, (count, path): (u32, &PathBuf), format: Format) -> u8 {
+    let made = std::fs::File::options().append(true).create(true).open(path).map_err(Failed::Runtime);
+    match made.and_then(|mut file| block_on(paired(config, options, (count, &mut file)))) {
+        Ok(made) => report_pairs(&made, format),
+        Err(error) => {
+            complain(error);
+            FAILED
+        }
+    }
+}
+
+async fn paired(
+    config: Arc<Config>,
+    options: ProbeOptions,
+    (count, out): (u32, &mut std::fs::File),
+) -> Result<PairsMade, Failed> {
+    let upstream = UpstreamClient::new(&config.upstream)?;
+    upstream.budget().adopt(&with_rate(&config, RATE));
+    let ledger = match config.ledger.as_ref() {
+        Some(ledger) => opened(&config, ledger, false).await?.0,
+        None => None,
+    };
+    let ProbeOptions { token, conversions } = options;
+    let Some(with) = &conversions else { return Ok(PairsMade::default()) };
+    Ok(probe_pairs(config, upstream, ledger.as_ref(), PairOptions { token, with, count, out }).await?)
+}
+
+fn report_pairs(made: &PairsMade, format: Format) -> u8 {
+    let differs = |verdict: &Verdict| {
+        matches!(
+            verdict,
+            Verdict::Mismatch | Verdict::ErrorDisagreement | Verdict::NoCounterpart | Verdict::ShadowFailed
+        )
+    };
+    let code = if made.verdicts.keys().any(differs) { FINDINGS } else { OK };
+    let verdicts = made.verdicts.iter().map(|(verdict, count)| (verdict.as_str(), *count));
+    let text = match format {
+        Format::Json => {
+            let conversions: Vec<_> = made
+                .conversions
+                .iter()
+                .map(|[side, ref_id, id]| json!({ "side": side, "ref_id": ref_id, "id": id }))
+                .collect();
+            let verdicts: BTreeMap<_, _> = verdicts.collect();
+            json_line(
+                &json!({ "verdicts": verdicts, "conversions": conversions, "calls": made.calls }).to_string(),
+            )
+        }
+        Format::Text => {
+            let rows: Vec<_> =
+                verdicts.map(|(verdict, count)| (verdict, format!("{count} comparisons"))).collect();
+            let made_on = made
+                .conversions
+                .iter()
+                .map(|[side, ref_id, id]| format!("converted on {side}: ref_id {ref_id}, id {id}\n"));
+            format!("{}{}{} calls\n", table(&rows), made_on.collect::<String>(), made.calls)
+        }
+    };
+    print(&text, code)
+}
+
+fn options(arguments: &ProbeArgs, token: Option<HeaderValue>) -> ProbeOptions {
+    let conversions = arguments.profile_id.clone().map(|profile_id| Conversions {
+        profile_id,
+        second_profile_id: arguments.second_profile_id.clone(),
+        amount: arguments.amount.clone(),
+        source_asset: arguments.pair.0.clone(),
+        target_asset: arguments.pair.1.clone(),
+        settle: arguments.settle,
+    });
+    ProbeOptions { token, conversions }
+}
+
+/// Whether no real money is at a host: the vendor's sandbox, or this machine.
+fn is_for_tests(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    name.starts_with("api.sandbox.")
+        || name == "localhost"
+        || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
+async fn probed(config: Arc<Config>, options: ProbeOptions) -> Result<FactsFound, Failed> {
+    let upstream = UpstreamClient::new(&config.upstream)?;
+    upstream.budget().adopt(&with_rate(&config, RATE));
+    let ledger = match config.ledger.as_ref().filter(|_| options.conversions.is_some()) {
+        Some(ledger) => opened(&config, ledger, false).await?.0,
+        None => None,
+    };
+    Ok(probe(config, upstream, ledger.as_ref(), &options).await?)
+}
+
+fn report(found: &FactsFound, out: Option<&PathBuf>, format: Format) -> u8 {
+    if let Some(path) = out
+        && let Err(error) = std::fs::write(path, found.toml())
+    {
+        complain(format_args!("{}: {error}", path.display()));
+        return FAILED;
+    }
+    let code = if found.has_findings() { FINDINGS } else { OK };
+    let text = match format {
+        Format::Json => json_line(&found.json().to_string()),
+        Format::Text => text(found),
+    };
+    print(&text, code)
+}
+
+fn text(found: &FactsFound) -> String {
+    let rows = found.rows();
+    let rows: Vec<_> =
+        rows.iter().map(|[name, value, how]| (name.as_str(), format!("{value}  ({how})"))).collect();
+    let mut text = table(&rows);
+    for finding in found.findings() {
+        text.push_str(&format!("FINDING {finding}\n"));
+    }
+    for [side, ref_id, id] in found.conversions() {
+        text.push_str(&format!("converted on {side}: ref_id {ref_id}, id {id}\n"));
+    }
+    text.push_str(&format!("{} calls\n", found.calls));
+    text
+}

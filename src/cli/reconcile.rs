@@ -1,0 +1,104 @@
+//! `reconcile`: joins the lists of both sides with the ledger.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::exit::{FAILED, USAGE};
+use super::output::{Format, complain, json_line, print};
+use super::report::{Since, since};
+use super::walk::{self, WalkArgs, Wanted, default_end};
+use crate::ledger::WalkKind;
+use crate::reconcile::{DailyReport, WalkOptions};
+
+pub(super) const ABOUT: &str = "\
+Join the lists of both sides with the ledger, repair claims and report what does not fit.
+
+Walks both lists from the vendor's first record to ten minutes ago, unless --from and --to say otherwise, and looks for the record of \
+every claim. What seems wrong is looked up a second time before it is reported. Claims are repaired where that cannot let a reference be \
+converted again; --dry-run repairs and records nothing. A walk that was stopped is resumed.
+
+  conversion-shim reconcile --config config.toml --dry-run
+  conversion-shim reconcile --config config.toml --html findings.html --report profile-transactions.csv
+
+Findings about money: `double`, `lost`, `wrong_side`, `mismatch`, `status`. Others: `unclaimed`, `stuck`, `unresolved`. \
+docs/reconcile.md says what each means and what to do.";
+
+#[derive(Debug, Args)]
+pub(super) struct ReconcileArgs {
+    /// Begin of the window: a time such as 2026-11-20T10:00:00Z, or a duration before now such as 24h
+    #[arg(long, value_name = "TIME|DURATION", value_parser = since)]
+    from: Option<Since>,
+    /// End of the window: a time, or a duration before now; at least ten minutes ago
+    #[arg(long, value_name = "TIME|DURATION", value_parser = since)]
+    to: Option<Since>,
+    /// Report only: change and record nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The vendor's daily Profile Transactions report, as CSV, to compare with
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+    /// How long a conversion may take to become final
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = duration)]
+    stuck_after: Duration,
+    /// Output format
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Also write the findings to this file as one HTML page with a plot; it needs no network
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    #[command(flatten)]
+    walk: WalkArgs,
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match since(text)? {
+        Since::Ago(ago) => Duration::try_from(ago).map_err(|error| error.to_string()),
+        Since::Time(_) => Err("expected a duration such as 1h".into()),
+    }
+}
+
+pub(super) fn run(arguments: ReconcileArgs) -> u8 {
+    let ReconcileArgs { from, to, dry_run, report, stuck_after, format, html, walk } = arguments;
+    let end = to.map_or_else(default_end, Since::time);
+    if end > default_end() {
+        complain("--to must be at least ten minutes ago: younger records may be missing in a list");
+        return USAGE;
+    }
+    let begin = from.map(Since::time);
+    if begin.is_some_and(|begin| begin >= end) {
+        complain("--from must be before --to, which is ten minutes ago by default: the window is empty");
+        return USAGE;
+    }
+    let report = match report.map(read_report).transpose() {
+        Ok(report) => report,
+        Err(error) => {
+            complain(format_args!("--report: {error}"));
+            return FAILED;
+        }
+    };
+    let options = WalkOptions { begin, stuck_after, ..WalkOptions::new(WalkKind::Reconcile, end) };
+    let walked = match walk::run(walk, Wanted { options, dry_run, report }) {
+        Ok(walked) => walked,
+        Err(code) => return code,
+    };
+    let heading = walked.heading("reconcile");
+    if let Some(file) = html
+        && let Err(error) = std::fs::write(&file, walked.result.html(&heading))
+    {
+        complain(format_args!("{}: {error}", file.display()));
+        return FAILED;
+    }
+    let text = match format {
+        Format::Text => walked.result.text(&heading),
+        Format::Json => json_line(&walked.result.json(&heading).to_string()),
+    };
+    print(&text, walked.exit_code())
+}
+
+fn read_report(file: PathBuf) -> Result<DailyReport, String> {
+    let opened = File::open(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    DailyReport::read(std::io::BufReader::new(opened)).map_err(|error| format!("{}: {error}", file.display()))
+}

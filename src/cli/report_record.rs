@@ -1,0 +1,55 @@
+//! `report --record`: puts what a report showed on record in the ledger.
+
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::ledger::orders::operator_name;
+use super::ledger::{CommandError, named};
+use super::output::block_on;
+use crate::config::{self, Config};
+use crate::ledger::{Evidence, EvidenceKind, Ledger};
+use crate::report::document::Report;
+
+/// Where a report is recorded, and what it was made from.
+pub(super) struct Recording<'a> {
+    pub(super) config: &'a Config,
+    pub(super) ledger: &'a config::Ledger,
+    /// Of all bytes that were read, in their order.
+    pub(super) input: Sha256,
+}
+
+/// Records the report, whatever its verdict.
+pub(super) fn record(recording: Recording<'_>, report: &Report) -> Result<(), CommandError> {
+    let Recording { config, ledger, input } = recording;
+    // As `--format json` prints it. Its fields always serialize.
+    let document = serde_json::to_string_pretty(report).unwrap_or_default() + "\n";
+    let evidence = Evidence {
+        kind: EvidenceKind::Report,
+        verdict: report.verdict.name().to_owned(),
+        window: report.window_of_records(),
+        numbers: numbers(report).to_string(),
+        input_sha256: const_hex::encode(input.finalize()),
+        output_sha256: const_hex::encode(Sha256::digest(document)),
+        config: config.hash.clone(),
+        operator: operator_name(),
+    };
+    block_on(async {
+        let opened = Ledger::open_beside(&named(ledger)).await?;
+        Ok(opened.record_evidence(&ledger.tenant, evidence).await?)
+    })
+}
+
+/// What a gate asks about, by route.
+fn numbers(report: &Report) -> serde_json::Value {
+    let route = |route: &crate::report::document::RouteReport| {
+        let missed: Vec<_> =
+            route.checks.iter().filter(|check| !check.passed).map(|check| check.name).collect();
+        let numbers = json!({
+            "verdict": route.verdict.name(), "records": route.records, "judged": route.judged, "paired": route.paired,
+            "missed": missed,
+        });
+        (route.route.as_str().to_owned(), numbers)
+    };
+    let routes: serde_json::Map<_, _> = report.routes.iter().map(route).collect();
+    json!({ "routes": routes })
+}
