@@ -90,6 +90,10 @@ fn parts_for_the_command_line_alone_are_guarded() {
         lines(rules::arrows, "sandbox/mod.rs", "use crate::translate::side::Side;\nmod oauth;"),
         [0; 0]
     );
+    // The demo embeds the vendor, and the command alone runs the demo.
+    assert_eq!(lines(rules::arrows, "demo/mod.rs", "use crate::sandbox::X;"), [0; 0]);
+    assert_eq!(lines(rules::arrows, "demo/mod.rs", "use crate::report::X;"), [1]);
+    assert_eq!(lines(rules::arrows, "admin/mod.rs", "use crate::demo::X;"), [1]);
 }
 
 /// What the rule on circles says of these files.
@@ -221,6 +225,18 @@ fn a_vendor_path_outside_its_file_is_found() {
 }
 
 #[test]
+fn a_statement_that_changes_the_audit_is_found() {
+    let text = "const A: &str = \"INSERT INTO ledger_audit (at_us) SELECT $1 WHERE \";\n\
+        const B: &str = \"UPDATE x SET y = 1\";\n\
+        const C: &str = \"DELETE FROM ledger_audit WHERE at_us < $1\";\n\
+        const D: &str = \"UPDATE \\\n    ledger_audit SET reason = ''\";\n\
+        // DELETE FROM ledger_audit\n\
+        const E: &str = \"truncate ledger_audit\";\n\
+        const F: &str = \"DELETE FROM ledger_evidence\";";
+    assert_eq!(lines(rules::append_only_audit, "ledger/audit.rs", text), [3, 4, 7, 8]);
+}
+
+#[test]
 fn a_field_of_the_vendor_in_proxy_is_found() {
     let text =
         "struct S { source_amount: u8 }\nconst B: &str = \"profile_id\";\nfn f(request_profile_ids: u8) {}";
@@ -279,4 +295,22 @@ fn every_rule_runs_over_the_tree() {
         [Source::new("proxy/mod.rs", "use crate::cli;\nfn profile_id() { x.unwrap() }\nmod utils {}")];
     let found: Vec<String> = rules::all(&files).iter().map(ToString::to_string).collect();
     assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[test]
+fn a_config_key_outside_its_section_is_found() {
+    let wrong = ["const A: &str = \"set ledger.url first\";", "fn f() { g(\"timeouts.create\"); }"];
+    let right = [
+        "fn f(ledger: &Ledger) -> &str { ledger.url.reveal() }",
+        "// ledger.url",
+        "const A: &str = \"my.ledger.url, ledger.urls, ledger\";",
+        "#[cfg(test)]\nmod tests {\n    const A: &str = \"ledger.url\";\n}",
+    ];
+    for text in wrong {
+        assert_eq!(lines(rules::config_keys, "cli/serve.rs", text), [1], "{text}");
+        assert_eq!(lines(rules::config_keys, "config/sections/ledger.rs", text), [0; 0], "{text}");
+    }
+    for text in right {
+        assert_eq!(lines(rules::config_keys, "cli/serve.rs", text), [0; 0], "{text}");
+    }
 }

@@ -40,11 +40,13 @@ pub(crate) fn all(files: &[Source]) -> Vec<Violation> {
             exhaustive_matches,
             vendor_paths,
             vendor_fields_in_proxy,
+            config_keys,
             file_length,
             function_limits,
             loose_files,
             empty_names,
             unfinished_code,
+            append_only_audit,
         ] {
             found.extend(rule(source));
         }
@@ -54,23 +56,25 @@ pub(crate) fn all(files: &[Source]) -> Vec<Violation> {
 }
 
 /// Parts by rank, lowest first; a part imports from ranks below its own.
-const RANKS: [&[&str]; 11] = [
+const RANKS: [&[&str]; 13] = [
     &["translate"],
     &["http", "failure"],
     &["config"],
     &["telemetry"],
     &["ledger", "upstream"],
-    &["routes", "shadow", "deprecation"],
+    &["routes", "shadow", "deprecation", "reconcile"],
+    &["gate", "probe"],
     &["proxy"],
     &["server"],
     &["admin"],
+    &["demo"],
     &["cli"],
     &["main", "lib"],
 ];
 
-/// Imported by `cli` alone.
-const CLI_ONLY: [&str; 2] = ["report", "sandbox"];
-/// `report` reads what parts of this rank write.
+/// Imported by `cli` alone; the sandbox also by `demo`, and by `simulate`, which plays it without a network.
+const CLI_ONLY: [&str; 3] = ["report", "sandbox", "simulate"];
+/// `report` reads what parts of this rank write, and `simulate` plays what they decide.
 const REPORT_READS: usize = 5;
 
 fn rank(part: &str) -> Option<usize> {
@@ -107,12 +111,14 @@ fn may_import(from: &str, to: &str, path: &NamedPath) -> Result<(), &'static str
         // What the library offers to the binary.
         ("main", "run") => Ok(()),
         ("cli" | "lib", to) if CLI_ONLY.contains(&to) => Ok(()),
+        // Their vendor is the embedded one.
+        ("demo" | "simulate", "sandbox") => Ok(()),
         (_, to) if CLI_ONLY.contains(&to) => Err("only `cli` may"),
         ("sandbox", _) => match second(path) {
             Some("side") if to == "translate" => Ok(()),
             _ => Err("the sandbox is the vendor: it may import `translate::side` only"),
         },
-        _ => match (if from == "report" { Some(REPORT_READS + 1) } else { rank(from) }, rank(to)) {
+        _ => match (if CLI_ONLY.contains(&from) { Some(REPORT_READS + 1) } else { rank(from) }, rank(to)) {
             (_, None) => Err("no such part in RANKS; name things by the part they live in"),
             (Some(from), Some(to)) if from <= to => Err("imports point down only"),
             _ => Ok(()),
@@ -273,6 +279,45 @@ pub(crate) fn vendor_fields_in_proxy(source: &Source) -> Vec<Violation> {
     found
 }
 
+const DEFAULT_TOML: &str = include_str!("../../config/default.toml");
+/// Names old keys beside the new ones.
+const RENAMED_KEYS_FILE: &str = "config/renamed.rs";
+
+/// The keys below a table of `config/default.toml`.
+fn keys() -> Vec<String> {
+    let (mut keys, mut table) = (Vec::new(), "");
+    for line in DEFAULT_TOML.lines() {
+        if let Some(name) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            table = name;
+        } else if let Some((key, _)) = line.split_once(" = ").filter(|(key, _)| key.chars().all(is_word)) {
+            keys.push(format!("{table}.{key}"));
+        }
+    }
+    keys.retain(|key| !key.starts_with('.'));
+    keys
+}
+
+/// A key is named by the section that reads it. Other texts take its name from there.
+pub(crate) fn config_keys(source: &Source) -> Vec<Violation> {
+    let in_section = source.module.starts_with(&["config".into(), "sections".into()]);
+    if in_section || source.file == RENAMED_KEYS_FILE {
+        return Vec::new();
+    }
+    let (keys, texts) = (keys(), source.strings());
+    let named = |text: &str, key: &str| {
+        let continues = |next: Option<char>| next.is_some_and(is_word);
+        text.match_indices(key).any(|(at, _)| {
+            let before = text[..at].chars().next_back();
+            !continues(before) && before != Some('.') && !continues(text[at + key.len()..].chars().next())
+        })
+    };
+    let found = numbered(&texts).filter_map(|(line, text)| {
+        let key = keys.iter().find(|key| named(text, key))?;
+        Some(Violation::new(source, line, format!("names the key `{key}`: take it from `config::keys`")))
+    });
+    found.collect()
+}
+
 /// Whoever adds a failure or a state is asked by the compiler, at every place, what it means for money.
 pub(crate) fn exhaustive_matches(source: &Source) -> Vec<Violation> {
     let strict = source.part() == "failure" || source.module.starts_with(&["routes".into(), "create".into()]);
@@ -339,4 +384,41 @@ fn words(line: &str) -> Vec<&str> {
         rest = rest[end..].trim_start();
     }
     words
+}
+
+/// The tables to which rows are only added, and what would change or remove one.
+const APPEND_ONLY: [&str; 2] = ["LEDGER_AUDIT", "LEDGER_EVIDENCE"];
+const CHANGES: [&str; 7] = ["UPDATE", "DELETE", "TRUNCATE", "DROP", "ALTER", "REPLACE", "CONFLICT"];
+
+/// Rows of the audit and of evidence are added and read. A statement is one literal, which may go over several lines.
+pub(crate) fn append_only_audit(source: &Source) -> Vec<Violation> {
+    let both: Vec<_> = source.code.chars().zip(source.code_and_strings.chars()).collect();
+    let (mut found, mut statement, mut line, mut begun) = (Vec::new(), String::new(), 1, 1);
+    for (code, text) in both {
+        // Outside of literals both are the same; line breaks within one are too.
+        if code == text && text != '\n' && !text.is_whitespace() {
+            found.extend(changes_audit(&statement).map(|word| (begun, word)));
+            statement.clear();
+        } else if code != text {
+            if statement.is_empty() {
+                begun = line;
+            }
+            statement.push(text);
+        } else if !statement.is_empty() {
+            statement.push(' ');
+        }
+        line += usize::from(text == '\n');
+    }
+    let rule = |word: &str| format!("`{word}`: rows of the audit and of evidence are only added");
+    found.into_iter().map(|(line, word)| Violation::new(source, line, rule(word))).collect()
+}
+
+/// The word with which a statement changes one of them.
+pub(crate) fn changes_audit(statement: &str) -> Option<&'static str> {
+    let upper = statement.to_uppercase();
+    let all = words(&upper);
+    if !APPEND_ONLY.iter().any(|table| all.contains(table)) {
+        return None;
+    }
+    CHANGES.into_iter().find(|change| all.contains(change))
 }

@@ -59,6 +59,12 @@ impl Source {
         self.defined.contains(name)
     }
 
+    /// The insides of the string literals; everything else is blank.
+    pub(crate) fn strings(&self) -> String {
+        let both = self.code.chars().zip(self.code_and_strings.chars());
+        both.map(|(code, text)| if code == text && code != '\n' { ' ' } else { text }).collect()
+    }
+
     /// Every path the code names, with its line; `use` trees are spelled out.
     pub(crate) fn paths(&self) -> Vec<NamedPath> {
         PathReader::new(&self.code, &self.module).read()

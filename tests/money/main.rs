@@ -11,8 +11,14 @@
 #[allow(dead_code, reason = "each test binary uses a part of the support code")]
 mod support;
 
+mod complete;
+mod drift;
+mod gates;
 mod identity;
 mod ledger;
+mod probe;
 mod processes;
+mod reconcile;
 mod soak;
+mod trip;
 mod what_broke;

@@ -36,7 +36,7 @@ pub(crate) struct Explored {
 
 /// Explores until the end, the first violation, or `states_max`.
 pub(crate) fn explore(bounds: &Bounds, states_max: usize) -> Explored {
-    let first = World::first(bounds).canonical().0;
+    let first = World::first(bounds).canonical(bounds).0;
     let mut parents: HashMap<Fingerprint, Fingerprint> = HashMap::new();
     parents.insert(fingerprint(&first), 0);
     let mut level = vec![first];
@@ -80,7 +80,7 @@ fn trace(bounds: &Bounds, parents: &HashMap<Fingerprint, Fingerprint>, last: Fin
     while let Some(parent) = parents.get(path.last().unwrap()).filter(|parent| **parent != 0) {
         path.push(*parent);
     }
-    let mut world = World::first(bounds).canonical().0;
+    let mut world = World::first(bounds).canonical(bounds).0;
     let mut words = Vec::new();
     // Interchangeable requests are sorted on the way; a reader follows them by letter.
     let mut letters = ['A', 'B', 'C'];

@@ -1,7 +1,8 @@
 //! The ledger of the model: one row, atomic per statement, with the semantics of `src/ledger`.
 
-use conversion_shim::routes::create::events::{ClaimResult, ClaimState, ClaimView, Effect, Event};
+use conversion_shim::routes::create::events::{ClaimResult, ClaimView, Effect, Event};
 use conversion_shim::routes::create::rules::{Rule, Rules};
+pub(crate) use conversion_shim::simulate::claim_row::ClaimRow as Row;
 use conversion_shim::translate::side::Side;
 
 /// Everything that the ledger holds about the reference.
@@ -16,32 +17,10 @@ pub(crate) struct Ledger {
     pub(crate) native: bool,
     /// A hold stands: the ledger went back in time.
     pub(crate) hold: bool,
-}
-
-/// The claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Row {
-    pub(crate) side: Side,
-    pub(crate) state: ClaimState,
-    pub(crate) generation: u8,
-    pub(crate) begun: u8,
-    pub(crate) closed: u8,
-    pub(crate) has_record: bool,
-}
-
-impl Row {
-    fn new(side: Side, generation: u8) -> Self {
-        Self { side, state: ClaimState::Claimed, generation, begun: 1, closed: 0, has_record: false }
-    }
-
-    fn view(self) -> ClaimView {
-        let Self { side, state, generation, has_record, .. } = self;
-        ClaimView { side, state, generation: generation.into(), has_record }
-    }
-
-    pub(crate) fn has_open_attempt(self) -> bool {
-        self.begun > self.closed
-    }
+    /// Walks that count read the lists of legacy and of new.
+    pub(crate) walked: [bool; 2],
+    /// Legacy and new are complete.
+    pub(crate) complete: [bool; 2],
 }
 
 impl Ledger {
@@ -58,7 +37,9 @@ impl Ledger {
             Effect::Claim { side, .. } => self.claim(side, held, rules),
             Effect::ChooseAnew { .. } | Effect::Begin { .. } if held => Event::LedgerFailed,
             Effect::ChooseAnew { .. } => match self.change(effect, rules) {
-                Some(claim) => Event::Claimed(self.claimed(claim, true, rules)),
+                Some(claim) => {
+                    Event::Claimed(ClaimResult { complete: false, ..self.claimed(claim, true, rules) })
+                }
                 None => Event::Changed(None),
             },
             _ => Event::Changed(self.change(effect, rules)),
@@ -75,52 +56,29 @@ impl Ledger {
     }
 
     fn claimed(&self, claim: ClaimView, inserted: bool, rules: Rules) -> ClaimResult {
-        ClaimResult { claim, inserted, created_on_new: self.created_on_new(rules), native: self.native }
+        let complete = self.complete[claim.side.other() as usize];
+        ClaimResult {
+            claim,
+            inserted,
+            created_on_new: self.created_on_new(rules),
+            native: self.native,
+            complete,
+        }
+    }
+
+    /// A walk finds the reference on a side.
+    pub(crate) fn adopt(&mut self, side: Side) {
+        Row::adopt(&mut self.row, side, self.native);
+    }
+
+    /// Ends completeness, and makes the walks that run too old.
+    pub(crate) fn withdraw(&mut self, rules: Rules) {
+        if rules.keep(Rule::CompletenessIsWithdrawn) {
+            (self.walked, self.complete) = ([false; 2], [false; 2]);
+        }
     }
 
     fn change(&mut self, effect: Effect, rules: Rules) -> Option<ClaimView> {
-        let row = self.row.as_mut()?;
-        let is = |row: &Row, view: ClaimView| {
-            (row.side, row.generation) == (view.side, u8::try_from(view.generation).unwrap())
-        };
-        match effect {
-            Effect::ChooseAnew { side, generation, .. } => {
-                let fits = row.state == ClaimState::Refused && u32::from(row.generation) == generation;
-                fits.then(|| *row = Row::new(side, row.generation + 1))?;
-            }
-            Effect::Begin { expected, checked, .. } => {
-                (is(row, expected) && row.state == expected.state).then_some(())?;
-                row.begun += 1;
-                if checked {
-                    row.state = ClaimState::Checked;
-                }
-            }
-            Effect::MarkChecked { expected, .. } => {
-                (is(row, expected) && row.state == expected.state)
-                    .then(|| row.state = ClaimState::Checked)?;
-            }
-            Effect::MoveClaim { expected, to, own_attempt, with_others, .. } => {
-                let alone = row.begun - row.closed <= u8::from(own_attempt) || with_others;
-                (is(row, expected) && row.state == ClaimState::Claimed && alone).then_some(())?;
-                (row.side, row.state, row.has_record) = (to, ClaimState::Checked, true);
-            }
-            Effect::RememberId { claim, .. } => {
-                (is(row, claim) && !row.has_record).then_some(())?;
-                (row.state, row.has_record) = (ClaimState::Checked, true);
-            }
-            Effect::Close { claim, .. } => {
-                let own = is(row, claim) || !rules.keep(Rule::CloseOwnGeneration);
-                (own && row.has_open_attempt()).then_some(())?;
-                row.closed += 1;
-                let all = !row.has_open_attempt() || !rules.keep(Rule::RefusedWhenAllClosed);
-                if all && !row.has_record {
-                    row.state = ClaimState::Refused;
-                }
-            }
-            Effect::Claim { .. } | Effect::Lookup { .. } | Effect::Send { .. } | Effect::Pause { .. } => {
-                return None;
-            }
-        }
-        Some(row.view())
+        self.row.as_mut()?.change(effect, rules)
     }
 }

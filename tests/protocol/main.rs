@@ -15,9 +15,11 @@ mod document;
 mod explore;
 mod ledger;
 mod properties;
+mod simulation;
 mod world;
 
 use conversion_shim::routes::create::rules::Rules;
+use conversion_shim::translate::side::Side;
 
 use crate::explore::explore;
 use crate::world::{Bounds, Excluded, Mirror, Stage};
@@ -36,9 +38,16 @@ pub(crate) const USUAL: Bounds = Bounds {
     rows_deleted: false,
     strays: false,
     withdrawal: false,
+    walks: &[],
+    without_ledger: false,
+    older: false,
     excluded: Excluded::NOTHING,
     rules: Rules::ALL,
 };
+
+/// A replica that runs without the ledger at first, and walks that make legacy complete.
+const WALKS: Bounds =
+    Bounds { walks: &[Side::Legacy], without_ledger: true, faults: 1, lost_writes: 0, crashes: 0, ..USUAL };
 
 /// The worlds that are explored.
 pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
@@ -84,6 +93,30 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
                 ..Bounds { faults: 1, ..apart }
             },
         ),
+        ("walks while a replica runs without the ledger", Bounds { requests: 1, ..WALKS }),
+        (
+            "walks, and the reference is older than the ledger",
+            Bounds {
+                walks: &[Side::Legacy],
+                older: true,
+                stages: [Stage::Live, Stage::Ready],
+                stage_changes: 0,
+                lost_writes: 1,
+                ..Bounds { faults: 1, ..USUAL }
+            },
+        ),
+        (
+            "walks, and creates through the new API's own path",
+            Bounds {
+                walks: &[Side::New],
+                native: true,
+                stages: [Stage::Live, Stage::Ready],
+                stage_changes: 0,
+                lost_writes: 0,
+                crashes: 0,
+                ..Bounds { faults: 1, ..USUAL }
+            },
+        ),
         ("two stage changes, two lost writes", Bounds { stage_changes: 2, lost_writes: 2, ..short }),
         (
             "three requests, one with another amount",
@@ -95,12 +128,24 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
                 ..Bounds { faults: 1, ..apart }
             },
         ),
+        ("walks while a replica runs without the ledger, two requests", WALKS),
+        (
+            "walks, and lists of legacy show new's conversions",
+            Bounds {
+                walks: &[Side::Legacy],
+                mirror: Mirror::LegacyShowsNew,
+                stages: [Stage::Live, Stage::Ready],
+                stage_changes: 0,
+                lost_writes: 0,
+                ..USUAL
+            },
+        ),
     ]
 }
 
 /// Worlds of a quarter of a million states and more. An unoptimised build takes up to minutes for each, so they are explored when
 /// `PROTOCOL_STATES` is set, as `.ci/run` does.
-const LARGE: [&str; 7] = [
+const LARGE: [&str; 8] = [
     "creates through the new API's own path",
     "rows deleted by hand",
     "replicas in two stages",
@@ -108,6 +153,7 @@ const LARGE: [&str; 7] = [
     "lists of legacy show new's conversions",
     "two stage changes, two lost writes",
     "three requests, one with another amount",
+    "walks while a replica runs without the ledger, two requests",
 ];
 
 /// Most states of one world, if a bound is given. Every world ends by itself below 1.5 million.
@@ -158,6 +204,17 @@ fn every_excluded_world_does_break_a_promise() {
             "stray_before_effect",
             Excluded { stray_before_effect: true, ..nothing },
             Bounds { strays: true, ..USUAL },
+        ),
+        (
+            "other_door",
+            Excluded { other_door: true, ..nothing },
+            Bounds {
+                walks: &[Side::Legacy],
+                stages: [Stage::Live; 2],
+                stage_changes: 0,
+                requests: 1,
+                ..USUAL
+            },
         ),
     ];
     for (name, excluded, bounds) in worlds {

@@ -4,7 +4,7 @@ use conversion_shim::routes::create::events::CreateDecision;
 use conversion_shim::routes::create::protocol;
 use conversion_shim::translate::side::Side;
 
-use crate::world::{Bounds, Progress, Request, Stage, World};
+use crate::world::{Bounds, Progress, Request, Stage, Unclaimed, World};
 
 /// The promises, each checked for the state as it stands.
 pub(crate) fn check(world: &World, bounds: &Bounds) -> Result<(), String> {
@@ -63,8 +63,8 @@ fn answer_is_true(
 
 /// With faults ending, a few retries reach an answer that is final. `Err`: what the last retry was told.
 pub(crate) fn recovers(world: &World, bounds: &Bounds) -> Result<(), String> {
-    let calm = Bounds { faults: 0, stage_changes: 0, crashes: 0, native: false, ..*bounds };
-    let mut world = calm_down(*world);
+    let calm = Bounds { faults: 0, stage_changes: 0, crashes: 0, native: false, walks: &[], ..*bounds };
+    let mut world = calm_down(*world, bounds);
     for _ in 0..4 {
         let decision = retry(&mut world, &calm);
         check(&world, &calm).map_err(|broken| format!("then a retry without faults: {broken}"))?;
@@ -81,7 +81,14 @@ pub(crate) fn recovers(world: &World, bounds: &Bounds) -> Result<(), String> {
 }
 
 /// Everything under way takes effect or is lost, lists show what there is, and the operator accepts the ledger.
-fn calm_down(mut world: World) -> World {
+fn calm_down(mut world: World, bounds: &Bounds) -> World {
+    if world.unclaimed.in_flight && world.legacy.made.is_none() {
+        world.legacy.made = Some(world.requests[0].body);
+    }
+    if world.unclaimed.running {
+        world.ledger.withdraw(bounds.rules);
+    }
+    world.unclaimed = Unclaimed::default();
     for at in 0..world.requests.len() {
         if let Some(side) = world.requests[at].in_flight.take()
             && world.vendor(side).made.is_none()
@@ -99,6 +106,7 @@ fn calm_down(mut world: World) -> World {
         let new_in_use = world.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
         world.ledger.opened_new |= new_in_use;
         (world.ledger.hold, world.lost) = (false, true);
+        world.ledger.withdraw(bounds.rules);
     }
     world
 }

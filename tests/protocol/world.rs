@@ -8,7 +8,7 @@ use conversion_shim::routes::create::events::{
     ClaimState, Context, CreateAnswer, CreateDecision, Effect, Event, Lookup, Reads,
 };
 use conversion_shim::routes::create::protocol::{self, State, Step};
-use conversion_shim::routes::create::rules::Rules;
+use conversion_shim::routes::create::rules::{Rule, Rules};
 use conversion_shim::translate::side::Side;
 
 use crate::ledger::{Ledger, Row};
@@ -40,6 +40,12 @@ pub(crate) struct Bounds {
     pub(crate) strays: bool,
     /// Whether a withdrawal on new has used the reference.
     pub(crate) withdrawal: bool,
+    /// The sides that walks make complete.
+    pub(crate) walks: &'static [Side],
+    /// Whether the second replica runs without the ledger at first.
+    pub(crate) without_ledger: bool,
+    /// Whether the reference was converted on legacy before there was a ledger.
+    pub(crate) older: bool,
     /// Worlds that the documentation excludes.
     pub(crate) excluded: Excluded,
     pub(crate) rules: Rules,
@@ -68,6 +74,8 @@ pub(crate) struct Excluded {
     pub(crate) native_after_loss: bool,
     /// Another request's refusal arrives while this request's POST is under way or not yet listed.
     pub(crate) stray_before_effect: bool,
+    /// A client creates on legacy past the proxy, whose ledger is said to be the only door.
+    pub(crate) other_door: bool,
 }
 
 impl Excluded {
@@ -78,6 +86,7 @@ impl Excluded {
         native_at_once: false,
         native_after_loss: false,
         stray_before_effect: false,
+        other_door: false,
     };
 }
 
@@ -145,9 +154,19 @@ pub(crate) struct Request {
     pub(crate) stage: Stage,
 }
 
+/// A create on legacy that no claim knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Unclaimed {
+    /// The second replica runs without the ledger.
+    pub(crate) running: bool,
+    pub(crate) sent: bool,
+    pub(crate) in_flight: bool,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct World {
     pub(crate) ledger: Ledger,
+    pub(crate) unclaimed: Unclaimed,
     /// The ledger before the last write, and before the one before it.
     pub(crate) older: [Option<Ledger>; 2],
     /// A statement that failed and may still happen.
@@ -187,11 +206,13 @@ impl World {
         let (faults, stage_changes, crashes) = (bounds.faults, bounds.stage_changes, bounds.crashes);
         let last = if bounds.requests > 2 { Body::OtherAmount } else { Body::Usual };
         let opened_new = bounds.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
+        let made = bounds.older.then_some(Body::Usual);
         Self {
             ledger: Ledger { opened_new, ..Ledger::default() },
+            unclaimed: Unclaimed { running: bounds.without_ledger, ..Unclaimed::default() },
             older: [None; 2],
             late: None,
-            legacy: Vendor::default(),
+            legacy: Vendor { made, listed: bounds.older, mirrored: bounds.older },
             new: Vendor::default(),
             stages: bounds.stages,
             requests: [request(Body::Usual), request(Body::Usual), request(last)],
@@ -229,15 +250,16 @@ impl World {
         own.made.filter(|_| own.listed).or(other.made.filter(|_| other.mirrored && mirrored))
     }
 
-    /// Requests with one body are interchangeable: their order carries no meaning.
-    pub(crate) fn canonical(mut self) -> (Self, bool) {
+    /// Requests with one body are interchangeable: their order carries no meaning. A single one keeps its place.
+    pub(crate) fn canonical(mut self, bounds: &Bounds) -> (Self, bool) {
         let key = |request: &Request| {
             let mut hasher = std::hash::DefaultHasher::new();
             request.hash(&mut hasher);
             hasher.finish()
         };
-        let swapped =
-            self.requests[0].body == self.requests[1].body && key(&self.requests[0]) > key(&self.requests[1]);
+        let swapped = bounds.requests > 1
+            && self.requests[0].body == self.requests[1].body
+            && key(&self.requests[0]) > key(&self.requests[1]);
         if swapped {
             self.requests.swap(0, 1);
         }
@@ -246,12 +268,17 @@ impl World {
 
     /// Records the ledger as it was, for a fail-over.
     fn write(&mut self, effect: Effect, rules: Rules) -> Event {
+        let mut event = Event::LedgerFailed;
+        self.change_ledger(|ledger| event = ledger.execute(effect, rules));
+        event
+    }
+
+    fn change_ledger(&mut self, change: impl FnOnce(&mut Ledger)) {
         let before = self.ledger;
-        let event = self.ledger.execute(effect, rules);
+        change(&mut self.ledger);
         if self.ledger != before {
             self.older = [Some(before), self.older[0]];
         }
-        event
     }
 
     /// No request runs, no POST is under way, and lists show everything.
@@ -260,6 +287,16 @@ impl World {
             !matches!(request.progress, Progress::Running(..)) && request.in_flight.is_none()
         };
         self.requests.iter().all(idle) && self.late.is_none() && self.everything_is_listed()
+    }
+
+    /// Every replica runs with the ledger, and whatever was sent without it has ended and is listed.
+    fn has_no_unclaimed_create_under_way(&self) -> bool {
+        !self.unclaimed.running && self.unclaimed_is_over()
+    }
+
+    fn unclaimed_is_over(&self) -> bool {
+        !self.unclaimed.in_flight
+            && (!self.unclaimed.sent || self.legacy.made.is_none() || self.legacy.listed)
     }
 
     fn everything_is_listed(&self) -> bool {
@@ -318,6 +355,9 @@ impl World {
         all.of_vendor();
         all.of_ledger();
         all.of_operator();
+        if !bounds.walks.is_empty() {
+            all.of_walks();
+        }
         all.found
     }
 }
@@ -335,8 +375,10 @@ impl Successors<'_> {
     fn add(&mut self, words: impl Fn() -> String, change: impl FnOnce(&mut World)) {
         let mut world = self.world;
         change(&mut world);
+        // What no fail-over can bring back makes no difference.
+        world.older[self.bounds.lost_writes..].fill(None);
         let words = if self.in_words { words() } else { String::new() };
-        let (world, swapped) = if self.sorted { world.canonical() } else { (world, false) };
+        let (world, swapped) = if self.sorted { world.canonical(self.bounds) } else { (world, false) };
         self.found.push((Happening { words, swapped }, world));
     }
 
@@ -353,7 +395,8 @@ impl Successors<'_> {
     fn of_request(&mut self, at: usize) {
         match self.world.requests[at].progress {
             Progress::NotStarted => {
-                for (replica, stage) in self.world.stages.into_iter().enumerate() {
+                let replicas = if self.world.unclaimed.running { 1 } else { 2 };
+                for (replica, stage) in self.world.stages.into_iter().enumerate().take(replicas) {
                     let context = stage.context(self.bounds.rules);
                     self.add(
                         || format!("request {at} starts on replica {replica} in {stage:?}"),
@@ -624,7 +667,7 @@ impl Successors<'_> {
     }
 
     fn of_operator(&mut self) {
-        let ledger = self.world.ledger;
+        let (ledger, rules) = (self.world.ledger, self.bounds.rules);
         if self.world.stage_changes > 0 {
             for (replica, stage) in [0, 1].into_iter().flat_map(|at| Stage::ALL.map(|stage| (at, stage))) {
                 if self.world.stages[replica] != stage && self.may_enter(stage) {
@@ -658,6 +701,7 @@ impl Successors<'_> {
                 || "the operator accepts the ledger as it is".into(),
                 |world| {
                     world.ledger = Ledger { hold: false, opened_new, ..world.ledger };
+                    world.ledger.withdraw(rules);
                     world.lost = true;
                 },
             );
@@ -695,9 +739,12 @@ impl Successors<'_> {
                 !ledger.created_on_new(rules) && !ledger.hold && !forgotten
             }
             Stage::Ready => true,
-            Stage::Live => ledger.opened_new,
+            Stage::Live => ledger.opened_new && self.world.has_no_unclaimed_create_under_way(),
             Stage::Sealed => {
+                let unclaimed = self.bounds.older || self.world.unclaimed.sent;
                 ledger.opened_new
+                    && self.world.has_no_unclaimed_create_under_way()
+                    && (!unclaimed || ledger.complete[Side::Legacy as usize])
                     && !ledger.hold
                     && (!self.world.lost || self.bounds.excluded.seal_after_loss)
             }
@@ -724,5 +771,78 @@ impl Successors<'_> {
                 },
             );
         }
+    }
+}
+
+/// Walks, and the creates that only they find.
+impl Successors<'_> {
+    fn of_walks(&mut self) {
+        let rules = self.bounds.rules;
+        for side in self.bounds.walks {
+            self.walk(*side);
+        }
+        let unclaimed = self.world.unclaimed;
+        if (unclaimed.running || self.bounds.excluded.other_door) && !unclaimed.sent {
+            self.add(
+                || "a create without a claim is sent to legacy".into(),
+                |world| (world.unclaimed.sent, world.unclaimed.in_flight) = (true, true),
+            );
+        }
+        if unclaimed.running {
+            self.add(
+                || "the replica without the ledger starts with it".into(),
+                |world| {
+                    world.unclaimed.running = false;
+                    world.change_ledger(|ledger| ledger.withdraw(rules));
+                },
+            );
+        }
+        if unclaimed.in_flight {
+            for listed in [true, false] {
+                let take = |world: &mut World| {
+                    world.unclaimed.in_flight = false;
+                    if world.legacy.made.is_none() {
+                        world.legacy = Vendor { made: Some(Body::Usual), listed, mirrored: listed };
+                    }
+                };
+                let words = || format!("legacy takes the create without a claim; lists show it: {listed}");
+                if listed { self.add(words, take) } else { self.fault(words, take) }
+            }
+            self.add(
+                || "the create without a claim is lost".into(),
+                |world| world.unclaimed.in_flight = false,
+            );
+        }
+    }
+
+    fn walk(&mut self, side: Side) {
+        let World { ledger, unclaimed, .. } = self.world;
+        let at = side as usize;
+        if ledger.hold || ledger.complete[at] {
+            return;
+        }
+        if ledger.walked[at] {
+            self.add(
+                || format!("the walk over {side} ends: it is complete"),
+                |world| world.change_ledger(|ledger| ledger.complete[at] = true),
+            );
+            return;
+        }
+        // The ledger does not know of a replica that runs without it; from its start on, the longest create has to pass first.
+        let is_late_enough = unclaimed.running || self.world.unclaimed_is_over();
+        let counts = is_late_enough || !self.bounds.rules.keep(Rule::WalkEndsAfterLastUnclaimedCreate);
+        let own = self.world.vendor(side);
+        let shows = own.made.is_some() && own.listed;
+        self.add(
+            || format!("a walk reads the list of {side}"),
+            |world| {
+                world.change_ledger(|ledger| {
+                    ledger.walked[at] = counts;
+                    if shows {
+                        ledger.adopt(side);
+                    }
+                });
+            },
+        );
     }
 }

@@ -14,6 +14,7 @@
 mod support;
 
 mod auth;
+mod compat;
 mod hostile;
 mod http;
 mod rate_limit;

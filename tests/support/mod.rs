@@ -7,6 +7,7 @@ pub(crate) mod ledger;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod replica;
+pub(crate) mod small_disk;
 pub(crate) mod story;
 pub(crate) mod test_bed;
 pub(crate) mod variants;

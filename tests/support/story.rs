@@ -1,7 +1,7 @@
 //! Logs made up for the tests.
 
 use conversion_shim::shadow::heartbeat_record::{
-    DroppedJobs, HeartbeatRecord, RouteShare, RuleHits, Suppressed,
+    DroppedJobs, HeartbeatRecord, IdleSeconds, RouteShare, RuleHits, Suppressed,
 };
 use conversion_shim::shadow::record::{
     ComparisonRecord, ConversionCount, Diff, ResponseSummary, RowCounts, SCHEMA, ShadowLine, TARGET,
@@ -35,6 +35,8 @@ pub(crate) fn record(route: Route) -> ComparisonRecord {
         schema: SCHEMA,
         target: TARGET.into(),
         time: ago(5),
+        process: String::new(),
+        sequence: 0,
         request_id: "0193a4c2-0001".into(),
         trace_id: None,
         config_hash: "3f9c1e02ab77".into(),
@@ -91,11 +93,14 @@ pub(crate) fn heartbeat() -> HeartbeatRecord {
         target: TARGET.into(),
         time: ago(4),
         process: "shim-0".into(),
+        sequence: 0,
+        next_seconds: None,
         config_hash: "3f9c1e02ab77".into(),
         stage: "shadow".into(),
         routes: COMPARED.map(sampled).to_vec(),
         seconds: 3600.0,
         idle_seconds: 0.0,
+        idle: Vec::new(),
         idle_reason: None,
         due: 0,
         done: 0,
@@ -103,6 +108,7 @@ pub(crate) fn heartbeat() -> HeartbeatRecord {
         waiting: 0,
         suppressed: Vec::new(),
         rules: Vec::new(),
+        drift: Vec::new(),
     }
 }
 
@@ -181,19 +187,25 @@ fn hourly_heartbeat(minutes: i64, hour: i64) -> HeartbeatRecord {
         hits,
     };
     let cooling = hour == 17;
+    // Totals of a process: each of the two writes every other one.
+    let hours = u64::try_from(hour / 2 + 1).unwrap();
+    let idle = if hour % 2 == 1 && hour >= 17 { 360.0 } else { 0.0 };
+    let idle_by_reason = (idle > 0.0).then(|| IdleSeconds { reason: "cooldown".into(), seconds: idle });
     HeartbeatRecord {
         time: ago(minutes),
         process: format!("shim-{}", hour % 2),
-        idle_seconds: if cooling { 360.0 } else { 0.0 },
+        seconds: (3600 * hours) as f64,
+        idle_seconds: idle,
+        idle: idle_by_reason.into_iter().collect(),
         idle_reason: cooling.then(|| "cooldown".into()),
-        due: 258,
-        done: 255,
+        due: 258 * hours,
+        done: 255 * hours,
         dropped: vec![
-            DroppedJobs { route: Route::Get, reason: "budget".into(), count: 2 },
-            DroppedJobs { route: Route::List, reason: "jobs".into(), count: 1 },
+            DroppedJobs { route: Route::Get, reason: "budget".into(), count: 2 * hours },
+            DroppedJobs { route: Route::List, reason: "jobs".into(), count: hours },
         ],
         rules: vec![
-            rule("items[*].updated_at", "payments-platform", "2027-01-31", 2, false),
+            rule("items[*].updated_at", "payments-platform", "2027-01-31", 2 * hours, false),
             rule("metadata.*", "ledger-team", "2027-03-31", 0, false),
             rule("settled_at", "payments-platform", "2026-10-31", 0, true),
         ],

@@ -93,6 +93,7 @@ upstream.new.url = \"{url}\"
 upstream.oauth.url = \"{token_url}\"
 canary.profiles = [\"{CANARY_PROFILE}\"]
 reload.poll_interval = \"100ms\"
+gate.enforce = false
 log.format = \"json\"
 log.filter = \"warn,config=info,server=info,ledger=info\"
 "

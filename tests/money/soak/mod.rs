@@ -170,6 +170,7 @@ shadow.log_max = \"1MiB\"
 shadow.log_keep = 1
 shadow.cooldown = \"1s\"
 reload.poll_interval = \"100ms\"
+gate.enforce = false
 # A collector that is not there: its spans wait, are tried, and go.
 tracing.endpoint = \"http://127.0.0.1:9\"
 log.format = \"json\"

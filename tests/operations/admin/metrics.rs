@@ -59,7 +59,7 @@ async fn send(shim: &Shim, body: Value) -> StatusCode {
 }
 
 /// Every kind of thing that is counted, over three configs that exclude each other.
-async fn everything() -> String {
+pub(crate) async fn everything() -> String {
     let vendor = vendor().await;
     let config = Config::new(&vendor);
     config.write("stage = \"shadow\"\nbudget.shadow_share = 0\nlimits.in_flight.list = 1\n");
@@ -78,8 +78,13 @@ async fn everything() -> String {
         if shadowed.contains("shadow_comparisons_total{") { shadowed } else { compared(&shim).await };
 
     let config = Config::new(&vendor);
-    config.write("stage = \"canary\"\ncanary.percent = 3\ncanary.salt = \"s\"\ntracing.endpoint = \"http://127.0.0.1:9\"\n");
+    config.write(
+        "stage = \"canary\"\ncanary.percent = 3\ncanary.salt = \"s\"\ntracing.endpoint = \"http://127.0.0.1:9\"\n\
+         reconcile.every = \"1s\"\nauth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"\n",
+    );
     let shim = Shim::start(&config).await;
+    // Before the 429, after which walks have no turn.
+    until(|| metrics(&shim), |text| text.contains("reconcile_last_clean_timestamp")).await;
     vendor.faults().arm(Fault::new(TOO_MANY).on(Side::Legacy, Operation::List).times(1));
     get(shim.public("/v2/conversion/stablecoins")).await;
     shadowed + &metrics(&shim).await
@@ -127,7 +132,7 @@ async fn what_happens_to_creates_is_counted() {
         ("requests_total{route=\"create\",mode=\"new\",side=\"new\",status_class=\"4xx\"}", 1.0),
         ("request_seconds_count{route=\"create\"}", 4.0),
         ("upstream_calls_total{side=\"new\",outcome=\"broken\"}", 1.0),
-        ("upstream_reachable{side=\"new\"}", 1.0),
+        ("upstream_reachable{side=\"new\",lane=\"create\"}", 1.0),
         ("ledger_up", 1.0),
     ] {
         let series = format!("conversion_shim_{series}");
@@ -289,10 +294,16 @@ async fn readiness_flips_with_a_side_and_says_why() {
         assert_eq!(create(&shim, &format!("r-{already}")).await, StatusCode::SERVICE_UNAVAILABLE);
     }
     let (code, told) = ready().await;
-    assert_eq!((code, &told["reasons"][0]["kind"]), (StatusCode::SERVICE_UNAVAILABLE, &"new side".into()));
+    assert_eq!(
+        (code, &told["reasons"][0]["kind"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"new side, create lane".into())
+    );
     assert!(told["reasons"][0]["since"].is_string(), "{told}");
     assert!(told["reasons"][0]["detail"].as_str().unwrap().contains("refused"), "{told}");
-    assert_eq!(value(&metrics(&shim).await, "conversion_shim_upstream_reachable{side=\"new\"}"), Some(0.0));
+    assert_eq!(
+        value(&metrics(&shim).await, "conversion_shim_upstream_reachable{side=\"new\",lane=\"create\"}"),
+        Some(0.0)
+    );
 
     let back = Sandbox::start(conversion_shim::sandbox::Options { listen: nobody, ..Default::default() })
         .await
@@ -344,7 +355,7 @@ async fn a_reference_on_both_sides_is_counted_and_logged() {
     let list = shim.public("/v2/conversion/stablecoins");
     assert_eq!(get(list.clone()).await.0, StatusCode::OK);
     let logged = shim.logged("one ref_id on both sides: a suspected double").await;
-    assert_eq!((&logged["level"], &logged["target"]), (&"WARN".into(), &"cutover".into()), "{logged}");
+    assert_eq!((&logged["level"], &logged["target"]), (&"WARN".into(), &"routes".into()), "{logged}");
     assert_eq!(
         (logged["legacy_id"].as_str(), logged["new_id"].as_str()),
         (Some(&*old), Some(&*new)),

@@ -2,15 +2,19 @@
 //! log lines about modes. The vendor is a sandbox in this process.
 
 mod advisories;
+mod audit;
 mod commands;
+mod full_disk;
 mod ledger_file;
 mod listener;
-mod metrics;
+pub(crate) mod metrics;
 mod page;
 mod readiness;
 mod refused;
+mod refused_heads;
 mod status;
 mod traces;
+mod upstream_failures;
 mod usage;
 
 use std::time::Duration;

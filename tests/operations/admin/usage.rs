@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::{get, vendor};
 use crate::support::process::{Config, Shim, run};
+use crate::support::wire::binary;
 
 pub(crate) const HEADER: &str = "usage.client_header = \"x-client\"\n";
 
@@ -63,6 +64,70 @@ async fn a_client_is_reported_with_all_its_blocking_requests() {
     assert!(people.out.contains("BLOCKING: 1 creates without ref_id"), "{people:?}");
     let machine = run(&["usage", "--json", "--admin", &admin]).await.json();
     assert_eq!(machine["clients"][0]["requests"], 5, "{machine}");
+}
+
+#[tokio::test]
+async fn one_client_is_shown_with_the_calls_that_replace_its_own() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write(&format!("stage = \"ready\"\n{HEADER}"));
+    let shim = Shim::start(&config).await;
+    make_trouble(&shim, b"treasury").await;
+    request(&shim, Method::GET, "?limit=1").header("x-client", "payroll").send().await.unwrap();
+    let admin = shim.admin_address().to_string();
+    let people = run(&["usage", "--client", "treasury", "--admin", &admin]).await;
+    assert_eq!(people.code, Some(0), "{people:?}");
+    assert!(people.row("treasury").starts_with("identified by header; 5 requests, last 20"), "{people:?}");
+    assert_eq!(people.row("list"), "2 requests");
+    for line in [
+        "old  DELETE /conversion/stablecoins/{id}\n",
+        "new  no such call\n",
+        "old  GET /conversion/stablecoins/{id}\n",
+        "new  GET /orchestration/orchestrations/{id}\n",
+        "BLOCKING  1 creates without ref_id, which the new API requires\n",
+        "\nPOST /conversion/stablecoins\n{\n",
+        "\nPOST /orchestration/orchestrations\n{\n  \"ref_id\": \"invoice-1047\"",
+    ] {
+        assert!(people.out.contains(line), "{line:?} is not in {}", people.out);
+    }
+    assert!(!people.out.contains("payroll"), "{people:?}");
+    let machine = run(&["usage", "--json", "--client", "treasury", "--admin", &admin]).await.json();
+    let found = &machine["found"][0];
+    let call = found["calls"].as_array().unwrap().iter().find(|call| call["route"] == "cancel").unwrap();
+    assert_eq!((&call["requests"], &call["new"]), (&json!(1), &Value::Null), "{machine}");
+    assert_eq!(found["blocking"]["no_reference"], 1);
+
+    // The example is what the proxy itself would send: the other command translates it to the same request.
+    let create = &found["create"];
+    assert_eq!(create["legacy"].get("ref_id"), None, "this client sends none");
+    let mut before = create["legacy"].clone();
+    before["ref_id"] = create["new"]["ref_id"].clone();
+    let (code, printed, _) = binary::run(&["translate"], &before.to_string());
+    let (_, body) = printed.split_once("\n\n").unwrap();
+    assert_eq!((code, serde_json::from_str::<Value>(body).unwrap()), (0, create["new"].clone()));
+    let other = run(&["usage", "--json", "--client", "payroll", "--admin", &admin]).await.json();
+    assert_eq!(other["found"][0]["create"]["legacy"]["ref_id"], "invoice-1047", "{other}");
+}
+
+#[tokio::test]
+async fn an_unknown_client_is_answered_with_similar_names() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write(&format!("stage = \"observe\"\n{HEADER}"));
+    let shim = Shim::start(&config).await;
+    for client in ["treasury-eu", "payroll"] {
+        request(&shim, Method::GET, "?limit=1").header("x-client", client).send().await.unwrap();
+    }
+    let admin = shim.admin_address().to_string();
+    let people = run(&["usage", "--client", "Tresury", "--admin", &admin]).await;
+    assert_eq!((people.code, people.row("similar")), (Some(5), "treasury-eu"), "{people:?}");
+    assert!(people.row("no client").starts_with("Tresury with an accepted request"), "{people:?}");
+    let machine = run(&["usage", "--json", "--client", "nobody-at-all", "--admin", &admin]).await;
+    assert_eq!(machine.code, Some(5), "{machine:?}");
+    assert_eq!(
+        machine.json(),
+        json!({"client": "nobody-at-all", "found": [], "similar": [], "on_record": []})
+    );
 }
 
 /// The client by that name, if it is told.

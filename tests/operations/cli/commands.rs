@@ -28,6 +28,17 @@ fn invalid_arguments_are_code_2() {
     }
 }
 
+/// A walk over nothing is clean, and would be evidence.
+#[test]
+fn a_reconcile_without_a_window_is_code_2() {
+    for (from, to) in [("1h", "2h"), ("1h", "1h"), ("2090-01-01T00:00:00Z", "1h")] {
+        let (code, out, complaint) = run(&["reconcile", "--from", from, "--to", to], "");
+        assert_eq!((code, out.as_str()), (2, ""), "{from} {to}");
+        assert!(complaint.contains("--from must be before --to"), "{complaint}");
+    }
+    assert_eq!(run(&["reconcile", "--from", "5m"], "").0, 2, "the default end is ten minutes ago");
+}
+
 #[test]
 fn serve_without_a_config_refuses_and_says_what_to_do() {
     let (code, out, complaint) = run(&["serve"], "");

@@ -3,6 +3,7 @@
 mod coverage;
 mod differences;
 mod dry_run;
+mod precision;
 mod properties;
 mod redaction;
 mod verdicts;

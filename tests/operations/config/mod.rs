@@ -3,5 +3,6 @@
 mod authorities;
 mod network;
 mod reload;
+mod rotated;
 mod sighup;
 mod sources;

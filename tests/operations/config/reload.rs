@@ -406,3 +406,82 @@ async fn the_timer_polls_too() {
     // The write sets the interval back to an hour, so this is the look that was already due.
     tokio::time::timeout(Duration::from_secs(20), looked).await.unwrap();
 }
+
+/// With a secret in a file of its own, in the folder of the config.
+fn with_secret() -> (Running, PathBuf) {
+    let running = start();
+    let secret = running.dir.path().join("secret");
+    std::fs::write(&secret, "hunter-one\n").unwrap();
+    let keys =
+        format!("{START}[auth.lookup]\nclient_id = \"c\"\nclient_secret_file = \"{}\"\n", secret.display());
+    std::fs::write(&running.file, keys).unwrap();
+    (running, secret)
+}
+
+/// The keys that the last reload changed.
+fn last_changed(running: &Running) -> Vec<&'static str> {
+    match &history(running)[0].result {
+        ReloadResult::Accepted(change) => change.keys.clone(),
+        ReloadResult::Refused { .. } => panic!("{:?}", history(running)[0]),
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_is_rotated_in_its_file_is_read_again() {
+    let (running, secret) = with_secret();
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
+    assert_eq!(running.poll().await, ReloadOutcome::Unchanged);
+    running.log.lines();
+    std::fs::write(&secret, "hunter-two\n").unwrap();
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }), "the config file did not change");
+    assert_eq!(last_changed(&running), ["auth.lookup.client_secret"]);
+    assert!(!running.log.lines().concat().contains("hunter"));
+    assert_eq!(running.poll().await, ReloadOutcome::Unchanged);
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_used_keeps_the_old_one_and_is_tried_again() {
+    let (running, secret) = with_secret();
+    running.poll().await;
+    let before = running.current.load_full();
+    running.log.lines();
+    std::fs::write(&secret, "").unwrap();
+    for (round, empty) in [true, false].into_iter().enumerate() {
+        if !empty {
+            std::fs::remove_file(&secret).unwrap();
+        }
+        assert_eq!(keys(&running.poll().await), ["auth.lookup.client_secret_file"], "round {round}");
+        assert_eq!(keys(&running.poll().await), ["auth.lookup.client_secret_file"], "round {round}");
+        let lines = running.log.lines();
+        assert_eq!(lines.len(), 1, "told once: {lines:#?}");
+        let source = format!("file {}", running.file.display());
+        assert!(
+            lines[0].contains("auth.lookup.client_secret_file") && lines[0].contains(&source),
+            "{lines:#?}"
+        );
+        assert!(Arc::ptr_eq(&before, &running.current.load_full()), "the old one stays");
+    }
+    std::fs::write(&secret, "hunter-two\n").unwrap();
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
+}
+
+#[tokio::test]
+async fn a_secret_behind_the_symlinks_of_a_mounted_volume_is_read_again() {
+    let (running, secret) = with_secret();
+    let (one, two) = (running.dir.path().join("..one"), running.dir.path().join("..two"));
+    for (dir, text) in [(&one, "hunter-one"), (&two, "hunter-two")] {
+        std::fs::create_dir(dir).unwrap();
+        std::fs::write(dir.join("secret"), text).unwrap();
+    }
+    let data = running.dir.path().join("..data");
+    std::os::unix::fs::symlink("..one", &data).unwrap();
+    std::fs::remove_file(&secret).unwrap();
+    std::os::unix::fs::symlink("..data/secret", &secret).unwrap();
+    running.poll().await;
+    assert_eq!(running.poll().await, ReloadOutcome::Unchanged);
+    let next = running.dir.path().join("..next");
+    std::os::unix::fs::symlink("..two", &next).unwrap();
+    std::fs::rename(&next, &data).unwrap();
+    assert!(matches!(running.poll().await, ReloadOutcome::Accepted { .. }));
+    assert_eq!(last_changed(&running), ["auth.lookup.client_secret"]);
+}

@@ -6,7 +6,9 @@ use std::time::Duration;
 use conversion_shim::cli::check::{write_problems, write_rows};
 use conversion_shim::config::load::{Flag, Loaded, Overlay, Sources, load};
 use conversion_shim::config::{ConfigProblem, ConfigRow, LedgerKind, Mode, Stage, explain};
-use conversion_shim::translate::facts::{EmptyList, Facts, Mirror, ProfileFilter, RefMatch};
+use conversion_shim::translate::facts::{
+    EmptyList, Facts, Mirror, ProfileFilter, QueryPlus, RefMatch, RefSpace,
+};
 use conversion_shim::translate::route::Route;
 
 fn file(text: &str) -> (tempfile::TempDir, Sources) {
@@ -135,6 +137,22 @@ fn all_problems_are_reported_at_once_with_key_and_source() {
     let mut out = Vec::new();
     write_problems(&problems, &mut out).unwrap();
     assert_eq!(String::from_utf8(out).unwrap().lines().count(), problems.len());
+}
+
+#[test]
+fn one_problem_hides_no_other_of_its_list_or_section() {
+    let (_dir, sources) = file(
+        "[gate.override]\nto = \"live\"\nwho = \"\"\nwhy = \" \"\nuntil = \"tomorrow\"\n\
+         [[budget.endpoints]]\npath = \"none\"\nper_second = 0\n[[budget.endpoints]]\npath = \"/some\"\n",
+    );
+    let problems = refused(&sources);
+    for key in ["gate.override.who", "gate.override.why", "gate.override.until"] {
+        assert!(keys(&problems).contains(&key), "{problems:#?}");
+    }
+    let rows = problems.iter().find(|problem| problem.key == "budget.endpoints").unwrap();
+    let number = "per_second must be a number from 1 to 100000";
+    let path = "path must begin with / and hold neither a query nor blanks";
+    assert_eq!(rows.message, format!("number 1: {path}, and {number}; number 2: {number}"));
 }
 
 #[test]
@@ -443,22 +461,24 @@ fn facts_are_not_known_unless_they_are_given() {
     assert_eq!(row(&loaded, "facts.mirror").value, "(not known)");
     let (_dir, sources) = file(
         "[facts]\nmirror = \"same_id\"\nmirror_back = \"no\"\nprofile_filter = \"target\"\nref_match = \"trimmed\"\n\
-         empty_list = [\"{}\", '{\"items\":null}']",
+         empty_list = [\"{}\", '{\"items\":null}', '{\"items\":[]}']\nref_space = \"separate\"\nquery_plus = \"literal\"",
     );
     let loaded = load(&sources).unwrap();
     let known = Facts {
+        ref_space: RefSpace::Separate,
         mirror: Mirror::SameId,
         mirror_back: Mirror::No,
         profile_filter: ProfileFilter::Target,
         ref_match: RefMatch::Trimmed,
-        empty_list: EmptyList { absent: true, null: true },
+        empty_list: EmptyList { array: true, absent: true, null: true },
+        query_plus: QueryPlus::Literal,
     };
     assert_eq!(loaded.config.facts, known);
     assert_eq!(row(&loaded, "facts.profile_filter").value, "target");
     let environment =
         environment(&[("SHIM_FACTS__EMPTY_LIST", "{\"items\":null}"), ("SHIM_FACTS__REF_MATCH", "case")]);
     let loaded = load(&Sources { environment, ..Sources::default() }).unwrap();
-    assert_eq!(loaded.config.facts.empty_list, EmptyList { absent: false, null: true });
+    assert_eq!(loaded.config.facts.empty_list, EmptyList { null: true, ..EmptyList::default() });
     assert_eq!(loaded.config.facts.ref_match, RefMatch::Case);
 }
 
@@ -470,15 +490,19 @@ fn a_fact_that_does_not_exist_is_refused_with_those_that_do() {
         "facts.profile_filter=any",
         "facts.ref_match=Exact",
         "facts.empty_list={},null",
+        "facts.ref_space=both",
+        "facts.query_plus=plus",
     ]));
     assert_eq!(
         told(&problems),
         [
+            "facts.ref_space: \"both\" is none of shared, separate",
             "facts.mirror: \"yes\" is none of same_id, other_id, no",
             "facts.mirror_back: \"same\" is none of same_id, other_id, no",
             "facts.profile_filter: \"any\" is none of source, target, either",
             "facts.ref_match: \"Exact\" is none of exact, case, trimmed",
-            "facts.empty_list: \"null\" is none of {}, {\"items\":null}",
+            "facts.empty_list: \"null\" is none of {\"items\":[]}, {}, {\"items\":null}",
+            "facts.query_plus: \"plus\" is none of space, literal",
         ]
     );
 }

@@ -5,6 +5,7 @@ mod container;
 mod elsewhere;
 mod kubernetes;
 mod metrics;
+mod postgres;
 mod settings;
 mod systemd;
 

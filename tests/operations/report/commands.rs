@@ -79,7 +79,9 @@ fn colours_are_for_those_who_want_them() {
 fn help_is_written_for_a_person() {
     let ended = report(&["--help"], "");
     assert_eq!(ended.code, 0);
-    for words in ["GO or NO-GO", "--since 24h", "  6  `report`: NO-GO"] {
+    for words in
+        ["GO, NO-GO or NOT PROVEN", "--since 24h", "  6  `report`: NO-GO", "  7  `report`: NOT PROVEN"]
+    {
         assert!(ended.out.contains(words), "{words} is not in {}", ended.out);
     }
     assert!(!ended.out.contains("--now"));

@@ -49,7 +49,7 @@ fn lines_of_others_and_torn_lines_are_counted_and_change_nothing() {
 
 #[test]
 fn a_newer_line_is_named_and_not_guessed_at() {
-    let newer = lines([record(Route::Get)]).replace("\"schema\":2", "\"schema\":7");
+    let newer = lines([record(Route::Get)]).replace("\"schema\":3", "\"schema\":7");
     let ended = report(&[], &(green(Route::Get) + &newer));
     assert_eq!(ended.code, 6);
     assert!(ended.out.contains("schema 7, newer than this program reads"), "{}", ended.out);

@@ -4,7 +4,9 @@
 mod commands;
 mod golden;
 mod logs;
+mod lost;
 mod page;
+mod record;
 mod thresholds;
 
 use std::io::Write as _;

@@ -6,8 +6,8 @@ use conversion_shim::shadow::types::{Severity, Verdict};
 use conversion_shim::translate::route::Route;
 use serde_json::Value;
 
-use super::json;
-use crate::support::story::{ago, differing, enough, green, heartbeat, heartbeat_line, lines, record};
+use super::{json, report};
+use crate::support::story::{ago, differing, enough, green, heartbeat, heartbeat_line, lines, record, seen};
 
 /// The route's verdict, and the names of the thresholds that it misses.
 fn judged(log: &str, route: &str, more: &[&str]) -> (String, Vec<String>) {
@@ -51,7 +51,7 @@ fn table() -> Vec<(&'static str, String, String)> {
         heartbeat.dropped = vec![DroppedJobs { route: Route::Get, reason: "jobs".into(), count }];
     };
     let idling = |heartbeat: &mut HeartbeatRecord, seconds: u64| heartbeat.idle_seconds = seconds as f64;
-    let newer = green(Route::Get).lines().next().unwrap().replace("\"schema\":2", "\"schema\":3") + "\n";
+    let newer = green(Route::Get).lines().next().unwrap().replace("\"schema\":3", "\"schema\":4") + "\n";
     vec![
         (
             "judged_min",
@@ -119,7 +119,7 @@ fn a_route_without_records_is_no_go_only_if_it_was_to_be_compared() {
     let log = green(Route::Get);
     assert_eq!(judged(&log, "list", &[]).0, "no_go");
     let missed = judged(&log, "list", &[]).1;
-    assert_eq!(missed, ["records", "judged_min", "freshness_max"]);
+    assert_eq!(missed, ["records", "judged_min", "counterparts_min", "freshness_max"]);
     let mut alone = heartbeat();
     alone.routes.retain(|sampled| sampled.route != Route::Create);
     alone.routes.iter_mut().filter(|sampled| sampled.route == Route::List).for_each(|list| list.share = 0.0);
@@ -195,4 +195,74 @@ fn records_that_were_not_written_count_wherever_they_are_reported() {
     assert_eq!(report["signatures"]["top"][0]["count"], 7);
     let money = route["checks"].as_array().unwrap().iter().find(|check| check["name"] == "money_max");
     assert_eq!(money.unwrap()["found"], 7.0);
+}
+
+/// So many comparisons with a record on both sides, and a thousand with one on one side.
+fn with_counterparts(count: u64) -> String {
+    let paired = ComparisonRecord { suppressed: count - 1, ..record(Route::Get) };
+    lines([many(Verdict::NoCounterpart, None, 1000), paired]) + &heartbeat_line(heartbeat())
+}
+
+#[test]
+fn what_was_never_compared_on_both_sides_is_not_proven_whatever_its_shares() {
+    assert_eq!(judged(&with_counterparts(20), "get", &[]), ("go".into(), vec![]));
+    let few = with_counterparts(19);
+    assert_eq!(judged(&few, "get", &[]), ("not_proven".into(), vec!["counterparts_min".into()]));
+    let none = lines([many(Verdict::NoCounterpart, None, 1000)]) + &heartbeat_line(heartbeat());
+    assert_eq!(judged(&none, "get", &[]).0, "not_proven", "a dead path looks clean");
+    let ended = report(&["--route", "get"], &few);
+    assert_eq!(ended.code, 7, "{}", ended.out);
+    assert!(
+        ended.out.contains(": NOT PROVEN") && ended.out.contains("counterparts_min: 19 with a record"),
+        "{}",
+        ended.out
+    );
+    // NO-GO wins, in a route and over the routes.
+    let money = few.clone() + &lines([differing(Route::Get, Verdict::Mismatch, Some(Severity::Money))]);
+    assert_eq!(judged(&money, "get", &["--set", "shadow.go.counterparts_min=21"]).0, "no_go");
+    let both = green(Route::Create) + &few;
+    assert_eq!(json(&["--route", "create", "--route", "get"], &both)["verdict"], "not_proven");
+    let list = lines([differing(Route::List, Verdict::Mismatch, Some(Severity::Money))]);
+    assert_eq!(report(&[], &(both + &list)).code, 6);
+}
+
+#[test]
+fn what_clients_used_and_was_never_compared_is_named_and_can_be_required() {
+    let used = |pair: &str, status: &str, parameter: &str| ComparisonRecord {
+        query: vec![parameter.into()],
+        asset_pair: Some(pair.into()),
+        seen: vec![seen(pair, status)],
+        ..differing(Route::List, Verdict::NoCounterpart, None)
+    };
+    let compared = ComparisonRecord { query: vec!["limit".into()], ..enough(Route::List) };
+    let log =
+        lines([compared, used("USD/PYUSD", "SETTLED", "limit"), used("EUR/PYUSD", "CANCELLED", "order")])
+            + &heartbeat_line(heartbeat());
+    let uncovered = json(&[], &log)["coverage"]["uncovered"].clone();
+    let name = |kind: &str, name: &str| serde_json::json!({"route": "list", "kind": kind, "name": name});
+    let expected = [name("asset pair", "EUR/PYUSD"), name("parameter", "order"), name("status", "CANCELLED")];
+    assert_eq!(uncovered, serde_json::json!(expected));
+    assert_eq!(judged(&log, "list", &[]), ("go".into(), vec![]), "named only");
+    let seen = ["--set", "shadow.go.cover=seen"];
+    assert_eq!(judged(&log, "list", &seen), ("not_proven".into(), vec!["cover".into()]));
+    let text = report(&[&seen[..], &["--route", "list"]].concat(), &log).out;
+    assert!(
+        text.contains("cover: 3 never compared on both sides, at most 0: asset pair EUR/PYUSD"),
+        "{text}"
+    );
+    let told = text.split("used by clients, and never compared").nth(1).expect("a table");
+    assert!(told.contains("EUR/PYUSD") && told.contains("CANCELLED") && told.contains("order"), "{text}");
+    // A refusal of both sides compares nothing, and one comparison of each is enough.
+    let refused = ComparisonRecord {
+        both_held: false,
+        verdict: Verdict::Match,
+        ..used("EUR/PYUSD", "CANCELLED", "order")
+    };
+    assert_eq!(judged(&(log.clone() + &lines([refused])), "list", &seen).0, "not_proven");
+    let now = ComparisonRecord {
+        both_held: true,
+        verdict: Verdict::Match,
+        ..used("EUR/PYUSD", "CANCELLED", "order")
+    };
+    assert_eq!(judged(&(log + &lines([now])), "list", &seen), ("go".into(), vec![]));
 }

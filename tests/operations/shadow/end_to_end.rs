@@ -10,7 +10,7 @@ use crate::support::test_bed::{LEGACY, conversion, new_record, vendor};
 
 /// Low enough for a handful of requests; everything else as it comes.
 const SMALL: &str = "stage = \"shadow\"\nadmin.listen = \"127.0.0.1:0\"\nshadow.match_sample = 1.0\n\
-                     shadow.heartbeat = \"100ms\"\nbudget.per_second = 10000\nshadow.go.judged_min = 1\n";
+                     shadow.heartbeat = \"100ms\"\nbudget.per_second = 10000\nshadow.go.judged_min = 1\nshadow.go.counterparts_min = 1\n";
 
 /// Asks for these, tells the program to end, and reports on what it wrote.
 async fn reported(

@@ -5,5 +5,7 @@ mod comparing;
 mod end_to_end;
 mod held_credentials;
 mod isolation;
+mod log_file;
+mod own_records;
 mod shadowed;
 mod writing;

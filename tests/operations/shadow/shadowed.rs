@@ -66,7 +66,7 @@ impl Shadowed {
         let client = Caller::of(listener.local_addr().unwrap());
         let (tell, lines) = mpsc::unbounded_channel();
         let (shadow, running) =
-            Shadow::start(Arc::clone(&current), upstream.budget(), Box::new(LineSender(tell))).unwrap();
+            Shadow::start(Arc::clone(&current), &upstream, Box::new(LineSender(tell))).unwrap();
         let app = App::new(Arc::clone(&current), upstream, None).with_shadow(shadow.clone());
         let served = tokio::spawn(server::serve(listener, Arc::new(app), None, std::future::pending()));
         Self { client, shadow, current, lines, running: Some(running), served }

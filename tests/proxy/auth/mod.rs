@@ -7,6 +7,7 @@ mod lookup;
 mod own_tokens;
 mod refused_configs;
 mod secrets;
+mod shared_tokens;
 mod token_route;
 mod token_route_bytes;
 

@@ -2,6 +2,7 @@
 //! nothing that nobody asked for, by the vendor's own books.
 
 mod crowd;
+mod descriptors;
 mod frames;
 mod injection;
 mod json;
@@ -9,6 +10,7 @@ mod oversized;
 mod paths;
 mod slow;
 mod smuggling;
+mod windows;
 
 use conversion_shim::sandbox::{Operation, Sandbox, TOKEN};
 use conversion_shim::translate::side::Side;

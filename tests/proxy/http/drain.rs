@@ -6,8 +6,10 @@ use conversion_shim::translate::side::Side;
 use crate::support::soon;
 use crate::support::wire::binary::Binary;
 use crate::support::wire::caller::{Caller, plain};
+use crate::support::wire::http2_client::RawHttp2;
 use crate::support::wire::raw::{RawConnection, RawListener};
 use crate::support::wire::shim::Shim;
+use crate::support::wire::tls::Pair;
 use crate::support::wire::{LEGACY, bed, conversion, vendor};
 
 /// The program before a vendor whose creates stop at a gate.
@@ -110,4 +112,99 @@ async fn a_write_that_is_never_answered_and_has_lost_its_client_ends_by_itself()
     shim.stop();
     let drained = shim.drained().await;
     assert_eq!((drained.connections_cut, drained.writes_cut), (0, 0));
+}
+
+/// Longer than any test waits: what ends earlier has not waited for it.
+const LONG: [(&str, &str); 3] = [
+    ("server.drain_deadline", "10m"),
+    ("limits.header_read_timeout", "10m"),
+    ("limits.keep_alive_timeout", "10m"),
+];
+
+/// Connections with nothing in flight: nothing said, half a head, idle after an answer, and HTTP/2 that acknowledges nothing.
+async fn idle(address: std::net::SocketAddr) -> (Vec<RawConnection>, Vec<RawHttp2>) {
+    let mut lines = Vec::new();
+    for said in ["", "G", "GET /v2/profiles HTTP/1.1\r\nhost: sh", "PRI * HTTP/2.0\r\n\r\nSM\r\n"] {
+        let mut line = RawConnection::to(address).await;
+        line.say(said).await;
+        lines.push(line);
+    }
+    let mut kept = RawConnection::to(address).await;
+    kept.say("GET /v2/profiles HTTP/1.1\r\nhost: shim\r\n\r\n").await;
+    kept.message().await;
+    kept.say("GET /v2/prof").await;
+    lines.push(kept);
+    let mut silent = RawHttp2::to(address, 1 << 20).await;
+    silent.next().await;
+    let mut answered = RawHttp2::to(address, 1 << 20).await;
+    answered.get(1, "/v2/profiles").await;
+    answered.end_of(1).await;
+    (lines, vec![silent, answered])
+}
+
+#[tokio::test]
+async fn connections_with_nothing_in_flight_end_at_once_and_are_not_cut_off() {
+    let (_sandbox, _gate, mut shim) = gated(&LONG).await;
+    let (lines, http2) = idle(shim.address).await;
+    shim.signal("TERM");
+    for mut line in lines {
+        line.rest_or_reset().await;
+    }
+    for client in http2 {
+        client.closed().await;
+    }
+    assert_eq!(shim.ended().await, Some(0));
+    assert!(!shim.output().iter().any(|line| line.contains("\"level\":\"ERROR\"")), "{:?}", shim.output());
+}
+
+#[tokio::test]
+async fn an_unfinished_tls_handshake_does_not_hold_up_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (certificate, key) = Pair::new().write(dir.path());
+    let tls = [("tls.certificate", certificate.to_str().unwrap()), ("tls.key", key.to_str().unwrap())];
+    let (_sandbox, _gate, mut shim) = gated(&[&LONG[..], &tls].concat()).await;
+    let mut silent = RawConnection::to(shim.address).await;
+    let mut begun = RawConnection::to(shim.address).await;
+    // A record of a handshake that does not go on.
+    begun.say([0x16, 3, 1, 2, 0, 1]).await;
+    shim.signal("TERM");
+    assert!(silent.is_cut().await && begun.is_cut().await);
+    assert_eq!(shim.ended().await, Some(0));
+}
+
+/// A deadline too short for the farewell is no reason to report what had nothing to lose.
+#[tokio::test]
+async fn only_what_was_in_flight_counts_as_cut_off() {
+    let (_sandbox, gate, mut shim) = gated(&[&LONG[1..], &[("server.drain_deadline", "1ms")]].concat()).await;
+    let _idle = idle(shim.address).await;
+    shim.signal("TERM");
+    assert_eq!(shim.ended().await, Some(0));
+    drop(gate);
+    let (_sandbox, gate, mut shim) = gated(&[&LONG[1..], &[("server.drain_deadline", "1ms")]].concat()).await;
+    let _idle = idle(shim.address).await;
+    let client = Caller::of(&format!("http://{}", shim.address));
+    let create = client.ask(reqwest::Method::POST, LEGACY).header("x-request-id", "the-one-cut-off");
+    let in_flight = tokio::spawn(create.body(conversion("r").to_string()).send());
+    soon(gate.reached(1)).await;
+    shim.signal("TERM");
+    assert_eq!(shim.ended().await, Some(1));
+    let line = shim.line("drain deadline exceeded").await;
+    assert!(line.contains("\"connections_cut\":1") && line.contains("\"writes_cut\":1"), "{line}");
+    assert!(line.contains("\"request_ids\":\"the-one-cut-off\""), "{line}");
+    assert!(soon(in_flight).await.unwrap().is_err());
+}
+
+/// The other streams of a connection in use are waited for, and its client that leaves its answer unread is not forgotten.
+#[tokio::test]
+async fn a_stream_in_flight_is_waited_for_though_its_client_acknowledges_nothing() {
+    let (_sandbox, gate, mut shim) = gated(&LONG).await;
+    let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
+    let in_flight = tokio::spawn(async move { client.create("r").await });
+    soon(gate.reached(1)).await;
+    let (mut lines, _) = idle(shim.address).await;
+    shim.signal("TERM");
+    lines.remove(1).rest_or_reset().await;
+    gate.open();
+    assert_eq!(soon(in_flight).await.unwrap().status, 200);
+    assert_eq!(shim.ended().await, Some(0));
 }

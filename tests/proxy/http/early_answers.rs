@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::support::soon;
+use crate::support::wire::raw::RawConnection;
 use crate::support::wire::{LEGACY, TestBed, bed};
 
 const BODY: usize = 24 << 20;
@@ -40,7 +41,21 @@ async fn a_client_that_sends_everything_first_reads_the_answer() {
             let answer = String::from_utf8(answer).unwrap();
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{path}: {answer}");
             assert!(answer.ends_with('}'), "{path}: {answer}");
+            // Or the client sends its next request on a connection that is about to be closed.
+            assert!(answer.contains("\r\nconnection: close\r\n"), "{path}: {answer}");
         }
+    }
+}
+
+/// What arrives with the head costs nothing to read.
+#[tokio::test]
+async fn a_short_body_that_is_not_read_leaves_the_connection_open() {
+    let bed = bed("hold", &[]).await;
+    let mut client = RawConnection::to(bed.shim.address).await;
+    for _ in 0..3 {
+        client.say(format!("POST {LEGACY} HTTP/1.1\r\nhost: shim\r\ncontent-length: 2\r\n\r\n{{}}")).await;
+        let answer = client.message().await;
+        assert_eq!((answer.status(), answer.header("connection")), ("503", None));
     }
 }
 
@@ -123,4 +138,52 @@ async fn over_http_2_the_answer_comes_whole_before_the_reset() {
     let reset = std::future::poll_fn(|context| body.poll_reset(context));
     assert_eq!(soon(reset).await.unwrap(), h2::Reason::NO_ERROR);
     connection.abort();
+}
+
+const NODE_HTTP2: &str = "const http2 = require('http2'), fs = require('fs');\n\
+        const [host, path, file] = process.argv.slice(1);\n\
+        const client = http2.connect(`http://${host}`);\n\
+        client.on('error', e => console.log(e.message));\n\
+        const request = client.request({ ':method': 'POST', ':path': path });\n\
+        request.on('response', headers => console.log(headers[':status']));\n\
+        request.on('error', e => console.log(e.message));\n\
+        request.on('close', () => client.close());\n\
+        request.resume();\n\
+        fs.createReadStream(file).pipe(request);";
+
+/// curl 7.88 does not show the answer when the reset comes while it still uploads.
+#[tokio::test]
+async fn real_clients_of_http_2_read_the_answer() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("body");
+    std::fs::write(&file, vec![b' '; BODY]).unwrap();
+    let file = file.to_str().unwrap();
+    for (bed, path, status) in beds().await {
+        let address = bed.shim.address.to_string();
+        let (url, data) = (format!("http://{address}{path}"), format!("@{file}"));
+        let curl = [
+            "-s",
+            "--http2-prior-knowledge",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "--data-binary",
+            &data,
+            &url,
+        ];
+        let clients: [(&str, &[&str]); 2] =
+            [("curl", &curl), ("node", &["-e", NODE_HTTP2, &address, path, file])];
+        for (program, arguments) in clients {
+            let mut command = Command::new(program);
+            command.args(arguments).stdin(Stdio::null());
+            match soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap() {
+                Ok(ran) => {
+                    let said = String::from_utf8_lossy(&ran.stdout).trim().to_owned();
+                    assert_eq!(said, status.to_string(), "{program} {path}: {ran:?}");
+                }
+                Err(error) => eprintln!("{program} is not installed: {error}"),
+            }
+        }
+    }
 }

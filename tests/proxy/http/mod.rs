@@ -20,5 +20,6 @@ mod paths;
 mod refusals;
 mod reload;
 mod routes;
+mod start;
 mod upstream_connections;
 mod volume;

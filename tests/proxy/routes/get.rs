@@ -3,8 +3,10 @@
 use conversion_shim::sandbox::{Fault, FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use reqwest::Method;
 
-use crate::support::test_bed::{BACK, TestBed, new_record, old_record};
+use crate::support::test_bed::{BACK, LEGACY, TestBed, new_record, old_record};
 
 /// What a side makes of the id.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -215,6 +217,28 @@ async fn a_stray_answer_on_a_reused_connection_is_not_the_answer_to_a_get() {
             assert_eq!(bed.client.get(before).await.status, status);
             assert_eq!(bed.client.get(second).await.id(), second, "{side} after {before}");
             assert_eq!(bed.client.get(first).await.id(), first);
+        }
+    }
+}
+
+/// An answer to HEAD is what GET says, without the body: the old API alone would deny a record of the new one.
+#[tokio::test]
+async fn head_says_what_get_says() {
+    for stage in ["ready", "live", "sealed"] {
+        let bed = TestBed::at(stage).await;
+        seed(&bed, Side::Legacy, "old", Says::Found);
+        seed(&bed, Side::New, "new", Says::Found);
+        let paths =
+            ["/old", "/new", "/nowhere", "", "?limit=1", "?limit=x"].map(|rest| format!("{LEGACY}{rest}"));
+        let callers = [bed.client.clone(), bed.client.over_http2()];
+        for (path, caller) in paths.iter().flat_map(|path| callers.iter().map(move |caller| (path, caller))) {
+            let [get, head] =
+                [Method::GET, Method::HEAD].map(|method| caller.ask(method, path, String::new()));
+            let (get, head) = (get.await, head.await);
+            assert_eq!(head.status, get.status, "{stage} {path}");
+            assert_eq!(head.headers[CONTENT_LENGTH], get.body.len().to_string(), "{stage} {path}");
+            assert_eq!(head.headers.get("content-type"), get.headers.get("content-type"), "{stage} {path}");
+            assert!(head.body.is_empty(), "{stage} {path}");
         }
     }
 }

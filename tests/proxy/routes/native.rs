@@ -9,7 +9,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Executor as _};
 
-use crate::support::test_bed::{Answer, TestBed, conversion, new_record, one_on};
+use crate::support::test_bed::{Answer, TestBed, conversion, new_record, old_record, one_on};
 
 const PATH: &str = "/v2/orchestration/orchestrations";
 
@@ -61,6 +61,23 @@ async fn a_reference_that_is_claimed_for_legacy_is_refused_on_the_native_path() 
     dear["amount"] = "99999999999".into();
     bed.client.post(&dear).await.problem(403);
     assert_eq!(create(&bed, &native("s")).await.status, 200);
+}
+
+/// The old API lists a mirror of what a native create made. It never held the reference, so a create that is sent there converts again.
+#[tokio::test]
+async fn a_mirror_of_a_native_create_is_not_sent_to_the_side_that_mirrors_it() {
+    for stage in ["observe", "shadow", "ready"] {
+        let bed = TestBed::at(stage).await;
+        let id = create(&bed, &native("r")).await.id();
+        let mut mirror = old_record("r", "2026-01-01T00:00:00Z");
+        mirror["id"] = id.clone().into();
+        bed.sandbox.inspector().seed_conversion(mirror);
+        for attempt in 0..3 {
+            let problem = bed.client.create("r").await.problem(409);
+            assert_eq!(problem["meta"]["existing"]["id"], id, "{stage} {attempt}: {problem}");
+        }
+        assert_eq!(bed.sandbox.inspector().arrived(Some(Side::Legacy), Operation::Create), 0, "{stage}");
+    }
 }
 
 #[tokio::test]

@@ -22,8 +22,13 @@ pub(crate) fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
 }
 
 fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_conversion-shim"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    launched(&[], arguments)
+}
+
+fn launched(launcher: &[&str], arguments: &[&str]) -> Command {
+    let mut line = [launcher, &[env!("CARGO_BIN_EXE_conversion-shim")], arguments].concat().into_iter();
+    let mut command = Command::new(line.next().unwrap());
+    command.args(line).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SHIM_")) {
         command.env_remove(name);
     }
@@ -75,17 +80,35 @@ impl Binary {
     }
 
     async fn start(dir: TempDir, more: &[&str]) -> Self {
+        Self::run_by(&[], dir, more).serving().await
+    }
+
+    /// Begins to serve, and waits for nothing. `launcher` is a program with its arguments that runs the rest of its command line.
+    pub(crate) fn run_by(launcher: &[&str], dir: TempDir, more: &[&str]) -> Self {
         let mut arguments = vec!["serve", "--listen", "127.0.0.1:0"];
         arguments.extend(["--set", "admin.listen=", "--set", "log.format=json"]);
         arguments.extend(more);
-        let mut child = command(&arguments).spawn().unwrap();
+        let mut child = launched(launcher, &arguments).spawn().unwrap();
         let printed = OutputLines { lines: Arc::default(), count: watch::Sender::new(0) };
         printed.listen(child.stdout.take().unwrap());
         printed.listen(child.stderr.take().unwrap());
-        let mut it = Self { child, address: ([127, 0, 0, 1], 0).into(), dir, printed };
-        let serving: Value = serde_json::from_str(&it.line("\"message\":\"serving\"").await).unwrap();
-        it.address = serving["address"].as_str().unwrap().parse().unwrap();
-        it
+        Self { child, address: ([127, 0, 0, 1], 0).into(), dir, printed }
+    }
+
+    /// Waits until it serves.
+    pub(crate) async fn serving(mut self) -> Self {
+        self.address = self.address_in("\"message\":\"serving\"").await;
+        self
+    }
+
+    /// The address in the first line with these words.
+    pub(crate) async fn address_in(&self, words: &str) -> SocketAddr {
+        let line: Value = serde_json::from_str(&self.line(words).await).unwrap();
+        line["address"].as_str().unwrap().parse().unwrap()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// The first line that holds all these words, once it is there.

@@ -1,0 +1,158 @@
+//! What ends completeness, at once and for all replicas, and how it comes back.
+
+use conversion_shim::translate::side::Side;
+use reqwest::Method;
+
+use super::Bed;
+use crate::support::test_bed::LEGACY;
+use crate::trip::served;
+use crate::what_broke::ORCHESTRATIONS;
+
+/// A complete ledger that every replica relies on.
+async fn complete_beds() -> Vec<Bed> {
+    let mut beds = Bed::each().await;
+    for bed in &mut beds {
+        bed.start().await;
+        bed.complete().await;
+        assert!(!bed.looks(Side::Legacy, "complete").await);
+    }
+    beds
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_starts_may_have_run_without_the_ledger() {
+    for mut bed in complete_beds().await {
+        if !bed.is_shared() {
+            bed.replicas.clear();
+        }
+        // Made meanwhile, past the ledger.
+        bed.seed(Side::Legacy, "meanwhile", 30);
+        bed.start().await;
+        assert!(bed.looks(Side::Legacy, "started").await);
+        let found = bed.caller().create("meanwhile").await;
+        assert_eq!(found.status, 409, "{:?}", found.body);
+        assert_eq!(bed.vendor.inspector().conversions_by_ref()["meanwhile"].new, 0);
+        // A walk that ends too early restores nothing.
+        bed.walk(&["reconcile"], 0).await;
+        assert!(bed.looks(Side::Legacy, "too-early").await);
+        bed.again().await;
+        assert!(!bed.looks(Side::Legacy, "again").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_accepted_ledger_is_walked_from_the_first_record_on() {
+    for bed in complete_beds().await {
+        assert_eq!(bed.order(&["ledger", "accept", "--why", "test"]).await.code, Some(0));
+        assert!(bed.looks(Side::Legacy, "accepted").await);
+        bed.an_hour_later().await;
+        bed.walk(&["reconcile", "--from", "25h"], 0).await;
+        assert!(bed.looks(Side::Legacy, "not-walked").await);
+        bed.complete().await;
+        assert!(!bed.looks(Side::Legacy, "again").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_no_claim_knows_shows_another_door() {
+    for bed in complete_beds().await {
+        bed.seed(Side::Legacy, "beside", 20);
+        bed.walk(&["reconcile"], 6).await;
+        assert!(bed.looks(Side::Legacy, "found").await);
+        let found = bed.stands("legacy").await;
+        assert!(found["missing"].as_str().unwrap().contains("no claim knew"), "{found}");
+        bed.complete().await;
+        assert!(!bed.looks(Side::Legacy, "again").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_process_did_before_its_start_shows_no_other_door() {
+    let mut bed = complete_beds().await.remove(0);
+    bed.replicas.clear();
+    bed.an_hour_later().await;
+    bed.seed(Side::Legacy, "meanwhile", 30);
+    bed.start().await;
+    // Found, claimed, and walked over from where the last walk ended.
+    bed.walk(&["reconcile", "--from", "25h"], 6).await;
+    assert!(bed.stands("legacy").await["walked_to"].is_string());
+    bed.an_hour_later().await;
+    bed.walk(&["reconcile", "--from", "25h"], 0).await;
+    assert!(!bed.looks(Side::Legacy, "again").await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_a_walk_should_have_seen_shows_that_its_list_lagged() {
+    let mut bed = complete_beds().await.remove(0);
+    bed.replicas.clear();
+    // Made before the end of the walks that did not see it.
+    bed.seed(Side::Legacy, "late", 40);
+    bed.start().await;
+    bed.walk(&["reconcile", "--from", "25h"], 6).await;
+    assert!(bed.stands("legacy").await["walked_to"].is_null());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reconcile_that_is_late_or_finds_a_double_ends_it() {
+    for bed in complete_beds().await {
+        bed.change("UPDATE ledger_completeness SET until_us = 1").await;
+        assert!(bed.looks(Side::Legacy, "late").await);
+        bed.again().await;
+        assert!(!bed.looks(Side::Legacy, "again").await);
+        bed.seed(Side::Legacy, "again-0", 20);
+        bed.walk(&["reconcile"], 6).await;
+        // It trips as well, so that no create is served before an operator has looked.
+        let reset = bed.order(&["trip", "reset", "--why", "planted"]).await;
+        assert_eq!(reset.code, Some(0), "{reset:?}");
+        for (_, caller) in &bed.replicas {
+            served(caller).await;
+        }
+        assert!(bed.looks(Side::Legacy, "double").await);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gap_between_walks_is_not_skipped() {
+    let bed = complete_beds().await.remove(0);
+    let before = bed.stands("legacy").await["walked_to"].clone();
+    bed.change("UPDATE ledger_completeness SET walked_us = walked_us - 172800000000, until_us = 0").await;
+    bed.walk(&["reconcile", "--from", "25h"], 0).await;
+    assert!(bed.looks(Side::Legacy, "gap").await);
+    bed.walk(&["reconcile", "--from", "72h"], 0).await;
+    assert!(!bed.looks(Side::Legacy, "closed").await);
+    assert!(bed.stands("legacy").await["walked_to"].as_str() >= before.as_str());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forwarded_body_whose_reference_cannot_be_read_ends_it() {
+    let mut bed = Bed::on(None, "stage = \"live\"").await;
+    bed.start().await;
+    bed.complete().await;
+    // Nothing of new is read, as before the first create there.
+    bed.change("DELETE FROM conversion_marks").await;
+    bed.replicas.clear();
+    bed.named = bed.named.replace("new_in_use = true", "new_in_use = false");
+    bed.write("stage = \"observe\"");
+    bed.start().await;
+    bed.an_hour_later().await;
+    bed.walk(&["reconcile"], 0).await;
+    let readable = bed.caller().create("readable").await;
+    assert_eq!(readable.status, 200, "{:?}", readable.body);
+    assert_eq!(bed.stands("legacy").await["complete"], true);
+    let body = (0..5).map(|number| format!("\"ref_id\":\"r{number}\"")).collect::<Vec<_>>().join(",");
+    bed.caller().ask(Method::POST, LEGACY, format!("{{{body}}}")).await;
+    let found = bed.stands("legacy").await;
+    assert!(found["missing"].as_str().unwrap().contains("cannot be read"), "{found}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_native_create_that_cannot_be_recorded_ends_it_on_new_alone() {
+    let mut bed = Bed::on(None, "stage = \"live\"\nlimits.request_body_max = \"1KiB\"").await;
+    bed.start().await;
+    bed.complete().await;
+    let long = format!("{{\"ref_id\":\"long\",\"note\":\"{}\"}}", "x".repeat(4096));
+    bed.caller().ask(Method::POST, ORCHESTRATIONS, long).await;
+    let (legacy, new) = (bed.stands("legacy").await, bed.stands("new").await);
+    assert_eq!(legacy["complete"], true, "{legacy}");
+    assert!(new["missing"].as_str().unwrap().contains("could not be recorded"), "{new}");
+}
