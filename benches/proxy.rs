@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench proxy                                     # everything, a few minutes
-//! cargo bench --bench proxy -- --seconds 2 --rounds 5 --only list100
+//! cargo bench --bench proxy -- --slices 40 --only list100
 //! ```
 //!
 //! One process holds the upstream, the load generator and each server under test, every one on a runtime with threads of its
@@ -28,28 +28,28 @@ use support::{
     Server, bare,
     cpu::{Clock, Memory},
     measure::{Bench, Effort},
-    scenario::{self, Scenario, Target},
+    scenario::{self, Scenario},
     shim, table,
 };
 
 /// What is measured; the yardstick first, under the name that ratios look for.
 const SERVERS: [Server; 2] = [
-    Server { name: "bare", translates: false, start: bare::start },
-    Server { name: "shim", translates: true, start: shim::start },
+    Server { name: "bare", is_bare: true, start: bare::start },
+    Server { name: "shim", is_bare: false, start: shim::start },
 ];
 
 /// The yardstick once more: what its ratio to itself is off 1 is noise.
-const CONTROL: Server = Server { name: "control", translates: false, start: bare::start };
+const CONTROL: Server = Server { name: "control", is_bare: true, start: bare::start };
 
 /// Speed of the proxy end to end, over loopback.
 #[derive(Parser)]
 struct Flags {
-    /// Seconds per measurement.
-    #[arg(long, default_value_t = 1.0)]
-    seconds: f64,
-    /// How often each measurement is repeated; medians are printed.
-    #[arg(long, default_value_t = 5)]
-    rounds: usize,
+    /// Milliseconds of a slice.
+    #[arg(long, default_value_t = 250)]
+    slice: u64,
+    /// Slices for each server and scenario; medians are printed.
+    #[arg(long, default_value_t = 20)]
+    slices: usize,
     /// Keep-alive connections, each with one request at a time.
     #[arg(long, default_value_t = 16)]
     connections: usize,
@@ -59,7 +59,7 @@ struct Flags {
     /// Measure the yardstick against itself as well, to see how far off noise takes a ratio.
     #[arg(long)]
     control: bool,
-    /// Only these scenarios, and what they are compared with.
+    /// Only these scenarios.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Passed by cargo.
@@ -75,8 +75,8 @@ fn main() -> io::Result<()> {
     let bench = Bench::start(&servers, flags.workers.max(1), clock)?;
     let idle = Memory::read()?;
     let effort = Effort {
-        time: Duration::from_secs_f64(flags.seconds),
-        rounds: flags.rounds.max(1),
+        time: Duration::from_millis(flags.slice.max(1)),
+        slices: flags.slices.max(1),
         connections: flags.connections.max(1),
     };
     announce(&flags, clock, idle)?;
@@ -85,16 +85,19 @@ fn main() -> io::Result<()> {
 }
 
 fn announce(flags: &Flags, clock: Clock, idle: Memory) -> io::Result<()> {
-    let Flags { seconds, rounds, connections, workers, .. } = flags;
+    let Flags { slice, slices, connections, workers, .. } = flags;
     writeln!(
         io::stdout().lock(),
-        "{rounds} rounds of {seconds} s, {connections} connections, {workers} workers a server; CPU time by {clock:?}; \
+        "{slices} slices of {slice} ms, {connections} connections, {workers} workers a server; CPU time by {clock:?}; \
          {:.1} MiB resident before the first request\n",
         idle.resident_kib as f64 / 1024.0
-    )
+    )?;
+    let sizes =
+        conversion_shim::proxy::future_sizes().into_iter().map(|(name, size)| format!("{name} {size}"));
+    writeln!(io::stdout().lock(), "futures, in bytes: {}\n", sizes.collect::<Vec<_>>().join(", "))
 }
 
-/// The scenarios of these names, with the pass-through that each is compared with.
+/// The scenarios of these names; all without any.
 fn chosen(names: &[String]) -> io::Result<Vec<Scenario>> {
     let all = scenario::all();
     if let Some(unknown) =
@@ -103,15 +106,6 @@ fn chosen(names: &[String]) -> io::Result<Vec<Scenario>> {
         let known: Vec<&str> = all.iter().map(|scenario| scenario.name).collect();
         return Err(io::Error::other(format!("no scenario `{unknown}`; there are {}", known.join(", "))));
     }
-    let wanted = |scenario: &Scenario| names.iter().any(|name| name == scenario.name);
-    let bases: Vec<&str> = all.iter().filter(|scenario| wanted(scenario)).filter_map(base).collect();
-    let keep = |scenario: &Scenario| names.is_empty() || wanted(scenario) || bases.contains(&scenario.name);
+    let keep = |scenario: &Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
     Ok(all.into_iter().filter(keep).collect())
-}
-
-fn base(scenario: &Scenario) -> Option<&'static str> {
-    match scenario.target {
-        Target::OfBare(_) => None,
-        Target::OfPassThrough(base, _) => Some(base),
-    }
 }

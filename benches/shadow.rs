@@ -176,8 +176,7 @@ impl Server {
         let (mut shadow, mut thread) = (None, None);
         if stage == "shadow" {
             let (started, running) =
-                Shadow::start(current, app.services.upstream.budget(), Box::new(io::sink()))
-                    .expect("a shadow");
+                Shadow::start(current, &app.services.upstream, Box::new(io::sink())).expect("a shadow");
             app = app.with_shadow(started.clone());
             (shadow, thread) = (Some(started), Some(running));
         }
@@ -207,12 +206,8 @@ impl Server {
 
     /// CPU time of the server's threads, shadow's included.
     fn cpu(&self, clock: Clock) -> io::Result<Duration> {
-        let own = clock.sample(self.name)?.since(&cpu::Sample::default());
-        let shadow = if self.shadow.is_some() {
-            clock.sample("shim")?.since(&cpu::Sample::default())
-        } else {
-            Duration::ZERO
-        };
-        Ok(own + shadow)
+        let used = |name: &str| Ok::<_, io::Error>(clock.sample(name)?.since(&cpu::Sample::default()).all);
+        let shadow = if self.shadow.is_some() { used("shim")? } else { Duration::ZERO };
+        Ok(used(self.name)? + shadow)
     }
 }

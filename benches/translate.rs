@@ -78,7 +78,7 @@ fn by_page(body: &[u8]) -> Vec<u8> {
     let query = ListQuery::parse("limit=1000&order=ASC").expect("valid");
     let mut page = PageBuilder::new(&query, &[Side::New]);
     page.add(Side::New, Rows::of(Side::New, body, &query).expect("readable"));
-    page.finish().body
+    page.finish().expect("a first page").body
 }
 
 fn by_value(body: &[u8]) -> Vec<u8> {

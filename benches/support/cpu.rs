@@ -19,15 +19,40 @@ pub(crate) enum Clock {
 
 /// CPU time by thread, for the threads of one server.
 #[derive(Default)]
-pub(crate) struct Sample(HashMap<String, Duration>);
+pub(crate) struct Sample(HashMap<String, Times>);
+
+/// CPU time of threads.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Times {
+    /// By the chosen clock.
+    pub(crate) all: Duration,
+    /// In user mode, in ticks of 10 ms: good for shares over many seconds.
+    pub(crate) user: Duration,
+    /// In the kernel, in the same ticks.
+    pub(crate) kernel: Duration,
+}
+
+impl std::ops::Add for Times {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let (all, user) = (self.all + other.all, self.user + other.user);
+        Self { all, user, kernel: self.kernel + other.kernel }
+    }
+}
 
 impl Sample {
     /// What was used since an earlier sample; a thread that ended in between counts for nothing.
-    pub(crate) fn since(&self, earlier: &Self) -> Duration {
-        let used = |(id, now): (&String, &Duration)| {
-            now.saturating_sub(earlier.0.get(id).copied().unwrap_or_default())
+    pub(crate) fn since(&self, earlier: &Self) -> Times {
+        let used = |(id, now): (&String, &Times)| {
+            let before = earlier.0.get(id).copied().unwrap_or_default();
+            Times {
+                all: now.all.saturating_sub(before.all),
+                user: now.user.saturating_sub(before.user),
+                kernel: now.kernel.saturating_sub(before.kernel),
+            }
         };
-        self.0.iter().map(used).sum()
+        self.0.iter().map(used).fold(Times::default(), |sum, times| sum + times)
     }
 }
 
@@ -49,14 +74,20 @@ impl Clock {
             // A thread may end while its files are read.
             let Ok(name) = fs::read_to_string(path.join("comm")) else { continue };
             if name.trim_end().rsplit_once('-').is_some_and(|(name, _)| name == prefix) {
-                let file = if self == Self::SchedStat { "schedstat" } else { "stat" };
-                let Ok(text) = fs::read_to_string(path.join(file)) else { continue };
-                let time = if self == Self::SchedStat { from_schedstat(&text) } else { from_stat(&text) };
+                let read = |file: &str| fs::read_to_string(path.join(file));
+                let (Ok(stat), Ok(schedstat)) = (read("stat"), read("schedstat")) else { continue };
                 let id = path.file_name().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default();
-                times.insert(id, time.ok_or_else(|| io::Error::other(format!("unreadable {file}: {text}")))?);
+                let unreadable = || io::Error::other(format!("unreadable: {stat} {schedstat}"));
+                times.insert(id, self.times(&stat, &schedstat).ok_or_else(unreadable)?);
             }
         }
         Ok(Sample(times))
+    }
+
+    fn times(self, stat: &str, schedstat: &str) -> Option<Times> {
+        let [user, kernel] = from_stat(stat)?;
+        let all = if self == Self::SchedStat { from_schedstat(schedstat)? } else { user + kernel };
+        Some(Times { all, user, kernel })
     }
 }
 
@@ -65,10 +96,10 @@ fn burn() -> io::Result<(Duration, Duration)> {
     let stat = || Clock::Stat.sample("burner");
     let schedstat = || Clock::SchedStat.sample("burner");
     let (stat_before, schedstat_before) = (stat()?, schedstat()?);
-    while stat()?.since(&stat_before) < TICK * 20 {
+    while stat()?.since(&stat_before).all < TICK * 20 {
         spin();
     }
-    Ok((stat()?.since(&stat_before), schedstat()?.since(&schedstat_before)))
+    Ok((stat()?.since(&stat_before).all, schedstat()?.since(&schedstat_before).all))
 }
 
 fn spin() {
@@ -81,10 +112,10 @@ fn from_schedstat(text: &str) -> Option<Duration> {
 }
 
 /// `utime` and `stime` are fields 14 and 15; the name before them may hold spaces, so counting starts behind it.
-fn from_stat(text: &str) -> Option<Duration> {
+fn from_stat(text: &str) -> Option<[Duration; 2]> {
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?;
-    Some(TICK * ticks)
+    let ticks = |at: usize| fields.get(at)?.parse::<u32>().ok();
+    Some([TICK * ticks(11)?, TICK * ticks(12)?])
 }
 
 /// CPU time that other processes took from the machine since it started. While it grows, measurements mean little.
@@ -95,8 +126,8 @@ pub(crate) fn taken_by_others() -> io::Result<Duration> {
     // user, nice, system, idle, iowait, irq, softirq, steal: all but the two that are rest.
     let busy: u32 =
         fields.iter().take(8).enumerate().filter(|(at, _)| !matches!(at, 3 | 4)).map(|(_, t)| t).sum();
-    let own = from_stat(&fs::read_to_string("/proc/self/stat")?).unwrap_or_default();
-    Ok((TICK * busy).saturating_sub(own))
+    let [user, kernel] = from_stat(&fs::read_to_string("/proc/self/stat")?).unwrap_or_default();
+    Ok((TICK * busy).saturating_sub(user + kernel))
 }
 
 /// Memory of the whole process, upstream and load generator included.
@@ -104,8 +135,6 @@ pub(crate) fn taken_by_others() -> io::Result<Duration> {
 pub(crate) struct Memory {
     /// `VmRSS`, in KiB.
     pub(crate) resident_kib: u64,
-    /// `VmHWM`: the most that was resident since the start or the last reset, in KiB.
-    pub(crate) peak_kib: u64,
 }
 
 impl Memory {
@@ -115,11 +144,6 @@ impl Memory {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or_default()
         };
-        Ok(Self { resident_kib: field("VmRSS:"), peak_kib: field("VmHWM:") })
-    }
-
-    /// Forgets the peak; where the kernel does not allow it, peaks only ever grow.
-    pub(crate) fn reset_peak() {
-        let _ = fs::write("/proc/self/clear_refs", "5");
+        Ok(Self { resident_kib: field("VmRSS:") })
     }
 }

@@ -1,5 +1,5 @@
-//! One measurement: a server, a scenario, some seconds. And the rounds that repeat them, so that drift of the machine meets
-//! every measurement alike.
+//! One measurement: a server, a scenario, a slice of time. A scenario is measured with its servers in turn, slice by slice, so that drift
+//! of the machine meets the proxy and its yardstick alike.
 
 use std::{
     io,
@@ -12,19 +12,21 @@ use std::{
 use tokio::runtime::Runtime;
 
 use super::{
-    Server,
-    cpu::{self, Clock, Memory, Sample},
+    Server, allocations,
+    cpu::{self, Clock, Sample, Times},
     load::{self, Load},
-    scenario::{Expected, Scenario, Target},
+    scenario::{Expected, Scenario},
     upstream::Upstream,
 };
 
-const WARM_UP: Duration = Duration::from_millis(200);
+const WARM_UP: Duration = Duration::from_millis(50);
 
 /// How long and how hard.
 pub(crate) struct Effort {
+    /// Of one slice.
     pub(crate) time: Duration,
-    pub(crate) rounds: usize,
+    /// For each server and scenario.
+    pub(crate) slices: usize,
     pub(crate) connections: usize,
 }
 
@@ -34,15 +36,17 @@ pub(crate) struct Reading {
     pub(crate) requests_per_second: f64,
     /// CPU time of the server's own threads per request, in microseconds.
     pub(crate) cpu_micros: f64,
+    /// The server's share of time in the kernel, between 0 and 1.
+    pub(crate) kernel_share: f64,
+    /// Allocations of the whole process per request; load generator and upstream make none.
+    pub(crate) allocations: f64,
     /// Calls that reached the upstream per request; anything but 1 means that unlike things are compared.
     pub(crate) upstream_calls: f64,
     /// How many CPUs other processes kept busy meanwhile.
     pub(crate) taken_by_others: f64,
-    /// The peak of the whole process while it ran.
-    pub(crate) peak_kib: u64,
 }
 
-/// A server and a scenario, with a reading per round.
+/// A server and a scenario, with a reading for each slice.
 pub(crate) struct Slot<'a> {
     pub(crate) server: &'a Server,
     pub(crate) scenario: &'a Scenario,
@@ -50,18 +54,8 @@ pub(crate) struct Slot<'a> {
 }
 
 impl Slot<'_> {
-    /// Whether this slot is what the other one's cost is held against.
-    pub(crate) fn is_base_of(&self, other: &Slot<'_>) -> bool {
-        match other.scenario.target {
-            Target::OfBare(_) => {
-                self.server.name == "bare"
-                    && other.server.name != "bare"
-                    && self.scenario.name == other.scenario.name
-            }
-            Target::OfPassThrough(base, _) => {
-                self.server.name == other.server.name && self.scenario.name == base
-            }
-        }
+    fn request(&self) -> &Arc<[u8]> {
+        if self.server.is_bare { &self.scenario.yardstick } else { &self.scenario.request }
     }
 }
 
@@ -86,32 +80,27 @@ impl<'a> Bench<'a> {
         Ok(Self { clock, upstream, servers: running, load: super::runtime("load", 1)? })
     }
 
-    /// Checks every chosen scenario once, then measures them in rounds. Every other round runs backwards.
+    /// Checks every chosen scenario once, then measures each with all servers in turn. Every other turn runs backwards.
     pub(crate) fn run(&self, scenarios: &'a [Scenario], effort: &Effort) -> io::Result<Vec<Slot<'a>>> {
-        let mut slots = self.slots(scenarios);
-        for slot in &slots {
-            self.check(slot)?;
-        }
-        for round in 0..effort.rounds {
-            let mut order: Vec<&mut Slot<'_>> = slots.iter_mut().collect();
-            if round % 2 == 1 {
-                order.reverse();
+        let mut all = Vec::new();
+        for scenario in scenarios {
+            let servers = self.servers.iter();
+            let mut slots: Vec<_> =
+                servers.map(|(server, ..)| Slot { server, scenario, readings: Vec::new() }).collect();
+            slots.iter().try_for_each(|slot| self.check(slot))?;
+            for slice in 0..effort.slices {
+                let mut order: Vec<&mut Slot<'_>> = slots.iter_mut().collect();
+                if slice % 2 == 1 {
+                    order.reverse();
+                }
+                for slot in order {
+                    let reading = self.measure(slot, effort)?;
+                    slot.readings.push(reading);
+                }
             }
-            for slot in order {
-                let reading = self.measure(slot, effort)?;
-                slot.readings.push(reading);
-            }
+            all.append(&mut slots);
         }
-        Ok(slots)
-    }
-
-    fn slots(&self, scenarios: &'a [Scenario]) -> Vec<Slot<'a>> {
-        let of = |scenario: &'a Scenario| {
-            let serving =
-                self.servers.iter().filter(|(server, ..)| server.translates || !scenario.is_translated());
-            serving.map(move |(server, ..)| Slot { server, scenario, readings: Vec::new() })
-        };
-        scenarios.iter().flat_map(of).collect()
+        Ok(all)
     }
 
     fn address(&self, server: &Server) -> io::Result<SocketAddr> {
@@ -123,9 +112,9 @@ impl<'a> Bench<'a> {
     fn check(&self, slot: &Slot<'_>) -> io::Result<()> {
         let scenario = slot.scenario;
         self.upstream.answer_with(scenario.answer.clone());
-        let (head, body) =
-            self.load.block_on(load::ask_once(self.address(slot.server)?, &scenario.request))?;
+        let (head, body) = self.load.block_on(load::ask_once(self.address(slot.server)?, slot.request()))?;
         let right = match scenario.expected {
+            _ if slot.server.is_bare => body == scenario.answer_body(),
             Expected::SameBytes => body == scenario.answer_body(),
             Expected::Conversions(wanted) => {
                 memchr::memmem::find_iter(&body, br#""target_asset""#).count() == wanted
@@ -143,13 +132,7 @@ impl<'a> Bench<'a> {
     fn measure(&self, slot: &Slot<'_>, effort: &Effort) -> io::Result<Reading> {
         let (server, scenario) = (slot.server, slot.scenario);
         self.upstream.answer_with(scenario.answer.clone());
-        Memory::reset_peak();
-        let load = Load::start(
-            &self.load,
-            self.address(server)?,
-            effort.connections,
-            &Arc::clone(&scenario.request),
-        );
+        let load = Load::start(&self.load, self.address(server)?, effort.connections, slot.request());
         thread::sleep(WARM_UP);
         let before = self.snapshot(server, &load)?;
         thread::sleep(effort.time);
@@ -159,7 +142,7 @@ impl<'a> Bench<'a> {
         if requests == 0 {
             return Err(io::Error::other(format!("{} answered nothing in {}", server.name, scenario.name)));
         }
-        Ok(after.since(&before, Memory::read()?))
+        Ok(after.since(&before))
     }
 
     fn snapshot(&self, server: &Server, load: &Load) -> io::Result<Snapshot> {
@@ -167,6 +150,7 @@ impl<'a> Bench<'a> {
             time: Instant::now(),
             answers: load.answers(),
             upstream_requests: self.upstream.requests(),
+            allocations: allocations(),
             cpu: self.clock.sample(server.name)?,
             others: cpu::taken_by_others()?,
         })
@@ -178,20 +162,23 @@ struct Snapshot {
     time: Instant,
     answers: u64,
     upstream_requests: u64,
+    allocations: usize,
     cpu: Sample,
     others: Duration,
 }
 
 impl Snapshot {
-    fn since(&self, before: &Self, memory: Memory) -> Reading {
+    fn since(&self, before: &Self) -> Reading {
         let seconds = (self.time - before.time).as_secs_f64();
         let answers = (self.answers - before.answers) as f64;
+        let Times { all, user, kernel } = self.cpu.since(&before.cpu);
         Reading {
             requests_per_second: answers / seconds,
-            cpu_micros: self.cpu.since(&before.cpu).as_secs_f64() * 1e6 / answers,
+            cpu_micros: all.as_secs_f64() * 1e6 / answers,
+            kernel_share: kernel.as_secs_f64() / (user + kernel).as_secs_f64(),
+            allocations: (self.allocations - before.allocations) as f64 / answers,
             upstream_calls: (self.upstream_requests - before.upstream_requests) as f64 / answers,
             taken_by_others: self.others.saturating_sub(before.others).as_secs_f64() / seconds,
-            peak_kib: memory.peak_kib,
         }
     }
 }

@@ -11,9 +11,20 @@ pub(crate) mod shim;
 pub(crate) mod table;
 pub(crate) mod upstream;
 
-use std::{io, net::SocketAddr, pin::Pin};
+use std::{alloc::System, io, net::SocketAddr, pin::Pin};
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 use tokio::runtime::{Builder, Runtime};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Allocations and reallocations of the process so far.
+pub(crate) fn allocations() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.allocations + stats.reallocations
+}
 
 /// Starts a server in front of the given upstream and says where it listens. Runs on the server's own runtime: whatever it
 /// spawns there is counted as the server's CPU time.
@@ -23,8 +34,8 @@ pub(crate) type Start = fn(upstream: SocketAddr) -> Pin<Box<dyn Future<Output = 
 pub(crate) struct Server {
     /// Also the prefix of its threads' names; the kernel keeps 15 characters of those.
     pub(crate) name: &'static str,
-    /// Whether it serves the translated scenarios; the yardstick passes through and no more.
-    pub(crate) translates: bool,
+    /// Whether it only passes through, and so is asked for the same bytes by another path.
+    pub(crate) is_bare: bool,
     /// How to start it.
     pub(crate) start: Start,
 }

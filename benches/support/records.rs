@@ -4,24 +4,31 @@ use std::fmt::Write as _;
 
 use uuid::{Builder, Uuid};
 
-/// A client's create, in the legacy shape.
+/// The seed of the one record: the create asks for it, and the get reads it.
+const ONE: u64 = 11;
+
+/// A client's create, in the legacy shape, of the conversion that [`orchestration`] is the answer to.
 pub(crate) fn create_request() -> String {
-    let mut ids = Ids::new(7);
+    let mut ids = Ids::new(ONE);
+    let (_, reference, profile, order) = (ids.next(), ids.next(), ids.next(), ids.next());
     format!(
         concat!(
-            r#"{{"ref_id":"{}","profile_id":"{}","amount":"1250.75","source_asset":"USD","target_asset":"PYUSD","#,
-            r#""metadata":{{"my_id":"{}"}}}}"#
+            r#"{{"ref_id":"{}","profile_id":"{}","amount":"100.25","source_asset":"USD","target_asset":"PYUSD","#,
+            r#""metadata":{{"order":"{}"}}}}"#
         ),
-        ids.next(),
-        ids.next(),
-        ids.next()
+        reference, profile, order
     )
+}
+
+/// The id of [`orchestration`].
+pub(crate) fn id() -> Uuid {
+    Ids::new(ONE).next()
 }
 
 /// One orchestration, as a create or a get answers it.
 pub(crate) fn orchestration() -> String {
     let mut out = String::new();
-    write_row(&mut out, &mut Ids::new(11), 0);
+    write_row(&mut out, &mut Ids::new(ONE), 0);
     out
 }
 

@@ -1,6 +1,6 @@
 //! The project's own server, on its defaults but for where it listens and what lies upstream. It logs, as it does in production.
 
-use std::{fs::OpenOptions, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
+use std::{future::Future, io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use arc_swap::ArcSwap;
 use conversion_shim::{
@@ -33,9 +33,10 @@ pub(crate) fn start(upstream: SocketAddr) -> Pin<Box<dyn Future<Output = io::Res
         let loaded = load(&Sources { flags, ..Sources::default() })
             .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
         let config = loaded.config;
-        let nowhere = OpenOptions::new().write(true).open("/dev/null")?;
+        // A file, as in production; its pages are dropped with it.
+        let file = tempfile::tempfile()?;
         let collecting = Collecting::start(&config.traces).map_err(io::Error::other)?;
-        let log = telemetry::start_to(&config.log, collecting.as_ref(), nowhere, false);
+        let log = telemetry::start_to(&config.log, collecting.as_ref(), file, false);
         let log = log.map_err(io::Error::other)?;
         let listener = TcpListener::bind(config.listen).await?;
         let address = listener.local_addr()?;
