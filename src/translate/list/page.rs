@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use super::cursor::SortOrder;
 use super::pairs::Pairs;
+use super::progress::Progress;
 use super::rows::{DroppedRows, HEAD, RowState, Rows};
 use super::same_record::is_same_record;
 use super::source::Source;
@@ -87,6 +88,39 @@ impl<'q> PageBuilder<'q> {
         }
     }
 
+    /// The same page, from where an earlier request for it came.
+    #[must_use]
+    pub fn resume(query: &'q ListQuery, sides: &[Side], progress: &Progress) -> Self {
+        let mut page = Self::new(query, sides);
+        for (source, checkpoint) in page.sources.iter_mut().zip(&progress.checkpoints) {
+            if let Some(checkpoint) = checkpoint {
+                *source = (**checkpoint).clone();
+            }
+        }
+        page.pairs.unpaired_at = progress.unpaired_at.or(page.pairs.unpaired_at);
+        page
+    }
+
+    /// How far the calls came towards the position; `None` when a retry would not come further.
+    #[must_use]
+    pub fn progress(mut self) -> Option<Progress> {
+        let at = self.query.cursor()?.at;
+        if self.count > 0 || !self.taken.are_all_past() {
+            return None;
+        }
+        let is_newly_unpaired = !self.query.cursor()?.is_unpaired && self.pairs.unpaired_at.is_some();
+        let mut checkpoints = Vec::new();
+        for (number, source) in self.sources.iter_mut().enumerate() {
+            let checkpoint = source.checkpoint.take();
+            checkpoints.push(checkpoint.map(|checkpoint| {
+                let before = checkpoint.received;
+                Box::new(checkpoint.with_skipped(self.taken.past_before(number, before, at)))
+            }));
+        }
+        let is_further = is_newly_unpaired || checkpoints.iter().any(Option::is_some);
+        is_further.then_some(Progress { checkpoints, unpaired_at: self.pairs.unpaired_at })
+    }
+
     /// The calls to make before the page can continue; empty when it is complete. After a full page a call is small: it only has to
     /// bring one more row.
     #[must_use]
@@ -103,9 +137,10 @@ impl<'q> PageBuilder<'q> {
         self.sources.iter().filter_map(call).collect()
     }
 
-    /// A side refused the cursor of its own that an earlier page's cursor held. `false` when there was none: the refusal stands.
+    /// A side refused a cursor of its own that an earlier request got. `false` when there was none: the refusal stands.
     pub fn drop_hint(&mut self, side: Side) -> bool {
-        let source = self.sources.iter_mut().find(|source| source.side == side && source.hint.is_some());
+        let is_kept = |source: &Source| source.hint.is_some() || source.resumed.is_some();
+        let source = self.sources.iter_mut().find(|source| source.side == side && is_kept(source));
         source.map(Source::drop_hint).is_some()
     }
 
@@ -126,8 +161,11 @@ impl<'q> PageBuilder<'q> {
 
     /// Adds the rows of a side's answer to one of the calls.
     pub fn add(&mut self, side: Side, rows: Rows) {
-        if let Some(source) = self.sources.iter_mut().find(|source| source.side == side) {
-            source.add(self.query, rows);
+        if let Some(number) = self.sources.iter().position(|source| source.side == side) {
+            let source = &mut self.sources[number];
+            if !source.add(self.query, rows) {
+                self.taken.forget(number);
+            }
             self.dropped.add(std::mem::take(&mut source.rows.dropped));
         }
         if !self.is_lost() {
