@@ -90,6 +90,7 @@ async fn gather<'a>(
     let mut headers = HeaderMap::new();
     let most = context.config.list.upstream_calls_max;
     loop {
+        page.save_calls(most.saturating_sub(*made));
         let calls = page.needs();
         if calls.is_empty() {
             return Ok(Gathered::PageBuilder(page, headers, PageResult::Complete));

@@ -38,6 +38,8 @@ pub struct PageBuilder<'q> {
     seen: HashMap<String, SeenRow>,
     doubles: Vec<SuspectedDouble>,
     pairs: Pairs,
+    /// The only source that is read, while it has rows of the cursor's instant: see [`Self::save_calls`].
+    alone: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl<'q> PageBuilder<'q> {
             seen: HashMap::new(),
             doubles: Vec::new(),
             pairs: Pairs { is_possible, facts: query.facts, unpaired_at, ..Pairs::default() },
+            alone: None,
         }
     }
 
@@ -121,6 +124,35 @@ impl<'q> PageBuilder<'q> {
         is_further.then_some(Progress { checkpoints, unpaired_at: self.pairs.unpaired_at })
     }
 
+    /// With too few calls left to find the position on both sides, reads one alone as long as it has rows of the cursor's instant: they
+    /// may come before the other side's.
+    pub fn save_calls(&mut self, calls_left: usize) {
+        let Some(cursor) = self.query.cursor().filter(|_| self.count == 0 && self.alone.is_none()) else {
+            return;
+        };
+        let calls = || self.sources.iter().map(|source| source.calls_to_position(self.query));
+        if self.sources.iter().all(Source::is_waiting) && calls().sum::<usize>() > calls_left {
+            self.alone = calls().enumerate().min_by_key(|(_, calls)| *calls).map(|(source, _)| source);
+            self.pairs.unpaired_at = self.pairs.unpaired_at.or(self.pairs.is_possible.then_some(cursor.at));
+        }
+    }
+
+    /// The sources that are read.
+    fn read(&self) -> impl Iterator<Item = &Source> {
+        let is_read = |source: &usize| self.alone.is_none_or(|alone| alone == *source);
+        self.sources.iter().enumerate().filter(move |(source, _)| is_read(source)).map(|(_, source)| source)
+    }
+
+    /// Reads all sources again after the last row of the cursor's instant.
+    fn end_alone(&mut self) {
+        let Some(source) = self.alone.and_then(|alone| self.sources.get(alone)) else { return };
+        let at = self.query.cursor().map(|cursor| cursor.at);
+        let has_more = source.rows.head().map_or(source.is_waiting(), |(next, _)| Some(next) == at);
+        if !has_more {
+            self.alone = None;
+        }
+    }
+
     /// The calls to make before the page can continue; empty when it is complete. After a full page a call is small: it only has to
     /// bring one more row.
     #[must_use]
@@ -134,7 +166,7 @@ impl<'q> PageBuilder<'q> {
             let wanted = if lacks_rows { wanted.max(10 * source.rows.remaining()) } else { wanted };
             (source.is_waiting() || lacks_rows).then(|| source.call(self.query, wanted))
         };
-        self.sources.iter().filter_map(call).collect()
+        self.read().filter_map(call).collect()
     }
 
     /// A side refused a cursor of its own that an earlier request got. `false` when there was none: the refusal stands.
@@ -179,7 +211,11 @@ impl<'q> PageBuilder<'q> {
             return;
         }
         self.pairs.awaited = None;
-        while !self.sources.iter().any(Source::is_waiting) {
+        loop {
+            self.end_alone();
+            if self.read().any(Source::is_waiting) {
+                return;
+            }
             let Some((next, state)) = self.next_source() else { return };
             if state == RowState::Fresh {
                 if self.drop_repeated(next) {
@@ -302,13 +338,17 @@ impl<'q> PageBuilder<'q> {
     ///
     /// # Errors
     /// When the sides do not list any more what the cursor says they listed.
-    pub fn finish(self) -> Result<Page, Invalid> {
+    pub fn finish(mut self) -> Result<Page, Invalid> {
         if self.is_lost() {
             let what = "does not fit what the records of its instant are now; start the listing again";
             return Err(Invalid::new("page_cursor", what));
         }
-        let mut body = self.out;
+        let mut body = std::mem::take(&mut self.out);
         body.push(b']');
+        // What precedes a position that was not found is no run of its own.
+        for (number, _) in self.sources.iter().enumerate().filter(|(_, source)| source.is_unplaced()) {
+            self.taken.forget(number);
+        }
         let context = CursorContext {
             query: self.query,
             order: self.order,

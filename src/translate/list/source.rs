@@ -92,15 +92,29 @@ impl Source {
         self.was_called && self.rows.next.is_none()
     }
 
-    /// The next call, for `wanted` rows that may be shown.
-    pub(super) fn call(&self, query: &ListQuery, wanted: usize) -> Call {
-        let cursor = query.cursor();
-        let past = match (&self.hint, cursor) {
+    /// Whether the position was not found among the side's rows yet.
+    pub(super) fn is_unplaced(&self) -> bool {
+        self.is_waiting() && !self.has_fresh
+    }
+
+    /// The number of rows of earlier pages that are still to come.
+    fn past(&self, query: &ListQuery) -> usize {
+        let past = match (&self.hint, query.cursor()) {
             (Some(hint), _) => hint.skip as usize,
             (None, Some(cursor)) => cursor.ids.len().max(cursor.side(self.side).behind as usize),
             (None, None) => 0,
         };
-        let past = past.saturating_sub(self.received);
+        past.saturating_sub(self.received)
+    }
+
+    /// The number of calls until the first row that is on no earlier page, or more.
+    pub(super) fn calls_to_position(&self, query: &ListQuery) -> usize {
+        (self.past(query) + 1).div_ceil(LIMIT_MAX.into())
+    }
+
+    /// The next call, for `wanted` rows that may be shown.
+    pub(super) fn call(&self, query: &ListQuery, wanted: usize) -> Call {
+        let (cursor, past) = (query.cursor(), self.past(query));
         let rows = if self.was_called {
             (wanted + past).saturating_mul(self.growth).max(REFILL_ROWS_MIN)
         } else {

@@ -122,7 +122,13 @@ impl TakenRows {
         cursor.is_unpaired = context.pairs.unpaired_at == Some(at);
         for side in [Side::Legacy, Side::New] {
             let source = context.sources.iter().position(|source| source.side == side);
+            // The other side was read alone.
+            let unplaced = context.sources.iter().find(|source| source.side == side && source.is_unplaced());
             *cursor.side_mut(side) = match (source, before) {
+                (Some(_), Some(before)) if unplaced.is_some() => {
+                    let hint = unplaced.and_then(|source| source.hint.clone());
+                    SidePosition { hint, ..before.side(side).clone() }
+                }
                 (Some(source), _) => self.position(context, source, at),
                 (None, Some(before)) => before.side(side).clone(),
                 (None, None) => SidePosition::default(),
