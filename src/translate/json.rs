@@ -4,7 +4,11 @@
 //! slice of the text it came in, checked against RFC 8259, and is written out again byte for byte. `docs/performance.md` has
 //! the measurements that chose this over `serde_json`; `tests/contract/properties` holds the two to the same opinion of any text.
 
+mod shapes;
+
 use std::borrow::Cow;
+
+use self::shapes::Shapes;
 
 /// Deeper nesting than this is refused, so that no text can exhaust the stack (`serde_json` draws the line here too).
 pub const DEPTH_MAX: usize = 127;
@@ -107,6 +111,7 @@ pub struct JsonReader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+    shapes: Shapes<'a>,
 }
 
 type Result<T> = std::result::Result<T, JsonError>;
@@ -118,7 +123,7 @@ impl<'a> JsonReader<'a> {
     /// When the bytes are not UTF-8.
     pub fn new(bytes: &'a [u8]) -> Result<Self> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Self { text, at: 0, depth: 0 }),
+            Ok(text) => Ok(Self { text, at: 0, depth: 0, shapes: Shapes::default() }),
             Err(error) => Err(JsonError { what: "invalid UTF-8", at: error.valid_up_to() }),
         }
     }
@@ -133,8 +138,8 @@ impl<'a> JsonReader<'a> {
     ) -> std::result::Result<(), E> {
         self.open(b'{', "expected an object")?;
         if !self.take_after_space(b'}') {
-            loop {
-                match self.key()? {
+            for position in 0.. {
+                match self.key(position)? {
                     (key, false) => field(key.as_written(), self)?,
                     (key, true) => match key.value() {
                         Some(key) => field(&key, self)?,
@@ -159,6 +164,7 @@ impl<'a> JsonReader<'a> {
         mut element: impl FnMut(&mut Self) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         self.open(b'[', "expected an array")?;
+        self.shapes.begin();
         if !self.take_after_space(b']') {
             loop {
                 element(self)?;
@@ -241,6 +247,11 @@ impl<'a> JsonReader<'a> {
     }
 
     fn take_after_space(&mut self, byte: u8) -> bool {
+        // Most documents are compact.
+        if self.peek() == Some(byte) {
+            self.at += 1;
+            return true;
+        }
         self.skip_space();
         let found = self.peek() == Some(byte);
         self.at += usize::from(found);
@@ -265,8 +276,13 @@ impl<'a> JsonReader<'a> {
         if self.take_after_space(close) { Ok(false) } else { Err(self.error(otherwise)) }
     }
 
-    /// A key, and whether it holds escapes.
-    fn key(&mut self) -> Result<(Text<'a>, bool)> {
+    /// The key of the member at this position of its object, and whether it holds escapes.
+    fn key(&mut self, position: usize) -> Result<(Text<'a>, bool)> {
+        // The same bytes were checked before.
+        if let Some(key) = self.shapes.expected(self.depth, position, &self.bytes()[self.at..]) {
+            self.at += key.len();
+            return Ok((Text(&key[1..key.len() - 2]), false));
+        }
         self.skip_space();
         if self.peek() != Some(b'"') {
             return Err(self.error("expected a key"));
@@ -274,7 +290,14 @@ impl<'a> JsonReader<'a> {
         let start = self.at + 1;
         let escaped = self.skip_string()?;
         let key = Text(&self.text[start..self.at - 1]);
-        if self.take_after_space(b':') { Ok((key, escaped)) } else { Err(self.error("expected `:`")) }
+        if !self.take_after_space(b':') {
+            return Err(self.error("expected `:`"));
+        }
+        let written = &self.text[start - 1..self.at];
+        if !escaped && written.len() == key.0.len() + 3 {
+            self.shapes.expect(self.depth, position, written);
+        }
+        Ok((key, escaped))
     }
 
     /// Skips a string; returns whether it holds escapes.
@@ -342,18 +365,30 @@ impl<'a> JsonReader<'a> {
     }
 }
 
-/// Length of the prefix without a quote, a backslash or a control character. Strings are most of every document, so they are
-/// scanned sixteen bytes at a time, in a form that compilers turn into one vector comparison.
+/// Length of the prefix without a quote, a backslash or a control character. Strings are most of every document and nearly all of them are
+/// short, so they are scanned eight bytes at a time, in a form that says at once which of the eight ends the string.
 fn plain_run(bytes: &[u8]) -> usize {
-    let mut run = 0;
-    while let Some(chunk) = bytes[run..].first_chunk::<16>() {
-        if chunk.iter().fold(false, |found, byte| found | is_special(*byte)) {
-            break;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let special = special_bytes(u64::from_le_bytes(*word));
+        if special != 0 {
+            return index * 8 + special.trailing_zeros() as usize / 8;
         }
-        run += 16;
     }
-    let special = bytes[run..].iter().position(|byte| is_special(*byte));
-    special.map_or(bytes.len(), |at| run + at)
+    let end = rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len());
+    bytes.len() - rest.len() + end
+}
+
+/// The highest bit of each byte of `word` that is special. A byte above the first of these may be marked in error, by a borrow.
+const fn special_bytes(word: u64) -> u64 {
+    const LOWEST: u64 = u64::from_le_bytes([1; 8]);
+    const HIGHEST: u64 = LOWEST << 7;
+    let quote = word ^ (LOWEST * b'"' as u64);
+    let backslash = word ^ (LOWEST * b'\\' as u64);
+    let below = quote.wrapping_sub(LOWEST) & !quote
+        | backslash.wrapping_sub(LOWEST) & !backslash
+        | word.wrapping_sub(LOWEST * 0x20) & !word;
+    below & HIGHEST
 }
 
 fn is_special(byte: u8) -> bool {
