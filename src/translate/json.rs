@@ -4,11 +4,7 @@
 //! slice of the text it came in, checked against RFC 8259, and is written out again byte for byte. `docs/performance.md` has
 //! the measurements that chose this over `serde_json`; `tests/contract/properties` holds the two to the same opinion of any text.
 
-mod shapes;
-
 use std::borrow::Cow;
-
-use self::shapes::Shapes;
 
 /// Deeper nesting than this is refused, so that no text can exhaust the stack (`serde_json` draws the line here too).
 pub const DEPTH_MAX: usize = 127;
@@ -111,7 +107,6 @@ pub struct JsonReader<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
-    shapes: Shapes<'a>,
 }
 
 type Result<T> = std::result::Result<T, JsonError>;
@@ -123,7 +118,7 @@ impl<'a> JsonReader<'a> {
     /// When the bytes are not UTF-8.
     pub fn new(bytes: &'a [u8]) -> Result<Self> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Self { text, at: 0, depth: 0, shapes: Shapes::default() }),
+            Ok(text) => Ok(Self { text, at: 0, depth: 0 }),
             Err(error) => Err(JsonError { what: "invalid UTF-8", at: error.valid_up_to() }),
         }
     }
@@ -138,8 +133,8 @@ impl<'a> JsonReader<'a> {
     ) -> std::result::Result<(), E> {
         self.open(b'{', "expected an object")?;
         if !self.take_after_space(b'}') {
-            for position in 0.. {
-                match self.key(position)? {
+            loop {
+                match self.key()? {
                     (key, false) => field(key.as_written(), self)?,
                     (key, true) => match key.value() {
                         Some(key) => field(&key, self)?,
@@ -164,7 +159,6 @@ impl<'a> JsonReader<'a> {
         mut element: impl FnMut(&mut Self) -> std::result::Result<(), E>,
     ) -> std::result::Result<(), E> {
         self.open(b'[', "expected an array")?;
-        self.shapes.begin();
         if !self.take_after_space(b']') {
             loop {
                 element(self)?;
@@ -246,6 +240,7 @@ impl<'a> JsonReader<'a> {
         }
     }
 
+    #[inline]
     fn take_after_space(&mut self, byte: u8) -> bool {
         // Most documents are compact.
         if self.peek() == Some(byte) {
@@ -276,13 +271,8 @@ impl<'a> JsonReader<'a> {
         if self.take_after_space(close) { Ok(false) } else { Err(self.error(otherwise)) }
     }
 
-    /// The key of the member at this position of its object, and whether it holds escapes.
-    fn key(&mut self, position: usize) -> Result<(Text<'a>, bool)> {
-        // The same bytes were checked before.
-        if let Some(key) = self.shapes.expected(self.depth, position, &self.bytes()[self.at..]) {
-            self.at += key.len();
-            return Ok((Text(&key[1..key.len() - 2]), false));
-        }
+    /// A key, and whether it holds escapes.
+    fn key(&mut self) -> Result<(Text<'a>, bool)> {
         self.skip_space();
         if self.peek() != Some(b'"') {
             return Err(self.error("expected a key"));
@@ -290,34 +280,35 @@ impl<'a> JsonReader<'a> {
         let start = self.at + 1;
         let escaped = self.skip_string()?;
         let key = Text(&self.text[start..self.at - 1]);
-        if !self.take_after_space(b':') {
-            return Err(self.error("expected `:`"));
-        }
-        let written = &self.text[start - 1..self.at];
-        if !escaped && written.len() == key.0.len() + 3 {
-            self.shapes.expect(self.depth, position, written);
-        }
-        Ok((key, escaped))
+        if self.take_after_space(b':') { Ok((key, escaped)) } else { Err(self.error("expected `:`")) }
     }
 
     /// Skips a string; returns whether it holds escapes.
+    #[inline]
     fn skip_string(&mut self) -> Result<bool> {
         self.at += 1;
-        let mut escaped = false;
+        self.at += plain_run(&self.bytes()[self.at..]);
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            return Ok(false);
+        }
+        self.skip_rest_of_string()
+    }
+
+    /// Skips a string from its first escape on.
+    #[cold]
+    fn skip_rest_of_string(&mut self) -> Result<bool> {
         loop {
-            self.at += plain_run(&self.bytes()[self.at..]);
             match self.peek() {
                 Some(b'"') => {
                     self.at += 1;
-                    return Ok(escaped);
+                    return Ok(true);
                 }
-                Some(b'\\') => {
-                    escaped = true;
-                    self.skip_escape()?;
-                }
+                Some(b'\\') => self.skip_escape()?,
                 Some(_) => return Err(self.error("a control character in a string")),
                 None => return Err(self.error("the text ends inside a string")),
             }
+            self.at += plain_run(&self.bytes()[self.at..]);
         }
     }
 
@@ -367,16 +358,17 @@ impl<'a> JsonReader<'a> {
 
 /// Length of the prefix without a quote, a backslash or a control character. Strings are most of every document and nearly all of them are
 /// short, so they are scanned eight bytes at a time, in a form that says at once which of the eight ends the string.
+#[inline]
 fn plain_run(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
+    let mut run = 0;
+    while let Some(word) = bytes.get(run..).and_then(<[u8]>::first_chunk) {
         let special = special_bytes(u64::from_le_bytes(*word));
         if special != 0 {
-            return index * 8 + special.trailing_zeros() as usize / 8;
+            return run + special.trailing_zeros() as usize / 8;
         }
+        run += 8;
     }
-    let end = rest.iter().position(|byte| is_special(*byte)).unwrap_or(rest.len());
-    bytes.len() - rest.len() + end
+    run + bytes[run..].iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len() - run)
 }
 
 /// The highest bit of each byte of `word` that is special. A byte above the first of these may be marked in error, by a borrow.
