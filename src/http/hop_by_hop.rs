@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::headers::remove_all;
+
 /// RFC 9110, 7.6.1 names the first four and `keep-alive`, `proxy-connection` and `te`. `proxy-authorization` and `proxy-authenticate`
 /// are for the next proxy (11.7), which is this one, and `http2-settings` is for an upgrade that is not forwarded (RFC 7540, 3.2.1).
 /// `te` is handled by [`remove`].
@@ -23,9 +25,7 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+    remove_all(headers, &HOP_BY_HOP);
     let trailers = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"trailers");
     if !headers.get_all(header::TE).iter().all(trailers) {
         headers.remove(header::TE);
