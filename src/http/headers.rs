@@ -2,7 +2,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::hop_by_hop;
+use super::hop_by_hop::{self, remove_all};
 
 /// Describe the client's bytes, or ask for a form of response that a translated one does not have.
 const REQUEST_ONLY_AS_SENT: [HeaderName; 15] = [
@@ -89,15 +89,6 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap) {
 
 /// The `Accept-Encoding` of requests whose answers the proxy reads: without the field a server may use any coding.
 pub(crate) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
-
-/// Removes the fields with these names. Most are absent, and a comparison of names costs less than a lookup.
-pub(super) fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
-    for name in names {
-        if headers.keys().any(|key| key == name) {
-            headers.remove(name);
-        }
-    }
-}
 
 /// The fields of a client's request for calls that the proxy makes in its place. Credentials, tracing and unknown fields stay; what describes
 /// the client's bytes goes.

@@ -2,8 +2,6 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::headers::remove_all;
-
 /// RFC 9110, 7.6.1 names the first four and `keep-alive`, `proxy-connection` and `te`. `proxy-authorization` and `proxy-authenticate`
 /// are for the next proxy (11.7), which is this one, and `http2-settings` is for an upgrade that is not forwarded (RFC 7540, 3.2.1).
 /// `te` is handled by [`remove`].
@@ -29,6 +27,15 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
     let trailers = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"trailers");
     if !headers.get_all(header::TE).iter().all(trailers) {
         headers.remove(header::TE);
+    }
+}
+
+/// Removes the fields with these names. Most are absent, and a comparison of names costs less than a lookup.
+pub(super) fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        if headers.keys().any(|key| key == name) {
+            headers.remove(name);
+        }
     }
 }
 
