@@ -32,6 +32,7 @@ mod walk;
 mod watched;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -134,8 +135,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Prints help and version to standard output, and what is wrong with the arguments to standard error.
 fn no_command(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
-        let _ = error.print();
-        return OK;
+        return output::written(error.print().and_then(|()| std::io::stdout().flush()), OK);
     }
     // Without a subcommand clap's whole message is the help, which is no error to prefix.
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {

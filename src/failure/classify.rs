@@ -13,6 +13,7 @@ use crate::translate::side::Side;
 
 /// When a record that a side did not show is worth another lookup: about the time that lists and reads lag.
 const RETRY_RECORD_AFTER: Duration = Duration::from_secs(1);
+const RETRY_PAGE_AFTER: Duration = Duration::from_secs(1);
 
 impl Failure {
     /// Who has to act for the request to succeed.
@@ -136,6 +137,7 @@ impl Failure {
             | Self::Overloaded { retry_after, .. } => Some(*retry_after),
             Self::DuplicateCheckFailed { source, .. } => source.retry_after(),
             Self::RecordUnavailable { .. } => Some(RETRY_RECORD_AFTER),
+            Self::CursorOutOfReach { goes_on, .. } => goes_on.then_some(RETRY_PAGE_AFTER),
             Self::Invalid(_)
             | Self::BodyTooLong { .. }
             | Self::BodyBroken(_)
@@ -149,7 +151,6 @@ impl Failure {
             | Self::HeadTooLong
             | Self::TargetTooLong
             | Self::TooManyDropped { .. }
-            | Self::CursorOutOfReach { .. }
             | Self::Unreachable { .. }
             | Self::Broken { .. }
             | Self::TimedOut { .. }
@@ -224,7 +225,8 @@ impl Failure {
             Self::OverBudget { .. } => OVER_BUDGET.into(),
             Self::Held { .. } => HELD.into(),
             Self::TooManyDropped { .. } => TOO_MANY_DROPPED.into(),
-            Self::CursorOutOfReach { .. } => CURSOR_OUT_OF_REACH.into(),
+            Self::CursorOutOfReach { goes_on: false, .. } => CURSOR_OUT_OF_REACH.into(),
+            Self::CursorOutOfReach { goes_on: true, .. } => CURSOR_NOT_REACHED_YET.into(),
             Self::Unreachable { side, .. } => format!("the {} could not be reached; nothing was sent", api(*side)),
             Self::Broken { side, effect, .. } => upstream(*side, "broke off before its answer was complete", *effect),
             Self::TimedOut { side, effect, .. } => upstream(*side, "did not answer in time", *effect),
@@ -264,6 +266,8 @@ const TOO_MANY_DROPPED: &str =
     "too many other records match; narrow the filter, for example by created_at or profile_id";
 const CURSOR_OUT_OF_REACH: &str = "too many records share the second of page_cursor to find its position in one request; \
      start the listing again, or have its limit of upstream calls raised";
+const CURSOR_NOT_REACHED_YET: &str = "too many records share the second of page_cursor to find its position in one request; \
+     send the request again after Retry-After, and it goes on from there";
 const TOO_MANY_UNAUTHORIZED: &str =
     "too many creates from this address were answered 401; nothing was sent; retry after Retry-After";
 const UNREADABLE_REFERENCE: &str =

@@ -124,6 +124,8 @@ pub(crate) enum Failure {
     CursorOutOfReach {
         /// How many calls were made.
         calls: usize,
+        /// Whether a retry goes on from where they came.
+        goes_on: bool,
     },
     /// No connection to the side, so the call was not sent.
     #[error("the {side} side cannot be reached")]

@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use std::io::Read;
 
 use bytes::Bytes;
-use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
+use flate2::bufread::GzDecoder;
+use flate2::read::{DeflateDecoder, ZlibDecoder};
 use http::{HeaderMap, header};
 
+/// Begins each member of a gzip stream (RFC 1952, section 2.3.1).
+const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
 /// Maximum number of codings that are undone. More than one is a mistake already.
 const CODINGS_MAX: usize = 3;
 const BROTLI_BUFFER: usize = 4096;
@@ -49,12 +52,23 @@ pub(crate) fn decode(headers: &HeaderMap, body: &[u8], max: usize) -> Decoded {
 
 fn undo(coding: &str, body: &[u8], max: usize) -> Option<Vec<u8>> {
     match coding {
-        "gzip" | "x-gzip" => whole(MultiGzDecoder::new(body), max),
+        "gzip" | "x-gzip" => members(body, max),
         // RFC 9110 means zlib's format, and some servers send the bare stream.
         "deflate" => whole(ZlibDecoder::new(body), max).or_else(|| whole(DeflateDecoder::new(body), max)),
         "br" => whole(brotli_decompressor::Decompressor::new(body, BROTLI_BUFFER), max),
         "zstd" => whole(ruzstd::decoding::StreamingDecoder::new(body).ok()?, max),
         _ => None,
+    }
+}
+
+/// The members of a gzip stream. What follows them and is none is ignored, as most clients do: it is padding as a rule.
+fn members(mut body: &[u8], max: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    loop {
+        out.append(&mut whole(GzDecoder::new(&mut body), max - out.len())?);
+        if !body.starts_with(GZIP_MAGIC) {
+            return Some(out);
+        }
     }
 }
 

@@ -36,10 +36,12 @@ pub(crate) fn add_x_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
     append_to_list(headers, &X_FORWARDED_FOR, &client.address.to_string());
     const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
     const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-    if let Some(host) = client.host.filter(|_| !headers.contains_key(HOST)) {
+    let says = |name: HeaderName| headers.get(name).is_some_and(|value| !value.is_empty());
+    let (says_host, says_proto) = (says(HOST), says(PROTO));
+    if let Some(host) = client.host.filter(|_| !says_host) {
         headers.insert(HOST, host.clone());
     }
-    if !headers.contains_key(PROTO) {
+    if !says_proto {
         let proto = HeaderValue::from_static(if client.tls { "https" } else { "http" });
         headers.insert(PROTO, proto);
     }
@@ -71,7 +73,7 @@ pub(crate) fn add_via(headers: &mut HeaderMap, version: http::Version) {
 
 fn append_to_list(headers: &mut HeaderMap, name: &HeaderName, element: &str) {
     let mut list = Vec::new();
-    for value in headers.get_all(name) {
+    for value in headers.get_all(name).iter().filter(|value| !value.is_empty()) {
         list.extend_from_slice(value.as_bytes());
         list.extend_from_slice(b", ");
     }

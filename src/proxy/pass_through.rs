@@ -1,13 +1,13 @@
 //! Pass-through to legacy: bytes, headers and status are forwarded unchanged in both directions.
 
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::dispatch::RequestContext;
 use super::forwarding;
 use crate::config::Config;
 use crate::failure::{Failure, SideEffect};
-use crate::http::body::{ByteCount, Payload};
+use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::http::detach::DetachOnDrop;
 use crate::http::{forwarded, headers, hop_by_hop};
 use crate::translate::side::Side;
@@ -22,6 +22,7 @@ impl RequestContext {
         request: Request<Payload>,
     ) -> Result<Response<Payload>, Failure> {
         let (version, is_safe) = (request.version(), request.method().is_safe());
+        let request = if is_safe { self.with_known_end(request).await? } else { request };
         let request = self.upstream_request(request);
         let of_path = || Endpoint::of_path(&self.config.budget, request.uri().path());
         let permit = match endpoint.or_else(of_path) {
@@ -82,6 +83,23 @@ impl RequestContext {
         Ok(sent?.map(|incoming| Payload::Streamed(incoming.into(), ByteCount::default()).idle_at_most(idle)))
     }
 
+    /// Reads on to the first byte of the body of a safe request, or to its end: over HTTP/2 an empty frame may say that there is none.
+    async fn with_known_end(&self, request: Request<Payload>) -> Result<Request<Payload>, Failure> {
+        if request.version() < Version::HTTP_2 || http_body::Body::size_hint(request.body()).exact().is_some()
+        {
+            return Ok(request);
+        }
+        let (head, body) = request.into_parts();
+        let Payload::Streamed(incoming, count) = body else { return Ok(Request::from_parts(head, body)) };
+        let idle = self.config.timeouts.pass_through_idle;
+        let peeked = timeout(idle, body::peek(incoming, 0, &count)).await.map_err(|_| Failure::BodySlow)?;
+        let body = match peeked.map_err(|error| Failure::BodyBroken(error.into()))? {
+            Peeked::Whole(bytes) => Payload::whole(bytes),
+            Peeked::Partial(read, rest) => Payload::Prefixed(read, rest, count),
+        };
+        Ok(Request::from_parts(head, body))
+    }
+
     fn upstream_request(&self, mut request: Request<Payload>) -> Request<Payload> {
         let config = &*self.config;
         let uri = upstream::target(&config.upstream.legacy, &config.base_path, request.uri());
@@ -89,7 +107,7 @@ impl RequestContext {
         let host = forwarding::host(request.uri(), request.headers());
         headers::to_upstream(request.headers_mut());
         let size = http_body::Body::size_hint(request.body()).exact();
-        if size.is_none() && request.method().is_safe() && version < Version::HTTP_2 {
+        if size.is_none() && request.method().is_safe() {
             // hyper sends no body with a GET of unknown length unless it is declared chunked.
             request.headers_mut().insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, StatusCode};
 
+use super::list_progress::PageKey;
 use super::upstream_call::{UpstreamCall, UpstreamResponse};
 use super::{RouteContext, RouteResponse};
 use crate::config::Mode;
@@ -85,10 +86,11 @@ async fn gather<'a>(
     sides: &[Side],
     made: &mut usize,
 ) -> Result<Gathered<'a>, Failure> {
-    let mut page = Box::new(PageBuilder::new(query, sides));
+    let mut page = Box::new(begin(context, query, sides));
     let mut headers = HeaderMap::new();
     let most = context.config.list.upstream_calls_max;
     loop {
+        page.save_calls(most.saturating_sub(*made));
         let calls = page.needs();
         if calls.is_empty() {
             return Ok(Gathered::PageBuilder(page, headers, PageResult::Complete));
@@ -97,12 +99,7 @@ async fn gather<'a>(
             if page.cut() {
                 return Ok(Gathered::PageBuilder(page, headers, PageResult::Truncated));
             }
-            let calls = *made;
-            return Err(if page.is_behind() {
-                Failure::CursorOutOfReach { calls }
-            } else {
-                Failure::TooManyDropped { calls }
-            });
+            return Err(out_of_calls(context, *page, sides, *made));
         }
         *made += calls.len();
         for (call, reply) in ask_all(context, query, calls).await {
@@ -130,6 +127,28 @@ async fn gather<'a>(
             headers = reply.headers;
         }
     }
+}
+
+/// A page, from where an earlier request for it came if there was one.
+fn begin<'a>(context: &RouteContext, query: &'a ListQuery, sides: &[Side]) -> PageBuilder<'a> {
+    let key = query.cursor().and_then(|_| PageKey::of(context, sides));
+    match key.and_then(|key| context.services.list_progress.of(&key)) {
+        Some(progress) => PageBuilder::resume(query, sides, &progress),
+        None => PageBuilder::new(query, sides),
+    }
+}
+
+/// An empty page with a cursor would be the end of the listing to many clients, so the client is asked to come again instead.
+fn out_of_calls(context: &RouteContext, page: PageBuilder<'_>, sides: &[Side], calls: usize) -> Failure {
+    if !page.is_behind() {
+        return Failure::TooManyDropped { calls };
+    }
+    let progress = page.progress().and_then(|progress| Some((PageKey::of(context, sides)?, progress)));
+    let goes_on = progress.is_some();
+    if let Some((key, progress)) = progress {
+        context.services.list_progress.remember(key, progress);
+    }
+    Failure::CursorOutOfReach { calls, goes_on }
 }
 
 async fn ask_all(

@@ -14,6 +14,7 @@ pub(crate) mod record_side;
 pub(crate) mod release;
 pub(crate) mod token;
 
+mod list_progress;
 mod lookup;
 mod own_records;
 mod positive_control;
@@ -29,6 +30,7 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub(crate) use self::create::SingleFlight;
+pub(crate) use self::list_progress::ListProgress;
 pub(crate) use self::positive_control::PositiveControls;
 pub(crate) use self::record_side::{RecordSide, RecordSideCache};
 pub(crate) use self::shared_tokens::SharedTokens;
@@ -89,6 +91,7 @@ pub struct Services {
     pub(crate) single_flight: SingleFlight,
     pub(crate) positive_controls: PositiveControls,
     pub(crate) shared_tokens: SharedTokens,
+    pub(crate) list_progress: ListProgress,
 }
 
 impl Services {
@@ -104,6 +107,7 @@ impl Services {
             single_flight: SingleFlight::default(),
             positive_controls: PositiveControls::default(),
             shared_tokens: SharedTokens::default(),
+            list_progress: ListProgress::default(),
         })
     }
 

@@ -15,6 +15,7 @@ use super::shared_tokens::RequestHash;
 use crate::config::Config;
 use crate::failure::{AuthFailure, Failure};
 use crate::http::body::{self, ByteCount, Payload, Peeked};
+use crate::http::decode::{Decoded, decode};
 use crate::http::headers;
 use crate::http::received::Received;
 use crate::translate::token::{self, Form, Rewriting};
@@ -136,8 +137,7 @@ impl TokenExchange<'_> {
         headers::to_edited(&mut headers);
         let response = self.send(headers, Payload::whole(rewritten.body)).await?;
         let status = response.status();
-        let to_read = matches!(status, StatusCode::OK | StatusCode::BAD_REQUEST);
-        if !to_read || response.headers().contains_key(header::CONTENT_ENCODING) {
+        if !status.is_success() && status != StatusCode::BAD_REQUEST {
             return Ok(Exchanged { response: response.map(streamed), calls: 1 });
         }
         let (mut head, incoming) = response.into_parts();
@@ -151,7 +151,13 @@ impl TokenExchange<'_> {
                 return Ok(Exchanged { response: Response::from_parts(head, body), calls: 1 });
             }
         };
-        if how == Rewriting::Add && token::is_invalid_scope(status.as_u16(), &body) {
+        let decoded = decode(&head.headers, &body, max);
+        let readable = match &decoded {
+            Decoded::Plain => &body,
+            Decoded::Bytes(decoded) => decoded,
+            Decoded::Unreadable => &Bytes::new(),
+        };
+        if how == Rewriting::Add && token::is_invalid_scope(status.as_u16(), readable) {
             tracing::warn!(
                 target: "auth",
                 "the vendor does not grant a client the new API's scopes; the original token request is sent once"
@@ -159,15 +165,11 @@ impl TokenExchange<'_> {
             let again = self.untouched(Payload::whole(original)).await?;
             return Ok(Exchanged { calls: 2, ..again });
         }
-        let edited = (status == StatusCode::OK).then(|| token::answer(&body, &rewritten.requested)).flatten();
-        let body = match edited {
-            Some(edited) => {
-                headers::from_edited(&mut head.headers);
-                head.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(edited.len()));
-                Payload::whole(edited)
-            }
-            None => Payload::whole(body),
-        };
+        let edited = status.is_success().then(|| token::answer(readable, &rewritten.requested)).flatten();
+        if let Some(edited) = &edited {
+            describe_edited(&mut head.headers, edited.len());
+        }
+        let body = Payload::whole(edited.map_or(body, Bytes::from));
         Ok(Exchanged { response: Response::from_parts(head, body), calls: 1 })
     }
 
@@ -195,6 +197,13 @@ impl TokenExchange<'_> {
         }
         Ok(response)
     }
+}
+
+/// Lets the headers of an answer describe the bytes that the proxy wrote in their place.
+fn describe_edited(headers: &mut HeaderMap, length: usize) {
+    headers::from_edited(headers);
+    headers.remove(header::CONTENT_ENCODING);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
 }
 
 fn streamed(incoming: Incoming) -> Payload {

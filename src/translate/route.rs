@@ -151,7 +151,8 @@ pub fn is_path(path: &str, plain: &str) -> bool {
 
 /// The path with percent-escapes decoded once, empty and dot segments resolved (RFC 3986, section 5.2.4), and no slash at the
 /// end.
-fn normalise(path: &str) -> Cow<'_, str> {
+#[must_use]
+pub(crate) fn normalise(path: &str) -> Cow<'_, str> {
     let decoded = percent_decode_str(path).decode_utf8_lossy();
     let is_normal = !decoded.contains("//") && !decoded.contains("/.") && !decoded.ends_with('/');
     if is_normal {

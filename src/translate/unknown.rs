@@ -58,7 +58,7 @@ impl Unknown {
 }
 
 /// The digests of the records of a list, each once.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct UnknownRows(Vec<Unknown>);
 
 impl UnknownRows {

@@ -12,6 +12,7 @@ use super::{AnswerInProgress, Lane, Outgoing, SendError, UpstreamClient};
 use crate::config::Config;
 use crate::config::auth::CredentialSet;
 use crate::http::body::{self, Payload};
+use crate::http::decode::{Decoded, decode};
 use crate::translate::evidence::{self, Reply};
 
 /// Maximum length of a problem document, in bytes.
@@ -96,12 +97,12 @@ async fn refused(answer: Response<Incoming>, until: Instant) -> SendError {
     let reused = AnswerInProgress::is_reused(&parts.extensions);
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let proves = |body: &Bytes| {
-        evidence::is_problem_document(&Reply {
-            status: parts.status.as_u16(),
-            content_type,
-            body,
-            noticed: None,
-        })
+        let decoded = match decode(&parts.headers, body, PROBLEM_MAX) {
+            Decoded::Bytes(decoded) => decoded,
+            Decoded::Plain | Decoded::Unreadable => body.clone(),
+        };
+        let status = parts.status.as_u16();
+        evidence::is_problem_document(&Reply { status, content_type, body: &decoded, noticed: None })
     };
     match timeout_at(until, body::collect(body, PROBLEM_MAX)).await {
         Ok(Ok(body)) if !reused && proves(&body) => SendError::TokenRefused,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use figment::value::Dict;
 
 use crate::config::read::KeyReader;
+use crate::translate::route;
 
 pub(crate) const WAIT_MAX: &str = "budget.wait_max";
 
@@ -50,9 +51,11 @@ impl Budget {
         self.endpoint_of(path).map_or(self.per_second, |row| self.endpoints[row].per_second)
     }
 
-    /// The row that limits that path at the vendor.
+    /// The row that limits that path at the vendor, in any spelling.
     pub(crate) fn endpoint_of(&self, path: &str) -> Option<usize> {
-        self.endpoints.iter().position(|row| matches(row.path.as_bytes(), path.as_bytes()))
+        let plain = route::normalise(path);
+        let is_match = |row: &str| [path, &plain].iter().any(|path| matches(row.as_bytes(), path.as_bytes()));
+        self.endpoints.iter().position(|row| is_match(&row.path))
     }
 }
 

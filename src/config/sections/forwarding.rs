@@ -1,6 +1,6 @@
 //! `[forwarding]`
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use crate::config::read::KeyReader;
 
@@ -36,7 +36,7 @@ fn networks(keys: &mut KeyReader, key: &'static str) -> Option<Vec<IpNet>> {
     let (mut networks, mut invalid) = (Vec::new(), Vec::new());
     for text in texts {
         match text.parse::<IpNet>() {
-            Ok(network) if network.trunc() == network => networks.push(network),
+            Ok(network) if network.trunc() == network => networks.push(canonical(network)),
             Ok(_) | Err(_) => invalid.push(text),
         }
     }
@@ -45,4 +45,12 @@ fn networks(keys: &mut KeyReader, key: &'static str) -> Option<Vec<IpNet>> {
         keys.problem(key, message);
     }
     invalid.is_empty().then_some(networks)
+}
+
+/// Addresses are compared in their IPv4 form where they have one, so a network of IPv4-mapped ones is an IPv4 network.
+fn canonical(network: IpNet) -> IpNet {
+    let IpNet::V6(mapped) = network else { return network };
+    let length = mapped.prefix_len().checked_sub(96);
+    let parts = mapped.addr().to_ipv4_mapped().zip(length);
+    parts.and_then(|(address, length)| Ipv4Net::new(address, length).ok()).map_or(network, IpNet::V4)
 }

@@ -279,7 +279,7 @@ impl Performer<'_> {
             self.context.services.metrics.unknown_outcomes.add((side,));
             // A lookup may fail too, and must not hide why it was needed.
             self.unknown_cause = self.failure.take();
-            let cause = self.unknown_cause.as_ref().map_or("", Failure::name);
+            let cause = self.unknown_cause.as_ref().map_or("names-no-record", Failure::name);
             let source = self.unknown_cause.as_ref().and_then(|failure| Some(error_chain(failure.source()?)));
             tracing::warn!(target: "routes", %side, cause, source, "the outcome of a create is unknown; looking it up");
         }

@@ -2,7 +2,8 @@
 //!
 //! `cursor` is the position in a listing (`position`: on one side; `cursor_codec`: on the wire), `answer` parses a side's answer into
 //! `rows`, `source` finds the position among them, `page` merges them into the client's page (`pairs`: rows of both sides that are one
-//! record, by `same_record`), and `taken_rows` makes the next cursor of what the page took.
+//! record, by `same_record`), and `taken_rows` makes the next cursor of what the page took. `progress` is what a page learned whose calls
+//! ran out.
 
 mod answer;
 pub mod cursor;
@@ -10,6 +11,7 @@ mod cursor_codec;
 pub mod page;
 mod pairs;
 mod position;
+pub mod progress;
 pub mod rows;
 pub(crate) mod same_record;
 mod source;

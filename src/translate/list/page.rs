@@ -13,6 +13,7 @@ use std::ops::Range;
 
 use super::cursor::SortOrder;
 use super::pairs::Pairs;
+use super::progress::Progress;
 use super::rows::{DroppedRows, HEAD, RowState, Rows};
 use super::same_record::is_same_record;
 use super::source::Source;
@@ -37,6 +38,8 @@ pub struct PageBuilder<'q> {
     seen: HashMap<String, SeenRow>,
     doubles: Vec<SuspectedDouble>,
     pairs: Pairs,
+    /// The only source that is read, while it has rows of the cursor's instant: see [`Self::save_calls`].
+    alone: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -84,6 +87,69 @@ impl<'q> PageBuilder<'q> {
             seen: HashMap::new(),
             doubles: Vec::new(),
             pairs: Pairs { is_possible, facts: query.facts, unpaired_at, ..Pairs::default() },
+            alone: None,
+        }
+    }
+
+    /// The same page, from where an earlier request for it came.
+    #[must_use]
+    pub fn resume(query: &'q ListQuery, sides: &[Side], progress: &Progress) -> Self {
+        let mut page = Self::new(query, sides);
+        for (source, checkpoint) in page.sources.iter_mut().zip(&progress.checkpoints) {
+            if let Some(checkpoint) = checkpoint {
+                *source = (**checkpoint).clone();
+            }
+        }
+        page.pairs.unpaired_at = progress.unpaired_at.or(page.pairs.unpaired_at);
+        page
+    }
+
+    /// How far the calls came towards the position; `None` when a retry would not come further.
+    #[must_use]
+    pub fn progress(mut self) -> Option<Progress> {
+        let at = self.query.cursor()?.at;
+        if self.count > 0 || !self.taken.are_all_past() {
+            return None;
+        }
+        let is_newly_unpaired = !self.query.cursor()?.is_unpaired && self.pairs.unpaired_at.is_some();
+        let mut checkpoints = Vec::new();
+        for (number, source) in self.sources.iter_mut().enumerate() {
+            let checkpoint = source.checkpoint.take();
+            checkpoints.push(checkpoint.map(|checkpoint| {
+                let before = checkpoint.received;
+                Box::new(checkpoint.with_skipped(self.taken.past_before(number, before, at)))
+            }));
+        }
+        let is_further = is_newly_unpaired || checkpoints.iter().any(Option::is_some);
+        is_further.then_some(Progress { checkpoints, unpaired_at: self.pairs.unpaired_at })
+    }
+
+    /// With too few calls left to find the position on both sides, reads one alone as long as it has rows of the cursor's instant: they
+    /// may come before the other side's.
+    pub fn save_calls(&mut self, calls_left: usize) {
+        let Some(cursor) = self.query.cursor().filter(|_| self.count == 0 && self.alone.is_none()) else {
+            return;
+        };
+        let calls = || self.sources.iter().map(|source| source.calls_to_position(self.query));
+        if self.sources.iter().all(Source::is_waiting) && calls().sum::<usize>() > calls_left {
+            self.alone = calls().enumerate().min_by_key(|(_, calls)| *calls).map(|(source, _)| source);
+            self.pairs.unpaired_at = self.pairs.unpaired_at.or(self.pairs.is_possible.then_some(cursor.at));
+        }
+    }
+
+    /// The sources that are read.
+    fn read(&self) -> impl Iterator<Item = &Source> {
+        let is_read = |source: &usize| self.alone.is_none_or(|alone| alone == *source);
+        self.sources.iter().enumerate().filter(move |(source, _)| is_read(source)).map(|(_, source)| source)
+    }
+
+    /// Reads all sources again after the last row of the cursor's instant.
+    fn end_alone(&mut self) {
+        let Some(source) = self.alone.and_then(|alone| self.sources.get(alone)) else { return };
+        let at = self.query.cursor().map(|cursor| cursor.at);
+        let has_more = source.rows.head().map_or(source.is_waiting(), |(next, _)| Some(next) == at);
+        if !has_more {
+            self.alone = None;
         }
     }
 
@@ -100,12 +166,13 @@ impl<'q> PageBuilder<'q> {
             let wanted = if lacks_rows { wanted.max(10 * source.rows.remaining()) } else { wanted };
             (source.is_waiting() || lacks_rows).then(|| source.call(self.query, wanted))
         };
-        self.sources.iter().filter_map(call).collect()
+        self.read().filter_map(call).collect()
     }
 
-    /// A side refused the cursor of its own that an earlier page's cursor held. `false` when there was none: the refusal stands.
+    /// A side refused a cursor of its own that an earlier request got. `false` when there was none: the refusal stands.
     pub fn drop_hint(&mut self, side: Side) -> bool {
-        let source = self.sources.iter_mut().find(|source| source.side == side && source.hint.is_some());
+        let is_kept = |source: &Source| source.hint.is_some() || source.resumed.is_some();
+        let source = self.sources.iter_mut().find(|source| source.side == side && is_kept(source));
         source.map(Source::drop_hint).is_some()
     }
 
@@ -126,8 +193,11 @@ impl<'q> PageBuilder<'q> {
 
     /// Adds the rows of a side's answer to one of the calls.
     pub fn add(&mut self, side: Side, rows: Rows) {
-        if let Some(source) = self.sources.iter_mut().find(|source| source.side == side) {
-            source.add(self.query, rows);
+        if let Some(number) = self.sources.iter().position(|source| source.side == side) {
+            let source = &mut self.sources[number];
+            if !source.add(self.query, rows) {
+                self.taken.forget(number);
+            }
             self.dropped.add(std::mem::take(&mut source.rows.dropped));
         }
         if !self.is_lost() {
@@ -141,7 +211,11 @@ impl<'q> PageBuilder<'q> {
             return;
         }
         self.pairs.awaited = None;
-        while !self.sources.iter().any(Source::is_waiting) {
+        loop {
+            self.end_alone();
+            if self.read().any(Source::is_waiting) {
+                return;
+            }
             let Some((next, state)) = self.next_source() else { return };
             if state == RowState::Fresh {
                 if self.drop_repeated(next) {
@@ -264,13 +338,17 @@ impl<'q> PageBuilder<'q> {
     ///
     /// # Errors
     /// When the sides do not list any more what the cursor says they listed.
-    pub fn finish(self) -> Result<Page, Invalid> {
+    pub fn finish(mut self) -> Result<Page, Invalid> {
         if self.is_lost() {
             let what = "does not fit what the records of its instant are now; start the listing again";
             return Err(Invalid::new("page_cursor", what));
         }
-        let mut body = self.out;
+        let mut body = std::mem::take(&mut self.out);
         body.push(b']');
+        // What precedes a position that was not found is no run of its own.
+        for (number, _) in self.sources.iter().enumerate().filter(|(_, source)| source.is_unplaced()) {
+            self.taken.forget(number);
+        }
         let context = CursorContext {
             query: self.query,
             order: self.order,

@@ -12,7 +12,7 @@ use crate::translate::unknown::{Unknown, UnknownRows};
 pub(super) const HEAD: &[u8] = br#"{"items":["#;
 
 /// The rows of one answer in the legacy format, ready to be merged into a page.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Rows {
     pub(super) rows: VecDeque<ParsedRow>,
     /// [`HEAD`] and the comma-separated rows: a page already, if no other side adds rows.
@@ -57,7 +57,7 @@ impl DroppedRows {
 }
 
 /// Where one row is in the buffers of [`Rows`].
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ParsedRow {
     pub(super) at: Timestamp,
     /// Its number among the rows received.

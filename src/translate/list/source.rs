@@ -12,8 +12,12 @@ use crate::translate::side::Side;
 
 /// A refill requests no fewer rows: each may be dropped.
 const REFILL_ROWS_MIN: usize = 10;
+/// A retry needs no more of the calls: its hint begins with one of the last.
+const CALLS_KEPT: usize = 4;
+/// A retry goes on from no longer cursor of a side's own.
+const CURSOR_BYTES_MAX: usize = 4096;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) side: Side,
     pub(super) rows: Rows,
@@ -41,6 +45,14 @@ pub(super) struct Source {
     pub(super) is_lost: bool,
     /// Whether an answer brought rows of this page.
     has_given: bool,
+    /// Whether an answer brought rows that may be shown.
+    has_fresh: bool,
+    /// Where a retry may go on.
+    pub(super) checkpoint: Option<Box<Self>>,
+    /// The hash of the row that the next answer must begin with, because a request before this one had it.
+    pub(super) resumed: Option<u64>,
+    /// The rows of the cursor's instant that requests before this one passed.
+    pub(super) skipped: Run,
 }
 
 impl Source {
@@ -63,6 +75,10 @@ impl Source {
             growth: 1,
             is_lost: false,
             has_given: false,
+            has_fresh: false,
+            checkpoint: None,
+            resumed: None,
+            skipped: Run::default(),
         }
     }
 
@@ -76,15 +92,29 @@ impl Source {
         self.was_called && self.rows.next.is_none()
     }
 
-    /// The next call, for `wanted` rows that may be shown.
-    pub(super) fn call(&self, query: &ListQuery, wanted: usize) -> Call {
-        let cursor = query.cursor();
-        let past = match (&self.hint, cursor) {
+    /// Whether the position was not found among the side's rows yet.
+    pub(super) fn is_unplaced(&self) -> bool {
+        self.is_waiting() && !self.has_fresh
+    }
+
+    /// The number of rows of earlier pages that are still to come.
+    fn past(&self, query: &ListQuery) -> usize {
+        let past = match (&self.hint, query.cursor()) {
             (Some(hint), _) => hint.skip as usize,
             (None, Some(cursor)) => cursor.ids.len().max(cursor.side(self.side).behind as usize),
             (None, None) => 0,
         };
-        let past = past.saturating_sub(self.received);
+        past.saturating_sub(self.received)
+    }
+
+    /// The number of calls until the first row that is on no earlier page, or more.
+    pub(super) fn calls_to_position(&self, query: &ListQuery) -> usize {
+        (self.past(query) + 1).div_ceil(LIMIT_MAX.into())
+    }
+
+    /// The next call, for `wanted` rows that may be shown.
+    pub(super) fn call(&self, query: &ListQuery, wanted: usize) -> Call {
+        let (cursor, past) = (query.cursor(), self.past(query));
         let rows = if self.was_called {
             (wanted + past).saturating_mul(self.growth).max(REFILL_ROWS_MIN)
         } else {
@@ -98,7 +128,7 @@ impl Source {
                 Some(hint) => hint.since,
                 None => cursor.map(|cursor| cursor.at),
             },
-            has_hint: self.hint.is_some() && !self.was_called,
+            has_hint: self.hint.is_some() && !self.was_called || self.resumed.is_some(),
         }
     }
 
@@ -109,17 +139,27 @@ impl Source {
         self.hint.as_ref().map(|hint| hint.cursor.clone())
     }
 
-    /// Goes on without the hint.
+    /// Begins again, without the hint or the progress of an earlier request.
     pub(super) fn drop_hint(&mut self) {
-        self.hint = None;
+        (self.hint, self.resumed, self.checkpoint) = (None, None, None);
         self.was_called = false;
         self.rows = Rows::default();
         self.calls.clear();
         (self.received, self.position, self.is_located) = (0, 0, false);
+        (self.seen, self.skipped, self.passed) = (Run::default(), Run::default(), 0);
     }
 
-    /// Adds an answer's rows, or drops the hint that they do not fit.
-    pub(super) fn add(&mut self, query: &ListQuery, mut rows: Rows) {
+    /// Adds an answer's rows. `false` when it drops the hint or the progress that they do not fit.
+    pub(super) fn add(&mut self, query: &ListQuery, mut rows: Rows) -> bool {
+        let resumed = self.resumed.take();
+        if resumed.is_some() && rows.received.first() != resumed.as_ref() {
+            self.drop_hint();
+            return false;
+        }
+        let may_resume = self.was_called && !self.has_fresh && self.hint.is_none();
+        if may_resume && self.rows.head().is_none() {
+            self.keep_checkpoint(&rows);
+        }
         let fits = match (query.cursor(), self.hint.take()) {
             (None, _) => true,
             (Some(cursor), None) => {
@@ -135,7 +175,8 @@ impl Source {
         if !fits {
             // Rows of an earlier answer may be on the page, and would come again.
             self.is_lost |= self.has_given;
-            return self.drop_hint();
+            self.drop_hint();
+            return false;
         }
         self.calls.push((self.received, self.next_cursor()));
         self.count(&mut rows);
@@ -145,15 +186,38 @@ impl Source {
             self.rows.append(rows);
         }
         self.was_called = true;
+        true
+    }
+
+    /// Keeps the state before an answer. The side is not taken at its word that its cursor still works then: the answer is requested
+    /// again, and must begin with the same row.
+    fn keep_checkpoint(&mut self, answer: &Rows) {
+        self.checkpoint = None;
+        let Some(first) = answer.received.first().copied() else { return };
+        // Only the buffers of rows that were taken are left.
+        self.rows = Rows { next: self.rows.next.take(), ..Rows::default() };
+        self.calls.drain(..self.calls.len().saturating_sub(CALLS_KEPT));
+        if self.rows.next.as_ref().is_some_and(|next| next.len() <= CURSOR_BYTES_MAX) {
+            self.checkpoint = Some(Box::new(Self { resumed: Some(first), ..self.clone() }));
+        }
+    }
+
+    /// The checkpoint, with the rows of the cursor's instant that came before it.
+    pub(super) fn with_skipped<'a>(mut self, ids: impl Iterator<Item = &'a str>) -> Self {
+        ids.for_each(|id| self.skipped.push(id));
+        self.position = self.received;
+        self
     }
 
     fn count(&mut self, rows: &mut Rows) {
         let received = rows.received.len();
         let is_past = |row: &&super::rows::ParsedRow| row.state == RowState::Past;
         let past = rows.rows.iter().filter(is_past).count();
-        let last = received.checked_sub(1);
         let last_past = rows.rows.iter().rfind(is_past).map(|row| row.received);
-        self.is_beyond = last.is_none() || last != rows.earlier && last != last_past;
+        let has_fresh = rows.next_fresh().is_some();
+        // Rows that are never shown may come between those of earlier pages.
+        self.is_beyond = has_fresh || received == 0 || rows.earlier.is_none() && last_past.is_none();
+        self.has_fresh |= has_fresh;
         let earlier = rows.earlier.map_or(0, |last| last + 1);
         let others = received.saturating_sub(past + earlier);
         self.has_given |= others > 0;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::cursor::{Cursor, SortOrder};
 use super::pairs::Pairs;
-use super::position::{Hint, Run, SidePosition, id_hash};
+use super::position::{Hint, SidePosition, id_hash};
 use super::source::Source;
 use super::{ListQuery, second_of};
 use crate::translate::side::Side;
@@ -88,6 +88,27 @@ impl TakenRows {
         })
     }
 
+    /// A source begins again: its rows of earlier pages will come again.
+    pub(super) fn forget(&mut self, source: usize) {
+        self.taken.retain(|row| row.source != source);
+    }
+
+    pub(super) fn are_all_past(&self) -> bool {
+        self.taken.iter().all(|row| row.taken_as == TakenAs::Past)
+    }
+
+    /// The ids of a source's rows of earlier pages, created then, among the first that it received.
+    pub(super) fn past_before(
+        &self,
+        source: usize,
+        received: usize,
+        at: Timestamp,
+    ) -> impl Iterator<Item = &str> {
+        let rows = self.taken.iter();
+        let rows = rows.filter(move |row| row.source == source && row.received < received && row.at == at);
+        rows.map(|row| self.id(row))
+    }
+
     fn id(&self, row: &TakenRow) -> &str {
         &self.ids[row.id.clone()]
     }
@@ -101,7 +122,13 @@ impl TakenRows {
         cursor.is_unpaired = context.pairs.unpaired_at == Some(at);
         for side in [Side::Legacy, Side::New] {
             let source = context.sources.iter().position(|source| source.side == side);
+            // The other side was read alone.
+            let unplaced = context.sources.iter().find(|source| source.side == side && source.is_unplaced());
             *cursor.side_mut(side) = match (source, before) {
+                (Some(_), Some(before)) if unplaced.is_some() => {
+                    let hint = unplaced.and_then(|source| source.hint.clone());
+                    SidePosition { hint, ..before.side(side).clone() }
+                }
                 (Some(source), _) => self.position(context, source, at),
                 (None, Some(before)) => before.side(side).clone(),
                 (None, None) => SidePosition::default(),
@@ -117,9 +144,11 @@ impl TakenRows {
         let Some(source) = context.sources.get(source) else { return SidePosition::default() };
         let before = context.query.cursor();
         let hinted = before.filter(|before| before.at == at && source.hint.is_some());
-        let mut run = hinted.map_or_else(Run::default, |before| before.side(source.side).run.clone());
+        let skipped = before.filter(|before| before.at == at).map(|_| source.skipped.clone());
+        let hinted = hinted.map(|before| before.side(source.side).run.clone());
+        let mut run = hinted.or(skipped).unwrap_or_default();
         let mut position = source.position;
-        let mut last = source.hint.as_ref().map_or(0, |hint| hint.last);
+        let mut last = source.hint.as_ref().map_or(source.skipped.last_hash, |hint| hint.last);
         let (mut instant_start, mut second_start) = (None, None);
         let second = second_of(context.order, at);
         for row in rows {

@@ -79,11 +79,17 @@ fn rewritten(requested: &[String], rewriting: Rewriting) -> Vec<String> {
     if requested.iter().any(|scope| counterpart(scope).is_some()) { scopes } else { requested.to_vec() }
 }
 
+/// JSON without the byte order mark that some servers write before it, although RFC 8259 forbids it.
+#[must_use]
+pub(crate) fn without_mark(json: &[u8]) -> &[u8] {
+    json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json)
+}
+
 /// The vendor's answer with the granted scopes under the names that the client requested; `None` when nothing changes.
 #[must_use]
 pub fn answer(body: &[u8], requested: &RequestedScopes) -> Option<Vec<u8>> {
     let mut found = Vec::new();
-    let mut reader = JsonReader::new(body).ok()?;
+    let mut reader = JsonReader::new(without_mark(body)).ok()?;
     let read = reader.object(|key, value| {
         let value = value.value()?;
         if key == "scope" {
@@ -131,7 +137,7 @@ fn shown<'a>(granted: &'a str, requested: &RequestedScopes) -> Cow<'a, str> {
 pub fn is_invalid_scope(status: u16, body: &[u8]) -> bool {
     let error = || -> Option<bool> {
         let mut said = false;
-        let mut reader = JsonReader::new(body).ok()?;
+        let mut reader = JsonReader::new(without_mark(body)).ok()?;
         let read = reader.object(|key, value| {
             let value = value.value()?;
             said |= key == "error" && value.as_text().is_some_and(|text| text.says("invalid_scope"));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Form;
+use super::{Form, without_mark};
 use crate::translate::json::{JsonError, JsonReader, Raw};
 
 /// Upper bound of a token's lifetime, in seconds.
@@ -37,7 +37,7 @@ impl GrantedToken {
     #[must_use]
     pub(crate) fn of(body: &[u8]) -> Option<Self> {
         let (mut token, mut lifetime, mut refresh) = (Vec::new(), Vec::new(), false);
-        let mut reader = JsonReader::new(body).ok()?;
+        let mut reader = JsonReader::new(without_mark(body)).ok()?;
         let read = reader.object(|key, value| {
             let value = value.value()?;
             match key {

@@ -1,12 +1,15 @@
 //! One request to the vendor's token endpoint. Its client is reqwest's; it follows no redirects and repeats nothing.
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
-use serde::Deserialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -19,13 +22,12 @@ use crate::http::headers;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::spans;
+use crate::translate::token::without_mark;
 
 /// Lifetime of a token whose answer has no `expires_in`, which RFC 6749 only recommends (section 5.1).
 const LIFETIME_DEFAULT: Duration = Duration::from_secs(300);
 /// Upper bound of a token's lifetime, in seconds.
 const LIFETIME_MAX: f64 = 86_400.0;
-/// Some servers write it before JSON, although RFC 8259 forbids it.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// Upper bound of the answer's length, in bytes.
 const ANSWER_MAX: usize = 64 << 10;
 
@@ -37,12 +39,40 @@ pub(super) struct TokenRequest {
     pub(super) credentials: ClientCredentials,
 }
 
-/// The members of a token answer that the proxy uses.
-#[derive(Deserialize)]
+/// The members of a token answer that the proxy uses. Of a member that is there twice, the last one counts, as in most clients.
+#[derive(Default)]
 struct TokenAnswer {
     access_token: String,
     /// A number, or a number as text: clients of RFC 6749 read both.
     expires_in: Option<serde_json::Value>,
+}
+
+impl<'de> Deserialize<'de> for TokenAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Members)
+    }
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = TokenAnswer;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a token answer")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<TokenAnswer, A::Error> {
+        let mut answer = TokenAnswer::default();
+        while let Some(name) = members.next_key::<Cow<'de, str>>()? {
+            match &*name {
+                "access_token" => answer.access_token = members.next_value()?,
+                "expires_in" => answer.expires_in = members.next_value()?,
+                _ => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(answer)
+    }
 }
 
 #[derive(Debug)]
@@ -116,9 +146,9 @@ impl TokenEndpoint {
             body.extend_from_slice(&chunk);
         }
         match decode(answer.headers(), &body, ANSWER_MAX) {
-            Decoded::Plain => parse(&body),
             Decoded::Bytes(decoded) => parse(&decoded),
-            Decoded::Unreadable => Err(TokenError::Unreadable),
+            // Some gateways decode a body and leave the header.
+            Decoded::Plain | Decoded::Unreadable => parse(&body),
         }
     }
 }
@@ -135,7 +165,7 @@ fn form(credentials: &ClientCredentials) -> String {
 }
 
 fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
-    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let body = without_mark(body);
     // serde_json's error would quote the body, and with it the token.
     let answer: TokenAnswer =
         serde_json::from_slice(body).map_err(|_: serde_json::Error| TokenError::Unreadable)?;
@@ -189,7 +219,16 @@ mod tests {
             assert_eq!(lifetime(&answer(expires_in)), Duration::from_secs_f64(seconds), "{expires_in}");
         }
         assert_eq!(lifetime(&format!("\u{feff}{}", answer("60"))), Duration::from_secs(60));
-        for unreadable in ["", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\nb"}"#, "[]"] {
+        let twice = r#"{"access_token":"old","expires_in":1,"access_token":"t","expires_in":60}"#;
+        assert_eq!(lifetime(twice), Duration::from_secs(60));
+        for unreadable in [
+            "",
+            "{}",
+            r#"{"access_token":null}"#,
+            r#"{"access_token":""}"#,
+            r#"{"access_token":"a\nb"}"#,
+            "[]",
+        ] {
             assert!(parse(unreadable.as_bytes()).is_err(), "{unreadable}");
         }
     }

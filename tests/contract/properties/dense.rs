@@ -1,9 +1,10 @@
 //! Paging through instants and seconds that hold more records than a cursor can name, while hints expire, records are added and the mode
 //! changes. The oracle is a walk of its own: what each side held all the time, each once.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use conversion_shim::translate::list::page::PageBuilder;
+use conversion_shim::translate::list::progress::Progress;
 use conversion_shim::translate::list::rows::Rows;
 use conversion_shim::translate::list::{Call, ListQuery};
 use conversion_shim::translate::side::Side;
@@ -164,15 +165,22 @@ enum Outcome {
     Page(Value),
     /// The cursor does not fit what is there now.
     Lost,
-    /// Too few calls.
-    OutOfReach,
+    /// Too few calls, and how far they came.
+    OutOfReach(Option<Progress>),
 }
 
 /// One page, put together as `routes::list` does.
-fn page(vendor: &mut Vendor, query: &ListQuery, sides: &[Side], most: usize) -> Outcome {
-    let mut page = PageBuilder::new(query, sides);
+fn page(
+    vendor: &mut Vendor,
+    query: &ListQuery,
+    (sides, progress): (&[Side], Option<&Progress>),
+    most: usize,
+) -> Outcome {
+    let begin = || PageBuilder::new(query, sides);
+    let mut page = progress.map_or_else(begin, |progress| PageBuilder::resume(query, sides, progress));
     let mut made = 0;
     loop {
+        page.save_calls(most - made);
         let calls = page.needs();
         if calls.is_empty() {
             break;
@@ -181,7 +189,7 @@ fn page(vendor: &mut Vendor, query: &ListQuery, sides: &[Side], most: usize) -> 
             if page.cut() {
                 break;
             }
-            return Outcome::OutOfReach;
+            return Outcome::OutOfReach(page.progress());
         }
         made += calls.len();
         for call in calls {
@@ -290,6 +298,7 @@ proptest! {
         let (mut sides, mut was_disturbed): (&[Side], _) = (&[Side::Legacy, Side::New], false);
         let mut events = events.into_iter();
         let mut cursors = HashSet::new();
+        let (mut progress, mut retries) = (HashMap::new(), 0);
         for turn in 0.. {
             prop_assert!(turn < 4000, "a listing that does not end");
             match events.next().unwrap_or(Event::Nothing) {
@@ -310,15 +319,22 @@ proptest! {
             }
             let parsed = ListQuery::parse(&query).unwrap();
             vendor.calls = 0;
-            let page = match page(&mut vendor, &parsed, sides, most) {
+            let asked = (query.clone(), sides.len());
+            let page = match page(&mut vendor, &parsed, (sides, progress.get(&asked)), most) {
                 Outcome::Page(page) => page,
+                Outcome::OutOfReach(Some(come)) if retries < 20 => {
+                    prop_assert!(vendor.calls <= most);
+                    (retries, _) = (retries + 1, progress.insert(asked, come));
+                    continue;
+                }
                 // Without the sides' cursors a page may be out of reach, and says so.
                 Outcome::Lost => { prop_assert!(was_disturbed, "lost"); return Ok(()) }
-                Outcome::OutOfReach => {
+                Outcome::OutOfReach(_) => {
                     prop_assert!(was_disturbed || most < 10 || manners.page < 1000, "out of reach: {}", query);
                     return Ok(());
                 }
             };
+            retries = 0;
             prop_assert!(vendor.calls <= most);
             let items = page["items"].as_array().unwrap();
             for item in items {

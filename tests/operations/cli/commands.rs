@@ -210,7 +210,9 @@ fn what_cannot_be_translated_is_code_4_and_says_why() {
 fn output_that_cannot_be_written_is_a_failure() {
     let empty = tempfile::NamedTempFile::new().unwrap();
     let empty = empty.path().to_str().unwrap();
-    for arguments in [&["check"][..], &["man"], &["completions", "bash"], &["report", empty]] {
+    let commands: [&[&str]; 6] =
+        [&["check"], &["man"], &["completions", "bash"], &["report", empty], &["--help"], &["--version"]];
+    for arguments in commands {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let (reader, closed) = std::io::pipe().unwrap();
         drop(reader);

@@ -316,27 +316,58 @@ async fn a_401_that_is_not_the_vendors_leaves_the_outcome_of_a_create_unknown() 
     assert_eq!(bed.made("r"), one_on(Side::New));
 }
 
+fn gzip(text: &str) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// An answer that says that it is compressed.
+fn compressed(status: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
 #[tokio::test]
 async fn a_compressed_token_answer_is_read() {
+    let token = json!({ "access_token": TOKEN, "expires_in": 3600 }).to_string();
+    // The second one is not what its head says, and the third names a member twice.
+    let twice = token.replacen('{', r#"{"access_token":"old","#, 1);
+    for body in [gzip(&token), token.into_bytes(), gzip(&twice)] {
+        let door = RawListener::open().await;
+        let url = door.url("/oauth2/token");
+        let keys = [("stage", "observe"), ("upstream.oauth.url", url.as_str())];
+        let (bed, _dir) = client_credentials::start(Options::default(), &keys).await;
+        let serving = async {
+            let mut line = door.next().await;
+            let request = line.message().await;
+            assert_eq!(request.header("accept-encoding").as_deref(), Some("identity"));
+            line.say(compressed("200 OK", &body)).await;
+            line
+        };
+        let (made, _line) = tokio::join!(bed.client.create("r"), serving);
+        assert_eq!(made.status, 200, "{:?}", made.body);
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_401_to_a_create_proves_as_much_as_a_plain_one() {
     let door = RawListener::open().await;
-    let url = door.url("/oauth2/token");
-    let keys = [("stage", "observe"), ("upstream.oauth.url", url.as_str())];
+    let url = door.url("/v2");
+    let keys = [("stage", "observe"), ("upstream.legacy.url", url.as_str())];
     let (bed, _dir) = client_credentials::start(Options::default(), &keys).await;
     let serving = async {
         let mut line = door.next().await;
-        let request = line.message().await;
-        assert_eq!(request.header("accept-encoding").as_deref(), Some("identity"));
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        let token = json!({ "access_token": TOKEN, "expires_in": 3600 }).to_string();
-        gzip.write_all(token.as_bytes()).unwrap();
-        let body = gzip.finish().unwrap();
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        line.say([head.as_bytes(), &body].concat()).await;
+        assert!(line.message().await.start().starts_with("POST "));
+        let problem =
+            r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"invalid token"}"#;
+        line.say(compressed("401 Unauthorized", &gzip(problem))).await;
         line
     };
     let (made, _line) = tokio::join!(bed.client.create("r"), serving);
-    assert_eq!(made.status, 200, "{:?}", made.body);
+    // Nothing was done, and nothing is looked up.
+    made.problem(503);
 }

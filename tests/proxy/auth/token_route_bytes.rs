@@ -1,7 +1,10 @@
 //! What a token request looks like on its way: every byte that is not a scope, every spelling of the path, and every body that
 //! cannot be read.
 
+use std::io::Write as _;
+
 use super::*;
+use crate::support::wire::raw::RawListener;
 use bytes::Bytes;
 use conversion_shim::sandbox::{Fault, FaultKind, RefusalBody};
 
@@ -213,25 +216,55 @@ async fn endpoint(answer: Vec<u8>) -> (String, tokio::task::JoinHandle<()>) {
     (url, task)
 }
 
+fn token_answer(status: &str, more: &str, body: &[u8]) -> Vec<u8> {
+    let length = body.len();
+    let head = format!(
+        "HTTP/1.1 {status}\r\ncontent-type: application/json;charset=UTF-8\r\ncache-control: no-store\r\netag: \"x\"\r\ndigest: d\r\n{more}content-length: {length}\r\nconnection: close\r\n\r\n"
+    );
+    [head.as_bytes(), body].concat()
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(text.as_bytes()).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_compressed_refusal_of_the_scopes_is_read_as_a_plain_one() {
+    let bed = TestBed::at("live").await;
+    let listener = RawListener::open().await;
+    bed.go(&[("stage", "live"), ("upstream.oauth.url", &listener.url("/token"))]).await;
+    let form = format!("grant_type=client_credentials&client_id=a&scope={READ}");
+    let serving = async {
+        let mut refused = listener.next().await;
+        assert_ne!(refused.message().await.body, form.as_bytes());
+        let refusal = gzip(r#"{"error":"invalid_scope"}"#);
+        refused.say(token_answer("400 Bad Request", "content-encoding: gzip\r\n", &refusal)).await;
+        let mut granted = listener.next().await;
+        assert_eq!(granted.message().await.body, form.as_bytes(), "the client's own request");
+        granted.say(token_answer("200 OK", "", br#"{"access_token":"t"}"#)).await;
+    };
+    let asking = answered(post(&bed, "/oauth2/token").header("content-type", FORM).body(form.clone()));
+    let (answer, ()) = tokio::join!(asking, serving);
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
 #[tokio::test]
 async fn of_an_answer_that_is_rewritten_nothing_speaks_of_the_old_bytes() {
     let granted = format!("{{\"access_token\" : \"t\\u0041\", \"scope\":\"{NEW_READ}\" ,\"n\":1.0}}");
     let shown = granted.replace(NEW_READ, READ);
-    let head = |more: &str, length: usize| {
-        format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json;charset=UTF-8\r\ncache-control: no-store\r\netag: \"x\"\r\ndigest: d\r\n{more}content-length: {length}\r\nconnection: close\r\n\r\n"
-        )
-    };
     let bed = TestBed::at("sealed").await;
-    let ask = async |answer: Vec<u8>, max: &str| {
-        let (url, task) = endpoint(answer).await;
-        bed.go(&[("stage", "sealed"), ("upstream.oauth.url", &url), ("limits.response_body_max", max)]).await;
+    let ask = async |status: &str, more: &str, body: &[u8]| {
+        let (url, task) = endpoint(token_answer(status, more, body)).await;
+        bed.go(&[("stage", "sealed"), ("upstream.oauth.url", &url), ("limits.response_body_max", "1KiB")])
+            .await;
         let body = format!("scope={READ}&end=1");
         let answer = answered(post(&bed, "/oauth2/token").header("content-type", FORM).body(body)).await;
         task.abort();
         answer
     };
-    let answer = ask([head("", granted.len()).as_bytes(), granted.as_bytes()].concat(), "1KiB").await;
+    let answer = ask("200 OK", "", granted.as_bytes()).await;
     assert_eq!(answer.body, shown);
     assert_eq!(answer.headers["content-length"], shown.len().to_string());
     assert_eq!(
@@ -239,10 +272,22 @@ async fn of_an_answer_that_is_rewritten_nothing_speaks_of_the_old_bytes() {
         (&"application/json;charset=UTF-8".parse().unwrap(), &"no-store".parse().unwrap())
     );
     assert!(!answer.headers.contains_key("etag") && !answer.headers.contains_key("digest"));
-    // In a coding that nobody asked for, or longer than is read: as it came.
+    // As other clients read it: compressed although nobody asked for it, with another success, after a byte order mark.
+    for (status, more, body) in [
+        ("200 OK", "content-encoding: gzip\r\n", gzip(&granted)),
+        ("201 Created", "", granted.clone().into_bytes()),
+        ("200 OK", "", format!("\u{feff}{granted}").into_bytes()),
+    ] {
+        let answer = ask(status, more, &body).await;
+        let text = String::from_utf8(answer.body.to_vec()).unwrap();
+        assert_eq!(text.trim_start_matches('\u{feff}'), shown, "{status} {more}");
+        assert_eq!(answer.headers["content-length"], text.len().to_string());
+        assert!(!answer.headers.contains_key("content-encoding"));
+    }
+    // Not in the coding that it names, or longer than is read: as it came.
     let long = format!("{granted}{}", " ".repeat(100_000));
     for (more, body) in [("content-encoding: br\r\n", granted.clone()), ("", long)] {
-        let answer = ask([head(more, body.len()).as_bytes(), body.as_bytes()].concat(), "1KiB").await;
+        let answer = ask("200 OK", more, body.as_bytes()).await;
         assert!(answer.body == body, "{more}");
         assert_eq!(answer.headers["content-length"], body.len().to_string());
         assert!(answer.headers.contains_key("etag") && answer.headers.contains_key("digest"));

@@ -25,6 +25,15 @@ fn coded() -> Vec<(&'static str, Vec<u8>)> {
     zlib.write_all(bytes).unwrap();
     let mut bare = DeflateEncoder::new(Vec::new(), Compression::fast());
     bare.write_all(bytes).unwrap();
+    // Padding and other bytes behind the last member are ignored by most clients.
+    let followed = [gzip.as_slice(), &[0; 4]].concat();
+    let by_junk = [gzip.as_slice(), b"junk"].concat();
+    let mut halves = Vec::new();
+    for half in [&bytes[..9], &bytes[9..]] {
+        let mut member = GzEncoder::new(Vec::new(), Compression::fast());
+        member.write_all(half).unwrap();
+        halves.extend(member.finish().unwrap());
+    }
     let twice = compress_to_vec(gzip.as_slice(), CompressionLevel::Fastest);
     vec![
         ("gzip", gzip.clone()),
@@ -35,6 +44,9 @@ fn coded() -> Vec<(&'static str, Vec<u8>)> {
         ("zstd", compress_to_vec(bytes, CompressionLevel::Fastest)),
         ("identity", bytes.to_vec()),
         ("gzip, zstd", twice),
+        ("gzip", followed),
+        ("gzip", by_junk),
+        ("gzip", halves),
     ]
 }
 
@@ -83,8 +95,15 @@ async fn what_cannot_be_decoded_or_is_too_long_is_no_answer() {
     let mut bomb = GzEncoder::new(Vec::new(), Compression::fast());
     bomb.write_all(format!("{RECORD}{}", " ".repeat(1 << 20)).as_bytes()).unwrap();
     let bomb = bomb.finish().unwrap();
-    let cases: [(&str, &[u8]); 4] =
-        [("gzip", &bomb), ("br", b"no brotli"), ("compress", b"x"), ("gzip, gzip, gzip, gzip", &bomb)];
+    let (cut, bombs) = (&coded()[0].1, [&coded()[0].1[..], &bomb].concat());
+    let cases: [(&str, &[u8]); 6] = [
+        ("gzip", &bomb),
+        ("gzip", &bombs),
+        ("gzip", &cut[..cut.len() - 1]),
+        ("br", b"no brotli"),
+        ("compress", b"x"),
+        ("gzip, gzip, gzip, gzip", &bomb),
+    ];
     for (coding, body) in cases {
         let serving = async {
             // On a reused connection it is asked for once more.

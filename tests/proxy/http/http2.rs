@@ -5,6 +5,7 @@ use reqwest::{Method, Version};
 use serde_json::json;
 
 use crate::support::wire::caller::{Caller, answer, plain};
+use crate::support::wire::http2_client::{DATA, END_STREAM, RawHttp2};
 use crate::support::wire::raw::RawListener;
 use crate::support::wire::shim::Shim;
 use crate::support::wire::tls::Pair;
@@ -135,5 +136,31 @@ async fn a_request_of_http_2_is_whole_on_http_1() {
         };
         let (answered, ()) = tokio::join!(answer(request), serving);
         assert_eq!(answered.status, 204);
+    }
+}
+
+/// Frames say where a body ends, so a client needs no length. An empty last frame is no body.
+#[tokio::test]
+async fn the_body_of_a_get_over_http_2_is_not_lost() {
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
+    let mut client = RawHttp2::to(shim.address, 65_535).await;
+    let cases = [
+        (1, &[&b"hel"[..], b"lo", b""][..], Some("chunked"), &b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n"[..]),
+        (3, &[&b""[..]][..], None, &b""[..]),
+    ];
+    for (stream, frames, coding, body) in cases {
+        client.get_with_body(stream, "/v2/x").await;
+        let (last, first) = frames.split_last().unwrap();
+        for data in first {
+            client.say(DATA, 0, stream, data).await;
+        }
+        client.say(DATA, END_STREAM, stream, last).await;
+        let mut upstream = listener.next().await;
+        let request = upstream.message().await;
+        assert_eq!(request.header("transfer-encoding").as_deref(), coding);
+        assert_eq!(request.body, body);
+        upstream.say("HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n").await;
+        assert!(client.end_of(stream).await.ends_stream());
     }
 }

@@ -151,7 +151,9 @@ async fn what_a_client_says_of_itself_goes_on_only_from_a_trusted_proxy() {
 
 #[tokio::test]
 async fn the_host_and_scheme_that_a_trusted_proxy_names_go_on() {
-    for (trusted, host, proto) in [("127.0.0.0/8", "a", "https"), ("", "shim", "http")] {
+    let trusted =
+        [("127.0.0.0/8", "a", "https"), ("::ffff:127.0.0.0/104", "a", "https"), ("", "shim", "http")];
+    for (trusted, host, proto) in trusted {
         let keys = [("forwarding.trusted_proxies", trusted), ("forwarding.x_forwarded", "true")];
         let mut it = between_with(&keys).await;
         it.client.say(format!("GET /v2/x HTTP/1.1\r\nhost: shim\r\n{CLAIMS}\r\n")).await;
@@ -159,6 +161,17 @@ async fn the_host_and_scheme_that_a_trusted_proxy_names_go_on() {
         assert_eq!(request.header("x-forwarded-host").as_deref(), Some(host), "{trusted}");
         assert_eq!(request.header("x-forwarded-proto").as_deref(), Some(proto), "{trusted}");
     }
+}
+
+#[tokio::test]
+async fn what_a_trusted_proxy_leaves_empty_is_not_said() {
+    let keys = [("forwarding.trusted_proxies", "127.0.0.0/8"), ("forwarding.x_forwarded", "true")];
+    let mut it = between_with(&keys).await;
+    let empty = "x-forwarded-for:\r\nx-forwarded-host:\r\nx-forwarded-proto: \r\n";
+    it.client.say(format!("GET /v2/x HTTP/1.1\r\nhost: shim\r\n{empty}\r\n")).await;
+    let request = it.listener.next().await.message().await;
+    let added = ["for", "host", "proto"].map(|name| request.header(&format!("x-forwarded-{name}")));
+    assert_eq!(added, ["127.0.0.1", "shim", "http"].map(|value| Some(value.to_owned())));
 }
 
 #[tokio::test]

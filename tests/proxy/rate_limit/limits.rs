@@ -234,7 +234,10 @@ async fn a_path_that_passes_through_has_the_limit_of_its_row() {
     let ask = async |path: &str| proxy.client.ask(Method::GET, path, String::new()).await;
     let mut passed = 0;
     for number in 0..40 {
-        let answer = ask(&format!("/v2/profiles/p{number}/slow")).await;
+        // Servers read most spellings of a path as the same one.
+        let spellings =
+            ["/v2/profiles/p/slow", "/v2//profiles/p/slow", "/v2/%70rofiles/p/slow", "/v2/profiles/p/slow/"];
+        let answer = ask(spellings[number % spellings.len()]).await;
         if answer.status == 429 {
             over_budget(&answer);
         } else {

@@ -60,6 +60,11 @@ impl RawHttp2 {
         self.say(HEADERS, END_HEADERS | END_STREAM, stream, &get(path)).await;
     }
 
+    /// The head of a GET whose body follows.
+    pub(crate) async fn get_with_body(&mut self, stream: u32, path: &str) {
+        self.say(HEADERS, END_HEADERS, stream, &get(path)).await;
+    }
+
     pub(crate) async fn say(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.0.say(frame(kind, flags, stream, payload)).await;
     }
