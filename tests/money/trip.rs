@@ -15,7 +15,8 @@ use crate::support::process::{Config, Ran, Shim, run, run_with};
 use crate::support::test_bed::{Answer, Caller, LEGACY, conversion, vendor};
 
 /// In which every replica follows.
-const FOLLOWED_WITHIN: Duration = Duration::from_secs(5);
+/// Replicas read the trip every second; a loaded machine may take longer for one.
+const FOLLOWED_WITHIN: Duration = Duration::from_secs(30);
 const WHY: [&str; 2] = ["--why", "two payouts"];
 
 fn caller(shim: &Shim) -> Caller {
@@ -44,7 +45,7 @@ async fn held(caller: &Caller, ref_id: &str) {
     let claimed = caller.create(ref_id).await;
     let begun = Instant::now();
     while bare(caller).await.status != 503 {
-        assert!(begun.elapsed() < FOLLOWED_WITHIN, "not within 5 s");
+        assert!(begun.elapsed() < FOLLOWED_WITHIN, "not followed");
         sleep(Duration::from_millis(50)).await;
     }
     for held in [claimed, bare(caller).await] {
@@ -58,7 +59,7 @@ async fn held(caller: &Caller, ref_id: &str) {
 pub(crate) async fn served(caller: &Caller) {
     let begun = Instant::now();
     while bare(caller).await.status != 200 {
-        assert!(begun.elapsed() < FOLLOWED_WITHIN, "not within 5 s");
+        assert!(begun.elapsed() < FOLLOWED_WITHIN, "not followed");
         sleep(Duration::from_millis(50)).await;
     }
 }
