@@ -14,8 +14,7 @@ use crate::support::postgres::Postgres;
 use crate::support::process::{Config, Ran, Shim, run, run_with};
 use crate::support::test_bed::{Answer, Caller, LEGACY, conversion, vendor};
 
-/// In which every replica follows.
-/// Replicas read the trip every second; a loaded machine may take longer for one.
+/// In which every replica follows. They read the trip every second; a loaded machine may take longer for one.
 const FOLLOWED_WITHIN: Duration = Duration::from_secs(30);
 const WHY: [&str; 2] = ["--why", "two payouts"];
 
