@@ -1,5 +1,7 @@
 //! One vendor, one ledger, two proxies, and what happens to them.
 
+mod ledgers;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use self::ledgers::Shelf;
 use super::dice::Dice;
 use super::faults::{self, LAG_MAX, Trouble};
 use super::oracle;
@@ -68,6 +71,11 @@ pub(crate) struct Told {
     pub(crate) listings: u64,
     pub(crate) flips: u64,
     pub(crate) outages: u64,
+    /// Ledgers that were lost, exchanged or replaced by an older copy.
+    pub(crate) exchanged: u64,
+    /// Starts that were refused, and those that held creates until `ledger accept`.
+    pub(crate) refused: u64,
+    pub(crate) held: u64,
 }
 
 impl Told {
@@ -82,6 +90,9 @@ impl Told {
         self.listings += one.listings;
         self.flips += one.flips;
         self.outages += one.outages;
+        self.exchanged += one.exchanged;
+        self.refused += one.refused;
+        self.held += one.held;
     }
 }
 
@@ -123,6 +134,7 @@ pub(crate) struct World {
     variants: Variants,
     /// What the proxies know of it.
     facts: Vec<(&'static str, &'static str)>,
+    shelf: Shelf,
     told: Told,
 }
 
@@ -130,7 +142,10 @@ impl World {
     pub(crate) async fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let variants = variants::choose(|sides| dice.below(sides));
-        let house = TestBed::with_ledger(BACK, |ledger| ledger.timeout = Duration::from_millis(500)).await;
+        let mut house = TestBed::with_ledger(BACK, ledgers::set).await;
+        // The proxies here come and go with their ledger.
+        house.proxy = Proxy::start(&[("stage", "observe")], None).await;
+        let shelf = Shelf::new(house.dir.path());
         let inspector = house.sandbox.inspector();
         inspector.set_variants(variants.clone());
         // Mostly the operator knows how the vendor differs.
@@ -163,6 +178,7 @@ impl World {
             pager: None,
             variants,
             facts,
+            shelf,
             told: Told::default(),
         }
     }
@@ -222,6 +238,7 @@ impl World {
         if let Some(outage) = outage {
             outage.await.unwrap();
         }
+        self.maybe_exchange_ledger().await;
         oracle::nothing_is_doubled(&self.house);
     }
 
@@ -246,7 +263,7 @@ impl World {
             let other = self.stages[1 - which];
             let blind = to.sees_only_legacy && (self.opened || other.creates_on_new);
             let early = to.creates_on_new && other.sees_only_legacy;
-            if blind || early || (to.sealed && (!may_seal || self.dice.percent(60))) {
+            if blind || early || (to.sealed && (!may_seal || self.shelf.has_lost || self.dice.percent(60))) {
                 continue;
             }
             if self.proxies[which].try_go(&[to.keys, TIMES].concat()).await.is_ok() {
