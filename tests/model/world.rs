@@ -388,7 +388,8 @@ impl World {
         for _ in 0..self.dice.below(4) {
             self.told.steps += 1;
             let client = self.dice.pick(&self.proxies).client.clone();
-            let repeats = self.variants.mirror == Mirror::SameId && self.shows_mirrors();
+            let has_same_id = [self.variants.mirror, self.variants.mirror_back].contains(&Mirror::SameId);
+            let repeats = has_same_id && self.shows_mirrors();
             let pager = match self.pager.take() {
                 Some(pager) => pager,
                 None => {
@@ -447,12 +448,18 @@ impl World {
         self.count(&ids);
     }
 
-    /// The ids under which a listing shows what is known. Where it is known that new mirrors legacy's conversions under other ids, such a
-    /// conversion may be shown under either, as its claim says; then their number is all that can be checked.
+    /// The ids under which a listing shows what is known. Where it is known that one side mirrors the other's conversions under other ids,
+    /// such a conversion may be shown under either, as its claim says; then their number is all that can be checked.
     fn certain(&self) -> BTreeSet<String> {
-        let has_two_ids = self.variants.mirror == Mirror::OtherId && !self.facts.is_empty();
         let inspector = self.house.sandbox.inspector();
-        let is_certain = |id: &&String| !has_two_ids || inspector.record(Side::Legacy, id).is_none();
+        let has_two_ids =
+            |side, mirror| (mirror == Mirror::OtherId && !self.facts.is_empty()).then_some(side);
+        let twofold = [
+            has_two_ids(Side::Legacy, self.variants.mirror),
+            has_two_ids(Side::New, self.variants.mirror_back),
+        ];
+        let is_certain =
+            |id: &&String| twofold.iter().flatten().all(|side| inspector.record(*side, id).is_none());
         self.known.iter().filter(is_certain).cloned().collect()
     }
 
@@ -460,7 +467,8 @@ impl World {
     /// is on another page, and its original is not in the ledger.
     fn shows_mirrors(&self) -> bool {
         let can_be_told = !self.facts.is_empty() && !self.variants.mirror_own_created_at;
-        self.variants.mirror != Mirror::Off && !can_be_told
+        let is_mirrored = self.variants.mirror != Mirror::Off || self.variants.mirror_back != Mirror::Off;
+        is_mirrored && !can_be_told
     }
 
     /// One reference that was tried ends as one conversion. A vendor that takes two references for one makes one of both.

@@ -127,7 +127,7 @@ impl World {
         if self.dice.percent(25) {
             self.back_up().await;
         }
-        if self.dice.percent(12) {
+        if self.dice.percent(8) {
             self.exchange_ledger().await;
         }
     }
@@ -220,13 +220,12 @@ impl World {
             let fresh = format!("held-{}", self.shelf.held);
             self.tried.insert(fresh.clone());
             let known = self.dice.pick(&self.tried.iter().cloned().collect::<Vec<_>>()).clone();
-            for ref_id in [fresh, known] {
+            for ref_id in [fresh.clone(), known] {
                 let before = self.house.made(&ref_id);
                 let client = self.proxies[which].client.clone();
-                self.told.creates += 1;
                 let answer = client.ask(Method::POST, LEGACY, conversion(&ref_id).to_string()).await;
                 // What the ledger knows of a record stays true while creates are held.
-                let is_known = answer.status == 409 && !ref_id.starts_with("held-");
+                let is_known = answer.status == 409 && ref_id != fresh;
                 assert!(is_known || answer.status == 503, "{ref_id}: {} {:?}", answer.status, answer.body);
                 if is_known {
                     oracle::conflict(&self.house, &ref_id, &answer);
