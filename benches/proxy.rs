@@ -5,6 +5,9 @@
 //! cargo bench --bench proxy -- --slices 40 --only list100
 //! ```
 //!
+//! Everything runs on one core, so that it is busy all the time: with idle cores, how often a thread has to be woken decides the kernel's
+//! part, and a faster server wakes its client less often. `--all-cores` measures that too.
+//!
 //! One process holds the upstream, the load generator and each server under test, every one on a runtime with threads of its
 //! own name; CPU time is read per thread, so that the proxy's cost is seen without its surroundings'. A server under test is a
 //! name and a way to start it: see [`SERVERS`]. The parts are in `support/`.
@@ -26,11 +29,15 @@ use std::{
 use clap::Parser;
 use support::{
     Server, bare,
-    cpu::{Clock, Memory},
+    cpu::{self, Clock, Memory},
     measure::{Bench, Effort},
     scenario::{self, Scenario},
     shim, table,
 };
+
+/// As the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What is measured; the yardstick first, under the name that ratios look for.
 const SERVERS: [Server; 2] = [
@@ -53,9 +60,15 @@ struct Flags {
     /// Keep-alive connections, each with one request at a time.
     #[arg(long, default_value_t = 16)]
     connections: usize,
-    /// Worker threads of each server; with 1, threads that steal work from each other are out of the picture.
-    #[arg(long, default_value_t = 2)]
+    /// Worker threads of each server.
+    #[arg(long, default_value_t = 1)]
     workers: usize,
+    /// The core that everything runs on.
+    #[arg(long, default_value_t = 0)]
+    core: usize,
+    /// Run on all cores.
+    #[arg(long)]
+    all_cores: bool,
     /// Measure the yardstick against itself as well, to see how far off noise takes a ratio.
     #[arg(long)]
     control: bool,
@@ -70,6 +83,9 @@ struct Flags {
 fn main() -> io::Result<()> {
     let flags = Flags::parse();
     let scenarios = chosen(&flags.only)?;
+    if !flags.all_cores {
+        cpu::run_on(flags.core)?;
+    }
     let clock = Clock::checked()?;
     let servers: Vec<Server> = SERVERS.into_iter().chain(flags.control.then_some(CONTROL)).collect();
     let bench = Bench::start(&servers, flags.workers.max(1), clock)?;
@@ -91,10 +107,7 @@ fn announce(flags: &Flags, clock: Clock, idle: Memory) -> io::Result<()> {
         "{slices} slices of {slice} ms, {connections} connections, {workers} workers a server; CPU time by {clock:?}; \
          {:.1} MiB resident before the first request\n",
         idle.resident_kib as f64 / 1024.0
-    )?;
-    let sizes =
-        conversion_shim::proxy::future_sizes().into_iter().map(|(name, size)| format!("{name} {size}"));
-    writeln!(io::stdout().lock(), "futures, in bytes: {}\n", sizes.collect::<Vec<_>>().join(", "))
+    )
 }
 
 /// The scenarios of these names; all without any.

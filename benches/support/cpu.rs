@@ -118,6 +118,13 @@ fn from_stat(text: &str) -> Option<[Duration; 2]> {
     Some([TICK * ticks(11)?, TICK * ticks(12)?])
 }
 
+/// Keeps this thread, and all that it starts, on one core.
+pub(crate) fn run_on(core: usize) -> io::Result<()> {
+    let mut cores = rustix::thread::CpuSet::new();
+    cores.set(core);
+    Ok(rustix::thread::sched_setaffinity(None, &cores)?)
+}
+
 /// CPU time that other processes took from the machine since it started. While it grows, measurements mean little.
 pub(crate) fn taken_by_others() -> io::Result<Duration> {
     let machine = fs::read_to_string("/proc/stat")?;

@@ -12,7 +12,7 @@ use std::{
 use tokio::runtime::Runtime;
 
 use super::{
-    Server, allocations,
+    ALLOCATIONS, Server,
     cpu::{self, Clock, Sample, Times},
     load::{self, Load},
     scenario::{Expected, Scenario},
@@ -150,7 +150,7 @@ impl<'a> Bench<'a> {
             time: Instant::now(),
             answers: load.answers(),
             upstream_requests: self.upstream.requests(),
-            allocations: allocations(),
+            allocations: ALLOCATIONS.get().map_or(0, |count| count()),
             cpu: self.clock.sample(server.name)?,
             others: cpu::taken_by_others()?,
         })

@@ -1,6 +1,8 @@
 //! What the end-to-end benchmark is made of: the scenarios as data, an upstream, a load generator, the yardstick, a CPU clock
 //! and the arithmetic between them. Nothing here knows the proxy under test; `proxy.rs` plugs it in.
 
+#![allow(dead_code, reason = "each benchmark uses a part")]
+
 pub(crate) mod bare;
 pub(crate) mod cpu;
 pub(crate) mod load;
@@ -11,20 +13,12 @@ pub(crate) mod shim;
 pub(crate) mod table;
 pub(crate) mod upstream;
 
-use std::{alloc::System, io, net::SocketAddr, pin::Pin};
-
-use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::{io, net::SocketAddr, pin::Pin, sync::OnceLock};
 
 use tokio::runtime::{Builder, Runtime};
 
-#[global_allocator]
-static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
-
-/// Allocations and reallocations of the process so far.
-pub(crate) fn allocations() -> usize {
-    let stats = ALLOCATOR.stats();
-    stats.allocations + stats.reallocations
-}
+/// Counts the allocations of the process so far, where they are counted.
+pub(crate) static ALLOCATIONS: OnceLock<fn() -> usize> = OnceLock::new();
 
 /// Starts a server in front of the given upstream and says where it listens. Runs on the server's own runtime: whatever it
 /// spawns there is counted as the server's CPU time.

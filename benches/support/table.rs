@@ -10,17 +10,8 @@ const YARDSTICK: &str = "bare";
 /// Writes the table to standard output.
 pub(crate) fn print(slots: &[Slot<'_>]) -> io::Result<()> {
     let mut text = format!(
-        "{:<8} {:<18} {:>10} {:>10} {:>7} {:>7} {:>7} {:>6} {:>13} {:>7}  verdict\n",
-        "server",
-        "scenario",
-        "requests/s",
-        "CPU µs/req",
-        "user",
-        "kernel",
-        "allocs",
-        "ratio",
-        "quartiles",
-        "target"
+        "{:<8} {:<18} {:>10} {:>10} {:>7} {:>7} {:>6} {:>13} {:>7}  verdict\n",
+        "server", "scenario", "requests/s", "CPU µs/req", "user", "kernel", "ratio", "quartiles", "target"
     );
     for slot in slots {
         text.push_str(&row(slot, slots));
@@ -38,12 +29,11 @@ fn row(slot: &Slot<'_>, all: &[Slot<'_>]) -> String {
     let shares = slot.readings.iter().map(|reading| reading.kernel_share).filter(|share| share.is_finite());
     let kernel = cpu * shares.sum::<f64>() / slot.readings.len() as f64;
     let mut row = format!(
-        "{:<8} {:<18} {:>10.0} {cpu:>10.1} {:>7.1} {kernel:>7.1} {:>7.1}",
+        "{:<8} {:<18} {:>10.0} {cpu:>10.1} {:>7.1} {kernel:>7.1}",
         slot.server.name,
         slot.scenario.name,
         over(|reading| reading.requests_per_second),
         cpu - kernel,
-        over(|reading| reading.allocations),
     );
     let is_base =
         |base: &&Slot<'_>| base.server.name == YARDSTICK && base.scenario.name == slot.scenario.name;

@@ -2,7 +2,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use super::hop_by_hop;
+use super::hop_by_hop::{self, remove_all};
 
 /// Describe the client's bytes, or ask for a form of response that a translated one does not have.
 const REQUEST_ONLY_AS_SENT: [HeaderName; 15] = [
@@ -90,23 +90,22 @@ pub(crate) fn to_upstream(headers: &mut HeaderMap) {
 /// The `Accept-Encoding` of requests whose answers the proxy reads: without the field a server may use any coding.
 pub(crate) const IDENTITY: HeaderValue = HeaderValue::from_static("identity");
 
-/// Prepares the fields of a client's request for calls that the proxy makes in its place. Credentials, tracing and unknown fields stay;
-/// what describes the client's bytes goes.
-pub(crate) fn to_translated(headers: &mut HeaderMap) {
-    to_upstream(headers);
-    for name in REQUEST_ONLY_AS_SENT.iter().chain(&METHOD_OVERRIDES) {
-        headers.remove(name);
-    }
+/// The fields of a client's request for calls that the proxy makes in its place. Credentials, tracing and unknown fields stay; what describes
+/// the client's bytes goes.
+pub(crate) fn to_translated(of_client: &HeaderMap) -> HeaderMap {
+    let mut headers = of_client.clone();
+    to_upstream(&mut headers);
+    remove_all(&mut headers, &REQUEST_ONLY_AS_SENT);
+    remove_all(&mut headers, &METHOD_OVERRIDES);
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(header::ACCEPT_ENCODING, IDENTITY);
+    headers
 }
 
 /// Prepares the fields of an upstream's response for the response that the proxy writes in its place. The server sets the length.
 pub(crate) fn from_translated(headers: &mut HeaderMap) {
     hop_by_hop::remove(headers);
-    for name in &RESPONSE_ONLY_AS_SENT {
-        headers.remove(name);
-    }
+    remove_all(headers, &RESPONSE_ONLY_AS_SENT);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
 }
 

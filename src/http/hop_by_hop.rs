@@ -23,12 +23,19 @@ pub(crate) fn remove(headers: &mut HeaderMap) {
             headers.remove(name);
         }
     }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+    remove_all(headers, &HOP_BY_HOP);
     let trailers = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"trailers");
     if !headers.get_all(header::TE).iter().all(trailers) {
         headers.remove(header::TE);
+    }
+}
+
+/// Removes the fields with these names. Most are absent, and a comparison of names costs less than a lookup.
+pub(super) fn remove_all(headers: &mut HeaderMap, names: &[HeaderName]) {
+    for name in names {
+        if headers.keys().any(|key| key == name) {
+            headers.remove(name);
+        }
     }
 }
 

@@ -358,7 +358,7 @@ impl Ledger {
     }
 
     async fn write<R: LedgerRequest + Send + 'static>(&self, request: R) -> Result<R::Output, LedgerError> {
-        self.reader.bounded(self.store_write(request), true).await
+        self.reader.bounded(Box::pin(self.store_write(request)), true).await
     }
 
     async fn store_write<R: LedgerRequest + Send + 'static>(

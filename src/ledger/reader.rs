@@ -197,7 +197,8 @@ impl Reader {
     }
 
     pub(super) async fn ask<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
-        self.bounded(self.run(request), false).await
+        // Large, and rarely made: kept out of the futures of requests.
+        self.bounded(Box::pin(self.run(request)), false).await
     }
 
     async fn run<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use super::forwarding;
 use super::in_flight::{InFlightGuard, TrafficClass};
 use super::response::refuse;
-use super::{App, callers};
+use super::{Answer, App, callers};
 use crate::config::{Config, Mode};
 use crate::deprecation::{self, ClientUsage};
 use crate::failure::Failure;
@@ -36,7 +36,7 @@ pub(super) struct RequestContext {
     authorization: Option<HeaderValue>,
     /// The client's address, behind a trusted load balancer too; known once the request is admitted.
     pub(super) client: Option<IpAddr>,
-    in_flight: Option<Arc<InFlightGuard>>,
+    pub(super) in_flight: Option<Arc<InFlightGuard>>,
     client_usage: Option<ClientUsage>,
 }
 
@@ -73,7 +73,7 @@ impl RequestContext {
         normalize(&mut request);
         let matched = matched(&self.config, &request);
         // Before the caller is identified, so that guessing tokens is limited too.
-        self.admit(&matched, &mut request)?;
+        self.admit(&matched, &request)?;
         // A token request has no token yet, so it must not need an authenticated caller.
         if is_token_request(&self.config, &request) {
             return Box::pin(self.token_request(request)).await;
@@ -88,13 +88,12 @@ impl RequestContext {
     }
 
     /// Counts the request as in flight until the last byte of its answer is written and a write that it began has ended.
-    fn admit(&mut self, matched: &Matched, request: &mut Request<Received>) -> Result<(), Failure> {
+    fn admit(&mut self, matched: &Matched, request: &Request<Received>) -> Result<(), Failure> {
         let client = self.peer.client(&self.config.forwarding, request.headers());
         let caps = &self.config.limits.in_flight;
         self.client = Some(client);
         let (class, id) = (TrafficClass::of(matched), &self.access.request_id);
         self.in_flight = Some(self.app.admission.admit(class, client, caps, id)?);
-        request.extensions_mut().insert(self.in_flight.clone());
         Ok(())
     }
 
@@ -149,11 +148,7 @@ impl RequestContext {
     }
 
     /// Turns a failure into an answer, and lets the shadow capture, the usage table and the access log see the answer.
-    pub(super) fn respond(
-        mut self,
-        answered: Result<Response<Payload>, Failure>,
-        is_head: bool,
-    ) -> Response<AccessLogBody> {
+    pub(super) fn respond(mut self, answered: Result<Response<Payload>, Failure>, is_head: bool) -> Answer {
         let response = answered.unwrap_or_else(|failure| {
             self.access.failed(&failure);
             if let Failure::OverBudget { .. } = &failure
@@ -181,9 +176,8 @@ impl RequestContext {
             usage.record(&self.app.usage, &self.access, self.without_reference);
             deprecation::add_headers(&self.config.deprecation, response.headers_mut());
         }
-        // The server keeps it until the answer's last byte.
-        response.extensions_mut().insert(self.in_flight);
-        response.map(|payload| AccessLogBody::new(payload, self.access))
+        let response = response.map(|payload| AccessLogBody::new(payload, self.access));
+        Answer { response, in_flight: self.in_flight }
     }
 }
 
@@ -276,8 +270,11 @@ fn is_overridden(request: &Request<Received>) -> bool {
 /// Whether a request that matches no route could be a create for the vendor. Both the client's path and the path at legacy are judged.
 fn is_unrouted_write(config: &Config, request: &Request<Received>) -> bool {
     let legacy = &config.upstream.legacy;
-    let target = upstream::target(legacy, &config.base_path, request.uri());
     let method = if is_overridden(request) { &Method::POST } else { request.method() };
+    let at_legacy = || {
+        let target = upstream::target(legacy, &config.base_path, request.uri());
+        route::is_unrouted_write(method, target.path(), &legacy.path_prefix)
+    };
     route::is_unrouted_write(method, request.uri().path(), &config.base_path)
-        || route::is_unrouted_write(method, target.path(), &legacy.path_prefix)
+        || legacy.path_prefix != config.base_path && at_legacy()
 }

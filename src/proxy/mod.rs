@@ -94,18 +94,25 @@ pub fn future_sizes() -> Vec<(&'static str, usize)> {
     sizes
 }
 
+/// The answer to one request.
+pub(crate) struct Answer {
+    pub(crate) response: Response<AccessLogBody>,
+    /// To be kept until the answer's last byte.
+    pub(crate) in_flight: Option<Arc<InFlightGuard>>,
+}
+
 /// Answers one request. Every request gets one answer and one line in the access log.
-pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Response<AccessLogBody> {
+pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> Answer {
     let request = Received::of_client(request);
     let unread = request.body().unread();
     let mut context = RequestContext::new(app, peer, &request);
     let is_head = *request.method() == Method::HEAD;
     let span = context.access.span();
     let answered = context.dispatch(request).instrument(span).await;
-    let mut response = context.respond(answered, is_head);
+    let mut answer = context.respond(answered, is_head);
     if unread.is_set() {
         // hyper closes the connection all the same; a client that is not told sends its next request on it.
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        answer.response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
+    answer
 }

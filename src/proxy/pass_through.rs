@@ -1,13 +1,10 @@
 //! Pass-through to legacy: bytes, headers and status are forwarded unchanged in both directions.
 
-use std::sync::Arc;
-
 use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use tokio::time::Instant;
 
 use super::dispatch::RequestContext;
 use super::forwarding;
-use super::in_flight::InFlightGuard;
 use crate::config::Config;
 use crate::failure::{Failure, SideEffect};
 use crate::http::body::{ByteCount, Payload};
@@ -74,7 +71,7 @@ impl RequestContext {
         } else {
             // A write goes on when its client disconnects, because it may already have taken effect; at most for `timeouts.create`.
             let (upstream, config) = (services.upstream.clone(), self.config.clone());
-            let in_flight = outgoing.request.extensions().get::<Option<Arc<InFlightGuard>>>().cloned();
+            let in_flight = self.in_flight.clone();
             let sending = async move {
                 let _in_flight = in_flight;
                 upstream.send_as(outgoing, &config).await

@@ -28,17 +28,23 @@ impl RequestContext {
         let time = self.config.timeouts.of(route);
         let is_head = *request.method() == Method::HEAD;
         let (context, incoming) = self.route_context(route, request);
-        let detached = self.app.services.detached.clone();
+        let (detached, in_flight) = (self.app.services.detached.clone(), self.in_flight.clone());
         let (answered, context) = match route {
             Route::Create => {
                 // Before the body is read and the reference claimed.
                 self.check_unauthorized()?;
                 let body = self.whole_body(incoming, &context).await?;
-                let run = async move { (routes::create::run(&context, body).await, context) };
+                let run = async move {
+                    let _in_flight = in_flight;
+                    (routes::create::run(&context, body).await, context)
+                };
                 DetachOnDrop::new(run, &detached, time).await
             }
             Route::Cancel => {
-                let run = async move { (routes::cancel::run(&context, &id).await, context) };
+                let run = async move {
+                    let _in_flight = in_flight;
+                    (routes::cancel::run(&context, &id).await, context)
+                };
                 DetachOnDrop::new(run, &detached, time).await
             }
             Route::Get => (routes::get::run(&context, &id).await, context),

@@ -91,24 +91,49 @@ async fn ask(
             UpstreamCall::get(context, side, &id.path_on(Side::New), cost, until).map(|call| call.on(lane))
         }
     };
-    let reply = context.read(Lane::Read, call, |reply| reply.may_be_of_another_get(id)).await?;
+    let reply = context.call(call(Lane::Read)?).await?;
+    let doubted = reply.reused;
+    match read(context, reply, id, known, doubted).await? {
+        Some(answer) => Ok(answer),
+        None => {
+            let reply = context.call(call(Lane::Fresh)?).await?;
+            let answer = read(context, reply, id, known, false).await?;
+            answer.ok_or(Failure::Internal { effect: SideEffect::None })
+        }
+    }
+}
+
+/// Reads an answer. `None` if it is `doubted`, as one on a reused HTTP/1.1 connection is, and may be that to another request: it says that
+/// there is no record, or shows something else.
+async fn read(
+    context: &RouteContext,
+    reply: UpstreamResponse,
+    id: &Id,
+    known: KnownSide,
+    doubted: bool,
+) -> Result<Option<(SideAnswer, RouteResponse)>, Failure> {
+    let is_not_found = is_not_found(&reply.evidence());
+    if is_not_found && doubted {
+        return Ok(None);
+    }
     if reply.is_refusal() {
         context.services.notice_refusal(&reply);
     }
-    if is_not_found(&reply.evidence()) {
-        return Ok((SideAnswer::NotFound, reply.refusal()));
+    if is_not_found {
+        return Ok(Some((SideAnswer::NotFound, reply.refusal())));
     }
     if reply.status == StatusCode::NOT_FOUND {
         return Err(reply.unexpected(SideEffect::None, "a 404 that is not the vendor's"));
     }
     if reply.is_refusal() {
-        return Ok((SideAnswer::Unclear, reply.refusal()));
+        return Ok(Some((SideAnswer::Unclear, reply.refusal())));
     }
-    match side {
+    match reply.side {
         // A redirect proves neither presence nor absence.
-        Side::Legacy if reply.status != StatusCode::OK => Ok((SideAnswer::Unclear, reply.verbatim())),
-        Side::Legacy => Ok((SideAnswer::Found, reply.verbatim())),
-        Side::New => visible_record(context, reply, id, known).await,
+        Side::Legacy if reply.status != StatusCode::OK => Ok(Some((SideAnswer::Unclear, reply.verbatim()))),
+        Side::Legacy if doubted && reply.may_be_of_another_get(id) => Ok(None),
+        Side::Legacy => Ok(Some((SideAnswer::Found, reply.verbatim()))),
+        Side::New => visible_record(context, reply, id, known, doubted).await,
     }
 }
 
@@ -118,21 +143,27 @@ async fn visible_record(
     reply: UpstreamResponse,
     id: &Id,
     known: KnownSide,
-) -> Result<(SideAnswer, RouteResponse), Failure> {
+    doubted: bool,
+) -> Result<Option<(SideAnswer, RouteResponse)>, Failure> {
     if reply.status != StatusCode::OK {
         return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));
     }
     let unreadable = reply.unreadable(SideEffect::None);
-    let orchestration = Orchestration::parse(reply.content()).map_err(&unreadable)?;
+    let parsed = Orchestration::parse(reply.content());
+    let is_named = |record: &Orchestration<'_>| record.id.is_some_and(|found| found.says(id.as_str()));
+    if doubted && !parsed.as_ref().is_ok_and(is_named) {
+        return Ok(None);
+    }
+    let orchestration = parsed.map_err(&unreadable)?;
     reply.add_unknown(orchestration.unknown);
     context.services.notice(&reply);
     if let Some(why) = context.hidden(&reply, &orchestration, known).await? {
         tracing::info!(target: "translate", id = id.as_str(), ?why, "a record that was never a conversion is not shown");
-        return Ok((SideAnswer::NotFound, RouteResponse::problem(&wire::not_found(id.as_str()))));
+        return Ok(Some((SideAnswer::NotFound, RouteResponse::problem(&wire::not_found(id.as_str())))));
     }
     let mapped = mapping::conversion(&orchestration).map_err(unreadable)?;
     let json = reply.conversion(&mapped, &context.services);
-    Ok((SideAnswer::Found, RouteResponse::json(StatusCode::OK, reply.headers, json)))
+    Ok(Some((SideAnswer::Found, RouteResponse::json(StatusCode::OK, reply.headers, json))))
 }
 
 impl RouteContext {

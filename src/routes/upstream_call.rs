@@ -27,7 +27,7 @@ use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::translate::unknown::Unknown;
 use crate::upstream::rate_limit::{Cost, Permit};
-use crate::upstream::{self, AnswerDeadline, Lane, Outgoing, Reused, StreamSlot};
+use crate::upstream::{self, AnswerInProgress, Lane, Outgoing};
 
 /// Fewer bytes than a list with a record has: its id, amount and times alone take more.
 const ROW_BYTES_MIN: usize = 128;
@@ -159,8 +159,7 @@ fn own_request(
     let uri = upstream::call(context.config.upstream.side(side), path);
     let mut request = Request::new(body);
     *request.uri_mut() = uri.ok_or(Failure::Internal { effect: SideEffect::None })?;
-    *request.headers_mut() = context.head.headers.clone();
-    headers::to_translated(request.headers_mut());
+    *request.headers_mut() = headers::to_translated(&context.head.headers);
     *request.method_mut() = method;
     Ok(request)
 }
@@ -251,14 +250,9 @@ async fn collect(expected: Expected, answer: Response<Incoming>) -> Result<Upstr
         Failure::TimedOut { side, effect, source }
     })?;
     let body = collected.map_err(|error| expected.failure(error, &parts.extensions))?;
-    if let Some(deadline) = parts.extensions.remove::<AnswerDeadline>() {
-        deadline.met();
-    }
-    // The answer is whole, so its stream is free, however slowly the client reads.
-    drop(parts.extensions.remove::<StreamSlot>());
+    let reused = AnswerInProgress::is_reused(&parts.extensions);
+    AnswerInProgress::finish(&mut parts.extensions);
     let decoded = decode(&parts.headers, &body, max);
-    // Without the extension nothing is known about the connection, so it counts as reused. HTTP/2 numbers its streams.
-    let reused = Reused::of(&parts.extensions);
     Ok(UpstreamResponse {
         side,
         elapsed: start.elapsed(),

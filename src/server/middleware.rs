@@ -22,9 +22,9 @@ use super::unread::{TrackedBody, WriteProgress};
 use crate::failure::{BoxError, Failure, SideEffect};
 use crate::http::body::{BodyError, Payload};
 use crate::http::peer::Peer;
-use crate::proxy::{self, App, InFlightGuard};
+use crate::proxy::{self, Answer, App, InFlightGuard};
 use crate::telemetry::access::AccessLogBody;
-use crate::upstream::StreamSlot;
+use crate::upstream::AnswerInProgress;
 
 type BoxedBody = UnsyncBoxBody<bytes::Bytes, BoxError>;
 
@@ -49,14 +49,13 @@ pub(super) fn service(
             let (app, peer, active) = (app.clone(), peer.clone(), activity.start());
             // One allocation, so that the layers above move a pointer.
             Box::pin(async move {
-                let mut response = proxy::handle(app, peer, request).await;
-                let in_flight = response.extensions_mut().remove().flatten();
-                let stream = response.extensions_mut().remove();
+                let Answer { mut response, in_flight } = proxy::handle(app, peer, request).await;
+                let upstream = response.extensions_mut().remove();
                 Ok::<_, Infallible>(response.map(|body| ActivityBody {
                     body,
                     _active: active,
                     _in_flight: in_flight,
-                    _stream: stream,
+                    _upstream: upstream,
                     progress: WriteProgress::of_stream(),
                 }))
             })
@@ -86,7 +85,7 @@ struct ActivityBody {
     _active: ActiveRequest,
     _in_flight: Option<Arc<InFlightGuard>>,
     /// Its place on the upstream's connection.
-    _stream: Option<StreamSlot>,
+    _upstream: Option<AnswerInProgress>,
     progress: Option<Arc<WriteProgress>>,
 }
 

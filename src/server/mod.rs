@@ -162,8 +162,11 @@ fn builder(limits: &Limits) -> auto::Builder<StreamExecutor> {
         .half_close(true)
         // An upstream's response keeps its own Date; `proxy` dates the responses that it writes.
         .auto_date_header(false)
-        .max_headers(limits.headers_max)
         .max_buf_size(limits.header_bytes_max);
+    // Even the same limit, once it is set, moves hyper's table of headers from the stack to the heap.
+    if limits.headers_max != HYPER_HEADERS_MAX {
+        builder.http1().max_headers(limits.headers_max);
+    }
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -179,6 +182,8 @@ fn builder(limits: &Limits) -> auto::Builder<StreamExecutor> {
     builder
 }
 
+/// hyper's own limit of header lines (hyper 1.12, `proto/h1/role.rs`).
+const HYPER_HEADERS_MAX: usize = 100;
 /// Maximum number of streams that a client has reset before they were accepted, for one HTTP/2 connection.
 const PENDING_RESETS_MAX: usize = 100;
 /// Maximum number of streams that the proxy has reset because of client errors, for one HTTP/2 connection. High enough for the long-lived

@@ -12,7 +12,7 @@ use http::{HeaderValue, Request};
 use http_body::{Body, Frame, SizeHint};
 use tracing::Span;
 
-use super::access_line::{self, AccessLine, Now};
+use super::access_line::{self, AccessLine};
 use super::metrics::Metrics;
 use super::metrics::labels::{RouteLabel, StatusClass};
 use crate::config::{Mode, Traces};
@@ -122,8 +122,6 @@ impl Access {
 impl Access {
     fn line(&self, duration_us: u64) -> AccessLine<'_> {
         AccessLine {
-            timestamp: Now,
-            level: "INFO",
             message: MESSAGE,
             method: self.method.as_str(),
             path: &self.path,

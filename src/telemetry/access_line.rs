@@ -1,14 +1,13 @@
 //! The access line as JSON, written straight into the log's queue.
 //!
 //! Own code beside `tracing_subscriber`'s JSON layer, which writes every other line: an event through the layer visits each field by name
-//! and serializes it on its own. `docs/performance.md` has the measurement. The fields and their order are those of the layer.
+//! and serializes it on its own. `docs/performance.md` has the measurement, and that of serde's derive. The fields and their order are those
+//! of the layer.
 
 use std::cell::RefCell;
-use std::io::Write as _;
 use std::sync::OnceLock;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 
 use super::queue::Queue;
 use super::spans::TraceId;
@@ -17,28 +16,19 @@ use super::spans::TraceId;
 static LINES: OnceLock<Queue> = OnceLock::new();
 
 thread_local! {
-    /// One line at a time.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static WRITER: RefCell<LineWriter> = RefCell::new(LineWriter::default());
 }
 
 /// The fields of a line. Those that are `None` are left out.
-#[derive(Serialize)]
 pub(super) struct AccessLine<'a> {
-    pub(super) timestamp: Now,
-    pub(super) level: &'a str,
-    pub(super) message: &'a str,
+    pub(super) message: &'static str,
     pub(super) method: &'a str,
     pub(super) path: &'a str,
-    pub(super) route: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) route: &'static str,
     pub(super) caller: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) mode: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) side: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) mode: Option<&'static str>,
+    pub(super) side: Option<&'static str>,
     pub(super) status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) upstream_status: Option<u16>,
     pub(super) upstream_calls: u32,
     pub(super) upstream_us: u64,
@@ -46,33 +36,12 @@ pub(super) struct AccessLine<'a> {
     pub(super) request_bytes: u64,
     pub(super) response_bytes: u64,
     pub(super) complete: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) error: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) fault: Option<&'a str>,
+    pub(super) error: Option<&'static str>,
+    pub(super) fault: Option<&'static str>,
     pub(super) request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) client_certificate: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub(super) trace_id: Option<TraceId>,
-    pub(super) target: &'a str,
-}
-
-#[expect(clippy::ref_option, reason = "serde passes the field")]
-fn as_text<S: Serializer>(id: &Option<TraceId>, serializer: S) -> Result<S::Ok, S::Error> {
-    match id {
-        Some(id) => serializer.collect_str(id),
-        None => serializer.serialize_none(),
-    }
-}
-
-/// The time at which the line is written, to the microsecond.
-pub(super) struct Now;
-
-impl Serialize for Now {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.6}", Timestamp::now()))
-    }
+    pub(super) target: &'static str,
 }
 
 /// Writes every access line to this queue from now on.
@@ -89,13 +58,114 @@ pub(super) fn is_on() -> bool {
 impl AccessLine<'_> {
     pub(super) fn write(&self) {
         let Some(lines) = LINES.get() else { return };
-        BUFFER.with_borrow_mut(|buffer| {
-            buffer.clear();
-            // Writing to memory does not fail.
-            if serde_json::to_writer(&mut *buffer, self).is_ok() {
-                buffer.push(b'\n');
-                let _ = lines.clone().write_all(buffer);
-            }
+        WRITER.with_borrow_mut(|writer| {
+            writer.clear();
+            self.encode(writer, Timestamp::now());
+            lines.push(&writer.line);
         });
+    }
+
+    fn encode(&self, writer: &mut LineWriter, now: Timestamp) {
+        writer.time(now);
+        writer.word("level", "INFO");
+        writer.word("message", self.message);
+        writer.text("method", self.method);
+        writer.text("path", self.path);
+        writer.word("route", self.route);
+        writer.text("caller", self.caller);
+        writer.word("mode", self.mode);
+        writer.word("side", self.side);
+        writer.number("status", self.status.map(u64::from));
+        writer.number("upstream_status", self.upstream_status.map(u64::from));
+        writer.number("upstream_calls", u64::from(self.upstream_calls));
+        writer.number("upstream_us", self.upstream_us);
+        writer.number("duration_us", self.duration_us);
+        writer.number("request_bytes", self.request_bytes);
+        writer.number("response_bytes", self.response_bytes);
+        writer.literal("complete", if self.complete { "true" } else { "false" });
+        writer.word("error", self.error);
+        writer.word("fault", self.fault);
+        writer.text("request_id", self.request_id);
+        writer.text("client_certificate", self.client_certificate);
+        if let Some(id) = self.trace_id {
+            writer.text("trace_id", id.to_string().as_str());
+        }
+        writer.word("target", self.target);
+        writer.line.extend_from_slice(b"}\n");
+    }
+}
+
+/// A line in the making, one at a time for each thread.
+#[derive(Debug, Default)]
+struct LineWriter {
+    line: Vec<u8>,
+    /// The second of the last line, and the line's beginning with it.
+    second: i64,
+    beginning: String,
+}
+
+impl LineWriter {
+    fn clear(&mut self) {
+        self.line.clear();
+    }
+
+    /// The beginning of a line, with the time to the microsecond. The date is formatted once a second.
+    fn time(&mut self, now: Timestamp) {
+        let second = now.as_second();
+        if self.second != second || self.beginning.is_empty() {
+            let whole = Timestamp::from_second(second).unwrap_or_default();
+            self.second = second;
+            self.beginning = format!("{{\"timestamp\":\"{whole:.0}");
+            self.beginning.pop();
+        }
+        self.line.extend_from_slice(self.beginning.as_bytes());
+        let micros = u32::try_from(now.subsec_nanosecond() / 1000).unwrap_or_default();
+        // Seven digits, of which the first is replaced.
+        let digits = 1_000_000 + micros;
+        self.line.push(b'.');
+        self.line.extend_from_slice(&itoa::Buffer::new().format(digits).as_bytes()[1..]);
+        self.line.extend_from_slice(b"Z\"");
+    }
+
+    fn key(&mut self, key: &str) {
+        self.line.extend_from_slice(b",\"");
+        self.line.extend_from_slice(key.as_bytes());
+        self.line.extend_from_slice(b"\":");
+    }
+
+    fn text<'t>(&mut self, key: &str, text: impl Into<Option<&'t str>>) {
+        let Some(text) = text.into() else { return };
+        self.key(key);
+        if text.bytes().any(|byte| byte == b'"' || byte == b'\\' || byte < 0x20) {
+            // Writing to memory does not fail.
+            let _ = serde_json::to_writer(&mut self.line, text);
+        } else {
+            self.quoted(text);
+        }
+    }
+
+    /// Text of the program itself, which needs no escapes.
+    fn word(&mut self, key: &str, word: impl Into<Option<&'static str>>) {
+        if let Some(word) = word.into() {
+            self.key(key);
+            self.quoted(word);
+        }
+    }
+
+    fn quoted(&mut self, text: &str) {
+        self.line.push(b'"');
+        self.line.extend_from_slice(text.as_bytes());
+        self.line.push(b'"');
+    }
+
+    fn number(&mut self, key: &str, number: impl Into<Option<u64>>) {
+        if let Some(number) = number.into() {
+            self.literal(key, itoa::Buffer::new().format(number));
+        }
+    }
+
+    fn literal(&mut self, key: &str, literal: &str) {
+        self.key(key);
+        self.line.extend_from_slice(literal.as_bytes());
     }
 }

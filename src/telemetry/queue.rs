@@ -60,6 +60,23 @@ impl Queue {
         Ok((queue.clone(), Draining { queue, thread }))
     }
 
+    /// Queues a line, or drops and counts it when the queue is full.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut queued = self.lock();
+        if queued.lines.len() + line.len() > QUEUE_MAX {
+            queued.dropped += 1;
+            drop(queued);
+            self.0.health.dropped(1);
+            return;
+        }
+        let wake = queued.lines.is_empty();
+        queued.lines.extend_from_slice(line);
+        drop(queued);
+        if wake {
+            self.0.arrived.notify_one();
+        }
+    }
+
     /// Whether lines are lost, and since when.
     pub(super) fn health(&self) -> &LogHealth {
         &self.0.health
@@ -118,19 +135,7 @@ impl Queue {
 
 impl Write for Queue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut queued = self.lock();
-        if queued.lines.len() + line.len() > QUEUE_MAX {
-            queued.dropped += 1;
-            drop(queued);
-            self.0.health.dropped(1);
-            return Ok(line.len());
-        }
-        let wake = queued.lines.is_empty();
-        queued.lines.extend_from_slice(line);
-        drop(queued);
-        if wake {
-            self.0.arrived.notify_one();
-        }
+        self.push(line);
         Ok(line.len())
     }
 

@@ -8,7 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::rate_limit::{OverBudget, Permit};
 use super::token::{Token, TokenError};
-use super::{Lane, Outgoing, Reused, SendError, UpstreamClient};
+use super::{AnswerInProgress, Lane, Outgoing, SendError, UpstreamClient};
 use crate::config::Config;
 use crate::config::auth::CredentialSet;
 use crate::http::body::{self, Payload};
@@ -32,9 +32,9 @@ impl UpstreamClient {
             None => {
                 let answered_by = outgoing.answered_by();
                 let Outgoing { request, lane, permit, .. } = outgoing;
-                self.send(request, lane, permit, answered_by).await
+                // One allocation here, instead of a copy of hyper-util's state at every level above.
+                Box::pin(self.send(request, lane, permit, answered_by)).await
             }
-            // Rare and large: kept out of every other call's future.
             Some(credential_set) => Box::pin(self.send_with(credential_set, outgoing, config)).await,
         }
     }
@@ -93,7 +93,7 @@ impl Outgoing {
 /// carried no other answer before, proves that it did not act.
 async fn refused(answer: Response<Incoming>, until: Instant) -> SendError {
     let (parts, body) = answer.into_parts();
-    let reused = Reused::of(&parts.extensions);
+    let reused = AnswerInProgress::is_reused(&parts.extensions);
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let proves = |body: &Bytes| {
         evidence::is_problem_document(&Reply {

@@ -1,6 +1,7 @@
 //! A call until the head of its answer: what it is doing, with whom, since when. Says so when the call fails.
 
-use http::{Extensions, Request, Uri};
+use http::uri::Authority;
+use http::{Extensions, Request};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, HttpInfo, capture_connection};
 use tokio::time::Instant;
@@ -14,13 +15,14 @@ use crate::http::body::Payload;
 
 pub(super) struct CallInProgress {
     pub(super) connection: CaptureConnection,
-    uri: Uri,
+    authority: Option<Authority>,
     start: Instant,
 }
 
 impl CallInProgress {
     pub(super) fn begin(request: &mut Request<Payload>) -> Self {
-        Self { connection: capture_connection(request), uri: request.uri().clone(), start: Instant::now() }
+        let authority = request.uri().authority().cloned();
+        Self { connection: capture_connection(request), authority, start: Instant::now() }
     }
 
     /// The call is given up. Without a connection nothing was sent: hyper-util reports it before the first byte.
@@ -44,7 +46,8 @@ impl CallInProgress {
     }
 
     pub(super) fn error(&self, phase: CallPhase, source: BoxError) -> BoxError {
-        let host = || self.uri.host().unwrap_or_default().to_owned();
+        let host =
+            || self.authority.as_ref().map_or_else(String::new, |authority| authority.host().to_owned());
         let address = self.on_connection(peer).flatten();
         let (peer, elapsed) = (address.unwrap_or_else(host), self.start.elapsed());
         CallError { phase, peer, elapsed, source }.into()

@@ -6,7 +6,9 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -20,8 +22,7 @@ use rustls::pki_types::ServerName;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsConnector;
-use tower::util::BoxCloneSyncService;
-use tower::{Service as _, service_fn};
+use tower::Service;
 
 pub(super) use super::counted_stream::Uses;
 use super::counted_stream::{CountedStream, StreamLimit};
@@ -32,15 +33,15 @@ use crate::http::descriptors::Headroom;
 type TcpIo = TokioIo<TcpStream>;
 type Stream = CountedStream<MaybeHttpsStream<TcpIo>>;
 
-/// Boxed once per client, because hyper-util needs a connector whose future is `Unpin`; no cost per request.
-pub(super) type Connector = BoxCloneSyncService<Uri, Stream, CallError>;
+/// hyper-util clones it for every request, connection or none.
+#[derive(Clone)]
+pub(super) struct Connector(Arc<Dialer>);
 
 /// Time after which the next address is tried beside one that does not answer (RFC 8305, section 8).
 const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// TCP probes without an answer after which a connection is dead.
 const TCP_PROBES: u32 = 2;
 
-#[derive(Clone)]
 struct Dialer {
     tcp: HttpConnector,
     tls: TlsConnector,
@@ -74,10 +75,28 @@ pub(super) fn build(
     let tls = TlsConnector::from(Arc::new(tls));
     let (timeout, max_age) = (settings.connect_timeout, settings.connection_max_age);
     let dialer = Dialer { tcp, tls, timeout, max_age, streams, headroom: Headroom::of_upstreams() };
-    BoxCloneSyncService::new(service_fn(move |uri: Uri| {
-        let dialer = dialer.clone();
-        async move { dialer.connect(&uri).await }
-    }))
+    Connector(Arc::new(dialer))
+}
+
+impl Service<Uri> for Connector {
+    type Response = Stream;
+    type Error = CallError;
+    type Future = Pin<Box<dyn Future<Output = Result<Stream, CallError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), CallError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let dialer = self.0.clone();
+        Box::pin(async move { dialer.connect(&uri).await })
+    }
+}
+
+impl std::fmt::Debug for Connector {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Connector").finish_non_exhaustive()
+    }
 }
 
 impl Dialer {

@@ -29,20 +29,17 @@ struct Pool {
     in_flight: AtomicUsize,
 }
 
-/// Counts a request on its connection until its answer is whole. In the extensions of every answer.
-#[derive(Clone, Debug)]
-pub(crate) struct StreamSlot(Arc<Counted>);
-
+/// Counts a request on its connection until its answer is whole.
 #[derive(Debug)]
-struct Counted(Arc<Pool>);
+pub(super) struct StreamSlot(Arc<Pool>);
 
 impl StreamSlot {
     pub(super) fn http(&self) -> &HttpClient {
-        &self.0.0.http
+        &self.0.http
     }
 }
 
-impl Drop for Counted {
+impl Drop for StreamSlot {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
@@ -99,6 +96,6 @@ impl Pool {
 
     /// The slot of a request that entered.
     fn slot(pool: &Arc<Self>) -> StreamSlot {
-        StreamSlot(Arc::new(Counted(pool.clone())))
+        StreamSlot(pool.clone())
     }
 }

@@ -5,7 +5,7 @@
 //! The client is hyper-util's; `docs/performance.md` has the measurement. It sends each write at most once: hyper-util's
 //! resending of requests that a closed connection left unsent is off, it follows no redirects, and this module repeats reads alone.
 
-mod answer_deadline;
+mod answer_in_progress;
 mod authenticated;
 mod call_in_progress;
 pub(crate) mod closed;
@@ -22,11 +22,12 @@ mod trust;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
-use http::{Extensions, Request, Response, Uri, Version};
+use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument as _;
 
+use self::answer_in_progress::AnswerDeadline;
 use self::call_in_progress::CallInProgress;
 use self::closed::Delivery;
 use self::connector::Uses;
@@ -45,9 +46,8 @@ use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::spans;
 use crate::translate::side::Side;
 
-pub(crate) use self::answer_deadline::AnswerDeadline;
+pub(crate) use self::answer_in_progress::AnswerInProgress;
 pub(crate) use self::call_in_progress::peer;
-pub(crate) use self::lane_pool::StreamSlot;
 pub(crate) use self::token::TokenFetchResult;
 pub(crate) use self::trust::Trust;
 pub use self::trust::TrustError;
@@ -82,18 +82,6 @@ impl Lane {
             Self::PassThrough => "pass_through",
             Self::Fresh => "fresh",
         }
-    }
-}
-
-/// Whether an answer came on an HTTP/1.1 connection that had carried another one: only the order ties an answer to its request there (RFC
-/// 9112, section 9.3.2), so it may belong to another request. In the extensions of every answer.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reused(pub(crate) bool);
-
-impl Reused {
-    /// What is known of an answer with these extensions.
-    pub(crate) fn of(extensions: &Extensions) -> bool {
-        extensions.get::<Self>().is_none_or(|reused| reused.0)
     }
 }
 
@@ -258,8 +246,6 @@ impl UpstreamClient {
         let uses = answer.extensions().get::<Uses>();
         let is_old = uses.is_some_and(Uses::is_old);
         let reused = answer.version() < Version::HTTP_2 && uses.is_none_or(Uses::count);
-        answer.extensions_mut().insert(Reused(reused));
-        answer.extensions_mut().insert(slot);
         if (smuggled || is_old)
             && let Some(connected) = &*connection.connection_metadata()
         {
@@ -269,9 +255,7 @@ impl UpstreamClient {
             let error = call.error(CallPhase::Decode, "the answer has conflicting lengths".into());
             return Err((Delivery::Maybe, SendError::NoAnswer(error)));
         }
-        if let Some(deadline) = deadline {
-            answer.extensions_mut().insert(deadline);
-        }
+        answer.extensions_mut().insert(AnswerInProgress::new(reused, slot, deadline));
         Ok(answer)
     }
 }
