@@ -81,7 +81,8 @@ impl GroupCommit {
     ) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(queue_max.max(1));
         let commits = Arc::new(AtomicU64::new(0));
-        let writer = BatchWriter { file, session: Some(session), commits: Arc::clone(&commits) };
+        let writer =
+            BatchWriter { file, session: Some(session), failed: None, commits: Arc::clone(&commits) };
         let task = tokio::spawn(writer.work(waiting, batch_max.max(1)));
         (Self { queue, commits }, task)
     }
@@ -110,6 +111,8 @@ struct BatchWriter {
     file: WritableFile,
     /// `None` after a failure: a failed connection is not used again.
     session: Option<FileSession>,
+    /// Open until the next write: while it is, SQLite makes no checkpoint, and a change of the file is another hand's.
+    failed: Option<FileSession>,
     commits: Arc<AtomicU64>,
 }
 
@@ -136,10 +139,15 @@ impl BatchWriter {
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
         let mut session = match self.session.take() {
             Some(session) => session,
-            None => self.file.reopen().await?,
+            None => self.file.reopen(&mut self.failed).await?,
         };
-        let written = self.in_one_transaction(&mut session, batch).await;
-        written.inspect_err(|error| self.file.failed(error))?;
+        if let Err(error) = self.in_one_transaction(&mut session, batch).await {
+            self.file.failed(&error);
+            // What holds the write lock would keep out commands. SQLite has rolled back by itself after most errors.
+            let _ = session.rows::<(i64,)>("ROLLBACK", &[]).await;
+            self.failed = Some(session);
+            return Err(error);
+        }
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.session = Some(session);
         Ok(())

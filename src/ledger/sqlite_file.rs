@@ -4,8 +4,8 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tracing::warn;
 use uuid::Uuid;
 
@@ -54,22 +54,49 @@ impl WritableFile {
         Ok((file, session))
     }
 
-    /// Opens the file again after a failure.
-    pub(super) async fn reopen(&mut self) -> Result<Session<SqliteConnection>, LedgerError> {
+    /// Opens the file again after a failure, in place of the connection that failed. This process's newest claims must still be there.
+    pub(super) async fn reopen(
+        &mut self,
+        failed: &mut Option<Session<SqliteConnection>>,
+    ) -> Result<Session<SqliteConnection>, LedgerError> {
         // Checked first, because opening would create a new file in place of a missing one.
         self.same.check()?;
-        let connection = self.options.connect().await?;
-        if self.lock.is_some() {
-            self.same.checkpoint_ends();
+        if let Some(failed) = failed.take() {
+            self.close(failed).await;
         }
+        let connection = self.options.connect().await.inspect_err(|_| {
+            // SQLite may have made a checkpoint before it gave up.
+            if self.lock.is_some() {
+                self.same.checkpoint_ends();
+            }
+        })?;
         let mut session = Session { connection, guard: self.cookie.clone(), history: None };
-        self.data_version = data_version(&mut session).await?;
+        if let Err(error) = self.verify(&mut session).await {
+            self.failed(&error);
+            self.close(session).await;
+            return Err(error);
+        }
         Ok(session)
     }
 
-    /// Marks the session as broken.
-    pub(super) fn failed(&self, error: &LedgerError) {
+    async fn verify(&mut self, session: &mut Session<SqliteConnection>) -> Result<(), LedgerError> {
+        self.data_version = data_version(session).await?;
+        self.verifier.verify_newest(session).await
+    }
+
+    async fn close(&self, session: Session<SqliteConnection>) {
         self.same.closing();
+        // Awaited, because SQLite makes a checkpoint if it is the last connection.
+        let _ = session.connection.close().await;
+        if self.lock.is_some() {
+            self.same.checkpoint_ends();
+        }
+    }
+
+    /// Called after a failure, while it is known how this process left the file: what another hand put there often looks like a damaged
+    /// disk.
+    pub(super) fn failed(&self, error: &LedgerError) {
+        let _ = self.same.check();
         if matches!(error, LedgerError::Replaced) {
             // Another cookie means another file, even with equal content.
             self.same.lose();

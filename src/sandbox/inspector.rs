@@ -204,4 +204,9 @@ impl Inspector {
     pub async fn wait_arrived(&self, side: impl Into<Option<Side>>, operation: Operation, count: u64) {
         self.requests.wait((side.into(), operation), count).await;
     }
+
+    /// Resolves once no request is being handled: what has arrived has taken effect, or never will. Unbounded: give it a deadline.
+    pub async fn wait_idle(&self) {
+        self.requests.wait_idle().await;
+    }
 }

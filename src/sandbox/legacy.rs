@@ -109,7 +109,8 @@ pub(super) fn cancel(state: &mut VendorState, customer: &str, id: &str) -> Resul
     let record = state.records(Side::Legacy).visible(id, customer, &ReadView::default());
     let record = record.ok_or_else(|| VendorProblem::not_found(NOUN, id, customer))?;
     let status = record.text("status").unwrap_or_default();
-    if status != "CREATED" {
+    // The new API, which made the original of a mirror, cancels nothing.
+    if status != "CREATED" || record.is_mirror {
         return Err(VendorProblem::forbidden(format!(
             "{NOUN} with id {id} is {status} and cannot be cancelled"
         )));
@@ -134,13 +135,16 @@ pub(super) fn list(
         begin.is_none_or(|begin| at >= begin) && end.is_none_or(|end| at <= end)
     };
     let filter = RecordFilter { customer, view, refs, matching: state.variants.ref_match };
-    let page =
-        PageRequest::parse(query, &state.variants)?.read(state.records(Side::Legacy), &filter, |record| {
+    let page = PageRequest::parse(query, &state.variants, Side::Legacy)?.read(
+        state.records(Side::Legacy),
+        &filter,
+        |record| {
             let updated_at =
                 record.text("updated_at").and_then(|text| text.parse().ok()).unwrap_or(record.created);
             profile.is_none_or(|profile| record.text("profile_id") == Some(profile))
                 && within(record.created, created)
                 && within(updated_at, updated)
-        });
+        },
+    );
     Ok(page.into_json(&["items"], &[]))
 }

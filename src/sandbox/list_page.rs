@@ -10,6 +10,7 @@ use super::list_query::QueryParameters;
 use super::problem::VendorProblem;
 use super::records::{Position, ReadView, Record, RecordStore};
 use super::variants::{RefMatch, StaleCursor, Variants};
+use crate::translate::side::Side;
 
 const DEFAULT_LIMIT: usize = 100;
 const MAXIMUM_LIMIT: usize = 1000;
@@ -19,8 +20,8 @@ pub(super) struct PageRequest {
     descending: bool,
     limit: usize,
     after: Option<Position>,
-    /// A stale cursor that is answered an empty list.
-    is_stale: bool,
+    /// A stale cursor that is answered an empty list, or an API whose lists have no rows.
+    is_empty: bool,
     cursor_epoch: u32,
 }
 
@@ -39,7 +40,11 @@ pub(super) struct ListPage {
 }
 
 impl PageRequest {
-    pub(super) fn parse(query: &QueryParameters, variants: &Variants) -> Result<Self, VendorProblem> {
+    pub(super) fn parse(
+        query: &QueryParameters,
+        variants: &Variants,
+        side: Side,
+    ) -> Result<Self, VendorProblem> {
         let descending = match query.single("order")? {
             None | Some("DESC") => true,
             Some("ASC") => false,
@@ -56,7 +61,13 @@ impl PageRequest {
             }
         };
         let cursor_epoch = variants.cursor_epoch;
-        let mut request = Self { descending, limit, after: None, is_stale: false, cursor_epoch };
+        let mut request = Self {
+            descending,
+            limit,
+            after: None,
+            is_empty: variants.lists_nothing.applies_to(side),
+            cursor_epoch,
+        };
         let invalid = || VendorProblem::bad_request("page_cursor is invalid");
         if let Some(text) = query.single("page_cursor")? {
             let (epoch, position) = read_cursor(text).ok_or_else(invalid)?;
@@ -64,7 +75,7 @@ impl PageRequest {
                 _ if epoch == cursor_epoch => request.after = Some(position),
                 StaleCursor::Refused => return Err(invalid()),
                 StaleCursor::Ignored => {}
-                StaleCursor::Empty => request.is_stale = true,
+                StaleCursor::Empty => request.is_empty = true,
             }
         }
         Ok(request)
@@ -84,7 +95,7 @@ impl PageRequest {
         let has_ref = |record: &Record| refs.iter().any(|ref_id| record.has_ref(ref_id, matching));
         let ordered = records.ordered(self.descending, self.after.clone(), similar);
         let mut matching = ordered.filter(|(_, record)| {
-            !self.is_stale
+            !self.is_empty
                 && record.customer == customer
                 && records.shows(record, view)
                 && (view.ignore_filters || keep(record) && (refs.is_empty() || has_ref(record)))

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::translate::side::Side;
+
 /// A status of the old API and the new API's word for it.
 const STATUSES: [(&str, &str); 3] =
     [("CREATED", "PROCESSING"), ("SETTLED", "COMPLETED"), ("CANCELLED", "FAILED")];
@@ -10,13 +12,28 @@ const STATUSES: [(&str, &str); 3] =
 const SAME: [&str; 8] =
     ["id", "ref_id", "source_asset", "identity_id", "account_id", "created_at", "updated_at", "metadata"];
 
-/// The new API's word for a status of the old one.
-pub(super) fn status_on_new(status: &str) -> &str {
-    STATUSES.iter().find(|(legacy, _)| *legacy == status).map_or(status, |(_, new)| new)
+/// A side's word for a status of the other one.
+pub(super) fn status_on(side: Side, status: &str) -> &str {
+    match side {
+        Side::Legacy => match status {
+            "PENDING" => "CREATED",
+            "REJECTED" => "CANCELLED",
+            _ => STATUSES.iter().find(|(_, new)| *new == status).map_or(status, |(legacy, _)| legacy),
+        },
+        Side::New => STATUSES.iter().find(|(legacy, _)| *legacy == status).map_or(status, |(_, new)| new),
+    }
+}
+
+/// A record as the other side shows it.
+pub(super) fn of(side: Side, record: &Map<String, Value>) -> Map<String, Value> {
+    match side {
+        Side::Legacy => orchestration(record),
+        Side::New => conversion(record),
+    }
 }
 
 /// A conversion as an orchestration.
-pub(super) fn orchestration(conversion: &Map<String, Value>) -> Map<String, Value> {
+fn orchestration(conversion: &Map<String, Value>) -> Map<String, Value> {
     let text = |name: &str| conversion.get(name).and_then(Value::as_str);
     let profile = |id: Option<&str>| json!({ "profile": { "profile_id": id } });
     let recipient = text("recipient_profile_id").or(text("profile_id"));
@@ -24,21 +41,20 @@ pub(super) fn orchestration(conversion: &Map<String, Value>) -> Map<String, Valu
         conversion,
         json!({
             "profile_id": text("profile_id"), "source_amount": text("amount"), "destination_asset": text("target_asset"),
-            "status": text("status").map(status_on_new),
+            "status": text("status").map(|status| status_on(Side::New, status)),
             "source": profile(text("profile_id")), "destination": profile(recipient),
         }),
     )
 }
 
 /// An orchestration between profiles as a conversion.
-pub(super) fn conversion(orchestration: &Map<String, Value>) -> Map<String, Value> {
+fn conversion(orchestration: &Map<String, Value>) -> Map<String, Value> {
     let text = |name: &str| orchestration.get(name).and_then(Value::as_str);
-    let status = STATUSES.iter().find(|(_, new)| Some(*new) == text("status"));
     with_same(
         orchestration,
         json!({
             "profile_id": text("profile_id"), "amount": text("source_amount"), "target_asset": text("destination_asset"),
-            "status": status.map_or("CREATED", |(legacy, _)| legacy),
+            "status": text("status").map(|status| status_on(Side::Legacy, status)),
         }),
     )
 }

@@ -56,7 +56,8 @@ pub use request_log::ReceivedRequest;
 pub use state::OrchestrationOutcome;
 pub use tokens::SCOPES;
 pub use variants::{
-    EmptyList, ListShape, Mirror, ProfileFilter, RefMatch, RepeatedRef, StaleCursor, TieOrder, Variants,
+    EmptyList, ListShape, ListsNothing, Mirror, ProfileFilter, RefMatch, RepeatedRef, StaleCursor, TieOrder,
+    Variants,
 };
 
 /// A running sandbox. Dropping it closes the port and every connection.

@@ -187,8 +187,10 @@ pub(super) fn list(
     let by = state.variants.profile_filter;
     let refs = query.repeated("ref_id")?;
     let filter = RecordFilter { customer, view, refs, matching: state.variants.ref_match };
-    let page =
-        PageRequest::parse(query, &state.variants)?.read(state.records(Side::New), &filter, |record| {
+    let page = PageRequest::parse(query, &state.variants, Side::New)?.read(
+        state.records(Side::New),
+        &filter,
+        |record| {
             let at = record.created;
             (profiles.is_empty() || profiles_of(record, by).any(|profile| profiles.contains(&profile)))
                 && filters.iter().all(|(field, values)| {
@@ -199,7 +201,8 @@ pub(super) fn list(
                 && eq.is_none_or(|bound| at == bound)
                 && gte.is_none_or(|bound| at >= bound)
                 && gt.is_none_or(|bound| at > bound)
-        });
+        },
+    );
     let (names, empty): (&[_], &[_]) = match state.variants.list_shape {
         ListShape::Items => (&["items"], &[]),
         ListShape::Orchestrations => (&["orchestrations"], &[]),

@@ -42,11 +42,21 @@ struct LoggedRequests {
 pub(super) struct RequestLog {
     log: Mutex<LoggedRequests>,
     sequence: watch::Sender<u64>,
+    in_progress: watch::Sender<u64>,
+}
+
+/// A request that is being handled, until this is dropped.
+pub(super) struct InProgress(watch::Sender<u64>);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
 }
 
 impl RequestLog {
     pub(super) fn new() -> Self {
-        Self { log: Mutex::default(), sequence: watch::Sender::new(0) }
+        Self { log: Mutex::default(), sequence: watch::Sender::new(0), in_progress: watch::Sender::new(0) }
     }
 
     fn log(&self) -> MutexGuard<'_, LoggedRequests> {
@@ -73,6 +83,18 @@ impl RequestLog {
         });
         *log.arrived.entry((side, operation)).or_default() += 1;
         self.sequence.send_replace(sequence);
+    }
+
+    /// Counts a request as in progress.
+    pub(super) fn begin(&self) -> InProgress {
+        self.in_progress.send_modify(|count| *count += 1);
+        InProgress(self.in_progress.clone())
+    }
+
+    /// Resolves once no request is in progress.
+    pub(super) async fn wait_idle(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.in_progress.subscribe().wait_for(|count| *count == 0).await;
     }
 
     pub(super) fn record_applied(&self, target: Target) {

@@ -123,29 +123,33 @@ impl VendorState {
     }
 
     fn add(&mut self, side: Side, id: &str, mut record: Record) {
-        if side == Side::Legacy {
-            record.mirror = self.add_mirror(id, &record);
-        }
+        record.mirror = self.add_mirror(side, id, &record);
         let tie_order = self.variants.tie_order;
         self.records_mut(side).insert(id, record, tie_order);
     }
 
-    /// Adds what the new API shows of a conversion, if it does, and returns its id.
-    fn add_mirror(&mut self, id: &str, conversion: &Record) -> Option<String> {
-        let id = match self.variants.mirror {
+    /// Adds what the other API shows of a conversion, if it does, and returns its id.
+    fn add_mirror(&mut self, side: Side, id: &str, made: &Record) -> Option<String> {
+        let mirror = match side {
+            Side::Legacy => self.variants.mirror,
+            Side::New if is_conversion(made) => self.variants.mirror_back,
+            Side::New => Mirror::Off,
+        };
+        let id = match mirror {
             Mirror::Off => return None,
             Mirror::SameId => id.to_owned(),
             Mirror::OtherId => self.source.id(),
         };
         let own = self.variants.mirror_own_created_at;
-        let created = if own { self.now() } else { conversion.created };
-        let mut record = Record::new(&conversion.customer, created, mirror::orchestration(&conversion.body));
+        let created = if own { self.now() } else { made.created };
+        let mut record = Record::new(&made.customer, created, mirror::of(side, &made.body));
         record.is_mirror = true;
         record.set("id", id.as_str());
         if own {
             record.set("created_at", format_time(created));
         }
-        self.new.insert(&id, record, self.variants.tie_order);
+        let tie_order = self.variants.tie_order;
+        self.records_mut(side.other()).insert(&id, record, tie_order);
         Some(id)
     }
 
@@ -153,13 +157,9 @@ impl VendorState {
     pub(super) fn holder(&self, side: Side, customer: &str, ref_id: &str) -> Option<Value> {
         let on = |side| self.records(side).by_ref(customer, ref_id, self.variants.ref_match);
         let shared = || on(side.other()).filter(|_| self.variants.shared_refs);
-        on(side).map(Record::to_json).or_else(|| {
-            let body = &shared()?.body;
-            Some(Value::Object(match side {
-                Side::Legacy => mirror::conversion(body),
-                Side::New => mirror::orchestration(body),
-            }))
-        })
+        on(side)
+            .map(Record::to_json)
+            .or_else(|| Some(Value::Object(mirror::of(side.other(), &shared()?.body))))
     }
 
     /// Debits the source account, or refuses.
@@ -219,15 +219,23 @@ impl VendorState {
             self.balances.credit(account, funds.amount);
         }
         if let Some(mirror) = mirror {
-            self.set_status(Side::New, &mirror, mirror::status_on_new(status), at);
+            self.set_status(side.other(), &mirror, mirror::status_on(side.other(), status), at);
         }
         true
     }
 
-    /// The side that holds the record; ids are unique over both.
+    /// The side on which the record was made, or else one that shows it; apart from mirrors, ids are unique over both.
     pub(super) fn side_of(&self, id: &str) -> Option<Side> {
-        [Side::Legacy, Side::New].into_iter().find(|side| self.records(*side).get(id).is_some())
+        let on = |side: &Side| self.records(*side).get(id);
+        let sides = [Side::Legacy, Side::New];
+        let made = sides.iter().find(|side| on(side).is_some_and(|record| !record.is_mirror));
+        made.or_else(|| sides.iter().find(|side| on(side).is_some())).copied()
     }
+}
+
+/// Whether an orchestration goes to a profile: the old API has no other conversions.
+fn is_conversion(orchestration: &Record) -> bool {
+    orchestration.body.get("destination").is_some_and(|to| to.pointer("/profile/profile_id").is_some())
 }
 
 fn set_status_fields(record: &mut Record, status: &str, at: Timestamp, completed_at: bool) {

@@ -10,6 +10,8 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::translate::side::Side;
+
 /// How this vendor differs from the documented one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,8 +26,12 @@ pub struct Variants {
     pub html_not_found: bool,
     /// How a list without rows looks.
     pub empty_list: EmptyList,
+    /// The API whose lists have no rows, whatever it holds.
+    pub lists_nothing: ListsNothing,
     /// Whether the new API shows conversions that are made on the old one from now on.
     pub mirror: Mirror,
+    /// Whether the old API shows conversions that are made on the new one from now on.
+    pub mirror_back: Mirror,
     /// A mirrored conversion has a `created_at` of its own, later than the original's.
     pub mirror_own_created_at: bool,
     /// What the new API answers to a create whose reference it holds.
@@ -92,7 +98,30 @@ pub enum EmptyList {
     Html,
 }
 
-/// Whether the new API shows conversions of the old one.
+/// Which API's lists have no rows. Gets and creates are as usual.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListsNothing {
+    /// Both show what they hold.
+    #[default]
+    Neither,
+    /// The old one's.
+    Legacy,
+    /// The new one's.
+    New,
+}
+
+impl ListsNothing {
+    pub(super) fn applies_to(self, side: Side) -> bool {
+        match self {
+            Self::Neither => false,
+            Self::Legacy => side == Side::Legacy,
+            Self::New => side == Side::New,
+        }
+    }
+}
+
+/// Whether one API shows conversions of the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mirror {

@@ -60,7 +60,9 @@ impl Vendor {
         let is_head = parts.method == Method::HEAD;
         let arrived = Arrived { target, parts, body };
         let mut running = self.running.clone();
+        let in_progress = self.inspector.requests.begin();
         let work = tokio::spawn(async move {
+            let _in_progress = in_progress;
             tokio::select! {
                 outcome = self.process(arrived) => outcome,
                 _ = running.changed() => Outcome::Reset,

@@ -48,6 +48,7 @@ pub(crate) fn conflict(house: &TestBed, ref_id: &str, answer: &Answer) -> Option
         .unwrap_or_else(|| panic!("the 409 for {ref_id} shows {id}, which does not exist"));
     let shown = record["ref_id"].as_str().unwrap();
     assert!(inspector.variants().ref_match.same(shown, ref_id), "{problem}");
-    let is_mirror = side == Side::New && house.made(shown).new == 0;
+    let made = house.made(shown);
+    let is_mirror = if side == Side::New { made.new == 0 } else { made.legacy == 0 };
     (!is_mirror).then_some(id)
 }

@@ -1,5 +1,7 @@
 //! One vendor, one ledger, two proxies, and what happens to them.
 
+mod ledgers;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use self::ledgers::Shelf;
 use super::dice::Dice;
 use super::faults::{self, LAG_MAX, Trouble};
 use super::oracle;
@@ -68,6 +71,11 @@ pub(crate) struct Told {
     pub(crate) listings: u64,
     pub(crate) flips: u64,
     pub(crate) outages: u64,
+    /// Ledgers that were lost, exchanged or replaced by an older copy.
+    pub(crate) exchanged: u64,
+    /// Starts that were refused, and those that held creates until `ledger accept`.
+    pub(crate) refused: u64,
+    pub(crate) held: u64,
 }
 
 impl Told {
@@ -82,6 +90,9 @@ impl Told {
         self.listings += one.listings;
         self.flips += one.flips;
         self.outages += one.outages;
+        self.exchanged += one.exchanged;
+        self.refused += one.refused;
+        self.held += one.held;
     }
 }
 
@@ -123,6 +134,7 @@ pub(crate) struct World {
     variants: Variants,
     /// What the proxies know of it.
     facts: Vec<(&'static str, &'static str)>,
+    shelf: Shelf,
     told: Told,
 }
 
@@ -130,7 +142,10 @@ impl World {
     pub(crate) async fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let variants = variants::choose(|sides| dice.below(sides));
-        let house = TestBed::with_ledger(BACK, |ledger| ledger.timeout = Duration::from_millis(500)).await;
+        let mut house = TestBed::with_ledger(BACK, ledgers::set).await;
+        // The proxies here come and go with their ledger.
+        house.proxy = Proxy::start(&[("stage", "observe")], None).await;
+        let shelf = Shelf::new(house.dir.path());
         let inspector = house.sandbox.inspector();
         inspector.set_variants(variants.clone());
         // Mostly the operator knows how the vendor differs.
@@ -163,6 +178,7 @@ impl World {
             pager: None,
             variants,
             facts,
+            shelf,
             told: Told::default(),
         }
     }
@@ -222,6 +238,7 @@ impl World {
         if let Some(outage) = outage {
             outage.await.unwrap();
         }
+        self.maybe_exchange_ledger().await;
         oracle::nothing_is_doubled(&self.house);
     }
 
@@ -246,7 +263,7 @@ impl World {
             let other = self.stages[1 - which];
             let blind = to.sees_only_legacy && (self.opened || other.creates_on_new);
             let early = to.creates_on_new && other.sees_only_legacy;
-            if blind || early || (to.sealed && (!may_seal || self.dice.percent(60))) {
+            if blind || early || (to.sealed && (!may_seal || self.shelf.has_lost || self.dice.percent(60))) {
                 continue;
             }
             if self.proxies[which].try_go(&[to.keys, TIMES].concat()).await.is_ok() {
@@ -371,7 +388,8 @@ impl World {
         for _ in 0..self.dice.below(4) {
             self.told.steps += 1;
             let client = self.dice.pick(&self.proxies).client.clone();
-            let repeats = self.variants.mirror == Mirror::SameId && self.shows_mirrors();
+            let has_same_id = [self.variants.mirror, self.variants.mirror_back].contains(&Mirror::SameId);
+            let repeats = has_same_id && self.shows_mirrors();
             let pager = match self.pager.take() {
                 Some(pager) => pager,
                 None => {
@@ -430,12 +448,18 @@ impl World {
         self.count(&ids);
     }
 
-    /// The ids under which a listing shows what is known. Where it is known that new mirrors legacy's conversions under other ids, such a
-    /// conversion may be shown under either, as its claim says; then their number is all that can be checked.
+    /// The ids under which a listing shows what is known. Where it is known that one side mirrors the other's conversions under other ids,
+    /// such a conversion may be shown under either, as its claim says; then their number is all that can be checked.
     fn certain(&self) -> BTreeSet<String> {
-        let has_two_ids = self.variants.mirror == Mirror::OtherId && !self.facts.is_empty();
         let inspector = self.house.sandbox.inspector();
-        let is_certain = |id: &&String| !has_two_ids || inspector.record(Side::Legacy, id).is_none();
+        let has_two_ids =
+            |side, mirror| (mirror == Mirror::OtherId && !self.facts.is_empty()).then_some(side);
+        let twofold = [
+            has_two_ids(Side::Legacy, self.variants.mirror),
+            has_two_ids(Side::New, self.variants.mirror_back),
+        ];
+        let is_certain =
+            |id: &&String| twofold.iter().flatten().all(|side| inspector.record(*side, id).is_none());
         self.known.iter().filter(is_certain).cloned().collect()
     }
 
@@ -443,7 +467,8 @@ impl World {
     /// is on another page, and its original is not in the ledger.
     fn shows_mirrors(&self) -> bool {
         let can_be_told = !self.facts.is_empty() && !self.variants.mirror_own_created_at;
-        self.variants.mirror != Mirror::Off && !can_be_told
+        let is_mirrored = self.variants.mirror != Mirror::Off || self.variants.mirror_back != Mirror::Off;
+        is_mirrored && !can_be_told
     }
 
     /// One reference that was tried ends as one conversion. A vendor that takes two references for one makes one of both.

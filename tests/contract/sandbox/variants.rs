@@ -62,6 +62,59 @@ async fn a_mirror_shows_legacy_conversions_on_new() {
 }
 
 #[tokio::test]
+async fn a_mirror_shows_conversions_of_new_on_legacy() {
+    for (mirror_back, own) in
+        [(Mirror::SameId, false), (Mirror::SameId, true), (Mirror::OtherId, false), (Mirror::OtherId, true)]
+    {
+        let (sandbox, client) =
+            with(Variants { mirror_back, mirror_own_created_at: own, ..Variants::default() }).await;
+        let (_, made) = client.post(NEW, &orchestration("r")).await;
+        let (_, page) = client.get(&format!("{LEGACY}?ref_id=r")).await;
+        let shown = &page["items"][0];
+        assert_eq!(shown["id"] == made["id"], mirror_back == Mirror::SameId);
+        assert_eq!(shown["created_at"] == made["created_at"], !own);
+        assert_eq!((&shown["amount"], &shown["status"]), (&made["source_amount"], &json!("CREATED")));
+        let path = format!("{LEGACY}/{}", shown["id"].as_str().unwrap());
+        assert_eq!(client.get(&path).await.1, *shown);
+        let refused = client.ask(Method::DELETE, &path).send().await.unwrap();
+        assert_eq!(refused.status(), 403, "new cancels nothing");
+        // It moves with the original, and is no record of its own.
+        assert!(sandbox.inspector().set_status(made["id"].as_str().unwrap(), "FAILED"));
+        assert_eq!(client.get(&path).await.1["status"], "CANCELLED");
+        assert_eq!(sandbox.inspector().records(Side::Legacy), 0);
+        assert_eq!(client.post(LEGACY, &conversion("r")).await.0, 200, "a mirror takes no reference");
+        assert_eq!(sandbox.inspector().conversions_by_ref()["r"], Tally { legacy: 1, new: 1 });
+        // The old API has no withdrawals.
+        let mut withdrawal = orchestration("w");
+        withdrawal["destination"] = json!({ "crypto": { "address": "0x1", "network": "ETHEREUM" } });
+        assert_eq!(client.post(NEW, &withdrawal).await.0, 200);
+        assert_eq!(ids(&client.get(&format!("{LEGACY}?ref_id=w")).await.1), [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn one_api_lists_nothing_though_it_holds_records() {
+    for (lists_nothing, silent, other) in
+        [(ListsNothing::Legacy, LEGACY, NEW), (ListsNothing::New, NEW, LEGACY)]
+    {
+        let (sandbox, client) = funded(quiet()).await;
+        let (_, legacy) = client.post(LEGACY, &conversion("r")).await;
+        let (_, new) = client.post(NEW, &orchestration("r")).await;
+        for (empty_list, body) in [(EmptyList::Items, json!({ "items": [] })), (EmptyList::None, json!({}))] {
+            sandbox.inspector().set_variants(Variants { lists_nothing, empty_list, ..Variants::default() });
+            for query in ["", "?ref_id=r"] {
+                assert_eq!(client.get(&format!("{silent}{query}")).await.1, body);
+                assert_eq!(ids(&client.get(&format!("{other}{query}")).await.1).len(), 1);
+            }
+            for (path, record) in [(LEGACY, &legacy), (NEW, &new)] {
+                let id = record["id"].as_str().unwrap();
+                assert_eq!(client.get(&format!("{path}/{id}")).await.0, 200);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_space_of_references_is_refused_by_either_api() {
     let (sandbox, client) = with(Variants { shared_refs: true, ..Variants::default() }).await;
     let old = client.create("old").await;

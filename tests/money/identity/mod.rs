@@ -120,15 +120,6 @@ async fn change(ledger: &Path, sql: &'static str) {
     connection.close().await.unwrap();
 }
 
-/// A backup as an operator makes it.
-async fn back_up(ledger: &Path, backup: &Path) {
-    let mut connection: SqliteConnection =
-        sqlx::sqlite::SqliteConnectOptions::new().filename(ledger).connect().await.unwrap();
-    let sql = format!("VACUUM INTO '{}'", backup.display());
-    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
-    connection.close().await.unwrap();
-}
-
 /// Removes a SQLite file with what belongs to it.
 fn remove(ledger: &Path) {
     for suffix in ["", "-wal", "-shm", ".lock"] {

@@ -5,7 +5,8 @@ use conversion_shim::translate::side::Side;
 use reqwest::Method;
 
 use super::restored::is_refused_for;
-use super::{Deployment, NEW_ONLY, back_up, change, remove};
+use super::{Deployment, NEW_ONLY, change, remove};
+use crate::support::ledger::vacuum_into;
 use crate::support::soon;
 use crate::support::test_bed::{Caller, conversion, new_record};
 use crate::what_broke::ORCHESTRATIONS;
@@ -157,7 +158,7 @@ async fn init_changes_nothing_in_a_ledger_that_has_its_id() {
     deployment.write("");
     let id = deployment.init().await;
     let backup = deployment.path("backup.db");
-    back_up(&deployment.ledger(), &backup).await;
+    vacuum_into(&deployment.ledger(), &backup).await;
     let named = deployment.open_for_new().await;
     // Of another tenant, which a marked ledger refuses.
     deployment.write(&format!("{named}\nstage = \"live\"\nledger.tenant = \"acme\""));

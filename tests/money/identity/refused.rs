@@ -1,6 +1,7 @@
 //! Starts and reloads that are refused.
 
-use super::{Deployment, NEW_ONLY, back_up, remove};
+use super::{Deployment, NEW_ONLY, remove};
+use crate::support::ledger::vacuum_into;
 use crate::support::replica::Replica;
 use crate::support::test_bed::{BACK, Caller, conversion};
 
@@ -80,7 +81,7 @@ async fn a_ledger_from_before_the_first_create_on_new_is_refused_in_every_stage(
     let deployment = Deployment::new().await;
     deployment.write("");
     let id = deployment.init().await;
-    back_up(&deployment.ledger(), &deployment.path("backup.db")).await;
+    vacuum_into(&deployment.ledger(), &deployment.path("backup.db")).await;
     let named = deployment.open_for_new().await;
     assert!(named.contains(&id), "the same ledger");
     deployment.write(&format!("{named}\nstage = \"live\""));

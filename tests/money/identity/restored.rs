@@ -6,9 +6,11 @@ use std::process::Command;
 use conversion_shim::translate::side::Side;
 
 use serde_json::Value;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::{Deployment, change};
-use crate::support::ledger;
+use super::{Deployment, change, remove};
+use crate::support::ledger::{self, vacuum_into};
 use crate::support::postgres::Postgres;
 use crate::support::test_bed::Caller;
 
@@ -51,6 +53,44 @@ async fn a_backup_that_is_put_in_place_is_noticed_though_it_keeps_its_times() {
         assert!(accepted.out.starts_with("hold lifted: "), "{parts:?}: {accepted:?}");
         replica.kill();
     }
+}
+
+/// SQLite's log belongs to the file that it was written for. What it makes of another one is often damaged: a write fails, as it does on a
+/// damaged disk, before anything has looked at the file.
+#[tokio::test]
+async fn a_backup_that_is_put_in_place_is_noticed_though_it_only_looks_damaged() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    deployment.write(&format!("{named}\nstage = \"live\""));
+    for claims in [1, 3, 10, 30, 60] {
+        let (replica, caller) = deployment.serve().await;
+        let backup = deployment.path(&format!("backup-{claims}.db"));
+        vacuum_into(&deployment.ledger(), &backup).await;
+        for claim in 0..claims {
+            assert_eq!(caller.create(&format!("{claims}-{claim}")).await.status, 200, "{claims}");
+        }
+        // A write that cannot have the lock fails: the next one has a connection of its own, which has read little of the file.
+        let mut locking: SqliteConnection =
+            SqliteConnectOptions::new().filename(deployment.ledger()).connect().await.unwrap();
+        sqlx::query("BEGIN IMMEDIATE").execute(&mut locking).await.unwrap();
+        assert_eq!(caller.create("locked").await.status, 503);
+        sqlx::query("ROLLBACK").execute(&mut locking).await.unwrap();
+        locking.close().await.unwrap();
+        std::fs::copy(&backup, deployment.ledger()).unwrap();
+        for ref_id in ["after", "and", "again"] {
+            assert_eq!(caller.create(ref_id).await.status, 503, "{claims}");
+        }
+        replica.kill();
+        // As it was put there; the next start does not forget it.
+        remove(&deployment.ledger());
+        std::fs::copy(&backup, deployment.ledger()).unwrap();
+        let (replica, caller) = deployment.serve().await;
+        assert_eq!(caller.create("after").await.status, 503, "{claims}");
+        let accepted = deployment.order(&["accept", "--why", "compared with the vendor"]).await;
+        assert!(accepted.out.starts_with("hold lifted: "), "{claims}: {accepted:?}");
+        replica.kill();
+    }
+    assert_eq!(deployment.made("after").new, 0);
 }
 
 #[tokio::test]

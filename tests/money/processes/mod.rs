@@ -8,6 +8,7 @@
 mod chaos;
 mod clients;
 mod drain;
+mod exchanged;
 mod outage;
 mod single;
 mod storm;

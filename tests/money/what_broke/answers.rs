@@ -1,8 +1,8 @@
 //! Answers that were believed unchecked.
 
 use conversion_shim::sandbox::{
-    EmptyList, FaultKind, ForeignRecord, HiddenRecords, ListShape, Operation, RefusalBody, RepeatedRef,
-    Variants,
+    EmptyList, FaultKind, ForeignRecord, HiddenRecords, ListShape, ListsNothing, Operation, RefusalBody,
+    RepeatedRef, Variants,
 };
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
@@ -225,5 +225,39 @@ async fn an_id_of_a_create_without_a_reference_is_never_not_found() {
         world.fault(Side::Legacy, Operation::Get, NONE);
         let get = world.client.get(&id).await;
         assert_eq!(get.status, 503, "{stage}: {get:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_side_that_lists_nothing_though_it_holds_records_proves_no_absence() {
+    for (side, lists_nothing) in [(Side::Legacy, ListsNothing::Legacy), (Side::New, ListsNothing::New)] {
+        let mut world = World::at(creating_on(side)).await;
+        let known = world.client.create("known").await.id();
+        let older = world.seed(side, "older");
+        world.go(creating_on(side.other())).await;
+        // Then the ledger knows a record that the side has to show.
+        world.restart_later().await;
+        for empty_list in [EmptyList::Items, EmptyList::None, EmptyList::Null, EmptyList::Html] {
+            world.sandbox.inspector().set_variants(Variants {
+                lists_nothing,
+                empty_list,
+                ..Variants::default()
+            });
+            for ref_id in ["older", "fresh"] {
+                world.client.create(ref_id).await.problem(503);
+            }
+            assert_ne!(world.client.create("known").await.status, 200, "{side} {empty_list:?}");
+            for id in [&known, &older] {
+                assert_eq!(world.client.get(id).await.id(), *id, "{side} {empty_list:?}");
+            }
+            assert_eq!(world.posts(side.other()), 0, "{side} {empty_list:?}");
+        }
+        world.sandbox.inspector().set_variants(Variants::default());
+        for (ref_id, id) in [("older", older), ("known", known)] {
+            assert_eq!(world.client.create(ref_id).await.problem(409)["meta"]["existing"]["id"], id);
+            assert_eq!(world.made(ref_id), one_on(side));
+        }
+        world.client.create("fresh").await.id();
+        assert_eq!(world.made("fresh"), one_on(side.other()));
     }
 }

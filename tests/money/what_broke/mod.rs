@@ -17,7 +17,8 @@
 //! | a withdrawal that uses the reference | [`references`] |
 //! | a create without a token, then `sealed` | [`references`] |
 //! | a LATIN1 database | `ledger::on_postgres::a_database_of_another_encoding_is_refused` |
-//! | mirrored lists | [`references`] |
+//! | mirrored lists, in either direction | [`references`] |
+//! | an API whose lists show nothing though it holds records | [`answers`] |
 //! | 200 with the existing record for a repeated reference | [`answers`] |
 //! | pgbouncer in transaction mode | `ledger::pooler`, against a real pgbouncer |
 
@@ -31,6 +32,7 @@ use std::cell::Cell;
 use conversion_shim::sandbox::{ArmedFault, Fault, FaultKind, Operation, Sandbox, Tally, Variants};
 use conversion_shim::translate::side::Side;
 use serde_json::Value;
+use sqlx::{ConnectOptions as _, Connection as _};
 use tempfile::TempDir;
 
 use crate::processes::ConfigFile;
@@ -60,7 +62,7 @@ struct Shim {
     stage: Cell<&'static str>,
     new_in_use: Cell<bool>,
     replica: Option<Replica>,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Shim {
@@ -81,7 +83,7 @@ impl Shim {
             stage: stage.into(),
             new_in_use: uses_new(stage).into(),
             replica: None,
-            _directory: directory,
+            directory: directory,
         };
         shim.start().await;
         shim
@@ -149,6 +151,18 @@ impl World {
     /// Ends the process and starts another one: it remembers what the ledger does.
     async fn restart(&mut self) {
         self.shim.replica.take().unwrap().kill();
+        self.shim.start().await;
+        self.client = self.shim.client();
+    }
+
+    /// As [`restart`](Self::restart), an hour after every claim was made.
+    async fn restart_later(&mut self) {
+        self.shim.replica.take().unwrap().kill();
+        let ledger = self.shim.directory.path().join("ledger.sqlite");
+        let mut ledger = sqlx::sqlite::SqliteConnectOptions::new().filename(ledger).connect().await.unwrap();
+        let hour = "UPDATE ref_claims SET created_at_us = created_at_us - 3600000000, updated_at_us = updated_at_us - 3600000000";
+        sqlx::query(hour).execute(&mut ledger).await.unwrap();
+        ledger.close().await.unwrap();
         self.shim.start().await;
         self.client = self.shim.client();
     }

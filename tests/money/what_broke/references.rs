@@ -173,3 +173,35 @@ async fn a_mirror_does_not_move_a_claim() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_mirror_of_new_on_legacy_makes_no_double_and_no_false_404() {
+    for (mirror_back, mirror_own_created_at) in
+        [(Mirror::SameId, false), (Mirror::SameId, true), (Mirror::OtherId, false), (Mirror::OtherId, true)]
+    {
+        let variants = Variants { mirror_back, mirror_own_created_at, ..Variants::default() };
+        let world = World::with(variants, LIVE).await;
+        let native = |ref_id| orchestration(ref_id, &Value::Null);
+        let own = world.client.create("own").await.id();
+        let passed = world.client.ask(Method::POST, ORCHESTRATIONS, native("passed")).await.id();
+        let vendor = Caller::of(world.sandbox.addr());
+        let past = vendor.ask(Method::POST, ORCHESTRATIONS, native("past")).await.id();
+        for stage in [BACK, LIVE, BACK] {
+            world.go(stage).await;
+            for (ref_id, id) in [("own", &own), ("passed", &passed), ("past", &past)] {
+                let problem = world.client.create(ref_id).await.problem(409);
+                let shown = problem["meta"]["existing"]["id"].as_str().unwrap();
+                for id in [id, shown] {
+                    assert_eq!(world.client.get(id).await.id(), id, "{mirror_back:?}, {stage}, {ref_id}");
+                    assert_ne!(
+                        world.client.cancel(id).await.status,
+                        404,
+                        "{mirror_back:?}, {stage}, {ref_id}"
+                    );
+                }
+                assert_eq!(world.made(ref_id), one_on(Side::New), "{mirror_back:?}, {stage}");
+            }
+        }
+        assert_eq!(world.posts(Side::Legacy), 0);
+    }
+}
