@@ -78,13 +78,8 @@ impl Shim {
         let more = format!("timeouts.create = \"4s\"\n{more}");
         let file = ConfigFile::before(directory.path(), "shim.toml", url, ledger, &more);
         file.write_stage(stage, uses_new(stage));
-        let mut shim = Self {
-            file,
-            stage: stage.into(),
-            new_in_use: uses_new(stage).into(),
-            replica: None,
-            directory: directory,
-        };
+        let mut shim =
+            Self { file, stage: stage.into(), new_in_use: uses_new(stage).into(), replica: None, directory };
         shim.start().await;
         shim
     }
