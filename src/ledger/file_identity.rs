@@ -81,20 +81,27 @@ impl SameFile {
         if file.lost.load(Ordering::Relaxed) { Err(LedgerError::Replaced) } else { Ok(()) }
     }
 
-    /// As [`Self::check`], right after a commit: the log is there now, and must stay the one that it is. `frames` is how many of it are
-    /// committed.
+    /// As [`Self::check`], right after a commit: the log is there now, has what was committed, and must stay the one that it is. `frames` is
+    /// how many of it are committed.
     ///
     /// # Errors
-    /// [`LedgerError::Replaced`]: what was committed will not be found again.
+    /// [`LedgerError::Replaced`]: what was committed will not be found again. [`LedgerError::Unavailable`] if the log cannot be read.
     pub(super) fn check_written(&self, frames: u64) -> Result<(), LedgerError> {
         self.check()?;
+        let end = LogEnd::read(&self.0.log, frames);
+        // An older log was put in its place between the commit and now: SQLite makes a log no shorter while it is open.
+        if end.as_ref().is_err_and(LogEnd::is_missing) {
+            self.lose();
+            return Err(LedgerError::Replaced);
+        }
+        let end = end.map_err(|error| LedgerError::from(sqlx::Error::Io(error)))?;
         let mut known = self.known();
         let log = fs::metadata(&self.0.log).ok();
         if known.log.is_none() {
             known.log = log.as_ref().map(identity);
         }
         known.log_content = log.as_ref().map(content_of);
-        known.log_end = LogEnd::read(&self.0.log, frames).ok().flatten();
+        known.log_end = end;
         Ok(())
     }
 

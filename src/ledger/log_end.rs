@@ -43,8 +43,13 @@ impl LogEnd {
     pub(super) fn is_in(&self, log: &Path) -> io::Result<bool> {
         match Self::read(log, self.frames) {
             Ok(found) => Ok(found.as_ref() == Some(self)),
-            Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::NotFound) => Ok(false),
+            Err(error) if Self::is_missing(&error) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Whether the error says that the log ends before it, or is gone.
+    pub(super) fn is_missing(error: &io::Error) -> bool {
+        matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::NotFound)
     }
 }
