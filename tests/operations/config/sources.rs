@@ -258,7 +258,7 @@ fn the_refusals_of_the_cutover_hold() {
             &["stage=live", SQLITE, ID, OPEN, "routes.list=legacy", "routes.cancel=legacy"],
             &["routes.list", "routes.cancel"],
         ),
-        (&["routes.create=new"], &["stage", "stage", "stage"]),
+        (&["routes.create=new"], &["stage", "stage", "stage", "routes.create"]),
         // 2: readers of new alone while creates may go to legacy
         (&["stage=hold", "routes.get=new"], &["routes.get"]),
         (&["stage=sealed", "routes.create=legacy"], &["stage", "stage", "stage"]),
@@ -288,6 +288,14 @@ fn the_refusals_of_the_cutover_hold() {
         (&["stage=live"], &["stage"]),
         (&["stage=sealed", "routes.get=both", "routes.list=both", "routes.cancel=both"], &["stage"]),
         (&["stage=hold", "routes.create=new"], &["routes.create"]),
+        // 3: no ledger knows what the old API holds
+        (&["stage=sealed"], &["stage"]),
+        (&["stage=live", "routes.get=new", "routes.list=new", "routes.cancel=new"], &["stage"]),
+        (
+            &["routes.create=new", "routes.get=new", "routes.list=new", "routes.cancel=new"],
+            &["routes.create"],
+        ),
+        (&["stage=sealed", "gate.enforce=false"], &["stage"]),
         // 3: a ledger that could be exchanged unnoticed, or was not opened for it
         (&["stage=canary", SQLITE], &["ledger.id", "ledger.new_in_use"]),
         (&["stage=live", SQLITE, ID], &["ledger.new_in_use"]),
@@ -331,9 +339,9 @@ fn every_step_of_a_cutover_is_accepted() {
         &["stage=hold"],
         &["stage=canary", SQLITE, ID, OPEN],
         &["stage=live", SQLITE, ID, OPEN],
-        &["stage=sealed"],
+        &["stage=sealed", SQLITE, ID, OPEN],
         &["stage=sealed", SQLITE, ID, OPEN, "routes.get=both", "routes.list=both", "routes.cancel=both"],
-        &["stage=live", "routes.get=new", "routes.list=new", "routes.cancel=new"],
+        &["stage=live", SQLITE, ID, OPEN, "routes.get=new", "routes.list=new", "routes.cancel=new"],
         &["stage=live", SQLITE, ID, OPEN, "routes.create=legacy"],
         &["stage=live", "ledger.url=postgres://host/database", ID, OPEN, "replicas=3"],
         &["stage=ready", "routes.create=legacy"],
