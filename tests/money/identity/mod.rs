@@ -1,6 +1,7 @@
 //! Which ledger a process may serve with: the real binary on ledgers that are lost, exchanged, restored, or of another deployment, and
 //! the commands that an operator has for them.
 
+mod attempts;
 mod backups;
 mod orders;
 mod refused;
