@@ -3,6 +3,7 @@
 
 mod attempts;
 mod backups;
+mod hosts;
 mod orders;
 mod refused;
 mod restored;
