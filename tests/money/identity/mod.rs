@@ -4,6 +4,7 @@
 mod attempts;
 mod backups;
 mod hosts;
+mod newer;
 mod orders;
 mod refused;
 mod restored;
