@@ -288,14 +288,6 @@ fn the_refusals_of_the_cutover_hold() {
         (&["stage=live"], &["stage"]),
         (&["stage=sealed", "routes.get=both", "routes.list=both", "routes.cancel=both"], &["stage"]),
         (&["stage=hold", "routes.create=new"], &["routes.create"]),
-        // 3: no ledger knows what the old API holds
-        (&["stage=sealed"], &["stage"]),
-        (&["stage=live", "routes.get=new", "routes.list=new", "routes.cancel=new"], &["stage"]),
-        (
-            &["routes.create=new", "routes.get=new", "routes.list=new", "routes.cancel=new"],
-            &["routes.create"],
-        ),
-        (&["stage=sealed", "gate.enforce=false"], &["stage"]),
         // 3: a ledger that could be exchanged unnoticed, or was not opened for it
         (&["stage=canary", SQLITE], &["ledger.id", "ledger.new_in_use"]),
         (&["stage=live", SQLITE, ID], &["ledger.new_in_use"]),
@@ -328,6 +320,33 @@ fn mixed_reads_are_refused_with_what_to_do() {
         ]
     );
     assert_eq!(problems[0].source, "flag --set");
+}
+
+/// However the modes are set, and by whichever layer: no ledger knows what the old API holds.
+#[test]
+fn creates_on_new_alone_need_a_ledger_but_at_the_embedded_vendor() {
+    let alone = ["routes.get=new", "routes.list=new", "routes.cancel=new"];
+    for (flags, key) in [
+        (vec!["stage=sealed"], "stage"),
+        (vec!["stage=sealed", "gate.enforce=false"], "stage"),
+        ([&["stage=live"], &alone[..]].concat(), "stage"),
+        ([&["routes.create=new"], &alone[..]].concat(), "routes.create"),
+    ] {
+        let problems = refused(&set(&flags));
+        assert_eq!(keys(&problems), [key], "{flags:?}: {problems:?}");
+        assert!(problems[0].message.contains("ledger.url"), "{problems:?}");
+        let embedded = Sources { overlay: Some(Overlay::Sandbox), ..set(&flags) };
+        load(&embedded).unwrap_or_else(|problems| panic!("{flags:?}: {problems:?}"));
+    }
+    let (_dir, in_file) = file("stage = \"sealed\"\n");
+    let by_environment =
+        Sources { environment: environment(&[("SHIM_STAGE", "sealed")]), ..Sources::default() };
+    for sources in [in_file, by_environment] {
+        assert_eq!(keys(&refused(&sources)), ["stage"]);
+    }
+    // What uses both APIs needs one there too.
+    let mixed = Sources { overlay: Some(Overlay::Sandbox), ..set(&["stage=live"]) };
+    assert_eq!(keys(&refused(&mixed)), ["stage"]);
 }
 
 #[test]
