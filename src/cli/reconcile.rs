@@ -72,7 +72,7 @@ pub(super) fn run(arguments: ReconcileArgs) -> u8 {
     let options = WalkOptions { begin, stuck_after, ..WalkOptions::new(WalkKind::Reconcile, end) };
     if options.is_empty() {
         complain(
-            "the window is empty: between --from and --to, which is ten minutes ago by default, no second ends; both are cut to whole seconds",
+            "--from must be before --to, which is ten minutes ago by default: the window is empty, or holds no whole second",
         );
         return USAGE;
     }
