@@ -26,7 +26,7 @@ use std::{
 use arc_swap::ArcSwap;
 use clap::Parser;
 use conversion_shim::{
-    config::load::{Flag, Sources, load},
+    config::load::{Flag, Overlay, Sources, load},
     ledger::{Fingerprint, Identity, Key, Ledger, Settings, reload_guard},
     proxy::App,
     sandbox::{Operation, Options, PROFILE, Sandbox, TOKEN},
@@ -183,7 +183,9 @@ impl Shim {
         ];
         let flags =
             upstreams.iter().chain(settings).map(|(key, value)| Flag::new("bench", *key, *value)).collect();
-        let config = load(&Sources { flags, ..Sources::default() }).expect("a config").config;
+        // Without a ledger: only the embedded vendor's config may go to the new API so.
+        let overlay = settings.contains(&("stage", "sealed")).then_some(Overlay::Sandbox);
+        let config = load(&Sources { overlay, flags, ..Sources::default() }).expect("a config").config;
         let ledger = reload_guard::open(&config).await.expect("a ledger");
         let listener = TcpListener::bind(config.listen).await.expect("a port");
         let address: SocketAddr = listener.local_addr().expect("an address");

@@ -19,6 +19,10 @@ pub(crate) fn start(upstream: SocketAddr) -> Pin<Box<dyn Future<Output = io::Res
         let flags = [
             ("listen", "127.0.0.1:0"),
             ("stage", "sealed"),
+            // In the config alone: none is opened.
+            ("ledger.url", "sqlite:unused.db"),
+            ("ledger.id", "bench"),
+            ("ledger.new_in_use", "true"),
             // What is measured is the proxy, not how it waits.
             ("budget.per_second", "100000"),
             ("upstream.legacy.url", &url),

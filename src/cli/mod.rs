@@ -14,6 +14,7 @@ mod ledger;
 mod man;
 mod one_client;
 mod open_files;
+mod out_file;
 mod output;
 mod probe;
 mod reconcile;

@@ -13,13 +13,14 @@ use serde_json::json;
 use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{FAILED, FINDINGS, OK, USAGE};
+use super::out_file::{self, OutFile};
 use super::output::{Format, block_on, complain, json_line, print, table};
 use super::reconcile::duration;
 use super::token_file::authorization;
 use super::walk::{self, opened, with_rate};
-use crate::config::Config;
 use crate::config::facts_file::hosts_of;
-use crate::config::load::load;
+use crate::config::load::{Loaded, load};
+use crate::config::{Config, explain};
 use crate::probe::{
     Conversions, FactsFound, PairOptions, PairsMade, ProbeError, ProbeOptions, probe, probe_pairs,
 };
@@ -42,6 +43,8 @@ Name the file in the config, under [facts]. A fact loosens a rule only while the
 
 /// Calls per second to each endpoint.
 const RATE: u32 = 5;
+/// Shortest `--settle`: "does not show it" means nothing of a side that had no time to show it.
+const SETTLE_MIN: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Args)]
 pub(super) struct ProbeArgs {
@@ -51,7 +54,7 @@ pub(super) struct ProbeArgs {
     /// Profile to convert in; it needs funds
     #[arg(long, value_name = "ID", required_unless_present = "read_only")]
     profile_id: Option<String>,
-    /// Another profile of the customer, which shows what a filter by profile compares
+    /// Another profile of the customer than --profile-id, which shows what a filter by profile compares
     #[arg(long, value_name = "ID")]
     second_profile_id: Option<String>,
     /// Amount of each conversion, in the source asset
@@ -60,8 +63,8 @@ pub(super) struct ProbeArgs {
     /// Assets of each conversion
     #[arg(long, value_name = "FROM/TO", default_value = "USD/PYUSD", value_parser = pair)]
     pair: (String, String),
-    /// How long a side may take to show a record before it counts as not shown
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration)]
+    /// How long a side may take to show a record before it counts as not shown; at least 1s
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = settle)]
     settle: Duration,
     /// Convert at another host than the vendor's sandbox
     #[arg(long, requires = "converts_money")]
@@ -105,12 +108,22 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
     Ok((from.to_owned(), to.to_owned()))
 }
 
+fn settle(text: &str) -> Result<Duration, String> {
+    let settle = duration(text)?;
+    if settle < SETTLE_MIN { Err("expected at least 1s".into()) } else { Ok(settle) }
+}
+
 pub(super) fn run(arguments: ProbeArgs) -> u8 {
-    let ProbeArgs { write, out, format, token_file, config, .. } = &arguments;
-    let config = match load(&config.clone().into_sources()) {
-        Ok(loaded) => loaded.config,
+    let ProbeArgs { write, format, token_file, config, .. } = &arguments;
+    if arguments.second_profile_id.is_some() && arguments.second_profile_id == arguments.profile_id {
+        complain("--second-profile-id must be another profile than --profile-id");
+        return USAGE;
+    }
+    let loaded = match load(&config.clone().into_sources()) {
+        Ok(loaded) => loaded,
         Err(problems) => return check::refused(&problems),
     };
+    let config = &loaded.config;
     if let Some(host) = hosts_of(&config.upstream).iter().find(|host| !is_for_tests(host))
         && !arguments.read_only
         && !write
@@ -136,25 +149,48 @@ pub(super) fn run(arguments: ProbeArgs) -> u8 {
             }
         };
     if let (Some(count), Some(path)) = (arguments.pairs, &arguments.pairs_log) {
-        return pairs(config, options(&arguments, token), (count, path), *format);
+        return pairs(&loaded, options(&arguments, token), (count, path), *format);
     }
-    match block_on(probed(config, options(&arguments, token))) {
-        Ok(found) => report(&found, out.as_ref(), *format),
+    facts(&loaded, &arguments, token)
+}
+
+fn facts(loaded: &Loaded, arguments: &ProbeArgs, token: Option<HeaderValue>) -> u8 {
+    // Before anything is converted.
+    let out = match arguments.out.clone().map(|path| OutFile::open("--out", path)).transpose() {
+        Ok(out) => out,
         Err(error) => {
             complain(error);
-            FAILED
+            return FAILED;
         }
+    };
+    match block_on(probed(loaded.config.clone(), options(arguments, token))) {
+        Ok(found) => report(&found, out, arguments.format),
+        Err(error) => failed(&error, loaded),
     }
 }
 
-fn pairs(config: Arc<Config>, options: ProbeOptions, (count, path): (u32, &PathBuf), format: Format) -> u8 {
-    let made = std::fs::File::options().append(true).create(true).open(path).map_err(Failed::Runtime);
-    match made.and_then(|mut file| block_on(paired(config, options, (count, &mut file)))) {
-        Ok(made) => report_pairs(&made, format),
-        Err(error) => {
-            complain(error);
-            FAILED
+fn failed(error: &Failed, loaded: &Loaded) -> u8 {
+    if let Failed::Ledger(walk::Failed::Open(error)) = error {
+        let problems = check::ledger_problems(error, &explain(loaded));
+        if !problems.is_empty() {
+            return check::refused(&problems);
         }
+    }
+    complain(error);
+    FAILED
+}
+
+fn pairs(loaded: &Loaded, options: ProbeOptions, (count, path): (u32, &PathBuf), format: Format) -> u8 {
+    let mut log = match std::fs::File::options().append(true).create(true).open(path) {
+        Ok(log) => log,
+        Err(error) => {
+            complain(out_file::message("--pairs-log", path, &error));
+            return FAILED;
+        }
+    };
+    match block_on(paired(loaded.config.clone(), options, (count, &mut log))) {
+        Ok(made) => report_pairs(&made, format),
+        Err(error) => failed(&error, loaded),
     }
 }
 
@@ -238,14 +274,16 @@ async fn probed(config: Arc<Config>, options: ProbeOptions) -> Result<FactsFound
     Ok(probe(config, upstream, ledger.as_ref(), &options).await?)
 }
 
-fn report(found: &FactsFound, out: Option<&PathBuf>, format: Format) -> u8 {
-    if let Some(path) = out
-        && let Err(error) = std::fs::write(path, found.toml())
-    {
-        complain(format_args!("{}: {error}", path.display()));
-        return FAILED;
-    }
-    let code = if found.has_findings() { FINDINGS } else { OK };
+fn report(found: &FactsFound, out: Option<OutFile>, format: Format) -> u8 {
+    let code = match out.map(|out| out.write(&found.toml())).transpose() {
+        Ok(_) if found.has_findings() => FINDINGS,
+        Ok(_) => OK,
+        // What was converted is printed all the same.
+        Err(error) => {
+            complain(error);
+            FAILED
+        }
+    };
     let text = match format {
         Format::Json => json_line(&found.json().to_string()),
         Format::Text => text(found),

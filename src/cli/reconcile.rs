@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::exit::{FAILED, USAGE};
+use super::out_file::OutFile;
 use super::output::{Format, complain, json_line, print};
 use super::report::{Since, since};
 use super::walk::{self, WalkArgs, Wanted, default_end};
@@ -68,37 +69,44 @@ pub(super) fn run(arguments: ReconcileArgs) -> u8 {
         return USAGE;
     }
     let begin = from.map(Since::time);
-    if begin.is_some_and(|begin| begin >= end) {
-        complain("--from must be before --to, which is ten minutes ago by default: the window is empty");
+    let options = WalkOptions { begin, stuck_after, ..WalkOptions::new(WalkKind::Reconcile, end) };
+    if options.is_empty() {
+        complain(
+            "--from must be before --to, which is ten minutes ago by default: the window is empty, or holds no whole second",
+        );
         return USAGE;
     }
-    let report = match report.map(read_report).transpose() {
-        Ok(report) => report,
+    // Both before the walk, which repairs claims and is recorded.
+    let files = (report.map(read_report).transpose())
+        .and_then(|report| Ok((report, html.map(|page| OutFile::open("--html", page)).transpose()?)));
+    let (report, page) = match files {
+        Ok(files) => files,
         Err(error) => {
-            complain(format_args!("--report: {error}"));
+            complain(error);
             return FAILED;
         }
     };
-    let options = WalkOptions { begin, stuck_after, ..WalkOptions::new(WalkKind::Reconcile, end) };
     let walked = match walk::run(walk, Wanted { options, dry_run, report }) {
         Ok(walked) => walked,
         Err(code) => return code,
     };
     let heading = walked.heading("reconcile");
-    if let Some(file) = html
-        && let Err(error) = std::fs::write(&file, walked.result.html(&heading))
-    {
-        complain(format_args!("{}: {error}", file.display()));
-        return FAILED;
-    }
+    let code = match page.map(|page| page.write(&walked.result.html(&heading))).transpose() {
+        Ok(_) => walked.exit_code(),
+        Err(error) => {
+            complain(error);
+            FAILED
+        }
+    };
     let text = match format {
         Format::Text => walked.result.text(&heading),
         Format::Json => json_line(&walked.result.json(&heading).to_string()),
     };
-    print(&text, walked.exit_code())
+    print(&text, code)
 }
 
 fn read_report(file: PathBuf) -> Result<DailyReport, String> {
-    let opened = File::open(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    DailyReport::read(std::io::BufReader::new(opened)).map_err(|error| format!("{}: {error}", file.display()))
+    let failed = |error: &dyn std::error::Error| format!("--report: {}: {error}", file.display());
+    let opened = File::open(&file).map_err(|error| failed(&error))?;
+    DailyReport::read(std::io::BufReader::new(opened)).map_err(|error| failed(&error))
 }

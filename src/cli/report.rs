@@ -15,7 +15,7 @@ use super::check;
 use super::config_args::ConfigArgs;
 use super::digested::Digested;
 use super::exit::{FAILED, NO_GO, NOT_PROVEN, OK, USAGE};
-use super::ledger::no_ledger;
+use super::ledger::{CommandError, no_ledger};
 use super::output::{Format, complain, written};
 use super::report_record::{self, Recording};
 use crate::config::Go;
@@ -152,7 +152,11 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
         Ok(()) => code,
         Err(error) => {
             complain(format_args!("the report is not on record: {error}"));
-            FAILED
+            let problems = match &error {
+                CommandError::Open(error) => check::ledger_problems(error, &examined.rows()),
+                CommandError::Runtime(_) | CommandError::Read(_) | CommandError::Lookup(_) => Vec::new(),
+            };
+            if problems.is_empty() { FAILED } else { check::refused(&problems) }
         }
     }
 }

@@ -22,6 +22,8 @@ pub(super) struct Merged {
     /// Whether every layer could be read. If not, a rule over several keys would judge defaults that the unread layer may
     /// override.
     pub(super) complete: bool,
+    /// Whether every upstream is set to the embedded vendor (`serve --sandbox`), whatever the layers say of them.
+    pub(super) embedded_vendor: bool,
     /// Of the config file's content, if it could be read.
     pub(super) file_digest: Option<Digest256>,
 }
@@ -35,7 +37,8 @@ pub(super) fn merge(sources: &Sources, parse: impl Fn(&str) -> Result<Dict, Stri
     let schema = Schema::new(&defaults);
     let mut problems = Vec::new();
     let mut layers = Vec::new();
-    if sources.overlay == Some(Overlay::Sandbox) {
+    let embedded_vendor = sources.overlay == Some(Overlay::Sandbox);
+    if embedded_vendor {
         layers.push(Layer { name: "sandbox".into(), values: embedded(SANDBOX) });
     }
     let mut complete = true;
@@ -58,7 +61,7 @@ pub(super) fn merge(sources: &Sources, parse: impl Fn(&str) -> Result<Dict, Stri
         let known = schema.retain_known(layer.values, &layer.name, &mut problems);
         values = values.merge(Layer { name: layer.name, values: known });
     }
-    Merged { values, problems, complete, file_digest }
+    Merged { values, problems, complete, embedded_vendor, file_digest }
 }
 
 /// Parses a config file. Errors give line and column and never repeat the text: it may hold a secret.

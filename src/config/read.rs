@@ -70,6 +70,8 @@ pub(super) struct KeyReader {
     missing_secret: MissingSecret,
     /// See [`Merged::complete`].
     pub(super) complete: bool,
+    /// See [`Merged::embedded_vendor`].
+    pub(super) embedded_vendor: bool,
     pub(super) problems: Vec<ConfigProblem>,
     /// The keys read so far, in the order in which they were read.
     pub(super) entries: Vec<ConfigEntry>,
@@ -81,11 +83,12 @@ pub(super) struct KeyReader {
 
 impl KeyReader {
     pub(super) fn new(merged: Merged, missing_secret: MissingSecret) -> Self {
-        let Merged { values, problems, complete, .. } = merged;
+        let Merged { values, problems, complete, embedded_vendor, .. } = merged;
         Self {
             values,
             missing_secret,
             complete,
+            embedded_vendor,
             problems,
             entries: Vec::new(),
             excused: Vec::new(),

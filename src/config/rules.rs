@@ -16,6 +16,8 @@ pub(super) struct RuleInput<'a> {
     pub(super) replicas: u32,
     /// Whether there are lookup credentials.
     pub(super) reads_new: bool,
+    /// Whether every upstream is the embedded vendor.
+    pub(super) embedded_vendor: bool,
     /// Where a key's value came from.
     pub(super) source: &'a dyn Fn(&str) -> String,
 }
@@ -81,21 +83,28 @@ fn mixed_reads(routes: &Routes) -> Vec<ConfigProblem> {
     deviating.map(|route| routes.origins.problem(route, message.clone())).collect()
 }
 
-/// Rule 3: with both sides in use, only a ledger remembers which side a `ref_id` went to.
+/// Rule 3: only a ledger remembers which side a `ref_id` went to. At the embedded vendor, where no money is, creates may all go to new
+/// without one.
 fn no_ledger(input: &RuleInput<'_>) -> Option<ConfigProblem> {
     let modes = &input.routes.modes;
+    let uses_legacy = READS.into_iter().any(|route| modes.of(route) != Mode::New);
     let needs_ledger = match modes.create {
         Mode::Canary => true,
-        Mode::New => READS.into_iter().any(|route| modes.of(route) == Mode::Both),
+        Mode::New => uses_legacy || !input.embedded_vendor,
         Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => false,
     };
     (needs_ledger && input.ledger.is_none()).then(|| {
-        let message = format!(
-            "create is {} while the old API is in use, and no ledger is configured: a retry could convert twice; \
-             set {}",
-            modes.create,
-            keys::LEDGER_URL
-        );
+        let (create, url) = (modes.create, keys::LEDGER_URL);
+        let message = if uses_legacy {
+            format!(
+                "create is {create} while the old API is in use, and no ledger is configured: a retry could convert twice; set {url}"
+            )
+        } else {
+            format!(
+                "create is {create}, and no ledger is configured: a retry of a create that the old API made would convert again; set \
+                 {url} (without one only `serve --sandbox` may go to the new API)"
+            )
+        };
         input.routes.origins.problem(Route::Create, message)
     })
 }

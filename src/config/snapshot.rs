@@ -211,6 +211,7 @@ fn check_rules(
         ledger: ledger.as_ref(),
         replicas,
         reads_new,
+        embedded_vendor: keys.embedded_vendor,
         source: &source,
     });
     keys.problems.extend(violations);

@@ -138,6 +138,17 @@ pub enum OpenError {
     /// Another ledger is there than the config means.
     #[error("{}", .0.iter().map(|mismatch| format!("{} {mismatch}", mismatch.config_key())).collect::<Vec<_>>().join("; "))]
     Mismatch(Vec<Mismatch>),
+    /// The tables were brought up to date by a newer program, and what they mean to it is not known here.
+    #[error(
+        "the ledger was made by a newer version of conversion-shim (migration {found}), and this one knows migrations up to {known}: run \
+         the newer version again; of this one only `conversion-shim trip` works with it"
+    )]
+    Newer {
+        /// Its newest migration.
+        found: i64,
+        /// The newest of this program.
+        known: i64,
+    },
     /// A pooler shares server sessions between clients.
     #[error(
         "a pooler in transaction or statement mode is in front of the ledger's database, and settings of a session do not hold there: \
@@ -163,7 +174,7 @@ impl OpenError {
     #[must_use]
     pub(crate) fn problems(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Missing { .. } | Self::Url(_) | Self::Directory { .. } => {
+            Self::Missing { .. } | Self::Url(_) | Self::Directory { .. } | Self::Newer { .. } => {
                 vec![(keys::LEDGER_URL, self.to_string())]
             }
             Self::Mismatch(all) => {

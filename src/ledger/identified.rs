@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::connection::{Bind, Connection, LedgerRequest};
 use super::error::{LedgerError, OpenError};
 use super::identity::{Setting, setting};
-use super::mismatch::Mismatch;
+use super::mismatch::{Mismatch, are_same_hosts};
 use super::settings::Identity;
 
 /// Tries to read a ledger whose tables another process is migrating, and the pause between them.
@@ -47,7 +47,7 @@ impl Identified {
             _ => {}
         }
         if let (Some(recorded), Some(configured)) = (&self.hosts, &expected.hosts)
-            && recorded != configured
+            && !are_same_hosts(recorded, configured)
         {
             let (recorded, configured) = (recorded.clone(), configured.clone());
             all.push(Mismatch::OtherHosts { recorded, configured });

@@ -63,10 +63,52 @@ impl Mismatch {
             Self::OtherLedger { .. } | Self::NoId { .. } => keys::LEDGER_ID,
             Self::NotOpened | Self::Opened => keys::LEDGER_NEW_IN_USE,
             Self::OtherHosts { recorded, configured } => {
-                let legacy = |hosts: &str| hosts.split(' ').next().map(str::to_owned);
-                if legacy(recorded) == legacy(configured) { keys::NEW_URL } else { keys::LEGACY_URL }
+                let legacy = |hosts: &'_ str| hosts.split(' ').next().unwrap_or_default().to_owned();
+                let is_same = is_same_host(&legacy(recorded), &legacy(configured));
+                if is_same { keys::NEW_URL } else { keys::LEGACY_URL }
             }
             Self::UnknownTenant(_) => keys::LEDGER_TENANT,
         }
+    }
+}
+
+/// Whether the hosts on record are those of the config.
+pub(super) fn are_same_hosts(recorded: &str, configured: &str) -> bool {
+    let (recorded, configured): (Vec<_>, Vec<_>) =
+        (recorded.split(' ').collect(), configured.split(' ').collect());
+    recorded.len() == configured.len()
+        && recorded.iter().zip(configured).all(|(recorded, configured)| is_same_host(recorded, configured))
+}
+
+/// A host that was recorded without a port, as ledgers did at first, matches any.
+fn is_same_host(recorded: &str, configured: &str) -> bool {
+    let without_port = |host: &str| {
+        let (name, port) = host.rsplit_once(':')?;
+        port.bytes().all(|byte| byte.is_ascii_digit()).then(|| name.to_owned())
+    };
+    recorded == configured || without_port(configured).is_some_and(|name| name == recorded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_on_record_counts_and_none_matches_any() {
+        let same = |recorded: &str, configured: &str| are_same_hosts(recorded, configured);
+        assert!(same("legacy=a:443 new=b:80", "legacy=a:443 new=b:80"));
+        assert!(same("legacy=a new=b", "legacy=a:443 new=b:80"));
+        assert!(same("legacy=a new=b:80", "legacy=a:1 new=b:80"));
+        assert!(same("legacy=[::1] new=b", "legacy=[::1]:80 new=b:80"));
+        for other in [
+            "legacy=a:444 new=b:80",
+            "legacy=a:443 new=b",
+            "legacy=b:443 new=b:80",
+            "legacy=a:443",
+            "legacy=[::1]:443 new=b:80",
+        ] {
+            assert!(!same("legacy=a:443 new=b:80", other), "{other}");
+        }
+        assert!(!same("legacy=[::2] new=b", "legacy=[::1]:80 new=b:80"));
     }
 }

@@ -59,8 +59,13 @@ impl PostgresStore {
         // No column is a float, and a pooler refuses the parameter.
         let options = options.extra_float_digits(None);
         let mut session = in_time(settings.timeout, connect_apart(&options, settings)).await?;
+        let is_newer = in_time(settings.timeout, schema::is_newer(&mut session, settings)).await?;
         let found = in_time(settings.timeout, examine(&mut session, &settings.identity)).await?;
-        let mut session = in_time(MIGRATION_TIMEOUT, migrate(session, &options, settings)).await?;
+        let mut session = if is_newer {
+            session
+        } else {
+            in_time(MIGRATION_TIMEOUT, migrate(session, &options, settings)).await?
+        };
         let opening = async {
             // `ledger init` names the ledger that it makes, and audits it.
             if found == Found::Nothing && mode == OpenMode::Serve {

@@ -14,8 +14,9 @@ use super::queries::{
     ClaimByRef, ClaimsOn, ClaimsSince, CreatedAt, CreatedOnNew, CurrentHold, FirstNewCreateAt, IsNative,
     NewestRecord, OwnedKey, SideOfRecord, Summary,
 };
+use super::schema::UnknownMigration;
 use super::settings::{DatabaseUrl, Settings, in_time};
-use super::{postgres, sqlite};
+use super::{postgres, schema, sqlite};
 use crate::telemetry::metrics::family::{DURATIONS, Histograms};
 use crate::telemetry::metrics::label_set::label;
 use crate::translate::side::Side;
@@ -72,6 +73,9 @@ impl Reader {
         };
         let reader = Self::new(store, settings);
         let checking = async {
+            if let Some(found) = reader.run(&UnknownMigration).await? {
+                return Err(schema::newer(found));
+            }
             reader.run(&RefuseOlder).await?;
             let mismatches = reader.run(&Identify { tenant: None }).await?.mismatches(&settings.identity);
             if mismatches.is_empty() { Ok(()) } else { Err(OpenError::Mismatch(mismatches)) }

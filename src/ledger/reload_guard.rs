@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use http::uri::Scheme;
 use tokio::time::{sleep, timeout};
 
 use crate::config::keys;
 use crate::config::reload::ReloadGuard;
-use crate::config::{self, Config, ConfigProblem, Mode, Upstreams};
+use crate::config::{self, Config, ConfigProblem, Mode, Upstream, Upstreams};
 use crate::ledger::{Identified, Identity, Ledger, OpenError, Settings};
 use crate::translate::side::Side;
 
@@ -59,10 +60,14 @@ pub(crate) fn identity_of(config: &Config, ledger: &config::Ledger) -> Identity 
     }
 }
 
-/// The upstream hosts on record. Without ports, because the hosts of another environment differ by name.
+/// The upstream hosts on record, each with its port: behind sidecars on one machine environments differ by nothing else.
 fn hosts(config: &Config) -> String {
     let Upstreams { legacy, new, .. } = &config.upstream;
-    format!("legacy={} new={}", legacy.authority.host(), new.authority.host()).to_ascii_lowercase()
+    let host = |upstream: &Upstream| {
+        let usual = if upstream.scheme == Scheme::HTTPS { 443 } else { 80 };
+        format!("{}:{}", upstream.authority.host(), upstream.authority.port_u16().unwrap_or(usual))
+    };
+    format!("legacy={} new={}", host(legacy), host(new)).to_ascii_lowercase()
 }
 
 /// Checks a config at start and before every reload. Refuses another ledger than the configured one, and read routes that would not see

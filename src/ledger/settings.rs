@@ -25,6 +25,9 @@ pub struct Settings {
     pub batch_max: usize,
     /// The required identity, and what to do without a ledger.
     pub identity: Identity,
+    /// Whether a ledger that a newer version brought up to date is opened all the same, as far as the tables that this one needs are
+    /// there.
+    pub accepts_newer: bool,
     /// Whether commits survive every fail-over (quorum commit, shared storage): then another timeline is accepted once every process
     /// found its own newest claims (PostgreSQL only).
     pub failover_keeps_commits: bool,
@@ -82,6 +85,7 @@ impl Settings {
             queue_max: 1024,
             batch_max: 128,
             identity: Identity::default(),
+            accepts_newer: false,
             failover_keeps_commits: false,
         }
     }
@@ -95,6 +99,7 @@ impl fmt::Debug for Settings {
             .field("queue_max", &self.queue_max)
             .field("batch_max", &self.batch_max)
             .field("identity", &self.identity)
+            .field("accepts_newer", &self.accepts_newer)
             .field("failover_keeps_commits", &self.failover_keeps_commits)
             .finish_non_exhaustive()
     }

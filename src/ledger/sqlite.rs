@@ -171,9 +171,12 @@ async fn connected(
 
 /// Compares the ledger with the configured one, then migrates its tables.
 async fn migrated(connection: &mut SqliteConnection, settings: &Settings) -> Result<Found, OpenError> {
+    let is_newer = in_time(settings.timeout, schema::is_newer(connection, settings)).await?;
     let found = in_time(settings.timeout, examine(connection, &settings.identity)).await?;
-    let migration = async { Ok(schema::migrator().run(connection).await?) };
-    in_time(MIGRATION_TIMEOUT, migration).await?;
+    if !is_newer {
+        let migration = async { Ok(schema::migrator().run(connection).await?) };
+        in_time(MIGRATION_TIMEOUT, migration).await?;
+    }
     Ok(found)
 }
 

@@ -73,8 +73,7 @@ impl Probe<'_> {
             let lag = format!("{:?}", self.lag(made).await?);
             self.found.seen(name, &lag, "from the answer to a create until a list shows it");
         }
-        self.mirror("mirror", &old, Side::New, self.known.mirror).await?;
-        self.mirror("mirror_back", &new, Side::Legacy, self.known.mirror_back).await?;
+        self.mirrors(&old, &new).await?;
         self.spelling(&old, &new).await?;
         for made in [&old, &new] {
             self.repeat(made).await?;
@@ -147,32 +146,40 @@ impl Probe<'_> {
         Ok(start.elapsed())
     }
 
-    /// Whether the other side lists a conversion. "No" only after it had the time to.
-    async fn mirror(
-        &mut self,
-        name: &'static str,
-        made: &Made,
-        on: Side,
-        known: Mirror,
-    ) -> Result<(), ProbeError> {
-        let mut shown = self.calls.shown(on, &made.ref_id, &made.ref_id).await?;
-        if let Shown::Nothing = shown {
+    /// Whether the other side lists a conversion. "No" only after both had the time to.
+    async fn mirrors(&mut self, old: &Made, new: &Made) -> Result<(), ProbeError> {
+        let mut shown = [self.mirrored(old).await?, self.mirrored(new).await?];
+        if shown.iter().any(|shown| matches!(shown, Shown::Nothing)) {
             sleep(self.with.settle).await;
-            shown = self.calls.shown(on, &made.ref_id, &made.ref_id).await?;
+            for (shown, made) in shown.iter_mut().zip([old, new]) {
+                if let Shown::Nothing = shown {
+                    *shown = self.mirrored(made).await?;
+                }
+            }
         }
+        let [of_old, of_new] = shown;
+        self.mirror("mirror", old, of_old, self.known.mirror);
+        self.mirror("mirror_back", new, of_new, self.known.mirror_back);
+        Ok(())
+    }
+
+    /// What the other side shows of a conversion.
+    async fn mirrored(&mut self, made: &Made) -> Result<Shown, ProbeError> {
+        self.calls.shown(made.side.other(), &made.ref_id, &made.ref_id).await
+    }
+
+    fn mirror(&mut self, name: &'static str, made: &Made, shown: Shown, known: Mirror) {
         let fact = match shown {
             Shown::Record(id) if id == made.id => Mirror::SameId,
             Shown::Record(_) => Mirror::OtherId,
             Shown::Nothing => Mirror::No,
-            Shown::Unclear(why) => {
-                self.found.unclear(name, why);
-                return Ok(());
-            }
+            Shown::Unclear(why) => return self.found.unclear(name, why),
         };
-        let how =
-            format!("a conversion on the {} side, looked up on the {on} side: {}", made.side, fact.as_str());
-        self.found.rule(name, fact.as_str(), known.as_str(), how);
-        Ok(())
+        let (side, on, value) = (made.side, made.side.other(), fact.as_str());
+        let within =
+            if fact == Mirror::No { format!(" within {:?}", self.with.settle) } else { String::new() };
+        let how = format!("a conversion on the {side} side, looked up on the {on} side: {value}{within}");
+        self.found.rule(name, value, known.as_str(), how);
     }
 
     /// How references are compared: by a list, and by a create on new, which must agree on both sides.

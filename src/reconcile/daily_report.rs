@@ -1,13 +1,14 @@
-//! The vendor's daily Profile Transactions report (CSV): a source of its own beside lists and ledger.
+//! The vendor's daily Profile Transactions report: a source of its own beside lists and ledger. `report_file` reads it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::io::Read;
+use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 use jiff::Timestamp;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::finding::FindingKind;
+use crate::telemetry::format::count;
 use crate::translate::conversion::Conversion;
 use crate::translate::decimal;
 use crate::translate::evidence::{RecordProgress, WalkedRecord};
@@ -15,15 +16,39 @@ use crate::translate::json::Text;
 use crate::translate::side::Side;
 use crate::translate::timestamp;
 
-/// Resources of one report: about 300 bytes of memory each.
-const RESOURCES_MAX: usize = 200_000;
-
 /// The lines of a report about conversions and orchestrations, by record.
 #[derive(Clone, Debug, Default)]
 pub struct DailyReport {
     resources: HashMap<String, Resource>,
-    /// When the last line's movement was.
-    last: Option<Timestamp>,
+    /// When its first and its last movement were. Every movement between them is in it.
+    period: Option<(Timestamp, Timestamp)>,
+    /// Of all of its lines.
+    profiles: HashSet<String>,
+    /// Whether it has lines about orchestrations: only then must each of them have one.
+    names_new: bool,
+    lines: u64,
+    about_conversions: u64,
+}
+
+/// How much of a report there is, and how much of it was compared.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportCounts {
+    /// Lines without the header.
+    pub lines: u64,
+    /// Those about conversions and orchestrations.
+    pub about_conversions: u64,
+    /// The records that they name.
+    pub records: u64,
+    /// Those of them that were compared with the record of their side.
+    pub joined: u64,
+}
+
+impl fmt::Display for ReportCounts {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [lines, about, records, joined] =
+            [self.lines, self.about_conversions, self.records, self.joined].map(count);
+        write!(out, "{lines} lines, {about} about conversions; {records} records named, {joined} compared")
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -31,126 +56,98 @@ struct Resource {
     side: Side,
     /// When the first line's movement was.
     first: Timestamp,
-    debit: Option<Movement>,
-    credit: Option<Movement>,
+    debits: Vec<Movement>,
+    credits: Vec<Movement>,
     /// The money came back.
-    returned: bool,
+    returns: Vec<Movement>,
+    /// Reserved funds that were released.
+    releases: Vec<Movement>,
     is_matched: bool,
 }
 
-#[derive(Clone, Debug)]
-struct Movement {
-    amount: String,
-    assets: String,
-    profile_id: String,
+/// One line. A transaction and its direction are unique, so that two equal lines are one movement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Movement {
+    pub(super) tx_id: String,
+    pub(super) direction: String,
+    pub(super) amount: String,
+    pub(super) assets: String,
+    pub(super) profile_id: String,
 }
 
-/// The columns that are read; others may come and go.
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Line {
-    resource: String,
-    #[serde(rename = "ResourceID")]
-    resource_id: String,
-    transaction_type: String,
-    amount: String,
-    assets: String,
-    #[serde(rename = "ProfileID")]
-    profile_id: String,
-    #[serde(rename = "OrchestrationID", default)]
-    orchestration_id: String,
-    resource_timestamp: String,
+#[derive(Clone, Copy)]
+pub(super) enum MovementKind {
+    Debit,
+    Credit,
+    Return,
+    Release,
+    /// None that is compared.
+    Other,
 }
 
-/// Why a report cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// No CSV, or columns are missing.
-    #[error("{0}")]
-    Csv(#[from] csv::Error),
-    /// A line makes no sense.
-    #[error("line {line}: {reason}")]
-    Line {
-        /// From 1; the first is the header.
-        line: u64,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// More records than are kept in memory.
-    #[error("it has more than {RESOURCES_MAX} conversions; split it by profile")]
-    TooLong,
+pub(super) struct ReportedMovement {
+    pub(super) side: Side,
+    pub(super) at: Timestamp,
+    pub(super) kind: MovementKind,
+    pub(super) movement: Movement,
 }
+
+type Disagreement = (FindingKind, String);
 
 impl DailyReport {
-    /// Reads a report. Lines about other resources are skipped.
-    ///
-    /// # Errors
-    /// When it is no such report.
-    pub fn read(from: impl Read) -> Result<Self, ReportError> {
-        let mut report = Self::default();
-        let mut reader = csv::Reader::from_reader(from);
-        for (at, line) in reader.deserialize().enumerate() {
-            let line: Line = line?;
-            let number = at as u64 + 2;
-            report.add(line).map_err(|reason| ReportError::Line { line: number, reason })?;
-            if report.resources.len() > RESOURCES_MAX {
-                return Err(ReportError::TooLong);
-            }
+    pub(super) fn count_line(&mut self, profile_id: &str) {
+        self.lines += 1;
+        if !self.profiles.contains(profile_id) {
+            self.profiles.insert(profile_id.to_owned());
         }
-        Ok(report)
     }
 
-    fn add(&mut self, line: Line) -> Result<(), &'static str> {
-        let (side, id) = match line.resource.as_str() {
-            "CONVERSION" => (Side::Legacy, line.resource_id),
-            "ORCHESTRATION" if line.resource_id.is_empty() => (Side::New, line.orchestration_id),
-            "ORCHESTRATION" => (Side::New, line.resource_id),
-            _ => return Ok(()),
-        };
-        if id.is_empty() {
-            return Err("ResourceID is empty");
-        }
-        let at = read_time(&line.resource_timestamp).ok_or("ResourceTimestamp is no time")?;
-        let amount = line.amount.trim().trim_start_matches(['-', '+']).to_owned();
-        if !decimal::is_decimal(&amount) {
-            return Err("Amount is no amount");
-        }
-        self.last = self.last.max(Some(at));
-        let resource = self.resources.entry(id).or_insert(Resource {
-            side,
-            first: at,
-            debit: None,
-            credit: None,
-            returned: false,
-            is_matched: false,
-        });
+    pub(super) fn add(&mut self, id: String, reported: ReportedMovement) {
+        let ReportedMovement { side, at, kind, movement } = reported;
+        self.about_conversions += 1;
+        self.names_new |= side == Side::New;
+        let (first, last) = self.period.unwrap_or((at, at));
+        self.period = Some((first.min(at), last.max(at)));
+        let resource = self.resources.entry(id).or_insert_with(|| Resource::new(side, at));
         resource.first = resource.first.min(at);
-        let movement = Movement { amount, assets: line.assets, profile_id: line.profile_id };
-        match line.transaction_type.as_str() {
-            "CONVERSION_CREATION" | "ORCHESTRATION_RESERVE" => resource.debit = Some(movement),
-            "CONVERSION_SETTLEMENT" => resource.credit = Some(movement),
-            "CONVERSION_CANCELLATION" => resource.returned = true,
-            // What a release of reserved funds says about the outcome is not documented.
-            _ => {}
+        let movements = match kind {
+            MovementKind::Debit => &mut resource.debits,
+            MovementKind::Credit => &mut resource.credits,
+            MovementKind::Return => &mut resource.returns,
+            MovementKind::Release => &mut resource.releases,
+            MovementKind::Other => return,
+        };
+        if movement.tx_id.is_empty() || !movements.contains(&movement) {
+            movements.push(movement);
         }
-        Ok(())
     }
 
-    /// In what the report and the record do not agree; `None` if in nothing, or if the report does not name the record.
-    pub(super) fn compare(&mut self, record: &WalkedRecord) -> Option<(FindingKind, String)> {
-        let last = self.last;
+    /// In what the report and the record do not agree; `None` if in nothing, or if the report need not name the record.
+    pub(super) fn compare(&mut self, record: &WalkedRecord) -> Option<Disagreement> {
+        let conversion = Conversion::parse(&record.json).ok()?;
+        let period = self.period;
+        if !self.resources.contains_key(&record.id) {
+            let why = "the report of that time does not name it";
+            return self.must_name(record, &conversion).then(|| (FindingKind::Status, why.to_owned()));
+        }
+        // One that the other side mirrors under the same id may be named as that side's.
         let resource = self.resources.get_mut(&record.id).filter(|resource| resource.side == record.side)?;
         resource.is_matched = true;
-        let conversion = Conversion::parse(&record.json).ok()?;
-        if let Some(field) = resource.debit.as_ref().and_then(|debit| differs(debit, &conversion)) {
-            return Some((FindingKind::Mismatch, format!("the report has another {field}")));
-        }
-        let target = value(conversion.target_asset);
-        let credit = resource.credit.as_ref();
-        if let Some(asset) = target.filter(|asset| credit.is_some_and(|credit| !has_asset(credit, asset))) {
-            return Some((FindingKind::Mismatch, format!("the report does not credit {asset}")));
-        }
-        resource.contradiction(record, &conversion, last).map(|why| (FindingKind::Status, why.to_owned()))
+        let status = |why: String| (FindingKind::Status, why);
+        let differs = resource.differs(&conversion).map(|why| (FindingKind::Mismatch, why));
+        differs
+            .or_else(|| resource.repeats().map(status))
+            .or_else(|| resource.contradiction(record, &conversion, period).map(|why| status(why.into())))
+    }
+
+    /// Whether a record must be in the report: it was made or became final within its time, in a profile that it is about.
+    fn must_name(&self, record: &WalkedRecord, conversion: &Conversion<'_>) -> bool {
+        let is_of_profile = self.profiles.iter().all(String::is_empty)
+            || value(conversion.profile_id).is_some_and(|profile| self.profiles.contains(&*profile));
+        let is_of_side = record.side == Side::Legacy || self.names_new;
+        let final_at = [conversion.settled_at, conversion.cancelled_at].into_iter().filter_map(at);
+        let mut moved = final_at.chain([record.created_at]);
+        is_of_profile && is_of_side && moved.any(|at| is_within(self.period, at))
     }
 
     /// Records in the report that were not compared, with their side and time.
@@ -160,30 +157,78 @@ impl DailyReport {
     }
 
     /// How many conversions and orchestrations it names.
-    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "tests read it"))]
     #[must_use]
     pub fn records(&self) -> usize {
         self.resources.len()
     }
+
+    pub(super) fn counts(&self) -> ReportCounts {
+        ReportCounts {
+            lines: self.lines,
+            about_conversions: self.about_conversions,
+            records: self.resources.len() as u64,
+            joined: self.resources.values().filter(|resource| resource.is_matched).count() as u64,
+        }
+    }
+}
+
+/// Whether every movement of that time is in the report. By whole seconds: its times may be cut to them.
+fn is_within(period: Option<(Timestamp, Timestamp)>, at: Timestamp) -> bool {
+    let at = at.as_second();
+    period.is_some_and(|(first, last)| first.as_second() < at && at < last.as_second())
 }
 
 impl Resource {
+    fn new(side: Side, first: Timestamp) -> Self {
+        let (debits, credits, returns, releases) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Self { side, first, debits, credits, returns, releases, is_matched: false }
+    }
+
+    /// A movement that is not the record's.
+    fn differs(&self, conversion: &Conversion<'_>) -> Option<String> {
+        let debit = self.debits.iter().find_map(|debit| debit_differs(debit, conversion));
+        let debit = || debit.map(|field| format!("the report has another {field}"));
+        let credit = || self.credits.iter().find_map(|credit| credit_differs(credit, conversion));
+        let source = value(conversion.source_asset);
+        let returned = || {
+            let differs = |back: &&Movement| {
+                other_amount(back, conversion)
+                    || source.as_deref().is_some_and(|asset| !has_asset(back, asset))
+            };
+            self.returns.iter().find(differs).map(|_| "the report returns another amount or asset".to_owned())
+        };
+        debit().or_else(credit).or_else(returned)
+    }
+
+    /// A movement that there is more than once.
+    fn repeats(&self) -> Option<String> {
+        // Reserved funds may be released and reserved again.
+        let once = [
+            ("debits", self.debits.len(), 1 + self.releases.len()),
+            ("credits", self.credits.len(), 1),
+            ("returns", self.returns.len(), 1),
+        ];
+        let (verb, times, _) = once.into_iter().find(|(_, times, at_most)| times > at_most)?;
+        Some(format!("the report {verb} it {times} times"))
+    }
+
     /// Between the report's movements and the record's status.
     fn contradiction(
         &self,
         record: &WalkedRecord,
         conversion: &Conversion<'_>,
-        last: Option<Timestamp>,
+        period: Option<(Timestamp, Timestamp)>,
     ) -> Option<&'static str> {
         if self.side == Side::New {
             return None;
         }
+        if self.debits.is_empty() && is_within(period, record.created_at) {
+            return Some("the report has no debit of it");
+        }
         // A movement after the report's last line is in the next report.
-        let is_covered = |at: Option<Text<'_>>| {
-            let at = value(at).and_then(|at| timestamp::parse(&at));
-            at.zip(last).is_some_and(|(at, last)| at < last)
-        };
-        match (record.progress, self.credit.is_some(), self.returned) {
+        let is_covered =
+            |time: Option<Text<'_>>| at(time).zip(period).is_some_and(|(at, (_, last))| at < last);
+        match (record.progress, !self.credits.is_empty(), !self.returns.is_empty()) {
             (_, true, true) => Some("the report both settles and cancels it"),
             (RecordProgress::Settled, _, true) => Some("settled, and the report cancels it"),
             (RecordProgress::Cancelled, true, _) => Some("cancelled, and the report settles it"),
@@ -200,8 +245,8 @@ impl Resource {
     }
 }
 
-fn differs(debit: &Movement, conversion: &Conversion<'_>) -> Option<&'static str> {
-    if value(conversion.amount).is_some_and(|amount| !decimal::same(&amount, &debit.amount)) {
+fn debit_differs(debit: &Movement, conversion: &Conversion<'_>) -> Option<&'static str> {
+    if other_amount(debit, conversion) {
         return Some("amount");
     }
     if value(conversion.source_asset).is_some_and(|asset| !has_asset(debit, &asset)) {
@@ -211,15 +256,33 @@ fn differs(debit: &Movement, conversion: &Conversion<'_>) -> Option<&'static str
     profile.is_some_and(|profile| profile != debit.profile_id).then_some("profile")
 }
 
+/// One unit of an asset is converted into one of the other.
+fn credit_differs(credit: &Movement, conversion: &Conversion<'_>) -> Option<String> {
+    if let Some(asset) = value(conversion.target_asset).filter(|asset| !has_asset(credit, asset)) {
+        return Some(format!("the report does not credit {asset}"));
+    }
+    if other_amount(credit, conversion) {
+        return Some("the report credits another amount".into());
+    }
+    let profiles = [conversion.recipient_profile_id, conversion.profile_id].map(value);
+    let mut named = profiles.iter().flatten().peekable();
+    let is_known = named.peek().is_some() && !credit.profile_id.is_empty();
+    let is_other = is_known && named.all(|profile| *profile != credit.profile_id);
+    is_other.then(|| "the report credits another profile".into())
+}
+
+fn other_amount(movement: &Movement, conversion: &Conversion<'_>) -> bool {
+    value(conversion.amount).is_some_and(|amount| !decimal::same(&amount, &movement.amount))
+}
+
 fn value(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.and_then(Text::value)
 }
 
-fn has_asset(movement: &Movement, asset: &str) -> bool {
-    movement.assets.split([',', ';', '/', ' ']).any(|named| named == asset)
+fn at(time: Option<Text<'_>>) -> Option<Timestamp> {
+    value(time).and_then(|time| timestamp::parse(&time))
 }
 
-/// RFC 3339, also with a space in place of the `T`, as spreadsheets write it.
-fn read_time(text: &str) -> Option<Timestamp> {
-    timestamp::parse(text).or_else(|| text.parse().ok())
+fn has_asset(movement: &Movement, asset: &str) -> bool {
+    movement.assets.split([',', ';', '/', ' ']).any(|named| named == asset)
 }

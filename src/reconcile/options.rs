@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::side_walk::whole_second;
 use super::walk::Sides;
 use crate::config::{Config, keys};
 use crate::ledger::{Completeness, WalkKind};
@@ -53,6 +54,16 @@ impl WalkOptions {
             window: Duration::ZERO,
             clean_for: None,
         }
+    }
+
+    /// Whether the window holds no whole second: both of its ends are cut to one.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.first_second() >= whole_second(self.end)
+    }
+
+    pub(super) fn first_second(&self) -> Timestamp {
+        whole_second(self.begin.unwrap_or(Timestamp::UNIX_EPOCH))
     }
 
     /// The same walk, with what the config says about completeness.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::daily_report::ReportCounts;
 use super::finding::{Finding, FindingKind, Severity};
 use crate::translate::evidence::WalkedRecord;
 use crate::translate::side::Side;
@@ -44,6 +45,9 @@ pub struct WalkProgress {
     /// Digests over time and id of the records of legacy and of new, in their order.
     pub hashes: [String; 2],
     pub found: BTreeMap<FindingKind, u64>,
+    /// What of the vendor's report was compared; `None` without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportCounts>,
 }
 
 impl WalkProgress {

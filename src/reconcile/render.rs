@@ -63,6 +63,9 @@ impl WalkResult {
             "written",
             format!("{} claims, {} record ids", count(progress.adopted), count(progress.resolved)),
         );
+        if let Some(report) = &progress.report {
+            row("report", report.to_string());
+        }
         row("without ref_id", count(progress.without_reference));
         row("no conversions", count(progress.not_conversions));
         for kind in FindingKind::ALL.into_iter().filter(|kind| progress.found(*kind) > 0) {
@@ -106,7 +109,7 @@ impl WalkResult {
             "claims": progress.claims, "adopted": progress.adopted, "resolved": progress.resolved,
             "without_ref_id": progress.without_reference, "not_conversions": progress.not_conversions,
             "hashes": { "legacy": progress.hashes[Side::Legacy as usize], "new": progress.hashes[Side::New as usize] },
-            "found": found, "findings": findings.collect::<Vec<_>>(),
+            "report": progress.report, "found": found, "findings": findings.collect::<Vec<_>>(),
         })
     }
 }

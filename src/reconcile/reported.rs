@@ -1,5 +1,6 @@
 //! The join with the vendor's report.
 
+use super::daily_report::DailyReport;
 use super::finding::{Finding, FindingKind};
 use super::row_finding::of_row;
 use super::run::Walker;
@@ -22,13 +23,15 @@ impl<S: Source> Walker<'_, S> {
         Ok(())
     }
 
-    /// Looks up what the report names in this window and the walk did not show.
+    /// Looks up what the report names in this window and the walk did not show. A report of which nothing was compared agrees with
+    /// nothing.
     pub(super) async fn look_for_reported(&mut self) -> Result<(), WalkError> {
         let Some(report) = &self.context.report else { return Ok(()) };
-        for (id, side, at) in report.unmatched() {
-            if at < self.begin || at >= self.end {
-                continue;
-            }
+        let (begin, end) = (self.begin, self.end);
+        let left = report.unmatched().into_iter().filter(|(_, _, at)| (begin..end).contains(at));
+        let left: Vec<_> = left.collect();
+        let is_about_window = !left.is_empty();
+        for (id, side, at) in left {
             match self.context.source.by_id(side, &id).await? {
                 Some(record) => self.check_report(&record).await?,
                 None => {
@@ -41,6 +44,9 @@ impl<S: Source> Walker<'_, S> {
                 }
             }
         }
-        Ok(())
+        let counts = self.context.report.as_ref().map(DailyReport::counts);
+        let is_compared = is_about_window || counts.as_ref().is_some_and(|counts| counts.joined > 0);
+        self.progress.report = counts;
+        if is_compared { Ok(()) } else { Err(WalkError::NotCompared) }
     }
 }

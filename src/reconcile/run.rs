@@ -130,7 +130,10 @@ pub async fn walk<S: Source>(
 
 impl<'a, S: Source> Walker<'a, S> {
     async fn begin(context: WalkContext<'a, S>, options: WalkOptions) -> Result<Self, WalkError> {
-        let begin = whole_second(options.begin.unwrap_or(Timestamp::UNIX_EPOCH));
+        if options.is_empty() {
+            return Err(WalkError::EmptyWindow);
+        }
+        let begin = options.first_second();
         let fresh = WalkProgress {
             position: begin.as_second(),
             claims_position: begin.as_second(),

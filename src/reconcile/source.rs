@@ -75,6 +75,12 @@ pub enum WalkError {
     /// More references without a claim than can be held in memory.
     #[error("more than {max} references have no claim: run `conversion-shim ledger backfill` first")]
     TooManyUnclaimed { max: usize },
+    /// What is walked is no time at all, so that nothing would be seen.
+    #[error("the window is empty: it holds no whole second")]
+    EmptyWindow,
+    /// The report is about other times or other records.
+    #[error("no record of the report is in the window, so nothing was compared with it")]
+    NotCompared,
     /// The ledger could not be read or written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),

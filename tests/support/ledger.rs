@@ -8,6 +8,10 @@ use conversion_shim::ledger::{Identity, Ledger, OperatorReason, Settings};
 /// The id of every ledger that these tests make on purpose.
 pub(crate) const ID: &str = "test";
 
+/// The keys of a ledger, for a proxy in this process that is given none: a config in which creates go to the new API must name one.
+pub(crate) const UNUSED: [(&str, &str); 3] =
+    [("ledger.url", "postgres://unused/ledger"), ("ledger.id", ID), ("ledger.new_in_use", "true")];
+
 /// `ledger init`, and `ledger open-new` where creates may go to the new API. Blocks.
 pub(crate) fn make(url: &str, new_in_use: bool) {
     make_named(url, ID, new_in_use);

@@ -23,6 +23,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::ledger::UNUSED;
+
 pub(crate) const LEGACY: &str = "/v2/conversion/stablecoins";
 
 /// In place of a key: its value is the path of a config file.
@@ -247,7 +249,8 @@ fn read(base: &[(String, String)], more: Keys<'_>) -> Result<Arc<Config>, Vec<Co
     let base = base.iter().map(|(key, value)| (key.as_str(), value.as_str()));
     let (files, keys): (Vec<_>, Vec<_>) = base.chain(more.iter().copied()).partition(|(key, _)| *key == FILE);
     let file = files.last().map(|(_, path)| path.into());
-    let flags = keys.into_iter().map(|(key, value)| Flag::new("--set", key, value)).collect();
+    let flags = UNUSED.into_iter().chain(keys);
+    let flags = flags.map(|(key, value)| Flag::new("--set", key, value)).collect();
     load(&Sources { file, flags, ..Sources::default() }).map(|loaded| loaded.config)
 }
 

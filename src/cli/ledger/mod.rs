@@ -243,6 +243,8 @@ fn claim_json(key: Key<'_>, claim: Option<&Claim>) -> Value {
             "side": claim.side.as_str(),
             "state": claim.state.as_str(),
             "record_id": claim.record_id,
+            "generation": claim.generation,
+            "attempts": { "begun": claim.begun, "closed": claim.closed, "open": claim.begun - claim.closed },
             "fingerprint": claim.fingerprint.to_string(),
             "created_at": claim.created_at.to_string(),
             "updated_at": claim.updated_at.to_string(),
@@ -263,10 +265,25 @@ fn claim_rows(key: Key<'_>, claim: &Claim) -> Vec<(&'static str, String)> {
         ("side", claim.side.to_string()),
         ("state", format!("{}: {meaning}", claim.state.as_str())),
         ("record id", claim.record_id.clone().unwrap_or_else(|| "unknown".into())),
+        ("attempts", attempts(claim)),
         ("fingerprint", claim.fingerprint.to_string()),
         ("created", claim.created_at.to_string()),
         ("updated", claim.updated_at.to_string()),
     ]
+}
+
+/// How many creates were begun in the claim's generation, and whether it is on record what became of each.
+fn attempts(claim: &Claim) -> String {
+    let (begun, open) = (claim.begun, claim.begun - claim.closed);
+    match (&claim.record_id, claim.state) {
+        (Some(_), _) => format!("{begun} begun; its record is known"),
+        (None, _) if open <= 0 => format!("{begun} begun, none open"),
+        (None, ClaimState::Refused) => format!("{begun} begun; released by an operator"),
+        (None, ClaimState::Claimed | ClaimState::Checked) => format!(
+            "{begun} begun, {open} open: it is not certain that they made nothing, so the side stays; `reconcile` reports it as \
+             unresolved until its record is found or `conversion-shim ledger release`"
+        ),
+    }
 }
 
 fn stats_json(found: &Identified, stats: &Stats, complete: &BTreeMap<String, CompletenessDocument>) -> Value {

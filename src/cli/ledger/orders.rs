@@ -130,7 +130,7 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
     })
 }
 
-/// One change of the ledger by an operator, whatever else the config contradicts.
+/// One change of the ledger by an operator, whatever else the config contradicts and whichever version made it.
 pub(in crate::cli) fn ordered<T>(
     order: OrderArgs,
     configured: fn(ConfigArgs) -> Result<Configured, Vec<ConfigProblem>>,
@@ -143,7 +143,9 @@ pub(in crate::cli) fn ordered<T>(
         Err(problems) => return check::refused(&problems),
     };
     let done = block_on(async {
-        let opened = open(&ledger, unchecked(&config, &ledger)).await?;
+        let settings =
+            Settings { identity: unchecked(&config, &ledger), accepts_newer: true, ..settings_of(&ledger) };
+        let opened = Ledger::open_beside(&settings).await?;
         Ok(work(opened, operator_reason(why)).await?)
     });
     answer(done, &sources, render)

@@ -45,7 +45,14 @@ impl Performer<'_> {
             CreateDecision::Unreadable => Err(Failure::UnreadableReference),
             CreateDecision::NotSent { .. } => Err(self.cause()),
             CreateDecision::OutcomeUnknown { side } => {
-                let source = self.unknown_cause.take().unwrap_or_else(|| self.cause());
+                let source = self.unknown_cause.take().or_else(|| self.failure.take());
+                // A refusal that may be another request's, and lookups that did not fail.
+                let doubted = || {
+                    let why =
+                        "the connection carried another answer before, and a lookup did not confirm this one";
+                    Some(self.reply.as_ref()?.unexpected(SideEffect::Unknown, why))
+                };
+                let source = source.or_else(doubted).unwrap_or(BUG);
                 let ref_id = self.ref_id().to_owned();
                 Err(Failure::OutcomeUnknown { side, ref_id, source: Box::new(source) })
             }

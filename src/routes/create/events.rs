@@ -161,6 +161,23 @@ pub enum CreateAnswer {
     NotSent,
 }
 
+impl CreateAnswer {
+    /// Whether it leaves open what became of the create.
+    pub(super) const fn is_unsure(self) -> bool {
+        match self {
+            Self::Unknown
+            | Self::Foreign
+            | Self::Accepted { candidate: None, reused: true }
+            | Self::Exists { candidate: None, reused: true } => true,
+            Self::Accepted { .. }
+            | Self::Refused { .. }
+            | Self::Exists { .. }
+            | Self::OtherKind
+            | Self::NotSent => false,
+        }
+    }
+}
+
 /// How a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CreateDecision {

@@ -1,7 +1,7 @@
 //! Create.
 //!
-//! `intake` reads the body and chooses the side, [`protocol`] decides each step (pure), `perform` performs it and feeds back the result,
-//! `answers` turns the decision into an answer. Only the protocol decides about money.
+//! `intake` reads the body and chooses the side, [`protocol`] decides each step (pure), `perform` performs it and feeds back the result
+//! (`judged`: what the answer proves), `answers` turns the decision into an answer. Only the protocol decides about money.
 
 mod answers;
 pub mod canary;
@@ -9,6 +9,7 @@ mod claim_view;
 #[allow(missing_docs, reason = "the docs of a variant say what its fields are")]
 pub mod events;
 mod intake;
+mod judged;
 mod perform;
 pub mod protocol;
 pub mod rules;

@@ -21,7 +21,7 @@ use crate::routes::{RecordSide, RouteContext, RouteResponse};
 use crate::telemetry::metrics::labels::{DuplicateCheckResult, FoundBy};
 use crate::telemetry::spans;
 use crate::translate::conversion::Conversion;
-use crate::translate::evidence::{self, Finding, FoundConversion, Sent};
+use crate::translate::evidence::{Finding, FoundConversion};
 use crate::translate::invalid::Invalid;
 use crate::translate::list::page::SuspectedDouble;
 use crate::translate::list::same_record::is_same_record;
@@ -45,7 +45,7 @@ pub(super) struct Performer<'a> {
     /// Whether the POST left, or may have.
     pub(super) was_sent: bool,
     /// The record's id in that answer.
-    answered_id: Option<String>,
+    pub(super) answered_id: Option<String>,
     /// What the last lookup found on each side, legacy first.
     pub(super) found: [Option<FoundConversion>; 2],
     /// The refusal that a lookup met.
@@ -275,10 +275,10 @@ impl Performer<'_> {
     async fn send(&mut self, side: Side) -> CreateAnswer {
         let sent = self.post(side).await;
         let answer = self.read_answer(side, sent);
-        if is_unsure(answer) {
+        if answer.is_unsure() {
             self.context.services.metrics.unknown_outcomes.add((side,));
             // A lookup may fail too, and must not hide why it was needed.
-            self.unknown_cause = self.failure.take();
+            self.unknown_cause = self.failure.take().or(self.unknown_cause.take());
             let cause = self.unknown_cause.as_ref().map_or("names-no-record", Failure::name);
             let source = self.unknown_cause.as_ref().and_then(|failure| Some(error_chain(failure.source()?)));
             tracing::warn!(target: "routes", %side, cause, source, "the outcome of a create is unknown; looking it up");
@@ -327,60 +327,11 @@ impl Performer<'_> {
             }
             (Side::New, None) => return Err(Failure::BodyEncoded),
         };
-        // Of several candidates only the answer shows which one the vendor read, so it must be certain to belong to this request.
+        // Only the answer shows which reference the vendor read in such a body, or that it read none. Then the answer names none and no
+        // lookup finds the record, so it must be certain to belong to this request.
         let call =
-            if self.request.candidates.len() > 1 { call.on(Lane::Fresh) } else { call.apart_if_anonymous() };
+            if self.request.create.is_none() { call.on(Lane::Fresh) } else { call.apart_if_anonymous() };
         context.call(call.paid(permit)).await
-    }
-
-    fn judge(&mut self, side: Side, reply: &UpstreamResponse) -> CreateAnswer {
-        let seen = reply.evidence();
-        let reused = reply.reused;
-        let sent = evidence::judge(side, &seen, self.request.create.as_ref(), &self.request.candidates);
-        self.context.services.notice(reply);
-        match sent {
-            Sent::Accepted { record: Some((candidate, id)) } => {
-                self.answered_id = Some(id);
-                CreateAnswer::Accepted { candidate: u8::try_from(candidate).ok(), reused }
-            }
-            Sent::Accepted { record: None } => {
-                self.context.services.remember_made(side, reply);
-                CreateAnswer::Accepted { candidate: None, reused }
-            }
-            Sent::Refused => CreateAnswer::Refused { reused },
-            Sent::Exists { record: Some((candidate, id)) } => {
-                self.answered_id = Some(id);
-                CreateAnswer::Exists { candidate: u8::try_from(candidate).ok(), reused }
-            }
-            Sent::Exists { record: None } => CreateAnswer::Exists { candidate: None, reused },
-            Sent::OtherKind => CreateAnswer::OtherKind,
-            // Only the client can decode it: forwarded as before, and no id can be stored.
-            Sent::Foreign(_) if side == Side::Legacy && reply.is_opaque() => {
-                CreateAnswer::Accepted { candidate: None, reused }
-            }
-            Sent::Foreign(why) => {
-                self.failure = Some(reply.unexpected(SideEffect::Unknown, why));
-                CreateAnswer::Foreign
-            }
-            Sent::Unknown(why) => {
-                self.failure = Some(reply.unexpected(SideEffect::Unknown, why));
-                CreateAnswer::Unknown
-            }
-        }
-    }
-}
-
-/// Whether an answer leaves open what became of the create.
-const fn is_unsure(answer: CreateAnswer) -> bool {
-    match answer {
-        CreateAnswer::Unknown
-        | CreateAnswer::Foreign
-        | CreateAnswer::Accepted { candidate: None, reused: true } => true,
-        CreateAnswer::Accepted { .. }
-        | CreateAnswer::Refused { .. }
-        | CreateAnswer::Exists { .. }
-        | CreateAnswer::OtherKind
-        | CreateAnswer::NotSent => false,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Which ledger a process may serve with: the real binary on ledgers that are lost, exchanged, restored, or of another deployment, and
 //! the commands that an operator has for them.
 
+mod attempts;
 mod backups;
+mod hosts;
+mod newer;
 mod orders;
 mod refused;
 mod restored;

@@ -70,6 +70,7 @@ on_both!(
     a_ledger_is_made_once_and_keeps_its_id,
     another_ledger_is_refused,
     a_ledger_of_other_hosts_is_refused_until_it_is_accepted,
+    a_ledger_of_a_newer_version_is_only_tripped,
     an_unknown_tenant_is_refused_once_the_mark_is_set,
     a_ledger_of_0_1_keeps_its_claims_and_gets_an_id,
     stats_count_by_side_and_state,
@@ -725,6 +726,25 @@ async fn a_ledger_of_other_hosts_is_refused_until_it_is_accepted(place: Place) {
     ledger.accept(reason(), of("legacy.test new.test")).await.unwrap();
     ledger.shutdown().await;
     place.open_as(of("legacy.test new.test")).await.unwrap();
+}
+
+async fn a_ledger_of_a_newer_version_is_only_tripped(place: Place) {
+    place.open().await.shutdown().await;
+    place
+        .tamper(
+            "INSERT INTO conversion_migrations (version, description, installed_on, success, checksum, execution_time) \
+             SELECT 8, 'later', installed_on, success, checksum, execution_time FROM conversion_migrations WHERE version = 7",
+        )
+        .await;
+    let is_newer = |error: OpenError| matches!(error, OpenError::Newer { found: 8, known: 7 });
+    let settings = place.settings();
+    assert!(is_newer(Ledger::open(&settings).await.err().unwrap()));
+    assert!(is_newer(Ledger::open_beside(&settings).await.err().unwrap()));
+    assert!(is_newer(Reader::open(&settings).await.err().unwrap()));
+    let ledger = Ledger::open_beside(&Settings { accepts_newer: true, ..settings }).await.unwrap();
+    assert!(ledger.trip(reason()).await.unwrap());
+    assert!(ledger.reset_trip(reason()).await.unwrap().is_some());
+    ledger.shutdown().await;
 }
 
 async fn an_unknown_tenant_is_refused_once_the_mark_is_set(place: Place) {

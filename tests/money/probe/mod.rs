@@ -1,6 +1,7 @@
 //! `probe`, as a process, before vendors that differ.
 
 mod pairs;
+mod refused;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::support::test_bed::{new_record, old_record};
 const CREDENTIALS: &str = "auth.legacy.client_id = \"a\"\nauth.legacy.client_secret = \"secret\"\n\
                            auth.new.client_id = \"a\"\nauth.new.client_secret = \"secret\"";
 
-const CONVERT: [&str; 6] = ["--profile-id", PROFILE, "--second-profile-id", SECOND_PROFILE, "--settle", "0s"];
+const CONVERT: [&str; 6] = ["--profile-id", PROFILE, "--second-profile-id", SECOND_PROFILE, "--settle", "1s"];
 
 /// A deployment with a ledger, and what its config must say.
 async fn prepared() -> (Deployment, String) {
@@ -139,7 +140,7 @@ async fn what_a_vendor_shows_late_is_waited_for_and_what_is_unclear_is_no_fact()
         .vendor
         .inspector()
         .set_variants(Variants { empty_list: EmptyList::Html, ..Variants::default() });
-    let ran = probe(&deployment, &["--profile-id", PROFILE, "--settle", "0s", "--format", "json"]).await;
+    let ran = probe(&deployment, &["--profile-id", PROFILE, "--settle", "1s", "--format", "json"]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     for name in ["mirror", "mirror_back", "ref_match"] {
         assert_eq!(fact(&ran.json(), name), "not known", "{ran:?}");
@@ -257,7 +258,7 @@ async fn it_reads_alone_where_it_may_not_convert() {
     for (arguments, code, word) in [
         (&["--settle", "1s"][..], 2, "--profile-id"),
         (&["--write", "--profile-id", PROFILE], 2, "--i-understand-this-converts-money"),
-        (&["--profile-id", "nobody", "--settle", "0s"], 1, "legacy"),
+        (&["--profile-id", "nobody", "--settle", "1s"], 1, "legacy"),
     ] {
         let ran = probe(&deployment, arguments).await;
         assert_eq!(ran.code, Some(code), "{ran:?}");

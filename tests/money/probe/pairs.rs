@@ -64,7 +64,7 @@ async fn a_pair_that_differs_is_found_on_every_way() {
     let (deployment, _) = prepared().await;
     let Value::Object(record_members) = json!({ "source_amount": "1.01" }) else { unreachable!() };
     deployment.vendor.inspector().set_variants(Variants { record_members, ..Variants::default() });
-    let (ran, records) = pairs(&deployment, "1", "0s").await;
+    let (ran, records) = pairs(&deployment, "1", "1s").await;
     assert_eq!(ran.code, Some(6), "{ran:?}");
     assert_eq!(ran.json()["verdicts"], json!({ "mismatch": 4 }), "{ran:?}");
     for record in &records {

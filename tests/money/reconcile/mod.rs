@@ -2,8 +2,10 @@
 
 mod books;
 mod bulk;
+mod commands;
 mod evidence;
 mod mirrors;
+mod movements;
 mod over_http;
 mod reported;
 mod serving;

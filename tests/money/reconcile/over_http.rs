@@ -15,14 +15,14 @@ use crate::support::test_bed::{new_record, old_record};
 pub(super) const LOOKUP: &str = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"";
 
 /// A deployment in `live` whose ledger is open for new.
-async fn deployment(more: &str) -> Deployment {
+pub(super) async fn deployment(more: &str) -> Deployment {
     let deployment = Deployment::new().await;
     let named = deployment.open_for_new().await;
     deployment.write(&format!("{named}\nstage = \"live\"\n{LOOKUP}\n{more}"));
     deployment
 }
 
-async fn reconcile(deployment: &Deployment, more: &[&str]) -> Ran {
+pub(super) async fn reconcile(deployment: &Deployment, more: &[&str]) -> Ran {
     let config = deployment.config();
     let all = ["reconcile", "--rate", "50", "--config", config.to_str().unwrap()];
     run(&[&all[..], more].concat()).await
@@ -33,7 +33,7 @@ fn json(ran: &Ran) -> Value {
 }
 
 /// Some conversions, the newest first: `seconds` apart.
-fn seed(deployment: &Deployment, side: Side, prefix: &str, count: i64, seconds: i64) {
+pub(super) fn seed(deployment: &Deployment, side: Side, prefix: &str, count: i64, seconds: i64) {
     let newest = Timestamp::now() - SignedDuration::from_hours(1);
     for number in 0..count {
         let made = (newest - SignedDuration::from_secs(number * seconds)).to_string();

@@ -2,7 +2,7 @@
 
 use conversion_shim::sandbox::{Fault, FaultKind, Operation};
 use conversion_shim::translate::side::Side;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{BACK, LIVE, SEALED, Shim, World};
 use crate::support::test_bed::{conversion, new_record, one_on};
@@ -106,6 +106,18 @@ async fn a_success_without_a_reference_on_a_reused_connection_is_looked_up() {
     assert_eq!(client.create("first").await.id(), "rec-1", "on a connection that carried no other answer");
     // It may be the answer to another request once more.
     assert_eq!(client.create("second").await.problem(504)["meta"]["ref_id"], "second");
+    // The log says why it was not believed, not that the proxy has a bug.
+    let replica = shim.replica.as_ref().unwrap();
+    let doubted = "the record names no ref_id, and the connection carried another answer before";
+    let is_doubted = |line: &Value| line["source"].as_str().is_some_and(|source| source.contains(doubted));
+    let unknown = |line: &Value| line["message"] == "the outcome of a create is unknown; looking it up";
+    let line = replica.line_after(0, unknown).await.unwrap();
+    assert!(is_doubted(&line) && line["cause"] == "broken", "{line}");
+    let failed = replica
+        .line_after(0, |line| line["target"] == "proxy" && line["error"] == "outcome-unknown")
+        .await
+        .unwrap();
+    assert!(is_doubted(&failed), "{failed}");
     vendor.abort();
 }
 

@@ -53,7 +53,7 @@ fn serve_without_a_config_refuses_and_says_what_to_do() {
 fn check_prints_every_value_with_its_source() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("shim.toml");
-    std::fs::write(&file, "stage = \"sealed\"\n").unwrap();
+    std::fs::write(&file, "stage = \"ready\"\n").unwrap();
     let file = file.to_str().unwrap();
     let (code, out, complaint) =
         run(&["check", "--config", file, "--listen", "127.0.0.1:1", "--set", "replicas=2"], "");
@@ -67,7 +67,7 @@ fn check_prints_every_value_with_its_source() {
             .collect()
     };
     assert_eq!(row("listen"), ["listen", "127.0.0.1:1", "flag --listen"]);
-    assert_eq!(row("stage"), ["stage", "sealed", &format!("file {file}")]);
+    assert_eq!(row("stage"), ["stage", "ready", &format!("file {file}")]);
     assert_eq!(row("replicas"), ["replicas", "2", "flag --set"]);
     assert_eq!(row("base_path"), ["base_path", "/v2", "default"]);
 }

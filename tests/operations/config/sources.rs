@@ -258,7 +258,7 @@ fn the_refusals_of_the_cutover_hold() {
             &["stage=live", SQLITE, ID, OPEN, "routes.list=legacy", "routes.cancel=legacy"],
             &["routes.list", "routes.cancel"],
         ),
-        (&["routes.create=new"], &["stage", "stage", "stage"]),
+        (&["routes.create=new"], &["stage", "stage", "stage", "routes.create"]),
         // 2: readers of new alone while creates may go to legacy
         (&["stage=hold", "routes.get=new"], &["routes.get"]),
         (&["stage=sealed", "routes.create=legacy"], &["stage", "stage", "stage"]),
@@ -322,6 +322,33 @@ fn mixed_reads_are_refused_with_what_to_do() {
     assert_eq!(problems[0].source, "flag --set");
 }
 
+/// However the modes are set, and by whichever layer: no ledger knows what the old API holds.
+#[test]
+fn creates_on_new_alone_need_a_ledger_but_at_the_embedded_vendor() {
+    let alone = ["routes.get=new", "routes.list=new", "routes.cancel=new"];
+    for (flags, key) in [
+        (vec!["stage=sealed"], "stage"),
+        (vec!["stage=sealed", "gate.enforce=false"], "stage"),
+        ([&["stage=live"], &alone[..]].concat(), "stage"),
+        ([&["routes.create=new"], &alone[..]].concat(), "routes.create"),
+    ] {
+        let problems = refused(&set(&flags));
+        assert_eq!(keys(&problems), [key], "{flags:?}: {problems:?}");
+        assert!(problems[0].message.contains("ledger.url"), "{problems:?}");
+        let embedded = Sources { overlay: Some(Overlay::Sandbox), ..set(&flags) };
+        load(&embedded).unwrap_or_else(|problems| panic!("{flags:?}: {problems:?}"));
+    }
+    let (_dir, in_file) = file("stage = \"sealed\"\n");
+    let by_environment =
+        Sources { environment: environment(&[("SHIM_STAGE", "sealed")]), ..Sources::default() };
+    for sources in [in_file, by_environment] {
+        assert_eq!(keys(&refused(&sources)), ["stage"]);
+    }
+    // What uses both APIs needs one there too.
+    let mixed = Sources { overlay: Some(Overlay::Sandbox), ..set(&["stage=live"]) };
+    assert_eq!(keys(&refused(&mixed)), ["stage"]);
+}
+
 #[test]
 fn every_step_of_a_cutover_is_accepted() {
     for flags in [
@@ -331,9 +358,9 @@ fn every_step_of_a_cutover_is_accepted() {
         &["stage=hold"],
         &["stage=canary", SQLITE, ID, OPEN],
         &["stage=live", SQLITE, ID, OPEN],
-        &["stage=sealed"],
+        &["stage=sealed", SQLITE, ID, OPEN],
         &["stage=sealed", SQLITE, ID, OPEN, "routes.get=both", "routes.list=both", "routes.cancel=both"],
-        &["stage=live", "routes.get=new", "routes.list=new", "routes.cancel=new"],
+        &["stage=live", SQLITE, ID, OPEN, "routes.get=new", "routes.list=new", "routes.cancel=new"],
         &["stage=live", SQLITE, ID, OPEN, "routes.create=legacy"],
         &["stage=live", "ledger.url=postgres://host/database", ID, OPEN, "replicas=3"],
         &["stage=ready", "routes.create=legacy"],

@@ -1,10 +1,10 @@
 //! Creates in which it cannot be told whether they carry a reference. The old API may read one all the same, so they pass
 //! only while nothing can be on the new side.
 
-use conversion_shim::sandbox::TOKEN;
+use conversion_shim::sandbox::{Operation, TOKEN};
 use conversion_shim::translate::side::Side;
 
-use crate::support::test_bed::{Answer, BACK, LEGACY, TestBed, conversion};
+use crate::support::test_bed::{Answer, BACK, Caller, LEGACY, TestBed, conversion, vendor};
 
 struct Odd {
     coding: Option<&'static str>,
@@ -37,14 +37,21 @@ fn odd() -> Vec<Odd> {
         plain(with(key, br#""refid":"odd","ref_id":"odd""#), "ref_id"),
         plain(with(key, br#""ref_id":"odd","ref_id":"odder""#), "ref_id"),
         plain(with(key, br#""ref_id":null,"ref_id":"odd""#), "ref_id"),
+        plain(with(key, br#""ref_id":"odd","ref_id":null"#), "ref_id"),
+        plain(with(key, br#""ref_id":"odd","ref_id":"""#), "ref_id"),
+        plain(with(key, br#""Ref_Id":"odd""#), "ref_id"),
         plain(with(key, br#""ref_id":7"#), "ref_id"),
         plain(with(key, br#""ref_id":["odd"]"#), "ref_id"),
     ]
 }
 
 async fn send(bed: &TestBed, odd: &Odd) -> Answer {
-    let url = format!("http://{}{LEGACY}", bed.client.address());
-    let mut request = bed.client.http.post(url).bearer_auth(TOKEN).body(odd.body.clone());
+    send_to(&bed.client, odd).await
+}
+
+async fn send_to(client: &Caller, odd: &Odd) -> Answer {
+    let url = format!("http://{}{LEGACY}", client.address());
+    let mut request = client.http.post(url).bearer_auth(TOKEN).body(odd.body.clone());
     if let Some(coding) = odd.coding {
         request = request.header("content-encoding", coding);
     }
@@ -66,6 +73,25 @@ async fn they_are_the_old_apis_to_judge_while_nothing_ever_went_to_the_new_one()
         assert_eq!(coding, odd.coding);
     }
     assert_eq!(bed.posts(Side::New), 0);
+}
+
+/// The vendor may read no reference in such a body, and then its answer names none: that is not a different one, and no lookup can
+/// find what it made.
+#[tokio::test]
+async fn they_are_answered_as_without_the_proxy_on_a_connection_that_carried_others_before() {
+    for odd in odd() {
+        let bed = TestBed::at("observe").await;
+        assert_eq!(bed.client.create("warms the connection").await.status, 200);
+        let told = send(&bed, &odd).await;
+        let alone = vendor().await;
+        let address = alone.base_url().trim_start_matches("http://").trim_end_matches("/v2").parse().unwrap();
+        let direct = send_to(&Caller::of(address), &odd).await;
+        let body = String::from_utf8_lossy(&odd.body);
+        assert_eq!(told.status, direct.status, "{body}: {:?}", told.body);
+        assert_eq!(bed.posts(Side::Legacy), 2, "{body}");
+        let list = bed.sandbox.inspector().arrived(Side::Legacy, Operation::List);
+        assert_eq!(list, 0, "{body}: nothing is looked up");
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::watch;
 
+use crate::support::ledger;
 use crate::support::soon;
 
 /// Runs a command to its end: exit code, standard output, standard error.
@@ -66,12 +67,28 @@ impl Binary {
     /// Serves with that config file, in `dir`, and these flags.
     pub(crate) async fn serve(dir: TempDir, config: &str, flags: &[(&str, &str)]) -> Self {
         let file = dir.path().join("shim.toml");
-        std::fs::write(&file, config).unwrap();
+        let goes_to_new = config.contains("\"sealed\"") || flags.contains(&("stage", "sealed"));
+        let ledger = if goes_to_new && !config.contains("ledger") {
+            let url = format!("sqlite:{}", dir.path().join("ledger.db").display());
+            // Nothing is asked here of how it came so far.
+            format!("{}gate.enforce = false\n", ledger::keys(&url, true))
+        } else {
+            String::new()
+        };
+        std::fs::write(&file, format!("{ledger}{config}")).unwrap();
         let flags: Vec<_> = flags.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let file = file.to_str().unwrap().to_owned();
         let mut arguments = vec!["--config", &file];
         arguments.extend(flags.iter().flat_map(|flag| ["--set", flag]));
         Self::start(dir, &arguments).await
+    }
+
+    /// Serves with that config file, in `dir`, before the embedded vendor.
+    pub(crate) async fn serve_sandbox(dir: TempDir, config: &str) -> Self {
+        let file = dir.path().join("shim.toml");
+        std::fs::write(&file, config).unwrap();
+        let file = file.to_str().unwrap().to_owned();
+        Self::start(dir, &["--sandbox", "--set", "sandbox.listen=127.0.0.1:0", "--config", &file]).await
     }
 
     /// Serves as a newcomer starts it, with the embedded vendor.

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::support::ledger::UNUSED;
 use crate::support::soon;
 
 pub(crate) struct Shim {
@@ -33,7 +34,8 @@ impl Shim {
     }
 
     pub(crate) async fn start_with(file: Option<PathBuf>, flags: &[(&str, &str)]) -> Self {
-        let flags = flags.iter().map(|(key, value)| Flag::new("--set", *key, *value)).collect();
+        let flags = UNUSED.iter().chain(flags);
+        let flags = flags.map(|(key, value)| Flag::new("--set", *key, *value)).collect();
         let sources = Sources { file, flags, ..Sources::default() };
         let loaded = load(&sources).unwrap_or_else(|problems| panic!("{problems:?}"));
         let config = loaded.config.clone();

@@ -1,0 +1,167 @@
+//! Reads the vendor's daily Profile Transactions report (CSV). What cannot be compared is refused: a report that says nothing must not
+//! pass for one that agrees.
+
+use std::io::{self, Read};
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::daily_report::{DailyReport, Movement, MovementKind, ReportedMovement};
+use crate::translate::decimal;
+use crate::translate::side::Side;
+use crate::translate::timestamp;
+
+/// Resources of one report: about 600 bytes of memory each.
+const RESOURCES_MAX: usize = 200_000;
+
+/// The columns that are read; others may come and go.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Line {
+    #[serde(rename = "UniqueTxID", default)]
+    unique_tx_id: String,
+    resource: String,
+    #[serde(rename = "ResourceID")]
+    resource_id: String,
+    transaction_type: String,
+    #[serde(default)]
+    direction: String,
+    amount: String,
+    assets: String,
+    #[serde(rename = "ProfileID")]
+    profile_id: String,
+    #[serde(rename = "OrchestrationID", default)]
+    orchestration_id: String,
+    resource_timestamp: String,
+}
+
+/// Why a report cannot be read, or compares nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// No CSV, or columns are missing.
+    #[error("{0}")]
+    Csv(#[from] csv::Error),
+    #[error("it is empty")]
+    Empty,
+    #[error("it holds no line about a conversion or an orchestration, so nothing can be compared with it")]
+    NoConversions,
+    #[error("a quote is not closed: the file is cut off, or is no CSV")]
+    OpenQuote,
+    /// A line makes no sense.
+    #[error("line {line}: {reason}")]
+    Line {
+        /// From 1; the first is the header.
+        line: u64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// More records than are kept in memory.
+    #[error("it has more than {RESOURCES_MAX} conversions; split it by profile")]
+    TooLong,
+}
+
+/// Counts quotes: the CSV reader takes the end of a file for the end of a quoted field.
+struct Quotes<R> {
+    inner: R,
+    bytes: u64,
+    quotes: u64,
+}
+
+impl<R: Read> Read for Quotes<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let length = self.inner.read(into)?;
+        let read = &into[..length];
+        self.bytes += read.iter().filter(|byte| !byte.is_ascii_whitespace()).count() as u64;
+        self.quotes += read.iter().filter(|byte| **byte == b'"').count() as u64;
+        Ok(length)
+    }
+}
+
+impl DailyReport {
+    /// Reads a report. Lines about other resources are counted and skipped.
+    ///
+    /// # Errors
+    /// When it is no such report, or holds nothing to compare.
+    pub fn read(from: impl Read) -> Result<Self, ReportError> {
+        let mut report = Self::default();
+        let mut file = Quotes { inner: from, bytes: 0, quotes: 0 };
+        let lines = read_lines(&mut file, &mut report);
+        if file.bytes == 0 {
+            return lines.and(Err(ReportError::Empty));
+        }
+        // It explains what else is wrong with the lines behind it.
+        if file.quotes % 2 == 1 && !matches!(lines, Err(ReportError::TooLong)) {
+            return Err(ReportError::OpenQuote);
+        }
+        lines?;
+        if report.counts().about_conversions == 0 { Err(ReportError::NoConversions) } else { Ok(report) }
+    }
+}
+
+fn read_lines(file: &mut impl Read, report: &mut DailyReport) -> Result<(), ReportError> {
+    let mut reader = csv::Reader::from_reader(file);
+    for (at, line) in reader.deserialize().enumerate() {
+        let line: Line = line?;
+        let number = at as u64 + 2;
+        add(report, line).map_err(|reason| ReportError::Line { line: number, reason })?;
+        if report.records() > RESOURCES_MAX {
+            return Err(ReportError::TooLong);
+        }
+    }
+    Ok(())
+}
+
+fn add(report: &mut DailyReport, line: Line) -> Result<(), &'static str> {
+    report.count_line(&line.profile_id);
+    let (side, id) = match line.resource.trim().to_ascii_uppercase().as_str() {
+        "CONVERSION" => (Side::Legacy, line.resource_id),
+        "ORCHESTRATION" if line.resource_id.is_empty() => (Side::New, line.orchestration_id),
+        "ORCHESTRATION" => (Side::New, line.resource_id),
+        _ => return Ok(()),
+    };
+    if id.is_empty() {
+        return Err("ResourceID is empty");
+    }
+    let at = read_time(&line.resource_timestamp).ok_or("ResourceTimestamp is no time")?;
+    let amount = line.amount.trim().trim_start_matches(['-', '+']).to_owned();
+    if !decimal::is_decimal(&amount) {
+        return Err("Amount is no amount");
+    }
+    let kind = kind(&line.transaction_type, &line.direction)?;
+    let movement = Movement {
+        tx_id: line.unique_tx_id,
+        direction: line.direction.trim().to_ascii_uppercase(),
+        amount,
+        assets: line.assets,
+        profile_id: line.profile_id,
+    };
+    report.add(id, ReportedMovement { side, at, kind, movement });
+    Ok(())
+}
+
+/// What a line does to the money of its record. A line of a documented type in the other direction is not one of those movements.
+fn kind(transaction_type: &str, direction: &str) -> Result<MovementKind, &'static str> {
+    let is_debit = match direction.trim().to_ascii_uppercase().as_str() {
+        "DEBIT" => Some(true),
+        "CREDIT" => Some(false),
+        // A spreadsheet may have left the column out.
+        "" => None,
+        _ => return Err("Direction is neither DEBIT nor CREDIT"),
+    };
+    let (kind, debits) = match transaction_type.trim().to_ascii_uppercase().as_str() {
+        "CONVERSION_CREATION" | "ORCHESTRATION_RESERVE" => (MovementKind::Debit, true),
+        "CONVERSION_SETTLEMENT" => (MovementKind::Credit, false),
+        "CONVERSION_CANCELLATION" => (MovementKind::Return, false),
+        // What a release of reserved funds says about the outcome is not documented.
+        "ORCHESTRATION_UNRESERVE" => return Ok(MovementKind::Release),
+        _ => {
+            return Err("TransactionType is none that this version knows, so what it did cannot be compared");
+        }
+    };
+    Ok(if is_debit.is_none_or(|is_debit| is_debit == debits) { kind } else { MovementKind::Other })
+}
+
+/// RFC 3339, also with a space in place of the `T`, as spreadsheets write it.
+fn read_time(text: &str) -> Option<Timestamp> {
+    timestamp::parse(text).or_else(|| text.parse().ok())
+}

@@ -1,0 +1,123 @@
+//! `reconcile` as a process: windows, the report's counts, and files that it is to write.
+
+use conversion_shim::sandbox::Operation;
+use conversion_shim::translate::side::Side;
+use jiff::{SignedDuration, Timestamp};
+
+use super::over_http::{deployment, reconcile, seed};
+use crate::identity::Deployment;
+use crate::support::process::{Ran, run_with};
+use crate::support::test_bed::old_record;
+
+const HEADER: &str = "UniqueTxID,ProfileID,Resource,ResourceID,TransactionType,Direction,Amount,Assets,OrchestrationID,ResourceTimestamp\n";
+
+/// How many lists arrived on both sides.
+fn lists(deployment: &Deployment) -> u64 {
+    [Side::Legacy, Side::New]
+        .map(|side| deployment.vendor.inspector().arrived(side, Operation::List))
+        .iter()
+        .sum()
+}
+
+async fn audit(deployment: &Deployment) -> String {
+    let ran = run_with(&deployment.config(), &["audit"]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    ran.out
+}
+
+#[tokio::test]
+async fn a_window_without_a_whole_second_is_empty_and_no_evidence() {
+    let deployment = deployment("").await;
+    seed(&deployment, Side::Legacy, "r", 2, 60);
+    for window in [
+        ["--from", "2026-11-01T10:00:28.438088Z", "--to", "2026-11-01T10:00:28.438089Z"],
+        ["--from", "2026-11-01T10:00:28Z", "--to", "2026-11-01T10:00:28.9Z"],
+        ["--from", "2026-11-01T10:00:28.1Z", "--to", "2026-11-01T10:00:28.9Z"],
+        ["--from", "2026-11-01T10:00:28Z", "--to", "2026-11-01T10:00:28Z"],
+        ["--from", "2026-11-01T10:00:29Z", "--to", "2026-11-01T10:00:28Z"],
+        // No record is older.
+        ["--to", "1970-01-01T00:00:00.5Z", "--format", "text"],
+        ["--to", "1969-12-31T23:59:59Z", "--format", "text"],
+    ] {
+        let ran = reconcile(&deployment, &window).await;
+        assert_eq!(ran.code, Some(2), "{window:?}: {ran:?}");
+        assert!(ran.err.contains("the window is empty"), "{window:?}: {ran:?}");
+    }
+    assert_eq!(lists(&deployment), 0);
+    assert!(!audit(&deployment).await.contains("evidence"));
+    let whole = ["--from", "2026-11-01T10:00:28.9Z", "--to", "2026-11-01T10:00:29Z"];
+    let ran = reconcile(&deployment, &whole).await;
+    assert_eq!(ran.code, Some(0), "it begins with that second: {ran:?}");
+    assert!(lists(&deployment) > 0 && audit(&deployment).await.contains("evidence"));
+}
+
+async fn with_report(deployment: &Deployment, text: &str, more: &[&str]) -> Ran {
+    let file = deployment.path("report.csv");
+    std::fs::write(&file, text).unwrap();
+    reconcile(deployment, &[&["--report", file.to_str().unwrap()], more].concat()).await
+}
+
+#[tokio::test]
+async fn a_report_counts_what_was_compared_and_one_that_compares_nothing_is_not_clean() {
+    let deployment = deployment("").await;
+    let made = (Timestamp::now() - SignedDuration::from_hours(2)).to_string();
+    let id = deployment.vendor.inspector().seed_conversion(old_record("r", &made));
+    reconcile(&deployment, &[]).await;
+    let profile = conversion_shim::sandbox::PROFILE;
+    let lines = format!(
+        "{HEADER}1,{profile},CONVERSION,{id},CONVERSION_CREATION,DEBIT,1.5,USD,,{made}\n\
+         2,{profile},CONVERSION,{id},CONVERSION_SETTLEMENT,CREDIT,1.5,PYUSD,,{made}\n\
+         3,{profile},TRANSFER,x,CRYPTO_DEPOSIT,CREDIT,7,ETH,,{made}\n"
+    );
+    let page = deployment.path("page.html");
+    let text = with_report(&deployment, &lines, &["--html", page.to_str().unwrap()]).await;
+    assert_eq!(text.code, Some(0), "{text:?}");
+    let counted = "3 lines, 2 about conversions; 1 records named, 1 compared";
+    assert_eq!(text.row("report").trim(), counted, "{text:?}");
+    assert!(std::fs::read_to_string(&page).unwrap().contains(counted));
+    let json = with_report(&deployment, &lines, &["--format", "json"]).await.json();
+    let expected = serde_json::json!({ "lines": 3, "about_conversions": 2, "records": 1, "joined": 1 });
+    assert_eq!(json["report"], expected, "{json}");
+    let none = reconcile(&deployment, &["--format", "json"]).await.json();
+    assert!(none["report"].is_null(), "{none}");
+
+    for unusable in
+        ["", HEADER, &lines.replace("CONVERSION,", "TRANSFER,"), &lines.replace("_SETTLEMENT", "_X")]
+    {
+        let before = lists(&deployment);
+        let ran = with_report(&deployment, unusable, &[]).await;
+        assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+        assert!(ran.err.contains("--report: ") && ran.err.contains("report.csv"), "{ran:?}");
+        assert_eq!(lists(&deployment), before, "refused before anything is walked");
+    }
+    let later = ["--from", "90m"];
+    let ran = with_report(&deployment, &lines, &later).await;
+    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    assert!(ran.err.contains("no record of the report"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_page_that_cannot_be_written_is_refused_before_the_walk() {
+    let deployment = deployment("").await;
+    seed(&deployment, Side::Legacy, "r", 1, 60);
+    for place in ["/nonexistent/page.html", "/tmp"] {
+        let ran = reconcile(&deployment, &["--html", place]).await;
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains(&format!("--html: {place}: ")), "{ran:?}");
+    }
+    assert_eq!(lists(&deployment), 0);
+    // A page from before is kept until there is another one.
+    let page = deployment.path("page.html");
+    std::fs::write(&page, "from before").unwrap();
+    let ran =
+        reconcile(&deployment, &["--html", page.to_str().unwrap(), "--report", "/nonexistent.csv"]).await;
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert_eq!(std::fs::read_to_string(&page).unwrap(), "from before");
+    // A full disk: what was done is printed all the same.
+    let full = reconcile(&deployment, &["--html", "/dev/full"]).await;
+    assert_eq!(full.code, Some(1), "{full:?}");
+    assert!(
+        full.out.starts_with("reconcile of tenant ") && full.err.contains("--html: /dev/full: "),
+        "{full:?}"
+    );
+}
