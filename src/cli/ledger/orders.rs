@@ -13,6 +13,7 @@ use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{ABSENT, FAILED, OK, USAGE};
 use crate::cli::output::{block_on, complain, table};
 use crate::cli::token_file::authorization;
+use crate::config::auth::CredentialSet;
 use crate::config::keys;
 use crate::config::load::{Flag, Loaded, Sources, load, load_ledger, name_sources};
 use crate::config::{self, Config, ConfigProblem, ConfigRow, ReadProgress, explain};
@@ -197,6 +198,10 @@ async fn released(
     let client =
         UpstreamClient::new(&config.upstream).map_err(|error| CommandError::Lookup(error.to_string()))?;
     let deadline = Instant::now() + config.timeouts.create;
+    if token.is_none() && config.auth.credentials(CredentialSet::Lookup).is_none() {
+        let reason = "there are no credentials to look the ref_id up on both sides: set [auth.lookup], or pass --token-file";
+        return Err(CommandError::Lookup(reason.into()));
+    }
     let context = RouteContext::own(config, Services::new(client, Some(opened.clone())), token, deadline);
     refuse_if_found(&context, key, &claim).await?;
     Ok(opened.release(key, operator_reason(why)).await?)
