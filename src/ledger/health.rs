@@ -92,6 +92,13 @@ impl Monitor {
         }
     }
 
+    /// What was suspended goes on: the next write ends that state, but no hold.
+    pub(super) fn resumed(&self) {
+        if matches!(&*self.health.borrow(), Health::Down { why: LedgerError::Suspended, .. }) {
+            self.held.store(false, Ordering::Relaxed);
+        }
+    }
+
     fn up(&self) {
         let mut down_since = None;
         self.health.send_if_modified(|health| {

@@ -265,13 +265,14 @@ impl Ledger {
     /// Lets this process begin no attempt until [`resume`](Self::resume): the ledger has not been compared with the new API yet.
     pub(crate) fn suspend(&self) {
         self.suspended.store(true, Ordering::Relaxed);
-        // Not ready from the first moment on; the first probe after `resume` ends it.
+        // Not ready from the first moment on; the first write after `resume` ends it.
         self.reader.health.observe(&Err::<(), _>(LedgerError::Suspended), CallKind::Probe);
     }
 
     /// Ends [`suspend`](Self::suspend).
     pub(crate) fn resume(&self) {
         self.suspended.store(false, Ordering::Relaxed);
+        self.reader.health.resumed();
     }
 
     /// Whether no attempt begins in this process, and nothing is adopted.

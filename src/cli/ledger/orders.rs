@@ -13,7 +13,6 @@ use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{ABSENT, FAILED, OK, USAGE};
 use crate::cli::output::{block_on, complain, table};
 use crate::cli::token_file::authorization;
-use crate::config::auth::CredentialSet;
 use crate::config::keys;
 use crate::config::load::{Flag, Loaded, Sources, load, load_ledger, name_sources};
 use crate::config::{self, Config, ConfigProblem, ConfigRow, ReadProgress, explain};
@@ -21,6 +20,7 @@ use crate::failure::error_chain::error_chain;
 use crate::ledger::reload_guard::{identity_of, settings_of};
 use crate::ledger::{Claim, Identity, Key, Ledger, LedgerError, OperatorReason, Released, Settings};
 use crate::routes::{RouteContext, Services, release};
+use crate::translate::side::Side;
 use crate::upstream::UpstreamClient;
 
 #[derive(Debug, Args)]
@@ -198,8 +198,10 @@ async fn released(
     let client =
         UpstreamClient::new(&config.upstream).map_err(|error| CommandError::Lookup(error.to_string()))?;
     let deadline = Instant::now() + config.timeouts.create;
-    if token.is_none() && config.auth.credentials(CredentialSet::Lookup).is_none() {
-        let reason = "there are no credentials to look the ref_id up on both sides: set [auth.lookup], or pass --token-file";
+    let can_read = |side| config.auth.reading_credentials(side).is_some();
+    if token.is_none() && !(can_read(Side::Legacy) && can_read(Side::New)) {
+        let reason = "the ref_id could not be looked up on both sides; nothing was changed: there are no credentials to read them: set \
+                      [auth.lookup], or pass --token-file";
         return Err(CommandError::Lookup(reason.into()));
     }
     let context = RouteContext::own(config, Services::new(client, Some(opened.clone())), token, deadline);

@@ -127,6 +127,8 @@ async fn a_reconcile_by_hand_is_named_in_the_audit_and_known_to_the_status() {
     let admin = shim.admin_address().to_string();
     let before = run(&["status", "--admin", &admin]).await;
     assert!(before.row("trip").ends_with("no reconcile over both sides is on record"), "{before:?}");
+    // What is a condition of the new side alone is not said of the other.
+    assert_eq!(before.row("complete"), "legacy is not: ledger.only_door is false", "{before:?}");
     let token = config.file("token", conversion_shim::sandbox::TOKEN);
     let walk = ["reconcile", "--from", "1h", "--token-file", token.to_str().unwrap()];
     let walked = run_with(&config.path(), &walk).await;
