@@ -39,7 +39,8 @@ pub(crate) struct TripDocument {
     pub(crate) since: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
-    /// Confirmed doubles that the last walk found; absent while no walk has finished.
+    /// Confirmed doubles that the last reconcile over both sides found, whoever ran it; absent while none is on record, or while the ledger
+    /// does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) doubles: Option<u64>,
 }

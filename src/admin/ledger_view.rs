@@ -1,6 +1,7 @@
 //! What the ledger says for the status: its state, and the newest rows of its audit.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -10,8 +11,8 @@ use super::documents::{
 };
 use super::view::View;
 use crate::config::{self, Config, LedgerKind};
-use crate::ledger::{AuditRow, ClientOnRecord, Health, Ledger, TripState};
-use crate::reconcile::FindingKind;
+use crate::ledger::{AuditRow, ClientOnRecord, Health, Ledger, Reader, TripState, WalkRow, WalkState};
+use crate::reconcile::{FindingKind, WalkProgress};
 
 /// Rows of the audit in the status.
 const AUDIT_SHOWN: u32 = 20;
@@ -66,10 +67,11 @@ impl View {
     }
 
     /// `None` without a ledger.
-    pub(super) fn trip(&self) -> Option<TripDocument> {
-        let state = self.app().services.ledger.as_ref().map(Ledger::trip_state)?;
-        let last = self.reconciler().status().last;
-        let doubles = last.map(|last| last.progress.found(FindingKind::Double));
+    pub(super) async fn trip(&self, config: &Config) -> Option<TripDocument> {
+        let ledger = self.app().services.ledger.as_ref()?;
+        let state = ledger.trip_state();
+        let tenant = config.ledger.as_ref().map_or("", |settings| settings.tenant.as_str());
+        let doubles = if ledger.health().is_ready() { doubles(ledger.reader(), tenant).await } else { None };
         let (state, trip) = match state {
             TripState::Unknown => ("unknown", None),
             TripState::Clear => ("clear", None),
@@ -99,6 +101,17 @@ impl View {
         let rows = ledger.reader().newest_decisions(AUDIT_SHOWN).await.unwrap_or_default();
         rows.into_iter().map(audit_document).collect()
     }
+}
+
+/// Confirmed doubles of the newest finished reconcile over both sides, whatever its window and whoever ran it.
+async fn doubles(reader: &Reader, tenant: &str) -> Option<u64> {
+    let mut newest: Option<WalkRow> = None;
+    for state in [WalkState::Clean, WalkState::Findings] {
+        let walk = reader.newest_whole_walk(tenant, state, Duration::ZERO, Duration::MAX).await.ok()?;
+        newest = newest.into_iter().chain(walk).max_by_key(|walk| walk.updated_at);
+    }
+    let progress: WalkProgress = serde_json::from_str(&newest?.progress).ok()?;
+    Some(progress.found(FindingKind::Double))
 }
 
 fn client_document(row: ClientOnRecord) -> ClientRecordDocument {

@@ -191,7 +191,7 @@ impl View {
             shadow: self.shadow(&config),
             logs: self.log_documents(),
             reconcile: self.reconcile(),
-            trip: self.trip(),
+            trip: self.trip(&config).await,
             gate: self.next_gate.of(&config, self.app.services.ledger.as_ref()).await,
             audit: self.audit().await,
         }

@@ -26,28 +26,44 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const ANSWER_MAX: usize = 4 << 20;
 
 #[derive(Debug, Args)]
-pub(super) struct StatusArgs {
+pub(super) struct AdminArgs {
     /// Admin listener of the proxy, as ADDRESS:PORT, NAME:PORT or PORT; overrides admin.listen of the config
     #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["config", "listen", "stage", "set"])]
     admin: Option<AdminAddr>,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Exit with 1 also when the proxy is not ready, for a container's health check
-    #[arg(long)]
-    ready: bool,
     #[command(flatten)]
     config: ConfigArgs,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Exit with 1 also when the proxy is not ready, for a container's health check
+    #[arg(long)]
+    ready: bool,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
 /// Fetches the status and prints what `render` returns. With `--json`, `render` gets the answer's text as well.
-pub(super) fn show(arguments: StatusArgs, render: impl Fn(Option<&str>, &StatusDocument) -> String) -> u8 {
+pub(super) fn show(arguments: AdminArgs, render: impl Fn(Option<&str>, &StatusDocument) -> String) -> u8 {
     show_with_code(arguments, |answer, status| (render(answer, status), OK))
 }
 
-/// [`show`], with an exit code from `render` that goes before that of `--ready`.
-pub(super) fn show_with_code(
+/// [`show`] for `status`: the exit code says whether the proxy is ready, if that is asked for.
+pub(super) fn show_status(
     arguments: StatusArgs,
+    render: impl Fn(Option<&str>, &StatusDocument) -> String,
+) -> u8 {
+    let StatusArgs { ready, admin } = arguments;
+    let code = |status: &StatusDocument| if ready && !status.readiness.ready { FAILED } else { OK };
+    show_with_code(admin, |answer, status| (render(answer, status), code(status)))
+}
+
+/// [`show`], with an exit code from `render`.
+pub(super) fn show_with_code(
+    arguments: AdminArgs,
     render: impl Fn(Option<&str>, &StatusDocument) -> (String, u8),
 ) -> u8 {
     let address = match admin_address::find(arguments.admin, arguments.config) {
@@ -55,8 +71,7 @@ pub(super) fn show_with_code(
         Err(code) => return code,
     };
     match block_on(fetch(address)).and_then(|answer| rendered(&answer, arguments.json, render)) {
-        Ok((text, OK, ready)) => print(&text, if ready || !arguments.ready { OK } else { FAILED }),
-        Ok((text, code, _)) => print(&text, code),
+        Ok((text, code)) => print(&text, code),
         Err(error) => {
             complain(format_args!("no status from {address}: {error}"));
             FAILED
@@ -101,14 +116,13 @@ async fn exchange(address: SocketAddr) -> Result<Bytes, StatusError> {
     body::collect(answer.into_body(), ANSWER_MAX).await.map_err(StatusError::foreign)
 }
 
-/// The rendered answer with its exit code, and whether the proxy is ready.
+/// The rendered answer with its exit code.
 fn rendered(
     answer: &[u8],
     json: bool,
     render: impl Fn(Option<&str>, &StatusDocument) -> (String, u8),
-) -> Result<(String, u8, bool), StatusError> {
+) -> Result<(String, u8), StatusError> {
     let status: StatusDocument = serde_json::from_slice(answer).map_err(StatusError::foreign)?;
     let answer = String::from_utf8_lossy(answer);
-    let (text, code) = render(json.then_some(&*answer), &status);
-    Ok((text, code, status.readiness.ready))
+    Ok(render(json.then_some(&*answer), &status))
 }

@@ -40,7 +40,8 @@ pub(super) fn run(arguments: CheckArgs) -> u8 {
         Ok(sources) => sources,
         Err(error) => {
             complain(format_args!("standard input: {error}"));
-            return FAILED;
+            // Text that cannot be read is refused like any other config; see the same of a file.
+            return if error.kind() == io::ErrorKind::InvalidData { CONFIG } else { FAILED };
         }
     };
     match examine(&sources) {
@@ -107,6 +108,9 @@ pub(super) fn refused(problems: &[ConfigProblem]) -> u8 {
     CONFIG
 }
 
+/// Longest value that the column of sources is aligned behind: one long value would move it out of sight in every line.
+const ALIGNED_MAX: usize = 48;
+
 /// Writes one line per key: key, value and source in aligned columns. Control characters are escaped.
 ///
 /// # Errors
@@ -115,7 +119,8 @@ pub fn write_rows(rows: &[ConfigRow], out: &mut impl Write) -> io::Result<()> {
     let lines: Vec<_> =
         rows.iter().map(|row| (row.key, one_line(&row.value), one_line(&row.source))).collect();
     let key = lines.iter().map(|line| line.0.chars().count()).max().unwrap_or_default();
-    let value = lines.iter().map(|line| line.1.chars().count()).max().unwrap_or_default();
+    let value = lines.iter().map(|line| line.1.chars().count()).filter(|width| *width <= ALIGNED_MAX);
+    let value = value.max().unwrap_or_default();
     for line in &lines {
         writeln!(out, "{:key$}  {:value$}  {}", line.0, line.1, line.2)?;
     }

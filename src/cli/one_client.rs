@@ -186,6 +186,8 @@ pub(super) fn blocking(client: &ClientDocument) -> impl Iterator<Item = String> 
 /// A client in the ledger, in one line.
 pub(super) fn record_text(client: &ClientRecordDocument) -> String {
     let ClientRecordDocument { client, last_seen, blocked, blockers } = client;
+    // The source of the name comes first; a client may call itself anything, also "not identified".
+    let client = if client.starts_with("nothing ") { "all that nothing identifies" } else { client };
     let blocking = blocked.as_ref().map(|at| format!("; BLOCKING: {blockers}, last {at}"));
     format!("{client}, last {last_seen}{}", blocking.unwrap_or_default())
 }

@@ -58,7 +58,7 @@ pub(super) struct ProbeArgs {
     #[arg(long, value_name = "ID")]
     second_profile_id: Option<String>,
     /// Amount of each conversion, in the source asset
-    #[arg(long, value_name = "DECIMAL", default_value = "1")]
+    #[arg(long, value_name = "DECIMAL", default_value = "1", value_parser = amount)]
     amount: String,
     /// Assets of each conversion
     #[arg(long, value_name = "FROM/TO", default_value = "USD/PYUSD", value_parser = pair)]
@@ -104,8 +104,22 @@ enum Failed {
 }
 
 fn pair(text: &str) -> Result<(String, String), &'static str> {
-    let (from, to) = text.split_once('/').ok_or("is not two assets with a slash, such as USD/PYUSD")?;
-    Ok((from.to_owned(), to.to_owned()))
+    let (from, to) = text.split_once('/').ok_or(NO_PAIR)?;
+    let is_asset = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if from == to || !is_asset(from) || !is_asset(to) { Err(NO_PAIR) } else { Ok((from.into(), to.into())) }
+}
+
+const NO_PAIR: &str = "is not two different assets with a slash, such as USD/PYUSD";
+
+/// As the vendor writes amounts: digits with at most one point.
+fn amount(text: &str) -> Result<String, &'static str> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let is_above_zero = text.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
+    match is_number(whole) && is_number(fraction) && is_above_zero {
+        true => Ok(text.to_owned()),
+        false => Err("is not a decimal number above 0, such as 1 or 0.50"),
+    }
 }
 
 fn settle(text: &str) -> Result<Duration, String> {

@@ -215,7 +215,6 @@ async fn run_all(
     let reloads = handle.history();
     let mut background = JoinSet::new();
     background.spawn(keep_watching(watcher));
-    announce(&config, listener.local_addr()?, admin.as_ref(), sandbox);
     let (records, records_file) = records(&config, telemetry.log)?;
     let (records_log, _records_guard) = records_file.unzip();
     let logs = logs(telemetry.log, records_log.as_ref());
@@ -224,6 +223,7 @@ async fn run_all(
     let watched = Watched { records: records_log, renewals, spans: authorization };
     background.spawn(watched.follow(handle, current.clone()));
     let (shadow, comparing) = Shadow::start(current.clone(), &upstream, records)?;
+    announce(&config, listener.local_addr()?, admin.as_ref(), sandbox);
     let app = Arc::new(App::new(current.clone(), upstream, ledger.clone()).with_shadow(shadow));
     let spans = telemetry.spans.map(Collecting::counts);
     let view = Arc::new(View::new(app.clone(), reloads.clone()).with_spans(spans).with_logs(logs));
@@ -257,8 +257,9 @@ async fn follow_ledger(
     background: &mut JoinSet<()>,
 ) {
     let Some(ledger) = ledger else { return };
-    // Before the first client: a restart does not end a trip.
+    // Before the first client: a restart ends neither a trip nor a hold.
     ledger.read_trip().await;
+    let _ = ledger.probe().await;
     background.spawn(trip::keep_reading(ledger.clone()));
     background.spawn(effective_modes::keep_on_record(ledger.clone(), current.clone(), reloads.clone()));
     background.spawn(reload_guard::keep_probing(ledger.clone()));
@@ -347,9 +348,8 @@ async fn keep_usage(app: Arc<App>) {
 
 /// Walks the vendor's lists whenever a walk is due, if there is a ledger to join them with.
 async fn reconcile(view: Arc<View>, app: Arc<App>) {
-    let services = &app.services;
-    if let Some(ledger) = services.ledger.clone() {
-        view.reconciler().clone().run(app.config.clone(), ledger, services.upstream.clone()).await;
+    if let Some(ledger) = app.services.ledger.clone() {
+        view.reconciler().clone().run(app.config.clone(), ledger, app.services.upstream.clone()).await;
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) struct SimulateArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// Steps to play; the last world is played to its end
-    #[arg(long, default_value_t = 100_000, value_name = "M")]
+    #[arg(long, default_value_t = 100_000, value_name = "M", value_parser = clap::value_parser!(u64).range(1..))]
     steps: u64,
     /// Rule of the create protocol to switch off
     #[cfg(feature = "mutants")]

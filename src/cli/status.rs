@@ -12,7 +12,7 @@ use crate::upstream::rate_limit::{BudgetSnapshot, EndpointSnapshot};
 const RELOADS_SHOWN: usize = 5;
 
 pub(super) fn run(arguments: StatusArgs) -> u8 {
-    admin_client::show(arguments, |answer, status| match answer {
+    admin_client::show_status(arguments, |answer, status| match answer {
         Some(answer) => json_line(answer),
         None => table(&rows(status)),
     })
@@ -96,7 +96,10 @@ fn readiness(status: &StatusDocument) -> Vec<(&'static str, String)> {
 }
 
 fn trip(trip: &TripDocument) -> (&'static str, String) {
-    let found = trip.doubles.map_or_else(|| "not known, no walk yet".into(), |doubles| doubles.to_string());
+    let found = trip.doubles.map_or_else(
+        || "not known, no reconcile over both sides is on record".into(),
+        |doubles| doubles.to_string(),
+    );
     let (since, why) = (trip.since.as_deref().unwrap_or_default(), trip.why.as_deref().unwrap_or_default());
     let state = match trip.state.as_str() {
         "set" => return ("TRIPPED", format!("since {since}: {why}; creates are on hold until `trip reset`")),

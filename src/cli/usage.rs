@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::admin_client::{self, StatusArgs};
+use super::admin_client::{self, AdminArgs};
 use super::one_client::{self, blocking, identified, record_text};
 use super::output::{json_line, table};
 use crate::admin::documents::{ClientDocument, StatusDocument, UsageDocument, UsageRecordDocument};
@@ -13,18 +13,18 @@ pub(super) struct UsageArgs {
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
     #[command(flatten)]
-    status: StatusArgs,
+    admin: AdminArgs,
 }
 
 pub(super) fn run(arguments: UsageArgs) -> u8 {
-    let UsageArgs { client, status } = arguments;
+    let UsageArgs { client, admin } = arguments;
     if let Some(name) = client {
         let render = |json: Option<&str>, status: &StatusDocument| {
             one_client::render(&name, &status.usage, json.is_some())
         };
-        return admin_client::show_with_code(status, render);
+        return admin_client::show_with_code(admin, render);
     }
-    admin_client::show(status, |json, StatusDocument { usage, .. }| match json {
+    admin_client::show(admin, |json, StatusDocument { usage, .. }| match json {
         // Strings and numbers always serialize.
         Some(_) => json_line(&serde_json::to_string(usage).unwrap_or_default()),
         None => table(&rows(usage)),

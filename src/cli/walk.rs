@@ -197,7 +197,7 @@ pub(super) async fn opened(
     if dry_run {
         return Ok((None, Reader::open(&settings).await?));
     }
-    let opened = Ledger::open_beside(&settings).await?;
+    let opened = Ledger::open_beside(&settings).await?.on_behalf_of(&operator_name());
     let reader = opened.reader().clone();
     Ok((Some(opened), reader))
 }

@@ -387,13 +387,14 @@ fn or_not_set(text: &str) -> String {
 /// Names the types only: the value may be a secret.
 fn wrong_type(expected: &str, found: Option<&Value>) -> String {
     let found = match found {
-        None => "nothing",
+        None | Some(Value::Empty(..)) => "nothing",
         Some(Value::String(..) | Value::Char(..)) => "text",
         Some(Value::Bool(..)) => "true or false",
         Some(Value::Num(_, number)) if number.to_f64().is_some() => "a number with a fraction",
         Some(Value::Num(..)) => "a number",
-        Some(Value::Array(..)) => "a list of something else",
-        Some(Value::Dict(..) | Value::Empty(..)) => "something else",
+        Some(Value::Array(..)) if expected.starts_with("a list") => "a list with something else",
+        Some(Value::Array(..)) => "a list",
+        Some(Value::Dict(..)) => "a table",
     };
     format!("must be {expected}, not {found}")
 }

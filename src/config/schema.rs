@@ -82,22 +82,30 @@ impl Schema {
         )
     }
 
-    /// The key or section that was probably meant: one with a similar spelling, or one with the same name in another section.
+    /// The key or section that was probably meant: one in the same section with a similar name, or a key with the same name in another
+    /// section.
     fn suggestion(&self, key: &str) -> Option<&str> {
-        let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
         let sections =
             self.leaves.keys().flat_map(|leaf| leaf.match_indices('.').map(|(dot, _)| &leaf[..dot]));
+        let (parent, name) = parted(key);
         let similar_key = self
             .leaves
             .keys()
             .map(String::as_str)
             .chain(sections)
-            .map(|known| (strsim::jaro_winkler(known, key), known))
+            .filter(|known| parted(known).0 == parent)
+            .map(|known| (strsim::jaro_winkler(parted(known).1, name), known))
             .filter(|(similar, _)| *similar >= MIN_SIMILARITY)
             .max_by(|one, other| one.0.total_cmp(&other.0))
             .map(|(_, known)| known);
-        similar_key.or_else(|| self.leaves.keys().map(String::as_str).find(|known| last(known) == last(key)))
+        let elsewhere = || self.leaves.keys().map(String::as_str).find(|known| parted(known).1 == name);
+        similar_key.or_else(elsewhere)
     }
+}
+
+/// The section of a key, empty for none, and its name there.
+fn parted(key: &str) -> (&str, &str) {
+    key.rsplit_once('.').unwrap_or(("", key))
 }
 
 fn join(parent: &str, name: &str) -> String {

@@ -241,7 +241,7 @@ impl Failure {
             ),
             Self::TooLate => "too little time was left; nothing was sent; retry with the same ref_id".into(),
             Self::RecordUnavailable { side } => format!(
-                "a record that is known was not shown by the {}; nothing was created; retry the same request",
+                "a record that is known was not shown by the {}; this request changed nothing; retry it",
                 api(*side)
             ),
             Self::TooManyUnauthorized { .. } => TOO_MANY_UNAUTHORIZED.into(),

@@ -184,7 +184,7 @@ pub(crate) enum Failure {
         /// The failure of the lookup.
         source: Box<Self>,
     },
-    /// The record is known, from the ledger or from an answer before, and the side that holds it did not show it now. Nothing was created.
+    /// The record is known, from the ledger or from an answer before, and the side that holds it did not show it now. Nothing was changed.
     #[error("a known record on the {side} side could not be read")]
     RecordUnavailable {
         /// The side of the record.

@@ -108,7 +108,7 @@ impl Judge<'_> {
         let names = if open.is_empty() { String::new() } else { format!(": {named}") };
         let full = if is_full { "; the list of names is full, further ones are not on it" } else { "" };
         let text = format!(
-            "{} names that this version does not know in records, statuses and lists of the vendor and that no {} names, at most 0{names}{full}",
+            "{} names in records, statuses and lists of the vendor that neither this version nor {} knows, at most 0{names}{full}",
             count(open.len() as u64),
             keys::DRIFT_KNOWN
         );

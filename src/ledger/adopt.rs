@@ -127,6 +127,7 @@ pub enum Repair {
 /// Makes one [`Repair`], audited. `None`: the claim is not as it was read, or an attempt is open.
 pub(super) struct RepairClaim {
     pub(super) process: String,
+    pub(super) operator: String,
     pub(super) key: OwnedKey,
     pub(super) repair: Repair,
     pub(super) record_id: String,
@@ -183,7 +184,7 @@ impl LedgerRequest for RepairClaim {
         let after = format!("{} {} {}", claim.side, claim.state.as_str(), self.record_id);
         let entry = AuditEntry {
             process: &self.process,
-            operator: "",
+            operator: &self.operator,
             kind: AuditKind::Reconcile,
             subject: &self.key.ref_id,
             reason: "the vendor holds the record",

@@ -76,6 +76,7 @@ impl Reader {
 /// A row about something that was written before.
 struct AddRow {
     process: String,
+    operator: String,
     kind: AuditKind,
     subject: String,
     reason: String,
@@ -87,7 +88,7 @@ impl LedgerRequest for AddRow {
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         let entry = AuditEntry {
             process: &self.process,
-            operator: "",
+            operator: &self.operator,
             kind: self.kind,
             subject: &self.subject,
             reason: &self.reason,
@@ -106,6 +107,7 @@ impl Ledger {
     pub(crate) async fn audit_walk(&self, walk: &str, reason: String) -> Result<(), LedgerError> {
         self.write(AddRow {
             process: self.process(),
+            operator: self.operator(),
             kind: AuditKind::Claims,
             subject: walk.to_owned(),
             reason,

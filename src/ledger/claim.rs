@@ -59,6 +59,14 @@ pub enum KeyError {
     Nul(&'static str),
 }
 
+impl KeyError {
+    /// What is wrong with the part, as the rest of a sentence that its name begins.
+    pub(crate) fn predicate(self) -> String {
+        let (Self::Empty(part) | Self::TooLong(part, _) | Self::Nul(part)) = self;
+        self.to_string().split_off(part.len() + 1)
+    }
+}
+
 pub(super) fn fits(part: &'static str, text: &str, most: usize) -> Result<(), KeyError> {
     match text {
         "" => Err(KeyError::Empty(part)),

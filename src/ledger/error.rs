@@ -1,7 +1,7 @@
 //! Errors of the ledger. No message holds the URL, a password or a value of a row.
 
 use crate::config::keys;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,6 +93,9 @@ impl From<sqlx::Error> for LedgerError {
     }
 }
 
+/// SQLITE_CORRUPT, SQLITE_CANTOPEN, SQLITE_NOTADB.
+const ABOUT_THE_FILE: [u32; 3] = [11, 14, 26];
+
 /// Why a ledger could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -127,13 +130,24 @@ pub enum OpenError {
     Unsuitable(&'static str),
     /// There is no ledger, and this start may not create one.
     #[error(
-        "there is no ledger at {}: if one was there, restore it; to make a new one, run `conversion-shim ledger init`{}",
+        "there is no ledger at {}{}: if one was there, restore it; to make a new one, run `conversion-shim ledger init`{}",
         keys::LEDGER_URL,
+        file.as_ref().map(|file| format!(" ({})", file.display())).unwrap_or_default(),
         if *named { format!(" with a config without {}, which names the one that was there", keys::LEDGER_ID) } else { String::new() }
     )]
     Missing {
         /// Whether the config names one.
         named: bool,
+        /// Where it was looked for; `None` for PostgreSQL.
+        file: Option<PathBuf>,
+    },
+    /// The file is no SQLite database, is damaged, or cannot be opened.
+    #[error("the ledger's file {} ({}) cannot be read: {source}", path.display(), keys::LEDGER_URL)]
+    File {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: Box<Self>,
     },
     /// Another ledger is there than the config means.
     #[error("{}", .0.iter().map(|mismatch| format!("{} {mismatch}", mismatch.config_key())).collect::<Vec<_>>().join("; "))]
@@ -170,6 +184,24 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Names the SQLite file in an error that is about its content.
+    pub(super) fn naming(self, path: &Path) -> Self {
+        let refusal = match &self {
+            Self::Connect(error) => Some(error),
+            Self::Ledger(LedgerError::Unavailable(error)) => Some(&**error),
+            _ => None,
+        };
+        let code = refusal.and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
+        // The extended codes of SQLite have the primary one in their lowest byte.
+        let primary = code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xFF);
+        match primary {
+            Some(code) if ABOUT_THE_FILE.contains(&code) => {
+                Self::File { path: path.to_owned(), source: Box::new(self) }
+            }
+            _ => self,
+        }
+    }
+
     /// Each config key that is wrong for this ledger, and why; empty for a ledger that cannot be opened now.
     #[must_use]
     pub(crate) fn problems(&self) -> Vec<(&'static str, String)> {
@@ -181,6 +213,7 @@ impl OpenError {
                 all.iter().map(|mismatch| (mismatch.config_key(), mismatch.to_string())).collect()
             }
             Self::Locked(_)
+            | Self::File { .. }
             | Self::Lock { .. }
             | Self::Unsuitable(_)
             | Self::Pooler

@@ -1,6 +1,7 @@
 //! Health of the ledger, derived from its own calls. The caller schedules probes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -29,33 +30,53 @@ impl Health {
     }
 }
 
+/// What a call that succeeds proves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CallKind {
+    Read,
+    Write,
+    /// A write that also read that nothing holds creates.
+    Probe,
+}
+
 #[derive(Clone)]
-pub(super) struct Monitor(Arc<watch::Sender<Health>>);
+pub(super) struct Monitor {
+    health: Arc<watch::Sender<Health>>,
+    /// Creates were on hold when that was last read. Other writes go on meanwhile, and say nothing about it.
+    held: Arc<AtomicBool>,
+}
 
 impl Monitor {
     pub(super) fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(Health::Ready)))
+        Self { health: Arc::new(watch::Sender::new(Health::Ready)), held: Arc::default() }
     }
 
     pub(super) fn now(&self) -> Health {
-        self.0.borrow().clone()
+        self.health.borrow().clone()
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Health> {
-        self.0.subscribe()
+        self.health.subscribe()
     }
 
-    /// Any failure makes the state down; only a successful write ends it, because a full disk can still be read.
-    pub(super) fn observe<T>(&self, outcome: &Result<T, LedgerError>, wrote: bool) {
+    /// Any failure makes the state down; only a successful write ends it, because a full disk can still be read, and a hold only a probe
+    /// that finds none.
+    pub(super) fn observe<T>(&self, outcome: &Result<T, LedgerError>, kind: CallKind) {
         match outcome {
-            Ok(_) if wrote => self.up(),
+            Ok(_) if kind == CallKind::Probe => {
+                self.held.store(false, Ordering::Relaxed);
+                self.up();
+            }
+            Ok(_) if kind == CallKind::Write && !self.held.load(Ordering::Relaxed) => self.up(),
             Ok(_) => {}
+            Err(why @ (LedgerError::Held(_) | LedgerError::Suspended)) => {
+                self.held.store(true, Ordering::Relaxed);
+                self.down(why);
+            }
             Err(
                 why @ (LedgerError::Unavailable(_)
                 | LedgerError::Timeout
                 | LedgerError::Replaced
-                | LedgerError::Held(_)
-                | LedgerError::Suspended
                 | LedgerError::Session
                 | LedgerError::Older
                 | LedgerError::NoTables
@@ -71,9 +92,16 @@ impl Monitor {
         }
     }
 
+    /// What was suspended goes on: the next write ends that state, but no hold.
+    pub(super) fn resumed(&self) {
+        if matches!(&*self.health.borrow(), Health::Down { why: LedgerError::Suspended, .. }) {
+            self.held.store(false, Ordering::Relaxed);
+        }
+    }
+
     fn up(&self) {
         let mut down_since = None;
-        self.0.send_if_modified(|health| {
+        self.health.send_if_modified(|health| {
             if let Health::Down { since, .. } = std::mem::replace(health, Health::Ready) {
                 down_since = Some(since);
             }
@@ -86,7 +114,7 @@ impl Monitor {
     }
 
     fn down(&self, why: &LedgerError) {
-        let changed = self.0.send_if_modified(|health| {
+        let changed = self.health.send_if_modified(|health| {
             let since = match health {
                 Health::Ready => Timestamp::now(),
                 Health::Down { why: known, .. } if same_reason(known, why) => return false,

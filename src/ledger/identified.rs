@@ -143,7 +143,7 @@ async fn compare<C: Connection>(connection: &mut C, expected: &Identity) -> Resu
         has_claims |= connection.has_table(table).await.map_err(LedgerError::from)?;
     }
     if !has_claims {
-        return if expected.create { Ok(Found::Nothing) } else { Err(expected.missing()) };
+        return if expected.create { Ok(Found::Nothing) } else { Err(expected.missing(None)) };
     }
     let found = Identify { tenant: expected.tenant.as_deref() }.run(connection).await?;
     let mismatches = found.mismatches(expected);

@@ -116,6 +116,7 @@ pub use walks::{StoredFinding, WalkKind, WalkRow, WalkState, WalkStep};
 use crate::translate::side::Side;
 use commands::{ClaimChange, MakeClaim, RecordNative, Transition};
 use connection::LedgerRequest;
+use health::CallKind;
 use history::{Probe, Verifier};
 use queries::OwnedKey;
 
@@ -128,6 +129,8 @@ pub struct Ledger {
     /// Whether no attempt begins: see [`Ledger::suspend`].
     suspended: Arc<AtomicBool>,
     trip: trip::TripWatch,
+    /// The user who runs a command with it, for the audit; empty for a process that serves.
+    operator: Arc<str>,
 }
 
 #[derive(Clone)]
@@ -263,12 +266,13 @@ impl Ledger {
     pub(crate) fn suspend(&self) {
         self.suspended.store(true, Ordering::Relaxed);
         // Not ready from the first moment on; the first write after `resume` ends it.
-        self.reader.health.observe(&Err::<(), _>(LedgerError::Suspended), true);
+        self.reader.health.observe(&Err::<(), _>(LedgerError::Suspended), CallKind::Probe);
     }
 
     /// Ends [`suspend`](Self::suspend).
     pub(crate) fn resume(&self) {
         self.suspended.store(false, Ordering::Relaxed);
+        self.reader.health.resumed();
     }
 
     /// Whether no attempt begins in this process, and nothing is adopted.
@@ -286,7 +290,7 @@ impl Ledger {
         &self.reader
     }
 
-    /// Makes one durable write that changes no claim, so that [`health`](Self::health) turns ready only when creates can work again.
+    /// Makes one durable write that changes no claim, so that [`health`](Self::health) is ready only when creates can work.
     /// Also the heartbeat of this process: call it every few seconds.
     ///
     /// # Errors
@@ -300,7 +304,7 @@ impl Ledger {
                 None => Ok(()),
             }
         };
-        self.reader.bounded(writing, true).await
+        self.reader.bounded(writing, CallKind::Probe).await
     }
 
     /// Whether the PostgreSQL server reports its timeline; if not, a fail-over is not detected. `None` for SQLite.
@@ -345,6 +349,16 @@ impl Ledger {
         }
     }
 
+    /// The same ledger on behalf of the user who runs a command: the audit names them for what its walks do.
+    #[must_use]
+    pub(crate) fn on_behalf_of(self, operator: &str) -> Self {
+        Self { operator: operator.into(), ..self }
+    }
+
+    fn operator(&self) -> String {
+        self.operator.as_ref().to_owned()
+    }
+
     fn process(&self) -> String {
         self.verifier.process.clone()
     }
@@ -358,7 +372,7 @@ impl Ledger {
     }
 
     async fn write<R: LedgerRequest + Send + 'static>(&self, request: R) -> Result<R::Output, LedgerError> {
-        self.reader.bounded(Box::pin(self.store_write(request)), true).await
+        self.reader.bounded(Box::pin(self.store_write(request)), CallKind::Write).await
     }
 
     async fn store_write<R: LedgerRequest + Send + 'static>(

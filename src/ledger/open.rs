@@ -53,7 +53,8 @@ impl Ledger {
         };
         let store = match url {
             DatabaseUrl::Sqlite(path) => {
-                Store::Sqlite(sqlite::SqliteStore::open(&path, settings, verifier.clone(), mode).await?)
+                let opened = sqlite::SqliteStore::open(&path, settings, verifier.clone(), mode).await;
+                Store::Sqlite(opened.map_err(|error| error.naming(&path))?)
             }
             DatabaseUrl::Postgres(options) => Store::Postgres(
                 postgres::PostgresStore::open(*options, settings, verifier.clone(), mode).await?,
@@ -64,6 +65,7 @@ impl Ledger {
             Store::Postgres(store) => ReadStore::Postgres(store.clone()),
         };
         let (suspended, trip) = (Arc::default(), TripWatch::default());
-        Ok(Self { reader: Reader::new(read_store, settings), store, verifier, suspended, trip })
+        let (reader, operator) = (Reader::new(read_store, settings), "".into());
+        Ok(Self { reader, store, verifier, suspended, trip, operator })
     }
 }

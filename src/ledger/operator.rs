@@ -9,6 +9,7 @@ use super::claim::{Claim, ClaimState, Key, Released};
 use super::completeness;
 use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
+use super::health::CallKind;
 use super::history::PlaceHold;
 use super::identity::{Make, Setting, add_tenant, clear_setting, lock, set_mark, set_setting, setting};
 use super::queries::{
@@ -254,6 +255,9 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError`].
     pub async fn hold(&self, why: String) -> Result<(), LedgerError> {
-        self.write(PlaceHold { process: self.process(), kind: Setting::Hold, why }).await
+        self.write(PlaceHold { process: self.process(), kind: Setting::Hold, why: why.clone() }).await?;
+        // Known at once, and not only to the next probe.
+        self.reader.health.observe(&Err::<(), _>(LedgerError::Held(why)), CallKind::Probe);
+        Ok(())
     }
 }

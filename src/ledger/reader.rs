@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::claim::{Claim, Key, Recent, Stats};
 use super::connection::{Connection, LedgerRequest};
 use super::error::{LedgerError, OpenError};
-use super::health::Monitor;
+use super::health::{CallKind, Monitor};
 use super::identified::{Identified, Identify};
 use super::queries::{
     ClaimByRef, ClaimsOn, ClaimsSince, CreatedAt, CreatedOnNew, CurrentHold, FirstNewCreateAt, IsNative,
@@ -62,15 +62,23 @@ impl Reader {
     /// # Errors
     /// [`OpenError`], for example when there is no ledger yet.
     pub async fn open(settings: &Settings) -> Result<Self, OpenError> {
-        let url: DatabaseUrl = settings.url.parse()?;
-        let store = match url {
+        match settings.url.parse()? {
             DatabaseUrl::Sqlite(path) => {
-                ReadStore::Sqlite(sqlite::SqliteReader::open(&path, settings).await?)
+                let opened = async {
+                    let store = ReadStore::Sqlite(sqlite::SqliteReader::open(&path, settings).await?);
+                    Self::checked(store, settings).await
+                };
+                opened.await.map_err(|error: OpenError| error.naming(&path))
             }
             DatabaseUrl::Postgres(options) => {
-                ReadStore::Postgres(postgres::PostgresStore::open_to_read(*options, settings).await?)
+                let store = postgres::PostgresStore::open_to_read(*options, settings).await?;
+                Self::checked(ReadStore::Postgres(store), settings).await
             }
-        };
+        }
+    }
+
+    /// The reader of a ledger that is current and the one that is meant.
+    async fn checked(store: ReadStore, settings: &Settings) -> Result<Self, OpenError> {
         let reader = Self::new(store, settings);
         let checking = async {
             if let Some(found) = reader.run(&UnknownMigration).await? {
@@ -202,7 +210,7 @@ impl Reader {
 
     pub(super) async fn ask<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
         // Large, and rarely made: kept out of the futures of requests.
-        self.bounded(Box::pin(self.run(request)), false).await
+        self.bounded(Box::pin(self.run(request)), CallKind::Read).await
     }
 
     async fn run<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
@@ -216,14 +224,17 @@ impl Reader {
     pub(super) async fn bounded<T>(
         &self,
         call: impl Future<Output = Result<T, LedgerError>>,
-        wrote: bool,
+        kind: CallKind,
     ) -> Result<T, LedgerError> {
         let start = Instant::now();
         let outcome = tokio::time::timeout(self.timeout, call).await.unwrap_or(Err(LedgerError::Timeout));
-        let operation = if wrote { LedgerOperation::Write } else { LedgerOperation::Read };
+        let operation = match kind {
+            CallKind::Read => LedgerOperation::Read,
+            CallKind::Write | CallKind::Probe => LedgerOperation::Write,
+        };
         let ended = if outcome.is_ok() { LedgerOutcome::Ok } else { LedgerOutcome::Failed };
         self.times.observe_duration((operation, ended), start.elapsed());
-        self.health.observe(&outcome, wrote);
+        self.health.observe(&outcome, kind);
         outcome
     }
 

@@ -67,9 +67,9 @@ impl Default for Identity {
 }
 
 impl Identity {
-    /// The refusal where there is no ledger.
-    pub(super) fn missing(&self) -> OpenError {
-        OpenError::Missing { named: self.id.is_some() }
+    /// The refusal where there is no ledger; `file` is where a SQLite one would be.
+    pub(super) fn missing(&self, file: Option<&Path>) -> OpenError {
+        OpenError::Missing { named: self.id.is_some(), file: file.map(Path::to_path_buf) }
     }
 }
 

@@ -36,7 +36,11 @@ pub(super) struct SqliteReader {
 impl SqliteReader {
     /// For reading a ledger that another process may be writing: takes no lock, makes and changes nothing.
     pub(super) async fn open(path: &Path, settings: &Settings) -> Result<Self, OpenError> {
-        let options = reading(&resolve(path)?, settings.timeout);
+        let path = resolve(path)?;
+        if !path.exists() {
+            return Err(settings.identity.missing(Some(&path)));
+        }
+        let options = reading(&path, settings.timeout);
         let connection = in_time(settings.timeout, async { Ok(options.connect().await?) }).await?;
         connection.close().await?;
         Ok(Self::pool(options, settings, None))
@@ -77,7 +81,7 @@ impl SqliteStore {
     ) -> Result<Self, OpenError> {
         let path = resolve(path)?;
         if !settings.identity.create && !path.exists() {
-            return Err(settings.identity.missing());
+            return Err(settings.identity.missing(Some(&path)));
         }
         let serves = mode == OpenMode::Serve;
         let lock = if serves { Some(lock(&path)?) } else { None };

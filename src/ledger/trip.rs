@@ -134,6 +134,7 @@ pub struct ConfirmedDouble {
 /// Trips if a double was made since creates went to the new side and has not tripped before.
 struct TripOnDoubles {
     process: String,
+    operator: String,
     tenant: String,
     doubles: Vec<ConfirmedDouble>,
 }
@@ -167,7 +168,7 @@ impl LedgerRequest for TripOnDoubles {
         insert_setting(connection, Setting::Trip, &why).await?;
         let entry = AuditEntry {
             process: &self.process,
-            operator: "",
+            operator: &self.operator,
             kind: AuditKind::Trip,
             subject: first,
             reason: &why,
@@ -214,7 +215,8 @@ impl Ledger {
         tenant: &str,
         doubles: Vec<ConfirmedDouble>,
     ) -> Result<(), LedgerError> {
-        self.write(TripOnDoubles { process: self.process(), tenant: tenant.to_owned(), doubles }).await
+        let (process, operator) = (self.process(), self.operator());
+        self.write(TripOnDoubles { process, operator, tenant: tenant.to_owned(), doubles }).await
     }
 
     /// The trip as this process last read it.

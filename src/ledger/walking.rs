@@ -131,7 +131,8 @@ impl Ledger {
         self.check_suspended()?;
         super::claim::fits("record id", record_id, super::RECORD_ID_MAX)?;
         let record_id = record_id.to_owned();
-        self.write(RepairClaim { process: self.process(), key: key.into(), repair, record_id }).await
+        let (process, operator) = (self.process(), self.operator());
+        self.write(RepairClaim { process, operator, key: key.into(), repair, record_id }).await
     }
 
     /// Begins a walk, and gives up those with the same begin that did not finish.

@@ -9,6 +9,7 @@ use super::walk::Sides;
 use crate::config::{Config, keys};
 use crate::ledger::{Completeness, WalkKind};
 use crate::translate::list::LIMIT_MAX;
+use crate::translate::side::Side;
 
 /// How long a side may still work on a create after its timeout.
 const SETTLES_IN: Duration = Duration::from_secs(10 * 60);
@@ -83,7 +84,12 @@ impl WalkOptions {
 pub(crate) fn missing(side: &Completeness, config: &Config, now: Timestamp) -> Option<String> {
     if !config.ledger.as_ref().is_some_and(|ledger| ledger.may_be_complete(side.side)) {
         let only_door = keys::LEDGER_ONLY_DOOR;
-        return Some(format!("{only_door} is false, or creates on the new API's own path are not recorded"));
+        return Some(match side.side {
+            Side::Legacy => format!("{only_door} is false"),
+            Side::New => {
+                format!("{only_door} is false, or creates on the new API's own path are not recorded")
+            }
+        });
     }
     if side.holds_at(now) {
         return None;

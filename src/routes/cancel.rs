@@ -33,8 +33,8 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
         match on_legacy(context, id).await? {
             Ok(response) => return Ok(response),
             // Whatever new shows under this id, the record that could be cancelled is legacy's.
-            Err(_) if known == KnownSide::On(Side::Legacy) => {
-                return Err(Failure::RecordUnavailable { side: Side::Legacy });
+            Err(not_found) if known == KnownSide::On(Side::Legacy) => {
+                return unavailable(context, id, Side::Legacy, Some(not_found)).await;
             }
             Err(not_found) => denied = Some(not_found),
         }
@@ -62,9 +62,22 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
         Presence::Unavailable(Side::Legacy) if sealed => {
             Ok(RouteResponse::problem(&problem::gone(id.as_str())))
         }
-        Presence::Unavailable(side) => Err(Failure::RecordUnavailable { side }),
+        Presence::Unavailable(side) => unavailable(context, id, side, denied).await,
         Presence::Unclear(_) => not_the_vendors(reply),
         Presence::CouldNotLook => Err(Failure::Ledger("whether the id is known could not be read".into())),
+    }
+}
+
+/// The answer for a known record that its side denies: legacy's own 404 if that is about the spelling of the path.
+async fn unavailable(
+    context: &RouteContext,
+    id: &Id,
+    side: Side,
+    denied: Option<RouteResponse>,
+) -> Result<RouteResponse, Failure> {
+    match denied {
+        Some(not_found) if side == Side::Legacy && context.is_spelling_denied(id).await? => Ok(not_found),
+        _ => Err(Failure::RecordUnavailable { side }),
     }
 }
 

@@ -56,6 +56,9 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
     if sealed && presence == Presence::Unavailable(Side::Legacy) {
         return Ok(RouteResponse::problem(&problem::gone(id.as_str())));
     }
+    if presence == Presence::Unavailable(Side::Legacy) && context.is_spelling_denied(id).await? {
+        return respond(Presence::Unclear(Side::Legacy), id, kept, &sides);
+    }
     respond(presence, id, kept, &sides)
 }
 

@@ -19,6 +19,8 @@ mod lookup;
 mod own_records;
 mod positive_control;
 mod shared_tokens;
+mod spelling;
+mod suspected_doubles;
 mod upstream_call;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +36,7 @@ pub(crate) use self::list_progress::ListProgress;
 pub(crate) use self::positive_control::PositiveControls;
 pub(crate) use self::record_side::{RecordSide, RecordSideCache};
 pub(crate) use self::shared_tokens::SharedTokens;
+use self::suspected_doubles::SuspectedDoubles;
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Mode};
 use crate::failure::error_chain::error_chain;
@@ -90,6 +93,7 @@ pub struct Services {
     pub(crate) health: UpstreamHealth,
     pub(crate) single_flight: SingleFlight,
     pub(crate) positive_controls: PositiveControls,
+    suspected_doubles: SuspectedDoubles,
     pub(crate) shared_tokens: SharedTokens,
     pub(crate) list_progress: ListProgress,
 }
@@ -106,6 +110,7 @@ impl Services {
             health: UpstreamHealth::default(),
             single_flight: SingleFlight::default(),
             positive_controls: PositiveControls::default(),
+            suspected_doubles: SuspectedDoubles::default(),
             shared_tokens: SharedTokens::default(),
             list_progress: ListProgress::default(),
         })
@@ -223,7 +228,8 @@ impl Services {
 
     /// Two records with one reference, one on each side: perhaps one conversion that both sides list, perhaps money moved twice.
     fn report_doubles(&self, by: FoundBy, doubles: &[SuspectedDouble]) {
-        for SuspectedDouble { legacy_id, new_id } in doubles {
+        for double in doubles.iter().filter(|double| self.suspected_doubles.is_first(by, double)) {
+            let SuspectedDouble { legacy_id, new_id } = double;
             self.metrics.double_suspected.add((by,));
             tracing::warn!(target: "routes", legacy_id, new_id, "one ref_id on both sides: a suspected double");
         }

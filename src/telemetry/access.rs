@@ -231,7 +231,8 @@ impl Body for AccessLogBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.access.response_bytes += frame.data_ref().map_or(0, |data| data.len() as u64);
-                self.access.complete = self.payload.is_end_stream();
+                // Nothing follows trailers, and hyper does not ask again.
+                self.access.complete = frame.is_trailers() || self.payload.is_end_stream();
             }
             Poll::Ready(Some(Err(_))) => self.access.error = Some("broken"),
             Poll::Ready(None) => self.access.complete = true,

@@ -28,6 +28,25 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     offset.to_timestamp(civil).ok().or_else(|| (civil.year() == 9999).then_some(Timestamp::MAX))
 }
 
+/// As [`parse`], in every form that RFC 3339 allows (section 5.6): also `t`, a space, `z`, and the second 60, which is taken for the one
+/// before it.
+#[must_use]
+pub(crate) fn parse_any_form(text: &str) -> Option<Timestamp> {
+    let mut usual = text.as_bytes().to_vec();
+    if let Some(separator @ (b't' | b' ')) = usual.get_mut(10) {
+        *separator = b'T';
+    }
+    if let Some(zone @ b'z') = usual.last_mut() {
+        *zone = b'Z';
+    }
+    if let Some(second) = usual.get_mut(17..19)
+        && *second == *b"60"
+    {
+        second.copy_from_slice(b"59");
+    }
+    parse(std::str::from_utf8(&usual).ok()?)
+}
+
 /// The value of at most four digits.
 fn number(digits: &[u8]) -> Option<i16> {
     digits
@@ -63,7 +82,7 @@ fn offset(zone: &[u8]) -> Option<Offset> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, parse_any_form};
 
     #[test]
     fn takes_rfc_3339_and_nothing_else() {
@@ -96,6 +115,28 @@ mod tests {
             "1776682800",
         ] {
             assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_form_of_rfc_3339_means_the_same() {
+        for (form, usual) in [
+            ("2026-04-20T11:00:00Z", "2026-04-20T11:00:00Z"),
+            ("2026-04-20t11:00:00.5z", "2026-04-20T11:00:00.5Z"),
+            ("2026-04-20 11:00:00+02:00", "2026-04-20T09:00:00Z"),
+            ("2026-12-31T23:59:60Z", "2026-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(parse_any_form(form), parse(usual), "{form}");
+        }
+        for bad in [
+            "",
+            "z",
+            "2026-04-20",
+            "2026-04-20_11:00:00Z",
+            "2026-04-20T11:00:00 02:00",
+            "2026-04-20T11:00:61Z",
+        ] {
+            assert_eq!(parse_any_form(bad), None, "{bad}");
         }
     }
 

@@ -86,6 +86,11 @@ impl Replica {
         self.log.borrow().len()
     }
 
+    /// How many such lines it has logged so far.
+    pub(crate) fn logged(&self, is: impl Fn(&Value) -> bool) -> usize {
+        self.log.borrow().iter().filter(|line| is(line)).count()
+    }
+
     /// The first such line after the first `from`; `None` when the process ends without one.
     pub(crate) async fn line_after(&self, from: usize, is: impl Fn(&Value) -> bool) -> Option<Value> {
         soon(self.line_at_last(from, is)).await

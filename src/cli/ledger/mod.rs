@@ -203,7 +203,7 @@ pub(super) enum CommandError {
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error(transparent)]
+    #[error("the ledger of {key}: {0}", key = keys::LEDGER_URL)]
     Read(#[from] LedgerError),
     #[error("{0}")]
     Lookup(String),

@@ -20,6 +20,7 @@ use crate::failure::error_chain::error_chain;
 use crate::ledger::reload_guard::{identity_of, settings_of};
 use crate::ledger::{Claim, Identity, Key, Ledger, LedgerError, OperatorReason, Released, Settings};
 use crate::routes::{RouteContext, Services, release};
+use crate::translate::side::Side;
 use crate::upstream::UpstreamClient;
 
 #[derive(Debug, Args)]
@@ -199,6 +200,12 @@ async fn released(
     let client =
         UpstreamClient::new(&config.upstream).map_err(|error| CommandError::Lookup(error.to_string()))?;
     let deadline = Instant::now() + config.timeouts.create;
+    let can_read = |side| config.auth.reading_credentials(side).is_some();
+    if token.is_none() && !(can_read(Side::Legacy) && can_read(Side::New)) {
+        let reason = "the ref_id could not be looked up on both sides; nothing was changed: there are no credentials to read them: set \
+                      [auth.lookup], or pass --token-file";
+        return Err(CommandError::Lookup(reason.into()));
+    }
     let context = RouteContext::own(config, Services::new(client, Some(opened.clone())), token, deadline);
     refuse_if_found(&context, key, &claim).await?;
     Ok(opened.release(key, operator_reason(why)).await?)

@@ -86,7 +86,7 @@ impl<'a> Performer<'a> {
 
     fn key(&self, candidate: usize) -> Result<Key<'_>, Failure> {
         let key = Key::new(self.context.tenant(), &self.request.candidates[candidate]);
-        key.map_err(|error| Failure::Invalid(Invalid::new("ref_id", error.to_string())))
+        key.map_err(|error| Failure::Invalid(Invalid::new("ref_id", error.predicate())))
     }
 
     /// The record's id in the first candidate's claim.

@@ -243,7 +243,7 @@ label!(
 );
 
 /// What found one reference on both sides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FoundBy {
     DuplicateCheck,
     List,

@@ -133,7 +133,7 @@ pub(crate) const DRIFT: Metric = Metric::counter(
 const DOUBLE_SUSPECTED: Metric = Metric::counter(
     "double_suspected",
     &["found_by"],
-    "References found on both sides as two records, by what found them; each time one is seen counts.",
+    "References found on both sides as two records, by what found them; each pair counts once for each of them, in each process.",
 );
 const NATIVE_CREATES_UNRECORDED: Metric = Metric::counter(
     "native_creates_unrecorded",

@@ -102,7 +102,7 @@ impl Range {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bound {
-    /// The client's text, forwarded verbatim.
+    /// The client's text, forwarded verbatim where both sides read its form.
     pub(crate) text: String,
     pub(crate) at: Timestamp,
 }
@@ -114,7 +114,7 @@ impl From<Timestamp> for Bound {
 }
 
 impl ListQuery {
-    /// Parses a query string as strictly as the legacy API.
+    /// Parses a query string as strictly as the legacy API: an empty value is an absent one.
     ///
     /// # Errors
     /// All invalid parameters.
@@ -123,14 +123,15 @@ impl ListQuery {
         let mut given: [Option<String>; PARAMETERS.len()] = [const { None }; PARAMETERS.len()];
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let Some(key) = decode(key) else { continue };
+            let key = decode(key);
             let Some(at) = PARAMETERS.iter().position(|name| *name == key) else { continue };
-            match decode(value) {
-                Some(value) if given[at].is_none() => given[at] = Some(value.into_owned()),
+            match given[at] {
+                None => given[at] = Some(decode(value)),
                 Some(_) => invalid.add(PARAMETERS[at], "is given more than once"),
-                None => invalid.add(PARAMETERS[at], "is not percent-encoded UTF-8"),
             }
         }
+        // An empty value is no value, for every parameter alike.
+        let given = given.map(|value| value.filter(|value| !value.is_empty()));
         let [
             profile_id,
             ref_id,
@@ -143,8 +144,8 @@ impl ListQuery {
             cursor,
         ] = given;
         let query = Self {
-            profile_id: profile_id.filter(|value| !value.is_empty()),
-            ref_id: ref_id.filter(|value| !value.is_empty()),
+            profile_id,
+            ref_id,
             created: Range {
                 begin: bound(created_begin, "created_at.begin", &mut invalid),
                 end: bound(created_end, "created_at.end", &mut invalid),
@@ -319,28 +320,28 @@ pub(crate) const PARAMETERS: [&str; 9] = [
     "page_cursor",
 ];
 
-/// Decodes a key or a value: `+` is a space, and each `%` must begin an escape. `None` when the result is not UTF-8.
-fn decode(text: &str) -> Option<Cow<'_, str>> {
+/// Decodes a key or a value as the URL standard does: `+` is a space, a `%` that begins no escape is itself, and bytes that are not UTF-8
+/// become U+FFFD. So a filter that cannot be decoded finds nothing, and is no error.
+fn decode(text: &str) -> String {
     let spaced = if text.contains('+') { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
-    let escapes = spaced.match_indices('%').all(|(at, _)| {
-        spaced.as_bytes().get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
-    });
-    let decode = || percent_decode_str(&spaced).decode_utf8().ok().map(|text| text.into_owned().into());
-    escapes.then(decode).flatten()
+    percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
 fn bound(value: Option<String>, name: &'static str, invalid: &mut Invalid) -> Option<Bound> {
     let text = value?;
-    let at = timestamp::parse(&text);
+    if let Some(at) = timestamp::parse(&text) {
+        return Some(Bound { text, at });
+    }
+    // Written in a form that a side may not read, so both are asked in the usual one.
+    let at = timestamp::parse_any_form(&text);
     if at.is_none() {
         invalid.add(name, "must be an RFC 3339 timestamp, such as 2006-01-02T15:04:05Z");
     }
-    at.map(|at| Bound { text, at })
+    at.map(Bound::from)
 }
 
 fn parse_order(value: Option<String>, invalid: &mut Invalid) -> Option<SortOrder> {
     match value?.as_str() {
-        "" => None,
         "ASC" => Some(SortOrder::Ascending),
         "DESC" => Some(SortOrder::Descending),
         _ => {

@@ -1,6 +1,11 @@
 //! `ledger backup`, and the way back from one.
 
+use std::path::Path;
+
 use conversion_shim::translate::side::Side;
+use serde_json::Value;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _};
 
 use super::{Deployment, remove};
 use crate::support::test_bed::one_on;
@@ -56,6 +61,51 @@ async fn a_backup_beside_a_running_proxy_is_whole_and_can_be_restored() {
         assert_eq!(deployment.made(&ref_id), one_on(Side::New));
     }
     replica.kill();
+}
+
+/// The hold decides: neither the writes that go on meanwhile nor the absence of creates makes the process ready.
+#[tokio::test]
+async fn a_restored_backup_is_steadily_not_ready_without_any_create() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    let file = deployment.path("backup.db");
+    let made = deployment.order(&["backup", file.to_str().unwrap()]).await;
+    assert_eq!(made.code, Some(0), "{made:?}");
+    remove(&deployment.ledger());
+    std::fs::rename(&file, deployment.ledger()).unwrap();
+    deployment.write(&format!("{named}\nstage = \"live\"\nledger.only_door = false"));
+    let (replica, _) = deployment.serve().await;
+    let admin = replica.line_after(0, |line| line["message"] == "admin listener ready").await.unwrap();
+    let readyz = format!("http://{}/readyz", admin["address"].as_str().unwrap());
+    let first =
+        |line: &Value| line["message"].as_str().is_some_and(|text| text.starts_with("the ledger fails;"));
+    replica.line_after(0, first).await.unwrap();
+    let (mut beats, mut seen) = (0, 0);
+    for _ in 0..100_000 {
+        let answer = reqwest::get(&readyz).await.unwrap();
+        let status = answer.status();
+        let document: Value = answer.json().await.unwrap();
+        assert_eq!(status, 503, "after {beats} beats: {document}");
+        let why = document["reasons"][0]["detail"].as_str().unwrap();
+        assert!(why.contains("restored from the backup of "), "{document}");
+        let now = last_beat(&deployment.ledger()).await;
+        (beats, seen) = (beats + u32::from(now != seen), now);
+        if beats == 4 {
+            break;
+        }
+    }
+    assert_eq!(beats, 4);
+    let again = |line: &Value| line["message"] == "the ledger works again";
+    assert_eq!((replica.logged(first), replica.logged(again)), (1, 0));
+}
+
+/// When the process that serves last wrote that it runs.
+async fn last_beat(ledger: &Path) -> i64 {
+    let mut connection = SqliteConnectOptions::new().filename(ledger).connect().await.unwrap();
+    let sql = "SELECT COALESCE(MAX(seen_at_us), 0) FROM ledger_processes";
+    let (at,) = sqlx::query_as(sql).fetch_one(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    at
 }
 
 #[tokio::test]

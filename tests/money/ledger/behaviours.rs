@@ -694,7 +694,7 @@ fn meant(id: Option<&str>) -> Identity {
 
 async fn a_ledger_is_made_once_and_keeps_its_id(place: Place) {
     let missing = place.open_as(meant(None)).await.err();
-    assert!(matches!(missing, Some(OpenError::Missing { named: false })), "{missing:?}");
+    assert!(matches!(missing, Some(OpenError::Missing { named: false, .. })), "{missing:?}");
     assert!(!place.file().exists());
 
     let ledger = place.open().await;

@@ -83,7 +83,7 @@ async fn without_a_ledger_the_commands_are_refused() {
     let directory = tempfile::tempdir().unwrap();
     let nowhere = format!("ledger.url=sqlite:{}", directory.path().join("none.db").display());
     let ran = run(&["ledger", "stats", "--set", &nowhere]).await;
-    assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
+    assert_eq!((ran.code, ran.out.as_str()), (Some(3), ""), "{ran:?}");
     assert!(!directory.path().join("none.db").exists(), "reading creates no ledger");
 }
 
@@ -101,4 +101,45 @@ async fn help_names_the_commands_and_their_exit_codes() {
             "{help:?}"
         );
     }
+}
+
+/// Whoever runs the walk is named for all that it writes, and a process knows of it whatever its window was.
+#[tokio::test]
+async fn a_reconcile_by_hand_is_named_in_the_audit_and_known_to_the_status() {
+    let vendor = vendor().await;
+    let old = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(30);
+    let at = old.to_string();
+    let record = |members: serde_json::Value| {
+        let mut all = json!({"profile_id": conversion_shim::sandbox::PROFILE, "source_asset": "USD", "ref_id": "twice",
+            "created_at": at, "updated_at": at});
+        all.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        all
+    };
+    vendor
+        .inspector()
+        .seed_conversion(record(json!({"amount": "1", "target_asset": "PYUSD", "status": "SETTLED"})));
+    vendor.inspector().seed_orchestration(record(
+        json!({"source_amount": "1", "destination_asset": "PYUSD", "status": "COMPLETED"}),
+    ));
+    let config = Config::new(&vendor);
+    config.write("stage = \"live\"\n");
+    let shim = Shim::start(&config).await;
+    let admin = shim.admin_address().to_string();
+    let before = run(&["status", "--admin", &admin]).await;
+    assert!(before.row("trip").ends_with("no reconcile over both sides is on record"), "{before:?}");
+    // What is a condition of the new side alone is not said of the other.
+    assert_eq!(before.row("complete"), "legacy is not: ledger.only_door is false", "{before:?}");
+    let token = config.file("token", conversion_shim::sandbox::TOKEN);
+    let walk = ["reconcile", "--from", "1h", "--token-file", token.to_str().unwrap()];
+    let walked = run_with(&config.path(), &walk).await;
+    assert!(walked.out.contains("double"), "{walked:?}");
+    let after = run(&["status", "--admin", &admin]).await;
+    assert!(after.row("trip").ends_with("doubles: 1"), "{after:?}");
+
+    let audit = run_with(&config.path(), &["audit", "--format", "json"]).await;
+    let rows: Vec<serde_json::Value> =
+        audit.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let written: Vec<_> = rows.iter().filter(|row| row["kind"] == "claims").collect();
+    assert!(!written.is_empty(), "{audit:?}");
+    assert!(written.iter().all(|row| row["operator"] != ""), "{audit:?}");
 }

@@ -210,6 +210,28 @@ async fn names_are_trimmed_over_http2_and_an_empty_one_is_none() {
 }
 
 #[tokio::test]
+async fn a_client_that_calls_itself_not_identified_is_another_row() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write(&format!("stage = \"observe\"\n{HEADER}"));
+    let shim = Shim::start(&config).await;
+    let client = reqwest::Client::new();
+    for name in ["not identified", ""] {
+        let request = client.get(shim.public("/v2/conversion/stablecoins?limit=1")).bearer_auth(TOKEN);
+        assert_eq!(request.header("x-client", name).send().await.unwrap().status(), StatusCode::OK);
+    }
+    let admin = shim.admin_address().to_string();
+    let on_record = |told: &crate::support::process::Ran| {
+        told.out.contains("all that nothing identifies, last ")
+            && told.out.contains("header not identified, last ")
+    };
+    super::until(|| async { run(&["usage", "--admin", &admin]).await }, on_record).await;
+    // Readiness is of `status`.
+    let refused = run(&["usage", "--ready", "--admin", &admin]).await;
+    assert!(refused.code == Some(2) && refused.err.contains("--ready"), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_token_names_its_client_without_being_kept() {
     let vendor = vendor().await;
     let config = Config::new(&vendor);

@@ -115,7 +115,7 @@ fn commands_need_the_secrets_that_they_use_and_no_others() {
         config("[ledger]\nurl_file = \"DIR/url\"\n[shadow]\nredaction_key_file = \"DIR/key\"\n");
     std::fs::write(dir.path().join("url"), format!("sqlite:{}/none.db", dir.path().display())).unwrap();
     let ran = run(&["ledger", "stats", "--config", &path], "");
-    assert_eq!(ran.code, Some(1), "the ledger is asked, and is not there: {}", ran.complaint);
+    assert_eq!(ran.code, Some(3), "the ledger is asked, and is not there: {}", ran.complaint);
 }
 
 #[test]

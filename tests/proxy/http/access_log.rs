@@ -131,6 +131,25 @@ async fn a_truncated_answer_is_logged_as_such() {
     );
 }
 
+#[tokio::test]
+async fn an_answer_with_trailers_is_complete_whether_the_client_takes_them_or_not() {
+    let listener = crate::support::wire::raw::RawListener::open().await;
+    let config = format!("[upstream.legacy]\nurl = \"{}\"\n", listener.url("/v2"));
+    let shim = Binary::serve(tempfile::tempdir().unwrap(), &config, &[]).await;
+    for (id, te) in [("dropped", ""), ("taken", "te: trailers\r\n")] {
+        let mut client = crate::support::wire::raw::RawConnection::to(shim.address).await;
+        client.say(format!("GET /v2/x HTTP/1.1\r\nhost: shim\r\n{te}x-request-id: {id}\r\n\r\n")).await;
+        let mut upstream = listener.next().await;
+        upstream.message().await;
+        upstream
+            .say("HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n")
+            .await;
+        client.message().await;
+        let told = line(&shim, id).await;
+        assert_eq!((&told["complete"], &told["response_bytes"]), (&json!(true), &json!(5)), "{told}");
+    }
+}
+
 /// Secrets go in by every way that a client has; none comes out, at the most talkative level there is.
 async fn nothing_leaks(sandbox: &Sandbox, flags: &[(&str, &str)], http: fn() -> reqwest::ClientBuilder) {
     for stage in ["sealed", "observe"] {

@@ -106,7 +106,6 @@ async fn what_is_not_a_valid_list_is_a_400_that_names_the_parameter() {
         ("updated_at.end=2026-13-01T00:00:00Z", "updated_at.end"),
         ("ref_id=a&ref_id=b", "ref_id"),
         ("profile_id=a&profile_id=b", "profile_id"),
-        ("ref_id=%zz", "ref_id"),
         ("page_cursor=cs1.damaged", "page_cursor"),
         ("page_cursor=from-the-old-api", "page_cursor"),
     ] {

@@ -74,6 +74,37 @@ async fn filters_hold_on_both_sides() {
     }
 }
 
+/// An unchanged client sends these to the old API today.
+#[tokio::test]
+async fn what_the_old_api_takes_in_a_list_is_taken_in_every_stage() {
+    let bed = TestBed::at("observe").await;
+    let at = "2026-12-01T00:00:00.5Z";
+    bed.sandbox.inspector().seed_conversion(old_record("old", at));
+    bed.sandbox.inspector().seed_orchestration(new_record("new", at));
+    for (stage, rows) in [("observe", 1), ("live", 2), ("sealed", 1)] {
+        bed.go(&[("stage", stage)]).await;
+        for (query, finds) in [
+            ("limit=", true),
+            ("limit", true),
+            ("created_at.begin=&created_at.end=", true),
+            ("updated_at.begin=&updated_at.end", true),
+            ("order=&ref_id=&profile_id=&page_cursor=", true),
+            ("created_at.begin=2026-12-01t00:00:00z", true),
+            ("created_at.begin=2026-12-01%2000:00:00Z", true),
+            ("created_at.begin=2026-12-01+00:00:00z&created_at.end=2026-12-01T00:00:60Z", true),
+            ("created_at.end=2026-12-01t00:00:00z", false),
+            ("updated_at.end=2026-11-30T23:59:60Z", false),
+            ("ref_id=%ff", false),
+            ("ref_id=%zz", false),
+        ] {
+            let answer = bed.client.list(query).await;
+            assert_eq!(answer.status, 200, "{stage} {query}: {}", answer.json());
+            let found = answer.json()["items"].as_array().unwrap().len();
+            assert_eq!(found, if finds { rows } else { 0 }, "{stage} {query}");
+        }
+    }
+}
+
 /// What stands beside an empty list.
 fn beside(members: Value) -> Map<String, Value> {
     members.as_object().unwrap().clone()

@@ -1,10 +1,11 @@
 //! A write that some server might take for a create or a cancel is a route or nothing.
 
-use conversion_shim::sandbox::Operation;
+use conversion_shim::sandbox::{FaultKind, Operation, RefusalBody};
 use conversion_shim::translate::side::Side;
+use http::StatusCode;
 use reqwest::Method;
 
-use crate::support::test_bed::{BACK, TestBed, conversion, one_on};
+use crate::support::test_bed::{BACK, TestBed, conversion, old_record, one_on};
 
 /// Methods that are not safe by definition; `post` is another one than `POST`.
 const WRITES: [&str; 5] = ["POST", "DELETE", "PUT", "PATCH", "post"];
@@ -142,5 +143,53 @@ async fn a_path_that_is_a_create_only_at_the_vendor_is_refused() {
         }
         assert_eq!(raw(&bed, "POST", "/pay/conversion/stablecoins", &conversion("r").to_string()).await, 200);
         assert_eq!(bed.made("r").legacy + bed.made("r").new, 1);
+    }
+}
+
+/// Spellings of a record's path that the old API denies.
+const RESPELLED: [&str; 5] = [
+    "/v2/conversion/stablecoins/{id}/",
+    "/v2/conversion/stablecoins//{id}",
+    "/v2/conversion/stablecoins%2F{id}",
+    "/v2/%63onversion/stablecoins/{id}",
+    "/v2/x/../conversion/stablecoins/{id}",
+];
+
+#[tokio::test]
+async fn a_spelling_that_the_old_api_denies_is_denied_and_a_record_that_lags_is_not() {
+    let bed = TestBed::at("live").await;
+    let id = bed.made_on(Side::Legacy, "old").await;
+    let seen = bed.sandbox.inspector().seed_conversion(old_record("seen", "2026-01-01T00:00:00Z"));
+    for known in [false, true] {
+        for (id, path) in RESPELLED.into_iter().flat_map(|path| [(&id, path), (&seen, path)]) {
+            let path = path.replace("{id}", id);
+            for method in ["GET", "HEAD", "DELETE"] {
+                assert_eq!(raw(&bed, method, &path, "").await, 404, "known {known}: {method} {path}");
+            }
+        }
+        for id in [&id, &seen] {
+            assert_eq!(bed.client.get(id).await.id(), *id);
+        }
+    }
+    assert_eq!(bed.sandbox.inspector().record(Side::Legacy, &id).unwrap()["status"], "CREATED");
+    // The side denies the record itself for a while: no spelling of it is a 404.
+    let lagging = bed.fault(Side::Legacy, Operation::Get, missing());
+    for path in RESPELLED.map(|path| path.replace("{id}", &id)) {
+        assert_eq!(raw(&bed, "GET", &path, "").await, 503, "{path}");
+        assert_eq!(raw(&bed, "DELETE", &path, "").await, 503, "{path}");
+    }
+    let problem = bed.client.get(&id).await.problem(503);
+    assert!(!problem["detail"].as_str().unwrap().contains("nothing was created"), "{problem}");
+    bed.sandbox.faults().remove(&lagging);
+    assert_eq!(bed.client.cancel(&id).await.json()["status"], "CANCELLED");
+}
+
+/// The vendor's own 404.
+fn missing() -> FaultKind {
+    FaultKind::Status {
+        code: StatusCode::NOT_FOUND,
+        retry_after: None,
+        body: RefusalBody::Problem,
+        applied: false,
     }
 }

@@ -128,3 +128,17 @@ async fn refuses_all(bed: &TestBed) {
     }
     assert_eq!(bed.sandbox.inspector().requests().len(), arrived, "nothing is sent");
 }
+
+#[tokio::test]
+async fn a_reference_that_no_claim_can_hold_is_refused_in_plain_words() {
+    let bed = TestBed::at("observe").await;
+    for (ref_id, words) in [
+        ("r".repeat(1025), "ref_id is longer than 1024 bytes"),
+        ("r\0".to_owned(), "ref_id contains a NUL character"),
+    ] {
+        let problem = bed.client.create(&ref_id).await.problem(400);
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(words) && detail.matches("ref_id").count() == 1, "{problem}");
+    }
+    assert_eq!(bed.posts(Side::Legacy), 0);
+}

@@ -53,20 +53,26 @@ pub(super) fn require(keys: &mut KeyReader, callers: Option<&[Caller]>) {
 
 /// Parses one table, and formats it for display. A digest identifies a token without revealing it.
 fn parse(table: &Dict) -> Result<(Caller, String), String> {
-    if let Some(unknown) = table.keys().find(|key| !FIELDS.contains(&key.as_str())) {
-        return Err(format!("{unknown:?} is none of {}", FIELDS.join(", ")));
-    }
-    let name = text(table, NAME)?.filter(|name| !name.is_empty() && name.trim() == *name);
-    let name = name.ok_or("has no name, or one with blanks around it")?.to_owned();
-    let (token, certificate) = (digest(table, TOKEN)?, digest(table, CERTIFICATE)?);
-    if token.is_none() && certificate.is_none() {
-        return Err(format!("has neither {TOKEN} nor {CERTIFICATE}"));
+    let mut problems: Vec<_> = table
+        .keys()
+        .filter(|key| !FIELDS.contains(&key.as_str()))
+        .map(|unknown| format!("{unknown:?} is none of {}", FIELDS.join(", ")))
+        .collect();
+    let mut keep = |problem: String| problems.push(problem);
+    let name = name(table).map_err(&mut keep).unwrap_or_default();
+    let [token, certificate] = [TOKEN, CERTIFICATE].map(|field| digest(table, field).map_err(&mut keep).ok());
+    if let (Some(None), Some(None)) = (token, certificate) {
+        keep(format!("has neither {TOKEN} nor {CERTIFICATE}"));
     }
     let scopes = table.get(SCOPES).and_then(|value| value.as_array()).unwrap_or_default();
     let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str().unwrap_or_default()).collect();
     if scopes.is_empty() || scopes.iter().any(|scope| ![READ, WRITE].contains(scope)) {
-        return Err(format!("{SCOPES} must be a list of {READ:?}, {WRITE:?} or both"));
+        keep(format!("{SCOPES} must be a list of {READ:?}, {WRITE:?} or both"));
     }
+    if !problems.is_empty() {
+        return Err(problems.join("; "));
+    }
+    let (token, certificate) = (token.flatten(), certificate.flatten());
     let proofs: String = [("token", token), ("certificate", certificate)]
         .into_iter()
         .filter_map(|(kind, digest)| Some(format!(" {kind} {}", abbreviate(&digest?))))
@@ -74,6 +80,11 @@ fn parse(table: &Dict) -> Result<(Caller, String), String> {
     let shown = format!("{name} ({}){proofs}", scopes.join(","));
     let (read, write) = (scopes.contains(&READ), scopes.contains(&WRITE));
     Ok((Caller { name, token, certificate, read, write }, shown))
+}
+
+fn name(table: &Dict) -> Result<String, String> {
+    let name = text(table, NAME)?.filter(|name| !name.is_empty() && name.trim() == *name);
+    Ok(name.ok_or("has no name, or one with blanks around it")?.to_owned())
 }
 
 fn text<'a>(table: &'a Dict, field: &str) -> Result<Option<&'a str>, String> {
