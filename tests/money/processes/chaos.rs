@@ -120,9 +120,11 @@ async fn compare(scene: &Scene, ledger: &str, operators: &[Operator]) -> Audit {
 /// How this vendor differs from the documented one.
 fn vary(vendor: &Sandbox, dice: &mut Dice) -> Variants {
     let mut variants = variants::choose(|end| dice.below(end));
-    if variants.mirror == Mirror::OtherId {
+    for mirror in [&mut variants.mirror, &mut variants.mirror_back] {
         // A 409 may show the mirror, under an id that no list shows.
-        variants.mirror = Mirror::SameId;
+        if *mirror == Mirror::OtherId {
+            *mirror = Mirror::SameId;
+        }
     }
     eprintln!("{variants:?}");
     vendor.inspector().set_variants(variants.clone());
