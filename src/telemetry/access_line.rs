@@ -169,3 +169,47 @@ impl LineWriter {
         self.line.extend_from_slice(literal.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_json_whatever_clients_write_and_its_time_is_exact() {
+        let odd = "a\"b\\c\u{1}d\u{fffd}";
+        let line = AccessLine {
+            message: "request",
+            method: "GET",
+            path: odd,
+            route: "get",
+            caller: Some(odd),
+            mode: None,
+            side: Some("new"),
+            status: Some(200),
+            upstream_status: None,
+            upstream_calls: 1,
+            upstream_us: u64::MAX,
+            duration_us: 0,
+            request_bytes: 0,
+            response_bytes: 7,
+            complete: false,
+            error: None,
+            fault: None,
+            request_id: odd,
+            client_certificate: None,
+            trace_id: None,
+            target: "access",
+        };
+        let mut writer = LineWriter::default();
+        for nanoseconds in [0, 1_999, 999_999_999, 1_000_000_000, 1_764_581_000_000_001_000_i128] {
+            let now = Timestamp::from_nanosecond(nanoseconds).unwrap();
+            writer.clear();
+            line.encode(&mut writer, now);
+            let read: serde_json::Value = serde_json::from_slice(&writer.line).unwrap();
+            assert_eq!(read["timestamp"], format!("{now:.6}"));
+            assert_eq!([&read["path"], &read["caller"], &read["request_id"]], [odd; 3]);
+            assert_eq!((&read["upstream_us"], &read["complete"]), (&u64::MAX.into(), &false.into()));
+            assert!(read.get("mode").is_none() && writer.line.ends_with(b"}\n"));
+        }
+    }
+}
