@@ -110,13 +110,13 @@ impl Deployment {
     }
 
     /// How many conversions a reference has.
-    fn made(&self, ref_id: &str) -> Tally {
+    pub(crate) fn made(&self, ref_id: &str) -> Tally {
         self.vendor.inspector().conversions_by_ref().get(ref_id).copied().unwrap_or_default()
     }
 }
 
 /// Runs a statement past the program.
-async fn change(ledger: &Path, sql: &'static str) {
+pub(crate) async fn change(ledger: &Path, sql: &'static str) {
     let mut connection: SqliteConnection =
         sqlx::sqlite::SqliteConnectOptions::new().filename(ledger).connect().await.unwrap();
     sqlx::query(sql).execute(&mut connection).await.unwrap();

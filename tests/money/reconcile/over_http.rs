@@ -7,10 +7,10 @@ use conversion_shim::translate::side::Side;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::identity::Deployment;
+use crate::identity::{Deployment, change};
 use crate::support::process::{Ran, run};
 use crate::support::soon;
-use crate::support::test_bed::{new_record, old_record};
+use crate::support::test_bed::{new_record, old_record, one_on};
 
 pub(super) const LOOKUP: &str = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"";
 
@@ -170,4 +170,30 @@ async fn nothing_is_walked_without_credentials() {
     assert!(ran.code == Some(1) && ran.err.contains("[auth.lookup]"), "{ran:?}");
     let young = reconcile(&deployment, &["--to", "1m"]).await;
     assert!(young.code == Some(2) && young.err.contains("ten minutes"), "{young:?}");
+}
+
+/// A claim that came back from before its side was chosen anew says that the other side was checked. While the hold stands, a walk says
+/// where the record is.
+#[tokio::test]
+async fn a_ledger_on_hold_is_compared_before_it_is_accepted() {
+    let deployment = deployment("").await;
+    let (replica, caller) = deployment.serve().await;
+    let refused = Fault::new(FaultKind::Reset { applied: false }).on(Side::New, Operation::Create);
+    deployment.vendor.faults().arm(refused);
+    caller.create("r").await;
+    replica.kill();
+    deployment.vendor.faults().clear();
+    let made = (Timestamp::now() - SignedDuration::from_hours(1)).to_string();
+    deployment.vendor.inspector().seed_conversion(old_record("r", &made));
+    change(
+        &deployment.ledger(),
+        "INSERT INTO ledger_settings (name, value, at_us) VALUES ('hold', 'a test', 0)",
+    )
+    .await;
+
+    let ran = reconcile(&deployment, &["--format", "json"]).await;
+    assert_eq!((ran.code, &json(&ran)["found"]["wrong_side"]), (Some(6), &Value::from(1)), "{ran:?}");
+    let (_replica, caller) = deployment.serve().await;
+    assert_eq!(caller.create("r").await.status, 503, "the hold stands");
+    assert_eq!(deployment.made("r"), one_on(Side::Legacy));
 }
