@@ -1,4 +1,4 @@
-//! `simulate`: a cutover by chance in virtual time, for whoever doubts a rule.
+//! `simulate`: a cutover by chance in virtual time, for engineers who doubt a rule.
 
 use std::fmt::Write as _;
 

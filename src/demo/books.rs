@@ -1,4 +1,4 @@
-//! What clients were told against what the vendor holds, for each reference.
+//! The answers that clients got against the vendor's records, for each reference.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,7 +15,7 @@ pub(crate) struct Books {
     pub(crate) conversions: usize,
     /// References with more than one conversion.
     pub(crate) twice: usize,
-    /// References of which a client was told a conversion that the vendor does not hold.
+    /// References whose client got a record that the vendor does not hold.
     pub(crate) lost: usize,
     /// References whose client never learned how it went.
     pub(crate) unanswered: usize,
@@ -48,7 +48,7 @@ impl Books {
         }
     }
 
-    /// Whether every reference has exactly one conversion, the one that its client was told.
+    /// Whether every reference has exactly one conversion, the one in its client's answer.
     pub(crate) const fn is_clean(&self) -> bool {
         self.references == self.conversions
             && self.twice == 0

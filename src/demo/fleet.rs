@@ -1,5 +1,5 @@
 //! Clients of the old API. They create, retry with the same reference, poll, list and cancel, each by a plan that follows from the seed,
-//! and keep what they were told.
+//! and keep the answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,7 +22,7 @@ const PAUSE: (u64, u64) = (40, 160);
 /// Pause before a create without an outcome is sent again.
 const AGAIN_AFTER: Duration = Duration::from_millis(150);
 
-/// A reference and what its client was told.
+/// A reference and its client's answer.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) reference: String,
@@ -30,7 +30,7 @@ pub(super) struct Entry {
     pub(super) id: Option<String>,
 }
 
-/// What clients sent and were told. Clones share it.
+/// What clients sent, and the answers. Clones share it.
 #[derive(Clone, Default)]
 pub(super) struct Register(Arc<Mutex<Entries>>);
 
@@ -66,7 +66,7 @@ impl Register {
         self.entries().wrong += 1;
     }
 
-    /// The id that a client was told last.
+    /// The id in the client's last answer.
     pub(super) fn newest(&self) -> Option<String> {
         self.entries().newest.clone()
     }

@@ -64,7 +64,7 @@ const CONCLUDE_TIMEOUT: Duration = Duration::from_secs(30);
 /// More than the fleet can convert.
 const FUNDS: &str = "1000000000";
 
-/// Walks through all stages and compares what clients were told with the vendor's records. Dropping the future ends the proxy and removes
+/// Walks through all stages and compares the clients' answers with the vendor's records. Dropping the future ends the proxy and removes
 /// the folder.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! The numbers that the demo shows, each from where it is kept: the vendor's records, the proxy's metrics, and what clients were told.
+//! The numbers that the demo shows, each from where it is kept: the vendor's records, the proxy's metrics, and the clients' answers.
 
 use std::sync::Arc;
 
