@@ -92,6 +92,13 @@ impl ClaimRow {
         Some(())
     }
 
+    /// `ledger accept`: what was written since its check may be lost.
+    pub fn distrust_check(&mut self, rules: Rules) {
+        if self.state == ClaimState::Checked && !self.has_record && rules.keep(Rule::ChecksAreWithdrawn) {
+            self.state = ClaimState::Claimed;
+        }
+    }
+
     /// A walk found the record of the reference on a side. `native`: a create past the claims may have made it.
     pub fn adopt(row: &mut Option<Self>, side: Side, native: bool) {
         let adopted = Self { state: ClaimState::Checked, closed: 1, has_record: true, ..Self::new(side, 1) };

@@ -69,10 +69,12 @@ impl Ledger {
 
     /// Runs one statement. The answer is what a replica sees when it is confirmed.
     pub(super) fn execute(&mut self, statement: &Statement, now: i64, rules: Rules) -> Event {
-        let held = (self.hold && rules.keep(Rule::HoldStopsSends)) || self.trip;
+        let on_hold = self.hold && rules.keep(Rule::HoldStopsSends);
+        let held = on_hold || self.trip;
         match statement.effect {
             Effect::Claim { side, .. } => self.claim(statement.reference, side, held, (now, rules)),
             Effect::ChooseAnew { .. } | Effect::Begin { .. } if held => Event::LedgerFailed,
+            Effect::MoveClaim { .. } if on_hold => Event::Changed(None),
             Effect::ChooseAnew { .. } => match self.change(statement, rules) {
                 Some(claim) => {
                     let claimed = self.claimed((statement.reference, claim), true, (now, rules));
@@ -150,8 +152,9 @@ impl Ledger {
         }
     }
 
-    /// `ledger accept`: any claim may be missing.
+    /// `ledger accept`: any claim may be missing, or older than it was.
     pub(super) fn forget(&mut self, now: i64, rules: Rules) {
+        self.claims.values_mut().for_each(|claim| claim.row.distrust_check(rules));
         if rules.keep(Rule::CompletenessIsWithdrawn) {
             self.sides = [Standing { walked_to: None, unclaimed_until: now, until: 0 }; 2];
             self.walking = None;

@@ -38,6 +38,8 @@ pub(crate) const USUAL: Bounds = Bounds {
     rows_deleted: false,
     strays: false,
     withdrawal: false,
+    misread: None,
+    lookups_refused: false,
     walks: &[],
     without_ledger: false,
     older: false,
@@ -60,6 +62,15 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
         ("lists of legacy show new's conversions", Bounds { mirror: Mirror::LegacyShowsNew, ..apart }),
         ("connections that answer twice", Bounds { strays: true, lost_writes: 0, stage_changes: 0, ..apart }),
         ("creates through the new API's own path", Bounds { native: true, ..short }),
+        (
+            "a body with two readings, of which the vendor takes the first",
+            Bounds { misread: Some(1), ..short },
+        ),
+        (
+            "a body with two readings, of which the vendor takes the second",
+            Bounds { misread: Some(0), ..short },
+        ),
+        ("lookups that are refused", Bounds { lookups_refused: true, lost_writes: 0, ..short }),
         ("a withdrawal on new uses the reference", Bounds { withdrawal: true, ..apart }),
         (
             "lists of new show legacy's conversions first",
@@ -69,6 +80,16 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
                 stage_changes: 0,
                 lost_writes: 0,
                 ..USUAL
+            },
+        ),
+        (
+            "lists of new show a conversion that is older than the ledger",
+            Bounds {
+                stages: [Stage::Ready, Stage::Live],
+                mirror: Mirror::NewShowsLegacy,
+                older: true,
+                lost_writes: 0,
+                ..short
             },
         ),
         (
@@ -119,6 +140,10 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
         ),
         ("two stage changes, two lost writes", Bounds { stage_changes: 2, lost_writes: 2, ..short }),
         (
+            "a fail-over loses the choice of another side",
+            Bounds { stage_changes: 0, crashes: 0, lost_writes: 4, ..apart },
+        ),
+        (
             "three requests, one with another amount",
             Bounds {
                 requests: 3,
@@ -145,8 +170,10 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
 
 /// Worlds of a quarter of a million states and more. An unoptimised build takes up to minutes for each, so they are explored when
 /// `PROTOCOL_STATES` is set, as `.ci/run` does.
-const LARGE: [&str; 8] = [
+const LARGE: [&str; 10] = [
     "creates through the new API's own path",
+    "a body with two readings, of which the vendor takes the first",
+    "a body with two readings, of which the vendor takes the second",
     "rows deleted by hand",
     "replicas in two stages",
     "lists of new show legacy's conversions",

@@ -104,9 +104,8 @@ fn calm_down(mut world: World, bounds: &Bounds) -> World {
     world.late = None;
     if world.ledger.hold {
         let new_in_use = world.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
-        world.ledger.opened_new |= new_in_use;
-        (world.ledger.hold, world.lost) = (false, true);
-        world.ledger.withdraw(bounds.rules);
+        world.ledger.accept(new_in_use, bounds.rules);
+        world.lost = true;
     }
     world
 }
@@ -119,6 +118,8 @@ fn retry(world: &mut World, bounds: &Bounds) -> CreateDecision {
         body,
         progress: Progress::NotStarted,
         in_flight: None,
+        // Written so that it can be read in one way.
+        two_readings: false,
         effective: false,
         known_at_start: None,
         stage,

@@ -27,7 +27,7 @@ fn held(seed: u64, steps: u64) -> Outcome {
 #[test]
 fn the_same_seed_gives_the_same_trace_on_every_machine() {
     let hashes = [1, 2, 3].map(|seed| held(seed, 3_000).hash.to_string());
-    assert_eq!(hashes, ["483e2cfa87d590ee", "a65c20bdcf769be7", "17aafd6fd9a70c13"]);
+    assert_eq!(hashes, ["5e12222f5ac16f7a", "a7695b5bcf1ceddc", "17aafd6fd9a70c13"]);
 }
 
 #[test]
@@ -79,13 +79,19 @@ const BEYOND_REACH: [(Rule, &str); 2] = [
     ),
 ];
 
+/// Rules that are missed after many rare events in a row alone, with a seed that has them. A change of what happens needs another seed.
+#[cfg(feature = "mutants")]
+const RARE: [(Rule, u64); 2] =
+    [(Rule::MoveOnlyWithoutOpenAttempts, 5), (Rule::ChecksAreWithdrawn, 1_054_365_624_529_717_997)];
+
 #[cfg(feature = "mutants")]
 #[test]
 fn every_rule_within_reach_is_missed() {
     let mut unexpected = Vec::new();
     for rule in Rule::ALL {
         let begun = Instant::now();
-        let outcome = run(1, 400_000, Rules::without(rule));
+        let seed = RARE.iter().find(|(rare, _)| *rare == rule).map_or(1, |(_, seed)| *seed);
+        let outcome = run(seed, 400_000, Rules::without(rule));
         let found = outcome.violation.is_some();
         println!("{rule:?}: {} steps, {:?}", outcome.steps, begun.elapsed());
         if let Some(violation) = outcome.violation {

@@ -11,7 +11,10 @@ use conversion_shim::routes::create::protocol::{self, State, Step};
 use conversion_shim::routes::create::rules::{Rule, Rules};
 use conversion_shim::translate::side::Side;
 
-use crate::ledger::{Ledger, Row};
+use crate::ledger::{Ledger, Row, Statement};
+
+/// Most ledger writes that a fail-over loses.
+const LOST_WRITES_MAX: usize = 4;
 
 /// What may happen, and how often.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +41,10 @@ pub(crate) struct Bounds {
     pub(crate) rows_deleted: bool,
     /// Whether HTTP/1.1 connections answer twice.
     pub(crate) strays: bool,
+    /// The first request's body can be read in two ways; the one that the vendor does not take: 0 or 1.
+    pub(crate) misread: Option<u8>,
+    /// Whether a side may refuse lookups for want of rights or of budget.
+    pub(crate) lookups_refused: bool,
     /// Whether a withdrawal on new has used the reference.
     pub(crate) withdrawal: bool,
     /// The sides that walks make complete.
@@ -146,6 +153,8 @@ pub(crate) struct Request {
     pub(crate) progress: Progress,
     /// A POST that left and may take effect later.
     pub(crate) in_flight: Option<Side>,
+    /// Its body can be read in two ways.
+    pub(crate) two_readings: bool,
     /// Its POST made the conversion.
     pub(crate) effective: bool,
     /// The side of the record that the ledger knew when the request began.
@@ -167,10 +176,10 @@ pub(crate) struct Unclaimed {
 pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) unclaimed: Unclaimed,
-    /// The ledger before the last write, and before the one before it.
-    pub(crate) older: [Option<Ledger>; 2],
+    /// The ledger before the last write, and before those before it.
+    pub(crate) older: [Option<Ledger>; LOST_WRITES_MAX],
     /// A statement that failed and may still happen.
-    pub(crate) late: Option<Effect>,
+    pub(crate) late: Option<Statement>,
     pub(crate) legacy: Vendor,
     pub(crate) new: Vendor,
     pub(crate) stages: [Stage; 2],
@@ -199,6 +208,7 @@ impl World {
             body,
             progress: Progress::NotStarted,
             in_flight: None,
+            two_readings: false,
             effective: false,
             known_at_start: None,
             stage: Stage::Observe,
@@ -207,15 +217,16 @@ impl World {
         let last = if bounds.requests > 2 { Body::OtherAmount } else { Body::Usual };
         let opened_new = bounds.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
         let made = bounds.older.then_some(Body::Usual);
+        let first = Request { two_readings: bounds.misread.is_some(), ..request(Body::Usual) };
         Self {
             ledger: Ledger { opened_new, ..Ledger::default() },
             unclaimed: Unclaimed { running: bounds.without_ledger, ..Unclaimed::default() },
-            older: [None; 2],
+            older: [None; LOST_WRITES_MAX],
             late: None,
             legacy: Vendor { made, listed: bounds.older, mirrored: bounds.older },
             new: Vendor::default(),
             stages: bounds.stages,
-            requests: [request(Body::Usual), request(Body::Usual), request(last)],
+            requests: [first, request(Body::Usual), request(last)],
             lost: false,
             broken: None,
             faults,
@@ -259,6 +270,7 @@ impl World {
         };
         let swapped = bounds.requests > 1
             && self.requests[0].body == self.requests[1].body
+            && bounds.misread.is_none()
             && key(&self.requests[0]) > key(&self.requests[1]);
         if swapped {
             self.requests.swap(0, 1);
@@ -267,9 +279,9 @@ impl World {
     }
 
     /// Records the ledger as it was, for a fail-over.
-    fn write(&mut self, effect: Effect, rules: Rules) -> Event {
+    fn write(&mut self, statement: Statement, rules: Rules) -> Event {
         let mut event = Event::LedgerFailed;
-        self.change_ledger(|ledger| event = ledger.execute(effect, rules));
+        self.change_ledger(|ledger| event = ledger.execute(statement, rules));
         event
     }
 
@@ -277,7 +289,8 @@ impl World {
         let before = self.ledger;
         change(&mut self.ledger);
         if self.ledger != before {
-            self.older = [Some(before), self.older[0]];
+            self.older.rotate_right(1);
+            self.older[0] = Some(before);
         }
     }
 
@@ -397,7 +410,7 @@ impl Successors<'_> {
             Progress::NotStarted => {
                 let replicas = if self.world.unclaimed.running { 1 } else { 2 };
                 for (replica, stage) in self.world.stages.into_iter().enumerate().take(replicas) {
-                    let context = stage.context(self.bounds.rules);
+                    let context = self.context(at, stage);
                     self.add(
                         || format!("request {at} starts on replica {replica} in {stage:?}"),
                         |world| {
@@ -447,25 +460,54 @@ impl Successors<'_> {
                 }
                 self.event(at, state, Event::TimeIsUp);
             }
+            Effect::Lookup { candidate, .. } if self.is_misread(at, candidate) => {
+                self.event(at, state, Event::Lookup(Lookup::Absent));
+                self.faulty_event(at, state, Event::Lookup(Lookup::CouldNot));
+            }
             Effect::Lookup { side, .. } => self.lookup(at, state, side),
             Effect::Send { side } => self.send(at, state, side),
-            Effect::Claim { .. }
-            | Effect::ChooseAnew { .. }
-            | Effect::Begin { .. }
-            | Effect::MarkChecked { .. }
-            | Effect::MoveClaim { .. }
-            | Effect::RememberId { .. }
-            | Effect::Close { .. } => self.statement(at, state, effect),
+            Effect::Claim { candidate, .. }
+            | Effect::ChooseAnew { candidate, .. }
+            | Effect::Begin { candidate, .. }
+            | Effect::MarkChecked { candidate, .. }
+            | Effect::MoveClaim { candidate, .. }
+            | Effect::RememberId { candidate, .. }
+            | Effect::Close { candidate, .. } => {
+                let misread = self.is_misread(at, candidate);
+                self.statement(at, state, Statement { effect, misread });
+            }
         }
     }
 
+    fn context(&self, at: usize, stage: Stage) -> Context {
+        let context = stage.context(self.bounds.rules);
+        if self.world.requests[at].two_readings {
+            // Such a body cannot be read strictly.
+            Context { readable: false, candidates: 2, ..context }
+        } else {
+            context
+        }
+    }
+
+    /// Whether the vendor does not take that reading of the request's reference.
+    fn is_misread(&self, at: usize, candidate: u8) -> bool {
+        self.world.requests[at].two_readings && self.bounds.misread == Some(candidate)
+    }
+
+    /// The reading that the vendor takes.
+    fn reading(&self, at: usize) -> u8 {
+        let other = self.bounds.misread.map_or(0, |misread| 1 - misread);
+        if self.world.requests[at].two_readings { other } else { 0 }
+    }
+
     /// A statement happens; or fails and has happened, will happen, or never does.
-    fn statement(&mut self, at: usize, state: State, effect: Effect) {
+    fn statement(&mut self, at: usize, state: State, statement: Statement) {
         let rules = self.bounds.rules;
+        let effect = statement.effect;
         self.add(
             || format!("request {at}: {effect:?}"),
             |world| {
-                let event = world.write(effect, rules);
+                let event = world.write(statement, rules);
                 world.go_on(at, protocol::next(state, event));
             },
         );
@@ -473,9 +515,11 @@ impl Successors<'_> {
             self.fault(
                 || format!("request {at}: {effect:?}, but the id cannot be stored"),
                 |world| {
-                    let event = world.write(effect, rules);
+                    let event = world.write(statement, rules);
                     let moved = matches!(event, Event::Changed(Some(_)));
-                    world.ledger.row.iter_mut().filter(|_| moved).for_each(|row| row.has_record = false);
+                    let row =
+                        if statement.misread { &mut world.ledger.misread } else { &mut world.ledger.row };
+                    row.iter_mut().filter(|_| moved).for_each(|row| row.has_record = false);
                     world.go_on(at, protocol::next(state, event));
                 },
             );
@@ -485,7 +529,7 @@ impl Successors<'_> {
         self.fault(
             || format!("request {at}: {effect:?} is not confirmed, and was written"),
             |world| {
-                world.write(effect, rules);
+                world.write(statement, rules);
                 fail(world);
             },
         );
@@ -493,7 +537,7 @@ impl Successors<'_> {
             self.fault(
                 || format!("request {at}: {effect:?} is not confirmed, and may be written later"),
                 |world| {
-                    world.late = Some(effect);
+                    world.late = Some(statement);
                     fail(world);
                 },
             );
@@ -513,6 +557,10 @@ impl Successors<'_> {
             self.event(at, state, Event::Lookup(truth));
         }
         self.faulty_event(at, state, Event::Lookup(Lookup::CouldNot));
+        if self.bounds.lookups_refused {
+            self.faulty_event(at, state, Event::Lookup(Lookup::Unauthorized));
+            self.faulty_event(at, state, Event::Lookup(Lookup::Throttled));
+        }
         // A stray refusal to a caller who may not look either cannot be told from its own.
         if !self.bounds.strays {
             self.faulty_event(at, state, Event::Lookup(Lookup::Forbidden));
@@ -523,6 +571,7 @@ impl Successors<'_> {
         self.world.broken = self.world.broken.or(self.world.must_not_send(at, side));
         let answer = |answer| protocol::next(state, Event::Answer(answer));
         let made = self.world.vendor(side).made;
+        let reading = self.reading(at);
         match made {
             None if self.bounds.withdrawal && side == Side::New => {
                 self.event(at, state, Event::Answer(CreateAnswer::OtherKind));
@@ -532,7 +581,10 @@ impl Successors<'_> {
                 for listed in [true, false] {
                     let accept = |world: &mut World| {
                         world.apply(at, side, listed);
-                        world.go_on(at, answer(CreateAnswer::Accepted { candidate: Some(0), reused: false }));
+                        world.go_on(
+                            at,
+                            answer(CreateAnswer::Accepted { candidate: Some(reading), reused: false }),
+                        );
                     };
                     let words = || format!("request {at}: {side} accepts; lists show it: {listed}");
                     if listed { self.add(words, accept) } else { self.fault(words, accept) }
@@ -542,7 +594,7 @@ impl Successors<'_> {
                 self.event(
                     at,
                     state,
-                    Event::Answer(CreateAnswer::Exists { candidate: Some(0), reused: false }),
+                    Event::Answer(CreateAnswer::Exists { candidate: Some(reading), reused: false }),
                 );
                 self.faulty_event(
                     at,
@@ -551,7 +603,7 @@ impl Successors<'_> {
                 );
                 let repeated = made == self.world.requests[at].body;
                 let repeated = if repeated {
-                    CreateAnswer::Accepted { candidate: Some(0), reused: false }
+                    CreateAnswer::Accepted { candidate: Some(reading), reused: false }
                 } else {
                     CreateAnswer::Foreign
                 };
@@ -636,12 +688,13 @@ impl Successors<'_> {
 
     fn of_ledger(&mut self) {
         let rules = self.bounds.rules;
-        if let Some(effect) = self.world.late {
+        if let Some(statement) = self.world.late {
+            let effect = statement.effect;
             self.add(
                 || format!("the late {effect:?} is written"),
                 |world| {
                     world.late = None;
-                    world.write(effect, rules);
+                    world.write(statement, rules);
                 },
             );
             self.add(|| format!("the late {effect:?} is lost"), |world| world.late = None);
@@ -659,7 +712,7 @@ impl Successors<'_> {
                 || format!("a fail-over loses the last {} writes", lost + 1),
                 |world| {
                     world.ledger = Ledger { hold: noticed, ..older };
-                    world.older = [None; 2];
+                    world.older = [None; LOST_WRITES_MAX];
                     world.late = None;
                 },
             );
@@ -696,12 +749,11 @@ impl Successors<'_> {
         let unsealed = !self.world.stages.contains(&Stage::Sealed) || self.bounds.excluded.seal_after_loss;
         if ledger.hold && quiet && unsealed {
             // The config says whether new is in use; where rows were deleted, it was forgotten there too.
-            let opened_new = ledger.opened_new || (creates_on_new && !self.bounds.rows_deleted);
+            let in_use = creates_on_new && !self.bounds.rows_deleted;
             self.add(
                 || "the operator accepts the ledger as it is".into(),
                 |world| {
-                    world.ledger = Ledger { hold: false, opened_new, ..world.ledger };
-                    world.ledger.withdraw(rules);
+                    world.ledger.accept(in_use, rules);
                     world.lost = true;
                 },
             );

@@ -5,7 +5,7 @@
 /// One rule of the create protocol. `docs/money-safety.md` lists, for each, the shortest trace that breaks a promise without it.
 #[cfg_attr(
     not(feature = "testing"),
-    allow(dead_code, reason = "the last six are the ledger's: tests ask for them")
+    allow(dead_code, reason = "the last seven are the ledger's: tests ask for them")
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -52,18 +52,20 @@ pub enum Rule {
     CloseOwnGeneration,
     /// "A create has gone to new" is true when the mark says so or any claim names new.
     AnyClaimOnNewCounts,
-    /// While a hold stands, no statement inserts, begins or chooses anew.
+    /// While a hold stands, no statement inserts, begins, moves or chooses anew.
     HoldStopsSends,
     /// A side is complete only after a walk that ends later than any create without a claim.
     WalkEndsAfterLastUnclaimedCreate,
     /// A process that starts, and `ledger accept`, withdraw completeness, and a claim reads it as it stands.
     CompletenessIsWithdrawn,
+    /// `ledger accept` withdraws the checks of claims without a record.
+    ChecksAreWithdrawn,
 }
 
 impl Rule {
     /// Every rule.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::FollowClaim,
         Self::DuplicateCheck,
         Self::CheckWhileReadsAreBoth,
@@ -88,6 +90,7 @@ impl Rule {
         Self::HoldStopsSends,
         Self::WalkEndsAfterLastUnclaimedCreate,
         Self::CompletenessIsWithdrawn,
+        Self::ChecksAreWithdrawn,
     ];
 }
 

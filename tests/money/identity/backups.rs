@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
+use conversion_shim::sandbox::{Fault, FaultKind, Operation};
 use conversion_shim::translate::side::Side;
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 
-use super::{Deployment, remove};
+use super::{Deployment, change, remove};
+use crate::support::process::run;
 use crate::support::test_bed::one_on;
 
 #[tokio::test]
@@ -122,4 +124,40 @@ async fn a_backup_of_another_ledger_or_of_none_is_refused() {
     deployment.write("");
     let ran = deployment.order(&["backup", file.to_str().unwrap()]).await;
     assert!(ran.code != Some(0) && !file.exists() && !deployment.ledger().exists(), "{ran:?}");
+}
+
+/// The claim of the backup was checked when new did not hold its reference; then a refusal freed it, and a later create chose new.
+#[tokio::test]
+async fn a_claim_whose_choice_of_another_side_was_lost_is_checked_again() {
+    let deployment = Deployment::new().await;
+    let named = deployment.open_for_new().await;
+    deployment.write(&format!("{named}\nstage = \"ready\""));
+    let (replica, caller) = deployment.serve().await;
+    let reset = Fault::new(FaultKind::Reset { applied: false }).on(Side::Legacy, Operation::Create).times(1);
+    deployment.vendor.faults().arm(reset);
+    assert_eq!(caller.create("r").await.status, 504);
+    let file = deployment.path("backup.db");
+    assert_eq!(deployment.order(&["backup", file.to_str().unwrap()]).await.code, Some(0));
+    assert_eq!(deployment.order(&["show", "r", "--json"]).await.json()["claim"]["state"], "checked");
+    replica.kill();
+    // As the refusal of a second try does on a connection of its own.
+    change(&deployment.ledger(), "UPDATE ref_claims SET state = 'refused', begun = 2, closed = 2").await;
+    deployment.write(&format!("{named}\nstage = \"live\""));
+    let (replica, caller) = deployment.serve().await;
+    assert_eq!(caller.create("r").await.status, 200);
+    replica.kill();
+
+    remove(&deployment.ledger());
+    std::fs::rename(&file, deployment.ledger()).unwrap();
+    let accepted = deployment.order(&["accept", "--why", "restored after a loss"]).await;
+    assert_eq!(accepted.code, Some(0), "{accepted:?}");
+    let audit = run(&["audit", "--config", deployment.config().to_str().unwrap()]).await;
+    assert!(audit.out.contains("checks withdrawn of claims without a record: 1"), "{audit:?}");
+    for stage in ["ready", "live"] {
+        deployment.write(&format!("{named}\nstage = \"{stage}\""));
+        let (replica, caller) = deployment.serve().await;
+        assert_eq!(caller.create("r").await.status, 409, "{stage}");
+        assert_eq!(deployment.made("r"), one_on(Side::New), "{stage}");
+        replica.kill();
+    }
 }
