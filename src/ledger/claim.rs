@@ -245,34 +245,10 @@ pub enum Released {
     Absent,
 }
 
-/// How many claims there are of one side and state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// The claims' side.
-    pub side: Side,
-    /// The claims' state.
-    pub state: ClaimState,
-    /// How many there are.
-    pub claims: u64,
-}
-
 /// The claims of one side since a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Recent {
     pub(crate) claims: u64,
     /// When the newest of them was made.
     pub(crate) last: Option<Timestamp>,
-}
-
-/// Counts over the whole table.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// One entry for each side and state that occurs, in the order of their names.
-    pub counts: Vec<Count>,
-    /// When the oldest claim was made.
-    pub first: Option<Timestamp>,
-    /// When the newest claim was made.
-    pub last: Option<Timestamp>,
-    /// When a create first went, or may have gone, to the new side.
-    pub first_new_create_at: Option<Timestamp>,
 }

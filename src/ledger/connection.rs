@@ -83,6 +83,9 @@ pub(super) trait Connection: Send {
 
     fn has_table(&mut self, name: &str) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
+    /// About how many claims there are, without a count: rows are never deleted, so SQLite's last row number is exact unless somebody did.
+    fn claims_about(&mut self) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
     /// The server's system identifier and timeline; `None` for SQLite, or if the server does not report them.
     fn history(&self) -> Option<&ServerHistory>;
 }
@@ -128,7 +131,7 @@ pub(super) struct Session<C> {
 }
 
 macro_rules! connection {
-    ($connection:ty, $text:ident, $foreign:expr, $has_table:expr, $raw:expr, $guard:expr, $history:expr) => {
+    ($connection:ty, $text:ident, $foreign:expr, [$has_table:expr, $claims:expr], $raw:expr, $guard:expr, $history:expr) => {
         impl Connection for $connection {
             async fn rows<T: DatabaseRow>(
                 &mut self,
@@ -157,6 +160,11 @@ macro_rules! connection {
                 Ok(rows.first().is_some_and(|(count,)| *count > 0))
             }
 
+            async fn claims_about(&mut self) -> sqlx::Result<i64> {
+                let rows: Vec<(i64,)> = self.rows($claims, &[]).await?;
+                Ok(rows.first().map_or(0, |(claims,)| *claims))
+            }
+
             fn history(&self) -> Option<&ServerHistory> {
                 $history(self)
             }
@@ -165,13 +173,17 @@ macro_rules! connection {
 }
 
 const TABLE_IN_SQLITE: &str = "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1";
+const CLAIMS_IN_SQLITE: &str = "SELECT COALESCE(MAX(rowid), 0) FROM ref_claims";
+// Of the last (auto)vacuum or analyze; below 0 before the first.
+const CLAIMS_IN_POSTGRES: &str =
+    "SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE oid = to_regclass('ref_claims')";
 const TABLE_IN_POSTGRES: &str = "SELECT CAST(CASE WHEN to_regclass($1) IS NULL THEN 0 ELSE 1 END AS BIGINT)";
 
 connection!(
     Session<SqliteConnection>,
     sqlite,
     LedgerError::Replaced,
-    TABLE_IN_SQLITE,
+    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE],
     raw_of,
     guard_of,
     history_of
@@ -180,7 +192,7 @@ connection!(
     Session<PgConnection>,
     postgres,
     LedgerError::Session,
-    TABLE_IN_POSTGRES,
+    [TABLE_IN_POSTGRES, CLAIMS_IN_POSTGRES],
     raw_of,
     guard_of,
     history_of
@@ -190,7 +202,7 @@ connection!(
     SqliteConnection,
     sqlite,
     LedgerError::Replaced,
-    TABLE_IN_SQLITE,
+    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE],
     |connection| connection,
     |_: &SqliteConnection| String::new(),
     |_| None

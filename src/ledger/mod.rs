@@ -77,6 +77,7 @@ mod session_pool;
 mod settings;
 mod sqlite;
 mod sqlite_file;
+mod stats;
 pub(crate) mod trip;
 mod usage;
 mod walking;
@@ -91,8 +92,8 @@ pub(crate) use audit::AuditKind;
 pub use audit_log::AuditRow;
 pub use backup::{Backup, BackupError, back_up};
 pub use claim::{
-    Claim, ClaimState, Claimed, Count, Expected, Fingerprint, Key, KeyError, NotAFingerprint, OtherSide,
-    RECORD_ID_MAX, REF_ID_MAX, Recent, Released, Stats, TENANT_MAX,
+    Claim, ClaimState, Claimed, Expected, Fingerprint, Key, KeyError, NotAFingerprint, OtherSide,
+    RECORD_ID_MAX, REF_ID_MAX, Recent, Released, TENANT_MAX,
 };
 pub use claim_batches::{ClaimSet, RefClaim};
 pub use completeness::{Completeness, WalkVerdict, Walked, Withdrawal};
@@ -108,6 +109,7 @@ pub use operator::OperatorReason;
 pub use reader::{LedgerOperation, LedgerOutcome, Reader};
 pub(crate) use replicas::ReplicaRow;
 pub use settings::{Identity, Settings, check_url};
+pub use stats::{Count, Stats};
 pub use trip::{ConfirmedDouble, Trip, TripState};
 pub(crate) use usage::OTHERS;
 pub use usage::{ClientOnRecord, ClientUse, UsageOnRecord};
@@ -199,7 +201,7 @@ impl Ledger {
     }
 
     /// Moves a claim that is not checked to the other side, where a record with its reference was found, and makes it checked. `None`:
-    /// the claim is not as expected, or more than `own_attempts` are open.
+    /// the claim is not as expected, or more than `own_attempts` are open, or a hold stands.
     ///
     /// # Errors
     /// [`LedgerError`]; [`LedgerError::Unfit`] when the id cannot be stored (move without it).

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::claim::{Claim, ClaimState, Count, Fingerprint, Key, RECORD_ID_MAX, Recent, Stats, fits};
+use super::claim::{Claim, ClaimState, Fingerprint, Key, RECORD_ID_MAX, Recent, fits};
 use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use crate::translate::side::Side;
@@ -61,7 +61,7 @@ pub(super) fn side(text: &str) -> Result<Side, LedgerError> {
         .ok_or_else(|| LedgerError::Corrupt("a side that is neither legacy nor new".into()))
 }
 
-fn state(text: &str) -> Result<ClaimState, LedgerError> {
+pub(super) fn state(text: &str) -> Result<ClaimState, LedgerError> {
     ClaimState::ALL
         .into_iter()
         .find(|state| state.stored() == text)
@@ -342,7 +342,7 @@ impl LedgerRequest for ClaimsOn<'_> {
     }
 }
 
-/// The claims of one side since a time. Reads every row, because no index helps: for a rare question, not for requests.
+/// The claims of one side since a time.
 pub(super) struct ClaimsSince(pub(super) Side, pub(super) Timestamp);
 
 const CLAIMS_SINCE: &str =
@@ -356,32 +356,5 @@ impl LedgerRequest for ClaimsSince {
         let rows: Vec<(i64, Option<i64>)> = connection.rows(CLAIMS_SINCE, &binds).await?;
         let Some((claims, last)) = rows.first() else { return Ok(Recent::default()) };
         Ok(Recent { claims: claims.unsigned_abs(), last: last.map(time).transpose()? })
-    }
-}
-
-/// The whole table in a few numbers. Reads every row: for operators, not for requests.
-pub(super) struct Summary;
-
-const SUMMARY: &str = "SELECT side, state, COUNT(*), MIN(created_at_us), MAX(created_at_us) \
-                       FROM ref_claims GROUP BY side, state ORDER BY side, state";
-
-impl LedgerRequest for Summary {
-    type Output = Stats;
-
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Stats, LedgerError> {
-        let mut stats =
-            Stats { first_new_create_at: FirstNewCreateAt.run(connection).await?, ..Stats::default() };
-        let groups: Vec<(String, String, i64, i64, i64)> = connection.rows(SUMMARY, &[]).await?;
-        for (of_side, in_state, claims, first, last) in groups {
-            let (first, last) = (time(first)?, time(last)?);
-            stats.first = Some(stats.first.map_or(first, |known| known.min(first)));
-            stats.last = Some(stats.last.map_or(last, |known| known.max(last)));
-            stats.counts.push(Count {
-                side: side(&of_side)?,
-                state: state(&in_state)?,
-                claims: claims.unsigned_abs(),
-            });
-        }
-        Ok(stats)
     }
 }

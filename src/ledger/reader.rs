@@ -5,17 +5,18 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::claim::{Claim, Key, Recent, Stats};
+use super::claim::{Claim, Key, Recent};
 use super::connection::{Connection, LedgerRequest};
 use super::error::{LedgerError, OpenError};
 use super::health::{CallKind, Monitor};
 use super::identified::{Identified, Identify};
 use super::queries::{
     ClaimByRef, ClaimsOn, ClaimsSince, CreatedAt, CreatedOnNew, CurrentHold, FirstNewCreateAt, IsNative,
-    NewestRecord, OwnedKey, SideOfRecord, Summary,
+    NewestRecord, OwnedKey, SideOfRecord,
 };
 use super::schema::UnknownMigration;
 use super::settings::{DatabaseUrl, Settings, in_time};
+use super::stats::{Stats, Summary};
 use super::{postgres, schema, sqlite};
 use crate::telemetry::metrics::family::{DURATIONS, Histograms};
 use crate::telemetry::metrics::label_set::label;
@@ -105,7 +106,7 @@ impl Reader {
         self.ask(&ClaimByRef(&OwnedKey::from(key))).await
     }
 
-    /// Counts over the whole table. Reads every row: for operators, with a long timeout.
+    /// The whole ledger in a few numbers.
     ///
     /// # Errors
     /// [`LedgerError`].

@@ -17,6 +17,7 @@ pub(super) fn migrator() -> Migrator {
         (5, "gates", include_str!("schema/0005_gates.sql")),
         (6, "probe_refs", include_str!("schema/0006_probe_refs.sql")),
         (7, "drift", include_str!("schema/0007_drift.sql")),
+        (8, "times", include_str!("schema/0008_times.sql")),
     ];
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

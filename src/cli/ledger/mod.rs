@@ -26,8 +26,9 @@ use crate::ledger::{
     Claim, ClaimState, Completeness, Identified, Identity, Key, LedgerError, OpenError, Reader, Settings,
     Stats,
 };
+use crate::translate::side::Side;
 
-/// Minimum timeout of `ledger stats`: counting reads the whole table.
+/// Minimum timeout of `ledger stats`, which reads whole indexes.
 const STATS_TIMEOUT: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
@@ -294,6 +295,7 @@ fn stats_json(found: &Identified, stats: &Stats, complete: &BTreeMap<String, Com
         "id": found.id,
         "new_in_use": found.is_open,
         "counts": counts.collect::<Vec<_>>(),
+        "exact": stats.exact,
         "first_created_at": stats.first.map(|at| at.to_string()),
         "last_created_at": stats.last.map(|at| at.to_string()),
         "first_new_create_at": stats.first_new_create_at.map(|at| at.to_string()),
@@ -308,13 +310,15 @@ fn stats_rows(found: Identified, stats: &Stats) -> Vec<(&'static str, String)> {
         stats.first_new_create_at.map_or_else(|| "no create yet".into(), |at| format!("creates since {at}"));
     let id = found.id.unwrap_or_else(|| "none; `conversion-shim ledger init` gives it one".into());
     let open = if found.is_open { "yes" } else { "no" };
-    let mut rows = vec![("id", id), ("new in use", open.into()), ("claims", total.to_string())];
-    rows.extend(
-        stats
-            .counts
-            .iter()
-            .map(|count| ("", format!("{} on {}, {}", count.claims, count.side, count.state.as_str()))),
-    );
+    let mut rows = vec![("id", id), ("new in use", open.into()), ("claims", about(total, stats.exact))];
+    rows.extend(stats.counts.iter().map(|count| {
+        let exact = stats.exact || (count.side, count.state) != (Side::Legacy, ClaimState::Checked);
+        ("", format!("{} on {}, {}", about(count.claims, exact), count.side, count.state.as_str()))
+    }));
     rows.extend([("first", time(stats.first)), ("last", time(stats.last)), ("new API", created)]);
     rows
+}
+
+fn about(claims: u64, exact: bool) -> String {
+    if exact { claims.to_string() } else { format!("about {claims}") }
 }

@@ -7,7 +7,7 @@ const LOOKUP: &str = "auth.lookup.client_id = \"looker\"\nauth.lookup.client_sec
 
 fn is_refused(ran: &Ran, what: &str) {
     assert_eq!(ran.code, Some(3), "{what}: {ran:?}");
-    let said = "ledger.url: the ledger was made by a newer version of conversion-shim (migration 8)";
+    let said = "ledger.url: the ledger was made by a newer version of conversion-shim (migration 9000)";
     assert!(ran.err.contains(said) && ran.err.contains("(file "), "{what}: {ran:?}");
 }
 
@@ -17,10 +17,10 @@ async fn it_is_named_by_every_command_and_can_be_tripped_all_the_same() {
     let named = deployment.open_for_new().await;
     deployment.write(&format!("{named}\nstage = \"live\"\n{LOOKUP}"));
     let sql = "INSERT INTO conversion_migrations (version, description, installed_on, success, checksum, execution_time) \
-               SELECT 8, 'later', installed_on, success, checksum, execution_time FROM conversion_migrations WHERE version = 7";
+               SELECT 9000, 'later', installed_on, success, checksum, execution_time FROM conversion_migrations WHERE version = 1";
     change(&deployment.ledger(), sql).await;
     let refusal = deployment.refusal().await;
-    assert!(refusal.contains("newer version of conversion-shim (migration 8)"), "{refusal}");
+    assert!(refusal.contains("newer version of conversion-shim (migration 9000)"), "{refusal}");
     let backup = deployment.path("backup.db");
     let config = deployment.config();
     for command in [

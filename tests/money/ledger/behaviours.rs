@@ -74,6 +74,7 @@ on_both!(
     an_unknown_tenant_is_refused_once_the_mark_is_set,
     a_ledger_of_0_1_keeps_its_claims_and_gets_an_id,
     stats_count_by_side_and_state,
+    stats_of_a_large_ledger_need_no_full_count,
     a_reader_sees_what_the_ledger_writes,
     a_reader_makes_no_ledger,
     a_probe_leaves_no_trace,
@@ -736,10 +737,10 @@ async fn a_ledger_of_a_newer_version_is_only_tripped(place: Place) {
     place
         .tamper(
             "INSERT INTO conversion_migrations (version, description, installed_on, success, checksum, execution_time) \
-             SELECT 8, 'later', installed_on, success, checksum, execution_time FROM conversion_migrations WHERE version = 7",
+             SELECT 9000, 'later', installed_on, success, checksum, execution_time FROM conversion_migrations WHERE version = 1",
         )
         .await;
-    let is_newer = |error: OpenError| matches!(error, OpenError::Newer { found: 8, known: 7 });
+    let is_newer = |error: OpenError| matches!(error, OpenError::Newer { found: 9000, .. });
     let settings = place.settings();
     assert!(is_newer(Ledger::open(&settings).await.err().unwrap()));
     assert!(is_newer(Ledger::open_beside(&settings).await.err().unwrap()));
@@ -824,6 +825,37 @@ async fn stats_count_by_side_and_state(place: Place) {
     };
     assert_eq!((stats.first, stats.last), (made_at("a").await, made_at("e").await));
     assert_eq!(stats.first_new_create_at, made_at("b").await);
+}
+
+/// Nearly every claim of a large ledger is checked; the others are counted, and the rest is what the database estimates.
+async fn stats_of_a_large_ledger_need_no_full_count(place: Place) {
+    place.open().await.shutdown().await;
+    place
+        .tamper(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000) \
+             INSERT INTO ref_claims (tenant, ref_id, side, state, fingerprint, record_id, generation, begun, closed, created_at_us, \
+             updated_at_us) SELECT 't', 'r' || CAST(i AS TEXT), CASE WHEN i <= 40000 THEN 'new' ELSE 'legacy' END, 'fenced', '', \
+             'id' || CAST(i AS TEXT), 1, 1, 0, i, i FROM n",
+        )
+        .await;
+    let ledger = place.open().await;
+    claimed(&ledger, "claimed", Legacy).await;
+    refused(&ledger, "refused", New).await;
+    place.tamper("ANALYZE ref_claims").await;
+
+    let stats = ledger.reader().stats().await.unwrap();
+    assert!(!stats.exact, "{stats:?}");
+    let count = |side: Side, state| {
+        let found = stats.counts.iter().find(|count| (count.side, count.state) == (side, state));
+        found.map(|count| count.claims)
+    };
+    assert_eq!(count(New, ClaimState::Checked), Some(40_000), "{stats:?}");
+    assert_eq!(count(New, ClaimState::Refused), Some(1), "{stats:?}");
+    assert_eq!(count(Legacy, ClaimState::Claimed), Some(1), "{stats:?}");
+    let about = count(Legacy, ClaimState::Checked).unwrap();
+    assert!((76_000..=84_000).contains(&about), "{stats:?}");
+    assert_eq!(stats.first.map(|at| at.as_microsecond()), Some(1), "{stats:?}");
+    assert!(stats.last > stats.first && stats.first_new_create_at.is_some(), "{stats:?}");
 }
 
 async fn a_reader_sees_what_the_ledger_writes(place: Place) {
