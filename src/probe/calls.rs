@@ -22,7 +22,7 @@ use crate::translate::paths;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Endpoint, Permit};
-use crate::upstream::{self, Lane, Outgoing, UpstreamClient};
+use crate::upstream::{self, AnswerWait, Lane, Outgoing, UpstreamClient};
 
 /// The pause between two looks for a turn under the rate limit.
 const TURN_EVERY: Duration = Duration::from_millis(50);
@@ -169,7 +169,14 @@ impl Calls {
         let permit = Some(self.turn(endpoint).await);
         let credentials = self.credentials(side, is_write);
         self.made += 1;
-        let outgoing = Outgoing { request, lane: Lane::Fresh, credentials, permit, until };
+        let outgoing = Outgoing {
+            request,
+            lane: Lane::Fresh,
+            credentials,
+            permit,
+            until,
+            answer: AnswerWait::Until(until),
+        };
         let answer = self.upstream.send_as(outgoing, &self.config).await;
         let (parts, body) = answer.map_err(|error| no_answer(error_chain(&error)))?.into_parts();
         let max = self.config.limits.response_body_max;

@@ -12,7 +12,7 @@ use crate::http::detach::DetachOnDrop;
 use crate::http::{forwarded, headers, hop_by_hop};
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::Endpoint;
-use crate::upstream::{self, Lane, Outgoing, SendError};
+use crate::upstream::{self, AnswerWait, Lane, Outgoing, SendError};
 
 impl RequestContext {
     /// Forwards the request and streams the answer. `endpoint` is `None` for a path that is no route.
@@ -42,13 +42,15 @@ impl RequestContext {
         let start = Instant::now();
         let credentials = self.config.auth.credential_set(side);
         let until = start + self.config.auth.timeout;
-        let outgoing = Outgoing { request, lane: Lane::PassThrough, credentials, permit, until };
-        let answer = self.send_on(outgoing, is_safe).await;
+        let (at_most, sent) = (self.config.timeouts.pass_through_idle, self.access.request_bytes.clone());
+        let answer = AnswerWait::Quiet { at_most, sent };
+        let outgoing = Outgoing { request, lane: Lane::PassThrough, credentials, permit, until, answer };
+        let answered = self.send_on(outgoing, is_safe).await;
         let elapsed = start.elapsed();
         self.access.upstream_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let effect = if is_safe { SideEffect::None } else { SideEffect::Unknown };
         // The upstream call fails as well when the client's body breaks off, which is the client's fault.
-        let answered = answer.map_err(|error| match self.access.request_bytes.broke_off() {
+        let answered = answered.map_err(|error| match self.access.request_bytes.broke_off() {
             true => Failure::BodyBroken(error.into()),
             false => error.into_failure(side, effect),
         });

@@ -20,7 +20,7 @@ use crate::http::headers;
 use crate::http::received::Received;
 use crate::translate::token::{self, Form, Rewriting};
 use crate::upstream::rate_limit::Endpoint;
-use crate::upstream::{self, Lane, SendError};
+use crate::upstream::{self, AnswerWait, Lane, SendError};
 
 /// The answer to a token request.
 #[derive(Debug)]
@@ -180,11 +180,9 @@ impl TokenExchange<'_> {
         *request.uri_mut() = self.head.uri.clone();
         *request.headers_mut() = headers;
         *request.extensions_mut() = self.head.extensions.clone();
-        let answered = timeout_at(
-            self.deadline,
-            self.services.upstream.send(request, Lane::PassThrough, Some(paid), None),
-        )
-        .await;
+        let wait = AnswerWait::Until(self.deadline);
+        let sending = self.services.upstream.send(request, Lane::PassThrough, Some(paid), &wait);
+        let answered = timeout_at(self.deadline, sending).await;
         let denied = |error| match error {
             SendError::NotSent(source) | SendError::NoToken(source) => AuthFailure::TokenUnreachable(source),
             SendError::NoAnswer(source) => AuthFailure::TokenBroken(source),

@@ -27,7 +27,7 @@ use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::translate::unknown::Unknown;
 use crate::upstream::rate_limit::{Cost, Permit};
-use crate::upstream::{self, AnswerInProgress, Lane, Outgoing};
+use crate::upstream::{self, AnswerInProgress, AnswerWait, Lane, Outgoing};
 
 /// Fewer bytes than a list with a record has: its id, amount and times alone take more.
 const ROW_BYTES_MIN: usize = 128;
@@ -196,7 +196,14 @@ impl RouteContext {
             None => self.pay(cost, until).await?,
         };
         let start = Instant::now();
-        let outgoing = Outgoing { request, lane, credentials, permit: Some(permit), until };
+        let outgoing = Outgoing {
+            request,
+            lane,
+            credentials,
+            permit: Some(permit),
+            until,
+            answer: AnswerWait::Until(until),
+        };
         let sending = self.services.upstream.send_as(outgoing, &self.config);
         let max = self.config.limits.response_body_max;
         let answered = match sending.await {

@@ -158,8 +158,6 @@ fn builder(limits: &Limits) -> auto::Builder<StreamExecutor> {
         .timer(TokioTimer::new())
         // `IdleTimeoutStream` limits both the head and the idle time.
         .header_read_timeout(None)
-        // A client that has shut down its sending half still gets its response.
-        .half_close(true)
         // An upstream's response keeps its own Date; `proxy` dates the responses that it writes.
         .auto_date_header(false)
         .max_buf_size(limits.header_bytes_max);
@@ -182,6 +180,8 @@ fn builder(limits: &Limits) -> auto::Builder<StreamExecutor> {
     builder
 }
 
+/// How much longer than for its slowest route a client is waited for that sends no more.
+const HALF_CLOSED_MARGIN: Duration = Duration::from_secs(1);
 /// hyper's own limit of header lines (hyper 1.12, `proto/h1/role.rs`).
 const HYPER_HEADERS_MAX: usize = 100;
 /// Maximum number of streams that a client has reset before they were accepted, for one HTTP/2 connection.
@@ -228,8 +228,9 @@ impl ConnectionHandler {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
+        let patience = self.app.config.load().timeouts.longest() + HALF_CLOSED_MARGIN;
         let stream = IdleTimeoutStream::new(stream, activity.clone(), &self.limits);
-        let stream = FramingGuard::new(stream, peer.address, activity.clone());
+        let stream = FramingGuard::new(stream, peer.address, activity.clone(), patience);
         let service = middleware::service(self.app, peer, activity);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {

@@ -31,10 +31,9 @@ impl UpstreamClient {
     ) -> Result<Response<Incoming>, SendError> {
         match outgoing.credentials {
             None => {
-                let answered_by = outgoing.answered_by();
-                let Outgoing { request, lane, permit, .. } = outgoing;
+                let Outgoing { request, lane, permit, answer, .. } = outgoing;
                 // One allocation here, instead of a copy of hyper-util's state at every level above.
-                Box::pin(self.send(request, lane, permit, answered_by)).await
+                Box::pin(self.send(request, lane, permit, &answer)).await
             }
             Some(credential_set) => Box::pin(self.send_with(credential_set, outgoing, config)).await,
         }
@@ -46,14 +45,13 @@ impl UpstreamClient {
         outgoing: Outgoing,
         config: &Config,
     ) -> Result<Response<Incoming>, SendError> {
-        let answered_by = outgoing.answered_by();
-        let Outgoing { mut request, lane, permit, until, .. } = outgoing;
+        let Outgoing { mut request, lane, permit, until, answer: wait, .. } = outgoing;
         let cost = permit.as_ref().map(Permit::cost);
         let token_until = until.min(Instant::now() + config.auth.timeout);
         let token = self.tokens().token(credential_set, config, token_until).await.map_err(no_token)?;
         authorize(&mut request, &token)?;
         let repeat = repeatable(&request);
-        let answer = self.send(request, lane, permit, answered_by).await?;
+        let answer = self.send(request, lane, permit, &wait).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
@@ -78,15 +76,8 @@ impl UpstreamClient {
             }
             None => None,
         };
-        let answer = self.send(request, lane, permit, answered_by).await?;
+        let answer = self.send(request, lane, permit, &wait).await?;
         if answer.status() == StatusCode::UNAUTHORIZED { Err(SendError::TokenRefused) } else { Ok(answer) }
-    }
-}
-
-impl Outgoing {
-    /// The deadline of the answer; what passes through may take its time.
-    fn answered_by(&self) -> Option<Instant> {
-        (self.lane != Lane::PassThrough).then_some(self.until)
     }
 }
 

@@ -27,6 +27,10 @@ impl CallInProgress {
 
     /// The call is given up. Without a connection nothing was sent: hyper-util reports it before the first byte.
     pub(super) fn timed_out(&self) -> (Delivery, SendError) {
+        // It may be dead.
+        if let Some(connected) = &*self.connection.connection_metadata() {
+            connected.poison();
+        }
         match self.phase() {
             None => (Delivery::Never, SendError::NotSent(self.error(CallPhase::Connect, TimedOut.into()))),
             Some(phase) => (Delivery::Maybe, SendError::TimedOut(self.error(phase, TimedOut.into()))),

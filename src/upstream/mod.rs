@@ -6,6 +6,7 @@
 //! resending of requests that a closed connection left unsent is off, it follows no redirects, and this module repeats reads alone.
 
 mod answer_in_progress;
+mod answer_wait;
 mod authenticated;
 mod call_in_progress;
 pub(crate) mod closed;
@@ -24,10 +25,11 @@ use std::sync::Arc;
 use http::uri::PathAndQuery;
 use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use self::answer_in_progress::AnswerDeadline;
+use self::answer_wait::Overdue;
 use self::call_in_progress::CallInProgress;
 use self::closed::Delivery;
 use self::connector::Uses;
@@ -47,6 +49,7 @@ use crate::telemetry::spans;
 use crate::translate::side::Side;
 
 pub(crate) use self::answer_in_progress::AnswerInProgress;
+pub(crate) use self::answer_wait::AnswerWait;
 pub(crate) use self::call_in_progress::peer;
 pub(crate) use self::token::TokenFetchResult;
 pub(crate) use self::trust::Trust;
@@ -95,6 +98,7 @@ pub(crate) struct Outgoing {
     pub(crate) permit: Option<Permit>,
     /// The deadline of the wait for a token.
     pub(crate) until: Instant,
+    pub(crate) answer: AnswerWait,
 }
 
 #[derive(Debug)]
@@ -193,8 +197,8 @@ impl UpstreamClient {
     }
 
     /// Sends a request. `permit` is its turn under the rate limit; `None` for a path that the vendor does not count. A read whose connection
-    /// ended before the first byte of an answer is sent once more, on a new connection; a write never is. Past `until` the caller no
-    /// longer waits, and the connection takes no further request.
+    /// ended before the first byte of an answer is sent once more, on a new connection; a write never is. Once `wait` is
+    /// over the connection takes no further request.
     ///
     /// # Errors
     /// When no answer came; the error says whether the request may have been sent.
@@ -203,16 +207,16 @@ impl UpstreamClient {
         mut request: Request<Payload>,
         lane: Lane,
         permit: Option<Permit>,
-        until: Option<Instant>,
+        wait: &AnswerWait,
     ) -> Result<Response<Incoming>, SendError> {
         let name = permit.as_ref().map_or("legacy pass_through", |permit| permit.endpoint().name());
         let span = spans::call(name, &mut request);
         let repeat = authenticated::repeatable(&request);
         let sending = async {
-            match (self.exchange(request, lane, until).await, repeat) {
+            match (self.exchange(request, lane, wait).await, repeat) {
                 (Err((Delivery::Unprocessed | Delivery::Closed, error)), Some(repeat)) => {
                     tracing::info!(target: "upstream", error = error_chain(&error), "a read is repeated on a new connection");
-                    Box::pin(self.exchange(repeat, Lane::Fresh, until)).await
+                    Box::pin(self.exchange(repeat, Lane::Fresh, wait)).await
                 }
                 (answered, _) => answered,
             }
@@ -228,17 +232,14 @@ impl UpstreamClient {
         &self,
         mut request: Request<Payload>,
         lane: Lane,
-        until: Option<Instant>,
+        wait: &AnswerWait,
     ) -> Result<Response<Incoming>, (Delivery, SendError)> {
         let call = CallInProgress::begin(&mut request);
         let connection = call.connection.clone();
-        let deadline = until.map(|until| AnswerDeadline::new(connection.clone(), until));
+        let deadline = wait.deadline().map(|until| AnswerDeadline::new(connection.clone(), until));
         let slot = self.0.lanes[lane as usize].slot();
         let sending = slot.http().request(request);
-        let answered = match until {
-            Some(until) => timeout_at(until, sending).await.map_err(|_| call.timed_out())?,
-            None => sending.await,
-        };
+        let answered = wait.limit(sending).await.map_err(|Overdue| call.timed_out())?;
         let mut answer = answered.map_err(|error| call.failed(error))?;
         // Response smuggling (RFC 9112, section 6.3): the client might take the other length, and on this connection it is not
         // certain where the next answer begins, so it is closed.

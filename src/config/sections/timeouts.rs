@@ -6,7 +6,7 @@ use crate::config::read::KeyReader;
 use crate::config::values::MILLISECOND;
 use crate::translate::route::Route;
 
-/// `[timeouts]`: the total time of one client request, per translated route, and how long a body that passes through may stall.
+/// `[timeouts]`: the total time of one client request, per translated route, and how long a request that passes through may stall.
 #[derive(Clone, Debug)]
 pub struct Timeouts {
     /// Time for a create, the lookup after an unknown outcome included.
@@ -15,11 +15,16 @@ pub struct Timeouts {
     /// Time for one page of a list.
     pub(crate) list: Duration,
     pub(crate) cancel: Duration,
-    /// How long a body that passes through may stall, in either direction.
+    /// How long a request that passes through may stall: a body in either direction, and the wait for the answer.
     pub(crate) pass_through_idle: Duration,
 }
 
 impl Timeouts {
+    /// The longest timeout of a route.
+    pub(crate) fn longest(&self) -> Duration {
+        self.create.max(self.get).max(self.list).max(self.cancel)
+    }
+
     /// The timeout of one route.
     #[must_use]
     pub const fn of(&self, route: Route) -> Duration {

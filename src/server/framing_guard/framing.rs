@@ -159,6 +159,11 @@ impl Framing {
         }
     }
 
+    /// Whether no body is under way on an HTTP/1 connection.
+    pub(super) fn is_between_bodies(&self) -> bool {
+        self.state != HeadState::Frames && !self.is_in_body()
+    }
+
     fn skip(&mut self, left: u64, rest: &[u8], same: fn(u64) -> HeadState, next: HeadState) -> usize {
         let skipped = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
         self.state = match left - skipped as u64 {

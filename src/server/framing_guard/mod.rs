@@ -9,9 +9,11 @@
 //! - A head with ambiguous framing is made invalid before hyper reads it. hyper then refuses it like any malformed head, in order behind
 //!   the requests before it, and closes the connection. Nothing after such a head is read.
 //! - A connection that ends in the middle of a body, because its request was answered early, is read on for a while ([`linger`]).
+//! - A client that shuts down its sending half is kept from hyper for a while ([`half_closed`]).
 //! - hyper refuses a head with a bare status. On its way out it becomes a problem document like every other refusal.
 
 mod framing;
+mod half_closed;
 mod linger;
 mod malformed_kind;
 
@@ -19,12 +21,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
 use self::framing::{Framing, FramingCheck};
+use self::half_closed::HalfClosed;
 use self::linger::Linger;
 use super::idle_timeout::Activity;
 use crate::failure::Failure;
@@ -48,10 +52,14 @@ pub(super) struct FramingGuard<S> {
     refusal: Bytes,
     /// Set once the response is out and the client still sends.
     linger: Option<Linger>,
+    /// Whether the client sends no more.
+    ended: bool,
+    half_closed: HalfClosed,
 }
 
 impl<S> FramingGuard<S> {
-    pub(super) fn new(stream: S, client: SocketAddr, activity: Activity) -> Self {
+    /// `patience`: how long a client that sends no more is waited for while it gets nothing.
+    pub(super) fn new(stream: S, client: SocketAddr, activity: Activity, patience: Duration) -> Self {
         Self {
             stream,
             client,
@@ -60,6 +68,8 @@ impl<S> FramingGuard<S> {
             tail: None,
             refusal: Bytes::new(),
             linger: None,
+            ended: false,
+            half_closed: HalfClosed::new(patience),
         }
     }
 
@@ -144,8 +154,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGuard<S> {
             return Poll::Ready(Ok(()));
         }
         let from = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.inspect(buffer, from);
+        if !self.ended {
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            self.inspect(buffer, from);
+            self.ended = buffer.filled().len() == from;
+        }
+        // hyper would take the end for that of a client that has left, and drop its requests.
+        if self.ended && self.activity.is_active() && self.framing.is_between_bodies() {
+            ready!(self.half_closed.poll(context));
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -161,6 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FramingGuard<S> {
             this.replace_refusal(bytes);
         }
         if this.refusal.is_empty() {
+            this.half_closed.wrote();
             return Pin::new(&mut this.stream).poll_write(context, bytes);
         }
         // hyper retries the same bytes until they count as written.
@@ -204,7 +222,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FramingGuard<S> {
     ) -> Poll<io::Result<usize>> {
         match slices {
             [only] => self.poll_write(context, only),
-            _ => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+            _ => {
+                self.half_closed.wrote();
+                Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+            }
         }
     }
 

@@ -43,6 +43,34 @@ async fn a_client_that_has_closed_its_sending_half_still_gets_its_answer() {
     }
 }
 
+/// What it occupied is free again, though the vendor never answers it.
+#[tokio::test]
+async fn a_client_that_leaves_ends_what_passes_through_for_it() {
+    let timeouts = ["create", "get", "list", "cancel"].map(|route| format!("timeouts.{route}"));
+    let mut keys: Vec<_> = timeouts.iter().map(|key| (key.as_str(), "100ms")).collect();
+    keys.push(("limits.in_flight.pass_through", "1"));
+    for (method, is_reset) in [("GET", true), ("GET", false), ("POST", true), ("POST", false)] {
+        let bed = bed("observe", &keys).await;
+        let gate = bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }).times(1));
+        let mut client = RawConnection::to(bed.shim.address).await;
+        let request = PING.replace("GET", method).replace("\r\n\r\n", "\r\ncontent-length: 0\r\n\r\n");
+        client.say(request).await;
+        soon(gate.reached(1)).await;
+        if is_reset {
+            client.stream.set_zero_linger().unwrap();
+        }
+        drop(client);
+        let next = Caller::of(&format!("http://{}", bed.shim.address));
+        let served = async {
+            while next.get("/v2/profiles").await.status == 503 {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        soon(served).await;
+        gate.open();
+    }
+}
+
 #[tokio::test]
 async fn a_slow_head_is_cut_while_a_silent_connection_may_wait() {
     let bed =

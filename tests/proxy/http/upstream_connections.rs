@@ -349,6 +349,17 @@ async fn a_body_that_stalls_on_its_way_through_is_given_up() {
 }
 
 #[tokio::test]
+async fn an_answer_that_never_begins_is_given_up() {
+    let mut before = Before::peer(&[("timeouts.pass_through_idle", "200ms")]).await;
+    let client = before.client.clone();
+    let asking = tokio::spawn(async move { client.get("/v2/profiles").await });
+    let stream = before.peer.next().await;
+    let answer = soon(asking).await.unwrap();
+    assert_eq!(answer.status, 504, "{:?}", answer.body);
+    drop(stream);
+}
+
+#[tokio::test]
 async fn a_body_that_moves_may_take_longer_than_it_may_stall() {
     let mut before = Before::peer(&[("timeouts.pass_through_idle", "2s")]).await;
     let client = before.client.clone();

@@ -1,0 +1,48 @@
+//! How long a call waits for the head of its answer.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::http::body::ByteCount;
+
+/// How long to wait for the head of an answer.
+#[derive(Clone, Debug)]
+pub(crate) enum AnswerWait {
+    /// Until then.
+    Until(Instant),
+    /// As long as the client sends its body, and so long after its last byte.
+    Quiet { at_most: Duration, sent: ByteCount },
+}
+
+/// The wait is over.
+#[derive(Debug)]
+pub(super) struct Overdue;
+
+impl AnswerWait {
+    pub(super) const fn deadline(&self) -> Option<Instant> {
+        match self {
+            Self::Until(until) => Some(*until),
+            Self::Quiet { .. } => None,
+        }
+    }
+
+    pub(super) async fn limit<F: Future>(&self, call: F) -> Result<F::Output, Overdue> {
+        match self {
+            Self::Until(until) => timeout_at(*until, call).await.map_err(|_| Overdue),
+            Self::Quiet { at_most, sent } => {
+                let mut call = pin!(call);
+                loop {
+                    let before = sent.get();
+                    match timeout(*at_most, &mut call).await {
+                        Ok(done) => return Ok(done),
+                        Err(_) if sent.get() == before => return Err(Overdue),
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+    }
+}
