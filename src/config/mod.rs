@@ -28,6 +28,7 @@ mod sections;
 mod snapshot;
 mod sources;
 mod values;
+mod watched_files;
 
 pub(crate) use self::best_effort::admin_listen;
 pub use self::load::explain;

@@ -11,7 +11,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use sha2::{Digest, Sha256};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -22,6 +21,7 @@ use super::reload_history::{ConfigChange, ReloadHistory};
 use super::restart_required;
 use super::snapshot::Config;
 use super::sources::Sources;
+use super::watched_files::{Contents, FileThread, WatchedFile};
 
 /// The outcome of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,13 +64,7 @@ pub struct Watcher {
     history: watch::Sender<ReloadHistory>,
     files: watch::Sender<u64>,
     checks: watch::Sender<u64>,
-}
-
-/// A file that is watched and not read here.
-struct WatchedFile {
-    path: PathBuf,
-    seen: Option<Digest256>,
-    unreadable: bool,
+    thread: FileThread,
 }
 
 struct ReloadRequest {
@@ -158,7 +152,6 @@ pub fn watcher(
     let (history, history_receiver) = watch::channel(ReloadHistory::new());
     let (changed, changed_receiver) = watch::channel(0);
     let (checks, checks_receiver) = watch::channel(0);
-    let watched = |path| WatchedFile { path, seen: None, unreadable: false };
     let watcher = Watcher {
         sources,
         running: loaded,
@@ -168,12 +161,13 @@ pub fn watcher(
         named: None,
         unreadable: false,
         refused: Vec::new(),
-        watched: files.into_iter().map(watched).collect(),
+        watched: files.into_iter().map(WatchedFile::new).collect(),
         requests,
         outcomes,
         history,
         files: changed,
         checks,
+        thread: FileThread::default(),
     };
     let handle = ReloadHandle {
         requests: request_sender,
@@ -208,15 +202,32 @@ impl Watcher {
     }
 
     async fn check(&mut self, trigger: Trigger) -> ReloadOutcome {
-        // No short circuit: every file's digest must be updated.
-        if self.watched.iter_mut().map(WatchedFile::changed).filter(|changed| *changed).count() > 0 {
-            self.files.send_modify(|count| *count += 1);
-        }
-        self.checks.send_modify(|count| *count += 1);
-        let outcome = self.check_config(trigger).await;
+        let contents = self.contents().await;
+        let outcome = match contents {
+            Ok(contents) => {
+                // No short circuit: every file's digest must be updated.
+                let changed = self.watched.iter_mut().zip(contents.watched);
+                if changed.map(|(file, content)| file.changed(content)).filter(|changed| *changed).count() > 0
+                {
+                    self.files.send_modify(|count| *count += 1);
+                }
+                self.checks.send_modify(|count| *count += 1);
+                self.check_config(contents.config, contents.named, trigger).await
+            }
+            Err(error) => {
+                self.checks.send_modify(|count| *count += 1);
+                self.unreadable(&error, trigger)
+            }
+        };
         self.record(&outcome);
         self.outcomes.send_replace(outcome.clone());
         outcome
+    }
+
+    async fn contents(&mut self) -> io::Result<Contents> {
+        let watched: Vec<_> = self.watched.iter().map(|file| file.path().to_owned()).collect();
+        let (config, named) = (self.file().map(Path::to_owned), self.running.named_files.clone());
+        self.thread.read(move || Contents::read(&watched, config.as_deref(), &named)).await
     }
 
     fn record(&self, outcome: &ReloadOutcome) {
@@ -233,21 +244,30 @@ impl Watcher {
         });
     }
 
-    async fn check_config(&mut self, trigger: Trigger) -> ReloadOutcome {
-        let digest = match self.file().map_or_else(|| Ok([0; 32]), digest) {
+    async fn check_config(
+        &mut self,
+        content: io::Result<Digest256>,
+        // Read before the files themselves are, so that what changes in between is another content at the next check.
+        named: Digest256,
+        trigger: Trigger,
+    ) -> ReloadOutcome {
+        let digest = match content {
             Ok(digest) => digest,
             Err(error) => return self.unreadable(&error, trigger),
         };
         self.unreadable = false;
-        // Before they are read, so that what changes in between is another content at the next check.
-        let named = digest_of_all(&self.running.named_files);
         let changed = self.seen != Some(digest) || self.named != Some(named);
         let log = changed || trigger == Trigger::Explicit;
         if !log && self.refused.is_empty() {
             return ReloadOutcome::Unchanged;
         }
         (self.seen, self.named) = (Some(digest), Some(named));
-        match self.load().await {
+        let sources = self.sources.clone();
+        let read = match self.thread.read(move || load(&sources)).await {
+            Ok(read) => read,
+            Err(error) => return self.unreadable(&error, trigger),
+        };
+        match self.permitted(read).await {
             Ok(loaded) => {
                 // It read the file once more, perhaps with another content.
                 self.seen = loaded.file_digest.or(self.seen);
@@ -257,9 +277,12 @@ impl Watcher {
         }
     }
 
-    /// The configured config, if it may replace the effective one.
-    async fn load(&self) -> Result<Loaded, Vec<ConfigProblem>> {
-        let loaded = load(&self.sources)?;
+    /// The config that was read, if it may replace the effective one.
+    async fn permitted(
+        &self,
+        read: Result<Loaded, Vec<ConfigProblem>>,
+    ) -> Result<Loaded, Vec<ConfigProblem>> {
+        let loaded = read?;
         if restart_required::changed(&self.running, &loaded).is_empty() {
             return Ok(loaded);
         }
@@ -315,41 +338,4 @@ impl Watcher {
     fn file(&self) -> Option<&Path> {
         self.sources.file.as_deref()
     }
-}
-
-impl WatchedFile {
-    /// Whether the content changed. Logs once if it cannot be read.
-    fn changed(&mut self) -> bool {
-        match digest(&self.path) {
-            Ok(digest) => {
-                self.unreadable = false;
-                self.seen.replace(digest) != Some(digest)
-            }
-            Err(error) => {
-                if !self.unreadable {
-                    let file = self.path.display();
-                    tracing::warn!(target: "config", %file, %error, "watched file cannot be read, the last one stays");
-                }
-                self.unreadable = true;
-                false
-            }
-        }
-    }
-}
-
-/// Of the contents of files that may be unreadable.
-fn digest_of_all(paths: &[PathBuf]) -> Digest256 {
-    let mut all = Sha256::new();
-    for path in paths {
-        match digest(path) {
-            Ok(content) => all.update(content),
-            Err(error) => all.update(error.to_string()),
-        }
-    }
-    all.finalize().into()
-}
-
-fn digest(path: &Path) -> io::Result<Digest256> {
-    // Blocks the runtime for one small local file, which costs less than a thread.
-    Ok(Sha256::digest(std::fs::read(path)?).into())
 }

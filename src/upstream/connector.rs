@@ -117,41 +117,39 @@ impl Dialer {
         };
         let found = within(until, lookup_host((bare, port))).await;
         let addresses: Vec<_> = found.map_err(failed(CallPhase::Resolve, host.to_owned()))?.collect();
-        let (tcp, peer) = self.any_of(&addresses, uri, until).await.map_err(|failures| {
-            let source = failures.last.unwrap_or_else(|| io::Error::other("the name has no address"));
-            failed(CallPhase::Connect, failures.peers)(source)
-        })?;
-        if !is_tls {
-            return Ok(CountedStream::new(MaybeHttpsStream::Http(tcp), self.max_age, None));
-        }
-        let name = ServerName::try_from(bare.to_owned()).map_err(io::Error::other);
+        let name =
+            is_tls.then(|| ServerName::try_from(bare.to_owned()).map_err(io::Error::other)).transpose();
         let name = name.map_err(failed(CallPhase::Tls, host.to_owned()))?;
-        let secured = within(until, self.tls.connect(name, TokioIo::new(tcp))).await;
-        let secured = secured.map_err(failed(CallPhase::Tls, format!("{host} ({peer})")))?;
-        let is_http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
-        let streams = is_http2.then(|| self.streams.clone());
-        Ok(CountedStream::new(MaybeHttpsStream::Https(TokioIo::new(secured)), self.max_age, streams))
+        let target = Target { uri, name, until };
+        let (stream, _) = self.any_of(&addresses, &target).await.map_err(|failures| {
+            let none = || (CallPhase::Connect, io::Error::other("the name has no address"));
+            let (phase, source) = failures.last.unwrap_or_else(none);
+            let is_secured = phase == CallPhase::Tls;
+            let peer = if is_secured { format!("{host} ({})", failures.peers) } else { failures.peers };
+            failed(phase, peer)(source)
+        })?;
+        Ok(stream)
     }
 
-    /// The first connection to any of the addresses. One that does not answer is not waited for alone.
+    /// The first connection to any of the addresses that is ready for a request. One that does not answer is not waited for alone, nor is
+    /// one that answers and then says nothing.
     async fn any_of(
         &self,
         addresses: &[SocketAddr],
-        uri: &Uri,
-        until: Instant,
-    ) -> Result<(TcpIo, SocketAddr), Failures> {
+        target: &Target<'_>,
+    ) -> Result<(Stream, SocketAddr), Failures> {
         let (mut waiting, mut attempts) = (interleaved(addresses).into_iter(), FuturesUnordered::new());
         let mut failures = Failures::default();
         loop {
-            attempts.extend(waiting.next().map(|address| self.attempt(address, uri, until)));
+            attempts.extend(waiting.next().map(|address| self.attempt(address, target)));
             let next = Instant::now() + NEXT_ADDRESS_AFTER;
             tokio::select! {
                 Some((address, outcome)) = attempts.next() => match outcome {
-                    Ok(tcp) => {
+                    Ok(stream) => {
                         failures.log();
-                        return Ok((tcp, address));
+                        return Ok((stream, address));
                     }
-                    Err(error) => failures.add(address, error),
+                    Err(failed) => failures.add(address, failed),
                 },
                 () = sleep_until(next), if waiting.len() > 0 => {}
                 else => return Err(failures),
@@ -162,41 +160,60 @@ impl Dialer {
     async fn attempt(
         &self,
         address: SocketAddr,
-        uri: &Uri,
-        until: Instant,
-    ) -> (SocketAddr, io::Result<TcpIo>) {
+        target: &Target<'_>,
+    ) -> (SocketAddr, Result<Stream, (CallPhase, io::Error)>) {
+        let ready = async {
+            let tcp = within(target.until, self.tcp(address, target.uri)).await;
+            let tcp = tcp.map_err(|error| (CallPhase::Connect, error))?;
+            let Some(name) = target.name.clone() else {
+                return Ok(CountedStream::new(MaybeHttpsStream::Http(tcp), self.max_age, None));
+            };
+            let secured = within(target.until, self.tls.connect(name, TokioIo::new(tcp))).await;
+            let secured = secured.map_err(|error| (CallPhase::Tls, error))?;
+            let is_http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
+            let streams = is_http2.then(|| self.streams.clone());
+            Ok(CountedStream::new(MaybeHttpsStream::Https(TokioIo::new(secured)), self.max_age, streams))
+        };
+        (address, ready.await)
+    }
+
+    async fn tcp(&self, address: SocketAddr, uri: &Uri) -> io::Result<TcpIo> {
         let mut parts = uri.clone().into_parts();
         // Cannot fail: an address is an authority.
         parts.authority = address.to_string().parse().ok();
         let uri = Uri::from_parts(parts).unwrap_or_default();
-        let mut tcp = self.tcp.clone();
-        let connecting = async {
-            let stream = tcp.call(uri).await.map_err(io::Error::other)?;
-            if self.headroom.allows(stream.inner()) { Ok(stream) } else { Err(Headroom::exhausted()) }
-        };
-        (address, within(until, connecting).await)
+        let stream = self.tcp.clone().call(uri).await.map_err(io::Error::other)?;
+        if self.headroom.allows(stream.inner()) { Ok(stream) } else { Err(Headroom::exhausted()) }
     }
+}
+
+/// What a connection is for.
+struct Target<'a> {
+    uri: &'a Uri,
+    /// The name in the certificate; `None` without TLS.
+    name: Option<ServerName<'static>>,
+    until: Instant,
 }
 
 /// The addresses that failed, and how the last of them did.
 #[derive(Default)]
 struct Failures {
     peers: String,
-    last: Option<io::Error>,
+    last: Option<(CallPhase, io::Error)>,
 }
 
 impl Failures {
-    fn add(&mut self, address: SocketAddr, error: io::Error) {
+    fn add(&mut self, address: SocketAddr, failed: (CallPhase, io::Error)) {
         let separator = if self.peers.is_empty() { "" } else { ", " };
         self.peers.push_str(&format!("{separator}{address}"));
-        self.last = Some(error);
+        self.last = Some(failed);
     }
 
     /// Another address answered, so nothing else reports these.
     fn log(&self) {
-        if let Some(error) = &self.last {
-            let peers = &self.peers;
-            tracing::warn!(target: "upstream", peers, %error, "an address does not answer; another one does");
+        if let Some((phase, error)) = &self.last {
+            let (peers, phase) = (&self.peers, phase.as_str());
+            tracing::warn!(target: "upstream", peers, phase, %error, "an address does not answer; another one does");
         }
     }
 }
@@ -228,6 +245,37 @@ mod tests {
         assert_eq!(interleaved(&[]), []);
     }
 
+    fn dialer(settings: &Upstreams) -> Dialer {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        let trust = crate::upstream::Trust::load(settings).unwrap();
+        Dialer {
+            tcp,
+            tls: TlsConnector::from(Arc::new(trust.tls().unwrap())),
+            timeout: Duration::from_secs(60),
+            max_age: Duration::MAX,
+            streams: StreamLimit::default(),
+            headroom: Headroom::of_upstreams(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_after_tcp_does_not_take_the_time_of_the_next_one() {
+        let settings = crate::config::load::load(&crate::config::load::Sources::default()).unwrap();
+        let dialer = dialer(&settings.config.upstream);
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let closing = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [silent.local_addr().unwrap(), closing.local_addr().unwrap()];
+        let closed = tokio::spawn(async move { drop(closing.accept().await.unwrap()) });
+        let uri = Uri::from_static("https://vendor.test/");
+        let name = Some(ServerName::try_from("vendor.test").unwrap());
+        let target = Target { uri: &uri, name, until: Instant::now() + Duration::from_secs(60) };
+        tokio::select! {
+            _ = dialer.any_of(&addresses, &target) => panic!("the silent one has a minute"),
+            tried = closed => tried.unwrap(),
+        }
+    }
+
     #[tokio::test]
     async fn a_silent_address_does_not_take_the_time_of_the_next_one() {
         let settings = crate::config::load::load(&crate::config::load::Sources::default()).unwrap();
@@ -243,25 +291,11 @@ mod tests {
         {
             fill.push(filled);
         }
-        let tcp = {
-            let mut tcp = HttpConnector::new();
-            tcp.enforce_http(false);
-            tcp
-        };
-        let trust = crate::upstream::Trust::load(&settings.config.upstream).unwrap();
-        let tls = TlsConnector::from(Arc::new(trust.tls().unwrap()));
-        let dialer = Dialer {
-            tcp,
-            tls,
-            timeout: Duration::from_secs(60),
-            max_age: Duration::MAX,
-            streams: StreamLimit::default(),
-            headroom: Headroom::of_upstreams(),
-        };
+        let dialer = dialer(&settings.config.upstream);
         let uri = Uri::from_static("http://vendor.test/");
-        let until = Instant::now() + Duration::from_secs(60);
+        let target = Target { uri: &uri, name: None, until: Instant::now() + Duration::from_secs(60) };
         let addresses = [peer, peer, good.local_addr().unwrap()];
-        let (_, found) = dialer.any_of(&addresses, &uri, until).await.ok().unwrap();
+        let (_, found) = dialer.any_of(&addresses, &target).await.ok().unwrap();
         assert_eq!(found, good.local_addr().unwrap());
     }
 }

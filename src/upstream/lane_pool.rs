@@ -67,6 +67,13 @@ impl LanePool {
         Self { builder, connector, pools: RwLock::default(), limit }
     }
 
+    /// A request of that slot timed out: the idle connections of its pool are as suspect as the one that it was on, so none of them is used
+    /// again.
+    pub(super) fn retire(&self, slot: &StreamSlot) {
+        let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
+        pools.retain(|pool| !Arc::ptr_eq(pool, &slot.0));
+    }
+
     /// A place for a request, to be held until its answer is whole.
     pub(super) fn slot(&self) -> StreamSlot {
         let streams_max = self.limit.get();

@@ -237,9 +237,13 @@ impl UpstreamClient {
         let call = CallInProgress::begin(&mut request);
         let connection = call.connection.clone();
         let deadline = wait.deadline().map(|until| AnswerDeadline::new(connection.clone(), until));
-        let slot = self.0.lanes[lane as usize].slot();
+        let pool = &self.0.lanes[lane as usize];
+        let slot = pool.slot();
         let sending = slot.http().request(request);
-        let answered = wait.limit(sending).await.map_err(|Overdue| call.timed_out())?;
+        let answered = wait.limit(sending).await.map_err(|Overdue| {
+            pool.retire(&slot);
+            call.timed_out()
+        })?;
         let mut answer = answered.map_err(|error| call.failed(error))?;
         // Response smuggling (RFC 9112, section 6.3): the client might take the other length, and on this connection it is not
         // certain where the next answer begins, so it is closed.

@@ -137,3 +137,27 @@ async fn another_user_of_the_ledgers_database_is_taken_over_even_where_the_old_o
     assert_eq!(reloaded["keys"], "ledger.url", "{reloaded}");
     shim.logged("the ledger works again").await;
 }
+
+/// As on a mount that hangs: a pipe that nobody writes to.
+#[tokio::test]
+async fn a_file_that_cannot_be_read_to_its_end_holds_up_nothing_else() {
+    let vendor = Sandbox::start(Options::default()).await.unwrap();
+    let config = Config::new(&vendor);
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    std::fs::write(&key, "a key of some length, for the test").unwrap();
+    let named = format!("shadow.redaction_key_file = \"{}\"\n", key.display());
+    config.write(&format!("stage = \"observe\"\n{named}"));
+    let shim = Shim::start(&config).await;
+    std::fs::remove_file(&key).unwrap();
+    run(Command::new("mkfifo").arg(&key));
+    shim.logged("config file cannot be read, nothing changed").await;
+    assert_eq!(status_of(&shim).await, 401);
+
+    // Somebody writes to it after all, and the file is back.
+    std::fs::write(&key, "the end").unwrap();
+    std::fs::remove_file(&key).unwrap();
+    std::fs::write(&key, "another key of some length").unwrap();
+    config.write(&format!("stage = \"shadow\"\n{named}"));
+    shim.logged("mode changed").await;
+}

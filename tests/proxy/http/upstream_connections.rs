@@ -348,6 +348,36 @@ async fn a_body_that_stalls_on_its_way_through_is_given_up() {
     drop(stream);
 }
 
+/// Frozen peers freeze all of their connections.
+#[tokio::test]
+async fn after_a_timeout_no_idle_connection_is_used_again() {
+    let listener = RawListener::open().await;
+    let url = listener.url("/v2");
+    let shim =
+        Shim::start(&[("upstream.legacy.url", url.as_str()), ("timeouts.pass_through_idle", "300ms")]).await;
+    let ask = || {
+        let client = Caller::of(&format!("http://{}", shim.address));
+        tokio::spawn(async move { client.get("/v2/profiles").await.status })
+    };
+    let asking = [ask(), ask()];
+    let mut lines = [listener.next().await, listener.next().await];
+    for line in &mut lines {
+        line.message().await;
+    }
+    for line in &mut lines {
+        line.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    }
+    for asked in asking {
+        assert_eq!(soon(asked).await.unwrap(), 200);
+    }
+    assert_eq!(soon(ask()).await.unwrap(), 504);
+    let asked = ask();
+    let mut fresh = listener.next().await;
+    fresh.message().await;
+    fresh.say("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+    assert_eq!(soon(asked).await.unwrap(), 200);
+}
+
 #[tokio::test]
 async fn an_answer_that_never_begins_is_given_up() {
     let mut before = Before::peer(&[("timeouts.pass_through_idle", "200ms")]).await;
