@@ -11,6 +11,10 @@ use http::{HeaderMap, header};
 
 /// Begins each member of a gzip stream (RFC 1952, section 2.3.1).
 const GZIP_MAGIC: &[u8] = b"\x1f\x8b";
+/// Begins each zstd frame with content (RFC 8878, section 3.1.1), in the order of the wire.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// The first number of a skippable frame (RFC 8878, section 3.1.2); its last four bits are free.
+const ZSTD_SKIPPABLE: u32 = 0x184d_2a50;
 /// Maximum number of codings that are undone. More than one is a mistake already.
 const CODINGS_MAX: usize = 3;
 const BROTLI_BUFFER: usize = 4096;
@@ -56,7 +60,7 @@ fn undo(coding: &str, body: &[u8], max: usize) -> Option<Vec<u8>> {
         // RFC 9110 means zlib's format, and some servers send the bare stream.
         "deflate" => whole(ZlibDecoder::new(body), max).or_else(|| whole(DeflateDecoder::new(body), max)),
         "br" => whole(brotli_decompressor::Decompressor::new(body, BROTLI_BUFFER), max),
-        "zstd" => whole(ruzstd::decoding::StreamingDecoder::new(body).ok()?, max),
+        "zstd" => frames(body, max),
         _ => None,
     }
 }
@@ -70,6 +74,24 @@ fn members(mut body: &[u8], max: usize) -> Option<Vec<u8>> {
             return Some(out);
         }
     }
+}
+
+/// The frames of a zstd stream, as [`members`].
+fn frames(mut body: &[u8], max: usize) -> Option<Vec<u8>> {
+    let mut out = None;
+    while let Some((magic, rest)) = body.split_first_chunk() {
+        if *magic == ZSTD_MAGIC {
+            let so_far = out.get_or_insert_with(Vec::new);
+            let frame = ruzstd::decoding::StreamingDecoder::new(&mut body).ok()?;
+            so_far.append(&mut whole(frame, max - so_far.len())?);
+        } else if u32::from_le_bytes(*magic) & !0xf == ZSTD_SKIPPABLE {
+            let (length, content) = rest.split_first_chunk()?;
+            body = content.get(usize::try_from(u32::from_le_bytes(*length)).ok()?..)?;
+        } else {
+            break;
+        }
+    }
+    out
 }
 
 fn whole(decoder: impl Read, max: usize) -> Option<Vec<u8>> {

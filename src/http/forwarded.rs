@@ -19,15 +19,15 @@ pub(crate) struct ClientSide<'a> {
 /// Removes the fields that describe the client, since any client can send them. `Via` stays: it names proxies, not clients, and is
 /// how proxies detect a loop (RFC 9110, 7.6.3).
 pub(crate) fn remove(headers: &mut HeaderMap) {
-    let describes_client = |name: &HeaderName| {
-        *name == header::FORWARDED
-            || name.as_str() == "x-real-ip"
-            || name.as_str().starts_with("x-forwarded-")
-    };
     let names: Vec<_> = headers.keys().filter(|name| describes_client(name)).cloned().collect();
     for name in names {
         headers.remove(name);
     }
+}
+
+/// Whether the field says where a request came from.
+pub(super) fn describes_client(name: &HeaderName) -> bool {
+    *name == header::FORWARDED || name.as_str() == "x-real-ip" || name.as_str().starts_with("x-forwarded-")
 }
 
 /// Adds `X-Forwarded-For`, `-Host` and `-Proto`. Addresses in a received `X-Forwarded-For` stay in front; a received host or scheme stays,

@@ -2,6 +2,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use super::forwarded::describes_client;
+
 /// RFC 9110, 7.6.1 names the first four and `keep-alive`, `proxy-connection` and `te`. `proxy-authorization` and `proxy-authenticate`
 /// are for the next proxy (11.7), which is this one, and `http2-settings` is for an upgrade that is not forwarded (RFC 7540, 3.2.1).
 /// `te` is handled by [`remove`].
@@ -52,5 +54,6 @@ fn named_by_connection(headers: &HeaderMap) -> Option<Vec<HeaderName>> {
     }
     let names = values.iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
     let names = names.filter_map(|name| name.trim().parse().ok());
-    Some(names.filter(|name| *name != header::TE).collect())
+    // A proxy in front may forward a client's `Connection`: that must not remove what the proxy itself says of the client.
+    Some(names.filter(|name| *name != header::TE && !describes_client(name)).collect())
 }

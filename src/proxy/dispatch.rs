@@ -197,10 +197,21 @@ fn check_head(config: &Config, request: &Request<Received>) -> Result<(), Failur
     if headers.len() > config.limits.headers_max + 1 {
         return Err(Failure::HeadTooLong);
     }
-    if headers.get_all(header::HOST).iter().count() > 1 {
-        return Err(Failure::Malformed);
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        // RFC 9112, section 3.2. An absolute target takes its place, and HTTP/2 has `:authority`.
+        (None, _) if request.version() == Version::HTTP_11 && uri.authority().is_none() => {
+            Err(Failure::Malformed)
+        }
+        (Some(host), _) if !is_host(host.as_bytes()) => Err(Failure::Malformed),
+        (_, Some(_)) => Err(Failure::Malformed),
+        (_, None) => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether no byte of the field ends a host and port for another reader.
+fn is_host(value: &[u8]) -> bool {
+    value.iter().all(|byte| byte.is_ascii_graphic() && !b"/\\?#@,\"<>^`{|}".contains(byte) || *byte >= 0x80)
 }
 
 /// HEAD passes through, but where reads use the new API: the old one would deny a record of the new one.

@@ -80,7 +80,8 @@ pub async fn serve(
             (permit, accepted) = accepted => match accepted {
                 Ok(stream) => {
                     let (activity, lifecycle) = (Activity::default(), lifecycle.clone());
-                    let connection = handler.clone().handle(stream, activity.clone(), graceful.watcher());
+                    // Boxed, or the future that it is moved into has room for it twice.
+                    let connection = Box::pin(handler.clone().handle(stream, activity.clone(), graceful.watcher()));
                     connections.spawn(async move {
                         let cut = lifecycle.run(connection, &activity).await;
                         drop(permit);
@@ -208,7 +209,7 @@ impl ConnectionHandler {
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
             let peer = Peer { address, tls: false, certificate: None };
-            return self.serve(stream, peer, activity, watcher).await;
+            return Box::pin(self.serve(stream, peer, activity, watcher)).await;
         };
         match timeout(self.limits.header_read_timeout, certificates.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => {
@@ -217,7 +218,8 @@ impl ConnectionHandler {
                     let (subject, fingerprint) = (&certificate.subject, certificate.fingerprint());
                     tracing::debug!(target: "server", client = %address, subject, fingerprint, "client certificate verified");
                 }
-                self.serve(stream, Peer { address, tls: true, certificate }, activity, watcher).await;
+                let peer = Peer { address, tls: true, certificate };
+                Box::pin(self.serve(stream, peer, activity, watcher)).await;
             }
             Ok(Err(error)) => tracing::debug!(target: "server", %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(target: "server", "TLS handshake timed out"),

@@ -1,6 +1,6 @@
 //! The references that a lenient server may read in a body that the proxy cannot read strictly.
 //!
-//! The vendor may take the first or the last of two keys, forgive letter case and underscores, skip a byte order mark, nest deeper
+//! The vendor may take the first or the last of two keys, forgive letter case and underscores, skip a byte order mark, read UTF-16, nest deeper
 //! than this proxy reads. Every reading is a candidate: it is claimed before the body goes to the old API untouched.
 
 use std::collections::BTreeSet;
@@ -61,9 +61,36 @@ fn is_reference(key: &str) -> bool {
 
 /// Every string, number or literal that follows a key like `ref_id`, at any depth. Broken text is read as far as it goes.
 fn lenient(body: &[u8]) -> References {
-    let text = String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body));
     let mut found = BTreeSet::new();
-    let mut rest = text.as_ref();
+    let narrow = String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body));
+    add_references(&narrow, &mut found);
+    // JSON in UTF-8 has no zero byte, and in any wider encoding it has (RFC 4627, section 3, which some servers still follow).
+    if body.contains(&0) {
+        wide(body).iter().for_each(|text| add_references(text, &mut found));
+    }
+    if found.is_empty() { References::Unknown } else { References::Candidates(found.into_iter().collect()) }
+}
+
+/// The body as UTF-16 and UTF-32, in both byte orders; what is not valid becomes U+FFFD.
+fn wide(body: &[u8]) -> [String; 4] {
+    let of_16 = |unit: fn([u8; 2]) -> u16| {
+        let units = body.as_chunks().0.iter().map(|bytes| unit(*bytes));
+        char::decode_utf16(units).map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    };
+    let of_32 = |unit: fn([u8; 4]) -> u32| {
+        let units = body.as_chunks().0.iter().map(|bytes| unit(*bytes));
+        units.map(|unit| char::from_u32(unit).unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    };
+    [
+        of_16(u16::from_le_bytes),
+        of_16(u16::from_be_bytes),
+        of_32(u32::from_le_bytes),
+        of_32(u32::from_be_bytes),
+    ]
+}
+
+fn add_references(text: &str, found: &mut BTreeSet<String>) {
+    let mut rest = text;
     while let Some(start) = rest.find('"') {
         let Some(length) = string_length(&rest[start..]) else { break };
         let (token, after) = rest[start..].split_at(length);
@@ -73,7 +100,6 @@ fn lenient(body: &[u8]) -> References {
             found.extend(scalar(value));
         }
     }
-    if found.is_empty() { References::Unknown } else { References::Candidates(found.into_iter().collect()) }
 }
 
 /// The length of the string literal at the start of `text`, quotes included.
@@ -146,6 +172,19 @@ mod tests {
         assert_eq!(candidates(r#"{"ref_id":"b","Ref-ID":"a"}"#), ["a", "b"]);
         assert_eq!(candidates(r#"{"ref_id":5}"#), ["5"]);
         assert_eq!(candidates("\u{FEFF}{\"ref_id\":\"a\"}"), ["a"]);
+        for mark in ["", "\u{FEFF}"] {
+            let text = format!("{mark}{{\"ref_id\":\"ä€😀\"}}");
+            let of_16: Vec<_> = text.encode_utf16().collect();
+            let of_32: Vec<_> = text.chars().map(u32::from).collect();
+            for bytes in [
+                of_16.iter().flat_map(|unit| unit.to_le_bytes()).collect::<Vec<_>>(),
+                of_16.iter().flat_map(|unit| unit.to_be_bytes()).collect(),
+                of_32.iter().flat_map(|unit| unit.to_le_bytes()).collect(),
+                of_32.iter().flat_map(|unit| unit.to_be_bytes()).collect(),
+            ] {
+                assert_eq!(references(&bytes), References::Candidates(vec!["ä€😀".into()]), "{bytes:?}");
+            }
+        }
         assert_eq!(candidates(r#"{"ref_id":"a"} trailing"#), ["a"]);
         assert_eq!(candidates(r#"{"ref_id":"a","metadata":{"#), ["a"]);
         assert_eq!(candidates(r#"{"ref_id":"x\ud800y"}"#), ["x\u{FFFD}y"]);

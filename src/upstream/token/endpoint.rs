@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
@@ -43,8 +44,8 @@ pub(super) struct TokenRequest {
 #[derive(Default)]
 struct TokenAnswer {
     access_token: String,
-    /// A number, or a number as text: clients of RFC 6749 read both.
-    expires_in: Option<serde_json::Value>,
+    /// A number, or a number as text: clients of RFC 6749 read both. As written, because no type takes every number.
+    expires_in: Option<Box<RawValue>>,
 }
 
 impl<'de> Deserialize<'de> for TokenAnswer {
@@ -169,7 +170,7 @@ fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
     // serde_json's error would quote the body, and with it the token.
     let answer: TokenAnswer =
         serde_json::from_slice(body).map_err(|_: serde_json::Error| TokenError::Unreadable)?;
-    let lifetime = answer.expires_in.as_ref().and_then(lifetime).unwrap_or(LIFETIME_DEFAULT);
+    let lifetime = answer.expires_in.as_deref().and_then(lifetime).unwrap_or(LIFETIME_DEFAULT);
     let is_empty = answer.access_token.is_empty();
     let token = Token(Arc::new(SecretString::from(answer.access_token)));
     if is_empty || token.authorization().is_none() {
@@ -180,8 +181,9 @@ fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
 }
 
 /// The lifetime that the answer gives. Zero, for a token that is used once, where it is not above zero.
-fn lifetime(expires_in: &serde_json::Value) -> Option<Duration> {
-    let seconds = expires_in.as_f64().or_else(|| expires_in.as_str()?.trim().parse().ok())?;
+fn lifetime(expires_in: &RawValue) -> Option<Duration> {
+    let text = serde_json::from_str::<Cow<'_, str>>(expires_in.get());
+    let seconds: f64 = text.as_deref().unwrap_or(expires_in.get()).trim().parse().ok()?;
     (!seconds.is_nan()).then(|| Duration::from_secs_f64(seconds.clamp(0.0, LIFETIME_MAX)))
 }
 
@@ -212,6 +214,11 @@ mod tests {
             ("0", 0.0),
             ("-1", 0.0),
             ("1e300", LIFETIME_MAX),
+            ("1e400", LIFETIME_MAX),
+            ("-1e400", 0.0),
+            ("\"1e400\"", LIFETIME_MAX),
+            ("true", LIFETIME_DEFAULT.as_secs_f64()),
+            ("[1]", LIFETIME_DEFAULT.as_secs_f64()),
             ("null", LIFETIME_DEFAULT.as_secs_f64()),
             ("\"soon\"", LIFETIME_DEFAULT.as_secs_f64()),
             ("\"NaN\"", LIFETIME_DEFAULT.as_secs_f64()),

@@ -34,6 +34,9 @@ fn coded() -> Vec<(&'static str, Vec<u8>)> {
         member.write_all(half).unwrap();
         halves.extend(member.finish().unwrap());
     }
+    let frame = |bytes: &[u8]| compress_to_vec(bytes, CompressionLevel::Fastest);
+    let skippable = b"\x5a\x2a\x4d\x18\x03\x00\x00\x00any";
+    let frames = [skippable.as_slice(), &frame(&bytes[..9]), skippable, &frame(&bytes[9..])].concat();
     let twice = compress_to_vec(gzip.as_slice(), CompressionLevel::Fastest);
     vec![
         ("gzip", gzip.clone()),
@@ -47,6 +50,7 @@ fn coded() -> Vec<(&'static str, Vec<u8>)> {
         ("gzip", followed),
         ("gzip", by_junk),
         ("gzip", halves),
+        ("zstd", frames),
     ]
 }
 
