@@ -155,40 +155,59 @@ impl<'a> Orchestration<'a> {
         let mut it = Self::default();
         reader.object(|key, value| {
             match key {
-                "id" => it.id = text(value, "id")?,
-                "profile_id" => it.profile_id = text(value, "profile_id")?,
-                "ref_id" => it.ref_id = text(value, "ref_id")?,
-                "identity_id" => it.identity_id = text(value, "identity_id")?,
-                "account_id" => it.account_id = text(value, "account_id")?,
-                "source_asset" => it.source_asset = text(value, "source_asset")?,
-                "destination_asset" => it.destination_asset = text(value, "destination_asset")?,
-                "source_amount" => it.source_amount = text(value, "source_amount")?,
-                "status" => it.status = text(value, "status")?,
-                "orchestration_rule_id" => it.orchestration_rule_id = text(value, "orchestration_rule_id")?,
-                "created_at" => it.created_at = text(value, "created_at")?,
-                "updated_at" => it.updated_at = text(value, "updated_at")?,
-                "completed_at" => it.completed_at = text(value, "completed_at")?,
                 "metadata" => it.metadata = object(value, "metadata")?,
                 "source" => it.source = FundsLocation::read(value, &SOURCE, &mut it.unknown)?,
                 "destination" => it.destination = FundsLocation::read(value, &DESTINATION, &mut it.unknown)?,
-                "customer_id"
-                | "destination_amount"
-                | "fail_reason"
-                | "source_transfer"
-                | "destination_transfer" => drop(value.value()?),
-                _ => {
-                    it.unknown.add(Place::Record, key);
-                    value.value()?;
-                }
+                _ => match text_member(key) {
+                    Some((field, member)) => *member(&mut it) = text(value, field)?,
+                    None => {
+                        add_if_unknown(&mut it.unknown, key);
+                        value.value()?;
+                    }
+                },
             }
             Ok::<(), Unreadable>(())
         })?;
-        let is_known = |status: &Text<'_>| status.value().and_then(|text| Status::parse(&text)).is_some();
-        if let Some(status) = it.status.filter(|status| !is_known(status)) {
-            it.unknown.add(Place::Status, status.as_written());
-        }
+        it.add_status_if_unknown();
         Ok(it)
     }
+
+    pub(super) fn add_status_if_unknown(&mut self) {
+        let is_known = |status: &Text<'_>| status.read(Status::parse).is_some();
+        if let Some(status) = self.status.filter(|status| !is_known(status)) {
+            self.unknown.add(Place::Status, status.as_written());
+        }
+    }
+}
+
+/// Takes note of a member that is not read.
+pub(super) fn add_if_unknown(unknown: &mut Unknown, name: &str) {
+    if !MEMBERS.contains(&name) {
+        unknown.add(Place::Record, name);
+    }
+}
+
+/// A member of an orchestration that is a text.
+pub(super) type TextMember = for<'m, 'a> fn(&'m mut Orchestration<'a>) -> &'m mut Option<Text<'a>>;
+
+/// The member with that name, if it is a text that is read.
+pub(super) fn text_member(name: &str) -> Option<(&'static str, TextMember)> {
+    Some(match name {
+        "id" => ("id", |it| &mut it.id),
+        "profile_id" => ("profile_id", |it| &mut it.profile_id),
+        "ref_id" => ("ref_id", |it| &mut it.ref_id),
+        "identity_id" => ("identity_id", |it| &mut it.identity_id),
+        "account_id" => ("account_id", |it| &mut it.account_id),
+        "source_asset" => ("source_asset", |it| &mut it.source_asset),
+        "destination_asset" => ("destination_asset", |it| &mut it.destination_asset),
+        "source_amount" => ("source_amount", |it| &mut it.source_amount),
+        "status" => ("status", |it| &mut it.status),
+        "orchestration_rule_id" => ("orchestration_rule_id", |it| &mut it.orchestration_rule_id),
+        "created_at" => ("created_at", |it| &mut it.created_at),
+        "updated_at" => ("updated_at", |it| &mut it.updated_at),
+        "completed_at" => ("completed_at", |it| &mut it.completed_at),
+        _ => return None,
+    })
 }
 
 /// Where one end of an orchestration is read.
@@ -232,6 +251,11 @@ impl<'a> FundsLocation<'a> {
             Ok::<(), Unreadable>(())
         })?;
         Ok(end)
+    }
+
+    /// A profile with that id; the vendor shows one without an id as an empty text as well.
+    pub(super) fn profile(id: Text<'a>) -> Self {
+        Self::Profile(Some(id).filter(|id| !id.is_empty()))
     }
 
     /// The profile's id, if this end is a profile that names one.

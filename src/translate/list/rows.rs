@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
+use super::position::id_hash;
 use crate::translate::own_records::HiddenRecord;
 use crate::translate::unknown::{Unknown, UnknownRows};
 
@@ -18,8 +19,8 @@ pub struct Rows {
     /// [`HEAD`] and the comma-separated rows: a page already, if no other side adds rows.
     pub(super) json: Vec<u8>,
     pub(super) ids: String,
-    /// The hash of the id of every row received, whether it is a row here or not.
-    pub(super) received: Vec<u64>,
+    /// Where in `ids` the id of every row received is, whether it is a row here or not.
+    pub(super) received: Vec<Range<usize>>,
     /// The last row received that precedes the cursor's instant.
     pub(super) earlier: Option<usize>,
     /// The side's own cursor, if it has more rows.
@@ -95,6 +96,18 @@ impl Rows {
     /// What the answer held that this build does not know.
     pub(crate) fn unknown(&self) -> Unknown {
         self.unknown_rows.with(self.unknown_beside)
+    }
+
+    /// Receives a row; it is no row here yet.
+    pub(super) fn receive(&mut self, id: &str) {
+        let start = self.ids.len();
+        self.ids.push_str(id);
+        self.received.push(start..self.ids.len());
+    }
+
+    /// The hash of the id of every row received. Few pages need them, and they take longer than to copy the ids.
+    pub(super) fn received_hashes(&self) -> impl Iterator<Item = u64> {
+        self.received.iter().map(|id| id_hash(&self.ids[id.clone()]))
     }
 
     /// Appends the rows of the side's next answer.

@@ -148,7 +148,7 @@ impl TakenRows {
         let hinted = hinted.map(|before| before.side(source.side).run.clone());
         let mut run = hinted.or(skipped).unwrap_or_default();
         let mut position = source.position;
-        let mut last = source.hint.as_ref().map_or(source.skipped.last_hash, |hint| hint.last);
+        let mut last = None;
         let (mut instant_start, mut second_start) = (None, None);
         let second = second_of(context.order, at);
         for row in rows {
@@ -162,9 +162,13 @@ impl TakenRows {
                 if row.at == at {
                     run.push(self.id(row));
                 }
-                (position, last) = (row.received + 1, id_hash(self.id(row)));
+                (position, last) = (row.received + 1, Some(row));
             }
         }
+        let last = match last {
+            Some(row) => id_hash(self.id(row)),
+            None => source.hint.as_ref().map_or(source.skipped.last_hash, |hint| hint.last),
+        };
         let behind = match before.filter(|before| !context.order.before(&before.at, &second)) {
             None => second_start.map_or(0, |start| position.saturating_sub(start)),
             Some(before) => {
