@@ -159,7 +159,7 @@ impl<'a> Orchestration<'a> {
                 "source" => it.source = FundsLocation::read(value, &SOURCE, &mut it.unknown)?,
                 "destination" => it.destination = FundsLocation::read(value, &DESTINATION, &mut it.unknown)?,
                 _ => match text_member(key) {
-                    Some((field, member)) => *member(&mut it) = text(value, field)?,
+                    Some((field, set)) => set(&mut it, text(value, field)?),
                     None => {
                         add_if_unknown(&mut it.unknown, key);
                         value.value()?;
@@ -187,25 +187,25 @@ pub(super) fn add_if_unknown(unknown: &mut Unknown, name: &str) {
     }
 }
 
-/// A member of an orchestration that is a text.
-pub(super) type TextMember = for<'m, 'a> fn(&'m mut Orchestration<'a>) -> &'m mut Option<Text<'a>>;
+/// Sets what a text of an answer says.
+pub(super) type SetText = for<'a> fn(&mut Orchestration<'a>, Option<Text<'a>>);
 
-/// The member with that name, if it is a text that is read.
-pub(super) fn text_member(name: &str) -> Option<(&'static str, TextMember)> {
+/// The name of a member and how to set it, if it is a text that is read.
+pub(super) fn text_member(name: &str) -> Option<(&'static str, SetText)> {
     Some(match name {
-        "id" => ("id", |it| &mut it.id),
-        "profile_id" => ("profile_id", |it| &mut it.profile_id),
-        "ref_id" => ("ref_id", |it| &mut it.ref_id),
-        "identity_id" => ("identity_id", |it| &mut it.identity_id),
-        "account_id" => ("account_id", |it| &mut it.account_id),
-        "source_asset" => ("source_asset", |it| &mut it.source_asset),
-        "destination_asset" => ("destination_asset", |it| &mut it.destination_asset),
-        "source_amount" => ("source_amount", |it| &mut it.source_amount),
-        "status" => ("status", |it| &mut it.status),
-        "orchestration_rule_id" => ("orchestration_rule_id", |it| &mut it.orchestration_rule_id),
-        "created_at" => ("created_at", |it| &mut it.created_at),
-        "updated_at" => ("updated_at", |it| &mut it.updated_at),
-        "completed_at" => ("completed_at", |it| &mut it.completed_at),
+        "id" => ("id", |it, text| it.id = text),
+        "profile_id" => ("profile_id", |it, text| it.profile_id = text),
+        "ref_id" => ("ref_id", |it, text| it.ref_id = text),
+        "identity_id" => ("identity_id", |it, text| it.identity_id = text),
+        "account_id" => ("account_id", |it, text| it.account_id = text),
+        "source_asset" => ("source_asset", |it, text| it.source_asset = text),
+        "destination_asset" => ("destination_asset", |it, text| it.destination_asset = text),
+        "source_amount" => ("source_amount", |it, text| it.source_amount = text),
+        "status" => ("status", |it, text| it.status = text),
+        "orchestration_rule_id" => ("orchestration_rule_id", |it, text| it.orchestration_rule_id = text),
+        "created_at" => ("created_at", |it, text| it.created_at = text),
+        "updated_at" => ("updated_at", |it, text| it.updated_at = text),
+        "completed_at" => ("completed_at", |it, text| it.completed_at = text),
         _ => return None,
     })
 }
@@ -253,9 +253,9 @@ impl<'a> FundsLocation<'a> {
         Ok(end)
     }
 
-    /// A profile with that id; the vendor shows one without an id as an empty text as well.
-    pub(super) fn profile(id: Text<'a>) -> Self {
-        Self::Profile(Some(id).filter(|id| !id.is_empty()))
+    /// A profile with that id; an empty one is none.
+    pub(super) fn profile(id: Option<Text<'a>>) -> Self {
+        Self::Profile(id.filter(|id| !id.is_empty()))
     }
 
     /// The profile's id, if this end is a profile that names one.

@@ -172,6 +172,11 @@ impl<'a> JsonReader<'a> {
         &self.text[start..self.at]
     }
 
+    /// The value that was read from a position on.
+    pub(crate) fn raw_since(&self, start: usize) -> Raw<'a> {
+        Raw::new(self.since(start))
+    }
+
     /// The first byte of the next value, without reading it.
     pub(crate) fn peek_kind(&mut self) -> Option<u8> {
         self.skip_space();

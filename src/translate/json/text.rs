@@ -77,7 +77,7 @@ impl<'a> Text<'a> {
     }
 
     fn has_escapes(self) -> bool {
-        memchr::memchr(b'\\', self.0.as_bytes()).is_some()
+        self.0.as_bytes().contains(&b'\\')
     }
 
     /// The decoded text; `None` when it holds an unpaired surrogate.

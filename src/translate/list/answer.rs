@@ -52,7 +52,7 @@ impl Rows {
 
     /// Reads `items`, or without any the deprecated `orchestrations`.
     fn read<'a>(body: &'a [u8], filter: &RowFilter<'_>, read_rows: ReadRows<'a>) -> Result<Self, Unreadable> {
-        let mut rows = Self { json: Vec::with_capacity(body.len()), ..Self::default() };
+        let mut rows = Self::for_answer(body.len());
         rows.json.extend_from_slice(HEAD);
         let mut deprecated = None;
         let mut has_list = false;

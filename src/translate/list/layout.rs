@@ -7,9 +7,9 @@
 
 use std::ops::Range;
 
-use crate::translate::json::{JsonError, JsonReader, Text};
+use crate::translate::json::{JsonError, JsonReader, Raw, Text};
 use crate::translate::orchestration::{
-    FundsLocation, Orchestration, TextMember, Unreadable, add_if_unknown, text_member,
+    FundsLocation, Orchestration, SetText, Unreadable, add_if_unknown, text_member,
 };
 use crate::translate::unknown::Unknown;
 
@@ -76,67 +76,76 @@ struct Value<'a> {
     kind: Kind,
     /// The length of a text in the record before.
     length: usize,
+    /// The layout of an object. It may differ where that of the record does not: clients choose what is in it.
+    inside: Layout<'a>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     /// The content of a string.
-    Text(TextMember),
-    /// The content of the string that is the profile's id.
-    SourceProfile,
-    DestinationProfile,
+    Text(SetText),
     /// Any object.
     Metadata,
-    /// The content of a string, of a member that is not read.
-    SkippedText,
-    /// Any value of such a member.
+    /// Any value, of a member that is not read.
     Skipped,
 }
 
 impl<'a> Layout<'a> {
     /// The layout of a record that can be read. `None` where a member is repeated, or where an end is other than a profile's id.
     fn of(record: &'a str) -> Option<Self> {
-        let mut builder = Builder { record, read: 0, names: Vec::new(), layout: Self::default() };
+        let mut builder = Builder { record, ..Builder::default() };
         JsonReader::of(record).object(|name, value| builder.member(name, value)).ok()?;
-        let Builder { read, mut layout, .. } = builder;
-        layout.end = &record[read..];
-        Some(layout)
+        Some(builder.finish())
+    }
+
+    /// The layout of any object, of which no member is read.
+    fn of_any(object: &'a str) -> Result<Self, Unsuitable> {
+        let mut builder = Builder { record: object, ..Builder::default() };
+        JsonReader::of(object).object(|_, value| builder.skipped(value))?;
+        Ok(builder.finish())
     }
 
     /// Reads a record of this layout. Of another one the reader is left where it was.
     fn read(&mut self, reader: &mut JsonReader<'a>, record: &mut Orchestration<'a>) -> Option<()> {
         *record = Orchestration { unknown: self.unknown, ..Orchestration::default() };
+        self.read_values(reader, record)?;
+        record.add_status_if_unknown();
+        Some(())
+    }
+
+    fn read_values(&mut self, reader: &mut JsonReader<'a>, record: &mut Orchestration<'a>) -> Option<()> {
         reader.known_object(|reader| {
             for value in &mut self.values {
                 reader.known(value.before)?;
                 match value.kind {
-                    Kind::Text(member) => *member(record) = Some(value.text(reader)?),
-                    Kind::SourceProfile => record.source = FundsLocation::profile(value.text(reader)?),
-                    Kind::DestinationProfile => {
-                        record.destination = FundsLocation::profile(value.text(reader)?);
-                    }
-                    Kind::Metadata => {
-                        record.metadata = Some(reader.value().ok().filter(|value| value.is_object())?);
-                    }
-                    Kind::SkippedText => drop(value.text(reader)?),
+                    Kind::Text(set) => set(record, Some(value.text(reader)?)),
+                    Kind::Metadata => record.metadata = Some(value.object(reader, record)?),
                     Kind::Skipped => drop(reader.value().ok()?),
                 }
             }
             reader.known(self.end)
-        })?;
-        record.add_status_if_unknown();
-        Some(())
+        })
     }
 }
 
-impl Value<'_> {
-    fn text<'a>(&mut self, reader: &mut JsonReader<'a>) -> Option<Text<'a>> {
+impl<'a> Value<'a> {
+    fn text(&mut self, reader: &mut JsonReader<'a>) -> Option<Text<'a>> {
         let text = reader.known_text(self.length)?;
         self.length = text.as_written().len();
         Some(text)
     }
+
+    /// Nothing inside is read into `record`.
+    fn object(&mut self, reader: &mut JsonReader<'a>, record: &mut Orchestration<'a>) -> Option<Raw<'a>> {
+        let start = reader.position();
+        if self.inside.read_values(reader, record).is_some() {
+            return Some(reader.raw_since(start));
+        }
+        reader.value().ok().filter(|value| value.is_object())
+    }
 }
 
+#[derive(Default)]
 struct Builder<'a> {
     record: &'a str,
     /// Where the last value ends.
@@ -165,30 +174,49 @@ impl<'a> Builder<'a> {
         let start = reader.position();
         match (name, text_member(name)) {
             ("source" | "destination" | "metadata", _) | (_, Some(_)) if is_null => drop(reader.value()?),
-            ("source", _) => self.add(Kind::SourceProfile, profile_id(reader)?),
-            ("destination", _) => self.add(Kind::DestinationProfile, profile_id(reader)?),
-            (_, Some((_, member))) => self.add(Kind::Text(member), content(reader)?),
+            ("source", _) => {
+                self.add(Kind::Text(|it, id| it.source = FundsLocation::profile(id)), profile_id(reader)?);
+            }
+            ("destination", _) => {
+                self.add(
+                    Kind::Text(|it, id| it.destination = FundsLocation::profile(id)),
+                    profile_id(reader)?,
+                );
+            }
+            (_, Some((_, set))) => self.add(Kind::Text(set), content(reader)?),
             ("metadata", _) => {
-                reader.value()?;
+                let inside = Layout::of_any(reader.value()?.as_written())?;
                 self.add(Kind::Metadata, start..reader.position());
+                self.layout.values.last_mut().ok_or(Unsuitable)?.inside = inside;
             }
             (_, None) => {
                 add_if_unknown(&mut self.layout.unknown, name);
-                if reader.peek_kind() == Some(b'"') {
-                    self.add(Kind::SkippedText, content(reader)?);
-                } else {
-                    reader.value()?;
-                    self.add(Kind::Skipped, start..reader.position());
-                }
+                self.skipped(reader)?;
             }
+        }
+        Ok(())
+    }
+
+    fn skipped(&mut self, reader: &mut JsonReader<'a>) -> Result<(), Unsuitable> {
+        if reader.peek_kind() == Some(b'"') {
+            self.add(Kind::Text(|_, _| ()), content(reader)?);
+        } else {
+            let start = reader.position();
+            reader.value()?;
+            self.add(Kind::Skipped, start..reader.position());
         }
         Ok(())
     }
 
     fn add(&mut self, kind: Kind, at: Range<usize>) {
         let before = &self.record[self.read..at.start];
-        self.layout.values.push(Value { before, kind, length: at.len() });
+        self.layout.values.push(Value { before, kind, length: at.len(), inside: Layout::default() });
         self.read = at.end;
+    }
+
+    fn finish(mut self) -> Layout<'a> {
+        self.layout.end = &self.record[self.read..];
+        self.layout
     }
 }
 
@@ -219,13 +247,15 @@ mod tests {
     use super::*;
 
     /// Rows as different serializers write them, and rows that make no layout.
-    const ROWS: [&str; 12] = [
+    const ROWS: [&str; 14] = [
         r#"{"id":"3d7a1e5b-9c2f-4d8a-a6b3-0","customer_id":"c","source_asset":"USD","destination_asset":"USDG","status":"COMPLETED","source":{"profile":{"profile_id":"p"}},"destination":{"profile":{"profile_id":"q"}},"created_at":"2026-04-20T12:00:00.397730Z","metadata":{"a":{"b":["c"]}}}"#,
         r#"{"id":"3d7a1e5b-9c2f-4d8a-a6b3-1","customer_id":"d","source_asset":"USDP","destination_asset":"USD","status":"FAILED","source":{"profile":{"profile_id":""}},"destination":{"profile":{"profile_id":"7c4e8f2a-1d3b-4a5e-9f6c-8b2d7e0a4f1c"}},"created_at":"","metadata":{}}"#,
         r#"{"id":"3","ref_id":null,"fee":12,"status":"ON_HOLD","fail_reason":null,"completed_at":"x","metadata":null,"source":null}"#,
         r#"{"id":"3","ref_id":null,"fee":[{"a":"b"},-1.5e3],"status":"\u0046AILED","fail_reason":true,"completed_at":"\"\\","metadata":null,"source":null}"#,
         r#"{ "id" : "1" , "r\u0065f_id":"a", "source": { "profile" : {"profile_id": "p" } } ,"metadata":{ "x":1 } }"#,
         r#"{ "id" : "2" , "r\u0065f_id":"b", "source": { "profile" : {"profile_id": "q" } } ,"metadata": {"x":[]} }"#,
+        r#"{"id":"1","metadata":{"order":"1","lines":["a"],"note":"\u0061"}}"#,
+        r#"{"id":"2","metadata":{"order":"22","lines":[],"note":"\""}}"#,
         r#"{"id":"1","id":null,"status":"a","status":"PENDING"}"#,
         r#"{"source":{"crypto":{"a":1}},"destination":{"profile":{"profile_id":"p","tier":1},"fiat":{}}}"#,
         r#"{"metadata":{"a":"b"},"metadata":null,"source":{},"destination":{"profile":{}}}"#,

@@ -12,6 +12,11 @@ use crate::translate::unknown::{Unknown, UnknownRows};
 /// The beginning of every page.
 pub(super) const HEAD: &[u8] = br#"{"items":["#;
 
+/// About as many bytes as a row takes in an answer.
+const ROW_BYTES: usize = 512;
+/// About as many as its id and its reference take.
+const IDS_BYTES: usize = 80;
+
 /// The rows of one answer in the legacy format, ready to be merged into a page.
 #[derive(Clone, Debug, Default)]
 pub struct Rows {
@@ -93,6 +98,18 @@ pub struct RowRef<'a> {
 }
 
 impl Rows {
+    /// No rows, with space for those of an answer of so many bytes.
+    pub(super) fn for_answer(bytes: usize) -> Self {
+        let rows = bytes / ROW_BYTES;
+        Self {
+            rows: VecDeque::with_capacity(rows),
+            json: Vec::with_capacity(bytes),
+            ids: String::with_capacity(rows * IDS_BYTES),
+            received: Vec::with_capacity(rows),
+            ..Self::default()
+        }
+    }
+
     /// What the answer held that this build does not know.
     pub(crate) fn unknown(&self) -> Unknown {
         self.unknown_rows.with(self.unknown_beside)

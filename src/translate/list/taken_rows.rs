@@ -20,6 +20,7 @@ const NAMED_BYTES_MAX: usize = 1100;
 const TEXT_OVERHEAD_BYTES: usize = 9;
 /// What one takes that is.
 const UUID_BYTES: usize = 17;
+const UUID_CHARS: usize = 36;
 /// A cursor of a side's own that is longer is not kept.
 const HINT_BYTES_MAX: usize = 500;
 /// That many rows are read again rather than kept out by a hint.
@@ -63,6 +64,12 @@ pub(super) struct CursorContext<'a> {
 }
 
 impl TakenRows {
+    /// Makes space for so many more rows.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.taken.reserve(rows);
+        self.ids.reserve(rows * UUID_CHARS);
+    }
+
     /// Takes the next row of a source.
     pub(super) fn take(&mut self, sources: &mut [Source], source: usize, taken_as: TakenAs) {
         let Some(rows) = sources.get_mut(source).map(|source| &mut source.rows) else { return };
