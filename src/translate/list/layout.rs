@@ -18,6 +18,9 @@ const LAYOUTS_MAX: usize = 4;
 /// Layouts are given up when so many more records have none than have one.
 const MISSES_MAX: u8 = 8;
 
+/// A record with more members makes no layout, because each name is compared with those before it.
+const MEMBERS_MAX: usize = 64;
+
 /// Reads the orchestrations of one list.
 #[derive(Debug, Default)]
 pub(super) struct RecordReader<'a> {
@@ -91,7 +94,8 @@ enum Kind {
 }
 
 impl<'a> Layout<'a> {
-    /// The layout of a record that can be read. `None` where a member is repeated, or where an end is other than a profile's id.
+    /// The layout of a record that can be read. `None` where a member is repeated, where there are too many, or where an end is other than a
+    /// profile's id.
     fn of(record: &'a str) -> Option<Self> {
         let mut builder = Builder { record, ..Builder::default() };
         JsonReader::of(record).object(|name, value| builder.member(name, value)).ok()?;
@@ -165,7 +169,7 @@ impl From<JsonError> for Unsuitable {
 
 impl<'a> Builder<'a> {
     fn member(&mut self, name: &str, reader: &mut JsonReader<'a>) -> Result<(), Unsuitable> {
-        if self.names.iter().any(|known| known == name) {
+        if self.names.len() == MEMBERS_MAX || self.names.iter().any(|known| known == name) {
             return Err(Unsuitable);
         }
         self.names.push(name.to_owned());
@@ -336,5 +340,15 @@ mod tests {
         let (records, end) = records(&list, |element| Ok(format!("{:?}", reader.read(element)?)));
         assert_eq!((records.len(), end), (40, Ok(())));
         assert_eq!((reader.layouts.len(), reader.misses), (LAYOUTS_MAX, 40));
+    }
+
+    #[test]
+    fn a_record_of_many_members_makes_no_layout() {
+        let record = |members| {
+            let members: Vec<_> = (0..members).map(|number| format!(r#""x{number}":1"#)).collect();
+            format!("{{{}}}", members.join(","))
+        };
+        assert!(Layout::of(&record(MEMBERS_MAX)).is_some());
+        assert!(Layout::of(&record(MEMBERS_MAX + 1)).is_none());
     }
 }
