@@ -103,7 +103,7 @@ pub(crate) fn conversion<'a>(orchestration: &Orchestration<'a>) -> Result<Mapped
 
 /// The legacy status for a new one, and whether this build knows the new one.
 fn status(new: Option<Text<'_>>) -> (Status, bool) {
-    match new.and_then(Text::value).and_then(|text| orchestration::Status::parse(&text)) {
+    match new.and_then(|text| text.read(orchestration::Status::parse)) {
         Some(
             orchestration::Status::Processing
             | orchestration::Status::Pending

@@ -155,40 +155,59 @@ impl<'a> Orchestration<'a> {
         let mut it = Self::default();
         reader.object(|key, value| {
             match key {
-                "id" => it.id = text(value, "id")?,
-                "profile_id" => it.profile_id = text(value, "profile_id")?,
-                "ref_id" => it.ref_id = text(value, "ref_id")?,
-                "identity_id" => it.identity_id = text(value, "identity_id")?,
-                "account_id" => it.account_id = text(value, "account_id")?,
-                "source_asset" => it.source_asset = text(value, "source_asset")?,
-                "destination_asset" => it.destination_asset = text(value, "destination_asset")?,
-                "source_amount" => it.source_amount = text(value, "source_amount")?,
-                "status" => it.status = text(value, "status")?,
-                "orchestration_rule_id" => it.orchestration_rule_id = text(value, "orchestration_rule_id")?,
-                "created_at" => it.created_at = text(value, "created_at")?,
-                "updated_at" => it.updated_at = text(value, "updated_at")?,
-                "completed_at" => it.completed_at = text(value, "completed_at")?,
                 "metadata" => it.metadata = object(value, "metadata")?,
                 "source" => it.source = FundsLocation::read(value, &SOURCE, &mut it.unknown)?,
                 "destination" => it.destination = FundsLocation::read(value, &DESTINATION, &mut it.unknown)?,
-                "customer_id"
-                | "destination_amount"
-                | "fail_reason"
-                | "source_transfer"
-                | "destination_transfer" => drop(value.value()?),
-                _ => {
-                    it.unknown.add(Place::Record, key);
-                    value.value()?;
-                }
+                _ => match text_member(key) {
+                    Some((field, set)) => set(&mut it, text(value, field)?),
+                    None => {
+                        add_if_unknown(&mut it.unknown, key);
+                        value.value()?;
+                    }
+                },
             }
             Ok::<(), Unreadable>(())
         })?;
-        let is_known = |status: &Text<'_>| status.value().and_then(|text| Status::parse(&text)).is_some();
-        if let Some(status) = it.status.filter(|status| !is_known(status)) {
-            it.unknown.add(Place::Status, status.as_written());
-        }
+        it.add_status_if_unknown();
         Ok(it)
     }
+
+    pub(super) fn add_status_if_unknown(&mut self) {
+        let is_known = |status: &Text<'_>| status.read(Status::parse).is_some();
+        if let Some(status) = self.status.filter(|status| !is_known(status)) {
+            self.unknown.add(Place::Status, status.as_written());
+        }
+    }
+}
+
+/// Takes note of a member that is not read.
+pub(super) fn add_if_unknown(unknown: &mut Unknown, name: &str) {
+    if !MEMBERS.contains(&name) {
+        unknown.add(Place::Record, name);
+    }
+}
+
+/// Sets what a text of an answer says.
+pub(super) type SetText = for<'a> fn(&mut Orchestration<'a>, Option<Text<'a>>);
+
+/// The name of a member and how to set it, if it is a text that is read.
+pub(super) fn text_member(name: &str) -> Option<(&'static str, SetText)> {
+    Some(match name {
+        "id" => ("id", |it, text| it.id = text),
+        "profile_id" => ("profile_id", |it, text| it.profile_id = text),
+        "ref_id" => ("ref_id", |it, text| it.ref_id = text),
+        "identity_id" => ("identity_id", |it, text| it.identity_id = text),
+        "account_id" => ("account_id", |it, text| it.account_id = text),
+        "source_asset" => ("source_asset", |it, text| it.source_asset = text),
+        "destination_asset" => ("destination_asset", |it, text| it.destination_asset = text),
+        "source_amount" => ("source_amount", |it, text| it.source_amount = text),
+        "status" => ("status", |it, text| it.status = text),
+        "orchestration_rule_id" => ("orchestration_rule_id", |it, text| it.orchestration_rule_id = text),
+        "created_at" => ("created_at", |it, text| it.created_at = text),
+        "updated_at" => ("updated_at", |it, text| it.updated_at = text),
+        "completed_at" => ("completed_at", |it, text| it.completed_at = text),
+        _ => return None,
+    })
 }
 
 /// Where one end of an orchestration is read.
@@ -232,6 +251,11 @@ impl<'a> FundsLocation<'a> {
             Ok::<(), Unreadable>(())
         })?;
         Ok(end)
+    }
+
+    /// A profile with that id; an empty one is none.
+    pub(super) fn profile(id: Option<Text<'a>>) -> Self {
+        Self::Profile(id.filter(|id| !id.is_empty()))
     }
 
     /// The profile's id, if this end is a profile that names one.

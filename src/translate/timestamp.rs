@@ -14,13 +14,15 @@ pub fn parse(text: &str) -> Option<Timestamp> {
         return None;
     }
     let (nanosecond, zone) = fraction(rest)?;
+    let [y1, y2, y3, y4, _, m1, m2, _, d1, d2, _, h1, h2, _, min1, min2, _, s1, s2] = *whole;
+    let year = i16::from(number([y1, y2])?) * 100 + i16::from(number([y3, y4])?);
     let civil = DateTime::new(
-        number(&whole[..4])?,
-        i8::try_from(number(&whole[5..7])?).ok()?,
-        i8::try_from(number(&whole[8..10])?).ok()?,
-        i8::try_from(number(&whole[11..13])?).ok()?,
-        i8::try_from(number(&whole[14..16])?).ok()?,
-        i8::try_from(number(&whole[17..])?).ok()?,
+        year,
+        number([m1, m2])?,
+        number([d1, d2])?,
+        number([h1, h2])?,
+        number([min1, min2])?,
+        number([s1, s2])?,
         nanosecond,
     );
     let (civil, offset) = (civil.ok()?, offset(zone)?);
@@ -47,31 +49,34 @@ pub(crate) fn parse_any_form(text: &str) -> Option<Timestamp> {
     parse(std::str::from_utf8(&usual).ok()?)
 }
 
-/// The value of at most four digits.
-fn number(digits: &[u8]) -> Option<i16> {
-    digits
-        .iter()
-        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + i16::from(digit - b'0')))
+/// The value of two digits.
+#[inline]
+fn number([tens, ones]: [u8; 2]) -> Option<i8> {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    if tens < 10 && ones < 10 { i8::try_from(tens * 10 + ones).ok() } else { None }
 }
 
 /// The nanoseconds of an optional fraction such as `.123`, and the rest.
 fn fraction(text: &[u8]) -> Option<(i32, &[u8])> {
     let Some(text) = text.strip_prefix(b".") else { return Some((0, text)) };
-    let length = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (digits, zone) = text.split_at(length);
-    let value =
-        digits.iter().fold(0_i64, |number, digit| number.saturating_mul(10) + i64::from(digit - b'0'));
-    let scale = 10_i64.pow(u32::try_from(9_usize.checked_sub(length)?).ok()?);
-    (length > 0).then_some(())?;
-    Some((i32::try_from(value * scale).ok()?, zone))
+    let (mut value, mut length) = (0, 0);
+    while let Some(digit @ b'0'..=b'9') = text.get(length) {
+        let scale = SCALES.get(length)?;
+        value += i32::from(digit - b'0') * scale;
+        length += 1;
+    }
+    (length > 0).then_some((value, &text[length..]))
 }
+
+/// The nanoseconds that a digit of a fraction counts.
+const SCALES: [i32; 9] = [100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1000, 100, 10, 1];
 
 /// `Z` or `±hh:mm`.
 fn offset(zone: &[u8]) -> Option<Offset> {
     match zone {
         b"Z" => Some(Offset::UTC),
         [sign @ (b'+' | b'-'), h1, h2, b':', m1, m2] => {
-            let (hours, minutes) = (i32::from(number(&[*h1, *h2])?), i32::from(number(&[*m1, *m2])?));
+            let (hours, minutes) = (i32::from(number([*h1, *h2])?), i32::from(number([*m1, *m2])?));
             let seconds = (hours * 60 + minutes) * 60;
             let fits = hours < 24 && minutes < 60;
             fits.then(|| Offset::from_seconds(if *sign == b'-' { -seconds } else { seconds }).ok()).flatten()

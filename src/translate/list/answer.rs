@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::ListQuery;
-use super::position::id_hash;
+use super::layout::RecordReader;
 use super::rows::{HEAD, ParsedRow, RowState, Rows};
 use crate::translate::conversion::Conversion;
 use crate::translate::evidence::has_content;
@@ -21,8 +21,8 @@ struct RowFilter<'q> {
     own: &'q OwnRecords,
 }
 
-/// Parses one row of an answer.
-type ReadRow<'a> = fn(&mut Rows, &mut JsonReader<'a>, &RowFilter<'_>) -> Result<(), Unreadable>;
+/// Parses the rows of an answer.
+type ReadRows<'a> = fn(&mut Rows, &mut JsonReader<'a>, &RowFilter<'_>) -> Result<(), Unreadable>;
 
 impl Rows {
     /// Parses a side's answer.
@@ -43,16 +43,16 @@ impl Rows {
         query: &ListQuery,
         own: &OwnRecords,
     ) -> Result<Self, Unreadable> {
-        let row = match side {
-            Side::Legacy => Self::conversion,
-            Side::New => Self::orchestration,
+        let read_rows = match side {
+            Side::Legacy => Self::conversions,
+            Side::New => Self::orchestrations,
         };
-        Self::read(body, &RowFilter { query, own }, row)
+        Self::read(body, &RowFilter { query, own }, read_rows)
     }
 
     /// Reads `items`, or without any the deprecated `orchestrations`.
-    fn read<'a>(body: &'a [u8], filter: &RowFilter<'_>, row: ReadRow<'a>) -> Result<Self, Unreadable> {
-        let mut rows = Self { json: Vec::with_capacity(body.len()), ..Self::default() };
+    fn read<'a>(body: &'a [u8], filter: &RowFilter<'_>, read_rows: ReadRows<'a>) -> Result<Self, Unreadable> {
+        let mut rows = Self::for_answer(body.len());
         rows.json.extend_from_slice(HEAD);
         let mut deprecated = None;
         let mut has_list = false;
@@ -63,7 +63,7 @@ impl Rows {
             match key {
                 "items" if value.peek_kind() == Some(b'[') => {
                     has_list = true;
-                    value.array(|element| row(&mut rows, element, filter))?;
+                    read_rows(&mut rows, value, filter)?;
                 }
                 "orchestrations" if value.peek_kind() == Some(b'[') => deprecated = Some(value.value()?),
                 "items" | "orchestrations" => has_list |= null_list(value)?,
@@ -82,27 +82,34 @@ impl Rows {
             return Err(Unreadable::WrongType { field: "items", expected: "the whole list" });
         }
         if let Some(array) = deprecated.filter(|_| rows.is_unused()) {
-            JsonReader::new(array.as_written().as_bytes())?
-                .array(|element| row(&mut rows, element, filter))?;
+            read_rows(&mut rows, &mut JsonReader::of(array.as_written()), filter)?;
         } else if !has_list && deprecated.is_none() && has_other_members {
             return Err(Unreadable::Missing { field: "items" });
         }
         Ok(rows)
     }
 
-    fn orchestration<'a>(
+    fn orchestrations<'a>(
         &mut self,
         reader: &mut JsonReader<'a>,
         filter: &RowFilter<'_>,
     ) -> Result<(), Unreadable> {
-        let orchestration = Orchestration::read(reader)?;
+        let mut records = RecordReader::default();
+        reader.array(|element| self.orchestration(records.read(element)?, filter))
+    }
+
+    fn orchestration(
+        &mut self,
+        orchestration: &Orchestration<'_>,
+        filter: &RowFilter<'_>,
+    ) -> Result<(), Unreadable> {
         self.unknown_rows.add(orchestration.unknown);
-        self.received.push(id_hash(orchestration.id.map_or("", Text::as_written)));
-        if mapping::hidden(&orchestration, filter.own.origin(&orchestration))?.is_some() {
-            self.hide(&orchestration, filter.query);
+        self.receive(orchestration.id.map_or("", Text::as_written));
+        if mapping::hidden(orchestration, filter.own.origin(orchestration))?.is_some() {
+            self.hide(orchestration, filter.query);
             return Ok(());
         }
-        let mapped = mapping::conversion(&orchestration)?;
+        let mapped = mapping::conversion(orchestration)?;
         let Some(at) = self.select(&mapped.conversion, filter.query)? else { return Ok(()) };
         if let Some(status) = mapped.unknown_status {
             self.dropped.unknown_statuses.push(status.as_written().to_owned());
@@ -122,17 +129,29 @@ impl Rows {
     }
 
     /// A conversion from the legacy API reaches the client byte for byte.
-    fn conversion<'a>(
+    fn conversions<'a>(
         &mut self,
         reader: &mut JsonReader<'a>,
         filter: &RowFilter<'_>,
     ) -> Result<(), Unreadable> {
-        let written = reader.value()?.as_written().as_bytes();
-        let conversion = Conversion::parse(written)?;
+        reader.array(|element| {
+            element.peek_kind();
+            let start = element.position();
+            let conversion = Conversion::read(element)?;
+            self.conversion(&conversion, element.since(start), filter)
+        })
+    }
+
+    fn conversion(
+        &mut self,
+        conversion: &Conversion<'_>,
+        written: &str,
+        filter: &RowFilter<'_>,
+    ) -> Result<(), Unreadable> {
         self.unknown_rows.add(conversion.unknown);
-        self.received.push(id_hash(conversion.id.map_or("", Text::as_written)));
-        if let Some(at) = self.select(&conversion, filter.query)? {
-            self.push(at, &conversion, |json| json.extend_from_slice(written));
+        self.receive(conversion.id.map_or("", Text::as_written));
+        if let Some(at) = self.select(conversion, filter.query)? {
+            self.push(at, conversion, |json| json.extend_from_slice(written.as_bytes()));
         }
         Ok(())
     }
@@ -156,8 +175,6 @@ impl Rows {
         }
         let start = self.json.len();
         write(&mut self.json);
-        let id_start = self.ids.len();
-        self.ids.push_str(row.id.map_or("", Text::as_written));
         let ref_id_start = self.ids.len();
         self.ids.push_str(&row.ref_id.and_then(Text::value).unwrap_or_default());
         self.rows.push_back(ParsedRow {
@@ -165,7 +182,7 @@ impl Rows {
             received: self.received.len() - 1,
             state: RowState::Fresh,
             json: start..self.json.len(),
-            id: id_start..ref_id_start,
+            id: self.received.last().cloned().unwrap_or_default(),
             ref_id: ref_id_start..self.ids.len(),
         });
     }
@@ -202,9 +219,7 @@ fn selected(row: &Conversion<'_>, query: &ListQuery) -> Result<Selected, Unreada
 
 fn read_instant(text: Option<Text<'_>>, field: &'static str) -> Result<Timestamp, Unreadable> {
     let text = text.ok_or(Unreadable::Missing { field })?;
-    text.value()
-        .and_then(|text| timestamp::parse(&text))
-        .ok_or(Unreadable::WrongType { field, expected: "an RFC 3339 timestamp" })
+    text.read(timestamp::parse).ok_or(Unreadable::WrongType { field, expected: "an RFC 3339 timestamp" })
 }
 
 /// A cursor that cannot be sent back is an error: taken for the end of the list, it would hide the remaining rows.

@@ -8,6 +8,7 @@
 mod answer;
 pub mod cursor;
 mod cursor_codec;
+mod layout;
 pub mod page;
 mod pairs;
 mod position;

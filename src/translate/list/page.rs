@@ -278,6 +278,7 @@ impl<'q> PageBuilder<'q> {
         self.more = rows.remaining() > limit;
         let (page, ends) = rows.take_page(limit);
         self.out = page;
+        self.taken.reserve(ends.len());
         for end in ends {
             self.taken.take(&mut self.sources, 0, TakenAs::Shown(end));
         }

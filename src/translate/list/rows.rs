@@ -5,11 +5,17 @@ use std::ops::Range;
 
 use jiff::Timestamp;
 
+use super::position::id_hash;
 use crate::translate::own_records::HiddenRecord;
 use crate::translate::unknown::{Unknown, UnknownRows};
 
 /// The beginning of every page.
 pub(super) const HEAD: &[u8] = br#"{"items":["#;
+
+/// About as many bytes as a row takes in an answer.
+const ROW_BYTES: usize = 512;
+/// About as many as its id and its reference take.
+const IDS_BYTES: usize = 80;
 
 /// The rows of one answer in the legacy format, ready to be merged into a page.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +24,8 @@ pub struct Rows {
     /// [`HEAD`] and the comma-separated rows: a page already, if no other side adds rows.
     pub(super) json: Vec<u8>,
     pub(super) ids: String,
-    /// The hash of the id of every row received, whether it is a row here or not.
-    pub(super) received: Vec<u64>,
+    /// Where in `ids` the id of every row received is, whether it is a row here or not.
+    pub(super) received: Vec<Range<usize>>,
     /// The last row received that precedes the cursor's instant.
     pub(super) earlier: Option<usize>,
     /// The side's own cursor, if it has more rows.
@@ -92,9 +98,33 @@ pub struct RowRef<'a> {
 }
 
 impl Rows {
+    /// No rows, with space for those of an answer of so many bytes.
+    pub(super) fn for_answer(bytes: usize) -> Self {
+        let rows = bytes / ROW_BYTES;
+        Self {
+            rows: VecDeque::with_capacity(rows),
+            json: Vec::with_capacity(bytes),
+            ids: String::with_capacity(rows * IDS_BYTES),
+            received: Vec::with_capacity(rows),
+            ..Self::default()
+        }
+    }
+
     /// What the answer held that this build does not know.
     pub(crate) fn unknown(&self) -> Unknown {
         self.unknown_rows.with(self.unknown_beside)
+    }
+
+    /// Receives a row; it is no row here yet.
+    pub(super) fn receive(&mut self, id: &str) {
+        let start = self.ids.len();
+        self.ids.push_str(id);
+        self.received.push(start..self.ids.len());
+    }
+
+    /// The hash of the id of every row received. Few pages need them, and they take longer than to copy the ids.
+    pub(super) fn received_hashes(&self) -> impl Iterator<Item = u64> {
+        self.received.iter().map(|id| id_hash(&self.ids[id.clone()]))
     }
 
     /// Appends the rows of the side's next answer.

@@ -152,7 +152,7 @@ impl Source {
     /// Adds an answer's rows. `false` when it drops the hint or the progress that they do not fit.
     pub(super) fn add(&mut self, query: &ListQuery, mut rows: Rows) -> bool {
         let resumed = self.resumed.take();
-        if resumed.is_some() && rows.received.first() != resumed.as_ref() {
+        if resumed.is_some() && rows.received_hashes().next() != resumed {
             self.drop_hint();
             return false;
         }
@@ -193,7 +193,7 @@ impl Source {
     /// again, and must begin with the same row.
     fn keep_checkpoint(&mut self, answer: &Rows) {
         self.checkpoint = None;
-        let Some(first) = answer.received.first().copied() else { return };
+        let Some(first) = answer.received_hashes().next() else { return };
         // Only the buffers of rows that were taken are left.
         self.rows = Rows { next: self.rows.next.take(), ..Rows::default() };
         self.calls.drain(..self.calls.len().saturating_sub(CALLS_KEPT));
@@ -226,7 +226,7 @@ impl Source {
         }
         rows.dropped.filtered += past;
         if self.received == 0 {
-            self.first = rows.received.first().copied().unwrap_or_default();
+            self.first = rows.received_hashes().next().unwrap_or_default();
         }
         for row in &mut rows.rows {
             row.received += self.received;
@@ -237,14 +237,14 @@ impl Source {
     /// Marks the rows of earlier pages after a call with the hint. `false` when they do not fit.
     fn locate(&mut self, cursor: &Cursor, hint: &Hint, rows: &mut Rows) -> bool {
         let count = rows.received.len();
-        let found = rows.received.iter().position(|hash| *hash == hint.last).filter(|_| !self.is_located);
+        let found = rows.received_hashes().position(|hash| hash == hint.last).filter(|_| !self.is_located);
         let is_located = self.is_located || found.is_some() || hint.skip == 0 && count > 0;
         let past = match found {
             Some(last) => last + 1,
             None if is_located => 0,
             None => count,
         };
-        let is_restart = rows.received.contains(&hint.first);
+        let is_restart = rows.received_hashes().any(|hash| hash == hint.first);
         let is_disordered = rows.earlier.is_some_and(|row| row >= past)
             || rows.rows.iter().any(|row| row.received < past && row.at != cursor.at);
         if is_restart || is_disordered || !is_located && rows.next.is_none() {

@@ -20,6 +20,7 @@ const NAMED_BYTES_MAX: usize = 1100;
 const TEXT_OVERHEAD_BYTES: usize = 9;
 /// What one takes that is.
 const UUID_BYTES: usize = 17;
+const UUID_CHARS: usize = 36;
 /// A cursor of a side's own that is longer is not kept.
 const HINT_BYTES_MAX: usize = 500;
 /// That many rows are read again rather than kept out by a hint.
@@ -63,6 +64,12 @@ pub(super) struct CursorContext<'a> {
 }
 
 impl TakenRows {
+    /// Makes space for so many more rows.
+    pub(super) fn reserve(&mut self, rows: usize) {
+        self.taken.reserve(rows);
+        self.ids.reserve(rows * UUID_CHARS);
+    }
+
     /// Takes the next row of a source.
     pub(super) fn take(&mut self, sources: &mut [Source], source: usize, taken_as: TakenAs) {
         let Some(rows) = sources.get_mut(source).map(|source| &mut source.rows) else { return };
@@ -148,7 +155,7 @@ impl TakenRows {
         let hinted = hinted.map(|before| before.side(source.side).run.clone());
         let mut run = hinted.or(skipped).unwrap_or_default();
         let mut position = source.position;
-        let mut last = source.hint.as_ref().map_or(source.skipped.last_hash, |hint| hint.last);
+        let mut last = None;
         let (mut instant_start, mut second_start) = (None, None);
         let second = second_of(context.order, at);
         for row in rows {
@@ -162,9 +169,13 @@ impl TakenRows {
                 if row.at == at {
                     run.push(self.id(row));
                 }
-                (position, last) = (row.received + 1, id_hash(self.id(row)));
+                (position, last) = (row.received + 1, Some(row));
             }
         }
+        let last = match last {
+            Some(row) => id_hash(self.id(row)),
+            None => source.hint.as_ref().map_or(source.skipped.last_hash, |hint| hint.last),
+        };
         let behind = match before.filter(|before| !context.order.before(&before.at, &second)) {
             None => second_start.map_or(0, |start| position.saturating_sub(start)),
             Some(before) => {

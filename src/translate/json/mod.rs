@@ -4,7 +4,11 @@
 //! slice of the text it came in, checked against RFC 8259, and is written out again byte for byte. `docs/performance.md` has
 //! the measurements that chose this over `serde_json`; `tests/contract/properties` holds the two to the same opinion of any text.
 
-use std::borrow::Cow;
+mod scan;
+mod text;
+
+use self::scan::{is_plain_string, plain_run, starts_with};
+pub use self::text::{Raw, Text};
 
 /// Deeper nesting than this is refused, so that no text can exhaust the stack (`serde_json` draws the line here too).
 pub const DEPTH_MAX: usize = 127;
@@ -17,88 +21,6 @@ pub struct JsonError {
     pub(crate) what: &'static str,
     /// The position in bytes from the start.
     pub(crate) at: usize,
-}
-
-/// One complete JSON value, as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Raw<'a>(&'a str);
-
-impl<'a> Raw<'a> {
-    /// The value's text, quotes and all.
-    #[must_use]
-    pub const fn as_written(self) -> &'a str {
-        self.0
-    }
-
-    /// Whether the value is the literal `null`.
-    #[must_use]
-    pub(crate) fn is_null(self) -> bool {
-        self.0 == "null"
-    }
-
-    /// Whether the value is an object.
-    #[must_use]
-    pub(crate) fn is_object(self) -> bool {
-        self.0.starts_with('{')
-    }
-
-    /// Whether the value is an object with at least one member.
-    #[must_use]
-    pub(crate) fn has_members(self) -> bool {
-        self.0
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'))
-            .is_some_and(|inside| !inside.trim().is_empty())
-    }
-
-    /// The value as a string, if it is one.
-    #[must_use]
-    pub fn as_text(self) -> Option<Text<'a>> {
-        self.0.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).map(Text)
-    }
-}
-
-/// The content of a JSON string as written, with its escapes. Two are equal when they decode to the same text.
-#[derive(Clone, Copy, Debug)]
-pub struct Text<'a>(&'a str);
-
-impl PartialEq for Text<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        let escaped = |text: &str| memchr::memchr(b'\\', text.as_bytes()).is_some();
-        self.0 == other.0
-            || (escaped(self.0) || escaped(other.0)) && self.value().is_some_and(|value| other.says(&value))
-    }
-}
-
-impl Eq for Text<'_> {}
-
-impl<'a> Text<'a> {
-    /// The text between the quotes, escapes untouched.
-    #[must_use]
-    pub const fn as_written(self) -> &'a str {
-        self.0
-    }
-
-    /// Whether the string is `""`.
-    #[must_use]
-    pub(crate) const fn is_empty(self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The decoded text; `None` when it holds an unpaired surrogate.
-    #[must_use]
-    pub fn value(self) -> Option<Cow<'a, str>> {
-        if memchr::memchr(b'\\', self.0.as_bytes()).is_none() {
-            return Some(Cow::Borrowed(self.0));
-        }
-        serde_json::from_str::<String>(&format!("\"{}\"", self.0)).ok().map(Cow::Owned)
-    }
-
-    /// Whether the decoded text equals `other`.
-    #[must_use]
-    pub(crate) fn says(self, other: &str) -> bool {
-        self.value().is_some_and(|value| value == other)
-    }
 }
 
 /// A cursor over one JSON text.
@@ -118,9 +40,14 @@ impl<'a> JsonReader<'a> {
     /// When the bytes are not UTF-8.
     pub fn new(bytes: &'a [u8]) -> Result<Self> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Ok(Self { text, at: 0, depth: 0 }),
+            Ok(text) => Ok(Self::of(text)),
             Err(error) => Err(JsonError { what: "invalid UTF-8", at: error.valid_up_to() }),
         }
+    }
+
+    /// Starts at the beginning of `text`.
+    pub(crate) const fn of(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0 }
     }
 
     /// Reads an object and calls `field` with each key; `field` must read that key's value.
@@ -189,7 +116,7 @@ impl<'a> JsonReader<'a> {
             Some(_) => return Err(self.error("expected a value")),
             None => return Err(self.error("the text ends too early")),
         }
-        Ok(Raw(&self.text[start..self.at]))
+        Ok(Raw::new(&self.text[start..self.at]))
     }
 
     /// Reads the next value if it is a string; anything else is left where it is.
@@ -202,7 +129,52 @@ impl<'a> JsonReader<'a> {
         }
         let start = self.at + 1;
         self.skip_string()?;
-        Ok(Some(Text(&self.text[start..self.at - 1])))
+        Ok(Some(Text::new(&self.text[start..self.at - 1])))
+    }
+
+    /// Reads an object of which the caller knows what stands around its values. Without a result it is left where it is.
+    pub(crate) fn known_object<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        let (start, depth) = (self.at, self.depth);
+        self.depth += 1;
+        let result = read(self);
+        self.depth = depth;
+        if result.is_none() {
+            self.at = start;
+        }
+        result
+    }
+
+    /// Reads `expected`, if that comes next.
+    pub(crate) fn known(&mut self, expected: &str) -> Option<()> {
+        starts_with(self.rest(), expected.as_bytes()).then(|| self.at += expected.len())
+    }
+
+    /// Reads on in a string whose opening quote was read, up to its closing quote. It is as long as `likely` if that is right.
+    pub(crate) fn known_text(&mut self, likely: usize) -> Option<Text<'a>> {
+        let (start, rest) = (self.at, self.rest());
+        if is_plain_string(rest, likely) {
+            self.at += likely;
+        } else {
+            self.at = start - 1;
+            self.skip_string().ok()?;
+            self.at -= 1;
+        }
+        Some(Text::new(&self.text[start..self.at]))
+    }
+
+    /// The position in bytes from the start.
+    pub(crate) const fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What was read from a position on.
+    pub(crate) fn since(&self, start: usize) -> &'a str {
+        &self.text[start..self.at]
+    }
+
+    /// The value that was read from a position on.
+    pub(crate) fn raw_since(&self, start: usize) -> Raw<'a> {
+        Raw::new(self.since(start))
     }
 
     /// The first byte of the next value, without reading it.
@@ -228,6 +200,10 @@ impl<'a> JsonReader<'a> {
 
     fn bytes(&self) -> &'a [u8] {
         self.text.as_bytes()
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        &self.bytes()[self.at..]
     }
 
     fn peek(&self) -> Option<u8> {
@@ -279,7 +255,7 @@ impl<'a> JsonReader<'a> {
         }
         let start = self.at + 1;
         let escaped = self.skip_string()?;
-        let key = Text(&self.text[start..self.at - 1]);
+        let key = Text::new(&self.text[start..self.at - 1]);
         if self.take_after_space(b':') { Ok((key, escaped)) } else { Err(self.error("expected `:`")) }
     }
 
@@ -354,35 +330,4 @@ impl<'a> JsonReader<'a> {
         self.at += count;
         if count == 0 { Err(self.error("expected a digit")) } else { Ok(count) }
     }
-}
-
-/// Length of the prefix without a quote, a backslash or a control character. Strings are most of every document and nearly all of them are
-/// short, so they are scanned eight bytes at a time, in a form that says at once which of the eight ends the string.
-#[inline]
-fn plain_run(bytes: &[u8]) -> usize {
-    let mut run = 0;
-    while let Some(word) = bytes.get(run..).and_then(<[u8]>::first_chunk) {
-        let special = special_bytes(u64::from_le_bytes(*word));
-        if special != 0 {
-            return run + special.trailing_zeros() as usize / 8;
-        }
-        run += 8;
-    }
-    run + bytes[run..].iter().position(|byte| is_special(*byte)).unwrap_or(bytes.len() - run)
-}
-
-/// The highest bit of each byte of `word` that is special. A byte above the first of these may be marked in error, by a borrow.
-const fn special_bytes(word: u64) -> u64 {
-    const LOWEST: u64 = u64::from_le_bytes([1; 8]);
-    const HIGHEST: u64 = LOWEST << 7;
-    let quote = word ^ (LOWEST * b'"' as u64);
-    let backslash = word ^ (LOWEST * b'\\' as u64);
-    let below = quote.wrapping_sub(LOWEST) & !quote
-        | backslash.wrapping_sub(LOWEST) & !backslash
-        | word.wrapping_sub(LOWEST * 0x20) & !word;
-    below & HIGHEST
-}
-
-fn is_special(byte: u8) -> bool {
-    (byte == b'"') | (byte == b'\\') | (byte < 0x20)
 }
