@@ -227,6 +227,21 @@ async fn tokens_come_three_ways_and_carry_scopes() {
 }
 
 #[tokio::test]
+async fn test_funds_are_deposited() {
+    let (sandbox, client) = funded(quiet()).await;
+    let before = sandbox.inspector().balance(SECOND_PROFILE, "USD");
+    let path = |profile: &str| format!("/sandbox/profiles/{profile}/deposit");
+    let deposit = json!({ "asset": "USD", "amount": "0.25" });
+    assert_eq!(client.post(&path(SECOND_PROFILE), &deposit).await.0, 200);
+    assert_eq!(sandbox.inspector().balance(SECOND_PROFILE, "USD"), format!("{before}.25"));
+    assert_eq!(client.post(&path("nobody"), &deposit).await.0, 404);
+    for (changed, value) in [("amount", json!("x")), ("asset", json!("XYZ")), ("asset", json!(""))] {
+        let invalid = but(deposit.clone(), &json!({ changed: value }));
+        assert_eq!(client.post(&path(PROFILE), &invalid).await.0, 400, "{invalid}");
+    }
+}
+
+#[tokio::test]
 async fn customers_do_not_see_each_other() {
     let clients = vec![OAuthClient {
         id: "two".to_owned(),
