@@ -57,8 +57,8 @@ pub use request_log::ReceivedRequest;
 pub use state::OrchestrationOutcome;
 pub use tokens::SCOPES;
 pub use variants::{
-    EmptyList, ListOrder, ListShape, ListsNothing, Mirror, ProfileFilter, RefMatch, RepeatedRef, StaleCursor,
-    TieOrder, TimeBounds, Variants,
+    EmptyList, GrantedScopes, ListOrder, ListShape, ListsNothing, Mirror, ProfileFilter, RefMatch,
+    RepeatedRef, StaleCursor, TieOrder, TimeBounds, Variants,
 };
 
 /// A running sandbox. Dropping it closes the port and every connection.

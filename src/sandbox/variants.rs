@@ -57,6 +57,8 @@ pub struct Variants {
     pub cursor_life_ms: u64,
     /// What a stale list cursor does.
     pub stale_cursor: StaleCursor,
+    /// What a token is granted, and whether its answer says so.
+    pub granted_scopes: GrantedScopes,
     /// Merged (RFC 7396) into every orchestration that is created from now on.
     pub record_members: Map<String, Value>,
 }
@@ -269,6 +271,19 @@ pub enum StaleCursor {
     Ignored,
     /// It is answered an empty list.
     Empty,
+}
+
+/// What a token is granted, and whether its answer says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantedScopes {
+    /// What was asked for; the answer names it.
+    #[default]
+    Named,
+    /// What was asked for; the answer does not name it.
+    Unnamed,
+    /// Those of what was asked for that read; the answer names them.
+    Reading,
 }
 
 impl Variants {

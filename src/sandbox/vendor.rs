@@ -101,7 +101,8 @@ impl Vendor {
     fn handle(&self, arrived: &Arrived, view: &ReadView) -> Result<VendorResponse, VendorProblem> {
         let Arrived { target, parts, body } = arrived;
         if target.1 == Operation::Token {
-            let (status, body) = self.tokens.answer(&parts.headers, body);
+            let granted = self.inspector.variants().granted_scopes;
+            let (status, body) = self.tokens.answer(&parts.headers, body, granted);
             return Ok(VendorResponse::json(status, &body));
         }
         let customer = &self.tokens.authorize(&parts.headers, *target)?.customer;
