@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{CALLS_MAX, ProbeError};
@@ -33,6 +34,7 @@ pub(super) struct Calls {
     token: Option<HeaderValue>,
     made: u32,
     max: u32,
+    is_throttled: bool,
 }
 
 /// A whole answer, decoded.
@@ -83,7 +85,7 @@ pub(super) enum Shown {
 
 impl Calls {
     pub(super) fn new(config: Arc<Config>, upstream: UpstreamClient, token: Option<HeaderValue>) -> Self {
-        Self { config, upstream, token, made: 0, max: CALLS_MAX }
+        Self { config, upstream, token, made: 0, max: CALLS_MAX, is_throttled: false }
     }
 
     /// With another bound on the number of calls.
@@ -101,28 +103,57 @@ impl Calls {
         self.made
     }
 
+    /// How many calls may still be made.
+    pub(super) const fn left(&self) -> u32 {
+        self.max.saturating_sub(self.made)
+    }
+
+    /// Whether the vendor answered 429, so that further calls would prolong it.
+    pub(super) const fn is_throttled(&self) -> bool {
+        self.is_throttled
+    }
+
+    /// Whether all calls are made with a token that was given, and none fetched.
+    pub(super) const fn has_given_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// The scopes that the config asks for with these credentials, and those that came with their token; `None` without a token of theirs.
+    pub(super) fn scopes(&self, set: CredentialSet) -> Option<(&[String], Option<String>)> {
+        let asked = &self.config.auth.credentials(set)?.scopes;
+        Some((asked, self.upstream.granted_scopes(set)?))
+    }
+
     /// A list, with this query.
     pub(super) async fn list(&mut self, side: Side, query: &str) -> Result<Answer, ProbeError> {
         let path = format!("{}?{query}", paths::collection(side));
-        self.send(side, Endpoint::List(side), &path, None).await
+        self.send(side, Some(Endpoint::List(side)), &path, None).await
     }
 
     /// A list, with this path and query.
     pub(super) async fn list_at(&mut self, side: Side, path: &str) -> Result<Answer, ProbeError> {
-        self.send(side, Endpoint::List(side), path, None).await
+        self.send(side, Some(Endpoint::List(side)), path, None).await
     }
 
     pub(super) async fn by_ref(&mut self, side: Side, ref_id: &str) -> Result<Answer, ProbeError> {
-        self.send(side, Endpoint::List(side), &lookup_path(side, ref_id), None).await
+        self.send(side, Some(Endpoint::List(side)), &lookup_path(side, ref_id), None).await
     }
 
     pub(super) async fn get(&mut self, side: Side, id: &str) -> Result<Answer, ProbeError> {
-        self.send(side, Endpoint::Get(side), &Id::known(id).path_on(side), None).await
+        self.send(side, Some(Endpoint::Get(side)), &Id::known(id).path_on(side), None).await
     }
 
     /// A create. It is never repeated.
     pub(super) async fn create(&mut self, side: Side, body: String) -> Result<Answer, ProbeError> {
-        self.send(side, Endpoint::Create(side), paths::collection(side), Some(body)).await
+        self.send(side, Some(Endpoint::Create(side)), paths::collection(side), Some(body)).await
+    }
+
+    /// A deposit of test funds, with the new side's credentials. It is never repeated.
+    pub(super) async fn deposit(&mut self, path: &str, body: String) -> Result<Answer, ProbeError> {
+        let side = Side::New;
+        let uri = upstream::call(self.config.upstream.side(side), path);
+        let endpoint = uri.and_then(|uri| Endpoint::of_path(&self.config.budget, uri.path()));
+        self.send(side, endpoint, path, Some(body)).await
     }
 
     /// What a side shows for a reference that is spelled so, whatever the record's own spelling.
@@ -151,7 +182,7 @@ impl Calls {
     async fn send(
         &mut self,
         side: Side,
-        endpoint: Endpoint,
+        endpoint: Option<Endpoint>,
         path: &str,
         body: Option<String>,
     ) -> Result<Answer, ProbeError> {
@@ -166,12 +197,16 @@ impl Calls {
         (*request.method_mut(), *request.uri_mut()) = (method, uri);
         *request.headers_mut() = self.headers(is_write);
         let until = Instant::now() + self.config.timeouts.create;
-        let permit = Some(self.turn(endpoint).await);
+        let permit = match endpoint {
+            Some(endpoint) => Some(self.turn(endpoint).await),
+            None => None,
+        };
         let credentials = self.credentials(side, is_write);
         self.made += 1;
         let outgoing = Outgoing { request, lane: Lane::Fresh, credentials, permit, until };
         let answer = self.upstream.send_as(outgoing, &self.config).await;
         let (parts, body) = answer.map_err(|error| no_answer(error_chain(&error)))?.into_parts();
+        self.is_throttled |= parts.status == StatusCode::TOO_MANY_REQUESTS;
         let max = self.config.limits.response_body_max;
         let body =
             timeout_at(until, collect(body, max)).await.map_err(|_| no_answer("no answer in time".into()))?;
@@ -221,4 +256,11 @@ impl Calls {
 
 pub(super) fn refused(side: Side, why: &str) -> ProbeError {
     ProbeError::Refused(format!("the {side} side: {why}"))
+}
+
+/// The vendor's words for a refusal.
+pub(super) fn problem_of(answer: &Answer) -> String {
+    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    format!("{}: {}", text("title"), text("detail")).trim_matches([':', ' ']).to_owned()
 }

@@ -186,6 +186,11 @@ impl UpstreamClient {
         &self.0.budget
     }
 
+    /// The scopes granted with the proxy's own token: `None` without a token, and then where its answer named none.
+    pub(crate) fn granted_scopes(&self, credential_set: CredentialSet) -> Option<Option<String>> {
+        self.tokens().granted_scopes(credential_set)
+    }
+
     /// Requests for the proxy's own tokens, by credential set and result.
     #[must_use]
     pub(crate) fn token_fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {

@@ -45,6 +45,17 @@ struct TokenAnswer {
     access_token: String,
     /// A number, or a number as text: clients of RFC 6749 read both.
     expires_in: Option<serde_json::Value>,
+    /// Text, or what is ignored.
+    scope: Option<serde_json::Value>,
+}
+
+/// A token, and what its answer says of it.
+#[derive(Debug)]
+pub(super) struct FetchedToken {
+    pub(super) token: Token,
+    pub(super) lifetime: Duration,
+    /// The granted scopes, if the answer names them.
+    pub(super) scope: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for TokenAnswer {
@@ -68,6 +79,7 @@ impl<'de> Visitor<'de> for Members {
             match &*name {
                 "access_token" => answer.access_token = members.next_value()?,
                 "expires_in" => answer.expires_in = members.next_value()?,
+                "scope" => answer.scope = members.next_value()?,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
@@ -107,8 +119,8 @@ impl TokenEndpoint {
         &self.fetches
     }
 
-    /// A new token and its lifetime.
-    pub(super) async fn fetch(&self, fetch: &Fetch) -> Result<(Token, Duration), TokenError> {
+    /// A new token.
+    pub(super) async fn fetch(&self, fetch: &Fetch) -> Result<FetchedToken, TokenError> {
         let span = spans::step("token", None);
         let fetched = self.exchange(&fetch.request, fetch.timeout).instrument(span.clone()).await;
         let result = if fetched.is_ok() { TokenFetchResult::Fetched } else { TokenFetchResult::Failed };
@@ -117,11 +129,7 @@ impl TokenEndpoint {
         fetched
     }
 
-    async fn exchange(
-        &self,
-        request: &TokenRequest,
-        timeout: Duration,
-    ) -> Result<(Token, Duration), TokenError> {
+    async fn exchange(&self, request: &TokenRequest, timeout: Duration) -> Result<FetchedToken, TokenError> {
         let turn = self.budget.take(Endpoint::Token.client(), Instant::now() + timeout).await;
         let permit = turn.map_err(|OverBudget { .. }| TokenError::OverBudget)?;
         let sending = self
@@ -164,7 +172,7 @@ fn form(credentials: &ClientCredentials) -> String {
     form.finish()
 }
 
-fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
+fn parse(body: &[u8]) -> Result<FetchedToken, TokenError> {
     let body = without_mark(body);
     // serde_json's error would quote the body, and with it the token.
     let answer: TokenAnswer =
@@ -175,7 +183,8 @@ fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
     if is_empty || token.authorization().is_none() {
         Err(TokenError::Unreadable)
     } else {
-        Ok((token, lifetime))
+        let scope = answer.scope.as_ref().and_then(|scope| scope.as_str()).map(str::to_owned);
+        Ok(FetchedToken { token, lifetime, scope })
     }
 }
 
@@ -203,7 +212,7 @@ mod tests {
     #[test]
     fn answers_are_read_as_other_clients_read_them() {
         let answer = |expires_in: &str| format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#);
-        let lifetime = |body: &str| parse(body.as_bytes()).unwrap().1;
+        let lifetime = |body: &str| parse(body.as_bytes()).unwrap().lifetime;
         for (expires_in, seconds) in [
             ("60", 60.0),
             ("\"60\"", 60.0),
@@ -219,6 +228,10 @@ mod tests {
             assert_eq!(lifetime(&answer(expires_in)), Duration::from_secs_f64(seconds), "{expires_in}");
         }
         assert_eq!(lifetime(&format!("\u{feff}{}", answer("60"))), Duration::from_secs(60));
+        for (scope, granted) in [("\"a b\"", Some("a b")), ("null", None), ("[1]", None)] {
+            let body = format!(r#"{{"access_token":"t","scope":{scope}}}"#);
+            assert_eq!(parse(body.as_bytes()).unwrap().scope.as_deref(), granted, "{scope}");
+        }
         let twice = r#"{"access_token":"old","expires_in":1,"access_token":"t","expires_in":60}"#;
         assert_eq!(lifetime(twice), Duration::from_secs(60));
         for unreadable in [

@@ -122,6 +122,11 @@ impl TokenCache {
         }
     }
 
+    /// The scopes granted with the token of a credential set: `None` without a token, and then where its answer named none.
+    pub(super) fn granted_scopes(&self, credential_set: CredentialSet) -> Option<Option<String>> {
+        self.slot(credential_set).scope()
+    }
+
     /// The token of a credential set. Waits, until `until` at the latest, only when no valid token is cached.
     pub(super) async fn token(
         &self,

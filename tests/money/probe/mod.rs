@@ -1,5 +1,7 @@
 //! `probe`, as a process, before vendors that differ.
 
+mod around;
+mod lists;
 mod pairs;
 mod refused;
 
@@ -37,6 +39,12 @@ async fn probe(deployment: &Deployment, more: &[&str]) -> Ran {
 fn fact<'a>(found: &'a Value, name: &str) -> &'a Value {
     let facts = found["facts"].as_array().unwrap();
     facts.iter().find(|fact| fact["name"] == name).map_or(&Value::Null, |fact| &fact["value"])
+}
+
+/// How a fact was found, or why it was not.
+fn how<'a>(found: &'a Value, name: &str) -> &'a str {
+    let facts = found["facts"].as_array().unwrap();
+    facts.iter().find(|fact| fact["name"] == name).map_or("", |fact| fact["how"].as_str().unwrap())
 }
 
 /// One choice of each variant.
@@ -128,7 +136,7 @@ async fn what_a_vendor_shows_late_is_waited_for_and_what_is_unclear_is_no_fact()
     let (deployment, _) = prepared().await;
     let lag = FaultKind::Lag(HiddenRecords::YoungerThan(Duration::from_millis(700)));
     let lag = deployment.vendor.faults().arm(Fault::new(lag).on(Side::New, Operation::List));
-    let json = ["--profile-id", PROFILE, "--settle", "20s", "--format", "json"];
+    let json = ["--profile-id", PROFILE, "--settle", "3s", "--format", "json"];
     let variants = Variants { mirror: Mirror::OtherId, ..Variants::default() };
     deployment.vendor.inspector().set_variants(variants);
     let ran = probe(&deployment, &json).await;
