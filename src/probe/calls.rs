@@ -35,6 +35,8 @@ pub(super) struct Calls {
     made: u32,
     max: u32,
     is_throttled: bool,
+    /// Whether each side's refusals were problem documents; the status of one that was none.
+    refusals: [Option<Result<(), StatusCode>>; 2],
 }
 
 /// A whole answer, decoded.
@@ -85,7 +87,7 @@ pub(super) enum Shown {
 
 impl Calls {
     pub(super) fn new(config: Arc<Config>, upstream: UpstreamClient, token: Option<HeaderValue>) -> Self {
-        Self { config, upstream, token, made: 0, max: CALLS_MAX, is_throttled: false }
+        Self { config, upstream, token, made: 0, max: CALLS_MAX, is_throttled: false, refusals: [None; 2] }
     }
 
     /// With another bound on the number of calls.
@@ -217,7 +219,29 @@ impl Calls {
             Decoded::Unreadable => return Err(no_answer("the answer is in an unknown coding".into())),
         };
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        Ok(Answer { status: parts.status, content_type: content_type.map(str::to_owned), is_coded, body })
+        let answer =
+            Answer { status: parts.status, content_type: content_type.map(str::to_owned), is_coded, body };
+        self.note_refusal(side, &answer);
+        Ok(answer)
+    }
+
+    /// A 404 has a fact of its own, and a 429 may come from before the API.
+    fn note_refusal(&mut self, side: Side, answer: &Answer) {
+        let others = [StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS];
+        let refusals = &mut self.refusals[side as usize];
+        if answer.status.is_client_error() && !others.contains(&answer.status) {
+            let is_problem = evidence::is_problem_document(&answer.reply());
+            let form = if is_problem { Ok(()) } else { Err(answer.status) };
+            *refusals = Some(refusals.unwrap_or(form).and(form));
+        }
+    }
+
+    /// The form of a side's refusals; `None` if it refused nothing.
+    pub(super) fn refusal_form(&self, side: Side) -> Option<String> {
+        Some(match self.refusals[side as usize]? {
+            Ok(()) => "problem".to_owned(),
+            Err(status) => format!("status {} without a problem document", status.as_u16()),
+        })
     }
 
     fn headers(&self, is_write: bool) -> HeaderMap {

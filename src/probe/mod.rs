@@ -102,6 +102,7 @@ pub(crate) async fn probe(
         order::probe(&mut calls, (side, subject), rows, &mut found).await;
     }
     cursors::end(&mut calls, &begun, options.cursor_age, &mut found).await;
+    read_only::refusals(&calls, &mut found);
     scopes::probe(&calls, &mut found);
     found.calls = calls.made();
     Ok(found)

@@ -62,6 +62,16 @@ pub(super) async fn probe(calls: &mut Calls, found: &mut FactsFound) -> Result<(
     Ok(())
 }
 
+/// What the refusals of the whole probe looked like.
+pub(super) fn refusals(calls: &Calls, found: &mut FactsFound) {
+    for (side, name) in [(Side::Legacy, "error_form_legacy"), (Side::New, "error_form_new")] {
+        match calls.refusal_form(side) {
+            Some(form) => found.seen(name, &form, "the answers with another 4xx than 404 and 429"),
+            None => found.unclear(name, "no answer was a 4xx other than 404 and 429"),
+        }
+    }
+}
+
 fn readable(side: Side, answer: &Answer) -> Result<(), ProbeError> {
     match answer.status {
         StatusCode::OK => Ok(()),

@@ -14,7 +14,14 @@ use crate::support::process::run_with;
 use crate::support::test_bed::{new_record, old_record};
 
 const READ: [&str; 3] = ["--read-only", "--format", "json"];
-const DOCUMENTED: &str = "newest first, with order=ASC oldest first";
+pub(super) const DOCUMENTED: &str = "newest first, with order=ASC oldest first";
+/// Of each variant, on new.
+pub(super) const BOUNDS: [&str; 4] = [
+    "inclusive",
+    "exclusive",
+    "created_at.gte inclusive, created_at.lte exclusive",
+    "inclusive, coarser than 1µs",
+];
 const SIDES: [&str; 2] = ["legacy", "new"];
 
 /// Five records on each side, two of them of one instant.
@@ -55,12 +62,9 @@ async fn order_and_bounds_are_what_the_lists_show() {
         assert_eq!(findings.contains("order_new"), order != DOCUMENTED, "{findings}");
     }
     let new = ["created_at.gte", "created_at.lte"];
-    for (time_bounds, bounds) in [
-        (TimeBounds::Inclusive, "inclusive"),
-        (TimeBounds::Exclusive, "exclusive"),
-        (TimeBounds::HalfOpen, "created_at.gte inclusive, created_at.lte exclusive"),
-        (TimeBounds::Milliseconds, "inclusive, coarser than 1µs"),
-    ] {
+    let variants =
+        [TimeBounds::Inclusive, TimeBounds::Exclusive, TimeBounds::HalfOpen, TimeBounds::Milliseconds];
+    for (time_bounds, bounds) in variants.into_iter().zip(BOUNDS) {
         deployment.vendor.inspector().set_variants(Variants { time_bounds, ..Variants::default() });
         let found = seen(&deployment, &READ, 0).await;
         assert_eq!(fact(&found, "time_bounds_new"), bounds, "{found}");
@@ -189,6 +193,7 @@ async fn every_fact_is_known_within_forty_calls() {
     let found = seen(&deployment, &[&CONVERT[..], &out].concat(), 0).await;
     let facts = found["facts"].as_array().unwrap();
     assert!(facts.iter().all(|fact| fact["value"] != "not known"), "{found}");
+    assert_facts(&found, "error_form", "problem");
     assert_facts(&found, "order", DOCUMENTED);
     assert_facts(&found, "time_bounds", "inclusive");
     assert_facts(&found, "equal_times", "reversed with the order");
