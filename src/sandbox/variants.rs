@@ -59,6 +59,8 @@ pub struct Variants {
     pub stale_cursor: StaleCursor,
     /// What a token is granted, and whether its answer says so.
     pub granted_scopes: GrantedScopes,
+    /// Further members of an answer of the token endpoint.
+    pub token_members: Map<String, Value>,
     /// Merged (RFC 7396) into every orchestration that is created from now on.
     pub record_members: Map<String, Value>,
 }

@@ -101,8 +101,11 @@ impl Vendor {
     fn handle(&self, arrived: &Arrived, view: &ReadView) -> Result<VendorResponse, VendorProblem> {
         let Arrived { target, parts, body } = arrived;
         if target.1 == Operation::Token {
-            let granted = self.inspector.variants().granted_scopes;
-            let (status, body) = self.tokens.answer(&parts.headers, body, granted);
+            let Variants { granted_scopes, token_members, .. } = self.inspector.variants();
+            let (status, mut body) = self.tokens.answer(&parts.headers, body, granted_scopes);
+            if let Some(answer) = body.as_object_mut() {
+                answer.extend(token_members);
+            }
             return Ok(VendorResponse::json(status, &body));
         }
         let customer = &self.tokens.authorize(&parts.headers, *target)?.customer;

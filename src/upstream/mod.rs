@@ -159,10 +159,11 @@ impl UpstreamClient {
         let budget = Budget::default();
         let trust = Trust::load(settings)?;
         let tls = trust.tls()?;
-        let tokens = TokenCache::new(settings, tls.clone(), budget.clone())?;
+        let drift: Arc<DriftLog> = Arc::default();
+        let tokens = TokenCache::new(settings, tls.clone(), budget.clone(), Arc::clone(&drift))?;
         let [create, read, pass_through, fresh] =
             Lane::ALL.map(|lane| LanePool::new(lane, settings, tls.clone()));
-        let (lanes, drift) = ([create, read, pass_through, fresh], Arc::default());
+        let lanes = [create, read, pass_through, fresh];
         Ok(Self(Arc::new(Inner { lanes, tokens, budget, trust, drift })))
     }
 

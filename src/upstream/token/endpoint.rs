@@ -19,6 +19,7 @@ use crate::config::Upstreams;
 use crate::config::auth::{ClientCredentials, CredentialSet};
 use crate::http::decode::{Decoded, decode};
 use crate::http::headers;
+use crate::telemetry::drift::DriftLog;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::spans;
@@ -91,6 +92,7 @@ impl<'de> Visitor<'de> for Members {
 pub(super) struct TokenEndpoint {
     http: reqwest::Client,
     budget: Budget,
+    drift: Arc<DriftLog>,
     fetches: Counters<(CredentialSet, TokenFetchResult)>,
 }
 
@@ -99,6 +101,7 @@ impl TokenEndpoint {
         settings: &Upstreams,
         tls: rustls::ClientConfig,
         budget: Budget,
+        drift: Arc<DriftLog>,
     ) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -112,7 +115,7 @@ impl TokenEndpoint {
             .no_proxy()
             .referer(false)
             .build()?;
-        Ok(Self { http, budget, fetches: Counters::default() })
+        Ok(Self { http, budget, drift, fetches: Counters::default() })
     }
 
     pub(super) const fn fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
@@ -153,11 +156,15 @@ impl TokenEndpoint {
             }
             body.extend_from_slice(&chunk);
         }
-        match decode(answer.headers(), &body, ANSWER_MAX) {
-            Decoded::Bytes(decoded) => parse(&decoded),
+        let decoded = decode(answer.headers(), &body, ANSWER_MAX);
+        let body = match &decoded {
+            Decoded::Bytes(decoded) => decoded,
             // Some gateways decode a body and leave the header.
-            Decoded::Plain | Decoded::Unreadable => parse(&body),
-        }
+            Decoded::Plain | Decoded::Unreadable => &body[..],
+        };
+        let fetched = parse(body)?;
+        self.drift.look_at_token(without_mark(body));
+        Ok(fetched)
     }
 }
 

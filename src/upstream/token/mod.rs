@@ -22,6 +22,7 @@ use self::endpoint::{TokenEndpoint, TokenRequest};
 use super::rate_limit::Budget;
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Upstreams};
+use crate::telemetry::drift::DriftLog;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::label;
 
@@ -105,8 +106,9 @@ impl TokenCache {
         settings: &Upstreams,
         tls: rustls::ClientConfig,
         budget: Budget,
+        drift: Arc<DriftLog>,
     ) -> reqwest::Result<Self> {
-        let endpoint = Arc::new(TokenEndpoint::new(settings, tls, budget)?);
+        let endpoint = Arc::new(TokenEndpoint::new(settings, tls, budget, drift)?);
         Ok(Self { endpoint, slots: Default::default() })
     }
 
