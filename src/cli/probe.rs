@@ -58,9 +58,9 @@ pub(super) struct ProbeArgs {
     /// Another profile of the customer than --profile-id, which shows what a filter by profile compares
     #[arg(long, value_name = "ID")]
     second_profile_id: Option<String>,
-    /// Amount of each conversion, in the source asset
-    #[arg(long, value_name = "DECIMAL", default_value = "1", value_parser = amount)]
-    amount: String,
+    /// Amount of each conversion, in the source asset [default: 1, and 0.01 with --write]
+    #[arg(long, value_name = "DECIMAL", value_parser = amount)]
+    amount: Option<String>,
     /// Assets of each conversion
     #[arg(long, value_name = "FROM/TO", default_value = "USD/PYUSD", value_parser = pair)]
     pair: (String, String),
@@ -268,13 +268,18 @@ fn options(arguments: &ProbeArgs, token: Option<HeaderValue>, upstreams: &Upstre
     let conversions = arguments.profile_id.clone().map(|profile_id| Conversions {
         profile_id,
         second_profile_id: arguments.second_profile_id.clone(),
-        amount: arguments.amount.clone(),
+        amount: arguments.amount.clone().unwrap_or_else(|| default_amount(arguments.write).to_owned()),
         source_asset: arguments.pair.0.clone(),
         target_asset: arguments.pair.1.clone(),
         settle: arguments.settle,
         fund: hosts_of(upstreams).iter().all(|host| is_for_tests(host)),
     });
     ProbeOptions { token, conversions, cursor_age: arguments.cursor_age }
+}
+
+/// With real money the smallest amount: the asset with the fewest decimals, which is USD, has two.
+const fn default_amount(is_real: bool) -> &'static str {
+    if is_real { "0.01" } else { "1" }
 }
 
 /// Whether no real money is at a host: the vendor's sandbox, or this machine.

@@ -124,6 +124,22 @@ async fn a_profile_without_funds_gets_what_the_conversions_need() {
 }
 
 #[tokio::test]
+async fn real_money_is_converted_in_the_smallest_amount() {
+    let (deployment, _) = prepared().await;
+    let books = deployment.vendor.inspector();
+    books.open_profile(CUSTOMER, "small");
+    let write = ["--write", "--i-understand-this-converts-money", "--profile-id", "small", "--settle", "1s"];
+    for (more, deposited) in
+        [(&["--format", "json"][..], "0.06 USD"), (&["--format", "json", "--amount", "2"], "12 USD")]
+    {
+        let ran = probe(&deployment, &[&write[..], more].concat()).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert_eq!(fact(&ran.json(), "funded"), deposited, "{ran:?}");
+        assert_eq!(books.balance("small", "USD"), "0", "what was deposited was converted");
+    }
+}
+
+#[tokio::test]
 async fn a_deposit_is_sent_once_whatever_comes_of_it() {
     let (deployment, _) = prepared().await;
     for (fault, word) in [
