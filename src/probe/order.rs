@@ -58,11 +58,11 @@ impl Bound {
 /// What a bound does at its own instant.
 struct Edge {
     is_inclusive: bool,
-    /// It tells times apart that differ in their last digit; `None` where that was not looked at.
+    /// It tells times apart that differ in their last digit; `None` where that was not observed.
     is_fine: Option<bool>,
 }
 
-/// Looks at the lists around `subject`. `first` are the rows of a list without bounds.
+/// Reads the lists around `subject`. `first` are the rows of a list without bounds.
 pub(super) async fn probe(
     calls: &mut Calls,
     (side, subject): (Side, Result<Subject, Unseen>),

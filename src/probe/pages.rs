@@ -79,7 +79,7 @@ impl fmt::Display for Direction {
     }
 }
 
-/// A record whose place in lists is looked at.
+/// A record whose place in lists is observed.
 #[derive(Clone, Debug)]
 pub(super) struct Subject {
     pub(super) id: String,

@@ -12,21 +12,21 @@ use super::pages::{Subject, Unseen};
 use crate::translate::evidence::{WalkedRecord, found_conversion};
 use crate::translate::facts::Mirror;
 
-/// The first pause between two looks for a record. Each is three times as long as the one before, because looks are calls.
+/// The first pause between two reads of a record. Each is three times as long as the one before, because reads are calls.
 const PAUSE: Duration = Duration::from_millis(500);
 const LONGER: u32 = 3;
 
-/// Calls that what follows needs: after the looks for the record on each side, legacy first. Looks spend no more than the others.
+/// Calls that the rest of the probe needs after the reads of a side's record, legacy first. Repeated reads leave so many.
 const RESERVED: [u32; 2] = [25, 20];
 
-/// The looks for a record: more and more rarely, and once more when the time is over.
-struct Looks {
+/// Repeated reads of a record: more and more rarely, and once more when the time is over.
+struct Attempts {
     pause: Duration,
     until: Instant,
     reserved: u32,
 }
 
-impl Looks {
+impl Attempts {
     /// Waits for the next one, which is the last if only so many calls are left; false after the last.
     async fn next(&mut self, left: u32) -> bool {
         let now = Instant::now();
@@ -44,14 +44,14 @@ impl Looks {
 type Read = Result<(Duration, Subject), Unseen>;
 
 impl Probe<'_> {
-    fn looks(&self, made: &Made) -> Looks {
+    fn attempts(&self, made: &Made) -> Attempts {
         let reserved = RESERVED[made.side as usize];
-        Looks { pause: PAUSE, until: made.answered + self.with.settle, reserved }
+        Attempts { pause: PAUSE, until: made.answered + self.with.settle, reserved }
     }
 
     /// How long a get by its id denies a record that was just made, and a list does not show it.
     pub(super) async fn lags(&mut self, made: &Made, names: [&'static str; 2]) -> Result<(), ProbeError> {
-        let (mut looks, mut read, mut listed) = (self.looks(made), None, None);
+        let (mut attempts, mut read, mut listed) = (self.attempts(made), None, None);
         loop {
             if read.is_none() {
                 read = self.read(made).await?;
@@ -59,7 +59,7 @@ impl Probe<'_> {
             if listed.is_none() {
                 listed = self.listed(made).await?;
             }
-            if read.is_some() && listed.is_some() || !looks.next(self.calls.left()).await {
+            if read.is_some() && listed.is_some() || !attempts.next(self.calls.left()).await {
                 break;
             }
         }
@@ -89,9 +89,9 @@ impl Probe<'_> {
     /// Waits until a list shows a record; not before the lag that was seen has passed.
     pub(super) async fn until_listed(&mut self, made: &Made) -> Result<(), ProbeError> {
         sleep_until(made.answered + self.lag[made.side as usize]).await;
-        let mut looks = self.looks(made);
+        let mut attempts = self.attempts(made);
         let mut listed = self.listed(made).await?;
-        while listed.is_none() && looks.next(self.calls.left()).await {
+        while listed.is_none() && attempts.next(self.calls.left()).await {
             listed = self.listed(made).await?;
         }
         self.in_time(made, listed).map(drop)
