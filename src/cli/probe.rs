@@ -20,7 +20,7 @@ use super::token_file::authorization;
 use super::walk::{self, opened, with_rate};
 use crate::config::facts_file::hosts_of;
 use crate::config::load::{Loaded, load};
-use crate::config::{Config, explain};
+use crate::config::{Config, Upstreams, explain};
 use crate::probe::{
     Conversions, FactsFound, PairOptions, PairsMade, ProbeError, ProbeOptions, probe, probe_pairs,
 };
@@ -31,8 +31,9 @@ use crate::upstream::UpstreamClient;
 pub(super) const ABOUT: &str = "\
 Find out with a few real calls what the vendor's documents leave open, and write it down as facts.
 
-Without --read-only it converts: about seven conversions of --amount, from and to --profile-id, one ref_id of them on both APIs, with ref_ids that begin with `Probe`. At any \
-other host than the vendor's sandbox or this machine that takes --write and --i-understand-this-converts-money. Each ref_id is in the \
+Without --read-only it converts: at most six conversions of --amount, from and to --profile-id, one ref_id of them on both APIs, with ref_ids that begin with `Probe`. At any \
+other host than the vendor's sandbox or this machine that takes --write and --i-understand-this-converts-money; at these two, test funds for \
+them are deposited first. Each ref_id is in the \
 ledger before it is sent, in a table of its own, and no create is repeated.
 
   conversion-shim probe --config config.toml --read-only
@@ -57,9 +58,9 @@ pub(super) struct ProbeArgs {
     /// Another profile of the customer than --profile-id, which shows what a filter by profile compares
     #[arg(long, value_name = "ID")]
     second_profile_id: Option<String>,
-    /// Amount of each conversion, in the source asset
-    #[arg(long, value_name = "DECIMAL", default_value = "1", value_parser = amount)]
-    amount: String,
+    /// Amount of each conversion, in the source asset [default: 1, and 0.01 with --write]
+    #[arg(long, value_name = "DECIMAL", value_parser = amount)]
+    amount: Option<String>,
     /// Assets of each conversion
     #[arg(long, value_name = "FROM/TO", default_value = "USD/PYUSD", value_parser = pair)]
     pair: (String, String),
@@ -72,6 +73,9 @@ pub(super) struct ProbeArgs {
     /// Needed with --write
     #[arg(long = "i-understand-this-converts-money")]
     converts_money: bool,
+    /// Wait until the cursor of a list is that old before it is used, to see how long cursors live
+    #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, conflicts_with = "pairs")]
+    cursor_age: Duration,
     /// Write the facts to this file, for facts.file
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -163,7 +167,8 @@ pub(super) fn run(arguments: ProbeArgs) -> u8 {
             }
         };
     if let (Some(count), Some(path)) = (arguments.pairs, &arguments.pairs_log) {
-        return pairs(&loaded, options(&arguments, token), (count, path), *format);
+        let options = options(&arguments, token, &config.upstream);
+        return pairs(&loaded, options, (count, path), *format);
     }
     facts(&loaded, &arguments, token)
 }
@@ -177,7 +182,8 @@ fn facts(loaded: &Loaded, arguments: &ProbeArgs, token: Option<HeaderValue>) -> 
             return FAILED;
         }
     };
-    match block_on(probed(loaded.config.clone(), options(arguments, token))) {
+    let options = options(arguments, token, &loaded.config.upstream);
+    match block_on(probed(loaded.config.clone(), options)) {
         Ok(found) => report(&found, out, arguments.format),
         Err(error) => failed(&error, loaded),
     }
@@ -219,7 +225,7 @@ async fn paired(
         Some(ledger) => opened(&config, ledger, false).await?.0,
         None => None,
     };
-    let ProbeOptions { token, conversions } = options;
+    let ProbeOptions { token, conversions, .. } = options;
     let Some(with) = &conversions else { return Ok(PairsMade::default()) };
     Ok(probe_pairs(config, upstream, ledger.as_ref(), PairOptions { token, with, count, out }).await?)
 }
@@ -258,16 +264,22 @@ fn report_pairs(made: &PairsMade, format: Format) -> u8 {
     print(&text, code)
 }
 
-fn options(arguments: &ProbeArgs, token: Option<HeaderValue>) -> ProbeOptions {
+fn options(arguments: &ProbeArgs, token: Option<HeaderValue>, upstreams: &Upstreams) -> ProbeOptions {
     let conversions = arguments.profile_id.clone().map(|profile_id| Conversions {
         profile_id,
         second_profile_id: arguments.second_profile_id.clone(),
-        amount: arguments.amount.clone(),
+        amount: arguments.amount.clone().unwrap_or_else(|| default_amount(arguments.write).to_owned()),
         source_asset: arguments.pair.0.clone(),
         target_asset: arguments.pair.1.clone(),
         settle: arguments.settle,
+        fund: hosts_of(upstreams).iter().all(|host| is_for_tests(host)),
     });
-    ProbeOptions { token, conversions }
+    ProbeOptions { token, conversions, cursor_age: arguments.cursor_age }
+}
+
+/// With real money the smallest amount: the asset with the fewest decimals, which is USD, has two.
+const fn default_amount(is_real: bool) -> &'static str {
+    if is_real { "0.01" } else { "1" }
 }
 
 /// Whether no real money is at a host: the vendor's sandbox, or this machine.

@@ -1,5 +1,6 @@
 //! The file that `facts.file` names: what `probe` found out, when, and about which hosts.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ pub(crate) struct FactsFile {
     pub(crate) hosts: Vec<String>,
     /// Whether these are the hosts of the config. Facts about others are not used.
     pub(crate) is_in_use: bool,
+    /// What was seen and is no key.
+    pub(crate) seen: BTreeMap<String, String>,
 }
 
 impl FactsFile {
@@ -36,9 +39,8 @@ struct Written {
     found_at: String,
     hosts: Vec<String>,
     facts: Dict,
-    /// For people.
-    #[serde(rename = "seen")]
-    _seen: Dict,
+    /// For people, and for the next probe.
+    seen: Dict,
 }
 
 /// The file and the facts in it. Does blocking file I/O.
@@ -46,12 +48,13 @@ pub(super) fn read(path: &Path, upstreams: &Upstreams) -> Result<(FactsFile, Vec
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("names a file that cannot be read, {}: {error}", path.display()))?;
     let values = super::layers::toml(&text).map_err(|error| format!("names a file that is {error}"))?;
-    let Written { found_at, hosts, facts, .. } = Value::from(values)
+    let Written { found_at, hosts, facts, seen } = Value::from(values)
         .deserialize()
         .map_err(|error: figment::Error| format!("names a file that `probe` did not write: {error}"))?;
     let found_at = found_at.parse().map_err(|_| "names a file whose found_at is no time".to_owned())?;
     let is_in_use = hosts == hosts_of(upstreams);
-    Ok((FactsFile { path: path.to_owned(), found_at, hosts, is_in_use }, facts.into_iter().collect()))
+    let seen = seen.into_iter().filter_map(|(name, value)| Some((name, value.into_string()?))).collect();
+    Ok((FactsFile { path: path.to_owned(), found_at, hosts, is_in_use, seen }, facts.into_iter().collect()))
 }
 
 /// The hosts of both sides, legacy first.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
+use serde_json::Value;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{CALLS_MAX, ProbeError};
@@ -33,6 +34,9 @@ pub(super) struct Calls {
     token: Option<HeaderValue>,
     made: u32,
     max: u32,
+    is_throttled: bool,
+    /// Whether each side's refusals were problem documents; the status of one that was none.
+    refusals: [Option<Result<(), StatusCode>>; 2],
 }
 
 /// A whole answer, decoded.
@@ -83,7 +87,7 @@ pub(super) enum Shown {
 
 impl Calls {
     pub(super) fn new(config: Arc<Config>, upstream: UpstreamClient, token: Option<HeaderValue>) -> Self {
-        Self { config, upstream, token, made: 0, max: CALLS_MAX }
+        Self { config, upstream, token, made: 0, max: CALLS_MAX, is_throttled: false, refusals: [None; 2] }
     }
 
     /// With another bound on the number of calls.
@@ -101,28 +105,57 @@ impl Calls {
         self.made
     }
 
+    /// How many calls may still be made.
+    pub(super) const fn left(&self) -> u32 {
+        self.max.saturating_sub(self.made)
+    }
+
+    /// Whether the vendor answered 429, so that further calls would prolong it.
+    pub(super) const fn is_throttled(&self) -> bool {
+        self.is_throttled
+    }
+
+    /// Whether all calls are made with a token that was given, and none fetched.
+    pub(super) const fn has_given_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    /// The scopes that the config asks for with these credentials, and those that came with their token; `None` without a token of theirs.
+    pub(super) fn scopes(&self, set: CredentialSet) -> Option<(&[String], Option<String>)> {
+        let asked = &self.config.auth.credentials(set)?.scopes;
+        Some((asked, self.upstream.granted_scopes(set)?))
+    }
+
     /// A list, with this query.
     pub(super) async fn list(&mut self, side: Side, query: &str) -> Result<Answer, ProbeError> {
         let path = format!("{}?{query}", paths::collection(side));
-        self.send(side, Endpoint::List(side), &path, None).await
+        self.send(side, Some(Endpoint::List(side)), &path, None).await
     }
 
     /// A list, with this path and query.
     pub(super) async fn list_at(&mut self, side: Side, path: &str) -> Result<Answer, ProbeError> {
-        self.send(side, Endpoint::List(side), path, None).await
+        self.send(side, Some(Endpoint::List(side)), path, None).await
     }
 
     pub(super) async fn by_ref(&mut self, side: Side, ref_id: &str) -> Result<Answer, ProbeError> {
-        self.send(side, Endpoint::List(side), &lookup_path(side, ref_id), None).await
+        self.send(side, Some(Endpoint::List(side)), &lookup_path(side, ref_id), None).await
     }
 
     pub(super) async fn get(&mut self, side: Side, id: &str) -> Result<Answer, ProbeError> {
-        self.send(side, Endpoint::Get(side), &Id::known(id).path_on(side), None).await
+        self.send(side, Some(Endpoint::Get(side)), &Id::known(id).path_on(side), None).await
     }
 
     /// A create. It is never repeated.
     pub(super) async fn create(&mut self, side: Side, body: String) -> Result<Answer, ProbeError> {
-        self.send(side, Endpoint::Create(side), paths::collection(side), Some(body)).await
+        self.send(side, Some(Endpoint::Create(side)), paths::collection(side), Some(body)).await
+    }
+
+    /// A deposit of test funds, with the new side's credentials. It is never repeated.
+    pub(super) async fn deposit(&mut self, path: &str, body: String) -> Result<Answer, ProbeError> {
+        let side = Side::New;
+        let uri = upstream::call(self.config.upstream.side(side), path);
+        let endpoint = uri.and_then(|uri| Endpoint::of_path(&self.config.budget, uri.path()));
+        self.send(side, endpoint, path, Some(body)).await
     }
 
     /// What a side shows for a reference that is spelled so, whatever the record's own spelling.
@@ -151,7 +184,7 @@ impl Calls {
     async fn send(
         &mut self,
         side: Side,
-        endpoint: Endpoint,
+        endpoint: Option<Endpoint>,
         path: &str,
         body: Option<String>,
     ) -> Result<Answer, ProbeError> {
@@ -166,7 +199,10 @@ impl Calls {
         (*request.method_mut(), *request.uri_mut()) = (method, uri);
         *request.headers_mut() = self.headers(is_write);
         let until = Instant::now() + self.config.timeouts.create;
-        let permit = Some(self.turn(endpoint).await);
+        let permit = match endpoint {
+            Some(endpoint) => Some(self.turn(endpoint).await),
+            None => None,
+        };
         let credentials = self.credentials(side, is_write);
         self.made += 1;
         let outgoing = Outgoing {
@@ -179,6 +215,7 @@ impl Calls {
         };
         let answer = self.upstream.send_as(outgoing, &self.config).await;
         let (parts, body) = answer.map_err(|error| no_answer(error_chain(&error)))?.into_parts();
+        self.is_throttled |= parts.status == StatusCode::TOO_MANY_REQUESTS;
         let max = self.config.limits.response_body_max;
         let body =
             timeout_at(until, collect(body, max)).await.map_err(|_| no_answer("no answer in time".into()))?;
@@ -189,7 +226,29 @@ impl Calls {
             Decoded::Unreadable => return Err(no_answer("the answer is in an unknown coding".into())),
         };
         let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        Ok(Answer { status: parts.status, content_type: content_type.map(str::to_owned), is_coded, body })
+        let answer =
+            Answer { status: parts.status, content_type: content_type.map(str::to_owned), is_coded, body };
+        self.note_refusal(side, &answer);
+        Ok(answer)
+    }
+
+    /// A 404 has a fact of its own, and a 429 may come from before the API.
+    fn note_refusal(&mut self, side: Side, answer: &Answer) {
+        let others = [StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS];
+        let refusals = &mut self.refusals[side as usize];
+        if answer.status.is_client_error() && !others.contains(&answer.status) {
+            let is_problem = evidence::is_problem_document(&answer.reply());
+            let form = if is_problem { Ok(()) } else { Err(answer.status) };
+            *refusals = Some(refusals.unwrap_or(form).and(form));
+        }
+    }
+
+    /// The form of a side's refusals; `None` if it refused nothing.
+    pub(super) fn refusal_form(&self, side: Side) -> Option<String> {
+        Some(match self.refusals[side as usize]? {
+            Ok(()) => "problem".to_owned(),
+            Err(status) => format!("status {} without a problem document", status.as_u16()),
+        })
     }
 
     fn headers(&self, is_write: bool) -> HeaderMap {
@@ -228,4 +287,11 @@ impl Calls {
 
 pub(super) fn refused(side: Side, why: &str) -> ProbeError {
     ProbeError::Refused(format!("the {side} side: {why}"))
+}
+
+/// The vendor's words for a refusal.
+pub(super) fn problem_of(answer: &Answer) -> String {
+    let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+    format!("{}: {}", text("title"), text("detail")).trim_matches([':', ' ']).to_owned()
 }

@@ -1,5 +1,6 @@
 //! The result of a probe, as the file that `facts.file` names, as JSON, and as text.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
@@ -7,6 +8,9 @@ use serde_json::{Value, json};
 
 use crate::config::Config;
 use crate::config::facts_file::hosts_of;
+use crate::translate::facts::EmptyList;
+
+const NOT_KNOWN: &str = "not known";
 
 /// What was found out.
 #[derive(Debug)]
@@ -14,8 +18,10 @@ pub(crate) struct FactsFound {
     found_at: Timestamp,
     hosts: Vec<String>,
     facts: Vec<Fact>,
-    /// What contradicts the config or itself.
+    /// What contradicts the config, an older fact or itself.
     findings: Vec<String>,
+    /// What an earlier probe saw on these hosts.
+    before: BTreeMap<String, String>,
     /// Conversions that were made: side, reference, id.
     conversions: Vec<[String; 3]>,
     pub(crate) calls: u32,
@@ -27,6 +33,8 @@ struct Fact {
     /// As TOML.
     value: String,
     how: String,
+    /// Whether it was observed. The file has no other facts, only why.
+    is_known: bool,
     /// Whether a rule of the cutover follows it; otherwise it is there to be read.
     is_rule: bool,
 }
@@ -34,8 +42,10 @@ struct Fact {
 impl FactsFound {
     pub(super) fn new(config: &Config) -> Self {
         let (facts, findings, conversions) = (Vec::new(), Vec::new(), Vec::new());
-        let found_at = Timestamp::now();
-        Self { found_at, hosts: hosts_of(&config.upstream), facts, findings, conversions, calls: 0 }
+        let (found_at, hosts) = (Timestamp::now(), hosts_of(&config.upstream));
+        let before = config.facts_file.as_ref().filter(|file| file.is_in_use);
+        let before = before.map(|file| file.seen.clone()).unwrap_or_default();
+        Self { found_at, hosts, facts, findings, before, conversions, calls: 0 }
     }
 
     /// A fact that a rule follows: a key of `[facts]`. One that says otherwise than the config is a finding.
@@ -43,23 +53,37 @@ impl FactsFound {
         if !in_config.is_empty() && in_config != value {
             self.findings.push(format!("{name}: the config says {in_config:?}, and {how}"));
         }
-        self.facts.push(Fact { name, value: json!(value).to_string(), how, is_rule: true });
+        self.facts.push(Fact { name, value: json!(value).to_string(), how, is_known: true, is_rule: true });
     }
 
-    /// As [`Self::rule`], for a list.
-    pub(super) fn rules(&mut self, name: &'static str, values: &[&str], how: String) {
-        self.facts.push(Fact { name, value: json!(values).to_string(), how, is_rule: true });
+    /// As [`Self::rule`], for the forms of an empty list. The config may name more of them, and the first always counts.
+    pub(super) fn rules(&mut self, name: &'static str, values: &[&str], in_config: &[&str], how: String) {
+        if !in_config.is_empty()
+            && !values.iter().all(|value| in_config.contains(value) || *value == EmptyList::ARRAY)
+        {
+            self.findings.push(format!("{name}: the config says {in_config:?}, and {how}: {values:?}"));
+        }
+        self.facts.push(Fact { name, value: json!(values).to_string(), how, is_known: true, is_rule: true });
     }
 
-    /// A fact that no rule follows.
+    /// A fact that no rule follows. One that says otherwise than an earlier probe is a finding.
     pub(super) fn seen(&mut self, name: &'static str, value: &str, how: impl Into<String>) {
+        if let Some(before) = self.before.get(name).filter(|before| *before != value) {
+            self.findings.push(format!("{name}: an earlier probe found {before:?}, and now it is {value:?}"));
+        }
+        self.measured(name, value, how);
+    }
+
+    /// A fact that no rule follows, and that may be another each time.
+    pub(super) fn measured(&mut self, name: &'static str, value: &str, how: impl Into<String>) {
         let (value, how) = (json!(value).to_string(), how.into());
-        self.facts.push(Fact { name, value, how, is_rule: false });
+        self.facts.push(Fact { name, value, how, is_known: true, is_rule: false });
     }
 
     /// A fact that could not be settled, so that the rules stay at their safest.
     pub(super) fn unclear(&mut self, name: &'static str, why: &str) {
-        self.seen(name, "not known", why);
+        let (value, how) = (json!(NOT_KNOWN).to_string(), why.to_owned());
+        self.facts.push(Fact { name, value, how, is_known: false, is_rule: false });
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -86,7 +110,11 @@ impl FactsFound {
         for (table, is_rule) in [("facts", true), ("seen", false)] {
             let _ = writeln!(out, "\n[{table}]");
             for fact in self.facts.iter().filter(|fact| fact.is_rule == is_rule) {
-                let _ = writeln!(out, "# {}\n{} = {}", fact.how, fact.name, fact.value);
+                let how = fact.how.replace(char::is_control, " ");
+                let _ = match fact.is_known {
+                    true => writeln!(out, "# {how}\n{} = {}", fact.name, fact.value),
+                    false => writeln!(out, "# {} is {NOT_KNOWN}: {how}", fact.name),
+                };
             }
         }
         out

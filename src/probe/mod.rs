@@ -1,13 +1,21 @@
 //! What the vendor's documents leave open, settled with a few real calls.
 //!
-//! `calls` makes them, `read_only` and `conversions` decide what they show, and `facts_found` is the result, which `facts.file` names.
+//! `calls` makes them. What they show is decided by `read_only`, `cursors`, `order` and `scopes`, which only read, and by
+//! `conversions` with `visibility` and `references`. `facts_found` is the result, which `facts.file` names.
 //! A fact loosens a rule of the cutover, so it is written only when an answer shows it: what was not seen stays "not known".
 
 mod calls;
 mod conversions;
+mod cursors;
 mod facts_found;
+mod funding;
+mod order;
+mod pages;
 mod pairs;
 mod read_only;
+mod references;
+mod scopes;
+mod visibility;
 
 use std::io::Write;
 use std::sync::Arc;
@@ -17,11 +25,14 @@ use http::HeaderValue;
 
 use self::calls::Calls;
 pub(crate) use self::facts_found::FactsFound;
+use self::pages::{Subject, Unseen};
 pub(crate) use self::pairs::PairsMade;
 use self::pairs::{CALLS_PER_PAIR, Pairs};
 use crate::config::Config;
 use crate::ledger::{Ledger, LedgerError};
 use crate::shadow::pair::PairRecords;
+use crate::translate::evidence::WalkedRecord;
+use crate::translate::side::Side;
 use crate::upstream::UpstreamClient;
 
 /// The most calls of one probe, those for tokens left out.
@@ -34,6 +45,8 @@ pub(crate) struct ProbeOptions {
     pub(crate) token: Option<HeaderValue>,
     /// `None`: only reads.
     pub(crate) conversions: Option<Conversions>,
+    /// How old the cursor of a list is at least when it is used.
+    pub(crate) cursor_age: Duration,
 }
 
 /// How to convert.
@@ -48,6 +61,8 @@ pub(crate) struct Conversions {
     pub(crate) target_asset: String,
     /// How long a side may take to show a record before it counts as not shown.
     pub(crate) settle: Duration,
+    /// Whether to deposit test funds before.
+    pub(crate) fund: bool,
 }
 
 /// Why a probe ended early. What was found until then is lost; the log has what was sent.
@@ -76,11 +91,31 @@ pub(crate) async fn probe(
     let mut found = FactsFound::new(&config);
     let mut calls = Calls::new(config, upstream, options.token.clone());
     read_only::probe(&mut calls, &mut found).await?;
-    if let Some(conversions) = &options.conversions {
-        conversions::probe(&mut calls, ledger, conversions, &mut found).await?;
+    let begun = cursors::begin(&mut calls).await;
+    let made = match &options.conversions {
+        Some(conversions) => Some(conversions::probe(&mut calls, ledger, conversions, &mut found).await?),
+        None => None,
+    };
+    for (side, first) in [Side::Legacy, Side::New].into_iter().zip(&begun) {
+        let rows = first.as_ref().map_or(&[][..], |first| &first.rows);
+        let subject = subject(rows, made.as_ref().map(|made| &made[side as usize]));
+        order::probe(&mut calls, (side, subject), rows, &mut found).await;
     }
+    cursors::end(&mut calls, &begun, options.cursor_age, &mut found).await;
+    read_only::refusals(&calls, &mut found);
+    scopes::probe(&calls, &mut found);
     found.calls = calls.made();
     Ok(found)
+}
+
+/// A record to look at in lists: one that has others around it, else the one that was made.
+fn subject(rows: &[WalkedRecord], made: Option<&Result<Subject, Unseen>>) -> Result<Subject, Unseen> {
+    let oldest = rows.iter().min_by_key(|row| row.created_at).filter(|_| rows.len() > 1);
+    match (oldest, made) {
+        (Some(oldest), _) => Ok(Subject::of(oldest)),
+        (None, Some(made)) => made.clone(),
+        (None, None) => Err("there are fewer than two records".to_owned()),
+    }
 }
 
 /// Where pairs are made, and how many.
@@ -105,6 +140,10 @@ pub(crate) async fn probe_pairs(
     let PairOptions { token, with, count, out } = options;
     let records = PairRecords::new(&config);
     let mut calls = Calls::new(config.clone(), upstream, token).at_most(CALLS_PER_PAIR.saturating_mul(count));
+    if with.fund {
+        let funded = funding::deposit(&mut calls, with, count.saturating_mul(2)).await;
+        tracing::info!(target: "probe", funded = funded.as_deref().unwrap_or_else(|why| why), "test funds");
+    }
     let tenant = config.ledger.as_ref().map_or("default", |ledger| ledger.tenant.as_str()).to_owned();
     let ledger = ledger.map(|ledger| (ledger, tenant));
     let made = PairsMade::default();

@@ -43,7 +43,9 @@ pub(super) async fn probe(calls: &mut Calls, found: &mut FactsFound) -> Result<(
     match empty {
         [Some(one), Some(other)] => {
             let form = if one == other { one } else { EmptyList::ARRAY };
-            found.rules("empty_list", &[form], "a list by a random ref_id on each side".to_owned());
+            let in_config: Vec<_> = calls.known().0.empty_list.forms().collect();
+            let how = "a list by a random ref_id on each side".to_owned();
+            found.rules("empty_list", &[form], &in_config, how);
         }
         [None, _] | [_, None] => {
             found.unclear("empty_list", "a side's list by a random ref_id has another form")
@@ -51,10 +53,23 @@ pub(super) async fn probe(calls: &mut Calls, found: &mut FactsFound) -> Result<(
     }
     found.seen("unasked_coding", if is_coded { "yes" } else { "no" }, "answers without Accept-Encoding");
     let answer = calls.list(Side::New, TOO_MANY_ROWS).await?;
-    let limit =
-        if answer.status == StatusCode::BAD_REQUEST { "1000" } else { "more than 1000, or not checked" };
-    found.seen("limit_max", limit, format!("{TOO_MANY_ROWS} on the new side: {}", answer.status.as_u16()));
+    let how = format!("{TOO_MANY_ROWS} on the new side: {}", answer.status.as_u16());
+    match answer.status {
+        StatusCode::BAD_REQUEST => found.seen("limit_max", "1000", how),
+        StatusCode::OK => found.seen("limit_max", "more than 1000, or not checked", how),
+        _ => found.unclear("limit_max", &how),
+    }
     Ok(())
+}
+
+/// What the refusals of the whole probe looked like.
+pub(super) fn refusals(calls: &Calls, found: &mut FactsFound) {
+    for (side, name) in [(Side::Legacy, "error_form_legacy"), (Side::New, "error_form_new")] {
+        match calls.refusal_form(side) {
+            Some(form) => found.seen(name, &form, "the answers with another 4xx than 404 and 429"),
+            None => found.unclear(name, "no answer was a 4xx other than 404 and 429"),
+        }
+    }
 }
 
 fn readable(side: Side, answer: &Answer) -> Result<(), ProbeError> {

@@ -54,8 +54,9 @@ impl VendorSource {
         budget: Budget,
         token: Option<HeaderValue>,
     ) -> Result<Self, ReadonlyClientError> {
-        let client = ReadonlyClient::on_fresh_connections(&config.upstream, upstream.trust(), budget)?;
         let (calls, drift) = (AtomicU64::new(0), upstream.drift().clone());
+        let trust = upstream.trust();
+        let client = ReadonlyClient::on_fresh_connections(&config.upstream, trust, budget, &drift)?;
         Ok(Self { client, config, token, calls, drift })
     }
 

@@ -109,6 +109,7 @@ impl TokenExchange<'_> {
         let collected = collected.map_err(|_| AuthFailure::TokenTimedOut)?;
         let body = collected.map_err(AuthFailure::TokenBroken)?.to_bytes();
         // A second call asked for less than the first.
+        self.services.upstream.drift().look_at_token(&body);
         if calls == 1 {
             turn.share(head.status, &head.headers, &body);
         }
@@ -164,6 +165,9 @@ impl TokenExchange<'_> {
             );
             let again = self.untouched(Payload::whole(original)).await?;
             return Ok(Exchanged { calls: 2, ..again });
+        }
+        if status.is_success() {
+            self.services.upstream.drift().look_at_token(readable);
         }
         let edited = status.is_success().then(|| token::answer(readable, &rewritten.requested)).flatten();
         if let Some(edited) = &edited {

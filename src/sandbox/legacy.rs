@@ -131,11 +131,12 @@ pub(super) fn list(
     let refs = query.single("ref_id")?.into_iter().collect();
     let created = (query.time("created_at.begin")?, query.time("created_at.end")?);
     let updated = (query.time("updated_at.begin")?, query.time("updated_at.end")?);
+    let bounds = state.variants.time_bounds;
     let within = |at, (begin, end): (Option<_>, Option<_>)| {
-        begin.is_none_or(|begin| at >= begin) && end.is_none_or(|end| at <= end)
+        begin.is_none_or(|begin| bounds.is_from(at, begin)) && end.is_none_or(|end| bounds.is_until(at, end))
     };
     let filter = RecordFilter { customer, view, refs, matching: state.variants.ref_match };
-    let page = PageRequest::parse(query, &state.variants, Side::Legacy)?.read(
+    let page = PageRequest::parse(query, state, Side::Legacy)?.read(
         state.records(Side::Legacy),
         &filter,
         |record| {

@@ -9,7 +9,8 @@ use serde_json::{Map, Value, json};
 use super::list_query::QueryParameters;
 use super::problem::VendorProblem;
 use super::records::{Position, ReadView, Record, RecordStore};
-use super::variants::{RefMatch, StaleCursor, Variants};
+use super::state::VendorState;
+use super::variants::{ListOrder, RefMatch, StaleCursor, Variants};
 use crate::translate::side::Side;
 
 const DEFAULT_LIMIT: usize = 100;
@@ -22,7 +23,10 @@ pub(super) struct PageRequest {
     after: Option<Position>,
     /// A stale cursor that is answered an empty list, or an API whose lists have no rows.
     is_empty: bool,
+    /// The rows of the page come by id.
+    by_id: bool,
     cursor_epoch: u32,
+    now: Timestamp,
 }
 
 /// Whose records a list shows, and with which references; none are any.
@@ -42,12 +46,14 @@ pub(super) struct ListPage {
 impl PageRequest {
     pub(super) fn parse(
         query: &QueryParameters,
-        variants: &Variants,
+        state: &VendorState,
         side: Side,
     ) -> Result<Self, VendorProblem> {
+        let (variants, now) = (&state.variants, state.source.now());
         let descending = match query.single("order")? {
-            None | Some("DESC") => true,
-            Some("ASC") => false,
+            None => variants.list_order != ListOrder::Oldest,
+            Some("DESC") => true,
+            Some("ASC") => variants.list_order == ListOrder::Fixed,
             Some(order) => {
                 return Err(VendorProblem::bad_request(format!("order {order} is neither ASC nor DESC")));
             }
@@ -66,13 +72,15 @@ impl PageRequest {
             limit,
             after: None,
             is_empty: variants.lists_nothing.applies_to(side),
+            by_id: variants.list_order == ListOrder::Unsorted,
             cursor_epoch,
+            now,
         };
         let invalid = || VendorProblem::bad_request("page_cursor is invalid");
         if let Some(text) = query.single("page_cursor")? {
-            let (epoch, position) = read_cursor(text).ok_or_else(invalid)?;
+            let cursor = ListCursor::read(text).ok_or_else(invalid)?;
             match variants.stale_cursor {
-                _ if epoch == cursor_epoch => request.after = Some(position),
+                _ if cursor.is_fresh(variants, now) => request.after = Some(cursor.after),
                 StaleCursor::Refused => return Err(invalid()),
                 StaleCursor::Ignored => {}
                 StaleCursor::Empty => request.is_empty = true,
@@ -107,7 +115,12 @@ impl PageRequest {
             last = Some(position);
         }
         let more = matching.next().is_some();
-        ListPage { rows, next: last.filter(|_| more).map(|last| write_cursor(self.cursor_epoch, last)) }
+        if self.by_id {
+            rows.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
+        }
+        let cursor =
+            |last: &Position| ListCursor { epoch: self.cursor_epoch, made: self.now, after: last.clone() };
+        ListPage { rows, next: last.filter(|_| more).map(|last| cursor(last).write()) }
     }
 }
 
@@ -122,14 +135,33 @@ impl ListPage {
     }
 }
 
-fn write_cursor(epoch: u32, (at, key, id): &Position) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{epoch}/{}/{key}/{id}", at.as_nanosecond()))
+/// Where the next page begins, and when and under which number the cursor was made.
+struct ListCursor {
+    epoch: u32,
+    made: Timestamp,
+    after: Position,
 }
 
-fn read_cursor(text: &str) -> Option<(u32, Position)> {
-    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    let mut parts = text.splitn(4, '/');
-    let (epoch, at, key) = (parts.next()?, parts.next()?, parts.next()?);
-    let at = Timestamp::from_nanosecond(at.parse().ok()?).ok()?;
-    Some((epoch.parse().ok()?, (at, key.parse().ok()?, parts.next()?.to_owned())))
+impl ListCursor {
+    fn write(&self) -> String {
+        let (at, key, id) = &self.after;
+        let (epoch, made, at) = (self.epoch, self.made.as_nanosecond(), at.as_nanosecond());
+        URL_SAFE_NO_PAD.encode(format!("{epoch}/{made}/{at}/{key}/{id}"))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
+        let mut parts = text.splitn(5, '/');
+        let mut next = || parts.next();
+        let (epoch, made, at, key, id) = (next()?, next()?, next()?, next()?, next()?);
+        let time = |text: &str| Timestamp::from_nanosecond(text.parse().ok()?).ok();
+        let after = (time(at)?, key.parse().ok()?, id.to_owned());
+        Some(Self { epoch: epoch.parse().ok()?, made: time(made)?, after })
+    }
+
+    fn is_fresh(&self, variants: &Variants, now: Timestamp) -> bool {
+        let age = now.duration_since(self.made).unsigned_abs().as_millis();
+        self.epoch == variants.cursor_epoch
+            && (variants.cursor_life_ms == 0 || age <= u128::from(variants.cursor_life_ms))
+    }
 }

@@ -26,6 +26,7 @@ mod options;
 mod orchestrations;
 mod presentation;
 mod problem;
+mod profiles;
 mod records;
 mod request_log;
 mod response;
@@ -56,8 +57,8 @@ pub use request_log::ReceivedRequest;
 pub use state::OrchestrationOutcome;
 pub use tokens::SCOPES;
 pub use variants::{
-    EmptyList, ListShape, ListsNothing, Mirror, ProfileFilter, RefMatch, RepeatedRef, StaleCursor, TieOrder,
-    Variants,
+    EmptyList, GrantedScopes, ListOrder, ListShape, ListsNothing, Mirror, ProfileFilter, RefMatch,
+    RepeatedRef, StaleCursor, TieOrder, TimeBounds, Variants,
 };
 
 /// A running sandbox. Dropping it closes the port and every connection.

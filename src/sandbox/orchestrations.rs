@@ -184,25 +184,22 @@ pub(super) fn list(
     let [lt, lte, eq, gte, gt] =
         ["lt", "lte", "eq", "gte", "gt"].map(|name| query.time(&format!("created_at.{name}")));
     let (lt, lte, eq, gte, gt) = (lt?, lte?, eq?, gte?, gt?);
-    let by = state.variants.profile_filter;
+    let (by, bounds) = (state.variants.profile_filter, state.variants.time_bounds);
     let refs = query.repeated("ref_id")?;
     let filter = RecordFilter { customer, view, refs, matching: state.variants.ref_match };
-    let page = PageRequest::parse(query, &state.variants, Side::New)?.read(
-        state.records(Side::New),
-        &filter,
-        |record| {
+    let page =
+        PageRequest::parse(query, state, Side::New)?.read(state.records(Side::New), &filter, |record| {
             let at = record.created;
             (profiles.is_empty() || profiles_of(record, by).any(|profile| profiles.contains(&profile)))
                 && filters.iter().all(|(field, values)| {
                     values.is_empty() || record.text(field).is_some_and(|value| values.contains(&value))
                 })
                 && lt.is_none_or(|bound| at < bound)
-                && lte.is_none_or(|bound| at <= bound)
+                && lte.is_none_or(|bound| bounds.is_until(at, bound))
                 && eq.is_none_or(|bound| at == bound)
-                && gte.is_none_or(|bound| at >= bound)
+                && gte.is_none_or(|bound| bounds.is_from(at, bound))
                 && gt.is_none_or(|bound| at > bound)
-        },
-    );
+        });
     let (names, empty): (&[_], &[_]) = match state.variants.list_shape {
         ListShape::Items => (&["items"], &[]),
         ListShape::Orchestrations => (&["orchestrations"], &[]),

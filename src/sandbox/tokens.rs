@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::operation::{Operation, Target};
 use super::options::{CUSTOMER, OAuthClient, TOKEN};
 use super::problem::VendorProblem;
+use super::variants::GrantedScopes;
 use crate::translate::side::Side;
 
 /// Every scope. A token request that names none gets all scopes of its client.
@@ -67,14 +68,24 @@ impl TokenIssuer {
     }
 
     /// Answers `POST /oauth2/token`.
-    pub(super) fn answer(&self, headers: &HeaderMap, body: &[u8]) -> (StatusCode, Value) {
-        match self.exchange(&form(headers, body), headers) {
+    pub(super) fn answer(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        granted: GrantedScopes,
+    ) -> (StatusCode, Value) {
+        match self.exchange(&form(headers, body), headers, granted) {
             Ok(answer) => (StatusCode::OK, answer),
             Err((status, error, why)) => (status, json!({ "error": error, "error_description": why })),
         }
     }
 
-    fn exchange(&self, form: &HashMap<String, String>, headers: &HeaderMap) -> Result<Value, OAuthError> {
+    fn exchange(
+        &self,
+        form: &HashMap<String, String>,
+        headers: &HeaderMap,
+        granted: GrantedScopes,
+    ) -> Result<Value, OAuthError> {
         let bad = |error, why| (StatusCode::BAD_REQUEST, error, why);
         let field = |name: &str| form.get(name).cloned().unwrap_or_default();
         match field("grant_type").as_str() {
@@ -91,10 +102,18 @@ impl TokenIssuer {
         if scopes.is_empty() {
             scopes = allowed;
         }
-        let scope = scopes.join(" ");
+        if granted == GrantedScopes::Reading {
+            scopes.retain(|scope| scope.contains(":read_"));
+        }
+        let scope = (granted != GrantedScopes::Unnamed).then(|| scopes.join(" "));
         let token = self.issue(&customer, scopes);
         let lifetime = self.lifetime.as_secs();
-        Ok(json!({ "access_token": token, "expires_in": lifetime, "scope": scope, "token_type": "bearer" }))
+        let mut answer =
+            json!({ "access_token": token, "expires_in": lifetime, "scope": scope, "token_type": "bearer" });
+        if let (None, Some(members)) = (scope, answer.as_object_mut()) {
+            members.shift_remove("scope");
+        }
+        Ok(answer)
     }
 
     /// The customer of a client, and the scopes that it may request.

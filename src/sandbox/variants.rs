@@ -7,6 +7,7 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -46,10 +47,20 @@ pub struct Variants {
     pub completed_at: bool,
     /// How lists order records of one instant that are inserted from now on.
     pub tie_order: TieOrder,
+    /// How lists are ordered.
+    pub list_order: ListOrder,
+    /// Whether the bounds `created_at.begin`, `created_at.end`, `created_at.gte` and `created_at.lte` include their instant.
+    pub time_bounds: TimeBounds,
     /// List cursors made under another number are stale.
     pub cursor_epoch: u32,
+    /// List cursors older than this many milliseconds are stale; 0 is never.
+    pub cursor_life_ms: u64,
     /// What a stale list cursor does.
     pub stale_cursor: StaleCursor,
+    /// What a token is granted, and whether its answer says so.
+    pub granted_scopes: GrantedScopes,
+    /// Further members of an answer of the token endpoint.
+    pub token_members: Map<String, Value>,
     /// Merged (RFC 7396) into every orchestration that is created from now on.
     pub record_members: Map<String, Value>,
 }
@@ -203,6 +214,54 @@ impl TieOrder {
     }
 }
 
+/// How lists are ordered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListOrder {
+    /// Newest first, or as `order` says.
+    #[default]
+    Newest,
+    /// Oldest first, or as `order` says.
+    Oldest,
+    /// Newest first, whatever `order` says.
+    Fixed,
+    /// The rows of a page come by id.
+    Unsorted,
+}
+
+/// Whether time bounds include their instant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeBounds {
+    /// Both do.
+    #[default]
+    Inclusive,
+    /// Neither does.
+    Exclusive,
+    /// The lower one does.
+    HalfOpen,
+    /// Both do, and whole milliseconds are compared.
+    Milliseconds,
+}
+
+impl TimeBounds {
+    pub(super) fn is_from(self, at: Timestamp, bound: Timestamp) -> bool {
+        match self {
+            Self::Inclusive | Self::HalfOpen => at >= bound,
+            Self::Exclusive => at > bound,
+            Self::Milliseconds => at.as_millisecond() >= bound.as_millisecond(),
+        }
+    }
+
+    pub(super) fn is_until(self, at: Timestamp, bound: Timestamp) -> bool {
+        match self {
+            Self::Inclusive => at <= bound,
+            Self::Exclusive | Self::HalfOpen => at < bound,
+            Self::Milliseconds => at.as_millisecond() <= bound.as_millisecond(),
+        }
+    }
+}
+
 /// What a list cursor does that is too old.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -214,6 +273,19 @@ pub enum StaleCursor {
     Ignored,
     /// It is answered an empty list.
     Empty,
+}
+
+/// What a token is granted, and whether its answer says so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GrantedScopes {
+    /// What was asked for; the answer names it.
+    #[default]
+    Named,
+    /// What was asked for; the answer does not name it.
+    Unnamed,
+    /// Those of what was asked for that read; the answer names them.
+    Reading,
 }
 
 impl Variants {

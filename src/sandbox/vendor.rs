@@ -17,6 +17,7 @@ use super::list_query::QueryParameters;
 use super::operation::{Operation, Target, classify};
 use super::presentation::present;
 use super::problem::VendorProblem;
+use super::profiles::{self, unknown_path};
 use super::records::ReadView;
 use super::response::VendorResponse;
 use super::state::VendorState;
@@ -100,11 +101,15 @@ impl Vendor {
     fn handle(&self, arrived: &Arrived, view: &ReadView) -> Result<VendorResponse, VendorProblem> {
         let Arrived { target, parts, body } = arrived;
         if target.1 == Operation::Token {
-            let (status, body) = self.tokens.answer(&parts.headers, body);
+            let Variants { granted_scopes, token_members, .. } = self.inspector.variants();
+            let (status, mut body) = self.tokens.answer(&parts.headers, body, granted_scopes);
+            if let Some(answer) = body.as_object_mut() {
+                answer.extend(token_members);
+            }
             return Ok(VendorResponse::json(status, &body));
         }
         let customer = &self.tokens.authorize(&parts.headers, *target)?.customer;
-        let (Some(side), operation) = *target else { return self.profiles(parts, customer) };
+        let (Some(side), operation) = *target else { return self.beside(arrived, customer) };
         let (result, variants) = self.inspector.with(|state| {
             let result = match side {
                 Side::Legacy => call_legacy(state, customer, arrived, view),
@@ -118,15 +123,12 @@ impl Vendor {
         Ok(present(&variants, side, operation, result))
     }
 
-    /// The one path outside the two APIs, so that pass-through has something to answer.
-    fn profiles(&self, parts: &Parts, customer: &str) -> Result<VendorResponse, VendorProblem> {
-        if ![Method::GET, Method::HEAD].contains(&parts.method) || parts.uri.path() != "/v2/profiles" {
-            return Err(unknown_path(parts));
-        }
-        let items: Vec<Value> = self
-            .inspector
-            .with(|state| state.balances.profiles(customer).map(|id| json!({ "id": id })).collect());
-        Ok(VendorResponse::json(StatusCode::OK, &json!({ "items": items })))
+    /// The paths outside the two APIs, so that pass-through has something to answer.
+    fn beside(&self, arrived: &Arrived, customer: &str) -> Result<VendorResponse, VendorProblem> {
+        let Arrived { parts, body, .. } = arrived;
+        let answer = self.inspector.with(|state| profiles::answer(state, customer, (parts, body)));
+        let body = answer.unwrap_or_else(|| Err(unknown_path(parts)))?;
+        Ok(VendorResponse::json(StatusCode::OK, &body))
     }
 }
 
@@ -167,11 +169,6 @@ fn call_new(
         Operation::List => orchestrations::list(state, customer, &arrived.query(&state.variants), view),
         Operation::Cancel | Operation::Token | Operation::Other => Err(unknown_path(&arrived.parts)),
     }
-}
-
-fn unknown_path(parts: &Parts) -> VendorProblem {
-    let detail = format!("there is no {} {}", parts.method, parts.uri.path());
-    VendorProblem::plain(StatusCode::NOT_FOUND, detail)
 }
 
 /// What a fault does to the request as a whole.

@@ -69,7 +69,8 @@ impl Shadow {
     ) -> Result<(Self, ShadowThread), StartError> {
         let config = current.load_full();
         let (shadow, queue) = Self::new(&config);
-        let reader = ReadonlyClient::new(&config.upstream, upstream.trust(), upstream.budget().clone())?;
+        let (trust, budget) = (upstream.trust(), upstream.budget().clone());
+        let reader = ReadonlyClient::new(&config.upstream, trust, budget, upstream.drift())?;
         let key = config.shadow.redaction_key.clone();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();

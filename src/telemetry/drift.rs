@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 
 use super::metrics::family::Counters;
-use crate::translate::drift::{Drift, DriftKind, scan};
+use crate::translate::drift::{Drift, DriftKind, scan, scan_token};
 use crate::translate::side::Side;
 
 /// Names that are kept; further ones are not listed.
@@ -72,6 +72,13 @@ impl DriftLog {
     pub(crate) fn look(&self, answer: ReadAnswer<'_>) {
         let ReadAnswer { side, status, content_type, body } = answer;
         for drift in scan(side, status, content_type, body) {
+            self.add(drift);
+        }
+    }
+
+    /// Looks at an answer of the token endpoint.
+    pub(crate) fn look_at_token(&self, body: &[u8]) {
+        for drift in scan_token(body) {
             self.add(drift);
         }
     }

@@ -97,6 +97,26 @@ pub(crate) fn scan(side: Side, status: u16, content_type: Option<&str>, body: &[
     scan.found
 }
 
+/// Members of a token answer (RFC 6749, section 5.1). The token endpoint is of neither side.
+const TOKEN_MEMBERS: [&str; 4] = ["access_token", "token_type", "expires_in", "scope"];
+
+/// Names what is unknown in a token answer. Nothing of it says anything about money.
+pub(crate) fn scan_token(body: &[u8]) -> BTreeSet<Drift> {
+    let mut found = BTreeSet::new();
+    // Whatever was read before an error counts.
+    let _ = JsonReader::new(body).and_then(|mut reader| {
+        reader.object(|key, value| {
+            let value_type = value_type(value.value()?);
+            if !TOKEN_MEMBERS.contains(&key) && found.len() < SCAN_MAX {
+                let path = format!("oauth.token.{}", shown(Place::Problem, key));
+                found.insert(Drift { path, kind: DriftKind::Member, value_type, is_money: false });
+            }
+            Ok::<(), JsonError>(())
+        })
+    });
+    found
+}
+
 struct Scan {
     side: Side,
     found: BTreeSet<Drift>,
@@ -183,7 +203,18 @@ impl Scan {
             if let Some(kind) = kind.and_then(|kind| unknown_problem(kind.as_written())) {
                 self.add(Place::ProblemType, kind, "string");
             }
-            Ok::<(), JsonError>(())
+            if key == "meta" && value.is_object() { self.meta(value) } else { Ok(()) }
+        })
+    }
+
+    /// What an "already exists" shows beside its words: the record.
+    fn meta(&mut self, meta: Raw<'_>) -> Result<(), JsonError> {
+        JsonReader::new(meta.as_written().as_bytes())?.object(|key, value| {
+            let value = value.value()?;
+            match key {
+                "existing" if value.is_object() => self.record(value.as_written().as_bytes()),
+                _ => Ok(()),
+            }
         })
     }
 

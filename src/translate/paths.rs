@@ -9,6 +9,11 @@ pub(crate) const CONVERSIONS: &str = "/conversion/stablecoins";
 /// The new API's collection of orchestrations.
 pub(crate) const ORCHESTRATIONS: &str = "/orchestration/orchestrations";
 
+/// Where the vendor's sandbox takes test funds for a profile, which is an escaped segment.
+pub(crate) fn sandbox_deposit(profile: &str) -> String {
+    format!("/sandbox/profiles/{profile}/deposit")
+}
+
 /// The collection of a side.
 pub(crate) const fn collection(side: Side) -> &'static str {
     match side {

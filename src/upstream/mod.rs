@@ -163,10 +163,11 @@ impl UpstreamClient {
         let budget = Budget::default();
         let trust = Trust::load(settings)?;
         let tls = trust.tls()?;
-        let tokens = TokenCache::new(settings, tls.clone(), budget.clone())?;
+        let drift: Arc<DriftLog> = Arc::default();
+        let tokens = TokenCache::new(settings, tls.clone(), budget.clone(), Arc::clone(&drift))?;
         let [create, read, pass_through, fresh] =
             Lane::ALL.map(|lane| LanePool::new(lane, settings, tls.clone()));
-        let (lanes, drift) = ([create, read, pass_through, fresh], Arc::default());
+        let lanes = [create, read, pass_through, fresh];
         Ok(Self(Arc::new(Inner { lanes, tokens, budget, trust, drift })))
     }
 
@@ -188,6 +189,11 @@ impl UpstreamClient {
     #[must_use]
     pub fn budget(&self) -> &Budget {
         &self.0.budget
+    }
+
+    /// The scopes granted with the proxy's own token: `None` without a token, and then where its answer named none.
+    pub(crate) fn granted_scopes(&self, credential_set: CredentialSet) -> Option<Option<String>> {
+        self.tokens().granted_scopes(credential_set)
     }
 
     /// Requests for the proxy's own tokens, by credential set and result.

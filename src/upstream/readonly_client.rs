@@ -1,6 +1,8 @@
 //! A client that can only read, for background work with clients' credentials. It has no method that could write, and its own
 //! connections and tokens, so that it shares nothing with the data path but the rate limit.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use tokio::time::Instant;
@@ -11,6 +13,7 @@ use super::trust::{Trust, TrustError};
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Upstreams};
 use crate::http::decode::{Decoded, decode};
+use crate::telemetry::drift::DriftLog;
 
 /// A client that sends only `GET`.
 #[derive(Debug)]
@@ -86,8 +89,9 @@ impl ReadonlyClient {
         settings: &Upstreams,
         trust: &Trust,
         budget: Budget,
+        drift: &Arc<DriftLog>,
     ) -> Result<Self, ReadonlyClientError> {
-        Self::with_idle(settings, trust, budget, settings.pool_idle_max)
+        Self::with_idle(settings, trust, (budget, drift), settings.pool_idle_max)
     }
 
     /// As [`ReadonlyClient::new`], with a new connection for each call: on a reused HTTP/1.1 connection an answer could be another
@@ -99,18 +103,19 @@ impl ReadonlyClient {
         settings: &Upstreams,
         trust: &Trust,
         budget: Budget,
+        drift: &Arc<DriftLog>,
     ) -> Result<Self, ReadonlyClientError> {
-        Self::with_idle(settings, trust, budget, 0)
+        Self::with_idle(settings, trust, (budget, drift), 0)
     }
 
     fn with_idle(
         settings: &Upstreams,
         trust: &Trust,
-        budget: Budget,
+        (budget, drift): (Budget, &Arc<DriftLog>),
         pool_idle_max: usize,
     ) -> Result<Self, ReadonlyClientError> {
         let tls = trust.tls()?;
-        let tokens = TokenCache::new(settings, tls.clone(), budget.clone())?;
+        let tokens = TokenCache::new(settings, tls.clone(), budget.clone(), Arc::clone(drift))?;
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .connect_timeout(settings.connect_timeout)

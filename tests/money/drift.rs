@@ -212,6 +212,67 @@ async fn rows_lists_refusals_and_content_types_are_looked_at_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_record_in_a_conflict_is_looked_at_like_any_other() {
+    for (stage, side, known, status) in [
+        ("ready", Side::Legacy, "CREATED", "legacy.status.ON_HOLD string"),
+        ("live", Side::New, "PROCESSING", "new.status.ON_HOLD string"),
+    ] {
+        let world = World::start(&format!("stage = \"{stage}\"")).await;
+        let inspector = world.vendor.inspector();
+        // Another client's, so that nothing but the conflict shows it.
+        let seed = |ref_id: &str, status: &str, name: Option<&str>| {
+            let mut record =
+                if side == Side::Legacy { old_record(ref_id, CREATED) } else { new_record(ref_id, CREATED) };
+            record["status"] = json!(status);
+            name.into_iter().for_each(|name| record[name] = json!("zz-vendor-value"));
+            if side == Side::Legacy {
+                inspector.seed_conversion(record)
+            } else {
+                inspector.seed_orchestration(record)
+            };
+        };
+        seed("plain", known, None);
+        seed("taken", "ON_HOLD", Some("settlement_window"));
+        assert_eq!(world.create("plain").await.0, StatusCode::CONFLICT);
+        assert_eq!(world.create("taken").await.0, StatusCode::CONFLICT);
+        let member = format!("{side}.record.settlement_window");
+        world.names(&format!("{side}.status.ON_HOLD")).await;
+        assert_eq!(world.logged(), [format!("{member} string"), status.to_owned()], "{stage}");
+        let log = world.shim.log();
+        assert!(!log.iter().any(|line| line.to_string().contains(SECRETS[2])), "no value gets out");
+        let lists = inspector.arrived(side, Operation::List);
+        assert_eq!(lists, 0, "{stage}: only the conflict showed it");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_answers_are_looked_at_whoever_asked() {
+    let own = "auth.lookup.client_id = \"a\"\nauth.lookup.client_secret = \"secret\"";
+    let world = World::start(&format!("stage = \"live\"\nauth.token_path = \"/oauth2/token\"\n{own}")).await;
+    let add = |name: &str| {
+        let token_members = Map::from_iter([(name.to_owned(), json!("zz-vendor-value"))]);
+        world.vendor.inspector().set_variants(Variants { token_members, ..Variants::default() });
+    };
+    add("tenant_hint");
+    world.create("first").await;
+    world.names("oauth.token.tenant_hint").await;
+    // A client's own request, whose scopes are rewritten.
+    add("session_state");
+    let form = "grant_type=client_credentials&client_id=c&client_secret=s&scope=conversion:read_conversion_stablecoin";
+    let request = reqwest::Client::new().post(world.shim.public("/oauth2/token"));
+    let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["session_state"], "zz-vendor-value", "it is passed on: {answer}");
+    world.names("oauth.token.session_state").await;
+    assert_eq!(world.logged(), ["oauth.token.session_state string", "oauth.token.tenant_hint string"]);
+    let log = world.shim.log();
+    assert!(!log.iter().any(|line| line.to_string().contains(SECRETS[2])), "no value gets out");
+    let status: Value = serde_json::from_str(&world.admin("/status").await).unwrap();
+    let names = status["drift"]["names"].as_array().unwrap();
+    assert!(names.iter().all(|name| name["money"] == false), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn names_without_end_stay_bounded_and_odd_ones_are_not_shown() {
     let world = World::start(LIVE).await;
     let odd = format!("zz-nested-value {}", "x".repeat(60));

@@ -50,7 +50,7 @@ pub(crate) fn judge<S: AsRef<str>>(
     match (reply.status, side) {
         (200..=299, Side::Legacy) => legacy_success(reply, position),
         (200..=299, Side::New) => new_success(reply, request, position),
-        (409, _) if is_problem_document(reply) => conflict(side, reply.body, position),
+        (409, _) if is_problem_document(reply) => conflict(side, reply, position),
         (status, _) if REFUSALS.contains(&status) && is_problem_document(reply) => Sent::Refused,
         (status, _) if REFUSALS.contains(&status) || status == 409 => {
             Sent::Unknown("a refusal that is not the vendor's")
@@ -100,17 +100,20 @@ fn new_success(
 }
 
 /// What a 409 shows: the record in `meta.existing`, if it carries one of the candidates.
-fn conflict(side: Side, body: &[u8], position: impl Fn(Option<Text<'_>>) -> Option<usize>) -> Sent {
+fn conflict(side: Side, reply: &Reply<'_>, position: impl Fn(Option<Text<'_>>) -> Option<usize>) -> Sent {
     let none = Sent::Exists { record: None };
-    let existing = member(body, "meta").and_then(|meta| member(meta.as_written().as_bytes(), "existing"));
+    let existing =
+        member(reply.body, "meta").and_then(|meta| member(meta.as_written().as_bytes(), "existing"));
     let Some(existing) = existing.map(|existing| existing.as_written().as_bytes()) else { return none };
     let (ref_id, id) = match side {
         Side::Legacy => {
             let Ok(conversion) = Conversion::parse(existing) else { return none };
+            reply.notice(conversion.unknown);
             (conversion.ref_id, conversion.id)
         }
         Side::New => {
             let Ok(orchestration) = Orchestration::parse(existing) else { return none };
+            reply.notice(orchestration.unknown);
             // The reference is this request's, so only what no conversion can be is of another kind.
             let other_kind = matches!(mapping::hidden(&orchestration, Origin::OwnReference), Ok(Some(_)));
             if other_kind && position(orchestration.ref_id).is_some() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::endpoint::{TokenEndpoint, TokenRequest};
+use super::endpoint::{FetchedToken, TokenEndpoint, TokenRequest};
 use super::{Fetch, Token, TokenError};
 
 /// Shortest time between two replacements of a refused token.
@@ -29,6 +29,7 @@ pub(super) struct CacheSlot {
 struct CachedToken {
     request: TokenRequest,
     token: Token,
+    scope: Option<String>,
     refresh_at: Instant,
     expires_at: Instant,
 }
@@ -74,6 +75,11 @@ impl CacheSlot {
         Some((cached.token.clone(), now >= cached.refresh_at))
     }
 
+    /// The scopes that came with the cached token, if there is one and its answer named them.
+    pub(super) fn scope(&self) -> Option<Option<String>> {
+        self.cached().as_ref().map(|cached| cached.scope.clone())
+    }
+
     /// Fetches a token, or takes the result of a fetch that was under way at `arrived_at`, a failure included.
     pub(super) async fn fetch(
         &self,
@@ -95,7 +101,7 @@ impl CacheSlot {
             Some(_) | None => 0,
         };
         match endpoint.fetch(&fetch).await {
-            Ok((token, lifetime)) => Ok(self.store(fetch, token, lifetime)),
+            Ok(fetched) => Ok(self.store(fetch, fetched)),
             Err(error) => {
                 let credential_set = fetch.credential_set.as_str();
                 tracing::error!(target: "auth", credential_set, %error, "the proxy has no new token");
@@ -106,12 +112,13 @@ impl CacheSlot {
         }
     }
 
-    fn store(&self, fetch: Fetch, token: Token, lifetime: Duration) -> Token {
+    fn store(&self, fetch: Fetch, fetched: FetchedToken) -> Token {
+        let FetchedToken { token, lifetime, scope } = fetched;
         let now = Instant::now();
         // A token that lives shorter than twice the margin is used for at least half its life.
         let refresh_at = now + lifetime.saturating_sub(fetch.refresh_margin).max(lifetime / 2);
         let (request, expires_at) = (fetch.request, now + lifetime);
-        *self.cached() = Some(CachedToken { request, token: token.clone(), refresh_at, expires_at });
+        *self.cached() = Some(CachedToken { request, token: token.clone(), scope, refresh_at, expires_at });
         token
     }
 

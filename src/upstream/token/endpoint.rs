@@ -20,6 +20,7 @@ use crate::config::Upstreams;
 use crate::config::auth::{ClientCredentials, CredentialSet};
 use crate::http::decode::{Decoded, decode};
 use crate::http::headers;
+use crate::telemetry::drift::DriftLog;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::LabelValue as _;
 use crate::telemetry::spans;
@@ -46,6 +47,17 @@ struct TokenAnswer {
     access_token: String,
     /// A number, or a number as text: clients of RFC 6749 read both. As written, because no type takes every number.
     expires_in: Option<Box<RawValue>>,
+    /// Text, or what is ignored.
+    scope: Option<Box<RawValue>>,
+}
+
+/// A token, and what its answer says of it.
+#[derive(Debug)]
+pub(super) struct FetchedToken {
+    pub(super) token: Token,
+    pub(super) lifetime: Duration,
+    /// The granted scopes, if the answer names them.
+    pub(super) scope: Option<String>,
 }
 
 impl<'de> Deserialize<'de> for TokenAnswer {
@@ -69,6 +81,7 @@ impl<'de> Visitor<'de> for Members {
             match &*name {
                 "access_token" => answer.access_token = members.next_value()?,
                 "expires_in" => answer.expires_in = members.next_value()?,
+                "scope" => answer.scope = members.next_value()?,
                 _ => drop(members.next_value::<IgnoredAny>()?),
             }
         }
@@ -80,6 +93,7 @@ impl<'de> Visitor<'de> for Members {
 pub(super) struct TokenEndpoint {
     http: reqwest::Client,
     budget: Budget,
+    drift: Arc<DriftLog>,
     fetches: Counters<(CredentialSet, TokenFetchResult)>,
 }
 
@@ -88,6 +102,7 @@ impl TokenEndpoint {
         settings: &Upstreams,
         tls: rustls::ClientConfig,
         budget: Budget,
+        drift: Arc<DriftLog>,
     ) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -101,15 +116,15 @@ impl TokenEndpoint {
             .no_proxy()
             .referer(false)
             .build()?;
-        Ok(Self { http, budget, fetches: Counters::default() })
+        Ok(Self { http, budget, drift, fetches: Counters::default() })
     }
 
     pub(super) const fn fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
         &self.fetches
     }
 
-    /// A new token and its lifetime.
-    pub(super) async fn fetch(&self, fetch: &Fetch) -> Result<(Token, Duration), TokenError> {
+    /// A new token.
+    pub(super) async fn fetch(&self, fetch: &Fetch) -> Result<FetchedToken, TokenError> {
         let span = spans::step("token", None);
         let fetched = self.exchange(&fetch.request, fetch.timeout).instrument(span.clone()).await;
         let result = if fetched.is_ok() { TokenFetchResult::Fetched } else { TokenFetchResult::Failed };
@@ -118,11 +133,7 @@ impl TokenEndpoint {
         fetched
     }
 
-    async fn exchange(
-        &self,
-        request: &TokenRequest,
-        timeout: Duration,
-    ) -> Result<(Token, Duration), TokenError> {
+    async fn exchange(&self, request: &TokenRequest, timeout: Duration) -> Result<FetchedToken, TokenError> {
         let turn = self.budget.take(Endpoint::Token.client(), Instant::now() + timeout).await;
         let permit = turn.map_err(|OverBudget { .. }| TokenError::OverBudget)?;
         let sending = self
@@ -146,11 +157,15 @@ impl TokenEndpoint {
             }
             body.extend_from_slice(&chunk);
         }
-        match decode(answer.headers(), &body, ANSWER_MAX) {
-            Decoded::Bytes(decoded) => parse(&decoded),
+        let decoded = decode(answer.headers(), &body, ANSWER_MAX);
+        let body = match &decoded {
+            Decoded::Bytes(decoded) => decoded,
             // Some gateways decode a body and leave the header.
-            Decoded::Plain | Decoded::Unreadable => parse(&body),
-        }
+            Decoded::Plain | Decoded::Unreadable => &body[..],
+        };
+        let fetched = parse(body)?;
+        self.drift.look_at_token(without_mark(body));
+        Ok(fetched)
     }
 }
 
@@ -165,7 +180,7 @@ fn form(credentials: &ClientCredentials) -> String {
     form.finish()
 }
 
-fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
+fn parse(body: &[u8]) -> Result<FetchedToken, TokenError> {
     let body = without_mark(body);
     // serde_json's error would quote the body, and with it the token.
     let answer: TokenAnswer =
@@ -176,7 +191,8 @@ fn parse(body: &[u8]) -> Result<(Token, Duration), TokenError> {
     if is_empty || token.authorization().is_none() {
         Err(TokenError::Unreadable)
     } else {
-        Ok((token, lifetime))
+        let scope = answer.scope.and_then(|scope| serde_json::from_str(scope.get()).ok());
+        Ok(FetchedToken { token, lifetime, scope })
     }
 }
 
@@ -205,7 +221,7 @@ mod tests {
     #[test]
     fn answers_are_read_as_other_clients_read_them() {
         let answer = |expires_in: &str| format!(r#"{{"access_token":"t","expires_in":{expires_in}}}"#);
-        let lifetime = |body: &str| parse(body.as_bytes()).unwrap().1;
+        let lifetime = |body: &str| parse(body.as_bytes()).unwrap().lifetime;
         for (expires_in, seconds) in [
             ("60", 60.0),
             ("\"60\"", 60.0),
@@ -226,6 +242,10 @@ mod tests {
             assert_eq!(lifetime(&answer(expires_in)), Duration::from_secs_f64(seconds), "{expires_in}");
         }
         assert_eq!(lifetime(&format!("\u{feff}{}", answer("60"))), Duration::from_secs(60));
+        for (scope, granted) in [("\"a b\"", Some("a b")), ("null", None), ("[1e400]", None)] {
+            let body = format!(r#"{{"access_token":"t","scope":{scope}}}"#);
+            assert_eq!(parse(body.as_bytes()).unwrap().scope.as_deref(), granted, "{scope}");
+        }
         let twice = r#"{"access_token":"old","expires_in":1,"access_token":"t","expires_in":60}"#;
         assert_eq!(lifetime(twice), Duration::from_secs(60));
         for unreadable in [

@@ -22,6 +22,7 @@ use self::endpoint::{TokenEndpoint, TokenRequest};
 use super::rate_limit::Budget;
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Upstreams};
+use crate::telemetry::drift::DriftLog;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::label;
 
@@ -105,8 +106,9 @@ impl TokenCache {
         settings: &Upstreams,
         tls: rustls::ClientConfig,
         budget: Budget,
+        drift: Arc<DriftLog>,
     ) -> reqwest::Result<Self> {
-        let endpoint = Arc::new(TokenEndpoint::new(settings, tls, budget)?);
+        let endpoint = Arc::new(TokenEndpoint::new(settings, tls, budget, drift)?);
         Ok(Self { endpoint, slots: Default::default() })
     }
 
@@ -120,6 +122,11 @@ impl TokenCache {
             CredentialSet::New => &self.slots[1],
             CredentialSet::Lookup => &self.slots[2],
         }
+    }
+
+    /// The scopes granted with the token of a credential set: `None` without a token, and then where its answer named none.
+    pub(super) fn granted_scopes(&self, credential_set: CredentialSet) -> Option<Option<String>> {
+        self.slot(credential_set).scope()
     }
 
     /// The token of a credential set. Waits, until `until` at the latest, only when no valid token is cached.

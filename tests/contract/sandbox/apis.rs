@@ -227,6 +227,43 @@ async fn tokens_come_three_ways_and_carry_scopes() {
 }
 
 #[tokio::test]
+async fn a_token_may_be_granted_less_or_not_say_what() {
+    let (sandbox, client) = funded(quiet()).await;
+    let url = sandbox.token_url();
+    let token = async |granted_scopes| {
+        sandbox.inspector().set_variants(Variants { granted_scopes, ..Variants::default() });
+        let form = format!(
+            "grant_type=client_credentials&client_id=a&client_secret=b&scope={}%20{}",
+            SCOPES[0], SCOPES[1]
+        );
+        let request = client.http.post(&url).header("content-type", "application/x-www-form-urlencoded");
+        read(request.body(form)).await.1
+    };
+    assert_eq!(token(GrantedScopes::Named).await["scope"], format!("{} {}", SCOPES[0], SCOPES[1]));
+    assert!(token(GrantedScopes::Unnamed).await.get("scope").is_none());
+    let answer = token(GrantedScopes::Reading).await;
+    assert_eq!(answer["scope"], SCOPES[0]);
+    let reading = Caller::of(&sandbox).with_token(answer["access_token"].as_str().unwrap().to_owned());
+    assert_eq!(reading.get(LEGACY).await.0, 200);
+    assert_eq!(reading.post(LEGACY, &conversion("r")).await.0, 403);
+}
+
+#[tokio::test]
+async fn test_funds_are_deposited() {
+    let (sandbox, client) = funded(quiet()).await;
+    let before = sandbox.inspector().balance(SECOND_PROFILE, "USD");
+    let path = |profile: &str| format!("/sandbox/profiles/{profile}/deposit");
+    let deposit = json!({ "asset": "USD", "amount": "0.25" });
+    assert_eq!(client.post(&path(SECOND_PROFILE), &deposit).await.0, 200);
+    assert_eq!(sandbox.inspector().balance(SECOND_PROFILE, "USD"), format!("{before}.25"));
+    assert_eq!(client.post(&path("nobody"), &deposit).await.0, 404);
+    for (changed, value) in [("amount", json!("x")), ("asset", json!("XYZ")), ("asset", json!(""))] {
+        let invalid = but(deposit.clone(), &json!({ changed: value }));
+        assert_eq!(client.post(&path(PROFILE), &invalid).await.0, 400, "{invalid}");
+    }
+}
+
+#[tokio::test]
 async fn customers_do_not_see_each_other() {
     let clients = vec![OAuthClient {
         id: "two".to_owned(),

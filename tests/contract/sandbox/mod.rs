@@ -9,9 +9,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use conversion_shim::sandbox::{
-    CUSTOMER, EmptyList, Fault, FaultKind, ForeignRecord, HiddenRecords, ListShape, ListsNothing, Mirror,
-    OAuthClient, Operation, Options, OrchestrationOutcome, PROFILE, ProfileFilter, RefMatch, RefusalBody,
-    RepeatedRef, SECOND_PROFILE, Sandbox, TOKEN, Tally, Variants,
+    CUSTOMER, EmptyList, Fault, FaultKind, ForeignRecord, GrantedScopes, HiddenRecords, ListOrder, ListShape,
+    ListsNothing, Mirror, OAuthClient, Operation, Options, OrchestrationOutcome, PROFILE, ProfileFilter,
+    RefMatch, RefusalBody, RepeatedRef, SCOPES, SECOND_PROFILE, Sandbox, StaleCursor, TOKEN, Tally,
+    TimeBounds, Variants,
 };
 use conversion_shim::translate::side::Side;
 use reqwest::{Method, RequestBuilder, StatusCode};

@@ -202,6 +202,78 @@ async fn a_repeated_reference_on_new_is_answered_as_configured() {
 }
 
 #[tokio::test]
+async fn bounds_include_their_instant_as_configured() {
+    let (sandbox, client) = with(Variants::default()).await;
+    let at = "2026-11-01T00:00:00.000500Z";
+    let row = json!({ "created_at": at, "source_asset": "USD", "destination_asset": "PYUSD" });
+    sandbox.inspector().seed_conversion(row.clone());
+    sandbox.inspector().seed_orchestration(row);
+    let later = "2026-11-01T00:00:00.000501Z";
+    for (time_bounds, from, until, from_later) in [
+        (TimeBounds::Inclusive, 1, 1, 0),
+        (TimeBounds::Exclusive, 0, 0, 0),
+        (TimeBounds::HalfOpen, 1, 0, 0),
+        (TimeBounds::Milliseconds, 1, 1, 1),
+    ] {
+        sandbox.inspector().set_variants(Variants { time_bounds, ..Variants::default() });
+        for (path, begin, end) in
+            [(LEGACY, "created_at.begin", "created_at.end"), (NEW, "created_at.gte", "created_at.lte")]
+        {
+            for (query, rows) in [
+                (format!("{begin}={at}"), from),
+                (format!("{end}={at}"), until),
+                (format!("{begin}={later}"), from_later),
+            ] {
+                let page = client.get(&format!("{path}?{query}")).await.1;
+                assert_eq!(ids(&page).len(), rows, "{time_bounds:?} {path} {query}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn lists_are_ordered_as_configured() {
+    let (sandbox, client) = with(Variants::default()).await;
+    let mut made = Vec::new();
+    for ref_id in ["a", "b", "c"] {
+        made.push(client.create(ref_id).await["id"].as_str().unwrap().to_owned());
+    }
+    let oldest = made.clone();
+    let newest: Vec<_> = made.iter().rev().cloned().collect();
+    made.sort();
+    for (list_order, by_default, ascending) in [
+        (ListOrder::Newest, &newest, &oldest),
+        (ListOrder::Oldest, &oldest, &oldest),
+        (ListOrder::Fixed, &newest, &newest),
+        (ListOrder::Unsorted, &made, &made),
+    ] {
+        sandbox.inspector().set_variants(Variants { list_order, ..Variants::default() });
+        for (query, expected) in [("", by_default), ("?order=ASC", ascending)] {
+            let page = client.get(&format!("{LEGACY}{query}")).await.1;
+            assert_eq!(&ids(&page), expected, "{list_order:?} {query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_lives_as_long_as_configured() {
+    let (sandbox, client) = with(Variants::default()).await;
+    for ref_id in ["a", "b"] {
+        client.create(ref_id).await;
+    }
+    let (_, page) = client.get(&format!("{LEGACY}?limit=1")).await;
+    let next = format!("{LEGACY}?limit=1&page_cursor={}", page["next_page_cursor"].as_str().unwrap());
+    assert_ne!(ids(&client.get(&next).await.1), ids(&page));
+    let cursor_life_ms = 5;
+    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    sandbox.inspector().set_variants(Variants { cursor_life_ms, ..Variants::default() });
+    assert_eq!(client.get(&next).await.0, 400);
+    let stale_cursor = StaleCursor::Ignored;
+    sandbox.inspector().set_variants(Variants { cursor_life_ms, stale_cursor, ..Variants::default() });
+    assert_eq!(ids(&client.get(&next).await.1), ids(&page));
+}
+
+#[tokio::test]
 async fn a_gateway_says_not_found_in_html() {
     let (_sandbox, client) = with(Variants { html_not_found: true, ..Variants::default() }).await;
     for (method, path) in [(Method::GET, LEGACY), (Method::GET, NEW), (Method::DELETE, LEGACY)] {

@@ -1,5 +1,7 @@
 //! `probe`, as a process, before vendors that differ.
 
+mod around;
+mod lists;
 mod pairs;
 mod refused;
 
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use conversion_shim::sandbox::{
     EmptyList, Fault, FaultKind, HiddenRecords, Mirror, Operation, PROFILE, ProfileFilter, RefMatch,
-    RefusalBody, RepeatedRef, SECOND_PROFILE, Variants,
+    RefusalBody, RepeatedRef, SECOND_PROFILE, TimeBounds, Variants,
 };
 use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
@@ -39,11 +41,17 @@ fn fact<'a>(found: &'a Value, name: &str) -> &'a Value {
     facts.iter().find(|fact| fact["name"] == name).map_or(&Value::Null, |fact| &fact["value"])
 }
 
+/// How a fact was found, or why it was not.
+fn how<'a>(found: &'a Value, name: &str) -> &'a str {
+    let facts = found["facts"].as_array().unwrap();
+    facts.iter().find(|fact| fact["name"] == name).map_or("", |fact| fact["how"].as_str().unwrap())
+}
+
 /// One choice of each variant.
-type World = [usize; 8];
+type World = [usize; 9];
 
 /// How many choices each variant has.
-const CHOICES: World = [3, 2, 2, 2, 3, 3, 3, 4];
+const CHOICES: World = [3, 2, 2, 2, 3, 3, 3, 4, 4];
 
 /// Worlds that hold each pair of choices at least once, and at least 60 of them.
 fn worlds() -> Vec<World> {
@@ -69,9 +77,63 @@ fn worlds() -> Vec<World> {
         }
     }
     let expected: usize =
-        (0..8).flat_map(|one| (one + 1..8).map(move |other| CHOICES[one] * CHOICES[other])).sum();
+        (0..9).flat_map(|one| (one + 1..9).map(move |other| CHOICES[one] * CHOICES[other])).sum();
     assert_eq!(covered.len(), expected);
     chosen
+}
+
+fn variants_of([ref_match, shared, plus, html, empty, mirror, filter, repeated, bounds]: World) -> Variants {
+    Variants {
+        ref_match: [RefMatch::Exact, RefMatch::Case, RefMatch::Trim][ref_match],
+        shared_refs: shared == 1,
+        plus_is_literal: plus == 1,
+        html_not_found: html == 1,
+        empty_list: [EmptyList::Items, EmptyList::Null, EmptyList::None][empty],
+        mirror: [Mirror::Off, Mirror::SameId, Mirror::OtherId][mirror],
+        profile_filter: [ProfileFilter::Source, ProfileFilter::Target, ProfileFilter::Either][filter],
+        repeated_ref: [
+            RepeatedRef::Conflict,
+            RepeatedRef::WithoutExisting,
+            RepeatedRef::WithoutProblem,
+            RepeatedRef::Success,
+        ][repeated],
+        time_bounds: [
+            TimeBounds::Inclusive,
+            TimeBounds::Exclusive,
+            TimeBounds::HalfOpen,
+            TimeBounds::Milliseconds,
+        ][bounds],
+        ..Variants::default()
+    }
+}
+
+/// The facts of a world.
+fn facts_of(
+    [ref_match, shared, plus, _, empty, mirror, filter, repeated, bounds]: World,
+) -> Vec<(&'static str, Value)> {
+    let forms = [json!(["{\"items\":[]}"]), json!(["{\"items\":null}"]), json!(["{}"])];
+    vec![
+        ("ref_match", json!(["exact", "case", "trimmed"][ref_match])),
+        ("ref_space", json!(["separate", "shared"][shared])),
+        ("query_plus", json!(["space", "literal"][plus])),
+        ("empty_list", forms[empty].clone()),
+        ("mirror", json!(["no", "same_id", "other_id"][mirror])),
+        ("mirror_back", json!("no")),
+        ("profile_filter", json!(["source", "target", "either"][filter])),
+        ("repeat_on_new", json!(["409 with existing", "409", "409", "200"][repeated])),
+        ("repeat_on_legacy", json!("409 with existing")),
+        ("approvals", json!("none")),
+        ("unasked_coding", json!("no")),
+        ("order_legacy", json!(lists::DOCUMENTED)),
+        ("order_new", json!(lists::DOCUMENTED)),
+        ("time_bounds_legacy", json!(lists::BOUNDS[bounds].replace("gte", "begin").replace("lte", "end"))),
+        ("time_bounds_new", json!(lists::BOUNDS[bounds])),
+        ("error_form_legacy", json!("problem")),
+        (
+            "error_form_new",
+            json!(if repeated == 2 { "status 409 without a problem document" } else { "problem" }),
+        ),
+    ]
 }
 
 #[tokio::test]
@@ -79,46 +141,28 @@ async fn every_fact_is_right_in_worlds_of_all_pairs_of_variants() {
     let worlds = worlds();
     assert!(worlds.len() >= 60, "{}", worlds.len());
     let (deployment, _) = prepared().await;
+    // Lists that have a second page when the first world is probed.
+    for second in ["01", "02", "03"] {
+        let (ref_id, at) = (format!("seed-{second}"), format!("2026-11-30T10:00:{second}.123456Z"));
+        deployment.vendor.inspector().seed_conversion(old_record(&ref_id, &at));
+        deployment.vendor.inspector().seed_orchestration(new_record(&ref_id, &at));
+    }
     for world in worlds {
-        let [ref_match, shared, plus, html, empty, mirror, filter, repeated] = world;
-        deployment.vendor.inspector().set_variants(Variants {
-            ref_match: [RefMatch::Exact, RefMatch::Case, RefMatch::Trim][ref_match],
-            shared_refs: shared == 1,
-            plus_is_literal: plus == 1,
-            html_not_found: html == 1,
-            empty_list: [EmptyList::Items, EmptyList::Null, EmptyList::None][empty],
-            mirror: [Mirror::Off, Mirror::SameId, Mirror::OtherId][mirror],
-            profile_filter: [ProfileFilter::Source, ProfileFilter::Target, ProfileFilter::Either][filter],
-            repeated_ref: [
-                RepeatedRef::Conflict,
-                RepeatedRef::WithoutExisting,
-                RepeatedRef::WithoutProblem,
-                RepeatedRef::Success,
-            ][repeated],
-            ..Variants::default()
-        });
+        deployment.vendor.inspector().set_variants(variants_of(world));
         let ran = probe(&deployment, &[&CONVERT[..], &["--format", "json"]].concat()).await;
         assert_eq!(ran.code, Some(0), "{world:?}: {ran:?}");
         let found = ran.json();
-        let forms = [json!(["{\"items\":[]}"]), json!(["{\"items\":null}"]), json!(["{}"])];
-        let expected = [
-            ("ref_match", json!(["exact", "case", "trimmed"][ref_match])),
-            ("ref_space", json!(["separate", "shared"][shared])),
-            ("query_plus", json!(["space", "literal"][plus])),
-            ("empty_list", forms[empty].clone()),
-            ("mirror", json!(["no", "same_id", "other_id"][mirror])),
-            ("mirror_back", json!("no")),
-            ("profile_filter", json!(["source", "target", "either"][filter])),
-            ("repeat_on_new", json!(["409 with existing", "409", "409", "200"][repeated])),
-            ("repeat_on_legacy", json!("409 with existing")),
-            ("approvals", json!("none")),
-            ("unasked_coding", json!("no")),
-        ];
-        for (name, value) in &expected {
+        for (name, value) in &facts_of(world) {
             assert_eq!(fact(&found, name), value, "{name} in {world:?}: {found}");
         }
+        for name in ["cursor_life_legacy", "cursor_life_new"] {
+            assert!(
+                fact(&found, name).as_str().unwrap().starts_with("at least"),
+                "{name} in {world:?}: {found}"
+            );
+        }
         let problem = fact(&found, "not_found_form_new") == "problem";
-        assert_eq!(problem, html == 0, "{world:?}: {found}");
+        assert_eq!(problem, world[3] == 0, "{world:?}: {found}");
         assert!(found["calls"].as_u64().unwrap() <= 40, "{found}");
     }
 }
@@ -128,7 +172,7 @@ async fn what_a_vendor_shows_late_is_waited_for_and_what_is_unclear_is_no_fact()
     let (deployment, _) = prepared().await;
     let lag = FaultKind::Lag(HiddenRecords::YoungerThan(Duration::from_millis(700)));
     let lag = deployment.vendor.faults().arm(Fault::new(lag).on(Side::New, Operation::List));
-    let json = ["--profile-id", PROFILE, "--settle", "20s", "--format", "json"];
+    let json = ["--profile-id", PROFILE, "--settle", "3s", "--format", "json"];
     let variants = Variants { mirror: Mirror::OtherId, ..Variants::default() };
     deployment.vendor.inspector().set_variants(variants);
     let ran = probe(&deployment, &json).await;
