@@ -18,8 +18,8 @@ use crate::http::received::Received;
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Counts the bytes of a body as they are forwarded, and records whether it failed. Clones share the state.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ByteCount(Arc<Counted>);
+#[derive(Clone, Debug)]
+pub(crate) struct ByteCount(Option<Arc<Counted>>);
 
 #[derive(Debug, Default)]
 struct Counted {
@@ -27,22 +27,35 @@ struct Counted {
     broke_off: AtomicBool,
 }
 
+impl Default for ByteCount {
+    fn default() -> Self {
+        Self(Some(Arc::default()))
+    }
+}
+
 impl ByteCount {
+    /// Of a body that nobody counts.
+    pub(crate) const NONE: Self = Self(None);
+
     pub(crate) fn get(&self) -> u64 {
-        self.0.bytes.load(Ordering::Relaxed)
+        self.0.as_ref().map_or(0, |counted| counted.bytes.load(Ordering::Relaxed))
     }
 
     pub(crate) fn add(&self, bytes: usize) {
-        self.0.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        if let Some(counted) = &self.0 {
+            counted.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
     }
 
     /// Whether reading the body failed before its end. Its sender is then at fault for what follows.
     pub(crate) fn broke_off(&self) -> bool {
-        self.0.broke_off.load(Ordering::Relaxed)
+        self.0.as_ref().is_some_and(|counted| counted.broke_off.load(Ordering::Relaxed))
     }
 
     fn record_break(&self) {
-        self.0.broke_off.store(true, Ordering::Relaxed);
+        if let Some(counted) = &self.0 {
+            counted.broke_off.store(true, Ordering::Relaxed);
+        }
     }
 
     fn record(&self, polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) {

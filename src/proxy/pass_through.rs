@@ -82,7 +82,7 @@ impl RequestContext {
             DetachOnDrop::new(sending, &services.detached, self.config.timeouts.create).await
         };
         let idle = self.config.timeouts.pass_through_idle;
-        Ok(sent?.map(|incoming| Payload::Streamed(incoming.into(), ByteCount::default()).idle_at_most(idle)))
+        Ok(sent?.map(|incoming| Payload::Streamed(incoming.into(), ByteCount::NONE).idle_at_most(idle)))
     }
 
     /// Reads on to the first byte of the body of a safe request, or to its end: over HTTP/2 an empty frame may say that there is none.

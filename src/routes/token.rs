@@ -209,5 +209,5 @@ fn describe_edited(headers: &mut HeaderMap, length: usize) {
 }
 
 fn streamed(incoming: Incoming) -> Payload {
-    Payload::Streamed(incoming.into(), ByteCount::default())
+    Payload::Streamed(incoming.into(), ByteCount::NONE)
 }

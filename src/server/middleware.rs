@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
@@ -68,8 +68,8 @@ struct NewId;
 
 impl MakeRequestId for NewId {
     fn make_request_id<B>(&mut self, _: &Request<B>) -> Option<RequestId> {
-        let id = Uuid::new_v4().hyphenated().to_string();
-        id.parse().ok().map(RequestId::new)
+        let mut text = Uuid::encode_buffer();
+        HeaderValue::from_str(Uuid::new_v4().hyphenated().encode_lower(&mut text)).ok().map(RequestId::new)
     }
 }
 
