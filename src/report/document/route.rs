@@ -7,7 +7,7 @@ use crate::shadow::types::{Severity, Verdict};
 use crate::translate::route::Route;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_zero(number: &u64) -> bool {
+pub(super) const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
