@@ -299,6 +299,7 @@ impl ReportBuilder {
             paired: totals.paired,
             own: totals.own,
             pairs: totals.pairs,
+            probe_rows: totals.probe_rows,
             last: totals.last.map(moment),
             verdicts: verdicts(totals),
             severities: severities(totals),

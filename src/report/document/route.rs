@@ -31,6 +31,9 @@ pub(crate) struct RouteReport {
     /// Comparisons of kind `pair`: made by `probe --pairs`.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) pairs: u64,
+    /// Rows of lists that `probe` made, and that were not compared, in written records.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) probe_rows: u64,
     pub(crate) last: Option<String>,
     pub(crate) verdicts: Vec<VerdictCount>,
     /// Those that differed, by severity of the gravest difference, all three.

@@ -2,6 +2,7 @@
 
 mod pairs;
 mod refused;
+mod shadowed;
 
 use std::collections::HashSet;
 use std::time::Duration;
