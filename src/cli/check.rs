@@ -54,6 +54,7 @@ pub(super) fn run(arguments: CheckArgs) -> u8 {
             let rows = if quiet { Vec::new() } else { examined.rows() };
             let outcome = write_rows(&rows, &mut out).and_then(|()| out.flush());
             note_unread(examined.unread());
+            note_facts(examined.config());
             written(outcome, OK)
         }
         Err(problems) => refused(&problems),
@@ -98,6 +99,12 @@ fn note_unread(unread: &[ConfigProblem]) {
             writeln!(out, "conversion-shim: not readable here and assumed to be valid; `serve` needs it:");
         let _ = write_problems(unread, &mut out);
     }
+}
+
+/// Warns of a file of facts that does not count.
+pub(super) fn note_facts(config: &Config) {
+    let note = config.facts_file.as_ref().and_then(|file| file.not_used(&config.upstream));
+    note.into_iter().for_each(|note| complain(format_args!("note: {note}")));
 }
 
 /// Prints every problem and returns the exit code.

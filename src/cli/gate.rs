@@ -47,6 +47,7 @@ pub(super) fn run(arguments: GateArgs) -> u8 {
     };
     let config = examined.config();
     let Some(ledger) = &config.ledger else { return check::refused(&no_ledger(&examined.rows())) };
+    check::note_facts(config);
     let judged = block_on(async {
         let reader = Reader::open(&named(ledger)).await?;
         Ok(gate::conditions(&reader, config, &to.modes()).await?)
