@@ -33,7 +33,7 @@ impl FactsFile {
     pub(crate) fn not_used(&self, upstreams: &Upstreams) -> Option<String> {
         (!self.is_in_use).then(|| {
             format!(
-                "facts.file is not used: {} is about {}, and the config has {}; probe these hosts",
+                "the file of facts {} is not used: it is about {}, and the config has {}; probe these hosts",
                 self.path.display(),
                 self.hosts.join(", "),
                 hosts_of(upstreams).join(", ")

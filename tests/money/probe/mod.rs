@@ -239,7 +239,7 @@ async fn a_file_of_facts_about_other_hosts_is_named_by_every_command() {
     let facts = format!("facts.file = \"{}\"", file.display());
     deployment.write(&format!("listen = \"127.0.0.1:0\"\nstage = \"ready\"\n{keys}\n{facts}"));
     let note = format!(
-        "facts.file is not used: {} is about 127.0.0.1:1, 127.0.0.1:1, and the config has {here}, {here}",
+        "the file of facts {} is not used: it is about 127.0.0.1:1, 127.0.0.1:1, and the config has {here}, {here}",
         file.display()
     );
     for (command, code) in [(&["check", "--quiet"][..], 0), (&["gate", "--to", "ready"], 6)] {
