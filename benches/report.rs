@@ -62,6 +62,7 @@ fn main() -> io::Result<()> {
 /// Matches, mismatches with differences in many signatures, lines of others, heartbeats.
 fn write_log(log: &Path, records: u64) -> io::Result<()> {
     let mut out = BufWriter::new(File::create(log)?);
+    let mut sequence = 0;
     for number in 0..records {
         let time = format!(
             "2026-11-21T{:02}:{:02}:{:02}.{:06}Z",
@@ -88,16 +89,18 @@ fn write_log(log: &Path, records: u64) -> io::Result<()> {
                 format!(r#","signature":"00000000000000a{}","suppressed":{}"#, number % 3, number % 100),
             ),
         };
+        sequence += 1;
         writeln!(
             out,
-            r#"{{"line":"comparison","schema":1,"target":"shadow","time":"{time}","request_id":"0193a4c2-7d1e-7c3a-b5f7-{number:012x}","trace_id":"{number:032x}","config_hash":"3f9c1e02ab77","stage":"shadow","route":"{route}","kind":"read","query":["created_at.begin","limit"],"ref_id_present":true,"asset_pair":"{pair}","seen":[{{"asset_pair":"{pair}","status":"SETTLED","count":18}},{{"asset_pair":"{pair}","status":"CREATED","count":2}}],"served":{{"side":"legacy","status":200,"latency_ms":{}.25,"bytes":8412}},"other":{{"side":"new","status":200,"latency_ms":{}.5,"bytes":9120}},"verdict":"{verdict}","counts":{{"served":20,"other":20,"filtered_out":1}}{rest}}}"#,
+            r#"{{"line":"comparison","schema":3,"target":"shadow","time":"{time}","process":"3f9c1e02ab77","sequence":{sequence},"request_id":"0193a4c2-7d1e-7c3a-b5f7-{number:012x}","trace_id":"{number:032x}","config_hash":"3f9c1e02ab77","stage":"shadow","route":"{route}","kind":"read","query":["created_at.begin","limit"],"ref_id_present":true,"asset_pair":"{pair}","seen":[{{"asset_pair":"{pair}","status":"SETTLED","count":18}},{{"asset_pair":"{pair}","status":"CREATED","count":2}}],"served":{{"side":"legacy","status":200,"latency_ms":{}.25,"bytes":8412}},"other":{{"side":"new","status":200,"latency_ms":{}.5,"bytes":9120}},"verdict":"{verdict}","counts":{{"served":20,"other":20,"filtered_out":1}}{rest}}}"#,
             number % 97,
             number % 211
         )?;
         if number % 500 == 0 {
+            sequence += 1;
             writeln!(
                 out,
-                r#"{{"line":"heartbeat","schema":1,"target":"shadow","time":"{time}","process":"shim-0","config_hash":"3f9c1e02ab77","stage":"shadow","routes":[{{"route":"get","share":1.0}}],"seconds":60.0,"idle_seconds":0.0,"due":500,"done":500,"dropped":[],"waiting":0}}"#
+                r#"{{"line":"heartbeat","schema":3,"target":"shadow","time":"{time}","process":"3f9c1e02ab77","sequence":{sequence},"config_hash":"3f9c1e02ab77","stage":"shadow","routes":[{{"route":"get","share":1.0}}],"seconds":60.0,"idle_seconds":0.0,"due":500,"done":500,"dropped":[],"waiting":0}}"#
             )?;
             writeln!(out, r#"{{"target":"access","mode":"shadow","route":"get","status":200}}"#)?;
         }

@@ -164,9 +164,12 @@ pub(crate) struct ClientRecordDocument {
     /// When it last used what blocks the end of the old API; absent if it never did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) blocked: Option<String>,
-    /// What that was, by feature.
+    /// Everything of that kind that it used, by feature, the last first.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) blockers: String,
+    /// When it last used each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) blocking: BTreeMap<String, String>,
 }
 
 /// One client. It chooses its own name, so every display must escape it.

@@ -115,9 +115,11 @@ async fn doubles(reader: &Reader, tenant: &str) -> Option<u64> {
 }
 
 fn client_document(row: ClientOnRecord) -> ClientRecordDocument {
-    let ClientOnRecord { client, last_seen, blocked, blockers } = row;
-    let blocked = blocked.map(|at| at.to_string());
-    ClientRecordDocument { client, last_seen: last_seen.to_string(), blocked, blockers }
+    let ClientOnRecord { client, last_seen, blockers } = row;
+    let blocked = blockers.first().map(|(_, at)| at.to_string());
+    let blocking = blockers.iter().map(|(name, at)| (name.clone(), at.to_string())).collect();
+    let blockers = blockers.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+    ClientRecordDocument { client, last_seen: last_seen.to_string(), blocked, blockers, blocking }
 }
 
 fn audit_document(row: AuditRow) -> AuditDocument {

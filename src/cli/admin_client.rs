@@ -28,7 +28,7 @@ const ANSWER_MAX: usize = 4 << 20;
 #[derive(Debug, Args)]
 pub(super) struct AdminArgs {
     /// Admin listener of the proxy, as ADDRESS:PORT, NAME:PORT or PORT; overrides admin.listen of the config
-    #[arg(long, value_name = "ADDRESS:PORT", conflicts_with_all = ["config", "listen", "stage", "set"])]
+    #[arg(long, value_name = "ADDRESS:PORT")]
     admin: Option<AdminAddr>,
     /// Print JSON
     #[arg(long)]

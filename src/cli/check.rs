@@ -36,13 +36,9 @@ pub(super) struct CheckArgs {
 
 pub(super) fn run(arguments: CheckArgs) -> u8 {
     let CheckArgs { quiet, config } = arguments;
-    let sources = match with_stdin(config.into_sources()) {
+    let sources = match sources(config) {
         Ok(sources) => sources,
-        Err(error) => {
-            complain(format_args!("standard input: {error}"));
-            // Text that cannot be read is refused like any other config; see the same of a file.
-            return if error.kind() == io::ErrorKind::InvalidData { CONFIG } else { FAILED };
-        }
+        Err(code) => return code,
     };
     match examine(&sources) {
         Ok(examined) => {
@@ -54,13 +50,22 @@ pub(super) fn run(arguments: CheckArgs) -> u8 {
             let rows = if quiet { Vec::new() } else { examined.rows() };
             let outcome = write_rows(&rows, &mut out).and_then(|()| out.flush());
             note_unread(examined.unread());
+            note_facts(examined.config());
             written(outcome, OK)
         }
         Err(problems) => refused(&problems),
     }
 }
 
-/// The sources, with the text of standard input if the file is `-`.
+/// The sources, with the text of standard input if the file is `-`. Without it, prints why and returns the exit code.
+pub(super) fn sources(config: ConfigArgs) -> Result<Sources, u8> {
+    with_stdin(config.into_sources()).map_err(|error| {
+        complain(format_args!("standard input: {error}"));
+        // Text that cannot be read is refused like any other config; see the same of a file.
+        if error.kind() == io::ErrorKind::InvalidData { CONFIG } else { FAILED }
+    })
+}
+
 fn with_stdin(sources: Sources) -> io::Result<Sources> {
     if sources.file.as_ref().is_none_or(|file| file.as_os_str() != STDIN) {
         return Ok(sources);
@@ -98,6 +103,12 @@ fn note_unread(unread: &[ConfigProblem]) {
             writeln!(out, "conversion-shim: not readable here and assumed to be valid; `serve` needs it:");
         let _ = write_problems(unread, &mut out);
     }
+}
+
+/// Warns of a file of facts that does not count.
+pub(super) fn note_facts(config: &Config) {
+    let note = config.facts_file.as_ref().and_then(|file| file.not_used(&config.upstream));
+    note.into_iter().for_each(|note| complain(format_args!("note: {note}")));
 }
 
 /// Prints every problem and returns the exit code.

@@ -30,7 +30,7 @@ Exit codes:
   2  invalid arguments
   3  the config was refused; every problem is listed and nothing was started
   4  `translate`: the input cannot be translated
-  5  `ledger show`: the ledger holds no claim for that ref_id
+  5  `ledger show`, `ledger release`: the ledger holds no claim for that ref_id
      `usage --client`: the proxy has seen no client of that name
   6  `report`: NO-GO for at least one route, or no data to judge
      `gate`: a condition of the step is missing

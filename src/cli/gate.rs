@@ -6,8 +6,8 @@ use serde_json::json;
 use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{NO_GO, OK};
-use super::ledger::{answer, named, no_ledger};
-use super::output::{Format, block_on, json_line, table};
+use super::ledger::{answer_with, named, no_ledger};
+use super::output::{Format, block_on, json_line, print_verdict, table};
 use crate::config::Stage;
 use crate::config::load::examine;
 use crate::gate::{self, Condition};
@@ -17,7 +17,8 @@ pub(super) const ABOUT: &str = "\
 Print what the step to a stage needs, each condition with its number, met or missing.
 
 Asks the ledger of the config and changes nothing. A stage at or behind the furthest on record needs nothing, and going back never does. \
-Exit code 0: every condition is met. 6: at least one is missing. For a pipeline, before it applies the next config:
+Exit code 0: every condition is met. 6: at least one is missing. `--config -` \
+reads standard input. For a pipeline, before it applies the next config:
 
   conversion-shim gate --config config.toml --to canary
   conversion-shim gate --config config.toml --to live --format json";
@@ -41,17 +42,22 @@ fn stage(text: &str) -> Result<Stage, String> {
 
 pub(super) fn run(arguments: GateArgs) -> u8 {
     let GateArgs { to, format, config } = arguments;
-    let examined = match examine(&config.into_sources()) {
+    let sources = match check::sources(config) {
+        Ok(sources) => sources,
+        Err(code) => return code,
+    };
+    let examined = match examine(&sources) {
         Ok(examined) => examined,
         Err(problems) => return check::refused(&problems),
     };
     let config = examined.config();
     let Some(ledger) = &config.ledger else { return check::refused(&no_ledger(&examined.rows())) };
+    check::note_facts(config);
     let judged = block_on(async {
         let reader = Reader::open(&named(ledger)).await?;
         Ok(gate::conditions(&reader, config, &to.modes()).await?)
     });
-    answer(judged, &examined.rows(), |conditions| {
+    answer_with(print_verdict, judged, &examined.rows(), |conditions| {
         let met = conditions.iter().all(|condition| condition.met);
         let text = match format {
             Format::Text => text(to, &conditions),

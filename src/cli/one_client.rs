@@ -185,9 +185,14 @@ pub(super) fn blocking(client: &ClientDocument) -> impl Iterator<Item = String> 
 
 /// A client in the ledger, in one line.
 pub(super) fn record_text(client: &ClientRecordDocument) -> String {
-    let ClientRecordDocument { client, last_seen, blocked, blockers } = client;
+    let ClientRecordDocument { client, last_seen, blocked, blockers, blocking } = client;
     // The source of the name comes first; a client may call itself anything, also "not identified".
     let client = if client.starts_with("nothing ") { "all that nothing identifies" } else { client };
-    let blocking = blocked.as_ref().map(|at| format!("; BLOCKING: {blockers}, last {at}"));
+    let each = blockers.split(", ").map(|name| match blocking.get(name) {
+        Some(at) => format!("{name}, last {at}"),
+        None => name.to_owned(),
+    });
+    let each: Vec<_> = each.collect();
+    let blocking = blocked.as_ref().map(|_| format!("; BLOCKING: {}", each.join("; ")));
     format!("{client}, last {last_seen}{}", blocking.unwrap_or_default())
 }

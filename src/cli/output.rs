@@ -27,6 +27,21 @@ pub(super) fn written(outcome: std::io::Result<()>, code: u8) -> u8 {
     }
 }
 
+/// As [`print`], where `code` is a verdict that stands whether or not it is read to its end: a reader that closed its end, as `head` does,
+/// has what it wanted.
+pub(super) fn print_verdict(text: &str, code: u8) -> u8 {
+    let mut out = std::io::stdout().lock();
+    verdict_written(out.write_all(text.as_bytes()).and_then(|()| out.flush()), code)
+}
+
+/// As [`written`], for [`print_verdict`].
+pub(super) fn verdict_written(outcome: std::io::Result<()>, code: u8) -> u8 {
+    match outcome {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => code,
+        outcome => written(outcome, code),
+    }
+}
+
 /// Writes to standard error.
 pub(super) fn print_error(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());

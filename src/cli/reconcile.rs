@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::exit::{FAILED, USAGE};
 use super::out_file::OutFile;
-use super::output::{Format, complain, json_line, print};
+use super::output::{Format, complain, json_line, print_verdict};
 use super::report::{Since, since};
 use super::walk::{self, WalkArgs, Wanted, default_end};
 use crate::ledger::WalkKind;
@@ -102,7 +102,7 @@ pub(super) fn run(arguments: ReconcileArgs) -> u8 {
         Format::Text => walked.result.text(&heading),
         Format::Json => json_line(&walked.result.json(&heading).to_string()),
     };
-    print(&text, code)
+    print_verdict(&text, code)
 }
 
 fn read_report(file: PathBuf) -> Result<DailyReport, String> {

@@ -16,7 +16,7 @@ use super::config_args::ConfigArgs;
 use super::digested::Digested;
 use super::exit::{FAILED, NO_GO, NOT_PROVEN, OK, USAGE};
 use super::ledger::{CommandError, no_ledger};
-use super::output::{Format, complain, written};
+use super::output::{Format, complain, verdict_written};
 use super::report_record::{self, Recording};
 use crate::config::Go;
 use crate::config::load::examine;
@@ -146,7 +146,7 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
         Decision::NotProven => NOT_PROVEN,
         Decision::NoGo | Decision::NotInShadow | Decision::NotKnown => NO_GO,
     };
-    let code = written(print(&report, format), code);
+    let code = verdict_written(print(&report, format), code);
     let Some((ledger, input)) = ledger.zip(digest) else { return code };
     match report_record::record(Recording { config, ledger, input }, &report) {
         Ok(()) => code,

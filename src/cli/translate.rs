@@ -87,7 +87,11 @@ fn call(method: &http::Method, target: &str, base_path: &str) -> Translated {
             "the new API cannot cancel; the proxy reads {base_path}{} and answers 403, or 404",
             id.path_on(Side::New)
         ))),
-        Matched::UnroutedWrite | Matched::PassThrough => {
+        Matched::UnroutedWrite => Err(invalid(
+            "not a request to one of the four routes, but a write to their paths: with a ledger the proxy answers 404, and without one it \
+             passes it through unchanged",
+        )),
+        Matched::PassThrough => {
             Err(invalid("not a request to one of the four routes; the proxy would pass it through unchanged"))
         }
     }

@@ -25,6 +25,8 @@ impl Watched {
     /// Looks after it whenever the config file is looked at: by the timer, and on SIGHUP. Ends with the watcher.
     pub(super) async fn follow(mut self, handle: ReloadHandle, current: Arc<ArcSwap<Config>>) {
         let (mut checks, mut changed) = (handle.checks(), handle.files_changed());
+        let mut facts_note = None;
+        note_facts(&current.load(), &mut facts_note);
         while checks.changed().await.is_ok() {
             if let Some(records) = &self.records {
                 records.follow();
@@ -32,10 +34,20 @@ impl Watched {
             let has_changed = changed.has_changed().unwrap_or_default();
             changed.mark_unchanged();
             self.renewals.iter_mut().for_each(|renewal| renewal.check(has_changed));
+            note_facts(&current.load(), &mut facts_note);
             if let Some(spans) = &self.spans {
                 spans.adopt(&current.load().traces);
             }
         }
+    }
+}
+
+/// Logs why a file of facts does not count, once for each reason.
+fn note_facts(config: &Config, known: &mut Option<String>) {
+    let note = config.facts_file.as_ref().and_then(|file| file.not_used(&config.upstream));
+    if note != *known {
+        note.iter().for_each(|note| tracing::warn!(target: "config", "{note}"));
+        *known = note;
     }
 }
 

@@ -31,6 +31,18 @@ impl FactsFile {
     pub(crate) fn is_old(&self, now: Timestamp) -> bool {
         now.duration_since(self.found_at).unsigned_abs() > AGE_MAX
     }
+
+    /// Why none of its facts is used; `None`: they are.
+    pub(crate) fn not_used(&self, upstreams: &Upstreams) -> Option<String> {
+        (!self.is_in_use).then(|| {
+            format!(
+                "the file of facts {} is not used: it is about {}, and the config has {}; probe these hosts",
+                self.path.display(),
+                self.hosts.join(", "),
+                hosts_of(upstreams).join(", ")
+            )
+        })
+    }
 }
 
 #[derive(Deserialize)]

@@ -126,6 +126,8 @@ fn typed(key: &str, text: &str, schema: &Schema) -> Value {
         Some(Value::Num(_, number)) if number.to_f64().is_some() => text.parse::<f64>().ok().map(Value::from),
         Some(Value::Num(..)) => text.parse::<i64>().ok().map(Value::from),
         Some(Value::Bool(..)) => text.parse::<bool>().ok().map(Value::from),
+        // Written as in a file, which the reader refuses.
+        Some(Value::Array(..)) if text.trim_start().starts_with('[') => None,
         Some(Value::Array(..)) => {
             let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
             Some(Value::from(items.collect::<Vec<_>>()))

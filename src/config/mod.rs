@@ -56,3 +56,4 @@ pub use self::sections::tls::{ClientAuth, Tls, TlsIdentity, TlsVersion};
 pub(crate) use self::sections::traces::Traces;
 pub(crate) use self::sections::upstream::{HttpVersion, Upstream, Upstreams};
 pub use self::snapshot::Config;
+pub(crate) use self::values::of_file;

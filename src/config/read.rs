@@ -139,8 +139,10 @@ impl KeyReader {
         }
         self.named_files.push(PathBuf::from(&path));
         match std::fs::read_to_string(&path).map(Zeroizing::new) {
-            Ok(text) if text.trim().is_empty() => self.problem(file_key, "names an empty file"),
-            Ok(text) => return self.merge(Layer::single(format!("file {path}"), key, text.trim())),
+            Ok(text) if values::of_file(&text).is_empty() => self.problem(file_key, "names an empty file"),
+            Ok(text) => {
+                return self.merge(Layer::single(format!("file {path}"), key, values::of_file(&text)));
+            }
             Err(error) => {
                 let message = format!("names a file that cannot be read: {error}");
                 let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied);
@@ -364,8 +366,10 @@ impl ConfigKey<'_> {
     ) -> Option<T> {
         let Self { reader, name, takes_effect } = self;
         let value = reader.values.find_value(name).ok();
-        let read =
-            value.as_ref().and_then(parse).unwrap_or_else(|| Err(wrong_type(expected, value.as_ref())));
+        let read = value
+            .as_ref()
+            .and_then(parse)
+            .unwrap_or_else(|| Err(values::wrong_type(expected, value.as_ref())));
         let shown = read.as_ref().map_or_else(|_| String::new(), show);
         let row = ConfigRow { key: name, value: shown, source: reader.source(name) };
         reader.entries.push(ConfigEntry { row, takes_effect, secret: None });
@@ -382,19 +386,4 @@ fn at_least(min: Duration, text: &str, duration: Duration) -> Result<Duration, S
 
 fn or_not_set(text: &str) -> String {
     if text.is_empty() { NOT_SET.into() } else { text.into() }
-}
-
-/// Names the types only: the value may be a secret.
-fn wrong_type(expected: &str, found: Option<&Value>) -> String {
-    let found = match found {
-        None | Some(Value::Empty(..)) => "nothing",
-        Some(Value::String(..) | Value::Char(..)) => "text",
-        Some(Value::Bool(..)) => "true or false",
-        Some(Value::Num(_, number)) if number.to_f64().is_some() => "a number with a fraction",
-        Some(Value::Num(..)) => "a number",
-        Some(Value::Array(..)) if expected.starts_with("a list") => "a list with something else",
-        Some(Value::Array(..)) => "a list",
-        Some(Value::Dict(..)) => "a table",
-    };
-    format!("must be {expected}, not {found}")
 }

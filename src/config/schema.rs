@@ -9,6 +9,13 @@ use super::renamed;
 
 /// Jaro-Winkler similarity below which a suggestion would be a guess.
 const MIN_SIMILARITY: f64 = 0.8;
+/// The similarity of names that differ in one letter, or in two that changed places: in a short name that is much of it.
+const ONE_LETTER: f64 = 0.9;
+/// Length of a name in which one letter is not all of it.
+const SHORT: usize = 3;
+
+/// What people call a key that has another name.
+const MEANT: [(&str, &str); 2] = [("mode", "stage"), ("modes", "stage")];
 
 /// Every key with its default.
 pub(super) struct Schema {
@@ -49,7 +56,11 @@ impl Schema {
                     // Each key of a renamed section is reported by its own new name.
                     self.retain_below(&key, below, source, problems);
                 }
-                _ if !known => problems.push(ConfigProblem::new(&key, self.unknown_message(&key), source)),
+                _ if !known => {
+                    // A variable that is the prefix alone.
+                    let shown = if key.is_empty() { "\"\"" } else { &key };
+                    problems.push(ConfigProblem::new(shown, self.unknown_message(&key), source));
+                }
                 Value::Dict(tag, below) if self.is_section(&key) => {
                     kept.insert(name, Value::Dict(tag, self.retain_below(&key, below, source, problems)));
                 }
@@ -85,6 +96,9 @@ impl Schema {
     /// The key or section that was probably meant: one in the same section with a similar name, or a key with the same name in another
     /// section.
     fn suggestion(&self, key: &str) -> Option<&str> {
+        if let Some((_, meant)) = MEANT.iter().find(|(said, _)| *said == key) {
+            return Some(meant);
+        }
         let sections =
             self.leaves.keys().flat_map(|leaf| leaf.match_indices('.').map(|(dot, _)| &leaf[..dot]));
         let (parent, name) = parted(key);
@@ -94,13 +108,21 @@ impl Schema {
             .map(String::as_str)
             .chain(sections)
             .filter(|known| parted(known).0 == parent)
-            .map(|known| (strsim::jaro_winkler(parted(known).1, name), known))
+            .map(|known| (similarity(parted(known).1, name), known))
             .filter(|(similar, _)| *similar >= MIN_SIMILARITY)
             .max_by(|one, other| one.0.total_cmp(&other.0))
             .map(|(_, known)| known);
         let elsewhere = || self.leaves.keys().map(String::as_str).find(|known| parted(known).1 == name);
         similar_key.or_else(elsewhere)
     }
+}
+
+/// How much alike two names are, from 0 to 1, whatever their case.
+fn similarity(known: &str, name: &str) -> f64 {
+    let name = name.to_lowercase();
+    let is_long = known.len().max(name.len()) >= SHORT;
+    let one_letter = is_long && strsim::osa_distance(known, &name) <= 1;
+    strsim::jaro_winkler(known, &name).max(if one_letter { ONE_LETTER } else { 0.0 })
 }
 
 /// The section of a key, empty for none, and its name there.

@@ -15,6 +15,34 @@ pub(super) const MILLISECOND: Duration = Duration::from_millis(1);
 /// Maximum of every duration in the config: a longer one is probably a wrong unit.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The content of a file with one value: without blanks around it, and without the mark that some editors begin a file with.
+pub(crate) fn of_file(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim()
+}
+
+/// The name that the TOML reader gives to a date without quotes.
+const DATE: &str = "$__toml_private_datetime";
+
+/// Why a value is none of the type that is expected. Names the types only: the value may be a secret.
+pub(super) fn wrong_type(expected: &str, found: Option<&Value>) -> String {
+    let is_list = expected.starts_with("a list");
+    let found = match found {
+        None | Some(Value::Empty(..)) => "nothing",
+        Some(Value::String(_, text)) if is_list && text.starts_with('[') => {
+            "text: in a variable or a flag, items are separated by commas, without brackets"
+        }
+        Some(Value::String(..) | Value::Char(..)) => "text",
+        Some(Value::Bool(..)) => "true or false",
+        Some(Value::Num(_, number)) if number.to_f64().is_some() => "a number with a fraction",
+        Some(Value::Num(..)) => "a number",
+        Some(Value::Array(..)) if is_list => "a list with something else",
+        Some(Value::Array(..)) => "a list",
+        Some(Value::Dict(_, members)) if members.contains_key(DATE) => "a date: write it in quotes",
+        Some(Value::Dict(..)) => "a table",
+    };
+    format!("must be {expected}, not {found}")
+}
+
 /// Parses `500ms`, `30s`, `2m`, `1h 30m`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration = text

@@ -3,13 +3,36 @@
 use std::error::Error;
 use std::iter::successors;
 
-/// `error: source: source of the source`.
+/// `error: source: source of the source`. What an error already says of its source is not repeated.
 pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
     with_sources(error.to_string(), error)
 }
 
 /// As [`error_chain`], with `text` in place of the error's own: that of a `reqwest::Error` holds the URL.
 pub(crate) fn with_sources(text: String, error: &(dyn Error + 'static)) -> String {
-    successors(error.source(), |&error| error.source())
-        .fold(text, |chain, source| format!("{chain}: {source}"))
+    successors(error.source(), |&error| error.source()).map(ToString::to_string).fold(
+        text,
+        |chain, source| if chain.ends_with(&source) { chain } else { format!("{chain}: {source}") },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    enum Failed {
+        #[error("not available: {0}")]
+        Repeats(#[source] std::io::Error),
+        #[error("not available")]
+        Names(#[source] std::io::Error),
+    }
+
+    #[test]
+    fn a_cause_is_named_once() {
+        let cause = || std::io::Error::other("the disk is full");
+        for error in [Failed::Repeats(cause()), Failed::Names(cause())] {
+            assert_eq!(error_chain(&error), "not available: the disk is full");
+        }
+    }
 }

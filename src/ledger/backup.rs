@@ -4,7 +4,7 @@
 #![allow(missing_docs, reason = "the docs of a type say what its fields are")]
 
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::Reader;
 use super::connection::{Bind, Connection as _};
-use super::error::{LedgerError, OpenError};
+use super::error::{LedgerError, OpenError, cause};
 use super::settings::{DatabaseUrl, MIGRATION_TIMEOUT, Settings, in_time};
 use super::sqlite_file::{resolve, writing};
 
@@ -40,6 +40,13 @@ pub enum BackupError {
     /// It cannot be read or copied.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// SQLite cannot copy it, for example because the disk is full.
+    #[error("the ledger cannot be copied to {}: {}", path.display(), cause(error))]
+    Copy {
+        path: PathBuf,
+        /// What SQLite says.
+        error: sqlx::Error,
+    },
     /// The copy cannot be put in place.
     #[error("the copy {}: {source}", path.display())]
     File {
@@ -67,6 +74,9 @@ pub async fn back_up(settings: &Settings, file: &Path) -> Result<Backup, BackupE
     let draft = PathBuf::from(format!("{}.partial", file.display()));
     // Left by a backup that was killed.
     let _ = fs::remove_file(&draft);
+    // SQLite takes an empty file, and would not say which of two files it cannot open.
+    let made = File::options().write(true).create_new(true).mode(0o600).open(&draft);
+    made.map_err(|source| BackupError::File { path: draft.clone(), source })?;
     let outcome = in_time(MIGRATION_TIMEOUT, async { Ok(copy_and_check(&path, &draft, settings).await) });
     match outcome.await?.and_then(|claims| Ok((claims, put_in_place(&draft, file)?))) {
         Ok((claims, bytes)) => Ok(Backup { id, claims, bytes }),
@@ -83,7 +93,7 @@ async fn copy_and_check(path: &Path, draft: &Path, settings: &Settings) -> Resul
     let before = claims(&mut ledger).await?;
     let draft_name = draft.display().to_string();
     let copied: sqlx::Result<Vec<(i64,)>> = ledger.rows("VACUUM INTO $1", &[Bind::Text(&draft_name)]).await;
-    copied.map_err(failed)?;
+    copied.map_err(|error| BackupError::Copy { path: draft.to_owned(), error })?;
     ledger.close().await.map_err(failed)?;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(draft).read_only(true);
     let mut copy: SqliteConnection = options.connect().await.map_err(failed)?;

@@ -13,8 +13,8 @@ use super::mismatch::Mismatch;
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The database cannot be reached, refused the statement, or broke off before it answered.
-    #[error("the ledger is not available: {0}")]
-    Unavailable(#[source] Arc<sqlx::Error>),
+    #[error("the ledger is not available: {}", cause(.0))]
+    Unavailable(Arc<sqlx::Error>),
     /// No answer in time, waiting for a connection or a place in the queue included.
     #[error("the ledger did not answer in time")]
     Timeout,
@@ -66,6 +66,14 @@ impl LedgerError {
     /// Whether the statement failed and its connection and transaction are sound.
     pub(super) const fn leaves_transaction_sound(&self) -> bool {
         matches!(self, Self::Corrupt(_) | Self::Unfit(_) | Self::Held(_) | Self::Tripped(_))
+    }
+}
+
+/// What the database says. The driver adds the line of the server's own source, which reads like a line of the statement.
+pub(super) fn cause(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(refusal) => format!("error returned from database: {}", refusal.message()),
+        other => other.to_string(),
     }
 }
 
@@ -176,8 +184,8 @@ pub enum OpenError {
     #[error("the ledger's tables cannot be used: {0}")]
     Schema(#[from] sqlx::migrate::MigrateError),
     /// The database could not be opened.
-    #[error("the ledger's database cannot be opened: {0}")]
-    Connect(#[source] sqlx::Error),
+    #[error("the ledger's database cannot be opened: {}", cause(.0))]
+    Connect(sqlx::Error),
     /// The database did not open in time.
     #[error("the ledger's database did not open within {} ms", .0.as_millis())]
     Timeout(Duration),

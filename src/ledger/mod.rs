@@ -105,7 +105,7 @@ pub use evidence::{Evidence, EvidenceKind, EvidenceRow};
 pub use health::Health;
 pub(crate) use identified::Identified;
 pub use mismatch::Mismatch;
-pub use operator::OperatorReason;
+pub use operator::{Accepted, OperatorReason};
 pub use reader::{LedgerOperation, LedgerOutcome, Reader};
 pub(crate) use replicas::ReplicaRow;
 pub use settings::{Identity, Settings, check_url};

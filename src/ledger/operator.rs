@@ -100,6 +100,15 @@ const DISTRUST_CHECKS: Guarded = guarded!(
     [" RETURNING ref_id"],
 );
 
+/// What `ledger accept` changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// The reasons of the holds that were lifted.
+    pub lifted: Vec<String>,
+    /// What else is on record now, a line each: `hosts: legacy=a new=b -> legacy=c new=d`.
+    pub changes: Vec<String>,
+}
+
 /// Accepts the database as the right one: lifts the hold and records server, hosts and tenant.
 pub(super) struct Accept {
     pub(super) process: String,
@@ -108,45 +117,34 @@ pub(super) struct Accept {
 }
 
 impl LedgerRequest for Accept {
-    /// The holds that were lifted.
-    type Output = Vec<String>;
+    type Output = Accepted;
 
     const COMPOUND: bool = true;
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Vec<String>, LedgerError> {
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Accepted, LedgerError> {
         lock(connection).await?;
         let mut lifted = Vec::new();
         for hold in [Setting::Hold, Setting::HoldTimeline] {
             lifted.extend(clear_setting(connection, hold).await?);
         }
         let (mut before, mut after) = (lifted.clone(), Vec::new());
-        let server = connection.history().cloned();
-        let values = [
-            (Setting::System, server.as_ref().map(|server| server.system.as_str())),
-            (Setting::Timeline, server.as_ref().map(|server| server.timeline.as_str())),
-            (Setting::Hosts, self.identity.hosts.as_deref()),
-        ];
-        for (name, value) in values {
-            let Some(value) = value else { continue };
-            let recorded = setting(connection, name).await?.map(|(value, _)| value);
-            if recorded.as_deref() != Some(value) {
-                set_setting(connection, name, value).await?;
-                before.extend(recorded);
-                after.push(value.to_owned());
-            }
-        }
+        let mut changes = self.record_values(connection, (&mut before, &mut after)).await?;
         if let Some(tenant) = &self.identity.tenant
             && add_tenant(connection, tenant).await?
         {
             after.push(format!("tenant {tenant}"));
+            changes.push(format!("tenant: {tenant} is added"));
         }
         if self.identity.new_in_use && set_mark(connection).await? {
             after.push("creates may go to new".into());
+            changes.push("creates on the new API: no -> yes".into());
         }
         completeness::forget(connection).await?;
         let distrusted: Vec<(String,)> = connection.guarded(&DISTRUST_CHECKS, &[]).await?;
         if !distrusted.is_empty() {
-            after.push(format!("checks withdrawn of claims without a record: {}", distrusted.len()));
+            let withdrawn = format!("checks withdrawn of claims without a record: {}", distrusted.len());
+            changes.push(withdrawn.clone());
+            after.push(withdrawn);
         }
         set_setting(connection, Setting::Accepted, &Uuid::new_v4().to_string()).await?;
         let (before, after) = (before.join("; "), after.join("; "));
@@ -156,7 +154,35 @@ impl LedgerRequest for Accept {
             ..self.reason.entry(&self.process, AuditKind::Accept)
         };
         record(connection, &entry).await?;
-        Ok(lifted)
+        Ok(Accepted { lifted, changes })
+    }
+}
+
+impl Accept {
+    /// Records the server and the hosts where they changed, adds both values to the audit's, and returns the changes for people.
+    async fn record_values<C: Connection>(
+        &self,
+        connection: &mut C,
+        (before, after): (&mut Vec<String>, &mut Vec<String>),
+    ) -> Result<Vec<String>, LedgerError> {
+        let mut changes = Vec::new();
+        let server = connection.history().cloned();
+        let values = [
+            ("server", Setting::System, server.as_ref().map(|server| server.system.as_str())),
+            ("timeline", Setting::Timeline, server.as_ref().map(|server| server.timeline.as_str())),
+            ("hosts", Setting::Hosts, self.identity.hosts.as_deref()),
+        ];
+        for (shown, name, value) in values {
+            let Some(value) = value else { continue };
+            let recorded = setting(connection, name).await?.map(|(value, _)| value);
+            if recorded.as_deref() != Some(value) {
+                set_setting(connection, name, value).await?;
+                changes.push(format!("{shown}: {} -> {value}", recorded.as_deref().unwrap_or("none")));
+                before.extend(recorded);
+                after.push(value.to_owned());
+            }
+        }
+        Ok(changes)
     }
 }
 
@@ -241,16 +267,12 @@ impl Ledger {
         self.write(OpenNew { process: self.process(), reason }).await
     }
 
-    /// Accepts the database as the right one: lifts every hold, records the server and what `identity` names, and returns the
-    /// holds. Audited.
+    /// Accepts the database as the right one: lifts every hold, records the server and what `identity` names, and returns what
+    /// changed. Audited.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn accept(
-        &self,
-        reason: OperatorReason,
-        identity: Identity,
-    ) -> Result<Vec<String>, LedgerError> {
+    pub async fn accept(&self, reason: OperatorReason, identity: Identity) -> Result<Accepted, LedgerError> {
         self.write(Accept { process: self.process(), reason, identity }).await
     }
 

@@ -122,6 +122,9 @@ impl FromStr for DatabaseUrl {
     type Err = OpenError;
 
     fn from_str(url: &str) -> Result<Self, OpenError> {
+        if url.contains(['\n', '\r']) {
+            return Err(OpenError::Url("has more than one line".into()));
+        }
         match url.split_once(':') {
             Some(("sqlite", rest)) => Ok(Self::Sqlite(sqlite_path(rest)?)),
             Some(("postgres" | "postgresql", _)) => Ok(Self::Postgres(Box::new(postgres_options(url)?))),

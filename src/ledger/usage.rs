@@ -2,6 +2,8 @@
 
 #![allow(missing_docs, reason = "the docs of a type say what its fields are")]
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
@@ -23,7 +25,7 @@ pub struct ClientUse {
     /// How it is known, and its name.
     pub client: String,
     pub last_seen: Timestamp,
-    /// What blocks the end of the old API and was used since then; empty if nothing was.
+    /// What blocks the end of the old API and was used since then, separated by `, `; empty if nothing was.
     pub blockers: String,
 }
 
@@ -42,10 +44,8 @@ pub struct ClientOnRecord {
     /// How it is known, and its name.
     pub client: String,
     pub last_seen: Timestamp,
-    /// When it last used what blocks the end of the old API; `None`: never.
-    pub blocked: Option<Timestamp>,
-    /// What that was.
-    pub blockers: String,
+    /// What of it blocks the end of the old API, and when it last used each, the last first.
+    pub blockers: Vec<(String, Timestamp)>,
 }
 
 struct KeepUsage {
@@ -58,19 +58,21 @@ const FORGET: Guarded = guarded!(
     [" RETURNING client"]
 );
 
-// The row is added if there is room, or was there before.
+// The row is added if there is room, or was there before. It is locked from here on, so that no other replica's blockers are lost.
 const KEEP: Guarded = guarded!(
     [
-        "INSERT INTO ledger_usage (tenant, client, last_seen_us, blocked_us, blockers) SELECT $2, $3, $4, $5, $6 \
-         WHERE ($3 = $7 OR (SELECT COUNT(*) FROM ledger_usage WHERE tenant = $2) < $8 \
+        "INSERT INTO ledger_usage (tenant, client, last_seen_us, blocked_us, blockers) SELECT $2, $3, $4, 0, '' \
+         WHERE ($3 = $5 OR (SELECT COUNT(*) FROM ledger_usage WHERE tenant = $2) < $6 \
          OR EXISTS (SELECT 1 FROM ledger_usage WHERE tenant = $2 AND client = $3)) AND "
     ],
     [" ON CONFLICT (tenant, client) DO UPDATE SET \
          last_seen_us = CASE WHEN excluded.last_seen_us > ledger_usage.last_seen_us THEN excluded.last_seen_us \
-         ELSE ledger_usage.last_seen_us END, \
-         blockers = CASE WHEN excluded.blocked_us > 0 THEN excluded.blockers ELSE ledger_usage.blockers END, \
-         blocked_us = CASE WHEN excluded.blocked_us > ledger_usage.blocked_us THEN excluded.blocked_us \
-         ELSE ledger_usage.blocked_us END RETURNING client"],
+         ELSE ledger_usage.last_seen_us END RETURNING blocked_us, blockers"],
+);
+
+const BLOCK: Guarded = guarded!(
+    ["UPDATE ledger_usage SET blocked_us = $4, blockers = $5 WHERE tenant = $2 AND client = $3 AND "],
+    [" RETURNING client"],
 );
 
 impl KeepUsage {
@@ -81,19 +83,60 @@ impl KeepUsage {
         usage: &ClientUse,
     ) -> Result<bool, LedgerError> {
         use Bind::{Number, Text};
-        let seen = usage.last_seen.as_microsecond();
-        let blocked = if usage.blockers.is_empty() { 0 } else { seen };
-        let binds = [
-            Text(&self.tenant),
-            Text(client),
-            Number(seen),
-            Number(blocked),
-            Text(&usage.blockers),
-            Text(OTHERS),
-            Number(CLIENTS_MAX),
-        ];
-        let rows: Vec<(String,)> = connection.guarded(&KEEP, &binds).await?;
-        Ok(!rows.is_empty())
+        let (tenant, client) = (Text(&self.tenant), Text(client));
+        let seen = Number(usage.last_seen.as_microsecond());
+        let binds = [tenant, client, seen, Text(OTHERS), Number(CLIENTS_MAX)];
+        let rows: Vec<(i64, String)> = connection.guarded(&KEEP, &binds).await?;
+        let Some((blocked, known)) = rows.into_iter().next() else { return Ok(false) };
+        if usage.blockers.is_empty() {
+            return Ok(true);
+        }
+        let mut blockers = Blockers::read(&known, blocked)?;
+        usage.blockers.split(SEPARATOR).for_each(|name| blockers.add(name, usage.last_seen));
+        let (last, written) = (Number(blockers.last()), blockers.written());
+        let rows: Vec<(String,)> =
+            connection.guarded(&BLOCK, &[tenant, client, last, Text(&written)]).await?;
+        if rows.is_empty() { Err(connection.foreign()) } else { Ok(true) }
+    }
+}
+
+const SEPARATOR: &str = ", ";
+
+/// What blocks the end of the old API, each with the time of its last use. In the ledger: `cancel 2026-12-01T02:36:18Z, no_reference …`.
+/// Earlier versions wrote the names alone, for the time in `blocked_us`.
+struct Blockers(BTreeMap<String, Timestamp>);
+
+impl Blockers {
+    fn read(written: &str, blocked_us: i64) -> Result<Self, LedgerError> {
+        let mut blockers = Self(BTreeMap::new());
+        let last = time(blocked_us)?;
+        for one in written.split(SEPARATOR).filter(|one| !one.is_empty()) {
+            let timed = one.split_once(' ').and_then(|(name, at)| Some((name, at.parse().ok()?)));
+            let (name, at) = timed.unwrap_or((one, last));
+            blockers.add(name, at);
+        }
+        Ok(blockers)
+    }
+
+    fn add(&mut self, name: &str, at: Timestamp) {
+        let known = self.0.entry(name.to_owned()).or_insert(at);
+        *known = at.max(*known);
+    }
+
+    /// In microseconds; 0 without any.
+    fn last(&self) -> i64 {
+        self.0.values().max().map_or(0, |at| at.as_microsecond())
+    }
+
+    fn written(&self) -> String {
+        self.0.iter().map(|(name, at)| format!("{name} {at}")).collect::<Vec<_>>().join(SEPARATOR)
+    }
+
+    /// The last used first.
+    fn sorted(self) -> Vec<(String, Timestamp)> {
+        let mut all: Vec<_> = self.0.into_iter().collect();
+        all.sort_by_key(|(_, at)| std::cmp::Reverse(*at));
+        all
     }
 }
 
@@ -122,8 +165,7 @@ struct BlockingSince<'a> {
     since: Timestamp,
 }
 
-const BLOCKING: &str =
-    "SELECT client, blockers FROM ledger_usage WHERE tenant = $1 AND blocked_us >= $2 ORDER BY client";
+const BLOCKING: &str = "SELECT client, blocked_us, blockers FROM ledger_usage WHERE tenant = $1 AND blocked_us >= $2 ORDER BY client";
 
 impl LedgerRequest for BlockingSince<'_> {
     type Output = UsageOnRecord;
@@ -131,7 +173,13 @@ impl LedgerRequest for BlockingSince<'_> {
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<UsageOnRecord, LedgerError> {
         let since = setting(connection, Setting::UsageSince).await?.map(|(_, at)| time(at)).transpose()?;
         let binds = [Bind::Text(self.tenant), Bind::Number(self.since.as_microsecond())];
-        Ok(UsageOnRecord { since, blocking: connection.rows(BLOCKING, &binds).await? })
+        let rows: Vec<(String, i64, String)> = connection.rows(BLOCKING, &binds).await?;
+        let named = |(client, blocked, blockers): (String, i64, String)| {
+            let used = Blockers::read(&blockers, blocked)?.0.into_iter().filter(|(_, at)| *at >= self.since);
+            Ok((client, used.map(|(name, _)| name).collect::<Vec<_>>().join(SEPARATOR)))
+        };
+        let blocking: Result<_, LedgerError> = rows.into_iter().map(named).collect();
+        Ok(UsageOnRecord { since, blocking: blocking? })
     }
 }
 
@@ -148,8 +196,8 @@ impl LedgerRequest for UsageOf<'_> {
         let Some((_, since)) = setting(connection, Setting::UsageSince).await? else { return Ok(None) };
         let rows: Vec<(String, i64, i64, String)> = connection.rows(USAGE, &[Bind::Text(self.0)]).await?;
         let client = |(client, last_seen, blocked, blockers): (String, i64, i64, String)| {
-            let blocked = (blocked > 0).then(|| time(blocked)).transpose()?;
-            Ok(ClientOnRecord { client, last_seen: time(last_seen)?, blocked, blockers })
+            let blockers = Blockers::read(&blockers, blocked)?.sorted();
+            Ok(ClientOnRecord { client, last_seen: time(last_seen)?, blockers })
         };
         let clients: Result<_, LedgerError> = rows.into_iter().map(client).collect();
         Ok(Some((time(since)?, clients?)))

@@ -123,11 +123,15 @@ fn add(report: &mut DailyReport, line: Line) -> Result<(), &'static str> {
         return Err("ResourceID is empty");
     }
     let at = read_time(&line.resource_timestamp).ok_or("ResourceTimestamp is no time")?;
-    let amount = line.amount.trim().trim_start_matches(['-', '+']).to_owned();
+    let written = line.amount.trim();
+    let amount = written.trim_start_matches(['-', '+']).to_owned();
     if !decimal::is_decimal(&amount) {
         return Err("Amount is no amount");
     }
     let kind = kind(&line.transaction_type, &line.direction)?;
+    if written.starts_with('-') && is_credit(&line.direction, kind) {
+        return Err("Amount is negative and the line is a credit, so what it did is not clear");
+    }
     let movement = Movement {
         tx_id: line.unique_tx_id,
         direction: line.direction.trim().to_ascii_uppercase(),
@@ -137,6 +141,15 @@ fn add(report: &mut DailyReport, line: Line) -> Result<(), &'static str> {
     };
     report.add(id, ReportedMovement { side, at, kind, movement });
     Ok(())
+}
+
+/// Whether a line adds to a balance, by its direction, else by its type.
+fn is_credit(direction: &str, kind: MovementKind) -> bool {
+    match direction.trim().to_ascii_uppercase().as_str() {
+        "CREDIT" => true,
+        "" => matches!(kind, MovementKind::Credit | MovementKind::Return),
+        _ => false,
+    }
 }
 
 /// What a line does to the money of its record. A line of a documented type in the other direction is not one of those movements.

@@ -117,13 +117,24 @@ impl ReportBuilder {
         self.input.broken += u64::from(read.is_none());
     }
 
+    /// Whether the line was read before: it counts once, however often it is in the input.
+    fn is_repeat(&mut self, process: &str, sequence: u64, time: Timestamp) -> bool {
+        if sequence == 0 {
+            self.input.unnumbered += 1;
+            return false;
+        }
+        let is_repeat = !self.running.line(process, sequence, time);
+        self.input.repeated += u64::from(is_repeat);
+        is_repeat
+    }
+
     /// `None` when its time cannot be read.
     fn comparison(&mut self, record: &ComparisonRecord) -> Option<()> {
         let time = record.time.parse().ok()?;
-        self.input.comparisons += 1;
-        if record.sequence > 0 {
-            self.running.line(&record.process, record.sequence, time);
+        if self.is_repeat(&record.process, record.sequence, time) {
+            return Some(());
         }
+        self.input.comparisons += 1;
         if !self.is_early(time) {
             // A heartbeat counts what a process compared; pairs are made by a command.
             if record.kind != ComparisonKind::Pair {
@@ -160,6 +171,9 @@ impl ReportBuilder {
     /// `None` when its time cannot be read.
     fn heartbeat(&mut self, heartbeat: &HeartbeatRecord) -> Option<()> {
         let time = heartbeat.time.parse().ok()?;
+        if self.is_repeat(&heartbeat.process, heartbeat.sequence, time) {
+            return Some(());
+        }
         self.input.heartbeats += 1;
         self.running.add(heartbeat, time);
         heartbeat.drift.iter().for_each(|seen| self.drift.add(seen));
@@ -285,6 +299,7 @@ impl ReportBuilder {
             paired: totals.paired,
             own: totals.own,
             pairs: totals.pairs,
+            probe_rows: totals.probe_rows,
             last: totals.last.map(moment),
             verdicts: verdicts(totals),
             severities: severities(totals),

@@ -1,5 +1,6 @@
 //! Lines that a process wrote and the input lacks. Each process numbers its lines from 1, so that every gap shows, wherever it is: at the
-//! beginning (a rotated file that is gone), in the middle (a disk that was full), or at a restart.
+//! beginning (a rotated file that is gone), in the middle (a disk that was full), or at a restart. A number that was read before is a repeat:
+//! a file that was copied, or read next to the one that it was rotated from.
 
 use jiff::Timestamp;
 
@@ -12,6 +13,8 @@ pub(super) struct Continuity {
     runs: Vec<Run>,
     /// Gaps between runs that became one.
     closed_gaps: Gap,
+    /// Up to this number a line may be one of a closed gap.
+    closed_to: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,17 +49,19 @@ impl Gap {
 }
 
 impl Continuity {
-    /// Adds a line. Lines may come in any order.
-    pub(super) fn add(&mut self, number: u64, time: Timestamp) {
+    /// Adds a line and returns whether it is new. Lines may come in any order. A line that may be one of a closed gap counts as new: it may
+    /// hold a difference, and the gap is against the route anyway.
+    pub(super) fn add(&mut self, number: u64, time: Timestamp) -> bool {
         let next = self.runs.partition_point(|run| run.first <= number);
         let extends = |run: &Run| number > run.last && number - run.last == 1;
         let precedes = self.runs.get(next).is_some_and(|run| run.first - number == 1);
         if let Some(run) = next.checked_sub(1).map(|at| &mut self.runs[at])
             && (number <= run.last || extends(run))
         {
-            if number > run.last {
-                (run.last, run.ended) = (number, time);
+            if number <= run.last {
+                return number <= self.closed_to;
             }
+            (run.last, run.ended) = (number, time);
             if precedes {
                 let joined = self.runs.remove(next);
                 let run = &mut self.runs[next - 1];
@@ -69,12 +74,14 @@ impl Continuity {
             self.runs.insert(next, Run { first: number, last: number, began: time, ended: time });
             self.bound();
         }
+        true
     }
 
     fn bound(&mut self) {
         if self.runs.len() > RUNS_MAX {
             self.closed_gaps = self.closed_gaps.and(gap(&self.runs[0], &self.runs[1]));
             let joined = self.runs.remove(1);
+            self.closed_to = joined.last;
             (self.runs[0].last, self.runs[0].ended) = (joined.last, joined.ended);
         }
     }
@@ -103,7 +110,9 @@ mod tests {
 
     fn missing(numbers: &[u64], since: Option<u64>) -> Gap {
         let mut lines = Continuity::default();
-        numbers.iter().for_each(|number| lines.add(*number, at(*number)));
+        for number in numbers {
+            lines.add(*number, at(*number));
+        }
         lines.missing(since.map(at))
     }
 
@@ -124,6 +133,15 @@ mod tests {
     }
 
     #[test]
+    fn a_repeat_is_told_from_a_line_that_is_late() {
+        let mut lines = Continuity::default();
+        let numbers = [1, 2, 2, 5, 6, 5, 3, 3, 4, 4, 1, 7];
+        let are_new = numbers.map(|number| lines.add(number, at(number)));
+        let expected = [1, 1, 0, 1, 1, 0, 1, 0, 1, 0, 0, 1].map(|new| new == 1);
+        assert_eq!(are_new, expected);
+    }
+
+    #[test]
     fn a_gap_before_the_window_is_none_of_it() {
         assert_eq!(missing(&[1, 4, 5], Some(5)).lines, 0);
         assert_eq!(missing(&[1, 4, 5], Some(4)).lines, 2, "it ends in the window");
@@ -135,7 +153,11 @@ mod tests {
     fn the_runs_are_bounded() {
         let numbers: Vec<u64> = (1..=3000).map(|n| 2 * n).collect();
         let mut lines = Continuity::default();
-        numbers.iter().for_each(|number| lines.add(*number, at(*number)));
+        assert!(numbers.iter().all(|number| lines.add(*number, at(*number))));
         assert_eq!((lines.runs.len(), lines.missing(None).lines), (RUNS_MAX, 3000));
+        assert_eq!(
+            [6000, 4004, 4002, 3, 2].map(|number| lines.add(number, at(number))),
+            [false, false, true, true, true]
+        );
     }
 }

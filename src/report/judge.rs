@@ -191,6 +191,10 @@ impl RouteStats<'_> {
     /// No line may be missing: it may be the one with the difference.
     fn lost_lines(&self) -> Check {
         let Gap { lines, after, before } = self.running.lost();
+        if lines == 0 && self.running.not_followed() > 0 {
+            let text = "unknown: more processes than can be followed, at most 0 lines lost".into();
+            return check("lost_lines", false, None, 0.0, text);
+        }
         let after = after.map_or_else(|| "the first line".to_owned(), moment);
         let place = before.map(|before| format!(" between {after} and {}", moment(before)));
         let place = place.filter(|_| lines > 0).unwrap_or_default();

@@ -4,7 +4,8 @@ use super::document::{Check, Report, RuleState};
 use crate::telemetry::format::{count, percent, share};
 
 pub(super) fn of(report: &Report) -> Vec<String> {
-    let lines = broken_lines(report).into_iter().chain(newer_lines(report)).chain(future(report));
+    let lines = repeated(report).into_iter().chain(unnumbered(report)).chain(broken_lines(report));
+    let lines = lines.chain(newer_lines(report)).chain(future(report));
     let running = no_heartbeats(report).into_iter().chain(missing(report)).chain(lost(report));
     let config = configs(report).into_iter().chain(expired(report)).chain(hiding_money(report));
     let running = unpaired(report).chain(running);
@@ -53,12 +54,37 @@ fn lost(report: &Report) -> Option<String> {
     let lines = (lines > 0).then(|| format!("{} lines of the shadow log are missing", count(lines)));
     let cut_off = (cut_off > 0)
         .then(|| format!("{} processes end without the heartbeat that they announced", count(cut_off)));
-    let found: Vec<_> = lines.into_iter().chain(cut_off).collect();
+    let not_followed = report.running.lines_not_followed;
+    let not_followed = (not_followed > 0).then(|| {
+        format!(
+            "{} lines are of more processes than can be followed, so that more may be missing or repeated",
+            count(not_followed)
+        )
+    });
+    let found: Vec<_> = lines.into_iter().chain(cut_off).chain(not_followed).collect();
     (!found.is_empty()).then(|| {
         format!(
             "LOST LINES: {}. The log could not be written, a file is missing, or a process was killed. Name all files, or begin after it \
              with --since.",
             found.join("; ")
+        )
+    })
+}
+
+/// A log that was copied or collected twice proves no more than once.
+fn repeated(report: &Report) -> Option<String> {
+    let repeated = report.input.repeated;
+    (repeated > 0).then(|| {
+        format!("{} lines are in the input more than once and count once. Is a file a copy?", count(repeated))
+    })
+}
+
+fn unnumbered(report: &Report) -> Option<String> {
+    let unnumbered = report.input.unnumbered;
+    (unnumbered > 0).then(|| {
+        format!(
+            "{} lines have no number (schema 1 or 2): one that is in the input more than once counts each time.",
+            count(unnumbered)
         )
     })
 }

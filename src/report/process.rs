@@ -25,11 +25,9 @@ pub(super) struct ProcessTotals {
 }
 
 impl ProcessTotals {
-    /// A line of the process. Lines without a number are of an older schema.
-    pub(super) fn line(&mut self, number: u64, time: Timestamp) {
-        if number > 0 {
-            self.lines.add(number, time);
-        }
+    /// A numbered line of the process; whether it was not read before.
+    pub(super) fn line(&mut self, number: u64, time: Timestamp) -> bool {
+        self.lines.add(number, time)
     }
 
     /// A heartbeat with totals since the start of the process.

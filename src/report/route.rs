@@ -24,6 +24,8 @@ pub(super) struct RouteTotals {
     pub(super) own: u64,
     /// Comparisons of pairs.
     pub(super) pairs: u64,
+    /// Rows of lists that were made by `probe` and not compared.
+    pub(super) probe_rows: u64,
     pub(super) last: Option<Timestamp>,
     pub(super) served: Latencies,
     pub(super) other: Latencies,
@@ -43,6 +45,7 @@ impl RouteTotals {
             paired: 0,
             own: 0,
             pairs: 0,
+            probe_rows: 0,
             last: None,
             served: Latencies::new(),
             other: Latencies::new(),
@@ -61,6 +64,8 @@ impl RouteTotals {
             ComparisonKind::Pair => self.pairs = self.pairs.saturating_add(weight),
             ComparisonKind::Read | ComparisonKind::DryRun => {}
         }
+        let probe = record.counts.map_or(0, |counts| counts.probe);
+        self.probe_rows = self.probe_rows.saturating_add(probe);
         self.count(record.verdict, record.severity, record.both_held, weight);
         self.timeline.add(time, Class::of(record.verdict), weight);
         self.add_statuses((status(&record.served), status(&record.other)), weight);

@@ -37,6 +37,8 @@ pub(super) struct Running {
     counted: Counters,
     sampled: BTreeMap<Route, SampledRoute>,
     lost: Gap,
+    /// Lines of processes that there was no room for: which of them are missing or repeated is not known.
+    not_followed: u64,
     /// The last heartbeat of each process that announced another one.
     cut_off: Vec<Timestamp>,
 }
@@ -54,17 +56,15 @@ impl HeartbeatTotals {
         }
     }
 
-    /// Any line of a process, within the window or before it.
-    pub(super) fn line(&mut self, process: &str, number: u64, time: Timestamp) {
-        if let Some(known) = self.processes.entry(process, 1, ProcessTotals::default) {
-            known.line(number, time);
-        }
+    /// Any numbered line of a process, within the window or before it. Returns whether it was not read before, as far as can be known.
+    pub(super) fn line(&mut self, process: &str, number: u64, time: Timestamp) -> bool {
+        let known = self.processes.entry(process, 1, ProcessTotals::default);
+        known.is_none_or(|known| known.line(number, time))
     }
 
-    /// A heartbeat, within the window or before it.
+    /// A heartbeat that was not read before, within the window or before it.
     pub(super) fn add(&mut self, heartbeat: &HeartbeatRecord, time: Timestamp) {
         let is_early = self.since.is_some_and(|since| time < since);
-        self.line(&heartbeat.process, heartbeat.sequence, time);
         if heartbeat.schema >= TOTALS_SINCE
             && let Some(known) = self.processes.entry(&heartbeat.process, 0, ProcessTotals::default)
         {
@@ -101,6 +101,7 @@ impl HeartbeatTotals {
             processes: self.seen.len() as u64 + self.seen.left_out(),
             counted,
             sampled: self.sampled.clone(),
+            not_followed: self.processes.left_out(),
             lost: processes().map(|process| process.missing(self.since)).fold(Gap::default(), Gap::and),
             cut_off,
         }
@@ -139,6 +140,11 @@ impl Running {
         self.lost
     }
 
+    /// Lines of which it is not known whether others of their process are missing or repeated.
+    pub(super) const fn not_followed(&self) -> u64 {
+        self.not_followed
+    }
+
     /// The last heartbeats of processes that announced another one, the earliest first.
     pub(super) fn cut_off(&self) -> &[Timestamp] {
         &self.cut_off
@@ -160,6 +166,7 @@ impl Running {
             lost_lines: self.lost.lines,
             lost_after: self.lost.after.map(moment),
             lost_before: self.lost.before.map(moment),
+            lines_not_followed: self.not_followed,
             cut_off: self.cut_off.len() as u64,
             dropped,
             dropped_share: (self.heartbeats > 0).then(|| share(dropped, due.max(dropped))),

@@ -44,6 +44,7 @@ fn input(report: &Report) -> String {
         (input.comparisons, "records"),
         (input.heartbeats, "heartbeats"),
         (input.other, "other lines"),
+        (input.repeated, "repeated"),
         (input.broken, "malformed"),
         (input.newer, "of a newer schema"),
         (input.before_since, "before --since"),

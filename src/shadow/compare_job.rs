@@ -10,6 +10,7 @@ use super::capture::is_written;
 use super::clock::today;
 use super::dry_run::{self, DryRun};
 use super::job::{CompareJob, ServedResponse};
+use super::probe_rows::{self, WithoutProbes};
 use super::record_builder::{Compared, build};
 use super::shadow_client::{ReadFailure, ShadowReply};
 use super::side_response::SideResponse;
@@ -53,7 +54,16 @@ fn compare(
     ref_id_made: bool,
 ) -> ComparisonResult {
     let rules = &job.request.config.shadow.ignore;
-    Comparator { route: job.route, ref_id_made, rules, today: today() }.compare(served, other)
+    let comparator = Comparator { route: job.route, ref_id_made, rules, today: today() };
+    let without_probes = (job.route == Route::List).then(|| probe_rows::set_aside(served, other)).flatten();
+    let Some(WithoutProbes { pages: [served, other], rows }) = without_probes else {
+        return comparator.compare(served, other);
+    };
+    let mut result = comparator.compare(&served, &other);
+    if let Some(counts) = &mut result.counts {
+        counts.probe = rows;
+    }
+    result
 }
 
 /// Compares with the response that the new API would give. Nothing is sent.

@@ -160,10 +160,13 @@ pub struct Diff {
 /// The rows of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RowCounts {
-    /// Rows that the client got.
+    /// Rows that the client got and that were compared.
     pub served: u64,
-    /// Rows of the other response.
+    /// Rows of the other response that were compared.
     pub other: u64,
     /// Rows of the new API that the other response leaves out: they are no conversions, or the proxy filtered them.
     pub filtered_out: u64,
+    /// Rows on both pages that `probe` made. They are not compared, and the counts above leave them out.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub probe: u64,
 }

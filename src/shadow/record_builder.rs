@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::clock::{milliseconds, now};
 use super::coverage;
 use super::job::{CapturedRequest, CompareJob};
+use super::probe_rows::clients_rows;
 use super::record::{ComparisonRecord, ResponseSummary, RowCounts, SCHEMA, TARGET};
 use super::redact::Redactor;
 use super::shadow_client::ShadowReply;
@@ -32,7 +33,8 @@ pub(super) fn build(
     let Compared { other, result, recheck } = compared;
     let CapturedRequest { config, request_id, uri, .. } = &job.request;
     let (query, by_reference) = coverage::known_query(uri.query().unwrap_or_default());
-    let (asset_pair, seen) = served.accepted().map(coverage::seen).unwrap_or_default();
+    let (asset_pair, seen) =
+        served.accepted().map(|it| coverage::seen(&clients_rows(it))).unwrap_or_default();
     let served_by = if job.is_own { Side::New } else { Side::Legacy };
     let diffs = &result.differences[..result.differences.len().min(DIFFS_MAX)];
     let ignored = &result.ignored[..result.ignored.len().min(DIFFS_MAX)];

@@ -480,6 +480,16 @@ async fn a_client_that_needs_the_old_api_keeps_it_from_being_sealed() {
     };
     tokio::time::timeout(Duration::from_secs(60), kept).await.unwrap();
     assert!(usage().await.starts_with("MISSING") && !usage().await.contains("plain"), "{}", usage().await);
+    // Another use later forgets none of it.
+    let url = shim.public(&format!("{}/no-such-id", crate::support::test_bed::LEGACY));
+    let cancel = reqwest::Client::new().delete(url).header("x-client", "treasury");
+    cancel.bearer_auth(conversion_shim::sandbox::TOKEN).send().await.unwrap();
+    let kept = async {
+        while !usage().await.contains("header treasury (cancel, change_filter)") {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), kept).await.unwrap();
     drop(shim);
     what_it_used_outlives_the_process(&deployment).await;
     // Kept for eight days, and unused for as long.
@@ -509,7 +519,11 @@ async fn what_it_used_outlives_the_process(deployment: &Deployment) {
         "{all:?}"
     );
     let line = |name: &str| all.out.lines().find(|line| line.contains(name)).unwrap().to_owned();
-    assert!(line("header treasury, last ").contains("; BLOCKING: change_filter, last "), "{all:?}");
+    let treasury = line("header treasury, last ");
+    assert!(
+        treasury.contains("; BLOCKING: cancel, last ") && treasury.contains("; change_filter, last "),
+        "{all:?}"
+    );
     assert!(!line("header plain, last ").contains("BLOCKING"), "{all:?}");
     let json = usage(&["--json"]).await.json();
     assert_eq!(json["on_record"]["clients"].as_array().unwrap().len(), 2, "{json}");

@@ -172,7 +172,7 @@ fn hourly(minutes: i64, hour: i64) -> String {
     let mut list = matched(Route::List, busy * 9, 3);
     list.query = queries[(hour % 3) as usize].iter().map(|&name| name.into()).collect();
     list.ref_id_present = Some(false);
-    list.counts = Some(RowCounts { served: 20, other: 20, filtered_out: 1 });
+    list.counts = Some(RowCounts { served: 20, other: 20, filtered_out: 1, probe: 0 });
     records.push(list);
     lines(records)
 }

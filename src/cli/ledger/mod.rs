@@ -215,6 +215,16 @@ pub(super) fn answer<T>(
     rows: &[ConfigRow],
     render: impl FnOnce(T) -> (String, u8),
 ) -> u8 {
+    answer_with(print, read, rows, render)
+}
+
+/// [`answer`], written by `print`.
+pub(super) fn answer_with<T>(
+    print: fn(&str, u8) -> u8,
+    read: Result<T, CommandError>,
+    rows: &[ConfigRow],
+    render: impl FnOnce(T) -> (String, u8),
+) -> u8 {
     match read {
         Ok(read) => {
             let (text, code) = render(read);

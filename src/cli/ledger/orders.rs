@@ -20,6 +20,7 @@ use crate::failure::error_chain::error_chain;
 use crate::ledger::reload_guard::{identity_of, settings_of};
 use crate::ledger::{Claim, Identity, Key, Ledger, LedgerError, OperatorReason, Released, Settings};
 use crate::routes::{RouteContext, Services, release};
+use crate::telemetry::sanitize::one_line;
 use crate::translate::side::Side;
 use crate::upstream::UpstreamClient;
 
@@ -120,14 +121,16 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
         Err(problems) => return check::refused(&problems),
     };
     let identity = identity_of(&config, &ledger);
-    let lifted = block_on(async {
+    let accepted = block_on(async {
         let opened = open(&ledger, unchecked(&config, &ledger)).await?;
         Ok(opened.accept(operator_reason(why), identity).await?)
     });
-    answer(lifted, &sources, |lifted| {
-        let holds =
-            lifted.iter().map(|why| format!("hold lifted: {}\n", crate::telemetry::sanitize::one_line(why)));
-        (holds.chain(["accepted\n".to_owned()]).collect(), OK)
+    answer(accepted, &sources, |accepted| {
+        let holds = accepted.lifted.iter().map(|why| format!("hold lifted: {}\n", one_line(why)));
+        let changes = accepted.changes.iter().map(|change| format!("{}\n", one_line(change)));
+        let nothing = accepted.lifted.is_empty() && accepted.changes.is_empty();
+        let end = if nothing { "accepted; nothing on record changed\n" } else { "accepted\n" };
+        (holds.chain(changes).chain([end.to_owned()]).collect(), OK)
     })
 }
 

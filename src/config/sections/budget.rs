@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use figment::value::Dict;
 
+use super::named_texts::unknown_keys;
 use crate::config::read::KeyReader;
 use crate::translate::route;
 
@@ -74,33 +75,25 @@ fn matches(pattern: &[u8], path: &[u8]) -> bool {
 }
 
 fn endpoint(table: &Dict) -> Result<(EndpointLimit, String), String> {
-    if let Some(unknown) = table.keys().find(|key| !["path", "per_second"].contains(&key.as_str())) {
-        return Err(format!("has the unknown key {unknown}"));
-    }
+    let mut problems = unknown_keys(table, &["path", "per_second"]);
     let path = table.get("path").and_then(|value| value.as_str()).unwrap_or_default();
-    let is_path = path.starts_with('/') && !path.contains(['?', '#', ' ']);
-    let path_wrong = (!is_path).then_some("path must begin with / and hold neither a query nor blanks");
+    if !path.starts_with('/') || path.contains(['?', '#', ' ']) {
+        problems.push("path must begin with / and hold neither a query nor blanks".into());
+    }
     // A file's number is signed, one from the environment may not be.
     let number = table
         .get("per_second")
         .and_then(|value| value.to_i128().or_else(|| value.to_u128()?.try_into().ok()));
     let per_second = number.and_then(|number| u32::try_from(number).ok());
     let per_second = per_second.filter(|calls| (1..=PER_SECOND_MAX).contains(calls));
-    match (path_wrong, per_second) {
-        (None, Some(per_second)) => {
+    if per_second.is_none() {
+        problems.push(format!("per_second must be a number from 1 to {PER_SECOND_MAX}"));
+    }
+    match per_second.filter(|_| problems.is_empty()) {
+        Some(per_second) => {
             Ok((EndpointLimit { path: path.to_owned(), per_second }, format!("{path} {per_second}/s")))
         }
-        (path_wrong, per_second) => {
-            let number_wrong = per_second
-                .is_none()
-                .then(|| format!("per_second must be a number from 1 to {PER_SECOND_MAX}"));
-            Err(path_wrong
-                .map(str::to_owned)
-                .into_iter()
-                .chain(number_wrong)
-                .collect::<Vec<_>>()
-                .join(", and "))
-        }
+        None => Err(problems.join("; ")),
     }
 }
 

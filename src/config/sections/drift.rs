@@ -25,9 +25,12 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Vec<KnownDrift>> {
 }
 
 fn parse(table: &Dict) -> Result<(KnownDrift, String), String> {
-    let [path, reason, owner] = named_texts(table, ["path", "reason", "owner"])?;
-    if path.len() > PATH_MAX || path.split('.').count() < 3 {
-        return Err(format!("path {path:?} is not one such as new.record.label"));
+    let ([path, reason, owner], mut problems) = named_texts(table, ["path", "reason", "owner"]);
+    if !path.is_empty() && (path.len() > PATH_MAX || path.split('.').count() < 3) {
+        problems.push(format!("path {path:?} is not one such as new.record.label"));
+    }
+    if !problems.is_empty() {
+        return Err(problems.join("; "));
     }
     let shown = format!("{path} ({owner})");
     Ok((KnownDrift { path, reason, owner }, shown))

@@ -3,7 +3,7 @@
 use figment::value::Dict;
 use jiff::civil::Date;
 
-use super::named_texts::named_texts;
+use super::named_texts::{named_texts, parsed};
 
 /// One accepted difference.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,13 +91,14 @@ const KEYS: [&str; 4] = ["path", "reason", "owner", "expires"];
 
 /// Parses one rule, and formats it for display.
 pub(super) fn parse(table: &Dict) -> Result<(IgnoreRule, String), String> {
-    let [path, reason, owner, expires] = named_texts(table, KEYS)?;
-    let rule = IgnoreRule {
-        path: PathPattern::parse(&path)?,
-        reason,
-        owner,
-        expires: expires.parse().map_err(|_| format!("expires {expires:?} is not a day like 2027-01-31"))?,
+    let ([path, reason, owner, expires], mut problems) = named_texts(table, KEYS);
+    let path = parsed(&path, PathPattern::parse, &mut problems);
+    let day = |text: &str| text.parse().map_err(|_| format!("expires {text:?} is not a day like 2027-01-31"));
+    let expires = parsed(&expires, day, &mut problems);
+    let (Some(path), Some(expires), true) = (path, expires, problems.is_empty()) else {
+        return Err(problems.join("; "));
     };
+    let rule = IgnoreRule { path, reason, owner, expires };
     let shown = format!("{} ({}, until {})", rule.path.as_str(), rule.owner, rule.expires);
     Ok((rule, shown))
 }

@@ -61,9 +61,9 @@ pub struct InputCounts {
     pub(crate) files: u64,
     /// All lines.
     pub lines: u64,
-    /// Records of comparisons.
+    /// Records of comparisons, each once.
     pub comparisons: u64,
-    /// Heartbeats.
+    /// Heartbeats, each once.
     pub heartbeats: u64,
     /// Lines that are not shadow's.
     pub other: u64,
@@ -73,6 +73,10 @@ pub struct InputCounts {
     pub newer: u64,
     /// The newest version among them.
     pub(crate) newest_schema: Option<u64>,
+    /// Lines that were read before, by the number that their process gave them. They count once.
+    pub(crate) repeated: u64,
+    /// Lines without a number, of schema 1 or 2: which of them are repeats is not known.
+    pub(crate) unnumbered: u64,
     /// Records and heartbeats before `--since`.
     pub(crate) before_since: u64,
     /// Records of routes that the report does not cover.

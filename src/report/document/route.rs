@@ -7,7 +7,7 @@ use crate::shadow::types::{Severity, Verdict};
 use crate::translate::route::Route;
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-const fn is_zero(number: &u64) -> bool {
+pub(super) const fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
@@ -31,6 +31,9 @@ pub(crate) struct RouteReport {
     /// Comparisons of kind `pair`: made by `probe --pairs`.
     #[serde(skip_serializing_if = "is_zero")]
     pub(crate) pairs: u64,
+    /// Rows of lists that `probe` made, and that were not compared, in written records.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) probe_rows: u64,
     pub(crate) last: Option<String>,
     pub(crate) verdicts: Vec<VerdictCount>,
     /// Those that differed, by severity of the gravest difference, all three.

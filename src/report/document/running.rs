@@ -1,7 +1,9 @@
 //! Whether shadow ran: its time, what it dropped, what it was to compare.
 
-use crate::translate::route::Route;
 use serde::Serialize;
+
+use super::route::is_zero;
+use crate::translate::route::Route;
 
 /// Whether shadow really ran, from its heartbeats.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -30,6 +32,9 @@ pub(crate) struct Running {
     /// The first line after the last gap.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) lost_before: Option<String>,
+    /// Lines of more processes than can be followed: which of them are missing or repeated is not known.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) lines_not_followed: u64,
     /// Processes that announced a heartbeat that is not there: killed, or their last lines are missing.
     pub(crate) cut_off: u64,
     pub(crate) dropped: u64,

@@ -49,6 +49,7 @@ pub(super) fn detail(route: &RouteReport) -> Markup {
                 @if route.own > 0 { (count(route.own)) " of records made on new, " }
                 @if route.pairs > 0 { (count(route.pairs)) " of pairs, " }
                 (count(route.judged)) " judged, " (count(route.written)) " written"
+                @if route.probe_rows > 0 { "; " (count(route.probe_rows)) " rows of probe's own conversions were not compared" }
             }
             (plots::stacked(route))
             (legend())

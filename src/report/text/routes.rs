@@ -53,6 +53,10 @@ pub(super) fn detail(route: &RouteReport, out: &mut String) {
         &format!("{name}: {all} comparisons{own}, {judged} judged, {} written", count(route.written)),
         out,
     );
+    if route.probe_rows > 0 {
+        let _ =
+            writeln!(out, "  {} rows of probe's own conversions were not compared", count(route.probe_rows));
+    }
     totals(route, out);
     severities(route, out);
     latency(route, out);

@@ -46,7 +46,7 @@ pub struct ComparisonResult {
     pub ignored: Vec<(Difference, usize)>,
     /// For each of `differences` that an expired rule would have accepted, the index of that rule.
     pub expired: Vec<usize>,
-    /// The rows of a list. `filtered_out` is always 0 here.
+    /// The rows of a list. Only `served` and `other` are set here.
     pub counts: Option<RowCounts>,
     /// Why nothing was compared.
     pub skip_reason: Option<&'static str>,
@@ -176,8 +176,8 @@ impl Comparator<'_> {
             Route::List => {
                 let listed = compare::list(served, other);
                 let count = |rows| u64::try_from(rows).unwrap_or(u64::MAX);
-                let counts =
-                    RowCounts { served: count(listed.served), other: count(listed.other), filtered_out: 0 };
+                let (served, other) = (count(listed.served), count(listed.other));
+                let counts = RowCounts { served, other, ..RowCounts::default() };
                 if listed.other == 0 && listed.served > 0 {
                     Findings::NoCounterpart(Some(counts))
                 } else {

@@ -65,7 +65,7 @@ impl Deployment {
     }
 
     /// `ledger init`: the id that it prints.
-    async fn init(&self) -> String {
+    pub(crate) async fn init(&self) -> String {
         let ran = self.order(&["init", "--quiet"]).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
         ran.out.trim_end().to_owned()

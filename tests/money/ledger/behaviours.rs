@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use conversion_shim::ledger::{
-    Claim, ClaimState, Count, Expected, Fingerprint, Identity, Key, KeyError, Ledger, LedgerError, OpenError,
-    OperatorReason, Reader, Released, Settings,
+    Accepted, Claim, ClaimState, ClientUse, Count, Expected, Fingerprint, Identity, Key, KeyError, Ledger,
+    LedgerError, OpenError, OperatorReason, Reader, Released, Settings,
 };
 use conversion_shim::translate::side::Side::{self, Legacy, New};
 use jiff::Timestamp;
@@ -70,6 +70,7 @@ on_both!(
     a_ledger_is_made_once_and_keeps_its_id,
     another_ledger_is_refused,
     a_ledger_of_other_hosts_is_refused_until_it_is_accepted,
+    what_blocks_the_end_of_the_old_api_is_kept_with_its_time,
     a_ledger_of_a_newer_version_is_only_tripped,
     an_unknown_tenant_is_refused_once_the_mark_is_set,
     a_ledger_of_0_1_keeps_its_claims_and_gets_an_id,
@@ -620,7 +621,7 @@ async fn a_hold_is_lifted_by_accept_alone(place: Place) {
     ledger.shutdown().await;
     let ledger = place.open().await;
     held(ledger.claim(key("r"), New, &BODY).await);
-    let lifted = ledger.accept(reason(), Identity::default()).await.unwrap();
+    let lifted = ledger.accept(reason(), Identity::default()).await.unwrap().lifted;
     assert_eq!(lifted, ["a test"]);
     ledger.probe().await.unwrap();
     assert!(ledger.health().is_ready());
@@ -727,9 +728,47 @@ async fn a_ledger_of_other_hosts_is_refused_until_it_is_accepted(place: Place) {
     assert_eq!(mismatches(error), ["upstream.legacy.url"]);
 
     let ledger = place.open().await;
-    ledger.accept(reason(), of("legacy.test new.test")).await.unwrap();
+    let accepted = ledger.accept(reason(), of("legacy.test new.test")).await.unwrap();
+    assert_eq!(accepted.changes, ["hosts: legacy.example new.example -> legacy.test new.test"]);
+    let again = ledger.accept(reason(), of("legacy.test new.test")).await.unwrap();
+    assert_eq!(again, Accepted::default());
     ledger.shutdown().await;
     place.open_as(of("legacy.test new.test")).await.unwrap();
+}
+
+async fn what_blocks_the_end_of_the_old_api_is_kept_with_its_time(place: Place) {
+    let ledger = place.open().await;
+    let at = |second| Timestamp::from_second(1_800_000_000 + second).unwrap();
+    let used = async |second, blockers: &str| {
+        let usage = ClientUse { client: "header a".into(), last_seen: at(second), blockers: blockers.into() };
+        ledger.keep_usage("default", vec![usage]).await.unwrap();
+    };
+    used(1, "cancel, change_filter").await;
+    used(2, "").await;
+    used(3, "no_reference").await;
+    // Of another replica, which is late.
+    used(2, "cancel").await;
+    used(4, "").await;
+    let reader = ledger.reader();
+    let on_record = async || reader.usage("default").await.unwrap().unwrap().1.remove(0);
+    let expected = [("no_reference", 3), ("cancel", 2), ("change_filter", 1)];
+    let named = |blockers: &[(&str, i64)]| -> Vec<_> {
+        blockers.iter().map(|(name, second)| ((*name).to_owned(), at(*second))).collect()
+    };
+    assert_eq!(on_record().await.last_seen, at(4));
+    assert_eq!(on_record().await.blockers, named(&expected));
+    let since = async |second| reader.blocking_since("default", at(second)).await.unwrap().blocking;
+    let blocking = |names: &str| vec![("header a".to_owned(), names.to_owned())];
+    assert_eq!(since(0).await, blocking("cancel, change_filter, no_reference"));
+    assert_eq!(since(3).await, blocking("no_reference"));
+    assert_eq!(since(4).await, []);
+    // Names without times, for the time of the last one.
+    place
+        .tamper("UPDATE ledger_usage SET blockers = 'cancel, legacy_record', blocked_us = 1800000005000000")
+        .await;
+    used(6, "cancel").await;
+    assert_eq!(on_record().await.blockers, named(&[("cancel", 6), ("legacy_record", 5)]));
+    ledger.shutdown().await;
 }
 
 async fn a_ledger_of_a_newer_version_is_only_tripped(place: Place) {

@@ -61,7 +61,7 @@ async fn assert_held(ledger: &Ledger, reason: &str) {
 }
 
 async fn assert_lifted_by_accept(ledgers: &[&Ledger]) {
-    let lifted = ledgers[0].accept(reason(), Identity::default()).await.unwrap();
+    let lifted = ledgers[0].accept(reason(), Identity::default()).await.unwrap().lifted;
     assert!(!lifted.is_empty());
     for (number, ledger) in ledgers.iter().enumerate() {
         ledger.probe().await.unwrap();

@@ -4,6 +4,7 @@ mod around;
 mod lists;
 mod pairs;
 mod refused;
+mod shadowed;
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -267,6 +268,36 @@ async fn a_file_of_facts_that_changes_is_read_again() {
     let found_at = text.lines().find(|line| line.starts_with("found_at")).unwrap();
     std::fs::write(&file, text.replace(found_at, "found_at = \"2026-01-01T00:00:00Z\"")).unwrap();
     reloaded("facts.found_at").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_of_facts_about_other_hosts_is_named_by_every_command() {
+    let (deployment, keys) = prepared().await;
+    let file = deployment.path("facts.toml");
+    let ran = probe(&deployment, &["--read-only", "--out", file.to_str().unwrap()]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let here = deployment.vendor.base_url();
+    let here = here.trim_start_matches("http://").trim_end_matches("/v2");
+    std::fs::write(&file, text.replace(here, "127.0.0.1:1")).unwrap();
+    let facts = format!("facts.file = \"{}\"", file.display());
+    deployment.write(&format!("listen = \"127.0.0.1:0\"\nstage = \"ready\"\n{keys}\n{facts}"));
+    let note = format!(
+        "the file of facts {} is not used: it is about 127.0.0.1:1, 127.0.0.1:1, and the config has {here}, {here}",
+        file.display()
+    );
+    for (command, code) in [(&["check", "--quiet"][..], 0), (&["gate", "--to", "ready"], 6)] {
+        let ran = run_with(&deployment.config(), command).await;
+        assert!(ran.code == Some(code) && ran.err.contains(&note), "{command:?}: {ran:?}");
+    }
+    let shim = Shim::serve(&["--config", deployment.config().to_str().unwrap()]).await;
+    let says = |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with(&note));
+    shim.line_that("facts that are not used", says).await;
+    // Once they are about these hosts, nothing is said.
+    std::fs::write(&file, text).unwrap();
+    shim.logged("config reloaded").await;
+    let ran = run_with(&deployment.config(), &["check", "--quiet"]).await;
+    assert!(ran.code == Some(0) && !ran.err.contains("not used"), "{ran:?}");
 }
 
 #[tokio::test]

@@ -118,6 +118,8 @@ async fn a_report_of_other_profiles_or_another_time_says_nothing_about_a_record(
 #[test]
 fn what_cannot_be_compared_is_no_report() {
     let line = |from: &str, to: &str| format!("{HEADER}{}\n", DEBIT.replace(from, to));
+    let signed = |line: &str| format!("{HEADER}{}\n", line.replace(",1,", ",-1,"));
+    assert!(DailyReport::read(signed(DEBIT).as_bytes()).is_ok(), "a debit may have its sign");
     for (text, expected) in [
         (String::new(), "is empty"),
         ("\n\n".into(), "is empty"),
@@ -125,6 +127,8 @@ fn what_cannot_be_compared_is_no_report() {
         (line("CONVERSION,c", "TRANSFER,c"), "no line about a conversion"),
         (line("CONVERSION_CREATION", "CONVERSION_FEE"), "line 2: TransactionType"),
         (line("DEBIT", "SIDEWAYS"), "line 2: Direction"),
+        (signed(CREDIT), "line 2: Amount is negative"),
+        (signed(&CREDIT.replace("CREDIT", "")), "line 2: Amount is negative"),
         (format!("{HEADER}{DEBIT}\n1,p,\"CONVERSION\n"), "a quote is not closed"),
         (line("2025-10-09T08:53:30Z", "\"2025-10-09T08:53:30Z"), "a quote is not closed"),
     ] {

@@ -143,3 +143,17 @@ async fn a_reconcile_by_hand_is_named_in_the_audit_and_known_to_the_status() {
     assert!(!written.is_empty(), "{audit:?}");
     assert!(written.iter().all(|row| row["operator"] != ""), "{audit:?}");
 }
+
+#[tokio::test]
+async fn an_address_overrides_that_of_the_config() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"observe\"\n");
+    let shim = Shim::start(&config).await;
+    let admin = shim.admin_address().to_string();
+    for command in ["status", "usage"] {
+        let elsewhere = ["--set", "admin.listen=127.0.0.1:1"];
+        let ran = run_with(&config.path(), &[&[command, "--admin", &admin][..], &elsewhere].concat()).await;
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+}

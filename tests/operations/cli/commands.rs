@@ -208,10 +208,8 @@ fn what_cannot_be_translated_is_code_4_and_says_why() {
 
 #[test]
 fn output_that_cannot_be_written_is_a_failure() {
-    let empty = tempfile::NamedTempFile::new().unwrap();
-    let empty = empty.path().to_str().unwrap();
-    let commands: [&[&str]; 6] =
-        [&["check"], &["man"], &["completions", "bash"], &["report", empty], &["--help"], &["--version"]];
+    let commands: [&[&str]; 5] =
+        [&["check"], &["man"], &["completions", "bash"], &["--help"], &["--version"]];
     for arguments in commands {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
         let (reader, closed) = std::io::pipe().unwrap();
@@ -224,4 +222,65 @@ fn output_that_cannot_be_written_is_a_failure() {
             assert!(complaint.contains("conversion-shim: standard output: "), "{arguments:?}: {complaint}");
         }
     }
+}
+
+/// A reader that closes its end, as `head` does, has what it wanted, and the verdict is the exit code.
+#[test]
+fn a_reader_that_stops_early_does_not_hide_a_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
+    let config = file("shim.toml", &crate::support::ledger::keys(&url, false));
+    let empty = file("log", "");
+    let run_into = |arguments: &[&str], stdout: std::process::Stdio| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_conversion-shim"));
+        let ran = command.args(arguments).stdout(stdout).output().unwrap();
+        (ran.status.code().unwrap(), String::from_utf8(ran.stderr).unwrap())
+    };
+    for arguments in [&["report", &empty][..], &["gate", "--to", "live", "--config", &config]] {
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(run_into(arguments, closed.into()), (6, String::new()), "{arguments:?}");
+        // A file that is cut off is none of the reader's doing.
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (code, complaint) = run_into(arguments, full.into());
+        assert!(code == 1 && complaint.contains("standard output: "), "{arguments:?}: {complaint}");
+    }
+    // What has no verdict is its output.
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(run_into(&["audit", "--config", &config], closed.into()).0, 1);
+}
+
+#[test]
+fn the_config_of_a_gate_may_come_from_standard_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
+    let text = crate::support::ledger::keys(&url, false);
+    let (code, out, complaint) = run(&["gate", "--to", "live", "--config", "-"], &text);
+    assert!(code == 6 && out.contains("MISSING"), "{code} {complaint}");
+}
+
+#[test]
+fn translate_says_what_becomes_of_a_write_outside_the_four_routes() {
+    let (code, _, complaint) = run(&["translate", "PUT", "/v2/conversion/stablecoins"], "");
+    assert!(code == 4 && complaint.contains("404") && complaint.contains("ledger"), "{code} {complaint}");
+    let (_, _, complaint) = run(&["translate", "GET", "/v2/profiles"], "");
+    assert!(complaint.contains("pass it through"), "{complaint}");
+}
+
+#[test]
+fn a_backup_that_cannot_be_written_blames_its_target() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
+    let config = folder.path().join("shim.toml");
+    std::fs::write(&config, crate::support::ledger::keys(&url, false)).unwrap();
+    let config = config.to_str().unwrap();
+    let (code, _, complaint) = run(&["ledger", "backup", "/nonexistent/x.db", "--config", config], "");
+    assert!(code == 1 && complaint.contains("/nonexistent"), "{complaint}");
+    assert!(!complaint.contains("not available"), "{complaint}");
 }

@@ -2,4 +2,5 @@
 
 mod commands;
 mod completions;
+mod problems;
 mod words;

@@ -140,7 +140,8 @@ fn a_page_without_any_counterpart_is_distinct_from_one_with_gaps() {
     for (served, other, verdict) in table {
         let result = comparator(Route::List, &[]).compare(&rows(served), &rows(other));
         assert_eq!(result.verdict, verdict, "{served:?} {other:?}");
-        let counts = RowCounts { served: served.len() as u64, other: other.len() as u64, filtered_out: 0 };
+        let (served_rows, other_rows) = (served.len() as u64, other.len() as u64);
+        let counts = RowCounts { served: served_rows, other: other_rows, ..RowCounts::default() };
         assert_eq!(result.counts, Some(counts), "{served:?} {other:?}");
     }
 }

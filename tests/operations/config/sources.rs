@@ -152,7 +152,7 @@ fn one_problem_hides_no_other_of_its_list_or_section() {
     let rows = problems.iter().find(|problem| problem.key == "budget.endpoints").unwrap();
     let number = "per_second must be a number from 1 to 100000";
     let path = "path must begin with / and hold neither a query nor blanks";
-    assert_eq!(rows.message, format!("number 1: {path}, and {number}; number 2: {number}"));
+    assert_eq!(rows.message, format!("number 1: {path}; {number}; number 2: {number}"));
 }
 
 #[test]

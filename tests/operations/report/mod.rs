@@ -7,6 +7,7 @@ mod logs;
 mod lost;
 mod page;
 mod record;
+mod repeated;
 mod thresholds;
 
 use std::io::Write as _;

@@ -34,10 +34,16 @@ impl Walk {
             Sandbox::start(Options { settle_after: Duration::ZERO, ..Options::default() }).await.unwrap();
         assert!(vendor.inspector().credit(PROFILE, "USD", "1000000"));
         let mut ways = Ways::of(&page);
+        // The trial's vendor, on a port of its own.
+        for (side, url) in
+            [("LEGACY", vendor.base_url()), ("NEW", vendor.base_url()), ("OAUTH", vendor.token_url())]
+        {
+            ways.set(&format!("SHIM_UPSTREAM__{side}__URL"), url);
+        }
         let block = Step::under(&page, "Step 1: put the proxy in front").blocks("toml")[0];
         std::fs::write(ways.config(), with_block(&shipped(), block)).unwrap();
         ways.make_ledger();
-        let shim = serve(&ways, &vendor).await;
+        let shim = serve(&ways).await;
         ways.set("SHIM_ADMIN__LISTEN", shim.admin_address().to_string());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         Self { ways, shim, vendor, client, page, steps: 0 }
@@ -85,10 +91,8 @@ impl Walk {
     /// Runs the commands under a heading, in every way.
     fn commands(&self, heading: &str) -> Vec<Said> {
         let blocks = self.step(heading).blocks("sh").join("");
-        let old = format!("{}/conversion/stablecoins", self.vendor.base_url());
         // Few to a page, so that there are pages.
-        let blocks =
-            blocks.replace("https://api.paxos.com/v2/conversion/stablecoins", &old).replace("=1000", "=2");
+        let blocks = blocks.replace("=1000", "=2");
         self.ways.run(&blocks, &[("TOKEN", TOKEN)])
     }
 
@@ -125,15 +129,10 @@ fn shipped() -> String {
 }
 
 /// The proxy as the page runs it, but for the vendor, whose balances the test reads, ports of its own, and shorter timeouts.
-async fn serve(ways: &Ways, vendor: &Sandbox) -> Shim {
+async fn serve(ways: &Ways) -> Shim {
     let mut set = as_tried(ways);
     // As with `--sandbox`, where nobody waits for a week of evidence.
     set.extend(["shadow.heartbeat=100ms", "budget.per_second=10000", "gate.enforce=false"].map(String::from));
-    for (side, url) in
-        [("legacy", vendor.base_url()), ("new", vendor.base_url()), ("oauth", vendor.token_url())]
-    {
-        set.push(format!("upstream.{side}.url={url}"));
-    }
     start(ways, &[], &set).await
 }
 
@@ -169,6 +168,12 @@ async fn every_config_that_is_shipped_can_be_tried() {
         let mut ways = Ways::of(&page);
         std::fs::copy(path, ways.config()).unwrap();
         ways.make_ledger();
+        // Commands without `--sandbox` must not leave the machine either.
+        let checked = ways.run_in(ways.count() - 1, "shim check --config \"$config\"", &[]);
+        assert_eq!(checked.code, Some(0), "{path}: {checked:?}");
+        let hosts: Vec<_> = checked.out.lines().filter(|line| line.contains("://")).collect();
+        assert!(hosts.iter().filter(|line| line.contains("upstream.")).count() == 3, "{path}: {hosts:#?}");
+        assert!(hosts.iter().all(|line| line.contains("http://127.0.0.1:8081/")), "{path}: {hosts:#?}");
         let mut set = as_tried(&ways);
         set.push("sandbox.listen=127.0.0.1:0".into());
         let shim = start(&ways, &["--sandbox"], &set).await;
@@ -205,13 +210,7 @@ async fn reconcile_and_backfill_run_as_printed() {
     }));
     let token_file = walk.ways.root().join("trial/token");
     std::fs::write(&token_file, TOKEN).unwrap();
-    let (url, token_url) = (walk.vendor.base_url(), walk.vendor.token_url());
-    let more = [
-        ("token_file", token_file.to_str().unwrap()),
-        ("SHIM_UPSTREAM__LEGACY__URL", &url),
-        ("SHIM_UPSTREAM__NEW__URL", &url),
-        ("SHIM_UPSTREAM__OAUTH__URL", &token_url),
-    ];
+    let more = [("token_file", token_file.to_str().unwrap())];
     let blocks = walk.step("Reconcile and backfill").blocks("sh").join("");
     for said in walk.ways.run(&blocks, &more) {
         assert_eq!(said.code, Some(0), "{said:?}");
@@ -249,12 +248,10 @@ async fn a_backup_is_made_and_restored_as_printed() {
         let _ = std::fs::remove_file(format!("{}{beside}", ledger.display()));
     }
     std::fs::rename(file(0), &ledger).unwrap();
-    let upstream = walk.vendor.base_url();
-    let hosts = [("SHIM_UPSTREAM__LEGACY__URL", upstream.as_str()), ("SHIM_UPSTREAM__NEW__URL", &upstream)];
-    for said in walk.ways.run(&blocks[1], &hosts) {
+    for said in walk.ways.run(&blocks[1], &[]) {
         assert!(said.code == Some(0) && said.out.contains("accepted"), "{said:?}");
     }
-    walk.shim = serve(&walk.ways, &walk.vendor).await;
+    walk.shim = serve(&walk.ways).await;
     let shown = walk.ways.run_in(0, "shim ledger show kept --config \"$config\"", &[]);
     assert!(shown.out.contains("legacy"), "{shown:?}");
 }
