@@ -57,7 +57,7 @@ async fn a_double_that_is_younger_than_the_first_create_on_new_trips_once() {
         assert_eq!(alone.unwrap().record_id.as_deref(), Some("l-alone"));
 
         let why = bed.ledger.reset_trip(reason()).await.unwrap();
-        assert_eq!(why.as_deref(), Some("reconcile confirmed a double of late"));
+        assert_eq!(why, ["reconcile confirmed a double of late"]);
         bed.walk(&doubles(&[("late", -90, 5)]), everything(WalkKind::Reconcile)).await.unwrap();
         assert_eq!(trip(&bed).await, None, "an operator has looked into it");
         create_on_new(&bed, "held").await.unwrap();
