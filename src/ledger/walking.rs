@@ -10,8 +10,8 @@ use super::claim_batches::{CLAIMS_PAGE, ClaimSet, ClaimsBetween, ClaimsByRefs, N
 use super::completeness::{Completeness, CompletenessOf, FoundUnclaimed, Withdraw, Withdrawal};
 use super::error::LedgerError;
 use super::walks::{
-    BeginWalk, FindingsOf, NewestWhole, ReleaseLease, SaveWalk, StoredFinding, TakeLease, UnfinishedWalk,
-    WalkKind, WalkRow, WalkState, WalkStep,
+    BeginWalk, FindingsOf, MoveEnd, NewestWhole, ReleaseLease, SaveWalk, StoredFinding, TakeLease,
+    UnfinishedWalk, WalkKind, WalkRow, WalkState, WalkStep,
 };
 use super::{Ledger, Reader};
 use crate::translate::side::Side;
@@ -141,6 +141,14 @@ impl Ledger {
     /// [`LedgerError`].
     pub async fn begin_walk(&self, tenant: &str, kind: WalkKind, row: WalkRow) -> Result<(), LedgerError> {
         self.write(BeginWalk { tenant: tenant.to_owned(), kind, row }).await
+    }
+
+    /// Gives a walk that did not finish another end. `false`: another walk took its place.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn move_end(&self, walk: &str, end: Timestamp) -> Result<bool, LedgerError> {
+        self.write(MoveEnd { walk: walk.to_owned(), end }).await
     }
 
     /// Records how far a walk has come and what it found until there. `false`: another walk took its place.

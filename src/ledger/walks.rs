@@ -260,6 +260,28 @@ pub(super) struct SaveWalk {
 }
 
 const SAVE_WALK: Guarded = guarded!(
+/// Gives a walk that did not finish another end.
+pub(super) struct MoveEnd {
+    pub(super) walk: String,
+    pub(super) end: Timestamp,
+}
+
+const MOVE_END: Guarded = guarded!(
+    ["UPDATE ledger_walks SET end_us = $3 WHERE walk = $2 AND state = 'running' AND "],
+    [" RETURNING walk"],
+);
+
+impl LedgerRequest for MoveEnd {
+    /// Whether the walk can still go on.
+    type Output = bool;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
+        let binds = [Bind::Text(&self.walk), Bind::Number(self.end.as_microsecond())];
+        let rows: Vec<(String,)> = connection.guarded(&MOVE_END, &binds).await?;
+        Ok(!rows.is_empty())
+    }
+}
+
     [
         "UPDATE ledger_walks SET state = $3, progress = $4, updated_at_us = $5 WHERE walk = $2 AND state = 'running' AND "
     ],
