@@ -11,7 +11,7 @@ use super::completeness::{Completeness, CompletenessOf, FoundUnclaimed, Withdraw
 use super::error::LedgerError;
 use super::walks::{
     BeginWalk, FindingsOf, MoveEnd, NewestWhole, ReleaseLease, SaveWalk, StoredFinding, TakeLease,
-    UnfinishedWalk, WalkKind, WalkRow, WalkState, WalkStep,
+    UnfinishedWalk, WITH_FINDINGS_MAX, WalkKind, WalkRow, WalkState, WalkStep, WithFindings,
 };
 use super::{Ledger, Reader};
 use crate::translate::side::Side;
@@ -68,6 +68,19 @@ impl Reader {
         age: Duration,
     ) -> Result<Option<WalkRow>, LedgerError> {
         self.ask(&NewestWhole { tenant, state, window, age }).await
+    }
+
+    /// The progress of each of the newest reconciles with findings and when it ended, newest first; and whether there are older ones.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn reconciles_with_findings(
+        &self,
+        tenant: &str,
+    ) -> Result<(Vec<(String, Timestamp)>, bool), LedgerError> {
+        let found = self.ask(&WithFindings(tenant)).await?;
+        let is_full = found.len() >= WITH_FINDINGS_MAX;
+        Ok((found, is_full))
     }
 
     /// The newest walk of a kind over these sides, from that begin on, that did not finish.

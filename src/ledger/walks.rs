@@ -128,6 +128,25 @@ impl LedgerRequest for NewestWhole<'_> {
     }
 }
 
+/// The newest reconciles with findings.
+pub(super) struct WithFindings<'a>(pub(super) &'a str);
+
+/// Rows of one answer to [`WithFindings`].
+pub(super) const WITH_FINDINGS_MAX: usize = 500;
+
+const WITH_FINDINGS: &str = "SELECT progress, updated_at_us FROM ledger_walks WHERE tenant = $1 AND kind = 'reconcile' \
+     AND state = 'findings' ORDER BY updated_at_us DESC LIMIT 500";
+
+impl LedgerRequest for WithFindings<'_> {
+    /// The progress of each and when it ended, newest first.
+    type Output = Vec<(String, Timestamp)>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
+        let rows: Vec<(String, i64)> = connection.rows(WITH_FINDINGS, &[Bind::Text(self.0)]).await?;
+        rows.into_iter().map(|(progress, at)| Ok((progress, time(at)?))).collect()
+    }
+}
+
 /// The newest walk of a kind over these sides, from that begin on, that did not finish.
 pub(super) struct UnfinishedWalk<'a> {
     pub(super) tenant: &'a str,
@@ -241,25 +260,6 @@ impl LedgerRequest for BeginWalk {
     }
 }
 
-/// How far a walk has come.
-#[derive(Clone, Debug)]
-pub struct WalkStep {
-    pub state: WalkState,
-    /// JSON.
-    pub progress: String,
-    /// What it found since the last step.
-    pub findings: Vec<StoredFinding>,
-    /// What a walk that has finished says about completeness.
-    pub walked: Option<Walked>,
-}
-
-/// Records how far a walk has come, with what it found until there and what that means: all or nothing.
-pub(super) struct SaveWalk {
-    pub(super) walk: String,
-    pub(super) step: WalkStep,
-}
-
-const SAVE_WALK: Guarded = guarded!(
 /// Gives a walk that did not finish another end.
 pub(super) struct MoveEnd {
     pub(super) walk: String,
@@ -282,6 +282,25 @@ impl LedgerRequest for MoveEnd {
     }
 }
 
+/// How far a walk has come.
+#[derive(Clone, Debug)]
+pub struct WalkStep {
+    pub state: WalkState,
+    /// JSON.
+    pub progress: String,
+    /// What it found since the last step.
+    pub findings: Vec<StoredFinding>,
+    /// What a walk that has finished says about completeness.
+    pub walked: Option<Walked>,
+}
+
+/// Records how far a walk has come, with what it found until there and what that means: all or nothing.
+pub(super) struct SaveWalk {
+    pub(super) walk: String,
+    pub(super) step: WalkStep,
+}
+
+const SAVE_WALK: Guarded = guarded!(
     [
         "UPDATE ledger_walks SET state = $3, progress = $4, updated_at_us = $5 WHERE walk = $2 AND state = 'running' AND "
     ],
