@@ -1,11 +1,13 @@
 //! What a gate takes for evidence: windows, ages and numbers of walks and reports that the real commands recorded.
 
+use std::time::Duration;
+
 use conversion_shim::translate::route::Route;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::gates::Deployment;
-use crate::support::process::{Ran, run_with};
+use crate::gates::{Deployment, status};
+use crate::support::process::{Ran, Shim, run_with};
 use crate::support::story::green;
 use crate::support::test_bed::new_record;
 
@@ -173,6 +175,51 @@ async fn a_report_is_judged_with_the_thresholds_of_the_gates_config() {
     deployment.tamper("UPDATE ledger_evidence SET numbers = '{\"routes\":{\"create\":{\"verdict\":\"go\"},\"get\":{\"verdict\":\"go\"},\"list\":{\"verdict\":\"go\"}}}'").await;
     let text = report().await;
     assert!(text.starts_with("MISSING") && text.contains("not judged"), "{text}");
+}
+
+/// The text of a missing condition has an age, which is no other refusal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_whose_numbers_change_is_one_refusal() {
+    let deployment = Deployment::new().await;
+    deployment.write("stage = \"observe\"");
+    let shim = Shim::start(&deployment.config).await;
+    deployment.write("stage = \"ready\"");
+    let refused = || {
+        let log = shim.log();
+        log.iter().filter(|line| line["message"] == "config refused, nothing changed").count()
+    };
+    shim.logged("config refused, nothing changed").await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let before = refused();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    assert_eq!(refused(), before, "{:?}", shim.log());
+    let config = status(&shim).await["config"].clone();
+    let reloads = config["reloads"].as_array().unwrap().iter().filter(|reload| reload["result"] == "refused");
+    assert_eq!(reloads.count(), 1, "{config}");
+    let metrics = reqwest::get(shim.admin("/metrics")).await.unwrap().text().await.unwrap();
+    let counted = metrics
+        .lines()
+        .find(|line| line.starts_with("conversion_shim_reloads_total") && line.contains("refused"));
+    assert!(counted.is_some_and(|line| line.ends_with(" 1.0") || line.ends_with(" 1")), "{counted:?}");
+    // Another reason is another refusal.
+    deployment.age_ledger().await;
+    let fewer = async {
+        loop {
+            let config = status(&shim).await["config"].clone();
+            if config["reloads"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|reload| reload["result"] == "refused")
+                .count()
+                == 2
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), fewer).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
