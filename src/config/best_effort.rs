@@ -46,7 +46,9 @@ impl LedgerValues {
         let defaults = Figment::from(Toml::string(DEFAULT));
         let default = |key: &String| Some(Layer::of("default".into(), key, defaults.find_value(key).ok()?));
         let values = without.iter().filter_map(default).fold(self.values.clone(), Figment::merge);
-        Merged { values, problems: Vec::new(), complete: true, embedded_vendor: false, file_digest: None }
+        // What a line that was skipped would have set is not known.
+        let complete = self.problems.iter().all(|problem| !problem.key.is_empty());
+        Merged { values, problems: Vec::new(), complete, embedded_vendor: false, file_digest: None }
     }
 }
 

@@ -259,8 +259,10 @@ async fn a_config_file_that_names_no_ledger_says_why() {
     let config = Config::new(&vendor);
     config.write("");
     let ledger = config.sqlite();
-    let unterminated =
-        config.file("unterminated.toml", &format!("ledger.url = \"sqlite:{}\n", ledger.display()));
+    let unterminated = config.file(
+        "unterminated.toml",
+        &format!("ledger.url = \"sqlite:{}\nledger.id = \"test\"\n", ledger.display()),
+    );
     let folder = config.path().parent().unwrap().to_owned();
     for (file, why) in [
         (std::path::PathBuf::from("/nonexistent.toml"), "No such file"),
