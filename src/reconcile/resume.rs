@@ -1,5 +1,7 @@
 //! Going on with a walk that was stopped.
 
+use jiff::Timestamp;
+
 use super::finding::{Finding, FindingKind};
 use super::progress::{FORMAT, Findings, WalkProgress, hash_of};
 use super::run::Walker;
@@ -23,7 +25,7 @@ impl<S: Source> Walker<'_, S> {
         let unclaimed = progress.found(FindingKind::Unclaimed);
         let all_known = unclaimed <= self.findings.count(FindingKind::Unclaimed) as u64;
         // Else it is not on record which references have no claim, and one of them on the other side would be missed.
-        let can_join = all_known || self.may_adopt_all();
+        let can_join = (all_known || self.may_adopt_all()) && self.holds_all_findings(&row);
         if !can_join || (row.end != self.end && !ledger.move_end(&row.walk, self.end).await?) {
             self.findings = Findings::default();
             self.assumed.clear();
@@ -36,6 +38,12 @@ impl<S: Source> Walker<'_, S> {
     /// Whether nothing was judged that this window leaves out.
     fn ends_after(&self, progress: &WalkProgress) -> bool {
         progress.position.max(progress.claims_position) <= self.end.as_second()
+    }
+
+    /// Whether nothing was found that this window leaves out: findings are saved before the progress of their slice.
+    fn holds_all_findings(&self, row: &WalkRow) -> bool {
+        let holds = |finding: &Finding| finding.at.parse::<Timestamp>().is_ok_and(|at| at < self.end);
+        self.end >= row.end || self.findings.kept.iter().all(holds)
     }
 
     async fn take_findings(&mut self, row: &WalkRow) -> Result<(), WalkError> {
