@@ -5,8 +5,11 @@ use std::time::Duration;
 use conversion_shim::translate::route::Route;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
+use sqlx::Connection as _;
 
 use crate::gates::{Deployment, status};
+use crate::support::ledger;
+use crate::support::postgres::Postgres;
 use crate::support::process::{Ran, Shim, run_with};
 use crate::support::story::green;
 use crate::support::test_bed::new_record;
@@ -138,6 +141,30 @@ async fn sealed_needs_a_walk_up_to_its_own_begin() {
     clean(&deployment, &["--from", "24h"]).await;
     let text = line(&deployment, "sealed", "reconcile").await;
     assert!(text.starts_with("met") && text.contains(", 10m ago"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_conditions_are_read_from_postgresql_as_well() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let deployment = Deployment::new().await;
+    let url = postgres.fresh_database();
+    deployment
+        .config
+        .write_only(&format!("{}gate.enforce = true\nstage = \"canary\"\n", ledger::keys(&url, true)));
+    let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+    let sql = format!(
+        "UPDATE ledger_settings SET value = '{CANARY}' WHERE name = 'furthest'; \
+         INSERT INTO ref_claims (tenant, ref_id, side, state, fingerprint, generation, begun, closed, created_at_us, updated_at_us) \
+         VALUES ('default', 'open', 'new', 'fenced', '{}', 1, 1, 0, 1, 1)",
+        "a7".repeat(32)
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
+    assert_eq!(deployment.missing("live").await, ["reconcile", "unresolved"]);
+    assert_eq!(reconcile(&deployment, &[]).await.code, Some(6));
+    assert_eq!(deployment.missing("live").await, ["reconcile", "unresolved"]);
+    sqlx::raw_sql("UPDATE ref_claims SET state = 'refused'").execute(&mut connection).await.unwrap();
+    let ran = reconcile(&deployment, &[]).await;
+    assert_eq!((ran.code, deployment.missing("live").await), (Some(0), Vec::new()), "{ran:?}");
 }
 
 /// A log of the last minutes, all of it as it should be.
