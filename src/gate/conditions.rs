@@ -144,9 +144,9 @@ impl Judge<'_> {
             .filter(|row| modes_of(&row.modes).is_some_and(|modes| is_prepared(modes, row.modes_since)))
             .count();
         let text = format!(
-            "{} of {} report, {wanted} configured; {prepared} of them read both for {} or hold creates",
+            "{} of {} replicas report, {wanted} configured; {prepared} of them read both for {} or hold creates",
             found.len(),
-            counted(wanted.max(found.len()) as u64, "replica"),
+            wanted.max(found.len()),
             span(longest.as_secs())
         );
         self.condition("replicas", found.len() >= wanted && prepared == found.len(), text)
