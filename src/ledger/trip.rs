@@ -26,6 +26,8 @@ const READ_EVERY: Duration = Duration::from_secs(1);
 const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_mins(10);
 /// Reasons that a line of the log names.
 const NAMED_MAX: usize = 5;
+/// Doubles in one transaction: the first trip must not wait for thousands of others, nor time out with them.
+const DOUBLES_AT_ONCE: usize = 50;
 /// A trip is set again within this many attempts, or resets follow each other without a pause.
 const ATTEMPTS: usize = 5;
 
@@ -312,8 +314,12 @@ impl Ledger {
         tenant: &str,
         doubles: Vec<ConfirmedDouble>,
     ) -> Result<(), LedgerError> {
-        let (process, operator) = (self.process(), self.operator());
-        self.write(TripOnDoubles { process, operator, tenant: tenant.to_owned(), doubles }).await
+        for doubles in doubles.chunks(DOUBLES_AT_ONCE) {
+            let (process, operator) = (self.process(), self.operator());
+            let (tenant, doubles) = (tenant.to_owned(), doubles.to_vec());
+            self.write(TripOnDoubles { process, operator, tenant, doubles }).await?;
+        }
+        Ok(())
     }
 
     /// The trip as this process last read it.
