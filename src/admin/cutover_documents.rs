@@ -37,8 +37,15 @@ pub(crate) struct TripDocument {
     pub(crate) state: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<String>,
+    /// Why it was set first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
+    /// How often it was set since it was last reset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) total: Option<u64>,
+    /// Why, each time, oldest first; at most 1001.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) trips: Vec<String>,
     /// Confirmed doubles that the last reconcile over both sides found, whoever ran it; absent while none is on record, or while the ledger
     /// does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,7 +11,7 @@ use super::documents::{
 };
 use super::view::View;
 use crate::config::{self, Config, LedgerKind};
-use crate::ledger::{AuditRow, ClientOnRecord, Health, Ledger, Reader, TripState, WalkRow, WalkState};
+use crate::ledger::{AuditRow, ClientOnRecord, Health, Ledger, Reader, Trip, TripState, WalkRow, WalkState};
 use crate::reconcile::{FindingKind, WalkProgress};
 
 /// Rows of the audit in the status.
@@ -77,8 +77,10 @@ impl View {
             TripState::Clear => ("clear", None),
             TripState::Set(trip) => ("set", Some(trip)),
         };
+        let trips = trip.iter().flat_map(Trip::reasons).map(str::to_owned).collect();
+        let total = trip.as_ref().map(|trip| trip.total);
         let (since, why) = trip.map(|trip| (trip.since.to_string(), trip.why)).unzip();
-        Some(TripDocument { state: state.into(), since, why, doubles })
+        Some(TripDocument { state: state.into(), since, why, total, trips, doubles })
     }
 
     /// The clients that the ledger keeps; `None` without a ledger, and while it does not answer.

@@ -55,22 +55,23 @@ pub(super) fn run(arguments: GateArgs) -> u8 {
     check::note_facts(config);
     let judged = block_on(async {
         let reader = Reader::open(&named(ledger)).await?;
-        Ok(gate::conditions(&reader, config, &to.modes()).await?)
+        let conditions = gate::conditions(&reader, config, &to.modes()).await?;
+        let nothing =
+            if conditions.is_empty() { gate::needs_nothing(&reader, config, &to.modes()).await? } else { "" };
+        Ok((conditions, nothing))
     });
-    answer_with(print_verdict, judged, &examined.rows(), |conditions| {
+    answer_with(print_verdict, judged, &examined.rows(), |(conditions, nothing)| {
         let met = conditions.iter().all(|condition| condition.met);
         let text = match format {
-            Format::Text => text(to, &conditions),
+            Format::Text if conditions.is_empty() => format!("{to} needs nothing: {nothing}\n"),
+            Format::Text => text(&conditions),
             Format::Json => json_line(&json(to, &conditions).to_string()),
         };
         (text, if met { OK } else { NO_GO })
     })
 }
 
-fn text(to: Stage, conditions: &[Condition]) -> String {
-    if conditions.is_empty() {
-        return format!("{to} needs nothing: it is at or behind the furthest modes on record\n");
-    }
+fn text(conditions: &[Condition]) -> String {
     let rows: Vec<_> = conditions
         .iter()
         .map(|condition| {

@@ -19,7 +19,7 @@ Join the lists of both sides with the ledger, repair claims and report what does
 
 Walks both lists from the vendor's first record to ten minutes ago, unless --from and --to say otherwise, and looks for the record of \
 every claim. What seems wrong is looked up a second time before it is reported. Claims are repaired where that cannot let a reference be \
-converted again; --dry-run repairs and records nothing. A walk that was stopped is resumed.
+converted again; --dry-run repairs and records nothing. A walk from the same begin that was stopped is resumed, up to the end of this one.
 
   conversion-shim reconcile --config config.toml --dry-run
   conversion-shim reconcile --config config.toml --html findings.html --report profile-transactions.csv

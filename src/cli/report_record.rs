@@ -6,9 +6,10 @@ use sha2::{Digest as _, Sha256};
 use super::ledger::orders::operator_name;
 use super::ledger::{CommandError, named};
 use super::output::block_on;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Go};
+use crate::gate;
 use crate::ledger::{Evidence, EvidenceKind, Ledger};
-use crate::report::document::Report;
+use crate::report::document::{Check, Report, RouteReport};
 
 /// Where a report is recorded, and what it was made from.
 pub(super) struct Recording<'a> {
@@ -27,7 +28,7 @@ pub(super) fn record(recording: Recording<'_>, report: &Report) -> Result<(), Co
         kind: EvidenceKind::Report,
         verdict: report.verdict.name().to_owned(),
         window: report.window_of_records(),
-        numbers: numbers(report).to_string(),
+        numbers: numbers(report, &config.shadow.go).to_string(),
         input_sha256: const_hex::encode(input.finalize()),
         output_sha256: const_hex::encode(Sha256::digest(document)),
         config: config.hash.clone(),
@@ -39,17 +40,24 @@ pub(super) fn record(recording: Recording<'_>, report: &Report) -> Result<(), Co
     })
 }
 
-/// What a gate asks about, by route.
-fn numbers(report: &Report) -> serde_json::Value {
-    let route = |route: &crate::report::document::RouteReport| {
+/// What a gate judges, by route, and the thresholds that this verdict rests on.
+fn numbers(report: &Report, go: &Go) -> serde_json::Value {
+    let route = |route: &RouteReport| {
         let missed: Vec<_> =
             route.checks.iter().filter(|check| !check.passed).map(|check| check.name).collect();
         let numbers = json!({
             "verdict": route.verdict.name(), "records": route.records, "judged": route.judged, "paired": route.paired,
-            "missed": missed,
+            "missed": missed, "checks": checks(route),
         });
         (route.route.as_str().to_owned(), numbers)
     };
     let routes: serde_json::Map<_, _> = report.routes.iter().map(route).collect();
-    json!({ "routes": routes })
+    json!({ "thresholds": gate::thresholds(go), "routes": routes })
+}
+
+/// Each figure that is judged; `found` is null where it is not known.
+fn checks(route: &RouteReport) -> serde_json::Map<String, serde_json::Value> {
+    let check =
+        |check: &Check| (check.name.to_owned(), json!({ "found": check.found, "passed": check.passed }));
+    route.checks.iter().map(check).collect()
 }

@@ -37,7 +37,7 @@ fn rows(status: &StatusDocument) -> Vec<(&'static str, String)> {
     rows.push(("facts", facts(&status.facts)));
     rows.extend(drift(&status.drift));
     rows.extend(readiness(status));
-    rows.extend(status.trip.iter().map(trip));
+    rows.extend(status.trip.iter().flat_map(trip));
     let advisories = status.advisories.iter();
     rows.extend(
         advisories.map(|advisory| ("ADVISORY", format!("since {}: {}", advisory.since, advisory.detail))),
@@ -95,18 +95,27 @@ fn readiness(status: &StatusDocument) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-fn trip(trip: &TripDocument) -> (&'static str, String) {
+/// The trip; every reason is named, because a reset ends them all.
+fn trip(trip: &TripDocument) -> Vec<(&'static str, String)> {
     let found = trip.doubles.map_or_else(
         || "not known, no reconcile over both sides is on record".into(),
         |doubles| doubles.to_string(),
     );
     let (since, why) = (trip.since.as_deref().unwrap_or_default(), trip.why.as_deref().unwrap_or_default());
-    let state = match trip.state.as_str() {
-        "set" => return ("TRIPPED", format!("since {since}: {why}; creates are on hold until `trip reset`")),
-        "clear" => "not set",
-        _ => "not known: the ledger does not answer",
-    };
-    ("trip", format!("{state}; doubles: {found}"))
+    let (state, total) = (trip.state.as_str(), trip.total.unwrap_or(1));
+    let ends = "creates are on hold until `trip reset`";
+    match state {
+        "set" if total > 1 => {
+            let more = total.saturating_sub(trip.trips.len() as u64);
+            let more = (more > 0).then(|| format!("- and {more} more: `conversion-shim audit` has them"));
+            let named = trip.trips.iter().map(|why| format!("- {why}")).chain(more);
+            let first = ("TRIPPED", format!("since {since}, {total} trips; {ends}"));
+            std::iter::once(first).chain(named.map(|line| ("", line))).collect()
+        }
+        "set" => vec![("TRIPPED", format!("since {since}: {why}; {ends}"))],
+        "clear" => vec![("trip", format!("not set; doubles: {found}"))],
+        _ => vec![("trip", format!("not known: the ledger does not answer; doubles: {found}"))],
+    }
 }
 
 fn reconcile(reconcile: &ReconcileDocument) -> (&'static str, String) {

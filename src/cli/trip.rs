@@ -12,7 +12,8 @@ Hold creates on every replica at once, and end that.
 
 The trip is a row in the ledger: within five seconds every replica answers creates with 503 and `Retry-After`, as in mode `hold`; nothing is \
 sent anywhere, and reads go on. It lasts through restarts and reloads until `trip reset`. No config is changed, so it works while the \
-config cannot be written. A double that `reconcile` confirms sets it as well. docs/on-call.md says what to do then.
+config cannot be written or served: only the url of the ledger has to be readable in it. A double that `reconcile` confirms sets it as well. `status` \
+names every trip since, and `trip reset` prints each that it ends. docs/on-call.md says what to do.
 
   conversion-shim trip now --config config.toml --why \"two payouts for one ref_id\"
   conversion-shim trip reset --config config.toml --why \"INC-1421: a mirror, no second conversion\"";
@@ -42,19 +43,24 @@ pub(super) fn run(arguments: TripArgs) -> u8 {
 
 fn now(order: OrderArgs) -> u8 {
     let work = async |ledger: Ledger, reason| ledger.trip(reason).await;
-    orders::ordered(order, orders::configured_ledger, work, |set| {
-        let done = if set { "tripped" } else { "it was tripped before; the reason is in the audit" };
+    orders::ordered(order, orders::of_any_config, work, |set| {
+        let done = if set { "tripped" } else { "it was tripped before, and this is one more trip" };
         (format!("{done}: creates are on hold on every replica within 5 s\n"), OK)
     })
 }
 
 fn reset(order: OrderArgs) -> u8 {
     let work = async |ledger: Ledger, reason| ledger.reset_trip(reason).await;
-    orders::ordered(order, orders::configured, work, |why| {
-        let done = why.map_or_else(
-            || "no trip was set; nothing was changed\n".to_owned(),
-            |why| format!("reset: {}\n", one_line(&why)),
-        );
-        (done, OK)
-    })
+    orders::ordered(order, orders::of_valid_config, work, |reasons| (released(&reasons), OK))
+}
+
+fn released(reasons: &[String]) -> String {
+    match reasons {
+        [] => "no trip was set; nothing was changed\n".to_owned(),
+        [why] => format!("reset: {}\n", one_line(why)),
+        all => {
+            let lines = all.iter().map(|why| format!("  {}\n", one_line(why)));
+            format!("reset: {} trips\n{}", all.len(), lines.collect::<String>())
+        }
+    }
 }

@@ -1,13 +1,16 @@
-//! Reads the address of the admin listener, or the ledger, from a config that may be invalid: `status` and `usage` must reach a running
-//! proxy whose config file is broken, and `trip now` its ledger. Nothing is served from a value that is read here.
+//! Reads the address of the admin listener, or the section `[ledger]`, from a config that may be invalid: `status` and `usage` must
+//! reach a running proxy whose config file is broken, and `trip now` its ledger. Nothing is served from a value that is read here.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use figment::Figment;
 use figment::providers::{Format as _, Toml};
 use figment::value::{Dict, Value};
 
-use super::layers::{DEFAULT, Merged, merge};
+use super::layers::{self, DEFAULT, Layer, Merged, merge};
+use super::problem::ConfigProblem;
+use super::schema::Schema;
 use super::sections::admin::LISTEN;
 use super::sources::Sources;
 
@@ -26,18 +29,107 @@ pub(crate) fn admin_listen(sources: &Sources) -> Option<SocketAddr> {
     }
 }
 
-/// The sources with nothing but the section `[ledger]`, as far as it can be read: a trip must not wait for a config that can be served.
-pub(super) fn ledger_alone(sources: &Sources) -> Merged {
-    let is_kept = |key: &str| key.starts_with("ledger.") || key.starts_with("routes.") || key == "stage";
-    let mut sources = sources.clone();
-    sources.environment.retain(|(name, _)| name.starts_with("SHIM_LEDGER__"));
-    sources.flags.retain(|flag| is_kept(&flag.key));
-    let of_ledger = |text: &str| {
-        let mut values = parse(text);
-        values.retain(|key, _| key == "ledger");
-        Ok(values)
-    };
-    Merged { problems: Vec::new(), ..merge(&sources, of_ledger) }
+const LEDGER: &str = "ledger";
+
+/// The section `[ledger]`, as far as it can be read.
+pub(super) struct LedgerValues {
+    values: Figment,
+    /// What could not be read.
+    pub(super) problems: Vec<ConfigProblem>,
+    /// Whether there is no file, or it was read at least in part.
+    pub(super) has_file: bool,
+}
+
+impl LedgerValues {
+    /// The values, with the default in the place of each of these keys.
+    pub(super) fn merged(&self, without: &[String]) -> Merged {
+        let defaults = Figment::from(Toml::string(DEFAULT));
+        let default = |key: &String| Some(Layer::of("default".into(), key, defaults.find_value(key).ok()?));
+        let values = without.iter().filter_map(default).fold(self.values.clone(), Figment::merge);
+        // What a line that was skipped would have set is not known.
+        let complete = self.problems.iter().all(|problem| !problem.key.is_empty());
+        Merged { values, problems: Vec::new(), complete, embedded_vendor: false, file_digest: None }
+    }
+}
+
+/// The section `[ledger]` of the sources: a trip must not wait for a config that can be served.
+pub(super) fn ledger_alone(sources: &Sources) -> LedgerValues {
+    let mut above = Sources { overlay: None, file: None, text: None, ..sources.clone() };
+    above.environment.retain(|(name, _)| name.starts_with("SHIM_LEDGER__"));
+    above.flags.retain(|flag| flag.key.starts_with("ledger."));
+    let Merged { values, problems, .. } = merge(&above, layers::toml);
+    let mut found = LedgerValues { values, problems, has_file: true };
+    if let Some(path) = &sources.file {
+        found.add_file(path);
+    }
+    found
+}
+
+impl LedgerValues {
+    /// Adds what the file says and no source above it does.
+    fn add_file(&mut self, path: &Path) {
+        let source = format!("file {}", path.display());
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                let message = format!("the file cannot be read: {error}");
+                self.problems.push(ConfigProblem::new("", message, source));
+                self.has_file = false;
+                return;
+            }
+        };
+        let text = String::from_utf8_lossy(&bytes);
+        if let Err(error) = std::str::from_utf8(&bytes) {
+            let message = format!("not UTF-8 from byte {} on; what is not was replaced", error.valid_up_to());
+            self.problems.push(ConfigProblem::new("", message, source.clone()));
+        }
+        let (section, skipped) = ledger_section(&text);
+        self.problems.extend(skipped.into_iter().map(|message| ConfigProblem::new("", message, &source)));
+        let defaults = Toml::from_str::<Dict>(DEFAULT).unwrap_or_default();
+        let section = Dict::from([(LEDGER.to_owned(), section)]);
+        let known = Schema::new(&defaults).retain_known(section, &source, &mut self.problems);
+        let known = known.get(LEDGER).and_then(Value::as_dict).cloned().unwrap_or_default();
+        for (name, value) in known {
+            let key = format!("{LEDGER}.{name}");
+            let set_by = self.values.find_metadata(&key).map_or("default", |metadata| &metadata.name);
+            if set_by == "default" {
+                self.values = std::mem::take(&mut self.values).merge(Layer::of(source.clone(), &key, value));
+            }
+        }
+    }
+}
+
+/// The section `[ledger]` of a text, and what of the text is not TOML.
+fn ledger_section(text: &str) -> (Value, Vec<String>) {
+    let (mut values, skipped) = salvage(text);
+    let section = values.remove(LEDGER).unwrap_or_else(|| Dict::new().into());
+    match section.as_dict() {
+        // One broken line may take others with it: a string that never ends, a header without its bracket.
+        Some(read) if !skipped.is_empty() => {
+            let mut all = ledger_lines(text);
+            all.extend(read.clone());
+            (all.into(), skipped)
+        }
+        Some(_) | None => (section, skipped),
+    }
+}
+
+/// What the lines of the section say, each read alone.
+fn ledger_lines(text: &str) -> Dict {
+    let (mut section, mut all) = ("", Dict::new());
+    for line in text.lines().map(str::trim) {
+        if let Some(header) = line.strip_prefix('[') {
+            section = header.split([']', '#']).next().unwrap_or_default().trim();
+            continue;
+        }
+        let mut values = Toml::from_str::<Dict>(line).unwrap_or_default();
+        match section {
+            LEDGER => all.extend(values),
+            "" => all.extend(values.remove(LEDGER).and_then(Value::into_dict).unwrap_or_default()),
+            _ => {}
+        }
+    }
+    all
 }
 
 fn default_listen() -> Option<SocketAddr> {
@@ -46,22 +138,28 @@ fn default_listen() -> Option<SocketAddr> {
 
 /// Parses a text without the lines that are not TOML.
 fn parse(text: &str) -> Dict {
+    salvage(text).0
+}
+
+/// What a text says without the lines that are not TOML, and what is wrong with each of those.
+fn salvage(text: &str) -> (Dict, Vec<String>) {
     let mut lines: Vec<&str> = text.split('\n').collect();
+    let mut skipped = Vec::new();
     for _ in 0..DROPPED_LINES_MAX {
         let text = lines.join("\n");
-        match Toml::from_str::<Dict>(&text) {
-            Ok(values) => return values,
-            Err(error) => {
-                let Some(span) = error.span() else { break };
-                let line = text[..span.start.min(text.len())].matches('\n').count();
-                // Dropping a line that is already empty would end in the same error again.
-                if std::mem::take(&mut lines[line]).is_empty() {
-                    break;
-                }
-            }
+        let error = match Toml::from_str::<Dict>(&text) {
+            Ok(values) => return (values, skipped),
+            Err(error) => error,
+        };
+        skipped.extend(layers::toml(&text).err());
+        let Some(span) = error.span() else { break };
+        let line = text[..span.start.min(text.len())].matches('\n').count();
+        // Dropping a line that is already empty would end in the same error again.
+        if std::mem::take(&mut lines[line]).is_empty() {
+            break;
         }
     }
-    Dict::new()
+    (Dict::new(), skipped)
 }
 
 #[cfg(test)]

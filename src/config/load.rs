@@ -9,6 +9,7 @@ use super::best_effort;
 use super::layers::{self, Digest256};
 use super::problem::ConfigProblem;
 use super::read::{ConfigEntry, ConfigRow, KeyReader, MissingSecret};
+use super::sections::ledger::{self, Ledger};
 use super::snapshot::Config;
 pub use super::sources::{Flag, Overlay, Sources};
 
@@ -63,13 +64,47 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<ConfigProblem>> {
     read(&mut keys).map(|loaded| Loaded { file_digest, ..loaded }).ok_or(keys.problems)
 }
 
-/// Loads the section `[ledger]` alone, of a config that [`load`] may refuse.
+/// The ledger that a config names, which may be refused for other reasons.
+pub(crate) struct NamedLedger {
+    pub(crate) ledger: Ledger,
+    /// The keys of its section, with their sources.
+    pub(crate) rows: Vec<ConfigRow>,
+    /// What of the section could not be read; its default stands for it.
+    pub(crate) unread: Vec<ConfigProblem>,
+}
+
+/// Loads the section `[ledger]` alone, of a config that [`load`] may refuse. Only its url has to be readable; no rule over several keys
+/// is applied.
 ///
 /// # Errors
-/// Every problem of that section.
-pub(crate) fn load_ledger(sources: &Sources) -> Result<Loaded, Vec<ConfigProblem>> {
-    let mut keys = KeyReader::new(best_effort::ledger_alone(sources), MissingSecret::Refuse);
-    read(&mut keys).ok_or(keys.problems)
+/// Why no url can be read.
+pub(crate) fn load_ledger(sources: &Sources) -> Result<NamedLedger, Vec<ConfigProblem>> {
+    let found = best_effort::ledger_alone(sources);
+    let mut keys = KeyReader::new(found.merged(&[]), MissingSecret::Refuse);
+    let mut ledger = ledger::read(&mut keys).flatten();
+    let mut unread = found.problems.clone();
+    unread.append(&mut keys.problems);
+    if ledger.is_none() {
+        let replaceable = |key: &&str| ![ledger::URL, ledger::URL_FILE].contains(key);
+        let unusable = unread.iter().map(|problem| problem.key.as_str()).filter(replaceable);
+        let unusable: Vec<_> = unusable.map(str::to_owned).collect();
+        keys = KeyReader::new(found.merged(&unusable), MissingSecret::Refuse);
+        ledger = ledger::read(&mut keys).flatten();
+    }
+    let rows: Vec<_> = keys.entries.into_iter().map(|entry| entry.row).collect();
+    if let Some(ledger) = ledger {
+        return Ok(NamedLedger { ledger, rows, unread });
+    }
+    let says_why = |problem: &ConfigProblem| [ledger::URL, ledger::URL_FILE].contains(&problem.key.as_str());
+    if found.has_file && !unread.iter().any(says_why) {
+        let broken = unread.iter().find(|problem| problem.key.is_empty()).map(|problem| &problem.source);
+        let problem = match broken {
+            Some(file) => ConfigProblem::new(ledger::URL, "is in no line that can be read", file),
+            None => ConfigProblem::new(ledger::URL, "is not set, so there is no ledger", ""),
+        };
+        unread.extend(name_sources(&rows, vec![problem]));
+    }
+    Err(unread)
 }
 
 /// A config that is inspected and not served: a placeholder stands for each secret whose file is not readable here.

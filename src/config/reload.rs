@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::layers::Digest256;
 use super::load::{Loaded, explain, load, name_sources};
-use super::problem::ConfigProblem;
+use super::problem::{ConfigProblem, are_same};
 use super::reload_history::{ConfigChange, ReloadHistory};
 use super::restart_required;
 use super::snapshot::Config;
@@ -316,9 +316,9 @@ impl Watcher {
     }
 
     fn refuse(&mut self, problems: Vec<ConfigProblem>, log: bool) -> ReloadOutcome {
-        if log || problems != self.refused {
+        if log || !are_same(&problems, &self.refused) {
             let hash = self.running.hash();
-            for ConfigProblem { key, message, source } in &problems {
+            for ConfigProblem { key, message, source, .. } in &problems {
                 tracing::error!(target: "config", key, source, problem = message, running = hash, "config refused, nothing changed");
             }
         }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-use super::problem::ConfigProblem;
+use super::problem::{ConfigProblem, are_same};
 use super::sections::general::STAGE;
 use super::sections::modes::{Mode, Stage};
 use super::sections::routes;
@@ -120,10 +120,12 @@ impl ReloadHistory {
         self.push(now, config, ReloadResult::Accepted(change));
     }
 
-    /// The configured config was refused, and `config` stays in effect. The same refusal again keeps its time.
+    /// The configured config was refused, and `config` stays in effect. The same refusal again keeps its time, and shows the numbers of
+    /// now.
     pub(super) fn refused(&mut self, config: &Config, problems: Vec<ConfigProblem>) {
-        let same = |refusal: &Refusal| refusal.active && refusal.problems == problems;
-        if self.refused.as_ref().is_some_and(same) {
+        let same = |refusal: &&mut Refusal| refusal.active && are_same(&refusal.problems, &problems);
+        if let Some(refusal) = self.refused.as_mut().filter(same) {
+            refusal.problems = problems;
             return;
         }
         let now = Timestamp::now();

@@ -2,34 +2,29 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
-
 use super::known::Known;
 use super::{Condition, Step};
 use crate::config::facts_file::AGE_MAX;
 use crate::config::{Config, Mode, Modes, keys};
-use crate::ledger::{DRIFT_ROWS_MAX, DriftRow, EvidenceRow, modes_of};
+use crate::ledger::{DRIFT_ROWS_MAX, DriftRow, modes_of};
 use crate::telemetry::format::{count, span};
-use crate::translate::route::Route;
+use jiff::{SignedDuration, Timestamp};
 
 /// The facts that decide whether a merged read can be right.
 const FACTS: [&str; 6] = ["ref_space", "mirror", "mirror_back", "empty_list", "ref_match", "query_plus"];
 /// The clocks of two machines differ by less.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
-/// A walk over both sides takes less.
-const WALK_MAX: SignedDuration = SignedDuration::from_hours(24);
+/// All clients that nothing identifies, on record.
+const UNKNOWN_CLIENT: &str = "nothing not identified";
 /// Clients that a condition names.
 const CLIENTS_SHOWN: usize = 5;
-/// The routes that a report compares.
-const COMPARED: [Route; 3] = [Route::Create, Route::Get, Route::List];
 
 pub(super) fn of(step: Step, known: &Known, config: &Config, target: &Modes) -> Vec<Condition> {
     let judge = Judge { step, known, config };
     match step {
         Step::ReadsOnBoth => vec![judge.facts(), judge.ledger_id(), judge.ledger_age()],
         Step::FirstCreates => vec![judge.report(), judge.replicas(target), judge.open_new()],
-        Step::AllCreates => vec![judge.reconciled_since_first_create(), judge.left_open(), judge.no_trip()],
+        Step::AllCreates => vec![judge.reconciled_since_first_create(), judge.unresolved(), judge.no_trip()],
         Step::Sealed => {
             vec![
                 judge.reconciled_over_retry_window(),
@@ -46,22 +41,22 @@ pub(super) fn of_any(step: Step, known: &Known, config: &Config) -> Condition {
     Judge { step, known, config }.no_unknown_names()
 }
 
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     step: Step,
-    known: &'a Known,
-    config: &'a Config,
+    pub(super) known: &'a Known,
+    pub(super) config: &'a Config,
 }
 
 impl Judge<'_> {
-    fn condition(&self, name: &'static str, met: bool, text: String) -> Condition {
+    pub(super) fn condition(&self, name: &'static str, met: bool, text: String) -> Condition {
         Condition { step: self.step, name, met, text }
     }
 
-    fn age(&self, at: Timestamp) -> SignedDuration {
+    pub(super) fn age(&self, at: Timestamp) -> SignedDuration {
         self.known.now.duration_since(at)
     }
 
-    fn is_within(&self, at: Timestamp, most: Duration) -> bool {
+    pub(super) fn is_within(&self, at: Timestamp, most: Duration) -> bool {
         SignedDuration::try_from(most).is_ok_and(|most| self.age(at) <= most)
     }
 
@@ -108,8 +103,8 @@ impl Judge<'_> {
         let names = if open.is_empty() { String::new() } else { format!(": {named}") };
         let full = if is_full { "; the list of names is full, further ones are not on it" } else { "" };
         let text = format!(
-            "{} names in records, statuses and lists of the vendor that neither this version nor {} knows, at most 0{names}{full}",
-            count(open.len() as u64),
+            "{} that neither this version nor {} knows in records, statuses and lists of the vendor, at most 0{names}{full}",
+            counted(open.len() as u64, "name"),
             keys::DRIFT_KNOWN
         );
         self.condition("drift", open.is_empty() && !is_full, text)
@@ -134,26 +129,6 @@ impl Judge<'_> {
             None => (false, "of unknown age".to_owned()),
         };
         self.condition("ledger_age", met, format!("the ledger is {age} old, more than {least_shown} needed"))
-    }
-
-    fn report(&self) -> Condition {
-        let most = self.config.gate.evidence_max_age;
-        let Some(row) = &self.known.report else {
-            return self.condition("report", false, "no report is on record: `report --record`".into());
-        };
-        let numbers: Value = serde_json::from_str(&row.evidence.numbers).unwrap_or_default();
-        let verdict = |route: Route| {
-            numbers["routes"][route.as_str()]["verdict"].as_str().unwrap_or("not in the report").to_owned()
-        };
-        let verdicts: Vec<_> = COMPARED.map(|route| format!("{route} {}", verdict(route))).into();
-        let all_go = COMPARED.into_iter().all(|route| verdict(route) == "go");
-        let text = format!(
-            "the newest report on record, {} old (at most {}): {}; each has to be go",
-            span(self.age(row.at).as_secs()),
-            span(most.as_secs() as i64),
-            verdicts.join(", ")
-        );
-        self.condition("report", all_go && self.is_within(row.at, most), text)
     }
 
     /// Each of them must see a record on new from the first one on: it reads both for as long as a create may take, or sends none.
@@ -186,67 +161,16 @@ impl Judge<'_> {
         self.condition("open_new", self.known.is_open, text.into())
     }
 
-    fn reconciled_since_first_create(&self) -> Condition {
-        let name = "reconcile";
-        let Some(first) = self.known.first_new_create_at else {
-            return self.condition(name, false, "no create has gone to the new API yet".into());
-        };
-        let Some(row) = &self.known.reconcile else {
-            return self.condition(name, false, "no clean reconcile is on record".into());
-        };
-        let covers = row.evidence.window.is_some_and(|(begin, end)| begin <= first && first < end);
-        let text = format!(
-            "the newest clean reconcile ended {} ago and {} the first create on new, at {first}{}",
-            span(self.age(row.at).as_secs()),
-            if covers { "covers" } else { "does not cover" },
-            self.found_since(row)
-        );
-        self.condition(name, covers && row.at >= first && self.found_since(row).is_empty(), text)
-    }
-
-    /// That a later walk found something about money; empty if none did.
-    fn found_since(&self, clean: &EvidenceRow) -> String {
-        match self.known.money_found_at.filter(|at| *at > clean.at) {
-            Some(at) => format!("; a walk {} ago found something about money", span(self.age(at).as_secs())),
-            None => String::new(),
-        }
-    }
-
-    fn left_open(&self) -> Condition {
-        let text = match self.known.left_open {
-            Some(open) => format!("{} claims that the newest walk left unresolved, at most 0", count(open)),
-            None => "no walk has finished".into(),
-        };
-        self.condition("unresolved", self.known.left_open == Some(0), text)
-    }
-
     fn no_trip(&self) -> Condition {
         let text = match &self.known.trip {
             None => "no trip is set".to_owned(),
-            Some(trip) => format!("the trip is set since {}: {}", trip.since, trip.why),
+            Some(trip) => {
+                let (since, why, total) = (trip.since, &trip.why, trip.total);
+                let more = if total > 1 { format!(", and {} more trips", total - 1) } else { String::new() };
+                format!("the trip is set since {since}: {why}{more}")
+            }
         };
         self.condition("trip", self.known.trip.is_none(), text)
-    }
-
-    fn reconciled_over_retry_window(&self) -> Condition {
-        let window = self.config.gate.retry_window;
-        let Some(row) = &self.known.reconcile else {
-            return self.condition("reconcile", false, "no clean reconcile is on record".into());
-        };
-        // Up to its own run, which may take hours.
-        let reaches = |end: Timestamp| row.at.duration_since(end) <= WALK_MAX;
-        let covers =
-            row.evidence.window.is_some_and(|(begin, end)| !self.is_within(begin, window) && reaches(end));
-        let is_young = self.is_within(row.at, self.config.gate.evidence_max_age);
-        let text = format!(
-            "the newest clean reconcile ended {} ago (at most {}) and {} the last {}{}",
-            span(self.age(row.at).as_secs()),
-            span(self.config.gate.evidence_max_age.as_secs() as i64),
-            if covers { "covers" } else { "does not cover" },
-            span(window.as_secs() as i64),
-            self.found_since(row)
-        );
-        self.condition("reconcile", covers && is_young && self.found_since(row).is_empty(), text)
     }
 
     fn all_creates_on_new(&self) -> Condition {
@@ -264,8 +188,8 @@ impl Judge<'_> {
     fn no_legacy_creates(&self) -> Condition {
         let recent = self.known.recent_on_legacy.claims;
         let text = format!(
-            "{} claims on the old API within {}, at most 0",
-            count(recent),
+            "{} on the old API within {}, at most 0",
+            counted(recent, "claim"),
             span(self.config.gate.retry_window.as_secs() as i64)
         );
         self.condition("legacy_creates", recent == 0, text)
@@ -279,15 +203,26 @@ impl Judge<'_> {
             return self.condition("usage", false, "the usage of clients is not on record yet".into());
         };
         let named = blocking.iter().take(CLIENTS_SHOWN);
-        let named: Vec<_> = named.map(|(client, blockers)| format!("{client} ({blockers})")).collect();
+        let named: Vec<_> =
+            named.map(|(client, blockers)| format!("{} ({blockers})", client_name(client))).collect();
         let more = blocking.len().saturating_sub(CLIENTS_SHOWN);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let names = if named.is_empty() { String::new() } else { format!(": {}{more}", named.join(", ")) };
         let text = format!(
-            "{} clients used what the new API lacks within {shown}, at most 0{names}; usage is kept for {}, more than {shown} needed",
-            count(blocking.len() as u64),
+            "{} used what the new API lacks within {shown}, at most 0{names}; usage is kept for {}, more than {shown} needed",
+            counted(blocking.len() as u64, "client"),
             span(self.age(since).as_secs())
         );
         self.condition("usage", blocking.is_empty() && !self.is_within(since, window), text)
     }
+}
+
+/// `1 claim`, `2 claims`
+pub(super) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// A client on record: how it is known, and its name.
+fn client_name(client: &str) -> &str {
+    if client == UNKNOWN_CLIENT { "clients without a name" } else { client }
 }

@@ -58,5 +58,6 @@ fn log(unmet: &[Condition], message: &str) {
 fn problem(condition: &Condition, config: &Config) -> ConfigProblem {
     let Condition { step, name, text, .. } = condition;
     let message = format!("the step \"{}\" lacks {name}: {text}", step.as_str());
-    config.mode_problem(matches!(step, Step::FirstCreates | Step::AllCreates), message)
+    let problem = config.mode_problem(matches!(step, Step::FirstCreates | Step::AllCreates), message);
+    problem.of_condition(format!("{}, {name}", step.as_str()))
 }

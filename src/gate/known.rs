@@ -1,19 +1,14 @@
 //! What the ledger says that a gate asks about.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::Config;
 use crate::ledger::{
     DriftRow, EvidenceKind, EvidenceRow, LedgerError, Reader, Recent, ReplicaRow, Trip, UsageOnRecord,
-    WalkRow, WalkState,
 };
-use crate::reconcile::{FindingKind, LAG, WalkProgress};
+use crate::reconcile::{LAG, WalkProgress};
 use crate::translate::side::Side;
 
-/// Longer than any cutover.
-const EVER: Duration = Duration::from_secs(10_000 * 24 * 60 * 60);
 /// A replica without a heartbeat for so long does not report.
 const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
@@ -26,13 +21,19 @@ pub(super) struct Known {
     /// When its tables were made.
     pub(super) begun: Option<Timestamp>,
     pub(super) report: Option<EvidenceRow>,
+    /// The newest clean walk, whatever its window.
     pub(super) reconcile: Option<EvidenceRow>,
+    /// Clean walks from the first create on new, newest first.
+    pub(super) from_first_create: Vec<EvidenceRow>,
+    /// Clean walks from the begin of the retry window, newest first.
+    pub(super) over_retry_window: Vec<EvidenceRow>,
     pub(super) replicas: Vec<ReplicaRow>,
     pub(super) first_new_create_at: Option<Timestamp>,
-    /// Claims with an open attempt that the newest finished walk left open; `None`: no walk has finished.
-    pub(super) left_open: Option<u64>,
-    /// When the newest reconcile with findings ended, if one of them is about money; over any window.
-    pub(super) money_found_at: Option<Timestamp>,
+    /// Claims whose record is not known and whose create is not under way any more.
+    pub(super) unresolved: u64,
+    /// When they must have been made for that.
+    pub(super) unresolved_before: Timestamp,
+    pub(super) money_found: MoneyFound,
     pub(super) trip: Option<Trip>,
     /// The modes on record, and since when.
     pub(super) modes: Option<(String, Timestamp)>,
@@ -44,11 +45,44 @@ pub(super) struct Known {
     pub(super) drift: Vec<DriftRow>,
 }
 
+/// Reconciles, over any window, that found something about money.
+pub(super) struct MoneyFound {
+    /// When they ended, newest first.
+    at: Vec<Timestamp>,
+    /// What ended before was not read.
+    read_from: Option<Timestamp>,
+}
+
+impl MoneyFound {
+    async fn read(reader: &Reader, tenant: &str) -> Result<Self, LedgerError> {
+        let (walks, has_older) = reader.reconciles_with_findings(tenant).await?;
+        let read_from = walks.last().filter(|_| has_older).map(|(_, at)| *at);
+        let about_money = |(progress, _): &&(String, Timestamp)| {
+            // What cannot be read may be about money.
+            serde_json::from_str::<WalkProgress>(progress).map_or(true, |progress| progress.is_about_money())
+        };
+        Ok(Self { at: walks.iter().filter(about_money).map(|(_, at)| *at).collect(), read_from })
+    }
+
+    /// The last one after that time; one that is not read counts.
+    pub(super) fn since(&self, at: Timestamp) -> Option<Timestamp> {
+        let newest = self.at.first().copied().filter(|found| *found > at);
+        newest.or_else(|| self.read_from.filter(|from| *from > at))
+    }
+}
+
 impl Known {
     pub(super) async fn read(reader: &Reader, config: &Config) -> Result<Self, LedgerError> {
         let now = Timestamp::now();
         let tenant = config.ledger.as_ref().map_or("", |ledger| ledger.tenant.as_str());
         let found = reader.identified(None).await?;
+        let first_new_create_at = reader.first_new_create_at().await?;
+        let from_first_create = match first_new_create_at {
+            Some(first) => reader.clean_from(tenant, first).await?,
+            None => Vec::new(),
+        };
+        // As long as a create may take to become a record that a list shows.
+        let unresolved_before = now - config.timeouts.create - LAG;
         Ok(Self {
             now,
             id: found.id,
@@ -56,10 +90,13 @@ impl Known {
             begun: reader.begun().await?,
             report: reader.newest_evidence(tenant, EvidenceKind::Report).await?,
             reconcile: reader.newest_evidence(tenant, EvidenceKind::Reconcile).await?,
+            from_first_create,
+            over_retry_window: reader.clean_from(tenant, now - config.gate.retry_window).await?,
             replicas: reader.replicas_since(now - FRESH).await?,
-            first_new_create_at: reader.first_new_create_at().await?,
-            left_open: left_open(reader, config).await?,
-            money_found_at: money_found_at(reader, tenant).await?,
+            first_new_create_at,
+            unresolved: reader.unresolved(tenant, unresolved_before).await?,
+            unresolved_before,
+            money_found: MoneyFound::read(reader, tenant).await?,
             trip: reader.trip().await?,
             modes: reader.modes_on_record().await?,
             usage: reader.blocking_since(tenant, now - config.gate.retry_window).await?,
@@ -67,26 +104,4 @@ impl Known {
             recent_on_legacy: reader.recent(Side::Legacy, now - config.gate.retry_window).await?,
         })
     }
-}
-
-async fn left_open(reader: &Reader, config: &Config) -> Result<Option<u64>, LedgerError> {
-    let tenant = config.ledger.as_ref().map_or("", |ledger| ledger.tenant.as_str());
-    let mut newest = None;
-    for state in [WalkState::Clean, WalkState::Findings] {
-        let walk = reader.newest_whole_walk(tenant, state, config.reconcile.window, LAG * 2).await?;
-        newest = newest.into_iter().chain(walk).max_by_key(|walk| walk.updated_at);
-    }
-    let Some(walk) = newest else { return Ok(None) };
-    let progress = serde_json::from_str::<WalkProgress>(&walk.progress);
-    Ok(progress.ok().map(|progress| progress.found(FindingKind::Unresolved)))
-}
-
-async fn money_found_at(reader: &Reader, tenant: &str) -> Result<Option<Timestamp>, LedgerError> {
-    let walk = reader.newest_whole_walk(tenant, WalkState::Findings, Duration::ZERO, EVER).await?;
-    let about_money = |walk: &WalkRow| {
-        // What cannot be read may be about money.
-        serde_json::from_str::<WalkProgress>(&walk.progress)
-            .map_or(true, |progress| progress.is_about_money())
-    };
-    Ok(walk.filter(about_money).map(|walk| walk.updated_at))
 }

@@ -1,15 +1,19 @@
 //! Gates: what a change of effective modes needs that goes further than the furthest on record. `known` reads what the ledger says,
-//! `conditions` judges it (pure), `guard` asks both before a start or reload. Going back, and what is at or behind the record, needs
+//! `conditions`, `walked` and
+//! `reported` judge it (pure), `guard` asks both before a start or reload. Going back, and what is at or behind the record, needs
 //! nothing.
 
 mod conditions;
 mod guard;
 mod known;
+mod reported;
+mod walked;
 
 use crate::config::{Config, CreateProgress, Modes, Progress, ReadProgress};
 use crate::ledger::{LedgerError, Reader};
 
 pub(crate) use guard::guarded;
+pub(crate) use reported::thresholds;
 
 /// A step of the cutover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,25 @@ pub(crate) fn steps(from: Progress, to: Progress) -> Vec<Step> {
         (Step::Sealed, from.reads >= ReadProgress::New, to.reads >= ReadProgress::New),
     ];
     all.into_iter().filter(|(_, before, after)| passed(*before, *after)).map(|(step, ..)| step).collect()
+}
+
+/// Why a step to these modes needs nothing.
+///
+/// # Errors
+/// [`LedgerError`].
+pub(crate) async fn needs_nothing(
+    reader: &Reader,
+    config: &Config,
+    target: &Modes,
+) -> Result<&'static str, LedgerError> {
+    let to = config.progress_of(target);
+    Ok(match reader.furthest().await? {
+        _ if (to.creates, to.reads) == (CreateProgress::None, ReadProgress::Legacy) => {
+            "no client is answered by the new API in it"
+        }
+        None => "no modes are on record yet, and those that are in force first are the record",
+        Some(_) => "it is at or behind the furthest modes on record",
+    })
 }
 
 /// Every condition of the steps that lead from what is on record to these modes; none for modes at or behind it.

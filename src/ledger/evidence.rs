@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "the docs of a type say what its fields are")]
 
 use jiff::Timestamp;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::audit::{AuditEntry, AuditKind, record};
@@ -103,7 +104,8 @@ impl LedgerRequest for RecordEvidence {
         if rows.is_empty() {
             return Err(connection.foreign());
         }
-        let after = format!("{verdict}; input {input_sha256}, output {output_sha256}");
+        let thresholds = thresholds(numbers);
+        let after = format!("{verdict}{thresholds}; input {input_sha256}, output {output_sha256}");
         let entry = AuditEntry {
             process: &self.process,
             operator,
@@ -117,6 +119,14 @@ impl LedgerRequest for RecordEvidence {
     }
 }
 
+/// The thresholds that a verdict rests on, for the audit; empty for a walk.
+fn thresholds(numbers: &str) -> String {
+    let numbers: Value = serde_json::from_str(numbers).unwrap_or_default();
+    let Some(thresholds) = numbers["thresholds"].as_object() else { return String::new() };
+    let named: Vec<_> = thresholds.iter().map(|(name, value)| format!("{name} {value}")).collect();
+    format!("; thresholds {}", named.join(", "))
+}
+
 /// The newest evidence of a kind.
 struct NewestEvidence<'a> {
     tenant: &'a str,
@@ -126,6 +136,46 @@ struct NewestEvidence<'a> {
 const NEWEST_EVIDENCE: &str = "SELECT at_us, verdict, begin_us, end_us, numbers, input_sha256, output_sha256, config, version, operator \
      FROM ledger_evidence WHERE tenant = $1 AND kind = $2 ORDER BY at_us DESC LIMIT 1";
 
+/// The newest evidence of clean walks whose windows begin no later than a time.
+struct CleanFrom<'a> {
+    tenant: &'a str,
+    begin: Timestamp,
+}
+
+const CLEAN_FROM: &str = "SELECT at_us, verdict, begin_us, end_us, numbers, input_sha256, output_sha256, config, version, operator \
+     FROM ledger_evidence WHERE tenant = $1 AND kind = $2 AND begin_us <= $3 ORDER BY at_us DESC LIMIT 100";
+
+impl LedgerRequest for CleanFrom<'_> {
+    type Output = Vec<EvidenceRow>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
+        let kind = EvidenceKind::Reconcile;
+        let begin = Bind::Number(self.begin.as_microsecond());
+        let binds = [Bind::Text(self.tenant), Bind::Text(kind.as_str()), begin];
+        let rows: Vec<StoredEvidence> = connection.rows(CLEAN_FROM, &binds).await?;
+        rows.into_iter().map(|row| read(kind, row)).collect()
+    }
+}
+
+/// Claims that were made before a time and whose record is not known.
+struct Unresolved<'a> {
+    tenant: &'a str,
+    before: Timestamp,
+}
+
+const UNRESOLVED: &str = "SELECT CAST(COUNT(*) AS BIGINT) FROM ref_claims WHERE tenant = $1 AND record_id IS NULL \
+     AND state <> 'refused' AND created_at_us < $2";
+
+impl LedgerRequest for Unresolved<'_> {
+    type Output = u64;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<u64, LedgerError> {
+        let binds = [Bind::Text(self.tenant), Bind::Number(self.before.as_microsecond())];
+        let rows: Vec<(i64,)> = connection.rows(UNRESOLVED, &binds).await?;
+        Ok(rows.first().map_or(0, |(count,)| count.unsigned_abs()))
+    }
+}
+
 type StoredEvidence = (i64, String, Option<i64>, Option<i64>, String, String, String, String, String, String);
 
 impl LedgerRequest for NewestEvidence<'_> {
@@ -134,17 +184,18 @@ impl LedgerRequest for NewestEvidence<'_> {
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         let binds = [Bind::Text(self.tenant), Bind::Text(self.kind.as_str())];
         let rows: Vec<StoredEvidence> = connection.rows(NEWEST_EVIDENCE, &binds).await?;
-        let Some(row) = rows.into_iter().next() else { return Ok(None) };
-        let (at, verdict, begin, end, numbers, input_sha256, output_sha256, config, version, operator) = row;
-        let window = match begin.zip(end) {
-            Some((begin, end)) => Some((time(begin)?, time(end)?)),
-            None => None,
-        };
-        let kind = self.kind;
-        let evidence =
-            Evidence { kind, verdict, window, numbers, input_sha256, output_sha256, config, operator };
-        Ok(Some(EvidenceRow { at: time(at)?, version, evidence }))
+        rows.into_iter().next().map(|row| read(self.kind, row)).transpose()
     }
+}
+
+fn read(kind: EvidenceKind, row: StoredEvidence) -> Result<EvidenceRow, LedgerError> {
+    let (at, verdict, begin, end, numbers, input_sha256, output_sha256, config, version, operator) = row;
+    let window = match begin.zip(end) {
+        Some((begin, end)) => Some((time(begin)?, time(end)?)),
+        None => None,
+    };
+    let evidence = Evidence { kind, verdict, window, numbers, input_sha256, output_sha256, config, operator };
+    Ok(EvidenceRow { at: time(at)?, version, evidence })
 }
 
 impl Reader {
@@ -159,6 +210,26 @@ impl Reader {
         kind: EvidenceKind,
     ) -> Result<Option<EvidenceRow>, LedgerError> {
         self.ask(&NewestEvidence { tenant, kind }).await
+    }
+
+    /// The evidence of clean walks whose windows begin no later than that, newest first; at most 100.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn clean_from(
+        &self,
+        tenant: &str,
+        begin: Timestamp,
+    ) -> Result<Vec<EvidenceRow>, LedgerError> {
+        self.ask(&CleanFrom { tenant, begin }).await
+    }
+
+    /// How many claims were made before that time and do not know their record. Refused ones have none.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn unresolved(&self, tenant: &str, before: Timestamp) -> Result<u64, LedgerError> {
+        self.ask(&Unresolved { tenant, before }).await
     }
 }
 

@@ -1,5 +1,6 @@
 //! The trip: a latched row that holds creates on every replica until an operator resets it. The statements that precede a send read it
-//! themselves; what no claim guards reads the state that [`keep_reading`] keeps.
+//! themselves; what no claim guards reads the state that [`keep_reading`] keeps. Every further trip is a row of its own beside it, named
+//! after the time of the first, so that a reset names them all.
 
 #![allow(missing_docs, reason = "the docs of a type say what its fields are")]
 
@@ -9,11 +10,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use super::audit::{AuditEntry, AuditKind, record};
 use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
-use super::identity::{Setting, clear_setting, insert_setting, setting};
+use super::identity::{Setting, insert_setting, setting};
 use super::operator::OperatorReason;
 use super::queries::{FirstNewCreateAt, time};
 use super::{Ledger, Reader};
@@ -22,13 +24,40 @@ use super::{Ledger, Reader};
 const READ_EVERY: Duration = Duration::from_secs(1);
 /// The vendor's clock may be behind the one that wrote the first claim on new by so much.
 const CLOCKS_DIFFER_BY: SignedDuration = SignedDuration::from_mins(10);
-/// References that the reason of a trip names.
+/// Reasons that a line of the log names.
 const NAMED_MAX: usize = 5;
+/// Doubles in one transaction: the first trip must not wait for thousands of others, nor time out with them.
+const DOUBLES_AT_ONCE: usize = 50;
+/// A trip is set again within this many attempts, or resets follow each other without a pause.
+const ATTEMPTS: usize = 5;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trip {
     pub since: Timestamp,
+    /// Why it was set first.
     pub why: String,
+    /// Why it was set again since, oldest first; at most 1000.
+    pub again: Vec<String>,
+    /// How often it was set, the first time included.
+    pub total: u64,
+}
+
+impl Trip {
+    /// Why it was set, each time.
+    pub(crate) fn reasons(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.why).chain(&self.again).map(String::as_str)
+    }
+
+    /// The reasons after so many, in one line.
+    fn reasons_after(&self, known: u64) -> String {
+        let new = self.total.saturating_sub(known);
+        let skipped = usize::try_from(known).unwrap_or(usize::MAX);
+        let named: Vec<_> = self.reasons().skip(skipped).take(NAMED_MAX).collect();
+        match new.saturating_sub(named.len() as u64) {
+            0 => named.join("; "),
+            more => format!("{}; and {more} more", named.join("; ")),
+        }
+    }
 }
 
 /// The trip as a process last read it.
@@ -55,28 +84,84 @@ impl TripWatch {
             (Err(_), TripState::Set(trip)) => TripState::Set(trip.clone()),
             (Err(_), TripState::Unknown | TripState::Clear) => TripState::Unknown,
         };
-        match (&before, &after) {
-            (TripState::Set(_), TripState::Clear) => {
-                tracing::warn!(target: "trip", "the trip was reset: creates are served again");
-            }
-            (TripState::Unknown | TripState::Clear, TripState::Set(Trip { since, why })) => {
-                tracing::error!(target: "trip", %since, why, "tripped: creates are on hold until `conversion-shim trip reset`");
-            }
-            (TripState::Unknown | TripState::Clear | TripState::Set(_), _) => {}
-        }
+        log_change(&before, &after);
         self.0.send_if_modified(|state| std::mem::replace(state, after.clone()) != after);
     }
 }
 
+fn log_change(before: &TripState, after: &TripState) {
+    match (before, after) {
+        (TripState::Set(_), TripState::Clear) => {
+            tracing::warn!(target: "trip", "the trip was reset: creates are served again");
+        }
+        (TripState::Set(before), TripState::Set(after)) if before.since == after.since => {
+            if after.total > before.total {
+                let (why, trips) = (after.reasons_after(before.total), after.total);
+                tracing::error!(target: "trip", since = %after.since, why, trips, "tripped again: creates stay on hold");
+            }
+        }
+        (_, TripState::Set(trip)) => {
+            let (why, trips) = (trip.reasons_after(0), trip.total);
+            tracing::error!(target: "trip", since = %trip.since, why, trips, "tripped: creates are on hold until `conversion-shim trip reset`");
+        }
+        (
+            TripState::Unknown | TripState::Clear | TripState::Set(_),
+            TripState::Unknown | TripState::Clear,
+        ) => {}
+    }
+}
+
 struct ReadTrip;
+
+const AGAIN: &str = "SELECT value FROM ledger_settings WHERE name LIKE $1 ORDER BY at_us, name LIMIT 1000";
+const COUNT_AGAIN: &str = "SELECT CAST(COUNT(*) AS BIGINT) FROM ledger_settings WHERE name LIKE $1";
 
 impl LedgerRequest for ReadTrip {
     type Output = Option<Trip>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         let Some((why, at)) = setting(connection, Setting::Trip).await? else { return Ok(None) };
-        Ok(Some(Trip { since: time(at)?, why }))
+        let pattern = format!("{}%", prefix(at));
+        let again: Vec<(String,)> = connection.rows(AGAIN, &[Bind::Text(&pattern)]).await?;
+        let count: Vec<(i64,)> = connection.rows(COUNT_AGAIN, &[Bind::Text(&pattern)]).await?;
+        let count = count.first().map_or(0, |(count,)| count.unsigned_abs());
+        let again: Vec<_> = again.into_iter().map(|(why,)| why).collect();
+        // Another one may have come between the two.
+        let total = count.max(again.len() as u64) + 1;
+        Ok(Some(Trip { since: time(at)?, why, again, total }))
     }
+}
+
+/// The names of the rows of the further trips since the first one.
+fn prefix(since: i64) -> String {
+    format!("trip {since} ")
+}
+
+// Locks the row, so that a reset sees what is added to it.
+const LOCK_TRIP: Guarded =
+    guarded!(["UPDATE ledger_settings SET value = value WHERE name = 'trip' AND "], [" RETURNING at_us"]);
+
+const ADD_TRIP: Guarded = guarded!(
+    ["INSERT INTO ledger_settings (name, value, at_us) SELECT $2, $3, $4 WHERE "],
+    [" RETURNING name"]
+);
+
+/// Sets the trip, or adds to the one that is set. Returns whether none was set.
+async fn set<C: Connection>(connection: &mut C, why: &str) -> Result<bool, LedgerError> {
+    for _ in 0..ATTEMPTS {
+        if insert_setting(connection, Setting::Trip, why).await? {
+            return Ok(true);
+        }
+        let locked: Vec<(i64,)> = connection.guarded(&LOCK_TRIP, &[]).await?;
+        // Reset in between.
+        let Some((since,)) = locked.first() else { continue };
+        let name = format!("{}{}", prefix(*since), Uuid::now_v7());
+        let now = Bind::Number(Timestamp::now().as_microsecond());
+        let binds = [Bind::Text(&name), Bind::Text(why), now];
+        let added: Vec<(String,)> = connection.guarded(&ADD_TRIP, &binds).await?;
+        return if added.is_empty() { Err(connection.foreign()) } else { Ok(false) };
+    }
+    Err(connection.foreign())
 }
 
 /// Sets the trip by hand.
@@ -93,10 +178,9 @@ impl LedgerRequest for SetTrip {
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
         let OperatorReason { operator, why } = &self.reason;
-        let set = insert_setting(connection, Setting::Trip, &format!("by {operator}: {why}")).await?;
-        // Also where one is set: the audit names every operator who tripped.
+        let is_first = set(connection, &format!("by {operator}: {why}")).await?;
         record(connection, &self.reason.entry(&self.process, AuditKind::Trip)).await?;
-        Ok(set)
+        Ok(is_first)
     }
 }
 
@@ -106,20 +190,32 @@ struct ResetTrip {
     reason: OperatorReason,
 }
 
+const CLEAR_TRIP: Guarded =
+    guarded!(["DELETE FROM ledger_settings WHERE name = 'trip' AND "], [" RETURNING value, at_us"]);
+// An older program resets without them.
+const CLEAR_AGAIN: Guarded = guarded!(
+    ["DELETE FROM ledger_settings WHERE name LIKE 'trip %' AND "],
+    [" RETURNING at_us, name, value"]
+);
+
 impl LedgerRequest for ResetTrip {
-    /// Why it was set; `None` if it was not.
-    type Output = Option<String>;
+    /// Why it was set, each time; empty if it was not.
+    type Output = Vec<String>;
 
     const COMPOUND: bool = true;
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Option<String>, LedgerError> {
-        let why = clear_setting(connection, Setting::Trip).await?;
-        if let Some(why) = &why {
-            let entry =
-                AuditEntry { before: Some(why), ..self.reason.entry(&self.process, AuditKind::TripReset) };
-            record(connection, &entry).await?;
-        }
-        Ok(why)
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Vec<String>, LedgerError> {
+        let first: Vec<(String, i64)> = connection.guarded(&CLEAR_TRIP, &[]).await?;
+        let Some((first, since)) = first.into_iter().next() else { return Ok(Vec::new()) };
+        let mut again: Vec<(i64, String, String)> = connection.guarded(&CLEAR_AGAIN, &[]).await?;
+        again.retain(|(_, name, _)| name.starts_with(&prefix(since)));
+        again.sort_unstable();
+        let all: Vec<_> = std::iter::once(first).chain(again.into_iter().map(|(.., why)| why)).collect();
+        let before = all.join("; ");
+        let entry =
+            AuditEntry { before: Some(&before), ..self.reason.entry(&self.process, AuditKind::TripReset) };
+        record(connection, &entry).await?;
+        Ok(all)
     }
 }
 
@@ -154,23 +250,26 @@ impl LedgerRequest for TripOnDoubles {
         let Some(first) = FirstNewCreateAt.run(connection).await? else { return Ok(()) };
         let since = first.saturating_sub(CLOCKS_DIFFER_BY).unwrap_or(first);
         let now = Bind::Number(Timestamp::now().as_microsecond());
-        let mut causes = Vec::new();
         for double in self.doubles.iter().filter(|double| double.at >= since) {
             let binds = [Bind::Text(&self.tenant), Bind::Text(&double.subject), now];
             let added: Vec<(String,)> = connection.guarded(&ADD_CAUSE, &binds).await?;
-            causes.extend(added.into_iter().map(|(subject,)| subject));
+            for (subject,) in added {
+                self.trip_on(connection, &subject).await?;
+            }
         }
-        let Some(first) = causes.first() else { return Ok(()) };
-        let named: Vec<_> = causes.iter().take(NAMED_MAX).map(String::as_str).collect();
-        let more = causes.len() - named.len();
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let why = format!("reconcile confirmed a double of {}{more}", named.join(", "));
-        insert_setting(connection, Setting::Trip, &why).await?;
+        Ok(())
+    }
+}
+
+impl TripOnDoubles {
+    async fn trip_on<C: Connection>(&self, connection: &mut C, subject: &str) -> Result<(), LedgerError> {
+        let why = format!("reconcile confirmed a double of {subject}");
+        set(connection, &why).await?;
         let entry = AuditEntry {
             process: &self.process,
             operator: &self.operator,
             kind: AuditKind::Trip,
-            subject: first,
+            subject,
             reason: &why,
             before: None,
             after: None,
@@ -198,11 +297,11 @@ impl Ledger {
         self.write(SetTrip { process: self.process(), reason }).await
     }
 
-    /// Ends the trip, and returns why it was set. Audited.
+    /// Ends the trip, and returns why it was set, each time; nothing if it was not. Audited.
     ///
     /// # Errors
     /// [`LedgerError`]; it may be reset.
-    pub async fn reset_trip(&self, reason: OperatorReason) -> Result<Option<String>, LedgerError> {
+    pub async fn reset_trip(&self, reason: OperatorReason) -> Result<Vec<String>, LedgerError> {
         self.write(ResetTrip { process: self.process(), reason }).await
     }
 
@@ -215,8 +314,12 @@ impl Ledger {
         tenant: &str,
         doubles: Vec<ConfirmedDouble>,
     ) -> Result<(), LedgerError> {
-        let (process, operator) = (self.process(), self.operator());
-        self.write(TripOnDoubles { process, operator, tenant: tenant.to_owned(), doubles }).await
+        for doubles in doubles.chunks(DOUBLES_AT_ONCE) {
+            let (process, operator) = (self.process(), self.operator());
+            let (tenant, doubles) = (tenant.to_owned(), doubles.to_vec());
+            self.write(TripOnDoubles { process, operator, tenant, doubles }).await?;
+        }
+        Ok(())
     }
 
     /// The trip as this process last read it.

@@ -10,8 +10,8 @@ use super::claim_batches::{CLAIMS_PAGE, ClaimSet, ClaimsBetween, ClaimsByRefs, N
 use super::completeness::{Completeness, CompletenessOf, FoundUnclaimed, Withdraw, Withdrawal};
 use super::error::LedgerError;
 use super::walks::{
-    BeginWalk, FindingsOf, NewestWhole, ReleaseLease, SaveWalk, StoredFinding, TakeLease, UnfinishedWalk,
-    WalkKind, WalkRow, WalkState, WalkStep,
+    BeginWalk, FindingsOf, MoveEnd, NewestWhole, ReleaseLease, SaveWalk, StoredFinding, TakeLease,
+    UnfinishedWalk, WITH_FINDINGS_MAX, WalkKind, WalkRow, WalkState, WalkStep, WithFindings,
 };
 use super::{Ledger, Reader};
 use crate::translate::side::Side;
@@ -68,6 +68,19 @@ impl Reader {
         age: Duration,
     ) -> Result<Option<WalkRow>, LedgerError> {
         self.ask(&NewestWhole { tenant, state, window, age }).await
+    }
+
+    /// The progress of each of the newest reconciles with findings and when it ended, newest first; and whether there are older ones.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn reconciles_with_findings(
+        &self,
+        tenant: &str,
+    ) -> Result<(Vec<(String, Timestamp)>, bool), LedgerError> {
+        let found = self.ask(&WithFindings(tenant)).await?;
+        let is_full = found.len() >= WITH_FINDINGS_MAX;
+        Ok((found, is_full))
     }
 
     /// The newest walk of a kind over these sides, from that begin on, that did not finish.
@@ -141,6 +154,14 @@ impl Ledger {
     /// [`LedgerError`].
     pub async fn begin_walk(&self, tenant: &str, kind: WalkKind, row: WalkRow) -> Result<(), LedgerError> {
         self.write(BeginWalk { tenant: tenant.to_owned(), kind, row }).await
+    }
+
+    /// Gives a walk that did not finish another end. `false`: another walk took its place.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn move_end(&self, walk: &str, end: Timestamp) -> Result<bool, LedgerError> {
+        self.write(MoveEnd { walk: walk.to_owned(), end }).await
     }
 
     /// Records how far a walk has come and what it found until there. `false`: another walk took its place.

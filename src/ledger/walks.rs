@@ -128,6 +128,25 @@ impl LedgerRequest for NewestWhole<'_> {
     }
 }
 
+/// The newest reconciles with findings.
+pub(super) struct WithFindings<'a>(pub(super) &'a str);
+
+/// Rows of one answer to [`WithFindings`].
+pub(super) const WITH_FINDINGS_MAX: usize = 500;
+
+const WITH_FINDINGS: &str = "SELECT progress, updated_at_us FROM ledger_walks WHERE tenant = $1 AND kind = 'reconcile' \
+     AND state = 'findings' ORDER BY updated_at_us DESC LIMIT 500";
+
+impl LedgerRequest for WithFindings<'_> {
+    /// The progress of each and when it ended, newest first.
+    type Output = Vec<(String, Timestamp)>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
+        let rows: Vec<(String, i64)> = connection.rows(WITH_FINDINGS, &[Bind::Text(self.0)]).await?;
+        rows.into_iter().map(|(progress, at)| Ok((progress, time(at)?))).collect()
+    }
+}
+
 /// The newest walk of a kind over these sides, from that begin on, that did not finish.
 pub(super) struct UnfinishedWalk<'a> {
     pub(super) tenant: &'a str,
@@ -238,6 +257,28 @@ impl LedgerRequest for BeginWalk {
         ];
         let rows: Vec<(String,)> = connection.guarded(&BEGIN_WALK, &binds).await?;
         if rows.is_empty() { Err(connection.foreign()) } else { Ok(()) }
+    }
+}
+
+/// Gives a walk that did not finish another end.
+pub(super) struct MoveEnd {
+    pub(super) walk: String,
+    pub(super) end: Timestamp,
+}
+
+const MOVE_END: Guarded = guarded!(
+    ["UPDATE ledger_walks SET end_us = $3 WHERE walk = $2 AND state = 'running' AND "],
+    [" RETURNING walk"],
+);
+
+impl LedgerRequest for MoveEnd {
+    /// Whether the walk can still go on.
+    type Output = bool;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
+        let binds = [Bind::Text(&self.walk), Bind::Number(self.end.as_microsecond())];
+        let rows: Vec<(String,)> = connection.guarded(&MOVE_END, &binds).await?;
+        Ok(!rows.is_empty())
     }
 }
 

@@ -33,6 +33,7 @@ impl WalkResult {
             dl {
                 dt { "tenant" } dd { code { (heading.tenant) } }
                 dt { "window" } dd { (self.begin) " to " (self.end) }
+                @if self.resumed { dt { "resumed" } dd { "a walk that was begun at " (self.started_at) } }
                 dt { "records" } dd { (count(progress.rows[0])) " on legacy, " (count(progress.rows[1])) " on new" }
                 dt { "digest of legacy" } dd { code { (progress.hashes[0]) } }
                 dt { "digest of new" } dd { code { (progress.hashes[1]) } }

@@ -34,6 +34,7 @@ mod render;
 mod repair;
 mod report_file;
 mod reported;
+mod resume;
 mod row_finding;
 mod rows;
 mod run;

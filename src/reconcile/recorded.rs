@@ -1,5 +1,6 @@
 //! What a walk puts on record beside its findings: the trip, and a row of the audit for the claims that it wrote.
 
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{Finding, FindingKind};
@@ -38,13 +39,20 @@ impl<S: Source> Walker<'_, S> {
             kind: EvidenceKind::Reconcile,
             verdict: WalkState::Clean.as_str().to_owned(),
             window: Some((self.begin, self.end)),
-            numbers: self.snapshot.clone(),
+            numbers: self.numbers(),
             input_sha256: const_hex::encode(Sha256::digest(self.progress.hashes.join(""))),
             output_sha256: const_hex::encode(Sha256::digest(&self.snapshot)),
             config: config.to_owned(),
             operator: operator.map_or_else(|| format!("config {config}"), str::to_owned),
         };
         Ok(ledger.record_evidence(self.context.tenant, evidence).await?)
+    }
+
+    /// The counts, and when the walk was begun: by a walk that was resumed, what was looked at first is as old.
+    fn numbers(&self) -> String {
+        let mut numbers: Value = serde_json::from_str(&self.snapshot).unwrap_or_default();
+        numbers["started_at"] = self.started_at.to_string().into();
+        numbers.to_string()
     }
 
     /// Before they are saved: a walk that is resumed does not report them again.

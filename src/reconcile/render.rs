@@ -51,6 +51,9 @@ impl WalkResult {
             let _ = writeln!(out, "{label:16}{text}");
         };
         row("window", format!("{} to {}", self.begin, self.end));
+        if self.resumed {
+            row("resumed", format!("yes, a walk that was begun at {} and stopped", self.started_at));
+        }
         let sides = |numbers: [u64; 2]| {
             let [legacy, new] = numbers.map(count);
             format!("{legacy} on legacy, {new} on new")

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::daily_report::DailyReport;
-use super::finding::{Finding, FindingKind};
+use super::finding::Finding;
 use super::lease::Lease;
 use super::options::WalkOptions;
 use super::planned::PlannedRepair;
-use super::progress::{FORMAT, Findings, SeenIds, WalkProgress, hash_of};
+use super::progress::{FORMAT, Findings, SeenIds, WalkProgress};
 use super::side_walk::whole_second;
 use super::source::{Source, WalkError};
 use super::walk::{Sides, Slice, Walk};
@@ -83,7 +83,9 @@ pub struct WalkResult {
     pub progress: WalkProgress,
     /// What was found, at most some thousands of each kind.
     pub findings: Vec<Finding>,
-    /// Whether it went on from an earlier walk.
+    /// When it was begun.
+    pub started_at: Timestamp,
+    /// Whether it went on from an earlier walk, which was begun then.
     pub resumed: bool,
 }
 
@@ -108,7 +110,9 @@ pub(super) struct Walker<'a, S> {
     /// The reference of a record that the walk saw on each side.
     pub(super) known_ref: [Option<String>; 2],
     saved_at: Instant,
-    resumed: bool,
+    /// When it was begun, by an earlier process if it was resumed.
+    pub(super) started_at: Timestamp,
+    pub(super) resumed: bool,
 }
 
 /// Walks, and returns what was found.
@@ -156,6 +160,7 @@ impl<'a, S: Source> Walker<'a, S> {
             controlled_until: [None; 2],
             known_ref: [None, None],
             saved_at: Instant::now(),
+            started_at: Timestamp::now(),
             resumed: false,
         };
         if !walker.resume().await? {
@@ -164,51 +169,9 @@ impl<'a, S: Source> Walker<'a, S> {
         Ok(walker)
     }
 
-    /// Goes on with a walk over the same window that did not finish, if there is one and its progress can be read.
-    async fn resume(&mut self) -> Result<bool, WalkError> {
-        let (Some(_), true) = (self.context.ledger, self.options.resume) else { return Ok(false) };
-        let (tenant, sides) = (self.context.tenant, self.options.sides.as_str());
-        let found = self.context.reader.unfinished_walk(tenant, self.options.kind, sides, self.begin);
-        let Some(row) = found.await? else { return Ok(false) };
-        // What of a report was compared before is not on record.
-        let fits = row.format == FORMAT && self.context.report.is_none();
-        let progress = serde_json::from_str::<WalkProgress>(&row.progress).ok().filter(|_| fits);
-        let Some(progress) = progress else { return Ok(false) };
-        let stored = self.context.reader.findings_of(&row.walk).await?;
-        for finding in
-            stored.iter().filter_map(|stored| serde_json::from_str::<Finding>(&stored.finding).ok())
-        {
-            self.findings.add(&finding);
-            if finding.kind == FindingKind::Unclaimed && !finding.repaired {
-                self.assume_finding(&finding);
-            }
-        }
-        let unclaimed = progress.found(FindingKind::Unclaimed);
-        if unclaimed > self.findings.count(FindingKind::Unclaimed) as u64 && !self.may_adopt_all() {
-            // Which references have no claim is not on record, so that one of them on the other side would be missed.
-            self.findings = Findings::default();
-            self.assumed.clear();
-            return Ok(false);
-        }
-        self.take_over(row, progress);
-        Ok(true)
-    }
-
-    fn take_over(&mut self, row: WalkRow, mut progress: WalkProgress) {
-        for kind in FindingKind::ALL {
-            let stored = self.findings.count(kind) as u64;
-            if stored > progress.found(kind) {
-                progress.found.insert(kind, stored);
-            }
-        }
-        tracing::info!(target: "reconcile", walk = row.walk, kind = self.options.kind.as_str(), position = progress.position, "resumed");
-        (self.walk, self.end) = (row.walk, row.end);
-        (self.snapshot, self.progress, self.resumed) = (row.progress, progress, true);
-    }
-
     async fn record_begin(&mut self) -> Result<(), WalkError> {
         let Some(ledger) = self.context.ledger else { return Ok(()) };
-        let now = Timestamp::now();
+        let now = self.started_at;
         let row = WalkRow {
             walk: self.walk.clone(),
             sides: self.options.sides.as_str().to_owned(),
@@ -268,8 +231,8 @@ impl<'a, S: Source> Walker<'a, S> {
     }
 
     fn finish(self) -> WalkResult {
-        let Self { walk, begin, end, progress, findings, resumed, .. } = self;
-        WalkResult { walk, begin, end, progress, findings: findings.kept, resumed }
+        let Self { walk, begin, end, progress, findings, started_at, resumed, .. } = self;
+        WalkResult { walk, begin, end, progress, findings: findings.kept, started_at, resumed }
     }
 
     /// Adds a finding, unless it was added before.
@@ -362,18 +325,6 @@ impl<'a, S: Source> Walker<'a, S> {
     /// Whether a claim that names that side may be written.
     pub(super) fn may_claim(&self, side: Side) -> bool {
         self.context.ledger.is_some() && (side == Side::Legacy || self.options.may_claim_new)
-    }
-
-    fn may_adopt_all(&self) -> bool {
-        self.may_claim(Side::Legacy) && self.may_claim(Side::New)
-    }
-
-    fn assume_finding(&mut self, finding: &Finding) {
-        let ids = [(Side::Legacy, &finding.legacy_id), (Side::New, &finding.new_id)];
-        let found = ids.into_iter().find_map(|(side, id)| Some((side, id.clone()?)));
-        if let (Some(ref_id), Some(record)) = (&finding.ref_id, found) {
-            self.assumed.insert(hash_of(ref_id), record);
-        }
     }
 }
 

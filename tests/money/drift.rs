@@ -155,7 +155,7 @@ async fn an_unknown_name_is_logged_once_and_keeps_the_next_step_back_until_it_is
     let three = paths[..3].iter().map(|path| known(path)).collect::<String>();
     world.config.write(&format!("{LIVE}\n{three}"));
     let line = world.gate("sealed").await;
-    assert!(line.starts_with("MISSING") && line.contains("1 names") && line.contains(paths[3]), "{line}");
+    assert!(line.starts_with("MISSING") && line.contains("1 name ") && line.contains(paths[3]), "{line}");
     world.config.write(&format!("{LIVE}\n{three}{}", known(paths[3])));
     assert!(world.gate("sealed").await.starts_with("met "), "each of them is known");
     // Going back asks for none of it.

@@ -32,20 +32,20 @@ fn facts(found_at: Timestamp) -> String {
     format!("{}\nfacts.found_at = \"{found_at}\"\n", FACTS.join("\n"))
 }
 
-struct Deployment {
-    _vendor: Sandbox,
-    config: Config,
+pub(crate) struct Deployment {
+    pub(crate) vendor: Sandbox,
+    pub(crate) config: Config,
 }
 
 impl Deployment {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let vendor = vendor().await;
         let config = Config::new(&vendor);
-        Self { _vendor: vendor, config }
+        Self { vendor, config }
     }
 
-    fn write(&self, more: &str) {
+    pub(crate) fn write(&self, more: &str) {
         self.config.write(&format!("{ENFORCE}{more}\n"));
     }
 
@@ -71,13 +71,13 @@ impl Deployment {
     }
 
     /// The conditions that are missing.
-    async fn missing(&self, to: &str) -> Vec<String> {
+    pub(crate) async fn missing(&self, to: &str) -> Vec<String> {
         let (_, conditions) = self.gate(to).await;
         conditions.into_iter().filter(|(_, met)| !met).map(|(name, _)| name).collect()
     }
 
     /// Runs a statement past the program.
-    async fn tamper(&self, sql: &str) {
+    pub(crate) async fn tamper(&self, sql: &str) {
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.config.sqlite());
         let mut connection = options.connect().await.unwrap();
         sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
@@ -85,7 +85,7 @@ impl Deployment {
     }
 
     /// The ledger is old enough.
-    async fn age_ledger(&self) {
+    pub(crate) async fn age_ledger(&self) {
         self.tamper("UPDATE conversion_migrations SET installed_on = '2020-01-01 00:00:00'").await;
     }
 
@@ -103,9 +103,35 @@ impl Deployment {
         self.ledger().await.record_evidence("default", evidence).await.unwrap();
     }
 
-    async fn record_report(&self, list: &str) {
-        let route = |verdict: &str| json!({ "verdict": verdict });
-        let routes = json!({ "routes": { "create": route("go"), "get": route("go"), "list": route(list) } });
+    /// Everything as it should be, but for how many lists had a record on both sides.
+    async fn record_report(&self, pairs_of_lists: u64) {
+        let route = |pairs: u64| {
+            let always = ["records", "heartbeats", "missing_lines", "lost_lines", "cut_off", "newer_lines"];
+            let mut checks: serde_json::Map<_, _> = always
+                .map(|name| (name.to_owned(), json!({ "found": 1, "passed": true })))
+                .into_iter()
+                .collect();
+            for name in [
+                "freshness_max",
+                "money_max",
+                "contract_share_max",
+                "cosmetic_share_max",
+                "transient_share_max",
+                "progress_share_max",
+                "error_disagreement_share_max",
+                "failed_share_max",
+                "not_comparable_share_max",
+                "dropped_share_max",
+                "idle_share_max",
+            ] {
+                checks.insert(name.to_owned(), json!({ "found": 0.0, "passed": true }));
+            }
+            checks.insert("judged_min".into(), json!({ "found": 2000.0, "passed": true }));
+            checks.insert("counterparts_min".into(), json!({ "found": pairs as f64, "passed": true }));
+            json!({ "verdict": "go", "checks": checks })
+        };
+        let routes =
+            json!({ "routes": { "create": route(2000), "get": route(2000), "list": route(pairs_of_lists) } });
         let now = Timestamp::now();
         self.record(EvidenceKind::Report, routes, (now, now)).await;
     }
@@ -119,10 +145,6 @@ impl Deployment {
             at = at.as_microsecond()
         );
         self.tamper(&sql).await;
-    }
-
-    async fn record_walk(&self, unresolved: u64) {
-        self.record_walk_that_found(&format!("w{unresolved}"), json!({ "unresolved": unresolved })).await;
     }
 
     async fn record_walk_that_found(&self, name: &str, found: Value) {
@@ -201,7 +223,7 @@ async fn stage(shim: &Shim, expected: &str) {
     .await;
 }
 
-async fn status(shim: &Shim) -> Value {
+pub(crate) async fn status(shim: &Shim) -> Value {
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     client.get(shim.admin("/status")).send().await.unwrap().json().await.unwrap()
 }
@@ -317,12 +339,12 @@ async fn creates_on_new_need_evidence_for_each_step() {
     let missing = deployment.missing("canary").await;
     assert!(missing.contains(&"report".into()) && missing.contains(&"open_new".into()), "{missing:?}");
 
-    deployment.record_report("not_proven").await;
+    deployment.record_report(3).await;
     assert!(deployment.missing("canary").await.contains(&"report".into()), "each route has to be go");
-    deployment.record_report("go").await;
+    deployment.record_report(2000).await;
     deployment.tamper("UPDATE ledger_evidence SET at_us = at_us - 700000000000").await;
     assert!(deployment.missing("canary").await.contains(&"report".into()), "eight days old");
-    deployment.record_report("go").await;
+    deployment.record_report(2000).await;
     // `Config::write` opens the ledger before a stage that creates on new.
     let seen = shim.log().len();
     deployment.write(&format!("stage = \"live\"\n{facts}"));
@@ -333,17 +355,16 @@ async fn creates_on_new_need_evidence_for_each_step() {
     stage(&shim, "canary").await;
     until_recorded(&deployment, "canary").await;
 
-    assert_eq!(deployment.missing("live").await, ["reconcile", "unresolved"]);
+    assert_eq!(deployment.missing("live").await, ["reconcile"]);
     a_canary_of_all_profiles_is_gated(&deployment, &shim, &canary).await;
     let hour = SignedDuration::from_hours(1);
     let first = Timestamp::now() - hour;
     deployment.create_on_new(first).await;
     let late = (first + SignedDuration::from_mins(1), Timestamp::now());
     deployment.record(EvidenceKind::Reconcile, json!({}), late).await;
-    deployment.record_walk(1).await;
     assert_eq!(deployment.missing("live").await, ["reconcile", "unresolved"], "the window begins too late");
     deployment.record(EvidenceKind::Reconcile, json!({}), (first - hour, Timestamp::now())).await;
-    deployment.record_walk(0).await;
+    deployment.tamper("UPDATE ref_claims SET record_id = 'known'").await;
     let tripped = run_with(&deployment.config.path(), &["trip", "now", "--why", "a test"]).await;
     assert_eq!((tripped.code, deployment.missing("live").await), (Some(0), vec!["trip".to_owned()]));
     run_with(&deployment.config.path(), &["trip", "reset", "--why", "a test"]).await;

@@ -13,6 +13,7 @@ mod support;
 
 mod complete;
 mod drift;
+mod gate_evidence;
 mod gates;
 mod identity;
 mod ledger;

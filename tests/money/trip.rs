@@ -123,7 +123,11 @@ async fn every_replica_holds_until_the_reset(stage: &str) {
         assert_eq!(caller(replica).create("reloaded").await.status, 503);
     }
     assert_eq!(posts(&vendor), sent, "nothing was sent");
-    assert!(trip(&config, "reset").await.out.starts_with("reset: by "));
+    let reset = trip(&config, "reset").await.out;
+    assert!(
+        reset.starts_with("reset: 2 trips\n  by ") && reset.matches(": two payouts\n").count() == 2,
+        "{reset}"
+    );
     for replica in &replicas {
         served(&caller(replica)).await;
         assert_ne!(caller(replica).create("held0").await.status, 503);
@@ -179,6 +183,7 @@ async fn a_trip_needs_a_reason_and_a_ledger() {
 /// The on-call may have broken the config a minute ago.
 #[tokio::test]
 async fn a_config_that_cannot_be_served_can_be_tripped() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let vendor = vendor().await;
     for broken in [
         "stagee = \"x\"\n",
@@ -189,6 +194,12 @@ async fn a_config_that_cannot_be_served_can_be_tripped() {
         "gate.override = { to = \"zz\" }\n",
         "stage = \n",
         "[[[\n",
+        "stage = \"\"\"never ends\n",
+        "ledger.pool_max = 0\n",
+        "ledger.pol_max = 3\n",
+        "ledger.timeout = \"3\"\n",
+        "ledger.native_creates = \"x\"\n",
+        "ledger.tenant = \" \"\n",
     ] {
         let config = Config::new(&vendor);
         config.write("stage = \"observe\"\n");
@@ -198,6 +209,138 @@ async fn a_config_that_cannot_be_served_can_be_tripped() {
         assert_eq!(refused.code, Some(3), "{broken}: {refused:?}");
         let ran = trip(&config, "now").await;
         assert_eq!(ran.code, Some(0), "{broken}: {ran:?}");
+        if let Some(key) = broken.split(' ').next().filter(|key| key.starts_with("ledger.")) {
+            assert!(ran.err.contains(key), "{broken}: {ran:?}");
+        }
         is_shown(&shim).await;
     }
+}
+
+/// The other sections are not read, so no rule between them and the ledger may be applied.
+#[tokio::test]
+async fn a_valid_config_with_rules_between_its_sections_can_be_tripped() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    for keys in [
+        "ledger.only_door = true\nauth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"\n",
+        "reconcile.every = \"15m\"\nauth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"\n",
+        "stage = \"live\"\n",
+    ] {
+        config.write(keys);
+        let valid = run_with(&config.path(), &["check"]).await;
+        assert_eq!(valid.code, Some(0), "{keys}: {valid:?}");
+        let ran = trip(&config, "now").await;
+        assert!(ran.out.starts_with("tripped") && ran.err.is_empty(), "{keys}: {ran:?}");
+        trip(&config, "reset").await;
+    }
+}
+
+#[tokio::test]
+async fn a_config_file_that_is_not_utf_8_or_has_a_broken_header_can_be_tripped() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("");
+    let text = std::fs::read_to_string(config.path()).unwrap();
+    let keys: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("ledger.")).collect();
+    let header =
+        format!("listen = \"127.0.0.1:0\"\n[ledger\n{}\n[log]\nformat = \"json\"\n", keys.join("\n"));
+    for broken in [[b"# Z\xfcrich\n", text.as_bytes()].concat(), header.into_bytes()] {
+        std::fs::write(config.path(), broken).unwrap();
+        let ran = trip(&config, "now").await;
+        assert!(ran.err.contains(config.path().to_str().unwrap()), "what was not read is named: {ran:?}");
+        config.write("");
+        assert!(trip(&config, "reset").await.out.starts_with("reset"), "it was tripped");
+    }
+}
+
+#[tokio::test]
+async fn a_config_file_that_names_no_ledger_says_why() {
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("");
+    let ledger = config.sqlite();
+    let unterminated = config.file(
+        "unterminated.toml",
+        &format!("ledger.url = \"sqlite:{}\nledger.id = \"test\"\n", ledger.display()),
+    );
+    let folder = config.path().parent().unwrap().to_owned();
+    for (file, why) in [
+        (std::path::PathBuf::from("/nonexistent.toml"), "No such file"),
+        (folder, "directory"),
+        (unterminated, "line 1"),
+    ] {
+        let ran = run_with(&file, &[&["trip", "now"][..], &WHY].concat()).await;
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        assert!(ran.err.contains(file.to_str().unwrap()) && ran.err.contains(why), "{ran:?}");
+        assert!(!ran.err.contains("(default)"), "{ran:?}");
+    }
+}
+
+/// Each of them is named for as long as the trip stands, and none is released unseen.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_trip_is_named_until_the_reset() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let keys = ledger::keys(&postgres.fresh_database(), true);
+    let on_postgres = format!("{keys}admin.listen = \"127.0.0.1:0\"\nstage = \"live\"\n");
+    for place in [None, Some(on_postgres)] {
+        let vendor = vendor().await;
+        let config = Config::new(&vendor);
+        match place {
+            None => config.write("stage = \"live\"\n"),
+            Some(keys) => config.write_only(&keys),
+        }
+        every_trip_is_named(&vendor, &config).await;
+    }
+}
+
+async fn every_trip_is_named(vendor: &Sandbox, config: &Config) {
+    let shim = Shim::start(config).await;
+    let token = config.file("token", conversion_shim::sandbox::TOKEN);
+    let reconcile = async || {
+        let ran =
+            run_with(&config.path(), &["reconcile", "--rate", "50", "--token-file", token.to_str().unwrap()])
+                .await;
+        assert_eq!(ran.code, Some(6), "{ran:?}");
+    };
+    let seed = |ref_id: &str, minutes: i64| {
+        let made = (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes)).to_string();
+        vendor.inspector().seed_conversion(crate::support::test_bed::old_record(ref_id, &made));
+        vendor.inspector().seed_orchestration(crate::support::test_bed::new_record(ref_id, &made));
+    };
+    // A create on new before the doubles.
+    let made = (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(300)).to_string();
+    vendor.inspector().seed_orchestration(crate::support::test_bed::new_record("first", &made));
+    reconcile().await;
+    let refs: Vec<_> = (1..=7).map(|number| format!("lv-{number}")).collect();
+    seed(&refs[0], 100);
+    seed(&refs[1], 90);
+    reconcile().await;
+    assert!(trip(config, "now").await.out.starts_with("it was tripped before"));
+    refs[2..].iter().for_each(|ref_id| seed(ref_id, 60));
+    reconcile().await;
+    let shown = async {
+        loop {
+            let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+            if refs.iter().all(|ref_id| told.out.contains(&format!("double of {ref_id}"))) {
+                return told;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let told = tokio::time::timeout(FOLLOWED_WITHIN, shown).await.expect("each is named by `status`");
+    assert!(told.row("TRIPPED").contains("8 trips") && told.out.contains(": two payouts"), "{told:?}");
+    let trips = status(&shim).await["trip"].clone();
+    assert_eq!((&trips["total"], trips["trips"].as_array().unwrap().len()), (&Value::from(8), 8), "{trips}");
+    let page = text(&shim, "/").await;
+    assert!(page.contains(&refs[6]), "the page names them");
+    let reset = trip(config, "reset").await;
+    assert!(reset.out.starts_with("reset: 8 trips\n"), "{reset:?}");
+    assert!(refs.iter().all(|ref_id| reset.out.contains(&format!("double of {ref_id}\n"))), "{reset:?}");
+    let audit = run_with(&config.path(), &["audit"]).await.out;
+    assert!(audit.lines().any(|line| line.contains("  trip-reset  ") && line.contains(&refs[6])), "{audit}");
+    // One after the reset does not bring the others back.
+    assert!(trip(config, "now").await.out.starts_with("tripped"));
+    let reset = trip(config, "reset").await;
+    assert!(reset.out.starts_with("reset: by ") && reset.out.lines().count() == 1, "{reset:?}");
 }

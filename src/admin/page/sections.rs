@@ -2,7 +2,9 @@
 
 use maud::{Markup, html};
 
-use super::super::documents::{ClientDocument, ShadowDocument, StatusDocument, UsageDocument, to_the_second};
+use super::super::documents::{
+    ClientDocument, ShadowDocument, StatusDocument, TripDocument, UsageDocument, to_the_second,
+};
 use super::elements::scrolling;
 use crate::telemetry::format::count;
 use crate::telemetry::metrics::Metrics;
@@ -14,6 +16,20 @@ use crate::translate::side::Side;
 
 /// Maximum number of clients shown; `/status` has all.
 const CLIENTS_SHOWN: usize = 50;
+/// Maximum number of trips shown; `/status` has all.
+const TRIPS_SHOWN: usize = 20;
+
+/// Why the trip is set, each time.
+fn trips(trip: &TripDocument) -> String {
+    let total = trip.total.unwrap_or(1);
+    if total <= 1 {
+        return trip.why.clone().unwrap_or_default();
+    }
+    let named: Vec<_> = trip.trips.iter().take(TRIPS_SHOWN).map(String::as_str).collect();
+    let more = total.saturating_sub(named.len() as u64);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    format!("{total} trips: {}{more}", named.join("; "))
+}
 
 pub(super) fn header(status: &StatusDocument, paused: bool) -> Markup {
     let refused = status.config.reload_refused.as_ref().filter(|refused| refused.active);
@@ -31,7 +47,7 @@ pub(super) fn header(status: &StatusDocument, paused: bool) -> Markup {
                 @if let Some(trip) = tripped {
                     li {
                         strong { "tripped" } " since " (to_the_second(trip.since.as_deref().unwrap_or_default())) ": "
-                        bdi { (one_line(trip.why.as_deref().unwrap_or_default())) } "; creates are on hold until "
+                        bdi { (one_line(&trips(trip))) } "; creates are on hold until "
                         code { "conversion-shim trip reset --why" }
                     }
                 }

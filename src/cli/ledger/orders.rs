@@ -11,10 +11,10 @@ use super::{CommandError, answer};
 use crate::cli::check;
 use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{ABSENT, FAILED, OK, USAGE};
-use crate::cli::output::{block_on, complain, table};
+use crate::cli::output::{block_on, complain, print_error, table};
 use crate::cli::token_file::authorization;
 use crate::config::keys;
-use crate::config::load::{Flag, Loaded, Sources, load, load_ledger, name_sources};
+use crate::config::load::{Flag, NamedLedger, load, load_ledger, name_sources};
 use crate::config::{self, Config, ConfigProblem, ConfigRow, ReadProgress, explain};
 use crate::failure::error_chain::error_chain;
 use crate::ledger::reload_guard::{identity_of, settings_of};
@@ -62,14 +62,14 @@ fn reason(text: &str) -> Result<String, &'static str> {
 
 pub(super) fn init(arguments: InitArgs) -> u8 {
     let InitArgs { quiet, config } = arguments;
-    let Configured { config, ledger, rows: sources } = match configured(config) {
+    let Configured { ledger, rows: sources, .. } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
     // A ledger whose id is in the config was there before: an empty one in its place would know none of its claims. The hosts are
     // recorded by the first `serve`.
     let create = ledger.id.is_none();
-    let identity = Identity { create, adopt: true, ..unchecked(&config, &ledger) };
+    let identity = Identity { create, adopt: true, ..unchecked(&ledger) };
     let made = block_on(async {
         let opened = open(&ledger, identity.clone()).await?;
         let tenant = Some(ledger.tenant.clone());
@@ -86,7 +86,7 @@ pub(super) fn init(arguments: InitArgs) -> u8 {
 
 pub(super) fn open_new(arguments: OrderArgs) -> u8 {
     let OrderArgs { why, config } = arguments;
-    let Configured { config, ledger, rows: sources } = match configured(config) {
+    let Configured { ledger, rows: sources, .. } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
@@ -98,7 +98,7 @@ pub(super) fn open_new(arguments: OrderArgs) -> u8 {
         ));
     }
     let set = block_on(async {
-        let opened = open(&ledger, unchecked(&config, &ledger)).await?;
+        let opened = open(&ledger, unchecked(&ledger)).await?;
         let furthest = opened.reader().furthest().await?;
         let is_early = furthest.is_some_and(|furthest| furthest.reads < ReadProgress::Both);
         Ok((opened.open_new(operator_reason(why)).await?, is_early))
@@ -122,7 +122,7 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
     };
     let identity = identity_of(&config, &ledger);
     let accepted = block_on(async {
-        let opened = open(&ledger, unchecked(&config, &ledger)).await?;
+        let opened = open(&ledger, unchecked(&ledger)).await?;
         Ok(opened.accept(operator_reason(why), identity).await?)
     });
     answer(accepted, &sources, |accepted| {
@@ -134,25 +134,48 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
     })
 }
 
+/// The ledger that an order is about.
+pub(in crate::cli) struct Target {
+    ledger: config::Ledger,
+    rows: Vec<ConfigRow>,
+    /// What of its section could not be read.
+    unread: Vec<ConfigProblem>,
+}
+
 /// One change of the ledger by an operator, whatever else the config contradicts and whichever version made it.
 pub(in crate::cli) fn ordered<T>(
     order: OrderArgs,
-    configured: fn(ConfigArgs) -> Result<Configured, Vec<ConfigProblem>>,
+    target: fn(ConfigArgs) -> Result<Target, Vec<ConfigProblem>>,
     work: impl AsyncFnOnce(Ledger, OperatorReason) -> Result<T, LedgerError>,
     render: impl FnOnce(T) -> (String, u8),
 ) -> u8 {
     let OrderArgs { why, config } = order;
-    let Configured { config, ledger, rows: sources } = match configured(config) {
-        Ok(configured) => configured,
+    let Target { ledger, rows, unread } = match target(config) {
+        Ok(target) => target,
         Err(problems) => return check::refused(&problems),
     };
+    if !unread.is_empty() {
+        complain("warning: not read from the config, and the defaults stand for it:");
+        unread.iter().for_each(|problem| print_error(&format!("{}\n", one_line(&problem.to_string()))));
+    }
     let done = block_on(async {
-        let settings =
-            Settings { identity: unchecked(&config, &ledger), accepts_newer: true, ..settings_of(&ledger) };
+        let settings = Settings { identity: unchecked(&ledger), accepts_newer: true, ..settings_of(&ledger) };
         let opened = Ledger::open_beside(&settings).await?;
         Ok(work(opened, operator_reason(why)).await?)
     });
-    answer(done, &sources, render)
+    answer(done, &rows, render)
+}
+
+/// The ledger of a config that can be served.
+pub(in crate::cli) fn of_valid_config(arguments: ConfigArgs) -> Result<Target, Vec<ConfigProblem>> {
+    let Configured { ledger, rows, .. } = configured(arguments)?;
+    Ok(Target { ledger, rows, unread: Vec::new() })
+}
+
+/// The ledger of any config whose `ledger.url` can be read.
+pub(in crate::cli) fn of_any_config(arguments: ConfigArgs) -> Result<Target, Vec<ConfigProblem>> {
+    let NamedLedger { ledger, rows, unread } = load_ledger(&arguments.into_sources())?;
+    Ok(Target { ledger, rows, unread })
 }
 
 pub(super) fn release(arguments: ReleaseArgs) -> u8 {
@@ -229,8 +252,8 @@ async fn refuse_if_found(context: &RouteContext, key: Key<'_>, claim: &Claim) ->
 }
 
 /// The ledger that the config names, whatever else it contradicts: that is what the command is to change.
-fn unchecked(config: &Config, ledger: &config::Ledger) -> Identity {
-    Identity { create: false, agrees: false, hosts: None, tenant: None, ..identity_of(config, ledger) }
+fn unchecked(ledger: &config::Ledger) -> Identity {
+    Identity { create: false, id: ledger.id.clone(), new_in_use: ledger.new_in_use, ..Identity::default() }
 }
 
 async fn open(ledger: &config::Ledger, identity: Identity) -> Result<Ledger, CommandError> {
@@ -249,7 +272,7 @@ pub(in crate::cli) fn operator_name() -> String {
 }
 
 /// A config that names a ledger.
-pub(in crate::cli) struct Configured {
+struct Configured {
     config: Config,
     ledger: config::Ledger,
     /// Its keys with their sources.
@@ -257,19 +280,7 @@ pub(in crate::cli) struct Configured {
 }
 
 /// Reads the config as if in `observe`: these commands give the ledger what a later stage demands of it.
-pub(in crate::cli) fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
-    read_as_observe(arguments, load)
-}
-
-/// As [`configured`], from the section `[ledger]` alone.
-pub(in crate::cli) fn configured_ledger(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
-    read_as_observe(arguments, load_ledger)
-}
-
-fn read_as_observe(
-    arguments: ConfigArgs,
-    load: fn(&Sources) -> Result<Loaded, Vec<ConfigProblem>>,
-) -> Result<Configured, Vec<ConfigProblem>> {
+fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
     let mut sources = arguments.into_sources();
     let routes = ["create", "get", "list", "cancel"].map(|route| (format!("routes.{route}"), ""));
     let observe = routes.into_iter().chain([("stage".to_owned(), "observe")]);

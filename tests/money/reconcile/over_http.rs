@@ -105,6 +105,60 @@ async fn a_backfill_that_is_killed_goes_on() {
     assert_eq!(deployment.order(&["stats"]).await.row("claims"), "3500");
 }
 
+/// A walk that was stopped counts for the end that was asked for then. The next one has an end of its own.
+#[tokio::test]
+async fn a_walk_that_goes_on_goes_to_the_end_that_is_asked_for() {
+    let deployment = deployment("").await;
+    // Three pages; the oldest record is 1 h and 2099 × 3 s old.
+    seed(&deployment, Side::Legacy, "r", 2100, 3);
+    assert_eq!(deployment.order(&["backfill", "--rate", "50"]).await.code, Some(0));
+    let stop = async |pages: u64, more: &[&str]| {
+        let gate = Fault::new(FaultKind::Gate { applied: false }).on(Side::Legacy, Operation::List);
+        let gate = gate.after(pages);
+        let gate = deployment.vendor.faults().arm(gate);
+        let mut child = start(&deployment, &[&["reconcile", "--rate", "50"][..], more].concat());
+        soon(gate.reached(1)).await;
+        child.kill().unwrap();
+        child.wait().unwrap();
+        gate.open();
+        deployment.vendor.faults().clear();
+        // It would be waited for.
+        change(&deployment.ledger(), "DELETE FROM ledger_leases").await;
+    };
+    let end = |ran: &Ran| json(ran)["window"]["end"].as_str().unwrap().parse::<Timestamp>().unwrap();
+    let now = || Timestamp::now() - SignedDuration::from_mins(10);
+
+    // Stopped last week, by its window.
+    let then = (Timestamp::now() - SignedDuration::from_mins(70)).to_string();
+    stop(1, &["--to", &then]).await;
+    let ran = reconcile(&deployment, &["--format", "json"]).await;
+    assert_eq!((ran.code, &json(&ran)["resumed"]), (Some(0), &Value::from(true)), "{ran:?}");
+    assert!(now().duration_since(end(&ran)) < SignedDuration::from_mins(1), "{ran:?}");
+    assert_eq!(json(&ran)["records"]["legacy"], 2100, "{ran:?}");
+
+    // Not yet where the asked one ends.
+    stop(2, &[]).await;
+    let to: Timestamp = then.parse().unwrap();
+    let ran = reconcile(&deployment, &["--to", &then]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.out.contains("resumed"), "{ran:?}");
+    assert!(
+        ran.row("window").ends_with(&format!("to {}", Timestamp::from_second(to.as_second()).unwrap())),
+        "{ran:?}"
+    );
+
+    // Further than where the asked one ends: it cannot be joined. With a finding the progress is saved at once.
+    let oldest = (Timestamp::now() - SignedDuration::from_mins(200)).to_string();
+    deployment.vendor.inspector().seed_conversion(old_record("oldest", &oldest));
+    stop(2, &[]).await;
+    let early = (Timestamp::now() - SignedDuration::from_mins(170)).to_string();
+    let ran = reconcile(&deployment, &["--to", &early, "--format", "json"]).await;
+    assert_eq!((ran.code, &json(&ran)["resumed"]), (Some(0), &Value::from(false)), "{ran:?}");
+    assert_eq!(end(&ran).as_second(), early.parse::<Timestamp>().unwrap().as_second(), "{ran:?}");
+    let made_before = json(&ran)["records"]["legacy"].as_u64().unwrap();
+    assert!((1..1000).contains(&made_before), "{ran:?}");
+}
+
 fn start(deployment: &Deployment, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_conversion-shim"))
         .args(arguments)

@@ -57,7 +57,7 @@ async fn a_double_that_is_younger_than_the_first_create_on_new_trips_once() {
         assert_eq!(alone.unwrap().record_id.as_deref(), Some("l-alone"));
 
         let why = bed.ledger.reset_trip(reason()).await.unwrap();
-        assert_eq!(why.as_deref(), Some("reconcile confirmed a double of late"));
+        assert_eq!(why, ["reconcile confirmed a double of late"]);
         bed.walk(&doubles(&[("late", -90, 5)]), everything(WalkKind::Reconcile)).await.unwrap();
         assert_eq!(trip(&bed).await, None, "an operator has looked into it");
         create_on_new(&bed, "held").await.unwrap();
@@ -86,4 +86,26 @@ async fn a_dry_run_and_a_ledger_without_a_create_on_new_trip_nothing() {
     let context = conversion_shim::reconcile::WalkContext { ledger: None, ..bed.context(&books) };
     conversion_shim::reconcile::walk(context, everything(WalkKind::Reconcile)).await.unwrap();
     assert_eq!(trip(&bed).await, None);
+}
+
+/// However many there are, each of them is a trip.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_doubles_of_one_walk_are_many_trips() {
+    for bed in Bed::each().await {
+        create_on_new(&bed, "first").await.unwrap();
+        let names: Vec<_> = (0..120).map(|number| format!("double-{number}")).collect();
+        let all: Vec<_> = names.iter().map(|name| (name.as_str(), 1, 2)).collect();
+        bed.walk(&doubles(&all), everything(WalkKind::Reconcile)).await.unwrap();
+        let trip = bed.ledger.reader().trip().await.unwrap().unwrap();
+        assert_eq!((trip.total, trip.again.len()), (120, 119));
+        let reset = bed.ledger.reset_trip(reason()).await.unwrap();
+        let mut expected: Vec<_> =
+            names.iter().map(|name| format!("reconcile confirmed a double of {name}")).collect();
+        let mut ended = reset.clone();
+        expected.sort_unstable();
+        ended.sort_unstable();
+        assert_eq!(ended, expected);
+        assert_eq!(reset[0], trip.why);
+        assert_eq!(reset[1..], trip.again, "in the same order");
+    }
 }

@@ -61,13 +61,21 @@ async fn a_recorded_report_can_be_checked_afterwards() {
     let at: jiff::Timestamp = story::ago(5).parse().unwrap();
     assert_eq!(evidence.window, Some((at, at)));
     let numbers: Value = serde_json::from_str(&evidence.numbers).unwrap();
+    let mut found = numbers["routes"]["get"].clone();
+    let checks = found.as_object_mut().unwrap().remove("checks").unwrap();
     let get = json!({"verdict": "go", "records": 2000, "judged": 2000, "paired": 2000, "missed": []});
-    assert_eq!(numbers["routes"]["get"], get, "{numbers}");
+    assert_eq!(found, get, "{numbers}");
+    assert_eq!(checks["judged_min"], json!({ "found": 2000.0, "passed": true }), "{checks}");
+    assert_eq!(
+        (&numbers["thresholds"]["judged_min"], &numbers["thresholds"]["money_max"]),
+        (&json!(1000), &json!(0))
+    );
     assert!(evidence.config.len() == 12 && !evidence.operator.is_empty(), "{row:?}");
     let audit = Reader::open(&Settings::new(&place.url)).await.unwrap();
     let rows = audit.audit(jiff::Timestamp::UNIX_EPOCH, 100).await.unwrap();
     let after = rows.iter().find(|row| row.kind == "evidence").and_then(|row| row.after.clone()).unwrap();
-    assert_eq!(after, format!("go; input {}, output {}", evidence.input_sha256, evidence.output_sha256));
+    let digests = format!("; input {}, output {}", evidence.input_sha256, evidence.output_sha256);
+    assert!(after.starts_with("go; thresholds judged_min 1000, ") && after.ends_with(&digests), "{after}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
