@@ -38,13 +38,16 @@ impl FromStr for AdminAddr {
     }
 }
 
-/// The address to connect to. Without one, prints why and returns the exit code.
-pub(super) fn find(given: Option<AdminAddr>, config: ConfigArgs) -> Result<SocketAddr, u8> {
-    let Some(AdminAddr { host, port }) = given else { return configured(&config.into_sources()) };
-    let found = (host.as_str(), port).to_socket_addrs().map(|mut found| found.next());
+/// The addresses to try, one after the other: a name may have one of each family, and the listener is at one of them. Without any, prints
+/// why and returns the exit code.
+pub(super) fn find(given: Option<AdminAddr>, config: ConfigArgs) -> Result<Vec<SocketAddr>, u8> {
+    let Some(AdminAddr { host, port }) = given else {
+        return configured(&config.into_sources()).map(|address| vec![address]);
+    };
+    let found = (host.as_str(), port).to_socket_addrs().map(Iterator::collect::<Vec<_>>);
     let reason = match found {
-        Ok(Some(address)) => return Ok(address),
-        Ok(None) => "has no address".to_owned(),
+        Ok(addresses) if !addresses.is_empty() => return Ok(addresses),
+        Ok(_) => "has no address".to_owned(),
         Err(error) => error.to_string(),
     };
     complain(format_args!("--admin {host}: {reason}"));

@@ -66,14 +66,15 @@ pub(super) fn show_with_code(
     arguments: AdminArgs,
     render: impl Fn(Option<&str>, &StatusDocument) -> (String, u8),
 ) -> u8 {
-    let address = match admin_address::find(arguments.admin, arguments.config) {
-        Ok(address) => address,
+    let addresses = match admin_address::find(arguments.admin, arguments.config) {
+        Ok(addresses) => addresses,
         Err(code) => return code,
     };
-    match block_on(fetch(address)).and_then(|answer| rendered(&answer, arguments.json, render)) {
+    match block_on(fetch(&addresses)).and_then(|answer| rendered(&answer, arguments.json, render)) {
         Ok((text, code)) => print(&text, code),
         Err(error) => {
-            complain(format_args!("no status from {address}: {error}"));
+            let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            complain(format_args!("no status from {}: {error}", addresses.join(" or ")));
             FAILED
         }
     }
@@ -98,12 +99,13 @@ impl StatusError {
 }
 
 /// One request on a connection of its own: no proxy settings of the environment, no redirects, no retries.
-async fn fetch(address: SocketAddr) -> Result<Bytes, StatusError> {
-    timeout(TIMEOUT, exchange(address)).await.unwrap_or(Err(StatusError::Timeout))
+async fn fetch(addresses: &[SocketAddr]) -> Result<Bytes, StatusError> {
+    timeout(TIMEOUT, exchange(addresses)).await.unwrap_or(Err(StatusError::Timeout))
 }
 
-async fn exchange(address: SocketAddr) -> Result<Bytes, StatusError> {
-    let stream = TcpStream::connect(address).await.map_err(StatusError::Unreachable)?;
+async fn exchange(addresses: &[SocketAddr]) -> Result<Bytes, StatusError> {
+    let stream = TcpStream::connect(addresses).await.map_err(StatusError::Unreachable)?;
+    let address = stream.peer_addr().map_err(StatusError::Unreachable)?;
     let (mut sender, connection) =
         http1::handshake(TokioIo::new(stream)).await.map_err(StatusError::foreign)?;
     tokio::spawn(connection);

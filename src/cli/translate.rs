@@ -88,8 +88,8 @@ fn call(method: &http::Method, target: &str, base_path: &str) -> Translated {
             id.path_on(Side::New)
         ))),
         Matched::UnroutedWrite => Err(invalid(
-            "not a request to one of the four routes, but a write to their paths: with a ledger the proxy answers 404, and without one it \
-             passes it through unchanged",
+            "not a request to one of the four routes, but a write to their paths: with a ledger, and wherever creates may go to the new API, \
+             the proxy answers 404; otherwise it passes it through unchanged",
         )),
         Matched::PassThrough => {
             Err(invalid("not a request to one of the four routes; the proxy would pass it through unchanged"))

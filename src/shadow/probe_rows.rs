@@ -43,11 +43,12 @@ pub struct WithoutProbes {
 /// Neither is compared then.
 #[must_use]
 pub fn set_aside(served: &SideResponse, other: &SideResponse) -> Option<WithoutProbes> {
-    let mut pages = [Page::of(served)?, Page::of(other)?];
-    let rows = pages[0].set_aside + pages[1].set_aside;
-    if rows == 0 {
+    let holds_one = |page: &SideResponse| page.document().is_some_and(|it| rows(it).iter().any(is_probe));
+    if !holds_one(served) && !holds_one(other) {
         return None;
     }
+    let mut pages = [Page::of(served)?, Page::of(other)?];
+    let rows = pages[0].set_aside + pages[1].set_aside;
     let [one, another] = &mut pages;
     one.end_with(another);
     another.end_with(one);

@@ -283,3 +283,13 @@ async fn tls_is_verified_when_the_url_asks_for_it() {
     Ledger::open(&with(&trusting)).await.unwrap().claim(key("r"), New, &BODY).await.unwrap();
     assert!(Ledger::open(&with("sslmode=verify-full")).await.is_err(), "a certificate nobody vouches for");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_names_no_line_of_the_servers_own_source() {
+    let Some(place) = Place::postgres() else { return };
+    let ledger = place.open().await;
+    place.tamper("ALTER TABLE ref_claims RENAME TO elsewhere").await;
+    let error = ledger.claim(key("r"), New, &BODY).await.unwrap_err().to_string();
+    assert!(error.starts_with("the ledger is not available: error returned from database: "), "{error}");
+    assert!(error.contains("ref_claims") && !error.contains("at line"), "{error}");
+}
