@@ -54,7 +54,8 @@ pub struct Watcher {
     seen: Option<Digest256>,
     /// The content of the files that the config names at the last check; `None` before the first.
     named: Option<Digest256>,
-    unreadable: bool,
+    /// Why the config file could not be read at the last check.
+    unreadable: Option<String>,
     /// Why the last check refused the config. While it is not empty every check loads again, because the cause may lie
     /// outside the file: in the ledger, or in a secret's file.
     refused: Vec<ConfigProblem>,
@@ -159,7 +160,7 @@ pub fn watcher(
         guard,
         seen: None,
         named: None,
-        unreadable: false,
+        unreadable: None,
         refused: Vec::new(),
         watched: files.into_iter().map(WatchedFile::new).collect(),
         requests,
@@ -239,7 +240,9 @@ impl Watcher {
             ReloadOutcome::Refused(problems) => history.refused(running, problems.clone()),
             ReloadOutcome::Unreadable => {
                 let source = format!("file {}", self.file().unwrap_or(Path::new("")).display());
-                history.refused(running, vec![ConfigProblem::new("", "the file cannot be read", source)]);
+                let why = self.unreadable.as_deref().unwrap_or("for an unknown reason");
+                let message = format!("the file cannot be read: {why}");
+                history.refused(running, vec![ConfigProblem::new("", message, source)]);
             }
         });
     }
@@ -255,7 +258,7 @@ impl Watcher {
             Ok(digest) => digest,
             Err(error) => return self.unreadable(&error, trigger),
         };
-        self.unreadable = false;
+        self.unreadable = None;
         let changed = self.seen != Some(digest) || self.named != Some(named);
         let log = changed || trigger == Trigger::Explicit;
         if !log && self.refused.is_empty() {
@@ -327,11 +330,11 @@ impl Watcher {
     }
 
     fn unreadable(&mut self, error: &io::Error, trigger: Trigger) -> ReloadOutcome {
-        if !self.unreadable || trigger == Trigger::Explicit {
+        if self.unreadable.is_none() || trigger == Trigger::Explicit {
             let file = self.file().map(Path::display).map(tracing::field::display);
             tracing::warn!(target: "config", file, %error, "config file cannot be read, nothing changed");
         }
-        self.unreadable = true;
+        self.unreadable = Some(error.to_string());
         ReloadOutcome::Unreadable
     }
 
