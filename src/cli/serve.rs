@@ -20,7 +20,7 @@ use super::{check, open_files, sandbox_hints};
 use crate::admin::{self, view::View};
 use crate::config::keys;
 use crate::config::load::{Flag, Loaded, Sources, load, name_sources};
-use crate::config::reload::{self, ReloadGuard, Watcher};
+use crate::config::reload::{self, ReloadGuard};
 use crate::config::{Config, ConfigProblem, ConfigRow, Modes, ReloadHistory, Tls, explain};
 use crate::deprecation::on_record;
 use crate::failure::error_chain::error_chain;
@@ -211,10 +211,10 @@ async fn run_all(
     let files = config.tls.iter().flat_map(Tls::files).chain(config.upstream.files()).collect();
     open_files::warn_if_too_few(&config);
     log_modes(&config);
-    let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, guard);
+    let (watcher, handle) = reload::watcher(sources, loaded, current.clone(), files, guard)?;
     let reloads = handle.history();
     let mut background = JoinSet::new();
-    background.spawn(keep_watching(watcher));
+    background.spawn(watcher.run());
     let (records, records_file) = records(&config, telemetry.log)?;
     let (records_log, _records_guard) = records_file.unzip();
     let logs = logs(telemetry.log, records_log.as_ref());
@@ -390,11 +390,4 @@ fn log_modes(config: &Config) {
     let Modes { create, get, list, cancel } = config.modes;
     let (stage, hash) = (config.stage, &config.hash);
     tracing::info!(target: "config", %stage, %create, %get, %list, %cancel, hash, "modes in force");
-}
-
-/// Reloads the config whenever it changes.
-async fn keep_watching(watcher: Watcher) {
-    if let Err(error) = watcher.run().await {
-        tracing::error!(target: "config", %error, "the config is not watched; changes need a restart");
-    }
 }

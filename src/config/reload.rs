@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::layers::Digest256;
@@ -66,6 +66,7 @@ pub struct Watcher {
     files: watch::Sender<u64>,
     checks: watch::Sender<u64>,
     thread: FileThread,
+    hangups: Signal,
 }
 
 struct ReloadRequest {
@@ -140,14 +141,16 @@ impl ReloadHandle {
 
 /// A watcher for the sources of `loaded`, and a handle to it. It swaps `current`. `files` are watched in addition (TLS): see
 /// [`ReloadHandle::files_changed`].
-#[must_use]
+///
+/// # Errors
+/// If no handler for SIGHUP can be installed. From here on none is missed.
 pub fn watcher(
     sources: Sources,
     loaded: Loaded,
     current: Arc<ArcSwap<Config>>,
     files: Vec<PathBuf>,
     guard: ReloadGuard,
-) -> (Watcher, ReloadHandle) {
+) -> io::Result<(Watcher, ReloadHandle)> {
     let (request_sender, requests) = mpsc::channel(1);
     let (outcomes, outcome_receiver) = watch::channel(ReloadOutcome::Unchanged);
     let (history, history_receiver) = watch::channel(ReloadHistory::new());
@@ -169,6 +172,7 @@ pub fn watcher(
         files: changed,
         checks,
         thread: FileThread::default(),
+        hangups: signal(SignalKind::hangup())?,
     };
     let handle = ReloadHandle {
         requests: request_sender,
@@ -177,21 +181,17 @@ pub fn watcher(
         files: changed_receiver,
         checks: checks_receiver,
     };
-    (watcher, handle)
+    Ok((watcher, handle))
 }
 
 impl Watcher {
     /// Checks for changes until the task is dropped.
-    ///
-    /// # Errors
-    /// If no handler for SIGHUP can be installed.
-    pub async fn run(mut self) -> io::Result<()> {
-        let mut hangup = signal(SignalKind::hangup())?;
+    pub async fn run(mut self) {
         loop {
             let interval = tokio::time::sleep(self.running.config.reload.poll_interval);
             tokio::select! {
                 () = interval => self.check(Trigger::Timer).await,
-                Some(()) = hangup.recv() => self.check(Trigger::Explicit).await,
+                Some(()) = self.hangups.recv() => self.check(Trigger::Explicit).await,
                 Some(ReloadRequest { trigger, reply }) = self.requests.recv() => {
                     let outcome = self.check(trigger).await;
                     // The reload is done even if the requester is gone.

@@ -71,7 +71,7 @@ fn start_with(consult: ReloadGuard) -> Running {
     let loaded = load(&sources).unwrap();
     let current = Arc::new(ArcSwap::from(Arc::clone(&loaded.config)));
     let pem = vec![dir.path().join("tls.pem")];
-    let (watcher, handle) = watcher(sources, loaded, Arc::clone(&current), pem, consult);
+    let (watcher, handle) = watcher(sources, loaded, Arc::clone(&current), pem, consult).unwrap();
     tokio::spawn(watcher.run());
     Running { dir, file, current, handle, log, _guard: guard }
 }

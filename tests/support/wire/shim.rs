@@ -24,7 +24,7 @@ pub(crate) struct Shim {
     pub(crate) handle: ReloadHandle,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Drained>,
-    watching: JoinHandle<std::io::Result<()>>,
+    watching: JoinHandle<()>,
 }
 
 impl Shim {
@@ -45,7 +45,7 @@ impl Shim {
         let address = listener.local_addr().unwrap();
         let current = Arc::new(ArcSwap::new(config));
         let consult = Box::new(|_| Box::pin(async { Vec::new() }) as _);
-        let (watcher, handle) = watcher(sources, loaded, current.clone(), Vec::new(), consult);
+        let (watcher, handle) = watcher(sources, loaded, current.clone(), Vec::new(), consult).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let shutdown = async { drop(stopped.await) };
         let app = Arc::new(App::new(current, upstream, None));
