@@ -195,7 +195,7 @@ impl Framing {
                 self.fields.add(&self.line);
                 HeadState::Head
             }
-            HeadState::ChunkSize => match chunk_size(self.line.content()).ok_or(Unclear::Chunk)? {
+            HeadState::ChunkSize => match chunk_size(&self.line).ok_or(Unclear::Chunk)? {
                 0 => HeadState::Trailers,
                 size => HeadState::ChunkData(size),
             },
@@ -215,10 +215,12 @@ enum Unclear {
     Chunk,
 }
 
-/// The chunk size, without chunk extensions.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let end = line.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t')).unwrap_or(line.len());
-    number(&line[..end], 16)
+/// The chunk size, without chunk extensions. `None` where more digits may follow those that were kept.
+fn chunk_size(line: &LineBuffer) -> Option<u64> {
+    let content = line.content();
+    let end = content.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t'));
+    let end = end.or_else(|| (!line.truncated).then_some(content.len()))?;
+    number(&content[..end], 16)
 }
 
 /// A number of digits only.
@@ -317,7 +319,10 @@ mod tests {
 
     #[test]
     fn a_chunk_without_a_size_is_invalid() {
-        for chunk in ["x\r\n", "\r\n", "-1\r\n", "+5\r\n", "fffffffffffffffff\r\n", "1\r\naXX\r\n", "1\na"] {
+        let long = format!("{}5\r\na\r\n\r\n\r\n", "0".repeat(LINE_MAX));
+        for chunk in
+            ["x\r\n", "\r\n", "-1\r\n", "+5\r\n", "fffffffffffffffff\r\n", "1\r\naXX\r\n", "1\na", &long]
+        {
             let bytes = [head("transfer-encoding: chunked"), chunk.as_bytes().to_vec()].concat();
             assert!(matches!(check(&bytes), FramingCheck::Invalid(_)), "{chunk:?}");
         }
