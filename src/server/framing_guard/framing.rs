@@ -6,7 +6,8 @@ const LINE_MAX: usize = 256;
 
 /// The result of checking some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FramingCheck {
+pub enum FramingCheck {
+    /// Every head so far says where its request ends.
     Clear,
     /// The head that ends at this index does not say unambiguously where its request ends.
     Ambiguous(usize),
@@ -16,7 +17,7 @@ pub(super) enum FramingCheck {
 
 /// The framing state of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Framing {
+pub struct Framing {
     state: HeadState,
     line: LineBuffer,
     /// The first line of the last head.
@@ -105,7 +106,7 @@ impl FramingFields {
 
 impl Framing {
     /// Checks the next bytes of the connection. Must not be called again after a result other than [`FramingCheck::Clear`].
-    pub(super) fn advance(&mut self, bytes: &[u8]) -> FramingCheck {
+    pub fn advance(&mut self, bytes: &[u8]) -> FramingCheck {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -143,12 +144,14 @@ impl Framing {
     }
 
     /// The number of heads that have started.
-    pub(super) fn heads(&self) -> usize {
+    #[must_use]
+    pub fn heads(&self) -> usize {
         self.heads + usize::from(self.state == HeadState::Start && !self.line.bytes.is_empty())
     }
 
     /// Whether a body has begun and not ended.
-    pub(super) fn is_in_body(&self) -> bool {
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
         match self.state {
             HeadState::Start | HeadState::Head | HeadState::Frames => false,
             HeadState::Body(_)
