@@ -86,6 +86,10 @@ impl DailyReport {
         let mut report = Self::default();
         let mut file = Quotes { inner: from, bytes: 0, quotes: 0 };
         let lines = read_lines(&mut file, &mut report);
+        if !matches!(lines, Ok(()) | Err(ReportError::TooLong)) {
+            // The reader stopped at some byte behind the line, which may be within quotes. A file that cannot be read has its error.
+            io::copy(&mut file, &mut io::sink()).ok();
+        }
         if file.bytes == 0 {
             return lines.and(Err(ReportError::Empty));
         }
@@ -100,6 +104,8 @@ impl DailyReport {
 
 fn read_lines(file: &mut impl Read, report: &mut DailyReport) -> Result<(), ReportError> {
     let mut reader = csv::Reader::from_reader(file);
+    // Without a header that is UTF-8 the lines would be read by position, whatever their columns are.
+    reader.headers()?;
     for (at, line) in reader.deserialize().enumerate() {
         let line: Line = line?;
         let number = at as u64 + 2;

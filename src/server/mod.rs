@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::framing_guard::FramingGuard;
+pub use self::framing_guard::{Framing, FramingCheck};
 use self::idle_timeout::{Activity, IdleTimeoutStream};
 use self::lifecycle::Lifecycle;
 use self::tls::Certificates;

@@ -171,48 +171,53 @@ pub(crate) fn normalise(path: &str) -> Cow<'_, str> {
 
 /// Whether a server might read this path as one under the conversions path. Servers differ in how often they decode, whether
 /// they do so before or after they resolve dot segments, whether empty segments and `;parameters` count, and whether a
-/// backslash is a slash. Every combination is tried, ignoring case.
+/// backslash is a slash. Every order of these steps is tried, ignoring case.
 fn may_be_conversion_path(path: &str, base_path: &str) -> bool {
-    const DECODINGS_MAX: usize = 4;
+    // No client writes a path in good faith that can be read in more ways, so the safe answer is yes.
+    const READINGS_MAX: usize = 64;
     let namespace = format!("{base_path}{CONVERSION_NAMESPACE}").to_ascii_lowercase();
-    let mut readings = BTreeSet::from([decode_once(path)]);
-    for _ in 0..DECODINGS_MAX {
-        let next: BTreeSet<String> = readings.iter().flat_map(|reading| resolutions(reading)).collect();
-        if next.iter().any(|reading| reading.strip_prefix(&namespace).is_some_and(starts_segment)) {
+    let first = path.to_ascii_lowercase();
+    let mut known = BTreeSet::from([first.clone()]);
+    let mut unread = vec![first];
+    while let Some(reading) = unread.pop() {
+        // Where a segment `..` is left, what comes before it is not where the path leads.
+        if without_dots(&reading).strip_prefix(&namespace).is_some_and(starts_segment) {
             return true;
         }
-        let next =
-            next.into_iter().chain(readings.iter().cloned()).map(|reading| decode_once(&reading)).collect();
-        if next == readings {
-            return false;
-        }
-        readings = next;
-    }
-    // No client escapes a path this often in good faith, so the safe answer is yes.
-    true
-}
-
-/// Percent-decoded once, with forward slashes and in lower case.
-fn decode_once(path: &str) -> String {
-    percent_decode_str(path).decode_utf8_lossy().replace('\\', "/").to_ascii_lowercase()
-}
-
-/// Dot segments resolved in four ways: with or without `;parameters`, counting or ignoring empty segments.
-fn resolutions(path: &str) -> [String; 4] {
-    [(false, false), (false, true), (true, false), (true, true)].map(|(keep_parameters, count_empty)| {
-        let mut segments: Vec<&str> = Vec::new();
-        for segment in path.split('/').skip(usize::from(count_empty && path.starts_with('/'))) {
-            let name = segment.split_once(';').map_or(segment, |(name, _)| name);
-            match if keep_parameters { segment } else { name } {
-                "." => {}
-                ".." => drop(segments.pop()),
-                "" if !count_empty => {}
-                segment => segments.push(segment),
+        for next in steps(&reading) {
+            if !known.contains(&next) {
+                known.insert(next.clone());
+                unread.push(next);
             }
         }
-        let named = segments.iter().filter(|segment| !segment.is_empty());
-        named.flat_map(|segment| ["/", segment]).collect()
-    })
+        if known.len() > READINGS_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+/// The steps of servers that normalise a path, each by itself.
+fn steps(path: &str) -> [String; 5] {
+    let decoded = percent_decode_str(path).decode_utf8_lossy().to_ascii_lowercase();
+    let with_slashes = path.replace('\\', "/");
+    let names = path.split('/').map(|segment| segment.split_once(';').map_or(segment, |(name, _)| name));
+    let full = path.split('/').filter(|segment| !segment.is_empty());
+    let without_empty = full.flat_map(|segment| ["/", segment]).collect();
+    [decoded, with_slashes, names.collect::<Vec<_>>().join("/"), without_empty, without_dots(path)]
+}
+
+/// Dot segments resolved (RFC 3986, section 5.2.4). An empty segment is one that `..` takes back.
+fn without_dots(path: &str) -> String {
+    let mut segments: Vec<&str> = Vec::new();
+    for segment in path.strip_prefix('/').unwrap_or(path).split('/') {
+        match segment {
+            "." => {}
+            ".." => drop(segments.pop()),
+            segment => segments.push(segment),
+        }
+    }
+    segments.iter().flat_map(|segment| ["/", segment]).collect()
 }
 
 fn starts_segment(rest: &str) -> bool {

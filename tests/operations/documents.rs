@@ -14,10 +14,16 @@ fn read(path: &Path) -> String {
 
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(ROOT);
-    let mut documents: Vec<_> =
-        ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "deploy/README.md", "tests/fixtures/README.md"]
-            .map(|name| root.join(name))
-            .into();
+    let mut documents: Vec<_> = [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "deploy/README.md",
+        "fuzz/README.md",
+        "tests/fixtures/README.md",
+    ]
+    .map(|name| root.join(name))
+    .into();
     let pages = std::fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
     documents.extend(pages);
     documents

@@ -6,7 +6,8 @@ const LINE_MAX: usize = 256;
 
 /// The result of checking some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FramingCheck {
+pub enum FramingCheck {
+    /// Every head so far says where its request ends.
     Clear,
     /// The head that ends at this index does not say unambiguously where its request ends.
     Ambiguous(usize),
@@ -16,7 +17,7 @@ pub(super) enum FramingCheck {
 
 /// The framing state of one connection.
 #[derive(Debug, Default)]
-pub(super) struct Framing {
+pub struct Framing {
     state: HeadState,
     line: LineBuffer,
     /// The first line of the last head.
@@ -105,7 +106,7 @@ impl FramingFields {
 
 impl Framing {
     /// Checks the next bytes of the connection. Must not be called again after a result other than [`FramingCheck::Clear`].
-    pub(super) fn advance(&mut self, bytes: &[u8]) -> FramingCheck {
+    pub fn advance(&mut self, bytes: &[u8]) -> FramingCheck {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
@@ -143,12 +144,14 @@ impl Framing {
     }
 
     /// The number of heads that have started.
-    pub(super) fn heads(&self) -> usize {
+    #[must_use]
+    pub fn heads(&self) -> usize {
         self.heads + usize::from(self.state == HeadState::Start && !self.line.bytes.is_empty())
     }
 
     /// Whether a body has begun and not ended.
-    pub(super) fn is_in_body(&self) -> bool {
+    #[must_use]
+    pub fn is_in_body(&self) -> bool {
         match self.state {
             HeadState::Start | HeadState::Head | HeadState::Frames => false,
             HeadState::Body(_)
@@ -195,7 +198,7 @@ impl Framing {
                 self.fields.add(&self.line);
                 HeadState::Head
             }
-            HeadState::ChunkSize => match chunk_size(self.line.content()).ok_or(Unclear::Chunk)? {
+            HeadState::ChunkSize => match chunk_size(&self.line).ok_or(Unclear::Chunk)? {
                 0 => HeadState::Trailers,
                 size => HeadState::ChunkData(size),
             },
@@ -215,10 +218,12 @@ enum Unclear {
     Chunk,
 }
 
-/// The chunk size, without chunk extensions.
-fn chunk_size(line: &[u8]) -> Option<u64> {
-    let end = line.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t')).unwrap_or(line.len());
-    number(&line[..end], 16)
+/// The chunk size, without chunk extensions. `None` where more digits may follow those that were kept.
+fn chunk_size(line: &LineBuffer) -> Option<u64> {
+    let content = line.content();
+    let end = content.iter().position(|byte| matches!(byte, b';' | b' ' | b'\t'));
+    let end = end.or_else(|| (!line.truncated).then_some(content.len()))?;
+    number(&content[..end], 16)
 }
 
 /// A number of digits only.
@@ -317,7 +322,10 @@ mod tests {
 
     #[test]
     fn a_chunk_without_a_size_is_invalid() {
-        for chunk in ["x\r\n", "\r\n", "-1\r\n", "+5\r\n", "fffffffffffffffff\r\n", "1\r\naXX\r\n", "1\na"] {
+        let long = format!("{}5\r\na\r\n\r\n\r\n", "0".repeat(LINE_MAX));
+        for chunk in
+            ["x\r\n", "\r\n", "-1\r\n", "+5\r\n", "fffffffffffffffff\r\n", "1\r\naXX\r\n", "1\na", &long]
+        {
             let bytes = [head("transfer-encoding: chunked"), chunk.as_bytes().to_vec()].concat();
             assert!(matches!(check(&bytes), FramingCheck::Invalid(_)), "{chunk:?}");
         }

@@ -27,7 +27,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use uuid::Uuid;
 
-use self::framing::{Framing, FramingCheck};
+pub use self::framing::{Framing, FramingCheck};
 use self::half_closed::HalfClosed;
 use self::linger::Linger;
 use super::idle_timeout::Activity;

@@ -6,6 +6,7 @@
 //! `properties` proves of well-formed values is not repeated here.
 
 mod answers;
+mod corpus;
 mod logs;
 mod mutation;
 mod paths;

@@ -61,6 +61,14 @@ fn what_is_no_report_is_refused() {
         let error = DailyReport::read(text.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
+    let header = b"UniqueTxID,Resource,ResourceID,TransactionType,Direction,Amount,Assets,ProfileID,OrchestrationID,ResourceTimestamp,Geb\xFChr\n";
+    let line = b"t,CONVERSION,c,CONVERSION_CREATION,DEBIT,1,USD,p,,2025-10-09T08:53:20Z,0\n";
+    let error = DailyReport::read([header.as_slice(), line].concat().as_slice()).unwrap_err().to_string();
+    assert!(error.contains("UTF-8"), "{error}");
+    // What is wrong with a line is said also where the file goes on with a quoted field that is longer than one read.
+    let long = format!("{}{},\"{}\",,,,,,,,\n", REPORT.replacen("1.00", "abc", 1), "t", "x".repeat(20_000));
+    let error = DailyReport::read(long.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("Amount"), "{error}");
     // Spreadsheets write another order, and no orchestrations at all.
     let small = "Amount,Assets,ProfileID,Resource,ResourceID,TransactionType,ResourceTimestamp\n1,USD,p,CONVERSION,c,CONVERSION_CREATION,2025-10-09T08:53:20Z\n";
     assert_eq!(DailyReport::read(small.as_bytes()).unwrap().records(), 1);
