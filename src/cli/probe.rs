@@ -31,7 +31,7 @@ use crate::upstream::UpstreamClient;
 pub(super) const ABOUT: &str = "\
 Find out with a few real calls what the vendor's documents leave open, and write it down as facts.
 
-Without --read-only it converts: at most six conversions of --amount, from and to --profile-id, one ref_id of them on both APIs, with ref_ids that begin with `Probe`. At any \
+Without --read-only it converts: six conversions of --amount, and one more on each side that converts a repeated ref_id, from and to --profile-id, one ref_id of them on both APIs, with ref_ids that begin with `Probe`. At any \
 other host than the vendor's sandbox or this machine that takes --write and --i-understand-this-converts-money; at these two, test funds for \
 them are deposited first. Each ref_id is in the \
 ledger before it is sent, in a table of its own, and no create is repeated.

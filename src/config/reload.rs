@@ -264,12 +264,13 @@ impl Watcher {
         if !log && self.refused.is_empty() {
             return ReloadOutcome::Unchanged;
         }
-        (self.seen, self.named) = (Some(digest), Some(named));
         let sources = self.sources.clone();
         let read = match self.thread.read(move || load(&sources)).await {
             Ok(read) => read,
+            // Not seen: the next check reads it again.
             Err(error) => return self.unreadable(&error, trigger),
         };
+        (self.seen, self.named) = (Some(digest), Some(named));
         match self.permitted(read).await {
             Ok(loaded) => {
                 // It read the file once more, perhaps with another content.

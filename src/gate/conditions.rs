@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::known::Known;
 use super::{Condition, Step};
 use crate::config::facts_file::AGE_MAX;
 use crate::config::{Config, Mode, Modes, keys};
 use crate::ledger::{DRIFT_ROWS_MAX, DriftRow, modes_of};
 use crate::telemetry::format::{count, span};
-use jiff::{SignedDuration, Timestamp};
 
 /// The facts that decide whether a merged read can be right.
 const FACTS: [&str; 6] = ["ref_space", "mirror", "mirror_back", "empty_list", "ref_match", "query_plus"];

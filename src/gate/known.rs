@@ -64,7 +64,7 @@ impl MoneyFound {
         Ok(Self { at: walks.iter().filter(about_money).map(|(_, at)| *at).collect(), read_from })
     }
 
-    /// The last one after that time; one that is not read counts.
+    /// When the newest after that time was found. Walks that were not read count as found.
     pub(super) fn since(&self, at: Timestamp) -> Option<Timestamp> {
         let newest = self.at.first().copied().filter(|found| *found > at);
         newest.or_else(|| self.read_from.filter(|from| *from > at))

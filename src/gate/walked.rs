@@ -10,22 +10,21 @@ use crate::reconcile::LAG;
 use crate::telemetry::format::{moment, span};
 
 /// A clean walk on record.
-struct CleanWalk<'a> {
-    row: &'a EvidenceRow,
+struct CleanWalk {
     begin: Timestamp,
     end: Timestamp,
     /// What was looked at first is as old.
     started_at: Timestamp,
 }
 
-impl<'a> CleanWalk<'a> {
-    fn of(row: &'a EvidenceRow) -> Option<Self> {
+impl CleanWalk {
+    fn of(row: &EvidenceRow) -> Option<Self> {
         let (begin, end) = row.evidence.window?;
         let numbers: Value = serde_json::from_str(&row.evidence.numbers).unwrap_or_default();
         let started_at = numbers["started_at"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
         // What an older version recorded does not say it; no walk begins after it ended.
         let started_at = started_at.map_or(row.at, |at| at.min(row.at));
-        Some(Self { row, begin, end, started_at })
+        Some(Self { begin, end, started_at })
     }
 
     /// Whether it went up to its own begin, but for what a list may not show yet.
@@ -64,7 +63,7 @@ impl Judge<'_> {
     /// Judges the best of these walks, whose windows all begin in time; without one the newest of all is shown.
     fn reconciled(&self, needed: &Needed<'_>, candidates: &[EvidenceRow]) -> Condition {
         let walks: Vec<_> = candidates.iter().filter_map(CleanWalk::of).collect();
-        let proves = |walk: &&CleanWalk<'_>| self.reasons_against(walk, needed).is_empty();
+        let proves = |walk: &&CleanWalk| self.reasons_against(walk, needed).is_empty();
         let newest = || self.known.reconcile.as_ref().and_then(CleanWalk::of);
         let best = walks.iter().find(proves).or_else(|| walks.first());
         let other = if best.is_none() { newest() } else { None };
@@ -87,7 +86,7 @@ impl Judge<'_> {
         self.condition("reconcile", against.is_empty(), text)
     }
 
-    fn reasons_against(&self, walk: &CleanWalk<'_>, needed: &Needed<'_>) -> Vec<String> {
+    fn reasons_against(&self, walk: &CleanWalk, needed: &Needed<'_>) -> Vec<String> {
         let mut reasons = Vec::new();
         if walk.begin > needed.from {
             reasons.push("its window begins too late".to_owned());
@@ -101,7 +100,7 @@ impl Judge<'_> {
         if !self.is_within(walk.started_at, self.config.gate.evidence_max_age) {
             reasons.push("it is too old".to_owned());
         }
-        if let Some(at) = self.known.money_found.since(walk.row.at) {
+        if let Some(at) = self.known.money_found.since(walk.started_at) {
             let ago = span(self.age(at).as_secs());
             reasons.push(format!("a walk {ago} ago found something about money"));
         }
@@ -112,7 +111,7 @@ impl Judge<'_> {
     pub(super) fn unresolved(&self) -> Condition {
         let (open, before) = (self.known.unresolved, self.known.unresolved_before);
         let text = format!(
-            "{} older than {} whose record is not known, at most 0; `reconcile` looks for it",
+            "{} older than {} whose record is not known, at most 0; `reconcile` looks for it, and `ledger release` frees a reference that is on neither side",
             counted(open, "claim"),
             span(self.age(before).as_secs())
         );

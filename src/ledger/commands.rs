@@ -173,7 +173,7 @@ const MARK_CHECKED: Guarded = guarded!(
     [" RETURNING ", COLUMNS_OF_A_CLAIM!()],
 );
 
-// Another open attempt may still be sent to the side that the claim would leave. While a hold stands, the ledger may lack one.
+// Another open attempt may still be sent to the side that the claim would leave. While a hold stands, the ledger may have lost one.
 const MOVE: Guarded = guarded!(
     ["UPDATE ref_claims SET side = $6, state = 'fenced', record_id = $7, updated_at_us = $9 \
          WHERE tenant = $2 AND ref_id = $3 AND generation = $4 AND side = $5 AND state = 'claimed' \

@@ -92,8 +92,8 @@ impl LedgerRequest for OpenNew {
     }
 }
 
-// A claim whose lost writes chose its side anew is back with the check of the side before, and that one was made when the other side did not
-// hold the reference yet. The index of claims without a record makes this as small as they are few.
+// If the lost writes chose a claim's side anew, the older claim is back and still says checked. That check was made before the other side
+// held the reference. The index of claims without a record makes this as small as they are few.
 const DISTRUST_CHECKS: Guarded = guarded!(
     ["UPDATE ref_claims SET state = 'claimed' \
          WHERE record_id IS NULL AND state <> 'refused' AND state = 'fenced' AND "],

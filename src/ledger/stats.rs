@@ -1,4 +1,4 @@
-//! The whole ledger in a few numbers, in less than a second for ten million claims: no full count on the way.
+//! The whole ledger in a few numbers, in less than a second for ten million claims: those on the old API are not counted.
 //!
 //! A small ledger is counted row by row. In a large one nearly every claim is checked and knows its record; those are what is left of the
 //! database's own estimate of all rows once the others are taken off, which are few and have indexes of their own.

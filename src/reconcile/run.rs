@@ -296,7 +296,11 @@ impl<'a, S: Source> Walker<'a, S> {
             && self.options.sides == Sides::Both
             && self.begin <= self.end - self.options.window + ROUNDED;
         let verdict = match self.options.clean_for.filter(|_| is_clean && whole) {
-            Some(clean_for) => WalkVerdict::CleanUntil(Timestamp::now() + clean_for),
+            Some(clean_for) => {
+                // Part of a walk that goes on was joined when it began.
+                let at = if self.resumed { self.started_at } else { Timestamp::now() };
+                WalkVerdict::CleanUntil(at + clean_for)
+            }
             None if self.is_reconcile() && self.progress.is_about_money() => WalkVerdict::AboutMoney,
             None => WalkVerdict::Other,
         };

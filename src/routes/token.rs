@@ -108,8 +108,8 @@ impl TokenExchange<'_> {
         let collected = timeout_at(self.deadline, collecting).await;
         let collected = collected.map_err(|_| AuthFailure::TokenTimedOut)?;
         let body = collected.map_err(AuthFailure::TokenBroken)?.to_bytes();
-        // A second call asked for less than the first.
         self.services.upstream.drift().look_at_token(&body);
+        // A second call asked for less than the first.
         if calls == 1 {
             turn.share(head.status, &head.headers, &body);
         }

@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
@@ -35,6 +36,8 @@ struct RequestCounts {
     write_pending: AtomicBool,
     /// A permit for each time at which the connection may have become idle.
     quieter: Notify,
+    /// Of the connection's task, while it waits for the end of its requests.
+    reader: AtomicWaker,
 }
 
 impl Activity {
@@ -69,6 +72,12 @@ impl Activity {
         }
     }
 
+    /// Resolves when no request is being answered. For one task.
+    pub(super) fn poll_inactive(&self, context: &Context<'_>) -> Poll<()> {
+        self.0.reader.register(context.waker());
+        if self.is_active() { Poll::Pending } else { Poll::Ready(()) }
+    }
+
     /// Requests started on this connection so far.
     pub(super) fn started(&self) -> usize {
         self.0.started.load(Ordering::Relaxed)
@@ -82,6 +91,7 @@ impl Drop for ActiveRequest {
     fn drop(&mut self) {
         if self.0.0.active.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.0.0.quieter.notify_one();
+            self.0.0.reader.wake();
         }
     }
 }

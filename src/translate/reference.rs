@@ -1,7 +1,7 @@
 //! The references that a lenient server may read in a body that the proxy cannot read strictly.
 //!
-//! The vendor may take the first or the last of two keys, forgive letter case and underscores, skip a byte order mark, read UTF-16, nest deeper
-//! than this proxy reads. Every reading is a candidate: it is claimed before the body goes to the old API untouched.
+//! The vendor may take the first or the last of two keys, forgive letter case and underscores, skip a byte order mark, read UTF-16 or
+//! UTF-32, or nest deeper than this proxy reads. Every reading is a candidate: it is claimed before the body goes to the old API untouched.
 
 use std::collections::BTreeSet;
 

@@ -13,7 +13,7 @@ use crate::http::body::ByteCount;
 pub(crate) enum AnswerWait {
     /// Until then.
     Until(Instant),
-    /// As long as the client sends its body, and so long after its last byte.
+    /// As long as the client sends its body, and after its last byte at least so long and less than twice.
     Quiet { at_most: Duration, sent: ByteCount },
 }
 

@@ -58,8 +58,8 @@ pub(super) struct FramingGuard<S> {
 }
 
 impl<S> FramingGuard<S> {
-    /// `patience`: how long a client that sends no more is waited for while it gets nothing.
-    pub(super) fn new(stream: S, client: SocketAddr, activity: Activity, patience: Duration) -> Self {
+    /// `timeout`: how long a client that sends no more is waited for while it gets nothing.
+    pub(super) fn new(stream: S, client: SocketAddr, activity: Activity, timeout: Duration) -> Self {
         Self {
             stream,
             client,
@@ -69,7 +69,7 @@ impl<S> FramingGuard<S> {
             refusal: Bytes::new(),
             linger: None,
             ended: false,
-            half_closed: HalfClosed::new(patience),
+            half_closed: HalfClosed::new(timeout),
         }
     }
 
@@ -160,7 +160,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGuard<S> {
             self.ended = buffer.filled().len() == from;
         }
         // hyper would take the end for that of a client that has left, and drop its requests.
-        if self.ended && self.activity.is_active() && self.framing.is_between_bodies() {
+        if self.ended && self.framing.is_between_bodies() && self.activity.poll_inactive(context).is_pending()
+        {
             ready!(self.half_closed.poll(context));
         }
         Poll::Ready(Ok(()))

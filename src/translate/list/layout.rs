@@ -233,10 +233,14 @@ fn content(reader: &mut JsonReader<'_>) -> Result<Range<usize>, Unsuitable> {
 
 /// Reads an end that is a profile's id and nothing else, and returns where the id is.
 fn profile_id(reader: &mut JsonReader<'_>) -> Result<Range<usize>, Unsuitable> {
-    let mut id = None;
+    let (mut profiles, mut id) = (0, None);
     reader.object(|name, profile| {
-        profile.object(|member, value| match (name, member, &id) {
-            ("profile", "profile_id", None) => {
+        profiles += 1;
+        if (name, profiles) != ("profile", 1) {
+            return Err(Unsuitable);
+        }
+        profile.object(|member, value| match (member, &id) {
+            ("profile_id", None) => {
                 id = Some(content(value)?);
                 Ok(())
             }
@@ -251,7 +255,9 @@ mod tests {
     use super::*;
 
     /// Rows as different serializers write them, and rows that make no layout.
-    const ROWS: [&str; 14] = [
+    const ROWS: [&str; 16] = [
+        r#"{"id":"1","source":{"profile":{"profile_id":"p"},"profile":{}},"status":"FAILED"}"#,
+        r#"{"id":"1","source":{"profile":{"profile_id":"p"},"tier":{}},"status":"FAILED"}"#,
         r#"{"id":"3d7a1e5b-9c2f-4d8a-a6b3-0","customer_id":"c","source_asset":"USD","destination_asset":"USDG","status":"COMPLETED","source":{"profile":{"profile_id":"p"}},"destination":{"profile":{"profile_id":"q"}},"created_at":"2026-04-20T12:00:00.397730Z","metadata":{"a":{"b":["c"]}}}"#,
         r#"{"id":"3d7a1e5b-9c2f-4d8a-a6b3-1","customer_id":"d","source_asset":"USDP","destination_asset":"USD","status":"FAILED","source":{"profile":{"profile_id":""}},"destination":{"profile":{"profile_id":"7c4e8f2a-1d3b-4a5e-9f6c-8b2d7e0a4f1c"}},"created_at":"","metadata":{}}"#,
         r#"{"id":"3","ref_id":null,"fee":12,"status":"ON_HOLD","fail_reason":null,"completed_at":"x","metadata":null,"source":null}"#,

@@ -30,7 +30,7 @@ async fn a_head_is_overdue(bed: &TestBed) {
 #[tokio::test]
 async fn a_client_that_has_closed_its_sending_half_still_gets_its_answer() {
     for (stage, path) in [("sealed", LEGACY), ("observe", LEGACY), ("observe", "/v2/profiles")] {
-        let bed = bed(stage, &[]).await;
+        let bed = bed(stage, &[("timeouts.create", "10m")]).await;
         let gate = bed.sandbox.faults().arm(Fault::new(FaultKind::Gate { applied: false }));
         let mut client = RawConnection::to(bed.shim.address).await;
         client
@@ -40,6 +40,7 @@ async fn a_client_that_has_closed_its_sending_half_still_gets_its_answer() {
         soon(gate.reached(1)).await;
         gate.open();
         assert_eq!(client.message().await.status(), "200", "{stage} {path}");
+        assert!(client.is_cut().await, "the connection ends with the answer");
     }
 }
 
