@@ -27,7 +27,7 @@ pub(super) fn written(outcome: std::io::Result<()>, code: u8) -> u8 {
     }
 }
 
-/// As [`print`], where `code` is a verdict that stands whether or not it is read to its end: a reader that closed its end, as `head` does,
+/// As [`print()`], where `code` is a verdict that stands whether or not it is read to its end: a reader that closed its end, as `head` does,
 /// has what it wanted.
 pub(super) fn print_verdict(text: &str, code: u8) -> u8 {
     let mut out = std::io::stdout().lock();
