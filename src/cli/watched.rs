@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::config::Config;
 use crate::config::reload::ReloadHandle;
+use crate::config::{Config, FileThread};
 use crate::server::tls::Certificates;
 use crate::telemetry::LogFile;
 use crate::telemetry::traces::Authorization;
@@ -33,7 +33,9 @@ impl Watched {
             }
             let has_changed = changed.has_changed().unwrap_or_default();
             changed.mark_unchanged();
-            self.renewals.iter_mut().for_each(|renewal| renewal.check(has_changed));
+            for renewal in &mut self.renewals {
+                renewal.check(has_changed).await;
+            }
             note_facts(&current.load(), &mut facts_note);
             if let Some(spans) = &self.spans {
                 spans.adopt(&current.load().traces);
@@ -54,7 +56,8 @@ fn note_facts(config: &Config, known: &mut Option<String>) {
 /// Certificates that are read again until what is there can be used.
 pub(super) struct Renewal {
     used_for: &'static str,
-    reload: Box<dyn Fn() -> Result<(), String> + Send>,
+    reload: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    thread: FileThread,
     /// Why the last reading failed.
     refused: Option<String>,
 }
@@ -76,15 +79,17 @@ pub(super) fn renewals(
 }
 
 impl Renewal {
-    fn new(used_for: &'static str, reload: impl Fn() -> Result<(), String> + Send + 'static) -> Self {
-        Self { used_for, reload: Box::new(reload), refused: None }
+    fn new(used_for: &'static str, reload: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self { used_for, reload: Arc::new(reload), thread: FileThread::default(), refused: None }
     }
 
-    fn check(&mut self, has_changed: bool) {
+    async fn check(&mut self, has_changed: bool) {
         if !has_changed && self.refused.is_none() {
             return;
         }
-        let (used_for, refused) = (self.used_for, (self.reload)().err());
+        let reload = self.reload.clone();
+        let read = self.thread.read(move || reload()).await;
+        let (used_for, refused) = (self.used_for, read.map_err(|error| error.to_string()).flatten().err());
         match &refused {
             None => tracing::info!(target: "server", used_for, "new certificates are in force"),
             Some(error) if has_changed || self.refused != refused => {

@@ -69,7 +69,7 @@ pub(crate) struct NamedLedger {
     pub(crate) ledger: Ledger,
     /// The keys of its section, with their sources.
     pub(crate) rows: Vec<ConfigRow>,
-    /// What of the section could not be read; its default stands for it.
+    /// What of the section could not be read: the default is used.
     pub(crate) unread: Vec<ConfigProblem>,
 }
 

@@ -57,3 +57,4 @@ pub(crate) use self::sections::traces::Traces;
 pub(crate) use self::sections::upstream::{HttpVersion, Upstream, Upstreams};
 pub use self::snapshot::Config;
 pub(crate) use self::values::of_file;
+pub(crate) use self::watched_files::FileThread;

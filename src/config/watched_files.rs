@@ -17,7 +17,7 @@ const READ_MAX: Duration = Duration::from_secs(5);
 /// Runs one read at a time; holds one that hangs. It keeps its thread, so while it does no other begins. A thread of our own, because
 /// the runtime would wait for one of its own before the process ends.
 #[derive(Default)]
-pub(super) struct FileThread(Option<JoinHandle<()>>);
+pub(crate) struct FileThread(Option<JoinHandle<()>>);
 
 impl FileThread {
     /// The result of the read.
@@ -25,7 +25,7 @@ impl FileThread {
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] if it takes too long, or an earlier one has not ended; that of the operating system if there is no
     /// thread for it.
-    pub(super) async fn read<T: Send + 'static>(
+    pub(crate) async fn read<T: Send + 'static>(
         &mut self,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
@@ -36,7 +36,7 @@ impl FileThread {
             return Err(overdue());
         }
         let (done, result) = oneshot::channel();
-        // Without a receiver nobody waits any more.
+        // Sending fails where the wait has timed out.
         let work = move || drop(done.send(read()));
         let thread = std::thread::Builder::new().name("files".into()).spawn(work)?;
         match timeout(READ_MAX, result).await {

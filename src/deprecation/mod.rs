@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Request, StatusCode, header};
 
-use self::usage::{ClientEntry, Feature, KnownBy, UsageTable};
+use self::usage::{ClientEntry, Feature, KnownBy, NOT_IDENTIFIED, UsageTable};
 use crate::config::{Config, Deprecation};
 use crate::http::peer::{ClientCertificate, Peer};
 use crate::telemetry::access::Access;
@@ -69,7 +69,7 @@ fn client_name(config: &Config, peer: &Peer, headers: &HeaderMap, caller: Option
     }
     match token_claims::client_id(headers).and_then(|client_id| usable(client_id.into())) {
         Some(client_id) => (KnownBy::Token, client_id),
-        None => (KnownBy::Nothing, "not identified".into()),
+        None => (KnownBy::Nothing, NOT_IDENTIFIED.into()),
     }
 }
 

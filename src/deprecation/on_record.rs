@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::time::sleep;
 
-use super::usage::{ClientEntry, UsageTable};
+use super::usage::{ClientEntry, KnownBy, NOT_IDENTIFIED, UsageTable};
 use crate::config::Config;
 use crate::ledger::{ClientUse, DriftRow, Ledger, OTHERS};
 use crate::telemetry::drift::DriftLog;
@@ -77,6 +77,11 @@ fn blockers(entry: &ClientEntry, before: Option<&[u64]>) -> String {
     let before = |at: usize| before.and_then(|before| before.get(at)).copied().unwrap_or_default();
     let used = entry.features.all().enumerate().filter(|(at, (_, count))| *count > before(*at));
     used.map(|(_, ((feature,), _))| feature.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a name on record is that of the clients that nothing identifies.
+pub(crate) fn is_unidentified(name: &str) -> bool {
+    name.strip_prefix(KnownBy::Nothing.as_str()).is_some_and(|rest| rest.trim_start() == NOT_IDENTIFIED)
 }
 
 /// Escaped: the database takes no U+0000.

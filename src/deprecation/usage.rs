@@ -20,6 +20,9 @@ pub(crate) const CLIENTS_MAX: usize = 1000;
 /// The length to which names are truncated, in characters.
 pub(crate) const NAME_MAX: usize = 64;
 
+/// The name of every client that nothing identifies.
+pub(super) const NOT_IDENTIFIED: &str = "not identified";
+
 /// How a client is identified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum KnownBy {

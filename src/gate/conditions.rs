@@ -8,6 +8,7 @@ use super::known::Known;
 use super::{Condition, Step};
 use crate::config::facts_file::AGE_MAX;
 use crate::config::{Config, Mode, Modes, keys};
+use crate::deprecation::on_record::is_unidentified;
 use crate::ledger::{DRIFT_ROWS_MAX, DriftRow, modes_of};
 use crate::telemetry::format::{count, span};
 
@@ -15,8 +16,6 @@ use crate::telemetry::format::{count, span};
 const FACTS: [&str; 6] = ["ref_space", "mirror", "mirror_back", "empty_list", "ref_match", "query_plus"];
 /// The clocks of two machines differ by less.
 const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
-/// All clients that nothing identifies, on record.
-const UNKNOWN_CLIENT: &str = "nothing not identified";
 /// Clients that a condition names.
 const CLIENTS_SHOWN: usize = 5;
 
@@ -223,7 +222,7 @@ pub(super) fn counted(number: u64, what: &str) -> String {
     format!("{} {what}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// A client on record: how it is known, and its name.
+/// A client on record, for people.
 fn client_name(client: &str) -> &str {
-    if client == UNKNOWN_CLIENT { "clients without a name" } else { client }
+    if is_unidentified(client) { "clients without a name" } else { client }
 }

@@ -1,6 +1,6 @@
 //! Gates: what a change of effective modes needs that goes further than the furthest on record. `known` reads what the ledger says,
-//! `conditions`, `walked` and `reported` judge it (pure), `guard` asks both before a start or reload. Going back, and what is at or behind the record, needs
-//! nothing.
+//! `conditions`, `walked` and `reported` judge it (pure), `guard` asks both before a start or reload. Going back, and what is at or
+//! behind the record, needs nothing.
 
 mod conditions;
 mod guard;

@@ -34,7 +34,7 @@ impl Default for ByteCount {
 }
 
 impl ByteCount {
-    /// Of a body that nobody counts.
+    /// For a body whose bytes are not counted.
     pub(crate) const NONE: Self = Self(None);
 
     pub(crate) fn get(&self) -> u64 {

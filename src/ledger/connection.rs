@@ -83,7 +83,8 @@ pub(super) trait Connection: Send {
 
     fn has_table(&mut self, name: &str) -> impl Future<Output = sqlx::Result<bool>> + Send;
 
-    /// About how many claims there are, without a count: rows are never deleted, so SQLite's last row number is exact unless somebody did.
+    /// An estimate of the number of claims, without counting them. SQLite: the last row number, which is exact because no statement of the
+    /// program deletes a row.
     fn claims_about(&mut self) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
     /// The server's system identifier and timeline; `None` for SQLite, or if the server does not report them.

@@ -93,7 +93,7 @@ impl LedgerRequest for OpenNew {
 }
 
 // If the lost writes chose a claim's side anew, the older claim is back and still says checked. That check was made before the other side
-// held the reference. The index of claims without a record makes this as small as they are few.
+// held the reference. `state <> 'refused'` is implied, and lets SQLite use the index of the few claims without a record.
 const DISTRUST_CHECKS: Guarded = guarded!(
     ["UPDATE ref_claims SET state = 'claimed' \
          WHERE record_id IS NULL AND state <> 'refused' AND state = 'fenced' AND "],

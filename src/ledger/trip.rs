@@ -48,7 +48,7 @@ impl Trip {
         std::iter::once(&self.why).chain(&self.again).map(String::as_str)
     }
 
-    /// The reasons after so many, in one line.
+    /// The reasons after the first `known` ones, in one line.
     fn reasons_after(&self, known: u64) -> String {
         let new = self.total.saturating_sub(known);
         let skipped = usize::try_from(known).unwrap_or(usize::MAX);

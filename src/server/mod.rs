@@ -231,9 +231,9 @@ impl ConnectionHandler {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let half_closed = self.app.config.load().timeouts.longest() + HALF_CLOSED_MARGIN;
+        let half_closed_timeout = self.app.config.load().timeouts.longest() + HALF_CLOSED_MARGIN;
         let stream = IdleTimeoutStream::new(stream, activity.clone(), &self.limits);
-        let stream = FramingGuard::new(stream, peer.address, activity.clone(), half_closed);
+        let stream = FramingGuard::new(stream, peer.address, activity.clone(), half_closed_timeout);
         let service = middleware::service(self.app, peer, activity);
         let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
         if let Err(error) = watcher.watch(connection).await {

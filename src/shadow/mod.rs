@@ -9,7 +9,8 @@
 //!    [`ShadowThread`] owns that thread; dropping it stops the thread in order.
 //! 3. `compare_job` runs one comparison. A create is never sent: [`dry_run`] computes the new API's answer from the request. A
 //!    get or a list is read from the new API by a client that has no other method than GET (`shadow_client`).
-//! 4. Pure: [`probe_rows`] sets aside what `probe` converted, [`compare`] finds the differences, [`verdict`] classifies them, [`redact`] makes them safe to write.
+//! 4. Pure: [`probe_rows`] sets aside what `probe` converted, [`compare`] finds the differences, [`verdict`] classifies them, [`redact`]
+//!    makes them safe to write.
 //! 5. `record_builder` makes the [`record`]; `record_writer` writes it or counts it as suppressed. `heartbeat` reports at
 //!    intervals on shadow itself ([`heartbeat_record`]). The `report` command reads both kinds of lines.
 

@@ -130,6 +130,25 @@ async fn what_was_found_about_money_is_not_hidden_by_a_later_finding() {
     assert_eq!(deployment.missing("live").await, ["reconcile"]);
 }
 
+/// A walk looks at a window that ends before it begins, so what another one finds meanwhile may be later than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_found_about_money_during_a_walk_counts() {
+    let deployment = deployment(CANARY, "").await;
+    first_create(&deployment, ago(120)).await;
+    claim(&deployment, "lost", ago(60), Some("nowhere")).await;
+    assert_eq!(reconcile(&deployment, &[]).await.code, Some(6));
+    deployment.tamper("DELETE FROM ref_claims WHERE ref_id = 'lost'").await;
+    clean(&deployment, &[]).await;
+    assert_eq!(deployment.missing("live").await, [""; 0]);
+    let begun = ago(5);
+    let earlier =
+        format!("UPDATE ledger_evidence SET numbers = json_set(numbers, '$.started_at', '{begun}')");
+    deployment.tamper(&earlier).await;
+    assert_eq!(deployment.missing("live").await, ["reconcile"]);
+    let line = line(&deployment, "live", "reconcile").await;
+    assert!(line.contains("found something about money"), "{line}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sealed_needs_a_walk_up_to_its_own_begin() {
     let deployment = deployment(LIVE, "gate.retry_window = \"1m\"\n").await;

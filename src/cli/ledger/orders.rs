@@ -155,7 +155,7 @@ pub(in crate::cli) fn ordered<T>(
         Err(problems) => return check::refused(&problems),
     };
     if !unread.is_empty() {
-        complain("warning: not read from the config, and the defaults stand for it:");
+        complain("warning: not read from the config, so that the defaults are used:");
         unread.iter().for_each(|problem| print_error(&format!("{}\n", one_line(&problem.to_string()))));
     }
     let done = block_on(async {

@@ -155,9 +155,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGuard<S> {
         }
         let from = buffer.filled().len();
         if !self.ended {
+            let had_room = buffer.remaining() > 0;
             ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
             self.inspect(buffer, from);
-            self.ended = buffer.filled().len() == from;
+            self.ended = had_room && buffer.filled().len() == from;
         }
         // hyper would take the end for that of a client that has left, and drop its requests.
         if self.ended && self.framing.is_between_bodies() && self.activity.poll_inactive(context).is_pending()

@@ -89,6 +89,7 @@ fn lenient() -> Vec<(Vec<u8>, Option<&'static str>)> {
         (with(r#""ref_id":"r""#, &deep), None),
         ([&b"\xef\xbb\xbf"[..], plain.as_bytes()].concat(), None),
         (gzip.finish().unwrap(), Some("gzip")),
+        (plain.encode_utf16().flat_map(u16::to_le_bytes).collect(), None),
     ]
 }
 

@@ -176,6 +176,11 @@ async fn what_is_no_http_at_all_is_refused_in_the_legacy_shape() {
         "GET /v2/profiles HTTP/1.1\r\n: z\r\n\r\n",
         "GET /v2/profiles HTTP/1.1\r\nno colon\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        // No Host, and one that another reader ends elsewhere.
+        "GET /v2/profiles HTTP/1.1\r\nconnection: close\r\n\r\n",
+        "GET /v2/profiles HTTP/1.1\r\nhost: a b\r\nconnection: close\r\n\r\n",
+        "GET /v2/profiles HTTP/1.1\r\nhost: user@a\r\nconnection: close\r\n\r\n",
+        "GET /v2/profiles HTTP/1.1\r\nhost: a/b\r\nconnection: close\r\n\r\n",
     ] {
         refused(&bed, bytes, "400").await;
     }
