@@ -1,5 +1,6 @@
 //! What the rules of the cutover cost: a create in `live` (claim, duplicate check, send) against one in `sealed` (send), a get in `both`
-//! against one in `new`, a merged list. Before the embedded sandbox, with a SQLite ledger on this machine's disk.
+//! against one in `new`, a merged list; a create in `live` once more with a ledger that knows every reference of the old side, so that the
+//! duplicate check needs no call. Before the embedded sandbox, with SQLite ledgers on this machine's disk.
 //!
 //! ```text
 //! cargo bench --bench cutover
@@ -19,6 +20,7 @@ use std::{
     future::Future,
     io::{self, Write as _},
     net::SocketAddr,
+    path::Path,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -34,6 +36,7 @@ use conversion_shim::{
     translate::side::Side,
     upstream::UpstreamClient,
 };
+use sqlx::{ConnectOptions as _, Connection as _, sqlite::SqliteConnectOptions};
 use tokio::net::TcpListener;
 
 /// What the rules of the cutover cost.
@@ -54,23 +57,11 @@ async fn main() -> io::Result<()> {
     let sandbox = Sandbox::start(Options { settle_after: Duration::MAX, ..Options::default() }).await?;
     sandbox.inspector().credit(PROFILE, "USD", "100000000");
     let dir = tempfile::tempdir()?;
-    let ledger = format!("sqlite:{}", dir.path().join("ledger.db").display());
-    // As `ledger init` and `ledger open-new` make it.
-    let identity = Identity {
-        id: Some("bench".into()),
-        new_in_use: true,
-        tenant: Some("default".into()),
-        ..Identity::default()
-    };
-    let made = Ledger::open(&Settings { identity, ..Settings::new(&ledger) }).await;
-    made.expect("a ledger").shutdown().await;
-    let live = Shim::start(
-        &sandbox,
-        &[("stage", "live"), ("ledger.url", &ledger), ("ledger.id", "bench"), ("ledger.new_in_use", "true")],
-    )
-    .await;
+    let live = Shim::live(&sandbox, &dir.path().join("incomplete")).await;
+    let complete = Shim::live(&sandbox, &dir.path().join("complete")).await;
+    make_complete(&dir.path().join("complete")).await;
     let sealed = Shim::start(&sandbox, &[("stage", "sealed")]).await;
-    let bench = Bench { sandbox, live, sealed, requests };
+    let bench = Bench { sandbox, live, complete, sealed, requests };
     writeln!(io::stdout().lock(), "{requests} requests for each number, one at a time; milliseconds\n")?;
     writeln!(io::stdout().lock(), "{:44} {:>8} {:>8}", "", "p50", "p99")?;
     bench.creates().await?;
@@ -82,30 +73,51 @@ async fn main() -> io::Result<()> {
 struct Bench {
     sandbox: Sandbox,
     live: Shim,
+    /// As `live`, with a complete ledger.
+    complete: Shim,
     sealed: Shim,
     requests: usize,
 }
 
 impl Bench {
     async fn creates(&self) -> io::Result<()> {
-        let (mut in_live, mut in_sealed) = (Vec::new(), Vec::new());
+        let [mut in_live, mut with_complete, mut in_sealed] = [(); 3].map(|()| Vec::new());
+        let (mut calls_live, mut calls_complete) = (0, 0);
         for n in 0..self.requests {
             in_sealed.push(timed(self.sealed.create(&format!("sealed-{n}"))).await);
+            let before = self.calls();
             in_live.push(timed(self.live.create(&format!("live-{n}"))).await);
+            let between = self.calls();
+            with_complete.push(timed(self.complete.create(&format!("complete-{n}"))).await);
+            calls_live += between - before;
+            calls_complete += self.calls() - between;
         }
+        let calls = |all: u64| all as f64 / self.requests as f64;
         row("create, sealed: send", &mut in_sealed)?;
-        row("create, live: claim, fence, settle, send", &mut in_live)?;
-        let (mut claims, mut looks) = (Vec::new(), Vec::new());
+        row("create, live: claim, duplicate check, send", &mut in_live)?;
+        writeln!(io::stdout().lock(), "  upstream calls: {}", calls(calls_live))?;
+        row("create, live, complete ledger: claim, send", &mut with_complete)?;
+        writeln!(io::stdout().lock(), "  upstream calls: {}", calls(calls_complete))?;
+        let (mut claims, mut lookups) = (Vec::new(), Vec::new());
         for n in 0..self.requests {
             let ref_id = format!("alone-{n}");
             let key = Key::new("bench", &ref_id).expect("a short key");
             claims.push(timed(self.live.ledger().claim(key, Side::New, &Fingerprint([0; 32]))).await);
             let url = format!("{}/conversion/stablecoins?ref_id={ref_id}", self.sandbox.base_url());
-            looks.push(timed(self.live.ask(&url)).await);
+            lookups.push(timed(self.live.ask(&url)).await);
         }
         row("  of it, twice: one durable ledger write", &mut claims)?;
-        row("  of it, once: the look at the other side", &mut looks)?;
+        row("  of it, once: the lookup on the other side", &mut lookups)?;
         Ok(())
+    }
+
+    /// Calls of both sides that reached the vendor.
+    fn calls(&self) -> u64 {
+        let arrived = |side| {
+            [Operation::Create, Operation::List, Operation::Get]
+                .map(|operation| self.sandbox.inspector().arrived(Some(side), operation))
+        };
+        [Side::Legacy, Side::New].into_iter().flat_map(arrived).sum()
     }
 
     async fn gets(&self) -> io::Result<()> {
@@ -116,7 +128,7 @@ impl Bench {
             new.push(timed(self.sealed.ask(&format!("{}/{id}", self.sealed.base))).await);
         }
         let new = row("get, new", &mut new)?;
-        let both = row("get, both, home known", &mut both)?;
+        let both = row("get, both, record side known", &mut both)?;
         writeln!(io::stdout().lock(), "  both over new, p50: {:.3}", both / new)
     }
 
@@ -144,16 +156,27 @@ impl Bench {
         for create in creates.collect::<Vec<_>>() {
             create.await.expect("a create");
         }
-        let took = start.elapsed().as_secs_f64() * 1e3;
+        let elapsed = start.elapsed().as_secs_f64() * 1e3;
         // What is kept after the answers is part of the count, so it is waited for.
         self.live.app.services.detached.close();
         self.live.app.services.detached.wait().await;
         let syncs = self.live.ledger().commits() - before;
         writeln!(
             io::stdout().lock(),
-            "\n50 creates at once: {syncs} syncs for 150 ledger writes, {took:.1} ms"
+            "\n50 creates at once: {syncs} syncs for 150 ledger writes, {elapsed:.1} ms"
         )
     }
+}
+
+/// Leaves the ledger as `ledger backfill` and a clean `reconcile` do, after the proxy has started, which withdraws completeness.
+async fn make_complete(file: &Path) {
+    let options = SqliteConnectOptions::new().filename(file);
+    let mut connection = options.connect().await.expect("the ledger");
+    let statement =
+        "UPDATE ledger_completeness SET walked_us = unclaimed_us, until_us = unclaimed_us + 86400000000";
+    let changed = sqlx::query(statement).execute(&mut connection).await.expect("the table of completeness");
+    assert_eq!(changed.rows_affected(), 2, "a row of each side");
+    connection.close().await.expect("the ledger again");
 }
 
 fn row(name: &str, times: &mut [Duration]) -> io::Result<f64> {
@@ -173,6 +196,23 @@ struct Shim {
 }
 
 impl Shim {
+    /// In `live`, with a new ledger in that file.
+    async fn live(sandbox: &Sandbox, file: &Path) -> Self {
+        let ledger = format!("sqlite:{}", file.display());
+        // As `ledger init` and `ledger open-new` make it.
+        let identity = Identity {
+            id: Some("bench".into()),
+            new_in_use: true,
+            tenant: Some("default".into()),
+            ..Identity::default()
+        };
+        let made = Ledger::open(&Settings { identity, ..Settings::new(&ledger) }).await;
+        made.expect("a ledger").shutdown().await;
+        let keys = [("ledger.id", "bench"), ("ledger.new_in_use", "true"), ("ledger.only_door", "true")];
+        let settings = [&[("stage", "live"), ("ledger.url", &ledger)][..], &keys].concat();
+        Self::start(sandbox, &settings).await
+    }
+
     async fn start(sandbox: &Sandbox, settings: &[(&str, &str)]) -> Self {
         let url = sandbox.base_url();
         let upstreams = [
@@ -183,9 +223,14 @@ impl Shim {
         ];
         let flags =
             upstreams.iter().chain(settings).map(|(key, value)| Flag::new("bench", *key, *value)).collect();
+        // A ledger is complete only where somebody may walk over the new API.
+        let environment =
+            ["CLIENT_ID", "CLIENT_SECRET"].map(|key| (format!("SHIM_AUTH__LOOKUP__{key}"), "bench".into()));
+        let environment = environment.to_vec();
         // Without a ledger: only the embedded vendor's config may go to the new API so.
         let overlay = settings.contains(&("stage", "sealed")).then_some(Overlay::Sandbox);
-        let config = load(&Sources { overlay, flags, ..Sources::default() }).expect("a config").config;
+        let config =
+            load(&Sources { overlay, environment, flags, ..Sources::default() }).expect("a config").config;
         let ledger = reload_guard::open(&config).await.expect("a ledger");
         let listener = TcpListener::bind(config.listen).await.expect("a port");
         let address: SocketAddr = listener.local_addr().expect("an address");
