@@ -16,7 +16,7 @@ pub use super::sources::{Flag, Overlay, Sources};
 /// A valid config, and the source of each of its values.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The typed config.
+    /// One snapshot; a request keeps the one that it began with.
     pub config: Arc<Config>,
     pub(super) entries: Vec<ConfigEntry>,
     /// Of the config file's content, if there is a file.

@@ -25,7 +25,7 @@ const NOT_SET: &str = "(not set)";
 /// One key, its effective value, and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigRow {
-    /// The key, with dots.
+    /// As in `config/default.toml`, with dots: `limits.request_body_max`.
     pub key: &'static str,
     /// The value as displayed; `(set)` for a secret.
     pub value: String,

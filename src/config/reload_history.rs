@@ -36,7 +36,7 @@ pub struct ReloadHistory {
     pub reloads: VecDeque<PastReload>,
 }
 
-/// A refused config.
+/// A config that a reload refused; the one before it stays in force.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     /// When it was first refused.
@@ -49,20 +49,20 @@ pub struct Refusal {
 /// One reload that loaded a changed config.
 #[derive(Clone, Debug)]
 pub struct PastReload {
-    /// When it was loaded.
+    /// When the reload read it.
     pub at: Timestamp,
     /// The effective [`Config::hash`] after it.
     pub hash: String,
     /// The effective stage after it.
     pub stage: Stage,
-    /// Accepted or refused.
+    /// What became of the config that was read.
     pub result: ReloadResult,
 }
 
 /// The result of a reload.
 #[derive(Clone, Debug)]
 pub enum ReloadResult {
-    /// The config took effect.
+    /// In force since, with what it changed.
     Accepted(ConfigChange),
     /// The old config stayed in effect.
     Refused {

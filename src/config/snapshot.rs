@@ -41,7 +41,7 @@ use crate::translate::side::Side;
 /// A complete, valid config. `config/default.toml` documents every key.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Address for clients.
+    /// Address of the clients' listener; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Path of clients' base URL. Normalized: starts with a slash and does not end with one.
     pub base_path: String,
@@ -79,7 +79,6 @@ pub struct Config {
     pub facts: Facts,
     /// The file that facts came from.
     pub(crate) facts_file: Option<FactsFile>,
-    /// `[gate]`
     pub(crate) gate: Gate,
     pub(crate) budget: Budget,
     pub(crate) reconcile: Reconcile,

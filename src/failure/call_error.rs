@@ -10,24 +10,20 @@ use super::BoxError;
 /// What a call was doing when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallPhase {
-    /// DNS.
     Resolve,
-    /// TCP.
     Connect,
-    /// The TLS handshake.
     Tls,
     /// The upstream takes no more bytes of the request.
     Write,
     /// The request is written, and no byte of the answer has come.
     Wait,
-    /// The answer's body.
+    /// The head of the answer is read; its body is not whole.
     Read,
     /// The answer is whole, and is not what the call asked for.
     Decode,
 }
 
 impl CallPhase {
-    /// The name in logs.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",

@@ -36,7 +36,6 @@ pub(super) fn of(step: Step, known: &Known, config: &Config, target: &Modes) -> 
     }
 }
 
-/// What every step needs.
 pub(super) fn of_any(step: Step, known: &Known, config: &Config) -> Condition {
     Judge { step, known, config }.no_unknown_names()
 }

@@ -244,10 +244,7 @@ impl Body for Payload {
 pub(crate) enum CollectError {
     /// The body is longer than the limit.
     #[error("the body is longer than {max} bytes")]
-    TooLong {
-        /// The limit in bytes.
-        max: usize,
-    },
+    TooLong { max: usize },
     /// The sender closed the connection before the end.
     #[error("the body ended early")]
     Broken(#[source] hyper::Error),

@@ -47,7 +47,6 @@ pub(crate) fn add_x_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
     }
 }
 
-/// Adds `Forwarded` (RFC 7239).
 pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
     let node = match client.address {
         IpAddr::V4(address) => address.to_string(),

@@ -38,7 +38,6 @@ pub(crate) enum AdvisoryKind {
     UnknownRecord,
     /// A step forward without what it needs is not refused.
     GatesOff,
-    /// The gate is overridden.
     GateOverridden,
 }
 label!(

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use super::connection::{Bind, Connection, Guarded, guarded};
 use super::error::LedgerError;
 
-/// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AuditKind {
     Modes,
@@ -85,7 +84,6 @@ impl AuditKind {
     }
 }
 
-/// A row to add.
 pub(super) struct AuditEntry<'a> {
     pub(super) process: &'a str,
     /// The user who ran the command; `config HASH` for what a process took from its config; empty for what it found by itself.

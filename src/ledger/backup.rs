@@ -16,19 +16,17 @@ use super::error::{LedgerError, OpenError, cause};
 use super::settings::{DatabaseUrl, MIGRATION_TIMEOUT, Settings, in_time};
 use super::sqlite_file::{resolve, writing};
 
-/// What a copy holds.
+/// What the copy holds, read from the copy after it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
     pub id: Option<String>,
     pub claims: u64,
-    /// Size of the file.
     pub bytes: u64,
 }
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// A PostgreSQL ledger.
     #[error("the ledger is in PostgreSQL: back it up with the tools of that server, such as pg_basebackup")]
     NotAFile,
     /// A file is in the place of the copy.
@@ -42,11 +40,7 @@ pub enum BackupError {
     Ledger(#[from] LedgerError),
     /// SQLite cannot copy it, for example because the disk is full.
     #[error("the ledger cannot be copied to {}: {}", path.display(), cause(error))]
-    Copy {
-        path: PathBuf,
-        /// What SQLite says.
-        error: sqlx::Error,
-    },
+    Copy { path: PathBuf, error: sqlx::Error },
     /// The copy cannot be put in place.
     #[error("the copy {}: {source}", path.display())]
     File {

@@ -166,7 +166,7 @@ pub enum OpenError {
          the newer version again; of this one only `conversion-shim trip` works with it"
     )]
     Newer {
-        /// Its newest migration.
+        /// The newest migration in the ledger.
         found: i64,
         /// The newest of this program.
         known: i64,

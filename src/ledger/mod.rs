@@ -286,7 +286,7 @@ impl Ledger {
         if self.is_suspended() { Err(LedgerError::Suspended) } else { Ok(()) }
     }
 
-    /// The reads.
+    /// The part that only asks, for the admin listener and the commands.
     #[must_use]
     pub const fn reader(&self) -> &Reader {
         &self.reader

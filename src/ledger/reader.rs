@@ -36,7 +36,7 @@ pub struct Reader {
 pub enum LedgerOperation {
     /// It asks.
     Read,
-    /// It writes, durably.
+    /// It writes, and waits until the write is durable.
     Write,
 }
 label!(LedgerOperation, "operation", Read = "read", Write = "write");
@@ -44,7 +44,7 @@ label!(LedgerOperation, "operation", Read = "read", Write = "write");
 /// How a call to the ledger ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerOutcome {
-    /// Well.
+    /// It gave what was asked for.
     Ok,
     /// Without what was asked for.
     Failed,
@@ -239,7 +239,7 @@ impl Reader {
         outcome
     }
 
-    /// Durations of calls.
+    /// Durations of calls, by operation and outcome.
     #[must_use]
     pub fn times(&self) -> &Histograms<(LedgerOperation, LedgerOutcome)> {
         &self.times

@@ -58,7 +58,6 @@ struct Resource {
     first: Timestamp,
     debits: Vec<Movement>,
     credits: Vec<Movement>,
-    /// The money came back.
     returns: Vec<Movement>,
     /// Reserved funds that were released.
     releases: Vec<Movement>,

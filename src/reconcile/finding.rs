@@ -35,12 +35,10 @@ pub enum Severity {
     Money,
     /// Something that should be looked into.
     Contract,
-    /// As it should be.
     None,
 }
 
 impl Severity {
-    /// The name in output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -125,7 +123,7 @@ impl Finding {
         }
     }
 
-    /// What it is about.
+    /// The first that it has of its reference, legacy id and new id.
     #[must_use]
     pub fn subject(&self) -> &str {
         [&self.ref_id, &self.legacy_id, &self.new_id].into_iter().find_map(Option::as_deref).unwrap_or("")

@@ -64,26 +64,21 @@ pub struct WalkContext<'a, S> {
 /// How far a walk is.
 #[derive(Debug)]
 pub struct WalkView<'a> {
-    /// The window.
+    /// The window: records made from `begin` on and before `end`.
     pub begin: Timestamp,
-    /// See `begin`.
     pub end: Timestamp,
     pub progress: &'a WalkProgress,
 }
 
-/// A finished walk.
 #[derive(Debug)]
 pub struct WalkResult {
     /// Its id in the ledger.
     pub walk: String,
-    /// The window.
     pub begin: Timestamp,
-    /// See `begin`.
     pub end: Timestamp,
     pub progress: WalkProgress,
     /// What was found, at most some thousands of each kind.
     pub findings: Vec<Finding>,
-    /// When it was begun.
     pub started_at: Timestamp,
     /// Whether it went on from an earlier walk, which was begun then.
     pub resumed: bool,

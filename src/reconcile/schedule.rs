@@ -37,7 +37,6 @@ pub(crate) struct ReconcileStatus {
     pub(crate) completeness: Vec<Completeness>,
 }
 
-/// A finished walk.
 #[derive(Clone, Debug)]
 pub(crate) struct FinishedWalk {
     pub(crate) at: Timestamp,
@@ -58,7 +57,6 @@ impl FinishedWalk {
 pub(crate) struct Reconciler(Arc<Mutex<ReconcileStatus>>);
 
 impl Reconciler {
-    /// What was found last.
     #[must_use]
     pub(crate) fn status(&self) -> ReconcileStatus {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -94,7 +94,7 @@ impl Shadow {
         self.0.memory.used()
     }
 
-    /// Jobs in the queue.
+    /// Jobs in the queue; those that a worker has taken are not counted.
     #[must_use]
     pub fn jobs_waiting(&self) -> usize {
         self.0.jobs.max_capacity() - self.0.jobs.capacity()

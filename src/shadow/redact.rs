@@ -46,7 +46,7 @@ impl Redactor {
         }
     }
 
-    /// The path, redacted.
+    /// The path with hashes in place of names that are not fields of the legacy API.
     #[must_use]
     pub fn path(&self, path: &str) -> String {
         let mut names: Vec<String> = Vec::new();
@@ -61,7 +61,7 @@ impl Redactor {
         names.join(".")
     }
 
-    /// The differences, redacted.
+    /// The differences with paths and values redacted, and no rule.
     #[must_use]
     pub fn differences(&self, differences: &[Difference]) -> Vec<Diff> {
         differences.iter().map(|difference| self.difference(difference, None)).collect()

@@ -120,7 +120,7 @@ impl ShadowStats {
         sum(&self.due)
     }
 
-    /// Comparisons, over all routes.
+    /// Comparisons since the process started, over all routes.
     #[must_use]
     pub fn all_done(&self) -> u64 {
         sum(&self.done)

@@ -113,7 +113,6 @@ impl DriftLog {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// Names by kind.
     pub(crate) const fn counts(&self) -> &Counters<(DriftKind,)> {
         &self.counts
     }

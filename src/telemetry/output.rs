@@ -16,7 +16,6 @@ pub(super) trait Output: Send {
     fn follow(&mut self);
 }
 
-/// Why lines are lost.
 #[derive(Debug)]
 pub(super) struct WriteFailed {
     pub(super) error: io::Error,

@@ -120,7 +120,7 @@ pub enum Mirror {
     SameId,
     /// It does, under an id of its own.
     OtherId,
-    /// It does not.
+    /// Neither side lists the other's conversions.
     No,
 }
 

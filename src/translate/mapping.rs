@@ -4,7 +4,7 @@ use super::conversion::{Conversion, Status};
 use super::json::Text;
 use super::orchestration::{self, FundsLocation, Orchestration, Unreadable};
 
-/// A mapped orchestration.
+/// An orchestration, read as a legacy conversion.
 #[derive(Clone, Copy, Debug)]
 pub struct Mapped<'a> {
     /// The legacy record.
@@ -16,7 +16,7 @@ pub struct Mapped<'a> {
 /// What the ledger knows about an orchestration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// Nothing.
+    /// The ledger knows nothing about it.
     #[default]
     Unknown,
     /// Its reference is claimed for the new API, and no record is known for it. It could still be a withdrawal that used the

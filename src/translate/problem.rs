@@ -40,7 +40,7 @@ impl Problem {
         }
     }
 
-    /// The document's bytes.
+    /// The body of the answer, as `application/problem+json`.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         // Strings, a number and JSON that was read: nothing here can fail to serialize.

@@ -75,7 +75,7 @@ impl Id {
         Self(id.to_owned())
     }
 
-    /// The decoded id.
+    /// The id after percent-decoding.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -102,7 +102,7 @@ pub enum Matched {
     /// A write under the conversions path that no route takes. Passed through, it could be a create without a duplicate
     /// check; the modes decide whether that matters.
     UnroutedWrite,
-    /// Any other request.
+    /// Any other request; it is streamed to legacy unchanged.
     PassThrough,
 }
 

@@ -11,7 +11,6 @@ const KNOWN_PROBLEMS: [&str; 6] =
     ["already-exists", "insufficient-funds", "expired", "rejected", "unsupported-address", "about:blank"];
 const KNOWN_CONTENT: [&str; 2] = ["application/json", "application/problem+json"];
 
-/// Where a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Record,

@@ -11,13 +11,14 @@ use crate::http::body::ByteCount;
 /// How long to wait for the head of an answer.
 #[derive(Clone, Debug)]
 pub(crate) enum AnswerWait {
-    /// Until then.
     Until(Instant),
     /// As long as the client sends its body, and after its last byte at least so long and less than twice.
-    Quiet { at_most: Duration, sent: ByteCount },
+    Quiet {
+        at_most: Duration,
+        sent: ByteCount,
+    },
 }
 
-/// The wait is over.
 #[derive(Debug)]
 pub(super) struct Overdue;
 

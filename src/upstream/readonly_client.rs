@@ -59,10 +59,7 @@ pub(crate) enum ReadError {
     NoToken(#[source] TokenError),
     /// The answer exceeds [`ReadRequest::max`].
     #[error("the answer is longer than {max} bytes")]
-    TooLong {
-        /// The limit in bytes.
-        max: usize,
-    },
+    TooLong { max: usize },
 }
 
 /// Without the URL, which holds references, ids and cursors.

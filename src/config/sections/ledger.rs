@@ -50,7 +50,7 @@ pub struct Ledger {
 pub enum NativeCreates {
     /// Their references are recorded beside the claims.
     Record,
-    /// Nothing.
+    /// They are passed through, and nothing is recorded.
     Pass,
 }
 
@@ -68,9 +68,9 @@ impl NativeCreates {
 /// The kind of database that holds the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerKind {
-    /// A file; one process.
+    /// A file. One process uses it: the lock file keeps a second one out.
     Sqlite,
-    /// A server; several replicas.
+    /// A server, which several replicas share.
     Postgres,
 }
 

@@ -45,7 +45,7 @@ pub struct Shadow {
     /// Key of the hashes that replace values; `None` = a random key at every start.
     pub(crate) redaction_key: Option<Secret>,
     pub(crate) ignore: Vec<IgnoreRule>,
-    /// Thresholds of a GO.
+    /// Thresholds that a route must reach for a GO.
     pub go: Go,
 }
 

@@ -17,7 +17,7 @@ pub struct Tls {
     pub(crate) key: PathBuf,
     /// Whether clients authenticate with a certificate.
     pub client_auth: ClientAuth,
-    /// Minimum protocol version.
+    /// A handshake below this version is refused.
     pub min_version: TlsVersion,
 }
 
@@ -30,7 +30,7 @@ impl Tls {
     }
 }
 
-/// Minimum protocol version.
+/// Lowest TLS version that a connection may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsVersion {
     /// TLS 1.2 or 1.3.
@@ -66,7 +66,7 @@ pub enum ClientAuth {
     Off,
     /// The server requests one. A certificate that does not verify ends the handshake; none is accepted.
     Optional(PathBuf),
-    /// The server requires one.
+    /// The server requires one: a connection without a certificate that verifies does not get past the handshake.
     Required(PathBuf),
 }
 

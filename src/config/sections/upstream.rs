@@ -41,7 +41,7 @@ pub struct Upstreams {
     pub(crate) ca_file: Option<PathBuf>,
     /// Client certificate for upstreams that request one.
     pub(crate) identity: Option<TlsIdentity>,
-    /// Minimum TLS version.
+    /// A connection to an upstream below this version is refused.
     pub tls_min_version: TlsVersion,
     /// The old API, and pass-through.
     pub legacy: Upstream,

@@ -11,7 +11,7 @@ use crate::shadow::types::{DiffKind, Severity};
 /// The comparison of two pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListComparison {
-    /// The differences.
+    /// The differences, redacted nowhere yet.
     pub differences: Vec<Difference>,
     /// Rows of the served page.
     pub served: usize,

@@ -25,7 +25,7 @@ pub struct Comparator<'a> {
     pub route: Route,
     /// Whether the dry run generated a `ref_id`, because the client gave none.
     pub ref_id_made: bool,
-    /// The ignore rules.
+    /// The ignore rules, those that have expired included.
     pub rules: &'a [IgnoreRule],
     /// The current day in UTC, by which rules expire.
     pub today: Date,
@@ -34,7 +34,7 @@ pub struct Comparator<'a> {
 /// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComparisonResult {
-    /// The verdict.
+    /// What the comparison shows, ignore rules applied.
     pub verdict: Verdict,
     /// The highest severity in `differences`; `None` also when progress explains them all.
     pub severity: Option<Severity>,
@@ -48,7 +48,7 @@ pub struct ComparisonResult {
     pub expired: Vec<usize>,
     /// The rows of a list. Only `served` and `other` are set here.
     pub counts: Option<RowCounts>,
-    /// Why nothing was compared.
+    /// Why nothing was compared; `None` if it was.
     pub skip_reason: Option<&'static str>,
 }
 
@@ -63,7 +63,7 @@ enum Findings {
 }
 
 impl Comparator<'_> {
-    /// Compares two responses.
+    /// Finds the differences, then applies the ignore rules to them.
     #[must_use]
     pub fn compare(&self, served: &SideResponse, other: &SideResponse) -> ComparisonResult {
         match self.find(served, other) {

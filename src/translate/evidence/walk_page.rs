@@ -63,10 +63,9 @@ pub enum DoubtfulPage {
     /// The credentials may not read.
     #[error("the side answered 403: the credentials lack the scope to read")]
     Forbidden,
-    /// The side answered 429.
     #[error("the side answered 429")]
     Throttled,
-    /// Anything else.
+    /// Another answer that proves nothing, and why.
     #[error("{0}")]
     Unbelievable(&'static str),
 }

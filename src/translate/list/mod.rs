@@ -59,7 +59,7 @@ pub struct ListQuery {
 /// A call to a side for one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The side to call.
+    /// The side whose list is read.
     pub side: Side,
     /// The number of rows to request.
     pub limit: u16,
@@ -203,7 +203,7 @@ impl ListQuery {
         }
     }
 
-    /// Rows per page.
+    /// Rows per page; [`LIMIT_DEFAULT`] if the client named none.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit.unwrap_or(LIMIT_DEFAULT).into()

@@ -23,7 +23,7 @@ use crate::translate::conversion::Conversion;
 use crate::translate::invalid::Invalid;
 use crate::translate::side::Side;
 
-/// A page under construction.
+/// Merges the rows of one side or both into one page of the legacy API.
 #[derive(Debug)]
 pub struct PageBuilder<'q> {
     query: &'q ListQuery,
@@ -58,12 +58,12 @@ pub struct SuspectedDouble {
     pub(crate) new_id: String,
 }
 
-/// A finished page.
+/// A page, ready to be answered.
 #[derive(Debug)]
 pub struct Page {
     /// The body of the legacy answer.
     pub body: Vec<u8>,
-    /// The rows left out.
+    /// Rows that are not shown.
     pub dropped: DroppedRows,
     /// References that are on the page twice, once for each side.
     pub doubles: Vec<SuspectedDouble>,

@@ -38,7 +38,7 @@ pub enum Rewriting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestedScopes(Vec<String>);
 
-/// A rewritten token request.
+/// A token request whose scopes name the new API's as well.
 #[derive(Debug)]
 pub struct Rewritten {
     /// The whole form. It holds the client's secret and must not be logged.

@@ -123,7 +123,6 @@ impl TokenEndpoint {
         &self.fetches
     }
 
-    /// A new token.
     pub(super) async fn fetch(&self, fetch: &Fetch) -> Result<FetchedToken, TokenError> {
         let span = spans::step("token", None);
         let fetched = self.exchange(&fetch.request, fetch.timeout).instrument(span.clone()).await;
