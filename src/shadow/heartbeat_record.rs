@@ -91,7 +91,7 @@ pub struct DroppedJobs {
     pub route: Route,
     /// `jobs`, `bytes`, `budget`, `cooldown`, `panic` or `shutdown`.
     pub reason: String,
-    /// Records that were not written.
+    /// Jobs since the process started.
     pub count: u64,
 }
 
@@ -111,7 +111,7 @@ pub struct Suppressed {
     pub both_held: bool,
     /// As in a record.
     pub signature: String,
-    /// Jobs since the process started.
+    /// Records that were not written.
     pub count: u64,
 }
 

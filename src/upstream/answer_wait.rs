@@ -36,6 +36,7 @@ impl AnswerWait {
             Self::Quiet { at_most, sent } => {
                 let mut call = pin!(call);
                 loop {
+                    // Progress is looked at once per interval, not per byte: a body streams without a timer reset for every frame.
                     let before = sent.get();
                     match timeout(*at_most, &mut call).await {
                         Ok(done) => return Ok(done),
