@@ -90,6 +90,7 @@ pub(crate) fn conversion<'a>(orchestration: &Orchestration<'a>) -> Result<Mapped
         settled_at: (status == Status::Settled)
             .then(|| non_empty(orchestration.completed_at).or(orchestration.updated_at))
             .flatten(),
+        // The new API has no time of its own for a failure; the last update is when it failed.
         cancelled_at: (status == Status::Cancelled).then_some(orchestration.updated_at).flatten(),
         metadata: orchestration.metadata,
         recipient_profile_id: orchestration
@@ -111,6 +112,7 @@ fn status(new: Option<Text<'_>>) -> (Status, bool) {
         ) => (Status::Created, true),
         Some(orchestration::Status::Completed) => (Status::Settled, true),
         Some(orchestration::Status::Failed | orchestration::Status::Rejected) => (Status::Cancelled, true),
+        // `CREATED` is the only status that a client does not take as final.
         None => (Status::Created, false),
     }
 }

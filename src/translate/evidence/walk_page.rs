@@ -103,6 +103,7 @@ impl WalkedRecord {
         mapped.conversion.write(&mut json);
         let Some(record) = Self::new(Side::New, &mapped.conversion, json) else { return Ok(None) };
         let progress =
+            // The mapping shows an unknown status as `CREATED`; a walk must not take the record for open because of that.
             if mapped.unknown_status.is_some() { RecordProgress::Unknown } else { record.progress };
         Ok(Some(Self { progress, other_kind, ..record }))
     }
@@ -188,6 +189,7 @@ impl<'a> PageReader<'a> {
         reader.end()?;
         if let Some(rows) = self.deprecated.take() {
             self.is_list = true;
+            // The deprecated name may repeat the rows of `items`, which would then be counted twice.
             if self.page.records.is_empty() {
                 self.rows(&mut JsonReader::new(rows.as_written().as_bytes())?)?;
             }
@@ -229,6 +231,7 @@ impl<'a> PageReader<'a> {
                     WalkedRecord::of_orchestration(&orchestration)?
                 }
             };
+            // One row that cannot be read fails the page: left out, it would look like a record that does not exist.
             self.page.records.push(record.ok_or(Unreadable::Missing { field: "id or created_at" })?);
             Ok::<(), Unreadable>(())
         })

@@ -160,6 +160,7 @@ impl<'q> PageBuilder<'q> {
         if self.more || self.is_lost() {
             return Vec::new();
         }
+        // One more than the page holds shows whether another page follows.
         let wanted = self.query.limit() + 1 - self.count;
         let call = |source: &Source| {
             let lacks_rows = self.pairs.awaited.is_some_and(|at| source.rows.ends_at(at));
@@ -195,6 +196,7 @@ impl<'q> PageBuilder<'q> {
     pub fn add(&mut self, side: Side, rows: Rows) {
         if let Some(number) = self.sources.iter().position(|source| source.side == side) {
             let source = &mut self.sources[number];
+            // Its rows are read again from the start, so those taken so far do not count.
             if !source.add(self.query, rows) {
                 self.taken.forget(number);
             }
@@ -295,6 +297,7 @@ impl<'q> PageBuilder<'q> {
         let heads = self.sources.iter().enumerate();
         let heads = heads.filter_map(|(at, source)| Some((at, source.rows.head()?)));
         let first = heads.reduce(|first, other| {
+            // Only a strict precedence swaps, so equal rows keep the order of the sides from page to page.
             let swap = self.order.before(&other.1, &first.1);
             if swap { other } else { first }
         });
@@ -326,6 +329,7 @@ impl<'q> PageBuilder<'q> {
             self.fill();
         }
         let is_more_known = self.sources.iter().any(|source| source.rows.next_fresh().is_some());
+        // A cursor needs a row that comes again: the last one is given back and opens the next page.
         if !is_more_known && self.count > 1 && !self.more {
             self.count -= 1;
             let end = self.taken.hold_back(&mut self.sources);

@@ -236,6 +236,7 @@ impl Rows {
         let start = self.rows.front().map_or(HEAD.len(), |row| row.json.start);
         let ends = self.rows.iter().take(limit).map(|row| row.json.end - start + HEAD.len());
         let ends: Vec<_> = ends.collect();
+        // The buffer of the answer becomes the body; only what comes before the first row is cut out.
         let mut page = std::mem::take(&mut self.json);
         page.drain(HEAD.len()..start);
         page.truncate(ends.last().copied().unwrap_or(HEAD.len()));
