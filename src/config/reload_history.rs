@@ -91,6 +91,7 @@ impl ConfigChange {
     pub(super) fn between(before: &Config, after: &Config, keys: &[&'static str]) -> Self {
         let modes = Route::ALL.map(|route| (route, before.modes.of(route), after.modes.of(route)));
         let modes: Vec<_> = modes.into_iter().filter(|(_, from, to)| from != to).collect();
+        // These have lines of their own, with their values.
         let reported = |key: &str| key == STAGE || modes.iter().any(|(route, ..)| key == routes::key(*route));
         Self {
             stage: (before.stage != after.stage).then_some((before.stage, after.stage)),
@@ -125,6 +126,7 @@ impl ReloadHistory {
     pub(super) fn refused(&mut self, config: &Config, problems: Vec<ConfigProblem>) {
         let same = |refusal: &&mut Refusal| refusal.active && are_same(&refusal.problems, &problems);
         if let Some(refusal) = self.refused.as_mut().filter(same) {
+            // The same problems in newer words; the refusal keeps the time at which it began.
             refusal.problems = problems;
             return;
         }

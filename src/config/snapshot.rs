@@ -129,6 +129,7 @@ impl Config {
     pub(crate) fn override_in_force(&self) -> Option<&Override> {
         let allows = |exception: &&Override| {
             let (to, now) = (exception.to.modes().progress(), self.progress_of(&self.modes));
+            // No further than the step that was excepted: an override of canary does not let live through.
             Timestamp::now() < exception.until && now.creates <= to.creates && now.reads <= to.reads
         };
         self.gate.exception.as_ref().filter(allows)
@@ -198,6 +199,7 @@ fn check_rules(
     auth: Option<&Auth>,
     replicas: Option<u32>,
 ) {
+    // A rule over sections that were not all read would report the gaps as violations.
     let (Some(routes), Some(ledger), Some(auth), Some(replicas), true) =
         (routes, ledger, auth, replicas, keys.complete)
     else {

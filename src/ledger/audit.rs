@@ -120,5 +120,6 @@ pub(super) async fn record<C: Connection>(
         Optional(entry.after),
     ];
     let rows: Vec<(i64,)> = connection.guarded(&RECORD, &binds).await?;
+    // A decision without its row must not stand: the error ends the transaction that both are in.
     if rows.is_empty() { Err(connection.foreign()) } else { Ok(()) }
 }

@@ -96,6 +96,7 @@ impl LedgerRequest for IsAlikeKnown<'_> {
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
         let ref_id = &self.0.ref_id;
+        // `lower` and `trim` differ between SQLite, PostgreSQL and the vendor beyond ASCII and plain spaces.
         if !ref_id.is_ascii() || ref_id.trim() != ref_id.trim_matches(' ') {
             return Ok(true);
         }
@@ -290,6 +291,7 @@ impl Walked {
         let (begin, end) = (Number(self.begin.as_microsecond()), Number(self.end.as_microsecond()));
         for side in self.sides.iter().map(|side| Text(side.as_str())) {
             let binds = [tenant, side, begin, end, now()];
+            // The first walk makes the row, a later one extends it; each statement does nothing where the other applies.
             let _: Vec<(String,)> = connection.guarded(&ADVANCE, &binds).await?;
             let _: Vec<(String,)> = connection.guarded(&EXTEND, &binds[..4]).await?;
             if let WalkVerdict::CleanUntil(until) = self.verdict {

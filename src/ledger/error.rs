@@ -95,6 +95,7 @@ impl From<sqlx::Error> for LedgerError {
             {
                 Self::Session
             }
+            // About one row: other claims are read as well as before.
             Error::ColumnDecode { .. } | Error::Decode(_) => Self::Corrupt(error.to_string()),
             other => Self::Unavailable(Arc::new(other)),
         }

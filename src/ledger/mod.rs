@@ -155,6 +155,7 @@ impl Ledger {
     ) -> Result<Claimed, LedgerError> {
         self.check_suspended()?;
         let claimed = self.write(MakeClaim::new(key, side, fingerprint)).await?;
+        // A claim that another process made is in its memory; here only what this one wrote must be found again.
         if claimed.inserted {
             self.verifier.newest.add(key.into(), &claimed.claim);
         }

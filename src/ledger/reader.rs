@@ -82,6 +82,7 @@ impl Reader {
     async fn checked(store: ReadStore, settings: &Settings) -> Result<Self, OpenError> {
         let reader = Self::new(store, settings);
         let checking = async {
+            // First: of a newer ledger not even the tables that the next reads use are known.
             if let Some(found) = reader.run(&UnknownMigration).await? {
                 return Err(schema::newer(found));
             }

@@ -83,6 +83,7 @@ impl FindingKind {
     pub const fn severity(self) -> Severity {
         match self {
             Self::Double | Self::Lost | Self::WrongSide | Self::Mismatch | Self::Status => Severity::Money,
+            // Nothing was converted twice or lost, but something may be missed by the next check.
             Self::Unclaimed | Self::Stuck | Self::Unresolved => Severity::Contract,
             Self::Mirrored => Severity::None,
         }

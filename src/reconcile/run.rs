@@ -193,9 +193,11 @@ impl<'a, S: Source> Walker<'a, S> {
             for side in [Side::Legacy, Side::New] {
                 self.progress.pages[side as usize] = pages[side as usize] + walk.pages(side);
             }
+            // The margin before the position was walked for its ids alone; progress never goes back.
             let until = slice.until.as_second().max(self.progress.position);
             self.progress.position = until;
             self.seen.walked(from, slice.until);
+            // Behind the walk: a record may be made minutes after its claim, and its row comes with a later slice.
             self.look_for_claims(slice.until - MARGIN).await?;
             self.snapshot = json(&self.progress);
             (self.context.observer)(&self.view());
@@ -260,11 +262,13 @@ impl<'a, S: Source> Walker<'a, S> {
 
     async fn save(&mut self, state: WalkState) -> Result<(), WalkError> {
         self.check_lease()?;
+        // Before anything is saved: a double must hold creates even if the save fails.
         self.trip_on_doubles().await?;
         let mut findings = std::mem::take(&mut self.pending);
         let Some(ledger) = self.context.ledger else { return Ok(()) };
         loop {
             let rest = findings.split_off(findings.len().min(FINDINGS_SAVED));
+            // Finished only with the last findings: a walk that is killed in between goes on and saves the rest.
             let state = if rest.is_empty() { state } else { WalkState::Running };
             let walked = self.walked(state);
             let step = WalkStep { state, progress: self.snapshot.clone(), findings, walked };

@@ -68,6 +68,7 @@ impl LineWriter {
         write_all(out, lines).and_then(|()| out.flush().map_err(|error| (error, lines.len()))).map_err(
             |(error, written)| {
                 let (begun, lost) = lines.split_at(written);
+                // What was written of the torn line stays; the next write begins with a line break, so that only this one is lost.
                 self.torn = begun.last().is_some_and(|last| *last != b'\n');
                 WriteFailed::of(error, lost)
             },

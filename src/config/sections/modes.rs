@@ -166,6 +166,7 @@ impl Modes {
             Mode::Both => ReadProgress::Both,
             Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Canary => ReadProgress::Legacy,
         };
+        // The furthest of the reads counts: one route that reads new is enough to need what that step needs.
         Progress { creates, reads: of(self.get).max(of(self.list)).max(of(self.cancel)) }
     }
 

@@ -123,6 +123,7 @@ pub(in crate::config) fn version(key: ConfigKey<'_>) -> Option<TlsVersion> {
 fn client_auth(keys: &mut KeyReader) -> Option<ClientAuth> {
     let authorities = keys.on_restart(CLIENT_CA).file();
     type WithAuthorities = fn(PathBuf) -> ClientAuth;
+    // The choice decides whether authorities are needed, so both are read before either is judged.
     let choices: [(&str, Option<WithAuthorities>); 3] =
         [("off", None), ("optional", Some(ClientAuth::Optional)), ("required", Some(ClientAuth::Required))];
     let choice = keys.on_restart("tls.client_auth").choice(choices, |(name, _)| name);
