@@ -63,6 +63,7 @@ pub(crate) struct CallError {
 impl CallError {
     /// The failed call among an error and its sources.
     pub(crate) fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
+        // Anywhere in the chain: hyper and hyper-util wrap the connector's error in their own.
         let mut chain = successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source());
         chain.find_map(<dyn StdError>::downcast_ref::<Self>)
     }
