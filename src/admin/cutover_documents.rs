@@ -72,7 +72,7 @@ pub(crate) struct AuditDocument {
 /// What this process read in the vendor's answers and does not know.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct DriftDocument {
-    /// By path.
+    /// Sorted by path.
     pub(crate) names: Vec<DriftNameDocument>,
     /// Whether further names are not listed.
     pub(crate) full: bool,
@@ -170,7 +170,7 @@ pub(crate) struct CompletenessDocument {
 }
 
 impl CompletenessDocument {
-    /// One document a side.
+    /// By the name of the side.
     pub(crate) fn of(sides: &[Completeness], config: &Config) -> BTreeMap<String, Self> {
         let now = Timestamp::now();
         let document = |side: &Completeness| {

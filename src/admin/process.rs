@@ -2,7 +2,7 @@
 
 use crate::http::descriptors;
 
-/// Resident memory, in bytes.
+/// From `VmRSS` in `/proc/self/status`; `None` where there is no such file.
 pub(super) fn resident_bytes() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -1,6 +1,5 @@
 //! The exit codes of the process.
 
-/// Success.
 pub(crate) const OK: u8 = 0;
 /// Something failed while running: a port in use, an unreadable file, writes cut off by the drain deadline.
 pub(crate) const FAILED: u8 = 1;

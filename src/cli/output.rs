@@ -42,7 +42,6 @@ pub(super) fn verdict_written(outcome: std::io::Result<()>, code: u8) -> u8 {
     }
 }
 
-/// Writes to standard error.
 pub(super) fn print_error(text: &str) {
     let _ = std::io::stderr().lock().write_all(text.as_bytes());
 }

@@ -44,7 +44,7 @@ type Lines = Box<dyn std::io::Write + Send>;
 
 /// How serving ended, if without an error.
 enum ServeOutcome {
-    /// A signal ended it.
+    /// A signal ended it; how the drain went.
     Drained(Drained),
     /// A signal came before anything was served.
     Stopped,

@@ -55,6 +55,7 @@ impl LedgerValues {
 /// The section `[ledger]` of the sources: a trip must not wait for a config that can be served.
 pub(super) fn ledger_alone(sources: &Sources) -> LedgerValues {
     let mut above = Sources { overlay: None, file: None, text: None, ..sources.clone() };
+    // Other sections may be broken in any way; a problem of theirs must not hide the ledger.
     above.environment.retain(|(name, _)| name.starts_with("SHIM_LEDGER__"));
     above.flags.retain(|flag| flag.key.starts_with("ledger."));
     let Merged { values, problems, .. } = merge(&above, layers::toml);
@@ -78,6 +79,7 @@ impl LedgerValues {
                 return;
             }
         };
+        // One wrong byte in a comment must not keep an operator from holding creates.
         let text = String::from_utf8_lossy(&bytes);
         if let Err(error) = std::str::from_utf8(&bytes) {
             let message = format!("not UTF-8 from byte {} on; what is not was replaced", error.valid_up_to());
@@ -92,6 +94,7 @@ impl LedgerValues {
         for (name, value) in known {
             let key = format!("{LEDGER}.{name}");
             let set_by = self.values.find_metadata(&key).map_or("default", |metadata| &metadata.name);
+            // The file comes below environment and flags, which were merged before it here.
             if set_by == "default" {
                 self.values = std::mem::take(&mut self.values).merge(Layer::of(source.clone(), &key, value));
             }
@@ -151,6 +154,7 @@ fn salvage(text: &str) -> (Dict, Vec<String>) {
             Ok(values) => return (values, skipped),
             Err(error) => error,
         };
+        // In the words of the usual loader, so that both name the same line.
         skipped.extend(layers::toml(&text).err());
         let Some(span) = error.span() else { break };
         let line = text[..span.start.min(text.len())].matches('\n').count();

@@ -29,6 +29,7 @@ pub(crate) struct FactsFile {
 impl FactsFile {
     /// Whether it was found longer than [`AGE_MAX`] before a time.
     pub(crate) fn is_old(&self, now: Timestamp) -> bool {
+        // In either direction: a time far in the future comes from a wrong clock, and says nothing about the age.
         now.duration_since(self.found_at).unsigned_abs() > AGE_MAX
     }
 
@@ -64,6 +65,7 @@ pub(super) fn read(path: &Path, upstreams: &Upstreams) -> Result<(FactsFile, Vec
         .deserialize()
         .map_err(|error: figment::Error| format!("names a file that `probe` did not write: {error}"))?;
     let found_at = found_at.parse().map_err(|_| "names a file whose found_at is no time".to_owned())?;
+    // Facts are about one vendor: those of a sandbox must not loosen a rule in production.
     let is_in_use = hosts == hosts_of(upstreams);
     let seen = seen.into_iter().filter_map(|(name, value)| Some((name, value.into_string()?))).collect();
     Ok((FactsFile { path: path.to_owned(), found_at, hosts, is_in_use, seen }, facts.into_iter().collect()))

@@ -48,6 +48,7 @@ pub(super) fn merge(sources: &Sources, parse: impl Fn(&str) -> Result<Dict, Stri
         match text.and_then(|text| parse(&text)) {
             Ok(values) => layers.push(Layer { name, values }),
             Err(message) => {
+                // Rules over several keys would report what the unread file may have set right.
                 complete = false;
                 problems.push(ConfigProblem::new("", message, name));
             }
@@ -96,10 +97,12 @@ fn environment(variables: &[(String, String)], schema: &Schema) -> Vec<Layer> {
         .iter()
         .filter_map(|(name, value)| Some((name, name.strip_prefix(PREFIX)?, value)))
         .collect();
+    // The order in which a process inherits variables must not decide the order of problems.
     variables.sort();
     variables
         .into_iter()
         .map(|(name, rest, value)| {
+            // A dot is no character of a variable's name in most shells.
             let key = rest.to_lowercase().replace("__", ".");
             Layer { name: format!("environment {name}"), values: nested(&key, typed(&key, value, schema)) }
         })
@@ -134,6 +137,7 @@ fn typed(key: &str, text: &str, schema: &Schema) -> Value {
         }
         Some(Value::String(..) | Value::Char(..) | Value::Dict(..) | Value::Empty(..)) | None => None,
     };
+    // What does not convert stays text, and the typed reader reports it with its key and source.
     converted.unwrap_or_else(|| Value::from(text))
 }
 

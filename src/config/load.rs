@@ -16,7 +16,7 @@ pub use super::sources::{Flag, Overlay, Sources};
 /// A valid config, and the source of each of its values.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The typed config.
+    /// One snapshot; a request keeps the one that it began with.
     pub config: Arc<Config>,
     pub(super) entries: Vec<ConfigEntry>,
     /// Of the config file's content, if there is a file.
@@ -85,6 +85,7 @@ pub(crate) fn load_ledger(sources: &Sources) -> Result<NamedLedger, Vec<ConfigPr
     let mut unread = found.problems.clone();
     unread.append(&mut keys.problems);
     if ledger.is_none() {
+        // Any other key has a default that a hold of creates can do with; the address of the ledger has none.
         let replaceable = |key: &&str| ![ledger::URL, ledger::URL_FILE].contains(key);
         let unusable = unread.iter().map(|problem| problem.key.as_str()).filter(replaceable);
         let unusable: Vec<_> = unusable.map(str::to_owned).collect();
@@ -149,6 +150,7 @@ pub(crate) fn examine(sources: &Sources) -> Result<Examined, Vec<ConfigProblem>>
 /// `None` if there is any problem.
 fn read(keys: &mut KeyReader) -> Option<Loaded> {
     let mut config = Config::read(keys)?;
+    // A section may return a value and have recorded a problem about it.
     if !keys.problems.is_empty() {
         return None;
     }
@@ -162,6 +164,7 @@ fn read(keys: &mut KeyReader) -> Option<Loaded> {
 fn hash(entries: &[ConfigEntry]) -> String {
     let mut sha = Sha256::new();
     for ConfigEntry { row, .. } in entries {
+        // Values as displayed: a secret counts as `(set)`, so the hash, which is logged, says nothing about it.
         sha.update(format!("{}={}\n", row.key, row.value));
     }
     const_hex::encode(&sha.finalize()[..6])

@@ -27,6 +27,7 @@ impl ConfigProblem {
     }
 
     fn is_same(&self, other: &Self) -> bool {
+        // A message may hold a time or a count that changes at every check; the condition does not.
         let what = |problem: &'_ Self| problem.condition.clone().unwrap_or_else(|| problem.message.clone());
         (&self.key, &self.source, what(self)) == (&other.key, &other.source, what(other))
     }

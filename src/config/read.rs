@@ -25,7 +25,7 @@ const NOT_SET: &str = "(not set)";
 /// One key, its effective value, and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigRow {
-    /// The key, with dots.
+    /// As in `config/default.toml`, with dots: `limits.request_body_max`.
     pub key: &'static str,
     /// The value as displayed; `(set)` for a secret.
     pub value: String,
@@ -130,6 +130,7 @@ impl KeyReader {
     /// and it gives no value.
     fn merge_secret_file(&mut self, key: &str, file_key: &str, placeholder: &str) -> bool {
         let path = self.raw_text(file_key);
+        // A path that is no path is reported when the key itself is read.
         if path.is_empty() || file_path(&path).is_err() {
             return true;
         }
@@ -137,10 +138,12 @@ impl KeyReader {
             self.problem(file_key, format!("is set while {key} is set too; keep one of them"));
             return true;
         }
+        // Before it is read: a file that cannot be read now is watched until it can be.
         self.named_files.push(PathBuf::from(&path));
         match std::fs::read_to_string(&path).map(Zeroizing::new) {
             Ok(text) if values::of_file(&text).is_empty() => self.problem(file_key, "names an empty file"),
             Ok(text) => {
+                // The secret goes through the same parser and display as one in the config itself.
                 return self.merge(Layer::single(format!("file {path}"), key, values::of_file(&text)));
             }
             Err(error) => {
@@ -262,6 +265,7 @@ impl ConfigKey<'_> {
             entry.secret = Some(secret.clone());
         }
         let file = ConfigKey { reader, name: file_key, takes_effect }.file();
+        // A problem with the file is recorded already; a value beside it must not come into force.
         file.filter(|_| usable)?;
         read
     }

@@ -188,6 +188,7 @@ impl Watcher {
     /// Checks for changes until the task is dropped.
     pub async fn run(mut self) {
         loop {
+            // Read anew in each round, so that a reload may change it.
             let interval = tokio::time::sleep(self.running.config.reload.poll_interval);
             tokio::select! {
                 () = interval => self.check(Trigger::Timer).await,
@@ -260,7 +261,9 @@ impl Watcher {
         };
         self.unreadable = None;
         let changed = self.seen != Some(digest) || self.named != Some(named);
+        // A file that stays broken is reported once, not at every poll.
         let log = changed || trigger == Trigger::Explicit;
+        // A refused config is examined again although nothing changed: what refused it, such as a date or the ledger, may have.
         if !log && self.refused.is_empty() {
             return ReloadOutcome::Unchanged;
         }
@@ -287,6 +290,7 @@ impl Watcher {
         read: Result<Loaded, Vec<ConfigProblem>>,
     ) -> Result<Loaded, Vec<ConfigProblem>> {
         let loaded = read?;
+        // The same config again needs no permission: the guard asks the ledger, which may be down.
         if restart_required::changed(&self.running, &loaded).is_empty() {
             return Ok(loaded);
         }
@@ -304,9 +308,11 @@ impl Watcher {
         let hash = loaded.hash().to_owned();
         let before = std::mem::replace(&mut self.running, loaded);
         let after = &self.running.config;
+        // The digest was taken over the files of the old config.
         if before.named_files != self.running.named_files {
             self.named = None;
         }
+        // One pointer: a request that has loaded the old snapshot goes on with it to its end.
         self.current.store(Arc::clone(after));
         // What depends on the config adopts it at once.
         self.checks.send_modify(|count| *count += 1);

@@ -36,7 +36,7 @@ pub struct ReloadHistory {
     pub reloads: VecDeque<PastReload>,
 }
 
-/// A refused config.
+/// A config that a reload refused; the one before it stays in force.
 #[derive(Clone, Debug)]
 pub struct Refusal {
     /// When it was first refused.
@@ -49,20 +49,20 @@ pub struct Refusal {
 /// One reload that loaded a changed config.
 #[derive(Clone, Debug)]
 pub struct PastReload {
-    /// When it was loaded.
+    /// When the reload read it.
     pub at: Timestamp,
     /// The effective [`Config::hash`] after it.
     pub hash: String,
     /// The effective stage after it.
     pub stage: Stage,
-    /// Accepted or refused.
+    /// What became of the config that was read.
     pub result: ReloadResult,
 }
 
 /// The result of a reload.
 #[derive(Clone, Debug)]
 pub enum ReloadResult {
-    /// The config took effect.
+    /// In force since, with what it changed.
     Accepted(ConfigChange),
     /// The old config stayed in effect.
     Refused {
@@ -91,6 +91,7 @@ impl ConfigChange {
     pub(super) fn between(before: &Config, after: &Config, keys: &[&'static str]) -> Self {
         let modes = Route::ALL.map(|route| (route, before.modes.of(route), after.modes.of(route)));
         let modes: Vec<_> = modes.into_iter().filter(|(_, from, to)| from != to).collect();
+        // These have lines of their own, with their values.
         let reported = |key: &str| key == STAGE || modes.iter().any(|(route, ..)| key == routes::key(*route));
         Self {
             stage: (before.stage != after.stage).then_some((before.stage, after.stage)),
@@ -125,6 +126,7 @@ impl ReloadHistory {
     pub(super) fn refused(&mut self, config: &Config, problems: Vec<ConfigProblem>) {
         let same = |refusal: &&mut Refusal| refusal.active && are_same(&refusal.problems, &problems);
         if let Some(refusal) = self.refused.as_mut().filter(same) {
+            // The same problems in newer words; the refusal keeps the time at which it began.
             refusal.problems = problems;
             return;
         }

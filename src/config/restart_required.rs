@@ -14,6 +14,7 @@ pub(super) fn changed(before: &Loaded, after: &Loaded) -> Vec<&'static str> {
 pub(super) fn problems(before: &Loaded, after: &Loaded) -> Vec<ConfigProblem> {
     let restart = changes(before, after).filter(|(_, new)| new.takes_effect == TakesEffect::OnRestart);
     let restart =
+        // The same database under another user or password: a rotation of credentials needs no restart.
         restart.filter(|(_, new)| new.row.key != keys::LEDGER_URL || !is_same_database(before, after));
     let mut problems: Vec<_> = restart.map(|(old, new)| needs_restart(old, new)).collect();
     if let Some((key, message)) = before.config.canary.refuse_change(&after.config.canary) {
@@ -34,6 +35,7 @@ fn changes<'a>(
     before: &'a Loaded,
     after: &'a Loaded,
 ) -> impl Iterator<Item = (&'a ConfigEntry, &'a ConfigEntry)> {
+    // Every config reads the same keys in the same order.
     before.entries.iter().zip(&after.entries).filter(|(old, new)| old.differs(new))
 }
 

@@ -60,6 +60,7 @@ fn reads_without_legacy(routes: &Routes) -> Vec<ConfigProblem> {
         );
         routes.origins.problem(route, message)
     };
+    // With creates on legacy, or on both sides in canary, a read of new alone answers 404 for a conversion that exists.
     let violates = |route: &Route| create != Mode::New && routes.modes.of(*route) == Mode::New;
     READS.into_iter().filter(violates).map(problem).collect()
 }
@@ -79,6 +80,7 @@ fn mixed_reads(routes: &Routes) -> Vec<ConfigProblem> {
         names(Mode::New),
         names(Mode::Both)
     );
+    // Reported at the routes that were set apart, which is where the operator can mend it.
     let deviating = READS.into_iter().filter(|route| routes.origins.deviates(*route));
     deviating.map(|route| routes.origins.problem(route, message.clone())).collect()
 }
@@ -90,6 +92,7 @@ fn no_ledger(input: &RuleInput<'_>) -> Option<ConfigProblem> {
     let uses_legacy = READS.into_iter().any(|route| modes.of(route) != Mode::New);
     let needs_ledger = match modes.create {
         Mode::Canary => true,
+        // The embedded vendor has no conversions of before; any other may have made some on legacy.
         Mode::New => uses_legacy || !input.embedded_vendor,
         Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => false,
     };

@@ -113,6 +113,7 @@ impl Schema {
             .max_by(|one, other| one.0.total_cmp(&other.0))
             .map(|(_, known)| known);
         let elsewhere = || self.leaves.keys().map(String::as_str).find(|known| parted(known).1 == name);
+        // A key in the wrong section is the other common slip.
         similar_key.or_else(elsewhere)
     }
 }
@@ -121,6 +122,7 @@ impl Schema {
 fn similarity(known: &str, name: &str) -> f64 {
     let name = name.to_lowercase();
     let is_long = known.len().max(name.len()) >= SHORT;
+    // Jaro-Winkler punishes one wrong letter in a short name too much.
     let one_letter = is_long && strsim::osa_distance(known, &name) <= 1;
     strsim::jaro_winkler(known, &name).max(if one_letter { ONE_LETTER } else { 0.0 })
 }

@@ -41,7 +41,7 @@ use crate::translate::side::Side;
 /// A complete, valid config. `config/default.toml` documents every key.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Address for clients.
+    /// Address of the clients' listener; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Path of clients' base URL. Normalized: starts with a slash and does not end with one.
     pub base_path: String,
@@ -79,7 +79,6 @@ pub struct Config {
     pub facts: Facts,
     /// The file that facts came from.
     pub(crate) facts_file: Option<FactsFile>,
-    /// `[gate]`
     pub(crate) gate: Gate,
     pub(crate) budget: Budget,
     pub(crate) reconcile: Reconcile,
@@ -130,6 +129,7 @@ impl Config {
     pub(crate) fn override_in_force(&self) -> Option<&Override> {
         let allows = |exception: &&Override| {
             let (to, now) = (exception.to.modes().progress(), self.progress_of(&self.modes));
+            // No further than the step that was excepted: an override of canary does not let live through.
             Timestamp::now() < exception.until && now.creates <= to.creates && now.reads <= to.reads
         };
         self.gate.exception.as_ref().filter(allows)
@@ -199,6 +199,7 @@ fn check_rules(
     auth: Option<&Auth>,
     replicas: Option<u32>,
 ) {
+    // A rule over sections that were not all read would report the gaps as violations.
     let (Some(routes), Some(ledger), Some(auth), Some(replicas), true) =
         (routes, ledger, auth, replicas, keys.complete)
     else {

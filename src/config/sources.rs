@@ -10,7 +10,7 @@ use std::str::FromStr;
 pub struct Sources {
     /// A built-in layer over the defaults.
     pub overlay: Option<Overlay>,
-    /// The config file.
+    /// Path of the config file; `None` = none is read.
     pub file: Option<PathBuf>,
     /// The text of a config file that was read from standard input. It replaces `file` and is not watched for changes.
     pub text: Option<String>,
@@ -33,7 +33,7 @@ pub struct Flag {
     /// The flag as typed: `--listen`, `--set`.
     pub(crate) name: String,
     pub(crate) key: String,
-    /// The value as typed.
+    /// As typed: parsed as the key's type later.
     pub value: String,
 }
 

@@ -109,6 +109,7 @@ pub(super) fn canonical_path(path: &str) -> Result<(), String> {
 
 /// Accepts the path of a file. Refuses a pasted PEM without repeating it: it may be a private key.
 pub(super) fn file_path(text: &str) -> Result<PathBuf, String> {
+    // A key that is pasted in place of its path must not be shown in an error or by `check`.
     if text.contains("-----BEGIN") || text.contains(['\n', '\0']) {
         return Err("is not a path; name the file, do not paste its contents".into());
     }

@@ -32,6 +32,7 @@ impl FileThread {
         let overdue = || {
             io::Error::new(io::ErrorKind::TimedOut, "it, or a file that it names, was not read within 5 s")
         };
+        // No second thread while one hangs: each poll would add another.
         if self.0.as_ref().is_some_and(|earlier| !earlier.is_finished()) {
             return Err(overdue());
         }
@@ -64,6 +65,7 @@ impl Contents {
         for path in named {
             match digest(path) {
                 Ok(content) => all.update(content),
+                // An error is a content too: a file that appears or becomes readable is a change.
                 Err(error) => all.update(error.to_string()),
             }
         }
@@ -100,6 +102,7 @@ impl WatchedFile {
         match content {
             Ok(digest) => {
                 self.unreadable = false;
+                // The first check counts as a change: the file may have changed between its use at the start and now.
                 self.seen.replace(digest) != Some(digest)
             }
             Err(error) => {

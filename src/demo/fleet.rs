@@ -76,7 +76,6 @@ impl Register {
         self.entries().met
     }
 
-    /// References sent so far.
     pub(super) fn references(&self) -> usize {
         self.entries().ids.len()
     }
@@ -149,7 +148,6 @@ impl Fleet {
 struct Order {
     reference: String,
     body: Bytes,
-    /// The conversion's.
     id: String,
 }
 

@@ -29,7 +29,6 @@ use self::proxy::Proxy;
 use self::screen::Screen;
 use self::totals::{Parts, Totals};
 
-/// How the demo runs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
     /// The plan of clients and faults follows from it.

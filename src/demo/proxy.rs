@@ -124,7 +124,7 @@ impl Proxy {
         format!("http://{}/v2", self.public)
     }
 
-    /// The operators' page.
+    /// URL of the operators' page.
     pub(super) fn page(&self) -> String {
         format!("http://{}/", self.admin)
     }

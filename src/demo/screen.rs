@@ -131,7 +131,6 @@ impl Screen {
         lines
     }
 
-    /// The last numbers.
     pub(super) fn end(&mut self, totals: &Totals) -> Shown {
         if self.terminal.is_some() {
             return self.show(totals);

@@ -54,6 +54,7 @@ impl AuthFailure {
                 Fault::Caller
             }
             Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut => Fault::TokenEndpoint,
+            // The proxy's own credentials: no caller can mend them.
             Self::NoToken { .. } | Self::OwnTokenRefused { .. } => Fault::Proxy,
         }
     }
@@ -94,6 +95,7 @@ impl AuthFailure {
             Self::NoTokenRoute => 404,
             Self::Reflecting => 405,
             Self::TokenBroken(_) => 502,
+            // 503 and not 401: the caller's own token is good, and it should retry.
             Self::TokenUnreachable(_) | Self::NoToken { .. } | Self::OwnTokenRefused { .. } => 503,
             Self::TokenTimedOut => 504,
         }
@@ -103,6 +105,7 @@ impl AuthFailure {
         let detail = match self {
             Self::UnknownCaller => "access token is missing or invalid",
             Self::NotAllowed { reads } => {
+                // In the words of the legacy API, so that a client handles it as it handles the vendor's.
                 let (found, required) =
                     if *reads { (LEGACY_READ, LEGACY_WRITE) } else { (LEGACY_WRITE, LEGACY_READ) };
                 return problem::insufficient_scopes(found, required);

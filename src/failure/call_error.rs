@@ -10,24 +10,20 @@ use super::BoxError;
 /// What a call was doing when it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallPhase {
-    /// DNS.
     Resolve,
-    /// TCP.
     Connect,
-    /// The TLS handshake.
     Tls,
     /// The upstream takes no more bytes of the request.
     Write,
     /// The request is written, and no byte of the answer has come.
     Wait,
-    /// The answer's body.
+    /// The head of the answer is read; its body is not whole.
     Read,
     /// The answer is whole, and is not what the call asked for.
     Decode,
 }
 
 impl CallPhase {
-    /// The name in logs.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Resolve => "resolve",
@@ -67,6 +63,7 @@ pub(crate) struct CallError {
 impl CallError {
     /// The failed call among an error and its sources.
     pub(crate) fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Self> {
+        // Anywhere in the chain: hyper and hyper-util wrap the connector's error in their own.
         let mut chain = successors(Some(error), |error: &&'a (dyn StdError + 'static)| (*error).source());
         chain.find_map(<dyn StdError>::downcast_ref::<Self>)
     }

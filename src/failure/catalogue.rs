@@ -12,7 +12,7 @@ use crate::translate::side::Side;
 pub struct CatalogueRow {
     /// The name in the access log and in metrics; empty for an answer that is no failure.
     pub name: &'static str,
-    /// Who has to act.
+    /// Who has to act: `caller`, `legacy`, `new`, `token-endpoint` or `proxy`.
     pub fault: &'static str,
     /// The HTTP status.
     pub status: u16,

@@ -36,6 +36,7 @@ impl Failure {
             | Self::TooManyUnauthorized { .. }
             | Self::ClaimedForLegacy { .. }
             | Self::TooManyDropped { .. } => Fault::Caller,
+            // A limit of one client is that client's; one of the process is the proxy's.
             Self::Overloaded { fault, .. } => *fault,
             Self::Unreachable { side, .. }
             | Self::Broken { side, .. }
@@ -135,8 +136,10 @@ impl Failure {
             | Self::OverBudget { retry_after }
             | Self::TooManyUnauthorized { retry_after }
             | Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            // The client waits for what kept the check from being made, such as the rate limit.
             Self::DuplicateCheckFailed { source, .. } => source.retry_after(),
             Self::RecordUnavailable { .. } => Some(RETRY_RECORD_AFTER),
+            // Only where the retry goes on from what this request learned; otherwise it would end the same way.
             Self::CursorOutOfReach { goes_on, .. } => goes_on.then_some(RETRY_PAGE_AFTER),
             Self::Invalid(_)
             | Self::BodyTooLong { .. }
@@ -201,6 +204,7 @@ impl Failure {
             | Self::Unreadable { effect, .. }
             | Self::AnswerTooLong { effect, .. }
             | Self::Internal { effect } => *effect,
+            // Of a body that was being streamed, a part has reached the vendor.
             Self::BodyBroken(_) | Self::OutcomeUnknown { .. } => SideEffect::Unknown,
         }
     }

@@ -12,6 +12,7 @@ pub(crate) fn error_chain(error: &(dyn Error + 'static)) -> String {
 pub(crate) fn with_sources(text: String, error: &(dyn Error + 'static)) -> String {
     successors(error.source(), |&error| error.source()).map(ToString::to_string).fold(
         text,
+        // Many errors print their source themselves; nothing is said twice.
         |chain, source| if chain.ends_with(&source) { chain } else { format!("{chain}: {source}") },
     )
 }

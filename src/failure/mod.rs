@@ -60,10 +60,7 @@ pub(crate) enum Failure {
     Invalid(Invalid),
     /// The request body exceeds `limits.request_body_max`.
     #[error("the request body is longer than {max} bytes")]
-    BodyTooLong {
-        /// The limit in bytes.
-        max: usize,
-    },
+    BodyTooLong { max: usize },
     /// The request body broke off. A body that was being streamed has reached the upstream in part.
     #[error("the request body ended early")]
     BodyBroken(#[source] BoxError),
@@ -167,7 +164,6 @@ pub(crate) enum Failure {
     AnswerTooLong {
         /// The side of the call.
         side: Side,
-        /// The limit in bytes.
         max: usize,
         /// What the call may have changed.
         effect: SideEffect,

@@ -36,7 +36,6 @@ pub(super) fn of(step: Step, known: &Known, config: &Config, target: &Modes) -> 
     }
 }
 
-/// What every step needs.
 pub(super) fn of_any(step: Step, known: &Known, config: &Config) -> Condition {
     Judge { step, known, config }.no_unknown_names()
 }
@@ -94,6 +93,7 @@ impl Judge<'_> {
         let (seen, known) = (&self.known.drift, &self.config.gate.known_drift);
         let is_open = |row: &&DriftRow| row.is_money && known.iter().all(|known| known.path != row.path);
         let open: Vec<_> = seen.iter().filter(is_open).collect();
+        // Names beyond a full list are not recorded, so nothing can be said about them.
         let is_full = seen.len() as i64 >= DRIFT_ROWS_MAX;
         let named = open.iter().map(|row| {
             let age = span(self.age(row.first_seen).as_secs());
@@ -112,6 +112,7 @@ impl Judge<'_> {
 
     fn ledger_id(&self) -> Condition {
         let configured = self.config.ledger.as_ref().and_then(|ledger| ledger.id.as_ref());
+        // The one in the config and the one in the ledger: either alone would not notice an exchanged ledger.
         let met = configured.is_some() && configured == self.known.id.as_ref();
         let text = match configured {
             Some(id) if met => format!("{} is {id}", keys::LEDGER_ID),
@@ -137,6 +138,7 @@ impl Judge<'_> {
         let longest = SignedDuration::try_from(self.config.timeouts.create).unwrap_or(SignedDuration::MAX);
         let is_prepared = |modes: Modes, since: Timestamp| {
             let reads_both = [modes.get, modes.list, modes.cancel].iter().all(|mode| *mode == Mode::Both);
+            // A create that was sent under older modes ends within its timeout; a replica that holds sends none.
             reads_both && (modes.create == Mode::Hold || modes == *target || self.age(since) >= longest)
         };
         let prepared = found
@@ -149,6 +151,7 @@ impl Judge<'_> {
             wanted.max(found.len()),
             span(longest.as_secs())
         );
+        // All that report, not only as many as are configured: one replica too many may still send to legacy.
         self.condition("replicas", found.len() >= wanted && prepared == found.len(), text)
     }
 
@@ -213,6 +216,7 @@ impl Judge<'_> {
             counted(blocking.len() as u64, "client"),
             span(self.age(since).as_secs())
         );
+        // Both: no client seen says nothing before usage was kept for a whole window.
         self.condition("usage", blocking.is_empty() && !self.is_within(since, window), text)
     }
 }

@@ -12,6 +12,7 @@ pub(crate) fn guarded(inner: ReloadGuard, ledger: Option<Ledger>, sandbox: bool)
     Box::new(move |config: Arc<Config>| {
         let (before, ledger) = (inner(config.clone()), ledger.clone());
         Box::pin(async move {
+            // The guard of the ledger first; both report at once.
             let mut problems = before.await;
             if let Some(ledger) = ledger {
                 problems.extend(missing(&ledger, &config, sandbox).await);
@@ -29,6 +30,7 @@ async fn missing(ledger: &Ledger, config: &Config, sandbox: bool) -> Vec<ConfigP
         Ok(all) => all.into_iter().filter(|condition| !condition.met),
         Err(error) => {
             let message = format!("the ledger cannot be asked what this step needs: {error}");
+            // Not known is not met: a step forward waits for the ledger.
             return vec![ConfigProblem::new(keys::STAGE, message, "ledger")];
         }
     };
@@ -37,6 +39,7 @@ async fn missing(ledger: &Ledger, config: &Config, sandbox: bool) -> Vec<ConfigP
         return Vec::new();
     }
     if sandbox {
+        // The embedded vendor has no history to show evidence from.
         log(&unmet, "the gate would refuse this step; with the sandbox it is a note");
         return Vec::new();
     }

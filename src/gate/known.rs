@@ -55,6 +55,7 @@ pub(super) struct MoneyFound {
 
 impl MoneyFound {
     async fn read(reader: &Reader, tenant: &str) -> Result<Self, LedgerError> {
+        // Only the newest are read. Whether older ones found money is not known, so they count as if they had.
         let (walks, has_older) = reader.reconciles_with_findings(tenant).await?;
         let read_from = walks.last().filter(|_| has_older).map(|(_, at)| *at);
         let about_money = |(progress, _): &&(String, Timestamp)| {

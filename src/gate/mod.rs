@@ -55,6 +55,7 @@ pub(crate) fn steps(from: Progress, to: Progress) -> Vec<Step> {
         (Step::ReadsOnBoth, from.reads >= ReadProgress::Both, to.reads >= ReadProgress::Both),
         (Step::FirstCreates, from.creates >= CreateProgress::Some, to.creates >= CreateProgress::Some),
         (Step::AllCreates, from.creates >= CreateProgress::All, to.creates >= CreateProgress::All),
+        // Compared by what clients are answered from, not by the name of the stage: single routes may override it.
         (Step::Sealed, from.reads >= ReadProgress::New, to.reads >= ReadProgress::New),
     ];
     all.into_iter().filter(|(_, before, after)| passed(*before, *after)).map(|(step, ..)| step).collect()

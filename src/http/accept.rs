@@ -39,6 +39,7 @@ impl AcceptFailures {
     /// Logs a failed `accept`, at most one line each [`LOG_INTERVAL`], and pauses. Such an error (usually EMFILE) is temporary and returns
     /// at once, so that a loop without a pause would use a whole CPU.
     pub(crate) async fn pause_after(&mut self, error: &io::Error) {
+        // Lack of descriptors fails every accept at once: without the pause the loop would spin, without the count the log would fill.
         self.count += 1;
         if self.is_due(Instant::now()) {
             let (listener, count) = (self.listener, std::mem::take(&mut self.count));

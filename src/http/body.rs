@@ -87,6 +87,7 @@ impl IdleLimit {
         polled: Poll<Option<Result<T, BodyError>>>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<T, BodyError>>> {
+        // The time runs only while nothing comes; any frame ends it.
         if polled.is_ready() {
             self.sleep = None;
             return polled;
@@ -244,10 +245,7 @@ impl Body for Payload {
 pub(crate) enum CollectError {
     /// The body is longer than the limit.
     #[error("the body is longer than {max} bytes")]
-    TooLong {
-        /// The limit in bytes.
-        max: usize,
-    },
+    TooLong { max: usize },
     /// The sender closed the connection before the end.
     #[error("the body ended early")]
     Broken(#[source] hyper::Error),
@@ -260,6 +258,7 @@ pub(crate) enum CollectError {
 pub(crate) async fn collect(body: impl Into<Received>, max: usize) -> Result<Bytes, CollectError> {
     use http_body_util::BodyExt as _;
     let mut body = body.into();
+    // A declared length is refused before anything is read; without one the sum below decides.
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if expected > max {
         return Err(CollectError::TooLong { max });
@@ -272,6 +271,7 @@ pub(crate) async fn collect(body: impl Into<Received>, max: usize) -> Result<Byt
             return Err(CollectError::TooLong { max });
         }
         if first.is_empty() && all.is_empty() {
+            // Most bodies are one frame, which is handed on without a copy.
             first = data;
             continue;
         }

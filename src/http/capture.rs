@@ -25,6 +25,7 @@ impl MemoryBudget {
     }
 
     fn try_reserve(&self, bytes: usize) -> bool {
+        // One step for the check and the sum, so that captures at the same time stay within the limit together.
         let fits = |used: usize| used.checked_add(bytes).filter(|sum| *sum <= self.0.max);
         self.0.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok()
     }

@@ -40,6 +40,7 @@ pub(crate) fn decode(headers: &HeaderMap, body: &[u8], max: usize) -> Decoded {
     if codings.is_empty() {
         return Decoded::Plain;
     }
+    // Each coding may expand the body again, and an answer may name any number.
     if codings.len() > CODINGS_MAX {
         return Decoded::Unreadable;
     }
@@ -95,6 +96,7 @@ fn frames(mut body: &[u8], max: usize) -> Option<Vec<u8>> {
 }
 
 fn whole(decoder: impl Read, max: usize) -> Option<Vec<u8>> {
+    // One byte more than allowed tells a body that fits from one that was cut; a small bomb never expands beyond it.
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
     let mut out = Vec::new();
     decoder.take(limit).read_to_end(&mut out).ok()?;

@@ -59,6 +59,7 @@ where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
     fn drop(&mut self) {
+        // Work that was never polled has sent nothing, and may end with its request.
         let Some(work) = self.work.take().filter(|_| self.polled && !std::thread::panicking()) else {
             return;
         };

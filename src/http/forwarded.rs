@@ -37,6 +37,7 @@ pub(crate) fn add_x_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
     const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
     const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
     let says = |name: HeaderName| headers.get(name).is_some_and(|value| !value.is_empty());
+    // What a trusted proxy says stays: it saw the client's own connection.
     let (says_host, says_proto) = (says(HOST), says(PROTO));
     if let Some(host) = client.host.filter(|_| !says_host) {
         headers.insert(HOST, host.clone());
@@ -47,7 +48,6 @@ pub(crate) fn add_x_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
     }
 }
 
-/// Adds `Forwarded` (RFC 7239).
 pub(crate) fn add_forwarded(headers: &mut HeaderMap, client: ClientSide<'_>) {
     let node = match client.address {
         IpAddr::V4(address) => address.to_string(),

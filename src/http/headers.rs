@@ -67,6 +67,7 @@ pub(crate) fn has_one_length(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let is_decimal = |length: &HeaderValue| length.as_bytes().iter().all(u8::is_ascii_digit);
     match (codings.next(), lengths.next()) {
+        // RFC 9112, section 6.3: both together are how requests are smuggled.
         (Some(_), Some(_)) => false,
         (Some(coding), None) => {
             coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") && codings.next().is_none()
@@ -96,6 +97,7 @@ pub(crate) fn to_translated(of_client: &HeaderMap) -> HeaderMap {
     let mut headers = of_client.clone();
     to_upstream(&mut headers);
     remove_all(&mut headers, &REQUEST_ONLY_AS_SENT);
+    // The route has decided the method; a server that honours the header would do something else.
     remove_all(&mut headers, &METHOD_OVERRIDES);
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(header::ACCEPT_ENCODING, IDENTITY);

@@ -20,6 +20,7 @@ const HOP_BY_HOP: [HeaderName; 8] = [
 
 /// Removes the hop-by-hop fields, and every field that `Connection` names. `te: trailers` stays, because the proxy forwards trailers.
 pub(crate) fn remove(headers: &mut HeaderMap) {
+    // Before `Connection` itself is removed.
     if let Some(named) = named_by_connection(headers) {
         for name in named {
             headers.remove(name);

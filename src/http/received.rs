@@ -79,6 +79,7 @@ impl From<Incoming> for Received {
 impl Drop for Received {
     fn drop(&mut self) {
         if let Some(unread) = &self.unread.0 {
+            // An answer that leaves a body unread over HTTP/1.1 must close the connection: the rest would be read as the next request.
             unread.store(!self.is_at_end && !self.is_end_stream(), Ordering::Relaxed);
         }
         let rest = self.incoming.take().filter(|rest| self.discards_rest && !rest.is_end_stream());

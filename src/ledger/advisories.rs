@@ -38,7 +38,6 @@ pub(crate) enum AdvisoryKind {
     UnknownRecord,
     /// A step forward without what it needs is not refused.
     GatesOff,
-    /// The gate is overridden.
     GateOverridden,
 }
 label!(
@@ -173,6 +172,7 @@ impl AdvisoryState {
         if is_new_config {
             self.config_since = Timestamp::now();
         }
+        // The time is kept over reads: an advisory shows since when it is active, not since when it was evaluated.
         let (since, known) = self.sealed.take().unwrap_or_else(|| (Timestamp::now(), None));
         // A config that reads only new creates nothing on the old API, so the count stays true until the next config.
         let known = known.filter(|_| !is_new_config);

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use super::connection::{Bind, Connection, Guarded, guarded};
 use super::error::LedgerError;
 
-/// What was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AuditKind {
     Modes,
@@ -85,7 +84,6 @@ impl AuditKind {
     }
 }
 
-/// A row to add.
 pub(super) struct AuditEntry<'a> {
     pub(super) process: &'a str,
     /// The user who ran the command; `config HASH` for what a process took from its config; empty for what it found by itself.
@@ -122,5 +120,6 @@ pub(super) async fn record<C: Connection>(
         Optional(entry.after),
     ];
     let rows: Vec<(i64,)> = connection.guarded(&RECORD, &binds).await?;
+    // A decision without its row must not stand: the error ends the transaction that both are in.
     if rows.is_empty() { Err(connection.foreign()) } else { Ok(()) }
 }

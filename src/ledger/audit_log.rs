@@ -21,7 +21,6 @@ pub struct AuditRow {
     pub kind: String,
     /// The `ref_id` or walk that it is about; empty if it is about none.
     pub subject: String,
-    /// Why.
     pub reason: String,
     pub before: Option<String>,
     pub after: Option<String>,

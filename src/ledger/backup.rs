@@ -16,19 +16,17 @@ use super::error::{LedgerError, OpenError, cause};
 use super::settings::{DatabaseUrl, MIGRATION_TIMEOUT, Settings, in_time};
 use super::sqlite_file::{resolve, writing};
 
-/// What a copy holds.
+/// What the copy holds, read from the copy after it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backup {
     pub id: Option<String>,
     pub claims: u64,
-    /// Size of the file.
     pub bytes: u64,
 }
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// A PostgreSQL ledger.
     #[error("the ledger is in PostgreSQL: back it up with the tools of that server, such as pg_basebackup")]
     NotAFile,
     /// A file is in the place of the copy.
@@ -42,11 +40,7 @@ pub enum BackupError {
     Ledger(#[from] LedgerError),
     /// SQLite cannot copy it, for example because the disk is full.
     #[error("the ledger cannot be copied to {}: {}", path.display(), cause(error))]
-    Copy {
-        path: PathBuf,
-        /// What SQLite says.
-        error: sqlx::Error,
-    },
+    Copy { path: PathBuf, error: sqlx::Error },
     /// The copy cannot be put in place.
     #[error("the copy {}: {source}", path.display())]
     File {
@@ -90,6 +84,7 @@ pub async fn back_up(settings: &Settings, file: &Path) -> Result<Backup, BackupE
 async fn copy_and_check(path: &Path, draft: &Path, settings: &Settings) -> Result<u64, BackupError> {
     let mut ledger =
         writing(path, settings.timeout).create_if_missing(false).connect().await.map_err(failed)?;
+    // Counted before the copy, so that a copy from an earlier moment shows.
     let before = claims(&mut ledger).await?;
     let draft_name = draft.display().to_string();
     let copied: sqlx::Result<Vec<(i64,)>> = ledger.rows("VACUUM INTO $1", &[Bind::Text(&draft_name)]).await;
@@ -103,6 +98,7 @@ async fn copy_and_check(path: &Path, draft: &Path, settings: &Settings) -> Resul
     }
     let copied = claims(&mut copy).await?;
     copy.close().await.map_err(failed)?;
+    // In the copy, so that whoever restores it must accept it first: claims made after the backup are not in it.
     hold(draft).await?;
     // Claims are never deleted, and more may have been made meanwhile.
     if copied < before {
@@ -136,6 +132,7 @@ fn put_in_place(draft: &Path, file: &Path) -> Result<u64, BackupError> {
     };
     let copy = File::open(draft).map_err(at(draft))?;
     copy.set_permissions(Permissions::from_mode(0o600)).map_err(at(draft))?;
+    // The content before the name: a crash must not leave a name that leads to an empty file.
     copy.sync_all().map_err(at(draft))?;
     let bytes = copy.metadata().map_err(at(draft))?.len();
     // Unlike a rename it replaces nothing.

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 
 use crate::translate::side::Side;
 
-/// Longest tenant, in bytes.
 pub use crate::config::TENANT_MAX;
 /// Longest `ref_id`, in bytes. With the tenant it fits one PostgreSQL index entry (about 2700 bytes).
 pub const REF_ID_MAX: usize = 1024;
@@ -48,13 +47,13 @@ impl<'a> Key<'a> {
 /// Why a text cannot be stored as a key or as a record id. Never shows the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// The part is empty.
+    /// The part, by name, is empty.
     #[error("{0} is empty")]
     Empty(&'static str),
     /// The part is longer than the given number of bytes.
     #[error("{0} is longer than {1} bytes")]
     TooLong(&'static str, usize),
-    /// The part holds U+0000.
+    /// The part, by name, holds U+0000, which PostgreSQL cannot store.
     #[error("{0} contains a NUL character")]
     Nul(&'static str),
 }
@@ -191,7 +190,7 @@ impl Claim {
 /// The claim as the caller read it. A statement that finds another one changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// [`Claim::generation`].
+    /// As in [`Claim::generation`].
     pub generation: i64,
     /// [`Claim::side`].
     pub side: Side,
@@ -232,7 +231,7 @@ pub enum OtherSide {
 pub enum Released {
     /// The claim is refused now; the next create may choose its side anew.
     Done(Claim),
-    /// It was refused before.
+    /// It was refused before; nothing was changed.
     Already(Claim),
     /// An attempt may be younger than an hour; nothing was changed.
     TooYoung {

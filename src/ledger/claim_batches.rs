@@ -68,6 +68,7 @@ impl<'a> ClaimsByRefs<'a> {
 
     pub(super) fn batches(&self) -> impl Iterator<Item = Vec<Bind<'_>>> {
         self.ref_ids.chunks(REFS_ASKED).map(|batch| {
+            // NULL matches no row, so that a short batch uses the same prepared statement.
             let asked = (0..REFS_ASKED).map(|at| Bind::Optional(batch.get(at).copied()));
             std::iter::once(Bind::Text(self.tenant)).chain(asked).collect()
         })

@@ -89,6 +89,7 @@ impl MakeClaim {
         let row: ClaimRow =
             (side, state, fingerprint, record_id, generation, begun, closed, created, updated);
         let other_side = match complete {
+            // The vendor may take references that differ in case or spaces for one; that this one is new says nothing then.
             1 if IsAlikeKnown(&self.key).run(connection).await? => OtherSide::AbsentUnlessAlike,
             1 => OtherSide::Absent,
             _ => OtherSide::Unknown,
@@ -226,6 +227,7 @@ impl ClaimChange {
                 (&CLOSE, vec![Number(*generation), Text(side.as_str())])
             }
         };
+        // The order of the placeholders: the key is $2 and $3 behind the guard, the time comes last.
         let all: Vec<_> = [tenant, ref_id].into_iter().chain(binds).chain([now()]).collect();
         connection.guarded(statement, &all).await
     }
@@ -256,6 +258,8 @@ impl LedgerRequest for ClaimChange {
         }
         let context = ClaimContextByRef(&self.key).run(connection).await?;
         match context.refusal() {
+            // Nothing was changed because of a hold or trip, not because the claim is another one. What follows a send is not refused by
+            // them.
             Some(refusal) if self.precedes_a_send() => Err(refusal),
             Some(_) | None => Ok(None),
         }

@@ -31,7 +31,7 @@ macro_rules! OTHER_SIDE_IS_COMPLETE {
 }
 pub(super) use OTHER_SIDE_IS_COMPLETE;
 
-/// How a side stands.
+/// Until when new claims may rely on the ledger for one side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completeness {
     pub side: Side,
@@ -41,7 +41,6 @@ pub struct Completeness {
     pub unclaimed_until: Timestamp,
     /// New claims rely on the ledger until this, unless it is withdrawn before; `None`: withdrawn, and not restored yet.
     pub until: Option<Timestamp>,
-    /// What ended it last.
     pub why: String,
 }
 
@@ -97,6 +96,7 @@ impl LedgerRequest for IsAlikeKnown<'_> {
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
         let ref_id = &self.0.ref_id;
+        // `lower` and `trim` differ between SQLite, PostgreSQL and the vendor beyond ASCII and plain spaces.
         if !ref_id.is_ascii() || ref_id.trim() != ref_id.trim_matches(' ') {
             return Ok(true);
         }
@@ -138,7 +138,7 @@ pub(super) struct Withdraw {
 }
 
 impl Withdraw {
-    /// Before a process serves.
+    /// For both sides, before a process serves.
     pub(super) fn at_start(identity: &Identity) -> Self {
         let sides = vec![Side::Legacy, Side::New];
         Self { tenant: identity.tenant.clone(), sides, why: Withdrawal::Started }
@@ -238,23 +238,22 @@ pub struct Walked {
     /// The sides on which every record that was made in the window has a claim, and every record that a claim of the window names was
     /// listed.
     pub sides: Vec<Side>,
-    /// The window.
+    /// The window: records made from `begin` on and before `end`.
     pub begin: Timestamp,
-    /// See `begin`.
     pub end: Timestamp,
     pub verdict: WalkVerdict,
     /// How long a create may take to become a record.
     pub longest_create: Duration,
 }
 
-/// What a walk was.
+/// What a finished walk says about completeness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkVerdict {
     /// A clean reconcile of a whole window, from which completeness may follow until then.
     CleanUntil(Timestamp),
     /// A reconcile that found something about money.
     AboutMoney,
-    /// Anything else.
+    /// Any other walk.
     Other,
 }
 
@@ -292,6 +291,7 @@ impl Walked {
         let (begin, end) = (Number(self.begin.as_microsecond()), Number(self.end.as_microsecond()));
         for side in self.sides.iter().map(|side| Text(side.as_str())) {
             let binds = [tenant, side, begin, end, now()];
+            // The first walk makes the row, a later one extends it; each statement does nothing where the other applies.
             let _: Vec<(String,)> = connection.guarded(&ADVANCE, &binds).await?;
             let _: Vec<(String,)> = connection.guarded(&EXTEND, &binds[..4]).await?;
             if let WalkVerdict::CleanUntil(until) = self.verdict {

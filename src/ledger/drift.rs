@@ -7,7 +7,7 @@ use super::error::LedgerError;
 use super::queries::time;
 use super::{Ledger, Reader};
 
-/// Rows of a tenant.
+/// Most rows that a tenant may have.
 pub(crate) const ROWS_MAX: i64 = 200;
 
 /// An unknown name at its first sight.

@@ -195,7 +195,9 @@ pub(crate) async fn keep_on_record(
     let mut reason = "start";
     loop {
         let config = current.load_full();
+        // Before the write, which may have to wait: heartbeats say what runs, on record or not.
         ledger.verifier.running.set(&config.hash, &modes(&config));
+        // The config is loaded anew for each try: a reload meanwhile makes the older modes moot.
         while let Err(error) = ledger.record_modes(&current.load_full(), reason).await {
             tracing::debug!(target: "ledger", %error, "the modes in force are not on record yet");
             sleep(RETRY_AFTER).await;

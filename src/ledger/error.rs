@@ -95,6 +95,7 @@ impl From<sqlx::Error> for LedgerError {
             {
                 Self::Session
             }
+            // About one row: other claims are read as well as before.
             Error::ColumnDecode { .. } | Error::Decode(_) => Self::Corrupt(error.to_string()),
             other => Self::Unavailable(Arc::new(other)),
         }
@@ -166,7 +167,7 @@ pub enum OpenError {
          the newer version again; of this one only `conversion-shim trip` works with it"
     )]
     Newer {
-        /// Its newest migration.
+        /// The newest migration in the ledger.
         found: i64,
         /// The newest of this program.
         known: i64,

@@ -12,7 +12,7 @@ use super::error::LedgerError;
 use super::queries::time;
 use super::{Ledger, Reader};
 
-/// What showed it.
+/// The command or walk that produced the evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EvidenceKind {
     Report,
@@ -49,7 +49,6 @@ pub struct Evidence {
     pub operator: String,
 }
 
-/// Evidence on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EvidenceRow {
     pub at: Timestamp,

@@ -94,6 +94,7 @@ impl GroupCommit {
     ) -> Result<R::Output, LedgerError> {
         let (reply, answer) = oneshot::channel();
         let job = Box::new(Pending { request, answer: None, reply });
+        // Not awaited: a write that does not fit into the queue is refused at once, while its client still waits.
         self.queue.try_send(job).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => LedgerError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => LedgerError::Closed,

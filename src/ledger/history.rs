@@ -53,6 +53,7 @@ impl Verifier {
         }
         // An operator may be accepting just this: a hold that was decided on before would come into force after it.
         lock(connection).await?;
+        // Asked again under the lock, for the same reason.
         let Some(Doubt { hold, why }) = self.doubt(connection, of_server).await? else { return Ok(()) };
         PlaceHold { process: self.process.clone(), kind: hold, why }.run(connection).await?;
         if matches!(hold, Setting::HoldTimeline) {
@@ -67,6 +68,7 @@ impl Verifier {
         of_server: bool,
     ) -> Result<Option<Doubt>, LedgerError> {
         match self.doubt_of_claims(connection).await? {
+            // A missing claim of its own is certain loss; another timeline alone may have kept every commit.
             None if of_server => self.doubt_of_server(connection).await,
             doubt => Ok(doubt),
         }
@@ -229,6 +231,7 @@ impl ProcessHeartbeat {
                    (SELECT MAX(seen_at_us) FROM ledger_processes WHERE timeline <> $1) - $2";
         let binds = [Bind::Text(&server.timeline), Bind::Number(FRESH_US)];
         let missing: Vec<(i64,)> = connection.rows(sql, &binds).await?;
+        // Every process that wrote lately on the old timeline has found its newest claims on this one.
         let all = missing.first().is_none_or(|(count,)| *count == 0);
         if !all && Timestamp::now().as_microsecond() - since < GONE_US {
             return Ok(());
@@ -237,6 +240,7 @@ impl ProcessHeartbeat {
         Withdraw { tenant: None, sides: Vec::new(), why: Withdrawal::AnotherTimeline }
             .run(connection)
             .await?;
+        // Last: until then no attempt begins on a ledger that is only half accepted.
         clear_setting(connection, Setting::HoldTimeline).await?;
         warn!(target: "ledger", timeline = server.timeline, "another timeline is accepted: every process found its newest claims");
         let entry = AuditEntry {

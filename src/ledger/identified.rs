@@ -129,6 +129,7 @@ pub(super) async fn examine<C: Connection>(
 ) -> Result<Found, OpenError> {
     for _ in 0..TRIES {
         match compare(connection, expected).await {
+            // A table may be locked by a migration of another process for a moment.
             Err(OpenError::Ledger(_)) => tokio::time::sleep(PAUSE).await,
             decided => return decided,
         }

@@ -31,6 +31,7 @@ impl LogEnd {
         let file = File::open(log)?;
         file.read_exact_at(&mut header, 0)?;
         let [_, _, _, _, _, _, _, _, a, b, c, d, ..] = header;
+        // Bytes 8 to 11 of the header hold the page size; a frame is its header and one page.
         let page = u64::from(u32::from_be_bytes([a, b, c, d]));
         file.read_exact_at(&mut last, HEADER as u64 + before * (FRAME_HEADER as u64 + page))?;
         Ok(Some(Self { frames, header, last }))

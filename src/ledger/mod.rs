@@ -155,6 +155,7 @@ impl Ledger {
     ) -> Result<Claimed, LedgerError> {
         self.check_suspended()?;
         let claimed = self.write(MakeClaim::new(key, side, fingerprint)).await?;
+        // A claim that another process made is in its memory; here only what this one wrote must be found again.
         if claimed.inserted {
             self.verifier.newest.add(key.into(), &claimed.claim);
         }
@@ -286,7 +287,7 @@ impl Ledger {
         if self.is_suspended() { Err(LedgerError::Suspended) } else { Ok(()) }
     }
 
-    /// The reads.
+    /// The part that only asks, for the admin listener and the commands.
     #[must_use]
     pub const fn reader(&self) -> &Reader {
         &self.reader

@@ -140,12 +140,14 @@ impl LedgerRequest for Accept {
             changes.push("creates on the new API: no -> yes".into());
         }
         completeness::forget(connection).await?;
+        // Lifting the hold lets creates go on with what is left, so what a lost write may have overtaken is not relied on.
         let distrusted: Vec<(String,)> = connection.guarded(&DISTRUST_CHECKS, &[]).await?;
         if !distrusted.is_empty() {
             let withdrawn = format!("checks withdrawn of claims without a record: {}", distrusted.len());
             changes.push(withdrawn.clone());
             after.push(withdrawn);
         }
+        // A new value each time, by which running processes see that what they missed was accepted.
         set_setting(connection, Setting::Accepted, &Uuid::new_v4().to_string()).await?;
         let (before, after) = (before.join("; "), after.join("; "));
         let entry = AuditEntry {

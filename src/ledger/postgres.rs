@@ -98,6 +98,7 @@ impl PostgresStore {
         if !seen.is_writable {
             return Err(OpenError::Unsuitable("the user may not write the claims"));
         }
+        // Another user may resolve `ref_claims` to another schema, and would write claims that nobody reads.
         let known = self.claims_table.get_or_init(|| seen.oid);
         if *known != seen.oid {
             return Err(OpenError::Unsuitable("the user sees other tables: check its search_path"));
@@ -143,6 +144,7 @@ impl PostgresStore {
 async fn connect_apart(options: &PgConnectOptions, settings: &Settings) -> Result<ServerSession, OpenError> {
     let mut first = connect(options, settings.timeout).await?;
     let mut second = connect(options, settings.timeout).await?;
+    // Two at once: a pooler in transaction mode hands one server session to both, and its settings are then the other's.
     for session in [&mut first, &mut second] {
         session.check_own().await?;
     }

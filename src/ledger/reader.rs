@@ -36,7 +36,7 @@ pub struct Reader {
 pub enum LedgerOperation {
     /// It asks.
     Read,
-    /// It writes, durably.
+    /// It writes, and waits until the write is durable.
     Write,
 }
 label!(LedgerOperation, "operation", Read = "read", Write = "write");
@@ -44,7 +44,7 @@ label!(LedgerOperation, "operation", Read = "read", Write = "write");
 /// How a call to the ledger ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerOutcome {
-    /// Well.
+    /// It gave what was asked for.
     Ok,
     /// Without what was asked for.
     Failed,
@@ -82,6 +82,7 @@ impl Reader {
     async fn checked(store: ReadStore, settings: &Settings) -> Result<Self, OpenError> {
         let reader = Self::new(store, settings);
         let checking = async {
+            // First: of a newer ledger not even the tables that the next reads use are known.
             if let Some(found) = reader.run(&UnknownMigration).await? {
                 return Err(schema::newer(found));
             }
@@ -239,7 +240,7 @@ impl Reader {
         outcome
     }
 
-    /// Durations of calls.
+    /// Durations of calls, by operation and outcome.
     #[must_use]
     pub fn times(&self) -> &Histograms<(LedgerOperation, LedgerOutcome)> {
         &self.times

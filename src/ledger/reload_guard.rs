@@ -78,6 +78,7 @@ pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> 
     // Called before every swap, so it has seen every config that was in force.
     let went_to = Arc::new([const { AtomicBool::new(false) }; 2]);
     Box::new(move |config: Arc<Config>| {
+        // The running config, not the new one: creates went where it sent them.
         if let Some(side) = creates_on(&running.load()) {
             went_to[side as usize].store(true, Ordering::Relaxed);
         }
@@ -86,6 +87,7 @@ pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> 
         let (ledger, before) = (ledger.clone(), running.load_full());
         Box::pin(async move {
             let Some(ledger) = ledger else { return without_ledger(elsewhere) };
+            // Before the read, which may already need them.
             if let Some(problem) = new_credentials(&ledger, &before, &config).await {
                 return vec![problem];
             }

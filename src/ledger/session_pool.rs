@@ -101,6 +101,7 @@ impl SessionPool {
 
     async fn reuse(&self) -> Option<(ServerSession, Instant)> {
         loop {
+            // The one used last: it is the least likely to need a ping or to be too old.
             let IdleSession { mut session, opened, since } = self.0.lock().pop_back()?;
             if since.elapsed() > IDLE_MAX || opened.elapsed() > AGE_MAX {
                 session.close().await;
@@ -172,6 +173,7 @@ impl Lease {
     }
 
     pub(super) fn give_back_if_ok<T>(self, outcome: Result<T, LedgerError>) -> Result<T, LedgerError> {
+        // After an error the state of the session is not known; a new one costs less than a wrong one.
         if outcome.is_ok() { self.keep(outcome) } else { outcome }
     }
 

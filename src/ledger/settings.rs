@@ -122,6 +122,7 @@ impl FromStr for DatabaseUrl {
     type Err = OpenError;
 
     fn from_str(url: &str) -> Result<Self, OpenError> {
+        // A file with two lines was not meant as a URL, and the parser would take the second into the database's name.
         if url.contains(['\n', '\r']) {
             return Err(OpenError::Url("has more than one line".into()));
         }

@@ -43,6 +43,7 @@ impl WritableFile {
         verifier: Verifier,
     ) -> Result<(Self, Session<SqliteConnection>), OpenError> {
         let same = SameFile::of(path).map_err(|error| OpenError::Connect(error.into()))?;
+        // A new one at each start of the process that serves: an older copy of the file has another, and takes no write.
         let cookie = cookie(&mut connection, lock.is_some()).await?;
         let mut session = Session { connection, guard: cookie.clone(), history: None };
         let serves = lock.is_some();

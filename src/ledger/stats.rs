@@ -17,7 +17,7 @@ const COUNTED_MAX: i64 = 100_000;
 /// How many claims there are of one side and state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count {
-    /// The claims' side.
+    /// The side that the claims are for.
     pub side: Side,
     /// The claims' state.
     pub state: ClaimState,

@@ -184,7 +184,6 @@ impl LedgerRequest for SetTrip {
     }
 }
 
-/// Ends the trip.
 struct ResetTrip {
     process: String,
     reason: OperatorReason,

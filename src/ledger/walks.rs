@@ -29,14 +29,11 @@ impl WalkKind {
     }
 }
 
-/// How a walk stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WalkState {
     /// Not finished: a later one goes on from its progress.
     Running,
-    /// Finished without findings.
     Clean,
-    /// Finished with findings.
     Findings,
     /// Not finished, and never resumed: another walk took its place.
     Abandoned,
@@ -57,7 +54,6 @@ impl WalkState {
     }
 }
 
-/// A walk on record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WalkRow {
     pub walk: String,
@@ -65,7 +61,6 @@ pub struct WalkRow {
     pub sides: String,
     /// The window: records made from `begin` on and before `end`.
     pub begin: Timestamp,
-    /// See `begin`.
     pub end: Timestamp,
     pub state: WalkState,
     /// The version of the program that wrote it.
@@ -74,7 +69,6 @@ pub struct WalkRow {
     pub format: i64,
     /// JSON.
     pub progress: String,
-    /// When it was begun.
     pub started_at: Timestamp,
     /// When it last got on.
     pub updated_at: Timestamp,
@@ -364,7 +358,6 @@ impl LedgerRequest for TakeLease {
     }
 }
 
-/// Gives a lease back.
 pub(super) struct ReleaseLease {
     pub(super) name: String,
     pub(super) holder: String,

@@ -76,7 +76,6 @@ impl Answer {
     }
 }
 
-/// What a lookup shows.
 pub(super) enum Shown {
     /// The record with that id.
     Record(String),

@@ -22,7 +22,6 @@ pub(super) struct FirstPage {
     at: Instant,
 }
 
-/// What a cursor does.
 enum Effect {
     Continues,
     Refused(StatusCode),

@@ -12,7 +12,6 @@ use crate::translate::facts::EmptyList;
 
 const NOT_KNOWN: &str = "not known";
 
-/// What was found out.
 #[derive(Debug)]
 pub(crate) struct FactsFound {
     found_at: Timestamp,

@@ -38,7 +38,6 @@ use crate::upstream::UpstreamClient;
 /// The most calls of one probe, those for tokens left out.
 pub(crate) const CALLS_MAX: u32 = 40;
 
-/// What to probe with.
 #[derive(Debug)]
 pub(crate) struct ProbeOptions {
     /// A value of `Authorization`, in place of the config's credentials.
@@ -49,7 +48,6 @@ pub(crate) struct ProbeOptions {
     pub(crate) cursor_age: Duration,
 }
 
-/// How to convert.
 #[derive(Debug)]
 pub(crate) struct Conversions {
     pub(crate) profile_id: String,

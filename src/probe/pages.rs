@@ -91,7 +91,6 @@ impl Subject {
         Self { id: record.id.clone(), at: record.created_at }
     }
 
-    /// Its instant, moved.
     pub(super) fn moved(&self, by: SignedDuration) -> Result<Timestamp, Unseen> {
         self.at.checked_add(by).map_err(|error| error.to_string())
     }

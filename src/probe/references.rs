@@ -15,7 +15,6 @@ enum Outcome {
     /// Nothing: it met the record.
     Same,
     Another,
-    /// The answer proves neither.
     Unclear,
 }
 

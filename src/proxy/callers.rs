@@ -32,9 +32,11 @@ pub(crate) fn identify<'config>(
 /// # Errors
 /// When the caller lacks the permission.
 pub(crate) fn permit(caller: &Caller, method: &Method, headers: &HeaderMap) -> Result<(), AuthFailure> {
+    // Its answer repeats the request, and with it the proxy's own token (RFC 9110, section 9.3.8).
     if *method == Method::TRACE {
         return Err(AuthFailure::Reflecting);
     }
+    // An override can make a GET a write at the vendor.
     let reads = method.is_safe() && !headers::override_method(headers);
     let may = if reads { caller.read } else { caller.write };
     if may { Ok(()) } else { Err(AuthFailure::NotAllowed { reads: caller.read }) }
@@ -43,6 +45,7 @@ pub(crate) fn permit(caller: &Caller, method: &Method, headers: &HeaderMap) -> R
 /// The digest of a request's bearer token, if it has exactly one.
 fn bearer(headers: &HeaderMap) -> Option<[u8; 32]> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    // Two `Authorization` headers: the vendor may take the other one.
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let token = token.trim_matches(' ');
@@ -61,6 +64,7 @@ fn matching<'config>(
         (Some(wanted), Some(shown)) => wanted.ct_eq(shown),
     };
     let mut found = None;
+    // All of them, each compared in constant time: how long it takes says nothing about how much of a guess is right.
     for caller in callers {
         let proven = same(&caller.token, token) & same(&caller.certificate, certificate);
         let better = found.is_none_or(|found: &Caller| found.token.is_none() && caller.token.is_some());

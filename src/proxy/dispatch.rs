@@ -42,6 +42,7 @@ pub(super) struct RequestContext {
 
 impl RequestContext {
     pub(super) fn new(app: Arc<App>, peer: Peer, request: &Request<Received>) -> Self {
+        // The one snapshot of this request: a reload in the middle must not mix two configs.
         let config = app.config.load_full();
         let mut access = Access::start(app.services.metrics.clone(), request, &config.traces);
         access.client_certificate = peer.certificate.as_deref().map(ClientCertificate::fingerprint);
@@ -68,6 +69,7 @@ impl RequestContext {
         &mut self,
         mut request: Request<Received>,
     ) -> Result<Response<Payload>, Failure> {
+        // By the first request after a reload, not by the reload: the limit belongs to the snapshot that is used.
         self.app.services.upstream.budget().adopt(&self.config);
         check_head(&self.config, &request)?;
         normalize(&mut request);
@@ -117,6 +119,7 @@ impl RequestContext {
         self.access.mode = Some(mode);
         let caller = self.access.caller.as_deref();
         self.client_usage = Some(deprecation::identify(&self.config, &self.peer, route, &request, caller));
+        // In every mode, legacy included: the trip holds creates whatever the config says (docs/money-safety.md).
         if route == Route::Create && self.app.services.is_tripped() {
             return Err(Failure::Held { retry_after: self.config.hold.retry_after });
         }
@@ -282,6 +285,7 @@ fn is_overridden(request: &Request<Received>) -> bool {
 fn is_unrouted_write(config: &Config, request: &Request<Received>) -> bool {
     let legacy = &config.upstream.legacy;
     let method = if is_overridden(request) { &Method::POST } else { request.method() };
+    // Also as legacy will see it: behind another prefix the same path may be a route there.
     let at_legacy = || {
         let target = upstream::target(legacy, &config.base_path, request.uri());
         route::is_unrouted_write(method, target.path(), &legacy.path_prefix)

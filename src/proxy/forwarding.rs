@@ -44,6 +44,7 @@ pub(super) fn describe_client(
     headers: &mut HeaderMap,
 ) {
     let forwarding = &config.forwarding;
+    // Whoever is not trusted could name any client, and be limited or logged as another one.
     if !is_trusted(peer.address.ip(), &forwarding.trusted_proxies) {
         forwarded::remove(headers);
     }

@@ -101,6 +101,7 @@ impl Admission {
         if !counts.enter(client, caps.client) {
             return Err(refused(Fault::Caller));
         }
+        // From here on the guard counts them down.
         all.keep();
         route.keep();
         let number = counts.next.fetch_add(1, Ordering::Relaxed);
@@ -212,6 +213,7 @@ impl Drop for InFlightGuard {
 /// The address that a client counts as. An IPv6 client usually owns a /64 network and may use any address in it.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
+        // A /64 is one subscriber: its addresses are free, so each of them would have a limit of its own.
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         address => address,
     }

@@ -55,6 +55,7 @@ impl RequestContext {
             false => error.into_failure(side, effect),
         });
         self.app.services.passed(self.access.route, answered.as_ref().map(Response::status), elapsed);
+        // After `passed`: a call that failed is counted too.
         let response = answered?;
         self.access.upstream_status = Some(response.status().as_u16());
         if response.status() == StatusCode::TOO_MANY_REQUESTS {

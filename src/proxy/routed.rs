@@ -28,6 +28,7 @@ impl RequestContext {
         let time = self.config.timeouts.of(route);
         let is_head = *request.method() == Method::HEAD;
         let (context, incoming) = self.route_context(route, request);
+        // The guard goes with the work: a write whose client left still counts as in flight, and a drain waits for it.
         let (detached, in_flight) = (self.app.services.detached.clone(), self.in_flight.clone());
         let (answered, context) = match route {
             Route::Create => {
@@ -47,6 +48,7 @@ impl RequestContext {
                 };
                 DetachOnDrop::new(run, &detached, time).await
             }
+            // Reads end with their client: nothing is left undone by that.
             Route::Get => (routes::get::run(&context, &id).await, context),
             Route::List => (routes::list::run(&context).await, context),
         };

@@ -21,6 +21,7 @@ impl RequestContext {
         request: Request<Received>,
     ) -> Result<Response<Payload>, Failure> {
         self.access.route = RouteLabel::Token;
+        // The proxy calls with its own token then; one for the client would let it call the vendor past the proxy.
         if self.config.auth.mode == AuthMode::ClientCredentials {
             return Err(AuthFailure::NoTokenRoute.into());
         }

@@ -24,6 +24,7 @@ impl<S: Source> Walker<'_, S> {
     pub(super) async fn look_for_claims(&mut self, to: Timestamp) -> Result<(), WalkError> {
         let from = second(self.progress.claims_position);
         let is_end = to >= self.end;
+        // In steps, so that one read of the ledger serves many slices.
         if to <= from || (to.duration_since(from) < STEP && !is_end) {
             return Ok(());
         }
@@ -35,6 +36,7 @@ impl<S: Source> Walker<'_, S> {
             self.look_for_set(set, from, to).await?;
         }
         self.progress.claims_position = to.as_second();
+        // A record is made within minutes of its claim, so no claim from here on needs an older one.
         self.seen.forget_before(to - MARGIN);
         Ok(())
     }
@@ -47,6 +49,7 @@ impl<S: Source> Walker<'_, S> {
             for claim in claims {
                 self.progress.claims += 1;
                 match (set, claim.claim.record_id.clone()) {
+                    // Listed a moment ago: nearly every claim ends here, without a call.
                     (ClaimSet::Known(side), Some(id)) if self.seen.contains(side, &id) => {}
                     (ClaimSet::Known(_), Some(id)) => self.look_for_record(&claim, &id).await?,
                     (ClaimSet::Known(_) | ClaimSet::Unresolved, _) => self.look_for_reference(&claim).await?,
@@ -96,6 +99,7 @@ impl<S: Source> Walker<'_, S> {
         let other = side.other();
         let elsewhere = match self.look_up(other, ref_id).await? {
             Lookup::Found(record) => Some(record),
+            // By id too: a mirror under the same id may carry no reference.
             Lookup::Absent | Lookup::OtherKind => self.context.source.by_id(other, id).await?,
         };
         match elsewhere {
@@ -115,6 +119,7 @@ impl<S: Source> Walker<'_, S> {
             // Left for the next walk.
             return Ok(true);
         }
+        // The walk went over that moment and did not list it; asking the list again would change nothing.
         if self.options.sides.all().contains(&record.side) && self.seen.should_contain(made) {
             return Ok(false);
         }

@@ -17,6 +17,7 @@ impl<S: Source> Walker<'_, S> {
     /// What a side holds under a reference. "Absent" is believed only if lookups there find what is known to be there.
     pub(super) async fn look_up(&mut self, side: Side, ref_id: &str) -> Result<Lookup, WalkError> {
         let found = self.context.source.by_ref(side, ref_id).await?;
+        // An index that lags or a filter that fails would call everything absent; a record that is known to be there shows it.
         if matches!(found, Lookup::Absent) {
             self.control(side).await?;
         }
@@ -39,6 +40,7 @@ impl<S: Source> Walker<'_, S> {
         let known = match self.known_ref[at].clone() {
             Some(known) => Some(known),
             None => {
+                // Young records may not be listed yet, and would fail the control for no fault.
                 let older_than = Timestamp::now() - MARGIN;
                 let newest = self.context.reader.newest_record(self.context.tenant, side, older_than).await?;
                 newest.map(|(ref_id, _)| ref_id)

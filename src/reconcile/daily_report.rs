@@ -58,7 +58,6 @@ struct Resource {
     first: Timestamp,
     debits: Vec<Movement>,
     credits: Vec<Movement>,
-    /// The money came back.
     returns: Vec<Movement>,
     /// Reserved funds that were released.
     releases: Vec<Movement>,
@@ -96,6 +95,7 @@ type Disagreement = (FindingKind, String);
 
 impl DailyReport {
     pub(super) fn count_line(&mut self, profile_id: &str) {
+        // Every line says whose report it is, also those about other resources.
         self.lines += 1;
         if !self.profiles.contains(profile_id) {
             self.profiles.insert(profile_id.to_owned());
@@ -117,6 +117,7 @@ impl DailyReport {
             MovementKind::Release => &mut resource.releases,
             MovementKind::Other => return,
         };
+        // A line that is there twice under one transaction is one movement; without an id two equal lines may be two.
         if movement.tx_id.is_empty() || !movements.contains(&movement) {
             movements.push(movement);
         }
@@ -175,6 +176,7 @@ impl DailyReport {
 /// Whether every movement of that time is in the report. By whole seconds: its times may be cut to them.
 fn is_within(period: Option<(Timestamp, Timestamp)>, at: Timestamp) -> bool {
     let at = at.as_second();
+    // Both ends excluded: what moved in the same second as the first or last line may be in another report.
     period.is_some_and(|(first, last)| first.as_second() < at && at < last.as_second())
 }
 

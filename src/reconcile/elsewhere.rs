@@ -19,7 +19,6 @@ pub(super) enum Elsewhere {
     Mirrored,
     /// As another record, which has been reported.
     Double,
-    /// It is not.
     Nowhere,
 }
 

@@ -35,12 +35,10 @@ pub enum Severity {
     Money,
     /// Something that should be looked into.
     Contract,
-    /// As it should be.
     None,
 }
 
 impl Severity {
-    /// The name in output.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -85,6 +83,7 @@ impl FindingKind {
     pub const fn severity(self) -> Severity {
         match self {
             Self::Double | Self::Lost | Self::WrongSide | Self::Mismatch | Self::Status => Severity::Money,
+            // Nothing was converted twice or lost, but something may be missed by the next check.
             Self::Unclaimed | Self::Stuck | Self::Unresolved => Severity::Contract,
             Self::Mirrored => Severity::None,
         }
@@ -125,7 +124,7 @@ impl Finding {
         }
     }
 
-    /// What it is about.
+    /// The first that it has of its reference, legacy id and new id.
     #[must_use]
     pub fn subject(&self) -> &str {
         [&self.ref_id, &self.legacy_id, &self.new_id].into_iter().find_map(Option::as_deref).unwrap_or("")

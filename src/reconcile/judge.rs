@@ -45,6 +45,7 @@ pub(super) fn judge(row: &WalkedRecord, claim: Option<&Claim>) -> RowMeaning {
 
 /// What the ledger knows about a record of the new side.
 fn origin(row: &WalkedRecord, claim: Option<&Claim>) -> Origin {
+    // Only a claim on new says that an orchestration was meant as a conversion.
     let claim = claim.filter(|claim| claim.side == Side::New && claim.state != ClaimState::Refused);
     match claim.map(|claim| claim.record_id.as_deref()) {
         Some(Some(id)) if id == row.id => Origin::OwnRecord,

@@ -43,6 +43,7 @@ impl Lease {
     /// # Errors
     /// As [`Lease::take`].
     pub async fn take_patiently(ledger: &Ledger, tenant: &str) -> Result<Option<Self>, LedgerError> {
+        // A process that was killed holds its lease this long.
         let until = Instant::now() + LEASE_LASTS + RENEW_EVERY;
         loop {
             let lease = Self::take(ledger, tenant).await?;

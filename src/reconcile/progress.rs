@@ -55,6 +55,7 @@ impl WalkProgress {
         let at = row.side as usize;
         self.rows[at] += 1;
         let mut digest = Sha256::new();
+        // A chain over the rows in order, so that a resumed walk comes to the same digest.
         digest.update(self.hashes[at].as_bytes());
         digest.update(row.created_at.as_nanosecond().to_be_bytes());
         digest.update(row.id.as_bytes());
@@ -95,6 +96,7 @@ impl Findings {
         if *kept >= FINDINGS_KEPT {
             return true;
         }
+        // A resumed walk may judge rows again that were reported before it stopped.
         if !self.known.insert(self.hasher.hash_one((finding.kind, finding.subject()))) {
             return false;
         }
@@ -172,6 +174,7 @@ impl SeenIds {
     fn drop_oldest(&mut self) {
         if let Some((made, hash)) = self.order.pop_front() {
             self.ids.remove(&hash);
+            // What was dropped for lack of room must not look like a record that the list omitted.
             self.dropped = self.dropped.max(Some(made));
         }
     }

@@ -18,7 +18,6 @@ pub struct Heading<'a> {
     /// The namespace of the references.
     pub tenant: &'a str,
     pub calls: u64,
-    /// Whether nothing was changed.
     pub dry_run: bool,
 }
 

@@ -28,6 +28,7 @@ impl<S: Source> Walker<'_, S> {
         if self.planned.is_empty() {
             return Ok(());
         }
+        // Findings first: a process killed after a repair has already reported what it changed.
         self.save_findings().await?;
         for planned in std::mem::take(&mut self.planned) {
             self.repair(planned).await?;
@@ -39,6 +40,7 @@ impl<S: Source> Walker<'_, S> {
         let PlannedRepair { finding, ref_id, record_id, side, action } = planned;
         let Some(ledger) = self.context.ledger else { return Ok(()) };
         let Ok(key) = Key::new(self.context.tenant, &ref_id) else { return Ok(()) };
+        // Another process may walk by now, and its repairs rest on newer reads.
         self.check_lease()?;
         let repaired = match action {
             Action::Remember { generation, side } => {

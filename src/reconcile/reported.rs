@@ -15,6 +15,7 @@ impl<S: Source> Walker<'_, S> {
         if report.compare(row).is_none() {
             return Ok(());
         }
+        // Read again: the record may have settled since the page was read.
         let Some(now) = self.context.source.by_id(row.side, &row.id).await? else { return Ok(()) };
         let again = self.context.report.as_mut().and_then(|report| report.compare(&now));
         if let Some((kind, why)) = again {

@@ -29,10 +29,12 @@ impl<S: Source> Walker<'_, S> {
         for row in slice.of(side) {
             self.seen.add(row);
         }
+        // Rows before the position were judged by the walk that stopped there; only their ids are needed.
         let mut left: Vec<_> = slice.of(side).iter().filter(|row| row.created_at >= position).collect();
         let probes = self.probe_refs(&left).await?;
         left.retain(|row| row.ref_id.as_ref().is_none_or(|ref_id| !probes.contains(ref_id)));
         left.iter().for_each(|row| self.progress.count(row));
+        // Claims are made beside the walk: a row whose claim changed is judged again, a bounded number of times.
         for _ in 0..ROUNDS {
             if left.is_empty() {
                 return Ok(());
@@ -199,6 +201,7 @@ impl<S: Source> Walker<'_, S> {
         let open = claim.begun - claim.closed;
         let detail = format!("the claim names the {} side and has {open} open attempts", claim.side);
         let finding = of_row(FindingKind::WrongSide, row, detail);
+        // An open attempt may still be sent to, or arrive at, the side that the claim names: it keeps its side (docs/money-safety.md).
         if open == 0 && self.is_reconcile() {
             let Claim { generation, side, state, .. } = *claim;
             let expected = Expected { generation, side, state };

@@ -64,26 +64,21 @@ pub struct WalkContext<'a, S> {
 /// How far a walk is.
 #[derive(Debug)]
 pub struct WalkView<'a> {
-    /// The window.
+    /// The window: records made from `begin` on and before `end`.
     pub begin: Timestamp,
-    /// See `begin`.
     pub end: Timestamp,
     pub progress: &'a WalkProgress,
 }
 
-/// A finished walk.
 #[derive(Debug)]
 pub struct WalkResult {
     /// Its id in the ledger.
     pub walk: String,
-    /// The window.
     pub begin: Timestamp,
-    /// See `begin`.
     pub end: Timestamp,
     pub progress: WalkProgress,
     /// What was found, at most some thousands of each kind.
     pub findings: Vec<Finding>,
-    /// When it was begun.
     pub started_at: Timestamp,
     /// Whether it went on from an earlier walk, which was begun then.
     pub resumed: bool,
@@ -198,9 +193,11 @@ impl<'a, S: Source> Walker<'a, S> {
             for side in [Side::Legacy, Side::New] {
                 self.progress.pages[side as usize] = pages[side as usize] + walk.pages(side);
             }
+            // The margin before the position was walked for its ids alone; progress never goes back.
             let until = slice.until.as_second().max(self.progress.position);
             self.progress.position = until;
             self.seen.walked(from, slice.until);
+            // Behind the walk: a record may be made minutes after its claim, and its row comes with a later slice.
             self.look_for_claims(slice.until - MARGIN).await?;
             self.snapshot = json(&self.progress);
             (self.context.observer)(&self.view());
@@ -265,11 +262,13 @@ impl<'a, S: Source> Walker<'a, S> {
 
     async fn save(&mut self, state: WalkState) -> Result<(), WalkError> {
         self.check_lease()?;
+        // Before anything is saved: a double must hold creates even if the save fails.
         self.trip_on_doubles().await?;
         let mut findings = std::mem::take(&mut self.pending);
         let Some(ledger) = self.context.ledger else { return Ok(()) };
         loop {
             let rest = findings.split_off(findings.len().min(FINDINGS_SAVED));
+            // Finished only with the last findings: a walk that is killed in between goes on and saves the rest.
             let state = if rest.is_empty() { state } else { WalkState::Running };
             let walked = self.walked(state);
             let step = WalkStep { state, progress: self.snapshot.clone(), findings, walked };

@@ -37,7 +37,6 @@ pub(crate) struct ReconcileStatus {
     pub(crate) completeness: Vec<Completeness>,
 }
 
-/// A finished walk.
 #[derive(Clone, Debug)]
 pub(crate) struct FinishedWalk {
     pub(crate) at: Timestamp,
@@ -58,7 +57,6 @@ impl FinishedWalk {
 pub(crate) struct Reconciler(Arc<Mutex<ReconcileStatus>>);
 
 impl Reconciler {
-    /// What was found last.
     #[must_use]
     pub(crate) fn status(&self) -> ReconcileStatus {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -99,6 +97,7 @@ impl Reconciler {
             let age = last.as_ref().map(|last| Timestamp::now().duration_since(last.at));
             age.is_none_or(|age| age >= SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX))
         };
+        // The age of the last walk is read from the ledger: replicas and restarts share one schedule.
         if self.read_finished(config, ledger).await.is_err() || !due(&self.status().last) {
             return;
         }
@@ -145,6 +144,7 @@ async fn begin_of_window(
 ) -> Result<Timestamp, WalkError> {
     let walked = ledger.reader().completeness(tenant(config)).await?;
     let walked = walked.into_iter().filter_map(|side| side.walked_to);
+    // From the earliest of them: no gap may be left between two walks.
     Ok(walked.chain(last).chain([end - config.reconcile.window]).min().unwrap_or(end))
 }
 
@@ -162,6 +162,7 @@ async fn walk_window(
     budget.adopt(config);
     let source = VendorSource::new(config.clone(), upstream, budget.clone(), None)
         .map_err(|error| WalkError::Setup(error.to_string()))?;
+    // Lists may lag; a walk to this moment would report records as missing that are not listed yet.
     let end = Timestamp::now() - LAG;
     let options = WalkOptions {
         begin: Some(begin_of_window(config, ledger, end, last).await?),

@@ -66,6 +66,7 @@ impl SideWalk {
             self.expected.remove(&row.id);
             let at = whole_second(row.created_at);
             let is_new =
+                // Rows of other seconds come once: the next page begins at the second in which this one ended.
                 if at == last || at == self.floor { self.shown.insert(row.id.clone()) } else { true };
             if is_new && row.created_at < self.end {
                 rows.push(row);
@@ -97,6 +98,7 @@ impl SideWalk {
             return Err(WalkError::TooDense { side: self.side, max: SECOND_MAX });
         }
         let passed = next.is_none() || last > self.floor;
+        // Rows of that second that the page before showed must have come again by now.
         if passed && !self.expected.is_empty() {
             return self.inconsistent("a record that was listed a moment ago is not listed any more");
         }

@@ -12,9 +12,8 @@ use crate::translate::side::Side;
 #[derive(Clone, Copy, Debug)]
 pub struct PageCall<'a> {
     pub side: Side,
-    /// A whole second.
+    /// Bounds of the window, both at whole seconds.
     pub begin: Timestamp,
-    /// See `begin`.
     pub end: Timestamp,
     /// The number of rows to ask for.
     pub limit: u16,
@@ -25,7 +24,6 @@ pub struct PageCall<'a> {
 /// What a side holds under a reference.
 #[derive(Clone, Debug)]
 pub enum Lookup {
-    /// Nothing.
     Absent,
     Found(WalkedRecord),
     /// A record that is no conversion.
@@ -61,7 +59,6 @@ pub enum WalkError {
         /// The error, without addresses or credentials.
         reason: String,
     },
-    /// The side contradicts itself.
     #[error("the {side} side contradicts itself: {reason}")]
     Inconsistent { side: Side, reason: &'static str },
     /// A lookup of a record that is known to be there did not find it, so that no absence can be believed.
@@ -87,7 +84,6 @@ pub enum WalkError {
     /// A client of the vendor cannot be made.
     #[error("the vendor cannot be read: {0}")]
     Setup(String),
-    /// Another process walks now.
     #[error("another process took over the walk")]
     TakenOver,
 }

@@ -108,6 +108,7 @@ impl VendorSource {
                     self.calls.fetch_add(1, Ordering::Relaxed);
                     return Ok(read);
                 }
+                // Clients come first: a walk waits for what they leave.
                 Ok(Err(ReadError::OverBudget)) if Instant::now() < until => sleep(TURN_EVERY).await,
                 Ok(Err(error)) => return Err(no_answer(error_chain(&error))),
             }
@@ -124,6 +125,7 @@ impl VendorSource {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT_ENCODING, IDENTITY);
+        // A cache in between may hold a list of before, which would call new records missing.
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         let credential_set = self.config.auth.reading_credentials(side).filter(|_| self.token.is_none());
         headers.extend(self.token.clone().map(|token| (header::AUTHORIZATION, token)));

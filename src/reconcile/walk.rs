@@ -8,7 +8,6 @@ use super::source::{Source, WalkError};
 use crate::translate::evidence::WalkedRecord;
 use crate::translate::side::Side;
 
-/// Whose lists are walked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sides {
     Both,

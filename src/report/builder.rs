@@ -32,7 +32,7 @@ const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(5);
 /// Most configs that are counted apart.
 const CONFIGS_MAX: usize = 200;
 
-/// What the report covers.
+/// Which lines the report counts, and how much of them it lists.
 #[derive(Clone, Debug)]
 pub struct ReportScope {
     /// The time of the report.

@@ -25,7 +25,7 @@ struct Run {
     ended: Timestamp,
 }
 
-/// Lines that are missing.
+/// Lines that a process numbered and that are not in the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Gap {
     pub(super) lines: u64,

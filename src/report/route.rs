@@ -22,7 +22,6 @@ pub(super) struct RouteTotals {
     pub(super) paired: u64,
     /// Comparisons of records of the new API with what was said of them before, among those written and those that they count.
     pub(super) own: u64,
-    /// Comparisons of pairs.
     pub(super) pairs: u64,
     /// Rows of lists that were made by `probe` and not compared.
     pub(super) probe_rows: u64,

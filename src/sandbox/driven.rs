@@ -25,23 +25,20 @@ use crate::translate::side::Side;
 pub enum DrivenCall<'a> {
     /// The body of a create.
     Create(&'a [u8]),
-    /// An id.
+    /// A get of the record with this id.
     Get(&'a str),
-    /// A query string.
+    /// A list with this query string.
     List(&'a str),
-    /// An id.
+    /// A cancel of the record with this id.
     Cancel(&'a str),
 }
 
 /// An answer before it is put on the wire.
 #[derive(Clone, Debug)]
 pub struct DrivenReply {
-    /// The HTTP status.
-    pub status: u16,
-    /// The `Content-Type`.
-    pub content_type: &'static str,
-    /// The whole body.
-    pub body: Bytes,
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
 }
 
 /// One vendor with one customer, two funded profiles and a clock that stands until it is set.
@@ -60,7 +57,7 @@ impl DrivenVendor {
         Self(state)
     }
 
-    /// Sets the clock.
+    /// The clock stands at `now` until the next call.
     pub fn set_now(&mut self, now: Timestamp) {
         if let Source::Given { now: current, .. } = &mut self.0.source {
             *current = now;

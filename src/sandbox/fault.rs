@@ -40,7 +40,7 @@ pub enum FaultKind {
     Truncate,
     /// Another status instead of the answer.
     Status {
-        /// The status.
+        /// The status that is answered instead.
         #[serde(deserialize_with = "status_code")]
         code: StatusCode,
         /// `Retry-After`, in seconds.
@@ -197,7 +197,7 @@ impl Fault {
         self
     }
 
-    /// Acts `count` times.
+    /// The fault acts `count` times and disarms itself.
     #[must_use]
     pub const fn times(mut self, count: u64) -> Self {
         self.times = Some(count);

@@ -151,7 +151,7 @@ impl Faults {
         self.armed().drain(..).for_each(|armed| armed.open());
     }
 
-    /// Every fault in force.
+    /// A copy of the faults in force, in the order in which they were armed.
     #[must_use]
     pub fn all(&self) -> Vec<ArmedFault> {
         self.armed().clone()

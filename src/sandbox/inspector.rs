@@ -172,7 +172,7 @@ impl Inspector {
         })
     }
 
-    /// The variants in force.
+    /// A copy of the variants in force.
     #[must_use]
     pub fn variants(&self) -> Variants {
         self.with(|state| state.variants.clone())

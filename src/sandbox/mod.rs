@@ -111,7 +111,7 @@ impl Sandbox {
         format!("{}://{}/v2", self.scheme, self.address)
     }
 
-    /// The token endpoint.
+    /// The value for `upstream.oauth.url`.
     #[must_use]
     pub fn token_url(&self) -> String {
         format!("{}://{}/oauth2/token", self.scheme, self.address)
@@ -123,7 +123,7 @@ impl Sandbox {
         &self.vendor.inspector
     }
 
-    /// The faults in force.
+    /// Arms and disarms faults; a change applies from the next request on.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.vendor.faults

@@ -13,7 +13,7 @@ pub enum Operation {
     Create,
     /// Read one by its id.
     Get,
-    /// List.
+    /// Read a page of the records.
     List,
     /// Cancel a conversion (legacy only).
     Cancel,

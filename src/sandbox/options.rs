@@ -28,7 +28,7 @@ pub struct OAuthClient {
     pub scopes: Vec<String>,
 }
 
-/// How a sandbox starts.
+/// Listener, clients and behaviour of a sandbox from its start on.
 #[derive(Clone)]
 pub struct Options {
     /// The address to listen on; port 0 takes a free one.

@@ -116,9 +116,9 @@ pub enum ListsNothing {
     /// Both show what they hold.
     #[default]
     Neither,
-    /// The old one's.
+    /// Lists of the old API are empty.
     Legacy,
-    /// The new one's.
+    /// Lists of the new API are empty.
     New,
 }
 
@@ -136,7 +136,7 @@ impl ListsNothing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mirror {
-    /// It does not.
+    /// Neither side lists the other's records.
     #[default]
     Off,
     /// Under the same id.
@@ -233,12 +233,12 @@ pub enum ListOrder {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeBounds {
-    /// Both do.
+    /// Both include their instant.
     #[default]
     Inclusive,
-    /// Neither does.
+    /// Neither includes its instant.
     Exclusive,
-    /// The lower one does.
+    /// Only the lower one includes its instant.
     HalfOpen,
     /// Both do, and whole milliseconds are compared.
     Milliseconds,

@@ -89,6 +89,7 @@ impl ShadowCapture {
     /// Copies the body of a create as it streams to the upstream.
     #[must_use]
     pub(crate) fn tee_request(&mut self, request: Request<Payload>) -> Request<Payload> {
+        // Only a dry run reads the request. The comparison with the own record starts from the answer.
         if self.route != Route::Create || self.is_own {
             return request;
         }
@@ -123,9 +124,11 @@ impl ShadowCapture {
                 return response;
             }
         }
+        // The body is captured as it was sent; without its content coding it could not be decoded later.
         let codings = response.headers().get_all(header::CONTENT_ENCODING).iter();
         let headers = codings.map(|coding| (header::CONTENT_ENCODING, coding.clone())).collect();
         let copy = self.new_copy();
+        // The tee calls back when the body ends or is dropped, so a client that leaves early is compared as `incomplete`, not lost.
         let Self { shadow, route, request, start, is_own } = self;
         let tee = Tee::new(copy, move |body| {
             let served = ServedResponse { status, headers, body, latency: start.elapsed() };
@@ -156,6 +159,8 @@ impl ShadowCapture {
 fn is_sampled(share: f64, id: &str) -> bool {
     let mut hasher = DefaultHasher::new();
     hasher.write(id.as_bytes());
+    // A hash of the id instead of a random draw: `DefaultHasher::new` has fixed keys, so replicas agree. The hash can equal the maximum,
+    // and `<` would then leave out a request at share 1.
     (hasher.finish() as f64) < share * (u64::MAX as f64) || share >= 1.0
 }
 

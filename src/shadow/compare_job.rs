@@ -69,12 +69,14 @@ fn compare(
 /// Compares with the response that the new API would give. Nothing is sent.
 fn compare_dry_run(job: &mut CompareJob, served: &SideResponse) -> Result<Compared, ShadowDropReason> {
     let start = Instant::now();
+    // `try_recv`: the answer has ended, so the copy of the request is whole now, or it never will be.
     let body = job.request.body.take().and_then(|mut receiver| receiver.try_recv().ok());
     let (response, ref_id_made) = match body.as_ref().map(|copy| (copy.state(), copy.bytes())) {
         Some((CaptureState::Whole, body)) => {
             let DryRun { response, ref_id_made } = dry_run::run(body);
             (response, ref_id_made)
         }
+        // Out of memory says nothing about the APIs: the job is dropped and counted, not recorded.
         Some((CaptureState::OverBudget, _)) => return Err(ShadowDropReason::Bytes),
         Some((CaptureState::TooLong, _)) => (SideResponse::skipped("too_big"), false),
         Some((CaptureState::Partial, _)) | None => (SideResponse::skipped("incomplete"), false),
@@ -138,6 +140,7 @@ async fn compare_own(
             }
             Err(_elapsed) => return Ok(own(job, served, failed("timeout", timeout))),
         };
+        // A read that would end after the deadline is not begun: its answer would be thrown away.
         let is_over = Instant::now() + pause >= deadline;
         if compared.result.verdict != Verdict::NoCounterpart || is_over {
             return Ok(compared);
@@ -153,6 +156,7 @@ fn worst(job: &CompareJob, served: &SideResponse, reads: [SideResponse; 2], late
         .map(|response| own(job, served, ShadowReply { response, bytes: None, latency, filtered_out: 0 }));
     let is_fine =
         |compared: &Compared| matches!(compared.result.verdict, Verdict::Match | Verdict::MatchAfterRules);
+    // Either read may be served from an index that lags; a match from one of them must not hide what the other shows.
     if is_fine(&by_id) { by_ref } else { by_id }
 }
 
@@ -169,6 +173,7 @@ const fn failed(reason: &'static str, latency: Duration) -> ShadowReply {
 
 /// Reads both sides again. The first finding stays when that does not end before the deadline.
 async fn recheck(worker: &Worker, job: &CompareJob, mut first: Compared, deadline: Instant) -> Compared {
+    // The first reads were apart by the answer to the client and the wait in the queue; these two follow each other at once.
     let second = timeout_at(deadline.into(), compare_again(worker, job)).await.unwrap_or(None);
     let Some(second) = second else {
         first.recheck = Some(Recheck::Failed);
@@ -183,6 +188,7 @@ async fn recheck(worker: &Worker, job: &CompareJob, mut first: Compared, deadlin
             ..
         }) => {
             first.recheck = Some(Recheck::Gone);
+            // The differences stay in the record: one that comes back every day can be read there.
             first.result.verdict = Verdict::Transient;
             first.result.signature = signature(job.route, Verdict::Transient, &first.result.differences);
         }
@@ -239,6 +245,7 @@ fn record(worker: &Worker, job: &CompareJob, served: &SideResponse, compared: Co
     let record = build(&redactor, job, served, &compared);
     let stats = worker.shadow.stats();
     let ComparisonResult { ignored, expired, .. } = &compared.result;
+    // Expired rules are counted too, so that the report can say that one is still needed.
     for rule in ignored.iter().map(|(_, rule)| rule).chain(expired) {
         stats.hit(settings.ignore[*rule].path.as_str());
     }

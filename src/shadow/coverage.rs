@@ -30,11 +30,13 @@ pub fn seen(document: &Json) -> (Option<String>, Vec<ConversionCount>) {
         rows.iter().filter(|row| row.get("source_asset").is_some() || row.get("target_asset").is_some())
     {
         let kind = (asset_pair(row), status(row));
+        // One place is kept for `other`, so that the counts still add up to all rows of the page.
         let has_room = kinds.len() < KINDS_MAX - 1 || kinds.contains_key(&kind);
         let kind = if has_room { kind } else { (OTHER.to_owned(), OTHER) };
         *kinds.entry(kind).or_default() += 1;
     }
     let pairs: BTreeSet<&String> = kinds.keys().map(|(pair, _)| pair).collect();
+    // Two pairs on one page: neither may be counted as the pair of the whole comparison.
     let only = pairs.first().filter(|_| pairs.len() == 1).map(|pair| (*pair).clone());
     let counted =
         |((asset_pair, status), count)| ConversionCount { asset_pair, status: String::from(status), count };

@@ -42,6 +42,7 @@ impl Shadow {
         let route = job.route;
         if job.served.body.state() == CaptureState::OverBudget {
             self.0.stats.dropped(route, ShadowDropReason::Bytes);
+        // Never waits: this runs on the data path, where the client's connection would be held up.
         } else if let Err(error) = self.0.jobs.try_send(job) {
             let reason = match error {
                 TrySendError::Full(_) => ShadowDropReason::Jobs,
@@ -94,7 +95,7 @@ impl Shadow {
         self.0.memory.used()
     }
 
-    /// Jobs in the queue.
+    /// Jobs in the queue; those that a worker has taken are not counted.
     #[must_use]
     pub fn jobs_waiting(&self) -> usize {
         self.0.jobs.max_capacity() - self.0.jobs.capacity()

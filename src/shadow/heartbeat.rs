@@ -48,15 +48,18 @@ impl Heartbeat {
         follows: bool,
     ) {
         let shadow = &worker.shadow;
+        // Also when nothing is written: the next heartbeat does not cover time in which shadow was not configured.
         let since = std::mem::replace(&mut self.last, Instant::now());
         if let Some(reason) = idle_reason {
             tracing::warn!(target: "shadow", reason, "shadow is configured and does not run");
         }
+        // Before the return below, which is reached only if nothing was suppressed: no count is lost.
         let suppressed = worker.writer.borrow_mut().take_suppressed();
         let stats = shadow.stats();
         let (due, done) = (stats.all_due(), stats.all_done());
         let routes: Vec<_> = shadowed(config).map(|(route, share)| RouteShare { route, share }).collect();
         let is_active = !routes.is_empty() || idle_reason.is_some();
+        // The last heartbeat promised another one. Without it the report would take the silence for a process that died.
         let is_expected = is_active || self.announced.is_some();
         if !is_expected && suppressed.is_empty() && (due, done) == (self.due, self.done) {
             return;
@@ -68,6 +71,7 @@ impl Heartbeat {
             schema: SCHEMA,
             target: TARGET.into(),
             time: now(),
+            // The writer fills in process and number.
             process: String::new(),
             sequence: 0,
             next_seconds: self.announced.map(seconds),
@@ -122,6 +126,7 @@ fn idle<'a>(
     since: Instant,
     covered: Duration,
 ) -> (Duration, Option<&'a str>) {
+    // A back-off that began before the window covers no more than the window.
     let cooldown = shadow.cooldown().elapsed_in_window(since).min(covered);
     match reason {
         Some("cooldown") => (cooldown, reason),

@@ -34,7 +34,7 @@ pub struct HeartbeatRecord {
     pub seconds: f64,
     /// The part of it in which shadow was configured and did not run.
     pub idle_seconds: f64,
-    /// That part by reason.
+    /// `idle_seconds` by reason, as far as there is any.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub idle: Vec<IdleSeconds>,
     /// Why shadow does not run now: `stopped`, `cooldown`, `sample_0`, `budget_0`; `cooldown` also if it ended since the last heartbeat.
@@ -44,7 +44,7 @@ pub struct HeartbeatRecord {
     pub due: u64,
     /// Comparisons that were made.
     pub done: u64,
-    /// Jobs that were dropped.
+    /// Jobs that were dropped, by route and reason.
     pub dropped: Vec<DroppedJobs>,
     /// Jobs in the queue now.
     pub waiting: u64,
@@ -69,14 +69,14 @@ pub(super) const fn is_zero(number: &u64) -> bool {
 pub struct IdleSeconds {
     /// As in `idle_reason`.
     pub reason: String,
-    /// The time.
+    /// As in `idle_seconds`, to the millisecond.
     pub seconds: f64,
 }
 
 /// A route in mode `shadow`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteShare {
-    /// The route.
+    /// Never `cancel`, which is not compared.
     #[serde(deserialize_with = "compared_route")]
     pub route: Route,
     /// The share of its requests that is compared, 0 to 1.
@@ -86,19 +86,19 @@ pub struct RouteShare {
 /// Jobs of one route that were dropped for one reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DroppedJobs {
-    /// The route.
+    /// Never `cancel`, which is not compared.
     #[serde(deserialize_with = "compared_route")]
     pub route: Route,
     /// `jobs`, `bytes`, `budget`, `cooldown`, `panic` or `shutdown`.
     pub reason: String,
-    /// Jobs.
+    /// Jobs since the process started.
     pub count: u64,
 }
 
 /// Records of one signature that were not written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Suppressed {
-    /// The route.
+    /// Never `cancel`, which is not compared.
     #[serde(deserialize_with = "compared_route")]
     pub route: Route,
     /// As in a record.
@@ -111,7 +111,7 @@ pub struct Suppressed {
     pub both_held: bool,
     /// As in a record.
     pub signature: String,
-    /// Records.
+    /// Records that were not written.
     pub count: u64,
 }
 
@@ -131,7 +131,7 @@ pub struct DriftSeen {
 /// An ignore rule and its hits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleHits {
-    /// The path pattern.
+    /// The pattern of paths, as in the config.
     pub path: String,
     /// Why the difference is accepted.
     pub reason: String,

@@ -53,6 +53,7 @@ impl<'a> PairRecords<'a> {
         let [served, new] = &read.responses;
         let other = aligned(read, served, new);
         let rules = &self.config.shadow.ignore;
+        // Both sides answered a real create, so the whole records are compared, as for a get; `create` compares with a dry run.
         let route = if read.route == Route::Create { Route::Get } else { read.route };
         let comparator = Comparator { route, ref_id_made: false, rules, today: today() };
         let result = comparator.compare(served, &other);
@@ -135,6 +136,7 @@ fn aligned(read: &PairRead, served: &SideResponse, other: &SideResponse) -> Side
 fn align(read: &PairRead, served: &Json, other: &mut Json) {
     let Json::Object(members) = other else { return };
     let [old, new] = &read.ref_ids;
+    // Only the reference that was sent: another one is a difference, and it must stay one.
     if let Some(ref_id) = members.get_mut("ref_id").filter(|ref_id| ref_id.as_text() == Some(new)) {
         *ref_id = Json::Text(old.clone());
     }

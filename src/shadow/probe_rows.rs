@@ -47,6 +47,7 @@ pub fn set_aside(served: &SideResponse, other: &SideResponse) -> Option<WithoutP
     if !holds_one(served) && !holds_one(other) {
         return None;
     }
+    // Where one side has no JSON object there are no rows to pair: the responses are compared as they are.
     let mut pages = [Page::of(served)?, Page::of(other)?];
     let rows = pages[0].set_aside + pages[1].set_aside;
     let [one, another] = &mut pages;
@@ -127,6 +128,7 @@ impl Page {
         }
         let held: HashSet<_> = other.rows().iter().filter_map(name).collect();
         let beyond = |row: &&Json| name(row).is_none_or(|name| !held.contains(name));
+        // From the end, and at most as many as probes took places: a row missing in the middle is still a difference.
         let beyond = self.rows().iter().rev().take(other.set_aside).take_while(beyond).count();
         if let Some(Json::Array(rows)) = self.members.get_mut("items") {
             rows.truncate(rows.len() - beyond);

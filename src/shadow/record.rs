@@ -18,17 +18,17 @@ pub const TOTALS_SINCE: u8 = 3;
 /// The `target` of these lines, as in every other line of the log.
 pub const TARGET: &str = "shadow";
 
-/// One line.
+/// A line of the log; its field `line` says which.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "line", rename_all = "snake_case")]
 pub enum ShadowLine {
-    /// One comparison.
+    /// The comparison of one request.
     Comparison(Box<ComparisonRecord>),
     /// The state of shadow itself.
     Heartbeat(Box<HeartbeatRecord>),
 }
 
-/// One comparison.
+/// One comparison, with what identifies the client's data redacted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ComparisonRecord {
     /// [`SCHEMA`]
@@ -111,7 +111,7 @@ pub struct ConversionCount {
     pub asset_pair: String,
     /// `CREATED`, `SETTLED`, `CANCELLED`, or `other`.
     pub status: String,
-    /// Conversions.
+    /// How many conversions the comparison showed.
     pub count: u64,
 }
 
@@ -137,23 +137,23 @@ pub struct ResponseSummary {
     pub skip_reason: Option<String>,
 }
 
-/// One difference, redacted.
+/// A difference whose path and values are redacted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diff {
     /// `amount`, `items[3].status`, `meta.existing.amount`; `status_code` for the HTTP status.
     pub path: String,
-    /// The kind of difference.
+    /// How the two values differ.
     pub kind: DiffKind,
-    /// The served value, redacted.
+    /// Redacted value in the answer that the client got.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub served: Option<String>,
-    /// The other value, redacted.
+    /// Redacted value in the other answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub other: Option<String>,
     /// The pattern of the ignore rule that accepts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
-    /// How much it matters.
+    /// What the difference may do to a client.
     pub severity: Severity,
 }
 

@@ -35,6 +35,7 @@ pub(super) fn build(
     let (query, by_reference) = coverage::known_query(uri.query().unwrap_or_default());
     let (asset_pair, seen) =
         served.accepted().map(|it| coverage::seen(&clients_rows(it))).unwrap_or_default();
+    // In canary the compared answer came from new, although the client asked as if it were legacy.
     let served_by = if job.is_own { Side::New } else { Side::Legacy };
     let diffs = &result.differences[..result.differences.len().min(DIFFS_MAX)];
     let ignored = &result.ignored[..result.ignored.len().min(DIFFS_MAX)];

@@ -55,12 +55,14 @@ impl RecordWriter {
         if now.duration_since(state.window_start) >= settings.cap_window {
             (state.window_start, state.written) = (now, 0);
         }
+        // The cap counts differences as well as matches: one fault in every request would otherwise fill the disk.
         let is_match = matches!(record.verdict, Verdict::Match | Verdict::MatchAfterRules);
         if state.written >= settings.cap_per_signature || (is_match && !sampled) {
             state.suppressed.count += 1;
             return;
         }
         state.written += 1;
+        // Handed over, not copied: the same count in the next heartbeat would be added twice by the report.
         record.suppressed = std::mem::take(&mut state.suppressed.count);
         (record.process, record.sequence) = self.next_line();
         self.write(&ShadowLine::Comparison(Box::new(record)));

@@ -46,7 +46,7 @@ impl Redactor {
         }
     }
 
-    /// The path, redacted.
+    /// The path with hashes in place of names that are not fields of the legacy API.
     #[must_use]
     pub fn path(&self, path: &str) -> String {
         let mut names: Vec<String> = Vec::new();
@@ -55,13 +55,14 @@ impl Redactor {
             let (name, index) = part.split_at(part.find('[').unwrap_or(part.len()));
             let known = !in_metadata && NAMES.contains(&name);
             let name = if known { name.to_owned() } else { self.hash(name, 4) };
+            // After the name itself, which is known; every key below it is the client's text.
             in_metadata |= part == "metadata";
             names.push(name + index);
         }
         names.join(".")
     }
 
-    /// The differences, redacted.
+    /// The differences with paths and values redacted, and no rule.
     #[must_use]
     pub fn differences(&self, differences: &[Difference]) -> Vec<Diff> {
         differences.iter().map(|difference| self.difference(difference, None)).collect()
@@ -154,6 +155,7 @@ fn is_harmless(field: &str, text: &str) -> bool {
         "source_asset" | "target_asset" => is_asset(text),
         "status" => is_word(text, 32, |byte| byte.is_ascii_uppercase() || byte == b'_'),
         "created_at" | "updated_at" | "settled_at" | "cancelled_at" => timestamp::parse(text).is_some(),
+        // The length too: `try_parse` also reads forms with braces or without dashes, which no API documents.
         "id" | "profile_id" | "recipient_profile_id" => text.len() == 36 && Uuid::try_parse(text).is_ok(),
         "type" => text.len() <= 128 && is_problem_type(text),
         _ => false,

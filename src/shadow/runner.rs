@@ -48,6 +48,7 @@ pub struct ShadowThread {
 
 impl Drop for ShadowThread {
     fn drop(&mut self) {
+        // Dropping the sender resolves `stopped`: the thread ends by itself, and the join below waits for its last heartbeat.
         drop(self.stop.take());
         // A panic of the thread is already logged.
         if let Some(thread) = self.thread.take() {
@@ -76,6 +77,7 @@ impl Shadow {
         let (stop, stopped) = oneshot::channel();
         let (handle, drift) = (shadow.clone(), upstream.drift().clone());
         let thread = std::thread::Builder::new().name("shim-shadow".into()).spawn(move || {
+            // On the new thread: on Linux a nice value belongs to a thread, and the data path must keep its own.
             lower_priority();
             let worker = Rc::new(Worker {
                 client: ShadowClient::new(reader, handle.clone(), drift),
@@ -83,6 +85,7 @@ impl Shadow {
                 shadow: handle,
                 writer: RecordWriter::new(out).into(),
             });
+            // Everything runs on this thread's own runtime, so that a slow comparison cannot hold a worker of the server.
             let running = || LocalSet::new().block_on(&runtime, Runner::new(worker, current).run(queue, stopped));
             if catch_unwind(AssertUnwindSafe(running)).is_err() {
                 tracing::error!(target: "shadow", "the shadow thread panicked; nothing is compared until a restart");
@@ -137,6 +140,7 @@ impl Runner {
                 Some(ended) = self.jobs.join_next_with_id(), if !self.jobs.is_empty() => self.ended(ended),
                 () = sleep_until(next_batch.unwrap_or(next_heartbeat).into()), if next_batch.is_some() && has_room => {
                     let started = self.start_batch(&mut queue, concurrency);
+                    // After an empty batch the thread goes back to waiting on the queue instead of waking every 10 ms.
                     next_batch = (started > 0).then(|| Instant::now() + BATCH_DELAY);
                 }
                 Some(job) = queue.recv(), if next_batch.is_none() && has_room => {

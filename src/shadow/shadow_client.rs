@@ -92,6 +92,7 @@ impl ShadowClient {
     ) -> Result<[SideResponse; 2], ReadFailure> {
         let mut calls = NewSideCalls { client: self, request, bytes: None };
         let named = |name| created.text(name).filter(|text| !text.is_empty());
+        // Both or none: the record must be reachable by its id and by its reference, the way clients and duplicate checks reach it.
         let (Some(id), Some(ref_id)) = (named("id"), named("ref_id")) else {
             return Err(ReadFailure::Failed("no_ref_id"));
         };
@@ -128,6 +129,7 @@ impl ShadowClient {
         }
         let mut headers = request.headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        // No coding: the readers take the body as it comes, and a wrong coding would look like a difference.
         headers.insert(header::ACCEPT_ENCODING, IDENTITY);
         let config = &*request.config;
         let (credential_set, max, endpoint) =
@@ -201,6 +203,7 @@ impl NewSideCalls<'_> {
             body: &read.body,
             noticed: Some(&noticed),
         };
+        // For the same reason every form of an empty list is read as one, whatever `[facts]` says.
         let empty_list = EmptyList { array: true, absent: true, null: true };
         let facts = Facts { empty_list, ..self.request.config.facts };
         let finding = evidence::read(Side::New, &reply, ref_id, Origin::Unknown, facts);
@@ -228,6 +231,7 @@ impl NewSideCalls<'_> {
                 mapped.conversion.write(&mut json);
                 SideResponse::read(200, &json)
             }
+            // The orchestration is no conversion. The proxy answers 404 for it, so that is what legacy's answer is compared with.
             Ok(Err(_)) => SideResponse::read(404, &get::not_found(id.as_str()).to_json()),
             Err(source) => unreadable(source),
         })
@@ -245,6 +249,7 @@ impl NewSideCalls<'_> {
         }
         let mut page = PageBuilder::new(&query, &[Side::New]);
         let calls_max = self.request.config.list.upstream_calls_max;
+        // The same bound as for clients: a comparison must not cost the vendor more than the request that it follows.
         let mut left = calls_max;
         while let Some(call) = page.needs().pop() {
             if left == 0 {
@@ -288,6 +293,7 @@ fn unreadable(source: Unreadable) -> SideResponse {
 /// The new API's refusal, mapped to the legacy API's terms.
 fn mapped_refusal(read: &Read) -> SideResponse {
     let status = read.status.as_u16();
+    // A redirect or a 204 is no refusal and no record; mapped to a problem it would look like an answer of the API.
     if status < 400 {
         return SideResponse::Failed("unexpected_status");
     }

@@ -2,7 +2,7 @@
 
 use super::json::Json;
 
-/// One side's response.
+/// One side's response, in the terms of the legacy API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SideResponse {
     /// A JSON document: a record, a list or a problem.

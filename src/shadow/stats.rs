@@ -97,6 +97,7 @@ impl ShadowStats {
         if let Some(mut known) = self.signatures.get_mut(&result.signature) {
             known.count += 1;
             known.last_seen = result.last_seen;
+        // Bounded: paths hold keys that the vendor chooses, so there may be any number of signatures.
         } else if self.signatures.len() < SIGNATURES_MAX {
             self.signatures.insert(result.signature.clone(), result);
         }
@@ -104,6 +105,7 @@ impl ShadowStats {
 
     /// Counts a difference that an ignore rule accepts.
     pub(super) fn hit(&self, pattern: &str) {
+        // Looked up first: `entry` would allocate the key for every hit.
         match self.rules.get_mut(pattern) {
             Some(mut hits) => *hits += 1,
             None => drop(self.rules.insert(pattern.to_owned(), 1)),
@@ -120,7 +122,7 @@ impl ShadowStats {
         sum(&self.due)
     }
 
-    /// Comparisons, over all routes.
+    /// Comparisons since the process started, over all routes.
     #[must_use]
     pub fn all_done(&self) -> u64 {
         sum(&self.done)

@@ -26,6 +26,7 @@ impl RedactorCell {
 
     pub(super) fn with_key(&self, key: Option<&Secret>) -> Rc<Redactor> {
         let mut current = self.0.borrow_mut();
+        // Not rebuilt for each job: without a key the random one must stay, or equal values would have different hashes.
         if current.0.as_ref() != key {
             *current = (key.cloned(), redactor(key));
         }

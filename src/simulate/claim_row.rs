@@ -5,7 +5,7 @@ use crate::routes::create::events::{ClaimState, ClaimView, Effect};
 use crate::routes::create::rules::{Rule, Rules};
 use crate::translate::side::Side;
 
-/// A claim.
+/// A claim, as its row holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ClaimRow {
     /// The side that the reference belongs to.

@@ -4,10 +4,8 @@
 use crate::config::Stage;
 use crate::translate::side::Side;
 
-/// Something that happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// A create arrives.
     Start {
         request: u32,
         replica: usize,

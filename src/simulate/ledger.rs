@@ -137,7 +137,6 @@ impl Ledger {
     }
 }
 
-/// Completeness.
 impl Ledger {
     pub(super) fn is_complete(&self, side: Side, now: i64) -> bool {
         self.sides[side as usize].until > now

@@ -34,7 +34,6 @@ struct ShownRow {
     status: String,
 }
 
-/// How a client pages.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Paging {
     pub(super) replica: usize,

@@ -31,7 +31,7 @@ use world::World;
 
 use crate::routes::create::rules::Rules;
 
-/// Events of one world.
+/// Bounds of the number of events in one world.
 const EVENTS_MIN: u64 = 40;
 const EVENTS_MAX: u64 = 120;
 
@@ -42,8 +42,7 @@ pub struct Outcome {
     pub steps: u64,
     /// Worlds in which they happened.
     pub worlds: u64,
-    /// What they were.
-    pub counts: Counts,
+    pub(crate) counts: Counts,
     /// The hash over all of them, in words.
     pub hash: TraceHash,
     /// The first broken promise; the run ends there.

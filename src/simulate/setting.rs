@@ -11,7 +11,6 @@ use crate::translate::side::Side;
 pub(super) struct Setting {
     /// The stages that the replicas begin in. From `Canary` on, the operator has opened new.
     pub(super) stages: [Stage; 2],
-    /// References that clients use.
     pub(super) references: usize,
     /// Whether lists of new show legacy's conversions.
     pub(super) mirror: Mirror,
@@ -22,7 +21,6 @@ pub(super) struct Setting {
     pub(super) restores: bool,
 }
 
-/// What else may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Special {
     Nothing,

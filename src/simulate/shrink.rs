@@ -10,7 +10,6 @@ const REPLAYS_MAX: usize = 20_000;
 
 /// What a trace came to.
 pub(super) struct Replayed {
-    /// What happened, in words.
     pub(super) words: Vec<String>,
     pub(super) broken: Option<String>,
 }

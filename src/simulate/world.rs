@@ -62,24 +62,19 @@ pub(super) struct World {
 /// What happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Creates that arrived.
-    pub creates: u64,
+    pub(crate) creates: u64,
     /// Conversions that the vendor made.
     pub conversions: u64,
-    /// Gets and cancels.
-    pub gets: u64,
-    /// Pages of lists.
-    pub pages: u64,
+    pub(crate) gets: u64,
+    pub(crate) pages: u64,
     /// Listings that were read to their end and compared.
     pub listings: u64,
     /// Changes of a replica's stage.
     pub stages: u64,
-    /// Processes that were killed.
-    pub crashes: u64,
+    pub(crate) crashes: u64,
     /// Ledgers that went back in time.
     pub restores: u64,
-    /// Walks that ended.
-    pub walks: u64,
+    pub(crate) walks: u64,
 }
 
 impl Counts {
@@ -172,7 +167,6 @@ impl World {
         self.pass(milliseconds * MILLISECOND);
     }
 
-    /// Calls the vendor.
     pub(super) fn call(&mut self, side: Side, call: DrivenCall<'_>) -> DrivenReply {
         let listed_before = self.lags[side as usize].map(timestamp);
         self.vendor.call(side, call, listed_before)

@@ -66,6 +66,7 @@ impl Access {
     /// Starts the timer, and a trace if the request is sampled.
     pub(crate) fn start<B>(metrics: Arc<Metrics>, request: &Request<B>, traces: &Traces) -> Self {
         let id = request.headers().get(headers::REQUEST_ID).map(HeaderValue::as_bytes).unwrap_or_default();
+        // Cut: the id may be the client's own, of any length.
         let request_id = String::from_utf8_lossy(&id[..id.len().min(REQUEST_ID_MAX)]).into_owned();
         let span = spans::request(request, &request_id, traces.into());
         Self {
@@ -180,6 +181,7 @@ impl AccessLine<'_> {
 
 impl Drop for Access {
     fn drop(&mut self) {
+        // In `drop`, so that a request whose client left has its line and is counted as well.
         let elapsed = self.start.elapsed();
         let key = (self.route, self.mode, self.side, StatusClass::of(self.status));
         self.metrics.requests.add(key);
@@ -206,6 +208,7 @@ pub(crate) struct AccessLogBody {
 
 impl AccessLogBody {
     pub(crate) fn new(payload: Payload, mut access: Access) -> Self {
+        // hyper does not poll a body that says it has ended, such as that of a 204.
         access.complete = payload.is_end_stream();
         Self { payload, access }
     }

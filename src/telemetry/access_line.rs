@@ -112,6 +112,7 @@ impl LineWriter {
     /// The beginning of a line, with the time to the microsecond. The date is formatted once a second.
     fn time(&mut self, now: Timestamp) {
         let second = now.as_second();
+        // Formatting a time is most of the cost of a line; all but the microseconds changes once a second.
         if self.second != second || self.beginning.is_empty() {
             let whole = Timestamp::from_second(second).unwrap_or_default();
             self.second = second;
@@ -136,6 +137,7 @@ impl LineWriter {
     fn text<'t>(&mut self, key: &str, text: impl Into<Option<&'t str>>) {
         let Some(text) = text.into() else { return };
         self.key(key);
+        // Only these need escapes in JSON (RFC 8259, section 7); most texts have none and are copied.
         if text.bytes().any(|byte| byte == b'"' || byte == b'\\' || byte < 0x20) {
             // Writing to memory does not fail.
             let _ = serde_json::to_writer(&mut self.line, text);

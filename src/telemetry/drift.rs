@@ -64,6 +64,7 @@ impl DriftLog {
         let slot = &self.slots[digest as usize % SLOTS];
         if slot.load(Ordering::Relaxed) != digest {
             self.look(answer);
+            // After the scan: another thread with the same digest may scan meanwhile, which costs time and counts nothing twice.
             slot.store(digest, Ordering::Relaxed);
         }
     }
@@ -86,6 +87,7 @@ impl DriftLog {
     fn add(&self, drift: Drift) {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, is_full) = (seen.len(), seen.len() >= DRIFT_MAX);
+        // A known name is no news, also when the list is full.
         let Entry::Vacant(entry) = seen.entry(drift) else { return };
         if is_full {
             if !self.is_full.swap(true, Ordering::Relaxed) {
@@ -113,7 +115,6 @@ impl DriftLog {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// Names by kind.
     pub(crate) const fn counts(&self) -> &Counters<(DriftKind,)> {
         &self.counts
     }

@@ -68,15 +68,18 @@ impl RotatingFile {
             tracing::error!(target: "log", %path, %error, "the log file cannot be rotated; it grows");
         }
         self.rotation_failed = rotated.is_err();
+        // No room: one more line is written, and the rotation is tried again with the next.
         let room = if rotated.is_ok() { max } else { 0 };
         Ok((self.current()?, room))
     }
 
     fn rotate(&mut self) -> io::Result<()> {
         let mut beyond = self.keep + 1;
+        // More than one, if `keep` was larger at an earlier start.
         while fs::remove_file(self.rotated(beyond)).is_ok() {
             beyond += 1;
         }
+        // The oldest first, so that no rename overwrites a file that is still to be moved.
         for number in (1..self.keep).rev() {
             absent_is_fine(fs::rename(self.rotated(number), self.rotated(number + 1)))?;
         }

@@ -54,7 +54,6 @@ impl LogHealth {
         Self(Arc::new(state))
     }
 
-    /// The state now.
     pub(crate) fn snapshot(&self) -> LogSnapshot {
         let outages = self.outages();
         let current = outages.current.as_ref();
@@ -94,7 +93,6 @@ impl LogHealth {
         tracing::error!(target: "log", path, %error, "log lines are lost: the log cannot be written");
     }
 
-    /// A write succeeded.
     pub(super) fn written(&self) {
         let mut outages = self.outages();
         let Some(outage) = outages.current.take() else { return };

@@ -120,6 +120,7 @@ pub fn start_to(
     let json = match settings.format {
         LogFormat::Json => true,
         LogFormat::Text => false,
+        // JSON unless a person reads it.
         LogFormat::Auto => !terminal,
     };
     let filter = filter(&settings.filter)?;

@@ -16,7 +16,6 @@ pub(super) trait Output: Send {
     fn follow(&mut self);
 }
 
-/// Why lines are lost.
 #[derive(Debug)]
 pub(super) struct WriteFailed {
     pub(super) error: io::Error,
@@ -69,6 +68,7 @@ impl LineWriter {
         write_all(out, lines).and_then(|()| out.flush().map_err(|error| (error, lines.len()))).map_err(
             |(error, written)| {
                 let (begun, lost) = lines.split_at(written);
+                // What was written of the torn line stays; the next write begins with a line break, so that only this one is lost.
                 self.torn = begun.last().is_some_and(|last| *last != b'\n');
                 WriteFailed::of(error, lost)
             },

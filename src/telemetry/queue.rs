@@ -69,6 +69,7 @@ impl Queue {
             self.0.health.dropped(1);
             return;
         }
+        // Only the first line after a write wakes the thread; the others are written with it.
         let wake = queued.lines.is_empty();
         queued.lines.extend_from_slice(line);
         drop(queued);
@@ -100,6 +101,7 @@ impl Queue {
                 queued = self.0.arrived.wait(queued).unwrap_or_else(PoisonError::into_inner);
             }
             let closed = queued.closed;
+            // Two buffers change places: requests go on adding while these are written, and neither is allocated again.
             std::mem::swap(&mut queued.lines, &mut lines);
             let (dropped, follow) = (std::mem::take(&mut queued.dropped), std::mem::take(&mut queued.follow));
             drop(queued);

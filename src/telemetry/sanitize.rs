@@ -21,6 +21,7 @@ pub(crate) fn clip(text: &str, max: usize) -> Cow<'_, str> {
             shown.push('…');
             break;
         }
+        // Control characters act on a terminal; invisible ones can reverse or hide the text around them.
         if char.is_control() || is_invisible(char) {
             shown.extend(char.escape_default());
         } else {

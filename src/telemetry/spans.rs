@@ -69,6 +69,7 @@ pub(crate) fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampl
     }
     let client = client_context(request.headers());
     let client_span = client.span().span_context().clone();
+    // Decided before the span exists: one that is not exported costs nothing further.
     if !sampling.samples(&client_span) {
         return Span::none();
     }
@@ -101,6 +102,7 @@ pub(crate) fn request<B>(request: &Request<B>, request_id: &str, sampling: Sampl
 /// The trace context that the client sent. More than one `traceparent` counts as none (W3C Trace Context, 3.2).
 fn client_context(headers: &HeaderMap) -> Context {
     match headers.get_all(TRACEPARENT).iter().count() {
+        // W3C Trace Context: several `traceparent` headers are one that is not valid.
         1 => W3C.extract_with_context(&Context::new(), &HeaderExtractor(headers)),
         _ => Context::new(),
     }

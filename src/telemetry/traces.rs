@@ -188,6 +188,7 @@ impl Sender {
 impl HttpClient for Sender {
     async fn send_bytes(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
         let headers = request.headers_mut();
+        // Headers that the SDK would add from `OTEL_EXPORTER_OTLP_HEADERS` do not go out.
         headers.clear();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
         headers.extend(

@@ -161,6 +161,7 @@ impl<'a> Conversion<'a> {
                 "amount" => it.amount = text(value, "amount")?,
                 "source_asset" => it.source_asset = text(value, "source_asset")?,
                 "target_asset" => it.target_asset = text(value, "target_asset")?,
+                // As written, without unescaping: a status that is written with escapes is reported as unknown rather than guessed.
                 "status" => it.status = text(value, "status")?.map(Text::as_written),
                 "ref_id" => it.ref_id = text(value, "ref_id")?,
                 "identity_id" => it.identity_id = text(value, "identity_id")?,
@@ -188,5 +189,6 @@ impl<'a> Conversion<'a> {
 /// The recipient, if it is another profile than the one that is debited.
 pub(super) fn recipient<'a>(recipient: Option<Text<'a>>, profile: Option<Text<'_>>) -> Option<Cow<'a, str>> {
     let named = recipient.and_then(Text::value).filter(|recipient| !recipient.is_empty());
+    // A recipient that is the profile itself says the same as none; two records may differ in which of the two they write.
     named.filter(|recipient| Some(recipient) != profile.and_then(Text::value).as_ref())
 }

@@ -40,11 +40,13 @@ impl<'a> CreateRequest<'a> {
             .map_err(|error| Invalid::new("body", format!("is not a JSON object: {error}")))?;
         let required = |name, wrong: &mut Invalid| {
             let text = fields.text(name, wrong);
+            // A field of the wrong type is reported once, not as missing as well.
             if text.is_none() && !wrong.names(name) {
                 wrong.add(name, "is required");
             }
             text
         };
+        // All fields are read before any error is returned, so that a client sees every mistake at once.
         let profile_id = required("profile_id", &mut wrong);
         let amount = required("amount", &mut wrong).filter(|amount| check_amount(*amount, &mut wrong));
         let source_asset = required("source_asset", &mut wrong);
@@ -57,6 +59,7 @@ impl<'a> CreateRequest<'a> {
             wrong.add("target_asset", "must differ from source_asset");
         }
         let ref_id = fields.text("ref_id", &mut wrong);
+        // PostgreSQL text cannot hold it, so such a reference could never be claimed.
         if ref_id.and_then(Text::value).is_some_and(|value| value.contains('\0')) {
             wrong.add("ref_id", "must not hold the character U+0000");
         }
@@ -87,7 +90,9 @@ impl<'a> CreateRequest<'a> {
     pub fn to_orchestration(self, made_ref_id: &str) -> String {
         let ref_id = self.ref_id.map_or(made_ref_id, Text::as_written);
         let profile = self.profile_id.as_written();
+        // The legacy API credits the same profile unless another one is named; the new one needs both ends.
         let recipient = self.recipient_profile_id.map_or(profile, Text::as_written);
+        // Assembled from slices as written: no value is unescaped or converted, so an amount keeps its digits.
         let mut out = format!(
             r#"{{"ref_id":"{ref_id}","source_amount":"{}","source_asset":"{}","destination_asset":"{}","source":{{"profile":{{"profile_id":"{profile}"}}}},"destination":{{"profile":{{"profile_id":"{recipient}"}}}}"#,
             self.amount.as_written(),
@@ -123,6 +128,7 @@ impl<'a> CreateRequest<'a> {
             && account(self.identity_id, found.identity_id)
             && account(self.account_id, found.account_id)
             && match (self.amount.value(), value(found.amount)) {
+                // The vendor may write the amount with other zeros; a record of another amount is never this request's.
                 (Some(asked), Some(found)) => decimal::same(&asked, &found),
                 _ => false,
             }
@@ -173,9 +179,11 @@ impl<'a> Fields<'a> {
         reader.object(|key, value| {
             let value = value.value()?;
             match FIELDS.iter().position(|field| *field == key) {
+                // Two values could be read differently by the vendor and by the proxy.
                 Some(at) if fields[at].replace(value).is_some() => wrong.add(FIELDS[at], "is given twice"),
                 Some(_) => {}
                 None => {
+                    // A lenient server may take it for the field; the proxy would translate a create without it.
                     if let Some(field) = spelled_otherwise(key) {
                         wrong.add(field, "is spelled otherwise; it must be spelled like this");
                     }
@@ -196,6 +204,7 @@ impl<'a> Fields<'a> {
             wrong.add(name, "must be a string");
             return None;
         };
+        // It has no value in Unicode, so it could be claimed under no key.
         if text.value().is_none() {
             wrong.add(name, "holds half of a surrogate pair");
         }

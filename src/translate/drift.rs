@@ -140,6 +140,7 @@ impl Scan {
             }
             Ok::<(), JsonError>(())
         })?;
+        // Without a list the document is one record.
         if rows.is_empty() {
             return self.record(body);
         }
@@ -251,6 +252,7 @@ fn shown(place: Place, name: &str) -> &str {
         | Place::Problem => byte.is_ascii_alphanumeric() || byte == b'_',
     };
     let digits = name.bytes().filter(u8::is_ascii_digit).count();
+    // Long names and names with many digits may be ids or references that a client chose.
     let is_shown =
         !name.is_empty() && name.len() <= NAME_MAX && digits <= DIGITS_MAX && name.bytes().all(is_plain);
     if is_shown { name } else { UNSHOWN }

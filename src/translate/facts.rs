@@ -120,7 +120,7 @@ pub enum Mirror {
     SameId,
     /// It does, under an id of its own.
     OtherId,
-    /// It does not.
+    /// Neither side lists the other's conversions.
     No,
 }
 
@@ -216,6 +216,7 @@ impl RefMatch {
         }
         let alike = one.trim().to_lowercase() == other.trim().to_lowercase();
         match self {
+            // Equal but for case or spaces: the vendor may or may not take them for one, so neither answer is given.
             Self::Unknown => (!alike).then_some(false),
             Self::Exact => Some(false),
             Self::Case => Some(one.to_lowercase() == other.to_lowercase()),

@@ -4,7 +4,7 @@ use super::conversion::{Conversion, Status};
 use super::json::Text;
 use super::orchestration::{self, FundsLocation, Orchestration, Unreadable};
 
-/// A mapped orchestration.
+/// An orchestration, read as a legacy conversion.
 #[derive(Clone, Copy, Debug)]
 pub struct Mapped<'a> {
     /// The legacy record.
@@ -16,7 +16,7 @@ pub struct Mapped<'a> {
 /// What the ledger knows about an orchestration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
-    /// Nothing.
+    /// The ledger knows nothing about it.
     #[default]
     Unknown,
     /// Its reference is claimed for the new API, and no record is known for it. It could still be a withdrawal that used the
@@ -90,6 +90,7 @@ pub(crate) fn conversion<'a>(orchestration: &Orchestration<'a>) -> Result<Mapped
         settled_at: (status == Status::Settled)
             .then(|| non_empty(orchestration.completed_at).or(orchestration.updated_at))
             .flatten(),
+        // The new API has no time of its own for a failure; the last update is when it failed.
         cancelled_at: (status == Status::Cancelled).then_some(orchestration.updated_at).flatten(),
         metadata: orchestration.metadata,
         recipient_profile_id: orchestration
@@ -111,6 +112,7 @@ fn status(new: Option<Text<'_>>) -> (Status, bool) {
         ) => (Status::Created, true),
         Some(orchestration::Status::Completed) => (Status::Settled, true),
         Some(orchestration::Status::Failed | orchestration::Status::Rejected) => (Status::Cancelled, true),
+        // `CREATED` is the only status that a client does not take as final.
         None => (Status::Created, false),
     }
 }

@@ -232,6 +232,7 @@ impl<'a> FundsLocation<'a> {
         reader.object(|key, value| {
             match key {
                 "profile" => {
+                    // `crypto` or `fiat` decide over a profile beside them: such funds are elsewhere, in whatever order the members come.
                     if let (Some(profile), false) =
                         (read_profile(value, at, unknown)?, end == Self::Elsewhere)
                     {
@@ -239,6 +240,7 @@ impl<'a> FundsLocation<'a> {
                     }
                 }
                 "crypto" | "fiat" => {
+                    // An empty object says nothing; some serializers write one for every unset member.
                     if object(value, at.field)?.is_some_and(Raw::has_members) {
                         end = Self::Elsewhere;
                     }

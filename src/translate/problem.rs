@@ -40,7 +40,7 @@ impl Problem {
         }
     }
 
-    /// The document's bytes.
+    /// The body of the answer, as `application/problem+json`.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
         // Strings, a number and JSON that was read: nothing here can fail to serialize.
@@ -212,6 +212,7 @@ pub fn legacy_words(detail: &str) -> String {
     let mut out = String::with_capacity(detail.len());
     let mut rest = detail;
     while let Some(first) = rest.chars().next() {
+        // A quote after a letter is an apostrophe.
         let quoted = matches!(first, '\'' | '"' | '`') && !out.ends_with(char::is_alphanumeric);
         let length = match quoted.then(|| rest[1..].find(first)).flatten() {
             Some(close) => close + 2,
@@ -219,6 +220,7 @@ pub fn legacy_words(detail: &str) -> String {
         };
         let (token, after) = rest.split_at(length);
         if quoted && length > 1 {
+            // A quoted word is a field name or a value; a value, such as a client's reference, is never reworded.
             let inside = &token[1..length - 1];
             out.extend([first.encode_utf8(&mut [0; 4]), field(inside).unwrap_or(inside), &token[..1]]);
         } else {
@@ -236,6 +238,7 @@ fn is_word(letter: char) -> bool {
 fn push_word(out: &mut String, token: &str) {
     let word = token.trim_end_matches(['.', ':']);
     if let Some(noun) = noun(word) {
+        // `an orchestration` becomes `a conversion`.
         let article = out.strip_suffix("an ").or_else(|| out.strip_suffix("An "));
         if article.is_some_and(|before| !before.ends_with(is_word)) {
             out.truncate(out.len() - "n ".len());

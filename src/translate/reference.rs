@@ -45,6 +45,7 @@ fn strict(body: &[u8]) -> Result<Option<String>, Ambiguous> {
     match given.as_slice() {
         [] => Ok(None),
         [(true, value)] if value.is_null() => Ok(None),
+        // A number or an object may be read as text by a lenient server.
         [(true, value)] => match value.as_text().and_then(Text::value) {
             Some(text) => Ok(Some(text.into_owned()).filter(|text| !text.is_empty())),
             None => Err(Ambiguous),
@@ -92,6 +93,7 @@ fn wide(body: &[u8]) -> [String; 4] {
 fn add_references(text: &str, found: &mut BTreeSet<String>) {
     let mut rest = text;
     while let Some(start) = rest.find('"') {
+        // Every string is tried as a key, at any depth: which object is the body's own is what readers may disagree on.
         let Some(length) = string_length(&rest[start..]) else { break };
         let (token, after) = rest[start..].split_at(length);
         rest = after;

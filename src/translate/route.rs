@@ -75,7 +75,7 @@ impl Id {
         Self(id.to_owned())
     }
 
-    /// The decoded id.
+    /// The id after percent-decoding.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -102,7 +102,7 @@ pub enum Matched {
     /// A write under the conversions path that no route takes. Passed through, it could be a create without a duplicate
     /// check; the modes decide whether that matters.
     UnroutedWrite,
-    /// Any other request.
+    /// Any other request; it is streamed to legacy unchanged.
     PassThrough,
 }
 
@@ -132,6 +132,7 @@ fn within_conversions<'a>(method: &Method, rest: &'a str) -> Option<(Route, &'a 
         (&Method::GET, None) if is_collection => Some((Route::List, "")),
         (&Method::GET, Some(id)) => Some((Route::Get, id)),
         (&Method::DELETE, Some(id)) => Some((Route::Cancel, id)),
+        // `HEAD` and the rest have no translation; whether they may pass is decided by `is_unrouted_write`.
         (_, _) => None,
     }
 }
@@ -161,6 +162,7 @@ pub(crate) fn normalise(path: &str) -> Cow<'_, str> {
     let mut segments: Vec<&str> = Vec::new();
     for segment in decoded.split('/') {
         match segment {
+            // As most servers do; RFC 3986, section 5.2.4, asks it of dots alone.
             "" | "." => {}
             ".." => drop(segments.pop()),
             segment => segments.push(segment),
@@ -201,6 +203,7 @@ fn may_be_conversion_path(path: &str, base_path: &str) -> bool {
 fn steps(path: &str) -> [String; 5] {
     let decoded = percent_decode_str(path).decode_utf8_lossy().to_ascii_lowercase();
     let with_slashes = path.replace('\\', "/");
+    // Some servers drop what follows a semicolon in a segment (path parameters, RFC 3986, section 3.3).
     let names = path.split('/').map(|segment| segment.split_once(';').map_or(segment, |(name, _)| name));
     let full = path.split('/').filter(|segment| !segment.is_empty());
     let without_empty = full.flat_map(|segment| ["/", segment]).collect();

@@ -11,7 +11,6 @@ const KNOWN_PROBLEMS: [&str; 6] =
     ["already-exists", "insufficient-funds", "expired", "rejected", "unsupported-address", "about:blank"];
 const KNOWN_CONTENT: [&str; 2] = ["application/json", "application/problem+json"];
 
-/// Where a name is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
     Record,
@@ -49,6 +48,7 @@ pub(crate) struct Unknown(u64);
 
 impl Unknown {
     pub(crate) fn add(&mut self, place: Place, name: &str) {
+        // A sum, so that the order of members does not make another digest.
         self.0 = self.0.wrapping_add(text_hash(name) ^ text_hash(place.path()).rotate_left(17));
     }
 
@@ -66,6 +66,7 @@ impl UnknownRows {
     const DISTINCT_MAX: usize = 16;
 
     pub(crate) fn add(&mut self, row: Unknown) {
+        // Each distinct row once: a page of 100 equal rows has the digest of one.
         if !row.is_none() && !self.0.contains(&row) && self.0.len() < Self::DISTINCT_MAX {
             self.0.push(row);
         }

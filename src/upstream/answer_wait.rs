@@ -11,13 +11,14 @@ use crate::http::body::ByteCount;
 /// How long to wait for the head of an answer.
 #[derive(Clone, Debug)]
 pub(crate) enum AnswerWait {
-    /// Until then.
     Until(Instant),
     /// As long as the client sends its body, and after its last byte at least so long and less than twice.
-    Quiet { at_most: Duration, sent: ByteCount },
+    Quiet {
+        at_most: Duration,
+        sent: ByteCount,
+    },
 }
 
-/// The wait is over.
 #[derive(Debug)]
 pub(super) struct Overdue;
 
@@ -35,6 +36,7 @@ impl AnswerWait {
             Self::Quiet { at_most, sent } => {
                 let mut call = pin!(call);
                 loop {
+                    // Progress is looked at once per interval, not per byte: a body streams without a timer reset for every frame.
                     let before = sent.get();
                     match timeout(*at_most, &mut call).await {
                         Ok(done) => return Ok(done),

@@ -47,16 +47,21 @@ impl UpstreamClient {
     ) -> Result<Response<Incoming>, SendError> {
         let Outgoing { mut request, lane, permit, until, answer: wait, .. } = outgoing;
         let cost = permit.as_ref().map(Permit::cost);
+        // The time for a token is bounded on its own: a slow token endpoint must not use up the time of the call itself.
         let token_until = until.min(Instant::now() + config.auth.timeout);
         let token = self.tokens().token(credential_set, config, token_until).await.map_err(no_token)?;
         authorize(&mut request, &token)?;
+        // Before the send, which takes the request apart.
         let repeat = repeatable(&request);
         let answer = self.send(request, lane, permit, &wait).await?;
         if answer.status() != StatusCode::UNAUTHORIZED {
             return Ok(answer);
         }
+        // Also where nothing is repeated: the next request must not meet the same 401.
         let replaced = self.tokens().replace(credential_set, config, &token, token_until).await;
         let Some(mut request) = repeat else {
+            // A write. In a create or cancel the 401 must prove that nothing was done before the caller may take it so; a request that
+            // passes through has no claim that could be released wrongly.
             return Err(if lane == Lane::PassThrough {
                 SendError::TokenRefused
             } else {
@@ -69,6 +74,7 @@ impl UpstreamClient {
             return Err(SendError::TokenRefused);
         }
         authorize(&mut request, &replaced)?;
+        // A second call spends a second turn: the vendor counts it.
         let permit = match cost {
             Some(cost) => {
                 let turn = self.budget().take(cost, token_until).await;

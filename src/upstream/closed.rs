@@ -20,6 +20,7 @@ pub(super) enum Delivery {
 
 impl Delivery {
     pub(super) fn of(error: &legacy::Error) -> Self {
+        // hyper-util sets this only before a connection carries the request.
         if error.is_connect() {
             return Self::Never;
         }
@@ -33,6 +34,7 @@ impl Delivery {
         if let Some(error) = cause.downcast_ref::<io::Error>() {
             // hyper unwraps the I/O errors of HTTP/2 as well.
             use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+            // Only kinds that say that the peer is gone. A timeout or another error leaves open whether an answer was on its way.
             let closed =
                 [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof].contains(&error.kind());
             return closed.then_some(Self::Closed);
@@ -49,6 +51,7 @@ impl Delivery {
     /// no other stream in h2.
     fn of_stream(error: &h2::Error) -> Option<Self> {
         let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        // `is_remote`: the same reasons set by this end say nothing about what the peer did.
         (error.is_remote() && (refused || error.is_go_away())).then_some(Self::Unprocessed)
     }
 }

@@ -65,6 +65,7 @@ pub(super) fn build(
     tcp.set_keepalive(Some(settings.keep_alive_interval));
     tcp.set_keepalive_interval(Some(settings.keep_alive_timeout));
     tcp.set_keepalive_retries(Some(TCP_PROBES));
+    // Not on the lane of pass-through, whose requests may stall for minutes and go on: there only the probes above decide.
     if !answers_late {
         tcp.set_tcp_user_timeout(Some(settings.keep_alive_interval + settings.keep_alive_timeout));
     }
@@ -104,6 +105,7 @@ impl Dialer {
         let start = Instant::now();
         let until = start + self.timeout;
         let host = uri.host().unwrap_or_default();
+        // A URI writes an IPv6 address in brackets (RFC 3986, section 3.2.2); the resolver and the certificate have none.
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let is_tls = uri.scheme() == Some(&Scheme::HTTPS);
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
@@ -115,6 +117,7 @@ impl Dialer {
                 source: source.into(),
             }
         };
+        // One deadline for DNS, TCP and TLS: a slow resolver leaves less for the rest, so the call fails within `connect_timeout`.
         let found = within(until, lookup_host((bare, port))).await;
         let addresses: Vec<_> = found.map_err(failed(CallPhase::Resolve, host.to_owned()))?.collect();
         let name =
@@ -180,6 +183,7 @@ impl Dialer {
     async fn tcp(&self, address: SocketAddr, uri: &Uri) -> io::Result<TcpIo> {
         let mut parts = uri.clone().into_parts();
         // Cannot fail: an address is an authority.
+        // The connector resolves what it is given: an address, so that each attempt goes to the address that was chosen here.
         parts.authority = address.to_string().parse().ok();
         let uri = Uri::from_parts(parts).unwrap_or_default();
         let stream = self.tcp.clone().call(uri).await.map_err(io::Error::other)?;

@@ -27,7 +27,9 @@ impl Cooldown {
     pub(crate) fn begin(&self, duration: Duration) -> bool {
         let now = self.now();
         let until = now.saturating_add(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        // `fetch_max`: a later 429 with a shorter wait does not cut the window short.
         let before = self.until.fetch_max(until, Ordering::Relaxed);
+        // Only the call that opens the window logs it and sets where it begins.
         let opens = before <= now && until > now;
         if opens {
             self.from.store(now, Ordering::Relaxed);

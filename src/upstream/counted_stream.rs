@@ -40,6 +40,7 @@ impl Uses {
     /// Records an answer; returns whether there was one before.
     #[must_use]
     pub(super) fn count(&self) -> bool {
+        // Relaxed: on HTTP/1.1 a connection carries one exchange at a time, which orders the two calls.
         self.0.answered.swap(true, Ordering::Relaxed)
     }
 
@@ -115,11 +116,13 @@ impl SettingsReader {
     /// Takes the next bytes. Returns whether more are needed.
     fn add(&mut self, bytes: &[u8]) -> bool {
         self.head.extend_from_slice(bytes);
+        // RFC 9113, section 4.1: 24 bits of length, 8 of type, then flags and the stream, which do not matter here.
         let [length @ .., kind, _, _, _, _, _] = match self.head.first_chunk::<FRAME_HEAD>() {
             Some(head) => *head,
             None => return !bytes.is_empty(),
         };
         let end = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)) + FRAME_HEAD;
+        // Not the SETTINGS of a server, or far longer than any: hyper judges it, and there is nothing to learn here.
         if kind != SETTINGS || end > SETTINGS_BYTES_MAX {
             return false;
         }
@@ -157,6 +160,7 @@ impl<S: Read + Unpin> Read for CountedStream<S> {
     ) -> Poll<io::Result<()>> {
         let Self { stream, settings, .. } = self.get_mut();
         let Some(reader) = settings else { return Pin::new(stream).poll_read(context, buffer) };
+        // Through a buffer of its own: `ReadBufCursor` does not show what was written into it.
         let mut bytes = [0; SETTINGS_BYTES_MAX];
         let room = buffer.remaining().min(bytes.len());
         let mut read = ReadBuf::new(&mut bytes[..room]);

@@ -84,6 +84,7 @@ impl UpstreamHealth {
         if !state.answered.load(Ordering::Relaxed) {
             state.answered.store(true, Ordering::Relaxed);
         }
+        // The lock is taken only after failures, so that answers of a healthy side share no lock.
         if state.failures.load(Ordering::Relaxed) > 0 {
             let mut failing = state.failing.lock().unwrap_or_else(PoisonError::into_inner);
             state.failures.store(0, Ordering::Relaxed);
@@ -149,6 +150,7 @@ impl UpstreamHealth {
     fn unreachable_at(&self, side: Side, lane: Lane, now: Instant) -> Option<Unreachable> {
         let state = self.state(side, lane);
         let failures = state.failures.load(Ordering::Relaxed);
+        // One failure proves nothing, and this keeps the healthy case free of the lock.
         if failures < 2 {
             return None;
         }

@@ -56,6 +56,7 @@ impl LanePool {
             .timer(TokioTimer::new())
             .pool_idle_timeout(settings.pool_idle_timeout)
             .pool_max_idle_per_host(idle_max)
+            // Pass-through keeps the bytes of headers as the client and legacy wrote them.
             .http1_preserve_header_case(true)
             .http1_max_headers(HEADERS_MAX)
             // A folded line is read as other clients read it: as one line with a space.
@@ -63,6 +64,7 @@ impl LanePool {
             .http2_adaptive_window(true)
             .http2_keep_alive_interval(settings.keep_alive_interval)
             .http2_keep_alive_timeout(settings.keep_alive_timeout)
+            // A resend inside the pool would not know a write from a read; `send` repeats reads alone.
             .retry_canceled_requests(false);
         Self { builder, connector, pools: RwLock::default(), limit }
     }
@@ -82,6 +84,7 @@ impl LanePool {
         if let Some(found) = with_room(&self.pools.read().unwrap_or_else(PoisonError::into_inner)) {
             return found;
         }
+        // Looked up again under the write lock: another request may have made room meanwhile.
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
         with_room(&pools).unwrap_or_else(|| {
             let pool = Arc::new(Pool {
@@ -98,6 +101,7 @@ impl Pool {
     /// Counts a request, if there is room for it.
     fn enter(&self, max: usize) -> bool {
         let more = |in_flight| (in_flight < max).then_some(in_flight + 1);
+        // Compare and add in one step: two requests must not both take the last stream.
         self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 

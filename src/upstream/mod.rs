@@ -222,6 +222,7 @@ impl UpstreamClient {
             match (self.exchange(request, lane, wait).await, repeat) {
                 (Err((Delivery::Unprocessed | Delivery::Closed, error)), Some(repeat)) => {
                     tracing::info!(target: "upstream", error = error_chain(&error), "a read is repeated on a new connection");
+                    // On a connection of its own: the pooled ones are likely to be closed by the same peer at the same moment.
                     Box::pin(self.exchange(repeat, Lane::Fresh, wait)).await
                 }
                 (answered, _) => answered,
@@ -244,9 +245,11 @@ impl UpstreamClient {
         let connection = call.connection.clone();
         let deadline = wait.deadline().map(|until| AnswerDeadline::new(connection.clone(), until));
         let pool = &self.0.lanes[lane as usize];
+        // Held until the answer is whole, also while this waits: the stream is taken from the first byte of the request on.
         let slot = pool.slot();
         let sending = slot.http().request(request);
         let answered = wait.limit(sending).await.map_err(|Overdue| {
+            // Before the error is made: no other request may take a connection of this pool any more.
             pool.retire(&slot);
             call.timed_out()
         })?;

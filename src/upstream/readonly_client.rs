@@ -59,10 +59,7 @@ pub(crate) enum ReadError {
     NoToken(#[source] TokenError),
     /// The answer exceeds [`ReadRequest::max`].
     #[error("the answer is longer than {max} bytes")]
-    TooLong {
-        /// The limit in bytes.
-        max: usize,
-    },
+    TooLong { max: usize },
 }
 
 /// Without the URL, which holds references, ids and cursors.
@@ -126,6 +123,7 @@ impl ReadonlyClient {
             .pool_max_idle_per_host(pool_idle_max)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
+            // A proxy from the environment would see credentials, and would not be the path that clients' calls take.
             .no_proxy()
             .build()?;
         Ok(Self { http, tokens, budget })
@@ -151,12 +149,14 @@ impl ReadonlyClient {
     }
 
     async fn once(&self, wanted: &ReadRequest<'_>) -> Result<Read, ReadError> {
+        // Each attempt takes a turn of its own, the second one after a 401 too.
         let permit = self.budget.take_for_shadow(wanted.endpoint).ok_or(ReadError::OverBudget)?;
         let request = self.http.get(wanted.uri.to_string()).headers(wanted.headers.clone());
         let mut answer = request.send().await.map_err(no_answer)?;
         self.budget.answered(Some(permit.endpoint()), answer.status(), answer.headers());
         let mut body = BytesMut::new();
         while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
+            // Per chunk, because `Content-Length` may be absent or wrong.
             if body.len() + chunk.len() > wanted.max {
                 return Err(ReadError::TooLong { max: wanted.max });
             }

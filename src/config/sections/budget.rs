@@ -54,6 +54,7 @@ impl Budget {
 
     /// The row that limits that path at the vendor, in any spelling.
     pub(crate) fn endpoint_of(&self, path: &str) -> Option<usize> {
+        // Both as written and as the vendor reads it: another spelling must not escape the limit.
         let plain = route::normalise(path);
         let is_match = |row: &str| [path, &plain].iter().any(|path| matches(row.as_bytes(), path.as_bytes()));
         self.endpoints.iter().position(|row| is_match(&row.path))

@@ -14,9 +14,7 @@ const PATH_MAX: usize = 96;
 pub(crate) struct KnownDrift {
     /// As in the log: `new.record.label`.
     pub(crate) path: String,
-    /// Why it is harmless.
     pub(crate) reason: String,
-    /// Who looked.
     pub(crate) owner: String,
 }
 

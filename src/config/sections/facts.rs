@@ -24,6 +24,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader, upstreams: Option<&Upstreams
     let path = keys.on_reload(FILE).file();
     let file = match (path.clone().flatten(), upstreams) {
         (Some(path), Some(upstreams)) => merged(keys, path, upstreams),
+        // Without readable upstreams it is not known whether the file is about them; they have a problem of their own.
         (None, _) | (_, None) => None,
     };
     let facts = known(keys);

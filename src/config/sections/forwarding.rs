@@ -36,6 +36,7 @@ fn networks(keys: &mut KeyReader, key: &'static str) -> Option<Vec<IpNet>> {
     let (mut networks, mut invalid) = (Vec::new(), Vec::new());
     for text in texts {
         match text.parse::<IpNet>() {
+            // Bits beyond the prefix are a slip: `10.0.0.1/8` may have been meant as one address.
             Ok(network) if network.trunc() == network => networks.push(canonical(network)),
             Ok(_) | Err(_) => invalid.push(text),
         }
@@ -49,6 +50,7 @@ fn networks(keys: &mut KeyReader, key: &'static str) -> Option<Vec<IpNet>> {
 
 /// Addresses are compared in their IPv4 form where they have one, so a network of IPv4-mapped ones is an IPv4 network.
 fn canonical(network: IpNet) -> IpNet {
+    // A client over IPv4 on a dual-stack socket has a mapped address, which is compared as IPv4.
     let IpNet::V6(mapped) = network else { return network };
     let length = mapped.prefix_len().checked_sub(96);
     let parts = mapped.addr().to_ipv4_mapped().zip(length);

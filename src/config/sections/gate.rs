@@ -72,6 +72,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Gate> {
 /// A duration that may be longer than a day, such as `7d`.
 fn period(text: &str) -> Result<Period, String> {
     let span = text.parse::<Span>().ok();
+    // Days of 24 hours: a period of evidence has no time zone.
     let long = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     let long = long.and_then(|long: SignedDuration| Duration::try_from(long).ok());
     match long {
@@ -102,6 +103,7 @@ fn exception(keys: &mut KeyReader) -> Option<Option<Override>> {
     }
     let (who, why) = (who?, why?);
     let Some(until) = until? else {
+        // Without an end an exception would become the rule.
         keys.problem(UNTIL, "is not set: an override ends");
         return None;
     };

@@ -5,7 +5,7 @@ use jiff::civil::Date;
 
 use super::named_texts::{named_texts, parsed};
 
-/// One accepted difference.
+/// `[[shadow.ignore]]`: a difference that the owner accepts until a date.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IgnoreRule {
     /// The paths that may differ.

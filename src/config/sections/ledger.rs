@@ -50,7 +50,7 @@ pub struct Ledger {
 pub enum NativeCreates {
     /// Their references are recorded beside the claims.
     Record,
-    /// Nothing.
+    /// They are passed through, and nothing is recorded.
     Pass,
 }
 
@@ -68,9 +68,9 @@ impl NativeCreates {
 /// The kind of database that holds the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LedgerKind {
-    /// A file; one process.
+    /// A file. One process uses it: the lock file keeps a second one out.
     Sqlite,
-    /// A server; several replicas.
+    /// A server, which several replicas share.
     Postgres,
 }
 
@@ -83,6 +83,7 @@ impl LedgerKind {
             "sqlite" if rest.contains(":memory:") || rest.contains("mode=memory") => {
                 Err("is an in-memory ledger, which would lose every claim when the process ends".into())
             }
+            // Parameters such as `mode=ro` or `immutable` would change what a commit means.
             "sqlite" if rest.contains(['?', '#']) => {
                 Err("has parameters, and a sqlite ledger takes none".into())
             }
@@ -129,6 +130,7 @@ fn address_of(url: &str) -> Option<(&str, Vec<(String, String)>)> {
     let (place, query) = rest.split_once('?').unwrap_or((rest, ""));
     let place = place.rsplit_once('@').map_or(place, |(_, place)| place);
     let query = form_urlencoded::parse(query.as_bytes()).into_owned();
+    // Everything but user and password can lead to another server or database.
     let query: Vec<_> = query.filter(|(name, _)| name != "user" && name != "password").collect();
     let has_database = place.split_once('/').is_some_and(|(_, database)| !database.is_empty())
         || query.iter().any(|(name, _)| name == "dbname");
@@ -155,6 +157,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
     let failover_keeps_commits = keys.on_restart("ledger.failover_keeps_commits").boolean();
     let Some((url, kind)) = url? else {
         let named = matches!(id, Some(Some(_))) || [new_in_use, only_door].contains(&Some(true));
+        // A url that is missing by a slip would let creates run without their claims.
         if named && keys.complete {
             keys.problem(URL, "is not set, and other keys of [ledger] say that there is a ledger");
         }
@@ -202,6 +205,7 @@ fn located(keys: &mut KeyReader, url: Secret, kind: LedgerKind) -> Secret {
         return url;
     };
     let relative = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
+    // From the folder of the file that gives the path: from the working directory, a start elsewhere would make an empty ledger.
     let Ok(path) = std::path::absolute(folder.join(&relative)) else { return url };
     if relative.is_relative() && !path.exists() && relative.exists() {
         keys.problem(

@@ -21,7 +21,7 @@ pub enum Stage {
     Canary,
     /// All creates go to new; reads use both sides.
     Live,
-    /// New only.
+    /// All four routes are served by new alone.
     Sealed,
 }
 
@@ -73,7 +73,7 @@ pub enum Mode {
     Canary,
     /// Get, list and cancel: the side that holds the record; lists are merged.
     Both,
-    /// New only.
+    /// Translated, and served by new alone.
     New,
 }
 
@@ -138,7 +138,7 @@ pub(crate) enum CreateProgress {
     All,
 }
 
-/// Where reads look.
+/// Where reads look, in the order of the cutover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ReadProgress {
     Legacy,
@@ -166,6 +166,7 @@ impl Modes {
             Mode::Both => ReadProgress::Both,
             Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Canary => ReadProgress::Legacy,
         };
+        // The furthest of the reads counts: one route that reads new is enough to need what that step needs.
         Progress { creates, reads: of(self.get).max(of(self.list)).max(of(self.cancel)) }
     }
 

@@ -13,6 +13,7 @@ pub(super) fn named_texts<const N: usize>(table: &Dict, keys: [&str; N]) -> ([St
         let text = value.as_str().ok_or_else(|| format!("{key} {}", wrong_type("text", Some(value))))?.trim();
         if text.is_empty() { Err(format!("{key} is empty")) } else { Ok(text.to_owned()) }
     };
+    // Every problem of a table at once, as for keys.
     let texts = keys.map(|key| text(key).map_err(|problem| problems.push(problem)).unwrap_or_default());
     (texts, problems)
 }

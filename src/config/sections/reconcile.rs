@@ -37,7 +37,6 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Reconcile> {
 
 /// What walks need of other sections. `None`: it could not be read, and has a problem of its own.
 pub(in crate::config) struct Needs {
-    /// A ledger.
     pub(in crate::config) ledger: Option<bool>,
     /// Credentials that may read both sides.
     pub(in crate::config) credentials: Option<bool>,

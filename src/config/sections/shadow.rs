@@ -45,7 +45,7 @@ pub struct Shadow {
     /// Key of the hashes that replace values; `None` = a random key at every start.
     pub(crate) redaction_key: Option<Secret>,
     pub(crate) ignore: Vec<IgnoreRule>,
-    /// Thresholds of a GO.
+    /// Thresholds that a route must reach for a GO.
     pub go: Go,
 }
 
@@ -161,6 +161,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Shadow> {
 fn redaction_key(keys: &mut KeyReader) -> Option<Option<Secret>> {
     let long_enough = |text: &str| match text.len() {
         ..16 => Err("is shorter than 16 characters".into()),
+        // A short key can be guessed from the hashes of values that are known.
         16.. => Ok(()),
     };
     let key = keys.on_reload(REDACTION_KEY).secret("shadow.redaction_key_file", PLACEHOLDER, long_enough);

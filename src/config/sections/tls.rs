@@ -17,7 +17,7 @@ pub struct Tls {
     pub(crate) key: PathBuf,
     /// Whether clients authenticate with a certificate.
     pub client_auth: ClientAuth,
-    /// Minimum protocol version.
+    /// A handshake below this version is refused.
     pub min_version: TlsVersion,
 }
 
@@ -30,7 +30,7 @@ impl Tls {
     }
 }
 
-/// Minimum protocol version.
+/// Lowest TLS version that a connection may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsVersion {
     /// TLS 1.2 or 1.3.
@@ -66,7 +66,7 @@ pub enum ClientAuth {
     Off,
     /// The server requests one. A certificate that does not verify ends the handshake; none is accepted.
     Optional(PathBuf),
-    /// The server requires one.
+    /// The server requires one: a connection without a certificate that verifies does not get past the handshake.
     Required(PathBuf),
 }
 
@@ -123,6 +123,7 @@ pub(in crate::config) fn version(key: ConfigKey<'_>) -> Option<TlsVersion> {
 fn client_auth(keys: &mut KeyReader) -> Option<ClientAuth> {
     let authorities = keys.on_restart(CLIENT_CA).file();
     type WithAuthorities = fn(PathBuf) -> ClientAuth;
+    // The choice decides whether authorities are needed, so both are read before either is judged.
     let choices: [(&str, Option<WithAuthorities>); 3] =
         [("off", None), ("optional", Some(ClientAuth::Optional)), ("required", Some(ClientAuth::Required))];
     let choice = keys.on_restart("tls.client_auth").choice(choices, |(name, _)| name);

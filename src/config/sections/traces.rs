@@ -40,6 +40,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Traces> {
     let queue_max = keys.on_restart("tracing.queue_max").number(1..=65_536);
     let timeout = keys.on_restart("tracing.timeout").duration(Duration::from_millis(100));
     if let Some(Some(_)) = authorization {
+        // `upstream.allow_http` is about the vendor and does not cover this header.
         if endpoint.iter().flatten().any(Upstream::is_unencrypted) {
             let message = "is http, and tracing.authorization would cross the network unencrypted; use https";
             keys.problem(ENDPOINT, message);

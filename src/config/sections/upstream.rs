@@ -41,7 +41,7 @@ pub struct Upstreams {
     pub(crate) ca_file: Option<PathBuf>,
     /// Client certificate for upstreams that request one.
     pub(crate) identity: Option<TlsIdentity>,
-    /// Minimum TLS version.
+    /// A connection to an upstream below this version is refused.
     pub tls_min_version: TlsVersion,
     /// The old API, and pass-through.
     pub legacy: Upstream,
@@ -122,6 +122,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Upstreams> {
 
 fn url(keys: &mut KeyReader, key: &'static str, allow_http: Option<bool>) -> Option<Upstream> {
     let upstream = keys.on_reload(key).parsed(str::parse::<Upstream>)?;
+    // If `allow_http` itself cannot be read, its own problem is enough.
     if allow_http == Some(false) && upstream.is_unencrypted() {
         let message = "is http, and credentials would cross the network unencrypted; use https, or set upstream.allow_http";
         keys.problem(key, message);
@@ -170,6 +171,7 @@ impl Upstream {
         let host = self.authority.host();
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let loopback = host.eq_ignore_ascii_case("localhost")
+            // Canonical: `::ffff:127.0.0.1` is a loopback address as well.
             || bare.parse().is_ok_and(|address: IpAddr| address.to_canonical().is_loopback());
         self.scheme == Scheme::HTTP && !loopback
     }

@@ -19,6 +19,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Usage> {
 /// Refuses headers that hold credentials: the value is shown to operators.
 fn client_header(text: &str) -> Result<HeaderName, String> {
     let name: HeaderName = text.parse().map_err(|_| format!("{text:?} is not the name of a header"))?;
+    // The value becomes a client's name in logs, metrics and the ledger.
     match [AUTHORIZATION, PROXY_AUTHORIZATION, COOKIE].contains(&name) {
         true => Err(format!("{text:?} holds credentials")),
         false => Ok(name),

@@ -21,7 +21,6 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// As data shows it.
     #[must_use]
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -25,10 +25,9 @@ pub(crate) use self::running::{DroppedBy, IdleTime, Running, SampledRoute};
 /// The version of this document.
 pub(crate) const SCHEMA: u8 = 1;
 
-/// The whole report.
+/// The report before it is rendered; JSON output is this type.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// [`SCHEMA`]
     pub(crate) schema: u8,
     /// The time of the report, from which freshness and expiry are computed.
     pub(crate) made_at: String,
@@ -55,11 +54,11 @@ pub struct Report {
     pub(crate) drift: Vec<DriftReport>,
 }
 
-/// Lines by kind.
+/// Lines of the input by kind.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct InputCounts {
     pub(crate) files: u64,
-    /// All lines.
+    /// Every line, of any kind.
     pub lines: u64,
     /// Records of comparisons, each once.
     pub comparisons: u64,

@@ -7,7 +7,7 @@ mod table;
 
 use super::document::Report;
 
-/// The whole report.
+/// The report as plain text.
 #[must_use]
 pub fn render(report: &Report) -> String {
     let mut out = String::new();

@@ -90,7 +90,7 @@ pub enum Purpose {
     Existing,
 }
 
-/// What happened.
+/// What an effect came to; [`next`](super::protocol::next) takes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// The claim as it stands, after `Claim` or a `ChooseAnew` that changed it.
@@ -122,7 +122,7 @@ pub struct ClaimResult {
     pub complete: bool,
 }
 
-/// What a lookup proved.
+/// What a lookup by reference proved about one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Lookup {
     /// The side holds no record with this reference.
@@ -178,7 +178,7 @@ impl CreateAnswer {
     }
 }
 
-/// How a request ends.
+/// The end of a request, from which its answer is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CreateDecision {
     /// The conversion exists, on that side.

@@ -20,7 +20,7 @@ const RESTARTS_MAX: u8 = 16;
 /// Lookups after an unknown outcome. With pauses that double from 50 ms they take about six seconds.
 const RESOLVE_LOOKUPS_MAX: u8 = 8;
 
-/// Where a request is.
+/// All that the protocol knows of a request between two effects. Small and `Copy`, so that every state can be explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     context: Context,
@@ -72,11 +72,11 @@ enum Phase {
 pub enum Step {
     /// Perform the effect and feed back its event with this state.
     Do(State, Effect),
-    /// The request has ended.
+    /// No effect is left: the request is answered with this.
     Done(CreateDecision),
 }
 
-/// Begins a request.
+/// The first step: claim the reference, or send at once where there is no ledger.
 #[must_use]
 pub fn start(context: Context) -> Step {
     let slots = [Slot::default(); CANDIDATES_MAX];

@@ -94,7 +94,7 @@ impl Rule {
     ];
 }
 
-/// The rules in force.
+/// The rules in force: all of them, unless the exploration of the protocol breaks one (feature `mutants`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Rules {
     #[cfg(feature = "mutants")]

@@ -24,7 +24,7 @@ impl HalfClosed {
         self.timer.get_or_insert_with(|| Box::pin(sleep(self.timeout))).as_mut().poll(context)
     }
 
-    /// The client gets something.
+    /// Starts the time anew: a client that is sent bytes may still read.
     pub(super) fn wrote(&mut self) {
         if let Some(timer) = &mut self.timer {
             timer.as_mut().reset(Instant::now() + self.timeout);

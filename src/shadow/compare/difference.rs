@@ -12,13 +12,13 @@ pub struct Difference {
     /// and `%` in a key are percent-encoded, so that two values never have the same path. Row numbers are those of the
     /// served list; of an `extra` row, those of the other.
     pub path: String,
-    /// The kind of difference.
+    /// How the two values differ.
     pub kind: DiffKind,
-    /// The served value.
+    /// Value in the answer that the client got; `None` if it lacks the path.
     pub served: Option<Json>,
-    /// The other value.
+    /// Value in the other answer; `None` if it lacks the path.
     pub other: Option<Json>,
-    /// How much it matters.
+    /// What the difference may do to a client.
     pub severity: Severity,
 }
 

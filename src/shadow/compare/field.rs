@@ -52,6 +52,7 @@ impl FieldClass {
         if served == other {
             return None;
         }
+        // As decimals and instants: `1.50` and `1.5` are the same money, in other digits, which a client may still show differently.
         let same = match (served, other) {
             (Json::Text(served), Json::Text(other)) => match self {
                 Self::Amount => decimal::same(served, other),
@@ -100,6 +101,7 @@ pub(crate) fn is_unset(value: Option<&Json>) -> bool {
 
 /// Whether two timestamps are equal to the number of fraction digits that both have.
 fn same_instant(one: &str, other: &str) -> bool {
+    // One API writes microseconds, the other may cut them; a cut time is the same time, as far as both say it.
     let digits = fraction_digits(one).min(fraction_digits(other));
     let truncated = |text: &str| Some(timestamp::parse(text)?.as_nanosecond().div_euclid(unit(digits)));
     truncated(one).is_some_and(|one| Some(one) == truncated(other))

@@ -11,7 +11,7 @@ use crate::shadow::types::{DiffKind, Severity};
 /// The comparison of two pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ListComparison {
-    /// The differences.
+    /// The differences, redacted nowhere yet.
     pub differences: Vec<Difference>,
     /// Rows of the served page.
     pub served: usize,
@@ -58,6 +58,7 @@ fn next_page(served: Option<&Json>, other: Option<&Json>) -> Option<(DiffKind, S
     let kind = match (set(served), set(other)) {
         (true, false) => DiffKind::Missing,
         (false, true) => DiffKind::Extra,
+        // The cursors themselves are each API's own and differ by nature.
         (true, true) if presence(served, other).is_some() => DiffKind::Type,
         (true, true) | (false, false) => return None,
     };
@@ -97,6 +98,7 @@ fn keeps_order(served: &[Json], partners: &[Option<usize>]) -> bool {
         served.iter().zip(partners).collect::<Vec<_>>().chunk_by(|one, next| same_instant(one.0, next.0))
     {
         let positions = || instant.iter().filter_map(|(_, partner)| **partner);
+        // Positions are compared between instants, not within one.
         if positions().min().is_some_and(|first| Some(first) < furthest) {
             return false;
         }
@@ -134,6 +136,7 @@ fn pair(served: &[Json], other: &[Json]) -> Vec<Option<usize>> {
     let mut partners = vec![None; served.len()];
     let mut taken = vec![false; other.len()];
     for key in PAIRING_KEYS {
+        // Queues, so that rows with one key are paired in their order; a reference may be on a page twice.
         let mut waiting: HashMap<&str, VecDeque<usize>> = HashMap::new();
         for (at, row) in other.iter().enumerate().filter(|(at, _)| !taken[*at]) {
             if let Some(key) = key(row) {

@@ -28,6 +28,7 @@ const PLACEHOLDER_REF_ID: &str = "00000000-0000-4000-8000-000000000000";
 pub fn run(request: &[u8]) -> DryRun {
     let parsed = CreateRequest::parse(request);
     let ref_id_made = parsed.as_ref().is_ok_and(|request| request.ref_id.is_none());
+    // Through the same translation as a real create, there and back: what is compared is what a client would get.
     let conversion = parsed.map_err(|invalid| invalid.to_string()).and_then(|request| {
         let orchestration = simulate::simulate(request.to_orchestration(PLACEHOLDER_REF_ID).as_bytes())?;
         let mapped = create::answer(orchestration.as_bytes()).map_err(|unreadable| unreadable.to_string())?;
@@ -63,6 +64,7 @@ pub(super) fn by_status(
 ) -> Option<(Verdict, Option<&'static str>)> {
     match (served.status()?, computed.status()?) {
         (400, 400) => Some((Verdict::Match, None)),
+        // Credentials, balances, limits and known references: a dry run has none of them.
         (401.., _) => Some((Verdict::NotComparable, Some("depends_on_state"))),
         _ => None,
     }

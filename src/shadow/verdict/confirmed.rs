@@ -14,6 +14,7 @@ pub(super) fn confirmed(route: Route, first: &[Difference], second: Vec<Differen
     let lacked: HashSet<_> = first.iter().filter_map(lacking_row).collect();
     let stays = |it: &Difference| lacking_row(it).is_none_or(|row| lacked.contains(&row));
     let left: Vec<_> = second.into_iter().filter(stays).collect();
+    // Only what is left: a row that came in between must not keep progress from explaining the rest.
     if progress::explains(route, &left) { Vec::new() } else { left }
 }
 

@@ -25,7 +25,7 @@ pub struct Comparator<'a> {
     pub route: Route,
     /// Whether the dry run generated a `ref_id`, because the client gave none.
     pub ref_id_made: bool,
-    /// The ignore rules.
+    /// The ignore rules, those that have expired included.
     pub rules: &'a [IgnoreRule],
     /// The current day in UTC, by which rules expire.
     pub today: Date,
@@ -34,7 +34,7 @@ pub struct Comparator<'a> {
 /// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComparisonResult {
-    /// The verdict.
+    /// What the comparison shows, ignore rules applied.
     pub verdict: Verdict,
     /// The highest severity in `differences`; `None` also when progress explains them all.
     pub severity: Option<Severity>,
@@ -48,7 +48,7 @@ pub struct ComparisonResult {
     pub expired: Vec<usize>,
     /// The rows of a list. Only `served` and `other` are set here.
     pub counts: Option<RowCounts>,
-    /// Why nothing was compared.
+    /// Why nothing was compared; `None` if it was.
     pub skip_reason: Option<&'static str>,
 }
 
@@ -63,7 +63,7 @@ enum Findings {
 }
 
 impl Comparator<'_> {
-    /// Compares two responses.
+    /// Finds the differences, then applies the ignore rules to them.
     #[must_use]
     pub fn compare(&self, served: &SideResponse, other: &SideResponse) -> ComparisonResult {
         match self.find(served, other) {
@@ -121,6 +121,7 @@ impl Comparator<'_> {
         if let SideResponse::Failed(reason) = other {
             return Findings::NotCompared(Verdict::ShadowFailed, Some(reason));
         }
+        // Before the bodies: a refusal that depends on state is not comparable, whatever its text.
         if self.route == Route::Create
             && let Some((verdict, reason)) = dry_run::by_status(served, other)
         {
@@ -139,6 +140,7 @@ impl Comparator<'_> {
         let statuses = served.status().zip(other.status());
         let status_code = statuses.and_then(|(served, other)| compare::status_code(served, other));
         let refused = served.is_refusal() || other.is_refusal();
+        // Bodies of two different statuses have nothing in common; comparing them would bury the status among details.
         if refused && let Some(difference) = status_code {
             return Findings::Disagreement(difference);
         }
@@ -178,6 +180,7 @@ impl Comparator<'_> {
                 let count = |rows| u64::try_from(rows).unwrap_or(u64::MAX);
                 let (served, other) = (count(listed.served), count(listed.other));
                 let counts = RowCounts { served, other, ..RowCounts::default() };
+                // Before the cutover new need not hold the record: an empty page is no list of missing rows.
                 if listed.other == 0 && listed.served > 0 {
                     Findings::NoCounterpart(Some(counts))
                 } else {
@@ -199,6 +202,7 @@ impl Comparator<'_> {
             let matching = |(_, rule): &(usize, &IgnoreRule)| rule.path.matches(&difference.path);
             let mut matching = self.rules.iter().enumerate().filter(matching).peekable();
             let first = matching.peek().map(|(at, _)| *at);
+            // A rule still applies on its last day. An expired one is named beside the difference, to be renewed or removed.
             match matching.find(|(_, rule)| self.today <= rule.expires) {
                 Some((at, _)) => ignored.push((difference, at)),
                 None => {
@@ -215,6 +219,7 @@ impl Comparator<'_> {
         };
         let highest = differences.first().map(|difference| difference.severity);
         ComparisonResult {
+            // Progress is no fault; a severity would list it among the differences.
             severity: highest.filter(|_| verdict != Verdict::Progress),
             signature: signature(self.route, verdict, &differences),
             differences,

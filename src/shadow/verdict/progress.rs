@@ -18,6 +18,7 @@ pub(super) fn explains(route: Route, differences: &[Difference]) -> bool {
     differences.iter().all(|difference| {
         let now = record_path(route, difference).and_then(|path| moved.get(path).copied());
         match (name(difference), difference.kind) {
+            // `updated_at` moves with the status; alone it shows another change.
             ("status", DiffKind::Value) | ("updated_at", DiffKind::Value | DiffKind::Precision) => {
                 now.is_some()
             }

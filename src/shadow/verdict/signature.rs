@@ -12,6 +12,7 @@ use crate::translate::route::Route;
 /// are not part of it. Stable from release to release, so that reports can be compared.
 #[must_use]
 pub fn signature(route: Route, verdict: Verdict, differences: &[Difference]) -> String {
+    // Sorted and without repeats: one difference in 3 rows or in 30 is the same fault.
     let paths: BTreeSet<String> = differences
         .iter()
         .map(|difference| format!("{} {}", generalized(&difference.path), difference.kind.as_str()))
@@ -19,6 +20,7 @@ pub fn signature(route: Route, verdict: Verdict, differences: &[Difference]) -> 
     let mut hash = Sha256::new();
     for part in [route.as_str(), verdict.as_str()].into_iter().chain(paths.iter().map(String::as_str)) {
         hash.update(part);
+        // Ends each part, so that two parts never hash like one longer part.
         hash.update([0]);
     }
     const_hex::encode(&hash.finalize()[..8])

@@ -116,6 +116,7 @@ impl<L: LabelSet> Histograms<L> {
 
     pub(crate) fn observe(&self, labels: L, observed: u64) {
         let cells = self.series(labels.index());
+        // A bound is part of its bucket (`le`).
         let bucket = self.buckets.bounds.partition_point(|bound| *bound < observed);
         cells[bucket].fetch_add(1, Ordering::Relaxed);
         cells[cells.len() - 1].fetch_add(observed, Ordering::Relaxed);

@@ -323,6 +323,7 @@ impl Metrics {
     /// Records a call to an upstream that was answered with `status`.
     pub(crate) fn upstream_response(&self, side: Side, status: StatusCode, duration: Duration) {
         self.upstream_call(side, UpstreamOutcome::of_status(status), duration);
+        // Counted apart although it is a 4xx: it is the one that slows every client down.
         if status == StatusCode::TOO_MANY_REQUESTS {
             self.upstream_throttled.add((side,));
         }

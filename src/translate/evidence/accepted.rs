@@ -48,8 +48,10 @@ pub(crate) fn judge<S: AsRef<str>>(
         candidates.iter().position(|candidate| candidate.as_ref() == value)
     };
     match (reply.status, side) {
+        // Whatever success the status names, the body decides.
         (200..=299, Side::Legacy) => legacy_success(reply, position),
         (200..=299, Side::New) => new_success(reply, request, position),
+        // A conflict or refusal of something in between proves nothing: the vendor may have acted before it.
         (409, _) if is_problem_document(reply) => conflict(side, reply, position),
         (status, _) if REFUSALS.contains(&status) && is_problem_document(reply) => Sent::Refused,
         (status, _) if REFUSALS.contains(&status) || status == 409 => {
@@ -89,6 +91,7 @@ fn new_success(
     let Ok(mapped) = mapping::conversion(&orchestration) else {
         return Sent::Foreign("the record has no id");
     };
+    // A stray answer on a reused connection may show another request's record; its reference alone would not tell.
     if !request.asks_for(&mapped.conversion) {
         return Sent::Foreign("the record differs from the request");
     }

@@ -60,6 +60,7 @@ pub fn lookup_path(side: Side, ref_id: &str) -> String {
 #[must_use]
 pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, origin: Origin, facts: Facts) -> Finding {
     match reply.status {
+        // A page of something in between may hold no rows, and must not prove absence.
         200 if reply.is_json() => {}
         200 => return Finding::Nothing("the answer is not JSON"),
         401 => return Finding::Unauthorized,
@@ -137,6 +138,7 @@ impl<'q> LookupList<'q> {
     fn read(&mut self, body: &[u8]) -> Result<(), Unreadable> {
         let mut reader = JsonReader::new(body)?;
         reader.object(|key, value| match (key, value.peek_kind()) {
+            // Rows from either name count as found; only absence needs the whole answer to be understood.
             ("items", Some(b'[')) => self.rows(value),
             ("orchestrations", Some(b'[')) if self.side == Side::New => self.rows(value),
             _ => {
@@ -202,6 +204,7 @@ impl<'q> LookupList<'q> {
     }
 
     fn keep(&mut self, id: String, json: Vec<u8>) {
+        // The first of several with the same reference: which one is answered does not change that the reference is used.
         self.found.get_or_insert(FoundConversion { id, json });
     }
 
@@ -220,8 +223,10 @@ impl<'q> LookupList<'q> {
 
     fn finding(self) -> Finding {
         match self {
+            // First: a record with the reference is there, whatever else the answer says.
             Self { found: Some(record), .. } => Finding::Found(record),
             Self { other_kind: true, .. } => Finding::OtherKind,
+            // Before any absence: absence lets a create be sent, so one doubt is enough to prove nothing.
             Self { doubt: Some(doubt), .. } => Finding::Nothing(doubt),
             Self { is_list: true, .. } => Finding::Absent,
             Self { is_null: true, has_others: false, facts, .. } if facts.empty_list.null => Finding::Absent,
@@ -242,6 +247,7 @@ pub(crate) fn has_content(key: &str, value: Raw<'_>) -> bool {
     let written = value.as_written();
     if let Some(text) = value.as_text() {
         let key = key.to_ascii_lowercase();
+        // A text may be anything harmless, such as a request id; only names that speak of more rows or of an error count.
         return !text.is_empty() && TELLING.iter().any(|word| key.contains(word));
     }
     let inside = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();

@@ -23,6 +23,7 @@ pub(crate) fn is_problem_document(reply: &Reply<'_>) -> bool {
                         unknown.add(Place::ProblemType, kind);
                     }
                 }
+                // A document that names another status was not made for this answer.
                 "status" => contradicts |= value.as_written() != reply.status.to_string(),
                 "meta" => {}
                 _ => unknown.add(Place::Problem, key),

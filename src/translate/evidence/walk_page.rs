@@ -63,10 +63,9 @@ pub enum DoubtfulPage {
     /// The credentials may not read.
     #[error("the side answered 403: the credentials lack the scope to read")]
     Forbidden,
-    /// The side answered 429.
     #[error("the side answered 429")]
     Throttled,
-    /// Anything else.
+    /// Another answer that proves nothing, and why.
     #[error("{0}")]
     Unbelievable(&'static str),
 }
@@ -104,6 +103,7 @@ impl WalkedRecord {
         mapped.conversion.write(&mut json);
         let Some(record) = Self::new(Side::New, &mapped.conversion, json) else { return Ok(None) };
         let progress =
+            // The mapping shows an unknown status as `CREATED`; a walk must not take the record for open because of that.
             if mapped.unknown_status.is_some() { RecordProgress::Unknown } else { record.progress };
         Ok(Some(Self { progress, other_kind, ..record }))
     }
@@ -189,6 +189,7 @@ impl<'a> PageReader<'a> {
         reader.end()?;
         if let Some(rows) = self.deprecated.take() {
             self.is_list = true;
+            // The deprecated name may repeat the rows of `items`, which would then be counted twice.
             if self.page.records.is_empty() {
                 self.rows(&mut JsonReader::new(rows.as_written().as_bytes())?)?;
             }
@@ -230,6 +231,7 @@ impl<'a> PageReader<'a> {
                     WalkedRecord::of_orchestration(&orchestration)?
                 }
             };
+            // One row that cannot be read fails the page: left out, it would look like a record that does not exist.
             self.page.records.push(record.ok_or(Unreadable::Missing { field: "id or created_at" })?);
             Ok::<(), Unreadable>(())
         })

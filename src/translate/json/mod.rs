@@ -62,6 +62,7 @@ impl<'a> JsonReader<'a> {
         if !self.take_after_space(b'}') {
             loop {
                 match self.key()? {
+                    // Most keys have no escapes and need no copy.
                     (key, false) => field(key.as_written(), self)?,
                     (key, true) => match key.value() {
                         Some(key) => field(&key, self)?,
@@ -134,6 +135,7 @@ impl<'a> JsonReader<'a> {
 
     /// Reads an object of which the caller knows what stands around its values. Without a result it is left where it is.
     pub(crate) fn known_object<T>(&mut self, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
+        // Restored on a miss, so that the caller can read the same record member by member.
         let (start, depth) = (self.at, self.depth);
         self.depth += 1;
         let result = read(self);
@@ -155,6 +157,7 @@ impl<'a> JsonReader<'a> {
         if is_plain_string(rest, likely) {
             self.at += likely;
         } else {
+            // Back to the quote before the content, where the usual way begins.
             self.at = start - 1;
             self.skip_string().ok()?;
             self.at -= 1;
@@ -234,6 +237,7 @@ impl<'a> JsonReader<'a> {
             return Err(self.error(otherwise));
         }
         self.depth += 1;
+        // The reader recurses; a deep document must not overflow the stack.
         if self.depth > DEPTH_MAX {
             return Err(self.error("nested too deeply"));
         }
@@ -310,6 +314,7 @@ impl<'a> JsonReader<'a> {
     fn skip_number(&mut self) -> Result<()> {
         self.at += usize::from(self.peek() == Some(b'-'));
         let whole = self.skip_digits()?;
+        // RFC 8259, section 6. Some parsers read such a number as octal.
         if whole > 1 && self.bytes()[self.at - whole] == b'0' {
             return Err(self.error("a number with a leading zero"));
         }

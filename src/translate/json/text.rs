@@ -51,6 +51,7 @@ pub struct Text<'a>(&'a str);
 
 impl PartialEq for Text<'_> {
     fn eq(&self, other: &Self) -> bool {
+        // The same text as written is the common case and needs no unescaping.
         self.0 == other.0
             || (self.has_escapes() || other.has_escapes())
                 && self.value().is_some_and(|value| other.says(&value))

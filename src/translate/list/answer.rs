@@ -53,6 +53,7 @@ impl Rows {
     /// Reads `items`, or without any the deprecated `orchestrations`.
     fn read<'a>(body: &'a [u8], filter: &RowFilter<'_>, read_rows: ReadRows<'a>) -> Result<Self, Unreadable> {
         let mut rows = Self::for_answer(body.len());
+        // The rows stand where a page has them: a page of one side alone becomes the body without a copy.
         rows.json.extend_from_slice(HEAD);
         let mut deprecated = None;
         let mut has_list = false;
@@ -65,6 +66,7 @@ impl Rows {
                     has_list = true;
                     read_rows(&mut rows, value, filter)?;
                 }
+                // Kept and read only if `items` had no rows: a server may send both with the same ones.
                 "orchestrations" if value.peek_kind() == Some(b'[') => deprecated = Some(value.value()?),
                 "items" | "orchestrations" => has_list |= null_list(value)?,
                 "next_page_cursor" => rows.next = cursor_text(value)?,
@@ -104,6 +106,7 @@ impl Rows {
         filter: &RowFilter<'_>,
     ) -> Result<(), Unreadable> {
         self.unknown_rows.add(orchestration.unknown);
+        // Every row counts as received, shown or not: positions and hints count rows as the side lists them.
         self.receive(orchestration.id.map_or("", Text::as_written));
         if mapping::hidden(orchestration, filter.own.origin(orchestration))?.is_some() {
             self.hide(orchestration, filter.query);
@@ -135,6 +138,7 @@ impl Rows {
         filter: &RowFilter<'_>,
     ) -> Result<(), Unreadable> {
         reader.array(|element| {
+            // Skips spaces, so that the row is copied from its brace on.
             element.peek_kind();
             let start = element.position();
             let conversion = Conversion::read(element)?;
@@ -203,14 +207,17 @@ fn selected(row: &Conversion<'_>, query: &ListQuery) -> Result<Selected, Unreada
     let is_profile = |filter: &String| row.profile_id.is_some_and(|profile| profile.says(filter));
     let is_ref_id = |filter: &String| {
         let ref_id = row.ref_id.and_then(Text::value);
+        // Filtered here as well: a side that ignored the filter must not show a client records that it did not ask for.
         ref_id.is_some_and(|ref_id| query.facts.ref_match.same(filter, &ref_id) == Some(true))
     };
     let updated = || read_instant(row.updated_at, "updated_at").map(|at| query.updated.contains(at));
     let is_selected = query.profile_id.as_ref().is_none_or(is_profile)
         && query.ref_id.as_ref().is_none_or(is_ref_id)
         && query.created.contains(at)
+        // Read only when it is asked for: not every row needs a readable `updated_at`.
         && (query.updated.is_open() || updated()?);
     Ok(match query.cursor() {
+        // Rows before the position are told apart from filtered ones: the source counts them to find its place again.
         _ if !is_selected => Selected::No,
         Some(cursor) if cursor.order.before(&at, &cursor.at) => Selected::Earlier,
         _ => Selected::Row(at),

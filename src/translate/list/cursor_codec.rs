@@ -48,6 +48,7 @@ impl Cursor {
 }
 
 fn encode(cursor: &Cursor) -> String {
+    // The form that version 0.1 reads, wherever it can hold the cursor: a list may go on at a replica of either version.
     if *cursor == Cursor::new(cursor.order, cursor.at, cursor.ids.clone()) {
         let mut out = head(cursor);
         cursor.ids.iter().for_each(|id| push_id(&mut out, id));
@@ -80,6 +81,7 @@ fn decode(text: &str) -> Option<Cursor> {
     }
     let bytes = URL_SAFE_NO_PAD.decode(text.strip_prefix(DENSE)?).ok()?;
     let (bytes, sum) = bytes.split_last_chunk()?;
+    // A cut cursor must be refused: part of it would decode to another position.
     if *sum != checksum(bytes) {
         return None;
     }
@@ -88,6 +90,7 @@ fn decode(text: &str) -> Option<Cursor> {
     let flags = bytes.byte()?;
     let filters = bytes.number()?;
     let mut ids = Vec::new();
+    // The number is a client's; nothing is allocated for it before the bytes are there.
     for _ in 0..bytes.number()? {
         ids.push(bytes.id()?);
     }
@@ -118,6 +121,7 @@ fn head(cursor: &Cursor) -> Vec<u8> {
 
 /// A canonical UUID is stored as 16 bytes, which halves most cursors; any other id as length and text.
 fn push_id(out: &mut Vec<u8>, id: &str) {
+    // 16 bytes in place of 36, if exactly this text comes back from them.
     match Uuid::try_parse(id).ok().filter(|uuid| uuid.hyphenated().to_string() == *id) {
         Some(uuid) => {
             out.push(UUID);

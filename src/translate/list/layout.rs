@@ -39,6 +39,7 @@ impl<'a> RecordReader<'a> {
     pub(super) fn read(&mut self, reader: &mut JsonReader<'a>) -> Result<&Orchestration<'a>, Unreadable> {
         reader.peek_kind();
         let has_layouts = self.misses < MISSES_MAX;
+        // After too many misses layouts are given up: trying them costs more than it gains.
         if has_layouts && self.read_by_layout(reader).is_some() {
             return Ok(&self.record);
         }
@@ -46,6 +47,7 @@ impl<'a> RecordReader<'a> {
         self.record = Orchestration::read(reader)?;
         let written = reader.since(start);
         self.misses = self.misses.saturating_add(1);
+        // No record follows the last one, so a layout of it would be made for nothing.
         let is_last = reader.peek_kind() != Some(b',');
         if has_layouts && self.layouts.len() < LAYOUTS_MAX && !is_last {
             self.layouts.extend(Layout::of(written));
@@ -56,6 +58,7 @@ impl<'a> RecordReader<'a> {
     fn read_by_layout(&mut self, reader: &mut JsonReader<'a>) -> Option<()> {
         let Self { layouts, record, .. } = self;
         let number = layouts.iter_mut().position(|layout| layout.read(reader, record).is_some())?;
+        // The layout that fits is tried first for the next record.
         layouts.swap(0, number);
         self.misses = self.misses.saturating_sub(1);
         Some(())
@@ -135,6 +138,7 @@ impl<'a> Layout<'a> {
 impl<'a> Value<'a> {
     fn text(&mut self, reader: &mut JsonReader<'a>) -> Option<Text<'a>> {
         let text = reader.known_text(self.length)?;
+        // The next value here probably has the same length, which is tried in one step.
         self.length = text.as_written().len();
         Some(text)
     }
@@ -169,6 +173,7 @@ impl From<JsonError> for Unsuitable {
 
 impl<'a> Builder<'a> {
     fn member(&mut self, name: &str, reader: &mut JsonReader<'a>) -> Result<(), Unsuitable> {
+        // Of a repeated key the last value counts, which a layout cannot tell apart.
         if self.names.len() == MEMBERS_MAX || self.names.iter().any(|known| known == name) {
             return Err(Unsuitable);
         }

@@ -59,7 +59,7 @@ pub struct ListQuery {
 /// A call to a side for one page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
-    /// The side to call.
+    /// The side whose list is read.
     pub side: Side,
     /// The number of rows to request.
     pub limit: u16,
@@ -128,6 +128,7 @@ impl ListQuery {
             let Some(at) = PARAMETERS.iter().position(|name| *name == key) else { continue };
             match given[at] {
                 None => given[at] = Some(decode(value)),
+                // Servers take the first or the last of two; neither may be guessed.
                 Some(_) => invalid.add(PARAMETERS[at], "is given more than once"),
             }
         }
@@ -203,7 +204,7 @@ impl ListQuery {
         }
     }
 
-    /// Rows per page.
+    /// Rows per page; [`LIMIT_DEFAULT`] if the client named none.
     #[must_use]
     pub fn limit(&self) -> usize {
         self.limit.unwrap_or(LIMIT_DEFAULT).into()
@@ -253,6 +254,7 @@ impl ListQuery {
             Side::Legacy => (["created_at.begin", "created_at.end"], &updated[..]),
             Side::New => (["created_at.gte", "created_at.lte"], &[][..]),
         };
+        // New filters by the destination then, so rows are selected by their source when they are read.
         let selects_here = side == Side::New && self.facts.profile_filter == ProfileFilter::Target;
         let profile_id = self.profile_id.as_deref().filter(|_| !selects_here);
         let (begin, end) = self.bounds(since);
@@ -286,6 +288,7 @@ impl ListQuery {
         let mut end = ends.into_iter().flatten().min_by_key(|bound| bound.at).map(Cow::Borrowed);
         if let Some(since) = since.map(|since| second_of(self.order(), since)) {
             match self.order() {
+                // The cursor only narrows: the client's own bound stays where it is stricter.
                 SortOrder::Ascending if begin.as_ref().is_none_or(|bound| bound.at < since) => {
                     begin = Some(Cow::Owned(since.into()));
                 }

@@ -23,7 +23,7 @@ use crate::translate::conversion::Conversion;
 use crate::translate::invalid::Invalid;
 use crate::translate::side::Side;
 
-/// A page under construction.
+/// Merges the rows of one side or both into one page of the legacy API.
 #[derive(Debug)]
 pub struct PageBuilder<'q> {
     query: &'q ListQuery,
@@ -58,12 +58,12 @@ pub struct SuspectedDouble {
     pub(crate) new_id: String,
 }
 
-/// A finished page.
+/// A page, ready to be answered.
 #[derive(Debug)]
 pub struct Page {
     /// The body of the legacy answer.
     pub body: Vec<u8>,
-    /// The rows left out.
+    /// Rows that are not shown.
     pub dropped: DroppedRows,
     /// References that are on the page twice, once for each side.
     pub doubles: Vec<SuspectedDouble>,
@@ -160,6 +160,7 @@ impl<'q> PageBuilder<'q> {
         if self.more || self.is_lost() {
             return Vec::new();
         }
+        // One more than the page holds shows whether another page follows.
         let wanted = self.query.limit() + 1 - self.count;
         let call = |source: &Source| {
             let lacks_rows = self.pairs.awaited.is_some_and(|at| source.rows.ends_at(at));
@@ -195,6 +196,7 @@ impl<'q> PageBuilder<'q> {
     pub fn add(&mut self, side: Side, rows: Rows) {
         if let Some(number) = self.sources.iter().position(|source| source.side == side) {
             let source = &mut self.sources[number];
+            // Its rows are read again from the start, so those taken so far do not count.
             if !source.add(self.query, rows) {
                 self.taken.forget(number);
             }
@@ -295,6 +297,7 @@ impl<'q> PageBuilder<'q> {
         let heads = self.sources.iter().enumerate();
         let heads = heads.filter_map(|(at, source)| Some((at, source.rows.head()?)));
         let first = heads.reduce(|first, other| {
+            // Only a strict precedence swaps, so equal rows keep the order of the sides from page to page.
             let swap = self.order.before(&other.1, &first.1);
             if swap { other } else { first }
         });
@@ -326,6 +329,7 @@ impl<'q> PageBuilder<'q> {
             self.fill();
         }
         let is_more_known = self.sources.iter().any(|source| source.rows.next_fresh().is_some());
+        // A cursor needs a row that comes again: the last one is given back and opens the next page.
         if !is_more_known && self.count > 1 && !self.more {
             self.count -= 1;
             let end = self.taken.hold_back(&mut self.sources);

@@ -33,6 +33,7 @@ impl Pairs {
         if !self.is_possible || self.paired_at == Some(at) || self.unpaired_at == Some(at) {
             return true;
         }
+        // Its counterpart may be on the next page of the side; no row of this instant moves before that is known.
         if sources.iter().any(|source| source.rows.ends_at(at)) {
             self.awaited = Some(at);
             return false;

@@ -56,6 +56,7 @@ impl Run {
         if self.count.is_multiple_of(self.stride) {
             self.landmarks.push(self.last_hash);
         }
+        // Every second one stays and the distance doubles: the cursor has a bounded length however long the run is.
         if self.landmarks.len() > LANDMARKS_MAX {
             let mut is_kept = false;
             self.landmarks.retain(|_| {
@@ -65,6 +66,7 @@ impl Run {
             self.stride = self.stride.saturating_mul(2);
         }
         self.count = self.count.saturating_add(1);
+        // A sum does not depend on the order: a side may list rows of one instant in another order next time.
         self.digest = self.digest.wrapping_add(self.last_hash);
         self.last.clear();
         if id.len() <= ID_BYTES_MAX {

@@ -30,7 +30,7 @@ pub struct Rows {
     pub(super) earlier: Option<usize>,
     /// The side's own cursor, if it has more rows.
     pub next: Option<String>,
-    /// The rows left out.
+    /// Rows that are not shown.
     pub dropped: DroppedRows,
     /// Those of them that match the query and would be shown if the ledger knew them as created here.
     pub hidden: Vec<HiddenRecord>,
@@ -89,8 +89,7 @@ pub(super) enum RowState {
 pub struct RowRef<'a> {
     /// `created_at`.
     pub at: Timestamp,
-    /// The conversion's id.
-    pub id: &'a str,
+    pub(crate) id: &'a str,
     /// The client's reference, decoded; empty without one.
     pub ref_id: &'a str,
     /// The conversion in the legacy format.
@@ -237,6 +236,7 @@ impl Rows {
         let start = self.rows.front().map_or(HEAD.len(), |row| row.json.start);
         let ends = self.rows.iter().take(limit).map(|row| row.json.end - start + HEAD.len());
         let ends: Vec<_> = ends.collect();
+        // The buffer of the answer becomes the body; only what comes before the first row is cut out.
         let mut page = std::mem::take(&mut self.json);
         page.drain(HEAD.len()..start);
         page.truncate(ends.last().copied().unwrap_or(HEAD.len()));

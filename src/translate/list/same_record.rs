@@ -17,12 +17,14 @@ pub(crate) fn is_same_record(facts: Facts, one: &[u8], other: &[u8]) -> bool {
 }
 
 fn agree(one: &Conversion<'_>, other: &Conversion<'_>) -> bool {
+    // Everything that names money must agree. A double that is hidden is money that nobody looks for; one that is shown twice only puzzles.
     reference(one.ref_id) == reference(other.ref_id)
         && same(one.source_asset, other.source_asset)
         && same(one.target_asset, other.target_asset)
         && same(one.profile_id, other.profile_id)
         && one.recipient() == other.recipient()
         && both(one.amount, other.amount).is_some_and(|(one, other)| decimal::same(&one, &other))
+        // A mirror keeps the id or the instant of its original; a second conversion would share one only by chance.
         && (same(one.id, other.id) || same_instant(one.created_at, other.created_at))
 }
 

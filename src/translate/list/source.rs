@@ -57,6 +57,7 @@ pub(super) struct Source {
 
 impl Source {
     pub(super) fn new(side: Side, query: &ListQuery) -> Self {
+        // A hint counts rows under the filters that it was made with.
         let cursor = query.cursor().filter(|cursor| cursor.filters == query.filters_hash());
         Self {
             side,
@@ -152,6 +153,7 @@ impl Source {
     /// Adds an answer's rows. `false` when it drops the hint or the progress that they do not fit.
     pub(super) fn add(&mut self, query: &ListQuery, mut rows: Rows) -> bool {
         let resumed = self.resumed.take();
+        // The page does not begin with the row it began with before: the side's cursor no longer leads to the same place.
         if resumed.is_some() && rows.received_hashes().next() != resumed {
             self.drop_hint();
             return false;
@@ -222,6 +224,7 @@ impl Source {
         let others = received.saturating_sub(past + earlier);
         self.has_given |= others > 0;
         if !self.is_beyond || (rows.rows.len() - past) * 2 < others {
+            // Most of the answer was of no use; ten times as many rows keep the number of calls small.
             self.growth = self.growth.saturating_mul(10);
         }
         rows.dropped.filtered += past;
@@ -247,6 +250,7 @@ impl Source {
         let is_restart = rows.received_hashes().any(|hash| hash == hint.first);
         let is_disordered = rows.earlier.is_some_and(|row| row >= past)
             || rows.rows.iter().any(|row| row.received < past && row.at != cursor.at);
+        // An expired cursor may be answered with the first page, or with rows of elsewhere; neither may be taken for the next page.
         if is_restart || is_disordered || !is_located && rows.next.is_none() {
             return false;
         }

@@ -190,6 +190,7 @@ impl TakenRows {
         });
         let hint =
             (behind > BEHIND_MAX).then(|| hint(context, source, (position, last), paired_start)).flatten();
+        // A hint that skips as many rows as reading from the second would skip gains nothing.
         let hint = hint.filter(|hint| (hint.skip as usize) < behind);
         SidePosition { run, behind: u32::try_from(behind).unwrap_or(u32::MAX), hint }
     }
@@ -211,6 +212,7 @@ impl TakenRows {
         let ids = || earlier.iter().map(String::as_str).chain(newly.iter().copied());
         let bytes: usize = ids().map(id_bytes).sum();
         let named_all = before.is_none_or(|before| before.names_all);
+        // Names are exact, whatever order a side lists in; runs are for instants with more records than a cursor can name.
         if named_all && bytes <= NAMED_BYTES_MAX {
             cursor.ids = ids().map(str::to_owned).collect();
             let has_hint = cursor.legacy.hint.is_some() || cursor.new.hint.is_some();

@@ -72,9 +72,11 @@ fn parameter<'a>(parameters: &'a str, name: &str) -> Option<&'a str> {
             Some(quoted) => quoted.split_once('"')?,
             None => value.split_once(';').unwrap_or((value, "")),
         };
+        // Servers disagree on escapes in a quoted parameter.
         if value.contains('\\') {
             return None;
         }
+        // Given twice, it could be read either way.
         if key.eq_ignore_ascii_case(name) && found.replace(value.trim_matches([' ', '\t'])).is_some() {
             return None;
         }
@@ -146,6 +148,7 @@ fn is_scope(head: &str) -> Option<bool> {
                 return None;
             }
         }
+        // An encoded part would have to be decoded before its text means anything; RFC 7578, section 4.7, deprecates it.
         plain &= !key.eq_ignore_ascii_case("content-transfer-encoding");
     }
     let scope = name? == "scope";

@@ -38,7 +38,7 @@ pub enum Rewriting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestedScopes(Vec<String>);
 
-/// A rewritten token request.
+/// A token request whose scopes name the new API's as well.
 #[derive(Debug)]
 pub struct Rewritten {
     /// The whole form. It holds the client's secret and must not be logged.
@@ -99,12 +99,14 @@ pub fn answer(body: &[u8], requested: &RequestedScopes) -> Option<Vec<u8>> {
     });
     read.ok()?;
     reader.end().ok()?;
+    // A member that is there twice could be read either way.
     let [scope] = found[..] else { return None };
     let granted = scope.as_text()?.value()?;
     let shown = shown(&granted, requested);
     if shown == granted {
         return None;
     }
+    // `scope` borrows from `body`, so the addresses give its place without a search for it.
     let start = scope.as_written().as_ptr().addr() - body.as_ptr().addr();
     let shown = serde_json::to_vec(&shown).ok()?;
     Some([&body[..start], &shown, &body[start + scope.as_written().len()..]].concat())

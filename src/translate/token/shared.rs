@@ -17,6 +17,7 @@ pub(crate) fn may_be_shared(form: &Form, body: &[u8]) -> bool {
             let fields = || form_urlencoded::parse(body);
             let mut grants = fields().filter(|(name, _)| name == "grant_type");
             let grant = grants.next().is_some_and(|(_, grant)| grant == "client_credentials");
+            // An assertion is valid once, and a client that sends one expects a token of its own for it.
             grant && grants.next().is_none() && !fields().any(|(name, _)| name.contains("assertion"))
         }
         Form::Multipart { .. } => false,
@@ -49,6 +50,7 @@ impl GrantedToken {
         });
         read.ok()?;
         reader.end().ok()?;
+        // A refresh token belongs to one client and must not be handed to another.
         let ([token], [expires_in], false) = (&token[..], &lifetime[..], refresh) else { return None };
         let token = token.as_text()?.value()?.into_owned();
         let start = digits(*expires_in).as_ptr().addr() - body.as_ptr().addr();

@@ -50,6 +50,7 @@ impl<C: Clock> Bucket<C> {
 
     /// Drains a full bucket to the level of `old`, and empties `old`.
     pub(super) fn take_over(&self, old: &Self) {
+        // `check` takes one call itself, hence `+ 1`.
         let level = old.limiter.check().map_or(0, |state| {
             let rest = state.remaining_burst_capacity();
             old.spend(rest);

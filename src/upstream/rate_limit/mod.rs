@@ -90,6 +90,7 @@ struct EndpointState {
 impl Budget {
     /// Makes a config's limits apply, and carries over what the buckets hold. A pointer comparison when they apply already.
     pub(crate) fn adopt(&self, config: &Arc<Config>) {
+        // By pointer: a reload makes a new `Arc`, and comparing whole configs would cost every request.
         let is_current = |plan: &Option<Arc<QuotaPlan>>| {
             plan.as_ref().is_some_and(|plan| Arc::ptr_eq(&plan.config, config))
         };
@@ -98,10 +99,12 @@ impl Budget {
         }
         let _planning = self.0.planning.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.0.plan.load_full();
+        // Another request may have adopted it while this one waited for the lock.
         if is_current(&old) {
             return;
         }
         let quotas = match &old {
+            // A reload that does not touch the limits keeps the buckets, so it cannot round their levels.
             Some(old) if limits(&old.config) == limits(config) => Arc::clone(&old.quotas),
             old => Arc::new(quotas(config, old.as_deref())),
         };
@@ -113,6 +116,7 @@ impl Budget {
     /// # Errors
     /// When there is no turn within that time. Returned at once when the queue is already too long.
     pub(crate) async fn take(&self, cost: Cost, until: Instant) -> Result<Permit, OverBudget> {
+        // Those who wait come first; without this a newcomer could take the turn that the head of the queue waits for.
         if self.queue(cost).waiting() > 0 || self.spend(cost).is_err() {
             self.wait(cost, until).await?;
         }
@@ -131,6 +135,7 @@ impl Budget {
             (pace, wait_max)
         });
         let queue = self.queue(cost);
+        // Leaves the queue when it is dropped, so a call that is given up holds no place.
         let ticket = queue.join();
         let expected = pace.saturating_mul(u32::try_from(ticket.position).unwrap_or(u32::MAX));
         let timeout = until.saturating_duration_since(Instant::now()).min(wait_max);
@@ -140,6 +145,7 @@ impl Budget {
                 sleep(wait.min(RECHECK_INTERVAL)).await;
             }
         };
+        // A call that cannot get its turn in time is refused at once, instead of after the whole wait.
         if expected <= timeout && timeout_at(Instant::now() + timeout, turn).await.is_ok() {
             return Ok(());
         }
@@ -189,6 +195,7 @@ impl Budget {
         }
         let plan = self.0.plan.load();
         let Some(budget) = plan.as_ref().map(|plan| &plan.config.budget) else { return };
+        // The vendor may ask for longer than `budget.cooldown`, but a wrong header must not slow the proxy down for days.
         let requested = retry_after(headers).unwrap_or_default().min(budget.cooldown_max);
         if !budget.cooldown.is_zero() && self.0.cooldown.begin(requested.max(budget.cooldown)) {
             let endpoint = endpoint.map_or("other", Endpoint::name);

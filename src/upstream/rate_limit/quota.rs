@@ -128,6 +128,7 @@ impl<C: Clock> EndpointQuota<C> {
 
     /// Takes a shadow call from the shared buckets, within shadow's share.
     pub(super) fn take_for_shadow(&self) -> bool {
+        // In this order: a refusal by the shared buckets wastes a call of shadow's share, never one of the clients'.
         self.shadow.as_ref().is_some_and(|share| share.take().is_ok()) && self.shared.take(false).is_ok()
     }
 
@@ -151,6 +152,7 @@ impl<C: Clock> EndpointQuota<C> {
 impl<C: Clock> TokenBuckets<C> {
     fn take(&self, cooling: bool) -> Result<(), Duration> {
         if cooling {
+            // On top of `steady`, not instead of it: a cool-down only ever lowers the rate.
             take(self.slow.as_ref())?;
         }
         take(self.steady.as_ref())
@@ -174,6 +176,7 @@ fn take<C: Clock>(bucket: Option<&Bucket<C>>) -> Result<(), Duration> {
 fn take_over<C: Clock>(new: Option<&Bucket<C>>, old: Option<&Bucket<C>>) {
     match (new, old) {
         (Some(new), Some(old)) => new.take_over(old),
+        // A bucket that did not exist begins empty: a reload must not create calls.
         (Some(new), None) => new.drain_to(0),
         (None, _) => {}
     }

@@ -46,7 +46,7 @@ pub struct EndpointSnapshot {
     pub last_429: Option<String>,
 }
 
-/// Calls by class.
+/// Calls of one endpoint by class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallCounts {
     /// Calls for clients' requests, and requests for the proxy's own tokens.
@@ -64,7 +64,7 @@ impl CallCounts {
 }
 
 impl Budget {
-    /// The state now.
+    /// Of every endpoint, at this moment.
     #[must_use]
     pub fn snapshot(&self) -> BudgetSnapshot {
         let five_minutes_max = self.0.plan.load().as_ref().map(|plan| {

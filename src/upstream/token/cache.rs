@@ -87,6 +87,7 @@ impl CacheSlot {
         fetch: Fetch,
         arrived_at: Instant,
     ) -> Result<Token, TokenError> {
+        // Everything after this line runs in one fetch at a time; who waited here finds the result of the one before.
         let mut last_failure = self.fetching.lock().await;
         if let Some((token, _)) = self.valid(&fetch.request, Instant::now())
             && fetch.replaces.as_ref().is_none_or(|replaced| !replaced.is(&token))
@@ -97,6 +98,7 @@ impl CacheSlot {
             Some(failure) if failure.answers(&fetch.request, arrived_at, Instant::now()) => {
                 return Err(last_failure.insert(failure).error.clone());
             }
+            // Failures with other credentials say nothing about these: a reload that mends them is not made to wait.
             Some(failure) if failure.request == fetch.request => failure.count,
             Some(_) | None => 0,
         };
@@ -129,6 +131,7 @@ impl CacheSlot {
         let mut last = self.last();
         let is_cached =
             cached.as_ref().is_some_and(|cached| cached.request == *request && cached.token.is(refused));
+        // Not again at once: a side that refuses every token would otherwise cause a fetch for each request.
         if !is_cached || last.forced.is_some_and(|forced| now < forced + FORCED_REPLACE_INTERVAL) {
             return false;
         }

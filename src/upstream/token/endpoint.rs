@@ -123,7 +123,6 @@ impl TokenEndpoint {
         &self.fetches
     }
 
-    /// A new token.
     pub(super) async fn fetch(&self, fetch: &Fetch) -> Result<FetchedToken, TokenError> {
         let span = spans::step("token", None);
         let fetched = self.exchange(&fetch.request, fetch.timeout).instrument(span.clone()).await;
@@ -150,6 +149,7 @@ impl TokenEndpoint {
         if !answer.status().is_success() {
             return Err(TokenError::Refused(answer.status().as_u16()));
         }
+        // It holds the token.
         let mut body = Zeroizing::new(Vec::new());
         while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
             if body.len() + chunk.len() > ANSWER_MAX {
@@ -188,6 +188,7 @@ fn parse(body: &[u8]) -> Result<FetchedToken, TokenError> {
     let lifetime = answer.expires_in.as_deref().and_then(lifetime).unwrap_or(LIFETIME_DEFAULT);
     let is_empty = answer.access_token.is_empty();
     let token = Token(Arc::new(SecretString::from(answer.access_token)));
+    // Checked here and not at its use: a token that no header can hold must not be cached.
     if is_empty || token.authorization().is_none() {
         Err(TokenError::Unreadable)
     } else {

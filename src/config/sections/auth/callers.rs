@@ -33,6 +33,7 @@ pub(super) fn read(keys: &mut KeyReader) -> Option<Vec<Caller>> {
         for earlier in &callers[..index] {
             if earlier.name == caller.name {
                 keys.problem(KEY, format!("names {:?} twice", caller.name));
+            // A request could be either caller, and which scopes it has would depend on their order.
             } else if (earlier.token, earlier.certificate) == (caller.token, caller.certificate) {
                 let message =
                     format!("has the same credentials for {:?} and {:?}", earlier.name, caller.name);

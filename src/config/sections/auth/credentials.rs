@@ -66,6 +66,7 @@ pub(super) fn read(reader: &mut KeyReader, keys: &Keys) -> Option<Option<ClientC
     let id = reader.on_reload(keys.id).optional(|text| Ok(text.to_owned()));
     let secret = reader.on_reload(keys.secret).secret(keys.secret_file, PLACEHOLDER, |_| Ok(()));
     let scopes = reader.on_reload(keys.scopes).texts();
+    // A scope is a word (RFC 6749, section 3.3); one text with blanks was meant as several.
     if scopes.iter().flatten().any(|scope| scope.contains(char::is_whitespace)) {
         reader.problem(keys.scopes, "has a scope with a blank in it; write a list of scopes");
     }

@@ -103,6 +103,7 @@ impl Auth {
             Scopes::Off => None,
             Scopes::Add => Some(Rewriting::Add),
             Scopes::Replace => Some(Rewriting::Replace),
+            // Only new is called any more, so only its scopes are needed.
             Scopes::Auto if modes.is_sealed() => Some(Rewriting::Replace),
             Scopes::Auto if Route::ALL.into_iter().all(|route| modes.of(route) == Mode::Legacy) => None,
             Scopes::Auto => Some(Rewriting::Add),
@@ -183,6 +184,7 @@ pub(in crate::config) fn check_client_auth(keys: &mut KeyReader, auth: &Auth, tl
 
 fn token_path(text: &str, base_path: Option<&str>) -> Result<String, String> {
     canonical_path(text)?;
+    // A token request is answered before any route: here it would take creates past the duplicate check.
     let conversions = format!("{}{CONVERSION_NAMESPACE}", base_path.unwrap_or_default());
     match text.strip_prefix(&conversions) {
         Some(rest) if rest.is_empty() || rest.starts_with('/') => {
