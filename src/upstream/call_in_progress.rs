@@ -93,7 +93,9 @@ impl CallInProgress {
             // The connector has said what it was doing.
             Delivery::Never => SendError::NotSent(error.into()),
             Delivery::Unprocessed => SendError::NotSent(self.error(phase, error.into())),
-            Delivery::Closed | Delivery::Http1Required | Delivery::Maybe => SendError::NoAnswer(self.error(phase, error.into())),
+            Delivery::Closed | Delivery::Http1Required | Delivery::Maybe => {
+                SendError::NoAnswer(self.error(phase, error.into()))
+            }
         };
         (delivery, error)
     }

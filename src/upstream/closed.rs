@@ -67,7 +67,9 @@ impl Delivery {
 /// Whether the peer wants HTTP/1.1, for a stream or for the whole connection.
 pub(super) fn requires_http1(error: &legacy::Error) -> bool {
     let reasons = causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>());
-    reasons.filter(|error| error.is_remote()).any(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
+    reasons
+        .filter(|error| error.is_remote())
+        .any(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
 }
 
 /// Whether the peer was found dead: its connection was kept alive by pings, and one had no answer.

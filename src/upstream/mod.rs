@@ -287,7 +287,10 @@ impl UpstreamClient {
     /// The requests of that lane, and their repetitions, go to the upstream over HTTP/1.1 for a while.
     fn use_http1(&self, lane: Lane, authority: Option<&Authority>) {
         for lane in [lane, Lane::Fresh] {
-            authority.cloned().into_iter().for_each(|authority| self.0.lanes[lane as usize].use_http1(authority));
+            authority
+                .cloned()
+                .into_iter()
+                .for_each(|authority| self.0.lanes[lane as usize].use_http1(authority));
         }
     }
 }

@@ -209,7 +209,8 @@ mod tests {
     fn settings_are_read_wherever_the_bytes_are_cut() {
         let settings = |streams: u8| frame(SETTINGS, &[0, 4, 0, 0, 1, 0, 0, 3, 0, 0, 0, streams]);
         let data = frame(0, &[4; 3000]);
-        let bytes = [settings(9), data.clone(), settings(0), data, frame(SETTINGS, &[]), settings(7)].concat();
+        let bytes =
+            [settings(9), data.clone(), settings(0), data, frame(SETTINGS, &[]), settings(7)].concat();
         let at_zero = settings(9).len() + 3009 + settings(0).len();
         for size in [1, 2, 8, 9, 10, 1000, bytes.len()] {
             let pool = PoolStreams::default();

@@ -59,7 +59,11 @@ async fn the_length_of_a_body_that_is_not_sent_is_kept() {
             upstream.say(format!("HTTP/1.1 {answered}\r\n\r\n")).await;
         };
         let (answer, ()) = tokio::join!(asking, serving);
-        assert_eq!((answer.version, answer.header("content-length")), (Version::HTTP_2, length), "{method} {answered}");
+        assert_eq!(
+            (answer.version, answer.header("content-length")),
+            (Version::HTTP_2, length),
+            "{method} {answered}"
+        );
         assert!(answer.body.is_empty());
     }
 }
