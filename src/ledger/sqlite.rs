@@ -24,7 +24,7 @@ pub(super) struct SqliteReader {
     /// `None` for a reader beside the process that serves, which knows of no other file.
     same: Option<SameFile>,
     /// Where the process could not open the file at start.
-    alone: Option<ReadAlone>,
+    alone: Option<Arc<ReadAlone>>,
 }
 
 impl SqliteReader {
@@ -83,7 +83,7 @@ impl SqliteStore {
         let lock = if mode == OpenMode::Serve { Some(lock(&path)?) } else { None };
         let reading = reading(&path, settings.timeout);
         let mut opening = SqliteOpening::new(path, settings, verifier, lock);
-        let alone = opening.alone().clone();
+        let alone = Arc::clone(opening.alone());
         let (file, same, alone) = match opening.attempt().await {
             Ok((file, session)) => {
                 let same = file.same.clone();

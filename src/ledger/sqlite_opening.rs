@@ -43,12 +43,12 @@ pub(super) struct SqliteOpening {
     lock: Option<File>,
     /// The file as it was found at start, where it could not be opened then.
     same: Option<SameFile>,
-    alone: ReadAlone,
+    alone: Arc<ReadAlone>,
 }
 
 impl SqliteOpening {
     pub(super) fn new(path: PathBuf, settings: &Settings, verifier: Verifier, lock: Option<File>) -> Self {
-        let alone = ReadAlone::new(&path, settings.timeout);
+        let alone = Arc::new(ReadAlone::new(&path, settings.timeout));
         Self { path, settings: settings.clone(), verifier, lock, same: None, alone }
     }
 
@@ -148,27 +148,26 @@ impl SqliteOpening {
         LedgerError::from(sqlx::Error::Io(io::Error::other(NotOpened(why))))
     }
 
-    pub(super) const fn alone(&self) -> &ReadAlone {
+    pub(super) const fn alone(&self) -> &Arc<ReadAlone> {
         &self.alone
     }
 }
 
-/// Reads a file that is not open to write, with the index of its write-ahead log on the disk if it is there, else in memory. Clones take
+/// Reads a file that is not open to write, with the index of its write-ahead log on the disk if it is there, else in memory. Calls take
 /// turns, because the latter keeps out every other connection.
-#[derive(Clone)]
 pub(super) struct ReadAlone {
     beside_others: SqliteConnectOptions,
     alone: SqliteConnectOptions,
-    turn: Arc<Mutex<()>>,
+    turn: Mutex<()>,
     /// The file is open to write.
-    is_over: Arc<AtomicBool>,
+    is_over: AtomicBool,
 }
 
 impl ReadAlone {
     fn new(path: &Path, timeout: Duration) -> Self {
         let beside_others = reading(path, timeout);
         let alone = beside_others.clone().locking_mode(SqliteLockingMode::Exclusive);
-        Self { beside_others, alone, turn: Arc::default(), is_over: Arc::default() }
+        Self { beside_others, alone, turn: Mutex::default(), is_over: AtomicBool::default() }
     }
 
     pub(super) fn is_over(&self) -> bool {

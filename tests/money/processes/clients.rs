@@ -250,9 +250,7 @@ impl Register {
         }
         let unknown = tallies.keys().filter(|ref_id| !entries.contains_key(*ref_id));
         audit.wrong.extend(unknown.map(|ref_id| (Kind::Other, format!("{ref_id} was never asked for"))));
-        for profile in [PROFILE, SECOND_PROFILE] {
-            audit.check_money(inspector, profile, sums.get(profile).copied().unwrap_or_default());
-        }
+        audit.check_all_money(inspector, &sums);
         audit
     }
 
@@ -288,6 +286,12 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
+    fn check_all_money(&mut self, inspector: &Inspector, sums: &BTreeMap<&str, u64>) {
+        for profile in [PROFILE, SECOND_PROFILE] {
+            self.check_money(inspector, profile, sums.get(profile).copied().unwrap_or_default());
+        }
+    }
+
     /// Whatever was told of a reference, and what its claim remembers, is the record that exists.
     fn check(&mut self, inspector: &Inspector, side: Side, ref_id: &str, remembered: Option<String>) {
         let mut ids = self.told.get(ref_id).cloned().unwrap_or_default();
