@@ -1,6 +1,6 @@
 //! A call until the head of its answer: what it is doing, with whom, since when. Says so when the call fails.
 
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{Extensions, Request};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, HttpInfo, capture_connection};
@@ -19,6 +19,8 @@ pub(super) struct CallInProgress {
     pub(super) connection: CaptureConnection,
     pub(super) authority: Option<Authority>,
     start: Instant,
+    /// HTTP/2 is chosen by ALPN, so never without TLS.
+    may_be_http2: bool,
     /// `None` for a request without a body.
     body: Option<SendGate>,
 }
@@ -31,9 +33,10 @@ struct NoStreams;
 impl CallInProgress {
     pub(super) fn begin(request: &mut Request<Payload>) -> Self {
         let authority = request.uri().authority().cloned();
+        let may_be_http2 = request.uri().scheme() == Some(&Scheme::HTTPS);
         let (payload, body) = std::mem::replace(request.body_mut(), Payload::empty()).gated();
         *request.body_mut() = payload;
-        Self { connection: capture_connection(request), authority, start: Instant::now(), body }
+        Self { connection: capture_connection(request), authority, start: Instant::now(), may_be_http2, body }
     }
 
     /// The call is given up. Without a connection nothing was sent: hyper-util reports it before the first byte. Nor was a request whose body
@@ -52,6 +55,9 @@ impl CallInProgress {
 
     /// Resolves when the request waits for a stream that its peer does not allow. It was not sent, and is not sent later.
     pub(super) async fn refused(&self) -> (Delivery, SendError) {
+        if !self.may_be_http2 {
+            return std::future::pending().await;
+        }
         let mut connection = self.connection.clone();
         drop(connection.wait_for_connection_metadata().await);
         let uses = self.on_connection(|extras| extras.get::<Uses>().cloned()).flatten();
