@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Mirror, Operation, Sandbox, Variants};
+use conversion_shim::sandbox::{Dice, Mirror, Operation, Sandbox, Variants};
 use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,7 +16,7 @@ use super::clients::{Audit, CONVERSIONS, Http, Kind, Order, Register, told};
 use super::storm::Failovers;
 use super::weather::{self, LAG};
 use super::{ConfigFile, Position, soon, vendor};
-use crate::support::dice::Dice;
+use crate::support::dice;
 use crate::support::postgres::Postgres;
 use crate::support::replica::Replica;
 use crate::support::variants;
@@ -47,7 +47,7 @@ pub(super) async fn run(
     until: Until,
     failovers: Option<Failovers>,
 ) -> (Arc<Scene>, Audit) {
-    let mut dice = Dice::from_environment();
+    let mut dice = dice::from_environment();
     let directory = tempfile::tempdir().unwrap();
     let vendor = Arc::new(vendor().await);
     let variants = vary(&vendor, &mut dice);
@@ -302,7 +302,7 @@ async fn client(scene: Arc<Scene>, number: u64, mut dice: Dice) {
             }
         };
         // Impatient clients ask twice at once, at either replica.
-        let hands = dice.pick(&[1, 1, 2, 3]);
+        let hands = dice.pick([1, 1, 2, 3]);
         let mut asking = JoinSet::new();
         for _ in 0..hands {
             asking.spawn(see_through(scene.clone(), order.clone(), dice.fork()));
@@ -338,7 +338,7 @@ async fn see_through(scene: Arc<Scene>, order: Order, mut dice: Dice) {
                 }
             }
         }
-        sleep(Duration::from_millis(5) + dice.millis(60)).await;
+        sleep(Duration::from_millis(5) + dice.milliseconds(0, 60)).await;
     }
 }
 
@@ -414,15 +414,17 @@ impl Operator {
 
     /// Kills the replica, often while a create is under way at the vendor; perhaps moves it meanwhile.
     async fn kill(&mut self) {
-        let side = self.dice.pick(&[Side::Legacy, Side::New]);
+        let side = self.dice.pick([Side::Legacy, Side::New]);
         let inspector = self.scene.books_arrived.inspector();
         let next = inspector.arrived(side, Operation::Create) + 1;
         // Nothing arrives there in some positions.
-        let _ = timeout(self.dice.millis(300), inspector.wait_arrived(side, Operation::Create, next)).await;
+        let _ =
+            timeout(self.dice.milliseconds(0, 300), inspector.wait_arrived(side, Operation::Create, next))
+                .await;
         self.replica.take().unwrap().kill();
         self.scene.replicas[self.which].send_replace(None);
         self.scene.kills.fetch_add(1, Ordering::Relaxed);
-        sleep(self.dice.millis(300)).await;
+        sleep(self.dice.milliseconds(0, 300)).await;
         if self.dice.one_in(2) {
             self.position = self.any_position();
             self.file.write(self.position);
@@ -431,7 +433,7 @@ impl Operator {
     }
 
     fn any_position(&mut self) -> Position {
-        self.dice.pick(&[
+        self.dice.pick([
             Position::Hold,
             Position::Canary,
             Position::Live,
@@ -450,7 +452,7 @@ impl Operator {
                 let position = self.any_position();
                 self.flip(position).await;
             }
-            sleep(self.dice.millis(500)).await;
+            sleep(self.dice.milliseconds(0, 500)).await;
         }
         self.flip([Position::Live, Position::Back][self.which]).await;
         self

@@ -7,13 +7,12 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use conversion_shim::ledger::{Key, Reader, Settings};
-use conversion_shim::sandbox::{Inspector, PROFILE, SECOND_PROFILE, TOKEN};
+use conversion_shim::sandbox::{Dice, Inspector, PROFILE, SECOND_PROFILE, TOKEN};
 use conversion_shim::translate::side::Side;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::FORTUNE;
-use crate::support::dice::Dice;
 
 pub(crate) const CONVERSIONS: &str = "/v2/conversion/stablecoins";
 
@@ -27,7 +26,7 @@ pub(crate) struct Order {
 
 impl Order {
     pub(crate) fn new(ref_id: impl Into<String>, dice: &mut Dice) -> Self {
-        let profile = dice.pick(&[PROFILE, SECOND_PROFILE]);
+        let profile = dice.pick([PROFILE, SECOND_PROFILE]);
         Self { ref_id: ref_id.into(), profile, cents: 1 + dice.below(100_000) }
     }
 
