@@ -16,8 +16,8 @@ use crate::ledger::Reader;
 pub(super) const ABOUT: &str = "\
 Print what the step to a stage needs, each condition with its number, met or missing.
 
-Asks the ledger of the config and changes nothing. A stage at or behind the furthest on record needs nothing, and going back never does. \
-Exit code 0: every condition is met. 6: at least one is missing. `--config -` \
+Asks the ledger of the config and changes nothing. A stage at or behind the furthest on record needs nothing, and going back never does; \
+a stage that reads the old API alone is refused once the ledger is open for creates on the new one. Exit code 0: every condition is met. 6: at least one is missing. `--config -` \
 reads standard input. For a pipeline, before it applies the next config:
 
   conversion-shim gate --config config.toml --to canary
@@ -55,7 +55,8 @@ pub(super) fn run(arguments: GateArgs) -> u8 {
     check::note_facts(config);
     let judged = block_on(async {
         let reader = Reader::open(&named(ledger)).await?;
-        let conditions = gate::conditions(&reader, config, &to.modes()).await?;
+        let mut conditions = gate::conditions(&reader, config, &to.modes()).await?;
+        conditions.extend(gate::refused_reads(&reader, config, &to.modes()).await?);
         let nothing =
             if conditions.is_empty() { gate::needs_nothing(&reader, config, &to.modes()).await? } else { "" };
         Ok((conditions, nothing))

@@ -1,8 +1,8 @@
 //! `probe`: facts about the vendor.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::io::{IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{FAILED, FINDINGS, OK, USAGE};
 use super::out_file::{self, OutFile};
-use super::output::{Format, block_on, complain, json_line, print, table};
+use super::output::{Format, block_on, complain, json_line, print, print_error, table};
 use super::reconcile::duration;
 use super::token_file::authorization;
 use super::walk::{self, opened, with_rate};
@@ -76,13 +76,13 @@ pub(super) struct ProbeArgs {
     /// Wait until the cursor of a list is that old before it is used, to see how long cursors live
     #[arg(long, value_name = "DURATION", default_value = "0s", value_parser = duration, conflicts_with = "pairs")]
     cursor_age: Duration,
-    /// Write the facts to this file, for facts.file
+    /// Write the facts to this file, for facts.file; `-` is standard output, and everything else goes to standard error
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// Instead of finding facts, make the same conversion once on each side, so many times, and compare what both show of it
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=100), requires = "pairs_log", conflicts_with_all = ["read_only", "out"])]
     pairs: Option<u32>,
-    /// Append the comparisons of --pairs to this file, for `report`
+    /// Append the comparisons of --pairs to this file, for `report`; `-` is standard output, and everything else goes to standard error
     #[arg(long, value_name = "FILE", requires = "pairs")]
     pairs_log: Option<PathBuf>,
     /// Output format
@@ -175,7 +175,8 @@ pub(super) fn run(arguments: ProbeArgs) -> u8 {
 
 fn facts(loaded: &Loaded, arguments: &ProbeArgs, token: Option<HeaderValue>) -> u8 {
     // Before anything is converted.
-    let out = match arguments.out.clone().map(|path| OutFile::open("--out", path)).transpose() {
+    let file = arguments.out.clone().filter(|path| !is_stdout(path));
+    let out = match file.map(|path| OutFile::open("--out", path)).transpose() {
         Ok(out) => out,
         Err(error) => {
             complain(error);
@@ -184,7 +185,7 @@ fn facts(loaded: &Loaded, arguments: &ProbeArgs, token: Option<HeaderValue>) -> 
     };
     let options = options(arguments, token, &loaded.config.upstream);
     match block_on(probed(loaded.config.clone(), options)) {
-        Ok(found) => report(&found, out, arguments.format),
+        Ok(found) => report(&found, out, arguments),
         Err(error) => failed(&error, loaded),
     }
 }
@@ -201,15 +202,20 @@ fn failed(error: &Failed, loaded: &Loaded) -> u8 {
 }
 
 fn pairs(loaded: &Loaded, options: ProbeOptions, (count, path): (u32, &PathBuf), format: Format) -> u8 {
-    let mut log = match std::fs::File::options().append(true).create(true).open(path) {
+    let to_file = || std::fs::File::options().append(true).create(true).open(path);
+    let log: std::io::Result<Box<dyn Write + Send>> = match is_stdout(path) {
+        true => Ok(Box::new(std::io::stdout())),
+        false => to_file().map(|file| Box::new(file) as Box<_>),
+    };
+    let mut log = match log {
         Ok(log) => log,
         Err(error) => {
             complain(out_file::message("--pairs-log", path, &error));
             return FAILED;
         }
     };
-    match block_on(paired(loaded.config.clone(), options, (count, &mut log))) {
-        Ok(made) => report_pairs(&made, format),
+    match block_on(paired(loaded.config.clone(), options, (count, &mut *log))) {
+        Ok(made) => report_pairs(&made, format, is_stdout(path).then_some("")),
         Err(error) => failed(&error, loaded),
     }
 }
@@ -217,7 +223,7 @@ fn pairs(loaded: &Loaded, options: ProbeOptions, (count, path): (u32, &PathBuf),
 async fn paired(
     config: Arc<Config>,
     options: ProbeOptions,
-    (count, out): (u32, &mut std::fs::File),
+    (count, out): (u32, &mut (dyn Write + Send)),
 ) -> Result<PairsMade, Failed> {
     let upstream = UpstreamClient::new(&config.upstream)?;
     upstream.budget().adopt(&with_rate(&config, RATE));
@@ -230,14 +236,19 @@ async fn paired(
     Ok(probe_pairs(config, upstream, ledger.as_ref(), PairOptions { token, with, count, out }).await?)
 }
 
-fn report_pairs(made: &PairsMade, format: Format) -> u8 {
+fn report_pairs(made: &PairsMade, format: Format, file: Option<&str>) -> u8 {
     let differs = |verdict: &Verdict| {
         matches!(
             verdict,
             Verdict::Mismatch | Verdict::ErrorDisagreement | Verdict::NoCounterpart | Verdict::ShadowFailed
         )
     };
-    let code = if made.verdicts.keys().any(differs) { FINDINGS } else { OK };
+    made.failure.iter().for_each(complain);
+    let code = match made.verdicts.keys().any(differs) {
+        _ if made.failure.is_some() => FAILED,
+        true => FINDINGS,
+        false => OK,
+    };
     let verdicts = made.verdicts.iter().map(|(verdict, count)| (verdict.as_str(), *count));
     let text = match format {
         Format::Json => {
@@ -248,7 +259,8 @@ fn report_pairs(made: &PairsMade, format: Format) -> u8 {
                 .collect();
             let verdicts: BTreeMap<_, _> = verdicts.collect();
             json_line(
-                &json!({ "verdicts": verdicts, "conversions": conversions, "calls": made.calls }).to_string(),
+                &json!({ "verdicts": verdicts, "conversions": conversions, "calls": made.calls, "failure": made.failure })
+                    .to_string(),
             )
         }
         Format::Text => {
@@ -261,7 +273,7 @@ fn report_pairs(made: &PairsMade, format: Format) -> u8 {
             format!("{}{}{} calls\n", table(&rows), made_on.collect::<String>(), made.calls)
         }
     };
-    print(&text, code)
+    print_beside(file, &text, code)
 }
 
 fn options(arguments: &ProbeArgs, token: Option<HeaderValue>, upstreams: &Upstreams) -> ProbeOptions {
@@ -300,8 +312,28 @@ async fn probed(config: Arc<Config>, options: ProbeOptions) -> Result<FactsFound
     Ok(probe(config, upstream, ledger.as_ref(), &options).await?)
 }
 
-fn report(found: &FactsFound, out: Option<OutFile>, format: Format) -> u8 {
+/// What is meant to be piped to a file elsewhere, as from a container that can write none.
+fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Prints for people, on standard error where standard output has the file.
+fn print_beside(file: Option<&str>, text: &str, code: u8) -> u8 {
+    match file {
+        Some(file) => {
+            print_error(text);
+            print(file, code)
+        }
+        None => print(text, code),
+    }
+}
+
+fn report(found: &FactsFound, out: Option<OutFile>, arguments: &ProbeArgs) -> u8 {
+    for failure in found.failures() {
+        complain(format_args!("not found out: {failure}"));
+    }
     let code = match out.map(|out| out.write(&found.toml())).transpose() {
+        Ok(_) if !found.failures().is_empty() => FAILED,
         Ok(_) if found.has_findings() => FINDINGS,
         Ok(_) => OK,
         // What was converted is printed all the same.
@@ -310,11 +342,12 @@ fn report(found: &FactsFound, out: Option<OutFile>, format: Format) -> u8 {
             FAILED
         }
     };
-    let text = match format {
+    let text = match arguments.format {
         Format::Json => json_line(&found.json().to_string()),
         Format::Text => text(found),
     };
-    print(&text, code)
+    let file = arguments.out.as_deref().filter(|path| is_stdout(path)).map(|_| found.toml());
+    print_beside(file.as_deref(), &text, code)
 }
 
 fn text(found: &FactsFound) -> String {

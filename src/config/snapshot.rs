@@ -98,7 +98,16 @@ impl Config {
     /// violations.
     #[must_use]
     pub fn check_against_history(&self, ever_created_on_new: bool) -> Vec<ConfigProblem> {
-        let routes = Routes { modes: self.modes, origins: self.origins.clone() };
+        self.modes_against_history(&self.modes, ever_created_on_new)
+    }
+
+    /// The same rule, for other modes than those of this config.
+    pub(crate) fn modes_against_history(
+        &self,
+        modes: &Modes,
+        ever_created_on_new: bool,
+    ) -> Vec<ConfigProblem> {
+        let routes = Routes { modes: *modes, origins: self.origins.clone() };
         if ever_created_on_new { rules::reads_without_new(&routes) } else { Vec::new() }
     }
 

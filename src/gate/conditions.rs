@@ -24,20 +24,29 @@ pub(super) fn of(step: Step, known: &Known, config: &Config, target: &Modes) -> 
     match step {
         Step::ReadsOnBoth => vec![judge.facts(), judge.ledger_id(), judge.ledger_age()],
         Step::FirstCreates => vec![judge.report(), judge.replicas(target), judge.open_new()],
-        Step::AllCreates => vec![judge.reconciled_since_first_create(), judge.unresolved(), judge.no_trip()],
+        Step::AllCreates => vec![judge.reconciled_since_first_create()],
         Step::Sealed => {
             vec![
                 judge.reconciled_over_retry_window(),
                 judge.all_creates_on_new(),
                 judge.no_legacy_creates(),
+                judge.no_open_legacy_records(),
                 judge.no_client_needs_legacy(),
             ]
         }
+        Step::GoingBack => Vec::new(),
     }
 }
 
-pub(super) fn of_any(step: Step, known: &Known, config: &Config) -> Condition {
-    Judge { step, known, config }.no_unknown_names()
+/// What every step needs, and from the first creates on new on what every one of them needs.
+pub(super) fn of_any(step: Step, known: &Known, config: &Config) -> Vec<Condition> {
+    let judge = Judge { step, known, config };
+    match step {
+        Step::ReadsOnBoth | Step::GoingBack => vec![judge.no_unknown_names()],
+        Step::FirstCreates | Step::AllCreates | Step::Sealed => {
+            vec![judge.unresolved(), judge.no_trip(), judge.no_hold(), judge.no_unknown_names()]
+        }
+    }
 }
 
 pub(super) struct Judge<'a> {
@@ -84,7 +93,9 @@ impl Judge<'_> {
         });
         let hint = if is_known && is_young { "" } else { "; `conversion-shim probe` finds them out" };
         let most = span(AGE_MAX.as_secs() as i64);
-        let text = format!("facts about the vendor, at most {most} old: {}{hint}", shown.join(", "));
+        let unused = self.config.facts_file.as_ref().and_then(|file| file.not_used(&self.config.upstream));
+        let unused = unused.map(|why| format!("; {why}")).unwrap_or_default();
+        let text = format!("facts about the vendor, at most {most} old: {}{unused}{hint}", shown.join(", "));
         self.condition("facts", is_known && is_young, text)
     }
 
@@ -176,10 +187,18 @@ impl Judge<'_> {
         self.condition("trip", self.known.trip.is_none(), text)
     }
 
+    /// What stands in the way of every create is no time to go on.
+    fn no_hold(&self) -> Condition {
+        let text = match &self.known.hold {
+            None => "creates are not on hold".to_owned(),
+            Some(why) => format!("creates are on hold until `ledger accept`, and claims may be lost: {why}"),
+        };
+        self.condition("hold", self.known.hold.is_none(), text)
+    }
+
     fn all_creates_on_new(&self) -> Condition {
         let window = self.config.gate.retry_window;
-        let all_on_new = |text: &str| modes_of(text).is_some_and(|modes| modes.create == Mode::New);
-        let since = self.known.modes.as_ref().filter(|(modes, _)| all_on_new(modes)).map(|(_, since)| *since);
+        let since = self.known.all_on_new_since();
         let text = match since {
             Some(since) => format!("all creates go to the new API for {}", span(self.age(since).as_secs())),
             None => "not all creates go to the new API".to_owned(),
@@ -205,6 +224,8 @@ impl Judge<'_> {
         let Some(since) = self.known.usage.since else {
             return self.condition("usage", false, "the usage of clients is not on record yet".into());
         };
+        // What was on record before may be lost.
+        let since = since.max(self.known.accepted_by_operator_at.unwrap_or(since));
         let named = blocking.iter().take(CLIENTS_SHOWN);
         let named: Vec<_> =
             named.map(|(client, blockers)| format!("{} ({blockers})", client_name(client))).collect();

@@ -23,6 +23,8 @@ pub(crate) enum Step {
     AllCreates,
     /// A read route uses new alone.
     Sealed,
+    /// None: a read route uses the old API alone. It needs nothing, and is refused while the other API may hold records.
+    GoingBack,
 }
 
 impl Step {
@@ -33,6 +35,7 @@ impl Step {
             Self::FirstCreates => "first creates on new",
             Self::AllCreates => "all creates on new",
             Self::Sealed => "sealed",
+            Self::GoingBack => "going back",
         }
     }
 }
@@ -96,7 +99,28 @@ pub(crate) async fn conditions(
         return Ok(Vec::new());
     }
     let known = known::Known::read(reader, config).await?;
-    let of_any = steps.last().map(|step| conditions::of_any(*step, &known, config));
+    let of_any = steps.last().map(|step| conditions::of_any(*step, &known, config)).into_iter().flatten();
     let of_each = steps.into_iter().flat_map(|step| conditions::of(step, &known, config, target));
     Ok(of_each.chain(of_any).collect())
+}
+
+/// Why the loader refuses these modes whatever evidence there is; `None` if it does not. Its own guard says the same of a config.
+///
+/// # Errors
+/// [`LedgerError`].
+pub(crate) async fn refused_reads(
+    reader: &Reader,
+    config: &Config,
+    target: &Modes,
+) -> Result<Option<Condition>, LedgerError> {
+    let is_open = reader.identified(None).await?.is_open;
+    let problems = config.modes_against_history(target, is_open);
+    let problems: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
+    let text = || format!("the ledger is open for creates on the new API: {}", problems.join("; "));
+    Ok((!problems.is_empty()).then(|| Condition {
+        step: Step::GoingBack,
+        name: "reads",
+        met: false,
+        text: text(),
+    }))
 }

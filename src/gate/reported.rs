@@ -6,7 +6,7 @@ use super::Condition;
 use super::conditions::Judge;
 use crate::config::{Cover, Go};
 use crate::ledger::EvidenceRow;
-use crate::telemetry::format::span;
+use crate::telemetry::format::{moment, span};
 use crate::translate::route::Route;
 
 /// The routes that a report compares.
@@ -104,14 +104,24 @@ impl Judge<'_> {
             [] => format!("{route} go"),
             reasons => format!("{route} {}", reasons.join(" and ")),
         });
+        // It may be about another vendor.
+        let before = self.known.hosts_at.filter(|hosts| row.at < *hosts).map(|hosts| {
+            format!(
+                "; it was recorded before the ledger's hosts were, {} ago",
+                span(self.age(hosts).as_secs())
+            )
+        });
         let text = format!(
-            "the newest report on record, {} old (at most {}), judged with the thresholds of this config: {}; each has to be go",
+            "the newest report on record, of {}, {} old (at most {}), judged with the thresholds of this config: {}; each has to be go, in \
+             this one report: an older one does not count, because this one says what became of what it showed{}",
+            moment(row.at),
             span(self.age(row.at).as_secs()),
             span(most.as_secs() as i64),
-            shown.collect::<Vec<_>>().join(", ")
+            shown.collect::<Vec<_>>().join(", "),
+            before.as_deref().unwrap_or_default()
         );
         let all_go = judged.iter().all(|(_, against)| against.is_empty());
-        self.condition("report", all_go && self.is_within(row.at, most), text)
+        self.condition("report", all_go && before.is_none() && self.is_within(row.at, most), text)
     }
 
     /// What is against a route.

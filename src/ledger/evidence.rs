@@ -156,6 +156,23 @@ impl LedgerRequest for CleanFrom<'_> {
     }
 }
 
+/// The newest evidence of clean walks, whatever their windows.
+struct NewestClean<'a>(&'a str);
+
+const NEWEST_CLEAN: &str = "SELECT at_us, verdict, begin_us, end_us, numbers, input_sha256, output_sha256, config, version, operator \
+     FROM ledger_evidence WHERE tenant = $1 AND kind = $2 ORDER BY at_us DESC LIMIT 1000";
+
+impl LedgerRequest for NewestClean<'_> {
+    type Output = Vec<EvidenceRow>;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
+        let kind = EvidenceKind::Reconcile;
+        let binds = [Bind::Text(self.0), Bind::Text(kind.as_str())];
+        let rows: Vec<StoredEvidence> = connection.rows(NEWEST_CLEAN, &binds).await?;
+        rows.into_iter().map(|row| read(kind, row)).collect()
+    }
+}
+
 /// Claims that were made before a time and whose record is not known.
 struct Unresolved<'a> {
     tenant: &'a str,
@@ -221,6 +238,14 @@ impl Reader {
         begin: Timestamp,
     ) -> Result<Vec<EvidenceRow>, LedgerError> {
         self.ask(&CleanFrom { tenant, begin }).await
+    }
+
+    /// The newest evidence of clean walks, newest first; at most 1000.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn newest_clean(&self, tenant: &str) -> Result<Vec<EvidenceRow>, LedgerError> {
+        self.ask(&NewestClean(tenant)).await
     }
 
     /// How many claims were made before that time and do not know their record. Refused ones have none.

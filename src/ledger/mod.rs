@@ -54,6 +54,7 @@ pub(crate) mod effective_modes;
 mod error;
 mod evidence;
 mod file_identity;
+mod gate_queries;
 mod group_commit;
 mod health;
 mod history;

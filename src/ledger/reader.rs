@@ -172,7 +172,6 @@ impl Reader {
     ///
     /// # Errors
     /// [`LedgerError`].
-    #[cfg_attr(not(feature = "testing"), allow(dead_code, reason = "tests read it"))]
     pub async fn hold(&self) -> Result<Option<String>, LedgerError> {
         self.ask(&CurrentHold).await
     }

@@ -28,6 +28,9 @@ use crate::upstream::{self, AnswerWait, Lane, Outgoing, UpstreamClient};
 /// The pause between two looks for a turn under the rate limit.
 const TURN_EVERY: Duration = Duration::from_millis(50);
 
+/// Why nothing more is asked: each further call would prolong it.
+pub(super) const THROTTLED: &str = "the vendor answered 429: wait five minutes";
+
 pub(super) struct Calls {
     config: Arc<Config>,
     upstream: UpstreamClient,
@@ -109,11 +112,6 @@ impl Calls {
         self.max.saturating_sub(self.made)
     }
 
-    /// Whether the vendor answered 429, so that further calls would prolong it.
-    pub(super) const fn is_throttled(&self) -> bool {
-        self.is_throttled
-    }
-
     /// Whether all calls are made with a token that was given, and none fetched.
     pub(super) const fn has_given_token(&self) -> bool {
         self.token.is_some()
@@ -189,6 +187,9 @@ impl Calls {
     ) -> Result<Answer, ProbeError> {
         if self.made >= self.max {
             return Err(ProbeError::TooManyCalls(self.max));
+        }
+        if self.is_throttled {
+            return Err(ProbeError::Refused(THROTTLED.to_owned()));
         }
         let no_answer = |reason: String| ProbeError::NoAnswer(side.as_str(), reason);
         let uri = upstream::call(self.config.upstream.side(side), path);

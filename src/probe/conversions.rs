@@ -30,6 +30,10 @@ pub(super) struct Probe<'a> {
     pub(super) lag: [Duration; 2],
     /// A record of each side.
     pub(super) subjects: Subjects,
+    /// Why a side's lists prove nothing.
+    lists: [Result<(), Unseen>; 2],
+    /// Whether a side gave no answer to a create.
+    unanswered: [bool; 2],
 }
 
 /// A record that was made on each side, legacy first.
@@ -65,38 +69,126 @@ pub(super) async fn probe(
     let ledger = ledger.map(|ledger| (ledger, tenant));
     let unread = || Err("no get shows the record that was made".to_owned());
     let (lag, subjects) = ([Duration::ZERO; 2], [unread(), unread()]);
-    let mut probe = Probe { calls, ledger, with, known, found, lag, subjects };
+    let (lists, unanswered) = ([Ok(()), Ok(())], [false; 2]);
+    let mut probe = Probe { calls, ledger, with, known, found, lag, subjects, lists, unanswered };
     probe.run().await?;
     Ok(probe.subjects)
 }
 
 impl Probe<'_> {
+    /// A step that fails costs the facts that it would have shown; the others are found out all the same, and what was converted is
+    /// listed. Ends early only while nothing was converted.
     async fn run(&mut self) -> Result<(), ProbeError> {
         // Letters in both cases, so that another spelling is another text.
         let reference = |name: &str| format!("Probe-{name}-{}", Uuid::new_v4().simple());
-        let old = self.convert(Side::Legacy, reference("Old"), None).await?;
-        self.lags(&old, ["id_lag_legacy", "list_lag_legacy"]).await?;
-        let new = self.convert(Side::New, reference("New"), None).await?;
-        self.lags(&new, ["id_lag_new", "list_lag_new"]).await?;
-        self.mirrors(&old, &new).await?;
-        self.spelling(&old, &new).await?;
-        for made in [&old, &new] {
-            self.repeat(made).await?;
+        // First: a create that names a profile that is not there is refused, and nothing is converted yet.
+        let to_second = self.convert_to_second_profile().await;
+        let old = self.base(Side::Legacy, reference("Old"), ["id_lag_legacy", "list_lag_legacy"]).await;
+        let new = self.base(Side::New, reference("New"), ["id_lag_new", "list_lag_new"]).await;
+        let (old, new) = match (old, new) {
+            (Err(error), Err(_)) if self.has_sent_nothing() => return Err(error),
+            (old, new) => (old.map_err(|error| error.to_string()), new.map_err(|error| error.to_string())),
+        };
+        self.both(&old, &new).await;
+        for (made, name) in [(&old, "repeat_on_legacy"), (&new, "repeat_on_new")] {
+            match made {
+                Ok(made) => {
+                    let done = self.repeat(made).await;
+                    self.unless(done, &[name]);
+                }
+                Err(why) => self.found.unclear(name, why),
+            }
         }
-        self.reference_space(&old).await?;
-        self.queries().await
+        match &old {
+            Ok(old) => {
+                let done = self.reference_space(old).await;
+                self.unless(done, &["ref_space"]);
+            }
+            Err(why) => self.found.unclear("ref_space", why),
+        }
+        self.queries(to_second).await;
+        Ok(())
     }
 
-    /// What a query means, by a conversion whose reference has a space; to the second profile, if there is one.
-    async fn queries(&mut self) -> Result<(), ProbeError> {
-        let second = self.with.second_profile_id.clone();
-        let spaced = format!("Probe {}", Uuid::new_v4().simple());
-        let spaced = self.convert(Side::New, spaced, second.as_deref()).await?;
-        self.until_listed(&spaced).await?;
-        self.plus(&spaced).await?;
-        match second {
-            Some(second) => self.profile_filter(&spaced, &second).await,
-            None => Ok(()),
+    /// Whether no conversion was made, and none may have been.
+    fn has_sent_nothing(&self) -> bool {
+        self.found.conversions().is_empty() && self.unanswered == [false; 2]
+    }
+
+    /// What takes a record of each side, and lists that show them.
+    async fn both(&mut self, old: &Result<Made, Unseen>, new: &Result<Made, Unseen>) {
+        let [of_old, of_new] = self.lists.clone();
+        let lists = of_old.and(of_new);
+        let (old, new) = match (old, new, &lists) {
+            (Ok(old), Ok(new), Ok(())) => (old, new),
+            (Err(why), ..) | (_, Err(why), _) | (_, _, Err(why)) => {
+                for name in ["mirror", "mirror_back", "ref_match"] {
+                    self.found.unclear(name, why);
+                }
+                return;
+            }
+        };
+        let done = self.mirrors(old, new).await;
+        self.unless(done, &["mirror", "mirror_back"]);
+        let done = self.spelling(old, new).await;
+        self.unless(done, &["ref_match"]);
+    }
+
+    /// Notes why these facts are not known, unless the step was done.
+    fn unless(&mut self, done: Result<(), ProbeError>, names: &[&'static str]) {
+        if let Err(error) = done {
+            self.found.failed(names, &error.to_string());
+        }
+    }
+
+    /// The record of a side that the rest looks at, and how long it took to show.
+    async fn base(
+        &mut self,
+        side: Side,
+        ref_id: String,
+        names: [&'static str; 2],
+    ) -> Result<Made, ProbeError> {
+        let made = self.convert(side, ref_id, None).await.inspect_err(|error| {
+            self.found.failed(&names, &error.to_string());
+        })?;
+        if let Err(error) = self.lags(&made, names).await {
+            // A list that does not show what is there proves no absence.
+            self.lists[side as usize] = Err(error.to_string());
+            self.found.failed(&names, &error.to_string());
+        }
+        Ok(made)
+    }
+
+    /// A conversion whose reference has a space, to the second profile; `None` without one, or if it is refused.
+    async fn convert_to_second_profile(&mut self) -> Option<Made> {
+        let second = self.with.second_profile_id.clone()?;
+        let made = self.convert(Side::New, spaced(), Some(&second)).await;
+        made.inspect_err(|error| {
+            self.found.failed(&["profile_filter"], &format!("to the second profile, {error}"));
+        })
+        .ok()
+    }
+
+    /// What a query means, by a conversion whose reference has a space: that to the second profile, if there is one.
+    async fn queries(&mut self, to_second: Option<Made>) {
+        let second = self.with.second_profile_id.clone().filter(|_| to_second.is_some());
+        let names: &[_] = if second.is_some() { &["query_plus", "profile_filter"] } else { &["query_plus"] };
+        let made = match to_second {
+            Some(made) => Ok(made),
+            None => self.convert(Side::New, spaced(), None).await,
+        };
+        let made = match made {
+            Ok(made) => made,
+            Err(error) => return self.found.failed(names, &error.to_string()),
+        };
+        if let Err(error) = self.until_listed(&made).await {
+            return self.found.failed(names, &error.to_string());
+        }
+        let done = self.plus(&made).await;
+        self.unless(done, &["query_plus"]);
+        if let Some(second) = second {
+            let done = self.profile_filter(&made, &second).await;
+            self.unless(done, &["profile_filter"]);
         }
     }
 
@@ -112,6 +204,9 @@ impl Probe<'_> {
         let made = found_conversion(side, &answer.body).filter(|_| answer.status == StatusCode::OK);
         let Some(made) = made else {
             let why = format!("a create is answered {}: {}", answer.status.as_u16(), problem_of(&answer));
+            if !answer.status.is_client_error() {
+                self.note_unanswered(side, &ref_id);
+            }
             return Err(refused(side, &why));
         };
         self.found.converted([side.as_str().to_owned(), ref_id.clone(), made.id.clone()]);
@@ -124,12 +219,23 @@ impl Probe<'_> {
         Ok(Made { side, ref_id, id: made.id, answered })
     }
 
+    /// The create may have converted: it is on record, and nothing more is converted on that side.
+    fn note_unanswered(&mut self, side: Side, ref_id: &str) {
+        self.unanswered[side as usize] = true;
+        self.found.finding(format!(
+            "a create on the {side} side with ref_id {ref_id} may have converted: its answer does not say"
+        ));
+    }
+
     pub(super) async fn create(
         &mut self,
         side: Side,
         ref_id: &str,
         recipient: Option<&str>,
     ) -> Result<Answer, ProbeError> {
+        if self.unanswered[side as usize] {
+            return Err(refused(side, "nothing more is converted, because it gave no answer to a create"));
+        }
         if let Some((ledger, tenant)) = &self.ledger {
             let key = Key::new(tenant, ref_id).map_err(|error| ProbeError::Refused(error.to_string()))?;
             // Before the create, so that a walk knows the record as a probe's even if this process ends with the answer unread.
@@ -139,8 +245,17 @@ impl Probe<'_> {
         let Conversions { amount, source_asset, target_asset, .. } = self.with;
         // Before it is sent, so that it is known whatever comes of it.
         tracing::info!(target: "probe", %side, ref_id, amount, source_asset, target_asset, "converting");
-        self.calls.create(side, body).await
+        let answer = self.calls.create(side, body).await;
+        if let Err(ProbeError::NoAnswer(..)) = answer {
+            self.note_unanswered(side, ref_id);
+        }
+        answer
     }
+}
+
+/// A reference with a space in it.
+fn spaced() -> String {
+    format!("Probe {}", Uuid::new_v4().simple())
 }
 
 /// The body of a create on a side.

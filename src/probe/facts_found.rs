@@ -23,6 +23,8 @@ pub(crate) struct FactsFound {
     before: BTreeMap<String, String>,
     /// Conversions that were made: side, reference, id.
     conversions: Vec<[String; 3]>,
+    /// What could not be asked, and why.
+    failures: Vec<String>,
     pub(crate) calls: u32,
 }
 
@@ -40,11 +42,11 @@ struct Fact {
 
 impl FactsFound {
     pub(super) fn new(config: &Config) -> Self {
-        let (facts, findings, conversions) = (Vec::new(), Vec::new(), Vec::new());
+        let (facts, findings, conversions, failures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (found_at, hosts) = (Timestamp::now(), hosts_of(&config.upstream));
         let before = config.facts_file.as_ref().filter(|file| file.is_in_use);
         let before = before.map(|file| file.seen.clone()).unwrap_or_default();
-        Self { found_at, hosts, facts, findings, before, conversions, calls: 0 }
+        Self { found_at, hosts, facts, findings, before, conversions, failures, calls: 0 }
     }
 
     /// A fact that a rule follows: a key of `[facts]`. One that says otherwise than the config is a finding.
@@ -85,6 +87,16 @@ impl FactsFound {
         self.facts.push(Fact { name, value, how, is_known: false, is_rule: false });
     }
 
+    /// These facts could not be asked for.
+    pub(super) fn failed(&mut self, names: &[&'static str], why: &str) {
+        for name in names {
+            if !self.has(name) {
+                self.unclear(name, why);
+            }
+        }
+        self.failures.push(format!("{}: {why}", names.join(", ")));
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.facts.iter().any(|fact| fact.name == name)
     }
@@ -99,6 +111,11 @@ impl FactsFound {
 
     pub(crate) fn has_findings(&self) -> bool {
         !self.findings.is_empty()
+    }
+
+    /// What could not be asked, and why.
+    pub(crate) fn failures(&self) -> &[String] {
+        &self.failures
     }
 
     /// The file that `facts.file` names.
@@ -130,6 +147,7 @@ impl FactsFound {
             "found_at": self.found_at.to_string(), "hosts": self.hosts, "calls": self.calls,
             "facts": self.facts.iter().map(fact).collect::<Vec<_>>(), "findings": self.findings,
             "conversions": self.conversions.iter().map(conversion).collect::<Vec<_>>(),
+            "failures": self.failures,
         })
     }
 

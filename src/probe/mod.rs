@@ -63,7 +63,7 @@ pub(crate) struct Conversions {
     pub(crate) fund: bool,
 }
 
-/// Why a probe ended early. What was found until then is lost; the log has what was sent.
+/// Why a probe ended before it converted anything, or why one of its steps failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProbeError {
     #[error("the {0} side could not be asked: {1}")]

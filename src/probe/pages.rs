@@ -24,9 +24,6 @@ impl Calls {
 
     /// The answer to a list, whatever it is.
     pub(super) async fn attempt(&mut self, side: Side, query: &str) -> Result<Answer, Unseen> {
-        if self.is_throttled() {
-            return Err("the vendor answered 429: wait five minutes".to_owned());
-        }
         self.list(side, query).await.map_err(|error| error.to_string())
     }
 

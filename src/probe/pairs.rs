@@ -39,6 +39,8 @@ pub(crate) struct PairsMade {
     pub(crate) conversions: Vec<[String; 3]>,
     pub(crate) verdicts: BTreeMap<Verdict, u64>,
     pub(crate) calls: u32,
+    /// Why there are fewer than were asked for.
+    pub(crate) failure: Option<String>,
 }
 
 /// One conversion, made on both sides: legacy, then new.
@@ -86,14 +88,27 @@ impl Pairs<'_> {
             }
         }
         for _ in 0..count {
-            let pair = self.make().await?;
-            self.read_back(&pair).await?;
-            if self.both_settle(&pair).await? {
-                self.read_back(&pair).await?;
+            match self.compare().await {
+                Ok(()) => {}
+                // What was converted is reported all the same.
+                Err(error) if !self.made.conversions.is_empty() => {
+                    self.made.failure = Some(error.to_string());
+                    break;
+                }
+                Err(error) => return Err(error),
             }
         }
         self.made.calls = self.calls.made();
         Ok(self.made)
+    }
+
+    async fn compare(&mut self) -> Result<(), ProbeError> {
+        let pair = self.make().await?;
+        self.read_back(&pair).await?;
+        if self.both_settle(&pair).await? {
+            self.read_back(&pair).await?;
+        }
+        Ok(())
     }
 
     async fn make(&mut self) -> Result<Pair, ProbeError> {
@@ -118,7 +133,16 @@ impl Pairs<'_> {
         // Before it is sent, so that it is known whatever comes of it.
         tracing::info!(target: "probe", %side, ref_id, amount, source_asset, target_asset, "converting");
         let start = Instant::now();
-        let answer = self.calls.create(side, body).await?;
+        let answer = self.calls.create(side, body).await.inspect_err(|error| {
+            // It may have been made.
+            if let ProbeError::NoAnswer(..) = error {
+                self.made.conversions.push([
+                    side.as_str().to_owned(),
+                    ref_id.to_owned(),
+                    "not known".to_owned(),
+                ]);
+            }
+        })?;
         let made = found_conversion(side, &answer.body).filter(|_| answer.status == StatusCode::OK);
         let Some(made) = made else {
             return Err(refused(side, &format!("a create is answered {}", answer.status.as_u16())));

@@ -45,6 +45,9 @@ pub struct WalkProgress {
     /// Digests over time and id of the records of legacy and of new, in their order.
     pub hashes: [String; 2],
     pub found: BTreeMap<FindingKind, u64>,
+    /// The age from which on a record that is not final was found, in seconds; the largest, if the walk was resumed with another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stuck_after_s: Option<u64>,
     /// What of the vendor's report was compared; `None` without one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub report: Option<ReportCounts>,

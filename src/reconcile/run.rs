@@ -136,6 +136,7 @@ impl<'a, S: Source> Walker<'a, S> {
         let fresh = WalkProgress {
             position: begin.as_second(),
             claims_position: begin.as_second(),
+            stuck_after_s: Some(options.stuck_after.as_secs()),
             ..WalkProgress::default()
         };
         let end = whole_second(options.end);
@@ -186,6 +187,8 @@ impl<'a, S: Source> Walker<'a, S> {
         // The ids of what was made shortly before are needed again to find the records of claims.
         let claims_from = second(self.progress.claims_position).saturating_sub(MARGIN).unwrap_or(self.begin);
         let from = claims_from.min(second(self.progress.position)).max(self.begin);
+        let stuck_after = self.options.stuck_after.as_secs();
+        self.progress.stuck_after_s = self.progress.stuck_after_s.map(|before| before.max(stuck_after));
         let mut walk = Walk::new(self.options.sides, from, self.end, self.options.limit);
         let pages = self.progress.pages;
         while let Some(slice) = walk.next(self.context.source).await? {

@@ -104,7 +104,7 @@ impl Deployment {
     }
 
     /// Everything as it should be, but for how many lists had a record on both sides.
-    async fn record_report(&self, pairs_of_lists: u64) {
+    pub(crate) async fn record_report(&self, pairs_of_lists: u64) {
         let route = |pairs: u64| {
             let always = ["records", "heartbeats", "missing_lines", "lost_lines", "cut_off", "newer_lines"];
             let mut checks: serde_json::Map<_, _> = always
@@ -258,9 +258,10 @@ async fn a_canary_of_all_profiles_is_gated(deployment: &Deployment, shim: &Shim,
 
 async fn the_window_of_a_reconcile_is_judged(deployment: &Deployment) {
     let (now, day) = (Timestamp::now(), SignedDuration::from_hours(24));
-    deployment.record(EvidenceKind::Reconcile, json!({}), (now - day * 30, now - day * 29)).await;
+    let seen = json!({ "rows": [1, 1], "claims": 1 });
+    deployment.record(EvidenceKind::Reconcile, seen.clone(), (now - day * 30, now - day * 29)).await;
     assert!(deployment.missing("sealed").await.contains(&"reconcile".into()), "the window ends too early");
-    deployment.record(EvidenceKind::Reconcile, json!({}), (now - day * 30, now)).await;
+    deployment.record(EvidenceKind::Reconcile, seen, (now - day * 30, now)).await;
     assert!(!deployment.missing("sealed").await.contains(&"reconcile".into()));
 }
 
@@ -361,21 +362,23 @@ async fn creates_on_new_need_evidence_for_each_step() {
     let first = Timestamp::now() - hour;
     deployment.create_on_new(first).await;
     let late = (first + SignedDuration::from_mins(1), Timestamp::now());
-    deployment.record(EvidenceKind::Reconcile, json!({}), late).await;
+    // Rows of both sides, as a walk counts them.
+    let seen = json!({ "rows": [1, 1], "claims": 1 });
+    deployment.record(EvidenceKind::Reconcile, seen.clone(), late).await;
     assert_eq!(deployment.missing("live").await, ["reconcile", "unresolved"], "the window begins too late");
-    deployment.record(EvidenceKind::Reconcile, json!({}), (first - hour, Timestamp::now())).await;
+    deployment.record(EvidenceKind::Reconcile, seen.clone(), (first - hour, Timestamp::now())).await;
     deployment.tamper("UPDATE ref_claims SET record_id = 'known'").await;
     let tripped = run_with(&deployment.config.path(), &["trip", "now", "--why", "a test"]).await;
     assert_eq!((tripped.code, deployment.missing("live").await), (Some(0), vec!["trip".to_owned()]));
     run_with(&deployment.config.path(), &["trip", "reset", "--why", "a test"]).await;
     deployment.record_walk_that_found("lost", json!({ "lost": 1 })).await;
     assert_eq!(deployment.missing("live").await, ["reconcile"], "money was found since");
-    deployment.record(EvidenceKind::Reconcile, json!({}), (first - hour, Timestamp::now())).await;
+    deployment.record(EvidenceKind::Reconcile, seen.clone(), (first - hour, Timestamp::now())).await;
     deployment.write(&format!("stage = \"live\"\n{facts}"));
     stage(&shim, "live").await;
     until_recorded(&deployment, "live").await;
     let missing = deployment.missing("sealed").await;
-    assert_eq!(missing, ["reconcile", "all_on_new", "usage"], "a week is not over");
+    assert_eq!(missing, ["reconcile", "all_on_new", "legacy_open", "usage"], "a week is not over");
     the_window_of_a_reconcile_is_judged(&deployment).await;
     shows_next(&shim, "sealed").await;
 }

@@ -14,6 +14,7 @@ mod support;
 mod complete;
 mod drift;
 mod gate_evidence;
+mod gate_steps;
 mod gates;
 mod identity;
 mod ledger;

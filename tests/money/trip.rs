@@ -1,5 +1,7 @@
 //! The trip: one row holds creates on every replica, whatever is restarted, until an operator resets it.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::ledger;
 use crate::support::postgres::Postgres;
-use crate::support::process::{Config, Ran, Shim, run, run_with};
+use crate::support::process::{Config, Ran, Shim, run, run_raw, run_with};
 use crate::support::test_bed::{Answer, Caller, LEGACY, conversion, vendor};
 
 /// In which every replica follows. They read the trip every second; a loaded machine may take longer for one.
@@ -343,4 +345,18 @@ async fn every_trip_is_named(vendor: &Sandbox, config: &Config) {
     assert!(trip(config, "now").await.out.starts_with("tripped"));
     let reset = trip(config, "reset").await;
     assert!(reset.out.starts_with("reset: by ") && reset.out.lines().count() == 1, "{reset:?}");
+}
+
+/// A terminal's encoding, or half a character that was cut off, must not keep creates from being stopped.
+#[tokio::test]
+async fn a_reason_in_any_encoding_trips() {
+    let config = Config::new(&vendor().await);
+    config.write("stage = \"observe\"\n");
+    let why = OsStr::from_bytes(b"\xff two payouts \xc3");
+    let path = config.path();
+    let words = ["trip", "now", "--why"].map(OsStr::new);
+    let ran = run_raw(&[&words[..], &[why, OsStr::new("--config"), path.as_os_str()]].concat()).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let reset = run_with(&path, &["trip", "reset", "--why", "seen"]).await;
+    assert!(reset.out.contains("\u{fffd} two payouts \u{fffd}"), "{reset:?}");
 }

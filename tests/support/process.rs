@@ -1,5 +1,6 @@
 //! The binary as a process of its own, with a config file that a test may rewrite.
 use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -227,8 +228,13 @@ pub(crate) async fn run(arguments: &[&str]) -> Ran {
     run_within(arguments, &[]).await
 }
 
+/// [`run`] with arguments that need not be UTF-8.
+pub(crate) async fn run_raw(arguments: &[&OsStr]) -> Ran {
+    run_within(arguments, &[]).await
+}
+
 /// [`run`] with further variables in its environment.
-pub(crate) async fn run_within(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+pub(crate) async fn run_within<A: AsRef<OsStr>>(arguments: &[A], environment: &[(&str, &str)]) -> Ran {
     let mut command = binary();
     command.args(arguments).envs(environment.iter().copied());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();

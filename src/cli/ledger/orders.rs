@@ -1,9 +1,11 @@
 //! The commands that change a ledger. Each is audited in the ledger, with who ran it and why.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use http::HeaderValue;
 use tokio::time::Instant;
 
@@ -36,7 +38,7 @@ pub(super) struct InitArgs {
 #[derive(Debug, Args)]
 pub(in crate::cli) struct OrderArgs {
     /// Reason, kept in the ledger's audit
-    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    #[arg(long, value_name = "TEXT", value_parser = OsStringValueParser::new().try_map(|why| reason(&why)))]
     why: String,
     #[command(flatten)]
     config: ConfigArgs,
@@ -53,8 +55,9 @@ pub(super) struct ReleaseArgs {
     order: OrderArgs,
 }
 
-fn reason(text: &str) -> Result<String, &'static str> {
-    match text.trim() {
+/// Bytes that are no UTF-8 are replaced: a terminal's encoding must not keep a trip from being set.
+fn reason(text: &OsStr) -> Result<String, &'static str> {
+    match text.to_string_lossy().trim() {
         "" => Err("the reason is empty"),
         text => Ok(text.to_owned()),
     }

@@ -1,6 +1,8 @@
 //! What a refused head looks like, for the log: the same 400 answers a client that speaks TLS to the plain port, a load balancer with
 //! the PROXY protocol switched on, and a target with raw bytes.
 
+use http::Uri;
+
 /// The start of a TLS record with a handshake (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: &[u8] = b"\x16\x03";
 /// Version 1 of the PROXY protocol.
@@ -30,6 +32,8 @@ pub(super) fn kind(start_line: &[u8], ambiguous: bool, field: Option<&'static st
         "not an HTTP/1 request line"
     } else if target.iter().any(is_raw) {
         "raw bytes or blanks in the target"
+    } else if !is_target(target) {
+        "a malformed target"
     } else {
         field.unwrap_or("a malformed header field")
     }
@@ -57,6 +61,11 @@ pub(super) fn defect(line: &[u8], whole: bool) -> Option<&'static str> {
     }
 }
 
+/// Whether the HTTP parser takes it: `<`, for one, is a visible character and in no target.
+fn is_target(target: &[u8]) -> bool {
+    !target.is_empty() && Uri::try_from(target).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::kind;
@@ -70,6 +79,8 @@ mod tests {
             (b"GET /a\xffb HTTP/1.1", "raw bytes or blanks in the target"),
             (b"GET /a b HTTP/1.1", "raw bytes or blanks in the target"),
             (b"GET /a\x01 HTTP/1.0", "raw bytes or blanks in the target"),
+            (b"GET /a<b HTTP/1.1", "a malformed target"),
+            (b"GET  HTTP/1.1", "a malformed target"),
             (b"GET /", "not an HTTP/1 request line"),
             (b"SSH-2.0-OpenSSH_9.2", "not an HTTP/1 request line"),
             (b"\xff\xfe", "not an HTTP/1 request line"),

@@ -204,7 +204,7 @@ pub(crate) const RECONCILE_FINDINGS: Metric = Metric::gauge(
 pub(crate) const TRIPPED: Metric = Metric::gauge(
     "tripped",
     &[],
-    "1 while the trip holds creates on every replica, 0 while it does not; absent while the ledger does not answer.",
+    "1 while the trip holds creates on every replica, 0 while it does not. While the ledger does not answer, a trip that this process has read stays 1; otherwise absent.",
 );
 pub(crate) const RECONCILE_FAILING: Metric = Metric::gauge(
     "reconcile_failing",

@@ -289,6 +289,9 @@ async fn a_file_of_facts_about_other_hosts_is_named_by_every_command() {
     for (command, code) in [(&["check", "--quiet"][..], 0), (&["gate", "--to", "ready"], 6)] {
         let ran = run_with(&deployment.config(), command).await;
         assert!(ran.code == Some(code) && ran.err.contains(&note), "{command:?}: {ran:?}");
+        let line = ran.out.lines().find(|line| line.contains("reads on both, facts: "));
+        assert!(line.is_none_or(|line| line.contains(&note)), "{line:?}");
+        assert_eq!(line.is_some(), command[0] == "gate", "{ran:?}");
     }
     let shim = Shim::serve(&["--config", deployment.config().to_str().unwrap()]).await;
     let says = |line: &Value| line["message"].as_str().is_some_and(|message| message.starts_with(&note));
@@ -351,15 +354,18 @@ async fn a_create_that_is_not_served_proves_nothing_about_references() {
     let (deployment, _) = prepared().await;
     deployment.vendor.inspector().set_variants(Variants { ref_match: RefMatch::Case, ..Variants::default() });
     for side in [Side::Legacy, Side::New] {
-        // The first create of each side makes the record that is looked for.
+        // The first create of each side makes the record that is looked for, and on new one before it is that to the second profile.
+        let before = if side == Side::New { 2 } else { 1 };
         let down = FaultKind::Status {
             code: http::StatusCode::SERVICE_UNAVAILABLE,
             retry_after: None,
             body: RefusalBody::Problem,
             applied: false,
         };
-        let down =
-            deployment.vendor.faults().arm(Fault::new(down).on(side, Operation::Create).after(1).times(1));
+        let down = deployment
+            .vendor
+            .faults()
+            .arm(Fault::new(down).on(side, Operation::Create).after(before).times(1));
         let ran = probe(&deployment, &[&CONVERT[..], &["--format", "json"]].concat()).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert_eq!(fact(&ran.json(), "ref_match"), "not known", "{side}: {ran:?}");
@@ -377,5 +383,12 @@ async fn what_was_sent_is_on_record_when_the_probe_ends_early() {
     let log: Vec<Value> = ran.err.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let sent =
         |side: &str| log.iter().filter(|line| line["target"] == "probe" && line["side"] == side).count();
-    assert_eq!((sent("legacy"), sent("new")), (1, 1), "{ran:?}");
+    // Nothing more is converted on a side that gave no answer.
+    assert_eq!((sent("legacy"), sent("new")), (2, 1), "{ran:?}");
+    assert!(
+        ran.out.contains("FINDING a create on the new side with ref_id Probe ")
+            && ran.out.contains("may have converted"),
+        "{ran:?}"
+    );
+    assert!(ran.out.contains("converted on legacy: ref_id Probe-Old"), "{ran:?}");
 }

@@ -38,6 +38,9 @@ async fn the_log_tells_kinds_of_malformed_heads_apart() {
         (proxied_2, "PROXY protocol"),
         (b"GET /a\x7f HTTP/1.1\r\nhost: a\r\n\r\n", "raw bytes or blanks in the target"),
         (b"GET /a b HTTP/1.1\r\nhost: a\r\n\r\n", "raw bytes or blanks in the target"),
+        (b"GET /v2/a<b HTTP/1.1\r\nhost: a\r\n\r\n", "a malformed target"),
+        (b"GET /v2/a>b HTTP/1.1\r\nhost: a\r\n\r\n", "a malformed target"),
+        (b"GET http://[/ HTTP/1.1\r\nhost: a\r\n\r\n", "a malformed target"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "not an HTTP/1 request line"),
         (b"GET / HTTP/1.1\r\nhost : a\r\n\r\n", "a blank in a header field's name or before its colon"),
         (

@@ -8,13 +8,17 @@ mod ways;
 use std::time::Duration;
 
 use crate::support::process::Shim;
-use conversion_shim::sandbox::{Operation, Options, PROFILE, Sandbox, TOKEN};
+use conversion_shim::sandbox::{Operation, Options, PROFILE, SECOND_PROFILE, Sandbox, TOKEN};
 use conversion_shim::translate::side::Side;
 use page::{Step, page, with_block};
 use serde_json::{Value, json};
+use sqlx::{ConnectOptions as _, Connection as _};
 use ways::{Said, Ways};
 
 const LEGACY: &str = "/v2/conversion/stablecoins";
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// Somewhat more than the longest time for which a client retries.
+const WEEK: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// The proxy behind the page's config, and a client that never changes.
 struct Walk {
@@ -23,7 +27,11 @@ struct Walk {
     vendor: Sandbox,
     client: reqwest::Client,
     page: String,
+    /// Blocks that were put in place, and how many of them before the proxy was last started.
     steps: usize,
+    before: usize,
+    /// What the page has put beside the blocks.
+    beside: String,
 }
 
 impl Walk {
@@ -46,7 +54,7 @@ impl Walk {
         let shim = serve(&ways).await;
         ways.set("SHIM_ADMIN__LISTEN", shim.admin_address().to_string());
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { ways, shim, vendor, client, page, steps: 0 }
+        Self { ways, shim, vendor, client, page, steps: 0, before: 0, beside: String::new() }
     }
 
     fn step(&self, heading: &str) -> Step<'_> {
@@ -62,7 +70,7 @@ impl Walk {
             loop {
                 let lines = self.shim.log();
                 let changed = lines.iter().filter(|line| line["message"] == "config reloaded").count();
-                if changed >= self.steps {
+                if changed + self.before >= self.steps {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -77,7 +85,8 @@ impl Walk {
 
     /// The page's commands for every change.
     fn replace(&self, block: &str) {
-        std::fs::write(self.ways.root().join("next.toml"), with_block(&shipped(), block)).unwrap();
+        let block = format!("{block}{}", self.beside);
+        std::fs::write(self.ways.root().join("next.toml"), with_block(&shipped(), &block)).unwrap();
         let change = *self.step("How to change the config").blocks("sh").last().unwrap();
         let said = self.ways.run_in(self.steps % self.ways.count(), change, &[]);
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
@@ -88,12 +97,58 @@ impl Walk {
         self.client.get(self.shim.admin("/status")).send().await.unwrap().json().await.unwrap()
     }
 
-    /// Runs the commands under a heading, in every way.
-    fn commands(&self, heading: &str) -> Vec<Said> {
-        let blocks = self.step(heading).blocks("sh").join("");
+    /// Runs the commands under a heading behind so many blocks of config, in every way.
+    fn commands(&self, heading: &str, configs: usize) -> Vec<Said> {
+        let blocks = self.step(heading).commands_behind(configs).join("");
         // Few to a page, so that there are pages.
         let blocks = blocks.replace("=1000", "=2");
         self.ways.run(&blocks, &[("TOKEN", TOKEN)])
+    }
+
+    /// Runs what the page prints before the first block of a step, in one of the ways: what the gate needs, and nothing else.
+    fn prepare(&self, heading: &str) -> Vec<Said> {
+        let way = self.steps % self.ways.count();
+        let token_file = self.ways.root().join("trial/token");
+        std::fs::write(&token_file, TOKEN).unwrap();
+        let more = [
+            ("token_file", token_file.to_str().unwrap()),
+            ("profile", PROFILE),
+            ("second_profile", SECOND_PROFILE),
+        ];
+        let quick = |block: &&str| {
+            block.replace("--pairs 20", "--settle 1s --pairs 4").replace("--out -", "--settle 1s --out -")
+        };
+        let blocks = self.step(heading).commands_behind(0);
+        blocks.iter().map(quick).map(|block| self.ways.run_in(way, &block, &more)).collect()
+    }
+
+    /// So much time goes by: everything in the ledger is as much older, and the proxy is started again.
+    async fn pass(&mut self, time: Duration) {
+        self.shim.signal("-TERM");
+        assert_eq!(self.shim.ended().await, Some(0));
+        let older = i64::try_from(time.as_micros()).unwrap();
+        let ledger =
+            sqlx::sqlite::SqliteConnectOptions::new().filename(self.ways.root().join("trial/ledger.db"));
+        let mut ledger = ledger.connect().await.unwrap();
+        for (table, columns) in [
+            ("ref_claims", &["created_at_us", "updated_at_us"][..]),
+            ("ledger_settings", &["at_us"]),
+            ("ledger_evidence", &["at_us", "begin_us", "end_us"]),
+            ("ledger_usage", &["last_seen_us", "blocked_us"]),
+            ("ledger_walks", &["end_us", "started_at_us", "updated_at_us"]),
+        ] {
+            let set: Vec<_> = columns.iter().map(|column| format!("{column} = {column} - {older}")).collect();
+            let sql = format!("UPDATE {table} SET {}", set.join(", "));
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut ledger).await.unwrap();
+        }
+        let days = time.as_secs() / 86_400;
+        let sql =
+            format!("UPDATE conversion_migrations SET installed_on = datetime(installed_on, '-{days} days')");
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut ledger).await.unwrap();
+        ledger.close().await.unwrap();
+        self.shim = serve(&self.ways).await;
+        self.before = self.steps;
+        self.ways.set("SHIM_ADMIN__LISTEN", self.shim.admin_address().to_string());
     }
 
     async fn create(&self, ref_id: &str) -> (u16, Value) {
@@ -113,7 +168,10 @@ impl Walk {
 
     /// What every step must leave true: no reference was converted twice.
     fn balances(&self) {
-        for (ref_id, tally) in self.vendor.inspector().conversions_by_ref() {
+        let of_clients = |ref_id: &String| !ref_id.trim().to_lowercase().starts_with("probe");
+        for (ref_id, tally) in
+            self.vendor.inspector().conversions_by_ref().into_iter().filter(|(ref_id, _)| of_clients(ref_id))
+        {
             assert!(tally.legacy + tally.new <= 1, "{ref_id}: {tally:?}");
         }
     }
@@ -131,8 +189,7 @@ fn shipped() -> String {
 /// The proxy as the page runs it, but for the vendor, whose balances the test reads, ports of its own, and shorter timeouts.
 async fn serve(ways: &Ways) -> Shim {
     let mut set = as_tried(ways);
-    // As with `--sandbox`, where nobody waits for a week of evidence.
-    set.extend(["shadow.heartbeat=100ms", "budget.per_second=10000", "gate.enforce=false"].map(String::from));
+    set.extend(["shadow.heartbeat=100ms", "budget.per_second=10000", "timeouts.create=1s"].map(String::from));
     start(ways, &[], &set).await
 }
 
@@ -272,7 +329,7 @@ async fn observe(walk: &Walk) -> String {
         assert!(walk.page.contains(&format!("*{name}*")), "the page sends nobody to {name}");
         assert!(shown.contains(&format!(">{name}<")), "the operator's page has no {name}");
     }
-    for said in walk.commands("Step 1: put the proxy in front") {
+    for said in walk.commands("Step 1: put the proxy in front", 1) {
         assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
         for told in ["stage  ", "observe", "ready  ", "requests, last", "claims"] {
             assert!(said.out.contains(told), "{told}: {said:?}");
@@ -300,7 +357,7 @@ async fn compare(walk: &mut Walk) {
     // The file is written a moment after the count.
     let go = async {
         loop {
-            let ran = walk.commands("Step 2: compare");
+            let ran = walk.commands("Step 2: compare", 1);
             if ran.iter().all(|said| said.code == Some(7)) {
                 return ran;
             }
@@ -317,10 +374,17 @@ async fn compare(walk: &mut Walk) {
 }
 
 async fn read_both(walk: &mut Walk, old: &str) {
+    walk.pass(WEEK).await;
+    let prepared = walk.prepare("Step 3: read from both APIs");
+    assert!(walk.ways.root().join("trial/facts.toml").exists(), "{prepared:?}");
+    walk.beside = format!("facts.file = \"{}/trial/facts.toml\"\n", walk.ways.root().display());
     let status = walk.put("Step 3: read from both APIs", 0).await;
     assert_eq!((&status["modes"]["get"], &status["modes"]["list"]), (&json!("both"), &json!("both")));
     assert_eq!(walk.get(&format!("/{old}")).await.0, 200);
-    assert_eq!(walk.get("?limit=100").await.1["items"].as_array().unwrap().len(), 6);
+    let all = walk.get("?limit=100").await.1;
+    let is_of_client =
+        |row: &&Value| !row["ref_id"].as_str().unwrap().trim().to_lowercase().starts_with("probe");
+    assert_eq!(all["items"].as_array().unwrap().iter().filter(is_of_client).count(), 6, "{all}");
     // The brake, before the ledger is opened for the new API.
     walk.put("Going back", 3).await;
     assert_eq!(walk.create("held-early").await.0, 503);
@@ -328,15 +392,15 @@ async fn read_both(walk: &mut Walk, old: &str) {
 }
 
 async fn first_creates(walk: &mut Walk) {
-    let before = walk.made(Side::Legacy);
-    let open = walk.step("Step 4: the first creates").blocks("sh")[0];
-    for said in walk.ways.run(open, &[]) {
-        assert!(said.code == Some(0) && said.out.contains("ledger.new_in_use = true"), "{said:?}");
-    }
+    let prepared = walk.prepare("Step 4: the first creates");
+    assert_eq!(prepared.len(), 2, "{prepared:?}");
+    assert!(prepared[0].code == Some(0) && prepared[0].out.contains("  list    GO\n"), "{prepared:?}");
+    assert!(prepared[1].out.contains("ledger.new_in_use = true"), "{prepared:?}");
+    let (before, probes) = (walk.made(Side::Legacy), walk.made(Side::New));
     walk.put("Step 4: the first creates", 0).await;
     assert_eq!(walk.create("first-on-new").await.0, 200);
-    assert_eq!((walk.made(Side::Legacy), walk.made(Side::New)), (before, 1));
-    for said in walk.commands("Step 4: the first creates") {
+    assert_eq!((walk.made(Side::Legacy), walk.made(Side::New)), (before, probes + 1));
+    for said in walk.commands("Step 4: the first creates", 1) {
         assert!(said.code == Some(0) && said.out.contains("new"), "{said:?}");
     }
     let status = walk.put("Step 4: the first creates", 1).await;
@@ -344,19 +408,24 @@ async fn first_creates(walk: &mut Walk) {
     let status = walk.put("Going back", 0).await;
     assert_eq!((&status["stage"], &status["modes"]["create"]), (&json!("canary"), &json!("legacy")));
     assert_eq!(walk.create("first-on-new").await.0, 409, "a reference of the new API stays there");
-    assert_eq!(walk.made(Side::New), 1);
+    assert_eq!(walk.made(Side::New), probes + 1);
     walk.put("Step 4: the first creates", 1).await;
     walk.balances();
 }
 
 async fn everybody(walk: &mut Walk, old: &str) {
+    walk.pass(HOUR).await;
+    for said in walk.prepare("Step 5: all profiles") {
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+    let before = walk.made(Side::New);
     walk.put("Step 5: all profiles", 0).await;
     assert_eq!(walk.create("live").await.0, 200);
     assert_eq!(walk.create("old").await.0, 409, "a reference of the old API stays there");
     assert_eq!(walk.get(&format!("/{old}")).await.0, 200);
-    assert_eq!(walk.made(Side::New), 2);
-    for said in walk.commands("Step 5: all profiles") {
-        // Three pages of the six that the old API holds, all settled at once.
+    assert_eq!(walk.made(Side::New), before + 1);
+    for said in walk.commands("Step 5: all profiles", 1) {
+        // More than three pages of what the old API holds, all settled at once.
         assert!(said.code == Some(0) && said.out.ends_with("\n0\n0\n0\nthat was all\n"), "{said:?}");
         assert!(said.out.contains("BLOCKING"), "{said:?}");
     }
@@ -383,6 +452,22 @@ async fn back_and_forth(walk: &mut Walk) {
 }
 
 async fn seal(walk: &mut Walk) {
+    // A replica writes the usage of its clients every ten seconds.
+    let kept = async {
+        while walk
+            .ways
+            .run_in(0, "shim gate --config \"$config\" --to sealed", &[])
+            .out
+            .contains("not on record yet")
+        {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), kept).await.expect("usage is kept");
+    walk.pass(WEEK).await;
+    for said in walk.prepare("Step 6: seal") {
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
     let status = walk.put("Step 6: seal", 0).await;
     assert_eq!(status["modes"]["cancel"], "new");
     let looked = walk.vendor.inspector().arrived(Side::Legacy, Operation::List);

@@ -14,6 +14,11 @@ impl<'a> Step<'a> {
         Self(after.split("\n## ").next().unwrap())
     }
 
+    /// Its commands behind so many blocks of config, and before the next one.
+    pub(crate) fn commands_behind(&self, configs: usize) -> Vec<&'a str> {
+        Self(self.0.split("```toml\n").nth(configs).unwrap()).blocks("sh")
+    }
+
     /// Its blocks of this language.
     pub(crate) fn blocks(&self, language: &str) -> Vec<&'a str> {
         let fence = format!("```{language}\n");
