@@ -18,9 +18,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use world::{Counts, World};
 
-/// Worlds that live at the same time: enough that one world's waiting is another's work. They take every core, and tests beside them take
-/// of that.
-const AT_ONCE: usize = 24;
+/// Worlds that live at the same time: enough that one world's waiting is another's work. With twice as many, and other tests beside them,
+/// the short timeouts leave too little of what happens.
+const AT_ONCE: usize = 12;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
