@@ -6,7 +6,7 @@ use crate::config::Config;
 use crate::ledger::{
     DriftRow, EvidenceKind, EvidenceRow, LedgerError, Reader, Recent, ReplicaRow, Trip, UsageOnRecord,
 };
-use crate::reconcile::{LAG, WalkProgress};
+use crate::reconcile::{FindingKind, LAG, WalkProgress};
 use crate::translate::side::Side;
 
 /// A replica without a heartbeat for so long does not report.
@@ -45,7 +45,7 @@ pub(super) struct Known {
     pub(super) drift: Vec<DriftRow>,
 }
 
-/// Reconciles, over any window, that found something about money.
+/// Walks of any kind, over any window, that found something about money.
 pub(super) struct MoneyFound {
     /// When they ended, newest first.
     at: Vec<Timestamp>,
@@ -56,7 +56,8 @@ pub(super) struct MoneyFound {
 impl MoneyFound {
     async fn read(reader: &Reader, tenant: &str) -> Result<Self, LedgerError> {
         // Only the newest are read. Whether older ones found money is not known, so they count as if they had.
-        let (walks, has_older) = reader.reconciles_with_findings(tenant).await?;
+        let (walks, has_older) =
+            reader.walks_with_findings(tenant, FindingKind::ABOUT_MONEY.map(FindingKind::as_str)).await?;
         let read_from = walks.last().filter(|_| has_older).map(|(_, at)| *at);
         let about_money = |(progress, _): &&(String, Timestamp)| {
             // What cannot be read may be about money.
