@@ -1,6 +1,7 @@
 //! `probe`: facts about the vendor.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use serde_json::json;
 use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{FAILED, FINDINGS, OK, USAGE};
+use super::kept_files::KeptFiles;
 use super::out_file::{self, OutFile};
 use super::output::{Format, block_on, complain, json_line, print, table};
 use super::reconcile::duration;
@@ -20,10 +22,11 @@ use super::token_file::authorization;
 use super::walk::{self, opened, with_rate};
 use crate::config::facts_file::hosts_of;
 use crate::config::load::{Loaded, load};
-use crate::config::{Config, Upstreams, explain};
+use crate::config::{Config, Upstreams, explain, keys};
 use crate::probe::{
     Conversions, FactsFound, PairOptions, PairsMade, ProbeError, ProbeOptions, probe, probe_pairs,
 };
+use crate::shadow::pair::is_pair_line;
 use crate::shadow::types::Verdict;
 use crate::telemetry;
 use crate::upstream::UpstreamClient;
@@ -167,26 +170,36 @@ pub(super) fn run(arguments: ProbeArgs) -> u8 {
             }
         };
     if let (Some(count), Some(path)) = (arguments.pairs, &arguments.pairs_log) {
+        let log = match out_file::append("--pairs-log", path, &kept_files(&loaded, &arguments), is_pair_line)
+        {
+            Ok(log) => log,
+            Err(refusal) => return refusal.complain(),
+        };
         let options = options(&arguments, token, &config.upstream);
-        return pairs(&loaded, options, (count, path), *format);
+        return pairs(&loaded, options, (count, log), *format);
     }
     facts(&loaded, &arguments, token)
 }
 
 fn facts(loaded: &Loaded, arguments: &ProbeArgs, token: Option<HeaderValue>) -> u8 {
-    // Before anything is converted.
-    let out = match arguments.out.clone().map(|path| OutFile::open("--out", path)).transpose() {
+    // Before anything is converted. The file of facts.file is what it is for.
+    let kept = kept_files(loaded, arguments).but(keys::FACTS_FILE);
+    let out = match arguments.out.clone().map(|path| OutFile::open("--out", path, &kept)).transpose() {
         Ok(out) => out,
-        Err(error) => {
-            complain(error);
-            return FAILED;
-        }
+        Err(refusal) => return refusal.complain(),
     };
     let options = options(arguments, token, &loaded.config.upstream);
     match block_on(probed(loaded.config.clone(), options)) {
         Ok(found) => report(&found, out, arguments.format),
         Err(error) => failed(&error, loaded),
     }
+}
+
+/// What no output may take the place of.
+fn kept_files(loaded: &Loaded, arguments: &ProbeArgs) -> KeptFiles {
+    let ProbeArgs { config, token_file, .. } = arguments;
+    let kept = KeptFiles::of(&config.clone().into_sources(), &loaded.config, &explain(loaded));
+    kept.and("--token-file", token_file.as_deref())
 }
 
 fn failed(error: &Failed, loaded: &Loaded) -> u8 {
@@ -200,14 +213,7 @@ fn failed(error: &Failed, loaded: &Loaded) -> u8 {
     FAILED
 }
 
-fn pairs(loaded: &Loaded, options: ProbeOptions, (count, path): (u32, &PathBuf), format: Format) -> u8 {
-    let mut log = match std::fs::File::options().append(true).create(true).open(path) {
-        Ok(log) => log,
-        Err(error) => {
-            complain(out_file::message("--pairs-log", path, &error));
-            return FAILED;
-        }
-    };
+fn pairs(loaded: &Loaded, options: ProbeOptions, (count, mut log): (u32, File), format: Format) -> u8 {
     match block_on(paired(loaded.config.clone(), options, (count, &mut log))) {
         Ok(made) => report_pairs(&made, format),
         Err(error) => failed(&error, loaded),
