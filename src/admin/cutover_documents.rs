@@ -46,8 +46,8 @@ pub(crate) struct TripDocument {
     /// Why, each time, oldest first; at most 1001.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) trips: Vec<String>,
-    /// Confirmed doubles that the last reconcile over both sides found, whoever ran it; absent while none is on record, or while the ledger
-    /// does not answer.
+    /// Confirmed doubles that the last reconcile over both sides found, whoever ran it, or any walk since; absent while no such reconcile and
+    /// no double is on record, or while the ledger does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) doubles: Option<u64>,
 }

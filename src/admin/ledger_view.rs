@@ -105,15 +105,22 @@ impl View {
     }
 }
 
-/// Confirmed doubles of the newest finished reconcile over both sides, whatever its window and whoever ran it.
+/// Confirmed doubles of the newest finished reconcile over both sides, whatever its window and whoever ran it, and of every walk that ended
+/// since. Without such a reconcile only doubles are known, never that there are none.
 async fn doubles(reader: &Reader, tenant: &str) -> Option<u64> {
     let mut newest: Option<WalkRow> = None;
     for state in [WalkState::Clean, WalkState::Findings] {
         let walk = reader.newest_whole_walk(tenant, state, Duration::ZERO, Duration::MAX).await.ok()?;
         newest = newest.into_iter().chain(walk).max_by_key(|walk| walk.updated_at);
     }
-    let progress: WalkProgress = serde_json::from_str(&newest?.progress).ok()?;
-    Some(progress.found(FindingKind::Double))
+    let Some(newest) = newest else {
+        let found = reader.doubles_since(tenant, Timestamp::UNIX_EPOCH).await.ok()?;
+        return Some(found).filter(|found| *found > 0);
+    };
+    let progress: WalkProgress = serde_json::from_str(&newest.progress).ok()?;
+    // Findings are kept up to a number, and counted all.
+    let found = reader.doubles_since(tenant, newest.updated_at).await.ok()?;
+    Some(found.max(progress.found(FindingKind::Double)))
 }
 
 fn client_document(row: ClientOnRecord) -> ClientRecordDocument {

@@ -7,7 +7,6 @@ use clap::Args;
 use super::config_args::ConfigArgs;
 use super::exit::{CONFIG, FAILED, OK};
 use super::output::{complain, written};
-use crate::config::keys;
 use crate::config::load::{Sources, examine, name_sources};
 use crate::config::{Config, ConfigProblem, ConfigRow};
 use crate::ledger::{self, OpenError};
@@ -81,12 +80,7 @@ fn with_stdin(sources: Sources) -> io::Result<Sources> {
 /// Problems of `ledger.url`. Only the ledger can parse it, and `config` must not import the ledger.
 pub(super) fn ledger_url(config: &Config, rows: &[ConfigRow]) -> Vec<ConfigProblem> {
     let url = config.ledger.as_ref().map(|ledger| ledger::check_url(ledger.url.reveal()));
-    let source = rows.iter().find(|row| row.key == keys::LEDGER_URL).map(|row| row.source.clone());
-    let problem = |error| {
-        let message = if let OpenError::Url(detail) = error { detail } else { error.to_string() };
-        ConfigProblem::new(keys::LEDGER_URL, message, source.unwrap_or_default())
-    };
-    url.and_then(Result::err).map(problem).into_iter().collect()
+    url.and_then(Result::err).map_or_else(Vec::new, |error| ledger_problems(&error, rows))
 }
 
 /// The config's problems for which a ledger could not be opened; empty where the config is not to blame.

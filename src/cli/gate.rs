@@ -6,8 +6,8 @@ use serde_json::json;
 use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{NO_GO, OK};
-use super::ledger::{answer_with, named, no_ledger};
-use super::output::{Format, block_on, json_line, print_verdict, table};
+use super::ledger::{answer, named, no_ledger};
+use super::output::{Format, block_on, json_line, table};
 use crate::config::Stage;
 use crate::config::load::examine;
 use crate::gate::{self, Condition};
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: GateArgs) -> u8 {
             if conditions.is_empty() { gate::needs_nothing(&reader, config, &to.modes()).await? } else { "" };
         Ok((conditions, nothing))
     });
-    answer_with(print_verdict, judged, &examined.rows(), |(conditions, nothing)| {
+    answer(judged, &examined.rows(), |(conditions, nothing)| {
         let met = conditions.iter().all(|condition| condition.met);
         let text = match format {
             Format::Text if conditions.is_empty() => format!("{to} needs nothing: {nothing}\n"),

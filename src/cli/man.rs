@@ -4,8 +4,9 @@ use std::io;
 
 use clap::{Args, Command};
 
-use super::exit::{FAILED, OK};
+use super::exit::{FAILED, OK, USAGE};
 use super::output::{complain, print};
+use crate::telemetry::sanitize::one_line;
 
 #[derive(Debug, Args)]
 pub(super) struct ManArgs {
@@ -15,8 +16,14 @@ pub(super) struct ManArgs {
 
 /// Prints one man page, in roff. `root` is the whole command line.
 pub(super) fn run(arguments: &ManArgs, root: Command) -> u8 {
-    match page(&arguments.command, root) {
-        Ok(roff) => print(&String::from_utf8_lossy(&roff), OK),
+    // As the help writes it, `ledger show` may come as one argument.
+    let path: Vec<_> = arguments.command.iter().flat_map(|name| name.split_whitespace()).collect();
+    match page(&path, root) {
+        Ok(Some(roff)) => print(&String::from_utf8_lossy(&roff), OK),
+        Ok(None) => {
+            complain(format_args!("invalid arguments: there is no command {}", one_line(&path.join(" "))));
+            USAGE
+        }
         Err(error) => {
             complain(format_args!("no man page: {error}"));
             FAILED
@@ -24,19 +31,19 @@ pub(super) fn run(arguments: &ManArgs, root: Command) -> u8 {
     }
 }
 
-fn page(path: &[String], root: Command) -> io::Result<Vec<u8>> {
+/// `None` if there is no such command.
+fn page(path: &[&str], root: Command) -> io::Result<Option<Vec<u8>>> {
     // `help` repeats every command: as a page for each it would double them.
     let mut root = root.disable_help_subcommand(true);
     // `build` gives every command its full name, such as `conversion-shim-ledger-show`, which pages refer to each other by.
     root.build();
     let mut command = &root;
     for name in path {
-        command = command
-            .find_subcommand(name)
-            .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, format!("unknown command {name}")))?;
+        let Some(found) = command.find_subcommand(name) else { return Ok(None) };
+        command = found;
     }
     let mut roff = Vec::new();
     let source = concat!("conversion-shim ", env!("CARGO_PKG_VERSION"));
     clap_mangen::Man::new(command.clone()).source(source).render(&mut roff)?;
-    Ok(roff)
+    Ok(Some(roff))
 }

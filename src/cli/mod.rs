@@ -10,6 +10,7 @@ mod demo;
 mod digested;
 mod exit;
 mod gate;
+mod kept_files;
 mod ledger;
 mod man;
 mod one_client;
@@ -30,6 +31,7 @@ mod translate;
 mod trip;
 mod usage;
 mod walk;
+mod walk_progress;
 mod watched;
 
 use std::ffi::OsString;

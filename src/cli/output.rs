@@ -9,36 +9,22 @@ use clap::ValueEnum;
 use super::exit::FAILED;
 use crate::telemetry::sanitize::{self, one_line};
 
-/// Writes to standard output, and returns `code`; reports what could not be written, and returns [`FAILED`] then. A file that is cut off
-/// must not pass for the whole one.
+/// Writes to standard output, and returns `code`; reports what could not be written, and returns [`FAILED`] then: a file that is cut off
+/// must not pass for the whole one. A reader that closed its end, as `head` does, has what it wanted, and changes no exit code.
 pub(super) fn print(text: &str, code: u8) -> u8 {
     let mut out = std::io::stdout().lock();
     written(out.write_all(text.as_bytes()).and_then(|()| out.flush()), code)
 }
 
-/// `code`, or [`FAILED`] with a message if standard output did not take everything.
+/// `code`, or [`FAILED`] with a message if standard output did not take everything, though its reader is there.
 pub(super) fn written(outcome: std::io::Result<()>, code: u8) -> u8 {
     match outcome {
         Ok(()) => code,
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => code,
         Err(error) => {
             complain(format_args!("standard output: {error}"));
             FAILED
         }
-    }
-}
-
-/// As [`print()`], where `code` is a verdict that stands whether or not it is read to its end: a reader that closed its end, as `head` does,
-/// has what it wanted.
-pub(super) fn print_verdict(text: &str, code: u8) -> u8 {
-    let mut out = std::io::stdout().lock();
-    verdict_written(out.write_all(text.as_bytes()).and_then(|()| out.flush()), code)
-}
-
-/// As [`written`], for [`print_verdict`].
-pub(super) fn verdict_written(outcome: std::io::Result<()>, code: u8) -> u8 {
-    match outcome {
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => code,
-        outcome => written(outcome, code),
     }
 }
 

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{FAILED, FINDINGS, OK, USAGE};
+use super::kept_files::KeptFiles;
 use super::out_file::{self, OutFile};
 use super::output::{Format, block_on, complain, json_line, print, print_error, table};
 use super::reconcile::duration;
@@ -20,10 +21,11 @@ use super::token_file::authorization;
 use super::walk::{self, opened, with_rate};
 use crate::config::facts_file::hosts_of;
 use crate::config::load::{Loaded, load};
-use crate::config::{Config, Upstreams, explain};
+use crate::config::{Config, Upstreams, explain, keys};
 use crate::probe::{
     Conversions, FactsFound, PairOptions, PairsMade, ProbeError, ProbeOptions, probe, probe_pairs,
 };
+use crate::shadow::pair::is_pair_line;
 use crate::shadow::types::Verdict;
 use crate::telemetry;
 use crate::upstream::UpstreamClient;
@@ -132,7 +134,7 @@ fn settle(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(arguments: ProbeArgs) -> u8 {
-    let ProbeArgs { write, format, token_file, config, .. } = &arguments;
+    let ProbeArgs { write, token_file, config, .. } = &arguments;
     if arguments.second_profile_id.is_some() && arguments.second_profile_id == arguments.profile_id {
         complain("--second-profile-id must be another profile than --profile-id");
         return USAGE;
@@ -168,26 +170,31 @@ pub(super) fn run(arguments: ProbeArgs) -> u8 {
         };
     if let (Some(count), Some(path)) = (arguments.pairs, &arguments.pairs_log) {
         let options = options(&arguments, token, &config.upstream);
-        return pairs(&loaded, options, (count, path), *format);
+        return pairs(&loaded, &arguments, options, (count, path));
     }
     facts(&loaded, &arguments, token)
 }
 
 fn facts(loaded: &Loaded, arguments: &ProbeArgs, token: Option<HeaderValue>) -> u8 {
-    // Before anything is converted.
+    // Before anything is converted. The file of facts.file is what it is for.
+    let kept = kept_files(loaded, arguments).but(keys::FACTS_FILE);
     let file = arguments.out.clone().filter(|path| !is_stdout(path));
-    let out = match file.map(|path| OutFile::open("--out", path)).transpose() {
+    let out = match file.map(|path| OutFile::open("--out", path, &kept)).transpose() {
         Ok(out) => out,
-        Err(error) => {
-            complain(error);
-            return FAILED;
-        }
+        Err(refusal) => return refusal.complain(),
     };
     let options = options(arguments, token, &loaded.config.upstream);
     match block_on(probed(loaded.config.clone(), options)) {
         Ok(found) => report(&found, out, arguments),
         Err(error) => failed(&error, loaded),
     }
+}
+
+/// What no output may take the place of.
+fn kept_files(loaded: &Loaded, arguments: &ProbeArgs) -> KeptFiles {
+    let ProbeArgs { config, token_file, .. } = arguments;
+    let kept = KeptFiles::of(&config.clone().into_sources(), &loaded.config, &explain(loaded));
+    kept.and("--token-file", token_file.as_deref())
 }
 
 fn failed(error: &Failed, loaded: &Loaded) -> u8 {
@@ -201,21 +208,17 @@ fn failed(error: &Failed, loaded: &Loaded) -> u8 {
     FAILED
 }
 
-fn pairs(loaded: &Loaded, options: ProbeOptions, (count, path): (u32, &PathBuf), format: Format) -> u8 {
-    let to_file = || std::fs::File::options().append(true).create(true).open(path);
-    let log: std::io::Result<Box<dyn Write + Send>> = match is_stdout(path) {
-        true => Ok(Box::new(std::io::stdout())),
-        false => to_file().map(|file| Box::new(file) as Box<_>),
-    };
-    let mut log = match log {
-        Ok(log) => log,
-        Err(error) => {
-            complain(out_file::message("--pairs-log", path, &error));
-            return FAILED;
-        }
+fn pairs(loaded: &Loaded, arguments: &ProbeArgs, options: ProbeOptions, (count, path): (u32, &Path)) -> u8 {
+    let to_file = || out_file::append("--pairs-log", path, &kept_files(loaded, arguments), is_pair_line);
+    let mut log: Box<dyn Write + Send> = match is_stdout(path) {
+        true => Box::new(std::io::stdout()),
+        false => match to_file() {
+            Ok(file) => Box::new(file),
+            Err(refusal) => return refusal.complain(),
+        },
     };
     match block_on(paired(loaded.config.clone(), options, (count, &mut *log))) {
-        Ok(made) => report_pairs(&made, format, is_stdout(path).then_some("")),
+        Ok(made) => report_pairs(&made, arguments.format, is_stdout(path).then_some("")),
         Err(error) => failed(&error, loaded),
     }
 }

@@ -8,9 +8,9 @@ use clap::Args;
 
 use super::exit::{FAILED, USAGE};
 use super::out_file::OutFile;
-use super::output::{Format, complain, json_line, print_verdict};
+use super::output::{Format, complain, json_line, print};
 use super::report::{Since, since};
-use super::walk::{self, WalkArgs, Wanted, default_end};
+use super::walk::{self, WalkArgs, Walked, Wanted, default_end};
 use crate::ledger::WalkKind;
 use crate::reconcile::{DailyReport, WalkOptions};
 
@@ -63,30 +63,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 pub(super) fn run(arguments: ReconcileArgs) -> u8 {
     let ReconcileArgs { from, to, dry_run, report, stuck_after, format, html, walk } = arguments;
-    let end = to.map_or_else(default_end, Since::time);
-    if end > default_end() {
-        complain("--to must be at least ten minutes ago: younger records may be missing in a list");
-        return USAGE;
-    }
-    let begin = from.map(Since::time);
-    let options = WalkOptions { begin, stuck_after, ..WalkOptions::new(WalkKind::Reconcile, end) };
-    if options.is_empty() {
-        complain(
-            "--from must be before --to, which is ten minutes ago by default: the window is empty, or holds no whole second",
-        );
-        return USAGE;
-    }
-    // Both before the walk, which repairs claims and is recorded.
-    let files = (report.map(read_report).transpose())
-        .and_then(|report| Ok((report, html.map(|page| OutFile::open("--html", page)).transpose()?)));
-    let (report, page) = match files {
-        Ok(files) => files,
-        Err(error) => {
-            complain(error);
-            return FAILED;
+    let options = match options(from, to, stuck_after) {
+        Ok(options) => options,
+        Err(reason) => {
+            complain(reason);
+            return USAGE;
         }
     };
-    let walked = match walk::run(walk, Wanted { options, dry_run, report }) {
+    let (page, walked) = match walked(walk, (report, html), (options, dry_run)) {
         Ok(walked) => walked,
         Err(code) => return code,
     };
@@ -102,7 +86,43 @@ pub(super) fn run(arguments: ReconcileArgs) -> u8 {
         Format::Text => walked.result.text(&heading),
         Format::Json => json_line(&walked.result.json(&heading).to_string()),
     };
-    print_verdict(&text, code)
+    print(&text, code)
+}
+
+fn options(
+    from: Option<Since>,
+    to: Option<Since>,
+    stuck_after: Duration,
+) -> Result<WalkOptions, &'static str> {
+    let end = to.map_or_else(default_end, Since::time);
+    if end > default_end() {
+        return Err("--to must be at least ten minutes ago: younger records may be missing in a list");
+    }
+    let begin = from.map(Since::time);
+    let options = WalkOptions { begin, stuck_after, ..WalkOptions::new(WalkKind::Reconcile, end) };
+    if options.is_empty() {
+        return Err(
+            "--from must be before --to, which is ten minutes ago by default: the window is empty, or holds no whole second",
+        );
+    }
+    Ok(options)
+}
+
+/// The walk, and the page to write; or the exit code. The files come first: the walk repairs claims and is recorded.
+fn walked(
+    walk: WalkArgs,
+    (report, page): (Option<PathBuf>, Option<PathBuf>),
+    (options, dry_run): (WalkOptions, bool),
+) -> Result<(Option<OutFile>, Walked), u8> {
+    let prepared = walk::prepare(walk)?;
+    let kept = prepared.kept_files().and("--report", report.as_deref());
+    let page = page.map(|page| OutFile::open("--html", page, &kept)).transpose();
+    let page = page.map_err(|refusal| refusal.complain())?;
+    let report = report.map(read_report).transpose().map_err(|error| {
+        complain(error);
+        FAILED
+    })?;
+    Ok((page, prepared.run(Wanted { options, dry_run, report })?))
 }
 
 fn read_report(file: PathBuf) -> Result<DailyReport, String> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufReader, IsTerminal as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anstream::AutoStream;
 use clap::Args;
@@ -14,15 +14,18 @@ use sha2::{Digest as _, Sha256};
 use super::check;
 use super::config_args::ConfigArgs;
 use super::digested::Digested;
-use super::exit::{FAILED, NO_GO, NOT_PROVEN, OK, USAGE};
+use super::exit::{FAILED, NO_GO, NOT_PROVEN, OK};
+use super::kept_files::KeptFiles;
 use super::ledger::{CommandError, no_ledger};
-use super::output::{Format, complain, verdict_written};
+use super::out_file::OutFile;
+use super::output::{Format, complain, written};
 use super::report_record::{self, Recording};
-use crate::config::Go;
 use crate::config::load::examine;
+use crate::config::{ConfigRow, Go};
 use crate::report::document::{Decision, Report};
 use crate::report::{ReportBuilder, ReportScope, html, text};
 use crate::shadow::types::COMPARED;
+use crate::telemetry::sanitize::one_line;
 use crate::translate::route::Route;
 
 pub(super) const ABOUT: &str = "\
@@ -112,28 +115,28 @@ pub(super) fn since(text: &str) -> Result<Since, String> {
 }
 
 pub(super) fn run(arguments: ReportArgs) -> u8 {
-    let files = match inputs(&arguments) {
-        Ok(files) => files,
-        Err(error) => {
-            complain(error);
-            return USAGE;
-        }
-    };
-    let scope = scope(&arguments);
+    let (files, scope) = (inputs(&arguments.files), scope(&arguments));
     let ReportArgs { format, html, record, config, .. } = arguments;
-    let examined = match examine(&config.into_sources()) {
+    let sources = config.into_sources();
+    let examined = match examine(&sources) {
         Ok(examined) => examined,
         Err(problems) => return check::refused(&problems),
     };
-    let config = examined.config();
+    let (config, rows) = (examined.config(), examined.rows());
+    let kept = KeptFiles::of(&sources, config, &rows);
+    let kept = files.iter().fold(kept, |kept, file| kept.and("this report", Some(file)));
+    let page = match html.map(|page| OutFile::open("--html", page, &kept)).transpose() {
+        Ok(page) => page,
+        Err(refusal) => return refusal.complain(),
+    };
     let ledger = match (record, &config.ledger) {
-        (true, None) => return check::refused(&no_ledger(&examined.rows())),
+        (true, None) => return check::refused(&no_ledger(&rows)),
         (true, Some(ledger)) => Some(ledger),
         (false, _) => None,
     };
     let mut digest = ledger.map(|_| Sha256::new());
     let made = read(scope, &config.shadow.go, (&files, digest.as_mut()))
-        .and_then(|report| write_html(&report, html.as_deref()).map(|()| report));
+        .and_then(|report| page.map(|page| page.write(&html::render(&report))).transpose().map(|_| report));
     let report = match made {
         Ok(report) => report,
         Err(error) => {
@@ -141,24 +144,34 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
             return FAILED;
         }
     };
-    let code = match report.verdict {
-        Decision::Go => OK,
-        Decision::NotProven => NOT_PROVEN,
-        Decision::NoGo | Decision::NotInShadow | Decision::NotKnown => NO_GO,
-    };
-    let code = verdict_written(print(&report, format), code);
+    let code = written(print(&report, format), exit_code(report.verdict));
     let Some((ledger, input)) = ledger.zip(digest) else { return code };
     match report_record::record(Recording { config, ledger, input }, &report) {
         Ok(()) => code,
         Err(error) => {
-            complain(format_args!("the report is not on record: {error}"));
-            let problems = match &error {
-                CommandError::Open(error) => check::ledger_problems(error, &examined.rows()),
-                CommandError::Runtime(_) | CommandError::Read(_) | CommandError::Lookup(_) => Vec::new(),
-            };
-            if problems.is_empty() { FAILED } else { check::refused(&problems) }
+            // The report is printed, so that this is a failure also where the config is to blame.
+            complain(format_args!("the report is not on record: {}", named(&error, &rows)));
+            FAILED
         }
     }
+}
+
+const fn exit_code(verdict: Decision) -> u8 {
+    match verdict {
+        Decision::Go => OK,
+        Decision::NotProven => NOT_PROVEN,
+        Decision::NoGo | Decision::NotInShadow | Decision::NotKnown => NO_GO,
+    }
+}
+
+/// Why a report is not on record; each key that is to blame with its source.
+fn named(error: &CommandError, rows: &[ConfigRow]) -> String {
+    let problems = match error {
+        CommandError::Open(error) => check::ledger_problems(error, rows),
+        CommandError::Runtime(_) | CommandError::Read(_) | CommandError::Lookup(_) => Vec::new(),
+    };
+    let problems: Vec<_> = problems.iter().map(|problem| one_line(&problem.to_string())).collect();
+    if problems.is_empty() { error.to_string() } else { problems.join("; ") }
 }
 
 fn scope(arguments: &ReportArgs) -> ReportScope {
@@ -169,18 +182,14 @@ fn scope(arguments: &ReportArgs) -> ReportScope {
 }
 
 /// The files to read, each once: records of a file given twice would count twice.
-fn inputs(arguments: &ReportArgs) -> Result<Vec<PathBuf>, String> {
+fn inputs(files: &[PathBuf]) -> Vec<PathBuf> {
     let mut seen = HashSet::new();
-    let same = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let mut files = arguments.files.clone();
-    files.retain(|file| seen.insert(same(file)));
+    let mut files = files.to_vec();
+    files.retain(|file| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone())));
     if files.is_empty() {
         files.push(STDIN.into());
     }
-    match arguments.html.as_deref().filter(|page| seen.contains(&same(page))) {
-        Some(page) => Err(format!("--html would overwrite the input file {}", page.display())),
-        None => Ok(files),
-    }
+    files
 }
 
 fn read(
@@ -205,11 +214,6 @@ fn read(
 
 fn buffered<R: io::Read>(input: R, digest: Option<&mut Sha256>) -> BufReader<Digested<'_, R>> {
     BufReader::with_capacity(BUFFER, Digested::new(input, digest))
-}
-
-fn write_html(report: &Report, page: Option<&Path>) -> Result<(), String> {
-    let Some(page) = page else { return Ok(()) };
-    std::fs::write(page, html::render(report)).map_err(|error| format!("{}: {error}", page.display()))
 }
 
 /// Prints the report, with colours on terminals that support them.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use clap::Args;
 
 use super::exit::{BROKEN, OK};
-use super::output::print_verdict;
+use super::output::print;
 use crate::routes::create::rules::Rules;
 use crate::simulate::{self, Counts, Outcome, Violation};
 use crate::telemetry::format::count;
@@ -58,7 +58,7 @@ pub(super) fn run(arguments: &SimulateArgs) -> u8 {
     let SimulateArgs { seed, steps, .. } = arguments;
     let outcome = simulate::run(*seed, *steps, arguments.rules());
     let code = if outcome.violation.is_some() { BROKEN } else { OK };
-    print_verdict(&text(*seed, &outcome), code)
+    print(&text(*seed, &outcome), code)
 }
 
 fn text(seed: u64, outcome: &Outcome) -> String {

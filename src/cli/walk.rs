@@ -1,9 +1,9 @@
-//! What `reconcile` and `ledger backfill` share: their arguments, the budget of their own, the progress on the terminal, and the walk.
+//! What `reconcile` and `ledger backfill` share: their arguments, the budget of their own, and the walk.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use http::HeaderValue;
@@ -12,29 +12,27 @@ use jiff::Timestamp;
 use super::check;
 use super::config_args::ConfigArgs;
 use super::exit::{FAILED, FINDINGS, OK};
+use super::kept_files::KeptFiles;
 use super::ledger::orders::operator_name;
-use super::output::{block_on, complain, print_error};
+use super::output::{block_on, complain};
 use super::token_file::authorization;
+use super::walk_progress::ProgressLine;
 use crate::config::load::{load, name_sources};
 use crate::config::{self, Config, ConfigProblem, ConfigRow, explain, keys};
 use crate::ledger::reload_guard::{identity_of, settings_of};
 use crate::ledger::{Identity, Ledger, LedgerError, OpenError, Reader, Settings};
 use crate::reconcile::{
     DailyReport, Heading, LAG, Lease, Sides, VendorSource, WalkAuthor, WalkContext, WalkError, WalkOptions,
-    WalkResult, WalkView, walk,
+    WalkResult, walk,
 };
 use crate::telemetry;
-use crate::telemetry::format::count;
+use crate::telemetry::sanitize::one_line;
 use crate::translate::side::Side;
 use crate::upstream::UpstreamClient;
 use crate::upstream::rate_limit::Budget;
 
 /// Minimum timeout of one call to the ledger: no request waits for it.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Between two lines of progress where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
-/// Between two changes of the line on a terminal.
-const BAR_EVERY: Duration = Duration::from_millis(200);
 
 #[derive(Debug, Args)]
 pub(super) struct WalkArgs {
@@ -84,10 +82,21 @@ pub(super) enum Failed {
     Open(#[from] OpenError),
     #[error(transparent)]
     Ledger(#[from] LedgerError),
-    #[error("could not finish: {0}; run it again, and it goes on from where it stopped")]
-    Walk(#[from] WalkError),
+    #[error("could not finish: {error}; {}", next_run(*.resumes))]
+    Walk {
+        error: WalkError,
+        /// Whether the same command goes on with it.
+        resumes: bool,
+    },
     #[error("{0}")]
     Refused(String),
+}
+
+const fn next_run(resumes: bool) -> &'static str {
+    match resumes {
+        true => "run it again, and it goes on from where it stopped",
+        false => "run it again; it begins anew",
+    }
 }
 
 /// The end of a window without one: younger records may be missing in a list.
@@ -95,32 +104,55 @@ pub(super) fn default_end() -> Timestamp {
     Timestamp::now() - LAG
 }
 
-/// Walks, or returns the exit code.
-pub(super) fn run(arguments: WalkArgs, wanted: Wanted) -> Result<Walked, u8> {
-    let WalkArgs { rate, fresh, token_file, config: config_args } = arguments;
-    let (config, ledger, rows) = configured(config_args).map_err(|problems| check::refused(&problems))?;
-    let token = token_file.as_deref().map(authorization).transpose().map_err(|error| {
-        complain(format_args!("--token-file: {error}"));
-        FAILED
-    })?;
-    // Standard output holds the result.
-    let terminal = std::io::stderr().is_terminal();
-    let _log = telemetry::start_to(&config.log, None, std::io::stderr(), terminal).map_err(|error| {
-        complain(error);
-        FAILED
-    })?;
-    let options = WalkOptions { resume: !fresh, ..wanted.options.clone() };
-    let wanted = Wanted { options, ..wanted };
-    block_on(walked(config, &ledger, Access { rate, token }, wanted)).map_err(|error| {
-        if let Failed::Open(error) = &error {
-            let problems = check::ledger_problems(error, &rows);
-            if !problems.is_empty() {
-                return check::refused(&problems);
+/// A walk whose config is loaded; nothing has been done yet.
+pub(super) struct Prepared {
+    arguments: WalkArgs,
+    config: Arc<Config>,
+    ledger: config::Ledger,
+    rows: Vec<ConfigRow>,
+}
+
+/// Loads the config, or returns the exit code.
+pub(super) fn prepare(arguments: WalkArgs) -> Result<Prepared, u8> {
+    let (config, ledger, rows) =
+        configured(arguments.config.clone()).map_err(|problems| check::refused(&problems))?;
+    Ok(Prepared { arguments, config, ledger, rows })
+}
+
+impl Prepared {
+    /// What no output of the walk may take the place of.
+    pub(super) fn kept_files(&self) -> KeptFiles {
+        let WalkArgs { token_file, config, .. } = &self.arguments;
+        let kept = KeptFiles::of(&config.clone().into_sources(), &self.config, &self.rows);
+        kept.and("--token-file", token_file.as_deref())
+    }
+
+    /// Walks, or returns the exit code.
+    pub(super) fn run(self, wanted: Wanted) -> Result<Walked, u8> {
+        let Self { arguments: WalkArgs { rate, fresh, token_file, .. }, config, ledger, rows } = self;
+        let token = token_file.as_deref().map(authorization).transpose().map_err(|error| {
+            complain(format_args!("--token-file: {error}"));
+            FAILED
+        })?;
+        // Standard output holds the result.
+        let terminal = std::io::stderr().is_terminal();
+        let _log = telemetry::start_to(&config.log, None, std::io::stderr(), terminal).map_err(|error| {
+            complain(error);
+            FAILED
+        })?;
+        let options = WalkOptions { resume: !fresh, ..wanted.options.clone() };
+        let wanted = Wanted { options, ..wanted };
+        block_on(walked(config, &ledger, Access { rate, token }, wanted)).map_err(|error| {
+            if let Failed::Open(error) = &error {
+                let problems = check::ledger_problems(error, &rows);
+                if !problems.is_empty() {
+                    return check::refused(&problems);
+                }
             }
-        }
-        complain(error);
-        FAILED
-    })
+            complain(error);
+            FAILED
+        })
+    }
 }
 
 struct Access {
@@ -146,12 +178,11 @@ async fn walked(
         return Err(Failed::Refused(reason.into()));
     }
     let lease = match &opened {
-        Some(opened) => match Lease::take_patiently(opened, &ledger.tenant).await? {
-            Some(lease) => Some(lease),
-            None => return Err(Failed::Refused("another process walks the lists of this tenant now".into())),
-        },
+        Some(opened) => Some(lease(opened, &ledger.tenant).await?),
         None => None,
     };
+    // What of a report was compared before is not on record, and of a dry run nothing is.
+    let resumes = !dry_run && report.is_none();
     let progress = ProgressLine::new(options.kind.as_str());
     let operator = operator_name();
     let context = WalkContext {
@@ -163,9 +194,12 @@ async fn walked(
         author: WalkAuthor { config: &config.hash, operator: Some(&operator) },
         facts: config.facts,
         report,
-        observer: &|view| progress.show(view),
+        observer: &|view| progress.show(view, source.delay()),
     };
-    let outcome = walk(context, options).await;
+    let outcome = tokio::select! {
+        outcome = walk(context, options) => outcome.map_err(|error| Failed::Walk { error, resumes }),
+        never = progress.show_waits(&source) => match never {},
+    };
     progress.end();
     // Also after a walk that failed: otherwise the next one waits until the lease runs out.
     if let Some(lease) = lease {
@@ -174,11 +208,24 @@ async fn walked(
     Ok(Walked { result: outcome?, tenant: ledger.tenant.clone(), calls: source.calls(), dry_run })
 }
 
+/// The lease that lets this process walk; a process that was killed keeps it for some seconds.
+async fn lease(opened: &Ledger, tenant: &str) -> Result<Lease, Failed> {
+    let told = |holder: &str, until: Timestamp| {
+        let holder = one_line(holder.get(..12).unwrap_or(holder));
+        complain(format_args!(
+            "waits until {until:.0}: process {holder} walks the lists of this tenant, or was killed while it did"
+        ));
+    };
+    let lease = Lease::take_patiently(opened, tenant, told).await?;
+    lease.ok_or_else(|| Failed::Refused("another process walks the lists of this tenant now".into()))
+}
+
 fn source(config: &Arc<Config>, Access { rate, token }: Access) -> Result<VendorSource, Failed> {
     let refused = |error: &dyn std::error::Error| Failed::Refused(error.to_string());
     let upstream = UpstreamClient::new(&config.upstream).map_err(|error| refused(&error))?;
     let source = VendorSource::new(config.clone(), &upstream, own_budget(config, rate), token)
-        .map_err(|error| refused(&error))?;
+        .map_err(|error| refused(&error))?
+        .alone();
     match [Side::Legacy, Side::New].into_iter().find(|side| !source.has_credentials(*side)) {
         None => Ok(source),
         Some(side) => Err(Failed::Refused(format!(
@@ -233,80 +280,4 @@ fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
             Err(name_sources(&rows, vec![problem]))
         }
     }
-}
-
-/// One line that changes on a terminal, and a line every few seconds elsewhere.
-struct ProgressLine {
-    name: &'static str,
-    is_terminal: bool,
-    start: Instant,
-    shown: Mutex<Shown>,
-}
-
-#[derive(Default)]
-struct Shown {
-    last: Option<Instant>,
-    /// Rows, and the time up to which all was seen, when the first records were there.
-    first: Option<(u64, i64)>,
-    width: usize,
-}
-
-impl ProgressLine {
-    fn new(name: &'static str) -> Self {
-        let is_terminal = std::io::stderr().is_terminal();
-        Self { name, is_terminal, start: Instant::now(), shown: Mutex::default() }
-    }
-
-    fn show(&self, view: &WalkView<'_>) {
-        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        let every = if self.is_terminal { BAR_EVERY } else { LINE_EVERY };
-        let rows: u64 = view.progress.rows.iter().sum();
-        if rows > 0 {
-            shown.first.get_or_insert((rows, view.progress.position));
-        }
-        if shown.last.get_or_insert(self.start).elapsed() < every {
-            return;
-        }
-        shown.last = Some(Instant::now());
-        let line = self.line(view, rows, shown.first);
-        if self.is_terminal {
-            let width = std::mem::replace(&mut shown.width, line.len());
-            print_error(&format!("\r{line:width$}"));
-        } else {
-            print_error(&format!("{line}\n"));
-        }
-    }
-
-    fn line(&self, view: &WalkView<'_>, rows: u64, first: Option<(u64, i64)>) -> String {
-        let seconds = self.start.elapsed().as_secs().max(1);
-        let pages: u64 = view.progress.pages.iter().sum();
-        let position = Timestamp::from_second(view.progress.position).unwrap_or(view.begin);
-        let (done, left) = first.map_or((0, 0), |(_, from)| {
-            (view.progress.position.abs_diff(from), view.end.as_second().abs_diff(view.progress.position))
-        });
-        // By time, because the number of records is not known.
-        let ends_in = seconds.saturating_mul(left).checked_div(done);
-        let ends_in = ends_in.map_or_else(|| "unknown".into(), |seconds| format!("{seconds} s"));
-        let bar = bar(done, left);
-        format!(
-            "{} {bar} {} rows, {} pages, {} rows/s, at {position}, time left {ends_in}",
-            self.name,
-            count(rows),
-            count(pages),
-            count(rows / seconds),
-        )
-    }
-
-    fn end(&self) {
-        let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_terminal && shown.width > 0 {
-            print_error(&format!("\r{:width$}\r", "", width = shown.width));
-        }
-    }
-}
-
-fn bar(done: u64, left: u64) -> String {
-    const WIDTH: u64 = 20;
-    let filled = (done * WIDTH).checked_div(done + left).unwrap_or_default().min(WIDTH) as usize;
-    format!("[{:<20}]", "#".repeat(filled))
 }

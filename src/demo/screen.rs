@@ -147,8 +147,11 @@ impl Screen {
     }
 
     fn write(&mut self, text: &str) -> Shown {
-        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
-        written.map_err(DemoError::Screen)
+        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+            // A reader that closed its end, as `head` does, has what it wanted; the exit code is the verdict all the same.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.map_err(DemoError::Screen),
+        }
     }
 }
 

@@ -137,10 +137,19 @@ impl Judge<'_> {
         let least = self.config.gate.retry_window;
         let least_shown = span(least.as_secs() as i64);
         let (met, age) = match self.known.begun {
-            Some(begun) => (!self.is_within(begun, least), span(self.age(begun).as_secs())),
+            Some(begun) if self.age(begun).is_negative() => {
+                (false, format!("dated {} ahead of this machine's clock", span(-self.age(begun).as_secs())))
+            }
+            Some(begun) => {
+                (!self.is_within(begun, least), format!("{} old", span(self.age(begun).as_secs())))
+            }
             None => (false, "of unknown age".to_owned()),
         };
-        self.condition("ledger_age", met, format!("the ledger is {age} old, more than {least_shown} needed"))
+        self.condition(
+            "ledger_age",
+            met,
+            format!("the ledger is {age}; it has to be older than {least_shown}"),
+        )
     }
 
     /// Each of them must see a record on new from the first one on: it reads both for as long as a create may take, or sends none.

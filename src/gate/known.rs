@@ -9,7 +9,7 @@ use crate::ledger::{
     DriftRow, EvidenceKind, EvidenceRow, LedgerError, Reader, Recent, ReplicaRow, Trip, UsageOnRecord,
     modes_of,
 };
-use crate::reconcile::{Finding, LAG, WalkProgress};
+use crate::reconcile::{Finding, FindingKind, LAG, WalkProgress};
 use crate::translate::side::Side;
 
 /// A replica without a heartbeat for so long does not report.
@@ -109,7 +109,7 @@ fn open_on_legacy(finding: &str) -> Option<String> {
     Some(finding.subject().to_owned())
 }
 
-/// Reconciles, over any window, that found something about money.
+/// Walks of any kind, over any window, that found something about money.
 pub(super) struct MoneyFound {
     /// When they ended, newest first.
     at: Vec<Timestamp>,
@@ -120,7 +120,8 @@ pub(super) struct MoneyFound {
 impl MoneyFound {
     async fn read(reader: &Reader, tenant: &str) -> Result<Self, LedgerError> {
         // Only the newest are read. Whether older ones found money is not known, so they count as if they had.
-        let (walks, has_older) = reader.reconciles_with_findings(tenant).await?;
+        let (walks, has_older) =
+            reader.walks_with_findings(tenant, FindingKind::ABOUT_MONEY.map(FindingKind::as_str)).await?;
         let read_from = walks.last().filter(|_| has_older).map(|(_, at)| *at);
         let about_money = |(progress, _): &&(String, Timestamp)| {
             // What cannot be read may be about money.

@@ -24,6 +24,14 @@ pub struct Backup {
     pub bytes: u64,
 }
 
+impl Backup {
+    /// The name of a copy until it is checked.
+    #[must_use]
+    pub(crate) fn draft(file: &Path) -> PathBuf {
+        PathBuf::from(format!("{}.partial", file.display()))
+    }
+}
+
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -65,7 +73,7 @@ pub async fn back_up(settings: &Settings, file: &Path) -> Result<Backup, BackupE
     let path = resolve(&path)?;
     // Compares the ledger with the one that the config names.
     let id = Reader::open(settings).await?.identified(None).await?.id;
-    let draft = PathBuf::from(format!("{}.partial", file.display()));
+    let draft = Backup::draft(file);
     // Left by a backup that was killed.
     let _ = fs::remove_file(&draft);
     // SQLite takes an empty file, and would not say which of two files it cannot open.

@@ -251,7 +251,7 @@ pub struct Walked {
 pub enum WalkVerdict {
     /// A clean reconcile of a whole window, from which completeness may follow until then.
     CleanUntil(Timestamp),
-    /// A reconcile that found something about money.
+    /// A walk that found something about money.
     AboutMoney,
     /// Any other walk.
     Other,
@@ -278,7 +278,7 @@ const GRANT: Guarded = guarded!(
 
 const DOUBT: Guarded = guarded!(
     [
-        "UPDATE ledger_completeness SET until_us = 0, why = 'a reconcile found something about money' WHERE tenant = $2 AND "
+        "UPDATE ledger_completeness SET until_us = 0, why = 'a walk found something about money' WHERE tenant = $2 AND "
     ],
     [" RETURNING side"],
 );

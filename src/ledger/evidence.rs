@@ -103,8 +103,8 @@ impl LedgerRequest for RecordEvidence {
         if rows.is_empty() {
             return Err(connection.foreign());
         }
-        let thresholds = thresholds(numbers);
-        let after = format!("{verdict}{thresholds}; input {input_sha256}, output {output_sha256}");
+        let rests_on = rests_on(numbers);
+        let after = format!("{verdict}{rests_on}; input {input_sha256}, output {output_sha256}");
         let entry = AuditEntry {
             process: &self.process,
             operator,
@@ -118,9 +118,12 @@ impl LedgerRequest for RecordEvidence {
     }
 }
 
-/// The thresholds that a verdict rests on, for the audit; empty for a walk.
-fn thresholds(numbers: &str) -> String {
+/// What a verdict rests on, for the audit: a report's thresholds, or the vendor's report that a walk was given.
+fn rests_on(numbers: &str) -> String {
     let numbers: Value = serde_json::from_str(numbers).unwrap_or_default();
+    if let Some(sha256) = numbers["report"]["sha256"].as_str() {
+        return format!("; report file {sha256}");
+    }
     let Some(thresholds) = numbers["thresholds"].as_object() else { return String::new() };
     let named: Vec<_> = thresholds.iter().map(|(name, value)| format!("{name} {value}")).collect();
     format!("; thresholds {}", named.join(", "))

@@ -135,6 +135,15 @@ impl FromStr for DatabaseUrl {
     }
 }
 
+/// The file of a SQLite ledger; `None` for a URL of another kind, and for one that is none.
+#[must_use]
+pub(crate) fn sqlite_file(url: &str) -> Option<PathBuf> {
+    match url.parse() {
+        Ok(DatabaseUrl::Sqlite(path)) => Some(path),
+        Ok(DatabaseUrl::Postgres(_)) | Err(_) => None,
+    }
+}
+
 /// Checks a URL without opening anything.
 ///
 /// # Errors

@@ -18,6 +18,7 @@ use super::error::LedgerError;
 use super::identity::{Setting, insert_setting, setting};
 use super::operator::OperatorReason;
 use super::queries::{FirstNewCreateAt, time};
+use super::walks::WalkKind;
 use super::{Ledger, Reader};
 
 /// How often a process reads the trip: well within the five seconds in which every replica follows.
@@ -231,6 +232,8 @@ struct TripOnDoubles {
     process: String,
     operator: String,
     tenant: String,
+    /// What confirmed them: the command, and the walk's id.
+    by: (WalkKind, String),
     doubles: Vec<ConfirmedDouble>,
 }
 
@@ -262,8 +265,10 @@ impl LedgerRequest for TripOnDoubles {
 
 impl TripOnDoubles {
     async fn trip_on<C: Connection>(&self, connection: &mut C, subject: &str) -> Result<(), LedgerError> {
-        let why = format!("reconcile confirmed a double of {subject}");
+        let (kind, walk) = &self.by;
+        let why = format!("{} confirmed a double of {subject}", kind.command());
         set(connection, &why).await?;
+        let walk = format!("walk {walk}");
         let entry = AuditEntry {
             process: &self.process,
             operator: &self.operator,
@@ -271,7 +276,7 @@ impl TripOnDoubles {
             subject,
             reason: &why,
             before: None,
-            after: None,
+            after: Some(&walk),
         };
         record(connection, &entry).await
     }
@@ -304,19 +309,21 @@ impl Ledger {
         self.write(ResetTrip { process: self.process(), reason }).await
     }
 
-    /// Trips if one of them was made since creates went to the new side and did not trip before. Audited.
+    /// Trips if one of them was made since creates went to the new side and did not trip before. `by` is the walk that confirmed them, by
+    /// its kind and id. Audited.
     ///
     /// # Errors
     /// [`LedgerError`].
     pub async fn trip_on_doubles(
         &self,
         tenant: &str,
+        by: (WalkKind, &str),
         doubles: Vec<ConfirmedDouble>,
     ) -> Result<(), LedgerError> {
         for doubles in doubles.chunks(DOUBLES_AT_ONCE) {
             let (process, operator) = (self.process(), self.operator());
-            let (tenant, doubles) = (tenant.to_owned(), doubles.to_vec());
-            self.write(TripOnDoubles { process, operator, tenant, doubles }).await?;
+            let (tenant, doubles, by) = (tenant.to_owned(), doubles.to_vec(), (by.0, by.1.to_owned()));
+            self.write(TripOnDoubles { process, operator, tenant, by, doubles }).await?;
         }
         Ok(())
     }

@@ -9,9 +9,10 @@ use super::claim::{Claim, Key};
 use super::claim_batches::{CLAIMS_PAGE, ClaimSet, ClaimsBetween, ClaimsByRefs, NativeByRefs, RefClaim};
 use super::completeness::{Completeness, CompletenessOf, FoundUnclaimed, Withdraw, Withdrawal};
 use super::error::LedgerError;
+use super::leases::{LeaseOf, ReleaseLease, TakeLease};
 use super::walks::{
-    BeginWalk, FindingsOf, MoveEnd, NewestWhole, ReleaseLease, SaveWalk, StoredFinding, TakeLease,
-    UnfinishedWalk, WITH_FINDINGS_MAX, WalkKind, WalkRow, WalkState, WalkStep, WithFindings,
+    BeginWalk, DoublesSince, FindingsOf, MoveEnd, NewestWhole, SaveWalk, StoredFinding, UnfinishedWalk,
+    WITH_FINDINGS_MAX, WalkKind, WalkRow, WalkState, WalkStep, WithFindings,
 };
 use super::{Ledger, Reader};
 use crate::translate::side::Side;
@@ -70,15 +71,33 @@ impl Reader {
         self.ask(&NewestWhole { tenant, state, window, age }).await
     }
 
-    /// The progress of each of the newest reconciles with findings and when it ended, newest first; and whether there are older ones.
+    /// How many references the walks that ended at that time or later, of any kind and over any side, confirmed a double of.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub(crate) async fn reconciles_with_findings(
+    pub(crate) async fn doubles_since(&self, tenant: &str, since: Timestamp) -> Result<u64, LedgerError> {
+        self.ask(&DoublesSince { tenant, since }).await
+    }
+
+    /// Who has a lease, and until when; `None` if nobody.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn lease_of(&self, name: &str) -> Result<Option<(String, Timestamp)>, LedgerError> {
+        self.ask(&LeaseOf(name)).await
+    }
+
+    /// The progress of each of the newest walks with findings, of any kind, and when it ended, newest first; and whether there are older
+    /// ones. One that stopped after it had confirmed a finding of a kind in `money` is among them, without progress.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn walks_with_findings(
         &self,
         tenant: &str,
+        money: [&'static str; 5],
     ) -> Result<(Vec<(String, Timestamp)>, bool), LedgerError> {
-        let found = self.ask(&WithFindings(tenant)).await?;
+        let found = self.ask(&WithFindings { tenant, money }).await?;
         let is_full = found.len() >= WITH_FINDINGS_MAX;
         Ok((found, is_full))
     }

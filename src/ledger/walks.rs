@@ -1,4 +1,4 @@
-//! The progress and the findings of walks over the vendor's lists, and the leases of what one process does at a time.
+//! The progress and the findings of walks over the vendor's lists.
 
 #![allow(missing_docs, reason = "the docs of a type say what its fields are")]
 
@@ -25,6 +25,14 @@ impl WalkKind {
         match self {
             Self::Reconcile => "reconcile",
             Self::Backfill => "backfill",
+        }
+    }
+
+    /// The command that walks so, as an operator types it.
+    pub(crate) const fn command(self) -> &'static str {
+        match self {
+            Self::Reconcile => "reconcile",
+            Self::Backfill => "ledger backfill",
         }
     }
 }
@@ -122,22 +130,50 @@ impl LedgerRequest for NewestWhole<'_> {
     }
 }
 
-/// The newest reconciles with findings.
-pub(super) struct WithFindings<'a>(pub(super) &'a str);
+/// The newest walks with findings, a backfill among them, and those that stopped after they had confirmed one about money.
+pub(super) struct WithFindings<'a> {
+    pub(super) tenant: &'a str,
+    /// The kinds of findings about money.
+    pub(super) money: [&'static str; 5],
+}
 
 /// Rows of one answer to [`WithFindings`].
 pub(super) const WITH_FINDINGS_MAX: usize = 500;
 
-const WITH_FINDINGS: &str = "SELECT progress, updated_at_us FROM ledger_walks WHERE tenant = $1 AND kind = 'reconcile' \
-     AND state = 'findings' ORDER BY updated_at_us DESC LIMIT 500";
+// The progress of a walk that stopped is older than its findings: they are saved first.
+const WITH_FINDINGS: &str = "SELECT CASE WHEN state = 'findings' THEN progress ELSE '' END, updated_at_us FROM ledger_walks AS w \
+     WHERE tenant = $1 AND (state = 'findings' OR state IN ('running', 'abandoned') AND EXISTS \
+     (SELECT 1 FROM ledger_findings AS f WHERE f.walk = w.walk AND f.kind IN ($2, $3, $4, $5, $6))) \
+     ORDER BY updated_at_us DESC LIMIT 500";
 
 impl LedgerRequest for WithFindings<'_> {
-    /// The progress of each and when it ended, newest first.
+    /// The progress of each and when it ended, newest first; no progress of one that stopped.
     type Output = Vec<(String, Timestamp)>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
-        let rows: Vec<(String, i64)> = connection.rows(WITH_FINDINGS, &[Bind::Text(self.0)]).await?;
+        let [double, lost, wrong_side, mismatch, status] = self.money.map(Bind::Text);
+        let binds = [Bind::Text(self.tenant), double, lost, wrong_side, mismatch, status];
+        let rows: Vec<(String, i64)> = connection.rows(WITH_FINDINGS, &binds).await?;
         rows.into_iter().map(|(progress, at)| Ok((progress, time(at)?))).collect()
+    }
+}
+
+/// The references of which the walks that ended since a time confirmed a double.
+pub(super) struct DoublesSince<'a> {
+    pub(super) tenant: &'a str,
+    pub(super) since: Timestamp,
+}
+
+const DOUBLES_SINCE: &str = "SELECT CAST(COUNT(DISTINCT f.subject) AS BIGINT) FROM ledger_findings AS f \
+     JOIN ledger_walks AS w ON w.walk = f.walk WHERE w.tenant = $1 AND w.updated_at_us >= $2 AND f.kind = 'double'";
+
+impl LedgerRequest for DoublesSince<'_> {
+    type Output = u64;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<u64, LedgerError> {
+        let since = Bind::Number(self.since.as_microsecond());
+        let rows: Vec<(i64,)> = connection.rows(DOUBLES_SINCE, &[Bind::Text(self.tenant), since]).await?;
+        Ok(rows.first().map_or(0, |(count,)| count.unsigned_abs()))
     }
 }
 
@@ -329,49 +365,5 @@ impl LedgerRequest for SaveWalk {
             walked.record(connection).await?;
         }
         Ok(!rows.is_empty())
-    }
-}
-
-/// Takes or renews a lease. Returns whether this holder has it now.
-pub(super) struct TakeLease {
-    pub(super) name: String,
-    pub(super) holder: String,
-    pub(super) duration: Duration,
-}
-
-const TAKE_LEASE: Guarded = guarded!(
-    ["INSERT INTO ledger_leases (name, holder, until_us) SELECT $2, $3, $5 WHERE "],
-    [" ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_us = excluded.until_us \
-         WHERE ledger_leases.holder = excluded.holder OR ledger_leases.until_us < $4 RETURNING holder"],
-);
-
-impl LedgerRequest for TakeLease {
-    type Output = bool;
-
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
-        let now = Timestamp::now();
-        let until = now + self.duration;
-        let times = [now, until].map(|at| Bind::Number(at.as_microsecond()));
-        let binds = [Bind::Text(&self.name), Bind::Text(&self.holder), times[0], times[1]];
-        let rows: Vec<(String,)> = connection.guarded(&TAKE_LEASE, &binds).await?;
-        Ok(rows.first().is_some_and(|(holder,)| *holder == self.holder))
-    }
-}
-
-pub(super) struct ReleaseLease {
-    pub(super) name: String,
-    pub(super) holder: String,
-}
-
-const RELEASE_LEASE: Guarded =
-    guarded!(["DELETE FROM ledger_leases WHERE name = $2 AND holder = $3 AND "], [" RETURNING name"]);
-
-impl LedgerRequest for ReleaseLease {
-    type Output = ();
-
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
-        let binds = [Bind::Text(&self.name), Bind::Text(&self.holder)];
-        let _: Vec<(String,)> = connection.guarded(&RELEASE_LEASE, &binds).await?;
-        Ok(())
     }
 }

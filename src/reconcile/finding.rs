@@ -63,6 +63,10 @@ impl FindingKind {
         Self::Mirrored,
     ];
 
+    /// Those of [`Severity::Money`].
+    pub(crate) const ABOUT_MONEY: [Self; 5] =
+        [Self::Double, Self::Lost, Self::WrongSide, Self::Mismatch, Self::Status];
+
     /// The name in output, logs and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -159,5 +163,17 @@ impl Finding {
                 tracing::debug!(target: "reconcile", kind, severity, ref_id, legacy_id, new_id, at, "finding");
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_about_money_is_named_as_such() {
+        let is_money = |kind: &FindingKind| kind.severity() == Severity::Money;
+        let all: Vec<_> = FindingKind::ALL.into_iter().filter(is_money).collect();
+        assert_eq!(all, FindingKind::ABOUT_MONEY);
     }
 }

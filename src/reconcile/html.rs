@@ -42,7 +42,10 @@ impl WalkResult {
                 dt { "record ids added" } dd { (count(progress.resolved)) }
                 dt { "list pages" } dd { (count(progress.pages[0])) " of legacy, " (count(progress.pages[1])) " of new" }
                 dt { "calls" } dd { (count(heading.calls)) }
-                @if let Some(report) = &progress.report { dt { "report" } dd { (report.to_string()) } }
+                @if let Some(report) = &progress.report {
+                    dt { "report" } dd { (report.to_string()) }
+                    dt { "report file" } dd { "SHA-256 " (report.sha256) }
+                }
             }
             h2 { "By kind" }
             (self.kinds())

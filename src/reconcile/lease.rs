@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -29,7 +30,7 @@ impl Lease {
     /// # Errors
     /// When the ledger cannot be written.
     pub async fn take(ledger: &Ledger, tenant: &str) -> Result<Option<Self>, LedgerError> {
-        let name = format!("walk {tenant}");
+        let name = name(tenant);
         if !ledger.take_lease(&name, LEASE_LASTS).await? {
             return Ok(None);
         }
@@ -38,17 +39,27 @@ impl Lease {
         Ok(Some(Self { ledger: ledger.clone(), name, lost, renewing }))
     }
 
-    /// As [`Lease::take`], and waits for one that is no longer renewed to expire.
+    /// As [`Lease::take`], and waits for one that is no longer renewed to expire. `told` gets who has it and until when, once.
     ///
     /// # Errors
     /// As [`Lease::take`].
-    pub async fn take_patiently(ledger: &Ledger, tenant: &str) -> Result<Option<Self>, LedgerError> {
+    pub async fn take_patiently(
+        ledger: &Ledger,
+        tenant: &str,
+        told: impl Fn(&str, Timestamp),
+    ) -> Result<Option<Self>, LedgerError> {
         // A process that was killed holds its lease this long.
         let until = Instant::now() + LEASE_LASTS + RENEW_EVERY;
+        let mut is_told = false;
         loop {
             let lease = Self::take(ledger, tenant).await?;
             if lease.is_some() || Instant::now() > until {
                 return Ok(lease);
+            }
+            if !std::mem::replace(&mut is_told, true)
+                && let Some((holder, until)) = ledger.reader().lease_of(&name(tenant)).await?
+            {
+                told(&holder, until);
             }
             sleep(RETRY_EVERY).await;
         }
@@ -71,6 +82,10 @@ impl Drop for Lease {
     fn drop(&mut self) {
         self.renewing.abort();
     }
+}
+
+fn name(tenant: &str) -> String {
+    format!("walk {tenant}")
 }
 
 async fn renew(ledger: Ledger, name: String, lost: Arc<AtomicBool>) {

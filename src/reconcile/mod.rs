@@ -26,6 +26,7 @@ mod finding;
 mod html;
 mod judge;
 mod lease;
+mod movement;
 mod options;
 mod planned;
 mod progress;

@@ -64,7 +64,7 @@ impl<S: Source> Walker<'_, S> {
         if doubles.is_empty() {
             return Ok(());
         }
-        Ok(ledger.trip_on_doubles(self.context.tenant, doubles).await?)
+        Ok(ledger.trip_on_doubles(self.context.tenant, (self.options.kind, &self.walk), doubles).await?)
     }
 }
 

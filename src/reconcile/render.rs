@@ -67,6 +67,7 @@ impl WalkResult {
         );
         if let Some(report) = &progress.report {
             row("report", report.to_string());
+            row("report file", format!("SHA-256 {}", report.sha256));
         }
         row("without ref_id", count(progress.without_reference));
         row("no conversions", count(progress.not_conversions));

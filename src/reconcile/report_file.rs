@@ -5,8 +5,10 @@ use std::io::{self, Read};
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
 
-use super::daily_report::{DailyReport, Movement, MovementKind, ReportedMovement};
+use super::daily_report::{DailyReport, ReportedMovement};
+use super::movement::{Movement, MovementKind};
 use crate::translate::decimal;
 use crate::translate::side::Side;
 use crate::translate::timestamp;
@@ -60,17 +62,19 @@ pub enum ReportError {
     TooLong,
 }
 
-/// Counts quotes: the CSV reader takes the end of a file for the end of a quoted field.
-struct Quotes<R> {
+/// What is read: its digest, and its quotes, because the CSV reader takes the end of a file for the end of a quoted field.
+struct ReadFile<R> {
     inner: R,
+    digest: Sha256,
     bytes: u64,
     quotes: u64,
 }
 
-impl<R: Read> Read for Quotes<R> {
+impl<R: Read> Read for ReadFile<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let length = self.inner.read(into)?;
         let read = &into[..length];
+        self.digest.update(read);
         self.bytes += read.iter().filter(|byte| !byte.is_ascii_whitespace()).count() as u64;
         self.quotes += read.iter().filter(|byte| **byte == b'"').count() as u64;
         Ok(length)
@@ -84,7 +88,7 @@ impl DailyReport {
     /// When it is no such report, or holds nothing to compare.
     pub fn read(from: impl Read) -> Result<Self, ReportError> {
         let mut report = Self::default();
-        let mut file = Quotes { inner: from, bytes: 0, quotes: 0 };
+        let mut file = ReadFile { inner: from, digest: Sha256::new(), bytes: 0, quotes: 0 };
         let lines = read_lines(&mut file, &mut report);
         if !matches!(lines, Ok(()) | Err(ReportError::TooLong)) {
             // The reader stopped at some byte behind the line, which may be within quotes. A file that cannot be read has its error.
@@ -98,7 +102,11 @@ impl DailyReport {
             return Err(ReportError::OpenQuote);
         }
         lines?;
-        if report.counts().about_conversions == 0 { Err(ReportError::NoConversions) } else { Ok(report) }
+        if report.counts().about_conversions == 0 {
+            return Err(ReportError::NoConversions);
+        }
+        report.sha256 = const_hex::encode(file.digest.finalize());
+        Ok(report)
     }
 }
 
@@ -134,50 +142,38 @@ fn add(report: &mut DailyReport, line: Line) -> Result<(), &'static str> {
     if !decimal::is_decimal(&amount) {
         return Err("Amount is no amount");
     }
-    let kind = kind(&line.transaction_type, &line.direction)?;
-    if written.starts_with('-') && is_credit(&line.direction, kind) {
+    let (kind, is_debit) = (kind(&line.transaction_type)?, is_debit(&line.direction)?);
+    if written.starts_with('-') && !is_debit.unwrap_or(kind.is_debit()) {
         return Err("Amount is negative and the line is a credit, so what it did is not clear");
     }
     let movement = Movement {
+        kind,
+        is_debit,
         tx_id: line.unique_tx_id,
-        direction: line.direction.trim().to_ascii_uppercase(),
         amount,
         assets: line.assets,
         profile_id: line.profile_id,
     };
-    report.add(id, ReportedMovement { side, at, kind, movement });
+    report.add(id, ReportedMovement { side, at, movement });
     Ok(())
 }
 
-/// Whether a line adds to a balance, by its direction, else by its type.
-fn is_credit(direction: &str, kind: MovementKind) -> bool {
+fn is_debit(direction: &str) -> Result<Option<bool>, &'static str> {
     match direction.trim().to_ascii_uppercase().as_str() {
-        "CREDIT" => true,
-        "" => matches!(kind, MovementKind::Credit | MovementKind::Return),
-        _ => false,
+        "DEBIT" => Ok(Some(true)),
+        "CREDIT" => Ok(Some(false)),
+        // A spreadsheet may have left the column out.
+        "" => Ok(None),
+        _ => Err("Direction is neither DEBIT nor CREDIT"),
     }
 }
 
-/// What a line does to the money of its record. A line of a documented type in the other direction is not one of those movements.
-fn kind(transaction_type: &str, direction: &str) -> Result<MovementKind, &'static str> {
-    let is_debit = match direction.trim().to_ascii_uppercase().as_str() {
-        "DEBIT" => Some(true),
-        "CREDIT" => Some(false),
-        // A spreadsheet may have left the column out.
-        "" => None,
-        _ => return Err("Direction is neither DEBIT nor CREDIT"),
-    };
-    let (kind, debits) = match transaction_type.trim().to_ascii_uppercase().as_str() {
-        "CONVERSION_CREATION" | "ORCHESTRATION_RESERVE" => (MovementKind::Debit, true),
-        "CONVERSION_SETTLEMENT" => (MovementKind::Credit, false),
-        "CONVERSION_CANCELLATION" => (MovementKind::Return, false),
-        // What a release of reserved funds says about the outcome is not documented.
-        "ORCHESTRATION_UNRESERVE" => return Ok(MovementKind::Release),
-        _ => {
-            return Err("TransactionType is none that this version knows, so what it did cannot be compared");
-        }
-    };
-    Ok(if is_debit.is_none_or(|is_debit| is_debit == debits) { kind } else { MovementKind::Other })
+fn kind(transaction_type: &str) -> Result<MovementKind, &'static str> {
+    let named = transaction_type.trim().to_ascii_uppercase();
+    MovementKind::ALL
+        .into_iter()
+        .find(|kind| kind.name() == named)
+        .ok_or("TransactionType is none that this version knows, so what it did cannot be compared")
 }
 
 /// RFC 3339, also with a space in place of the `T`, as spreadsheets write it.

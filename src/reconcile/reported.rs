@@ -19,9 +19,16 @@ impl<S: Source> Walker<'_, S> {
         let Some(now) = self.context.source.by_id(row.side, &row.id).await? else { return Ok(()) };
         let again = self.context.report.as_mut().and_then(|report| report.compare(&now));
         if let Some((kind, why)) = again {
-            self.report(&of_row(kind, &now, why));
+            self.report_contradiction(&of_row(kind, &now, why));
         }
         Ok(())
+    }
+
+    fn report_contradiction(&mut self, finding: &Finding) {
+        if let Some(report) = &mut self.context.report {
+            report.contradicts();
+        }
+        self.report(finding);
     }
 
     /// Looks up what the report names in this window and the walk did not show. A report of which nothing was compared agrees with
@@ -31,23 +38,21 @@ impl<S: Source> Walker<'_, S> {
         let (begin, end) = (self.begin, self.end);
         let left = report.unmatched().into_iter().filter(|(_, _, at)| (begin..end).contains(at));
         let left: Vec<_> = left.collect();
-        let is_about_window = !left.is_empty();
         for (id, side, at) in left {
             match self.context.source.by_id(side, &id).await? {
                 Some(record) => self.check_report(&record).await?,
                 None => {
                     let detail = "the report names it, and its side does not hold it";
                     let finding = Finding::new(FindingKind::Lost, None, at, detail);
-                    self.report(&match side {
+                    self.report_contradiction(&match side {
                         Side::Legacy => Finding { legacy_id: Some(id), ..finding },
                         Side::New => Finding { new_id: Some(id), ..finding },
                     });
                 }
             }
         }
-        let counts = self.context.report.as_ref().map(DailyReport::counts);
-        let is_compared = is_about_window || counts.as_ref().is_some_and(|counts| counts.joined > 0);
-        self.progress.report = counts;
-        if is_compared { Ok(()) } else { Err(WalkError::NotCompared) }
+        self.progress.report = self.context.report.as_ref().map(DailyReport::counts);
+        let says_something = self.context.report.as_ref().is_some_and(DailyReport::says_something);
+        if says_something { Ok(()) } else { Err(WalkError::NotCompared) }
     }
 }

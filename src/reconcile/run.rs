@@ -303,7 +303,7 @@ impl<'a, S: Source> Walker<'a, S> {
                 let at = if self.resumed { self.started_at } else { Timestamp::now() };
                 WalkVerdict::CleanUntil(at + clean_for)
             }
-            None if self.is_reconcile() && self.progress.is_about_money() => WalkVerdict::AboutMoney,
+            None if self.progress.is_about_money() => WalkVerdict::AboutMoney,
             None => WalkVerdict::Other,
         };
         let is_known = |side: &Side| self.may_claim(*side) && self.progress.unlisted[*side as usize] == 0;

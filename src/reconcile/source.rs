@@ -75,8 +75,8 @@ pub enum WalkError {
     /// What is walked is no time at all, so that nothing would be seen.
     #[error("the window is empty: it holds no whole second")]
     EmptyWindow,
-    /// The report is about other times or other records.
-    #[error("no record of the report is in the window, so nothing was compared with it")]
+    /// The report is about other times or other records, or has no debit.
+    #[error("no record of the report that it debits is in the window, so nothing was compared with it")]
     NotCompared,
     /// The ledger could not be read or written.
     #[error(transparent)]

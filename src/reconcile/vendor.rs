@@ -1,8 +1,9 @@
 //! The vendor over HTTP, as a source of a walk. Reads only; every call takes a turn of the lowest class under the rate limit and has a
-//! connection of its own, so that no answer can be another request's.
+//! connection of its own, so that no answer can be another request's. After a 429 it waits as long as the vendor asks, and where it does not
+//! say, as long as the vendor's lock-out lasts.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -32,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 const TURN_EVERY: Duration = Duration::from_millis(50);
 /// Longest wait for a turn: longer than any cool-down after a 429.
 const TURN_WITHIN: Duration = Duration::from_secs(20 * 60);
+/// Longest wait of one call after 429s, all of them together.
+const THROTTLED_WITHIN: Duration = Duration::from_secs(30 * 60);
 
 #[derive(Debug)]
 pub struct VendorSource {
@@ -40,6 +43,9 @@ pub struct VendorSource {
     token: Option<HeaderValue>,
     calls: AtomicU64,
     drift: Arc<DriftLog>,
+    budget: Budget,
+    /// What it waits for after a 429, and until when.
+    waits: Mutex<Option<(String, Instant)>>,
 }
 
 impl VendorSource {
@@ -56,8 +62,51 @@ impl VendorSource {
     ) -> Result<Self, ReadonlyClientError> {
         let (calls, drift) = (AtomicU64::new(0), upstream.drift().clone());
         let trust = upstream.trust();
-        let client = ReadonlyClient::on_fresh_connections(&config.upstream, trust, budget, &drift)?;
-        Ok(Self { client, config, token, calls, drift })
+        let client = ReadonlyClient::on_fresh_connections(&config.upstream, trust, budget.clone(), &drift)?;
+        Ok(Self { client, config, token, calls, drift, budget, waits: Mutex::default() })
+    }
+
+    /// In a process whose budget no client shares: a cool-down slows it down, and does not stop it.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { client: self.client.alone(), ..self }
+    }
+
+    /// What the walk waits for after a 429, for people; `None` if it does not.
+    #[must_use]
+    pub fn wait(&self) -> Option<String> {
+        let (why, until) = self.waits.lock().unwrap_or_else(PoisonError::into_inner).clone()?;
+        Some(format!("waits {} s: {why}", seconds(until.saturating_duration_since(Instant::now()))))
+    }
+
+    /// Why the walk is slower than usual, for people; `None` if it is not.
+    #[must_use]
+    pub fn delay(&self) -> Option<String> {
+        let left = seconds(self.budget.cooldown_left()?);
+        Some(format!("slowed down after a 429 for {left} s more"))
+    }
+
+    /// Waits after a 429, as long as the vendor asks. Fails once a call has waited for too long.
+    async fn wait_out(&self, side: Side, read: &Read, waited: Duration) -> Result<Duration, WalkError> {
+        let (lock_out, is_alone) = (self.config.budget.cooldown, self.client.is_alone());
+        let (wait, why) = match read.retry_after {
+            Some(wait) if is_alone => (wait, format!("the {side} side answered 429 and asked for it")),
+            // The vendor's lock-out lasts so long, and further calls may prolong it. Beside clients the budget has no turn for a walk meanwhile.
+            wait => (lock_out.max(wait.unwrap_or_default()), format!("the {side} side answered 429")),
+        };
+        // A wait that was too short is not repeated for ever.
+        let wait = wait.max(PAUSE).max(waited);
+        if waited + wait > THROTTLED_WITHIN {
+            return Err(WalkError::Doubtful { side, reason: DoubtfulPage::Throttled });
+        }
+        tracing::warn!(target: "reconcile", "waits {} s: {why}", seconds(wait));
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = Some((why, Instant::now() + wait));
+        sleep(wait).await;
+        *self.waits.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        if let Some(delay) = self.delay().filter(|_| is_alone) {
+            tracing::info!(target: "reconcile", "goes on, {delay}");
+        }
+        Ok(waited + wait)
     }
 
     /// Whether there are credentials for a side.
@@ -76,11 +125,12 @@ impl VendorSource {
     async fn get(&self, side: Side, endpoint: Endpoint, path: &str) -> Result<Read, WalkError> {
         let mut pause = PAUSE;
         let mut failed = WalkError::NoAnswer { side, reason: "no call was made".into() };
-        for _ in 0..TRIES {
+        let (mut tries, mut waited) = (0, Duration::ZERO);
+        while tries < TRIES {
             match self.once(side, endpoint, path).await {
                 Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => {
-                    // The budget's cool-down keeps the next call back.
-                    failed = WalkError::Doubtful { side, reason: DoubtfulPage::Throttled };
+                    waited = self.wait_out(side, &read, waited).await?;
+                    continue;
                 }
                 Ok(read) if read.status.is_server_error() => {
                     failed = WalkError::NoAnswer { side, reason: format!("status {}", read.status.as_u16()) };
@@ -88,6 +138,7 @@ impl VendorSource {
                 Ok(read) => return Ok(read),
                 Err(error) => failed = error,
             }
+            tries += 1;
             sleep(pause).await;
             pause *= 2;
         }
@@ -132,6 +183,11 @@ impl VendorSource {
         let max = self.config.limits.response_body_max;
         ReadRequest { uri, endpoint, headers, credential_set, config: &self.config, max }
     }
+}
+
+/// Rounded up, so that a wait never shows as none.
+fn seconds(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
 fn reply<'a>(read: &'a Read, noticed: &'a Noticed) -> Reply<'a> {

@@ -32,6 +32,13 @@ pub(crate) struct PairRead {
     pub(crate) latencies: [Duration; 2],
 }
 
+/// Whether a line of a log is one of these records.
+pub(crate) fn is_pair_line(line: &str) -> bool {
+    let Ok(line) = serde_json::from_str::<serde_json::Value>(line) else { return false };
+    line["target"] == TARGET
+        && serde_json::to_value(ComparisonKind::Pair).is_ok_and(|pair| line["kind"] == pair)
+}
+
 /// Compares reads and makes their lines, numbered as one process.
 pub(crate) struct PairRecords<'a> {
     config: &'a Config,

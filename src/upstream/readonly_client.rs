@@ -2,6 +2,7 @@
 //! connections and tokens, so that it shares nothing with the data path but the rate limit.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
@@ -21,6 +22,8 @@ pub(crate) struct ReadonlyClient {
     http: reqwest::Client,
     tokens: TokenCache,
     budget: Budget,
+    /// Whether no client shares the budget.
+    is_alone: bool,
 }
 
 #[derive(Debug)]
@@ -42,6 +45,8 @@ pub(crate) struct ReadRequest<'a> {
 pub(crate) struct Read {
     pub(crate) status: StatusCode,
     pub(crate) content_type: Option<HeaderValue>,
+    /// How long the upstream asks to wait, within the limits of the budget.
+    pub(crate) retry_after: Option<Duration>,
     pub(crate) body: Bytes,
 }
 
@@ -126,7 +131,16 @@ impl ReadonlyClient {
             // A proxy from the environment would see credentials, and would not be the path that clients' calls take.
             .no_proxy()
             .build()?;
-        Ok(Self { http, tokens, budget })
+        Ok(Self { http, tokens, budget, is_alone: false })
+    }
+
+    /// In a process whose budget no client shares: a cool-down slows it down, and does not stop it.
+    pub(crate) fn alone(self) -> Self {
+        Self { is_alone: true, ..self }
+    }
+
+    pub(crate) const fn is_alone(&self) -> bool {
+        self.is_alone
     }
 
     /// Sends one `GET`; after a 401 to the proxy's own token, a second one with a new token.
@@ -150,7 +164,12 @@ impl ReadonlyClient {
 
     async fn once(&self, wanted: &ReadRequest<'_>) -> Result<Read, ReadError> {
         // Each attempt takes a turn of its own, the second one after a 401 too.
-        let permit = self.budget.take_for_shadow(wanted.endpoint).ok_or(ReadError::OverBudget)?;
+        let permit = if self.is_alone {
+            self.budget.take_alone(wanted.endpoint)
+        } else {
+            self.budget.take_for_shadow(wanted.endpoint)
+        };
+        let permit = permit.ok_or(ReadError::OverBudget)?;
         let request = self.http.get(wanted.uri.to_string()).headers(wanted.headers.clone());
         let mut answer = request.send().await.map_err(no_answer)?;
         self.budget.answered(Some(permit.endpoint()), answer.status(), answer.headers());
@@ -167,7 +186,8 @@ impl ReadonlyClient {
             Decoded::Bytes(decoded) => decoded,
         };
         let content_type = answer.headers().get(header::CONTENT_TYPE).cloned();
-        Ok(Read { status: answer.status(), content_type, body })
+        let retry_after = self.budget.requested_wait(answer.headers());
+        Ok(Read { status: answer.status(), content_type, retry_after, body })
     }
 }
 

@@ -12,7 +12,7 @@ use crate::support::ledger;
 use crate::support::postgres::Postgres;
 use crate::support::process::{Ran, Shim, run_with};
 use crate::support::story::green;
-use crate::support::test_bed::new_record;
+use crate::support::test_bed::{new_record, old_record};
 
 /// The furthest modes on record.
 pub(crate) const CANARY: &str = "creates some, reads both";
@@ -302,4 +302,28 @@ async fn one_client_without_a_name_is_named_as_such() {
     let json =
         run_with(&deployment.config.path(), &["gate", "--to", "sealed", "--format", "json"]).await.json();
     assert_eq!(json["met"], Value::from(false));
+}
+
+/// A backfill reads the same records.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_backfill_found_about_money_counts() {
+    let deployment = deployment(CANARY, "").await;
+    first_create(&deployment, ago(120)).await;
+    clean(&deployment, &[]).await;
+    assert_eq!(deployment.missing("live").await, [""; 0]);
+    let id = deployment.vendor.inspector().seed_conversion(old_record("moved", &ago(200).to_string()));
+    claim(&deployment, "moved", ago(200), Some(&id)).await;
+    let token = deployment.config.file("token", conversion_shim::sandbox::TOKEN);
+    let walk = ["ledger", "backfill", "--rate", "50", "--token-file", token.to_str().unwrap()];
+    let ran = run_with(&deployment.config.path(), &walk).await;
+    assert!(ran.code == Some(6) && ran.out.contains("wrong_side"), "{ran:?}");
+    assert_eq!(deployment.missing("live").await, ["reconcile"]);
+    // So does one that was killed after it had found it.
+    for state in ["running", "abandoned"] {
+        let stopped = format!(
+            "UPDATE ledger_walks SET state = '{state}', progress = replace(progress, 'wrong_side', 'mirrored') WHERE state <> 'clean'"
+        );
+        deployment.tamper(&stopped).await;
+        assert_eq!(deployment.missing("live").await, ["reconcile"], "{state}");
+    }
 }

@@ -34,7 +34,8 @@ pub(super) fn run(arguments: BackfillArgs) -> u8 {
     };
     let options =
         WalkOptions { sides: Sides::Only(side), ..WalkOptions::new(WalkKind::Backfill, default_end()) };
-    let walked = match walk::run(walk, Wanted { options, dry_run: false, report: None }) {
+    let wanted = Wanted { options, dry_run: false, report: None };
+    let walked = match walk::prepare(walk).and_then(|prepared| prepared.run(wanted)) {
         Ok(walked) => walked,
         Err(code) => return code,
     };

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{configured, named};
+use super::{named, whole_config};
 use crate::cli::check;
 use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{FAILED, OK};
+use crate::cli::kept_files::KeptFiles;
+use crate::cli::out_file::refuse_kept;
 use crate::cli::output::{block_on, complain, print, table};
 use crate::ledger::{Backup, BackupError, back_up};
 
@@ -29,10 +31,18 @@ enum Failed {
 
 pub(super) fn run(arguments: BackupArgs) -> u8 {
     let BackupArgs { file, config } = arguments;
-    let (ledger, rows) = match configured(config) {
+    let sources = config.clone().into_sources();
+    let (config, ledger, rows) = match whole_config(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
+    let kept = KeptFiles::of(&sources, &config, &rows);
+    // Under the name of the draft it is written, and what is left of an earlier one is removed.
+    for file in [&file, &Backup::draft(&file)] {
+        if let Err(refusal) = refuse_kept("FILE", file, &kept) {
+            return refusal.complain();
+        }
+    }
     match block_on(async { Ok(back_up(&named(&ledger), &file).await?) }) {
         Ok(Backup { id, claims, bytes }) => {
             let rows = [

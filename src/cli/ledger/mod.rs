@@ -50,7 +50,10 @@ enum LedgerCommand {
         #[command(flatten)]
         output: OutputArgs,
     },
-    /// Print the ledger's id and count the claims by side and state; reads the whole table
+    /// Print the ledger's id and how many claims there are of each side and state
+    ///
+    /// Above about 100,000 claims those on the old API that are checked are an estimate of the database's, printed as "about". Nothing is
+    /// locked.
     #[command(after_help = EXIT_CODES)]
     Stats {
         #[command(flatten)]
@@ -215,16 +218,6 @@ pub(super) fn answer<T>(
     rows: &[ConfigRow],
     render: impl FnOnce(T) -> (String, u8),
 ) -> u8 {
-    answer_with(print, read, rows, render)
-}
-
-/// [`answer`], written by `print`.
-pub(super) fn answer_with<T>(
-    print: fn(&str, u8) -> u8,
-    read: Result<T, CommandError>,
-    rows: &[ConfigRow],
-    render: impl FnOnce(T) -> (String, u8),
-) -> u8 {
     match read {
         Ok(read) => {
             let (text, code) = render(read);
@@ -266,7 +259,9 @@ fn claim_json(key: Key<'_>, claim: Option<&Claim>) -> Value {
 
 fn claim_rows(key: Key<'_>, claim: &Claim) -> Vec<(&'static str, String)> {
     let meaning = match claim.state {
-        ClaimState::Claimed => "the duplicate check on the other side is still due before anything is sent",
+        ClaimState::Claimed => {
+            "that the other side has no duplicate is not on record; the next create with the ref_id checks it before it sends"
+        }
         ClaimState::Checked => "the side is final",
         ClaimState::Refused => "no attempt created a conversion; the next create chooses the side again",
     };

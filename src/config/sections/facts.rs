@@ -10,7 +10,7 @@ use crate::config::facts_file::{self, FactsFile};
 use crate::config::read::{ConfigKey, KeyReader};
 use crate::translate::facts::{EmptyList, Facts, Mirror, ProfileFilter, QueryPlus, RefMatch, RefSpace};
 
-const FILE: &str = "facts.file";
+pub(crate) const FILE: &str = "facts.file";
 pub(crate) const FOUND_AT: &str = "facts.found_at";
 
 /// The facts, and the file that they came from if there is one.

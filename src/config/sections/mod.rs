@@ -36,7 +36,7 @@ pub(crate) mod keys {
     pub(crate) use super::admin::LISTEN as ADMIN_LISTEN;
     pub(crate) use super::budget::WAIT_MAX as BUDGET_WAIT_MAX;
     pub(crate) use super::drift::KNOWN as DRIFT_KNOWN;
-    pub(crate) use super::facts::FOUND_AT as FACTS_FOUND_AT;
+    pub(crate) use super::facts::{FILE as FACTS_FILE, FOUND_AT as FACTS_FOUND_AT};
     pub(crate) use super::gate::ENFORCE as GATE_ENFORCE;
     pub(crate) use super::general::STAGE;
     pub(crate) use super::ledger::{

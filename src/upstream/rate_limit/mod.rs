@@ -184,6 +184,28 @@ impl Budget {
         })
     }
 
+    /// As [`Budget::take_for_shadow`], of a process whose budget no client shares: a cool-down slows it down, and does not stop it.
+    #[must_use]
+    pub(crate) fn take_alone(&self, endpoint: Endpoint) -> Option<Permit> {
+        if !self.is_cooling() {
+            return self.take_for_shadow(endpoint);
+        }
+        let plan = self.0.plan.load();
+        let quota = plan.as_ref().and_then(|plan| plan.quota(endpoint));
+        quota.is_none_or(|quota| quota.take_for_client(true).is_ok()).then(|| {
+            self.0.calls.add((endpoint, CallClass::Shadow));
+            Permit::new(endpoint.shadow())
+        })
+    }
+
+    /// How long the upstream asks to wait, up to `budget.cooldown_max`; `None` if it does not say.
+    #[must_use]
+    pub(crate) fn requested_wait(&self, headers: &HeaderMap) -> Option<Duration> {
+        let plan = self.0.plan.load();
+        let longest = plan.as_ref().map_or(Duration::MAX, |plan| plan.config.budget.cooldown_max);
+        retry_after(headers).map(|requested| requested.min(longest))
+    }
+
     /// Records an upstream's answer; a 429 starts the cool-down. `endpoint` is `None` for calls that are not counted.
     pub(crate) fn answered(&self, endpoint: Option<Endpoint>, status: StatusCode, headers: &HeaderMap) {
         if status != StatusCode::TOO_MANY_REQUESTS {

@@ -63,6 +63,10 @@ impl Bed {
         self.replicas.push((shim, caller));
     }
 
+    fn admin(&self) -> String {
+        self.replicas[0].0.admin_address().to_string()
+    }
+
     fn caller(&self) -> &Caller {
         &self.replicas[0].1
     }

@@ -1,6 +1,7 @@
 //! What ends completeness, at once and for all replicas, and how it comes back.
 
 use conversion_shim::translate::side::Side;
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 
 use super::Bed;
@@ -108,6 +109,62 @@ async fn a_reconcile_that_is_late_or_finds_a_double_ends_it() {
             served(caller).await;
         }
         assert!(bed.looks(Side::Legacy, "double").await);
+    }
+}
+
+/// A backfill reads the same records as a reconcile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_double_that_a_backfill_finds_ends_it_and_is_counted() {
+    for bed in complete_beds().await {
+        let doubles = async || {
+            bed.order(&["status", "--json", "--admin", &bed.admin()]).await.json()["trip"]["doubles"].take()
+        };
+        assert_eq!(doubles().await, 0);
+        bed.seed(Side::Legacy, "complete-0", 20);
+        bed.walk(&["ledger", "backfill"], 6).await;
+        assert_eq!(doubles().await, 1);
+        let reset = bed.order(&["trip", "reset", "--why", "planted"]).await;
+        assert_eq!(reset.out, "reset: ledger backfill confirmed a double of complete-0\n", "{reset:?}");
+        for (_, caller) in &bed.replicas {
+            served(caller).await;
+        }
+        assert!(bed.looks(Side::Legacy, "double").await);
+        // Once it is found again, it is not counted twice.
+        bed.walk(&["ledger", "backfill"], 6).await;
+        bed.walk(&["reconcile"], 6).await;
+        assert_eq!(doubles().await, 1);
+    }
+}
+
+/// What a walk that was stopped looked at first is as old as its begin.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_walk_that_goes_on_counts_from_its_own_begin() {
+    for bed in complete_beds().await {
+        bed.change("UPDATE ledger_completeness SET until_us = 1").await;
+        // One that was killed, twenty minutes ago: completeness lasts thirty from its begin on.
+        bed.change(
+            "INSERT INTO ledger_walks (walk, kind, tenant, sides, begin_us, end_us, state, program, format, progress, started_at_us, \
+             updated_at_us) SELECT 'stopped', kind, tenant, sides, begin_us, end_us, 'running', program, format, \
+             '{\"position\":0,\"claims_position\":0,\"rows\":[0,0],\"pages\":[0,0],\"claims\":0,\"adopted\":0,\"resolved\":0,\"without_reference\":0,\"not_conversions\":0,\"hashes\":[\"\",\"\"],\"found\":{}}', \
+             started_at_us - 1200000000, updated_at_us - 1200000000 FROM ledger_walks \
+             WHERE kind = 'reconcile' AND state = 'clean' AND begin_us = 0 ORDER BY started_at_us DESC LIMIT 1",
+        )
+        .await;
+        let ran = bed.order(&["reconcile", "--rate", "50", "--format", "json"]).await;
+        assert_eq!((ran.code, &ran.json()["resumed"]), (Some(0), &true.into()), "{ran:?}");
+        let found = bed.stands("legacy").await;
+        let until: Timestamp = found["until"].as_str().unwrap().parse().unwrap();
+        let left = until.duration_since(Timestamp::now());
+        assert!(left < SignedDuration::from_mins(11) && left > SignedDuration::from_mins(1), "{found}");
+        // One that was stopped before that counts for nothing any more.
+        bed.change("UPDATE ledger_completeness SET until_us = 1").await;
+        bed.change(
+            "UPDATE ledger_walks SET state = 'running', started_at_us = started_at_us - 1200000000 WHERE walk = 'stopped'",
+        )
+        .await;
+        let again = bed.order(&["reconcile", "--rate", "50", "--format", "json"]).await;
+        assert_eq!((again.code, &again.json()["resumed"]), (Some(0), &true.into()), "{again:?}");
+        assert!(bed.looks(Side::Legacy, "too-old").await);
     }
 }
 

@@ -3,11 +3,12 @@
 use conversion_shim::sandbox::Operation;
 use conversion_shim::translate::side::Side;
 use jiff::{SignedDuration, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use super::over_http::{deployment, reconcile, seed};
 use crate::identity::Deployment;
 use crate::support::process::{Ran, run_with};
-use crate::support::test_bed::old_record;
+use crate::support::test_bed::{new_record, old_record};
 
 const HEADER: &str = "UniqueTxID,ProfileID,Resource,ResourceID,TransactionType,Direction,Amount,Assets,OrchestrationID,ResourceTimestamp\n";
 
@@ -76,8 +77,13 @@ async fn a_report_counts_what_was_compared_and_one_that_compares_nothing_is_not_
     assert_eq!(text.row("report").trim(), counted, "{text:?}");
     assert!(std::fs::read_to_string(&page).unwrap().contains(counted));
     let json = with_report(&deployment, &lines, &["--format", "json"]).await.json();
-    let expected = serde_json::json!({ "lines": 3, "about_conversions": 2, "records": 1, "joined": 1 });
+    let sha256 = const_hex::encode(Sha256::digest(&lines));
+    let expected = serde_json::json!({
+        "lines": 3, "about_conversions": 2, "records": 1, "joined": 1, "sha256": sha256,
+    });
     assert_eq!(json["report"], expected, "{json}");
+    assert_eq!(text.row("report file").trim(), format!("SHA-256 {sha256}"), "{text:?}");
+    assert!(audit(&deployment).await.contains(&format!("report file {sha256}")));
     let none = reconcile(&deployment, &["--format", "json"]).await.json();
     assert!(none["report"].is_null(), "{none}");
 
@@ -93,7 +99,30 @@ async fn a_report_counts_what_was_compared_and_one_that_compares_nothing_is_not_
     let later = ["--from", "90m"];
     let ran = with_report(&deployment, &lines, &later).await;
     assert_eq!((ran.code, ran.out.as_str()), (Some(1), ""), "{ran:?}");
-    assert!(ran.err.contains("no record of the report"), "{ran:?}");
+    assert!(ran.err.contains("no record of the report that it debits"), "{ran:?}");
+}
+
+/// A report of lines that are none of their record's is no agreement, however few they are.
+#[tokio::test]
+async fn a_report_that_contradicts_every_record_is_no_evidence() {
+    let deployment = deployment("").await;
+    let made = (Timestamp::now() - SignedDuration::from_hours(2)).to_string();
+    let old = deployment.vendor.inspector().seed_conversion(old_record("r", &made));
+    let new = deployment.vendor.inspector().seed_orchestration(new_record("n", &made));
+    reconcile(&deployment, &[]).await;
+    let one = format!("1,other,CONVERSION,{old},CONVERSION_CREATION,CREDIT,999999999,EUR,,{made}\n");
+    let reserve = |number: u8| {
+        format!("{number},other,ORCHESTRATION,{new},ORCHESTRATION_RESERVE,CREDIT,666,EUR,{new},{made}\n")
+    };
+    for lines in [one, [1, 2, 3].map(reserve).concat()] {
+        let ran = with_report(&deployment, &format!("{HEADER}{lines}"), &["--format", "json"]).await;
+        assert_eq!(ran.code, Some(6), "{ran:?}");
+        assert_eq!(
+            (&ran.json()["found"]["mismatch"], &ran.json()["report"]["joined"]),
+            (&1.into(), &0.into())
+        );
+    }
+    assert!(!audit(&deployment).await.contains("evidence"), "{}", audit(&deployment).await);
 }
 
 #[tokio::test]

@@ -215,6 +215,63 @@ async fn a_429_and_an_expired_token_only_delay_a_walk() {
     assert_eq!((second.code, expired.hits()), (Some(0), 1), "{second:?}");
 }
 
+/// The vendor's own wait is kept; after it the walk goes on, more slowly, and says so.
+#[tokio::test]
+async fn a_429_that_says_how_long_is_waited_for_that_long() {
+    let deployment = deployment("").await;
+    seed(&deployment, Side::Legacy, "r", 2100, 1);
+    let kind = FaultKind::Status {
+        code: http::StatusCode::TOO_MANY_REQUESTS,
+        body: RefusalBody::Problem,
+        applied: false,
+        retry_after: Some(1),
+    };
+    let throttled =
+        deployment.vendor.faults().arm(Fault::new(kind).on(Side::Legacy, Operation::List).times(1));
+    let ran = soon(reconcile(&deployment, &["--dry-run"])).await;
+    assert_eq!((ran.code, throttled.hits()), (Some(6), 1), "{ran:?}");
+    let waits = "waits 1 s: the legacy side answered 429 and asked for it";
+    assert!(ran.err.contains(waits), "{ran:?}");
+    assert!(ran.err.contains("slowed down after a 429"), "{ran:?}");
+}
+
+/// A process that was killed keeps the lease for some seconds.
+#[tokio::test]
+async fn a_walk_that_waits_for_another_says_for_what() {
+    let deployment = deployment("").await;
+    seed(&deployment, Side::Legacy, "r", 3, 60);
+    reconcile(&deployment, &[]).await;
+    let until = Timestamp::now() + SignedDuration::from_secs(4);
+    let lease = format!(
+        "INSERT INTO ledger_leases (name, holder, until_us) VALUES ('walk default', 'killed-one', {})",
+        until.as_microsecond()
+    );
+    change(&deployment.ledger(), &*lease.leak()).await;
+    let ran = reconcile(&deployment, &[]).await;
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let waits = format!("waits until {until:.0}");
+    assert!(ran.err.contains(&waits) && ran.err.contains("killed-one"), "{waits}: {ran:?}");
+}
+
+/// What runs again begins anew.
+#[tokio::test]
+async fn a_walk_that_cannot_go_on_does_not_say_so() {
+    let deployment = deployment("").await;
+    seed(&deployment, Side::Legacy, "r", 3, 60);
+    deployment.vendor.faults().arm(Fault::new(FaultKind::NotJson).on(Side::New, Operation::List));
+    let goes_on = "it goes on from where it stopped";
+    let ran = reconcile(&deployment, &[]).await;
+    assert!(ran.code == Some(1) && ran.err.contains(goes_on), "{ran:?}");
+    let report = deployment.path("report.csv");
+    std::fs::write(&report, include_str!("daily_report.csv")).unwrap();
+    for more in [&["--dry-run"][..], &["--report", report.to_str().unwrap()]] {
+        let ran = reconcile(&deployment, more).await;
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        assert!(ran.err.contains("could not finish") && !ran.err.contains(goes_on), "{ran:?}");
+        assert!(ran.err.contains("begins anew"), "{ran:?}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_walked_without_credentials() {
     let deployment = Deployment::new().await;

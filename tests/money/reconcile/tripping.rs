@@ -88,6 +88,26 @@ async fn a_dry_run_and_a_ledger_without_a_create_on_new_trip_nothing() {
     assert_eq!(trip(&bed).await, None);
 }
 
+/// An operator looks for the walk that found it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_walk_that_confirmed_a_double_is_named() {
+    for bed in Bed::each().await {
+        create_on_new(&bed, "first").await.unwrap();
+        for (kind, ref_id, expected) in [
+            (WalkKind::Backfill, "one", "ledger backfill confirmed a double of one"),
+            (WalkKind::Reconcile, "two", "reconcile confirmed a double of two"),
+        ] {
+            let walked = bed.walk(&doubles(&[(ref_id, -90, 5)]), everything(kind)).await;
+            let rows = bed.ledger.reader().audit(Timestamp::UNIX_EPOCH, 100).await.unwrap();
+            let row = rows.iter().find(|row| row.kind == "trip").unwrap();
+            assert_eq!((row.subject.as_str(), row.reason.as_str()), (ref_id, expected));
+            assert_eq!(row.after, Some(format!("walk {}", walked.unwrap().walk)));
+            assert_eq!(trip(&bed).await.as_deref(), Some(expected));
+            bed.ledger.reset_trip(reason()).await.unwrap();
+        }
+    }
+}
+
 /// However many there are, each of them is a trip.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_doubles_of_one_walk_are_many_trips() {

@@ -207,56 +207,6 @@ fn what_cannot_be_translated_is_code_4_and_says_why() {
 }
 
 #[test]
-fn output_that_cannot_be_written_is_a_failure() {
-    let commands: [&[&str]; 5] =
-        [&["check"], &["man"], &["completions", "bash"], &["--help"], &["--version"]];
-    for arguments in commands {
-        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let (reader, closed) = std::io::pipe().unwrap();
-        drop(reader);
-        for stdout in [std::process::Stdio::from(full), std::process::Stdio::from(closed)] {
-            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_conversion-shim"));
-            let ran = command.args(arguments).stdout(stdout).output().unwrap();
-            let complaint = String::from_utf8(ran.stderr).unwrap();
-            assert_eq!(ran.status.code(), Some(1), "{arguments:?}: {complaint}");
-            assert!(complaint.contains("conversion-shim: standard output: "), "{arguments:?}: {complaint}");
-        }
-    }
-}
-
-/// A reader that closes its end, as `head` does, has what it wanted, and the verdict is the exit code.
-#[test]
-fn a_reader_that_stops_early_does_not_hide_a_verdict() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let file = folder.path().join(name);
-        std::fs::write(&file, text).unwrap();
-        file.to_str().unwrap().to_owned()
-    };
-    let url = format!("sqlite:{}", folder.path().join("ledger.db").display());
-    let config = file("shim.toml", &crate::support::ledger::keys(&url, false));
-    let empty = file("log", "");
-    let run_into = |arguments: &[&str], stdout: std::process::Stdio| {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_conversion-shim"));
-        let ran = command.args(arguments).stdout(stdout).output().unwrap();
-        (ran.status.code().unwrap(), String::from_utf8(ran.stderr).unwrap())
-    };
-    for arguments in [&["report", &empty][..], &["gate", "--to", "live", "--config", &config]] {
-        let (reader, closed) = std::io::pipe().unwrap();
-        drop(reader);
-        assert_eq!(run_into(arguments, closed.into()), (6, String::new()), "{arguments:?}");
-        // A file that is cut off is none of the reader's doing.
-        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let (code, complaint) = run_into(arguments, full.into());
-        assert!(code == 1 && complaint.contains("standard output: "), "{arguments:?}: {complaint}");
-    }
-    // What has no verdict is its output.
-    let (reader, closed) = std::io::pipe().unwrap();
-    drop(reader);
-    assert_eq!(run_into(&["audit", "--config", &config], closed.into()).0, 1);
-}
-
-#[test]
 fn the_config_of_a_gate_may_come_from_standard_input() {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}", folder.path().join("ledger.db").display());

@@ -50,6 +50,6 @@ fn every_command_has_a_man_page_of_its_own() {
     let (code, page, _) = run(&["man", "ledger", "show"], "");
     assert!(code == 0 && page.contains("REF_ID"), "{page}");
     let (code, out, complaint) = run(&["man", "sevre"], "");
-    assert_eq!((code, out.as_str()), (1, ""));
+    assert_eq!((code, out.as_str()), (2, ""));
     assert!(complaint.contains("sevre"), "{complaint}");
 }

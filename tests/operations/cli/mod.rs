@@ -2,5 +2,7 @@
 
 mod commands;
 mod completions;
+mod endings;
+mod outputs;
 mod problems;
 mod words;

@@ -117,7 +117,7 @@ fn a_simulation_of_no_step_is_refused() {
     assert!(code == 2 && err.contains("--steps") && out.is_empty(), "{code} {out} {err}");
 }
 
-fn make_claim(url: &str) {
+pub(super) fn make_claim(url: &str) {
     use conversion_shim::ledger::{Fingerprint, Identity, Key, Ledger, Settings};
     use conversion_shim::translate::side::Side;
 
