@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use tokio::time::Instant;
 
 use super::rate_limit::{Budget, Endpoint};
@@ -41,7 +41,7 @@ pub(crate) struct ReadRequest<'a> {
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) status: StatusCode,
-    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
 }
 
@@ -166,8 +166,7 @@ impl ReadonlyClient {
             Decoded::Plain | Decoded::Unreadable => body.freeze(),
             Decoded::Bytes(decoded) => decoded,
         };
-        let content_type = answer.headers().get(header::CONTENT_TYPE).cloned();
-        Ok(Read { status: answer.status(), content_type, body })
+        Ok(Read { status: answer.status(), headers: std::mem::take(answer.headers_mut()), body })
     }
 }
 
