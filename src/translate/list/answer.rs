@@ -80,7 +80,12 @@ impl Rows {
         })?;
         reader.end()?;
         // An empty list beside a count, another cursor, an error or rows under another name is not the end of the listing.
-        if beside.doubt().is_some() && rows.is_unused() && rows.next.is_none() && deprecated.is_none() {
+        if has_list
+            && beside.doubt().is_some()
+            && rows.is_unused()
+            && rows.next.is_none()
+            && deprecated.is_none()
+        {
             return Err(Unreadable::WrongType { field: "items", expected: "the whole list" });
         }
         if let Some(array) = deprecated.filter(|_| rows.is_unused()) {
