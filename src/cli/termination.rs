@@ -28,6 +28,7 @@ pub(super) struct Termination {
 impl Termination {
     /// Handles the signals from now on. Before anything is served, they end the process with success.
     pub(super) fn listen() -> io::Result<Self> {
+        // Registered here and not in the thread: a signal right after this call must not meet the default handler.
         let runtime = Builder::new_current_thread().enable_io().build()?;
         let [terminate, interrupt] = handlers(&runtime)?;
         let termination =

@@ -137,6 +137,7 @@ async fn walked(
     let source = source(&config, access)?;
     let Wanted { mut options, dry_run, report } = wanted;
     let (opened, reader) = opened(&config, ledger, dry_run).await?;
+    // No claim names new before the ledger is open for it (docs/money-safety.md).
     options.may_claim_new = reader.identified(None).await?.is_open;
     options = options.under(&config);
     if options.sides == Sides::Only(Side::New) && !options.may_claim_new {
@@ -166,6 +167,7 @@ async fn walked(
     };
     let outcome = walk(context, options).await;
     progress.end();
+    // Also after a walk that failed: otherwise the next one waits until the lease runs out.
     if let Some(lease) = lease {
         lease.give_back().await;
     }

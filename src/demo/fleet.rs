@@ -12,9 +12,8 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::dice::Dice;
 use super::exchange::{Http, Reply};
-use crate::sandbox::{PROFILE, SECOND_PROFILE};
+use crate::sandbox::{Dice, PROFILE, SECOND_PROFILE};
 use crate::translate::paths::CONVERSIONS;
 
 /// Pause of a client between two calls, in milliseconds.
@@ -178,7 +177,7 @@ impl Client {
     /// Sends a new create until its outcome is known, as the vendor's documents ask for.
     async fn create(&mut self) {
         let reference = format!("{}-{}", self.name, self.orders.len() + 1);
-        let profile = self.dice.pick(&[PROFILE, SECOND_PROFILE]).copied().unwrap_or(PROFILE);
+        let profile = self.dice.pick([PROFILE, SECOND_PROFILE]);
         let amount = format!("{}.{:02}", 1 + self.dice.below(500), self.dice.below(100));
         let body = json!({
             "ref_id": reference, "profile_id": profile, "amount": amount,
@@ -192,7 +191,7 @@ impl Client {
 
     /// Sends an older create once more, of any stage before.
     async fn repeat(&mut self) {
-        let Some(order) = self.dice.pick(&self.orders) else { return };
+        let Some(order) = self.orders.get(self.dice.index(self.orders.len())) else { return };
         let (reference, body) = (order.reference.clone(), order.body.clone());
         self.conclude(&reference, &body).await;
     }
@@ -231,6 +230,6 @@ impl Client {
     }
 
     fn known_id(&mut self) -> Option<String> {
-        self.dice.pick(&self.orders).map(|order| order.id.clone())
+        self.orders.get(self.dice.index(self.orders.len())).map(|order| order.id.clone())
     }
 }

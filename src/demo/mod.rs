@@ -5,7 +5,6 @@
 //! what the vendor holds at the end. Numbers come from the proxy's metrics, from answers that clients got, and from the vendor's records.
 
 mod books;
-mod dice;
 mod exchange;
 mod fleet;
 mod folder;

@@ -5,13 +5,12 @@ use std::time::Duration;
 use http::StatusCode;
 use tokio::time::{Instant, sleep_until};
 
-use super::dice::Dice;
 use super::proxy::Proxy;
 use super::screen::Screen;
 use super::totals::{Parts, Totals};
 use super::{DemoError, Options};
 use crate::config::Stage;
-use crate::sandbox::{ArmedFault, Fault, FaultKind, Operation, RefusalBody, Sandbox};
+use crate::sandbox::{ArmedFault, Dice, Fault, FaultKind, Operation, RefusalBody, Sandbox};
 use crate::translate::side::Side;
 
 /// One line of the walk.

@@ -13,6 +13,7 @@ use tokio::time::{Sleep, sleep, timeout};
 
 use crate::http::capture::Tee;
 use crate::http::received::Received;
+use crate::http::send_gate::SendGate;
 
 /// Why a body has no further frame.
 pub(crate) type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -109,6 +110,8 @@ pub(crate) enum Payload {
     Captured(Box<Payload>, Tee),
     /// Another payload, which fails when it stalls: see [`Self::idle_at_most`].
     Limited(Box<Payload>, IdleLimit),
+    /// Another payload, which may be withheld: see [`Self::gated`].
+    Gated(Box<Payload>, SendGate),
 }
 
 impl Payload {
@@ -134,11 +137,22 @@ impl Payload {
         }
     }
 
+    /// A body that can be withheld until its first frame was taken. `None`: it is empty, so hyper never takes a frame.
+    pub(crate) fn gated(self) -> (Self, Option<SendGate>) {
+        if self.is_end_stream() {
+            return (self, None);
+        }
+        let gate = SendGate::default();
+        (Self::Gated(Box::new(self), gate.clone()), Some(gate))
+    }
+
     /// Records that reading the body failed.
     fn record_break(&self) {
         match self {
             Self::Streamed(_, count) | Self::Prefixed(_, _, count) => count.record_break(),
-            Self::Captured(payload, _) | Self::Limited(payload, _) => payload.record_break(),
+            Self::Captured(payload, _) | Self::Limited(payload, _) | Self::Gated(payload, _) => {
+                payload.record_break();
+            }
             Self::Whole(_) => {}
         }
     }
@@ -148,7 +162,7 @@ impl Payload {
         match self {
             Self::Streamed(..) | Self::Prefixed(..) | Self::Limited(..) => Bytes::new(),
             Self::Whole(bytes) => bytes.unwrap_or_default(),
-            Self::Captured(payload, _) => payload.into_bytes(),
+            Self::Captured(payload, _) | Self::Gated(payload, _) => payload.into_bytes(),
         }
     }
 
@@ -158,7 +172,7 @@ impl Payload {
             Self::Streamed(incoming, _) => incoming.is_end_stream().then(Self::empty),
             Self::Prefixed(..) | Self::Limited(..) => None,
             Self::Whole(bytes) => Some(Self::Whole(bytes.clone())),
-            Self::Captured(payload, _) => payload.try_clone(),
+            Self::Captured(payload, _) | Self::Gated(payload, _) => payload.try_clone(),
         }
     }
 
@@ -210,6 +224,10 @@ impl Body for Payload {
                 }
                 checked
             }
+            Self::Gated(payload, gate) => match gate.take() {
+                Ok(()) => Pin::new(&mut **payload).poll_frame(context),
+                Err(withheld) => Poll::Ready(Some(Err(withheld.into()))),
+            },
         }
     }
 
@@ -218,16 +236,18 @@ impl Body for Payload {
             Self::Streamed(incoming, _) => incoming.is_end_stream(),
             Self::Prefixed(read, incoming, _) => read.is_empty() && incoming.is_end_stream(),
             Self::Whole(bytes) => bytes.is_none(),
-            Self::Captured(payload, _) => payload.is_end_stream(),
-            Self::Limited(payload, _) => payload.is_end_stream(),
+            Self::Captured(payload, _) | Self::Limited(payload, _) | Self::Gated(payload, _) => {
+                payload.is_end_stream()
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Streamed(incoming, _) => incoming.size_hint(),
-            Self::Captured(payload, _) => payload.size_hint(),
-            Self::Limited(payload, _) => payload.size_hint(),
+            Self::Captured(payload, _) | Self::Limited(payload, _) | Self::Gated(payload, _) => {
+                payload.size_hint()
+            }
             Self::Prefixed(read, incoming, _) => {
                 let read = read.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum::<u64>();
                 let left = incoming.size_hint();

@@ -12,3 +12,4 @@ pub(crate) mod hop_by_hop;
 pub(crate) mod html;
 pub(crate) mod peer;
 pub(crate) mod received;
+pub(crate) mod send_gate;

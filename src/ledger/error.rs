@@ -1,6 +1,7 @@
 //! Errors of the ledger. No message holds the URL, a password or a value of a row.
 
 use crate::config::keys;
+use std::error::Error as StdError;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,9 +70,35 @@ impl LedgerError {
     }
 }
 
+/// Why a SQLite file that could not be opened at start still is not.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct NotOpened(pub(super) String);
+
+/// SQLITE_BUSY.
+const BUSY: u32 = 5;
+
+/// The primary code of an error of SQLite: the lowest byte of its extended codes. A SQLSTATE of PostgreSQL has five characters, none of
+/// which has a meaning as a number alone.
+fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.parse::<u32>().ok().filter(|_| code.len() < 5)? & 0xFF)
+}
+
 /// What the database says. The driver adds the line of the server's own source, which reads like a line of the statement.
 pub(super) fn cause(error: &sqlx::Error) -> String {
     match error {
+        sqlx::Error::Database(refusal) if sqlite_code(error) == Some(BUSY) => {
+            format!(
+                "another program has locked the file, such as `sqlite3` or a backup tool ({})",
+                refusal.message()
+            )
+        }
+        sqlx::Error::Io(error)
+            if error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<NotOpened>) =>
+        {
+            error.to_string()
+        }
         sqlx::Error::Database(refusal) => format!("error returned from database: {}", refusal.message()),
         other => other.to_string(),
     }
@@ -104,6 +131,9 @@ impl From<sqlx::Error> for LedgerError {
 
 /// SQLITE_CORRUPT, SQLITE_CANTOPEN, SQLITE_NOTADB.
 const ABOUT_THE_FILE: [u32; 3] = [11, 14, 26];
+
+/// SQLITE_IOERR, SQLITE_FULL.
+const ABOUT_THE_DISK: [u32; 2] = [10, 13];
 
 /// Why a ledger could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -193,17 +223,26 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    fn sqlite_code(&self) -> Option<u32> {
+        use sqlx::migrate::MigrateError;
+        match self {
+            Self::Connect(error)
+            | Self::Schema(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
+                sqlite_code(error)
+            }
+            Self::Ledger(LedgerError::Unavailable(error)) => sqlite_code(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the disk took no writes, though the file may be sound.
+    pub(super) fn is_about_the_disk(&self) -> bool {
+        self.sqlite_code().is_some_and(|code| ABOUT_THE_DISK.contains(&code))
+    }
+
     /// Names the SQLite file in an error that is about its content.
     pub(super) fn naming(self, path: &Path) -> Self {
-        let refusal = match &self {
-            Self::Connect(error) => Some(error),
-            Self::Ledger(LedgerError::Unavailable(error)) => Some(&**error),
-            _ => None,
-        };
-        let code = refusal.and_then(sqlx::Error::as_database_error).and_then(|error| error.code());
-        // The extended codes of SQLite have the primary one in their lowest byte.
-        let primary = code.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xFF);
-        match primary {
+        match self.sqlite_code() {
             Some(code) if ABOUT_THE_FILE.contains(&code) => {
                 Self::File { path: path.to_owned(), source: Box::new(self) }
             }

@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::connection::{Connection as _, LedgerRequest, Session};
 use super::error::LedgerError;
 use super::sqlite_file::WritableFile;
+use super::sqlite_opening::SqliteOpening;
 
 type FileSession = Session<SqliteConnection>;
 
@@ -73,16 +74,10 @@ pub(super) struct GroupCommit {
 }
 
 impl GroupCommit {
-    pub(super) fn start(
-        file: WritableFile,
-        session: FileSession,
-        queue_max: usize,
-        batch_max: usize,
-    ) -> (Self, JoinHandle<()>) {
+    pub(super) fn start(file: WriterFile, queue_max: usize, batch_max: usize) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(queue_max.max(1));
         let commits = Arc::new(AtomicU64::new(0));
-        let writer =
-            BatchWriter { file, session: Some(session), failed: None, commits: Arc::clone(&commits) };
+        let writer = BatchWriter { file, commits: Arc::clone(&commits) };
         let task = tokio::spawn(writer.work(waiting, batch_max.max(1)));
         (Self { queue, commits }, task)
     }
@@ -109,12 +104,42 @@ impl GroupCommit {
 }
 
 struct BatchWriter {
+    file: WriterFile,
+    commits: Arc<AtomicU64>,
+}
+
+/// What the writer writes to.
+pub(super) enum WriterFile {
+    /// A file that could not be opened at start. Each batch tries it again.
+    Later(Arc<SqliteOpening>),
+    Open(Box<OpenFile>),
+}
+
+pub(super) struct OpenFile {
     file: WritableFile,
     /// `None` after a failure: a failed connection is not used again.
     session: Option<FileSession>,
     /// Open until the next write: while it is, SQLite makes no checkpoint, and a change of the file is another hand's.
     failed: Option<FileSession>,
-    commits: Arc<AtomicU64>,
+}
+
+impl WriterFile {
+    pub(super) fn open(file: WritableFile, session: FileSession) -> Self {
+        Self::Open(OpenFile { file, session: Some(session), failed: None }.into())
+    }
+
+    async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
+        match self {
+            Self::Open(open) => open.commit(batch).await,
+            Self::Later(opening) => {
+                let (file, session) = opening.try_again().await?;
+                let mut open = OpenFile { file, session: Some(session), failed: None };
+                let committed = open.commit(batch).await;
+                *self = Self::Open(open.into());
+                committed
+            }
+        }
+    }
 }
 
 impl BatchWriter {
@@ -125,17 +150,20 @@ impl BatchWriter {
             // Their callers have stopped waiting, so writing them would only delay the others.
             batch.retain(|job| !job.is_abandoned());
             if !batch.is_empty() {
-                let committed = self.commit(&mut batch).await;
+                let committed = self.file.commit(&mut batch).await;
+                if committed.is_ok() {
+                    self.commits.fetch_add(1, Ordering::Relaxed);
+                }
                 batch.drain(..).for_each(|job| job.answer(committed.clone()));
             }
         }
-        if let Some(session) = self.session {
-            self.file.same.closing();
-            // Only shortens the write-ahead log: answered writes are durable already.
-            let _ = session.connection.close().await;
+        if let WriterFile::Open(open) = self.file {
+            open.close().await;
         }
     }
+}
 
+impl OpenFile {
     /// Writes all of the batch or none. After an error the result is unknown, and every caller gets the error.
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
         let mut session = match self.session.take() {
@@ -149,9 +177,16 @@ impl BatchWriter {
             self.failed = Some(session);
             return Err(error);
         }
-        self.commits.fetch_add(1, Ordering::Relaxed);
         self.session = Some(session);
         Ok(())
+    }
+
+    async fn close(self) {
+        if let Some(session) = self.session {
+            self.file.same.closing();
+            // Only shortens the write-ahead log: answered writes are durable already.
+            let _ = session.connection.close().await;
+        }
     }
 
     async fn in_one_transaction(

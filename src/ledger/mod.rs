@@ -77,6 +77,7 @@ mod session_pool;
 mod settings;
 mod sqlite;
 mod sqlite_file;
+mod sqlite_opening;
 mod stats;
 pub(crate) mod trip;
 mod usage;

@@ -48,6 +48,13 @@ impl LedgerRequest for UnknownMigration {
     }
 }
 
+/// Whether the tables need no migration.
+pub(super) async fn is_current<C: Connection>(connection: &mut C) -> Result<bool, LedgerError> {
+    let sql = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT) FROM conversion_migrations";
+    let newest: Vec<(i64,)> = connection.rows(sql, &[]).await?;
+    Ok(newest.first().is_some_and(|(version,)| *version >= known()))
+}
+
 fn known() -> i64 {
     migrator().iter().map(|migration| migration.version).max().unwrap_or_default()
 }

@@ -36,13 +36,12 @@ pub(super) struct WritableFile {
 impl WritableFile {
     /// Of a file whose tables are up to date: puts a new cookie into it if this process is the one that serves.
     pub(super) async fn of(
-        path: &Path,
+        same: SameFile,
         options: SqliteConnectOptions,
         mut connection: SqliteConnection,
         lock: Option<File>,
         verifier: Verifier,
     ) -> Result<(Self, Session<SqliteConnection>), OpenError> {
-        let same = SameFile::of(path).map_err(|error| OpenError::Connect(error.into()))?;
         // A new one at each start of the process that serves: an older copy of the file has another, and takes no write.
         let cookie = cookie(&mut connection, lock.is_some()).await?;
         let mut session = Session { connection, guard: cookie.clone(), history: None };
@@ -239,6 +238,18 @@ pub(super) fn writing(path: &Path, timeout: Duration) -> SqliteConnectOptions {
         // Only `WritableFile` makes checkpoints, so that any other change of the file is found out.
         .pragma("wal_autocheckpoint", "0")
         .busy_timeout(timeout / 2)
+        .disable_statement_logging()
+}
+
+/// How long a reader waits for a lock. Only another program holds one that keeps readers out: in WAL mode nobody does.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+
+pub(super) fn reading(path: &Path, timeout: Duration) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(LOCK_WAIT_MAX.min(timeout / 2))
+        // Not SQLITE_OPEN_READONLY: a reader of a write-ahead log must be able to make its index file.
+        .pragma("query_only", "ON")
         .disable_statement_logging()
 }
 

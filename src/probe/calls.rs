@@ -198,6 +198,7 @@ impl Calls {
             None => None,
         };
         let credentials = self.credentials(side, is_write);
+        // Whatever comes of it: a call that was not answered may have arrived.
         self.made += 1;
         let outgoing = Outgoing {
             request,

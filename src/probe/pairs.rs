@@ -110,6 +110,7 @@ impl Pairs<'_> {
     async fn create(&mut self, side: Side, ref_id: &str) -> Result<(String, Timed), ProbeError> {
         if let Some((ledger, tenant)) = &self.ledger {
             let key = Key::new(tenant, ref_id).map_err(|error| ProbeError::Refused(error.to_string()))?;
+            // Before the create, so that a walk knows the record as a probe's even if this process ends with the answer unread.
             ledger.record_probe_ref(key).await?;
         }
         let body = create_body(self.with, (side, ref_id), None)?;

@@ -53,6 +53,7 @@ impl Probe<'_> {
     pub(super) async fn lags(&mut self, made: &Made, names: [&'static str; 2]) -> Result<(), ProbeError> {
         let (mut attempts, mut read, mut listed) = (self.attempts(made), None, None);
         loop {
+            // What was seen once is not asked for again: reads are calls, and their number is bounded.
             if read.is_none() {
                 read = self.read(made).await?;
             }

@@ -12,7 +12,10 @@ pub(super) fn respond(answer: RouteResponse) -> Response<Payload> {
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
     *response.extensions_mut() = answer.extensions;
-    response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    // That of a 304 is the length of another body.
+    if answer.status != StatusCode::NOT_MODIFIED {
+        response.headers_mut().insert(header::CONTENT_LENGTH, length);
+    }
     response
 }
 

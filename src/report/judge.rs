@@ -36,6 +36,7 @@ const UNCOVERED_SHOWN: usize = 6;
 impl RouteStats<'_> {
     /// The decision and its thresholds.
     pub(super) fn judge(&self, go: &Go) -> (Decision, Vec<Check>) {
+        // A line of a newer schema is not read, so it may be one of this route.
         if self.totals.records() == 0 && self.newer_lines == 0 && !self.running.was_in_shadow(self.route) {
             let is_known = self.running.heartbeats() > 0;
             return (if is_known { Decision::NotInShadow } else { Decision::NotKnown }, Vec::new());
@@ -191,6 +192,7 @@ impl RouteStats<'_> {
     /// No line may be missing: it may be the one with the difference.
     fn lost_lines(&self) -> Check {
         let Gap { lines, after, before } = self.running.lost();
+        // Without a gap, only the processes that were followed are known to have none.
         if lines == 0 && self.running.not_followed() > 0 {
             let text = "unknown: more processes than can be followed, at most 0 lines lost".into();
             return check("lost_lines", false, None, 0.0, text);

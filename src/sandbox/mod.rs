@@ -11,6 +11,7 @@ mod amount;
 mod balances;
 mod control;
 mod create_body;
+mod dice;
 mod driven;
 mod fault;
 mod faults;
@@ -46,6 +47,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
+pub use dice::Dice;
 pub use driven::{DrivenCall, DrivenReply, DrivenVendor};
 pub use fault::{Fault, FaultKind, ForeignRecord, RefusalBody};
 pub use faults::{ArmedFault, Faults};

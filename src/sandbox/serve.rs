@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
@@ -61,8 +61,11 @@ pub(super) async fn serve(
             }
         };
         drop(listener);
+        // A bound socket that does not listen refuses connections, and keeps the kernel from giving the port to another process. Before the
+        // connections end, because until then they keep the port.
+        let reserved = bind(address).ok();
         connections.shutdown().await;
-        listener = match closed(pause, &mut commands, address).await {
+        listener = match closed((pause, reserved), &mut commands, address).await {
             Some(listener) => listener,
             None => return,
         };
@@ -71,12 +74,10 @@ pub(super) async fn serve(
 
 /// Refuses connections until [`ListenerCommand::Open`] or the end of the pause. `None` when the sandbox stops.
 async fn closed(
-    pause: Result<oneshot::Sender<()>, Duration>,
+    (pause, mut reserved): (Result<oneshot::Sender<()>, Duration>, Option<TcpSocket>),
     commands: &mut mpsc::UnboundedReceiver<ListenerCommand>,
     address: SocketAddr,
 ) -> Option<TcpListener> {
-    // A bound socket that does not listen refuses connections, and keeps the kernel from giving the port to another process.
-    let mut reserved = bind(address).ok();
     let end = pause.as_ref().err().map(|pause| tokio::time::Instant::now() + *pause);
     if let Ok(done) = pause {
         let _ = done.send(());
@@ -96,8 +97,8 @@ async fn closed(
             Some(Some(ListenerCommand::Open(done))) => Some(done),
             None => None,
         };
-        drop(reserved.take());
-        match bind(address).and_then(|socket| socket.listen(1024)) {
+        let socket = reserved.take().map_or_else(|| bind(address), Ok);
+        match socket.and_then(|socket| socket.listen(1024)) {
             Ok(listener) => {
                 reply.map(|done| done.send(Ok(())));
                 return Some(listener);

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode, header};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
@@ -51,8 +51,10 @@ pub(super) fn service(
             Box::pin(async move {
                 let Answer { mut response, in_flight } = proxy::handle(app, peer, request).await;
                 let upstream = response.extensions_mut().remove();
+                let unsent = unsent_length(&response);
                 Ok::<_, Infallible>(response.map(|body| ActivityBody {
                     body,
+                    unsent,
                     _active: active,
                     _in_flight: in_flight,
                     _upstream: upstream,
@@ -78,10 +80,21 @@ fn panic_response(_: Box<dyn Any + Send>) -> Response<Payload> {
     proxy::refuse(&Failure::Internal { effect: SideEffect::Unknown })
 }
 
+/// A 304 has the `Content-Length` of the body that a 200 would have (RFC 9110, section 8.6). hyper's HTTP/1.1 drops it where the body says
+/// that it is empty, and sends no body of a 304 whatever it says (hyper 1.12, `proto/h1/role.rs`).
+fn unsent_length(response: &Response<AccessLogBody>) -> Option<u64> {
+    let is_http1 = WriteProgress::of_stream().is_none();
+    let length = response.headers().get(header::CONTENT_LENGTH)?;
+    let length = length.to_str().ok()?.parse().ok();
+    length.filter(|_| is_http1 && response.status() == StatusCode::NOT_MODIFIED)
+}
+
 /// A response body that keeps its request active on the connection, and counted in flight, to the last byte.
 #[derive(Debug)]
 struct ActivityBody {
     body: AccessLogBody,
+    /// The length that the head says, of a body that is not sent.
+    unsent: Option<u64>,
     _active: ActiveRequest,
     _in_flight: Option<Arc<InFlightGuard>>,
     /// Its place on the upstream's connection.
@@ -111,10 +124,10 @@ impl http_body::Body for ActivityBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.unsent.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.unsent.map_or_else(|| self.body.size_hint(), SizeHint::with_exact)
     }
 }

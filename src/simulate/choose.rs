@@ -1,12 +1,11 @@
 //! What happens next, by chance: mostly what is possible now, so that few steps are wasted.
 
-use super::dice::Dice;
 use super::event::{BodyKind, Event, Fate, How, LookupFault, SendFault, StatementFault};
 use super::setting::Special;
 use super::world::World;
 use crate::config::Stage;
 use crate::routes::create::events::Effect;
-use crate::sandbox::Mirror;
+use crate::sandbox::{Dice, Mirror};
 use crate::translate::side::Side;
 
 /// Requests that run at the same time, at most.

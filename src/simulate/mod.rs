@@ -7,7 +7,6 @@
 
 mod choose;
 pub mod claim_row;
-mod dice;
 mod event;
 mod ledger;
 mod listing;
@@ -18,18 +17,19 @@ mod send;
 mod setting;
 mod settle;
 mod shrink;
+mod trace_hash;
 mod under_way;
 mod world;
 
-pub use dice::TraceHash;
+pub use trace_hash::TraceHash;
 pub use world::Counts;
 
-use dice::Dice;
 use event::Event;
 use setting::Setting;
 use world::World;
 
 use crate::routes::create::rules::Rules;
+use crate::sandbox::Dice;
 
 /// Bounds of the number of events in one world.
 const EVENTS_MIN: u64 = 40;

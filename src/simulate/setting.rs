@@ -1,9 +1,8 @@
 //! What one world is like, drawn from the dice. What may happen together is what the exploration allows: `docs/money-safety.md` names the
 //! worlds that are excluded.
 
-use super::dice::Dice;
 use crate::config::Stage;
-use crate::sandbox::{Mirror, RepeatedRef};
+use crate::sandbox::{Dice, Mirror, RepeatedRef};
 use crate::translate::side::Side;
 
 /// How a world begins, and what may happen in it.

@@ -1,6 +1,6 @@
 //! A call until the head of its answer: what it is doing, with whom, since when. Says so when the call fails.
 
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{Extensions, Request};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{CaptureConnection, HttpInfo, capture_connection};
@@ -9,42 +9,99 @@ use tokio::time::Instant;
 use super::SendError;
 use super::closed::Delivery;
 use super::connector::Uses;
+use super::peer_streams::Allowance;
 use crate::failure::BoxError;
 use crate::failure::call_error::{CallError, CallPhase, TimedOut};
 use crate::http::body::Payload;
+use crate::http::send_gate::SendGate;
 
 pub(super) struct CallInProgress {
     pub(super) connection: CaptureConnection,
-    authority: Option<Authority>,
+    pub(super) authority: Option<Authority>,
     start: Instant,
+    /// HTTP/2 is chosen by ALPN, so never without TLS.
+    may_be_http2: bool,
+    /// `None` for a request without a body.
+    body: Option<SendGate>,
 }
+
+/// The peer did not let the request be sent.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream allows no request on the connection (SETTINGS_MAX_CONCURRENT_STREAMS is 0)")]
+struct NoStreams;
 
 impl CallInProgress {
     pub(super) fn begin(request: &mut Request<Payload>) -> Self {
         let authority = request.uri().authority().cloned();
-        Self { connection: capture_connection(request), authority, start: Instant::now() }
+        let may_be_http2 = request.uri().scheme() == Some(&Scheme::HTTPS);
+        let (payload, body) = std::mem::replace(request.body_mut(), Payload::empty()).gated();
+        *request.body_mut() = payload;
+        Self { connection: capture_connection(request), authority, start: Instant::now(), may_be_http2, body }
     }
 
-    /// The call is given up. Without a connection nothing was sent: hyper-util reports it before the first byte.
+    /// The call is given up. Without a connection nothing was sent: hyper-util reports it before the first byte. Nor was a request whose body
+    /// nobody took.
     pub(super) fn timed_out(&self) -> (Delivery, SendError) {
         // It may be dead.
-        if let Some(connected) = &*self.connection.connection_metadata() {
-            connected.poison();
-        }
+        self.poison();
         match self.phase() {
             None => (Delivery::Never, SendError::NotSent(self.error(CallPhase::Connect, TimedOut.into()))),
+            Some(phase) if self.is_withheld() => {
+                (Delivery::Never, SendError::NotSent(self.error(phase, TimedOut.into())))
+            }
             Some(phase) => (Delivery::Maybe, SendError::TimedOut(self.error(phase, TimedOut.into()))),
         }
     }
 
+    /// Resolves when the request waits for a stream that its peer does not allow. It was not sent, and is not sent later.
+    pub(super) async fn refused(&self) -> (Delivery, SendError) {
+        if !self.may_be_http2 {
+            return std::future::pending().await;
+        }
+        let mut connection = self.connection.clone();
+        drop(connection.wait_for_connection_metadata().await);
+        let uses = self.on_connection(|extras| extras.get::<Uses>().cloned()).flatten();
+        if let Some(allowance) = uses.as_ref().and_then(Uses::allowance) {
+            let was_none = allowance.is_none();
+            let refused = allowance.refused().await;
+            // Of a request without a body nobody says whether it has its stream already.
+            let is_unsent = match &self.body {
+                Some(_) => self.is_withheld(),
+                None => was_none || refused == Allowance::NeverAny,
+            };
+            if is_unsent {
+                self.poison();
+                let error = self.error(CallPhase::Write, NoStreams.into());
+                return (Delivery::Unprocessed, SendError::NotSent(error));
+            }
+        }
+        std::future::pending().await
+    }
+
+    fn poison(&self) {
+        if let Some(connected) = &*self.connection.connection_metadata() {
+            connected.poison();
+        }
+    }
+
+    /// Whether nothing of the body was taken. It is not sent from now on.
+    fn is_withheld(&self) -> bool {
+        self.body.as_ref().is_some_and(SendGate::withhold)
+    }
+
     pub(super) fn failed(&self, error: legacy::Error) -> (Delivery, SendError) {
-        let delivery = Delivery::of(&error);
+        let delivery = match Delivery::of(&error) {
+            Delivery::Closed | Delivery::Maybe if self.is_withheld() => Delivery::Unprocessed,
+            delivery => delivery,
+        };
         let phase = self.phase().unwrap_or(CallPhase::Connect);
         let error = match delivery {
             // The connector has said what it was doing.
             Delivery::Never => SendError::NotSent(error.into()),
             Delivery::Unprocessed => SendError::NotSent(self.error(phase, error.into())),
-            Delivery::Closed | Delivery::Maybe => SendError::NoAnswer(self.error(phase, error.into())),
+            Delivery::Closed | Delivery::Http1Required | Delivery::Maybe => {
+                SendError::NoAnswer(self.error(phase, error.into()))
+            }
         };
         (delivery, error)
     }

@@ -14,6 +14,8 @@ pub(super) enum Delivery {
     Unprocessed,
     /// The connection ended before the first byte of an answer. The peer may have acted on it.
     Closed,
+    /// The peer wants HTTP/1.1 instead (RFC 9113, section 7). Nothing says that it did not act on it.
+    Http1Required,
     /// The peer may have acted on it.
     Maybe,
 }
@@ -50,10 +52,27 @@ impl Delivery {
     /// RFC 9113, section 8.7: a stream that was refused, or is above the last one of a GOAWAY, was not processed. Such an error reaches
     /// no other stream in h2.
     fn of_stream(error: &h2::Error) -> Option<Self> {
-        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
-        // `is_remote`: the same reasons set by this end say nothing about what the peer did.
-        (error.is_remote() && (refused || error.is_go_away())).then_some(Self::Unprocessed)
+        // The same reasons set by this end say nothing about what the peer did.
+        if !error.is_remote() {
+            return None;
+        }
+        if error.is_go_away() {
+            return Some(Self::Unprocessed);
+        }
+        match error.reason() {
+            Some(h2::Reason::REFUSED_STREAM) => Some(Self::Unprocessed),
+            Some(h2::Reason::HTTP_1_1_REQUIRED) => Some(Self::Http1Required),
+            _ => None,
+        }
     }
+}
+
+/// Whether the peer wants HTTP/1.1, for a stream or for the whole connection.
+pub(super) fn requires_http1(error: &legacy::Error) -> bool {
+    let reasons = causes(error).filter_map(|cause| cause.downcast_ref::<h2::Error>());
+    reasons
+        .filter(|error| error.is_remote())
+        .any(|error| error.reason() == Some(h2::Reason::HTTP_1_1_REQUIRED))
 }
 
 /// Whether the peer was found dead: its connection was kept alive by pings, and one had no answer.

@@ -24,8 +24,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
+use super::counted_stream::CountedStream;
 pub(super) use super::counted_stream::Uses;
-use super::counted_stream::{CountedStream, StreamLimit};
+use super::http1_hosts::Http1Hosts;
+use super::peer_streams::PoolStreams;
 use crate::config::{HttpVersion, Upstreams};
 use crate::failure::call_error::{CallError, CallPhase};
 use crate::http::descriptors::Headroom;
@@ -42,22 +44,26 @@ const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// TCP probes without an answer after which a connection is dead.
 const TCP_PROBES: u32 = 2;
 
+#[derive(Clone)]
 struct Dialer {
     tcp: HttpConnector,
     tls: TlsConnector,
+    /// Offers HTTP/1.1 alone.
+    tls_http1: TlsConnector,
     timeout: Duration,
     max_age: Duration,
-    streams: StreamLimit,
+    pool: PoolStreams,
+    http1: Http1Hosts,
     headroom: Headroom,
 }
 
 /// A connector for these settings. `answers_late`: the connections carry requests that may stall for minutes and go on, so that bytes
-/// without an acknowledgement do not end them.
+/// without an acknowledgement do not end them. `http1`: where HTTP/2 is not offered.
 pub(super) fn build(
     settings: &Upstreams,
-    mut tls: ClientConfig,
+    tls: ClientConfig,
     answers_late: bool,
-    streams: StreamLimit,
+    http1: Http1Hosts,
 ) -> Connector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
@@ -69,14 +75,26 @@ pub(super) fn build(
     if !answers_late {
         tcp.set_tcp_user_timeout(Some(settings.keep_alive_interval + settings.keep_alive_timeout));
     }
-    tls.alpn_protocols = match settings.http_version {
-        HttpVersion::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-        HttpVersion::Http11 => vec![b"http/1.1".to_vec()],
+    let offering = |protocols: &[&[u8]]| {
+        let mut tls = tls.clone();
+        tls.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        TlsConnector::from(Arc::new(tls))
     };
-    let tls = TlsConnector::from(Arc::new(tls));
+    let tls_http1 = offering(&[b"http/1.1"]);
+    let tls = match settings.http_version {
+        HttpVersion::Auto => offering(&[b"h2", b"http/1.1"]),
+        HttpVersion::Http11 => tls_http1.clone(),
+    };
     let (timeout, max_age) = (settings.connect_timeout, settings.connection_max_age);
-    let dialer = Dialer { tcp, tls, timeout, max_age, streams, headroom: Headroom::of_upstreams() };
-    Connector(Arc::new(dialer))
+    let (pool, headroom) = (PoolStreams::default(), Headroom::of_upstreams());
+    Connector(Arc::new(Dialer { tcp, tls, tls_http1, timeout, max_age, pool, http1, headroom }))
+}
+
+impl Connector {
+    /// The same for another pool.
+    pub(super) fn of_pool(&self, pool: PoolStreams) -> Self {
+        Self(Arc::new(Dialer { pool, ..(*self.0).clone() }))
+    }
 }
 
 impl Service<Uri> for Connector {
@@ -171,11 +189,13 @@ impl Dialer {
             let Some(name) = target.name.clone() else {
                 return Ok(CountedStream::new(MaybeHttpsStream::Http(tcp), self.max_age, None));
             };
-            let secured = within(target.until, self.tls.connect(name, TokioIo::new(tcp))).await;
+            let is_http1 = target.uri.authority().is_some_and(|authority| self.http1.contains(authority));
+            let tls = if is_http1 { &self.tls_http1 } else { &self.tls };
+            let secured = within(target.until, tls.connect(name, TokioIo::new(tcp))).await;
             let secured = secured.map_err(|error| (CallPhase::Tls, error))?;
             let is_http2 = secured.get_ref().1.alpn_protocol() == Some(b"h2");
-            let streams = is_http2.then(|| self.streams.clone());
-            Ok(CountedStream::new(MaybeHttpsStream::Https(TokioIo::new(secured)), self.max_age, streams))
+            let pool = is_http2.then(|| self.pool.clone());
+            Ok(CountedStream::new(MaybeHttpsStream::Https(TokioIo::new(secured)), self.max_age, pool))
         };
         (address, ready.await)
     }
@@ -253,12 +273,15 @@ mod tests {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         let trust = crate::upstream::Trust::load(settings).unwrap();
+        let tls = TlsConnector::from(Arc::new(trust.tls().unwrap()));
         Dialer {
             tcp,
-            tls: TlsConnector::from(Arc::new(trust.tls().unwrap())),
+            tls: tls.clone(),
+            tls_http1: tls,
             timeout: Duration::from_secs(60),
             max_age: Duration::MAX,
-            streams: StreamLimit::default(),
+            pool: PoolStreams::default(),
+            http1: Http1Hosts::default(),
             headroom: Headroom::of_upstreams(),
         }
     }

@@ -1,16 +1,20 @@
 //! A connection that knows its age, how many streams its peer allows, and whether it has carried an answer. On HTTP/1.1 only the order
 //! ties an answer to its request (RFC 9112, section 9.3.2), so an answer on a reused connection may belong to another request.
 
+use std::future::Future as _;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
+use tokio_util::sync::WaitForCancellationFutureOwned;
+
+use super::peer_streams::{PeerAllowance, PoolStreams, SettingsReader};
 
 /// The age and use of a connection; in the extensions of every response.
 #[derive(Clone, Debug)]
@@ -22,11 +26,13 @@ struct Inner {
     full: AtomicBool,
     opened: Instant,
     max_age: Duration,
+    /// On HTTP/2.
+    allowance: Option<PeerAllowance>,
 }
 
 impl Uses {
     /// A connection that is opened now. Its age varies by up to a tenth, so that connections of one moment do not end in one.
-    fn new(max_age: Duration) -> Self {
+    fn new(max_age: Duration, allowance: Option<PeerAllowance>) -> Self {
         let tenths = RandomState::new().hash_one(()) % 100;
         let max_age = max_age / 1000 * u32::try_from(900 + tenths).unwrap_or(1000);
         Self(Arc::new(Inner {
@@ -34,6 +40,7 @@ impl Uses {
             full: AtomicBool::new(false),
             opened: Instant::now(),
             max_age,
+            allowance,
         }))
     }
 
@@ -58,6 +65,11 @@ impl Uses {
         written
     }
 
+    /// What the peer allows, on HTTP/2.
+    pub(super) fn allowance(&self) -> Option<&PeerAllowance> {
+        self.0.allowance.as_ref()
+    }
+
     /// Whether the connection is too old for another request.
     pub(super) fn is_old(&self) -> bool {
         self.0.opened.elapsed() >= self.0.max_age
@@ -69,80 +81,38 @@ impl Uses {
 pub(super) struct CountedStream<S> {
     stream: S,
     uses: Uses,
-    /// Until the peer's settings were read.
-    settings: Option<SettingsReader>,
+    http2: Option<Http2>,
 }
 
-/// Maximum number of requests on one HTTP/2 connection, if the peer does not allow fewer: the least that RFC 9113, section 6.5.2,
-/// recommends to allow.
-const STREAMS_MAX: usize = 100;
-
-/// The fewest streams that a peer of the lane allowed on a connection.
-#[derive(Clone, Debug)]
-pub(super) struct StreamLimit(Arc<AtomicUsize>);
-
-impl Default for StreamLimit {
-    fn default() -> Self {
-        Self(Arc::new(AtomicUsize::new(STREAMS_MAX)))
-    }
-}
-
-impl StreamLimit {
-    pub(super) fn get(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// Records what a peer allows. One that allows none now will allow some later.
-    pub(super) fn lower_to(&self, streams: usize) {
-        self.0.fetch_min(streams.max(1), Ordering::Relaxed);
-    }
-}
-
-/// Reads the first frame of an HTTP/2 server, its SETTINGS (RFC 9113, section 3.4), as it passes by: hyper does not show how many streams it
-/// allows.
 #[derive(Debug)]
-struct SettingsReader {
-    head: Vec<u8>,
-    streams: StreamLimit,
+struct Http2 {
+    settings: SettingsReader,
+    /// Bytes on their way to hyper, whose own buffer cannot be read.
+    buffer: Box<[u8]>,
+    unused: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-/// More bytes than the settings of any known server.
-const SETTINGS_BYTES_MAX: usize = 1024;
-const FRAME_HEAD: usize = 9;
-const SETTINGS: u8 = 4;
-const MAX_CONCURRENT_STREAMS: u16 = 3;
-
-impl SettingsReader {
-    /// Takes the next bytes. Returns whether more are needed.
-    fn add(&mut self, bytes: &[u8]) -> bool {
-        self.head.extend_from_slice(bytes);
-        // RFC 9113, section 4.1: 24 bits of length, 8 of type, then flags and the stream, which do not matter here.
-        let [length @ .., kind, _, _, _, _, _] = match self.head.first_chunk::<FRAME_HEAD>() {
-            Some(head) => *head,
-            None => return !bytes.is_empty(),
-        };
-        let end = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)) + FRAME_HEAD;
-        // Not the SETTINGS of a server, or far longer than any: hyper judges it, and there is nothing to learn here.
-        if kind != SETTINGS || end > SETTINGS_BYTES_MAX {
-            return false;
-        }
-        let Some(settings) = self.head.get(FRAME_HEAD..end) else { return !bytes.is_empty() };
-        for setting in settings.as_chunks::<6>().0 {
-            let [name @ .., a, b, c, d] = *setting;
-            if u16::from_be_bytes(name) == MAX_CONCURRENT_STREAMS {
-                let streams = u32::from_be_bytes([a, b, c, d]);
-                self.streams.lower_to(usize::try_from(streams).unwrap_or(usize::MAX));
-            }
-        }
-        false
-    }
-}
+/// Length of the longest TLS record.
+const BUFFER: usize = 16 << 10;
 
 impl<S> CountedStream<S> {
-    /// `streams`: receives the peer's limit, on HTTP/2.
-    pub(super) fn new(stream: S, max_age: Duration, streams: Option<StreamLimit>) -> Self {
-        let settings = streams.map(|streams| SettingsReader { head: Vec::new(), streams });
-        Self { stream, uses: Uses::new(max_age), settings }
+    /// `pool`: where the connection belongs, on HTTP/2.
+    pub(super) fn new(stream: S, max_age: Duration, pool: Option<PoolStreams>) -> Self {
+        let allowance = pool.is_some().then(PeerAllowance::default);
+        let uses = Uses::new(max_age, allowance.clone());
+        let http2 = pool.zip(allowance).map(|(pool, allowance)| Http2 {
+            unused: Box::pin(pool.unused().clone().cancelled_owned()),
+            settings: SettingsReader::new(pool, allowance),
+            buffer: vec![0; BUFFER].into(),
+        });
+        Self { stream, uses, http2 }
+    }
+
+    /// Whether nobody uses the connection, and hyper would keep it for a request that waits for a stream.
+    fn is_stuck(&mut self, context: &mut Context<'_>) -> bool {
+        let is_refused = self.uses.allowance().is_some_and(PeerAllowance::is_none);
+        let unused = self.http2.as_mut().map(|http2| http2.unused.as_mut().poll(context));
+        unused.is_some_and(|unused| unused.is_ready()) && is_refused
     }
 }
 
@@ -158,16 +128,19 @@ impl<S: Read + Unpin> Read for CountedStream<S> {
         context: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { stream, settings, .. } = self.get_mut();
-        let Some(reader) = settings else { return Pin::new(stream).poll_read(context, buffer) };
-        // Through a buffer of its own: `ReadBufCursor` does not show what was written into it.
-        let mut bytes = [0; SETTINGS_BYTES_MAX];
+        let this = self.get_mut();
+        if this.is_stuck(context) {
+            // The end of the connection.
+            return Poll::Ready(Ok(()));
+        }
+        let Self { stream, http2, .. } = this;
+        let Some(Http2 { settings, buffer: bytes, .. }) = http2 else {
+            return Pin::new(stream).poll_read(context, buffer);
+        };
         let room = buffer.remaining().min(bytes.len());
         let mut read = ReadBuf::new(&mut bytes[..room]);
         ready!(Pin::new(stream).poll_read(context, read.unfilled()))?;
-        if !reader.add(read.filled()) {
-            *settings = None;
-        }
+        settings.add(read.filled());
         buffer.put_slice(read.filled());
         Poll::Ready(Ok(()))
     }

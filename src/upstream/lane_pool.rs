@@ -4,11 +4,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use http::uri::Authority;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use super::connector::{self, Connector};
-use super::counted_stream::StreamLimit;
+use super::http1_hosts::Http1Hosts;
+use super::peer_streams::{PoolStreams, StreamLimit};
 use super::{HEADERS_MAX, Lane};
 use crate::config::Upstreams;
 use crate::http::body::Payload;
@@ -21,12 +23,14 @@ pub(super) struct LanePool {
     connector: Connector,
     pools: RwLock<Vec<Arc<Pool>>>,
     limit: StreamLimit,
+    http1: Http1Hosts,
 }
 
 #[derive(Debug)]
 struct Pool {
     http: HttpClient,
     in_flight: AtomicUsize,
+    streams: PoolStreams,
 }
 
 /// Counts a request on its connection until its answer is whole.
@@ -47,8 +51,8 @@ impl Drop for StreamSlot {
 
 impl LanePool {
     pub(super) fn new(lane: Lane, settings: &Upstreams, tls: rustls::ClientConfig) -> Self {
-        let limit = StreamLimit::default();
-        let connector = connector::build(settings, tls, lane == Lane::PassThrough, limit.clone());
+        let (limit, http1) = (StreamLimit::default(), Http1Hosts::default());
+        let connector = connector::build(settings, tls, lane == Lane::PassThrough, http1.clone());
         let idle_max = if lane == Lane::Fresh { 0 } else { settings.pool_idle_max };
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder
@@ -66,11 +70,18 @@ impl LanePool {
             .http2_keep_alive_timeout(settings.keep_alive_timeout)
             // A resend inside the pool would not know a write from a read; `send` repeats reads alone.
             .retry_canceled_requests(false);
-        Self { builder, connector, pools: RwLock::default(), limit }
+        Self { builder, connector, pools: RwLock::default(), limit, http1 }
     }
 
-    /// A request of that slot timed out: the idle connections of its pool are as suspect as the one that it was on, so none of them is used
-    /// again.
+    /// That upstream requires HTTP/1.1: for a while no request goes to it over HTTP/2.
+    pub(super) fn use_http1(&self, authority: Authority) {
+        self.http1.add(authority);
+        // Those of another upstream connect anew.
+        self.pools.write().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// A request of that slot timed out, or waited for a stream in vain: the idle connections of its pool are as suspect as the one that it
+    /// was on, so none of them is used again.
     pub(super) fn retire(&self, slot: &StreamSlot) {
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
         pools.retain(|pool| !Arc::ptr_eq(pool, &slot.0));
@@ -87,9 +98,11 @@ impl LanePool {
         // Looked up again under the write lock: another request may have made room meanwhile.
         let mut pools = self.pools.write().unwrap_or_else(PoisonError::into_inner);
         with_room(&pools).unwrap_or_else(|| {
+            let streams = PoolStreams::new(self.limit.clone());
             let pool = Arc::new(Pool {
-                http: self.builder.build(self.connector.clone()),
+                http: self.builder.build(self.connector.of_pool(streams.clone())),
                 in_flight: AtomicUsize::new(1),
+                streams,
             });
             pools.push(pool.clone());
             Pool::slot(&pool)
@@ -100,6 +113,9 @@ impl LanePool {
 impl Pool {
     /// Counts a request, if there is room for it.
     fn enter(&self, max: usize) -> bool {
+        if self.streams.has_refusing() {
+            return false;
+        }
         let more = |in_flight| (in_flight < max).then_some(in_flight + 1);
         // Compare and add in one step: two requests must not both take the last stream.
         self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
@@ -108,5 +124,11 @@ impl Pool {
     /// The slot of a request that entered.
     fn slot(pool: &Arc<Self>) -> StreamSlot {
         StreamSlot(pool.clone())
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.streams.unused().cancel();
     }
 }

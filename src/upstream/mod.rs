@@ -14,7 +14,9 @@ mod connector;
 pub(crate) mod cooldown;
 mod counted_stream;
 pub(crate) mod health;
+mod http1_hosts;
 mod lane_pool;
+mod peer_streams;
 pub mod rate_limit;
 pub(crate) mod readonly_client;
 mod token;
@@ -22,7 +24,7 @@ mod trust;
 
 use std::sync::Arc;
 
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{Request, Response, Uri, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -220,7 +222,10 @@ impl UpstreamClient {
         let repeat = authenticated::repeatable(&request);
         let sending = async {
             match (self.exchange(request, lane, wait).await, repeat) {
-                (Err((Delivery::Unprocessed | Delivery::Closed, error)), Some(repeat)) => {
+                (
+                    Err((Delivery::Unprocessed | Delivery::Closed | Delivery::Http1Required, error)),
+                    Some(repeat),
+                ) => {
                     tracing::info!(target: "upstream", error = error_chain(&error), "a read is repeated on a new connection");
                     // On a connection of its own: the pooled ones are likely to be closed by the same peer at the same moment.
                     Box::pin(self.exchange(repeat, Lane::Fresh, wait)).await
@@ -248,12 +253,18 @@ impl UpstreamClient {
         // Held until the answer is whole, also while this waits: the stream is taken from the first byte of the request on.
         let slot = pool.slot();
         let sending = slot.http().request(request);
-        let answered = wait.limit(sending).await.map_err(|Overdue| {
-            // Before the error is made: no other request may take a connection of this pool any more.
-            pool.retire(&slot);
-            call.timed_out()
+        let answered = tokio::select! {
+            biased;
+            answered = wait.limit(sending) => answered.map_err(|Overdue| call.timed_out()),
+            refused = call.refused() => Err(refused),
+        };
+        let answered = answered.inspect_err(|_| pool.retire(&slot))?;
+        let mut answer = answered.map_err(|error| {
+            if closed::requires_http1(&error) {
+                self.use_http1(lane, call.authority.as_ref());
+            }
+            call.failed(error)
         })?;
-        let mut answer = answered.map_err(|error| call.failed(error))?;
         // Response smuggling (RFC 9112, section 6.3): the client might take the other length, and on this connection it is not
         // certain where the next answer begins, so it is closed.
         let smuggled = !headers::has_one_length(answer.headers());
@@ -271,6 +282,18 @@ impl UpstreamClient {
         }
         answer.extensions_mut().insert(AnswerInProgress::new(reused, slot, deadline));
         Ok(answer)
+    }
+}
+
+impl UpstreamClient {
+    /// The requests of that lane, and their repetitions, go to the upstream over HTTP/1.1 for a while.
+    fn use_http1(&self, lane: Lane, authority: Option<&Authority>) {
+        for lane in [lane, Lane::Fresh] {
+            authority
+                .cloned()
+                .into_iter()
+                .for_each(|authority| self.0.lanes[lane as usize].use_http1(authority));
+        }
     }
 }
 

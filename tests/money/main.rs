@@ -1,4 +1,4 @@
-//! No reference is converted twice: the ledger alone, real processes that are killed, and a soak. `tests/model` is a binary of its own.
+//! No reference is converted twice: the ledger alone, the randomized model of the whole system, real processes that are killed, and a soak.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,6 +17,7 @@ mod gate_evidence;
 mod gates;
 mod identity;
 mod ledger;
+mod model;
 mod probe;
 mod processes;
 mod reconcile;

@@ -1,6 +1,8 @@
 //! Follows the framing of HTTP/1 requests in the bytes of a connection, and finds heads and bodies that two readers could end at different
 //! bytes. It refuses nothing itself; see the [parent module](super).
 
+use super::malformed_kind;
+
 /// How many bytes of a line are kept. A framing field that is longer counts as ambiguous.
 const LINE_MAX: usize = 256;
 
@@ -22,6 +24,8 @@ pub struct Framing {
     line: LineBuffer,
     /// The first line of the last head.
     start_line: Vec<u8>,
+    /// What is wrong with the first malformed field of the last head.
+    defect: Option<&'static str>,
     fields: FramingFields,
     heads: usize,
 }
@@ -143,6 +147,13 @@ impl Framing {
         &self.start_line
     }
 
+    /// What is wrong with the first malformed field of the head that has started last, as far as it arrived.
+    pub(super) fn defect(&self) -> Option<&'static str> {
+        let unfinished = self.line.content();
+        let is_field = self.state == HeadState::Head && !unfinished.is_empty();
+        self.defect.or_else(|| is_field.then(|| malformed_kind::defect(unfinished, false)).flatten())
+    }
+
     /// The number of heads that have started.
     #[must_use]
     pub fn heads(&self) -> usize {
@@ -190,12 +201,15 @@ impl Framing {
             HeadState::Start => {
                 self.heads += 1;
                 self.start_line.clear();
+                self.defect = None;
                 self.start_line.extend_from_slice(self.line.content());
                 if self.start_line == b"PRI * HTTP/2.0" { HeadState::Frames } else { HeadState::Head }
             }
             HeadState::Head if empty => std::mem::take(&mut self.fields).body().ok_or(Unclear::Head)?,
             HeadState::Head => {
-                self.fields.add(&self.line);
+                let line = &self.line;
+                self.defect = self.defect.or_else(|| malformed_kind::defect(line.content(), !line.truncated));
+                self.fields.add(line);
                 HeadState::Head
             }
             HeadState::ChunkSize => match chunk_size(&self.line).ok_or(Unclear::Chunk)? {

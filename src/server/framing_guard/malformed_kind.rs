@@ -8,8 +8,9 @@ const PROXY_V1: &[u8] = b"PROXY ";
 /// The first line with content of version 2: its signature begins with two empty ones.
 const PROXY_V2: &[u8] = b"\0";
 
-/// The kind of a head that begins with this line. `ambiguous`: its framing fields contradict each other.
-pub(super) fn kind(start_line: &[u8], ambiguous: bool) -> &'static str {
+/// The kind of a head that begins with this line. `ambiguous`: its framing fields contradict each other. `field`: what is wrong with the
+/// first malformed field.
+pub(super) fn kind(start_line: &[u8], ambiguous: bool, field: Option<&'static str>) -> &'static str {
     if ambiguous {
         return "ambiguous Content-Length or Transfer-Encoding";
     }
@@ -30,7 +31,29 @@ pub(super) fn kind(start_line: &[u8], ambiguous: bool) -> &'static str {
     } else if target.iter().any(is_raw) {
         "raw bytes or blanks in the target"
     } else {
-        "a malformed header field"
+        field.unwrap_or("a malformed header field")
+    }
+}
+
+/// What is wrong with a header line, if anything is. `whole`: nothing of it is missing.
+pub(super) fn defect(line: &[u8], whole: bool) -> Option<&'static str> {
+    let (blank, control) =
+        (|byte: &u8| b" \t".contains(byte), |byte: &u8| byte.is_ascii_control() && *byte != b'\t');
+    if line.first().is_some_and(blank) {
+        return Some("a folded header line");
+    }
+    let colon = memchr::memchr(b':', line);
+    let (name, value) = line.split_at(colon.unwrap_or(line.len()));
+    if name.iter().any(blank) {
+        Some("a blank in a header field's name or before its colon")
+    } else if colon.is_none() {
+        whole.then_some("a header line without a colon")
+    } else if name.is_empty() {
+        Some("a header field without a name")
+    } else if !name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte)) {
+        Some("a byte that a header field's name must not have")
+    } else {
+        value.iter().any(control).then_some("a control byte in a header field")
     }
 }
 
@@ -53,8 +76,8 @@ mod tests {
             (b"", "not an HTTP/1 request line"),
             (b"GET / HTTP/1.1", "a malformed header field"),
         ] {
-            assert_eq!(kind(line, false), expected, "{line:?}");
+            assert_eq!(kind(line, false, None), expected, "{line:?}");
         }
-        assert_eq!(kind(b"GET / HTTP/1.1", true), "ambiguous Content-Length or Transfer-Encoding");
+        assert_eq!(kind(b"GET / HTTP/1.1", true, Some("x")), "ambiguous Content-Length or Transfer-Encoding");
     }
 }

@@ -104,7 +104,7 @@ impl<S> FramingGuard<S> {
         let request_id = Uuid::new_v4().hyphenated().to_string();
         let (client, error, status) = (self.client, failure.name(), failure.status());
         let ambiguous = self.tail.is_some();
-        let kind = || malformed_kind::kind(self.framing.start_line(), ambiguous);
+        let kind = || malformed_kind::kind(self.framing.start_line(), ambiguous, self.framing.defect());
         let kind = (status == 400).then(kind);
         tracing::info!(target: "server", %client, error, kind, status, request_id, "request head refused");
         self.refusal = encoded(&failure, &request_id);

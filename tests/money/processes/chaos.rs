@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Mirror, Operation, Sandbox, Variants};
+use conversion_shim::sandbox::{Dice, Mirror, Operation, Sandbox, Variants};
 use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -16,7 +16,7 @@ use super::clients::{Audit, CONVERSIONS, Http, Kind, Order, Register, told};
 use super::storm::Failovers;
 use super::weather::{self, LAG};
 use super::{ConfigFile, Position, soon, vendor};
-use crate::support::dice::Dice;
+use crate::support::dice;
 use crate::support::postgres::Postgres;
 use crate::support::replica::Replica;
 use crate::support::variants;
@@ -47,7 +47,7 @@ pub(super) async fn run(
     until: Until,
     failovers: Option<Failovers>,
 ) -> (Arc<Scene>, Audit) {
-    let mut dice = Dice::from_environment();
+    let mut dice = dice::from_environment();
     let directory = tempfile::tempdir().unwrap();
     let vendor = Arc::new(vendor().await);
     let variants = vary(&vendor, &mut dice);
@@ -76,7 +76,11 @@ pub(super) async fn run(
         let (vendor, dice, scene) = (vendor.clone(), dice.fork(), scene.clone());
         async move { weather::storm(&vendor, dice, scene.until.calm, || scene.is_over()).await }
     });
-    let failing_over = failovers.map(|failovers| tokio::spawn(failovers.run(scene.clone())));
+    let config = directory.path().join("one.toml");
+    let failing_over = failovers.map(|failovers| {
+        let scene = scene.clone();
+        tokio::spawn(async move { failovers.run(scene, &config).await })
+    });
     let outsiders = tokio::spawn(outsiders(scene.clone(), dice.fork()));
     let mut driving = JoinSet::new();
     operators.into_iter().for_each(|operator| drop(driving.spawn(operator.drive())));
@@ -157,6 +161,7 @@ pub(super) struct Scene {
     flips: AtomicU64,
     kills: AtomicU64,
     pub(super) failovers: AtomicU64,
+    pub(super) restores: AtomicU64,
     /// A fail-over waits for the heartbeat of a process that was killed within the last minute.
     pub(super) may_kill: AtomicBool,
 }
@@ -168,6 +173,7 @@ impl Scene {
             flips: AtomicU64::new(0),
             kills: AtomicU64::new(0),
             failovers: AtomicU64::new(0),
+            restores: AtomicU64::new(0),
             may_kill: may_kill.into(),
             vendor: vendor.addr(),
             books_arrived: vendor.clone(),
@@ -189,18 +195,43 @@ impl Scene {
         self.register.orders()
     }
 
+    /// How many answers told of a conversion so far.
+    pub(super) fn seen_through(&self) -> usize {
+        self.register.answers()
+    }
+
+    /// Returns when both replicas run, and none is killed before it may be again.
+    pub(super) async fn stop_killing(&self) {
+        self.may_kill.store(false, Ordering::Relaxed);
+        // One that is about to be killed.
+        sleep(Duration::from_secs(2)).await;
+        for replica in &self.replicas {
+            let _ = replica.subscribe().wait_for(Option::is_some).await;
+        }
+    }
+
+    /// What is claimed from now on may be lost.
+    pub(super) fn begin_to_lose(&self) {
+        self.register.begin_to_lose();
+    }
+
+    pub(super) fn end_to_lose(&self) {
+        self.register.end_to_lose();
+    }
+
     /// What happened, and what went wrong.
     pub(super) fn figures(&self, audit: &Audit) -> String {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let inspector = self.books_arrived.inspector();
         let creates = self.register.orders() as u64;
         format!(
-            "{creates} creates, {} retries, {} flips, {} kills, {} fail-overs; {} on legacy of {} sent, {} on new of {} sent; \
+            "{creates} creates, {} retries, {} flips, {} kills, {} fail-overs, {} restores; {} on legacy of {} sent, {} on new of {} sent; \
              {} doubles, {} lost, {} false 404s, {} false refusals, {} other",
             count(&self.posts).saturating_sub(creates),
             count(&self.flips),
             count(&self.kills),
             count(&self.failovers),
+            count(&self.restores),
             audit.legacy,
             inspector.arrived(Side::Legacy, Operation::Create),
             audit.new,
@@ -271,7 +302,7 @@ async fn client(scene: Arc<Scene>, number: u64, mut dice: Dice) {
             }
         };
         // Impatient clients ask twice at once, at either replica.
-        let hands = dice.pick(&[1, 1, 2, 3]);
+        let hands = dice.pick([1, 1, 2, 3]);
         let mut asking = JoinSet::new();
         for _ in 0..hands {
             asking.spawn(see_through(scene.clone(), order.clone(), dice.fork()));
@@ -292,6 +323,7 @@ async fn see_through(scene: Arc<Scene>, order: Order, mut dice: Dice) {
         let address = *scene.replicas[usize::from(dice.one_in(2))].borrow();
         if let Some(address) = address {
             scene.posts.fetch_add(1, Ordering::Relaxed);
+            scene.register.asked(&order);
             let patience = Duration::from_millis(patience);
             let answer = scene.http.post(address, CONVERSIONS, &order.to_conversion(), patience).await;
             match answer.map_or(Ok(None), |(status, body)| told(status, &body)) {
@@ -306,7 +338,7 @@ async fn see_through(scene: Arc<Scene>, order: Order, mut dice: Dice) {
                 }
             }
         }
-        sleep(Duration::from_millis(5) + dice.millis(60)).await;
+        sleep(Duration::from_millis(5) + dice.milliseconds(0, 60)).await;
     }
 }
 
@@ -382,15 +414,17 @@ impl Operator {
 
     /// Kills the replica, often while a create is under way at the vendor; perhaps moves it meanwhile.
     async fn kill(&mut self) {
-        let side = self.dice.pick(&[Side::Legacy, Side::New]);
+        let side = self.dice.pick([Side::Legacy, Side::New]);
         let inspector = self.scene.books_arrived.inspector();
         let next = inspector.arrived(side, Operation::Create) + 1;
         // Nothing arrives there in some positions.
-        let _ = timeout(self.dice.millis(300), inspector.wait_arrived(side, Operation::Create, next)).await;
+        let _ =
+            timeout(self.dice.milliseconds(0, 300), inspector.wait_arrived(side, Operation::Create, next))
+                .await;
         self.replica.take().unwrap().kill();
         self.scene.replicas[self.which].send_replace(None);
         self.scene.kills.fetch_add(1, Ordering::Relaxed);
-        sleep(self.dice.millis(300)).await;
+        sleep(self.dice.milliseconds(0, 300)).await;
         if self.dice.one_in(2) {
             self.position = self.any_position();
             self.file.write(self.position);
@@ -399,7 +433,7 @@ impl Operator {
     }
 
     fn any_position(&mut self) -> Position {
-        self.dice.pick(&[
+        self.dice.pick([
             Position::Hold,
             Position::Canary,
             Position::Live,
@@ -418,7 +452,7 @@ impl Operator {
                 let position = self.any_position();
                 self.flip(position).await;
             }
-            sleep(self.dice.millis(500)).await;
+            sleep(self.dice.milliseconds(0, 500)).await;
         }
         self.flip([Position::Live, Position::Back][self.which]).await;
         self

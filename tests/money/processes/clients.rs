@@ -1,19 +1,18 @@
 //! Clients of the old API: they create with a reference, and ask again with the same one until they know how it went.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use conversion_shim::ledger::{Key, Reader, Settings};
-use conversion_shim::sandbox::{Inspector, PROFILE, SECOND_PROFILE, TOKEN};
+use conversion_shim::sandbox::{Dice, Inspector, PROFILE, SECOND_PROFILE, TOKEN};
 use conversion_shim::translate::side::Side;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
 use super::FORTUNE;
-use crate::support::dice::Dice;
 
 pub(crate) const CONVERSIONS: &str = "/v2/conversion/stablecoins";
 
@@ -27,7 +26,7 @@ pub(crate) struct Order {
 
 impl Order {
     pub(crate) fn new(ref_id: impl Into<String>, dice: &mut Dice) -> Self {
-        let profile = dice.pick(&[PROFILE, SECOND_PROFILE]);
+        let profile = dice.pick([PROFILE, SECOND_PROFILE]);
         Self { ref_id: ref_id.into(), profile, cents: 1 + dice.below(100_000) }
     }
 
@@ -137,6 +136,10 @@ struct Entries {
     orders: BTreeMap<String, Order>,
     /// Every id that a reference was answered with.
     told: BTreeMap<String, Vec<String>>,
+    answers: usize,
+    /// Whether the ledger loses what is written now, and the references that were asked for meanwhile.
+    loses: bool,
+    lost: BTreeSet<String>,
     wrong: Vec<Wrong>,
 }
 
@@ -158,7 +161,31 @@ impl Register {
     }
 
     pub(crate) fn told(&self, order: &Order, id: String) {
-        self.0.lock().unwrap().told.entry(order.ref_id.clone()).or_default().push(id);
+        let mut entries = self.0.lock().unwrap();
+        entries.answers += 1;
+        entries.told.entry(order.ref_id.clone()).or_default().push(id);
+    }
+
+    /// A reference is asked for, again perhaps.
+    pub(crate) fn asked(&self, order: &Order) {
+        let mut entries = self.0.lock().unwrap();
+        if entries.loses {
+            entries.lost.insert(order.ref_id.clone());
+        }
+    }
+
+    /// How many answers told of a conversion.
+    pub(crate) fn answers(&self) -> usize {
+        self.0.lock().unwrap().answers
+    }
+
+    /// From now on the ledger loses what is written.
+    pub(crate) fn begin_to_lose(&self) {
+        self.0.lock().unwrap().loses = true;
+    }
+
+    pub(crate) fn end_to_lose(&self) {
+        self.0.lock().unwrap().loses = false;
     }
 
     /// Something that no client should ever see.
@@ -210,6 +237,8 @@ impl Register {
                 {
                     audit.check(inspector, side, ref_id, None);
                 }
+                // Its claim was lost, and nobody asked for it afterwards.
+                None if audit.lost.contains(ref_id) => audit.check(inspector, side, ref_id, None),
                 // The record was there before, and its own side could not be asked: nothing was sent for this claim.
                 Some(claim) if claim.record_id.is_none() => audit.check(inspector, side, ref_id, None),
                 claim => {
@@ -220,9 +249,7 @@ impl Register {
         }
         let unknown = tallies.keys().filter(|ref_id| !entries.contains_key(*ref_id));
         audit.wrong.extend(unknown.map(|ref_id| (Kind::Other, format!("{ref_id} was never asked for"))));
-        for profile in [PROFILE, SECOND_PROFILE] {
-            audit.check_money(inspector, profile, sums.get(profile).copied().unwrap_or_default());
-        }
+        audit.check_all_money(inspector, &sums);
         audit
     }
 
@@ -234,6 +261,7 @@ impl Register {
             wrong: entries.wrong.clone(),
             orders: entries.orders.clone(),
             told: entries.told.clone(),
+            lost: entries.lost.clone(),
             ids: Vec::new(),
         }
     }
@@ -253,9 +281,16 @@ pub(crate) struct Audit {
     pub(crate) ids: Vec<String>,
     orders: BTreeMap<String, Order>,
     told: BTreeMap<String, Vec<String>>,
+    lost: BTreeSet<String>,
 }
 
 impl Audit {
+    fn check_all_money(&mut self, inspector: &Inspector, sums: &BTreeMap<&str, u64>) {
+        for profile in [PROFILE, SECOND_PROFILE] {
+            self.check_money(inspector, profile, sums.get(profile).copied().unwrap_or_default());
+        }
+    }
+
     /// Whatever was told of a reference, and what its claim remembers, is the record that exists.
     fn check(&mut self, inspector: &Inspector, side: Side, ref_id: &str, remembered: Option<String>) {
         let mut ids = self.told.get(ref_id).cloned().unwrap_or_default();

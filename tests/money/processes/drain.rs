@@ -8,7 +8,7 @@ use conversion_shim::translate::side::Side;
 
 use super::clients::{CONVERSIONS, Http, Order};
 use super::{ConfigFile, Position, soon, vendor};
-use crate::support::dice::Dice;
+use crate::support::dice;
 use crate::support::replica::Replica;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ impl Doubt {
         vendor.faults().arm(broken.times(1));
         let gate = Fault::new(FaultKind::Gate { applied: false }).on(Side::Legacy, Operation::List);
         let gate = vendor.faults().arm(gate);
-        let order = Order::new("in doubt", &mut Dice::from_environment());
+        let order = Order::new("in doubt", &mut dice::from_environment());
         Self { directory, vendor, replica, order, gate }
     }
 

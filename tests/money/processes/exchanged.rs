@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Fault, FaultKind, Operation, Sandbox};
+use conversion_shim::sandbox::{Dice, Fault, FaultKind, Operation, Sandbox};
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::clients::{CONVERSIONS, Http, Kind, Order, Register, told};
 use super::{ConfigFile, Position, soon, vendor};
-use crate::support::dice::Dice;
+use crate::support::dice;
 use crate::support::ledger;
 use crate::support::process::run_with;
 use crate::support::replica::Replica;
@@ -89,7 +89,7 @@ const EXCHANGES: [(Found, How); 11] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_ledger_that_is_lost_exchanged_or_restored_converts_nothing_twice() {
-    let mut dice = Dice::from_environment();
+    let mut dice = dice::from_environment();
     let mut scene = Scene::new().await;
     let mut clients = JoinSet::new();
     for number in 0..CLIENTS {
@@ -106,7 +106,7 @@ async fn a_ledger_that_is_lost_exchanged_or_restored_converts_nothing_twice() {
             exchanges.swap_remove(usize::try_from(dice.below(exchanges.len() as u64)).unwrap());
         scene.make_copies().await;
         scene.progress().await;
-        let position = dice.pick(&[Position::Live, Position::Back, Position::Canary]);
+        let position = dice.pick([Position::Live, Position::Back, Position::Canary]);
         scene.exchange(found, how, position).await;
     }
     scene.progress().await;
@@ -265,7 +265,7 @@ impl Scene {
     /// A create is refused, and nothing is sent.
     async fn is_refused(&mut self, what: &str) {
         self.tried += 1;
-        let order = Order::new(format!("held-{}", self.tried), &mut Dice::from_environment());
+        let order = Order::new(format!("held-{}", self.tried), &mut dice::from_environment());
         let to = self.address.borrow().unwrap();
         let answer = self.http.post(to, CONVERSIONS, &order.to_conversion(), PATIENCE).await;
         assert_eq!(answer.as_ref().map(|(status, _)| *status), Some(503), "{what}: {answer:?}");

@@ -5,14 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Operation, Sandbox};
+use conversion_shim::sandbox::{Dice, Operation, Sandbox};
 use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::clients::{CONVERSIONS, Http, Kind, Order, Register, told};
 use super::{ConfigFile, Position, soon, vendor};
-use crate::support::dice::Dice;
+use crate::support::dice;
 use crate::support::postgres::Postgres;
 use crate::support::replica::Replica;
 
@@ -98,7 +98,7 @@ struct Load {
 
 impl Load {
     fn begin(to: SocketAddr) -> Self {
-        let mut dice = Dice::from_environment();
+        let mut dice = dice::from_environment();
         let (http, register, stop) = (Http::new(), Arc::new(Register::default()), watch::Sender::new(false));
         let (mut clients, mut told) = (JoinSet::new(), Vec::new());
         for number in 0..CLIENTS {

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use conversion_shim::ledger::{Key, Reader, Settings};
-use conversion_shim::sandbox::{Fault, FaultKind, Operation};
+use conversion_shim::sandbox::{Dice, Fault, FaultKind, Operation};
 use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::clients::{CONVERSIONS, Http, Kind, Order, Register, told};
 use super::{ConfigFile, Position, soon, vendor};
-use crate::support::dice::Dice;
+use crate::support::dice;
 use crate::support::replica::Replica;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ async fn a_second_process_on_the_file_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_loses_no_claim() {
-    let mut dice = Dice::from_environment();
+    let mut dice = dice::from_environment();
     let directory = tempfile::tempdir().unwrap();
     let ledger = ledger(directory.path());
     let vendor = vendor().await;
@@ -136,7 +136,7 @@ async fn readers_are_not_sent_back_behind_what_was_made_on_new() {
     let file = ConfigFile::new(directory.path(), "shim.toml", &vendor, &ledger(directory.path()), "");
     file.write(Position::Live);
     let replica = Replica::start(&file.path).await.unwrap();
-    let order = Order::new("the first on new", &mut Dice::from_environment());
+    let order = Order::new("the first on new", &mut dice::from_environment());
     let answer = Http::new().post(replica.address(), CONVERSIONS, &order.to_conversion(), PATIENCE).await;
     let id = told(200, &answer.unwrap().1).unwrap().unwrap();
 

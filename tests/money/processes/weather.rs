@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use conversion_shim::sandbox::{
-    Fault, FaultKind, ForeignRecord, HiddenRecords, Operation, RefusalBody, Sandbox,
+    Dice, Fault, FaultKind, ForeignRecord, HiddenRecords, Operation, RefusalBody, Sandbox,
 };
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use tokio::time::sleep;
 
-use crate::support::dice::Dice;
 use crate::support::variants;
 
 /// A list may not show a record younger than this.
@@ -27,10 +26,10 @@ pub(crate) async fn storm(vendor: &Sandbox, mut dice: Dice, calm: Duration, is_o
         for _ in 0..=dice.below(4) {
             faults.arm(fault(&mut dice));
         }
-        sleep(Duration::from_millis(100) + dice.millis(900)).await;
+        sleep(Duration::from_millis(100) + dice.milliseconds(0, 900)).await;
         if dice.one_in(8) {
             faults.go_down().await;
-            sleep(dice.millis(300)).await;
+            sleep(dice.milliseconds(0, 300)).await;
             faults.come_up().await.unwrap();
         }
         if calm > Duration::ZERO {
@@ -46,7 +45,7 @@ pub(crate) async fn storm(vendor: &Sandbox, mut dice: Dice, calm: Duration, is_o
 fn fault(dice: &mut Dice) -> Fault {
     // Mostly where the money moves.
     let operation =
-        dice.pick(&[Operation::Create, Operation::Create, Operation::List, Operation::List, Operation::Get]);
+        dice.pick([Operation::Create, Operation::Create, Operation::List, Operation::List, Operation::Get]);
     let kind = match operation {
         Operation::Create => on_create(dice),
         Operation::List => on_list(dice),
@@ -56,7 +55,7 @@ fn fault(dice: &mut Dice) -> Fault {
     let side = match kind {
         // The old API judges its own requests.
         FaultKind::Foreign { .. } | FaultKind::Twice => Some(Side::New),
-        _ => dice.pick(&[Some(Side::Legacy), Some(Side::New), None]),
+        _ => dice.pick([Some(Side::Legacy), Some(Side::New), None]),
     };
     Fault::new(kind).on(side, operation).sometimes(percent, dice.below(u64::MAX))
 }
@@ -64,7 +63,7 @@ fn fault(dice: &mut Dice) -> Fault {
 fn on_create(dice: &mut Dice) -> FaultKind {
     let foreign = [ForeignRecord::AnotherRef, ForeignRecord::AnotherAmount, ForeignRecord::OnlyId];
     match dice.below(8) {
-        6 => FaultKind::Foreign { shows: dice.pick(&foreign) },
+        6 => FaultKind::Foreign { shows: dice.pick(foreign) },
         7 => FaultKind::Twice,
         0 => FaultKind::NotJson,
         1 => FaultKind::EmptyBody,
@@ -92,8 +91,8 @@ fn on_any(dice: &mut Dice) -> FaultKind {
         1 => FaultKind::Truncate,
         2 => {
             // Longer than a create may take at times.
-            let longest = dice.pick(&[100, 500, 2500]);
-            FaultKind::Delay { pause: dice.millis(longest), applied }
+            let longest = dice.pick([100, 500, 2500]);
+            FaultKind::Delay { pause: dice.milliseconds(0, longest), applied }
         }
         _ => refusal(
             dice,
@@ -104,6 +103,6 @@ fn on_any(dice: &mut Dice) -> FaultKind {
 }
 
 fn refusal(dice: &mut Dice, codes: &[StatusCode], applied: bool) -> FaultKind {
-    let body = dice.pick(&[RefusalBody::Problem, RefusalBody::Html, RefusalBody::Empty]);
-    FaultKind::Status { code: dice.pick(codes), retry_after: None, body, applied }
+    let body = dice.pick([RefusalBody::Problem, RefusalBody::Html, RefusalBody::Empty]);
+    FaultKind::Status { code: codes[dice.index(codes.len())], retry_after: None, body, applied }
 }

@@ -3,13 +3,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use conversion_shim::sandbox::{PROFILE, TOKEN};
+use conversion_shim::sandbox::{Dice, PROFILE, TOKEN};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-
-use crate::support::dice::Dice;
 
 pub(crate) const CONVERSIONS: &str = "/v2/conversion/stablecoins";
 /// How long anybody waits for anything.
@@ -78,7 +76,7 @@ impl Client {
 
     /// One act, by chance.
     pub(crate) async fn act(&self, known: &mut Known, name: &str, dice: &mut Dice) -> (&'static str, Came) {
-        let act = dice.pick(&[0, 0, 0, 1, 1, 2, 3, 3, 3, 4, 4, 4, 5, 6, 6, 7, 7, 8, 9, 9, 10]);
+        let act = dice.pick([0, 0, 0, 1, 1, 2, 3, 3, 3, 4, 4, 4, 5, 6, 6, 7, 7, 8, 9, 9, 10]);
         let id = || known.ids.last().cloned().unwrap_or_else(|| "unknown".to_owned());
         let came = match ACTS[act] {
             "create" => {

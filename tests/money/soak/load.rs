@@ -1,5 +1,6 @@
 //! A bounded crowd: so many requests a second from a few clients, half of them over HTTP/2, and what they were answered.
 
+use conversion_shim::sandbox::Dice;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,7 +11,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::acts::{ACTS, Client, Known};
-use crate::support::dice::Dice;
 
 /// Clients at once; each does one thing at a time.
 const CLIENTS: u32 = 8;
@@ -76,7 +76,7 @@ impl Load {
             self.in_flight.fetch_sub(1, Ordering::Relaxed);
             self.sent.fetch_add(1, Ordering::Relaxed);
             *self.answers.lock().unwrap().entry(act).or_default().entry(came.unwrap_or(0)).or_default() += 1;
-            sleep(dice.millis(2 * pause_millis)).await;
+            sleep(dice.milliseconds(0, 2 * pause_millis)).await;
         }
     }
 

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use self::acts::{CONVERSIONS, Client};
 use self::curve::{Curve, Gauge};
 use self::load::Load;
-use crate::support::dice::Dice;
+use crate::support::dice;
 use crate::support::replica::Replica;
 use crate::support::{ledger, soon};
 
@@ -71,7 +71,7 @@ impl TestBed {
     /// The soak itself: load with bad weather, reloads between these modes, then silence.
     async fn soak(self, stages: &[&str]) {
         let length = Duration::from_secs(number("SOAK_SECONDS", 5).into());
-        let mut dice = Dice::from_environment();
+        let mut dice = dice::from_environment();
         let gauge = self.gauge();
         self.warm_up().await;
         let before = gauge.at_rest(&Curve::default(), None).await;

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use conversion_shim::sandbox::{Fault, FaultKind, Operation, Options, PROFILE, RefusalBody, Sandbox};
+use conversion_shim::sandbox::{Dice, Fault, FaultKind, Operation, Options, PROFILE, RefusalBody, Sandbox};
 use http::StatusCode;
-
-use crate::support::dice::Dice;
 
 /// A vendor whose customer does not run out of money.
 pub(crate) async fn rich() -> Sandbox {

@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use super::{create, get, until, vendor};
-use crate::support::process::{Config, Shim};
+use crate::support::process::{Config, Shim, run_with};
 
 const WHY: &str = "the ledger file was removed or replaced";
 
@@ -73,4 +73,22 @@ async fn a_removed_write_ahead_log_counts_as_well() {
     assert_eq!(create(&shim, "after").await, StatusCode::SERVICE_UNAVAILABLE);
     let told = readiness(&shim).await;
     assert!(tells_why(&told), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_lock_of_another_program_is_named() {
+    use sqlx::{ConnectOptions as _, Connection as _};
+    let vendor = vendor().await;
+    let config = Config::new(&vendor);
+    config.write("stage = \"ready\"\n");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(config.sqlite());
+    // As some tools leave a file that they have written.
+    let mut other = options.journal_mode(sqlx::sqlite::SqliteJournalMode::Delete).connect().await.unwrap();
+    sqlx::query("BEGIN EXCLUSIVE").execute(&mut other).await.unwrap();
+    for command in [&["ledger", "stats"][..], &["ledger", "show", "r"], &["serve"]] {
+        let ran = run_with(&config.path(), command).await;
+        assert_ne!(ran.code, Some(0), "{ran:?}");
+        assert!(ran.err.contains("another program has locked the file"), "{command:?} {ran:?}");
+    }
+    other.close().await.unwrap();
 }

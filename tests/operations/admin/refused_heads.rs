@@ -39,7 +39,16 @@ async fn the_log_tells_kinds_of_malformed_heads_apart() {
         (b"GET /a\x7f HTTP/1.1\r\nhost: a\r\n\r\n", "raw bytes or blanks in the target"),
         (b"GET /a b HTTP/1.1\r\nhost: a\r\n\r\n", "raw bytes or blanks in the target"),
         (b"SSH-2.0-OpenSSH_9.2\r\n", "not an HTTP/1 request line"),
-        (b"GET / HTTP/1.1\r\nhost : a\r\n\r\n", "a malformed header field"),
+        (b"GET / HTTP/1.1\r\nhost : a\r\n\r\n", "a blank in a header field's name or before its colon"),
+        (
+            b"GET / HTTP/1.1\r\nhost: a\r\nx-a\t: a\r\n\r\n",
+            "a blank in a header field's name or before its colon",
+        ),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nx-a: b\r\n c\r\n\r\n", "a folded header line"),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nx-a\r\n\r\n", "a header line without a colon"),
+        (b"GET / HTTP/1.1\r\nhost: a\r\n: b\r\n\r\n", "a header field without a name"),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nx(a): b\r\n\r\n", "a byte that a header field's name must not have"),
+        (b"GET / HTTP/1.1\r\nhost: a\r\nx-a: b\x01\r\n\r\n", "a control byte in a header field"),
         (
             b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
             "ambiguous Content-Length or Transfer-Encoding",
@@ -48,6 +57,8 @@ async fn the_log_tells_kinds_of_malformed_heads_apart() {
         assert_eq!(kind_of(&shim, bytes).await, expected, "{:?}", String::from_utf8_lossy(bytes));
     }
     // The kind is of the head that was refused, not of one before it on the connection.
+    let second = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\nGET / HTTP/1.1\r\nhost : a\r\n\r\n";
+    assert_eq!(kind_of(&shim, second).await, "a blank in a header field's name or before its colon");
     let second = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\nGET /a b HTTP/1.1\r\n\r\n";
     assert_eq!(kind_of(&shim, second).await, "raw bytes or blanks in the target");
 }

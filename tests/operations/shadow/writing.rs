@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use super::comparing::{WHEN, settled};
 use super::shadowed::Shadowed;
-use crate::support::dice::Dice;
+use crate::support::dice;
 use crate::support::test_bed::{LEGACY, conversion, new_record, vendor};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_long_random_run_only_reads_the_new_api() {
     let vendor = vendor().await;
-    let mut dice = Dice::from_environment();
+    let mut dice = dice::from_environment();
     let mut ids = vec![vendor.inspector().seed_conversion(settled("seed", WHEN))];
     vendor.inspector().seed_orchestration(new_record("seed", WHEN));
     for (at, side) in [Side::Legacy, Side::New].into_iter().enumerate() {

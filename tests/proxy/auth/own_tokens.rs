@@ -371,3 +371,28 @@ async fn a_compressed_401_to_a_create_proves_as_much_as_a_plain_one() {
     // Nothing was done, and nothing is looked up.
     made.problem(503);
 }
+
+#[tokio::test]
+async fn interim_answers_do_not_extend_the_time_for_a_token() {
+    let door = crate::support::wire::raw::RawListener::open().await;
+    let url = door.url("/oauth2/token");
+    let keys = [("stage", "sealed"), ("upstream.oauth.url", url.as_str()), ("auth.timeout", "1s")];
+    let (bed, _dir) = client_credentials::start(Options::default(), &keys).await;
+    let never_final = async {
+        let mut connections = Vec::new();
+        loop {
+            let mut connection = door.next().await;
+            connections.push(tokio::spawn(async move {
+                connection.message().await;
+                let interim = b"HTTP/1.1 102 Processing\r\n\r\n";
+                while tokio::io::AsyncWriteExt::write_all(&mut connection.stream, interim).await.is_ok() {
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+            }));
+        }
+    };
+    tokio::select! {
+        listed = bed.client.list("limit=1") => assert_eq!(listed.status, 503, "{listed:?}"),
+        () = never_final => {}
+    }
+}

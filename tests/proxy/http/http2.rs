@@ -36,6 +36,39 @@ async fn a_client_with_prior_knowledge_reaches_an_http_1_upstream() {
 }
 
 #[tokio::test]
+async fn the_length_of_a_body_that_is_not_sent_is_kept() {
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
+    let client = Caller::with(&format!("http://{}", shim.address), plain().http2_prior_knowledge());
+    let mut upstream = None;
+    for (method, answered, length) in [
+        (Method::GET, "304 Not Modified\r\ncontent-length: 1234", Some("1234")),
+        (Method::GET, "304 Not Modified\r\netag: \"e\"", None),
+        (Method::HEAD, "200 OK\r\ncontent-length: 1234", Some("1234")),
+        (Method::HEAD, "304 Not Modified\r\ncontent-length: 1234", Some("1234")),
+        (Method::HEAD, "404 Not Found\r\ncontent-length: 0", Some("0")),
+        (Method::HEAD, "200 OK\r\netag: \"e\"", None),
+    ] {
+        let asking = answer(client.ask(method.clone(), "/v2/x"));
+        let serving = async {
+            if upstream.is_none() {
+                upstream = Some(listener.next().await);
+            }
+            let upstream = upstream.as_mut().unwrap();
+            upstream.head().await;
+            upstream.say(format!("HTTP/1.1 {answered}\r\n\r\n")).await;
+        };
+        let (answer, ()) = tokio::join!(asking, serving);
+        assert_eq!(
+            (answer.version, answer.header("content-length")),
+            (Version::HTTP_2, length),
+            "{method} {answered}"
+        );
+        assert!(answer.body.is_empty());
+    }
+}
+
+#[tokio::test]
 async fn the_host_of_an_http2_target_is_sent_upstream() {
     let listener = RawListener::open().await;
     let shim =

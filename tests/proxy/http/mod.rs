@@ -22,4 +22,5 @@ mod reload;
 mod routes;
 mod start;
 mod upstream_connections;
+mod upstream_streams;
 mod volume;

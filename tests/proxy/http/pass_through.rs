@@ -269,6 +269,9 @@ async fn answers_without_a_body_stay_without() {
     for (answer, length) in [
         ("HTTP/1.1 204 No Content\r\n\r\n", None),
         ("HTTP/1.1 304 Not Modified\r\netag: \"e\"\r\n\r\n", None),
+        // The length of the body that a 200 would have (RFC 9110, section 8.6).
+        ("HTTP/1.1 304 Not Modified\r\netag: \"e\"\r\ncontent-length: 1234\r\n\r\n", Some("1234")),
+        ("HTTP/1.1 304 Not Modified\r\ncontent-length: 0\r\n\r\n", Some("0")),
         ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", Some("0")),
     ] {
         upstream.message().await;

@@ -1,6 +1,6 @@
 //! The rules of the cutover, one by one, over real sockets: the real config, ledger, client and server before the sandbox.
 //! One file a route. Waiting is for signals, each with a deadline; no test asserts a time. Random interleavings of the same
-//! rules are in `tests/model`.
+//! rules are in `tests/money/model`.
 
 mod absence;
 mod canary;

@@ -2,6 +2,7 @@
 
 pub(crate) mod binary;
 pub(crate) mod caller;
+pub(crate) mod frame_peer;
 pub(crate) mod http2_client;
 pub(crate) mod http2_peer;
 pub(crate) mod raw;

@@ -1,8 +1,8 @@
 //! A client that reads one listing page by page while everything else happens.
 
+use conversion_shim::sandbox::Dice;
 use std::collections::BTreeSet;
 
-use super::dice::Dice;
 use crate::support::test_bed::{Caller, LEGACY};
 
 pub(crate) struct Pager {
@@ -17,7 +17,7 @@ pub(crate) struct Pager {
 
 impl Pager {
     pub(crate) fn begin(dice: &mut Dice, expected: BTreeSet<String>, repeats: bool) -> Self {
-        let order = *dice.pick(&["order=ASC", "order=DESC", ""]);
+        let order = dice.pick(["order=ASC", "order=DESC", ""]);
         let query = format!("{order}&limit={}", 1 + dice.below(25));
         Self { query, cursor: String::new(), expected, seen: BTreeSet::new(), repeats }
     }

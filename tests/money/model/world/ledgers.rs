@@ -9,7 +9,8 @@ use conversion_shim::ledger::{Identity, Ledger, LedgerError, OpenError, Operator
 use reqwest::Method;
 
 use super::super::oracle;
-use super::{LAG_MAX, STAGES, TIMES, World};
+use super::stages::STAGES;
+use super::{LAG_MAX, TIMES, World};
 use crate::support::test_bed::{LEGACY, conversion, new_record, old_record};
 use crate::support::{ledger, soon};
 
@@ -154,8 +155,8 @@ impl World {
         let while_running = self.dice.percent(60);
         // Then nothing is left of the right one.
         let in_place = while_running && is_older && self.dice.percent(40);
-        self.told.exchanged += 1;
-        self.told.steps += 1;
+        self.counts.exchanged += 1;
+        self.counts.steps += 1;
         if std::env::var_os("MODEL_SEED").is_some() {
             eprintln!("{found:?} while running: {while_running}, in place: {in_place}");
         }
@@ -209,7 +210,7 @@ impl World {
             1 => Found::Another,
             2 => Found::Unopened,
             _ if self.shelf.backups.is_empty() => Found::Nothing,
-            _ => Found::Older(self.dice.pick(&self.shelf.backups).clone()),
+            _ => Found::Older(self.shelf.backups[self.dice.index(self.shelf.backups.len())].clone()),
         }
     }
 
@@ -219,7 +220,7 @@ impl World {
             self.shelf.held += 1;
             let fresh = format!("held-{}", self.shelf.held);
             self.tried.insert(fresh.clone());
-            let known = self.dice.pick(&self.tried.iter().cloned().collect::<Vec<_>>()).clone();
+            let known = self.tried.iter().nth(self.dice.index(self.tried.len())).unwrap().clone();
             for ref_id in [fresh.clone(), known] {
                 let before = self.house.made(&ref_id);
                 let client = self.proxies[which].client.clone();
@@ -232,7 +233,7 @@ impl World {
                 }
                 assert_eq!(self.house.made(&ref_id), before, "{ref_id}");
             }
-            let id = self.dice.pick(&self.known.iter().cloned().collect::<Vec<_>>()).clone();
+            let id = self.known.iter().nth(self.dice.index(self.known.len())).unwrap().clone();
             let status = self.proxies[which].client.get(&id).await.status;
             assert!(status != 404 || self.stages[which].sealed, "{id} exists");
         }
@@ -252,7 +253,7 @@ impl World {
     }
 
     async fn start_is_refused(&mut self, found: &Found) {
-        self.told.refused += 1;
+        self.counts.refused += 1;
         match (found, open(&serving(&self.shelf.directory)).await) {
             (Found::Nothing, Err(OpenError::Missing { .. })) => {
                 assert!(!self.shelf.path("ledger.db").exists(), "none is made in its place");
@@ -274,7 +275,7 @@ impl World {
         if !held {
             return;
         }
-        self.told.held += 1;
+        self.counts.held += 1;
         self.creates_are_refused().await;
         let identity = Identity { agrees: false, tenant: None, ..serving(&self.shelf.directory).identity };
         let timeout = Duration::from_secs(10);

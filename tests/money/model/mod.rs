@@ -7,21 +7,7 @@
 //!
 //! `MODEL_WORLDS` and `MODEL_ROUNDS` make it longer; `MODEL_SEED` replays one world: the same decisions, as far as their
 //! answers allow, in an order of arrival that the machine chooses.
-//!
-//! A binary of its own: its worlds take every core, and with less than that their short timeouts leave too little of what happens.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "tests panic to fail, and print what they measured or skipped"
-)]
 
-#[path = "../support/mod.rs"]
-#[allow(dead_code, reason = "each test binary uses a part of the support code")]
-mod support;
-
-mod dice;
 mod faults;
 mod oracle;
 mod pager;
@@ -30,9 +16,10 @@ mod world;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use world::{Told, World};
+use world::{Counts, World};
 
-/// Worlds that live at the same time: enough that one world's waiting is another's work.
+/// Worlds that live at the same time: enough that one world's waiting is another's work. They take every core, and tests beside them take
+/// of that.
 const AT_ONCE: usize = 24;
 
 fn number(name: &str) -> Option<u64> {
@@ -47,31 +34,31 @@ fn no_reference_is_ever_converted_twice() {
         None => 0..number("MODEL_WORLDS").unwrap_or(40),
     };
     let alone = seeds.end - seeds.start == 1;
-    let told = live(seeds, rounds);
-    println!("{told:?}");
+    let counts = live(seeds, rounds);
+    println!("{counts:?}");
     // A model in which hardly anything happens proves nothing.
-    assert!(alone || told.accepted * 12 > told.creates, "{told:?}");
-    assert!(alone || told.exchanged.min(told.refused).min(told.held) > 0, "{told:?}");
+    assert!(alone || counts.accepted * 12 > counts.creates, "{counts:?}");
+    assert!(alone || counts.exchanged.min(counts.refused).min(counts.held) > 0, "{counts:?}");
     assert!(
-        alone || told.conflicts.min(told.unknown).min(told.unavailable).min(told.listings) > 0,
-        "{told:?}"
+        alone || counts.conflicts.min(counts.unknown).min(counts.unavailable).min(counts.listings) > 0,
+        "{counts:?}"
     );
 }
 
 /// Every world has a thread of its own while it lives.
-fn live(seeds: Range<u64>, rounds: u64) -> Told {
+fn live(seeds: Range<u64>, rounds: u64) -> Counts {
     let next = AtomicU64::new(seeds.start);
     let worker = || {
-        let mut told = Told::default();
+        let mut counts = Counts::default();
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if !seeds.contains(&seed) {
-                return told;
+                return counts;
             }
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let world = || runtime.block_on(async { World::new(seed).await.live(rounds).await });
             match std::panic::catch_unwind(std::panic::AssertUnwindSafe(world)) {
-                Ok(one) => told.add(one),
+                Ok(one) => counts.add(one),
                 Err(_) => panic!("replay with MODEL_SEED={seed} MODEL_ROUNDS={rounds}"),
             }
         }
@@ -79,7 +66,7 @@ fn live(seeds: Range<u64>, rounds: u64) -> Told {
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().map(|worker| worker.join().expect("a world ended badly; its seed is above")).fold(
-            Told::default(),
+            Counts::default(),
             |mut all, one| {
                 all.add(one);
                 all

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use conversion_shim::sandbox::{
-    ArmedFault, Fault, FaultKind, ForeignRecord, HiddenRecords, Operation, RefusalBody, Sandbox,
+    ArmedFault, Dice, Fault, FaultKind, ForeignRecord, HiddenRecords, Operation, RefusalBody, Sandbox,
 };
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
-
-use super::dice::Dice;
 
 /// The oldest records of a world are these many fillers, behind what was made before the ledger: a lag hides fewer.
 pub(crate) const LAG_MAX: u64 = 5;
@@ -25,10 +23,10 @@ pub(crate) struct Trouble {
 pub(crate) fn arm(sandbox: &Sandbox, dice: &mut Dice) -> Trouble {
     let mut trouble = Trouble::default();
     for _ in 0..dice.below(5) {
-        let side = *dice.pick(&[Side::Legacy, Side::New]);
+        let side = dice.pick([Side::Legacy, Side::New]);
         let operations =
             [Operation::Create, Operation::Create, Operation::List, Operation::List, Operation::Get];
-        let operation = *dice.pick(&operations);
+        let operation = dice.pick(operations);
         let kind = kind(dice, side, operation);
         let fault = Fault::new(kind.clone()).on(side, operation);
         let fault = match dice.below(4) {
@@ -53,7 +51,7 @@ fn kind(dice: &mut Dice, side: Side, operation: Operation) -> FaultKind {
         return if dice.percent(30) {
             FaultKind::Twice
         } else {
-            FaultKind::Foreign { shows: *dice.pick(&all) }
+            FaultKind::Foreign { shows: dice.pick(all) }
         };
     }
     match (dice.below(12), operation) {
@@ -70,10 +68,10 @@ fn kind(dice: &mut Dice, side: Side, operation: Operation) -> FaultKind {
         }
         // Even a refusal that took effect all the same: nothing else may become of it.
         _ => FaultKind::Status {
-            code: StatusCode::from_u16(*dice.pick(&[400, 401, 403, 408, 409, 429, 500, 502, 503, 504]))
+            code: StatusCode::from_u16(dice.pick([400, 401, 403, 408, 409, 429, 500, 502, 503, 504]))
                 .unwrap(),
             retry_after: None,
-            body: *dice.pick(&[RefusalBody::Problem, RefusalBody::Html, RefusalBody::Empty]),
+            body: dice.pick([RefusalBody::Problem, RefusalBody::Html, RefusalBody::Empty]),
             applied,
         },
     }
