@@ -1,8 +1,8 @@
 //! A create's body, read strictly to translate it and leniently to claim every reference that a server may read in it.
 //!
 //! Held: a reference that is read strictly is a candidate, also when the same text comes in a wider encoding, behind a byte order mark or
-//! before trailing text; of any JSON object every spelling and repetition of the reference is a candidate; and the translated request is JSON
-//! with the values of the body.
+//! before trailing text; of any JSON object every spelling and repetition of the reference is a candidate, or it is said that not all are known;
+//! a reference that is written for lenient readers alone is a candidate; and the translated request is JSON with the values of the body.
 
 use std::fmt;
 
@@ -37,11 +37,36 @@ impl<'de> Deserialize<'de> for Members {
     }
 }
 
-fn is_candidate(found: &References, reference: &str) -> bool {
+/// Whether a reference is claimed, or the body not believed to be read whole.
+fn is_covered(found: &References, reference: &str) -> bool {
     match found {
         References::Candidates(candidates) => candidates.iter().any(|candidate| candidate == reference),
-        References::None | References::Unknown => false,
+        References::Unknown => true,
+        References::None => false,
     }
+}
+
+/// Bodies that lenient readers alone accept, each with this reference.
+fn for_lenient_readers(reference: &str) -> Vec<String> {
+    let escaped = |quote: char| {
+        let mut literal = String::from(quote);
+        for letter in reference.chars() {
+            if letter == quote || matches!(letter, '\\' | '/') {
+                literal.push('\\');
+            }
+            literal.push(letter);
+        }
+        literal.push(quote);
+        literal
+    };
+    let (double, single) = (escaped('"'), escaped('\''));
+    vec![
+        format!("{{\"ref_id\":{double},}}"),
+        format!("{{\"ref_id\" /* \"x\": */ : // y\n {double}}}"),
+        format!("{{'amount':1.50,'refId':{single}}}"),
+        format!("{{ref_id:{double},# z\namount:NaN}}"),
+        format!("[{{\"\\u0072ef_id\":{double}}}"),
+    ]
 }
 
 /// The same text as other servers may still understand it.
@@ -64,7 +89,7 @@ fn check_members(body: &[u8], found: &References) {
         if name.replace('_', "").eq_ignore_ascii_case("refid")
             && let Some(reference) = value.as_str().filter(|reference| !reference.is_empty())
         {
-            assert!(is_candidate(found, reference), "{name}: {reference:?} is no candidate");
+            assert!(is_covered(found, reference), "{name}: {reference:?} is no candidate");
         }
     }
 }
@@ -98,6 +123,12 @@ pub(crate) fn check(body: &[u8]) {
     assert_eq!(found, References::Candidates(vec![reference.clone().into_owned()]));
     let text = std::str::from_utf8(body).expect("JSON is UTF-8");
     for variant in variants(text) {
-        assert!(is_candidate(&references(&variant), &reference), "{reference:?} in {variant:?}");
+        assert!(is_covered(&references(&variant), &reference), "{reference:?} in {variant:?}");
+    }
+    for lenient in for_lenient_readers(&reference) {
+        let expected = References::Candidates(vec![reference.clone().into_owned()]);
+        assert_eq!(references(lenient.as_bytes()), expected, "{lenient:?}");
+        let wide: Vec<u8> = lenient.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(is_covered(&references(&wide), &reference), "{reference:?} in {lenient:?} as UTF-16");
     }
 }

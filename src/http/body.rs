@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 use crate::http::capture::Tee;
 use crate::http::received::Received;
@@ -80,7 +80,7 @@ pub(crate) struct IdleLimit {
 /// A body's sender was silent for too long.
 #[derive(Debug, thiserror::Error)]
 #[error("nothing was received for {} ms", .0.as_millis())]
-struct Stalled(Duration);
+pub(crate) struct Stalled(Duration);
 
 impl IdleLimit {
     fn check<T>(
@@ -304,32 +304,63 @@ pub(crate) async fn collect(body: impl Into<Received>, max: usize) -> Result<Byt
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
+/// What [`peek`] read.
 #[derive(Debug)]
 pub(crate) enum Peeked {
     /// The whole body. It has no trailers.
     Whole(Bytes),
-    /// The body is longer than the limit or has trailers: the frames read so far, and the rest.
+    /// The whole body, and what to forward of it: its frames with the trailers, and the rest, which is empty.
+    Trailed(Bytes, VecDeque<Frame<Bytes>>, Received),
+    /// The body is longer than the limit: the frames read so far, and the rest.
     Partial(VecDeque<Frame<Bytes>>, Received),
 }
 
-/// Reads a whole body if it has at most about `max` bytes. Nothing of a longer one is lost.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PeekError {
+    /// The sender closed the connection before the end.
+    #[error("the body ended early")]
+    Broken(#[source] hyper::Error),
+    #[error(transparent)]
+    Stalled(Stalled),
+}
+
+/// Reads a whole body if it has at most about `max` bytes. Nothing of a longer one is lost. `idle`: how long its sender may stay silent.
 ///
 /// # Errors
 /// If the body is incomplete.
-pub(crate) async fn peek(mut body: Received, max: usize, count: &ByteCount) -> Result<Peeked, hyper::Error> {
+pub(crate) async fn peek(
+    mut body: Received,
+    max: usize,
+    idle: Duration,
+    count: &ByteCount,
+) -> Result<Peeked, PeekError> {
     use http_body_util::BodyExt as _;
-    let mut read = VecDeque::new();
+    let mut read: VecDeque<Frame<Bytes>> = VecDeque::new();
     let mut length = 0;
     while length <= max {
-        let Some(frame) = body.frame().await.transpose()? else {
-            let all: Vec<&[u8]> = read.iter().filter_map(Frame::data_ref).map(Bytes::as_ref).collect();
-            return Ok(Peeked::Whole(all.concat().into()));
+        let frame = timeout(idle, body.frame()).await.map_err(|_| PeekError::Stalled(Stalled(idle)))?;
+        let Some(frame) = frame.transpose().map_err(PeekError::Broken)? else {
+            return Ok(Peeked::Whole(joined(&read)));
         };
-        let data = frame.data_ref().map(Bytes::len);
-        read.push_back(frame);
-        let Some(data) = data else { break };
-        count.add(data);
-        length += data;
+        match frame.data_ref().map(Bytes::len) {
+            // Kept, any number of them would fit below the limit.
+            Some(0) => {}
+            Some(bytes) => {
+                count.add(bytes);
+                length += bytes;
+                read.push_back(frame);
+            }
+            // Nothing follows the trailers.
+            None => {
+                read.push_back(frame);
+                return Ok(Peeked::Trailed(joined(&read), read, body));
+            }
+        }
     }
     Ok(Peeked::Partial(read, body))
+}
+
+fn joined(frames: &VecDeque<Frame<Bytes>>) -> Bytes {
+    let all: Vec<&[u8]> = frames.iter().filter_map(Frame::data_ref).map(Bytes::as_ref).collect();
+    all.concat().into()
 }

@@ -45,7 +45,7 @@ pub(super) struct Calls {
 /// A whole answer, decoded.
 pub(super) struct Answer {
     pub(super) status: StatusCode,
-    content_type: Option<String>,
+    headers: HeaderMap,
     /// It came in a coding although none was asked for.
     pub(super) is_coded: bool,
     pub(super) body: Bytes,
@@ -53,12 +53,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn reply(&self) -> Reply<'_> {
-        Reply {
-            status: self.status.as_u16(),
-            content_type: self.content_type.as_deref(),
-            body: &self.body,
-            noticed: None,
-        }
+        Reply { status: self.status.as_u16(), headers: &self.headers, body: &self.body, noticed: None }
     }
 
     /// The form of an empty list that the answer to a lookup of an unused reference has; `None` for another one.
@@ -226,9 +221,7 @@ impl Calls {
             Decoded::Bytes(decoded) => (true, decoded),
             Decoded::Unreadable => return Err(no_answer("the answer is in an unknown coding".into())),
         };
-        let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let answer =
-            Answer { status: parts.status, content_type: content_type.map(str::to_owned), is_coded, body };
+        let answer = Answer { status: parts.status, headers: parts.headers, is_coded, body };
         self.note_refusal(side, &answer);
         Ok(answer)
     }

@@ -95,10 +95,12 @@ impl RequestContext {
         let (head, body) = request.into_parts();
         let Payload::Streamed(incoming, count) = body else { return Ok(Request::from_parts(head, body)) };
         let idle = self.config.timeouts.pass_through_idle;
-        let peeked = timeout(idle, body::peek(incoming, 0, &count)).await.map_err(|_| Failure::BodySlow)?;
-        let body = match peeked.map_err(|error| Failure::BodyBroken(error.into()))? {
+        let peeked = timeout(idle, body::peek(incoming, 0, idle, &count)).await;
+        let body = match peeked.map_err(|_| Failure::BodySlow)?? {
             Peeked::Whole(bytes) => Payload::whole(bytes),
-            Peeked::Partial(read, rest) => Payload::Prefixed(read, rest, count),
+            Peeked::Trailed(_, read, rest) | Peeked::Partial(read, rest) => {
+                Payload::Prefixed(read, rest, count)
+            }
         };
         Ok(Request::from_parts(head, body))
     }

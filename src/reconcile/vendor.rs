@@ -167,7 +167,7 @@ impl VendorSource {
     }
 
     fn notice(&self, side: Side, read: &Read, noticed: &Noticed) {
-        let content_type = read.content_type.as_ref().and_then(|kind| kind.to_str().ok());
+        let content_type = evidence::content_type(&read.headers);
         let answer = ReadAnswer { side, status: read.status.as_u16(), content_type, body: &read.body };
         self.drift.notice(noticed.digest(content_type), answer);
     }
@@ -191,12 +191,7 @@ fn seconds(duration: Duration) -> u64 {
 }
 
 fn reply<'a>(read: &'a Read, noticed: &'a Noticed) -> Reply<'a> {
-    Reply {
-        status: read.status.as_u16(),
-        content_type: read.content_type.as_ref().and_then(|kind| kind.to_str().ok()),
-        body: &read.body,
-        noticed: Some(noticed),
-    }
+    Reply { status: read.status.as_u16(), headers: &read.headers, body: &read.body, noticed: Some(noticed) }
 }
 
 impl Source for VendorSource {

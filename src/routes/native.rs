@@ -8,10 +8,12 @@ use crate::config::{Config, NativeCreates};
 use crate::failure::Failure;
 use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::http::decode::{Decoded, decode};
+use crate::http::headers;
 use crate::http::received::Received;
 use crate::ledger::{Key, Ledger, LedgerError, Withdrawal};
 use crate::translate::side::Side;
 use crate::translate::{native, route};
+use crate::upstream;
 
 /// Records the references of a create on the new API's own path, and returns the request with its bytes untouched. While the ledger is
 /// down the request is forwarded and counted as unrecorded.
@@ -25,31 +27,29 @@ pub(crate) async fn record(
     count: &ByteCount,
 ) -> Result<Request<Payload>, Failure> {
     let records = config.ledger.as_ref().is_some_and(|ledger| ledger.native_creates == NativeCreates::Record);
-    let is_create = || {
-        *request.method() == Method::POST && route::is_native_create(request.uri().path(), &config.base_path)
-    };
-    let Some(ledger) = services.ledger.as_ref().filter(|_| records && is_create()) else {
+    let Some(ledger) = services.ledger.as_ref().filter(|_| records && may_be_create(config, &request)) else {
         return Ok(request.map(|incoming| Payload::Streamed(incoming, count.clone())));
     };
     let (head, incoming) = request.into_parts();
-    let peeked = body::peek(incoming, config.limits.request_body_max, count).await;
-    let body = match peeked.map_err(|error| Failure::BodyBroken(error.into()))? {
+    let (max, idle) = (config.limits.request_body_max, config.timeouts.pass_through_idle);
+    let (body, payload) = match body::peek(incoming, max, idle, count).await? {
         Peeked::Partial(read, rest) => {
             // Longer than any create that the vendor accepts.
             unrecorded(services, config, "its body is too long").await;
             return Ok(Request::from_parts(head, Payload::Prefixed(read, rest, count.clone())));
         }
-        Peeked::Whole(body) => body,
+        Peeked::Whole(body) => (body.clone(), Payload::whole(body)),
+        Peeked::Trailed(body, read, rest) => (body, Payload::Prefixed(read, rest, count.clone())),
     };
-    let references = match decode(&head.headers, &body, config.limits.request_body_max) {
-        Decoded::Plain => native::references(&body),
-        Decoded::Bytes(decoded) => native::references(&decoded),
-        Decoded::Unreadable => {
-            unrecorded(services, config, "its content coding cannot be read").await;
-            Vec::new()
-        }
+    let references = match decode(&head.headers, &body, max) {
+        Decoded::Plain => native::references(&body).ok_or("no reference can be read in it"),
+        Decoded::Bytes(decoded) => native::references(&decoded).ok_or("no reference can be read in it"),
+        Decoded::Unreadable => Err("its content coding cannot be read"),
     };
-    for ref_id in references {
+    if let Err(why) = references {
+        unrecorded(services, config, why).await;
+    }
+    for ref_id in references.unwrap_or_default() {
         match is_claimed_for_legacy(ledger, config, &ref_id).await {
             Ok(true) => return Err(Failure::ClaimedForLegacy { ref_id }),
             Ok(false) => {}
@@ -58,7 +58,19 @@ pub(crate) async fn record(
             }
         }
     }
-    Ok(Request::from_parts(head, Payload::whole(body)))
+    Ok(Request::from_parts(head, payload))
+}
+
+/// Whether the vendor could take the request for a create on the new API's own path. Both the client's path and the path at legacy are
+/// judged: behind another prefix one that is nothing here may be it there.
+fn may_be_create(config: &Config, request: &Request<Received>) -> bool {
+    // Some servers take the method from a header, whatever the request's own is.
+    let is_post = *request.method() == Method::POST || headers::override_method(request.headers());
+    let legacy = &config.upstream.legacy;
+    let at_legacy = || upstream::target(legacy, &config.base_path, request.uri());
+    is_post
+        && (route::is_native_create(request.uri().path(), &config.base_path)
+            || route::is_native_create(at_legacy().path(), &legacy.path_prefix))
 }
 
 /// The ledger does not know every reference of new from now on.

@@ -61,16 +61,20 @@ pub(crate) async fn run(
     let Some(form) = form(&exchange.head.headers).filter(|_| how.is_some() || shares) else {
         return exchange.untouched(Payload::Streamed(incoming, count.clone())).await;
     };
-    let peeked =
-        timeout_at(exchange.deadline, body::peek(incoming, config.limits.request_body_max, count)).await;
-    let peeked = peeked.map_err(|_| Failure::BodySlow)?.map_err(|error| Failure::BodyBroken(error.into()))?;
-    let body = match peeked {
-        Peeked::Whole(body) => body,
+    let peeking =
+        body::peek(incoming, config.limits.request_body_max, config.timeouts.pass_through_idle, count);
+    let peeked = timeout_at(exchange.deadline, peeking).await;
+    let (body, trailed) = match peeked.map_err(|_| Failure::BodySlow)?? {
+        Peeked::Whole(body) => (body, None),
+        Peeked::Trailed(body, read, rest) => (body, Some(Payload::Prefixed(read, rest, count.clone()))),
         Peeked::Partial(read, rest) => {
             return exchange.untouched(Payload::Prefixed(read, rest, count.clone())).await;
         }
     };
     let rewritten = how.and_then(|how| Some((token::request(&form, &body, how)?, how)));
+    if let (None, Some(trailed)) = (&rewritten, trailed) {
+        return exchange.untouched(trailed).await;
+    }
     let shared = shares && token::may_be_shared(&form, &body);
     if shared { exchange.shared(rewritten, body).await } else { exchange.once(rewritten, body).await }
 }
@@ -143,12 +147,14 @@ impl TokenExchange<'_> {
         }
         let (mut head, incoming) = response.into_parts();
         let max = self.config.limits.response_body_max;
-        let peeked = timeout_at(self.deadline, body::peek(incoming.into(), max, &ByteCount::default())).await;
+        let (idle, count) = (self.config.timeouts.pass_through_idle, ByteCount::default());
+        let peeked = timeout_at(self.deadline, body::peek(incoming.into(), max, idle, &count)).await;
         let peeked = peeked.map_err(|_| AuthFailure::TokenTimedOut)?;
-        let body = match peeked.map_err(|error| AuthFailure::TokenBroken(error.into()))? {
-            Peeked::Whole(body) => body,
+        let (body, payload) = match peeked.map_err(|error| AuthFailure::TokenBroken(error.into()))? {
+            Peeked::Whole(body) => (body.clone(), Payload::whole(body)),
+            Peeked::Trailed(body, read, rest) => (body, Payload::Prefixed(read, rest, count)),
             Peeked::Partial(read, rest) => {
-                let body = Payload::Prefixed(read, rest, ByteCount::default());
+                let body = Payload::Prefixed(read, rest, count);
                 return Ok(Exchanged { response: Response::from_parts(head, body), calls: 1 });
             }
         };
@@ -173,7 +179,7 @@ impl TokenExchange<'_> {
         if let Some(edited) = &edited {
             describe_edited(&mut head.headers, edited.len());
         }
-        let body = Payload::whole(edited.map_or(body, Bytes::from));
+        let body = edited.map_or(payload, Payload::whole);
         Ok(Exchanged { response: Response::from_parts(head, body), calls: 1 })
     }
 

@@ -312,7 +312,7 @@ impl UpstreamResponse {
     }
 
     fn content_type(&self) -> Option<&str> {
-        self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok())
+        evidence::content_type(&self.headers)
     }
 
     /// What was read in the body by other readers than those of [`Self::evidence`] and is not known.
@@ -323,7 +323,7 @@ impl UpstreamResponse {
     pub(super) fn evidence(&self) -> evidence::Reply<'_> {
         evidence::Reply {
             status: self.status.as_u16(),
-            content_type: self.content_type(),
+            headers: &self.headers,
             body: self.content(),
             noticed: Some(&self.noticed),
         }

@@ -165,7 +165,7 @@ impl NewSideCalls<'_> {
     }
 
     fn notice(&self, read: &Read, noticed: &Noticed) {
-        let content_type = read.content_type.as_ref().and_then(|kind| kind.to_str().ok());
+        let content_type = evidence::content_type(&read.headers);
         let (side, status, body) = (Side::New, read.status.as_u16(), &read.body);
         let answer = ReadAnswer { side, status, content_type, body };
         self.client.drift.notice(noticed.digest(content_type), answer);
@@ -195,14 +195,10 @@ impl NewSideCalls<'_> {
         if read.status != StatusCode::OK {
             return Ok(mapped_refusal(&read));
         }
-        // Nothing is sent on the strength of this absence, so the answer need not say that it is JSON.
+        // Nothing is sent on the strength of this absence, so the header fields do not matter.
         let noticed = Noticed::default();
-        let reply = Reply {
-            status: 200,
-            content_type: Some("application/json"),
-            body: &read.body,
-            noticed: Some(&noticed),
-        };
+        let reply =
+            Reply { status: 200, headers: evidence::json(), body: &read.body, noticed: Some(&noticed) };
         // For the same reason every form of an empty list is read as one, whatever `[facts]` says.
         let empty_list = EmptyList { array: true, absent: true, null: true };
         let facts = Facts { empty_list, ..self.request.config.facts };

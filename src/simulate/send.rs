@@ -1,6 +1,8 @@
 //! What a create says to the vendor and what the answers prove: real bytes through the shipped translation.
 
-use http::StatusCode;
+use std::sync::LazyLock;
+
+use http::{HeaderMap, StatusCode};
 
 use super::event::{BodyKind, Fate, How, LookupFault, SendFault};
 use super::under_way::{Post, Request};
@@ -32,7 +34,9 @@ fn json(body: &'static str) -> DrivenReply {
 }
 
 pub(super) fn as_reply(reply: &DrivenReply) -> Reply<'_> {
-    Reply { status: reply.status, content_type: Some(reply.content_type), body: &reply.body, noticed: None }
+    static HTML: LazyLock<HeaderMap> = LazyLock::new(|| evidence::of_type(["text/html"]));
+    let headers = if reply.content_type == JSON { evidence::json() } else { &HTML };
+    Reply { status: reply.status, headers, body: &reply.body, noticed: None }
 }
 
 /// The query of a path.

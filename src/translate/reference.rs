@@ -2,6 +2,9 @@
 //!
 //! The vendor may take the first or the last of two keys, forgive letter case and underscores, skip a byte order mark, read UTF-16 or
 //! UTF-32, or nest deeper than this proxy reads. Every reading is a candidate: it is claimed before the body goes to the old API untouched.
+//! Where readers may differ in more ways than can be listed, the references are unknown.
+
+mod scan;
 
 use std::collections::BTreeSet;
 
@@ -14,7 +17,7 @@ pub enum References {
     None,
     /// The readings, sorted and without repetition; at least one.
     Candidates(Vec<String>),
-    /// Which references a server would read cannot be determined.
+    /// Which references a server would read cannot be determined, or not all of them.
     Unknown,
 }
 
@@ -56,20 +59,29 @@ fn strict(body: &[u8]) -> Result<Option<String>, Ambiguous> {
 
 /// Whether a server that forgives letter case, underscores and dashes takes a key for `ref_id`.
 fn is_reference(key: &str) -> bool {
-    let letters = key.chars().filter(|letter| !matches!(letter, '_' | '-' | ' '));
+    let letters = key.chars().filter(|letter| !matches!(letter, '_' | '-' | ' ' | '\u{FFFD}'));
     letters.flat_map(char::to_lowercase).eq("refid".chars())
 }
 
-/// Every string, number or literal that follows a key like `ref_id`, at any depth. Broken text is read as far as it goes.
+/// Every reading of every value that follows a key like `ref_id`, at any depth.
 fn lenient(body: &[u8]) -> References {
     let mut found = BTreeSet::new();
-    let narrow = String::from_utf8_lossy(body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body));
-    add_references(&narrow, &mut found);
+    let mut read = scan::values(body, is_reference, &mut found);
     // JSON in UTF-8 has no zero byte, and in any wider encoding it has (RFC 4627, section 3, which some servers still follow).
     if body.contains(&0) {
-        wide(body).iter().for_each(|text| add_references(text, &mut found));
+        let before = found.len();
+        for text in wide(body) {
+            read = read.and(scan::values(text.as_bytes(), is_reference, &mut found));
+        }
+        // What is not valid in the wider encoding has become this.
+        if found.len() > before && found.iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER)) {
+            read = Err(scan::Uncertain);
+        }
     }
-    if found.is_empty() { References::Unknown } else { References::Candidates(found.into_iter().collect()) }
+    match read {
+        Ok(()) if !found.is_empty() => References::Candidates(found.into_iter().collect()),
+        Ok(()) | Err(scan::Uncertain) => References::Unknown,
+    }
 }
 
 /// The body as UTF-16 and UTF-32, in both byte orders; what is not valid becomes U+FFFD.
@@ -88,63 +100,6 @@ fn wide(body: &[u8]) -> [String; 4] {
         of_32(u32::from_le_bytes),
         of_32(u32::from_be_bytes),
     ]
-}
-
-fn add_references(text: &str, found: &mut BTreeSet<String>) {
-    let mut rest = text;
-    while let Some(start) = rest.find('"') {
-        // Every string is tried as a key, at any depth: which object is the body's own is what readers may disagree on.
-        let Some(length) = string_length(&rest[start..]) else { break };
-        let (token, after) = rest[start..].split_at(length);
-        rest = after;
-        let Some(value) = after.trim_start().strip_prefix(':').map(str::trim_start) else { continue };
-        if is_reference(&unescaped(token)) {
-            found.extend(scalar(value));
-        }
-    }
-}
-
-/// The length of the string literal at the start of `text`, quotes included.
-fn string_length(text: &str) -> Option<usize> {
-    let mut escaped = false;
-    for (at, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return Some(at + 1),
-            _ => {}
-        }
-    }
-    None
-}
-
-/// What a string literal says; half of a surrogate pair becomes U+FFFD, as in servers that do not refuse it.
-fn unescaped(literal: &str) -> String {
-    serde_json::from_str(literal).unwrap_or_else(|_| {
-        let mut lossy = String::new();
-        let mut rest = literal.trim_matches('"');
-        while let Some(at) = rest.find("\\u") {
-            lossy.push_str(&rest[..at]);
-            let escape = rest.get(at..at + 6).unwrap_or(&rest[at..]);
-            let single = serde_json::from_str::<String>(&format!("\"{escape}\""));
-            lossy.push_str(single.as_deref().unwrap_or("\u{FFFD}"));
-            rest = &rest[at + escape.len()..];
-        }
-        lossy.push_str(rest);
-        lossy
-    })
-}
-
-/// The value as a server may read it: a string's text, a number or literal as written; nothing for null, objects and arrays.
-fn scalar(value: &str) -> Option<String> {
-    if value.starts_with('"') {
-        let text = unescaped(&value[..string_length(value)?]);
-        return Some(text).filter(|text| !text.is_empty());
-    }
-    let end =
-        value.find(|letter: char| !letter.is_ascii_alphanumeric() && !matches!(letter, '+' | '-' | '.'));
-    let word = &value[..end.unwrap_or(value.len())];
-    Some(word.to_owned()).filter(|word| !word.is_empty() && word != "null")
 }
 
 #[cfg(test)]
@@ -196,7 +151,7 @@ mod tests {
 
     #[test]
     fn what_shows_no_reference_is_unknown_unless_it_is_strict_json() {
-        for body in ["", "ref_id=a", "{", "\u{1}\u{2}", r#"{"ref_id":"#, r#"{"ref_id":{}}"#] {
+        for body in ["", "ref_id=a", "{", "\u{1}\u{2}", r#"{"ref_id":"#, r#"{"ref_id":,}"#] {
             assert_eq!(references(body.as_bytes()), References::Unknown, "{body:?}");
         }
     }

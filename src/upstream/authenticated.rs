@@ -92,14 +92,18 @@ impl UpstreamClient {
 async fn refused(answer: Response<Incoming>, until: Instant) -> SendError {
     let (parts, body) = answer.into_parts();
     let reused = AnswerInProgress::is_reused(&parts.extensions);
-    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let proves = |body: &Bytes| {
         let decoded = match decode(&parts.headers, body, PROBLEM_MAX) {
             Decoded::Bytes(decoded) => decoded,
             Decoded::Plain | Decoded::Unreadable => body.clone(),
         };
         let status = parts.status.as_u16();
-        evidence::is_problem_document(&Reply { status, content_type, body: &decoded, noticed: None })
+        evidence::is_problem_document(&Reply {
+            status,
+            headers: &parts.headers,
+            body: &decoded,
+            noticed: None,
+        })
     };
     match timeout_at(until, body::collect(body, PROBLEM_MAX)).await {
         Ok(Ok(body)) if !reused && proves(&body) => SendError::TokenRefused,

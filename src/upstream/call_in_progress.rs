@@ -90,7 +90,9 @@ impl CallInProgress {
     }
 
     pub(super) fn failed(&self, error: legacy::Error) -> (Delivery, SendError) {
+        let contradicts = || self.on_connection(|extras| extras.get::<Uses>().is_some_and(Uses::contradicts));
         let delivery = match Delivery::of(&error) {
+            Delivery::Unprocessed if contradicts() == Some(true) => Delivery::Maybe,
             Delivery::Closed | Delivery::Maybe if self.is_withheld() => Delivery::Unprocessed,
             delivery => delivery,
         };

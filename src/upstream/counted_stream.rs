@@ -15,6 +15,7 @@ use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 use super::peer_streams::{PeerAllowance, PoolStreams, SettingsReader};
+use super::stream_denials::{PeerContradicts, StreamDenials};
 
 /// The age and use of a connection; in the extensions of every response.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ struct Inner {
     max_age: Duration,
     /// On HTTP/2.
     allowance: Option<PeerAllowance>,
+    contradicts: PeerContradicts,
 }
 
 impl Uses {
@@ -41,6 +43,7 @@ impl Uses {
             opened: Instant::now(),
             max_age,
             allowance,
+            contradicts: PeerContradicts::default(),
         }))
     }
 
@@ -68,6 +71,11 @@ impl Uses {
     /// What the peer allows, on HTTP/2.
     pub(super) fn allowance(&self) -> Option<&PeerAllowance> {
         self.0.allowance.as_ref()
+    }
+
+    /// Whether the peer denied a stream that it had begun to answer.
+    pub(super) fn contradicts(&self) -> bool {
+        self.0.contradicts.get()
     }
 
     /// Whether the connection is too old for another request.
@@ -102,7 +110,7 @@ impl<S> CountedStream<S> {
         let uses = Uses::new(max_age, allowance.clone());
         let http2 = pool.zip(allowance).map(|(pool, allowance)| Http2 {
             unused: Box::pin(pool.unused().clone().cancelled_owned()),
-            settings: SettingsReader::new(pool, allowance),
+            settings: SettingsReader::new(pool, allowance, StreamDenials::new(uses.0.contradicts.clone())),
             buffer: vec![0; BUFFER].into(),
         });
         Self { stream, uses, http2 }

@@ -19,6 +19,7 @@ mod lane_pool;
 mod peer_streams;
 pub mod rate_limit;
 pub(crate) mod readonly_client;
+mod stream_denials;
 mod token;
 mod trust;
 

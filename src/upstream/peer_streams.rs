@@ -12,6 +12,8 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::stream_denials::{GOAWAY, RST_STREAM, StreamDenials};
+
 /// How long a request waits on a connection whose peer allows no stream.
 const STREAMS_WAIT_MAX: Duration = Duration::from_secs(1);
 
@@ -103,12 +105,13 @@ impl PeerAllowance {
     }
 }
 
-/// Reads the frames of an HTTP/2 server for its SETTINGS.
+/// Reads the frames of an HTTP/2 server for its SETTINGS, and for what it says of streams that it had begun to answer.
 #[derive(Debug)]
 pub(super) struct SettingsReader {
     pool: PoolStreams,
     allowance: PeerAllowance,
-    /// The bytes of the frame that is read: its head, and its payload if it is SETTINGS.
+    denials: StreamDenials,
+    /// The bytes of the frame that is read: its head, and its payload if that is read.
     frame: Vec<u8>,
     /// Length of the rest of a frame that is not read.
     skip: usize,
@@ -122,8 +125,8 @@ const SETTINGS: u8 = 4;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 
 impl SettingsReader {
-    pub(super) fn new(pool: PoolStreams, allowance: PeerAllowance) -> Self {
-        Self { pool, allowance, frame: Vec::new(), skip: 0, had_settings: false }
+    pub(super) fn new(pool: PoolStreams, allowance: PeerAllowance, denials: StreamDenials) -> Self {
+        Self { pool, allowance, denials, frame: Vec::new(), skip: 0, had_settings: false }
     }
 
     /// Takes the next bytes from the peer.
@@ -133,19 +136,26 @@ impl SettingsReader {
             self.skip -= skipped;
             bytes = &bytes[skipped..];
             bytes = self.fill(FRAME_HEAD, bytes);
-            let [length @ .., kind, _, _, _, _, _] = match self.frame.first_chunk::<FRAME_HEAD>() {
+            let [length @ .., kind, flags, a, b, c, d] = match self.frame.first_chunk::<FRAME_HEAD>() {
                 Some(head) => *head,
                 None => return,
             };
             let length = length.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
-            if kind != SETTINGS || length > SETTINGS_BYTES_MAX {
+            let stream = u32::from_be_bytes([a, b, c, d]);
+            let is_read = [SETTINGS, RST_STREAM, GOAWAY].contains(&kind);
+            if !is_read || length > SETTINGS_BYTES_MAX {
+                self.denials.head(kind, flags, stream);
+                self.denials.end(kind, stream, &[]);
                 self.frame.clear();
                 self.skip = length;
                 continue;
             }
             bytes = self.fill(FRAME_HEAD + length, bytes);
             if self.frame.len() == FRAME_HEAD + length {
-                self.apply();
+                if kind == SETTINGS {
+                    self.apply();
+                }
+                self.denials.end(kind, stream, self.frame.get(FRAME_HEAD..).unwrap_or_default());
                 self.frame.clear();
             }
         }
@@ -198,6 +208,7 @@ impl Drop for SettingsReader {
 
 #[cfg(test)]
 mod tests {
+    use super::super::stream_denials::PeerContradicts;
     use super::*;
 
     fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
@@ -215,7 +226,11 @@ mod tests {
         for size in [1, 2, 8, 9, 10, 1000, bytes.len()] {
             let pool = PoolStreams::default();
             let allowance = PeerAllowance::default();
-            let mut reader = SettingsReader::new(pool.clone(), allowance.clone());
+            let mut reader = SettingsReader::new(
+                pool.clone(),
+                allowance.clone(),
+                StreamDenials::new(PeerContradicts::default()),
+            );
             let (before, after) = bytes.split_at(at_zero);
             before.chunks(size).for_each(|bytes| reader.add(bytes));
             assert!(allowance.is_none() && pool.has_refusing() && pool.limit.get() == 9, "{size}");
@@ -227,7 +242,8 @@ mod tests {
     #[test]
     fn a_connection_that_ends_refuses_no_more() {
         let (pool, allowance) = (PoolStreams::default(), PeerAllowance::default());
-        let mut reader = SettingsReader::new(pool.clone(), allowance);
+        let mut reader =
+            SettingsReader::new(pool.clone(), allowance, StreamDenials::new(PeerContradicts::default()));
         reader.add(&frame(SETTINGS, &[0, 3, 0, 0, 0, 0]));
         assert!(pool.has_refusing());
         drop(reader);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderMap, StatusCode, Uri, header};
 use tokio::time::Instant;
 
 use super::rate_limit::{Budget, Endpoint};
@@ -44,7 +44,7 @@ pub(crate) struct ReadRequest<'a> {
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) status: StatusCode,
-    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) headers: HeaderMap,
     /// How long the upstream asks to wait, within the limits of the budget.
     pub(crate) retry_after: Option<Duration>,
     pub(crate) body: Bytes,
@@ -185,9 +185,9 @@ impl ReadonlyClient {
             Decoded::Plain | Decoded::Unreadable => body.freeze(),
             Decoded::Bytes(decoded) => decoded,
         };
-        let content_type = answer.headers().get(header::CONTENT_TYPE).cloned();
         let retry_after = self.budget.requested_wait(answer.headers());
-        Ok(Read { status: answer.status(), content_type, retry_after, body })
+        let headers = std::mem::take(answer.headers_mut());
+        Ok(Read { status: answer.status(), headers, retry_after, body })
     }
 }
 

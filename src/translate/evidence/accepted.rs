@@ -145,13 +145,15 @@ fn member<'a>(object: &'a [u8], name: &str) -> Option<Raw<'a>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translate::evidence::of_type;
 
     const REQUEST: &[u8] =
         br#"{"ref_id":"r","profile_id":"p","amount":"100","source_asset":"USD","target_asset":"PYUSD"}"#;
 
-    fn judged(side: Side, status: u16, content_type: &str, body: &str) -> Sent {
+    fn judged(side: Side, status: u16, content_type: &'static str, body: &str) -> Sent {
         let request = CreateRequest::parse(REQUEST).unwrap();
-        let reply = Reply { status, content_type: Some(content_type), body: body.as_bytes(), noticed: None };
+        let headers = of_type([content_type]);
+        let reply = Reply { status, headers: &headers, body: body.as_bytes(), noticed: None };
         judge(side, &reply, Some(&request), &["r"])
     }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::Reply;
+use super::{BesideRows, Reply};
 use crate::translate::conversion::Conversion;
 use crate::translate::facts::Facts;
 use crate::translate::json::{JsonReader, Raw, Text};
@@ -61,14 +61,15 @@ pub fn lookup_path(side: Side, ref_id: &str) -> String {
 pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, origin: Origin, facts: Facts) -> Finding {
     match reply.status {
         // A page of something in between may hold no rows, and must not prove absence.
-        200 if reply.is_json() => {}
+        200 if reply.is_plain_json() => {}
         200 => return Finding::Nothing("the answer is not JSON"),
         401 => return Finding::Unauthorized,
         403 => return Finding::Forbidden,
         429 => return Finding::Throttled,
         _ => return Finding::Nothing("the status is not an answer to a lookup"),
     }
-    let mut list = LookupList { origin, ..LookupList::new(side, ref_id, facts) };
+    let beside = BesideRows::of(reply.headers);
+    let mut list = LookupList { origin, beside, ..LookupList::new(side, ref_id, facts) };
     match list.read(reply.body) {
         Ok(()) => {
             reply.notice(list.unknown_rows.with(list.unknown_beside));
@@ -110,6 +111,7 @@ struct LookupList<'q> {
     has_others: bool,
     found: Option<FoundConversion>,
     other_kind: bool,
+    beside: BesideRows,
     /// Why an empty list would prove nothing.
     doubt: Option<&'static str>,
     unknown_rows: UnknownRows,
@@ -129,6 +131,7 @@ impl<'q> LookupList<'q> {
             has_others,
             found: None,
             other_kind: false,
+            beside: BesideRows::default(),
             doubt: None,
             unknown_rows: UnknownRows::default(),
             unknown_beside: Unknown::default(),
@@ -137,14 +140,17 @@ impl<'q> LookupList<'q> {
 
     fn read(&mut self, body: &[u8]) -> Result<(), Unreadable> {
         let mut reader = JsonReader::new(body)?;
-        reader.object(|key, value| match (key, value.peek_kind()) {
-            // Rows from either name count as found; only absence needs the whole answer to be understood.
-            ("items", Some(b'[')) => self.rows(value),
-            ("orchestrations", Some(b'[')) if self.side == Side::New => self.rows(value),
-            _ => {
-                let value = value.value()?;
-                self.member(key, value);
-                Ok(())
+        reader.object(|key, value| {
+            self.beside.name(key);
+            match (key, value.peek_kind()) {
+                // Rows from either name count as found; only absence needs the whole answer to be understood.
+                ("items", Some(b'[')) => self.rows(value),
+                ("orchestrations", Some(b'[')) if self.side == Side::New => self.rows(value),
+                _ => {
+                    let value = value.value()?;
+                    self.member(key, value);
+                    Ok(())
+                }
             }
         })?;
         Ok(reader.end()?)
@@ -156,16 +162,17 @@ impl<'q> LookupList<'q> {
             self.is_null = true;
             return;
         }
-        self.has_others |= key != "next_page_cursor";
-        if !matches!(key, "items" | "orchestrations" | "next_page_cursor") {
-            self.unknown_beside.add(Place::List, key);
-        }
-        if !has_content(key, value) {
+        if key == "next_page_cursor" {
+            self.beside.cursor(value);
             return;
         }
-        let doubt =
-            if key == "next_page_cursor" { "more rows are to come" } else { "an unknown member has content" };
-        self.doubt = Some(doubt);
+        self.has_others = true;
+        match (key, self.side) {
+            ("items", _) | ("orchestrations", Side::New) => self.doubt = Some("the list is no array"),
+            ("orchestrations", Side::Legacy) => {}
+            _ => self.unknown_beside.add(Place::List, key),
+        }
+        self.beside.member(key, value);
     }
 
     fn rows(&mut self, reader: &mut JsonReader<'_>) -> Result<(), Unreadable> {
@@ -228,6 +235,9 @@ impl<'q> LookupList<'q> {
             Self { other_kind: true, .. } => Finding::OtherKind,
             // Before any absence: absence lets a create be sent, so one doubt is enough to prove nothing.
             Self { doubt: Some(doubt), .. } => Finding::Nothing(doubt),
+            Self { beside, .. } if beside.doubt().is_some() => {
+                Finding::Nothing(beside.doubt().unwrap_or_default())
+            }
             Self { is_list: true, .. } => Finding::Absent,
             Self { is_null: true, has_others: false, facts, .. } if facts.empty_list.null => Finding::Absent,
             Self { is_null: false, has_others: false, facts, .. } if facts.empty_list.absent => {
@@ -238,35 +248,13 @@ impl<'q> LookupList<'q> {
     }
 }
 
-/// Words in the name of a member that says something about the list itself.
-const TELLING: [&str; 9] =
-    ["cursor", "next", "more", "token", "error", "partial", "truncated", "warning", "page"];
-
-/// Whether a member may mean that rows are missing. A string under any other name is new decoration, as the vendor may add at any time.
-pub(crate) fn has_content(key: &str, value: Raw<'_>) -> bool {
-    let written = value.as_written();
-    if let Some(text) = value.as_text() {
-        let key = key.to_ascii_lowercase();
-        // A text may be anything harmless, such as a request id; only names that speak of more rows or of an error count.
-        return !text.is_empty() && TELLING.iter().any(|word| key.contains(word));
-    }
-    let inside = written.get(1..written.len().saturating_sub(1)).unwrap_or_default();
-    match written.as_bytes().first() {
-        Some(b'{' | b'[') => !inside.trim().is_empty(),
-        Some(b'0'..=b'9') => written.bytes().any(|byte| byte.is_ascii_digit() && byte != b'0'),
-        Some(b't') => true,
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const JSON: Option<&str> = Some("application/json");
+    use crate::translate::evidence::json;
 
     fn finding(side: Side, body: &str) -> Finding {
-        let reply = Reply { status: 200, content_type: JSON, body: body.as_bytes(), noticed: None };
+        let reply = Reply { status: 200, headers: json(), body: body.as_bytes(), noticed: None };
         read(side, &reply, "r 1", Origin::Unknown, Facts::default())
     }
 

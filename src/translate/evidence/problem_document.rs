@@ -42,6 +42,7 @@ pub(crate) fn is_problem_document(reply: &Reply<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translate::evidence::of_type;
 
     #[test]
     fn only_the_vendors_own_document_counts() {
@@ -57,8 +58,21 @@ mod tests {
             (Some("text/html"), r#"{"title":"Not Found","status":404}"#, false),
             (None, r#"{"title":"Not Found","status":404}"#, false),
         ] {
-            let reply = Reply { status: 404, content_type, body: body.as_bytes(), noticed: None };
+            let headers = of_type(content_type);
+            let reply = Reply { status: 404, headers: &headers, body: body.as_bytes(), noticed: None };
             assert_eq!(is_problem_document(&reply), expected, "{content_type:?} {body}");
+        }
+        for (content_types, expected) in [
+            (&["application/problem+json"][..], true),
+            (&["Application/JSON;charset=utf-8"], true),
+            (&["application/json", "application/json"], false),
+            (&["text/html; note=json"], false),
+            (&["application/x-ndjson"], false),
+        ] {
+            let headers = of_type(content_types.iter().copied());
+            let reply =
+                Reply { status: 404, headers: &headers, body: br#"{"title":"Not Found"}"#, noticed: None };
+            assert_eq!(is_problem_document(&reply), expected, "{content_types:?}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 
-use super::{Reply, has_content};
+use super::{BesideRows, Reply};
 use crate::translate::conversion::{Conversion, Status};
 use crate::translate::facts::Facts;
 use crate::translate::json::{JsonReader, Raw, Text};
@@ -130,14 +130,14 @@ fn value(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
 /// When the answer is no list of records, when a row cannot be read, or when the last page may lack rows.
 pub fn read_walk_page(side: Side, reply: &Reply<'_>, facts: Facts) -> Result<WalkPage, DoubtfulPage> {
     match reply.status {
-        200 if reply.is_json() => {}
+        200 if reply.is_plain_json() => {}
         200 => return Err(DoubtfulPage::Unbelievable("the answer is not JSON")),
         401 => return Err(DoubtfulPage::Unauthorized),
         403 => return Err(DoubtfulPage::Forbidden),
         429 => return Err(DoubtfulPage::Throttled),
         _ => return Err(DoubtfulPage::Unbelievable("the status is not an answer to a list")),
     }
-    let mut page = PageReader::new(side);
+    let mut page = PageReader::new(side, BesideRows::of(reply.headers));
     page.read(reply.body).map_err(|_| DoubtfulPage::Unbelievable("the list cannot be read"))?;
     reply.notice(page.unknown_rows.with(page.unknown_beside));
     page.finish(facts).map_err(DoubtfulPage::Unbelievable)
@@ -150,8 +150,7 @@ struct PageReader<'a> {
     is_null: bool,
     /// Any member beside the list and its cursor.
     has_others: bool,
-    /// One of them may mean that rows are missing.
-    is_doubtful: bool,
+    beside: BesideRows,
     /// The deprecated second list, read only where `items` has no rows.
     deprecated: Option<Raw<'a>>,
     unknown_rows: UnknownRows,
@@ -159,15 +158,15 @@ struct PageReader<'a> {
 }
 
 impl<'a> PageReader<'a> {
-    fn new(side: Side) -> Self {
-        let (is_list, is_null, has_others, is_doubtful) = (false, false, false, false);
+    fn new(side: Side, beside: BesideRows) -> Self {
+        let (is_list, is_null, has_others) = (false, false, false);
         Self {
             side,
             page: WalkPage::default(),
             is_list,
             is_null,
             has_others,
-            is_doubtful,
+            beside,
             deprecated: None,
             unknown_rows: UnknownRows::default(),
             unknown_beside: Unknown::default(),
@@ -177,6 +176,7 @@ impl<'a> PageReader<'a> {
     fn read(&mut self, body: &'a [u8]) -> Result<(), Unreadable> {
         let mut reader = JsonReader::new(body)?;
         reader.object(|key, value| {
+            self.beside.name(key);
             match (key, value.peek_kind()) {
                 ("items", Some(b'[')) => self.rows(value)?,
                 ("orchestrations", Some(b'[')) if self.side == Side::New => {
@@ -209,7 +209,7 @@ impl<'a> PageReader<'a> {
             _ => {
                 self.has_others = true;
                 self.unknown_beside.add(Place::List, key);
-                self.is_doubtful |= has_content(key, value);
+                self.beside.member(key, value);
             }
         }
         Ok(())
@@ -244,11 +244,11 @@ impl<'a> PageReader<'a> {
         if !is_empty {
             return Err("the answer holds no list");
         }
-        // A page with a cursor is followed by the rest; the last one must not have an unknown member that says there is more.
-        if self.is_doubtful && self.page.next.is_none() {
-            return Err("an unknown member of the last page has content: the list may not be whole");
+        // A page with a cursor is followed by the rest; nothing of the last one may say that there is more.
+        match self.beside.doubt() {
+            Some(doubt) if self.page.next.is_none() => Err(doubt),
+            Some(_) | None => Ok(self.page),
         }
-        Ok(self.page)
     }
 }
 
@@ -258,9 +258,11 @@ const UNREADABLE_CURSOR: Unreadable =
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translate::evidence::of_type;
 
-    fn page(side: Side, status: u16, kind: &str, body: &str) -> Result<WalkPage, DoubtfulPage> {
-        let reply = Reply { status, content_type: Some(kind), body: body.as_bytes(), noticed: None };
+    fn page(side: Side, status: u16, kind: &'static str, body: &str) -> Result<WalkPage, DoubtfulPage> {
+        let headers = of_type([kind]);
+        let reply = Reply { status, headers: &headers, body: body.as_bytes(), noticed: None };
         read_walk_page(side, &reply, Facts::default())
     }
 

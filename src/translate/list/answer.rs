@@ -6,7 +6,7 @@ use super::ListQuery;
 use super::layout::RecordReader;
 use super::rows::{HEAD, ParsedRow, RowState, Rows};
 use crate::translate::conversion::Conversion;
-use crate::translate::evidence::has_content;
+use crate::translate::evidence::BesideRows;
 use crate::translate::json::{JsonReader, Raw, Text};
 use crate::translate::mapping::{self, Mapped};
 use crate::translate::orchestration::{Orchestration, Unreadable, text};
@@ -58,7 +58,7 @@ impl Rows {
         let mut deprecated = None;
         let mut has_list = false;
         let mut has_other_members = false;
-        let mut is_doubtful = false;
+        let mut beside = BesideRows::default();
         let mut reader = JsonReader::new(body)?;
         reader.object(|key, value| {
             match key {
@@ -73,14 +73,19 @@ impl Rows {
                 _ => {
                     has_other_members = true;
                     rows.unknown_beside.add(Place::List, key);
-                    is_doubtful |= has_content(key, value.value()?);
+                    beside.member(key, value.value()?);
                 }
             }
             Ok::<(), Unreadable>(())
         })?;
         reader.end()?;
         // An empty list beside a count, another cursor, an error or rows under another name is not the end of the listing.
-        if is_doubtful && rows.is_unused() && rows.next.is_none() && deprecated.is_none() {
+        if has_list
+            && beside.doubt().is_some()
+            && rows.is_unused()
+            && rows.next.is_none()
+            && deprecated.is_none()
+        {
             return Err(Unreadable::WrongType { field: "items", expected: "the whole list" });
         }
         if let Some(array) = deprecated.filter(|_| rows.is_unused()) {

@@ -9,6 +9,7 @@ use conversion_shim::translate::list::rows::Rows;
 use conversion_shim::translate::mapping::Origin;
 use conversion_shim::translate::side::Side;
 use conversion_shim::translate::{create, get, problem};
+use http::{HeaderMap, HeaderValue, header};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -107,7 +108,9 @@ proptest! {
     ) {
         let facts = Facts { empty_list: EmptyList { array: false, absent, null }, ref_match, ..Facts::default() };
         for side in [Side::Legacy, Side::New] {
-            let reply = Reply { status: 200, content_type: Some("application/json"), body: &body, noticed: None };
+            let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            let headers = HeaderMap::from_iter([json]);
+            let reply = Reply { status: 200, headers: &headers, body: &body, noticed: None };
             match evidence::read(side, &reply, "r-1", Origin::Unknown, facts) {
                 Finding::Absent => {
                     if let Some(document) = by_serde(&body) {

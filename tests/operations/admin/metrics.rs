@@ -331,6 +331,12 @@ async fn a_native_create_that_cannot_be_recorded_is_forwarded_and_counted() {
     let text = metrics(&shim).await;
     assert_eq!(value(&text, "conversion_shim_native_creates_unrecorded_total"), Some(1.0), "{text}");
     busy.execute("ROLLBACK").await.unwrap();
+    // One whose reference the vendor may read in another way than the proxy.
+    let url = shim.public("/v2/orchestration/orchestrations");
+    let native = reqwest::Client::new().post(url).bearer_auth(conversion_shim::sandbox::TOKEN);
+    native.body(r#"{"ref_id":"\q"}"#).send().await.unwrap();
+    let text = metrics(&shim).await;
+    assert_eq!(value(&text, "conversion_shim_native_creates_unrecorded_total"), Some(2.0), "{text}");
 }
 
 /// Whichever way it is found, and with both ids in the log.

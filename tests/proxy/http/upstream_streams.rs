@@ -8,6 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 use crate::support::wire::LEGACY;
 use crate::support::wire::caller::{Answer, Caller};
 use crate::support::wire::frame_peer::FramePeer;
+use crate::support::wire::http2_client::DATA;
 use crate::support::wire::raw::RawListener;
 use crate::support::wire::shim::Shim;
 use crate::support::wire::tls::Pair;
@@ -259,5 +260,37 @@ async fn interim_answers_do_not_extend_a_time_limit() {
     tokio::select! {
         () = asking => {}
         () = never_final(&listener) => {}
+    }
+}
+
+/// An interim answer shows that the request was processed, whatever the peer says afterwards.
+#[tokio::test]
+async fn a_create_that_was_answered_in_part_is_not_called_unsent() {
+    for (interim, goes_away) in [(true, false), (true, true), (false, false), (false, true)] {
+        let before = Before::allowing(100, &[("timeouts.create", "2s")]).await;
+        let denying = async {
+            let mut connection = before.peer.next().await;
+            let stream = connection.stream().await;
+            while connection.frame().await.is_some_and(|frame| frame.kind != DATA) {}
+            if interim {
+                assert!(connection.interim(stream).await);
+            }
+            if goes_away {
+                connection.go_away(0).await;
+            } else {
+                connection.reset(stream, h2::Reason::REFUSED_STREAM).await;
+            }
+            // Lookups have no answer.
+            before.refuse_all().await;
+        };
+        tokio::select! {
+            answer = before.client.create("r") => if interim {
+                let problem = answer.problem(504);
+                assert_eq!(problem["type"], "urn:conversion-shim:problem:outcome-unknown", "{goes_away} {problem}");
+            } else {
+                says_that_nothing_was_sent(&answer);
+            },
+            () = denying => {}
+        }
     }
 }

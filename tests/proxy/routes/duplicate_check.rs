@@ -200,6 +200,87 @@ async fn an_answer_that_is_no_list_to_its_end_proves_nothing() {
     }
 }
 
+/// The heads and bodies of empty lists, of which none is plain, whole and fresh.
+const DOUBTFUL: [(&str, &str); 34] = [
+    ("", r#"{"items":[],"total":"1"}"#),
+    ("", r#"{"items":[],"total_count":"1"}"#),
+    ("", r#"{"items":[],"count":"1"}"#),
+    ("", r#"{"items":[],"remaining":"1"}"#),
+    ("", r#"{"items":[],"incomplete":"true"}"#),
+    ("", r#"{"items":[],"complete":false}"#),
+    ("", r#"{"items":[],"total":-1}"#),
+    ("", r#"{"items":[],"message":"shard 3 timed out"}"#),
+    ("", r#"{"items":[],"detail":"deadline exceeded"}"#),
+    ("", r#"{"items":[],"type":"about:blank","title":"Service Unavailable"}"#),
+    ("", r#"{"items":[],"code":"UNAVAILABLE"}"#),
+    ("", r#"{"items":[],"status":"PARTIAL"}"#),
+    ("", r#"{"items":[],"failure":"x"}"#),
+    ("", r#"{"items":[],"items":[]}"#),
+    ("", r#"{"items":null,"items":[]}"#),
+    ("", r#"{"items":[],"next_page_cursor":"c","next_page_cursor":""}"#),
+    ("", r#"{"items":[],"next_page_cursor":0}"#),
+    ("", r#"{"items":[],"next_page_cursor":{}}"#),
+    ("", r#"{"items":[],"next_page_cursor":false}"#),
+    ("content-type: application/problem+json\r\n", EMPTY),
+    ("content-type: application/json-seq\r\n", EMPTY),
+    ("content-type: application/x-ndjson\r\n", EMPTY),
+    ("content-type: text/html; note=json\r\n", EMPTY),
+    ("content-type: application/json\r\ncontent-type: text/html\r\n", EMPTY),
+    ("link: <https://vendor.test/v2/x?page=2>; rel=\"next\"\r\n", EMPTY),
+    ("x-total-count: 1\r\n", EMPTY),
+    ("x-next-page-cursor: abc\r\n", EMPTY),
+    ("age: 3600\r\n", EMPTY),
+    ("x-cache: HIT\r\n", EMPTY),
+    ("cf-cache-status: STALE\r\n", EMPTY),
+    ("warning: 110 - \"Response is Stale\"\r\n", EMPTY),
+    ("warning: 111 - \"Revalidation Failed\"\r\n", EMPTY),
+    ("grpc-status: 14\r\n", EMPTY),
+    ("content-range: items 0-0/1\r\n", EMPTY),
+];
+const EMPTY: &str = r#"{"items":[]}"#;
+const JSON: &str = "content-type: application/json\r\n";
+
+#[tokio::test]
+async fn only_a_plain_whole_and_fresh_list_proves_absence() {
+    for target in [Side::Legacy, Side::New] {
+        let bed = creating_on(target).await;
+        let at = async |fields: &'static str, body: &'static str| {
+            let fields =
+                if fields.contains("content-type") { fields.into() } else { format!("{JSON}{fields}") };
+            let bare = Bare::with_fields(fields.leak(), body, "{}").await;
+            let url = bare.url();
+            let (stage, key): (&[_], _) = match target {
+                Side::Legacy => (BACK, "upstream.new.url"),
+                Side::New => (&[("stage", "live")], "upstream.legacy.url"),
+            };
+            bed.go(&[stage, &[(key, url.as_str())]].concat()).await;
+            bare
+        };
+        let posts = bed.posts(target);
+        for (fields, body) in DOUBTFUL {
+            let _bare = at(fields, body).await;
+            let answer = bed.client.create("r").await;
+            let what = format!("{fields} {body} on {}", target.other());
+            assert!(answer.problem(503)["detail"].as_str().unwrap().contains("nothing was sent"), "{what}");
+            assert_eq!(bed.posts(target), posts, "{what}");
+        }
+        for (number, (fields, body)) in [
+            ("", r#"{"items":[],"request_id":"12345","api_version":"2","has_more":false,"total":"0"}"#),
+            ("", r#"{"items":[],"next_page_cursor":null,"status":"ok","errors":[]}"#),
+            ("age: 0\r\nx-cache: Miss from edge\r\nx-total-count: 0\r\ngrpc-status: 0\r\n", EMPTY),
+            ("link: </docs>; rel=\"deprecation\"\r\nwarning: 299 - \"Deprecated\"\r\n", EMPTY),
+            ("content-type: Application/JSON; charset=utf-8\r\n", EMPTY),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let _bare = at(fields, body).await;
+            let answer = bed.client.create(&format!("harmless {number}")).await;
+            assert_eq!(answer.status, 200, "{fields} {body}: {answer:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn concurrent_requests_wait_for_the_first_duplicate_check() {
     for target in [Side::Legacy, Side::New] {

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Executor as _};
 
 use crate::support::test_bed::{Answer, TestBed, conversion, new_record, old_record, one_on};
+use crate::support::wire::raw::{RawConnection, RawListener};
 
 const PATH: &str = "/v2/orchestration/orchestrations";
 
@@ -135,4 +136,94 @@ async fn a_compressed_native_create_is_recorded_as_well() {
     let before = lists();
     bed.client.create("another").await.id();
     assert_eq!(lists(), before);
+}
+
+/// A create in two chunks, and its trailers.
+fn chunked(ref_id: &str) -> String {
+    let body = native(ref_id);
+    let (first, second) = body.split_at(7);
+    let (size, rest) = (first.len(), second.len());
+    format!(
+        "POST {PATH} HTTP/1.1\r\nhost: shim\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\n\
+         trailer: X-Sum\r\ntransfer-encoding: chunked\r\n\r\n{size:x}\r\n{first}\r\n{rest:x}\r\n{second}\r\n0\r\nX-Sum: abc\r\n\r\n"
+    )
+}
+
+#[tokio::test]
+async fn a_native_create_with_trailers_is_recorded_as_well() {
+    let bed = TestBed::at("observe").await;
+    let mut line = RawConnection::to(bed.client.address().parse().unwrap()).await;
+    line.say(chunked("r")).await;
+    let made = line.message().await;
+    assert_eq!(made.status(), "200");
+    let problem = bed.client.create("r").await.problem(409);
+    assert_eq!(bed.made("r"), one_on(Side::New), "{problem}");
+    // A claimed one is refused.
+    bed.client.create("s").await.id();
+    line.say(chunked("s")).await;
+    assert_eq!(line.message().await.status(), "409");
+    assert_eq!(bed.made("s"), one_on(Side::Legacy));
+}
+
+#[tokio::test]
+async fn the_trailers_of_a_native_create_go_on_to_the_vendor() {
+    let vendor = RawListener::open().await;
+    let bed = TestBed::with(&[("stage", "observe"), ("upstream.legacy.url", &vendor.url("/v2"))]).await;
+    let mut line = RawConnection::to(bed.client.address().parse().unwrap()).await;
+    line.say(chunked("t")).await;
+    let mut upstream = vendor.next().await;
+    let heard = upstream.message().await;
+    assert_eq!(heard.header("trailer").as_deref(), Some("X-Sum"));
+    let body = String::from_utf8(heard.body).unwrap();
+    assert!(body.to_lowercase().ends_with("\r\n0\r\nx-sum: abc\r\n\r\n"), "{body:?}");
+    upstream.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").await;
+    assert_eq!(line.message().await.status(), "200");
+}
+
+/// Some servers take the method from a header.
+#[tokio::test]
+async fn a_native_create_in_another_method_is_recorded_as_well() {
+    for method in [Method::GET, Method::PUT] {
+        let bed = TestBed::at("observe").await;
+        let request = bed.client.http.request(method, format!("http://{}{PATH}", bed.client.address()));
+        let request = request.bearer_auth(TOKEN).header("x-http-method-override", "POST").body(native("r"));
+        request.send().await.unwrap();
+        let lists = || bed.sandbox.inspector().arrived(Side::New, Operation::List);
+        let before = lists();
+        bed.client.create("r").await.id();
+        assert!(lists() > before, "it was looked for on new");
+    }
+}
+
+/// Behind another prefix, a path outside the clients' base path reaches the vendor as it is.
+#[tokio::test]
+async fn a_native_create_past_the_base_path_is_recorded_as_well() {
+    let bed = TestBed::with(&[("stage", "observe"), ("base_path", "/old")]).await;
+    let id = create(&bed, &native("r")).await.id();
+    let legacy =
+        bed.client.ask(Method::POST, "/old/conversion/stablecoins", conversion("r").to_string()).await;
+    assert_eq!(legacy.problem(409)["meta"]["existing"]["id"], id);
+    assert_eq!(bed.made("r"), one_on(Side::New));
+}
+
+#[tokio::test]
+async fn a_native_create_that_does_not_arrive_is_cut_off() {
+    let keys = [
+        ("stage", "observe"),
+        ("timeouts.pass_through_idle", "300ms"),
+        ("limits.in_flight.pass_through", "5"),
+    ];
+    let bed = TestBed::with(&keys).await;
+    let mut lines = Vec::new();
+    for _ in 0..5 {
+        let mut line = RawConnection::to(bed.client.address().parse().unwrap()).await;
+        line.say(format!("POST {PATH} HTTP/1.1\r\nhost: shim\r\ncontent-length: 100\r\n\r\n{{")).await;
+        lines.push(line);
+    }
+    for mut line in lines {
+        assert_eq!(line.message().await.status(), "408");
+        assert!(line.is_cut().await);
+    }
+    assert_ne!(bed.client.ask(Method::GET, "/v2/other", String::new()).await.status, 503);
+    assert_eq!(bed.sandbox.inspector().arrived(Some(Side::New), Operation::Create), 0);
 }

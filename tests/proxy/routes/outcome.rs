@@ -27,13 +27,18 @@ pub(crate) struct Bare {
 
 impl Bare {
     pub(crate) async fn answering(get: &'static str, post: &'static str) -> Self {
+        Self::with_fields("content-type: application/json\r\n", get, post).await
+    }
+
+    /// With these lines in every head.
+    pub(crate) async fn with_fields(fields: &'static str, get: &'static str, post: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let posts = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&posts);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(answer(stream, get, post, Arc::clone(&counted)));
+                tokio::spawn(answer(stream, fields, [get, post], Arc::clone(&counted)));
             }
         });
         Self { address, posts, task }
@@ -54,7 +59,7 @@ impl Drop for Bare {
     }
 }
 
-async fn answer(mut stream: TcpStream, get: &str, post: &str, posts: Arc<AtomicUsize>) {
+async fn answer(mut stream: TcpStream, fields: &str, [get, post]: [&str; 2], posts: Arc<AtomicUsize>) {
     let mut heard = Vec::new();
     while !heard.windows(4).any(|end| end == b"\r\n\r\n") {
         if stream.read_buf(&mut heard).await.unwrap_or(0) == 0 {
@@ -66,10 +71,8 @@ async fn answer(mut stream: TcpStream, get: &str, post: &str, posts: Arc<AtomicU
         posts.fetch_add(1, Ordering::SeqCst);
     }
     let body = if is_post { post } else { get };
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        body.len()
-    );
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\n{fields}content-length: {length}\r\nconnection: close\r\n\r\n");
     let _ = stream.write_all(format!("{head}{body}").as_bytes()).await;
 }
 

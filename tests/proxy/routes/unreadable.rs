@@ -42,6 +42,9 @@ fn odd() -> Vec<Odd> {
         plain(with(key, br#""Ref_Id":"odd""#), "ref_id"),
         plain(with(key, br#""ref_id":7"#), "ref_id"),
         plain(with(key, br#""ref_id":["odd"]"#), "ref_id"),
+        plain(with(key, b"\"ref_id\":\"odd\xe4\xb8\""), "body"),
+        plain(with(key, br#""ref_id":"odd\q""#), "body"),
+        plain(with(key, br#""ref_id":0x10"#), "body"),
     ]
 }
 

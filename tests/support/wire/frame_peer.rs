@@ -6,7 +6,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::http2_client::{DATA, END_HEADERS, END_STREAM, Frame};
-use super::http2_peer::{HEADERS, SETTINGS, frame};
+use super::http2_peer::{GOAWAY, HEADERS, SETTINGS, frame};
 use super::tls::Pair;
 use crate::support::soon;
 
@@ -147,6 +147,11 @@ impl FrameConnection {
 
     pub(crate) async fn reset(&mut self, stream: u32, reason: h2::Reason) {
         self.say(&frame(super::http2_client::RST_STREAM, 0, stream, &u32::from(reason).to_be_bytes())).await;
+    }
+
+    /// Says that no stream above `last` was processed.
+    pub(crate) async fn go_away(&mut self, last: u32) {
+        self.say(&frame(GOAWAY, 0, 0, &[last.to_be_bytes(), [0; 4]].concat())).await;
     }
 
     /// The head of the next request over HTTP/1.1, and what came with it.
