@@ -43,6 +43,8 @@ pub(crate) struct Bounds {
     pub(crate) strays: bool,
     /// The first request's body can be read in two ways; the one that the vendor does not take: 0 or 1.
     pub(crate) misread: Option<u8>,
+    /// The first request has no reference and gets one, as creates on new do; the others repeat it with what they were told.
+    pub(crate) generated: bool,
     /// Whether a side may refuse lookups for want of rights or of budget.
     pub(crate) lookups_refused: bool,
     /// Whether a withdrawal on new has used the reference.
@@ -271,6 +273,7 @@ impl World {
         let swapped = bounds.requests > 1
             && self.requests[0].body == self.requests[1].body
             && bounds.misread.is_none()
+            && !bounds.generated
             && key(&self.requests[0]) > key(&self.requests[1]);
         if swapped {
             self.requests.swap(0, 1);
@@ -411,6 +414,9 @@ impl Successors<'_> {
                 let replicas = if self.world.unclaimed.running { 1 } else { 2 };
                 for (replica, stage) in self.world.stages.into_iter().enumerate().take(replicas) {
                     let context = self.context(at, stage);
+                    if !self.has_reference(at, context.target) {
+                        continue;
+                    }
                     self.add(
                         || format!("request {at} starts on replica {replica} in {stage:?}"),
                         |world| {
@@ -479,8 +485,15 @@ impl Successors<'_> {
         }
     }
 
+    /// A reference is made for creates on new alone, and no client knows it before its answer.
+    fn has_reference(&self, at: usize, target: Side) -> bool {
+        let is_told = matches!(self.world.requests[0].progress, Progress::Done(_));
+        !self.bounds.generated || if at == 0 { target == Side::New } else { is_told }
+    }
+
     fn context(&self, at: usize, stage: Stage) -> Context {
-        let context = stage.context(self.bounds.rules);
+        let generated = self.bounds.generated && at == 0;
+        let context = Context { generated, ..stage.context(self.bounds.rules) };
         if self.world.requests[at].two_readings {
             // Such a body cannot be read strictly.
             Context { readable: false, candidates: 2, ..context }
