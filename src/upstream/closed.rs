@@ -8,7 +8,7 @@ use hyper_util::client::legacy;
 /// What became of a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Delivery {
-    /// It never left: there was no connection.
+    /// It never left, and is not worth another try now: there was no connection, or no stream.
     Never,
     /// The peer says that it did not act on it, or it was returned unsent.
     Unprocessed,

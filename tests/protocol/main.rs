@@ -39,6 +39,7 @@ pub(crate) const USUAL: Bounds = Bounds {
     strays: false,
     withdrawal: false,
     misread: None,
+    generated: false,
     lookups_refused: false,
     walks: &[],
     without_ledger: false,
@@ -165,6 +166,7 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
                 ..USUAL
             },
         ),
+        ("a reference that the proxy made", Bounds { generated: true, stage_changes: 2, ..apart }),
     ]
 }
 

@@ -172,6 +172,7 @@ impl World {
         let swapped = bounds.requests > 1
             && self.requests[0].body == self.requests[1].body
             && bounds.misread.is_none()
+            && !bounds.generated
             && key(&self.requests[0]) > key(&self.requests[1]);
         if swapped {
             self.requests.swap(0, 1);

@@ -31,6 +31,8 @@ pub(crate) struct Bounds {
     pub(crate) strays: bool,
     /// The first request's body can be read in two ways; the one that the vendor does not take: 0 or 1.
     pub(crate) misread: Option<u8>,
+    /// The first request has no reference and gets one, as creates on new do; the others repeat it with what they were told.
+    pub(crate) generated: bool,
     /// Whether a side may refuse lookups for want of rights or of budget.
     pub(crate) lookups_refused: bool,
     /// Whether a withdrawal on new has used the reference.

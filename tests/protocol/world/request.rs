@@ -16,6 +16,9 @@ impl Successors<'_> {
                 let replicas = if self.world.unclaimed.running { 1 } else { 2 };
                 for (replica, stage) in self.world.stages.into_iter().enumerate().take(replicas) {
                     let context = self.context(at, stage);
+                    if !self.has_reference(at, context.target) {
+                        continue;
+                    }
                     self.add(
                         || format!("request {at} starts on replica {replica} in {stage:?}"),
                         |world| {
@@ -84,8 +87,15 @@ impl Successors<'_> {
         }
     }
 
+    /// A reference is made for creates on new alone, and no client knows it before its answer.
+    fn has_reference(&self, at: usize, target: Side) -> bool {
+        let is_told = matches!(self.world.requests[0].progress, Progress::Done(_));
+        !self.bounds.generated || if at == 0 { target == Side::New } else { is_told }
+    }
+
     fn context(&self, at: usize, stage: Stage) -> Context {
-        let context = stage.context(self.bounds.rules);
+        let generated = self.bounds.generated && at == 0;
+        let context = Context { generated, ..stage.context(self.bounds.rules) };
         if self.world.requests[at].two_readings {
             // Such a body cannot be read strictly.
             Context { readable: false, candidates: 2, ..context }
