@@ -76,20 +76,28 @@ fn record<'a>(column: &impl Fn(&str) -> &'a str) -> Option<Option<&'a str>> {
     };
     let time = column("ResourceTimestamp");
     let is_time = timestamp::parse(time).is_some() || time.parse::<jiff::Timestamp>().is_ok();
+    let is_negative = column("Amount").trim().starts_with('-');
     let amount = column("Amount").trim().trim_start_matches(['-', '+']);
     let is_amount = amount.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && amount.bytes().filter(|byte| *byte == b'.').count() <= 1
         && amount.bytes().last().is_some_and(|last| last.is_ascii_digit());
+    let kind = upper("TransactionType");
     let is_known = matches!(
-        upper("TransactionType").as_str(),
+        kind.as_str(),
         "CONVERSION_CREATION"
             | "CONVERSION_SETTLEMENT"
             | "CONVERSION_CANCELLATION"
             | "ORCHESTRATION_RESERVE"
             | "ORCHESTRATION_UNRESERVE"
     );
-    let has_direction = matches!(upper("Direction").as_str(), "DEBIT" | "CREDIT" | "");
-    (!id.is_empty() && is_time && is_amount && is_known && has_direction).then_some(Some(id))
+    // Whether it adds to a balance, where the column is missing by its type.
+    let is_credit = match upper("Direction").as_str() {
+        "CREDIT" => true,
+        "DEBIT" => false,
+        "" => matches!(kind.as_str(), "CONVERSION_SETTLEMENT" | "CONVERSION_CANCELLATION"),
+        _ => return None,
+    };
+    (!id.is_empty() && is_time && is_amount && is_known && !(is_negative && is_credit)).then_some(Some(id))
 }
 
 /// The file with each line behind its header twice.

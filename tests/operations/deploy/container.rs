@@ -20,6 +20,15 @@ fn the_image_is_built_by_the_toolchain_of_the_repository() {
 }
 
 #[test]
+fn the_oldest_supported_rust_is_the_one_that_ci_builds_with() {
+    let stated = env!("CARGO_PKG_RUST_VERSION");
+    let toolchain = words("rust-toolchain.toml", "channel = ").remove(0).trim_matches('"').to_owned();
+    assert!(toolchain.starts_with(&format!("{stated}.")), "{toolchain} is not {stated}");
+    let documented = format!("- **Rust:** {stated} is the oldest version that is supported");
+    assert!(read("docs/releasing.md").contains(&documented), "{documented}");
+}
+
+#[test]
 fn what_the_build_reads_is_not_ignored() {
     let kept: Vec<_> =
         read(".dockerignore").lines().filter_map(|line| Some(line.strip_prefix('!')?.to_owned())).collect();
