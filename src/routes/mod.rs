@@ -179,6 +179,7 @@ impl Services {
                 | Failure::Held { .. }
                 | Failure::TooManyDropped { .. }
                 | Failure::CursorOutOfReach { .. }
+                | Failure::CursorRefused { .. }
                 | Failure::Ledger(_)
                 | Failure::DuplicateCheckFailed { .. }
                 | Failure::RecordUnavailable { .. }

@@ -8,6 +8,7 @@ mod cancel;
 mod claims;
 mod dense_list;
 mod duplicate_check;
+mod dying_cursor;
 mod facts;
 mod get;
 mod hidden;

@@ -5,6 +5,7 @@ pub(crate) mod caller;
 pub(crate) mod http2_client;
 pub(crate) mod http2_peer;
 pub(crate) mod raw;
+pub(crate) mod scripted;
 pub(crate) mod shim;
 pub(crate) mod tls;
 
