@@ -58,7 +58,7 @@ struct Written {
 
 /// The file and the facts in it. Does blocking file I/O.
 pub(super) fn read(path: &Path, upstreams: &Upstreams) -> Result<(FactsFile, Vec<(String, Value)>), String> {
-    let text = std::fs::read_to_string(path)
+    let text = super::file_read::text(path)
         .map_err(|error| format!("names a file that cannot be read, {}: {error}", path.display()))?;
     let values = super::layers::toml(&text).map_err(|error| format!("names a file that is {error}"))?;
     let Written { found_at, hosts, facts, seen } = Value::from(values)

@@ -7,6 +7,7 @@ use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 use sha2::{Digest as _, Sha256};
 
+use super::file_read;
 use super::problem::ConfigProblem;
 use super::schema::Schema;
 use super::sources::{Flag, Overlay, Sources};
@@ -87,7 +88,7 @@ fn file_of(sources: &Sources) -> Option<(String, Result<String, String>)> {
         return Some(("standard input".into(), Ok(text.clone())));
     }
     let path = sources.file.as_ref()?;
-    let text = std::fs::read_to_string(path).map_err(|error| format!("the file cannot be read: {error}"));
+    let text = file_read::text(path).map_err(|error| format!("the file cannot be read: {error}"));
     Some((format!("file {}", path.display()), text))
 }
 

@@ -12,6 +12,7 @@ pub mod load;
 pub mod reload;
 
 pub(crate) mod facts_file;
+mod file_read;
 pub(crate) mod pem;
 
 mod best_effort;

@@ -14,6 +14,7 @@ use figment::Figment;
 use figment::value::{Dict, Value};
 use secrecy::zeroize::Zeroizing;
 
+use super::file_read;
 use super::layers::{Layer, Merged};
 use super::problem::ConfigProblem;
 use super::secret::{SHOWN, Secret};
@@ -140,7 +141,7 @@ impl KeyReader {
         }
         // Before it is read: a file that cannot be read now is watched until it can be.
         self.named_files.push(PathBuf::from(&path));
-        match std::fs::read_to_string(&path).map(Zeroizing::new) {
+        match file_read::text(Path::new(&path)).map(Zeroizing::new) {
             Ok(text) if values::of_file(&text).is_empty() => self.problem(file_key, "names an empty file"),
             Ok(text) => {
                 // The secret goes through the same parser and display as one in the config itself.

@@ -337,11 +337,13 @@ impl Watcher {
     }
 
     fn unreadable(&mut self, error: &io::Error, trigger: Trigger) -> ReloadOutcome {
-        if self.unreadable.is_none() || trigger == Trigger::Explicit {
+        // Once for each cause.
+        let why = error.to_string();
+        if self.unreadable.as_ref() != Some(&why) || trigger == Trigger::Explicit {
             let file = self.file().map(Path::display).map(tracing::field::display);
             tracing::warn!(target: "config", file, %error, "config file cannot be read, nothing changed");
         }
-        self.unreadable = Some(error.to_string());
+        self.unreadable = Some(why);
         ReloadOutcome::Unreadable
     }
 

@@ -102,6 +102,7 @@ fn of_the_proxy() -> Vec<Failure> {
         Failure::Held { retry_after: RETRY },
         Failure::CursorOutOfReach { calls: 5, goes_on: false },
         Failure::CursorOutOfReach { calls: 5, goes_on: true },
+        Failure::CursorRefused { side: SIDE },
         Failure::Ledger(source()),
         Failure::TooLate,
         Failure::Unreachable { side: SIDE, source: source() },

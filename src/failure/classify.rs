@@ -45,6 +45,7 @@ impl Failure {
             | Self::AnswerTooLong { side, .. }
             | Self::DuplicateCheckFailed { side, .. }
             | Self::RecordUnavailable { side }
+            | Self::CursorRefused { side }
             | Self::OutcomeUnknown { side, .. } => Fault::Upstream(*side),
             Self::AuthFailure(auth) => auth.fault(),
             Self::OverBudget { .. }
@@ -77,6 +78,7 @@ impl Failure {
             Self::Held { .. } => "held",
             Self::TooManyDropped { .. } => "too-many-dropped",
             Self::CursorOutOfReach { .. } => "cursor-out-of-reach",
+            Self::CursorRefused { .. } => "cursor-refused",
             Self::Unreachable { .. } => "unreachable",
             Self::Broken { .. } => "broken",
             Self::TimedOut { .. } => "timed-out",
@@ -123,6 +125,7 @@ impl Failure {
             | Self::DuplicateCheckFailed { .. }
             | Self::RecordUnavailable { .. }
             | Self::CursorOutOfReach { .. }
+            | Self::CursorRefused { .. }
             | Self::TooLate => 503,
             Self::TimedOut { .. } | Self::OutcomeUnknown { .. } => 504,
         }
@@ -140,6 +143,7 @@ impl Failure {
             Self::DuplicateCheckFailed { source, .. } => source.retry_after(),
             Self::RecordUnavailable { .. } => Some(RETRY_RECORD_AFTER),
             // Only where the retry goes on from what this request learned; otherwise it would end the same way.
+            Self::CursorRefused { .. } => Some(RETRY_PAGE_AFTER),
             Self::CursorOutOfReach { goes_on, .. } => goes_on.then_some(RETRY_PAGE_AFTER),
             Self::Invalid(_)
             | Self::BodyTooLong { .. }
@@ -190,6 +194,7 @@ impl Failure {
             | Self::Held { .. }
             | Self::TooManyDropped { .. }
             | Self::CursorOutOfReach { .. }
+            | Self::CursorRefused { .. }
             | Self::Unreachable { .. }
             | Self::Ledger(_)
             | Self::DuplicateCheckFailed { .. }
@@ -231,6 +236,7 @@ impl Failure {
             Self::TooManyDropped { .. } => TOO_MANY_DROPPED.into(),
             Self::CursorOutOfReach { goes_on: false, .. } => CURSOR_OUT_OF_REACH.into(),
             Self::CursorOutOfReach { goes_on: true, .. } => CURSOR_NOT_REACHED_YET.into(),
+            Self::CursorRefused { side } => cursor_refused(*side),
             Self::Unreachable { side, .. } => format!("the {} could not be reached; nothing was sent", api(*side)),
             Self::Broken { side, effect, .. } => upstream(*side, "broke off before its answer was complete", *effect),
             Self::TimedOut { side, effect, .. } => upstream(*side, "did not answer in time", *effect),
@@ -280,6 +286,13 @@ const OVER_BUDGET: &str = "too many requests of this kind at the moment; nothing
 
 fn upstream(side: Side, failed: &str, effect: SideEffect) -> String {
     format!("the {} {failed}; {}", api(side), consequence(effect))
+}
+
+fn cursor_refused(side: Side) -> String {
+    format!(
+        "the {} refused the cursor that it gave a moment ago; nothing was changed; send the request again after Retry-After",
+        api(side)
+    )
 }
 
 fn unconfirmed(side: Side) -> String {

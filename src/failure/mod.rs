@@ -125,6 +125,12 @@ pub(crate) enum Failure {
         /// Whether a retry goes on from where they came.
         goes_on: bool,
     },
+    /// A side refused a cursor of its own that it gave while this page was read, before a row of the page was known.
+    #[error("the {side} side refused its own cursor")]
+    CursorRefused {
+        /// The side of the call.
+        side: Side,
+    },
     /// No connection to the side, so the call was not sent.
     #[error("the {side} side cannot be reached")]
     Unreachable {

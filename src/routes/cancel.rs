@@ -10,6 +10,7 @@ use super::{RecordSide, RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::evidence::is_not_found;
+use crate::translate::get as wire;
 use crate::translate::orchestration::Orchestration;
 use crate::translate::problem;
 use crate::translate::route::Id;
@@ -47,7 +48,8 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
     if !reply.is_refusal() && reply.status != StatusCode::OK {
         return Err(reply.unexpected(SideEffect::None, "not an answer to a get"));
     }
-    let is_conversion = reply.status == StatusCode::OK && holds_conversion(context, &reply, known).await?;
+    let is_conversion =
+        reply.status == StatusCode::OK && holds_conversion(context, &reply, id, known).await?;
     answers.push((Side::New, if is_conversion { SideAnswer::Found } else { SideAnswer::NotFound }));
     match conclude(known, &answers) {
         Presence::Found(side) => {
@@ -68,7 +70,8 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
     }
 }
 
-/// The answer for a known record that its side denies: legacy's own 404 if that is about the spelling of the path.
+/// The answer for a known record that its side denies: legacy's own 404 if that is about the spelling of the path; a record of new is
+/// there in any spelling of its id.
 async fn unavailable(
     context: &RouteContext,
     id: &Id,
@@ -77,6 +80,9 @@ async fn unavailable(
 ) -> Result<RouteResponse, Failure> {
     match denied {
         Some(not_found) if side == Side::Legacy && context.is_spelling_denied(id).await? => Ok(not_found),
+        _ if side == Side::New && context.is_on_new_in_other_case(id).await? => {
+            Err(Failure::CannotBeCancelled { id: id.as_str().to_owned() })
+        }
         _ => Err(Failure::RecordUnavailable { side }),
     }
 }
@@ -95,7 +101,11 @@ async fn on_legacy(context: &RouteContext, id: &Id) -> Result<Result<RouteRespon
         return Err(reply.unexpected(SideEffect::Unknown, "a 404 that is not the vendor's"));
     }
     if reply.status.is_success() {
+        // Something in between may answer a success of its own, such as a maintenance page; no cancel happened then.
+        let unreadable = reply.unreadable(SideEffect::Unknown);
+        wire::check_shown(reply.content(), id).map_err(&unreadable)?;
         context.services.record_sides.remember(id.as_str(), RecordSide::MadeOn(Side::Legacy));
+        wire::check_cancelled(reply.content(), id).map_err(&unreadable)?;
     }
     Ok(Ok(reply.verbatim()))
 }
@@ -111,9 +121,14 @@ fn not_the_vendors(reply: UpstreamResponse) -> Result<RouteResponse, Failure> {
 async fn holds_conversion(
     context: &RouteContext,
     reply: &UpstreamResponse,
+    id: &Id,
     known: KnownSide,
 ) -> Result<bool, Failure> {
-    let orchestration = Orchestration::parse(reply.content()).map_err(reply.unreadable(SideEffect::None))?;
+    let unreadable = reply.unreadable(SideEffect::None);
+    let orchestration = Orchestration::parse(reply.content()).map_err(&unreadable)?;
+    if !orchestration.is_named(id) {
+        return Err(unreadable(wire::OTHER_RECORD));
+    }
     reply.add_unknown(orchestration.unknown);
     context.services.notice(reply);
     Ok(context.hidden(reply, &orchestration, known).await?.is_none())

@@ -11,6 +11,7 @@ use super::upstream_call::{UpstreamCall, UpstreamResponse};
 use super::{RecordSide, RouteContext, RouteResponse};
 use crate::config::Mode;
 use crate::failure::{Failure, SideEffect};
+use crate::ledger::{Ledger, LedgerError};
 use crate::translate::evidence::is_not_found;
 use crate::translate::get as wire;
 use crate::translate::mapping;
@@ -56,10 +57,28 @@ pub(crate) async fn run(context: &RouteContext, id: &Id) -> Result<RouteResponse
     if sealed && presence == Presence::Unavailable(Side::Legacy) {
         return Ok(RouteResponse::problem(&problem::gone(id.as_str())));
     }
+    if presence == Presence::Unavailable(Side::New)
+        && let Some(response) = shown_in_other_case(context, id, known).await
+    {
+        return Ok(response);
+    }
     if presence == Presence::Unavailable(Side::Legacy) && context.is_spelling_denied(id).await? {
         return respond(Presence::Unclear(Side::Legacy), id, kept, &sides);
     }
     respond(presence, id, kept, &sides)
+}
+
+/// A record of new under the canonical spelling of its id, where new denied the client's: a client of the old API may write a UUID in
+/// upper case and be understood.
+async fn shown_in_other_case(context: &RouteContext, id: &Id, known: KnownSide) -> Option<RouteResponse> {
+    let canonical = id.canonical();
+    if canonical == *id {
+        return None;
+    }
+    match ask(context, Side::New, &canonical, known, context.deadline).await {
+        Ok((SideAnswer::Found, response)) => Some(response),
+        Ok((SideAnswer::NotFound | SideAnswer::Unclear, _)) | Err(_) => None,
+    }
 }
 
 /// Turns what was concluded into the answer: the side's own response where there is one.
@@ -132,11 +151,29 @@ async fn read(
         return Ok(Some((SideAnswer::Unclear, reply.refusal())));
     }
     match reply.side {
-        // A redirect proves neither presence nor absence.
-        Side::Legacy if reply.status != StatusCode::OK => Ok(Some((SideAnswer::Unclear, reply.verbatim()))),
-        Side::Legacy if doubted && reply.may_be_of_another_get(id) => Ok(None),
-        Side::Legacy => Ok(Some((SideAnswer::Found, reply.verbatim()))),
+        Side::Legacy => shown_by_legacy(reply, id, doubted),
         Side::New => visible_record(context, reply, id, known, doubted).await,
+    }
+}
+
+/// Legacy's answer, which goes to the client as it came where it may be the record. A success that does not show the record proves nothing:
+/// a gateway's maintenance page is one, too.
+fn shown_by_legacy(
+    reply: UpstreamResponse,
+    id: &Id,
+    doubted: bool,
+) -> Result<Option<(SideAnswer, RouteResponse)>, Failure> {
+    let shown = wire::check_shown(reply.content(), id);
+    // A redirect proves neither presence nor absence; of a coding that is not read here, the client may make something.
+    if !reply.status.is_success() || reply.is_opaque() && !doubted {
+        return Ok(Some((SideAnswer::Unclear, reply.verbatim())));
+    }
+    match shown {
+        Err(_) if doubted => Ok(None),
+        Err(unreadable) => Err(reply.unreadable(SideEffect::None)(unreadable)),
+        Ok(()) if reply.status == StatusCode::OK => Ok(Some((SideAnswer::Found, reply.verbatim()))),
+        // Such as 203 and 206: not the whole answer of the vendor.
+        Ok(()) => Ok(Some((SideAnswer::Unclear, reply.verbatim()))),
     }
 }
 
@@ -153,11 +190,14 @@ async fn visible_record(
     }
     let unreadable = reply.unreadable(SideEffect::None);
     let parsed = Orchestration::parse(reply.content());
-    let is_named = |record: &Orchestration<'_>| record.id.is_some_and(|found| found.says(id.as_str()));
-    if doubted && !parsed.as_ref().is_ok_and(is_named) {
+    let is_named = parsed.as_ref().is_ok_and(|record| record.is_named(id));
+    if doubted && !is_named {
         return Ok(None);
     }
     let orchestration = parsed.map_err(&unreadable)?;
+    if !is_named {
+        return Err(unreadable(wire::OTHER_RECORD));
+    }
     reply.add_unknown(orchestration.unknown);
     context.services.notice(&reply);
     if let Some(why) = context.hidden(&reply, &orchestration, known).await? {
@@ -178,7 +218,7 @@ impl RouteContext {
             return KnownSide::On(side);
         }
         let Some(ledger) = &self.services.ledger else { return KnownSide::of(cached, None) };
-        match ledger.reader().record_side(self.tenant(), id.as_str()).await {
+        match self.side_on_record(ledger, id).await {
             Ok(on_record) => {
                 if let Some(side) = on_record {
                     record_sides.remember(id.as_str(), RecordSide::MadeOn(side));
@@ -190,5 +230,14 @@ impl RouteContext {
                 cached.map_or(KnownSide::CouldNotLook, |_| KnownSide::of(cached, None))
             }
         }
+    }
+    /// The side of an id in the ledger, as the client wrote it or else, for a UUID, in its canonical spelling.
+    async fn side_on_record(&self, ledger: &Ledger, id: &Id) -> Result<Option<Side>, LedgerError> {
+        let as_written = ledger.reader().record_side(self.tenant(), id.as_str()).await?;
+        let canonical = id.canonical();
+        if as_written.is_some() || canonical == *id {
+            return Ok(as_written);
+        }
+        ledger.reader().record_side(self.tenant(), canonical.as_str()).await
     }
 }

@@ -86,46 +86,95 @@ async fn gather<'a>(
     sides: &[Side],
     made: &mut usize,
 ) -> Result<Gathered<'a>, Failure> {
-    let mut page = Box::new(begin(context, query, sides));
-    let mut headers = HeaderMap::new();
+    let page = Box::new(begin(context, query, sides));
+    let mut reading = Reading { query, is_merged: sides.len() > 1, page, headers: HeaderMap::new(), made };
     let most = context.config.list.upstream_calls_max;
     loop {
-        page.save_calls(most.saturating_sub(*made));
+        let Reading { page, made, .. } = &mut reading;
+        page.save_calls(most.saturating_sub(**made));
         let calls = page.needs();
         if calls.is_empty() {
-            return Ok(Gathered::PageBuilder(page, headers, PageResult::Complete));
+            return Ok(reading.end(PageResult::Complete));
         }
-        if *made + calls.len() > most {
-            if page.cut() {
-                return Ok(Gathered::PageBuilder(page, headers, PageResult::Truncated));
+        let round = match **made + calls.len() > most {
+            true => Round::OutOfCalls,
+            false => reading.round(context, calls).await?,
+        };
+        match round {
+            Round::Added => {}
+            Round::Refused(answer) => return Ok(Gathered::Refused(answer)),
+            // The next page finds its place without the cursor that was refused.
+            Round::OutOfCalls | Round::CursorRefused(_) if reading.page.cut() => {
+                return Ok(reading.end(PageResult::Truncated));
             }
-            return Err(out_of_calls(context, *page, sides, *made));
+            Round::OutOfCalls => return Err(out_of_calls(context, *reading.page, sides, *reading.made)),
+            Round::CursorRefused(side) => return Err(Failure::CursorRefused { side }),
         }
-        *made += calls.len();
+    }
+}
+
+/// What came of one round of calls.
+enum Round {
+    /// Their rows, or a hint was dropped.
+    Added,
+    /// A side refused the request.
+    Refused(RouteResponse),
+    /// The side refused a cursor that it gave for this very page.
+    CursorRefused(Side),
+    /// It was not made.
+    OutOfCalls,
+}
+
+/// A page while it is read.
+struct Reading<'a, 'm> {
+    query: &'a ListQuery,
+    is_merged: bool,
+    page: Box<PageBuilder<'a>>,
+    /// Those of the newest answer.
+    headers: HeaderMap,
+    /// The number of calls.
+    made: &'m mut usize,
+}
+
+impl<'a> Reading<'a, '_> {
+    fn end(self, result: PageResult) -> Gathered<'a> {
+        Gathered::PageBuilder(self.page, self.headers, result)
+    }
+
+    async fn round(&mut self, context: &RouteContext, calls: Vec<Call>) -> Result<Round, Failure> {
+        let query = self.query;
+        *self.made += calls.len();
+        let mut round = Round::Added;
         for (call, reply) in ask_all(context, query, calls).await {
             let (side, mut reply) = (call.side, reply?);
             // On a reused HTTP/1.1 connection it may be another request's, and it would end the listing.
-            if reply.reused && reply.is_empty_list() && *made < most {
-                *made += 1;
+            if reply.reused && reply.is_empty_list() && *self.made < context.config.list.upstream_calls_max {
+                *self.made += 1;
                 reply = ask(context, query, &call, Lane::Fresh).await?;
             }
-            if call.has_hint && is_refused_cursor(reply.status) && page.drop_hint(side) {
+            if call.has_hint && is_refused_cursor(reply.status) && self.page.drop_hint(side) {
+                continue;
+            }
+            // The client sent no such cursor: the side's own words would puzzle it, and would say that a retry is of no use.
+            if call.after.is_some() && is_refused_cursor(reply.status) {
+                round = Round::CursorRefused(side);
                 continue;
             }
             if reply.is_refusal() {
                 context.services.notice_refusal(&reply);
-                return Ok(Gathered::Refused(reply.refusal()));
+                return Ok(Round::Refused(reply.refusal()));
             }
             let mut rows = rows(context, side, &reply, query).await?;
-            if sides.len() > 1 {
+            if self.is_merged {
                 context.drop_mirrors(side, &mut rows).await?;
                 if side == Side::New {
-                    page.add_made_on_new(context.made_on_new(&rows).await?);
+                    self.page.add_made_on_new(context.made_on_new(&rows).await?);
                 }
             }
-            page.add(side, rows);
-            headers = reply.headers;
+            self.page.add(side, rows);
+            self.headers = reply.headers;
         }
+        Ok(round)
     }
 }
 

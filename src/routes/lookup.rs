@@ -184,6 +184,6 @@ impl RouteContext {
             .then(|| evidence::found_conversion(side, reply.content()))
             .flatten();
         // A vendor that answers with another record does not show this one.
-        record.filter(|record| record.id == id)
+        record.filter(|record| Id::known(id).is_shown_as(&record.id))
     }
 }

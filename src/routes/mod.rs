@@ -35,7 +35,7 @@ pub(crate) use self::create::SingleFlight;
 pub(crate) use self::list_progress::ListProgress;
 pub(crate) use self::positive_control::PositiveControls;
 pub(crate) use self::record_side::{RecordSide, RecordSideCache};
-pub(crate) use self::shared_tokens::SharedTokens;
+pub(crate) use self::shared_tokens::{RefusedScopes, SharedTokens};
 use self::suspected_doubles::SuspectedDoubles;
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Mode};
@@ -95,6 +95,7 @@ pub struct Services {
     pub(crate) positive_controls: PositiveControls,
     suspected_doubles: SuspectedDoubles,
     pub(crate) shared_tokens: SharedTokens,
+    pub(crate) refused_scopes: RefusedScopes,
     pub(crate) list_progress: ListProgress,
 }
 
@@ -112,6 +113,7 @@ impl Services {
             positive_controls: PositiveControls::default(),
             suspected_doubles: SuspectedDoubles::default(),
             shared_tokens: SharedTokens::default(),
+            refused_scopes: RefusedScopes::default(),
             list_progress: ListProgress::default(),
         })
     }
@@ -179,6 +181,7 @@ impl Services {
                 | Failure::Held { .. }
                 | Failure::TooManyDropped { .. }
                 | Failure::CursorOutOfReach { .. }
+                | Failure::CursorRefused { .. }
                 | Failure::Ledger(_)
                 | Failure::DuplicateCheckFailed { .. }
                 | Failure::RecordUnavailable { .. }

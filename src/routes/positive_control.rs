@@ -15,6 +15,7 @@ use super::RouteContext;
 use crate::config::auth::CredentialSet;
 use crate::failure::{Failure, SideEffect};
 use crate::translate::evidence::{self, Finding};
+use crate::translate::identifier;
 use crate::translate::mapping::Origin;
 use crate::translate::side::Side;
 use crate::upstream::Lane;
@@ -107,7 +108,7 @@ impl RouteContext {
         let reply = self.list_by_ref(side, ref_id, Lane::Create, until).await?;
         let finding = evidence::read(side, &reply.evidence(), ref_id, Origin::OwnRecord, self.facts());
         self.services.notice(&reply);
-        if matches!(&finding, Finding::Found(record) if record.id == record_id) {
+        if matches!(&finding, Finding::Found(record) if identifier::same(&record.id, record_id)) {
             return Ok(());
         }
         tracing::warn!(target: "routes", %side, "the positive control failed: {NOT_FOUND}");

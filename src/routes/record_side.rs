@@ -3,6 +3,7 @@
 
 use moka::sync::Cache;
 
+use crate::translate::identifier::canonical;
 use crate::translate::side::Side;
 
 /// Maximum number of cached ids: about 15 MiB of UUIDs.
@@ -19,7 +20,7 @@ pub(crate) enum RecordSide {
     SeenOn(Side),
 }
 
-/// A cache from record id to side. Clones share it.
+/// A cache from record id to side. All spellings of one UUID are one id. Clones share it.
 #[derive(Clone)]
 pub(crate) struct RecordSideCache(Cache<String, RecordSide>);
 
@@ -32,15 +33,16 @@ impl Default for RecordSideCache {
 impl RecordSideCache {
     #[must_use]
     pub(crate) fn of(&self, id: &str) -> Option<RecordSide> {
-        self.0.get(id)
+        self.0.get(&*canonical(id))
     }
 
     /// Notes what was learned of an id. Where a record was made is not forgotten for where it was seen.
     pub(crate) fn remember(&self, id: &str, learned: RecordSide) {
-        let known = self.0.get(id);
+        let id = canonical(id);
+        let known = self.0.get(&*id);
         let is_less = matches!((known, learned), (Some(RecordSide::MadeOn(_)), RecordSide::SeenOn(_)));
         if id.len() <= ID_BYTES_MAX && known != Some(learned) && !is_less {
-            self.0.insert(id.to_owned(), learned);
+            self.0.insert(id.into_owned(), learned);
         }
     }
 }

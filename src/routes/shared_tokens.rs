@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use dashmap::DashMap;
 use http::{HeaderMap, HeaderName, Response, StatusCode, header};
+use moka::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Mutex, OwnedMutexGuard};
@@ -33,6 +34,29 @@ const PROOF: HeaderName = HeaderName::from_static("dpop");
 /// What decides which token the vendor grants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RequestHash([u8; 32]);
+
+/// How long the vendor's refusal of the new API's scopes counts for equal token requests: it may grant them to the client meanwhile.
+const REFUSED_FOR: Duration = Duration::from_mins(10);
+
+/// The token requests whose rewritten scopes the vendor refused. Clones share them.
+#[derive(Clone)]
+pub(crate) struct RefusedScopes(Cache<RequestHash, ()>);
+
+impl Default for RefusedScopes {
+    fn default() -> Self {
+        Self(Cache::builder().max_capacity(REQUESTS_MAX as u64).time_to_live(REFUSED_FOR).build())
+    }
+}
+
+impl RefusedScopes {
+    pub(super) fn contains(&self, request: &RequestHash) -> bool {
+        self.0.contains_key(request)
+    }
+
+    pub(super) fn remember(&self, request: RequestHash) {
+        self.0.insert(request, ());
+    }
+}
 
 /// The tokens that are shared. Clones share them.
 #[derive(Clone, Default)]

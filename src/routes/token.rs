@@ -2,10 +2,11 @@
 //! names the scopes that the client requested. A body that cannot be read is forwarded unchanged, in both directions.
 //!
 //! A token request moves no money, so it may be repeated: once, with the original scopes, when the vendor does not grant this client
-//! the new API's. The form holds the client's secret, so nothing of it is logged.
+//! the new API's. That is remembered for a while, so that not each of its requests costs two calls. The form holds the client's secret, so nothing of it is logged.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
@@ -58,8 +59,9 @@ pub(crate) async fn run(
     if !shares {
         services.shared_tokens.clear();
     }
+    let upload = Upload { length: incoming.size_hint().exact(), received: count };
     let Some(form) = form(&exchange.head.headers).filter(|_| how.is_some() || shares) else {
-        return exchange.untouched(Payload::Streamed(incoming, count.clone())).await;
+        return exchange.upload(upload, Payload::Streamed(incoming, count.clone())).await;
     };
     let peeking =
         body::peek(incoming, config.limits.request_body_max, config.timeouts.pass_through_idle, count);
@@ -68,7 +70,7 @@ pub(crate) async fn run(
         Peeked::Whole(body) => (body, None),
         Peeked::Trailed(body, read, rest) => (body, Some(Payload::Prefixed(read, rest, count.clone()))),
         Peeked::Partial(read, rest) => {
-            return exchange.untouched(Payload::Prefixed(read, rest, count.clone())).await;
+            return exchange.upload(upload, Payload::Prefixed(read, rest, count.clone())).await;
         }
     };
     let rewritten = how.and_then(|how| Some((token::request(&form, &body, how)?, how)));
@@ -76,7 +78,39 @@ pub(crate) async fn run(
         return exchange.untouched(trailed).await;
     }
     let shared = shares && token::may_be_shared(&form, &body);
-    if shared { exchange.shared(rewritten, body).await } else { exchange.once(rewritten, body).await }
+    let request = exchange.prepared(rewritten, body);
+    if shared { exchange.shared(request).await } else { exchange.once(request).await }
+}
+
+/// A body that goes on while the client still sends it.
+struct Upload<'a> {
+    /// Its declared length.
+    length: Option<u64>,
+    received: &'a ByteCount,
+}
+
+impl Upload<'_> {
+    /// Blames the client for a call that failed for want of the rest of its body.
+    fn blamed(&self, failure: Failure) -> Failure {
+        let is_partial = self.length.is_some_and(|length| self.received.get() < length);
+        match failure {
+            Failure::AuthFailure(AuthFailure::TokenBroken(source)) if self.received.broke_off() => {
+                Failure::BodyBroken(source)
+            }
+            Failure::AuthFailure(error @ AuthFailure::TokenTimedOut) if is_partial => {
+                Failure::BodyBroken(error.into())
+            }
+            other => other,
+        }
+    }
+}
+
+/// A whole token request, as it came and as it is sent.
+struct TokenRequest {
+    /// `None` if two equal ones may be granted different tokens.
+    hash: Option<RequestHash>,
+    rewritten: Option<Rewrite>,
+    original: Bytes,
 }
 
 /// The form type of a request's body; `None` for another type or a content coding.
@@ -90,20 +124,21 @@ fn form(headers: &HeaderMap) -> Option<Form> {
 }
 
 impl TokenExchange<'_> {
-    /// Answers with the token of an equal request, or else makes the request and shares its token.
-    async fn shared(&self, rewritten: Option<Rewrite>, original: Bytes) -> Result<Exchanged, Failure> {
+    fn prepared(&self, rewritten: Option<Rewrite>, original: Bytes) -> TokenRequest {
         let sent = rewritten.as_ref().map_or(&original[..], |(rewritten, _)| &rewritten.body);
-        let Some(request) =
-            RequestHash::of(&self.head.uri.to_string(), &self.head.headers, [&original, sent])
-        else {
-            return self.once(rewritten, original).await;
-        };
+        let hash = RequestHash::of(&self.head.uri.to_string(), &self.head.headers, [&original, sent]);
+        TokenRequest { hash, rewritten, original }
+    }
+
+    /// Answers with the token of an equal request, or else makes the request and shares its token.
+    async fn shared(&self, request: TokenRequest) -> Result<Exchanged, Failure> {
+        let Some(hash) = request.hash else { return self.once(request).await };
         let until = self.deadline.min(Instant::now() + self.config.budget.wait_max_token);
-        let turn = self.services.shared_tokens.turn(request, until).await?;
+        let turn = self.services.shared_tokens.turn(hash, until).await?;
         if let Some(response) = turn.answer() {
             return Ok(Exchanged { response, calls: 0 });
         }
-        let Exchanged { response, calls } = self.once(rewritten, original).await?;
+        let Exchanged { response, calls } = self.once(request).await?;
         if response.status() != StatusCode::OK || response.headers().contains_key(header::CONTENT_ENCODING) {
             return Ok(Exchanged { response, calls });
         }
@@ -113,18 +148,22 @@ impl TokenExchange<'_> {
         let collected = collected.map_err(|_| AuthFailure::TokenTimedOut)?;
         let body = collected.map_err(AuthFailure::TokenBroken)?.to_bytes();
         self.services.upstream.drift().look_at_token(&body);
-        // A second call asked for less than the first.
-        if calls == 1 {
-            turn.share(head.status, &head.headers, &body);
-        }
+        // That of a second call as well: it answers the client's own request, and would answer an equal one.
+        turn.share(head.status, &head.headers, &body);
         Ok(Exchanged { response: Response::from_parts(head, Payload::whole(body)), calls })
     }
 
-    async fn once(&self, rewritten: Option<Rewrite>, original: Bytes) -> Result<Exchanged, Failure> {
-        match rewritten {
-            Some((rewritten, how)) => self.rewritten(rewritten, how, original).await,
+    async fn once(&self, request: TokenRequest) -> Result<Exchanged, Failure> {
+        let TokenRequest { hash, rewritten, original } = request;
+        let is_refused = hash.is_some_and(|hash| self.services.refused_scopes.contains(&hash));
+        match rewritten.filter(|_| !is_refused) {
+            Some(rewrite) => self.rewritten(rewrite, hash, original).await,
             None => self.untouched(Payload::whole(original)).await,
         }
+    }
+
+    async fn upload(&self, upload: Upload<'_>, body: Payload) -> Result<Exchanged, Failure> {
+        self.untouched(body).await.map_err(|failure| upload.blamed(failure))
     }
 
     async fn untouched(&self, body: Payload) -> Result<Exchanged, Failure> {
@@ -134,8 +173,8 @@ impl TokenExchange<'_> {
 
     async fn rewritten(
         &self,
-        rewritten: token::Rewritten,
-        how: Rewriting,
+        (rewritten, how): Rewrite,
+        hash: Option<RequestHash>,
         original: Bytes,
     ) -> Result<Exchanged, Failure> {
         let mut headers = self.head.headers.clone();
@@ -167,9 +206,13 @@ impl TokenExchange<'_> {
         if how == Rewriting::Add && token::is_invalid_scope(status.as_u16(), readable) {
             tracing::warn!(
                 target: "auth",
-                "the vendor does not grant a client the new API's scopes; the original token request is sent once"
+                "the vendor does not grant a client the new API's scopes; its own token request is sent once more without them"
             );
             let again = self.untouched(Payload::whole(original)).await?;
+            // Otherwise it is not the added scopes that are refused.
+            if let Some(hash) = hash.filter(|_| again.response.status().is_success()) {
+                self.services.refused_scopes.remember(hash);
+            }
             return Ok(Exchanged { calls: 2, ..again });
         }
         if status.is_success() {

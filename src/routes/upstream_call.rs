@@ -338,7 +338,7 @@ impl UpstreamResponse {
     pub(super) fn may_be_of_another_get(&self, id: &Id) -> bool {
         let named = || evidence::found_conversion(self.side, self.content());
         evidence::is_not_found(&self.evidence())
-            || self.status == StatusCode::OK && named().is_none_or(|record| record.id != id.as_str())
+            || self.status == StatusCode::OK && named().is_none_or(|record| !id.is_shown_as(&record.id))
     }
 
     /// Whether it is a list without a row.

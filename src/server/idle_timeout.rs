@@ -9,6 +9,9 @@
 //! - tokio-io-timeout's read timeout runs whenever a read is pending. hyper keeps a read pending while a response is prepared, so a create
 //!   that takes longer than the timeout would lose its connection. A wrapper that switches that timeout by state
 //!   would still need the state machine below, and save only the timers.
+//!
+//! It also resets a connection whose answer broke off where its end alone would look like that of the answer: one of unknown length to an
+//! HTTP/1.0 client ends with its connection (RFC 9112, section 6.3).
 
 use std::io;
 use std::pin::Pin;
@@ -19,8 +22,10 @@ use std::time::Duration;
 
 use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::{Instant, Sleep};
+use tokio_rustls::server::TlsStream;
 
 use crate::config::Limits;
 
@@ -38,6 +43,8 @@ struct RequestCounts {
     quieter: Notify,
     /// Of the connection's task, while it waits for the end of its requests.
     reader: AtomicWaker,
+    /// Whether an answer broke off that its client would take for whole.
+    is_cut_short: AtomicBool,
 }
 
 impl Activity {
@@ -87,6 +94,13 @@ impl Activity {
 #[derive(Debug)]
 pub(super) struct ActiveRequest(Activity);
 
+impl ActiveRequest {
+    /// Has the connection end with a reset.
+    pub(super) fn cut_short(&self) {
+        self.0.0.is_cut_short.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         if self.0.0.active.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -109,9 +123,28 @@ enum SocketState {
 /// The start of every HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
 
+/// A stream over a socket that can be closed with a reset.
+pub(super) trait Reset {
+    /// Has the socket send RST in place of FIN when it is dropped.
+    fn reset(&self);
+}
+
+impl Reset for TcpStream {
+    fn reset(&self) {
+        // Without it the connection is closed all the same.
+        let _ = self.set_zero_linger();
+    }
+}
+
+impl Reset for TlsStream<TcpStream> {
+    fn reset(&self) {
+        self.get_ref().0.reset();
+    }
+}
+
 /// A client's stream whose reads and writes fail with `TimedOut` when the connection has been idle for too long.
 #[derive(Debug)]
-pub(super) struct IdleTimeoutStream<S> {
+pub(super) struct IdleTimeoutStream<S: Reset> {
     stream: S,
     activity: Activity,
     /// [`Activity::started`] at the last read: a request may start and end between two reads.
@@ -130,7 +163,15 @@ pub(super) struct IdleTimeoutStream<S> {
     write_timeout: Duration,
 }
 
-impl<S> IdleTimeoutStream<S> {
+impl<S: Reset> Drop for IdleTimeoutStream<S> {
+    fn drop(&mut self) {
+        if self.activity.0.is_cut_short.load(Ordering::Relaxed) {
+            self.stream.reset();
+        }
+    }
+}
+
+impl<S: Reset> IdleTimeoutStream<S> {
     pub(super) fn new(stream: S, activity: Activity, limits: &Limits) -> Self {
         Self {
             stream,
@@ -221,7 +262,7 @@ impl<S> IdleTimeoutStream<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeoutStream<S> {
+impl<S: AsyncRead + Reset + Unpin> AsyncRead for IdleTimeoutStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -240,7 +281,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for IdleTimeoutStream<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for IdleTimeoutStream<S> {
+impl<S: AsyncWrite + Reset + Unpin> AsyncWrite for IdleTimeoutStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -7,8 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body::{Frame, SizeHint};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper_util::service::TowerToHyperService;
 use tower::{Service, ServiceBuilder, service_fn};
@@ -45,7 +45,8 @@ pub(super) fn service(
         .layer(PropagateRequestIdLayer::x_request_id())
         // Inside the id, so that the response to a panic has it; around the proxy, so that it catches every panic there.
         .layer(CatchPanicLayer::custom(panic_response))
-        .service(service_fn(move |request| {
+        .service(service_fn(move |request: Request<Incoming>| {
+            let ends_with_connection = request.version() == Version::HTTP_10;
             let (app, peer, active) = (app.clone(), peer.clone(), activity.start());
             // One allocation, so that the layers above move a pointer.
             Box::pin(async move {
@@ -53,9 +54,10 @@ pub(super) fn service(
                 let upstream = response.extensions_mut().remove();
                 let unsent = unsent_length(&response);
                 Ok::<_, Infallible>(response.map(|body| ActivityBody {
+                    ends_with_connection: ends_with_connection && body.size_hint().exact().is_none(),
                     body,
                     unsent,
-                    _active: active,
+                    active,
                     _in_flight: in_flight,
                     _upstream: upstream,
                     progress: WriteProgress::of_stream(),
@@ -95,7 +97,9 @@ struct ActivityBody {
     body: AccessLogBody,
     /// The length that the head says, of a body that is not sent.
     unsent: Option<u64>,
-    _active: ActiveRequest,
+    active: ActiveRequest,
+    /// Whether nothing but the end of the connection shows its end: of unknown length, for a client that knows no chunks.
+    ends_with_connection: bool,
     _in_flight: Option<Arc<InFlightGuard>>,
     /// Its place on the upstream's connection.
     _upstream: Option<AnswerInProgress>,
@@ -120,7 +124,11 @@ impl http_body::Body for ActivityBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<bytes::Bytes>, BodyError>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if self.ends_with_connection && matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.active.cut_short();
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

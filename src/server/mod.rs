@@ -23,7 +23,7 @@ use tokio::time::timeout;
 
 use self::framing_guard::FramingGuard;
 pub use self::framing_guard::{Framing, FramingCheck};
-use self::idle_timeout::{Activity, IdleTimeoutStream};
+use self::idle_timeout::{Activity, IdleTimeoutStream, Reset};
 use self::lifecycle::Lifecycle;
 use self::tls::Certificates;
 use self::unread::StreamExecutor;
@@ -229,7 +229,7 @@ impl ConnectionHandler {
 
     async fn serve<S>(self, stream: S, peer: Peer, activity: Activity, watcher: Watcher)
     where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
     {
         let half_closed_timeout = self.app.config.load().timeouts.longest() + HALF_CLOSED_MARGIN;
         let stream = IdleTimeoutStream::new(stream, activity.clone(), &self.limits);

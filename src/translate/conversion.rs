@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::identifier;
 use super::json::{JsonReader, Raw, Text};
 use super::orchestration::{Unreadable, object, text};
 use super::unknown::{Place, Unknown};
@@ -190,5 +191,15 @@ impl<'a> Conversion<'a> {
 pub(super) fn recipient<'a>(recipient: Option<Text<'a>>, profile: Option<Text<'_>>) -> Option<Cow<'a, str>> {
     let named = recipient.and_then(Text::value).filter(|recipient| !recipient.is_empty());
     // A recipient that is the profile itself says the same as none; two records may differ in which of the two they write.
-    named.filter(|recipient| Some(recipient) != profile.and_then(Text::value).as_ref())
+    let profile = profile.and_then(Text::value);
+    named.filter(|recipient| !profile.is_some_and(|profile| identifier::same(recipient, &profile)))
+}
+
+/// Whether two records name one recipient, or none.
+pub(super) fn is_same_recipient(one: Option<Cow<'_, str>>, other: Option<Cow<'_, str>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => identifier::same(&one, &other),
+        (None, None) => true,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
 }

@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::conversion::{Conversion, recipient};
+use super::conversion::{Conversion, is_same_recipient, recipient};
 use super::decimal;
+use super::identifier;
 use super::invalid::Invalid;
 use super::json::{JsonError, JsonReader, Raw, Text};
 use super::mapping::{self, Mapped};
@@ -52,10 +53,11 @@ impl<'a> CreateRequest<'a> {
         let source_asset = required("source_asset", &mut wrong);
         let target_asset = required("target_asset", &mut wrong);
         // The legacy API refuses this. The new one may take it for a transfer, which a legacy client could never see.
-        let same = |(source, target): (Text<'_>, Text<'_>)| {
-            source.value().is_some() && source.value() == target.value()
+        let is_same = |(source, target): (Text<'_>, Text<'_>)| {
+            both(Some(source), Some(target))
+                .is_some_and(|(source, target)| identifier::same_asset(&source, &target))
         };
-        if source_asset.zip(target_asset).is_some_and(same) {
+        if source_asset.zip(target_asset).is_some_and(is_same) {
             wrong.add("target_asset", "must differ from source_asset");
         }
         let ref_id = fields.text("ref_id", &mut wrong);
@@ -111,35 +113,41 @@ impl<'a> CreateRequest<'a> {
         out
     }
 
-    /// Whether `found` is the conversion that this request asks for. Amounts are compared as decimals; the nil UUID and an
-    /// empty string are the same as an absent id.
+    /// Whether `found` is the conversion that this request asks for. Amounts are compared as decimals, ids and assets as
+    /// [`identifier`] does: the vendor may answer them in another spelling. The nil UUID and an empty string are the same as an absent
+    /// id. The reference is not compared here.
     #[must_use]
     pub fn asks_for(&self, found: &Conversion<'_>) -> bool {
         // The vendor may leave identity and account out, and fill in those of the profile; only another one is another request's.
         let account = |asked, found| {
-            let known = |text| value(text).filter(|text| !text.is_empty() && text != NIL);
-            known(asked).zip(known(found)).is_none_or(|(asked, found)| asked == found)
+            let known = |text| value(text).filter(|text| !identifier::is_absent(text));
+            known(asked).zip(known(found)).is_none_or(|(asked, found)| identifier::same(&asked, &found))
         };
-        let same = |asked, found| value(found).is_some() && value(asked) == value(found);
-        same(Some(self.profile_id), found.profile_id)
-            && same(Some(self.source_asset), found.source_asset)
-            && same(Some(self.target_asset), found.target_asset)
-            && recipient(self.recipient_profile_id, Some(self.profile_id)) == found.recipient()
+        let asset = |asked, found| {
+            both(Some(asked), found).is_some_and(|(asked, found)| identifier::same_asset(&asked, &found))
+        };
+        let profile = || both(Some(self.profile_id), found.profile_id);
+        let amount = || both(Some(self.amount), found.amount);
+        profile().is_some_and(|(asked, found)| identifier::same(&asked, &found))
+            && asset(self.source_asset, found.source_asset)
+            && asset(self.target_asset, found.target_asset)
+            && is_same_recipient(
+                recipient(self.recipient_profile_id, Some(self.profile_id)),
+                found.recipient(),
+            )
             && account(self.identity_id, found.identity_id)
             && account(self.account_id, found.account_id)
-            && match (self.amount.value(), value(found.amount)) {
-                // The vendor may write the amount with other zeros; a record of another amount is never this request's.
-                (Some(asked), Some(found)) => decimal::same(&asked, &found),
-                _ => false,
-            }
+            // The vendor may write the amount with other zeros; a record of another amount is never this request's.
+            && amount().is_some_and(|(asked, found)| decimal::same(&asked, &found))
     }
 }
 
-/// What the old API shows for an identity or account that was not given.
-const NIL: &str = "00000000-0000-0000-0000-000000000000";
-
 fn value(text: Option<Text<'_>>) -> Option<Cow<'_, str>> {
     text.and_then(Text::value)
+}
+
+fn both<'a>(one: Option<Text<'a>>, other: Option<Text<'a>>) -> Option<(Cow<'a, str>, Cow<'a, str>)> {
+    value(one).zip(value(other))
 }
 
 /// The conversion that a 2xx answer to a create holds. The proxy asked for it, so it is shown whatever it looks like.

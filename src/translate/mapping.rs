@@ -1,6 +1,6 @@
 //! The mapping of an orchestration to a conversion, and which orchestrations a legacy client must not see.
 
-use super::conversion::{Conversion, Status};
+use super::conversion::{self, Conversion, Status};
 use super::json::Text;
 use super::orchestration::{self, FundsLocation, Orchestration, Unreadable};
 
@@ -96,7 +96,7 @@ pub(crate) fn conversion<'a>(orchestration: &Orchestration<'a>) -> Result<Mapped
         recipient_profile_id: orchestration
             .destination
             .profile_id()
-            .filter(|recipient| Some(*recipient) != source),
+            .filter(|recipient| conversion::recipient(Some(*recipient), source).is_some()),
         unknown: orchestration.unknown,
     };
     Ok(Mapped { conversion, unknown_status: if known { None } else { orchestration.status } })

@@ -3,7 +3,7 @@
 //!
 //! Each operation is one file, both directions together: [`create`], [`get`] (and cancel), [`list`]. They share the two wire
 //! formats ([`conversion`], [`orchestration`]), the mapping between them ([`mapping`]), the problem documents ([`problem`]) and
-//! the vendor's paths (`paths`), and what is known beside the documents ([`facts`], [`own_records`]). [`route`] matches requests; [`token`] rewrites the scopes of token requests.
+//! the vendor's paths (`paths`), how ids are compared (`identifier`), and what is known beside the documents ([`facts`], [`own_records`]). [`route`] matches requests; [`token`] rewrites the scopes of token requests.
 
 pub mod conversion;
 pub mod create;
@@ -13,6 +13,7 @@ pub mod evidence;
 pub mod facts;
 pub mod get;
 mod hash;
+pub(crate) mod identifier;
 pub(crate) mod invalid;
 pub mod json;
 pub mod list;

@@ -1,6 +1,7 @@
 //! The new API's wire format: an orchestration. `mapping` says what it means to a legacy client.
 
 use super::json::{JsonError, JsonReader, Raw, Text};
+use super::route::Id;
 use super::unknown::{Place, Unknown};
 
 /// The members that the vendor documents, in its schema or its guide, read or not.
@@ -170,6 +171,11 @@ impl<'a> Orchestration<'a> {
         })?;
         it.add_status_if_unknown();
         Ok(it)
+    }
+
+    /// Whether it is the record with that id.
+    pub(crate) fn is_named(&self, id: &Id) -> bool {
+        self.id.and_then(Text::value).is_some_and(|found| id.is_shown_as(&found))
     }
 
     pub(super) fn add_status_if_unknown(&mut self) {

@@ -12,6 +12,7 @@ use http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
+use super::identifier;
 use super::paths::{CONVERSION_NAMESPACE, CONVERSIONS, ORCHESTRATIONS, collection};
 use super::side::Side;
 
@@ -79,6 +80,18 @@ impl Id {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The id in the spelling in which the vendor most likely stores it: a UUID in lower case, any other id as it is.
+    #[must_use]
+    pub(crate) fn canonical(&self) -> Self {
+        Self(identifier::canonical(&self.0).into_owned())
+    }
+
+    /// Whether an answer with the id `found` shows the record that this id names.
+    #[must_use]
+    pub(crate) fn is_shown_as(&self, found: &str) -> bool {
+        identifier::names(found, &self.0)
     }
 
     /// The id as one path segment. Everything but RFC 3986's unreserved characters is escaped, so the id cannot end the segment.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::config::read::KeyReader;
+use crate::translate::identifier::canonical;
 
 const SALT: &str = "canary.salt";
 
@@ -10,6 +11,7 @@ const SALT: &str = "canary.salt";
 #[derive(Clone, Debug)]
 pub struct Canary {
     /// Profile ids that always create on the new side.
+    /// Their ids, UUIDs in lower case.
     pub profiles: HashSet<String>,
     /// Share of all other profiles, 0 to 100.
     pub percent: u8,
@@ -36,5 +38,5 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Canary> {
     if percent > 0 && salt.trim().is_empty() {
         keys.problem(SALT, "is required while canary.percent is above 0; the same on every replica");
     }
-    Some(Canary { profiles: profiles?.into_iter().collect(), percent, salt })
+    Some(Canary { profiles: profiles?.iter().map(|id| canonical(id).into_owned()).collect(), percent, salt })
 }

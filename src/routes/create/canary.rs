@@ -3,13 +3,16 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::config::Canary;
+use crate::translate::identifier::canonical;
 use crate::translate::side::Side;
 
 /// The side of a profile: on the allow list, or below the percentage by a salted hash. A profile stays where it is while salt
-/// and percentage stay, and raising the percentage only ever adds profiles.
+/// and percentage stay, and raising the percentage only ever adds profiles. The list holds for every spelling of a UUID; the hash is that
+/// of the id as written, since another one would move profiles.
 #[must_use]
 pub fn side(canary: &Canary, profile_id: &str) -> Side {
-    if canary.profiles.contains(profile_id) || share(&canary.salt, profile_id) < u64::from(canary.percent) {
+    let is_listed = canary.profiles.contains(&*canonical(profile_id));
+    if is_listed || share(&canary.salt, profile_id) < u64::from(canary.percent) {
         Side::New
     } else {
         Side::Legacy

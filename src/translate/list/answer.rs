@@ -7,6 +7,7 @@ use super::layout::RecordReader;
 use super::rows::{HEAD, ParsedRow, RowState, Rows};
 use crate::translate::conversion::Conversion;
 use crate::translate::evidence::BesideRows;
+use crate::translate::identifier;
 use crate::translate::json::{JsonReader, Raw, Text};
 use crate::translate::mapping::{self, Mapped};
 use crate::translate::orchestration::{Orchestration, Unreadable, text};
@@ -209,7 +210,11 @@ enum Selected {
 /// Every filter is checked again, because a side that ignores a filter must not leak other rows.
 fn selected(row: &Conversion<'_>, query: &ListQuery) -> Result<Selected, Unreadable> {
     let at = read_instant(row.created_at, "created_at")?;
-    let is_profile = |filter: &String| row.profile_id.is_some_and(|profile| profile.says(filter));
+    // The side decided which profile was meant; it may write that profile's id in another letter case than the client.
+    let is_profile = |filter: &String| {
+        let profile_id = row.profile_id.and_then(Text::value);
+        profile_id.is_some_and(|profile_id| identifier::same(&profile_id, filter))
+    };
     let is_ref_id = |filter: &String| {
         let ref_id = row.ref_id.and_then(Text::value);
         // Filtered here as well: a side that ignored the filter must not show a client records that it did not ask for.

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::translate::conversion::Conversion;
+use crate::translate::conversion::{Conversion, is_same_recipient};
 use crate::translate::decimal;
 use crate::translate::facts::Facts;
+use crate::translate::identifier;
 use crate::translate::json::Text;
 use crate::translate::timestamp;
 
@@ -19,17 +20,22 @@ pub(crate) fn is_same_record(facts: Facts, one: &[u8], other: &[u8]) -> bool {
 fn agree(one: &Conversion<'_>, other: &Conversion<'_>) -> bool {
     // Everything that names money must agree. A double that is hidden is money that nobody looks for; one that is shown twice only puzzles.
     reference(one.ref_id) == reference(other.ref_id)
-        && same(one.source_asset, other.source_asset)
-        && same(one.target_asset, other.target_asset)
-        && same(one.profile_id, other.profile_id)
-        && one.recipient() == other.recipient()
+        && same_asset(one.source_asset, other.source_asset)
+        && same_asset(one.target_asset, other.target_asset)
+        && same_id(one.profile_id, other.profile_id)
+        && is_same_recipient(one.recipient(), other.recipient())
         && both(one.amount, other.amount).is_some_and(|(one, other)| decimal::same(&one, &other))
         // A mirror keeps the id or the instant of its original; a second conversion would share one only by chance.
-        && (same(one.id, other.id) || same_instant(one.created_at, other.created_at))
+        && (same_id(one.id, other.id) || same_instant(one.created_at, other.created_at))
 }
 
-fn same(one: Option<Text<'_>>, other: Option<Text<'_>>) -> bool {
-    both(one, other).is_some_and(|(one, other)| one == other && !one.is_empty())
+/// The sides may write one UUID, and one asset, in different letter case.
+fn same_id(one: Option<Text<'_>>, other: Option<Text<'_>>) -> bool {
+    both(one, other).is_some_and(|(one, other)| identifier::same(&one, &other) && !one.is_empty())
+}
+
+fn same_asset(one: Option<Text<'_>>, other: Option<Text<'_>>) -> bool {
+    both(one, other).is_some_and(|(one, other)| identifier::same_asset(&one, &other) && !one.is_empty())
 }
 
 /// The new API makes no record without a reference, so one that it lists without can only be a mirror.

@@ -140,3 +140,49 @@ async fn a_token_is_shared_for_half_of_its_life() {
     soon(renewed).await;
     assert_eq!(token_calls(&bed), 2);
 }
+
+/// One whose vendor grants the client nothing of the new API.
+async fn refusing_bed(share: &str) -> TestBed {
+    let sandbox = vendor_with(&[("a", &[READ, WRITE])], Options::default()).await;
+    let keys = [
+        ("stage", "live"),
+        ("auth.share_tokens", share),
+        ("budget.wait_max_token", "60s"),
+        ("auth.timeout", "60s"),
+    ];
+    TestBed::before(sandbox, &keys, |_| {}).await
+}
+
+#[tokio::test]
+async fn a_fleet_shares_a_token_without_the_new_scopes_where_the_vendor_refuses_them() {
+    let bed = refusing_bed("true").await;
+    let mut fleet = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let request = form(&bed, &body("a", "s3cret", SCOPE));
+        fleet.spawn(async move { answered(request).await });
+    }
+    let answers = fleet.join_all().await;
+    let tokens: BTreeSet<_> = answers.iter().map(token).collect();
+    assert_eq!((tokens.len(), token_calls(&bed)), (1, 2));
+    assert_eq!(answers[0].json()["scope"], SCOPE);
+    // A token that is refused is not shared any more; what the vendor refused is remembered.
+    let client = bed.client.with_token(tokens.first().unwrap());
+    assert_eq!(client.list("").await.status, 403);
+    let other = format!("{}&audience=x", body("a", "s3cret", SCOPE));
+    token(&answered(form(&bed, &other)).await);
+    assert_eq!(token_calls(&bed), 4, "another request is tried by itself");
+}
+
+#[tokio::test]
+async fn what_the_vendor_refused_costs_equal_requests_no_second_call() {
+    let bed = refusing_bed("false").await;
+    for calls in [2, 3, 4] {
+        let answer = answered(form(&bed, &body("a", "s3cret", SCOPE))).await;
+        assert_eq!((answer.json()["scope"].as_str(), token_calls(&bed)), (Some(SCOPE), calls));
+    }
+    // It is not the added scopes that are refused here.
+    for calls in [6, 8] {
+        let answer = answered(form(&bed, &body("a", "s3cret", &format!("{SCOPE}+unheard:of")))).await;
+        assert_eq!((answer.status, token_calls(&bed)), (400, calls));
+    }
+}

@@ -7,7 +7,8 @@ use tokio::net::TcpSocket;
 use super::{problem, unharmed};
 use crate::support::soon;
 use crate::support::wire::raw::RawConnection;
-use crate::support::wire::{LEGACY, bed};
+use crate::support::wire::shim::Shim;
+use crate::support::wire::{LEGACY, bed, vendor};
 
 #[tokio::test]
 async fn heads_that_drip_are_cut_while_others_are_served() {
@@ -125,4 +126,31 @@ async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
     let cut = async { while line.stream.write_all(b"x").await.is_ok() {} };
     soon(cut).await;
     assert_eq!(bed.client.get(LEGACY).await.status, 200);
+}
+
+/// The token endpoint waits for the rest of the request as the proxy does.
+#[tokio::test]
+async fn a_token_request_that_does_not_arrive_is_the_clients_fault() {
+    let sandbox = vendor().await;
+    let (url, token_url) = (sandbox.base_url(), sandbox.token_url());
+    // Streamed in `observe`, where nothing of it is rewritten; read first in `sealed`.
+    for (stage, status) in [("observe", "400"), ("sealed", "408")] {
+        let shim = Shim::start(&[
+            ("stage", stage),
+            ("upstream.legacy.url", &url),
+            ("upstream.new.url", &url),
+            ("upstream.oauth.url", &token_url),
+            ("auth.timeout", "300ms"),
+        ])
+        .await;
+        let mut line = RawConnection::to(shim.address).await;
+        line.say(
+            "POST /oauth2/token HTTP/1.1\r\nhost: shim\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: 100\r\n\r\ngrant",
+        )
+        .await;
+        let answer = problem(&mut line, status, stage).await;
+        let document = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(document.contains("request body"), "{stage} {document}");
+    }
 }

@@ -381,3 +381,26 @@ async fn an_upstream_that_cannot_be_trusted_is_not_spoken_to() {
     assert!(problem["detail"].as_str().unwrap().contains("nothing was sent"), "{problem}");
     assert!(bed.sandbox.inspector().requests().is_empty());
 }
+
+/// An HTTP/1.0 client takes the end of the connection for that of an answer of unknown length, unless it is a reset.
+#[tokio::test]
+async fn an_answer_that_breaks_off_ends_with_a_reset_for_an_http10_client() {
+    const OLD: &str = "GET /v2/x HTTP/1.0\r\nhost: shim\r\n\r\n";
+    let listener = RawListener::open().await;
+    let shim = Shim::start(&[("upstream.legacy.url", &listener.url("/v2"))]).await;
+    for (rest, is_whole) in
+        [("5\r\nhello\r\n0\r\n\r\n", true), ("5\r\nhello\r\n", false), ("5\r\nhel", false)]
+    {
+        let mut client = RawConnection::to(shim.address).await;
+        client.say(OLD).await;
+        let mut upstream = listener.next().await;
+        upstream.message().await;
+        upstream.say(format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{rest}")).await;
+        drop(upstream);
+        let mut heard = Vec::new();
+        let end =
+            crate::support::soon(tokio::io::AsyncReadExt::read_to_end(&mut client.stream, &mut heard)).await;
+        assert_eq!(end.is_ok(), is_whole, "{rest:?} {:?}", String::from_utf8_lossy(&heard));
+        assert!(!is_whole || heard.ends_with(b"hello"), "{rest:?}");
+    }
+}

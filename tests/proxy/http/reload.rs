@@ -132,3 +132,36 @@ async fn creates_without_a_ledger_do_not_come_back_from_the_new_api() {
     shim.lines("config reloaded", 2).await;
     client.create("r").await.problem(409);
 }
+
+/// Opening a FIFO without a writer waits for one, and reading a device may have no end.
+#[tokio::test]
+async fn a_path_that_is_no_regular_file_is_refused_and_a_good_file_heals() {
+    let config = |more: &str| format!("{more}\n[reload]\npoll_interval = \"1h\"\n");
+    let shim = Binary::serve_sandbox(tempfile::tempdir().unwrap(), &config("")).await;
+    let file = shim.dir.path().join("shim.toml");
+    let fifo = |path: &std::path::Path| {
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    std::fs::remove_file(&file).unwrap();
+    fifo(&file);
+    shim.signal("HUP");
+    let refused = shim.line("config file cannot be read").await;
+    assert!(refused.contains("not a regular file"), "{refused}");
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+    shim.signal("HUP");
+    let refused = shim.lines("config file cannot be read", 2).await.pop().unwrap();
+    assert!(refused.contains("not a regular file"), "{refused}");
+    // A file that the config names, too.
+    std::fs::remove_file(&file).unwrap();
+    let secret = shim.dir.path().join("secret");
+    fifo(&secret);
+    let names = format!("auth.lookup.client_secret_file = \"{}\"", secret.display());
+    std::fs::write(&file, config(&names)).unwrap();
+    shim.signal("HUP");
+    let refused = shim.line("config refused").await;
+    assert!(refused.contains("not a regular file"), "{refused}");
+    std::fs::write(&file, config("[timeouts]\nget = \"3s\"")).unwrap();
+    shim.signal("HUP");
+    shim.line("config reloaded").await;
+}

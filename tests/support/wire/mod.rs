@@ -6,6 +6,7 @@ pub(crate) mod frame_peer;
 pub(crate) mod http2_client;
 pub(crate) mod http2_peer;
 pub(crate) mod raw;
+pub(crate) mod scripted;
 pub(crate) mod shim;
 pub(crate) mod tls;
 
