@@ -136,7 +136,7 @@ fn a_ledger_that_is_dated_ahead_of_the_clock_has_no_negative_age() {
         sqlx::query(later).execute(&mut ledger).await.unwrap();
         ledger.close().await.unwrap();
     });
-    let (code, out, err) = run(&["gate", "--to", "shadow", "--config", &config], "");
+    let (code, out, err) = run(&["gate", "--to", "canary", "--config", &config], "");
     assert_eq!(code, 6, "{err}");
     let line = out.lines().find(|line| line.contains("ledger_age")).unwrap_or_else(|| panic!("{out}"));
     assert!(line.contains("ahead of this machine's clock") && !line.contains("-1d"), "{line}");
