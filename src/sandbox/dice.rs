@@ -23,7 +23,7 @@ impl Dice {
         Self(self.next())
     }
 
-    /// All 64 bits are used: a part of them is as random as the whole.
+    /// Any part of the 64 bits is as random as the whole.
     pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
