@@ -14,7 +14,6 @@ use std::error::Error as StdError;
 use std::time::Duration;
 
 pub(crate) use self::auth::AuthFailure;
-use crate::http::body::PeekError;
 use crate::translate::invalid::Invalid;
 use crate::translate::side::Side;
 
@@ -218,16 +217,6 @@ pub(crate) enum Failure {
         /// What the request may have changed before it met the bug.
         effect: SideEffect,
     },
-}
-
-/// The body of a client's request.
-impl From<PeekError> for Failure {
-    fn from(error: PeekError) -> Self {
-        match error {
-            PeekError::Broken(error) => Self::BodyBroken(error.into()),
-            PeekError::Stalled(_) => Self::BodySlow,
-        }
-    }
 }
 
 impl From<Invalid> for Failure {

@@ -41,6 +41,7 @@ use crate::config::auth::CredentialSet;
 use crate::config::{Config, Mode};
 use crate::failure::error_chain::error_chain;
 use crate::failure::{BoxError, Failure, SideEffect};
+use crate::http::body::PeekError;
 use crate::http::headers;
 use crate::ledger::Ledger;
 use crate::telemetry::metrics::Metrics;
@@ -337,5 +338,15 @@ impl RouteResponse {
     pub(crate) fn problem(problem: &Problem) -> Self {
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self::json(status, HeaderMap::new(), problem.to_json())
+    }
+}
+
+/// The body of a client's request.
+impl From<PeekError> for Failure {
+    fn from(error: PeekError) -> Self {
+        match error {
+            PeekError::Broken(error) => Self::BodyBroken(error.into()),
+            PeekError::Stalled(_) => Self::BodySlow,
+        }
     }
 }

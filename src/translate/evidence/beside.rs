@@ -240,7 +240,7 @@ fn is_counting(name: &str, value: &str) -> bool {
     let nothing = ["", "0", "false", "no", "none", "null"];
     let ends =
         |end: &&str| name.strip_suffix(*end).is_some_and(|rest| rest.is_empty() || rest.ends_with('-'));
-    COUNTING.iter().any(|end| ends(&end))
+    COUNTING.iter().any(ends)
         && !NO_ROWS.iter().any(|other| name.contains(other))
         && !nothing.iter().any(|nothing| value.eq_ignore_ascii_case(nothing))
 }
