@@ -9,7 +9,7 @@ use crate::ledger::{
     DriftRow, EvidenceKind, EvidenceRow, LedgerError, Reader, Recent, ReplicaRow, Trip, UsageOnRecord,
     modes_of,
 };
-use crate::reconcile::{Finding, FindingKind, LAG, WalkProgress};
+use crate::reconcile::{FINDINGS_KEPT, Finding, FindingKind, LAG, WalkProgress};
 use crate::translate::side::Side;
 
 /// A replica without a heartbeat for so long does not report.
@@ -90,9 +90,16 @@ impl FullWalk {
             return Ok((None, Vec::new()));
         };
         let progress: Option<WalkProgress> = serde_json::from_str(&progress).ok();
-        let stuck_after = progress.and_then(|progress| progress.stuck_after_s).map(Duration::from_secs);
-        let found = reader.stuck_since(tenant, started_at).await?;
+        let stuck_after =
+            progress.as_ref().and_then(|progress| progress.stuck_after_s).map(Duration::from_secs);
+        let (found, may_be_cut) = reader.stuck_since(tenant, started_at).await?;
         let mut open: Vec<_> = found.iter().filter_map(|finding| open_on_legacy(finding)).collect();
+        // Of so many, of both sides, not all are kept or read.
+        if may_be_cut
+            || progress.is_none_or(|progress| progress.found(FindingKind::Stuck) > FINDINGS_KEPT as u64)
+        {
+            open.push("(more findings than are kept)".into());
+        }
         open.sort_unstable();
         open.dedup();
         Ok((Some(Self { started_at, stuck_after }), open))

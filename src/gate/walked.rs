@@ -1,5 +1,7 @@
 //! What clean walks prove: what they cover together without a gap, up to when, and what nobody saw end. Pure.
 
+use std::time::Duration;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -13,6 +15,14 @@ use crate::telemetry::format::{moment, span};
 const UNWALKED_MAX: SignedDuration = SignedDuration::from_mins(30);
 /// Records that a condition names.
 const RECORDS_SHOWN: usize = 5;
+
+/// Which records a walk judged final or not: those that were made before this.
+fn judged_before(started_at: Timestamp, stuck_after: Duration) -> Timestamp {
+    SignedDuration::try_from(stuck_after)
+        .ok()
+        .and_then(|after| started_at.checked_sub(after).ok())
+        .unwrap_or(Timestamp::MIN)
+}
 
 /// A clean walk on record.
 struct CleanWalk {
@@ -211,9 +221,17 @@ impl Judge<'_> {
         }
         reasons.extend(self.reason_of_another_ledger(started_at));
         let bound = walked_window(self.config);
+        let since = self.known.all_on_new_since();
         match stuck_after {
             Some(after) if after > bound => {
                 reasons.push(format!("its --stuck-after is longer than {}", span(bound.as_secs() as i64)));
+            }
+            // It judged no record that was younger then.
+            Some(after) if since.is_some_and(|since| judged_before(started_at, after) < since) => {
+                reasons.push(format!(
+                    "records younger than its --stuck-after of {} when all creates went to new were not judged: run `reconcile` again",
+                    span(after.as_secs() as i64)
+                ));
             }
             Some(_) => {}
             None => {

@@ -84,14 +84,18 @@ struct StuckSince<'a> {
 // Finished or not: the record was not final, and only a later walk of everything can say otherwise.
 const STUCK_SINCE: &str = "SELECT finding FROM ledger_findings WHERE kind = 'stuck' AND walk IN \
      (SELECT walk FROM ledger_walks WHERE tenant = $1 AND kind = 'reconcile' AND started_at_us >= $2) LIMIT 10000";
+/// The limit of it.
+const STUCK_MAX: usize = 10_000;
 
 impl LedgerRequest for StuckSince<'_> {
-    type Output = Vec<String>;
+    /// And whether there may be more.
+    type Output = (Vec<String>, bool);
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         let binds = [Bind::Text(self.tenant), Bind::Number(self.since.as_microsecond())];
         let rows: Vec<(String,)> = connection.rows(STUCK_SINCE, &binds).await?;
-        Ok(rows.into_iter().map(|(finding,)| finding).collect())
+        let may_be_cut = rows.len() >= STUCK_MAX;
+        Ok((rows.into_iter().map(|(finding,)| finding).collect(), may_be_cut))
     }
 }
 
@@ -133,7 +137,7 @@ impl Reader {
         &self,
         tenant: &str,
         since: Timestamp,
-    ) -> Result<Vec<String>, LedgerError> {
+    ) -> Result<(Vec<String>, bool), LedgerError> {
         self.ask(&StuckSince { tenant, since }).await
     }
 }

@@ -108,7 +108,10 @@ pub(crate) async fn probe(
 
 /// A record to look at in lists: one that has others around it, else the one that was made.
 fn subject(rows: &[WalkedRecord], made: Option<&Result<Subject, Unseen>>) -> Result<Subject, Unseen> {
-    let oldest = rows.iter().min_by_key(|row| row.created_at).filter(|_| rows.len() > 1);
+    // One at the edge of a millisecond shows no difference between a side that compares those and one that compares microseconds.
+    let is_at_edge = |at: jiff::Timestamp| matches!(at.subsec_microsecond(), 0 | 999);
+    let fittest = |row: &&WalkedRecord| (is_at_edge(row.created_at), row.created_at);
+    let oldest = rows.iter().min_by_key(fittest).filter(|_| rows.len() > 1);
     match (oldest, made) {
         (Some(oldest), _) => Ok(Subject::of(oldest)),
         (None, Some(made)) => made.clone(),

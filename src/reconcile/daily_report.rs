@@ -11,6 +11,7 @@ use super::movement::{Movement, MovementKind, value};
 use crate::telemetry::format::count;
 use crate::translate::conversion::Conversion;
 use crate::translate::evidence::{RecordProgress, WalkedRecord};
+use crate::translate::identifier;
 use crate::translate::json::Text;
 use crate::translate::side::Side;
 use crate::translate::timestamp;
@@ -91,7 +92,8 @@ impl DailyReport {
         let (first, last) = self.period.unwrap_or((at, at));
         self.period = Some((first.min(at), last.max(at)));
         let of_side = &mut self.resources[side as usize];
-        let resource = of_side.entry(id).or_insert_with(|| Resource::new(side, at));
+        let resource =
+            of_side.entry(identifier::canonical(&id).into_owned()).or_insert_with(|| Resource::new(side, at));
         resource.first = resource.first.min(at);
         // A line that is there twice under one transaction is one movement; without an id two equal lines may be two.
         if movement.tx_id.is_empty() || !resource.movements.contains(&movement) {
@@ -103,11 +105,12 @@ impl DailyReport {
     pub(super) fn compare(&mut self, record: &WalkedRecord) -> Option<Disagreement> {
         let conversion = Conversion::parse(&record.json).ok()?;
         let (period, side) = (self.period, record.side as usize);
-        if let Some(resource) = self.resources[side].get_mut(&record.id) {
+        let id = identifier::canonical(&record.id);
+        if let Some(resource) = self.resources[side].get_mut(&*id) {
             return resource.compare(record, &conversion, period);
         }
         // One that the other side mirrors under the same id may be named as that side's.
-        if self.resources[record.side.other() as usize].contains_key(&record.id) {
+        if self.resources[record.side.other() as usize].contains_key(&*id) {
             return None;
         }
         let why = "the report of that time does not name it";
@@ -124,11 +127,17 @@ impl DailyReport {
         self.contradicted > 0 || self.counts().joined > 0
     }
 
-    /// Whether a record must be in the report: it was made or became final within its time, in a profile that it is about.
+    /// Whether a record must be in the report: it was made or became final within its time, in a profile that it is about. The vendor
+    /// documents no line for the end of an orchestration, and none for one whose funds may never have been reserved.
     fn must_name(&self, record: &WalkedRecord, conversion: &Conversion<'_>) -> bool {
         let is_of_profile = self.profiles.iter().all(String::is_empty)
-            || value(conversion.profile_id).is_some_and(|profile| self.profiles.contains(&*profile));
+            || value(conversion.profile_id)
+                .is_some_and(|profile| self.profiles.iter().any(|named| identifier::same(named, &profile)));
         let is_of_side = record.side == Side::Legacy || !self.resources[Side::New as usize].is_empty();
+        if record.side == Side::New {
+            let is_reserved = record.progress == RecordProgress::Settled;
+            return is_of_profile && is_of_side && is_reserved && is_within(self.period, record.created_at);
+        }
         let final_at = [conversion.settled_at, conversion.cancelled_at].into_iter().filter_map(at);
         let mut moved = final_at.chain([record.created_at]);
         is_of_profile && is_of_side && moved.any(|at| is_within(self.period, at))

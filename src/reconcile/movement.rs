@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::translate::conversion::Conversion;
 use crate::translate::decimal;
+use crate::translate::identifier;
 use crate::translate::json::Text;
 use crate::translate::side::Side;
 
@@ -102,7 +103,7 @@ impl Movement {
             return Some("asset");
         }
         let profile = value(conversion.profile_id).filter(|_| !self.profile_id.is_empty());
-        profile.is_some_and(|profile| profile != self.profile_id).then_some("profile")
+        profile.is_some_and(|profile| !identifier::same(&profile, &self.profile_id)).then_some("profile")
     }
 
     /// One unit of an asset is converted into one of the other.
@@ -116,7 +117,7 @@ impl Movement {
         let profiles = [conversion.recipient_profile_id, conversion.profile_id].map(value);
         let mut named = profiles.iter().flatten().peekable();
         let is_known = named.peek().is_some() && !self.profile_id.is_empty();
-        let is_other = is_known && named.all(|profile| *profile != self.profile_id);
+        let is_other = is_known && named.all(|profile| !identifier::same(profile, &self.profile_id));
         is_other.then(|| "the report credits another profile".into())
     }
 
@@ -125,7 +126,7 @@ impl Movement {
     }
 
     fn has_asset(&self, asset: &str) -> bool {
-        self.assets.split([',', ';', '/', ' ']).any(|named| named == asset)
+        self.assets.split([',', ';', '/', ' ']).any(|named| identifier::same_asset(named, asset))
     }
 }
 

@@ -21,6 +21,7 @@ pub(super) struct CallInProgress {
     start: Instant,
     /// HTTP/2 is chosen by ALPN, so never without TLS.
     may_be_http2: bool,
+    is_read: bool,
     /// `None` for a request without a body.
     body: Option<SendGate>,
 }
@@ -33,10 +34,18 @@ struct NoStreams;
 impl CallInProgress {
     pub(super) fn begin(request: &mut Request<Payload>) -> Self {
         let authority = request.uri().authority().cloned();
+        let is_read = request.method().is_safe();
         let may_be_http2 = request.uri().scheme() == Some(&Scheme::HTTPS);
         let (payload, body) = std::mem::replace(request.body_mut(), Payload::empty()).gated();
         *request.body_mut() = payload;
-        Self { connection: capture_connection(request), authority, start: Instant::now(), may_be_http2, body }
+        Self {
+            connection: capture_connection(request),
+            authority,
+            start: Instant::now(),
+            may_be_http2,
+            is_read,
+            body,
+        }
     }
 
     /// The call is given up. Without a connection nothing was sent: hyper-util reports it before the first byte. Nor was a request whose body
@@ -53,7 +62,7 @@ impl CallInProgress {
         }
     }
 
-    /// Resolves when the request waits for a stream that its peer does not allow. It was not sent, and is not sent later.
+    /// Resolves when the request waits for a stream that its peer does not allow. One with a body was not sent, and is not sent later.
     pub(super) async fn refused(&self) -> (Delivery, SendError) {
         if !self.may_be_http2 {
             return std::future::pending().await;
@@ -64,15 +73,22 @@ impl CallInProgress {
         if let Some(allowance) = uses.as_ref().and_then(Uses::allowance) {
             let was_none = allowance.is_none();
             let refused = allowance.refused().await;
-            // Of a request without a body nobody says whether it has its stream already.
-            let is_unsent = match &self.body {
-                Some(_) => self.is_withheld(),
-                None => was_none || refused == Allowance::NeverAny,
-            };
-            if is_unsent {
-                self.poison();
-                let error = self.error(CallPhase::Write, NoStreams.into());
-                return (Delivery::Unprocessed, SendError::NotSent(error));
+            let error = || self.error(CallPhase::Write, NoStreams.into());
+            match &self.body {
+                Some(_) if self.is_withheld() => {
+                    self.poison();
+                    return (Delivery::Unprocessed, SendError::NotSent(error()));
+                }
+                // Nobody says whether a request without a body has its stream: hyper opens some before the peer's first SETTINGS. It
+                // is most likely waiting, and may be repeated if it is a read.
+                None if was_none || refused == Allowance::NeverAny => {
+                    self.poison();
+                    return match self.is_read {
+                        true => (Delivery::Unprocessed, SendError::NotSent(error())),
+                        false => (Delivery::Maybe, SendError::NoAnswer(error())),
+                    };
+                }
+                Some(_) | None => {}
             }
         }
         std::future::pending().await

@@ -10,8 +10,7 @@ const SALT: &str = "canary.salt";
 /// `[canary]`: which profiles create on the new side while create is in mode canary.
 #[derive(Clone, Debug)]
 pub struct Canary {
-    /// Profile ids that always create on the new side.
-    /// Their ids, UUIDs in lower case.
+    /// Profiles that always create on the new side: their ids, those that are UUIDs in lower case.
     pub profiles: HashSet<String>,
     /// Share of all other profiles, 0 to 100.
     pub percent: u8,

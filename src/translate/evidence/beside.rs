@@ -13,16 +13,26 @@ use crate::translate::json::{Raw, Text};
 pub(crate) struct BesideRows {
     names: Vec<String>,
     doubt: Option<&'static str>,
+    /// Whether the headers count rows. Beside rows that is usual.
+    counts_rows: bool,
 }
+
+/// More members than a list of any known vendor has.
+const NAMES_MAX: usize = 64;
 
 impl BesideRows {
     /// With what the headers say.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        Self { names: Vec::new(), doubt: headers_doubt(headers) }
+        Self { names: Vec::new(), doubt: headers_doubt(headers), counts_rows: counts_rows(headers) }
     }
 
-    /// Why rows may be missing.
-    pub(crate) const fn doubt(&self) -> Option<&'static str> {
+    /// Why rows may be missing from a list without rows.
+    pub(crate) fn doubt(&self) -> Option<&'static str> {
+        self.doubt.or(self.counts_rows.then_some("a header field counts rows"))
+    }
+
+    /// Why rows may be missing from a list that has some.
+    pub(crate) const fn doubt_of_more(&self) -> Option<&'static str> {
         self.doubt
     }
 
@@ -30,6 +40,10 @@ impl BesideRows {
     pub(crate) fn name(&mut self, name: &str) {
         if self.names.iter().any(|known| known == name) {
             self.doubt = Some("a member is there twice");
+        }
+        if self.names.len() >= NAMES_MAX {
+            self.doubt = Some("it has more members than any list");
+            return;
         }
         self.names.push(name.to_owned());
     }
@@ -179,11 +193,10 @@ fn words(name: &str) -> Vec<String> {
 
 /// The age in seconds from which on an answer is not fresh any more: a cache may have it from before the record was made.
 const AGE_MAX: u64 = 5;
-/// The end of the name of a header field that says how many rows there are, or that there are more.
-const COUNTING: [&str; 20] = [
+/// The end of the name of a header field that says that there are more rows, or an error.
+const MORE: [&str; 15] = [
     "continuation",
     "continuation-token",
-    "count",
     "cursor",
     "error",
     "has-more",
@@ -196,12 +209,10 @@ const COUNTING: [&str; 20] = [
     "next-token",
     "partial",
     "partial-results",
-    "total",
-    "total-items",
-    "total-records",
-    "total-results",
     "truncated",
 ];
+/// The end of the name of one that says how many rows there are.
+const COUNTS: [&str; 5] = ["count", "total", "total-items", "total-records", "total-results"];
 /// In the name of a field that counts something else.
 const NO_ROWS: [&str; 6] = ["attempt", "hop", "limit", "quota", "request", "retry"];
 
@@ -232,15 +243,22 @@ fn field_doubt(name: &str, value: &str) -> Option<&'static str> {
         "link" => words.any(|word| word == "next").then_some("Link: there is a next page"),
         "grpc-status" => (value != "0").then_some("Grpc-Status: the answer is an error"),
         "content-range" => Some("Content-Range: the answer is a part"),
-        _ => is_counting(name, value).then_some("a header field speaks of more rows or of an error"),
+        _ => speaks_of(&MORE, name, value).then_some("a header field speaks of more rows or of an error"),
     }
 }
 
-fn is_counting(name: &str, value: &str) -> bool {
+fn counts_rows(headers: &HeaderMap) -> bool {
+    // Text of another encoding counts as any.
+    let says = |value: &http::HeaderValue| value.to_str().unwrap_or("?").trim().to_owned();
+    headers.iter().any(|(name, value)| speaks_of(&COUNTS, name.as_str(), &says(value)))
+}
+
+/// Whether a field has one of the ends in its name, and says something.
+fn speaks_of(ends_of_names: &[&str], name: &str, value: &str) -> bool {
     let nothing = ["", "0", "false", "no", "none", "null"];
     let ends =
         |end: &&str| name.strip_suffix(*end).is_some_and(|rest| rest.is_empty() || rest.ends_with('-'));
-    COUNTING.iter().any(ends)
+    ends_of_names.iter().any(ends)
         && !NO_ROWS.iter().any(|other| name.contains(other))
         && !nothing.iter().any(|nothing| value.eq_ignore_ascii_case(nothing))
 }
@@ -315,6 +333,15 @@ mod tests {
         ] {
             assert!(!tells(member), "{member}");
         }
+    }
+
+    #[test]
+    fn a_count_of_rows_is_no_doubt_beside_rows() {
+        let headers = [("x-total-count", "250"), ("x-request-id", "1")];
+        let headers =
+            headers.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let beside = BesideRows::of(&HeaderMap::from_iter(headers));
+        assert!(beside.doubt().is_some() && beside.doubt_of_more().is_none());
     }
 
     #[test]

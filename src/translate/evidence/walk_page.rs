@@ -245,7 +245,9 @@ impl<'a> PageReader<'a> {
             return Err("the answer holds no list");
         }
         // A page with a cursor is followed by the rest; nothing of the last one may say that there is more.
-        match self.beside.doubt() {
+        let doubt =
+            if self.page.records.is_empty() { self.beside.doubt() } else { self.beside.doubt_of_more() };
+        match doubt {
             Some(doubt) if self.page.next.is_none() => Err(doubt),
             Some(_) | None => Ok(self.page),
         }

@@ -12,6 +12,8 @@ pub(super) struct Uncertain;
 
 /// Longer text is no key that is looked for, in any spelling.
 const KEY_BYTES_MAX: usize = 128;
+/// More blanks and comments in one place are read by nobody. A bound keeps the scan linear, whatever a client sends.
+const SPACE_BYTES_MAX: usize = 1024;
 /// More digits may lose some of them in a reader that takes numbers for floating-point ones.
 const DIGITS_MAX: usize = 15;
 const NO_BREAK_SPACE: &[u8] = "\u{A0}".as_bytes();
@@ -25,27 +27,35 @@ pub(super) fn values(
 ) -> Result<(), Uncertain> {
     for at in 0..text.len() {
         let Some((key, end)) = key(text, at) else { continue };
-        // Broken UTF-8 becomes U+FFFD.
-        let key = key.map(|key| is_key(&String::from_utf8_lossy(&key)));
+        let is_quoted = is_quote(text[at]);
+        // Broken UTF-8 becomes U+FFFD. Readers take more for a blank around a name without quotes than this scan does.
+        let key = key.map(|key| {
+            let key = String::from_utf8_lossy(&key);
+            is_key(if is_quoted { &key } else { key.trim_matches(is_blank) })
+        });
         if key == Ok(false) {
             continue;
         }
-        let is_quoted = is_quote(text[at]);
-        let after = space(text, end);
-        match after.as_ref().ok().and_then(|after| text.get(*after)) {
+        // Without an end within the bound it could hide a value.
+        let after = space(text, end)?;
+        match text.get(after) {
             Some(b':') => {}
             // Some readers take it for a colon.
             Some(b'=') => return Err(Uncertain),
             // A value.
-            Some(b',' | b']' | b'}') | None if after.is_ok() => continue,
+            Some(b',' | b']' | b'}') | None => continue,
             // A word of another text.
             _ if !is_quoted || key.is_err() => continue,
             _ => return Err(Uncertain),
         }
         key?;
-        found.extend(value(text, after? + 1)?);
+        found.extend(value(text, after + 1)?);
     }
     Ok(())
+}
+
+fn is_blank(letter: char) -> bool {
+    letter.is_whitespace() || letter == '\u{FEFF}'
 }
 
 const fn is_quote(byte: u8) -> bool {
@@ -82,7 +92,12 @@ fn literal_end(text: &[u8], at: usize) -> Option<usize> {
 
 /// The first position from `at` on that is neither blank nor in a comment.
 fn space(text: &[u8], mut at: usize) -> Result<usize, Uncertain> {
+    let bound = at + SPACE_BYTES_MAX;
+    let text = &text[..text.len().min(bound)];
     loop {
+        if at >= bound {
+            return Err(Uncertain);
+        }
         let rest = &text[at..];
         at += match rest {
             [b' ' | b'\t' | b'\n' | b'\r' | 0x0B | 0x0C, ..] => 1,
@@ -197,6 +212,8 @@ mod tests {
             (b"{\"k\"/*c*/ : /*\"x\":*/ // x\n # y\n\"a\",}", "a"),
             (b"{'k':'it\\'s \"a\"'}", "it's \"a\""),
             (b"{k:'a'}", "a"),
+            ("{\u{A0}k:'a'}".as_bytes(), "a"),
+            ("{k\u{2003}:'a'}".as_bytes(), "a"),
             (b"{\\u006b:a}", "a"),
             (b"{\"k\":a_1-b.c}", "a_1-b.c"),
             (b"{\"k\":NaN}", "NaN"),
@@ -218,6 +235,17 @@ mod tests {
         }
     }
 
+    /// Without the bound each of these takes minutes: the rest of the text is read again for every key.
+    #[test]
+    fn a_body_of_nothing_but_keys_is_read_in_one_pass() {
+        for key in ["k#", "k/*", "k:#", "k:/*", "k ", "k//", "'k'", "k:'", "k\u{FEFF}"] {
+            let text = key.repeat((1 << 20) / key.len());
+            let _ = read(text.as_bytes());
+        }
+        let far = format!("{{\"k\"{}:\"a\"}}", " ".repeat(SPACE_BYTES_MAX));
+        assert_eq!(read(far.as_bytes()), Err(Uncertain));
+    }
+
     #[test]
     fn what_readers_take_in_more_ways_than_one_is_uncertain() {
         for text in [
@@ -229,6 +257,8 @@ mod tests {
             b"{\"\\x6b\":\"a\"}",
             b"{\"k\":\"a",
             b"{\"k\":/*",
+            b"{\"k\"/*",
+            b"{k/*",
             b"{\"k\":[\"a\"]}",
             b"{\"k\":{\"v\":\"a\"}}",
             b"{\"k\":`a`}",

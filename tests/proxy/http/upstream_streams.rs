@@ -80,6 +80,20 @@ async fn what_an_upstream_that_allows_no_streams_never_got_was_not_sent() {
     }
 }
 
+/// hyper opens streams before it has read the first SETTINGS, and a request without a body cannot be held back.
+#[tokio::test]
+async fn a_cancel_to_an_upstream_that_allows_no_streams_is_not_called_unsent() {
+    let before = Before::allowing(0, &[("stage", "observe")]).await;
+    let path = format!("{LEGACY}/5d0c1e7a-9d5e-4c1e-9d6e-000000000000");
+    tokio::select! {
+        answer = before.client.delete(&path) => {
+            assert!(answer.status >= 500, "{}", answer.status);
+            assert!(!answer.detail().contains("nothing was sent"), "{}", answer.detail());
+        }
+        () = before.refuse_all() => {}
+    }
+}
+
 #[tokio::test]
 async fn a_create_that_was_given_up_is_not_sent_later() {
     let before = Before::allowing(0, &[("timeouts.create", "300ms")]).await;
