@@ -155,6 +155,32 @@ async fn what_the_report_reserves_and_releases_is_compared() {
 }
 
 #[tokio::test]
+async fn ids_and_assets_are_compared_without_regard_to_their_letter_case() {
+    let id = "5d0c1e7a-9d5e-4c1e-9d6e-0000000000ab";
+    let mut books = Books::default();
+    books.add(Side::Legacy, "first", "first", at(1));
+    books.add(Side::Legacy, "c", id, at(10));
+    books.add(Side::Legacy, "last", "last", at(100));
+    books.add(Side::New, "last-new", "last-new", at(102));
+    let books = books.close();
+    let written = |line: &str| line.replace(",c,", &format!(",{},", id.to_uppercase())).replace("USD", "usd");
+    assert_eq!(found(&books, &[&written(DEBIT), &written(CREDIT)]).await, []);
+    let other = written(CREDIT).replace("PYusd", "EURC");
+    assert_eq!(found(&books, &[&written(DEBIT), &other]).await.len(), 1, "another asset");
+}
+
+/// The vendor documents no line for the end of an orchestration.
+#[tokio::test]
+async fn an_orchestration_that_ended_within_the_report_need_not_be_in_it() {
+    let mut books = Books::default();
+    books.add(Side::Legacy, "first", "first", at(1));
+    books.add(Side::New, "c", "c", at(1));
+    books.add(Side::Legacy, "last", "last", at(100));
+    books.add(Side::New, "last-new", "last-new", at(102));
+    assert_eq!(found(&books.close(), &[]).await, []);
+}
+
+#[tokio::test]
 async fn a_report_of_other_profiles_or_another_time_says_nothing_about_a_record() {
     let with = |from: &str, to: &str| format!("{HEADER}{}", FRAME.concat()).replace(from, to);
     let other_profile = with(",p,", ",q,");
