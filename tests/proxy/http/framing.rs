@@ -81,7 +81,10 @@ async fn a_body_that_does_not_go_on_leaves_no_length_behind() {
             }
             assert!(asked.header("content-length").is_none_or(|length| length == "0"), "{call}: {asked:?}");
             assert_eq!(upstream.heard_already(), 0, "{call}");
-            upstream.say("HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{\"id\":\"one\"}").await;
+            let answer = r#"{"id":"one","status":"CANCELLED"}"#;
+            upstream
+                .say(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{answer}", answer.len()))
+                .await;
             assert_eq!(client.message().await.status(), "200");
             // A cancel has a connection of its own.
             if call.starts_with("DELETE") {
