@@ -52,10 +52,10 @@ pub(super) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// As [`bytes`], for a file of text.
+/// As [`bytes()`], for a file of text.
 ///
 /// # Errors
-/// As [`bytes`], or that it is not UTF-8.
+/// As [`bytes()`], or that it is not UTF-8.
 pub(super) fn text(path: &Path) -> io::Result<String> {
     String::from_utf8(bytes(path)?).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))
 }
