@@ -210,13 +210,13 @@ async fn walked(
 
 /// The lease that lets this process walk; a process that was killed keeps it for some seconds.
 async fn lease(opened: &Ledger, tenant: &str) -> Result<Lease, Failed> {
-    let told = |holder: &str, until: Timestamp| {
+    let on_wait = |holder: &str, until: Timestamp| {
         let holder = one_line(holder.get(..12).unwrap_or(holder));
         complain(format_args!(
             "waits until {until:.0}: process {holder} walks the lists of this tenant, or was killed while it did"
         ));
     };
-    let lease = Lease::take_patiently(opened, tenant, told).await?;
+    let lease = Lease::take_patiently(opened, tenant, on_wait).await?;
     lease.ok_or_else(|| Failed::Refused("another process walks the lists of this tenant now".into()))
 }
 

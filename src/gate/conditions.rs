@@ -196,7 +196,7 @@ impl Judge<'_> {
         self.condition("trip", self.known.trip.is_none(), text)
     }
 
-    /// What stands in the way of every create is no time to go on.
+    /// A hold means that claims may be lost, so the evidence for the step is in doubt as well.
     fn no_hold(&self) -> Condition {
         let text = match &self.known.hold {
             None => "creates are not on hold".to_owned(),

@@ -1,4 +1,4 @@
-//! What clean walks prove: what they cover together without a gap, up to when, and what nobody saw end. Pure.
+//! What clean walks prove: which time they cover together without a gap, and which records of the old API are not final. Pure.
 
 use std::time::Duration;
 

@@ -39,27 +39,27 @@ impl Lease {
         Ok(Some(Self { ledger: ledger.clone(), name, lost, renewing }))
     }
 
-    /// As [`Lease::take`], and waits for one that is no longer renewed to expire. `told` gets who has it and until when, once.
+    /// As [`Lease::take`], and waits for one that is no longer renewed to expire. `on_wait` gets who has it and until when, once.
     ///
     /// # Errors
     /// As [`Lease::take`].
     pub async fn take_patiently(
         ledger: &Ledger,
         tenant: &str,
-        told: impl Fn(&str, Timestamp),
+        on_wait: impl Fn(&str, Timestamp),
     ) -> Result<Option<Self>, LedgerError> {
         // A process that was killed holds its lease this long.
         let until = Instant::now() + LEASE_LASTS + RENEW_EVERY;
-        let mut is_told = false;
+        let mut is_reported = false;
         loop {
             let lease = Self::take(ledger, tenant).await?;
             if lease.is_some() || Instant::now() > until {
                 return Ok(lease);
             }
-            if !std::mem::replace(&mut is_told, true)
+            if !std::mem::replace(&mut is_reported, true)
                 && let Some((holder, until)) = ledger.reader().lease_of(&name(tenant)).await?
             {
-                told(&holder, until);
+                on_wait(&holder, until);
             }
             sleep(RETRY_EVERY).await;
         }

@@ -36,17 +36,22 @@ fn token(answer: &Answer) -> String {
     answer.json()["access_token"].as_str().unwrap().to_owned()
 }
 
+/// The answers to twenty equal requests at one moment.
+async fn fleet(bed: &TestBed) -> Vec<Answer> {
+    let mut fleet = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let request = form(bed, &body("a", "s3cret", SCOPE));
+        fleet.spawn(async move { answered(request).await });
+    }
+    fleet.join_all().await
+}
+
 const HOUR: Duration = Duration::from_secs(3600);
 
 #[tokio::test]
 async fn a_fleet_that_starts_at_one_moment_shares_one_call() {
     let bed = bed("true", HOUR).await;
-    let mut fleet = tokio::task::JoinSet::new();
-    for _ in 0..20 {
-        let request = form(&bed, &body("a", "s3cret", SCOPE));
-        fleet.spawn(async move { answered(request).await });
-    }
-    let answers = fleet.join_all().await;
+    let answers = fleet(&bed).await;
     let tokens: BTreeSet<_> = answers.iter().map(token).collect();
     assert_eq!((tokens.len(), token_calls(&bed)), (1, 1));
     for answer in &answers {
@@ -156,12 +161,7 @@ async fn refusing_bed(share: &str) -> TestBed {
 #[tokio::test]
 async fn a_fleet_shares_a_token_without_the_new_scopes_where_the_vendor_refuses_them() {
     let bed = refusing_bed("true").await;
-    let mut fleet = tokio::task::JoinSet::new();
-    for _ in 0..20 {
-        let request = form(&bed, &body("a", "s3cret", SCOPE));
-        fleet.spawn(async move { answered(request).await });
-    }
-    let answers = fleet.join_all().await;
+    let answers = fleet(&bed).await;
     let tokens: BTreeSet<_> = answers.iter().map(token).collect();
     assert_eq!((tokens.len(), token_calls(&bed)), (1, 2));
     assert_eq!(answers[0].json()["scope"], SCOPE);
