@@ -71,6 +71,17 @@ impl Gauge {
         }
     }
 
+    /// What the process has open, by name.
+    fn open_files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(format!("/proc/{}/fd", self.pid)).unwrap().flatten();
+        let mut names: Vec<_> = entries
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .map(|target| target.display().to_string())
+            .collect();
+        names.sort();
+        names
+    }
+
     /// `/status`, on a connection that ends with it.
     async fn status(&self) -> Value {
         let client = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).build().unwrap();
@@ -98,7 +109,8 @@ impl Gauge {
             }
             assert!(
                 Instant::now() < deadline,
-                "it does not come to rest: {now}\nbefore: {before:?}\n{curve}"
+                "it does not come to rest: {now}\nopen: {:#?}\nbefore: {before:?}\n{curve}",
+                self.open_files()
             );
             last = now;
         }
@@ -107,7 +119,7 @@ impl Gauge {
 
 /// Longer than idle connections are kept in this test's config.
 const STILL: Duration = Duration::from_millis(2500);
-/// A connection of the ledger's more, and the look itself.
+/// A connection of the ledger more (see `pool_max` of the config), and the look itself.
 const SPARE_FILES: usize = 6;
 /// Threads for blocking work come and go.
 const SPARE_THREADS: u64 = 4;

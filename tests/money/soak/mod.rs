@@ -164,6 +164,8 @@ upstream.pool_idle_timeout = \"1s\"
 limits.keep_alive_timeout = \"2s\"
 limits.header_read_timeout = \"2s\"
 limits.in_flight.all = {PLACES}
+# Each connection of the pool keeps two files and a thread once it was needed; few, so that they do not look like a leak.
+ledger.pool_max = 2
 timeouts.create = \"4s\"
 shadow.log = \"{}\"
 shadow.log_max = \"1MiB\"
