@@ -17,6 +17,8 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const ZSTD_SKIPPABLE: u32 = 0x184d_2a50;
 /// Maximum number of codings that are undone. More than one is a mistake already.
 const CODINGS_MAX: usize = 3;
+/// What [`undo`] can undo.
+const SUPPORTED: [&str; 5] = ["gzip", "x-gzip", "deflate", "br", "zstd"];
 const BROTLI_BUFFER: usize = 4096;
 
 /// The body as it is read.
@@ -24,19 +26,16 @@ const BROTLI_BUFFER: usize = 4096;
 pub(crate) enum Decoded {
     Plain,
     Bytes(Bytes),
-    /// The coding is not supported, the body is not in it, or it is longer than the limit.
+    /// The body is not in its coding, or is longer than the limit.
     Unreadable,
+    /// In a coding that is not supported here.
+    Unsupported,
 }
 
 /// Decodes a body in `gzip`, `deflate`, `br` or `zstd`, to at most `max` bytes.
 #[must_use]
 pub(crate) fn decode(headers: &HeaderMap, body: &[u8], max: usize) -> Decoded {
-    let mut codings = Vec::new();
-    for value in headers.get_all(header::CONTENT_ENCODING) {
-        let Ok(names) = value.to_str() else { return Decoded::Unreadable };
-        let names = names.split(',').map(|name| name.trim().to_ascii_lowercase());
-        codings.extend(names.filter(|name| !name.is_empty() && name != "identity"));
-    }
+    let Some(codings) = codings(headers) else { return Decoded::Unreadable };
     if codings.is_empty() {
         return Decoded::Plain;
     }
@@ -47,12 +46,40 @@ pub(crate) fn decode(headers: &HeaderMap, body: &[u8], max: usize) -> Decoded {
     let mut body = Cow::Borrowed(body);
     // The last one was applied last.
     for coding in codings.iter().rev() {
+        if !SUPPORTED.contains(&coding.as_str()) {
+            return Decoded::Unsupported;
+        }
         match undo(coding, &body, max) {
             Some(undone) => body = Cow::Owned(undone),
             None => return Decoded::Unreadable,
         }
     }
     Decoded::Bytes(body.into_owned().into())
+}
+
+/// Whether the request asks for each coding of the answer by name, so that its sender can decode what is not supported here. `*` is no
+/// name: many clients send it without decoding anything.
+pub(crate) fn is_asked_for(request: &HeaderMap, answer: &HeaderMap) -> bool {
+    let accepted = request.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let accepted: Vec<_> = accepted.flat_map(|value| value.split(',')).filter_map(accepted_coding).collect();
+    codings(answer).is_some_and(|codings| codings.iter().all(|coding| accepted.contains(coding)))
+}
+
+/// The coding of one member of `Accept-Encoding`, unless its weight refuses it (RFC 9110, section 12.4.2).
+fn accepted_coding(member: &str) -> Option<String> {
+    let (name, weight) = member.split_once(';').unwrap_or((member, ""));
+    let is_refused = weight.trim().strip_prefix("q=").is_some_and(|weight| weight.parse() == Ok(0.0));
+    (!is_refused).then(|| name.trim().to_ascii_lowercase())
+}
+
+/// The codings of a body in lower case, in the order in which they were applied; `None` if they cannot be read.
+fn codings(headers: &HeaderMap) -> Option<Vec<String>> {
+    let mut codings = Vec::new();
+    for value in headers.get_all(header::CONTENT_ENCODING) {
+        let names = value.to_str().ok()?.split(',').map(|name| name.trim().to_ascii_lowercase());
+        codings.extend(names.filter(|name| !name.is_empty() && name != "identity"));
+    }
+    Some(codings)
 }
 
 fn undo(coding: &str, body: &[u8], max: usize) -> Option<Vec<u8>> {

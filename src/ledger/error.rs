@@ -30,8 +30,8 @@ pub enum LedgerError {
     Unfit(#[from] KeyError),
     /// The SQLite file at the path is not the open one, so claims written now would be lost at the next start. Lasts until a restart.
     #[error(
-        "the ledger file was removed or replaced while the process runs, so that claims would be lost; bring the right file back \
-         and restart; creates then stay on hold until `conversion-shim ledger accept --why`"
+        "the ledger file was removed or replaced, or another program wrote to it, while the process runs, so that claims may be lost; bring \
+         the right file back, stop the other program, and restart; creates then stay on hold until `conversion-shim ledger accept --why`"
     )]
     Replaced,
     /// Creates are on hold until `ledger accept`: the ledger may have lost claims. Nothing was written.

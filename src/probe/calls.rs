@@ -219,7 +219,10 @@ impl Calls {
         let (is_coded, body) = match decode(&parts.headers, &body, max) {
             Decoded::Plain => (false, body),
             Decoded::Bytes(decoded) => (true, decoded),
-            Decoded::Unreadable => return Err(no_answer("the answer is in an unknown coding".into())),
+            Decoded::Unreadable => {
+                return Err(no_answer("the answer is not in its coding, or too long".into()));
+            }
+            Decoded::Unsupported => return Err(no_answer("the answer is in an unknown coding".into())),
         };
         let answer = Answer { status: parts.status, headers: parts.headers, is_coded, body };
         self.note_refusal(side, &answer);

@@ -34,6 +34,8 @@ pub(super) struct RequestContext {
     pub(super) without_reference: bool,
     /// The client's own credentials, while its token may be one that is shared.
     authorization: Option<HeaderValue>,
+    /// A hash of the credentials of a create, once it is checked.
+    pub(super) create_credential: Option<u64>,
     /// The client's address, behind a trusted load balancer too; known once the request is admitted.
     pub(super) client: Option<IpAddr>,
     pub(super) in_flight: Option<Arc<InFlightGuard>>,
@@ -49,6 +51,7 @@ impl RequestContext {
         let shared = request.headers().get(header::AUTHORIZATION).filter(|_| config.auth.share_tokens);
         let authorization = shared.cloned();
         let (capture, client, in_flight, client_usage, without_reference) = (None, None, None, None, false);
+        let create_credential = None;
         Self {
             app,
             config,
@@ -57,6 +60,7 @@ impl RequestContext {
             capture,
             without_reference,
             authorization,
+            create_credential,
             client,
             in_flight,
             client_usage,

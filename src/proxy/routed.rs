@@ -33,7 +33,7 @@ impl RequestContext {
         let (answered, context) = match route {
             Route::Create => {
                 // Before the body is read and the reference claimed.
-                self.check_unauthorized()?;
+                self.check_unauthorized(&context.head.headers)?;
                 let body = self.whole_body(incoming, &context).await?;
                 let run = async move {
                     let _in_flight = in_flight;

@@ -100,8 +100,7 @@ async fn on_legacy(context: &RouteContext, id: &Id) -> Result<Result<RouteRespon
     if reply.status == StatusCode::NOT_FOUND {
         return Err(reply.unexpected(SideEffect::Unknown, "a 404 that is not the vendor's"));
     }
-    // Of a coding that is not read here, the client may make something.
-    if reply.status.is_success() && !reply.is_opaque() {
+    if reply.status.is_success() && !reply.is_opaque(&context.head) {
         // Something in between may answer a success of its own, such as a maintenance page; no cancel happened then.
         let unreadable = reply.unreadable(SideEffect::Unknown);
         wire::check_shown(reply.content(), id).map_err(&unreadable)?;

@@ -151,7 +151,7 @@ async fn read(
         return Ok(Some((SideAnswer::Unclear, reply.refusal())));
     }
     match reply.side {
-        Side::Legacy => shown_by_legacy(reply, id, doubted),
+        Side::Legacy => shown_by_legacy(context, reply, id, doubted),
         Side::New => visible_record(context, reply, id, known, doubted).await,
     }
 }
@@ -159,13 +159,14 @@ async fn read(
 /// Legacy's answer, which goes to the client as it came where it may be the record. A success that does not show the record proves nothing:
 /// a gateway's maintenance page is one, too.
 fn shown_by_legacy(
+    context: &RouteContext,
     reply: UpstreamResponse,
     id: &Id,
     doubted: bool,
 ) -> Result<Option<(SideAnswer, RouteResponse)>, Failure> {
     let shown = wire::check_shown(reply.content(), id);
-    // A redirect proves neither presence nor absence; of a coding that is not read here, the client may make something.
-    if !reply.status.is_success() || reply.is_opaque() && !doubted {
+    // A redirect proves neither presence nor absence, and neither does what only the client can read.
+    if !reply.status.is_success() || reply.is_opaque(&context.head) && !doubted {
         return Ok(Some((SideAnswer::Unclear, reply.verbatim())));
     }
     match shown {

@@ -44,7 +44,7 @@ pub(crate) async fn record(
     let references = match decode(&head.headers, &body, max) {
         Decoded::Plain => native::references(&body).ok_or("no reference can be read in it"),
         Decoded::Bytes(decoded) => native::references(&decoded).ok_or("no reference can be read in it"),
-        Decoded::Unreadable => Err("its content coding cannot be read"),
+        Decoded::Unreadable | Decoded::Unsupported => Err("its content coding cannot be read"),
     };
     if let Err(why) = references {
         unrecorded(services, config, why).await;

@@ -201,7 +201,7 @@ impl TokenExchange<'_> {
         let readable = match &decoded {
             Decoded::Plain => &body,
             Decoded::Bytes(decoded) => decoded,
-            Decoded::Unreadable => &Bytes::new(),
+            Decoded::Unreadable | Decoded::Unsupported => &Bytes::new(),
         };
         if how == Rewriting::Add && token::is_invalid_scope(status.as_u16(), readable) {
             tracing::warn!(

@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
@@ -13,7 +14,7 @@ use crate::config::auth::CredentialSet;
 use crate::failure::call_error::{CallError, CallPhase, TimedOut};
 use crate::failure::{BoxError, Failure, SideEffect};
 use crate::http::body::{self, CollectError, Payload};
-use crate::http::decode::{Decoded, decode};
+use crate::http::decode::{self, Decoded, decode};
 use crate::http::{headers, hop_by_hop};
 use crate::telemetry::drift::ReadAnswer;
 use crate::translate::evidence::{self, Noticed};
@@ -257,6 +258,11 @@ async fn collect(expected: Expected, answer: Response<Incoming>) -> Result<Upstr
         Failure::TimedOut { side, effect, source }
     })?;
     let body = collected.map_err(|error| expected.failure(error, &parts.extensions))?;
+    if parts.status.is_informational() {
+        let why = format!("status {}: no request asks for another protocol", parts.status.as_u16());
+        let source = call_error(CallPhase::Decode, &parts.extensions, start.elapsed(), why.into());
+        return Err(Failure::Broken { side, effect, source });
+    }
     let reused = AnswerInProgress::is_reused(&parts.extensions);
     AnswerInProgress::finish(&mut parts.extensions);
     let decoded = decode(&parts.headers, &body, max);
@@ -307,7 +313,7 @@ impl UpstreamResponse {
     pub(super) fn content(&self) -> &[u8] {
         match &self.decoded {
             Decoded::Bytes(decoded) => decoded,
-            Decoded::Plain | Decoded::Unreadable => &self.body,
+            Decoded::Plain | Decoded::Unreadable | Decoded::Unsupported => &self.body,
         }
     }
 
@@ -329,9 +335,10 @@ impl UpstreamResponse {
         }
     }
 
-    /// Whether the body has a content coding that the proxy cannot decode.
-    pub(super) fn is_opaque(&self) -> bool {
-        matches!(self.decoded, Decoded::Unreadable)
+    /// Whether only the client can decode the body: it asked for the coding by name, and the proxy does not support it. What is not in
+    /// its coding, or comes in one that nobody asked for, is no answer of the vendor to this request.
+    pub(super) fn is_opaque(&self, client: &Parts) -> bool {
+        matches!(self.decoded, Decoded::Unsupported) && decode::is_asked_for(&client.headers, &self.headers)
     }
 
     /// Whether the answer to a get of that id may belong to another request: it says that there is no record, or shows something else.

@@ -216,7 +216,7 @@ fn notice(worker: &Worker, served: &ServedResponse) {
     let body = match &decoded {
         Decoded::Plain => served.body.bytes(),
         Decoded::Bytes(body) => body,
-        Decoded::Unreadable => return,
+        Decoded::Unreadable | Decoded::Unsupported => return,
     };
     let content_type = served.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let (side, status) = (Side::Legacy, served.status.as_u16());
@@ -234,7 +234,7 @@ fn served_response(served: &ServedResponse) -> SideResponse {
     match decode(&served.headers, served.body.bytes(), served.body.max()) {
         Decoded::Plain => SideResponse::read(status, served.body.bytes()),
         Decoded::Bytes(body) => SideResponse::read(status, &body),
-        Decoded::Unreadable => SideResponse::skipped("encoding"),
+        Decoded::Unreadable | Decoded::Unsupported => SideResponse::skipped("encoding"),
     }
 }
 

@@ -30,10 +30,15 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     offset.to_timestamp(civil).ok().or_else(|| (civil.year() == 9999).then_some(Timestamp::MAX))
 }
 
-/// As [`parse`], in every form that RFC 3339 allows (section 5.6): also `t`, a space, `z`, and the second 60, which is taken for the one
-/// before it.
+/// As [`parse`], in every form that RFC 3339 allows (section 5.6): also `t`, a space, `z`, the second 60, which is taken for the one
+/// before it, and a fraction of any length, which is cut after nine digits. For what an API answers: its schema names no other limit.
 #[must_use]
 pub(crate) fn parse_any_form(text: &str) -> Option<Timestamp> {
+    parse(text).or_else(|| parse(&usual_form(text)?))
+}
+
+/// The text as the legacy API writes it.
+fn usual_form(text: &str) -> Option<String> {
     let mut usual = text.as_bytes().to_vec();
     if let Some(separator @ (b't' | b' ')) = usual.get_mut(10) {
         *separator = b'T';
@@ -46,7 +51,12 @@ pub(crate) fn parse_any_form(text: &str) -> Option<Timestamp> {
     {
         second.copy_from_slice(b"59");
     }
-    parse(std::str::from_utf8(&usual).ok()?)
+    let digits =
+        usual.get(20..).map_or(0, |rest| rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+    if usual.get(19) == Some(&b'.') && digits > SCALES.len() {
+        usual.drain(20 + SCALES.len()..20 + digits);
+    }
+    String::from_utf8(usual).ok()
 }
 
 /// The value of two digits.
@@ -130,6 +140,8 @@ mod tests {
             ("2026-04-20t11:00:00.5z", "2026-04-20T11:00:00.5Z"),
             ("2026-04-20 11:00:00+02:00", "2026-04-20T09:00:00Z"),
             ("2026-12-31T23:59:60Z", "2026-12-31T23:59:59Z"),
+            ("2026-04-20t11:00:00.1234567891z", "2026-04-20T11:00:00.123456789Z"),
+            ("2026-04-20T11:00:60.00000000099+02:00", "2026-04-20T11:00:59.000000000+02:00"),
         ] {
             assert_eq!(parse_any_form(form), parse(usual), "{form}");
         }

@@ -95,7 +95,7 @@ async fn refused(answer: Response<Incoming>, until: Instant) -> SendError {
     let proves = |body: &Bytes| {
         let decoded = match decode(&parts.headers, body, PROBLEM_MAX) {
             Decoded::Bytes(decoded) => decoded,
-            Decoded::Plain | Decoded::Unreadable => body.clone(),
+            Decoded::Plain | Decoded::Unreadable | Decoded::Unsupported => body.clone(),
         };
         let status = parts.status.as_u16();
         evidence::is_problem_document(&Reply {

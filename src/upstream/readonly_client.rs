@@ -182,7 +182,7 @@ impl ReadonlyClient {
             body.extend_from_slice(&chunk);
         }
         let body = match decode(answer.headers(), &body, wanted.max) {
-            Decoded::Plain | Decoded::Unreadable => body.freeze(),
+            Decoded::Plain | Decoded::Unreadable | Decoded::Unsupported => body.freeze(),
             Decoded::Bytes(decoded) => decoded,
         };
         let retry_after = self.budget.requested_wait(answer.headers());

@@ -73,7 +73,9 @@ fn read<'a>(decoded: &Decoded, body: &'a [u8]) -> Reading<'a> {
             Ok(create) => Reading::Create(create),
             Err(invalid) => Reading::Unreadable(UnreadableBody::Invalid(invalid)),
         },
-        Decoded::Bytes(_) | Decoded::Unreadable => Reading::Unreadable(UnreadableBody::Encoded),
+        Decoded::Bytes(_) | Decoded::Unreadable | Decoded::Unsupported => {
+            Reading::Unreadable(UnreadableBody::Encoded)
+        }
     }
 }
 
@@ -81,7 +83,7 @@ fn lenient_references(decoded: &Decoded, body: &[u8]) -> References {
     match decoded {
         Decoded::Plain => references(body),
         Decoded::Bytes(decoded) => references(decoded),
-        Decoded::Unreadable => References::Unknown,
+        Decoded::Unreadable | Decoded::Unsupported => References::Unknown,
     }
 }
 

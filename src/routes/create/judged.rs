@@ -34,7 +34,7 @@ impl Performer<'_> {
             }
             Sent::OtherKind => CreateAnswer::OtherKind,
             // Only the client can decode it: forwarded as before, and no id can be stored.
-            Sent::Foreign(_) if side == Side::Legacy && reply.is_opaque() => {
+            Sent::Foreign(_) if side == Side::Legacy && reply.is_opaque(&self.context.head) => {
                 self.doubt(reply, "the answer has a content coding that is not read");
                 CreateAnswer::Accepted { candidate: None, reused }
             }

@@ -89,7 +89,7 @@ impl WalkedRecord {
             side,
             id: value(conversion.id)?.into_owned(),
             ref_id: value(conversion.ref_id).map(Cow::into_owned),
-            created_at: timestamp::parse(&value(conversion.created_at)?)?,
+            created_at: timestamp::parse_any_form(&value(conversion.created_at)?)?,
             progress,
             other_kind: None,
             json,

@@ -236,7 +236,8 @@ fn selected(row: &Conversion<'_>, query: &ListQuery) -> Result<Selected, Unreada
 
 fn read_instant(text: Option<Text<'_>>, field: &'static str) -> Result<Timestamp, Unreadable> {
     let text = text.ok_or(Unreadable::Missing { field })?;
-    text.read(timestamp::parse).ok_or(Unreadable::WrongType { field, expected: "an RFC 3339 timestamp" })
+    text.read(timestamp::parse_any_form)
+        .ok_or(Unreadable::WrongType { field, expected: "an RFC 3339 timestamp" })
 }
 
 /// A cursor that cannot be sent back is an error: taken for the end of the list, it would hide the remaining rows.

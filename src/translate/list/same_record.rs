@@ -45,7 +45,8 @@ fn reference(ref_id: Option<Text<'_>>) -> Option<Cow<'_, str>> {
 
 /// The sides may write different numbers of digits.
 fn same_instant(one: Option<Text<'_>>, other: Option<Text<'_>>) -> bool {
-    let instants = both(one, other).map(|(one, other)| (timestamp::parse(&one), timestamp::parse(&other)));
+    let instants = both(one, other)
+        .map(|(one, other)| (timestamp::parse_any_form(&one), timestamp::parse_any_form(&other)));
     matches!(instants, Some((Some(one), Some(other))) if one == other)
 }
 

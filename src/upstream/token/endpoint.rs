@@ -161,7 +161,7 @@ impl TokenEndpoint {
         let body = match &decoded {
             Decoded::Bytes(decoded) => decoded,
             // Some gateways decode a body and leave the header.
-            Decoded::Plain | Decoded::Unreadable => &body[..],
+            Decoded::Plain | Decoded::Unreadable | Decoded::Unsupported => &body[..],
         };
         let fetched = parse(body)?;
         self.drift.look_at_token(without_mark(body));

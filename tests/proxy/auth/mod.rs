@@ -10,6 +10,7 @@ mod secrets;
 mod shared_tokens;
 mod token_route;
 mod token_route_bytes;
+mod unauthorized;
 
 use crate::support::soon;
 use crate::support::test_bed;

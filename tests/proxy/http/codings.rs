@@ -6,10 +6,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use reqwest::Method;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
+use crate::support::test_bed::{TestBed, conversion};
+use crate::support::wire::caller::Caller;
 use crate::support::wire::raw::{RawConnection, RawListener};
-use crate::support::wire::{LEGACY, bed};
+use crate::support::wire::{LEGACY, bed, caller};
 
 const RECORD: &str = r#"{"id":"x","ref_id":"r","source_asset":"USD","destination_asset":"PYUSD","source_amount":"1.50","profile_id":"p","status":"COMPLETED","source":{"profile":{"profile_id":"p"}},"destination":{"profile":{"profile_id":"p"}},"created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;
 /// `RECORD`, by Node's `zlib.brotliCompressSync`.
@@ -120,5 +123,107 @@ async fn what_cannot_be_decoded_or_is_too_long_is_no_answer() {
             () = serving => unreachable!("it answers as long as it is asked"),
         };
         assert_eq!(got.status, 502, "{coding}: {:?}", got.body);
+    }
+}
+
+/// Answers every request with the same success, until it is dropped.
+async fn answer_all(door: &RawListener, coding: &str, body: &[u8]) -> ! {
+    loop {
+        let mut line = door.next().await;
+        line.message().await;
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-encoding: {coding}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        line.say([head.as_bytes(), body].concat()).await;
+    }
+}
+
+/// What a gateway in front of the old API says in a coding that cannot be undone, or that nobody asked for, is no record.
+#[tokio::test]
+async fn a_success_of_the_old_api_in_no_coding_of_the_client_is_no_answer() {
+    let door = RawListener::open().await;
+    let url = door.url("/v2");
+    let gzip = &coded()[0].1;
+    let page = b"<html>We are down for maintenance</html>".as_slice();
+    let cases: [(&str, &[u8]); 7] = [
+        ("utf-8", page),
+        ("none", page),
+        ("gzip", page),
+        ("gzip", &gzip[..gzip.len() - 1]),
+        ("gzip", b""),
+        ("compress", b""),
+        ("gzip, compress", page),
+    ];
+    for stage in ["ready", "live"] {
+        let bed =
+            TestBed::with(&[("stage", stage), ("upstream.legacy.url", &url), ("timeouts.create", "1s")])
+                .await;
+        let client = Caller::of(&format!("http://{}", bed.client.address()));
+        let path = format!("{LEGACY}/x");
+        for (at, (coding, body)) in cases.into_iter().enumerate() {
+            for accepted in [None, Some("gzip, compress;q=0, *")] {
+                let with = |request: reqwest::RequestBuilder| match accepted {
+                    Some(accepted) => request.header("accept-encoding", accepted),
+                    None => request,
+                };
+                let requests = async {
+                    if stage == "ready" && accepted.is_none() {
+                        let order = conversion(&format!("r{at}{}", accepted.is_some()));
+                        let created =
+                            caller::answer(with(client.ask(Method::POST, LEGACY)).json(&order)).await;
+                        assert!(
+                            matches!(created.status, 502..=504),
+                            "{stage} {coding}: {} {:?}",
+                            created.status,
+                            created.body
+                        );
+                    }
+                    let got = caller::answer(with(client.ask(Method::GET, &path))).await;
+                    assert_eq!(got.status, 502, "{stage} {coding}: {} {:?}", got.status, got.body);
+                    let cancelled = caller::answer(with(client.ask(Method::DELETE, &path))).await;
+                    assert_eq!(cancelled.status, 502, "{stage} {coding}: {:?}", cancelled.body);
+                };
+                tokio::select! {
+                    () = requests => {},
+                    () = answer_all(&door, coding, body) => {},
+                }
+            }
+        }
+    }
+}
+
+/// The client asked for a coding that is not read here: it may make a record of what it gets.
+#[tokio::test]
+async fn a_coding_that_the_client_named_is_forwarded() {
+    let door = RawListener::open().await;
+    let url = door.url("/v2");
+    let bed = bed("ready", &[("upstream.legacy.url", &*url)]).await;
+    let request = bed.client.ask(Method::GET, &format!("{LEGACY}/x")).header("accept-encoding", "Compress");
+    tokio::select! {
+        got = caller::answer(request) => assert_eq!((got.status, got.header("content-encoding")), (200, Some("compress"))),
+        () = answer_all(&door, "compress", b"bytes") => {},
+    }
+}
+
+#[tokio::test]
+async fn a_switch_of_protocols_is_forwarded_to_nobody() {
+    let door = RawListener::open().await;
+    let url = door.url("/v2");
+    let bed = bed("live", &[("upstream.legacy.url", &*url)]).await;
+    let path = format!("{LEGACY}/x");
+    for method in [Method::GET, Method::HEAD, Method::DELETE] {
+        let switching = async {
+            loop {
+                let mut line = door.next().await;
+                line.message().await;
+                line.say("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n")
+                    .await;
+            }
+        };
+        tokio::select! {
+            got = caller::answer(bed.client.ask(method.clone(), &path)) => assert_eq!(got.status, 502, "{method}"),
+            () = switching => {},
+        }
     }
 }

@@ -16,6 +16,7 @@ mod hidden;
 mod letter_case;
 mod list;
 mod native;
+mod odd_times;
 mod outcome;
 mod paths;
 mod unreadable;
