@@ -34,7 +34,10 @@ impl ConfigArgs {
             file: self.config,
             text: None,
             environment: environment
-                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                // What is not UTF-8 is refused by the loader, with its key and source.
+                .map(|(name, value)| {
+                    (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+                })
                 .collect(),
             flags,
         }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::config::load::Sources;
 use crate::config::{Config, ConfigRow, keys};
 use crate::ledger;
+use crate::telemetry::file;
 
 /// What SQLite, and the process that serves, keep beside the ledger's file; they come and go.
 const BESIDE_THE_LEDGER: [&str; 5] = ["", "-wal", "-shm", "-journal", ".lock"];
@@ -23,7 +24,9 @@ pub(super) struct KeptFiles(Vec<(String, PathBuf)>);
 impl KeptFiles {
     /// The ledger's files, the config file and the files that it names.
     pub(super) fn of(sources: &Sources, config: &Config, rows: &[ConfigRow]) -> Self {
-        let mut kept = Self::default();
+        // A file that the shell opened is an input like one that an argument names.
+        let mut kept =
+            Self(vec![("the standard input of this call".to_owned(), PathBuf::from("/dev/stdin"))]);
         kept.0.extend(sources.file.iter().map(|file| ("the config file".to_owned(), file.clone())));
         let url = config.ledger.as_ref().map(|ledger| ledger.url.reveal());
         let file = url.and_then(ledger::sqlite_file);
@@ -43,6 +46,10 @@ impl KeptFiles {
         kept.0.extend(
             named.map(|row| (format!("the file of {}", row.key), PathBuf::from(path_of(&row.value)))),
         );
+        if let Some(log) = &config.shadow.log {
+            let rotated = (1..=config.shadow.log_keep).map(|number| file::rotated(log, number));
+            kept.0.extend(rotated.map(|file| ("an older file of shadow.log".to_owned(), file)));
+        }
         kept
     }
 

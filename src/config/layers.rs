@@ -55,7 +55,7 @@ pub(super) fn merge(sources: &Sources, parse: impl Fn(&str) -> Result<Dict, Stri
             }
         }
     }
-    layers.extend(environment(&sources.environment, &schema));
+    layers.extend(environment(&sources.environment, &schema, &mut problems));
     layers.extend(sources.flags.iter().map(|flag| flag_layer(flag, &schema)));
 
     let mut values = Figment::from(Layer { name: "default".into(), values: defaults });
@@ -93,7 +93,11 @@ fn file_of(sources: &Sources) -> Option<(String, Result<String, String>)> {
 }
 
 /// One layer per variable, sorted by name, so that each value names its variable.
-fn environment(variables: &[(String, String)], schema: &Schema) -> Vec<Layer> {
+fn environment(
+    variables: &[(String, String)],
+    schema: &Schema,
+    problems: &mut Vec<ConfigProblem>,
+) -> Vec<Layer> {
     let mut variables: Vec<_> = variables
         .iter()
         .filter_map(|(name, value)| Some((name, name.strip_prefix(PREFIX)?, value)))
@@ -102,10 +106,15 @@ fn environment(variables: &[(String, String)], schema: &Schema) -> Vec<Layer> {
     variables.sort();
     variables
         .into_iter()
-        .map(|(name, rest, value)| {
+        .filter_map(|(name, rest, value)| {
             // A dot is no character of a variable's name in most shells.
             let key = rest.to_lowercase().replace("__", ".");
-            Layer { name: format!("environment {name}"), values: nested(&key, typed(&key, value, schema)) }
+            let source = format!("environment {name}");
+            if value.contains(char::REPLACEMENT_CHARACTER) {
+                problems.push(ConfigProblem::new(key, "the value is not UTF-8", source));
+                return None;
+            }
+            Some(Layer { name: source, values: nested(&key, typed(&key, value, schema)) })
         })
         .collect()
 }

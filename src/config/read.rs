@@ -142,13 +142,15 @@ impl KeyReader {
         // Before it is read: a file that cannot be read now is watched until it can be.
         self.named_files.push(PathBuf::from(&path));
         match file_read::text(Path::new(&path)).map(Zeroizing::new) {
-            Ok(text) if values::of_file(&text).is_empty() => self.problem(file_key, "names an empty file"),
+            Ok(text) if values::of_file(&text).is_empty() => {
+                self.problem(file_key, format!("names an empty file, {path}"))
+            }
             Ok(text) => {
                 // The secret goes through the same parser and display as one in the config itself.
                 return self.merge(Layer::single(format!("file {path}"), key, values::of_file(&text)));
             }
             Err(error) => {
-                let message = format!("names a file that cannot be read: {error}");
+                let message = format!("names a file that cannot be read, {path}: {error}");
                 let missing = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied);
                 if missing && self.missing_secret == MissingSecret::Excuse {
                     self.excused.push(ConfigProblem::new(file_key, message, self.source(file_key)));

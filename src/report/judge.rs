@@ -85,7 +85,12 @@ impl RouteStats<'_> {
         let paired = self.totals.paired;
         let longest = go.freshness_max.as_secs_f64();
         let age = self.totals.last.map(|last| self.now.as_second().saturating_sub(last.as_second()).max(0));
-        let shown = age.map_or_else(|| "no record".into(), |age| format!("last record {} ago", span(age)));
+        let are_ahead = self.totals.last == Some(Timestamp::UNIX_EPOCH);
+        let shown = match age {
+            Some(_) if are_ahead => "every record is dated ahead of the clock".into(),
+            Some(age) => format!("last record {} ago", span(age)),
+            None => "no record".to_owned(),
+        };
         [
             at_least("judged_min", judged, go.judged_min, "judged"),
             at_least("counterparts_min", paired, go.counterparts_min, "with a record on both sides"),

@@ -91,10 +91,15 @@ impl RotatingFile {
     }
 
     fn rotated(&self, number: usize) -> PathBuf {
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(format!(".{number}"));
-        name.into()
+        rotated(&self.path, number)
     }
+}
+
+/// Where a file is kept after it was rotated so many times.
+pub(crate) fn rotated(path: &Path, number: usize) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
 }
 
 impl Output for RotatingFile {

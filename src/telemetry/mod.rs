@@ -3,7 +3,7 @@
 pub(crate) mod access;
 mod access_line;
 pub(crate) mod drift;
-mod file;
+pub(crate) mod file;
 pub(crate) mod format;
 pub(crate) mod log_health;
 pub(crate) mod metrics;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::support::ledger;
-use crate::support::wire::binary::run;
+use crate::support::wire::binary::{run, run_on};
 
 const REPORT: &str = "UniqueTxID,ProfileID,Resource,ResourceID,TransactionType,Direction,Amount,Assets,ResourceTimestamp\n\
      1,p,CONVERSION,c,CONVERSION_CREATION,DEBIT,1,USD,2025-10-09T08:53:21Z\n";
@@ -24,6 +24,7 @@ impl Files {
         files.write("token", "bearer");
         files.write("report.csv", REPORT);
         files.write("shadow.jsonl", "");
+        files.write("shadow.jsonl.1", "older");
         files.write("log.jsonl", "{}\n");
         let url = format!("sqlite:{}", files.path("ledger.db").display());
         let keys = ledger::keys(&url, false);
@@ -103,6 +104,8 @@ fn no_output_takes_the_place_of_what_is_needed() {
             "config.html",
             "secret",
             "shadow.jsonl",
+            "shadow.jsonl.1",
+            "shadow.jsonl.2",
         ];
         for name in kept.iter().chain(inputs) {
             let target = files.path(name);
@@ -138,5 +141,20 @@ fn comparisons_of_pairs_are_appended_only_to_such() {
         assert_eq!((code, out.as_str()), (2, ""), "{name}: {err}");
         assert!(err.contains("--pairs-log: ") && err.contains(&target), "{name}: {err}");
         assert_eq!(fs::read_to_string(&target).unwrap(), content);
+    }
+}
+
+#[test]
+fn an_input_that_the_shell_opened_stays() {
+    let files = Files::new();
+    let (log, config) = (files.path("log.jsonl"), files.path("shim.toml"));
+    fs::hard_link(&log, files.path("other name")).unwrap();
+    for page in ["log.jsonl", "other name"] {
+        let page = files.path(page);
+        let arguments = ["report", "--html", text(&page), "--config", text(&config)];
+        let (code, out, err) = run_on(&arguments, fs::File::open(&log).unwrap().into());
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        assert!(err.contains("the standard input"), "{err}");
+        assert_eq!(fs::read_to_string(&log).unwrap(), "{}\n");
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::support::wire::binary::run_with;
 use conversion_shim::cli::check::{write_problems, write_rows};
 use conversion_shim::config::load::{Flag, Loaded, Overlay, Sources, load};
 use conversion_shim::config::{ConfigProblem, ConfigRow, LedgerKind, Mode, Stage, explain};
@@ -532,4 +533,29 @@ fn a_fact_that_does_not_exist_is_refused_with_those_that_do() {
             "facts.query_plus: \"plus\" is none of space, literal",
         ]
     );
+}
+
+/// What the process was given is not left out, whatever its bytes.
+#[cfg(unix)]
+#[test]
+fn a_variable_that_is_not_utf_8_is_refused() {
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStringExt as _;
+    let odd = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+    for (name, value, named) in [
+        (
+            OsString::from("SHIM_STAGE"),
+            odd(b"liv\xff"),
+            "stage: the value is not UTF-8 (environment SHIM_STAGE)",
+        ),
+        (OsString::from("SHIM_LEDGER__URL"), odd(b"sqlite:/\xff"), "ledger.url: the value is not UTF-8"),
+        (odd(b"SHIM_STAG\xff"), OsString::from("live"), "is not a key"),
+    ] {
+        let (code, out, err) = run_with(&["check", "--config", "/dev/null"], &name, &value);
+        assert_eq!((code, out.as_str()), (3, ""), "{err}");
+        assert!(err.contains(named), "{err}");
+    }
+    // Another program's.
+    let (code, _, err) = run_with(&["check", "--config", "/dev/null"], OsStr::new("OTHER"), &odd(b"\xff"));
+    assert_eq!(code, 0, "{err}");
 }

@@ -82,6 +82,12 @@ fn a_record_from_the_future_counts_and_does_not_hide_staleness() {
     let missed: Vec<_> =
         missed.iter().filter(|check| check["passed"] == false).map(|it| &it["name"]).collect();
     assert_eq!(missed, ["freshness_max", "money_max"]);
+    let ahead =
+        lines([ComparisonRecord { time: ago(-3000), ..enough(Route::Get) }]) + &heartbeat_line(heartbeat());
+    let report = json(&["--route", "get"], &ahead);
+    let freshness =
+        report["routes"][0]["checks"].as_array().unwrap().iter().find(|it| it["name"] == "freshness_max");
+    assert_eq!(freshness.unwrap()["text"], "every record is dated ahead of the clock, at most 1d");
 }
 
 /// Every text of a record, as somebody would write it who can choose request ids, or write to the log.

@@ -10,7 +10,11 @@ fn loaded(text: &str) -> Result<Loaded, Vec<String>> {
     std::fs::write(&file, text.replace("DIR", dir.path().to_str().unwrap())).unwrap();
     std::fs::write(dir.path().join("empty"), " \n").unwrap();
     let told = |problems: Vec<conversion_shim::config::ConfigProblem>| {
-        problems.iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect()
+        let folder = dir.path().to_str().unwrap();
+        let text = |it: &conversion_shim::config::ConfigProblem| {
+            format!("{}: {}", it.key, it.message.replace(folder, "DIR"))
+        };
+        problems.iter().map(text).collect()
     };
     load(&Sources { file: Some(file), ..Sources::default() }).map_err(told)
 }
@@ -54,7 +58,7 @@ fn half_a_client_is_refused() {
         ),
         (
             "[auth.lookup]\nclient_id = \"a\"\nclient_secret_file = \"DIR/empty\"",
-            "auth.lookup.client_secret_file: names an empty file",
+            "auth.lookup.client_secret_file: names an empty file, DIR/empty",
         ),
         (
             "[auth.legacy]\nclient_id = \"a\"\nclient_secret = \"hunter2\"\nclient_secret_file = \"DIR/empty\"",
@@ -73,7 +77,9 @@ fn half_a_client_is_refused() {
     }
     let missing = refused("[auth.lookup]\nclient_id = \"a\"\nclient_secret_file = \"/nowhere/at/all\"");
     assert!(
-        missing[0].starts_with("auth.lookup.client_secret_file: names a file that cannot be read"),
+        missing[0].starts_with(
+            "auth.lookup.client_secret_file: names a file that cannot be read, /nowhere/at/all: "
+        ),
         "{missing:?}"
     );
 }

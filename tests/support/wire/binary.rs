@@ -1,8 +1,9 @@
 //! The real program, as a process: what it prints, the signals it gets, how it ends.
 
+use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
@@ -17,9 +18,22 @@ pub(crate) fn run(arguments: &[&str], input: &str) -> (i32, String, String) {
     let mut child = command(arguments).stdin(Stdio::piped()).spawn().unwrap();
     // A program that refuses before it reads has closed its end; that is its right.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    let ended = child.wait_with_output().unwrap();
+    texts(child.wait_with_output().unwrap())
+}
+
+fn texts(ended: Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (ended.status.code().unwrap(), text(ended.stdout), text(ended.stderr))
+}
+
+/// As [`run`], with an input that is open already.
+pub(crate) fn run_on(arguments: &[&str], input: Stdio) -> (i32, String, String) {
+    texts(command(arguments).stdin(input).output().unwrap())
+}
+
+/// As [`run`] without an input, with a variable in the environment.
+pub(crate) fn run_with(arguments: &[&str], name: &OsStr, value: &OsStr) -> (i32, String, String) {
+    texts(command(arguments).env(name, value).output().unwrap())
 }
 
 fn command(arguments: &[&str]) -> Command {
