@@ -48,7 +48,7 @@ impl KeptFiles {
         );
         if let Some(log) = &config.shadow.log {
             let rotated = (1..=config.shadow.log_keep).map(|number| file::rotated(log, number));
-            kept.0.extend(rotated.map(|file| ("an older file of shadow.log".to_owned(), file)));
+            kept.0.extend(rotated.map(|file| (format!("an older file of {}", keys::SHADOW_LOG), file)));
         }
         kept
     }
