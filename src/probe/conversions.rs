@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::calls::{Answer, Calls, problem_of, refused};
+use super::calls::{Calls, DecodedAnswer, problem_of, refused};
 use super::facts_found::FactsFound;
 use super::pages::{Subject, Unseen};
 use super::{Conversions, ProbeError, funding};
@@ -237,7 +237,7 @@ impl Probe<'_> {
         side: Side,
         ref_id: &str,
         recipient: Option<&str>,
-    ) -> Result<Answer, ProbeError> {
+    ) -> Result<DecodedAnswer, ProbeError> {
         if self.unanswered[side as usize] {
             return Err(refused(side, "nothing more is converted, because it gave no answer to a create"));
         }
