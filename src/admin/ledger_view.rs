@@ -18,7 +18,7 @@ use crate::reconcile::{FindingKind, WalkProgress};
 const AUDIT_SHOWN: u32 = 20;
 
 impl View {
-    pub(super) async fn ledger(&self, settings: &config::Ledger, ledger: &Ledger) -> LedgerDocument {
+    pub(super) async fn ledger(&self, settings: &config::LedgerSection, ledger: &Ledger) -> LedgerDocument {
         let first_new_create_at = self.first_new_create_at(ledger).await;
         // After the query, which may itself find the ledger down.
         let (health, down_since, error) = match ledger.health() {
@@ -43,7 +43,7 @@ impl View {
 
     async fn completeness(
         &self,
-        settings: &config::Ledger,
+        settings: &config::LedgerSection,
         ledger: &Ledger,
     ) -> BTreeMap<String, CompletenessDocument> {
         if !ledger.health().is_ready() {

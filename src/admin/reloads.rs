@@ -1,7 +1,7 @@
 //! The config section of `/status`: the config in force and the reloads before it.
 
 use super::documents::{ConfigDocument, Refused, ReloadDocument};
-use crate::config::{Config, ConfigChange, PastReload, Refusal, ReloadHistory, ReloadResult};
+use crate::config::{Config, ConfigChange, PastReload, ReloadHistory, ReloadRefusal, ReloadResult};
 
 /// Maximum number of problems shown of a refused config; a broken file may have thousands.
 const PROBLEMS_SHOWN: usize = 20;
@@ -16,7 +16,7 @@ pub(super) fn section(config: &Config, reloads: &ReloadHistory) -> ConfigDocumen
     }
 }
 
-fn refused(refused: &Refusal) -> Refused {
+fn refused(refused: &ReloadRefusal) -> Refused {
     Refused {
         at: refused.at.to_string(),
         active: refused.active,

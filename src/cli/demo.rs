@@ -48,7 +48,7 @@ pub(super) fn run(arguments: &DemoArgs) -> u8 {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum CommandError {
+enum DemoCommandError {
     #[error("the runtime cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
@@ -77,26 +77,26 @@ impl Stop {
     }
 }
 
-async fn shown(arguments: &DemoArgs) -> Result<u8, CommandError> {
+async fn shown(arguments: &DemoArgs) -> Result<u8, DemoCommandError> {
     let mut stop = Stop::listen()?;
     let mut screen = Screen::new(Box::new(stdout()), terminal());
     let options = Options { seed: arguments.seed, fast: arguments.fast };
     // Whichever ends first, dropping the demo ends the proxy and removes the folder.
     let finished = tokio::select! {
         finished = demo::run(options, &mut screen) => finished?,
-        () = stop.requested() => return Err(CommandError::Stopped),
+        () = stop.requested() => return Err(DemoCommandError::Stopped),
     };
     if arguments.page {
         screen.line(&format!("The operators' page is at {} until Ctrl-C.", finished.page))?;
     }
-    for remark in finished.books.remarks() {
+    for remark in finished.reconciliation.remarks() {
         screen.line(&remark)?;
     }
-    screen.line(&finished.books.to_string())?;
+    screen.line(&finished.reconciliation.to_string())?;
     if arguments.page {
         stop.requested().await;
     }
-    Ok(if finished.books.is_clean() { OK } else { FINDINGS })
+    Ok(if finished.reconciliation.is_clean() { OK } else { FINDINGS })
 }
 
 /// `None` where a redrawn picture makes no sense.

@@ -77,7 +77,7 @@ fn unknown(name: &str, similar: &[&str], record: &[&ClientRecordDocument]) -> St
 
 fn rows(client: &ClientDocument) -> Vec<(&str, String)> {
     let mut rows = vec![(client.client.as_str(), identified(client))];
-    for Call { route, requests, old, new } in calls(client) {
+    for ClientCall { route, requests, old, new } in calls(client) {
         rows.push((route.as_str(), format!("{requests} requests")));
         rows.push(("", format!("old  {old}")));
         rows.push(("", format!("new  {}", new.as_deref().unwrap_or("no such call"))));
@@ -87,18 +87,18 @@ fn rows(client: &ClientDocument) -> Vec<(&str, String)> {
 }
 
 /// The calls of a client on one route, and the new API's call that does the same.
-struct Call {
+struct ClientCall {
     route: Route,
     requests: u64,
     old: String,
     new: Option<String>,
 }
 
-fn calls(client: &ClientDocument) -> impl Iterator<Item = Call> {
+fn calls(client: &ClientDocument) -> impl Iterator<Item = ClientCall> {
     client.routes.iter().filter_map(|(name, requests)| {
         let route: Route = name.parse().ok()?;
         let (old, new) = (call(route, Side::Legacy)?, call(route, Side::New));
-        Some(Call { route, requests: *requests, old, new })
+        Some(ClientCall { route, requests: *requests, old, new })
     })
 }
 
@@ -144,7 +144,7 @@ fn document(
     similar: &[&str],
     record: &[&ClientRecordDocument],
 ) -> Value {
-    let call = |Call { route, requests, old, new }: Call| json!({ "route": route.as_str(), "requests": requests, "legacy": old, "new": new });
+    let call = |ClientCall { route, requests, old, new }: ClientCall| json!({ "route": route.as_str(), "requests": requests, "legacy": old, "new": new });
     let one = |client: &&ClientDocument| {
         let (before, after) = create(client).unzip();
         json!({

@@ -13,12 +13,12 @@ use super::output::complain;
 const HEAD: u64 = 64 * 1024;
 
 /// Why there is no such file to write to: the exit code, and a message that names the option and the file.
-pub(super) struct Refusal {
+pub(super) struct OutFileRefusal {
     code: u8,
     message: String,
 }
 
-impl Refusal {
+impl OutFileRefusal {
     fn new(code: u8, flag: &str, path: &Path, why: impl std::fmt::Display) -> Self {
         Self { code, message: format!("{flag}: {}: {why}", path.display()) }
     }
@@ -44,7 +44,7 @@ impl OutFile {
     ///
     /// # Errors
     /// When it is one of the kept files, or cannot be written.
-    pub(super) fn open(flag: &'static str, path: PathBuf, kept: &KeptFiles) -> Result<Self, Refusal> {
+    pub(super) fn open(flag: &'static str, path: PathBuf, kept: &KeptFiles) -> Result<Self, OutFileRefusal> {
         refuse_kept(flag, &path, kept)?;
         let opened = match File::options().write(true).create_new(true).open(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
@@ -52,7 +52,7 @@ impl OutFile {
             }
             made => made.map(|file| (file, true)),
         };
-        let (file, is_unused) = opened.map_err(|error| Refusal::new(FAILED, flag, &path, error))?;
+        let (file, is_unused) = opened.map_err(|error| OutFileRefusal::new(FAILED, flag, &path, error))?;
         Ok(Self { flag, path, file, is_unused })
     }
 
@@ -65,7 +65,7 @@ impl OutFile {
         let is_regular = self.file.metadata().is_ok_and(|metadata| metadata.is_file());
         let emptied = if is_regular { self.file.set_len(0) } else { Ok(()) };
         let written = emptied.and_then(|()| self.file.write_all(text.as_bytes()));
-        written.map_err(|error| Refusal::new(FAILED, self.flag, &self.path, error).message)
+        written.map_err(|error| OutFileRefusal::new(FAILED, self.flag, &self.path, error).message)
     }
 }
 
@@ -81,9 +81,11 @@ impl Drop for OutFile {
 ///
 /// # Errors
 /// When it is one of the kept files.
-pub(super) fn refuse_kept(flag: &str, path: &Path, kept: &KeptFiles) -> Result<(), Refusal> {
+pub(super) fn refuse_kept(flag: &str, path: &Path, kept: &KeptFiles) -> Result<(), OutFileRefusal> {
     match kept.holds(path) {
-        Some(what) => Err(Refusal::new(USAGE, flag, path, format!("is {what}, and must stay as it is"))),
+        Some(what) => {
+            Err(OutFileRefusal::new(USAGE, flag, path, format!("is {what}, and must stay as it is")))
+        }
         None => Ok(()),
     }
 }
@@ -97,21 +99,21 @@ pub(super) fn append(
     path: &Path,
     kept: &KeptFiles,
     is_line: impl Fn(&str) -> bool,
-) -> Result<File, Refusal> {
+) -> Result<File, OutFileRefusal> {
     refuse_kept(flag, path, kept)?;
     let file = File::options().read(true).append(true).create(true).open(path);
-    let mut file = file.map_err(|error| Refusal::new(FAILED, flag, path, error))?;
+    let mut file = file.map_err(|error| OutFileRefusal::new(FAILED, flag, path, error))?;
     let mut head = Vec::new();
     if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
         let read = (&mut file).take(HEAD).read_to_end(&mut head);
-        read.map_err(|error| Refusal::new(FAILED, flag, path, error))?;
+        read.map_err(|error| OutFileRefusal::new(FAILED, flag, path, error))?;
     }
     let first = head.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
     let is_one = |line: &str| line.strip_suffix('\n').is_some_and(&is_line);
     if first.is_empty() || std::str::from_utf8(first).is_ok_and(is_one) {
         return Ok(file);
     }
-    Err(Refusal::new(
+    Err(OutFileRefusal::new(
         USAGE,
         flag,
         path,

@@ -98,11 +98,11 @@ pub(super) struct ProbeArgs {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum ProbeCommandError {
     #[error("the runtime cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
-    Ledger(#[from] walk::Failed),
+    Ledger(#[from] walk::WalkCommandError),
     #[error("{0}")]
     Upstream(#[from] crate::upstream::TrustError),
     #[error(transparent)]
@@ -197,8 +197,8 @@ fn kept_files(loaded: &Loaded, arguments: &ProbeArgs) -> KeptFiles {
     kept.and("--token-file", token_file.as_deref())
 }
 
-fn failed(error: &Failed, loaded: &Loaded) -> u8 {
-    if let Failed::Ledger(walk::Failed::Open(error)) = error {
+fn failed(error: &ProbeCommandError, loaded: &Loaded) -> u8 {
+    if let ProbeCommandError::Ledger(walk::WalkCommandError::Open(error)) = error {
         let problems = check::ledger_problems(error, &explain(loaded));
         if !problems.is_empty() {
             return check::refused(&problems);
@@ -227,7 +227,7 @@ async fn paired(
     config: Arc<Config>,
     options: ProbeOptions,
     (count, out): (u32, &mut (dyn Write + Send)),
-) -> Result<PairsMade, Failed> {
+) -> Result<PairsMade, ProbeCommandError> {
     let upstream = UpstreamClient::new(&config.upstream)?;
     upstream.budget().adopt(&with_rate(&config, RATE));
     let ledger = match config.ledger.as_ref() {
@@ -305,7 +305,7 @@ fn is_for_tests(host: &str) -> bool {
         || name.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-async fn probed(config: Arc<Config>, options: ProbeOptions) -> Result<FactsFound, Failed> {
+async fn probed(config: Arc<Config>, options: ProbeOptions) -> Result<FactsFound, ProbeCommandError> {
     let upstream = UpstreamClient::new(&config.upstream)?;
     upstream.budget().adopt(&with_rate(&config, RATE));
     let ledger = match config.ledger.as_ref().filter(|_| options.conversions.is_some()) {

@@ -16,7 +16,7 @@ use super::config_args::ConfigArgs;
 use super::digested::Digested;
 use super::exit::{FAILED, NO_GO, NOT_PROVEN, OK};
 use super::kept_files::KeptFiles;
-use super::ledger::{CommandError, no_ledger};
+use super::ledger::{LedgerCommandError, no_ledger};
 use super::out_file::OutFile;
 use super::output::{Format, complain, written};
 use super::report_record::{self, Recording};
@@ -165,10 +165,12 @@ const fn exit_code(verdict: Decision) -> u8 {
 }
 
 /// Why a report is not on record; each key that is to blame with its source.
-fn named(error: &CommandError, rows: &[ConfigRow]) -> String {
+fn named(error: &LedgerCommandError, rows: &[ConfigRow]) -> String {
     let problems = match error {
-        CommandError::Open(error) => check::ledger_problems(error, rows),
-        CommandError::Runtime(_) | CommandError::Read(_) | CommandError::Lookup(_) => Vec::new(),
+        LedgerCommandError::Open(error) => check::ledger_problems(error, rows),
+        LedgerCommandError::Runtime(_) | LedgerCommandError::Read(_) | LedgerCommandError::Lookup(_) => {
+            Vec::new()
+        }
     };
     let problems: Vec<_> = problems.iter().map(|problem| one_line(&problem.to_string())).collect();
     if problems.is_empty() { error.to_string() } else { problems.join("; ") }

@@ -4,27 +4,27 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::ledger::orders::operator_name;
-use super::ledger::{CommandError, named};
+use super::ledger::{LedgerCommandError, named};
 use super::output::block_on;
 use crate::config::{self, Config, Go};
 use crate::gate;
-use crate::ledger::{Evidence, EvidenceKind, Ledger};
+use crate::ledger::{EvidenceKind, GateEvidence, Ledger};
 use crate::report::document::{Check, Report, RouteReport};
 
 /// Where a report is recorded, and what it was made from.
 pub(super) struct Recording<'a> {
     pub(super) config: &'a Config,
-    pub(super) ledger: &'a config::Ledger,
+    pub(super) ledger: &'a config::LedgerSection,
     /// Of all bytes that were read, in their order.
     pub(super) input: Sha256,
 }
 
 /// Records the report, whatever its verdict.
-pub(super) fn record(recording: Recording<'_>, report: &Report) -> Result<(), CommandError> {
+pub(super) fn record(recording: Recording<'_>, report: &Report) -> Result<(), LedgerCommandError> {
     let Recording { config, ledger, input } = recording;
     // As `--format json` prints it. Its fields always serialize.
     let document = serde_json::to_string_pretty(report).unwrap_or_default() + "\n";
-    let evidence = Evidence {
+    let evidence = GateEvidence {
         kind: EvidenceKind::Report,
         verdict: report.verdict.name().to_owned(),
         window: report.window_of_records(),

@@ -75,7 +75,7 @@ impl Walked {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failed {
+pub(super) enum WalkCommandError {
     #[error("the runtime cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
@@ -108,7 +108,7 @@ pub(super) fn default_end() -> Timestamp {
 pub(super) struct Prepared {
     arguments: WalkArgs,
     config: Arc<Config>,
-    ledger: config::Ledger,
+    ledger: config::LedgerSection,
     rows: Vec<ConfigRow>,
 }
 
@@ -143,7 +143,7 @@ impl Prepared {
         let options = WalkOptions { resume: !fresh, ..wanted.options.clone() };
         let wanted = Wanted { options, ..wanted };
         block_on(walked(config, &ledger, Access { rate, token }, wanted)).map_err(|error| {
-            if let Failed::Open(error) = &error {
+            if let WalkCommandError::Open(error) = &error {
                 let problems = check::ledger_problems(error, &rows);
                 if !problems.is_empty() {
                     return check::refused(&problems);
@@ -162,10 +162,10 @@ struct Access {
 
 async fn walked(
     config: Arc<Config>,
-    ledger: &config::Ledger,
+    ledger: &config::LedgerSection,
     access: Access,
     wanted: Wanted,
-) -> Result<Walked, Failed> {
+) -> Result<Walked, WalkCommandError> {
     let source = source(&config, access)?;
     let Wanted { mut options, dry_run, report } = wanted;
     let (opened, reader) = opened(&config, ledger, dry_run).await?;
@@ -175,7 +175,7 @@ async fn walked(
     if options.sides == Sides::Only(Side::New) && !options.may_claim_new {
         let reason =
             "the ledger is not open for creates on the new API: `conversion-shim ledger open-new` opens it";
-        return Err(Failed::Refused(reason.into()));
+        return Err(WalkCommandError::Refused(reason.into()));
     }
     let lease = match &opened {
         Some(opened) => Some(lease(opened, &ledger.tenant).await?),
@@ -197,7 +197,7 @@ async fn walked(
         observer: &|view| progress.show(view, source.delay()),
     };
     let outcome = tokio::select! {
-        outcome = walk(context, options) => outcome.map_err(|error| Failed::Walk { error, resumes }),
+        outcome = walk(context, options) => outcome.map_err(|error| WalkCommandError::Walk { error, resumes }),
         never = progress.show_waits(&source) => match never {},
     };
     progress.end();
@@ -209,7 +209,7 @@ async fn walked(
 }
 
 /// The lease that lets this process walk; a process that was killed keeps it for some seconds.
-async fn lease(opened: &Ledger, tenant: &str) -> Result<Lease, Failed> {
+async fn lease(opened: &Ledger, tenant: &str) -> Result<Lease, WalkCommandError> {
     let on_wait = |holder: &str, until: Timestamp| {
         let holder = one_line(holder.get(..12).unwrap_or(holder));
         complain(format_args!(
@@ -217,18 +217,19 @@ async fn lease(opened: &Ledger, tenant: &str) -> Result<Lease, Failed> {
         ));
     };
     let lease = Lease::take_patiently(opened, tenant, on_wait).await?;
-    lease.ok_or_else(|| Failed::Refused("another process walks the lists of this tenant now".into()))
+    lease
+        .ok_or_else(|| WalkCommandError::Refused("another process walks the lists of this tenant now".into()))
 }
 
-fn source(config: &Arc<Config>, Access { rate, token }: Access) -> Result<VendorSource, Failed> {
-    let refused = |error: &dyn std::error::Error| Failed::Refused(error.to_string());
+fn source(config: &Arc<Config>, Access { rate, token }: Access) -> Result<VendorSource, WalkCommandError> {
+    let refused = |error: &dyn std::error::Error| WalkCommandError::Refused(error.to_string());
     let upstream = UpstreamClient::new(&config.upstream).map_err(|error| refused(&error))?;
     let source = VendorSource::new(config.clone(), &upstream, own_budget(config, rate), token)
         .map_err(|error| refused(&error))?
         .alone();
     match [Side::Legacy, Side::New].into_iter().find(|side| !source.has_credentials(*side)) {
         None => Ok(source),
-        Some(side) => Err(Failed::Refused(format!(
+        Some(side) => Err(WalkCommandError::Refused(format!(
             "there are no credentials to read the {side} side: set [auth.lookup], or pass --token-file"
         ))),
     }
@@ -237,9 +238,9 @@ fn source(config: &Arc<Config>, Access { rate, token }: Access) -> Result<Vendor
 /// The ledger that the config names; only to read in a dry run, which must not even bring the tables up to date.
 pub(super) async fn opened(
     config: &Config,
-    ledger: &config::Ledger,
+    ledger: &config::LedgerSection,
     dry_run: bool,
-) -> Result<(Option<Ledger>, Reader), Failed> {
+) -> Result<(Option<Ledger>, Reader), WalkCommandError> {
     let identity = Identity { create: false, ..identity_of(config, ledger) };
     let usual = settings_of(ledger);
     let settings = Settings { identity, timeout: usual.timeout.max(LEDGER_TIMEOUT), ..usual };
@@ -268,7 +269,7 @@ pub(super) fn with_rate(config: &Config, rate: u32) -> Arc<Config> {
     Arc::new(own)
 }
 
-type Configured = (Arc<Config>, config::Ledger, Vec<ConfigRow>);
+type Configured = (Arc<Config>, config::LedgerSection, Vec<ConfigRow>);
 
 fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
     let loaded = load(&arguments.into_sources())?;

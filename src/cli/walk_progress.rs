@@ -21,11 +21,11 @@ pub(super) struct ProgressLine {
     name: &'static str,
     is_terminal: bool,
     start: Instant,
-    shown: Mutex<Shown>,
+    shown: Mutex<PrintedProgress>,
 }
 
 #[derive(Default)]
-struct Shown {
+struct PrintedProgress {
     last: Option<Instant>,
     /// Rows, and the time up to which all was seen, when the first records were there.
     first: Option<(u64, i64)>,
@@ -68,7 +68,7 @@ impl ProgressLine {
         if self.is_terminal { BAR_EVERY } else { LINE_EVERY }
     }
 
-    fn print(&self, shown: &mut Shown, line: &str) {
+    fn print(&self, shown: &mut PrintedProgress, line: &str) {
         shown.last = Some(Instant::now());
         if self.is_terminal {
             let width = std::mem::replace(&mut shown.width, line.len());

@@ -9,7 +9,7 @@ use super::best_effort;
 use super::layers::{self, Digest256};
 use super::problem::ConfigProblem;
 use super::read::{ConfigEntry, ConfigRow, KeyReader, MissingSecret};
-use super::sections::ledger::{self, Ledger};
+use super::sections::ledger::{self, LedgerSection};
 use super::snapshot::Config;
 pub use super::sources::{Flag, Overlay, Sources};
 
@@ -66,7 +66,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Vec<ConfigProblem>> {
 
 /// The ledger that a config names, which may be refused for other reasons.
 pub(crate) struct NamedLedger {
-    pub(crate) ledger: Ledger,
+    pub(crate) ledger: LedgerSection,
     /// The keys of its section, with their sources.
     pub(crate) rows: Vec<ConfigRow>,
     /// What of the section could not be read: the default is used.

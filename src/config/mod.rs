@@ -36,7 +36,7 @@ pub use self::load::explain;
 pub use self::problem::ConfigProblem;
 pub use self::read::ConfigRow;
 pub use self::reload_history::{
-    ConfigChange, PastReload, RELOADS_KEPT, Refusal, ReloadHistory, ReloadResult,
+    ConfigChange, PastReload, RELOADS_KEPT, ReloadHistory, ReloadRefusal, ReloadResult,
 };
 pub(crate) use self::secret::Secret;
 pub(crate) use self::sections::auth;
@@ -47,7 +47,7 @@ pub(crate) use self::sections::forwarding::Forwarding;
 pub(crate) use self::sections::gate::Override;
 pub use self::sections::ignore::{IgnoreRule, PathPattern};
 pub(crate) use self::sections::keys;
-pub use self::sections::ledger::{Ledger, LedgerKind, NativeCreates, TENANT_MAX};
+pub use self::sections::ledger::{LedgerKind, LedgerSection, NativeCreates, TENANT_MAX};
 pub(crate) use self::sections::limits::{InFlight, Limits};
 pub(crate) use self::sections::log::{Log, LogFormat};
 pub(crate) use self::sections::modes::{CreateProgress, Progress, ReadProgress};

@@ -31,14 +31,14 @@ pub struct ReloadHistory {
     /// When a reload was last accepted; `None` = never since the start.
     pub(crate) accepted_at: Option<Timestamp>,
     /// The last refusal, active or not.
-    pub(crate) refused: Option<Refusal>,
+    pub(crate) refused: Option<ReloadRefusal>,
     /// The last reloads, newest first; at most [`RELOADS_KEPT`].
     pub reloads: VecDeque<PastReload>,
 }
 
 /// A config that a reload refused; the one before it stays in force.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct ReloadRefusal {
     /// When it was first refused.
     pub(crate) at: Timestamp,
     pub(crate) problems: Vec<ConfigProblem>,
@@ -124,7 +124,7 @@ impl ReloadHistory {
     /// The configured config was refused, and `config` stays in effect. The same refusal again keeps its time, and shows the numbers of
     /// now.
     pub(super) fn refused(&mut self, config: &Config, problems: Vec<ConfigProblem>) {
-        let same = |refusal: &&mut Refusal| refusal.active && are_same(&refusal.problems, &problems);
+        let same = |refusal: &&mut ReloadRefusal| refusal.active && are_same(&refusal.problems, &problems);
         if let Some(refusal) = self.refused.as_mut().filter(same) {
             // The same problems in newer words; the refusal keeps the time at which it began.
             refusal.problems = problems;
@@ -139,7 +139,7 @@ impl ReloadHistory {
             ended_at: None,
         };
         self.push(now, config, result);
-        self.refused = Some(Refusal { at: now, problems, active: true });
+        self.refused = Some(ReloadRefusal { at: now, problems, active: true });
     }
 
     fn end_refusal(&mut self, now: Timestamp) {

@@ -4,7 +4,7 @@
 use super::problem::ConfigProblem;
 use super::sections::general::REPLICAS;
 use super::sections::keys;
-use super::sections::ledger::{Ledger, LedgerKind};
+use super::sections::ledger::{LedgerKind, LedgerSection};
 use super::sections::modes::Mode;
 use super::sections::routes::Routes;
 use crate::translate::route::Route;
@@ -12,7 +12,7 @@ use crate::translate::route::Route;
 /// The values that the rules judge.
 pub(super) struct RuleInput<'a> {
     pub(super) routes: &'a Routes,
-    pub(super) ledger: Option<&'a Ledger>,
+    pub(super) ledger: Option<&'a LedgerSection>,
     pub(super) replicas: u32,
     /// Whether there are lookup credentials.
     pub(super) reads_new: bool,

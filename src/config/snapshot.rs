@@ -18,7 +18,7 @@ use super::sections::forwarding::{self, Forwarding};
 use super::sections::gate::{self, Gate, Override};
 use super::sections::general::{self, General};
 use super::sections::hold::{self, Hold};
-use super::sections::ledger::{self, Ledger};
+use super::sections::ledger::{self, LedgerSection};
 use super::sections::limits::{self, Limits};
 use super::sections::list::{self, List};
 use super::sections::log::{self, Log};
@@ -74,7 +74,7 @@ pub struct Config {
     /// `[canary]`
     pub canary: Canary,
     /// `[ledger]`; `None` = no ledger is configured.
-    pub ledger: Option<Ledger>,
+    pub ledger: Option<LedgerSection>,
     /// `[facts]`
     pub facts: Facts,
     /// The file that facts came from.
@@ -204,7 +204,7 @@ impl Config {
 fn check_rules(
     keys: &mut KeyReader,
     routes: Option<&Routes>,
-    ledger: Option<&Option<Ledger>>,
+    ledger: Option<&Option<LedgerSection>>,
     auth: Option<&Auth>,
     replicas: Option<u32>,
 ) {
@@ -228,7 +228,11 @@ fn check_rules(
 }
 
 /// What other sections have of what walks need.
-fn needs(ledger: Option<&Option<Ledger>>, auth: Option<&Auth>, budget: Option<&Budget>) -> reconcile::Needs {
+fn needs(
+    ledger: Option<&Option<LedgerSection>>,
+    auth: Option<&Auth>,
+    budget: Option<&Budget>,
+) -> reconcile::Needs {
     reconcile::Needs {
         ledger: ledger.map(Option::is_some),
         credentials: auth.map(reads_both),

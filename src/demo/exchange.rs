@@ -24,12 +24,12 @@ const ANSWER_MAX: usize = 4 << 20;
 pub(super) struct Http(Client<HttpConnector, Full<Bytes>>);
 
 /// An answer that was read to its end.
-pub(super) struct Reply {
+pub(super) struct HttpReply {
     pub(super) status: u16,
     body: Bytes,
 }
 
-impl Reply {
+impl HttpReply {
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -46,12 +46,18 @@ impl Http {
         Self(Client::builder(TokioExecutor::new()).build(connector))
     }
 
-    pub(super) async fn get(&self, url: &str, client: &str) -> Option<Reply> {
+    pub(super) async fn get(&self, url: &str, client: &str) -> Option<HttpReply> {
         self.send(Method::GET, url, client, Bytes::new()).await
     }
 
     /// `None`: no answer, or none that could be read.
-    pub(super) async fn send(&self, method: Method, url: &str, client: &str, body: Bytes) -> Option<Reply> {
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        url: &str,
+        client: &str,
+        body: Bytes,
+    ) -> Option<HttpReply> {
         let request = Request::builder()
             .method(method)
             .uri(url)
@@ -62,10 +68,10 @@ impl Http {
         timeout(TIMEOUT, self.exchange(request)).await.ok()?
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Option<Reply> {
+    async fn exchange(&self, request: Request<Full<Bytes>>) -> Option<HttpReply> {
         let answer = self.0.request(request).await.ok()?;
         let status = answer.status().as_u16();
         let body = body::collect(answer.into_body(), ANSWER_MAX).await.ok()?;
-        Some(Reply { status, body })
+        Some(HttpReply { status, body })
     }
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::exchange::{Http, Reply};
+use super::exchange::{Http, HttpReply};
 use crate::sandbox::{Dice, PROFILE, SECOND_PROFILE};
 use crate::translate::paths::CONVERSIONS;
 
@@ -51,13 +51,13 @@ impl Register {
         self.entries().ids.entry(reference.to_owned()).or_default();
     }
 
-    fn told(&self, reference: &str, told: Told) {
+    fn record_answer(&self, reference: &str, answered: AnsweredCreate) {
         let mut entries = self.entries();
         let before = entries.ids.get(reference).cloned().flatten();
-        entries.met += u64::from(told.existed && before.is_none_or(|before| before == told.id));
-        match entries.ids.insert(reference.to_owned(), Some(told.id.clone())).flatten() {
-            Some(before) if before != told.id => entries.wrong += 1,
-            _ => entries.newest = Some(told.id),
+        entries.met += u64::from(answered.existed && before.is_none_or(|before| before == answered.id));
+        match entries.ids.insert(reference.to_owned(), Some(answered.id.clone())).flatten() {
+            Some(before) if before != answered.id => entries.wrong += 1,
+            _ => entries.newest = Some(answered.id),
         }
     }
 
@@ -89,21 +89,21 @@ impl Register {
 }
 
 /// The conversion that an answer to a create names.
-struct Told {
+struct AnsweredCreate {
     id: String,
     /// A 409: it was there before.
     existed: bool,
 }
 
 /// `None`: the client has to ask again.
-fn told(reply: &Reply) -> Option<Told> {
+fn answered_create(reply: &HttpReply) -> Option<AnsweredCreate> {
     let body = reply.json();
     let (id, existed) = match reply.status {
         200 => (&body["id"], false),
         409 => (&body["meta"]["existing"]["id"], true),
         _ => return None,
     };
-    Some(Told { id: id.as_str()?.to_owned(), existed })
+    Some(AnsweredCreate { id: id.as_str()?.to_owned(), existed })
 }
 
 /// The running clients. Dropping it ends them.
@@ -200,9 +200,9 @@ impl Client {
     async fn conclude(&self, reference: &str, body: &Bytes) -> String {
         loop {
             let reply = self.http.send(Method::POST, &self.url, &self.name, body.clone()).await;
-            if let Some(told) = reply.as_ref().and_then(told) {
-                let id = told.id.clone();
-                self.register.told(reference, told);
+            if let Some(answered) = reply.as_ref().and_then(answered_create) {
+                let id = answered.id.clone();
+                self.register.record_answer(reference, answered);
                 return id;
             }
             sleep(AGAIN_AFTER).await;

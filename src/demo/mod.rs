@@ -1,15 +1,15 @@
 //! `demo`: the whole cutover in a minute and a half, with faults, on this machine.
 //!
 //! The vendor is the embedded one, in this process. The proxy is a process of its own, the same binary with a config file and an SQLite
-//! ledger in a temporary folder, so that it can be killed. `fleet` is the clients of the old API, `walk` the stages and their faults, `books`
+//! ledger in a temporary folder, so that it can be killed. `fleet` is the clients of the old API, `walk` the stages and their faults, `reconciliation`
 //! what the vendor holds at the end. Numbers come from the proxy's metrics, from answers that clients got, and from the vendor's records.
 
-mod books;
 mod exchange;
 mod fleet;
 mod folder;
 mod latency;
 mod proxy;
+mod reconciliation;
 pub(crate) mod screen;
 mod totals;
 mod walk;
@@ -20,11 +20,11 @@ use std::time::Duration;
 
 use crate::sandbox::{Options as VendorOptions, PROFILE, SECOND_PROFILE, Sandbox};
 
-use self::books::Books;
 use self::fleet::Fleet;
 use self::folder::Folder;
 use self::latency::Prober;
 use self::proxy::Proxy;
+use self::reconciliation::Reconciliation;
 use self::screen::Screen;
 use self::totals::{Parts, Totals};
 
@@ -37,8 +37,8 @@ pub(crate) struct Options {
 }
 
 /// A demo that reached its end: the proxy and the vendor still run, until it is dropped.
-pub(crate) struct Finished {
-    pub(crate) books: Books,
+pub(crate) struct CompletedDemo {
+    pub(crate) reconciliation: Reconciliation,
     /// The operators' page of the proxy.
     pub(crate) page: String,
     _running: (Proxy, Arc<Sandbox>, Folder),
@@ -67,7 +67,7 @@ const FUNDS: &str = "1000000000";
 ///
 /// # Errors
 /// [`DemoError`]: a part could not start, or the proxy did not take a config.
-pub(crate) async fn run(options: Options, screen: &mut Screen) -> Result<Finished, DemoError> {
+pub(crate) async fn run(options: Options, screen: &mut Screen) -> Result<CompletedDemo, DemoError> {
     let vendor = Arc::new(vendor().await.map_err(DemoError::Vendor)?);
     let folder = Folder::new().map_err(DemoError::Folder)?;
     let mut proxy = Proxy::start(folder.path(), &vendor).await?;
@@ -79,8 +79,8 @@ pub(crate) async fn run(options: Options, screen: &mut Screen) -> Result<Finishe
     walk::walk(options, &mut proxy, parts, screen).await?;
     fleet.finish(CONCLUDE_TIMEOUT).await;
     screen.end(&Totals::read(&mut proxy, parts).await)?;
-    let books = Books::compare(&register, vendor.inspector());
-    Ok(Finished { books, page: proxy.page(), _running: (proxy, vendor, folder) })
+    let reconciliation = Reconciliation::compare(&register, vendor.inspector());
+    Ok(CompletedDemo { reconciliation, page: proxy.page(), _running: (proxy, vendor, folder) })
 }
 
 fn head(seed: u64, vendor: &Sandbox, proxy: &Proxy) -> String {

@@ -36,7 +36,7 @@ pub(crate) struct Screen {
     drawn: usize,
 }
 
-type Shown = Result<(), DemoError>;
+type ScreenResult = Result<(), DemoError>;
 
 impl Screen {
     /// Without a terminal: plain lines.
@@ -47,7 +47,7 @@ impl Screen {
     }
 
     /// `steps` are the names of all steps in their order.
-    pub(super) fn begin(&mut self, head: String, steps: Vec<&'static str>) -> Shown {
+    pub(super) fn begin(&mut self, head: String, steps: Vec<&'static str>) -> ScreenResult {
         (self.start, self.head, self.steps) = (Instant::now(), head, steps);
         if self.terminal.is_none() {
             let head = self.head.clone();
@@ -57,7 +57,7 @@ impl Screen {
     }
 
     /// The proxy is in the stage of that step.
-    pub(super) fn step(&mut self, at: usize, what: &'static str) -> Shown {
+    pub(super) fn step(&mut self, at: usize, what: &'static str) -> ScreenResult {
         (self.at, self.what) = (at, what);
         self.event(&format!("{}: {what}", self.step_name()))
     }
@@ -66,14 +66,14 @@ impl Screen {
         self.steps.get(self.at).copied().unwrap_or_default()
     }
 
-    pub(super) fn step_ends(&mut self, totals: &Totals) -> Shown {
+    pub(super) fn step_ends(&mut self, totals: &Totals) -> ScreenResult {
         if self.terminal.is_some() {
             return self.show(totals);
         }
         self.line(&format!("         {}", totals.summary()))
     }
 
-    pub(super) fn event(&mut self, text: &str) -> Shown {
+    pub(super) fn event(&mut self, text: &str) -> ScreenResult {
         let text = format!("{:>6} s {text}", tenths(self.milliseconds()));
         if self.terminal.is_none() {
             return self.line(&text);
@@ -90,7 +90,7 @@ impl Screen {
     }
 
     /// Draws the picture, on a terminal.
-    pub(super) fn show(&mut self, totals: &Totals) -> Shown {
+    pub(super) fn show(&mut self, totals: &Totals) -> ScreenResult {
         let Some(terminal) = self.terminal else { return Ok(()) };
         let width = (terminal.width)();
         let lines = self.picture(totals);
@@ -131,7 +131,7 @@ impl Screen {
         lines
     }
 
-    pub(super) fn end(&mut self, totals: &Totals) -> Shown {
+    pub(super) fn end(&mut self, totals: &Totals) -> ScreenResult {
         if self.terminal.is_some() {
             return self.show(totals);
         }
@@ -146,7 +146,7 @@ impl Screen {
         self.write(&format!("{text}\n"))
     }
 
-    fn write(&mut self, text: &str) -> Shown {
+    fn write(&mut self, text: &str) -> ScreenResult {
         match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
             // A reader that closed its end, as `head` does, has what it wanted; the exit code is the verdict all the same.
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -162,9 +162,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Page(Arc<Mutex<Vec<u8>>>);
+    struct ScreenBuffer(Arc<Mutex<Vec<u8>>>);
 
-    impl Write for Page {
+    impl Write for ScreenBuffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn drawn(colored: bool) -> String {
-        let page = Page::default();
+        let page = ScreenBuffer::default();
         let terminal = Terminal { width: || 20, colored };
         let mut screen = Screen::new(Box::new(page.clone()), Some(terminal));
         screen.begin("the head of the picture".into(), vec!["observe", "shadow"]).unwrap();

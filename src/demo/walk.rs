@@ -14,7 +14,7 @@ use crate::sandbox::{ArmedFault, Dice, Fault, FaultKind, Operation, RefusalBody,
 use crate::translate::side::Side;
 
 /// One line of the walk.
-struct Step {
+struct DemoStep {
     stage: Stage,
     /// The name on the screen.
     name: &'static str,
@@ -34,8 +34,8 @@ enum Accident {
     Outage,
 }
 
-const STEPS: [Step; 9] = [
-    Step {
+const STEPS: [DemoStep; 9] = [
+    DemoStep {
         stage: Stage::Observe,
         name: "observe",
         seconds: 8,
@@ -43,7 +43,7 @@ const STEPS: [Step; 9] = [
         loses_answers: &[],
         accident: None,
     },
-    Step {
+    DemoStep {
         stage: Stage::Shadow,
         name: "shadow",
         seconds: 8,
@@ -51,7 +51,7 @@ const STEPS: [Step; 9] = [
         loses_answers: &[Side::Legacy],
         accident: None,
     },
-    Step {
+    DemoStep {
         stage: Stage::Ready,
         name: "ready",
         seconds: 10,
@@ -59,7 +59,7 @@ const STEPS: [Step; 9] = [
         loses_answers: &[],
         accident: Some(Accident::Kill),
     },
-    Step {
+    DemoStep {
         stage: Stage::Canary,
         name: "canary",
         seconds: 12,
@@ -67,7 +67,7 @@ const STEPS: [Step; 9] = [
         loses_answers: &[Side::Legacy, Side::New],
         accident: None,
     },
-    Step {
+    DemoStep {
         stage: Stage::Live,
         name: "live",
         seconds: 13,
@@ -75,7 +75,7 @@ const STEPS: [Step; 9] = [
         loses_answers: &[Side::New],
         accident: Some(Accident::Kill),
     },
-    Step {
+    DemoStep {
         stage: Stage::Hold,
         name: "hold",
         seconds: 3,
@@ -83,7 +83,7 @@ const STEPS: [Step; 9] = [
         loses_answers: &[],
         accident: None,
     },
-    Step {
+    DemoStep {
         stage: Stage::Ready,
         name: "back",
         seconds: 10,
@@ -91,7 +91,7 @@ const STEPS: [Step; 9] = [
         loses_answers: &[Side::Legacy],
         accident: None,
     },
-    Step {
+    DemoStep {
         stage: Stage::Live,
         name: "live",
         seconds: 12,
@@ -99,7 +99,7 @@ const STEPS: [Step; 9] = [
         loses_answers: &[],
         accident: Some(Accident::Outage),
     },
-    Step {
+    DemoStep {
         stage: Stage::Sealed,
         name: "sealed",
         seconds: 8,
@@ -154,7 +154,7 @@ pub(super) async fn walk(
 }
 
 /// Arms the faults of a step: the vendor resets the connection, or a gateway answers with its own page, both after the create took effect.
-fn arm(step: &Step, vendor: &Sandbox, dice: &mut Dice) -> Vec<ArmedFault> {
+fn arm(step: &DemoStep, vendor: &Sandbox, dice: &mut Dice) -> Vec<ArmedFault> {
     let lost = [
         FaultKind::Reset { applied: true },
         FaultKind::Status {

@@ -20,7 +20,7 @@ use crate::translate::drift::Drift;
 const KEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts of each feature of a client at the last write.
-type Kept = HashMap<String, (Option<Timestamp>, Vec<u64>)>;
+type WrittenCounts = HashMap<String, (Option<Timestamp>, Vec<u64>)>;
 
 /// Writes what clients used, and what the vendor's answers hold, to the ledger. Never ends.
 pub(crate) async fn keep_on_record(
@@ -29,7 +29,7 @@ pub(crate) async fn keep_on_record(
     drift: Arc<DriftLog>,
     config: Arc<ArcSwap<Config>>,
 ) {
-    let (mut kept, mut names_kept) = (Kept::new(), 0);
+    let (mut kept, mut names_kept) = (WrittenCounts::new(), 0);
     loop {
         sleep(KEEP_EVERY).await;
         let config = config.load_full();
@@ -57,8 +57,8 @@ fn row((drift, first_seen): (Drift, Timestamp)) -> DriftRow {
 }
 
 /// What changed since the last write, and what is known after this one.
-fn changed(usage: &UsageTable, kept: &Kept) -> (Vec<ClientUse>, Kept) {
-    let (mut clients, mut next) = (Vec::new(), Kept::new());
+fn changed(usage: &UsageTable, kept: &WrittenCounts) -> (Vec<ClientUse>, WrittenCounts) {
+    let (mut clients, mut next) = (Vec::new(), WrittenCounts::new());
     let each = usage.clients();
     let named = each.iter().map(|entry| (name(entry), entry.as_ref()));
     for (client, entry) in named.chain([(OTHERS.to_owned(), usage.others())]) {

@@ -1,6 +1,6 @@
 //! Failures of credentials: the caller's, or the proxy's own.
 
-use super::{BoxError, Fault, SideEffect};
+use super::{BoxError, ResponsibleParty, SideEffect};
 use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
 use crate::translate::token::{LEGACY_READ, LEGACY_WRITE};
@@ -48,14 +48,16 @@ pub(crate) enum AuthFailure {
 }
 
 impl AuthFailure {
-    pub(super) const fn fault(&self) -> Fault {
+    pub(super) const fn fault(&self) -> ResponsibleParty {
         match self {
             Self::UnknownCaller | Self::NotAllowed { .. } | Self::Reflecting | Self::NoTokenRoute => {
-                Fault::Caller
+                ResponsibleParty::Caller
             }
-            Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut => Fault::TokenEndpoint,
+            Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut => {
+                ResponsibleParty::TokenEndpoint
+            }
             // The proxy's own credentials: no caller can mend them.
-            Self::NoToken { .. } | Self::OwnTokenRefused { .. } => Fault::Proxy,
+            Self::NoToken { .. } | Self::OwnTokenRefused { .. } => ResponsibleParty::Proxy,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AuthFailure, BoxError, Failure, Fault, SideEffect};
+use super::{AuthFailure, BoxError, Failure, ResponsibleParty, SideEffect};
 use crate::translate::invalid::Invalid;
 use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
@@ -36,7 +36,7 @@ pub fn catalogue() -> Vec<CatalogueRow> {
     let mut rows: Vec<_> = failures.iter().map(row).collect();
     rows.extend(of_answers().into_iter().map(|problem| CatalogueRow {
         name: "",
-        fault: Fault::Caller.as_str(),
+        fault: ResponsibleParty::Caller.as_str(),
         retry_after: false,
         may_have_acted: false,
         ..described(problem)
@@ -97,7 +97,7 @@ fn of_the_request() -> Vec<Failure> {
 
 fn of_the_proxy() -> Vec<Failure> {
     vec![
-        Failure::Overloaded { fault: Fault::Proxy, retry_after: RETRY },
+        Failure::Overloaded { fault: ResponsibleParty::Proxy, retry_after: RETRY },
         Failure::OverBudget { retry_after: RETRY },
         Failure::Held { retry_after: RETRY },
         Failure::CursorOutOfReach { calls: 5, goes_on: false },

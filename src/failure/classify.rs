@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, Fault, SideEffect};
+use super::{Failure, ResponsibleParty, SideEffect};
 use crate::translate::get;
 use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
@@ -18,7 +18,7 @@ const RETRY_PAGE_AFTER: Duration = Duration::from_secs(1);
 impl Failure {
     /// Who has to act for the request to succeed.
     #[must_use]
-    pub(crate) const fn fault(&self) -> Fault {
+    pub(crate) const fn fault(&self) -> ResponsibleParty {
         match self {
             Self::Invalid(_)
             | Self::BodyTooLong { .. }
@@ -35,7 +35,7 @@ impl Failure {
             | Self::UnreadableReference
             | Self::TooManyUnauthorized { .. }
             | Self::ClaimedForLegacy { .. }
-            | Self::TooManyDropped { .. } => Fault::Caller,
+            | Self::TooManyDropped { .. } => ResponsibleParty::Caller,
             // A limit of one client is that client's; one of the process is the proxy's.
             Self::Overloaded { fault, .. } => *fault,
             Self::Unreachable { side, .. }
@@ -46,14 +46,14 @@ impl Failure {
             | Self::DuplicateCheckFailed { side, .. }
             | Self::RecordUnavailable { side }
             | Self::CursorRefused { side }
-            | Self::OutcomeUnknown { side, .. } => Fault::Upstream(*side),
+            | Self::OutcomeUnknown { side, .. } => ResponsibleParty::Upstream(*side),
             Self::AuthFailure(auth) => auth.fault(),
             Self::OverBudget { .. }
             | Self::Held { .. }
             | Self::Ledger(_)
             | Self::TooLate
             | Self::CursorOutOfReach { .. }
-            | Self::Internal { .. } => Fault::Proxy,
+            | Self::Internal { .. } => ResponsibleParty::Proxy,
         }
     }
 

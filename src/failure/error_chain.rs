@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[derive(Debug, thiserror::Error)]
-    enum Failed {
+    enum SampleError {
         #[error("not available: {0}")]
         Repeats(#[source] std::io::Error),
         #[error("not available")]
@@ -32,7 +32,7 @@ mod tests {
     #[test]
     fn a_cause_is_named_once() {
         let cause = || std::io::Error::other("the disk is full");
-        for error in [Failed::Repeats(cause()), Failed::Names(cause())] {
+        for error in [SampleError::Repeats(cause()), SampleError::Names(cause())] {
             assert_eq!(error_chain(&error), "not available: the disk is full");
         }
     }

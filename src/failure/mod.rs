@@ -21,7 +21,7 @@ pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Who has to act for the request to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum ResponsibleParty {
     /// The client: its request cannot be served.
     Caller,
     /// One of the vendor's two APIs.
@@ -31,7 +31,7 @@ pub(crate) enum Fault {
     Proxy,
 }
 
-impl Fault {
+impl ResponsibleParty {
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -94,8 +94,8 @@ pub(crate) enum Failure {
     /// An in-flight limit is reached.
     #[error("too many requests are in flight")]
     Overloaded {
-        /// [`Fault::Caller`] for the limit of one client, else [`Fault::Proxy`].
-        fault: Fault,
+        /// [`ResponsibleParty::Caller`] for the limit of one client, else [`ResponsibleParty::Proxy`].
+        fault: ResponsibleParty,
         retry_after: Duration,
     },
     /// The rate limit of an endpoint left no turn for the call in time.

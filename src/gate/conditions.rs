@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use super::known::Known;
-use super::{Condition, Step};
+use super::{Condition, StageStep};
 use crate::config::facts_file::AGE_MAX;
 use crate::config::{Config, Mode, Modes, keys};
 use crate::deprecation::on_record::is_unidentified;
@@ -19,43 +19,50 @@ const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 /// Clients that a condition names.
 const CLIENTS_SHOWN: usize = 5;
 
-pub(super) fn of(step: Step, known: &Known, config: &Config, target: &Modes) -> Vec<Condition> {
-    let judge = Judge { step, known, config };
+pub(super) fn of(step: StageStep, known: &Known, config: &Config, target: &Modes) -> Vec<Condition> {
+    let conditions = StepConditions { step, known, config };
     match step {
-        Step::ReadsOnBoth => vec![judge.facts(), judge.ledger_id(), judge.ledger_age()],
-        Step::FirstCreates => vec![judge.report(), judge.replicas(target), judge.open_new()],
-        Step::AllCreates => vec![judge.reconciled_since_first_create()],
-        Step::Sealed => {
+        StageStep::ReadsOnBoth => vec![conditions.facts(), conditions.ledger_id(), conditions.ledger_age()],
+        StageStep::FirstCreates => {
+            vec![conditions.report(), conditions.replicas(target), conditions.open_new()]
+        }
+        StageStep::AllCreates => vec![conditions.reconciled_since_first_create()],
+        StageStep::Sealed => {
             vec![
-                judge.reconciled_over_retry_window(),
-                judge.all_creates_on_new(),
-                judge.no_legacy_creates(),
-                judge.no_open_legacy_records(),
-                judge.no_client_needs_legacy(),
+                conditions.reconciled_over_retry_window(),
+                conditions.all_creates_on_new(),
+                conditions.no_legacy_creates(),
+                conditions.no_open_legacy_records(),
+                conditions.no_client_needs_legacy(),
             ]
         }
-        Step::GoingBack => Vec::new(),
+        StageStep::GoingBack => Vec::new(),
     }
 }
 
 /// What every step needs, and from the first creates on new on what every one of them needs.
-pub(super) fn of_any(step: Step, known: &Known, config: &Config) -> Vec<Condition> {
-    let judge = Judge { step, known, config };
+pub(super) fn of_any(step: StageStep, known: &Known, config: &Config) -> Vec<Condition> {
+    let conditions = StepConditions { step, known, config };
     match step {
-        Step::ReadsOnBoth | Step::GoingBack => vec![judge.no_unknown_names()],
-        Step::FirstCreates | Step::AllCreates | Step::Sealed => {
-            vec![judge.unresolved(), judge.no_trip(), judge.no_hold(), judge.no_unknown_names()]
+        StageStep::ReadsOnBoth | StageStep::GoingBack => vec![conditions.no_unknown_names()],
+        StageStep::FirstCreates | StageStep::AllCreates | StageStep::Sealed => {
+            vec![
+                conditions.unresolved(),
+                conditions.no_trip(),
+                conditions.no_hold(),
+                conditions.no_unknown_names(),
+            ]
         }
     }
 }
 
-pub(super) struct Judge<'a> {
-    step: Step,
+pub(super) struct StepConditions<'a> {
+    step: StageStep,
     pub(super) known: &'a Known,
     pub(super) config: &'a Config,
 }
 
-impl Judge<'_> {
+impl StepConditions<'_> {
     pub(super) fn condition(&self, name: &'static str, met: bool, text: String) -> Condition {
         Condition { step: self.step, name, met, text }
     }

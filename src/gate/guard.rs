@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Condition, Step, conditions};
+use super::{Condition, StageStep, conditions};
 use crate::config::reload::ReloadGuard;
 use crate::config::{Config, ConfigProblem, keys};
 use crate::ledger::Ledger;
@@ -61,6 +61,7 @@ fn log(unmet: &[Condition], message: &str) {
 fn problem(condition: &Condition, config: &Config) -> ConfigProblem {
     let Condition { step, name, text, .. } = condition;
     let message = format!("the step \"{}\" lacks {name}: {text}", step.as_str());
-    let problem = config.mode_problem(matches!(step, Step::FirstCreates | Step::AllCreates), message);
+    let problem =
+        config.mode_problem(matches!(step, StageStep::FirstCreates | StageStep::AllCreates), message);
     problem.of_condition(format!("{}, {name}", step.as_str()))
 }

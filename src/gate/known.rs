@@ -9,7 +9,7 @@ use crate::ledger::{
     DriftRow, EvidenceKind, EvidenceRow, LedgerError, Reader, Recent, ReplicaRow, Trip, UsageOnRecord,
     modes_of,
 };
-use crate::reconcile::{FINDINGS_KEPT, Finding, FindingKind, LAG, WalkProgress};
+use crate::reconcile::{FINDINGS_KEPT, FindingKind, LAG, WalkFinding, WalkProgress};
 use crate::translate::side::Side;
 
 /// A replica without a heartbeat for so long does not report.
@@ -109,7 +109,7 @@ impl FullWalk {
 /// The reference, or else the id, of a finding about a record of the old API.
 fn open_on_legacy(finding: &str) -> Option<String> {
     // What cannot be read may be about one.
-    let Ok(finding) = serde_json::from_str::<Finding>(finding) else {
+    let Ok(finding) = serde_json::from_str::<WalkFinding>(finding) else {
         return Some("(cannot be read)".into());
     };
     finding.legacy_id.as_ref()?;

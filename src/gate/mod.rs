@@ -16,7 +16,7 @@ pub(crate) use reported::thresholds;
 
 /// A step of the cutover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub(crate) enum StageStep {
     /// A read route uses both sides.
     ReadsOnBoth,
     FirstCreates,
@@ -27,7 +27,7 @@ pub(crate) enum Step {
     GoingBack,
 }
 
-impl Step {
+impl StageStep {
     #[must_use]
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -43,7 +43,7 @@ impl Step {
 /// Something that a step needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
-    pub(crate) step: Step,
+    pub(crate) step: StageStep,
     /// A name that stays, such as `report`.
     pub(crate) name: &'static str,
     pub(crate) met: bool,
@@ -52,14 +52,14 @@ pub(crate) struct Condition {
 }
 
 /// The steps between two positions, in their order.
-pub(crate) fn steps(from: Progress, to: Progress) -> Vec<Step> {
+pub(crate) fn steps(from: Progress, to: Progress) -> Vec<StageStep> {
     let passed = |before: bool, after: bool| !before && after;
     let all = [
-        (Step::ReadsOnBoth, from.reads >= ReadProgress::Both, to.reads >= ReadProgress::Both),
-        (Step::FirstCreates, from.creates >= CreateProgress::Some, to.creates >= CreateProgress::Some),
-        (Step::AllCreates, from.creates >= CreateProgress::All, to.creates >= CreateProgress::All),
+        (StageStep::ReadsOnBoth, from.reads >= ReadProgress::Both, to.reads >= ReadProgress::Both),
+        (StageStep::FirstCreates, from.creates >= CreateProgress::Some, to.creates >= CreateProgress::Some),
+        (StageStep::AllCreates, from.creates >= CreateProgress::All, to.creates >= CreateProgress::All),
         // Compared by what clients are answered from, not by the name of the stage: single routes may override it.
-        (Step::Sealed, from.reads >= ReadProgress::New, to.reads >= ReadProgress::New),
+        (StageStep::Sealed, from.reads >= ReadProgress::New, to.reads >= ReadProgress::New),
     ];
     all.into_iter().filter(|(_, before, after)| passed(*before, *after)).map(|(step, ..)| step).collect()
 }
@@ -118,7 +118,7 @@ pub(crate) async fn refused_reads(
     let problems: Vec<_> = problems.into_iter().map(|problem| problem.message).collect();
     let text = || format!("the ledger is open for creates on the new API: {}", problems.join("; "));
     Ok((!problems.is_empty()).then(|| Condition {
-        step: Step::GoingBack,
+        step: StageStep::GoingBack,
         name: "reads",
         met: false,
         text: text(),

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::Condition;
-use super::conditions::Judge;
+use super::conditions::StepConditions;
 use crate::config::{Cover, Go};
 use crate::ledger::EvidenceRow;
 use crate::telemetry::format::{moment, span};
@@ -17,12 +17,12 @@ const FRESHNESS: &str = "freshness_max";
 
 /// What a figure has to be.
 #[derive(Clone, Copy, Debug)]
-enum Bound {
+enum Threshold {
     AtLeast(f64),
     AtMost(f64),
 }
 
-impl Bound {
+impl Threshold {
     fn is_met(self, found: f64) -> bool {
         match self {
             Self::AtLeast(least) => found >= least,
@@ -45,8 +45,8 @@ impl Bound {
 }
 
 /// The thresholds by the names of their checks.
-fn bounds(go: &Go) -> Vec<(&'static str, Bound)> {
-    use Bound::{AtLeast, AtMost};
+fn bounds(go: &Go) -> Vec<(&'static str, Threshold)> {
+    use Threshold::{AtLeast, AtMost};
     let Go {
         judged_min,
         counterparts_min,
@@ -92,7 +92,7 @@ pub(crate) fn thresholds(go: &Go) -> Value {
     Value::Object(all.collect::<Map<_, _>>())
 }
 
-impl Judge<'_> {
+impl StepConditions<'_> {
     pub(super) fn report(&self) -> Condition {
         let most = self.config.gate.evidence_max_age;
         let Some(row) = &self.known.report else {

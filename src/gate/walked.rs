@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::Condition;
-use super::conditions::{Judge, counted};
+use super::conditions::{StepConditions, counted};
 use super::known::{FullWalk, walked_window};
 use crate::ledger::EvidenceRow;
 use crate::telemetry::format::{moment, span};
@@ -81,7 +81,7 @@ struct Needed<'a> {
     text: &'a str,
 }
 
-impl Judge<'_> {
+impl StepConditions<'_> {
     pub(super) fn reconciled_since_first_create(&self) -> Condition {
         match self.known.first_new_create_at {
             None => self.condition("reconcile", false, "no create has gone to the new API yet".into()),

@@ -31,7 +31,7 @@ impl EvidenceKind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Evidence {
+pub struct GateEvidence {
     pub kind: EvidenceKind,
     /// `go`, `no_go`, `not_proven` of a report; `clean` of a walk.
     pub verdict: String,
@@ -54,13 +54,13 @@ pub struct EvidenceRow {
     pub at: Timestamp,
     /// The version of the program that recorded it.
     pub version: String,
-    pub evidence: Evidence,
+    pub evidence: GateEvidence,
 }
 
 struct RecordEvidence {
     process: String,
     tenant: String,
-    evidence: Evidence,
+    evidence: GateEvidence,
 }
 
 const RECORD_EVIDENCE: Guarded = guarded!(
@@ -79,7 +79,7 @@ impl LedgerRequest for RecordEvidence {
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         use Bind::{Number, Text};
-        let Evidence { kind, verdict, window, numbers, input_sha256, output_sha256, config, operator } =
+        let GateEvidence { kind, verdict, window, numbers, input_sha256, output_sha256, config, operator } =
             &self.evidence;
         let id = Uuid::new_v4().to_string();
         let (begin, end) =
@@ -213,7 +213,8 @@ fn read(kind: EvidenceKind, row: StoredEvidence) -> Result<EvidenceRow, LedgerEr
         Some((begin, end)) => Some((time(begin)?, time(end)?)),
         None => None,
     };
-    let evidence = Evidence { kind, verdict, window, numbers, input_sha256, output_sha256, config, operator };
+    let evidence =
+        GateEvidence { kind, verdict, window, numbers, input_sha256, output_sha256, config, operator };
     Ok(EvidenceRow { at: time(at)?, version, evidence })
 }
 
@@ -265,7 +266,7 @@ impl Ledger {
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn record_evidence(&self, tenant: &str, evidence: Evidence) -> Result<(), LedgerError> {
+    pub async fn record_evidence(&self, tenant: &str, evidence: GateEvidence) -> Result<(), LedgerError> {
         self.write(RecordEvidence { process: self.process(), tenant: tenant.to_owned(), evidence }).await
     }
 }

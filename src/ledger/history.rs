@@ -14,7 +14,7 @@ use super::error::LedgerError;
 use super::identity::{Setting, clear_setting, insert_setting, lock, set_setting, setting};
 use super::newest::Newest;
 use super::queries::CurrentHold;
-use super::runs_with::Running;
+use super::runs_with::RunsWithCell;
 
 /// A process whose last heartbeat is within this time of the newest one was running when the old timeline ended.
 const FRESH_US: i64 = 30_000_000;
@@ -28,7 +28,7 @@ pub(super) struct Verifier {
     /// The last `ledger accept` that this process knows of.
     pub(super) accepted: Arc<Mutex<Option<Option<String>>>>,
     pub(super) failover_keeps_commits: bool,
-    pub(super) running: Running,
+    pub(super) running: RunsWithCell,
 }
 
 /// Why claims may be lost, and which hold that needs.
@@ -180,7 +180,7 @@ impl LedgerRequest for PlaceHold {
 pub(super) struct ProcessHeartbeat {
     process: String,
     failover_keeps_commits: bool,
-    running: Running,
+    running: RunsWithCell,
 }
 
 const BEAT: Guarded = guarded!(

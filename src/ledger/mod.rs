@@ -104,7 +104,7 @@ pub use drift::DriftRow;
 pub(crate) use drift::ROWS_MAX as DRIFT_ROWS_MAX;
 pub(crate) use effective_modes::modes_of;
 pub use error::{LedgerError, OpenError};
-pub use evidence::{Evidence, EvidenceKind, EvidenceRow};
+pub use evidence::{EvidenceKind, EvidenceRow, GateEvidence};
 pub use health::Health;
 pub(crate) use identified::Identified;
 pub use mismatch::Mismatch;

@@ -8,7 +8,7 @@ use super::error::OpenError;
 use super::history::Verifier;
 use super::newest::Newest;
 use super::reader::{ReadStore, Reader};
-use super::runs_with::Running;
+use super::runs_with::RunsWithCell;
 use super::settings::{DatabaseUrl, OpenMode, Settings};
 use super::trip::TripWatch;
 use super::{Ledger, Store, postgres, sqlite};
@@ -49,7 +49,7 @@ impl Ledger {
             newest: Newest::default(),
             accepted: Arc::default(),
             failover_keeps_commits: settings.failover_keeps_commits,
-            running: Running::default(),
+            running: RunsWithCell::default(),
         };
         let store = match url {
             DatabaseUrl::Sqlite(path) => {

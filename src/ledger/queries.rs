@@ -200,7 +200,7 @@ impl LedgerRequest for CurrentHold {
     }
 }
 
-/// When a create first went, or may have gone, to the new side: the mark of a 0.1 ledger, or the oldest claim there.
+/// When a create first went, or may have gone, to the new side: the time that a 0.1 ledger stored, or the oldest claim there.
 pub(super) struct FirstNewCreateAt;
 
 const FIRST_NEW_CREATE_AT: &str = "SELECT MIN(at_us) FROM (\

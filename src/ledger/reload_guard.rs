@@ -37,7 +37,7 @@ pub async fn open(config: &Config) -> Result<Option<Ledger>, OpenError> {
 
 /// The settings of a config's ledger, without its identity.
 #[must_use]
-pub(crate) fn settings_of(ledger: &config::Ledger) -> Settings {
+pub(crate) fn settings_of(ledger: &config::LedgerSection) -> Settings {
     Settings {
         timeout: ledger.timeout,
         pool_max: ledger.pool_max,
@@ -48,7 +48,7 @@ pub(crate) fn settings_of(ledger: &config::Ledger) -> Settings {
 
 /// The identity that the config requires. A ledger is created silently only before the cutover, while no route uses the new API.
 #[must_use]
-pub(crate) fn identity_of(config: &Config, ledger: &config::Ledger) -> Identity {
+pub(crate) fn identity_of(config: &Config, ledger: &config::LedgerSection) -> Identity {
     Identity {
         create: ledger.id.is_none() && !ledger.new_in_use && !config.modes.needs(Side::New),
         adopt: false,

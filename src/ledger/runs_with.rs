@@ -14,9 +14,9 @@ pub(super) struct RunsWith {
 
 /// Clones share it. `None` before the config is known, and in a command.
 #[derive(Clone, Default)]
-pub(super) struct Running(Arc<Mutex<Option<RunsWith>>>);
+pub(super) struct RunsWithCell(Arc<Mutex<Option<RunsWith>>>);
 
-impl Running {
+impl RunsWithCell {
     pub(super) fn get(&self) -> Option<RunsWith> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -29,9 +29,9 @@ struct IdleSession {
 
 /// Clones share the sessions.
 #[derive(Clone)]
-pub(super) struct SessionPool(Arc<Shared>);
+pub(super) struct SessionPool(Arc<PoolInner>);
 
-struct Shared {
+struct PoolInner {
     /// For the next session.
     options: Mutex<PgConnectOptions>,
     timeout: Duration,
@@ -53,7 +53,7 @@ impl SessionPool {
         let idle = Mutex::default();
         let timeline = AtomicU8::new(NOT_ASKED);
         let options = Mutex::new(options);
-        Self(Arc::new(Shared { options, timeout: settings.timeout, verifier, permits, idle, timeline }))
+        Self(Arc::new(PoolInner { options, timeout: settings.timeout, verifier, permits, idle, timeline }))
     }
 
     /// With a session that is open already.
@@ -138,7 +138,7 @@ impl SessionPool {
     }
 }
 
-impl Shared {
+impl PoolInner {
     fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<IdleSession>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -155,7 +155,7 @@ impl Shared {
 pub(super) struct Lease {
     session: Option<ServerSession>,
     opened: Instant,
-    pool: Arc<Shared>,
+    pool: Arc<PoolInner>,
     _permit: OwnedSemaphorePermit,
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Calls {
 }
 
 /// A whole answer, decoded.
-pub(super) struct Answer {
+pub(super) struct DecodedAnswer {
     pub(super) status: StatusCode,
     headers: HeaderMap,
     /// It came in a coding although none was asked for.
@@ -51,9 +51,14 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-impl Answer {
+impl DecodedAnswer {
     pub(super) fn reply(&self) -> Reply<'_> {
-        Reply { status: self.status.as_u16(), headers: &self.headers, body: &self.body, noticed: None }
+        Reply {
+            status: self.status.as_u16(),
+            headers: &self.headers,
+            body: &self.body,
+            unknown_digests: None,
+        }
     }
 
     /// The form of an empty list that the answer to a lookup of an unused reference has; `None` for another one.
@@ -74,7 +79,7 @@ impl Answer {
     }
 }
 
-pub(super) enum Shown {
+pub(super) enum RefLookupResult {
     /// The record with that id.
     Record(String),
     Nothing,
@@ -119,31 +124,31 @@ impl Calls {
     }
 
     /// A list, with this query.
-    pub(super) async fn list(&mut self, side: Side, query: &str) -> Result<Answer, ProbeError> {
+    pub(super) async fn list(&mut self, side: Side, query: &str) -> Result<DecodedAnswer, ProbeError> {
         let path = format!("{}?{query}", paths::collection(side));
         self.send(side, Some(Endpoint::List(side)), &path, None).await
     }
 
     /// A list, with this path and query.
-    pub(super) async fn list_at(&mut self, side: Side, path: &str) -> Result<Answer, ProbeError> {
+    pub(super) async fn list_at(&mut self, side: Side, path: &str) -> Result<DecodedAnswer, ProbeError> {
         self.send(side, Some(Endpoint::List(side)), path, None).await
     }
 
-    pub(super) async fn by_ref(&mut self, side: Side, ref_id: &str) -> Result<Answer, ProbeError> {
+    pub(super) async fn by_ref(&mut self, side: Side, ref_id: &str) -> Result<DecodedAnswer, ProbeError> {
         self.send(side, Some(Endpoint::List(side)), &lookup_path(side, ref_id), None).await
     }
 
-    pub(super) async fn get(&mut self, side: Side, id: &str) -> Result<Answer, ProbeError> {
+    pub(super) async fn get(&mut self, side: Side, id: &str) -> Result<DecodedAnswer, ProbeError> {
         self.send(side, Some(Endpoint::Get(side)), &Id::known(id).path_on(side), None).await
     }
 
     /// A create. It is never repeated.
-    pub(super) async fn create(&mut self, side: Side, body: String) -> Result<Answer, ProbeError> {
+    pub(super) async fn create(&mut self, side: Side, body: String) -> Result<DecodedAnswer, ProbeError> {
         self.send(side, Some(Endpoint::Create(side)), paths::collection(side), Some(body)).await
     }
 
     /// A deposit of test funds, with the new side's credentials. It is never repeated.
-    pub(super) async fn deposit(&mut self, path: &str, body: String) -> Result<Answer, ProbeError> {
+    pub(super) async fn deposit(&mut self, path: &str, body: String) -> Result<DecodedAnswer, ProbeError> {
         let side = Side::New;
         let uri = upstream::call(self.config.upstream.side(side), path);
         let endpoint = uri.and_then(|uri| Endpoint::of_path(&self.config.budget, uri.path()));
@@ -151,24 +156,34 @@ impl Calls {
     }
 
     /// What a side shows for a reference that is spelled so, whatever the record's own spelling.
-    pub(super) async fn shown(&mut self, side: Side, ref_id: &str, made: &str) -> Result<Shown, ProbeError> {
+    pub(super) async fn shown(
+        &mut self,
+        side: Side,
+        ref_id: &str,
+        made: &str,
+    ) -> Result<RefLookupResult, ProbeError> {
         let answer = self.by_ref(side, ref_id).await?;
         self.judge(side, &answer, made)
     }
 
     /// What the answer to a list by reference shows of the record that was made with `made`.
-    pub(super) fn judge(&self, side: Side, answer: &Answer, made: &str) -> Result<Shown, ProbeError> {
+    pub(super) fn judge(
+        &self,
+        side: Side,
+        answer: &DecodedAnswer,
+        made: &str,
+    ) -> Result<RefLookupResult, ProbeError> {
         // Every form of an empty list may say "nothing" here: the reference is known to have a record on one side.
         let empty_list = EmptyList { array: true, absent: true, null: true };
         let facts = Facts { empty_list, ..Facts::default() };
         match evidence::read(side, &answer.reply(), made, Origin::OwnReference, facts) {
-            evidence::Finding::Found(found) => Ok(Shown::Record(found.id)),
-            evidence::Finding::Absent => Ok(Shown::Nothing),
+            evidence::Finding::Found(found) => Ok(RefLookupResult::Record(found.id)),
+            evidence::Finding::Absent => Ok(RefLookupResult::Nothing),
             evidence::Finding::OtherKind => Err(refused(side, "shows the record as no conversion")),
             evidence::Finding::Unauthorized => Err(refused(side, "does not know the credentials (401)")),
             evidence::Finding::Forbidden => Err(refused(side, "does not let these credentials read (403)")),
             evidence::Finding::Throttled => Err(refused(side, "answers 429: wait five minutes")),
-            evidence::Finding::Nothing(why) => Ok(Shown::Unclear(why)),
+            evidence::Finding::Nothing(why) => Ok(RefLookupResult::Unclear(why)),
         }
     }
 
@@ -179,7 +194,7 @@ impl Calls {
         endpoint: Option<Endpoint>,
         path: &str,
         body: Option<String>,
-    ) -> Result<Answer, ProbeError> {
+    ) -> Result<DecodedAnswer, ProbeError> {
         if self.made >= self.max {
             return Err(ProbeError::TooManyCalls(self.max));
         }
@@ -224,13 +239,13 @@ impl Calls {
             }
             Decoded::Unsupported => return Err(no_answer("the answer is in an unknown coding".into())),
         };
-        let answer = Answer { status: parts.status, headers: parts.headers, is_coded, body };
+        let answer = DecodedAnswer { status: parts.status, headers: parts.headers, is_coded, body };
         self.note_refusal(side, &answer);
         Ok(answer)
     }
 
     /// A 404 has a fact of its own, and a 429 may come from before the API.
-    fn note_refusal(&mut self, side: Side, answer: &Answer) {
+    fn note_refusal(&mut self, side: Side, answer: &DecodedAnswer) {
         let others = [StatusCode::NOT_FOUND, StatusCode::TOO_MANY_REQUESTS];
         let refusals = &mut self.refusals[side as usize];
         if answer.status.is_client_error() && !others.contains(&answer.status) {
@@ -287,7 +302,7 @@ pub(super) fn refused(side: Side, why: &str) -> ProbeError {
 }
 
 /// The vendor's words for a refusal.
-pub(super) fn problem_of(answer: &Answer) -> String {
+pub(super) fn problem_of(answer: &DecodedAnswer) -> String {
     let problem: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let text = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
     format!("{}: {}", text("title"), text("detail")).trim_matches([':', ' ']).to_owned()

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::calls::{Answer, Calls, problem_of, refused};
+use super::calls::{Calls, DecodedAnswer, problem_of, refused};
 use super::facts_found::FactsFound;
 use super::pages::{Subject, Unseen};
 use super::{Conversions, ProbeError, funding};
@@ -15,6 +15,7 @@ use crate::ledger::{Key, Ledger};
 use crate::translate::create::CreateRequest;
 use crate::translate::evidence::found_conversion;
 use crate::translate::facts::Facts;
+use crate::translate::orchestration::Status;
 use crate::translate::side::Side;
 
 /// The most conversions of one probe.
@@ -212,8 +213,12 @@ impl Probe<'_> {
         self.found.converted([side.as_str().to_owned(), ref_id.clone(), made.id.clone()]);
         if side == Side::New && !self.found.has("approvals") {
             let status = serde_json::from_slice::<Value>(&answer.body).unwrap_or_default()["status"].clone();
-            let approvals =
-                if status == "PENDING" || status == "PENDING_APPROVAL" { "pending" } else { "none" };
+            let approvals = match status.as_str().and_then(Status::parse) {
+                Some(Status::Pending | Status::PendingApproval) => "pending",
+                Some(Status::Processing | Status::Completed | Status::Failed | Status::Rejected) | None => {
+                    "none"
+                }
+            };
             self.found.seen("approvals", approvals, format!("the answer to a create on new says {status}"));
         }
         Ok(Made { side, ref_id, id: made.id, answered })
@@ -232,7 +237,7 @@ impl Probe<'_> {
         side: Side,
         ref_id: &str,
         recipient: Option<&str>,
-    ) -> Result<Answer, ProbeError> {
+    ) -> Result<DecodedAnswer, ProbeError> {
         if self.unanswered[side as usize] {
             return Err(refused(side, "nothing more is converted, because it gave no answer to a create"));
         }

@@ -22,7 +22,7 @@ pub(super) struct FirstPage {
     at: Instant,
 }
 
-enum Effect {
+enum CursorBehaviour {
     Continues,
     Refused(StatusCode),
     BeginsAgain,
@@ -67,36 +67,38 @@ async fn life(calls: &mut Calls, (side, page): (Side, &FirstPage), age: Duration
     let effect = page.effect(calls, side).await?;
     let age = Duration::from_millis(u64::try_from(page.at.elapsed().as_millis()).unwrap_or(u64::MAX));
     let then = match effect {
-        Effect::Continues => return Ok(format!("at least {age:?}")),
-        Effect::Refused(status) => format!("it is answered {}", status.as_u16()),
-        Effect::BeginsAgain => "the list begins again".to_owned(),
-        Effect::ShowsNothing => "the list shows nothing".to_owned(),
+        CursorBehaviour::Continues => return Ok(format!("at least {age:?}")),
+        CursorBehaviour::Refused(status) => format!("it is answered {}", status.as_u16()),
+        CursorBehaviour::BeginsAgain => "the list begins again".to_owned(),
+        CursorBehaviour::ShowsNothing => "the list shows nothing".to_owned(),
     };
     // Age is the reason only if a young one works.
     let young = first(calls, side).await?;
     match young.effect(calls, side).await? {
-        Effect::Continues => Ok(format!("less than {:?}, then {then}", age + Duration::from_millis(1))),
-        Effect::Refused(_) | Effect::BeginsAgain | Effect::ShowsNothing => {
+        CursorBehaviour::Continues => {
+            Ok(format!("less than {:?}, then {then}", age + Duration::from_millis(1)))
+        }
+        CursorBehaviour::Refused(_) | CursorBehaviour::BeginsAgain | CursorBehaviour::ShowsNothing => {
             Err(format!("a cursor does not work even at once: {then}"))
         }
     }
 }
 
 impl FirstPage {
-    async fn effect(&self, calls: &mut Calls, side: Side) -> Result<Effect, Unseen> {
+    async fn effect(&self, calls: &mut Calls, side: Side) -> Result<CursorBehaviour, Unseen> {
         let Some(cursor) = &self.next else { return Err("the list has no cursor any more".to_owned()) };
         let cursor: String = form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
         let answer = calls.attempt(side, &format!("{FIRST}&page_cursor={cursor}")).await?;
         if let status @ (StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::GONE) = answer.status {
-            return Ok(Effect::Refused(status));
+            return Ok(CursorBehaviour::Refused(status));
         }
         let rows = calls.read_page(side, &answer)?.records;
         Ok(if rows.is_empty() {
-            Effect::ShowsNothing
+            CursorBehaviour::ShowsNothing
         } else if rows.iter().any(|row| self.rows.iter().any(|first| first.id == row.id)) {
-            Effect::BeginsAgain
+            CursorBehaviour::BeginsAgain
         } else {
-            Effect::Continues
+            CursorBehaviour::Continues
         })
     }
 }

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::Conversions;
-use super::calls::{Answer, Calls, problem_of};
+use super::calls::{Calls, DecodedAnswer, problem_of};
 use super::facts_found::FactsFound;
 use super::pages::Unseen;
 use crate::translate::paths;
@@ -31,7 +31,7 @@ pub(super) async fn deposit(calls: &mut Calls, with: &Conversions, count: u32) -
     verdict(&answer, format!("{needed} {source_asset}"))
 }
 
-fn verdict(answer: &Answer, funds: String) -> Result<String, Unseen> {
+fn verdict(answer: &DecodedAnswer, funds: String) -> Result<String, Unseen> {
     match answer.status {
         StatusCode::OK => Ok(funds),
         status => {

@@ -33,12 +33,12 @@ struct Around<'a> {
 
 /// Which end of a time a bound is.
 #[derive(Clone, Copy)]
-enum Bound {
+enum ListBound {
     Lower,
     Upper,
 }
 
-impl Bound {
+impl ListBound {
     fn query(self, side: Side, at: Timestamp) -> String {
         match self {
             Self::Lower => format!("limit={ROWS}&order=ASC&{}={at}", lower(side)),
@@ -86,8 +86,8 @@ pub(super) async fn probe(
 
 impl<'a> Around<'a> {
     async fn read(calls: &'a mut Calls, side: Side, subject: Subject) -> Result<Self, Unseen> {
-        let oldest = calls.page(side, &Bound::Lower.query(side, subject.at)).await?;
-        let newest = calls.page(side, &Bound::Upper.query(side, subject.at)).await?;
+        let oldest = calls.page(side, &ListBound::Lower.query(side, subject.at)).await?;
+        let newest = calls.page(side, &ListBound::Upper.query(side, subject.at)).await?;
         Ok(Self { calls, side, subject, newest, oldest })
     }
 
@@ -123,7 +123,8 @@ impl<'a> Around<'a> {
     }
 
     async fn both_edges(&mut self) -> Result<(String, String), Unseen> {
-        let (lower_edge, upper_edge) = (self.edge(Bound::Lower).await?, self.edge(Bound::Upper).await?);
+        let (lower_edge, upper_edge) =
+            (self.edge(ListBound::Lower).await?, self.edge(ListBound::Upper).await?);
         let value = match (lower_edge.is_inclusive, upper_edge.is_inclusive) {
             (true, true) => "inclusive".to_owned(),
             (false, false) => "exclusive".to_owned(),
@@ -141,23 +142,23 @@ impl<'a> Around<'a> {
         Ok((value, how))
     }
 
-    async fn edge(&mut self, bound: Bound) -> Result<Edge, Unseen> {
+    async fn edge(&mut self, bound: ListBound) -> Result<Edge, Unseen> {
         let (step, _) = self.subject.step();
         let page = match bound {
-            Bound::Lower => &self.oldest,
-            Bound::Upper => &self.newest,
+            ListBound::Lower => &self.oldest,
+            ListBound::Upper => &self.newest,
         };
         let is_inclusive = self.shows(bound, page)?;
         match (bound, is_inclusive) {
-            (Bound::Lower, true) if !self.shows_at(bound, bound.inwards(step)).await? => {
+            (ListBound::Lower, true) if !self.shows_at(bound, bound.inwards(step)).await? => {
                 Ok(Edge { is_inclusive, is_fine: Some(true) })
             }
-            (Bound::Lower, true) => match self.shows_at(bound, bound.inwards(FAR)).await? {
+            (ListBound::Lower, true) => match self.shows_at(bound, bound.inwards(FAR)).await? {
                 false => Ok(Edge { is_inclusive, is_fine: Some(false) }),
                 true => Err(self.ignored(bound)),
             },
             // One call less: the bounds of a side are of one precision, and the rows show whether this one is obeyed.
-            (Bound::Upper, true) => {
+            (ListBound::Upper, true) => {
                 let last = self.subject.moved(FAR)?;
                 let is_obeyed = self.newest.records.iter().all(|row| row.created_at <= last);
                 is_obeyed.then_some(Edge { is_inclusive, is_fine: None }).ok_or_else(|| self.ignored(bound))
@@ -172,25 +173,25 @@ impl<'a> Around<'a> {
         }
     }
 
-    fn ignored(&self, bound: Bound) -> Unseen {
+    fn ignored(&self, bound: ListBound) -> Unseen {
         let name = match bound {
-            Bound::Lower => lower(self.side),
-            Bound::Upper => upper(self.side),
+            ListBound::Lower => lower(self.side),
+            ListBound::Upper => upper(self.side),
         };
         format!("{name} is not obeyed")
     }
 
     /// Whether a list shows the record that is bounded by its instant, moved.
-    async fn shows_at(&mut self, bound: Bound, by: SignedDuration) -> Result<bool, Unseen> {
+    async fn shows_at(&mut self, bound: ListBound, by: SignedDuration) -> Result<bool, Unseen> {
         let page = self.calls.page(self.side, &bound.query(self.side, self.subject.moved(by)?)).await?;
         self.shows(bound, &page)
     }
 
     /// Whether a page shows the record. One that is not whole, and not in the order that puts the record first, proves no absence.
-    fn shows(&self, bound: Bound, page: &WalkPage) -> Result<bool, Unseen> {
+    fn shows(&self, bound: ListBound, page: &WalkPage) -> Result<bool, Unseen> {
         let expected = match bound {
-            Bound::Lower => Direction::OldestFirst,
-            Bound::Upper => Direction::NewestFirst,
+            ListBound::Lower => Direction::OldestFirst,
+            ListBound::Upper => Direction::NewestFirst,
         };
         let is_first = Direction::of(&page.records).is_none_or(|direction| direction == expected);
         if page.records.iter().any(|row| row.id == self.subject.id) {

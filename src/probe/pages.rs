@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::calls::{Answer, Calls};
+use super::calls::{Calls, DecodedAnswer};
 use crate::translate::evidence::{WalkPage, WalkedRecord, read_walk_page};
 use crate::translate::facts::{EmptyList, Facts};
 use crate::translate::side::Side;
@@ -23,11 +23,11 @@ impl Calls {
     }
 
     /// The answer to a list, whatever it is.
-    pub(super) async fn attempt(&mut self, side: Side, query: &str) -> Result<Answer, Unseen> {
+    pub(super) async fn attempt(&mut self, side: Side, query: &str) -> Result<DecodedAnswer, Unseen> {
         self.list(side, query).await.map_err(|error| error.to_string())
     }
 
-    pub(super) fn read_page(&self, side: Side, answer: &Answer) -> Result<WalkPage, Unseen> {
+    pub(super) fn read_page(&self, side: Side, answer: &DecodedAnswer) -> Result<WalkPage, Unseen> {
         // What an empty list looks like is another fact; here each form of it only shows no rows.
         let empty_list = EmptyList { array: true, absent: true, null: true };
         let facts = Facts { empty_list, ..Facts::default() };

@@ -8,7 +8,7 @@ use http::StatusCode;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
-use super::calls::{Answer, Calls, refused};
+use super::calls::{Calls, DecodedAnswer, refused};
 use super::conversions::create_body;
 use super::{Conversions, ProbeError};
 use crate::ledger::{Key, Ledger};
@@ -255,7 +255,7 @@ impl Pairs<'_> {
 }
 
 /// An answer in the legacy shape.
-fn as_legacy(side: Side, answer: &Answer) -> SideResponse {
+fn as_legacy(side: Side, answer: &DecodedAnswer) -> SideResponse {
     let status = answer.status.as_u16();
     match side {
         Side::Legacy => SideResponse::read(status, &answer.body),

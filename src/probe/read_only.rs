@@ -4,7 +4,7 @@ use http::StatusCode;
 use uuid::Uuid;
 
 use super::ProbeError;
-use super::calls::{Answer, Calls, refused};
+use super::calls::{Calls, DecodedAnswer, refused};
 use super::facts_found::FactsFound;
 use crate::translate::evidence::is_not_found;
 use crate::translate::facts::EmptyList;
@@ -72,7 +72,7 @@ pub(super) fn refusals(calls: &Calls, found: &mut FactsFound) {
     }
 }
 
-fn readable(side: Side, answer: &Answer) -> Result<(), ProbeError> {
+fn readable(side: Side, answer: &DecodedAnswer) -> Result<(), ProbeError> {
     match answer.status {
         StatusCode::OK => Ok(()),
         status => Err(refused(side, &format!("a list is answered {}", status.as_u16()))),

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::ProbeError;
-use super::calls::{Answer, Shown};
+use super::calls::{DecodedAnswer, RefLookupResult};
 use super::conversions::{Made, Probe};
 use crate::translate::evidence::found_conversion;
 use crate::translate::facts::{ProfileFilter, QueryPlus, RefMatch, RefSpace};
@@ -11,7 +11,7 @@ use crate::translate::side::Side;
 
 /// What a create made.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+enum RefReuse {
     /// Nothing: it met the record.
     Same,
     Another,
@@ -26,9 +26,9 @@ impl Probe<'_> {
             let folded = self.calls.shown(made.side, &made.ref_id.to_uppercase(), &made.ref_id).await?;
             let trimmed = self.calls.shown(made.side, &format!(" {} ", made.ref_id), &made.ref_id).await?;
             facts.push(match (&folded, &trimmed) {
-                (Shown::Nothing, Shown::Nothing) => Some(RefMatch::Exact),
-                (Shown::Record(_), Shown::Nothing) => Some(RefMatch::Case),
-                (Shown::Nothing, Shown::Record(_)) => Some(RefMatch::Trimmed),
+                (RefLookupResult::Nothing, RefLookupResult::Nothing) => Some(RefMatch::Exact),
+                (RefLookupResult::Record(_), RefLookupResult::Nothing) => Some(RefMatch::Case),
+                (RefLookupResult::Nothing, RefLookupResult::Record(_)) => Some(RefMatch::Trimmed),
                 _ => None,
             });
         }
@@ -47,8 +47,11 @@ impl Probe<'_> {
             let ref_id = another(&made.ref_id);
             let answer = self.create(made.side, &ref_id, None).await?;
             let outcome = self.outcome(made, &ref_id, &answer);
-            agree &=
-                if fact == RefMatch::Exact { outcome == Outcome::Another } else { outcome == Outcome::Same };
+            agree &= if fact == RefMatch::Exact {
+                outcome == RefReuse::Another
+            } else {
+                outcome == RefReuse::Same
+            };
         }
         if agree {
             let how = "lists, and a create, by another spelling of a ref_id on each side";
@@ -60,16 +63,16 @@ impl Probe<'_> {
     }
 
     /// What a create made whose reference may be that of a record.
-    fn outcome(&mut self, made: &Made, ref_id: &str, answer: &Answer) -> Outcome {
+    fn outcome(&mut self, made: &Made, ref_id: &str, answer: &DecodedAnswer) -> RefReuse {
         let record = found_conversion(made.side, &answer.body);
         match (answer.status, record) {
-            (StatusCode::CONFLICT, _) => Outcome::Same,
-            (StatusCode::OK, Some(record)) if record.id == made.id => Outcome::Same,
+            (StatusCode::CONFLICT, _) => RefReuse::Same,
+            (StatusCode::OK, Some(record)) if record.id == made.id => RefReuse::Same,
             (StatusCode::OK, Some(record)) => {
                 self.found.converted([made.side.as_str().to_owned(), ref_id.to_owned(), record.id]);
-                Outcome::Another
+                RefReuse::Another
             }
-            _ => Outcome::Unclear,
+            _ => RefReuse::Unclear,
         }
     }
 
@@ -79,17 +82,17 @@ impl Probe<'_> {
         let answer = self.create(made.side, &made.ref_id, None).await?;
         let shows_it = memchr::memmem::find(&answer.body, made.id.as_bytes()).is_some();
         let value = match (self.outcome(made, &made.ref_id, &answer), shows_it) {
-            (Outcome::Same, true) if answer.status == StatusCode::CONFLICT => "409 with existing".to_owned(),
-            (Outcome::Same, false) => "409".to_owned(),
-            (Outcome::Same, true) => "200".to_owned(),
-            (Outcome::Another, _) => {
+            (RefReuse::Same, true) if answer.status == StatusCode::CONFLICT => "409 with existing".to_owned(),
+            (RefReuse::Same, false) => "409".to_owned(),
+            (RefReuse::Same, true) => "200".to_owned(),
+            (RefReuse::Another, _) => {
                 self.found.finding(format!(
                     "{name}: the same ref_id made a second conversion on the {} side",
                     made.side
                 ));
                 "200 with another record".to_owned()
             }
-            (Outcome::Unclear, _) => format!("status {}", answer.status.as_u16()),
+            (RefReuse::Unclear, _) => format!("status {}", answer.status.as_u16()),
         };
         self.found.seen(name, &value, "the same create a second time");
         Ok(())
@@ -101,9 +104,9 @@ impl Probe<'_> {
         let (ref_id, id, answered) = (old.ref_id.clone(), old.id.clone(), old.answered);
         let as_new = Made { side: Side::New, ref_id, id, answered };
         let value = match self.outcome(&as_new, &old.ref_id, &answer) {
-            Outcome::Same => RefSpace::Shared,
-            Outcome::Another => RefSpace::Separate,
-            Outcome::Unclear => {
+            RefReuse::Same => RefSpace::Shared,
+            RefReuse::Another => RefSpace::Separate,
+            RefReuse::Unclear => {
                 let why =
                     format!("a create on new with a ref_id that legacy holds: {}", answer.status.as_u16());
                 self.found.unclear("ref_space", &why);
@@ -120,9 +123,9 @@ impl Probe<'_> {
         let query = format!("ref_id={}", spaced.ref_id.replace(' ', "+"));
         let answer = self.calls.list(Side::New, &query).await?;
         let value = match self.calls.judge(Side::New, &answer, &spaced.ref_id)? {
-            Shown::Record(_) => QueryPlus::Space,
-            Shown::Nothing => QueryPlus::Literal,
-            Shown::Unclear(why) => {
+            RefLookupResult::Record(_) => QueryPlus::Space,
+            RefLookupResult::Nothing => QueryPlus::Literal,
+            RefLookupResult::Unclear(why) => {
                 self.found.unclear("query_plus", why);
                 return Ok(());
             }
@@ -141,9 +144,9 @@ impl Probe<'_> {
             shown.push(self.calls.judge(Side::New, &answer, &made.ref_id)?);
         }
         let fact = match shown.as_slice() {
-            [Shown::Record(_), Shown::Nothing] => ProfileFilter::Source,
-            [Shown::Nothing, Shown::Record(_)] => ProfileFilter::Target,
-            [Shown::Record(_), Shown::Record(_)] => ProfileFilter::Either,
+            [RefLookupResult::Record(_), RefLookupResult::Nothing] => ProfileFilter::Source,
+            [RefLookupResult::Nothing, RefLookupResult::Record(_)] => ProfileFilter::Target,
+            [RefLookupResult::Record(_), RefLookupResult::Record(_)] => ProfileFilter::Either,
             _ => {
                 self.found.unclear("profile_filter", "the lists do not show what the filter compares");
                 return Ok(());

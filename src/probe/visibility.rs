@@ -6,7 +6,7 @@ use http::StatusCode;
 use tokio::time::{Instant, sleep_until};
 
 use super::ProbeError;
-use super::calls::{Shown, refused};
+use super::calls::{RefLookupResult, refused};
 use super::conversions::{Made, Probe};
 use super::pages::{Subject, Unseen};
 use crate::translate::evidence::{WalkedRecord, found_conversion};
@@ -123,11 +123,11 @@ impl Probe<'_> {
     /// How long it took until a list showed a record; `None` while it does not.
     async fn listed(&mut self, made: &Made) -> Result<Option<Duration>, ProbeError> {
         match self.calls.shown(made.side, &made.ref_id, &made.ref_id).await? {
-            Shown::Record(id) if id == made.id => Ok(Some(made.answered.elapsed())),
-            Shown::Record(_) => {
+            RefLookupResult::Record(id) if id == made.id => Ok(Some(made.answered.elapsed())),
+            RefLookupResult::Record(_) => {
                 Err(refused(made.side, "the list shows another id than the answer to the create"))
             }
-            Shown::Nothing | Shown::Unclear(_) => Ok(None),
+            RefLookupResult::Nothing | RefLookupResult::Unclear(_) => Ok(None),
         }
     }
 
@@ -141,16 +141,16 @@ impl Probe<'_> {
     }
 
     /// What the other side shows of a conversion.
-    async fn mirrored(&mut self, made: &Made) -> Result<Shown, ProbeError> {
+    async fn mirrored(&mut self, made: &Made) -> Result<RefLookupResult, ProbeError> {
         self.calls.shown(made.side.other(), &made.ref_id, &made.ref_id).await
     }
 
-    fn mirror(&mut self, name: &'static str, made: &Made, shown: Shown, known: Mirror) {
+    fn mirror(&mut self, name: &'static str, made: &Made, shown: RefLookupResult, known: Mirror) {
         let fact = match shown {
-            Shown::Record(id) if id == made.id => Mirror::SameId,
-            Shown::Record(_) => Mirror::OtherId,
-            Shown::Nothing => Mirror::No,
-            Shown::Unclear(why) => return self.found.unclear(name, why),
+            RefLookupResult::Record(id) if id == made.id => Mirror::SameId,
+            RefLookupResult::Record(_) => Mirror::OtherId,
+            RefLookupResult::Nothing => Mirror::No,
+            RefLookupResult::Unclear(why) => return self.found.unclear(name, why),
         };
         let (side, on, value) = (made.side, made.side.other(), fact.as_str());
         let within =

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use super::forwarding;
 use super::in_flight::{InFlightGuard, TrafficClass};
 use super::response::refuse;
-use super::{Answer, App, callers};
+use super::{App, ServedResponse, callers};
 use crate::config::{Config, Mode};
 use crate::deprecation::{self, ClientUsage};
 use crate::failure::Failure;
@@ -155,7 +155,11 @@ impl RequestContext {
     }
 
     /// Turns a failure into an answer, and lets the shadow capture, the usage table and the access log see the answer.
-    pub(super) fn respond(mut self, answered: Result<Response<Payload>, Failure>, is_head: bool) -> Answer {
+    pub(super) fn respond(
+        mut self,
+        answered: Result<Response<Payload>, Failure>,
+        is_head: bool,
+    ) -> ServedResponse {
         let response = answered.unwrap_or_else(|failure| {
             self.access.failed(&failure);
             if let Failure::OverBudget { .. } = &failure
@@ -184,7 +188,7 @@ impl RequestContext {
             deprecation::add_headers(&self.config.deprecation, response.headers_mut());
         }
         let response = response.map(|payload| AccessLogBody::new(payload, self.access));
-        Answer { response, in_flight: self.in_flight }
+        ServedResponse { response, in_flight: self.in_flight }
     }
 }
 

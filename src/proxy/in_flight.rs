@@ -11,7 +11,7 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 
 use crate::config::InFlight;
-use crate::failure::{Failure, Fault};
+use crate::failure::{Failure, ResponsibleParty};
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::labels::RouteLabel;
 use crate::translate::route::Matched;
@@ -94,12 +94,12 @@ impl Admission {
             Failure::Overloaded { fault, retry_after: caps.retry_after }
         };
         // A refusal drops the counts taken so far.
-        let all = Taken::one(&counts.all, caps.all).ok_or_else(|| refused(Fault::Proxy))?;
-        let route =
-            Taken::one(&counts.lanes[lane.index()], lane.cap(caps)).ok_or_else(|| refused(Fault::Proxy))?;
+        let all = Taken::one(&counts.all, caps.all).ok_or_else(|| refused(ResponsibleParty::Proxy))?;
+        let route = Taken::one(&counts.lanes[lane.index()], lane.cap(caps))
+            .ok_or_else(|| refused(ResponsibleParty::Proxy))?;
         let client = network(client);
         if !counts.enter(client, caps.client) {
-            return Err(refused(Fault::Caller));
+            return Err(refused(ResponsibleParty::Caller));
         }
         // From here on the guard counts them down.
         all.keep();
@@ -247,7 +247,10 @@ mod tests {
         let create = admit(TrafficClass::Route(Route::Create), "192.0.2.1").unwrap();
         admit(TrafficClass::Route(Route::Create), "192.0.2.2").unwrap_err();
         let pass = admit(TrafficClass::PassThrough, "::ffff:192.0.2.1").unwrap();
-        assert_eq!(admit(TrafficClass::PassThrough, "192.0.2.1").unwrap_err().fault(), Fault::Caller);
+        assert_eq!(
+            admit(TrafficClass::PassThrough, "192.0.2.1").unwrap_err().fault(),
+            ResponsibleParty::Caller
+        );
         assert_eq!((admission.in_flight(), admission.clients()), (2, 1));
         let other = admit(TrafficClass::PassThrough, "2001:db8::1").unwrap();
         let same_network = admit(TrafficClass::PassThrough, "2001:db8::2").unwrap();
@@ -255,7 +258,7 @@ mod tests {
         assert_eq!(admission.request_ids(), ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "2001:db8::2"]);
         assert_eq!(
             admit(TrafficClass::PassThrough, "192.0.2.9").unwrap_err().fault(),
-            Fault::Proxy,
+            ResponsibleParty::Proxy,
             "all are taken"
         );
         drop((create, pass, other, same_network));

@@ -2,12 +2,12 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::finding::{Finding, FindingKind};
+use super::finding::{FindingKind, WalkFinding};
 use super::planned::Action;
 use super::row_finding::{double, of_row, pair};
 use super::run::{MARGIN, Walker, second};
 use super::side_walk::{SideWalk, whole_second};
-use super::source::{Lookup, Source, WalkError};
+use super::source::{RecordSource, WalkError, WalkLookup};
 use super::walk::Sides;
 use crate::ledger::{ClaimSet, RefClaim};
 use crate::translate::evidence::WalkedRecord;
@@ -19,9 +19,9 @@ use crate::translate::side::Side;
 const STEP: SignedDuration = SignedDuration::from_mins(1);
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
 
-impl<S: Source> Walker<'_, S> {
+impl<S: RecordSource> Walker<'_, S> {
     /// Looks for the records of all claims that were made before `to`.
-    pub(super) async fn look_for_claims(&mut self, to: Timestamp) -> Result<(), WalkError> {
+    pub(super) async fn lookup_claims(&mut self, to: Timestamp) -> Result<(), WalkError> {
         let from = second(self.progress.claims_position);
         let is_end = to >= self.end;
         // In steps, so that one read of the ledger serves many slices.
@@ -33,7 +33,7 @@ impl<S: Source> Walker<'_, S> {
         let sides = if self.is_reconcile() { Sides::Both } else { self.options.sides };
         let unresolved = self.is_reconcile().then_some(ClaimSet::Unresolved);
         for set in sides.all().into_iter().map(ClaimSet::Known).chain(unresolved) {
-            self.look_for_set(set, from, to).await?;
+            self.lookup_set(set, from, to).await?;
         }
         self.progress.claims_position = to.as_second();
         // A record is made within minutes of its claim, so no claim from here on needs an older one.
@@ -41,7 +41,7 @@ impl<S: Source> Walker<'_, S> {
         Ok(())
     }
 
-    async fn look_for_set(&mut self, set: ClaimSet, from: Timestamp, to: Timestamp) -> Result<(), WalkError> {
+    async fn lookup_set(&mut self, set: ClaimSet, from: Timestamp, to: Timestamp) -> Result<(), WalkError> {
         let mut from = (from, String::new());
         loop {
             let (claims, next) =
@@ -51,8 +51,8 @@ impl<S: Source> Walker<'_, S> {
                 match (set, claim.claim.record_id.clone()) {
                     // Listed a moment ago: nearly every claim ends here, without a call.
                     (ClaimSet::Known(side), Some(id)) if self.seen.contains(side, &id) => {}
-                    (ClaimSet::Known(_), Some(id)) => self.look_for_record(&claim, &id).await?,
-                    (ClaimSet::Known(_) | ClaimSet::Unresolved, _) => self.look_for_reference(&claim).await?,
+                    (ClaimSet::Known(_), Some(id)) => self.lookup_record(&claim, &id).await?,
+                    (ClaimSet::Known(_) | ClaimSet::Unresolved, _) => self.lookup_reference(&claim).await?,
                 }
             }
             self.repair_planned().await?;
@@ -64,7 +64,7 @@ impl<S: Source> Walker<'_, S> {
     }
 
     /// The walk did not show the record of this claim lately.
-    async fn look_for_record(&mut self, claim: &RefClaim, id: &str) -> Result<(), WalkError> {
+    async fn lookup_record(&mut self, claim: &RefClaim, id: &str) -> Result<(), WalkError> {
         let (side, ref_id) = (claim.claim.side, claim.ref_id.as_str());
         if let Some(record) = self.context.source.by_id(side, id).await? {
             if record.ref_id.as_deref().is_some_and(|found| found != ref_id) {
@@ -81,7 +81,7 @@ impl<S: Source> Walker<'_, S> {
         }
         self.progress.unlisted[side as usize] += 1;
         match self.look_up(side, ref_id).await? {
-            Lookup::Found(record) => {
+            WalkLookup::Found(record) => {
                 self.report(&of_row(
                     FindingKind::Mismatch,
                     &record,
@@ -89,18 +89,18 @@ impl<S: Source> Walker<'_, S> {
                 ));
                 return Ok(());
             }
-            Lookup::OtherKind => {
+            WalkLookup::OtherKind => {
                 let detail = format!("the reference is on the {side} side, and its record is no conversion");
                 self.report(&self.of_claim(FindingKind::Mismatch, claim, detail));
                 return Ok(());
             }
-            Lookup::Absent => {}
+            WalkLookup::Absent => {}
         }
         let other = side.other();
         let elsewhere = match self.look_up(other, ref_id).await? {
-            Lookup::Found(record) => Some(record),
+            WalkLookup::Found(record) => Some(record),
             // By id too: a mirror under the same id may carry no reference.
-            Lookup::Absent | Lookup::OtherKind => self.context.source.by_id(other, id).await?,
+            WalkLookup::Absent | WalkLookup::OtherKind => self.context.source.by_id(other, id).await?,
         };
         match elsewhere {
             Some(record) => self.wrong_side_of(claim, &record),
@@ -133,23 +133,23 @@ impl<S: Source> Walker<'_, S> {
     }
 
     /// The record of this claim is not known.
-    async fn look_for_reference(&mut self, claim: &RefClaim) -> Result<(), WalkError> {
+    async fn lookup_reference(&mut self, claim: &RefClaim) -> Result<(), WalkError> {
         let (side, ref_id) = (claim.claim.side, claim.ref_id.as_str());
         let here = self.look_up(side, ref_id).await?;
         let there = self.look_up(side.other(), ref_id).await?;
         match (here, there) {
-            (Lookup::Found(here), Lookup::Found(there)) => self.both(&here, &there),
-            (Lookup::Found(record), Lookup::Absent | Lookup::OtherKind) => {
+            (WalkLookup::Found(here), WalkLookup::Found(there)) => self.both(&here, &there),
+            (WalkLookup::Found(record), WalkLookup::Absent | WalkLookup::OtherKind) => {
                 self.keep_id(claim, &record);
             }
-            (Lookup::Absent | Lookup::OtherKind, Lookup::Found(record)) => {
+            (WalkLookup::Absent | WalkLookup::OtherKind, WalkLookup::Found(record)) => {
                 self.wrong_side_of(claim, &record);
             }
-            (Lookup::OtherKind, Lookup::Absent | Lookup::OtherKind) => {
+            (WalkLookup::OtherKind, WalkLookup::Absent | WalkLookup::OtherKind) => {
                 let detail = format!("the reference is on the {side} side, and its record is no conversion");
                 self.report(&self.of_claim(FindingKind::Unresolved, claim, detail));
             }
-            (Lookup::Absent, Lookup::Absent | Lookup::OtherKind) => {
+            (WalkLookup::Absent, WalkLookup::Absent | WalkLookup::OtherKind) => {
                 let open = claim.claim.begun - claim.claim.closed;
                 let detail = format!("{open} open attempts, and neither side holds the reference");
                 self.report(&self.of_claim(FindingKind::Unresolved, claim, detail));
@@ -197,12 +197,12 @@ impl<S: Source> Walker<'_, S> {
         self.plan(finding, record, Action::Remember { generation, side });
     }
 
-    fn of_claim(&self, kind: FindingKind, claim: &RefClaim, detail: String) -> Finding {
-        let finding = Finding::new(kind, Some(&claim.ref_id), claim.claim.created_at, detail);
+    fn of_claim(&self, kind: FindingKind, claim: &RefClaim, detail: String) -> WalkFinding {
+        let finding = WalkFinding::new(kind, Some(&claim.ref_id), claim.claim.created_at, detail);
         let id = claim.claim.record_id.clone();
         match claim.claim.side {
-            Side::Legacy => Finding { legacy_id: id, ..finding },
-            Side::New => Finding { new_id: id, ..finding },
+            Side::Legacy => WalkFinding { legacy_id: id, ..finding },
+            Side::New => WalkFinding { new_id: id, ..finding },
         }
     }
 }

@@ -6,19 +6,19 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::run::{MARGIN, Walker};
-use super::source::{Lookup, Source, WalkError};
+use super::source::{RecordSource, WalkError, WalkLookup};
 use crate::translate::evidence::WalkedRecord;
 use crate::translate::side::Side;
 
 /// How long a passed control stays valid.
 const VALID_FOR: Duration = Duration::from_secs(5 * 60);
 
-impl<S: Source> Walker<'_, S> {
+impl<S: RecordSource> Walker<'_, S> {
     /// What a side holds under a reference. "Absent" is believed only if lookups there find what is known to be there.
-    pub(super) async fn look_up(&mut self, side: Side, ref_id: &str) -> Result<Lookup, WalkError> {
+    pub(super) async fn look_up(&mut self, side: Side, ref_id: &str) -> Result<WalkLookup, WalkError> {
         let found = self.context.source.by_ref(side, ref_id).await?;
         // An index that lags or a filter that fails would call everything absent; a record that is known to be there shows it.
-        if matches!(found, Lookup::Absent) {
+        if matches!(found, WalkLookup::Absent) {
             self.control(side).await?;
         }
         Ok(found)
@@ -47,7 +47,7 @@ impl<S: Source> Walker<'_, S> {
             }
         };
         if let Some(known) = known
-            && !matches!(self.context.source.by_ref(side, &known).await?, Lookup::Found(_))
+            && !matches!(self.context.source.by_ref(side, &known).await?, WalkLookup::Found(_))
         {
             return Err(WalkError::ControlFailed { side });
         }

@@ -5,7 +5,7 @@ use super::finding::FindingKind;
 use super::progress::hash_of;
 use super::row_finding::{double, pair};
 use super::run::Walker;
-use super::source::{Lookup, Source, WalkError};
+use super::source::{RecordSource, WalkError, WalkLookup};
 use super::walk::Slice;
 use crate::ledger::Claim;
 use crate::translate::evidence::WalkedRecord;
@@ -22,7 +22,7 @@ pub(super) enum Elsewhere {
     Nowhere,
 }
 
-impl<S: Source> Walker<'_, S> {
+impl<S: RecordSource> Walker<'_, S> {
     /// Whether the other side may have made the row. Without a fact, new may list what legacy made; that legacy lists what new made is
     /// asked only where something was created on new past the claims.
     pub(super) fn may_be_mirror(&self, row: &WalkedRecord, is_native: bool) -> bool {
@@ -67,13 +67,13 @@ impl<S: Source> Walker<'_, S> {
         }
         self.confirm_listed(row).await?;
         let mut found = self.look_up(other, ref_id).await?;
-        if let (Lookup::Absent, Some(id)) = (&found, claim.and_then(|claim| claim.record_id.as_deref()))
+        if let (WalkLookup::Absent, Some(id)) = (&found, claim.and_then(|claim| claim.record_id.as_deref()))
             && claim.is_some_and(|claim| claim.side == other)
             && let Some(record) = self.context.source.by_id(other, id).await?
         {
-            found = Lookup::Found(record);
+            found = WalkLookup::Found(record);
         }
-        let Lookup::Found(record) = found else { return Ok(Elsewhere::Nowhere) };
+        let WalkLookup::Found(record) = found else { return Ok(Elsewhere::Nowhere) };
         if is_same_record(self.context.facts, &record.json, &row.json) {
             self.report(&pair(FindingKind::Mirrored, row, Some(&record), ""));
             return Ok(Elsewhere::Mirrored);

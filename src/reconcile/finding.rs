@@ -30,7 +30,7 @@ pub enum FindingKind {
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
+pub enum FindingSeverity {
     /// Money may have moved twice, or otherwise than a client was answered.
     Money,
     /// Something that should be looked into.
@@ -38,7 +38,7 @@ pub enum Severity {
     None,
 }
 
-impl Severity {
+impl FindingSeverity {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl FindingKind {
         Self::Mirrored,
     ];
 
-    /// Those of [`Severity::Money`].
+    /// Those of [`FindingSeverity::Money`].
     pub(crate) const ABOUT_MONEY: [Self; 5] =
         [Self::Double, Self::Lost, Self::WrongSide, Self::Mismatch, Self::Status];
 
@@ -84,18 +84,20 @@ impl FindingKind {
     }
 
     #[must_use]
-    pub const fn severity(self) -> Severity {
+    pub const fn severity(self) -> FindingSeverity {
         match self {
-            Self::Double | Self::Lost | Self::WrongSide | Self::Mismatch | Self::Status => Severity::Money,
+            Self::Double | Self::Lost | Self::WrongSide | Self::Mismatch | Self::Status => {
+                FindingSeverity::Money
+            }
             // Nothing was converted twice or lost, but something may be missed by the next check.
-            Self::Unclaimed | Self::Stuck | Self::Unresolved => Severity::Contract,
-            Self::Mirrored => Severity::None,
+            Self::Unclaimed | Self::Stuck | Self::Unresolved => FindingSeverity::Contract,
+            Self::Mirrored => FindingSeverity::None,
         }
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Finding {
+pub struct WalkFinding {
     pub kind: FindingKind,
     /// The client's reference, if the record or claim has one.
     pub ref_id: Option<String>,
@@ -110,7 +112,7 @@ pub struct Finding {
     pub detail: String,
 }
 
-impl Finding {
+impl WalkFinding {
     pub(super) fn new(
         kind: FindingKind,
         ref_id: Option<&str>,
@@ -134,7 +136,7 @@ impl Finding {
         [&self.ref_id, &self.legacy_id, &self.new_id].into_iter().find_map(Option::as_deref).unwrap_or("")
     }
 
-    /// The day of [`Finding::at`], such as `2026-11-30`.
+    /// The day of [`WalkFinding::at`], such as `2026-11-30`.
     #[must_use]
     pub fn day(&self) -> &str {
         self.at.get(..10).unwrap_or("")
@@ -153,13 +155,13 @@ impl Finding {
         let Self { ref_id, legacy_id, new_id, at, repaired, detail, .. } = self;
         let (kind, severity) = (self.kind.as_str(), self.kind.severity().as_str());
         match self.kind.severity() {
-            Severity::Money => {
+            FindingSeverity::Money => {
                 tracing::error!(target: "reconcile", kind, severity, ref_id, legacy_id, new_id, at, repaired, detail, "finding");
             }
-            Severity::Contract => {
+            FindingSeverity::Contract => {
                 tracing::warn!(target: "reconcile", kind, severity, ref_id, legacy_id, new_id, at, repaired, detail, "finding");
             }
-            Severity::None => {
+            FindingSeverity::None => {
                 tracing::debug!(target: "reconcile", kind, severity, ref_id, legacy_id, new_id, at, "finding");
             }
         }
@@ -172,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_kind_about_money_is_named_as_such() {
-        let is_money = |kind: &FindingKind| kind.severity() == Severity::Money;
+        let is_money = |kind: &FindingKind| kind.severity() == FindingSeverity::Money;
         let all: Vec<_> = FindingKind::ALL.into_iter().filter(is_money).collect();
         assert_eq!(all, FindingKind::ABOUT_MONEY);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::finding::{Finding, FindingKind, Severity};
+use super::finding::{FindingKind, FindingSeverity, WalkFinding};
 use super::render::Heading;
 use super::run::WalkResult;
 use crate::http::html::{content_security_policy, page};
@@ -76,15 +76,16 @@ impl WalkResult {
     }
 }
 
-fn listed(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
-    findings.iter().filter(|finding| finding.kind.severity() != Severity::None)
+fn listed(findings: &[WalkFinding]) -> impl Iterator<Item = &WalkFinding> {
+    findings.iter().filter(|finding| finding.kind.severity() != FindingSeverity::None)
 }
 
 /// Findings by the day on which their records were made: those about money below, the others on top.
-fn by_day(findings: &[Finding]) -> Markup {
+fn by_day(findings: &[WalkFinding]) -> Markup {
     let mut days: BTreeMap<&str, [u64; 2]> = BTreeMap::new();
     for finding in listed(findings) {
-        days.entry(finding.day()).or_default()[usize::from(finding.kind.severity() != Severity::Money)] += 1;
+        days.entry(finding.day()).or_default()
+            [usize::from(finding.kind.severity() != FindingSeverity::Money)] += 1;
     }
     let days: Vec<_> = days.into_iter().rev().take(DAYS_MAX).collect();
     let most = days.iter().map(|(_, [money, contract])| money + contract).max().unwrap_or_default();
@@ -113,7 +114,7 @@ fn by_day(findings: &[Finding]) -> Markup {
     }
 }
 
-fn table(findings: &[Finding]) -> Markup {
+fn table(findings: &[WalkFinding]) -> Markup {
     let total = listed(findings).count();
     if total == 0 {
         return html! { p { "None." } };

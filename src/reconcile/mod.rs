@@ -46,7 +46,7 @@ mod vendor;
 mod walk;
 
 pub use daily_report::{DailyReport, ReportCounts};
-pub use finding::{Finding, FindingKind, Severity};
+pub use finding::{FindingKind, FindingSeverity, WalkFinding};
 pub use lease::Lease;
 pub use options::WalkOptions;
 pub(crate) use options::missing;
@@ -55,7 +55,7 @@ pub use render::Heading;
 pub use report_file::ReportError;
 pub use run::{WalkAuthor, WalkContext, WalkResult, WalkView, walk};
 pub(crate) use schedule::{ReconcileStatus, Reconciler};
-pub use source::{Lookup, PageCall, Source, WalkError};
+pub use source::{PageCall, RecordSource, WalkError, WalkLookup};
 pub use vendor::VendorSource;
 pub use walk::Sides;
 

@@ -1,6 +1,6 @@
 //! A repair of a claim that is to be made once its finding is saved.
 
-use super::finding::Finding;
+use super::finding::WalkFinding;
 use crate::ledger::Repair;
 use crate::translate::side::Side;
 
@@ -15,7 +15,7 @@ pub(super) enum Action {
 }
 
 pub(super) struct PlannedRepair {
-    pub(super) finding: Finding,
+    pub(super) finding: WalkFinding,
     pub(super) ref_id: String,
     pub(super) record_id: String,
     /// The side that the claim names afterwards.

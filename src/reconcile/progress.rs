@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::daily_report::ReportCounts;
-use super::finding::{Finding, FindingKind, Severity};
+use super::finding::{FindingKind, FindingSeverity, WalkFinding};
 use crate::translate::evidence::WalkedRecord;
 use crate::translate::side::Side;
 
@@ -68,13 +68,13 @@ impl WalkProgress {
     /// Whether nothing was found that is not as it should be.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        self.found.iter().all(|(kind, count)| *count == 0 || kind.severity() == Severity::None)
+        self.found.iter().all(|(kind, count)| *count == 0 || kind.severity() == FindingSeverity::None)
     }
 
     /// Whether something was found that is about money.
     #[must_use]
     pub fn is_about_money(&self) -> bool {
-        self.found.iter().any(|(kind, count)| *count > 0 && kind.severity() == Severity::Money)
+        self.found.iter().any(|(kind, count)| *count > 0 && kind.severity() == FindingSeverity::Money)
     }
 
     #[must_use]
@@ -85,16 +85,16 @@ impl WalkProgress {
 
 /// The findings of a walk, each once, with a bound on those that are kept.
 #[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) kept: Vec<Finding>,
+pub(super) struct DistinctFindings {
+    pub(super) kept: Vec<WalkFinding>,
     by_kind: HashMap<FindingKind, usize>,
     known: HashSet<u64>,
     hasher: RandomState,
 }
 
-impl Findings {
+impl DistinctFindings {
     /// Adds a finding; `false` if it was added before.
-    pub(super) fn add(&mut self, finding: &Finding) -> bool {
+    pub(super) fn add(&mut self, finding: &WalkFinding) -> bool {
         let kept = self.by_kind.entry(finding.kind).or_default();
         if *kept >= FINDINGS_KEPT {
             return true;
@@ -114,8 +114,8 @@ impl Findings {
     }
 
     /// Marks a finding as repaired.
-    pub(super) fn repaired(&mut self, finding: &Finding) {
-        let same = |kept: &&mut Finding| kept.kind == finding.kind && kept.subject() == finding.subject();
+    pub(super) fn repaired(&mut self, finding: &WalkFinding) {
+        let same = |kept: &&mut WalkFinding| kept.kind == finding.kind && kept.subject() == finding.subject();
         if let Some(kept) = self.kept.iter_mut().rev().find(same) {
             kept.repaired = true;
         }

@@ -3,14 +3,14 @@
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::finding::{Finding, FindingKind};
+use super::finding::{FindingKind, WalkFinding};
 use super::progress::WalkProgress;
 use super::run::{WalkAuthor, Walker};
-use super::source::{Source, WalkError};
+use super::source::{RecordSource, WalkError};
 use super::walk::Sides;
-use crate::ledger::{ConfirmedDouble, Evidence, EvidenceKind, StoredFinding, WalkState};
+use crate::ledger::{ConfirmedDouble, EvidenceKind, GateEvidence, StoredFinding, WalkState};
 
-impl<S: Source> Walker<'_, S> {
+impl<S: RecordSource> Walker<'_, S> {
     /// What was written for single records is one row of the audit; each repair of a claim has its own.
     pub(super) async fn audit_claims(&self) -> Result<(), WalkError> {
         let (Some(ledger), WalkProgress { adopted, resolved, .. }) = (self.context.ledger, &self.progress)
@@ -35,7 +35,7 @@ impl<S: Source> Walker<'_, S> {
             return Ok(());
         };
         let WalkAuthor { config, operator } = self.context.author;
-        let evidence = Evidence {
+        let evidence = GateEvidence {
             kind: EvidenceKind::Reconcile,
             verdict: WalkState::Clean.as_str().to_owned(),
             window: Some((self.begin, self.end)),
@@ -69,6 +69,6 @@ impl<S: Source> Walker<'_, S> {
 }
 
 fn confirmed_double(stored: &StoredFinding) -> Option<ConfirmedDouble> {
-    let finding: Finding = serde_json::from_str(&stored.finding).ok()?;
+    let finding: WalkFinding = serde_json::from_str(&stored.finding).ok()?;
     Some(ConfirmedDouble { subject: stored.subject.clone(), at: finding.at.parse().ok()? })
 }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::finding::{FindingKind, Severity};
+use super::finding::{FindingKind, FindingSeverity};
 use super::run::WalkResult;
 use crate::telemetry::format::count;
 use crate::telemetry::sanitize::one_line;
@@ -25,7 +25,7 @@ impl WalkResult {
     /// Findings that are not as they should be.
     #[must_use]
     pub fn findings_total(&self) -> u64 {
-        let bad = self.progress.found.iter().filter(|(kind, _)| kind.severity() != Severity::None);
+        let bad = self.progress.found.iter().filter(|(kind, _)| kind.severity() != FindingSeverity::None);
         bad.map(|(_, count)| count).sum()
     }
 
@@ -74,7 +74,7 @@ impl WalkResult {
         for kind in FindingKind::ALL.into_iter().filter(|kind| progress.found(*kind) > 0) {
             row(kind.as_str(), format!("{} ({})", count(progress.found(kind)), kind.severity().as_str()));
         }
-        let listed = self.findings.iter().filter(|finding| finding.kind.severity() != Severity::None);
+        let listed = self.findings.iter().filter(|finding| finding.kind.severity() != FindingSeverity::None);
         for finding in listed {
             let id = |id: &Option<String>| one_line(id.as_deref().unwrap_or("-"));
             let (ref_id, legacy, new) = (id(&finding.ref_id), id(&finding.legacy_id), id(&finding.new_id));

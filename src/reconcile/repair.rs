@@ -1,16 +1,16 @@
 //! Repairs of claims. They are planned while a slice is judged, and made once its findings are saved.
 
-use super::finding::{Finding, Severity};
+use super::finding::{FindingSeverity, WalkFinding};
 use super::planned::{Action, PlannedRepair};
 use super::run::Walker;
-use super::source::{Source, WalkError};
+use super::source::{RecordSource, WalkError};
 use crate::ledger::Key;
 use crate::translate::evidence::WalkedRecord;
 
-impl<S: Source> Walker<'_, S> {
+impl<S: RecordSource> Walker<'_, S> {
     /// Reports a finding, and plans the repair of its claim, whose reference the record carries. A backfill reports only what is about
     /// money.
-    pub(super) fn plan(&mut self, finding: Finding, record: &WalkedRecord, action: Action) {
+    pub(super) fn plan(&mut self, finding: WalkFinding, record: &WalkedRecord, action: Action) {
         if self.is_reported(&finding) {
             self.report(&finding);
         }
@@ -19,8 +19,8 @@ impl<S: Source> Walker<'_, S> {
         self.planned.push(PlannedRepair { finding, ref_id, record_id, side, action });
     }
 
-    fn is_reported(&self, finding: &Finding) -> bool {
-        self.is_reconcile() || finding.kind.severity() == Severity::Money
+    fn is_reported(&self, finding: &WalkFinding) -> bool {
+        self.is_reconcile() || finding.kind.severity() == FindingSeverity::Money
     }
 
     /// Makes the planned repairs, after everything found so far was saved.

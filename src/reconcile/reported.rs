@@ -1,14 +1,14 @@
 //! The join with the vendor's report.
 
 use super::daily_report::DailyReport;
-use super::finding::{Finding, FindingKind};
+use super::finding::{FindingKind, WalkFinding};
 use super::row_finding::of_row;
 use super::run::Walker;
-use super::source::{Source, WalkError};
+use super::source::{RecordSource, WalkError};
 use crate::translate::evidence::WalkedRecord;
 use crate::translate::side::Side;
 
-impl<S: Source> Walker<'_, S> {
+impl<S: RecordSource> Walker<'_, S> {
     /// Compares a record with the report, and again with what a second read shows.
     pub(super) async fn check_report(&mut self, row: &WalkedRecord) -> Result<(), WalkError> {
         let Some(report) = &mut self.context.report else { return Ok(()) };
@@ -24,7 +24,7 @@ impl<S: Source> Walker<'_, S> {
         Ok(())
     }
 
-    fn report_contradiction(&mut self, finding: &Finding) {
+    fn report_contradiction(&mut self, finding: &WalkFinding) {
         if let Some(report) = &mut self.context.report {
             report.contradicts();
         }
@@ -33,7 +33,7 @@ impl<S: Source> Walker<'_, S> {
 
     /// Looks up what the report names in this window and the walk did not show. A report of which nothing was compared agrees with
     /// nothing.
-    pub(super) async fn look_for_reported(&mut self) -> Result<(), WalkError> {
+    pub(super) async fn lookup_reported(&mut self) -> Result<(), WalkError> {
         let Some(report) = &self.context.report else { return Ok(()) };
         let (begin, end) = (self.begin, self.end);
         let left = report.unmatched().into_iter().filter(|(_, _, at)| (begin..end).contains(at));
@@ -43,10 +43,10 @@ impl<S: Source> Walker<'_, S> {
                 Some(record) => self.check_report(&record).await?,
                 None => {
                     let detail = "the report names it, and its side does not hold it";
-                    let finding = Finding::new(FindingKind::Lost, None, at, detail);
+                    let finding = WalkFinding::new(FindingKind::Lost, None, at, detail);
                     self.report_contradiction(&match side {
-                        Side::Legacy => Finding { legacy_id: Some(id), ..finding },
-                        Side::New => Finding { new_id: Some(id), ..finding },
+                        Side::Legacy => WalkFinding { legacy_id: Some(id), ..finding },
+                        Side::New => WalkFinding { new_id: Some(id), ..finding },
                     });
                 }
             }

@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 
-use super::finding::{Finding, FindingKind};
-use super::progress::{FORMAT, Findings, WalkProgress, hash_of};
+use super::finding::{FindingKind, WalkFinding};
+use super::progress::{DistinctFindings, FORMAT, WalkProgress, hash_of};
 use super::run::Walker;
-use super::source::{Source, WalkError};
+use super::source::{RecordSource, WalkError};
 use crate::ledger::WalkRow;
 use crate::translate::side::Side;
 
-impl<S: Source> Walker<'_, S> {
+impl<S: RecordSource> Walker<'_, S> {
     /// Goes on with a walk from the same begin that did not finish, to the end of this one, if there is one that can be joined.
     pub(super) async fn resume(&mut self) -> Result<bool, WalkError> {
         let (Some(ledger), true) = (self.context.ledger, self.options.resume) else { return Ok(false) };
@@ -27,7 +27,7 @@ impl<S: Source> Walker<'_, S> {
         // Else it is not on record which references have no claim, and one of them on the other side would be missed.
         let can_join = (all_known || self.may_adopt_all()) && self.holds_all_findings(&row);
         if !can_join || (row.end != self.end && !ledger.move_end(&row.walk, self.end).await?) {
-            self.findings = Findings::default();
+            self.findings = DistinctFindings::default();
             self.assumed.clear();
             return Ok(false);
         }
@@ -42,14 +42,14 @@ impl<S: Source> Walker<'_, S> {
 
     /// Whether nothing was found that this window leaves out: findings are saved before the progress of their slice.
     fn holds_all_findings(&self, row: &WalkRow) -> bool {
-        let holds = |finding: &Finding| finding.at.parse::<Timestamp>().is_ok_and(|at| at < self.end);
+        let holds = |finding: &WalkFinding| finding.at.parse::<Timestamp>().is_ok_and(|at| at < self.end);
         self.end >= row.end || self.findings.kept.iter().all(holds)
     }
 
     async fn take_findings(&mut self, row: &WalkRow) -> Result<(), WalkError> {
         let stored = self.context.reader.findings_of(&row.walk).await?;
         for finding in
-            stored.iter().filter_map(|stored| serde_json::from_str::<Finding>(&stored.finding).ok())
+            stored.iter().filter_map(|stored| serde_json::from_str::<WalkFinding>(&stored.finding).ok())
         {
             self.findings.add(&finding);
             if finding.kind == FindingKind::Unclaimed && !finding.repaired {
@@ -78,7 +78,7 @@ impl<S: Source> Walker<'_, S> {
         self.may_claim(Side::Legacy) && self.may_claim(Side::New)
     }
 
-    fn assume_finding(&mut self, finding: &Finding) {
+    fn assume_finding(&mut self, finding: &WalkFinding) {
         let ids = [(Side::Legacy, &finding.legacy_id), (Side::New, &finding.new_id)];
         let found = ids.into_iter().find_map(|(side, id)| Some((side, id.clone()?)));
         if let (Some(ref_id), Some(record)) = (&finding.ref_id, found) {

@@ -11,7 +11,7 @@ use super::planned::Action;
 use super::progress::hash_of;
 use super::row_finding::{double, of_row};
 use super::run::{ASSUMED_MAX, Walker, second};
-use super::source::{Source, WalkError};
+use super::source::{RecordSource, WalkError};
 use super::walk::Slice;
 use crate::ledger::{Claim, Expected, Repair, VendorRecord};
 use crate::translate::evidence::{RecordProgress, WalkedRecord};
@@ -23,7 +23,7 @@ const ROUNDS: usize = 5;
 /// Claims of one transaction: a batch must not make a create wait.
 const ADOPTED_AT_ONCE: usize = 100;
 
-impl<S: Source> Walker<'_, S> {
+impl<S: RecordSource> Walker<'_, S> {
     pub(super) async fn judge_rows(&mut self, slice: &Slice, side: Side) -> Result<(), WalkError> {
         let position = second(self.progress.position);
         for row in slice.of(side) {

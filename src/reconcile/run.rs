@@ -8,13 +8,13 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::daily_report::DailyReport;
-use super::finding::Finding;
+use super::finding::WalkFinding;
 use super::lease::Lease;
 use super::options::WalkOptions;
 use super::planned::PlannedRepair;
-use super::progress::{FORMAT, Findings, SeenIds, WalkProgress};
+use super::progress::{DistinctFindings, FORMAT, SeenIds, WalkProgress};
 use super::side_walk::whole_second;
-use super::source::{Source, WalkError};
+use super::source::{RecordSource, WalkError};
 use super::walk::{Sides, Slice, Walk};
 use crate::ledger::{
     Ledger, Reader, StoredFinding, WalkKind, WalkRow, WalkState, WalkStep, WalkVerdict, Walked,
@@ -78,7 +78,7 @@ pub struct WalkResult {
     pub end: Timestamp,
     pub progress: WalkProgress,
     /// What was found, at most some thousands of each kind.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<WalkFinding>,
     pub started_at: Timestamp,
     /// Whether it went on from an earlier walk, which was begun then.
     pub resumed: bool,
@@ -94,7 +94,7 @@ pub(super) struct Walker<'a, S> {
     pub(super) progress: WalkProgress,
     /// What the ledger may hold: progress of whole slices.
     pub(super) snapshot: String,
-    pub(super) findings: Findings,
+    pub(super) findings: DistinctFindings,
     pub(super) pending: Vec<StoredFinding>,
     pub(super) planned: Vec<PlannedRepair>,
     pub(super) seen: SeenIds,
@@ -114,7 +114,7 @@ pub(super) struct Walker<'a, S> {
 ///
 /// # Errors
 /// When the walk could not finish. What it found until then is in the ledger, and the next one goes on from there.
-pub async fn walk<S: Source>(
+pub async fn walk<S: RecordSource>(
     context: WalkContext<'_, S>,
     options: WalkOptions,
 ) -> Result<WalkResult, WalkError> {
@@ -127,7 +127,7 @@ pub async fn walk<S: Source>(
     Ok(walker.finish())
 }
 
-impl<'a, S: Source> Walker<'a, S> {
+impl<'a, S: RecordSource> Walker<'a, S> {
     async fn begin(context: WalkContext<'a, S>, options: WalkOptions) -> Result<Self, WalkError> {
         if options.is_empty() {
             return Err(WalkError::EmptyWindow);
@@ -148,7 +148,7 @@ impl<'a, S: Source> Walker<'a, S> {
             end,
             snapshot: json(&fresh),
             progress: fresh,
-            findings: Findings::default(),
+            findings: DistinctFindings::default(),
             pending: Vec::new(),
             planned: Vec::new(),
             seen: SeenIds::default(),
@@ -201,15 +201,15 @@ impl<'a, S: Source> Walker<'a, S> {
             self.progress.position = until;
             self.seen.walked(from, slice.until);
             // Behind the walk: a record may be made minutes after its claim, and its row comes with a later slice.
-            self.look_for_claims(slice.until - MARGIN).await?;
+            self.lookup_claims(slice.until - MARGIN).await?;
             self.snapshot = json(&self.progress);
             (self.context.observer)(&self.view());
             if self.saved_at.elapsed() > SAVE_EVERY || !self.pending.is_empty() {
                 self.save(WalkState::Running).await?;
             }
         }
-        self.look_for_claims(self.end).await?;
-        self.look_for_reported().await?;
+        self.lookup_claims(self.end).await?;
+        self.lookup_reported().await?;
         self.snapshot = json(&self.progress);
         (self.context.observer)(&self.view());
         self.audit_claims().await?;
@@ -236,7 +236,7 @@ impl<'a, S: Source> Walker<'a, S> {
     }
 
     /// Adds a finding, unless it was added before.
-    pub(super) fn report(&mut self, finding: &Finding) {
+    pub(super) fn report(&mut self, finding: &WalkFinding) {
         if !self.findings.add(finding) {
             return;
         }
@@ -248,8 +248,8 @@ impl<'a, S: Source> Walker<'a, S> {
     }
 
     /// Marks a finding as repaired.
-    pub(super) fn report_repaired(&mut self, finding: &Finding) {
-        let repaired = Finding { repaired: true, ..finding.clone() };
+    pub(super) fn report_repaired(&mut self, finding: &WalkFinding) {
+        let repaired = WalkFinding { repaired: true, ..finding.clone() };
         self.findings.repaired(&repaired);
         if self.findings.keeps(finding.kind) {
             self.pending.push(repaired.stored());

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
-use super::source::{PageCall, Source, WalkError};
+use super::source::{PageCall, RecordSource, WalkError};
 use crate::translate::evidence::WalkedRecord;
 use crate::translate::side::Side;
 
@@ -54,7 +54,7 @@ impl SideWalk {
     }
 
     /// Asks for a page and returns its new rows.
-    pub(super) async fn next<S: Source>(&mut self, source: &S) -> Result<Vec<WalkedRecord>, WalkError> {
+    pub(super) async fn next<S: RecordSource>(&mut self, source: &S) -> Result<Vec<WalkedRecord>, WalkError> {
         let (side, begin, end, limit) = (self.side, self.floor, self.end, self.limit);
         let call = PageCall { side, begin, end, limit, after: self.after.as_deref() };
         let page = source.page(&call).await?;

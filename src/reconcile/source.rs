@@ -23,7 +23,7 @@ pub struct PageCall<'a> {
 
 /// What a side holds under a reference.
 #[derive(Clone, Debug)]
-pub enum Lookup {
+pub enum WalkLookup {
     Absent,
     Found(WalkedRecord),
     /// A record that is no conversion.
@@ -31,12 +31,12 @@ pub enum Lookup {
 }
 
 /// Reads the lists of both sides.
-pub trait Source: Send + Sync {
+pub trait RecordSource: Send + Sync {
     /// One page of a side's list.
     fn page(&self, call: &PageCall<'_>) -> impl Future<Output = Result<WalkPage, WalkError>> + Send;
 
     /// The record with that reference.
-    fn by_ref(&self, side: Side, ref_id: &str) -> impl Future<Output = Result<Lookup, WalkError>> + Send;
+    fn by_ref(&self, side: Side, ref_id: &str) -> impl Future<Output = Result<WalkLookup, WalkError>> + Send;
 
     /// The record with that id; `None` only if the vendor itself says that there is none.
     fn by_id(

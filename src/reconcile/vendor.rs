@@ -9,13 +9,13 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::source::{Lookup, PageCall, Source, WalkError};
+use super::source::{PageCall, RecordSource, WalkError, WalkLookup};
 use crate::config::Config;
 use crate::failure::error_chain::error_chain;
 use crate::http::headers::IDENTITY;
 use crate::telemetry::drift::{DriftLog, ReadAnswer};
 use crate::translate::evidence::{
-    self, DoubtfulPage, Finding, Noticed, Reply, WalkPage, WalkedRecord, lookup_path, read_walk_page,
+    self, DoubtfulPage, Finding, Reply, UnknownDigests, WalkPage, WalkedRecord, lookup_path, read_walk_page,
 };
 use crate::translate::list::{Call, ListQuery};
 use crate::translate::mapping::Origin;
@@ -166,10 +166,10 @@ impl VendorSource {
         }
     }
 
-    fn notice(&self, side: Side, read: &Read, noticed: &Noticed) {
+    fn notice(&self, side: Side, read: &Read, unknown_digests: &UnknownDigests) {
         let content_type = evidence::content_type(&read.headers);
         let answer = ReadAnswer { side, status: read.status.as_u16(), content_type, body: &read.body };
-        self.drift.notice(noticed.digest(content_type), answer);
+        self.drift.notice(unknown_digests.digest(content_type), answer);
     }
 
     fn request<'a>(&'a self, side: Side, endpoint: Endpoint, uri: &'a http::Uri) -> ReadRequest<'a> {
@@ -190,35 +190,41 @@ fn seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }
 
-fn reply<'a>(read: &'a Read, noticed: &'a Noticed) -> Reply<'a> {
-    Reply { status: read.status.as_u16(), headers: &read.headers, body: &read.body, noticed: Some(noticed) }
+fn reply<'a>(read: &'a Read, unknown_digests: &'a UnknownDigests) -> Reply<'a> {
+    Reply {
+        status: read.status.as_u16(),
+        headers: &read.headers,
+        body: &read.body,
+        unknown_digests: Some(unknown_digests),
+    }
 }
 
-impl Source for VendorSource {
+impl RecordSource for VendorSource {
     async fn page(&self, call: &PageCall<'_>) -> Result<WalkPage, WalkError> {
         let side = call.side;
         let after = call.after.map(str::to_owned);
         let path =
             ListQuery::ascending(call.begin, call.end).path(&Call { after, ..Call::first(side, call.limit) });
         let read = self.get(side, Endpoint::List(side), &path).await?;
-        let noticed = Noticed::default();
-        let page = read_walk_page(side, &reply(&read, &noticed), self.config.facts);
-        self.notice(side, &read, &noticed);
+        let unknown_digests = UnknownDigests::default();
+        let page = read_walk_page(side, &reply(&read, &unknown_digests), self.config.facts);
+        self.notice(side, &read, &unknown_digests);
         page.map_err(|reason| WalkError::Doubtful { side, reason })
     }
 
-    async fn by_ref(&self, side: Side, ref_id: &str) -> Result<Lookup, WalkError> {
+    async fn by_ref(&self, side: Side, ref_id: &str) -> Result<WalkLookup, WalkError> {
         let read = self.get(side, Endpoint::List(side), &lookup_path(side, ref_id)).await?;
         // Whatever carries a rule's id may have been made here.
-        let (noticed, facts) = (Noticed::default(), self.config.facts);
-        let finding = evidence::read(side, &reply(&read, &noticed), ref_id, Origin::OwnReference, facts);
-        self.notice(side, &read, &noticed);
+        let (unknown_digests, facts) = (UnknownDigests::default(), self.config.facts);
+        let finding =
+            evidence::read(side, &reply(&read, &unknown_digests), ref_id, Origin::OwnReference, facts);
+        self.notice(side, &read, &unknown_digests);
         let doubtful = |reason| Err(WalkError::Doubtful { side, reason });
         match finding {
-            Finding::Absent => Ok(Lookup::Absent),
-            Finding::OtherKind => Ok(Lookup::OtherKind),
+            Finding::Absent => Ok(WalkLookup::Absent),
+            Finding::OtherKind => Ok(WalkLookup::OtherKind),
             Finding::Found(found) => match WalkedRecord::of_conversion(side, &found.json) {
-                Some(record) => Ok(Lookup::Found(record)),
+                Some(record) => Ok(WalkLookup::Found(record)),
                 None => doubtful(DoubtfulPage::Unbelievable("a record has no id or no time")),
             },
             Finding::Unauthorized => doubtful(DoubtfulPage::Unauthorized),
@@ -230,10 +236,10 @@ impl Source for VendorSource {
 
     async fn by_id(&self, side: Side, id: &str) -> Result<Option<WalkedRecord>, WalkError> {
         let read = self.get(side, Endpoint::Get(side), &Id::known(id).path_on(side)).await?;
-        let noticed = Noticed::default();
-        let answer = reply(&read, &noticed);
+        let unknown_digests = UnknownDigests::default();
+        let answer = reply(&read, &unknown_digests);
         if evidence::is_not_found(&answer) {
-            self.notice(side, &read, &noticed);
+            self.notice(side, &read, &unknown_digests);
             return Ok(None);
         }
         let found = (answer.status == 200).then(|| evidence::found_conversion(side, answer.body)).flatten();

@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::side_walk::{SideWalk, whole_second};
-use super::source::{Source, WalkError};
+use super::source::{RecordSource, WalkError};
 use crate::translate::evidence::WalkedRecord;
 use crate::translate::side::Side;
 
@@ -64,7 +64,7 @@ impl Walk {
     }
 
     /// The next slice; `None` at the end of the window.
-    pub(super) async fn next<S: Source>(&mut self, source: &S) -> Result<Option<Slice>, WalkError> {
+    pub(super) async fn next<S: RecordSource>(&mut self, source: &S) -> Result<Option<Slice>, WalkError> {
         if self.position >= self.end {
             return Ok(None);
         }

@@ -16,7 +16,7 @@ use super::lines::{self, LogLine};
 use super::notes;
 use super::route::RouteTotals;
 use super::rules::RuleTotals;
-use super::running::{HeartbeatTotals, Running};
+use super::running::{HeartbeatTotals, ShadowCoverage};
 use super::signatures::SignatureTotals;
 use crate::config::Go;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, Suppressed};
@@ -276,7 +276,7 @@ impl ReportBuilder {
         }
     }
 
-    fn route(&self, route: Route, running: &Running, go: &Go) -> RouteReport {
+    fn route(&self, route: Route, running: &ShadowCoverage, go: &Go) -> RouteReport {
         let totals = &self.routes[route as usize];
         let stats = RouteStats {
             route,

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::continuity::Gap;
 use super::document::{Check, Decision, Uncovered};
 use super::route::RouteTotals;
-use super::running::Running;
+use super::running::ShadowCoverage;
 use crate::config::{Cover, Go};
 use crate::shadow::types::{Severity, Verdict};
 use crate::telemetry::format::{count, moment, percent, share, span};
@@ -19,7 +19,7 @@ const MISSING_SHARE_MAX: f64 = 0.02;
 pub(super) struct RouteStats<'a> {
     pub(super) route: Route,
     pub(super) totals: &'a RouteTotals,
-    pub(super) running: &'a Running,
+    pub(super) running: &'a ShadowCoverage,
     /// Comparisons that the input lacks, and all that were made.
     pub(super) missing: (u64, u64),
     pub(super) newer_lines: u64,

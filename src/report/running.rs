@@ -31,7 +31,7 @@ pub(super) struct HeartbeatTotals {
 }
 
 /// What they add up to in the end.
-pub(super) struct Running {
+pub(super) struct ShadowCoverage {
     heartbeats: u64,
     processes: u64,
     counted: Counters,
@@ -89,7 +89,7 @@ impl HeartbeatTotals {
     }
 
     /// The sums as of `now`, the time of the report.
-    pub(super) fn sum(&self, now: Timestamp) -> Running {
+    pub(super) fn sum(&self, now: Timestamp) -> ShadowCoverage {
         let processes = || self.processes.iter().map(|(_, process)| process);
         let mut counted = Counters::new();
         counted.add(&self.increases);
@@ -97,7 +97,7 @@ impl HeartbeatTotals {
         let mut cut_off: Vec<_> =
             processes().filter_map(|process| process.overdue(self.since, now)).collect();
         cut_off.sort();
-        Running {
+        ShadowCoverage {
             heartbeats: self.heartbeats,
             processes: self.seen.len() as u64 + self.seen.left_out(),
             counted,
@@ -109,7 +109,7 @@ impl HeartbeatTotals {
     }
 }
 
-impl Running {
+impl ShadowCoverage {
     /// Whether that route was ever in mode `shadow`, if only with a share of 0.
     pub(super) fn was_in_shadow(&self, route: Route) -> bool {
         self.sampled.contains_key(&route)
@@ -151,10 +151,10 @@ impl Running {
         &self.cut_off
     }
 
-    pub(super) fn document(&self, found: u64) -> document::Running {
+    pub(super) fn document(&self, found: u64) -> document::RunningSummary {
         let dropped = COMPARED.into_iter().fold(0_u64, |sum, route| sum.saturating_add(self.dropped(route)));
         let Counters { seconds, idle_seconds, due, done, .. } = self.counted;
-        document::Running {
+        document::RunningSummary {
             heartbeats: self.heartbeats,
             processes: self.processes,
             seconds,

@@ -1,6 +1,6 @@
 //! The header of the report, line by line, for the terminal and the page.
 
-use super::document::{ConfigSeen, Report, Running};
+use super::document::{ConfigSeen, Report, RunningSummary};
 use crate::telemetry::format::{count, percent, span};
 
 /// Most configs that are listed.
@@ -67,7 +67,7 @@ fn configs(configs: &[ConfigSeen]) -> String {
     shown.join(", ")
 }
 
-fn running(running: &Running) -> impl Iterator<Item = (&'static str, String)> {
+fn running(running: &RunningSummary) -> impl Iterator<Item = (&'static str, String)> {
     let idle = running.idle_share.map_or_else(
         || "UNKNOWN: no heartbeat".to_owned(),
         |share| {

@@ -87,10 +87,11 @@ async fn gather<'a>(
     made: &mut usize,
 ) -> Result<Gathered<'a>, Failure> {
     let page = Box::new(begin(context, query, sides));
-    let mut reading = Reading { query, is_merged: sides.len() > 1, page, headers: HeaderMap::new(), made };
+    let mut reading =
+        PageReading { query, is_merged: sides.len() > 1, page, headers: HeaderMap::new(), made };
     let most = context.config.list.upstream_calls_max;
     loop {
-        let Reading { page, made, .. } = &mut reading;
+        let PageReading { page, made, .. } = &mut reading;
         page.save_calls(most.saturating_sub(**made));
         let calls = page.needs();
         if calls.is_empty() {
@@ -126,7 +127,7 @@ enum Round {
 }
 
 /// A page while it is read.
-struct Reading<'a, 'm> {
+struct PageReading<'a, 'm> {
     query: &'a ListQuery,
     is_merged: bool,
     page: Box<PageBuilder<'a>>,
@@ -136,7 +137,7 @@ struct Reading<'a, 'm> {
     made: &'m mut usize,
 }
 
-impl<'a> Reading<'a, '_> {
+impl<'a> PageReading<'a, '_> {
     fn end(self, result: PageResult) -> Gathered<'a> {
         Gathered::PageBuilder(self.page, self.headers, result)
     }

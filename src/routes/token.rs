@@ -106,7 +106,7 @@ impl Upload<'_> {
 }
 
 /// A whole token request, as it came and as it is sent.
-struct TokenRequest {
+struct ClientTokenRequest {
     /// `None` if two equal ones may be granted different tokens.
     hash: Option<RequestHash>,
     rewritten: Option<Rewrite>,
@@ -124,14 +124,14 @@ fn form(headers: &HeaderMap) -> Option<Form> {
 }
 
 impl TokenExchange<'_> {
-    fn prepared(&self, rewritten: Option<Rewrite>, original: Bytes) -> TokenRequest {
+    fn prepared(&self, rewritten: Option<Rewrite>, original: Bytes) -> ClientTokenRequest {
         let sent = rewritten.as_ref().map_or(&original[..], |(rewritten, _)| &rewritten.body);
         let hash = RequestHash::of(&self.head.uri.to_string(), &self.head.headers, [&original, sent]);
-        TokenRequest { hash, rewritten, original }
+        ClientTokenRequest { hash, rewritten, original }
     }
 
     /// Answers with the token of an equal request, or else makes the request and shares its token.
-    async fn shared(&self, request: TokenRequest) -> Result<Exchanged, Failure> {
+    async fn shared(&self, request: ClientTokenRequest) -> Result<Exchanged, Failure> {
         let Some(hash) = request.hash else { return self.once(request).await };
         let until = self.deadline.min(Instant::now() + self.config.budget.wait_max_token);
         let turn = self.services.shared_tokens.turn(hash, until).await?;
@@ -147,14 +147,14 @@ impl TokenExchange<'_> {
         let collected = timeout_at(self.deadline, collecting).await;
         let collected = collected.map_err(|_| AuthFailure::TokenTimedOut)?;
         let body = collected.map_err(AuthFailure::TokenBroken)?.to_bytes();
-        self.services.upstream.drift().look_at_token(&body);
+        self.services.upstream.drift().inspect_token(&body);
         // That of a second call as well: it answers the client's own request, and would answer an equal one.
         turn.share(head.status, &head.headers, &body);
         Ok(Exchanged { response: Response::from_parts(head, Payload::whole(body)), calls })
     }
 
-    async fn once(&self, request: TokenRequest) -> Result<Exchanged, Failure> {
-        let TokenRequest { hash, rewritten, original } = request;
+    async fn once(&self, request: ClientTokenRequest) -> Result<Exchanged, Failure> {
+        let ClientTokenRequest { hash, rewritten, original } = request;
         let is_refused = hash.is_some_and(|hash| self.services.refused_scopes.contains(&hash));
         match rewritten.filter(|_| !is_refused) {
             Some(rewrite) => self.rewritten(rewrite, hash, original).await,
@@ -216,7 +216,7 @@ impl TokenExchange<'_> {
             return Ok(Exchanged { calls: 2, ..again });
         }
         if status.is_success() {
-            self.services.upstream.drift().look_at_token(readable);
+            self.services.upstream.drift().inspect_token(readable);
         }
         let edited = status.is_success().then(|| token::answer(readable, &rewritten.requested)).flatten();
         if let Some(edited) = &edited {

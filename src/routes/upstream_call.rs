@@ -17,7 +17,7 @@ use crate::http::body::{self, CollectError, Payload};
 use crate::http::decode::{self, Decoded, decode};
 use crate::http::{headers, hop_by_hop};
 use crate::telemetry::drift::ReadAnswer;
-use crate::translate::evidence::{self, Noticed};
+use crate::translate::evidence::{self, UnknownDigests};
 use crate::translate::json::Text;
 use crate::translate::list::ListQuery;
 use crate::translate::list::rows::Rows;
@@ -63,7 +63,7 @@ pub(super) struct UpstreamResponse {
     pub(super) reused: bool,
     extensions: Extensions,
     /// What the readers of the body did not know.
-    noticed: Noticed,
+    unknown_digests: UnknownDigests,
 }
 
 impl UpstreamCall {
@@ -275,7 +275,7 @@ async fn collect(expected: Expected, answer: Response<Incoming>) -> Result<Upstr
         decoded,
         reused,
         extensions: parts.extensions,
-        noticed: Noticed::default(),
+        unknown_digests: UnknownDigests::default(),
     })
 }
 
@@ -285,7 +285,7 @@ impl Services {
         let content_type = reply.content_type();
         let (side, status, body) = (reply.side, reply.status.as_u16(), reply.content());
         let answer = ReadAnswer { side, status, content_type, body };
-        self.upstream.drift().notice(reply.noticed.digest(content_type), answer);
+        self.upstream.drift().notice(reply.unknown_digests.digest(content_type), answer);
     }
 
     /// As [`Self::notice`], for a refusal that was not read before.
@@ -323,7 +323,7 @@ impl UpstreamResponse {
 
     /// What was read in the body by other readers than those of [`Self::evidence`] and is not known.
     pub(super) fn add_unknown(&self, unknown: Unknown) {
-        self.noticed.add(unknown);
+        self.unknown_digests.add(unknown);
     }
 
     pub(super) fn evidence(&self) -> evidence::Reply<'_> {
@@ -331,7 +331,7 @@ impl UpstreamResponse {
             status: self.status.as_u16(),
             headers: &self.headers,
             body: self.content(),
-            noticed: Some(&self.noticed),
+            unknown_digests: Some(&self.unknown_digests),
         }
     }
 

@@ -24,7 +24,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::fault::{Fault, FaultKind};
-use super::operation::{Operation, Target};
+use super::operation::{Operation, OperationTarget};
 use super::problem::VendorProblem;
 use super::records::milliseconds;
 use super::response::VendorResponse;
@@ -72,8 +72,8 @@ fn inspect(vendor: &Vendor) -> Value {
     })
 }
 
-fn named(counters: BTreeMap<Target, u64>) -> BTreeMap<String, u64> {
-    let name = |(side, operation): Target| match side {
+fn named(counters: BTreeMap<OperationTarget, u64>) -> BTreeMap<String, u64> {
+    let name = |(side, operation): OperationTarget| match side {
         Some(side) => format!("{side}.{}", operation.as_str()),
         None => operation.as_str().to_owned(),
     };

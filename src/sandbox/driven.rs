@@ -14,7 +14,7 @@ use super::options::{CUSTOMER, Options, PROFILE, SECOND_PROFILE};
 use super::presentation::present;
 use super::problem::VendorProblem;
 use super::records::{ReadView, Record};
-use super::source::Source;
+use super::source::TimeSource;
 use super::state::VendorState;
 use super::variants::Variants;
 use super::{legacy, orchestrations};
@@ -49,7 +49,7 @@ impl DrivenVendor {
     #[must_use]
     pub fn new(variants: Variants, settle_after: Duration, now: Timestamp) -> Self {
         let options = Options { variants, settle_after, ..Options::default() };
-        let mut state = VendorState::with_source(&options, Source::Given { now, ids: 0 });
+        let mut state = VendorState::with_source(&options, TimeSource::Given { now, ids: 0 });
         for profile in [PROFILE, SECOND_PROFILE] {
             state.balances.open(CUSTOMER, profile);
             state.balances.credit(Account::new(profile, "USD"), Decimal::from(1_000_000_000));
@@ -59,7 +59,7 @@ impl DrivenVendor {
 
     /// The clock stands at `now` until the next call.
     pub fn set_now(&mut self, now: Timestamp) {
-        if let Source::Given { now: current, .. } = &mut self.0.source {
+        if let TimeSource::Given { now: current, .. } = &mut self.0.source {
             *current = now;
         }
     }

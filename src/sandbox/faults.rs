@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::fault::{Fault, FaultKind};
 use super::listener::ListenerControl;
-use super::operation::Target;
+use super::operation::OperationTarget;
 
 #[derive(Default)]
 struct FaultCounts {
@@ -71,7 +71,7 @@ impl ArmedFault {
     }
 
     /// Counts a matching request, and says whether the fault affects it.
-    fn affects(&self, (side, operation): Target) -> bool {
+    fn affects(&self, (side, operation): OperationTarget) -> bool {
         let fault = &self.0.fault;
         if fault.side.is_some_and(|only| side != Some(only))
             || fault.operation.is_some_and(|only| operation != only)
@@ -158,7 +158,7 @@ impl Faults {
     }
 
     /// The faults that affect this request.
-    pub(super) fn affecting(&self, target: Target) -> Vec<ArmedFault> {
+    pub(super) fn affecting(&self, target: OperationTarget) -> Vec<ArmedFault> {
         self.armed().iter().filter(|armed| armed.affects(target)).cloned().collect()
     }
 

@@ -39,10 +39,10 @@ impl Operation {
 }
 
 /// A request's side (none for tokens and unknown paths) and operation.
-pub(super) type Target = (Option<Side>, Operation);
+pub(super) type OperationTarget = (Option<Side>, Operation);
 
 /// The target of a method and path, and the record id that the path ends in.
-pub(super) fn classify<'path>(method: &Method, path: &'path str) -> (Target, Option<&'path str>) {
+pub(super) fn classify<'path>(method: &Method, path: &'path str) -> (OperationTarget, Option<&'path str>) {
     const LEGACY: &str = "/v2/conversion/stablecoins";
     const NEW: &str = "/v2/orchestration/orchestrations";
     let unknown = ((None, Operation::Other), None);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tokio::sync::watch;
 
-use super::operation::{Operation, Target};
+use super::operation::{Operation, OperationTarget};
 use crate::translate::side::Side;
 
 /// Requests that [`RequestLog`] keeps; older ones are dropped, the counters are not.
@@ -35,8 +35,8 @@ pub struct ReceivedRequest {
 #[derive(Default)]
 struct LoggedRequests {
     received: VecDeque<ReceivedRequest>,
-    arrived: BTreeMap<Target, u64>,
-    applied: BTreeMap<Target, u64>,
+    arrived: BTreeMap<OperationTarget, u64>,
+    applied: BTreeMap<OperationTarget, u64>,
 }
 
 pub(super) struct RequestLog {
@@ -64,7 +64,12 @@ impl RequestLog {
     }
 
     /// Logs and counts one request, and wakes its waiters.
-    pub(super) fn record(&self, (side, operation): Target, parts: &http::request::Parts, body: Bytes) {
+    pub(super) fn record(
+        &self,
+        (side, operation): OperationTarget,
+        parts: &http::request::Parts,
+        body: Bytes,
+    ) {
         let path_and_query = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         let mut log = self.log();
         let sequence = *self.sequence.borrow() + 1;
@@ -97,7 +102,7 @@ impl RequestLog {
         let _ = self.in_progress.subscribe().wait_for(|count| *count == 0).await;
     }
 
-    pub(super) fn record_applied(&self, target: Target) {
+    pub(super) fn record_applied(&self, target: OperationTarget) {
         *self.log().applied.entry(target).or_default() += 1;
     }
 
@@ -105,21 +110,21 @@ impl RequestLog {
         self.log().received.iter().cloned().collect()
     }
 
-    pub(super) fn arrived(&self, target: Target) -> u64 {
+    pub(super) fn arrived(&self, target: OperationTarget) -> u64 {
         self.log().arrived.get(&target).copied().unwrap_or(0)
     }
 
-    pub(super) fn applied(&self, target: Target) -> u64 {
+    pub(super) fn applied(&self, target: OperationTarget) -> u64 {
         self.log().applied.get(&target).copied().unwrap_or(0)
     }
 
-    pub(super) fn counters(&self) -> (BTreeMap<Target, u64>, BTreeMap<Target, u64>) {
+    pub(super) fn counters(&self) -> (BTreeMap<OperationTarget, u64>, BTreeMap<OperationTarget, u64>) {
         let log = self.log();
         (log.arrived.clone(), log.applied.clone())
     }
 
     /// Resolves once `count` requests for `target` have arrived in all.
-    pub(super) async fn wait(&self, target: Target, count: u64) {
+    pub(super) async fn wait(&self, target: OperationTarget, count: u64) {
         let mut changes = self.sequence.subscribe();
         // Not `wait_for`: it holds the channel's lock while it evaluates, and `record` takes the two locks in the other order.
         while self.arrived(target) < count {

@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 use super::control;
 use super::listener::{ListenerCommand, bind};
 use super::response::{ResponseBody, VendorResponse};
-use super::vendor::{Outcome, Vendor};
+use super::vendor::{Vendor, VendorOutcome};
 
 /// Larger request bodies are refused with 413.
 const MAXIMUM_BODY_BYTES: usize = 4 * 1024 * 1024;
@@ -123,7 +123,7 @@ async fn connection(stream: TcpStream, tls: Option<TlsAcceptor>, vendor: Arc<Ven
 }
 
 /// Reads the body and answers. The control API is not subject to faults, or it could not remove them.
-async fn respond(vendor: Arc<Vendor>, request: Request<Incoming>) -> Outcome {
+async fn respond(vendor: Arc<Vendor>, request: Request<Incoming>) -> VendorOutcome {
     let (parts, body) = request.into_parts();
     let Ok(body) = Limited::new(body, MAXIMUM_BODY_BYTES).collect().await else {
         return VendorResponse::empty(StatusCode::PAYLOAD_TOO_LARGE).into();
@@ -163,9 +163,9 @@ async fn exchange(
         async move {
             let in_order = request.version() < Version::HTTP_2;
             match respond(vendor, request).await {
-                Outcome::Response(answer) if in_order => Ok::<_, Infallible>(in_turn(&stray, answer)),
-                Outcome::Response(answer) => Ok(answer.into_response()),
-                Outcome::Reset => {
+                VendorOutcome::Response(answer) if in_order => Ok::<_, Infallible>(in_turn(&stray, answer)),
+                VendorOutcome::Response(answer) => Ok(answer.into_response()),
+                VendorOutcome::Reset => {
                     reset.trigger();
                     std::future::pending().await
                 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub(super) enum Source {
+pub(super) enum TimeSource {
     System,
     /// The time that was set last, and how many ids were given out.
     Given {
@@ -12,7 +12,7 @@ pub(super) enum Source {
     },
 }
 
-impl Source {
+impl TimeSource {
     pub(super) fn now(&self) -> Timestamp {
         match self {
             Self::System => Timestamp::now(),

@@ -14,7 +14,7 @@ use super::mirror;
 use super::options::Options;
 use super::problem::VendorProblem;
 use super::records::{Funds, Record, RecordStore, ScheduledStatus};
-use super::source::Source;
+use super::source::TimeSource;
 use super::variants::{Mirror, Variants};
 use crate::translate::side::Side;
 
@@ -44,7 +44,7 @@ pub(super) struct VendorState {
     new: RecordStore,
     scheduled: BTreeSet<(Timestamp, Side, String)>,
     last_time: Timestamp,
-    pub(super) source: Source,
+    pub(super) source: TimeSource,
 }
 
 /// A timestamp as the vendor formats it: UTC with microseconds.
@@ -54,10 +54,10 @@ pub(super) fn format_time(at: Timestamp) -> String {
 
 impl VendorState {
     pub(super) fn new(options: &Options) -> Self {
-        Self::with_source(options, Source::System)
+        Self::with_source(options, TimeSource::System)
     }
 
-    pub(super) fn with_source(options: &Options, source: Source) -> Self {
+    pub(super) fn with_source(options: &Options, source: TimeSource) -> Self {
         Self {
             source,
             variants: options.variants.clone(),

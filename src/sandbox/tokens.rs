@@ -11,7 +11,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::operation::{Operation, Target};
+use super::operation::{Operation, OperationTarget};
 use super::options::{CUSTOMER, OAuthClient, TOKEN};
 use super::problem::VendorProblem;
 use super::variants::GrantedScopes;
@@ -134,7 +134,11 @@ impl TokenIssuer {
     }
 
     /// The grant of the bearer token, if it allows the operation.
-    pub(super) fn authorize(&self, headers: &HeaderMap, target: Target) -> Result<Grant, VendorProblem> {
+    pub(super) fn authorize(
+        &self,
+        headers: &HeaderMap,
+        target: OperationTarget,
+    ) -> Result<Grant, VendorProblem> {
         let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (scheme, token) = header.split_once(' ').unwrap_or_default();
         let grant = self.grants().get(token).filter(|_| scheme.eq_ignore_ascii_case("bearer")).cloned();
@@ -152,7 +156,7 @@ impl TokenIssuer {
     }
 }
 
-const fn needed_scope((side, operation): Target) -> Option<&'static str> {
+const fn needed_scope((side, operation): OperationTarget) -> Option<&'static str> {
     let writes = matches!(operation, Operation::Create | Operation::Cancel);
     match (side, writes) {
         (Some(Side::Legacy), false) => Some(SCOPES[0]),

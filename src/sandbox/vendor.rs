@@ -14,7 +14,7 @@ use super::faults::{ArmedFault, Faults};
 use super::inspector::Inspector;
 use super::json::merge;
 use super::list_query::QueryParameters;
-use super::operation::{Operation, Target, classify};
+use super::operation::{Operation, OperationTarget, classify};
 use super::presentation::present;
 use super::problem::VendorProblem;
 use super::profiles::{self, unknown_path};
@@ -27,12 +27,12 @@ use super::{legacy, orchestrations};
 use crate::translate::side::Side;
 
 /// What `serve` does with the connection.
-pub(super) enum Outcome {
+pub(super) enum VendorOutcome {
     Response(VendorResponse),
     Reset,
 }
 
-impl From<VendorResponse> for Outcome {
+impl From<VendorResponse> for VendorOutcome {
     fn from(answer: VendorResponse) -> Self {
         Self::Response(answer)
     }
@@ -40,7 +40,7 @@ impl From<VendorResponse> for Outcome {
 
 /// A request with its whole body.
 struct Arrived {
-    target: Target,
+    target: OperationTarget,
     parts: Parts,
     body: Bytes,
 }
@@ -55,7 +55,7 @@ pub(super) struct Vendor {
 
 impl Vendor {
     /// Answers a request. It is handled to the end even if the client disconnects, as a real vendor would.
-    pub(super) async fn answer(self: Arc<Self>, parts: Parts, body: Bytes) -> Outcome {
+    pub(super) async fn answer(self: Arc<Self>, parts: Parts, body: Bytes) -> VendorOutcome {
         let (target, _) = classify(&parts.method, parts.uri.path());
         self.inspector.requests.record(target, &parts, body.clone());
         let is_head = parts.method == Method::HEAD;
@@ -66,23 +66,23 @@ impl Vendor {
             let _in_progress = in_progress;
             tokio::select! {
                 outcome = self.process(arrived) => outcome,
-                _ = running.changed() => Outcome::Reset,
+                _ = running.changed() => VendorOutcome::Reset,
             }
         });
-        match work.await.unwrap_or(Outcome::Reset) {
+        match work.await.unwrap_or(VendorOutcome::Reset) {
             // hyper drops the body of an answer to HEAD on HTTP/1 only.
-            Outcome::Response(answer) if is_head => Outcome::Response(answer.without_body()),
+            VendorOutcome::Response(answer) if is_head => VendorOutcome::Response(answer.without_body()),
             outcome => outcome,
         }
     }
 
-    async fn process(&self, arrived: Arrived) -> Outcome {
+    async fn process(&self, arrived: Arrived) -> VendorOutcome {
         let faults = self.faults.affecting(arrived.target);
         let acting = |moment| faults.iter().filter(move |fault| fault.kind().moment() == moment);
         for fault in acting(Moment::Before) {
             match act(fault).await {
                 FaultEffect::Continue => {}
-                FaultEffect::Reset => return Outcome::Reset,
+                FaultEffect::Reset => return VendorOutcome::Reset,
                 FaultEffect::Replace(answer) => return answer.into(),
             }
         }
@@ -91,7 +91,7 @@ impl Vendor {
         for fault in acting(Moment::After) {
             match act(fault).await {
                 FaultEffect::Continue => distort(fault.kind(), &mut answer),
-                FaultEffect::Reset => return Outcome::Reset,
+                FaultEffect::Reset => return VendorOutcome::Reset,
                 FaultEffect::Replace(other) => answer = other,
             }
         }

@@ -220,7 +220,7 @@ fn notice(worker: &Worker, served: &ServedResponse) {
     };
     let content_type = served.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let (side, status) = (Side::Legacy, served.status.as_u16());
-    worker.client.drift().look(ReadAnswer { side, status, content_type, body });
+    worker.client.drift().inspect(ReadAnswer { side, status, content_type, body });
 }
 
 /// The response that the client got, if the copy of its body is complete and can be decoded.

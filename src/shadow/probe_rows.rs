@@ -48,7 +48,7 @@ pub fn set_aside(served: &SideResponse, other: &SideResponse) -> Option<WithoutP
         return None;
     }
     // Where one side has no JSON object there are no rows to pair: the responses are compared as they are.
-    let mut pages = [Page::of(served)?, Page::of(other)?];
+    let mut pages = [SidePage::of(served)?, SidePage::of(other)?];
     let rows = pages[0].set_aside + pages[1].set_aside;
     let [one, another] = &mut pages;
     one.end_with(another);
@@ -57,7 +57,7 @@ pub fn set_aside(served: &SideResponse, other: &SideResponse) -> Option<WithoutP
         one.members.remove(CURSOR);
         another.members.remove(CURSOR);
     }
-    Some(WithoutProbes { pages: pages.map(Page::response), rows: rows as u64 })
+    Some(WithoutProbes { pages: pages.map(SidePage::response), rows: rows as u64 })
 }
 
 /// A document without the rows of `probe`.
@@ -93,13 +93,13 @@ fn drop_probes(members: &mut BTreeMap<String, Json>) -> usize {
 }
 
 /// A page without the rows of `probe`.
-struct Page {
+struct SidePage {
     status: u16,
     members: BTreeMap<String, Json>,
     set_aside: usize,
 }
 
-impl Page {
+impl SidePage {
     fn of(response: &SideResponse) -> Option<Self> {
         let SideResponse::Document { status, document: Json::Object(members) } = response else {
             return None;

@@ -14,7 +14,7 @@ use super::stats::ShadowDropReason;
 use crate::failure::{Failure, SideEffect};
 use crate::http::headers::IDENTITY;
 use crate::telemetry::drift::{DriftLog, ReadAnswer};
-use crate::translate::evidence::{self, Finding, Noticed, Reply, lookup_path};
+use crate::translate::evidence::{self, Finding, Reply, UnknownDigests, lookup_path};
 use crate::translate::facts::{EmptyList, Facts};
 use crate::translate::list::ListQuery;
 use crate::translate::list::cursor::PageCursor;
@@ -164,17 +164,17 @@ impl NewSideCalls<'_> {
         Ok(read)
     }
 
-    fn notice(&self, read: &Read, noticed: &Noticed) {
+    fn notice(&self, read: &Read, unknown_digests: &UnknownDigests) {
         let content_type = evidence::content_type(&read.headers);
         let (side, status, body) = (Side::New, read.status.as_u16(), &read.body);
         let answer = ReadAnswer { side, status, content_type, body };
-        self.client.drift.notice(noticed.digest(content_type), answer);
+        self.client.drift.notice(unknown_digests.digest(content_type), answer);
     }
 
     fn notice_unknown(&self, read: &Read, unknown: Unknown) {
-        let noticed = Noticed::default();
-        noticed.add(unknown);
-        self.notice(read, &noticed);
+        let unknown_digests = UnknownDigests::default();
+        unknown_digests.add(unknown);
+        self.notice(read, &unknown_digests);
     }
 
     /// Looks the record up by its `ref_id`, as ids differ between the APIs. A refusal has no `ref_id`: then the id itself is
@@ -196,14 +196,18 @@ impl NewSideCalls<'_> {
             return Ok(mapped_refusal(&read));
         }
         // Nothing is sent on the strength of this absence, so the header fields do not matter.
-        let noticed = Noticed::default();
-        let reply =
-            Reply { status: 200, headers: evidence::json(), body: &read.body, noticed: Some(&noticed) };
+        let unknown_digests = UnknownDigests::default();
+        let reply = Reply {
+            status: 200,
+            headers: evidence::json(),
+            body: &read.body,
+            unknown_digests: Some(&unknown_digests),
+        };
         // For the same reason every form of an empty list is read as one, whatever `[facts]` says.
         let empty_list = EmptyList { array: true, absent: true, null: true };
         let facts = Facts { empty_list, ..self.request.config.facts };
         let finding = evidence::read(Side::New, &reply, ref_id, Origin::Unknown, facts);
-        self.notice(&read, &noticed);
+        self.notice(&read, &unknown_digests);
         Ok(match finding {
             Finding::Found(record) => SideResponse::read(200, &record.json),
             Finding::Absent => SideResponse::NoCounterpart,

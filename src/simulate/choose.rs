@@ -1,6 +1,6 @@
 //! What happens next, by chance: mostly what is possible now, so that few steps are wasted.
 
-use super::event::{BodyKind, Event, Fate, How, LookupFault, SendFault, StatementFault};
+use super::event::{BodyKind, Event, How, LookupFault, PostOutcome, SendFault, StatementFault};
 use super::setting::Special;
 use super::world::World;
 use crate::config::Stage;
@@ -137,10 +137,10 @@ fn how(world: &World, dice: &mut Dice, effect: Effect) -> How {
 }
 
 fn send(world: &World, dice: &mut Dice) -> SendFault {
-    let fate = dice.pick([Fate::Never, Fate::Taken, Fate::Later]);
+    let fate = dice.pick([PostOutcome::Never, PostOutcome::Taken, PostOutcome::Later]);
     if world.setting.special == Special::Strays && dice.one_in(2) {
         return match dice.below(3) {
-            0 => SendFault::StrayRefusal(dice.pick([Fate::Never, Fate::Taken])),
+            0 => SendFault::StrayRefusal(dice.pick([PostOutcome::Never, PostOutcome::Taken])),
             1 => SendFault::StrayConflict(fate),
             _ => SendFault::StraySuccess(fate),
         };
@@ -152,6 +152,6 @@ fn send(world: &World, dice: &mut Dice) -> SendFault {
         3 => SendFault::Gateway(dice.pick([403, 404, 408, 429, 500, 502, 504]), fate),
         4 => SendFault::Foreign(fate),
         5 => SendFault::BareConflict,
-        _ => SendFault::Lost(Fate::Later),
+        _ => SendFault::Lost(PostOutcome::Later),
     }
 }

@@ -146,23 +146,23 @@ pub(super) enum SendFault {
     /// The vendor refuses, in a problem document.
     Refused,
     /// No answer arrives.
-    Lost(Fate),
+    Lost(PostOutcome),
     /// An HTML page of something in between, with this status.
-    Gateway(u16, Fate),
+    Gateway(u16, PostOutcome),
     /// A success that shows another record.
-    Foreign(Fate),
+    Foreign(PostOutcome),
     /// A 409 without the record.
     BareConflict,
     /// Another request's refusal, on a reused connection.
-    StrayRefusal(Fate),
-    StrayConflict(Fate),
+    StrayRefusal(PostOutcome),
+    StrayConflict(PostOutcome),
     /// Another request's success that names no reference.
-    StraySuccess(Fate),
+    StraySuccess(PostOutcome),
 }
 
 /// What becomes of a POST whose answer says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum PostOutcome {
     Never,
     Taken,
     Later,

@@ -14,9 +14,9 @@ pub(super) const LONGEST_CREATE: i64 = 60 * 1_000_000;
 const CLEAN_FOR: i64 = 60 * 60 * 1_000_000;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Ledger {
+pub(super) struct SimulatedLedger {
     /// By reference.
-    pub(super) claims: BTreeMap<usize, Claim>,
+    pub(super) claims: BTreeMap<usize, SimulatedClaim>,
     /// References of creates through the new API's own path.
     pub(super) natives: BTreeSet<usize>,
     pub(super) opened_new: bool,
@@ -29,7 +29,7 @@ pub(super) struct Ledger {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(super) struct SimulatedClaim {
     pub(super) row: ClaimRow,
     pub(super) record_id: Option<String>,
 }
@@ -51,7 +51,7 @@ pub(super) struct Statement {
     pub(super) record_id: Option<String>,
 }
 
-impl Ledger {
+impl SimulatedLedger {
     pub(super) fn created_on_new(&self, rules: Rules) -> bool {
         self.opened_new || (self.names_new() && rules.keep(Rule::AnyClaimOnNewCounts))
     }
@@ -91,7 +91,7 @@ impl Ledger {
         if inserted && held {
             return Event::LedgerFailed;
         }
-        let new = Claim { row: ClaimRow::new(side, 1), record_id: None };
+        let new = SimulatedClaim { row: ClaimRow::new(side, 1), record_id: None };
         let claim = self.claims.entry(reference).or_insert(new).row.view();
         Event::Claimed(self.claimed((reference, claim), inserted, at))
     }
@@ -137,7 +137,7 @@ impl Ledger {
     }
 }
 
-impl Ledger {
+impl SimulatedLedger {
     pub(super) fn is_complete(&self, side: Side, now: i64) -> bool {
         self.sides[side as usize].until > now
     }
@@ -183,7 +183,7 @@ impl Ledger {
             let own = known.and_then(|claim| claim.record_id);
             let record_id = if row.side == side { own.or(Some(id)) } else { own };
             let row = ClaimRow { has_record: record_id.is_some(), ..row };
-            self.claims.insert(reference, Claim { row, record_id });
+            self.claims.insert(reference, SimulatedClaim { row, record_id });
         }
         self.walking = Some((end, is_about_money));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::event::{BodyKind, Event};
-use super::ledger::Ledger;
+use super::ledger::SimulatedLedger;
 use super::listing::Paging;
 use super::reads::UNKNOWN_STATUS;
 use super::send::{as_reply, query_of};
@@ -202,7 +202,7 @@ impl World {
     fn restore(&mut self, writes: usize) -> Option<String> {
         let older = self.past.get(writes)?.clone();
         self.counts.restores += 1;
-        self.ledger = Ledger { hold: true, ..older };
+        self.ledger = SimulatedLedger { hold: true, ..older };
         self.past.clear();
         self.late = None;
         Some(format!("the ledger is restored from before its last {} writes", writes + 1))

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use http::{HeaderMap, StatusCode};
 
-use super::event::{BodyKind, Fate, How, LookupFault, SendFault};
+use super::event::{BodyKind, How, LookupFault, PostOutcome, SendFault};
 use super::under_way::{Post, Request};
 use super::world::{World, create_body, reference_name};
 use crate::routes::create::events::{CreateAnswer, Lookup, Purpose};
@@ -36,7 +36,7 @@ fn json(body: &'static str) -> DrivenReply {
 pub(super) fn as_reply(reply: &DrivenReply) -> Reply<'_> {
     static HTML: LazyLock<HeaderMap> = LazyLock::new(|| evidence::of_type(["text/html"]));
     let headers = if reply.content_type == JSON { evidence::json() } else { &HTML };
-    Reply { status: reply.status, headers, body: &reply.body, noticed: None }
+    Reply { status: reply.status, headers, body: &reply.body, unknown_digests: None }
 }
 
 /// The query of a path.
@@ -103,7 +103,7 @@ impl World {
         let side = on.1;
         // Excluded: a stray refusal before the POST takes effect, or before lists show what it made.
         let is_told_apart = |fault: &SendFault| match fault {
-            SendFault::StrayRefusal(fate) => *fate != Fate::Later && self.shows_everything(side),
+            SendFault::StrayRefusal(fate) => *fate != PostOutcome::Later && self.shows_everything(side),
             SendFault::StraySuccess(_) => side == Side::Legacy,
             _ => true,
         };
@@ -152,11 +152,11 @@ impl World {
         reply
     }
 
-    fn meets(&mut self, request: &mut Request, (number, side): (u32, Side), fate: Fate) {
+    fn meets(&mut self, request: &mut Request, (number, side): (u32, Side), fate: PostOutcome) {
         match fate {
-            Fate::Never => {}
-            Fate::Taken => drop(self.takes(request, side)),
-            Fate::Later => {
+            PostOutcome::Never => {}
+            PostOutcome::Taken => drop(self.takes(request, side)),
+            PostOutcome::Later => {
                 let (reference, body) = (request.reference, request.body);
                 let post = Post { request: Some(number), side, reference, body, sent_at: self.now };
                 self.put_under_way(post);

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::event::BodyKind;
-use super::ledger::{LONGEST_CREATE, Ledger, Statement};
+use super::ledger::{LONGEST_CREATE, SimulatedLedger, Statement};
 use super::setting::{Setting, Special};
 use super::under_way::{Listing, Post, Promise, Replica, Request};
 use crate::config::{Canary, Mode, Stage};
@@ -36,9 +36,9 @@ pub(super) struct World {
     pub(super) vendor: DrivenVendor,
     /// By side: since when reads do not show what is made.
     pub(super) lags: [Option<i64>; 2],
-    pub(super) ledger: Ledger,
+    pub(super) ledger: SimulatedLedger,
     /// As it was before its last writes, the newest first.
-    pub(super) past: VecDeque<Ledger>,
+    pub(super) past: VecDeque<SimulatedLedger>,
     pub(super) late: Option<Statement>,
     pub(super) replicas: [Replica; 2],
     pub(super) requests: BTreeMap<u32, Request>,
@@ -108,7 +108,7 @@ impl World {
             now: BEGINNING,
             vendor: DrivenVendor::new(variants, settle_after, timestamp(BEGINNING)),
             lags: [None; 2],
-            ledger: Ledger { opened_new, ..Ledger::default() },
+            ledger: SimulatedLedger { opened_new, ..SimulatedLedger::default() },
             past: VecDeque::new(),
             late: None,
             replicas: [replica(0), replica(1)],
@@ -198,7 +198,7 @@ impl World {
     }
 
     /// Changes the ledger, and keeps what it was before.
-    pub(super) fn write<T>(&mut self, change: impl FnOnce(&mut Ledger) -> T) -> T {
+    pub(super) fn write<T>(&mut self, change: impl FnOnce(&mut SimulatedLedger) -> T) -> T {
         if !self.setting.restores {
             return change(&mut self.ledger);
         }
@@ -260,7 +260,7 @@ impl World {
 
     /// What the loader and the documented order of a cutover let pass.
     pub(super) fn may_enter(&self, stage: Stage) -> bool {
-        let Ledger { opened_new, hold, .. } = self.ledger;
+        let SimulatedLedger { opened_new, hold, .. } = self.ledger;
         match stage {
             Stage::Observe | Stage::Shadow => {
                 let is_forgotten =

@@ -63,22 +63,22 @@ impl DriftLog {
         let digest = digest.rotate_left(answer.side as u32).wrapping_add(u64::from(answer.status >= 400));
         let slot = &self.slots[digest as usize % SLOTS];
         if slot.load(Ordering::Relaxed) != digest {
-            self.look(answer);
+            self.inspect(answer);
             // After the scan: another thread with the same digest may scan meanwhile, which costs time and counts nothing twice.
             slot.store(digest, Ordering::Relaxed);
         }
     }
 
-    /// Looks at an answer without a digest of it.
-    pub(crate) fn look(&self, answer: ReadAnswer<'_>) {
+    /// Inspects an answer without a digest of it.
+    pub(crate) fn inspect(&self, answer: ReadAnswer<'_>) {
         let ReadAnswer { side, status, content_type, body } = answer;
         for drift in scan(side, status, content_type, body) {
             self.add(drift);
         }
     }
 
-    /// Looks at an answer of the token endpoint.
-    pub(crate) fn look_at_token(&self, body: &[u8]) {
+    /// Inspects an answer of the token endpoint.
+    pub(crate) fn inspect_token(&self, body: &[u8]) {
         for drift in scan_token(body) {
             self.add(drift);
         }

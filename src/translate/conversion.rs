@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::identifier;
 use super::json::{JsonReader, Raw, Text};
 use super::orchestration::{Unreadable, object, text};
-use super::unknown::{Place, Unknown};
+use super::unknown::{NameLocation, Unknown};
 
 /// The members that the vendor documents; all of them are read.
 pub(super) const MEMBERS: [&str; 15] = [
@@ -174,14 +174,14 @@ impl<'a> Conversion<'a> {
                 "metadata" => it.metadata = object(value, "metadata")?,
                 "recipient_profile_id" => it.recipient_profile_id = text(value, "recipient_profile_id")?,
                 _ => {
-                    it.unknown.add(Place::Record, key);
+                    it.unknown.add(NameLocation::Record, key);
                     value.value()?;
                 }
             }
             Ok::<(), Unreadable>(())
         })?;
         if let Some(status) = it.status.filter(|status| Status::parse(status).is_none()) {
-            it.unknown.add(Place::Status, status);
+            it.unknown.add(NameLocation::Status, status);
         }
         Ok(it)
     }

@@ -10,7 +10,7 @@ use super::conversion;
 use super::json::{JsonError, JsonReader, Raw};
 use super::orchestration;
 use super::side::Side;
-use super::unknown::{Place, unknown_content, unknown_problem};
+use super::unknown::{NameLocation, unknown_content, unknown_problem};
 
 /// Longest name that is shown.
 const NAME_MAX: usize = 48;
@@ -21,7 +21,7 @@ const UNSHOWN: &str = "(not shown)";
 /// Names that one scan returns.
 const SCAN_MAX: usize = 256;
 
-impl Place {
+impl NameLocation {
     const fn kind(self) -> DriftKind {
         match self {
             Self::Status => DriftKind::Status,
@@ -90,7 +90,7 @@ pub(crate) struct Drift {
 pub(crate) fn scan(side: Side, status: u16, content_type: Option<&str>, body: &[u8]) -> BTreeSet<Drift> {
     let mut scan = Scan { side, found: BTreeSet::new() };
     if let Some(essence) = content_type.and_then(unknown_content) {
-        scan.add(Place::ContentType, essence, "string");
+        scan.add(NameLocation::ContentType, essence, "string");
     }
     // Whatever was read before an error counts.
     let _ = if status >= 400 { scan.problem(body) } else { scan.success(body) };
@@ -108,7 +108,7 @@ pub(crate) fn scan_token(body: &[u8]) -> BTreeSet<Drift> {
         reader.object(|key, value| {
             let value_type = value_type(value.value()?);
             if !TOKEN_MEMBERS.contains(&key) && found.len() < SCAN_MAX {
-                let path = format!("oauth.token.{}", shown(Place::Problem, key));
+                let path = format!("oauth.token.{}", shown(NameLocation::Problem, key));
                 found.insert(Drift { path, kind: DriftKind::Member, value_type, is_money: false });
             }
             Ok::<(), JsonError>(())
@@ -123,7 +123,7 @@ struct Scan {
 }
 
 impl Scan {
-    fn add(&mut self, place: Place, name: &str, value_type: &'static str) {
+    fn add(&mut self, place: NameLocation, name: &str, value_type: &'static str) {
         if self.found.len() < SCAN_MAX {
             let path = format!("{}.{}.{}", self.side, place.path(), shown(place, name));
             self.found.insert(Drift { path, kind: place.kind(), value_type, is_money: place.is_money() });
@@ -145,7 +145,7 @@ impl Scan {
             return self.record(body);
         }
         for (name, value) in others {
-            self.member(Place::List, &name, value);
+            self.member(NameLocation::List, &name, value);
         }
         for array in rows.into_iter().filter(|rows| rows.as_written().starts_with('[')) {
             JsonReader::new(array.as_written().as_bytes())?.array(|row| {
@@ -164,21 +164,23 @@ impl Scan {
                     if let Some(status) =
                         value.as_text().and_then(|text| unknown_status(side, text.as_written()))
                     {
-                        self.add(Place::Status, status, "string");
+                        self.add(NameLocation::Status, status, "string");
                     }
                 }
-                ("source", Side::New) => self.end(Place::Source, Place::SourceProfile, value)?,
-                ("destination", Side::New) => {
-                    self.end(Place::Destination, Place::DestinationProfile, value)?
+                ("source", Side::New) => {
+                    self.end(NameLocation::Source, NameLocation::SourceProfile, value)?
                 }
-                _ => self.member(Place::Record, key, value),
+                ("destination", Side::New) => {
+                    self.end(NameLocation::Destination, NameLocation::DestinationProfile, value)?
+                }
+                _ => self.member(NameLocation::Record, key, value),
             }
             Ok::<(), JsonError>(())
         })
     }
 
     /// A source or a destination. What is in `crypto` or `fiat` is no conversion's.
-    fn end(&mut self, place: Place, profile: Place, value: Raw<'_>) -> Result<(), JsonError> {
+    fn end(&mut self, place: NameLocation, profile: NameLocation, value: Raw<'_>) -> Result<(), JsonError> {
         if !value.is_object() {
             return Ok(());
         }
@@ -199,10 +201,10 @@ impl Scan {
     fn problem(&mut self, body: &[u8]) -> Result<(), JsonError> {
         JsonReader::new(body)?.object(|key, value| {
             let value = value.value()?;
-            self.member(Place::Problem, key, value);
+            self.member(NameLocation::Problem, key, value);
             let kind = value.as_text().filter(|_| key == "type");
             if let Some(kind) = kind.and_then(|kind| unknown_problem(kind.as_written())) {
-                self.add(Place::ProblemType, kind, "string");
+                self.add(NameLocation::ProblemType, kind, "string");
             }
             if key == "meta" && value.is_object() { self.meta(value) } else { Ok(()) }
         })
@@ -219,7 +221,7 @@ impl Scan {
         })
     }
 
-    fn member(&mut self, place: Place, name: &str, value: Raw<'_>) {
+    fn member(&mut self, place: NameLocation, name: &str, value: Raw<'_>) {
         if !place.knows(self.side, name) {
             self.add(place, name, value_type(value));
         }
@@ -237,19 +239,21 @@ pub(crate) fn unknown_status(side: Side, status: &str) -> Option<&str> {
 
 /// A name of few and plain characters, since it comes from outside and goes to logs, pages and configs. Ids and texts as names are not
 /// shown.
-fn shown(place: Place, name: &str) -> &str {
+fn shown(place: NameLocation, name: &str) -> &str {
     let is_plain = |byte: u8| match place {
-        Place::ContentType => byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'.' | b'-'),
-        Place::ProblemType => byte.is_ascii_alphanumeric() || byte == b'-',
+        NameLocation::ContentType => {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'.' | b'-')
+        }
+        NameLocation::ProblemType => byte.is_ascii_alphanumeric() || byte == b'-',
         // A status is a value: only what looks like one of an enumeration.
-        Place::Status => byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_',
-        Place::Record
-        | Place::Source
-        | Place::SourceProfile
-        | Place::Destination
-        | Place::DestinationProfile
-        | Place::List
-        | Place::Problem => byte.is_ascii_alphanumeric() || byte == b'_',
+        NameLocation::Status => byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_',
+        NameLocation::Record
+        | NameLocation::Source
+        | NameLocation::SourceProfile
+        | NameLocation::Destination
+        | NameLocation::DestinationProfile
+        | NameLocation::List
+        | NameLocation::Problem => byte.is_ascii_alphanumeric() || byte == b'_',
     };
     let digits = name.bytes().filter(u8::is_ascii_digit).count();
     // Long names and names with many digits may be ids or references that a client chose.

@@ -2,7 +2,7 @@
 
 use super::json::{JsonError, JsonReader, Raw, Text};
 use super::route::Id;
-use super::unknown::{Place, Unknown};
+use super::unknown::{NameLocation, Unknown};
 
 /// The members that the vendor documents, in its schema or its guide, read or not.
 pub(super) const MEMBERS: [&str; 21] = [
@@ -181,7 +181,7 @@ impl<'a> Orchestration<'a> {
     pub(super) fn add_status_if_unknown(&mut self) {
         let is_known = |status: &Text<'_>| status.read(Status::parse).is_some();
         if let Some(status) = self.status.filter(|status| !is_known(status)) {
-            self.unknown.add(Place::Status, status.as_written());
+            self.unknown.add(NameLocation::Status, status.as_written());
         }
     }
 }
@@ -189,7 +189,7 @@ impl<'a> Orchestration<'a> {
 /// Takes note of a member that is not read.
 pub(super) fn add_if_unknown(unknown: &mut Unknown, name: &str) {
     if !MEMBERS.contains(&name) {
-        unknown.add(Place::Record, name);
+        unknown.add(NameLocation::Record, name);
     }
 }
 
@@ -219,13 +219,14 @@ pub(super) fn text_member(name: &str) -> Option<(&'static str, SetText)> {
 /// Where one end of an orchestration is read.
 struct End {
     field: &'static str,
-    place: Place,
-    profile: Place,
+    place: NameLocation,
+    profile: NameLocation,
 }
 
-const SOURCE: End = End { field: "source", place: Place::Source, profile: Place::SourceProfile };
+const SOURCE: End =
+    End { field: "source", place: NameLocation::Source, profile: NameLocation::SourceProfile };
 const DESTINATION: End =
-    End { field: "destination", place: Place::Destination, profile: Place::DestinationProfile };
+    End { field: "destination", place: NameLocation::Destination, profile: NameLocation::DestinationProfile };
 
 impl<'a> FundsLocation<'a> {
     /// Only a `crypto` or `fiat` object with content makes a [`FundsLocation::Elsewhere`]. The vendor may add members at any time (it calls

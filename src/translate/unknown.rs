@@ -12,7 +12,7 @@ const KNOWN_PROBLEMS: [&str; 6] =
 const KNOWN_CONTENT: [&str; 2] = ["application/json", "application/problem+json"];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum NameLocation {
     Record,
     Source,
     SourceProfile,
@@ -25,7 +25,7 @@ pub(crate) enum Place {
     ContentType,
 }
 
-impl Place {
+impl NameLocation {
     pub(super) const fn path(self) -> &'static str {
         match self {
             Self::Record => "record",
@@ -47,7 +47,7 @@ impl Place {
 pub(crate) struct Unknown(u64);
 
 impl Unknown {
-    pub(crate) fn add(&mut self, place: Place, name: &str) {
+    pub(crate) fn add(&mut self, place: NameLocation, name: &str) {
         // A sum, so that the order of members does not make another digest.
         self.0 = self.0.wrapping_add(text_hash(name) ^ text_hash(place.path()).rotate_left(17));
     }
@@ -80,9 +80,9 @@ impl UnknownRows {
 
 /// Collects what readers of one answer did not know.
 #[derive(Debug, Default)]
-pub struct Noticed(AtomicU64);
+pub struct UnknownDigests(AtomicU64);
 
-impl Noticed {
+impl UnknownDigests {
     pub(crate) fn add(&self, unknown: Unknown) {
         if !unknown.is_none() {
             self.0.fetch_add(unknown.0, Ordering::Relaxed);
@@ -93,7 +93,7 @@ impl Noticed {
     pub(crate) fn digest(&self, content_type: Option<&str>) -> u64 {
         let mut unknown = Unknown(self.0.load(Ordering::Relaxed));
         if let Some(essence) = content_type.and_then(unknown_content) {
-            unknown.add(Place::ContentType, essence);
+            unknown.add(NameLocation::ContentType, essence);
         }
         unknown.0
     }

@@ -102,7 +102,7 @@ async fn refused(answer: Response<Incoming>, until: Instant) -> SendError {
             status,
             headers: &parts.headers,
             body: &decoded,
-            noticed: None,
+            unknown_digests: None,
         })
     };
     match timeout_at(until, body::collect(body, PROBLEM_MAX)).await {

@@ -140,11 +140,11 @@ impl CallInProgress {
         })
     }
 
-    fn on_connection<T>(&self, look: impl FnOnce(&Extensions) -> T) -> Option<T> {
+    fn on_connection<T>(&self, read: impl FnOnce(&Extensions) -> T) -> Option<T> {
         let connected = self.connection.connection_metadata();
         let mut extras = Extensions::new();
         connected.as_ref()?.get_extras(&mut extras);
-        Some(look(&extras))
+        Some(read(&extras))
     }
 }
 

@@ -141,7 +141,7 @@ impl Dialer {
         let name =
             is_tls.then(|| ServerName::try_from(bare.to_owned()).map_err(io::Error::other)).transpose();
         let name = name.map_err(failed(CallPhase::Tls, host.to_owned()))?;
-        let target = Target { uri, name, until };
+        let target = ConnectTarget { uri, name, until };
         let (stream, _) = self.any_of(&addresses, &target).await.map_err(|failures| {
             let none = || (CallPhase::Connect, io::Error::other("the name has no address"));
             let (phase, source) = failures.last.unwrap_or_else(none);
@@ -157,7 +157,7 @@ impl Dialer {
     async fn any_of(
         &self,
         addresses: &[SocketAddr],
-        target: &Target<'_>,
+        target: &ConnectTarget<'_>,
     ) -> Result<(Stream, SocketAddr), Failures> {
         let (mut waiting, mut attempts) = (interleaved(addresses).into_iter(), FuturesUnordered::new());
         let mut failures = Failures::default();
@@ -181,7 +181,7 @@ impl Dialer {
     async fn attempt(
         &self,
         address: SocketAddr,
-        target: &Target<'_>,
+        target: &ConnectTarget<'_>,
     ) -> (SocketAddr, Result<Stream, (CallPhase, io::Error)>) {
         let ready = async {
             let tcp = within(target.until, self.tcp(address, target.uri)).await;
@@ -212,7 +212,7 @@ impl Dialer {
 }
 
 /// What a connection is for.
-struct Target<'a> {
+struct ConnectTarget<'a> {
     uri: &'a Uri,
     /// The name in the certificate; `None` without TLS.
     name: Option<ServerName<'static>>,
@@ -296,7 +296,7 @@ mod tests {
         let closed = tokio::spawn(async move { drop(closing.accept().await.unwrap()) });
         let uri = Uri::from_static("https://vendor.test/");
         let name = Some(ServerName::try_from("vendor.test").unwrap());
-        let target = Target { uri: &uri, name, until: Instant::now() + Duration::from_secs(60) };
+        let target = ConnectTarget { uri: &uri, name, until: Instant::now() + Duration::from_secs(60) };
         tokio::select! {
             _ = dialer.any_of(&addresses, &target) => panic!("the silent one has a minute"),
             tried = closed => tried.unwrap(),
@@ -320,7 +320,7 @@ mod tests {
         }
         let dialer = dialer(&settings.config.upstream);
         let uri = Uri::from_static("http://vendor.test/");
-        let target = Target { uri: &uri, name: None, until: Instant::now() + Duration::from_secs(60) };
+        let target = ConnectTarget { uri: &uri, name: None, until: Instant::now() + Duration::from_secs(60) };
         let addresses = [peer, peer, good.local_addr().unwrap()];
         let (_, found) = dialer.any_of(&addresses, &target).await.ok().unwrap();
         assert_eq!(found, good.local_addr().unwrap());

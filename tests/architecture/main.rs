@@ -3,25 +3,10 @@
 //!
 //! # Imports point down
 //!
-//! A part is a directory of `src/`. A part imports parts above its own line in this table, and itself.
+//! A part is a directory of `src/`. `RANKS` in `rules.rs` lists the parts by rank; a part imports from ranks below its own, and itself.
 //!
-//! | rank | parts |
-//! |---|---|
-//! | 0 | `translate` |
-//! | 1 | `http`, `failure` |
-//! | 2 | `config` |
-//! | 3 | `telemetry` |
-//! | 4 | `ledger`, `upstream` |
-//! | 5 | `routes`, `shadow`, `deprecation` |
-//! | 6 | `gate` |
-//! | 7 | `proxy` |
-//! | 8 | `server` |
-//! | 9 | `admin` |
-//! | 10 | `cli` |
-//! | 11 | `main`, `lib` |
-//!
-//! - `report` and `sandbox` are imported by `cli` alone. `report` reads what `shadow` writes and imports parts up to its rank; `sandbox`
-//!   stands for another company and imports `translate::side` only.
+//! - `CLI_ONLY` there names the parts that `cli` alone imports, with their exceptions. `sandbox` stands for another company and imports
+//!   `translate::side` only.
 //! - `proxy` and `server` know which route and side a request has, not what its body means: of `translate` they import `route`, `side` and
 //!   `timestamp`.
 //! - No circle of imports between files. A path leads to the file that defines the item, whichever module re-exports it.

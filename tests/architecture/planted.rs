@@ -75,7 +75,7 @@ fn an_import_that_points_down_is_none() {
 
 #[test]
 fn parts_for_the_command_line_alone_are_guarded() {
-    for part in ["report", "sandbox"] {
+    for part in ["report", "sandbox", "simulate"] {
         let import = format!("\nuse crate::{part}::X;");
         for file in ["server/mod.rs", "main.rs", "admin/mod.rs", "shadow/mod.rs"] {
             assert_eq!(lines(rules::arrows, file, &import), [2], "{file}: {part}");
@@ -94,6 +94,13 @@ fn parts_for_the_command_line_alone_are_guarded() {
     assert_eq!(lines(rules::arrows, "demo/mod.rs", "use crate::sandbox::X;"), [0; 0]);
     assert_eq!(lines(rules::arrows, "demo/mod.rs", "use crate::report::X;"), [1]);
     assert_eq!(lines(rules::arrows, "admin/mod.rs", "use crate::demo::X;"), [1]);
+    // The simulation plays what the create protocol decides, against the embedded vendor and without a server.
+    for import in ["use crate::sandbox::X;", "use crate::routes::create;", "use crate::ledger::Ledger;"] {
+        assert_eq!(lines(rules::arrows, "simulate/mod.rs", import), [0; 0], "{import}");
+    }
+    for import in ["use crate::gate::X;", "use crate::proxy::App;", "use crate::report::X;"] {
+        assert_eq!(lines(rules::arrows, "simulate/mod.rs", import), [1], "{import}");
+    }
 }
 
 /// What the rule on circles says of these files.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conversion_shim::ledger::{
-    Evidence, EvidenceKind, Identity, Ledger, Settings, WalkKind, WalkRow, WalkState, WalkStep,
+    EvidenceKind, GateEvidence, Identity, Ledger, Settings, WalkKind, WalkRow, WalkState, WalkStep,
 };
 use conversion_shim::sandbox::Sandbox;
 use jiff::{SignedDuration, Timestamp};
@@ -90,7 +90,7 @@ impl Deployment {
     }
 
     async fn record(&self, kind: EvidenceKind, numbers: Value, window: (Timestamp, Timestamp)) {
-        let evidence = Evidence {
+        let evidence = GateEvidence {
             kind,
             verdict: "go".into(),
             window: Some(window),

@@ -22,7 +22,7 @@ pub(super) struct BackupArgs {
 }
 
 #[derive(Debug, thiserror::Error)]
-enum Failed {
+enum BackupCommandError {
     #[error("the runtime cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
@@ -53,7 +53,7 @@ pub(super) fn run(arguments: BackupArgs) -> u8 {
             ];
             print(&table(&rows), OK)
         }
-        Err(Failed::Backup(BackupError::Open(error)))
+        Err(BackupCommandError::Backup(BackupError::Open(error)))
             if !check::ledger_problems(&error, &rows).is_empty() =>
         {
             check::refused(&check::ledger_problems(&error, &rows))

@@ -169,7 +169,7 @@ fn stats(output: OutputArgs) -> u8 {
 }
 
 /// The ledger that the config names: what another one says about a reference is no answer.
-pub(super) fn named(ledger: &config::Ledger) -> Settings {
+pub(super) fn named(ledger: &config::LedgerSection) -> Settings {
     let identity = Identity { id: ledger.id.clone(), adopt: true, ..Identity::default() };
     Settings { identity, ..reload_guard::settings_of(ledger) }
 }
@@ -177,12 +177,12 @@ pub(super) fn named(ledger: &config::Ledger) -> Settings {
 /// The `[ledger]` section of the config with the sources of its keys, or the problem that there is none.
 pub(super) fn configured(
     arguments: ConfigArgs,
-) -> Result<(config::Ledger, Vec<ConfigRow>), Vec<ConfigProblem>> {
+) -> Result<(config::LedgerSection, Vec<ConfigRow>), Vec<ConfigProblem>> {
     let (_, ledger, rows) = whole_config(arguments)?;
     Ok((ledger, rows))
 }
 
-type WholeConfig = (Config, config::Ledger, Vec<ConfigRow>);
+type WholeConfig = (Config, config::LedgerSection, Vec<ConfigRow>);
 
 fn whole_config(arguments: ConfigArgs) -> Result<WholeConfig, Vec<ConfigProblem>> {
     let examined = examine(&arguments.into_sources())?;
@@ -202,7 +202,7 @@ pub(super) fn no_ledger(rows: &[ConfigRow]) -> Vec<ConfigProblem> {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum CommandError {
+pub(super) enum LedgerCommandError {
     #[error("the runtime cannot start: {0}")]
     Runtime(#[from] std::io::Error),
     #[error(transparent)]
@@ -214,7 +214,7 @@ pub(super) enum CommandError {
 }
 
 pub(super) fn answer<T>(
-    read: Result<T, CommandError>,
+    read: Result<T, LedgerCommandError>,
     rows: &[ConfigRow],
     render: impl FnOnce(T) -> (String, u8),
 ) -> u8 {
@@ -225,8 +225,10 @@ pub(super) fn answer<T>(
         }
         Err(error) => {
             let problems = match &error {
-                CommandError::Open(error) => check::ledger_problems(error, rows),
-                CommandError::Runtime(_) | CommandError::Read(_) | CommandError::Lookup(_) => Vec::new(),
+                LedgerCommandError::Open(error) => check::ledger_problems(error, rows),
+                LedgerCommandError::Runtime(_)
+                | LedgerCommandError::Read(_)
+                | LedgerCommandError::Lookup(_) => Vec::new(),
             };
             if !problems.is_empty() {
                 return check::refused(&problems);

@@ -9,7 +9,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use http::HeaderValue;
 use tokio::time::Instant;
 
-use super::{CommandError, answer};
+use super::{LedgerCommandError, answer};
 use crate::cli::check;
 use crate::cli::config_args::ConfigArgs;
 use crate::cli::exit::{ABSENT, FAILED, OK, USAGE};
@@ -138,8 +138,8 @@ pub(super) fn accept(arguments: OrderArgs) -> u8 {
 }
 
 /// The ledger that an order is about.
-pub(in crate::cli) struct Target {
-    ledger: config::Ledger,
+pub(in crate::cli) struct LedgerTarget {
+    ledger: config::LedgerSection,
     rows: Vec<ConfigRow>,
     /// What of its section could not be read.
     unread: Vec<ConfigProblem>,
@@ -148,12 +148,12 @@ pub(in crate::cli) struct Target {
 /// One change of the ledger by an operator, whatever else the config contradicts and whichever version made it.
 pub(in crate::cli) fn ordered<T>(
     order: OrderArgs,
-    target: fn(ConfigArgs) -> Result<Target, Vec<ConfigProblem>>,
+    target: fn(ConfigArgs) -> Result<LedgerTarget, Vec<ConfigProblem>>,
     work: impl AsyncFnOnce(Ledger, OperatorReason) -> Result<T, LedgerError>,
     render: impl FnOnce(T) -> (String, u8),
 ) -> u8 {
     let OrderArgs { why, config } = order;
-    let Target { ledger, rows, unread } = match target(config) {
+    let LedgerTarget { ledger, rows, unread } = match target(config) {
         Ok(target) => target,
         Err(problems) => return check::refused(&problems),
     };
@@ -170,15 +170,15 @@ pub(in crate::cli) fn ordered<T>(
 }
 
 /// The ledger of a config that can be served.
-pub(in crate::cli) fn of_valid_config(arguments: ConfigArgs) -> Result<Target, Vec<ConfigProblem>> {
+pub(in crate::cli) fn of_valid_config(arguments: ConfigArgs) -> Result<LedgerTarget, Vec<ConfigProblem>> {
     let Configured { ledger, rows, .. } = configured(arguments)?;
-    Ok(Target { ledger, rows, unread: Vec::new() })
+    Ok(LedgerTarget { ledger, rows, unread: Vec::new() })
 }
 
 /// The ledger of any config whose `ledger.url` can be read.
-pub(in crate::cli) fn of_any_config(arguments: ConfigArgs) -> Result<Target, Vec<ConfigProblem>> {
+pub(in crate::cli) fn of_any_config(arguments: ConfigArgs) -> Result<LedgerTarget, Vec<ConfigProblem>> {
     let NamedLedger { ledger, rows, unread } = load_ledger(&arguments.into_sources())?;
-    Ok(Target { ledger, rows, unread })
+    Ok(LedgerTarget { ledger, rows, unread })
 }
 
 pub(super) fn release(arguments: ReleaseArgs) -> u8 {
@@ -218,36 +218,42 @@ pub(super) fn release(arguments: ReleaseArgs) -> u8 {
 /// Looks on both sides first: a claim is released only when its reference is on neither.
 async fn released(
     config: Arc<Config>,
-    ledger: &config::Ledger,
+    ledger: &config::LedgerSection,
     key: Key<'_>,
     token: Option<HeaderValue>,
     why: String,
-) -> Result<Released, CommandError> {
+) -> Result<Released, LedgerCommandError> {
     // Another vendor's hosts would prove nothing about the reference.
     let opened = open(ledger, Identity { create: false, ..identity_of(&config, ledger) }).await?;
     let Some(claim) = opened.reader().claim_by_ref(key).await? else { return Ok(Released::Absent) };
-    let client =
-        UpstreamClient::new(&config.upstream).map_err(|error| CommandError::Lookup(error.to_string()))?;
+    let client = UpstreamClient::new(&config.upstream)
+        .map_err(|error| LedgerCommandError::Lookup(error.to_string()))?;
     let deadline = Instant::now() + config.timeouts.create;
     let can_read = |side| config.auth.reading_credentials(side).is_some();
     if token.is_none() && !(can_read(Side::Legacy) && can_read(Side::New)) {
         let reason = "the ref_id could not be looked up on both sides; nothing was changed: there are no credentials to read them: set \
                       [auth.lookup], or pass --token-file";
-        return Err(CommandError::Lookup(reason.into()));
+        return Err(LedgerCommandError::Lookup(reason.into()));
     }
     let context = RouteContext::own(config, Services::new(client, Some(opened.clone())), token, deadline);
     refuse_if_found(&context, key, &claim).await?;
     Ok(opened.release(key, operator_reason(why)).await?)
 }
 
-async fn refuse_if_found(context: &RouteContext, key: Key<'_>, claim: &Claim) -> Result<(), CommandError> {
+async fn refuse_if_found(
+    context: &RouteContext,
+    key: Key<'_>,
+    claim: &Claim,
+) -> Result<(), LedgerCommandError> {
     match release::find(context, key.ref_id(), claim).await {
         Ok(None) => Ok(()),
         Ok(Some((side, id))) => {
             let id = id.unwrap_or_else(|| "a record of another kind".into());
-            Err(CommandError::Lookup(format!("the {side} side holds the ref_id ({id}); nothing was changed")))
+            Err(LedgerCommandError::Lookup(format!(
+                "the {side} side holds the ref_id ({id}); nothing was changed"
+            )))
         }
-        Err(failure) => Err(CommandError::Lookup(format!(
+        Err(failure) => Err(LedgerCommandError::Lookup(format!(
             "the ref_id could not be looked up on both sides; nothing was changed: {}",
             error_chain(&failure)
         ))),
@@ -255,11 +261,11 @@ async fn refuse_if_found(context: &RouteContext, key: Key<'_>, claim: &Claim) ->
 }
 
 /// The ledger that the config names, whatever else it contradicts: that is what the command is to change.
-fn unchecked(ledger: &config::Ledger) -> Identity {
+fn unchecked(ledger: &config::LedgerSection) -> Identity {
     Identity { create: false, id: ledger.id.clone(), new_in_use: ledger.new_in_use, ..Identity::default() }
 }
 
-async fn open(ledger: &config::Ledger, identity: Identity) -> Result<Ledger, CommandError> {
+async fn open(ledger: &config::LedgerSection, identity: Identity) -> Result<Ledger, LedgerCommandError> {
     Ok(Ledger::open_beside(&Settings { identity, ..settings_of(ledger) }).await?)
 }
 
@@ -277,7 +283,7 @@ pub(in crate::cli) fn operator_name() -> String {
 /// A config that names a ledger.
 struct Configured {
     config: Config,
-    ledger: config::Ledger,
+    ledger: config::LedgerSection,
     /// Its keys with their sources.
     rows: Vec<ConfigRow>,
 }

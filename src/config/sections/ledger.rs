@@ -22,7 +22,7 @@ const PLACEHOLDER: &str = "postgres://not-readable-here";
 
 /// `[ledger]`, when a ledger is configured.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct LedgerSection {
     /// Its url; may hold a password. The path of a SQLite file is absolute if a config file gave it.
     pub url: Secret,
     /// The kind that the url's scheme names.
@@ -95,7 +95,7 @@ impl LedgerKind {
     }
 }
 
-impl Ledger {
+impl LedgerSection {
     /// Whether the url differs from another one in nothing but the user and the password of a PostgreSQL database: then it is the same
     /// ledger, and new connections may use them at once.
     pub(crate) fn is_same_database(&self, other: &Self) -> bool {
@@ -138,7 +138,7 @@ fn address_of(url: &str) -> Option<(&str, Vec<(String, String)>)> {
 }
 
 /// The inner value is `None` when no ledger is configured.
-pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
+pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<LedgerSection>> {
     let url = keys.on_restart(URL).secret(URL_FILE, PLACEHOLDER, LedgerKind::of_url);
     let tenant = keys.on_restart(TENANT).text();
     let timeout = keys.on_restart("ledger.timeout").duration(MILLISECOND);
@@ -164,7 +164,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
         return Some(None);
     };
     let url = located(keys, url, kind);
-    let ledger = Ledger {
+    let ledger = LedgerSection {
         url,
         kind,
         tenant: tenant?,

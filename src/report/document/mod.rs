@@ -20,7 +20,7 @@ pub(crate) use self::found::{
 pub(crate) use self::route::{
     BothLatencies, Check, Column, Latency, RouteReport, SeverityCount, StatusPair, VerdictCount,
 };
-pub(crate) use self::running::{DroppedBy, IdleTime, Running, SampledRoute};
+pub(crate) use self::running::{DroppedBy, IdleTime, RunningSummary, SampledRoute};
 
 /// The version of this document.
 pub(crate) const SCHEMA: u8 = 1;
@@ -42,7 +42,7 @@ pub struct Report {
     /// The configs under which the comparisons were made.
     pub(crate) configs: Vec<ConfigSeen>,
     /// Whether shadow ran, from the heartbeats.
-    pub(crate) running: Running,
+    pub(crate) running: RunningSummary,
     /// One entry for each route of the report.
     pub(crate) routes: Vec<RouteReport>,
     /// Signatures by severity and count, the highest first.

@@ -7,7 +7,7 @@ use crate::translate::route::Route;
 
 /// Whether shadow really ran, from its heartbeats.
 #[derive(Clone, Debug, Default, Serialize)]
-pub(crate) struct Running {
+pub(crate) struct RunningSummary {
     /// How many there are; with none, nothing here is known.
     pub(crate) heartbeats: u64,
     pub(crate) processes: u64,

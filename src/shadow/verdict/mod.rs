@@ -53,7 +53,7 @@ pub struct ComparisonResult {
 }
 
 /// What two responses are to each other, before the ignore rules apply.
-enum Findings {
+enum ComparisonFindings {
     NotCompared(Verdict, Option<&'static str>),
     NoCounterpart(Option<RowCounts>),
     /// One side refused, or they refused differently.
@@ -67,15 +67,23 @@ impl Comparator<'_> {
     #[must_use]
     pub fn compare(&self, served: &SideResponse, other: &SideResponse) -> ComparisonResult {
         match self.find(served, other) {
-            Findings::NotCompared(verdict, reason) => self.without_differences(verdict, reason, None),
-            Findings::NoCounterpart(counts) => self.without_differences(Verdict::NoCounterpart, None, counts),
-            Findings::Disagreement(difference) => {
+            ComparisonFindings::NotCompared(verdict, reason) => {
+                self.without_differences(verdict, reason, None)
+            }
+            ComparisonFindings::NoCounterpart(counts) => {
+                self.without_differences(Verdict::NoCounterpart, None, counts)
+            }
+            ComparisonFindings::Disagreement(difference) => {
                 self.apply_rules(vec![difference], None, |_| Verdict::ErrorDisagreement)
             }
-            Findings::Refusals(differences) => self.apply_rules(differences, None, |_| Verdict::Mismatch),
-            Findings::Differences(differences, counts) => self.apply_rules(differences, counts, |rest| {
-                if progress::explains(self.route, rest) { Verdict::Progress } else { Verdict::Mismatch }
-            }),
+            ComparisonFindings::Refusals(differences) => {
+                self.apply_rules(differences, None, |_| Verdict::Mismatch)
+            }
+            ComparisonFindings::Differences(differences, counts) => {
+                self.apply_rules(differences, counts, |rest| {
+                    if progress::explains(self.route, rest) { Verdict::Progress } else { Verdict::Mismatch }
+                })
+            }
         }
     }
 
@@ -114,35 +122,35 @@ impl Comparator<'_> {
         })
     }
 
-    fn find(&self, served: &SideResponse, other: &SideResponse) -> Findings {
+    fn find(&self, served: &SideResponse, other: &SideResponse) -> ComparisonFindings {
         if let SideResponse::Failed(reason) = served {
-            return Findings::NotCompared(Verdict::ShadowFailed, Some(reason));
+            return ComparisonFindings::NotCompared(Verdict::ShadowFailed, Some(reason));
         }
         if let SideResponse::Failed(reason) = other {
-            return Findings::NotCompared(Verdict::ShadowFailed, Some(reason));
+            return ComparisonFindings::NotCompared(Verdict::ShadowFailed, Some(reason));
         }
         // Before the bodies: a refusal that depends on state is not comparable, whatever its text.
         if self.route == Route::Create
             && let Some((verdict, reason)) = dry_run::by_status(served, other)
         {
-            return Findings::NotCompared(verdict, reason);
+            return ComparisonFindings::NotCompared(verdict, reason);
         }
         if *other == SideResponse::NoCounterpart && !served.is_refusal() {
             return match served.skip_reason() {
-                None => Findings::NoCounterpart(None),
-                reason => Findings::NotCompared(Verdict::NotComparable, reason),
+                None => ComparisonFindings::NoCounterpart(None),
+                reason => ComparisonFindings::NotCompared(Verdict::NotComparable, reason),
             };
         }
         self.compare_answered(served, other)
     }
 
-    fn compare_answered(&self, served: &SideResponse, other: &SideResponse) -> Findings {
+    fn compare_answered(&self, served: &SideResponse, other: &SideResponse) -> ComparisonFindings {
         let statuses = served.status().zip(other.status());
         let status_code = statuses.and_then(|(served, other)| compare::status_code(served, other));
         let refused = served.is_refusal() || other.is_refusal();
         // Bodies of two different statuses have nothing in common; comparing them would bury the status among details.
         if refused && let Some(difference) = status_code {
-            return Findings::Disagreement(difference);
+            return ComparisonFindings::Disagreement(difference);
         }
         let (served, other) = match (served, other) {
             (
@@ -150,30 +158,32 @@ impl Comparator<'_> {
                 SideResponse::Document { document: other, .. },
             ) => (served, other),
             (SideResponse::NoCounterpart, _) | (_, SideResponse::NoCounterpart) => {
-                return Findings::NotCompared(Verdict::Match, None);
+                return ComparisonFindings::NotCompared(Verdict::Match, None);
             }
             (one, another) => {
-                return Findings::NotCompared(
+                return ComparisonFindings::NotCompared(
                     Verdict::NotComparable,
                     one.skip_reason().or(another.skip_reason()),
                 );
             }
         };
         if refused {
-            return Findings::Refusals(compare::problem(served, other));
+            return ComparisonFindings::Refusals(compare::problem(served, other));
         }
         let mut found = self.documents(served, other);
-        if let Findings::Differences(differences, _) = &mut found {
+        if let ComparisonFindings::Differences(differences, _) = &mut found {
             differences.extend(status_code);
         }
         found
     }
 
-    fn documents(&self, served: &Json, other: &Json) -> Findings {
+    fn documents(&self, served: &Json, other: &Json) -> ComparisonFindings {
         match self.route {
-            Route::Create => Findings::Differences(dry_run::compare(served, other, self.ref_id_made), None),
+            Route::Create => {
+                ComparisonFindings::Differences(dry_run::compare(served, other, self.ref_id_made), None)
+            }
             Route::Get | Route::Cancel => {
-                Findings::Differences(compare::record(served, other, &["id"]), None)
+                ComparisonFindings::Differences(compare::record(served, other, &["id"]), None)
             }
             Route::List => {
                 let listed = compare::list(served, other);
@@ -182,9 +192,9 @@ impl Comparator<'_> {
                 let counts = RowCounts { served, other, ..RowCounts::default() };
                 // Before the cutover new need not hold the record: an empty page is no list of missing rows.
                 if listed.other == 0 && listed.served > 0 {
-                    Findings::NoCounterpart(Some(counts))
+                    ComparisonFindings::NoCounterpart(Some(counts))
                 } else {
-                    Findings::Differences(listed.differences, Some(counts))
+                    ComparisonFindings::Differences(listed.differences, Some(counts))
                 }
             }
         }

@@ -13,7 +13,7 @@ use super::labels::{
     StatusClass, UpstreamOutcome,
 };
 use crate::config::Mode;
-use crate::failure::{Failure, Fault};
+use crate::failure::{Failure, ResponsibleParty};
 use crate::translate::side::Side;
 
 // Requests of clients.
@@ -336,7 +336,8 @@ impl Metrics {
 
     /// Failed requests whose fault is not the caller's.
     pub(crate) fn failures_not_by_caller(&self) -> u64 {
-        let failures = self.failures.iter().filter(|entry| entry.key().1 != Fault::Caller.as_str());
+        let failures =
+            self.failures.iter().filter(|entry| entry.key().1 != ResponsibleParty::Caller.as_str());
         failures.map(|entry| *entry.value()).sum()
     }
 

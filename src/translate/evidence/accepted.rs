@@ -153,7 +153,7 @@ mod tests {
     fn judged(side: Side, status: u16, content_type: &'static str, body: &str) -> Sent {
         let request = CreateRequest::parse(REQUEST).unwrap();
         let headers = of_type([content_type]);
-        let reply = Reply { status, headers: &headers, body: body.as_bytes(), noticed: None };
+        let reply = Reply { status, headers: &headers, body: body.as_bytes(), unknown_digests: None };
         judge(side, &reply, Some(&request), &["r"])
     }
 

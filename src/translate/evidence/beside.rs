@@ -67,9 +67,9 @@ impl BesideRows {
 }
 
 /// In the name of a member: any text says that there are more rows, or an error.
-const TELLING: [&str; 9] =
+const DOUBTFUL_WORDS: [&str; 9] =
     ["cursor", "next", "more", "token", "error", "partial", "truncated", "warning", "page"];
-/// Whole words in the name of a member that says how the list came about: content that is neither zero nor good news tells.
+/// Whole words in the name of a member that says how the list came about: content that is neither zero nor good news casts doubt.
 const TELLING_WORDS: [&str; 34] = [
     "code",
     "count",
@@ -150,7 +150,7 @@ fn text_has_content(name: &[String], text: Text<'_>) -> bool {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || b"+-.e".contains(&byte));
     match text.as_str() {
         "" => false,
-        _ if name.iter().any(|word| TELLING.iter().any(|telling| word.contains(telling))) => true,
+        _ if name.iter().any(|word| DOUBTFUL_WORDS.iter().any(|doubtful| word.contains(doubtful))) => true,
         "ok" | "success" => false,
         "true" | "yes" => !counts_nothing(name),
         "false" | "no" => says_no(name),
@@ -270,16 +270,16 @@ mod tests {
     use super::*;
     use crate::translate::json::JsonReader;
 
-    fn tells(member: &str) -> bool {
+    fn casts_doubt(member: &str) -> bool {
         let json = format!("{{{member}}}");
-        let mut tells = false;
+        let mut casts_doubt = false;
         let mut reader = JsonReader::of(&json);
         let read = reader.object(|name, value| {
-            tells |= has_content(name, value.value()?);
+            casts_doubt |= has_content(name, value.value()?);
             Ok::<(), crate::translate::json::JsonError>(())
         });
         read.unwrap();
-        tells
+        casts_doubt
     }
 
     #[test]
@@ -311,7 +311,7 @@ mod tests {
             r#""error":"no""#,
             r#""x":"\ud800""#,
         ] {
-            assert!(tells(member), "{member}");
+            assert!(casts_doubt(member), "{member}");
         }
         for member in [
             r#""request_id":"req_1""#,
@@ -331,7 +331,7 @@ mod tests {
             r#""country":"US""#,
             r#""meta":{}"#,
         ] {
-            assert!(!tells(member), "{member}");
+            assert!(!casts_doubt(member), "{member}");
         }
     }
 

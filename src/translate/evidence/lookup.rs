@@ -10,7 +10,7 @@ use crate::translate::mapping::{self, Origin};
 use crate::translate::orchestration::{Orchestration, Unreadable};
 use crate::translate::paths;
 use crate::translate::side::Side;
-use crate::translate::unknown::{Place, Unknown, UnknownRows};
+use crate::translate::unknown::{NameLocation, Unknown, UnknownRows};
 
 /// What the answer to a lookup proves.
 #[derive(Debug)]
@@ -170,7 +170,7 @@ impl<'q> LookupList<'q> {
         match (key, self.side) {
             ("items", _) | ("orchestrations", Side::New) => self.doubt = Some("the list is no array"),
             ("orchestrations", Side::Legacy) => {}
-            _ => self.unknown_beside.add(Place::List, key),
+            _ => self.unknown_beside.add(NameLocation::List, key),
         }
         self.beside.member(key, value);
     }
@@ -254,7 +254,7 @@ mod tests {
     use crate::translate::evidence::json;
 
     fn finding(side: Side, body: &str) -> Finding {
-        let reply = Reply { status: 200, headers: json(), body: body.as_bytes(), noticed: None };
+        let reply = Reply { status: 200, headers: json(), body: body.as_bytes(), unknown_digests: None };
         read(side, &reply, "r 1", Origin::Unknown, Facts::default())
     }
 

@@ -21,8 +21,8 @@ pub use self::lookup::{Finding, FoundConversion, found_conversion, lookup_path, 
 pub(crate) use self::not_found::is_not_found;
 pub(crate) use self::problem_document::is_problem_document;
 pub use self::walk_page::{DoubtfulPage, RecordProgress, WalkPage, WalkedRecord, read_walk_page};
-pub use super::unknown::Noticed;
 use super::unknown::Unknown;
+pub use super::unknown::UnknownDigests;
 
 /// One answer, as far as evidence needs it. The body is decoded.
 #[derive(Clone, Copy, Debug)]
@@ -34,13 +34,13 @@ pub struct Reply<'a> {
     /// The whole body.
     pub body: &'a [u8],
     /// Collects what the readers of the body do not know.
-    pub noticed: Option<&'a Noticed>,
+    pub unknown_digests: Option<&'a UnknownDigests>,
 }
 
 impl Reply<'_> {
     fn notice(&self, unknown: Unknown) {
-        if let Some(noticed) = self.noticed {
-            noticed.add(unknown);
+        if let Some(unknown_digests) = self.unknown_digests {
+            unknown_digests.add(unknown);
         }
     }
 

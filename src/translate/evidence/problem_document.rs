@@ -2,7 +2,7 @@
 
 use super::Reply;
 use crate::translate::json::{JsonError, JsonReader};
-use crate::translate::unknown::{Place, Unknown, unknown_problem};
+use crate::translate::unknown::{NameLocation, Unknown, unknown_problem};
 
 /// Whether the answer is a problem document of the vendor: JSON by its content type, an object with at least one of `type`, `title` and
 /// `detail`, and no `status` that contradicts the answer's. A gateway's HTML page is none.
@@ -20,13 +20,13 @@ pub(crate) fn is_problem_document(reply: &Reply<'_>) -> bool {
                     says_something |= value.as_text().is_some_and(|text| !text.is_empty());
                     let kind = value.as_text().filter(|_| key == "type");
                     if let Some(kind) = kind.and_then(|kind| unknown_problem(kind.as_written())) {
-                        unknown.add(Place::ProblemType, kind);
+                        unknown.add(NameLocation::ProblemType, kind);
                     }
                 }
                 // A document that names another status was not made for this answer.
                 "status" => contradicts |= value.as_written() != reply.status.to_string(),
                 "meta" => {}
-                _ => unknown.add(Place::Problem, key),
+                _ => unknown.add(NameLocation::Problem, key),
             }
             Ok::<(), JsonError>(())
         })?;
@@ -59,7 +59,8 @@ mod tests {
             (None, r#"{"title":"Not Found","status":404}"#, false),
         ] {
             let headers = of_type(content_type);
-            let reply = Reply { status: 404, headers: &headers, body: body.as_bytes(), noticed: None };
+            let reply =
+                Reply { status: 404, headers: &headers, body: body.as_bytes(), unknown_digests: None };
             assert_eq!(is_problem_document(&reply), expected, "{content_type:?} {body}");
         }
         for (content_types, expected) in [
@@ -70,8 +71,12 @@ mod tests {
             (&["application/x-ndjson"], false),
         ] {
             let headers = of_type(content_types.iter().copied());
-            let reply =
-                Reply { status: 404, headers: &headers, body: br#"{"title":"Not Found"}"#, noticed: None };
+            let reply = Reply {
+                status: 404,
+                headers: &headers,
+                body: br#"{"title":"Not Found"}"#,
+                unknown_digests: None,
+            };
             assert_eq!(is_problem_document(&reply), expected, "{content_types:?}");
         }
     }

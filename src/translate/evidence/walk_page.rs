@@ -13,7 +13,7 @@ use crate::translate::mapping::{self, NotAConversion, Origin};
 use crate::translate::orchestration::{Orchestration, Unreadable};
 use crate::translate::side::Side;
 use crate::translate::timestamp;
-use crate::translate::unknown::{Place, Unknown, UnknownRows};
+use crate::translate::unknown::{NameLocation, Unknown, UnknownRows};
 
 /// A record of a side's list.
 #[derive(Clone, Debug)]
@@ -208,7 +208,7 @@ impl<'a> PageReader<'a> {
             }
             _ => {
                 self.has_others = true;
-                self.unknown_beside.add(Place::List, key);
+                self.unknown_beside.add(NameLocation::List, key);
                 self.beside.member(key, value);
             }
         }
@@ -264,7 +264,7 @@ mod tests {
 
     fn page(side: Side, status: u16, kind: &'static str, body: &str) -> Result<WalkPage, DoubtfulPage> {
         let headers = of_type([kind]);
-        let reply = Reply { status, headers: &headers, body: body.as_bytes(), noticed: None };
+        let reply = Reply { status, headers: &headers, body: body.as_bytes(), unknown_digests: None };
         read_walk_page(side, &reply, Facts::default())
     }
 

@@ -14,7 +14,7 @@ use crate::translate::orchestration::{Orchestration, Unreadable, text};
 use crate::translate::own_records::{HiddenRecord, OwnRecords};
 use crate::translate::side::Side;
 use crate::translate::timestamp;
-use crate::translate::unknown::Place;
+use crate::translate::unknown::NameLocation;
 
 /// What decides whether a row is shown.
 struct RowFilter<'q> {
@@ -73,7 +73,7 @@ impl Rows {
                 "next_page_cursor" => rows.next = cursor_text(value)?,
                 _ => {
                     has_other_members = true;
-                    rows.unknown_beside.add(Place::List, key);
+                    rows.unknown_beside.add(NameLocation::List, key);
                     beside.member(key, value.value()?);
                 }
             }

@@ -82,8 +82,8 @@ impl Call {
 /// Two optional bounds, inclusive.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Range {
-    pub(crate) begin: Option<Bound>,
-    pub(crate) end: Option<Bound>,
+    pub(crate) begin: Option<TimeBound>,
+    pub(crate) end: Option<TimeBound>,
 }
 
 impl Range {
@@ -102,13 +102,13 @@ impl Range {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Bound {
+pub(crate) struct TimeBound {
     /// The client's text, forwarded verbatim where both sides read its form.
     pub(crate) text: String,
     pub(crate) at: Timestamp,
 }
 
-impl From<Timestamp> for Bound {
+impl From<Timestamp> for TimeBound {
     fn from(at: Timestamp) -> Self {
         Self { text: at.to_string(), at }
     }
@@ -282,7 +282,7 @@ impl ListQuery {
 
     /// The tightest bounds on `created_at` that lose no row from an instant on. That instant is widened to the whole second, because a side may
     /// index fewer digits than it answers.
-    fn bounds(&self, since: Option<Timestamp>) -> (Option<Cow<'_, Bound>>, Option<Cow<'_, Bound>>) {
+    fn bounds(&self, since: Option<Timestamp>) -> (Option<Cow<'_, TimeBound>>, Option<Cow<'_, TimeBound>>) {
         let mut begin = self.created.begin.as_ref().map(Cow::Borrowed);
         let ends = [&self.created.end, &self.updated.end];
         let mut end = ends.into_iter().flatten().min_by_key(|bound| bound.at).map(Cow::Borrowed);
@@ -331,17 +331,17 @@ fn decode(text: &str) -> String {
     percent_decode_str(&spaced).decode_utf8_lossy().into_owned()
 }
 
-fn bound(value: Option<String>, name: &'static str, invalid: &mut Invalid) -> Option<Bound> {
+fn bound(value: Option<String>, name: &'static str, invalid: &mut Invalid) -> Option<TimeBound> {
     let text = value?;
     if let Some(at) = timestamp::parse(&text) {
-        return Some(Bound { text, at });
+        return Some(TimeBound { text, at });
     }
     // Written in a form that a side may not read, so both are asked in the usual one.
     let at = timestamp::parse_any_form(&text);
     if at.is_none() {
         invalid.add(name, "must be an RFC 3339 timestamp, such as 2006-01-02T15:04:05Z");
     }
-    at.map(Bound::from)
+    at.map(TimeBound::from)
 }
 
 fn parse_order(value: Option<String>, invalid: &mut Invalid) -> Option<SortOrder> {

@@ -16,7 +16,7 @@ use super::pairs::Pairs;
 use super::progress::Progress;
 use super::rows::{DroppedRows, HEAD, RowState, Rows};
 use super::same_record::is_same_record;
-use super::source::Source;
+use super::source::SideRows;
 use super::taken_rows::{CursorContext, TakenAs, TakenRows};
 use super::{Call, ListQuery};
 use crate::translate::conversion::Conversion;
@@ -28,7 +28,7 @@ use crate::translate::side::Side;
 pub struct PageBuilder<'q> {
     query: &'q ListQuery,
     order: SortOrder,
-    sources: Vec<Source>,
+    sources: Vec<SideRows>,
     out: Vec<u8>,
     count: usize,
     taken: TakenRows,
@@ -78,7 +78,7 @@ impl<'q> PageBuilder<'q> {
         Self {
             query,
             order: query.order(),
-            sources: sides.iter().map(|side| Source::new(*side, query)).collect(),
+            sources: sides.iter().map(|side| SideRows::new(*side, query)).collect(),
             out: HEAD.to_vec(),
             count: 0,
             taken: TakenRows::default(),
@@ -131,14 +131,14 @@ impl<'q> PageBuilder<'q> {
             return;
         };
         let calls = || self.sources.iter().map(|source| source.calls_to_position(self.query));
-        if self.sources.iter().all(Source::is_waiting) && calls().sum::<usize>() > calls_left {
+        if self.sources.iter().all(SideRows::is_waiting) && calls().sum::<usize>() > calls_left {
             self.alone = calls().enumerate().min_by_key(|(_, calls)| *calls).map(|(source, _)| source);
             self.pairs.unpaired_at = self.pairs.unpaired_at.or(self.pairs.is_possible.then_some(cursor.at));
         }
     }
 
     /// The sources that are read.
-    fn read(&self) -> impl Iterator<Item = &Source> {
+    fn read(&self) -> impl Iterator<Item = &SideRows> {
         let is_read = |source: &usize| self.alone.is_none_or(|alone| alone == *source);
         self.sources.iter().enumerate().filter(move |(source, _)| is_read(source)).map(|(_, source)| source)
     }
@@ -162,7 +162,7 @@ impl<'q> PageBuilder<'q> {
         }
         // One more than the page holds shows whether another page follows.
         let wanted = self.query.limit() + 1 - self.count;
-        let call = |source: &Source| {
+        let call = |source: &SideRows| {
             let lacks_rows = self.pairs.awaited.is_some_and(|at| source.rows.ends_at(at));
             let wanted = if lacks_rows { wanted.max(10 * source.rows.remaining()) } else { wanted };
             (source.is_waiting() || lacks_rows).then(|| source.call(self.query, wanted))
@@ -172,9 +172,9 @@ impl<'q> PageBuilder<'q> {
 
     /// A side refused a cursor of its own that an earlier request got. `false` when there was none: the refusal stands.
     pub fn drop_hint(&mut self, side: Side) -> bool {
-        let is_kept = |source: &Source| source.hint.is_some() || source.resumed.is_some();
+        let is_kept = |source: &SideRows| source.hint.is_some() || source.resumed.is_some();
         let source = self.sources.iter_mut().find(|source| source.side == side && is_kept(source));
-        source.map(Source::drop_hint).is_some()
+        source.map(SideRows::drop_hint).is_some()
     }
 
     /// Whether a side was not read beyond the earlier pages yet.
@@ -215,7 +215,7 @@ impl<'q> PageBuilder<'q> {
         self.pairs.awaited = None;
         loop {
             self.end_alone();
-            if self.read().any(Source::is_waiting) {
+            if self.read().any(SideRows::is_waiting) {
                 return;
             }
             let Some((next, state)) = self.next_source() else { return };
@@ -253,7 +253,7 @@ impl<'q> PageBuilder<'q> {
 
     /// Leaves out the next row if it is a row of the page once more. If not, but with the same reference, it is a suspected double.
     fn drop_repeated(&mut self, source: usize) -> bool {
-        let Source { side, rows, .. } = &self.sources[source];
+        let SideRows { side, rows, .. } = &self.sources[source];
         let Some(row) = rows.peek().filter(|row| !row.ref_id.is_empty()) else { return false };
         let Some(seen) = self.seen.get(row.ref_id).filter(|seen| seen.side != *side) else { return false };
         let may_repeat = self.pairs.is_possible && self.pairs.unpaired_at != Some(row.at);
@@ -290,7 +290,7 @@ impl<'q> PageBuilder<'q> {
     /// The source of the next row, by instant and then by id. Rows of earlier pages come first: the cursor must not fall back before
     /// them.
     fn next_source(&self) -> Option<(usize, RowState)> {
-        let is_past = |source: &Source| source.rows.state(0) == Some(RowState::Past);
+        let is_past = |source: &SideRows| source.rows.state(0) == Some(RowState::Past);
         if let Some(source) = self.sources.iter().position(is_past) {
             return Some((source, RowState::Past));
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::rows::RowState;
 use super::same_record::is_same_record;
-use super::source::Source;
+use super::source::SideRows;
 use crate::translate::facts::Facts;
 use crate::translate::side::Side;
 
@@ -29,7 +29,7 @@ pub(super) struct Pairs {
 
 impl Pairs {
     /// Whether the rows of that instant were paired before. If not, they are now; or more rows are awaited.
-    pub(super) fn are_paired(&mut self, at: Timestamp, sources: &mut [Source]) -> bool {
+    pub(super) fn are_paired(&mut self, at: Timestamp, sources: &mut [SideRows]) -> bool {
         if !self.is_possible || self.paired_at == Some(at) || self.unpaired_at == Some(at) {
             return true;
         }
@@ -44,7 +44,7 @@ impl Pairs {
     }
 
     /// Marks the rows of that instant that are the other side's record once more. Rows of earlier pages count.
-    fn pair(&mut self, at: Timestamp, sources: &mut [Source]) {
+    fn pair(&mut self, at: Timestamp, sources: &mut [SideRows]) {
         let [one, other] = sources else { return };
         let by_ref: HashMap<_, _> =
             one.rows.created_at(at).map(|(position, row)| (row.ref_id, (position, row))).collect();

@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::source::Source;
+use super::source::SideRows;
 
 /// What one request learned on the way to its position. It holds no rows.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// Per side, in the order of the page's sides; `None` where the side is read from the beginning.
-    pub(super) checkpoints: Vec<Option<Box<Source>>>,
+    pub(super) checkpoints: Vec<Option<Box<SideRows>>>,
     /// The instant that has too many rows to pair them.
     pub(super) unpaired_at: Option<Timestamp>,
 }

@@ -18,7 +18,7 @@ const CALLS_KEPT: usize = 4;
 const CURSOR_BYTES_MAX: usize = 4096;
 
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(super) struct SideRows {
     pub(super) side: Side,
     pub(super) rows: Rows,
     was_called: bool,
@@ -55,7 +55,7 @@ pub(super) struct Source {
     pub(super) skipped: Run,
 }
 
-impl Source {
+impl SideRows {
     pub(super) fn new(side: Side, query: &ListQuery) -> Self {
         // A hint counts rows under the filters that it was made with.
         let cursor = query.cursor().filter(|cursor| cursor.filters == query.filters_hash());

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::cursor::{Cursor, SortOrder};
 use super::pairs::Pairs;
 use super::position::{Hint, SidePosition, id_hash};
-use super::source::Source;
+use super::source::SideRows;
 use super::{ListQuery, second_of};
 use crate::translate::side::Side;
 
@@ -59,7 +59,7 @@ pub(super) enum TakenAs {
 pub(super) struct CursorContext<'a> {
     pub(super) query: &'a ListQuery,
     pub(super) order: SortOrder,
-    pub(super) sources: &'a [Source],
+    pub(super) sources: &'a [SideRows],
     pub(super) pairs: &'a Pairs,
 }
 
@@ -71,7 +71,7 @@ impl TakenRows {
     }
 
     /// Takes the next row of a source.
-    pub(super) fn take(&mut self, sources: &mut [Source], source: usize, taken_as: TakenAs) {
+    pub(super) fn take(&mut self, sources: &mut [SideRows], source: usize, taken_as: TakenAs) {
         let Some(rows) = sources.get_mut(source).map(|source| &mut source.rows) else { return };
         let Some(received) = rows.next_received() else { return };
         let Some(row) = rows.pop() else { return };
@@ -81,7 +81,7 @@ impl TakenRows {
     }
 
     /// Takes the last row off the page, and returns where the page ends without it.
-    pub(super) fn hold_back(&mut self, sources: &mut [Source]) -> Option<usize> {
+    pub(super) fn hold_back(&mut self, sources: &mut [SideRows]) -> Option<usize> {
         let is_shown = |row: &TakenRow| matches!(row.taken_as, TakenAs::Shown(_));
         let last = self.taken.iter().rposition(is_shown)?;
         for row in self.taken.drain(last..) {
@@ -244,7 +244,7 @@ fn id_bytes(id: &str) -> usize {
 /// The side's own cursor from which the next row is best read, if there is one; `start` is the first row that must come again.
 fn hint(
     context: &CursorContext<'_>,
-    source: &Source,
+    source: &SideRows,
     (position, last): (usize, u64),
     start: Option<usize>,
 ) -> Option<Hint> {

@@ -164,7 +164,7 @@ impl TokenEndpoint {
             Decoded::Plain | Decoded::Unreadable | Decoded::Unsupported => &body[..],
         };
         let fetched = parse(body)?;
-        self.drift.look_at_token(without_mark(body));
+        self.drift.inspect_token(without_mark(body));
         Ok(fetched)
     }
 }

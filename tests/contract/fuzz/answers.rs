@@ -110,7 +110,7 @@ proptest! {
         for side in [Side::Legacy, Side::New] {
             let json = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
             let headers = HeaderMap::from_iter([json]);
-            let reply = Reply { status: 200, headers: &headers, body: &body, noticed: None };
+            let reply = Reply { status: 200, headers: &headers, body: &body, unknown_digests: None };
             match evidence::read(side, &reply, "r-1", Origin::Unknown, facts) {
                 Finding::Absent => {
                     if let Some(document) = by_serde(&body) {

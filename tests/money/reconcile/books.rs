@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use conversion_shim::reconcile::{Lookup, PageCall, Source, WalkError};
+use conversion_shim::reconcile::{PageCall, RecordSource, WalkError, WalkLookup};
 use conversion_shim::translate::evidence::{RecordProgress, WalkPage, WalkedRecord};
 use conversion_shim::translate::side::Side;
 use jiff::{SignedDuration, Timestamp};
@@ -91,7 +91,7 @@ impl Books {
     }
 }
 
-impl Source for Books {
+impl RecordSource for Books {
     async fn page(&self, call: &PageCall<'_>) -> Result<WalkPage, WalkError> {
         self.called(call.side)?;
         self.pages.fetch_add(1, Ordering::Relaxed);
@@ -110,10 +110,10 @@ impl Source for Books {
         Ok(WalkPage { records, next: (until < end).then(|| until.to_string()) })
     }
 
-    async fn by_ref(&self, side: Side, ref_id: &str) -> Result<Lookup, WalkError> {
+    async fn by_ref(&self, side: Side, ref_id: &str) -> Result<WalkLookup, WalkError> {
         self.called(side)?;
         let found = self.by_ref.get(&(side, ref_id.to_owned()));
-        Ok(found.map_or(Lookup::Absent, |at| Lookup::Found(self.record(side, *at, true))))
+        Ok(found.map_or(WalkLookup::Absent, |at| WalkLookup::Found(self.record(side, *at, true))))
     }
 
     async fn by_id(&self, side: Side, id: &str) -> Result<Option<WalkedRecord>, WalkError> {

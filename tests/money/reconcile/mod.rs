@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use conversion_shim::ledger::{Identity, Ledger, OperatorReason, Settings, VendorRecord, WalkKind};
 use conversion_shim::reconcile::{
-    FindingKind, Source, WalkAuthor, WalkContext, WalkError, WalkOptions, WalkResult, walk,
+    FindingKind, RecordSource, WalkAuthor, WalkContext, WalkError, WalkOptions, WalkResult, walk,
 };
 use conversion_shim::translate::facts::Facts;
 use conversion_shim::translate::side::Side;
@@ -77,7 +77,7 @@ impl Bed {
         }
     }
 
-    async fn walk<S: Source>(&self, source: &S, options: WalkOptions) -> Result<WalkResult, WalkError> {
+    async fn walk<S: RecordSource>(&self, source: &S, options: WalkOptions) -> Result<WalkResult, WalkError> {
         walk(self.context(source), options).await
     }
 

@@ -311,15 +311,19 @@ async fn a_vendor_that_lost_its_index_is_not_believed() {
     claims_for(&bed).await;
     // Lists show everything, and lookups find nothing.
     struct WithoutIndex(Books);
-    impl conversion_shim::reconcile::Source for WithoutIndex {
+    impl conversion_shim::reconcile::RecordSource for WithoutIndex {
         async fn page(
             &self,
             call: &conversion_shim::reconcile::PageCall<'_>,
         ) -> Result<conversion_shim::translate::evidence::WalkPage, WalkError> {
             self.0.page(call).await
         }
-        async fn by_ref(&self, _: Side, _: &str) -> Result<conversion_shim::reconcile::Lookup, WalkError> {
-            Ok(conversion_shim::reconcile::Lookup::Absent)
+        async fn by_ref(
+            &self,
+            _: Side,
+            _: &str,
+        ) -> Result<conversion_shim::reconcile::WalkLookup, WalkError> {
+            Ok(conversion_shim::reconcile::WalkLookup::Absent)
         }
         async fn by_id(
             &self,

@@ -8,7 +8,7 @@ use crate::sandbox::Inspector;
 
 /// The result of the demo.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Books {
+pub(crate) struct Reconciliation {
     /// References that a client sent.
     pub(crate) references: usize,
     /// Conversions that the vendor holds, over both APIs.
@@ -25,7 +25,7 @@ pub(crate) struct Books {
     pub(crate) wrong: usize,
 }
 
-impl Books {
+impl Reconciliation {
     pub(super) fn compare(register: &Register, vendor: &Inspector) -> Self {
         let held = vendor.conversions_by_ref();
         let (entries, wrong) = register.snapshot();
@@ -69,7 +69,7 @@ impl Books {
     }
 }
 
-impl fmt::Display for Books {
+impl fmt::Display for Reconciliation {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { references, conversions, twice, lost, .. } = self;
         write!(out, "{references} references, {conversions} conversions, {twice} twice, {lost} lost")
