@@ -30,11 +30,14 @@ pub(crate) fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// `12.5%`, with more digits the smaller the share, so that a small share does not read as 0%.
+/// `12.5%`, with more digits the smaller the share, or what it lacks to the whole: only nothing reads as 0%, and only all as 100%.
 pub(crate) fn percent(share: f64) -> String {
-    let percent = share * 100.0;
+    const NEARLY_ALL: f64 = 99.999_999;
+    let percent = if share < 1.0 { (share * 100.0).min(NEARLY_ALL) } else { share * 100.0 };
     let digits = match percent {
-        percent if percent <= 0.0 || percent >= 99.995 => 0,
+        percent if percent <= 0.0 || percent >= 100.0 => 0,
+        percent if percent >= 99.99 => 6,
+        percent if percent >= 99.9 => 3,
         percent if percent >= 10.0 => 1,
         percent if percent >= 1.0 => 2,
         percent if percent >= 0.01 => 4,
@@ -77,10 +80,12 @@ mod tests {
     fn numbers_are_grouped_rounded_and_given_units() {
         assert_eq!([count(7), count(999), count(1000), count(1_234_567)], ["7", "999", "1,000", "1,234,567"]);
         assert_eq!([9999, 12_345, 3_400_000, u64::MAX].map(roughly), ["9999", "12k", "3M", "9999T"]);
-        let shares = [0.0, 1.0, 0.5, 0.125, 0.0312, 0.001, 0.0012, 0.000_000_2, 0.999_9];
-        let shown = ["0%", "100%", "50%", "12.5%", "3.12%", "0.1%", "0.12%", "0.00002%", "100%"];
-        assert_eq!(shares.map(percent)[..8], shown[..8]);
-        assert_eq!(percent(0.9999), "100%");
+        let shares = [0.0, 1.0, 0.5, 0.125, 0.0312, 0.001, 0.0012, 0.000_000_2];
+        let shown = ["0%", "100%", "50%", "12.5%", "3.12%", "0.1%", "0.12%", "0.00002%"];
+        assert_eq!(shares.map(percent), shown);
+        let nearly = [0.999, 0.999_5, 0.999_75, 0.999_9, 0.999_99, 0.999_999, 0.999_999_999_9];
+        let shown = ["99.9%", "99.95%", "99.975%", "99.99%", "99.999%", "99.9999%", "99.999999%"];
+        assert_eq!(nearly.map(percent), shown);
         assert_eq!(
             [span(0), span(61), span(3661), span(86_400), span(90_000)],
             ["0s", "1m 1s", "1h 1m", "1d", "1d 1h"]
