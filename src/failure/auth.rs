@@ -30,12 +30,14 @@ pub(crate) enum AuthFailure {
     TokenBroken(#[source] BoxError),
     /// The client's token request was sent and no answer came within `auth.timeout`.
     #[error("the token endpoint did not answer in time")]
-    TokenTimedOut,
+    TokenTimedOut(#[source] BoxError),
     /// The proxy has no token of its own, so the call was not sent.
     #[error("no token of the proxy's own for the {side} side")]
     NoToken {
         /// The side of the call.
         side: Side,
+        /// Whose fault it is: the token endpoint's, or the proxy's own.
+        fault: Fault,
         /// The error of the token request.
         source: BoxError,
     },
@@ -53,9 +55,10 @@ impl AuthFailure {
             Self::UnknownCaller | Self::NotAllowed { .. } | Self::Reflecting | Self::NoTokenRoute => {
                 Fault::Caller
             }
-            Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut => Fault::TokenEndpoint,
+            Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut(_) => Fault::TokenEndpoint,
+            Self::NoToken { fault, .. } => *fault,
             // The proxy's own credentials: no caller can mend them.
-            Self::NoToken { .. } | Self::OwnTokenRefused { .. } => Fault::Proxy,
+            Self::OwnTokenRefused { .. } => Fault::Proxy,
         }
     }
 
@@ -68,7 +71,7 @@ impl AuthFailure {
             | Self::NoTokenRoute
             | Self::TokenUnreachable(_)
             | Self::TokenBroken(_)
-            | Self::TokenTimedOut
+            | Self::TokenTimedOut(_)
             | Self::NoToken { .. }
             | Self::OwnTokenRefused { .. } => SideEffect::None,
         }
@@ -82,7 +85,7 @@ impl AuthFailure {
             Self::NoTokenRoute => "no-token-route",
             Self::TokenUnreachable(_) => "token-unreachable",
             Self::TokenBroken(_) => "token-broken",
-            Self::TokenTimedOut => "token-timed-out",
+            Self::TokenTimedOut(_) => "token-timed-out",
             Self::NoToken { .. } => "no-token",
             Self::OwnTokenRefused { .. } => "own-token-refused",
         }
@@ -97,7 +100,7 @@ impl AuthFailure {
             Self::TokenBroken(_) => 502,
             // 503 and not 401: the caller's own token is good, and it should retry.
             Self::TokenUnreachable(_) | Self::NoToken { .. } | Self::OwnTokenRefused { .. } => 503,
-            Self::TokenTimedOut => 504,
+            Self::TokenTimedOut(_) => 504,
         }
     }
 
@@ -116,7 +119,7 @@ impl AuthFailure {
             }
             Self::TokenUnreachable(_) => "the token endpoint could not be reached",
             Self::TokenBroken(_) => "the token endpoint broke off before its answer was complete",
-            Self::TokenTimedOut => "the token endpoint did not answer in time",
+            Self::TokenTimedOut(_) => "the token endpoint did not answer in time",
             Self::NoToken { .. } => {
                 "the proxy has no token for the upstream at the moment; nothing was sent; retry, a create with the same ref_id"
             }

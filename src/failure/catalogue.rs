@@ -130,8 +130,9 @@ fn of_credentials() -> Vec<AuthFailure> {
         AuthFailure::NoTokenRoute,
         AuthFailure::TokenUnreachable(source()),
         AuthFailure::TokenBroken(source()),
-        AuthFailure::TokenTimedOut,
-        AuthFailure::NoToken { side: SIDE, source: source() },
+        AuthFailure::TokenTimedOut(source()),
+        AuthFailure::NoToken { side: SIDE, fault: Fault::TokenEndpoint, source: source() },
+        AuthFailure::NoToken { side: SIDE, fault: Fault::Proxy, source: source() },
         AuthFailure::OwnTokenRefused { side: SIDE },
     ]
 }
