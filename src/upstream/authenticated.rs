@@ -2,10 +2,11 @@
 //! once more. A write never is.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
+use super::exchange::repeatable;
 use super::rate_limit::{OverBudget, Permit};
 use super::token::{Token, TokenError};
 use super::{AnswerInProgress, Lane, Outgoing, SendError, UpstreamClient};
@@ -117,22 +118,4 @@ fn authorize(request: &mut Request<Payload>, token: &Token) -> Result<(), SendEr
     let value = token.authorization().ok_or(SendError::NoToken(TokenError::Unreadable))?;
     request.headers_mut().insert(header::AUTHORIZATION, value);
     Ok(())
-}
-
-/// A copy to send a second time, if that is safe (a read) and possible (the body is not a stream).
-pub(super) fn repeatable(request: &Request<Payload>) -> Option<Request<Payload>> {
-    let is_read = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    if is_read { copy(request) } else { None }
-}
-
-/// A copy, if the body is not a stream.
-pub(super) fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
-    let body = request.body().try_clone()?;
-    let mut copy = Request::new(body);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
 }

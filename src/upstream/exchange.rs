@@ -1,7 +1,7 @@
 //! One request on the connections of a lane, and the repetition of one that has no answer because of its connection.
 
 use futures_util::future::BoxFuture;
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 
 use super::SendError;
@@ -94,4 +94,22 @@ impl LanePool {
         answer.extensions_mut().insert(AnswerInProgress::new(reused, slot, deadline));
         Ok(answer)
     }
+}
+
+/// A copy to send a second time, if that is safe (a read) and possible (the body is not a stream).
+pub(super) fn repeatable(request: &Request<Payload>) -> Option<Request<Payload>> {
+    let is_read = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
+    if is_read { copy(request) } else { None }
+}
+
+/// A copy, if the body is not a stream.
+pub(super) fn copy(request: &Request<Payload>) -> Option<Request<Payload>> {
+    let body = request.body().try_clone()?;
+    let mut copy = Request::new(body);
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    *copy.extensions_mut() = request.extensions().clone();
+    Some(copy)
 }

@@ -246,7 +246,7 @@ impl UpstreamClient {
             })
         };
         let fresh = &self.0.lanes[Lane::Fresh as usize];
-        let repeat = authenticated::repeatable(&request).map(|request| Repeat { request, fresh, turn });
+        let repeat = exchange::repeatable(&request).map(|request| Repeat { request, fresh, turn });
         let sending = self.0.lanes[lane as usize].send(request, repeat, wait);
         let answer = sending.instrument(span.clone()).await;
         spans::end_call(&span, answer.as_ref(), SendError::name);

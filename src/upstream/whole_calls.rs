@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::answer_in_progress::AnswerInProgress;
 use super::answer_wait::AnswerWait;
-use super::exchange::Repeat;
+use super::exchange::{Repeat, copy};
 use super::lane_pool::{LanePool, Reuse};
 use super::rate_limit::{Budget, Permit};
 use super::{SendError, call_error};
@@ -78,7 +78,7 @@ impl WholeCalls {
     ) -> Result<Response<Bytes>, WholeCallError> {
         let WholeCall { request, permit, max, until } = call;
         let (start, wait) = (Instant::now(), AnswerWait::Until(until));
-        let again = super::authenticated::copy(&request);
+        let again = copy(&request);
         let repeat = again.map(|request| Repeat { request, fresh: &self.fresh, turn });
         let answer = self.pool.send(request, repeat, &wait).await?;
         self.budget.answered(Some(permit.endpoint()), answer.status(), answer.headers());
