@@ -27,6 +27,7 @@ use crate::telemetry::metrics::label_set::{LabelSet, LabelValue};
 use crate::telemetry::traces::SpanCounts;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
+use crate::upstream::health::UpstreamLane;
 use crate::upstream::rate_limit::Budget;
 
 /// Maximum number of difference signatures shown.
@@ -140,18 +141,25 @@ impl View {
         };
         let config = self.app.config.load();
         let health = &self.app.services.health;
-        let sides: Vec<_> =
-            [Side::Legacy, Side::New].into_iter().filter(|side| config.modes.needs(*side)).collect();
-        let is_down = sides.iter().any(|side| health.is_down(*side));
-        let lanes = sides.into_iter().flat_map(|side| {
-            let down = health.unreachable(side);
-            down.map(move |down| {
-                let kind = format!("{side} side, {} lane", down.lane.as_str());
-                reason(&kind, &down.since, down.why)
-            })
+        let needed = |side: &Side| config.modes.needs(*side);
+        let is_down =
+            [Side::Legacy, Side::New].iter().filter(|side| needed(side)).any(|side| health.is_down(*side));
+        let lanes = health.unreachable().filter(|down| match down.lane {
+            UpstreamLane::Side(side, _) => needed(&side),
+            UpstreamLane::Shadow(_) | UpstreamLane::OwnTokens | UpstreamLane::ClientTokens => true,
         });
-        let ready = draining.is_none() && ledger.is_none() && !is_down;
+        let lanes = lanes.map(|down| reason(&down.lane.to_string(), &down.since, down.why));
+        let ready = draining.is_none() && ledger.is_none() && !is_down && !self.lacks_token(&config);
         Readiness { ready, reasons: draining.into_iter().chain(ledger).chain(lanes).collect() }
+    }
+
+    /// Whether calls for clients need a token that cannot be had.
+    fn lacks_token(&self, config: &Config) -> bool {
+        let services = &self.app.services;
+        let sides = [Side::Legacy, Side::New].into_iter().filter(|side| config.modes.needs(*side));
+        let mut needed = sides.filter_map(|side| config.auth.credential_set(side));
+        services.health.is_reachable(UpstreamLane::OwnTokens) == Some(false)
+            && needed.any(|credential_set| !services.upstream.has_token(credential_set, config))
     }
 
     /// The whole status. Waits for the ledger at most its timeouts, and not at all while it is down.

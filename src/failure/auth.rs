@@ -30,12 +30,14 @@ pub(crate) enum AuthFailure {
     TokenBroken(#[source] BoxError),
     /// The client's token request was sent and no answer came within `auth.timeout`.
     #[error("the token endpoint did not answer in time")]
-    TokenTimedOut,
+    TokenTimedOut(#[source] BoxError),
     /// The proxy has no token of its own, so the call was not sent.
     #[error("no token of the proxy's own for the {side} side")]
     NoToken {
         /// The side of the call.
         side: Side,
+        /// Whose fault it is: the token endpoint's, or the proxy's own.
+        fault: ResponsibleParty,
         /// The error of the token request.
         source: BoxError,
     },
@@ -53,11 +55,12 @@ impl AuthFailure {
             Self::UnknownCaller | Self::NotAllowed { .. } | Self::Reflecting | Self::NoTokenRoute => {
                 ResponsibleParty::Caller
             }
-            Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut => {
+            Self::TokenUnreachable(_) | Self::TokenBroken(_) | Self::TokenTimedOut(_) => {
                 ResponsibleParty::TokenEndpoint
             }
+            Self::NoToken { fault, .. } => *fault,
             // The proxy's own credentials: no caller can mend them.
-            Self::NoToken { .. } | Self::OwnTokenRefused { .. } => ResponsibleParty::Proxy,
+            Self::OwnTokenRefused { .. } => ResponsibleParty::Proxy,
         }
     }
 
@@ -70,7 +73,7 @@ impl AuthFailure {
             | Self::NoTokenRoute
             | Self::TokenUnreachable(_)
             | Self::TokenBroken(_)
-            | Self::TokenTimedOut
+            | Self::TokenTimedOut(_)
             | Self::NoToken { .. }
             | Self::OwnTokenRefused { .. } => SideEffect::None,
         }
@@ -84,7 +87,7 @@ impl AuthFailure {
             Self::NoTokenRoute => "no-token-route",
             Self::TokenUnreachable(_) => "token-unreachable",
             Self::TokenBroken(_) => "token-broken",
-            Self::TokenTimedOut => "token-timed-out",
+            Self::TokenTimedOut(_) => "token-timed-out",
             Self::NoToken { .. } => "no-token",
             Self::OwnTokenRefused { .. } => "own-token-refused",
         }
@@ -99,7 +102,7 @@ impl AuthFailure {
             Self::TokenBroken(_) => 502,
             // 503 and not 401: the caller's own token is good, and it should retry.
             Self::TokenUnreachable(_) | Self::NoToken { .. } | Self::OwnTokenRefused { .. } => 503,
-            Self::TokenTimedOut => 504,
+            Self::TokenTimedOut(_) => 504,
         }
     }
 
@@ -118,7 +121,7 @@ impl AuthFailure {
             }
             Self::TokenUnreachable(_) => "the token endpoint could not be reached",
             Self::TokenBroken(_) => "the token endpoint broke off before its answer was complete",
-            Self::TokenTimedOut => "the token endpoint did not answer in time",
+            Self::TokenTimedOut(_) => "the token endpoint did not answer in time",
             Self::NoToken { .. } => {
                 "the proxy has no token for the upstream at the moment; nothing was sent; retry, a create with the same ref_id"
             }

@@ -130,8 +130,9 @@ fn of_credentials() -> Vec<AuthFailure> {
         AuthFailure::NoTokenRoute,
         AuthFailure::TokenUnreachable(source()),
         AuthFailure::TokenBroken(source()),
-        AuthFailure::TokenTimedOut,
-        AuthFailure::NoToken { side: SIDE, source: source() },
+        AuthFailure::TokenTimedOut(source()),
+        AuthFailure::NoToken { side: SIDE, fault: ResponsibleParty::TokenEndpoint, source: source() },
+        AuthFailure::NoToken { side: SIDE, fault: ResponsibleParty::Proxy, source: source() },
         AuthFailure::OwnTokenRefused { side: SIDE },
     ]
 }

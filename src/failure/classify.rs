@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{Failure, ResponsibleParty, SideEffect};
+use super::{AuthFailure, Failure, ResponsibleParty, SideEffect};
 use crate::translate::get;
 use crate::translate::problem::{self, Problem};
 use crate::translate::side::Side;
@@ -16,9 +16,13 @@ const RETRY_RECORD_AFTER: Duration = Duration::from_secs(1);
 const RETRY_PAGE_AFTER: Duration = Duration::from_secs(1);
 
 impl Failure {
+    const fn auth_failure(&self) -> Option<&AuthFailure> {
+        if let Self::AuthFailure(auth) = self { Some(auth) } else { None }
+    }
+
     /// Who has to act for the request to succeed.
     #[must_use]
-    pub(crate) const fn fault(&self) -> ResponsibleParty {
+    pub(crate) fn fault(&self) -> ResponsibleParty {
         match self {
             Self::Invalid(_)
             | Self::BodyTooLong { .. }
@@ -43,10 +47,14 @@ impl Failure {
             | Self::TimedOut { side, .. }
             | Self::Unreadable { side, .. }
             | Self::AnswerTooLong { side, .. }
-            | Self::DuplicateCheckFailed { side, .. }
             | Self::RecordUnavailable { side }
             | Self::CursorRefused { side }
             | Self::OutcomeUnknown { side, .. } => ResponsibleParty::Upstream(*side),
+            // For want of a token the side was not asked.
+            Self::DuplicateCheckFailed { side, source } => match source.auth_failure() {
+                Some(auth) => auth.fault(),
+                None => ResponsibleParty::Upstream(*side),
+            },
             Self::AuthFailure(auth) => auth.fault(),
             Self::OverBudget { .. }
             | Self::Held { .. }

@@ -22,8 +22,8 @@ use crate::translate::mapping::Origin;
 use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::upstream::rate_limit::{Budget, Endpoint};
-use crate::upstream::readonly_client::{Read, ReadError, ReadRequest, ReadonlyClient, ReadonlyClientError};
-use crate::upstream::{self, UpstreamClient};
+use crate::upstream::readonly_client::{Read, ReadError, ReadRequest, ReadonlyClient};
+use crate::upstream::{self, TrustError, UpstreamClient};
 
 /// Calls until one is answered.
 const TRIES: usize = 4;
@@ -59,10 +59,9 @@ impl VendorSource {
         upstream: &UpstreamClient,
         budget: Budget,
         token: Option<HeaderValue>,
-    ) -> Result<Self, ReadonlyClientError> {
+    ) -> Result<Self, TrustError> {
         let (calls, drift) = (AtomicU64::new(0), upstream.drift().clone());
-        let trust = upstream.trust();
-        let client = ReadonlyClient::on_fresh_connections(&config.upstream, trust, budget.clone(), &drift)?;
+        let client = ReadonlyClient::on_fresh_connections(&config.upstream, upstream, budget.clone())?;
         Ok(Self { client, config, token, calls, drift, budget, waits: Mutex::default() })
     }
 
@@ -181,7 +180,8 @@ impl VendorSource {
         let credential_set = self.config.auth.reading_credentials(side).filter(|_| self.token.is_none());
         headers.extend(self.token.clone().map(|token| (header::AUTHORIZATION, token)));
         let max = self.config.limits.response_body_max;
-        ReadRequest { uri, endpoint, headers, credential_set, config: &self.config, max }
+        let until = Instant::now() + self.config.timeouts.list;
+        ReadRequest { uri, side, endpoint, headers, credential_set, config: &self.config, max, until }
     }
 }
 

@@ -53,7 +53,7 @@ use crate::translate::problem::Problem;
 use crate::translate::route::Route;
 use crate::translate::side::Side;
 use crate::upstream::closed::is_dead_peer;
-pub(crate) use crate::upstream::health::UpstreamHealth;
+pub(crate) use crate::upstream::health::{UpstreamHealth, UpstreamLane};
 use crate::upstream::{Lane, UpstreamClient};
 
 /// The size in bytes of the future that a function returns. The function is not called.
@@ -103,13 +103,14 @@ pub struct Services {
 impl Services {
     #[must_use]
     pub(crate) fn new(upstream: UpstreamClient, ledger: Option<Ledger>) -> Arc<Self> {
+        let health = upstream.health().clone();
         Arc::new(Self {
             upstream,
             ledger,
             record_sides: RecordSideCache::default(),
             detached: TaskTracker::new(),
             metrics: Arc::default(),
-            health: UpstreamHealth::default(),
+            health,
             single_flight: SingleFlight::default(),
             positive_controls: PositiveControls::default(),
             suspected_doubles: SuspectedDoubles::default(),
@@ -146,7 +147,7 @@ impl Services {
     fn called(&self, side: Side, lane: Lane, answered: Result<StatusCode, &Failure>, elapsed: Duration) {
         let what = match answered {
             Ok(status) => {
-                self.health.answered(side, lane);
+                self.health.answered(UpstreamLane::Side(side, lane));
                 return self.metrics.upstream_response(side, status, elapsed);
             }
             Err(Failure::Unreachable { source, .. }) => {
@@ -202,7 +203,7 @@ impl Services {
         source: &BoxError,
         outcome: UpstreamOutcome,
     ) -> UpstreamOutcome {
-        self.health.failed(side, lane, error_chain(source.as_ref()));
+        self.health.failed(UpstreamLane::Side(side, lane), error_chain(source.as_ref()));
         outcome
     }
 

@@ -14,12 +14,16 @@ use tokio::time::{Instant, timeout_at};
 use super::Services;
 use super::shared_tokens::RequestHash;
 use crate::config::Config;
+use crate::failure::call_error::TimedOut;
+use crate::failure::error_chain::error_chain;
 use crate::failure::{AuthFailure, Failure};
 use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::http::decode::{Decoded, decode};
 use crate::http::headers;
 use crate::http::received::Received;
 use crate::translate::token::{self, Form, Rewriting};
+use crate::upstream::closed::is_dead_peer;
+use crate::upstream::health::UpstreamLane;
 use crate::upstream::rate_limit::Endpoint;
 use crate::upstream::{self, AnswerWait, Lane, SendError};
 
@@ -39,6 +43,8 @@ struct TokenExchange<'a> {
     config: &'a Config,
     head: http::request::Parts,
     deadline: Instant,
+    /// Whether the length of its body is not known before its end.
+    is_chunked: bool,
 }
 
 /// Forwards a client's token request. `head` holds no hop-by-hop headers any more.
@@ -54,34 +60,13 @@ pub(crate) async fn run(
 ) -> Result<Exchanged, Failure> {
     head.uri = upstream::endpoint(&config.upstream.oauth, head.uri.query());
     head.version = Version::HTTP_11;
-    let exchange = TokenExchange { services, config, head, deadline: Instant::now() + config.auth.timeout };
-    let (how, shares) = (config.auth.rewriting(&config.modes), config.auth.share_tokens);
-    if !shares {
-        services.shared_tokens.clear();
-    }
-    let upload = Upload { length: incoming.size_hint().exact(), received: count };
-    let Some(form) = form(&exchange.head.headers).filter(|_| how.is_some() || shares) else {
-        return exchange.upload(upload, Payload::Streamed(incoming, count.clone())).await;
-    };
-    let peeking =
-        body::peek(incoming, config.limits.request_body_max, config.timeouts.pass_through_idle, count);
-    let peeked = timeout_at(exchange.deadline, peeking).await;
-    let (body, trailed) = match peeked.map_err(|_| Failure::BodySlow)?? {
-        Peeked::Whole(body) => (body, None),
-        Peeked::Trailed(body, read, rest) => (body, Some(Payload::Prefixed(read, rest, count.clone()))),
-        Peeked::Partial(read, rest) => {
-            return exchange.upload(upload, Payload::Prefixed(read, rest, count.clone())).await;
-        }
-    };
-    let rewritten = how.and_then(|how| Some((token::request(&form, &body, how)?, how)));
-    if let (None, Some(trailed)) = (&rewritten, trailed) {
-        return exchange.untouched(trailed).await;
-    }
-    let shared = shares && token::may_be_shared(&form, &body);
-    let request = exchange.prepared(rewritten, body);
-    if shared { exchange.shared(request).await } else { exchange.once(request).await }
+    let (deadline, is_chunked) =
+        (Instant::now() + config.auth.timeout, incoming.size_hint().exact().is_none());
+    let exchange = TokenExchange { services, config, head, deadline, is_chunked };
+    let exchanged = exchange.run(incoming, count).await;
+    exchange.report(&exchanged);
+    exchanged
 }
-
 /// A body that goes on while the client still sends it.
 struct Upload<'a> {
     /// Its declared length.
@@ -97,7 +82,7 @@ impl Upload<'_> {
             Failure::AuthFailure(AuthFailure::TokenBroken(source)) if self.received.broke_off() => {
                 Failure::BodyBroken(source)
             }
-            Failure::AuthFailure(error @ AuthFailure::TokenTimedOut) if is_partial => {
+            Failure::AuthFailure(error @ AuthFailure::TokenTimedOut(_)) if is_partial => {
                 Failure::BodyBroken(error.into())
             }
             other => other,
@@ -124,6 +109,58 @@ fn form(headers: &HeaderMap) -> Option<Form> {
 }
 
 impl TokenExchange<'_> {
+    async fn run(&self, incoming: Received, count: &ByteCount) -> Result<Exchanged, Failure> {
+        let (how, shares) = (self.config.auth.rewriting(&self.config.modes), self.config.auth.share_tokens);
+        if !shares {
+            self.services.shared_tokens.clear();
+        }
+        let upload = Upload { length: incoming.size_hint().exact(), received: count };
+        let Some(form) = form(&self.head.headers).filter(|_| how.is_some() || shares) else {
+            return self.upload(upload, Payload::Streamed(incoming, count.clone())).await;
+        };
+        let peeking = body::peek(
+            incoming,
+            self.config.limits.request_body_max,
+            self.config.timeouts.pass_through_idle,
+            count,
+        );
+        let peeked = timeout_at(self.deadline, peeking).await;
+        let (body, trailed) = match peeked.map_err(|_| Failure::BodySlow)?? {
+            Peeked::Whole(body) => (body, None),
+            Peeked::Trailed(body, read, rest) => (body, Some(Payload::Prefixed(read, rest, count.clone()))),
+            Peeked::Partial(read, rest) => {
+                return self.upload(upload, Payload::Prefixed(read, rest, count.clone())).await;
+            }
+        };
+        let rewritten = how.and_then(|how| Some((token::request(&form, &body, how)?, how)));
+        if let (None, Some(trailed)) = (&rewritten, trailed) {
+            return self.untouched(trailed).await;
+        }
+        let shared = shares && token::may_be_shared(&form, &body);
+        let request = self.prepared(rewritten, body);
+        if shared { self.shared(request).await } else { self.once(request).await }
+    }
+
+    /// Records whether the token endpoint answers clients.
+    fn report(&self, exchanged: &Result<Exchanged, Failure>) {
+        let (health, lane) = (&self.services.health, UpstreamLane::ClientTokens);
+        match exchanged {
+            // Of an equal request, otherwise.
+            Ok(Exchanged { calls, .. }) if *calls > 0 => health.answered(lane),
+            Err(Failure::AuthFailure(AuthFailure::TokenUnreachable(source))) => {
+                health.failed(lane, error_chain(source.as_ref()));
+            }
+            // It may have waited for the rest of a body whose length is not known.
+            Err(Failure::AuthFailure(AuthFailure::TokenTimedOut(source))) if !self.is_chunked => {
+                health.failed(lane, error_chain(source.as_ref()));
+            }
+            Err(Failure::AuthFailure(AuthFailure::TokenBroken(source))) if is_dead_peer(source.as_ref()) => {
+                health.failed(lane, error_chain(source.as_ref()));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+
     fn prepared(&self, rewritten: Option<Rewrite>, original: Bytes) -> ClientTokenRequest {
         let sent = rewritten.as_ref().map_or(&original[..], |(rewritten, _)| &rewritten.body);
         let hash = RequestHash::of(&self.head.uri.to_string(), &self.head.headers, [&original, sent]);
@@ -145,7 +182,7 @@ impl TokenExchange<'_> {
         let (head, payload) = response.into_parts();
         let collecting = Limited::new(payload, self.config.limits.response_body_max).collect();
         let collected = timeout_at(self.deadline, collecting).await;
-        let collected = collected.map_err(|_| AuthFailure::TokenTimedOut)?;
+        let collected = collected.map_err(|_| AuthFailure::TokenTimedOut(TimedOut.into()))?;
         let body = collected.map_err(AuthFailure::TokenBroken)?.to_bytes();
         self.services.upstream.drift().inspect_token(&body);
         // That of a second call as well: it answers the client's own request, and would answer an equal one.
@@ -188,7 +225,7 @@ impl TokenExchange<'_> {
         let max = self.config.limits.response_body_max;
         let (idle, count) = (self.config.timeouts.pass_through_idle, ByteCount::default());
         let peeked = timeout_at(self.deadline, body::peek(incoming.into(), max, idle, &count)).await;
-        let peeked = peeked.map_err(|_| AuthFailure::TokenTimedOut)?;
+        let peeked = peeked.map_err(|_| AuthFailure::TokenTimedOut(TimedOut.into()))?;
         let (body, payload) = match peeked.map_err(|error| AuthFailure::TokenBroken(error.into()))? {
             Peeked::Whole(body) => (body.clone(), Payload::whole(body)),
             Peeked::Trailed(body, read, rest) => (body, Payload::Prefixed(read, rest, count)),
@@ -237,12 +274,14 @@ impl TokenExchange<'_> {
         let sending = self.services.upstream.send(request, Lane::PassThrough, Some(paid), &wait);
         let answered = timeout_at(self.deadline, sending).await;
         let denied = |error| match error {
-            SendError::NotSent(source) | SendError::NoToken(source) => AuthFailure::TokenUnreachable(source),
+            SendError::NotSent(source) => AuthFailure::TokenUnreachable(source),
+            SendError::NoToken(error) => AuthFailure::TokenUnreachable(error.into()),
             SendError::NoAnswer(source) => AuthFailure::TokenBroken(source),
-            SendError::TimedOut(_) => AuthFailure::TokenTimedOut,
+            SendError::TimedOut(source) => AuthFailure::TokenTimedOut(source),
             SendError::TokenRefused => AuthFailure::TokenBroken(error.into()),
         };
-        let response = answered.map_err(|_| AuthFailure::TokenTimedOut)?.map_err(denied)?;
+        let answered = answered.unwrap_or_else(|_| Err(SendError::TimedOut(TimedOut.into())));
+        let response = answered.map_err(denied)?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
             return Err(AuthFailure::TokenBroken("an upgrade that was not requested".into()).into());
         }

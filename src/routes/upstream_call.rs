@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{RecordSide, RouteContext, RouteResponse, Services};
 use crate::config::auth::CredentialSet;
-use crate::failure::call_error::{CallError, CallPhase, TimedOut};
+use crate::failure::call_error::{CallPhase, TimedOut};
 use crate::failure::{BoxError, Failure, SideEffect};
 use crate::http::body::{self, CollectError, Payload};
 use crate::http::decode::{self, Decoded, decode};
@@ -28,7 +28,7 @@ use crate::translate::route::Id;
 use crate::translate::side::Side;
 use crate::translate::unknown::Unknown;
 use crate::upstream::rate_limit::{Cost, Permit};
-use crate::upstream::{self, AnswerInProgress, AnswerWait, Lane, Outgoing};
+use crate::upstream::{self, AnswerInProgress, AnswerWait, Lane, Outgoing, call_error};
 
 /// Fewer bytes than a list with a record has: its id, amount and times alone take more.
 const ROW_BYTES_MIN: usize = 128;
@@ -243,11 +243,6 @@ impl Expected {
             CollectError::Broken(error) => Failure::Broken { side, effect, source: source(error.into()) },
         }
     }
-}
-
-fn call_error(phase: CallPhase, extensions: &Extensions, elapsed: Duration, source: BoxError) -> BoxError {
-    let peer = upstream::peer(extensions).unwrap_or_default();
-    CallError { phase, peer, elapsed, source }.into()
 }
 
 async fn collect(expected: Expected, answer: Response<Incoming>) -> Result<UpstreamResponse, Failure> {

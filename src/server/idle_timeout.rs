@@ -172,7 +172,9 @@ impl<S: Reset> Drop for IdleTimeoutStream<S> {
 }
 
 impl<S: Reset> IdleTimeoutStream<S> {
-    pub(super) fn new(stream: S, activity: Activity, limits: &Limits) -> Self {
+    /// The time for the first head runs from `accepted_at`.
+    pub(super) fn new(stream: S, activity: Activity, limits: &Limits, accepted_at: Instant) -> Self {
+        let deadline = accepted_at + limits.header_read_timeout;
         Self {
             stream,
             activity,
@@ -180,8 +182,8 @@ impl<S: Reset> IdleTimeoutStream<S> {
             // A client that connects and sends nothing gets the shorter timeout.
             state: SocketState::ReadingHead,
             preface: Some(0),
-            deadline: Instant::now() + limits.header_read_timeout,
-            read_timer: Box::pin(tokio::time::sleep(limits.header_read_timeout)),
+            deadline,
+            read_timer: Box::pin(tokio::time::sleep_until(deadline)),
             keep_alive_timeout: limits.keep_alive_timeout,
             head_timeout: limits.header_read_timeout,
             write_timer: None,

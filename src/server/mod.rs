@@ -4,11 +4,13 @@ mod framing_guard;
 mod idle_timeout;
 mod lifecycle;
 mod middleware;
+mod protocol;
 pub mod tls;
 mod unread;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,15 +21,17 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use self::framing_guard::FramingGuard;
 pub use self::framing_guard::{Framing, FramingCheck};
 use self::idle_timeout::{Activity, IdleTimeoutStream, Reset};
 use self::lifecycle::Lifecycle;
+use self::protocol::Protocol;
 use self::tls::Certificates;
 use self::unread::StreamExecutor;
 use crate::config::Limits;
+use crate::failure::BoxError;
 use crate::http::accept::{AcceptFailures, accept};
 use crate::http::descriptors::Headroom;
 use crate::http::peer::Peer;
@@ -208,10 +212,38 @@ impl ConnectionHandler {
         let address = SocketAddr::new(address.ip().to_canonical(), address.port());
         // Responses are written in few large writes; Nagle's algorithm would only delay the last one.
         let _ = stream.set_nodelay(true);
-        let Some(certificates) = &self.certificates else {
-            let peer = Peer { address, tls: false, certificate: None };
-            return Box::pin(self.serve(stream, peer, activity, watcher)).await;
+        let tracked = Tracked { activity, watcher, accepted_at: Instant::now() };
+        let connection = match self.certificates.clone() {
+            None => self.accept_plain(stream, address, tracked).await,
+            // Apart, or each connection keeps room for a handshake.
+            Some(certificates) => Box::pin(self.accept_tls(&certificates, stream, address, tracked)).await,
         };
+        let Some(connection) = connection else { return };
+        if let Err(error) = connection.await {
+            tracing::debug!(target: "server", error, "connection closed with an error");
+        }
+    }
+
+    async fn accept_plain(
+        self,
+        stream: TcpStream,
+        address: SocketAddr,
+        tracked: Tracked,
+    ) -> Option<Connection> {
+        // One that never sends a byte costs no more than this until then.
+        let peeked = timeout(self.limits.header_read_timeout, Protocol::peeked(&stream)).await;
+        let protocol = peeked.ok()?.ok()??;
+        let peer = Peer { address, tls: false, certificate: None };
+        Some(self.serve(stream, protocol, peer, tracked))
+    }
+
+    async fn accept_tls(
+        self,
+        certificates: &Certificates,
+        stream: TcpStream,
+        address: SocketAddr,
+        tracked: Tracked,
+    ) -> Option<Connection> {
         match timeout(self.limits.header_read_timeout, certificates.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => {
                 let certificate = tls::client_certificate(stream.get_ref().1);
@@ -220,24 +252,42 @@ impl ConnectionHandler {
                     tracing::debug!(target: "server", client = %address, subject, fingerprint, "client certificate verified");
                 }
                 let peer = Peer { address, tls: true, certificate };
-                Box::pin(self.serve(stream, peer, activity, watcher)).await;
+                let protocol = Protocol::negotiated(&stream);
+                let tracked = Tracked { accepted_at: Instant::now(), ..tracked };
+                return Some(self.serve(stream, protocol, peer, tracked));
             }
             Ok(Err(error)) => tracing::debug!(target: "server", %error, "TLS handshake failed"),
             Err(_) => tracing::debug!(target: "server", "TLS handshake timed out"),
         }
+        None
     }
 
-    async fn serve<S>(self, stream: S, peer: Peer, activity: Activity, watcher: Watcher)
+    /// Not `async`: such a future would keep what the connection is made of beside it.
+    fn serve<S>(self, stream: S, protocol: Protocol, peer: Peer, tracked: Tracked) -> Connection
     where
         S: AsyncRead + AsyncWrite + Reset + Send + Unpin + 'static,
     {
+        let Tracked { activity, watcher, accepted_at } = tracked;
         let half_closed_timeout = self.app.config.load().timeouts.longest() + HALF_CLOSED_MARGIN;
-        let stream = IdleTimeoutStream::new(stream, activity.clone(), &self.limits);
+        let stream = IdleTimeoutStream::new(stream, activity.clone(), &self.limits, accepted_at);
         let stream = FramingGuard::new(stream, peer.address, activity.clone(), half_closed_timeout);
         let service = middleware::service(self.app, peer, activity);
-        let connection = self.builder.serve_connection(TokioIo::new(stream), service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(target: "server", error, "connection closed with an error");
-        }
+        let builder = match protocol {
+            Protocol::Http1 => self.builder.http1_only(),
+            Protocol::Http2 => self.builder.http2_only(),
+            Protocol::Undecided => self.builder,
+        };
+        let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
+        Box::pin(watcher.watch(connection))
     }
+}
+
+/// A connection until its end.
+type Connection = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// What knows of a connection while it lives.
+struct Tracked {
+    activity: Activity,
+    watcher: Watcher,
+    accepted_at: Instant,
 }

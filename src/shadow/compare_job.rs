@@ -12,7 +12,7 @@ use super::dry_run::{self, DryRun};
 use super::job::{CompareJob, ServedResponse};
 use super::probe_rows::{self, WithoutProbes};
 use super::record_builder::{Compared, build};
-use super::shadow_client::{ReadFailure, ShadowReply};
+use super::shadow_client::{DueRequest, ReadFailure, ShadowReply};
 use super::side_response::SideResponse;
 use super::stats::{ShadowDropReason, SignatureTotal};
 use super::types::{Recheck, Verdict};
@@ -96,7 +96,7 @@ async fn compare_read(
     let timeout = job.request.config.shadow.timeout;
     let start = Instant::now();
     let deadline = start + timeout;
-    let other = match timeout_at(deadline.into(), worker.client.read_new(&job.request, served)).await {
+    let other = match timeout_at(deadline.into(), worker.client.read_new(due(job, deadline), served)).await {
         Ok(Ok(reply)) => reply,
         Ok(Err(ReadFailure::Dropped(reason))) => return Err(reason),
         Ok(Err(ReadFailure::Failed(reason))) => failed(reason, start.elapsed()),
@@ -117,6 +117,10 @@ async fn compare_read(
     }
 }
 
+fn due(job: &CompareJob, deadline: Instant) -> DueRequest<'_> {
+    DueRequest { request: &job.request, until: deadline.into() }
+}
+
 /// Compares the answer to a create on the new API with the record there. It may take a while until a read shows it.
 async fn compare_own(
     worker: &Worker,
@@ -131,7 +135,7 @@ async fn compare_own(
         return Ok(own(job, served, other));
     };
     loop {
-        let read = timeout_at(deadline.into(), worker.client.read_own(&job.request, created)).await;
+        let read = timeout_at(deadline.into(), worker.client.read_own(due(job, deadline), created)).await;
         let compared = match read {
             Ok(Ok(reads)) => worst(job, served, reads, start.elapsed()),
             Ok(Err(ReadFailure::Dropped(reason))) => return Err(reason),
@@ -174,7 +178,7 @@ const fn failed(reason: &'static str, latency: Duration) -> ShadowReply {
 /// Reads both sides again. The first finding stays when that does not end before the deadline.
 async fn recheck(worker: &Worker, job: &CompareJob, mut first: Compared, deadline: Instant) -> Compared {
     // The first reads were apart by the answer to the client and the wait in the queue; these two follow each other at once.
-    let second = timeout_at(deadline.into(), compare_again(worker, job)).await.unwrap_or(None);
+    let second = timeout_at(deadline.into(), compare_again(worker, job, deadline)).await.unwrap_or(None);
     let Some(second) = second else {
         first.recheck = Some(Recheck::Failed);
         return first;
@@ -201,9 +205,9 @@ async fn recheck(worker: &Worker, job: &CompareJob, mut first: Compared, deadlin
     first
 }
 
-async fn compare_again(worker: &Worker, job: &CompareJob) -> Option<ComparisonResult> {
-    let served = worker.client.read_legacy(&job.request).await.ok()?;
-    let other = worker.client.read_new(&job.request, &served).await.ok()?;
+async fn compare_again(worker: &Worker, job: &CompareJob, deadline: Instant) -> Option<ComparisonResult> {
+    let served = worker.client.read_legacy(due(job, deadline)).await.ok()?;
+    let other = worker.client.read_new(due(job, deadline), &served).await.ok()?;
     Some(compare(job, &served, &other.response, false))
 }
 

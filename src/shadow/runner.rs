@@ -25,15 +25,15 @@ use super::stats::ShadowDropReason;
 use super::worker::{RedactorCell, Worker};
 use crate::config::Config;
 use crate::translate::route::Route;
-use crate::upstream::UpstreamClient;
-use crate::upstream::readonly_client::{ReadonlyClient, ReadonlyClientError};
+use crate::upstream::readonly_client::ReadonlyClient;
+use crate::upstream::{TrustError, UpstreamClient};
 
 /// Why shadow cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The read-only client cannot be built.
     #[error(transparent)]
-    Reader(#[from] ReadonlyClientError),
+    Reader(#[from] TrustError),
     /// The thread or its runtime cannot be created.
     #[error("cannot start the shadow thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -70,8 +70,7 @@ impl Shadow {
     ) -> Result<(Self, ShadowThread), StartError> {
         let config = current.load_full();
         let (shadow, queue) = Self::new(&config);
-        let (trust, budget) = (upstream.trust(), upstream.budget().clone());
-        let reader = ReadonlyClient::new(&config.upstream, trust, budget, upstream.drift())?;
+        let reader = ReadonlyClient::new(&config.upstream, upstream)?;
         let key = config.shadow.redaction_key.clone();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel();

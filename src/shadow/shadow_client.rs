@@ -27,6 +27,7 @@ use crate::translate::side::Side;
 use crate::translate::unknown::Unknown;
 use crate::translate::{get, problem};
 use crate::upstream;
+use crate::upstream::SendError;
 use crate::upstream::rate_limit::Endpoint;
 use crate::upstream::readonly_client::{Read, ReadError, ReadRequest, ReadonlyClient};
 
@@ -54,6 +55,13 @@ pub(super) enum ReadFailure {
     Failed(&'static str),
 }
 
+/// A request to compare, and when its comparison must be over.
+#[derive(Clone, Copy)]
+pub(super) struct DueRequest<'a> {
+    pub(super) request: &'a CapturedRequest,
+    pub(super) until: tokio::time::Instant,
+}
+
 impl ShadowClient {
     pub(super) const fn new(reader: ReadonlyClient, shadow: Shadow, drift: Arc<DriftLog>) -> Self {
         Self { reader, shadow, drift }
@@ -67,10 +75,11 @@ impl ShadowClient {
     /// The new API's response to the request that legacy `served`.
     pub(super) async fn read_new(
         &self,
-        request: &CapturedRequest,
+        due: DueRequest<'_>,
         served: &SideResponse,
     ) -> Result<ShadowReply, ReadFailure> {
-        let mut calls = NewSideCalls { client: self, request, bytes: None };
+        let mut calls = NewSideCalls { client: self, due, bytes: None };
+        let request = due.request;
         let (start, base_path) = (Instant::now(), &request.config.base_path);
         let (response, filtered_out) = match route::route(&request.method, request.uri.path(), base_path) {
             Matched::Route(Route::Get, id) => (calls.get(&id, served).await?, 0),
@@ -87,10 +96,10 @@ impl ShadowClient {
     /// The record that a create made on the new API, as it is read there now by its id and by its `ref_id`.
     pub(super) async fn read_own(
         &self,
-        request: &CapturedRequest,
+        due: DueRequest<'_>,
         created: &Json,
     ) -> Result<[SideResponse; 2], ReadFailure> {
-        let mut calls = NewSideCalls { client: self, request, bytes: None };
+        let mut calls = NewSideCalls { client: self, due, bytes: None };
         let named = |name| created.text(name).filter(|text| !text.is_empty());
         // Both or none: the record must be reachable by its id and by its reference, the way clients and duplicate checks reach it.
         let (Some(id), Some(ref_id)) = (named("id"), named("ref_id")) else {
@@ -104,21 +113,21 @@ impl ShadowClient {
     }
 
     /// Legacy's response to the same request, read again.
-    pub(super) async fn read_legacy(&self, request: &CapturedRequest) -> Result<SideResponse, ReadFailure> {
-        let config = &request.config;
+    pub(super) async fn read_legacy(&self, due: DueRequest<'_>) -> Result<SideResponse, ReadFailure> {
+        let (request, config) = (due.request, &due.request.config);
         let by_id = matches!(
             route::route(&request.method, request.uri.path(), &config.base_path),
             Matched::Route(Route::Get, _)
         );
         let endpoint = if by_id { Endpoint::Get } else { Endpoint::List };
         let uri = upstream::target(&config.upstream.legacy, &config.base_path, &request.uri);
-        let read = self.read(request, Side::Legacy, endpoint, &uri).await?;
+        let read = self.read(due, Side::Legacy, endpoint, &uri).await?;
         Ok(SideResponse::read(read.status.as_u16(), &read.body))
     }
 
     async fn read(
         &self,
-        request: &CapturedRequest,
+        DueRequest { request, until }: DueRequest<'_>,
         side: Side,
         endpoint: fn(Side) -> Endpoint,
         uri: &Uri,
@@ -134,13 +143,15 @@ impl ShadowClient {
         let config = &*request.config;
         let (credential_set, max, endpoint) =
             (config.auth.credential_set(side), config.shadow.body_max, endpoint(side));
-        match self.reader.get(ReadRequest { uri, endpoint, headers, credential_set, config, max }).await {
+        let wanted = ReadRequest { uri, side, endpoint, headers, credential_set, config, max, until };
+        match self.reader.get(wanted).await {
             Ok(read) if read.status == StatusCode::TOO_MANY_REQUESTS => {
                 self.shadow.throttled(&request.config);
                 Err(ReadFailure::Failed("429"))
             }
             Ok(read) => Ok(read),
             Err(ReadError::OverBudget) => Err(ReadFailure::Dropped(ShadowDropReason::Budget)),
+            Err(ReadError::NoAnswer(SendError::TimedOut(_))) => Err(ReadFailure::Failed("timeout")),
             Err(ReadError::NoAnswer(_)) => Err(ReadFailure::Failed("no_answer")),
             Err(ReadError::NoToken(_)) => Err(ReadFailure::Failed("no_token")),
             Err(ReadError::TooLong { .. }) => Err(ReadFailure::Failed("too_big")),
@@ -151,15 +162,15 @@ impl ShadowClient {
 /// The calls to the new API that one response needs.
 struct NewSideCalls<'a> {
     client: &'a ShadowClient,
-    request: &'a CapturedRequest,
+    due: DueRequest<'a>,
     bytes: Option<u64>,
 }
 
 impl NewSideCalls<'_> {
     async fn call(&mut self, endpoint: fn(Side) -> Endpoint, path: &str) -> Result<Read, ReadFailure> {
-        let uri =
-            upstream::call(&self.request.config.upstream.new, path).ok_or(ReadFailure::Failed("no_uri"))?;
-        let read = self.client.read(self.request, Side::New, endpoint, &uri).await?;
+        let uri = upstream::call(&self.due.request.config.upstream.new, path)
+            .ok_or(ReadFailure::Failed("no_uri"))?;
+        let read = self.client.read(self.due, Side::New, endpoint, &uri).await?;
         self.bytes = Some(self.bytes.unwrap_or_default() + read.body.len() as u64);
         Ok(read)
     }
@@ -205,7 +216,7 @@ impl NewSideCalls<'_> {
         };
         // For the same reason every form of an empty list is read as one, whatever `[facts]` says.
         let empty_list = EmptyList { array: true, absent: true, null: true };
-        let facts = Facts { empty_list, ..self.request.config.facts };
+        let facts = Facts { empty_list, ..self.due.request.config.facts };
         let finding = evidence::read(Side::New, &reply, ref_id, Origin::Unknown, facts);
         self.notice(&read, &unknown_digests);
         Ok(match finding {
@@ -239,8 +250,8 @@ impl NewSideCalls<'_> {
 
     /// The page and the number of rows that it leaves out.
     async fn list(&mut self) -> Result<(SideResponse, u64), ReadFailure> {
-        let query = match ListQuery::parse(self.request.uri.query().unwrap_or_default()) {
-            Ok(query) => query.with_facts(self.request.config.facts),
+        let query = match ListQuery::parse(self.due.request.uri.query().unwrap_or_default()) {
+            Ok(query) => query.with_facts(self.due.request.config.facts),
             Err(invalid) => return Ok((own_refusal(Failure::Invalid(invalid)), 0)),
         };
         if query.page_cursor != PageCursor::Start {
@@ -248,7 +259,7 @@ impl NewSideCalls<'_> {
             return Ok((SideResponse::skipped("page_cursor"), 0));
         }
         let mut page = PageBuilder::new(&query, &[Side::New]);
-        let calls_max = self.request.config.list.upstream_calls_max;
+        let calls_max = self.due.request.config.list.upstream_calls_max;
         // The same bound as for clients: a comparison must not cost the vendor more than the request that it follows.
         let mut left = calls_max;
         while let Some(call) = page.needs().pop() {

@@ -30,6 +30,14 @@ impl AnswerWait {
         }
     }
 
+    /// The deadline of the wait for a turn under the rate limit.
+    pub(super) fn turn_until(&self) -> Instant {
+        match self {
+            Self::Until(until) => *until,
+            Self::Quiet { at_most, .. } => Instant::now() + *at_most,
+        }
+    }
+
     pub(super) async fn limit<F: Future>(&self, call: F) -> Result<F::Output, Overdue> {
         match self {
             Self::Until(until) => timeout_at(*until, call).await.map_err(|_| Overdue),

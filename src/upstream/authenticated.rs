@@ -2,10 +2,11 @@
 //! once more. A write never is.
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
+use super::exchange::repeatable;
 use super::rate_limit::{OverBudget, Permit};
 use super::token::{Token, TokenError};
 use super::{AnswerInProgress, Lane, Outgoing, SendError, UpstreamClient};
@@ -49,7 +50,8 @@ impl UpstreamClient {
         let cost = permit.as_ref().map(Permit::cost);
         // The time for a token is bounded on its own: a slow token endpoint must not use up the time of the call itself.
         let token_until = until.min(Instant::now() + config.auth.timeout);
-        let token = self.tokens().token(credential_set, config, token_until).await.map_err(no_token)?;
+        let token =
+            self.tokens().token(credential_set, config, token_until).await.map_err(SendError::NoToken)?;
         authorize(&mut request, &token)?;
         // Before the send, which takes the request apart.
         let repeat = repeatable(&request);
@@ -68,7 +70,7 @@ impl UpstreamClient {
                 refused(answer, until).await
             });
         };
-        let replaced = replaced.map_err(no_token)?;
+        let replaced = replaced.map_err(SendError::NoToken)?;
         // No new token, because one was replaced a moment ago: the side would refuse this one again.
         if replaced.is(&token) {
             return Err(SendError::TokenRefused);
@@ -111,26 +113,9 @@ async fn refused(answer: Response<Incoming>, until: Instant) -> SendError {
     }
 }
 
-fn no_token(error: TokenError) -> SendError {
-    SendError::NoToken(error.into())
-}
-
 /// Replaces the caller's `Authorization`, if any.
 fn authorize(request: &mut Request<Payload>, token: &Token) -> Result<(), SendError> {
-    let value = token.authorization().ok_or_else(|| no_token(TokenError::Unreadable))?;
+    let value = token.authorization().ok_or(SendError::NoToken(TokenError::Unreadable))?;
     request.headers_mut().insert(header::AUTHORIZATION, value);
     Ok(())
-}
-
-/// A copy to send a second time, if that is safe (a read) and possible (the body is not a stream).
-pub(super) fn repeatable(request: &Request<Payload>) -> Option<Request<Payload>> {
-    let is_read = [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method());
-    let body = request.body().try_clone().filter(|_| is_read)?;
-    let mut copy = Request::new(body);
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
-    *copy.extensions_mut() = request.extensions().clone();
-    Some(copy)
 }

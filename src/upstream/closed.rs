@@ -21,6 +21,14 @@ pub(super) enum Delivery {
 }
 
 impl Delivery {
+    /// Whether a request that may be sent twice is worth another try.
+    pub(super) const fn allows_a_repetition(self) -> bool {
+        match self {
+            Self::Unprocessed | Self::Closed | Self::Http1Required => true,
+            Self::Never | Self::Maybe => false,
+        }
+    }
+
     pub(super) fn of(error: &legacy::Error) -> Self {
         // hyper-util sets this only before a connection carries the request.
         if error.is_connect() {

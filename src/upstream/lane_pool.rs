@@ -8,10 +8,10 @@ use http::uri::Authority;
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
+use super::HEADERS_MAX;
 use super::connector::{self, Connector};
 use super::http1_hosts::Http1Hosts;
 use super::peer_streams::{PoolStreams, StreamLimit};
-use super::{HEADERS_MAX, Lane};
 use crate::config::Upstreams;
 use crate::http::body::Payload;
 
@@ -24,6 +24,18 @@ pub(super) struct LanePool {
     pools: RwLock<Vec<Arc<Pool>>>,
     limit: StreamLimit,
     http1: Http1Hosts,
+    /// Of the pool on which requests of this one are repeated.
+    http1_repeated: Option<Http1Hosts>,
+}
+
+/// How connections are used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reuse {
+    Usual,
+    /// Their requests may stall for minutes and go on.
+    AnswersLate,
+    /// Each carries one request.
+    Never,
 }
 
 #[derive(Debug)]
@@ -50,10 +62,10 @@ impl Drop for StreamSlot {
 }
 
 impl LanePool {
-    pub(super) fn new(lane: Lane, settings: &Upstreams, tls: rustls::ClientConfig) -> Self {
+    pub(super) fn new(reuse: Reuse, settings: &Upstreams, tls: rustls::ClientConfig) -> Self {
         let (limit, http1) = (StreamLimit::default(), Http1Hosts::default());
-        let connector = connector::build(settings, tls, lane == Lane::PassThrough, http1.clone());
-        let idle_max = if lane == Lane::Fresh { 0 } else { settings.pool_idle_max };
+        let connector = connector::build(settings, tls, reuse == Reuse::AnswersLate, http1.clone());
+        let idle_max = if reuse == Reuse::Never { 0 } else { settings.pool_idle_max };
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
@@ -68,14 +80,22 @@ impl LanePool {
             .http2_adaptive_window(true)
             .http2_keep_alive_interval(settings.keep_alive_interval)
             .http2_keep_alive_timeout(settings.keep_alive_timeout)
+            // A peer that freezes while nothing is asked of it would cost the next request the time in which a ping finds it dead.
+            .http2_keep_alive_while_idle(true)
             // A resend inside the pool would not know a write from a read; `send` repeats reads alone.
             .retry_canceled_requests(false);
-        Self { builder, connector, pools: RwLock::default(), limit, http1 }
+        Self { builder, connector, pools: RwLock::default(), limit, http1, http1_repeated: None }
     }
 
-    /// That upstream requires HTTP/1.1: for a while no request goes to it over HTTP/2.
-    pub(super) fn use_http1(&self, authority: Authority) {
-        self.http1.add(authority);
+    /// Its requests are repeated on connections of `fresh`, if at all.
+    pub(super) fn repeating_on(self, fresh: &Self) -> Self {
+        Self { http1_repeated: Some(fresh.http1.clone()), ..self }
+    }
+
+    /// That upstream requires HTTP/1.1: for a while no request goes to it over HTTP/2, nor does its repetition.
+    pub(super) fn use_http1(&self, authority: &Authority) {
+        let hosts = std::iter::once(&self.http1).chain(&self.http1_repeated);
+        hosts.for_each(|hosts| hosts.add(authority.clone()));
         // Those of another upstream connect anew.
         self.pools.write().unwrap_or_else(PoisonError::into_inner).clear();
     }

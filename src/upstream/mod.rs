@@ -2,8 +2,9 @@
 //! credentials (`token`, `authenticated`) and the rate limit ([`rate_limit`]). `translate` and `routes` decide what to send and
 //! what an answer means.
 //!
-//! The client is hyper-util's; `docs/performance.md` has the measurement. It sends each write at most once: hyper-util's
-//! resending of requests that a closed connection left unsent is off, it follows no redirects, and this module repeats reads alone.
+//! Every call is hyper-util's client's, over the project's connector; `docs/performance.md` has the measurement. It sends each write at most
+//! once: hyper-util's resending of requests that a closed connection left unsent is off, it follows no redirects, and `exchange` repeats
+//! nothing but reads and requests for tokens.
 
 mod answer_in_progress;
 mod answer_wait;
@@ -13,6 +14,7 @@ pub(crate) mod closed;
 mod connector;
 pub(crate) mod cooldown;
 mod counted_stream;
+mod exchange;
 pub(crate) mod health;
 mod http1_hosts;
 mod lane_pool;
@@ -22,30 +24,29 @@ pub(crate) mod readonly_client;
 mod stream_denials;
 mod token;
 mod trust;
+mod whole_calls;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::uri::{Authority, PathAndQuery};
-use http::{Request, Response, Uri, Version};
+use futures_util::future::BoxFuture;
+use http::uri::PathAndQuery;
+use http::{Extensions, Request, Response, Uri};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use self::answer_in_progress::AnswerDeadline;
-use self::answer_wait::Overdue;
-use self::call_in_progress::CallInProgress;
-use self::closed::Delivery;
-use self::connector::Uses;
-use self::lane_pool::LanePool;
+use self::exchange::Repeat;
+use self::health::UpstreamHealth;
+use self::lane_pool::{LanePool, Reuse};
 use self::rate_limit::{Budget, Permit};
-use self::token::TokenCache;
+use self::token::{TokenCache, TokenError};
+use self::whole_calls::WholeCalls;
 use crate::config::auth::CredentialSet;
-use crate::config::{Upstream, Upstreams};
-use crate::failure::call_error::CallPhase;
-use crate::failure::error_chain::error_chain;
+use crate::config::{Config, Upstream, Upstreams};
+use crate::failure::call_error::{CallError, CallPhase};
 use crate::failure::{AuthFailure, BoxError, Failure, SideEffect};
 use crate::http::body::Payload;
-use crate::http::headers;
 use crate::telemetry::drift::DriftLog;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::spans;
@@ -53,7 +54,7 @@ use crate::translate::side::Side;
 
 pub(crate) use self::answer_in_progress::AnswerInProgress;
 pub(crate) use self::answer_wait::AnswerWait;
-pub(crate) use self::call_in_progress::peer;
+use self::call_in_progress::peer;
 pub(crate) use self::token::TokenFetchResult;
 pub(crate) use self::trust::Trust;
 pub use self::trust::TrustError;
@@ -78,8 +79,6 @@ pub(crate) enum Lane {
 const HEADERS_MAX: usize = 256;
 
 impl Lane {
-    const ALL: [Self; 4] = [Self::Create, Self::Read, Self::PassThrough, Self::Fresh];
-
     /// The name in metrics, logs and `/readyz`.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -106,11 +105,13 @@ pub(crate) struct Outgoing {
 
 #[derive(Debug)]
 struct Inner {
-    lanes: [LanePool; Lane::ALL.len()],
+    /// By [`Lane`].
+    lanes: [LanePool; 4],
     tokens: TokenCache,
     budget: Budget,
     trust: Trust,
     drift: Arc<DriftLog>,
+    health: UpstreamHealth,
 }
 
 /// Why a call has no answer.
@@ -127,7 +128,7 @@ pub(crate) enum SendError {
     TimedOut(#[source] BoxError),
     /// The proxy has no token of its own: nothing was sent.
     #[error("no token to send with")]
-    NoToken(#[source] BoxError),
+    NoToken(#[source] TokenError),
     /// The side answered 401 to the proxy's own token, so it did not act on the request.
     #[error("the proxy's own token was refused")]
     TokenRefused,
@@ -151,7 +152,9 @@ impl SendError {
             Self::NotSent(source) => Failure::Unreachable { side, source },
             Self::NoAnswer(source) => Failure::Broken { side, effect, source },
             Self::TimedOut(source) => Failure::TimedOut { side, effect, source },
-            Self::NoToken(source) => AuthFailure::NoToken { side, source }.into(),
+            Self::NoToken(error) => {
+                AuthFailure::NoToken { side, fault: error.fault(), source: error.into() }.into()
+            }
             Self::TokenRefused => AuthFailure::OwnTokenRefused { side }.into(),
         }
     }
@@ -167,11 +170,14 @@ impl UpstreamClient {
         let trust = Trust::load(settings)?;
         let tls = trust.tls()?;
         let drift: Arc<DriftLog> = Arc::default();
-        let tokens = TokenCache::new(settings, tls.clone(), budget.clone(), Arc::clone(&drift))?;
-        let [create, read, pass_through, fresh] =
-            Lane::ALL.map(|lane| LanePool::new(lane, settings, tls.clone()));
+        let health = UpstreamHealth::default();
+        let calls = WholeCalls::new(settings, &tls, budget.clone());
+        let tokens = TokenCache::new(calls, Arc::clone(&drift), Some(health.clone()));
+        let fresh = LanePool::new(Reuse::Never, settings, tls.clone());
+        let [create, read, pass_through] = [Reuse::Usual, Reuse::Usual, Reuse::AnswersLate]
+            .map(|reuse| LanePool::new(reuse, settings, tls.clone()).repeating_on(&fresh));
         let lanes = [create, read, pass_through, fresh];
-        Ok(Self(Arc::new(Inner { lanes, tokens, budget, trust, drift })))
+        Ok(Self(Arc::new(Inner { lanes, tokens, budget, trust, drift, health })))
     }
 
     /// The authorities and the identity of all connections to upstreams.
@@ -188,6 +194,11 @@ impl UpstreamClient {
         &self.0.drift
     }
 
+    /// Whether the upstreams are reachable.
+    pub(crate) fn health(&self) -> &UpstreamHealth {
+        &self.0.health
+    }
+
     /// The rate limit of this process.
     #[must_use]
     pub fn budget(&self) -> &Budget {
@@ -199,6 +210,11 @@ impl UpstreamClient {
         self.tokens().granted_scopes(credential_set)
     }
 
+    /// Whether a valid token of the proxy's own is at hand.
+    pub(crate) fn has_token(&self, credential_set: CredentialSet, config: &Config) -> bool {
+        self.tokens().is_valid(credential_set, config)
+    }
+
     /// Requests for the proxy's own tokens, by credential set and result.
     #[must_use]
     pub(crate) fn token_fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
@@ -206,8 +222,8 @@ impl UpstreamClient {
     }
 
     /// Sends a request. `permit` is its turn under the rate limit; `None` for a path that the vendor does not count. A read whose connection
-    /// ended before the first byte of an answer is sent once more, on a new connection; a write never is. Once `wait` is
-    /// over the connection takes no further request.
+    /// ended before the first byte of an answer is sent once more, on a new connection and with another turn; a write never is. Once
+    /// `wait` is over the connection takes no further request.
     ///
     /// # Errors
     /// When no answer came; the error says whether the request may have been sent.
@@ -220,81 +236,23 @@ impl UpstreamClient {
     ) -> Result<Response<Incoming>, SendError> {
         let name = permit.as_ref().map_or("legacy pass_through", |permit| permit.endpoint().name());
         let span = spans::call(name, &mut request);
-        let repeat = authenticated::repeatable(&request);
-        let sending = async {
-            match (self.exchange(request, lane, wait).await, repeat) {
-                (
-                    Err((Delivery::Unprocessed | Delivery::Closed | Delivery::Http1Required, error)),
-                    Some(repeat),
-                ) => {
-                    tracing::info!(target: "upstream", error = error_chain(&error), "a read is repeated on a new connection");
-                    // On a connection of its own: the pooled ones are likely to be closed by the same peer at the same moment.
-                    Box::pin(self.exchange(repeat, Lane::Fresh, wait)).await
+        let cost = permit.as_ref().map(Permit::cost);
+        let turn = || -> BoxFuture<'_, bool> {
+            Box::pin(async move {
+                match cost {
+                    Some(cost) => self.budget().take(cost, wait.turn_until()).await.is_ok(),
+                    None => true,
                 }
-                (answered, _) => answered,
-            }
+            })
         };
-        let answer = sending.instrument(span.clone()).await.map_err(|(_, error)| error);
+        let fresh = &self.0.lanes[Lane::Fresh as usize];
+        let repeat = exchange::repeatable(&request).map(|request| Repeat { request, fresh, turn });
+        let sending = self.0.lanes[lane as usize].send(request, repeat, wait);
+        let answer = sending.instrument(span.clone()).await;
         spans::end_call(&span, answer.as_ref(), SendError::name);
         let answer = answer?;
         self.budget().answered(permit.map(|permit| permit.endpoint()), answer.status(), answer.headers());
         Ok(answer)
-    }
-
-    async fn exchange(
-        &self,
-        mut request: Request<Payload>,
-        lane: Lane,
-        wait: &AnswerWait,
-    ) -> Result<Response<Incoming>, (Delivery, SendError)> {
-        let call = CallInProgress::begin(&mut request);
-        let connection = call.connection.clone();
-        let deadline = wait.deadline().map(|until| AnswerDeadline::new(connection.clone(), until));
-        let pool = &self.0.lanes[lane as usize];
-        // Held until the answer is whole, also while this waits: the stream is taken from the first byte of the request on.
-        let slot = pool.slot();
-        let sending = slot.http().request(request);
-        let answered = tokio::select! {
-            biased;
-            answered = wait.limit(sending) => answered.map_err(|Overdue| call.timed_out()),
-            refused = call.refused() => Err(refused),
-        };
-        let answered = answered.inspect_err(|_| pool.retire(&slot))?;
-        let mut answer = answered.map_err(|error| {
-            if closed::requires_http1(&error) {
-                self.use_http1(lane, call.authority.as_ref());
-            }
-            call.failed(error)
-        })?;
-        // Response smuggling (RFC 9112, section 6.3): the client might take the other length, and on this connection it is not
-        // certain where the next answer begins, so it is closed.
-        let smuggled = !headers::has_one_length(answer.headers());
-        let uses = answer.extensions().get::<Uses>();
-        let is_old = uses.is_some_and(Uses::is_old);
-        let reused = answer.version() < Version::HTTP_2 && uses.is_none_or(Uses::count);
-        if (smuggled || is_old)
-            && let Some(connected) = &*connection.connection_metadata()
-        {
-            connected.poison();
-        }
-        if smuggled {
-            let error = call.error(CallPhase::Decode, "the answer has conflicting lengths".into());
-            return Err((Delivery::Maybe, SendError::NoAnswer(error)));
-        }
-        answer.extensions_mut().insert(AnswerInProgress::new(reused, slot, deadline));
-        Ok(answer)
-    }
-}
-
-impl UpstreamClient {
-    /// The requests of that lane, and their repetitions, go to the upstream over HTTP/1.1 for a while.
-    fn use_http1(&self, lane: Lane, authority: Option<&Authority>) {
-        for lane in [lane, Lane::Fresh] {
-            authority
-                .cloned()
-                .into_iter()
-                .for_each(|authority| self.0.lanes[lane as usize].use_http1(authority));
-        }
     }
 }
 
@@ -329,6 +287,17 @@ pub(crate) fn endpoint(upstream: &Upstream, query: Option<&str>) -> Uri {
     let whole = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
     // Cannot fail: both parts come from parsed URLs.
     at(upstream, PathAndQuery::try_from(whole).unwrap_or_else(|_| PathAndQuery::from_static("/")))
+}
+
+/// The failure of a call whose answer has these extensions.
+pub(crate) fn call_error(
+    phase: CallPhase,
+    extensions: &Extensions,
+    elapsed: Duration,
+    source: BoxError,
+) -> BoxError {
+    let peer = peer(extensions).unwrap_or_default();
+    CallError { phase, peer, elapsed, source }.into()
 }
 
 fn at(upstream: &Upstream, path: PathAndQuery) -> Uri {

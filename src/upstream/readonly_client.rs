@@ -1,27 +1,35 @@
 //! A client that can only read, for background work with clients' credentials. It has no method that could write, and its own
 //! connections and tokens, so that it shares nothing with the data path but the rate limit.
 
-use std::sync::Arc;
+use std::future::ready;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, Uri, header};
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, StatusCode, Uri, header};
 use tokio::time::Instant;
 
-use super::rate_limit::{Budget, Endpoint};
+use super::closed::is_dead_peer;
+use super::health::{UpstreamHealth, UpstreamLane};
+use super::rate_limit::{Budget, Endpoint, Permit};
 use super::token::{Token, TokenCache, TokenError};
-use super::trust::{Trust, TrustError};
+use super::trust::TrustError;
+use super::whole_calls::{WholeCall, WholeCallError, WholeCalls};
+use super::{SendError, UpstreamClient};
 use crate::config::auth::CredentialSet;
 use crate::config::{Config, Upstreams};
+use crate::failure::error_chain::error_chain;
+use crate::http::body::Payload;
 use crate::http::decode::{Decoded, decode};
-use crate::telemetry::drift::DriftLog;
+use crate::translate::side::Side;
 
 /// A client that sends only `GET`.
 #[derive(Debug)]
 pub(crate) struct ReadonlyClient {
-    http: reqwest::Client,
+    calls: WholeCalls,
     tokens: TokenCache,
-    budget: Budget,
+    /// Where the sides' state is reported, if at all.
+    health: Option<UpstreamHealth>,
     /// Whether no client shares the budget.
     is_alone: bool,
 }
@@ -29,6 +37,7 @@ pub(crate) struct ReadonlyClient {
 #[derive(Debug)]
 pub(crate) struct ReadRequest<'a> {
     pub(crate) uri: &'a Uri,
+    pub(crate) side: Side,
     /// The endpoint that the call counts against.
     pub(crate) endpoint: Endpoint,
     /// The headers, with the client's credentials unless the proxy has its own.
@@ -39,6 +48,8 @@ pub(crate) struct ReadRequest<'a> {
     pub(crate) config: &'a Config,
     /// Upper bound of the answer's body, in bytes.
     pub(crate) max: usize,
+    /// When the answer must be whole.
+    pub(crate) until: Instant,
 }
 
 #[derive(Debug)]
@@ -58,7 +69,7 @@ pub(crate) enum ReadError {
     OverBudget,
     /// No connection, no answer, or one that broke off.
     #[error("no answer")]
-    NoAnswer(#[source] reqwest::Error),
+    NoAnswer(#[source] SendError),
     /// The proxy has no token of its own.
     #[error("no token")]
     NoToken(#[source] TokenError),
@@ -67,71 +78,33 @@ pub(crate) enum ReadError {
     TooLong { max: usize },
 }
 
-/// Without the URL, which holds references, ids and cursors.
-fn no_answer(error: reqwest::Error) -> ReadError {
-    ReadError::NoAnswer(error.without_url())
-}
-
-/// Why the client cannot be built.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadonlyClientError {
-    /// A certificate or a key cannot be read.
-    #[error(transparent)]
-    Trust(#[from] TrustError),
-    #[error("the reading client: {0}")]
-    Client(#[from] reqwest::Error),
-}
-
 impl ReadonlyClient {
-    /// A client for these settings that spends shadow's share of the rate limit.
+    /// A client for these settings that trusts whom `upstream` trusts, spends shadow's share of its rate limit, and reports whether the
+    /// sides are reachable.
     ///
     /// # Errors
     /// When a certificate or a key cannot be read.
-    pub(crate) fn new(
-        settings: &Upstreams,
-        trust: &Trust,
-        budget: Budget,
-        drift: &Arc<DriftLog>,
-    ) -> Result<Self, ReadonlyClientError> {
-        Self::with_idle(settings, trust, (budget, drift), settings.pool_idle_max)
+    pub(crate) fn new(settings: &Upstreams, upstream: &UpstreamClient) -> Result<Self, TrustError> {
+        let (tls, budget) = (upstream.trust().tls()?, upstream.budget().clone());
+        let calls = WholeCalls::new(settings, &tls, budget.clone());
+        let tokens = TokenCache::new(WholeCalls::new(settings, &tls, budget), upstream.drift().clone(), None);
+        Ok(Self { calls, tokens, health: Some(upstream.health().clone()), is_alone: false })
     }
 
-    /// As [`ReadonlyClient::new`], with a new connection for each call: on a reused HTTP/1.1 connection an answer could be another
-    /// request's (RFC 9112, section 9.3.2).
+    /// A client with a new connection for each call: on a reused HTTP/1.1 connection an answer could be another
+    /// request's (RFC 9112, section 9.3.2). It spends the background share of `budget`, and reports nothing.
     ///
     /// # Errors
     /// As [`ReadonlyClient::new`].
     pub(crate) fn on_fresh_connections(
         settings: &Upstreams,
-        trust: &Trust,
+        upstream: &UpstreamClient,
         budget: Budget,
-        drift: &Arc<DriftLog>,
-    ) -> Result<Self, ReadonlyClientError> {
-        Self::with_idle(settings, trust, (budget, drift), 0)
-    }
-
-    fn with_idle(
-        settings: &Upstreams,
-        trust: &Trust,
-        (budget, drift): (Budget, &Arc<DriftLog>),
-        pool_idle_max: usize,
-    ) -> Result<Self, ReadonlyClientError> {
-        let tls = trust.tls()?;
-        let tokens = TokenCache::new(settings, tls.clone(), budget.clone(), Arc::clone(drift))?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .connect_timeout(settings.connect_timeout)
-            .http2_keep_alive_interval(settings.keep_alive_interval)
-            .http2_keep_alive_timeout(settings.keep_alive_timeout)
-            .tcp_user_timeout(settings.keep_alive_interval + settings.keep_alive_timeout)
-            .pool_idle_timeout(settings.pool_idle_timeout)
-            .pool_max_idle_per_host(pool_idle_max)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            // A proxy from the environment would see credentials, and would not be the path that clients' calls take.
-            .no_proxy()
-            .build()?;
-        Ok(Self { http, tokens, budget, is_alone: false })
+    ) -> Result<Self, TrustError> {
+        let tls = upstream.trust().tls()?;
+        let calls = WholeCalls::on_fresh_connections(settings, &tls, budget.clone());
+        let tokens = TokenCache::new(WholeCalls::new(settings, &tls, budget), upstream.drift().clone(), None);
+        Ok(Self { calls, tokens, health: None, is_alone: false })
     }
 
     /// In a process whose budget no client shares: a cool-down slows it down, and does not stop it.
@@ -147,9 +120,22 @@ impl ReadonlyClient {
     ///
     /// # Errors
     /// When there is no whole answer.
-    pub(crate) async fn get(&self, mut request: ReadRequest<'_>) -> Result<Read, ReadError> {
+    pub(crate) async fn get(&self, request: ReadRequest<'_>) -> Result<Read, ReadError> {
+        let lane = UpstreamLane::Shadow(request.side);
+        let read = self.authorized(request).await;
+        match (&self.health, &read) {
+            (Some(health), Ok(_) | Err(ReadError::TooLong { .. })) => health.answered(lane),
+            (Some(health), Err(error)) if error.is_without_connection() => {
+                health.failed(lane, error_chain(error));
+            }
+            (Some(_) | None, _) => {}
+        }
+        read
+    }
+
+    async fn authorized(&self, mut request: ReadRequest<'_>) -> Result<Read, ReadError> {
         let Some(credential_set) = request.credential_set else { return self.once(&request).await };
-        let until = Instant::now() + request.config.auth.timeout;
+        let until = request.until.min(Instant::now() + request.config.auth.timeout);
         let token =
             self.tokens.token(credential_set, request.config, until).await.map_err(ReadError::NoToken)?;
         request.authorize(&token)?;
@@ -162,32 +148,47 @@ impl ReadonlyClient {
         self.once(&request).await
     }
 
+    /// A turn for an attempt. Each takes its own, the second one after a 401 too.
+    fn turn(&self, endpoint: Endpoint) -> Option<Permit> {
+        let budget = self.calls.budget();
+        if self.is_alone { budget.take_alone(endpoint) } else { budget.take_for_shadow(endpoint) }
+    }
+
     async fn once(&self, wanted: &ReadRequest<'_>) -> Result<Read, ReadError> {
-        // Each attempt takes a turn of its own, the second one after a 401 too.
-        let permit = if self.is_alone {
-            self.budget.take_alone(wanted.endpoint)
-        } else {
-            self.budget.take_for_shadow(wanted.endpoint)
-        };
-        let permit = permit.ok_or(ReadError::OverBudget)?;
-        let request = self.http.get(wanted.uri.to_string()).headers(wanted.headers.clone());
-        let mut answer = request.send().await.map_err(no_answer)?;
-        self.budget.answered(Some(permit.endpoint()), answer.status(), answer.headers());
-        let mut body = BytesMut::new();
-        while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
-            // Per chunk, because `Content-Length` may be absent or wrong.
-            if body.len() + chunk.len() > wanted.max {
-                return Err(ReadError::TooLong { max: wanted.max });
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let body = match decode(answer.headers(), &body, wanted.max) {
-            Decoded::Plain | Decoded::Unreadable | Decoded::Unsupported => body.freeze(),
+        let ReadRequest { endpoint, max, until, .. } = *wanted;
+        let permit = self.turn(endpoint).ok_or(ReadError::OverBudget)?;
+        let mut request = Request::new(Payload::empty());
+        *request.uri_mut() = wanted.uri.clone();
+        *request.headers_mut() = wanted.headers.clone();
+        let again = || -> BoxFuture<'_, bool> { Box::pin(ready(self.turn(endpoint).is_some())) };
+        let answer = self.calls.call(WholeCall { request, permit, max, until }, again).await;
+        let (head, body) = answer?.into_parts();
+        let body = match decode(&head.headers, &body, max) {
+            Decoded::Plain | Decoded::Unreadable | Decoded::Unsupported => body,
             Decoded::Bytes(decoded) => decoded,
         };
-        let retry_after = self.budget.requested_wait(answer.headers());
-        let headers = std::mem::take(answer.headers_mut());
-        Ok(Read { status: answer.status(), headers, retry_after, body })
+        let retry_after = self.calls.budget().requested_wait(&head.headers);
+        Ok(Read { status: head.status, headers: head.headers, retry_after, body })
+    }
+}
+
+impl ReadError {
+    /// Whether it shows that the side cannot be reached.
+    fn is_without_connection(&self) -> bool {
+        match self {
+            Self::NoAnswer(SendError::NoAnswer(error)) => is_dead_peer(error.as_ref()),
+            Self::NoAnswer(_) | Self::NoToken(_) => true,
+            Self::OverBudget | Self::TooLong { .. } => false,
+        }
+    }
+}
+
+impl From<WholeCallError> for ReadError {
+    fn from(error: WholeCallError) -> Self {
+        match error {
+            WholeCallError::NoAnswer(error) => Self::NoAnswer(error),
+            WholeCallError::TooLong { max } => Self::TooLong { max },
+        }
     }
 }
 

@@ -46,9 +46,6 @@ pub enum TrustError {
     /// rustls rejects the settings.
     #[error("TLS towards upstreams: {0}")]
     Tls(#[from] rustls::Error),
-    /// The token endpoint's client cannot be built.
-    #[error("TLS towards the token endpoint: {0}")]
-    Tokens(#[from] reqwest::Error),
 }
 
 /// The authorities and the identity towards upstreams, read again when their files change. Clones share them; a new connection uses the

@@ -8,15 +8,14 @@ use crate::telemetry::metrics::registry::{
     BUDGET_ALLOWED_CALLS_PER_SECOND, BUDGET_CALLS, BUDGET_CALLS_PER_SECOND, BUDGET_COOLDOWN_LEFT,
     BUDGET_LAST_429_TIMESTAMP, BUDGET_REFUSED, BUDGET_WAITING, DRIFT, TOKEN_FETCHES, UPSTREAM_REACHABLE,
 };
-use crate::translate::side::Side;
-use crate::upstream::health::LANES;
+use crate::upstream::health::UpstreamLane;
 use crate::upstream::rate_limit::{Budget, CallClass, Endpoint};
 
 pub(super) fn sides(app: &App) -> [MetricFamily; 3] {
-    let lanes = [Side::Legacy, Side::New].into_iter().flat_map(|side| LANES.map(|lane| (side, lane)));
-    let reachable = lanes.filter_map(|(side, lane)| {
-        let reachable = app.services.health.is_reachable(side, lane)?;
-        Some((vec![("side", side.as_str().into()), ("lane", lane.as_str().into())], boolean(reachable)))
+    let reachable = UpstreamLane::ALL.into_iter().filter_map(|lane| {
+        let reachable = app.services.health.is_reachable(lane)?;
+        let (side, lane) = lane.labels();
+        Some((vec![("side", side.into()), ("lane", lane.into())], boolean(reachable)))
     });
     [
         UPSTREAM_REACHABLE.gauges(reachable.collect()),

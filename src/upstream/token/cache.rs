@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::endpoint::{FetchedToken, TokenEndpoint, TokenRequest};
+use super::token_endpoint::{FetchedToken, TokenEndpoint, TokenRequest};
 use super::{Fetch, Token, TokenError};
+use crate::config::auth::CredentialSet;
+use crate::failure::call_error::CallError;
+use crate::failure::error_chain::error_chain;
 
 /// Shortest time between two replacements of a refused token.
 const FORCED_REPLACE_INTERVAL: Duration = Duration::from_secs(5);
@@ -16,6 +19,19 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 const FAILURES_BEFORE_PAUSE: u32 = 3;
 /// How long requests share a failure after that.
 const FAILURE_LIFETIME: Duration = Duration::from_secs(1);
+
+fn log(credential_set: CredentialSet, error: &TokenError) {
+    let call = CallError::find(error);
+    tracing::error!(
+        target: "auth",
+        credential_set = credential_set.as_str(),
+        phase = call.map(|call| call.phase.as_str()),
+        address = call.map(|call| call.peer.as_str()),
+        elapsed_ms = call.map(|call| u64::try_from(call.elapsed.as_millis()).unwrap_or(u64::MAX)),
+        error = error_chain(error),
+        "the proxy has no new token"
+    );
+}
 
 #[derive(Debug, Default)]
 pub(super) struct CacheSlot {
@@ -105,8 +121,7 @@ impl CacheSlot {
         match endpoint.fetch(&fetch).await {
             Ok(fetched) => Ok(self.store(fetch, fetched)),
             Err(error) => {
-                let credential_set = fetch.credential_set.as_str();
-                tracing::error!(target: "auth", credential_set, %error, "the proxy has no new token");
+                log(fetch.credential_set, &error);
                 let (at, count) = (Instant::now(), failures_before + 1);
                 *last_failure = Some(FailedFetch { request: fetch.request, error: error.clone(), at, count });
                 Err(error)

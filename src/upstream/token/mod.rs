@@ -6,7 +6,7 @@
 //! flight, and starts a flight again when the client that leads it disconnects.
 
 mod cache;
-mod endpoint;
+mod token_endpoint;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +18,13 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument as _, Span};
 
 use self::cache::CacheSlot;
-use self::endpoint::{TokenEndpoint, TokenRequest};
-use super::rate_limit::Budget;
+use self::token_endpoint::{TokenEndpoint, TokenRequest};
+use super::health::UpstreamHealth;
+use super::whole_calls::WholeCalls;
+use super::{SendError, endpoint};
+use crate::config::Config;
 use crate::config::auth::CredentialSet;
-use crate::config::{Config, Upstreams};
+use crate::failure::ResponsibleParty;
 use crate::telemetry::drift::DriftLog;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::label;
@@ -35,15 +38,26 @@ pub(crate) enum TokenError {
     /// The rate limit of the token endpoint left no turn, so nothing was sent.
     #[error("the rate budget of the token endpoint is spent")]
     OverBudget,
-    /// No whole answer within `auth.timeout` or the request's own deadline.
-    #[error("the token endpoint gave no answer: {0}")]
-    NoAnswer(String),
+    /// No whole answer within `auth.timeout` or the request's own deadline. Shared by the requests that waited for it.
+    #[error("the token endpoint gave no answer")]
+    NoAnswer(#[source] Arc<SendError>),
     /// The token endpoint answered another status than 200.
     #[error("the token endpoint refused the proxy's credentials with {0}")]
     Refused(u16),
     /// The answer holds no usable token.
     #[error("the token endpoint answered something unreadable")]
     Unreadable,
+}
+
+impl TokenError {
+    /// Whose fault it is: the endpoint's, or that of the proxy's settings.
+    pub(super) fn fault(&self) -> ResponsibleParty {
+        match self {
+            Self::NoAnswer(_) | Self::Unreadable => ResponsibleParty::TokenEndpoint,
+            Self::Refused(status) if *status >= 500 => ResponsibleParty::TokenEndpoint,
+            Self::Unconfigured | Self::OverBudget | Self::Refused(_) => ResponsibleParty::Proxy,
+        }
+    }
 }
 
 /// A bearer token. `Debug` does not show it, and its memory is overwritten when the last clone is dropped.
@@ -88,7 +102,7 @@ struct Fetch {
 impl Fetch {
     fn new(credential_set: CredentialSet, config: &Config) -> Result<Self, TokenError> {
         let credentials = config.auth.credentials(credential_set).ok_or(TokenError::Unconfigured)?.clone();
-        let request = TokenRequest { url: config.upstream.oauth.to_string(), credentials };
+        let request = TokenRequest { uri: endpoint(&config.upstream.oauth, None), credentials };
         let (refresh_margin, timeout) = (config.auth.refresh_margin, config.auth.timeout);
         Ok(Self { credential_set, request, replaces: None, refresh_margin, timeout })
     }
@@ -102,14 +116,10 @@ pub(super) struct TokenCache {
 }
 
 impl TokenCache {
-    pub(super) fn new(
-        settings: &Upstreams,
-        tls: rustls::ClientConfig,
-        budget: Budget,
-        drift: Arc<DriftLog>,
-    ) -> reqwest::Result<Self> {
-        let endpoint = Arc::new(TokenEndpoint::new(settings, tls, budget, drift)?);
-        Ok(Self { endpoint, slots: Default::default() })
+    /// `health`: where the endpoint's state is reported.
+    pub(super) fn new(calls: WholeCalls, drift: Arc<DriftLog>, health: Option<UpstreamHealth>) -> Self {
+        let endpoint = Arc::new(TokenEndpoint::new(calls, drift, health));
+        Self { endpoint, slots: Default::default() }
     }
 
     pub(super) fn fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
@@ -127,6 +137,12 @@ impl TokenCache {
     /// The scopes granted with the token of a credential set: `None` without a token, and then where its answer named none.
     pub(super) fn granted_scopes(&self, credential_set: CredentialSet) -> Option<Option<String>> {
         self.slot(credential_set).scope()
+    }
+
+    /// Whether a valid token of a credential set is cached.
+    pub(super) fn is_valid(&self, credential_set: CredentialSet, config: &Config) -> bool {
+        let fetch = Fetch::new(credential_set, config);
+        fetch.is_ok_and(|fetch| self.slot(credential_set).valid(&fetch.request, Instant::now()).is_some())
     }
 
     /// The token of a credential set. Waits, until `until` at the latest, only when no valid token is cached.
@@ -172,8 +188,11 @@ impl TokenCache {
         match timeout_at(until, fetching).await {
             Ok(Ok(fetched)) => fetched,
             // The task panicked, or the runtime shuts down.
-            Ok(Err(ended)) => Err(TokenError::NoAnswer(ended.to_string())),
-            Err(_elapsed) => Err(TokenError::NoAnswer("not within the time of the request".into())),
+            Ok(Err(ended)) => Err(TokenError::NoAnswer(SendError::NoAnswer(ended.into()).into())),
+            Err(_elapsed) => {
+                let error = "not within the time of the request".into();
+                Err(TokenError::NoAnswer(SendError::TimedOut(error).into()))
+            }
         }
     }
 

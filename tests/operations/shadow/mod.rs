@@ -2,6 +2,7 @@
 //! shadow writes; no test asserts a time.
 
 mod comparing;
+mod connections;
 mod end_to_end;
 mod held_credentials;
 mod isolation;

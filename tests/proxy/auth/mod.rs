@@ -8,6 +8,7 @@ mod own_tokens;
 mod refused_configs;
 mod secrets;
 mod shared_tokens;
+mod token_connections;
 mod token_route;
 mod token_route_bytes;
 mod unauthorized;

@@ -308,3 +308,24 @@ async fn a_create_that_was_answered_in_part_is_not_called_unsent() {
         }
     }
 }
+
+/// Its peer reads, and answers no ping.
+#[tokio::test]
+async fn an_idle_connection_whose_peer_froze_is_closed_before_a_request_meets_it() {
+    let keys = [
+        ("stage", "observe"),
+        ("upstream.keep_alive_interval", "100ms"),
+        ("upstream.keep_alive_timeout", "100ms"),
+        ("upstream.pool_idle_timeout", "1h"),
+    ];
+    let before = Before::allowing(100, &keys).await;
+    let serving = async {
+        let mut connection = before.peer.next().await;
+        let stream = connection.stream().await;
+        connection.answer(stream, "{}").await;
+        connection
+    };
+    let (answer, mut frozen) = tokio::join!(before.client.get("/v2/profiles"), serving);
+    assert_eq!(answer.status, 200, "{:?}", answer.body);
+    assert!(!frozen.carries_a_request().await);
+}

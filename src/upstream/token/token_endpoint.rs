@@ -1,11 +1,12 @@
-//! One request to the vendor's token endpoint. Its client is reqwest's; it follows no redirects and repeats nothing.
+//! One request to the vendor's token endpoint. It changes nothing there, so it is repeated as a read is.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
+use futures_util::future::BoxFuture;
+use http::{HeaderValue, Method, Request, Uri, header};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
@@ -14,10 +15,13 @@ use serde_json::value::RawValue;
 use tokio::time::Instant;
 use tracing::Instrument as _;
 
-use super::super::rate_limit::{Budget, Endpoint, OverBudget};
+use super::super::health::{UpstreamHealth, UpstreamLane};
+use super::super::rate_limit::{Endpoint, OverBudget};
+use super::super::whole_calls::{WholeCall, WholeCallError, WholeCalls};
 use super::{Fetch, Token, TokenError, TokenFetchResult};
-use crate::config::Upstreams;
 use crate::config::auth::{ClientCredentials, CredentialSet};
+use crate::failure::error_chain::error_chain;
+use crate::http::body::Payload;
 use crate::http::decode::{Decoded, decode};
 use crate::http::headers;
 use crate::telemetry::drift::DriftLog;
@@ -37,7 +41,7 @@ const ANSWER_MAX: usize = 64 << 10;
 /// credentials takes effect at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TokenRequest {
-    pub(super) url: String,
+    pub(super) uri: Uri,
     pub(super) credentials: ClientCredentials,
 }
 
@@ -91,32 +95,16 @@ impl<'de> Visitor<'de> for Members {
 
 #[derive(Debug)]
 pub(super) struct TokenEndpoint {
-    http: reqwest::Client,
-    budget: Budget,
+    calls: WholeCalls,
     drift: Arc<DriftLog>,
+    /// Where the endpoint's state is reported; `None` where the tokens are for no client.
+    health: Option<UpstreamHealth>,
     fetches: Counters<(CredentialSet, TokenFetchResult)>,
 }
 
 impl TokenEndpoint {
-    pub(super) fn new(
-        settings: &Upstreams,
-        tls: rustls::ClientConfig,
-        budget: Budget,
-        drift: Arc<DriftLog>,
-    ) -> reqwest::Result<Self> {
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .connect_timeout(settings.connect_timeout)
-            .http2_keep_alive_interval(settings.keep_alive_interval)
-            .http2_keep_alive_timeout(settings.keep_alive_timeout)
-            .tcp_user_timeout(settings.keep_alive_interval + settings.keep_alive_timeout)
-            .pool_idle_timeout(settings.pool_idle_timeout)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .build()?;
-        Ok(Self { http, budget, drift, fetches: Counters::default() })
+    pub(super) fn new(calls: WholeCalls, drift: Arc<DriftLog>, health: Option<UpstreamHealth>) -> Self {
+        Self { calls, drift, health, fetches: Counters::default() }
     }
 
     pub(super) const fn fetches(&self) -> &Counters<(CredentialSet, TokenFetchResult)> {
@@ -129,35 +117,37 @@ impl TokenEndpoint {
         let result = if fetched.is_ok() { TokenFetchResult::Fetched } else { TokenFetchResult::Failed };
         spans::end_step(&span, result.as_str(), fetched.is_err());
         self.fetches.add((fetch.credential_set, result));
+        self.report(fetched.as_ref().err());
         fetched
     }
 
-    async fn exchange(&self, request: &TokenRequest, timeout: Duration) -> Result<FetchedToken, TokenError> {
-        let turn = self.budget.take(Endpoint::Token.client(), Instant::now() + timeout).await;
+    fn report(&self, failed: Option<&TokenError>) {
+        let Some(health) = &self.health else { return };
+        match failed {
+            None => health.answered(UpstreamLane::OwnTokens),
+            // Nothing was sent.
+            Some(TokenError::Unconfigured | TokenError::OverBudget) => {}
+            Some(error @ (TokenError::NoAnswer(_) | TokenError::Refused(_) | TokenError::Unreadable)) => {
+                health.failed(UpstreamLane::OwnTokens, error_chain(error));
+            }
+        }
+    }
+
+    async fn exchange(&self, token: &TokenRequest, timeout: Duration) -> Result<FetchedToken, TokenError> {
+        let (budget, cost) = (self.calls.budget(), Endpoint::Token.client());
+        let turn = budget.take(cost, Instant::now() + timeout).await;
         let permit = turn.map_err(|OverBudget { .. }| TokenError::OverBudget)?;
-        let sending = self
-            .http
-            .post(&request.url)
-            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .header(header::ACCEPT, "application/json")
-            .header(header::ACCEPT_ENCODING, headers::IDENTITY)
-            .timeout(timeout)
-            .body(form(&request.credentials))
-            .send();
-        let mut answer = sending.await.map_err(no_answer)?;
-        self.budget.answered(Some(permit.endpoint()), answer.status(), answer.headers());
-        if !answer.status().is_success() {
-            return Err(TokenError::Refused(answer.status().as_u16()));
+        let until = Instant::now() + timeout;
+        let again =
+            || -> BoxFuture<'_, bool> { Box::pin(async move { budget.take(cost, until).await.is_ok() }) };
+        let call = WholeCall { request: token.request(), permit, max: ANSWER_MAX, until };
+        let (head, body) = self.calls.call(call, again).await.map_err(no_answer)?.into_parts();
+        if !head.status.is_success() {
+            return Err(TokenError::Refused(head.status.as_u16()));
         }
         // It holds the token.
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = answer.chunk().await.map_err(no_answer)? {
-            if body.len() + chunk.len() > ANSWER_MAX {
-                return Err(TokenError::Unreadable);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let decoded = decode(answer.headers(), &body, ANSWER_MAX);
+        let body = Zeroizing::new(Vec::from(body));
+        let decoded = decode(&head.headers, &body, ANSWER_MAX);
         let body = match &decoded {
             Decoded::Bytes(decoded) => decoded,
             // Some gateways decode a body and leave the header.
@@ -166,6 +156,19 @@ impl TokenEndpoint {
         let fetched = parse(body)?;
         self.drift.inspect_token(without_mark(body));
         Ok(fetched)
+    }
+}
+
+impl TokenRequest {
+    fn request(&self) -> Request<Payload> {
+        let mut request = Request::new(Payload::whole(form(&self.credentials)));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri.clone();
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(header::CONTENT_TYPE, form);
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(header::ACCEPT_ENCODING, headers::IDENTITY);
+        request
     }
 }
 
@@ -204,15 +207,11 @@ fn lifetime(expires_in: &RawValue) -> Option<Duration> {
     (!seconds.is_nan()).then(|| Duration::from_secs_f64(seconds.clamp(0.0, LIFETIME_MAX)))
 }
 
-/// The causes of an error, without the URL that reqwest puts first.
-fn no_answer(error: reqwest::Error) -> TokenError {
-    let mut causes = if error.is_timeout() { "timed out".to_owned() } else { "failed".to_owned() };
-    let mut source = std::error::Error::source(&error);
-    while let Some(cause) = source {
-        causes = format!("{causes}: {cause}");
-        source = cause.source();
+fn no_answer(error: WholeCallError) -> TokenError {
+    match error {
+        WholeCallError::NoAnswer(error) => TokenError::NoAnswer(Arc::new(error)),
+        WholeCallError::TooLong { .. } => TokenError::Unreadable,
     }
-    TokenError::NoAnswer(causes)
 }
 
 #[cfg(test)]
