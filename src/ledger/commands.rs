@@ -57,10 +57,8 @@ macro_rules! INSERT {
     };
 }
 
-const INSERT: Guarded = Guarded {
-    sqlite: INSERT!(SQLITE_GUARD, "$6"),
-    postgres: INSERT!(POSTGRES_GUARD, POSTGRES_CLOCK!()),
-};
+const INSERT: Guarded =
+    Guarded { sqlite: INSERT!(SQLITE_GUARD, "$6"), postgres: INSERT!(POSTGRES_GUARD, POSTGRES_CLOCK!()) };
 
 /// A [`ClaimRow`], and whether the other side is complete.
 type InsertedRow = (String, String, String, Option<String>, i64, i64, i64, i64, i64, i64);

@@ -20,6 +20,7 @@ use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use super::queries::{self, OwnedKey, time};
 use super::settings::Identity;
+use crate::translate::facts::Facts;
 use crate::translate::side::Side;
 
 /// Whether the side that the claim does not name is complete: `$2` is the tenant, `$4` the claim's side, `$now` the time.
@@ -155,11 +156,22 @@ pub(super) struct Withdraw {
     pub(super) why: Withdrawal,
 }
 
-impl Withdraw {
-    /// For both sides, before a process serves.
-    pub(super) fn at_start(identity: &Identity) -> Self {
+/// Before a process serves: it may have run without the ledger, and it may judge by other facts than those by which the lists were walked.
+pub(super) struct Starts<'a>(pub(super) &'a Identity);
+
+impl LedgerRequest for Starts<'_> {
+    type Output = ();
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        let Identity { tenant, facts, .. } = self.0;
         let sides = vec![Side::Legacy, Side::New];
-        Self { tenant: identity.tenant.clone(), sides, why: Withdrawal::Started }
+        Withdraw { tenant: tenant.clone(), sides, why: Withdrawal::Started }.run(connection).await?;
+        match tenant.as_ref().zip(*facts) {
+            Some((tenant, facts)) => JudgeBy::new(tenant, facts).run(connection).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -224,29 +236,42 @@ pub(super) async fn forget<C: Connection>(connection: &mut C) -> Result<(), Ledg
 /// The facts about mirrors by which this process judges from now on. What was walked under others may lack claims that these demand, so it
 /// ends completeness until a walk from the first record on.
 pub(super) struct JudgeBy {
-    pub(super) tenant: String,
-    /// As [`Walked::judged`].
-    pub(super) judged: String,
+    tenant: String,
+    /// As [`super::Walked::judged`].
+    judged: String,
     /// Whether a walk of a program that did not record them may have left out rows.
-    pub(super) doubts_unknown: bool,
+    doubts_unknown: bool,
 }
 
 const JUDGE_BY: Guarded = guarded!(
     ["UPDATE ledger_completeness SET walked_us = NULL, until_us = 0, judged = NULL, \
-      why = 'facts.mirror or facts.mirror_back is not as it was when the lists were walked' \
+      why = 'the facts about mirrors are not those by which the lists were walked' \
       WHERE tenant = $2 AND walked_us IS NOT NULL AND (judged <> $3 OR (judged IS NULL AND $4 = 1)) AND "],
     [" RETURNING side"],
 );
 
-impl LedgerRequest for JudgeBy {
-    /// Whether a side was walked under other facts.
-    type Output = bool;
+impl JudgeBy {
+    pub(super) fn new(tenant: &str, facts: Facts) -> Self {
+        // Before these facts were recorded, rows that both sides show were passed without a claim.
+        let doubts_unknown = facts.mirror_back.shows();
+        Self { tenant: tenant.to_owned(), judged: facts.about_mirrors(), doubts_unknown }
+    }
+}
 
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
+impl LedgerRequest for JudgeBy {
+    type Output = ();
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         let doubts = Bind::Number(i64::from(self.doubts_unknown));
         let binds = [Bind::Text(&self.tenant), Bind::Text(&self.judged), doubts];
         let rows: Vec<(String,)> = connection.guarded(&JUDGE_BY, &binds).await?;
-        Ok(!rows.is_empty())
+        if !rows.is_empty() {
+            tracing::warn!(
+                target: "ledger",
+                "the facts about mirrors are not those by which the lists were walked: no side is complete before `ledger backfill` of each"
+            );
+        }
+        Ok(())
     }
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn identity_of(config: &Config, ledger: &config::Ledger) -> Identity 
         new_in_use: ledger.new_in_use,
         hosts: Some(hosts(config)),
         tenant: Some(ledger.tenant.clone()),
+        facts: Some(config.facts),
     }
 }
 
@@ -124,7 +125,7 @@ pub(crate) fn withdrawing(
 }
 
 /// Why the config must not come into force: the ledger did not take what has to be written before.
-async fn withdraw(ledger: &Ledger, before: &Arc<Config>, config: &Arc<Config>) -> Option<ConfigProblem> {
+async fn withdraw(ledger: &Ledger, before: &Config, config: &Config) -> Option<ConfigProblem> {
     let tenant = config.ledger.as_ref().map(|ledger| ledger.tenant.as_str())?;
     let passes = |config: &Config| {
         config.ledger.as_ref().is_some_and(|ledger| ledger.native_creates == NativeCreates::Pass)
@@ -141,22 +142,12 @@ async fn withdraw(ledger: &Ledger, before: &Arc<Config>, config: &Arc<Config>) -
             return Some(failed(keys::LEDGER_NATIVE_CREATES, error));
         }
     }
-    let is_start = Arc::ptr_eq(before, config);
-    if !is_start && before.facts.about_mirrors() == config.facts.about_mirrors() {
+    // So has a start judged by its facts.
+    if before.facts.about_mirrors() == config.facts.about_mirrors() {
         return None;
     }
-    match ledger.judge_by(tenant, config.facts).await {
-        Ok(true) => {
-            tracing::warn!(
-                target: "config",
-                "facts.mirror or facts.mirror_back is not as it was when the lists were walked: no side is complete before \
-                 `ledger backfill` of each"
-            );
-            None
-        }
-        Ok(false) => None,
-        Err(error) => Some(failed(keys::FACTS_MIRROR, error)),
-    }
+    let judged = ledger.judge_by(tenant, config.facts).await;
+    judged.err().map(|error| failed(keys::FACTS_MIRROR, error))
 }
 
 /// Adopts another user or password of the same database before the ledger is asked: the old ones may be refused already.

@@ -12,11 +12,11 @@ use super::completeness::{
 };
 use super::error::LedgerError;
 use super::leases::{LeaseOf, ReleaseLease, TakeLease};
+use super::walk_audit::CountResolved;
 use super::walks::{
     BeginWalk, DoublesSince, FindingsAfter, MoveEnd, NewestWhole, SaveWalk, StoredFinding, UnfinishedWalk,
     WITH_FINDINGS_MAX, WalkKind, WalkRow, WalkState, WalkStep, WithFindings,
 };
-use super::walk_audit::CountResolved;
 use super::{Ledger, Reader};
 use crate::translate::facts::Facts;
 use crate::translate::side::Side;
@@ -205,16 +205,12 @@ impl Ledger {
         self.write(CountResolved(walk.to_owned())).await
     }
 
-    /// Ends completeness until a walk from the first record on, if a side was walked under other facts about mirrors than these. Returns
-    /// whether one was.
+    /// Ends completeness until a walk from the first record on, if a side was walked under other facts about mirrors than these.
     ///
     /// # Errors
     /// [`LedgerError`]; it may still be complete.
-    pub(crate) async fn judge_by(&self, tenant: &str, facts: Facts) -> Result<bool, LedgerError> {
-        // Before these facts were recorded, rows that both sides show were passed without a claim.
-        let doubts_unknown = facts.mirror_back.shows();
-        let (tenant, judged) = (tenant.to_owned(), facts.about_mirrors());
-        self.write(JudgeBy { tenant, judged, doubts_unknown }).await
+    pub(crate) async fn judge_by(&self, tenant: &str, facts: Facts) -> Result<(), LedgerError> {
+        self.write(JudgeBy::new(tenant, facts)).await
     }
 
     /// Makes one repair that a walk found, audited. `None`: the claim is not as it was read, or an attempt is open.

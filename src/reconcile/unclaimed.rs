@@ -44,11 +44,11 @@ impl<S: Source> Walker<'_, S> {
                     made[side.other() as usize].push(row.created_at);
                 }
             }
-            let (is_twice, is_double) = (twice.is_some(), twice.as_ref().is_some_and(|twice| twice.is_double));
+            let (is_twice, is_double) =
+                (twice.is_some(), twice.as_ref().is_some_and(|twice| twice.is_double));
             let record = twice.map_or_else(|| row.clone(), |twice| twice.record);
             let may_claim = self.may_claim(record.side) && self.fits(&record);
-            let is_reported =
-                self.is_reconcile() && (!is_twice || (may_claim && !is_double && !is_native));
+            let is_reported = self.is_reconcile() && (!is_twice || (may_claim && !is_double && !is_native));
             if is_reported {
                 self.report(&of_row(FindingKind::Unclaimed, row, "no claim has the reference"));
             }
@@ -117,7 +117,8 @@ impl<S: Source> Walker<'_, S> {
                 others.push(*row);
             }
             if *is_reported {
-                let detail = if is_mine { "no claim has the reference" } else { "a claim was made meanwhile" };
+                let detail =
+                    if is_mine { "no claim has the reference" } else { "a claim was made meanwhile" };
                 self.report_repaired(&of_row(FindingKind::Unclaimed, row, detail));
             }
         }

@@ -26,9 +26,8 @@ pub(crate) async fn record(
     request: Request<Received>,
     count: &ByteCount,
 ) -> Result<Request<Payload>, Failure> {
-    let streamed = |request: Request<Received>| {
-        request.map(|incoming| Payload::Streamed(incoming, count.clone()))
-    };
+    let streamed =
+        |request: Request<Received>| request.map(|incoming| Payload::Streamed(incoming, count.clone()));
     let (Some(ledger), Some(settings), true) =
         (&services.ledger, &config.ledger, may_be_create(config, &request))
     else {

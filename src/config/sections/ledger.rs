@@ -144,8 +144,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<Ledger>> {
     let tenant = keys.on_restart(TENANT).text();
     let timeout = keys.on_restart("ledger.timeout").duration(MILLISECOND);
     let pool_max = keys.on_restart("ledger.pool_max").number(1..=1000);
-    let native_creates =
-        keys.on_reload(NATIVE_CREATES).choice(NativeCreates::ALL, NativeCreates::as_str);
+    let native_creates = keys.on_reload(NATIVE_CREATES).choice(NativeCreates::ALL, NativeCreates::as_str);
     if tenant.as_ref().is_some_and(|tenant| tenant.trim() != tenant || tenant.is_empty()) {
         keys.problem(TENANT, "is empty, or has blanks around it");
     }

@@ -74,7 +74,7 @@ async fn another_fact_about_mirrors_ends_it_until_a_walk_from_the_first_record_o
         bed.replicas[0].0.logged("config reloaded").await;
         let found = bed.stands("legacy").await;
         assert_eq!((&found["complete"], found["walked_to"].is_null()), (&false.into(), true), "{found}");
-        assert!(found["missing"].as_str().unwrap().contains("facts.mirror"), "{found}");
+        assert!(found["missing"].as_str().unwrap().contains("facts about mirrors"), "{found}");
         assert!(bed.looks(Side::Legacy, "reloaded").await);
         bed.complete().await;
         assert!(!bed.looks(Side::Legacy, "again").await);

@@ -3,8 +3,10 @@
 use conversion_shim::translate::side::Side;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
+use sqlx::Connection as _;
 
 use super::Bed;
+use crate::support::postgres::Postgres;
 use crate::support::test_bed::LEGACY;
 use crate::trip::served;
 use crate::what_broke::ORCHESTRATIONS;
@@ -285,4 +287,47 @@ async fn a_record_that_no_claim_knows_shows_another_door_to_a_backfill_too() {
         assert!(found["missing"].as_str().unwrap().contains("no claim knew"), "{found}");
         assert!(bed.looks(Side::Legacy, "found").await);
     }
+}
+
+/// The clock of the database is an hour behind this machine's, whose processes are ahead as one replica of several may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_clock_is_ahead_prolongs_nothing() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.fresh_database();
+    let mut database = sqlx::PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE SCHEMA behind; \
+         CREATE FUNCTION behind.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE \
+         AS 'SELECT pg_catalog.clock_timestamp() - interval ''1 hour'''; \
+         DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, behind, pg_catalog', current_database()); END $$",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    let mut bed = Bed::on(Some(url), "stage = \"live\"").await;
+    bed.start().await;
+    bed.walk(&["ledger", "backfill"], 0).await;
+    bed.an_hour_later().await;
+    bed.walk(&["reconcile"], 0).await;
+    let sql = "SELECT until_us, CAST(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - interval '1 hour') * 1000000 AS BIGINT) \
+               FROM ledger_completeness WHERE side = 'legacy'";
+    let (until, now): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut database).await.unwrap();
+    let half_an_hour = 2 * 15 * 60 * 1_000_000;
+    assert!(now < until && until <= now + half_an_hour, "{until} {now}");
+    // The claims of creates go by the same clock.
+    assert!(!bed.looks(Side::Legacy, "complete").await);
+    sqlx::query("UPDATE ledger_completeness SET until_us = $1")
+        .bind(now)
+        .execute(&mut database)
+        .await
+        .unwrap();
+    assert!(bed.looks(Side::Legacy, "over").await);
+    // So do leases: one that ended a minute ago by this machine's clock has not ended.
+    let lease = "INSERT INTO ledger_leases (name, holder, until_us) VALUES ('walk default', 'another', $1) \
+                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_us = excluded.until_us";
+    let minute_ago = Timestamp::now().as_microsecond() - 60_000_000;
+    sqlx::query(lease).bind(minute_ago).execute(&mut database).await.unwrap();
+    let refused = bed.order(&["reconcile", "--rate", "50"]).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("another process walks"), "{refused:?}");
 }
