@@ -287,6 +287,7 @@ async fn guarded_ledger(
     };
     let guard = reload_guard::consult(ledger.clone(), current.clone());
     let guard = gate::guarded(guard, ledger.clone(), sandbox);
+    let guard = reload_guard::withdrawing(guard, ledger.clone(), current.clone());
     let refused = name_sources(rows, guard(config.clone()).await);
     Ok(if refused.is_empty() { Ok((ledger, guard)) } else { Err(refused) })
 }

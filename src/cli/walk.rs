@@ -172,6 +172,8 @@ async fn walked(
     // No claim names new before the ledger is open for it (docs/money-safety.md).
     options.may_claim_new = reader.identified(None).await?.is_open;
     options = options.under(&config);
+    // The clock of this machine may be ahead of the ledger's.
+    options.end = options.end.min(reader.clock().await? - LAG);
     if options.sides == Sides::Only(Side::New) && !options.may_claim_new {
         let reason =
             "the ledger is not open for creates on the new API: `conversion-shim ledger open-new` opens it";

@@ -14,6 +14,7 @@ use super::commands::{NOT_HELD, held};
 use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use super::queries::{COLUMNS_OF_A_CLAIM, ClaimContextByRef, ClaimRow, OwnedKey};
+use super::walk_audit::count_written;
 use crate::translate::side::Side;
 
 /// A record at the vendor that is to get a claim.
@@ -39,6 +40,8 @@ const ROWS: usize = 50;
 /// Writes a claim for each of these records of a side whose reference has none: checked, with its id, and without an open attempt.
 /// Returns the references that got one.
 pub(super) struct AdoptRecords {
+    /// The walk that found them, which counts them for the audit.
+    pub(super) walk: Option<String>,
     pub(super) tenant: String,
     pub(super) side: Side,
     pub(super) records: Vec<VendorRecord>,
@@ -103,6 +106,9 @@ impl LedgerRequest for AdoptRecords {
             }
             adopted.extend(inserted);
         }
+        if let Some(walk) = &self.walk {
+            count_written(connection, walk, adopted.len()).await?;
+        }
         Ok(adopted)
     }
 }
@@ -128,6 +134,8 @@ pub enum Repair {
 pub(super) struct RepairClaim {
     pub(super) process: String,
     pub(super) operator: String,
+    /// The walk that found it, which counts it for the audit.
+    pub(super) walk: String,
     pub(super) key: OwnedKey,
     pub(super) repair: Repair,
     pub(super) record_id: String,
@@ -192,6 +200,7 @@ impl LedgerRequest for RepairClaim {
             after: Some(&after),
         };
         record(connection, &entry).await?;
+        count_written(connection, &self.walk, 1).await?;
         Ok(Some(claim))
     }
 }

@@ -1,13 +1,13 @@
-//! Reading the audit, and the rows that are about something written before.
+//! Reading the audit, and its rows about walks.
 
 #![allow(missing_docs, reason = "the docs of a type say what its fields are")]
 
 use jiff::Timestamp;
 
-use super::audit::{AuditEntry, AuditKind, record};
 use super::connection::{Bind, Connection, LedgerRequest};
 use super::error::LedgerError;
 use super::queries::time;
+use super::walk_audit::AuditWalks;
 use super::{Ledger, Reader};
 
 /// A row of the audit.
@@ -72,45 +72,13 @@ impl Reader {
     }
 }
 
-/// A row about something that was written before.
-struct AddRow {
-    process: String,
-    operator: String,
-    kind: AuditKind,
-    subject: String,
-    reason: String,
-}
-
-impl LedgerRequest for AddRow {
-    type Output = ();
-
-    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
-        let entry = AuditEntry {
-            process: &self.process,
-            operator: &self.operator,
-            kind: self.kind,
-            subject: &self.subject,
-            reason: &self.reason,
-            before: None,
-            after: None,
-        };
-        record(connection, &entry).await
-    }
-}
-
 impl Ledger {
-    /// Adds a row about the claims that a walk wrote for records that had none: one for all of them.
+    /// Adds a row about the claims of each walk of a tenant that wrote some since its last row, or was killed after it had.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub(crate) async fn audit_walk(&self, walk: &str, reason: String) -> Result<(), LedgerError> {
-        self.write(AddRow {
-            process: self.process(),
-            operator: self.operator(),
-            kind: AuditKind::Claims,
-            subject: walk.to_owned(),
-            reason,
-        })
-        .await
+    pub(crate) async fn audit_walks(&self, tenant: &str) -> Result<(), LedgerError> {
+        let (process, operator, tenant) = (self.process(), self.operator(), tenant.to_owned());
+        self.write(AuditWalks { process, operator, tenant }).await
     }
 }

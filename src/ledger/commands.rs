@@ -9,7 +9,9 @@ use jiff::Timestamp;
 
 use super::claim::{Claim, Claimed, Expected, Fingerprint, Key, OtherSide};
 use super::completeness::{IsAlikeKnown, OTHER_SIDE_IS_COMPLETE};
-use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
+use super::connection::{
+    Bind, Connection, Guarded, LedgerRequest, POSTGRES_CLOCK, POSTGRES_GUARD, SQLITE_GUARD, guarded,
+};
 use super::error::LedgerError;
 use super::queries::{COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimContextByRef, ClaimRow, OwnedKey};
 use crate::translate::side::Side;
@@ -40,19 +42,23 @@ pub(super) struct MakeClaim {
     fingerprint: String,
 }
 
-const INSERT: Guarded = guarded!(
-    [
-        "INSERT INTO ref_claims (tenant, ref_id, side, state, fingerprint, generation, begun, closed, created_at_us, updated_at_us) \
-         SELECT $2, $3, $4, 'claimed', $5, 1, 1, 0, $6, $6 WHERE "
-    ],
-    [
-        MAY_SEND!(),
-        " ON CONFLICT (tenant, ref_id) DO NOTHING RETURNING ",
-        COLUMNS_OF_A_CLAIM!(),
-        ", ",
-        OTHER_SIDE_IS_COMPLETE!()
-    ],
-);
+macro_rules! INSERT {
+    ($guard:ident, $now:expr) => {
+        concat!(
+            "INSERT INTO ref_claims (tenant, ref_id, side, state, fingerprint, generation, begun, closed, created_at_us, updated_at_us) \
+             SELECT $2, $3, $4, 'claimed', $5, 1, 1, 0, $6, $6 WHERE ",
+            $guard!(),
+            MAY_SEND!(),
+            " ON CONFLICT (tenant, ref_id) DO NOTHING RETURNING ",
+            COLUMNS_OF_A_CLAIM!(),
+            ", ",
+            OTHER_SIDE_IS_COMPLETE!($now)
+        )
+    };
+}
+
+const INSERT: Guarded =
+    Guarded { sqlite: INSERT!(SQLITE_GUARD, "$6"), postgres: INSERT!(POSTGRES_GUARD, POSTGRES_CLOCK!()) };
 
 /// A [`ClaimRow`], and whether the other side is complete.
 type InsertedRow = (String, String, String, Option<String>, i64, i64, i64, i64, i64, i64);

@@ -20,13 +20,18 @@ use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use super::queries::{self, OwnedKey, time};
 use super::settings::Identity;
+use crate::translate::facts::Facts;
 use crate::translate::side::Side;
 
-/// Whether the side that the claim does not name is complete: `$2` is the tenant, `$4` the claim's side, `$6` the time.
+/// Whether the side that the claim does not name is complete: `$2` is the tenant, `$4` the claim's side, `$now` the time.
 macro_rules! OTHER_SIDE_IS_COMPLETE {
-    () => {
-        "CAST(CASE WHEN EXISTS (SELECT 1 FROM ledger_completeness AS complete \
-         WHERE complete.tenant = $2 AND complete.side <> $4 AND complete.until_us > $6) THEN 1 ELSE 0 END AS BIGINT)"
+    ($now:expr) => {
+        concat!(
+            "CAST(CASE WHEN EXISTS (SELECT 1 FROM ledger_completeness AS complete \
+             WHERE complete.tenant = $2 AND complete.side <> $4 AND complete.until_us > ",
+            $now,
+            ") THEN 1 ELSE 0 END AS BIGINT)"
+        )
     };
 }
 pub(super) use OTHER_SIDE_IS_COMPLETE;
@@ -105,6 +110,17 @@ impl LedgerRequest for IsAlikeKnown<'_> {
     }
 }
 
+/// The time by the clock that all processes of the ledger share.
+pub(super) struct SharedClock;
+
+impl LedgerRequest for SharedClock {
+    type Output = Timestamp;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<Timestamp, LedgerError> {
+        time(connection.clock().await?)
+    }
+}
+
 /// Why completeness ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Withdrawal {
@@ -116,6 +132,8 @@ pub enum Withdrawal {
     UnreadableCreate,
     /// A create on the new API's own path could not be recorded.
     UnrecordedNativeCreate,
+    /// Creates on the new API's own path are forwarded and not recorded.
+    PassedNativeCreates,
 }
 
 impl Withdrawal {
@@ -125,6 +143,7 @@ impl Withdrawal {
             Self::AnotherTimeline => "another timeline of the database was accepted",
             Self::UnreadableCreate => "a create whose ref_id cannot be read was forwarded",
             Self::UnrecordedNativeCreate => "a create on the new API's own path could not be recorded",
+            Self::PassedNativeCreates => "creates on the new API's own path were not recorded",
         }
     }
 }
@@ -137,11 +156,22 @@ pub(super) struct Withdraw {
     pub(super) why: Withdrawal,
 }
 
-impl Withdraw {
-    /// For both sides, before a process serves.
-    pub(super) fn at_start(identity: &Identity) -> Self {
+/// Before a process serves: it may have run without the ledger, and it may judge by other facts than those by which the lists were walked.
+pub(super) struct Starts<'a>(pub(super) &'a Identity);
+
+impl LedgerRequest for Starts<'_> {
+    type Output = ();
+
+    const COMPOUND: bool = true;
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        let Identity { tenant, facts, .. } = self.0;
         let sides = vec![Side::Legacy, Side::New];
-        Self { tenant: identity.tenant.clone(), sides, why: Withdrawal::Started }
+        Withdraw { tenant: tenant.clone(), sides, why: Withdrawal::Started }.run(connection).await?;
+        match tenant.as_ref().zip(*facts) {
+            Some((tenant, facts)) => JudgeBy::new(tenant, facts).run(connection).await,
+            None => Ok(()),
+        }
     }
 }
 
@@ -167,12 +197,13 @@ impl LedgerRequest for Withdraw {
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         let why = Bind::Text(self.why.why());
+        let now = now(connection).await?;
         let Some(tenant) = &self.tenant else {
-            let _: Vec<(String,)> = connection.guarded(&WITHDRAW_ALL, &[now(), why]).await?;
+            let _: Vec<(String,)> = connection.guarded(&WITHDRAW_ALL, &[now, why]).await?;
             return Ok(());
         };
         for side in &self.sides {
-            let binds = [Bind::Text(tenant), Bind::Text(side.as_str()), now(), why];
+            let binds = [Bind::Text(tenant), Bind::Text(side.as_str()), now, why];
             let rows: Vec<(String,)> = connection.guarded(&WITHDRAW, &binds).await?;
             if rows.is_empty() {
                 return Err(connection.foreign());
@@ -196,12 +227,55 @@ const ABANDON_WALKS: Guarded = guarded!(
 
 /// Ends completeness until a walk from the first record on: any claim may be missing.
 pub(super) async fn forget<C: Connection>(connection: &mut C) -> Result<(), LedgerError> {
-    let _: Vec<(String,)> = connection.guarded(&FORGET, &[now()]).await?;
+    let now = now(connection).await?;
+    let _: Vec<(String,)> = connection.guarded(&FORGET, &[now]).await?;
     let _: Vec<(String,)> = connection.guarded(&ABANDON_WALKS, &[]).await?;
     Ok(())
 }
 
-/// A reconcile found records that no claim knew. One that was made since the last walk, and while a create without a claim may have been
+/// The facts about mirrors by which this process judges from now on. What was walked under others may lack claims that these demand, so it
+/// ends completeness until a walk from the first record on.
+pub(super) struct JudgeBy {
+    tenant: String,
+    /// As [`super::Walked::judged`].
+    judged: String,
+    /// Whether a walk of a program that did not record them may have left out rows.
+    doubts_unknown: bool,
+}
+
+const JUDGE_BY: Guarded = guarded!(
+    ["UPDATE ledger_completeness SET walked_us = NULL, until_us = 0, judged = NULL, \
+      why = 'the facts about mirrors are not those by which the lists were walked' \
+      WHERE tenant = $2 AND walked_us IS NOT NULL AND (judged <> $3 OR (judged IS NULL AND $4 = 1)) AND "],
+    [" RETURNING side"],
+);
+
+impl JudgeBy {
+    pub(super) fn new(tenant: &str, facts: Facts) -> Self {
+        // Before these facts were recorded, rows that both sides show were passed without a claim.
+        let doubts_unknown = facts.mirror_back.shows();
+        Self { tenant: tenant.to_owned(), judged: facts.about_mirrors(), doubts_unknown }
+    }
+}
+
+impl LedgerRequest for JudgeBy {
+    type Output = ();
+
+    async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
+        let doubts = Bind::Number(i64::from(self.doubts_unknown));
+        let binds = [Bind::Text(&self.tenant), Bind::Text(&self.judged), doubts];
+        let rows: Vec<(String,)> = connection.guarded(&JUDGE_BY, &binds).await?;
+        if !rows.is_empty() {
+            tracing::warn!(
+                target: "ledger",
+                "the facts about mirrors are not those by which the lists were walked: no side is complete before `ledger backfill` of each"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A walk found records that no claim knew. One that was made since the last walk, and while a create without a claim may have been
 /// under way, is what walks are for. A later one shows that a client creates past this ledger, and an earlier one that a walk missed it:
 /// either ends completeness until a walk from the first record on.
 pub(super) struct FoundUnclaimed {
@@ -214,7 +288,7 @@ pub(super) struct FoundUnclaimed {
 
 const FOUND_UNCLAIMED: Guarded = guarded!(
     ["UPDATE ledger_completeness SET walked_us = NULL, until_us = 0, unclaimed_us = $4, \
-      why = 'a reconcile found a record that no claim knew' \
+      why = 'a walk found a record that no claim knew' \
       WHERE tenant = $2 AND side = $3 AND ($5 < walked_us OR $6 > unclaimed_us + $7) AND "],
     [" RETURNING side"],
 );
@@ -222,95 +296,22 @@ const FOUND_UNCLAIMED: Guarded = guarded!(
 impl LedgerRequest for FoundUnclaimed {
     type Output = ();
 
+    const COMPOUND: bool = true;
+
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         let (tenant, side) = (Bind::Text(&self.tenant), Bind::Text(self.side.as_str()));
         let [oldest, newest] = self.made.map(|made| Bind::Number(made.as_microsecond()));
-        let binds = [tenant, side, now(), oldest, newest, microseconds(self.longest_create)];
+        let now = now(connection).await?;
+        let binds = [tenant, side, now, oldest, newest, microseconds(self.longest_create)];
         let _: Vec<(String,)> = connection.guarded(&FOUND_UNCLAIMED, &binds).await?;
         Ok(())
     }
 }
 
-/// What a finished walk says.
-#[derive(Clone, Debug)]
-pub struct Walked {
-    pub tenant: String,
-    /// The sides on which every record that was made in the window has a claim, and every record that a claim of the window names was
-    /// listed.
-    pub sides: Vec<Side>,
-    /// The window: records made from `begin` on and before `end`.
-    pub begin: Timestamp,
-    pub end: Timestamp,
-    pub verdict: WalkVerdict,
-    /// How long a create may take to become a record.
-    pub longest_create: Duration,
+async fn now<C: Connection>(connection: &mut C) -> Result<Bind<'static>, LedgerError> {
+    Ok(Bind::Number(connection.clock().await?))
 }
 
-/// What a finished walk says about completeness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WalkVerdict {
-    /// A clean reconcile of a whole window, from which completeness may follow until then.
-    CleanUntil(Timestamp),
-    /// A walk that found something about money.
-    AboutMoney,
-    /// Any other walk.
-    Other,
-}
-
-// A walk that begins where nothing was walked before it says nothing about what is older.
-const ADVANCE: Guarded = guarded!(
-    ["INSERT INTO ledger_completeness (tenant, side, walked_us, unclaimed_us, until_us, why) \
-         SELECT $2, $3, $5, $6, 0, 'no process has started since' WHERE $4 <= 0 AND "],
-    [" ON CONFLICT (tenant, side) DO UPDATE SET walked_us = excluded.walked_us \
-          WHERE ledger_completeness.walked_us IS NULL OR ledger_completeness.walked_us < excluded.walked_us RETURNING side"],
-);
-const EXTEND: Guarded = guarded!(
-    ["UPDATE ledger_completeness SET walked_us = $5 \
-      WHERE tenant = $2 AND side = $3 AND walked_us >= $4 AND walked_us < $5 AND "],
-    [" RETURNING side"],
-);
-
-const GRANT: Guarded = guarded!(
-    ["UPDATE ledger_completeness SET until_us = $6 \
-      WHERE tenant = $2 AND side = $3 AND walked_us >= $5 AND $5 >= unclaimed_us + $4 AND until_us < $6 AND "],
-    [" RETURNING side"],
-);
-
-const DOUBT: Guarded = guarded!(
-    [
-        "UPDATE ledger_completeness SET until_us = 0, why = 'a walk found something about money' WHERE tenant = $2 AND "
-    ],
-    [" RETURNING side"],
-);
-
-impl Walked {
-    /// Records it. Runs in the transaction that ends the walk.
-    pub(super) async fn record<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
-        use Bind::{Number, Text};
-        let tenant = Text(&self.tenant);
-        let (begin, end) = (Number(self.begin.as_microsecond()), Number(self.end.as_microsecond()));
-        for side in self.sides.iter().map(|side| Text(side.as_str())) {
-            let binds = [tenant, side, begin, end, now()];
-            // The first walk makes the row, a later one extends it; each statement does nothing where the other applies.
-            let _: Vec<(String,)> = connection.guarded(&ADVANCE, &binds).await?;
-            let _: Vec<(String,)> = connection.guarded(&EXTEND, &binds[..4]).await?;
-            if let WalkVerdict::CleanUntil(until) = self.verdict {
-                let until = Number(until.as_microsecond());
-                let binds = [tenant, side, microseconds(self.longest_create), end, until];
-                let _: Vec<(String,)> = connection.guarded(&GRANT, &binds).await?;
-            }
-        }
-        if self.verdict == WalkVerdict::AboutMoney {
-            let _: Vec<(String,)> = connection.guarded(&DOUBT, &[tenant]).await?;
-        }
-        Ok(())
-    }
-}
-
-fn now() -> Bind<'static> {
-    Bind::Number(Timestamp::now().as_microsecond())
-}
-
-fn microseconds(duration: Duration) -> Bind<'static> {
+pub(super) fn microseconds(duration: Duration) -> Bind<'static> {
     Bind::Number(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX / 2))
 }

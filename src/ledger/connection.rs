@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use jiff::Timestamp;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, query_as};
@@ -87,6 +88,9 @@ pub(super) trait Connection: Send {
     /// program deletes a row.
     fn claims_about(&mut self) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
+    /// The time in microseconds since 1970, by the clock that all processes of the ledger share: PostgreSQL's, and the machine's with SQLite.
+    fn clock(&mut self) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
     /// The server's system identifier and timeline; `None` for SQLite, or if the server does not report them.
     fn history(&self) -> Option<&ServerHistory>;
 }
@@ -132,7 +136,7 @@ pub(super) struct Session<C> {
 }
 
 macro_rules! connection {
-    ($connection:ty, $text:ident, $foreign:expr, [$has_table:expr, $claims:expr], $raw:expr, $guard:expr, $history:expr) => {
+    ($connection:ty, $text:ident, $foreign:expr, [$has_table:expr, $claims:expr, $clock:expr], $raw:expr, $guard:expr, $history:expr) => {
         impl Connection for $connection {
             async fn rows<T: DatabaseRow>(
                 &mut self,
@@ -166,6 +170,13 @@ macro_rules! connection {
                 Ok(rows.first().map_or(0, |(claims,)| *claims))
             }
 
+            async fn clock(&mut self) -> sqlx::Result<i64> {
+                let own = Timestamp::now().as_microsecond();
+                let Some(sql) = $clock else { return Ok(own) };
+                let rows: Vec<(i64,)> = self.rows(sql, &[]).await?;
+                Ok(rows.first().map_or(own, |(clock,)| *clock))
+            }
+
             fn history(&self) -> Option<&ServerHistory> {
                 $history(self)
             }
@@ -178,13 +189,23 @@ const CLAIMS_IN_SQLITE: &str = "SELECT COALESCE(MAX(rowid), 0) FROM ref_claims";
 // Of the last (auto)vacuum or analyze; below 0 before the first.
 const CLAIMS_IN_POSTGRES: &str =
     "SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE oid = to_regclass('ref_claims')";
+/// PostgreSQL's clock in microseconds. That of a process may be wrong by hours, and replicas would disagree about what has ended.
+macro_rules! POSTGRES_CLOCK {
+    () => {
+        "CAST(FLOOR(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000) AS BIGINT)"
+    };
+}
+pub(super) use POSTGRES_CLOCK;
+
+const CLOCK_OF_SQLITE: Option<&str> = None;
+const CLOCK_OF_POSTGRES: Option<&str> = Some(concat!("SELECT ", POSTGRES_CLOCK!()));
 const TABLE_IN_POSTGRES: &str = "SELECT CAST(CASE WHEN to_regclass($1) IS NULL THEN 0 ELSE 1 END AS BIGINT)";
 
 connection!(
     Session<SqliteConnection>,
     sqlite,
     LedgerError::Replaced,
-    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE],
+    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE, CLOCK_OF_SQLITE],
     raw_of,
     guard_of,
     history_of
@@ -193,7 +214,7 @@ connection!(
     Session<PgConnection>,
     postgres,
     LedgerError::Session,
-    [TABLE_IN_POSTGRES, CLAIMS_IN_POSTGRES],
+    [TABLE_IN_POSTGRES, CLAIMS_IN_POSTGRES, CLOCK_OF_POSTGRES],
     raw_of,
     guard_of,
     history_of
@@ -203,7 +224,7 @@ connection!(
     SqliteConnection,
     sqlite,
     LedgerError::Replaced,
-    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE],
+    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE, CLOCK_OF_SQLITE],
     |connection| connection,
     |_: &SqliteConnection| String::new(),
     |_| None

@@ -26,10 +26,13 @@ const TAKE_LEASE: Guarded = guarded!(
 impl LedgerRequest for TakeLease {
     type Output = bool;
 
+    const COMPOUND: bool = true;
+
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
-        let now = Timestamp::now();
-        let until = now + self.duration;
-        let times = [now, until].map(|at| Bind::Number(at.as_microsecond()));
+        // Not by the clock of this process: one that is ahead would take what others have.
+        let now = connection.clock().await?;
+        let until = now.saturating_add(i64::try_from(self.duration.as_micros()).unwrap_or(i64::MAX));
+        let times = [now, until].map(Bind::Number);
         let binds = [Bind::Text(&self.name), Bind::Text(&self.holder), times[0], times[1]];
         let rows: Vec<(String,)> = connection.guarded(&TAKE_LEASE, &binds).await?;
         Ok(rows.first().is_some_and(|(holder,)| *holder == self.holder))

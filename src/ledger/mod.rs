@@ -83,6 +83,8 @@ mod sqlite_opening;
 mod stats;
 pub(crate) mod trip;
 mod usage;
+mod walk_audit;
+mod walked;
 mod walking;
 mod walks;
 
@@ -99,7 +101,7 @@ pub use claim::{
     RECORD_ID_MAX, REF_ID_MAX, Recent, Released, TENANT_MAX,
 };
 pub use claim_batches::{ClaimSet, RefClaim};
-pub use completeness::{Completeness, WalkVerdict, Walked, Withdrawal};
+pub use completeness::{Completeness, Withdrawal};
 pub use drift::DriftRow;
 pub(crate) use drift::ROWS_MAX as DRIFT_ROWS_MAX;
 pub(crate) use effective_modes::modes_of;
@@ -117,6 +119,7 @@ pub use stats::{Count, Stats};
 pub use trip::{ConfirmedDouble, Trip, TripState};
 pub(crate) use usage::OTHERS;
 pub use usage::{ClientOnRecord, ClientUse, UsageOnRecord};
+pub use walked::{WalkVerdict, Walked};
 pub use walks::{StoredFinding, WalkKind, WalkRow, WalkState, WalkStep};
 
 use crate::translate::side::Side;

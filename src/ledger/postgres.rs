@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use sqlx::postgres::PgConnectOptions;
 
-use super::completeness::Withdraw;
+use super::completeness::Starts;
 use super::connection::{Connection as _, LedgerRequest};
 use super::error::{LedgerError, OpenError};
 use super::history::Verifier;
@@ -74,7 +74,7 @@ impl PostgresStore {
             identity::admit(&mut session, &settings.identity).await?;
             session.in_transaction(&verifier).await?;
             if mode == OpenMode::Serve {
-                session.in_transaction(&Withdraw::at_start(&settings.identity)).await?;
+                session.in_transaction(&Starts(&settings.identity)).await?;
             }
             Ok(session)
         };

@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::keys;
 use crate::config::reload::ReloadGuard;
-use crate::config::{self, Config, ConfigProblem, Mode, Upstream, Upstreams};
-use crate::ledger::{Identified, Identity, Ledger, OpenError, Settings};
+use crate::config::{self, Config, ConfigProblem, Mode, NativeCreates, Upstream, Upstreams};
+use crate::ledger::{Identified, Identity, Ledger, LedgerError, OpenError, Settings, Withdrawal};
 use crate::translate::side::Side;
 
 const PROBE_WHILE_DOWN: Duration = Duration::from_secs(1);
@@ -57,6 +57,7 @@ pub(crate) fn identity_of(config: &Config, ledger: &config::LedgerSection) -> Id
         new_in_use: ledger.new_in_use,
         hosts: Some(hosts(config)),
         tenant: Some(ledger.tenant.clone()),
+        facts: Some(config.facts),
     }
 }
 
@@ -101,6 +102,52 @@ pub(crate) fn consult(ledger: Option<Ledger>, running: Arc<ArcSwap<Config>>) -> 
             }
         })
     })
+}
+
+/// Asked after every other guard, before a config that they accept comes into force: what it no longer keeps from happening ends completeness
+/// first, for all replicas.
+#[must_use]
+pub(crate) fn withdrawing(
+    inner: ReloadGuard,
+    ledger: Option<Ledger>,
+    running: Arc<ArcSwap<Config>>,
+) -> ReloadGuard {
+    Box::new(move |config: Arc<Config>| {
+        let (asked, ledger, before) = (inner(config.clone()), ledger.clone(), running.load_full());
+        Box::pin(async move {
+            let mut problems = asked.await;
+            if let (true, Some(ledger)) = (problems.is_empty(), ledger) {
+                problems.extend(withdraw(&ledger, &before, &config).await);
+            }
+            problems
+        })
+    })
+}
+
+/// Why the config must not come into force: the ledger did not take what has to be written before.
+async fn withdraw(ledger: &Ledger, before: &Config, config: &Config) -> Option<ConfigProblem> {
+    let tenant = config.ledger.as_ref().map(|ledger| ledger.tenant.as_str())?;
+    let passes = |config: &Config| {
+        config.ledger.as_ref().is_some_and(|ledger| ledger.native_creates == NativeCreates::Pass)
+    };
+    let failed = |key, error: LedgerError| {
+        let message =
+            format!("what the ledger knows about a side cannot be withdrawn, which this needs: {error}");
+        ConfigProblem::new(key, message, "ledger")
+    };
+    // A start has withdrawn both sides.
+    if passes(config) && !passes(before) {
+        let withdrawn = ledger.withdraw(tenant, Side::New, Withdrawal::PassedNativeCreates).await;
+        if let Err(error) = withdrawn {
+            return Some(failed(keys::LEDGER_NATIVE_CREATES, error));
+        }
+    }
+    // So has a start judged by its facts.
+    if before.facts.about_mirrors() == config.facts.about_mirrors() {
+        return None;
+    }
+    let judged = ledger.judge_by(tenant, config.facts).await;
+    judged.err().map(|error| failed(keys::FACTS_MIRROR, error))
 }
 
 /// Adopts another user or password of the same database before the ledger is asked: the old ones may be refused already.

@@ -18,6 +18,7 @@ pub(super) fn migrator() -> Migrator {
         (6, "probe_refs", include_str!("schema/0006_probe_refs.sql")),
         (7, "drift", include_str!("schema/0007_drift.sql")),
         (8, "times", include_str!("schema/0008_times.sql")),
+        (9, "judged", include_str!("schema/0009_judged.sql")),
     ];
     let migration = |(version, name, sql): (i64, &'static str, &'static str)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)

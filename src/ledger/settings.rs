@@ -9,6 +9,7 @@ use sqlx::ConnectOptions;
 use sqlx::postgres::PgConnectOptions;
 
 use super::error::OpenError;
+use crate::translate::facts::Facts;
 
 /// How to open a ledger. `Debug` never shows the URL, which may hold a password.
 #[derive(Clone)]
@@ -50,6 +51,8 @@ pub struct Identity {
     pub hosts: Option<String>,
     /// The tenant that this process serves; `None` leaves it unchecked.
     pub tenant: Option<String>,
+    /// By which this process judges what walks find; `None` leaves open whether it was walked by others.
+    pub facts: Option<Facts>,
 }
 
 impl Default for Identity {
@@ -62,6 +65,7 @@ impl Default for Identity {
             new_in_use: false,
             hosts: None,
             tenant: None,
+            facts: None,
         }
     }
 }

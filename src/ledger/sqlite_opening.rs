@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::spawn_blocking;
 
-use super::completeness::Withdraw;
+use super::completeness::Starts;
 use super::connection::{LedgerRequest, Session};
 use super::error::{LedgerError, NotOpened, OpenError};
 use super::file_identity::{SameFile, lost_marker};
@@ -81,7 +81,7 @@ impl SqliteOpening {
             hold_if_it_was_replaced(&self.path, &mut session).await?;
             // Before the first claim, so that a later `ledger accept` is seen as one.
             verifier.verify_newest(&mut session).await?;
-            Withdraw::at_start(&settings.identity).run(&mut session).await?;
+            Starts(&settings.identity).run(&mut session).await?;
         }
         Ok((file, session))
     }

@@ -7,14 +7,18 @@ use jiff::Timestamp;
 use super::adopt::{AdoptRecords, Repair, RepairClaim, VendorRecord};
 use super::claim::{Claim, Key};
 use super::claim_batches::{CLAIMS_PAGE, ClaimSet, ClaimsBetween, ClaimsByRefs, NativeByRefs, RefClaim};
-use super::completeness::{Completeness, CompletenessOf, FoundUnclaimed, Withdraw, Withdrawal};
+use super::completeness::{
+    Completeness, CompletenessOf, FoundUnclaimed, JudgeBy, SharedClock, Withdraw, Withdrawal,
+};
 use super::error::LedgerError;
 use super::leases::{LeaseOf, ReleaseLease, TakeLease};
+use super::walk_audit::CountResolved;
 use super::walks::{
-    BeginWalk, DoublesSince, FindingsOf, MoveEnd, NewestWhole, SaveWalk, StoredFinding, UnfinishedWalk,
+    BeginWalk, DoublesSince, FindingsAfter, MoveEnd, NewestWhole, SaveWalk, StoredFinding, UnfinishedWalk,
     WITH_FINDINGS_MAX, WalkKind, WalkRow, WalkState, WalkStep, WithFindings,
 };
 use super::{Ledger, Reader};
+use crate::translate::facts::Facts;
 use crate::translate::side::Side;
 
 impl Reader {
@@ -129,7 +133,34 @@ impl Reader {
     /// # Errors
     /// [`LedgerError`].
     pub async fn findings_of(&self, walk: &str) -> Result<Vec<StoredFinding>, LedgerError> {
-        self.ask(&FindingsOf(walk)).await
+        let mut all: Vec<StoredFinding> = Vec::new();
+        loop {
+            let found = self.findings_after(walk, all.last()).await?;
+            if found.is_empty() {
+                return Ok(all);
+            }
+            all.extend(found);
+        }
+    }
+
+    /// The next findings of a walk after one of them, at most some; none at the end.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn findings_after(
+        &self,
+        walk: &str,
+        after: Option<&StoredFinding>,
+    ) -> Result<Vec<StoredFinding>, LedgerError> {
+        self.ask(&FindingsAfter { walk, after }).await
+    }
+
+    /// The time by the clock that all processes of the ledger share: PostgreSQL's, and the machine's with SQLite.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub async fn clock(&self) -> Result<Timestamp, LedgerError> {
+        self.ask(&SharedClock).await
     }
 }
 
@@ -147,10 +178,42 @@ impl Ledger {
     ) -> Result<Vec<String>, LedgerError> {
         // What is adopted is not missing any more, so the comparison comes first.
         self.check_suspended()?;
-        self.write(AdoptRecords { tenant: tenant.to_owned(), side, records }).await
+        self.write(AdoptRecords { walk: None, tenant: tenant.to_owned(), side, records }).await
     }
 
-    /// Makes one repair, audited. `None`: the claim is not as it was read, or an attempt is open.
+    /// As [`Ledger::adopt`], counted for the audit of a walk.
+    ///
+    /// # Errors
+    /// As [`Ledger::adopt`].
+    pub(crate) async fn adopt_in_walk(
+        &self,
+        walk: &str,
+        tenant: &str,
+        side: Side,
+        records: Vec<VendorRecord>,
+    ) -> Result<Vec<String>, LedgerError> {
+        self.check_suspended()?;
+        let (walk, tenant) = (Some(walk.to_owned()), tenant.to_owned());
+        self.write(AdoptRecords { walk, tenant, side, records }).await
+    }
+
+    /// Counts a claim to which a walk gave the id of its record, for the audit.
+    ///
+    /// # Errors
+    /// [`LedgerError`].
+    pub(crate) async fn count_resolved(&self, walk: &str) -> Result<(), LedgerError> {
+        self.write(CountResolved(walk.to_owned())).await
+    }
+
+    /// Ends completeness until a walk from the first record on, if a side was walked under other facts about mirrors than these.
+    ///
+    /// # Errors
+    /// [`LedgerError`]; it may still be complete.
+    pub(crate) async fn judge_by(&self, tenant: &str, facts: Facts) -> Result<(), LedgerError> {
+        self.write(JudgeBy::new(tenant, facts)).await
+    }
+
+    /// Makes one repair that a walk found, audited. `None`: the claim is not as it was read, or an attempt is open.
     ///
     /// # Errors
     /// [`LedgerError`].
@@ -158,13 +221,13 @@ impl Ledger {
         &self,
         key: Key<'_>,
         repair: Repair,
-        record_id: &str,
+        (walk, record_id): (&str, &str),
     ) -> Result<Option<Claim>, LedgerError> {
         self.check_suspended()?;
         super::claim::fits("record id", record_id, super::RECORD_ID_MAX)?;
-        let record_id = record_id.to_owned();
+        let (walk, record_id) = (walk.to_owned(), record_id.to_owned());
         let (process, operator) = (self.process(), self.operator());
-        self.write(RepairClaim { process, operator, key: key.into(), repair, record_id }).await
+        self.write(RepairClaim { process, operator, walk, key: key.into(), repair, record_id }).await
     }
 
     /// Begins a walk, and gives up those with the same begin that did not finish.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::completeness::Walked;
 use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use super::queries::time;
+use super::walked::Walked;
 
 /// What a walk is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,15 +80,18 @@ pub struct WalkRow {
     pub started_at: Timestamp,
     /// When it last got on.
     pub updated_at: Timestamp,
+    /// A digest of what it judges by; `None`: an older program wrote it.
+    pub judged: Option<String>,
 }
 
-type StoredWalk = (String, String, i64, i64, String, String, i64, String, i64, i64);
+type StoredWalk = (String, String, i64, i64, String, String, i64, String, i64, i64, Option<String>);
 
 impl TryFrom<StoredWalk> for WalkRow {
     type Error = LedgerError;
 
     fn try_from(row: StoredWalk) -> Result<Self, LedgerError> {
-        let (walk, sides, begin, end, in_state, program, format, progress, started_at, updated_at) = row;
+        let (walk, sides, begin, end, in_state, program, format, progress, started_at, updated_at, judged) =
+            row;
         let state = WalkState::ALL.into_iter().find(|state| state.as_str() == in_state);
         Ok(Self {
             walk,
@@ -101,6 +104,7 @@ impl TryFrom<StoredWalk> for WalkRow {
             progress,
             started_at: time(started_at)?,
             updated_at: time(updated_at)?,
+            judged,
         })
     }
 }
@@ -114,8 +118,8 @@ pub(super) struct NewestWhole<'a> {
     pub(super) age: Duration,
 }
 
-const NEWEST_WHOLE: &str = "SELECT walk, sides, begin_us, end_us, state, program, format, progress, started_at_us, updated_at_us \
-     FROM ledger_walks WHERE tenant = $1 AND kind = 'reconcile' AND state = $2 AND sides = 'both' AND end_us - begin_us >= $3 \
+const NEWEST_WHOLE: &str = "SELECT walk, sides, begin_us, end_us, state, program, format, progress, started_at_us, updated_at_us, \
+     CAST(NULL AS TEXT) FROM ledger_walks WHERE tenant = $1 AND kind = 'reconcile' AND state = $2 AND sides = 'both' AND end_us - begin_us >= $3 \
      AND started_at_us - end_us <= $4 ORDER BY updated_at_us DESC LIMIT 1";
 
 impl LedgerRequest for NewestWhole<'_> {
@@ -185,7 +189,7 @@ pub(super) struct UnfinishedWalk<'a> {
     pub(super) begin: Timestamp,
 }
 
-const UNFINISHED_WALK: &str = "SELECT walk, sides, begin_us, end_us, state, program, format, progress, started_at_us, updated_at_us \
+const UNFINISHED_WALK: &str = "SELECT walk, sides, begin_us, end_us, state, program, format, progress, started_at_us, updated_at_us, judged \
      FROM ledger_walks WHERE tenant = $1 AND kind = $2 AND state = 'running' AND sides = $3 AND begin_us = $4 \
      ORDER BY updated_at_us DESC LIMIT 1";
 
@@ -209,15 +213,24 @@ pub struct StoredFinding {
     pub finding: String,
 }
 
-/// The findings of a walk.
-pub(super) struct FindingsOf<'a>(pub(super) &'a str);
+/// Rows of one answer to [`FindingsAfter`].
+const FINDINGS_PAGE: &str = "SELECT kind, subject, finding FROM ledger_findings WHERE walk = $1 AND (kind > $2 OR (kind = $2 AND subject > $3)) \
+     ORDER BY kind, subject LIMIT 1000";
 
-impl LedgerRequest for FindingsOf<'_> {
+/// The next findings of a walk, in the order of kind and subject.
+pub(super) struct FindingsAfter<'a> {
+    pub(super) walk: &'a str,
+    /// The last one that was read; `None` to begin.
+    pub(super) after: Option<&'a StoredFinding>,
+}
+
+impl LedgerRequest for FindingsAfter<'_> {
     type Output = Vec<StoredFinding>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
-        let sql = "SELECT kind, subject, finding FROM ledger_findings WHERE walk = $1";
-        let rows: Vec<(String, String, String)> = connection.rows(sql, &[Bind::Text(self.0)]).await?;
+        let (kind, subject) = self.after.map_or(("", ""), |after| (&after.kind, &after.subject));
+        let binds = [Bind::Text(self.walk), Bind::Text(kind), Bind::Text(subject)];
+        let rows: Vec<(String, String, String)> = connection.rows(FINDINGS_PAGE, &binds).await?;
         let stored = |(kind, subject, finding)| StoredFinding { kind, subject, finding };
         Ok(rows.into_iter().map(stored).collect())
     }
@@ -239,7 +252,7 @@ const ABANDON: Guarded = guarded!(
 const BEGIN_WALK: Guarded = guarded!(
     [
         "INSERT INTO ledger_walks (walk, kind, tenant, sides, begin_us, end_us, state, program, format, progress, started_at_us, \
-         updated_at_us) SELECT $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $11 WHERE "
+         updated_at_us, judged) SELECT $2, $3, $4, $5, $6, $7, 'running', $8, $9, $10, $11, $11, $12 WHERE "
     ],
     [" RETURNING walk"],
 );
@@ -284,6 +297,7 @@ impl LedgerRequest for BeginWalk {
             Number(row.format),
             Text(&row.progress),
             Number(row.started_at.as_microsecond()),
+            Bind::Optional(row.judged.as_deref()),
         ];
         let rows: Vec<(String,)> = connection.guarded(&BEGIN_WALK, &binds).await?;
         if rows.is_empty() { Err(connection.foreign()) } else { Ok(()) }
@@ -358,7 +372,7 @@ impl LedgerRequest for SaveWalk {
                 return Err(connection.foreign());
             }
         }
-        let now = Number(Timestamp::now().as_microsecond());
+        let now = Number(connection.clock().await?);
         let binds = [Text(&self.walk), Text(state.as_str()), Text(progress), now];
         let rows: Vec<(String,)> = connection.guarded(&SAVE_WALK, &binds).await?;
         if let (Some(walked), false) = (walked, rows.is_empty()) {

@@ -15,11 +15,19 @@ use crate::translate::side::Side;
 
 /// A row may be shown on the other side as well.
 pub(super) enum Elsewhere {
-    /// As the same record.
-    Mirrored,
-    /// As another record, which has been reported.
-    Double,
+    /// As the same record, which is this one there.
+    Mirrored(WalkedRecord),
+    /// As another record, this one, which has been reported.
+    Double(WalkedRecord),
     Nowhere,
+}
+
+/// A reference that is listed more than once.
+pub(super) struct Twice {
+    /// What its claim must name.
+    pub(super) record: WalkedRecord,
+    /// Whether it is more than one conversion, which has been reported.
+    pub(super) is_double: bool,
 }
 
 impl<S: RecordSource> Walker<'_, S> {
@@ -60,10 +68,12 @@ impl<S: RecordSource> Walker<'_, S> {
         let (Some(ref_id), other) = (row.ref_id.as_deref(), row.side.other()) else {
             return Ok(Elsewhere::Nowhere);
         };
-        let beside = slice.of(other).iter().filter(|beside| beside.ref_id == row.ref_id);
-        if beside.into_iter().any(|beside| is_same_record(self.context.facts, &beside.json, &row.json)) {
+        let mut beside = slice.of(other).iter().filter(|beside| beside.ref_id == row.ref_id);
+        if let Some(beside) =
+            beside.find(|beside| is_same_record(self.context.facts, &beside.json, &row.json))
+        {
             self.report(&pair(FindingKind::Mirrored, row, None, ""));
-            return Ok(Elsewhere::Mirrored);
+            return Ok(Elsewhere::Mirrored(beside.clone()));
         }
         self.confirm_listed(row).await?;
         let mut found = self.look_up(other, ref_id).await?;
@@ -76,34 +86,53 @@ impl<S: RecordSource> Walker<'_, S> {
         let WalkLookup::Found(record) = found else { return Ok(Elsewhere::Nowhere) };
         if is_same_record(self.context.facts, &record.json, &row.json) {
             self.report(&pair(FindingKind::Mirrored, row, Some(&record), ""));
-            return Ok(Elsewhere::Mirrored);
+            return Ok(Elsewhere::Mirrored(record));
         }
         self.report(&double(row, &record, "a conversion on both sides"));
-        Ok(Elsewhere::Double)
+        Ok(Elsewhere::Double(record))
     }
 
-    /// Whether a reference that no claim knows has a record on the other side as well, which is reported.
-    pub(super) async fn is_elsewhere_without_claim(
+    /// The record that a claim of the row's reference must name. Of a double it is the one on new: a claim on new that knows its record is
+    /// never sent again, and one on legacy might be.
+    pub(super) fn claimed_record(
+        &self,
+        row: &WalkedRecord,
+        elsewhere: Elsewhere,
+        is_native: bool,
+    ) -> WalkedRecord {
+        match elsewhere {
+            Elsewhere::Mirrored(other) if other.side == self.mirrored_side(is_native) => other,
+            Elsewhere::Double(other) if other.side == Side::New => other,
+            Elsewhere::Mirrored(_) | Elsewhere::Double(_) | Elsewhere::Nowhere => row.clone(),
+        }
+    }
+
+    /// What a claim of a reference that has none must name; `None`: the row, which is the only one with the reference.
+    pub(super) async fn listed_twice(
         &mut self,
         slice: &Slice,
         row: &WalkedRecord,
         is_native: bool,
-    ) -> Result<bool, WalkError> {
+    ) -> Result<Option<Twice>, WalkError> {
         let assumed = row.ref_id.as_deref().and_then(|ref_id| self.assumed.get(&hash_of(ref_id)).cloned());
         if let Some((side, id)) = assumed.filter(|(_, id)| *id != row.id)
             && side == row.side
         {
-            return self.is_twice_here(row, &id).await;
+            let twice = Twice { record: row.clone(), is_double: true };
+            return Ok(self.is_twice_here(row, &id).await?.then_some(twice));
         }
         let is_assumed =
             row.ref_id.as_deref().is_some_and(|ref_id| self.assumed.contains_key(&hash_of(ref_id)));
         if !self.may_be_mirror(row, is_native) && !is_assumed {
-            return Ok(false);
+            return Ok(None);
         }
-        match self.elsewhere(slice, row, None).await? {
-            Elsewhere::Mirrored | Elsewhere::Double => Ok(true),
-            Elsewhere::Nowhere => Ok(false),
-        }
+        let elsewhere = self.elsewhere(slice, row, None).await?;
+        let is_double = match elsewhere {
+            Elsewhere::Nowhere => return Ok(None),
+            Elsewhere::Mirrored(_) => false,
+            Elsewhere::Double(_) => true,
+        };
+        Ok(Some(Twice { record: self.claimed_record(row, elsewhere, is_native), is_double }))
     }
 
     pub(super) async fn is_twice_here(

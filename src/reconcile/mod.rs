@@ -18,6 +18,7 @@
 //! and a claim with an open attempt keeps its side. Findings are saved before their repair, and with the progress in one transaction:
 //! a process that is killed at any point has reported what it changed, and the next walk goes on from there.
 
+mod by_id;
 mod claims;
 mod confirm;
 mod daily_report;
@@ -42,6 +43,7 @@ mod run;
 mod schedule;
 mod side_walk;
 mod source;
+mod unclaimed;
 mod vendor;
 mod walk;
 

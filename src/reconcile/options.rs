@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::LAG;
 use super::side_walk::whole_second;
 use super::walk::Sides;
 use crate::config::{Config, keys};
@@ -34,8 +35,12 @@ pub struct WalkOptions {
     pub longest_create: Duration,
     /// The shortest window of a reconcile from whose end completeness may follow.
     pub window: Duration,
+    /// How much a list may lag: what is younger is left for the next walk.
+    pub lag: Duration,
     /// How long completeness follows from a clean reconcile; `None`: not at all.
     pub clean_for: Option<Duration>,
+    /// What beside the facts decides how rows are judged: hosts and credentials. A walk that was judged by something else is not resumed.
+    pub judged_by: String,
 }
 
 impl WalkOptions {
@@ -53,7 +58,9 @@ impl WalkOptions {
             may_claim_new: false,
             longest_create: SETTLES_IN,
             window: Duration::ZERO,
+            lag: LAG,
             clean_for: None,
+            judged_by: String::new(),
         }
     }
 
@@ -75,10 +82,22 @@ impl WalkOptions {
             longest_create: config.timeouts.create + SETTLES_IN,
             window: config.reconcile.window,
             // Twice the interval: one walk may be late before completeness ends.
+            judged_by: judged_by(config),
             clean_for: config.reconcile.interval().filter(|_| only_door).map(|every| every * 2),
             ..self
         }
     }
+}
+
+/// The hosts that are walked, and the credentials that read them: other ones may show other records.
+fn judged_by(config: &Config) -> String {
+    let side = |side| {
+        let upstream = config.upstream.side(side);
+        let reader = config.auth.reading_credentials(side).and_then(|set| config.auth.credentials(set));
+        let client = reader.map_or("", |client| client.client_id.as_str());
+        format!("{side} {}://{}{} {client}\n", upstream.scheme, upstream.authority, upstream.path_prefix)
+    };
+    [Side::Legacy, Side::New].map(side).concat()
 }
 
 /// What keeps a side from being complete; `None`: nothing.

@@ -15,7 +15,7 @@ use crate::translate::side::Side;
 /// The format of a saved [`WalkProgress`]. A program that finds another one begins the walk again.
 pub(super) const FORMAT: i64 = 1;
 
-/// Findings of one kind that are kept; more are counted.
+/// DistinctFindings of one kind that are kept; more are counted.
 pub const FINDINGS_KEPT: usize = 10_000;
 
 /// How far a walk has come. Times are whole seconds since 1970.
@@ -34,6 +34,9 @@ pub struct WalkProgress {
     /// Claims whose record the list of legacy or of new does not show.
     #[serde(default)]
     pub unlisted: [u64; 2],
+    /// Rows of legacy and of new whose reference has no claim, because none may be written for the side that it would have to name.
+    #[serde(default)]
+    pub left_unclaimed: [u64; 2],
     /// Claims that were written for records that had none.
     pub adopted: u64,
     /// Claims whose record was not known before.
@@ -95,22 +98,22 @@ pub(super) struct DistinctFindings {
 impl DistinctFindings {
     /// Adds a finding; `false` if it was added before.
     pub(super) fn add(&mut self, finding: &WalkFinding) -> bool {
-        let kept = self.by_kind.entry(finding.kind).or_default();
-        if *kept >= FINDINGS_KEPT {
-            return true;
-        }
         // A resumed walk may judge rows again that were reported before it stopped.
-        if !self.known.insert(self.hasher.hash_one((finding.kind, finding.subject()))) {
+        if self.keeps(finding) {
             return false;
         }
-        *kept += 1;
-        self.kept.push(finding.clone());
+        let kept = self.by_kind.entry(finding.kind).or_default();
+        if *kept < FINDINGS_KEPT {
+            *kept += 1;
+            self.known.insert(self.hasher.hash_one((finding.kind, finding.subject())));
+            self.kept.push(finding.clone());
+        }
         true
     }
 
-    /// Whether one more of a kind would still be kept.
-    pub(super) fn keeps(&self, kind: FindingKind) -> bool {
-        self.by_kind.get(&kind).is_none_or(|kept| *kept <= FINDINGS_KEPT)
+    /// Whether this very finding is among those that are kept.
+    pub(super) fn keeps(&self, finding: &WalkFinding) -> bool {
+        self.known.contains(&self.hasher.hash_one((finding.kind, finding.subject())))
     }
 
     /// Marks a finding as repaired.

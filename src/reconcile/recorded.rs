@@ -4,27 +4,27 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::finding::{FindingKind, WalkFinding};
-use super::progress::WalkProgress;
 use super::run::{WalkAuthor, Walker};
 use super::source::{RecordSource, WalkError};
 use super::walk::Sides;
 use crate::ledger::{ConfirmedDouble, EvidenceKind, GateEvidence, StoredFinding, WalkState};
 
 impl<S: RecordSource> Walker<'_, S> {
-    /// What was written for single records is one row of the audit; each repair of a claim has its own.
+    /// What walks wrote for single records is one row of the audit for each, also what one wrote that was killed; each repair of a claim has
+    /// its own.
     pub(super) async fn audit_claims(&self) -> Result<(), WalkError> {
-        let (Some(ledger), WalkProgress { adopted, resolved, .. }) = (self.context.ledger, &self.progress)
-        else {
-            return Ok(());
-        };
-        if adopted + resolved == 0 {
-            return Ok(());
+        let Some(ledger) = self.context.ledger else { return Ok(()) };
+        Ok(ledger.audit_walks(self.context.tenant).await?)
+    }
+
+    /// A digest of what decides how rows are judged, beside the program and the ledger.
+    pub(super) fn judged(&self) -> String {
+        let mut digest = Sha256::new();
+        for (name, value) in self.context.facts.all() {
+            digest.update(format!("{name}={value}\n"));
         }
-        let kind = self.options.kind.as_str();
-        let why = format!(
-            "{kind}: claims written or repaired: {adopted}; claims that got the id of their record: {resolved}"
-        );
-        Ok(ledger.audit_walk(&self.walk, why).await?)
+        digest.update(&self.options.judged_by);
+        const_hex::encode(digest.finalize())
     }
 
     /// A clean reconcile of both sides is what later steps rest on. A walk that cannot record it did not finish.

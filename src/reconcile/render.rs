@@ -65,6 +65,9 @@ impl WalkResult {
             "written",
             format!("{} claims, {} record ids", count(progress.adopted), count(progress.resolved)),
         );
+        if progress.left_unclaimed != [0, 0] {
+            row("left unclaimed", sides(progress.left_unclaimed));
+        }
         if let Some(report) = &progress.report {
             row("report", report.to_string());
             row("report file", format!("SHA-256 {}", report.sha256));
@@ -109,7 +112,7 @@ impl WalkResult {
             "walk": self.walk, "clean": progress.is_clean(), "dry_run": heading.dry_run, "resumed": self.resumed,
             "window": { "begin": self.begin.to_string(), "end": self.end.to_string() },
             "records": sides(progress.rows), "pages": sides(progress.pages), "calls": heading.calls,
-            "claims": progress.claims, "adopted": progress.adopted, "resolved": progress.resolved,
+            "claims": progress.claims, "adopted": progress.adopted, "left_unclaimed": sides(progress.left_unclaimed), "resolved": progress.resolved,
             "without_ref_id": progress.without_reference, "not_conversions": progress.not_conversions,
             "hashes": { "legacy": progress.hashes[Side::Legacy as usize], "new": progress.hashes[Side::New as usize] },
             "report": progress.report, "found": found, "findings": findings.collect::<Vec<_>>(),

@@ -4,7 +4,7 @@ use super::finding::{FindingSeverity, WalkFinding};
 use super::planned::{Action, PlannedRepair};
 use super::run::Walker;
 use super::source::{RecordSource, WalkError};
-use crate::ledger::Key;
+use crate::ledger::{Key, Repair};
 use crate::translate::evidence::WalkedRecord;
 
 impl<S: RecordSource> Walker<'_, S> {
@@ -28,7 +28,7 @@ impl<S: RecordSource> Walker<'_, S> {
         if self.planned.is_empty() {
             return Ok(());
         }
-        // Findings first: a process killed after a repair has already reported what it changed.
+        // DistinctFindings first: a process killed after a repair has already reported what it changed.
         self.save_findings().await?;
         for planned in std::mem::take(&mut self.planned) {
             self.repair(planned).await?;
@@ -45,13 +45,22 @@ impl<S: RecordSource> Walker<'_, S> {
         let repaired = match action {
             Action::Remember { generation, side } => {
                 let remembered = ledger.remember_id(key, generation, side, &record_id).await?.is_some();
-                self.progress.resolved += u64::from(remembered);
+                if remembered {
+                    self.progress.resolved += 1;
+                    ledger.count_resolved(&self.walk).await?;
+                }
                 remembered
             }
-            Action::Repair(_) if !self.may_claim(side) => false,
             Action::Repair(repair) => {
-                let repaired = ledger.repair(key, repair, &record_id).await?.is_some();
+                let is_refused = matches!(&repair, Repair::AdoptRefused { .. });
+                let may_claim = self.may_claim(side);
+                let repaired =
+                    may_claim && ledger.repair(key, repair, (&self.walk, &record_id)).await?.is_some();
                 self.progress.adopted += u64::from(repaired);
+                if is_refused && !repaired {
+                    // A refused claim lets the next create choose its side, as none would; a row of either side may have shown the reference.
+                    self.progress.left_unclaimed.iter_mut().for_each(|left| *left += 1);
+                }
                 repaired
             }
         };

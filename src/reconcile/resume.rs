@@ -16,6 +16,13 @@ impl<S: RecordSource> Walker<'_, S> {
         let (tenant, sides) = (self.context.tenant, self.options.sides.as_str());
         let found = self.context.reader.unfinished_walk(tenant, self.options.kind, sides, self.begin);
         let Some(row) = found.await? else { return Ok(false) };
+        if row.judged.as_ref() != Some(&self.judged()) {
+            tracing::warn!(
+                target: "reconcile", walk = row.walk, kind = self.options.kind.as_str(),
+                "begins anew: the facts, hosts or credentials are not those by which the walk that stopped had judged"
+            );
+            return Ok(false);
+        }
         // What of a report was compared before is not on record.
         let fits = row.format == FORMAT && self.context.report.is_none();
         let progress = serde_json::from_str::<WalkProgress>(&row.progress).ok();
@@ -47,16 +54,20 @@ impl<S: RecordSource> Walker<'_, S> {
     }
 
     async fn take_findings(&mut self, row: &WalkRow) -> Result<(), WalkError> {
-        let stored = self.context.reader.findings_of(&row.walk).await?;
-        for finding in
-            stored.iter().filter_map(|stored| serde_json::from_str::<WalkFinding>(&stored.finding).ok())
-        {
-            self.findings.add(&finding);
-            if finding.kind == FindingKind::Unclaimed && !finding.repaired {
-                self.assume_finding(&finding);
+        let mut after = None;
+        loop {
+            let stored = self.context.reader.findings_after(&row.walk, after.as_ref()).await?;
+            let Some(last) = stored.last().cloned() else { return Ok(()) };
+            for finding in
+                stored.iter().filter_map(|stored| serde_json::from_str::<WalkFinding>(&stored.finding).ok())
+            {
+                self.findings.add(&finding);
+                if finding.kind == FindingKind::Unclaimed && !finding.repaired {
+                    self.assume_finding(&finding);
+                }
             }
+            after = Some(last);
         }
-        Ok(())
     }
 
     fn take_over(&mut self, row: WalkRow, mut progress: WalkProgress) {

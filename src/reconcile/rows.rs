@@ -13,15 +13,13 @@ use super::row_finding::{double, of_row};
 use super::run::{ASSUMED_MAX, Walker, second};
 use super::source::{RecordSource, WalkError};
 use super::walk::Slice;
-use crate::ledger::{Claim, Expected, Repair, VendorRecord};
+use crate::ledger::{Claim, Expected, Repair};
 use crate::translate::evidence::{RecordProgress, WalkedRecord};
 use crate::translate::facts::Mirror;
 use crate::translate::side::Side;
 
 /// Rounds until the claims of a slice's rows do not change while they are judged.
 const ROUNDS: usize = 5;
-/// Claims of one transaction: a batch must not make a create wait.
-const ADOPTED_AT_ONCE: usize = 100;
 
 impl<S: RecordSource> Walker<'_, S> {
     pub(super) async fn judge_rows(&mut self, slice: &Slice, side: Side) -> Result<(), WalkError> {
@@ -123,32 +121,40 @@ impl<S: RecordSource> Walker<'_, S> {
         match meaning {
             RowMeaning::Known | RowMeaning::Unclaimed => {}
             RowMeaning::NotAConversion => self.progress.not_conversions += 1,
-            RowMeaning::WithoutReference => self.progress.without_reference += 1,
+            RowMeaning::WithoutReference => {
+                self.progress.without_reference += 1;
+                self.join_by_id(slice, row).await?;
+            }
             RowMeaning::FoundNow(claim) => {
                 // A legacy claim that knows a record may be sent again, so it must not know what legacy never made.
                 if row.side == Side::Legacy && self.may_be_mirror(row, is_native) {
                     match self.elsewhere(slice, row, Some(&claim)).await? {
-                        Elsewhere::Mirrored => return Ok(true),
-                        Elsewhere::Double => return Ok(false),
+                        Elsewhere::Mirrored(_) => return Ok(true),
+                        Elsewhere::Double(_) => return Ok(false),
                         Elsewhere::Nowhere => {}
                     }
                 }
                 self.resolve(row, &claim).await?;
             }
             RowMeaning::OtherRecord(claim) => self.compare_with_known(row, &claim).await?,
-            RowMeaning::Refused(claim) => match self.elsewhere(slice, row, Some(&claim)).await? {
-                Elsewhere::Mirrored if row.side != self.mirrored_side(is_native) => return Ok(true),
-                Elsewhere::Mirrored | Elsewhere::Nowhere => self.adopt_refused(row, &claim),
-                Elsewhere::Double => {}
-            },
+            RowMeaning::Refused(claim) => {
+                let elsewhere = self.elsewhere(slice, row, Some(&claim)).await?;
+                let is_mirrored = matches!(&elsewhere, Elsewhere::Mirrored(_));
+                let record = self.claimed_record(row, elsewhere, is_native);
+                self.adopt_refused(&record, &claim);
+                return Ok(is_mirrored && record.side != row.side);
+            }
             RowMeaning::OtherSide(claim) => match self.elsewhere(slice, row, Some(&claim)).await? {
-                Elsewhere::Mirrored if self.only_mirrors(claim.side) => {
+                Elsewhere::Mirrored(there) if self.only_mirrors(claim.side) => {
+                    // Both may have come from one page.
+                    self.confirm_listed(row).await?;
+                    self.confirm_listed(&there).await?;
                     let detail =
                         format!("the claim names the {} side, which only mirrors the record", claim.side);
                     self.report(&of_row(FindingKind::WrongSide, row, detail));
                 }
-                Elsewhere::Mirrored => return Ok(true),
-                Elsewhere::Double => {}
+                Elsewhere::Mirrored(_) => return Ok(true),
+                Elsewhere::Double(_) => {}
                 Elsewhere::Nowhere => self.wrong_side(row, &claim),
             },
         }
@@ -211,76 +217,7 @@ impl<S: RecordSource> Walker<'_, S> {
         }
     }
 
-    /// Writes claims for rows that have none, where that is allowed. Returns those that got one from another process meanwhile.
-    async fn claim_rows<'r>(
-        &mut self,
-        slice: &Slice,
-        side: Side,
-        (rows, native): (Vec<&'r WalkedRecord>, &HashSet<String>),
-    ) -> Result<Vec<&'r WalkedRecord>, WalkError> {
-        let (mut adoptable, mut unclaimed) = (Vec::new(), Vec::new());
-        for row in rows {
-            let is_native = row.ref_id.as_deref().is_some_and(|ref_id| native.contains(ref_id));
-            if self.is_elsewhere_without_claim(slice, row, is_native).await? {
-                continue;
-            }
-            if self.is_reconcile() {
-                self.report(&of_row(FindingKind::Unclaimed, row, "no claim has the reference"));
-                unclaimed.push(row.created_at);
-            }
-            if self.may_claim(side)
-                && vendor_record(row).is_some_and(|record| record.fits(self.context.tenant))
-            {
-                adoptable.push(row);
-            } else {
-                self.assume(row)?;
-            }
-        }
-        self.found_unclaimed(side, &unclaimed).await?;
-        self.save_findings().await?;
-        let mut again = Vec::new();
-        for rows in adoptable.chunks(ADOPTED_AT_ONCE) {
-            again.extend(self.adopt(side, rows).await?);
-        }
-        Ok(again)
-    }
-
-    /// Before anything else is done about it: a create must not rely on the ledger meanwhile.
-    async fn found_unclaimed(&self, side: Side, made: &[Timestamp]) -> Result<(), WalkError> {
-        let (Some(ledger), Some(oldest), Some(newest)) =
-            (self.context.ledger, made.iter().min(), made.iter().max())
-        else {
-            return Ok(());
-        };
-        let (tenant, longest) = (self.context.tenant, self.options.longest_create);
-        Ok(ledger.found_unclaimed(tenant, side, [*oldest, *newest], longest).await?)
-    }
-
-    async fn adopt<'r>(
-        &mut self,
-        side: Side,
-        rows: &[&'r WalkedRecord],
-    ) -> Result<Vec<&'r WalkedRecord>, WalkError> {
-        let Some(ledger) = self.context.ledger else { return Ok(Vec::new()) };
-        self.check_lease()?;
-        let records = rows.iter().filter_map(|row| vendor_record(row)).collect();
-        let adopted = ledger.adopt(self.context.tenant, side, records).await?;
-        let adopted: HashSet<_> = adopted.iter().map(String::as_str).collect();
-        self.progress.adopted += adopted.len() as u64;
-        let (mine, others): (Vec<&WalkedRecord>, Vec<_>) =
-            rows.iter().partition(|row| row.ref_id.as_deref().is_some_and(|ref_id| adopted.contains(ref_id)));
-        if self.is_reconcile() {
-            for row in mine {
-                self.report_repaired(&of_row(FindingKind::Unclaimed, row, "no claim has the reference"));
-            }
-            for row in &others {
-                self.report_repaired(&of_row(FindingKind::Unclaimed, row, "a claim was made meanwhile"));
-            }
-        }
-        Ok(others)
-    }
-
-    fn assume(&mut self, row: &WalkedRecord) -> Result<(), WalkError> {
+    pub(super) fn assume(&mut self, row: &WalkedRecord) -> Result<(), WalkError> {
         if let Some(ref_id) = &row.ref_id {
             self.assumed.entry(hash_of(ref_id)).or_insert_with(|| (row.side, row.id.clone()));
         }
@@ -314,9 +251,4 @@ impl<S: RecordSource> Walker<'_, S> {
         }
         Ok(())
     }
-}
-
-fn vendor_record(row: &WalkedRecord) -> Option<VendorRecord> {
-    let ref_id = row.ref_id.clone()?;
-    Some(VendorRecord { ref_id, record_id: row.id.clone(), created_at: row.created_at })
 }

@@ -122,6 +122,8 @@ pub async fn walk<S: RecordSource>(
     if let Err(error) = walker.run().await {
         // So that the next walk need not go over this part again. The first error counts.
         let _ = walker.save(WalkState::Running).await;
+        // What cannot be put on record now is so when another walk begins.
+        let _ = walker.audit_claims().await;
         return Err(error);
     }
     Ok(walker.finish())
@@ -140,6 +142,7 @@ impl<'a, S: RecordSource> Walker<'a, S> {
             ..WalkProgress::default()
         };
         let end = whole_second(options.end);
+        let started_at = context.reader.clock().await?;
         let mut walker = Self {
             context,
             options,
@@ -156,9 +159,11 @@ impl<'a, S: RecordSource> Walker<'a, S> {
             controlled_until: [None; 2],
             known_ref: [None, None],
             saved_at: Instant::now(),
-            started_at: Timestamp::now(),
+            started_at,
             resumed: false,
         };
+        // Of walks that were killed, before it is forgotten which they were.
+        walker.audit_claims().await?;
         if !walker.resume().await? {
             walker.record_begin().await?;
         }
@@ -179,6 +184,7 @@ impl<'a, S: RecordSource> Walker<'a, S> {
             progress: self.snapshot.clone(),
             started_at: now,
             updated_at: now,
+            judged: Some(self.judged()),
         };
         Ok(ledger.begin_walk(self.context.tenant, self.options.kind, row).await?)
     }
@@ -241,7 +247,7 @@ impl<'a, S: RecordSource> Walker<'a, S> {
             return;
         }
         *self.progress.found.entry(finding.kind).or_default() += 1;
-        if self.findings.keeps(finding.kind) {
+        if self.findings.keeps(finding) {
             self.pending.push(finding.stored());
         }
         finding.log();
@@ -251,7 +257,7 @@ impl<'a, S: RecordSource> Walker<'a, S> {
     pub(super) fn report_repaired(&mut self, finding: &WalkFinding) {
         let repaired = WalkFinding { repaired: true, ..finding.clone() };
         self.findings.repaired(&repaired);
-        if self.findings.keeps(finding.kind) {
+        if self.findings.keeps(finding) {
             self.pending.push(repaired.stored());
         }
         let (kind, ref_id) = (finding.kind.as_str(), finding.subject());
@@ -269,11 +275,12 @@ impl<'a, S: RecordSource> Walker<'a, S> {
         self.trip_on_doubles().await?;
         let mut findings = std::mem::take(&mut self.pending);
         let Some(ledger) = self.context.ledger else { return Ok(()) };
+        let now = self.context.reader.clock().await?;
         loop {
             let rest = findings.split_off(findings.len().min(FINDINGS_SAVED));
             // Finished only with the last findings: a walk that is killed in between goes on and saves the rest.
             let state = if rest.is_empty() { state } else { WalkState::Running };
-            let walked = self.walked(state);
+            let walked = self.walked(state, now);
             let step = WalkStep { state, progress: self.snapshot.clone(), findings, walked };
             if !ledger.save_walk(&self.walk, step).await? {
                 return Err(WalkError::TakenOver);
@@ -288,25 +295,31 @@ impl<'a, S: RecordSource> Walker<'a, S> {
     }
 
     /// What the end of the walk says about completeness.
-    fn walked(&self, state: WalkState) -> Option<Walked> {
+    fn walked(&self, state: WalkState, now: Timestamp) -> Option<Walked> {
         let is_clean = match state {
             WalkState::Running | WalkState::Abandoned => return None,
             WalkState::Clean => true,
             WalkState::Findings => false,
         };
+        // A window that ended long ago says nothing about what was made since.
+        let is_recent = self.end >= self.started_at - 2 * self.options.lag;
         let whole = self.is_reconcile()
+            && is_recent
             && self.options.sides == Sides::Both
             && self.begin <= self.end - self.options.window + ROUNDED;
         let verdict = match self.options.clean_for.filter(|_| is_clean && whole) {
             Some(clean_for) => {
                 // Part of a walk that goes on was joined when it began.
-                let at = if self.resumed { self.started_at } else { Timestamp::now() };
+                let at = if self.resumed { self.started_at } else { now };
                 WalkVerdict::CleanUntil(at + clean_for)
             }
             None if self.progress.is_about_money() => WalkVerdict::AboutMoney,
             None => WalkVerdict::Other,
         };
-        let is_known = |side: &Side| self.may_claim(*side) && self.progress.unlisted[*side as usize] == 0;
+        let is_known = |side: &Side| {
+            let WalkProgress { unlisted, left_unclaimed, .. } = &self.progress;
+            self.may_claim(*side) && unlisted[*side as usize] == 0 && left_unclaimed[*side as usize] == 0
+        };
         Some(Walked {
             tenant: self.context.tenant.to_owned(),
             sides: self.options.sides.all().into_iter().filter(is_known).collect(),
@@ -314,6 +327,7 @@ impl<'a, S: RecordSource> Walker<'a, S> {
             end: self.end,
             verdict,
             longest_create: self.options.longest_create,
+            judged: self.context.facts.about_mirrors(),
         })
     }
 

@@ -93,8 +93,10 @@ impl Reconciler {
         (upstream, every): (&UpstreamClient, Duration),
     ) {
         let tenant = tenant(config);
+        // By the ledger's clock, as the times of walks are: one that is ahead would walk all the time, or let no other replica walk.
+        let Ok(now) = ledger.reader().clock().await else { return };
         let due = |last: &Option<FinishedWalk>| {
-            let age = last.as_ref().map(|last| Timestamp::now().duration_since(last.at));
+            let age = last.as_ref().map(|last| now.duration_since(last.at));
             age.is_none_or(|age| age >= SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX))
         };
         // The age of the last walk is read from the ledger: replicas and restarts share one schedule.
@@ -163,7 +165,7 @@ async fn walk_window(
     let source = VendorSource::new(config.clone(), upstream, budget.clone(), None)
         .map_err(|error| WalkError::Setup(error.to_string()))?;
     // Lists may lag; a walk to this moment would report records as missing that are not listed yet.
-    let end = Timestamp::now() - LAG;
+    let end = ledger.reader().clock().await? - LAG;
     let options = WalkOptions {
         begin: Some(begin_of_window(config, ledger, end, last).await?),
         stuck_after: config.reconcile.stuck_after,

@@ -4,7 +4,7 @@
 use http::{Method, Request};
 
 use super::Services;
-use crate::config::{Config, NativeCreates};
+use crate::config::{self, Config, NativeCreates};
 use crate::failure::Failure;
 use crate::http::body::{self, ByteCount, Payload, Peeked};
 use crate::http::decode::{Decoded, decode};
@@ -26,10 +26,17 @@ pub(crate) async fn record(
     request: Request<Received>,
     count: &ByteCount,
 ) -> Result<Request<Payload>, Failure> {
-    let records = config.ledger.as_ref().is_some_and(|ledger| ledger.native_creates == NativeCreates::Record);
-    let Some(ledger) = services.ledger.as_ref().filter(|_| records && may_be_create(config, &request)) else {
-        return Ok(request.map(|incoming| Payload::Streamed(incoming, count.clone())));
+    let streamed =
+        |request: Request<Received>| request.map(|incoming| Payload::Streamed(incoming, count.clone()));
+    let (Some(ledger), Some(settings), true) =
+        (&services.ledger, &config.ledger, may_be_create(config, &request))
+    else {
+        return Ok(streamed(request));
     };
+    if settings.native_creates == NativeCreates::Pass {
+        passed(ledger, settings).await?;
+        return Ok(streamed(request));
+    }
     let (head, incoming) = request.into_parts();
     let (max, idle) = (config.limits.request_body_max, config.timeouts.pass_through_idle);
     let (body, payload) = match body::peek(incoming, max, idle, count).await? {
@@ -71,6 +78,13 @@ fn may_be_create(config: &Config, request: &Request<Received>) -> bool {
     is_post
         && (route::is_native_create(request.uri().path(), &config.base_path)
             || route::is_native_create(at_legacy().path(), &legacy.path_prefix))
+}
+
+/// Before a create that is not recorded is forwarded: another replica may record them, and rely on the ledger.
+async fn passed(ledger: &Ledger, settings: &config::LedgerSection) -> Result<(), Failure> {
+    let withdrawn = ledger.withdraw(&settings.tenant, Side::New, Withdrawal::PassedNativeCreates).await;
+    // Without `only_door` no side becomes complete, and the bytes are forwarded whatever the ledger says.
+    withdrawn.or_else(|error| if settings.only_door { Err(Failure::Ledger(error.into())) } else { Ok(()) })
 }
 
 /// The ledger does not know every reference of new from now on.

@@ -49,6 +49,12 @@ impl Facts {
         ]
     }
 
+    /// What is known about mirrors, in one line: by it walks decide which side a claim names.
+    #[must_use]
+    pub(crate) fn about_mirrors(self) -> String {
+        format!("mirror={} mirror_back={}", self.mirror.as_str(), self.mirror_back.as_str())
+    }
+
     /// The side that made a record which both sides list.
     #[must_use]
     pub(crate) fn mirrored_side(self) -> Side {

@@ -165,6 +165,7 @@ impl Deployment {
             progress: progress.to_string(),
             started_at: now,
             updated_at: now,
+            judged: None,
         };
         let ledger = self.ledger().await;
         ledger.begin_walk("default", WalkKind::Reconcile, row).await.unwrap();

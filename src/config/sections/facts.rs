@@ -11,6 +11,7 @@ use crate::config::read::{ConfigKey, KeyReader};
 use crate::translate::facts::{EmptyList, Facts, Mirror, ProfileFilter, QueryPlus, RefMatch, RefSpace};
 
 pub(crate) const FILE: &str = "facts.file";
+pub(crate) const MIRROR: &str = "facts.mirror";
 pub(crate) const FOUND_AT: &str = "facts.found_at";
 
 /// The facts, and the file that they came from if there is one.
@@ -59,7 +60,7 @@ pub(in crate::config) fn read_found_at(keys: &mut KeyReader) -> Option<Option<Ti
 
 fn known(keys: &mut KeyReader) -> Option<Facts> {
     let ref_space = fact(keys.on_reload("facts.ref_space"), RefSpace::ALL, RefSpace::as_str);
-    let mirror = fact(keys.on_reload("facts.mirror"), Mirror::ALL, Mirror::as_str);
+    let mirror = fact(keys.on_reload(MIRROR), Mirror::ALL, Mirror::as_str);
     let mirror_back = fact(keys.on_reload("facts.mirror_back"), Mirror::ALL, Mirror::as_str);
     let profile_filter =
         fact(keys.on_reload("facts.profile_filter"), ProfileFilter::ALL, ProfileFilter::as_str);

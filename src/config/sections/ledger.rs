@@ -13,6 +13,7 @@ pub(crate) const URL_FILE: &str = "ledger.url_file";
 pub(crate) const TENANT: &str = "ledger.tenant";
 pub(crate) const ID: &str = "ledger.id";
 pub(crate) const NEW_IN_USE: &str = "ledger.new_in_use";
+pub(crate) const NATIVE_CREATES: &str = "ledger.native_creates";
 pub(crate) const ONLY_DOOR: &str = "ledger.only_door";
 
 /// Maximum length of a tenant, in bytes.
@@ -143,8 +144,7 @@ pub(in crate::config) fn read(keys: &mut KeyReader) -> Option<Option<LedgerSecti
     let tenant = keys.on_restart(TENANT).text();
     let timeout = keys.on_restart("ledger.timeout").duration(MILLISECOND);
     let pool_max = keys.on_restart("ledger.pool_max").number(1..=1000);
-    let native_creates =
-        keys.on_reload("ledger.native_creates").choice(NativeCreates::ALL, NativeCreates::as_str);
+    let native_creates = keys.on_reload(NATIVE_CREATES).choice(NativeCreates::ALL, NativeCreates::as_str);
     if tenant.as_ref().is_some_and(|tenant| tenant.trim() != tenant || tenant.is_empty()) {
         keys.problem(TENANT, "is empty, or has blanks around it");
     }

@@ -36,12 +36,13 @@ pub(crate) mod keys {
     pub(crate) use super::admin::LISTEN as ADMIN_LISTEN;
     pub(crate) use super::budget::WAIT_MAX as BUDGET_WAIT_MAX;
     pub(crate) use super::drift::KNOWN as DRIFT_KNOWN;
-    pub(crate) use super::facts::{FILE as FACTS_FILE, FOUND_AT as FACTS_FOUND_AT};
+    pub(crate) use super::facts::{FILE as FACTS_FILE, FOUND_AT as FACTS_FOUND_AT, MIRROR as FACTS_MIRROR};
     pub(crate) use super::gate::ENFORCE as GATE_ENFORCE;
     pub(crate) use super::general::STAGE;
     pub(crate) use super::ledger::{
-        ID as LEDGER_ID, NEW_IN_USE as LEDGER_NEW_IN_USE, ONLY_DOOR as LEDGER_ONLY_DOOR,
-        TENANT as LEDGER_TENANT, URL as LEDGER_URL, URL_FILE as LEDGER_URL_FILE,
+        ID as LEDGER_ID, NATIVE_CREATES as LEDGER_NATIVE_CREATES, NEW_IN_USE as LEDGER_NEW_IN_USE,
+        ONLY_DOOR as LEDGER_ONLY_DOOR, TENANT as LEDGER_TENANT, URL as LEDGER_URL,
+        URL_FILE as LEDGER_URL_FILE,
     };
     pub(crate) use super::limits::{CONNECTIONS_MAX, IN_FLIGHT_ALL};
     pub(crate) use super::routes::CREATE as ROUTES_CREATE;

@@ -17,16 +17,30 @@ pub(crate) fn is_same_record(facts: Facts, one: &[u8], other: &[u8]) -> bool {
     facts.has_mirrors() && parsed().is_some_and(|(one, other)| agree(&one, &other))
 }
 
+/// Whether two conversions in the legacy format that carry one id agree about the money; one of them may lack the reference.
+#[must_use]
+pub(crate) fn is_same_money(one: &[u8], other: &[u8]) -> bool {
+    let parsed = Conversion::parse(one).ok().zip(Conversion::parse(other).ok());
+    parsed.is_some_and(|(one, other)| {
+        let references = reference(one.ref_id).zip(reference(other.ref_id));
+        references.is_none_or(|(one, other)| one == other) && agree_about_money(&one, &other)
+    })
+}
+
 fn agree(one: &Conversion<'_>, other: &Conversion<'_>) -> bool {
-    // Everything that names money must agree. A double that is hidden is money that nobody looks for; one that is shown twice only puzzles.
     reference(one.ref_id) == reference(other.ref_id)
-        && same_asset(one.source_asset, other.source_asset)
+        && agree_about_money(one, other)
+        // A mirror keeps the id or the instant of its original; a second conversion would share one only by chance.
+        && (same_id(one.id, other.id) || same_instant(one.created_at, other.created_at))
+}
+
+fn agree_about_money(one: &Conversion<'_>, other: &Conversion<'_>) -> bool {
+    // Everything that names money must agree. A double that is hidden is money that nobody looks for; one that is shown twice only puzzles.
+    same_asset(one.source_asset, other.source_asset)
         && same_asset(one.target_asset, other.target_asset)
         && same_id(one.profile_id, other.profile_id)
         && is_same_recipient(one.recipient(), other.recipient())
         && both(one.amount, other.amount).is_some_and(|(one, other)| decimal::same(&one, &other))
-        // A mirror keeps the id or the instant of its original; a second conversion would share one only by chance.
-        && (same_id(one.id, other.id) || same_instant(one.created_at, other.created_at))
 }
 
 /// The sides may write one UUID, and one asset, in different letter case.

@@ -1,6 +1,7 @@
 //! A ledger that knows every reference of a side answers the duplicate check alone: when it does, and what ends it, on all replicas.
 
 mod answers;
+mod mirrored;
 mod withdrawn;
 
 use conversion_shim::sandbox::{Operation, Sandbox};

@@ -3,11 +3,14 @@
 use conversion_shim::translate::side::Side;
 use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
+use sqlx::Connection as _;
 
 use super::Bed;
+use crate::support::postgres::Postgres;
 use crate::support::test_bed::LEGACY;
 use crate::trip::served;
 use crate::what_broke::ORCHESTRATIONS;
+use crate::what_broke::references::orchestration;
 
 /// A complete ledger that every replica relies on.
 async fn complete_beds() -> Vec<Bed> {
@@ -144,9 +147,9 @@ async fn a_walk_that_goes_on_counts_from_its_own_begin() {
         // One that was killed, twenty minutes ago: completeness lasts thirty from its begin on.
         bed.change(
             "INSERT INTO ledger_walks (walk, kind, tenant, sides, begin_us, end_us, state, program, format, progress, started_at_us, \
-             updated_at_us) SELECT 'stopped', kind, tenant, sides, begin_us, end_us, 'running', program, format, \
+             updated_at_us, judged) SELECT 'stopped', kind, tenant, sides, begin_us, end_us, 'running', program, format, \
              '{\"position\":0,\"claims_position\":0,\"rows\":[0,0],\"pages\":[0,0],\"claims\":0,\"adopted\":0,\"resolved\":0,\"without_reference\":0,\"not_conversions\":0,\"hashes\":[\"\",\"\"],\"found\":{}}', \
-             started_at_us - 1200000000, updated_at_us - 1200000000 FROM ledger_walks \
+             started_at_us - 1200000000, updated_at_us - 1200000000, judged FROM ledger_walks \
              WHERE kind = 'reconcile' AND state = 'clean' AND begin_us = 0 ORDER BY started_at_us DESC LIMIT 1",
         )
         .await;
@@ -212,4 +215,119 @@ async fn a_native_create_that_cannot_be_recorded_ends_it_on_new_alone() {
     let (legacy, new) = (bed.stands("legacy").await, bed.stands("new").await);
     assert_eq!(legacy["complete"], true, "{legacy}");
     assert!(new["missing"].as_str().unwrap().contains("could not be recorded"), "{new}");
+}
+
+impl Bed {
+    /// Reloads the config that the first replica started with.
+    async fn records_natives_again(&self) {
+        self.write("stage = \"live\"");
+        let shim = &self.replicas[0].0;
+        let hash = shim.logged("modes in force").await["hash"].take();
+        shim.line_that("the first config again", |line| {
+            line["message"] == "config reloaded" && line["hash"] == hash
+        })
+        .await;
+    }
+}
+
+/// What is forwarded unrecorded because of `pass` is known to nobody, whatever a reload says later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_native_create_that_is_passed_ends_it_on_new_before_it_is_sent() {
+    for bed in complete_beds().await {
+        bed.write("stage = \"live\"\nledger.native_creates = \"pass\"");
+        bed.replicas[0].0.logged("config reloaded").await;
+        let native = orchestration("passed", &serde_json::Value::Null);
+        let sent = bed.caller().ask(Method::POST, ORCHESTRATIONS, native).await;
+        assert!(sent.status < 300, "{:?}", sent.body);
+        bed.records_natives_again().await;
+        let (legacy, new) = (bed.stands("legacy").await, bed.stands("new").await);
+        assert_eq!(legacy["complete"], true, "{legacy}");
+        assert_eq!(new["complete"], false, "{new}");
+        assert!(new["missing"].as_str().unwrap().contains("not recorded"), "{new}");
+    }
+}
+
+/// The reload that begins to pass them ends it as well, before the first of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_that_passes_native_creates_ends_it_on_new() {
+    for bed in complete_beds().await {
+        bed.write("stage = \"live\"\nledger.native_creates = \"pass\"");
+        bed.replicas[0].0.logged("config reloaded").await;
+        bed.records_natives_again().await;
+        let (legacy, new) = (bed.stands("legacy").await, bed.stands("new").await);
+        assert_eq!((&legacy["complete"], &new["complete"]), (&true.into(), &false.into()), "{new}");
+    }
+}
+
+/// A window that ended long ago says nothing about now, and a double that is not in it is as it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clean_reconcile_of_an_old_window_restores_nothing() {
+    for bed in complete_beds().await {
+        bed.seed(Side::Legacy, "complete-0", 20);
+        bed.walk(&["reconcile"], 6).await;
+        let reset = bed.order(&["trip", "reset", "--why", "planted"]).await;
+        assert_eq!(reset.code, Some(0), "{reset:?}");
+        for (_, caller) in &bed.replicas {
+            served(caller).await;
+        }
+        bed.walk(&["reconcile", "--from", "25h", "--to", "40m"], 0).await;
+        assert_eq!(bed.stands("legacy").await["complete"], false);
+        assert!(bed.looks(Side::Legacy, "old-window").await);
+    }
+}
+
+/// The claim that a backfill writes hides the record from every later reconcile.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_no_claim_knows_shows_another_door_to_a_backfill_too() {
+    for bed in complete_beds().await {
+        bed.seed(Side::Legacy, "beside", 20);
+        bed.walk(&["ledger", "backfill"], 0).await;
+        let found = bed.stands("legacy").await;
+        assert_eq!(found["complete"], false, "{found}");
+        assert!(found["missing"].as_str().unwrap().contains("no claim knew"), "{found}");
+        assert!(bed.looks(Side::Legacy, "found").await);
+    }
+}
+
+/// The clock of the database is an hour behind this machine's, whose processes are ahead as one replica of several may be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_clock_is_ahead_prolongs_nothing() {
+    let Some(postgres) = Postgres::shared() else { return };
+    let url = postgres.fresh_database();
+    let mut database = sqlx::PgConnection::connect(&url).await.unwrap();
+    sqlx::raw_sql(
+        "CREATE SCHEMA behind; \
+         CREATE FUNCTION behind.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE \
+         AS 'SELECT pg_catalog.clock_timestamp() - interval ''1 hour'''; \
+         DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, behind, pg_catalog', current_database()); END $$",
+    )
+    .execute(&mut database)
+    .await
+    .unwrap();
+    let mut bed = Bed::on(Some(url), "stage = \"live\"").await;
+    bed.start().await;
+    bed.walk(&["ledger", "backfill"], 0).await;
+    bed.an_hour_later().await;
+    bed.walk(&["reconcile"], 0).await;
+    let sql = "SELECT until_us, CAST(EXTRACT(EPOCH FROM pg_catalog.clock_timestamp() - interval '1 hour') * 1000000 AS BIGINT) \
+               FROM ledger_completeness WHERE side = 'legacy'";
+    let (until, now): (i64, i64) = sqlx::query_as(sql).fetch_one(&mut database).await.unwrap();
+    let half_an_hour = 2 * 15 * 60 * 1_000_000;
+    assert!(now < until && until <= now + half_an_hour, "{until} {now}");
+    // The claims of creates go by the same clock.
+    assert!(!bed.looks(Side::Legacy, "complete").await);
+    sqlx::query("UPDATE ledger_completeness SET until_us = $1")
+        .bind(now)
+        .execute(&mut database)
+        .await
+        .unwrap();
+    assert!(bed.looks(Side::Legacy, "over").await);
+    // So do leases: one that ended a minute ago by this machine's clock has not ended.
+    let lease = "INSERT INTO ledger_leases (name, holder, until_us) VALUES ('walk default', 'another', $1) \
+                 ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until_us = excluded.until_us";
+    let minute_ago = Timestamp::now().as_microsecond() - 60_000_000;
+    sqlx::query(lease).bind(minute_ago).execute(&mut database).await.unwrap();
+    let refused = bed.order(&["reconcile", "--rate", "50"]).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.err.contains("another process walks"), "{refused:?}");
 }

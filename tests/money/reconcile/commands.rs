@@ -1,6 +1,6 @@
 //! `reconcile` as a process: windows, the report's counts, and files that it is to write.
 
-use conversion_shim::sandbox::Operation;
+use conversion_shim::sandbox::{ListOrder, Operation, Variants};
 use conversion_shim::translate::side::Side;
 use jiff::{SignedDuration, Timestamp};
 use sha2::{Digest as _, Sha256};
@@ -149,4 +149,46 @@ async fn a_page_that_cannot_be_written_is_refused_before_the_walk() {
         full.out.starts_with("reconcile of tenant ") && full.err.contains("--html: /dev/full: "),
         "{full:?}"
     );
+}
+
+/// What a list does without `order` is the vendor's; what it does against it is no list to walk.
+#[tokio::test]
+async fn a_walk_is_the_same_whatever_order_is_the_vendors_own() {
+    let mut walked = Vec::new();
+    for (list_order, code) in
+        [(ListOrder::Newest, 0), (ListOrder::Oldest, 0), (ListOrder::Fixed, 1), (ListOrder::Unsorted, 1)]
+    {
+        let deployment = deployment("").await;
+        let made = Timestamp::now() - SignedDuration::from_hours(2);
+        for side in [Side::Legacy, Side::New] {
+            for number in 0..40_i64 {
+                // Some share an instant, and none has an id that follows its time.
+                let made = (made + SignedDuration::from_secs(number / 3)).to_string();
+                let (ref_id, id) = (format!("{side}-{number}"), format!("{}", 7 * number % 40));
+                let id = format!("{id:0>8}-0000-4000-8000-{:012}", side as usize);
+                let inspector = deployment.vendor.inspector();
+                match side {
+                    Side::Legacy => {
+                        let mut record = old_record(&ref_id, &made);
+                        record["id"] = id.into();
+                        inspector.seed_conversion(record)
+                    }
+                    Side::New => {
+                        let mut record = new_record(&ref_id, &made);
+                        record["id"] = id.into();
+                        inspector.seed_orchestration(record)
+                    }
+                };
+            }
+        }
+        deployment.vendor.inspector().set_variants(Variants { list_order, ..Variants::default() });
+        let ran = deployment.order(&["backfill", "--rate", "50", "--json"]).await;
+        assert_eq!(ran.code, Some(code), "{list_order:?}: {ran:?}");
+        if code == 0 {
+            let told = ran.json();
+            walked.push((told["records"].clone(), told["adopted"].clone()));
+        }
+    }
+    assert_eq!(walked[0], walked[1]);
+    assert_eq!(walked[0].1, 40);
 }

@@ -159,7 +159,7 @@ async fn a_walk_that_goes_on_goes_to_the_end_that_is_asked_for() {
     assert!((1..1000).contains(&made_before), "{ran:?}");
 }
 
-fn start(deployment: &Deployment, arguments: &[&str]) -> Child {
+pub(super) fn start(deployment: &Deployment, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_conversion-shim"))
         .args(arguments)
         .arg("--config")

@@ -41,7 +41,9 @@ async fn a_list_that_shows_every_known_record_was_walked() {
         let books = books(&bed).await.close();
         let result = bed.walk(&books, backfill()).await.unwrap();
         assert_eq!((result.progress.adopted, result.findings.len()), (20, 0));
-        assert_eq!(walked_to(&bed).await, Some(result.end));
+        // Its window ends in an hour, and what is made until then was not walked.
+        let walked_to = walked_to(&bed).await.unwrap();
+        assert!(walked_to < result.end && walked_to > result.started_at, "{walked_to}");
     }
 }
 

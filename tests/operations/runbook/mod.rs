@@ -102,7 +102,9 @@ impl Walk {
         let blocks = self.step(heading).commands_behind(configs).join("");
         // Few to a page, so that there are pages.
         let blocks = blocks.replace("=1000", "=2");
-        self.ways.run(&blocks, &[("TOKEN", TOKEN)])
+        let token_file = self.ways.root().join("trial/token");
+        std::fs::write(&token_file, TOKEN).unwrap();
+        self.ways.run(&blocks, &[("TOKEN", TOKEN), ("token_file", token_file.to_str().unwrap())])
     }
 
     /// Runs what the page prints before the first block of a step, in one of the ways: what the gate needs, and nothing else.
@@ -330,8 +332,10 @@ async fn observe(walk: &Walk) -> String {
         assert!(shown.contains(&format!(">{name}<")), "the operator's page has no {name}");
     }
     for said in walk.commands("Step 1: put the proxy in front", 1) {
-        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
-        for told in ["stage  ", "observe", "ready  ", "requests, last", "claims"] {
+        assert_eq!((said.code, said.err.contains("conversion-shim: ")), (Some(0), false), "{said:?}");
+        for told in
+            ["stage  ", "observe", "ready  ", "requests, last", "claims", "backfill of tenant default: clean"]
+        {
             assert!(said.out.contains(told), "{told}: {said:?}");
         }
     }
@@ -402,6 +406,8 @@ async fn first_creates(walk: &mut Walk) {
     assert_eq!((walk.made(Side::Legacy), walk.made(Side::New)), (before, probes + 1));
     for said in walk.commands("Step 4: the first creates", 1) {
         assert!(said.code == Some(0) && said.out.contains("new"), "{said:?}");
+        assert_eq!(said.out.matches("backfill of tenant default: clean").count(), 2, "{said:?}");
+        assert!(said.out.contains("reconcile of tenant default: clean"), "{said:?}");
     }
     let status = walk.put("Step 4: the first creates", 1).await;
     assert_eq!(status["canary"]["percent"], 5);
