@@ -1,9 +1,9 @@
 //! Walks over the vendor's lists and their join with the ledger: every planted finding is found, and none is invented.
 
-mod books;
 mod bulk;
 mod commands;
 mod evidence;
+mod listed;
 mod mirrors;
 mod movements;
 mod over_http;
