@@ -1,8 +1,9 @@
 //! `demo`: the whole cutover in a minute and a half, with faults, on this machine.
 //!
 //! The vendor is the embedded one, in this process. The proxy is a process of its own, the same binary with a config file and an SQLite
-//! ledger in a temporary folder, so that it can be killed. `fleet` is the clients of the old API, `walk` the stages and their faults, `reconciliation`
-//! what the vendor holds at the end. Numbers come from the proxy's metrics, from answers that clients got, and from the vendor's records.
+//! ledger in a temporary folder, so that it can be killed. `fleet` is the clients of the old API, `walk` the stages and their faults,
+//! `reconciliation` what the vendor holds at the end. Numbers come from the proxy's metrics, from answers that clients got, and from the
+//! vendor's records.
 
 mod exchange;
 mod fleet;

@@ -85,10 +85,12 @@ impl World {
             Event::StartWithLedger => {
                 (!self.replicas[1].has_ledger).then(|| self.replicas[1].has_ledger = true)?;
                 let (now, rules) = (self.now, self.rules);
+                // It created without claims until now, so nothing on record covers what it sent.
                 self.write(|ledger| ledger.withdraw(now, rules));
                 Some("replica 1 starts with the ledger".into())
             }
             Event::Walk => self.walk(),
+            // Apart from `Event::Walk`, so that creates and losses may come between what a walk read and what it records.
             Event::WalkEnds => {
                 let side = self.setting.special.walks()?;
                 (self.ledger.is_walking() && !self.ledger.hold).then_some(())?;
@@ -240,6 +242,7 @@ impl World {
     fn walk(&mut self) -> Option<String> {
         let side = self.setting.special.walks()?;
         (!self.ledger.hold && !self.ledger.is_walking()).then_some(())?;
+        // Lists may lag: that a younger record is not among the rows proves nothing.
         let end = self.now - LAG;
         let names: BTreeMap<_, _> =
             (0..self.setting.references).map(|reference| (reference_name(reference), reference)).collect();

@@ -93,6 +93,7 @@ pub(super) fn open_new(arguments: OrderArgs) -> u8 {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
+    // From here on a lost or exchanged ledger means conversions made twice, and only the id in the config shows that it was exchanged.
     if ledger.id.is_none() {
         let message = "is not set: set it to the id that `conversion-shim ledger init` prints";
         return check::refused(&name_sources(
