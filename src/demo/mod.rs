@@ -30,7 +30,7 @@ use self::screen::Screen;
 use self::totals::{Parts, Totals};
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
+pub(crate) struct DemoOptions {
     /// The plan of clients and faults follows from it.
     pub(crate) seed: u64,
     /// Under 20 s instead of about 90.
@@ -68,7 +68,7 @@ const FUNDS: &str = "1000000000";
 ///
 /// # Errors
 /// [`DemoError`]: a part could not start, or the proxy did not take a config.
-pub(crate) async fn run(options: Options, screen: &mut Screen) -> Result<CompletedDemo, DemoError> {
+pub(crate) async fn run(options: DemoOptions, screen: &mut Screen) -> Result<CompletedDemo, DemoError> {
     let vendor = Arc::new(vendor().await.map_err(DemoError::Vendor)?);
     let folder = Folder::new().map_err(DemoError::Folder)?;
     let mut proxy = Proxy::start(folder.path(), &vendor).await?;
