@@ -55,6 +55,7 @@ pub(crate) async fn serve(listener: TcpListener, view: Arc<View>) {
     let only_local = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     loop {
         let accepted = async {
+            // Before the accept, so that connections beyond the maximum wait in the kernel's backlog and cost nothing here.
             let permit = permits.clone().acquire_owned().await.ok();
             (permit, listener.accept().await)
         };
@@ -79,6 +80,7 @@ async fn connection(stream: TcpStream, view: Arc<View>, only_local: bool) {
     let service = service_fn(move |request: Request<Incoming>| {
         let view = view.clone();
         async move {
+            // Against DNS rebinding, see `host`. A listener that other machines reach is called by names that nobody here knows.
             if only_local && !host::is_local_request(request.uri(), request.headers()) {
                 return Ok::<_, Infallible>(misdirected());
             }

@@ -8,7 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::exit::{FAILED, FINDINGS, OK};
 use super::output::{block_on_threads, complain};
 use crate::demo::screen::{Screen, Terminal};
-use crate::demo::{self, DemoError, Options};
+use crate::demo::{self, DemoError, DemoOptions};
 
 pub(super) const ABOUT: &str = "\
 Walk through the whole cutover with faults, on this machine, in about 90 seconds.
@@ -80,7 +80,7 @@ impl Stop {
 async fn shown(arguments: &DemoArgs) -> Result<u8, DemoCommandError> {
     let mut stop = Stop::listen()?;
     let mut screen = Screen::new(Box::new(stdout()), terminal());
-    let options = Options { seed: arguments.seed, fast: arguments.fast };
+    let options = DemoOptions { seed: arguments.seed, fast: arguments.fast };
     // Whichever ends first, dropping the demo ends the proxy and removes the folder.
     let finished = tokio::select! {
         finished = demo::run(options, &mut screen) => finished?,

@@ -3,7 +3,6 @@
 pub(crate) const OK: u8 = 0;
 /// Something failed while running: a port in use, an unreadable file, writes cut off by the drain deadline.
 pub(crate) const FAILED: u8 = 1;
-/// The arguments are invalid.
 pub(crate) const USAGE: u8 = 2;
 /// The config was refused; nothing was started.
 pub(crate) const CONFIG: u8 = 3;

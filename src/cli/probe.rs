@@ -144,6 +144,7 @@ pub(super) fn run(arguments: ProbeArgs) -> u8 {
         Err(problems) => return check::refused(&problems),
     };
     let config = &loaded.config;
+    // Before the token is read and anything is sent: a config for production is one wrong file name away.
     if let Some(host) = hosts_of(&config.upstream).iter().find(|host| !is_for_tests(host))
         && !arguments.read_only
         && !write

@@ -10,7 +10,7 @@ use super::exit::{FAILED, USAGE};
 use super::out_file::OutFile;
 use super::output::{Format, complain, json_line, print};
 use super::report::{Since, since};
-use super::walk::{self, WalkArgs, Walked, Wanted, default_end};
+use super::walk::{self, WalkArgs, WalkRun, Wanted, default_end};
 use crate::ledger::WalkKind;
 use crate::reconcile::{DailyReport, WalkOptions};
 
@@ -113,7 +113,7 @@ fn walked(
     walk: WalkArgs,
     (report, page): (Option<PathBuf>, Option<PathBuf>),
     (options, dry_run): (WalkOptions, bool),
-) -> Result<(Option<OutFile>, Walked), u8> {
+) -> Result<(Option<OutFile>, WalkRun), u8> {
     let prepared = walk::prepare(walk)?;
     let kept = prepared.kept_files().and("--report", report.as_deref());
     let page = page.map(|page| OutFile::open("--html", page, &kept)).transpose();

@@ -275,6 +275,7 @@ async fn guarded_ledger(
         Ok(ledger) => ledger,
         Err(error) => {
             let mut problems = check::ledger_problems(&error, rows);
+            // All that the operator has to change, in one refusal.
             if let OpenError::Mismatch(all) = &error {
                 problems.extend(config.check_against_history(all.contains(&Mismatch::Opened)));
             }
@@ -288,6 +289,7 @@ async fn guarded_ledger(
     let guard = reload_guard::consult(ledger.clone(), current.clone());
     let guard = gate::guarded(guard, ledger.clone(), sandbox);
     let guard = reload_guard::withdrawing(guard, ledger.clone(), current.clone());
+    // A start is held to the same gates as a reload, or a restart would be the way round them.
     let refused = name_sources(rows, guard(config.clone()).await);
     Ok(if refused.is_empty() { Ok((ledger, guard)) } else { Err(refused) })
 }

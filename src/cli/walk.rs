@@ -57,14 +57,14 @@ pub(super) struct Wanted {
 }
 
 /// A finished walk with what its output needs.
-pub(super) struct Walked {
+pub(super) struct WalkRun {
     pub(super) result: WalkResult,
     pub(super) tenant: String,
     calls: u64,
     dry_run: bool,
 }
 
-impl Walked {
+impl WalkRun {
     pub(super) fn heading<'a>(&'a self, name: &'a str) -> Heading<'a> {
         Heading { name, tenant: &self.tenant, calls: self.calls, dry_run: self.dry_run }
     }
@@ -128,7 +128,7 @@ impl Prepared {
     }
 
     /// Walks, or returns the exit code.
-    pub(super) fn run(self, wanted: Wanted) -> Result<Walked, u8> {
+    pub(super) fn run(self, wanted: Wanted) -> Result<WalkRun, u8> {
         let Self { arguments: WalkArgs { rate, fresh, token_file, .. }, config, ledger, rows } = self;
         let token = token_file.as_deref().map(authorization).transpose().map_err(|error| {
             complain(format_args!("--token-file: {error}"));
@@ -142,7 +142,7 @@ impl Prepared {
         })?;
         let options = WalkOptions { resume: !fresh, ..wanted.options.clone() };
         let wanted = Wanted { options, ..wanted };
-        block_on(walked(config, &ledger, Access { rate, token }, wanted)).map_err(|error| {
+        block_on(walked(config, &ledger, WalkAccess { rate, token }, wanted)).map_err(|error| {
             if let WalkCommandError::Open(error) = &error {
                 let problems = check::ledger_problems(error, &rows);
                 if !problems.is_empty() {
@@ -155,7 +155,7 @@ impl Prepared {
     }
 }
 
-struct Access {
+struct WalkAccess {
     rate: u32,
     token: Option<HeaderValue>,
 }
@@ -163,9 +163,9 @@ struct Access {
 async fn walked(
     config: Arc<Config>,
     ledger: &config::LedgerSection,
-    access: Access,
+    access: WalkAccess,
     wanted: Wanted,
-) -> Result<Walked, WalkCommandError> {
+) -> Result<WalkRun, WalkCommandError> {
     let source = source(&config, access)?;
     let Wanted { mut options, dry_run, report } = wanted;
     let (opened, reader) = opened(&config, ledger, dry_run).await?;
@@ -207,7 +207,7 @@ async fn walked(
     if let Some(lease) = lease {
         lease.give_back().await;
     }
-    Ok(Walked { result: outcome?, tenant: ledger.tenant.clone(), calls: source.calls(), dry_run })
+    Ok(WalkRun { result: outcome?, tenant: ledger.tenant.clone(), calls: source.calls(), dry_run })
 }
 
 /// The lease that lets this process walk; a process that was killed keeps it for some seconds.
@@ -223,7 +223,10 @@ async fn lease(opened: &Ledger, tenant: &str) -> Result<Lease, WalkCommandError>
         .ok_or_else(|| WalkCommandError::Refused("another process walks the lists of this tenant now".into()))
 }
 
-fn source(config: &Arc<Config>, Access { rate, token }: Access) -> Result<VendorSource, WalkCommandError> {
+fn source(
+    config: &Arc<Config>,
+    WalkAccess { rate, token }: WalkAccess,
+) -> Result<VendorSource, WalkCommandError> {
     let refused = |error: &dyn std::error::Error| WalkCommandError::Refused(error.to_string());
     let upstream = UpstreamClient::new(&config.upstream).map_err(|error| refused(&error))?;
     let source = VendorSource::new(config.clone(), &upstream, own_budget(config, rate), token)

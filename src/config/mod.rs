@@ -50,7 +50,7 @@ pub(crate) use self::sections::keys;
 pub use self::sections::ledger::{LedgerKind, LedgerSection, NativeCreates, TENANT_MAX};
 pub(crate) use self::sections::limits::{InFlight, Limits};
 pub(crate) use self::sections::log::{Log, LogFormat};
-pub(crate) use self::sections::modes::{CreateProgress, Progress, ReadProgress};
+pub(crate) use self::sections::modes::{CreateProgress, CutoverProgress, ReadProgress};
 pub use self::sections::modes::{Mode, Modes, Stage, UnknownName};
 pub(crate) use self::sections::shadow::{Cover, Go, Shadow};
 pub use self::sections::tls::{ClientAuth, Tls, TlsIdentity, TlsVersion};

@@ -22,7 +22,7 @@ use super::sections::ledger::{self, LedgerSection};
 use super::sections::limits::{self, Limits};
 use super::sections::list::{self, List};
 use super::sections::log::{self, Log};
-use super::sections::modes::{CreateProgress, Mode, Modes, Progress, ReadProgress, Stage};
+use super::sections::modes::{CreateProgress, CutoverProgress, Mode, Modes, ReadProgress, Stage};
 use super::sections::reconcile::{self, Reconcile};
 use super::sections::reload::{self, Reload};
 use super::sections::routes::{self, Origins, Routes};
@@ -114,12 +114,12 @@ impl Config {
     /// How far modes go with this config, for the record and what a step needs. Reads that come with a hold do not count: creates can be
     /// stopped at any time. A canary of all profiles is no canary.
     #[must_use]
-    pub(crate) fn progress_of(&self, modes: &Modes) -> Progress {
+    pub(crate) fn progress_of(&self, modes: &Modes) -> CutoverProgress {
         let progress = modes.progress();
         match (modes.create, progress.reads) {
-            (Mode::Hold, ReadProgress::Both) => Progress { reads: ReadProgress::Legacy, ..progress },
+            (Mode::Hold, ReadProgress::Both) => CutoverProgress { reads: ReadProgress::Legacy, ..progress },
             (Mode::Canary, _) if self.canary.percent >= 100 => {
-                Progress { creates: CreateProgress::All, ..progress }
+                CutoverProgress { creates: CreateProgress::All, ..progress }
             }
             _ => progress,
         }

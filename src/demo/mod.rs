@@ -1,8 +1,9 @@
 //! `demo`: the whole cutover in a minute and a half, with faults, on this machine.
 //!
 //! The vendor is the embedded one, in this process. The proxy is a process of its own, the same binary with a config file and an SQLite
-//! ledger in a temporary folder, so that it can be killed. `fleet` is the clients of the old API, `walk` the stages and their faults, `reconciliation`
-//! what the vendor holds at the end. Numbers come from the proxy's metrics, from answers that clients got, and from the vendor's records.
+//! ledger in a temporary folder, so that it can be killed. `fleet` is the clients of the old API, `walk` the stages and their faults,
+//! `reconciliation` what the vendor holds at the end. Numbers come from the proxy's metrics, from answers that clients got, and from the
+//! vendor's records.
 
 mod exchange;
 mod fleet;
@@ -29,7 +30,7 @@ use self::screen::Screen;
 use self::totals::{Parts, Totals};
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
+pub(crate) struct DemoOptions {
     /// The plan of clients and faults follows from it.
     pub(crate) seed: u64,
     /// Under 20 s instead of about 90.
@@ -67,7 +68,7 @@ const FUNDS: &str = "1000000000";
 ///
 /// # Errors
 /// [`DemoError`]: a part could not start, or the proxy did not take a config.
-pub(crate) async fn run(options: Options, screen: &mut Screen) -> Result<CompletedDemo, DemoError> {
+pub(crate) async fn run(options: DemoOptions, screen: &mut Screen) -> Result<CompletedDemo, DemoError> {
     let vendor = Arc::new(vendor().await.map_err(DemoError::Vendor)?);
     let folder = Folder::new().map_err(DemoError::Folder)?;
     let mut proxy = Proxy::start(folder.path(), &vendor).await?;

@@ -54,7 +54,7 @@ impl Drop for Process {
 
 /// What the proxy counted, over its restarts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct ProxyCounts {
     /// Creates without a conclusive answer.
     pub(super) unknown: u64,
     /// Of them, those of which a lookup found the outcome.
@@ -63,7 +63,7 @@ pub(super) struct Counts {
     pub(super) checks: u64,
 }
 
-impl Counts {
+impl ProxyCounts {
     const fn plus(self, other: Self) -> Self {
         Self {
             unknown: self.unknown + other.unknown,
@@ -85,9 +85,9 @@ pub(super) struct Proxy {
     complaints: Arc<Mutex<VecDeque<String>>>,
     http: Http,
     /// Of processes that were killed.
-    before: Counts,
+    before: ProxyCounts,
     /// Of this one, when it was asked last.
-    now: Counts,
+    now: ProxyCounts,
     pub(super) restarts: u64,
 }
 
@@ -108,8 +108,8 @@ impl Proxy {
             admin: any,
             complaints: Arc::default(),
             http: Http::new(),
-            before: Counts::default(),
-            now: Counts::default(),
+            before: ProxyCounts::default(),
+            now: ProxyCounts::default(),
             restarts: 0,
         };
         proxy.write(Stage::Observe)?;
@@ -242,7 +242,7 @@ impl Proxy {
     /// Ends the process as a crash does. What it counted since it was asked last is lost with it.
     pub(super) async fn kill(&mut self) {
         self.before = self.counts().await;
-        self.now = Counts::default();
+        self.now = ProxyCounts::default();
         self.process = None;
     }
 
@@ -252,11 +252,11 @@ impl Proxy {
     }
 
     /// From the metrics; as they were last while the proxy does not answer.
-    pub(super) async fn counts(&mut self) -> Counts {
+    pub(super) async fn counts(&mut self) -> ProxyCounts {
         if let Some(reply) = self.http.get(&format!("{}metrics", self.page()), CLIENT).await {
             let metrics = reply.text();
             let found = ["resolution=\"found\"", "resolution=\"conflict\""];
-            self.now = Counts {
+            self.now = ProxyCounts {
                 unknown: sum(&metrics, "conversion_shim_unknown_outcomes_total", ""),
                 resolved: found
                     .iter()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fleet::Register;
 use super::latency::{Added, Prober};
-use super::proxy::{Counts, Proxy};
+use super::proxy::{Proxy, ProxyCounts};
 use crate::sandbox::{Sandbox, Tally};
 
 /// Where numbers come from, beside the proxy.
@@ -23,7 +23,7 @@ pub(super) struct Totals {
     made: Tally,
     /// Creates answered with the conversion that their reference had already.
     met: u64,
-    counts: Counts,
+    counts: ProxyCounts,
     added: Added,
     restarts: u64,
 }
@@ -47,7 +47,7 @@ impl Totals {
 
     pub(super) fn rows(&self) -> [(&'static str, String); 6] {
         let Self { references, made, met, counts, added, restarts } = self;
-        let Counts { unknown, resolved, checks } = counts;
+        let ProxyCounts { unknown, resolved, checks } = counts;
         [
             (
                 "creates",
@@ -67,7 +67,7 @@ impl Totals {
     /// What is counted, in one line.
     pub(super) fn summary(&self) -> String {
         let Self { made, met, counts, .. } = self;
-        let Counts { unknown, resolved, checks } = counts;
+        let ProxyCounts { unknown, resolved, checks } = counts;
         format!(
             "{} creates on the old API, {} on the new one, {met} retries met their record, {resolved} of {unknown} unknown outcomes resolved, {checks} duplicate checks",
             made.legacy, made.new

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use super::proxy::Proxy;
 use super::screen::Screen;
 use super::totals::{Parts, Totals};
-use super::{DemoError, Options};
+use super::{DemoError, DemoOptions};
 use crate::config::Stage;
 use crate::sandbox::{ArmedFault, Dice, Fault, FaultKind, Operation, RefusalBody, Sandbox};
 use crate::translate::side::Side;
@@ -124,7 +124,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 
 /// Takes every step while the clients go on.
 pub(super) async fn walk(
-    options: Options,
+    options: DemoOptions,
     proxy: &mut Proxy,
     parts: Parts<'_>,
     screen: &mut Screen,

@@ -8,7 +8,7 @@ mod known;
 mod reported;
 mod walked;
 
-use crate::config::{Config, CreateProgress, Modes, Progress, ReadProgress};
+use crate::config::{Config, CreateProgress, CutoverProgress, Modes, ReadProgress};
 use crate::ledger::{LedgerError, Reader};
 
 pub(crate) use guard::guarded;
@@ -52,7 +52,7 @@ pub(crate) struct Condition {
 }
 
 /// The steps between two positions, in their order.
-pub(crate) fn steps(from: Progress, to: Progress) -> Vec<StageStep> {
+pub(crate) fn steps(from: CutoverProgress, to: CutoverProgress) -> Vec<StageStep> {
     let passed = |before: bool, after: bool| !before && after;
     let all = [
         (StageStep::ReadsOnBoth, from.reads >= ReadProgress::Both, to.reads >= ReadProgress::Both),

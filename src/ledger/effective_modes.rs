@@ -14,7 +14,9 @@ use super::error::LedgerError;
 use super::identity::{Setting, replace_setting, set_setting, setting};
 use super::queries::{CreatedOnNew, time};
 use super::{Ledger, Reader};
-use crate::config::{Config, CreateProgress, Mode, Modes, Override, Progress, ReadProgress, ReloadHistory};
+use crate::config::{
+    Config, CreateProgress, CutoverProgress, Mode, Modes, Override, ReadProgress, ReloadHistory,
+};
 use crate::translate::route::Route;
 
 /// Pause before a record that failed is tried again.
@@ -23,7 +25,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Puts the modes of a process on record, audited if others are there.
 struct RecordModes {
     process: String,
-    progress: Progress,
+    progress: CutoverProgress,
     /// Whether creates are on hold.
     holds: bool,
     /// Who, until when, why: the override under which these modes are in force.
@@ -71,13 +73,13 @@ impl RecordModes {
             Some(before) => before,
             // The version before may have created everything there, and this process may begin on hold.
             None if CreatedOnNew.run(connection).await? => {
-                Progress { creates: CreateProgress::All, reads: ReadProgress::Both }
+                CutoverProgress { creates: CreateProgress::All, reads: ReadProgress::Both }
             }
             // A hold says nothing of the modes before it.
             None if self.holds => return Ok(()),
             None => self.progress,
         };
-        let after = Progress {
+        let after = CutoverProgress {
             creates: known.creates.max(self.progress.creates),
             reads: known.reads.max(self.progress.reads),
         };
@@ -92,11 +94,12 @@ impl RecordModes {
 struct Furthest;
 
 impl LedgerRequest for Furthest {
-    type Output = Option<Progress>;
+    type Output = Option<CutoverProgress>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
         let Some((text, _)) = setting(connection, Setting::Furthest).await? else { return Ok(None) };
-        let known = CREATES.into_iter().flat_map(|creates| READS.map(|reads| Progress { creates, reads }));
+        let known =
+            CREATES.into_iter().flat_map(|creates| READS.map(|reads| CutoverProgress { creates, reads }));
         let found = known.into_iter().find(|progress| progress_text(*progress) == text);
         found.map(Some).ok_or_else(|| LedgerError::Corrupt("unknown furthest modes".into()))
     }
@@ -105,7 +108,7 @@ impl LedgerRequest for Furthest {
 const CREATES: [CreateProgress; 3] = [CreateProgress::None, CreateProgress::Some, CreateProgress::All];
 const READS: [ReadProgress; 3] = [ReadProgress::Legacy, ReadProgress::Both, ReadProgress::New];
 
-fn progress_text(progress: Progress) -> String {
+fn progress_text(progress: CutoverProgress) -> String {
     let creates = match progress.creates {
         CreateProgress::None => "none",
         CreateProgress::Some => "some",
@@ -133,7 +136,7 @@ impl LedgerRequest for ModesOnRecord {
 
 impl Reader {
     /// The furthest modes that any process put in force; `None` in a ledger of a version that kept none.
-    pub(crate) async fn furthest(&self) -> Result<Option<Progress>, LedgerError> {
+    pub(crate) async fn furthest(&self) -> Result<Option<CutoverProgress>, LedgerError> {
         self.ask(&Furthest).await
     }
 

@@ -84,7 +84,6 @@ struct StuckSince<'a> {
 // Finished or not: the record was not final, and only a later walk of everything can say otherwise.
 const STUCK_SINCE: &str = "SELECT finding FROM ledger_findings WHERE kind = 'stuck' AND walk IN \
      (SELECT walk FROM ledger_walks WHERE tenant = $1 AND kind = 'reconcile' AND started_at_us >= $2) LIMIT 10000";
-/// The limit of it.
 const STUCK_MAX: usize = 10_000;
 
 impl LedgerRequest for StuckSince<'_> {

@@ -112,10 +112,10 @@ struct BatchWriter {
 pub(super) enum WriterFile {
     /// A file that could not be opened at start. Each batch tries it again.
     Later(Arc<SqliteOpening>),
-    Open(Box<OpenFile>),
+    Open(Box<OpenedLedgerFile>),
 }
 
-pub(super) struct OpenFile {
+pub(super) struct OpenedLedgerFile {
     file: WritableFile,
     /// `None` after a failure: a failed connection is not used again.
     session: Option<FileSession>,
@@ -125,7 +125,7 @@ pub(super) struct OpenFile {
 
 impl WriterFile {
     pub(super) fn open(file: WritableFile, session: FileSession) -> Self {
-        Self::Open(OpenFile { file, session: Some(session), failed: None }.into())
+        Self::Open(OpenedLedgerFile { file, session: Some(session), failed: None }.into())
     }
 
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
@@ -133,7 +133,7 @@ impl WriterFile {
             Self::Open(open) => open.commit(batch).await,
             Self::Later(opening) => {
                 let (file, session) = opening.try_again().await?;
-                let mut open = OpenFile { file, session: Some(session), failed: None };
+                let mut open = OpenedLedgerFile { file, session: Some(session), failed: None };
                 let committed = open.commit(batch).await;
                 *self = Self::Open(open.into());
                 committed
@@ -163,7 +163,7 @@ impl BatchWriter {
     }
 }
 
-impl OpenFile {
+impl OpenedLedgerFile {
     /// Writes all of the batch or none. After an error the result is unknown, and every caller gets the error.
     async fn commit(&mut self, batch: &mut [Box<dyn Job>]) -> Result<(), LedgerError> {
         let mut session = match self.session.take() {

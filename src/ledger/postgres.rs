@@ -13,7 +13,7 @@ use super::identified::{Found, examine};
 use super::identity::{self, Make};
 use super::schema;
 use super::server_session::{ServerSession, connect};
-use super::session_pool::{Lease, SessionPool};
+use super::session_pool::{SessionLease, SessionPool};
 use super::settings::{MIGRATION_TIMEOUT, OpenMode, Settings, in_time};
 
 #[derive(Clone)]
@@ -120,7 +120,7 @@ impl PostgresStore {
 
     pub(super) async fn write<R: LedgerRequest>(&self, request: &R) -> Result<R::Output, LedgerError> {
         let answer = if R::COMPOUND {
-            let mut lease: Lease = self.pool.take().await?;
+            let mut lease: SessionLease = self.pool.take().await?;
             let outcome = lease.session()?.in_transaction(request).await;
             // A refusal may have left a transaction open.
             lease.give_back_if_ok(outcome)?

@@ -90,13 +90,13 @@ impl SessionPool {
     }
 
     /// Waits for a session. The caller limits the duration of the whole call.
-    pub(super) async fn take(&self) -> Result<Lease, LedgerError> {
+    pub(super) async fn take(&self) -> Result<SessionLease, LedgerError> {
         let permit = Arc::clone(&self.0.permits).acquire_owned().await.map_err(|_| LedgerError::Closed)?;
         let (session, opened) = match self.reuse().await {
             Some(found) => found,
             None => (self.open().await?, Instant::now()),
         };
-        Ok(Lease { session: Some(session), opened, pool: Arc::clone(&self.0), _permit: permit })
+        Ok(SessionLease { session: Some(session), opened, pool: Arc::clone(&self.0), _permit: permit })
     }
 
     async fn reuse(&self) -> Option<(ServerSession, Instant)> {
@@ -152,14 +152,14 @@ impl PoolInner {
 
 /// A session in use. It returns to the pool only after a clean answer; else, also when its future is dropped, it is closed: the next
 /// statement could run inside a transaction that is never committed, and would be reported as durable.
-pub(super) struct Lease {
+pub(super) struct SessionLease {
     session: Option<ServerSession>,
     opened: Instant,
     pool: Arc<PoolInner>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Lease {
+impl SessionLease {
     pub(super) fn session(&mut self) -> Result<&mut ServerSession, LedgerError> {
         self.session.as_mut().ok_or(LedgerError::Closed)
     }

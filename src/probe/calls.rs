@@ -42,7 +42,6 @@ pub(super) struct Calls {
     refusals: [Option<Result<(), StatusCode>>; 2],
 }
 
-/// A whole answer, decoded.
 pub(super) struct DecodedAnswer {
     pub(super) status: StatusCode,
     headers: HeaderMap,
@@ -218,6 +217,7 @@ impl Calls {
         self.made += 1;
         let outgoing = Outgoing {
             request,
+            // On a reused connection, an answer may be another request's, and would become a fact.
             lane: Lane::Fresh,
             credentials,
             permit,

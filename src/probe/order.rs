@@ -213,6 +213,7 @@ impl<'a> Around<'a> {
     }
 
     async fn tie(&mut self) -> Result<(&'static str, String), Unseen> {
+        // A tie that a list in the default order showed is listed again in the other order: only both together say whether ties turn round.
         let in_newest = first_tie(&self.newest);
         let (at, one, order) = match in_newest {
             Some((at, ids)) => (at, ids, "&order=ASC"),

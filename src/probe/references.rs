@@ -9,7 +9,7 @@ use crate::translate::evidence::found_conversion;
 use crate::translate::facts::{ProfileFilter, QueryPlus, RefMatch, RefSpace};
 use crate::translate::side::Side;
 
-/// What a create made.
+/// What a second create with the same reference, or nearly the same, made.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum RefReuse {
     /// Nothing: it met the record.
@@ -62,7 +62,7 @@ impl Probe<'_> {
         Ok(())
     }
 
-    /// What a create made whose reference may be that of a record.
+    /// What a second create with the same reference, or nearly the same, made whose reference may be that of a record.
     fn outcome(&mut self, made: &Made, ref_id: &str, answer: &DecodedAnswer) -> RefReuse {
         let record = found_conversion(made.side, &answer.body);
         match (answer.status, record) {

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use super::forwarding;
 use super::in_flight::{InFlightGuard, TrafficClass};
 use super::response::refuse;
-use super::{App, ServedResponse, callers};
+use super::{App, ClientResponse, callers};
 use crate::config::{Config, Mode};
 use crate::deprecation::{self, ClientUsage};
 use crate::failure::Failure;
@@ -159,7 +159,7 @@ impl RequestContext {
         mut self,
         answered: Result<Response<Payload>, Failure>,
         is_head: bool,
-    ) -> ServedResponse {
+    ) -> ClientResponse {
         let response = answered.unwrap_or_else(|failure| {
             self.access.failed(&failure);
             if let Failure::OverBudget { .. } = &failure
@@ -188,7 +188,7 @@ impl RequestContext {
             deprecation::add_headers(&self.config.deprecation, response.headers_mut());
         }
         let response = response.map(|payload| AccessLogBody::new(payload, self.access));
-        ServedResponse { response, in_flight: self.in_flight }
+        ClientResponse { response, in_flight: self.in_flight }
     }
 }
 

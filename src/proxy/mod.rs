@@ -95,14 +95,14 @@ pub fn future_sizes() -> Vec<(&'static str, usize)> {
 }
 
 /// The answer to one request.
-pub(crate) struct ServedResponse {
+pub(crate) struct ClientResponse {
     pub(crate) response: Response<AccessLogBody>,
     /// To be kept until the answer's last byte.
     pub(crate) in_flight: Option<Arc<InFlightGuard>>,
 }
 
 /// Answers one request. Every request gets one answer and one line in the access log.
-pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> ServedResponse {
+pub(crate) async fn handle(app: Arc<App>, peer: Peer, request: Request<Incoming>) -> ClientResponse {
     let request = Received::of_client(request);
     let unread = request.body().unread();
     let mut context = RequestContext::new(app, peer, &request);

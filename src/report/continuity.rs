@@ -10,7 +10,7 @@ const RUNS_MAX: usize = 1000;
 /// The lines of one process, in runs without a gap, by number.
 #[derive(Debug, Default)]
 pub(super) struct Continuity {
-    runs: Vec<Run>,
+    runs: Vec<LineRun>,
     /// Gaps between runs that became one.
     closed_gaps: Gap,
     /// Up to this number a line may be one of a closed gap.
@@ -18,7 +18,7 @@ pub(super) struct Continuity {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Run {
+struct LineRun {
     first: u64,
     last: u64,
     began: Timestamp,
@@ -53,7 +53,7 @@ impl Continuity {
     /// hold a difference, and the gap is against the route anyway.
     pub(super) fn add(&mut self, number: u64, time: Timestamp) -> bool {
         let next = self.runs.partition_point(|run| run.first <= number);
-        let extends = |run: &Run| number > run.last && number - run.last == 1;
+        let extends = |run: &LineRun| number > run.last && number - run.last == 1;
         let precedes = self.runs.get(next).is_some_and(|run| run.first - number == 1);
         if let Some(run) = next.checked_sub(1).map(|at| &mut self.runs[at])
             && (number <= run.last || extends(run))
@@ -71,7 +71,7 @@ impl Continuity {
             let run = &mut self.runs[next];
             (run.first, run.began) = (number, time);
         } else {
-            self.runs.insert(next, Run { first: number, last: number, began: time, ended: time });
+            self.runs.insert(next, LineRun { first: number, last: number, began: time, ended: time });
             self.bound();
         }
         true
@@ -96,7 +96,7 @@ impl Continuity {
     }
 }
 
-fn gap(one: &Run, next: &Run) -> Gap {
+fn gap(one: &LineRun, next: &LineRun) -> Gap {
     Gap { lines: next.first - one.last - 1, after: Some(one.ended), before: Some(next.began) }
 }
 

@@ -11,7 +11,7 @@ const NAMES_MAX: usize = 1000;
 
 /// Counts of one or more processes.
 #[derive(Debug)]
-pub(super) struct Counters {
+pub(super) struct HeartbeatCounters {
     pub(super) seconds: f64,
     pub(super) idle_seconds: f64,
     pub(super) idle: Bounded<f64>,
@@ -20,7 +20,7 @@ pub(super) struct Counters {
     dropped: [Bounded<u64>; COMPARED.len()],
 }
 
-impl Counters {
+impl HeartbeatCounters {
     pub(super) fn new() -> Self {
         Self {
             seconds: 0.0,

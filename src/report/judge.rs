@@ -108,6 +108,7 @@ impl RouteStats<'_> {
     fn differences(&self, go: &Go) -> Vec<Check> {
         let totals = self.totals;
         let of = |severity| totals.of_severity(Verdict::Mismatch, severity);
+        // Where one side converts what the other refuses, money is as much at stake as where amounts differ.
         let refused = totals.of_severity(Verdict::ErrorDisagreement, Severity::Money);
         let money = of(Severity::Money).saturating_add(refused);
         let money = check(

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::continuity::{Continuity, Gap};
-use super::counters::Counters;
+use super::counters::HeartbeatCounters;
 use crate::shadow::heartbeat_record::HeartbeatRecord;
 
 /// A heartbeat is overdue after this many times its interval, and [`OVERDUE_AT_LEAST`].
@@ -15,11 +15,11 @@ const OVERDUE_AT_LEAST: SignedDuration = SignedDuration::from_mins(5);
 pub(super) struct ProcessTotals {
     lines: Continuity,
     /// The highest totals before the window.
-    base: Option<Counters>,
+    base: Option<HeartbeatCounters>,
     /// The totals of the first heartbeat within the window, with its time.
-    first: Option<(Timestamp, Counters)>,
+    first: Option<(Timestamp, HeartbeatCounters)>,
     /// The highest totals within the window.
-    latest: Option<Counters>,
+    latest: Option<HeartbeatCounters>,
     /// The last heartbeat, and within how many seconds it announced the next one.
     announced: Option<(Timestamp, Option<f64>)>,
 }
@@ -35,27 +35,27 @@ impl ProcessTotals {
         if self.announced.is_none_or(|(last, _)| time >= last) {
             self.announced = Some((time, heartbeat.next_seconds));
         }
-        let totals = Counters::of(heartbeat);
+        let totals = HeartbeatCounters::of(heartbeat);
         if is_early {
-            self.base.get_or_insert_with(Counters::new).raise_to(&totals);
+            self.base.get_or_insert_with(HeartbeatCounters::new).raise_to(&totals);
             return;
         }
-        self.latest.get_or_insert_with(Counters::new).raise_to(&totals);
+        self.latest.get_or_insert_with(HeartbeatCounters::new).raise_to(&totals);
         if self.first.as_ref().is_none_or(|(first, _)| time < *first) {
             self.first = Some((time, totals));
         }
     }
 
     /// What was counted within the window that begins at `since`.
-    pub(super) fn counted(&self, since: Option<Timestamp>) -> Counters {
-        let Some(latest) = &self.latest else { return Counters::new() };
+    pub(super) fn counted(&self, since: Option<Timestamp>) -> HeartbeatCounters {
+        let Some(latest) = &self.latest else { return HeartbeatCounters::new() };
         match (&self.base, &self.first) {
             (Some(base), _) => latest.since(base),
             // What it had counted when the window began is not known, unless it began later.
             (None, Some((time, first))) if since.is_some_and(|since| !began_after(first, *time, since)) => {
                 latest.since(first)
             }
-            (None, _) => latest.since(&Counters::new()),
+            (None, _) => latest.since(&HeartbeatCounters::new()),
         }
     }
 
@@ -73,7 +73,7 @@ impl ProcessTotals {
 }
 
 /// Whether a process whose first heartbeat came at `time` had begun after `since`.
-fn began_after(first: &Counters, time: Timestamp, since: Timestamp) -> bool {
+fn began_after(first: &HeartbeatCounters, time: Timestamp, since: Timestamp) -> bool {
     let age = SignedDuration::try_from_secs_f64(first.seconds).unwrap_or(SignedDuration::MAX);
     time.checked_sub(age).is_ok_and(|began| began >= since)
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::bounded::Bounded;
 use super::continuity::Gap;
-use super::counters::Counters;
+use super::counters::HeartbeatCounters;
 use super::document::{self, DroppedBy, IdleTime, SampledRoute};
 use super::process::ProcessTotals;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, RouteShare};
@@ -26,7 +26,7 @@ pub(super) struct HeartbeatTotals {
     /// Processes with a heartbeat in the window.
     seen: Bounded<()>,
     /// Of heartbeats that hold increases.
-    increases: Counters,
+    increases: HeartbeatCounters,
     sampled: BTreeMap<Route, SampledRoute>,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct HeartbeatTotals {
 pub(super) struct ShadowCoverage {
     heartbeats: u64,
     processes: u64,
-    counted: Counters,
+    counted: HeartbeatCounters,
     sampled: BTreeMap<Route, SampledRoute>,
     lost: Gap,
     /// Lines of processes that there was no room for: which of them are missing or repeated is not known.
@@ -51,7 +51,7 @@ impl HeartbeatTotals {
             heartbeats: 0,
             processes: Bounded::new(PROCESSES_MAX),
             seen: Bounded::new(PROCESSES_MAX),
-            increases: Counters::new(),
+            increases: HeartbeatCounters::new(),
             sampled: BTreeMap::new(),
         }
     }
@@ -71,7 +71,7 @@ impl HeartbeatTotals {
         {
             known.heartbeat(heartbeat, time, is_early);
         } else if !is_early {
-            self.increases.add(&Counters::of(heartbeat));
+            self.increases.add(&HeartbeatCounters::of(heartbeat));
         }
         if !is_early {
             self.heartbeats += 1;
@@ -91,7 +91,7 @@ impl HeartbeatTotals {
     /// The sums as of `now`, the time of the report.
     pub(super) fn sum(&self, now: Timestamp) -> ShadowCoverage {
         let processes = || self.processes.iter().map(|(_, process)| process);
-        let mut counted = Counters::new();
+        let mut counted = HeartbeatCounters::new();
         counted.add(&self.increases);
         processes().for_each(|process| counted.add(&process.counted(self.since)));
         let mut cut_off: Vec<_> =
@@ -121,7 +121,7 @@ impl ShadowCoverage {
 
     /// `None` when no heartbeat covers any time.
     pub(super) fn idle_share(&self) -> Option<f64> {
-        let Counters { seconds, idle_seconds, .. } = &self.counted;
+        let HeartbeatCounters { seconds, idle_seconds, .. } = &self.counted;
         (*seconds > 0.0).then(|| idle_seconds / seconds)
     }
 
@@ -153,7 +153,7 @@ impl ShadowCoverage {
 
     pub(super) fn document(&self, found: u64) -> document::RunningSummary {
         let dropped = COMPARED.into_iter().fold(0_u64, |sum, route| sum.saturating_add(self.dropped(route)));
-        let Counters { seconds, idle_seconds, due, done, .. } = self.counted;
+        let HeartbeatCounters { seconds, idle_seconds, due, done, .. } = self.counted;
         document::RunningSummary {
             heartbeats: self.heartbeats,
             processes: self.processes,

@@ -208,7 +208,7 @@ impl RouteContext {
         let sending = self.services.upstream.send_as(outgoing, &self.config);
         let max = self.config.limits.response_body_max;
         let answered = match sending.await {
-            Ok(answer) => collect(Expected { side, effect, max, start, until }, answer).await,
+            Ok(answer) => collect(AnswerLimits { side, effect, max, start, until }, answer).await,
             Err(error) => Err(error.into_failure(side, effect)),
         };
         let elapsed = start.elapsed();
@@ -224,7 +224,7 @@ impl RouteContext {
 }
 
 /// What the answer to a call may be, and when it began.
-struct Expected {
+struct AnswerLimits {
     side: Side,
     effect: SideEffect,
     max: usize,
@@ -232,7 +232,7 @@ struct Expected {
     until: Instant,
 }
 
-impl Expected {
+impl AnswerLimits {
     fn failure(&self, error: CollectError, extensions: &Extensions) -> Failure {
         let Self { side, effect, max, start, .. } = *self;
         let source = |source| call_error(CallPhase::Read, extensions, start.elapsed(), source);
@@ -245,8 +245,8 @@ impl Expected {
     }
 }
 
-async fn collect(expected: Expected, answer: Response<Incoming>) -> Result<UpstreamResponse, Failure> {
-    let Expected { side, effect, max, start, until } = expected;
+async fn collect(expected: AnswerLimits, answer: Response<Incoming>) -> Result<UpstreamResponse, Failure> {
+    let AnswerLimits { side, effect, max, start, until } = expected;
     let (mut parts, body) = answer.into_parts();
     let collected = timeout_at(until, body::collect(body, max)).await.map_err(|_| {
         let source = call_error(CallPhase::Read, &parts.extensions, start.elapsed(), TimedOut.into());

@@ -61,6 +61,7 @@ pub(super) fn check_amount(
     let known = |asset: &str| {
         precision(asset).ok_or_else(|| VendorProblem::bad_request(format!("asset {asset} is not supported")))
     };
+    // The same amount leaves in one asset and arrives in the other, so both must be able to express it.
     let decimals = known(source)?.min(known(target)?);
     let refuse = |why: String| Err(VendorProblem::bad_request(format!("{text} {why}")));
     let Some(amount) = amount::parse(text) else { return refuse("is not a valid amount".to_owned()) };

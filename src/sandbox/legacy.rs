@@ -78,6 +78,7 @@ pub(super) fn create(state: &mut VendorState, customer: &str, body: &[u8]) -> Re
     let amount = check_amount(state, conversion.amount, conversion.source, conversion.target)?;
     check_profile(state, customer, conversion.profile)?;
     check_profile(state, customer, conversion.destination())?;
+    // Before any money moves: a repeated reference is answered with its first record.
     if let Some(ref_id) = conversion.ref_id
         && let Some(existing) = state.holder(Side::Legacy, customer, ref_id)
     {

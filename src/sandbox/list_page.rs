@@ -53,6 +53,7 @@ impl PageRequest {
         let descending = match query.single("order")? {
             None => variants.list_order != ListOrder::Oldest,
             Some("DESC") => true,
+            // Descending all the same: this vendor ignores the parameter.
             Some("ASC") => variants.list_order == ListOrder::Fixed,
             Some(order) => {
                 return Err(VendorProblem::bad_request(format!("order {order} is neither ASC nor DESC")));

@@ -194,6 +194,7 @@ pub(super) fn list(
                 && filters.iter().all(|(field, values)| {
                     values.is_empty() || record.text(field).is_some_and(|value| values.contains(&value))
                 })
+                // `time_bounds` is about the bounds whose names say that they include their instant.
                 && lt.is_none_or(|bound| at < bound)
                 && lte.is_none_or(|bound| bounds.is_until(at, bound))
                 && eq.is_none_or(|bound| at == bound)

@@ -120,12 +120,15 @@ impl VendorResponse {
         if let Some(coding) = self.content_encoding {
             headers.insert(CONTENT_ENCODING, coding);
         }
+        // That of the whole body: a client sees that a truncated one is incomplete (RFC 9112, section 8), and HEAD announces what GET sends
+        // (RFC 9110, section 9.3.2).
         if self.truncated || self.without_body {
             headers.insert(CONTENT_LENGTH, self.body.len().into());
         }
         if let Some(seconds) = self.retry_after {
             headers.insert(RETRY_AFTER, seconds.into());
         }
+        // Required with a 401 (RFC 9110, section 15.5.2).
         if self.status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }

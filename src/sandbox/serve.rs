@@ -79,6 +79,7 @@ async fn closed(
     address: SocketAddr,
 ) -> Option<TcpListener> {
     let end = pause.as_ref().err().map(|pause| tokio::time::Instant::now() + *pause);
+    // Answered only now that connections are refused, so that whoever asked may rely on it.
     if let Ok(done) = pause {
         let _ = done.send(());
     }
@@ -97,6 +98,7 @@ async fn closed(
             Some(Some(ListenerCommand::Open(done))) => Some(done),
             None => None,
         };
+        // The reserved socket has kept the port; without one, another process may have it by now.
         let socket = reserved.take().map_or_else(|| bind(address), Ok);
         match socket.and_then(|socket| socket.listen(1024)) {
             Ok(listener) => {

@@ -132,6 +132,7 @@ impl VendorState {
     fn add_mirror(&mut self, side: Side, id: &str, made: &Record) -> Option<String> {
         let mirror = match side {
             Side::Legacy => self.variants.mirror,
+            // The old API has no shape for the other kinds of orchestration.
             Side::New if is_conversion(made) => self.variants.mirror_back,
             Side::New => Mirror::Off,
         };

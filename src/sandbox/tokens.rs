@@ -93,12 +93,14 @@ impl TokenIssuer {
             "" => return Err(bad("invalid_request", "grant_type is missing")),
             _ => return Err(bad("unsupported_grant_type", "only client_credentials is supported")),
         }
+        // HTTP Basic comes first: RFC 6749, section 2.3.1, has every server support it and advises against the fields of the body.
         let (id, secret) = basic(headers).unwrap_or_else(|| (field("client_id"), field("client_secret")));
         let (customer, allowed) = self.client_of(&id, &secret)?;
         let mut scopes: Vec<String> = field("scope").split_whitespace().map(str::to_owned).collect();
         if scopes.iter().any(|scope| !allowed.contains(scope)) {
             return Err(bad("invalid_scope", "the requested scope is invalid, unknown, or malformed"));
         }
+        // RFC 6749, section 3.3: a request without a scope gets the default, which here is all that the client may have.
         if scopes.is_empty() {
             scopes = allowed;
         }
@@ -110,6 +112,7 @@ impl TokenIssuer {
         let lifetime = self.lifetime.as_secs();
         let mut answer =
             json!({ "access_token": token, "expires_in": lifetime, "scope": scope, "token_type": "bearer" });
+        // Absent instead of null: RFC 6749, section 5.1, makes the member optional.
         if let (None, Some(members)) = (scope, answer.as_object_mut()) {
             members.shift_remove("scope");
         }

@@ -22,7 +22,7 @@ use super::unread::{TrackedBody, WriteProgress};
 use crate::failure::{BoxError, Failure, SideEffect};
 use crate::http::body::{BodyError, Payload};
 use crate::http::peer::Peer;
-use crate::proxy::{self, App, InFlightGuard, ServedResponse};
+use crate::proxy::{self, App, ClientResponse, InFlightGuard};
 use crate::telemetry::access::AccessLogBody;
 use crate::upstream::AnswerInProgress;
 
@@ -50,7 +50,7 @@ pub(super) fn service(
             let (app, peer, active) = (app.clone(), peer.clone(), activity.start());
             // One allocation, so that the layers above move a pointer.
             Box::pin(async move {
-                let ServedResponse { mut response, in_flight } = proxy::handle(app, peer, request).await;
+                let ClientResponse { mut response, in_flight } = proxy::handle(app, peer, request).await;
                 let upstream = response.extensions_mut().remove();
                 let unsent = unsent_length(&response);
                 Ok::<_, Infallible>(response.map(|body| ActivityBody {

@@ -83,16 +83,16 @@ impl WriteProgress {
 
     /// Resolves when the client has stalled for `timeout`. Polled by the task that polls the body, after it.
     async fn stall(&self, timeout: Duration) {
-        let mut period: Option<Period> = None;
+        let mut period: Option<ReadPeriod> = None;
         poll_fn(|context| {
             while !self.is_written() {
-                let period = period.get_or_insert_with(|| Period::begin(self, timeout));
+                let period = period.get_or_insert_with(|| ReadPeriod::begin(self, timeout));
                 ready!(period.timer.as_mut().poll(context));
                 if !period.has_progress(self) {
                     self.stalled.store(true, Ordering::Relaxed);
                     return Poll::Ready(());
                 }
-                *period = Period::begin(self, timeout);
+                *period = ReadPeriod::begin(self, timeout);
             }
             period = None;
             Poll::Pending
@@ -102,13 +102,13 @@ impl WriteProgress {
 }
 
 /// A time within which there has to be progress.
-struct Period {
+struct ReadPeriod {
     timer: Pin<Box<Sleep>>,
     written: usize,
     caught_up: usize,
 }
 
-impl Period {
+impl ReadPeriod {
     fn begin(progress: &WriteProgress, timeout: Duration) -> Self {
         Self {
             timer: Box::pin(sleep(timeout)),

@@ -1,6 +1,6 @@
 //! What happens next, by chance: mostly what is possible now, so that few steps are wasted.
 
-use super::event::{BodyKind, Event, How, LookupFault, PostOutcome, SendFault, StatementFault};
+use super::event::{BodyKind, How, LookupFault, PostOutcome, SendFault, StatementFault, WorldEvent};
 use super::setting::Special;
 use super::world::World;
 use crate::config::Stage;
@@ -12,12 +12,12 @@ use crate::translate::side::Side;
 const RUNNING_MAX: usize = 4;
 
 /// Draws the next event. It may turn out not to apply.
-pub(super) fn choose(world: &World, dice: &mut Dice, requests: &mut u32) -> Event {
+pub(super) fn choose(world: &World, dice: &mut Dice, requests: &mut u32) -> WorldEvent {
     let running: Vec<_> = world.requests.keys().copied().collect();
     if !running.is_empty() && dice.below(100) < 62 {
         let request = running[dice.index(running.len())];
         let effect = world.requests[&request].effect;
-        return Event::Go { request, how: how(world, dice, effect) };
+        return WorldEvent::Go { request, how: how(world, dice, effect) };
     }
     let replica = dice.index(2);
     let reference = dice.index(world.setting.references);
@@ -25,83 +25,90 @@ pub(super) fn choose(world: &World, dice: &mut Dice, requests: &mut u32) -> Even
         0..=29 if running.len() < RUNNING_MAX => {
             *requests += 1;
             let body = if dice.one_in(6) { BodyKind::OtherAmount } else { BodyKind::Usual };
-            Event::Start { request: *requests, replica, reference, body }
+            WorldEvent::Start { request: *requests, replica, reference, body }
         }
         30..=42 => {
             let page_from = dice.one_in(8).then(|| dice.pick([Side::Legacy, Side::New]));
-            Event::Get { replica, record: dice.index(world.ids.len()), page_from }
+            WorldEvent::Get { replica, record: dice.index(world.ids.len()), page_from }
         }
-        43..=45 => Event::Cancel { replica, record: dice.index(world.ids.len()) },
+        43..=45 => WorldEvent::Cancel { replica, record: dice.index(world.ids.len()) },
         46..=55 => {
             let (listing, limit) = (dice.index(2) as u8, 1 + dice.index(3) as u8);
-            Event::Page { listing, replica, limit, ascending: dice.one_in(2) }
+            WorldEvent::Page { listing, replica, limit, ascending: dice.one_in(2) }
         }
         56..=63 => under_way(world, dice),
         64..=69 => lag(world, dice),
-        70..=82 => Event::Stage { replica, stage: dice.pick(Stage::ALL) },
-        83 | 84 => Event::Crash { replica },
+        70..=82 => WorldEvent::Stage { replica, stage: dice.pick(Stage::ALL) },
+        83 | 84 => WorldEvent::Crash { replica },
         85..=87 => operator(world, dice),
         _ => special(world, dice, reference),
     }
 }
 
-fn under_way(world: &World, dice: &mut Dice) -> Event {
+fn under_way(world: &World, dice: &mut Dice) -> WorldEvent {
     let posts: Vec<_> = world.posts.keys().copied().collect();
     if posts.is_empty() || (world.late.is_some() && dice.one_in(2)) {
-        return Event::LateStatement { written: dice.one_in(2) };
+        return WorldEvent::LateStatement { written: dice.one_in(2) };
     }
-    Event::Post { number: posts[dice.index(posts.len())], takes_effect: !dice.one_in(4) }
+    WorldEvent::Post { number: posts[dice.index(posts.len())], takes_effect: !dice.one_in(4) }
 }
 
-fn lag(world: &World, dice: &mut Dice) -> Event {
+fn lag(world: &World, dice: &mut Dice) -> WorldEvent {
     let side = dice.pick([Side::Legacy, Side::New]);
-    if world.shows_everything(side) { Event::Lag(side) } else { Event::CatchUp(side) }
+    if world.shows_everything(side) { WorldEvent::Lag(side) } else { WorldEvent::CatchUp(side) }
 }
 
-fn operator(world: &World, dice: &mut Dice) -> Event {
+fn operator(world: &World, dice: &mut Dice) -> WorldEvent {
     match dice.below(5) {
-        0 | 1 if !world.ledger.opened_new => Event::OpenNew,
-        0 | 1 if world.ledger.trip => Event::TripReset,
-        2 if dice.one_in(4) => Event::Trip,
-        3 => Event::UnknownStatus { record: dice.index(world.ids.len()) },
-        _ => Event::Wait { minutes: dice.pick([1, 11, 30]), takes_effect: dice.one_in(2) },
+        0 | 1 if !world.ledger.opened_new => WorldEvent::OpenNew,
+        0 | 1 if world.ledger.trip => WorldEvent::TripReset,
+        2 if dice.one_in(4) => WorldEvent::Trip,
+        3 => WorldEvent::UnknownStatus { record: dice.index(world.ids.len()) },
+        _ => WorldEvent::Wait { minutes: dice.pick([1, 11, 30]), takes_effect: dice.one_in(2) },
     }
 }
 
-fn special(world: &World, dice: &mut Dice, reference: usize) -> Event {
+fn special(world: &World, dice: &mut Dice, reference: usize) -> WorldEvent {
     if world.ledger.hold && dice.one_in(2) {
         return if world.is_quiet() {
-            Event::Accept
+            WorldEvent::Accept
         } else {
-            Event::Wait { minutes: 11, takes_effect: dice.one_in(2) }
+            WorldEvent::Wait { minutes: 11, takes_effect: dice.one_in(2) }
         };
     }
     if world.setting.restores && dice.one_in(2) {
-        return Event::Restore { writes: dice.index(3) };
+        return WorldEvent::Restore { writes: dice.index(3) };
     }
     if !world.ledger.opened_new && dice.one_in(4) {
-        return Event::OpenNew;
+        return WorldEvent::OpenNew;
     }
-    let walk = |world: &World| if world.ledger.is_walking() { Event::WalkEnds } else { Event::Walk };
+    let walk =
+        |world: &World| if world.ledger.is_walking() { WorldEvent::WalkEnds } else { WorldEvent::Walk };
     match world.setting.special {
-        Special::Native => Event::Native { reference },
-        Special::NativeAndWalks if dice.one_in(2) => Event::Native { reference },
-        Special::Released => Event::Release { reference },
-        Special::RowsDeleted => Event::DeleteRows { reference },
+        Special::Native => WorldEvent::Native { reference },
+        Special::NativeAndWalks if dice.one_in(2) => WorldEvent::Native { reference },
+        Special::Released => WorldEvent::Release { reference },
+        Special::RowsDeleted => WorldEvent::DeleteRows { reference },
         Special::WithoutLedger if !world.replicas[1].has_ledger && dice.one_in(2) => {
-            if !world.unclaimed_sent { Event::Unclaimed { reference } } else { Event::StartWithLedger }
+            if !world.unclaimed_sent {
+                WorldEvent::Unclaimed { reference }
+            } else {
+                WorldEvent::StartWithLedger
+            }
         }
         Special::WithoutLedger | Special::Older | Special::NativeAndWalks => match dice.below(3) {
-            0 => Event::Wait { minutes: dice.pick([1, 11, 30]), takes_effect: dice.one_in(2) },
+            0 => WorldEvent::Wait { minutes: dice.pick([1, 11, 30]), takes_effect: dice.one_in(2) },
             _ => walk(world),
         },
         // Its list lags, and the other side's shows the record.
-        Special::Nothing if world.setting.mirror != Mirror::Off && dice.one_in(2) => Event::Lag(Side::Legacy),
+        Special::Nothing if world.setting.mirror != Mirror::Off && dice.one_in(2) => {
+            WorldEvent::Lag(Side::Legacy)
+        }
         Special::Nothing | Special::Strays | Special::Withdrawal => {
             if world.ledger.opened_new {
-                Event::CatchUp(dice.pick([Side::Legacy, Side::New]))
+                WorldEvent::CatchUp(dice.pick([Side::Legacy, Side::New]))
             } else {
-                Event::OpenNew
+                WorldEvent::OpenNew
             }
         }
     }

@@ -46,13 +46,16 @@ impl ClaimRow {
         (self.side, u32::from(self.generation)) == (view.side, view.generation)
     }
 
-    /// Runs a statement about an existing claim; `None`: the claim is not as expected and nothing changed.
+    /// Runs a statement about an existing claim; `None`: the claim is not as expected and nothing changed. Each arm is one statement of
+    /// `ledger::commands`: its condition is the `WHERE`, its assignments are the `SET`. `ledger` checks the hold and the trip.
     pub fn change(&mut self, effect: Effect, rules: Rules) -> Option<ClaimView> {
         match effect {
+            // `CHOOSE_ANEW`.
             Effect::ChooseAnew { side, generation, .. } => {
                 let fits = self.state == ClaimState::Refused && u32::from(self.generation) == generation;
                 fits.then(|| *self = Self::new(side, self.generation + 1))?;
             }
+            // `BEGIN`.
             Effect::Begin { expected, checked, .. } => {
                 (self.is(expected) && self.state == expected.state).then_some(())?;
                 self.begun += 1;
@@ -60,19 +63,23 @@ impl ClaimRow {
                     self.state = ClaimState::Checked;
                 }
             }
+            // `MARK_CHECKED`.
             Effect::MarkChecked { expected, .. } => {
                 (self.is(expected) && self.state == expected.state)
                     .then(|| self.state = ClaimState::Checked)?;
             }
+            // `MOVE`.
             Effect::MoveClaim { expected, to, own_attempt, with_others, .. } => {
                 let alone = self.begun - self.closed <= u8::from(own_attempt) || with_others;
                 (self.is(expected) && self.state == ClaimState::Claimed && alone).then_some(())?;
                 (self.side, self.state, self.has_record) = (to, ClaimState::Checked, true);
             }
+            // `REMEMBER`.
             Effect::RememberId { claim, .. } => {
                 (self.is(claim) && !self.has_record).then_some(())?;
                 (self.state, self.has_record) = (ClaimState::Checked, true);
             }
+            // `CLOSE`.
             Effect::Close { claim, .. } => self.close(claim, rules)?,
             Effect::Claim { .. } | Effect::Lookup { .. } | Effect::Send { .. } | Effect::Pause { .. } => {
                 return None;

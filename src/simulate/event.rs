@@ -5,7 +5,7 @@ use crate::config::Stage;
 use crate::translate::side::Side;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Event {
+pub(super) enum WorldEvent {
     Start {
         request: u32,
         replica: usize,

@@ -188,7 +188,8 @@ impl SimulatedLedger {
         self.walking = Some((end, is_about_money));
     }
 
-    /// Records that no claim knew, and that no create without a claim explains.
+    /// Records that no claim knew, and that no create without a claim explains; `FOUND_UNCLAIMED` in `ledger::completeness`. A record before
+    /// the last walk was missed by it, and one after the last create without a claim was made past this ledger.
     fn doubt(&mut self, side: Side, made: &[i64]) {
         let standing = &mut self.sides[side as usize];
         let explained = |made: &i64| {
@@ -205,9 +206,11 @@ impl SimulatedLedger {
         let Some((end, is_about_money)) = self.walking.take() else { return };
         let standing = &mut self.sides[side as usize];
         standing.walked_to = standing.walked_to.max(Some(end));
+        // A create without a claim may become a record this much later, so a walk that ends before may have missed it.
         let is_late = end >= standing.unclaimed_until + LONGEST_CREATE
             || !rules.keep(Rule::WalkEndsAfterLastUnclaimedCreate);
         if is_about_money {
+            // Both sides: a reference with a record on each is known from the walk over either.
             self.sides.iter_mut().for_each(|side| side.until = 0);
         } else if is_late {
             standing.until = standing.until.max(now + CLEAN_FOR);

@@ -24,7 +24,7 @@ mod world;
 pub use trace_hash::TraceHash;
 pub use world::Counts;
 
-use event::Event;
+use event::WorldEvent;
 use setting::Setting;
 use world::World;
 
@@ -88,7 +88,7 @@ fn run_world(dice: &mut Dice, rules: Rules, outcome: &mut Outcome) {
     let length = EVENTS_MIN + dice.below(EVENTS_MAX - EVENTS_MIN);
     for number in 0..=length {
         let event =
-            if number == length { Event::Settle } else { choose::choose(&world, dice, &mut requests) };
+            if number == length { WorldEvent::Settle } else { choose::choose(&world, dice, &mut requests) };
         let Some((words, promise)) = world.play(event) else { continue };
         events.push(event);
         outcome.steps += 1;
@@ -101,7 +101,7 @@ fn run_world(dice: &mut Dice, rules: Rules, outcome: &mut Outcome) {
     outcome.counts.add(&world.counts);
 }
 
-fn violation(setting: Setting, rules: Rules, events: Vec<Event>) -> Option<Violation> {
+fn violation(setting: Setting, rules: Rules, events: Vec<WorldEvent>) -> Option<Violation> {
     let found_after = events.len();
     let short = shrink::shrink(setting, rules, events);
     let shrink::Replayed { words, broken } = shrink::replay(setting, rules, &short);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::event::{BodyKind, Event};
+use super::event::{BodyKind, WorldEvent};
 use super::ledger::SimulatedLedger;
 use super::listing::Paging;
 use super::reads::UNKNOWN_STATUS;
@@ -25,71 +25,73 @@ const WALK_ROWS: u16 = 5;
 
 impl World {
     /// Plays one event; `None`: it does not apply. Every promise is checked.
-    pub(super) fn play(&mut self, event: Event) -> Option<Happened> {
+    pub(super) fn play(&mut self, event: WorldEvent) -> Option<Happened> {
         let (words, promise) = self.happen(event)?;
         // Nothing else passes time: a trace is the same without the events that did not apply.
         self.pass_a_moment(1);
         Some((words, promise.and_then(|()| self.at_most_one())))
     }
 
-    fn happen(&mut self, event: Event) -> Option<Happened> {
+    fn happen(&mut self, event: WorldEvent) -> Option<Happened> {
         let words = match event {
-            Event::Start { request, replica, reference, body } => {
+            WorldEvent::Start { request, replica, reference, body } => {
                 return self.start(request, (replica, reference), body);
             }
-            Event::Go { request, how } => return self.go(request, how),
-            Event::Get { replica, record, page_from } => return self.get(replica, record, page_from),
-            Event::Cancel { replica, record } => return self.cancel(replica, record),
-            Event::Page { listing, replica, limit, ascending } => {
+            WorldEvent::Go { request, how } => return self.go(request, how),
+            WorldEvent::Get { replica, record, page_from } => return self.get(replica, record, page_from),
+            WorldEvent::Cancel { replica, record } => return self.cancel(replica, record),
+            WorldEvent::Page { listing, replica, limit, ascending } => {
                 return self.page(listing, Paging { replica, limit, ascending });
             }
-            Event::Settle => return Some(("faults end".into(), self.settle())),
-            Event::Post { number, takes_effect } => self.post_ends(number, takes_effect),
-            Event::LateStatement { written } => self.late_ends(written),
-            Event::Lag(side) => self.lag(side),
-            Event::CatchUp(side) => self.catch_up(side),
-            Event::UnknownStatus { record } => self.show_unknown_status(record),
-            Event::Wait { minutes, takes_effect } => Some(self.wait(minutes, takes_effect)),
-            Event::Crash { replica } => self.crash(replica),
-            Event::Native { reference } => self.native(reference),
-            Event::Unclaimed { reference } => self.unclaimed(reference),
+            WorldEvent::Settle => return Some(("faults end".into(), self.settle())),
+            WorldEvent::Post { number, takes_effect } => self.post_ends(number, takes_effect),
+            WorldEvent::LateStatement { written } => self.late_ends(written),
+            WorldEvent::Lag(side) => self.lag(side),
+            WorldEvent::CatchUp(side) => self.catch_up(side),
+            WorldEvent::UnknownStatus { record } => self.show_unknown_status(record),
+            WorldEvent::Wait { minutes, takes_effect } => Some(self.wait(minutes, takes_effect)),
+            WorldEvent::Crash { replica } => self.crash(replica),
+            WorldEvent::Native { reference } => self.native(reference),
+            WorldEvent::Unclaimed { reference } => self.unclaimed(reference),
             operator => self.operate(operator),
         };
         Some((words?, Ok(())))
     }
 
-    fn operate(&mut self, event: Event) -> Option<String> {
+    fn operate(&mut self, event: WorldEvent) -> Option<String> {
         match event {
-            Event::Stage { replica, stage } => self.change_stage(replica, stage),
-            Event::Restore { writes } => self.restore(writes),
-            Event::DeleteRows { reference } => self.delete_rows(reference),
-            Event::OpenNew => {
+            WorldEvent::Stage { replica, stage } => self.change_stage(replica, stage),
+            WorldEvent::Restore { writes } => self.restore(writes),
+            WorldEvent::DeleteRows { reference } => self.delete_rows(reference),
+            WorldEvent::OpenNew => {
                 let may = !self.ledger.opened_new && !self.ledger.hold;
                 may.then(|| self.ledger.opened_new = true)?;
                 Some("the operator opens new".into())
             }
-            Event::Accept => self.accept(),
-            Event::Trip => {
+            WorldEvent::Accept => self.accept(),
+            WorldEvent::Trip => {
                 (!self.ledger.trip).then(|| self.ledger.trip = true)?;
                 Some("the trip is set".into())
             }
-            Event::TripReset => {
+            WorldEvent::TripReset => {
                 self.ledger.trip.then(|| self.ledger.trip = false)?;
                 Some("the trip is reset".into())
             }
-            Event::Release { reference } => {
+            WorldEvent::Release { reference } => {
                 let may = self.setting.special == Special::Released && self.may_release(reference);
                 may.then(|| self.ledger.release(reference))?;
                 Some(format!("the operator releases the claim of {}", reference_name(reference)))
             }
-            Event::StartWithLedger => {
+            WorldEvent::StartWithLedger => {
                 (!self.replicas[1].has_ledger).then(|| self.replicas[1].has_ledger = true)?;
                 let (now, rules) = (self.now, self.rules);
+                // It created without claims until now, so nothing on record covers what it sent.
                 self.write(|ledger| ledger.withdraw(now, rules));
                 Some("replica 1 starts with the ledger".into())
             }
-            Event::Walk => self.walk(),
-            Event::WalkEnds => {
+            WorldEvent::Walk => self.walk(),
+            // Apart from `WorldEvent::Walk`, so that creates and losses may come between what a walk read and what it records.
+            WorldEvent::WalkEnds => {
                 let side = self.setting.special.walks()?;
                 (self.ledger.is_walking() && !self.ledger.hold).then_some(())?;
                 self.counts.walks += 1;
@@ -240,6 +242,7 @@ impl World {
     fn walk(&mut self) -> Option<String> {
         let side = self.setting.special.walks()?;
         (!self.ledger.hold && !self.ledger.is_walking()).then_some(())?;
+        // Lists may lag: that a younger record is not among the rows proves nothing.
         let end = self.now - LAG;
         let names: BTreeMap<_, _> =
             (0..self.setting.references).map(|reference| (reference_name(reference), reference)).collect();

@@ -21,10 +21,12 @@ impl World {
         let (replica, reference) = at;
         let stage = self.replicas[replica].stage;
         let is_known = self.requests.contains_key(&number) || reference >= self.setting.references;
+        // Without a ledger nothing is claimed: such a create is `Event::Unclaimed`.
         if is_known || !self.replicas[replica].has_ledger {
             return None;
         }
         self.counts.creates += 1;
+        // Also while creates are held: the client repeats it, and `settle` must bring it to a final answer.
         self.asked[reference] = true;
         let words = format!(
             "request {number} for {} ({}) starts on replica {replica} in {stage}",
@@ -67,6 +69,7 @@ impl World {
             mode => mode.creates_on(),
         };
         let (reads, rules) = (reads(&modes), self.rules);
+        // Bodies without a reference, or that can be read in two ways, are the exploration's and the tests' of the real shell.
         Context { target, reads, ledger: true, generated: false, readable: true, candidates: 1, rules }
     }
 
@@ -135,6 +138,7 @@ impl World {
         };
         let mut record_id = match request.effect {
             Effect::MoveClaim { to, .. } => request.found[to as usize].clone(),
+            // The answer to the POST names the record; after a lost one, the lookup that found it does.
             Effect::RememberId { claim, .. } => {
                 request.answered_id.clone().or_else(|| request.found[claim.side as usize].clone())
             }
@@ -150,6 +154,7 @@ impl World {
         let statement = Statement { reference: request.reference, effect: request.effect, record_id };
         let (now, rules) = (self.now, self.rules);
         match fault {
+            // The protocol sees one event for all three, because a ledger that fails does not say what it has written.
             Some(StatementFault::NotWritten) => {
                 words.push_str(", and nothing is written");
                 Event::LedgerFailed
@@ -159,6 +164,7 @@ impl World {
                 self.write(|ledger| ledger.execute(&statement, now, rules));
                 Event::LedgerFailed
             }
+            // One at a time; a second one falls through and is written now.
             Some(StatementFault::Late) if self.late.is_none() => {
                 words.push_str(" is not confirmed, and may be written later");
                 self.late = Some(statement);
@@ -166,6 +172,7 @@ impl World {
             }
             Some(StatementFault::WithoutId | StatementFault::Late) | None => {
                 let event = self.write(|ledger| ledger.execute(&statement, now, rules));
+                // What the replica knows of the claim is what was confirmed to it.
                 if !matches!(event, Event::LedgerFailed) {
                     let claim = self.ledger.claims.get(&request.reference);
                     request.claim = claim.map(|claim| (claim.row.side, claim.record_id.clone()));
@@ -197,7 +204,10 @@ impl World {
             CreateDecision::AlreadyExists { side, .. } if shown(side).is_none() => {
                 Err(format!("a client was answered that {side} holds {name}, and it does not"))
             }
+            // Neither says that nothing came of the request.
             CreateDecision::AlreadyExists { .. } | CreateDecision::OutcomeUnknown { .. } => Ok(()),
+            // Each of these says that nothing came of this request, and clients act on it: its POST must neither have converted nor still be
+            // able to.
             CreateDecision::Refused { .. }
             | CreateDecision::UsedByAnotherKind { .. }
             | CreateDecision::UsedOnRetiredApi { .. }

@@ -57,6 +57,7 @@ impl World {
             How::Lookup(fault) => Some(fault),
             _ => None,
         };
+        // As `routes::lookup`: a known record is read by its id first, because lists may lag.
         let known =
             own.and_then(|(_, id)| id.clone()).filter(|_| purpose == Purpose::KnownRecord && fault.is_none());
         if let Some(record) = known.and_then(|id| self.by_id(side, &id)) {

@@ -17,6 +17,7 @@ impl World {
     pub(super) fn settle(&mut self) -> Promise {
         self.end_everything(true);
         self.lags = [None; 2];
+        // As `Event::StartWithLedger`.
         if !self.replicas[1].has_ledger {
             self.replicas[1].has_ledger = true;
             self.ledger.withdraw(self.now, self.rules);
@@ -28,7 +29,9 @@ impl World {
             self.accept_now();
         }
         let stage = match self.replicas[0].stage {
+            // Claims were lost, and what tells where a reference was used is a lookup on the old API, which `sealed` never asks.
             Stage::Sealed if self.lost => Stage::Live,
+            // A held create gets no answer that is final.
             Stage::Hold => Stage::Ready,
             stage => stage,
         };

@@ -1,6 +1,6 @@
 //! The shortest trace that still breaks a promise: delta debugging (Zeller and Hildebrandt, 2002) over the list of events.
 
-use super::event::Event;
+use super::event::WorldEvent;
 use super::setting::Setting;
 use super::world::World;
 use crate::routes::create::rules::Rules;
@@ -15,7 +15,7 @@ pub(super) struct Replayed {
 }
 
 /// Plays events in a new world until a promise breaks.
-pub(super) fn replay(setting: Setting, rules: Rules, events: &[Event]) -> Replayed {
+pub(super) fn replay(setting: Setting, rules: Rules, events: &[WorldEvent]) -> Replayed {
     let mut world = World::new(setting, rules);
     let mut words = Vec::new();
     for event in events {
@@ -29,8 +29,8 @@ pub(super) fn replay(setting: Setting, rules: Rules, events: &[Event]) -> Replay
 }
 
 /// Leaves out every event without which a promise still breaks.
-pub(super) fn shrink(setting: Setting, rules: Rules, mut events: Vec<Event>) -> Vec<Event> {
-    let breaks = |events: &[Event]| replay(setting, rules, events).broken.is_some();
+pub(super) fn shrink(setting: Setting, rules: Rules, mut events: Vec<WorldEvent>) -> Vec<WorldEvent> {
+    let breaks = |events: &[WorldEvent]| replay(setting, rules, events).broken.is_some();
     let mut replays = 0;
     let mut size = events.len().div_ceil(2);
     while size > 0 && replays < REPLAYS_MAX {

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 
 /// The state of one log. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct LogHealth(Arc<State>);
+pub(crate) struct LogHealth(Arc<LogState>);
 
 #[derive(Debug)]
-struct State {
+struct LogState {
     /// The path of the file, or `standard output`.
     target: String,
     lines_lost: AtomicU64,
@@ -50,7 +50,8 @@ pub(crate) struct LogSnapshot {
 
 impl LogHealth {
     pub(super) fn new(target: impl Into<String>) -> Self {
-        let state = State { target: target.into(), lines_lost: AtomicU64::new(0), outages: Mutex::default() };
+        let state =
+            LogState { target: target.into(), lines_lost: AtomicU64::new(0), outages: Mutex::default() };
         Self(Arc::new(state))
     }
 

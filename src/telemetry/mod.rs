@@ -30,7 +30,7 @@ use self::queue::{Draining, Queue};
 use self::traces::Collecting;
 use crate::config::{Log, LogFormat};
 
-type StartError = Box<dyn std::error::Error + Send + Sync>;
+type TelemetryError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Keeps the log running. Dropping it writes the lines that are still queued.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ pub(crate) fn lines_to_file(path: &Path, max: usize, keep: usize) -> io::Result<
 ///
 /// # Errors
 /// If the filter is invalid, or logging was started before.
-pub(crate) fn start(settings: &Log, collecting: Option<&Collecting>) -> Result<LogGuard, StartError> {
+pub(crate) fn start(settings: &Log, collecting: Option<&Collecting>) -> Result<LogGuard, TelemetryError> {
     let terminal = io::stdout().is_terminal();
     // The handle of the standard library buffers: after an error it would not be known which lines were written.
     match io::stdout().as_fd().try_clone_to_owned() {
@@ -115,7 +115,7 @@ pub fn start_to(
     collecting: Option<&Collecting>,
     out: impl Write + Send + 'static,
     terminal: bool,
-) -> Result<LogGuard, StartError> {
+) -> Result<LogGuard, TelemetryError> {
     let (writer, draining) = Queue::start(Stream::new(out), LogHealth::new("standard output"))?;
     let json = match settings.format {
         LogFormat::Json => true,
@@ -147,7 +147,7 @@ pub fn start_to(
 }
 
 /// The log filter. It excludes spans whatever `settings` says, so that they are not created while nothing exports them.
-fn filter(settings: &str) -> Result<impl Filter<Registry> + Send + Sync + 'static, StartError> {
+fn filter(settings: &str) -> Result<impl Filter<Registry> + Send + Sync + 'static, TelemetryError> {
     Ok(EnvFilter::try_new(settings)?.and(filter_fn(|metadata| metadata.target() != spans::TARGET)))
 }
 

@@ -24,7 +24,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::{Layer, Registry};
 use uuid::Uuid;
 
-use super::StartError;
+use super::TelemetryError;
 use crate::config::Traces;
 use crate::telemetry::metrics::family::Counters;
 use crate::telemetry::metrics::label_set::label;
@@ -71,7 +71,7 @@ impl Collecting {
     ///
     /// # Errors
     /// If the HTTP client cannot be built.
-    pub fn start(settings: &Traces) -> Result<Option<Self>, StartError> {
+    pub fn start(settings: &Traces) -> Result<Option<Self>, TelemetryError> {
         let Some(endpoint) = settings.endpoint.clone() else { return Ok(None) };
         let counts = Arc::new(SpanCounts::default());
         let authorization = Authorization::of(settings);
@@ -171,7 +171,7 @@ fn header_of(settings: &Traces) -> Option<Arc<HeaderValue>> {
 }
 
 impl Sender {
-    fn new(settings: &Traces, authorization: Authorization) -> Result<Self, StartError> {
+    fn new(settings: &Traces, authorization: Authorization) -> Result<Self, TelemetryError> {
         let builder = Client::builder()
             .tls_backend_preconfigured(tls()?)
             .timeout(settings.timeout)

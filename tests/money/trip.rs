@@ -83,8 +83,8 @@ async fn is_shown(shim: &Shim) {
     assert!(trip["why"].as_str().unwrap().ends_with(": two payouts"), "{trip}");
     assert!(text(shim, "/metrics").await.contains("\nconversion_shim_tripped 1.0\n"));
     assert!(text(shim, "/").await.contains("<strong>tripped</strong>"));
-    let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
-    assert!(told.row("TRIPPED").contains("two payouts"), "{told:?}");
+    let reported = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    assert!(reported.row("TRIPPED").contains("two payouts"), "{reported:?}");
     // Reads go on, so clients are still sent here.
     assert_eq!(reqwest::get(shim.admin("/readyz")).await.unwrap().status(), 200);
 }
@@ -323,15 +323,15 @@ async fn every_trip_is_named(vendor: &Sandbox, config: &Config) {
     reconcile().await;
     let shown = async {
         loop {
-            let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
-            if refs.iter().all(|ref_id| told.out.contains(&format!("double of {ref_id}"))) {
-                return told;
+            let ran = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+            if refs.iter().all(|ref_id| ran.out.contains(&format!("double of {ref_id}"))) {
+                return ran;
             }
             sleep(Duration::from_millis(100)).await;
         }
     };
-    let told = tokio::time::timeout(FOLLOWED_WITHIN, shown).await.expect("each is named by `status`");
-    assert!(told.row("TRIPPED").contains("8 trips") && told.out.contains(": two payouts"), "{told:?}");
+    let ran = tokio::time::timeout(FOLLOWED_WITHIN, shown).await.expect("each is named by `status`");
+    assert!(ran.row("TRIPPED").contains("8 trips") && ran.out.contains(": two payouts"), "{ran:?}");
     let trips = status(&shim).await["trip"].clone();
     assert_eq!((&trips["total"], trips["trips"].as_array().unwrap().len()), (&Value::from(8), 8), "{trips}");
     let page = text(&shim, "/").await;

@@ -105,7 +105,7 @@ fn is_empty(folder: &TempDir) -> bool {
 }
 
 /// References, conversions, twice, lost.
-fn books(line: &str) -> [usize; 4] {
+fn counts(line: &str) -> [usize; 4] {
     let numbers: Vec<_> = line.split(", ").map(|part| part.split_once(' ').unwrap()).collect();
     let words: Vec<_> = numbers.iter().map(|(_, word)| *word).collect();
     assert_eq!(words, ["references", "conversions", "twice", "lost"], "{line}");
@@ -117,7 +117,7 @@ fn books(line: &str) -> [usize; 4] {
 async fn it_walks_to_the_end_and_keeps_its_page_on_request() {
     let demo = Demo::start(&["--seed", "7", "--page"]);
     let result = demo.line(" references, ").await;
-    let [references, conversions, twice, lost] = books(&result);
+    let [references, conversions, twice, lost] = counts(&result);
     assert_eq!((conversions, twice, lost), (references, 0, 0), "{result}");
     assert!(references > 50, "{result}");
     let page = demo.url("page").await;
@@ -166,7 +166,7 @@ async fn a_planted_double_is_counted_and_fails_it() {
     assert_eq!(create.send().await.unwrap().status(), StatusCode::OK);
     let (code, lines, temporary) = demo.ended().await;
     let result = lines.last().unwrap();
-    let [references, conversions, twice, lost] = books(result);
+    let [references, conversions, twice, lost] = counts(result);
     assert_eq!((code, conversions, twice, lost), (Some(6), references + 1, 1, 0), "{lines:#?}");
     assert!(is_empty(&temporary));
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// The longest wait for one answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// A browser with one page.
 pub(crate) struct Browser {
@@ -85,13 +85,13 @@ impl Browser {
     }
 
     fn next(&mut self) -> Value {
-        let message = self.messages.recv_timeout(PATIENCE).expect("the browser answers in time");
-        let told = message["method"].as_str().unwrap_or_default();
+        let message = self.messages.recv_timeout(WAIT_MAX).expect("the browser answers in time");
+        let event = message["method"].as_str().unwrap_or_default();
         // Whatever is logged, thrown, or asked for beyond the page itself is one complaint too many.
         let loaded = message["params"]["request"]["url"].as_str().is_some_and(|url| url != self.page);
-        if told.starts_with("Log.entryAdded")
-            || told.starts_with("Runtime.exception")
-            || told == "Runtime.consoleAPICalled"
+        if event.starts_with("Log.entryAdded")
+            || event.starts_with("Runtime.exception")
+            || event == "Runtime.consoleAPICalled"
             || loaded
         {
             self.complaints.push(message.clone());

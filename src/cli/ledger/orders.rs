@@ -65,7 +65,7 @@ fn reason(text: &OsStr) -> Result<String, &'static str> {
 
 pub(super) fn init(arguments: InitArgs) -> u8 {
     let InitArgs { quiet, config } = arguments;
-    let Configured { ledger, rows: sources, .. } = match configured(config) {
+    let ConfiguredLedger { ledger, rows: sources, .. } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
@@ -89,10 +89,11 @@ pub(super) fn init(arguments: InitArgs) -> u8 {
 
 pub(super) fn open_new(arguments: OrderArgs) -> u8 {
     let OrderArgs { why, config } = arguments;
-    let Configured { ledger, rows: sources, .. } = match configured(config) {
+    let ConfiguredLedger { ledger, rows: sources, .. } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
+    // From here on a lost or exchanged ledger means conversions made twice, and only the id in the config shows that it was exchanged.
     if ledger.id.is_none() {
         let message = "is not set: set it to the id that `conversion-shim ledger init` prints";
         return check::refused(&name_sources(
@@ -119,7 +120,7 @@ pub(super) fn open_new(arguments: OrderArgs) -> u8 {
 
 pub(super) fn accept(arguments: OrderArgs) -> u8 {
     let OrderArgs { why, config } = arguments;
-    let Configured { config, ledger, rows: sources } = match configured(config) {
+    let ConfiguredLedger { config, ledger, rows: sources } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
@@ -171,7 +172,7 @@ pub(in crate::cli) fn ordered<T>(
 
 /// The ledger of a config that can be served.
 pub(in crate::cli) fn of_valid_config(arguments: ConfigArgs) -> Result<LedgerTarget, Vec<ConfigProblem>> {
-    let Configured { ledger, rows, .. } = configured(arguments)?;
+    let ConfiguredLedger { ledger, rows, .. } = configured(arguments)?;
     Ok(LedgerTarget { ledger, rows, unread: Vec::new() })
 }
 
@@ -183,7 +184,7 @@ pub(in crate::cli) fn of_any_config(arguments: ConfigArgs) -> Result<LedgerTarge
 
 pub(super) fn release(arguments: ReleaseArgs) -> u8 {
     let ReleaseArgs { ref_id, token_file, order: OrderArgs { why, config } } = arguments;
-    let Configured { config, ledger, rows: sources } = match configured(config) {
+    let ConfiguredLedger { config, ledger, rows: sources } = match configured(config) {
         Ok(configured) => configured,
         Err(problems) => return check::refused(&problems),
     };
@@ -281,7 +282,7 @@ pub(in crate::cli) fn operator_name() -> String {
 }
 
 /// A config that names a ledger.
-struct Configured {
+struct ConfiguredLedger {
     config: Config,
     ledger: config::LedgerSection,
     /// Its keys with their sources.
@@ -289,7 +290,7 @@ struct Configured {
 }
 
 /// Reads the config as if in `observe`: these commands give the ledger what a later stage demands of it.
-fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
+fn configured(arguments: ConfigArgs) -> Result<ConfiguredLedger, Vec<ConfigProblem>> {
     let mut sources = arguments.into_sources();
     let routes = ["create", "get", "list", "cancel"].map(|route| (format!("routes.{route}"), ""));
     let observe = routes.into_iter().chain([("stage".to_owned(), "observe")]);
@@ -297,5 +298,5 @@ fn configured(arguments: ConfigArgs) -> Result<Configured, Vec<ConfigProblem>> {
     let loaded = load(&sources)?;
     let (config, rows) = (Config::clone(&loaded.config), explain(&loaded));
     let ledger = config.ledger.clone().ok_or_else(|| super::no_ledger(&rows))?;
-    Ok(Configured { config, ledger, rows })
+    Ok(ConfiguredLedger { config, ledger, rows })
 }

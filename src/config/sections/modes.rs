@@ -148,14 +148,14 @@ pub(crate) enum ReadProgress {
 
 /// How far modes are. The furthest read route counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Progress {
+pub(crate) struct CutoverProgress {
     pub(crate) creates: CreateProgress,
     pub(crate) reads: ReadProgress,
 }
 
 impl Modes {
     #[must_use]
-    pub(crate) fn progress(&self) -> Progress {
+    pub(crate) fn progress(&self) -> CutoverProgress {
         let creates = match self.create {
             Mode::New => CreateProgress::All,
             Mode::Canary => CreateProgress::Some,
@@ -167,7 +167,7 @@ impl Modes {
             Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Canary => ReadProgress::Legacy,
         };
         // The furthest of the reads counts: one route that reads new is enough to need what that step needs.
-        Progress { creates, reads: of(self.get).max(of(self.list)).max(of(self.cancel)) }
+        CutoverProgress { creates, reads: of(self.get).max(of(self.list)).max(of(self.cancel)) }
     }
 
     /// Whether no route uses the old API.

@@ -73,7 +73,6 @@ impl Upstreams {
 pub(crate) enum HttpVersion {
     /// HTTP/2 where an https upstream offers it (ALPN), else HTTP/1.1.
     Auto,
-    /// HTTP/1.1 only.
     Http11,
 }
 

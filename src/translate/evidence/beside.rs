@@ -55,7 +55,6 @@ impl BesideRows {
         }
     }
 
-    /// Adds the cursor.
     pub(crate) fn cursor(&mut self, value: Raw<'_>) {
         match value.as_text() {
             None if value.is_null() => {}

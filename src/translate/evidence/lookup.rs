@@ -34,7 +34,7 @@ pub enum Finding {
 /// A conversion that was found.
 #[derive(Clone, Debug)]
 pub struct FoundConversion {
-    /// The vendor's id.
+    /// As the side gave it: the record can be read by it there.
     pub id: String,
     /// The conversion in the legacy shape.
     pub json: Vec<u8>,

@@ -26,12 +26,10 @@ pub use super::unknown::UnknownDigests;
 
 /// One answer, as far as evidence needs it. The body is decoded.
 #[derive(Clone, Copy, Debug)]
+#[allow(missing_docs, reason = "the docs of a type say what its fields are")]
 pub struct Reply<'a> {
-    /// The HTTP status.
     pub status: u16,
-    /// Its header fields.
     pub headers: &'a HeaderMap,
-    /// The whole body.
     pub body: &'a [u8],
     /// Collects what the readers of the body do not know.
     pub unknown_digests: Option<&'a UnknownDigests>,

@@ -71,7 +71,7 @@ fn encode(cursor: &Cursor) -> String {
 fn decode(text: &str) -> Option<Cursor> {
     if let Some(body) = text.strip_prefix(NAMED) {
         let bytes = URL_SAFE_NO_PAD.decode(body).ok()?;
-        let mut bytes = Reader(&bytes);
+        let mut bytes = CodecReader(&bytes);
         let (order, at) = bytes.head()?;
         let mut ids = Vec::new();
         while !bytes.0.is_empty() {
@@ -85,7 +85,7 @@ fn decode(text: &str) -> Option<Cursor> {
     if *sum != checksum(bytes) {
         return None;
     }
-    let mut bytes = Reader(bytes);
+    let mut bytes = CodecReader(bytes);
     let (order, at) = bytes.head()?;
     let flags = bytes.byte()?;
     let filters = bytes.number()?;
@@ -164,9 +164,9 @@ fn push_side(out: &mut Vec<u8>, SidePosition { run, behind, hint }: &SidePositio
 }
 
 /// The bytes that are still to be read.
-struct Reader<'a>(&'a [u8]);
+struct CodecReader<'a>(&'a [u8]);
 
-impl Reader<'_> {
+impl CodecReader<'_> {
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;
         self.0 = rest;

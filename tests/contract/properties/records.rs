@@ -283,8 +283,8 @@ fn judge_query(text: &str) {
             }
         }
         Err(invalid) => {
-            let told = invalid.to_string();
-            assert!(PARAMETERS.iter().any(|name| told.starts_with(name)), "{told}");
+            let message = invalid.to_string();
+            assert!(PARAMETERS.iter().any(|name| message.starts_with(name)), "{message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The stand-in for the vendor does what the vendor documents, and breaks as it is told. All through its socket.
+//! The sandbox does what the vendor documents, and fails as armed. All through its socket.
 
 mod apis;
 mod faults;

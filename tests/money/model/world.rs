@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 pub(crate) use self::counts::Counts;
-use self::ledgers::Shelf;
+use self::ledgers::LedgerFiles;
 use self::stages::{STAGES, Stage};
 use super::faults::{self, LAG_MAX, Trouble};
 use super::oracle;
@@ -52,7 +52,7 @@ pub(crate) struct World {
     variants: Variants,
     /// What the proxies know of it.
     facts: Vec<(&'static str, &'static str)>,
-    shelf: Shelf,
+    files: LedgerFiles,
     counts: Counts,
 }
 
@@ -63,7 +63,7 @@ impl World {
         let mut house = TestBed::with_ledger(BACK, ledgers::set).await;
         // The proxies here come and go with their ledger.
         house.proxy = Proxy::start(&[("stage", "observe")], None).await;
-        let shelf = Shelf::new(house.dir.path());
+        let files = LedgerFiles::new(house.dir.path());
         let inspector = house.sandbox.inspector();
         inspector.set_variants(variants.clone());
         // Mostly the operator knows how the vendor differs.
@@ -96,7 +96,7 @@ impl World {
             pager: None,
             variants,
             facts,
-            shelf,
+            files,
             counts: Counts::default(),
         }
     }

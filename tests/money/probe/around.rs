@@ -103,13 +103,13 @@ fn deposits(deployment: &Deployment) -> Vec<String> {
 #[tokio::test]
 async fn a_profile_without_funds_gets_what_the_conversions_need() {
     let (deployment, _) = prepared().await;
-    let books = deployment.vendor.inspector();
-    books.open_profile(CUSTOMER, "empty");
+    let inspector = deployment.vendor.inspector();
+    inspector.open_profile(CUSTOMER, "empty");
     let poor = ["--profile-id", "empty", "--settle", "1s", "--format", "json", "--amount", "0.50"];
     let ran = probe(&deployment, &poor).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(fact(&ran.json(), "funded"), "3 USD", "{ran:?}");
-    assert_eq!(books.balance("empty", "USD"), "0", "no more than they need");
+    assert_eq!(inspector.balance("empty", "USD"), "0", "no more than they need");
     assert_eq!(deposits(&deployment), [r#"{"asset":"USD","amount":"3"}"#]);
 
     let log = deployment.path("pairs.jsonl");
@@ -126,8 +126,8 @@ async fn a_profile_without_funds_gets_what_the_conversions_need() {
 #[tokio::test]
 async fn real_money_is_converted_in_the_smallest_amount() {
     let (deployment, _) = prepared().await;
-    let books = deployment.vendor.inspector();
-    books.open_profile(CUSTOMER, "small");
+    let inspector = deployment.vendor.inspector();
+    inspector.open_profile(CUSTOMER, "small");
     let write = ["--write", "--i-understand-this-converts-money", "--profile-id", "small", "--settle", "1s"];
     for (more, deposited) in
         [(&["--format", "json"][..], "0.06 USD"), (&["--format", "json", "--amount", "2"], "12 USD")]
@@ -135,7 +135,7 @@ async fn real_money_is_converted_in_the_smallest_amount() {
         let ran = probe(&deployment, &[&write[..], more].concat()).await;
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert_eq!(fact(&ran.json(), "funded"), deposited, "{ran:?}");
-        assert_eq!(books.balance("small", "USD"), "0", "what was deposited was converted");
+        assert_eq!(inspector.balance("small", "USD"), "0", "what was deposited was converted");
     }
 }
 

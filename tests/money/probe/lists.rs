@@ -26,11 +26,11 @@ const SIDES: [&str; 2] = ["legacy", "new"];
 
 /// Five records on each side, two of them of one instant.
 fn seed(deployment: &Deployment) {
-    let books = deployment.vendor.inspector();
+    let inspector = deployment.vendor.inspector();
     for (number, second) in ["00", "01", "01", "02", "03"].into_iter().enumerate() {
         let at = format!("2026-11-30T10:00:{second}.123456Z");
-        books.seed_conversion(old_record(&format!("old-{number}"), &at));
-        books.seed_orchestration(new_record(&format!("new-{number}"), &at));
+        inspector.seed_conversion(old_record(&format!("old-{number}"), &at));
+        inspector.seed_orchestration(new_record(&format!("new-{number}"), &at));
     }
 }
 
@@ -76,7 +76,7 @@ async fn order_and_bounds_are_what_the_lists_show() {
 #[tokio::test]
 async fn rows_in_no_order_are_a_finding() {
     let (deployment, _) = prepared().await;
-    let books = deployment.vendor.inspector();
+    let inspector = deployment.vendor.inspector();
     // Ids against the order of creation, so that by id is neither order.
     for (id, second) in [("b", "00"), ("d", "01"), ("a", "02"), ("c", "03")] {
         let row = |mut row: Value| {
@@ -84,10 +84,10 @@ async fn rows_in_no_order_are_a_finding() {
             row
         };
         let at = format!("2026-11-30T10:00:{second}Z");
-        books.seed_conversion(row(old_record(&format!("old-{id}"), &at)));
-        books.seed_orchestration(row(new_record(&format!("new-{id}"), &at)));
+        inspector.seed_conversion(row(old_record(&format!("old-{id}"), &at)));
+        inspector.seed_orchestration(row(new_record(&format!("new-{id}"), &at)));
     }
-    books.set_variants(Variants { list_order: ListOrder::Unsorted, ..Variants::default() });
+    inspector.set_variants(Variants { list_order: ListOrder::Unsorted, ..Variants::default() });
     let found = seen(&deployment, &READ, 6).await;
     for side in SIDES {
         let order = fact(&found, &format!("order_{side}")).as_str().unwrap();
@@ -112,13 +112,13 @@ async fn records_of_one_instant_are_followed_through_both_orders() {
     let found = seen(&deployment, &READ, 0).await;
     assert_facts(&found, "equal_times", "not known");
     assert!(how(&found, "equal_times_new").contains("fewer than two records"), "{found}");
-    let books = deployment.vendor.inspector();
-    books.set_variants(Variants { tie_order: TieOrder::Hashed, ..Variants::default() });
+    let inspector = deployment.vendor.inspector();
+    inspector.set_variants(Variants { tie_order: TieOrder::Hashed, ..Variants::default() });
     seed(&deployment);
     let found = seen(&deployment, &READ, 0).await;
     assert_facts(&found, "equal_times", "reversed with the order");
     // Whatever the order says, they come the same.
-    books.set_variants(Variants { list_order: ListOrder::Fixed, ..Variants::default() });
+    inspector.set_variants(Variants { list_order: ListOrder::Fixed, ..Variants::default() });
     assert_facts(&seen(&deployment, &READ, 6).await, "equal_times", "the same in both orders");
 }
 

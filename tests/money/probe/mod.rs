@@ -330,8 +330,8 @@ async fn it_reads_alone_where_it_may_not_convert() {
     let ran = probe(&deployment, &["--read-only", "--format", "json"]).await;
     assert_eq!(ran.code, Some(0), "{ran:?}");
     assert_eq!(fact(&ran.json(), "empty_list"), &json!(["{\"items\":[]}"]), "{ran:?}");
-    let books = deployment.vendor.inspector();
-    assert_eq!([Side::Legacy, Side::New].map(|side| books.arrived(side, Operation::Create)), [0, 0]);
+    let inspector = deployment.vendor.inspector();
+    assert_eq!([Side::Legacy, Side::New].map(|side| inspector.arrived(side, Operation::Create)), [0, 0]);
 
     for (arguments, code, word) in [
         (&["--settle", "1s"][..], 2, "--profile-id"),

@@ -9,8 +9,8 @@ use super::{CONVERT, fact, how, prepared, probe};
 use crate::identity::Deployment;
 
 fn creates(deployment: &Deployment) -> u64 {
-    let books = deployment.vendor.inspector();
-    [Side::Legacy, Side::New].map(|side| books.arrived(side, Operation::Create)).iter().sum()
+    let inspector = deployment.vendor.inspector();
+    [Side::Legacy, Side::New].map(|side| inspector.arrived(side, Operation::Create)).iter().sum()
 }
 
 #[tokio::test]
@@ -102,8 +102,8 @@ async fn a_refused_create_costs_only_its_own_fact() {
         "{written}"
     );
     let made = found["conversions"].as_array().unwrap().len();
-    let books = deployment.vendor.inspector();
-    let applied = [Side::Legacy, Side::New].map(|side| books.applied(side, Operation::Create));
+    let inspector = deployment.vendor.inspector();
+    let applied = [Side::Legacy, Side::New].map(|side| inspector.applied(side, Operation::Create));
     assert_eq!(made as u64, applied.iter().sum::<u64>(), "{found}");
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::clients::{Audit, CONVERSIONS, Http, Kind, Order, Register, told};
+use super::clients::{Audit, CONVERSIONS, Http, Kind, Order, Register, conversion_id};
 use super::storm::Failovers;
 use super::weather::{self, LAG};
 use super::{ConfigFile, Position, soon, vendor};
@@ -105,7 +105,7 @@ fn settings(variants: &Variants, failover_keeps_commits: bool) -> String {
     format!("{SETTINGS}\nledger.failover_keeps_commits = {failover_keeps_commits}\n{facts}")
 }
 
-/// What was asked for, told, claimed, made and listed.
+/// What was asked for, answered, claimed, made and listed.
 async fn compare(scene: &Scene, ledger: &str, operators: &[Operator]) -> Audit {
     let mut audit = scene.register.balance(scene.books_arrived.inspector(), ledger).await;
     audit.ids.sort();
@@ -195,7 +195,7 @@ impl Scene {
         self.register.orders()
     }
 
-    /// How many answers told of a conversion so far.
+    /// How many answers named a conversion so far.
     pub(super) fn seen_through(&self) -> usize {
         self.register.answers()
     }
@@ -274,7 +274,7 @@ impl Scene {
     }
 }
 
-/// Somebody who uses the new API without the proxy, once creates have gone there: the fence of a create on legacy must see it.
+/// Somebody who uses the new API without the proxy, once creates have gone there: the duplicate check of a create on legacy must see it.
 async fn outsiders(scene: Arc<Scene>, mut dice: Dice) {
     soon(scene.books_arrived.inspector().wait_arrived(Side::New, Operation::Create, 1)).await;
     let made = scene.made_elsewhere(ORCHESTRATIONS, "outside", &mut dice).await;
@@ -319,21 +319,21 @@ async fn client(scene: Arc<Scene>, number: u64, mut dice: Dice) {
 /// Asks with the same reference until the answer is an answer.
 async fn see_through(scene: Arc<Scene>, order: Order, mut dice: Dice) {
     loop {
-        let patience = if dice.one_in(4) { 20 + dice.below(300) } else { 5000 };
+        let wait_max = if dice.one_in(4) { 20 + dice.below(300) } else { 5000 };
         let address = *scene.replicas[usize::from(dice.one_in(2))].borrow();
         if let Some(address) = address {
             scene.posts.fetch_add(1, Ordering::Relaxed);
             scene.register.asked(&order);
-            let patience = Duration::from_millis(patience);
-            let answer = scene.http.post(address, CONVERSIONS, &order.to_conversion(), patience).await;
-            match answer.map_or(Ok(None), |(status, body)| told(status, &body)) {
+            let wait_max = Duration::from_millis(wait_max);
+            let answer = scene.http.post(address, CONVERSIONS, &order.to_conversion(), wait_max).await;
+            match answer.map_or(Ok(None), |(status, body)| conversion_id(status, &body)) {
                 Ok(None) => {}
                 Ok(Some(id)) => {
-                    scene.register.told(&order, id.clone());
+                    scene.register.record_answer(&order, id.clone());
                     return read_back(&scene, &id, &mut dice).await;
                 }
                 Err(wrong) => {
-                    scene.register.told(&order, String::new());
+                    scene.register.record_answer(&order, String::new());
                     return scene.register.wrong(Kind::FalseRefusal, format!("{}: {wrong}", order.ref_id));
                 }
             }

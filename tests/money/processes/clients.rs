@@ -65,7 +65,7 @@ impl Http {
         Self(builder().http2_prior_knowledge().build().unwrap())
     }
 
-    /// Status and JSON, or nothing: the connection broke or the client has lost its patience.
+    /// Status and JSON, or nothing: the connection broke or the time of the client is over.
     pub(crate) async fn get(&self, to: SocketAddr, path: &str) -> Option<(u16, Value)> {
         let request = self.0.get(format!("http://{to}{path}"));
         read(request.timeout(Duration::from_secs(20))).await
@@ -77,10 +77,10 @@ impl Http {
         to: SocketAddr,
         path: &str,
         body: &Value,
-        patience: Duration,
+        wait_max: Duration,
     ) -> Option<(u16, Value)> {
         let request = self.0.post(format!("http://{to}{path}")).body(body.to_string());
-        read(request.timeout(patience)).await
+        read(request.timeout(wait_max)).await
     }
 
     /// Every id of the whole list, page by page.
@@ -111,7 +111,7 @@ async fn read(request: reqwest::RequestBuilder) -> Option<(u16, Value)> {
 }
 
 /// The conversion that an answer to a create speaks of; nothing while the client has to ask again.
-pub(crate) fn told(status: u16, body: &Value) -> Result<Option<String>, String> {
+pub(crate) fn conversion_id(status: u16, body: &Value) -> Result<Option<String>, String> {
     let id = match status {
         200 => &body["id"],
         // The vendor showed no record, and it could not be looked up.
@@ -127,7 +127,7 @@ pub(crate) fn told(status: u16, body: &Value) -> Result<Option<String>, String> 
     id.as_str().map(|id| Some(id.to_owned())).ok_or_else(|| format!("{status} without an id: {body}"))
 }
 
-/// What the clients asked for and what they were told. The inspector must agree.
+/// What the clients asked for and what they were answered. The inspector must agree.
 #[derive(Default)]
 pub(crate) struct Register(Mutex<Entries>);
 
@@ -135,7 +135,7 @@ pub(crate) struct Register(Mutex<Entries>);
 struct Entries {
     orders: BTreeMap<String, Order>,
     /// Every id that a reference was answered with.
-    told: BTreeMap<String, Vec<String>>,
+    answered_ids: BTreeMap<String, Vec<String>>,
     answers: usize,
     /// Whether the ledger loses what is written now, and the references that were asked for meanwhile.
     loses: bool,
@@ -160,10 +160,10 @@ impl Register {
         self.0.lock().unwrap().orders.insert(order.ref_id.clone(), order.clone());
     }
 
-    pub(crate) fn told(&self, order: &Order, id: String) {
+    pub(crate) fn record_answer(&self, order: &Order, id: String) {
         let mut entries = self.0.lock().unwrap();
         entries.answers += 1;
-        entries.told.entry(order.ref_id.clone()).or_default().push(id);
+        entries.answered_ids.entry(order.ref_id.clone()).or_default().push(id);
     }
 
     /// A reference is asked for, again perhaps.
@@ -174,7 +174,7 @@ impl Register {
         }
     }
 
-    /// How many answers told of a conversion.
+    /// How many answers named a conversion.
     pub(crate) fn answers(&self) -> usize {
         self.0.lock().unwrap().answers
     }
@@ -198,7 +198,7 @@ impl Register {
         self.0.lock().unwrap().orders.len()
     }
 
-    /// Compares the inspector with what was asked for, told and claimed. Every order was seen through to its end.
+    /// Compares the inspector with what was asked for, answered and claimed. Every order was seen through to its end.
     pub(crate) async fn balance(&self, inspector: &Inspector, ledger: &str) -> Audit {
         let reader = Reader::open(&Settings::new(ledger)).await.unwrap();
         let mut audit = self.entries();
@@ -260,7 +260,7 @@ impl Register {
             new: 0,
             wrong: entries.wrong.clone(),
             orders: entries.orders.clone(),
-            told: entries.told.clone(),
+            answered_ids: entries.answered_ids.clone(),
             lost: entries.lost.clone(),
             ids: Vec::new(),
         }
@@ -280,7 +280,7 @@ pub(crate) struct Audit {
     /// The id of every conversion.
     pub(crate) ids: Vec<String>,
     orders: BTreeMap<String, Order>,
-    told: BTreeMap<String, Vec<String>>,
+    answered_ids: BTreeMap<String, Vec<String>>,
     lost: BTreeSet<String>,
 }
 
@@ -291,9 +291,9 @@ impl Audit {
         }
     }
 
-    /// Whatever was told of a reference, and what its claim remembers, is the record that exists.
+    /// Whatever was answered about a reference, and what its claim remembers, is the record that exists.
     fn check(&mut self, inspector: &Inspector, side: Side, ref_id: &str, remembered: Option<String>) {
-        let mut ids = self.told.get(ref_id).cloned().unwrap_or_default();
+        let mut ids = self.answered_ids.get(ref_id).cloned().unwrap_or_default();
         if ids.is_empty() {
             self.wrong(Kind::Other, format!("{ref_id} was never answered"));
         }

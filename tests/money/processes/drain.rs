@@ -11,7 +11,7 @@ use super::{ConfigFile, Position, soon, vendor};
 use crate::support::dice;
 use crate::support::replica::Replica;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_secs(60);
 
 struct Doubt {
     directory: tempfile::TempDir,
@@ -27,7 +27,7 @@ impl Doubt {
     async fn arrange() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let vendor = vendor().await;
-        // Alone with its reference: a fresh ledger needs no fence for a create on legacy, so the first look-up is the one.
+        // Alone with its reference: a fresh ledger needs no duplicate check for a create on legacy, so the first look-up is the one.
         let file = ConfigFile::new(directory.path(), "shim.toml", &vendor, &ledger(&directory), "");
         file.write(Position::Back);
         let replica = Replica::start(&file.path).await.unwrap();
@@ -72,7 +72,7 @@ fn ledger(directory: &tempfile::TempDir) -> String {
 async fn a_client_that_waits_gets_its_answer() {
     let mut doubt = Doubt::arrange().await;
     let (to, body) = (doubt.replica.address(), doubt.order.to_conversion());
-    let asking = tokio::spawn(async move { Http::new().post(to, CONVERSIONS, &body, PATIENCE).await });
+    let asking = tokio::spawn(async move { Http::new().post(to, CONVERSIONS, &body, WAIT_MAX).await });
     soon(doubt.gate.reached(1)).await;
     doubt.terminate().await;
     let id = doubt.clear_up().await;
@@ -84,7 +84,7 @@ async fn a_client_that_waits_gets_its_answer() {
 async fn the_outcome_is_found_out_though_the_client_has_left() {
     let mut doubt = Doubt::arrange().await;
     let (to, body) = (doubt.replica.address(), doubt.order.to_conversion());
-    let asking = tokio::spawn(async move { Http::two().post(to, CONVERSIONS, &body, PATIENCE).await });
+    let asking = tokio::spawn(async move { Http::two().post(to, CONVERSIONS, &body, WAIT_MAX).await });
     soon(doubt.gate.reached(1)).await;
     asking.abort();
     doubt.terminate().await;

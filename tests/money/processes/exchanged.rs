@@ -14,14 +14,14 @@ use futures_util::{StreamExt as _, stream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::clients::{CONVERSIONS, Http, Kind, Order, Register, told};
+use super::clients::{CONVERSIONS, Http, Kind, Order, Register, conversion_id};
 use super::{ConfigFile, Position, soon, vendor};
 use crate::support::dice;
 use crate::support::ledger;
 use crate::support::process::run_with;
 use crate::support::replica::Replica;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_MAX: Duration = Duration::from_secs(20);
 const CLIENTS: u64 = 8;
 /// Answers that clients get between two exchanges.
 const PROGRESS: u64 = 12;
@@ -267,7 +267,7 @@ impl Scene {
         self.tried += 1;
         let order = Order::new(format!("held-{}", self.tried), &mut dice::from_environment());
         let to = self.address.borrow().unwrap();
-        let answer = self.http.post(to, CONVERSIONS, &order.to_conversion(), PATIENCE).await;
+        let answer = self.http.post(to, CONVERSIONS, &order.to_conversion(), WAIT_MAX).await;
         assert_eq!(answer.as_ref().map(|(status, _)| *status), Some(503), "{what}: {answer:?}");
         let made = self.vendor.inspector().conversions_by_ref();
         assert_eq!(made.get(&order.ref_id), None, "{what}");
@@ -315,9 +315,9 @@ async fn see_through(
 ) {
     loop {
         let address = to.wait_for(Option::is_some).await.unwrap().unwrap();
-        let answer = http.post(address, CONVERSIONS, &order.to_conversion(), PATIENCE).await;
-        match answer.map_or(Ok(None), |(status, body)| told(status, &body)) {
-            Ok(Some(id)) => return register.told(order, id),
+        let answer = http.post(address, CONVERSIONS, &order.to_conversion(), WAIT_MAX).await;
+        match answer.map_or(Ok(None), |(status, body)| conversion_id(status, &body)) {
+            Ok(Some(id)) => return register.record_answer(order, id),
             Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
             Err(wrong) => return register.wrong(Kind::FalseRefusal, wrong),
         }

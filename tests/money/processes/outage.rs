@@ -10,16 +10,16 @@ use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::clients::{CONVERSIONS, Http, Kind, Order, Register, told};
+use super::clients::{CONVERSIONS, Http, Kind, Order, Register, conversion_id};
 use super::{ConfigFile, Position, soon, vendor};
 use crate::support::dice;
 use crate::support::postgres::Postgres;
 use crate::support::replica::Replica;
 
 const CLIENTS: usize = 8;
-/// A create may take half a minute, the ledger a second: whoever waits for less than a client's patience waits for the ledger.
+/// A create may take half a minute, the ledger a second: whoever waits for less than a client's timeout waits for the ledger.
 const SETTINGS: &str = "replicas = 2\nledger.timeout = \"1s\"\ntimeouts.create = \"60s\"";
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_ledger_refuses_creates_and_comes_back() {
@@ -91,7 +91,7 @@ struct Load {
     to: SocketAddr,
     register: Arc<Register>,
     /// Every client's last status, and how many requests it has ended.
-    told: Vec<watch::Receiver<(u16, u64)>>,
+    answers: Vec<watch::Receiver<(u16, u64)>>,
     stop: watch::Sender<bool>,
     clients: JoinSet<()>,
 }
@@ -100,28 +100,29 @@ impl Load {
     fn begin(to: SocketAddr) -> Self {
         let mut dice = dice::from_environment();
         let (http, register, stop) = (Http::new(), Arc::new(Register::default()), watch::Sender::new(false));
-        let (mut clients, mut told) = (JoinSet::new(), Vec::new());
+        let (mut clients, mut answers) = (JoinSet::new(), Vec::new());
         for number in 0..CLIENTS {
             let (sender, receiver) = watch::channel((0, 0));
-            told.push(receiver);
-            let client = Client { number, http: http.clone(), to, register: register.clone(), told: sender };
+            answers.push(receiver);
+            let client =
+                Client { number, http: http.clone(), to, register: register.clone(), answers: sender };
             clients.spawn(client.run(dice.fork(), stop.subscribe()));
         }
-        Self { http, to, register, told, stop, clients }
+        Self { http, to, register, answers, stop, clients }
     }
 
     /// Every client has been answered with this status.
     async fn until(&self, status: u16) {
-        for told in &self.told {
-            soon(told.clone().wait_for(|(last, _)| *last == status)).await.unwrap();
+        for answers in &self.answers {
+            soon(answers.clone().wait_for(|(last, _)| *last == status)).await.unwrap();
         }
     }
 
     /// Every client has ended what was under way when this was called, and a request that it began afterwards.
     async fn next_round(&self) {
-        for told in &self.told {
-            let now = told.borrow().1;
-            soon(told.clone().wait_for(|(_, count)| *count >= now + 2)).await.unwrap();
+        for answers in &self.answers {
+            let now = answers.borrow().1;
+            soon(answers.clone().wait_for(|(_, count)| *count >= now + 2)).await.unwrap();
         }
     }
 
@@ -137,7 +138,7 @@ struct Client {
     http: Http,
     to: SocketAddr,
     register: Arc<Register>,
-    told: watch::Sender<(u16, u64)>,
+    answers: watch::Sender<(u16, u64)>,
 }
 
 impl Client {
@@ -156,7 +157,7 @@ impl Client {
 
     /// Asks once.
     async fn is_done(&self, order: &Order) -> bool {
-        let answer = self.http.post(self.to, CONVERSIONS, &order.to_conversion(), PATIENCE).await;
+        let answer = self.http.post(self.to, CONVERSIONS, &order.to_conversion(), WAIT_MAX).await;
         let Some((status, body)) = answer else {
             self.register.wrong(Kind::Other, format!("{} was not answered in time", order.ref_id));
             return false;
@@ -164,10 +165,11 @@ impl Client {
         if ![200, 409, 503].contains(&status) {
             self.register.wrong(Kind::Other, format!("{} was answered {status}: {body}", order.ref_id));
         }
-        self.told.send_modify(|told| *told = (if status == 409 { 200 } else { status }, told.1 + 1));
-        match told(status, &body) {
+        self.answers
+            .send_modify(|answers| *answers = (if status == 409 { 200 } else { status }, answers.1 + 1));
+        match conversion_id(status, &body) {
             Ok(Some(id)) => {
-                self.register.told(order, id);
+                self.register.record_answer(order, id);
                 true
             }
             _ => false,

@@ -11,12 +11,12 @@ use conversion_shim::translate::side::Side;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::clients::{CONVERSIONS, Http, Kind, Order, Register, told};
+use super::clients::{CONVERSIONS, Http, Kind, Order, Register, conversion_id};
 use super::{ConfigFile, Position, soon, vendor};
 use crate::support::dice;
 use crate::support::replica::Replica;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_MAX: Duration = Duration::from_secs(20);
 /// What a process says with its exit code.
 const FAILED: Option<i32> = Some(1);
 const CONFIG_REFUSED: Option<i32> = Some(3);
@@ -119,9 +119,9 @@ async fn client(
         register.ordered(&order);
         loop {
             let address = to.wait_for(Option::is_some).await.unwrap().unwrap();
-            let answer = http.post(address, CONVERSIONS, &order.to_conversion(), PATIENCE).await;
-            match answer.map_or(Ok(None), |(status, body)| told(status, &body)) {
-                Ok(Some(id)) => break register.told(&order, id),
+            let answer = http.post(address, CONVERSIONS, &order.to_conversion(), WAIT_MAX).await;
+            match answer.map_or(Ok(None), |(status, body)| conversion_id(status, &body)) {
+                Ok(Some(id)) => break register.record_answer(&order, id),
                 Ok(None) => tokio::time::sleep(Duration::from_millis(10)).await,
                 Err(wrong) => break register.wrong(Kind::FalseRefusal, wrong),
             }
@@ -137,8 +137,8 @@ async fn readers_are_not_sent_back_behind_what_was_made_on_new() {
     file.write(Position::Live);
     let replica = Replica::start(&file.path).await.unwrap();
     let order = Order::new("the first on new", &mut dice::from_environment());
-    let answer = Http::new().post(replica.address(), CONVERSIONS, &order.to_conversion(), PATIENCE).await;
-    let id = told(200, &answer.unwrap().1).unwrap().unwrap();
+    let answer = Http::new().post(replica.address(), CONVERSIONS, &order.to_conversion(), WAIT_MAX).await;
+    let id = conversion_id(200, &answer.unwrap().1).unwrap().unwrap();
 
     let from = replica.lines();
     file.write(Position::Observe);

@@ -9,7 +9,7 @@ use conversion_shim::reconcile::{FindingKind, WalkContext, walk};
 use conversion_shim::translate::evidence::RecordProgress;
 use conversion_shim::translate::side::Side;
 
-use super::books::Books;
+use super::listed::ListedRecords;
 use super::{Bed, TENANT, at, everything, found};
 
 /// `RECONCILE_REFS=1000000 RECONCILE_PLANTED=1000` is the full size.
@@ -21,7 +21,7 @@ type Planted = BTreeMap<FindingKind, BTreeSet<String>>;
 
 /// Records and claims, and what a first walk must find.
 struct World {
-    books: Books,
+    listed: ListedRecords,
     planted: Planted,
     claims: [Vec<(String, String, jiff::Timestamp)>; 2],
     /// Claims with an open attempt and without a record.
@@ -44,7 +44,7 @@ const KINDS: [&str; 9] = [
 impl World {
     fn new() -> Self {
         let (planted, claims) = (Planted::new(), [Vec::new(), Vec::new()]);
-        Self { books: Books::default(), planted, claims, open: Vec::new(), next: 0 }
+        Self { listed: ListedRecords::default(), planted, claims, open: Vec::new(), next: 0 }
     }
 
     fn plant(&mut self, kind: FindingKind, ref_id: &str) {
@@ -79,15 +79,15 @@ impl World {
         }
         match name {
             "lost" | "open-nowhere" => {}
-            "wrong-closed" | "wrong-open" => self.books.add(other, &ref_id, &second_id, made),
-            "mismatch" => self.books.add(side, &ref_id, &second_id, made),
-            "stuck" => self.books.add_as(side, (&ref_id, &id), made, RecordProgress::Open),
-            _ => self.books.add(side, &ref_id, &id, made),
+            "wrong-closed" | "wrong-open" => self.listed.add(other, &ref_id, &second_id, made),
+            "mismatch" => self.listed.add(side, &ref_id, &second_id, made),
+            "stuck" => self.listed.add_as(side, (&ref_id, &id), made, RecordProgress::Open),
+            _ => self.listed.add(side, &ref_id, &id, made),
         }
         match name {
             "double" => {
                 // Much later or much earlier: never on the same page.
-                self.books.add(other, &ref_id, &second_id, at(self.next * 7 % 100_000));
+                self.listed.add(other, &ref_id, &second_id, at(self.next * 7 % 100_000));
                 self.plant(FindingKind::Double, &ref_id);
             }
             "lost" => self.plant(FindingKind::Lost, &ref_id),
@@ -95,7 +95,7 @@ impl World {
             "mismatch" => self.plant(FindingKind::Mismatch, &ref_id),
             "unclaimed" => self.plant(FindingKind::Unclaimed, &ref_id),
             // Every second one settles while the walk looks.
-            "stuck" if number.is_multiple_of(2) => drop(self.books.settling.insert(id)),
+            "stuck" if number.is_multiple_of(2) => drop(self.listed.settling.insert(id)),
             "stuck" => self.plant(FindingKind::Stuck, &ref_id),
             "open-found" | "open-nowhere" => self.plant(FindingKind::Unresolved, &ref_id),
             _ => {}
@@ -109,7 +109,7 @@ async fn all_planted_findings_are_found_and_none_is_invented() {
     for bed in Bed::each().await {
         let mut world = World::new();
         world.add(refs, planted);
-        let World { books, planted, claims, open, .. } = world;
+        let World { listed, planted, claims, open, .. } = world;
         for side in [Side::Legacy, Side::New] {
             bed.known(side, &claims[side as usize]).await;
         }
@@ -118,20 +118,20 @@ async fn all_planted_findings_are_found_and_none_is_invented() {
             bed.ledger.claim(key, *side, &Fingerprint([7; 32])).await.unwrap();
         }
         drop((claims, open));
-        let books = books.close();
+        let listed = listed.close();
 
         // A dry run finds everything and changes nothing, so that the walk after it finds the same.
-        let dry = WalkContext { ledger: None, ..bed.context(&books) };
+        let dry = WalkContext { ledger: None, ..bed.context(&listed) };
         let dry = walk(dry, everything(WalkKind::Reconcile)).await.unwrap();
         assert!(found(&dry) == planted, "dry: {:?}", difference(&found(&dry), &planted));
         assert!(dry.findings.iter().all(|finding| !finding.repaired));
 
-        let (start, pages) = (Instant::now(), books.pages.load(Ordering::Relaxed));
-        let first = bed.walk(&books, everything(WalkKind::Reconcile)).await.unwrap();
+        let (start, pages) = (Instant::now(), listed.pages.load(Ordering::Relaxed));
+        let first = bed.walk(&listed, everything(WalkKind::Reconcile)).await.unwrap();
         assert!(found(&first) == planted, "{:?}", difference(&found(&first), &planted));
         assert_eq!(first.progress.hashes, dry.progress.hashes);
         // 1,000 rows a page, a page more for each whose last second begins again, and the ends of both lists: 2,100 for a million.
-        let list_calls = books.pages.load(Ordering::Relaxed) - pages;
+        let list_calls = listed.pages.load(Ordering::Relaxed) - pages;
         let pages_max = (refs as u64 * 21).div_ceil(10_000) + 20;
         assert!(list_calls <= pages_max, "{list_calls} list calls, at most {pages_max}");
         eprintln!(
@@ -139,12 +139,12 @@ async fn all_planted_findings_are_found_and_none_is_invented() {
             first.findings.len(),
             start.elapsed(),
             list_calls,
-            books.calls.load(Ordering::Relaxed),
+            listed.calls.load(Ordering::Relaxed),
             peak_memory(),
         );
 
         // What was repaired is as it should be now; the rest is still there.
-        let again = bed.walk(&books, everything(WalkKind::Reconcile)).await.unwrap();
+        let again = bed.walk(&listed, everything(WalkKind::Reconcile)).await.unwrap();
         let mut rest = planted.clone();
         rest.remove(&FindingKind::Unclaimed);
         keep(&mut rest, FindingKind::WrongSide, "wrong-open");

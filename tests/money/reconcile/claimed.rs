@@ -6,23 +6,23 @@ use conversion_shim::reconcile::{Sides, WalkContext, WalkOptions, walk};
 use conversion_shim::translate::facts::{Facts, Mirror};
 use conversion_shim::translate::side::Side;
 
-use super::books::Books;
+use super::listed::ListedRecords;
 use super::{Bed, at, everything};
 
 const MIRRORS: [Mirror; 4] = [Mirror::Unknown, Mirror::SameId, Mirror::OtherId, Mirror::No];
 const REFS: [&str; 6] = ["shown twice", "double", "refused twice", "refused double", "native", "only here"];
 
 /// References that both sides list, at one instant or apart, with no claim, a refused one, or a record of a native create.
-fn books() -> Books {
-    let mut books = Books::default();
+fn listed() -> ListedRecords {
+    let mut listed = ListedRecords::default();
     for (number, ref_id) in (1_i64..).zip(REFS) {
         let apart = if ref_id.ends_with("double") { 5000 } else { 0 };
-        books.add(Side::Legacy, ref_id, &format!("l{number}"), at(number));
+        listed.add(Side::Legacy, ref_id, &format!("l{number}"), at(number));
         if ref_id != "only here" {
-            books.add(Side::New, ref_id, &format!("n{number}"), at(number + apart));
+            listed.add(Side::New, ref_id, &format!("n{number}"), at(number + apart));
         }
     }
-    books.close()
+    listed.close()
 }
 
 async fn prepare(bed: &Bed, tenant: &str) {
@@ -36,8 +36,8 @@ async fn prepare(bed: &Bed, tenant: &str) {
 
 /// Walks, and returns which references of a side that counts as walked have no claim.
 async fn unclaimed(bed: &Bed, tenant: &str, facts: Facts, options: WalkOptions) -> Vec<(Side, &'static str)> {
-    let books = books();
-    let context = WalkContext { tenant, facts, ..bed.context(&books) };
+    let listed = listed();
+    let context = WalkContext { tenant, facts, ..bed.context(&listed) };
     let kind = options.kind;
     walk(context, options).await.unwrap();
     let mut missing = Vec::new();

@@ -5,16 +5,16 @@ use conversion_shim::reconcile::{Sides, WalkContext, WalkOptions, walk};
 use conversion_shim::translate::side::Side;
 use jiff::Timestamp;
 
-use super::books::Books;
+use super::listed::ListedRecords;
 use super::{Bed, TENANT, at, everything};
 
-fn books(doubled: bool) -> Books {
-    let mut books = Books::default();
-    books.add(Side::Legacy, "r", "l", at(1));
+fn listed(doubled: bool) -> ListedRecords {
+    let mut listed = ListedRecords::default();
+    listed.add(Side::Legacy, "r", "l", at(1));
     if doubled {
-        books.add(Side::New, "r", "n", at(9));
+        listed.add(Side::New, "r", "n", at(9));
     }
-    books.close()
+    listed.close()
 }
 
 async fn newest(bed: &Bed) -> Option<EvidenceRow> {
@@ -25,11 +25,11 @@ async fn newest(bed: &Bed) -> Option<EvidenceRow> {
 async fn a_clean_reconcile_is_on_record_with_its_window_and_digests() {
     for bed in Bed::each().await {
         // A record without a claim is a finding, and its repair makes the next walk clean.
-        bed.walk(&books(false), everything(WalkKind::Reconcile)).await.unwrap();
+        bed.walk(&listed(false), everything(WalkKind::Reconcile)).await.unwrap();
         assert_eq!(newest(&bed).await, None, "with findings");
         let options = WalkOptions { begin: Some(at(0)), ..everything(WalkKind::Reconcile) };
         let end = options.end;
-        let result = bed.walk(&books(false), options).await.unwrap();
+        let result = bed.walk(&listed(false), options).await.unwrap();
         assert!(result.progress.is_clean(), "{result:?}");
         let first = newest(&bed).await.unwrap();
         let evidence = &first.evidence;
@@ -42,7 +42,7 @@ async fn a_clean_reconcile_is_on_record_with_its_window_and_digests() {
         assert_eq!((rows[0].kind.as_str(), rows[0].reason.as_str()), ("evidence", "reconcile"));
 
         // Other records are another input.
-        let mut more = Books::default();
+        let mut more = ListedRecords::default();
         more.add(Side::Legacy, "r", "l", at(2));
         bed.walk(&more.close(), everything(WalkKind::Reconcile)).await.unwrap();
         let second = newest(&bed).await.unwrap().evidence;
@@ -55,11 +55,11 @@ async fn a_backfill_one_side_a_dry_run_and_findings_are_no_evidence() {
     let bed = Bed::sqlite().await;
     let only = WalkOptions { sides: Sides::Only(Side::Legacy), ..everything(WalkKind::Reconcile) };
     for options in [everything(WalkKind::Backfill), only] {
-        assert!(bed.walk(&books(false), options).await.unwrap().progress.is_clean());
+        assert!(bed.walk(&listed(false), options).await.unwrap().progress.is_clean());
     }
-    let known = books(false);
+    let known = listed(false);
     let dry = WalkContext { ledger: None, ..bed.context(&known) };
     assert!(walk(dry, everything(WalkKind::Reconcile)).await.unwrap().progress.is_clean());
-    bed.walk(&books(true), everything(WalkKind::Reconcile)).await.unwrap();
+    bed.walk(&listed(true), everything(WalkKind::Reconcile)).await.unwrap();
     assert_eq!(newest(&bed).await, None);
 }

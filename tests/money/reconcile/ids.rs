@@ -9,7 +9,7 @@ use conversion_shim::translate::facts::{Facts, Mirror};
 use conversion_shim::translate::side::Side;
 use serde_json::{Value, json};
 
-use super::books::Books;
+use super::listed::ListedRecords;
 use super::over_http::{deployment, reconcile};
 use super::{Bed, TENANT, at, everything, found};
 use crate::support::test_bed::{new_record, old_record};
@@ -42,7 +42,7 @@ async fn rows_without_a_reference_are_joined_by_id() {
 }
 
 /// Lists show a pair of mirrors, and a read by id does not find one of them.
-struct Gone(Books, Side);
+struct Gone(ListedRecords, Side);
 
 impl RecordSource for Gone {
     async fn page(&self, call: &PageCall<'_>) -> Result<WalkPage, WalkError> {
@@ -62,19 +62,19 @@ async fn a_claim_for_a_side_that_only_mirrors_is_read_again_before_it_is_reporte
     for gone in [Some(Side::Legacy), Some(Side::New), None] {
         let bed = Bed::sqlite().await;
         bed.known(Side::New, &[("r".into(), "n1".into(), at(1))]).await;
-        let mut books = Books::default();
-        books.add(Side::Legacy, "r", "l1", at(1));
-        books.add(Side::New, "r", "n1", at(1));
-        let books = books.close();
+        let mut listed = ListedRecords::default();
+        listed.add(Side::Legacy, "r", "l1", at(1));
+        listed.add(Side::New, "r", "n1", at(1));
+        let listed = listed.close();
         let options = everything(WalkKind::Reconcile);
         match gone {
             Some(side) => {
-                let source = Gone(books, side);
+                let source = Gone(listed, side);
                 let walked = walk(WalkContext { facts, ..bed.context(&source) }, options).await;
                 assert!(matches!(walked, Err(WalkError::Inconsistent { .. })), "{side}: {walked:?}");
             }
             None => {
-                let result = walk(WalkContext { facts, ..bed.context(&books) }, options).await.unwrap();
+                let result = walk(WalkContext { facts, ..bed.context(&listed) }, options).await.unwrap();
                 assert!(found(&result)[&FindingKind::WrongSide].contains("r"));
             }
         }
@@ -92,20 +92,20 @@ async fn a_walk_is_not_resumed_under_other_facts() {
         (mirrors, mirrors, ["a", "b"], false),
     ] {
         let bed = Bed::sqlite().await;
-        let mut books = Books { fails_at: 6, ..Books::default() };
+        let mut listed = ListedRecords { fails_at: 6, ..ListedRecords::default() };
         for number in 0..12 {
-            books.add(Side::Legacy, &format!("r{number}"), &format!("id{number}"), at(number * 900));
+            listed.add(Side::Legacy, &format!("r{number}"), &format!("id{number}"), at(number * 900));
         }
-        let mut books = books.close();
+        let mut listed = listed.close();
         let options = |judged_by: &str| WalkOptions {
             limit: 3,
             judged_by: judged_by.into(),
             ..everything(WalkKind::Reconcile)
         };
-        let context = WalkContext { facts: before, ..bed.context(&books) };
+        let context = WalkContext { facts: before, ..bed.context(&listed) };
         walk(context, options(by[0])).await.unwrap_err();
-        books.fails_at = 0;
-        let context = WalkContext { facts: after, tenant: TENANT, ..bed.context(&books) };
+        listed.fails_at = 0;
+        let context = WalkContext { facts: after, tenant: TENANT, ..bed.context(&listed) };
         let result = walk(context, options(by[1])).await.unwrap();
         assert_eq!(result.resumed, resumes, "{before:?} {after:?} {by:?}");
     }

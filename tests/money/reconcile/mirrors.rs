@@ -7,7 +7,7 @@ use conversion_shim::translate::facts::{Facts, Mirror};
 use conversion_shim::translate::side::Side;
 use http::Method;
 
-use super::books::Books;
+use super::listed::ListedRecords;
 use super::over_http::LOOKUP;
 use super::{Bed, TENANT, at, everything, found};
 use crate::identity::Deployment;
@@ -17,8 +17,8 @@ use crate::what_broke::ORCHESTRATIONS;
 
 const MADE: &str = "2026-03-01T00:00:00Z";
 
-async fn walk_with(bed: &Bed, books: &Books, facts: Facts, options: WalkOptions) -> WalkResult {
-    walk(WalkContext { facts, ..bed.context(books) }, options).await.unwrap()
+async fn walk_with(bed: &Bed, listed: &ListedRecords, facts: Facts, options: WalkOptions) -> WalkResult {
+    walk(WalkContext { facts, ..bed.context(listed) }, options).await.unwrap()
 }
 
 async fn claim(bed: &Bed, ref_id: &str) -> Option<Claim> {
@@ -52,15 +52,15 @@ async fn a_row_of_legacy_that_mirrors_a_native_record_gets_no_legacy_claim() {
         // Its process was killed before it looked on new.
         let crashed = Key::new(TENANT, "crashed").unwrap();
         bed.ledger.claim(crashed, Side::Legacy, &Fingerprint([1; 32])).await.unwrap();
-        let mut books = Books::default();
+        let mut listed = ListedRecords::default();
         for (number, ref_id) in [(1, "native"), (2, "crashed")] {
-            books.add(Side::New, ref_id, &format!("n{number}"), at(number));
-            books.add(Side::Legacy, ref_id, &format!("l{number}"), at(number));
+            listed.add(Side::New, ref_id, &format!("n{number}"), at(number));
+            listed.add(Side::Legacy, ref_id, &format!("l{number}"), at(number));
         }
-        books.add(Side::Legacy, "only legacy", "l3", at(3));
-        books.add(Side::Legacy, "ordinary", "l4", at(4));
-        let books = books.close();
-        walk_with(&bed, &books, mirrors_back(mirror_back), options.clone()).await;
+        listed.add(Side::Legacy, "only legacy", "l3", at(3));
+        listed.add(Side::Legacy, "ordinary", "l4", at(4));
+        let listed = listed.close();
+        walk_with(&bed, &listed, mirrors_back(mirror_back), options.clone()).await;
         let legacy = async |ref_id| claim(&bed, ref_id).await.filter(|claim| claim.side == Side::Legacy);
         assert_eq!(legacy("native").await, None, "{mirror_back:?} {options:?}");
         let crashed = legacy("crashed").await.unwrap();
@@ -85,11 +85,11 @@ async fn a_row_of_legacy_that_mirrors_a_native_record_gets_no_legacy_claim() {
 async fn where_legacy_is_known_to_mirror_every_unclaimed_row_is_looked_up_on_new() {
     for options in each_kind() {
         let bed = Bed::sqlite().await;
-        let mut books = Books::default();
-        books.add(Side::New, "r", "n1", at(1));
-        books.add(Side::Legacy, "r", "l1", at(1));
-        let books = books.close();
-        walk_with(&bed, &books, mirrors_back(Mirror::OtherId), options).await;
+        let mut listed = ListedRecords::default();
+        listed.add(Side::New, "r", "n1", at(1));
+        listed.add(Side::Legacy, "r", "l1", at(1));
+        let listed = listed.close();
+        walk_with(&bed, &listed, mirrors_back(Mirror::OtherId), options).await;
         assert_ne!(claim(&bed, "r").await.map(|claim| claim.side), Some(Side::Legacy));
     }
 }
@@ -130,11 +130,11 @@ async fn a_refused_claim_becomes_the_side_that_made_the_record_though_the_other_
             let key = Key::new(TENANT, "r").unwrap();
             let made = bed.ledger.claim(key, Side::Legacy, &Fingerprint([1; 32])).await.unwrap().claim;
             bed.ledger.close(key, made.generation, Side::Legacy).await.unwrap();
-            let mut books = Books::default();
-            books.add(Side::Legacy, "r", "l1", at(1));
-            books.add(Side::New, "r", "n1", at(1));
-            let books = books.close();
-            let result = walk_with(&bed, &books, facts, everything(kind)).await;
+            let mut listed = ListedRecords::default();
+            listed.add(Side::Legacy, "r", "l1", at(1));
+            listed.add(Side::New, "r", "n1", at(1));
+            let listed = listed.close();
+            let result = walk_with(&bed, &listed, facts, everything(kind)).await;
             let stands = claim(&bed, "r").await.unwrap();
             assert_eq!((stands.side, stands.state), (maker, ClaimState::Checked), "{facts:?}");
             let id = if maker == Side::Legacy { "l1" } else { "n1" };

@@ -1,13 +1,13 @@
 //! Walks over the vendor's lists and their join with the ledger: every planted finding is found, and none is invented.
 
 mod audited;
-mod books;
 mod bounded;
 mod bulk;
 mod claimed;
 mod commands;
 mod evidence;
 mod ids;
+mod listed;
 mod mirrors;
 mod movements;
 mod over_http;

@@ -5,7 +5,7 @@ use conversion_shim::reconcile::{DailyReport, FindingKind, WalkContext, WalkOpti
 use conversion_shim::translate::evidence::RecordProgress;
 use conversion_shim::translate::side::Side;
 
-use super::books::Books;
+use super::listed::ListedRecords;
 use super::{Bed, at, everything};
 
 const HEADER: &str = "UniqueTxID,ProfileID,Resource,ResourceID,TransactionType,Direction,Amount,Assets,OrchestrationID,ResourceTimestamp\n";
@@ -24,19 +24,19 @@ fn report(lines: &[&str]) -> DailyReport {
 }
 
 /// The record `c` and what surrounds it.
-fn books(side: Side, progress: RecordProgress) -> Books {
-    let mut books = Books::default();
-    books.add(Side::Legacy, "first", "first", at(1));
-    books.add_as(side, ("c", "c"), at(10), progress);
-    books.add(Side::Legacy, "last", "last", at(100));
-    books.add(Side::New, "last-new", "last-new", at(102));
-    books.close()
+fn listed(side: Side, progress: RecordProgress) -> ListedRecords {
+    let mut listed = ListedRecords::default();
+    listed.add(Side::Legacy, "first", "first", at(1));
+    listed.add_as(side, ("c", "c"), at(10), progress);
+    listed.add(Side::Legacy, "last", "last", at(100));
+    listed.add(Side::New, "last-new", "last-new", at(102));
+    listed.close()
 }
 
-async fn found(books: &Books, lines: &[&str]) -> Vec<(FindingKind, String, String)> {
+async fn found(listed: &ListedRecords, lines: &[&str]) -> Vec<(FindingKind, String, String)> {
     let bed = Bed::sqlite().await;
-    bed.walk(books, everything(WalkKind::Reconcile)).await.unwrap();
-    let context = WalkContext { report: Some(report(lines)), ..bed.context(books) };
+    bed.walk(listed, everything(WalkKind::Reconcile)).await.unwrap();
+    let context = WalkContext { report: Some(report(lines)), ..bed.context(listed) };
     let result = walk(context, everything(WalkKind::Reconcile)).await.unwrap();
     let of_report = result.findings.iter().filter(|it| it.kind != FindingKind::Stuck);
     of_report.map(|it| (it.kind, it.subject().to_owned(), it.detail.clone())).collect()
@@ -55,7 +55,7 @@ async fn all_found(side: Side, cases: Vec<Case<'_>>) {
     for (progress, lines, expected) in cases {
         let expected: Vec<_> =
             expected.into_iter().map(|(kind, why)| (kind, "c".to_owned(), why.to_owned())).collect();
-        assert_eq!(found(&books(side, progress), &lines).await, expected, "{side} {progress:?} {lines:?}");
+        assert_eq!(found(&listed(side, progress), &lines).await, expected, "{side} {progress:?} {lines:?}");
     }
 }
 
@@ -157,27 +157,27 @@ async fn what_the_report_reserves_and_releases_is_compared() {
 #[tokio::test]
 async fn ids_and_assets_are_compared_without_regard_to_their_letter_case() {
     let id = "5d0c1e7a-9d5e-4c1e-9d6e-0000000000ab";
-    let mut books = Books::default();
-    books.add(Side::Legacy, "first", "first", at(1));
-    books.add(Side::Legacy, "c", id, at(10));
-    books.add(Side::Legacy, "last", "last", at(100));
-    books.add(Side::New, "last-new", "last-new", at(102));
-    let books = books.close();
+    let mut listed = ListedRecords::default();
+    listed.add(Side::Legacy, "first", "first", at(1));
+    listed.add(Side::Legacy, "c", id, at(10));
+    listed.add(Side::Legacy, "last", "last", at(100));
+    listed.add(Side::New, "last-new", "last-new", at(102));
+    let listed = listed.close();
     let written = |line: &str| line.replace(",c,", &format!(",{},", id.to_uppercase())).replace("USD", "usd");
-    assert_eq!(found(&books, &[&written(DEBIT), &written(CREDIT)]).await, []);
+    assert_eq!(found(&listed, &[&written(DEBIT), &written(CREDIT)]).await, []);
     let other = written(CREDIT).replace("PYusd", "EURC");
-    assert_eq!(found(&books, &[&written(DEBIT), &other]).await.len(), 1, "another asset");
+    assert_eq!(found(&listed, &[&written(DEBIT), &other]).await.len(), 1, "another asset");
 }
 
 /// The vendor documents no line for the end of an orchestration.
 #[tokio::test]
 async fn an_orchestration_that_ended_within_the_report_need_not_be_in_it() {
-    let mut books = Books::default();
-    books.add(Side::Legacy, "first", "first", at(1));
-    books.add(Side::New, "c", "c", at(1));
-    books.add(Side::Legacy, "last", "last", at(100));
-    books.add(Side::New, "last-new", "last-new", at(102));
-    assert_eq!(found(&books.close(), &[]).await, []);
+    let mut listed = ListedRecords::default();
+    listed.add(Side::Legacy, "first", "first", at(1));
+    listed.add(Side::New, "c", "c", at(1));
+    listed.add(Side::Legacy, "last", "last", at(100));
+    listed.add(Side::New, "last-new", "last-new", at(102));
+    assert_eq!(found(&listed.close(), &[]).await, []);
 }
 
 #[tokio::test]
@@ -185,15 +185,15 @@ async fn a_report_of_other_profiles_or_another_time_says_nothing_about_a_record(
     let with = |from: &str, to: &str| format!("{HEADER}{}", FRAME.concat()).replace(from, to);
     let other_profile = with(",p,", ",q,");
     let bed = Bed::sqlite().await;
-    let mut books = Books::default();
-    books.add(Side::Legacy, "c", "c", at(10));
-    books.add(Side::Legacy, "first", "first", at(1));
-    books.add(Side::Legacy, "last", "last", at(100));
-    books.add(Side::New, "last-new", "last-new", at(102));
-    let books = books.close();
-    bed.walk(&books, everything(WalkKind::Reconcile)).await.unwrap();
+    let mut listed = ListedRecords::default();
+    listed.add(Side::Legacy, "c", "c", at(10));
+    listed.add(Side::Legacy, "first", "first", at(1));
+    listed.add(Side::Legacy, "last", "last", at(100));
+    listed.add(Side::New, "last-new", "last-new", at(102));
+    let listed = listed.close();
+    bed.walk(&listed, everything(WalkKind::Reconcile)).await.unwrap();
     let report = DailyReport::read(other_profile.as_bytes()).unwrap();
-    let context = WalkContext { report: Some(report), ..bed.context(&books) };
+    let context = WalkContext { report: Some(report), ..bed.context(&listed) };
     let result = walk(context, everything(WalkKind::Reconcile)).await.unwrap();
     // What it names is of another profile; what it does not name may be in the report of its own profile.
     assert!(result.findings.iter().all(|it| it.subject() != "c"), "{:?}", result.findings);
@@ -201,20 +201,21 @@ async fn a_report_of_other_profiles_or_another_time_says_nothing_about_a_record(
 
     let earlier = WalkOptions { begin: Some(at(200)), ..everything(WalkKind::Reconcile) };
     let report = DailyReport::read(with("x", "x").as_bytes()).unwrap();
-    let error = walk(WalkContext { report: Some(report), ..bed.context(&books) }, earlier).await.unwrap_err();
+    let error =
+        walk(WalkContext { report: Some(report), ..bed.context(&listed) }, earlier).await.unwrap_err();
     assert!(error.to_string().contains("no record of the report that it debits"), "{error}");
 }
 
 /// Only a debit says that money left a balance for the record.
 #[tokio::test]
 async fn a_report_without_a_debit_of_a_record_compares_nothing() {
-    let mut books = Books::default();
-    books.add(Side::Legacy, "c", "c", at(10));
-    let books = books.close();
+    let mut listed = ListedRecords::default();
+    listed.add(Side::Legacy, "c", "c", at(10));
+    let listed = listed.close();
     let bed = Bed::sqlite().await;
-    bed.walk(&books, everything(WalkKind::Reconcile)).await.unwrap();
+    bed.walk(&listed, everything(WalkKind::Reconcile)).await.unwrap();
     let report = DailyReport::read(format!("{HEADER}{CREDIT}\n").as_bytes()).unwrap();
-    let context = WalkContext { report: Some(report), ..bed.context(&books) };
+    let context = WalkContext { report: Some(report), ..bed.context(&listed) };
     let error = walk(context, everything(WalkKind::Reconcile)).await.unwrap_err();
     assert!(error.to_string().contains("no record of the report that it debits"), "{error}");
 }

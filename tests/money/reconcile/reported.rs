@@ -5,7 +5,7 @@ use conversion_shim::reconcile::{DailyReport, FindingKind, WalkContext, walk};
 use conversion_shim::translate::evidence::RecordProgress;
 use conversion_shim::translate::side::Side;
 
-use super::books::Books;
+use super::listed::ListedRecords;
 use super::{Bed, at, everything};
 
 const REPORT: &str = include_str!("daily_report.csv");
@@ -13,23 +13,23 @@ const REPORT: &str = include_str!("daily_report.csv");
 #[tokio::test]
 async fn what_the_report_contradicts_is_found_and_nothing_else() {
     let bed = Bed::sqlite().await;
-    let mut books = Books::default();
+    let mut listed = ListedRecords::default();
     let settled = ["fine", "amount", "profile", "asset", "target", "cancelled", "unsettled"];
     for (number, id) in settled.into_iter().enumerate() {
-        books.add(Side::Legacy, id, id, at(number as i64));
+        listed.add(Side::Legacy, id, id, at(number as i64));
     }
-    books.add_as(Side::Legacy, ("open", "open"), at(9), RecordProgress::Open);
+    listed.add_as(Side::Legacy, ("open", "open"), at(9), RecordProgress::Open);
     // Settled after the report's last line.
-    books.add(Side::Legacy, "late", "late", at(20));
-    books.add(Side::Legacy, "unreported", "unreported", at(21));
-    books.add(Side::New, "orchestrated", "orchestrated", at(10));
-    books.add(Side::New, "dearer", "dearer", at(11));
-    let books = books.close();
-    bed.walk(&books, everything(WalkKind::Reconcile)).await.unwrap();
+    listed.add(Side::Legacy, "late", "late", at(20));
+    listed.add(Side::Legacy, "unreported", "unreported", at(21));
+    listed.add(Side::New, "orchestrated", "orchestrated", at(10));
+    listed.add(Side::New, "dearer", "dearer", at(11));
+    let listed = listed.close();
+    bed.walk(&listed, everything(WalkKind::Reconcile)).await.unwrap();
 
     let report = DailyReport::read(REPORT.as_bytes()).unwrap();
     assert_eq!(report.records(), 12);
-    let context = WalkContext { report: Some(report), ..bed.context(&books) };
+    let context = WalkContext { report: Some(report), ..bed.context(&listed) };
     let result = walk(context, everything(WalkKind::Reconcile)).await.unwrap();
     let mut found: Vec<_> =
         result.findings.iter().map(|it| (it.kind, it.subject(), it.detail.as_str())).collect();

@@ -4,7 +4,7 @@ use conversion_shim::ledger::{Fingerprint, Key, LedgerError, OperatorReason, Wal
 use conversion_shim::translate::side::Side;
 use jiff::{SignedDuration, Timestamp};
 
-use super::books::Books;
+use super::listed::ListedRecords;
 use super::{Bed, TENANT, everything};
 
 fn reason() -> OperatorReason {
@@ -17,13 +17,13 @@ fn minutes(minutes: i64) -> Timestamp {
 }
 
 /// Both sides hold the references, each made at its times.
-fn doubles(all: &[(&str, i64, i64)]) -> Books {
-    let mut books = Books::default();
+fn doubles(all: &[(&str, i64, i64)]) -> ListedRecords {
+    let mut listed = ListedRecords::default();
     for (ref_id, legacy, new) in all {
-        books.add(Side::Legacy, ref_id, &format!("l-{ref_id}"), minutes(*legacy));
-        books.add(Side::New, ref_id, &format!("n-{ref_id}"), minutes(*new));
+        listed.add(Side::Legacy, ref_id, &format!("l-{ref_id}"), minutes(*legacy));
+        listed.add(Side::New, ref_id, &format!("n-{ref_id}"), minutes(*new));
     }
-    books.close()
+    listed.close()
 }
 
 async fn create_on_new(bed: &Bed, ref_id: &str) -> Result<(), LedgerError> {
@@ -43,16 +43,16 @@ async fn a_double_that_is_younger_than_the_first_create_on_new_trips_once() {
         assert_eq!(trip(&bed).await, None, "both were made before this cutover");
 
         // The later of the two counts.
-        let books = doubles(&[("old", -90, -60), ("late", -90, 5)]);
-        bed.walk(&books, everything(WalkKind::Reconcile)).await.unwrap();
+        let listed = doubles(&[("old", -90, -60), ("late", -90, 5)]);
+        bed.walk(&listed, everything(WalkKind::Reconcile)).await.unwrap();
         assert_eq!(trip(&bed).await.as_deref(), Some("reconcile confirmed a double of late"));
         let held = create_on_new(&bed, "held").await.unwrap_err();
         assert!(matches!(&held, LedgerError::Tripped(why) if why.contains("late")), "{held}");
         assert!(bed.ledger.health().is_ready(), "the database is well");
         // A walk goes on, and writes claims for what the vendor holds.
-        let mut books = doubles(&[("late", -90, 5)]);
-        books.add(Side::Legacy, "alone", "l-alone", minutes(-30));
-        bed.walk(&books.close(), everything(WalkKind::Reconcile)).await.unwrap();
+        let mut listed = doubles(&[("late", -90, 5)]);
+        listed.add(Side::Legacy, "alone", "l-alone", minutes(-30));
+        bed.walk(&listed.close(), everything(WalkKind::Reconcile)).await.unwrap();
         let alone = bed.ledger.reader().claim_by_ref(Key::new(TENANT, "alone").unwrap()).await.unwrap();
         assert_eq!(alone.unwrap().record_id.as_deref(), Some("l-alone"));
 
@@ -82,8 +82,8 @@ async fn a_dry_run_and_a_ledger_without_a_create_on_new_trip_nothing() {
     bed.walk(&doubles(&[("r", -90, 5)]), everything(WalkKind::Backfill)).await.unwrap();
     assert_eq!(trip(&bed).await, None);
     create_on_new(&bed, "first").await.unwrap();
-    let books = doubles(&[("other", -90, 5)]);
-    let context = conversion_shim::reconcile::WalkContext { ledger: None, ..bed.context(&books) };
+    let listed = doubles(&[("other", -90, 5)]);
+    let context = conversion_shim::reconcile::WalkContext { ledger: None, ..bed.context(&listed) };
     conversion_shim::reconcile::walk(context, everything(WalkKind::Reconcile)).await.unwrap();
     assert_eq!(trip(&bed).await, None);
 }

@@ -8,12 +8,12 @@ use conversion_shim::reconcile::{FindingKind, Lease, Sides, WalkContext, WalkErr
 use conversion_shim::translate::side::Side;
 use jiff::{SignedDuration, Timestamp};
 
-use super::books::Books;
+use super::listed::ListedRecords;
 use super::{Bed, TENANT, at, everything, found};
 
 /// Rows in bursts of one instant, in one second, and apart, on both sides.
-fn bursts() -> Books {
-    let mut books = Books::default();
+fn bursts() -> ListedRecords {
+    let mut listed = ListedRecords::default();
     for number in 0..120_i64 {
         let side = if number % 3 == 0 { Side::New } else { Side::Legacy };
         let made = match number % 40 {
@@ -21,26 +21,26 @@ fn bursts() -> Books {
             15..=24 => at(number / 40 * 50 + 3) + SignedDuration::from_micros(number * 1000),
             _ => at(number),
         };
-        books.add(side, &format!("r{number}"), &format!("id{number}"), made);
+        listed.add(side, &format!("r{number}"), &format!("id{number}"), made);
     }
-    books.add(Side::Legacy, "", "no reference", at(60));
-    books.close()
+    listed.add(Side::Legacy, "", "no reference", at(60));
+    listed.close()
 }
 
 #[tokio::test]
 async fn every_row_is_judged_once_whatever_the_pages() {
-    let books = bursts();
+    let listed = bursts();
     let mut hashes = None;
     for limit in [1, 2, 3, 7, 20, 1000] {
         let bed = Bed::sqlite().await;
         let options = WalkOptions { limit, ..everything(WalkKind::Reconcile) };
-        let result = bed.walk(&books, options).await.unwrap();
+        let result = bed.walk(&listed, options).await.unwrap();
         assert_eq!(result.progress.rows, [81, 40], "limit {limit}");
         assert_eq!(result.progress.found(FindingKind::Unclaimed), 120, "limit {limit}");
         assert_eq!(result.progress.without_reference, 1);
         assert_eq!(*hashes.get_or_insert(result.progress.hashes.clone()), result.progress.hashes);
         // Everything has a claim now.
-        let again = bed.walk(&books, everything(WalkKind::Reconcile)).await.unwrap();
+        let again = bed.walk(&listed, everything(WalkKind::Reconcile)).await.unwrap();
         assert!(again.progress.is_clean() && again.findings.is_empty(), "{:?}", again.findings);
         let clean =
             bed.ledger.reader().newest_whole_walk(TENANT, WalkState::Clean, Duration::ZERO, Duration::MAX);
@@ -89,16 +89,16 @@ async fn claims_for(bed: &Bed) {
     bed.ledger.claim(open, Side::Legacy, &Fingerprint([1; 32])).await.unwrap();
 }
 
-fn planted(fails_at: u64) -> Books {
-    let mut books = Books { fails_at, ..Books::default() };
-    books.add(Side::Legacy, "double", "d1", at(5));
-    books.add(Side::New, "double", "d2", at(4000));
-    books.add(Side::Legacy, "wrong", "w2", at(7));
-    books.add(Side::Legacy, "open", "o1", at(3000));
+fn planted(fails_at: u64) -> ListedRecords {
+    let mut listed = ListedRecords { fails_at, ..ListedRecords::default() };
+    listed.add(Side::Legacy, "double", "d1", at(5));
+    listed.add(Side::New, "double", "d2", at(4000));
+    listed.add(Side::Legacy, "wrong", "w2", at(7));
+    listed.add(Side::Legacy, "open", "o1", at(3000));
     for number in 0..12 {
-        books.add(Side::Legacy, &format!("r{number}"), &format!("id{number}"), at(number * 900));
+        listed.add(Side::Legacy, &format!("r{number}"), &format!("id{number}"), at(number * 900));
     }
-    books.close()
+    listed.close()
 }
 
 #[tokio::test]
@@ -108,12 +108,12 @@ async fn a_repair_never_frees_a_reference() {
         let refused = Key::new(TENANT, "refused").unwrap();
         let claim = bed.ledger.claim(refused, Side::New, &Fingerprint([1; 32])).await.unwrap().claim;
         bed.ledger.close(refused, claim.generation, Side::New).await.unwrap();
-        let mut books = Books::default();
-        books.add(Side::Legacy, "refused", "r1", at(9));
-        books.add(Side::New, "open", "o2", at(10));
-        books.add(Side::Legacy, "wrong", "w2", at(7));
-        let books = books.close();
-        bed.walk(&books, everything(WalkKind::Reconcile)).await.unwrap();
+        let mut listed = ListedRecords::default();
+        listed.add(Side::Legacy, "refused", "r1", at(9));
+        listed.add(Side::New, "open", "o2", at(10));
+        listed.add(Side::Legacy, "wrong", "w2", at(7));
+        let listed = listed.close();
+        bed.walk(&listed, everything(WalkKind::Reconcile)).await.unwrap();
         let claim = async |ref_id| {
             let key = Key::new(TENANT, ref_id).unwrap();
             bed.ledger.reader().claim_by_ref(key).await.unwrap().unwrap()
@@ -140,18 +140,18 @@ async fn a_record_of_another_reference_repairs_no_claim() {
     bed.known(Side::Legacy, &[("theirs".into(), "t1".into(), at(6))]).await;
     let open = Key::new(TENANT, "open").unwrap();
     bed.ledger.claim(open, Side::Legacy, &Fingerprint([1; 32])).await.unwrap();
-    let mut books = Books::default();
-    books.add(Side::New, "theirs", "same id", at(7));
-    books.add(Side::Legacy, "theirs", "t1", at(6));
-    books.add(Side::Legacy, "Open", "o1", at(8));
-    let mut books = books.close();
-    let spelled = books.by_ref[&(Side::Legacy, "Open".to_owned())];
-    books.by_ref.insert((Side::Legacy, "open".to_owned()), spelled);
+    let mut listed = ListedRecords::default();
+    listed.add(Side::New, "theirs", "same id", at(7));
+    listed.add(Side::Legacy, "theirs", "t1", at(6));
+    listed.add(Side::Legacy, "Open", "o1", at(8));
+    let mut listed = listed.close();
+    let spelled = listed.by_ref[&(Side::Legacy, "Open".to_owned())];
+    listed.by_ref.insert((Side::Legacy, "open".to_owned()), spelled);
     let claim = async |ref_id| {
         bed.ledger.reader().claim_by_ref(Key::new(TENANT, ref_id).unwrap()).await.unwrap().unwrap()
     };
     let before = [claim("mine").await, claim("theirs").await, claim("open").await];
-    let result = bed.walk(&books, everything(WalkKind::Reconcile)).await.unwrap();
+    let result = bed.walk(&listed, everything(WalkKind::Reconcile)).await.unwrap();
     assert_eq!([claim("mine").await, claim("theirs").await, claim("open").await], before);
     let found = found(&result);
     let mismatched: Vec<_> = found[&FindingKind::Mismatch].iter().map(String::as_str).collect();
@@ -177,17 +177,17 @@ async fn a_list_that_omits_a_record_is_not_called_clean() {
         let records: Vec<_> =
             (0..40).map(|number| (format!("r{number}"), format!("id{number}"), at(number * 60))).collect();
         bed.known(Side::Legacy, &records).await;
-        let mut books = Books::default();
+        let mut listed = ListedRecords::default();
         for (ref_id, id, made) in &records {
-            books.add(Side::Legacy, ref_id, id, *made);
+            listed.add(Side::Legacy, ref_id, id, *made);
         }
-        let mut books = books.close();
-        books.unlisted.insert("id20".into());
+        let mut listed = listed.close();
+        listed.unlisted.insert("id20".into());
         let options = WalkOptions { limit, ..everything(WalkKind::Reconcile) };
-        let failed = bed.walk(&books, options.clone()).await.unwrap_err();
+        let failed = bed.walk(&listed, options.clone()).await.unwrap_err();
         assert!(matches!(failed, WalkError::Inconsistent { side: Side::Legacy, .. }), "{failed}");
-        books.unlisted.clear();
-        assert!(bed.walk(&books, options).await.unwrap().progress.is_clean());
+        listed.unlisted.clear();
+        assert!(bed.walk(&listed, options).await.unwrap().progress.is_clean());
     }
 }
 
@@ -235,12 +235,12 @@ async fn one_process_walks_at_a_time() {
 #[tokio::test]
 async fn another_walk_ends_this_one() {
     let bed = Bed::sqlite().await;
-    let books = bursts();
-    let context = bed.context(&books);
+    let listed = bursts();
+    let context = bed.context(&listed);
     // The first page of the second walk gives up the first one.
     let taken_over = WalkContext { observer: &|_| {}, ..context };
     let first = walk(taken_over, WalkOptions { limit: 1, resume: false, ..everything(WalkKind::Backfill) });
-    let second = bed.walk(&books, WalkOptions { resume: false, ..everything(WalkKind::Backfill) });
+    let second = bed.walk(&listed, WalkOptions { resume: false, ..everything(WalkKind::Backfill) });
     let (first, second) = tokio::join!(first, second);
     assert!(matches!(first, Err(WalkError::TakenOver)) || matches!(second, Err(WalkError::TakenOver)));
 }
@@ -248,20 +248,20 @@ async fn another_walk_ends_this_one() {
 #[tokio::test]
 async fn a_backfill_claims_what_has_no_claim_and_skips_what_new_mirrors() {
     for bed in Bed::each().await {
-        let mut books = Books::default();
+        let mut listed = ListedRecords::default();
         for number in 0..300 {
-            books.add(Side::Legacy, &format!("r{number}"), &format!("id{number}"), at(number));
+            listed.add(Side::Legacy, &format!("r{number}"), &format!("id{number}"), at(number));
         }
-        books.add(Side::Legacy, "", "without", at(3));
-        let books = books.close();
+        listed.add(Side::Legacy, "", "without", at(3));
+        let listed = listed.close();
         let legacy = WalkOptions { sides: Sides::Only(Side::Legacy), ..everything(WalkKind::Backfill) };
-        let result = bed.walk(&books, legacy.clone()).await.unwrap();
+        let result = bed.walk(&listed, legacy.clone()).await.unwrap();
         assert_eq!((result.progress.adopted, result.findings.len()), (300, 0));
         let key = Key::new(TENANT, "r7").unwrap();
         let claim = bed.ledger.reader().claim_by_ref(key).await.unwrap().unwrap();
         assert_eq!((claim.side, claim.state), (Side::Legacy, ClaimState::Checked));
         assert_eq!((claim.record_id.as_deref(), claim.created_at), (Some("id7"), at(7)));
-        let again = bed.walk(&books, legacy).await.unwrap();
+        let again = bed.walk(&listed, legacy).await.unwrap();
         assert_eq!((again.progress.adopted, again.progress.is_clean()), (0, true));
         assert_eq!(again.progress.hashes, result.progress.hashes);
     }
@@ -270,13 +270,13 @@ async fn a_backfill_claims_what_has_no_claim_and_skips_what_new_mirrors() {
 #[tokio::test]
 async fn nothing_is_claimed_for_new_before_the_ledger_is_open() {
     let bed = Bed::sqlite().await;
-    let mut books = Books::default();
-    books.add(Side::New, "native", "n1", at(1));
-    books.add(Side::Legacy, "native", "l1", at(90_000));
-    books.add(Side::New, "only native", "n2", at(2));
-    let books = books.close();
+    let mut listed = ListedRecords::default();
+    listed.add(Side::New, "native", "n1", at(1));
+    listed.add(Side::Legacy, "native", "l1", at(90_000));
+    listed.add(Side::New, "only native", "n2", at(2));
+    let listed = listed.close();
     let closed = WalkOptions { may_claim_new: false, ..everything(WalkKind::Reconcile) };
-    let result = bed.walk(&books, closed).await.unwrap();
+    let result = bed.walk(&listed, closed).await.unwrap();
     // The record on new got no claim, and the one on legacy is its double.
     let found = found(&result);
     assert!(found[&FindingKind::Double].contains("native"), "{found:?}");
@@ -292,15 +292,18 @@ async fn what_a_lagging_list_hides_is_left_for_the_next_walk() {
     let bed = Bed::sqlite().await;
     let now = Timestamp::now();
     for lag in [0, 10, 60] {
-        let mut books = Books { hidden_from: Some(now - SignedDuration::from_secs(lag)), ..Books::default() };
+        let mut listed = ListedRecords {
+            hidden_from: Some(now - SignedDuration::from_secs(lag)),
+            ..ListedRecords::default()
+        };
         for ago in [5, 30, 59, 61, 300, 601, 4000] {
             let made = now - SignedDuration::from_secs(ago);
-            books.add(Side::Legacy, &format!("r{ago}"), &format!("id{ago}"), made);
+            listed.add(Side::Legacy, &format!("r{ago}"), &format!("id{ago}"), made);
         }
-        let books = books.close();
+        let listed = listed.close();
         let end = now - SignedDuration::from_mins(10);
         let options = WalkOptions { may_claim_new: true, ..WalkOptions::new(WalkKind::Reconcile, end) };
-        let result = bed.walk(&books, options).await.unwrap();
+        let result = bed.walk(&listed, options).await.unwrap();
         assert_eq!(result.progress.rows, [2, 0], "lag {lag}");
     }
 }
@@ -310,7 +313,7 @@ async fn a_vendor_that_lost_its_index_is_not_believed() {
     let bed = Bed::sqlite().await;
     claims_for(&bed).await;
     // Lists show everything, and lookups find nothing.
-    struct WithoutIndex(Books);
+    struct WithoutIndex(ListedRecords);
     impl conversion_shim::reconcile::RecordSource for WithoutIndex {
         async fn page(
             &self,

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 pub(crate) const CONVERSIONS: &str = "/v2/conversion/stablecoins";
 /// How long anybody waits for anything.
-const PATIENCE: Duration = Duration::from_secs(20);
+const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// One client: its library, over one version of HTTP.
 #[derive(Clone)]
@@ -57,7 +57,7 @@ impl Client {
 
     /// Sends a request and reads the answer to its end.
     pub(crate) async fn send(&self, method: Method, path: String, body: Vec<u8>) -> Came {
-        self.ask(method, path, body, PATIENCE).await.map(|(status, _)| status)
+        self.ask(method, path, body, WAIT_MAX).await.map(|(status, _)| status)
     }
 
     async fn ask(
@@ -106,7 +106,7 @@ impl Client {
     }
 
     async fn create(&self, known: &mut Known, body: Vec<u8>) -> Came {
-        let (status, answer) = self.ask(Method::POST, CONVERSIONS.to_owned(), body, PATIENCE).await?;
+        let (status, answer) = self.ask(Method::POST, CONVERSIONS.to_owned(), body, WAIT_MAX).await?;
         if let (200, Some(id)) = (status, answer["id"].as_str()) {
             known.ids.push(id.to_owned());
             known.ids.drain(..known.ids.len().saturating_sub(KEPT));
@@ -119,7 +119,7 @@ impl Client {
         let first = format!("{CONVERSIONS}?limit={}&profile_id={PROFILE}", 1 + dice.below(20));
         let (mut path, mut came) = (first.clone(), None);
         for _ in 0..3 {
-            let (status, page) = self.ask(Method::GET, path, Vec::new(), PATIENCE).await?;
+            let (status, page) = self.ask(Method::GET, path, Vec::new(), WAIT_MAX).await?;
             came = Some(status);
             known.ids.extend(page["items"][0]["id"].as_str().map(str::to_owned));
             let Some(cursor) = page["next_page_cursor"].as_str() else { break };
@@ -133,7 +133,7 @@ impl Client {
         let form = "grant_type=client_credentials&client_id=a&client_secret=b&scope=conversion%3Aread_conversion_stablecoin";
         let request =
             self.http.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
-        let response = request.timeout(PATIENCE).send().await.ok()?;
+        let response = request.timeout(WAIT_MAX).send().await.ok()?;
         let status = response.status().as_u16();
         response.bytes().await.ok().map(|_| status)
     }
@@ -172,7 +172,7 @@ impl Client {
             }
             3 => self.send(Method::POST, "/v2/conversion//stablecoins%2f..".to_owned(), Vec::new()).await,
             4 => {
-                self.say(b"POST /v2/profiles HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", PATIENCE).await;
+                self.say(b"POST /v2/profiles HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n", WAIT_MAX).await;
                 None
             }
             _ => {

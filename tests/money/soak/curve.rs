@@ -56,7 +56,7 @@ impl Gauge {
             line.split_whitespace().next().unwrap().parse().unwrap()
         };
         let files = std::fs::read_dir(format!("{proc}/fd")).unwrap().count();
-        let told = self.status().await;
+        let reported = self.status().await;
         let count = |value: &Value| value.as_u64().unwrap_or(0);
         Point {
             at: self.since.elapsed(),
@@ -64,9 +64,9 @@ impl Gauge {
             files,
             threads: field("Threads:"),
             in_flight,
-            writes: count(&told["writes_in_flight"]),
-            waiting: count(&told["shadow"]["waiting"]),
-            held_bytes: count(&told["shadow"]["bytes_held"]),
+            writes: count(&reported["writes_in_flight"]),
+            waiting: count(&reported["shadow"]["waiting"]),
+            held_bytes: count(&reported["shadow"]["bytes_held"]),
             sent,
         }
     }

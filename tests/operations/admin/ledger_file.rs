@@ -13,8 +13,8 @@ async fn readiness(shim: &Shim) -> (StatusCode, Value) {
     get(shim.admin("/readyz")).await
 }
 
-fn tells_why((code, told): &(StatusCode, Value)) -> bool {
-    let reason = &told["reasons"][0];
+fn tells_why((code, reported): &(StatusCode, Value)) -> bool {
+    let reason = &reported["reasons"][0];
     *code == StatusCode::SERVICE_UNAVAILABLE
         && reason["kind"] == "ledger"
         && reason["detail"].as_str().is_some_and(|why| why.contains(WHY))
@@ -39,8 +39,8 @@ async fn a_removed_ledger_file_refuses_creates_sends_nothing_and_says_why() {
     assert_eq!(create(&shim, "after").await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(sent(&vendor), before, "nothing is sent on a claim that will be lost");
     assert_eq!(vendor.inspector().records(Side::New), 1);
-    let told = readiness(&shim).await;
-    assert!(tells_why(&told), "{told:?}");
+    let reported = readiness(&shim).await;
+    assert!(tells_why(&reported), "{reported:?}");
 
     // A file of that name is not the ledger that was lost.
     std::fs::write(config.sqlite(), "").unwrap();
@@ -71,8 +71,8 @@ async fn a_removed_write_ahead_log_counts_as_well() {
     assert_eq!(create(&shim, "before").await, StatusCode::OK);
     std::fs::remove_file(format!("{}-wal", config.sqlite().display())).unwrap();
     assert_eq!(create(&shim, "after").await, StatusCode::SERVICE_UNAVAILABLE);
-    let told = readiness(&shim).await;
-    assert!(tells_why(&told), "{told:?}");
+    let reported = readiness(&shim).await;
+    assert!(tells_why(&reported), "{reported:?}");
 }
 
 #[tokio::test]

@@ -131,8 +131,8 @@ async fn the_command_takes_a_name_or_a_port_and_says_what_it_does_not_take() {
     let shim = Shim::start(&config).await;
     let port = shim.admin_address().port().to_string();
     for place in [port.clone(), format!("localhost:{port}")] {
-        let told = run(&["status", "--admin", &place]).await;
-        assert_eq!((told.code, told.row("stage")), (Some(0), "live"), "{place}: {told:?}");
+        let reported = run(&["status", "--admin", &place]).await;
+        assert_eq!((reported.code, reported.row("stage")), (Some(0), "live"), "{place}: {reported:?}");
     }
     let url = run(&["status", "--admin", &format!("http://localhost:{port}")]).await;
     assert_eq!(url.code, Some(2));
@@ -162,11 +162,14 @@ async fn the_sandbox_prints_what_each_stage_answers_and_the_page_address() {
         let admin = shim.admin_address();
         shim.signal("-TERM");
         assert_eq!(shim.ended().await, Some(0));
-        let told = read_all(shim.stderr());
-        assert!(told.contains(&format!("to try, {answered};")), "{told}");
-        assert!(told.contains(&format!("http://{admin}/\n")) && !told.contains("0.0.0.0"), "{told}");
+        let reported = read_all(shim.stderr());
+        assert!(reported.contains(&format!("to try, {answered};")), "{reported}");
+        assert!(
+            reported.contains(&format!("http://{admin}/\n")) && !reported.contains("0.0.0.0"),
+            "{reported}"
+        );
         let there = "the same record as the new API has it";
-        assert_eq!(told.contains(there), stage == "sealed", "{told}");
+        assert_eq!(reported.contains(there), stage == "sealed", "{reported}");
     }
 }
 
@@ -177,8 +180,8 @@ async fn all_interfaces_are_asked_on_loopback() {
     let config = Config::new(&vendor);
     config.write_only(&format!("admin.listen = \"0.0.0.0:{port}\"\n"));
     let _shim = Shim::start(&config).await;
-    let told = run_with(&config.path(), &["status"]).await;
-    assert_eq!((told.code, told.row("ledger")), (Some(0), "none"), "{told:?}");
+    let reported = run_with(&config.path(), &["status"]).await;
+    assert_eq!((reported.code, reported.row("ledger")), (Some(0), "none"), "{reported:?}");
 }
 
 #[tokio::test]

@@ -199,8 +199,8 @@ async fn rate_limit_metrics_have_endpoint_and_class_and_unknown_values_are_absen
         (format!("refused_total{}", by("shadow")), None),
         (format!("waiting{}", by("shadow")), None),
     ] {
-        let told = of(&text, &series).map(|told| (told * 100.0).round() / 100.0);
-        assert_eq!(told, expected, "{series}\n{text}");
+        let reported = of(&text, &series).map(|reported| (reported * 100.0).round() / 100.0);
+        assert_eq!(reported, expected, "{series}\n{text}");
     }
 
     let (mut served, mut refused) = (0.0, 0.0);
@@ -252,8 +252,8 @@ async fn calls_are_counted_by_class() {
     let text = until(|| metrics(&shim), |text| value(text, &by("new", "shadow")) > Some(0.0)).await;
     assert_eq!(value(&text, &by("new", "client")), Some(0.0), "{text}");
     assert_eq!(value(&text, &by("legacy", "client")), Some(1.0), "{text}");
-    let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
-    assert!(told.out.contains(" by shadow), 0 waiting, 0 refused"), "{told:?}");
+    let reported = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    assert!(reported.out.contains(" by shadow), 0 waiting, 0 refused"), "{reported:?}");
 }
 
 #[tokio::test]
@@ -293,13 +293,13 @@ async fn readiness_flips_with_a_side_and_says_why() {
         assert_eq!(ready().await.0, StatusCode::OK, "after {already} failures");
         assert_eq!(create(&shim, &format!("r-{already}")).await, StatusCode::SERVICE_UNAVAILABLE);
     }
-    let (code, told) = ready().await;
+    let (code, reported) = ready().await;
     assert_eq!(
-        (code, &told["reasons"][0]["kind"]),
+        (code, &reported["reasons"][0]["kind"]),
         (StatusCode::SERVICE_UNAVAILABLE, &"new side, create lane".into())
     );
-    assert!(told["reasons"][0]["since"].is_string(), "{told}");
-    assert!(told["reasons"][0]["detail"].as_str().unwrap().contains("refused"), "{told}");
+    assert!(reported["reasons"][0]["since"].is_string(), "{reported}");
+    assert!(reported["reasons"][0]["detail"].as_str().unwrap().contains("refused"), "{reported}");
     assert_eq!(
         value(&metrics(&shim).await, "conversion_shim_upstream_reachable{side=\"new\",lane=\"create\"}"),
         Some(0.0)

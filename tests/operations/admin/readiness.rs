@@ -50,11 +50,11 @@ async fn it_flips_with_a_sqlite_ledger_and_back_without_a_clients_help() {
     assert_eq!(status["ledger"]["health"], "down");
     assert_eq!(status["ledger"]["down_since"], down["reasons"][0]["since"]);
     assert_eq!(status["ledger"].get("created_on_new"), None, "unknown values are left out");
-    let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
-    assert_eq!(told.code, Some(0), "{told:?}");
-    assert!(told.row("ready").starts_with("no, ledger since"), "{told:?}");
+    let reported = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    assert_eq!(reported.code, Some(0), "{reported:?}");
+    assert!(reported.row("ready").starts_with("no, ledger since"), "{reported:?}");
     assert_eq!(healthy(&shim).await, Some(1));
-    assert!(told.row("new API").starts_with("unknown"), "{told:?}");
+    assert!(reported.row("new API").starts_with("unknown"), "{reported:?}");
 
     sqlx::query("ROLLBACK").execute(&mut blocker).await.unwrap();
     blocker.close().await.unwrap();
@@ -80,36 +80,36 @@ async fn readiness_follows_an_idle_postgresql_ledger_and_never_prints_the_passwo
     let shim = Shim::start(&config).await;
     assert_eq!(create(&shim, "before").await, StatusCode::OK);
     assert!(is_ready(&readiness(&shim).await));
-    let mut told = Vec::new();
-    told.extend(everything(&shim, &config).await);
-    assert!(told.iter().any(|text| text.contains("creates since")), "{told:?}");
+    let mut reported = Vec::new();
+    reported.extend(everything(&shim, &config).await);
+    assert!(reported.iter().any(|text| text.contains("creates since")), "{reported:?}");
 
     cluster.stop();
     until(|| readiness(&shim), is_down).await;
-    told.extend(everything(&shim, &config).await);
+    reported.extend(everything(&shim, &config).await);
     let ledger = run_with(&config.path(), &["ledger", "show", "before"]).await;
     assert_eq!(ledger.code, Some(1), "could not look is not absent: {ledger:?}");
 
     cluster.start();
     until(|| readiness(&shim), is_ready).await;
     let log: Vec<_> = shim.log().iter().map(ToString::to_string).collect();
-    for text in told.iter().chain(&log) {
+    for text in reported.iter().chain(&log) {
         assert!(!text.contains("hunter2"), "{text}");
     }
 }
 
-/// All that can be asked, as told.
+/// Everything that can be asked for, as it is answered.
 async fn everything(shim: &Shim, config: &Config) -> Vec<String> {
-    let mut told = Vec::new();
+    let mut reported = Vec::new();
     for path in ["/livez", "/readyz", "/status", "/metrics", "/nothing"] {
-        told.push(reqwest::get(shim.admin(path)).await.unwrap().text().await.unwrap());
+        reported.push(reqwest::get(shim.admin(path)).await.unwrap().text().await.unwrap());
     }
     let admin = shim.admin_address().to_string();
     let asked = run(&["status", "--admin", &admin]).await;
     let shown = run_with(&config.path(), &["ledger", "show", "before"]).await;
     let counted = run_with(&config.path(), &["ledger", "stats"]).await;
-    told.extend([asked, shown, counted].map(|ran| ran.out + &ran.err));
-    told
+    reported.extend([asked, shown, counted].map(|ran| ran.out + &ran.err));
+    reported
 }
 
 #[tokio::test]

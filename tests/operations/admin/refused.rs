@@ -24,11 +24,11 @@ async fn status_and_usage_find_the_proxy_by_a_file_that_is_refused() {
             let active =
                 |(_, now): &(_, serde_json::Value)| now["config"]["reload_refused"]["active"] == true;
             until(|| get(shim.admin("/status")), active).await;
-            let told = run_with(&config.path(), &["status"]).await;
-            assert_eq!((told.code, told.row("stage")), (Some(0), "observe"), "{file}: {told:?}");
-            assert!(told.row("refused").contains("still refused"), "{told:?}");
+            let reported = run_with(&config.path(), &["status"]).await;
+            assert_eq!((reported.code, reported.row("stage")), (Some(0), "observe"), "{file}: {reported:?}");
+            assert!(reported.row("refused").contains("still refused"), "{reported:?}");
             let note = format!("the config file is refused (run `check`); connecting to {address}\n");
-            assert!(told.err.contains(&note), "{told:?}");
+            assert!(reported.err.contains(&note), "{reported:?}");
             let usage = run_with(&config.path(), &["usage"]).await;
             assert_eq!(usage.code, Some(0), "{usage:?}");
             assert!(usage.err.contains(&note), "{usage:?}");

@@ -71,9 +71,9 @@ async fn a_refused_reload_is_shown_with_its_problems_until_the_next_one() {
     let problems = after["config"]["reload_refused"]["problems"].to_string();
     assert!(problems.contains("server.threads") || problems.contains("replicas"), "{problems}");
     let admin = shim.admin_address().to_string();
-    let told = run(&["status", "--admin", &admin]).await;
-    assert!(told.row("refused").contains("still refused"), "{told:?}");
-    assert!(told.out.contains("- "), "{told:?}");
+    let reported = run(&["status", "--admin", &admin]).await;
+    assert!(reported.row("refused").contains("still refused"), "{reported:?}");
+    assert!(reported.out.contains("- "), "{reported:?}");
 
     config.write("stage = \"hold\"\n");
     let settled = |now: &Value| now["config"]["reload_refused"]["active"] == false;
@@ -118,19 +118,19 @@ async fn the_last_reloads_are_listed_with_what_changed_and_when_a_refusal_ended(
     );
     assert!(refused[0]["problems"].as_array().is_some_and(|problems| !problems.is_empty()), "{refused}");
     assert_eq!((refused[0].get("ended_at"), &refused[1]), (None, &accepted[0]));
-    let told = run(&["status", "--admin", &admin]).await;
-    assert!(told.row("reloads").contains(" refused, still active: "), "{told:?}");
+    let reported = run(&["status", "--admin", &admin]).await;
+    assert!(reported.row("reloads").contains(" refused, still active: "), "{reported:?}");
     let line = " accepted: stage: hold → canary, create: hold → canary, limits.in_flight.list, canary.percent, canary.salt";
-    assert!(told.out.contains(line), "{told:?}");
+    assert!(reported.out.contains(line), "{reported:?}");
 
     config.write("stage = \"hold\"\ncanary = { percent = 7, salt = \"s\" }\nlimits.in_flight.list = 9\n");
     let after = until(&reloads, |reloads| reloads[2].is_object()).await;
     assert_eq!(after[1]["ended_at"], after[0]["at"]);
     assert_eq!(after[0]["changes"], json!(["stage: canary → hold", "create: canary → hold"]));
-    let told = run(&["status", "--admin", &admin]).await;
+    let reported = run(&["status", "--admin", &admin]).await;
     let (until_then, _) = after[0]["at"].as_str().unwrap().split_once('.').unwrap();
     let line = format!(" refused, until {until_then}Z: ");
-    assert!(told.out.contains(&line), "{told:?}");
+    assert!(reported.out.contains(&line), "{reported:?}");
 }
 
 #[tokio::test]
@@ -161,17 +161,17 @@ async fn the_command_prints_text_or_the_json_of_the_listener() {
     config.write(CANARY);
     let shim = Shim::start(&config).await;
     let admin = shim.admin_address().to_string();
-    let told = run(&["status", "--admin", &admin]).await;
-    assert_eq!(told.code, Some(0), "{told:?}");
-    assert_eq!(told.row("stage"), "canary");
-    assert_eq!(told.row("modes"), "create canary, get both, list both, cancel both");
-    assert_eq!(told.row("canary"), "7% and 2 listed profiles");
-    assert_eq!(told.row("ready"), "yes");
-    assert_eq!(told.row("ledger"), "sqlite, ready; tenant default");
-    assert_eq!(told.row("last reload"), "none accepted since start");
+    let reported = run(&["status", "--admin", &admin]).await;
+    assert_eq!(reported.code, Some(0), "{reported:?}");
+    assert_eq!(reported.row("stage"), "canary");
+    assert_eq!(reported.row("modes"), "create canary, get both, list both, cancel both");
+    assert_eq!(reported.row("canary"), "7% and 2 listed profiles");
+    assert_eq!(reported.row("ready"), "yes");
+    assert_eq!(reported.row("ledger"), "sqlite, ready; tenant default");
+    assert_eq!(reported.row("last reload"), "none accepted since start");
     let hash = status(&shim).await["config"]["hash"].as_str().unwrap().to_owned();
-    assert!(told.row("config").starts_with(&hash), "{told:?}");
-    assert!(!told.out.contains("p-1"), "ids of profiles are not for here: {told:?}");
+    assert!(reported.row("config").starts_with(&hash), "{reported:?}");
+    assert!(!reported.out.contains("p-1"), "ids of profiles are not for here: {reported:?}");
 
     let json = run(&["status", "--json", "--admin", &admin]).await;
     assert_eq!((json.code, &json.json()["config"]["hash"]), (Some(0), &Value::from(hash)));
@@ -202,11 +202,11 @@ async fn a_429_shows_in_the_status_and_in_the_command() {
     let list = endpoints.iter().find(|endpoint| endpoint["endpoint"] == "legacy list").unwrap();
     assert_eq!((&list["calls"], &list["waiting"], &list["refused"]), (&json!(1), &json!(0), &json!(0)));
     assert!(list["last_429"].is_string(), "{list}");
-    let told = run(&["status", "--admin", &admin]).await;
-    assert!(told.row("budget").starts_with("SLOWED for 3"), "{told:?}");
+    let reported = run(&["status", "--admin", &admin]).await;
+    assert!(reported.row("budget").starts_with("SLOWED for 3"), "{reported:?}");
     assert!(
-        told.out.contains("legacy list: 22.5/s; 1 calls, 0 waiting, 0 refused, last 429 at "),
-        "{told:?}"
+        reported.out.contains("legacy list: 22.5/s; 1 calls, 0 waiting, 0 refused, last 429 at "),
+        "{reported:?}"
     );
 
     // New numbers are in force before anybody asks for a conversion.
@@ -227,6 +227,6 @@ async fn calls_that_were_refused_for_want_of_budget_stand_out() {
         assert!(answers.len() < 50, "{answers:?}");
         answers.push(list().await.0);
     }
-    let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
-    assert_eq!(told.row("budget"), "as configured; 1 calls REFUSED since start");
+    let reported = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    assert_eq!(reported.row("budget"), "as configured; 1 calls REFUSED since start");
 }

@@ -178,10 +178,10 @@ async fn a_create_is_one_trace_of_claim_duplicate_check_and_calls() {
     let remembered = named(&spans, "remember_id");
     [claim, duplicate_check, marked, sent, remembered].into_iter().for_each(|step| is_within(step, request));
     is_within(looked, duplicate_check);
-    let told = |span| (text(span, "conversion_shim.result"), text(span, "conversion_shim.side"));
-    assert_eq!(told(claim), ("done".into(), "new".into()));
-    assert_eq!(told(duplicate_check), ("absent".into(), "legacy".into()));
-    assert_eq!(told(marked), ("done".into(), "new".into()));
+    let reported = |span| (text(span, "conversion_shim.result"), text(span, "conversion_shim.side"));
+    assert_eq!(reported(claim), ("done".into(), "new".into()));
+    assert_eq!(reported(duplicate_check), ("absent".into(), "legacy".into()));
+    assert_eq!(reported(marked), ("done".into(), "new".into()));
     assert_eq!((sent.kind, text(sent, "http.response.status_code")), (CLIENT, "#200".into()));
     assert_eq!(text(sent, "server.address"), "127.0.0.1");
     assert!(text(sent, "server.port").starts_with('#'));

@@ -45,8 +45,8 @@ async fn a_client_is_reported_with_all_its_blocking_requests() {
     config.write(&format!("stage = \"ready\"\n{HEADER}"));
     let shim = Shim::start(&config).await;
     make_trouble(&shim, b"treasury").await;
-    let told = usage(&shim).await;
-    let client = &told["clients"][0];
+    let reported = usage(&shim).await;
+    let client = &reported["clients"][0];
     assert_eq!(
         (&client["client"], &client["identified_by"], &client["requests"]),
         (&"treasury".into(), &"header".into(), &5.into())
@@ -55,7 +55,7 @@ async fn a_client_is_reported_with_all_its_blocking_requests() {
     assert_eq!(
         client["blocking"],
         json!({"cancel": 1, "change_filter": 1, "legacy_record": 1, "no_reference": 1}),
-        "{told}"
+        "{reported}"
     );
     let admin = shim.admin_address().to_string();
     let people = run(&["usage", "--admin", &admin]).await;
@@ -130,9 +130,9 @@ async fn an_unknown_client_is_answered_with_similar_names() {
     );
 }
 
-/// The client by that name, if it is told.
-fn named<'a>(told: &'a Value, name: &str) -> Option<&'a Value> {
-    told["clients"].as_array().unwrap().iter().find(|client| client["client"] == name)
+/// The client by that name, if it is listed.
+fn named<'a>(reported: &'a Value, name: &str) -> Option<&'a Value> {
+    reported["clients"].as_array().unwrap().iter().find(|client| client["client"] == name)
 }
 
 #[tokio::test]
@@ -156,10 +156,10 @@ async fn refused_requests_are_not_counted_as_client_usage() {
     }
     let real = request(&shim, Method::GET, "?limit=1").header("x-client", "treasury");
     assert_eq!(real.send().await.unwrap().status(), StatusCode::OK);
-    let told = usage(&shim).await;
-    assert_eq!(named(&told, "treasury").expect("a real client is there")["requests"], 1);
-    assert_eq!(told["clients"].as_array().unwrap().len(), 1, "{told}");
-    assert_eq!((&told["other_requests"], told.get("full_since")), (&json!(0), None));
+    let reported = usage(&shim).await;
+    assert_eq!(named(&reported, "treasury").expect("a real client is there")["requests"], 1);
+    assert_eq!(reported["clients"].as_array().unwrap().len(), 1, "{reported}");
+    assert_eq!((&reported["other_requests"], reported.get("full_since")), (&json!(0), None));
 
     // Who is known is counted with what fails, but not with what others send in its name without a token that holds.
     let failed = request(&shim, Method::POST, "").header("x-client", "treasury").body("{");
@@ -183,10 +183,10 @@ async fn a_full_table_takes_a_new_client_and_says_since_when_it_is_full() {
     assert!(answers.iter().all(|answer| answer.as_ref().unwrap().status() == StatusCode::OK));
     assert_eq!(usage(&shim).await.get("full_since"), None);
     assert_eq!(call("late".into()).await.unwrap().status(), StatusCode::OK);
-    let told = usage(&shim).await;
-    assert!(named(&told, "late").is_some(), "{}", told["clients"].as_array().unwrap().len());
-    assert_eq!((&told["evicted"], &told["other_requests"]), (&json!(1), &json!(0)));
-    let since = told["full_since"].as_str().unwrap().to_owned();
+    let reported = usage(&shim).await;
+    assert!(named(&reported, "late").is_some(), "{}", reported["clients"].as_array().unwrap().len());
+    assert_eq!((&reported["evicted"], &reported["other_requests"]), (&json!(1), &json!(0)));
+    let since = reported["full_since"].as_str().unwrap().to_owned();
     let people = run(&["usage", "--admin", &shim.admin_address().to_string()]).await;
     assert!(people.row("FULL").starts_with(&format!("since {since}, with 1000 clients; 1 ")), "{people:?}");
 }
@@ -202,11 +202,15 @@ async fn names_are_trimmed_over_http2_and_an_empty_one_is_none() {
         let request = client.get(shim.public("/v2/conversion/stablecoins?limit=1")).bearer_auth(TOKEN);
         assert_eq!(request.header("x-client", name).send().await.unwrap().status(), StatusCode::OK);
     }
-    let told = usage(&shim).await;
-    let names: Vec<_> =
-        told["clients"].as_array().unwrap().iter().map(|one| (&one["client"], &one["requests"])).collect();
+    let reported = usage(&shim).await;
+    let names: Vec<_> = reported["clients"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["client"], &one["requests"]))
+        .collect();
     let [treasury, unknown] = [json!("treasury"), json!("not identified")];
-    assert_eq!(names, [(&treasury, &json!(2)), (&unknown, &json!(2))], "{told}");
+    assert_eq!(names, [(&treasury, &json!(2)), (&unknown, &json!(2))], "{reported}");
 }
 
 #[tokio::test]
@@ -221,9 +225,9 @@ async fn a_client_that_calls_itself_not_identified_is_another_row() {
         assert_eq!(request.header("x-client", name).send().await.unwrap().status(), StatusCode::OK);
     }
     let admin = shim.admin_address().to_string();
-    let on_record = |told: &crate::support::process::Ran| {
-        told.out.contains("all that nothing identifies, last ")
-            && told.out.contains("header not identified, last ")
+    let on_record = |reported: &crate::support::process::Ran| {
+        reported.out.contains("all that nothing identifies, last ")
+            && reported.out.contains("header not identified, last ")
     };
     super::until(|| async { run(&["usage", "--admin", &admin]).await }, on_record).await;
     // Readiness is of `status`.
@@ -254,8 +258,8 @@ async fn a_token_names_its_client_without_being_kept() {
         StatusCode::OK
     );
     request(&shim, Method::GET, "?limit=1").send().await.unwrap();
-    let told = usage(&shim).await;
-    let mut names: Vec<_> = told["clients"]
+    let reported = usage(&shim).await;
+    let mut names: Vec<_> = reported["clients"]
         .as_array()
         .unwrap()
         .iter()
@@ -278,8 +282,8 @@ async fn a_hostile_name_is_cut_and_harms_no_terminal() {
     let shim = Shim::start(&config).await;
     let name = "\u{202e}<script>\u{9b}31m\tx".to_owned() + &"y".repeat(500);
     make_trouble(&shim, name.as_bytes()).await;
-    let told = usage(&shim).await;
-    assert_eq!(told["clients"][0]["client"].as_str().unwrap(), name.chars().take(64).collect::<String>());
+    let reported = usage(&shim).await;
+    assert_eq!(reported["clients"][0]["client"].as_str().unwrap(), name.chars().take(64).collect::<String>());
     let people = run(&["usage", "--admin", &shim.admin_address().to_string()]).await;
     assert!(people.out.contains("\\u{202e}<script>\\u{9b}31m\\txyyy"), "{people:?}");
     assert!(!people.out.contains(['\u{202e}', '\u{9b}', '\t']), "{people:?}");
@@ -288,7 +292,7 @@ async fn a_hostile_name_is_cut_and_harms_no_terminal() {
         assert!(!machine.out.contains(['\u{202e}', '\u{9b}']), "{machine:?}");
         let read = machine.json();
         let clients = if command == "usage" { &read["clients"] } else { &read["usage"]["clients"] };
-        assert_eq!(clients, &told["clients"], "whoever parses it reads the same");
+        assert_eq!(clients, &reported["clients"], "whoever parses it reads the same");
     }
 }
 
@@ -306,14 +310,14 @@ async fn deprecation_headers_are_on_answers_of_the_four_routes_only() {
         "stage = \"observe\"\ndeprecation.deprecated_at = \"2026-04-01T00:00:00Z\"\n\
          deprecation.sunset_at = \"2027-01-01T02:00:00+02:00\"\ndeprecation.link = \"https://example.com/moving?a=1\"\n",
     );
-    let told = super::until(
+    let reported = super::until(
         || async { request(&shim, Method::GET, "?limit=1").send().await.unwrap().headers().clone() },
         |headers| headers.contains_key("deprecation"),
     )
     .await;
-    assert_eq!(told["deprecation"], "@1775001600");
-    assert_eq!(told["sunset"], "Fri, 01 Jan 2027 00:00:00 GMT");
-    assert_eq!(told["link"], "<https://example.com/moving?a=1>; rel=\"deprecation\"; type=\"text/html\"");
+    assert_eq!(reported["deprecation"], "@1775001600");
+    assert_eq!(reported["sunset"], "Fri, 01 Jan 2027 00:00:00 GMT");
+    assert_eq!(reported["link"], "<https://example.com/moving?a=1>; rel=\"deprecation\"; type=\"text/html\"");
     let refused = request(&shim, Method::GET, "/none").send().await.unwrap();
     assert_eq!((refused.status(), refused.headers().contains_key("sunset")), (StatusCode::NOT_FOUND, true));
     let passed = reqwest::get(shim.public("/v2/profiles")).await.unwrap();

@@ -81,7 +81,7 @@ fn a_later_status_is_progress_and_an_earlier_one_is_not() {
     for changes in progress {
         let result = later(changes.clone());
         assert_eq!((result.verdict, result.severity), (Progress, None), "{changes}");
-        assert!(!result.differences.is_empty(), "what moved is told");
+        assert!(!result.differences.is_empty(), "what moved is reported");
     }
     let mismatches = [
         json!({ "status": "FROZEN" }),

@@ -154,7 +154,7 @@ async fn an_invalid_change_changes_nothing_and_every_problem_is_logged_once() {
     let lines = running.log.lines();
     assert!(lines.len() == 2 && lines.iter().all(|line| line.contains("ERROR config: ")), "{lines:#?}");
     assert_eq!(keys(&running.poll().await), ["base_path", "stage"]);
-    assert!(running.log.lines().is_empty(), "told before");
+    assert!(running.log.lines().is_empty(), "logged before");
     running.handle.reload().await;
     assert_eq!(running.log.lines().len(), 2, "who asks expressly is answered");
     assert!(Arc::ptr_eq(&before, &running.current.load_full()));
@@ -388,7 +388,7 @@ async fn further_files_are_watched_by_content() {
     std::fs::remove_file(&pem).unwrap();
     running.poll().await;
     running.poll().await;
-    assert_eq!((count(), running.log.lines().len()), (2, 1), "told once, the last one stays");
+    assert_eq!((count(), running.log.lines().len()), (2, 1), "logged once, the last one stays");
 }
 
 #[tokio::test]
@@ -453,7 +453,7 @@ async fn a_secret_that_cannot_be_used_keeps_the_old_one_and_is_tried_again() {
         assert_eq!(keys(&running.poll().await), ["auth.lookup.client_secret_file"], "round {round}");
         assert_eq!(keys(&running.poll().await), ["auth.lookup.client_secret_file"], "round {round}");
         let lines = running.log.lines();
-        assert_eq!(lines.len(), 1, "told once: {lines:#?}");
+        assert_eq!(lines.len(), 1, "logged once: {lines:#?}");
         let source = format!("file {}", running.file.display());
         assert!(
             lines[0].contains("auth.lookup.client_secret_file") && lines[0].contains(&source),

@@ -55,8 +55,11 @@ async fn authority_and_identity_towards_upstreams_are_read_again() {
     let new = ours.signs("proxy");
     std::fs::write(&certificate, &new.certificate).unwrap();
     shim.logged("new certificates are refused; the old ones stay in force").await;
-    let told = refusals(&shim);
-    assert!(told[0]["error"].as_str().unwrap().starts_with("upstream.client_certificate /"), "{told:?}");
+    let reported = refusals(&shim);
+    assert!(
+        reported[0]["error"].as_str().unwrap().starts_with("upstream.client_certificate /"),
+        "{reported:?}"
+    );
     assert!(status_of(&shim).await >= 502);
     std::fs::write(&key, &new.key).unwrap();
     reaches_the_vendor(&shim).await;

@@ -36,7 +36,7 @@ fn refused(sources: &Sources) -> Vec<ConfigProblem> {
 }
 
 /// `key: message` of every problem.
-fn told(problems: &[ConfigProblem]) -> Vec<String> {
+fn messages(problems: &[ConfigProblem]) -> Vec<String> {
     problems.iter().map(|problem| format!("{}: {}", problem.key, problem.message)).collect()
 }
 
@@ -133,8 +133,8 @@ fn all_problems_are_reported_at_once_with_key_and_source() {
     assert_eq!(source("tls.key"), "environment SHIM_TLS__KEY");
     assert_eq!(source("log.filter"), "flag --set");
     assert!(source("listen").starts_with("file /"));
-    let told = told(&problems);
-    assert!(told.contains(&"timeouts.get: must be text, not a number".into()), "{told:#?}");
+    let messages = messages(&problems);
+    assert!(messages.contains(&"timeouts.get: must be text, not a number".into()), "{messages:#?}");
     let mut out = Vec::new();
     write_problems(&problems, &mut out).unwrap();
     assert_eq!(String::from_utf8(out).unwrap().lines().count(), problems.len());
@@ -195,14 +195,14 @@ fn a_renamed_key_is_refused_with_its_new_name_from_every_source() {
     {
         let problems = refused(&sources);
         assert_eq!(
-            told(&problems),
+            messages(&problems),
             renamed.map(|(old, _, new)| format!("{old}: was renamed to {new}")),
             "{named}"
         );
         assert!(problems.iter().all(|problem| problem.source.starts_with(named)), "{problems:?}");
     }
     let (_dir, empty_section) = file("[retirement]\n");
-    assert_eq!(told(&refused(&empty_section)), ["retirement: was renamed to deprecation"]);
+    assert_eq!(messages(&refused(&empty_section)), ["retirement: was renamed to deprecation"]);
     let (_dir, unknown) = file("[retirement]\nbegin = 1\n");
     assert_eq!(keys(&refused(&unknown)), ["retirement.begin"]);
     assert!(refused(&unknown)[0].message.starts_with("is not a key"), "no section has such a key");
@@ -230,7 +230,7 @@ fn a_file_that_is_not_there_does_not_hide_other_problems() {
 fn a_mode_that_a_route_does_not_have_is_refused_with_those_it_has() {
     let problems = refused(&set(&["routes.list=hold", "routes.create=both", "routes.cancel=shadow"]));
     assert_eq!(
-        told(&problems),
+        messages(&problems),
         [
             "routes.create: \"both\" is not a mode of create; it has legacy, shadow, hold, canary, new",
             "routes.list: \"hold\" is not a mode of list; it has legacy, shadow, both, new",
@@ -314,7 +314,7 @@ fn the_refusals_of_the_cutover_hold() {
 fn mixed_reads_are_refused_with_what_to_do() {
     let problems = refused(&set(&["stage=live", SQLITE, ID, OPEN, "routes.get=new"]));
     assert_eq!(
-        told(&problems),
+        messages(&problems),
         [
             "routes.get: new is the mode of get and both that of list and cancel: a record of the old API would be found by \
              one route and be a 404 by another; set get, list and cancel all to both, or all to new"
@@ -462,7 +462,7 @@ fn a_set_flag_without_a_key_is_refused() {
 fn a_budget_that_cannot_be_kept_is_refused() {
     let refused_for = |flags: &[(&str, &str)]| {
         let flags = flags.iter().map(|(key, value)| Flag::new("--set", *key, *value)).collect();
-        told(&refused(&Sources { flags, ..Sources::default() }))
+        messages(&refused(&Sources { flags, ..Sources::default() }))
     };
     assert_eq!(
         refused_for(&[("replicas", "51")]),
@@ -522,7 +522,7 @@ fn a_fact_that_does_not_exist_is_refused_with_those_that_do() {
         "facts.query_plus=plus",
     ]));
     assert_eq!(
-        told(&problems),
+        messages(&problems),
         [
             "facts.ref_space: \"both\" is none of shared, separate",
             "facts.mirror: \"yes\" is none of same_id, other_id, no",

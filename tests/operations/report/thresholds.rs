@@ -179,9 +179,9 @@ fn comparisons_that_are_not_in_the_files_are_no_evidence() {
 
 #[test]
 fn records_that_were_not_written_count_wherever_they_are_reported() {
-    let mut told = heartbeat();
+    let mut reported = heartbeat();
     let money = differing(Route::Get, Verdict::Mismatch, Some(Severity::Money));
-    told.suppressed = vec![conversion_shim::shadow::heartbeat_record::Suppressed {
+    reported.suppressed = vec![conversion_shim::shadow::heartbeat_record::Suppressed {
         route: Route::Get,
         verdict: money.verdict,
         severity: money.severity,
@@ -189,7 +189,7 @@ fn records_that_were_not_written_count_wherever_they_are_reported() {
         signature: money.signature,
         count: 7,
     }];
-    let report = json(&["--route", "get"], &(lines([enough(Route::Get)]) + &heartbeat_line(told)));
+    let report = json(&["--route", "get"], &(lines([enough(Route::Get)]) + &heartbeat_line(reported)));
     let route = &report["routes"][0];
     assert_eq!((route["records"].as_u64(), route["written"].as_u64()), (Some(2007), Some(1)));
     assert_eq!(report["signatures"]["top"][0]["count"], 7);
@@ -250,8 +250,11 @@ fn what_clients_used_and_was_never_compared_is_named_and_can_be_required() {
         text.contains("cover: 3 never compared on both sides, at most 0: asset pair EUR/PYUSD"),
         "{text}"
     );
-    let told = text.split("used by clients, and never compared").nth(1).expect("a table");
-    assert!(told.contains("EUR/PYUSD") && told.contains("CANCELLED") && told.contains("order"), "{text}");
+    let reported = text.split("used by clients, and never compared").nth(1).expect("a table");
+    assert!(
+        reported.contains("EUR/PYUSD") && reported.contains("CANCELLED") && reported.contains("order"),
+        "{text}"
+    );
     // A refusal of both sides compares nothing, and one comparison of each is enough.
     let refused = ComparisonRecord {
         both_held: false,

@@ -77,9 +77,9 @@ impl Walk {
             }
         };
         let came = tokio::time::timeout(Duration::from_secs(20), accepted).await;
-        let told =
+        let reported =
             || self.shim.log().into_iter().filter(|line| line["target"] == "config").collect::<Vec<_>>();
-        assert!(came.is_ok(), "{heading}, block {at} is not in force: {:#?}", told());
+        assert!(came.is_ok(), "{heading}, block {at} is not in force: {:#?}", reported());
         self.status().await
     }
 
@@ -333,10 +333,10 @@ async fn observe(walk: &Walk) -> String {
     }
     for said in walk.commands("Step 1: put the proxy in front", 1) {
         assert_eq!((said.code, said.err.contains("conversion-shim: ")), (Some(0), false), "{said:?}");
-        for told in
+        for reported in
             ["stage  ", "observe", "ready  ", "requests, last", "claims", "backfill of tenant default: clean"]
         {
-            assert!(said.out.contains(told), "{told}: {said:?}");
+            assert!(said.out.contains(reported), "{reported}: {said:?}");
         }
     }
     made["id"].as_str().unwrap().to_owned()

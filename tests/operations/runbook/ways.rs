@@ -54,7 +54,7 @@ pub(crate) struct Ways {
 
 /// What a shell said.
 #[derive(Debug)]
-#[expect(dead_code, reason = "the way is told where something is wrong")]
+#[expect(dead_code, reason = "the way is printed where something is wrong")]
 pub(crate) struct Said {
     pub(crate) way: String,
     pub(crate) code: Option<i32>,

@@ -118,7 +118,7 @@ async fn what_is_gone_when_both_are_read_again_is_transient() {
     let record = shim.record().await;
     assert_eq!((record.verdict, record.recheck), (Verdict::Transient, Some(Recheck::Gone)), "{record:?}");
     assert!(record.both_held, "one row of two");
-    assert_eq!(record.diffs[0].kind, DiffKind::Missing, "what was seen first is told");
+    assert_eq!(record.diffs[0].kind, DiffKind::Missing, "what was seen first is recorded");
 }
 
 #[tokio::test]

@@ -44,10 +44,10 @@ async fn reported(
     };
     let status = crate::support::soon(status).await;
     assert_eq!(status["shadow"]["active"], true, "{status}");
-    let told = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    let reported = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
     assert!(
-        told.row("shadow").starts_with(&format!("comparing; {due} due, {due} compared, 0 dropped")),
-        "{told:?}"
+        reported.row("shadow").starts_with(&format!("comparing; {due} due, {due} compared, 0 dropped")),
+        "{reported:?}"
     );
     shim.signal("-TERM");
     assert_eq!(shim.ended().await, Some(0));
@@ -93,7 +93,7 @@ async fn planted_differences_are_each_named_and_say_no_go() {
     )
     .await;
     assert_eq!(code, Some(6), "{text}");
-    let told = report.to_string();
+    let reported = report.to_string();
     for (kind, severity) in [
         ("value", "money"),
         ("precision", "cosmetic"),
@@ -103,7 +103,7 @@ async fn planted_differences_are_each_named_and_say_no_go() {
         ("order", "contract"),
     ] {
         let named = diffs(&report).any(|diff| diff["kind"] == kind && diff["severity"] == severity);
-        assert!(named, "no {kind} of severity {severity} in {told}");
+        assert!(named, "no {kind} of severity {severity} in {reported}");
     }
     assert!(text.contains("NO-GO"), "{text}");
 }
@@ -238,7 +238,8 @@ async fn nothing_marked_is_in_any_log_or_report() {
     assert!(text.out.contains("account_id"), "the differences are reported: {text:?}");
     let page = std::fs::read_to_string(page).unwrap();
     let errors = crate::support::process::read_all(shim.stderr());
-    for told in lines.iter().chain([&status, &json.out, &json.err, &text.out, &text.err, &page, &errors]) {
-        assert!(!told.contains(MARK), "{told}");
+    for reported in lines.iter().chain([&status, &json.out, &json.err, &text.out, &text.err, &page, &errors])
+    {
+        assert!(!reported.contains(MARK), "{reported}");
     }
 }

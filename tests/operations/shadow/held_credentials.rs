@@ -78,8 +78,8 @@ async fn shadow_reads_with_the_proxys_own_tokens() {
     assert!(legacy.len() >= 4 && new.len() >= 4, "{} {}", legacy.len(), new.len());
     assert!(legacy.iter().all(|shown| !new.contains(shown)), "each side has its own");
     for seen in vendor.inspector().requests() {
-        let told = format!("{:?} {} {:?}", seen.headers, seen.path_and_query, seen.body);
-        assert!(!told.contains(TOKEN), "{told}");
+        let arrived = format!("{:?} {} {:?}", seen.headers, seen.path_and_query, seen.body);
+        assert!(!arrived.contains(TOKEN), "{arrived}");
     }
 }
 

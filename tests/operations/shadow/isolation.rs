@@ -15,7 +15,7 @@ use super::shadowed::{BREAKS, Shadowed};
 use crate::support::soon;
 use crate::support::test_bed::{LEGACY, conversion, vendor};
 
-/// A server that takes connections and does with each what it is told.
+/// A server that takes connections and does with each what the test asks for.
 async fn odd_server(answer: &'static [u8], filler: usize, linger: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/v2", listener.local_addr().unwrap());
@@ -227,16 +227,19 @@ async fn any_429_pauses_comparisons_and_is_recorded() {
             shim.client.get(&id).await.id();
         }
         assert_eq!(vendor.inspector().arrived(Side::New, Operation::List), asked, "{side:?}");
-        let mut told = false;
+        let mut is_reported = false;
         for _ in 0..1000 {
             let beat = shim.heartbeat().await;
             let dropped = beat["dropped"].as_array().unwrap();
-            told |= dropped.iter().any(|dropped| dropped["reason"] == "cooldown");
-            if told && beat["idle_reason"] == "cooldown" && beat["idle_seconds"].as_f64().unwrap() > 0.0 {
+            is_reported |= dropped.iter().any(|dropped| dropped["reason"] == "cooldown");
+            if is_reported
+                && beat["idle_reason"] == "cooldown"
+                && beat["idle_seconds"].as_f64().unwrap() > 0.0
+            {
                 break;
             }
         }
-        assert!(told, "{side:?}");
+        assert!(is_reported, "{side:?}");
     }
 }
 
@@ -401,7 +404,7 @@ async fn a_client_that_leaves_early_is_no_comparison() {
     stream.read_exact(&mut [0; 100]).await.unwrap();
     drop(stream);
     let record = shim.record().await;
-    // Small enough to have left the proxy whole, or cut: either is told, neither is a difference.
+    // Small enough to have left the proxy whole, or cut: either is reported, neither is a difference.
     let cut = record.served.skip_reason.as_deref() == Some("incomplete");
     assert!(cut || record.verdict == Verdict::NoCounterpart, "{record:?}");
 }

@@ -78,7 +78,7 @@ impl Shadowed {
     }
 
     /// The next comparison, and the line as it was written.
-    pub(crate) async fn told(&mut self) -> (ComparisonRecord, String) {
+    pub(crate) async fn record_and_line(&mut self) -> (ComparisonRecord, String) {
         loop {
             let line = self.line().await;
             match serde_json::from_str(&line).unwrap() {
@@ -90,7 +90,7 @@ impl Shadowed {
 
     /// The next comparison.
     pub(crate) async fn record(&mut self) -> ComparisonRecord {
-        self.told().await.0
+        self.record_and_line().await.0
     }
 
     /// The first of the next comparisons that is so.

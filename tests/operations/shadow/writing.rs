@@ -95,8 +95,8 @@ async fn nothing_of_a_clients_is_written() {
         |body| FaultKind::Status { code: StatusCode::FORBIDDEN, retry_after: None, body, applied: false };
     let mut shim = Shadowed::before(&vendor, &[("shadow.heartbeat", "50ms")]).await;
     shim.client.get(&id).await;
-    let (record, line) = shim.told().await;
-    assert!(record.diffs.len() >= 8, "the differences are told: {line}");
+    let (record, line) = shim.record_and_line().await;
+    assert!(record.diffs.len() >= 8, "the differences are logged: {line}");
     let mut lines = vec![line];
     for path in [
         format!("?ref_id={MARK}&cursor={MARK}&{MARK}={MARK}&page_cursor={MARK}"),
@@ -104,13 +104,13 @@ async fn nothing_of_a_clients_is_written() {
         String::new(),
     ] {
         shim.client.ask(Method::GET, &format!("{LEGACY}{path}"), String::new()).await;
-        lines.push(shim.told().await.1);
+        lines.push(shim.record_and_line().await.1);
     }
     vendor.faults().arm(Fault::new(refusal(RefusalBody::Html)).on(Side::New, None).times(1));
     let stranger = shim.client.with_token(&marked("token"));
     for client in [shim.client.clone(), stranger] {
         client.get(&id).await;
-        lines.push(shim.told().await.1);
+        lines.push(shim.record_and_line().await.1);
     }
     let mut create = conversion(&marked("create"));
     create["metadata"] = json!({ marked("key"): marked("value") });
@@ -118,7 +118,7 @@ async fn nothing_of_a_clients_is_written() {
         [("profile_id", marked("profile")), ("amount", marked("amount")), ("account_id", marked("account"))]
     {
         shim.client.post(&create).await;
-        lines.push(shim.told().await.1);
+        lines.push(shim.record_and_line().await.1);
         create[name] = json!(value);
     }
     shim.heartbeat().await;

@@ -84,8 +84,8 @@ async fn a_reader_reads_and_cannot_write_in_any_spelling() {
             }
             for name in ["x-http-method-override", "X-HTTP-Method", "x-method-override"] {
                 let url = format!("http://{}{path}", bed.client.address());
-                let dressed = bed.client.http.get(url).bearer_auth(READER).header(name, "POST");
-                answered(dressed).await.problem(403);
+                let overriding = bed.client.http.get(url).bearer_auth(READER).header(name, "POST");
+                answered(overriding).await.problem(403);
             }
         }
         assert_eq!(calls(&bed), before, "{stage}");

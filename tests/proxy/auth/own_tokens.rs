@@ -30,8 +30,8 @@ async fn each_side_gets_its_own_token_and_the_callers_goes_nowhere() {
     assert_eq!(passed.status, 200, "{passed:?}");
     assert_eq!(token_calls(&bed), 2, "one a side");
     for seen in bed.sandbox.inspector().requests() {
-        let told = format!("{:?} {:?} {:?}", seen.headers, seen.path_and_query, seen.body);
-        assert!(!told.contains(client_credentials::FULL), "{told}");
+        let arrived = format!("{:?} {:?} {:?}", seen.headers, seen.path_and_query, seen.body);
+        assert!(!arrived.contains(client_credentials::FULL), "{arrived}");
         assert!(
             seen.operation == Operation::Token
                 || seen.headers["authorization"].to_str().unwrap().starts_with("Bearer ")

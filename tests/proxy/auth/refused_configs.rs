@@ -9,14 +9,14 @@ fn loaded(text: &str) -> Result<Loaded, Vec<String>> {
     let file = dir.path().join("shim.toml");
     std::fs::write(&file, text.replace("DIR", dir.path().to_str().unwrap())).unwrap();
     std::fs::write(dir.path().join("empty"), " \n").unwrap();
-    let told = |problems: Vec<conversion_shim::config::ConfigProblem>| {
+    let messages = |problems: Vec<conversion_shim::config::ConfigProblem>| {
         let folder = dir.path().to_str().unwrap();
         let text = |it: &conversion_shim::config::ConfigProblem| {
             format!("{}: {}", it.key, it.message.replace(folder, "DIR"))
         };
         problems.iter().map(text).collect()
     };
-    load(&Sources { file: Some(file), ..Sources::default() }).map_err(told)
+    load(&Sources { file: Some(file), ..Sources::default() }).map_err(messages)
 }
 
 fn refused(text: &str) -> Vec<String> {

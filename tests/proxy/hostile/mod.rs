@@ -1,5 +1,5 @@
 //! Attacks through the socket: one file a theme. After each the proxy is up, serves a client in good faith, and has converted
-//! nothing that nobody asked for, by the vendor's own books.
+//! nothing that nobody asked for, by the vendor's own records.
 
 mod crowd;
 mod descriptors;
@@ -20,13 +20,13 @@ use crate::support::wire::{LEGACY, TestBed, conversion};
 
 /// The proxy is up and what was done to it converted nothing: a client in good faith makes the one conversion that there is.
 async fn unharmed(bed: &TestBed, attack: &str) {
-    let books = bed.sandbox.inspector();
-    assert_eq!(books.conversions_by_ref().len(), 0, "{attack}");
-    assert_eq!(books.records(Side::Legacy) + books.records(Side::New), 0, "{attack}");
+    let inspector = bed.sandbox.inspector();
+    assert_eq!(inspector.conversions_by_ref().len(), 0, "{attack}");
+    assert_eq!(inspector.records(Side::Legacy) + inspector.records(Side::New), 0, "{attack}");
     bed.client.id_of_new("in-good-faith").await;
-    let (legacy, new) = (books.records(Side::Legacy), books.records(Side::New));
+    let (legacy, new) = (inspector.records(Side::Legacy), inspector.records(Side::New));
     assert_eq!((legacy, new), (0, 1), "{attack}");
-    let arrived = [Side::Legacy, Side::New].map(|side| books.arrived(side, Operation::Create));
+    let arrived = [Side::Legacy, Side::New].map(|side| inspector.arrived(side, Operation::Create));
     assert_eq!(arrived, [0, 1], "{attack}");
 }
 

@@ -34,7 +34,7 @@ async fn every_request_has_one_line_with_the_documented_fields() {
     let body = conversion("r").to_string();
     let request = client.ask(Method::POST, LEGACY).header("x-request-id", "create");
     let created = answer(request.body(body.clone())).await;
-    let told = line(&shim, "create").await;
+    let logged = line(&shim, "create").await;
     for (field, value) in [
         ("level", json!("INFO")),
         ("message", json!("request")),
@@ -50,11 +50,12 @@ async fn every_request_has_one_line_with_the_documented_fields() {
         ("response_bytes", json!(created.body.len())),
         ("complete", json!(true)),
     ] {
-        assert_eq!(told[field], value, "{field} in {told}");
+        assert_eq!(logged[field], value, "{field} in {logged}");
     }
-    let (whole, upstream) = (told["duration_us"].as_u64().unwrap(), told["upstream_us"].as_u64().unwrap());
-    assert!(whole >= upstream && upstream > 0 && told["timestamp"].is_string(), "{told}");
-    assert_eq!((told.get("error"), told.get("fault")), (None, None));
+    let (whole, upstream) =
+        (logged["duration_us"].as_u64().unwrap(), logged["upstream_us"].as_u64().unwrap());
+    assert!(whole >= upstream && upstream > 0 && logged["timestamp"].is_string(), "{logged}");
+    assert_eq!((logged.get("error"), logged.get("fault")), (None, None));
 }
 
 #[tokio::test]
@@ -65,28 +66,28 @@ async fn pass_through_and_failures_are_logged_as_such() {
         answer(client.ask(method, path).header("x-request-id", id).body(body)).await
     };
     send("passed", Method::GET, "/v2/profiles?x=1", String::new()).await;
-    let told = line(&shim, "passed").await;
+    let logged = line(&shim, "passed").await;
     assert_eq!(
-        (&told["route"], &told["side"], &told["path"]),
+        (&logged["route"], &logged["side"], &logged["path"]),
         (&json!("pass_through"), &json!("legacy"), &json!("/v2/profiles"))
     );
-    assert_eq!((told.get("mode"), told.get("error")), (None, None));
+    assert_eq!((logged.get("mode"), logged.get("error")), (None, None));
 
     send("invalid", Method::POST, LEGACY, "[]".into()).await;
-    let told = line(&shim, "invalid").await;
+    let logged = line(&shim, "invalid").await;
     assert_eq!(
-        (&told["status"], &told["error"], &told["fault"]),
+        (&logged["status"], &logged["error"], &logged["fault"]),
         (&json!(400), &json!("invalid"), &json!("caller"))
     );
-    assert_eq!(told["upstream_calls"], 0);
+    assert_eq!(logged["upstream_calls"], 0);
 
     sandbox.faults().go_down().await;
     send("down", Method::GET, LEGACY, String::new()).await;
-    let told = shim.lines("\"request_id\":\"down\"", 2).await;
-    assert!(told.len() == 2 && told[0].contains("\"level\":\"WARN\""), "the reason, once: {told:#?}");
-    let told: Value = serde_json::from_str(&told[1]).unwrap();
+    let logged = shim.lines("\"request_id\":\"down\"", 2).await;
+    assert!(logged.len() == 2 && logged[0].contains("\"level\":\"WARN\""), "the reason, once: {logged:#?}");
+    let logged: Value = serde_json::from_str(&logged[1]).unwrap();
     assert_eq!(
-        (&told["status"], &told["error"], &told["fault"]),
+        (&logged["status"], &logged["error"], &logged["fault"]),
         (&json!(503), &json!("unreachable"), &json!("new"))
     );
 }
@@ -103,11 +104,11 @@ async fn dropped_rows_and_unknown_statuses_are_logged() {
     seed("PYUSD", "DREAMING");
     let (shim, client) = program(&sandbox, "sealed", &[]).await;
     assert_eq!(client.get(LEGACY).await.json()["items"][0]["status"], "CREATED");
-    let told = shim.lines("\"target\":\"translate\"", 2).await;
-    assert!(told.iter().any(|line| line.contains("\"never_conversions\":1")), "{told:#?}");
+    let logged = shim.lines("\"target\":\"translate\"", 2).await;
+    assert!(logged.iter().any(|line| line.contains("\"never_conversions\":1")), "{logged:#?}");
     assert!(
-        told.iter().any(|line| line.contains("\"status\":\"DREAMING\"") && line.contains("WARN")),
-        "{told:#?}"
+        logged.iter().any(|line| line.contains("\"status\":\"DREAMING\"") && line.contains("WARN")),
+        "{logged:#?}"
     );
 }
 
@@ -124,9 +125,9 @@ async fn a_truncated_answer_is_logged_as_such() {
     client.head().await;
     drop(upstream);
     client.rest().await;
-    let told = line(&shim, "cut").await;
+    let logged = line(&shim, "cut").await;
     assert_eq!(
-        (&told["complete"], &told["error"], &told["response_bytes"]),
+        (&logged["complete"], &logged["error"], &logged["response_bytes"]),
         (&json!(false), &json!("broken"), &json!(5))
     );
 }
@@ -145,8 +146,8 @@ async fn an_answer_with_trailers_is_complete_whether_the_client_takes_them_or_no
             .say("HTTP/1.1 200 OK\r\ntrailer: x-sum\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n")
             .await;
         client.message().await;
-        let told = line(&shim, id).await;
-        assert_eq!((&told["complete"], &told["response_bytes"]), (&json!(true), &json!(5)), "{told}");
+        let logged = line(&shim, id).await;
+        assert_eq!((&logged["complete"], &logged["response_bytes"]), (&json!(true), &json!(5)), "{logged}");
     }
 }
 
@@ -171,10 +172,10 @@ async fn nothing_leaks(sandbox: &Sandbox, flags: &[(&str, &str)], http: fn() -> 
         client.get(&format!("{LEGACY}?limit=hunter-query")).await;
         client.post(LEGACY, &json!({ "amount": 1, "profile_id": "hunter-body" })).await;
         shim.lines("\"target\":\"access\"", 6).await;
-        let told = shim.output();
-        assert!(told.iter().any(|line| line.contains("\"level\":\"TRACE\"")), "the level is in force");
+        let logged = shim.output();
+        assert!(logged.iter().any(|line| line.contains("\"level\":\"TRACE\"")), "the level is in force");
         let leaks: Vec<_> =
-            told.iter().filter(|line| line.contains("hunter") || line.contains(&token)).collect();
+            logged.iter().filter(|line| line.contains("hunter") || line.contains(&token)).collect();
         assert!(leaks.is_empty(), "{stage}: {leaks:#?}");
     }
 }

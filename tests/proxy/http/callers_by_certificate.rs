@@ -158,8 +158,8 @@ async fn a_reader_by_certificate_cannot_write() {
         written.problem(403);
         let client = door.with(Some(&door.reader));
         client.delete(&format!("{LEGACY}/some-id")).await.problem(403);
-        let books = door.sandbox.inspector();
-        let posts = [Side::Legacy, Side::New].map(|side| books.arrived(side, Operation::Create));
+        let inspector = door.sandbox.inspector();
+        let posts = [Side::Legacy, Side::New].map(|side| inspector.arrived(side, Operation::Create));
         assert_eq!((posts, door.calls()), ([0, 0], 1), "{stage}");
     }
 }
@@ -187,8 +187,8 @@ async fn the_vendor_never_sees_what_a_caller_showed() {
     assert_eq!(door.with(Some(&door.both)).token(TOKEN).create("r").await.status, 200);
     assert_eq!(door.with(Some(&door.both)).token(TOKEN).get("/v2/profiles").await.status, 200);
     for seen in door.sandbox.inspector().requests() {
-        let told = format!("{:?} {} {:?}", seen.headers, seen.path_and_query, seen.body);
-        assert!(!told.contains(TOKEN) && !told.contains(&fingerprint(&door.both)), "{told}");
+        let arrived = format!("{:?} {} {:?}", seen.headers, seen.path_and_query, seen.body);
+        assert!(!arrived.contains(TOKEN) && !arrived.contains(&fingerprint(&door.both)), "{arrived}");
     }
 }
 

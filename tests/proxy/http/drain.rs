@@ -1,4 +1,4 @@
-//! The end: what is in flight may finish, nothing new begins, and what had to be cut off is told.
+//! The end: what is in flight may finish, nothing new begins, and what had to be cut off is reported.
 
 use conversion_shim::sandbox::{ArmedFault, Fault, FaultKind, Operation, Sandbox, TOKEN};
 use conversion_shim::translate::side::Side;
@@ -88,7 +88,7 @@ async fn a_write_that_begins_during_the_drain_and_loses_its_client_is_still_wait
     leaving.abort();
     drop((leaving.await, client));
     let drained = bed.shim.drained().await;
-    assert_eq!((drained.connections_cut, drained.writes_cut), (0, 1), "told as cut off at the deadline");
+    assert_eq!((drained.connections_cut, drained.writes_cut), (0, 1), "reported as cut off at the deadline");
 }
 
 /// What was sent is not called back when its client leaves, and is not waited for without end either. Over HTTP/2, where it is

@@ -126,7 +126,7 @@ async fn a_stale_connection_never_sends_a_post_twice() {
     let posts = Arc::new(AtomicUsize::new(0));
     let serving = tokio::spawn(closing_server(listener, posts.clone()));
     let body = conversion("r").to_string();
-    let mut told = std::collections::BTreeMap::new();
+    let mut statuses = std::collections::BTreeMap::new();
     for round in 0..150 {
         let path = if round % 2 == 0 { LEGACY } else { "/v2/transfer/fiat" };
         let mut client = RawConnection::to(shim.address).await;
@@ -148,10 +148,10 @@ async fn a_stale_connection_never_sends_a_post_twice() {
             }
             other => panic!("{other} {detail}"),
         }
-        *told.entry(answer.status().to_owned()).or_insert(0) += 1;
+        *statuses.entry(answer.status().to_owned()).or_insert(0) += 1;
     }
     serving.abort();
-    assert!(told.len() > 1, "the race was not met in any round: {told:?}");
+    assert!(statuses.len() > 1, "the race was not met in any round: {statuses:?}");
 }
 
 /// Answers the first request of a connection, promises to keep it, and closes: at once, or when the second arrives.

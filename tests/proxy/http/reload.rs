@@ -72,15 +72,15 @@ async fn the_stage_flips_under_load_and_no_request_is_lost() {
     let client = Caller::of(&format!("http://{}", shim.address));
     let done = Arc::new(AtomicBool::new(false));
     let asking: Vec<_> = (0..4).map(|_| tokio::spawn(ask_until(done.clone(), client.clone()))).collect();
-    let books = sandbox.inspector();
-    let lists = |side| books.arrived(side, conversion_shim::sandbox::Operation::List);
+    let inspector = sandbox.inspector();
+    let lists = |side| inspector.arrived(side, conversion_shim::sandbox::Operation::List);
     for flip in 1..=40 {
         let (stage, side) = if flip % 2 == 1 { ("sealed", Side::New) } else { ("observe", Side::Legacy) };
         write(stage).unwrap();
         let before = lists(side);
         let outcome = shim.handle.poll().await.unwrap();
         assert!(matches!(outcome, ReloadOutcome::Accepted { .. }), "{outcome:?}");
-        let arrived = books.wait_arrived(side, conversion_shim::sandbox::Operation::List, before + 4);
+        let arrived = inspector.wait_arrived(side, conversion_shim::sandbox::Operation::List, before + 4);
         crate::support::soon(arrived).await;
     }
     done.store(true, Ordering::SeqCst);

@@ -62,8 +62,8 @@ async fn long_bodies_do_not_grow_the_process() {
     both_ways(&shim, &listener, bytes).await;
     let growth = shim.peak_memory_kib() - before;
     assert!(growth < GROWTH_KIB, "{growth} KiB more for {bytes} bytes each way");
-    let told = shim.lines("\"target\":\"access\"", 2).await.remove(1);
+    let logged = shim.lines("\"target\":\"access\"", 2).await.remove(1);
     for counted in ["request_bytes", "response_bytes"] {
-        assert!(told.contains(&format!("\"{counted}\":{bytes},")), "{told}");
+        assert!(logged.contains(&format!("\"{counted}\":{bytes},")), "{logged}");
     }
 }

@@ -1,4 +1,4 @@
-//! The fence and the budget: it has a part for itself, and when even that is spent nothing is sent.
+//! Duplicate checks and the rate limit: they have a share of their own, and when even that is spent nothing is sent.
 
 use conversion_shim::translate::side::Side;
 

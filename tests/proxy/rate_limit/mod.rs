@@ -1,5 +1,5 @@
 //! The rate budget over real sockets: what the vendor counts is paid for before it is sent. The real config, ledger, client and
-//! server before the sandbox, whose books say what arrived. No test asserts a time: what was let through is held against the
+//! server before the sandbox, whose inspector says what arrived. No test asserts a time: what was let through is held against the
 //! time that it really took. The arithmetic itself is tested beside it, with a clock of its own.
 
 mod duplicate_check;

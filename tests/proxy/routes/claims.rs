@@ -124,7 +124,7 @@ async fn references_without_which_the_new_api_cannot_do_are_made_one_per_request
         body["ref_id"] = given;
         let answer = bed.client.post(&body).await;
         let record = bed.sandbox.inspector().record(Side::New, &answer.id()).unwrap();
-        assert_eq!(answer.json()["ref_id"], record["ref_id"], "the client is told");
+        assert_eq!(answer.json()["ref_id"], record["ref_id"], "the client learns it");
         refs.insert(record["ref_id"].as_str().unwrap().to_owned());
     }
     assert_eq!(refs.len(), 3, "two equal conversions may both be meant");
@@ -171,7 +171,7 @@ async fn a_ledger_that_cannot_write_means_503_and_nothing_sent() {
     }
 }
 
-/// The ledger fails between the look and the send: the fence cannot be written.
+/// The ledger fails between the lookup and the send: the check cannot be recorded.
 #[tokio::test]
 async fn a_duplicate_check_that_cannot_be_recorded_sends_nothing() {
     let bed =

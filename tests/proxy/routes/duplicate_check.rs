@@ -73,7 +73,7 @@ async fn an_empty_other_side_is_seen_once_then_the_create_is_sent() {
         );
         let claim = bed.claim("r").await.unwrap();
         assert_eq!((claim.side, claim.state), (target, ClaimState::Checked));
-        // A retry does not look again: the claim is fenced. The side's own uniqueness answers it.
+        // A retry does not look again: the claim is checked. The side's own uniqueness answers it.
         let again = bed.client.create("r").await.problem(409);
         assert_eq!(again["meta"]["existing"]["id"], first);
         assert_eq!(bed.sandbox.inspector().arrived(target.other(), Operation::List), looked + 2);
@@ -367,7 +367,7 @@ async fn a_lookup_that_uses_half_of_the_timeout_is_too_slow() {
     }
 }
 
-/// The claim is fenced, so there is nothing to look for; all the time goes by before the ledger has answered.
+/// The claim is checked, so there is nothing to look for; all the time goes by before the ledger has answered.
 #[tokio::test]
 async fn a_create_for_which_no_time_is_left_is_not_sent() {
     for target in [Side::Legacy, Side::New] {

@@ -97,17 +97,17 @@ async fn not_found_is_said_only_when_every_side_said_it() {
                 new.arrange(&bed, Side::New, &id);
                 let answer = bed.client.get(&id).await;
                 bed.sandbox.faults().clear();
-                let told = (legacy, new, answer.status);
+                let case = (legacy, new, answer.status);
                 if legacy.is_proof_of_absence() && new.is_proof_of_absence() {
                     answer.problem(404);
                     continue;
                 }
-                assert_ne!(answer.status, 404, "{told:?}");
+                assert_ne!(answer.status, 404, "{case:?}");
                 // A side that never answers takes all the time there is; any other one leaves it to the next.
                 let in_time = legacy != Says::Never && new != Says::Never;
                 let is_there = legacy == Says::Found || new == Says::Found;
                 if answer.status == 200 || is_there && in_time {
-                    assert_eq!(answer.id(), id, "{told:?}");
+                    assert_eq!(answer.id(), id, "{case:?}");
                 } else {
                     answer.problem(answer.status);
                 }

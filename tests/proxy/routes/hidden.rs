@@ -40,7 +40,7 @@ async fn is_shown(bed: &TestBed, id: &str) -> bool {
     match (got, listed.contains(&id.to_owned()), cancelled) {
         (200, true, 403) => true,
         (404, false, 404) => false,
-        told => panic!("{id}: {told:?}"),
+        other => panic!("{id}: {other:?}"),
     }
 }
 

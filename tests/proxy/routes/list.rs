@@ -12,7 +12,7 @@ use crate::support::test_bed::{BACK, TestBed, new_record, old_record};
 /// Records on both sides, many of them at the same instants, some with nanoseconds, and rows that were never conversions.
 /// Answers the ids oldest first, by instant and then by id.
 fn fill(bed: &TestBed) -> Vec<String> {
-    let books = bed.sandbox.inspector();
+    let inspector = bed.sandbox.inspector();
     let mut all = Vec::new();
     for at in 0..30u32 {
         let instant = format!("2026-01-01T00:00:{:02}.{:06}Z", at / 10, (at / 3 % 3) * 100);
@@ -24,19 +24,19 @@ fn fill(bed: &TestBed) -> Vec<String> {
                 Side::Legacy => {
                     let mut record = old_record(&ref_id, &instant);
                     record["id"] = id.clone().into();
-                    books.seed_conversion(record)
+                    inspector.seed_conversion(record)
                 }
                 Side::New => {
                     let mut record = new_record(&ref_id, &instant);
                     record["id"] = id.clone().into();
-                    books.seed_orchestration(record)
+                    inspector.seed_orchestration(record)
                 }
             };
             all.push((instant.parse::<jiff::Timestamp>().unwrap(), id));
         }
         let mut deposit = new_record("", &instant);
         deposit["orchestration_rule_id"] = "rule".into();
-        books.seed_orchestration(deposit);
+        inspector.seed_orchestration(deposit);
     }
     all.sort();
     all.into_iter().map(|(_, id)| id).collect()
@@ -156,9 +156,9 @@ async fn a_page_takes_one_call_a_side_and_no_more_than_its_cap() {
     let lists =
         || [Side::Legacy, Side::New].map(|side| bed.sandbox.inspector().arrived(side, Operation::List));
     for at in 0..40 {
-        let books = bed.sandbox.inspector();
-        books.seed_conversion(old_record("", &format!("2026-01-01T00:00:{at:02}Z")));
-        books.seed_orchestration(new_record(&at.to_string(), &format!("2026-01-01T00:00:{at:02}Z")));
+        let inspector = bed.sandbox.inspector();
+        inspector.seed_conversion(old_record("", &format!("2026-01-01T00:00:{at:02}Z")));
+        inspector.seed_orchestration(new_record(&at.to_string(), &format!("2026-01-01T00:00:{at:02}Z")));
     }
     bed.client.list("limit=10").await.json();
     assert_eq!(lists(), [1, 1]);

@@ -10,7 +10,7 @@ use crate::support::test_bed::{BACK, TestBed, conversion, old_record, one_on};
 /// Methods that are not safe by definition; `post` is another one than `POST`.
 const WRITES: [&str; 5] = ["POST", "DELETE", "PUT", "PATCH", "post"];
 
-const LOOKALIKES: [&str; 14] = [
+const UNROUTED: [&str; 14] = [
     "/v2/conversion/stablecoins/x/y",
     "/v2/conversion/stablecoin",
     "/v2/conversion/STABLECOINS",
@@ -56,10 +56,10 @@ async fn raw(bed: &TestBed, method: &str, path: &str, body: &str) -> u16 {
 async fn a_write_in_the_clothes_of_a_read_is_a_write() {
     for stage in [&[("stage", "live")], BACK] {
         let bed = TestBed::with(stage).await;
-        for path in LOOKALIKES.iter().chain(&SPELLINGS).chain(&["/v2/conversion/stablecoins?page_cursor=x"]) {
+        for path in UNROUTED.iter().chain(&SPELLINGS).chain(&["/v2/conversion/stablecoins?page_cursor=x"]) {
             for name in ["x-http-method-override", "X-HTTP-Method", "x-method-override"] {
-                let dressed = format!("{path} HTTP/1.1\r\n{name}: POST\r\nx: ");
-                let status = raw(&bed, "GET", &dressed, &conversion("r").to_string()).await;
+                let overriding = format!("{path} HTTP/1.1\r\n{name}: POST\r\nx: ");
+                let status = raw(&bed, "GET", &overriding, &conversion("r").to_string()).await;
                 assert!([400, 404].contains(&status), "{name} {path}: {status}");
             }
         }
@@ -71,8 +71,8 @@ async fn a_write_in_the_clothes_of_a_read_is_a_write() {
 #[tokio::test]
 async fn no_client_renames_the_proxys_own_calls() {
     let bed = TestBed::at("live").await;
-    let dressed = "/v2/conversion/stablecoins HTTP/1.1\r\nx-http-method-override: POST\r\nx: ";
-    assert_eq!(raw(&bed, "POST", dressed, &conversion("r").to_string()).await, 200);
+    let overriding = "/v2/conversion/stablecoins HTTP/1.1\r\nx-http-method-override: POST\r\nx: ";
+    assert_eq!(raw(&bed, "POST", overriding, &conversion("r").to_string()).await, 200);
     assert_eq!(bed.made("r"), one_on(Side::New));
     let requests = bed.sandbox.inspector().requests();
     assert!(requests.len() > 1);
@@ -83,7 +83,7 @@ async fn no_client_renames_the_proxys_own_calls() {
 async fn unrouted_writes_are_refused_and_nothing_reaches_the_vendor() {
     for stage in [&[("stage", "live")], BACK] {
         let bed = TestBed::with(stage).await;
-        for path in LOOKALIKES {
+        for path in UNROUTED {
             for method in WRITES {
                 let status = raw(&bed, method, path, &conversion("r").to_string()).await;
                 assert!([400, 404].contains(&status), "{method} {path}: {status}");

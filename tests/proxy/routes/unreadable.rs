@@ -85,12 +85,12 @@ async fn they_are_answered_as_without_the_proxy_on_a_connection_that_carried_oth
     for odd in odd() {
         let bed = TestBed::at("observe").await;
         assert_eq!(bed.client.create("warms the connection").await.status, 200);
-        let told = send(&bed, &odd).await;
+        let answered = send(&bed, &odd).await;
         let alone = vendor().await;
         let address = alone.base_url().trim_start_matches("http://").trim_end_matches("/v2").parse().unwrap();
         let direct = send_to(&Caller::of(address), &odd).await;
         let body = String::from_utf8_lossy(&odd.body);
-        assert_eq!(told.status, direct.status, "{body}: {:?}", told.body);
+        assert_eq!(answered.status, direct.status, "{body}: {:?}", answered.body);
         assert_eq!(bed.posts(Side::Legacy), 2, "{body}");
         let list = bed.sandbox.inspector().arrived(Side::Legacy, Operation::List);
         assert_eq!(list, 0, "{body}: nothing is looked up");

@@ -80,13 +80,13 @@ async fn body_and_headers_go_through_as_they_came_both_ways() {
         answer.len()
     );
     stream.write_all(format!("{head}{answer}").as_bytes()).await.unwrap();
-    let told = String::from_utf8(message(&mut client, answer.len()).await).unwrap();
+    let received = String::from_utf8(message(&mut client, answer.len()).await).unwrap();
     assert!(
-        told.starts_with("HTTP/1.1 200 OK\r\n") && told.ends_with(&format!("\r\n\r\n{answer}")),
-        "{told}"
+        received.starts_with("HTTP/1.1 200 OK\r\n") && received.ends_with(&format!("\r\n\r\n{answer}")),
+        "{received}"
     );
     for line in ["X-Request-ID: 7", "Content-Type: application/json; charset=utf-8"] {
-        assert!(told.contains(&format!("\r\n{line}\r\n")), "{line} in {told}");
+        assert!(received.contains(&format!("\r\n{line}\r\n")), "{line} in {received}");
     }
 }
 
@@ -117,21 +117,21 @@ async fn compressed_answers_go_through_untouched_and_are_read() {
         );
         stream.write_all(&[head.as_bytes(), &answer].concat()).await.unwrap();
         drop(stream);
-        let mut told = Vec::new();
+        let mut received = Vec::new();
         // Another reference is an unknown outcome; a caller who may not look it up is not asked twice.
         let ended = async {
             tokio::select! {
-                read = client.read_to_end(&mut told) => read.map(drop).unwrap(),
+                read = client.read_to_end(&mut received) => read.map(drop).unwrap(),
                 () = forbid_all(&upstream) => {}
             }
         };
         soon(ended).await;
         assert!(
-            told.starts_with(format!("HTTP/1.1 {expected} ").as_bytes()),
+            received.starts_with(format!("HTTP/1.1 {expected} ").as_bytes()),
             "{}",
-            String::from_utf8_lossy(&told)
+            String::from_utf8_lossy(&received)
         );
-        assert_eq!(told.ends_with(&answer), expected == 200, "the bytes as they came");
+        assert_eq!(received.ends_with(&answer), expected == 200, "the bytes as they came");
         let claim = bed.claim(ref_id).await.unwrap();
         assert_eq!(claim.record_id.as_deref(), (expected == 200).then_some("x"));
     }

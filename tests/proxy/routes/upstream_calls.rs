@@ -52,12 +52,12 @@ const REQUESTS: [(&str, Asked); 14] = [
 /// A vendor with records that the ledger does not know.
 async fn vendor(options: Options) -> Sandbox {
     let sandbox = Sandbox::start(options).await.unwrap();
-    let books = sandbox.inspector();
-    assert!(books.credit(PROFILE, "USD", "100000000"));
+    let inspector = sandbox.inspector();
+    assert!(inspector.credit(PROFILE, "USD", "100000000"));
     for row in 0..ROWS {
         let instant = format!("2026-05-01T{:02}:{:02}:{:02}Z", row / 3600, row / 60 % 60, row % 60);
-        books.seed_conversion(old_record(&format!("old-{row}"), &instant));
-        books.seed_orchestration(new_record(&format!("new-{row}"), &instant));
+        inspector.seed_conversion(old_record(&format!("old-{row}"), &instant));
+        inspector.seed_orchestration(new_record(&format!("new-{row}"), &instant));
     }
     sandbox
 }
@@ -76,10 +76,10 @@ impl Counted {
         let first = if is_before_new { stage } else { "live" };
         let keys = [&[("stage", first)], keys].concat();
         let bed = TestBed::before(vendor(options).await, &keys, |_| {}).await;
-        let books = bed.sandbox.inspector();
+        let inspector = bed.sandbox.inspector();
         let elsewhere = [
-            Some(books.seed_conversion(old_record("elsewhere-old", "2026-04-01T00:00:00Z"))),
-            Some(books.seed_orchestration(new_record("elsewhere-new", "2026-04-01T00:00:00Z")))
+            Some(inspector.seed_conversion(old_record("elsewhere-old", "2026-04-01T00:00:00Z"))),
+            Some(inspector.seed_orchestration(new_record("elsewhere-new", "2026-04-01T00:00:00Z")))
                 .filter(|_| !is_before_new),
         ];
         let made = if is_before_new {
@@ -93,11 +93,11 @@ impl Counted {
     }
 
     fn arrived(&self) -> u64 {
-        let books = self.bed.sandbox.inspector();
+        let inspector = self.bed.sandbox.inspector();
         let sided = [Operation::Create, Operation::Get, Operation::List, Operation::Cancel];
         let sides = [Side::Legacy, Side::New];
-        let sided = sides.iter().flat_map(|side| sided.map(|operation| books.arrived(*side, operation)));
-        sided.sum::<u64>() + books.arrived(None, Operation::Other)
+        let sided = sides.iter().flat_map(|side| sided.map(|operation| inspector.arrived(*side, operation)));
+        sided.sum::<u64>() + inspector.arrived(None, Operation::Other)
     }
 
     /// The calls that a request cost; `None` where its record cannot be.

@@ -36,7 +36,7 @@ struct Backup {
 }
 
 /// What an operator may put in the ledger's place.
-pub(super) struct Shelf {
+pub(super) struct LedgerFiles {
     directory: PathBuf,
     backups: Vec<Backup>,
     /// References that nobody else uses.
@@ -71,7 +71,7 @@ fn serving(directory: &Path) -> Settings {
     Settings { timeout: Duration::from_millis(500), identity, ..Settings::new(url(directory, "ledger.db")) }
 }
 
-impl Shelf {
+impl LedgerFiles {
     pub(super) fn new(directory: &Path) -> Self {
         ledger::make_another(&url(directory, "another.db"));
         Self { directory: directory.to_owned(), backups: Vec::new(), held: 0, fillers: 0, has_lost: false }
@@ -134,9 +134,9 @@ impl World {
     }
 
     async fn back_up(&mut self) {
-        let path = self.shelf.path(&format!("backup-{}.db", self.shelf.backups.len()));
+        let path = self.files.path(&format!("backup-{}.db", self.files.backups.len()));
         let is_held = self.dice.percent(50);
-        let settings = Settings { timeout: Duration::from_secs(10), ..serving(&self.shelf.directory) };
+        let settings = Settings { timeout: Duration::from_secs(10), ..serving(&self.files.directory) };
         // On a busy machine.
         if back_up(&settings, &path).await.is_err() {
             return;
@@ -144,9 +144,9 @@ impl World {
         if !is_held {
             // As SQLite's own tools make one: with what the ledger says about itself, and no hold.
             fs::remove_file(&path).unwrap();
-            ledger::vacuum_into(&self.shelf.path("ledger.db"), &path).await;
+            ledger::vacuum_into(&self.files.path("ledger.db"), &path).await;
         }
-        self.shelf.backups.push(Backup { path, is_held });
+        self.files.backups.push(Backup { path, is_held });
     }
 
     async fn exchange_ledger(&mut self) {
@@ -162,23 +162,23 @@ impl World {
         }
         if while_running {
             if !in_place {
-                self.shelf.rename("ledger.db", "aside.db");
+                self.files.rename("ledger.db", "aside.db");
             }
-            self.shelf.put(&found);
+            self.files.put(&found);
             self.creates_are_refused().await;
         }
         self.stop().await;
         if !while_running {
-            self.shelf.rename("ledger.db", "aside.db");
+            self.files.rename("ledger.db", "aside.db");
         }
-        self.shelf.remove();
-        self.shelf.put(&found);
+        self.files.remove();
+        self.files.put(&found);
         let held = match &found {
             Found::Older(backup) => backup.is_held || while_running,
             Found::Nothing | Found::Another | Found::Unopened => {
                 self.start_is_refused(&found).await;
-                self.shelf.remove();
-                self.shelf.rename("aside.db", "ledger.db");
+                self.files.remove();
+                self.files.rename("aside.db", "ledger.db");
                 while_running
             }
         };
@@ -190,15 +190,15 @@ impl World {
 
     /// What was made without a claim is known from the lists alone: none may stop showing it, and `sealed` does not ask the old API.
     fn lose_claims(&mut self) {
-        self.shelf.has_lost = true;
+        self.files.has_lost = true;
         self.opened = true;
         for stage in &mut self.stages {
             *stage = if stage.sealed || stage.sees_only_legacy { &STAGES[1] } else { stage };
         }
         let inspector = self.house.sandbox.inspector();
         for _ in 0..LAG_MAX {
-            self.shelf.fillers += 1;
-            let (ref_id, at) = (format!("filler-{}", self.shelf.fillers), "2026-01-01T00:00:00Z");
+            self.files.fillers += 1;
+            let (ref_id, at) = (format!("filler-{}", self.files.fillers), "2026-01-01T00:00:00Z");
             self.known.insert(inspector.seed_orchestration(new_record(&ref_id, at)));
             self.known.insert(inspector.seed_conversion(old_record("", at)));
         }
@@ -209,16 +209,16 @@ impl World {
             0 => Found::Nothing,
             1 => Found::Another,
             2 => Found::Unopened,
-            _ if self.shelf.backups.is_empty() => Found::Nothing,
-            _ => Found::Older(self.shelf.backups[self.dice.index(self.shelf.backups.len())].clone()),
+            _ if self.files.backups.is_empty() => Found::Nothing,
+            _ => Found::Older(self.files.backups[self.dice.index(self.files.backups.len())].clone()),
         }
     }
 
-    /// Whatever the stage, neither a retry nor another reference is sent, and no reader is told that a record does not exist.
+    /// Whatever the stage, neither a retry nor another reference is sent, and no reader is answered that a record does not exist.
     async fn creates_are_refused(&mut self) {
         for which in 0..self.proxies.len() {
-            self.shelf.held += 1;
-            let fresh = format!("held-{}", self.shelf.held);
+            self.files.held += 1;
+            let fresh = format!("held-{}", self.files.held);
             self.tried.insert(fresh.clone());
             let known = self.tried.iter().nth(self.dice.index(self.tried.len())).unwrap().clone();
             for ref_id in [fresh.clone(), known] {
@@ -242,7 +242,7 @@ impl World {
     /// Stops both proxies, and waits until nothing of theirs is under way any more, here or at the vendor.
     async fn stop(&mut self) {
         self.proxies.clear();
-        let nothing = open(&Settings::new(url(&self.shelf.directory, "nothing.db"))).await.unwrap();
+        let nothing = open(&Settings::new(url(&self.files.directory, "nothing.db"))).await.unwrap();
         let ledger = std::mem::replace(&mut self.house.ledger, nothing);
         // Ends when the last create has.
         soon(ledger.shutdown()).await;
@@ -254,9 +254,9 @@ impl World {
 
     async fn start_is_refused(&mut self, found: &Found) {
         self.counts.refused += 1;
-        match (found, open(&serving(&self.shelf.directory)).await) {
+        match (found, open(&serving(&self.files.directory)).await) {
             (Found::Nothing, Err(OpenError::Missing { .. })) => {
-                assert!(!self.shelf.path("ledger.db").exists(), "none is made in its place");
+                assert!(!self.files.path("ledger.db").exists(), "none is made in its place");
             }
             (Found::Another | Found::Unopened, Err(OpenError::Mismatch(_))) => {}
             (_, opened) => panic!("{found:?}: {:?}", opened.map(|_| "it opens")),
@@ -265,7 +265,7 @@ impl World {
 
     /// Starts both proxies with the ledger that is there. Where creates are held, they go on after `ledger accept` alone.
     async fn start(&mut self, held: bool) {
-        let ledger = open(&serving(&self.shelf.directory)).await.unwrap();
+        let ledger = open(&serving(&self.files.directory)).await.unwrap();
         let nothing = std::mem::replace(&mut self.house.ledger, ledger);
         nothing.shutdown().await;
         for stage in self.stages {
@@ -277,9 +277,9 @@ impl World {
         }
         self.counts.held += 1;
         self.creates_are_refused().await;
-        let identity = Identity { agrees: false, tenant: None, ..serving(&self.shelf.directory).identity };
+        let identity = Identity { agrees: false, tenant: None, ..serving(&self.files.directory).identity };
         let timeout = Duration::from_secs(10);
-        let settings = Settings { timeout, identity: identity.clone(), ..serving(&self.shelf.directory) };
+        let settings = Settings { timeout, identity: identity.clone(), ..serving(&self.files.directory) };
         let beside = Ledger::open_beside(&settings).await.unwrap();
         let mut lifted = beside.accept(reason(), identity.clone()).await;
         for _ in 0..100 {
@@ -296,7 +296,7 @@ impl World {
     async fn goes_on(&mut self) {
         let holds = |stage: &super::Stage| stage.keys == [("stage", "hold")];
         let Some(which) = self.stages.iter().position(|stage| !holds(stage)) else { return };
-        let ref_id = format!("held-{}", self.shelf.held);
+        let ref_id = format!("held-{}", self.files.held);
         let status = self.create_at_last(which as u64, &ref_id, 20).await;
         assert!(matches!(status, Some(200 | 409)), "{ref_id}: {status:?}");
     }

@@ -12,7 +12,7 @@ use crate::support::test_bed::{Answer, LEGACY, conversion};
 /// How far back a client's retries reach.
 const WINDOW: u64 = 6;
 
-/// One request of a client, and what it was told; nothing, if the answer broke off or the client left.
+/// One request of a client, and what it was answered; nothing, if the answer broke off or the client left.
 pub(super) struct Asked {
     what: What,
     answer: Option<Answer>,

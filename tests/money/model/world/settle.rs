@@ -10,7 +10,7 @@ use super::World;
 use crate::support::test_bed::{BACK, Keys, LEGACY, conversion};
 
 impl World {
-    /// Retries with the same reference as a client would: the machine is busy and the ledger's patience short.
+    /// Retries with the same reference as a client would: the machine is busy and the ledger's timeout short.
     pub(super) async fn create_at_last(&mut self, which: u64, ref_id: &str, tries: u64) -> Option<u16> {
         let client = self.proxies[usize::try_from(which).unwrap()].client.clone();
         for _ in 0..tries {

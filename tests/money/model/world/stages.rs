@@ -40,7 +40,7 @@ impl World {
             let other = self.stages[1 - which];
             let blind = to.sees_only_legacy && (self.opened || other.creates_on_new);
             let early = to.creates_on_new && other.sees_only_legacy;
-            if blind || early || (to.sealed && (!may_seal || self.shelf.has_lost || self.dice.percent(60))) {
+            if blind || early || (to.sealed && (!may_seal || self.files.has_lost || self.dice.percent(60))) {
                 continue;
             }
             if self.proxies[which].try_go(&[to.keys, TIMES].concat()).await.is_ok() {

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 /// What the vendor holds, and how it misbehaves.
 #[derive(Default)]
-pub(crate) struct Books {
+pub(crate) struct ListedRecords {
     pub(crate) sides: [Vec<Entry>; 2],
     pub(crate) by_id: HashMap<(Side, String), usize>,
     pub(crate) by_ref: HashMap<(Side, String), usize>,
@@ -36,7 +36,7 @@ pub(crate) struct Entry {
     progress: RecordProgress,
 }
 
-impl Books {
+impl ListedRecords {
     pub(crate) fn add(&mut self, side: Side, ref_id: &str, id: &str, at: Timestamp) {
         self.add_as(side, (ref_id, id), at, RecordProgress::Settled);
     }
@@ -52,7 +52,7 @@ impl Books {
         self.sides[side as usize].push(Entry { at, id, ref_id, progress });
     }
 
-    /// Sorts the books; nothing is added afterwards.
+    /// Sorts the records; nothing is added afterwards.
     pub(crate) fn close(mut self) -> Self {
         for side in [Side::Legacy, Side::New] {
             let entries = &mut self.sides[side as usize];
@@ -91,7 +91,7 @@ impl Books {
     }
 }
 
-impl RecordSource for Books {
+impl RecordSource for ListedRecords {
     async fn page(&self, call: &PageCall<'_>) -> Result<WalkPage, WalkError> {
         self.called(call.side)?;
         self.pages.fetch_add(1, Ordering::Relaxed);
