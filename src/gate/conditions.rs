@@ -12,6 +12,7 @@ use crate::deprecation::on_record::is_unidentified;
 use crate::ledger::{DRIFT_ROWS_MAX, DriftRow, modes_of};
 use crate::telemetry::format::{count, span};
 
+pub(super) const FACTS_NAME: &str = "facts";
 /// The facts that decide whether a merged read can be right.
 const FACTS: [&str; 6] = ["ref_space", "mirror", "mirror_back", "empty_list", "ref_match", "query_plus"];
 /// The clocks of two machines differ by less.
@@ -42,11 +43,23 @@ pub(super) fn of(step: Step, known: &Known, config: &Config, target: &Modes) -> 
 pub(super) fn of_any(step: Step, known: &Known, config: &Config) -> Vec<Condition> {
     let judge = Judge { step, known, config };
     match step {
+        // Its own conditions have the facts.
         Step::ReadsOnBoth | Step::GoingBack => vec![judge.no_unknown_names()],
         Step::FirstCreates | Step::AllCreates | Step::Sealed => {
-            vec![judge.unresolved(), judge.no_trip(), judge.no_hold(), judge.no_unknown_names()]
+            vec![
+                judge.facts(),
+                judge.unresolved(),
+                judge.no_trip(),
+                judge.no_hold(),
+                judge.no_unknown_names(),
+            ]
         }
     }
+}
+
+/// The trip, where a step that needs nothing else would be taken forward while it is set.
+pub(super) fn trip(step: Step, known: &Known, config: &Config) -> Condition {
+    Judge { step, known, config }.no_trip()
 }
 
 pub(super) struct Judge<'a> {
@@ -96,7 +109,7 @@ impl Judge<'_> {
         let unused = self.config.facts_file.as_ref().and_then(|file| file.not_used(&self.config.upstream));
         let unused = unused.map(|why| format!("; {why}")).unwrap_or_default();
         let text = format!("facts about the vendor, at most {most} old: {}{unused}{hint}", shown.join(", "));
-        self.condition("facts", is_known && is_young, text)
+        self.condition(FACTS_NAME, is_known && is_young, text)
     }
 
     /// Somebody has to look at a status or a member that may say something about money.

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use jiff::Timestamp;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{FromRow, query_as};
@@ -87,6 +88,9 @@ pub(super) trait Connection: Send {
     /// program deletes a row.
     fn claims_about(&mut self) -> impl Future<Output = sqlx::Result<i64>> + Send;
 
+    /// The time in microseconds since 1970, by the clock that all processes share: of the database, or of the machine of a SQLite file.
+    fn shared_now(&mut self) -> impl Future<Output = sqlx::Result<i64>> + Send;
+
     /// The server's system identifier and timeline; `None` for SQLite, or if the server does not report them.
     fn history(&self) -> Option<&ServerHistory>;
 }
@@ -132,7 +136,7 @@ pub(super) struct Session<C> {
 }
 
 macro_rules! connection {
-    ($connection:ty, $text:ident, $foreign:expr, [$has_table:expr, $claims:expr], $raw:expr, $guard:expr, $history:expr) => {
+    ($connection:ty, $text:ident, $foreign:expr, [$has_table:expr, $claims:expr, $now:expr], $raw:expr, $guard:expr, $history:expr) => {
         impl Connection for $connection {
             async fn rows<T: DatabaseRow>(
                 &mut self,
@@ -166,6 +170,13 @@ macro_rules! connection {
                 Ok(rows.first().map_or(0, |(claims,)| *claims))
             }
 
+            async fn shared_now(&mut self) -> sqlx::Result<i64> {
+                let sql: Option<&'static str> = $now;
+                let Some(sql) = sql else { return Ok(Timestamp::now().as_microsecond()) };
+                let rows: Vec<(i64,)> = self.rows(sql, &[]).await?;
+                rows.first().map(|(now,)| *now).ok_or(sqlx::Error::RowNotFound)
+            }
+
             fn history(&self) -> Option<&ServerHistory> {
                 $history(self)
             }
@@ -178,13 +189,14 @@ const CLAIMS_IN_SQLITE: &str = "SELECT COALESCE(MAX(rowid), 0) FROM ref_claims";
 // Of the last (auto)vacuum or analyze; below 0 before the first.
 const CLAIMS_IN_POSTGRES: &str =
     "SELECT CAST(reltuples AS BIGINT) FROM pg_class WHERE oid = to_regclass('ref_claims')";
+const NOW_IN_POSTGRES: &str = "SELECT CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
 const TABLE_IN_POSTGRES: &str = "SELECT CAST(CASE WHEN to_regclass($1) IS NULL THEN 0 ELSE 1 END AS BIGINT)";
 
 connection!(
     Session<SqliteConnection>,
     sqlite,
     LedgerError::Replaced,
-    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE],
+    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE, None],
     raw_of,
     guard_of,
     history_of
@@ -193,7 +205,7 @@ connection!(
     Session<PgConnection>,
     postgres,
     LedgerError::Session,
-    [TABLE_IN_POSTGRES, CLAIMS_IN_POSTGRES],
+    [TABLE_IN_POSTGRES, CLAIMS_IN_POSTGRES, Some(NOW_IN_POSTGRES)],
     raw_of,
     guard_of,
     history_of
@@ -203,7 +215,7 @@ connection!(
     SqliteConnection,
     sqlite,
     LedgerError::Replaced,
-    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE],
+    [TABLE_IN_SQLITE, CLAIMS_IN_SQLITE, None],
     |connection| connection,
     |_: &SqliteConnection| String::new(),
     |_| None

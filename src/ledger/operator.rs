@@ -11,7 +11,10 @@ use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use super::health::CallKind;
 use super::history::PlaceHold;
-use super::identity::{Make, Setting, add_tenant, clear_setting, lock, set_mark, set_setting, setting};
+use super::identity::{
+    Make, Setting, add_tenant, clear_setting, forget_furthest, lock, set_mark, set_setting, setting,
+};
+use super::mismatch::are_same_hosts;
 use super::queries::{
     COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimContextByRef, ClaimRow, CreatedOnNew, MigratedAt, OwnedKey,
 };
@@ -178,6 +181,12 @@ impl Accept {
             let Some(value) = value else { continue };
             let recorded = setting(connection, name).await?.map(|(value, _)| value);
             if recorded.as_deref() != Some(value) {
+                if recorded.as_deref().is_some_and(|recorded| {
+                    matches!(name, Setting::Hosts) && !are_same_hosts(recorded, value)
+                }) {
+                    forget_furthest(connection).await?;
+                    changes.push("gates: what was in force with the other hosts counts no more".into());
+                }
                 set_setting(connection, name, value).await?;
                 changes.push(format!("{shown}: {} -> {value}", recorded.as_deref().unwrap_or("none")));
                 before.extend(recorded);
