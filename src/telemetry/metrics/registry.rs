@@ -176,8 +176,8 @@ pub(crate) const CONFIG_LAST_RELOAD_SUCCESSFUL: Metric = Metric::gauge(
 pub(crate) const FACTS_FOUND_TIMESTAMP: Metric = Metric::gauge(
     "facts_found_timestamp",
     &[],
-    "Unix time at which the facts about the vendor were found out (`facts.found_at`, or `facts.file`). Facts that are older than 30 days \
-     block each step forward. Absent while the time is not set.",
+    "Unix time at which the facts about the vendor were found out. Facts that are older than 30 days block each step forward. Absent while the \
+     time is not set.",
 )
 .seconds();
 
