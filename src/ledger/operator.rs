@@ -181,16 +181,17 @@ impl Accept {
             let Some(value) = value else { continue };
             let recorded = setting(connection, name).await?.map(|(value, _)| value);
             if recorded.as_deref() != Some(value) {
-                if recorded.as_deref().is_some_and(|recorded| {
-                    matches!(name, Setting::Hosts) && !are_same_hosts(recorded, value)
-                }) {
-                    forget_furthest(connection).await?;
-                    changes.push("gates: what was in force with the other hosts counts no more".into());
-                }
                 set_setting(connection, name, value).await?;
                 changes.push(format!("{shown}: {} -> {value}", recorded.as_deref().unwrap_or("none")));
-                before.extend(recorded);
                 after.push(value.to_owned());
+                let is_other = |recorded: &String| !are_same_hosts(recorded, value);
+                if matches!(name, Setting::Hosts) && recorded.as_ref().is_some_and(is_other) {
+                    forget_furthest(connection).await?;
+                    let forgotten = "gates: what was in force with the other hosts counts no more";
+                    changes.push(forgotten.into());
+                    after.push(forgotten.into());
+                }
+                before.extend(recorded);
             }
         }
         Ok(changes)
