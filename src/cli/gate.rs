@@ -11,7 +11,9 @@ use super::output::{Format, block_on, json_line, table};
 use crate::config::Stage;
 use crate::config::load::examine;
 use crate::gate::{self, Condition};
-use crate::ledger::Reader;
+use crate::ledger::effective_modes::progress_of_record;
+use crate::ledger::reload_guard::identity_of;
+use crate::ledger::{Identity, OpenError, Reader};
 
 pub(super) const ABOUT: &str = "\
 Print what the step to a stage needs, each condition with its number, met or missing.
@@ -55,8 +57,17 @@ pub(super) fn run(arguments: GateArgs) -> u8 {
     check::note_facts(config);
     let judged = block_on(async {
         let reader = Reader::open(&named(ledger)).await?;
+        // What `serve` refuses whatever the stage is.
+        let identity = Identity { create: false, ..identity_of(config, ledger) };
+        let mismatches = reader.identified(Some(&ledger.tenant)).await?.mismatches(&identity);
+        if !mismatches.is_empty() {
+            return Err(OpenError::Mismatch(mismatches).into());
+        }
         let mut conditions = gate::conditions(&reader, config, &to.modes()).await?;
         conditions.extend(gate::refused_reads(&reader, config, &to.modes()).await?);
+        let in_force = reader.modes_on_record(&ledger.tenant).await?;
+        let from = in_force.and_then(|(modes, _)| progress_of_record(&modes));
+        conditions.extend(gate::tripped_on_the_way(&reader, config, (from, &to.modes())).await?);
         let nothing =
             if conditions.is_empty() { gate::needs_nothing(&reader, config, &to.modes()).await? } else { "" };
         Ok((conditions, nothing))

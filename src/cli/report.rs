@@ -123,19 +123,26 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
         Err(problems) => return check::refused(&problems),
     };
     let (config, rows) = (examined.config(), examined.rows());
+    let ledger = match (record, &config.ledger) {
+        (true, None) => return check::refused(&no_ledger(&rows)),
+        (true, Some(ledger)) => Some(ledger),
+        (false, _) => None,
+    };
+    // Before anything is read: what was compared on other hosts, or for another tenant, is no evidence for this ledger.
+    let problems = ledger.map_or_else(Vec::new, |ledger| report_record::problems(config, ledger, &rows));
+    if !problems.is_empty() {
+        return check::refused(&problems);
+    }
     let kept = KeptFiles::of(&sources, config, &rows);
     let kept = files.iter().fold(kept, |kept, file| kept.and("this report", Some(file)));
     let page = match html.map(|page| OutFile::open("--html", page, &kept)).transpose() {
         Ok(page) => page,
         Err(refusal) => return refusal.complain(),
     };
-    let ledger = match (record, &config.ledger) {
-        (true, None) => return check::refused(&no_ledger(&rows)),
-        (true, Some(ledger)) => Some(ledger),
-        (false, _) => None,
-    };
     let mut digest = ledger.map(|_| Sha256::new());
-    let made = read(scope, &config.shadow.go, (&files, digest.as_mut()))
+    let builder = ReportBuilder::new(scope);
+    let builder = if record { builder.on_hosts(config.upstream.hosts()) } else { builder };
+    let made = read(builder, &config.shadow.go, (&files, digest.as_mut()))
         .and_then(|report| page.map(|page| page.write(&html::render(&report))).transpose().map(|_| report));
     let report = match made {
         Ok(report) => report,
@@ -195,11 +202,10 @@ fn inputs(files: &[PathBuf]) -> Vec<PathBuf> {
 }
 
 fn read(
-    scope: ReportScope,
+    mut builder: ReportBuilder,
     go: &Go,
     (files, mut digest): (&[PathBuf], Option<&mut Sha256>),
 ) -> Result<Report, String> {
-    let mut builder = ReportBuilder::new(scope);
     for file in files {
         let read = if file.as_os_str() == STDIN {
             if io::stdin().is_terminal() {

@@ -3,12 +3,14 @@
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
+use super::check;
 use super::ledger::orders::operator_name;
 use super::ledger::{LedgerCommandError, named};
 use super::output::block_on;
-use crate::config::{self, Config, Go};
+use crate::config::{self, Config, ConfigProblem, ConfigRow, Go};
 use crate::gate;
-use crate::ledger::{EvidenceKind, GateEvidence, Ledger};
+use crate::ledger::reload_guard::identity_of;
+use crate::ledger::{EvidenceKind, GateEvidence, Identity, Ledger, OpenError, Reader};
 use crate::report::document::{Check, Report, RouteReport};
 
 /// Where a report is recorded, and what it was made from.
@@ -17,6 +19,27 @@ pub(super) struct Recording<'a> {
     pub(super) ledger: &'a config::LedgerSection,
     /// Of all bytes that were read, in their order.
     pub(super) input: Sha256,
+}
+
+/// Why the ledger takes no evidence with this config, as `serve` would refuse it; none while the ledger does not answer.
+pub(super) fn problems(
+    config: &Config,
+    ledger: &config::LedgerSection,
+    rows: &[ConfigRow],
+) -> Vec<ConfigProblem> {
+    let identity = Identity { create: false, ..identity_of(config, ledger) };
+    let contradicted = block_on(async {
+        let reader = Reader::open(&named(ledger)).await?;
+        let mismatches = reader.identified(Some(&ledger.tenant)).await?.mismatches(&identity);
+        if mismatches.is_empty() { Ok(()) } else { Err(OpenError::Mismatch(mismatches).into()) }
+    });
+    match contradicted {
+        Err(LedgerCommandError::Open(error)) => check::ledger_problems(&error, rows),
+        Ok(())
+        | Err(LedgerCommandError::Runtime(_) | LedgerCommandError::Read(_) | LedgerCommandError::Lookup(_)) => {
+            Vec::new()
+        }
+    }
 }
 
 /// Records the report, whatever its verdict.

@@ -22,7 +22,7 @@ use crate::config::keys;
 use crate::config::load::{Flag, Loaded, Sources, load, name_sources};
 use crate::config::reload::{self, ReloadGuard};
 use crate::config::{Config, ConfigProblem, ConfigRow, Modes, ReloadHistory, Tls, explain};
-use crate::deprecation::on_record;
+use crate::deprecation::on_record::UsageKeeper;
 use crate::failure::error_chain::error_chain;
 use crate::gate;
 use crate::ledger::advisories::Advisories;
@@ -232,7 +232,7 @@ async fn run_all(
     background.spawn(compare_with_new(&config, &app, view.advisories().clone()));
     // After it, because it may keep the ledger from taking writes.
     follow_ledger(ledger.as_ref(), &current, &reloads, &mut background).await;
-    background.spawn(keep_usage(app.clone()));
+    let usage = keep_usage(&app, &mut background);
     background.spawn(reconcile(view.clone(), app.clone()));
     // Serves before the first client and until after the last one, so that operators can watch the drain.
     if let Some(listener) = admin {
@@ -246,6 +246,7 @@ async fn run_all(
     let drained = server::serve(listener, app, certificates, shutdown).await;
     drop(comparing);
     background.abort_all();
+    usage.flush().await;
     Ok(ServeOutcome::Drained(drained))
 }
 
@@ -287,7 +288,7 @@ async fn guarded_ledger(
         }
     };
     let guard = reload_guard::consult(ledger.clone(), current.clone());
-    let guard = gate::guarded(guard, ledger.clone(), sandbox);
+    let guard = gate::guarded(guard, ledger.clone(), current.clone(), sandbox);
     let guard = reload_guard::withdrawing(guard, ledger.clone(), current.clone());
     // A start is held to the same gates as a reload, or a restart would be the way round them.
     let refused = name_sources(rows, guard(config.clone()).await);
@@ -342,11 +343,11 @@ fn compare_with_new(
 }
 
 /// Keeps the usage of clients and unknown names in the ledger, if there is one.
-async fn keep_usage(app: Arc<App>) {
-    if let Some(ledger) = app.services.ledger.clone() {
-        let drift = app.services.upstream.drift().clone();
-        on_record::keep_on_record(ledger, app.usage.clone(), drift, app.config.clone()).await;
-    }
+fn keep_usage(app: &App, background: &mut JoinSet<()>) -> UsageKeeper {
+    let (ledger, drift) = (app.services.ledger.clone(), app.services.upstream.drift().clone());
+    let keeper = UsageKeeper::new(ledger, app.usage.clone(), drift, app.config.clone());
+    background.spawn(keeper.clone().run());
+    keeper
 }
 
 /// Walks the vendor's lists whenever a walk is due, if there is a ledger to join them with.

@@ -37,7 +37,8 @@ fn rows(status: &StatusDocument) -> Vec<(&'static str, String)> {
     rows.push(("facts", facts(&status.facts)));
     rows.extend(drift(&status.drift));
     rows.extend(readiness(status));
-    rows.extend(status.trip.iter().flat_map(trip));
+    let health = status.ledger.as_ref().map_or("down", |ledger| ledger.health.as_str());
+    rows.extend(status.trip.iter().flat_map(|found| trip(found, health)));
     let advisories = status.advisories.iter();
     rows.extend(
         advisories.map(|advisory| ("ADVISORY", format!("since {}: {}", advisory.since, advisory.detail))),
@@ -96,11 +97,13 @@ fn readiness(status: &StatusDocument) -> Vec<(&'static str, String)> {
 }
 
 /// The trip; every reason is named, because a reset ends them all.
-fn trip(trip: &TripDocument) -> Vec<(&'static str, String)> {
-    let found = trip.doubles.map_or_else(
-        || "not known, no reconcile over both sides is on record".into(),
-        |doubles| doubles.to_string(),
-    );
+fn trip(trip: &TripDocument, health: &str) -> Vec<(&'static str, String)> {
+    let found = match trip.doubles {
+        Some(doubles) => doubles.to_string(),
+        // Only a ledger that is ready is asked.
+        None if health != "ready" => format!("not known, the ledger is {health}"),
+        None => "not known, no reconcile over both sides is on record".into(),
+    };
     let (since, why) = (trip.since.as_deref().unwrap_or_default(), trip.why.as_deref().unwrap_or_default());
     let (state, total) = (trip.state.as_str(), trip.total.unwrap_or(1));
     let ends = "creates are on hold until `trip reset`";

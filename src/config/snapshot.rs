@@ -125,6 +125,11 @@ impl Config {
         }
     }
 
+    /// How far the modes of the config before were; `None` for `hold`, which says nothing of the modes before it.
+    pub(crate) fn progress_before(before: &Self) -> Option<CutoverProgress> {
+        (before.modes.create != Mode::Hold).then(|| before.progress_of(&before.modes))
+    }
+
     /// A problem with the mode of creates, or of the read that goes furthest.
     pub(crate) fn mode_problem(&self, of_creates: bool, message: String) -> ConfigProblem {
         let reads = [Route::Get, Route::List, Route::Cancel];

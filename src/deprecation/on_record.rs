@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
-use tokio::time::sleep;
+use tokio::sync::Mutex;
+use tokio::time::{sleep, timeout};
 
 use super::usage::{ClientEntry, KnownBy, NOT_IDENTIFIED, UsageTable};
 use crate::config::Config;
@@ -18,34 +19,74 @@ use crate::telemetry::sanitize::one_line;
 use crate::translate::drift::Drift;
 
 const KEEP_EVERY: Duration = Duration::from_secs(10);
+/// How long the end of a process waits for its last write: a process that is killed for it loses more.
+const FLUSH_MAX: Duration = Duration::from_secs(2);
 
 /// Counts of each feature of a client at the last write.
 type WrittenCounts = HashMap<String, (Option<Timestamp>, Vec<u64>)>;
 
-/// Writes what clients used, and what the vendor's answers hold, to the ledger. Never ends.
-pub(crate) async fn keep_on_record(
-    ledger: Ledger,
+/// Keeps what clients used, and what the vendor's answers hold, in the ledger. Clones share what is on record already.
+#[derive(Clone)]
+pub(crate) struct UsageKeeper {
+    /// Without one nothing is kept.
+    ledger: Option<Ledger>,
     usage: UsageTable,
     drift: Arc<DriftLog>,
     config: Arc<ArcSwap<Config>>,
-) {
-    let (mut kept, mut names_kept) = (WrittenCounts::new(), 0);
-    loop {
-        sleep(KEEP_EVERY).await;
-        let config = config.load_full();
-        let Some(settings) = &config.ledger else { continue };
-        let (changed, next) = changed(&usage, &kept);
+    kept: Arc<Mutex<KeptSoFar>>,
+}
+
+#[derive(Default)]
+struct KeptSoFar {
+    usage: WrittenCounts,
+    /// How many names were seen, and which are acknowledged.
+    names: (usize, Vec<String>),
+}
+
+impl UsageKeeper {
+    pub(crate) fn new(
+        ledger: Option<Ledger>,
+        usage: UsageTable,
+        drift: Arc<DriftLog>,
+        config: Arc<ArcSwap<Config>>,
+    ) -> Self {
+        Self { ledger, usage, drift, config, kept: Arc::default() }
+    }
+
+    /// Never ends.
+    pub(crate) async fn run(self) {
+        loop {
+            sleep(KEEP_EVERY).await;
+            self.keep().await;
+        }
+    }
+
+    /// Writes what is not on record yet: also what was counted last, before the process ends.
+    pub(crate) async fn flush(&self) {
+        if timeout(FLUSH_MAX, self.keep()).await.is_err() {
+            tracing::warn!(target: "ledger", "the last usage of clients is not on record: the ledger did not answer in time");
+        }
+    }
+
+    async fn keep(&self) {
+        let config = self.config.load_full();
+        let Some((settings, ledger)) = config.ledger.as_ref().zip(self.ledger.as_ref()) else { return };
+        let mut kept = self.kept.lock().await;
+        let (changed, next) = changed(&self.usage, &kept.usage);
         match ledger.keep_usage(&settings.tenant, changed).await {
-            Ok(()) => kept = next,
+            Ok(()) => kept.usage = next,
             Err(error) => tracing::debug!(target: "ledger", %error, "usage is not on record yet"),
         }
-        let seen = drift.seen();
-        if seen.len() == names_kept {
-            continue;
+        let known: Vec<_> = config.gate.known_drift.iter().map(|known| known.path.clone()).collect();
+        self.drift.make_room(&known);
+        let seen = self.drift.seen();
+        let names = (seen.len(), known);
+        if kept.names == names {
+            return;
         }
-        let names = seen.len();
-        match ledger.keep_drift(&settings.tenant, seen.into_iter().map(row).collect()).await {
-            Ok(()) => names_kept = names,
+        let rows = seen.into_iter().map(row).collect();
+        match ledger.keep_drift(&settings.tenant, rows, names.1.clone()).await {
+            Ok(()) => kept.names = names,
             Err(error) => tracing::debug!(target: "ledger", %error, "unknown names are not on record yet"),
         }
     }

@@ -12,6 +12,7 @@ use crate::deprecation::on_record::is_unidentified;
 use crate::ledger::{DRIFT_ROWS_MAX, DriftRow, modes_of};
 use crate::telemetry::format::{count, span};
 
+pub(super) const FACTS_NAME: &str = "facts";
 /// The facts that decide whether a merged read can be right.
 const FACTS: [&str; 6] = ["ref_space", "mirror", "mirror_back", "empty_list", "ref_match", "query_plus"];
 /// The clocks of two machines differ by less.
@@ -44,9 +45,11 @@ pub(super) fn of(step: StageStep, known: &Known, config: &Config, target: &Modes
 pub(super) fn of_any(step: StageStep, known: &Known, config: &Config) -> Vec<Condition> {
     let conditions = StepConditions { step, known, config };
     match step {
+        // Its own conditions have the facts.
         StageStep::ReadsOnBoth | StageStep::GoingBack => vec![conditions.no_unknown_names()],
         StageStep::FirstCreates | StageStep::AllCreates | StageStep::Sealed => {
             vec![
+                conditions.facts(),
                 conditions.unresolved(),
                 conditions.no_trip(),
                 conditions.no_hold(),
@@ -54,6 +57,11 @@ pub(super) fn of_any(step: StageStep, known: &Known, config: &Config) -> Vec<Con
             ]
         }
     }
+}
+
+/// The trip, where a step that needs nothing else would be taken forward while it is set.
+pub(super) fn trip(step: StageStep, known: &Known, config: &Config) -> Condition {
+    StepConditions { step, known, config }.no_trip()
 }
 
 pub(super) struct StepConditions<'a> {
@@ -103,7 +111,7 @@ impl StepConditions<'_> {
         let unused = self.config.facts_file.as_ref().and_then(|file| file.not_used(&self.config.upstream));
         let unused = unused.map(|why| format!("; {why}")).unwrap_or_default();
         let text = format!("facts about the vendor, at most {most} old: {}{unused}{hint}", shown.join(", "));
-        self.condition("facts", is_known && is_young, text)
+        self.condition(FACTS_NAME, is_known && is_young, text)
     }
 
     /// Somebody has to look at a status or a member that may say something about money.

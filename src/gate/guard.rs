@@ -2,31 +2,49 @@
 
 use std::sync::Arc;
 
-use super::{Condition, StageStep, conditions};
+use arc_swap::ArcSwap;
+
+use super::{Condition, StageStep, conditions, tripped_on_the_way};
 use crate::config::reload::ReloadGuard;
 use crate::config::{Config, ConfigProblem, keys};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, LedgerError};
 
 /// The guard of every start and reload, with the gates behind it. With the sandbox they are notes.
-pub(crate) fn guarded(inner: ReloadGuard, ledger: Option<Ledger>, sandbox: bool) -> ReloadGuard {
+pub(crate) fn guarded(
+    inner: ReloadGuard,
+    ledger: Option<Ledger>,
+    running: Arc<ArcSwap<Config>>,
+    sandbox: bool,
+) -> ReloadGuard {
     Box::new(move |config: Arc<Config>| {
-        let (before, ledger) = (inner(config.clone()), ledger.clone());
+        let (before, ledger, running) = (inner(config.clone()), ledger.clone(), running.load_full());
         Box::pin(async move {
             // The guard of the ledger first; both report at once.
             let mut problems = before.await;
             if let Some(ledger) = ledger {
-                problems.extend(missing(&ledger, &config, sandbox).await);
+                problems.extend(missing(&ledger, (&running, &config), sandbox).await);
             }
             problems
         })
     })
 }
 
-async fn missing(ledger: &Ledger, config: &Config, sandbox: bool) -> Vec<ConfigProblem> {
+async fn missing(
+    ledger: &Ledger,
+    (running, config): (&Config, &Config),
+    sandbox: bool,
+) -> Vec<ConfigProblem> {
     if !config.gate.enforce && !sandbox {
         return Vec::new();
     }
-    let unmet = match conditions(ledger.reader(), config, &config.modes).await {
+    // At a start both are one config: a process that ended while the trip was set starts again.
+    let from = Config::progress_before(running);
+    let asked = async {
+        let mut all = conditions(ledger.reader(), config, &config.modes).await?;
+        all.extend(tripped_on_the_way(ledger.reader(), config, (from, &config.modes)).await?);
+        Ok::<_, LedgerError>(all)
+    };
+    let unmet = match asked.await {
         Ok(all) => all.into_iter().filter(|condition| !condition.met),
         Err(error) => {
             let message = format!("the ledger cannot be asked what this step needs: {error}");

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::config::{Config, Mode};
+use crate::ledger::effective_modes::tenant_of;
 use crate::ledger::{
     DriftRow, EvidenceKind, EvidenceRow, LedgerError, Reader, Recent, ReplicaRow, Trip, UsageOnRecord,
     modes_of,
@@ -147,7 +148,7 @@ impl MoneyFound {
 impl Known {
     pub(super) async fn read(reader: &Reader, config: &Config) -> Result<Self, LedgerError> {
         let now = Timestamp::now();
-        let tenant = config.ledger.as_ref().map_or("", |ledger| ledger.tenant.as_str());
+        let tenant = tenant_of(config);
         let found = reader.identified(None).await?;
         let first_new_create_at = reader.first_new_create_at().await?;
         let from_first_create = match first_new_create_at {
@@ -155,7 +156,7 @@ impl Known {
             None => Vec::new(),
         };
         let acceptance = reader.acceptance().await?;
-        let modes = reader.modes_on_record().await?;
+        let modes = reader.modes_on_record(tenant).await?;
         let all_on_new = all_on_new_since(modes.as_ref(), acceptance.by_operator);
         let (full_walk, open_on_legacy) =
             FullWalk::read(reader, tenant, all_on_new.unwrap_or(Timestamp::UNIX_EPOCH)).await?;
@@ -170,7 +171,7 @@ impl Known {
             clean: reader.newest_clean(tenant).await?,
             from_first_create,
             over_retry_window: reader.clean_from(tenant, now - walked_window(config)).await?,
-            replicas: reader.replicas_since(now - FRESH).await?,
+            replicas: reader.fresh_replicas(FRESH).await?,
             first_new_create_at,
             unresolved: reader.unresolved(tenant, unresolved_before).await?,
             unresolved_before,

@@ -9,6 +9,7 @@ mod reported;
 mod walked;
 
 use crate::config::{Config, CreateProgress, CutoverProgress, Modes, ReadProgress};
+use crate::ledger::effective_modes::tenant_of;
 use crate::ledger::{LedgerError, Reader};
 
 pub(crate) use guard::guarded;
@@ -74,7 +75,7 @@ pub(crate) async fn needs_nothing(
     target: &Modes,
 ) -> Result<&'static str, LedgerError> {
     let to = config.progress_of(target);
-    Ok(match reader.furthest().await? {
+    Ok(match reader.furthest(tenant_of(config)).await? {
         _ if (to.creates, to.reads) == (CreateProgress::None, ReadProgress::Legacy) => {
             "no client is answered by the new API in it"
         }
@@ -93,15 +94,41 @@ pub(crate) async fn conditions(
     target: &Modes,
 ) -> Result<Vec<Condition>, LedgerError> {
     // Without a record the ledger is of a version that kept none: what is in force first is its record.
-    let Some(furthest) = reader.furthest().await? else { return Ok(Vec::new()) };
+    let Some(furthest) = reader.furthest(tenant_of(config)).await? else { return Ok(Vec::new()) };
     let steps = steps(furthest, config.progress_of(target));
     if steps.is_empty() {
         return Ok(Vec::new());
     }
     let known = known::Known::read(reader, config).await?;
+    // One config, one time of its facts: asked for once, however many steps there are.
+    let has_facts = steps.contains(&StageStep::ReadsOnBoth);
     let of_any = steps.last().map(|step| conditions::of_any(*step, &known, config)).into_iter().flatten();
-    let of_each = steps.into_iter().flat_map(|step| conditions::of(step, &known, config, target));
+    let of_any = of_any.filter(|condition| !(has_facts && condition.name == conditions::FACTS_NAME));
+    let of_each = steps.iter().flat_map(|step| conditions::of(*step, &known, config, target));
     Ok(of_each.chain(of_any).collect())
+}
+
+/// The trip, if these modes go forward from those in force, though not beyond the furthest on record: what was in force once needs no
+/// evidence again, and is no way on while creates are held.
+///
+/// # Errors
+/// [`LedgerError`].
+pub(crate) async fn tripped_on_the_way(
+    reader: &Reader,
+    config: &Config,
+    (from, target): (Option<CutoverProgress>, &Modes),
+) -> Result<Option<Condition>, LedgerError> {
+    let Some(from) = from else { return Ok(None) };
+    let to = config.progress_of(target);
+    let Some(step) = steps(from, to).into_iter().rfind(|step| *step != StageStep::ReadsOnBoth) else {
+        return Ok(None);
+    };
+    let furthest = reader.furthest(tenant_of(config)).await?;
+    if furthest.is_none_or(|furthest| !steps(furthest, to).is_empty()) || reader.trip().await?.is_none() {
+        return Ok(None);
+    }
+    let known = known::Known::read(reader, config).await?;
+    Ok(Some(conditions::trip(step, &known, config)))
 }
 
 /// Why the loader refuses these modes whatever evidence there is; `None` if it does not. Its own guard says the same of a config.

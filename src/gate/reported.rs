@@ -1,5 +1,6 @@
 //! What a recorded report proves, judged with the thresholds of this config: those that it was made with may be others. Pure.
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Condition;
@@ -12,7 +13,8 @@ use crate::translate::route::Route;
 /// The routes that a report compares.
 const COMPARED: [Route; 3] = [Route::Create, Route::Get, Route::List];
 /// What a report checks whatever the thresholds are.
-const ALWAYS: [&str; 6] = ["records", "heartbeats", "missing_lines", "lost_lines", "cut_off", "newer_lines"];
+const ALWAYS: [&str; 7] =
+    ["records", "heartbeats", "missing_lines", "lost_lines", "cut_off", "newer_lines", "hosts"];
 const FRESHNESS: &str = "freshness_max";
 
 /// What a figure has to be.
@@ -104,13 +106,7 @@ impl StepConditions<'_> {
             [] => format!("{route} go"),
             reasons => format!("{route} {}", reasons.join(" and ")),
         });
-        // It may be about another vendor.
-        let before = self.known.hosts_at.filter(|hosts| row.at < *hosts).map(|hosts| {
-            format!(
-                "; it was recorded before the ledger's hosts were, {} ago",
-                span(self.age(hosts).as_secs())
-            )
-        });
+        let before = self.reason_of_its_window(row);
         let text = format!(
             "the newest report on record, of {}, {} old (at most {}), judged with the thresholds of this config: {}; each has to be go, in \
              this one report: an older one does not count, because this one says what became of what it showed{}",
@@ -118,10 +114,24 @@ impl StepConditions<'_> {
             span(self.age(row.at).as_secs()),
             span(most.as_secs() as i64),
             shown.collect::<Vec<_>>().join(", "),
-            before.as_deref().unwrap_or_default()
+            before.as_ref().map(|reason| format!("; {reason}")).unwrap_or_default()
         );
         let all_go = judged.iter().all(|(_, against)| against.is_empty());
         self.condition("report", all_go && before.is_none() && self.is_within(row.at, most), text)
+    }
+
+    /// Comparisons from before the ledger, or from before its hosts were put on record, may be about another vendor.
+    fn reason_of_its_window(&self, row: &EvidenceRow) -> Option<String> {
+        let Some((begin, _)) = row.evidence.window else { return Some("it compared nothing".into()) };
+        let Some(begun) = self.known.begun else { return Some("the ledger's age is not known".into()) };
+        let at_most = |at: Timestamp, what: &str| {
+            let since = "`report --record --since` leaves the older ones out";
+            let ago = span(self.age(at).as_secs());
+            (begin.as_second() < at.as_second())
+                .then(|| format!("it begins at {}, before {what}, {ago} ago: {since}", moment(begin)))
+        };
+        let hosts = self.known.hosts_at.and_then(|at| at_most(at, "the ledger's hosts were put on record"));
+        hosts.or_else(|| at_most(begun, "the ledger was made"))
     }
 
     /// What is against a route.

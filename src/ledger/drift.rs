@@ -26,7 +26,12 @@ pub struct DriftRow {
 struct KeepDrift {
     tenant: String,
     rows: Vec<DriftRow>,
+    /// Paths that the config acknowledges.
+    known: Vec<String>,
 }
+
+const FORGET: Guarded =
+    guarded!(["DELETE FROM ledger_drift WHERE tenant = $2 AND path = $3 AND "], [" RETURNING path"]);
 
 const KEEP: Guarded = guarded!(
     [
@@ -43,7 +48,8 @@ impl LedgerRequest for KeepDrift {
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         use Bind::{Number, Text};
-        for row in &self.rows {
+        let made_room = self.make_room(connection).await?;
+        for row in self.rows.iter().filter(|row| !(made_room && self.known.contains(&row.path))) {
             let binds = [
                 Text(&self.tenant),
                 Text(&row.path),
@@ -57,6 +63,21 @@ impl LedgerRequest for KeepDrift {
             let _: Vec<(String,)> = connection.guarded(&KEEP, &binds).await?;
         }
         Ok(())
+    }
+}
+
+impl KeepDrift {
+    /// In a full table, names that are acknowledged make room for others; whether there was need.
+    async fn make_room<C: Connection>(&self, connection: &mut C) -> Result<bool, LedgerError> {
+        let rows = DriftOnRecord { tenant: &self.tenant }.run(connection).await?;
+        let is_full = rows.len() as i64 >= ROWS_MAX;
+        if is_full {
+            for path in &self.known {
+                let binds = [Bind::Text(&self.tenant), Bind::Text(path)];
+                connection.guarded::<(String,)>(&FORGET, &binds).await?;
+            }
+        }
+        Ok(is_full)
     }
 }
 
@@ -90,12 +111,17 @@ impl Reader {
 }
 
 impl Ledger {
-    /// Keeps what was seen; what is on record stays as it is.
+    /// Keeps what was seen. What is on record stays as it is, but in a full table, where what is `known` makes room for the rest.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub async fn keep_drift(&self, tenant: &str, rows: Vec<DriftRow>) -> Result<(), LedgerError> {
+    pub async fn keep_drift(
+        &self,
+        tenant: &str,
+        rows: Vec<DriftRow>,
+        known: Vec<String>,
+    ) -> Result<(), LedgerError> {
         self.check_suspended()?;
-        self.write(KeepDrift { tenant: tenant.to_owned(), rows }).await
+        self.write(KeepDrift { tenant: tenant.to_owned(), rows, known }).await
     }
 }

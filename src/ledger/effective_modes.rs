@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::audit::{AuditEntry, AuditKind, record};
 use super::connection::{Connection, LedgerRequest};
 use super::error::LedgerError;
-use super::identity::{Setting, replace_setting, set_setting, setting};
+use super::identity::{OfTenant, is_stranger, named_setting, replace_named, set_named};
 use super::queries::{CreatedOnNew, time};
 use super::{Ledger, Reader};
 use crate::config::{
@@ -25,6 +25,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Puts the modes of a process on record, audited if others are there.
 struct RecordModes {
     process: String,
+    tenant: String,
     progress: CutoverProgress,
     /// Whether creates are on hold.
     holds: bool,
@@ -43,12 +44,13 @@ impl LedgerRequest for RecordModes {
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         self.record_furthest(connection).await?;
-        let before = setting(connection, Setting::Modes).await?.map(|(modes, _)| modes);
+        let name = OfTenant::Modes.name(connection, &self.tenant).await?;
+        let before = named_setting(connection, &name).await?.map(|(modes, _)| modes);
         if before.as_ref() == Some(&self.modes) {
             return Ok(());
         }
         // Of several replicas that make the same change, one finds another value and audits it.
-        if !replace_setting(connection, Setting::Modes, &self.modes).await? {
+        if !replace_named(connection, &name, &self.modes).await? {
             return Ok(());
         }
         let entry = AuditEntry {
@@ -68,7 +70,7 @@ impl LedgerRequest for RecordModes {
 
 impl RecordModes {
     async fn record_furthest<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
-        let before = Furthest.run(connection).await?;
+        let before = Furthest(&self.tenant).run(connection).await?;
         let known = match before {
             Some(before) => before,
             // The version before may have created everything there, and this process may begin on hold.
@@ -84,20 +86,25 @@ impl RecordModes {
             reads: known.reads.max(self.progress.reads),
         };
         if before != Some(after) {
-            set_setting(connection, Setting::Furthest, &progress_text(after)).await?;
+            let name = OfTenant::Furthest.name(connection, &self.tenant).await?;
+            set_named(connection, &name, &progress_text(after)).await?;
         }
         Ok(())
     }
 }
 
-/// The furthest modes on record; `None` in a ledger of a version that kept none.
-struct Furthest;
+/// The furthest modes of a tenant on record; `None` in a ledger of a version that kept none.
+struct Furthest<'a>(&'a str);
 
-impl LedgerRequest for Furthest {
+impl LedgerRequest for Furthest<'_> {
     type Output = Option<CutoverProgress>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
-        let Some((text, _)) = setting(connection, Setting::Furthest).await? else { return Ok(None) };
+        if is_stranger(connection, self.0).await? {
+            return Ok(Some(CutoverProgress { creates: CreateProgress::None, reads: ReadProgress::Legacy }));
+        }
+        let name = OfTenant::Furthest.name(connection, self.0).await?;
+        let Some((text, _)) = named_setting(connection, &name).await? else { return Ok(None) };
         let known =
             CREATES.into_iter().flat_map(|creates| READS.map(|reads| CutoverProgress { creates, reads }));
         let found = known.into_iter().find(|progress| progress_text(*progress) == text);
@@ -122,28 +129,41 @@ fn progress_text(progress: CutoverProgress) -> String {
     format!("creates {creates}, reads {reads}")
 }
 
-/// The modes on record, and since when.
-struct ModesOnRecord;
+/// The modes of a tenant on record, and since when.
+struct ModesOnRecord<'a>(&'a str);
 
-impl LedgerRequest for ModesOnRecord {
+impl LedgerRequest for ModesOnRecord<'_> {
     type Output = Option<(String, Timestamp)>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
-        let found = setting(connection, Setting::Modes).await?;
+        let name = OfTenant::Modes.name(connection, self.0).await?;
+        let found = named_setting(connection, &name).await?;
         found.map(|(modes, at)| Ok((modes, time(at)?))).transpose()
     }
 }
 
 impl Reader {
-    /// The furthest modes that any process put in force; `None` in a ledger of a version that kept none.
-    pub(crate) async fn furthest(&self) -> Result<Option<CutoverProgress>, LedgerError> {
-        self.ask(&Furthest).await
+    /// The furthest modes that any process of the tenant put in force; `None` in a ledger of a version that kept none.
+    pub(crate) async fn furthest(&self, tenant: &str) -> Result<Option<CutoverProgress>, LedgerError> {
+        self.ask(&Furthest(tenant)).await
     }
 
-    /// The modes that were put in force last, and when.
-    pub(crate) async fn modes_on_record(&self) -> Result<Option<(String, Timestamp)>, LedgerError> {
-        self.ask(&ModesOnRecord).await
+    /// The modes of the tenant that were put in force last, and when.
+    pub(crate) async fn modes_on_record(
+        &self,
+        tenant: &str,
+    ) -> Result<Option<(String, Timestamp)>, LedgerError> {
+        self.ask(&ModesOnRecord(tenant)).await
     }
+}
+
+/// How far modes on record are; `None` for `hold`, which says nothing of the modes before it, and for what cannot be read.
+#[must_use]
+pub(crate) fn progress_of_record(text: &str) -> Option<CutoverProgress> {
+    let modes = modes_of(text).filter(|modes| modes.create != Mode::Hold)?;
+    let progress = modes.progress();
+    let all = text.contains("create canary 100%");
+    Some(if all { CutoverProgress { creates: CreateProgress::All, ..progress } } else { progress })
 }
 
 /// Reads what [`modes`] writes.
@@ -171,10 +191,15 @@ impl Ledger {
             format!("by {who} to {to} until {until}: {why}")
         });
         let (progress, modes) = (config.progress_of(&config.modes), modes(config));
-        let process = self.process();
+        let (process, tenant) = (self.process(), tenant_of(config).to_owned());
         let holds = config.modes.create == Mode::Hold;
-        self.write(RecordModes { process, progress, holds, exception, operator, modes, reason }).await
+        self.write(RecordModes { process, tenant, progress, holds, exception, operator, modes, reason }).await
     }
+}
+
+/// The tenant whose modes a config is about.
+pub(crate) fn tenant_of(config: &Config) -> &str {
+    config.ledger.as_ref().map_or("", |ledger| ledger.tenant.as_str())
 }
 
 /// The effective modes: `create canary 5%, get both, list both, cancel both`.
@@ -188,22 +213,29 @@ fn modes(config: &Config) -> String {
     format!("create {create}{percent}, get {get}, list {list}, cancel {cancel}")
 }
 
-/// Puts the modes on record, now and after every reload. Ends with the watcher of the config. What the ledger does not take is tried
-/// again: a mode that is in force stays so, on record or not.
+/// Puts the modes on record, now and after every reload that changes them. A shared record that says something else is another replica's,
+/// and stays. Ends with the watcher of the config. What the ledger does not take is tried again: a mode that is in force stays so, on
+/// record or not.
 pub(crate) async fn keep_on_record(
     ledger: Ledger,
     current: Arc<ArcSwap<Config>>,
     mut reloads: watch::Receiver<ReloadHistory>,
 ) {
     let mut reason = "start";
+    let mut recorded: Option<String> = None;
     loop {
+        // Loaded anew for each try: a reload meanwhile makes the older modes moot.
         let config = current.load_full();
+        let in_force = modes(&config);
         // Before the write, which may have to wait: heartbeats say what runs, on record or not.
-        ledger.verifier.running.set(&config.hash, &modes(&config));
-        // The config is loaded anew for each try: a reload meanwhile makes the older modes moot.
-        while let Err(error) = ledger.record_modes(&current.load_full(), reason).await {
-            tracing::debug!(target: "ledger", %error, "the modes in force are not on record yet");
-            sleep(RETRY_AFTER).await;
+        ledger.verifier.running.set(&config.hash, &in_force);
+        if recorded.as_ref() != Some(&in_force) {
+            if let Err(error) = ledger.record_modes(&config, reason).await {
+                tracing::debug!(target: "ledger", %error, "the modes in force are not on record yet");
+                sleep(RETRY_AFTER).await;
+                continue;
+            }
+            recorded = Some(in_force);
         }
         if reloads.changed().await.is_err() {
             return;

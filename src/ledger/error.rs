@@ -188,6 +188,14 @@ pub enum OpenError {
         /// What SQLite says.
         source: Box<Self>,
     },
+    /// The database at that place does not answer as a ledger does.
+    #[error("{} ({place}): {source}", keys::LEDGER_URL)]
+    At {
+        /// The file, or host and port; never a user or a password.
+        place: String,
+        /// What failed there.
+        source: Box<Self>,
+    },
     /// Another ledger is there than the config means.
     #[error("{}", .0.iter().map(|mismatch| format!("{} {mismatch}", mismatch.config_key())).collect::<Vec<_>>().join("; "))]
     Mismatch(Vec<Mismatch>),
@@ -231,6 +239,7 @@ impl OpenError {
                 sqlite_code(error)
             }
             Self::Ledger(LedgerError::Unavailable(error)) => sqlite_code(error),
+            Self::At { source, .. } => source.sqlite_code(),
             _ => None,
         }
     }
@@ -242,11 +251,24 @@ impl OpenError {
 
     /// Names the SQLite file in an error that is about its content.
     pub(super) fn naming(self, path: &Path) -> Self {
+        if let Self::Missing { named, file: None } = self {
+            return Self::Missing { named, file: Some(path.to_owned()) };
+        }
         match self.sqlite_code() {
             Some(code) if ABOUT_THE_FILE.contains(&code) => {
                 Self::File { path: path.to_owned(), source: Box::new(self) }
             }
-            _ => self,
+            _ => self.at(|| path.display().to_string()),
+        }
+    }
+
+    /// Names the place in an error that does not say where it was.
+    pub(super) fn at(self, place: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Connect(_) | Self::Timeout(_) | Self::Ledger(_) | Self::Schema(_) => {
+                Self::At { place: place(), source: Box::new(self) }
+            }
+            named => named,
         }
     }
 
@@ -261,6 +283,7 @@ impl OpenError {
                 all.iter().map(|mismatch| (mismatch.config_key(), mismatch.to_string())).collect()
             }
             Self::Locked(_)
+            | Self::At { .. }
             | Self::File { .. }
             | Self::Lock { .. }
             | Self::Unsuitable(_)

@@ -205,10 +205,15 @@ impl ProcessHeartbeat {
     async fn write<C: Connection>(&self, connection: &mut C) -> Result<(), LedgerError> {
         // Every connection was verified when it was made, so its timeline is one on which this process found its claims.
         let timeline = connection.history().map(|server| server.timeline.clone());
-        let now = Bind::Number(Timestamp::now().as_microsecond());
+        // Of one clock: replicas are compared by these times.
+        let clock = connection.clock().await?;
+        let now = Bind::Number(clock);
         let runs_with = self.running.get();
         let runs_with = runs_with.as_ref();
-        let modes_since = runs_with.map_or(-1, |running| running.modes_since.as_microsecond());
+        let modes_since = runs_with.map_or(-1, |running| {
+            let since = i64::try_from(running.modes_since.elapsed().as_micros()).unwrap_or(i64::MAX);
+            clock.saturating_sub(since).max(0)
+        });
         let binds = [
             Bind::Text(&self.process),
             now,

@@ -32,7 +32,11 @@ pub(super) enum Setting {
 
 impl Setting {
     const fn name(self) -> Bind<'static> {
-        Bind::Text(match self {
+        Bind::Text(self.text())
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
             Self::Id => "id",
             Self::Hosts => "hosts",
             Self::System => "system",
@@ -44,12 +48,46 @@ impl Setting {
             Self::UsageSince => "usage_since",
             Self::Furthest => "furthest",
             Self::Modes => "modes",
-        })
+        }
     }
 }
 
 /// No route has used the new API.
 const NOWHERE: &str = "creates none, reads legacy";
+
+/// How far a tenant that joined a ledger of others went, and its modes, are rows of its own. The first tenant's are [`Setting::Furthest`]
+/// and [`Setting::Modes`], as older versions wrote them for every tenant.
+#[derive(Clone, Copy)]
+pub(super) enum OfTenant {
+    Furthest,
+    Modes,
+}
+
+impl OfTenant {
+    fn own_name(self, tenant: &str) -> String {
+        match self {
+            Self::Furthest => format!("furthest of {tenant}"),
+            Self::Modes => format!("modes of {tenant}"),
+        }
+    }
+
+    /// Where the tenant's value stands.
+    pub(super) async fn name<C: Connection>(
+        self,
+        connection: &mut C,
+        tenant: &str,
+    ) -> Result<String, LedgerError> {
+        let furthest = Self::Furthest.own_name(tenant);
+        if named_setting(connection, &furthest).await?.is_some() {
+            return Ok(self.own_name(tenant));
+        }
+        let shared = match self {
+            Self::Furthest => Setting::Furthest,
+            Self::Modes => Setting::Modes,
+        };
+        Ok(shared.text().to_owned())
+    }
+}
 
 fn now() -> Bind<'static> {
     Bind::Number(Timestamp::now().as_microsecond())
@@ -60,8 +98,16 @@ pub(super) async fn setting<C: Connection>(
     connection: &mut C,
     setting: Setting,
 ) -> Result<Option<(String, i64)>, LedgerError> {
+    named_setting(connection, setting.text()).await
+}
+
+/// The value of the setting of a name, and when it was written.
+pub(super) async fn named_setting<C: Connection>(
+    connection: &mut C,
+    name: &str,
+) -> Result<Option<(String, i64)>, LedgerError> {
     let sql = "SELECT value, at_us FROM ledger_settings WHERE name = $1";
-    let rows: Vec<(String, i64)> = connection.rows(sql, &[setting.name()]).await?;
+    let rows: Vec<(String, i64)> = connection.rows(sql, &[Bind::Text(name)]).await?;
     Ok(rows.into_iter().next())
 }
 
@@ -92,7 +138,15 @@ pub(super) async fn set_setting<C: Connection>(
     setting: Setting,
     value: &str,
 ) -> Result<(), LedgerError> {
-    let binds = [setting.name(), Bind::Text(value), now()];
+    set_named(connection, setting.text(), value).await
+}
+
+pub(super) async fn set_named<C: Connection>(
+    connection: &mut C,
+    name: &str,
+    value: &str,
+) -> Result<(), LedgerError> {
+    let binds = [Bind::Text(name), Bind::Text(value), now()];
     let rows: Vec<(String,)> = connection.guarded(&SET_SETTING, &binds).await?;
     if rows.is_empty() { Err(connection.foreign()) } else { Ok(()) }
 }
@@ -104,12 +158,12 @@ const REPLACE_SETTING: Guarded = guarded!(
 );
 
 /// Writes a setting that has another value or none, and returns whether it did.
-pub(super) async fn replace_setting<C: Connection>(
+pub(super) async fn replace_named<C: Connection>(
     connection: &mut C,
-    setting: Setting,
+    name: &str,
     value: &str,
 ) -> Result<bool, LedgerError> {
-    let binds = [setting.name(), Bind::Text(value), now()];
+    let binds = [Bind::Text(name), Bind::Text(value), now()];
     let rows: Vec<(String,)> = connection.guarded(&REPLACE_SETTING, &binds).await?;
     Ok(!rows.is_empty())
 }
@@ -155,7 +209,46 @@ const ADD_TENANT: Guarded = guarded!(
 /// Adds a tenant to those that the ledger serves, and returns whether it is new.
 pub(super) async fn add_tenant<C: Connection>(connection: &mut C, tenant: &str) -> Result<bool, LedgerError> {
     let rows: Vec<(String,)> = connection.guarded(&ADD_TENANT, &[Bind::Text(tenant), now()]).await?;
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    // What the others showed is not its evidence.
+    if has_other_tenants(connection, tenant).await? {
+        set_named(connection, &OfTenant::Furthest.own_name(tenant), NOWHERE).await?;
+    }
+    Ok(true)
+}
+
+async fn has_other_tenants<C: Connection>(connection: &mut C, tenant: &str) -> Result<bool, LedgerError> {
+    let sql = "SELECT tenant FROM ledger_tenants WHERE tenant <> $1 LIMIT 1";
+    let rows: Vec<(String,)> = connection.rows(sql, &[Bind::Text(tenant)]).await?;
     Ok(!rows.is_empty())
+}
+
+/// Whether a tenant is new to a ledger of others.
+pub(super) async fn is_stranger<C: Connection>(
+    connection: &mut C,
+    tenant: &str,
+) -> Result<bool, LedgerError> {
+    let sql = "SELECT tenant FROM ledger_tenants WHERE tenant = $1";
+    let rows: Vec<(String,)> = connection.rows(sql, &[Bind::Text(tenant)]).await?;
+    Ok(rows.is_empty() && has_other_tenants(connection, tenant).await?)
+}
+
+const FORGET_FURTHEST: Guarded = guarded!(
+    [
+        "UPDATE ledger_settings SET value = $2, at_us = $3 WHERE (name = 'furthest' OR name LIKE 'furthest of %') AND "
+    ],
+    [" RETURNING name"],
+);
+
+/// Nothing that was in force before counts: it was with another vendor.
+pub(super) async fn forget_furthest<C: Connection>(connection: &mut C) -> Result<(), LedgerError> {
+    // Of a ledger that a version without this record used, too.
+    insert_setting(connection, Setting::Furthest, NOWHERE).await?;
+    let binds = [Bind::Text(NOWHERE), now()];
+    connection.guarded::<(String,)>(&FORGET_FURTHEST, &binds).await?;
+    Ok(())
 }
 
 async fn has_claims<C: Connection>(connection: &mut C) -> Result<bool, LedgerError> {

@@ -9,7 +9,7 @@ use super::history::Verifier;
 use super::newest::Newest;
 use super::reader::{ReadStore, Reader};
 use super::runs_with::RunsWithCell;
-use super::settings::{DatabaseUrl, OpenMode, Settings};
+use super::settings::{DatabaseUrl, OpenMode, Settings, place};
 use super::trip::TripWatch;
 use super::{Ledger, Store, postgres, sqlite};
 
@@ -56,9 +56,11 @@ impl Ledger {
                 let opened = sqlite::SqliteStore::open(&path, settings, verifier.clone(), mode).await;
                 Store::Sqlite(opened.map_err(|error| error.naming(&path))?)
             }
-            DatabaseUrl::Postgres(options) => Store::Postgres(
-                postgres::PostgresStore::open(*options, settings, verifier.clone(), mode).await?,
-            ),
+            DatabaseUrl::Postgres(options) => {
+                let at = place(&options);
+                let opened = postgres::PostgresStore::open(*options, settings, verifier.clone(), mode).await;
+                Store::Postgres(opened.map_err(|error| error.at(|| at))?)
+            }
         };
         let read_store = match &store {
             Store::Sqlite(store) => ReadStore::Sqlite(store.reader.clone()),

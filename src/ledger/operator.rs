@@ -11,7 +11,10 @@ use super::connection::{Bind, Connection, Guarded, LedgerRequest, guarded};
 use super::error::LedgerError;
 use super::health::CallKind;
 use super::history::PlaceHold;
-use super::identity::{Make, Setting, add_tenant, clear_setting, lock, set_mark, set_setting, setting};
+use super::identity::{
+    Make, Setting, add_tenant, clear_setting, forget_furthest, lock, set_mark, set_setting, setting,
+};
+use super::mismatch::are_same_hosts;
 use super::queries::{
     COLUMNS_OF_A_CLAIM, ClaimByRef, ClaimContextByRef, ClaimRow, CreatedOnNew, MigratedAt, OwnedKey,
 };
@@ -180,8 +183,15 @@ impl Accept {
             if recorded.as_deref() != Some(value) {
                 set_setting(connection, name, value).await?;
                 changes.push(format!("{shown}: {} -> {value}", recorded.as_deref().unwrap_or("none")));
-                before.extend(recorded);
                 after.push(value.to_owned());
+                let is_other = |recorded: &String| !are_same_hosts(recorded, value);
+                if matches!(name, Setting::Hosts) && recorded.as_ref().is_some_and(is_other) {
+                    forget_furthest(connection).await?;
+                    let forgotten = "gates: what was in force with the other hosts counts no more";
+                    changes.push(forgotten.into());
+                    after.push(forgotten.into());
+                }
+                before.extend(recorded);
             }
         }
         Ok(changes)

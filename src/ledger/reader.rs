@@ -15,7 +15,7 @@ use super::queries::{
     NewestRecord, OwnedKey, SideOfRecord,
 };
 use super::schema::UnknownMigration;
-use super::settings::{DatabaseUrl, Settings, in_time};
+use super::settings::{DatabaseUrl, Settings, in_time, place};
 use super::stats::{Stats, Summary};
 use super::{postgres, schema, sqlite};
 use crate::telemetry::metrics::family::{DURATIONS, Histograms};
@@ -72,8 +72,12 @@ impl Reader {
                 opened.await.map_err(|error: OpenError| error.naming(&path))
             }
             DatabaseUrl::Postgres(options) => {
-                let store = postgres::PostgresStore::open_to_read(*options, settings).await?;
-                Self::checked(ReadStore::Postgres(store), settings).await
+                let at = place(&options);
+                let opened = async {
+                    let store = postgres::PostgresStore::open_to_read(*options, settings).await?;
+                    Self::checked(ReadStore::Postgres(store), settings).await
+                };
+                opened.await.map_err(|error: OpenError| error.at(|| at))
             }
         }
     }

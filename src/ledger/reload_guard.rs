@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::uri::Scheme;
 use tokio::time::{sleep, timeout};
 
 use crate::config::keys;
 use crate::config::reload::ReloadGuard;
-use crate::config::{self, Config, ConfigProblem, Mode, NativeCreates, Upstream, Upstreams};
+use crate::config::{self, Config, ConfigProblem, Mode, NativeCreates};
 use crate::ledger::{Identified, Identity, Ledger, LedgerError, OpenError, Settings, Withdrawal};
 use crate::translate::side::Side;
 
@@ -55,20 +54,10 @@ pub(crate) fn identity_of(config: &Config, ledger: &config::LedgerSection) -> Id
         agrees: true,
         id: ledger.id.clone(),
         new_in_use: ledger.new_in_use,
-        hosts: Some(hosts(config)),
+        hosts: Some(config.upstream.hosts()),
         tenant: Some(ledger.tenant.clone()),
         facts: Some(config.facts),
     }
-}
-
-/// The upstream hosts on record, each with its port: behind sidecars on one machine environments differ by nothing else.
-fn hosts(config: &Config) -> String {
-    let Upstreams { legacy, new, .. } = &config.upstream;
-    let host = |upstream: &Upstream| {
-        let usual = if upstream.scheme == Scheme::HTTPS { 443 } else { 80 };
-        format!("{}:{}", upstream.authority.host(), upstream.authority.port_u16().unwrap_or(usual))
-    };
-    format!("legacy={} new={}", host(legacy), host(new)).to_ascii_lowercase()
 }
 
 /// Checks a config at start and before every reload. Refuses another ledger than the configured one, and read routes that would not see

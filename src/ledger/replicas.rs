@@ -1,6 +1,6 @@
 //! Which replicas run with this ledger, with which config and modes: part of their heartbeats.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::Reader;
 use super::connection::{Bind, Connection, LedgerRequest};
@@ -20,22 +20,28 @@ pub(crate) struct ReplicaRow {
     pub(crate) version: String,
 }
 
-/// The processes whose last heartbeat is not older than a time.
-struct ReplicasSince(Timestamp);
+/// The processes with a heartbeat within this time.
+struct FreshReplicas(SignedDuration);
 
-const REPLICAS_SINCE: &str = "SELECT process, seen_at_us, config, modes, modes_since_us, version FROM ledger_processes \
-     WHERE seen_at_us >= $1 AND modes IS NOT NULL ORDER BY started_at_us, process";
+// Times are of the clock that all processes share; a process of an older version wrote those of its own, which may be ahead.
+const FRESH_REPLICAS: &str = "SELECT process, seen_at_us, config, modes, modes_since_us, version FROM ledger_processes \
+     WHERE seen_at_us >= $1 AND seen_at_us <= $2 AND modes IS NOT NULL ORDER BY started_at_us, process";
 
 type StoredReplica = (String, i64, String, String, i64, String);
 
-impl LedgerRequest for ReplicasSince {
+impl LedgerRequest for FreshReplicas {
     type Output = Vec<ReplicaRow>;
 
     async fn run<C: Connection>(&self, connection: &mut C) -> Result<Self::Output, LedgerError> {
-        let rows: Vec<StoredReplica> =
-            connection.rows(REPLICAS_SINCE, &[Bind::Number(self.0.as_microsecond())]).await?;
+        let now = connection.clock().await?;
+        let within = i64::try_from(self.0.as_micros()).unwrap_or(i64::MAX);
+        let bounds = [now.saturating_sub(within), now.saturating_add(within)].map(Bind::Number);
+        let rows: Vec<StoredReplica> = connection.rows(FRESH_REPLICAS, &bounds).await?;
+        // In the clock of this process, which is what the times are compared with.
+        let differs = Timestamp::now().as_microsecond().saturating_sub(now);
+        let here = |at: i64| time(at.saturating_add(differs));
         let row = |(process, seen_at, config, modes, since, version): StoredReplica| {
-            let (seen_at, modes_since) = (time(seen_at)?, time(since)?);
+            let (seen_at, modes_since) = (here(seen_at)?, here(since)?);
             Ok(ReplicaRow { process, seen_at, config, modes, modes_since, version })
         };
         rows.into_iter().map(row).collect()
@@ -43,11 +49,14 @@ impl LedgerRequest for ReplicasSince {
 }
 
 impl Reader {
-    /// The processes whose last heartbeat is not older than a time, by their start.
+    /// The processes with a heartbeat within this time, by their start.
     ///
     /// # Errors
     /// [`LedgerError`].
-    pub(crate) async fn replicas_since(&self, since: Timestamp) -> Result<Vec<ReplicaRow>, LedgerError> {
-        self.ask(&ReplicasSince(since)).await
+    pub(crate) async fn fresh_replicas(
+        &self,
+        within: SignedDuration,
+    ) -> Result<Vec<ReplicaRow>, LedgerError> {
+        self.ask(&FreshReplicas(within)).await
     }
 }

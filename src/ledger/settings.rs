@@ -148,6 +148,14 @@ pub(crate) fn sqlite_file(url: &str) -> Option<PathBuf> {
     }
 }
 
+/// Where a PostgreSQL ledger is, for messages: never a user or a password.
+pub(super) fn place(options: &PgConnectOptions) -> String {
+    match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => format!("{}:{}", options.get_host(), options.get_port()),
+    }
+}
+
 /// Checks a URL without opening anything.
 ///
 /// # Errors

@@ -13,6 +13,8 @@ use super::error::{LedgerError, OpenError};
 use super::file_identity::SameFile;
 use super::group_commit::{GroupCommit, WriterFile};
 use super::history::Verifier;
+use super::identified::examine;
+use super::schema;
 use super::settings::{OpenMode, Settings, in_time};
 use super::sqlite_file::{lock, reading, resolve};
 use super::sqlite_opening::{ReadAlone, SqliteOpening};
@@ -60,6 +62,30 @@ impl SqliteReader {
     }
 }
 
+/// Refuses a file that is not the ledger that is meant before anything of it is changed: opening it to write would change its journal.
+/// What cannot be said without that is said later.
+async fn look_first(path: &Path, settings: &Settings) -> Result<(), OpenError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let looking = async {
+        let mut connection = reading(path, settings.timeout).connect().await?;
+        let found = async {
+            schema::is_newer(&mut connection, settings).await?;
+            examine(&mut connection, &settings.identity).await
+        };
+        let found = found.await;
+        connection.close().await?;
+        found
+    };
+    match in_time(settings.timeout, looking).await {
+        Err(refusal @ (OpenError::Mismatch(_) | OpenError::Missing { .. } | OpenError::Newer { .. })) => {
+            Err(refusal)
+        }
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
 /// The reader and the one writer.
 #[derive(Clone)]
 pub(super) struct SqliteStore {
@@ -80,6 +106,7 @@ impl SqliteStore {
         if !settings.identity.create && !path.exists() {
             return Err(settings.identity.missing(Some(&path)));
         }
+        look_first(&path, settings).await?;
         let lock = if mode == OpenMode::Serve { Some(lock(&path)?) } else { None };
         let reading = reading(&path, settings.timeout);
         let mut opening = SqliteOpening::new(path, settings, verifier, lock);

@@ -5,6 +5,7 @@ use std::io::{self, BufRead};
 use jiff::{SignedDuration, Timestamp};
 
 use super::bounded::Bounded;
+use super::compared_hosts::ComparedHosts;
 use super::coverage::CoverageTotals;
 use super::document::{
     BothLatencies, ConfigSeen, Decision, InputCounts, Report, RouteReport, SCHEMA, SeverityCount, Signatures,
@@ -59,6 +60,7 @@ pub struct ReportBuilder {
     coverage: CoverageTotals,
     rules: RuleTotals,
     drift: DriftTotals,
+    hosts: ComparedHosts,
 }
 
 struct ConfigTotals {
@@ -86,7 +88,14 @@ impl ReportBuilder {
             coverage: CoverageTotals::new(),
             rules: RuleTotals::new(scope_since),
             drift: DriftTotals::new(),
+            hosts: ComparedHosts::new(None),
         }
+    }
+
+    /// Requires that everything was compared on these hosts, `legacy=HOST:PORT new=HOST:PORT`.
+    #[must_use]
+    pub fn on_hosts(self, hosts: String) -> Self {
+        Self { hosts: ComparedHosts::new(Some(hosts)), ..self }
     }
 
     /// Adds one file's lines. Files may come in any order.
@@ -163,6 +172,7 @@ impl ReportBuilder {
     fn take(&mut self, record: &ComparisonRecord, time: Timestamp) {
         let weight = record.suppressed.saturating_add(1);
         self.config(&record.config_hash, &record.stage, time, weight);
+        self.hosts.add(record.hosts.as_deref(), weight);
         self.routes[record.route as usize].add(record, time, weight);
         self.signatures.add(record, time, weight);
         self.coverage.add(record);
@@ -189,6 +199,7 @@ impl ReportBuilder {
         for suppressed in reported {
             let Suppressed { route, verdict, severity, both_held, count, .. } = *suppressed;
             self.routes[route as usize].count(verdict, severity, both_held, count);
+            self.hosts.add(heartbeat.hosts.as_deref(), count);
             self.signatures.add_suppressed(suppressed, time);
         }
         Some(())
@@ -239,6 +250,7 @@ impl ReportBuilder {
             drift: self.drift.document(),
         };
         report.notes = notes::of(&report);
+        report.notes.extend(self.hosts.note());
         report
     }
 
@@ -286,6 +298,7 @@ impl ReportBuilder {
             newer_lines: self.input.newer,
             now: self.scope.now,
             uncovered: &self.coverage.uncovered(route),
+            hosts: self.hosts.check(),
         };
         let (verdict, checks) = stats.judge(go);
         let (column_seconds, over_time) = totals.timeline.columns();

@@ -26,10 +26,12 @@ pub(super) struct RouteStats<'a> {
     pub(super) now: Timestamp,
     /// What clients used and what was never compared on both sides.
     pub(super) uncovered: &'a [Uncovered],
+    /// Whether it was compared on the right hosts, where that is required.
+    pub(super) hosts: Option<Check>,
 }
 
-/// A check that is missed where too little was compared. Every other one that is missed is a reason against the route.
-const PROVES: [&str; 2] = ["counterparts_min", "cover"];
+/// A check that is missed where too little was compared, or the wrong vendor. Every other one that is missed is a reason against the route.
+const PROVES: [&str; 3] = ["counterparts_min", "cover", "hosts"];
 /// Names of what is not covered that a check shows.
 const UNCOVERED_SHOWN: usize = 6;
 
@@ -44,6 +46,7 @@ impl RouteStats<'_> {
         let mut checks = vec![self.records()];
         checks.extend(self.amounts(go));
         checks.extend(self.cover(go));
+        checks.extend(self.hosts.clone());
         checks.extend(self.differences(go));
         checks.extend(self.shadow_itself(go));
         let missed: Vec<_> = checks.iter().filter(|check| !check.passed).collect();

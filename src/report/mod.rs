@@ -6,6 +6,7 @@
 
 mod bounded;
 mod builder;
+mod compared_hosts;
 mod continuity;
 mod counters;
 mod coverage;

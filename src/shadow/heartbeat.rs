@@ -76,6 +76,7 @@ impl Heartbeat {
             sequence: 0,
             next_seconds: self.announced.map(seconds),
             config_hash: config.hash.clone(),
+            hosts: Some(config.upstream.hosts()),
             stage: config.stage.to_string(),
             routes,
             seconds: seconds(self.covered),

@@ -25,6 +25,9 @@ pub struct HeartbeatRecord {
     pub next_seconds: Option<f64>,
     /// Twelve hex digits of the config in force.
     pub config_hash: String,
+    /// As in a comparison's record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<String>,
     /// The stage of that config.
     pub stage: String,
     /// The routes in mode `shadow`, each with the share that is compared. A share of 0 is listed too: that route has no

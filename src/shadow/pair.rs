@@ -88,6 +88,7 @@ impl<'a> PairRecords<'a> {
             request_id: request_id.to_owned(),
             trace_id: None,
             config_hash: self.config.hash.clone(),
+            hosts: Some(self.config.upstream.hosts()),
             stage: self.config.stage.to_string(),
             route: read.route,
             kind: ComparisonKind::Pair,

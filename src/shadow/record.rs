@@ -51,6 +51,9 @@ pub struct ComparisonRecord {
     pub trace_id: Option<String>,
     /// Twelve hex digits of the config that the request ran with.
     pub config_hash: String,
+    /// Which vendor was compared: `legacy=HOST:PORT new=HOST:PORT`. Absent in lines of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<String>,
     /// The stage of that config.
     pub stage: String,
     /// `create`, `get` or `list`.

@@ -49,6 +49,7 @@ pub(super) fn build(
         request_id: request_id.clone(),
         trace_id: trace_id(&job.request),
         config_hash: config.hash.clone(),
+        hosts: Some(config.upstream.hosts()),
         stage: config.stage.to_string(),
         route: job.route,
         kind: kind(job),

@@ -1,8 +1,8 @@
 //! What the vendor's answers held that this build does not know, since the start of the process. Bounded, and free of locks while nothing
 //! new is seen: a digest that was looked at before is one load.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -33,6 +33,8 @@ pub(crate) struct DriftLog {
     slots: Box<[AtomicU64]>,
     is_full: AtomicBool,
     seen: Mutex<BTreeMap<Drift, Timestamp>>,
+    /// Acknowledged names that made room for others in a full list.
+    known: Mutex<BTreeSet<String>>,
     counts: Counters<(DriftKind,)>,
 }
 
@@ -48,6 +50,7 @@ impl Default for DriftLog {
             slots: std::iter::repeat_with(AtomicU64::default).take(SLOTS).collect(),
             is_full: AtomicBool::new(false),
             seen: Mutex::default(),
+            known: Mutex::default(),
             counts: Counters::default(),
         }
     }
@@ -84,7 +87,28 @@ impl DriftLog {
         }
     }
 
+    /// In a full list, names that are acknowledged make room for others. What was left out is then looked at again.
+    pub(crate) fn make_room(&self, acknowledged: &[String]) {
+        if !self.is_full() {
+            return;
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).extend(acknowledged.iter().cloned());
+        seen.retain(|drift, _| !acknowledged.contains(&drift.path));
+        if seen.len() < DRIFT_MAX {
+            self.is_full.store(false, Ordering::Relaxed);
+            self.slots.iter().for_each(|slot| slot.store(0, Ordering::Relaxed));
+        }
+    }
+
+    fn is_known(&self, path: &str) -> bool {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
+    }
+
     fn add(&self, drift: Drift) {
+        if self.is_known(&drift.path) {
+            return;
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let (count, is_full) = (seen.len(), seen.len() >= DRIFT_MAX);
         // A known name is no news, also when the list is full.

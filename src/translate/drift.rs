@@ -4,7 +4,10 @@
 //! before is worth a [`scan`], which names what it stands for. A name is shown in bounded form, and no value is: what a client chose
 //! (`metadata`) is never looked into.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+
+use sha2::{Digest as _, Sha256};
 
 use super::conversion;
 use super::json::{JsonError, JsonReader, Raw};
@@ -16,8 +19,9 @@ use super::unknown::{NameLocation, unknown_content, unknown_problem};
 const NAME_MAX: usize = 48;
 /// More digits than a name has.
 const DIGITS_MAX: usize = 4;
-/// In place of every name that cannot be shown.
-const UNSHOWN: &str = "(not shown)";
+/// Hex digits of the digest that stands for a name that is not shown, so that it can be told from others: of the names that it may stand for
+/// there are too many to find the one.
+const DIGEST_DIGITS: usize = 6;
 /// Names that one scan returns.
 const SCAN_MAX: usize = 256;
 
@@ -239,7 +243,7 @@ pub(crate) fn unknown_status(side: Side, status: &str) -> Option<&str> {
 
 /// A name of few and plain characters, since it comes from outside and goes to logs, pages and configs. Ids and texts as names are not
 /// shown.
-fn shown(place: NameLocation, name: &str) -> &str {
+fn shown(place: NameLocation, name: &str) -> Cow<'_, str> {
     let is_plain = |byte: u8| match place {
         NameLocation::ContentType => {
             byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'+' | b'.' | b'-')
@@ -259,7 +263,11 @@ fn shown(place: NameLocation, name: &str) -> &str {
     // Long names and names with many digits may be ids or references that a client chose.
     let is_shown =
         !name.is_empty() && name.len() <= NAME_MAX && digits <= DIGITS_MAX && name.bytes().all(is_plain);
-    if is_shown { name } else { UNSHOWN }
+    if is_shown {
+        return name.into();
+    }
+    let digest = const_hex::encode(Sha256::digest(name));
+    format!("(not shown {})", &digest[..DIGEST_DIGITS]).into()
 }
 
 fn value_type(value: Raw<'_>) -> &'static str {
@@ -313,9 +321,9 @@ mod tests {
             (r#"{"source":{"label":1}}"#, "new.record.source.label"),
             (r#"{"destination":{"profile":{"tier":null}}}"#, "new.record.destination.profile.tier"),
             (r#"{"Status":"COMPLETED"}"#, "new.record.Status"),
-            (r#"{"a b":1}"#, "new.record.(not shown)"),
-            (r#"{"3d7a1e5b9c2f":1}"#, "new.record.(not shown)"),
-            (r#"{"status":"call Jane"}"#, "new.status.(not shown)"),
+            (r#"{"a b":1}"#, "new.record.(not shown c8687a)"),
+            (r#"{"3d7a1e5b9c2f":1}"#, "new.record.(not shown d30bcd)"),
+            (r#"{"status":"call Jane"}"#, "new.status.(not shown 569591)"),
         ] {
             assert!(!Orchestration::parse(record.as_bytes()).unwrap().unknown.is_none(), "{record}");
             assert_eq!(paths(Side::New, 200, record), [expected], "{record}");

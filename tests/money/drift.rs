@@ -9,6 +9,7 @@ use conversion_shim::sandbox::{
 use conversion_shim::translate::side::Side;
 use reqwest::StatusCode;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use crate::support::process::{Config, Shim, run_with};
 use crate::support::soon;
@@ -152,8 +153,6 @@ async fn an_unknown_name_is_logged_once_and_keeps_the_next_step_back_until_it_is
         assert!(SECRETS.iter().all(|secret| !output.contains(secret)), "{output}");
     }
 
-    let known =
-        |path: &str| format!("[[drift.known]]\npath = \"{path}\"\nreason = \"CHG-1\"\nowner = \"ops\"\n");
     let paths = expected.map(|name| name.split(' ').next().unwrap());
     let three = paths[..3].iter().map(|path| known(path)).collect::<String>();
     world.config.write(&format!("{LIVE}\n{three}"));
@@ -281,10 +280,18 @@ async fn token_answers_are_looked_at_whoever_asked() {
 async fn names_without_end_stay_bounded_and_odd_ones_are_not_shown() {
     let world = World::start(LIVE).await;
     let odd = format!("zz-nested-value {}", "x".repeat(60));
+    // One entry acknowledges one name, also of those that are not shown.
+    let shown = ["a\nb", &odd].map(unshown);
     world.add_members(json!({ odd: 1, "a\nb": 1 }));
     world.create("odd").await;
-    world.names("new.record.(not shown)").await;
-    assert_eq!(world.logged(), ["new.record.(not shown) number"]);
+    world.names(&shown[1]).await;
+    let mut all = shown.clone().map(|path| format!("{path} number"));
+    all.sort();
+    assert_eq!(world.logged(), all);
+    world.gate_until("sealed", |line| line.contains("2 names")).await;
+    world.config.write(&format!("{LIVE}\n{}", known(&shown[0])));
+    let line = world.gate("sealed").await;
+    assert!(line.starts_with("MISSING") && line.contains("1 name ") && line.contains(&shown[1]), "{line}");
     for batch in 0..5 {
         let names = (0..200).map(|number| (format!("name_{batch}_{number}"), json!(number)));
         world.add_members(Value::Object(names.collect()));
@@ -301,6 +308,29 @@ async fn names_without_end_stay_bounded_and_odd_ones_are_not_shown() {
     // Those that are not on the list cannot be known.
     let line = world.gate_until("sealed", |line| line.contains("the list of names is full")).await;
     assert!(line.starts_with("MISSING"), "{line}");
+    the_list_is_emptied(&world).await;
+}
+
+/// What is acknowledged makes room for the rest.
+async fn the_list_is_emptied(world: &World) {
+    let logged = world.logged();
+    let paths = logged.iter().map(|name| known(name.rsplit_once(' ').unwrap().0));
+    world.config.write(&format!("{LIVE}\n{}", paths.collect::<String>()));
+    world.gate_until("sealed", |line| line.starts_with("met ")).await;
+    // The last answer again has names that were left out.
+    world.create("again").await;
+    let line = world.gate_until("sealed", |line| line.contains("new.record.name_4_")).await;
+    assert!(line.starts_with("MISSING"), "{line}");
+}
+
+fn known(path: &str) -> String {
+    format!("[[drift.known]]\npath = \"{path}\"\nreason = \"CHG-1\"\nowner = \"ops\"\n")
+}
+
+/// The path of a member that is not shown.
+fn unshown(name: &str) -> String {
+    let digest = const_hex::encode(Sha256::digest(name));
+    format!("new.record.(not shown {})", &digest[..6])
 }
 
 #[tokio::test(flavor = "multi_thread")]

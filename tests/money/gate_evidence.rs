@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use sqlx::Connection as _;
 
-use crate::gates::{Deployment, status};
+use crate::gates::{Deployment, facts, status};
 use crate::support::ledger;
 use crate::support::postgres::Postgres;
 use crate::support::process::{Ran, Shim, run_with};
-use crate::support::story::green;
+use crate::support::story::{HOSTS, green};
 use crate::support::test_bed::{new_record, old_record};
 
 /// The furthest modes on record.
@@ -25,6 +25,7 @@ pub(crate) fn ago(minutes: i64) -> Timestamp {
 /// A deployment that has gone so far.
 pub(crate) async fn deployment(furthest: &str, more: &str) -> Deployment {
     let deployment = Deployment::new().await;
+    deployment.knows_facts.set(true);
     // Opens the ledger for creates on new.
     deployment.write(&format!("stage = \"canary\"\n{more}"));
     deployment
@@ -167,9 +168,11 @@ async fn the_conditions_are_read_from_postgresql_as_well() {
     let Some(postgres) = Postgres::shared() else { return };
     let deployment = Deployment::new().await;
     let url = postgres.fresh_database();
-    deployment
-        .config
-        .write_only(&format!("{}gate.enforce = true\nstage = \"canary\"\n", ledger::keys(&url, true)));
+    deployment.config.write_only(&format!(
+        "{}{}gate.enforce = true\nstage = \"canary\"\n",
+        facts(Timestamp::now()),
+        ledger::keys(&url, true)
+    ));
     let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
     let sql = format!(
         "UPDATE ledger_settings SET value = '{CANARY}' WHERE name = 'furthest'; \
@@ -187,16 +190,17 @@ async fn the_conditions_are_read_from_postgresql_as_well() {
 }
 
 /// A log of the last minutes, all of it as it should be.
-fn shadow_log(deployment: &Deployment) -> String {
+pub(crate) fn shadow_log(deployment: &Deployment) -> String {
     let all = [Route::Create, Route::Get, Route::List].map(green).concat();
     let recent = &ago(5).to_string()[..17];
-    let log = all.replace("2026-11-21T11:55:", recent);
+    let log = all.replace("2026-11-21T11:55:", recent).replace(HOSTS, &deployment.hosts());
     deployment.config.file("shadow.log", &log).to_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_is_judged_with_the_thresholds_of_the_gates_config() {
     let deployment = deployment("creates none, reads both", "").await;
+    deployment.age_ledger().await;
     let log = shadow_log(&deployment);
     let record = async |more: &[&str]| {
         run_with(&deployment.config.path(), &[&["report", "--record", &log], more].concat()).await

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::gate_evidence::{CANARY, LIVE, ago, claim, clean, deployment, first_create, line, reconcile};
-use crate::gates::{Deployment, status};
+use crate::gates::{Deployment, facts, status};
 use crate::support::process::{Shim, run_with};
 use crate::support::soon;
 use crate::support::test_bed::old_record;
@@ -261,7 +261,8 @@ async fn the_report_that_is_judged_is_named() {
     let hosts = Timestamp::now() + SignedDuration::from_secs(1);
     deployment
         .tamper(&format!(
-            "INSERT OR REPLACE INTO ledger_settings (name, value, at_us) VALUES ('hosts', 'legacy=a new=b', {})",
+            "INSERT OR REPLACE INTO ledger_settings (name, value, at_us) VALUES ('hosts', '{}', {})",
+            deployment.hosts(),
             hosts.as_microsecond()
         ))
         .await;
@@ -276,4 +277,30 @@ async fn json_has_the_same_conditions() {
         run_with(&deployment.config.path(), &["gate", "--to", "observe", "--format", "json"]).await.json();
     assert_eq!(found["met"], json!(false), "{found}");
     assert_eq!(found["conditions"][0]["step"], "going back", "{found}");
+}
+
+/// They are asked for at each step, not only at the first that relies on them.
+#[tokio::test(flavor = "multi_thread")]
+async fn facts_that_are_too_old_stop_every_step_forward() {
+    let deployment = deployment(CANARY, "").await;
+    deployment.knows_facts.set(false);
+    let old = Timestamp::now() - SignedDuration::from_hours(31 * 24);
+    for (furthest, to) in [("creates none, reads both", "canary"), (CANARY, "live"), (LIVE, "sealed")] {
+        deployment
+            .tamper(&format!("UPDATE ledger_settings SET value = '{furthest}' WHERE name = 'furthest'"))
+            .await;
+        deployment.write(&format!("stage = \"canary\"\n{}", facts(old)));
+        assert!(is_missing(&deployment, to, "facts").await, "{to}");
+        assert!(line(&deployment, to, "facts").await.contains("too old: 31d"));
+        deployment.write(&format!("stage = \"canary\"\n{}", facts(Timestamp::now())));
+        assert!(!is_missing(&deployment, to, "facts").await, "{to}");
+    }
+    let json = run_with(&deployment.config.path(), &["gate", "--to", "sealed", "--format", "json"]).await;
+    assert_eq!(json.out.matches("\"facts\"").count(), 1, "{json:?}");
+    // How old they are is a metric, which an alert rests on.
+    deployment.write(&format!("stage = \"hold\"\n{}", facts(old)));
+    let shim = Shim::start(&deployment.config).await;
+    let metrics = reqwest::get(shim.admin("/metrics")).await.unwrap().text().await.unwrap();
+    let expected = format!("conversion_shim_facts_found_timestamp_seconds {}", old.as_second());
+    assert!(metrics.contains(&expected), "{metrics}");
 }

@@ -1,5 +1,6 @@
 //! Gates: no start and no reload goes further than the record without what that needs, and going back is never gated.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use conversion_shim::ledger::{
@@ -28,13 +29,15 @@ const FACTS: [&str; 6] = [
     "facts.query_plus = \"space\"",
 ];
 
-fn facts(found_at: Timestamp) -> String {
+pub(crate) fn facts(found_at: Timestamp) -> String {
     format!("{}\nfacts.found_at = \"{found_at}\"\n", FACTS.join("\n"))
 }
 
 pub(crate) struct Deployment {
     pub(crate) vendor: Sandbox,
     pub(crate) config: Config,
+    /// Whether each config has facts about the vendor.
+    pub(crate) knows_facts: Cell<bool>,
 }
 
 impl Deployment {
@@ -42,11 +45,19 @@ impl Deployment {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let vendor = vendor().await;
         let config = Config::new(&vendor);
-        Self { vendor, config }
+        Self { vendor, config, knows_facts: Cell::new(false) }
     }
 
     pub(crate) fn write(&self, more: &str) {
-        self.config.write(&format!("{ENFORCE}{more}\n"));
+        let facts = if self.knows_facts.get() { facts(Timestamp::now()) } else { String::new() };
+        self.config.write(&format!("{ENFORCE}{facts}{more}\n"));
+    }
+
+    /// As evidence and the ledger name the vendor.
+    pub(crate) fn hosts(&self) -> String {
+        let url = self.vendor.base_url();
+        let host = url.trim_start_matches("http://").split('/').next().unwrap();
+        format!("legacy={host} new={host}")
     }
 
     fn settings(&self) -> Settings {
@@ -106,7 +117,8 @@ impl Deployment {
     /// Everything as it should be, but for how many lists had a record on both sides.
     pub(crate) async fn record_report(&self, pairs_of_lists: u64) {
         let route = |pairs: u64| {
-            let always = ["records", "heartbeats", "missing_lines", "lost_lines", "cut_off", "newer_lines"];
+            let always =
+                ["records", "heartbeats", "missing_lines", "lost_lines", "cut_off", "newer_lines", "hosts"];
             let mut checks: serde_json::Map<_, _> = always
                 .map(|name| (name.to_owned(), json!({ "found": 1, "passed": true })))
                 .into_iter()
@@ -531,6 +543,22 @@ async fn a_client_that_needs_the_old_api_keeps_it_from_being_sealed() {
         .tamper("UPDATE ledger_settings SET at_us = at_us - 691200000000 WHERE name = 'usage_since'")
         .await;
     assert!(usage().await.starts_with("met"), "{}", usage().await);
+}
+
+/// What was counted since the last write to the ledger is not lost with an orderly end.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_client_used_last_is_kept_by_an_orderly_end() {
+    let deployment = Deployment::new().await;
+    deployment.write("stage = \"observe\"\nusage.client_header = \"x-client\"");
+    let mut shim = Shim::start(&deployment.config).await;
+    let url =
+        shim.public(&format!("{}?updated_at.begin=2026-01-01T00:00:00Z", crate::support::test_bed::LEGACY));
+    let client = reqwest::Client::new().get(url).header("x-client", "treasury");
+    client.bearer_auth(conversion_shim::sandbox::TOKEN).send().await.unwrap();
+    shim.signal("-TERM");
+    assert_eq!(shim.ended().await, Some(0));
+    let ran = run_with(&deployment.config.path(), &["gate", "--to", "sealed"]).await;
+    assert!(ran.out.contains("header treasury (change_filter)"), "{ran:?}");
 }
 
 /// `usage` of a new process, which saw no client itself.

@@ -167,6 +167,8 @@ async fn what_cannot_be_read_is_not_known() {
         sleep(Duration::from_millis(50)).await;
     }
     assert!(!text(&shim, "/metrics").await.contains("conversion_shim_tripped "), "absent, not 0");
+    let shown = run(&["status", "--admin", &shim.admin_address().to_string()]).await;
+    assert!(shown.row("trip").ends_with("doubles: not known, the ledger is down"), "{shown:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,9 @@ use jiff::{SignedDuration, Timestamp};
 /// When the reports are made.
 pub(crate) const NOW: &str = "2026-11-21T12:00:00Z";
 
+/// The vendor of a config that names none.
+pub(crate) const HOSTS: &str = "legacy=api.paxos.com:443 new=api.paxos.com:443";
+
 /// So many minutes before that.
 pub(crate) fn ago(minutes: i64) -> String {
     let now: Timestamp = NOW.parse().unwrap();
@@ -40,6 +43,7 @@ pub(crate) fn record(route: Route) -> ComparisonRecord {
         request_id: "0193a4c2-0001".into(),
         trace_id: None,
         config_hash: "3f9c1e02ab77".into(),
+        hosts: Some(HOSTS.into()),
         stage: "shadow".into(),
         route,
         kind: if dry_run { ComparisonKind::DryRun } else { ComparisonKind::Read },
@@ -96,6 +100,7 @@ pub(crate) fn heartbeat() -> HeartbeatRecord {
         sequence: 0,
         next_seconds: None,
         config_hash: "3f9c1e02ab77".into(),
+        hosts: Some(HOSTS.into()),
         stage: "shadow".into(),
         routes: COMPARED.map(sampled).to_vec(),
         seconds: 3600.0,

@@ -294,7 +294,7 @@ impl TestBed {
         // On a busy machine opening may take longer than a call may.
         let ledger = loop {
             match Ledger::open(&settings).await {
-                Err(OpenError::Timeout(_)) => {}
+                Err(OpenError::At { source, .. }) if matches!(*source, OpenError::Timeout(_)) => {}
                 opened => break opened.unwrap(),
             }
         };

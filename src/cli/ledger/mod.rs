@@ -150,8 +150,11 @@ fn stats(output: OutputArgs) -> u8 {
         Err(problems) => return check::refused(&problems),
     };
     let settings = named(&ledger);
-    let settings = Settings { timeout: settings.timeout.max(STATS_TIMEOUT), ..settings };
+    let patient = Settings { timeout: settings.timeout.max(STATS_TIMEOUT), ..settings.clone() };
     let counted = block_on(async {
+        // Counting takes its time, and a server that does not even answer is not waited for as long.
+        drop(Reader::open(&settings).await?);
+        let settings = patient;
         let reader = Reader::open(&settings).await?;
         let sides = reader.completeness(&ledger.tenant).await?;
         Ok((reader.identified(None).await?, reader.stats().await?, sides))

@@ -103,7 +103,7 @@ pub(super) fn open_new(arguments: OrderArgs) -> u8 {
     }
     let set = block_on(async {
         let opened = open(&ledger, unchecked(&ledger)).await?;
-        let furthest = opened.reader().furthest().await?;
+        let furthest = opened.reader().furthest(&ledger.tenant).await?;
         let is_early = furthest.is_some_and(|furthest| furthest.reads < ReadProgress::Both);
         Ok((opened.open_new(operator_reason(why)).await?, is_early))
     });

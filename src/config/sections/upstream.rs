@@ -59,6 +59,16 @@ impl Upstreams {
             Side::New => &self.new,
         }
     }
+
+    /// The vendor that is meant, for records: `legacy=HOST:PORT new=HOST:PORT`. With ports, because behind sidecars on one machine
+    /// environments differ by nothing else.
+    pub(crate) fn hosts(&self) -> String {
+        let host = |upstream: &Upstream| {
+            let usual = if upstream.scheme == Scheme::HTTPS { 443 } else { 80 };
+            format!("{}:{}", upstream.authority.host(), upstream.authority.port_u16().unwrap_or(usual))
+        };
+        format!("legacy={} new={}", host(&self.legacy), host(&self.new)).to_ascii_lowercase()
+    }
 }
 
 impl Upstreams {

@@ -173,6 +173,14 @@ pub(crate) const CONFIG_LAST_RELOAD_SUCCESSFUL: Metric = Metric::gauge(
     "1 while the configuration on disk is active, 0 while a reload of it is refused.",
 );
 
+pub(crate) const FACTS_FOUND_TIMESTAMP: Metric = Metric::gauge(
+    "facts_found_timestamp",
+    &[],
+    "Unix time at which the facts about the vendor were found out. Facts that are older than 30 days block each step forward. Absent while the \
+     time is not set.",
+)
+.seconds();
+
 // Ledger.
 pub(crate) const LEDGER_UP: Metric =
     Metric::gauge("ledger_up", &[], "1 while ledger operations succeed, 0 while they fail.");

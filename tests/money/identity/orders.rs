@@ -86,8 +86,11 @@ async fn accept_takes_renamed_hosts_and_another_tenant() {
     assert!(deployment.refusal().await.contains("ledger accept"));
     deployment.write(&format!("{named}\nstage = \"live\"\nledger.tenant = \"other\""));
     let accepted = deployment.order(&["accept", "--why", "renamed"]).await;
-    let [before, tenant, end] = accepted.out.lines().collect::<Vec<_>>()[..] else { panic!("{accepted:?}") };
+    let [before, gates, tenant, end] = accepted.out.lines().collect::<Vec<_>>()[..] else {
+        panic!("{accepted:?}")
+    };
     assert!(before.starts_with("hosts: legacy=a new=b -> legacy=127.0.0.1:"), "{accepted:?}");
+    assert!(gates.starts_with("gates: ") && gates.ends_with(" counts no more"), "{accepted:?}");
     assert_eq!((accepted.code, tenant, end), (Some(0), "tenant: other is added", "accepted"));
     let again = deployment.order(&["accept", "--why", "renamed"]).await;
     assert_eq!(again.out, "accepted; nothing on record changed\n");

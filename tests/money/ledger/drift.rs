@@ -12,14 +12,20 @@ fn row(path: &str, second: i64) -> DriftRow {
 
 async fn names_are_kept_once_and_bounded(place: Place) {
     let ledger = place.open().await;
-    ledger.keep_drift("default", vec![row("new.record.a", 100), row("new.record.b", 100)]).await.unwrap();
+    ledger
+        .keep_drift("default", vec![row("new.record.a", 100), row("new.record.b", 100)], Vec::new())
+        .await
+        .unwrap();
     // Another replica saw one of them later, and one more.
-    ledger.keep_drift("default", vec![row("new.record.a", 200), row("new.record.c", 200)]).await.unwrap();
-    ledger.keep_drift("other", vec![row("new.record.z", 100)]).await.unwrap();
+    ledger
+        .keep_drift("default", vec![row("new.record.a", 200), row("new.record.c", 200)], Vec::new())
+        .await
+        .unwrap();
+    ledger.keep_drift("other", vec![row("new.record.z", 100)], Vec::new()).await.unwrap();
     let kept = ledger.reader().drift("default").await.unwrap();
     assert_eq!(kept, [row("new.record.a", 100), row("new.record.b", 100), row("new.record.c", 200)]);
     let many = (0..300).map(|number| row(&format!("new.record.n{number}"), 300)).collect();
-    ledger.keep_drift("default", many).await.unwrap();
+    ledger.keep_drift("default", many, Vec::new()).await.unwrap();
     assert_eq!(ledger.reader().drift("default").await.unwrap().len(), 200);
     assert_eq!(ledger.reader().drift("other").await.unwrap().len(), 1);
 }

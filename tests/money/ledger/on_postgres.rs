@@ -23,7 +23,7 @@ async fn a_stopped_server_means_errors_in_time_and_recovery_without_reopening() 
         loop {
             match Ledger::open(&settings).await {
                 Ok(ledger) => break ledger,
-                Err(OpenError::Timeout(_)) => {}
+                Err(OpenError::At { source, .. }) if matches!(*source, OpenError::Timeout(_)) => {}
                 Err(other) => panic!("{other}"),
             }
         }
@@ -247,7 +247,8 @@ async fn a_server_that_never_speaks_cannot_hold_up_the_start() {
     let settings = Settings { timeout: Duration::from_millis(200), ..Settings::new(url) };
     let opened = tokio::time::timeout(Duration::from_secs(20), Ledger::open(&settings)).await;
     let error = opened.expect("an answer at all").err().expect("nobody answered");
-    assert!(matches!(error, OpenError::Timeout(_)));
+    let OpenError::At { place, source } = &error else { panic!("{error}") };
+    assert!(matches!(**source, OpenError::Timeout(_)) && *place == silent.local_addr().unwrap().to_string());
     assert!(!format!("{error} {error:?}").contains("hunter2"));
 }
 

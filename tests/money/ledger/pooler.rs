@@ -17,6 +17,10 @@ struct Pgbouncer {
     _directory: tempfile::TempDir,
 }
 
+fn refuses_connections(error: &OpenError) -> bool {
+    matches!(error, OpenError::Connect(sqlx::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused)
+}
+
 impl Drop for Pgbouncer {
     fn drop(&mut self) {
         let _ = self.process.kill();
@@ -63,8 +67,7 @@ impl Pgbouncer {
         let opened = async {
             loop {
                 match Ledger::open(&self.settings()).await {
-                    Err(OpenError::Connect(sqlx::Error::Io(error)))
-                        if error.kind() == std::io::ErrorKind::ConnectionRefused => {}
+                    Err(OpenError::At { source, .. }) if refuses_connections(&source) => {}
                     opened => return opened,
                 }
             }

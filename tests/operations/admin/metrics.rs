@@ -79,7 +79,7 @@ pub(crate) async fn everything() -> String {
 
     let config = Config::new(&vendor);
     config.write(
-        "stage = \"canary\"\ncanary.percent = 3\ncanary.salt = \"s\"\ntracing.endpoint = \"http://127.0.0.1:9\"\n\
+        "stage = \"canary\"\nfacts.found_at = \"2026-11-01T00:00:00Z\"\ncanary.percent = 3\ncanary.salt = \"s\"\ntracing.endpoint = \"http://127.0.0.1:9\"\n\
          reconcile.every = \"1s\"\nauth.lookup.client_id = \"looker\"\nauth.lookup.client_secret = \"secret\"\n",
     );
     let shim = Shim::start(&config).await;

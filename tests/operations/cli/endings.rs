@@ -77,7 +77,7 @@ fn a_demo_whose_reader_stops_early_ends_with_its_verdict() {
 }
 
 #[test]
-fn a_report_that_cannot_be_recorded_is_code_1_and_says_why_once() {
+fn a_report_for_another_ledger_is_refused_like_a_config_and_says_why_once() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path(), "");
     let other =
@@ -86,10 +86,8 @@ fn a_report_that_cannot_be_recorded_is_code_1_and_says_why_once() {
     let log = folder.path().join("log");
     fs::write(&log, "").unwrap();
     let (code, out, err) = run(&["report", "--record", log.to_str().unwrap(), "--config", &config], "");
-    assert_eq!(code, 1, "{err}");
-    assert!(!out.is_empty());
-    assert_eq!(err.matches("ledger.id").count(), 1, "{err}");
-    assert!(err.contains("not on record"), "{err}");
+    assert!(code == 3 && out.is_empty(), "{code}: {err}");
+    assert_eq!(err.matches("ledger.id: is ").count(), 1, "{err}");
 }
 
 #[test]

@@ -78,6 +78,11 @@ fn every_alert_says_what_it_means_and_where_to_read_on() {
             read("docs/runbook.md").contains(&format!("\n### {name}\n")),
             "no part of the runbook is about {name}"
         );
+        let on_call = alert["annotations"]["on_call"].as_str().unwrap_or_else(|| panic!("{name}: on_call"));
+        let place = on_call.strip_prefix("docs/on-call.md#").unwrap_or_else(|| panic!("{name}: {on_call}"));
+        let page = read("docs/on-call.md");
+        let mut titles = page.lines().filter_map(|line| line.strip_prefix("## "));
+        assert!(titles.any(|title| title.to_lowercase().replace(' ', "-") == place), "{name}: {on_call}");
     }
 }
 

@@ -111,7 +111,7 @@ impl LedgerFiles {
 async fn open(settings: &Settings) -> Result<Ledger, OpenError> {
     for _ in 0..100 {
         match Ledger::open(settings).await {
-            Err(OpenError::Timeout(_)) => {}
+            Err(OpenError::At { source, .. }) if matches!(*source, OpenError::Timeout(_)) => {}
             opened => return opened,
         }
     }
