@@ -12,6 +12,26 @@ use crate::support::wire::binary::{run, run_on};
 const REPORT: &str = "UniqueTxID,ProfileID,Resource,ResourceID,TransactionType,Direction,Amount,Assets,ResourceTimestamp\n\
      1,p,CONVERSION,c,CONVERSION_CREATION,DEBIT,1,USD,2025-10-09T08:53:21Z\n";
 
+/// What is needed, by all its names.
+const KEPT: [&str; 16] = [
+    "ledger.db",
+    "ledger.db-wal",
+    "ledger.db-shm",
+    "ledger.db-journal",
+    "ledger.db.lock",
+    "link.html",
+    "hard.html",
+    "sub/../ledger.db",
+    "also/ledger.db",
+    "also/ledger.db-wal",
+    "shim.toml",
+    "config.html",
+    "secret",
+    "shadow.jsonl",
+    "shadow.jsonl.1",
+    "shadow.jsonl.2",
+];
+
 /// A config with all that it names, in a folder.
 struct Files {
     folder: TempDir,
@@ -89,25 +109,7 @@ fn no_output_takes_the_place_of_what_is_needed() {
     ];
     for (command, inputs) in all {
         let flag = command.last().unwrap();
-        let kept = [
-            "ledger.db",
-            "ledger.db-wal",
-            "ledger.db-shm",
-            "ledger.db-journal",
-            "ledger.db.lock",
-            "link.html",
-            "hard.html",
-            "sub/../ledger.db",
-            "also/ledger.db",
-            "also/ledger.db-wal",
-            "shim.toml",
-            "config.html",
-            "secret",
-            "shadow.jsonl",
-            "shadow.jsonl.1",
-            "shadow.jsonl.2",
-        ];
-        for name in kept.iter().chain(inputs) {
+        for name in KEPT.iter().chain(inputs) {
             let target = files.path(name);
             let (code, out, err) = run(&[command, &[text(&target), "--config", config]].concat(), "");
             assert_eq!((code, out.as_str()), (2, ""), "{command:?} {name}: {err}");
