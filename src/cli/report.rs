@@ -140,7 +140,7 @@ pub(super) fn run(arguments: ReportArgs) -> u8 {
         Err(refusal) => return refusal.complain(),
     };
     let mut digest = ledger.map(|_| Sha256::new());
-    let builder = ReportBuilder::new(scope);
+    let builder = ReportBuilder::new(scope).of_replicas(config.replicas);
     let builder = if record { builder.on_hosts(config.upstream.hosts()) } else { builder };
     let made = read(builder, &config.shadow.go, (&files, digest.as_mut()))
         .and_then(|report| page.map(|page| page.write(&html::render(&report))).transpose().map(|_| report));

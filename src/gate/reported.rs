@@ -13,8 +13,17 @@ use crate::translate::route::Route;
 /// The routes that a report compares.
 const COMPARED: [Route; 3] = [Route::Create, Route::Get, Route::List];
 /// What a report checks whatever the thresholds are.
-const ALWAYS: [&str; 7] =
-    ["records", "heartbeats", "missing_lines", "lost_lines", "cut_off", "newer_lines", "hosts"];
+const ALWAYS: [&str; 9] = [
+    "records",
+    "heartbeats",
+    "missing_lines",
+    "lost_lines",
+    "cut_off",
+    "newer_lines",
+    "broken_lines",
+    "pairs_end",
+    "hosts",
+];
 const FRESHNESS: &str = "freshness_max";
 
 /// What a figure has to be.
@@ -153,7 +162,10 @@ impl StepConditions<'_> {
             let missed = || format!("lacks {name} ({found}, {} {})", bound.words(), bound.number());
             (!bound.is_met(found)).then(missed)
         });
-        always.chain(missed).collect()
+        // A report that was made for one replica has no such figure.
+        let replicas =
+            (self.config.replicas > 1 && !passed(&"processes")).then(|| "lacks processes".to_owned());
+        always.chain(replicas).chain(missed).collect()
     }
 }
 

@@ -241,7 +241,9 @@ impl LedgerRequest for Release {
         let last =
             migrated.filter(|at| *at > claim.created_at).unwrap_or(claim.updated_at).max(claim.updated_at);
         let at = last.saturating_add(ATTEMPT_SETTLES_IN).unwrap_or(last);
-        if Timestamp::now() < at {
+        // The earlier of both: a command on a machine whose clock is ahead must not release too early.
+        let now = connection.clock().await.map_err(LedgerError::from)?;
+        if Timestamp::now().as_microsecond().min(now) < at.as_microsecond() {
             return Ok(Released::TooYoung { claim, at });
         }
         let Some(released) = self.refuse(connection, &claim).await? else {

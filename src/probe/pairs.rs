@@ -14,6 +14,7 @@ use super::{Conversions, ProbeError};
 use crate::ledger::{Key, Ledger};
 use crate::shadow::json::Json;
 use crate::shadow::pair::{PairRead, PairRecords};
+use crate::shadow::record::ShadowLine;
 use crate::shadow::side_response::SideResponse;
 use crate::shadow::types::Verdict;
 use crate::translate::conversion::Status;
@@ -98,6 +99,8 @@ impl Pairs<'_> {
                 Err(error) => return Err(error),
             }
         }
+        let end = self.records.end();
+        self.write(&end)?;
         self.made.calls = self.calls.made();
         Ok(self.made)
     }
@@ -247,9 +250,13 @@ impl Pairs<'_> {
         let read = PairRead { route, query, ref_ids, responses: [served, other], latencies };
         let (verdict, line) = self.records.line(&pair.request_id, &read);
         *self.made.verdicts.entry(verdict).or_default() += 1;
+        self.write(&line)
+    }
+
+    fn write(&mut self, line: &ShadowLine) -> Result<(), ProbeError> {
         let unwritten =
             |error: std::io::Error| ProbeError::Refused(format!("a record cannot be written: {error}"));
-        serde_json::to_writer(&mut self.out, &line).map_err(|error| unwritten(error.into()))?;
+        serde_json::to_writer(&mut self.out, line).map_err(|error| unwritten(error.into()))?;
         self.out.write_all(b"\n").map_err(unwritten)
     }
 }

@@ -15,13 +15,14 @@ use super::drift::DriftTotals;
 use super::judge::RouteStats;
 use super::lines::{self, LogLine};
 use super::notes;
+use super::pair_logs::PairLogs;
 use super::route::RouteTotals;
 use super::rules::RuleTotals;
 use super::running::{HeartbeatTotals, ShadowCoverage};
 use super::signatures::SignatureTotals;
 use crate::config::Go;
 use crate::shadow::heartbeat_record::{HeartbeatRecord, Suppressed};
-use crate::shadow::record::ComparisonRecord;
+use crate::shadow::record::{ComparisonRecord, EndRecord};
 use crate::shadow::types::{COMPARED, ComparisonKind, Severity, Verdict};
 use crate::telemetry::format::{moment, share};
 use crate::telemetry::sanitize::clip;
@@ -61,6 +62,13 @@ pub struct ReportBuilder {
     rules: RuleTotals,
     drift: DriftTotals,
     hosts: ComparedHosts,
+    pair_logs: PairLogs,
+    /// Broken lines after the beginning of the window, or behind no line with a time.
+    broken_in_window: u64,
+    /// Of the line before.
+    last_time: Option<Timestamp>,
+    /// Processes of the config.
+    replicas: u32,
 }
 
 struct ConfigTotals {
@@ -89,6 +97,10 @@ impl ReportBuilder {
             rules: RuleTotals::new(scope_since),
             drift: DriftTotals::new(),
             hosts: ComparedHosts::new(None),
+            pair_logs: PairLogs::new(),
+            broken_in_window: 0,
+            last_time: None,
+            replicas: 1,
         }
     }
 
@@ -98,12 +110,19 @@ impl ReportBuilder {
         Self { hosts: ComparedHosts::new(Some(hosts)), ..self }
     }
 
+    /// Requires heartbeats of so many processes.
+    #[must_use]
+    pub fn of_replicas(self, replicas: u32) -> Self {
+        Self { replicas, ..self }
+    }
+
     /// Adds one file's lines. Files may come in any order.
     ///
     /// # Errors
     /// When reading fails.
     pub fn read(&mut self, input: impl BufRead) -> io::Result<()> {
         self.input.files += 1;
+        self.last_time = None;
         lines::each(input, |found| self.add(found))
     }
 
@@ -121,13 +140,19 @@ impl ReportBuilder {
                 self.input.newest_schema = self.input.newest_schema.max(Some(schema));
                 Some(())
             }
+            LogLine::End(end) => self.end(&end),
             LogLine::Broken => None,
         };
-        self.input.broken += u64::from(read.is_none());
+        let is_broken = read.is_none();
+        self.input.broken += u64::from(is_broken);
+        // It has no readable time of its own.
+        self.broken_in_window +=
+            u64::from(is_broken && !self.last_time.is_some_and(|time| self.is_early(time)));
     }
 
     /// Whether the line was read before: it counts once, however often it is in the input.
     fn is_repeat(&mut self, process: &str, sequence: u64, time: Timestamp) -> bool {
+        self.last_time = Some(time);
         if sequence == 0 {
             self.input.unnumbered += 1;
             return false;
@@ -144,6 +169,9 @@ impl ReportBuilder {
             return Some(());
         }
         self.input.comparisons += 1;
+        if record.kind == ComparisonKind::Pair && !self.is_early(time) {
+            self.pair_logs.compared(&record.process);
+        }
         if !self.is_early(time) {
             // A heartbeat counts what a process compared; pairs are made by a command.
             if record.kind != ComparisonKind::Pair {
@@ -166,6 +194,14 @@ impl ReportBuilder {
                 Some(self.ends.map_or((time, time), |(first, last)| (first.min(time), last.max(time))));
             self.take(record, time);
         }
+        Some(())
+    }
+
+    /// `None` when its time cannot be read.
+    fn end(&mut self, end: &EndRecord) -> Option<()> {
+        let time = end.time.parse().ok()?;
+        self.is_repeat(&end.process, end.sequence, time);
+        self.pair_logs.ended(&end.process);
         Some(())
     }
 
@@ -296,6 +332,9 @@ impl ReportBuilder {
             running,
             missing: running.missing(self.found),
             newer_lines: self.input.newer,
+            broken_lines: self.broken_in_window,
+            pair_logs: &self.pair_logs,
+            replicas: self.replicas,
             now: self.scope.now,
             uncovered: &self.coverage.uncovered(route),
             hosts: self.hosts.check(),

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::continuity::Gap;
 use super::document::{Check, Decision, Uncovered};
+use super::pair_logs::PairLogs;
 use super::route::RouteTotals;
 use super::running::ShadowCoverage;
 use crate::config::{Cover, Go};
@@ -23,6 +24,11 @@ pub(super) struct RouteStats<'a> {
     /// Comparisons that the input lacks, and all that were made.
     pub(super) missing: (u64, u64),
     pub(super) newer_lines: u64,
+    /// Shadow lines of the window that are truncated or malformed.
+    pub(super) broken_lines: u64,
+    pub(super) pair_logs: &'a PairLogs,
+    /// Processes of the config.
+    pub(super) replicas: u32,
     pub(super) now: Timestamp,
     /// What clients used and what was never compared on both sides.
     pub(super) uncovered: &'a [Uncovered],
@@ -31,7 +37,7 @@ pub(super) struct RouteStats<'a> {
 }
 
 /// A check that is missed where too little was compared, or the wrong vendor. Every other one that is missed is a reason against the route.
-const PROVES: [&str; 3] = ["counterparts_min", "cover", "hosts"];
+const PROVES: [&str; 4] = ["counterparts_min", "cover", "hosts", "processes"];
 /// Names of what is not covered that a check shows.
 const UNCOVERED_SHOWN: usize = 6;
 
@@ -47,6 +53,7 @@ impl RouteStats<'_> {
         checks.extend(self.amounts(go));
         checks.extend(self.cover(go));
         checks.extend(self.hosts.clone());
+        checks.extend(self.processes());
         checks.extend(self.differences(go));
         checks.extend(self.shadow_itself(go));
         let missed: Vec<_> = checks.iter().filter(|check| !check.passed).collect();
@@ -162,7 +169,7 @@ impl RouteStats<'_> {
     }
 
     /// Thresholds on shadow itself: whether the records are complete.
-    fn shadow_itself(&self, go: &Go) -> [Check; 7] {
+    fn shadow_itself(&self, go: &Go) -> [Check; 9] {
         let heartbeats = self.running.heartbeats();
         let heartbeats_text = format!("{} heartbeats", count(heartbeats));
         // Heartbeats count due jobs over all routes. Those of this route are its records and its drops.
@@ -180,7 +187,8 @@ impl RouteStats<'_> {
                 check("idle_share_max", idle <= go.idle_share_max, Some(idle), go.idle_share_max, text)
             },
         );
-        let newer = self.newer_lines;
+        let (newer, broken) = (self.newer_lines, self.broken_lines);
+        let broken_text = format!("{} lines truncated or malformed, at most 0", count(broken));
         [
             check("heartbeats", heartbeats > 0, Some(heartbeats as f64), 1.0, heartbeats_text),
             if heartbeats > 0 { dropping } else { unknown("dropped_share_max", go.dropped_share_max) },
@@ -195,7 +203,16 @@ impl RouteStats<'_> {
                 0.0,
                 format!("{} lines of a newer schema, not read", count(newer)),
             ),
+            check("broken_lines", broken == 0, Some(broken as f64), 0.0, broken_text),
+            self.pair_logs.check(),
         ]
+    }
+
+    /// A replica whose log is not there may have seen differences.
+    fn processes(&self) -> Option<Check> {
+        let (found, least) = (self.running.processes(), u64::from(self.replicas));
+        let text = format!("heartbeats of {} processes, at least {} (replicas)", count(found), count(least));
+        (least > 1).then(|| check("processes", found >= least, Some(found as f64), least as f64, text))
     }
 
     /// No line may be missing: it may be the one with the difference.

@@ -7,7 +7,7 @@ use memchr::memmem;
 use serde::Deserialize;
 
 use crate::shadow::heartbeat_record::HeartbeatRecord;
-use crate::shadow::record::{ComparisonRecord, SCHEMA, TARGET};
+use crate::shadow::record::{ComparisonRecord, EndRecord, SCHEMA, TARGET};
 
 /// Longest line that is read, in bytes; a record is a few hundred.
 const LINE_MAX: usize = 1 << 20;
@@ -21,6 +21,8 @@ pub(super) enum LogLine {
     Comparison(Box<ComparisonRecord>),
     /// The state of shadow itself.
     Heartbeat(Box<HeartbeatRecord>),
+    /// Where the comparisons of pairs end.
+    End(EndRecord),
     /// A line that is not shadow's.
     Other,
     /// A shadow line of a newer schema than this program reads.
@@ -81,15 +83,17 @@ fn classify(line: &[u8]) -> LogLine {
     match kind {
         "comparison" => serde_json::from_slice(line).map_or(LogLine::Broken, LogLine::Comparison),
         "heartbeat" => serde_json::from_slice(line).map_or(LogLine::Broken, LogLine::Heartbeat),
+        "end" => serde_json::from_slice(line).map_or(LogLine::Broken, LogLine::End),
         _ => LogLine::Broken,
     }
 }
 
 /// Whether a line that does not parse was one of shadow's.
 fn is_own_line(line: &[u8]) -> bool {
-    let beginning =
-        line.starts_with(b"{\"line\":\"comparison\"") || line.starts_with(b"{\"line\":\"heartbeat\"");
-    beginning || memmem::find(line, b"\"target\":\"shadow\",\"time\"").is_some()
+    let beginnings: [&[u8]; 3] =
+        [b"{\"line\":\"comparison\"", b"{\"line\":\"heartbeat\"", b"{\"line\":\"end\",\"schema\""];
+    beginnings.iter().any(|beginning| line.starts_with(beginning))
+        || memmem::find(line, b"\"target\":\"shadow\",\"time\"").is_some()
 }
 
 #[cfg(test)]

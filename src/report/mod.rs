@@ -18,6 +18,7 @@ mod latency;
 mod lines;
 mod matrix;
 mod notes;
+mod pair_logs;
 mod process;
 mod route;
 mod rules;

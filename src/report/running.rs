@@ -115,6 +115,11 @@ impl ShadowCoverage {
         self.sampled.contains_key(&route)
     }
 
+    /// Processes with a heartbeat in the window.
+    pub(super) const fn processes(&self) -> u64 {
+        self.processes
+    }
+
     pub(super) const fn heartbeats(&self) -> u64 {
         self.heartbeats
     }

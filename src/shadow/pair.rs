@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::clock::{milliseconds, now, today};
 use super::coverage;
 use super::json::Json;
-use super::record::{ComparisonRecord, ResponseSummary, SCHEMA, ShadowLine, TARGET};
+use super::record::{ComparisonRecord, EndRecord, ResponseSummary, SCHEMA, ShadowLine, TARGET};
 use super::record_builder::both_held;
 use super::redact::Redactor;
 use super::side_response::SideResponse;
@@ -67,6 +67,14 @@ impl<'a> PairRecords<'a> {
         self.sequence += 1;
         let record = self.record(request_id, read, (&other, &result));
         (result.verdict, ShadowLine::Comparison(Box::new(record)))
+    }
+
+    /// The line after the last comparison.
+    #[must_use]
+    pub(crate) fn end(&mut self) -> ShadowLine {
+        self.sequence += 1;
+        let (target, process) = (TARGET.into(), self.process.clone());
+        ShadowLine::End(EndRecord { schema: SCHEMA, target, time: now(), process, sequence: self.sequence })
     }
 
     fn record(

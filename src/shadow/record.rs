@@ -26,6 +26,23 @@ pub enum ShadowLine {
     Comparison(Box<ComparisonRecord>),
     /// The state of shadow itself.
     Heartbeat(Box<HeartbeatRecord>),
+    /// The end of the comparisons of `probe --pairs`, which has no heartbeats.
+    End(EndRecord),
+}
+
+/// The last line of a process that compared pairs: without it lines may be missing at its end.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndRecord {
+    /// [`SCHEMA`]
+    pub schema: u8,
+    /// [`TARGET`]
+    pub target: String,
+    /// RFC 3339 in UTC.
+    pub time: String,
+    /// As in the comparisons.
+    pub process: String,
+    /// The number of this line.
+    pub sequence: u64,
 }
 
 /// One comparison, with what identifies the client's data redacted.

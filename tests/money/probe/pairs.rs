@@ -26,7 +26,11 @@ async fn pairs(deployment: &Deployment, count: &str, settle: &str) -> (Ran, Vec<
     ];
     let ran = probe(deployment, &arguments).await;
     let lines = std::fs::read_to_string(&log).unwrap_or_default();
-    (ran, lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+    let mut lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    if let Some(end) = lines.pop() {
+        assert_eq!((&end["line"], &end["sequence"]), (&json!("end"), &json!(lines.len() + 1)), "{end}");
+    }
+    (ran, lines)
 }
 
 #[tokio::test]

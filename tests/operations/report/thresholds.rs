@@ -1,8 +1,8 @@
 //! Every threshold of `[shadow.go]`, met at its edge and missed just past it, each for its own reason only.
 
 use conversion_shim::shadow::heartbeat_record::{DroppedJobs, HeartbeatRecord};
-use conversion_shim::shadow::record::ComparisonRecord;
-use conversion_shim::shadow::types::{Severity, Verdict};
+use conversion_shim::shadow::record::{ComparisonRecord, EndRecord, SCHEMA, ShadowLine, TARGET};
+use conversion_shim::shadow::types::{ComparisonKind, Severity, Verdict};
 use conversion_shim::translate::route::Route;
 use serde_json::Value;
 
@@ -77,7 +77,58 @@ fn table() -> Vec<(&'static str, String, String)> {
         ("dropped_share_max", beating(dropping, 2000), beating(dropping, 2001)),
         ("idle_share_max", beating(idling, 180), beating(idling, 181)),
         ("newer_lines", green(Route::Get), newer + &green(Route::Get)),
+        ("broken_lines", green(Route::Get), green(Route::Get) + &cut(Route::Get, 3)),
+        ("broken_lines", green(Route::Get), cut(Route::Get, 200) + "\n" + &green(Route::Get)),
+        ("pairs_end", green(Route::Get) + &pair(true), green(Route::Get) + &pair(false)),
+        ("lost_lines", green(Route::Get) + &pair(true), green(Route::Get) + &without_second(&pair(true))),
     ]
+}
+
+/// A record that lacks its last bytes.
+fn cut(route: Route, bytes: usize) -> String {
+    let whole = lines([record(route)]);
+    whole[..whole.len() - bytes].to_owned()
+}
+
+/// A log of `probe --pairs`, to its end or not.
+fn pair(has_end: bool) -> String {
+    let line = |sequence| ComparisonRecord {
+        kind: ComparisonKind::Pair,
+        process: "aaaabbbbcccc".into(),
+        sequence,
+        ..record(Route::Get)
+    };
+    let end = EndRecord {
+        schema: SCHEMA,
+        target: TARGET.into(),
+        time: ago(1),
+        process: "aaaabbbbcccc".into(),
+        sequence: 4,
+    };
+    let end = serde_json::to_string(&ShadowLine::End(end)).unwrap() + "\n";
+    lines([line(1), line(2), line(3)]) + if has_end { &end } else { "" }
+}
+
+fn without_second(log: &str) -> String {
+    log.lines().enumerate().filter(|(at, _)| *at != 1).map(|(_, line)| line.to_owned() + "\n").collect()
+}
+
+#[test]
+fn a_line_that_was_cut_before_the_window_is_no_reason() {
+    let old = ComparisonRecord { time: ago(3000), ..record(Route::Get) };
+    let log = lines([old]) + &cut(Route::Get, 9) + "\n" + &green(Route::Get);
+    assert_eq!(judged(&log, "get", &[]).1, ["broken_lines"]);
+    assert_eq!(judged(&log, "get", &["--since", "24h"]).0, "go");
+}
+
+#[test]
+fn a_replica_whose_log_is_not_there_leaves_it_unproven() {
+    let log = green(Route::Get);
+    let three = ["--set", "replicas=3"];
+    assert_eq!(judged(&log, "get", &three), ("not_proven".into(), vec!["processes".into()]));
+    let others = ["one", "two"]
+        .map(|process| heartbeat_line(HeartbeatRecord { process: process.into(), ..heartbeat() }));
+    assert_eq!(judged(&(log + &others.concat()), "get", &three).0, "go");
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Shadowed {
             let line = self.line().await;
             match serde_json::from_str(&line).unwrap() {
                 ShadowLine::Comparison(record) => return (*record, line),
-                ShadowLine::Heartbeat(_) => {}
+                ShadowLine::Heartbeat(_) | ShadowLine::End(_) => {}
             }
         }
     }
