@@ -331,7 +331,10 @@ impl UpstreamResponse {
 
     /// Whether the body has a content coding that the proxy cannot decode.
     pub(super) fn is_opaque(&self) -> bool {
-        matches!(self.decoded, Decoded::Unreadable)
+        match self.decoded {
+            Decoded::Unreadable => true,
+            Decoded::Plain | Decoded::Bytes(_) => false,
+        }
     }
 
     /// Whether the answer to a get of that id may belong to another request: it says that there is no record, or shows something else.
