@@ -229,7 +229,7 @@ impl Failure {
             Self::Invalid(invalid) => invalid.to_string(),
             Self::BodyTooLong { max } => format!("the request body is longer than the {max} bytes that this route takes"),
             Self::BodyBroken(_) => "the request body stalled or broke off before its end".into(),
-            Self::BodyEncoded => "the request body must not have a Content-Encoding; nothing was sent".into(),
+            Self::BodyEncoded => "the request body must not have a Content-Encoding; nothing was sent now".into(),
             Self::BodySlow => "the request body did not arrive in time; nothing was sent on".into(),
             Self::NotFound { id } => return get::not_found(id),
             Self::CannotBeCancelled { id } => return get::cannot_be_cancelled(id),

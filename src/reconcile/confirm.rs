@@ -18,8 +18,9 @@ impl<S: RecordSource> Walker<'_, S> {
     pub(super) async fn look_up(&mut self, side: Side, ref_id: &str) -> Result<WalkLookup, WalkError> {
         let found = self.context.source.by_ref(side, ref_id).await?;
         // An index that lags or a filter that fails would call everything absent; a record that is known to be there shows it.
-        if matches!(found, WalkLookup::Absent) {
-            self.control(side).await?;
+        // One that was answered before the control may have met an index that was empty for a moment.
+        if matches!(found, WalkLookup::Absent) && self.control(side).await? {
+            return self.context.source.by_ref(side, ref_id).await;
         }
         Ok(found)
     }
@@ -32,10 +33,11 @@ impl<S: RecordSource> Walker<'_, S> {
         Err(WalkError::Inconsistent { side: row.side, reason: "a record that its list shows is not there" })
     }
 
-    async fn control(&mut self, side: Side) -> Result<(), WalkError> {
+    /// Whether a record was looked up now.
+    async fn control(&mut self, side: Side) -> Result<bool, WalkError> {
         let at = side as usize;
         if self.controlled_until[at].is_some_and(|until| Instant::now() < until) {
-            return Ok(());
+            return Ok(false);
         }
         let known = match self.known_ref[at].clone() {
             Some(known) => Some(known),
@@ -46,12 +48,13 @@ impl<S: RecordSource> Walker<'_, S> {
                 newest.map(|(ref_id, _)| ref_id)
             }
         };
+        let is_needed = known.is_some();
         if let Some(known) = known
             && !matches!(self.context.source.by_ref(side, &known).await?, WalkLookup::Found(_))
         {
             return Err(WalkError::ControlFailed { side });
         }
         self.controlled_until[at] = Some(Instant::now() + VALID_FOR);
-        Ok(())
+        Ok(is_needed)
     }
 }

@@ -78,12 +78,12 @@ async fn unavailable(
     side: Side,
     denied: Option<RouteResponse>,
 ) -> Result<RouteResponse, Failure> {
-    match denied {
-        Some(not_found) if side == Side::Legacy && context.is_spelling_denied(id).await? => Ok(not_found),
-        _ if side == Side::New && context.is_on_new_in_other_case(id).await? => {
+    match (side, denied) {
+        (Side::Legacy, Some(not_found)) if context.is_spelling_denied(id).await? => Ok(not_found),
+        (Side::New, Some(_) | None) if context.is_on_new_in_other_case(id).await? => {
             Err(Failure::CannotBeCancelled { id: id.as_str().to_owned() })
         }
-        _ => Err(Failure::RecordUnavailable { side }),
+        (Side::Legacy | Side::New, Some(_) | None) => Err(Failure::RecordUnavailable { side }),
     }
 }
 

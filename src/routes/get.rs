@@ -77,7 +77,12 @@ async fn shown_in_other_case(context: &RouteContext, id: &Id, known: KnownSide) 
     }
     match ask(context, Side::New, &canonical, known, context.deadline).await {
         Ok((SideAnswer::Found, response)) => Some(response),
-        Ok((SideAnswer::NotFound | SideAnswer::Unclear, _)) | Err(_) => None,
+        Ok((SideAnswer::NotFound | SideAnswer::Unclear, _)) => None,
+        // It proves nothing, and that the known record is unavailable stays true.
+        Err(failure) => {
+            tracing::info!(target: "routes", id = id.as_str(), cause = failure.name(), "the canonical spelling of an id could not be read");
+            None
+        }
     }
 }
 
@@ -169,13 +174,13 @@ fn shown_by_legacy(
     if !reply.status.is_success() || reply.is_opaque(&context.head) && !doubted {
         return Ok(Some((SideAnswer::Unclear, reply.verbatim())));
     }
-    match shown {
-        Err(_) if doubted => Ok(None),
-        Err(unreadable) => Err(reply.unreadable(SideEffect::None)(unreadable)),
-        Ok(()) if reply.status == StatusCode::OK => Ok(Some((SideAnswer::Found, reply.verbatim()))),
-        // Such as 203 and 206: not the whole answer of the vendor.
-        Ok(()) => Ok(Some((SideAnswer::Unclear, reply.verbatim()))),
+    if shown.is_err() && doubted {
+        return Ok(None);
     }
+    shown.map_err(reply.unreadable(SideEffect::None))?;
+    // Others, such as 203 and 206, are not the whole answer of the vendor.
+    let answer = if reply.status == StatusCode::OK { SideAnswer::Found } else { SideAnswer::Unclear };
+    Ok(Some((answer, reply.verbatim())))
 }
 
 /// The record of new in the legacy shape, if a legacy client may see it.

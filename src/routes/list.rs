@@ -27,7 +27,8 @@ pub(crate) async fn run(context: &RouteContext) -> Result<RouteResponse, Failure
     let mode = context.config.modes.list;
     let query = ListQuery::parse(context.head.uri.query().unwrap_or_default());
     // The old API made this cursor, so the rest of the listing is read there.
-    if mode != Mode::New && matches!(&query, Ok(query) if query.page_cursor == PageCursor::Foreign) {
+    let is_foreign = |query: &ListQuery| query.page_cursor == PageCursor::Foreign;
+    if mode != Mode::New && query.as_ref().is_ok_and(is_foreign) {
         let cost = Endpoint::List(Side::Legacy).client();
         let call = UpstreamCall::forward(context, Bytes::new(), Lane::Read, cost, context.deadline);
         return Ok(context.call(call).await?.verbatim());
@@ -225,11 +226,9 @@ async fn ask(
 }
 
 /// Whether the status may mean that the cursor is too old.
-const fn is_refused_cursor(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::UNPROCESSABLE_ENTITY
-    )
+fn is_refused_cursor(status: StatusCode) -> bool {
+    [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::GONE, StatusCode::UNPROCESSABLE_ENTITY]
+        .contains(&status)
 }
 
 async fn rows(

@@ -78,6 +78,7 @@ impl RouteContext {
         }
         let mut lane = Lane::Create;
         loop {
+            let asked = Instant::now();
             let reply = match self.list_by_ref(query.side, query.ref_id, lane, query.until).await {
                 Ok(reply) => reply,
                 Err(failure) => return LookupResult::failed(failure),
@@ -94,7 +95,13 @@ impl RouteContext {
                 {
                     lane = Lane::Fresh;
                 }
-                Finding::Absent => return self.confirm_absence(query).await,
+                // An empty list counts as absence only after the [positive control](super::positive_control). One that was answered
+                // before the control may have met an index that was empty for a moment.
+                Finding::Absent => match self.positive_control(query.side, query.until).await {
+                    Ok(Some(passed)) if passed > asked => {}
+                    Ok(Some(_) | None) => return found,
+                    Err(failure) => return LookupResult::failed(failure),
+                },
                 Finding::Found(_)
                 | Finding::OtherKind
                 | Finding::Unauthorized
@@ -119,14 +126,6 @@ impl RouteContext {
         };
         let refusal = reply.is_refusal().then(|| reply.refusal());
         LookupResult { finding, refusal, failure }
-    }
-
-    /// An empty list counts as absence only after the [positive control](super::positive_control).
-    async fn confirm_absence(&self, query: &LookupQuery<'_>) -> LookupResult {
-        match self.positive_control(query.side, query.until).await {
-            Ok(()) => LookupResult { finding: Finding::Absent, refusal: None, failure: None },
-            Err(failure) => LookupResult::failed(failure),
-        }
     }
 
     /// The side's list by reference.

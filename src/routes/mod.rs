@@ -342,7 +342,7 @@ impl RouteResponse {
     }
 }
 
-/// The body of a client's request.
+/// Of the body of a client's request.
 impl From<PeekError> for Failure {
     fn from(error: PeekError) -> Self {
         match error {

@@ -24,8 +24,12 @@ impl RouteContext {
     ) -> Result<Option<NotAConversion>, Failure> {
         let unreadable = reply.unreadable(SideEffect::None);
         // A record that was shown once stays visible.
-        if matches!(known, KnownSide::On(Side::New) | KnownSide::Seen(Side::New)) {
-            return Ok(None);
+        match known {
+            KnownSide::On(Side::New) | KnownSide::Seen(Side::New) => return Ok(None),
+            KnownSide::On(Side::Legacy)
+            | KnownSide::Seen(Side::Legacy)
+            | KnownSide::Nowhere
+            | KnownSide::CouldNotLook => {}
         }
         let Some(why) = mapping::hidden(record, Origin::Unknown).map_err(&unreadable)? else {
             return Ok(None);

@@ -42,6 +42,8 @@ struct Controls {
 
 #[derive(Debug, Default)]
 struct LastControl {
+    /// When a known record was found last.
+    passed: Option<Instant>,
     valid_until: Option<Instant>,
     failed_at: Option<Instant>,
 }
@@ -64,10 +66,16 @@ impl RouteContext {
     /// Verifies that lookups on a side find what it holds. Makes at most one call in five minutes for a side and credential, and none
     /// while the ledger knows no record there. Requests that need it at the same time share it.
     ///
+    /// Returns when it passed; `None` if none was needed. A list that was asked for before that proves nothing yet.
+    ///
     /// # Errors
     /// When the newest known record was not found, or the lookup failed.
-    pub(super) async fn positive_control(&self, side: Side, until: Instant) -> Result<(), Failure> {
-        let Some(ledger) = &self.services.ledger else { return Ok(()) };
+    pub(super) async fn positive_control(
+        &self,
+        side: Side,
+        until: Instant,
+    ) -> Result<Option<Instant>, Failure> {
+        let Some(ledger) = &self.services.ledger else { return Ok(None) };
         let credential =
             self.head.headers.get(header::AUTHORIZATION).map_or(&b""[..], |value| value.as_bytes());
         let credential = if self.config.auth.credential_set(side).is_some() { b"own" } else { credential };
@@ -76,7 +84,7 @@ impl RouteContext {
         let turn = timeout_at(until, last.lock()).await;
         let mut last = turn.map_err(|_| still_running(side))?;
         if last.valid_until.is_some_and(|until| start < until) {
-            return Ok(());
+            return Ok(last.passed);
         }
         if last.failed_at.is_some_and(|at| at > start) {
             // Found while this request waited.
@@ -85,17 +93,21 @@ impl RouteContext {
         let known = ledger.reader().newest_record(self.tenant(), side, Timestamp::now() - LAG).await;
         let known = known.map_err(|error| Failure::Ledger(error.into()))?;
         let valid_for = match &known {
-            None => NOTHING_KNOWN_FOR,
+            None => {
+                last.passed = None;
+                NOTHING_KNOWN_FOR
+            }
             Some((ref_id, record_id)) => {
                 if let Err(failure) = self.find_known(side, ref_id, record_id, until).await {
                     last.failed_at = Some(Instant::now());
                     return Err(failure);
                 }
+                last.passed = Some(Instant::now());
                 VALID_FOR
             }
         };
         last.valid_until = Some(Instant::now() + valid_for);
-        Ok(())
+        Ok(last.passed)
     }
 
     async fn find_known(
@@ -108,7 +120,9 @@ impl RouteContext {
         let reply = self.list_by_ref(side, ref_id, Lane::Create, until).await?;
         let finding = evidence::read(side, &reply.evidence(), ref_id, Origin::OwnRecord, self.facts());
         self.services.notice(&reply);
-        if matches!(&finding, Finding::Found(record) if identifier::same(&record.id, record_id)) {
+        if let Finding::Found(record) = &finding
+            && identifier::same(&record.id, record_id)
+        {
             return Ok(());
         }
         tracing::warn!(target: "routes", %side, "the positive control failed: {NOT_FOUND}");

@@ -40,7 +40,10 @@ impl RecordSideCache {
     pub(crate) fn remember(&self, id: &str, learned: RecordSide) {
         let id = canonical(id);
         let known = self.0.get(&*id);
-        let is_less = matches!((known, learned), (Some(RecordSide::MadeOn(_)), RecordSide::SeenOn(_)));
+        let is_less = match (known, learned) {
+            (Some(RecordSide::MadeOn(_)), RecordSide::SeenOn(_)) => true,
+            (Some(RecordSide::SeenOn(_)) | None, RecordSide::SeenOn(_)) | (_, RecordSide::MadeOn(_)) => false,
+        };
         if id.len() <= ID_BYTES_MAX && known != Some(learned) && !is_less {
             self.0.insert(id.into_owned(), learned);
         }

@@ -104,7 +104,7 @@ fn form(headers: &HeaderMap) -> Option<Form> {
     let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
     match (coding, kinds.next(), kinds.next()) {
         (None, Some(kind), None) => Form::of(kind.to_str().ok()?),
-        _ => None,
+        (Some(_), ..) | (None, None, _) | (None, Some(_), Some(_)) => None,
     }
 }
 

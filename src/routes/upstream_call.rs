@@ -333,7 +333,10 @@ impl UpstreamResponse {
     /// Whether only the client can decode the body: it asked for the coding by name, and the proxy does not support it. What is not in
     /// its coding, or comes in one that nobody asked for, is no answer of the vendor to this request.
     pub(super) fn is_opaque(&self, client: &Parts) -> bool {
-        matches!(self.decoded, Decoded::Unsupported) && decode::is_asked_for(&client.headers, &self.headers)
+        match self.decoded {
+            Decoded::Unsupported => decode::is_asked_for(&client.headers, &self.headers),
+            Decoded::Plain | Decoded::Bytes(_) | Decoded::Unreadable => false,
+        }
     }
 
     /// Whether the answer to a get of that id may belong to another request: it says that there is no record, or shows something else.

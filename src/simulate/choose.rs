@@ -122,10 +122,6 @@ fn how(world: &World, dice: &mut Dice, effect: Effect) -> How {
     }
     match effect {
         Effect::Pause { .. } => How::TimeIsUp,
-        // A stray refusal to a caller who may not look either cannot be told from its own.
-        Effect::Lookup { .. } if world.setting.special == Special::Strays => {
-            How::Lookup(dice.pick([LookupFault::Unavailable, LookupFault::Partial]))
-        }
         Effect::Lookup { .. } => How::Lookup(dice.pick([
             LookupFault::Unavailable,
             LookupFault::Partial,

@@ -1,7 +1,7 @@
 //! One claim in memory: what each statement of the create protocol does to it. It follows the SQL of `ledger::commands` and
 //! `ledger::adopt`; the exploration in `tests/protocol` uses the same rows.
 
-use crate::routes::create::events::{ClaimState, ClaimView, Effect};
+use crate::routes::create::events::{ClaimState, ClaimView, Effect, Event};
 use crate::routes::create::rules::{Rule, Rules};
 use crate::translate::side::Side;
 
@@ -20,6 +20,17 @@ pub struct ClaimRow {
     pub closed: u8,
     /// Whether the id of the record is known.
     pub has_record: bool,
+}
+
+/// The side of the record, where what the ledger answered shows that it knows one.
+#[must_use]
+pub fn shown_record(event: Event) -> Option<Side> {
+    let claim = match event {
+        Event::Claimed(claimed) => Some(claimed.claim),
+        Event::Changed(claim) => claim,
+        Event::LedgerFailed | Event::Lookup(_) | Event::Answer(_) | Event::Paused | Event::TimeIsUp => None,
+    };
+    claim.filter(|claim| claim.has_record).map(|claim| claim.side)
 }
 
 impl ClaimRow {

@@ -19,7 +19,7 @@ use crate::translate::list::rows::Rows;
 use crate::translate::side::Side;
 
 /// Most calls for one page.
-const CALLS_MAX: usize = 10;
+pub(super) const CALLS_MAX: usize = 10;
 
 #[derive(Deserialize)]
 struct ShownPage {

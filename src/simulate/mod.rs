@@ -107,3 +107,16 @@ fn violation(setting: Setting, rules: Rules, events: Vec<WorldEvent>) -> Option<
     let shrink::Replayed { words, broken } = shrink::replay(setting, rules, &short);
     Some(Violation { broken: broken?, setting: setting.words(), trace: words, found_after })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{Sources, load};
+
+    #[test]
+    fn the_bounds_of_a_create_and_a_page_are_the_defaults_of_the_config() {
+        let config = load(&Sources::default()).unwrap().config;
+        assert_eq!(i128::from(request::TIMEOUT), config.timeouts.create.as_micros().try_into().unwrap());
+        assert_eq!(listing::CALLS_MAX, config.list.upstream_calls_max);
+    }
+}

@@ -1,5 +1,6 @@
 //! A create on its way through the shipped protocol: each effect is performed here, with the fault that the event asks for.
 
+use super::claim_row::shown_record;
 use super::event::{BodyKind, How, StatementFault};
 use super::ledger::Statement;
 use super::under_way::{Happened, Promise, Request};
@@ -12,9 +13,7 @@ use crate::routes::record_side::RecordSide;
 use crate::translate::side::Side;
 
 /// How long a create may take before its time is up, in microseconds.
-const TIMEOUT: i64 = 30 * 1_000_000;
-/// The first pause between lookups, in milliseconds; each further one is twice as long.
-const FIRST_PAUSE: i64 = 50;
+pub(super) const TIMEOUT: i64 = 30 * 1_000_000;
 
 impl World {
     pub(super) fn start(&mut self, number: u32, at: (usize, usize), body: BodyKind) -> Option<Happened> {
@@ -38,7 +37,7 @@ impl World {
         }
         let context = self.context(stage, reference);
         let known = self.ledger.claims.get(&reference).filter(|claim| claim.row.has_record);
-        let known_at_start = known.map(|claim| claim.row.side);
+        let known = known.map(|claim| claim.row.side);
         match protocol::start(context) {
             Step::Do(state, effect) => {
                 let request = Request {
@@ -49,7 +48,7 @@ impl World {
                     effect,
                     started: self.now,
                     stage,
-                    known_at_start,
+                    known,
                     effective: false,
                     claim: None,
                     answered_id: None,
@@ -123,7 +122,7 @@ impl World {
     }
 
     fn pause(&mut self, request: &Request, number: u8, how: How) -> Event {
-        let pause = FIRST_PAUSE << number.min(10);
+        let pause = i64::try_from(protocol::pause(number).as_millis()).unwrap_or(i64::MAX / 1_000);
         if how == How::TimeIsUp || self.now + pause * 1_000 >= request.started + TIMEOUT {
             return Event::TimeIsUp;
         }
@@ -137,10 +136,13 @@ impl World {
             _ => None,
         };
         let mut record_id = match request.effect {
-            Effect::MoveClaim { to, .. } => request.found[to as usize].clone(),
+            Effect::MoveClaim { to, .. } => {
+                request.found[to as usize].as_ref().map(|record| record.id.clone())
+            }
             // The answer to the POST names the record; after a lost one, the lookup that found it does.
             Effect::RememberId { claim, .. } => {
-                request.answered_id.clone().or_else(|| request.found[claim.side as usize].clone())
+                let found = || request.found[claim.side as usize].as_ref().map(|record| record.id.clone());
+                request.answered_id.clone().or_else(found)
             }
             _ => None,
         };
@@ -176,6 +178,7 @@ impl World {
                 if !matches!(event, Event::LedgerFailed) {
                     let claim = self.ledger.claims.get(&request.reference);
                     request.claim = claim.map(|claim| (claim.row.side, claim.record_id.clone()));
+                    request.known = request.known.or(shown_record(event));
                 }
                 event
             }
@@ -232,11 +235,11 @@ impl World {
 
 /// Why this POST should never leave, whatever the vendor makes of it.
 fn must_send(request: &Request, side: Side) -> Promise {
-    let Request { known_at_start, stage, .. } = request;
+    let Request { known, stage, .. } = request;
     let reads = reads(&stage.modes());
     // While nobody reads new, the old API answers a repeat by itself.
-    let answers_itself = reads == Reads::LegacyOnly && *known_at_start == Some(Side::Legacy);
-    if known_at_start.is_some() && !answers_itself {
+    let answers_itself = reads == Reads::LegacyOnly && *known == Some(Side::Legacy);
+    if known.is_some() && !answers_itself {
         return Err("a POST was sent for a reference whose record the ledger knew".into());
     }
     if reads == Reads::NewOnly && side == Side::Legacy {

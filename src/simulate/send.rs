@@ -7,7 +7,8 @@ use http::{HeaderMap, StatusCode};
 use super::event::{BodyKind, How, LookupFault, PostOutcome, SendFault};
 use super::under_way::{Post, Request};
 use super::world::{World, create_body, reference_name};
-use crate::routes::create::events::{CreateAnswer, Lookup, Purpose};
+use crate::routes::create::events::{CreateAnswer, Lookup, Purpose, Refusal};
+use crate::routes::create::side_that_made;
 use crate::routes::record_side::RecordSide;
 use crate::sandbox::{DrivenCall, DrivenReply};
 use crate::translate::conversion::Conversion;
@@ -61,7 +62,7 @@ impl World {
         let known =
             own.and_then(|(_, id)| id.clone()).filter(|_| purpose == Purpose::KnownRecord && fault.is_none());
         if let Some(record) = known.and_then(|id| self.by_id(side, &id)) {
-            return self.found(request, side, record);
+            return self.found(request, (side, purpose), record);
         }
         let reply = match fault {
             Some(LookupFault::Unavailable) => page(503),
@@ -75,7 +76,7 @@ impl World {
         };
         match evidence::read(side, &as_reply(&reply), &name, origin, self.facts()) {
             Finding::Absent => Lookup::Absent,
-            Finding::Found(record) => self.found(request, side, record),
+            Finding::Found(record) => self.found(request, (side, purpose), record),
             Finding::OtherKind => Lookup::OtherKind,
             Finding::Unauthorized => Lookup::Unauthorized,
             Finding::Forbidden => Lookup::Forbidden,
@@ -90,14 +91,21 @@ impl World {
         record.filter(|record| record.id == id)
     }
 
-    fn found(&mut self, request: &mut Request, side: Side, record: FoundConversion) -> Lookup {
+    fn found(
+        &mut self,
+        request: &mut Request,
+        (side, purpose): (Side, Purpose),
+        record: FoundConversion,
+    ) -> Lookup {
         let body = create_body(request.reference, request.body);
         let asked = CreateRequest::parse(body.as_bytes());
         let shown = Conversion::parse(&record.json);
         let matches = asked.ok().zip(shown.ok()).is_some_and(|(asked, shown)| asked.asks_for(&shown));
         self.replicas[request.replica].record_sides.remember(&record.id, RecordSide::SeenOn(side));
-        request.found[side as usize] = Some(record.id);
-        Lookup::Found { matches }
+        request.found[side as usize] = Some(record);
+        let compared =
+            (purpose == Purpose::ConfirmMove).then(|| side_that_made(self.facts(), &request.found));
+        Lookup::Found { matches, made_on: compared.flatten() }
     }
 
     pub(super) fn send(&mut self, request: &mut Request, on: (u32, Side), how: How) -> CreateAnswer {
@@ -186,7 +194,9 @@ impl World {
                 CreateAnswer::Accepted { candidate: u8::try_from(candidate).ok(), reused }
             }
             Sent::Accepted { record: None } => CreateAnswer::Accepted { candidate: None, reused },
-            Sent::Refused => CreateAnswer::Refused { reused },
+            Sent::Refused => {
+                CreateAnswer::Refused { reused, refusal: Refusal::of(reply.status, &reply.body) }
+            }
             Sent::Exists { record: Some((candidate, id)) } => {
                 request.answered_id = Some(id);
                 CreateAnswer::Exists { candidate: u8::try_from(candidate).ok(), reused }

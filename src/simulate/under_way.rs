@@ -7,6 +7,7 @@ use crate::config::Stage;
 use crate::routes::RecordSideCache;
 use crate::routes::create::events::Effect;
 use crate::routes::create::protocol::State;
+use crate::translate::evidence::FoundConversion;
 use crate::translate::side::Side;
 
 /// A broken promise, in words.
@@ -43,8 +44,8 @@ pub(super) struct Request {
     pub(super) started: i64,
     /// The stage of its replica when it began.
     pub(super) stage: Stage,
-    /// The side of the record that the ledger knew when the request began.
-    pub(super) known_at_start: Option<Side>,
+    /// The side of the record that the ledger knew when the request began, or showed it before the send.
+    pub(super) known: Option<Side>,
     /// Its POST made the conversion.
     pub(super) effective: bool,
     /// The claim as last read: its side, and the record that it knows.
@@ -52,7 +53,7 @@ pub(super) struct Request {
     /// The record's id in the answer to the POST.
     pub(super) answered_id: Option<String>,
     /// What the last lookup found on each side.
-    pub(super) found: [Option<String>; 2],
+    pub(super) found: [Option<FoundConversion>; 2],
 }
 
 /// A listing that a client reads page by page.

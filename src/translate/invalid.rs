@@ -18,6 +18,13 @@ impl Invalid {
         self.0.push((field, message.into()));
     }
 
+    /// Ends with the words that a client needs whose earlier request may have been sent.
+    pub(crate) fn nothing_was_sent_now(&mut self) {
+        if let Some((_, last)) = self.0.last_mut() {
+            last.to_mut().push_str("; nothing was sent now");
+        }
+    }
+
     /// Whether there is no error.
     #[must_use]
     pub(crate) const fn is_empty(&self) -> bool {

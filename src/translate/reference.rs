@@ -31,6 +31,12 @@ pub fn references(body: &[u8]) -> References {
     }
 }
 
+/// The profiles that a server may read in `body`, at any depth: at least one. `None` if they cannot be determined.
+#[must_use]
+pub(crate) fn profiles(body: &[u8]) -> Option<BTreeSet<String>> {
+    readings(body, is_profile).filter(|profiles| !profiles.is_empty())
+}
+
 /// The body can be read in more than one way.
 struct Ambiguous;
 
@@ -59,29 +65,42 @@ fn strict(body: &[u8]) -> Result<Option<String>, Ambiguous> {
 
 /// Whether a server that forgives letter case, underscores and dashes takes a key for `ref_id`.
 fn is_reference(key: &str) -> bool {
-    let letters = key.chars().filter(|letter| !matches!(letter, '_' | '-' | ' ' | '\u{FFFD}'));
-    letters.flat_map(char::to_lowercase).eq("refid".chars())
+    has_letters(key, "refid")
 }
 
-/// Every reading of every value that follows a key like `ref_id`, at any depth.
+/// The same for `profile_id`.
+fn is_profile(key: &str) -> bool {
+    has_letters(key, "profileid")
+}
+
+fn has_letters(key: &str, expected: &str) -> bool {
+    let letters = key.chars().filter(|letter| !matches!(letter, '_' | '-' | ' ' | '\u{FFFD}'));
+    letters.flat_map(char::to_lowercase).eq(expected.chars())
+}
+
 fn lenient(body: &[u8]) -> References {
+    match readings(body, is_reference) {
+        Some(found) if !found.is_empty() => References::Candidates(found.into_iter().collect()),
+        Some(_) | None => References::Unknown,
+    }
+}
+
+/// Every reading of every value that follows such a key, at any depth; `None` if not all of them can be listed.
+fn readings(body: &[u8], is_key: fn(&str) -> bool) -> Option<BTreeSet<String>> {
     let mut found = BTreeSet::new();
-    let mut read = scan::values(body, is_reference, &mut found);
+    let mut read = scan::values(body, is_key, &mut found);
     // JSON in UTF-8 has no zero byte, and in any wider encoding it has (RFC 4627, section 3, which some servers still follow).
     if body.contains(&0) {
         let before = found.len();
         for text in wide(body) {
-            read = read.and(scan::values(text.as_bytes(), is_reference, &mut found));
+            read = read.and(scan::values(text.as_bytes(), is_key, &mut found));
         }
         // What is not valid in the wider encoding has become this.
         if found.len() > before && found.iter().any(|text| text.contains(char::REPLACEMENT_CHARACTER)) {
             read = Err(scan::Uncertain);
         }
     }
-    match read {
-        Ok(()) if !found.is_empty() => References::Candidates(found.into_iter().collect()),
-        Ok(()) | Err(scan::Uncertain) => References::Unknown,
-    }
+    read.ok().map(|()| found)
 }
 
 /// The body as UTF-16 and UTF-32, in both byte orders; what is not valid becomes U+FFFD.

@@ -109,7 +109,9 @@ async fn refused(answer: Response<Incoming>, until: Instant) -> SendError {
     };
     match timeout_at(until, body::collect(body, PROBLEM_MAX)).await {
         Ok(Ok(body)) if !reused && proves(&body) => SendError::TokenRefused,
-        Ok(_) | Err(_) => SendError::NoAnswer("a 401 that does not prove that nothing was done".into()),
+        Ok(Ok(_)) => SendError::NoAnswer("a 401 that does not prove that nothing was done".into()),
+        Ok(Err(broken)) => SendError::NoAnswer(broken.into()),
+        Err(late) => SendError::NoAnswer(late.into()),
     }
 }
 

@@ -14,6 +14,7 @@
 mod document;
 mod explore;
 mod ledger;
+mod page;
 mod properties;
 mod simulation;
 mod world;
@@ -44,6 +45,7 @@ pub(crate) const USUAL: Bounds = Bounds {
     walks: &[],
     without_ledger: false,
     older: false,
+    outages: false,
     excluded: Excluded::NOTHING,
     rules: Rules::ALL,
 };
@@ -62,6 +64,21 @@ pub(crate) fn worlds() -> Vec<(&'static str, Bounds)> {
         ("lists of new show legacy's conversions", Bounds { mirror: Mirror::NewShowsLegacy, ..apart }),
         ("lists of legacy show new's conversions", Bounds { mirror: Mirror::LegacyShowsNew, ..apart }),
         ("connections that answer twice", Bounds { strays: true, lost_writes: 0, stage_changes: 0, ..apart }),
+        (
+            "connections that answer twice, and lookups that are refused",
+            Bounds {
+                strays: true,
+                lookups_refused: true,
+                lost_writes: 0,
+                stage_changes: 0,
+                crashes: 0,
+                ..apart
+            },
+        ),
+        (
+            "an index that is empty for a while",
+            Bounds { outages: true, older: true, lost_writes: 0, stage_changes: 0, crashes: 0, ..apart },
+        ),
         ("creates through the new API's own path", Bounds { native: true, ..short }),
         (
             "a body with two readings, of which the vendor takes the first",
@@ -233,6 +250,16 @@ fn every_excluded_world_does_break_a_promise() {
             "stray_before_effect",
             Excluded { stray_before_effect: true, ..nothing },
             Bounds { strays: true, ..USUAL },
+        ),
+        (
+            "stray_denial",
+            Excluded { stray_denial: true, ..nothing },
+            Bounds { strays: true, lookups_refused: true, ..USUAL },
+        ),
+        (
+            "outage_after_control",
+            Excluded { outage_after_control: true, ..nothing },
+            Bounds { outages: true, older: true, stages: [Stage::Live; 2], ..USUAL },
         ),
         (
             "other_door",

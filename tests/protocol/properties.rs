@@ -4,7 +4,7 @@ use conversion_shim::routes::create::events::CreateDecision;
 use conversion_shim::routes::create::protocol;
 use conversion_shim::translate::side::Side;
 
-use crate::world::{Bounds, Progress, Request, Stage, Unclaimed, World};
+use crate::world::{Bounds, Looking, Progress, Request, Stage, Unclaimed, World};
 
 /// The promises, each checked for the state as it stands.
 pub(crate) fn check(world: &World, bounds: &Bounds) -> Result<(), String> {
@@ -101,7 +101,7 @@ fn calm_down(mut world: World, bounds: &Bounds) -> World {
         let vendor = world.vendor_mut(side);
         (vendor.listed, vendor.mirrored) = (true, true);
     }
-    world.late = None;
+    (world.late, world.emptied) = (None, false);
     if world.ledger.hold {
         let new_in_use = world.stages.iter().any(|stage| matches!(stage, Stage::Live | Stage::Sealed));
         world.ledger.accept(new_in_use, bounds.rules);
@@ -121,10 +121,11 @@ fn retry(world: &mut World, bounds: &Bounds) -> CreateDecision {
         // Written so that it can be read in one way.
         two_readings: false,
         effective: false,
-        known_at_start: None,
+        known: None,
+        looking: Looking::NotYet,
         stage,
     };
-    world.requests[0].known_at_start = world.ledger.row.filter(|row| row.has_record).map(|row| row.side);
+    world.requests[0].known = world.ledger.row.filter(|row| row.has_record).map(|row| row.side);
     let context = stage.context(bounds.rules);
     world.go_on(0, protocol::start(context));
     for _ in 0..64 {

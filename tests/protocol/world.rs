@@ -58,10 +58,23 @@ pub(crate) struct Request {
     pub(crate) two_readings: bool,
     /// Its POST made the conversion.
     pub(crate) effective: bool,
-    /// The side of the record that the ledger knew when the request began.
-    pub(crate) known_at_start: Option<Side>,
+    /// The side of the record that the ledger knew when the request began, or showed it before the send.
+    pub(crate) known: Option<Side>,
+    /// How far its lookup has come.
+    pub(crate) looking: Looking,
     /// The stage of its replica when it began.
     pub(crate) stage: Stage,
+}
+
+/// How far a lookup has come that met an empty list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Looking {
+    #[default]
+    NotYet,
+    /// The list was empty; the positive control is next.
+    Controlling,
+    /// The control passed; the list is asked for once more.
+    Again,
 }
 
 /// A create on legacy that no claim knows.
@@ -83,6 +96,8 @@ pub(crate) struct World {
     pub(crate) late: Option<Statement>,
     pub(crate) legacy: Vendor,
     pub(crate) new: Vendor,
+    /// Legacy's index is empty for a while.
+    pub(crate) emptied: bool,
     pub(crate) stages: [Stage; 2],
     pub(crate) requests: [Request; 3],
     /// A ledger that lost claims was accepted.
@@ -111,7 +126,8 @@ impl World {
             in_flight: None,
             two_readings: false,
             effective: false,
-            known_at_start: None,
+            known: None,
+            looking: Looking::NotYet,
             stage: Stage::Observe,
         };
         let (faults, stage_changes, crashes) = (bounds.faults, bounds.stage_changes, bounds.crashes);
@@ -126,6 +142,7 @@ impl World {
             late: None,
             legacy: Vendor { made, listed: bounds.older, mirrored: bounds.older },
             new: Vendor::default(),
+            emptied: false,
             stages: bounds.stages,
             requests: [first, request(Body::Usual), request(last)],
             lost: false,
@@ -160,6 +177,14 @@ impl World {
             Mirror::LegacyShowsNew => side == Side::Legacy,
         };
         own.made.filter(|_| own.listed).or(other.made.filter(|_| other.mirrored && mirrored))
+    }
+
+    /// The side that made the record, where lists of both show that one.
+    fn side_of_the_one(&self, mirror: Mirror) -> Option<Side> {
+        let shows = |side| self.shown(side, mirror).is_some();
+        let made = |side: Side| self.vendor(side).made.is_some();
+        let one = [Side::Legacy, Side::New].into_iter().find(|side| made(*side) && !made(side.other()));
+        one.filter(|_| shows(Side::Legacy) && shows(Side::New))
     }
 
     /// Requests with one body are interchangeable: their order carries no meaning. A single one keeps its place.
@@ -222,10 +247,10 @@ impl World {
 
     /// Why this POST should never leave, whatever the vendor makes of it.
     fn must_not_send(&self, at: usize, side: Side) -> Option<&'static str> {
-        let Request { known_at_start, stage, .. } = self.requests[at];
+        let Request { known, stage, .. } = self.requests[at];
         // While nobody reads new, the old API answers a repeat by itself.
-        let answers_itself = stage == Stage::Observe && known_at_start == Some(Side::Legacy);
-        if known_at_start.is_some() && !answers_itself {
+        let answers_itself = stage == Stage::Observe && known == Some(Side::Legacy);
+        if known.is_some() && !answers_itself {
             return Some("a POST was sent for a reference whose record the ledger knew");
         }
         (stage == Stage::Sealed && side == Side::Legacy).then_some("a POST was sent to the API that is gone")
@@ -243,6 +268,7 @@ impl World {
     }
 
     pub(crate) fn go_on(&mut self, at: usize, step: Step) {
+        self.requests[at].looking = Looking::NotYet;
         self.requests[at].progress = match step {
             Step::Do(state, effect) => Progress::Running(state, effect),
             Step::Done(decision) => Progress::Done(decision),

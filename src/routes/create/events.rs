@@ -2,6 +2,7 @@
 
 use super::rules::Rules;
 pub use crate::ledger::ClaimState;
+use crate::translate::problem::says_insufficient_scopes;
 use crate::translate::side::Side;
 
 /// What is fixed for one request.
@@ -128,8 +129,10 @@ pub enum Lookup {
     /// The side holds no record with this reference.
     Absent,
     /// It holds one; `matches`: with the fields that this request asks for.
+    /// `made_on`: both sides show this one record, and that side made it.
     Found {
         matches: bool,
+        made_on: Option<Side>,
     },
     /// It holds a record that is no conversion.
     OtherKind,
@@ -150,7 +153,7 @@ pub enum CreateAnswer {
     /// A success with a record that is not this request's, or with none that can be read.
     Foreign,
     /// A definite refusal with a problem document.
-    Refused { reused: bool },
+    Refused { reused: bool, refusal: Refusal },
     /// A 409; `candidate`: the reference of the record that it shows.
     Exists { candidate: Option<u8>, reused: bool },
     /// A 409 whose record is no conversion.
@@ -159,6 +162,30 @@ pub enum CreateAnswer {
     Unknown,
     /// The request never left the proxy.
     NotSent,
+}
+
+/// What a definite refusal is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// 401: the side does not know the caller.
+    Unauthorized,
+    /// 403 for want of scopes: the side knows the caller, whose token may not do this.
+    Forbidden,
+    /// This request, or its time.
+    Other,
+}
+
+impl Refusal {
+    /// Of a problem document with that status.
+    pub(crate) fn of(status: u16, body: &[u8]) -> Self {
+        if status == 401 {
+            Self::Unauthorized
+        } else if says_insufficient_scopes(status, body) {
+            Self::Forbidden
+        } else {
+            Self::Other
+        }
+    }
 }
 
 impl CreateAnswer {

@@ -8,14 +8,14 @@ use super::events::{Context, Reads};
 use super::protocol::CANDIDATES_MAX;
 use super::rules::Rules;
 use super::{canary, reads};
-use crate::config::Mode;
+use crate::config::{Canary, Mode};
 use crate::failure::{Failure, SideEffect};
 use crate::http::decode::{Decoded, decode};
 use crate::routes::RouteContext;
 use crate::translate::create::CreateRequest;
 use crate::translate::invalid::Invalid;
 use crate::translate::json::Text;
-use crate::translate::reference::{References, references};
+use crate::translate::reference::{References, profiles, references};
 use crate::translate::side::Side;
 
 pub(super) enum CreatePlan<'a> {
@@ -58,9 +58,9 @@ pub(super) fn plan<'a>(context: &RouteContext, body: &'a [u8]) -> Result<CreateP
     match read(&decoded, body) {
         Reading::Create(create) => plan_readable(context, create),
         Reading::Unreadable(why) => match context.config.modes.create {
-            // A canary is chosen by a field of the body, and new takes no other bodies.
-            Mode::Canary | Mode::New => Err(why.into()),
-            Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => {
+            Mode::New => Err(why.refused()),
+            Mode::Canary if !stays_on_legacy(&context.config.canary, &decoded, body) => Err(why.refused()),
+            Mode::Canary | Mode::Legacy | Mode::Shadow | Mode::Hold | Mode::Both => {
                 plan_unreadable(context, why, lenient_references(&decoded, body))
             }
         },
@@ -77,6 +77,17 @@ fn read<'a>(decoded: &Decoded, body: &'a [u8]) -> Reading<'a> {
             Reading::Unreadable(UnreadableBody::Encoded)
         }
     }
+}
+
+/// Whether every profile that the vendor may read in the body creates on legacy.
+fn stays_on_legacy(canary: &Canary, decoded: &Decoded, body: &[u8]) -> bool {
+    let profiles = match decoded {
+        Decoded::Plain => profiles(body),
+        Decoded::Bytes(decoded) => profiles(decoded),
+        Decoded::Unreadable | Decoded::Unsupported => None,
+    };
+    let on_legacy = |profile: &String| canary::side(canary, profile) == Side::Legacy;
+    profiles.is_some_and(|profiles| profiles.iter().all(on_legacy))
 }
 
 fn lenient_references(decoded: &Decoded, body: &[u8]) -> References {
@@ -158,23 +169,26 @@ impl PlannedCreate<'_> {
 }
 
 impl UnreadableBody {
-    /// The refusal of a body whose reference may already have been used: a client must not take it for "nothing ever happened".
-    fn ambiguous(self) -> Failure {
+    /// The refusal of a body that is sent nowhere. Its reference may already have been used: a client must not take it for "nothing ever
+    /// happened".
+    fn refused(self) -> Failure {
         match self {
             Self::Encoded => Failure::BodyEncoded,
             Self::Invalid(mut invalid) => {
-                invalid.add("ref_id", "cannot be read in one way only; nothing was sent now");
+                invalid.nothing_was_sent_now();
                 Failure::Invalid(invalid)
             }
         }
     }
-}
 
-impl From<UnreadableBody> for Failure {
-    fn from(unreadable: UnreadableBody) -> Self {
-        match unreadable {
-            UnreadableBody::Encoded => Self::BodyEncoded,
-            UnreadableBody::Invalid(invalid) => Self::Invalid(invalid),
+    /// As [`refused`](Self::refused), because of the reference.
+    fn ambiguous(self) -> Failure {
+        match self {
+            Self::Encoded => Failure::BodyEncoded,
+            Self::Invalid(mut invalid) => {
+                invalid.add("ref_id", "cannot be read in one way only");
+                Self::Invalid(invalid).refused()
+            }
         }
     }
 }

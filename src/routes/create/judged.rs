@@ -1,6 +1,6 @@
 //! What the answer to the POST proves, and what stays open about it.
 
-use super::events::CreateAnswer;
+use super::events::{CreateAnswer, Refusal};
 use super::perform::Performer;
 use crate::failure::SideEffect;
 use crate::routes::upstream_call::UpstreamResponse;
@@ -23,7 +23,7 @@ impl Performer<'_> {
                 self.doubt(reply, "the record names no ref_id");
                 CreateAnswer::Accepted { candidate: None, reused }
             }
-            Sent::Refused => CreateAnswer::Refused { reused },
+            Sent::Refused => CreateAnswer::Refused { reused, refusal: Refusal::of(seen.status, seen.body) },
             Sent::Exists { record: Some((candidate, id)) } => {
                 self.answered_id = Some(id);
                 CreateAnswer::Exists { candidate: u8::try_from(candidate).ok(), reused }

@@ -20,6 +20,7 @@ use bytes::Bytes;
 use self::events::{Context, CreateDecision, Reads};
 use self::intake::{CreatePlan, plan};
 use self::perform::Performer;
+pub(crate) use self::perform::side_that_made;
 use self::protocol::Step;
 pub(crate) use self::single_flight::SingleFlight;
 use super::upstream_call::UpstreamCall;

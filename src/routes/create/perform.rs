@@ -1,7 +1,6 @@
 //! The shell of the create protocol: performs one effect and returns the event. It keeps the payloads and decides nothing.
 
 use std::error::Error as _;
-use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -11,6 +10,7 @@ use tracing::Instrument as _;
 use super::claim_view::{describe, expect, origin, refusal, view, view_claimed};
 use super::events::{CreateAnswer, Effect, Event, Lookup, Purpose};
 use super::intake::PlannedCreate;
+use super::protocol::pause;
 use super::single_flight::Turn;
 use crate::failure::error_chain::error_chain;
 use crate::failure::{Failure, SideEffect};
@@ -22,6 +22,8 @@ use crate::telemetry::metrics::labels::{DuplicateCheckResult, FoundBy};
 use crate::telemetry::spans;
 use crate::translate::conversion::Conversion;
 use crate::translate::evidence::{Finding, FoundConversion};
+use crate::translate::facts::Facts;
+use crate::translate::identifier;
 use crate::translate::invalid::Invalid;
 use crate::translate::list::page::SuspectedDouble;
 use crate::translate::list::same_record::is_same_record;
@@ -29,8 +31,6 @@ use crate::translate::mapping::Origin;
 use crate::translate::side::Side;
 use crate::upstream::Lane;
 use crate::upstream::rate_limit::Endpoint;
-
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
 /// The IO state of one create.
 pub(super) struct Performer<'a> {
@@ -122,7 +122,7 @@ impl<'a> Performer<'a> {
     }
 
     async fn pause(&self, number: u8) -> Event {
-        let pause = FIRST_PAUSE * 2_u32.saturating_pow(number.into());
+        let pause = pause(number);
         if Instant::now() + pause >= self.context.deadline {
             return Event::TimeIsUp;
         }
@@ -240,10 +240,11 @@ impl Performer<'_> {
                 self.context.services.record_sides.remember(&record.id, RecordSide::SeenOn(side));
                 let matches = self.matches(&record);
                 self.found[index(side)] = Some(record);
-                if purpose == Purpose::ConfirmMove {
+                let made_on = (purpose == Purpose::ConfirmMove).then(|| {
                     self.report_double();
-                }
-                Lookup::Found { matches }
+                    side_that_made(self.context.config.facts, &self.found)
+                });
+                Lookup::Found { matches, made_on: made_on.flatten() }
             }
             Finding::OtherKind => Lookup::OtherKind,
             Finding::Unauthorized => Lookup::Unauthorized,
@@ -333,6 +334,13 @@ impl Performer<'_> {
             if self.request.create.is_none() { call.on(Lane::Fresh) } else { call.apart_if_anonymous() };
         context.call(call.paid(permit)).await
     }
+}
+
+/// The side that made the record, where both sides show one and the same.
+pub(crate) fn side_that_made(facts: Facts, found: &[Option<FoundConversion>; 2]) -> Option<Side> {
+    let [Some(legacy), Some(new)] = found else { return None };
+    let is_one = identifier::same(&legacy.id, &new.id) || is_same_record(facts, &legacy.json, &new.json);
+    is_one.then(|| facts.mirrored_side())
 }
 
 /// Where a side's findings are kept.

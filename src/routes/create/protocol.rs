@@ -11,14 +11,22 @@
 mod after;
 mod before;
 
-use super::events::{ClaimView, Context, CreateDecision, Effect, Event};
+use std::time::Duration;
+
+use super::events::{ClaimView, Context, CreateDecision, Effect, Event, Refusal};
 
 /// Most readings of one body's reference that are claimed.
 pub(crate) const CANDIDATES_MAX: usize = 4;
 /// Statements that met a changed claim before the request gives up. Each one means that another request made progress.
 const RESTARTS_MAX: u8 = 16;
-/// Lookups after an unknown outcome. With pauses that double from 50 ms they take about six seconds.
+/// Lookups after an unknown outcome. With their [pauses](pause) they take about six seconds.
 const RESOLVE_LOOKUPS_MAX: u8 = 8;
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long an [`Effect::Pause`] with that number lasts; each is twice as long as the one before.
+pub(crate) fn pause(number: u8) -> Duration {
+    FIRST_PAUSE * 2_u32.saturating_pow(number.into())
+}
 
 /// All that the protocol knows of a request between two effects. Small and `Copy`, so that every state can be explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -53,7 +61,7 @@ enum Phase {
     Marking,
     Beginning,
     Sending,
-    ConfirmingRefusal,
+    ConfirmingRefusal(Refusal),
     FindingExisting,
     Pausing {
         lookups: u8,
@@ -94,8 +102,7 @@ pub fn start(context: Context) -> Step {
 pub fn next(state: State, event: Event) -> Step {
     match (state.phase, event) {
         (Phase::Claiming | Phase::Choosing, Event::Claimed(claimed)) => state.claimed(claimed),
-        (Phase::Marking, Event::Changed(Some(claim))) => state.holding(claim).prepared(),
-        (Phase::Beginning, Event::Changed(Some(claim))) => state.holding(claim).prepared(),
+        (Phase::Marking | Phase::Beginning, Event::Changed(Some(claim))) => state.begun(claim),
         // Whether or not the claim moved, the record exists on the other side.
         (Phase::Moving, Event::Changed(_) | Event::LedgerFailed) => state.found_on_other(),
         (Phase::Choosing | Phase::Marking | Phase::Beginning, Event::Changed(None)) => state.restart(),
@@ -107,12 +114,12 @@ pub fn next(state: State, event: Event) -> Step {
         (Phase::Checking, Event::Lookup(found)) => state.checked(found),
         (Phase::Confirming, Event::Lookup(found)) => state.confirmed(found),
         (Phase::Sending, Event::Answer(answer)) => state.answered(answer),
-        (Phase::ConfirmingRefusal, Event::Lookup(found)) => state.refusal_confirmed(found),
+        (Phase::ConfirmingRefusal(refusal), Event::Lookup(found)) => state.refusal_confirmed(refusal, found),
         (Phase::FindingExisting, Event::Lookup(found)) => state.existing_found(found),
         (Phase::Pausing { lookups }, Event::Paused) => state.look_again(lookups),
         (Phase::Resolving { lookups }, Event::Lookup(found)) => state.resolved(lookups, found),
         (Phase::Pausing { .. } | Phase::Resolving { .. }, Event::TimeIsUp) => state.unknown_for_good(),
-        // The record exists and an attempt is closed whether or not the ledger confirms it now.
+        // The record exists and an attempt is closed, whether or not the ledger confirms it now.
         (Phase::Remembering(decision), Event::Changed(_) | Event::LedgerFailed) => {
             state.disprove_others(decision)
         }
@@ -172,7 +179,7 @@ impl State {
     fn misled(self, phase: Phase) -> Step {
         match phase {
             Phase::Remembering(decision) | Phase::Closing(decision) => Step::Done(decision),
-            Phase::ConfirmingRefusal | Phase::FindingExisting => self.unknown_for_good(),
+            Phase::ConfirmingRefusal(_) | Phase::FindingExisting => self.unknown_for_good(),
             Phase::Claiming
             | Phase::Choosing
             | Phase::ReadingRecord

@@ -5,7 +5,7 @@
 /// One rule of the create protocol. `docs/money-safety.md` lists, for each, the shortest trace that breaks a promise without it.
 #[cfg_attr(
     not(feature = "testing"),
-    allow(dead_code, reason = "the last seven are the ledger's: tests ask for them")
+    allow(dead_code, reason = "the last eight are the ledger's and the lookup's: tests ask for them")
 )]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u32)]
@@ -28,6 +28,8 @@ pub enum Rule {
     BeginBeforeSend,
     /// A claim that knows its record is not sent again.
     KnownRecordIsNotSent,
+    /// A claim that another replica gave its record before the attempt was begun is not sent either.
+    BegunClaimIsReadAgain,
     /// The ledger alone answers a duplicate check only for a claim that this very request made.
     OnlyOwnClaimIsAnsweredLocally,
     /// The exception for old configs covers claims of the legacy side alone.
@@ -40,6 +42,8 @@ pub enum Rule {
     UnknownKeepsAttempt,
     /// A refusal on a reused connection is believed only after a lookup, and keeps its attempt open.
     ConfirmRefusalOnReusedConnection,
+    /// Where the lookup after such a refusal is refused, only a refusal of the credential in the same way is believed.
+    RefusedLookupConfirmsOnlyItsLike,
     /// A success on a reused connection that names no reference counts only after a lookup.
     ConfirmUnnamedSuccessOnReusedConnection,
     /// A success whose record is not the one that was asked for is an unknown outcome.
@@ -60,12 +64,14 @@ pub enum Rule {
     CompletenessIsWithdrawn,
     /// `ledger accept` withdraws the checks of claims without a record.
     ChecksAreWithdrawn,
+    /// An empty list counts as absence only if it was asked for after the positive control had passed.
+    ListIsAskedAfterControl,
 }
 
 impl Rule {
     /// Every rule.
     #[cfg(feature = "mutants")]
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::FollowClaim,
         Self::DuplicateCheck,
         Self::CheckWhileReadsAreBoth,
@@ -75,12 +81,14 @@ impl Rule {
         Self::MoveOnlyWithoutOpenAttempts,
         Self::BeginBeforeSend,
         Self::KnownRecordIsNotSent,
+        Self::BegunClaimIsReadAgain,
         Self::OnlyOwnClaimIsAnsweredLocally,
         Self::KnownRecordOnNewIsNeverSent,
         Self::SealedLegacyClaimIsNotSent,
         Self::ConflictKeepsAttempt,
         Self::UnknownKeepsAttempt,
         Self::ConfirmRefusalOnReusedConnection,
+        Self::RefusedLookupConfirmsOnlyItsLike,
         Self::ConfirmUnnamedSuccessOnReusedConnection,
         Self::ForeignAnswerIsUnknown,
         Self::FoundMustMatch,
@@ -91,6 +99,7 @@ impl Rule {
         Self::WalkEndsAfterLastUnclaimedCreate,
         Self::CompletenessIsWithdrawn,
         Self::ChecksAreWithdrawn,
+        Self::ListIsAskedAfterControl,
     ];
 }
 

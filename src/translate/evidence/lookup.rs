@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{BesideRows, Reply};
+use super::{BesideRows, Reply, is_problem_document};
 use crate::translate::conversion::Conversion;
 use crate::translate::facts::Facts;
 use crate::translate::json::{JsonReader, Raw, Text};
@@ -63,8 +63,10 @@ pub fn read(side: Side, reply: &Reply<'_>, ref_id: &str, origin: Origin, facts: 
         // A page of something in between may hold no rows, and must not prove absence.
         200 if reply.is_plain_json() => {}
         200 => return Finding::Nothing("the answer is not JSON"),
-        401 => return Finding::Unauthorized,
-        403 => return Finding::Forbidden,
+        // What something in between refuses says nothing about the caller's rights.
+        401 if is_problem_document(reply) => return Finding::Unauthorized,
+        403 if is_problem_document(reply) => return Finding::Forbidden,
+        401 | 403 => return Finding::Nothing("the refusal is not the vendor's"),
         429 => return Finding::Throttled,
         _ => return Finding::Nothing("the status is not an answer to a lookup"),
     }

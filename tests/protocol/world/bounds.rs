@@ -43,6 +43,8 @@ pub(crate) struct Bounds {
     pub(crate) without_ledger: bool,
     /// Whether the reference was converted on legacy before there was a ledger.
     pub(crate) older: bool,
+    /// Whether legacy's index is empty for a while.
+    pub(crate) outages: bool,
     /// Worlds that the documentation excludes.
     pub(crate) excluded: Excluded,
     pub(crate) rules: Rules,
@@ -71,6 +73,10 @@ pub(crate) struct Excluded {
     pub(crate) native_after_loss: bool,
     /// Another request's refusal arrives while this request's POST is under way or not yet listed.
     pub(crate) stray_before_effect: bool,
+    /// Another request's 401 or 403 arrives, and this request's credential may not look either.
+    pub(crate) stray_denial: bool,
+    /// An index becomes empty after the positive control has passed.
+    pub(crate) outage_after_control: bool,
     /// A client creates on legacy past the proxy, whose ledger is said to be the only door.
     pub(crate) other_door: bool,
 }
@@ -83,6 +89,8 @@ impl Excluded {
         native_at_once: false,
         native_after_loss: false,
         stray_before_effect: false,
+        stray_denial: false,
+        outage_after_control: false,
         other_door: false,
     };
 }

@@ -1,12 +1,16 @@
 //! What may happen next to one request: each effect that the machine asks for is carried out, fails, or is left in doubt.
 
-use conversion_shim::routes::create::events::{Context, CreateAnswer, Effect, Event, Lookup};
+use conversion_shim::routes::create::events::{
+    Context, CreateAnswer, Effect, Event, Lookup, Purpose, Refusal,
+};
 use conversion_shim::routes::create::protocol::{self, State, Step};
+use conversion_shim::routes::create::rules::Rule;
+use conversion_shim::simulate::claim_row::shown_record;
 use conversion_shim::translate::side::Side;
 
 use super::bounds::Stage;
 use super::successors::Successors;
-use super::{Progress, World};
+use super::{Looking, Progress, World};
 use crate::ledger::Statement;
 
 impl Successors<'_> {
@@ -23,7 +27,7 @@ impl Successors<'_> {
                         || format!("request {at} starts on replica {replica} in {stage:?}"),
                         |world| {
                             let row = world.ledger.row.filter(|row| row.has_record);
-                            world.requests[at].known_at_start = row.map(|row| row.side);
+                            world.requests[at].known = row.map(|row| row.side);
                             world.requests[at].stage = stage;
                             world.go_on(at, protocol::start(context));
                         },
@@ -72,7 +76,10 @@ impl Successors<'_> {
                 self.event(at, state, Event::Lookup(Lookup::Absent));
                 self.faulty_event(at, state, Event::Lookup(Lookup::CouldNot));
             }
-            Effect::Lookup { side, .. } => self.lookup(at, state, side),
+            Effect::Lookup { side, purpose, .. } if self.bounds.outages && purpose != Purpose::Resolve => {
+                self.controlled_lookup(at, state, (side, purpose));
+            }
+            Effect::Lookup { side, purpose, .. } => self.lookup(at, state, (side, purpose)),
             Effect::Send { side } => self.send(at, state, side),
             Effect::Claim { candidate, .. }
             | Effect::ChooseAnew { candidate, .. }
@@ -123,6 +130,8 @@ impl Successors<'_> {
             || format!("request {at}: {effect:?}"),
             |world| {
                 let event = world.write(statement, rules);
+                let shown = shown_record(event).filter(|_| !statement.misread);
+                world.requests[at].known = world.requests[at].known.or(shown);
                 world.go_on(at, protocol::next(state, event));
             },
         );
@@ -159,10 +168,39 @@ impl Successors<'_> {
         }
     }
 
-    fn lookup(&mut self, at: usize, state: State, side: Side) {
+    /// Until an empty list counts as absence, as `routes::lookup` asks for it; the record of the positive control is always there.
+    fn controlled_lookup(&mut self, at: usize, state: State, on: (Side, Purpose)) {
+        let (side, looking) = (on.0, self.world.requests[at].looking);
+        let emptied = self.world.emptied && side == Side::Legacy;
+        let is_empty = emptied || self.world.shown(side, self.bounds.mirror).is_none();
+        match looking {
+            Looking::NotYet if is_empty => self.add(
+                || format!("request {at}: the list of {side} is empty"),
+                |world| world.requests[at].looking = Looking::Controlling,
+            ),
+            Looking::Controlling if emptied => self.event(at, state, Event::Lookup(Lookup::CouldNot)),
+            Looking::Controlling if self.bounds.rules.keep(Rule::ListIsAskedAfterControl) => self.add(
+                || format!("request {at}: the positive control on {side} passes"),
+                |world| world.requests[at].looking = Looking::Again,
+            ),
+            Looking::Again if is_empty => self.event(at, state, Event::Lookup(Lookup::Absent)),
+            Looking::Controlling => self.event(at, state, Event::Lookup(Lookup::Absent)),
+            Looking::NotYet | Looking::Again => self.lookup(at, state, on),
+        }
+    }
+
+    fn lookup(&mut self, at: usize, state: State, (side, purpose): (Side, Purpose)) {
         let shown = self.world.shown(side, self.bounds.mirror);
         let body = self.world.requests[at].body;
-        let truth = shown.map_or(Lookup::Absent, |made| Lookup::Found { matches: made == body });
+        let found = |made_on| move |made| Lookup::Found { matches: made == body, made_on };
+        let made_on =
+            self.world.side_of_the_one(self.bounds.mirror).filter(|_| purpose == Purpose::ConfirmMove);
+        let truth = shown.map_or(Lookup::Absent, found(made_on));
+        if made_on.is_some() {
+            self.event(at, state, Event::Lookup(truth));
+        }
+        // Or nothing shows that it is one.
+        let truth = shown.map_or(Lookup::Absent, found(None));
         let other_kind = self.bounds.withdrawal && side == Side::New && truth == Lookup::Absent;
         if other_kind {
             self.event(at, state, Event::Lookup(Lookup::OtherKind));
@@ -176,10 +214,7 @@ impl Successors<'_> {
             self.faulty_event(at, state, Event::Lookup(Lookup::Unauthorized));
             self.faulty_event(at, state, Event::Lookup(Lookup::Throttled));
         }
-        // A stray refusal to a caller who may not look either cannot be told from its own.
-        if !self.bounds.strays {
-            self.faulty_event(at, state, Event::Lookup(Lookup::Forbidden));
-        }
+        self.faulty_event(at, state, Event::Lookup(Lookup::Forbidden));
     }
 
     fn send(&mut self, at: usize, state: State, side: Side) {
@@ -226,13 +261,23 @@ impl Successors<'_> {
             }
         }
         self.faulty_event(at, state, Event::Answer(CreateAnswer::NotSent));
-        self.faulty_event(at, state, Event::Answer(CreateAnswer::Refused { reused: false }));
+        self.faulty_event(
+            at,
+            state,
+            Event::Answer(CreateAnswer::Refused { reused: false, refusal: Refusal::Other }),
+        );
         let mut doubtful = vec![CreateAnswer::Unknown, CreateAnswer::Foreign];
         if self.bounds.strays {
             doubtful.extend([
-                CreateAnswer::Refused { reused: true },
+                CreateAnswer::Refused { reused: true, refusal: Refusal::Other },
                 CreateAnswer::Exists { candidate: None, reused: true },
             ]);
+            if self.bounds.lookups_refused {
+                doubtful.extend(
+                    [Refusal::Unauthorized, Refusal::Forbidden]
+                        .map(|refusal| CreateAnswer::Refused { reused: true, refusal }),
+                );
+            }
             if side == Side::Legacy {
                 // Legacy's answers may leave the reference out.
                 doubtful.push(CreateAnswer::Accepted { candidate: None, reused: true });
@@ -247,10 +292,15 @@ impl Successors<'_> {
     fn doubtful(&mut self, at: usize, side: Side, given: CreateAnswer, step: Step) {
         let stray = matches!(given, CreateAnswer::Refused { .. });
         let racing = !stray || self.bounds.excluded.stray_before_effect;
+        let denied = stray && !matches!(given, CreateAnswer::Refused { refusal: Refusal::Other, .. });
+        let own = denied && !self.bounds.excluded.stray_denial;
         self.fault(
             || format!("request {at}: {given:?}, and {side} has not got it"),
             |world| world.go_on(at, step),
         );
+        if own {
+            return;
+        }
         self.fault(
             || format!("request {at}: {given:?}, and {side} took it"),
             |world| {

@@ -3,7 +3,7 @@
 use conversion_shim::translate::side::Side;
 
 use super::bounds::{Bounds, Mirror};
-use super::{Happening, LOST_WRITES_MAX, World};
+use super::{Happening, LOST_WRITES_MAX, Looking, World};
 use crate::ledger::Ledger;
 
 /// Everything that may happen next.
@@ -24,6 +24,9 @@ impl World {
             all.of_request(at);
         }
         all.of_vendor();
+        if bounds.outages {
+            all.of_index();
+        }
         all.of_ledger();
         all.of_operator();
         if !bounds.walks.is_empty() {
@@ -90,6 +93,17 @@ impl Successors<'_> {
                     },
                 );
             }
+        }
+    }
+
+    /// Legacy's index is empty for a while.
+    fn of_index(&mut self) {
+        if self.world.emptied {
+            self.add(|| "the index of legacy is whole again".into(), |world| world.emptied = false);
+        }
+        let again = self.world.requests.iter().any(|request| request.looking == Looking::Again);
+        if !self.world.emptied && (!again || self.bounds.excluded.outage_after_control) {
+            self.fault(|| "the index of legacy is empty".into(), |world| world.emptied = true);
         }
     }
 

@@ -117,10 +117,13 @@ async fn without_a_genuine_token_nothing_is_disclosed() {
         for token in ["unknown", "", "Bearer"] {
             bed.client.with_token(token).create("r").await.problem(401);
         }
-        // A 403 of somebody in between, who may not have looked at the token at all.
-        for body in [RefusalBody::Problem, RefusalBody::Html, RefusalBody::Empty] {
+        // A 403 without a word about scopes; without a problem document it is of something in between, which may not have looked at the
+        // token at all.
+        for (body, status) in
+            [(RefusalBody::Problem, 403), (RefusalBody::Html, 503), (RefusalBody::Empty, 503)]
+        {
             let fault = bed.fault(target.other(), Operation::List, refusing(StatusCode::FORBIDDEN, body));
-            let problem = bed.client.create("r").await.problem(403);
+            let problem = bed.client.create("r").await.problem(status);
             assert_eq!(problem.get("meta"), None);
             bed.sandbox.faults().remove(&fault);
         }

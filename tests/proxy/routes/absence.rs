@@ -180,6 +180,25 @@ async fn a_mirrored_record_is_cancelled_on_legacy() {
     }
 }
 
+/// Both sides list one record, whose reference is older than the ledger. A retry of its create in `live` does not make it new's.
+#[tokio::test]
+async fn a_mirrored_record_that_a_create_met_is_cancelled_on_legacy() {
+    for (fact, legacy, new) in [("", "id", "id"), ("same_id", "id", "id"), ("other_id", "id", "mirror")] {
+        let house = TestBed::with(&[LIVE, &[("facts.mirror", fact)]].concat()).await;
+        seed(&house, Side::Legacy, legacy);
+        let mut mirror = new_record(legacy, "2026-01-01T00:00:00Z");
+        mirror["id"] = new.into();
+        house.sandbox.inspector().seed_orchestration(mirror);
+        let problem = house.client.create(legacy).await.problem(409);
+        assert_eq!(problem["meta"]["existing"]["id"], legacy, "{fact:?}");
+        let claim = house.claim(legacy).await.unwrap();
+        assert_eq!(claim.record_id, None, "{fact:?}: it is not known to be new's");
+        assert_eq!(house.client.get(legacy).await.id(), legacy, "{fact:?}");
+        assert_eq!(house.client.cancel(legacy).await.status, 200, "{fact:?}");
+        assert_eq!(house.sandbox.inspector().arrived(Side::New, Operation::Create), 0);
+    }
+}
+
 /// Legacy denies the record that it is known to hold, while new shows a mirror: that is not "cannot be cancelled".
 #[tokio::test]
 async fn a_mirror_does_not_speak_for_a_record_that_legacy_denies() {

@@ -79,10 +79,10 @@ async fn chosen_profiles_create_on_new_and_the_rest_on_legacy() {
 }
 
 #[tokio::test]
-async fn a_create_that_cannot_be_read_goes_nowhere() {
+async fn a_create_whose_profile_cannot_be_read_goes_nowhere() {
     let bed = TestBed::at("canary").await;
     let requests = bed.sandbox.inspector().requests().len();
-    for body in ["", "{", "[]", r#"{"profile_id":7}"#, r#"{"profile_id":"a","profile_id":"b"}"#] {
+    for body in ["", "{", "[]", "{}", r#"{"profile_id":"a"#, r#"{"profile_id":{"a":"b"}}"#] {
         let answer =
             bed.client.ask(reqwest::Method::POST, crate::support::test_bed::LEGACY, body.to_owned()).await;
         answer.problem(400);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use conversion_shim::ledger::ClaimState;
-use conversion_shim::sandbox::{CUSTOMER, FaultKind, HiddenRecords, Operation, RefusalBody, Tally};
+use conversion_shim::sandbox::{CUSTOMER, Fault, FaultKind, HiddenRecords, Operation, RefusalBody, Tally};
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
 use sqlx::{ConnectOptions as _, Executor as _};
@@ -459,4 +459,18 @@ async fn a_side_that_does_not_show_its_newest_known_record_proves_no_absence() {
     bed.sandbox.faults().remove(&lag);
     assert_eq!(proxy.client.create("r").await.status, 200);
     assert_eq!(bed.made("r"), one_on(Side::New));
+}
+
+/// Its index is empty for a moment: the lookup meets the moment, the positive control after it does not.
+#[tokio::test]
+async fn a_list_that_was_empty_for_a_moment_before_the_positive_control_proves_no_absence() {
+    let (bed, proxy) = with_known_records().await;
+    let id = seed(&bed, Side::Legacy, "r");
+    let empty = FaultKind::Lag(HiddenRecords::Newest(usize::MAX));
+    let moment = Fault::new(empty).on(Side::Legacy, Operation::List).times(1);
+    let _moment = bed.sandbox.faults().arm(moment);
+    let posts = bed.posts(Side::New);
+    let problem = proxy.client.create("r").await.problem(409);
+    assert_eq!(problem["meta"]["existing"]["id"], id);
+    assert_eq!((bed.posts(Side::New), bed.made("r")), (posts, one_on(Side::Legacy)));
 }

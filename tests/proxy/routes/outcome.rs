@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use conversion_shim::ledger::ClaimState;
 use conversion_shim::sandbox::{
-    FaultKind, HiddenRecords, Operation, PROFILE, RefusalBody, SECOND_PROFILE, Tally,
+    CUSTOMER, FaultKind, HiddenRecords, Operation, PROFILE, RefusalBody, SCOPES, SECOND_PROFILE, Tally,
 };
 use conversion_shim::translate::side::Side;
 use http::StatusCode;
@@ -228,6 +229,90 @@ async fn a_refusal_is_passed_on_at_once() {
             // On a reused HTTP/1.1 connection the refusal could be another request's: the reference is looked up, on two connections.
             assert!(bed.sandbox.inspector().arrived(target, Operation::List) <= lists + 2, "{code}");
         }
+    }
+}
+
+/// On a reused HTTP/1.1 connection a refusal may be another request's, and a lookup that is refused does not say whose it was. Only where the
+/// vendor refused the create itself in the same way is it the credential that is refused.
+#[tokio::test]
+async fn a_refusal_is_not_believed_because_the_lookup_is_refused_as_well() {
+    let refused = |code: u16, body| FaultKind::Status {
+        code: StatusCode::from_u16(code).unwrap(),
+        retry_after: None,
+        body,
+        applied: false,
+    };
+    for target in BOTH {
+        let bed = creating_on(target, "900ms").await;
+        for (at, (code, lookup, body, expected)) in [
+            (400, 403, RefusalBody::Problem, 504),
+            (400, 401, RefusalBody::Problem, 504),
+            (422, 403, RefusalBody::Problem, 504),
+            (401, 403, RefusalBody::Problem, 504),
+            (403, 401, RefusalBody::Problem, 504),
+            (403, 403, RefusalBody::Html, 504),
+            (401, 401, RefusalBody::Html, 504),
+            // It is not said to be for want of scopes.
+            (403, 403, RefusalBody::Problem, 504),
+            (401, 401, RefusalBody::Problem, 401),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let (ref_id, case) = (format!("r{at}"), format!("{target}: {code}, then {lookup} {body:?}"));
+            // The connection carries another answer before.
+            bed.client.create(&format!("before {ref_id}")).await.id();
+            // What the vendor took, with another request's refusal as its answer.
+            let taken = FaultKind::Status {
+                code: StatusCode::from_u16(code).unwrap(),
+                retry_after: None,
+                body: RefusalBody::Problem,
+                applied: expected == 504,
+            };
+            let faults = [
+                bed.fault(target, Operation::Create, taken),
+                bed.fault(target, Operation::List, refused(lookup, body)),
+            ];
+            let answer = bed.client.create(&ref_id).await;
+            assert_eq!(answer.status, expected, "{case}: {:?}", answer.body);
+            faults.iter().for_each(|fault| bed.sandbox.faults().remove(fault));
+            if expected == 504 {
+                assert_eq!(answer.problem(504)["meta"]["ref_id"], *ref_id, "{case}");
+                bed.client.create(&ref_id).await.problem(409);
+                assert_eq!(bed.made(&ref_id), one_on(target), "{case}");
+            } else {
+                bed.client.create(&ref_id).await.id();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_may_neither_create_nor_read_is_refused_on_any_connection() {
+    let bed = creating_on(Side::New, "900ms").await;
+    let weak = bed.sandbox.issue_token(CUSTOMER, &[SCOPES[0]]);
+    for ref_id in ["r1", "r2"] {
+        let problem = bed.client.with_token(&weak).create(ref_id).await.problem(403);
+        assert!(problem["detail"].as_str().unwrap().contains("insufficient scopes"), "{problem}");
+        bed.client.create(ref_id).await.id();
+    }
+}
+
+/// The side holds the reference, whether or not its list shows the record: a retry has nothing to look for on the other side.
+#[tokio::test]
+async fn a_409_without_a_record_settles_the_claim() {
+    for (stage, target) in [("sealed", Side::New), ("observe", Side::Legacy)] {
+        let bed = TestBed::with(&[("stage", stage), ("timeouts.create", "900ms")]).await;
+        let code = StatusCode::CONFLICT;
+        let no = FaultKind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
+        let _fault = bed.fault(target, Operation::Create, no);
+        bed.client.create("r").await.problem(409);
+        let claim = bed.claim("r").await.unwrap();
+        assert_eq!(
+            (claim.side, claim.state, claim.record_id),
+            (target, ClaimState::Checked, None),
+            "{stage}"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Creates in which it cannot be told whether they carry a reference. The old API may read one all the same, so they pass
 //! only while nothing can be on the new side.
 
-use conversion_shim::sandbox::{Operation, TOKEN};
+use conversion_shim::sandbox::{Operation, PROFILE, TOKEN};
 use conversion_shim::translate::side::Side;
 
 use crate::support::test_bed::{Answer, BACK, Caller, LEGACY, TestBed, conversion, vendor};
@@ -127,9 +127,41 @@ async fn refuses_all(bed: &TestBed) {
         let (status, word) = odd.refused;
         let problem = send(bed, &odd).await.problem(status);
         let body = String::from_utf8_lossy(&odd.body);
-        assert!(problem["detail"].as_str().unwrap().contains(word), "{body}: {problem}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(word) && detail.contains("nothing was sent now"), "{body}: {problem}");
     }
     assert_eq!(bed.sandbox.inspector().requests().len(), arrived, "nothing is sent");
+}
+
+/// A canary moves some profiles; the others' bodies are the old API's to judge, as long as it is certain that they are theirs.
+#[tokio::test]
+async fn a_canary_leaves_them_to_the_old_api_for_profiles_that_stay_there() {
+    let canary = |profiles: &'static str| {
+        [("stage", "canary"), ("canary.salt", "s"), ("canary.percent", "0"), ("canary.profiles", profiles)]
+    };
+    let bed = TestBed::with(&canary("somebody-elses")).await;
+    let key = r#""ref_id":"odd""#;
+    let whole = conversion("odd").to_string();
+    let plain = |body: String| Odd { coding: None, body: body.into(), refused: (400, "body") };
+    let twice = |first: &str, second: &str| {
+        let more = format!(r#""profile_id":"{second}","#);
+        plain(whole.replace(PROFILE, first).replace(key, &format!("{more}{key}")))
+    };
+    let marked = plain(format!("\u{FEFF}{whole}"));
+    let references = plain(whole.replace(key, r#""ref_id":"odd","ref_id":"odder""#));
+    for (sent, odd) in [marked, references, twice(PROFILE, PROFILE)].iter().enumerate() {
+        send(&bed, odd).await;
+        assert_eq!((bed.posts(Side::Legacy), bed.posts(Side::New)), (sent as u64 + 1, 0));
+        assert_eq!(bed.claim("odd").await.unwrap().side, Side::Legacy);
+    }
+    let posts = bed.posts(Side::Legacy);
+    for odd in [twice(PROFILE, "somebody-elses"), twice("somebody-elses", PROFILE)] {
+        send(&bed, &odd).await.problem(400);
+    }
+    bed.go(&canary(PROFILE)).await;
+    let problem = send(&bed, &plain(format!("\u{FEFF}{whole}"))).await.problem(400);
+    assert!(problem["detail"].as_str().unwrap().contains("nothing was sent now"), "{problem}");
+    assert_eq!((bed.posts(Side::Legacy), bed.posts(Side::New)), (posts, 0));
 }
 
 #[tokio::test]

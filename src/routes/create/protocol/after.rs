@@ -1,6 +1,8 @@
 //! After the send: what the answer proves, and what a lookup proves where the answer does not.
 
-use super::super::events::{CreateAnswer, CreateDecision, Effect, Evidence, Lookup, Purpose};
+use super::super::events::{
+    ClaimState, CreateAnswer, CreateDecision, Effect, Evidence, Lookup, Purpose, Refusal,
+};
 use super::super::rules::Rule;
 use super::{Phase, RESOLVE_LOOKUPS_MAX, State, Step};
 
@@ -26,8 +28,10 @@ impl State {
                 Step::Done(CreateDecision::Accepted { side, evidence })
             }
             // HTTP/1.1 ties an answer to its request by order alone (RFC 9112, section 9.3.2), and a stray one shifts the order.
-            CreateAnswer::Refused { reused: true } if rules.keep(Rule::ConfirmRefusalOnReusedConnection) => {
-                Self { at: 0, ..self }.confirm_refusal()
+            CreateAnswer::Refused { reused: true, refusal }
+                if rules.keep(Rule::ConfirmRefusalOnReusedConnection) =>
+            {
+                Self { at: 0, ..self }.confirm_refusal(refusal)
             }
             CreateAnswer::Refused { .. } => self.close_all_from_start(CreateDecision::Refused { side }),
             CreateAnswer::Exists { .. } if !rules.keep(Rule::ConflictKeepsAttempt) => {
@@ -53,12 +57,13 @@ impl State {
     }
 
     /// Looks up every candidate from `at` on.
-    fn confirm_refusal(self) -> Step {
+    fn confirm_refusal(self, refusal: Refusal) -> Step {
         let (candidate, side, purpose) = (self.at, self.side(), Purpose::ConfirmRefusal);
-        self.act(Phase::ConfirmingRefusal, Effect::Lookup { candidate, side, purpose })
+        self.act(Phase::ConfirmingRefusal(refusal), Effect::Lookup { candidate, side, purpose })
     }
 
-    /// The reference exists on that side; the lookup finds the record to show.
+    /// The reference exists on that side; the lookup finds the record to show. With several candidates nobody can say which of them it is, so
+    /// none is settled.
     fn find_existing(self) -> Step {
         let (candidate, side, purpose) = (self.at, self.side(), Purpose::Existing);
         if self.can_be_looked_up() {
@@ -86,7 +91,7 @@ impl State {
 
     pub(super) fn resolved(self, lookups: u8, found: Lookup) -> Step {
         match found {
-            Lookup::Found { matches } => self.found_on_own_side(matches),
+            Lookup::Found { matches, .. } => self.found_on_own_side(matches),
             // Who may not look now may not look later.
             Lookup::Unauthorized | Lookup::Forbidden | Lookup::Throttled => self.unknown_for_good(),
             // A list may lag behind a create, so absence proves nothing here.
@@ -109,21 +114,27 @@ impl State {
     }
 
     /// A refusal that may have been another request's. The attempt stays open.
-    pub(super) fn refusal_confirmed(mut self, found: Lookup) -> Step {
+    pub(super) fn refusal_confirmed(mut self, refusal: Refusal, found: Lookup) -> Step {
         match found {
             Lookup::Absent if self.at + 1 < self.context.candidates => {
                 self.at += 1;
-                self.confirm_refusal()
+                self.confirm_refusal(refusal)
             }
             Lookup::Absent => Step::Done(CreateDecision::Refused { side: self.side() }),
-            Lookup::Found { matches } => self.found_on_own_side(matches),
-            // Who may not look either is refused for the same reason; the attempt stays open all the same.
-            Lookup::Unauthorized | Lookup::Forbidden => {
-                Step::Done(CreateDecision::Refused { side: self.side() })
-            }
+            Lookup::Found { matches, .. } => self.found_on_own_side(matches),
+            Lookup::Unauthorized => self.lookup_refused(refusal == Refusal::Unauthorized),
+            Lookup::Forbidden => self.lookup_refused(refusal == Refusal::Forbidden),
             Lookup::Throttled => self.unknown_for_good(),
             Lookup::OtherKind | Lookup::CouldNot => self.resolve(),
         }
+    }
+
+    /// The lookup is refused as well, which confirms a refusal of the credential itself (`same`) and no other one.
+    fn lookup_refused(self, same: bool) -> Step {
+        if same || !self.context.rules.keep(Rule::RefusedLookupConfirmsOnlyItsLike) {
+            return Step::Done(CreateDecision::Refused { side: self.side() });
+        }
+        self.unknown_for_good()
     }
 
     /// A 409 on a connection of its own: the reference exists, whether or not the lookup shows it yet.
@@ -139,8 +150,19 @@ impl State {
             | Lookup::Throttled
             | Lookup::Unauthorized
             | Lookup::Forbidden => {
-                Step::Done(CreateDecision::AlreadyExists { side, evidence: Evidence::Answer })
+                self.settle(CreateDecision::AlreadyExists { side, evidence: Evidence::Answer })
             }
+        }
+    }
+
+    /// Writes down that the reference belongs to its side, and keeps the attempt open.
+    fn settle(self, decision: CreateDecision) -> Step {
+        match self.slot().claim {
+            Some(expected) if expected.state == ClaimState::Claimed => {
+                let effect = Effect::MarkChecked { candidate: self.at, expected };
+                self.act(Phase::Remembering(decision), effect)
+            }
+            Some(_) | None => Step::Done(decision),
         }
     }
 

@@ -57,15 +57,33 @@ impl State {
         if self.is_gone(claim.side) && rules.keep(Rule::SealedLegacyClaimIsNotSent) {
             return self.close_all_from_start(CreateDecision::UsedOnRetiredApi { known: claim.has_record });
         }
-        // The conversion exists: a second POST could make another one at a vendor that forgets references.
-        if claim.has_record && self.knows_enough(claim.side) && rules.keep(Rule::KnownRecordIsNotSent) {
-            let effect =
-                Effect::Lookup { candidate: self.at, side: claim.side, purpose: Purpose::KnownRecord };
-            return self.act(Phase::ReadingRecord, effect);
+        if self.has_known_record(claim) {
+            return self.read_record(claim);
         }
         // A claim that was there before says nothing about the other side: its reference may have been there all the time.
         let own = inserted || !rules.keep(Rule::OnlyOwnClaimIsAnsweredLocally);
         self.check_or_prepare(complete && own && !self.native)
+    }
+
+    /// The conversion exists: a second POST could make another one at a vendor that forgets references.
+    fn has_known_record(&self, claim: ClaimView) -> bool {
+        claim.has_record
+            && self.knows_enough(claim.side)
+            && self.context.rules.keep(Rule::KnownRecordIsNotSent)
+    }
+
+    fn read_record(self, claim: ClaimView) -> Step {
+        let effect = Effect::Lookup { candidate: self.at, side: claim.side, purpose: Purpose::KnownRecord };
+        self.act(Phase::ReadingRecord, effect)
+    }
+
+    /// This request has an attempt open in the claim. Another replica may have stored the record since it was read.
+    pub(super) fn begun(self, claim: ClaimView) -> Step {
+        let state = self.holding(claim);
+        if state.has_known_record(claim) && state.context.rules.keep(Rule::BegunClaimIsReadAgain) {
+            return state.read_record(claim);
+        }
+        state.prepared()
     }
 
     /// Whether a claim that knows its record is not sent again. While no route reads new, the old API answers a repeat itself, as it
@@ -187,8 +205,12 @@ impl State {
     pub(super) fn confirmed(self, found: Lookup) -> Step {
         match found {
             Lookup::Absent => self.move_claim(),
-            // On both sides: a mirror, or a double. The claim stays, and its own side's record is shown.
-            Lookup::Found { .. } => {
+            // One record, which both sides list: stored in the claim it would be this side's, and may be the other's. Nothing was sent.
+            Lookup::Found { made_on: Some(side), .. } => {
+                self.close_all_from_start(CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup })
+            }
+            // On both sides: a double, or a mirror that cannot be told from one. The claim stays, and its own side's record is shown.
+            Lookup::Found { made_on: None, .. } => {
                 let side = self.side();
                 self.remember(self.at, CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup })
             }
