@@ -16,7 +16,7 @@ const RETRY_RECORD_AFTER: Duration = Duration::from_secs(1);
 const RETRY_PAGE_AFTER: Duration = Duration::from_secs(1);
 
 impl Failure {
-    const fn auth_failure(&self) -> Option<&AuthFailure> {
+    pub(crate) const fn auth_failure(&self) -> Option<&AuthFailure> {
         if let Self::AuthFailure(auth) = self { Some(auth) } else { None }
     }
 

@@ -13,17 +13,8 @@ use crate::translate::route::Route;
 /// The routes that a report compares.
 const COMPARED: [Route; 3] = [Route::Create, Route::Get, Route::List];
 /// What a report checks whatever the thresholds are.
-const ALWAYS: [&str; 9] = [
-    "records",
-    "heartbeats",
-    "missing_lines",
-    "lost_lines",
-    "cut_off",
-    "newer_lines",
-    "broken_lines",
-    "pairs_end",
-    "hosts",
-];
+const ALWAYS: [&str; 8] =
+    ["records", "heartbeats", "missing_lines", "lost_lines", "cut_off", "newer_lines", "pairs_end", "hosts"];
 const FRESHNESS: &str = "freshness_max";
 
 /// What a figure has to be.

@@ -63,10 +63,6 @@ pub struct ReportBuilder {
     drift: DriftTotals,
     hosts: ComparedHosts,
     pair_logs: PairLogs,
-    /// Broken lines after the beginning of the window, or behind no line with a time.
-    broken_in_window: u64,
-    /// Of the line before.
-    last_time: Option<Timestamp>,
     /// Processes of the config.
     replicas: u32,
 }
@@ -98,8 +94,6 @@ impl ReportBuilder {
             drift: DriftTotals::new(),
             hosts: ComparedHosts::new(None),
             pair_logs: PairLogs::new(),
-            broken_in_window: 0,
-            last_time: None,
             replicas: 1,
         }
     }
@@ -122,7 +116,6 @@ impl ReportBuilder {
     /// When reading fails.
     pub fn read(&mut self, input: impl BufRead) -> io::Result<()> {
         self.input.files += 1;
-        self.last_time = None;
         lines::each(input, |found| self.add(found))
     }
 
@@ -143,16 +136,11 @@ impl ReportBuilder {
             LogLine::End(end) => self.end(&end),
             LogLine::Broken => None,
         };
-        let is_broken = read.is_none();
-        self.input.broken += u64::from(is_broken);
-        // It has no readable time of its own.
-        self.broken_in_window +=
-            u64::from(is_broken && !self.last_time.is_some_and(|time| self.is_early(time)));
+        self.input.broken += u64::from(read.is_none());
     }
 
     /// Whether the line was read before: it counts once, however often it is in the input.
     fn is_repeat(&mut self, process: &str, sequence: u64, time: Timestamp) -> bool {
-        self.last_time = Some(time);
         if sequence == 0 {
             self.input.unnumbered += 1;
             return false;
@@ -332,7 +320,6 @@ impl ReportBuilder {
             running,
             missing: running.missing(self.found),
             newer_lines: self.input.newer,
-            broken_lines: self.broken_in_window,
             pair_logs: &self.pair_logs,
             replicas: self.replicas,
             now: self.scope.now,

@@ -24,8 +24,6 @@ pub(super) struct RouteStats<'a> {
     /// Comparisons that the input lacks, and all that were made.
     pub(super) missing: (u64, u64),
     pub(super) newer_lines: u64,
-    /// Shadow lines of the window that are truncated or malformed.
-    pub(super) broken_lines: u64,
     pub(super) pair_logs: &'a PairLogs,
     /// Processes of the config.
     pub(super) replicas: u32,
@@ -169,7 +167,7 @@ impl RouteStats<'_> {
     }
 
     /// Thresholds on shadow itself: whether the records are complete.
-    fn shadow_itself(&self, go: &Go) -> [Check; 9] {
+    fn shadow_itself(&self, go: &Go) -> [Check; 8] {
         let heartbeats = self.running.heartbeats();
         let heartbeats_text = format!("{} heartbeats", count(heartbeats));
         // Heartbeats count due jobs over all routes. Those of this route are its records and its drops.
@@ -187,8 +185,7 @@ impl RouteStats<'_> {
                 check("idle_share_max", idle <= go.idle_share_max, Some(idle), go.idle_share_max, text)
             },
         );
-        let (newer, broken) = (self.newer_lines, self.broken_lines);
-        let broken_text = format!("{} lines truncated or malformed, at most 0", count(broken));
+        let newer = self.newer_lines;
         [
             check("heartbeats", heartbeats > 0, Some(heartbeats as f64), 1.0, heartbeats_text),
             if heartbeats > 0 { dropping } else { unknown("dropped_share_max", go.dropped_share_max) },
@@ -203,7 +200,6 @@ impl RouteStats<'_> {
                 0.0,
                 format!("{} lines of a newer schema, not read", count(newer)),
             ),
-            check("broken_lines", broken == 0, Some(broken as f64), 0.0, broken_text),
             self.pair_logs.check(),
         ]
     }

@@ -144,21 +144,24 @@ impl TokenExchange<'_> {
     /// Records whether the token endpoint answers clients.
     fn report(&self, exchanged: &Result<Exchanged, Failure>) {
         let (health, lane) = (&self.services.health, UpstreamLane::ClientTokens);
-        match exchanged {
-            // Of an equal request, otherwise.
-            Ok(Exchanged { calls, .. }) if *calls > 0 => health.answered(lane),
-            Err(Failure::AuthFailure(AuthFailure::TokenUnreachable(source))) => {
-                health.failed(lane, error_chain(source.as_ref()));
+        let failure = match exchanged {
+            Ok(Exchanged { calls, .. }) => {
+                // Else it is the answer of an equal request.
+                if *calls > 0 {
+                    health.answered(lane);
+                }
+                return;
             }
+            Err(failure) => failure.auth_failure(),
+        };
+        let source = match failure {
+            Some(AuthFailure::TokenUnreachable(source)) => source,
             // It may have waited for the rest of a body whose length is not known.
-            Err(Failure::AuthFailure(AuthFailure::TokenTimedOut(source))) if !self.is_chunked => {
-                health.failed(lane, error_chain(source.as_ref()));
-            }
-            Err(Failure::AuthFailure(AuthFailure::TokenBroken(source))) if is_dead_peer(source.as_ref()) => {
-                health.failed(lane, error_chain(source.as_ref()));
-            }
-            Ok(_) | Err(_) => {}
-        }
+            Some(AuthFailure::TokenTimedOut(source)) if !self.is_chunked => source,
+            Some(AuthFailure::TokenBroken(source)) if is_dead_peer(source.as_ref()) => source,
+            Some(_) | None => return,
+        };
+        health.failed(lane, error_chain(source.as_ref()));
     }
 
     fn prepared(&self, rewritten: Option<Rewrite>, original: Bytes) -> ClientTokenRequest {

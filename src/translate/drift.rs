@@ -331,7 +331,10 @@ mod tests {
             assert_eq!(paths(Side::New, 200, &list), ["new.list.total", expected], "{list}");
         }
         let problem = r#"{"type":"https://x/y?z=1","title":"t","status":403,"meta":{"a":1},"code":7}"#;
-        assert_eq!(paths(Side::New, 403, problem), ["new.problem.code", "new.problem_type.(not shown)"]);
+        assert_eq!(
+            paths(Side::New, 403, problem),
+            ["new.problem.code", "new.problem_type.(not shown bf2a54)"]
+        );
         assert!(paths(Side::New, 200, "<html>").is_empty());
         let html = scan(Side::New, 200, Some("Text/HTML; charset=utf-8"), b"");
         assert_eq!(html.first().map(|it| it.path.as_str()), Some("new.content_type.Text/HTML"));

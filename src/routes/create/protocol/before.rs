@@ -205,10 +205,11 @@ impl State {
     pub(super) fn confirmed(self, found: Lookup) -> Step {
         match found {
             Lookup::Absent => self.move_claim(),
-            // One record, which both sides list: stored in the claim it would be this side's, and may be the other's. Nothing was sent.
-            Lookup::Found { made_on: Some(side), .. } => {
-                self.close_all_from_start(CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup })
+            // One record, which both sides list: the claim is that of the side that made it, with its id there, so that it is never sent.
+            Lookup::Found { made_on: Some(side), .. } if side == self.side() => {
+                self.remember(self.at, CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup })
             }
+            Lookup::Found { made_on: Some(_), .. } => self.move_claim(),
             // On both sides: a double, or a mirror that cannot be told from one. The claim stays, and its own side's record is shown.
             Lookup::Found { made_on: None, .. } => {
                 let side = self.side();
