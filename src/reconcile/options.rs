@@ -81,8 +81,8 @@ impl WalkOptions {
         Self {
             longest_create: config.timeouts.create + SETTLES_IN,
             window: config.reconcile.window,
-            // Twice the interval: one walk may be late before completeness ends.
             judged_by: judged_by(config),
+            // Twice the interval: one walk may be late before completeness ends.
             clean_for: config.reconcile.interval().filter(|_| only_door).map(|every| every * 2),
             ..self
         }

@@ -15,7 +15,7 @@ use crate::translate::side::Side;
 /// The format of a saved [`WalkProgress`]. A program that finds another one begins the walk again.
 pub(super) const FORMAT: i64 = 1;
 
-/// DistinctFindings of one kind that are kept; more are counted.
+/// Findings of one kind that are kept; more are counted.
 pub const FINDINGS_KEPT: usize = 10_000;
 
 /// How far a walk has come. Times are whole seconds since 1970.

@@ -28,7 +28,7 @@ impl<S: RecordSource> Walker<'_, S> {
         if self.planned.is_empty() {
             return Ok(());
         }
-        // DistinctFindings first: a process killed after a repair has already reported what it changed.
+        // Findings first: a process killed after a repair has already reported what it changed.
         self.save_findings().await?;
         for planned in std::mem::take(&mut self.planned) {
             self.repair(planned).await?;

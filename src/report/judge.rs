@@ -206,8 +206,12 @@ impl RouteStats<'_> {
 
     /// A replica whose log is not there may have seen differences.
     fn processes(&self) -> Option<Check> {
-        let (found, least) = (self.running.processes(), u64::from(self.replicas));
-        let text = format!("heartbeats of {} processes, at least {} (replicas)", count(found), count(least));
+        let (found, least) = (self.running.at_once(), u64::from(self.replicas));
+        let text = format!(
+            "heartbeats of {} processes at one time, at least {} (replicas)",
+            count(found),
+            count(least)
+        );
         (least > 1).then(|| check("processes", found >= least, Some(found as f64), least as f64, text))
     }
 

@@ -59,6 +59,13 @@ impl ProcessTotals {
         }
     }
 
+    /// From its first heartbeat within the window to where the last one announced the next.
+    pub(super) fn lifetime(&self) -> Option<(Timestamp, Timestamp)> {
+        let ((first, _), (last, next)) = self.first.as_ref().zip(self.announced)?;
+        let next = SignedDuration::try_from_secs_f64(next.unwrap_or(0.0).max(0.0)).ok()?;
+        Some((*first, last.checked_add(next).ok()?))
+    }
+
     pub(super) fn missing(&self, since: Option<Timestamp>) -> Gap {
         self.lines.missing(since)
     }

@@ -34,6 +34,8 @@ pub(super) struct HeartbeatTotals {
 pub(super) struct ShadowCoverage {
     heartbeats: u64,
     processes: u64,
+    /// The most processes at one time. One that is started anew has another name.
+    at_once: u64,
     counted: HeartbeatCounters,
     sampled: BTreeMap<Route, SampledRoute>,
     lost: Gap,
@@ -100,6 +102,7 @@ impl HeartbeatTotals {
         ShadowCoverage {
             heartbeats: self.heartbeats,
             processes: self.seen.len() as u64 + self.seen.left_out(),
+            at_once: most_at_once(processes().filter_map(ProcessTotals::lifetime)),
             counted,
             sampled: self.sampled.clone(),
             not_followed: self.processes.left_out(),
@@ -109,15 +112,28 @@ impl HeartbeatTotals {
     }
 }
 
+/// The largest number of lifetimes that share a moment.
+fn most_at_once(lifetimes: impl Iterator<Item = (Timestamp, Timestamp)>) -> u64 {
+    // At one moment the beginnings come first: a lifetime includes its end.
+    let mut changes: Vec<_> = lifetimes.flat_map(|(first, last)| [(first, 0), (last, 1)]).collect();
+    changes.sort_unstable();
+    let (mut now, mut most) = (0_u64, 0);
+    for (_, is_end) in changes {
+        now = if is_end == 1 { now.saturating_sub(1) } else { now + 1 };
+        most = most.max(now);
+    }
+    most
+}
+
 impl ShadowCoverage {
     /// Whether that route was ever in mode `shadow`, if only with a share of 0.
     pub(super) fn was_in_shadow(&self, route: Route) -> bool {
         self.sampled.contains_key(&route)
     }
 
-    /// Processes with a heartbeat in the window.
-    pub(super) const fn processes(&self) -> u64 {
-        self.processes
+    /// The most processes that ran at one time within the window.
+    pub(super) const fn at_once(&self) -> u64 {
+        self.at_once
     }
 
     pub(super) const fn heartbeats(&self) -> u64 {

@@ -11,6 +11,7 @@ pub(crate) mod native;
 pub(crate) mod only_door;
 pub(crate) mod presence;
 pub(crate) mod record_side;
+mod refused_lookups;
 pub(crate) mod release;
 pub(crate) mod token;
 
@@ -35,6 +36,7 @@ pub(crate) use self::create::SingleFlight;
 pub(crate) use self::list_progress::ListProgress;
 pub(crate) use self::positive_control::PositiveControls;
 pub(crate) use self::record_side::{RecordSide, RecordSideCache};
+use self::refused_lookups::RefusedLookups;
 pub(crate) use self::shared_tokens::{RefusedScopes, SharedTokens};
 use self::suspected_doubles::SuspectedDoubles;
 use crate::config::auth::CredentialSet;
@@ -97,6 +99,7 @@ pub struct Services {
     suspected_doubles: SuspectedDoubles,
     pub(crate) shared_tokens: SharedTokens,
     pub(crate) refused_scopes: RefusedScopes,
+    refused_lookups: RefusedLookups,
     pub(crate) list_progress: ListProgress,
 }
 
@@ -116,6 +119,7 @@ impl Services {
             suspected_doubles: SuspectedDoubles::default(),
             shared_tokens: SharedTokens::default(),
             refused_scopes: RefusedScopes::default(),
+            refused_lookups: RefusedLookups::default(),
             list_progress: ListProgress::default(),
         })
     }
@@ -342,7 +346,6 @@ impl RouteResponse {
     }
 }
 
-/// Of the body of a client's request.
 impl From<PeekError> for Failure {
     fn from(error: PeekError) -> Self {
         match error {

@@ -177,8 +177,9 @@ impl ReadError {
     fn is_without_connection(&self) -> bool {
         match self {
             Self::NoAnswer(SendError::NoAnswer(error)) => is_dead_peer(error.as_ref()),
-            Self::NoAnswer(_) | Self::NoToken(_) => true,
-            Self::OverBudget | Self::TooLong { .. } => false,
+            Self::NoAnswer(_) => true,
+            // The side was not asked; the token endpoint has a state of its own.
+            Self::NoToken(_) | Self::OverBudget | Self::TooLong { .. } => false,
         }
     }
 }

@@ -234,6 +234,7 @@ impl Performer<'_> {
         // The last refusal and failure are kept: a later lookup may succeed, and the decision may still need them.
         self.refusal = refusal.or(self.refusal.take());
         self.failure = failure.or(self.failure.take());
+        self.note_refused_lookup(side, &finding);
         match finding {
             Finding::Absent => Lookup::Absent,
             Finding::Found(record) => {
@@ -252,6 +253,15 @@ impl Performer<'_> {
             Finding::Throttled => Lookup::Throttled,
             Finding::Nothing(_) => Lookup::CouldNot,
         }
+    }
+
+    fn note_refused_lookup(&self, side: Side, finding: &Finding) {
+        let is_refused = match finding {
+            Finding::Unauthorized | Finding::Forbidden => true,
+            Finding::Absent | Finding::Found(_) | Finding::OtherKind => false,
+            Finding::Throttled | Finding::Nothing(_) => return,
+        };
+        self.context.services.refused_lookups.note(side, &self.context.head.headers, is_refused);
     }
 
     /// Both sides hold the reference.
@@ -330,8 +340,9 @@ impl Performer<'_> {
         };
         // Only the answer shows which reference the vendor read in such a body, or that it read none. Then the answer names none and no
         // lookup finds the record, so it must be certain to belong to this request.
-        let call =
-            if self.request.create.is_none() { call.on(Lane::Fresh) } else { call.apart_if_anonymous() };
+        let may_not_look = context.services.refused_lookups.holds(side, &context.head.headers);
+        let is_apart = self.request.create.is_none() || may_not_look;
+        let call = if is_apart { call.on(Lane::Fresh) } else { call.apart_if_anonymous() };
         context.call(call.paid(permit)).await
     }
 }

@@ -69,7 +69,7 @@ impl BesideRows {
 const DOUBTFUL_WORDS: [&str; 9] =
     ["cursor", "next", "more", "token", "error", "partial", "truncated", "warning", "page"];
 /// Whole words in the name of a member that says how the list came about: content that is neither zero nor good news casts doubt.
-const TELLING_WORDS: [&str; 34] = [
+const DOUBTFUL_WHOLE_WORDS: [&str; 34] = [
     "code",
     "count",
     "degraded",
@@ -156,7 +156,7 @@ fn text_has_content(name: &[String], text: Text<'_>) -> bool {
         _ if is_number => says_no(name) || is_above_zero(&text) && !counts_nothing(name),
         // The type of a problem document is a URI; other documents name themselves in this member.
         _ if name == ["type"] => text.contains([':', '/']),
-        _ => name == ["as", "of"] || name.iter().any(|word| TELLING_WORDS.contains(&word.as_str())),
+        _ => name == ["as", "of"] || name.iter().any(|word| DOUBTFUL_WHOLE_WORDS.contains(&word.as_str())),
     }
 }
 

@@ -51,7 +51,7 @@ fn shows(text: &Value) {
     for words in [
         "shadow report no-go",
         "money_max 5 with a money difference, at most 0",
-        "18 thresholds met",
+        "19 thresholds met",
         "error_disagreement",
         "262 ms",
         "served \\ other",

@@ -117,7 +117,12 @@ fn a_replica_whose_log_is_not_there_leaves_it_unproven() {
     assert_eq!(judged(&log, "get", &three), ("not_proven".into(), vec!["processes".into()]));
     let others = ["one", "two"]
         .map(|process| heartbeat_line(HeartbeatRecord { process: process.into(), ..heartbeat() }));
-    assert_eq!(judged(&(log + &others.concat()), "get", &three).0, "go");
+    assert_eq!(judged(&(log.clone() + &others.concat()), "get", &three).0, "go");
+    // One that was started anew twice is one.
+    let restarted = [("one", 90), ("two", 180)].map(|(process, minutes)| {
+        heartbeat_line(HeartbeatRecord { process: process.into(), time: ago(minutes), ..heartbeat() })
+    });
+    assert_eq!(judged(&(log + &restarted.concat()), "get", &three).1, ["processes"]);
 }
 
 #[test]

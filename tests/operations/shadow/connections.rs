@@ -67,7 +67,12 @@ async fn a_connection_past_its_age_takes_no_further_read() {
     let (mut young, mut peer) = before_peer(&[]).await;
     assert_eq!([compared(&mut young, &mut peer).await, compared(&mut young, &mut peer).await], [1, 1]);
     let (mut old, mut peer) = before_peer(&[("upstream.connection_max_age", "1ms")]).await;
-    assert_eq!([compared(&mut old, &mut peer).await, compared(&mut old, &mut peer).await], [1, 2]);
+    // Two reads may be less than that apart.
+    let mut connections = vec![compared(&mut old, &mut peer).await];
+    while connections.last() == Some(&1) && connections.len() < 100 {
+        connections.push(compared(&mut old, &mut peer).await);
+    }
+    assert_eq!(connections.last(), Some(&2), "{connections:?}");
 }
 
 #[tokio::test]

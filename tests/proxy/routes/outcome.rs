@@ -260,8 +260,9 @@ async fn a_refusal_is_not_believed_because_the_lookup_is_refused_as_well() {
         .enumerate()
         {
             let (ref_id, case) = (format!("r{at}"), format!("{target}: {code}, then {lookup} {body:?}"));
-            // The connection carries another answer before.
-            bed.client.create(&format!("before {ref_id}")).await.id();
+            // Of a token of its own: one whose lookup was refused gets other connections. This one carries another answer before.
+            let client = bed.client.with_token(&bed.sandbox.issue_token(CUSTOMER, &SCOPES));
+            client.create(&format!("before {ref_id}")).await.id();
             // What the vendor took, with another request's refusal as its answer.
             let taken = FaultKind::Status {
                 code: StatusCode::from_u16(code).unwrap(),
@@ -273,15 +274,15 @@ async fn a_refusal_is_not_believed_because_the_lookup_is_refused_as_well() {
                 bed.fault(target, Operation::Create, taken),
                 bed.fault(target, Operation::List, refused(lookup, body)),
             ];
-            let answer = bed.client.create(&ref_id).await;
+            let answer = client.create(&ref_id).await;
             assert_eq!(answer.status, expected, "{case}: {:?}", answer.body);
             faults.iter().for_each(|fault| bed.sandbox.faults().remove(fault));
             if expected == 504 {
                 assert_eq!(answer.problem(504)["meta"]["ref_id"], *ref_id, "{case}");
-                bed.client.create(&ref_id).await.problem(409);
+                client.create(&ref_id).await.problem(409);
                 assert_eq!(bed.made(&ref_id), one_on(target), "{case}");
             } else {
-                bed.client.create(&ref_id).await.id();
+                client.create(&ref_id).await.id();
             }
         }
     }
@@ -295,6 +296,26 @@ async fn a_token_that_may_neither_create_nor_read_is_refused_on_any_connection()
         let problem = bed.client.with_token(&weak).create(ref_id).await.problem(403);
         assert!(problem["detail"].as_str().unwrap().contains("insufficient scopes"), "{problem}");
         bed.client.create(ref_id).await.id();
+    }
+}
+
+/// Its first refusal on a connection that carried another answer before is not believed; from then on it has connections of its own.
+#[tokio::test]
+async fn a_token_that_may_create_and_not_read_gets_its_refusals() {
+    let bed = creating_on(Side::New, "900ms").await;
+    let writer =
+        bed.client.with_token(&bed.sandbox.issue_token(CUSTOMER, &[SCOPES[0], SCOPES[1], SCOPES[3]]));
+    bed.client.create("before").await.id();
+    let code = StatusCode::UNPROCESSABLE_ENTITY;
+    let no = FaultKind::Status { code, retry_after: None, body: RefusalBody::Problem, applied: false };
+    let no = bed.fault(Side::New, Operation::Create, no);
+    writer.create("r1").await.problem(504);
+    for ref_id in ["r2", "r3"] {
+        writer.create(ref_id).await.problem(422);
+    }
+    bed.sandbox.faults().remove(&no);
+    for ref_id in ["r2", "r3"] {
+        writer.create(ref_id).await.id();
     }
 }
 
