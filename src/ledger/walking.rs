@@ -128,10 +128,11 @@ impl Reader {
         self.ask(&CompletenessOf(tenant)).await
     }
 
-    /// The findings of a walk.
+    /// The findings of a walk, all at once.
     ///
     /// # Errors
     /// [`LedgerError`].
+    #[cfg(feature = "testing")]
     pub async fn findings_of(&self, walk: &str) -> Result<Vec<StoredFinding>, LedgerError> {
         let mut all: Vec<StoredFinding> = Vec::new();
         loop {
@@ -165,11 +166,11 @@ impl Reader {
 }
 
 impl Ledger {
-    /// Writes a claim for each of these records of a side whose reference has none: checked, with its id, and without an open attempt.
-    /// Returns the references that got one.
+    /// As a walk writes claims, without one.
     ///
     /// # Errors
     /// [`LedgerError`]; some may have been written.
+    #[cfg(feature = "testing")]
     pub async fn adopt(
         &self,
         tenant: &str,
@@ -181,10 +182,11 @@ impl Ledger {
         self.write(AdoptRecords { walk: None, tenant: tenant.to_owned(), side, records }).await
     }
 
-    /// As [`Ledger::adopt`], counted for the audit of a walk.
+    /// Writes a claim for each of these records of a side whose reference has none: checked, with its id, and without an open attempt; counted
+    /// for the audit of a walk. Returns the references that got one.
     ///
     /// # Errors
-    /// As [`Ledger::adopt`].
+    /// [`LedgerError`]; some may have been written.
     pub(crate) async fn adopt_in_walk(
         &self,
         walk: &str,

@@ -31,13 +31,19 @@ fn of_thousand(verdict: Verdict, severity: Option<Severity>, count: u64) -> Stri
     lines([matches, many(verdict, severity, count)]) + &heartbeat_line(heartbeat())
 }
 
+fn edge(
+    name: &'static str,
+    verdict: Verdict,
+    severity: Option<Severity>,
+    most: u64,
+) -> (&'static str, String, String) {
+    (name, of_thousand(verdict, severity, most), of_thousand(verdict, severity, most + 1))
+}
+
 /// Name, a log that meets it at its edge, and one that misses it.
 fn table() -> Vec<(&'static str, String, String)> {
     use Severity::{Contract, Cosmetic, Money};
     use Verdict::{ErrorDisagreement, Mismatch, NotComparable, Progress, ShadowFailed, Transient};
-    let edge = |name, verdict, severity, most| {
-        (name, of_thousand(verdict, severity, most), of_thousand(verdict, severity, most + 1))
-    };
     let matches = |count: u64| lines([ComparisonRecord { suppressed: count - 1, ..record(Route::Get) }]);
     let at = |minutes| {
         lines([ComparisonRecord { time: ago(minutes), ..enough(Route::Get) }]) + &heartbeat_line(heartbeat())
