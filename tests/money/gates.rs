@@ -117,8 +117,16 @@ impl Deployment {
     /// Everything as it should be, but for how many lists had a record on both sides.
     pub(crate) async fn record_report(&self, pairs_of_lists: u64) {
         let route = |pairs: u64| {
-            let always =
-                ["records", "heartbeats", "missing_lines", "lost_lines", "cut_off", "newer_lines", "hosts"];
+            let always = [
+                "records",
+                "heartbeats",
+                "missing_lines",
+                "lost_lines",
+                "cut_off",
+                "newer_lines",
+                "pairs_end",
+                "hosts",
+            ];
             let mut checks: serde_json::Map<_, _> = always
                 .map(|name| (name.to_owned(), json!({ "found": 1, "passed": true })))
                 .into_iter()
