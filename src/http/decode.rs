@@ -17,8 +17,6 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const ZSTD_SKIPPABLE: u32 = 0x184d_2a50;
 /// Maximum number of codings that are undone. More than one is a mistake already.
 const CODINGS_MAX: usize = 3;
-/// What [`undo`] can undo.
-const SUPPORTED: [&str; 5] = ["gzip", "x-gzip", "deflate", "br", "zstd"];
 const BROTLI_BUFFER: usize = 4096;
 
 /// The body as it is read.
@@ -46,12 +44,9 @@ pub(crate) fn decode(headers: &HeaderMap, body: &[u8], max: usize) -> Decoded {
     let mut body = Cow::Borrowed(body);
     // The last one was applied last.
     for coding in codings.iter().rev() {
-        if !SUPPORTED.contains(&coding.as_str()) {
-            return Decoded::Unsupported;
-        }
         match undo(coding, &body, max) {
-            Some(undone) => body = Cow::Owned(undone),
-            None => return Decoded::Unreadable,
+            Ok(undone) => body = Cow::Owned(undone),
+            Err(why) => return why,
         }
     }
     Decoded::Bytes(body.into_owned().into())
@@ -82,15 +77,17 @@ fn codings(headers: &HeaderMap) -> Option<Vec<String>> {
     Some(codings)
 }
 
-fn undo(coding: &str, body: &[u8], max: usize) -> Option<Vec<u8>> {
-    match coding {
+/// The body without that coding, or why there is none.
+fn undo(coding: &str, body: &[u8], max: usize) -> Result<Vec<u8>, Decoded> {
+    let undone = match coding {
         "gzip" | "x-gzip" => members(body, max),
         // RFC 9110 means zlib's format, and some servers send the bare stream.
         "deflate" => whole(ZlibDecoder::new(body), max).or_else(|| whole(DeflateDecoder::new(body), max)),
         "br" => whole(brotli_decompressor::Decompressor::new(body, BROTLI_BUFFER), max),
         "zstd" => frames(body, max),
-        _ => None,
-    }
+        _ => return Err(Decoded::Unsupported),
+    };
+    undone.ok_or(Decoded::Unreadable)
 }
 
 /// The members of a gzip stream. What follows them and is none is ignored, as most clients do: it is padding as a rule.

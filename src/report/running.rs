@@ -61,7 +61,7 @@ impl HeartbeatTotals {
     /// Any numbered line of a process, within the window or before it. Returns whether it was not read before, as far as can be known.
     pub(super) fn line(&mut self, process: &str, number: u64, time: Timestamp) -> bool {
         let known = self.processes.entry(process, 1, ProcessTotals::default);
-        // Without room for the process a repeat cannot be told, and a line that is left out may be the one with the difference.
+        // Without room for the process nothing shows whether a line is a repeat, and one that is left out may be the one with the difference.
         known.is_none_or(|known| known.line(number, time))
     }
 

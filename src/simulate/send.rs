@@ -111,13 +111,13 @@ impl World {
     pub(super) fn send(&mut self, request: &mut Request, on: (u32, Side), how: How) -> CreateAnswer {
         let side = on.1;
         // Excluded: a stray refusal before the POST takes effect, or before lists show what it made.
-        let is_told_apart = |fault: &SendFault| match fault {
+        let is_included = |fault: &SendFault| match fault {
             SendFault::StrayRefusal(fate) => *fate != PostOutcome::Later && self.shows_everything(side),
             SendFault::StraySuccess(_) => side == Side::Legacy,
             _ => true,
         };
         let fault = match how {
-            How::Send(fault) => Some(fault).filter(is_told_apart),
+            How::Send(fault) => Some(fault).filter(is_included),
             _ => None,
         };
         let is_made = self.vendor.record(side, &reference_name(request.reference)).is_some();

@@ -19,8 +19,8 @@ use super::unknown::{NameLocation, unknown_content, unknown_problem};
 const NAME_MAX: usize = 48;
 /// More digits than a name has.
 const DIGITS_MAX: usize = 4;
-/// Hex digits of the digest that stands for a name that is not shown, so that it can be told from others: of the names that it may stand for
-/// there are too many to find the one.
+/// Hex digits of the digest of a name that is not shown: two such names differ by it, and too many names share it to find the one that is
+/// meant.
 const DIGEST_DIGITS: usize = 6;
 /// Names that one scan returns.
 const SCAN_MAX: usize = 256;

@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn members_that_speak_of_rows_or_errors_are_told_from_others() {
+    fn members_that_speak_of_rows_or_errors_are_recognized() {
         for member in [
             r#""total":"1""#,
             r#""total_count":"1""#,
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn header_fields_that_speak_of_caches_more_rows_or_errors_are_told_from_others() {
+    fn header_fields_that_speak_of_caches_more_rows_or_errors_are_recognized() {
         let doubt = |name: &'static str, value: &'static str| {
             let headers = [(HeaderName::from_static(name), HeaderValue::from_static(value))];
             BesideRows::of(&HeaderMap::from_iter(headers)).doubt()

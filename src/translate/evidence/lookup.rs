@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_found_is_told_apart() {
+    fn each_finding_has_its_own_answer() {
         let row = r#"{"items":[{"id":"1","ref_id":"r 1","source_asset":"USD","destination_asset":"PYUSD","status":"PENDING"MORE}]}"#;
         let of = |more: &str| finding(Side::New, &row.replace("MORE", more));
         assert!(matches!(of(""), Finding::Found(record) if record.id == "1"));

@@ -1,4 +1,4 @@
-//! A vendor each of whose APIs lists what the other one made: nobody can tell which side made a record that is older than the ledger.
+//! A vendor each of whose APIs lists what the other one made: nothing shows which side made a record that is older than the ledger.
 
 use conversion_shim::sandbox::Operation;
 use conversion_shim::translate::side::Side;

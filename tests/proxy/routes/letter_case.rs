@@ -152,7 +152,7 @@ async fn a_create_is_its_own_in_every_letter_case() {
 
 /// New answers a repeated reference with a success and the record that it has, which another request made.
 #[tokio::test]
-async fn a_record_of_another_request_is_still_told_apart() {
+async fn a_record_of_another_request_is_not_taken_for_its_own() {
     for (asked, other) in [
         (json!({ "profile_id": PROFILE.to_uppercase() }), json!({ "profile_id": OTHER })),
         (json!({ "source_asset": "usd" }), json!({ "source_asset": "USDG" })),

@@ -405,7 +405,7 @@ async fn a_create_that_only_the_old_api_understands_is_still_sent_once() {
     let body = conversion("r").to_string().replacen('{', r#"{"amount":"9","#, 1);
     let fault = bed.fault(Side::Legacy, Operation::Create, FaultKind::Reset { applied: true });
     let answer = bed.client.ask(reqwest::Method::POST, LEGACY, body.clone()).await;
-    // Found under its reference; whether it is the same request cannot be told from a body with two amounts.
+    // Found under its reference; a body with two amounts does not show whether it is the same request.
     answer.problem(409);
     bed.sandbox.faults().remove(&fault);
     bed.client.ask(reqwest::Method::POST, LEGACY, body).await.problem(409);

@@ -210,7 +210,7 @@ impl State {
                 self.remember(self.at, CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup })
             }
             Lookup::Found { made_on: Some(_), .. } => self.move_claim(),
-            // On both sides: a double, or a mirror that cannot be told from one. The claim stays, and its own side's record is shown.
+            // On both sides: a double, or a mirror that nothing shows to be one. The claim stays, and its own side's record is shown.
             Lookup::Found { made_on: None, .. } => {
                 let side = self.side();
                 self.remember(self.at, CreateDecision::AlreadyExists { side, evidence: Evidence::Lookup })
